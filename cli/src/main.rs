@@ -1,0 +1,3 @@
+//! The `pv` binary.
+
+fn main() {}
