@@ -149,7 +149,8 @@ impl RepoError {
             | Self::Conflict { .. } => ErrorKind::Conflict,
             Self::BadSources(_) | Self::ChangedWhileRead { .. } => ErrorKind::Failed,
             Self::Refused { .. } => ErrorKind::Refused,
-            Self::Tree(error) => error.kind(),
+            Self::Tree(TreeError::Unsorted { .. }) => ErrorKind::Failed,
+            Self::Tree(_) => ErrorKind::Damaged,
             Self::Remote { kind, .. } => *kind,
         }
     }

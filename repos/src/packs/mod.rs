@@ -17,11 +17,10 @@ use crate::object::PackClass;
 
 pub mod format;
 mod local;
-#[cfg(any(test, feature = "testing"))]
-pub mod testing;
 pub mod writer;
 
 pub use local::LocalPacks;
+pub(crate) use local::sync_folder;
 
 /// Names a finished pack: its class and the SHA-256 of its index.
 ///

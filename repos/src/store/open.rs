@@ -16,7 +16,7 @@ use crate::journal::{Entry, Journal, Position};
 use crate::object::{Kind, PackClass};
 use crate::packs::format::Row;
 use crate::packs::writer::{PackWriter, read_index, salvage};
-use crate::packs::{LocalPacks, PackName, PackStore};
+use crate::packs::{LocalPacks, PackName};
 use crate::time::{Clock, SystemClock};
 
 pub(super) const FOLDER: &str = ".pv";

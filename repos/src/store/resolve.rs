@@ -156,7 +156,7 @@ impl Store {
         if candidates.is_empty() {
             candidates = self.used_by_run(repo, run, &jobs)?;
         }
-        candidates.retain(|(made_on, _)| branch.is_none_or(|branch| branch == made_on));
+        candidates.retain(|made_on, _| branch.is_none_or(|branch| branch == made_on));
         let reference = || format!("`{repo}@{}`", run.run.short(12));
         let commits: BTreeSet<CommitId> = candidates.values().copied().collect();
         match commits.len() {
