@@ -1,1 +1,17 @@
-//! engine
+//! Planning, scheduling, datums and executors: what makes commits flow through pipelines.
+//!
+//! ```text
+//! changes    what people do to a store; each change that can cause jobs is one run
+//! graph      who reads what; which jobs a change causes
+//! executor   where user code runs        worker   the agent inside a sandbox
+//! ```
+//! Not here: how anything is stored (`repos`), arguments and printing (`cli`).
+
+pub mod changes;
+mod error;
+pub mod executor;
+pub mod graph;
+pub mod worker;
+
+pub use error::{EngineError, Result};
+pub use graph::{Graph, Pipeline};
