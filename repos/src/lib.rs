@@ -1,1 +1,3 @@
 //! repos
+
+pub mod tree;
