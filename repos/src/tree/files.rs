@@ -153,10 +153,16 @@ pub struct Listing<'s, S: ?Sized> {
     failed: bool,
 }
 
+/// The next child in key order: a file, or a directory if there is no entry.
+struct NextChild {
+    name: Vec<u8>,
+    file: Option<FileEntry>,
+}
+
 impl<S: NodeStore + ?Sized> Listing<'_, S> {
     fn advance(&mut self) -> Result<Option<DirEntry>, S::Error> {
         while self.ready.is_empty() {
-            let Some((name, file)) = self.next_child()? else { return Ok(None) };
+            let Some(NextChild { name, file }) = self.next_child()? else { return Ok(None) };
             self.ahead.retain(|before| name.starts_with(before));
             self.list_directories_before(&name)?;
             match file {
@@ -170,8 +176,7 @@ impl<S: NodeStore + ?Sized> Listing<'_, S> {
         Ok(self.ready.pop_front())
     }
 
-    /// The name of the next child in key order, and its entry if it is a file.
-    fn next_child(&mut self) -> Result<Option<(Vec<u8>, Option<FileEntry>)>, S::Error> {
+    fn next_child(&mut self) -> Result<Option<NextChild>, S::Error> {
         loop {
             match self.entries.peek() {
                 Some(Step::Subtree { .. }) => {}
@@ -179,7 +184,7 @@ impl<S: NodeStore + ?Sized> Listing<'_, S> {
                     let Some(below) = key.strip_prefix(self.prefix.as_slice()) else { return Ok(None) };
                     let slash = below.iter().position(|byte| *byte == b'/');
                     let name = &below[..slash.unwrap_or(below.len())];
-                    return Ok(Some((name.to_vec(), slash.is_none().then_some(*value))));
+                    return Ok(Some(NextChild { name: name.to_vec(), file: slash.is_none().then_some(*value) }));
                 }
                 None => return Ok(None),
             }

@@ -49,7 +49,7 @@ fn directories(files: &Files) -> BTreeSet<FilePath> {
 }
 
 /// Files that are also directories are left out, as in every sound tree.
-fn without_clashes(texts: BTreeSet<String>) -> Files {
+fn without_clashes(texts: &BTreeSet<String>) -> Files {
     let is_directory = |text: &String| texts.iter().any(|other| other.starts_with(&format!("{text}/")));
     texts
         .iter()
@@ -69,7 +69,7 @@ proptest! {
 
     #[test]
     fn a_listing_has_each_child_once_in_order_of_names(texts in paths(300)) {
-        let files = without_clashes(texts);
+        let files = without_clashes(&texts);
         let nodes = MemoryNodes::default();
         let tree = tree(&nodes, &files);
         for directory in directories(&files) {
@@ -79,7 +79,7 @@ proptest! {
 
     #[test]
     fn a_path_is_what_the_listing_of_its_directory_says(texts in paths(100), other in paths(10)) {
-        let files = without_clashes(texts.clone());
+        let files = without_clashes(&texts);
         let nodes = MemoryNodes::default();
         let tree = tree(&nodes, &files);
         for text in texts.iter().chain(&other) {
@@ -92,7 +92,7 @@ proptest! {
 
     #[test]
     fn all_clashes_of_an_edit_are_found(old in paths(60), removed in paths(30), written in paths(12)) {
-        let mut files = without_clashes(old);
+        let mut files = without_clashes(&old);
         let nodes = MemoryNodes::default();
         let old = tree(&nodes, &files);
         let edits: BTreeMap<_, _> = removed.iter().map(|path| (path, None)).chain(written.iter().map(|path| (path, Some(file(1))))).collect();

@@ -43,7 +43,7 @@ fn model_and_range() -> impl Strategy<Value = (Model, KeyRange)> {
         if from > to {
             std::mem::swap(&mut from, &mut to);
         }
-        let range = KeyRange { from: if open & 3 == 0 { Vec::new() } else { from }, to: (open != 4).then_some(to) };
+        let range = KeyRange { from: if open % 4 == 0 { Vec::new() } else { from }, to: (open != 4).then_some(to) };
         (model, range)
     })
 }
@@ -165,7 +165,7 @@ fn a_long_life_leaves_no_trace() {
     let mut model: BTreeMap<_, _> = camera_images(20_000);
     let mut map = build(&nodes, &model);
     for round in 0..60 {
-        let edits: BTreeMap<Vec<u8>, Option<FileEntry>> = (0..numbers.next(1 << (round % 12)) + 1)
+        let edits: BTreeMap<Vec<u8>, Option<FileEntry>> = (0..=numbers.next(1 << (round % 12)))
             .map(|_| match numbers.next(4) {
                 0 => (format!("/cam{}/new-{}", numbers.next(60), numbers.next(1000)).into_bytes(), Some(file(round))),
                 1 => (format!("/{}{}", "deep/".repeat(700), numbers.next(500)).into_bytes(), Some(file(round))),
