@@ -1,1 +1,4 @@
 //! engine
+
+pub mod executor;
+pub mod worker;

@@ -6,10 +6,12 @@
 
 pub mod digest;
 pub mod ids;
+pub mod kind;
 pub mod names;
 pub mod path;
 
 pub use digest::Digest;
 pub use ids::{CommitId, DatumId, RunId};
+pub use kind::ErrorKind;
 pub use names::{BranchName, NameError, PipelineName, RepoName, TagName};
 pub use path::{FilePath, PathError};

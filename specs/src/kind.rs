@@ -1,0 +1,39 @@
+//! What kind of trouble an error is: exit codes, HTTP statuses and retries follow from it.
+
+/// The kind of an error, one for each exit code from 1 to 8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The operation or a job failed.
+    Failed,
+    /// Wrong usage or an invalid spec.
+    Usage,
+    /// Something named does not exist.
+    NotFound,
+    /// The state does not allow it, such as a moved branch.
+    Conflict,
+    /// Stored data is damaged.
+    Damaged,
+    /// An executor, the network or space is not available.
+    Unavailable,
+    /// Only `--yes` or another right would allow it.
+    Refused,
+    /// The time given was not enough.
+    TimedOut,
+}
+
+impl ErrorKind {
+    /// The exit code of a command that ends with this kind of error.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Conflict => 4,
+            Self::Damaged => 5,
+            Self::Unavailable => 6,
+            Self::Refused => 7,
+            Self::TimedOut => 8,
+        }
+    }
+}
