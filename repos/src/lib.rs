@@ -15,6 +15,7 @@
 pub mod documents;
 mod error;
 pub mod hash;
+pub mod files;
 mod index;
 pub mod journal;
 pub mod manifest;

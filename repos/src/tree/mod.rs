@@ -44,7 +44,7 @@ mod build;
 mod cursor;
 mod diff;
 mod edit;
-mod files;
+pub mod files;
 mod node;
 mod range;
 mod store;
