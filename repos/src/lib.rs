@@ -14,6 +14,7 @@
 
 pub mod documents;
 mod error;
+pub mod files;
 pub mod hash;
 pub mod files;
 mod index;
