@@ -14,7 +14,7 @@ use super::pool::Pool;
 use super::source::StoreSource;
 use crate::datums::Arm;
 use crate::error::Result;
-use crate::executor::{DatumTask, ExecError, Exit, Sandbox, SandboxSpec};
+use crate::executor::{DatumTask, ExecError, Exit, OutputLimits, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
 use crate::live::{Happened, JobKey, Live};
 use crate::recipe::{Kitchen, Prepared};
@@ -32,11 +32,13 @@ pub(crate) struct DatumContext {
     pub(crate) job: JobKey,
     pub(crate) run: RunId,
     pub(crate) executor: ExecutorStamp,
+    pub(crate) network: specs::Network,
     pub(crate) sandbox: SandboxSpec,
     pub(crate) cmd: Vec<String>,
     /// Whether every datum runs, whatever the cache holds.
     pub(crate) reprocess: bool,
     pub(crate) log_max: usize,
+    pub(crate) limits: OutputLimits,
     pub(crate) live: Live,
 }
 
@@ -110,7 +112,7 @@ impl DatumContext {
             inputs,
             timeout: None,
             accept: self.pipeline.spec.transform.accept_return_code.clone(),
-            ..DatumTask::default()
+            limits: self.limits,
         };
         let mut tries = Vec::new();
         let mut outputs = None;
@@ -206,7 +208,7 @@ impl DatumContext {
             version: self.pipeline.version.version,
             run: self.run,
             executor: self.executor.clone(),
-            network: self.pipeline.network(&self.store)?,
+            network: self.network,
             tries,
         })?;
         let state = if outputs.is_some() { DatumState::Processed } else { DatumState::Failed };
