@@ -12,6 +12,7 @@
 mod connection;
 #[cfg(feature = "testing")]
 pub mod contract;
+mod docker;
 mod error;
 mod image;
 mod process;
@@ -25,6 +26,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use docker::{DockerExecutor, DockerSettings};
 pub use error::ExecError;
 pub use image::{Image, ImageConfig, PullProgress};
 pub use process::{ProcessExecutor, ProcessSettings};
