@@ -12,6 +12,7 @@
 mod connection;
 #[cfg(feature = "testing")]
 pub mod contract;
+mod docker;
 mod error;
 mod image;
 mod process;
@@ -23,6 +24,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
+pub use docker::{DockerExecutor, DockerSettings};
 pub use error::ExecError;
 pub use image::{Image, ImageConfig, PullProgress};
 pub use repos::documents::ExecutorKind;
