@@ -9,6 +9,7 @@
 //! ```
 //! Not here: how anything is stored (`repos`), arguments and printing (`cli`).
 
+mod cache;
 pub mod changes;
 pub mod datums;
 mod error;
@@ -17,6 +18,7 @@ pub mod executor;
 pub mod generations;
 pub mod graph;
 pub mod live;
+pub mod outlook;
 pub mod plan;
 pub mod recipe;
 pub mod scheduler;
