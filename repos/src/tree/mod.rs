@@ -32,8 +32,8 @@
 //! Leaves hold the map's entries; each level above holds one entry for each node of the level below. The first level that
 //! has one node only is the top, and this node the root. The empty map is the one leaf without entries, `01 00`.
 //!
-//! So a node has 33 entries on average, and is shorter than 16 KiB plus its last entry. Whether a node is complete depends
-//! on what it holds and on nothing after it: a change rewrites the nodes from its place to the next boundary that old and
+//! So a node has 33 entries on average, and without its last entry it is shorter than 16 KiB (or it has two entries, the
+//! first longer than that). Whether a node is complete depends on what it holds and on nothing after it: a change rewrites the nodes from its place to the next boundary that old and
 //! new have in common, on each level.
 //!
 //! A reader accepts nothing else: not another format number, a varint or a shared prefix that is not the shortest or longest,
@@ -63,7 +63,7 @@ pub use build::Builder;
 pub use cursor::{Cursor, Step};
 pub use diff::{Change, Diff};
 pub use edit::Editor;
-pub use files::{DirEntry, Listing, PathKind, Tree};
+pub use files::{DirEntry, Listing, PathKind, Tree, directory_range, path_of};
 pub use node::Child;
 pub use range::{KeyRange, Range, Totals};
 #[cfg(any(test, feature = "testing"))]
