@@ -45,6 +45,7 @@ pub use publish::{Change, Publisher};
 pub use resolve::Resolved;
 
 pub(crate) use lock::Lock;
+pub(crate) use objects::result_row;
 
 /// A store, opened by this process. Clones share all.
 #[derive(Debug, Clone)]
