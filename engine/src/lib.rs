@@ -22,6 +22,8 @@ pub mod outlook;
 pub mod plan;
 pub mod recipe;
 pub mod scheduler;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 pub use error::{EngineError, Result};
