@@ -13,6 +13,7 @@ pub mod kind;
 pub mod names;
 pub mod path;
 pub mod reference;
+pub mod spec;
 
 pub use diagnostics::{Diagnostic, Place, Severity, nearest};
 pub use digest::Digest;
@@ -20,8 +21,10 @@ pub use kind::ErrorKind;
 pub use duration::{Duration, DurationError};
 pub use glob::{Glob, GlobError};
 pub use ids::{CommitId, DatumId, RunId};
+pub use kind::ErrorKind;
 pub use names::{BranchName, NameError, PipelineName, RepoName, TagName};
 pub use path::{FilePath, PathError};
 pub use reference::{
     DatumRef, IdPrefix, JobRef, Reference, ReferenceError, Revision, RevisionBase, RunRef, Target, parse_target,
 };
+pub use spec::{Input, Network, Parsed, PfsInput, PipelineSpec, SpecSet, Transform, parse_specs};

@@ -81,7 +81,16 @@ impl Tree {
         let prefix = directory.as_prefix().into_bytes();
         entries.seek(&prefix)?;
         let probe = self.cursor(store)?;
-        Ok(Listing { tree: self, store, entries, probe, prefix, ready: VecDeque::new(), ahead: Vec::new() })
+        Ok(Listing {
+            tree: self,
+            store,
+            entries,
+            probe,
+            prefix,
+            ready: VecDeque::new(),
+            ahead: Vec::new(),
+            failed: false,
+        })
     }
 
     /// Which paths are both file and directory, given that this can be so only at or above the `written` files: so of the
@@ -141,12 +150,19 @@ pub struct Listing<'s, S: ?Sized> {
     /// Names that the newest child's name begins with and that, as directories, would come later in key order though
     /// earlier in the listing; shortest first. Whether each is one was looked up, and if so it was listed then.
     ahead: Vec<Vec<u8>>,
+    failed: bool,
+}
+
+/// The next child in key order: a file, or a directory if there is no entry.
+struct NextChild {
+    name: Vec<u8>,
+    file: Option<FileEntry>,
 }
 
 impl<S: NodeStore + ?Sized> Listing<'_, S> {
     fn advance(&mut self) -> Result<Option<DirEntry>, S::Error> {
         while self.ready.is_empty() {
-            let Some((name, file)) = self.next_child()? else { return Ok(None) };
+            let Some(NextChild { name, file }) = self.next_child()? else { return Ok(None) };
             self.ahead.retain(|before| name.starts_with(before));
             self.list_directories_before(&name)?;
             match file {
@@ -160,8 +176,7 @@ impl<S: NodeStore + ?Sized> Listing<'_, S> {
         Ok(self.ready.pop_front())
     }
 
-    /// The name of the next child in key order, and its entry if it is a file.
-    fn next_child(&mut self) -> Result<Option<(Vec<u8>, Option<FileEntry>)>, S::Error> {
+    fn next_child(&mut self) -> Result<Option<NextChild>, S::Error> {
         loop {
             match self.entries.peek() {
                 Some(Step::Subtree { .. }) => {}
@@ -169,7 +184,7 @@ impl<S: NodeStore + ?Sized> Listing<'_, S> {
                     let Some(below) = key.strip_prefix(self.prefix.as_slice()) else { return Ok(None) };
                     let slash = below.iter().position(|byte| *byte == b'/');
                     let name = &below[..slash.unwrap_or(below.len())];
-                    return Ok(Some((name.to_vec(), slash.is_none().then_some(*value))));
+                    return Ok(Some(NextChild { name: name.to_vec(), file: slash.is_none().then_some(*value) }));
                 }
                 None => return Ok(None),
             }
@@ -221,10 +236,11 @@ impl<S: NodeStore + ?Sized> Iterator for Listing<'_, S> {
     type Item = Result<DirEntry, S::Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.advance().transpose();
-        if matches!(next, Some(Err(_))) {
-            self.prefix = vec![0xff]; // no key begins so: the listing is over
+        if self.failed {
+            return None;
         }
-        next
+        let next = self.advance();
+        self.failed = next.is_err();
+        next.transpose()
     }
 }

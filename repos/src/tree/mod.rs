@@ -44,7 +44,7 @@ mod build;
 mod cursor;
 mod diff;
 mod edit;
-pub mod files;
+mod files;
 mod node;
 mod range;
 mod store;
@@ -63,7 +63,7 @@ pub use build::Builder;
 pub use cursor::{Cursor, Step};
 pub use diff::{Change, Diff};
 pub use edit::Editor;
-pub use files::{DirEntry, Listing, PathKind, Tree};
+pub use files::{DirEntry, Listing, PathKind, Tree, directory_range, path_of};
 pub use node::Child;
 pub use range::{KeyRange, Range, Totals};
 #[cfg(any(test, feature = "testing"))]

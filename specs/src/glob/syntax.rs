@@ -87,9 +87,8 @@ impl Piece {
     fn may_match_slash(&self) -> bool {
         match self {
             Self::Literal(c) => *c == '/',
-            Self::AnyCharacter | Self::AnyText | Self::Set { .. } => false,
+            Self::AnyCharacter | Self::AnyText | Self::Set { .. } | Self::Group { kind: GroupKind::Not, .. } => false,
             Self::AnyPath => true,
-            Self::Group { kind: GroupKind::Not, .. } => false,
             Self::Group { alternatives, .. } => alternatives.iter().flatten().any(Self::may_match_slash),
         }
     }
