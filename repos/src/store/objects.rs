@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 use crate::tree::{NodeSink, NodeStore};
 
 /// The index row of a result.
-pub(super) fn result_row(digest: &Digest, result: &ResultDocument) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn result_row(digest: &Digest, result: &ResultDocument) -> (Vec<u8>, Vec<u8>) {
     let last = result.tries.last();
     let at = last.map_or(Timestamp::from_micros(0), |last| last.finished_at);
     let row = ResultRow { state: result.state, exit_code: last.and_then(|last| last.exit_code) };
@@ -44,7 +44,7 @@ impl Store {
         self.writer(kind.class()).append(self.packs(), kind, digest, bytes)
     }
 
-    fn location(&self, kind: Kind, digest: &Digest) -> Result<Option<Location>> {
+    pub(crate) fn location(&self, kind: Kind, digest: &Digest) -> Result<Option<Location>> {
         Ok(self.index().get(&keys::object(kind as u8, digest))?.as_deref().and_then(Location::decode))
     }
 
@@ -81,7 +81,7 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    fn pack_name(&self, number: u32) -> Result<PackName> {
+    pub(crate) fn pack_name(&self, number: u32) -> Result<PackName> {
         let row = self.index().get(&keys::pack_number(number))?;
         let name = row.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| text.parse().ok());
         name.ok_or_else(|| RepoError::NotFound {

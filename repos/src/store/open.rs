@@ -148,9 +148,17 @@ impl Store {
     pub fn find(start: &Path) -> Result<PathBuf, RepoError> {
         start
             .ancestors()
-            .find(|dir| dir.join(FOLDER).join(FORMAT_FILE).exists())
+            .find(|dir| Self::is_at(dir))
             .map(Path::to_owned)
             .ok_or_else(|| RepoError::NoStore { dir: start.to_owned(), searched: true })
+    }
+
+    /// The name of the folder that a store is kept in.
+    pub const FOLDER: &str = FOLDER;
+
+    /// Whether a store is kept in `dir/.pv`.
+    pub fn is_at(dir: &Path) -> bool {
+        dir.join(FOLDER).join(FORMAT_FILE).exists()
     }
 
     pub(super) fn lock_path(&self) -> PathBuf {
@@ -285,8 +293,12 @@ impl Store {
     pub(super) fn catch_up(&self, index: &Index) -> Result<(), RepoError> {
         for (name, length) in self.packs().list()? {
             if index.get(&keys::pack(&name))?.is_none() {
-                let rows = read_index(self.packs(), &name, length)?;
-                self.register(index, &name, &rows)?;
+                match read_index(self.packs(), &name, length) {
+                    Ok(rows) => self.register(index, &name, &rows)?,
+                    // All else must stay readable; what it held is missing until `fsck` has named it.
+                    Err(error @ RepoError::DamagedPack { .. }) => tracing::warn!("{error}"),
+                    Err(error) => return Err(error),
+                }
             }
         }
         let mut position: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
