@@ -70,27 +70,14 @@ async fn bwrap_keeps_the_contract_where_it_is_installed() {
         eprintln!("SKIPPED: bwrap is not installed");
         return;
     }
-    let scratch = reachable_directory();
-    let executor = ProcessExecutor::with_bwrap(
-        ProcessSettings { pv: copy_of_pv(scratch.path()), ..process_settings(scratch.path()) },
-        bwrap.to_owned(),
-    );
+    if rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: bwrap is for engines that root does not run");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let executor = ProcessExecutor::with_bwrap(process_settings(scratch.path()), bwrap.to_owned());
     let mean = executor_contract(&Subject { executor: &executor, image: None, canary: CANARY }).await;
     eprintln!("bwrap: {mean:?} a datum");
-}
-
-/// A directory that any user may enter.
-fn reachable_directory() -> tempfile::TempDir {
-    use std::os::unix::fs::PermissionsExt;
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    directory
-}
-
-fn copy_of_pv(directory: &Path) -> PathBuf {
-    let copy = directory.join("pv");
-    std::fs::copy(env!("CARGO_BIN_EXE_pv"), &copy).unwrap();
-    copy
 }
 
 #[tokio::test]

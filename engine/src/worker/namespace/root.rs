@@ -44,8 +44,8 @@ pub(super) fn move_in(inside: &Inside) -> Result<Writable, Stop> {
     furnish(inside, &devices)?;
     let writable = place_scratch(scratch)?;
     hide(inside)?;
-    make_read_only()?;
     switch()?;
+    make_read_only()?;
     Ok(writable)
 }
 
@@ -173,19 +173,16 @@ fn hide(inside: &Inside) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Takes the right to write from every mount but those for output and temporary files.
+/// Takes the right to write from every mount but those for output and temporary files. All of the table is ours by now.
 fn make_read_only() -> Result<(), Stop> {
     let table = fs::read_to_string("/proc/self/mountinfo").or_stop(|| "read the table of mounts".to_owned())?;
-    let writable = ["/tmp", "/pfs/out", "/dev/shm", "/proc"].map(built);
+    let writable = ["/tmp", "/pfs/out", "/dev/shm", "/proc"].map(Path::new);
     for (path, options) in table.lines().filter_map(parse_mount) {
-        if !path.starts_with(BUILD) {
-            continue;
-        }
         let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_NOSUID | flags_of(options);
-        if !path.starts_with(built("/dev")) {
+        if !path.starts_with("/dev") {
             flags |= MsFlags::MS_NODEV;
         }
-        if !writable.contains(&path) {
+        if !writable.contains(&path.as_path()) {
             flags |= MsFlags::MS_RDONLY;
         }
         mount(NONE, &path, NONE, flags, NONE).or_stop(|| format!("make `{}` read-only", path.display()))?;
