@@ -39,7 +39,12 @@ struct Stamp {
 
 impl Stamp {
     // The widths of these fields differ between architectures.
-    #[expect(clippy::useless_conversion, clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "widths differ by architecture")]
+    #[expect(
+        clippy::useless_conversion,
+        clippy::cast_sign_loss,
+        clippy::unnecessary_cast,
+        reason = "widths differ by architecture"
+    )]
     fn of(stat: &rustix::fs::Stat) -> Self {
         Self {
             inode: stat.st_ino.into(),
@@ -74,7 +79,15 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     pub(crate) fn new(root: OwnedFd, shown_as: &'static str, keep: Option<&'static str>) -> Self {
-        Self { root, shown_as, keep, directories: BTreeMap::new(), spare: BTreeSet::new(), files: BTreeMap::new(), growing: None }
+        Self {
+            root,
+            shown_as,
+            keep,
+            directories: BTreeMap::new(),
+            spare: BTreeSet::new(),
+            files: BTreeMap::new(),
+            growing: None,
+        }
     }
 
     /// Begins the next file.
@@ -116,7 +129,8 @@ impl Inputs {
             return Ok(());
         }
         let below = format!("{name}/");
-        let gone: Vec<String> = self.spare.iter().filter(|path| *path == name || path.starts_with(&below)).cloned().collect();
+        let gone: Vec<String> =
+            self.spare.iter().filter(|path| *path == name || path.starts_with(&below)).cloned().collect();
         // Sorted, so from the end what lies deeper comes first.
         for path in gone.iter().rev() {
             unlinkat(&self.root, path.as_str(), AtFlags::REMOVEDIR)?;

@@ -21,13 +21,21 @@ pub(super) fn find() -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return None;
     }
-    let executable = |path: &PathBuf| fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
+    let executable =
+        |path: &PathBuf| fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
     ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].map(PathBuf::from).into_iter().find(executable)
 }
 
 pub(super) fn command(bwrap: &Path, settings: &ProcessSettings, scratch: &Scratch, spec: &SandboxSpec) -> Command {
     let mut args = Args(Vec::new());
-    args.flags(&["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1", "--die-with-parent"]);
+    args.flags(&[
+        "--unshare-user",
+        "--unshare-pid",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--as-pid-1",
+        "--die-with-parent",
+    ]);
     args.flags(&["--hostname", "pv", "--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]);
     if spec.network == Network::None {
         args.flags(&["--unshare-net"]);
