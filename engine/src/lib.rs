@@ -1,4 +1,31 @@
-//! engine
+//! Planning, scheduling, datums and executors: what makes commits flow through pipelines.
+//!
+//! ```text
+//! changes    what people do to a store; each change that can cause jobs is one run
+//! graph      who reads what; which jobs a change causes
+//! generations which commits a job takes         plan     what it has to do
+//! datums     globs and trees to units of work  recipe   what one of them executes
+//! executor   where user code runs        worker   the agent inside a sandbox
+//! ```
+//! Not here: how anything is stored (`repos`), arguments and printing (`cli`).
 
+mod cache;
+pub mod changes;
+pub mod datums;
+mod error;
+mod execution;
 pub mod executor;
+pub mod generations;
+pub mod graph;
+pub mod live;
+pub mod outlook;
+pub mod plan;
+pub mod recipe;
+pub mod scheduler;
+#[cfg(test)]
+mod tests;
 pub mod worker;
+
+pub use error::{EngineError, Result};
+pub use graph::{Graph, Pipeline};
+pub use scheduler::{Engine, Selection};

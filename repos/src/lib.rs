@@ -1,1 +1,46 @@
-//! repos
+//! Objects, trees, commits, branches, journal and lineage: everything that a pv store holds.
+//!
+//! ```text
+//! files      what users do: put, rm, mv, cp, revert, get, find
+//! fsck       whether all of a store is as it was written
+//! store      one folder on disk: objects in, objects out, the last step of every change, names
+//! tree       commits' files and all other maps as content-defined search trees
+//! documents  commits, recipes, results …: canonical JSON
+//! index      what packs and journal add up to; RocksDB, disposable
+//! journal    every change that is not an object
+//! packs      the few large files in which all objects lie
+//! ```
+//! Synchronous throughout: callers that are async use one blocking task an operation.
+//! Not here: scheduling, containers, HTTP (`engine`).
+
+pub mod documents;
+mod error;
+pub mod files;
+pub mod fsck;
+pub mod hash;
+mod index;
+pub mod journal;
+pub mod manifest;
+pub mod object;
+pub mod packs;
+mod parallel;
+pub mod store;
+pub mod time;
+pub mod tree;
+
+pub use error::RepoError;
+pub use index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, RepoRow, RunRow, TagRow};
+pub use store::{Change, OpenOptions, Publisher, Store};
+pub use time::Timestamp;
+
+/// 128 random bits as 32 hex digits.
+pub fn random_hex() -> String {
+    specs::RunId::from_bytes(random_bytes()).to_string()
+}
+
+/// 128 random bits.
+pub fn random_bytes() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}

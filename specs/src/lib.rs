@@ -4,14 +4,26 @@
 //! Pure functions only: no I/O, no clock, no async.
 //! Not here: what is stored (`repos`), what is executed (`engine`).
 
+pub mod diagnostics;
 pub mod digest;
+pub mod duration;
+pub mod glob;
 pub mod ids;
 pub mod kind;
 pub mod names;
 pub mod path;
+pub mod reference;
+pub mod spec;
 
+pub use diagnostics::{Diagnostic, Place, Severity, nearest};
 pub use digest::Digest;
-pub use ids::{CommitId, DatumId, RunId};
 pub use kind::ErrorKind;
+pub use duration::{Duration, DurationError};
+pub use glob::{Glob, GlobError};
+pub use ids::{CommitId, DatumId, RunId};
 pub use names::{BranchName, NameError, PipelineName, RepoName, TagName};
 pub use path::{FilePath, PathError};
+pub use reference::{
+    DatumRef, IdPrefix, JobRef, Reference, ReferenceError, Revision, RevisionBase, RunRef, Target, parse_target,
+};
+pub use spec::{Input, Network, Parsed, PfsInput, PipelineSpec, SpecSet, Transform, parse_specs};

@@ -55,9 +55,7 @@ impl FilePath {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PathError> {
         match std::str::from_utf8(bytes) {
             Ok(text) => text.parse(),
-            Err(_) => {
-                Err(PathError { text: String::from_utf8_lossy(bytes).into_owned(), why: "it is not UTF-8" })
-            }
+            Err(_) => Err(PathError { text: String::from_utf8_lossy(bytes).into_owned(), why: "it is not UTF-8" }),
         }
     }
 
@@ -94,7 +92,9 @@ impl FilePath {
 
     /// Whether `other` lies below this directory (a path does not lie below itself).
     pub fn contains(&self, other: &Self) -> bool {
-        other.0.len() > self.0.len() && other.0.starts_with(&self.0) && (self.is_root() || other.0.as_bytes()[self.0.len()] == b'/')
+        other.0.len() > self.0.len()
+            && other.0.starts_with(&self.0)
+            && (self.is_root() || other.0.as_bytes()[self.0.len()] == b'/')
     }
 
     /// What remains of this path below `directory`, without a leading `/`; `None` when it lies elsewhere.

@@ -1,0 +1,281 @@
+//! What people do to a store: each accepted change that can cause jobs is one run.
+
+use std::collections::BTreeSet;
+
+use repos::documents::{Commit, CommitKind, TagDocument};
+use repos::files::{self, Census, Edits};
+use repos::journal::{Cause, CauseKind, Entry, Move, RepoKind};
+use repos::tree::Tree;
+use repos::{Change, RepoError, Store};
+use specs::{BranchName, CommitId, RepoName, RunId, TagName};
+
+use crate::error::{EngineError, Result};
+use crate::graph::Graph;
+
+/// Who makes a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct By {
+    /// The claim.
+    pub author: String,
+    /// Whom the store authenticated: `uid:N@host`, or a token's name.
+    pub committer: String,
+}
+
+/// A commit to be made.
+#[derive(Debug, Clone)]
+pub struct NewCommit<'a> {
+    /// Where.
+    pub repo: &'a RepoName,
+    /// On which branch. The default branch is made if it does not exist, no other.
+    pub branch: &'a BranchName,
+    /// The head that the change is for; another one is a conflict. `None`: whatever the head is.
+    pub expect: Option<CommitId>,
+    /// By whom.
+    pub by: &'a By,
+    /// Why, in the author's words.
+    pub message: &'a str,
+}
+
+/// What became of a change of files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// Nothing differs, so there is no commit.
+    Unchanged {
+        /// Where the branch is.
+        head: Option<CommitId>,
+    },
+    /// A commit was made.
+    Made {
+        /// The commit.
+        commit: CommitId,
+        /// Its run.
+        run: RunId,
+        /// The commit before it.
+        parent: Option<CommitId>,
+    },
+}
+
+/// A new run's id.
+pub fn new_run() -> RunId {
+    RunId::from_bytes(repos::random_bytes())
+}
+
+/// Why a run comes about.
+pub fn cause(store: &Store, kind: CauseKind, by: &By, refs: Vec<String>) -> Cause {
+    Cause { kind, author: Some(by.author.clone()), committer: by.committer.clone(), at: store.clock().now(), refs }
+}
+
+/// A change that is one run: `moves`, and the jobs that follow from them and from `changed` pipelines.
+pub fn run_change(store: &Store, run: RunId, cause: Cause, moves: Vec<Move>) -> Result<Change> {
+    let graph = Graph::load(store)?;
+    let jobs = graph.jobs_after(store, &moves, &BTreeSet::new())?;
+    Ok(Change { entries: vec![Entry::Run { run, cause, moves, jobs }], graph: Some(graph.number) })
+}
+
+/// Does `attempt` until nobody was quicker.
+pub fn until_first<T>(store: &Store, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match attempt() {
+            Err(EngineError::Store(error)) if Store::is_race(&error) => store.refresh()?,
+            done => return done,
+        }
+    }
+}
+
+/// Refuses what only a pipeline may do.
+pub fn refuse_output(store: &Store, repo: &RepoName) -> Result<()> {
+    if store.repo(repo)?.kind == RepoKind::User { Ok(()) } else { Err(EngineError::OutputRepo { repo: repo.clone() }) }
+}
+
+/// Makes a commit of the files that `change` turns the head's files into; again when somebody was quicker.
+pub fn commit(
+    store: &Store,
+    new: &NewCommit<'_>,
+    mut change: impl FnMut(Tree) -> Result<Edits, RepoError>,
+) -> Result<(Committed, Census)> {
+    let run = new_run();
+    until_first(store, || {
+        let head = branch_to_commit_to(store, new)?;
+        let base = head.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
+        let edits = change(base)?;
+        let (tree, census) = files::apply(store, base, &edits)?;
+        if tree == base {
+            return Ok((Committed::Unchanged { head }, census));
+        }
+        let commit = store.put_commit(&Commit {
+            repo: new.repo.clone(),
+            branch: new.branch.clone(),
+            parents: head.into_iter().collect(),
+            tree: tree.root(),
+            lineage: None,
+            datums: None,
+            run,
+            kind: CommitKind::User,
+            author: new.by.author.clone(),
+            committer: new.by.committer.clone(),
+            message: new.message.to_owned(),
+            created_at: store.clock().now(),
+            provenance: Vec::new(),
+            sources: edits.sources.clone(),
+            pipeline: None,
+            job: None,
+            error: None,
+        })?;
+        let moves = vec![Move { repo: new.repo.clone(), branch: new.branch.clone(), from: head, to: Some(commit) }];
+        let refs = vec![format!("{}@{}", new.repo, new.branch)];
+        store.publish(&run_change(store, run, cause(store, CauseKind::Commit, new.by, refs), moves)?)?;
+        Ok((Committed::Made { commit, run, parent: head }, census))
+    })
+}
+
+/// The head of the branch, which must exist unless it is the default branch.
+fn branch_to_commit_to(store: &Store, new: &NewCommit<'_>) -> Result<Option<CommitId>> {
+    let NewCommit { repo, branch, .. } = new;
+    refuse_output(store, repo)?;
+    let head = match store.branch(repo, branch) {
+        Ok(row) => row.commit,
+        Err(RepoError::BranchNotFound { .. }) if store.default_branch()? == **branch => None,
+        Err(RepoError::BranchNotFound { similar, .. }) => {
+            return Err(EngineError::NoBranchToPut { repo: (*repo).clone(), branch: (*branch).clone(), similar });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if store.find_tag(repo, branch.as_str())?.is_some() {
+        return Err(EngineError::Conflict {
+            what: format!("`{branch}` is a tag of repository `{repo}`; a tag never moves"),
+            hint: Some(format!("pv branch list {repo} shows its branches")),
+        });
+    }
+    match new.expect {
+        Some(expected) if head != Some(expected) => Err(EngineError::NotExpected {
+            repo: (*repo).clone(),
+            branch: (*branch).clone(),
+            expected: Some(expected),
+            actual: head,
+        }),
+        _ => Ok(head),
+    }
+}
+
+/// Makes an empty repository of a user.
+pub fn create_repo(store: &Store, repo: &RepoName) -> Result<()> {
+    let entry = Entry::RepoCreate { repo: repo.clone(), repo_kind: RepoKind::User };
+    Ok(store.publish(&Change::of(vec![entry]))?)
+}
+
+/// Deletes a user's repository that no pipeline reads.
+pub fn delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
+    refuse_output(store, repo)?;
+    until_first(store, || {
+        let graph = Graph::load(store)?;
+        let readers = graph.pipelines.values().filter(|pipeline| pipeline.input_branches().iter().any(|(read, _)| read == repo));
+        let readers: Vec<String> = readers.map(|pipeline| format!("pipeline `{}` reads it", pipeline.name())).collect();
+        if !readers.is_empty() {
+            return Err(EngineError::InUse { what: format!("repository `{repo}`"), by: readers.join(", ") });
+        }
+        let entry = Entry::RepoDelete { repo: repo.clone() };
+        Ok(store.publish(&Change { entries: vec![entry], graph: Some(graph.number) })?)
+    })
+}
+
+/// Makes a branch, at a commit of the repository or empty. A commit on it can cause jobs, so it is a run.
+pub fn create_branch(store: &Store, repo: &RepoName, branch: &BranchName, at: Option<CommitId>, by: &By) -> Result<RunId> {
+    store.repo(repo)?;
+    if store.find_branch(repo, branch)?.is_some() {
+        return Err(RepoError::Exists { what: format!("branch `{branch}` of repository `{repo}`") }.into());
+    }
+    move_to(store, repo, branch, None, at, by)
+}
+
+/// Moves a branch to another commit of its repository.
+pub fn move_branch(store: &Store, repo: &RepoName, branch: &BranchName, to: CommitId, by: &By) -> Result<RunId> {
+    let from = store.branch(repo, branch)?.commit;
+    move_to(store, repo, branch, from, Some(to), by)
+}
+
+fn move_to(
+    store: &Store,
+    repo: &RepoName,
+    branch: &BranchName,
+    from: Option<CommitId>,
+    to: Option<CommitId>,
+    by: &By,
+) -> Result<RunId> {
+    if let Some(to) = to {
+        let commit = store.commit(&to)?;
+        if commit.repo != *repo {
+            return Err(EngineError::Usage {
+                what: format!("commit {} is of repository `{}`, not of `{repo}`", to.short(12), commit.repo),
+                hint: None,
+            });
+        }
+        if commit.error.is_some() {
+            return Err(EngineError::Conflict {
+                what: format!("commit {} is of a job that failed; a branch never points to it", to.short(12)),
+                hint: None,
+            });
+        }
+    }
+    let run = new_run();
+    until_first(store, || {
+        if let Some(writer) = Graph::load(store)?.writer(&(repo.clone(), branch.clone())) {
+            return Err(EngineError::Conflict {
+                what: format!("only pipeline `{}` moves its output branch `{repo}@{branch}`", writer.name()),
+                hint: Some(format!("another branch: pv branch create {repo}@NAME")),
+            });
+        }
+        let moved = Move { repo: repo.clone(), branch: branch.clone(), from, to };
+        let cause = cause(store, CauseKind::Move, by, vec![format!("{repo}@{branch}")]);
+        // That the branch itself moved in between is for the caller to see, not to be overridden.
+        match store.publish(&run_change(store, run, cause, vec![moved])?) {
+            Err(RepoError::BranchMoved { expected, actual, .. }) => {
+                Err(EngineError::NotExpected { repo: repo.clone(), branch: branch.clone(), expected, actual })
+            }
+            done => Ok(done.map(|()| run)?),
+        }
+    })
+}
+
+/// Deletes a branch that no pipeline reads or writes. Its commits stay.
+pub fn delete_branch(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
+    store.branch(repo, branch)?;
+    until_first(store, || {
+        let graph = Graph::load(store)?;
+        let this = (repo.clone(), branch.clone());
+        let mut users: Vec<String> = Vec::new();
+        users.extend(graph.writer(&this).map(|pipeline| format!("pipeline `{}` writes it", pipeline.name())));
+        let readers = graph.pipelines.values().filter(|pipeline| pipeline.input_branches().contains(&this));
+        users.extend(readers.map(|pipeline| format!("pipeline `{}` reads it", pipeline.name())));
+        if !users.is_empty() {
+            return Err(EngineError::InUse { what: format!("branch `{repo}@{branch}`"), by: users.join(", ") });
+        }
+        let entry = Entry::BranchDelete { repo: repo.clone(), branch: branch.clone() };
+        Ok(store.publish(&Change { entries: vec![entry], graph: Some(graph.number) })?)
+    })
+}
+
+/// Makes a tag: a name that never moves.
+pub fn create_tag(
+    store: &Store,
+    repo: &RepoName,
+    tag: &TagName,
+    commit: CommitId,
+    by: &By,
+    message: &str,
+) -> Result<()> {
+    let document = store.put_document(&TagDocument { author: by.author.clone(), message: message.to_owned() })?;
+    let entry = Entry::TagCreate { repo: repo.clone(), tag: tag.clone(), commit, document: Some(document) };
+    Ok(store.publish(&Change::of(vec![entry]))?)
+}
+
+/// Deletes a tag. Its commit stays.
+pub fn delete_tag(store: &Store, repo: &RepoName, tag: &TagName) -> Result<()> {
+    store.repo(repo)?;
+    Ok(store.publish(&Change::of(vec![Entry::TagDelete { repo: repo.clone(), tag: tag.clone() }]))?)
+}
+
+/// Sets a setting, or with `None` unsets it.
+pub fn set_setting(store: &Store, key: &str, value: Option<&str>) -> Result<()> {
+    let entry = Entry::Setting { key: key.to_owned(), value: value.map(str::to_owned) };
+    Ok(store.publish(&Change::of(vec![entry]))?)
+}

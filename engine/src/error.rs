@@ -1,0 +1,113 @@
+//! What can go wrong in the engine, with its kind and a hint.
+
+use repos::RepoError;
+use specs::{CommitId, Diagnostic, ErrorKind, PipelineName, RepoName};
+
+use crate::executor::ExecError;
+
+/// An error of the engine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages say what the variants and fields are")]
+pub enum EngineError {
+    #[error(transparent)]
+    Store(#[from] RepoError),
+    #[error(transparent)]
+    Executor(#[from] ExecError),
+    /// Every problem of every spec; warnings among them.
+    #[error("{}", summary(.diagnostics, *.files))]
+    Specs { diagnostics: Vec<Diagnostic>, files: usize },
+    #[error("`{repo}` is the output of pipeline `{repo}`: only its jobs commit to it")]
+    OutputRepo { repo: RepoName },
+    #[error("branch `{branch}` not found in repository `{repo}`; nothing was committed")]
+    NoBranchToPut { repo: RepoName, branch: specs::BranchName, similar: Option<String> },
+    #[error("`{repo}@{branch}` is at {}, not at {}", short(.actual), short(.expected))]
+    NotExpected {
+        repo: RepoName,
+        branch: specs::BranchName,
+        expected: Option<CommitId>,
+        actual: Option<CommitId>,
+    },
+    #[error("{what} is in use: {by}")]
+    InUse { what: String, by: String },
+    #[error("job `{job}` not found")]
+    JobNotFound { job: String },
+    #[error("{what}")]
+    Conflict { what: String, hint: Option<String> },
+    #[error("{what}")]
+    Usage { what: String, hint: Option<String> },
+    #[error("{what}")]
+    NotFound { what: String, hint: Option<String> },
+    #[error("{what}")]
+    Failed { what: String, hint: Option<String> },
+    #[error("{what} did not end in time")]
+    TimedOut { what: String },
+    #[error("pipeline `{pipeline}` cannot be made ready: {why}")]
+    NotReady { pipeline: PipelineName, why: String },
+    #[error("a part of the engine stopped unexpectedly: {0}")]
+    Stopped(String),
+}
+
+fn short(commit: &Option<CommitId>) -> String {
+    commit.map_or_else(|| "no commit".to_owned(), |id| id.short(12))
+}
+
+fn summary(diagnostics: &[Diagnostic], files: usize) -> String {
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+    let mut broken: Vec<&str> = errors.clone().map(|diagnostic| diagnostic.file.as_str()).collect();
+    let count = broken.len();
+    broken.sort_unstable();
+    broken.dedup();
+    format!("{count} error{} in {} of {files} file{}", plural(count), broken.len(), plural(files))
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+impl EngineError {
+    /// Exit code, HTTP status and retry all follow from this.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Executor(error) => error.kind(),
+            Self::Specs { .. } | Self::Usage { .. } => ErrorKind::Usage,
+            Self::NoBranchToPut { .. } | Self::JobNotFound { .. } | Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::OutputRepo { .. } | Self::NotExpected { .. } | Self::InUse { .. } | Self::Conflict { .. } => {
+                ErrorKind::Conflict
+            }
+            Self::Failed { .. } | Self::Stopped(_) => ErrorKind::Failed,
+            Self::TimedOut { .. } => ErrorKind::TimedOut,
+            Self::NotReady { .. } => ErrorKind::Unavailable,
+        }
+    }
+
+    /// The next thing to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Executor(error) => error.hint(),
+            Self::OutputRepo { repo } => Some(format!("commit to an input of `{repo}`; pv pipeline show {repo} lists them")),
+            Self::NoBranchToPut { similar: Some(similar), repo, branch } => {
+                Some(format!("did you mean `{similar}`? a new branch: pv branch create {repo}@{branch}"))
+            }
+            Self::NoBranchToPut { similar: None, repo, branch } => {
+                Some(format!("a new branch: pv branch create {repo}@{branch}"))
+            }
+            Self::NotExpected { repo, branch, .. } => Some(format!("pv log {repo}@{branch} shows what came in between")),
+            Self::JobNotFound { .. } => Some("pv job list shows all".to_owned()),
+            Self::Conflict { hint, .. }
+            | Self::Usage { hint, .. }
+            | Self::NotFound { hint, .. }
+            | Self::Failed { hint, .. } => hint.clone(),
+            Self::Specs { .. }
+            | Self::InUse { .. }
+            | Self::TimedOut { .. }
+            | Self::NotReady { .. }
+            | Self::Stopped(_) => None,
+        }
+    }
+}
+
+/// Result of engine operations.
+pub type Result<T, E = EngineError> = std::result::Result<T, E>;

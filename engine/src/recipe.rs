@@ -1,0 +1,147 @@
+//! What a datum executes: its recipe, and the files that it sees.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use repos::documents::{Recipe, RecipeInput, Reference};
+use repos::tree::files::directory_range;
+use repos::tree::{FileEntry, Tree};
+use repos::{RepoError, Store};
+use specs::spec::PfsInput;
+use specs::{CommitId, DatumId, Digest, FilePath};
+
+use crate::datums::{Arm, Match};
+use crate::executor::InputFile;
+use crate::graph::BranchOf;
+
+/// One input of a job: the leaf of the spec and the commit that the job takes for it.
+#[derive(Debug, Clone)]
+pub struct Leaf {
+    /// From the spec.
+    pub input: PfsInput,
+    /// The branch that it reads.
+    pub branch: BranchOf,
+    /// The commit; `None` when the branch has none.
+    pub commit: Option<CommitId>,
+    /// The commit's files.
+    pub tree: Tree,
+}
+
+/// What a datum is, ready to be executed.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The recipe's digest.
+    pub id: DatumId,
+    /// The recipe.
+    pub recipe: Recipe,
+    /// What it sees outside the recipe.
+    pub references: Vec<Reference>,
+}
+
+/// Prepares datums of one job; remembers what many of them share.
+#[derive(Debug)]
+pub struct Kitchen {
+    store: Store,
+    transform: Digest,
+    leaves: Vec<Leaf>,
+    /// Roots of matched directories and the files below them: a model that every datum sees is looked up once.
+    directories: Mutex<HashMap<(usize, FilePath), Directory>>,
+}
+
+#[derive(Debug, Clone)]
+struct Directory {
+    root: Digest,
+    files: Arc<Vec<InputFile>>,
+}
+
+/// So many matched directories are remembered; when there are more, each is most likely seen once.
+const REMEMBERED: usize = 16;
+
+impl Kitchen {
+    /// For a job with this transform and these inputs.
+    pub fn new(store: Store, transform: Digest, leaves: Vec<Leaf>) -> Self {
+        Self { store, transform, leaves, directories: Mutex::default() }
+    }
+
+    /// The inputs of the job.
+    pub fn leaves(&self) -> &[Leaf] {
+        &self.leaves
+    }
+
+    /// The recipe of a datum, stored.
+    pub fn prepare(&self, arms: &[Arm]) -> Result<Prepared, RepoError> {
+        let mut inputs = Vec::with_capacity(arms.len());
+        let mut references = Vec::new();
+        for (number, (leaf, (path, matched))) in self.leaves.iter().zip(arms).enumerate() {
+            let (digest, executable, tree) = match matched {
+                Match::File(file) => (Some(file.digest), file.executable, None),
+                Match::Directory => (None, false, Some(self.directory(number, path)?.root)),
+            };
+            if leaf.input.reference {
+                references.push(Reference {
+                    input: leaf.input.name.clone(),
+                    repo: leaf.branch.0.clone(),
+                    commit: leaf.commit.expect("a leaf that has a match has a commit"),
+                    path: path.clone(),
+                    digest: digest.or(tree).expect("a file or a directory"),
+                });
+            } else {
+                inputs.push(RecipeInput {
+                    name: leaf.input.name.clone(),
+                    path: path.clone(),
+                    digest,
+                    executable,
+                    tree,
+                    empty_files: false,
+                    key: None,
+                });
+            }
+        }
+        let recipe = Recipe { transform: self.transform, inputs };
+        let id = DatumId::new(self.store.put_document(&recipe)?);
+        Ok(Prepared { id, recipe, references })
+    }
+
+    fn directory(&self, number: usize, path: &FilePath) -> Result<Directory, RepoError> {
+        let key = (number, path.clone());
+        if let Some(known) = self.directories.lock().expect("no panic under this lock").get(&key) {
+            return Ok(known.clone());
+        }
+        let leaf = &self.leaves[number];
+        let root = if path.is_root() {
+            leaf.tree.root()
+        } else {
+            leaf.tree.subtree(&self.store, &directory_range(path), &mut &self.store)?.root()
+        };
+        let files = crate::datums::files_of(&self.store, leaf.tree, path, Match::Directory)?;
+        let files = files.into_iter().map(|(path, file)| input_file(&leaf.input, &path, &file)).collect();
+        let directory = Directory { root, files: Arc::new(files) };
+        let mut known = self.directories.lock().expect("no panic under this lock");
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(key, directory.clone());
+        Ok(directory)
+    }
+
+    /// All that a datum sees below `/pfs`.
+    pub fn files(&self, arms: &[Arm]) -> Result<Vec<InputFile>, RepoError> {
+        let mut files = Vec::new();
+        for (number, (leaf, (path, matched))) in self.leaves.iter().zip(arms).enumerate() {
+            match matched {
+                Match::File(file) => files.push(input_file(&leaf.input, path, file)),
+                Match::Directory => files.extend(self.directory(number, path)?.files.iter().cloned()),
+            }
+        }
+        Ok(files)
+    }
+}
+
+fn input_file(input: &PfsInput, path: &FilePath, file: &FileEntry) -> InputFile {
+    InputFile {
+        path: format!("{}{path}", input.name),
+        digest: file.digest,
+        size_bytes: file.size,
+        executable: file.executable,
+    }
+}

@@ -1,0 +1,68 @@
+//! Documents: everything a store knows that is not file content, as canonical JSON.
+//!
+//! The bytes are RFC 8785 JSON, and the id of a document is the SHA-256 of them. A field that is absent or at its default is left out, so
+//! a new field changes no old id; a reader ignores fields it does not know. Times are [`Timestamp`](crate::time::Timestamp)s;
+//! integers beyond 2^53 − 1 are strings ([`big`]).
+//! Not here: trees and maps (`tree`), the journal's records (`journal`).
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::object::Kind;
+
+mod commit;
+mod execution;
+mod pipeline;
+
+pub use commit::{Commit, CommitError, CommitKind, PipelineStamp, Provenance, Source};
+pub use execution::{
+    ExecutorKind, ExecutorStamp, JobDocument, Reason, Recipe, RecipeInput, Reference, ResultDocument,
+    ResultState, TagDocument, Try,
+};
+pub use pipeline::{CodeStamp, Host, ImageStamp, SecretUse, SpecDocument, Transform, VersionDocument};
+
+/// A document of one kind.
+pub trait Document: Serialize + DeserializeOwned {
+    /// The kind it is stored as.
+    const KIND: Kind;
+}
+
+/// The canonical bytes of a value.
+///
+/// # Panics
+/// When the value has no JSON form, such as a map with keys that are not text; no document has that.
+pub fn canonical<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json_canonicalizer::to_vec(value).expect("documents have a JSON form")
+}
+
+/// Whether a field is at its default, and so left out.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Serde for integers that may pass 2^53 − 1: from there on they are strings, since RFC 8785 numbers are doubles.
+pub mod big {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    const EXACT: u64 = (1 << 53) - 1;
+
+    /// Writes a number, or a string when a double cannot hold it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        if *value <= EXACT { serializer.serialize_u64(*value) } else { serializer.collect_str(value) }
+    }
+
+    /// Reads either form.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Number(u64),
+            Text(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Number(number) => Ok(number),
+            Form::Text(text) => text.parse().map_err(D::Error::custom),
+        }
+    }
+}

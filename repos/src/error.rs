@@ -1,0 +1,205 @@
+//! What can go wrong in a store, with its kind and a hint.
+
+use std::path::{Path, PathBuf};
+
+use specs::{BranchName, CommitId, Digest, ErrorKind, FilePath, PathError, RepoName, RunId};
+
+use crate::object::Kind;
+use crate::packs::PackName;
+use crate::tree::TreeError;
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages say what the variants and fields are")]
+pub enum RepoError {
+    #[error("cannot {doing} `{}`", .path.display())]
+    Io { doing: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("no store at `{}`{}", .dir.display(), if *.searched { " or above" } else { "" })]
+    NoStore { dir: PathBuf, searched: bool },
+    #[error("there is a store at `{}` already", .dir.display())]
+    StoreExists { dir: PathBuf },
+    #[error("the store is in use by {holder}")]
+    InUse { holder: String },
+    #[error("{what} was made by a newer pv")]
+    MadeByNewer { what: String },
+    #[error("the index cannot be used")]
+    Index(#[from] rocksdb::Error),
+    #[error("the journal is damaged at record {record}: {why}")]
+    DamagedJournal { record: u64, why: String },
+    #[error("pack `{pack}` is damaged: {why}")]
+    DamagedPack { pack: PackName, why: &'static str },
+    #[error("{kind} {digest} is damaged: {why}")]
+    DamagedObject { kind: Kind, digest: Digest, why: String },
+    #[error("{kind} {digest} is missing")]
+    MissingObject { kind: Kind, digest: Digest },
+    #[error("{kind} of {bytes} bytes is larger than an object can be")]
+    ObjectTooLarge { kind: Kind, bytes: u64 },
+    #[error("repository `{repo}` not found")]
+    RepoNotFound { repo: RepoName, similar: Option<String> },
+    #[error("branch `{branch}` not found in repository `{repo}`")]
+    BranchNotFound { repo: RepoName, branch: BranchName, similar: Option<String> },
+    #[error("`{revision}` is no branch, tag, commit or run of repository `{repo}`")]
+    RevisionNotFound { repo: RepoName, revision: String, similar: Option<String> },
+    #[error("run `{run}` not found")]
+    RunNotFound { run: String },
+    #[error("`{prefix}` fits more than one id: {}", .candidates.join(", "))]
+    AmbiguousId { prefix: String, candidates: Vec<String> },
+    #[error("run `{run}` has more than one commit in repository `{repo}`: {}", .candidates.join(", "))]
+    SeveralCommits { repo: RepoName, run: RunId, candidates: Vec<String> },
+    #[error("{reference} has no commit: {why}")]
+    NoCommit { reference: String, why: String },
+    #[error("`{reference}` does not go {back} commits back: its history has {have}")]
+    NotSoFarBack { reference: String, back: u32, have: u32 },
+    #[error("`{path}` not found in {place}")]
+    FileNotFound { path: FilePath, place: String, similar: Option<String> },
+    #[error("`{path}` in {place} is a directory")]
+    IsDirectory { path: FilePath, place: String },
+    #[error("{}", list_paths(.0))]
+    IllegalPaths(Vec<PathError>),
+    #[error("{}: each would be both a file and a directory", list(.paths))]
+    Clashes { paths: Vec<FilePath> },
+    #[error("{}: two sources have this target", list(.paths))]
+    SameTarget { paths: Vec<FilePath> },
+    #[error("{}", list_sources(.0))]
+    BadSources(Vec<(PathBuf, String)>),
+    #[error("{what} exists already")]
+    Exists { what: String },
+    #[error("branch `{branch}` of repository `{repo}` is at {}, not at {}", name_of(.actual), name_of(.expected))]
+    BranchMoved { repo: RepoName, branch: BranchName, expected: Option<CommitId>, actual: Option<CommitId> },
+    #[error("the pipelines changed in between")]
+    GraphMoved,
+    #[error("`{path}` was changed while it was read")]
+    ChangedWhileRead { path: PathBuf },
+    #[error("{what}")]
+    Conflict { what: String, hint: Option<String> },
+    #[error("{what}")]
+    Usage { what: String, hint: Option<String> },
+    #[error("{what}")]
+    Refused { what: String, hint: Option<String> },
+    #[error("{what}")]
+    NotFound { what: String, hint: Option<String> },
+    #[error("{place}: {changed} paths have changed since")]
+    RevertConflict { place: String, changed: usize, paths: Vec<FilePath> },
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// An error of the process that holds the store, as it said it.
+    #[error("{message}")]
+    Remote { kind: ErrorKind, message: String, hint: Option<String> },
+}
+
+fn name_of(commit: &Option<CommitId>) -> String {
+    commit.map_or_else(|| "no commit".to_owned(), |id| id.short(12))
+}
+
+/// Joins up to twenty items, says how many there are beyond, one a line.
+fn join<T>(items: &[T], line: impl Fn(&T) -> String) -> String {
+    const SHOWN: usize = 20;
+    let mut lines: Vec<String> = items.iter().take(SHOWN).map(line).collect();
+    if items.len() > SHOWN {
+        lines.push(format!("… and {} more", items.len() - SHOWN));
+    }
+    lines.join("\n")
+}
+
+fn list(paths: &[FilePath]) -> String {
+    join(paths, |path| format!("`{path}`"))
+}
+
+fn list_paths(errors: &[PathError]) -> String {
+    join(errors, ToString::to_string)
+}
+
+fn list_sources(errors: &[(PathBuf, String)]) -> String {
+    join(errors, |(path, why)| format!("`{}` {why}", path.display()))
+}
+
+impl RepoError {
+    /// Exit code, HTTP status and retry all follow from this.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            Self::Io { .. } | Self::InUse { .. } | Self::MadeByNewer { .. } | Self::Index(_) => ErrorKind::Unavailable,
+            Self::DamagedJournal { .. }
+            | Self::DamagedPack { .. }
+            | Self::DamagedObject { .. }
+            | Self::MissingObject { .. } => ErrorKind::Damaged,
+            Self::NoStore { .. }
+            | Self::RepoNotFound { .. }
+            | Self::BranchNotFound { .. }
+            | Self::RevisionNotFound { .. }
+            | Self::RunNotFound { .. }
+            | Self::NoCommit { .. }
+            | Self::NotSoFarBack { .. }
+            | Self::FileNotFound { .. }
+            | Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::AmbiguousId { .. }
+            | Self::IsDirectory { .. }
+            | Self::IllegalPaths(_)
+            | Self::Clashes { .. }
+            | Self::SameTarget { .. }
+            | Self::ObjectTooLarge { .. }
+            | Self::Usage { .. } => ErrorKind::Usage,
+            Self::StoreExists { .. }
+            | Self::SeveralCommits { .. }
+            | Self::Exists { .. }
+            | Self::BranchMoved { .. }
+            | Self::GraphMoved
+            | Self::RevertConflict { .. }
+            | Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::BadSources(_) | Self::ChangedWhileRead { .. } => ErrorKind::Failed,
+            Self::Refused { .. } => ErrorKind::Refused,
+            Self::Tree(TreeError::Unsorted { .. }) => ErrorKind::Failed,
+            Self::Tree(_) => ErrorKind::Damaged,
+            Self::Remote { kind, .. } => *kind,
+        }
+    }
+
+    /// The next thing to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoStore { .. } => Some("pv init makes one here; --store DIR or PV_STORE uses one elsewhere".to_owned()),
+            Self::RepoNotFound { similar: Some(similar), .. }
+            | Self::BranchNotFound { similar: Some(similar), .. }
+            | Self::RevisionNotFound { similar: Some(similar), .. }
+            | Self::FileNotFound { similar: Some(similar), .. } => Some(format!("did you mean `{similar}`?")),
+            Self::RepoNotFound { repo, similar: None } => Some(format!("pv repo list shows all; pv repo create {repo}")),
+            Self::BranchNotFound { repo, branch, similar: None } => {
+                Some(format!("a new branch: pv branch create {repo}@{branch}"))
+            }
+            Self::RevisionNotFound { repo, similar: None, .. } => Some(format!("pv log {repo} shows its commits")),
+            Self::RunNotFound { .. } => Some("pv log shows the runs".to_owned()),
+            Self::SeveralCommits { repo, run, .. } => {
+                Some(format!("name the branch: {repo}@BRANCH@{}", run.short(8)))
+            }
+            Self::IsDirectory { .. } => Some("-r takes directories".to_owned()),
+            Self::BranchMoved { .. } | Self::GraphMoved => Some("look at it again, then repeat the command".to_owned()),
+            Self::DamagedJournal { .. } | Self::DamagedPack { .. } | Self::DamagedObject { .. } | Self::MissingObject { .. } => {
+                Some("pv fsck names all that is damaged and what needs it".to_owned())
+            }
+            Self::Index(_) => Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned()),
+            Self::MadeByNewer { .. } => Some("use the newer pv".to_owned()),
+            Self::Conflict { hint, .. }
+            | Self::Usage { hint, .. }
+            | Self::Refused { hint, .. }
+            | Self::NotFound { hint, .. }
+            | Self::Remote { hint, .. } => hint.clone(),
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("free some space, then repeat the command; the store is as it was".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Says what was done to which file when the operating system refused.
+pub(crate) trait IoContext<T> {
+    /// `doing` is a verb that stands before the path: `open`, `write`.
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T, RepoError>;
+}
+
+impl<T> IoContext<T> for std::io::Result<T> {
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T, RepoError> {
+        self.map_err(|source| RepoError::Io { doing, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,225 @@
+//! What each journal entry changes in the index, and when it is refused.
+//!
+//! The same code accepts a new change and replays an old one, so an index that is rebuilt is equal to the one that grew.
+
+use serde::de::DeserializeOwned;
+use specs::{BranchName, CommitId, PipelineName, RepoName, RunId};
+
+use super::rows::{BranchRow, CommitRow, JobRow, PipelineRow, RepoRow, RunRow, TagRow, decode, encode};
+use super::{View, keys};
+use crate::error::RepoError;
+use crate::journal::{Cause, Entry, JobSeed, Move, Record, SealedState};
+use crate::time::Timestamp;
+
+/// Names of the counters and facts under [`keys::meta`].
+pub(crate) mod meta {
+    /// The index's layout.
+    pub(crate) const VERSION: &str = "version";
+    /// The journal's position up to which the index is caught up.
+    pub(crate) const POSITION: &str = "position";
+    /// The store's id.
+    pub(crate) const STORE: &str = "store";
+    /// The default branch that the store was made with.
+    pub(crate) const DEFAULT_BRANCH: &str = "default_branch";
+    /// How many runs there are.
+    pub(crate) const RUNS: &str = "runs";
+    /// How often pipelines changed.
+    pub(crate) const GRAPH: &str = "graph";
+    /// The number of the next pack.
+    pub(crate) const NEXT_PACK: &str = "next_pack";
+}
+
+fn read<T: DeserializeOwned>(view: &View<'_>, key: &[u8]) -> Result<Option<T>, RepoError> {
+    Ok(view.get(key)?.as_deref().and_then(decode))
+}
+
+fn counter(view: &View<'_>, name: &str) -> Result<u64, RepoError> {
+    Ok(read(view, &keys::meta(name))?.unwrap_or(0))
+}
+
+fn count_up(view: &mut View<'_>, name: &str) -> Result<u64, RepoError> {
+    let next = counter(view, name)? + 1;
+    view.put(keys::meta(name), encode(&next));
+    Ok(next)
+}
+
+/// Applies all entries of a record; an error leaves the view unusable and the index as it was.
+pub(crate) fn apply(view: &mut View<'_>, record: &Record) -> Result<(), RepoError> {
+    record.entries.iter().try_for_each(|entry| apply_entry(view, entry, record.at))
+}
+
+fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), RepoError> {
+    match entry {
+        Entry::Init { store, default_branch } => {
+            view.put(keys::meta(meta::STORE), encode(store));
+            view.put(keys::meta(meta::DEFAULT_BRANCH), encode(default_branch));
+        }
+        Entry::RepoCreate { repo, repo_kind } => {
+            if view.get(&keys::repo(repo))?.is_some() {
+                return Err(RepoError::Exists { what: format!("repository `{repo}`") });
+            }
+            view.put(keys::repo(repo), encode(&RepoRow { kind: *repo_kind, created_at: at }));
+        }
+        Entry::RepoDelete { repo } => {
+            repo_row(view, repo)?;
+            view.delete(keys::repo(repo));
+            view.delete_prefix(&keys::branches(repo))?;
+            view.delete_prefix(&keys::tags(repo))?;
+            view.delete_prefix(&keys::heads_of_repo(repo))?;
+        }
+        Entry::BranchDelete { repo, branch } => {
+            branch_row(view, repo, branch)?
+                .ok_or_else(|| RepoError::BranchNotFound { repo: repo.clone(), branch: branch.clone(), similar: None })?;
+            view.delete(keys::branch(repo, branch.as_str()));
+            view.delete_prefix(&keys::heads(repo, branch.as_str()))?;
+        }
+        Entry::TagCreate { repo, tag, commit, document } => {
+            repo_row(view, repo)?;
+            refuse_taken(view, repo, tag.as_str())?;
+            view.put(keys::tag(repo, tag.as_str()), encode(&TagRow { commit: *commit, document: *document, created_at: at }));
+        }
+        Entry::TagDelete { repo, tag } => {
+            let key = keys::tag(repo, tag.as_str());
+            if view.get(&key)?.is_none() {
+                return Err(RepoError::RevisionNotFound { repo: repo.clone(), revision: tag.to_string(), similar: None });
+            }
+            view.delete(key);
+        }
+        Entry::Setting { key, value: Some(value) } => view.put(keys::setting(key), encode(value)),
+        Entry::Setting { key, value: None } => view.delete(keys::setting(key)),
+        Entry::PipelineApply { pipeline, version, document } => {
+            let row = PipelineRow { version: *version, document: *document, applied_at: at };
+            view.put(keys::pipeline(pipeline), encode(&row));
+            view.put(keys::version(pipeline, *version), encode(&row));
+            count_up(view, meta::GRAPH)?;
+        }
+        Entry::PipelineDelete { pipeline } => {
+            view.delete(keys::pipeline(pipeline));
+            count_up(view, meta::GRAPH)?;
+            if let Some(row) = read::<RepoRow>(view, &keys::repo(&pipeline.output_repo()))? {
+                let row = RepoRow { kind: crate::journal::RepoKind::User, ..row };
+                view.put(keys::repo(&pipeline.output_repo()), encode(&row));
+            }
+        }
+        Entry::Run { run, cause, moves, jobs } => apply_run(view, *run, cause, moves, jobs, at)?,
+        Entry::Job { pipeline, run, state, commit, document, moved } => {
+            let job = seal(view, pipeline, run, *state, at)?;
+            let job = JobRow { commit: *commit, document: *document, ..job };
+            view.put(keys::job(job.order, pipeline), encode(&job));
+            if let Some(moved) = moved {
+                move_branch(view, moved, job.order, at)?;
+            } else if let Some(commit) = commit {
+                name_commit(view, commit, &CommitRow { repo: pipeline.output_repo(), order: job.order })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn repo_row(view: &View<'_>, repo: &RepoName) -> Result<RepoRow, RepoError> {
+    read(view, &keys::repo(repo))?.ok_or_else(|| RepoError::RepoNotFound { repo: repo.clone(), similar: None })
+}
+
+fn branch_row(view: &View<'_>, repo: &RepoName, branch: &BranchName) -> Result<Option<BranchRow>, RepoError> {
+    read(view, &keys::branch(repo, branch.as_str()))
+}
+
+/// Branches and tags of a repository share one name space.
+fn refuse_taken(view: &View<'_>, repo: &RepoName, name: &str) -> Result<(), RepoError> {
+    for (what, key) in [("branch", keys::branch(repo, name)), ("tag", keys::tag(repo, name))] {
+        if view.get(&key)?.is_some() {
+            return Err(RepoError::Exists { what: format!("{what} `{name}` of repository `{repo}`") });
+        }
+    }
+    Ok(())
+}
+
+fn name_commit(view: &mut View<'_>, commit: &CommitId, row: &CommitRow) -> Result<(), RepoError> {
+    // A branch that moves to an older commit does not change whose commit that is.
+    if view.get(&keys::commit(commit))?.is_none() {
+        view.put(keys::commit(commit), encode(row));
+    }
+    Ok(())
+}
+
+fn move_branch(view: &mut View<'_>, moved: &Move, order: u64, at: Timestamp) -> Result<(), RepoError> {
+    let Move { repo, branch, from, to } = moved;
+    repo_row(view, repo)?;
+    match branch_row(view, repo, branch)? {
+        Some(row) if row.commit != *from => {
+            return Err(RepoError::BranchMoved {
+                repo: repo.clone(),
+                branch: branch.clone(),
+                expected: *from,
+                actual: row.commit,
+            });
+        }
+        Some(_) => {}
+        None if from.is_some() => {
+            return Err(RepoError::BranchMoved { repo: repo.clone(), branch: branch.clone(), expected: *from, actual: None });
+        }
+        None => refuse_taken(view, repo, branch.as_str())?,
+    }
+    view.put(keys::branch(repo, branch.as_str()), encode(&BranchRow { commit: *to, moved_at: at }));
+    view.put(keys::head(repo, branch.as_str(), order), encode(to));
+    match to {
+        Some(commit) => name_commit(view, commit, &CommitRow { repo: repo.clone(), order }),
+        None => Ok(()),
+    }
+}
+
+fn apply_run(
+    view: &mut View<'_>,
+    run: RunId,
+    cause: &Cause,
+    moves: &[Move],
+    jobs: &[JobSeed],
+    at: Timestamp,
+) -> Result<(), RepoError> {
+    let order = count_up(view, meta::RUNS)?;
+    for moved in moves {
+        move_branch(view, moved, order, at)?;
+    }
+    for seed in jobs {
+        let job = JobRow {
+            pipeline: seed.pipeline.clone(),
+            run,
+            order,
+            version: seed.version,
+            sealed: None,
+            commit: None,
+            document: None,
+            created_at: at,
+            sealed_at: None,
+        };
+        view.put(keys::job(order, &seed.pipeline), encode(&job));
+        view.put(keys::pipeline_job(&seed.pipeline, order), Vec::new());
+        view.put(keys::open_job(order, &seed.pipeline), Vec::new());
+    }
+    let row =
+        RunRow { run, order, cause: cause.clone(), moves: moves.to_vec(), jobs: jobs.to_vec(), created_at: at };
+    view.put(keys::run(order), encode(&row));
+    view.put(keys::run_order(&run), encode(&order));
+    Ok(())
+}
+
+/// The job as it ends, taken off the list of open ones; a job ends only once.
+fn seal(
+    view: &mut View<'_>,
+    pipeline: &PipelineName,
+    run: &RunId,
+    state: SealedState,
+    at: Timestamp,
+) -> Result<JobRow, RepoError> {
+    let order: u64 = read(view, &keys::run_order(run))?.ok_or_else(|| RepoError::RunNotFound { run: run.to_string() })?;
+    let job: JobRow = read(view, &keys::job(order, pipeline))?
+        .ok_or_else(|| RepoError::NotFound { what: format!("job `{pipeline}@{}` not found", run.short(8)), hint: None })?;
+    if job.sealed.is_some() {
+        return Err(RepoError::Conflict {
+            what: format!("job `{pipeline}@{}` has ended already", run.short(8)),
+            hint: None,
+        });
+    }
+    view.delete(keys::open_job(order, pipeline));
+    Ok(JobRow { sealed: Some(state), sealed_at: Some(at), ..job })
+}

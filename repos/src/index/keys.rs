@@ -1,0 +1,193 @@
+//! The layout of the index's keys: one prefix byte, then parts. Numbers are big-endian; text parts end in a zero byte where another
+//! part follows (names hold none).
+
+use specs::{CommitId, DatumId, Digest, PipelineName, RepoName, RunId};
+
+use crate::packs::PackName;
+use crate::time::Timestamp;
+
+/// What a key is about. The bytes are part of the index's version.
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
+enum Prefix {
+    /// Version, journal position, counters, store id.
+    Meta = b'm',
+    /// (kind, digest) → where the object lies.
+    Object = b'o',
+    /// pack number → pack name.
+    PackNumber = b'n',
+    /// pack name → pack number.
+    Pack = b'p',
+    /// repository.
+    Repo = b'R',
+    /// (repository, branch).
+    Branch = b'b',
+    /// (repository, tag).
+    Tag = b't',
+    /// (repository, branch, run order) → the commit that the branch had from that run on.
+    Head = b'h',
+    /// run order → run.
+    Run = b'r',
+    /// run id → run order.
+    RunOrder = b'i',
+    /// (run order, pipeline) → job.
+    Job = b'j',
+    /// (pipeline, run order): the jobs of a pipeline.
+    PipelineJob = b'J',
+    /// (run order, pipeline): jobs that are not sealed.
+    OpenJob = b'a',
+    /// pipeline → its newest version.
+    Pipeline = b'l',
+    /// (pipeline, version) → version document.
+    Version = b'v',
+    /// commit id → repository and run.
+    Commit = b'c',
+    /// (recipe, time, result digest): the results of a recipe.
+    Result = b'q',
+    /// setting → value.
+    Setting = b's',
+}
+
+fn key(prefix: Prefix, parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = vec![prefix as u8];
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes
+}
+
+const END: &[u8] = &[0];
+
+pub(crate) fn meta(name: &str) -> Vec<u8> {
+    key(Prefix::Meta, &[name.as_bytes()])
+}
+pub(crate) fn object(kind: u8, digest: &Digest) -> Vec<u8> {
+    key(Prefix::Object, &[&[kind], digest.as_bytes()])
+}
+/// The start of the keys of all objects.
+pub(crate) fn objects() -> Vec<u8> {
+    key(Prefix::Object, &[])
+}
+/// Whether a row comes from packs, or is about the index itself, and not from the journal.
+pub(crate) fn is_from_packs(key: &[u8]) -> bool {
+    let prefixes = [Prefix::Object, Prefix::Pack, Prefix::PackNumber, Prefix::Result];
+    let of_index = [super::apply::meta::VERSION, super::apply::meta::NEXT_PACK];
+    prefixes.iter().any(|prefix| key.first() == Some(&(*prefix as u8))) || of_index.iter().any(|name| key == meta(name))
+}
+pub(crate) fn pack_number(number: u32) -> Vec<u8> {
+    key(Prefix::PackNumber, &[&number.to_be_bytes()])
+}
+/// The start of the keys of packs; the name follows.
+pub(crate) fn packs() -> Vec<u8> {
+    key(Prefix::Pack, &[])
+}
+pub(crate) fn pack(name: &PackName) -> Vec<u8> {
+    key(Prefix::Pack, &[name.to_string().as_bytes()])
+}
+pub(crate) fn repos() -> Vec<u8> {
+    key(Prefix::Repo, &[])
+}
+pub(crate) fn repo(repo: &RepoName) -> Vec<u8> {
+    key(Prefix::Repo, &[repo.as_str().as_bytes()])
+}
+pub(crate) fn branches(repo: &RepoName) -> Vec<u8> {
+    key(Prefix::Branch, &[repo.as_str().as_bytes(), END])
+}
+/// Branches and tags share one name space, so the name comes as text.
+pub(crate) fn branch(repo: &RepoName, branch: &str) -> Vec<u8> {
+    key(Prefix::Branch, &[repo.as_str().as_bytes(), END, branch.as_bytes()])
+}
+pub(crate) fn tags(repo: &RepoName) -> Vec<u8> {
+    key(Prefix::Tag, &[repo.as_str().as_bytes(), END])
+}
+pub(crate) fn tag(repo: &RepoName, tag: &str) -> Vec<u8> {
+    key(Prefix::Tag, &[repo.as_str().as_bytes(), END, tag.as_bytes()])
+}
+pub(crate) fn heads_of_repo(repo: &RepoName) -> Vec<u8> {
+    key(Prefix::Head, &[repo.as_str().as_bytes(), END])
+}
+pub(crate) fn heads(repo: &RepoName, branch: &str) -> Vec<u8> {
+    key(Prefix::Head, &[repo.as_str().as_bytes(), END, branch.as_bytes(), END])
+}
+pub(crate) fn head(repo: &RepoName, branch: &str, order: u64) -> Vec<u8> {
+    key(Prefix::Head, &[repo.as_str().as_bytes(), END, branch.as_bytes(), END, &order.to_be_bytes()])
+}
+pub(crate) fn runs() -> Vec<u8> {
+    key(Prefix::Run, &[])
+}
+pub(crate) fn run(order: u64) -> Vec<u8> {
+    key(Prefix::Run, &[&order.to_be_bytes()])
+}
+/// The start of the keys of runs whose id begins with `bytes`.
+pub(crate) fn run_orders_from(bytes: &[u8]) -> Vec<u8> {
+    key(Prefix::RunOrder, &[bytes])
+}
+pub(crate) fn run_order(run: &RunId) -> Vec<u8> {
+    key(Prefix::RunOrder, &[run.as_bytes()])
+}
+pub(crate) fn jobs_of_run(order: u64) -> Vec<u8> {
+    key(Prefix::Job, &[&order.to_be_bytes()])
+}
+pub(crate) fn job(order: u64, pipeline: &PipelineName) -> Vec<u8> {
+    key(Prefix::Job, &[&order.to_be_bytes(), pipeline.as_str().as_bytes()])
+}
+pub(crate) fn jobs_of_pipeline(pipeline: &PipelineName) -> Vec<u8> {
+    key(Prefix::PipelineJob, &[pipeline.as_str().as_bytes(), END])
+}
+pub(crate) fn pipeline_job(pipeline: &PipelineName, order: u64) -> Vec<u8> {
+    key(Prefix::PipelineJob, &[pipeline.as_str().as_bytes(), END, &order.to_be_bytes()])
+}
+pub(crate) fn open_jobs() -> Vec<u8> {
+    key(Prefix::OpenJob, &[])
+}
+pub(crate) fn open_job(order: u64, pipeline: &PipelineName) -> Vec<u8> {
+    key(Prefix::OpenJob, &[&order.to_be_bytes(), pipeline.as_str().as_bytes()])
+}
+pub(crate) fn pipelines() -> Vec<u8> {
+    key(Prefix::Pipeline, &[])
+}
+pub(crate) fn pipeline(pipeline: &PipelineName) -> Vec<u8> {
+    key(Prefix::Pipeline, &[pipeline.as_str().as_bytes()])
+}
+pub(crate) fn versions(pipeline: &PipelineName) -> Vec<u8> {
+    key(Prefix::Version, &[pipeline.as_str().as_bytes(), END])
+}
+pub(crate) fn version(pipeline: &PipelineName, version: u32) -> Vec<u8> {
+    key(Prefix::Version, &[pipeline.as_str().as_bytes(), END, &version.to_be_bytes()])
+}
+pub(crate) fn commit(commit: &CommitId) -> Vec<u8> {
+    key(Prefix::Commit, &[commit.digest().as_bytes()])
+}
+/// The start of the keys of commits whose id begins with `bytes`.
+pub(crate) fn commits_from(bytes: &[u8]) -> Vec<u8> {
+    key(Prefix::Commit, &[bytes])
+}
+pub(crate) fn results(recipe: &DatumId) -> Vec<u8> {
+    key(Prefix::Result, &[recipe.digest().as_bytes()])
+}
+/// The start of the keys of results whose recipe begins with `bytes`.
+pub(crate) fn results_from(bytes: &[u8]) -> Vec<u8> {
+    key(Prefix::Result, &[bytes])
+}
+/// Sorted by time within a recipe: the newest is the last.
+pub(crate) fn result(recipe: &DatumId, at: Timestamp, result: &Digest) -> Vec<u8> {
+    let micros = at.as_micros().max(0).to_be_bytes();
+    key(Prefix::Result, &[recipe.digest().as_bytes(), &micros, result.as_bytes()])
+}
+pub(crate) fn settings() -> Vec<u8> {
+    key(Prefix::Setting, &[])
+}
+pub(crate) fn setting(name: &str) -> Vec<u8> {
+    key(Prefix::Setting, &[name.as_bytes()])
+}
+
+/// The last eight bytes of a key as a number.
+pub(crate) fn trailing_order(key: &[u8]) -> u64 {
+    let (_, number) = key.split_last_chunk::<8>().expect("the key ends in a number");
+    u64::from_be_bytes(*number)
+}
+
+/// The key just after every key that begins with `prefix`, to look backwards from.
+pub(crate) fn after(prefix: &[u8]) -> Vec<u8> {
+    let mut key = prefix.to_vec();
+    key.extend_from_slice(&[0xff; 64]);
+    key
+}

@@ -1,0 +1,269 @@
+//! The index: what packs and journal add up to, kept in RocksDB for quick look-ups. Disposable.
+//!
+//! It is caught up from packs and journal, never ahead of them, and rebuilt when it is missing or of another version. RocksDB's own log
+//! is off: after a crash the index is simply behind. A process that may not write it (readers, or a writer that leaves the catching-up
+//! to a later one) keeps what came since in an *overlay* in memory and sees the same.
+//!
+//! [`keys`] has the layout of keys, [`rows`] the values, [`apply`] what each journal entry changes and when it is refused.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::RwLock;
+
+use rocksdb::{BlockBasedOptions, Cache, DB, Direction, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions};
+
+use crate::error::RepoError;
+
+pub(crate) mod apply;
+pub(crate) mod keys;
+pub(crate) mod rows;
+
+/// Grows with every change of the layout of keys or rows; an index of another version is made anew.
+pub(crate) const VERSION: u32 = 1;
+
+/// Changes of rows: a value, or `None` to delete.
+pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// The index as one process sees it.
+#[derive(Debug)]
+pub(crate) struct Index {
+    db: Option<DB>,
+    writable: bool,
+    overlay: RwLock<Changes>,
+    path: PathBuf,
+}
+
+fn options() -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(&Cache::new_lru_cache(64 << 20));
+    table.set_bloom_filter(10.0, false);
+    table.set_cache_index_and_filter_blocks(true);
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_block_based_table_factory(&table);
+    options.set_write_buffer_size(32 << 20);
+    options.set_max_open_files(-1);
+    options.set_keep_log_file_num(1);
+    options.set_log_level(rocksdb::LogLevel::Fatal);
+    options.set_max_background_jobs(2);
+    options
+}
+
+impl Index {
+    /// Opens for writing; only the holder of the store's lock may.
+    pub(crate) fn open_writable(path: &Path) -> Result<Self, RepoError> {
+        let db = DB::open(&options(), path)?;
+        Ok(Self { db: Some(db), writable: true, overlay: RwLock::default(), path: path.to_owned() })
+    }
+
+    /// Opens the state as it is on disk; changes stay in memory. Works beside a writer.
+    pub(crate) fn open_reading(path: &Path) -> Result<Self, RepoError> {
+        let mut tries = 0;
+        let db = loop {
+            // A writer may replace files between our reading of the list and of the files: then look again.
+            match DB::open_for_read_only(&options(), path, false) {
+                Ok(db) => break db,
+                Err(_) if tries < 5 => tries += 1,
+                Err(error) => return Err(error.into()),
+            }
+        };
+        Ok(Self { db: Some(db), writable: false, overlay: RwLock::default(), path: path.to_owned() })
+    }
+
+    /// An index without a disk, for what is not worth one.
+    pub(crate) fn in_memory(path: &Path) -> Self {
+        Self { db: None, writable: false, overlay: RwLock::default(), path: path.to_owned() }
+    }
+
+    /// Whether changes reach the disk.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Rows that live in memory only.
+    pub(crate) fn overlay_rows(&self) -> usize {
+        self.overlay.read().expect("no panic under this lock").len()
+    }
+
+    /// The value at `key`.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, RepoError> {
+        if !self.writable
+            && let Some(value) = self.overlay.read().expect("no panic under this lock").get(key)
+        {
+            return Ok(value.clone());
+        }
+        match &self.db {
+            Some(db) => Ok(db.get(key)?),
+            None => Ok(None),
+        }
+    }
+
+    /// Visits rows whose key begins with `prefix`, from `start` (which begins with it too) on in `direction`.
+    pub(crate) fn visit(
+        &self,
+        prefix: &[u8],
+        start: &[u8],
+        direction: Direction,
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), RepoError> {
+        let mut fresh = self.overlay_slice(prefix, start, direction).into_iter().peekable();
+        let forward = matches!(direction, Direction::Forward);
+        if let Some(db) = &self.db {
+            for row in db.iterator(IteratorMode::From(start, direction)) {
+                let (key, value) = row?;
+                if !key.starts_with(prefix) {
+                    break;
+                }
+                let mut shadowed = false;
+                while let Some((next, _)) = fresh.peek()
+                    && (if forward { next.as_slice() <= &*key } else { next.as_slice() >= &*key })
+                {
+                    shadowed |= next.as_slice() == &*key;
+                    let (next, value) = fresh.next().expect("just seen");
+                    if let Some(value) = value
+                        && visit(&next, &value).is_break()
+                    {
+                        return Ok(());
+                    }
+                }
+                if !shadowed && visit(&key, &value).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        for (key, value) in fresh {
+            if let Some(value) = value
+                && visit(&key, &value).is_break()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn overlay_slice(&self, prefix: &[u8], start: &[u8], direction: Direction) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let overlay = self.overlay.read().expect("no panic under this lock");
+        let own = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| (key.clone(), value.clone());
+        match direction {
+            Direction::Forward => {
+                overlay.range(start.to_vec()..).take_while(|(key, _)| key.starts_with(prefix)).map(own).collect()
+            }
+            Direction::Reverse => {
+                let backwards = overlay.range(..=start.to_vec()).rev();
+                backwards.take_while(|(key, _)| key.starts_with(prefix)).map(own).collect()
+            }
+        }
+    }
+
+    /// Makes changes, all together.
+    pub(crate) fn commit(&self, changes: Changes) -> Result<(), RepoError> {
+        if !self.writable {
+            self.overlay.write().expect("no panic under this lock").extend(changes);
+            return Ok(());
+        }
+        let mut batch = WriteBatch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            }
+        }
+        let mut write = WriteOptions::default();
+        write.disable_wal(true);
+        self.db.as_ref().expect("a writable index has a disk").write_opt(batch, &write)?;
+        Ok(())
+    }
+
+    /// Brings what is still in memory to the disk.
+    pub(crate) fn flush(&self) -> Result<(), RepoError> {
+        if let (true, Some(db)) = (self.writable, &self.db) {
+            let mut options = FlushOptions::default();
+            options.set_wait(true);
+            db.flush_opt(&options)?;
+        }
+        Ok(())
+    }
+
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The rows with changes on top that are not committed yet: what an entry sees of those before it in its record.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    index: &'a Index,
+    changes: Changes,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(index: &'a Index) -> Self {
+        Self { index, changes: Changes::new() }
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, RepoError> {
+        match self.changes.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => self.index.get(key),
+        }
+    }
+
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.changes.insert(key, Some(value));
+    }
+
+    pub(crate) fn delete(&mut self, key: Vec<u8>) {
+        self.changes.insert(key, None);
+    }
+
+    /// Deletes every row whose key begins with `prefix`.
+    pub(crate) fn delete_prefix(&mut self, prefix: &[u8]) -> Result<(), RepoError> {
+        let mut gone: Vec<Vec<u8>> = Vec::new();
+        self.index.visit(prefix, prefix, Direction::Forward, |key, _| {
+            gone.push(key.to_vec());
+            ControlFlow::Continue(())
+        })?;
+        gone.extend(self.changes.range(prefix.to_vec()..).map(|(key, _)| key.clone()).take_while(|key| key.starts_with(prefix)));
+        self.changes.extend(gone.into_iter().map(|key| (key, None)));
+        Ok(())
+    }
+
+    pub(crate) fn into_changes(self) -> Changes {
+        self.changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys_of(index: &Index, prefix: &[u8], start: &[u8], direction: Direction) -> Vec<String> {
+        let mut keys = Vec::new();
+        index
+            .visit(prefix, start, direction, |key, _| {
+                keys.push(String::from_utf8_lossy(key).into_owned());
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        keys
+    }
+
+    #[test]
+    fn a_reader_sees_disk_and_memory_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = Index::open_writable(folder.path()).unwrap();
+        let rows = ["a1", "a3", "a5", "b1"].map(|key| (key.as_bytes().to_vec(), Some(b"disk".to_vec())));
+        writer.commit(rows.into_iter().collect()).unwrap();
+        writer.flush().unwrap();
+        let reader = Index::open_reading(folder.path()).unwrap();
+        reader
+            .commit(Changes::from([(b"a2".to_vec(), Some(b"memory".to_vec())), (b"a3".to_vec(), None), (b"a6".to_vec(), Some(vec![]))]))
+            .unwrap();
+        assert_eq!(keys_of(&reader, b"a", b"a", Direction::Forward), ["a1", "a2", "a5", "a6"]);
+        assert_eq!(keys_of(&reader, b"a", b"a5", Direction::Reverse), ["a5", "a2", "a1"]);
+        assert_eq!(reader.get(b"a3").unwrap(), None);
+        assert_eq!(writer.get(b"a3").unwrap().unwrap(), b"disk");
+    }
+}

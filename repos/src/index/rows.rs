@@ -1,0 +1,159 @@
+//! The values of the index. Each is JSON, but for locations of objects, which are many.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use specs::{CommitId, Digest, PipelineName, RepoName, RunId};
+
+use crate::documents::ResultState;
+use crate::journal::{Cause, JobSeed, Move, RepoKind, SealedState};
+use crate::packs::format::Row;
+use crate::time::Timestamp;
+
+/// A row's value as stored.
+pub(crate) fn encode<T: Serialize>(row: &T) -> Vec<u8> {
+    serde_json::to_vec(row).expect("rows have a JSON form")
+}
+
+/// Reads a row's value; `None` when it is not one, which only a damaged index gives.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(bytes).ok()
+}
+
+/// Where an object lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Location {
+    pub(crate) pack: u32,
+    pub(crate) offset: u64,
+    pub(crate) codec: u8,
+    pub(crate) stored_bytes: u32,
+    pub(crate) raw_bytes: u32,
+}
+
+impl Location {
+    pub(crate) fn of(row: &Row, pack: u32) -> Self {
+        Self {
+            pack,
+            offset: row.offset,
+            codec: row.codec,
+            stored_bytes: row.stored_bytes,
+            raw_bytes: row.raw_bytes,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(21);
+        bytes.extend_from_slice(&self.pack.to_be_bytes());
+        bytes.extend_from_slice(&self.offset.to_be_bytes());
+        bytes.push(self.codec);
+        bytes.extend_from_slice(&self.stored_bytes.to_be_bytes());
+        bytes.extend_from_slice(&self.raw_bytes.to_be_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; 21] = bytes.try_into().ok()?;
+        Some(Self {
+            pack: u32::from_be_bytes(bytes[0..4].try_into().ok()?),
+            offset: u64::from_be_bytes(bytes[4..12].try_into().ok()?),
+            codec: bytes[12],
+            stored_bytes: u32::from_be_bytes(bytes[13..17].try_into().ok()?),
+            raw_bytes: u32::from_be_bytes(bytes[17..21].try_into().ok()?),
+        })
+    }
+}
+
+/// A repository.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RepoRow {
+    /// Who writes it.
+    pub kind: RepoKind,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A branch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BranchRow {
+    /// Where it points; absent when it has no commit yet.
+    pub commit: Option<CommitId>,
+    /// When it came to point there.
+    pub moved_at: Timestamp,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TagRow {
+    /// Where it points for good.
+    pub commit: CommitId,
+    /// Its message, a document of kind tag.
+    pub document: Option<Digest>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// Its id.
+    pub run: RunId,
+    /// Its place in the one order of runs, from 1.
+    pub order: u64,
+    /// Why it came about.
+    pub cause: Cause,
+    /// What moved.
+    pub moves: Vec<Move>,
+    /// The jobs that it caused.
+    pub jobs: Vec<JobSeed>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobRow {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its run.
+    pub run: RunId,
+    /// The run's place in the order of runs.
+    pub order: u64,
+    /// The pipeline's version.
+    pub version: u32,
+    /// How it ended; absent while it has not.
+    pub sealed: Option<SealedState>,
+    /// Its output commit.
+    pub commit: Option<CommitId>,
+    /// More about it, a document of kind job.
+    pub document: Option<Digest>,
+    /// When its run was accepted.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub sealed_at: Option<Timestamp>,
+}
+
+/// A pipeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PipelineRow {
+    /// Its newest version, from 1.
+    pub version: u32,
+    /// That version's document.
+    pub document: Digest,
+    /// When that version was applied.
+    pub applied_at: Timestamp,
+}
+
+/// A commit that the journal has named.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommitRow {
+    /// Its repository.
+    pub repo: RepoName,
+    /// Its run's place in the order of runs.
+    pub order: u64,
+}
+
+/// A result of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ResultRow {
+    pub(crate) state: ResultState,
+    pub(crate) exit_code: Option<i32>,
+}

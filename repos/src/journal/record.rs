@@ -1,0 +1,183 @@
+//! The records of the journal. They hold names, ids, digests, states and times only.
+
+use serde::{Deserialize, Serialize};
+use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId, TagName};
+
+use crate::time::Timestamp;
+
+/// The format number that this version writes; a higher one is of a newer version.
+pub const FORMAT: u32 = 1;
+
+/// One change of the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Format number, 1.
+    pub format: u32,
+    /// Digest of the record before; absent in the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Digest>,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// One part of a change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub enum Entry {
+    /// The store was made; the first entry of a journal.
+    Init { store: String, default_branch: BranchName },
+    /// A repository was made.
+    RepoCreate { repo: RepoName, repo_kind: RepoKind },
+    /// A repository was deleted with its branches and tags.
+    RepoDelete { repo: RepoName },
+    /// A branch was deleted.
+    BranchDelete { repo: RepoName, branch: BranchName },
+    /// A tag was made. `document` holds its message.
+    TagCreate {
+        repo: RepoName,
+        tag: TagName,
+        commit: CommitId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        document: Option<Digest>,
+    },
+    /// A tag was deleted.
+    TagDelete { repo: RepoName, tag: TagName },
+    /// A setting was set, or with no value unset.
+    Setting {
+        key: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+    },
+    /// A pipeline got a version. `document` is of kind version.
+    PipelineApply { pipeline: PipelineName, version: u32, document: Digest },
+    /// A pipeline was deleted; its output repository becomes a user's.
+    PipelineDelete { pipeline: PipelineName },
+    /// Branches moved, and that causes jobs.
+    Run {
+        run: RunId,
+        cause: Cause,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        moves: Vec<Move>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        jobs: Vec<JobSeed>,
+    },
+    /// A job ended. `document` is of kind job and may be dropped later.
+    Job {
+        pipeline: PipelineName,
+        run: RunId,
+        state: SealedState,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<CommitId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        document: Option<Digest>,
+        /// The output branch's move, when the commit is a good one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        moved: Option<Move>,
+    },
+}
+
+/// Who writes a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepoKind {
+    /// People.
+    User,
+    /// The pipeline of its name.
+    Output,
+    /// The clock.
+    Cron,
+}
+
+/// A branch that points elsewhere from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// Its repository.
+    pub repo: RepoName,
+    /// Its name.
+    pub branch: BranchName,
+    /// Where it pointed; absent when the branch did not exist or had no commit. The change counts only if that is still so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<CommitId>,
+    /// Where it points; absent for a branch without a commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<CommitId>,
+}
+
+/// A job that a run causes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSeed {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// The pipeline's version at that time.
+    pub version: u32,
+}
+
+/// Why a run came about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// What sort of change it was.
+    #[serde(rename = "cause")]
+    pub kind: CauseKind,
+    /// Who is said to have made the change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// Whom the store authenticated.
+    pub committer: String,
+    /// When the change was asked for.
+    pub at: Timestamp,
+    /// References that say what changed, such as `images@main`, `detect`, or the run that a retry names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refs: Vec<String>,
+}
+
+/// The sorts of causes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words of the contract")]
+pub enum CauseKind {
+    Commit,
+    Txn,
+    Cron,
+    Trigger,
+    Move,
+    Apply,
+    Start,
+    Rerun,
+    Retry,
+    Try,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SealedState {
+    /// All datums succeeded.
+    Success,
+    /// At least one failed, or the job could not be run.
+    Failure,
+    /// Somebody stopped it, or a new version took its place.
+    Killed,
+    /// Its inputs do not exist because an upstream job failed.
+    Unrunnable,
+}
+
+impl CauseKind {
+    /// The word in the record.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Txn => "txn",
+            Self::Cron => "cron",
+            Self::Trigger => "trigger",
+            Self::Move => "move",
+            Self::Apply => "apply",
+            Self::Start => "start",
+            Self::Rerun => "rerun",
+            Self::Retry => "retry",
+            Self::Try => "try",
+        }
+    }
+}

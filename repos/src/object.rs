@@ -1,0 +1,115 @@
+//! What kinds of objects a store holds.
+
+/// The kind of an object. It is kept beside the digest, and an object is read only as the kind it was written as: so no user file can
+/// pose as a commit.
+///
+/// The numbers are part of the pack format and never change. Kinds this version does not know are kept in packs untouched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// A piece of file content, or all of it.
+    Chunk = 1,
+    /// How one file is cut into chunks; stored under the file's digest.
+    Manifest = 2,
+    /// A node of a tree or map.
+    Node = 3,
+    /// A commit document.
+    Commit = 4,
+    /// A pipeline's spec in its normal form.
+    Spec = 5,
+    /// What is executed: image, command, environment, code.
+    Transform = 6,
+    /// Transform and inputs of one datum.
+    Recipe = 7,
+    /// One finished execution of a recipe.
+    Result = 8,
+    /// What one try printed.
+    Log = 9,
+    /// A signature of a commit.
+    Signature = 10,
+    /// One version of a pipeline: spec, transform, image, code.
+    Version = 11,
+    /// What may be dropped of a finished job: counts, reasons, times.
+    Job = 12,
+    /// The message of a tag.
+    Tag = 13,
+}
+
+/// Which packs an object goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PackClass {
+    /// Nodes and documents: small, read often, kept locally in whole.
+    Meta,
+    /// Chunks and logs.
+    Data,
+}
+
+impl Kind {
+    /// All kinds this version knows.
+    pub const ALL: [Self; 13] = [
+        Self::Chunk,
+        Self::Manifest,
+        Self::Node,
+        Self::Commit,
+        Self::Spec,
+        Self::Transform,
+        Self::Recipe,
+        Self::Result,
+        Self::Log,
+        Self::Signature,
+        Self::Version,
+        Self::Job,
+        Self::Tag,
+    ];
+
+    /// The packs that objects of this kind go to.
+    pub const fn class(self) -> PackClass {
+        match self {
+            Self::Chunk | Self::Log => PackClass::Data,
+            _ => PackClass::Meta,
+        }
+    }
+
+    /// The kind of this number; `None` for one of a newer version.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// The word for people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Chunk => "chunk",
+            Self::Manifest => "manifest",
+            Self::Node => "node",
+            Self::Commit => "commit",
+            Self::Spec => "spec",
+            Self::Transform => "transform",
+            Self::Recipe => "recipe",
+            Self::Result => "result",
+            Self::Log => "log",
+            Self::Signature => "signature",
+            Self::Version => "version",
+            Self::Job => "job",
+            Self::Tag => "tag",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl PackClass {
+    /// The folder below `packs`, and the word in a pack's header.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Data => "data",
+        }
+    }
+
+    /// Both classes.
+    pub const ALL: [Self; 2] = [Self::Meta, Self::Data];
+}

@@ -1,0 +1,176 @@
+//! Packs as files of a local folder.
+//!
+//! A pack is written as `<random>.part`, locked by its writer for as long as that lives, and renamed to its name when it is finished.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{IoSlice, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use rustix::fs::FlockOperation;
+
+use super::{PackFile, PackName, PackStore, format};
+use crate::error::{IoContext, RepoError};
+use crate::object::PackClass;
+
+const PART: &str = "part";
+
+/// Packs in one local folder.
+#[derive(Debug)]
+pub struct LocalPacks {
+    folder: PathBuf,
+    /// Files stay open: a read is one system call.
+    open: Mutex<HashMap<PackName, Arc<File>>>,
+}
+
+impl LocalPacks {
+    /// Uses `folder`, which exists.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, open: Mutex::default() }
+    }
+
+    fn file(&self, pack: &PackName) -> Result<Arc<File>, RepoError> {
+        if let Some(file) = self.open.lock().expect("no panic under this lock").get(pack) {
+            return Ok(file.clone());
+        }
+        let path = self.folder.join(pack.to_string());
+        let file = Arc::new(File::open(&path).doing("open", &path)?);
+        self.open.lock().expect("no panic under this lock").insert(*pack, file.clone());
+        Ok(file)
+    }
+
+    fn entries(&self) -> Result<Vec<(String, PathBuf)>, RepoError> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).doing("list", &self.folder)? {
+            let entry = entry.doing("list", &self.folder)?;
+            found.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+        }
+        Ok(found)
+    }
+}
+
+impl PackStore for LocalPacks {
+    fn create(&self, class: PackClass) -> Result<Box<dyn PackFile>, RepoError> {
+        let path = self.folder.join(format!("{}.{}.{PART}", crate::random_hex(), class.word()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).doing("create", &path)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(Into::into).doing("lock", &path)?;
+        let mut part = LocalPart { file, path, class, length: 0 };
+        part.append(&[&format::header(class)])?;
+        Ok(Box::new(part))
+    }
+
+    fn list(&self) -> Result<Vec<(PackName, u64)>, RepoError> {
+        let mut packs = Vec::new();
+        for (name, path) in self.entries()? {
+            if let Ok(name) = name.parse() {
+                packs.push((name, std::fs::metadata(&path).doing("read", &path)?.len()));
+            }
+        }
+        packs.sort_unstable();
+        Ok(packs)
+    }
+
+    fn read(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError> {
+        read_range(&*self.file(pack)?, range).doing("read", &self.folder.join(pack.to_string()))
+    }
+
+    fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError> {
+        let mut parts: Vec<Box<dyn PackFile>> = Vec::new();
+        for (name, path) in self.entries()? {
+            let class = PackClass::ALL.into_iter().find(|class| name.ends_with(&format!(".{}.{PART}", class.word())));
+            let Some(class) = class else { continue };
+            // Its writer may finish it between the listing and here.
+            let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
+            if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() || !path.exists() {
+                continue;
+            }
+            let length = file.metadata().doing("read", &path)?.len();
+            parts.push(Box::new(LocalPart { file, path, class, length }));
+        }
+        Ok(parts)
+    }
+}
+
+fn read_range(file: &File, range: Range<u64>) -> std::io::Result<Bytes> {
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], range.start + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes.into())
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), RepoError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).doing("sync", folder)
+}
+
+/// A pack being written; the lock on its file tells others that its writer lives.
+#[derive(Debug)]
+struct LocalPart {
+    file: File,
+    path: PathBuf,
+    class: PackClass,
+    length: u64,
+}
+
+impl PackFile for LocalPart {
+    fn class(&self) -> PackClass {
+        self.class
+    }
+
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn append(&mut self, pieces: &[&[u8]]) -> Result<(), RepoError> {
+        let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let mut written = self.file.write_vectored(&slices).doing("write", &self.path)?;
+        for piece in pieces {
+            // Most often the one call took all; else the rest goes piece by piece.
+            let skip = written.min(piece.len());
+            self.file.write_all(&piece[skip..]).doing("write", &self.path)?;
+            written -= skip;
+        }
+        self.length += total as u64;
+        Ok(())
+    }
+
+    fn read(&self, range: Range<u64>) -> Result<Bytes, RepoError> {
+        read_range(&self.file, range).doing("read", &self.path)
+    }
+
+    fn sync(&mut self) -> Result<(), RepoError> {
+        self.file.sync_data().doing("sync", &self.path)
+    }
+
+    fn truncate(&mut self, length: u64) -> Result<(), RepoError> {
+        use std::io::{Seek, SeekFrom};
+        self.file.set_len(length).doing("truncate", &self.path)?;
+        self.file.seek(SeekFrom::Start(length)).doing("seek in", &self.path)?;
+        self.length = length;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, name: PackName) -> Result<(), RepoError> {
+        self.file.sync_all().doing("sync", &self.path)?;
+        let folder = self.path.parent().expect("a pack lies in a folder");
+        std::fs::rename(&self.path, folder.join(name.to_string())).doing("rename", &self.path)?;
+        sync_folder(folder)
+    }
+
+    fn discard(self: Box<Self>) -> Result<(), RepoError> {
+        std::fs::remove_file(&self.path).doing("remove", &self.path)
+    }
+}

@@ -1,0 +1,83 @@
+//! Packs: the few large files in which all objects lie.
+//!
+//! A pack is append-only and ends in its own index, so the packs alone tell what a store holds. *Meta* packs hold nodes and documents,
+//! *data* packs hold chunks and logs. [`format`] is the layout of the bytes, [`PackStore`] the seam to where the files are kept,
+//! [`writer`] fills packs. A pack whose writer died is still readable up to its last whole entry ([`writer::salvage`]).
+//! Not here: which object lies in which pack (`index`).
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use specs::Digest;
+
+use crate::error::RepoError;
+use crate::object::PackClass;
+
+pub mod format;
+mod local;
+pub mod writer;
+
+pub use local::LocalPacks;
+pub(crate) use local::sync_folder;
+
+/// Names a finished pack: its class and the SHA-256 of its index.
+///
+/// Shape: `<64 hex digits>.meta.pack` or `<64 hex digits>.data.pack`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PackName {
+    /// What kinds of objects it holds.
+    pub class: PackClass,
+    /// SHA-256 of the pack's index bytes.
+    pub digest: Digest,
+}
+
+impl fmt::Display for PackName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.pack", self.digest, self.class.word())
+    }
+}
+
+impl FromStr for PackName {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (digest, rest) = text.split_once('.').ok_or(())?;
+        let class = PackClass::ALL.into_iter().find(|class| rest.strip_suffix(".pack") == Some(class.word())).ok_or(())?;
+        Ok(Self { class, digest: digest.parse().map_err(|_| ())? })
+    }
+}
+
+/// Where packs are kept: a local folder, or later an object store.
+///
+/// Guarantees: a pack is listed only after [`PackFile::finish`] made it durable; a finished pack never changes.
+pub trait PackStore: fmt::Debug + Send + Sync + 'static {
+    /// Starts a pack that is not listed yet.
+    fn create(&self, class: PackClass) -> Result<Box<dyn PackFile>, RepoError>;
+    /// Every finished pack with its length in bytes.
+    fn list(&self) -> Result<Vec<(PackName, u64)>, RepoError>;
+    /// Reads a range of bytes of a finished pack; shorter at its end.
+    fn read(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError>;
+    /// Packs that writers left unfinished when they died; none that a living writer still holds.
+    fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError>;
+}
+
+/// A pack that is being written.
+pub trait PackFile: fmt::Debug + Send + Sync {
+    /// The class it was created with.
+    fn class(&self) -> PackClass;
+    /// Bytes so far.
+    fn length(&self) -> u64;
+    /// Appends pieces one after another; they survive the death of this process, not yet a power cut.
+    fn append(&mut self, pieces: &[&[u8]]) -> Result<(), RepoError>;
+    /// Reads back a range of what was appended.
+    fn read(&self, range: Range<u64>) -> Result<Bytes, RepoError>;
+    /// Makes all that was appended durable.
+    fn sync(&mut self) -> Result<(), RepoError>;
+    /// Cuts the pack back to `length` bytes.
+    fn truncate(&mut self, length: u64) -> Result<(), RepoError>;
+    /// Makes the pack durable and lists it under `name`.
+    fn finish(self: Box<Self>, name: PackName) -> Result<(), RepoError>;
+    /// Gives the pack up and frees its space.
+    fn discard(self: Box<Self>) -> Result<(), RepoError>;
+}

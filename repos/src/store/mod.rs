@@ -1,0 +1,141 @@
+//! A store: one folder `.pv` with packs, journal, index and lock, as one process uses it.
+//!
+//! ```text
+//! .pv/format     "pv store 1": which layout this is
+//! .pv/packs/     finished packs, and `.part` files of living writers
+//! .pv/journal    every change that is not an object
+//! .pv/index/     RocksDB; disposable
+//! .pv/lock       locked while somebody changes journal or index; holds who
+//! .pv/socket     there while an engine serves the store
+//! ```
+//! Readers take no lock. A writer reads, hashes and writes packs without it and takes it for the last step, [`Store::publish`]. An
+//! *owner* ([`Store::own`], `pv run` and `pv serve`) keeps it for as long as it lives; other writers then hand it their last step.
+//!
+//! - `open` finds, makes and opens stores, catches the index up, saves what dead writers left
+//! - `objects` writes and reads objects, each checked by its digest
+//! - `content` cuts files into chunks and reads them back
+//! - `publish` the last step of every change
+//! - `names` repositories, branches, tags, runs, jobs, pipelines: what the index knows of them
+//! - `resolve` turns references into commits
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+
+use bytes::Bytes;
+use specs::Digest;
+
+use crate::error::RepoError;
+use crate::index::Index;
+use crate::journal::{Journal, Position};
+use crate::packs::PackStore;
+use crate::packs::writer::PackWriter;
+use crate::time::Clock;
+
+mod content;
+mod lock;
+mod names;
+mod objects;
+mod open;
+mod publish;
+mod resolve;
+
+pub use content::{FileReader, Stored};
+pub use open::OpenOptions;
+pub use publish::{Change, Publisher};
+pub use resolve::Resolved;
+
+pub(crate) use lock::Lock;
+pub(crate) use objects::result_row;
+
+/// A store, opened by this process. Clones share all.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// The folder that holds `.pv`.
+    dir: PathBuf,
+    packs: Arc<dyn PackStore>,
+    journal: Journal,
+    index: RwLock<Arc<Index>>,
+    /// The journal's position that the index stands at.
+    position: Mutex<Position>,
+    meta: Mutex<PackWriter>,
+    data: Mutex<PackWriter>,
+    /// Decoding is cheap, reading and hashing is not: whole nodes, bounded by bytes.
+    nodes: quick_cache::sync::Cache<Digest, Bytes, NodeWeight>,
+    clock: Arc<dyn Clock>,
+    /// Held for as long as this lives, when it is an owner.
+    owned: OnceLock<Lock>,
+    /// How to hand the last step of a change to the owner.
+    publisher: OnceLock<Arc<dyn Publisher>>,
+    notify: open::Notify,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    /// An owner leaves all in order for the next process; what another process wrote and did not publish is given up. Failures leave
+    /// what a crash would leave.
+    fn drop(&mut self) {
+        let writers = [&mut self.data, &mut self.meta].map(|writer| writer.get_mut());
+        for writer in writers.into_iter().flatten() {
+            let left = if self.owned.get().is_some() { writer.finish().map(drop) } else { writer.discard() };
+            if let Err(error) = left {
+                tracing::warn!("an open pack is left for the next process: {error}");
+            }
+        }
+        if let Ok(index) = self.index.get_mut()
+            && let Err(error) = index.flush()
+        {
+            tracing::warn!("the index is left for the next process to catch up: {error}");
+        }
+    }
+}
+
+/// Weighs nodes by their bytes.
+#[derive(Debug, Clone)]
+struct NodeWeight;
+
+impl quick_cache::Weighter<Digest, Bytes> for NodeWeight {
+    fn weight(&self, _: &Digest, node: &Bytes) -> u64 {
+        node.len() as u64 + 64
+    }
+}
+
+impl Store {
+    /// The folder that holds `.pv`.
+    pub fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    /// The folder `.pv`.
+    pub fn folder(&self) -> PathBuf {
+        self.inner.dir.join(open::FOLDER)
+    }
+
+    /// The clock of this store.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    pub(crate) fn index(&self) -> Arc<Index> {
+        self.inner.index.read().expect("no panic under this lock").clone()
+    }
+
+    pub(crate) fn packs(&self) -> &dyn PackStore {
+        &*self.inner.packs
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.inner.journal
+    }
+}
+
+/// Result of store operations.
+pub type Result<T, E = RepoError> = std::result::Result<T, E>;

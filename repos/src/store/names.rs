@@ -1,0 +1,320 @@
+//! What the index knows of repositories, branches, tags, runs, jobs, pipelines and settings.
+
+use std::ops::ControlFlow;
+
+use rocksdb::Direction;
+use serde::de::DeserializeOwned;
+use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId, TagName};
+
+use super::{Result, Store};
+use crate::documents::Commit;
+use crate::error::RepoError;
+use crate::index::apply::meta;
+use crate::index::keys;
+use crate::index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, RepoRow, RunRow, TagRow, decode};
+
+/// The text after `prefix` in a key.
+fn name_in<T: std::str::FromStr>(key: &[u8], prefix: &[u8]) -> Option<T> {
+    std::str::from_utf8(key.get(prefix.len()..)?).ok()?.parse().ok()
+}
+
+impl Store {
+    fn row<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>> {
+        Ok(self.index().get(key)?.as_deref().and_then(decode))
+    }
+
+    /// All rows below `prefix` whose key and value can be read, in key order.
+    fn rows<K, T: DeserializeOwned>(&self, prefix: &[u8], read: impl Fn(&[u8]) -> Option<K>) -> Result<Vec<(K, T)>> {
+        let mut rows = Vec::new();
+        self.index().visit(prefix, prefix, Direction::Forward, |key, value| {
+            rows.extend(read(key).zip(decode(value)));
+            ControlFlow::Continue(())
+        })?;
+        Ok(rows)
+    }
+
+    fn named<K: std::str::FromStr, T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<(K, T)>> {
+        self.rows(prefix, |key| name_in(key, prefix))
+    }
+
+    /// The store's own id, 32 hex digits.
+    pub fn id(&self) -> Result<String> {
+        Ok(self.row(&keys::meta(meta::STORE))?.unwrap_or_default())
+    }
+
+    /// The branch of references that name none: the setting, else the one given to `init`.
+    pub fn default_branch(&self) -> Result<BranchName> {
+        if let Some(branch) = self.setting("default_branch")?.and_then(|text| text.parse().ok()) {
+            return Ok(branch);
+        }
+        Ok(self.row(&keys::meta(meta::DEFAULT_BRANCH))?.unwrap_or_else(BranchName::main))
+    }
+
+    /// A setting that was set in this store.
+    pub fn setting(&self, key: &str) -> Result<Option<String>> {
+        self.row(&keys::setting(key))
+    }
+
+    /// All settings that were set in this store.
+    pub fn settings(&self) -> Result<Vec<(String, String)>> {
+        self.named(&keys::settings())
+    }
+
+    /// All repositories by name.
+    pub fn repos(&self) -> Result<Vec<(RepoName, RepoRow)>> {
+        self.named(&keys::repos())
+    }
+
+    /// A repository; an error with the nearest name when there is none.
+    pub fn repo(&self, repo: &RepoName) -> Result<RepoRow> {
+        if let Some(row) = self.row(&keys::repo(repo))? {
+            return Ok(row);
+        }
+        let names: Vec<String> = self.repos()?.into_iter().map(|(name, _)| name.to_string()).collect();
+        Err(RepoError::RepoNotFound { repo: repo.clone(), similar: nearest(repo.as_str(), &names) })
+    }
+
+    /// Whether a repository exists.
+    pub fn has_repo(&self, repo: &RepoName) -> Result<bool> {
+        Ok(self.index().get(&keys::repo(repo))?.is_some())
+    }
+
+    /// All branches of a repository by name.
+    pub fn branches(&self, repo: &RepoName) -> Result<Vec<(BranchName, BranchRow)>> {
+        self.named(&keys::branches(repo))
+    }
+
+    /// A branch, if it exists.
+    pub fn find_branch(&self, repo: &RepoName, branch: &BranchName) -> Result<Option<BranchRow>> {
+        self.row(&keys::branch(repo, branch.as_str()))
+    }
+
+    /// A branch; an error with the nearest name when there is none.
+    pub fn branch(&self, repo: &RepoName, branch: &BranchName) -> Result<BranchRow> {
+        if let Some(row) = self.find_branch(repo, branch)? {
+            return Ok(row);
+        }
+        self.repo(repo)?;
+        let names: Vec<String> = self.branches(repo)?.into_iter().map(|(name, _)| name.to_string()).collect();
+        let similar = nearest(branch.as_str(), &names).map(|name| format!("{repo}@{name}"));
+        Err(RepoError::BranchNotFound { repo: repo.clone(), branch: branch.clone(), similar })
+    }
+
+    /// All tags of a repository by name.
+    pub fn tags(&self, repo: &RepoName) -> Result<Vec<(TagName, TagRow)>> {
+        self.named(&keys::tags(repo))
+    }
+
+    /// A tag, if it exists.
+    pub fn find_tag(&self, repo: &RepoName, tag: &str) -> Result<Option<TagRow>> {
+        self.row(&keys::tag(repo, tag))
+    }
+
+    /// The commit that a branch had when the run of this order was new and all jobs up to it had ended: the outer `None` when the branch
+    /// did not exist, the inner one when it had no commit.
+    pub fn head_as_of(&self, repo: &RepoName, branch: &BranchName, order: u64) -> Result<Option<Option<CommitId>>> {
+        let prefix = keys::heads(repo, branch.as_str());
+        let mut found = None;
+        self.index().visit(&prefix, &keys::head(repo, branch.as_str(), order), Direction::Reverse, |_, value| {
+            found = decode(value);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    /// What the journal said of a commit; `None` for one that it never named.
+    pub fn commit_row(&self, commit: &CommitId) -> Result<Option<CommitRow>> {
+        self.row(&keys::commit(commit))
+    }
+
+    /// The commit's document.
+    pub fn commit(&self, commit: &CommitId) -> Result<Commit> {
+        self.document(&commit.digest())
+    }
+
+    /// Keeps a commit's document and returns its id. It exists for others once the journal names it.
+    pub fn put_commit(&self, commit: &Commit) -> Result<CommitId> {
+        self.put_document(commit).map(CommitId::new)
+    }
+
+    /// A run by its place in the order of runs, from 1.
+    pub fn run_at(&self, order: u64) -> Result<Option<RunRow>> {
+        self.row(&keys::run(order))
+    }
+
+    /// The place of a run in the order of runs.
+    pub fn run_order(&self, run: &RunId) -> Result<Option<u64>> {
+        self.row(&keys::run_order(run))
+    }
+
+    /// A run.
+    pub fn run(&self, run: &RunId) -> Result<RunRow> {
+        let order = self.run_order(run)?;
+        let row = order.map(|order| self.run_at(order)).transpose()?.flatten();
+        row.ok_or_else(|| RepoError::RunNotFound { run: run.to_string() })
+    }
+
+    /// How many runs there are; also the order of the newest.
+    pub fn runs_count(&self) -> Result<u64> {
+        Ok(self.row(&keys::meta(meta::RUNS))?.unwrap_or(0))
+    }
+
+    /// Runs from the newest back, until `visit` breaks.
+    pub fn visit_runs(&self, mut visit: impl FnMut(RunRow) -> ControlFlow<()>) -> Result<()> {
+        let prefix = keys::runs();
+        self.index().visit(&prefix, &keys::after(&prefix), Direction::Reverse, |_, value| {
+            decode(value).map_or(ControlFlow::Continue(()), &mut visit)
+        })
+    }
+
+    /// The jobs of a run.
+    pub fn jobs_of_run(&self, order: u64) -> Result<Vec<JobRow>> {
+        Ok(self.rows(&keys::jobs_of_run(order), |_| Some(()))?.into_iter().map(|((), job)| job).collect())
+    }
+
+    /// The job of a pipeline in a run.
+    pub fn job(&self, order: u64, pipeline: &PipelineName) -> Result<Option<JobRow>> {
+        self.row(&keys::job(order, pipeline))
+    }
+
+    /// A pipeline's jobs from the one of the highest order up to `order` back, until `visit` breaks.
+    pub fn visit_jobs(
+        &self,
+        pipeline: &PipelineName,
+        order: u64,
+        mut visit: impl FnMut(JobRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut orders = Vec::new();
+        let prefix = keys::jobs_of_pipeline(pipeline);
+        let mut from = Some(order);
+        while let Some(start) = from {
+            orders.clear();
+            self.index().visit(&prefix, &keys::pipeline_job(pipeline, start), Direction::Reverse, |key, _| {
+                orders.push(keys::trailing_order(key));
+                if orders.len() < 64 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            for order in &orders {
+                if let Some(job) = self.job(*order, pipeline)?
+                    && visit(job).is_break()
+                {
+                    return Ok(());
+                }
+            }
+            from = orders.last().filter(|_| orders.len() == 64).and_then(|last| last.checked_sub(1));
+        }
+        Ok(())
+    }
+
+    /// A pipeline's newest job.
+    pub fn newest_job(&self, pipeline: &PipelineName) -> Result<Option<JobRow>> {
+        let mut newest = None;
+        self.visit_jobs(pipeline, u64::MAX, |job| {
+            newest = Some(job);
+            ControlFlow::Break(())
+        })?;
+        Ok(newest)
+    }
+
+    /// Jobs that have not ended, in the order of runs.
+    pub fn open_jobs(&self) -> Result<Vec<JobRow>> {
+        let prefix = keys::open_jobs();
+        let mut open = Vec::new();
+        self.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
+            open.push(key[prefix.len()..].to_vec());
+            ControlFlow::Continue(())
+        })?;
+        let mut jobs = Vec::new();
+        for key in open {
+            let Some((order, pipeline)) = key.split_first_chunk::<8>() else { continue };
+            if let Some(pipeline) = name_in(pipeline, b"") {
+                jobs.extend(self.job(u64::from_be_bytes(*order), &pipeline)?);
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// All pipelines by name, in their newest version.
+    pub fn pipelines(&self) -> Result<Vec<(PipelineName, PipelineRow)>> {
+        self.named(&keys::pipelines())
+    }
+
+    /// A pipeline, if it exists.
+    pub fn find_pipeline(&self, pipeline: &PipelineName) -> Result<Option<PipelineRow>> {
+        self.row(&keys::pipeline(pipeline))
+    }
+
+    /// A pipeline; an error with the nearest name when there is none.
+    pub fn pipeline(&self, pipeline: &PipelineName) -> Result<PipelineRow> {
+        if let Some(row) = self.find_pipeline(pipeline)? {
+            return Ok(row);
+        }
+        let names: Vec<String> = self.pipelines()?.into_iter().map(|(name, _)| name.to_string()).collect();
+        let hint = nearest(pipeline.as_str(), &names)
+            .map_or_else(|| "pv pipeline list shows all".to_owned(), |name| format!("did you mean `{name}`?"));
+        Err(RepoError::NotFound { what: format!("pipeline `{pipeline}` not found"), hint: Some(hint) })
+    }
+
+    /// A version of a pipeline, also of one that was deleted.
+    pub fn pipeline_version(&self, pipeline: &PipelineName, version: u32) -> Result<Option<PipelineRow>> {
+        self.row(&keys::version(pipeline, version))
+    }
+
+    /// All versions that a pipeline had, oldest first.
+    pub fn pipeline_versions(&self, pipeline: &PipelineName) -> Result<Vec<PipelineRow>> {
+        let rows = self.rows(&keys::versions(pipeline), |_| Some(()))?;
+        Ok(rows.into_iter().map(|((), row)| row).collect())
+    }
+
+    /// Ids of commits that begin with these hex digits, at most `limit`.
+    pub fn commits_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<CommitId>> {
+        self.by_prefix(prefix, limit, 32, keys::commits_from, |key| {
+            key.last_chunk::<32>().map(|bytes| CommitId::new(Digest::from_bytes(*bytes)))
+        })
+    }
+
+    /// Ids of runs that begin with these hex digits, at most `limit`.
+    pub fn runs_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<RunId>> {
+        self.by_prefix(prefix, limit, 16, keys::run_orders_from, |key| {
+            key.last_chunk::<16>().map(|bytes| RunId::from_bytes(*bytes))
+        })
+    }
+
+    /// Ids of datums (recipes that have a result) that begin with these hex digits, at most `limit`.
+    pub fn datums_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<specs::DatumId>> {
+        let mut ids = self.by_prefix(prefix, limit * 4, 32, keys::results_from, |key| {
+            let (_, rest) = key.split_first()?;
+            rest.first_chunk::<32>().map(|bytes| specs::DatumId::new(Digest::from_bytes(*bytes)))
+        })?;
+        ids.dedup();
+        ids.truncate(limit);
+        Ok(ids)
+    }
+
+    fn by_prefix<T: std::fmt::Display>(
+        &self,
+        hex: &str,
+        limit: usize,
+        id_bytes: usize,
+        keys_from: impl Fn(&[u8]) -> Vec<u8>,
+        id: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Vec<T>> {
+        let whole: Vec<u8> = (0..hex.len() / 2)
+            .map_while(|at| hex.get(at * 2..at * 2 + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+            .collect();
+        let mut found = Vec::new();
+        if hex.len() > id_bytes * 2 || whole.len() != hex.len() / 2 {
+            return Ok(found);
+        }
+        let prefix = keys_from(&whole);
+        self.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
+            found.extend(id(key).filter(|id| id.to_string().starts_with(hex)));
+            if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(found)
+    }
+}
+
+/// The candidate that is most likely meant, if one is near enough.
+pub(crate) fn nearest(word: &str, candidates: &[String]) -> Option<String> {
+    specs::diagnostics::nearest(word, candidates.iter().map(String::as_str)).map(str::to_owned)
+}

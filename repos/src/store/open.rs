@@ -1,0 +1,355 @@
+//! Finding, making and opening stores; catching the index up; saving what dead writers left.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
+
+use specs::BranchName;
+
+use super::{Inner, Lock, NodeWeight, Store};
+use crate::documents::ResultDocument;
+use crate::error::{IoContext, RepoError};
+use crate::index::apply::{apply, meta};
+use crate::index::rows::{Location, decode, encode};
+use crate::index::{Changes, Index, VERSION, View, keys};
+use crate::journal::{Entry, Journal, Position};
+use crate::object::{Kind, PackClass};
+use crate::packs::format::Row;
+use crate::packs::writer::{PackWriter, read_index, salvage};
+use crate::packs::{LocalPacks, PackName};
+use crate::time::{Clock, SystemClock};
+
+pub(super) const FOLDER: &str = ".pv";
+const FORMAT_FILE: &str = "format";
+const FORMAT: &str = "pv store 1\n";
+/// Bytes of nodes kept in memory.
+const NODE_CACHE_BYTES: u64 = 64 << 20;
+/// A process that does not own the store keeps at most about this many rows in memory before the index on disk is caught up.
+const OVERLAY_ROWS: usize = 4096;
+/// Rows of a pack that are read into the index at a time.
+const ROWS_AT_A_TIME: usize = 50_000;
+
+/// Tells people what a process waits for.
+pub(super) type Notify = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct OpenOptions {
+    clock: Arc<dyn Clock>,
+    notify: Notify,
+}
+
+impl std::fmt::Debug for OpenOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenOptions").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), notify: Arc::new(|_| {}) }
+    }
+}
+
+impl OpenOptions {
+    /// Another clock than the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Called with what this process waits for, when that takes longer than a moment.
+    #[must_use]
+    pub fn notify(mut self, notify: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.notify = Arc::new(notify);
+        self
+    }
+
+    /// Makes a store in `dir/.pv`, with `default_branch` for references that name none.
+    pub fn init(&self, dir: &Path, default_branch: BranchName) -> Result<Store, RepoError> {
+        let folder = dir.join(FOLDER);
+        if folder.join(FORMAT_FILE).exists() {
+            return Err(RepoError::StoreExists { dir: dir.to_owned() });
+        }
+        let packs = folder.join("packs");
+        std::fs::create_dir_all(&packs).doing("create", &packs)?;
+        let journal = folder.join("journal");
+        if !journal.exists() {
+            Journal::create(&journal)?;
+        }
+        let store = self.assemble(dir)?;
+        let entry = Entry::Init { store: crate::random_hex(), default_branch };
+        if store.position().records == 0 {
+            store.publish(&super::Change::of(vec![entry]))?;
+        }
+        // Last: a folder without this file is no store, and `init` may go on with it.
+        let format = folder.join(FORMAT_FILE);
+        write_durably(&format, FORMAT.as_bytes())?;
+        crate::packs::sync_folder(&folder)?;
+        crate::packs::sync_folder(dir)?;
+        Ok(store)
+    }
+
+    /// Opens the store in `dir`.
+    pub fn open(&self, dir: &Path) -> Result<Store, RepoError> {
+        let format = dir.join(FOLDER).join(FORMAT_FILE);
+        match std::fs::read_to_string(&format) {
+            Ok(text) if text == FORMAT => self.assemble(dir),
+            Ok(_) => Err(RepoError::MadeByNewer { what: format!("the store at `{}`", dir.display()) }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(RepoError::NoStore { dir: dir.to_owned(), searched: false })
+            }
+            Err(error) => Err(error).doing("read", &format),
+        }
+    }
+
+    fn assemble(&self, dir: &Path) -> Result<Store, RepoError> {
+        let folder = dir.join(FOLDER);
+        let inner = Inner {
+            dir: dir.to_owned(),
+            packs: Arc::new(LocalPacks::new(folder.join("packs"))),
+            journal: Journal::new(folder.join("journal")),
+            index: RwLock::new(Arc::new(Index::in_memory(&folder.join("index")))),
+            position: Mutex::default(),
+            meta: Mutex::new(PackWriter::new(PackClass::Meta)),
+            data: Mutex::new(PackWriter::new(PackClass::Data)),
+            nodes: quick_cache::sync::Cache::with_weighter(20_000, NODE_CACHE_BYTES, NodeWeight),
+            clock: self.clock.clone(),
+            owned: OnceLock::new(),
+            publisher: OnceLock::new(),
+            notify: self.notify.clone(),
+        };
+        let store = Store { inner: Arc::new(inner) };
+        store.save_abandoned()?;
+        store.refresh()?;
+        Ok(store)
+    }
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
+    use std::io::Write;
+    let mut file = std::fs::File::create(path).doing("create", path)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).doing("write", path)
+}
+
+impl Store {
+    /// Makes a store in `dir/.pv`.
+    pub fn init(dir: &Path, default_branch: BranchName) -> Result<Self, RepoError> {
+        OpenOptions::default().init(dir, default_branch)
+    }
+
+    /// Opens the store in `dir`.
+    pub fn open(dir: &Path) -> Result<Self, RepoError> {
+        OpenOptions::default().open(dir)
+    }
+
+    /// The nearest folder from `start` upwards that holds a store.
+    pub fn find(start: &Path) -> Result<PathBuf, RepoError> {
+        start
+            .ancestors()
+            .find(|dir| Self::is_at(dir))
+            .map(Path::to_owned)
+            .ok_or_else(|| RepoError::NoStore { dir: start.to_owned(), searched: true })
+    }
+
+    /// The name of the folder that a store is kept in.
+    pub const FOLDER: &str = FOLDER;
+
+    /// Whether a store is kept in `dir/.pv`.
+    pub fn is_at(dir: &Path) -> bool {
+        dir.join(FOLDER).join(FORMAT_FILE).exists()
+    }
+
+    pub(super) fn lock_path(&self) -> PathBuf {
+        self.folder().join("lock")
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.folder().join("index")
+    }
+
+    /// Finishes packs of writers that died. Somebody else who holds the lock does it, or will.
+    fn save_abandoned(&self) -> Result<(), RepoError> {
+        let parts = self.packs().abandoned()?;
+        if !parts.is_empty()
+            && let Some(_lock) = Lock::try_take(&self.lock_path())?
+        {
+            for part in parts {
+                salvage(part)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees what others have done since this was opened or last refreshed.
+    pub fn refresh(&self) -> Result<(), RepoError> {
+        if self.index().is_writable() {
+            return self.catch_up(&self.index());
+        }
+        let index = self.open_reading()?;
+        self.catch_up(&index)?;
+        if index.overlay_rows() > OVERLAY_ROWS
+            && let Some(_lock) = Lock::try_take(&self.lock_path())?
+        {
+            return self.catch_up_disk();
+        }
+        self.use_index(index);
+        Ok(())
+    }
+
+    fn use_index(&self, index: Index) {
+        *self.inner.index.write().expect("no panic under this lock") = Arc::new(index);
+    }
+
+    /// The index on disk, or an empty one in memory when that is missing, damaged or of another version.
+    fn open_reading(&self) -> Result<Index, RepoError> {
+        let path = self.index_path();
+        if !path.join("CURRENT").exists() {
+            return Ok(Index::in_memory(&path));
+        }
+        Ok(match Index::open_reading(&path) {
+            Ok(index) if is_current(&index)? => index,
+            _ => Index::in_memory(&path),
+        })
+    }
+
+    /// Brings the index on disk up to packs and journal. The caller holds the lock.
+    pub(super) fn catch_up_disk(&self) -> Result<(), RepoError> {
+        let index = self.open_writable()?;
+        self.catch_up(&index)?;
+        index.flush()?;
+        drop(index);
+        let reading = self.open_reading()?;
+        self.catch_up(&reading)?;
+        self.use_index(reading);
+        Ok(())
+    }
+
+    fn open_writable(&self) -> Result<Index, RepoError> {
+        let path = self.index_path();
+        if let Ok(index) = Index::open_writable(&path) {
+            if is_current(&index)? {
+                return Ok(index);
+            }
+            if index.get(&keys::meta(meta::VERSION))?.is_none() {
+                mark_version(&index)?;
+                return Ok(index);
+            }
+        }
+        tracing::warn!("the index is damaged or of another version and is made anew");
+        std::fs::remove_dir_all(&path).doing("remove", &path)?;
+        let index = Index::open_writable(&path)?;
+        mark_version(&index)?;
+        Ok(index)
+    }
+
+    /// Throws the index away and makes it anew from packs and journal.
+    pub fn rebuild_index(&self) -> Result<(), RepoError> {
+        let _lock = self.take_lock()?;
+        self.use_index(Index::in_memory(&self.index_path()));
+        let path = self.index_path();
+        if path.exists() {
+            std::fs::remove_dir_all(&path).doing("remove", &path)?;
+        }
+        self.catch_up_disk()
+    }
+
+    /// Becomes the owner: holds the lock and the index for as long as this store lives.
+    pub fn own(&self) -> Result<(), RepoError> {
+        let lock = self.take_lock()?;
+        self.save_left_by_others()?;
+        let index = self.open_writable()?;
+        self.catch_up(&index)?;
+        self.use_index(index);
+        self.inner.owned.set(lock).map_err(|_| RepoError::InUse { holder: "this process".to_owned() })
+    }
+
+    fn save_left_by_others(&self) -> Result<(), RepoError> {
+        self.packs().abandoned()?.into_iter().try_for_each(|part| salvage(part).map(drop))
+    }
+
+    /// Whether this process owns the store.
+    pub fn is_owner(&self) -> bool {
+        self.inner.owned.get().is_some()
+    }
+
+    /// Waits for the lock; says for whom.
+    fn take_lock(&self) -> Result<Lock, RepoError> {
+        let path = self.lock_path();
+        for waited in 0_u32.. {
+            if let Some(lock) = Lock::try_take(&path)? {
+                return Ok(lock);
+            }
+            if waited == 100 {
+                (self.inner.notify)(&format!("waiting for {}", Lock::holder(&path)));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        unreachable!("the loop has no end")
+    }
+
+    /// Brings an index up to packs and journal.
+    pub(super) fn catch_up(&self, index: &Index) -> Result<(), RepoError> {
+        for (name, length) in self.packs().list()? {
+            if index.get(&keys::pack(&name))?.is_none() {
+                match read_index(self.packs(), &name, length) {
+                    Ok(rows) => self.register(index, &name, &rows)?,
+                    // All else must stay readable; what it held is missing until `fsck` has named it.
+                    Err(error @ RepoError::DamagedPack { .. }) => tracing::warn!("{error}"),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        let mut position: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
+        if self.journal().length()? != position.bytes {
+            let read = self.journal().read_after(position)?;
+            for (record, after) in &read.records {
+                let mut view = View::new(index);
+                apply(&mut view, record)?;
+                view.put(keys::meta(meta::POSITION), encode(after));
+                index.commit(view.into_changes())?;
+            }
+            position = read.end;
+        }
+        *self.inner.position.lock().expect("no panic under this lock") = position;
+        Ok(())
+    }
+
+    /// Enters the objects of a finished pack into an index.
+    pub(super) fn register(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
+        if index.get(&keys::pack(name))?.is_some() {
+            return Ok(());
+        }
+        let next_key = keys::meta(meta::NEXT_PACK);
+        let number: u32 = index.get(&next_key)?.as_deref().and_then(decode).unwrap_or(0);
+        for rows in rows.chunks(ROWS_AT_A_TIME) {
+            let mut changes = Changes::new();
+            for row in rows {
+                changes.insert(keys::object(row.kind, &row.digest), Some(Location::of(row, number).encode()));
+                if row.kind == Kind::Result as u8 {
+                    let bytes = self.packs().read(name, row.stored_range())?;
+                    if let Ok(result) = serde_json::from_slice::<ResultDocument>(&bytes) {
+                        let (key, value) = super::objects::result_row(&row.digest, &result);
+                        changes.insert(key, Some(value));
+                    }
+                }
+            }
+            index.commit(changes)?;
+        }
+        let end = [
+            (next_key, Some(encode(&(number + 1)))),
+            (keys::pack_number(number), Some(name.to_string().into_bytes())),
+            (keys::pack(name), Some(encode(&number))),
+        ];
+        index.commit(Changes::from(end))
+    }
+}
+
+fn is_current(index: &Index) -> Result<bool, RepoError> {
+    Ok(index.get(&keys::meta(meta::VERSION))?.as_deref().and_then(decode::<u32>) == Some(VERSION))
+}
+
+fn mark_version(index: &Index) -> Result<(), RepoError> {
+    index.commit(Changes::from([(keys::meta(meta::VERSION), Some(encode(&VERSION)))]))
+}

@@ -1,0 +1,123 @@
+//! The last step of every change: its record, after the data it names, all or nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use specs::ErrorKind;
+
+use super::{Lock, Result, Store};
+use crate::error::RepoError;
+use crate::index::apply::{apply, meta};
+use crate::index::rows::{decode, encode};
+use crate::index::{View, keys};
+use crate::journal::{Entry, Position, Record};
+use crate::journal;
+
+/// Rows in memory above which a process that does not own the store catches up the index on disk.
+const OVERLAY_ROWS: usize = 4096;
+
+/// A change to be made, with what it takes for granted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// What happens, in order.
+    pub entries: Vec<Entry>,
+    /// The number of pipeline changes that the change was planned on; `None` when pipelines do not matter to it.
+    pub graph: Option<u64>,
+}
+
+impl Change {
+    /// A change to which pipelines do not matter.
+    pub fn of(entries: Vec<Entry>) -> Self {
+        Self { entries, graph: None }
+    }
+}
+
+/// Hands the last step of a change to the process that owns the store.
+pub trait Publisher: Send + Sync {
+    /// `Ok(None)` when no owner answers (any more); else what it said.
+    fn publish(&self, change: &Change) -> Result<Option<()>>;
+}
+
+impl Store {
+    /// Sets how to reach the process that owns the store, if one does.
+    pub fn set_publisher(&self, publisher: Arc<dyn Publisher>) {
+        // The first stays: there is one way.
+        self.inner.publisher.set(publisher).ok();
+    }
+
+    /// Makes a change happen: durable on return, or not at all.
+    ///
+    /// `BranchMoved` and `GraphMoved` mean that somebody was quicker: the caller looks again and repeats.
+    pub fn publish(&self, change: &Change) -> Result<()> {
+        if self.is_owner() {
+            self.sync()?;
+            return self.record(change);
+        }
+        self.finish_packs()?;
+        let path = self.lock_path();
+        for waited in 0_u32.. {
+            if let Some(lock) = Lock::try_take(&path)? {
+                let done = self.catch_up(&self.index()).and_then(|()| self.record(change));
+                if done.is_ok() && self.index().overlay_rows() > OVERLAY_ROWS {
+                    self.catch_up_disk()?;
+                }
+                drop(lock);
+                return done;
+            }
+            if let Some(publisher) = self.inner.publisher.get()
+                && publisher.publish(change)?.is_some()
+            {
+                return self.refresh();
+            }
+            if waited == 200 {
+                (self.inner.notify)(&format!("waiting for {}", Lock::holder(&path)));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        unreachable!("the loop has no end")
+    }
+
+    /// Makes another process's change happen, whose packs are finished. For owners.
+    pub fn publish_for_other(&self, change: &Change) -> Result<()> {
+        self.catch_up(&self.index())?;
+        self.publish(change)
+    }
+
+    fn record(&self, change: &Change) -> Result<()> {
+        let mut position = self.inner.position.lock().expect("no panic under this lock");
+        let index = self.index();
+        let mut view = View::new(&index);
+        if change.graph.is_some_and(|graph| self.graph().is_ok_and(|now| now != graph)) {
+            return Err(RepoError::GraphMoved);
+        }
+        let record = Record {
+            format: journal::FORMAT,
+            previous: position.last,
+            at: self.clock().now(),
+            entries: change.entries.clone(),
+        };
+        apply(&mut view, &record)?;
+        let after = self.journal().append(*position, &record)?;
+        view.put(keys::meta(meta::POSITION), encode(&after));
+        *position = after;
+        // Still under the lock on the position: the next change sees this one.
+        index.commit(view.into_changes())
+    }
+
+    /// How often pipelines have changed; a change that was planned on another number is refused.
+    pub fn graph(&self) -> Result<u64> {
+        Ok(self.index().get(&keys::meta(meta::GRAPH))?.as_deref().and_then(decode).unwrap_or(0))
+    }
+
+    /// The journal's position as this process knows it.
+    pub fn position(&self) -> Position {
+        *self.inner.position.lock().expect("no panic under this lock")
+    }
+
+    /// Whether an error says that somebody was quicker, so that looking again may help.
+    pub fn is_race(error: &RepoError) -> bool {
+        matches!(error, RepoError::BranchMoved { .. } | RepoError::GraphMoved)
+            || matches!(error, RepoError::Remote { kind: ErrorKind::Conflict, .. })
+    }
+}

@@ -1,0 +1,221 @@
+//! Turns references into commits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use specs::reference::{IdPrefix, Reference, Revision, RevisionBase};
+use specs::{BranchName, CommitId, FilePath, RepoName, RunId};
+
+use super::names::nearest;
+use super::{Result, Store};
+use crate::documents::{Commit, JobDocument};
+use crate::error::RepoError;
+use crate::index::rows::{JobRow, RunRow};
+use crate::journal::SealedState;
+use crate::tree::Tree;
+
+/// Ids listed when a prefix fits several.
+const CANDIDATES: usize = 10;
+
+/// A reference that was found to be a commit.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The commit's id.
+    pub id: CommitId,
+    /// Its document.
+    pub commit: Commit,
+    /// The path in the reference; `/` when it has none.
+    pub path: FilePath,
+}
+
+impl Resolved {
+    /// Its files.
+    pub fn tree(&self) -> Tree {
+        Tree::at(self.commit.tree)
+    }
+
+    /// The commit in words: `images@c07d5e21ab34`.
+    pub fn place(&self) -> String {
+        format!("{}@{}", self.commit.repo, self.id.short(12))
+    }
+}
+
+impl Store {
+    /// The commit that a reference names.
+    pub fn resolve(&self, reference: &Reference) -> Result<Resolved> {
+        self.repo(&reference.repo)?;
+        let id = match &reference.revision {
+            None => self.head(&reference.repo, &self.default_branch()?)?,
+            Some(revision) => self.resolve_revision(&reference.repo, revision)?,
+        };
+        let commit = self.commit(&id)?;
+        Ok(Resolved { id, commit, path: reference.path.clone().unwrap_or_else(FilePath::root) })
+    }
+
+    /// The commit at which a branch stands; an error when it has none.
+    pub fn head(&self, repo: &RepoName, branch: &BranchName) -> Result<CommitId> {
+        self.branch(repo, branch)?.commit.ok_or_else(|| RepoError::NoCommit {
+            reference: format!("`{repo}@{branch}`"),
+            why: "nothing was committed to it yet".to_owned(),
+        })
+    }
+
+    fn resolve_revision(&self, repo: &RepoName, revision: &Revision) -> Result<CommitId> {
+        let base = match &revision.base {
+            RevisionBase::Word(word) => self.resolve_word(repo, word, revision)?,
+            RevisionBase::BranchOfRun { branch, run } => {
+                let run = self.run(&self.run_by_prefix(run)?)?;
+                self.commit_of_run(repo, Some(branch), &run)?
+            }
+        };
+        self.go_back(repo, base, revision)
+    }
+
+    fn go_back(&self, repo: &RepoName, base: CommitId, revision: &Revision) -> Result<CommitId> {
+        let mut id = base;
+        for have in 0..revision.back {
+            id = *self.commit(&id)?.parents.first().ok_or_else(|| RepoError::NotSoFarBack {
+                reference: format!("{repo}@{revision}"),
+                back: revision.back,
+                have: have + 1,
+            })?;
+        }
+        Ok(id)
+    }
+
+    fn resolve_word(&self, repo: &RepoName, word: &str, revision: &Revision) -> Result<CommitId> {
+        if let Ok(branch) = word.parse::<BranchName>() {
+            if let Some(row) = self.find_branch(repo, &branch)? {
+                return row.commit.map_or_else(|| self.head(repo, &branch), Ok);
+            }
+            if let Some(row) = self.find_tag(repo, word)? {
+                return Ok(row.commit);
+            }
+        }
+        if let Some(prefix) = revision.as_hex_prefix()
+            && let Some(id) = self.resolve_id(repo, prefix)?
+        {
+            return Ok(id);
+        }
+        let branches = self.branches(repo)?.into_iter().map(|(name, _)| name.to_string());
+        let names: Vec<String> = branches.chain(self.tags(repo)?.into_iter().map(|(name, _)| name.to_string())).collect();
+        let similar = nearest(word, &names).map(|name| format!("{repo}@{name}"));
+        Err(match word.parse() {
+            Ok(branch) if revision.as_hex_prefix().is_none() => {
+                RepoError::BranchNotFound { repo: repo.clone(), branch, similar }
+            }
+            _ => RepoError::RevisionNotFound { repo: repo.clone(), revision: word.to_owned(), similar },
+        })
+    }
+
+    /// A commit of this repository, or what the run with that id, or of another repository's commit, made or used here.
+    fn resolve_id(&self, repo: &RepoName, prefix: &str) -> Result<Option<CommitId>> {
+        let commits = self.commits_by_prefix(prefix, CANDIDATES)?;
+        let runs = self.runs_by_prefix(prefix, CANDIDATES)?;
+        match (commits.as_slice(), runs.as_slice()) {
+            ([], []) => Ok(None),
+            ([commit], []) => {
+                let row = self.commit_row(commit)?;
+                let row = row.ok_or_else(|| RepoError::RunNotFound { run: commit.to_string() })?;
+                if row.repo == *repo {
+                    return Ok(Some(*commit));
+                }
+                // A commit that two runs share, such as one that a branch moved back to, counts for the run that made it.
+                let run = self.run(&self.commit(commit)?.run)?;
+                self.commit_of_run(repo, None, &run).map(Some)
+            }
+            ([], [run]) => self.commit_of_run(repo, None, &self.run(run)?).map(Some),
+            _ => {
+                let commits = commits.iter().map(|id| format!("commit {}", id.short(16)));
+                let candidates = commits.chain(runs.iter().map(|id| format!("run {}", id.short(16)))).collect();
+                Err(RepoError::AmbiguousId { prefix: prefix.to_owned(), candidates })
+            }
+        }
+    }
+
+    /// The run whose id, or a commit of which, begins with these digits.
+    pub fn run_by_prefix(&self, prefix: &IdPrefix) -> Result<RunId> {
+        let runs = self.runs_by_prefix(prefix.as_str(), CANDIDATES)?;
+        let mut found: BTreeSet<RunId> = runs.into_iter().collect();
+        for commit in self.commits_by_prefix(prefix.as_str(), CANDIDATES)? {
+            found.insert(self.commit(&commit)?.run);
+        }
+        match found.len() {
+            0 => Err(RepoError::RunNotFound { run: prefix.to_string() }),
+            1 => Ok(*found.first().expect("one run")),
+            _ => Err(RepoError::AmbiguousId {
+                prefix: prefix.to_string(),
+                candidates: found.iter().map(|id| format!("run {}", id.short(16))).collect(),
+            }),
+        }
+    }
+
+    /// The commit of a repository that a run made, else the one that it used.
+    pub fn commit_of_run(&self, repo: &RepoName, branch: Option<&BranchName>, run: &RunRow) -> Result<CommitId> {
+        let jobs = self.jobs_of_run(run.order)?;
+        let mut candidates = self.made_by_run(repo, run, &jobs)?;
+        if candidates.is_empty() {
+            candidates = self.used_by_run(repo, run, &jobs)?;
+        }
+        candidates.retain(|made_on, _| branch.is_none_or(|branch| branch == made_on));
+        let reference = || format!("`{repo}@{}`", run.run.short(12));
+        let commits: BTreeSet<CommitId> = candidates.values().copied().collect();
+        match commits.len() {
+            0 => Err(RepoError::NoCommit {
+                reference: reference(),
+                why: self.why_no_commit(repo, &jobs)?,
+            }),
+            1 => Ok(*commits.first().expect("one commit")),
+            _ => Err(RepoError::SeveralCommits {
+                repo: repo.clone(),
+                run: run.run,
+                candidates: candidates.iter().map(|(branch, id)| format!("{branch} {}", id.short(12))).collect(),
+            }),
+        }
+    }
+
+    fn made_by_run(&self, repo: &RepoName, run: &RunRow, jobs: &[JobRow]) -> Result<BTreeMap<BranchName, CommitId>> {
+        let moves = run.moves.iter().filter(|moved| moved.repo == *repo);
+        let mut made: BTreeMap<BranchName, CommitId> =
+            moves.filter_map(|moved| Some((moved.branch.clone(), moved.to?))).collect();
+        for job in jobs.iter().filter(|job| job.pipeline.output_repo() == *repo) {
+            if let Some(id) = job.commit {
+                made.insert(self.commit(&id)?.branch, id);
+            }
+        }
+        Ok(made)
+    }
+
+    /// What the run's output commits rest on, at any depth.
+    fn used_by_run(&self, repo: &RepoName, run: &RunRow, jobs: &[JobRow]) -> Result<BTreeMap<BranchName, CommitId>> {
+        let mut used = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<CommitId> = jobs.iter().filter_map(|job| job.commit).collect();
+        open.extend(run.moves.iter().filter_map(|moved| moved.to));
+        while let Some(id) = open.pop() {
+            for origin in self.commit(&id)?.provenance {
+                if origin.repo == *repo {
+                    used.insert(origin.branch, origin.commit);
+                }
+                if seen.insert(origin.commit) {
+                    open.push(origin.commit);
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    fn why_no_commit(&self, repo: &RepoName, jobs: &[JobRow]) -> Result<String> {
+        let Some(job) = jobs.iter().find(|job| job.pipeline.output_repo() == *repo) else {
+            return Ok("the run neither made nor used one".to_owned());
+        };
+        let state = match job.sealed {
+            None => return Ok(format!("job `{}` has not ended", job.pipeline)),
+            Some(SealedState::Success) => "succeeded",
+            Some(SealedState::Failure) => "failed",
+            Some(SealedState::Killed) => "was killed",
+            Some(SealedState::Unrunnable) => "could not be run",
+        };
+        let reason = job.document.map(|digest| self.document::<JobDocument>(&digest)).transpose()?.and_then(|job| job.reason);
+        Ok(format!("job `{}` {state}{}", job.pipeline, reason.map_or_else(String::new, |reason| format!(": {reason}"))))
+    }
+}

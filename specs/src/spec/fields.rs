@@ -1,0 +1,272 @@
+//! Every field of a spec, and what becomes of it: the one table that reading, messages and the JSON Schema are made of.
+//!
+//! A field that begins to act moves to `acts` here and is read in `read`.
+
+/// A kind of mapping in a spec.
+pub(super) struct Object {
+    /// The field that holds it; empty for the spec itself.
+    pub(super) name: &'static str,
+    pub(super) fields: &'static [Field],
+}
+
+/// A field of an object, in `snake_case`.
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) class: Class,
+    pub(super) shape: Shape,
+    /// For the schema.
+    pub(super) about: &'static str,
+    /// A value besides null, `false`, empty text and an empty list or mapping that asks for nothing.
+    pub(super) harmless: &'static str,
+}
+
+/// What becomes of a field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// It is read.
+    Acts,
+    /// It will act in a later version; until then an error.
+    Later,
+    /// The same, but ignored in an exported spec, which always has it.
+    LaterUnlessExported,
+    /// Results cannot differ, so it is ignored with a warning.
+    Ignored,
+    /// The same, for this value alone; any other is an error, since …
+    IgnoredIf(&'static str, &'static str),
+    /// What a pipeline had come to when it was exported: ignored with a warning.
+    Status,
+    /// Results or effects would differ: an error, since …
+    Refused(&'static str),
+}
+
+/// What a field that acts may hold.
+#[derive(Clone, Copy)]
+pub(super) enum Shape {
+    Anything,
+    Text,
+    Boolean,
+    /// A whole number in these bounds.
+    Integer(i64, i64),
+    OneOf(&'static [&'static str]),
+    /// From text to text.
+    TextMap,
+    List(&'static Shape),
+    Object(&'static Object),
+}
+
+impl Field {
+    const fn harmless(mut self, value: &'static str) -> Self {
+        self.harmless = value;
+        self
+    }
+}
+
+const fn acts(name: &'static str, shape: Shape, about: &'static str) -> Field {
+    Field { name, class: Class::Acts, shape, about, harmless: "" }
+}
+
+const fn field(name: &'static str, class: Class) -> Field {
+    Field { name, class, shape: Shape::Anything, about: "", harmless: "" }
+}
+
+const fn later(name: &'static str) -> Field {
+    field(name, Class::Later)
+}
+
+const fn ignored(name: &'static str) -> Field {
+    field(name, Class::Ignored)
+}
+
+const fn status(name: &'static str) -> Field {
+    field(name, Class::Status)
+}
+
+const fn refused(name: &'static str, why: &'static str) -> Field {
+    field(name, Class::Refused(why))
+}
+
+const TEXTS: Shape = Shape::List(&Shape::Text);
+const COUNT: Shape = Shape::Integer(1, u32::MAX as i64);
+const PROJECT: Field = field("project", Class::IgnoredIf("default", "a store is one project"));
+
+/// The field of an exported spec whose own fields stand for fields of the spec.
+pub(super) const DETAILS: &str = "details";
+
+pub(super) static SPEC: Object = Object {
+    name: "",
+    fields: &[
+        acts("pipeline", Shape::Object(&PIPELINE), "which pipeline this is"),
+        acts("description", Shape::Text, "for people"),
+        acts("metadata", Shape::Object(&METADATA), "free notes that change nothing"),
+        acts("transform", Shape::Object(&TRANSFORM), "what is executed for each datum"),
+        acts("input", Shape::Object(&INPUT), "what is read"),
+        acts("parallelism_spec", Shape::Object(&PARALLELISM), "how many datums of a job run at a time"),
+        acts("datum_tries", COUNT, "attempts for each datum (3)"),
+        acts("output_branch", Shape::Text, "branch of the output repository (the store's default branch)"),
+        later("datum_timeout"),
+        later("job_timeout"),
+        later("reprocess_spec").harmless("until_success"),
+        field("salt", Class::LaterUnlessExported),
+        field("resource_requests", Class::LaterUnlessExported),
+        later("resource_limits"),
+        later("autoscaling"),
+        ignored("sidecar_resource_requests"),
+        ignored("sidecar_resource_limits"),
+        ignored("scheduling_spec"),
+        ignored("tolerations"),
+        ignored("pod_spec"),
+        ignored("pod_patch"),
+        ignored("datum_set_spec"),
+        ignored("chunk_spec"),
+        ignored("max_queue_size"),
+        ignored("cache_size"),
+        ignored("enable_stats"),
+        ignored("standby"),
+        ignored("maximum_expected_uptime"),
+        ignored("update"),
+        ignored("reprocess"),
+        ignored("dry_run"),
+        ignored("spec_commit"),
+        refused("egress", "pv copies no output out of its store"),
+        refused("service", "pipelines are not servers"),
+        refused("spout", "a pipeline without an end has no datums"),
+        refused("s3_out", "output is written to `/pfs/out`"),
+        refused("determined", "there is no Determined cluster"),
+        refused("tf_job", "there is no TensorFlow cluster"),
+        status("version"),
+        status("stopped"),
+        status("state"),
+        status("reason"),
+        status("recent_error"),
+        status("last_job_state"),
+        status("parallelism"),
+        status("type"),
+        status("auth_token"),
+        status("created_at"),
+        status("workers_requested"),
+        status("workers_available"),
+        status("unclaimed_tasks"),
+        status("worker_rc"),
+        status("job_counts"),
+        status("user_spec_json"),
+        status("effective_spec_json"),
+    ],
+};
+
+pub(super) static PIPELINE: Object =
+    Object { name: "pipeline", fields: &[acts("name", Shape::Text, "its name, and its output repository's"), PROJECT] };
+
+pub(super) static METADATA: Object = Object {
+    name: "metadata",
+    fields: &[acts("annotations", Shape::TextMap, "by key"), acts("labels", Shape::TextMap, "by key")],
+};
+
+pub(super) static TRANSFORM: Object = Object {
+    name: "transform",
+    fields: &[
+        acts("image", Shape::Text, "container image (the setting `default_image`)"),
+        acts("cmd", TEXTS, "program and arguments, without a shell (the image's entrypoint)"),
+        acts("stdin", TEXTS, "lines for the program's standard input"),
+        acts("env", Shape::TextMap, "environment variables"),
+        acts("user", Shape::Text, "user name or id (the image's)"),
+        acts("working_dir", Shape::Text, "absolute path inside the image (the image's)"),
+        acts("code", Shape::Text, "directory, relative to this file, that is read-only at `/code`"),
+        acts("network", Shape::OneOf(&["none", "default"]), "what user code reaches (the setting `network`)"),
+        acts("accept_return_code", Shape::List(&Shape::Integer(0, 255)), "exit codes that count as success beside 0"),
+        later("err_cmd"),
+        later("err_stdin"),
+        later("secrets"),
+        ignored("image_pull_secrets"),
+        ignored("debug"),
+        ignored("dockerfile"),
+        ignored("memory_volume"),
+        refused("datum_batching", "each datum is an execution of its own"),
+    ],
+};
+
+pub(super) static PARALLELISM: Object = Object {
+    name: "parallelism_spec",
+    fields: &[
+        acts("constant", COUNT, "datums at a time"),
+        ignored("strategy").harmless("CONSTANT"),
+        refused("coefficient", "there are no nodes to count; write `constant`"),
+    ],
+};
+
+/// The fields of an input that each make it of another kind.
+pub(super) static INPUT: Object = Object {
+    name: "input",
+    fields: &[
+        acts("pfs", Shape::Object(&PFS), "one repository"),
+        acts("atom", Shape::Object(&PFS), "the old name of `pfs`"),
+        acts("cross", Shape::List(&Shape::Object(&INPUT)), "every combination of the datums of these inputs"),
+        later("union"),
+        later("join"),
+        later("group"),
+        later("cron"),
+        refused("git", "commit the files with `pv put`"),
+    ],
+};
+
+pub(super) static PFS: Object = Object {
+    name: "pfs",
+    fields: &[
+        acts("repo", Shape::Text, "repository"),
+        acts("name", Shape::Text, "directory below `/pfs` and environment variable (the repository's name)"),
+        acts("branch", Shape::Text, "branch (the store's default branch)"),
+        acts("glob", Shape::Text, "each match is a datum"),
+        acts("reference", Shape::Boolean, "whether a change of this input makes no datum run again (false)"),
+        PROJECT,
+        later("join_on"),
+        later("outer_join"),
+        later("group_by"),
+        later("empty_files"),
+        later("lazy"),
+        later("trigger"),
+        later("propagation_spec"),
+        refused("s3", "input files are below `/pfs`"),
+        refused("repo_type", "only a repository's files can be read").harmless("user"),
+        refused("commit", "name a branch whose head is that commit"),
+    ],
+};
+
+/// Every kind of object.
+pub(super) static OBJECTS: [&Object; 7] = [&SPEC, &PIPELINE, &METADATA, &TRANSFORM, &PARALLELISM, &INPUT, &PFS];
+
+/// `working_dir` from `workingDir`; a name in `snake_case` stays as it is.
+pub(super) fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for (index, c) in name.char_indices() {
+        if c.is_ascii_uppercase() && index > 0 {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+/// `workingDir` from `working_dir`.
+pub(super) fn camel_case(name: &str) -> String {
+    let mut parts = name.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |mut camel, part| {
+        let mut letters = part.chars();
+        camel.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        camel + letters.as_str()
+    })
+}
+
+impl Object {
+    /// Whether this is the spec itself, not a field of it.
+    pub(super) fn is_spec(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// The field that `key` means, in either style.
+    pub(super) fn field(&self, key: &str) -> Option<&'static Field> {
+        // `workerRc` and `tfJob` come back right; a capital first letter or `_` before one is no style of Pachyderm's
+        self.fields
+            .iter()
+            .find(|field| field.name == key || (field.name.contains('_') && camel_case(field.name) == key))
+    }
+}

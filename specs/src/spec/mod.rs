@@ -1,0 +1,145 @@
+//! Pipeline specs: from the text of files to values that are always legal, or to all that is wrong with them.
+//!
+//! 1. `node` turns YAML or JSON into nodes that know their place;
+//! 2. `fields` is the table of every field and what becomes of it, `reader` follows it;
+//! 3. `read` makes a [`PipelineSpec`] (`types`) of a document and checks what needs no other;
+//! 4. `graph` looks at all specs together: names held twice, cycles;
+//! 5. `schema` makes the JSON Schema of the same table.
+//!
+//! Nothing stops at the first problem. Not here: what needs a store (missing repositories, a new version or not) or an image.
+
+mod fields;
+mod graph;
+mod node;
+mod read;
+mod reader;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use self::graph::find_cycles;
+pub use self::schema::schema;
+pub use self::types::{DEFAULT_DATUM_TRIES, Input, Metadata, Network, PfsInput, PipelineSpec, Transform};
+
+use self::node::{Node, Value};
+use self::read::Document;
+use self::reader::{Notes, Reader};
+use crate::diagnostics::{Diagnostic, Place, Severity};
+
+/// A spec and where it came from, so that later checks can point to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// The file's name, as the caller gave it.
+    pub file: String,
+    /// The spec.
+    pub spec: PipelineSpec,
+    /// Where its fields are.
+    pub places: Places,
+}
+
+/// Where the fields of a spec are in its file; values, not keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// The whole spec.
+    pub pipeline: Place,
+    /// `pipeline.name`.
+    pub name: Place,
+    /// `transform`.
+    pub transform: Place,
+    /// `transform.image`.
+    pub image: Option<Place>,
+    /// `transform.cmd`.
+    pub cmd: Option<Place>,
+    /// `transform.code`.
+    pub code: Option<Place>,
+    /// One for each of [`Input::leaves`].
+    pub leaves: Vec<LeafPlaces>,
+}
+
+/// Where the fields of one `pfs` input are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeafPlaces {
+    /// `repo`.
+    pub repo: Place,
+    /// `name`, if given.
+    pub name: Option<Place>,
+    /// `branch`, if given.
+    pub branch: Option<Place>,
+    /// `glob`.
+    pub glob: Place,
+}
+
+impl Parsed {
+    /// An error at a place in this spec's file.
+    pub fn error(&self, place: Place, message: impl Into<String>, hint: Option<String>) -> Diagnostic {
+        Diagnostic { file: self.file.clone(), place, severity: Severity::Error, message: message.into(), hint }
+    }
+
+    /// A warning at a place in this spec's file.
+    pub fn warning(&self, place: Place, message: impl Into<String>, hint: Option<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..self.error(place, message, hint) }
+    }
+}
+
+/// All specs of some files, and all that is wrong with them.
+#[derive(Debug, Default)]
+pub struct SpecSet {
+    /// The specs with which nothing is wrong in themselves, in the order of files and documents.
+    pub specs: Vec<Parsed>,
+    /// Errors and warnings, by file in the order given, then by place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl SpecSet {
+    /// Whether anything forbids to apply these files.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Reads every spec of `files`, each given as its name and its text.
+///
+/// A file holds one or several documents in YAML or JSON, each a spec or a list of specs.
+pub fn parse_specs(files: &[(String, String)]) -> SpecSet {
+    let mut notes = Notes::default();
+    let mut documents = Vec::new();
+    for (file, text) in files {
+        let (roots, problems) = node::parse(text);
+        if roots.iter().all(Node::is_empty) && problems.is_empty() {
+            notes.diagnostics.push(whole_file(file, "this file holds no pipeline spec"));
+        }
+        let broken = problems.into_iter().map(|problem| Diagnostic {
+            file: file.clone(),
+            place: problem.place,
+            severity: Severity::Error,
+            message: problem.message,
+            hint: None,
+        });
+        notes.diagnostics.extend(broken);
+        for node in roots.iter().flat_map(specs_in) {
+            let mut reader = Reader::new(file, node, &mut notes);
+            documents.push((file.as_str(), read::document(&mut reader, node)));
+        }
+    }
+    let mut diagnostics = notes.diagnostics;
+    diagnostics.extend(graph::names_held_twice(&documents));
+    let specs: Vec<_> = documents.into_iter().filter_map(|(_, Document { parsed, .. })| parsed).collect();
+    diagnostics.extend(graph::cycles(&specs));
+    let order = |file: &str| files.iter().position(|(name, _)| name == file);
+    diagnostics.sort_by_key(|diagnostic| (order(&diagnostic.file), diagnostic.place));
+    SpecSet { specs, diagnostics }
+}
+
+fn whole_file(file: &str, message: &str) -> Diagnostic {
+    let message = message.to_owned();
+    Diagnostic { file: file.to_owned(), place: Place::START, severity: Severity::Warning, message, hint: None }
+}
+
+/// A document is a spec, or a list of specs.
+fn specs_in(document: &Node) -> &[Node] {
+    match &document.value {
+        Value::Sequence(specs) => specs,
+        _ => std::slice::from_ref(document),
+    }
+}

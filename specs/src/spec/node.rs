@@ -1,0 +1,327 @@
+//! From YAML or JSON text to nodes that know their place.
+//!
+//! JSON is read as the YAML that it is, with two additions that Pachyderm's own output needs: several objects in a row without `---`
+//! between them, and `\u` escapes in surrogate pairs. What follows a broken document is read all the same, from the next `---` on.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
+
+use crate::diagnostics::Place;
+
+/// Containers inside containers.
+const MAX_DEPTH: usize = 64;
+/// Nodes that aliases may add to a file; a few nested aliases could ask for billions.
+const MAX_ALIASED_NODES: usize = 100_000;
+
+/// A value in a file.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    pub(super) value: Value,
+    /// Nodes in it, itself included.
+    size: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    /// `plain`: written without quotes, so that it can be a number, boolean or null.
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    Sequence(Vec<Node>),
+    /// In the order of the file, no key twice.
+    Mapping(Vec<Entry>),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) place: Place,
+    pub(super) value: Node,
+}
+
+/// Something in the text that no document can have.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) place: Place,
+    pub(super) message: String,
+}
+
+impl Node {
+    /// Whether this is `null`, `~` or nothing.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// Whether this is null, or a text, list or mapping with nothing in it: the same as not given.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.value {
+            Value::Scalar { text, .. } => text.is_empty() || self.is_null(),
+            Value::Sequence(items) => items.is_empty(),
+            Value::Mapping(entries) => entries.is_empty(),
+        }
+    }
+
+    /// The value of `key`, if this is a mapping that has it.
+    pub(super) fn entry(&self, key: &str) -> Option<&Self> {
+        let Value::Mapping(entries) = &self.value else { return None };
+        entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// What this is, in words for a message.
+    pub(super) fn describe(&self) -> String {
+        match &self.value {
+            Value::Scalar { .. } if self.is_null() => "nothing".to_owned(),
+            Value::Scalar { text, .. } => {
+                let mut short: String = text.chars().take(40).collect();
+                if short.len() < text.len() {
+                    short.push('…');
+                }
+                format!("`{}`", short.escape_debug())
+            }
+            Value::Sequence(_) => "a list".to_owned(),
+            Value::Mapping(_) => "a mapping".to_owned(),
+        }
+    }
+}
+
+/// The documents of a file, empty ones left out, and everything that is wrong with the text itself.
+pub(super) fn parse(text: &str) -> (Vec<Node>, Vec<Problem>) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = if text.trim_start().starts_with(['{', '[']) { join_surrogates(text) } else { Cow::Borrowed(text) };
+    let mut builder = Builder::default();
+    let mut chunk = Chunk { text: &text, line: 1, column: 1 };
+    while let Some(error) = builder.read(chunk) {
+        let next = chunk.further_object(&error).filter(|_| builder.between_documents());
+        if next.is_none() {
+            builder.problem(chunk.place(error.marker()), format!("not valid YAML or JSON: {}", error.info()));
+        }
+        let Some(next) = next.or_else(|| chunk.next_document(error.marker().line())) else { break };
+        builder.forget_open_document();
+        chunk = next;
+    }
+    (builder.documents, builder.problems)
+}
+
+/// What remains of a file to be read, and where it begins.
+#[derive(Clone, Copy)]
+struct Chunk<'a> {
+    text: &'a str,
+    line: u32,
+    column: u32,
+}
+
+impl Chunk<'_> {
+    fn place(&self, marker: &Marker) -> Place {
+        let line = self.line + u32::try_from(marker.line().saturating_sub(1)).unwrap_or(u32::MAX / 2);
+        let column = u32::try_from(marker.col() + 1).unwrap_or(u32::MAX / 2);
+        Place { line, column: if marker.line() <= 1 { self.column + column - 1 } else { column } }
+    }
+
+    /// The JSON object or array that stands where the end of the file or `---` was expected.
+    fn further_object(&self, error: &ScanError) -> Option<Self> {
+        let marker = error.marker();
+        let (start, _) = self.text.char_indices().nth(marker.index())?;
+        let place = self.place(marker);
+        let text = &self.text[start..];
+        (start > 0 && text.starts_with(['{', '['])).then_some(Self { text, line: place.line, column: place.column })
+    }
+
+    /// What begins with the first line of `---` in or behind `line` (from 1, in this chunk), but not with the first.
+    fn next_document(&self, line: usize) -> Option<Self> {
+        let mut start = 0;
+        for (number, content) in (1..).zip(self.text.split_inclusive('\n')) {
+            if number >= line.max(2) && content.starts_with("---") {
+                let line = self.line + u32::try_from(number - 1).ok()?;
+                return Some(Self { text: &self.text[start..], line, column: 1 });
+            }
+            start += content.len();
+        }
+        None
+    }
+}
+
+/// A container whose end has not been read.
+struct Open {
+    anchor: usize,
+    place: Place,
+    value: Value,
+    size: usize,
+    /// The key whose value comes next.
+    key: Option<Node>,
+    /// What `<<` named; its entries count where the mapping has none of its own.
+    merged: Vec<Node>,
+}
+
+#[derive(Default)]
+struct Builder {
+    documents: Vec<Node>,
+    problems: Vec<Problem>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Node>,
+    aliased: usize,
+    in_document: bool,
+}
+
+impl Builder {
+    fn problem(&mut self, place: Place, message: impl Into<String>) {
+        self.problems.push(Problem { place, message: message.into() });
+    }
+
+    fn between_documents(&self) -> bool {
+        !self.in_document
+    }
+
+    fn forget_open_document(&mut self) {
+        self.open.clear();
+        self.anchors.clear();
+        self.in_document = false;
+    }
+
+    /// Reads documents up to the end or to the error that is returned.
+    fn read(&mut self, chunk: Chunk<'_>) -> Option<ScanError> {
+        for event in Parser::new_from_str(chunk.text) {
+            match event {
+                Ok((event, span)) => {
+                    if let Err(message) = self.event(event, chunk.place(&span.start)) {
+                        return Some(ScanError::new(span.start, message));
+                    }
+                }
+                Err(error) => return Some(error),
+            }
+        }
+        None
+    }
+
+    fn event(&mut self, event: Event<'_>, place: Place) -> Result<(), String> {
+        match event {
+            Event::DocumentStart(_) => self.in_document = true,
+            Event::DocumentEnd => self.in_document = false,
+            Event::Nothing | Event::StreamStart | Event::StreamEnd => {}
+            Event::Scalar(text, style, anchor, _) => {
+                let value = Value::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
+                self.finish(Node { place, value, size: 1 }, anchor);
+            }
+            Event::SequenceStart(anchor, _) => self.start(anchor, place, Value::Sequence(Vec::new()))?,
+            Event::MappingStart(anchor, _) => self.start(anchor, place, Value::Mapping(Vec::new()))?,
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(Open { anchor, place, mut value, size, merged, .. }) = self.open.pop() {
+                    if let Value::Mapping(entries) = &mut value {
+                        for node in merged {
+                            merge(entries, node);
+                        }
+                    }
+                    self.finish(Node { place, value, size }, anchor);
+                }
+            }
+            Event::Alias(anchor) => {
+                let node = self.anchors.get(&anchor).ok_or("an alias stands inside its own anchor")?;
+                self.aliased += node.size;
+                if self.aliased > MAX_ALIASED_NODES {
+                    return Err("aliases stand for more than 100,000 nodes".to_owned());
+                }
+                let node = node.clone();
+                self.finish(node, 0);
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, anchor: usize, place: Place, value: Value) -> Result<(), String> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err("more than 64 lists and mappings are inside each other".to_owned());
+        }
+        self.open.push(Open { anchor, place, value, size: 1, key: None, merged: Vec::new() });
+        Ok(())
+    }
+
+    /// Puts a finished node where it belongs.
+    fn finish(&mut self, node: Node, anchor: usize) {
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        let Some(parent) = self.open.last_mut() else {
+            if !node.is_null() {
+                self.documents.push(node);
+            }
+            return;
+        };
+        parent.size += node.size;
+        match &mut parent.value {
+            Value::Sequence(items) => items.push(node),
+            Value::Scalar { .. } => {}
+            Value::Mapping(entries) => match parent.key.take() {
+                None => parent.key = Some(node),
+                Some(key) => match add_entry(entries, key, node) {
+                    Ok(None) => {}
+                    Ok(Some(merged)) => parent.merged.push(merged),
+                    Err(problem) => self.problems.push(problem),
+                },
+            },
+        }
+    }
+}
+
+/// Adds an entry to a mapping; gives the value back if its key is `<<`.
+fn add_entry(entries: &mut Vec<Entry>, key: Node, value: Node) -> Result<Option<Node>, Problem> {
+    let place = key.place;
+    let message = format!("a key must be text, got {}", key.describe());
+    let Value::Scalar { text, plain } = key.value else {
+        return Err(Problem { place, message });
+    };
+    if plain && text == "<<" {
+        return Ok(Some(value));
+    }
+    if let Some(first) = entries.iter().find(|entry| entry.key == text) {
+        return Err(Problem {
+            place,
+            message: format!("`{}` is given twice; first at {}", text.escape_debug(), first.place),
+        });
+    }
+    entries.push(Entry { key: text, place, value });
+    Ok(None)
+}
+
+/// Adds what `<<` names, a mapping or a list of them, where the mapping has no such key yet.
+fn merge(entries: &mut Vec<Entry>, node: Node) {
+    match node.value {
+        Value::Mapping(others) => {
+            for other in others {
+                if !entries.iter().any(|entry| entry.key == other.key) {
+                    entries.push(other);
+                }
+            }
+        }
+        Value::Sequence(nodes) => nodes.into_iter().for_each(|node| merge(entries, node)),
+        Value::Scalar { .. } => {}
+    }
+}
+
+/// Replaces each pair of `\u` surrogates, which YAML does not know, by the one escape that it does.
+fn join_surrogates(text: &str) -> Cow<'_, str> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut joined = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(found) = text[at..].find('\\') {
+        at += found;
+        let pair = unit(at).zip(unit(at + 6)).map(|(high, low)| [high, low]);
+        match pair.and_then(|pair| char::decode_utf16(pair).next()?.ok().filter(|c| u32::from(*c) > 0xffff)) {
+            Some(c) => {
+                joined.push_str(&text[copied..at]);
+                write!(joined, "\\U{:08x}", u32::from(c)).expect("a string takes all text");
+                at += 12;
+                copied = at;
+            }
+            None => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        }
+    }
+    if copied == 0 { Cow::Borrowed(text) } else { Cow::Owned(joined + &text[copied..]) }
+}

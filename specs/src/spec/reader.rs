@@ -1,0 +1,388 @@
+//! Reading fields by their table: what becomes of each, and values of the shape that is wanted, every problem noted on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use super::fields::{Class, DETAILS, Field, OBJECTS, Object, SPEC, camel_case, snake_case};
+use super::node::{Entry, Node, Value};
+use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
+
+/// Notes problems. One for all files, so that a warning is given once.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) diagnostics: Vec<Diagnostic>,
+    errors: usize,
+    warned: BTreeSet<String>,
+}
+
+/// Reads one document.
+pub(super) struct Reader<'a> {
+    pub(super) file: &'a str,
+    notes: &'a mut Notes,
+    /// The file writes `camelCase`, so messages do too.
+    camel: bool,
+    /// The pipeline's name as it is written, for messages.
+    pipeline: Option<String>,
+    /// The document is the output of `pachctl inspect pipeline`.
+    exported: bool,
+}
+
+/// The fields of a mapping that act.
+pub(super) struct Fields<'n> {
+    object: &'static Object,
+    pub(super) place: Place,
+    found: Vec<(&'static Field, &'n Entry)>,
+}
+
+impl<'n> Fields<'n> {
+    /// The value of a field, if it is there and not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+        debug_assert!(
+            self.object.field(name).is_some_and(|field| field.class == Class::Acts),
+            "`{name}` is no field that acts"
+        );
+        self.found
+            .iter()
+            .find(|(field, _)| field.name == name)
+            .map(|(_, entry)| &entry.value)
+            .filter(|node| !node.is_empty())
+    }
+
+    /// Where a field's value is, if it is there.
+    pub(super) fn place(&self, name: &str) -> Option<Place> {
+        self.get(name).map(|node| node.place)
+    }
+
+    /// The keys and values that are there, in the order of the file.
+    pub(super) fn found(&self) -> impl Iterator<Item = (&'static str, &'n Entry)> {
+        self.found.iter().filter(|(_, entry)| !entry.value.is_empty()).map(|(field, entry)| (field.name, *entry))
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(file: &'a str, document: &Node, notes: &'a mut Notes) -> Self {
+        let exported = matches!(&document.value, Value::Mapping(entries) if entries.iter().any(is_status));
+        let mut styles = (0, 0);
+        count_styles(document, &mut styles);
+        let (camel, snake) = styles;
+        Self { file, notes, camel: camel > snake, pipeline: written_name(document), exported }
+    }
+
+    /// Errors noted so far, in all files.
+    pub(super) fn errors(&self) -> usize {
+        self.notes.errors
+    }
+
+    fn note(&mut self, severity: Severity, place: Place, message: String, hint: Option<String>) {
+        self.notes.errors += usize::from(severity == Severity::Error);
+        self.notes.diagnostics.push(Diagnostic { file: self.file.to_owned(), place, severity, message, hint });
+    }
+
+    pub(super) fn error(&mut self, place: Place, message: impl Into<String>) {
+        self.note(Severity::Error, place, message.into(), None);
+    }
+
+    pub(super) fn error_with_hint(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
+        self.note(Severity::Error, place, message.into(), Some(hint.into()));
+    }
+
+    pub(super) fn warn(&mut self, place: Place, message: impl Into<String>, hint: Option<String>) {
+        self.note(Severity::Warning, place, message.into(), hint);
+    }
+
+    /// Warns, unless the same was said before of any file.
+    pub(super) fn warn_once(&mut self, place: Place, message: String, hint: Option<String>) {
+        if self.notes.warned.insert(message.clone()) {
+            self.warn(place, message, hint);
+        }
+    }
+
+    /// A field's name in the style of the file.
+    pub(super) fn styled(&self, name: &str) -> String {
+        if self.camel { camel_case(name) } else { name.to_owned() }
+    }
+
+    /// What an object is in a message.
+    fn whole(&self, object: &Object) -> String {
+        let pipeline = self.pipeline.as_ref().map(|name| format!("pipeline `{}`", name.escape_debug()));
+        match (object.is_spec(), pipeline) {
+            (true, Some(pipeline)) => pipeline,
+            (true, None) => "a pipeline spec".to_owned(),
+            (false, Some(pipeline)) if object.name != "pipeline" => {
+                format!("`{}` of {pipeline}", self.styled(object.name))
+            }
+            (false, _) => format!("`{}`", self.styled(object.name)),
+        }
+    }
+
+    /// Sorts the fields of a mapping: those that act are returned, all others are dealt with here. `None` if it is no mapping.
+    pub(super) fn fields<'n>(&mut self, object: &'static Object, node: &'n Node) -> Option<Fields<'n>> {
+        let Value::Mapping(entries) = &node.value else {
+            let what = self.whole(object);
+            self.error(node.place, format!("{what} must be a mapping of fields, got {}", node.describe()));
+            return None;
+        };
+        let mut fields = Fields { object, place: node.place, found: Vec::new() };
+        let mut status = Vec::new();
+        self.sort_fields(entries, &mut fields, &mut status);
+        if let Some((_, place)) = status.first() {
+            let names: Vec<_> = status.iter().map(|(name, _)| format!("`{name}`")).collect();
+            self.warn_once(*place, format!("ignored: {}: status of an exported pipeline", names.join(", ")), None);
+        }
+        Some(fields)
+    }
+
+    fn sort_fields<'n>(&mut self, entries: &'n [Entry], fields: &mut Fields<'n>, status: &mut Vec<(&'n str, Place)>) {
+        for entry in entries {
+            if let (true, DETAILS, Value::Mapping(inner)) =
+                (fields.object.is_spec(), entry.key.as_str(), &entry.value.value)
+            {
+                self.sort_fields(inner, fields, status);
+                continue;
+            }
+            let Some(field) = fields.object.field(&entry.key) else {
+                self.unknown(fields.object, entry);
+                continue;
+            };
+            match field.class {
+                Class::Status => status.push((&entry.key, entry.place)),
+                Class::Acts => match fields.found.iter().find(|(other, _)| other.name == field.name) {
+                    None => fields.found.push((field, entry)),
+                    Some((_, first)) => {
+                        let message =
+                            format!("`{}` is given twice; first as `{}` at {}", entry.key, first.key, first.place);
+                        self.error(entry.place, message);
+                    }
+                },
+                _ if is_harmless(&entry.value, field) => {}
+                _ => self.not_read(field, entry),
+            }
+        }
+    }
+
+    /// A field that asks for something, but is not read.
+    fn not_read(&mut self, field: &'static Field, entry: &Entry) {
+        let key = &entry.key;
+        match field.class {
+            Class::LaterUnlessExported if self.exported => {
+                self.warn_once(entry.place, format!("ignored: `{key}` of an exported pipeline"), None);
+            }
+            Class::Later | Class::LaterUnlessExported => {
+                self.error(entry.place, format!("`{key}` is not supported yet by this version of pv"));
+            }
+            Class::Refused(why) => self.error(entry.place, format!("`{key}` is not supported by pv: {why}")),
+            Class::IgnoredIf(value, why) if !asks_only_for(&entry.value, value) => {
+                self.error(entry.place, format!("`{key}` other than `{value}` is not supported by pv: {why}"));
+            }
+            Class::Ignored | Class::IgnoredIf(..) | Class::Acts | Class::Status => {
+                self.warn_once(entry.place, format!("ignored: `{key}`; results do not depend on it"), None);
+            }
+        }
+    }
+
+    fn unknown(&mut self, object: &'static Object, entry: &Entry) {
+        let key = entry.key.escape_debug();
+        let whole = self.whole(object);
+        let word = snake_case(&entry.key);
+        let known = |class: Class| !matches!(class, Class::Status);
+        let here = object.fields.iter().filter(|field| known(field.class)).map(|field| field.name);
+        let elsewhere = OBJECTS.iter().find(|other| other.field(&entry.key).is_some_and(|field| known(field.class)));
+        let hint = match (nearest(&word, here), elsewhere) {
+            (_, Some(other)) if !other.is_spec() => Some(format!("it belongs into `{}`", self.styled(other.name))),
+            (_, Some(_)) => Some("it belongs beside `pipeline`, not inside another field".to_owned()),
+            (Some(near), None) => {
+                let camel = entry.key.contains(|c: char| c.is_ascii_uppercase());
+                let near = if camel {
+                    camel_case(near)
+                } else if entry.key.contains('_') {
+                    near.to_owned()
+                } else {
+                    self.styled(near)
+                };
+                Some(format!("did you mean `{near}`?"))
+            }
+            (None, None) => None,
+        };
+        self.note(Severity::Error, entry.place, format!("unknown field `{key}` in {whole}"), hint);
+    }
+
+    fn mismatch(&mut self, node: &Node, name: &str, expected: &str) {
+        let (name, got) = (self.styled(name), node.describe());
+        self.error(node.place, format!("`{name}`: expected {expected}, got {got}"));
+    }
+
+    /// The text of a scalar as it is written, quoted or not.
+    fn scalar<'n>(&mut self, node: &'n Node, name: &str) -> Option<&'n str> {
+        match &node.value {
+            Value::Scalar { text, .. } if !node.is_null() => Some(text),
+            _ => {
+                self.mismatch(node, name, "text");
+                None
+            }
+        }
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, fields: &Fields<'_>, name: &str) -> Option<String> {
+        self.scalar(fields.get(name)?, name).map(str::to_owned)
+    }
+
+    /// A text that is a name, a glob or the like.
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, fields: &Fields<'_>, name: &str) -> Option<T> {
+        let node = fields.get(name)?;
+        let text = self.scalar(node, name)?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let name = self.styled(name);
+                self.error(node.place, format!("`{name}`: {error}"));
+                None
+            }
+        }
+    }
+
+    fn items<'n>(&mut self, node: &'n Node, name: &str) -> &'n [Node] {
+        if let Value::Sequence(items) = &node.value {
+            return items;
+        }
+        self.mismatch(node, name, "a list");
+        &[]
+    }
+
+    /// The items of a list.
+    pub(super) fn list<'n>(&mut self, fields: &Fields<'n>, name: &str) -> &'n [Node] {
+        fields.get(name).map_or(&[], |node| self.items(node, name))
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&mut self, fields: &Fields<'_>, name: &str) -> Vec<String> {
+        self.list(fields, name).iter().filter_map(|item| self.scalar(item, name).map(str::to_owned)).collect()
+    }
+
+    /// A mapping from text to text.
+    pub(super) fn text_map(&mut self, fields: &Fields<'_>, name: &str) -> BTreeMap<String, String> {
+        let Some(node) = fields.get(name) else { return BTreeMap::new() };
+        let Value::Mapping(entries) = &node.value else {
+            self.mismatch(node, name, "a mapping from text to text");
+            return BTreeMap::new();
+        };
+        let mut map = BTreeMap::new();
+        for Entry { key, value, .. } in entries {
+            let (name, shown) = (self.styled(name), key.escape_debug());
+            match &value.value {
+                Value::Scalar { text, .. } if !value.is_null() => {
+                    map.insert(key.clone(), text.clone());
+                }
+                Value::Scalar { .. } => {
+                    let message = format!("`{name}`: `{shown}` has no value");
+                    self.error_with_hint(value.place, message, format!("for an empty one write `{shown}: \"\"`"));
+                }
+                _ => {
+                    let message = format!("`{name}`: `{shown}`: expected text, got {}", value.describe());
+                    self.error(value.place, message);
+                }
+            }
+        }
+        map
+    }
+
+    /// A whole number that is `allowed`, quoted or not.
+    fn integer<T: FromStr>(&mut self, node: &Node, name: &str, expected: &str, allowed: fn(&T) -> bool) -> Option<T> {
+        let number = match &node.value {
+            Value::Scalar { text, .. } => text.parse().ok().filter(allowed),
+            _ => None,
+        };
+        if number.is_none() {
+            self.mismatch(node, name, expected);
+        }
+        number
+    }
+
+    /// A count of at least 1.
+    pub(super) fn count(&mut self, fields: &Fields<'_>, name: &str) -> Option<u32> {
+        self.integer(fields.get(name)?, name, "a whole number of at least 1", |count| *count >= 1)
+    }
+
+    /// A list of exit codes.
+    pub(super) fn exit_codes(&mut self, fields: &Fields<'_>, name: &str) -> BTreeSet<i32> {
+        let items = self.list(fields, name).iter();
+        let codes = items
+            .filter_map(|item| self.integer(item, name, "exit codes from 0 to 255", |code| (0..=255).contains(code)));
+        codes.filter(|code| *code != 0).collect()
+    }
+
+    /// `true` or `false`, quoted or not; false if not given.
+    pub(super) fn boolean(&mut self, fields: &Fields<'_>, name: &str) -> bool {
+        let Some(node) = fields.get(name) else { return false };
+        match &node.value {
+            Value::Scalar { text, .. } if text == "true" => true,
+            Value::Scalar { text, .. } if text == "false" => false,
+            _ => {
+                self.mismatch(node, name, "`true` or `false`");
+                false
+            }
+        }
+    }
+
+    /// One of several words.
+    pub(super) fn one_of<T: Copy>(&mut self, fields: &Fields<'_>, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let word = self.text(fields, name)?;
+        let found = choices.iter().find(|(choice, _)| *choice == word);
+        if found.is_none() {
+            let expected: Vec<_> = choices.iter().map(|(choice, _)| format!("`{choice}`")).collect();
+            let node = fields.get(name)?;
+            self.mismatch(node, name, &expected.join(" or "));
+        }
+        found.map(|(_, value)| *value)
+    }
+}
+
+fn is_status(entry: &Entry) -> bool {
+    entry.key == DETAILS || SPEC.field(&entry.key).is_some_and(|field| field.class == Class::Status)
+}
+
+/// How many keys of fields in `node` are written in `camelCase` and in `snake_case`; one that looks alike in both does not count.
+fn count_styles(node: &Node, styles: &mut (usize, usize)) {
+    match &node.value {
+        Value::Scalar { .. } => {}
+        Value::Sequence(items) => items.iter().for_each(|item| count_styles(item, styles)),
+        Value::Mapping(entries) => {
+            for Entry { key, value, .. } in entries {
+                if OBJECTS.iter().any(|object| object.field(key).is_some()) {
+                    styles.0 += usize::from(key.contains(|c: char| c.is_ascii_uppercase()));
+                    styles.1 += usize::from(key.contains('_'));
+                }
+                count_styles(value, styles);
+            }
+        }
+    }
+}
+
+/// `pipeline.name` of a document, legal or not.
+fn written_name(document: &Node) -> Option<String> {
+    let name = document.entry("pipeline")?.entry("name")?;
+    match &name.value {
+        Value::Scalar { text, .. } if !name.is_empty() => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// Whether a value asks for nothing, so that it does not matter who reads it.
+fn is_harmless(node: &Node, field: &Field) -> bool {
+    let mapping_asks = matches!(field.class, Class::Refused(_)); // `spout: {}` is a spout
+    match &node.value {
+        Value::Scalar { text, .. } => node.is_empty() || text == "false" || text == field.harmless,
+        Value::Sequence(items) => items.is_empty(),
+        Value::Mapping(entries) => !mapping_asks && entries.iter().all(|entry| is_harmless(&entry.value, field)),
+    }
+}
+
+/// Whether a text, or each field of a mapping, is `value` or empty.
+fn asks_only_for(node: &Node, value: &str) -> bool {
+    match &node.value {
+        Value::Scalar { text, .. } => node.is_empty() || text == value,
+        Value::Sequence(items) => items.is_empty(),
+        Value::Mapping(entries) => entries.iter().all(|entry| asks_only_for(&entry.value, value)),
+    }
+}

@@ -1,0 +1,585 @@
+//! Specs as people write them, and what is said of those that are wrong.
+
+use std::fmt::Write as _;
+
+use super::*;
+
+fn parse(text: &str) -> SpecSet {
+    parse_files(&[("p.yml", text)])
+}
+
+fn parse_files(files: &[(&str, &str)]) -> SpecSet {
+    let files: Vec<_> = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    parse_specs(&files)
+}
+
+/// Everything that is said of the files, as `cli` would print it.
+fn report(set: &SpecSet) -> String {
+    let mut report = String::new();
+    for diagnostic in &set.diagnostics {
+        let severity = if diagnostic.is_error() { "error" } else { "warning" };
+        writeln!(report, "{severity}: {diagnostic}").unwrap();
+        if let Some(hint) = &diagnostic.hint {
+            writeln!(report, "  hint: {hint}").unwrap();
+        }
+    }
+    report
+}
+
+/// The only spec of a text with which nothing is wrong.
+fn only(text: &str) -> PipelineSpec {
+    let set = parse(text);
+    assert!(!set.has_errors(), "{}", report(&set));
+    assert_eq!(set.specs.len(), 1);
+    set.specs[0].spec.clone()
+}
+
+fn canonical(spec: &PipelineSpec) -> String {
+    serde_json::to_string(spec).unwrap()
+}
+
+/// A spec with `more` lines at the top level.
+fn with(more: &str) -> String {
+    format!(
+        "pipeline: {{name: detect}}\ntransform: {{image: 'd:1', cmd: [sh]}}\ninput: {{pfs: {{repo: images, glob: /*}}}}\n{more}\n"
+    )
+}
+
+const EDGES_JSON: &str = r#"{
+	"pipeline": {
+		"name": "edges"
+	},
+	"description": "A pipeline that performs image edge detection by using the OpenCV library.",
+	"transform": {
+		"cmd": [ "python3", "/edges.py" ],
+		"image": "pachyderm/opencv:1.0"
+	},
+	"input": {
+		"pfs": {
+			"repo": "images",
+			"glob": "/*"
+		}
+	}
+}
+"#;
+
+const MONTAGE: &str = r"
+pipeline:
+  name: montage
+input:
+  cross:
+  - pfs:
+      glob: /
+      repo: images
+  - pfs:
+      glob: /
+      repo: edges
+transform:
+  cmd: [sh]
+  image: v4tech/imagemagick:2
+  stdin:
+  - montage -shadow $(find -L /pfs/images /pfs/edges -type f | sort) /pfs/out/montage.png
+";
+
+const CAMERAS_1X: &str = r#"
+{"pipeline": {"name": "validate"},
+ "transform": {"image": "acme/validate:3", "cmd": ["/bin/ash"],
+   "stdin": ["python validate.py $images /pfs/out/valid /pfs/out/invalid"]},
+ "parallelism_spec": {"constant": "1"},
+ "input": {"atom": {"repo": "images", "glob": "/*"}}}
+{"pipeline": {"name": "object-detect"},
+ "transform": {"image": "acme/detect:3", "cmd": ["python", "detect.py"]},
+ "parallelism_spec": {"strategy": "CONSTANT", "constant": "1"},
+ "input": {"cross": [
+   {"atom": {"repo": "validate", "glob": "/valid/*"}},
+   {"atom": {"repo": "model", "glob": "/"}}]}}
+{"pipeline": {"name": "threat-detect"},
+ "transform": {"image": "acme/threat:3", "cmd": ["python", "threat.py"], "env": {"LEVEL": 3, "DRY": true}},
+ "input": {"cross": [
+   {"atom": {"name": "object", "repo": "object-detect", "glob": "/*/*"}},
+   {"atom": {"repo": "rules", "glob": "/"}}]}}
+"#;
+
+#[test]
+fn the_opencv_tutorial_is_read_as_it_is() {
+    let set = parse_files(&[("edges.json", EDGES_JSON), ("montage.yml", MONTAGE)]);
+    assert_eq!(report(&set), "");
+    let [edges, montage] = &set.specs[..] else { panic!("two specs") };
+    assert_eq!(edges.spec.transform.cmd, ["python3", "/edges.py"]);
+    assert_eq!(edges.places.image, Some(Place { line: 8, column: 12 }));
+    assert_eq!(edges.places.leaves[0].glob, Place { line: 13, column: 12 });
+    insta::assert_snapshot!(canonical(&montage.spec), @r#"{"pipeline":{"name":"montage"},"transform":{"image":"v4tech/imagemagick:2","cmd":["sh"],"stdin":["montage -shadow $(find -L /pfs/images /pfs/edges -type f | sort) /pfs/out/montage.png"]},"input":{"cross":[{"pfs":{"repo":"images","glob":"/"}},{"pfs":{"repo":"edges","glob":"/"}}]}}"#);
+    assert_eq!(
+        montage.spec.input.leaves().iter().map(|leaf| leaf.name.as_str()).collect::<Vec<_>>(),
+        ["images", "edges"]
+    );
+    assert_eq!(montage.places.leaves[1].repo, Place { line: 11, column: 13 });
+}
+
+#[test]
+fn the_camera_pipelines_of_pachyderm_1_are_read_as_they_are() {
+    let set = parse(CAMERAS_1X);
+    assert_eq!(report(&set), "");
+    let [validate, detect, threat] = &set.specs[..] else { panic!("three specs") };
+    assert_eq!(validate.spec.parallelism, Some(1));
+    assert_eq!(detect.places.name, Place { line: 7, column: 23 });
+    assert_eq!(threat.spec.transform.env["LEVEL"], "3");
+    assert_eq!(threat.spec.transform.env["DRY"], "true");
+    insta::assert_snapshot!(canonical(&threat.spec), @r#"{"pipeline":{"name":"threat-detect"},"transform":{"image":"acme/threat:3","cmd":["python","threat.py"],"env":{"DRY":"true","LEVEL":"3"}},"input":{"cross":[{"pfs":{"name":"object","repo":"object-detect","glob":"/*/*"}},{"pfs":{"repo":"rules","glob":"/"}}]}}"#);
+}
+
+#[test]
+fn what_pachctl_inspect_prints_is_read() {
+    let set = parse_files(&[(
+        "raw.json",
+        r#"{"pipeline": {"project": {"name": "default"}, "name": "edges"}, "version": "3",
+            "specCommit": {"repo": {"name": "edges"}, "id": "0a"}, "state": "PIPELINE_RUNNING", "stopped": false, "authToken": "",
+            "details": {
+              "transform": {"image": "a:1", "cmd": ["x"], "workingDir": "/w", "acceptReturnCode": ["4", 0]},
+              "parallelismSpec": {"constant": "2"}, "createdAt": "2024-01-01T00:00:00Z", "reprocessSpec": "until_success",
+              "input": {"pfs": {"project": "default", "name": "images", "repo": "images", "repoType": "user", "branch": "master", "glob": "/*"}},
+              "salt": "c2c7", "datumTries": "3", "outputBranch": "master", "resourceRequests": {"cpu": 1, "memory": "256Mi"},
+              "workersRequested": "1"}}"#,
+    )]);
+    insta::assert_snapshot!(report(&set), @r##"
+    warning: raw.json:1:15: ignored: `project`; results do not depend on it
+    warning: raw.json:1:65: ignored: `version`, `state`, `stopped`, `authToken`, `createdAt`, `workersRequested`: status of an exported pipeline
+    warning: raw.json:2:13: ignored: `specCommit`; results do not depend on it
+    warning: raw.json:7:15: ignored: `salt` of an exported pipeline
+    warning: raw.json:7:76: ignored: `resourceRequests` of an exported pipeline
+    "##);
+    insta::assert_snapshot!(canonical(&set.specs[0].spec), @r#"{"pipeline":{"name":"edges"},"transform":{"image":"a:1","cmd":["x"],"working_dir":"/w","accept_return_code":[4]},"input":{"pfs":{"repo":"images","branch":"master","glob":"/*"}},"parallelism_spec":{"constant":2},"output_branch":"master"}"#);
+}
+
+#[test]
+fn every_problem_of_a_file_is_reported_at_once() {
+    let set = parse(
+        r#"pipeline:
+  name: detect_
+  nmae: detect
+descripton: finds objects
+transform:
+  image: detect
+  cmd: python3 /detect.py
+  env: {A: }
+  env: {B: 2}
+  workingDir: tmp
+  network: host
+  accept_return_code: [300]
+input:
+  cross:
+  - pfs: {repo: images, glob: "/[a", lazy: true}
+  - pfs: {repo: model}
+  - pfs: {repo: model, glob: /, name: out}
+  - join: [{pfs: {repo: a, glob: /}}]
+paralelism_spec: {constant: 0}
+parallelism_spec: {constant: 0}
+datum_tries: many
+standby: true
+egress: {URL: "s3://x"}
+cmd: [x]
+"#,
+    );
+    insta::assert_snapshot!(report(&set), @r##"
+    error: p.yml:2:9: `name`: `detect_` is not a legal pipeline name: its first and last character must be a letter or digit
+    error: p.yml:3:3: unknown field `nmae` in `pipeline`
+      hint: did you mean `name`?
+    error: p.yml:4:1: unknown field `descripton` in pipeline `detect_`
+      hint: did you mean `description`?
+    warning: p.yml:6:10: image `detect` has no tag: `latest` is taken, which may be another one at the next apply
+      hint: name a version, as in `NAME:1.2`
+    error: p.yml:7:8: `cmd`: expected a list, got `python3 /detect.py`
+    error: p.yml:8:10: `env`: `A` has no value
+      hint: for an empty one write `A: ""`
+    error: p.yml:9:3: `env` is given twice; first at 8:3
+    error: p.yml:10:15: `working_dir`: expected an absolute path, got `tmp`
+    error: p.yml:11:12: `network`: expected `none` or `default`, got `host`
+    error: p.yml:12:24: `accept_return_code`: expected exit codes from 0 to 255, got `300`
+    error: p.yml:15:31: `glob`: `/[a` is not a glob: `[` is not closed; write `\[` for the character, at byte 1
+    error: p.yml:15:38: `lazy` is not supported yet by this version of pv
+    error: p.yml:16:10: input `model` has no `glob`
+      hint: `/*` makes a datum of each top-level file or directory, `/` one of the whole repository
+    error: p.yml:17:39: `out` cannot name an input: this name is reserved
+      hint: give the input another `name`
+    error: p.yml:18:5: `join` is not supported yet by this version of pv
+    error: p.yml:19:1: unknown field `paralelism_spec` in pipeline `detect_`
+      hint: did you mean `parallelism_spec`?
+    error: p.yml:20:30: `constant`: expected a whole number of at least 1, got `0`
+    error: p.yml:21:14: `datum_tries`: expected a whole number of at least 1, got `many`
+    warning: p.yml:22:1: ignored: `standby`; results do not depend on it
+    error: p.yml:23:1: `egress` is not supported by pv: pv copies no output out of its store
+    error: p.yml:24:1: unknown field `cmd` in pipeline `detect_`
+      hint: it belongs into `transform`
+    "##);
+    assert!(set.specs.is_empty() && set.has_errors());
+}
+
+#[test]
+fn suggestions_follow_the_style_of_the_file() {
+    let set = parse(&with("datumTries: 2\nouputBranch: x\ndatum_tries: 3"));
+    insta::assert_snapshot!(report(&set), @r##"
+    error: p.yml:5:1: unknown field `ouputBranch` in pipeline `detect`
+      hint: did you mean `outputBranch`?
+    error: p.yml:6:1: `datum_tries` is given twice; first as `datumTries` at 4:1
+    "##);
+}
+
+#[test]
+fn each_class_of_fields_is_said_as_what_it_is() {
+    let set = parse_files(&[
+        (
+            "a.yml",
+            &with(
+                "salt: abc\njob_timeout: 1h\nspout: {}\nautoscaling: false\nreprocess_spec: until_success\nservice: null",
+            ),
+        ),
+        (
+            "b.yml",
+            &with("reprocess_spec: every_job\nstandby: true\ncache_size: 1G\nversion: 3\nstate: x")
+                .replace("detect", "b"),
+        ),
+        ("c.yml", &with("standby: true\npod_patch: ''\nupdate: true").replace("detect", "c")),
+        (
+            "d.yml",
+            "pipeline: {name: d, project: {name: default}}\ntransform: {cmd: [x], secrets: []}\ninput: {pfs: {repo: a, project: vision, glob: /, s3: false, lazy: false, trigger: {all: false}, commit: abc, repo_type: meta}}",
+        ),
+    ]);
+    insta::assert_snapshot!(report(&set), @r##"
+    error: a.yml:4:1: `salt` is not supported yet by this version of pv
+    error: a.yml:5:1: `job_timeout` is not supported yet by this version of pv
+    error: a.yml:6:1: `spout` is not supported by pv: a pipeline without an end has no datums
+    error: b.yml:4:1: `reprocess_spec` is not supported yet by this version of pv
+    warning: b.yml:5:1: ignored: `standby`; results do not depend on it
+    warning: b.yml:6:1: ignored: `cache_size`; results do not depend on it
+    warning: b.yml:7:1: ignored: `version`, `state`: status of an exported pipeline
+    warning: c.yml:6:1: ignored: `update`; results do not depend on it
+    warning: d.yml:1:21: ignored: `project`; results do not depend on it
+    error: d.yml:3:24: `project` other than `default` is not supported by pv: a store is one project
+    error: d.yml:3:97: `commit` is not supported by pv: name a branch whose head is that commit
+    error: d.yml:3:110: `repo_type` is not supported by pv: only a repository's files can be read
+    "##);
+}
+
+#[test]
+fn inputs_are_checked_in_themselves() {
+    let input = |name: &str, text: &str| {
+        let spec = format!("pipeline: {{name: {name}}}\ntransform: {{cmd: [x]}}\ninput: {text}");
+        (format!("{name}.yml"), spec)
+    };
+    let files = [
+        input("both", "{pfs: {repo: a, glob: /}, cross: [{pfs: {repo: b, glob: /}}]}"),
+        input("none", "{cross: []}"),
+        input("nothing", "{}"),
+        input("armless", "{cross: [{cross: []}]}"),
+        input("twice", "{cross: [{pfs: {repo: a, glob: /}}, {cross: [{pfs: {repo: b, name: a, glob: /}}]}]}"),
+        input(
+            "reserved",
+            "{cross: [{pfs: {repo: PATH, glob: /}}, {pfs: {repo: LD_x, glob: /}}, {pfs: {repo: a, name: a/b, glob: /}}]}",
+        ),
+        input("empty", "{pfs: {repo: '', glob: ''}}"),
+        input("text", "images"),
+        input("branch", "{pfs: {repo: a, branch: 'x y', glob: ./a, reference: maybe}}"),
+    ];
+    insta::assert_snapshot!(report(&parse_specs(&files)), @r##"
+    error: both.yml:3:34: the input has both `pfs` and `cross`
+      hint: an input is of one kind; to combine inputs, list them under `cross`
+    error: none.yml:3:8: the input reads nothing
+      hint: write `pfs` with `repo` and `glob`, or `cross` with a list of inputs
+    error: nothing.yml:1:1: pipeline `nothing` has no input
+      hint: write `input: {pfs: {repo: REPO, glob: GLOB}}`
+    error: armless.yml:3:17: the input reads nothing
+      hint: write `pfs` with `repo` and `glob`, or `cross` with a list of inputs
+    error: twice.yml:3:75: two inputs are named `a`; the first is at 3:30
+      hint: give one of them another `name`
+    error: reserved.yml:3:30: `PATH` cannot name an input: this name is reserved
+      hint: give the input another `name`
+    error: reserved.yml:3:60: `LD_x` cannot name an input: names that begin with `LD_`, `PV_` or `PACH_` are reserved
+      hint: give the input another `name`
+    error: reserved.yml:3:99: `a/b` cannot name an input: only letters, digits, `-` and `_` are allowed, and no `-` first
+      hint: give the input another `name`
+    error: empty.yml:3:14: the input has no `repo`
+    error: empty.yml:3:14: the input has no `glob`
+      hint: `/*` makes a datum of each top-level file or directory, `/` one of the whole repository
+    error: text.yml:3:8: `input` of pipeline `text` must be a mapping of fields, got `images`
+    error: branch.yml:3:32: `branch`: `x y` is not a legal branch name: only letters, digits, `-`, `_`, `.` and `/` are allowed
+    error: branch.yml:3:45: `glob`: `./a` is not a glob: it has a `.` or `..` part, and no path has one, at byte 0
+    error: branch.yml:3:61: `reference`: expected `true` or `false`, got `maybe`
+    "##);
+}
+
+#[test]
+fn missing_parts_are_named() {
+    let set = parse("transform: {stdin: [ls]}\n---\npipeline: edges\n---\njust text\n---\npipeline: {name: ''}\n");
+    insta::assert_snapshot!(report(&set), @r##"
+    error: p.yml:1:1: the pipeline has no name
+      hint: write `pipeline: {name: NAME}`
+    error: p.yml:1:1: the pipeline has no input
+      hint: write `input: {pfs: {repo: REPO, glob: GLOB}}`
+    warning: p.yml:1:12: `transform` has `stdin`, but no `cmd`: it must come from the image's entrypoint, known at apply
+    error: p.yml:3:1: the pipeline has no `transform`
+    error: p.yml:3:1: the pipeline has no input
+      hint: write `input: {pfs: {repo: REPO, glob: GLOB}}`
+    error: p.yml:3:11: `pipeline` must be a mapping of fields, got `edges`
+    error: p.yml:5:1: a pipeline spec must be a mapping of fields, got `just text`
+    error: p.yml:7:1: the pipeline has no `transform`
+    error: p.yml:7:1: the pipeline has no input
+      hint: write `input: {pfs: {repo: REPO, glob: GLOB}}`
+    error: p.yml:7:11: the pipeline has no name
+      hint: write `pipeline: {name: NAME}`
+    "##);
+    for empty in ["", "# nothing\n", "---\n---\n", "[]"] {
+        assert_eq!(report(&parse(empty)), "warning: p.yml:1:1: this file holds no pipeline spec\n");
+    }
+}
+
+#[test]
+fn broken_text_hides_no_other_document() {
+    let set = parse(&format!("a: [1\n---\n{}---\nb: 1\n  c: 2\n---\n- {{}}\n", with("datum_trys: 1")));
+    insta::assert_snapshot!(report(&set), @r##"
+    error: p.yml:2:1: not valid YAML or JSON: while parsing a flow sequence, expected ',' or ']'
+    error: p.yml:6:1: unknown field `datum_trys` in pipeline `detect`
+      hint: did you mean `datum_tries`?
+    error: p.yml:9:4: not valid YAML or JSON: mapping values are not allowed in this context
+    error: p.yml:11:3: the pipeline has no name
+      hint: write `pipeline: {name: NAME}`
+    error: p.yml:11:3: the pipeline has no `transform`
+    error: p.yml:11:3: the pipeline has no input
+      hint: write `input: {pfs: {repo: REPO, glob: GLOB}}`
+    "##);
+    let deep = format!("a: {}", "[".repeat(90));
+    insta::assert_snapshot!(report(&parse(&deep)), @r#"error: p.yml:1:67: not valid YAML or JSON: more than 64 lists and mappings are inside each other"#);
+    let json = "{\"pipeline\": {\"name\": \"a\"},\n \"transform\": {\"cmd\": [\"x\"]}\n{\"input\": 1}";
+    insta::assert_snapshot!(report(&parse(json)), @r#"error: p.yml:3:1: not valid YAML or JSON: while parsing a flow mapping, did not find expected ',' or '}'"#);
+}
+
+#[test]
+fn aliases_are_read_but_do_not_multiply_without_end() {
+    let spec = only(
+        "pipeline: {name: a}\ntransform:\n  env: &env {A: 1, B: 2}\n  <<: {cmd: [x], user: 0}\n  user: 7\ninput: {pfs: {repo: i, glob: /}}\nmetadata:\n  labels: {<<: *env, B: 3}\n",
+    );
+    assert_eq!((spec.transform.user.as_deref(), spec.transform.cmd.len()), (Some("7"), 1));
+    assert_eq!(
+        spec.metadata.labels.into_iter().collect::<Vec<_>>(),
+        [("A".into(), "1".into()), ("B".into(), "3".into())]
+    );
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..9 {
+        let items = vec![format!("*a{}", n - 1); 10].join(", ");
+        writeln!(bomb, "a{n}: &a{n} [{items}]").unwrap();
+    }
+    assert!(report(&parse(&bomb)).contains("aliases stand for more than 100,000 nodes"));
+}
+
+#[test]
+fn quoted_and_plain_values_are_one() {
+    let plain = only(&with("datum_tries: 2\nparallelism_spec: {constant: 4}"));
+    let quoted = only(&with("\"datumTries\": \"2\"\nparallelismSpec: {\"constant\": '4'}"));
+    assert_eq!(plain, quoted);
+    let emoji = only(
+        r#"{"pipeline": {"name": "a"}, "transform": {"cmd": ["\ud83d\ude00", "\U0001F600"]}, "input": {"pfs": {"repo": "i", "glob": "/"}}}"#,
+    );
+    assert_eq!(emoji.transform.cmd, ["😀", "😀"]);
+}
+
+#[test]
+fn one_name_for_two_pipelines_and_cycles_are_found_across_files() {
+    let reads = |name: &str, repo: &str, branch: &str| {
+        format!(
+            "pipeline: {{name: {name}}}\ntransform: {{cmd: [x]}}\ninput: {{pfs: {{repo: {repo}, branch: '{branch}', glob: /}}}}\n"
+        )
+    };
+    let set = parse_files(&[
+        ("a.yml", &reads("a", "c", "")),
+        ("b.yml", &(reads("b", "a", "") + "---\n" + &reads("c", "b", ""))),
+        ("d.yml", &(reads("d", "d", "") + "---\n" + &reads("e", "e", "staging"))),
+        ("f.yml", &(reads("f", "images", "") + "---\n" + &reads("b", "images", ""))),
+        ("g.yml", &reads("g", "a", "")),
+    ]);
+    insta::assert_snapshot!(report(&set), @r##"
+    error: a.yml:3:21: pipelines wait for each other: `a` → `b` → `c` → `a`
+    error: d.yml:3:21: pipelines wait for each other: `d` → `d`
+    error: f.yml:5:18: pipeline `b` is given twice; first at b.yml:1:18
+    "##);
+}
+
+#[test]
+fn a_named_default_branch_closes_a_cycle_once_it_is_known() {
+    let set = parse("pipeline: {name: a}\ntransform: {cmd: [x]}\ninput: {pfs: {repo: a, branch: main, glob: /}}\n");
+    assert!(!set.has_errors());
+    let specs: Vec<_> = set.specs.iter().map(|parsed| &parsed.spec).collect();
+    assert_eq!(find_cycles(&specs, Some(&"main".parse().unwrap())).len(), 1);
+    assert_eq!(find_cycles(&specs, Some(&"master".parse().unwrap())).len(), 0);
+}
+
+#[test]
+fn images_that_may_move_are_warned_of_once() {
+    let image = |name: &str, image: &str| {
+        format!(
+            "pipeline: {{name: {name}}}\ntransform: {{image: '{image}', cmd: [x]}}\ninput: {{pfs: {{repo: i, glob: /}}}}\n---\n"
+        )
+    };
+    let images = ["detect", "detect:latest", "localhost:5000/detect", "detect:latest", "a/b:1.2", "detect@sha256:00"];
+    let text: String = images.iter().enumerate().map(|(n, name)| image(&format!("p{n}"), name)).collect();
+    insta::assert_snapshot!(report(&parse(&text)), @r##"
+    warning: p.yml:2:20: image `detect` has no tag: `latest` is taken, which may be another one at the next apply
+      hint: name a version, as in `NAME:1.2`
+    warning: p.yml:6:20: image `detect:latest` may be another one at the next apply
+      hint: name a version, as in `NAME:1.2`
+    warning: p.yml:10:20: image `localhost:5000/detect` has no tag: `latest` is taken, which may be another one at the next apply
+      hint: name a version, as in `NAME:1.2`
+    "##);
+}
+
+#[test]
+fn the_schema_has_what_acts_and_nothing_else() {
+    let schema = schema();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&schema["$defs"]["pfs"]).unwrap(), @r##"
+    {
+      "additionalProperties": false,
+      "properties": {
+        "branch": {
+          "description": "branch (the store's default branch)",
+          "type": [
+            "string",
+            "number",
+            "boolean"
+          ]
+        },
+        "glob": {
+          "description": "each match is a datum",
+          "type": [
+            "string",
+            "number",
+            "boolean"
+          ]
+        },
+        "name": {
+          "description": "directory below `/pfs` and environment variable (the repository's name)",
+          "type": [
+            "string",
+            "number",
+            "boolean"
+          ]
+        },
+        "project": {
+          "deprecated": true,
+          "description": "ignored"
+        },
+        "reference": {
+          "description": "whether a change of this input makes no datum run again (false)",
+          "enum": [
+            true,
+            false,
+            "true",
+            "false"
+          ]
+        },
+        "repo": {
+          "description": "repository",
+          "type": [
+            "string",
+            "number",
+            "boolean"
+          ]
+        }
+      },
+      "required": [
+        "repo",
+        "glob"
+      ],
+      "type": "object"
+    }
+    "##);
+    let transform = &schema["$defs"]["transform"]["properties"];
+    assert!(
+        transform["image"].is_object() && transform["err_cmd"].is_null() && transform["debug"]["deprecated"] == true
+    );
+    assert_eq!(schema["properties"]["input"]["$ref"], "#/$defs/input");
+    assert!(schema["properties"]["egress"].is_null() && schema["properties"]["version"].is_null());
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn leaves()(n in 1usize..4, globs in proptest::collection::vec("/[a-z*?]{0,6}", 4), named in any::<[bool; 4]>(),
+                    branches in proptest::collection::vec(proptest::option::of("[a-z]{1,5}"), 4), reference in any::<[bool; 4]>()) -> Vec<PfsInput> {
+            (0..n).map(|i| PfsInput {
+                repo: format!("repo{i}").parse().unwrap(),
+                name: if named[i] { format!("input_{i}") } else { format!("repo{i}") },
+                branch: branches[i].as_ref().map(|branch| branch.parse().unwrap()),
+                glob: globs[i].parse().unwrap(),
+                reference: reference[i],
+            }).collect()
+        }
+    }
+    prop_compose! {
+        fn transforms()(
+            image in proptest::option::of("[a-z]{1,8}:[0-9]"), cmd in proptest::collection::vec("\\PC{1,8}", 1..3), stdin in proptest::collection::vec("\\PC{0,8}", 0..2),
+            env in proptest::collection::btree_map("[A-Z]{1,4}", "\\PC{0,6}", 0..3), user in proptest::option::of("[a-z0-9]{1,4}"),
+            working_dir in proptest::option::of("/[a-z]{1,4}"), code in proptest::option::of("[a-z]{1,4}"),
+            network in proptest::option::of(prop_oneof![Just(Network::None), Just(Network::Default)]), accept_return_code in proptest::collection::btree_set(1..256, 0..3),
+        ) -> Transform {
+            Transform { image, cmd, stdin, env, user, working_dir, code, network, accept_return_code }
+        }
+    }
+    prop_compose! {
+        fn specs()(leaves in leaves(), nested in any::<bool>(), transform in transforms(), description in "\\PC{0,12}",
+                   labels in proptest::collection::btree_map("[a-z]{1,4}", "\\PC{0,6}", 0..2),
+                   parallelism in proptest::option::of(1u32..100), datum_tries in 1u32..6, branch in proptest::option::of("[a-z]{1,5}")) -> PipelineSpec {
+            let mut arms: Vec<_> = leaves.into_iter().map(Input::Pfs).collect();
+            let input = if arms.len() == 1 && !nested { arms.remove(0) } else if nested { Input::Cross(vec![Input::Cross(arms)]) } else { Input::Cross(arms) };
+            PipelineSpec {
+                name: "detect".parse().unwrap(), description, metadata: Metadata { labels, ..Metadata::default() },
+                transform, input, parallelism, datum_tries, output_branch: branch.map(|branch| branch.parse().unwrap()),
+            }
+        }
+    }
+    proptest! {
+        #[test]
+        fn the_canonical_form_is_read_back_by_serde_and_as_a_spec_file(spec in specs()) {
+            let document = canonical(&spec);
+            prop_assert_eq!(&serde_json::from_str::<PipelineSpec>(&document).unwrap(), &spec);
+            let set = parse(&document);
+            prop_assert!(!set.has_errors(), "{}\n{}", document, report(&set));
+            prop_assert_eq!(&set.specs[0].spec, &spec);
+            let pretty = serde_json::to_string_pretty(&spec).unwrap().replace("  ", "\t");
+            if !document.contains("  ") {
+                prop_assert_eq!(&parse(&pretty).specs[0].spec, &spec);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[a-c:{}\\[\\]\"'&*<> \t\n,|#-]{0,60}") {
+            parse(&text);
+        }
+
+        #[test]
+        fn no_value_of_any_field_makes_it_panic(document in documents()) {
+            let set = parse(&document.to_string());
+            prop_assert!(set.has_errors() || !set.specs.is_empty());
+        }
+    }
+
+    /// Any field in either style, with any value, in any other.
+    fn documents() -> impl Strategy<Value = serde_json::Value> {
+        let fields = fields::OBJECTS.iter().flat_map(|object| object.fields);
+        let names: Vec<_> = fields.flat_map(|field| [field.name.to_owned(), fields::camel_case(field.name)]).collect();
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i8>().prop_map(Into::into),
+            "[a-z/*_A-Z\\\\é]{0,4}".prop_map(Into::into),
+        ];
+        let value = leaf.prop_recursive(5, 60, 6, move |inner| {
+            let key = prop_oneof![9 => proptest::sample::select(names.clone()), 1 => "[a-zA-Z_é]{0,6}"];
+            prop_oneof![
+                1 => proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                4 => proptest::collection::btree_map(key, inner, 0..6).prop_map(|map| map.into_iter().collect()),
+            ]
+        });
+        proptest::collection::vec(value, 1..3).prop_map(Into::into)
+    }
+}
