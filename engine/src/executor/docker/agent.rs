@@ -58,10 +58,14 @@ impl AgentVolume {
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             cmd: Some(vec![AGENT.to_owned()]),
-            host_config: Some(HostConfig { mounts: Some(vec![mount(self.name().await?, false)]), ..HostConfig::default() }),
+            host_config: Some(HostConfig {
+                mounts: Some(vec![mount(self.name().await?, false)]),
+                ..HostConfig::default()
+            }),
             ..ContainerCreateBody::default()
         };
-        let helper = docker.create_container(None, body).await.map_err(failed("create a container for the agent's volume"))?.id;
+        let helper =
+            docker.create_container(None, body).await.map_err(failed("create a container for the agent's volume"))?.id;
         let filled = self.upload(docker, &helper).await;
         let options = RemoveContainerOptionsBuilder::default().force(true).build();
         let removed = docker.remove_container(&helper, Some(options)).await;
@@ -71,8 +75,11 @@ impl AgentVolume {
 
     async fn upload(&self, docker: &Docker, helper: &str) -> Result<(), ExecError> {
         for (name, content) in [("pv", self.read().await?), (MARKER, Vec::new())] {
-            let archive = archive(name, &content)
-                .map_err(|source| ExecError::Io { action: "pack", path: self.pv.clone(), source })?;
+            let archive = archive(name, &content).map_err(|source| ExecError::Io {
+                action: "pack",
+                path: self.pv.clone(),
+                source,
+            })?;
             let options = UploadToContainerOptionsBuilder::default().path(MOUNT_POINT).build();
             let body = bollard::body_full(Bytes::from(archive));
             docker.upload_to_container(helper, Some(options), body).await.map_err(failed("upload the agent"))?;
