@@ -1,0 +1,154 @@
+//! The engine's end of the connection to an agent: frames over byte streams.
+
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::stream::{BoxStream, StreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::ExecError;
+use crate::worker::protocol::{FrameHead, FromAgent, MAX_DATA, ToAgent, data_head, parse_message, push_message};
+
+/// How much of the agent's complaints is kept, in bytes.
+const COMPLAINT_MAX: usize = 8 * 1024;
+/// How long an agent that should end may be silent before it is left to its guard.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes that came from a sandbox.
+#[derive(Debug)]
+pub(super) enum Chunk {
+    /// The agent's stdout: a piece of its frames.
+    Frames(Bytes),
+    /// The agent's stderr: why it cannot go on.
+    Complaint(Bytes),
+}
+
+/// What the agent said.
+#[derive(Debug)]
+pub(super) enum Said {
+    Message(FromAgent),
+    Data(Bytes),
+}
+
+/// Frames to and from one agent.
+pub(super) struct Connection {
+    outgoing: Pin<Box<dyn AsyncWrite + Send>>,
+    incoming: BoxStream<'static, io::Result<Chunk>>,
+    /// Frames not yet sent; bounded by one data frame more than [`MAX_DATA`].
+    pending: Vec<u8>,
+    received: BytesMut,
+    complaint: Vec<u8>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        outgoing: impl AsyncWrite + Send + 'static,
+        incoming: BoxStream<'static, io::Result<Chunk>>,
+    ) -> Self {
+        Self {
+            outgoing: Box::pin(outgoing),
+            incoming,
+            pending: Vec::new(),
+            received: BytesMut::new(),
+            complaint: Vec::new(),
+        }
+    }
+
+    /// Adds a message to what is sent next.
+    pub(super) async fn message(&mut self, message: &ToAgent) -> Result<(), ExecError> {
+        push_message(&mut self.pending, message).map_err(|error| ExecError::SandboxLost { why: error.to_string() })?;
+        self.flush_if_large().await
+    }
+
+    /// Adds data to what is sent next.
+    pub(super) async fn data(&mut self, bytes: &[u8]) -> Result<(), ExecError> {
+        for part in bytes.chunks(MAX_DATA) {
+            self.pending.extend_from_slice(&data_head(part.len()));
+            self.pending.extend_from_slice(part);
+            self.flush_if_large().await?;
+        }
+        Ok(())
+    }
+
+    async fn flush_if_large(&mut self) -> Result<(), ExecError> {
+        if self.pending.len() >= MAX_DATA { self.flush().await } else { Ok(()) }
+    }
+
+    /// Sends all that was added.
+    pub(super) async fn flush(&mut self) -> Result<(), ExecError> {
+        let sent = match self.outgoing.write_all(&self.pending).await {
+            Ok(()) => self.outgoing.flush().await,
+            Err(error) => Err(error),
+        };
+        self.pending.clear();
+        match sent {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.lost(&error).await),
+        }
+    }
+
+    /// Waits for the next frame.
+    pub(super) async fn next(&mut self) -> Result<Said, ExecError> {
+        loop {
+            match self.take_frame() {
+                Ok(Some(said)) => return Ok(said),
+                Ok(None) => {}
+                Err(error) => return Err(self.lost(&error).await),
+            }
+            match self.incoming.next().await {
+                Some(Ok(chunk)) => self.keep(chunk),
+                Some(Err(error)) => return Err(self.lost(&error).await),
+                None => return Err(self.lost(&io::ErrorKind::UnexpectedEof.into()).await),
+            }
+        }
+    }
+
+    fn keep(&mut self, chunk: Chunk) {
+        match chunk {
+            Chunk::Frames(bytes) => self.received.extend_from_slice(&bytes),
+            Chunk::Complaint(bytes) => {
+                let room = COMPLAINT_MAX.saturating_sub(self.complaint.len());
+                self.complaint.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+        }
+    }
+
+    fn take_frame(&mut self) -> io::Result<Option<Said>> {
+        let Some(head) = self.received.first_chunk().copied() else { return Ok(None) };
+        let head = FrameHead::parse(head)?;
+        if self.received.len() < FrameHead::BYTES + head.length {
+            return Ok(None);
+        }
+        self.received.advance(FrameHead::BYTES);
+        let body = self.received.split_to(head.length).freeze();
+        if head.is_data { Ok(Some(Said::Data(body))) } else { parse_message(&body).map(Said::Message).map(Some) }
+    }
+
+    /// The error for a connection that broke: what the agent complained of, if it did, else what the stream said.
+    async fn lost(&mut self, error: &io::Error) -> ExecError {
+        while let Ok(Some(Ok(chunk))) = timeout(PATIENCE, self.incoming.next()).await {
+            self.keep(chunk);
+            if let Ok(Some(Said::Message(FromAgent::Broken { why }))) = self.take_frame() {
+                return ExecError::SandboxLost { why };
+            }
+        }
+        let complaint = String::from_utf8_lossy(&self.complaint).trim().to_owned();
+        let why = match error.kind() {
+            _ if !complaint.is_empty() => complaint,
+            io::ErrorKind::UnexpectedEof => "it ended without a word".to_owned(),
+            _ => error.to_string(),
+        };
+        ExecError::SandboxLost { why }
+    }
+
+    /// Ends the agent's input, which ends the agent, and waits for that.
+    pub(super) async fn close(mut self) {
+        // Errors mean that the agent is gone already, which is what is wanted.
+        let _ = self.outgoing.shutdown().await;
+        drop(self.outgoing);
+        while let Ok(Some(Ok(_))) = timeout(PATIENCE, self.incoming.next()).await {}
+    }
+}

@@ -1,0 +1,158 @@
+//! What every executor must do, as tests that run against a real one.
+//!
+//! The sandbox needs a POSIX shell with the usual small programs (`busybox` has all of them). Each function panics where the
+//! executor breaks its promise.
+
+mod isolation;
+mod output;
+mod running;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use specs::Digest;
+
+use super::{
+    DatumTask, Event, EventSink, ExecError, Executor, Exit, FileSource, InputFile, Outcome, Sandbox, SandboxSpec,
+};
+
+/// The executor under test.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// Runs the tries.
+    pub executor: &'a dyn Executor,
+    /// Id of an image with a POSIX shell; `None` for an executor without images.
+    pub image: Option<String>,
+    /// Name of a variable that the engine's own environment has, and no command may see.
+    pub canary: &'a str,
+}
+
+/// Runs the whole suite. Returns the mean time of one try of `true`, without opening the sandbox.
+pub async fn executor_contract(subject: &Subject<'_>) -> Duration {
+    subject.executor.check().await.expect("the executor answers");
+    running::suite(subject).await;
+    output::suite(subject).await;
+    isolation::suite(subject).await;
+    subject.executor.clean_up(&std::collections::BTreeSet::new()).await.expect("clean-up leaves living sandboxes alone");
+    running::mean_of_true(subject).await
+}
+
+/// Files in memory, read by digest.
+#[derive(Debug, Default)]
+struct MemoryFiles(BTreeMap<Digest, Bytes>);
+
+impl MemoryFiles {
+    fn add(&mut self, path: &str, content: impl Into<Bytes>) -> InputFile {
+        let content = content.into();
+        let digest = Digest::from_bytes(Sha256::digest(&content).into());
+        let size_bytes = content.len() as u64;
+        self.0.insert(digest, content);
+        InputFile { path: path.to_owned(), digest, size_bytes, executable: false }
+    }
+}
+
+#[async_trait]
+impl FileSource for MemoryFiles {
+    async fn read(&self, file: &InputFile, offset: u64, max: usize) -> Result<Bytes, ExecError> {
+        let content = &self.0[&file.digest];
+        let from = usize::try_from(offset).expect("it is in memory").min(content.len());
+        Ok(content.slice(from..content.len().min(from + max)))
+    }
+}
+
+/// All that a try gave.
+#[derive(Debug, Default)]
+struct Record {
+    log: Vec<u8>,
+    files: BTreeMap<String, (Vec<u8>, bool)>,
+    links: BTreeMap<String, String>,
+    open: Option<String>,
+}
+
+#[async_trait]
+impl EventSink for Record {
+    async fn event(&mut self, event: Event) -> Result<(), ExecError> {
+        match event {
+            Event::Log(bytes) => self.log.extend_from_slice(&bytes),
+            Event::File { path, executable, .. } => {
+                self.files.insert(path.clone(), (Vec::new(), executable));
+                self.open = Some(path);
+            }
+            Event::Data(bytes) => {
+                let path = self.open.as_ref().expect("data belongs to a file");
+                self.files.get_mut(path).expect("the file began").0.extend_from_slice(&bytes);
+            }
+            Event::EndFile => self.open = None,
+            Event::Link { path, input } => {
+                self.links.insert(path, input);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Record {
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log).into_owned()
+    }
+
+    /// Content of an output file as text.
+    fn text(&self, path: &str) -> String {
+        let (content, _) = self.files.get(path).unwrap_or_else(|| panic!("no output `{path}`; log: {}", self.log()));
+        String::from_utf8_lossy(content).into_owned()
+    }
+}
+
+/// A sandbox and the files that it may ask for.
+struct Bench {
+    sandbox: Sandbox,
+    files: MemoryFiles,
+}
+
+impl Subject<'_> {
+    fn spec(&self) -> SandboxSpec {
+        SandboxSpec { image: self.image.clone(), ..SandboxSpec::default() }
+    }
+
+    async fn bench(&self) -> Bench {
+        self.bench_with(self.spec(), MemoryFiles::default()).await
+    }
+
+    async fn bench_with(&self, spec: SandboxSpec, files: MemoryFiles) -> Bench {
+        let sandbox = self.executor.open(&spec, &files).await.expect("the sandbox opens");
+        Bench { sandbox, files }
+    }
+}
+
+impl Bench {
+    async fn run(&mut self, task: &DatumTask) -> (Outcome, Record) {
+        let mut record = Record::default();
+        let outcome = self.sandbox.run(task, &self.files, &mut record).await.expect("the try can be watched");
+        assert_eq!(record.open, None, "every file ends");
+        (outcome, record)
+    }
+
+    /// Runs a shell script and gives how it ended.
+    async fn sh(&mut self, script: &str, inputs: Vec<InputFile>) -> (Exit, Record) {
+        let (outcome, record) = self.run(&DatumTask { inputs, ..shell(script) }).await;
+        (outcome.exit, record)
+    }
+
+    /// Runs a shell script that must succeed.
+    async fn good(&mut self, script: &str, inputs: Vec<InputFile>) -> Record {
+        let (exit, record) = self.sh(script, inputs).await;
+        assert_eq!(exit, Exit::Code(0), "{script}: {}", record.log());
+        record
+    }
+
+    async fn close(self) {
+        self.sandbox.close().await.expect("the sandbox closes");
+    }
+}
+
+fn shell(script: &str) -> DatumTask {
+    DatumTask { cmd: ["sh", "-c", script].map(str::to_owned).to_vec(), ..DatumTask::default() }
+}

@@ -1,0 +1,139 @@
+//! Why a try could not be run or watched. What user code does wrong is no error here, but an [`super::Exit`].
+
+use std::path::PathBuf;
+
+use specs::ErrorKind;
+
+use super::ExecutorKind;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why an executor could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// Nothing answers where the container engine should be.
+    #[error("the {executor} executor does not answer at `{address}`")]
+    NotAnswering {
+        /// Which executor.
+        executor: ExecutorKind,
+        /// Socket or URL.
+        address: String,
+        /// What the connection said.
+        source: Cause,
+    },
+    /// The engine's socket exists, but this user may not use it.
+    #[error("permission denied on `{address}`")]
+    PermissionDenied {
+        /// Path of the socket.
+        address: String,
+    },
+    /// This host lets nobody make the namespaces that a sandbox needs.
+    #[error("this host does not allow sandboxes: {why}")]
+    SandboxRefused {
+        /// What was tried and what it said.
+        why: String,
+    },
+    /// Neither engine nor registry has the image.
+    #[error("image `{reference}` not found: {why}")]
+    ImageNotFound {
+        /// As the spec names it.
+        reference: String,
+        /// What the registry said.
+        why: String,
+    },
+    /// The registry may have the image, but it did not come.
+    #[error("cannot pull image `{reference}`: {why}")]
+    PullFailed {
+        /// As the spec names it.
+        reference: String,
+        /// What engine or registry said.
+        why: String,
+    },
+    /// The executor needs an image and got none, or has no images and got one.
+    #[error("the {executor} executor {why}")]
+    Unsuited {
+        /// Which executor.
+        executor: ExecutorKind,
+        /// Why this sandbox is not for it.
+        why: &'static str,
+    },
+    /// The container engine refused a request.
+    #[error("docker cannot {action}")]
+    Docker {
+        /// What was asked for, such as `create a container`.
+        action: &'static str,
+        /// Its answer.
+        source: bollard::errors::Error,
+    },
+    /// The sandbox ended or its connection broke before the try was done.
+    #[error("the sandbox was lost: {why}")]
+    SandboxLost {
+        /// What the agent complained of, or how the connection ended.
+        why: String,
+    },
+    /// A path of the host cannot be used.
+    #[error("cannot {action} `{}`", .path.display())]
+    Io {
+        /// Such as `read`.
+        action: &'static str,
+        /// What it was done to.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The caller's file source or event sink failed.
+    #[error("cannot {action}")]
+    Caller {
+        /// Such as `read an input file`.
+        action: &'static str,
+        /// Kind of the cause, which this error takes over.
+        kind: ErrorKind,
+        /// The caller's own error.
+        source: Cause,
+    },
+}
+
+impl ExecError {
+    /// Exit code, HTTP status and retry all follow from this.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotAnswering { .. }
+            | Self::PermissionDenied { .. }
+            | Self::SandboxRefused { .. }
+            | Self::PullFailed { .. }
+            | Self::Docker { .. }
+            | Self::SandboxLost { .. }
+            | Self::Io { .. } => ErrorKind::Unavailable,
+            Self::ImageNotFound { .. } => ErrorKind::NotFound,
+            Self::Unsuited { .. } => ErrorKind::Usage,
+            Self::Caller { kind, .. } => *kind,
+        }
+    }
+
+    /// The next thing to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotAnswering { .. } => {
+                Some("start Docker, point DOCKER_HOST at it, or `pv config set executor process`".to_owned())
+            }
+            Self::PermissionDenied { .. } => Some(
+                "let your user use Docker: `sudo usermod -aG docker $USER`, then log in again; or `pv config set executor process`"
+                    .to_owned(),
+            ),
+            Self::SandboxRefused { .. } => Some(
+                "allow unprivileged user namespaces (`sysctl kernel.unprivileged_userns_clone=1`), install `bubblewrap`, or \
+                 `pv config set executor docker`"
+                    .to_owned(),
+            ),
+            Self::ImageNotFound { reference, .. } => {
+                Some(format!("check the name, `docker login` for a private registry, or build it: `docker build -t {reference} .`"))
+            }
+            Self::PullFailed { reference, .. } => Some(format!("try `docker pull {reference}`")),
+            Self::Unsuited { .. }
+            | Self::Docker { .. }
+            | Self::SandboxLost { .. }
+            | Self::Io { .. }
+            | Self::Caller { .. } => None,
+        }
+    }
+}

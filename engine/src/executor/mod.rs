@@ -1,0 +1,97 @@
+//! Executors: where user code runs.
+//!
+//! The seam's only duty is to open a sandbox with the agent (`crate::worker`) in it. Everything a datum does then goes over the
+//! agent's stdin and stdout, so no shared file system is assumed and a container on another machine is as good as a local process.
+//!
+//! - `task`: what goes into a sandbox and what comes out; `sandbox`: one try, the same for each executor; `connection`: frames;
+//! - `docker`: warm containers; `process`: Linux namespaces where there is no container engine;
+//! - `image`: what an image is; `contract`: what each executor must do, as tests.
+//!
+//! Not here: which datum runs where and when, what becomes of its output, retries.
+
+mod connection;
+#[cfg(feature = "testing")]
+pub mod contract;
+mod error;
+mod image;
+mod process;
+mod sandbox;
+mod task;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+pub use error::ExecError;
+pub use image::{Image, ImageConfig, PullProgress};
+pub use process::{ProcessExecutor, ProcessSettings};
+pub use sandbox::Sandbox;
+pub use task::{
+    DatumTask, Event, EventSink, Exit, FileSource, InputFile, Network, Outcome, OutputLimits, Resources, SandboxSpec,
+};
+
+/// The executors there are; in text and JSON their lower-case names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutorKind {
+    /// Containers of a Docker engine.
+    Docker,
+    /// Processes of this host in namespaces of their own.
+    Process,
+}
+
+impl fmt::Display for ExecutorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Docker => "docker",
+            Self::Process => "process",
+        })
+    }
+}
+
+/// What an executor says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutorInfo {
+    /// Which executor.
+    pub kind: ExecutorKind,
+    /// Version of the container engine or kernel, and the means if there are several, such as `linux 6.1 (bwrap)`.
+    pub version: String,
+    /// Name of the machine that runs user code.
+    pub host: String,
+    /// Operating system and architecture of that machine, such as `linux` and `x86_64`.
+    pub platform: (String, String),
+}
+
+/// Whose sandboxes these are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Id of the store.
+    pub store: String,
+    /// Id of the running engine, unique among all engines that ever used the store; letters, digits, `-` and `_`.
+    pub instance: String,
+}
+
+/// Told of each step of a pull.
+pub type OnPull<'a> = &'a (dyn Fn(PullProgress) + Send + Sync);
+
+/// Opens sandboxes in which commands of pipelines run.
+#[async_trait]
+pub trait Executor: Debug + Send + Sync + 'static {
+    /// Which executor this is.
+    fn kind(&self) -> ExecutorKind;
+
+    /// Asks whether sandboxes can be opened here, now, by this user.
+    async fn check(&self) -> Result<ExecutorInfo, ExecError>;
+
+    /// Finds an image and pulls it if it is missing. An executor without images answers `Unsuited`.
+    async fn resolve_image(&self, reference: &str, on_pull: OnPull<'_>) -> Result<Image, ExecError>;
+
+    /// Opens a sandbox with the agent in it and `code` (read from `files`) laid out; it serves one try after another.
+    async fn open(&self, spec: &SandboxSpec, files: &dyn FileSource) -> Result<Sandbox, ExecError>;
+
+    /// Removes what engines of this store left behind, but for the instances named `alive` and this one.
+    async fn clean_up(&self, alive: &BTreeSet<String>) -> Result<(), ExecError>;
+}

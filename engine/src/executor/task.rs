@@ -1,0 +1,189 @@
+//! What goes into a sandbox and what comes out of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use specs::Digest;
+
+use super::ExecError;
+
+/// What user code reaches beyond its own sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// Only the sandbox's own loopback.
+    None,
+    /// What the executor gives by default.
+    #[default]
+    Default,
+}
+
+/// Limits of a sandbox; `None` for no limit. The process executor knows none of them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Resources {
+    /// Cores, such as `0.5`.
+    pub cpu: Option<f64>,
+    /// Memory in bytes; beyond it the kernel ends the command.
+    pub memory_bytes: Option<u64>,
+    /// Number of graphics processors.
+    pub gpus: Option<u32>,
+}
+
+/// What holds for all tries in one sandbox.
+#[derive(Debug, Clone, Default)]
+pub struct SandboxSpec {
+    /// Id of an image as [`super::Image::id`] gives it; the process executor has none.
+    pub image: Option<String>,
+    /// What the command reaches.
+    pub network: Network,
+    /// Name or id, with an optional `:group`, as the sandbox's own `/etc/passwd` knows it; `None` for the image's.
+    pub user: Option<String>,
+    /// Absolute directory in which commands start; `None` for the image's.
+    pub working_dir: Option<String>,
+    /// Marks to find the sandbox by, beside those of store and instance.
+    pub labels: BTreeMap<String, String>,
+    /// Laid out below `/code`, read-only.
+    pub code: Vec<InputFile>,
+    /// Host paths that the process executor shows, read-only, under their own names.
+    pub readable: Vec<PathBuf>,
+    /// Limits of the whole sandbox.
+    pub resources: Resources,
+}
+
+/// A file to lay out in the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFile {
+    /// Below `/pfs` (or `/code`), without a leading `/`, such as `images/cam1/a.jpg`; the first part is never `out`.
+    pub path: String,
+    /// Tells the source which bytes are meant.
+    pub digest: Digest,
+    /// How many bytes are laid out; fewer than the digest's file has only for a placeholder of an `empty_files` input.
+    pub size_bytes: u64,
+    /// Whether it may be executed.
+    pub executable: bool,
+}
+
+/// Bounds of what one try may leave in `/pfs/out`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputLimits {
+    /// Most files and directories.
+    pub files_max: u64,
+    /// Most bytes of all files together.
+    pub bytes_max: u64,
+}
+
+impl Default for OutputLimits {
+    fn default() -> Self {
+        Self { files_max: 1_000_000, bytes_max: 1 << 40 }
+    }
+}
+
+/// One try of one datum.
+#[derive(Debug, Clone, Default)]
+pub struct DatumTask {
+    /// Program and arguments; no shell.
+    pub cmd: Vec<String>,
+    /// Lines for the command's stdin; it need not read them.
+    pub stdin: Vec<String>,
+    /// Added to the image's environment; a later entry wins over an earlier one of its name.
+    pub env: Vec<(String, String)>,
+    /// All that the try sees below `/pfs`; best sorted by path.
+    pub inputs: Vec<InputFile>,
+    /// Wall-clock limit of the command; `None` for no limit.
+    pub timeout: Option<Duration>,
+    /// Exit codes beside 0 after which `/pfs/out` is read.
+    pub accept: BTreeSet<i32>,
+    /// Bounds of the output.
+    pub limits: OutputLimits,
+}
+
+impl DatumTask {
+    /// Whether an exit code counts as success.
+    pub fn accepts(&self, code: i32) -> bool {
+        code == 0 || self.accept.contains(&code)
+    }
+}
+
+/// Where the bytes of inputs come from.
+#[async_trait]
+pub trait FileSource: Send + Sync {
+    /// At most `max` bytes from `offset` on; never none while `offset` lies before the end.
+    async fn read(&self, file: &InputFile, offset: u64, max: usize) -> Result<Bytes, ExecError>;
+}
+
+/// Something that a try gives, in the order in which it comes: log while the command runs, then its output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Bytes of the command's stdout and stderr, as they came.
+    Log(Bytes),
+    /// A file of `/pfs/out` begins; its `Data` and an `EndFile` follow.
+    File {
+        /// Below `/pfs/out`, such as `/cam7/1.json`; always a legal [`specs::FilePath`].
+        path: String,
+        /// Length of the content that follows.
+        size_bytes: u64,
+        /// Whether any execute bit is set.
+        executable: bool,
+    },
+    /// The next bytes of the file, at most 256 KiB.
+    Data(Bytes),
+    /// The file is complete.
+    EndFile,
+    /// A file of `/pfs/out` that is one of the inputs: no bytes follow.
+    Link {
+        /// Below `/pfs/out`, such as `/valid/a.jpg`.
+        path: String,
+        /// [`InputFile::path`] of the input.
+        input: String,
+    },
+}
+
+/// Where the events of a try go.
+#[async_trait]
+pub trait EventSink: Send {
+    /// Takes the next event; an error ends the try and the sandbox.
+    async fn event(&mut self, event: Event) -> Result<(), ExecError>;
+}
+
+/// How a try ended. Output counts only after an accepted code: what came before any other end is to be dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// The command's exit code.
+    Code(i32),
+    /// The number of the signal that ended the command.
+    Signal(i32),
+    /// The time limit passed; every process of the command was killed.
+    TimedOut,
+    /// The command did not start: no such program, user or directory.
+    NotStarted {
+        /// What stood in the way.
+        why: String,
+    },
+    /// The command succeeded, but its output cannot be stored.
+    BadOutput {
+        /// Below `/pfs/out`, with a leading `/`; bytes that are not UTF-8 replaced.
+        path: String,
+        /// The rule that it breaks.
+        why: String,
+    },
+    /// The command succeeded, but changed a file that it may only read.
+    TouchedInput {
+        /// Full path in the sandbox, such as `/pfs/images/a.jpg`.
+        path: String,
+    },
+}
+
+/// A finished try. Times are durations of the sandbox's own clock, so a remote sandbox's wrong date does no harm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it ended.
+    pub exit: Exit,
+    /// From the arrival of the try in the sandbox to the start of the command: laying out inputs.
+    pub prepare_time: Duration,
+    /// From the start of the command to its end.
+    pub process_time: Duration,
+}

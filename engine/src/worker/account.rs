@@ -1,0 +1,122 @@
+//! Users and groups by the sandbox's own `/etc/passwd` and `/etc/group`.
+//!
+//! Read by hand: the binary is static, and NSS would load libraries of the image.
+
+use std::fs;
+
+use rustix::fs::{Gid, Uid};
+use rustix::process::{getegid, geteuid};
+
+/// Who a command runs as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// All groups beside `gid`.
+    pub(crate) groups: Vec<u32>,
+    /// From `/etc/passwd`; `None` when the user is not in it.
+    pub(crate) home: Option<String>,
+}
+
+impl Account {
+    /// The account that `user` (name or id, with an optional `:group`) names; without one the agent's own.
+    pub(crate) fn find(user: Option<&str>) -> Result<Self, String> {
+        // A missing file is a sandbox without names: ids still work.
+        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let group = fs::read_to_string("/etc/group").unwrap_or_default();
+        let own = (geteuid().as_raw(), getegid().as_raw());
+        let found = parse(user, own, &passwd, &group)?;
+        if found.uid != own.0 && own.0 != 0 {
+            return Err(format!("this sandbox runs commands as uid {} only, not as `{}`", own.0, user.unwrap_or_default()));
+        }
+        Ok(found)
+    }
+
+    /// Whether the agent runs as this account already.
+    pub(crate) fn is_own(&self) -> bool {
+        self.uid == geteuid().as_raw() && self.gid == getegid().as_raw()
+    }
+
+    pub(crate) fn owner(&self) -> (Uid, Gid) {
+        (Uid::from_raw(self.uid), Gid::from_raw(self.gid))
+    }
+}
+
+/// Fields of the line of a passwd-like file whose first field or id (third field) is `key`.
+fn line<'a>(text: &'a str, key: &str) -> Option<Vec<&'a str>> {
+    let lines = || text.lines().map(|line| line.split(':').collect::<Vec<_>>()).filter(|fields| fields.len() >= 3);
+    lines().find(|fields| fields[0] == key).or_else(|| lines().find(|fields| fields[2] == key))
+}
+
+fn parse(user: Option<&str>, own: (u32, u32), passwd: &str, group: &str) -> Result<Account, String> {
+    let own_name = own.0.to_string();
+    let (name, group_name) = match user.filter(|user| !user.is_empty()) {
+        None => (own_name.as_str(), None),
+        Some(user) => match user.split_once(':') {
+            None => (user, None),
+            Some((user, group)) => (user, Some(group)),
+        },
+    };
+    let entry = line(passwd, name);
+    let number = |field: Option<&str>| field.and_then(|field| field.parse::<u32>().ok());
+    let uid = number(entry.as_ref().map(|fields| fields[2])).or_else(|| number(Some(name)));
+    let uid = uid.ok_or_else(|| format!("no user `{name}` in the sandbox's /etc/passwd"))?;
+    let default_gid = if uid == own.0 { own.1 } else { 0 };
+    let gid = match group_name {
+        None => number(entry.as_ref().and_then(|fields| fields.get(3).copied())).unwrap_or(default_gid),
+        Some(group_name) => number(line(group, group_name).map(|fields| fields[2]))
+            .or_else(|| number(Some(group_name)))
+            .ok_or_else(|| format!("no group `{group_name}` in the sandbox's /etc/group"))?,
+    };
+    let groups = match &entry {
+        Some(fields) if group_name.is_none() => groups_of(fields[0], gid, group),
+        _ => Vec::new(),
+    };
+    let home = entry.and_then(|fields| fields.get(5).map(|home| (*home).to_owned())).filter(|home| !home.is_empty());
+    Ok(Account { uid, gid, groups, home })
+}
+
+fn groups_of(name: &str, gid: u32, group: &str) -> Vec<u32> {
+    let fields = group.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let member = fields.filter(|fields| fields.len() >= 4 && fields[3].split(',').any(|member| member == name));
+    member.filter_map(|fields| fields[2].parse().ok()).filter(|id| *id != gid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nana:x:1000:100:Ana:/home/ana:/bin/sh\nbroken\n";
+    const GROUP: &str = "users:x:100:\nvideo:x:44:bo,ana\naudio:x:63:ana\n";
+
+    fn account(user: &str) -> Result<Account, String> {
+        parse(Some(user), (0, 0), PASSWD, GROUP)
+    }
+
+    #[test]
+    fn a_name_brings_its_groups_and_home() {
+        let ana = Account { uid: 1000, gid: 100, groups: vec![44, 63], home: Some("/home/ana".into()) };
+        assert_eq!(account("ana").unwrap(), ana);
+        assert_eq!(account("1000").unwrap(), ana);
+    }
+
+    #[test]
+    fn a_group_replaces_all_others() {
+        let expected = Account { uid: 1000, gid: 44, groups: vec![], home: Some("/home/ana".into()) };
+        assert_eq!(account("ana:video").unwrap(), expected);
+        assert_eq!(account("7:9").unwrap(), Account { uid: 7, gid: 9, groups: vec![], home: None });
+        assert_eq!(account("7").unwrap().gid, 0);
+    }
+
+    #[test]
+    fn unknown_names_are_refused() {
+        assert!(account("bob").unwrap_err().contains("`bob`"));
+        assert!(account("ana:staff").unwrap_err().contains("`staff`"));
+    }
+
+    #[test]
+    fn without_a_user_it_is_the_agents_own() {
+        assert_eq!(parse(None, (0, 0), PASSWD, GROUP).unwrap().home.as_deref(), Some("/root"));
+        assert_eq!(parse(None, (65534, 65534), "", "").unwrap().gid, 65534);
+    }
+}

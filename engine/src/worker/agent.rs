@@ -1,0 +1,195 @@
+//! The agent's loop: greeting, then one try after another until the engine's stream ends.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::account::Account;
+use super::command::{self, Ended};
+use super::inputs::Inputs;
+use super::outputs::{self, Trouble};
+use super::protocol::{Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, ToAgent, Try, VERSION};
+use super::{OrStop, Stop, clear};
+use crate::executor::Exit;
+
+/// The directories of a sandbox that the agent works on.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) pfs: OwnedFd,
+    pub(crate) out: OwnedFd,
+    pub(crate) code: OwnedFd,
+    /// Emptied after each try.
+    pub(crate) temporary: Vec<OwnedFd>,
+}
+
+impl Place {
+    /// The directories of a container, made where the image lacks them.
+    pub(crate) fn of_container() -> Result<Self, Stop> {
+        let open = |path, mode| clear::open_or_make(path, mode).or_stop(|| format!("open `{path}`"));
+        let pfs = open("/pfs", 0o755)?;
+        let out = open("/pfs/out", 0o755)?;
+        Ok(Self { pfs, out, code: open("/code", 0o755)?, temporary: Self::temporary()? })
+    }
+
+    /// `/tmp` and shared memory, where they are.
+    pub(crate) fn temporary() -> Result<Vec<OwnedFd>, Stop> {
+        let tmp = clear::open_or_make("/tmp", 0o1777).or_stop(|| "open `/tmp`".to_owned())?;
+        // Without `/dev/shm` there is nothing to empty.
+        let shared = clear::open_directory(rustix::fs::CWD, "/dev/shm").ok();
+        Ok([Some(tmp), shared].into_iter().flatten().collect())
+    }
+}
+
+/// The directories of a try, filled.
+struct Agent {
+    pfs: Inputs,
+    code: Inputs,
+    out: OwnedFd,
+    temporary: Vec<OwnedFd>,
+    engine: FrameReader<File>,
+    answer: FrameWriter<File>,
+    signals: SignalFd,
+}
+
+/// Serves the engine until its stream ends.
+pub(crate) fn run(place: Place) -> Result<(), Stop> {
+    // Ending all processes of a try is `kill(-1)`: only the first process of a namespace may do that.
+    if std::process::id() != 1 {
+        return Err(Stop::new("the agent must be the first process of a sandbox"));
+    }
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let stream = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
+    let engine = stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?;
+    let answer = stream(io::stdout().as_fd()).or_stop(|| "write to the engine".to_owned())?;
+    let mut agent = Agent {
+        pfs: Inputs::new(place.pfs, "/pfs", Some("out")),
+        code: Inputs::new(place.code, "/code", None),
+        out: place.out,
+        temporary: place.temporary,
+        engine: FrameReader::new(engine),
+        answer: FrameWriter::new(answer),
+        signals: watch_signals().or_stop(|| "watch signals".to_owned())?,
+    };
+    agent.serve().or_else(|stop| {
+        // The engine may be gone; then nobody is left to tell.
+        let _ = agent.answer.message(&FromAgent::Broken { why: stop.why.clone() });
+        let _ = agent.answer.flush();
+        Err(stop)
+    })
+}
+
+/// `SIGCHLD` tells of ended processes, the others ask the agent to end. Blocked, so that they wait to be read.
+fn watch_signals() -> io::Result<SignalFd> {
+    let mut mask = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
+        mask.add(signal);
+    }
+    mask.thread_block()?;
+    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+}
+
+impl Agent {
+    fn serve(&mut self) -> Result<(), Stop> {
+        let Some(settings) = self.greet()? else { return Ok(()) };
+        let account = Account::find(settings.user.as_deref());
+        loop {
+            match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
+                None => return Ok(()),
+                Some(Frame::Message(ToAgent::Begin(task))) => self.serve_try(&task, &settings, &account)?,
+                Some(_) => return Err(out_of_turn()),
+            }
+        }
+    }
+
+    /// Takes settings and code; `None` when the engine hangs up.
+    fn greet(&mut self) -> Result<Option<Settings>, Stop> {
+        let settings = match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
+            None => return Ok(None),
+            Some(Frame::Message(ToAgent::Hello { version: VERSION, settings })) => settings,
+            Some(_) => return Err(Stop::new("the agent is of another version of pv than the engine")),
+        };
+        self.clear_all()?;
+        receive(&mut self.engine, &mut self.code, |message| matches!(message, ToAgent::Open), "lay out the code")?;
+        self.answer.message(&FromAgent::Ready { version: VERSION }).or_stop(|| "answer the engine".to_owned())?;
+        self.answer.flush().or_stop(|| "answer the engine".to_owned())?;
+        Ok(Some(settings))
+    }
+
+    fn serve_try(&mut self, task: &Try, settings: &Settings, account: &Result<Account, String>) -> Result<(), Stop> {
+        let begun = Instant::now();
+        receive(&mut self.engine, &mut self.pfs, |message| matches!(message, ToAgent::Go), "lay out the inputs")?;
+        let owner = account.as_ref().ok().filter(|account| !account.is_own()).map(Account::owner);
+        clear::hand_over(&self.out, 0o755, owner).or_stop(|| "make /pfs/out ready".to_owned())?;
+        let prepared = begun.elapsed();
+        let ended = match account {
+            Err(why) => Ended { exit: Exit::NotStarted { why: why.clone() }, took: Duration::ZERO },
+            Ok(account) => {
+                command::run(task, settings, account, &self.signals, self.engine.get_ref(), &mut self.answer)
+                    .or_stop(|| "run the command".to_owned())?
+            }
+        };
+        let exit = self.collect(task, ended.exit)?;
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let report = Report { exit, prepare_micros: micros(prepared), process_micros: micros(ended.took) };
+        self.answer.message(&FromAgent::Done(report)).or_stop(|| "answer the engine".to_owned())?;
+        self.answer.flush().or_stop(|| "answer the engine".to_owned())?;
+        self.clear_try()
+    }
+
+    /// Sends what a successful command left. All its processes are gone, so nothing changes meanwhile.
+    fn collect(&mut self, task: &Try, exit: Exit) -> Result<Exit, Stop> {
+        if !matches!(exit, Exit::Code(code) if code == 0 || task.accept.contains(&code)) {
+            return Ok(exit);
+        }
+        if let Some(path) = self.pfs.touched().or_else(|| self.code.touched()) {
+            return Ok(Exit::TouchedInput { path });
+        }
+        match outputs::send(&self.out, &self.pfs, task.limits, &mut self.answer) {
+            Ok(()) => Ok(exit),
+            Err(Trouble::Bad { path, why }) => Ok(Exit::BadOutput { path, why }),
+            Err(Trouble::Io(error)) => Err(Stop::new(format!("cannot read /pfs/out: {error}"))),
+        }
+    }
+
+    fn clear_try(&mut self) -> Result<(), Stop> {
+        self.pfs.clear().or_stop(|| "empty /pfs".to_owned())?;
+        clear::empty(&self.out, None).or_stop(|| "empty /pfs/out".to_owned())?;
+        self.temporary.iter().try_for_each(|directory| clear::empty(directory, None)).or_stop(|| "empty /tmp".to_owned())
+    }
+
+    /// What the image or an earlier agent left in the directories that are ours.
+    fn clear_all(&mut self) -> Result<(), Stop> {
+        self.code.clear().or_stop(|| "empty /code".to_owned())?;
+        self.clear_try()
+    }
+}
+
+/// Takes files until the engine says that these are all. On an error the rest is still read: the engine listens only afterwards.
+fn receive(
+    engine: &mut FrameReader<File>,
+    into: &mut Inputs,
+    is_end: impl Fn(&ToAgent) -> bool,
+    action: &str,
+) -> Result<(), Stop> {
+    let mut laid_out = Ok(());
+    loop {
+        let frame = engine.next().or_stop(|| "read from the engine".to_owned())?;
+        match frame {
+            None => return Err(Stop::new("the engine hung up")),
+            Some(Frame::Data(bytes)) => laid_out = laid_out.and_then(|()| into.data(bytes)),
+            Some(Frame::Message(ToAgent::File(header))) => laid_out = laid_out.and_then(|()| into.file(header)),
+            Some(Frame::Message(message)) if is_end(&message) => {
+                return laid_out.and_then(|()| into.seal()).or_stop(|| action.to_owned());
+            }
+            Some(Frame::Message(_)) => return Err(out_of_turn()),
+        }
+    }
+}
+
+fn out_of_turn() -> Stop {
+    Stop::new("the engine spoke out of turn")
+}

@@ -1,0 +1,143 @@
+//! Emptying a directory that user code filled.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, mkdirat, openat, renameat, statat, unlinkat};
+
+/// Opens a directory, never through a link.
+pub(crate) fn open_directory(at: impl AsFd, name: impl rustix::path::Arg) -> io::Result<OwnedFd> {
+    Ok(openat(at, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Opens a directory by its full path; a missing one is made.
+pub(crate) fn open_or_make(path: &str, mode: u32) -> io::Result<OwnedFd> {
+    match mkdirat(CWD, path, Mode::from_raw_mode(mode)) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(openat(CWD, path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Removes all entries of `directory` but the one named `keep`.
+///
+/// Works at any depth with two open files and no recursion: a directory inside a directory is moved to the top, under a fresh name,
+/// until none is left. User code can build a tree that is deeper than any stack or path.
+pub(crate) fn empty(directory: impl AsFd, keep: Option<&str>) -> io::Result<()> {
+    let directory = directory.as_fd();
+    let mut moved = 0_u64;
+    loop {
+        let mut found = false;
+        for (name, is_directory) in entries(directory)? {
+            if keep.is_some_and(|keep| keep.as_bytes() == name.as_bytes()) {
+                continue;
+            }
+            found = true;
+            if is_directory {
+                remove_directory(directory, &name, &mut moved)?;
+            } else {
+                unlinkat(directory, &name, AtFlags::empty())?;
+            }
+        }
+        if !found {
+            return Ok(());
+        }
+    }
+}
+
+fn remove_directory(top: BorrowedFd<'_>, name: &CString, moved: &mut u64) -> io::Result<()> {
+    if unlinkat(top, name, AtFlags::REMOVEDIR).is_ok() {
+        return Ok(());
+    }
+    // User code may have taken away the right to list or change it.
+    if let Err(error) = rustix::fs::chmodat(top, name, Mode::RWXU, AtFlags::empty()) {
+        return Err(error.into());
+    }
+    let inner = openat(top, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    for (entry, is_directory) in entries(inner.as_fd())? {
+        if is_directory {
+            lift(&inner, &entry, top, moved)?;
+        } else {
+            unlinkat(&inner, &entry, AtFlags::empty())?;
+        }
+    }
+    Ok(unlinkat(top, name, AtFlags::REMOVEDIR)?)
+}
+
+/// Moves a directory to the top, under a name that is free.
+fn lift(from: &OwnedFd, name: &CString, top: BorrowedFd<'_>, moved: &mut u64) -> io::Result<()> {
+    // Moving a directory writes to it (its `..`), so it must be writable.
+    let inner = openat(from, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    drop(inner);
+    rustix::fs::chmodat(from, name, Mode::RWXU, AtFlags::empty())?;
+    loop {
+        let free = format!(".pv-clear-{moved}");
+        *moved += 1;
+        if statat(top, &free, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+            return Ok(renameat(from, name, top, &free)?);
+        }
+    }
+}
+
+/// Names in a directory, each with whether it is one itself; without `.` and `..`.
+pub(crate) fn entries(directory: BorrowedFd<'_>) -> io::Result<Vec<(CString, bool)>> {
+    let mut found = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        if matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let is_directory = match entry.file_type() {
+            FileType::Unknown => {
+                let stat = statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
+                FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+            }
+            known => known == FileType::Directory,
+        };
+        found.push((entry.file_name().to_owned(), is_directory));
+    }
+    Ok(found)
+}
+
+/// Sets mode and, when the agent may, owner of a directory that the command writes to.
+pub(crate) fn hand_over(directory: impl AsFd, mode: u32, owner: Option<(rustix::fs::Uid, rustix::fs::Gid)>) -> io::Result<()> {
+    if let Some((uid, gid)) = owner {
+        rustix::fs::fchown(&directory, Some(uid), Some(gid))?;
+    }
+    Ok(fchmod(&directory, Mode::from_raw_mode(mode))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn everything_goes_but_what_is_kept() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("a/b/c/d")).unwrap();
+        fs::create_dir_all(root.path().join("out/x")).unwrap();
+        fs::write(root.path().join("a/b/file"), "x").unwrap();
+        std::os::unix::fs::symlink("/etc", root.path().join("a/link")).unwrap();
+        let directory = open_or_make(root.path().to_str().unwrap(), 0o755).unwrap();
+        empty(&directory, Some("out")).unwrap();
+        let left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["out"]);
+        assert!(fs::metadata("/etc/passwd").is_ok());
+    }
+
+    #[test]
+    fn depth_beyond_any_path_does_not_matter() {
+        let root = tempfile::tempdir().unwrap();
+        let top = open_or_make(root.path().to_str().unwrap(), 0o755).unwrap();
+        let mut at = open_or_make(root.path().to_str().unwrap(), 0o755).unwrap();
+        for _ in 0..6000 {
+            mkdirat(&at, "d", Mode::RWXU).unwrap();
+            at = open_directory(&at, "d").unwrap();
+        }
+        drop(at);
+        empty(&top, None).unwrap();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,312 @@
+//! Running the command of a try, from its start to the end of the last process that it left.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::signalfd::SignalFd;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use rustix::fs::{Gid, OFlags, fcntl_setfl};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use super::account::Account;
+use super::protocol::{FrameWriter, Settings, Try};
+use crate::executor::Exit;
+
+/// Where programs are looked for when the environment has no `PATH`.
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Most bytes of log that go in one frame.
+const LOG_BYTES: usize = 64 * 1024;
+
+/// A command that ended, and with it all its processes.
+pub(crate) struct Ended {
+    pub(crate) exit: Exit,
+    pub(crate) took: Duration,
+}
+
+/// Runs the command; sends its output as it comes. An error means that the engine is gone or the system fails.
+pub(crate) fn run(
+    task: &Try,
+    settings: &Settings,
+    account: &Account,
+    signals: &SignalFd,
+    engine: &File,
+    answer: &mut FrameWriter<File>,
+) -> io::Result<Ended> {
+    let (log, log_end) = io::pipe()?;
+    let (stdin_end, stdin) = io::pipe()?;
+    let started = Instant::now();
+    let child = match start(task, settings, account, stdin_end, log_end) {
+        Ok(child) => child,
+        Err(why) => return Ok(Ended { exit: Exit::NotStarted { why }, took: Duration::ZERO }),
+    };
+    let mut watch = Watch {
+        main: Pid::from_raw(child.id().cast_signed()),
+        status: None,
+        log,
+        stdin: Feed::new(stdin, &task.stdin)?,
+        deadline: task.timeout_millis.and_then(|millis| started.checked_add(Duration::from_millis(millis))),
+        buffer: vec![0; LOG_BYTES],
+    };
+    let timed_out = watch.until_the_end(signals, engine, answer)?;
+    let took = started.elapsed();
+    watch.end_all()?;
+    watch.drain_log(answer)?;
+    let exit = match watch.status {
+        _ if timed_out => Exit::TimedOut,
+        Some(WaitStatus::Exited(_, code)) => Exit::Code(code),
+        Some(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
+        _ => return Err(io::Error::other("the command's exit code was lost")),
+    };
+    Ok(Ended { exit, took })
+}
+
+/// Starts the command, or tells what stands in the way.
+fn start(
+    task: &Try,
+    settings: &Settings,
+    account: &Account,
+    stdin: PipeReader,
+    log: PipeWriter,
+) -> Result<Child, String> {
+    let [name, args @ ..] = task.cmd.as_slice() else { return Err("the command is empty".to_owned()) };
+    let directory = Path::new("/").join(settings.working_dir.as_deref().unwrap_or("/"));
+    if !directory.is_dir() {
+        return Err(format!("the working directory `{}` does not exist in the sandbox", directory.display()));
+    }
+    let env = environment(task, settings, account);
+    let program = find_program(name, env.get("PATH").map_or(DEFAULT_PATH, String::as_str), &directory)
+        .ok_or_else(|| format!("`{name}` is not in the sandbox's PATH"))?;
+    let log_again = log.try_clone().map_err(|error| error.to_string())?;
+    let mut command = Command::new(program);
+    // `process_group`: a terminal signal or a `kill 0` of the command stays its own.
+    command.arg0(name).args(args).env_clear().envs(env).current_dir(&directory).process_group(0);
+    command.stdin(Stdio::from(stdin)).stdout(Stdio::from(log)).stderr(Stdio::from(log_again));
+    spawn_as(&mut command, account).map_err(|error| format!("cannot run `{name}`: {error}"))
+}
+
+/// The image's environment and the try's; `HOME` is the user's own where neither says it.
+fn environment(task: &Try, settings: &Settings, account: &Account) -> HashMap<String, String> {
+    let home = [("HOME".to_owned(), account.home.clone().unwrap_or_else(|| "/".to_owned()))];
+    home.into_iter().chain(settings.env.iter().cloned()).chain(task.env.iter().cloned()).collect()
+}
+
+/// Looks a program up as a shell would. A name with a `/` is a path from the working directory.
+fn find_program(name: &str, path: &str, directory: &Path) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(directory.join(name));
+    }
+    let executable =
+        |path: &PathBuf| fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
+    path.split(':').map(|part| directory.join(part).join(name)).find(executable)
+}
+
+/// Spawns as another user without a line of code between fork and exec: on Linux users belong to threads, and a thread made for
+/// this one command takes the user on and ends.
+fn spawn_as(command: &mut Command, account: &Account) -> io::Result<Child> {
+    if account.is_own() {
+        return command.spawn();
+    }
+    let (uid, gid) = account.owner();
+    let groups: Vec<Gid> = account.groups.iter().map(|id| Gid::from_raw(*id)).collect();
+    std::thread::scope(|scope| {
+        let spawned = scope.spawn(|| {
+            set_thread_groups(&groups)?;
+            set_thread_res_gid(gid, gid, gid)?;
+            set_thread_res_uid(uid, uid, uid)?;
+            command.spawn()
+        });
+        spawned.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts commands failed")))
+    })
+}
+
+/// Lines for the command's stdin.
+struct Feed {
+    pipe: Option<PipeWriter>,
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Feed {
+    fn new(pipe: PipeWriter, lines: &[String]) -> io::Result<Self> {
+        fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+        let bytes: Vec<u8> = lines.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect();
+        let pipe = (!bytes.is_empty()).then_some(pipe);
+        Ok(Self { pipe, bytes, sent: 0 })
+    }
+
+    /// Writes what the pipe takes; closes it at the end, or when the command stopped reading, which is its right.
+    fn write(&mut self) {
+        let Some(pipe) = &mut self.pipe else { return };
+        match pipe.write(&self.bytes[self.sent..]) {
+            Ok(count) => self.sent += count,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return,
+            Err(_) => self.sent = self.bytes.len(),
+        }
+        if self.sent == self.bytes.len() {
+            self.pipe = None;
+        }
+    }
+}
+
+/// A command that runs.
+struct Watch {
+    main: Pid,
+    /// How the main process ended, once it has.
+    status: Option<WaitStatus>,
+    log: PipeReader,
+    stdin: Feed,
+    deadline: Option<Instant>,
+    buffer: Vec<u8>,
+}
+
+/// What there is to do after a wait.
+struct Ready {
+    log: bool,
+    log_closed: bool,
+    signals: bool,
+    stdin: bool,
+    engine: bool,
+}
+
+impl Watch {
+    /// Waits until the main process ended (false) or the time is up (true).
+    fn until_the_end(&mut self, signals: &SignalFd, engine: &File, answer: &mut FrameWriter<File>) -> io::Result<bool> {
+        let mut log_open = true;
+        loop {
+            let wait = match self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => return Ok(true),
+                wait => wait,
+            };
+            let ready = self.poll(signals, engine, log_open, wait)?;
+            if ready.engine {
+                // The engine says nothing while a command runs, so this is its end.
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, "the engine hung up"));
+            }
+            if ready.log {
+                log_open = self.forward_log(answer)?;
+            }
+            log_open &= !ready.log_closed;
+            if ready.stdin {
+                self.stdin.write();
+            }
+            if ready.signals {
+                while let Some(signal) = signals.read_signal()? {
+                    if signal.ssi_signo != Signal::SIGCHLD as u32 {
+                        return Err(io::Error::new(ErrorKind::Interrupted, "the sandbox was told to end"));
+                    }
+                }
+                self.reap(WaitPidFlag::WNOHANG)?;
+                if self.status.is_some() {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    fn poll(&self, signals: &SignalFd, engine: &File, log_open: bool, wait: Option<Duration>) -> io::Result<Ready> {
+        let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(engine.as_fd(), PollFlags::POLLIN)];
+        if log_open {
+            fds.push(PollFd::new(self.log.as_fd(), PollFlags::POLLIN));
+        }
+        if let Some(pipe) = &self.stdin.pipe {
+            fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLOUT));
+        }
+        // Rounded up, or the last millisecond would be spent spinning.
+        let timeout = wait.map_or(PollTimeout::NONE, |wait| {
+            PollTimeout::try_from(wait.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+        });
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let flags = |index: usize| fds.get(index).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+        let log = if log_open { flags(2) } else { PollFlags::empty() };
+        Ok(Ready {
+            signals: !flags(0).is_empty(),
+            engine: !flags(1).is_empty(),
+            log: log.contains(PollFlags::POLLIN),
+            log_closed: log.contains(PollFlags::POLLHUP) && !log.contains(PollFlags::POLLIN),
+            stdin: self.stdin.pipe.is_some() && !flags(if log_open { 3 } else { 2 }).is_empty(),
+        })
+    }
+
+    /// Sends what the log has; false at its end.
+    fn forward_log(&mut self, answer: &mut FrameWriter<File>) -> io::Result<bool> {
+        let count = self.log.read(&mut self.buffer)?;
+        if count > 0 {
+            answer.data(&self.buffer[..count])?;
+            answer.flush()?;
+        }
+        Ok(count > 0)
+    }
+
+    /// Takes the exit codes of ended processes, orphans among them; false when there is none left.
+    fn reap(&mut self, flags: WaitPidFlag) -> io::Result<bool> {
+        loop {
+            match waitpid(Pid::from_raw(-1), Some(flags)) {
+                Ok(WaitStatus::StillAlive) => return Ok(true),
+                Ok(status) if status.pid() == Some(self.main) => self.status = Some(status),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(Errno::ECHILD) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Ends every process but the agent and waits for each: what they write to is then at rest.
+    fn end_all(&mut self) -> io::Result<()> {
+        match kill(Pid::from_raw(-1), Signal::SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+        while self.reap(WaitPidFlag::empty())? {}
+        Ok(())
+    }
+
+    /// Sends what is left in the log; it ends, since all that could write to it have.
+    fn drain_log(&mut self, answer: &mut FrameWriter<File>) -> io::Result<()> {
+        while self.forward_log(answer)? {}
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_as_a_shell_would() {
+        assert_eq!(find_program("sh", "/nowhere:/bin", Path::new("/")), Some("/bin/sh".into()));
+        assert_eq!(find_program("./x", "/bin", Path::new("/work")), Some("/work/./x".into()));
+        assert_eq!(find_program("no-such-program", "/bin:/usr/bin", Path::new("/")), None);
+        assert_eq!(find_program("passwd", "/etc", Path::new("/")), None, "not executable");
+    }
+
+    #[test]
+    fn the_try_wins_over_the_image_and_that_over_the_account() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let settings = Settings { env: vec![pair("A", "1"), pair("B", "1")], ..Settings::default() };
+        let account = Account { uid: 1, gid: 1, groups: vec![], home: Some("/home/ana".into()) };
+        let task = Try {
+            cmd: vec![],
+            stdin: vec![],
+            env: vec![pair("B", "2"), pair("B", "3")],
+            timeout_millis: None,
+            accept: vec![],
+            limits: crate::executor::OutputLimits::default(),
+        };
+        let env = environment(&task, &settings, &account);
+        assert_eq!((env["A"].as_str(), env["B"].as_str(), env["HOME"].as_str()), ("1", "3", "/home/ana"));
+    }
+}

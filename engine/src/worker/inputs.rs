@@ -1,0 +1,225 @@
+//! Files that the engine sends and user code may only read: `/pfs/<input>/…` and `/code`.
+//!
+//! They are written through a directory that the command has no way to, or by another user than the command's. Where neither
+//! holds (a command that is root in its container), what it did shows in the file's stamp afterwards.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, chmodat, fstat, futimens, mkdirat, openat, statat};
+use specs::FilePath;
+
+use super::clear;
+use super::protocol::FileHeader;
+
+/// Modification time of every input, in seconds since 1970: 1980-01-02 UTC. It is the same in each run, so that what a command
+/// makes of it is too, it is late enough for a ZIP archive, and a write changes it however coarse the clock of `ctime` is.
+const MTIME: i64 = 315_619_200;
+
+/// What changes when a file is written, replaced, or given other rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: i64,
+    modified: (i64, u64),
+    changed: (i64, u64),
+}
+
+impl Stamp {
+    // The widths of these fields differ between architectures.
+    #[expect(clippy::useless_conversion, clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "widths differ by architecture")]
+    fn of(stat: &rustix::fs::Stat) -> Self {
+        Self {
+            inode: stat.st_ino.into(),
+            size: stat.st_size.into(),
+            modified: (stat.st_mtime.into(), stat.st_mtime_nsec as u64),
+            changed: (stat.st_ctime.into(), stat.st_ctime_nsec as u64),
+        }
+    }
+}
+
+/// A file that is being received.
+struct Growing {
+    file: File,
+    path: String,
+    left: u64,
+}
+
+/// The files below one directory.
+pub(crate) struct Inputs {
+    root: OwnedFd,
+    /// Where user code sees them, such as `/pfs`.
+    shown_as: &'static str,
+    /// An entry of `root` that is not ours.
+    keep: Option<&'static str>,
+    directories: HashSet<String>,
+    files: BTreeMap<String, Stamp>,
+    growing: Option<Growing>,
+}
+
+impl Inputs {
+    pub(crate) fn new(root: OwnedFd, shown_as: &'static str, keep: Option<&'static str>) -> Self {
+        Self { root, shown_as, keep, directories: HashSet::new(), files: BTreeMap::new(), growing: None }
+    }
+
+    /// Begins the next file.
+    pub(crate) fn file(&mut self, header: FileHeader) -> io::Result<()> {
+        let FileHeader { path, size_bytes, executable } = header;
+        let legal = format!("/{path}").parse::<FilePath>().is_ok_and(|path| !path.is_root());
+        let first = path.split('/').next();
+        if self.growing.is_some() || !legal || (first.is_some() && first == self.keep) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{path}` cannot be laid out")));
+        }
+        if let Some((directory, _)) = path.rsplit_once('/') {
+            self.make_directories(directory)?;
+        }
+        let mode = Mode::from_raw_mode(if executable { 0o555 } else { 0o444 });
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(openat(&self.root, path.as_str(), flags, mode)?);
+        self.growing = Some(Growing { file, path, left: size_bytes });
+        self.end_if_complete()
+    }
+
+    fn make_directories(&mut self, directory: &str) -> io::Result<()> {
+        if self.directories.contains(directory) {
+            return Ok(());
+        }
+        if let Some((parent, _)) = directory.rsplit_once('/') {
+            self.make_directories(parent)?;
+        }
+        mkdirat(&self.root, directory, Mode::from_raw_mode(0o755))?;
+        self.directories.insert(directory.to_owned());
+        Ok(())
+    }
+
+    /// Takes the next bytes of the file that was begun.
+    pub(crate) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(growing) = &mut self.growing else { return Err(unannounced()) };
+        growing.left = growing.left.checked_sub(bytes.len() as u64).ok_or_else(unannounced)?;
+        growing.file.write_all(bytes)?;
+        self.end_if_complete()
+    }
+
+    fn end_if_complete(&mut self) -> io::Result<()> {
+        let Some(Growing { file, path, .. }) = self.growing.take_if(|growing| growing.left == 0) else { return Ok(()) };
+        let time = Timespec { tv_sec: MTIME, tv_nsec: 0 };
+        futimens(&file, &Timestamps { last_access: time, last_modification: time })?;
+        self.files.insert(path, Stamp::of(&fstat(&file)?));
+        Ok(())
+    }
+
+    /// Ends the laying out: nothing may be added to the directories.
+    pub(crate) fn seal(&mut self) -> io::Result<()> {
+        if self.growing.is_some() {
+            return Err(unannounced());
+        }
+        for directory in &self.directories {
+            chmodat(&self.root, directory.as_str(), Mode::from_raw_mode(0o555), AtFlags::empty())?;
+        }
+        Ok(())
+    }
+
+    /// The first file that is not as it was laid out, as user code sees it.
+    pub(crate) fn touched(&self) -> Option<String> {
+        let as_laid_out = |path: &str, stamp: &Stamp| {
+            statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| Stamp::of(&stat) == *stamp)
+        };
+        let touched = self.files.iter().find(|(path, stamp)| !as_laid_out(path, stamp));
+        touched.map(|(path, _)| format!("{}/{path}", self.shown_as))
+    }
+
+    /// Whether this is a file that was laid out.
+    pub(crate) fn contains(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// The files below a directory (empty for all), sorted.
+    pub(crate) fn below(&self, directory: &str) -> impl Iterator<Item = &str> {
+        let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
+        let from = self.files.range(prefix.clone()..).map(|(path, _)| path.as_str());
+        from.take_while(move |path| path.starts_with(&prefix))
+    }
+
+    /// Removes all files and all that user code put beside them.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        self.growing = None;
+        self.files.clear();
+        self.directories.clear();
+        clear::empty(&self.root, self.keep)
+    }
+}
+
+fn unannounced() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a file came with another length than announced")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn header(path: &str, size_bytes: u64) -> FileHeader {
+        FileHeader { path: path.into(), size_bytes, executable: false }
+    }
+
+    fn laid_out() -> (tempfile::TempDir, Inputs) {
+        let root = tempfile::tempdir().unwrap();
+        let directory = clear::open_or_make(root.path().to_str().unwrap(), 0o755).unwrap();
+        let mut inputs = Inputs::new(directory, "/pfs", Some("out"));
+        inputs.file(header("in/a/x", 3)).unwrap();
+        inputs.data(b"ab").unwrap();
+        inputs.data(b"c").unwrap();
+        inputs.file(header("in/b", 0)).unwrap();
+        inputs.seal().unwrap();
+        (root, inputs)
+    }
+
+    #[test]
+    fn files_come_out_as_sent_and_read_only() {
+        let (root, mut inputs) = laid_out();
+        assert_eq!(fs::read(root.path().join("in/a/x")).unwrap(), b"abc");
+        assert_eq!(fs::metadata(root.path().join("in/a/x")).unwrap().permissions().mode() & 0o777, 0o444);
+        assert_eq!(inputs.touched(), None);
+        assert_eq!(inputs.below("in").collect::<Vec<_>>(), ["in/a/x", "in/b"]);
+        assert_eq!(inputs.below("in/a").collect::<Vec<_>>(), ["in/a/x"]);
+        inputs.clear().unwrap();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn any_change_of_a_file_shows() {
+        for change in [
+            |path: &std::path::Path| fs::write(path, "xyz"),
+            |path: &std::path::Path| fs::rename(path, path.with_extension("moved")),
+            |path: &std::path::Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)),
+        ] {
+            let (root, inputs) = laid_out();
+            let path = root.path().join("in/a/x");
+            fs::set_permissions(root.path().join("in/a"), fs::Permissions::from_mode(0o777)).unwrap();
+            // What the test runs as may not be root, so the file is opened up first; that alone is a change too.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o644));
+            change(&path).unwrap();
+            assert_eq!(inputs.touched().as_deref(), Some("/pfs/in/a/x"));
+        }
+    }
+
+    #[test]
+    fn paths_that_lead_elsewhere_are_refused() {
+        let (_root, mut inputs) = laid_out();
+        for bad in ["../x", "/x", "out/x", "out", "", "a//b"] {
+            assert!(inputs.file(header(bad, 0)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_length_is_refused() {
+        let (_root, mut inputs) = laid_out();
+        inputs.file(header("in/c", 1)).unwrap();
+        assert!(inputs.data(b"ab").is_err());
+        assert!(inputs.seal().is_err());
+    }
+}

@@ -1,0 +1,45 @@
+//! The second process: makes the namespaces its own, then is the agent.
+
+use caps::CapSet;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use rustix::fs::CWD;
+
+use super::super::agent::{self, Place};
+use super::super::clear::open_directory;
+use super::super::{OrStop, Stop};
+use super::enter::Inside;
+use super::root;
+
+/// Builds the sandbox that `plan` (JSON of [`Inside`]) tells, and serves the engine in it.
+pub(in super::super) fn inside(plan: &str) -> Result<(), Stop> {
+    prctl::set_pdeathsig(Signal::SIGKILL).or_stop(|| "bind the agent's life to its starter's".to_owned())?;
+    if std::process::id() != 1 {
+        return Err(Stop::new("`pv worker` is started by pv itself"));
+    }
+    let plan: Inside = serde_json::from_str(plan).or_stop(|| "read the plan of the sandbox".to_owned())?;
+    let writable = root::move_in(&plan)?;
+    give_up_rights()?;
+    let out = open_directory(CWD, "/pfs/out").or_stop(|| "open /pfs/out".to_owned())?;
+    agent::run(Place { pfs: writable.pfs, code: writable.code, out, temporary: Place::temporary()? })
+}
+
+/// No capability is left, none can be gained, and no other process may look into this one.
+fn give_up_rights() -> Result<(), Stop> {
+    prctl::set_no_new_privs().or_stop(|| "forbid new rights".to_owned())?;
+    drop_capabilities().or_stop(|| "drop all capabilities".to_owned())?;
+    prctl::set_dumpable(false).or_stop(|| "protect the agent".to_owned())
+}
+
+fn drop_capabilities() -> Result<(), caps::errors::CapsError> {
+    for capability in caps::all() {
+        // A capability that this kernel does not know cannot be dropped, and need not be.
+        if caps::has_cap(None, CapSet::Bounding, capability).unwrap_or(false) {
+            caps::drop(None, CapSet::Bounding, capability)?;
+        }
+    }
+    caps::clear(None, CapSet::Ambient)?;
+    caps::clear(None, CapSet::Inheritable)?;
+    caps::clear(None, CapSet::Effective)?;
+    caps::clear(None, CapSet::Permitted)
+}
