@@ -3,14 +3,20 @@
 //! ```text
 //! changes    what people do to a store; each change that can cause jobs is one run
 //! graph      who reads what; which jobs a change causes
+//! generations which commits a job takes         plan     what it has to do
+//! datums     globs and trees to units of work  recipe   what one of them executes
 //! executor   where user code runs        worker   the agent inside a sandbox
 //! ```
 //! Not here: how anything is stored (`repos`), arguments and printing (`cli`).
 
 pub mod changes;
+pub mod datums;
 mod error;
 pub mod executor;
+pub mod generations;
 pub mod graph;
+pub mod plan;
+pub mod recipe;
 pub mod worker;
 
 pub use error::{EngineError, Result};

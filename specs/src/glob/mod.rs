@@ -21,6 +21,7 @@ mod syntax;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use self::syntax::Pattern;
 use crate::digest::serde_as_text;
@@ -32,7 +33,7 @@ use crate::digest::serde_as_text;
 #[derive(Clone)]
 pub struct Glob {
     text: String,
-    regex: fancy_regex::Regex,
+    regex: Arc<fancy_regex::Regex>,
     literal_prefix: String,
     depth: Option<usize>,
 }
@@ -54,7 +55,7 @@ impl Glob {
     pub fn parse(text: &str) -> Result<Self, GlobError> {
         let refuse = |(offset, why)| GlobError { text: text.to_owned(), offset, why };
         let pattern = Pattern::parse(text).map_err(refuse)?;
-        let regex = regex::compile(&pattern).map_err(|why| refuse((0, why)))?;
+        let regex = Arc::new(regex::compile(&pattern).map_err(|why| refuse((0, why)))?);
         let (literal_prefix, depth) = (pattern.literal_prefix(), pattern.depth());
         Ok(Self { text: text.to_owned(), regex, literal_prefix, depth })
     }

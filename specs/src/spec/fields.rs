@@ -249,7 +249,11 @@ pub(super) fn snake_case(name: &str) -> String {
 pub(super) fn camel_case(name: &str) -> String {
     let mut parts = name.split('_');
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |camel, part| camel + &part[..1].to_ascii_uppercase() + &part[1..])
+    parts.fold(first, |mut camel, part| {
+        let mut letters = part.chars();
+        camel.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        camel + letters.as_str()
+    })
 }
 
 impl Object {

@@ -106,7 +106,7 @@ pub fn parse_specs(files: &[(String, String)]) -> SpecSet {
     let mut documents = Vec::new();
     for (file, text) in files {
         let (roots, problems) = node::parse(text);
-        if roots.is_empty() && problems.is_empty() {
+        if roots.iter().all(Node::is_empty) && problems.is_empty() {
             notes.diagnostics.push(whole_file(file, "this file holds no pipeline spec"));
         }
         let broken = problems.into_iter().map(|problem| Diagnostic {

@@ -109,8 +109,10 @@ impl<'a> Reader<'a> {
         match (object.is_spec(), pipeline) {
             (true, Some(pipeline)) => pipeline,
             (true, None) => "a pipeline spec".to_owned(),
-            (false, Some(pipeline)) => format!("`{}` of {pipeline}", self.styled(object.name)),
-            (false, None) => format!("`{}`", self.styled(object.name)),
+            (false, Some(pipeline)) if object.name != "pipeline" => {
+                format!("`{}` of {pipeline}", self.styled(object.name))
+            }
+            (false, _) => format!("`{}`", self.styled(object.name)),
         }
     }
 
@@ -265,17 +267,24 @@ impl<'a> Reader<'a> {
             self.mismatch(node, name, "a mapping from text to text");
             return BTreeMap::new();
         };
-        entries
-            .iter()
-            .filter_map(|Entry { key, value, .. }| {
-                if value.is_null() {
-                    let message = format!("`{}`: `{}` has no value", self.styled(name), key.escape_debug());
-                    self.error_with_hint(value.place, message, format!("for an empty one write `{key}: \"\"`"));
-                    return None;
+        let mut map = BTreeMap::new();
+        for Entry { key, value, .. } in entries {
+            let (name, shown) = (self.styled(name), key.escape_debug());
+            match &value.value {
+                Value::Scalar { text, .. } if !value.is_null() => {
+                    map.insert(key.clone(), text.clone());
                 }
-                Some((key.clone(), self.scalar(value, &format!("{name}.{key}"))?.to_owned()))
-            })
-            .collect()
+                Value::Scalar { .. } => {
+                    let message = format!("`{name}`: `{shown}` has no value");
+                    self.error_with_hint(value.place, message, format!("for an empty one write `{shown}: \"\"`"));
+                }
+                _ => {
+                    let message = format!("`{name}`: `{shown}`: expected text, got {}", value.describe());
+                    self.error(value.place, message);
+                }
+            }
+        }
+        map
     }
 
     /// A whole number that is `allowed`, quoted or not.

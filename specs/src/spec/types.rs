@@ -239,7 +239,7 @@ mod constant {
         constant: u32,
     }
 
-    #[expect(clippy::ref_option, reason = "serde calls it so")]
+    #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(count: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
         count.map(|constant| Constant { constant }).serialize(serializer)
     }
