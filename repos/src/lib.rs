@@ -14,7 +14,9 @@
 
 pub mod documents;
 mod error;
+pub mod files;
 pub mod hash;
+pub mod files;
 mod index;
 pub mod journal;
 pub mod manifest;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -115,7 +115,7 @@ fn find_program(name: &str, path: &str, directory: &Path) -> Option<PathBuf> {
 /// this one command takes the user on and ends.
 fn spawn_as(command: &mut Command, account: &Account) -> io::Result<Child> {
     if account.is_own() {
-        return command.spawn();
+        return spawn_unblocked(command);
     }
     let (uid, gid) = account.owner();
     let groups: Vec<Gid> = account.groups.iter().map(|id| Gid::from_raw(*id)).collect();
@@ -124,10 +124,19 @@ fn spawn_as(command: &mut Command, account: &Account) -> io::Result<Child> {
             set_thread_groups(&groups)?;
             set_thread_res_gid(gid, gid, gid)?;
             set_thread_res_uid(uid, uid, uid)?;
-            command.spawn()
+            spawn_unblocked(command)
         });
         spawned.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts commands failed")))
     })
+}
+
+/// A command inherits which signals are blocked; it shall not inherit the agent's.
+fn spawn_unblocked(command: &mut Command) -> io::Result<Child> {
+    let blocked = SigSet::thread_get_mask()?;
+    SigSet::empty().thread_set_mask()?;
+    let spawned = command.spawn();
+    blocked.thread_set_mask()?;
+    spawned
 }
 
 /// Lines for the command's stdin.
@@ -183,7 +192,12 @@ impl Watch {
     /// Waits until the main process ended (false) or the time is up (true).
     fn until_the_end(&mut self, signals: &SignalFd, engine: &File, answer: &mut FrameWriter<File>) -> io::Result<bool> {
         let mut log_open = true;
+        // While the command was started signals were not blocked; if it ended already, none is left to tell.
+        self.reap(WaitPidFlag::WNOHANG)?;
         loop {
+            if self.status.is_some() {
+                return Ok(false);
+            }
             let wait = match self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => return Ok(true),
                 wait => wait,
@@ -202,14 +216,12 @@ impl Watch {
             }
             if ready.signals {
                 while let Some(signal) = signals.read_signal()? {
-                    if signal.ssi_signo != Signal::SIGCHLD as u32 {
+                    // Processes of the sandbox have no say in this; one outside has no id in here.
+                    if signal.ssi_signo != Signal::SIGCHLD as u32 && signal.ssi_pid == 0 {
                         return Err(io::Error::new(ErrorKind::Interrupted, "the sandbox was told to end"));
                     }
                 }
                 self.reap(WaitPidFlag::WNOHANG)?;
-                if self.status.is_some() {
-                    return Ok(false);
-                }
             }
         }
     }

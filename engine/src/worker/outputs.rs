@@ -59,7 +59,7 @@ fn send_from<W: Write>(
     answer: &mut FrameWriter<W>,
 ) -> Result<(), Trouble> {
     let mut walk = Walk { out, pfs, inputs, limits, answer, entries: 0, bytes: 0, buffer: vec![0; MAX_DATA] };
-    let mut waiting = vec![Directory { path: String::new(), real: PathBuf::from("."), through: None }];
+    let mut waiting = vec![Directory { path: String::new(), real: PathBuf::new(), through: None }];
     while let Some(directory) = waiting.pop() {
         walk.directory(&directory, &mut waiting)?;
     }
@@ -118,6 +118,7 @@ impl<W: Write> Walk<'_, W> {
 
     /// Opens what the agent may not read by rights only if those are the command's own to give.
     fn open(&self, real: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let real = if real.as_os_str().is_empty() { Path::new(".") } else { real };
         match openat(self.out, real, flags, Mode::empty()) {
             Err(rustix::io::Errno::ACCESS) if real.is_relative() => {
                 let mode = statat(self.out, real, AtFlags::SYMLINK_NOFOLLOW)?.st_mode;
@@ -169,7 +170,7 @@ impl<W: Write> Walk<'_, W> {
         if kind != FileType::Directory {
             return self.file(path, &target, kind);
         }
-        let through = Rc::new(Through { from: here.components().collect(), before: directory.through.clone() });
+        let through = Rc::new(Through { from: here, before: directory.through.clone() });
         let mut step = Some(&through);
         while let Some(passed) = step {
             if passed.from.starts_with(&target) {

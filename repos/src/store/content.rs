@@ -31,6 +31,9 @@ pub struct Stored {
 }
 
 impl Store {
+    /// Files of fewer bytes are always one chunk.
+    pub(crate) const ONE_CHUNK_BYTES: u64 = MIN_CHUNK as u64;
+
     /// Keeps the content that `source` gives. Memory: a few chunks, whatever its length. Needs no lock.
     pub fn put_content(&self, mut source: impl Read) -> std::io::Result<Stored> {
         let mut head = Vec::new();

@@ -39,7 +39,7 @@ mod open;
 mod publish;
 mod resolve;
 
-pub use content::FileReader;
+pub use content::{FileReader, Stored};
 pub use open::OpenOptions;
 pub use publish::{Change, Publisher};
 pub use resolve::Resolved;

@@ -148,9 +148,17 @@ impl Store {
     pub fn find(start: &Path) -> Result<PathBuf, RepoError> {
         start
             .ancestors()
-            .find(|dir| dir.join(FOLDER).join(FORMAT_FILE).exists())
+            .find(|dir| Self::is_at(dir))
             .map(Path::to_owned)
             .ok_or_else(|| RepoError::NoStore { dir: start.to_owned(), searched: true })
+    }
+
+    /// The name of the folder that a store is kept in.
+    pub const FOLDER: &str = FOLDER;
+
+    /// Whether a store is kept in `dir/.pv`.
+    pub fn is_at(dir: &Path) -> bool {
+        dir.join(FOLDER).join(FORMAT_FILE).exists()
     }
 
     pub(super) fn lock_path(&self) -> PathBuf {

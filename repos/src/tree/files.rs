@@ -105,13 +105,13 @@ impl Tree {
     {
         let mut cursor = self.cursor(store)?;
         let mut clashes = BTreeSet::new();
-        let mut directory = FilePath::root(); // it and all above are looked up already
+        let mut directory = FilePath::root(); // this and all above it are looked up already
         for path in written {
             if has_entries_below(&mut cursor, path.as_prefix().as_bytes())? {
                 clashes.insert(path.clone());
             }
             let parent = path.parent().unwrap_or_else(FilePath::root);
-            for above in ancestors(&parent).take_while(|above| *above != directory && !above.contains(&directory)) {
+            for above in ancestors(&parent).take_while(|above| *above != directory) {
                 if cursor.get(above.as_str().as_bytes())?.is_some() {
                     clashes.insert(above);
                 }

@@ -32,8 +32,8 @@
 //! Leaves hold the map's entries; each level above holds one entry for each node of the level below. The first level that
 //! has one node only is the top, and this node the root. The empty map is the one leaf without entries, `01 00`.
 //!
-//! So a node has 33 entries on average, and is shorter than 16 KiB plus its last entry. Whether a node is complete depends
-//! on what it holds and on nothing after it: a change rewrites the nodes from its place to the next boundary that old and
+//! So a node has 33 entries on average, and without its last entry it is shorter than 16 KiB (or it has two entries, the
+//! first longer than that). Whether a node is complete depends on what it holds and on nothing after it: a change rewrites the nodes from its place to the next boundary that old and
 //! new have in common, on each level.
 //!
 //! A reader accepts nothing else: not another format number, a varint or a shared prefix that is not the shortest or longest,
@@ -44,7 +44,7 @@ mod build;
 mod cursor;
 mod diff;
 mod edit;
-mod files;
+pub mod files;
 mod node;
 mod range;
 mod store;

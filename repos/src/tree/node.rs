@@ -12,7 +12,8 @@ const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 2;
 /// A node that has reached this length takes no further entry.
 pub(super) const FULL_BYTES: usize = 16 * 1024;
-/// A node that has fewer entries takes another, whatever the rest of the rule says, so each level has at most half the nodes of the one below.
+/// A node that has fewer entries takes another, whatever the rest of the rule says: so each level has at most half the
+/// nodes of the one below, rounded up.
 pub(super) const MIN_ENTRIES: usize = 2;
 /// A key whose hash begins with a byte below this ends its node: 8 of 256, one key in 32.
 const BOUNDARY_BELOW: u8 = 8;

@@ -95,7 +95,8 @@ proptest! {
         let mut files = without_clashes(&old);
         let nodes = MemoryNodes::default();
         let old = tree(&nodes, &files);
-        let edits: BTreeMap<_, _> = removed.iter().map(|path| (path, None)).chain(written.iter().map(|path| (path, Some(file(1))))).collect();
+        let removals = removed.iter().map(|path| (path, None));
+        let edits: BTreeMap<_, _> = removals.chain(written.iter().map(|path| (path, Some(file(1))))).collect();
         let new = old.edit(&nodes, edits.clone(), &mut &nodes)?;
         for (path, file) in edits {
             match file {

@@ -1,15 +1,25 @@
 //! Whatever is done to a map, it holds what a `BTreeMap` holds, and its root is that of a fresh build.
 
+use std::sync::LazyLock;
+
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use super::*;
+
+/// Keys that are boundaries on the two lowest levels: few of them make a map of many levels.
+static BOUNDARIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let is_boundary = |level: u8, key: &[u8]| node::digest_of(&[&[level], key].concat()).as_bytes()[0] < 8;
+    let keys = (0u32..).map(|n| format!("{n:08}").into_bytes());
+    keys.filter(|key| is_boundary(0, key) && is_boundary(1, key)).take(130).collect()
+});
 
 /// Keys that collide and share prefixes; some are so long that few fit into a node.
 fn key() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         8 => vec(prop_oneof![Just(b'a'), Just(b'b'), Just(0), Just(255)], 0..7),
         8 => (0u32..400).prop_map(|n| format!("/{}/{n}", n % 3).into_bytes()),
+        8 => proptest::sample::select(BOUNDARIES.as_slice()),
         1 => (any::<u8>(), 3000usize..4200, any::<u8>()).prop_map(|(first, length, last)| {
             let mut key = vec![first; length];
             key.push(last);
@@ -195,26 +205,36 @@ fn a_long_life_leaves_no_trace() {
 /// Names can be chosen so that every one is a boundary on several levels; still each level halves.
 #[test]
 fn a_map_of_boundaries_only_is_not_deep() {
-    let is_boundary = |level: u8, key: &[u8]| node::digest_of(&[&[level], key].concat()).as_bytes()[0] < 8;
-    let keys = (0u32..).map(|n| format!("{n:08}").into_bytes());
-    let model: Model =
-        keys.filter(|key| is_boundary(0, key) && is_boundary(1, key)).take(64).map(|key| (key, vec![])).collect();
     let nodes = MemoryNodes::default();
-    let map = build(&nodes, &model);
-    let depth = {
-        let mut cursor = map.cursor(&nodes).unwrap();
-        let mut depth = 1;
-        while let Some(Step::Subtree { .. }) = cursor.peek() {
-            cursor.enter().unwrap();
-            depth += 1;
+    let map = build(&nodes, &BOUNDARIES.iter().map(|key| (key.clone(), vec![])).collect());
+    let mut cursor = map.cursor(&nodes).unwrap();
+    let mut depth = 1;
+    while let Some(Step::Subtree { .. }) = cursor.peek() {
+        cursor.enter().unwrap();
+        depth += 1;
+    }
+    assert!((3..=8).contains(&depth), "{depth}");
+}
+
+/// Every range of maps whose levels end in every way, the last node of a level with one entry among them.
+#[test]
+fn every_part_of_a_deep_map_is_the_map_of_its_entries() {
+    for count in [9, 16, 17, 33, 34, 49] {
+        let model: Model = BOUNDARIES[..count].iter().map(|key| (key.clone(), vec![])).collect();
+        let (nodes, others) = (MemoryNodes::default(), MemoryNodes::default());
+        let map = build(&nodes, &model);
+        for (from, to) in (0..count).flat_map(|from| (from..=count).map(move |to| (from, to))) {
+            let range = KeyRange { from: BOUNDARIES[from].clone(), to: BOUNDARIES[..count].get(to).cloned() };
+            let expected = build(&others, &inside(&model, &range));
+            assert_eq!(map.subtree(&nodes, &range, &mut &nodes).unwrap(), expected, "{from}..{to} of {count}");
+            let rest = model.keys().filter(|key| !range.contains(key)).map(|key| (key, None));
+            assert_eq!(map.edit(&nodes, rest, &mut &nodes).unwrap(), expected, "all but {from}..{to} of {count}");
+            assert_eq!(expected.edit(&others, [("9", Some(vec![1]))], &mut &others).unwrap(), {
+                let mut longer = inside(&model, &range);
+                longer.insert(b"9".to_vec(), vec![1]);
+                build(&others, &longer)
+            });
         }
-        depth
-    };
-    assert!((3..=7).contains(&depth), "{depth}");
-    for removed in model.keys() {
-        let fewer = model.iter().filter(|(key, _)| *key != removed).map(|(key, value)| (key.clone(), value.clone()));
-        let edited = map.edit(&nodes, [(removed, None)], &mut &nodes).unwrap();
-        assert_eq!(edited, build(&MemoryNodes::default(), &fewer.collect()));
     }
 }
 

@@ -1,0 +1,204 @@
+//! What a try prints and writes, on its way into the store.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use repos::store::Stored;
+use repos::tree::FileEntry;
+use repos::Store;
+use specs::FilePath;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::executor::{Event, EventSink, ExecError, InputFile};
+
+/// A file up to this size waits in memory until it is complete; a larger one is stored as it comes.
+const IN_MEMORY_BYTES: u64 = 1 << 20;
+/// Pieces of a large file that may wait between the sandbox and the store.
+const PIECES: usize = 16;
+
+/// The output files of a try.
+pub(crate) type Outputs = BTreeMap<FilePath, FileEntry>;
+
+/// Called with each piece of log as it comes.
+pub(crate) type OnLog<'a> = &'a (dyn Fn(&[u8]) + Send + Sync);
+
+/// Takes in the events of one try.
+pub(crate) struct Intake<'a> {
+    store: &'a Store,
+    /// The try's inputs by their path below `/pfs`: what a link means.
+    inputs: HashMap<&'a str, &'a InputFile>,
+    on_log: OnLog<'a>,
+    /// The log so far.
+    pub(crate) log: LogBuffer,
+    /// The files so far.
+    pub(crate) outputs: Outputs,
+    file: Option<Receiving>,
+}
+
+struct Receiving {
+    path: FilePath,
+    executable: bool,
+    content: Content,
+}
+
+enum Content {
+    Memory(Vec<u8>),
+    Stream { pieces: mpsc::Sender<Bytes>, stored: JoinHandle<std::io::Result<Stored>> },
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn new(store: &'a Store, inputs: &'a [InputFile], log_max: usize, on_log: OnLog<'a>) -> Self {
+        let inputs = inputs.iter().map(|input| (input.path.as_str(), input)).collect();
+        Self { store, inputs, on_log, log: LogBuffer::new(log_max), outputs: Outputs::new(), file: None }
+    }
+
+    fn begin(&mut self, path: &str, size_bytes: u64, executable: bool) -> Result<(), ExecError> {
+        let content = if size_bytes <= IN_MEMORY_BYTES {
+            Content::Memory(Vec::with_capacity(size_bytes as usize))
+        } else {
+            let (pieces, receiver) = mpsc::channel(PIECES);
+            let store = self.store.clone();
+            let stored = tokio::task::spawn_blocking(move || {
+                store.put_content(Pieces { receiver, rest: Bytes::new() })
+            });
+            Content::Stream { pieces, stored }
+        };
+        self.file = Some(Receiving { path: legal(path)?, executable, content });
+        Ok(())
+    }
+
+    async fn data(&mut self, bytes: Bytes) -> Result<(), ExecError> {
+        match self.file.as_mut().map(|file| &mut file.content) {
+            Some(Content::Memory(content)) => content.extend_from_slice(&bytes),
+            // A store that cannot take more hangs up; why, `end` tells.
+            Some(Content::Stream { pieces, .. }) => pieces.send(bytes).await.unwrap_or_default(),
+            None => return Err(out_of_turn()),
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<(), ExecError> {
+        let file = self.file.take().ok_or_else(out_of_turn)?;
+        let stored = match file.content {
+            Content::Memory(content) => {
+                tokio::task::block_in_place(|| self.store.put_bytes(&content)).map_err(not_stored)?
+            }
+            Content::Stream { pieces, stored } => {
+                drop(pieces);
+                let stored = stored.await.map_err(|error| not_stored(std::io::Error::other(error)))?;
+                stored.map_err(not_stored)?
+            }
+        };
+        let entry = FileEntry { digest: stored.digest, size: stored.size_bytes, executable: file.executable };
+        self.outputs.insert(file.path, entry);
+        Ok(())
+    }
+
+    fn link(&mut self, path: &str, input: &str) -> Result<(), ExecError> {
+        let input = self.inputs.get(input).ok_or_else(out_of_turn)?;
+        let entry = FileEntry { digest: input.digest, size: input.size_bytes, executable: input.executable };
+        self.outputs.insert(legal(path)?, entry);
+        Ok(())
+    }
+}
+
+fn legal(path: &str) -> Result<FilePath, ExecError> {
+    path.parse().map_err(|error| ExecError::SandboxLost { why: format!("its agent sent an illegal path: {error}") })
+}
+
+fn out_of_turn() -> ExecError {
+    ExecError::SandboxLost { why: "its agent spoke out of turn".to_owned() }
+}
+
+fn not_stored(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ExecError {
+    let source = error.into();
+    ExecError::Caller { action: "store an output file", kind: specs::ErrorKind::Unavailable, source }
+}
+
+#[async_trait]
+impl EventSink for Intake<'_> {
+    async fn event(&mut self, event: Event) -> Result<(), ExecError> {
+        match event {
+            Event::Log(bytes) => {
+                (self.on_log)(&bytes);
+                self.log.push(&bytes);
+                Ok(())
+            }
+            Event::File { path, size_bytes, executable } => self.begin(&path, size_bytes, executable),
+            Event::Data(bytes) => self.data(bytes).await,
+            Event::EndFile => self.end().await,
+            Event::Link { path, input } => self.link(&path, &input),
+        }
+    }
+}
+
+/// Pieces of a file as a reader, for the blocking side.
+struct Pieces {
+    receiver: mpsc::Receiver<Bytes>,
+    rest: Bytes,
+}
+
+impl std::io::Read for Pieces {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.rest = piece,
+                None => return Ok(0),
+            }
+        }
+        let taken = into.len().min(self.rest.len());
+        into[..taken].copy_from_slice(&self.rest.split_to(taken));
+        Ok(taken)
+    }
+}
+
+/// A log of bounded size: beyond it the head and the tail are kept, and the cut is marked.
+#[derive(Debug)]
+pub(crate) struct LogBuffer {
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    half: usize,
+    cut: u64,
+}
+
+impl LogBuffer {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { head: Vec::new(), tail: VecDeque::new(), half: max / 2, cut: 0 }
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        let fits = bytes.len().min(self.half - self.head.len());
+        self.head.extend_from_slice(&bytes[..fits]);
+        self.tail.extend(&bytes[fits..]);
+        let over = self.tail.len().saturating_sub(self.half);
+        self.tail.drain(..over);
+        self.cut += over as u64;
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        let mut bytes = self.head;
+        if self.cut > 0 {
+            bytes.extend_from_slice(format!("\n… {} bytes left out …\n", self.cut).as_bytes());
+        }
+        bytes.extend(self.tail);
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_log_keeps_its_head_and_tail() {
+        let mut log = LogBuffer::new(10);
+        log.push(b"0123");
+        log.push(b"456789abcdef");
+        assert_eq!(String::from_utf8(log.into_bytes()).unwrap(), "01234\n… 6 bytes left out …\nbcdef");
+        let mut short = LogBuffer::new(10);
+        short.push(b"0123456789");
+        assert_eq!(short.into_bytes(), b"0123456789");
+    }
+}

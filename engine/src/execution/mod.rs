@@ -1,0 +1,24 @@
+//! Execution: one job from its plan to its seal.
+//!
+//! - `job`     dispatches the planned datums to sandboxes and collects what they give
+//! - `datum`   one datum: the cache, its tries, its result
+//! - `intake`  what a try prints and writes, on its way into the store
+//! - `source`  input files on their way into a sandbox
+//! - `output`  the job's output as edits of its base; two datums that write one path
+//! - `pool`    warm sandboxes, kept between jobs
+//! - `seal`    the commit and the journal's record that end a job
+//!
+//! Results are written the moment a datum ends, so that no finished datum runs again, whatever happens to the job.
+//! Not here: which job runs when (`scheduler`), what it has to do (`plan`).
+
+mod datum;
+mod intake;
+mod job;
+mod output;
+mod pool;
+mod seal;
+mod source;
+
+pub(crate) use job::{JobContext, run_job};
+pub(crate) use pool::Pool;
+pub(crate) use seal::{Ended, Sealing, seal};

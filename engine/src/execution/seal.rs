@@ -1,0 +1,110 @@
+//! How a job ends: its output commit, its document and the journal's record, all or nothing.
+
+use std::collections::BTreeMap;
+
+use repos::documents::{Commit, CommitError, CommitKind, ExecutorStamp, JobDocument, Provenance};
+use repos::journal::{Entry, Move, SealedState};
+use repos::{Change, JobRow, Store, Timestamp};
+
+use super::output::Trees;
+use crate::changes::By;
+use crate::error::Result;
+use crate::graph::Pipeline;
+use crate::live::Counts;
+use crate::recipe::Leaf;
+
+/// What there is to seal.
+#[derive(Debug)]
+pub(crate) struct Sealing<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) job: &'a JobRow,
+    pub(crate) by: &'a By,
+    pub(crate) executor: ExecutorStamp,
+}
+
+/// How the job ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) state: SealedState,
+    pub(crate) reason: Option<String>,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) counts: Counts,
+    /// Inputs and output; absent when it never ran.
+    pub(crate) made: Option<(Vec<Leaf>, Trees)>,
+}
+
+/// Ends a job. The branch moves only to the commit of a job that succeeded.
+pub(crate) fn seal(sealing: &Sealing<'_>, ended: &Ended) -> Result<()> {
+    let Sealing { store, pipeline, job, executor, .. } = sealing;
+    let (repo, branch) = pipeline.output_branch();
+    let head = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
+    let commit = match &ended.made {
+        Some((leaves, trees)) => Some(store.put_commit(&output_commit(sealing, ended, leaves, trees)?)?),
+        None => None,
+    };
+    let document = store.put_document(&JobDocument {
+        pipeline: job.pipeline.clone(),
+        run: job.run,
+        version: job.version,
+        executor: executor.clone(),
+        reason: ended.reason.clone(),
+        created_at: job.created_at,
+        started_at: ended.started_at,
+        finished_at: store.clock().now(),
+        datums_total: ended.counts.total,
+        datums_processed: ended.counts.processed,
+        datums_cached: ended.counts.cached,
+        datums_failed: ended.counts.failed,
+        datums_recovered: ended.counts.recovered,
+    })?;
+    let moved = commit
+        .filter(|_| ended.state == SealedState::Success)
+        .map(|to| Move { repo, branch, from: head, to: Some(to) });
+    let entry = Entry::Job {
+        pipeline: job.pipeline.clone(),
+        run: job.run,
+        state: ended.state,
+        commit,
+        document: Some(document),
+        moved,
+    };
+    Ok(store.publish(&Change::of(vec![entry]))?)
+}
+
+fn output_commit(sealing: &Sealing<'_>, ended: &Ended, leaves: &[Leaf], trees: &Trees) -> Result<Commit> {
+    let Sealing { store, pipeline, job, by, .. } = sealing;
+    let (repo, branch) = pipeline.output_branch();
+    let parent = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
+    let provenance: BTreeMap<_, _> =
+        leaves.iter().filter_map(|leaf| Some((leaf.branch.clone(), leaf.commit?))).collect();
+    let provenance = provenance.into_iter().map(|((repo, branch), commit)| Provenance { repo, branch, commit });
+    let error = match ended.state {
+        SealedState::Success => None,
+        SealedState::Killed => Some("killed"),
+        SealedState::Failure | SealedState::Unrunnable => Some("failure"),
+    };
+    let cause = store.run(&job.run)?.cause;
+    Ok(Commit {
+        repo,
+        branch,
+        parents: parent.into_iter().collect(),
+        tree: trees.tree.root(),
+        lineage: Some(trees.lineage.root()),
+        datums: Some(trees.datums.root()),
+        run: job.run,
+        kind: CommitKind::Output,
+        author: cause.author.unwrap_or_default(),
+        committer: by.committer.clone(),
+        message: String::new(),
+        created_at: store.clock().now(),
+        provenance: provenance.collect(),
+        sources: Vec::new(),
+        pipeline: Some(pipeline.stamp()),
+        job: Some(format!("{}@{}", job.pipeline, job.run)),
+        error: error.map(|state| CommitError {
+            state: state.to_owned(),
+            message: ended.reason.clone().unwrap_or_default(),
+        }),
+    })
+}

@@ -1,0 +1,180 @@
+//! What is going on right now: states of jobs that have not ended, and a feed of what happens.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use repos::Timestamp;
+use repos::journal::SealedState;
+use serde::{Deserialize, Serialize};
+use specs::{DatumId, PipelineName, RunId};
+use tokio::sync::broadcast;
+
+/// Names a job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobKey {
+    /// Its run's place in the order of runs.
+    pub order: u64,
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+}
+
+/// States of a job that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LiveState {
+    /// For another job, disk, or its turn.
+    Waiting,
+    /// Its datums are being looked at.
+    Running,
+    /// Its output commit is being made.
+    Finishing,
+}
+
+/// How far the datums of a job are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// All.
+    pub total: u64,
+    /// Executed with success in this job.
+    pub processed: u64,
+    /// Taken from the base or the cache.
+    pub cached: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Recovered.
+    pub recovered: u64,
+}
+
+/// A job that has not ended.
+#[derive(Debug, Clone)]
+pub struct LiveJob {
+    /// Its run.
+    pub run: RunId,
+    /// Its state.
+    pub state: LiveState,
+    /// Why it is in that state; empty when that needs no reason.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it was started; absent while it waits.
+    pub started_at: Option<Timestamp>,
+    /// Its datums.
+    pub counts: Counts,
+    /// Datums that are executed right now, and since when.
+    pub running: BTreeMap<DatumId, Timestamp>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Happened {
+    /// A job came into another state, or its counts changed.
+    Changed(JobKey),
+    /// A job ended.
+    Ended {
+        /// The job.
+        job: JobKey,
+        /// Its run.
+        run: RunId,
+        /// How.
+        state: SealedState,
+    },
+    /// User code printed something.
+    Log {
+        /// The job.
+        job: JobKey,
+        /// The datum.
+        datum: DatumId,
+        /// What.
+        bytes: Bytes,
+    },
+}
+
+/// All jobs of a living engine that have not ended.
+#[derive(Debug, Clone)]
+pub struct Live {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    jobs: Mutex<HashMap<JobKey, LiveJob>>,
+    feed: broadcast::Sender<Happened>,
+}
+
+/// Events that a slow listener may fall behind before it misses some.
+const FEED: usize = 4096;
+
+impl Default for Live {
+    fn default() -> Self {
+        let (feed, _) = broadcast::channel(FEED);
+        Self { inner: Arc::new(Inner { jobs: Mutex::default(), feed }) }
+    }
+}
+
+impl Live {
+    /// What happens from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Happened> {
+        self.inner.feed.subscribe()
+    }
+
+    /// A job, if it has not ended and the engine has looked at it.
+    pub fn job(&self, job: &JobKey) -> Option<LiveJob> {
+        self.jobs().get(job).cloned()
+    }
+
+    /// All jobs that have not ended, in the order of runs.
+    pub fn all(&self) -> BTreeMap<JobKey, LiveJob> {
+        self.jobs().iter().map(|(key, job)| (key.clone(), job.clone())).collect()
+    }
+
+    fn jobs(&self) -> std::sync::MutexGuard<'_, HashMap<JobKey, LiveJob>> {
+        self.inner.jobs.lock().expect("no panic under this lock")
+    }
+
+    /// Nobody needs to listen.
+    pub(crate) fn tell(&self, happened: Happened) {
+        self.inner.feed.send(happened).ok();
+    }
+
+    pub(crate) fn waits(&self, job: &JobKey, run: RunId, reason: &str, now: Timestamp) {
+        let mut jobs = self.jobs();
+        if jobs.get(job).is_some_and(|live| live.reason == reason) {
+            return;
+        }
+        let live = LiveJob {
+            run,
+            state: LiveState::Waiting,
+            reason: reason.to_owned(),
+            since: now,
+            started_at: None,
+            counts: Counts::default(),
+            running: BTreeMap::new(),
+        };
+        jobs.insert(job.clone(), live);
+        drop(jobs);
+        self.tell(Happened::Changed(job.clone()));
+    }
+
+    pub(crate) fn enters(&self, job: &JobKey, run: RunId, state: LiveState, now: Timestamp) {
+        self.waits(job, run, "", now);
+        self.update(job, |live| {
+            live.state = state;
+            live.since = now;
+            live.reason.clear();
+            live.started_at.get_or_insert(now);
+        });
+        self.tell(Happened::Changed(job.clone()));
+    }
+
+    pub(crate) fn update(&self, job: &JobKey, change: impl FnOnce(&mut LiveJob)) {
+        if let Some(live) = self.jobs().get_mut(job) {
+            change(live);
+        }
+    }
+
+    pub(crate) fn ended(&self, job: &JobKey, run: RunId, state: SealedState) {
+        self.jobs().remove(job);
+        self.tell(Happened::Ended { job: job.clone(), run, state });
+    }
+}

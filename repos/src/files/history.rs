@@ -1,0 +1,144 @@
+//! Which commits changed a path, and what differs between two trees.
+
+use std::collections::HashMap;
+
+use specs::{CommitId, Digest, FilePath};
+
+use crate::documents::Commit;
+use crate::store::{Resolved, Result, Store};
+use crate::tree::files::{directory_range, path_of};
+use crate::tree::{Diff, FileEntry, Tree};
+
+/// One path whose file differs between two trees. At least one of `old` and `new` is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    /// Where.
+    pub path: FilePath,
+    /// The file before; `None` when it was added.
+    pub old: Option<FileEntry>,
+    /// The file after; `None` when it was removed.
+    pub new: Option<FileEntry>,
+}
+
+/// A file that has another path now and the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// Where it was.
+    pub from: FilePath,
+    /// Where it is.
+    pub to: FilePath,
+    /// The file as it is.
+    pub file: FileEntry,
+}
+
+/// The differences between two trees in order of paths, read as they are asked for.
+#[derive(Debug)]
+pub struct Changes<'s> {
+    /// The difference at the very path that was asked for.
+    own: Option<FileChange>,
+    below: Diff<'s, FileEntry, Store>,
+}
+
+impl Iterator for Changes<'_> {
+    type Item = Result<FileChange>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(own) = self.own.take() {
+            return Some(Ok(own));
+        }
+        let change = self.below.next()?;
+        Some(change.and_then(|change| Ok(FileChange { path: path_of(&change.key)?, old: change.old, new: change.new })))
+    }
+}
+
+/// What differs in `newer`, at and below `path` (`None` for everything). Subtrees that both have are not read.
+pub fn diff<'s>(store: &'s Store, older: Tree, newer: Tree, path: Option<&FilePath>) -> Result<Changes<'s>> {
+    let all = FilePath::root();
+    let path = path.unwrap_or(&all);
+    let mut own = None;
+    if !path.is_root() && older != newer {
+        let (old, new) = (older.file(store, path)?, newer.file(store, path)?);
+        own = (old != new).then(|| FileChange { path: path.clone(), old, new });
+    }
+    Ok(Changes { own, below: older.diff_range(store, newer, directory_range(path))? })
+}
+
+/// What a commit changed against its parent, at and below `path`.
+pub fn changes_of<'s>(store: &'s Store, commit: &Commit, path: Option<&FilePath>) -> Result<Changes<'s>> {
+    diff(store, parent_tree(store, commit)?, Tree::at(commit.tree), path)
+}
+
+/// The files that a commit started from; none for a first commit.
+pub fn parent_tree(store: &Store, commit: &Commit) -> Result<Tree> {
+    match commit.parents.first() {
+        Some(parent) => Ok(Tree::at(store.commit(parent)?.tree)),
+        None => Ok(Tree::empty()),
+    }
+}
+
+/// Takes out of `changes` the pairs of a removed and an added file with equal bytes. Empty files say nothing and stay.
+pub fn pair_renames(changes: Vec<FileChange>) -> (Vec<Renamed>, Vec<FileChange>) {
+    let mut removed: HashMap<Digest, Vec<FilePath>> = HashMap::new();
+    for change in &changes {
+        if let FileChange { path, old: Some(old), new: None } = change
+            && old.size > 0
+        {
+            removed.entry(old.digest).or_default().push(path.clone());
+        }
+    }
+    let mut renamed = Vec::new();
+    for change in &changes {
+        if let FileChange { path, old: None, new: Some(new) } = change
+            && let Some(from) = removed.get_mut(&new.digest).filter(|from| !from.is_empty())
+        {
+            // Of several, the one that kept its name.
+            let at = from.iter().position(|from| from.name() == path.name()).unwrap_or(0);
+            renamed.push(Renamed { from: from.remove(at), to: path.clone(), file: *new });
+        }
+    }
+    let gone: std::collections::HashSet<&FilePath> = renamed.iter().flat_map(|pair| [&pair.from, &pair.to]).collect();
+    let rest = changes.into_iter().filter(|change| !gone.contains(&change.path)).collect();
+    (renamed, rest)
+}
+
+/// A commit and those before it, newest first; with a path only those that changed something at or below it.
+#[derive(Debug)]
+pub struct Log<'s> {
+    store: &'s Store,
+    next: Option<CommitId>,
+    path: Option<FilePath>,
+}
+
+/// The history of a commit, itself included. A path that is in the reference selects.
+pub fn log<'s>(store: &'s Store, from: &Resolved) -> Log<'s> {
+    Log { store, next: Some(from.id), path: (!from.path.is_root()).then(|| from.path.clone()) }
+}
+
+impl Log<'_> {
+    fn advance(&mut self) -> Result<Option<(CommitId, Commit)>> {
+        while let Some(id) = self.next {
+            let commit = self.store.commit(&id)?;
+            self.next = commit.parents.first().copied();
+            let shown = match &self.path {
+                None => true,
+                Some(path) => changes_of(self.store, &commit, Some(path))?.next().transpose()?.is_some(),
+            };
+            if shown {
+                return Ok(Some((id, commit)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Log<'_> {
+    type Item = Result<(CommitId, Commit)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance().transpose();
+        if matches!(next, Some(Err(_))) {
+            self.next = None;
+        }
+        next
+    }
+}

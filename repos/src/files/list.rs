@@ -1,0 +1,44 @@
+//! What lies in a directory, or at and below it.
+
+use specs::FilePath;
+
+use super::lookup::kind_at;
+use crate::error::RepoError;
+use crate::store::{Resolved, Result, Store};
+use crate::tree::PathKind;
+use crate::tree::files::{directory_range, path_of};
+
+/// One line of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The whole path.
+    pub path: FilePath,
+    /// File or directory.
+    pub kind: PathKind,
+}
+
+/// The children of the directory that a reference names, or with `recursive` all files below it; a file alone when it is one.
+///
+/// Sorted by bytes, read as they are asked for.
+pub fn list<'s>(
+    store: &'s Store,
+    at: &Resolved,
+    recursive: bool,
+) -> Result<Box<dyn Iterator<Item = Result<Listed>> + 's>> {
+    let (tree, path) = (at.tree(), at.path.clone());
+    if let kind @ PathKind::File(_) = kind_at(store, tree, &at.place(), &path)? {
+        return Ok(Box::new(std::iter::once(Ok(Listed { path, kind }))));
+    }
+    if recursive {
+        let files = tree.range(store, directory_range(&path))?;
+        return Ok(Box::new(files.map(|entry| {
+            let (key, file) = entry?;
+            Ok(Listed { path: path_of(&key)?, kind: PathKind::File(file) })
+        })));
+    }
+    Ok(Box::new(tree.list_directory(store, &path)?.map(move |entry| {
+        let entry = entry?;
+        let path = path.join(&entry.name).map_err(|error| RepoError::IllegalPaths(vec![error]))?;
+        Ok(Listed { path, kind: entry.kind })
+    })))
+}

@@ -1,0 +1,40 @@
+//! What lies at a path; when nothing does, what was probably meant.
+
+use specs::FilePath;
+
+use crate::error::RepoError;
+use crate::store::{Result, Store};
+use crate::tree::{PathKind, Tree};
+
+/// How many names of a directory are compared with one that is not there.
+const COMPARED: usize = 10_000;
+
+/// What `path` is in `tree`; `FileNotFound` with the nearest path when it is nothing. `place` names the tree in errors.
+pub fn kind_at(store: &Store, tree: Tree, place: &str, path: &FilePath) -> Result<PathKind> {
+    if let Some(kind) = tree.kind_at(store, path)? {
+        return Ok(kind);
+    }
+    let similar = similar(store, tree, path)?.map(|path| path.to_string());
+    Err(RepoError::FileNotFound { path: path.clone(), place: place.to_owned(), similar })
+}
+
+/// The path with its first wrong part replaced by the nearest name that is there, if the result exists.
+fn similar(store: &Store, tree: Tree, path: &FilePath) -> Result<Option<FilePath>> {
+    let mut wrong = path.clone();
+    let mut rest = String::new();
+    while let Some(parent) = wrong.parent() {
+        let names = names_in(store, tree, &parent)?;
+        if !names.is_empty() {
+            let Some(name) = specs::nearest(wrong.name(), names.iter().map(String::as_str)) else { return Ok(None) };
+            let Ok(near) = parent.join(&format!("{name}{rest}")) else { return Ok(None) };
+            return Ok(tree.kind_at(store, &near)?.map(|_| near));
+        }
+        rest = format!("/{}{rest}", wrong.name());
+        wrong = parent;
+    }
+    Ok(None)
+}
+
+fn names_in(store: &Store, tree: Tree, directory: &FilePath) -> Result<Vec<String>> {
+    tree.list_directory(store, directory)?.take(COMPARED).map(|entry| entry.map(|entry| entry.name)).collect()
+}

@@ -1,0 +1,127 @@
+//! Files: what users do with them, as changes of one tree that know nothing of branches, runs or pipelines.
+//!
+//! Whatever changes files ends in [`Edits`], and [`apply`] makes a tree of them; the caller makes a commit of that and publishes it.
+//! When somebody else was quicker, the caller makes the edits anew from the new head, except for a put, whose edits still hold.
+//!
+//! ```text
+//! gather   which files of this machine are meant, and where they go: all that is wrong is told at once
+//! upload   reads, hashes and stores them, on all cores and without the store's lock
+//! mirror   what a put removes because its sources lack it
+//! rework   rm, mv, cp, revert: edits of what is stored already; no bytes are moved
+//! get      brings files back to this machine, all or nothing, never through a link
+//! list     what lies in a directory
+//! history  which commits changed a path, what differs between two trees
+//! find     where bytes or names are and were
+//! ```
+//! Not here: commits and runs (`engine`), how trees are kept (`tree`), how content is cut (`store`).
+
+use std::collections::BTreeMap;
+
+use specs::FilePath;
+
+use crate::documents::Source;
+use crate::error::RepoError;
+use crate::store::{Result, Store};
+use crate::tree::{Editor, FileEntry, Tree};
+
+mod find;
+mod folder;
+mod gather;
+mod get;
+mod history;
+mod list;
+mod lookup;
+mod mirror;
+mod parallel;
+mod rework;
+mod upload;
+
+pub use find::{Found, What, find};
+pub use gather::{Gathered, PutOptions, gather, parse_list};
+pub use get::{GetOptions, Got, get};
+pub use history::{Changes, FileChange, Log, Renamed, changes_of, diff, log, pair_renames, parent_tree};
+pub use list::{Listed, list};
+pub use lookup::kind_at;
+pub use mirror::{Mirror, mirror};
+pub use rework::{cp, mv, revert, rm};
+pub use upload::{Uploaded, upload};
+
+/// How many modified paths a [`Census`] names.
+const NAMED: usize = 10;
+
+/// Changes of a tree's files, ready to be applied to any tree.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Edits {
+    /// What each path becomes; `None` removes it.
+    pub files: BTreeMap<FilePath, Option<FileEntry>>,
+    /// Where files copied from other repositories came from, for the commit.
+    pub sources: Vec<Source>,
+    /// How many bytes of the files' content the store did not hold before.
+    pub new_bytes: u64,
+}
+
+/// What edits do to a tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Paths that were not there.
+    pub added: u64,
+    /// Paths whose bytes or executable bit are others now.
+    pub modified: u64,
+    /// Paths that are gone.
+    pub removed: u64,
+    /// Paths given that were there with the same bytes and bit.
+    pub unchanged: u64,
+    /// Bytes of all files given, new or not.
+    pub size_bytes: u64,
+    /// Bytes of them that the store did not hold before.
+    pub new_bytes: u64,
+    /// The first few of the modified paths.
+    pub modified_paths: Vec<FilePath>,
+}
+
+impl Census {
+    /// Whether the tree is another one afterwards.
+    pub fn is_change(&self) -> bool {
+        self.added + self.modified + self.removed > 0
+    }
+
+    fn count(&mut self, path: &FilePath, old: Option<FileEntry>, new: Option<FileEntry>) {
+        self.size_bytes += new.map_or(0, |file| file.size);
+        match (old, new) {
+            (None, Some(_)) => self.added += 1,
+            (Some(old), Some(new)) if old == new => self.unchanged += 1,
+            (Some(_), Some(_)) => {
+                self.modified += 1;
+                if self.modified_paths.len() < NAMED {
+                    self.modified_paths.push(path.clone());
+                }
+            }
+            (Some(_), None) => self.removed += 1,
+            (None, None) => {}
+        }
+    }
+}
+
+/// Writes the tree that `base` becomes by `edits`, and counts what that changes.
+///
+/// `Clashes` names every path that would be both a file and a directory.
+pub fn apply(store: &Store, base: Tree, edits: &Edits) -> Result<(Tree, Census)> {
+    let mut census = Census { new_bytes: edits.new_bytes, ..Census::default() };
+    let mut sink = store;
+    let mut editor = Editor::new(base, store, &mut sink)?;
+    for (path, file) in &edits.files {
+        let key = path.as_str().as_bytes();
+        let old = match file {
+            Some(file) => editor.set(key, file)?,
+            None => editor.remove(key)?,
+        };
+        census.count(path, old, *file);
+    }
+    let tree = editor.finish()?;
+    let written = edits.files.iter().filter(|(_, file)| file.is_some()).map(|(path, _)| path);
+    let clashes = tree.clashes(store, written)?;
+    if !clashes.is_empty() {
+        return Err(RepoError::Clashes { paths: clashes.into_iter().collect() });
+    }
+    Ok((tree, census))
+}

@@ -1,0 +1,121 @@
+//! Edits of what is stored already: rm, mv, cp, revert. No bytes are moved.
+
+use std::collections::BTreeMap;
+
+use specs::{FilePath, RepoName};
+
+use super::lookup::kind_at;
+use super::{Edits, apply, history};
+use crate::documents::Source;
+use crate::error::RepoError;
+use crate::store::{Resolved, Result, Store};
+use crate::tree::files::{directory_range, path_of};
+use crate::tree::{FileEntry, PathKind, Tree};
+
+/// How many conflicting paths an error names.
+const NAMED: usize = 20;
+
+/// Removes files, and with `recursive` directories. `place` names the tree in errors.
+pub fn rm(store: &Store, base: Tree, place: &str, paths: &[FilePath], recursive: bool) -> Result<Edits> {
+    let mut edits = Edits::default();
+    for path in paths {
+        match kind_at(store, base, place, path)? {
+            PathKind::Directory { .. } if !recursive => {
+                return Err(RepoError::IsDirectory { path: path.clone(), place: place.to_owned() });
+            }
+            kind => edits.files.extend(files_at(store, base, path, kind)?.into_iter().map(|(path, _)| (path, None))),
+        }
+    }
+    Ok(edits)
+}
+
+/// Moves a file or directory. `to` is its new path itself.
+pub fn mv(store: &Store, base: Tree, place: &str, from: &FilePath, to: &FilePath) -> Result<Edits> {
+    refuse_itself("move", from, to)?;
+    let kind = kind_at(store, base, place, from)?;
+    refuse_in_the_way(store, base, kind, to)?;
+    let mut files = BTreeMap::new();
+    for (path, file) in files_at(store, base, from, kind)? {
+        files.insert(rebased(&path, from, to)?, Some(file));
+        // A path can be both: where one file moves away and the next moves to.
+        files.entry(path).or_insert(None);
+    }
+    Ok(Edits { files, ..Edits::default() })
+}
+
+/// Copies a file or directory of a commit into a tree of `repo`. `to` is the copy's path itself.
+pub fn cp(store: &Store, from: &Resolved, repo: &RepoName, base: Tree, to: &FilePath) -> Result<Edits> {
+    if from.commit.repo == *repo && from.tree() == base {
+        refuse_itself("copy", &from.path, to)?;
+    }
+    let kind = kind_at(store, from.tree(), &from.place(), &from.path)?;
+    refuse_in_the_way(store, base, kind, to)?;
+    let files = files_at(store, from.tree(), &from.path, kind)?;
+    let files: Result<_> =
+        files.into_iter().map(|(path, file)| Ok((rebased(&path, &from.path, to)?, Some(file)))).collect();
+    let mut sources = Vec::new();
+    if from.commit.repo != *repo {
+        sources.push(Source { repo: from.commit.repo.clone(), commit: from.id, path: from.path.clone() });
+    }
+    Ok(Edits { files: files?, sources, new_bytes: 0 })
+}
+
+/// Takes back what one commit changed, on top of `head`. `RevertConflict` when one of its paths has changed since.
+pub fn revert(store: &Store, commit: &Resolved, head: Tree) -> Result<Edits> {
+    let mut edits = Edits::default();
+    let mut conflicts = Vec::new();
+    for change in history::changes_of(store, &commit.commit, None)? {
+        let change = change?;
+        let now = head.file(store, &change.path)?;
+        if now == change.new {
+            edits.files.insert(change.path, change.old);
+        } else if now != change.old {
+            conflicts.push(change.path);
+        }
+    }
+    if conflicts.is_empty() {
+        match apply(store, head, &edits) {
+            Err(RepoError::Clashes { paths }) => conflicts = paths,
+            applied => return applied.map(|_| edits),
+        }
+    }
+    let changed = conflicts.len();
+    conflicts.truncate(NAMED);
+    Err(RepoError::RevertConflict { place: commit.place(), changed, paths: conflicts })
+}
+
+/// The file at `path`, or all files below it, sorted.
+fn files_at(store: &Store, tree: Tree, path: &FilePath, kind: PathKind) -> Result<Vec<(FilePath, FileEntry)>> {
+    if let PathKind::File(file) = kind {
+        return Ok(vec![(path.clone(), file)]);
+    }
+    let entries = tree.range(store, directory_range(path))?;
+    entries.map(|entry| entry.and_then(|(key, file)| Ok((path_of(&key)?, file)))).collect()
+}
+
+fn rebased(path: &FilePath, from: &FilePath, to: &FilePath) -> Result<FilePath> {
+    match path.below(from) {
+        Some(below) => to.join(below).map_err(|error| RepoError::IllegalPaths(vec![error])),
+        None => Ok(to.clone()),
+    }
+}
+
+fn refuse_itself(verb: &str, from: &FilePath, to: &FilePath) -> Result<()> {
+    if from == to || from.contains(to) {
+        return Err(RepoError::Usage { what: format!("cannot {verb} `{from}` into itself, `{to}`"), hint: None });
+    }
+    Ok(())
+}
+
+/// A file may replace a file, and a directory's files may join those of a directory; nothing else.
+fn refuse_in_the_way(store: &Store, base: Tree, kind: PathKind, to: &FilePath) -> Result<()> {
+    let there = base.kind_at(store, to)?;
+    let (what, hint) = match (kind, there) {
+        (PathKind::File(_), Some(PathKind::Directory { .. })) => {
+            ("directory", Some(format!("the new path itself is named, such as `{}NAME`", to.as_prefix())))
+        }
+        (PathKind::Directory { .. }, Some(PathKind::File(_))) => ("file", None),
+        _ => return Ok(()),
+    };
+    Err(RepoError::Usage { what: format!("a {what} is in the way at `{to}`"), hint })
+}

@@ -1,0 +1,194 @@
+//! A store in a temporary folder, and short ways to commit to it.
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "tests")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use repos::documents::{Commit, CommitKind};
+use repos::files::{self, Census, Edits, PutOptions};
+use repos::journal::{Cause, CauseKind, Entry, Move, RepoKind};
+use repos::time::SteppingClock;
+use repos::tree::{FileEntry, Tree};
+use repos::{Change, OpenOptions, RepoError, Store, Timestamp};
+use specs::{BranchName, CommitId, FilePath, RepoName, RunId};
+
+/// 2026-07-01T00:00:00Z.
+pub const START: i64 = 1_782_864_000_000_000;
+
+pub fn name(text: &str) -> RepoName {
+    text.parse().unwrap()
+}
+
+pub fn path(text: &str) -> FilePath {
+    text.parse().unwrap()
+}
+
+pub fn options() -> OpenOptions {
+    OpenOptions::default().clock(Arc::new(SteppingClock::starting_at(Timestamp::from_micros(START))))
+}
+
+/// A temporary folder with a store in `store` and room for other files in `work`.
+pub struct TestStore {
+    pub folder: tempfile::TempDir,
+    pub store: Store,
+}
+
+impl TestStore {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("store");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::create_dir(folder.path().join("work")).unwrap();
+        let store = options().init(&dir, BranchName::main()).unwrap();
+        let test = Self { folder, store };
+        test.create("images");
+        test
+    }
+
+    pub fn create(&self, repo: &str) {
+        let entry = Entry::RepoCreate { repo: name(repo), repo_kind: RepoKind::User };
+        self.store.publish(&Change::of(vec![entry])).unwrap();
+    }
+
+    pub fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    /// Writes a file of the work folder.
+    pub fn write(&self, at: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.work().join(at);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    pub fn resolve(&self, reference: &str) -> repos::store::Resolved {
+        self.store.resolve(&reference.parse().unwrap()).unwrap()
+    }
+
+    pub fn tree(&self, reference: &str) -> Tree {
+        self.resolve(reference).tree()
+    }
+
+    /// Puts sources of the work folder and commits them.
+    pub fn put(&self, repo: &str, directory: &str, sources: &[&str]) -> Result<(Option<CommitId>, Census), RepoError> {
+        let sources = sources.iter().map(|source| self.work().join(source)).collect();
+        let options = PutOptions {
+            reference: repo.to_owned(),
+            directory: Some(path(directory)),
+            sources,
+            ..PutOptions::default()
+        };
+        let gathered = files::gather(&options)?;
+        let uploaded = files::upload(&self.store, &gathered, &|_, _| {})?;
+        commit(&self.store, &name(repo), &BranchName::main(), &uploaded.into_edits(gathered))
+    }
+
+    pub fn commit(&self, repo: &str, edits: &Edits) -> CommitId {
+        commit(&self.store, &name(repo), &BranchName::main(), edits).unwrap().0.unwrap()
+    }
+
+    /// Commits files of these contents; `None` removes.
+    pub fn set(&self, repo: &str, files: &[(&str, Option<&str>)]) -> CommitId {
+        self.commit(repo, &edits(&self.store, files))
+    }
+
+    /// All paths with their contents.
+    pub fn contents(&self, reference: &str) -> Vec<(String, String)> {
+        contents(&self.store, self.tree(reference))
+    }
+}
+
+pub fn edits(store: &Store, files: &[(&str, Option<&str>)]) -> Edits {
+    let mut edits = Edits::default();
+    for (at, content) in files {
+        let entry = content.map(|content| entry(store, content.as_bytes()));
+        edits.files.insert(path(at), entry);
+    }
+    edits
+}
+
+pub fn entry(store: &Store, bytes: &[u8]) -> FileEntry {
+    let stored = store.put_bytes(bytes).unwrap();
+    FileEntry { digest: stored.digest, size: stored.size_bytes, executable: false }
+}
+
+pub fn contents(store: &Store, tree: Tree) -> Vec<(String, String)> {
+    let read = |entry: Result<(Vec<u8>, FileEntry), RepoError>| {
+        let (key, file) = entry.unwrap();
+        let bytes = store.read_file(&file, 0..file.size).unwrap();
+        (String::from_utf8(key).unwrap(), String::from_utf8_lossy(&bytes).into_owned())
+    };
+    tree.range(store, repos::tree::KeyRange::all()).unwrap().map(read).collect()
+}
+
+/// Makes a commit of edits on a branch, again from the new head while others are quicker; none when nothing changes.
+pub fn commit(
+    store: &Store,
+    repo: &RepoName,
+    branch: &BranchName,
+    edits: &Edits,
+) -> Result<(Option<CommitId>, Census), RepoError> {
+    loop {
+        let head = store.find_branch(repo, branch)?.and_then(|row| row.commit);
+        let base = head.map(|id| store.commit(&id)).transpose()?;
+        let base = base.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
+        let (tree, census) = files::apply(store, base, edits)?;
+        if !census.is_change() {
+            return Ok((None, census));
+        }
+        let run = RunId::from_bytes(repos::random_bytes());
+        let at = store.clock().now();
+        let commit = Commit {
+            repo: repo.clone(),
+            branch: branch.clone(),
+            parents: head.into_iter().collect(),
+            tree: tree.root(),
+            lineage: None,
+            datums: None,
+            run,
+            kind: CommitKind::User,
+            author: "anna".to_owned(),
+            committer: "uid:1@edge".to_owned(),
+            message: String::new(),
+            created_at: at,
+            provenance: Vec::new(),
+            sources: edits.sources.clone(),
+            pipeline: None,
+            job: None,
+            error: None,
+        };
+        let id = store.put_commit(&commit)?;
+        let moved = Move { repo: repo.clone(), branch: branch.clone(), from: head, to: Some(id) };
+        match store.publish(&Change::of(vec![run_entry(run, vec![moved], at)])) {
+            Ok(()) => return Ok((Some(id), census)),
+            Err(error) if Store::is_race(&error) => store.refresh()?,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+pub fn run_entry(run: RunId, moves: Vec<Move>, at: Timestamp) -> Entry {
+    let cause =
+        Cause { kind: CauseKind::Commit, author: None, committer: "uid:1@edge".to_owned(), at, refs: Vec::new() };
+    Entry::Run { run, cause, moves, jobs: Vec::new() }
+}
+
+/// All files of a folder with their contents, sorted.
+pub fn files_in(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                open.push(entry.path());
+            } else {
+                let relative = entry.path().strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+                found.push((relative, std::fs::read_to_string(entry.path()).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
