@@ -9,15 +9,23 @@
 //! ```
 //! Not here: how anything is stored (`repos`), arguments and printing (`cli`).
 
+mod cache;
 pub mod changes;
 pub mod datums;
 mod error;
+mod execution;
 pub mod executor;
 pub mod generations;
 pub mod graph;
+pub mod live;
+pub mod outlook;
 pub mod plan;
 pub mod recipe;
+pub mod scheduler;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 pub use error::{EngineError, Result};
 pub use graph::{Graph, Pipeline};
+pub use scheduler::{Engine, Selection};

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! files      what users do: put, rm, mv, cp, revert, get, find
+//! fsck       whether all of a store is as it was written
 //! store      one folder on disk: objects in, objects out, the last step of every change, names
 //! tree       commits' files and all other maps as content-defined search trees
 //! documents  commits, recipes, results …: canonical JSON
@@ -15,13 +16,14 @@
 pub mod documents;
 mod error;
 pub mod files;
+pub mod fsck;
 pub mod hash;
-pub mod files;
 mod index;
 pub mod journal;
 pub mod manifest;
 pub mod object;
 pub mod packs;
+mod parallel;
 pub mod store;
 pub mod time;
 pub mod tree;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use repos::documents::{ExecutorStamp, ResultDocument, ResultState, Try};
-use repos::tree::{KeyRange, Map, Tree};
+use repos::tree::Map;
 use repos::{RepoError, Store, Timestamp};
 use specs::{DatumId, Digest, RunId};
 
@@ -13,8 +13,9 @@ use super::intake::{Intake, Outputs};
 use super::pool::Pool;
 use super::source::StoreSource;
 use crate::datums::Arm;
+use crate::cache::cached;
 use crate::error::Result;
-use crate::executor::{DatumTask, ExecError, Exit, Sandbox, SandboxSpec};
+use crate::executor::{DatumTask, ExecError, Exit, OutputLimits, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
 use crate::live::{Happened, JobKey, Live};
 use crate::recipe::{Kitchen, Prepared};
@@ -32,11 +33,13 @@ pub(crate) struct DatumContext {
     pub(crate) job: JobKey,
     pub(crate) run: RunId,
     pub(crate) executor: ExecutorStamp,
+    pub(crate) network: specs::Network,
     pub(crate) sandbox: SandboxSpec,
     pub(crate) cmd: Vec<String>,
     /// Whether every datum runs, whatever the cache holds.
     pub(crate) reprocess: bool,
     pub(crate) log_max: usize,
+    pub(crate) limits: OutputLimits,
     pub(crate) live: Live,
 }
 
@@ -61,38 +64,9 @@ impl DatumContext {
     /// The recipe of a datum, and its end when the cache knows it.
     pub(crate) fn prepare(&self, arms: &[Arm]) -> Result<(Prepared, Option<DatumEnd>), RepoError> {
         let prepared = self.kitchen.prepare(arms)?;
-        let known = if self.reprocess { None } else { self.from_cache(&prepared.id)? };
+        let known = if self.reprocess { None } else { cached(&self.store, &self.pipeline, &prepared.id)? };
+        let known = known.map(|(result, outputs)| DatumEnd { state: DatumState::Cached, result, outputs: Some(outputs) });
         Ok((prepared, known))
-    }
-
-    /// The newest result of the recipe whose exit code the spec accepts, if every byte of its output is there.
-    fn from_cache(&self, recipe: &DatumId) -> Result<Option<DatumEnd>, RepoError> {
-        for (digest, state, exit_code) in self.store.results(recipe)? {
-            let accepted = exit_code.is_some_and(|code| self.accepts(code));
-            if state != ResultState::Success || !accepted {
-                continue;
-            }
-            let result: ResultDocument = self.store.document(&digest)?;
-            if let Some(outputs) = result.outputs
-                && self.is_whole(Tree::at(outputs))?
-            {
-                return Ok(Some(DatumEnd { state: DatumState::Cached, result: digest, outputs: Some(outputs) }));
-            }
-        }
-        Ok(None)
-    }
-
-    fn is_whole(&self, outputs: Tree) -> Result<bool, RepoError> {
-        for entry in outputs.range(&self.store, KeyRange::all())? {
-            if !self.store.has_content(&entry?.1.digest)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn accepts(&self, code: i32) -> bool {
-        code == 0 || self.pipeline.spec.transform.accept_return_code.contains(&code)
     }
 
     /// Executes a datum until a try succeeds or none is left. `sandbox` is kept for the next datum.
@@ -110,7 +84,7 @@ impl DatumContext {
             inputs,
             timeout: None,
             accept: self.pipeline.spec.transform.accept_return_code.clone(),
-            ..DatumTask::default()
+            limits: self.limits,
         };
         let mut tries = Vec::new();
         let mut outputs = None;
@@ -206,7 +180,7 @@ impl DatumContext {
             version: self.pipeline.version.version,
             run: self.run,
             executor: self.executor.clone(),
-            network: self.pipeline.network(&self.store)?,
+            network: self.network,
             tries,
         })?;
         let state = if outputs.is_some() { DatumState::Processed } else { DatumState::Failed };

@@ -12,45 +12,29 @@
 mod connection;
 #[cfg(feature = "testing")]
 pub mod contract;
+mod docker;
 mod error;
 mod image;
 mod process;
 mod sandbox;
+#[cfg(any(test, feature = "testing"))]
+pub mod scripted;
 mod task;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
+pub use docker::{DockerExecutor, DockerSettings};
 pub use error::ExecError;
 pub use image::{Image, ImageConfig, PullProgress};
+pub use repos::documents::ExecutorKind;
 pub use process::{ProcessExecutor, ProcessSettings};
 pub use sandbox::Sandbox;
 pub use task::{
     DatumTask, Event, EventSink, Exit, FileSource, InputFile, Network, Outcome, OutputLimits, Resources, SandboxSpec,
 };
-
-/// The executors there are; in text and JSON their lower-case names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ExecutorKind {
-    /// Containers of a Docker engine.
-    Docker,
-    /// Processes of this host in namespaces of their own.
-    Process,
-}
-
-impl fmt::Display for ExecutorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Docker => "docker",
-            Self::Process => "process",
-        })
-    }
-}
 
 /// What an executor says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

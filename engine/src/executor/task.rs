@@ -8,19 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use specs::Digest;
+pub use specs::Network;
 
 use super::ExecError;
-
-/// What user code reaches beyond its own sandbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Network {
-    /// Only the sandbox's own loopback.
-    None,
-    /// What the executor gives by default.
-    #[default]
-    Default,
-}
 
 /// Limits of a sandbox; `None` for no limit. The process executor knows none of them.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,9 +1,9 @@
 //! Documents of execution: recipe, result, job; and the message of a tag.
 
 use serde::{Deserialize, Serialize};
-use specs::{CommitId, DatumId, Digest, FilePath, PipelineName, RepoName, RunId};
+use specs::{CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName, RunId};
 
-use super::{Document, NetworkMode, big, is_default};
+use super::{Document, big, is_default};
 use crate::object::Kind;
 use crate::time::Timestamp;
 
@@ -70,7 +70,7 @@ pub struct ResultDocument {
     /// Where it ran.
     pub executor: ExecutorStamp,
     /// Which network it saw.
-    pub network: NetworkMode,
+    pub network: Network,
     /// Each try, in order; exit code, log and times of the result are those of the last.
     pub tries: Vec<Try>,
 }
@@ -116,7 +116,7 @@ pub struct ExecutorStamp {
 }
 
 /// The ways to execute a datum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutorKind {
     /// In a container.

@@ -19,7 +19,7 @@ pub use execution::{
     ExecutorKind, ExecutorStamp, JobDocument, Reason, Recipe, RecipeInput, Reference, ResultDocument,
     ResultState, TagDocument, Try,
 };
-pub use pipeline::{CodeStamp, Host, ImageStamp, NetworkMode, SecretUse, SpecDocument, Transform, VersionDocument};
+pub use pipeline::{CodeStamp, Host, ImageStamp, SecretUse, SpecDocument, Transform, VersionDocument};
 
 /// A document of one kind.
 pub trait Document: Serialize + DeserializeOwned {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use specs::{BranchName, Digest, PipelineName};
+use specs::{BranchName, Digest, Network, PipelineName};
 
 use super::{Document, ExecutorKind, is_default};
 use crate::object::Kind;
@@ -45,7 +45,7 @@ pub struct Transform {
     #[serde(default, skip_serializing_if = "is_default")]
     pub code: Option<Digest>,
     /// Which network it sees.
-    pub network: NetworkMode,
+    pub network: Network,
     /// Which secrets it sees, without their values.
     #[serde(default, skip_serializing_if = "is_default")]
     pub secrets: Vec<SecretUse>,
@@ -68,16 +68,6 @@ pub struct Host {
     pub os: String,
     /// Such as `amd64`.
     pub architecture: String,
-}
-
-/// Which network a stage sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NetworkMode {
-    /// None at all.
-    None,
-    /// The executor's default.
-    Default,
 }
 
 /// A secret that a stage sees.

@@ -32,7 +32,6 @@ mod history;
 mod list;
 mod lookup;
 mod mirror;
-mod parallel;
 mod rework;
 mod upload;
 

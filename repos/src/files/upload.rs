@@ -8,8 +8,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::gather::{Content, Gathered, special};
-use super::{Edits, parallel};
+use super::Edits;
 use crate::error::{IoContext, RepoError};
+use crate::parallel;
 use crate::store::{Result, Store, Stored};
 use crate::tree::FileEntry;
 

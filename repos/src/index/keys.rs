@@ -3,7 +3,6 @@
 
 use specs::{CommitId, DatumId, Digest, PipelineName, RepoName, RunId};
 
-use crate::object::Kind;
 use crate::packs::PackName;
 use crate::time::Timestamp;
 
@@ -63,13 +62,20 @@ pub(crate) fn meta(name: &str) -> Vec<u8> {
 pub(crate) fn object(kind: u8, digest: &Digest) -> Vec<u8> {
     key(Prefix::Object, &[&[kind], digest.as_bytes()])
 }
-/// The start of the keys of objects of this kind whose digest begins with `bytes`.
-pub(crate) fn objects_from(kind: Kind, bytes: &[u8]) -> Vec<u8> {
-    key(Prefix::Object, &[&[kind as u8], bytes])
+/// The start of the keys of all objects.
+pub(crate) fn objects() -> Vec<u8> {
+    key(Prefix::Object, &[])
+}
+/// Whether a row comes from packs, or is about the index itself, and not from the journal.
+pub(crate) fn is_from_packs(key: &[u8]) -> bool {
+    let prefixes = [Prefix::Object, Prefix::Pack, Prefix::PackNumber, Prefix::Result];
+    let of_index = [super::apply::meta::VERSION, super::apply::meta::NEXT_PACK];
+    prefixes.iter().any(|prefix| key.first() == Some(&(*prefix as u8))) || of_index.iter().any(|name| key == meta(name))
 }
 pub(crate) fn pack_number(number: u32) -> Vec<u8> {
     key(Prefix::PackNumber, &[&number.to_be_bytes()])
 }
+/// The start of the keys of packs; the name follows.
 pub(crate) fn packs() -> Vec<u8> {
     key(Prefix::Pack, &[])
 }

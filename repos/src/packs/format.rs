@@ -74,8 +74,9 @@ impl Row {
 
     /// Where the entry's stored bytes lie in the pack.
     pub fn stored_range(&self) -> std::ops::Range<u64> {
-        let start = self.offset + ENTRY_BYTES;
-        start..start + u64::from(self.stored_bytes)
+        // Numbers of a damaged index must not stop the program: nothing is found that far out.
+        let start = self.offset.saturating_add(ENTRY_BYTES);
+        start..start.saturating_add(u64::from(self.stored_bytes))
     }
 }
 

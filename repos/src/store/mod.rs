@@ -45,6 +45,7 @@ pub use publish::{Change, Publisher};
 pub use resolve::Resolved;
 
 pub(crate) use lock::Lock;
+pub(crate) use objects::result_row;
 
 /// A store, opened by this process. Clones share all.
 #[derive(Debug, Clone)]
@@ -75,6 +76,25 @@ struct Inner {
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inner").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    /// An owner leaves all in order for the next process; what another process wrote and did not publish is given up. Failures leave
+    /// what a crash would leave.
+    fn drop(&mut self) {
+        let writers = [&mut self.data, &mut self.meta].map(|writer| writer.get_mut());
+        for writer in writers.into_iter().flatten() {
+            let left = if self.owned.get().is_some() { writer.finish().map(drop) } else { writer.discard() };
+            if let Err(error) = left {
+                tracing::warn!("an open pack is left for the next process: {error}");
+            }
+        }
+        if let Ok(index) = self.index.get_mut()
+            && let Err(error) = index.flush()
+        {
+            tracing::warn!("the index is left for the next process to catch up: {error}");
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 use crate::tree::{NodeSink, NodeStore};
 
 /// The index row of a result.
-pub(super) fn result_row(digest: &Digest, result: &ResultDocument) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn result_row(digest: &Digest, result: &ResultDocument) -> (Vec<u8>, Vec<u8>) {
     let last = result.tries.last();
     let at = last.map_or(Timestamp::from_micros(0), |last| last.finished_at);
     let row = ResultRow { state: result.state, exit_code: last.and_then(|last| last.exit_code) };
@@ -41,10 +41,23 @@ impl Store {
         if self.location(kind, &digest)?.is_some() {
             return Ok(false);
         }
-        self.writer(kind.class()).append(self.packs(), kind, digest, bytes)
+        let mut writer = self.writer(kind.class());
+        let new = writer.append(self.packs(), kind, digest, bytes)?;
+        let full = writer.take_finished();
+        self.register_all(&full)?;
+        drop(writer);
+        if !full.is_empty() {
+            self.relieve_memory()?;
+        }
+        Ok(new)
     }
 
-    fn location(&self, kind: Kind, digest: &Digest) -> Result<Option<Location>> {
+    /// Enters finished packs into the index while their writer is still locked: nobody looks in between.
+    fn register_all(&self, packs: &[Finished]) -> Result<()> {
+        packs.iter().try_for_each(|pack| self.register(&self.index(), &pack.name, &pack.rows))
+    }
+
+    pub(crate) fn location(&self, kind: Kind, digest: &Digest) -> Result<Option<Location>> {
         Ok(self.index().get(&keys::object(kind as u8, digest))?.as_deref().and_then(Location::decode))
     }
 
@@ -81,7 +94,7 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    fn pack_name(&self, number: u32) -> Result<PackName> {
+    pub(crate) fn pack_name(&self, number: u32) -> Result<PackName> {
         let row = self.index().get(&keys::pack_number(number))?;
         let name = row.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| text.parse().ok());
         name.ok_or_else(|| RepoError::NotFound {
@@ -106,8 +119,11 @@ impl Store {
     /// Reads a document.
     pub fn document<D: Document>(&self, digest: &Digest) -> Result<D> {
         let bytes = self.object(D::KIND, digest)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| RepoError::DamagedObject { kind: D::KIND, digest: *digest, why: error.to_string() })
+        serde_json::from_slice(&bytes).map_err(|error| RepoError::DamagedObject {
+            kind: D::KIND,
+            digest: *digest,
+            why: error.to_string(),
+        })
     }
 
     /// The canonical bytes of a document, exactly as its digest was taken from them.
@@ -159,10 +175,7 @@ impl Store {
         for class in [PackClass::Data, PackClass::Meta] {
             let mut writer = self.writer(class);
             let finished = writer.finish()?;
-            // Entered while the writer is still locked: nobody looks in between.
-            for Finished { name, rows, .. } in &finished {
-                self.register(&self.index(), name, rows)?;
-            }
+            self.register_all(&finished)?;
         }
         Ok(())
     }

@@ -11,8 +11,9 @@ use crate::error::RepoError;
 use crate::index::apply::{apply, meta};
 use crate::index::rows::{decode, encode};
 use crate::index::{View, keys};
-use crate::journal::{Entry, Position, Record};
 use crate::journal;
+use crate::journal::{Entry, Position, Record};
+use crate::object::Kind;
 
 /// Rows in memory above which a process that does not own the store catches up the index on disk.
 const OVERLAY_ROWS: usize = 4096;
@@ -98,11 +99,29 @@ impl Store {
             entries: change.entries.clone(),
         };
         apply(&mut view, &record)?;
+        self.refuse_missing(change)?;
         let after = self.journal().append(*position, &record)?;
         view.put(keys::meta(meta::POSITION), encode(&after));
         *position = after;
         // Still under the lock on the position: the next change sees this one.
         index.commit(view.into_changes())
+    }
+
+    /// A record names only commits that are there: a caller that repeats a failed change may have lost what it wrote before.
+    fn refuse_missing(&self, change: &Change) -> Result<()> {
+        let moved = change.entries.iter().flat_map(|entry| match entry {
+            Entry::Run { moves, .. } => moves.iter().filter_map(|moved| moved.to).collect(),
+            Entry::Job { commit, .. } => commit.iter().copied().collect(),
+            Entry::TagCreate { commit, .. } => vec![*commit],
+            _ => Vec::new(),
+        });
+        for commit in moved {
+            let digest = commit.digest();
+            if !self.contains(Kind::Commit, &digest)? {
+                return Err(RepoError::MissingObject { kind: Kind::Commit, digest });
+            }
+        }
+        Ok(())
     }
 
     /// How often pipelines have changed; a change that was planned on another number is refused.

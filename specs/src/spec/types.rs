@@ -103,12 +103,13 @@ pub struct Transform {
 }
 
 /// What user code reaches of the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
     /// Nothing.
     None,
     /// Whatever the executor gives by default.
+    #[default]
     Default,
 }
 

@@ -8,7 +8,7 @@ use crate::store::Result;
 const BATCH: usize = 32;
 
 /// Calls `work` with every number below `count`, and gives the values in that order. Each thread has a `state` of its own.
-pub(super) fn map<S, T: Send>(
+pub(crate) fn map<S, T: Send>(
     count: usize,
     state: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, usize) -> Result<T> + Sync,

@@ -1,0 +1,348 @@
+//! Runs one job: dispatches its datums to sandboxes and collects what they give.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use repos::documents::{ExecutorStamp, Transform};
+use repos::journal::SealedState;
+use repos::tree::{KeyRange, Tree, path_of};
+use repos::{JobRow, RepoError, Store, Timestamp};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::datum::{DatumContext, DatumEnd, DatumState};
+use super::output::Output;
+use super::pool::Pool;
+use super::seal::{Ended, Sealing, seal};
+use crate::changes::By;
+use crate::datums::{Arm, DatumKey};
+use crate::error::{EngineError, Result};
+use crate::executor::{InputFile, Sandbox, SandboxSpec};
+use crate::graph::Pipeline;
+use crate::live::{Counts, Happened, JobKey, Live, LiveState};
+use crate::plan::{Plan, plan};
+use crate::recipe::{Kitchen, Leaf};
+
+/// When so many datums have failed and none has succeeded, the job stops.
+const FAIL_FAST: u64 = 100;
+
+/// A job and all that it needs.
+#[derive(Debug)]
+pub(crate) struct JobContext {
+    pub(crate) store: Store,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) live: Live,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) job: JobRow,
+    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) by: By,
+    pub(crate) executor: ExecutorStamp,
+    /// One for each datum that may be executed at a time, over all jobs.
+    pub(crate) permits: Arc<Semaphore>,
+    /// How many these are.
+    pub(crate) limit: usize,
+    /// Whether every datum runs, whatever the cache holds.
+    pub(crate) reprocess: bool,
+    pub(crate) settings: JobSettings,
+    /// Turns to a reason when somebody stops the job.
+    pub(crate) stop: watch::Receiver<Option<String>>,
+}
+
+/// Settings of the store that jobs follow.
+#[derive(Debug, Clone)]
+pub(crate) struct JobSettings {
+    pub(crate) fail_fast: bool,
+    pub(crate) log_max: usize,
+    pub(crate) limits: crate::executor::OutputLimits,
+    pub(crate) readable: Vec<PathBuf>,
+}
+
+/// What a datum of the queue became.
+type Collected = (DatumKey, Result<DatumEnd>);
+
+/// Datums that wait for a worker.
+type Queue = Mutex<std::collections::btree_map::IntoIter<DatumKey, Vec<Arm>>>;
+
+impl JobContext {
+    fn key(&self) -> JobKey {
+        JobKey { order: self.job.order, pipeline: self.job.pipeline.clone() }
+    }
+}
+
+/// Runs a job to its end, whatever that is; an error only when the end cannot be recorded.
+pub(crate) async fn run_job(cx: JobContext) -> Result<()> {
+    let cx = Arc::new(cx);
+    let key = cx.key();
+    let started_at = cx.store.clock().now();
+    cx.live.enters(&key, cx.job.run, LiveState::Running, started_at);
+    let ended = match work(&cx, started_at).await {
+        Ok(ended) => ended,
+        Err(error) => Ended {
+            state: SealedState::Failure,
+            reason: Some(in_full(&error)),
+            started_at: Some(started_at),
+            counts: cx.live.job(&key).map(|live| live.counts).unwrap_or_default(),
+            made: None,
+        },
+    };
+    let state = ended.state;
+    let sealed = {
+        let cx = cx.clone();
+        tokio::task::spawn_blocking(move || {
+            let sealing = Sealing {
+                store: &cx.store,
+                pipeline: &cx.pipeline,
+                job: &cx.job,
+                by: &cx.by,
+                executor: cx.executor.clone(),
+            };
+            seal(&sealing, &ended)
+        })
+    };
+    let sealed = sealed.await.map_err(|error| EngineError::Stopped(error.to_string()))?;
+    cx.live.ended(&key, cx.job.run, state);
+    match sealed {
+        // Somebody ended it meanwhile, such as a new version of the pipeline.
+        Err(EngineError::Store(RepoError::Conflict { .. })) => Ok(()),
+        sealed => sealed,
+    }
+}
+
+/// An error with its causes, on one line.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Ended> {
+    let planned = {
+        let cx = cx.clone();
+        tokio::task::spawn_blocking(move || prepare(&cx))
+    };
+    let (mut plan, datums, mut output) = planned.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
+    let counts = Counts { total: plan.total, cached: plan.kept(), ..Counts::default() };
+    let todo = std::mem::take(&mut plan.todo);
+    let dispatched = dispatch(cx, datums, todo, counts, &mut output).await?;
+    let cx = cx.clone();
+    cx.live.enters(&cx.key(), cx.job.run, LiveState::Finishing, cx.store.clock().now());
+    let finished = tokio::task::spawn_blocking(move || {
+        let (trees, clashes) = output.finish()?;
+        Ok::<_, RepoError>((cx.leaves.clone(), trees, clashes))
+    });
+    let (leaves, trees, clashes) = finished.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
+    let Dispatched { counts, stopped, problem } = dispatched;
+    let clash = clashes.first().map(|path| format!("`{path}` is written both as a file and as a directory"));
+    let failed = (counts.failed > 0).then(|| format!("{} of {} datums failed", counts.failed, counts.total));
+    let (state, reason) = match (stopped, problem.or(clash).or(failed)) {
+        (Some(why), _) => (SealedState::Killed, Some(why)),
+        (None, Some(why)) => (SealedState::Failure, Some(why)),
+        (None, None) => (SealedState::Success, None),
+    };
+    Ok(Ended { state, reason, started_at: Some(started_at), counts, made: Some((leaves, trees)) })
+}
+
+/// Plans the job and lays out what its datums share.
+fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
+    let (repo, branch) = cx.pipeline.output_branch();
+    let parent = cx.store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
+    let plan = if cx.reprocess {
+        // Nothing of the parent is kept, so every datum is planned.
+        let planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
+        let parent = plan_parent(cx, parent)?;
+        Plan { parent, ..planned }
+    } else {
+        plan(&cx.store, &cx.pipeline, &cx.leaves, parent)?
+    };
+    let output = Output::new(&cx.store, &plan)?;
+    let version = &cx.pipeline.version;
+    let transform: Transform = cx.store.document(&version.transform)?;
+    let spec = &cx.pipeline.spec.transform;
+    let sandbox = SandboxSpec {
+        image: version.image.as_ref().map(|image| image.id.clone()),
+        network: transform.network,
+        user: spec.user.clone(),
+        working_dir: spec.working_dir.clone(),
+        labels: [("pv.pipeline".to_owned(), cx.job.pipeline.to_string())].into(),
+        code: transform.code.map(|code| code_files(&cx.store, Tree::at(code))).transpose()?.unwrap_or_default(),
+        readable: cx.settings.readable.clone(),
+        resources: crate::executor::Resources::default(),
+    };
+    let datums = DatumContext {
+        store: cx.store.clone(),
+        pool: cx.pool.clone(),
+        pipeline: cx.pipeline.clone(),
+        kitchen: Kitchen::new(cx.store.clone(), version.transform, cx.leaves.clone()),
+        job: cx.key(),
+        run: cx.job.run,
+        executor: cx.executor.clone(),
+        network: transform.network,
+        sandbox,
+        cmd: if spec.cmd.is_empty() { version.entrypoint.clone() } else { spec.cmd.clone() },
+        reprocess: cx.reprocess,
+        log_max: cx.settings.log_max,
+        limits: cx.settings.limits,
+        live: cx.live.clone(),
+    };
+    Ok((plan, datums, output))
+}
+
+fn plan_parent(cx: &JobContext, parent: Option<specs::CommitId>) -> Result<Option<crate::plan::Base>, RepoError> {
+    parent.map(|id| Ok(crate::plan::Base { id, commit: cx.store.commit(&id)? })).transpose()
+}
+
+fn code_files(store: &Store, code: Tree) -> Result<Vec<InputFile>, RepoError> {
+    code.range(store, KeyRange::all())?
+        .map(|entry| {
+            let (key, file) = entry?;
+            let path = path_of(&key)?.as_str().trim_start_matches('/').to_owned();
+            Ok(InputFile { path, digest: file.digest, size_bytes: file.size, executable: file.executable })
+        })
+        .collect()
+}
+
+/// What came of a job's datums.
+struct Dispatched {
+    counts: Counts,
+    /// Why somebody stopped the job.
+    stopped: Option<String>,
+    /// What stopped it from within.
+    problem: Option<String>,
+}
+
+/// Has all datums of `todo` executed, or taken from the cache, by as many workers as the spec and the store's limit allow.
+async fn dispatch(
+    cx: &Arc<JobContext>,
+    datums: DatumContext,
+    todo: crate::datums::Datums,
+    counts: Counts,
+    output: &mut Output,
+) -> Result<Dispatched> {
+    let own_limit = cx.pipeline.spec.parallelism.map_or(cx.limit, |own| own as usize);
+    let count = own_limit.min(cx.limit).min(todo.len()).max(1);
+    let datums = Arc::new(datums);
+    let queue: Arc<Queue> = Arc::new(Mutex::new(todo.into_iter()));
+    let (sender, collected) = mpsc::channel(2 * count);
+    let (halt, halted) = watch::channel(false);
+    let mut workers = JoinSet::new();
+    for _ in 0..count {
+        workers.spawn(worker(datums.clone(), queue.clone(), cx.permits.clone(), sender.clone(), halted.clone()));
+    }
+    drop(sender);
+    let dispatched = collect(cx, collected, counts, output).await;
+    // Workers that are in the middle of a datum end their sandboxes.
+    halt.send_replace(true);
+    while let Some(ended) = workers.join_next().await {
+        ended.map_err(|error| EngineError::Stopped(error.to_string()))?;
+    }
+    dispatched
+}
+
+/// Waits until a watched value is as asked, or will never be.
+async fn until<T>(watched: &mut watch::Receiver<T>, is: impl FnMut(&T) -> bool) {
+    watched.wait_for(is).await.ok();
+}
+
+/// Takes datums off the queue until it is empty or the job halts.
+async fn worker(
+    datums: Arc<DatumContext>,
+    queue: Arc<Queue>,
+    permits: Arc<Semaphore>,
+    collected: mpsc::Sender<Collected>,
+    mut halted: watch::Receiver<bool>,
+) {
+    let mut sandbox: Option<Sandbox> = None;
+    loop {
+        let next = queue.lock().expect("no panic under this lock").next();
+        let Some((key, arms)) = next else { break };
+        let ended = tokio::select! {
+            ended = one_datum(&datums, &permits, &arms, &mut sandbox) => ended,
+            () = until(&mut halted, |halted| *halted) => {
+                if let Some(sandbox) = sandbox.take() {
+                    sandbox.close().await.ok();
+                }
+                return;
+            }
+        };
+        if collected.send((key, ended)).await.is_err() {
+            break;
+        }
+    }
+    if let Some(sandbox) = sandbox {
+        datums.pool.give_back(datums.pipeline.document, sandbox);
+    }
+}
+
+async fn one_datum(
+    datums: &DatumContext,
+    permits: &Semaphore,
+    arms: &[Arm],
+    sandbox: &mut Option<Sandbox>,
+) -> Result<DatumEnd> {
+    let (prepared, known) = tokio::task::block_in_place(|| datums.prepare(arms))?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let _permit = permits.acquire().await.map_err(|error| EngineError::Stopped(error.to_string()))?;
+    let now = datums.store.clock().now();
+    datums.live.update(&datums.job, |live| {
+        live.running.insert(prepared.id, now);
+    });
+    let ended = datums.execute(arms, &prepared, sandbox).await;
+    datums.live.update(&datums.job, |live| {
+        live.running.remove(&prepared.id);
+    });
+    ended
+}
+
+/// Collects ended datums until all have come, somebody stops the job, or it cannot go on.
+async fn collect(
+    cx: &JobContext,
+    mut collected: mpsc::Receiver<Collected>,
+    mut counts: Counts,
+    output: &mut Output,
+) -> Result<Dispatched> {
+    let key = cx.key();
+    let mut stop = cx.stop.clone();
+    let show = |counts: Counts| {
+        cx.live.update(&key, |live| live.counts = counts);
+        cx.live.tell(Happened::Changed(key.clone()));
+    };
+    show(counts);
+    loop {
+        let (datum, ended) = tokio::select! {
+            next = collected.recv() => match next {
+                Some(next) => next,
+                None => return Ok(Dispatched { counts, stopped: None, problem: None }),
+            },
+            () = until(&mut stop, Option::is_some) => {
+                let why = stop.borrow().clone().unwrap_or_else(|| "the engine ended".to_owned());
+                return Ok(Dispatched { counts, stopped: Some(why), problem: None });
+            }
+        };
+        let ended = match ended {
+            Ok(ended) => ended,
+            // Not the datum's fault: the job cannot go on, but keeps what is done.
+            Err(error) => return Ok(Dispatched { counts, stopped: None, problem: Some(in_full(&error)) }),
+        };
+        match ended.state {
+            DatumState::Processed => counts.processed += 1,
+            DatumState::Cached => counts.cached += 1,
+            DatumState::Failed => counts.failed += 1,
+        }
+        let collision = tokio::task::block_in_place(|| output.add(&datum, &ended))?;
+        show(counts);
+        if let Some(collision) = collision {
+            return Ok(Dispatched { counts, stopped: None, problem: Some(collision.to_string()) });
+        }
+        if cx.settings.fail_fast && counts.failed >= FAIL_FAST && counts.processed + counts.cached == 0 {
+            let problem = format!("its first {FAIL_FAST} datums all failed, so it was stopped");
+            return Ok(Dispatched { counts, stopped: None, problem: Some(problem) });
+        }
+    }
+}

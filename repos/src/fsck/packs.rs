@@ -1,0 +1,206 @@
+//! The truth of a store, journal and packs, entry by entry; and whether the index says the same.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use rocksdb::Direction;
+use specs::Digest;
+
+use super::{Findings, Progress};
+use crate::documents::ResultDocument;
+use crate::error::RepoError;
+use crate::index::apply::{apply, meta};
+use crate::index::rows::{Location, decode, encode};
+use crate::index::{Index, View, keys};
+use crate::journal::Position;
+use crate::object::Kind;
+use crate::packs::PackName;
+use crate::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
+use crate::packs::writer::{is_whole, read_index};
+use crate::parallel;
+use crate::store::{Result, Store, result_row};
+
+const INDEX: &str = "index";
+
+pub(super) fn check(store: &Store, progress: Progress<'_>, findings: &mut Findings) -> Result<()> {
+    // In this order: a pack that is listed now is in the index after the refresh.
+    let packs = store.packs().list()?;
+    match store.refresh() {
+        Err(error @ RepoError::DamagedJournal { .. }) => findings.add("journal", error.to_string()),
+        refreshed => refreshed?,
+    }
+    check_journal(store, findings)?;
+    for (done, (name, length)) in packs.iter().enumerate() {
+        progress("packs", done as u64, packs.len() as u64);
+        findings.counts.packs += 1;
+        match read_index(store.packs(), name, *length) {
+            Ok(rows) => check_pack(store, name, rows, findings)?,
+            Err(error) => findings.add(&format!("pack {name}"), error.to_string()),
+        }
+    }
+    progress("packs", packs.len() as u64, packs.len() as u64);
+    check_missing(store, findings)?;
+    check_locations(store, &packs, findings)
+}
+
+/// Packs that the index knows and that are gone.
+fn check_missing(store: &Store, findings: &mut Findings) -> Result<()> {
+    let listed = store.packs().list()?;
+    let prefix = keys::packs();
+    store.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
+        let name = String::from_utf8_lossy(&key[prefix.len()..]);
+        if !listed.iter().any(|(pack, _)| pack.to_string() == name) {
+            findings.add(&format!("pack {name}"), "it is missing");
+        }
+        ControlFlow::Continue(())
+    })
+}
+
+/// The chain of records, and whether an index made from it alone is like the one there is.
+fn check_journal(store: &Store, findings: &mut Findings) -> Result<()> {
+    let read = match store.journal().read_after(Position::default()) {
+        Ok(read) => read,
+        Err(error @ RepoError::MadeByNewer { .. }) => return Err(error),
+        Err(error) => {
+            findings.add("journal", error.to_string());
+            return Ok(());
+        }
+    };
+    let known = store.position();
+    let fresh = Index::in_memory(&store.folder());
+    for (record, after) in &read.records {
+        findings.counts.records += 1;
+        if after.bytes > known.bytes {
+            continue;
+        }
+        let mut view = View::new(&fresh);
+        if let Err(error) = apply(&mut view, record) {
+            findings.add("journal", format!("record {} cannot have happened: {error}", after.records));
+            return Ok(());
+        }
+        view.put(keys::meta(meta::POSITION), encode(after));
+        fresh.commit(view.into_changes())?;
+    }
+    compare_with_journal(&store.index(), &fresh, findings)
+}
+
+/// Compares all rows but those that come from packs.
+fn compare_with_journal(index: &Index, fresh: &Index, findings: &mut Findings) -> Result<()> {
+    let mut expected = BTreeMap::new();
+    fresh.visit(&[], &[], Direction::Forward, |key, value| {
+        expected.insert(key.to_vec(), value.to_vec());
+        ControlFlow::Continue(())
+    })?;
+    let mut others = 0;
+    index.visit(&[], &[], Direction::Forward, |key, value| {
+        if !keys::is_from_packs(key) && expected.remove(key).as_deref() != Some(value) {
+            others += 1;
+        }
+        ControlFlow::Continue(())
+    })?;
+    let differing = others.max(expected.len());
+    if differing > 0 {
+        findings.add(
+            INDEX,
+            format!("{differing} rows are not what the journal says; pv fsck --rebuild-index makes it anew"),
+        );
+    }
+    Ok(())
+}
+
+/// What is wrong with one entry of a pack.
+enum Fault {
+    Damaged,
+    NotInIndex,
+}
+
+fn check_pack(store: &Store, name: &PackName, mut rows: Vec<Row>, findings: &mut Findings) -> Result<()> {
+    if !store.packs().read(name, 0..HEADER_BYTES).is_ok_and(|bytes| *bytes == header(name.class)) {
+        findings.add(&format!("pack {name}"), "its header is damaged");
+    }
+    rows.sort_unstable_by_key(|row| row.offset);
+    let faults = parallel::map(rows.len(), || (), |(), at| check_entry(store, name, &rows[at]))?;
+    for (row, fault) in rows.iter().zip(faults) {
+        findings.counts.objects += 1;
+        findings.counts.size_bytes += u64::from(row.raw_bytes);
+        match (fault, Kind::from_number(row.kind)) {
+            (None, _) => {}
+            (Some(Fault::NotInIndex), _) => {
+                findings
+                    .add(INDEX, format!("objects of pack {name} are not in it; pv fsck --rebuild-index makes it anew"));
+            }
+            (Some(Fault::Damaged), Some(kind)) => {
+                findings.add_object(kind, row.digest, format!("its bytes at {} in pack {name} are others", row.offset));
+            }
+            (Some(Fault::Damaged), None) => {
+                findings.add(&format!("pack {name}"), format!("the entry at {} is damaged", row.offset));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_entry(store: &Store, name: &PackName, row: &Row) -> Result<Option<Fault>> {
+    let entry = row.offset..row.stored_range().end;
+    let Ok(bytes) = store.packs().read(name, entry) else { return Ok(Some(Fault::Damaged)) };
+    let whole = bytes.split_at_checked(ENTRY_BYTES as usize);
+    let Some((_, stored)) = whole.filter(|(header, stored)| *header == row.entry_header() && is_whole(row, stored))
+    else {
+        return Ok(Some(Fault::Damaged));
+    };
+    let index = store.index();
+    let mut known = index.get(&keys::object(row.kind, &row.digest))?.is_some();
+    if row.kind == Kind::Result as u8
+        && let Ok(result) = serde_json::from_slice::<ResultDocument>(stored)
+    {
+        let (key, value) = result_row(&row.digest, &result);
+        known &= index.get(&key)?.is_some_and(|found| found == value);
+    }
+    Ok((!known).then_some(Fault::NotInIndex))
+}
+
+/// Whether each object of the index begins where that says.
+fn check_locations(store: &Store, packs: &[(PackName, u64)], findings: &mut Findings) -> Result<()> {
+    let index = store.index();
+    let mut names = BTreeMap::new();
+    let mut wrong = 0_u64;
+    index.visit(&keys::objects(), &keys::objects(), Direction::Forward, |key, value| {
+        let row = key.split_last_chunk::<32>().and_then(|(rest, digest)| {
+            let location = Location::decode(value)?;
+            Some((row_of(*rest.last()?, Digest::from_bytes(*digest), &location), location.pack))
+        });
+        let fits = row.is_some_and(|(row, pack)| {
+            let name = names.entry(pack).or_insert_with(|| store.pack_name(pack).ok());
+            // A pack that came after the list was made is left for the next time.
+            name.as_ref()
+                .is_some_and(|name| !packs.iter().any(|(listed, _)| listed == name) || begins(store, name, &row))
+        });
+        wrong += u64::from(!fits);
+        ControlFlow::Continue(())
+    })?;
+    for (name, _) in packs {
+        let number: Option<u32> = index.get(&keys::pack(name))?.as_deref().and_then(decode);
+        let named = number.map(|number| index.get(&keys::pack_number(number))).transpose()?.flatten();
+        wrong += u64::from(named.as_deref() != Some(name.to_string().as_bytes()));
+    }
+    if wrong > 0 {
+        findings.add(INDEX, format!("{wrong} objects do not lie where it says; pv fsck --rebuild-index makes it anew"));
+    }
+    Ok(())
+}
+
+fn row_of(kind: u8, digest: Digest, location: &Location) -> Row {
+    Row {
+        kind,
+        digest,
+        offset: location.offset,
+        codec: location.codec,
+        stored_bytes: location.stored_bytes,
+        raw_bytes: location.raw_bytes,
+    }
+}
+
+fn begins(store: &Store, name: &PackName, row: &Row) -> bool {
+    let header = store.packs().read(name, row.offset..row.offset.saturating_add(ENTRY_BYTES));
+    header.is_ok_and(|header| *header == row.entry_header())
+}

@@ -1,0 +1,328 @@
+//! From branches, tags, jobs and pipelines to all that they rest on.
+
+use std::collections::{BTreeMap, HashSet};
+
+use specs::{CommitId, DatumId, Digest};
+
+use super::{Findings, Progress};
+use crate::documents::{
+    Commit, Document, JobDocument, Recipe, ResultDocument, SpecDocument, TagDocument, Transform, VersionDocument,
+};
+use crate::error::RepoError;
+use crate::hash::Hasher;
+use crate::manifest::Manifest;
+use crate::object::Kind;
+use crate::store::{Result, Store};
+use crate::tree::{FileEntry, Map, MapValue, Step, Tree};
+
+pub(super) fn check(store: &Store, progress: Progress<'_>, findings: &mut Findings) -> Result<()> {
+    let mut reach = Reach { store, findings, seen: HashSet::new() };
+    let mut commits = reach.named_commits()?;
+    reach.check_pipelines()?;
+    while let Some(((_, id), needed_by)) = commits.pop_last() {
+        progress("commits", reach.findings.counts.commits, 0);
+        for (next, needed_by) in reach.check_commit(id, &needed_by) {
+            if !reach.seen.contains(&(Seen::Commit, next.digest())) {
+                commits.entry(reach.place(next)?).or_insert(needed_by);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What was checked already, as what: one digest can stand for several things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Seen {
+    Commit,
+    Result,
+    Document,
+    File,
+    Nodes(Values),
+}
+
+/// What the values of a map are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Values {
+    Files,
+    Lineage,
+    Datums,
+}
+
+/// Commits still to be checked by their place in the order of runs, each with who needs it.
+type Open = BTreeMap<(u64, CommitId), String>;
+
+struct Reach<'a> {
+    store: &'a Store,
+    findings: &'a mut Findings,
+    /// Only what is sound: what is damaged is looked at again for everyone who needs it.
+    seen: HashSet<(Seen, Digest)>,
+}
+
+impl Reach<'_> {
+    fn place(&self, id: CommitId) -> Result<(u64, CommitId)> {
+        Ok((self.store.commit_row(&id)?.map_or(0, |row| row.order), id))
+    }
+
+    /// Heads of branches, tags, and commits of jobs, failed ones too.
+    fn named_commits(&mut self) -> Result<Open> {
+        let mut open = Open::new();
+        for (repo, _) in self.store.repos()? {
+            for (tag, row) in self.store.tags(&repo)? {
+                let needed_by = format!("{repo}@{tag}");
+                open.insert(self.place(row.commit)?, needed_by.clone());
+                if let Some(document) = row.document {
+                    self.document::<TagDocument>(document, &needed_by);
+                }
+            }
+            for (branch, row) in self.store.branches(&repo)? {
+                if let Some(commit) = row.commit {
+                    open.insert(self.place(commit)?, format!("{repo}@{branch}"));
+                }
+            }
+        }
+        let mut jobs = Vec::new();
+        for order in 1..=self.store.runs_count()? {
+            jobs.extend(self.store.jobs_of_run(order)?);
+        }
+        for job in jobs {
+            let needed_by = format!("{}@{}", job.pipeline, job.run);
+            if let Some(commit) = job.commit {
+                open.entry(self.place(commit)?).or_insert_with(|| needed_by.clone());
+            }
+            // It may have been dropped: only one that is there must be sound.
+            if let Some(document) = job.document.filter(|digest| self.store.contains(Kind::Job, digest).unwrap_or(true))
+            {
+                self.document::<JobDocument>(document, &needed_by);
+            }
+        }
+        Ok(open)
+    }
+
+    fn check_pipelines(&mut self) -> Result<()> {
+        for (name, _) in self.store.pipelines()? {
+            for row in self.store.pipeline_versions(&name)? {
+                let needed_by = format!("pipeline {name} version {}", row.version);
+                if let Some(version) = self.document::<VersionDocument>(row.document, &needed_by) {
+                    self.check_pipeline(version.spec, version.transform, &needed_by);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_pipeline(&mut self, spec: Digest, transform: Digest, needed_by: &str) {
+        self.check_document::<SpecDocument>(spec, needed_by);
+        if self.seen.contains(&(Seen::Document, transform)) {
+            return;
+        }
+        if let Some(document) = self.document::<Transform>(transform, needed_by) {
+            let sound = document.code.is_none_or(|code| self.check_files(code, needed_by));
+            if sound {
+                self.seen.insert((Seen::Document, transform));
+            }
+        }
+    }
+
+    /// Reads a document; when that fails the problem is noted down.
+    fn document<D: Document>(&mut self, digest: Digest, needed_by: &str) -> Option<D> {
+        let read = self.store.document::<D>(&digest);
+        read.map_err(|error| self.findings.add_error(&error, (D::KIND, digest), needed_by)).ok()
+    }
+
+    fn check_document<D: Document>(&mut self, digest: Digest, needed_by: &str) -> bool {
+        if self.seen.contains(&(Seen::Document, digest)) {
+            return true;
+        }
+        let sound = self.document::<D>(digest, needed_by).is_some();
+        if sound {
+            self.seen.insert((Seen::Document, digest));
+        }
+        sound
+    }
+
+    /// Checks a commit with all its maps, and gives those that it rests on.
+    fn check_commit(&mut self, id: CommitId, needed_by: &str) -> Vec<(CommitId, String)> {
+        if !self.seen.insert((Seen::Commit, id.digest())) {
+            return Vec::new();
+        }
+        self.findings.counts.commits += 1;
+        let Some(commit) = self.document::<Commit>(id.digest(), needed_by) else { return Vec::new() };
+        let place = format!("{}@{}", commit.repo, id.short(12));
+        self.check_files(commit.tree, &place);
+        if let Some(lineage) = commit.lineage {
+            self.check_map(Values::Lineage, Map::<Digest>::at(lineage), &place, |reach, _, result| {
+                reach.check_result(*result, &place)
+            });
+        }
+        if let Some(datums) = commit.datums {
+            self.check_map(Values::Datums, Map::<Vec<u8>>::at(datums), &place, |reach, key, value| {
+                let result = <[u8; 32]>::try_from(value.as_slice()).ok().filter(|_| key.first() == Some(&b'd'));
+                result.is_none_or(|result| reach.check_result(Digest::from_bytes(result), &place))
+            });
+        }
+        if let Some(pipeline) = &commit.pipeline {
+            self.check_pipeline(pipeline.spec, pipeline.transform, &place);
+        }
+        let before = commit.parents.into_iter();
+        let origins = commit.provenance.into_iter().map(|origin| origin.commit);
+        let sources = commit.sources.into_iter().map(|source| source.commit);
+        before.chain(origins).chain(sources).map(|next| (next, place.clone())).collect()
+    }
+
+    fn check_result(&mut self, digest: Digest, needed_by: &str) -> bool {
+        if self.seen.contains(&(Seen::Result, digest)) {
+            return true;
+        }
+        let Some(result) = self.document::<ResultDocument>(digest, needed_by) else { return false };
+        self.findings.counts.results += 1;
+        let mut sound = self.check_recipe(result.recipe, needed_by);
+        if let Some(outputs) = result.outputs {
+            sound &= self.check_files(outputs, needed_by);
+        }
+        for log in result.tries.iter().filter_map(|attempt| attempt.log) {
+            if let Err(error) = self.store.log(&log) {
+                self.findings.add_error(&error, (Kind::Log, log), needed_by);
+                sound = false;
+            }
+        }
+        if sound {
+            self.seen.insert((Seen::Result, digest));
+        }
+        sound
+    }
+
+    fn check_recipe(&mut self, recipe: DatumId, needed_by: &str) -> bool {
+        let Some(recipe) = self.document::<Recipe>(recipe.digest(), needed_by) else { return false };
+        let mut sound = self.check_document::<Transform>(recipe.transform, needed_by);
+        for input in recipe.inputs {
+            sound &= input.tree.is_none_or(|tree| self.check_files(tree, needed_by));
+        }
+        sound
+    }
+
+    fn check_files(&mut self, tree: Digest, place: &str) -> bool {
+        self.check_map(Values::Files, Tree::at(tree), place, |reach, key, file| {
+            reach.check_file(file, || format!("{place}:{}", String::from_utf8_lossy(key)))
+        })
+    }
+
+    /// Walks a map, but for subtrees that were sound before; true when all of it is.
+    fn check_map<V: MapValue>(
+        &mut self,
+        values: Values,
+        map: Map<V>,
+        place: &str,
+        mut check_entry: impl FnMut(&mut Self, &[u8], &V) -> bool,
+    ) -> bool {
+        let root = map.root();
+        if self.seen.contains(&(Seen::Nodes(values), root)) {
+            return true;
+        }
+        let mut cursor = match map.cursor(self.store) {
+            Ok(cursor) => cursor,
+            Err(error) => {
+                self.findings.add_error(&error, (Kind::Node, root), place);
+                return false;
+            }
+        };
+        let mut path = Path { open: vec![(i16::MAX, root, true)], values };
+        loop {
+            let (level, child) = match cursor.peek() {
+                None => break,
+                Some(Step::Subtree { level, child, .. }) => (i16::from(level), child.digest),
+                Some(Step::Entry { key, value }) => {
+                    if !check_entry(self, key, value) {
+                        path.spoil();
+                    }
+                    cursor.skip();
+                    continue;
+                }
+            };
+            path.leave(level, &mut self.seen);
+            if self.seen.contains(&(Seen::Nodes(values), child)) {
+                cursor.skip();
+                continue;
+            }
+            match cursor.enter() {
+                Ok(()) => path.open.push((level, child, true)),
+                Err(error) => {
+                    self.findings.add_error(&error, (Kind::Node, child), place);
+                    path.spoil();
+                    cursor.skip();
+                }
+            }
+        }
+        path.leave(i16::MAX, &mut self.seen);
+        self.seen.contains(&(Seen::Nodes(values), root))
+    }
+
+    fn check_file(&mut self, file: &FileEntry, needed_by: impl Fn() -> String) -> bool {
+        if self.seen.contains(&(Seen::File, file.digest)) {
+            return true;
+        }
+        self.findings.counts.files += 1;
+        match self.content_is_whole(file) {
+            Ok(()) => {
+                self.seen.insert((Seen::File, file.digest));
+                true
+            }
+            Err(error) => {
+                self.findings.add_error(&error, (Kind::Chunk, file.digest), &needed_by());
+                false
+            }
+        }
+    }
+
+    /// All chunks were read before; only how they make up the file is left.
+    fn content_is_whole(&self, file: &FileEntry) -> Result<()> {
+        let damaged = |kind, digest, why: &str| Err(RepoError::DamagedObject { kind, digest, why: why.to_owned() });
+        if let Some(location) = self.store.location(Kind::Chunk, &file.digest)? {
+            if self.findings.is_damaged(Kind::Chunk, &file.digest) {
+                // Of several copies the one that counts may be sound.
+                self.store.object(Kind::Chunk, &file.digest)?;
+            }
+            if u64::from(location.raw_bytes) == file.size {
+                return Ok(());
+            }
+            return damaged(Kind::Chunk, file.digest, "it has not the size that its tree says");
+        }
+        let bytes = self.store.find_object(Kind::Manifest, &file.digest)?;
+        let Some(manifest) = bytes.as_deref().and_then(Manifest::decode) else {
+            return Err(RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest });
+        };
+        let mut whole = Hasher::default();
+        for (digest, _) in &manifest.chunks {
+            whole.update(&self.store.object(Kind::Chunk, digest)?);
+        }
+        if manifest.size_bytes() == file.size && whole.finish() == file.digest {
+            return Ok(());
+        }
+        damaged(Kind::Manifest, file.digest, "its chunks are not the file")
+    }
+}
+
+/// The nodes that the walk is in, from the root down: level, digest, and whether all below was sound so far.
+struct Path {
+    open: Vec<(i16, Digest, bool)>,
+    values: Values,
+}
+
+impl Path {
+    /// Says that something in the newest node is not sound.
+    fn spoil(&mut self) {
+        if let Some((_, _, sound)) = self.open.last_mut() {
+            *sound = false;
+        }
+    }
+
+    /// Leaves all nodes of this level or below.
+    fn leave(&mut self, level: i16, seen: &mut HashSet<(Seen, Digest)>) {
+        while let Some((_, digest, sound)) = self.open.pop_if(|(open, _, _)| *open <= level) {
+            if sound {
+                seen.insert((Seen::Nodes(self.values), digest));
+            } else {
+                self.spoil();
+            }
+        }
+    }
+}
