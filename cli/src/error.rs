@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use engine::EngineError;
 use repos::RepoError;
 use serde::Serialize;
 use specs::{ErrorKind, GlobError, ReferenceError};
@@ -138,6 +139,15 @@ impl Failure {
 impl From<RepoError> for CliError {
     fn from(error: RepoError) -> Self {
         Self::from_error(error.kind(), &error, error.hint())
+    }
+}
+
+impl From<EngineError> for CliError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Store(error) => error.into(),
+            error => Self::from_error(error.kind(), &error, error.hint()),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod config;
 mod cp;
 mod diff;
 mod find;
+mod fsck;
 mod get;
 mod help;
 mod init;
@@ -23,6 +24,7 @@ mod put;
 mod repo;
 mod revert;
 mod rm;
+mod schema;
 mod show;
 mod tag;
 mod version;
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Show(show::Args),
     Find(find::Args),
     Diff(diff::Args),
+    Fsck(fsck::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Version(version::Args),
 }
@@ -68,7 +72,7 @@ pub(crate) enum Command {
 impl Command {
     /// Whether the process that owns the store may run it: not what makes a store or needs none.
     pub(crate) fn may_be_handed_over(&self) -> bool {
-        !matches!(self, Self::Init(_) | Self::Completions(_) | Self::Version(_))
+        !matches!(self, Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Version(_))
     }
 
     /// Does it.
@@ -91,6 +95,8 @@ impl Command {
             Self::Show(args) => show::run(cx, &args),
             Self::Find(args) => find::run(cx, &args),
             Self::Diff(args) => diff::run(cx, &args),
+            Self::Fsck(args) => fsck::run(cx, &args),
+            Self::Schema(args) => schema::run(cx, &args),
             Self::Completions(args) => completions::run(cx, &args),
             Self::Version(args) => version::run(cx, &args),
         }
