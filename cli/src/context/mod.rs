@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use engine::Engine;
 use repos::time::{Clock, SystemClock};
 use repos::{OpenOptions, Store};
 use specs::ErrorKind;
@@ -31,6 +32,7 @@ pub(crate) struct Context {
     notes: Notes,
     clock: Arc<dyn Clock>,
     store: OnceLock<Store>,
+    engine: Option<Arc<Engine>>,
     /// Held while the store is being opened, so that this happens once.
     opening: Mutex<()>,
 }
@@ -44,7 +46,7 @@ impl Context {
         if let Some(store) = store {
             opened.set(store).ok();
         }
-        Ok(Self { flags, outside, out, notes, clock: Arc::new(SystemClock), store: opened, opening: Mutex::new(()) })
+        Ok(Self { flags, outside, out, notes, clock: Arc::new(SystemClock), store: opened, engine: None, opening: Mutex::new(()) })
     }
 
     /// The global flags.
@@ -116,6 +118,18 @@ impl Context {
         let store = self.open_options()?.open(&self.store_dir()?)?;
         store.set_publisher(Arc::new(Owner::of(store.dir())));
         Ok(self.store.get_or_init(|| store))
+    }
+
+    /// The engine that lives in this process, if one does: it knows what goes on right now.
+    pub(crate) fn engine(&self) -> Option<&Arc<Engine>> {
+        self.engine.as_ref()
+    }
+
+    /// Waits for asynchronous work of the engine, on a runtime of its own.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| CliError::io("cannot start the asynchronous runtime", &error))?;
+        Ok(runtime.block_on(work))
     }
 
     /// How this command opens or makes a store.
