@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches};
+use engine::Engine;
 use nix::sys::signal::{SigSet, Signal};
-use repos::Store;
 
 use crate::args::{Cli, Flags};
 use crate::commands;
@@ -19,8 +20,8 @@ use crate::socket;
 pub(crate) enum Place {
     /// The one that was called; it hands over when another owns the store.
     Called,
-    /// The one that owns this store.
-    Owner(Store),
+    /// The one that owns the store and runs this engine.
+    Owner(Arc<Engine>),
 }
 
 /// The whole of `pv`, but for the agent inside sandboxes.
@@ -64,12 +65,13 @@ pub(crate) fn run(outside: Outside, argv: Vec<OsString>, place: Place) -> u8 {
         let filter = tracing_subscriber::EnvFilter::new("warn,cli=debug,engine=debug,repos=debug");
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
     }
-    let (store, is_owner) = match place {
-        Place::Called => (None, false),
-        Place::Owner(store) => (Some(store), true),
+    let engine = match place {
+        Place::Called => None,
+        Place::Owner(engine) => Some(engine),
     };
+    let is_owner = engine.is_some();
     let cancel = outside.cancel.clone();
-    let Ok(cx) = Context::new(outside, cli.flags, store) else { return 1 };
+    let Ok(cx) = Context::new(outside, cli.flags, engine) else { return 1 };
     let done = match cli.command {
         None => commands::without_a_command(&cx),
         Some(command) if is_owner || !command.may_be_handed_over() => command.run(&cx),

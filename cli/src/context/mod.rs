@@ -32,21 +32,21 @@ pub(crate) struct Context {
     notes: Notes,
     clock: Arc<dyn Clock>,
     store: OnceLock<Store>,
-    engine: Option<Arc<Engine>>,
     /// Held while the store is being opened, so that this happens once.
     opening: Mutex<()>,
+    engine: Option<Arc<Engine>>,
 }
 
 impl Context {
-    /// A context whose streams are those of `outside`; the store is `store`, else opened when a command first asks for it.
-    pub(crate) fn new(outside: Outside, flags: Flags, store: Option<Store>) -> std::io::Result<Self> {
+    /// A context whose streams are those of `outside`; the store is that of `engine`, else opened when a command first asks for it.
+    pub(crate) fn new(outside: Outside, flags: Flags, engine: Option<Arc<Engine>>) -> std::io::Result<Self> {
         let out = Out::new(&outside, &flags)?;
         let notes = Notes::new(&outside, &flags)?;
         let opened = OnceLock::new();
-        if let Some(store) = store {
-            opened.set(store).ok();
+        if let Some(engine) = &engine {
+            opened.set(engine.store().clone()).ok();
         }
-        Ok(Self { flags, outside, out, notes, clock: Arc::new(SystemClock), store: opened, engine: None, opening: Mutex::new(()) })
+        Ok(Self { flags, outside, out, notes, clock: Arc::new(SystemClock), store: opened, opening: Mutex::new(()), engine })
     }
 
     /// The global flags.
@@ -120,9 +120,9 @@ impl Context {
         Ok(self.store.get_or_init(|| store))
     }
 
-    /// The engine that lives in this process, if one does: it knows what goes on right now.
-    pub(crate) fn engine(&self) -> Option<&Arc<Engine>> {
-        self.engine.as_ref()
+    /// The engine of this process, when the command was handed over to it.
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.engine.as_deref()
     }
 
     /// Waits for asynchronous work of the engine, on a runtime of its own.

@@ -159,7 +159,7 @@ async fn a_stopped_engine_goes_on_without_running_a_finished_datum_again() {
             copy(call)
         })
         .await;
-    let running = tokio::spawn(async move { engine.run(&crate::Selection::All).await });
+    let running = tokio::spawn(async move { engine.run(crate::Selection::All).await });
     tokio::task::spawn_blocking(move || done.recv().unwrap()).await.unwrap();
     running.abort();
     running.await.ok();

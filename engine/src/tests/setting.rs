@@ -113,7 +113,7 @@ impl Setting {
 
     pub(super) async fn run_with(&self, command: impl Fn(Call) -> Reply + Send + Sync + 'static) {
         let engine = self.engine(command).await;
-        engine.run(&Selection::All).await.unwrap();
+        engine.run(Selection::All).await.unwrap();
     }
 
     pub(super) async fn engine(&self, command: impl Fn(Call) -> Reply + Send + Sync + 'static) -> Engine {

@@ -30,28 +30,14 @@ const TIMES: Timestamps = Timestamps {
 
 /// What changes when a file or directory is written, replaced, or given other rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    size: i64,
-    modified: (i64, u64),
-    changed: (i64, u64),
-}
+struct Stamp([i128; 6]);
 
 impl Stamp {
-    // The widths of these fields differ between architectures.
-    #[expect(
-        clippy::useless_conversion,
-        clippy::cast_sign_loss,
-        clippy::unnecessary_cast,
-        reason = "widths differ by architecture"
-    )]
     fn of(stat: &rustix::fs::Stat) -> Self {
-        Self {
-            inode: stat.st_ino.into(),
-            size: stat.st_size.into(),
-            modified: (stat.st_mtime.into(), stat.st_mtime_nsec as u64),
-            changed: (stat.st_ctime.into(), stat.st_ctime_nsec as u64),
-        }
+        // The widths of these fields differ between architectures; this one holds them all.
+        let modified = [i128::from(stat.st_mtime), i128::from(stat.st_mtime_nsec)];
+        let changed = [i128::from(stat.st_ctime), i128::from(stat.st_ctime_nsec)];
+        Self([i128::from(stat.st_ino), i128::from(stat.st_size), modified[0], modified[1], changed[0], changed[1]])
     }
 }
 

@@ -330,7 +330,8 @@ mod tests {
 
     #[test]
     fn what_no_commit_can_hold_is_refused_with_its_path() {
-        let cases: [(fn(&Sandbox), &str); 6] = [
+        type Make = fn(&Sandbox);
+        let cases: [(Make, &str); 6] = [
             (|sandbox| symlink("nowhere", sandbox.out("l")).unwrap(), "/l: the link leads nowhere"),
             (|sandbox| symlink("l", sandbox.out("l")).unwrap(), "/l: the link cannot be followed"),
             (|sandbox| symlink(".", sandbox.out("l")).unwrap(), "/l: the link leads to a directory that holds it"),

@@ -129,6 +129,11 @@ impl PackWriter {
         Ok(std::mem::take(&mut self.finished))
     }
 
+    /// Gives packs that were finished because they were full; the open one stays.
+    pub fn take_finished(&mut self) -> Vec<Finished> {
+        std::mem::take(&mut self.finished)
+    }
+
     /// Gives up the open pack, of which nobody was told.
     pub fn discard(&mut self) -> Result<(), RepoError> {
         self.open.take().map_or(Ok(()), |open| open.file.discard())

@@ -229,8 +229,13 @@ impl Store {
         if self.index().is_writable() {
             return self.catch_up(&self.index());
         }
-        let index = self.open_reading()?;
-        self.catch_up(&index)?;
+        let mut index = self.open_reading()?;
+        if let Err(error) = self.catch_up(&index) {
+            let RepoError::Index(_) = error else { return Err(error) };
+            tracing::warn!("the index cannot be read and is not used: {error}");
+            index = Index::in_memory(&self.index_path());
+            self.catch_up(&index)?;
+        }
         if index.overlay_rows() > OVERLAY_ROWS
             && let Some(_lock) = Lock::try_take(&self.lock_path())?
         {
@@ -262,7 +267,7 @@ impl Store {
             return Ok(Index::in_memory(&path));
         }
         Ok(match Index::open_reading(&path) {
-            Ok(index) if is_current(&index)? => index,
+            Ok(index) if is_current(&index).unwrap_or(false) => index,
             _ => Index::in_memory(&path),
         })
     }
@@ -282,10 +287,10 @@ impl Store {
     fn open_writable(&self) -> Result<Index, RepoError> {
         let path = self.index_path();
         if let Ok(index) = Index::open_writable(&path) {
-            if is_current(&index)? {
+            if is_current(&index).unwrap_or(false) {
                 return Ok(index);
             }
-            if index.get(&keys::meta(meta::VERSION))?.is_none() {
+            if index.get(&keys::meta(meta::VERSION)).is_ok_and(|version| version.is_none()) {
                 mark_version(&index)?;
                 return Ok(index);
             }
@@ -344,29 +349,35 @@ impl Store {
 
     /// Brings an index up to packs and journal.
     pub(super) fn catch_up(&self, index: &Index) -> Result<(), RepoError> {
+        let from: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
+        // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
+        let mut read = crate::journal::Read { records: Vec::new(), end: from };
+        if self.journal().length()? != from.bytes {
+            read = self.journal().read_after(from)?;
+        }
+        self.register_new_packs(index)?;
+        for (record, after) in &read.records {
+            let mut view = View::new(index);
+            apply(&mut view, record)?;
+            view.put(keys::meta(meta::POSITION), encode(after));
+            index.commit(view.into_changes())?;
+        }
+        *self.inner.position.lock().expect("no panic under this lock") = read.end;
+        Ok(())
+    }
+
+    fn register_new_packs(&self, index: &Index) -> Result<(), RepoError> {
         for (name, length) in self.packs().list()? {
-            if index.get(&keys::pack(&name))?.is_none() {
-                match read_index(self.packs(), &name, length) {
-                    Ok(rows) => self.register(index, &name, &rows)?,
-                    // All else must stay readable; what it held is missing until `fsck` has named it.
-                    Err(error @ RepoError::DamagedPack { .. }) => tracing::warn!("{error}"),
-                    Err(error) => return Err(error),
-                }
+            if index.get(&keys::pack(&name))?.is_some() {
+                continue;
+            }
+            match read_index(self.packs(), &name, length) {
+                Ok(rows) => self.register(index, &name, &rows)?,
+                // All else must stay readable; what it held is missing until `fsck` has named it.
+                Err(error @ RepoError::DamagedPack { .. }) => tracing::warn!("{error}"),
+                Err(error) => return Err(error),
             }
         }
-        let mut position: Position =
-            index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
-        if self.journal().length()? != position.bytes {
-            let read = self.journal().read_after(position)?;
-            for (record, after) in &read.records {
-                let mut view = View::new(index);
-                apply(&mut view, record)?;
-                view.put(keys::meta(meta::POSITION), encode(after));
-                index.commit(view.into_changes())?;
-            }
-            position = read.end;
-        }
-        *self.inner.position.lock().expect("no panic under this lock") = position;
         Ok(())
     }
 
