@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 use super::run::TICK;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{count, plural};
+use crate::output::count;
 
 /// Print what user code printed
 #[derive(clap::Args, Debug)]
@@ -176,7 +176,7 @@ fn headline(result: &ResultDocument, title: Option<&str>, number: usize, tries: 
         (None, None) => String::new(),
     };
     let of = if tries > 1 {
-        format!("  try {number} of {} {}", count(tries as u64), plural(tries as u64, "try", "tries"))
+        format!("  try {number} of {tries}")
     } else {
         String::new()
     };

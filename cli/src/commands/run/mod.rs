@@ -22,7 +22,7 @@ use crate::author::by;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::executors::executors;
-use crate::output::{count, plural};
+use crate::output::plural;
 use crate::socket;
 
 /// Time between two looks at what nobody tells: the terminal, Ctrl-C, the time given.
