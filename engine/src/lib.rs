@@ -28,6 +28,7 @@ pub mod recipe;
 pub mod scheduler;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 pub mod worker;
 
 pub use error::{EngineError, Result};

@@ -1,6 +1,7 @@
 //! The commands: a folder a noun, a file a verb. Here is only the list of them.
 //!
 //! - `change` what all commands share that commit files: the target, the report
+//! - `settle` what commands share that need the store's executor
 //! - `names` arguments such as `REPO@BRANCH`
 //! - `views` commits, files, repositories … as they are printed
 
@@ -12,6 +13,7 @@ mod config;
 mod cp;
 mod diff;
 mod find;
+mod fsck;
 mod get;
 mod help;
 mod init;
@@ -19,10 +21,13 @@ mod log;
 mod ls;
 mod mv;
 mod names;
+mod pipeline;
 mod put;
 mod repo;
 mod revert;
 mod rm;
+mod schema;
+mod settle;
 mod show;
 mod tag;
 mod version;
@@ -49,6 +54,9 @@ pub(crate) enum Command {
     /// Make, list and delete tags
     #[command(subcommand)]
     Tag(tag::Command),
+    /// Apply pipelines, look at them, delete them
+    #[command(subcommand)]
+    Pipeline(pipeline::Command),
     Put(put::Args),
     Rm(rm::Args),
     Mv(mv::Args),
@@ -61,6 +69,8 @@ pub(crate) enum Command {
     Show(show::Args),
     Find(find::Args),
     Diff(diff::Args),
+    Fsck(fsck::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Version(version::Args),
 }
@@ -68,7 +78,11 @@ pub(crate) enum Command {
 impl Command {
     /// Whether the process that owns the store may run it: not what makes a store or needs none.
     pub(crate) fn may_be_handed_over(&self) -> bool {
-        !matches!(self, Self::Init(_) | Self::Completions(_) | Self::Version(_))
+        match self {
+            Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Version(_) => false,
+            Self::Pipeline(command) => command.needs_store(),
+            _ => true,
+        }
     }
 
     /// Does it.
@@ -79,6 +93,7 @@ impl Command {
             Self::Repo(command) => command.run(cx),
             Self::Branch(command) => command.run(cx),
             Self::Tag(command) => command.run(cx),
+            Self::Pipeline(command) => command.run(cx),
             Self::Put(args) => put::run(cx, args),
             Self::Rm(args) => rm::run(cx, &args),
             Self::Mv(args) => mv::run(cx, &args),
@@ -91,6 +106,8 @@ impl Command {
             Self::Show(args) => show::run(cx, &args),
             Self::Find(args) => find::run(cx, &args),
             Self::Diff(args) => diff::run(cx, &args),
+            Self::Fsck(args) => fsck::run(cx, &args),
+            Self::Schema(args) => schema::run(cx, &args),
             Self::Completions(args) => completions::run(cx, &args),
             Self::Version(args) => version::run(cx, &args),
         }

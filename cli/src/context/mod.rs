@@ -125,6 +125,13 @@ impl Context {
         self.engine.as_deref()
     }
 
+    /// Waits for asynchronous work of the engine, on a runtime of its own.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| CliError::io("cannot start the asynchronous runtime", &error))?;
+        Ok(runtime.block_on(work))
+    }
+
     /// How this command opens or makes a store.
     pub(crate) fn open_options(&self) -> Result<OpenOptions> {
         let notes = self.notes.another().map_err(|error| CliError::io("cannot use stderr", &error))?;

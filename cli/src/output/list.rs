@@ -99,7 +99,7 @@ impl Window {
 /// Lines of text in columns, with their heads if there are any.
 pub(crate) fn table(header: &[&str], lines: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if !header.is_empty() {
         table.set_header(header.iter().copied());
     }

@@ -27,7 +27,7 @@ enum How {
 }
 
 impl Progress {
-    pub(super) fn new(notes: &Notes, verb: &'static str) -> Self {
+    pub(crate) fn new(notes: &Notes, verb: &'static str) -> Self {
         let how = match notes.another() {
             Ok(notes) if !notes.quiet => match notes.width {
                 Some(width) => How::Bar(bar(notes, width, verb)),
@@ -38,25 +38,56 @@ impl Progress {
         Self { verb, how }
     }
 
-    /// So many files and bytes are done, of so many bytes in all (0 when that is not known).
-    pub(crate) fn update(&self, files: u64, bytes: u64, total_bytes: u64) {
+    /// So many of a sort of things are done, of so many in all (0 when that is not known).
+    pub(crate) fn count(&self, what: &str, done: u64, total: u64) {
+        match &self.how {
+            How::Silent => {}
+            How::Bar(bar) => {
+                bar.set_length(total.max(done));
+                bar.set_position(done);
+                bar.set_message(format!("{what} {}", count(done)));
+            }
+            How::Lines { notes, last } => {
+                if is_time(last) {
+                    let of = if total > 0 { format!(" of {}", count(total)) } else { String::new() };
+                    notes.line(format!("{} {what}: {}{of}", self.verb, count(done)));
+                }
+            }
+        }
+    }
+
+    /// So many bytes of something are done, of so many in all (0 when that is not known).
+    pub(crate) fn bytes(&self, what: &str, bytes: u64, total_bytes: u64) {
+        let of = if total_bytes > 0 { format!(" of {}", size(total_bytes)) } else { String::new() };
         match &self.how {
             How::Silent => {}
             How::Bar(bar) => {
                 bar.set_length(total_bytes.max(bytes));
                 bar.set_position(bytes);
-                bar.set_message(format!("{} files", count(files)));
+                bar.set_message(format!("{what}  {}{of}", size(bytes)));
             }
             How::Lines { notes, last } => {
-                let mut last = last.lock().expect("no panic under this lock");
-                if last.elapsed() >= BETWEEN_LINES {
-                    *last = Instant::now();
-                    let of = if total_bytes > 0 { format!(" of {}", size(total_bytes)) } else { String::new() };
-                    notes.line(format!("{} {} files, {}{of}", self.verb, count(files), size(bytes)));
+                if is_time(last) {
+                    notes.line(format!("{} {what}, {}{of}", self.verb, size(bytes)));
                 }
             }
         }
     }
+
+    /// So many files and bytes are done, of so many bytes in all (0 when that is not known).
+    pub(crate) fn update(&self, files: u64, bytes: u64, total_bytes: u64) {
+        self.bytes(&format!("{} files", count(files)), bytes, total_bytes);
+    }
+}
+
+/// Whether the last line was long enough ago.
+fn is_time(last: &Mutex<Instant>) -> bool {
+    let mut last = last.lock().expect("no panic under this lock");
+    let is_time = last.elapsed() >= BETWEEN_LINES;
+    if is_time {
+        *last = Instant::now();
+    }
+    is_time
 }
 
 impl Drop for Progress {
@@ -68,22 +99,14 @@ impl Drop for Progress {
 }
 
 fn bar(notes: Notes, width: u16, verb: &'static str) -> ProgressBar {
-    let template = "{prefix} {msg}  {done} of {total}  {bar:20} {left}";
-    let bytes = |pick: fn(&ProgressState) -> u64| {
-        move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
-            text.write_str(&size(pick(state))).ok();
-        }
-    };
     let left = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
         if state.pos() > 0 {
             write!(text, "{:#} left", indicatif::HumanDuration(state.eta())).ok();
         }
     };
-    let style = ProgressStyle::with_template(template)
+    let style = ProgressStyle::with_template("{prefix} {msg}  {bar:20} {left}")
         .expect("the template is a constant that a test renders")
         .progress_chars("━╸─")
-        .with_key("done", bytes(ProgressState::pos))
-        .with_key("total", bytes(|state| state.len().unwrap_or(0)))
         .with_key("left", left);
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(Terminal { stderr: notes.stderr, width }), 10);
     ProgressBar::with_draw_target(Some(0), target).with_style(style).with_prefix(verb)

@@ -54,7 +54,13 @@ impl Store {
 
     /// Enters finished packs into the index while their writer is still locked: nobody looks in between.
     fn register_all(&self, packs: &[Finished]) -> Result<()> {
-        packs.iter().try_for_each(|pack| self.register(&self.index(), &pack.name, &pack.rows))
+        if packs.is_empty() {
+            return Ok(());
+        }
+        // Nobody may put another index in this one's place meanwhile, nor give out the same pack number.
+        let _position = self.locked_position();
+        let index = self.index();
+        packs.iter().try_for_each(|pack| self.register(&index, &pack.name, &pack.rows))
     }
 
     pub(crate) fn location(&self, kind: Kind, digest: &Digest) -> Result<Option<Location>> {

@@ -1,7 +1,7 @@
 //! Finding, making and opening stores; catching the index up; saving what dead writers left.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use std::time::Duration;
 
 use specs::BranchName;
@@ -226,20 +226,21 @@ impl Store {
 
     /// Sees what others have done since this was opened or last refreshed.
     pub fn refresh(&self) -> Result<(), RepoError> {
+        let mut position = self.locked_position();
         if self.index().is_writable() {
-            return self.catch_up(&self.index());
+            return self.catch_up(&self.index(), &mut position);
         }
         let mut index = self.open_reading()?;
-        if let Err(error) = self.catch_up(&index) {
+        if let Err(error) = self.catch_up(&index, &mut position) {
             let RepoError::Index(_) = error else { return Err(error) };
             tracing::warn!("the index cannot be read and is not used: {error}");
             index = Index::in_memory(&self.index_path());
-            self.catch_up(&index)?;
+            self.catch_up(&index, &mut position)?;
         }
         if index.overlay_rows() > OVERLAY_ROWS
             && let Some(_lock) = Lock::try_take(&self.lock_path())?
         {
-            return self.catch_up_disk();
+            return self.catch_up_disk(&mut position);
         }
         self.use_index(index);
         Ok(())
@@ -251,7 +252,7 @@ impl Store {
             && self.index().overlay_rows() > OVERLAY_ROWS_OF_A_CHANGE
             && let Some(_lock) = Lock::try_take(&self.lock_path())?
         {
-            self.catch_up_disk()?;
+            self.catch_up_disk(&mut self.locked_position())?;
         }
         Ok(())
     }
@@ -273,13 +274,13 @@ impl Store {
     }
 
     /// Brings the index on disk up to packs and journal. The caller holds the lock.
-    pub(super) fn catch_up_disk(&self) -> Result<(), RepoError> {
+    pub(super) fn catch_up_disk(&self, position: &mut Position) -> Result<(), RepoError> {
         let index = self.open_writable()?;
-        self.catch_up(&index)?;
+        self.catch_up(&index, position)?;
         index.flush()?;
         drop(index);
         let reading = self.open_reading()?;
-        self.catch_up(&reading)?;
+        self.catch_up(&reading, position)?;
         self.use_index(reading);
         Ok(())
     }
@@ -305,12 +306,13 @@ impl Store {
     /// Throws the index away and makes it anew from packs and journal.
     pub fn rebuild_index(&self) -> Result<(), RepoError> {
         let _lock = self.take_lock()?;
+        let mut position = self.locked_position();
         self.use_index(Index::in_memory(&self.index_path()));
         let path = self.index_path();
         if path.exists() {
             std::fs::remove_dir_all(&path).doing("remove", &path)?;
         }
-        self.catch_up_disk()
+        self.catch_up_disk(&mut position)
     }
 
     /// Becomes the owner: holds the lock and the index for as long as this store lives.
@@ -318,7 +320,8 @@ impl Store {
         let lock = self.take_lock()?;
         self.save_left_by_others()?;
         let index = self.open_writable()?;
-        self.catch_up(&index)?;
+        let mut position = self.locked_position();
+        self.catch_up(&index, &mut position)?;
         self.use_index(index);
         self.inner.owned.set(lock).map_err(|_| RepoError::InUse { holder: "this process".to_owned() })
     }
@@ -347,8 +350,14 @@ impl Store {
         unreachable!("the loop has no end")
     }
 
-    /// Brings an index up to packs and journal.
-    pub(super) fn catch_up(&self, index: &Index) -> Result<(), RepoError> {
+    /// The journal's position with the right to change index and position: what is looked at and what is recorded belong together.
+    /// Taken after the lock on a pack writer, never before.
+    pub(super) fn locked_position(&self) -> MutexGuard<'_, Position> {
+        self.inner.position.lock().expect("no panic under this lock")
+    }
+
+    /// Brings an index up to packs and journal, and `position` with it.
+    pub(super) fn catch_up(&self, index: &Index, position: &mut Position) -> Result<(), RepoError> {
         let from: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
         // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
         let mut read = crate::journal::Read { records: Vec::new(), end: from };
@@ -362,7 +371,7 @@ impl Store {
             view.put(keys::meta(meta::POSITION), encode(after));
             index.commit(view.into_changes())?;
         }
-        *self.inner.position.lock().expect("no panic under this lock") = read.end;
+        *position = read.end;
         Ok(())
     }
 
@@ -381,7 +390,7 @@ impl Store {
         Ok(())
     }
 
-    /// Enters the objects of a finished pack into an index.
+    /// Enters the objects of a finished pack into an index. The caller holds the lock on the position.
     pub(super) fn register(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
         if index.get(&keys::pack(name))?.is_some() {
             return Ok(());

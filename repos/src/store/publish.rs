@@ -51,17 +51,23 @@ impl Store {
     ///
     /// `BranchMoved` and `GraphMoved` mean that somebody was quicker: the caller looks again and repeats.
     pub fn publish(&self, change: &Change) -> Result<()> {
+        self.refuse_missing(change)?;
         if self.is_owner() {
             self.sync()?;
-            return self.record(change);
+            return self.record(change, &mut self.locked_position());
         }
         self.finish_packs()?;
         let path = self.lock_path();
         for waited in 0_u32.. {
             if let Some(lock) = Lock::try_take(&path)? {
-                let done = self.catch_up(&self.index()).and_then(|()| self.record(change));
+                let mut position = self.locked_position();
+                let done =
+                    self.catch_up(&self.index(), &mut position).and_then(|()| self.record(change, &mut position));
                 if done.is_ok() && self.index().overlay_rows() > OVERLAY_ROWS {
-                    self.catch_up_disk()?;
+                    // The change has happened: an index that is behind does not undo it.
+                    if let Err(error) = self.catch_up_disk(&mut position) {
+                        tracing::warn!("the index on disk cannot be caught up: {error}");
+                    }
                 }
                 drop(lock);
                 return done;
@@ -81,12 +87,11 @@ impl Store {
 
     /// Makes another process's change happen, whose packs are finished. For owners.
     pub fn publish_for_other(&self, change: &Change) -> Result<()> {
-        self.catch_up(&self.index())?;
+        self.catch_up(&self.index(), &mut self.locked_position())?;
         self.publish(change)
     }
 
-    fn record(&self, change: &Change) -> Result<()> {
-        let mut position = self.inner.position.lock().expect("no panic under this lock");
+    fn record(&self, change: &Change, position: &mut Position) -> Result<()> {
         let index = self.index();
         let mut view = View::new(&index);
         if change.graph.is_some_and(|graph| self.graph().is_ok_and(|now| now != graph)) {
@@ -99,11 +104,10 @@ impl Store {
             entries: change.entries.clone(),
         };
         apply(&mut view, &record)?;
-        self.refuse_missing(change)?;
         let after = self.journal().append(*position, &record)?;
         view.put(keys::meta(meta::POSITION), encode(&after));
         *position = after;
-        // Still under the lock on the position: the next change sees this one.
+        // The caller still holds the lock on the position: the next change sees this one.
         index.commit(view.into_changes())
     }
 
@@ -131,7 +135,7 @@ impl Store {
 
     /// The journal's position as this process knows it.
     pub fn position(&self) -> Position {
-        *self.inner.position.lock().expect("no panic under this lock")
+        *self.locked_position()
     }
 
     /// Whether an error says that somebody was quicker, so that looking again may help.

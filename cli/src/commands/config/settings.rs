@@ -24,7 +24,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting { key: "default_branch", default: "main", is_legal: is_branch, what: "the name of a branch" },
     Setting { key: "default_image", default: "", is_legal: is_text, what: "an image, such as `debian:13`" },
     Setting { key: "executor", default: "auto", is_legal: is_executor, what: "`auto`, `docker` or `process`" },
-    Setting { key: "fail_fast", default: "100", is_legal: is_count, what: "a number of datums, 0 for never" },
+    Setting { key: "fail_fast", default: "true", is_legal: is_bool, what: "`true` or `false`" },
     Setting { key: "gc_grace", default: "14d", is_legal: is_duration, what: "a time, such as `14d`" },
     Setting { key: "jobs", default: "", is_legal: is_positive, what: "a number from 1; when unset, one a CPU" },
     Setting { key: "log_max", default: "16777216", is_legal: is_count, what: "a number of bytes" },
@@ -48,6 +48,9 @@ fn is_executor(text: &str) -> bool {
 }
 fn is_network(text: &str) -> bool {
     ["default", "none"].contains(&text)
+}
+fn is_bool(text: &str) -> bool {
+    ["true", "false"].contains(&text)
 }
 fn is_missed_ticks(text: &str) -> bool {
     ["one", "all", "none"].contains(&text)

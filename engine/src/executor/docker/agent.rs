@@ -3,13 +3,15 @@
 //! A volume may exist and yet be half full (its writer died, or is at work). So a marker is uploaded after the binary, and only a
 //! volume with the marker counts. Filling twice at once is harmless: each upload replaces whole files.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
 use bollard::query_parameters::{
-    ContainerArchiveInfoOptionsBuilder, RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    ContainerArchiveInfoOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -22,6 +24,7 @@ pub(super) const MOUNT_POINT: &str = "/.pv";
 /// The agent's program.
 pub(super) const AGENT: &str = "/.pv/pv";
 const MARKER: &str = "complete";
+const PREFIX: &str = "pv-agent-";
 
 /// The volume of this engine's binary.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ impl AgentVolume {
     pub(super) async fn name(&self) -> Result<&str, ExecError> {
         let name = self.name.get_or_try_init(|| async {
             let digest = specs::Digest::from_bytes(Sha256::digest(self.read().await?).into());
-            Ok::<_, ExecError>(format!("pv-agent-{}", digest.short(16)))
+            Ok::<_, ExecError>(format!("{PREFIX}{}", digest.short(16)))
         });
         Ok(name.await?)
     }
@@ -71,6 +74,24 @@ impl AgentVolume {
         let removed = docker.remove_container(&helper, Some(options)).await;
         filled?;
         removed.map_err(failed("remove the container for the agent's volume"))
+    }
+
+    /// Removes the volumes of other binaries that no container has. An engine that still wants one fills it again.
+    pub(super) async fn remove_others(&self, docker: &Docker) -> Result<(), ExecError> {
+        let own = self.name().await?;
+        let filters = HashMap::from([("name".to_owned(), vec![PREFIX.to_owned()])]);
+        let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
+        let found = docker.list_volumes(Some(options)).await.map_err(failed("list volumes"))?;
+        for volume in found.volumes.unwrap_or_default() {
+            if volume.name == own || !volume.name.starts_with(PREFIX) {
+                continue;
+            }
+            match docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await {
+                Ok(()) | Err(DockerError::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
+                Err(error) => return Err(failed("remove a volume")(error)),
+            }
+        }
+        Ok(())
     }
 
     async fn upload(&self, docker: &Docker, helper: &str) -> Result<(), ExecError> {

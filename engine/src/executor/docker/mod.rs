@@ -287,7 +287,7 @@ impl Executor for DockerExecutor {
                 ContainerGuard { docker: docker.clone(), id }.remove().await?;
             }
         }
-        Ok(())
+        self.agent.remove_others(docker).await
     }
 }
 

@@ -144,8 +144,7 @@ fn leave(network: Network) -> Result<(), Stop> {
     if network == Network::None {
         flags |= CloneFlags::CLONE_NEWNET;
     }
-    unshare(flags)
-        .map_err(|error| not_permitted(rustix::io::Errno::from_raw_os_error(error as i32), "make namespaces"))
+    unshare(flags).map_err(|error| not_permitted(rustix::io::Errno::from_raw_os_error(error as i32), "make namespaces"))
 }
 
 /// Such an error tells that this host lets nobody make sandboxes this way; another may work.
