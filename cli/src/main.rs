@@ -1,6 +1,28 @@
-//! The `pv` binary.
+//! `pv`, the command line: arguments, printing, exit codes.
+//!
+//! ```text
+//! app        parses the arguments; runs the command here or hands it to the process that owns the store
+//! args       the command line as types
+//! context    all that a command may touch of the outside: streams, environment, terminal, store
+//! output     tables, JSON, human sizes and times, progress
+//! error      what a command says when it fails
+//! executors  the executors of this machine, made of what the environment says
+//! socket     the store's socket: how commands reach the process that owns the store
+//! commands   a folder a noun, a file a verb
+//! ```
+//! Not here: anything that is more than arguments in and text out (`engine`, `repos`).
 
 use std::process::ExitCode;
+
+mod app;
+mod args;
+mod author;
+mod commands;
+mod context;
+mod error;
+mod executors;
+mod output;
+mod socket;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
@@ -8,5 +30,5 @@ fn main() -> ExitCode {
     if args.next().is_some_and(|first| first == "worker") {
         return engine::worker::main(args);
     }
-    ExitCode::SUCCESS
+    app::main()
 }

@@ -1,31 +1,226 @@
 //! Both executors keep the contract, with the real binary as the agent.
 
-use std::path::{Path, PathBuf};
+#![expect(clippy::print_stderr, reason = "what was skipped, and times, are for whoever runs the tests")]
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use async_trait::async_trait;
+use bytes::Bytes;
 use engine::executor::contract::{Subject, executor_contract};
-use engine::executor::{Owner, ProcessExecutor, ProcessSettings};
+use engine::executor::{
+    DatumTask, DockerExecutor, DockerSettings, Event, EventSink, ExecError, Executor, Exit, FileSource, InputFile,
+    Owner, ProcessExecutor, ProcessSettings, Sandbox, SandboxSpec,
+};
+use specs::ErrorKind;
 
 /// A variable of this process that no command may see.
 const CANARY: &str = "CARGO_MANIFEST_DIR";
+const IMAGE: &str = "pv-test-busybox:1";
 
-fn owner() -> Owner {
-    Owner { store: "contract".to_owned(), instance: format!("test-{}", std::process::id()) }
+fn owner(instance: &str) -> Owner {
+    Owner { store: format!("contract-{}", std::process::id()), instance: instance.to_owned() }
 }
 
-fn settings(scratch: &Path) -> ProcessSettings {
+fn process_settings(scratch: &Path) -> ProcessSettings {
     ProcessSettings {
         pv: PathBuf::from(env!("CARGO_BIN_EXE_pv")),
         scratch: scratch.join("scratch"),
         hidden: vec![],
-        owner: owner(),
+        owner: owner("this"),
     }
+}
+
+fn docker_settings(instance: &str) -> DockerSettings {
+    DockerSettings {
+        host: std::env::var("DOCKER_HOST").ok(),
+        config_dir: None,
+        pv: PathBuf::from(env!("CARGO_BIN_EXE_pv")),
+        owner: owner(instance),
+    }
+}
+
+/// The executor and the test image, where Docker answers. Under `CI` it has to.
+async fn docker() -> Option<(DockerExecutor, String)> {
+    let executor = DockerExecutor::new(docker_settings("this"));
+    if let Err(error) = executor.check().await {
+        assert!(std::env::var_os("CI").is_none(), "CI needs Docker: {error}");
+        eprintln!("SKIPPED: Docker does not answer: {error}");
+        return None;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/busybox.sh");
+    assert!(Command::new("sh").arg(script).status().unwrap().success());
+    let image = executor.resolve_image(IMAGE, &|_| {}).await.unwrap();
+    assert_eq!((image.config.os.as_str(), image.config.diff_ids.len(), image.registry_digest), ("linux", 1, None));
+    Some((executor, image.id))
 }
 
 #[tokio::test]
 async fn the_process_executor_keeps_the_contract() {
     let scratch = tempfile::tempdir().unwrap();
-    let executor = ProcessExecutor::new(settings(scratch.path()));
+    let executor = ProcessExecutor::new(process_settings(scratch.path()));
     let mean = executor_contract(&Subject { executor: &executor, image: None, canary: CANARY }).await;
     eprintln!("process: {mean:?} a datum");
     assert_eq!(std::fs::read_dir(scratch.path().join("scratch")).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[tokio::test]
+async fn bwrap_keeps_the_contract_where_it_is_installed() {
+    let bwrap = Path::new("/usr/bin/bwrap");
+    if !bwrap.exists() {
+        eprintln!("SKIPPED: bwrap is not installed");
+        return;
+    }
+    if rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: bwrap is for engines that root does not run");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let executor = ProcessExecutor::with_bwrap(process_settings(scratch.path()), bwrap.to_owned());
+    let mean = executor_contract(&Subject { executor: &executor, image: None, canary: CANARY }).await;
+    eprintln!("bwrap: {mean:?} a datum");
+}
+
+#[tokio::test]
+async fn the_docker_executor_keeps_the_contract() {
+    let Some((executor, image)) = docker().await else { return };
+    let mean = executor_contract(&Subject { executor: &executor, image: Some(image), canary: CANARY }).await;
+    eprintln!("docker: {mean:?} a datum");
+}
+
+/// No inputs, and the log.
+#[derive(Default)]
+struct Log(String);
+
+#[async_trait]
+impl FileSource for Log {
+    async fn read(&self, file: &InputFile, _: u64, _: usize) -> Result<Bytes, ExecError> {
+        panic!("`{}` was never announced", file.path)
+    }
+}
+
+#[async_trait]
+impl EventSink for Log {
+    async fn event(&mut self, event: Event) -> Result<(), ExecError> {
+        if let Event::Log(bytes) = event {
+            self.0.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        Ok(())
+    }
+}
+
+async fn sh(sandbox: &mut Sandbox, script: &str) -> String {
+    let task = DatumTask { cmd: ["sh", "-c", script].map(str::to_owned).to_vec(), ..DatumTask::default() };
+    let mut log = Log::default();
+    let outcome = sandbox.run(&task, &Log::default(), &mut log).await.unwrap();
+    assert_eq!(outcome.exit, Exit::Code(0), "{script}: {}", log.0);
+    log.0
+}
+
+#[tokio::test]
+async fn commands_get_the_environment_and_user_of_their_image() {
+    let Some((executor, image)) = docker().await else { return };
+    let spec = SandboxSpec { image: Some(image), user: Some("ana".to_owned()), ..SandboxSpec::default() };
+    let mut sandbox = executor.open(&spec, &Log::default()).await.unwrap();
+    assert_eq!(sh(&mut sandbox, "echo $IMAGE_SAYS $HOME $PATH; id -u").await, "hello /home/ana /bin:/usr/bin\n1000\n");
+    sandbox.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn only_containers_of_dead_instances_are_removed() {
+    let Some((executor, image)) = docker().await else { return };
+    let spec = SandboxSpec { image: Some(image), ..SandboxSpec::default() };
+    let other = |name: &str| DockerExecutor::new(docker_settings(name));
+    let mut own = executor.open(&spec, &Log::default()).await.unwrap();
+    let mut alive = other("alive").open(&spec, &Log::default()).await.unwrap();
+    let mut dead = other("dead").open(&spec, &Log::default()).await.unwrap();
+    executor.clean_up(&BTreeSet::from(["alive".to_owned()])).await.unwrap();
+    sh(&mut own, "true").await;
+    sh(&mut alive, "true").await;
+    let gone = dead.run(&DatumTask::default(), &Log::default(), &mut Log::default()).await;
+    assert_eq!(gone.unwrap_err().kind(), ErrorKind::Unavailable);
+    for sandbox in [own, alive, dead] {
+        sandbox.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_nobody_has_is_not_found_or_out_of_reach() {
+    let Some((executor, _)) = docker().await else { return };
+    let missing = format!("sha256:{}", "0".repeat(64));
+    assert_eq!(executor.resolve_image(&missing, &|_| {}).await.unwrap_err().kind(), ErrorKind::NotFound);
+    let error = executor.resolve_image("127.0.0.1:9/no/such:image", &|_| {}).await.unwrap_err();
+    assert!(matches!(error, ExecError::PullFailed { .. }), "{error}");
+    let spec = SandboxSpec { image: Some(missing), ..SandboxSpec::default() };
+    assert_eq!(executor.open(&spec, &Log::default()).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_answer_is_said_with_a_way_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let host = Some(format!("unix://{}/docker.sock", directory.path().display()));
+    let executor = DockerExecutor::new(DockerSettings { host, ..docker_settings("this") });
+    let error = executor.check().await.unwrap_err();
+    assert!(matches!(error, ExecError::NotAnswering { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("pv config set executor process"));
+}
+
+#[tokio::test]
+async fn readable_paths_show_and_the_store_in_them_does_not() {
+    let scratch = tempfile::tempdir().unwrap();
+    // Not below `/tmp`, of which every sandbox has its own.
+    let project = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    std::fs::write(project.path().join("model"), "weights").unwrap();
+    std::fs::create_dir(project.path().join(".pv")).unwrap();
+    std::fs::write(project.path().join(".pv/secret"), "secret").unwrap();
+    let hidden = vec![project.path().join(".pv")];
+    let executor = ProcessExecutor::new(ProcessSettings { hidden, ..process_settings(scratch.path()) });
+    let spec = SandboxSpec { readable: vec![project.path().to_owned()], ..SandboxSpec::default() };
+    let mut sandbox = executor.open(&spec, &Log::default()).await.unwrap();
+    let shown = project.path().display();
+    assert_eq!(sh(&mut sandbox, &format!("cat {shown}/model")).await, "weights");
+    assert_eq!(
+        sh(&mut sandbox, &format!("cat {shown}/.pv/secret 2>/dev/null; ls -A {shown}/.pv 2>/dev/null; true")).await,
+        ""
+    );
+    assert_eq!(
+        sh(&mut sandbox, &format!("echo x > {shown}/new; chmod 777 {shown}/model; true"))
+            .await
+            .matches("Read-only")
+            .count(),
+        2
+    );
+    sandbox.close().await.unwrap();
+    let missing = SandboxSpec { readable: vec!["/no/such".into()], ..SandboxSpec::default() };
+    let error = executor.open(&missing, &Log::default()).await.unwrap_err();
+    assert!(error.to_string().contains("/no/such"), "{error}");
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_dropped_ends() {
+    let scratch = tempfile::tempdir().unwrap();
+    let executor = ProcessExecutor::new(process_settings(scratch.path()));
+    let mut sandbox = executor.open(&SandboxSpec::default(), &Log::default()).await.unwrap();
+    let mark = format!("1000{}", std::process::id());
+    let task = DatumTask { cmd: vec!["sleep".to_owned(), mark.clone()], ..DatumTask::default() };
+    let (files, mut log) = (Log::default(), Log::default());
+    let run = sandbox.run(&task, &files, &mut log);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(300), run).await.is_err());
+    assert_eq!(processes_with(&mark), 1);
+    drop(sandbox);
+    for _ in 0..500 {
+        if processes_with(&mark) == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the command outlived its sandbox");
+}
+
+fn processes_with(argument: &str) -> usize {
+    let lines = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read(entry.unwrap().path().join("cmdline")).ok());
+    lines.filter(|line| line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())).count()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use repos::documents::{ExecutorStamp, ResultDocument, ResultState, Try};
-use repos::tree::{KeyRange, Map, Tree};
+use repos::tree::Map;
 use repos::{RepoError, Store, Timestamp};
 use specs::{DatumId, Digest, RunId};
 
@@ -13,6 +13,7 @@ use super::intake::{Intake, Outputs};
 use super::pool::Pool;
 use super::source::StoreSource;
 use crate::datums::Arm;
+use crate::cache::cached;
 use crate::error::Result;
 use crate::executor::{DatumTask, ExecError, Exit, OutputLimits, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
@@ -63,38 +64,9 @@ impl DatumContext {
     /// The recipe of a datum, and its end when the cache knows it.
     pub(crate) fn prepare(&self, arms: &[Arm]) -> Result<(Prepared, Option<DatumEnd>), RepoError> {
         let prepared = self.kitchen.prepare(arms)?;
-        let known = if self.reprocess { None } else { self.from_cache(&prepared.id)? };
+        let known = if self.reprocess { None } else { cached(&self.store, &self.pipeline, &prepared.id)? };
+        let known = known.map(|(result, outputs)| DatumEnd { state: DatumState::Cached, result, outputs: Some(outputs) });
         Ok((prepared, known))
-    }
-
-    /// The newest result of the recipe whose exit code the spec accepts, if every byte of its output is there.
-    fn from_cache(&self, recipe: &DatumId) -> Result<Option<DatumEnd>, RepoError> {
-        for (digest, state, exit_code) in self.store.results(recipe)? {
-            let accepted = exit_code.is_some_and(|code| self.accepts(code));
-            if state != ResultState::Success || !accepted {
-                continue;
-            }
-            let result: ResultDocument = self.store.document(&digest)?;
-            if let Some(outputs) = result.outputs
-                && self.is_whole(Tree::at(outputs))?
-            {
-                return Ok(Some(DatumEnd { state: DatumState::Cached, result: digest, outputs: Some(outputs) }));
-            }
-        }
-        Ok(None)
-    }
-
-    fn is_whole(&self, outputs: Tree) -> Result<bool, RepoError> {
-        for entry in outputs.range(&self.store, KeyRange::all())? {
-            if !self.store.has_content(&entry?.1.digest)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn accepts(&self, code: i32) -> bool {
-        code == 0 || self.pipeline.spec.transform.accept_return_code.contains(&code)
     }
 
     /// Executes a datum until a try succeeds or none is left. `sandbox` is kept for the next datum.

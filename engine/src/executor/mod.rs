@@ -12,10 +12,13 @@
 mod connection;
 #[cfg(feature = "testing")]
 pub mod contract;
+mod docker;
 mod error;
 mod image;
 mod process;
 mod sandbox;
+#[cfg(any(test, feature = "testing"))]
+pub mod scripted;
 mod task;
 
 use std::collections::BTreeSet;
@@ -23,6 +26,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
+pub use docker::{DockerExecutor, DockerSettings};
 pub use error::ExecError;
 pub use image::{Image, ImageConfig, PullProgress};
 pub use repos::documents::ExecutorKind;

@@ -133,6 +133,11 @@ impl PackWriter {
     pub fn take_finished(&mut self) -> Vec<Finished> {
         std::mem::take(&mut self.finished)
     }
+
+    /// Gives up the open pack, of which nobody was told.
+    pub fn discard(&mut self) -> Result<(), RepoError> {
+        self.open.take().map_or(Ok(()), |open| open.file.discard())
+    }
 }
 
 /// Appends index and footer and lists the pack; after an error it ends again where its entries end.

@@ -79,6 +79,25 @@ impl std::fmt::Debug for Inner {
     }
 }
 
+impl Drop for Inner {
+    /// An owner leaves all in order for the next process; what another process wrote and did not publish is given up. Failures leave
+    /// what a crash would leave.
+    fn drop(&mut self) {
+        let writers = [&mut self.data, &mut self.meta].map(|writer| writer.get_mut());
+        for writer in writers.into_iter().flatten() {
+            let left = if self.owned.get().is_some() { writer.finish().map(drop) } else { writer.discard() };
+            if let Err(error) = left {
+                tracing::warn!("an open pack is left for the next process: {error}");
+            }
+        }
+        if let Ok(index) = self.index.get_mut()
+            && let Err(error) = index.flush()
+        {
+            tracing::warn!("the index is left for the next process to catch up: {error}");
+        }
+    }
+}
+
 /// Weighs nodes by their bytes.
 #[derive(Debug, Clone)]
 struct NodeWeight;

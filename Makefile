@@ -1,0 +1,55 @@
+# The targets are plain cargo lines; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The name under which `make install` installs the binary: some systems have Pipe Viewer as `pv`.
+NAME ?= pv
+PREFIX ?= $(HOME)/.local
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
+PV = $(abspath $(TARGET_DIR))/$(TRIPLE)/release/pv
+# nextest runs tests in parallel processes; plain cargo does where it is missing.
+TEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo 'nextest run --no-fail-fast' || echo test)
+
+.PHONY: help setup build demo test verify fmt-check lint doc bench bench-quick install
+
+help:
+	@echo 'make setup     install what building and tests need (Debian, Ubuntu)'
+	@echo 'make demo      threat detection on camera frames, from nothing to a traced flag'
+	@echo 'make test      all tests; starts a Docker daemon if none answers and it may'
+	@echo 'make verify    formatting, lints, documentation and tests'
+	@echo 'make bench     measure against rivals and floors'
+	@echo 'make install   the binary to $(PREFIX)/bin/$(NAME); NAME=… picks another name'
+
+setup:
+	@scripts/setup.sh build docker
+
+build:
+	@scripts/setup.sh build
+	cargo build --release --locked --package cli
+
+demo: build
+	PV=$(PV) examples/threat-detection/demo.sh
+
+test:
+	@scripts/setup.sh build docker python
+	@scripts/with-docker.sh cargo $(TEST) --workspace --locked
+
+verify: fmt-check lint doc test
+
+fmt-check:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc:
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+bench bench-quick: build
+	@scripts/setup.sh docker
+	@PV=$(PV) scripts/with-docker.sh scripts/bench.sh $@
+
+install: build
+	install -D -m 755 $(PV) $(PREFIX)/bin/$(NAME)
+	@echo 'installed $(PREFIX)/bin/$(NAME)'

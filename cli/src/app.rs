@@ -1,0 +1,125 @@
+//! One call of `pv`: parse, then run here or hand over to the process that owns the store, then say how it ended.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, FromArgMatches};
+use engine::Engine;
+use nix::sys::signal::{SigSet, Signal};
+
+use crate::args::{Cli, Flags};
+use crate::commands;
+use crate::context::{Cancel, Context, Outside};
+use crate::error::{CliError, Result};
+use crate::output::{Notes, Out};
+use crate::socket;
+
+/// Which process does the work.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// The one that was called; it hands over when another owns the store.
+    Called,
+    /// The one that owns the store and runs this engine.
+    Owner(Arc<Engine>),
+}
+
+/// The whole of `pv`, but for the agent inside sandboxes.
+pub(crate) fn main() -> ExitCode {
+    let cancel = Cancel::default();
+    end_on_signals(cancel.clone());
+    match Outside::own(cancel.clone()) {
+        Ok(outside) => ExitCode::from(run(outside, std::env::args_os().collect(), Place::Called)),
+        // Without a working folder or streams there is nobody to tell.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Exit codes as shells know them: 130 after Ctrl-C, 143 after SIGTERM. A command that watches `cancel` gets the time to clean up, until
+/// the second signal. Nothing is lost by ending at once: what was not published is garbage, and what was is durable.
+fn end_on_signals(cancel: Cancel) {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.add(Signal::SIGTERM);
+    if signals.thread_block().is_err() {
+        return; // then they end the process as they always do
+    }
+    std::thread::spawn(move || {
+        while let Ok(signal) = signals.wait() {
+            let first = !cancel.is_asked();
+            cancel.ask_by(signal);
+            if !(first && cancel.is_watched()) {
+                std::process::exit(128 + signal as i32);
+            }
+        }
+    });
+}
+
+/// Runs one command line; its exit code.
+pub(crate) fn run(outside: Outside, argv: Vec<OsString>, place: Place) -> u8 {
+    let cli = match parse(&argv) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&outside, &argv, error),
+    };
+    if cli.flags.verbose && matches!(place, Place::Called) {
+        let filter = tracing_subscriber::EnvFilter::new("warn,cli=debug,engine=debug,repos=debug");
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
+    }
+    let engine = match place {
+        Place::Called => None,
+        Place::Owner(engine) => Some(engine),
+    };
+    let is_owner = engine.is_some();
+    let cancel = outside.cancel.clone();
+    let Ok(cx) = Context::new(outside, cli.flags, engine) else { return 1 };
+    let done = match cli.command {
+        None => commands::without_a_command(&cx),
+        Some(command) if is_owner || !command.may_be_handed_over() => command.run(&cx),
+        Some(command) => match socket::hand_over(&cx, &argv) {
+            Ok(Some(exit_code)) => return exit_code,
+            Ok(None) => command.run(&cx),
+            Err(error) => Err(error),
+        },
+    };
+    let done = done.and_then(|()| cx.out().flush());
+    match cancel.exit_code() {
+        Some(exit_code) => exit_code,
+        None => finish(&cx, done),
+    }
+}
+
+fn parse(argv: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&Cli::command().try_get_matches_from(argv)?)
+}
+
+/// Says how a command ended.
+fn finish(cx: &Context, done: Result<()>) -> u8 {
+    let printed = cx.out().flush();
+    match done.and(printed) {
+        Ok(()) | Err(CliError::ClosedPipe) => 0,
+        Err(CliError::Cancelled) => 130,
+        Err(CliError::Exit(exit_code)) => exit_code,
+        Err(CliError::Failure(failure)) => {
+            let text = if cx.out().is_json() { failure.json() } else { failure.text(cx.notes().color()) };
+            cx.notes().text(&text);
+            failure.kind.exit_code()
+        }
+    }
+}
+
+/// Prints help, or says what is wrong with a command line. Its flags count as far as they can be seen.
+fn refuse(outside: &Outside, argv: &[OsString], error: clap::Error) -> u8 {
+    let has = |flag: &str| argv.iter().take_while(|word| *word != "--").any(|word| word == flag);
+    let flags = Flags { json: has("--json"), ..Flags::default() };
+    let (Ok(out), Ok(notes)) = (Out::new(outside, &flags), Notes::new(outside, &flags)) else { return 2 };
+    if !error.use_stderr() {
+        let styled = error.render();
+        let text = if out.is_colored() { styled.ansi().to_string() } else { styled.to_string() };
+        // A reader that has enough of the help is fine.
+        out.bytes(text.as_bytes()).and_then(|()| out.flush()).ok();
+        return 0;
+    }
+    let CliError::Failure(failure) = CliError::from(error) else { return 2 };
+    notes.text(&if flags.json { failure.json() } else { failure.text(notes.color()) });
+    failure.kind.exit_code()
+}

@@ -1,0 +1,57 @@
+//! The command line as types.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::commands::Command;
+
+/// Commits data, runs pipelines on what changed, knows where every file came from
+#[derive(clap::Parser, Debug)]
+#[command(name = "pv", version, disable_help_subcommand = false, subcommand_required = false, max_term_width = 120)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(clap::Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Global options")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(crate) struct Flags {
+    /// Folder that holds the store; else `PV_STORE`, else the nearest upwards
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+    /// Server to use; else `PV_SERVER`
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Print JSON: one object a line for lists, else one object
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print results and errors only
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Print what is done on the way
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// When to colour
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub(crate) color: When,
+    /// Do not ask: delete, or do what needs a second thought
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Not at all
+    Never,
+}

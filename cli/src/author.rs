@@ -1,0 +1,52 @@
+//! Who makes a change: the claim, and whom the operating system says it is.
+
+use std::path::PathBuf;
+
+use engine::changes::By;
+use git2::{Config, ConfigLevel, Repository};
+
+use crate::context::{Context, Environment};
+
+/// Who calls: the author is `claim`, else `PV_AUTHOR`, else git's `user.name` and `user.email`, else user and host.
+pub(crate) fn by(cx: &Context, claim: Option<&str>) -> By {
+    let uid = cx.outside().uid;
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let host = host.unwrap_or_else(|| "localhost".to_owned());
+    let claim = claim.map(str::to_owned).or_else(|| cx.env().get("PV_AUTHOR").map(str::to_owned));
+    let author = claim.or_else(|| of_git(cx)).unwrap_or_else(|| {
+        let user = cx.env().get("USER").or_else(|| cx.env().get("LOGNAME"));
+        format!("{}@{host}", user.map_or_else(|| format!("uid:{uid}"), str::to_owned))
+    });
+    By { author, committer: format!("uid:{uid}@{host}") }
+}
+
+/// `Anna <anna@example.com>` as git would write it here; damaged configuration counts as none.
+fn of_git(cx: &Context) -> Option<String> {
+    let mut config = Config::new().ok()?;
+    for (path, level) in global_files(cx.env()) {
+        if path.exists() {
+            config.add_file(&path, level, false).ok()?;
+        }
+    }
+    if let Ok(repository) = Repository::discover(&cx.outside().cwd) {
+        config.add_file(&repository.commondir().join("config"), ConfigLevel::Local, false).ok();
+    }
+    let get = |key: &str| config.get_string(key).ok().filter(|value| !value.is_empty());
+    match (get("user.name"), get("user.email")) {
+        (Some(name), Some(email)) => Some(format!("{name} <{email}>")),
+        (name, email) => name.or(email),
+    }
+}
+
+fn global_files(env: &Environment) -> Vec<(PathBuf, ConfigLevel)> {
+    let mut files = vec![(PathBuf::from("/etc/gitconfig"), ConfigLevel::System)];
+    if let Some(path) = env.get("GIT_CONFIG_GLOBAL") {
+        files.push((path.into(), ConfigLevel::Global));
+        return files;
+    }
+    let home = env.get("HOME").map(PathBuf::from);
+    let xdg = env.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(".config")));
+    files.extend(xdg.map(|folder| (folder.join("git/config"), ConfigLevel::XDG)));
+    files.extend(home.map(|home| (home.join(".gitconfig"), ConfigLevel::Global)));
+    files
+}

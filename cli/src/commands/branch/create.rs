@@ -1,0 +1,45 @@
+//! `pv branch create`
+
+use engine::changes;
+use repos::Store;
+use specs::{CommitId, Reference};
+
+use crate::author;
+use crate::commands::names::BranchOf;
+use crate::commands::views::NameView;
+use crate::context::Context;
+use crate::error::Result;
+
+/// Make a branch
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The new branch
+    #[arg(value_name = "REPO@NEW")]
+    branch: BranchOf,
+    /// The commit at which it begins; else that of the default branch
+    #[arg(value_name = "REF")]
+    at: Option<Reference>,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let branch = &args.branch;
+    let at = match &args.at {
+        Some(at) => Some(store.resolve(at)?.id),
+        None => default_head(store, branch)?,
+    };
+    changes::create_branch(store, &branch.repo, &branch.name, at, &author::by(cx, None))?;
+    print(cx, branch)
+}
+
+/// Where a branch begins when nobody says: the default branch's commit, none when that has none.
+fn default_head(store: &Store, branch: &BranchOf) -> Result<Option<CommitId>> {
+    Ok(store.find_branch(&branch.repo, &store.default_branch()?)?.and_then(|row| row.commit))
+}
+
+/// Says where the branch is now.
+pub(super) fn print(cx: &Context, branch: &BranchOf) -> Result<()> {
+    let store = cx.store()?;
+    let view = NameView::branch(store, &branch.repo, &branch.name, &store.branch(&branch.repo, &branch.name)?)?;
+    if cx.out().is_json() { cx.out().json(&view) } else { cx.out().line(branch.to_string()) }
+}

@@ -1,0 +1,30 @@
+//! `pv branch delete`
+
+use engine::changes;
+
+use crate::commands::names::BranchOf;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::ShortIds;
+
+/// Delete a branch; its commits stay readable by id
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The branch
+    #[arg(value_name = "REPO@NAME")]
+    branch: BranchOf,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let branch = &args.branch;
+    let at = match store.branch(&branch.repo, &branch.name)?.commit {
+        Some(id) => format!(" at {}", store.short_commit(&id)?),
+        None => String::new(),
+    };
+    let refused = format!("branch `{branch}` was not deleted");
+    cx.confirm(&format!("branch `{branch}`{at} goes; its commits stay readable by id"), &refused)?;
+    changes::delete_branch(store, &branch.repo, &branch.name)?;
+    cx.notes().line(format!("deleted branch `{branch}`"));
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! `pv branch move`
+
+use engine::changes;
+use specs::Reference;
+
+use super::create::print;
+use crate::author;
+use crate::commands::names::BranchOf;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::ShortIds;
+
+/// Move a branch to another commit of its repository; pipelines that read it follow
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The branch
+    #[arg(value_name = "REPO@NAME")]
+    branch: BranchOf,
+    /// The commit
+    #[arg(value_name = "REF")]
+    to: Reference,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let branch = &args.branch;
+    let from = store.branch(&branch.repo, &branch.name)?.commit;
+    let to = store.resolve(&args.to)?.id;
+    if from == Some(to) {
+        cx.notes().line("it is there already");
+        return print(cx, branch);
+    }
+    let run = changes::move_branch(store, &branch.repo, &branch.name, to, &author::by(cx, None))?;
+    print(cx, branch)?;
+    cx.notes().line(format!("run {}", store.short_run(&run)?));
+    if let Some(from) = from {
+        let back = store.short_commit(&from)?;
+        cx.notes().line(format!("back: pv branch move {branch} {}@{back}", branch.repo));
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! What all commands share that commit files: the branch they commit to, and what they say afterwards.
+
+use std::time::Instant;
+
+use engine::EngineError;
+use engine::changes::{self, Committed, NewCommit};
+use repos::files::{Census, Edits};
+use repos::tree::Tree;
+use repos::{RepoError, Store};
+use serde::Serialize;
+use specs::{BranchName, CommitId, Reference, RepoName, RunId};
+
+use crate::author;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::output::{ShortIds, count, plural, size};
+
+/// A branch that is to get a commit.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) repo: RepoName,
+    pub(super) branch: BranchName,
+}
+
+impl Target {
+    /// The branch that a reference names, looked at before any work is done: its repository is a user's, and it exists or is the default.
+    pub(super) fn of(store: &Store, reference: &Reference) -> Result<Self> {
+        let repo = reference.repo.clone();
+        let branch = match &reference.revision {
+            None => store.default_branch()?,
+            Some(revision) => revision.as_branch().ok_or_else(|| {
+                let message = format!("`{repo}@{revision}` is no branch, and only a branch gets new commits");
+                CliError::usage(message, format!("pv branch list {repo} shows its branches"))
+            })?,
+        };
+        changes::refuse_output(store, &repo)?;
+        match store.branch(&repo, &branch) {
+            Err(RepoError::BranchNotFound { repo, branch, similar }) if branch != store.default_branch()? => {
+                Err(EngineError::NoBranchToPut { repo, branch, similar }.into())
+            }
+            Err(RepoError::BranchNotFound { .. }) | Ok(_) => Ok(Self { repo, branch }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The files that the branch has now.
+    pub(super) fn files(&self, store: &Store) -> Result<Tree> {
+        let head = store.find_branch(&self.repo, &self.branch)?.and_then(|row| row.commit);
+        Ok(head.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree)))
+    }
+
+    /// The branch in words.
+    pub(super) fn place(&self) -> String {
+        format!("{}@{}", self.repo, self.branch)
+    }
+
+    /// The shortest way to write it.
+    fn shortest(&self, store: &Store) -> Result<String> {
+        Ok(if store.default_branch()? == self.branch { self.repo.to_string() } else { self.place() })
+    }
+}
+
+/// Who commits and why.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub(super) struct Message {
+    /// Why, for those who read the log
+    #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(super) message: String,
+    /// Who, if it is not you: `Anna <anna@example.com>`
+    #[arg(long, value_name = "NAME")]
+    pub(super) author: Option<String>,
+}
+
+/// What a commit is to be, beside its files.
+pub(super) struct Commit<'a> {
+    pub(super) target: &'a Target,
+    pub(super) message: &'a Message,
+    pub(super) expect: Option<CommitId>,
+    pub(super) started: Instant,
+}
+
+/// Commits what `change` makes of the branch's files, and says what became of it.
+pub(super) fn commit(
+    cx: &Context,
+    commit: &Commit<'_>,
+    change: impl FnMut(Tree) -> Result<Edits, RepoError>,
+) -> Result<()> {
+    let Commit { target, message, expect, started } = commit;
+    let store = cx.store()?;
+    let by = author::by(cx, message.author.as_deref());
+    let new = NewCommit {
+        repo: &target.repo,
+        branch: &target.branch,
+        expect: *expect,
+        by: &by,
+        message: &message.message,
+    };
+    let (committed, census) = changes::commit(store, &new, change).map_err(nothing_committed)?;
+    report(cx, target, &committed, &census, *started)
+}
+
+/// An error after which the store is as it was.
+pub(super) fn nothing_committed(error: impl Into<CliError>) -> CliError {
+    match error.into() {
+        CliError::Failure(failure) if failure.message.contains("nothing was committed") => CliError::Failure(failure),
+        error => error.done("nothing was committed"),
+    }
+}
+
+/// What a commit became, as programs read it.
+#[derive(Serialize)]
+pub(super) struct PutView<'a> {
+    pub(super) repo: &'a RepoName,
+    pub(super) branch: &'a BranchName,
+    pub(super) commit: Option<CommitId>,
+    pub(super) run: Option<RunId>,
+    pub(super) changed: bool,
+    pub(super) added: u64,
+    pub(super) modified: u64,
+    pub(super) removed: u64,
+    pub(super) unchanged: u64,
+    pub(super) size_bytes: u64,
+    pub(super) new_bytes: u64,
+}
+
+impl<'a> PutView<'a> {
+    pub(super) fn new(target: &'a Target, census: &Census, commit: Option<CommitId>, run: Option<RunId>) -> Self {
+        Self {
+            repo: &target.repo,
+            branch: &target.branch,
+            commit,
+            run,
+            changed: census.is_change(),
+            added: census.added,
+            modified: census.modified,
+            removed: census.removed,
+            unchanged: census.unchanged,
+            size_bytes: census.size_bytes,
+            new_bytes: census.new_bytes,
+        }
+    }
+}
+
+/// `2 added, 0 modified, 0 removed, 1 unchanged · 9.1 GB, 9.0 GB new`
+pub(super) fn census_line(census: &Census) -> String {
+    format!(
+        "{} added, {} modified, {} removed, {} unchanged · {}, {} new",
+        count(census.added),
+        count(census.modified),
+        count(census.removed),
+        count(census.unchanged),
+        size(census.size_bytes),
+        size(census.new_bytes)
+    )
+}
+
+fn report(cx: &Context, target: &Target, committed: &Committed, census: &Census, started: Instant) -> Result<()> {
+    let (id, run) = match committed {
+        Committed::Unchanged { head } => (*head, None),
+        Committed::Made { commit, run, .. } => (Some(*commit), Some(*run)),
+    };
+    if cx.out().is_json() {
+        return cx.out().json(&PutView::new(target, census, id, run));
+    }
+    let store = cx.store()?;
+    let place = match id {
+        Some(id) => format!("{}@{}", target.repo, store.short_commit(&id)?),
+        None => target.place(),
+    };
+    cx.out().line(place)?;
+    cx.out().flush()?;
+    let Some(run) = run else {
+        cx.notes().line("nothing differs: no commit was made");
+        return Ok(());
+    };
+    cx.notes().line(format!("{} · {}", census_line(census), took(started)));
+    if let Some(changed) = changed_line(target, census, store)? {
+        cx.notes().line(changed);
+    }
+    cx.notes().line(format!("run {}", store.short_run(&run)?));
+    let next = if store.run(&run)?.jobs.is_empty() { "" } else { "next: pv run        " };
+    cx.notes().line(format!("{next}back: pv revert {}", target.shortest(store)?));
+    Ok(())
+}
+
+/// The first few files that were there with other bytes: a surprise, more often than not.
+fn changed_line(target: &Target, census: &Census, store: &Store) -> Result<Option<String>> {
+    const NAMED: usize = 5;
+    if census.modified == 0 {
+        return Ok(None);
+    }
+    let named: Vec<&str> = census.modified_paths.iter().take(NAMED).map(specs::FilePath::as_str).collect();
+    let more = census.modified - named.len() as u64;
+    let more = if more == 0 { String::new() } else { format!(" and {} more", plural(more, "file", "files")) };
+    Ok(Some(format!("modified: {}{more}          (pv diff {})", named.join(" "), target.shortest(store)?)))
+}
+
+fn took(started: Instant) -> String {
+    let seconds = started.elapsed().as_secs_f64();
+    match seconds {
+        0.0..10.0 => format!("{seconds:.1} s"),
+        10.0..60.0 => format!("{seconds:.0} s"),
+        _ => format!("{} min {:02} s", seconds as u64 / 60, seconds as u64 % 60),
+    }
+}

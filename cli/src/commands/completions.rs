@@ -1,0 +1,23 @@
+//! `pv completions`
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::args::Cli;
+use crate::context::Context;
+use crate::error::Result;
+
+/// Print the completions for a shell
+///
+/// For bash: pv completions bash > ~/.local/share/bash-completion/completions/pv
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Which shell
+    shell: Shell,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "pv", &mut script);
+    cx.out().bytes(&script)
+}

@@ -1,0 +1,14 @@
+//! `pv config list`
+
+use super::settings::{SETTINGS, SettingView};
+use crate::context::Context;
+use crate::error::Result;
+
+/// List all settings, each with its source
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
+    let store = cx.store()?;
+    cx.list(None, SETTINGS.iter().map(|setting| SettingView::new(store, setting)))
+}

@@ -1,0 +1,137 @@
+//! Which settings there are, what they may be, what they are when nobody sets them.
+
+use std::str::FromStr;
+
+use repos::Store;
+use serde::Serialize;
+use specs::{BranchName, Duration};
+
+use crate::error::Result;
+use crate::output::{Human, Row};
+
+/// A setting of a store.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(super) key: &'static str,
+    default: &'static str,
+    pub(super) is_legal: fn(&str) -> bool,
+    /// What it may be, after `it is`.
+    pub(super) what: &'static str,
+}
+
+/// All settings, by name.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting { key: "default_branch", default: "main", is_legal: is_branch, what: "the name of a branch" },
+    Setting { key: "default_image", default: "", is_legal: is_text, what: "an image, such as `debian:13`" },
+    Setting { key: "executor", default: "auto", is_legal: is_executor, what: "`auto`, `docker` or `process`" },
+    Setting { key: "fail_fast", default: "true", is_legal: is_bool, what: "`true` or `false`" },
+    Setting { key: "gc_grace", default: "14d", is_legal: is_duration, what: "a time, such as `14d`" },
+    Setting { key: "jobs", default: "", is_legal: is_positive, what: "a number from 1; when unset, one a CPU" },
+    Setting { key: "log_max", default: "16777216", is_legal: is_count, what: "a number of bytes" },
+    Setting { key: "min_free", default: "2147483648", is_legal: is_count, what: "a number of bytes" },
+    Setting { key: "missed_ticks", default: "one", is_legal: is_missed_ticks, what: "`one`, `all` or `none`" },
+    Setting { key: "network", default: "default", is_legal: is_network, what: "`default` or `none`" },
+    Setting { key: "output_bytes_max", default: "1099511627776", is_legal: is_positive, what: "a number of bytes from 1" },
+    Setting { key: "output_files_max", default: "1000000", is_legal: is_positive, what: "a number of files from 1" },
+    Setting { key: "process.paths", default: "", is_legal: is_paths, what: "absolute paths with `:` between them" },
+    Setting { key: "retention", default: "", is_legal: is_duration, what: "a time, such as `365d`; when unset, for ever" },
+];
+
+fn is_branch(text: &str) -> bool {
+    text.parse::<BranchName>().is_ok()
+}
+fn is_text(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+}
+fn is_executor(text: &str) -> bool {
+    ["auto", "docker", "process"].contains(&text)
+}
+fn is_network(text: &str) -> bool {
+    ["default", "none"].contains(&text)
+}
+fn is_bool(text: &str) -> bool {
+    ["true", "false"].contains(&text)
+}
+fn is_missed_ticks(text: &str) -> bool {
+    ["one", "all", "none"].contains(&text)
+}
+fn is_count(text: &str) -> bool {
+    text.parse::<u64>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+fn is_positive(text: &str) -> bool {
+    is_count(text) && text.parse() != Ok(0_u64)
+}
+fn is_duration(text: &str) -> bool {
+    text.parse::<Duration>().is_ok()
+}
+fn is_paths(text: &str) -> bool {
+    text.split(':').all(|path| path.starts_with('/') && !path.chars().any(char::is_control))
+}
+
+/// The name of a setting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key(pub(super) &'static Setting);
+
+/// There is no such setting.
+#[derive(Debug, thiserror::Error)]
+#[error("`{key}` is no setting{}", .similar.map_or_else(String::new, |key| format!("; did you mean `{key}`?")))]
+pub(crate) struct NoSetting {
+    key: String,
+    similar: Option<&'static str>,
+}
+
+impl FromStr for Key {
+    type Err = NoSetting;
+    fn from_str(text: &str) -> Result<Self, NoSetting> {
+        let setting = SETTINGS.iter().find(|setting| setting.key == text);
+        setting.map(Self).ok_or_else(|| NoSetting {
+            key: text.escape_debug().to_string(),
+            similar: specs::nearest(text, SETTINGS.iter().map(|setting| setting.key)),
+        })
+    }
+}
+
+/// A setting as it is.
+#[derive(Serialize)]
+pub(super) struct SettingView {
+    key: &'static str,
+    value: Option<String>,
+    source: Source,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Source {
+    Default,
+    Store,
+}
+
+impl SettingView {
+    pub(super) fn new(store: &Store, setting: &'static Setting) -> Result<Self> {
+        if let Some(value) = store.setting(setting.key)? {
+            return Ok(Self { key: setting.key, value: Some(value), source: Source::Store });
+        }
+        let default = match setting.key {
+            // `init` may have chosen it.
+            "default_branch" => store.default_branch()?.to_string(),
+            _ => setting.default.to_owned(),
+        };
+        Ok(Self { key: setting.key, value: Some(default).filter(|value| !value.is_empty()), source: Source::Default })
+    }
+
+    pub(super) fn value(&self) -> &str {
+        self.value.as_deref().unwrap_or_default()
+    }
+}
+
+impl Row for SettingView {
+    const HEADER: &'static [&'static str] = &["SETTING", "VALUE", "SOURCE"];
+    fn cells(&self, _: &Human) -> Vec<String> {
+        let source = match self.source {
+            Source::Default => "default",
+            Source::Store => "store",
+        };
+        vec![self.key.to_owned(), self.value().to_owned(), source.to_owned()]
+    }
+}

@@ -1,0 +1,115 @@
+//! The commands: a folder a noun, a file a verb. Here is only the list of them.
+//!
+//! - `change` what all commands share that commit files: the target, the report
+//! - `settle` what commands share that need the store's executor
+//! - `names` arguments such as `REPO@BRANCH`
+//! - `views` commits, files, repositories … as they are printed
+
+mod branch;
+mod cat;
+mod change;
+mod completions;
+mod config;
+mod cp;
+mod diff;
+mod find;
+mod fsck;
+mod get;
+mod help;
+mod init;
+mod log;
+mod ls;
+mod mv;
+mod names;
+mod pipeline;
+mod put;
+mod repo;
+mod revert;
+mod rm;
+mod schema;
+mod settle;
+mod show;
+mod tag;
+mod version;
+mod views;
+
+use crate::context::Context;
+use crate::error::Result;
+
+pub(crate) use help::without_a_command;
+
+/// What `pv` can do.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    Init(init::Args),
+    /// Read and change settings
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Make, list and delete repositories
+    #[command(subcommand)]
+    Repo(repo::Command),
+    /// Make, list, move and delete branches
+    #[command(subcommand)]
+    Branch(branch::Command),
+    /// Make, list and delete tags
+    #[command(subcommand)]
+    Tag(tag::Command),
+    /// Apply pipelines, look at them, delete them
+    #[command(subcommand)]
+    Pipeline(pipeline::Command),
+    Put(put::Args),
+    Rm(rm::Args),
+    Mv(mv::Args),
+    Cp(cp::Args),
+    Revert(revert::Args),
+    Get(get::Args),
+    Cat(cat::Args),
+    Ls(ls::Args),
+    Log(log::Args),
+    Show(show::Args),
+    Find(find::Args),
+    Diff(diff::Args),
+    Fsck(fsck::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+    Version(version::Args),
+}
+
+impl Command {
+    /// Whether the process that owns the store may run it: not what makes a store or needs none.
+    pub(crate) fn may_be_handed_over(&self) -> bool {
+        match self {
+            Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Version(_) => false,
+            Self::Pipeline(command) => command.needs_store(),
+            _ => true,
+        }
+    }
+
+    /// Does it.
+    pub(crate) fn run(self, cx: &Context) -> Result<()> {
+        match self {
+            Self::Init(args) => init::run(cx, args),
+            Self::Config(command) => command.run(cx),
+            Self::Repo(command) => command.run(cx),
+            Self::Branch(command) => command.run(cx),
+            Self::Tag(command) => command.run(cx),
+            Self::Pipeline(command) => command.run(cx),
+            Self::Put(args) => put::run(cx, args),
+            Self::Rm(args) => rm::run(cx, &args),
+            Self::Mv(args) => mv::run(cx, &args),
+            Self::Cp(args) => cp::run(cx, &args),
+            Self::Revert(args) => revert::run(cx, &args),
+            Self::Get(args) => get::run(cx, &args),
+            Self::Cat(args) => cat::run(cx, &args),
+            Self::Ls(args) => ls::run(cx, &args),
+            Self::Log(args) => log::run(cx, &args),
+            Self::Show(args) => show::run(cx, &args),
+            Self::Find(args) => find::run(cx, &args),
+            Self::Diff(args) => diff::run(cx, &args),
+            Self::Fsck(args) => fsck::run(cx, &args),
+            Self::Schema(args) => schema::run(cx, &args),
+            Self::Completions(args) => completions::run(cx, &args),
+            Self::Version(args) => version::run(cx, &args),
+        }
+    }
+}

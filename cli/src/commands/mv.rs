@@ -1,0 +1,37 @@
+//! `pv mv`
+
+use std::time::Instant;
+
+use repos::files;
+use specs::Reference;
+
+use super::change::{Commit, Message, Target, commit};
+use super::rm::path_of;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+/// Move a file or directory within a branch; no bytes are moved
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// What to move
+    #[arg(value_name = "REF:/A")]
+    from: Reference,
+    /// Its new path itself
+    #[arg(value_name = "REF:/B")]
+    to: Reference,
+    #[command(flatten)]
+    message: Message,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let started = Instant::now();
+    let store = cx.store()?;
+    let (from, to) = (path_of(&args.from)?, path_of(&args.to)?);
+    if (&args.from.repo, &args.from.revision) != (&args.to.repo, &args.to.revision) {
+        let message = format!("`{}` and `{}` are on two branches, and one commit is on one", args.from, args.to);
+        return Err(CliError::usage(message, format!("pv cp {} {}      then pv rm {}", args.from, args.to, args.from)));
+    }
+    let target = Target::of(store, &args.to)?;
+    let new = Commit { target: &target, message: &args.message, expect: None, started };
+    commit(cx, &new, |base| files::mv(store, base, &target.place(), &from, &to))
+}

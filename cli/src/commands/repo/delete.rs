@@ -1,0 +1,39 @@
+//! `pv repo delete`
+
+use engine::changes;
+use repos::tree::Tree;
+use specs::RepoName;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{plural, size};
+
+/// Delete a repository with its branches and tags
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Its name
+    name: RepoName,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let repo = &args.name;
+    changes::refuse_output(store, repo)?;
+    let (branches, tags) = (store.branches(repo)?, store.tags(repo)?);
+    let (mut files, mut bytes) = (0, 0);
+    for id in branches.iter().filter_map(|(_, row)| row.commit) {
+        let totals = Tree::at(store.commit(&id)?.tree).totals(store)?;
+        (files, bytes) = (files + totals.entries, bytes + totals.weight);
+    }
+    let goes = format!(
+        "repository `{repo}` goes, with {}, {}, and {} ({}) at their heads",
+        plural(branches.len() as u64, "branch", "branches"),
+        plural(tags.len() as u64, "tag", "tags"),
+        plural(files, "file", "files"),
+        size(bytes)
+    );
+    cx.confirm(&goes, &format!("repository `{repo}` was not deleted"))?;
+    changes::delete_repo(store, repo)?;
+    cx.notes().line(format!("deleted repository `{repo}`"));
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! `pv tag create`
+
+use engine::changes;
+use repos::{RepoError, Store};
+use specs::Reference;
+
+use crate::author;
+use crate::commands::names::TagOf;
+use crate::commands::views::NameView;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+/// Name a commit for good: a tag never moves
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The new tag
+    #[arg(value_name = "REPO@TAG")]
+    tag: TagOf,
+    /// The commit; else the default branch's
+    #[arg(value_name = "REF")]
+    at: Option<Reference>,
+    /// Why, for those who list the tags
+    #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    message: String,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let tag = &args.tag;
+    let at = args.at.clone().unwrap_or(Reference { repo: tag.repo.clone(), revision: None, path: None });
+    let at = store.resolve(&at)?;
+    if at.commit.repo != tag.repo {
+        let message = format!("commit {} is of repository `{}`, not of `{}`", at.id.short(12), at.commit.repo, tag.repo);
+        return Err(CliError::usage(message, format!("pv tag create {}@{}", at.commit.repo, tag.name)));
+    }
+    changes::create_tag(store, &tag.repo, &tag.name, at.id, &author::by(cx, None), &args.message)?;
+    let view = find(store, tag)?;
+    if cx.out().is_json() { cx.out().json(&view) } else { cx.out().line(tag.to_string()) }
+}
+
+/// The tag; an error when there is none.
+pub(super) fn find(store: &Store, tag: &TagOf) -> Result<NameView> {
+    store.repo(&tag.repo)?;
+    let row = store.find_tag(&tag.repo, tag.name.as_str())?.ok_or_else(|| RepoError::NotFound {
+        what: format!("tag `{}` not found in repository `{}`", tag.name, tag.repo),
+        hint: Some(format!("pv tag list {}", tag.repo)),
+    })?;
+    NameView::tag(store, &tag.repo, tag.name.as_str(), &row)
+}

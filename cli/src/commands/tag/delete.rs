@@ -1,0 +1,27 @@
+//! `pv tag delete`
+
+use engine::changes;
+
+use super::create::find;
+use crate::commands::names::TagOf;
+use crate::context::Context;
+use crate::error::Result;
+
+/// Delete a tag; its commit stays readable by id
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The tag
+    #[arg(value_name = "REPO@TAG")]
+    tag: TagOf,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let tag = &args.tag;
+    find(store, tag)?;
+    let refused = format!("tag `{tag}` was not deleted");
+    cx.confirm(&format!("tag `{tag}` goes; its commit stays readable by id"), &refused)?;
+    changes::delete_tag(store, &tag.repo, &tag.name)?;
+    cx.notes().line(format!("deleted tag `{tag}`"));
+    Ok(())
+}

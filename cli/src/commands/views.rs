@@ -1,0 +1,392 @@
+//! Commits, files, runs … as they are printed: for programs all fields, for people a line.
+
+use repos::documents::{Commit, TagDocument};
+use repos::files::FileChange;
+use repos::journal::{CauseKind, Move, RepoKind, SealedState};
+use repos::tree::{FileEntry, Tree};
+use repos::{BranchRow, JobRow, RepoRow, RunRow, Store, TagRow, Timestamp};
+use serde::Serialize;
+use serde_json::{Value, json};
+use specs::{BranchName, CommitId, Digest, FilePath, RepoName, RunId};
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{Human, Row, ShortIds, count, plural, size};
+
+/// `text` in one line, for tables.
+pub(super) fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+/// A commit: its document with every field, its id, files and bytes.
+#[derive(Serialize)]
+pub(super) struct CommitView {
+    #[serde(flatten)]
+    fields: Value,
+    id: CommitId,
+    files: u64,
+    size_bytes: u64,
+    #[serde(skip)]
+    short: String,
+    #[serde(skip)]
+    document: Commit,
+}
+
+impl CommitView {
+    pub(super) fn new(store: &Store, id: CommitId, document: Commit) -> Result<Self> {
+        let totals = Tree::at(document.tree).totals(store)?;
+        let (files, size_bytes) = (totals.entries, totals.weight);
+        let short = store.short_commit(&id)?;
+        Ok(Self { fields: with_defaults(&document), id, files, size_bytes, short, document })
+    }
+}
+
+/// The document with the fields that it leaves out.
+fn with_defaults(commit: &Commit) -> Value {
+    let mut fields = json!({
+        "parents": [], "lineage": null, "datums": null, "author": "", "message": "", "provenance": [], "sources": [],
+        "pipeline": null, "job": null, "error": null,
+    });
+    let document = serde_json::to_value(commit).expect("commits have a JSON form");
+    if let (Value::Object(fields), Value::Object(document)) = (&mut fields, document) {
+        fields.extend(document);
+        if let Some(Value::Object(pipeline)) = fields.get_mut("pipeline") {
+            for optional in ["image", "code"] {
+                pipeline.entry(optional).or_insert(Value::Null);
+            }
+        }
+    }
+    fields
+}
+
+impl Row for CommitView {
+    const HEADER: &'static [&'static str] = &["COMMIT", "WHEN", "WHO", "FILES", "SIZE", "MESSAGE"];
+    fn cells(&self, human: &Human) -> Vec<String> {
+        let who = match &self.document.pipeline {
+            Some(pipeline) => format!("{} v{}", pipeline.name, pipeline.version),
+            None => self.document.author.clone(),
+        };
+        vec![
+            self.short.clone(),
+            human.ago(self.document.created_at),
+            who,
+            count(self.files),
+            size(self.size_bytes),
+            first_line(&self.document.message),
+        ]
+    }
+}
+
+/// A file.
+#[derive(Serialize)]
+pub(super) struct FileView {
+    pub(super) path: FilePath,
+    pub(super) size_bytes: u64,
+    pub(super) digest: Digest,
+    pub(super) executable: bool,
+}
+
+impl FileView {
+    pub(super) fn new(path: FilePath, file: FileEntry) -> Self {
+        Self { path, size_bytes: file.size, digest: file.digest, executable: file.executable }
+    }
+}
+
+/// A difference between two trees.
+#[derive(Serialize)]
+pub(super) struct DiffView {
+    pub(super) path: FilePath,
+    pub(super) change: ChangeKind,
+    pub(super) old: Option<FileView>,
+    pub(super) new: Option<FileView>,
+}
+
+/// The sorts of differences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ChangeKind {
+    Added,
+    Removed,
+    Modified,
+    Renamed,
+}
+
+impl From<FileChange> for DiffView {
+    fn from(change: FileChange) -> Self {
+        let kind = match (&change.old, &change.new) {
+            (None, _) => ChangeKind::Added,
+            (_, None) => ChangeKind::Removed,
+            _ => ChangeKind::Modified,
+        };
+        let view = |file: Option<FileEntry>| file.map(|file| FileView::new(change.path.clone(), file));
+        Self { change: kind, old: view(change.old), new: view(change.new), path: change.path.clone() }
+    }
+}
+
+/// A repository.
+#[derive(Serialize)]
+pub(super) struct RepoView {
+    name: RepoName,
+    kind: RepoKind,
+    branches: Vec<BranchName>,
+    /// The default branch's commit.
+    head: Option<CommitId>,
+    files: u64,
+    size_bytes: u64,
+    #[serde(skip)]
+    last: Option<(String, Commit)>,
+}
+
+impl RepoView {
+    pub(super) fn new(store: &Store, name: RepoName, row: &RepoRow) -> Result<Self> {
+        let branches = store.branches(&name)?;
+        let default = store.default_branch()?;
+        let head = branches.iter().find(|(branch, _)| *branch == default).and_then(|(_, row)| row.commit);
+        let mut view = Self {
+            name,
+            kind: row.kind,
+            branches: branches.into_iter().map(|(branch, _)| branch).collect(),
+            head,
+            files: 0,
+            size_bytes: 0,
+            last: None,
+        };
+        if let Some(id) = head {
+            let commit = store.commit(&id)?;
+            let totals = Tree::at(commit.tree).totals(store)?;
+            (view.files, view.size_bytes) = (totals.entries, totals.weight);
+            view.last = Some((store.short_commit(&id)?, commit));
+        }
+        Ok(view)
+    }
+
+    /// The newest commit in words.
+    fn last_commit(&self, human: &Human) -> String {
+        self.last.as_ref().map_or_else(String::new, |(_, commit)| {
+            let by = commit.pipeline.as_ref().map_or(commit.author.as_str(), |pipeline| pipeline.name.as_str());
+            format!("{}   {by}  {}", human.ago(commit.created_at), first_line(&commit.message)).trim_end().to_owned()
+        })
+    }
+}
+
+impl Row for RepoView {
+    const HEADER: &'static [&'static str] = &["REPOSITORY", "HEAD", "FILES", "SIZE", "LAST COMMIT"];
+    fn cells(&self, human: &Human) -> Vec<String> {
+        let head = self.last.as_ref().map_or("none", |(short, _)| short.as_str()).to_owned();
+        vec![self.name.to_string(), head, count(self.files), size(self.size_bytes), self.last_commit(human)]
+    }
+}
+
+/// A branch or a tag.
+#[derive(Serialize)]
+pub(super) struct NameView {
+    repo: RepoName,
+    name: String,
+    commit: Option<CommitId>,
+    message: String,
+    created_at: Option<Timestamp>,
+    #[serde(skip)]
+    short: String,
+}
+
+impl NameView {
+    pub(super) fn branch(store: &Store, repo: &RepoName, name: &BranchName, row: &BranchRow) -> Result<Self> {
+        let commit = row.commit.map(|id| store.commit(&id)).transpose()?;
+        Ok(Self {
+            repo: repo.clone(),
+            name: name.to_string(),
+            commit: row.commit,
+            created_at: Some(commit.as_ref().map_or(row.moved_at, |commit| commit.created_at)),
+            message: commit.map(|commit| commit.message).unwrap_or_default(),
+            short: row.commit.map_or(Ok("none".to_owned()), |id| store.short_commit(&id))?,
+        })
+    }
+
+    pub(super) fn tag(store: &Store, repo: &RepoName, name: &str, row: &TagRow) -> Result<Self> {
+        let document = row.document.map(|digest| store.document::<TagDocument>(&digest)).transpose()?;
+        Ok(Self {
+            repo: repo.clone(),
+            name: name.to_owned(),
+            commit: Some(row.commit),
+            message: document.map(|document| document.message).unwrap_or_default(),
+            created_at: Some(row.created_at),
+            short: store.short_commit(&row.commit)?,
+        })
+    }
+
+    /// For lists, newest first.
+    pub(super) fn created_at(&self) -> Option<Timestamp> {
+        self.created_at
+    }
+}
+
+impl Row for NameView {
+    const HEADER: &'static [&'static str] = &["NAME", "COMMIT", "WHEN", "MESSAGE"];
+    fn cells(&self, human: &Human) -> Vec<String> {
+        let when = self.created_at.map_or_else(String::new, |time| human.ago(time));
+        vec![format!("{}@{}", self.repo, self.name), self.short.clone(), when, first_line(&self.message)]
+    }
+}
+
+/// A run.
+#[derive(Serialize)]
+pub(super) struct RunView {
+    id: RunId,
+    cause: CauseView,
+    moves: Vec<MoveView>,
+    jobs: Vec<String>,
+    state: RunState,
+    created_at: Timestamp,
+    finished_at: Option<Timestamp>,
+    #[serde(skip)]
+    short: String,
+    #[serde(skip)]
+    result: String,
+}
+
+#[derive(Serialize)]
+struct CauseView {
+    kind: CauseKind,
+    author: Option<String>,
+    committer: String,
+    at: Timestamp,
+    message: String,
+    refs: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct MoveView {
+    repo: RepoName,
+    branch: BranchName,
+    from: Option<CommitId>,
+    to: Option<CommitId>,
+}
+
+impl From<Move> for MoveView {
+    fn from(moved: Move) -> Self {
+        Self { repo: moved.repo, branch: moved.branch, from: moved.from, to: moved.to }
+    }
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum RunState {
+    Waiting,
+    Running,
+    Success,
+    Failure,
+    Killed,
+}
+
+impl RunState {
+    fn of(jobs: &[JobRow]) -> Self {
+        let ended = jobs.iter().filter_map(|job| job.sealed).collect::<Vec<_>>();
+        if ended.len() < jobs.len() {
+            return if ended.is_empty() { Self::Waiting } else { Self::Running };
+        }
+        if ended.iter().any(|state| matches!(state, SealedState::Failure | SealedState::Unrunnable)) {
+            Self::Failure
+        } else if ended.contains(&SealedState::Killed) {
+            Self::Killed
+        } else {
+            Self::Success
+        }
+    }
+}
+
+impl RunView {
+    pub(super) fn new(store: &Store, row: RunRow) -> Result<Self> {
+        let jobs = store.jobs_of_run(row.order)?;
+        let state = RunState::of(&jobs);
+        let is_over = !matches!(state, RunState::Waiting | RunState::Running);
+        let last = jobs.iter().filter_map(|job| job.sealed_at).max();
+        let made = row.moves.iter().find_map(|moved| moved.to).map(|id| store.commit(&id)).transpose()?;
+        let message = made.filter(|commit| commit.run == row.run).map(|commit| commit.message).unwrap_or_default();
+        let cause = row.cause;
+        Ok(Self {
+            id: row.run,
+            short: store.short_run(&row.run)?,
+            result: result_of(&jobs),
+            cause: CauseView {
+                kind: cause.kind,
+                author: cause.author,
+                committer: cause.committer,
+                at: cause.at,
+                message,
+                refs: cause.refs,
+            },
+            moves: row.moves.into_iter().map(MoveView::from).collect(),
+            jobs: jobs.iter().map(|job| format!("{}@{}", job.pipeline, job.run)).collect(),
+            state,
+            created_at: row.created_at,
+            finished_at: if is_over { Some(last.unwrap_or(row.created_at)) } else { None },
+        })
+    }
+
+    /// `commit images@main "camera batch"`
+    fn cause_line(&self) -> String {
+        let message = first_line(&self.cause.message);
+        let message = if message.is_empty() { message } else { format!(" \"{message}\"") };
+        format!("{} {}{message}", self.cause.kind.word(), self.cause.refs.join(" "))
+    }
+
+    fn who(&self) -> &str {
+        self.cause.author.as_deref().unwrap_or(&self.cause.committer)
+    }
+
+    /// All about the run, a line each.
+    pub(super) fn lines(&self, human: &Human) -> Vec<Vec<String>> {
+        let mut lines = vec![
+            vec!["run".to_owned(), self.id.to_string()],
+            vec!["cause".to_owned(), self.cause_line()],
+            vec!["who".to_owned(), format!("{}   {}", self.who(), self.cause.committer)],
+            vec!["when".to_owned(), format!("{}   {}", human.local(self.created_at), human.ago(self.created_at))],
+        ];
+        for moved in &self.moves {
+            let short = |id: Option<CommitId>| id.map_or("none".to_owned(), |id| id.short(12));
+            let moved = format!("{}@{}   {} → {}", moved.repo, moved.branch, short(moved.from), short(moved.to));
+            lines.push(vec!["moved".to_owned(), moved]);
+        }
+        lines.push(vec!["jobs".to_owned(), self.result.clone()]);
+        lines
+    }
+}
+
+/// `2 success, 1 waiting`
+fn result_of(jobs: &[JobRow]) -> String {
+    let word = |job: &JobRow| match job.sealed {
+        None => "waiting",
+        Some(SealedState::Success) => "success",
+        Some(SealedState::Failure) => "failure",
+        Some(SealedState::Killed) => "killed",
+        Some(SealedState::Unrunnable) => "unrunnable",
+    };
+    let words = ["success", "failure", "killed", "unrunnable", "waiting"];
+    let counted = words.iter().map(|state| (jobs.iter().filter(|job| word(job) == *state).count(), state));
+    let parts: Vec<String> = counted.filter(|(n, _)| *n > 0).map(|(n, state)| format!("{n} {state}")).collect();
+    if parts.is_empty() { "no jobs".to_owned() } else { parts.join(", ") }
+}
+
+impl Row for RunView {
+    const HEADER: &'static [&'static str] = &["RUN", "WHEN", "WHO", "CAUSE", "RESULT"];
+    fn cells(&self, human: &Human) -> Vec<String> {
+        let who = self.who().to_owned();
+        vec![self.short.clone(), human.ago(self.created_at), who, self.cause_line(), self.result.clone()]
+    }
+}
+
+/// Says which run somebody caused, and which jobs it has.
+pub(super) fn caused(cx: &Context, run: &RunId) -> Result<()> {
+    let store = cx.store()?;
+    let row = store.run(run)?;
+    if cx.out().is_json() {
+        return cx.out().json(&RunView::new(store, row)?);
+    }
+    cx.out().line(format!("@{}", store.short_run(run)?))?;
+    cx.out().flush()?;
+    let names: Vec<&str> = row.jobs.iter().map(|job| job.pipeline.as_str()).collect();
+    cx.notes().line(format!("{}: {}", plural(names.len() as u64, "job", "jobs"), names.join(", ")));
+    cx.notes().line("next: pv run");
+    Ok(())
+}

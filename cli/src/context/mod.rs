@@ -1,0 +1,156 @@
+//! All that a command may touch of the outside.
+//!
+//! A command never looks at this process's own environment, folder or streams: it runs in the same way when another process handed it
+//! over (see `socket`), and then all of these are that process's.
+//! - `outside` streams, folder, environment and user, as the process that was called has them
+//! - `cancel` whether whoever asked still wants the answer
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use engine::Engine;
+use repos::time::{Clock, SystemClock};
+use repos::{OpenOptions, Store};
+use specs::ErrorKind;
+
+use crate::args::Flags;
+use crate::error::{CliError, Result};
+use crate::output::{Human, Notes, Out, Progress};
+use crate::socket::Owner;
+
+mod cancel;
+mod outside;
+
+pub(crate) use cancel::Cancel;
+pub(crate) use outside::{Environment, Outside, Streams};
+
+/// What a command works with.
+pub(crate) struct Context {
+    flags: Flags,
+    outside: Outside,
+    out: Out,
+    notes: Notes,
+    clock: Arc<dyn Clock>,
+    store: OnceLock<Store>,
+    /// Held while the store is being opened, so that this happens once.
+    opening: Mutex<()>,
+    engine: Option<Arc<Engine>>,
+}
+
+impl Context {
+    /// A context whose streams are those of `outside`; the store is that of `engine`, else opened when a command first asks for it.
+    pub(crate) fn new(outside: Outside, flags: Flags, engine: Option<Arc<Engine>>) -> std::io::Result<Self> {
+        let out = Out::new(&outside, &flags)?;
+        let notes = Notes::new(&outside, &flags)?;
+        let opened = OnceLock::new();
+        if let Some(engine) = &engine {
+            opened.set(engine.store().clone()).ok();
+        }
+        Ok(Self { flags, outside, out, notes, clock: Arc::new(SystemClock), store: opened, opening: Mutex::new(()), engine })
+    }
+
+    /// The global flags.
+    pub(crate) fn flags(&self) -> &Flags {
+        &self.flags
+    }
+
+    /// Results.
+    pub(crate) fn out(&self) -> &Out {
+        &self.out
+    }
+
+    /// All that is no result.
+    pub(crate) fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// The environment.
+    pub(crate) fn env(&self) -> &Environment {
+        &self.outside.env
+    }
+
+    /// What the process that was called has.
+    pub(crate) fn outside(&self) -> &Outside {
+        &self.outside
+    }
+
+    /// A path that reaches, from this process, what `given` means where the command was called. Left as it is if it can be: it comes
+    /// back in messages.
+    pub(crate) fn path(&self, given: &Path) -> PathBuf {
+        if self.outside.is_handed_over { self.outside.cwd.join(given) } else { given.to_owned() }
+    }
+
+    /// Sizes and times for people.
+    pub(crate) fn human(&self) -> Human {
+        Human::new(self.clock.now(), self.env())
+    }
+
+    /// Shows how far something has come.
+    pub(crate) fn progress(&self, verb: &'static str) -> Progress {
+        Progress::new(&self.notes, verb)
+    }
+
+    /// Whether whoever asked still wants the answer. Whoever calls this promises to look at it often.
+    pub(crate) fn cancel(&self) -> &Cancel {
+        self.outside.cancel.watch()
+    }
+
+    /// The folder that holds the store.
+    pub(crate) fn store_dir(&self) -> Result<PathBuf> {
+        if self.flags.server.is_some() || self.env().get("PV_SERVER").is_some() {
+            return Err(CliError::not_in_this_version("--server").hint("leave it out, and unset PV_SERVER"));
+        }
+        if let Some(store) = self.store.get() {
+            return Ok(store.dir().to_owned());
+        }
+        match self.flags.store.as_deref().or_else(|| self.env().get("PV_STORE").map(Path::new)) {
+            Some(dir) => Ok(self.outside.cwd.join(dir)),
+            None => Ok(Store::find(&self.outside.cwd)?),
+        }
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> Result<&Store> {
+        let _opening = self.opening.lock().expect("no panic under this lock");
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = self.open_options()?.open(&self.store_dir()?)?;
+        store.set_publisher(Arc::new(Owner::of(store.dir())));
+        Ok(self.store.get_or_init(|| store))
+    }
+
+    /// The engine of this process, when the command was handed over to it.
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.engine.as_deref()
+    }
+
+    /// Waits for asynchronous work of the engine, on a runtime of its own.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| CliError::io("cannot start the asynchronous runtime", &error))?;
+        Ok(runtime.block_on(work))
+    }
+
+    /// How this command opens or makes a store.
+    pub(crate) fn open_options(&self) -> Result<OpenOptions> {
+        let notes = self.notes.another().map_err(|error| CliError::io("cannot use stderr", &error))?;
+        Ok(OpenOptions::default().clock(self.clock.clone()).notify(move |what| notes.line(what)))
+    }
+
+    /// Prints what goes, and asks whether it may: on a terminal; elsewhere `--yes` has to say so.
+    pub(crate) fn confirm(&self, goes: &str, refused: &str) -> Result<()> {
+        self.notes.line(goes);
+        if self.flags.yes {
+            return Ok(());
+        }
+        if self.outside.is_interactive() {
+            self.notes.text("go on? [y/N] ");
+            return match self.outside.answer().as_deref() {
+                Some("y" | "Y" | "yes") => Ok(()),
+                _ => Err(CliError::new(ErrorKind::Refused, refused)),
+            };
+        }
+        Err(CliError::new(ErrorKind::Refused, refused).hint("--yes does it without a question"))
+    }
+}

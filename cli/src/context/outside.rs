@@ -1,0 +1,95 @@
+//! Streams, folder, environment and user of the process that was called.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use super::Cancel;
+
+/// Standard input, output and error.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) stdin: File,
+    pub(crate) stdout: File,
+    pub(crate) stderr: File,
+}
+
+impl Streams {
+    /// Those of this process.
+    fn own() -> std::io::Result<Self> {
+        let own = |stream: std::os::fd::BorrowedFd<'_>| stream.try_clone_to_owned().map(File::from);
+        Ok(Self {
+            stdin: own(std::io::stdin().as_fd())?,
+            stdout: own(std::io::stdout().as_fd())?,
+            stderr: own(std::io::stderr().as_fd())?,
+        })
+    }
+}
+
+/// Environment variables.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// From names and values.
+    pub(crate) fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self(variables.into_iter().collect())
+    }
+
+    /// The value, if it is set, not empty, and text.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(std::ffi::OsStr::new(name))?.to_str().filter(|value| !value.is_empty())
+    }
+
+    /// All names and values.
+    pub(crate) fn pairs(&self) -> Vec<(OsString, OsString)> {
+        self.0.clone().into_iter().collect()
+    }
+}
+
+/// The outside, as the process that was called has it.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    pub(crate) streams: Streams,
+    /// The folder in which the command was called.
+    pub(crate) cwd: PathBuf,
+    pub(crate) env: Environment,
+    /// Numeric id of the user who called, as the operating system says it.
+    pub(crate) uid: u32,
+    pub(crate) cancel: Cancel,
+    /// Whether this is of another process, which handed its command over.
+    pub(crate) is_handed_over: bool,
+}
+
+impl Outside {
+    /// That of this process.
+    pub(crate) fn own(cancel: Cancel) -> std::io::Result<Self> {
+        Ok(Self {
+            streams: Streams::own()?,
+            cwd: std::env::current_dir()?,
+            env: Environment::new(std::env::vars_os()),
+            uid: rustix::process::getuid().as_raw(),
+            cancel,
+            is_handed_over: false,
+        })
+    }
+
+    /// Whether somebody can read a question and answer it.
+    pub(crate) fn is_interactive(&self) -> bool {
+        rustix::termios::isatty(&self.streams.stdin) && rustix::termios::isatty(&self.streams.stderr)
+    }
+
+    /// One line from standard input, byte by byte: what follows it stays there.
+    pub(crate) fn answer(&self) -> Option<String> {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        let mut stdin = &self.streams.stdin;
+        while stdin.read(&mut byte).ok()? == 1 && byte[0] != b'\n' {
+            line.push(byte[0]);
+        }
+        String::from_utf8(line).ok().map(|line| line.trim().to_owned())
+    }
+}

@@ -1,0 +1,213 @@
+//! What a command says when it fails: one type for the errors of all layers, and how it is printed.
+
+use std::fmt::Write as _;
+
+use engine::EngineError;
+use repos::RepoError;
+use serde::Serialize;
+use specs::{Diagnostic, ErrorKind, GlobError, ReferenceError};
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) enum CliError {
+    /// Something failed, and is printed.
+    Failure(Box<Failure>),
+    /// Whoever read the output has enough: no error.
+    ClosedPipe,
+    /// Nothing failed, but the exit code says something, such as `diff --exit-code`.
+    Exit(u8),
+    /// Whoever asked has gone away; nothing is printed.
+    Cancelled,
+}
+
+/// What failed, in words.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// Exit code and `error.kind` follow from this.
+    pub(crate) kind: ErrorKind,
+    /// What failed, on which thing.
+    pub(crate) message: String,
+    /// Why, from the nearest cause to the last.
+    pub(crate) causes: Vec<String>,
+    /// The next thing to try; may have several lines.
+    pub(crate) hint: Option<String>,
+    /// What was done all the same.
+    pub(crate) done: String,
+    /// All that is wrong with files that were given, each with its place; the message counts them.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// Result of commands.
+pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
+
+const NOTHING: &str = "nothing";
+
+impl CliError {
+    /// An error without causes and hint.
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let (message, done) = (message.into(), NOTHING.to_owned());
+        let (causes, diagnostics) = (Vec::new(), Vec::new());
+        Self::Failure(Box::new(Failure { kind, message, causes, hint: None, done, diagnostics }))
+    }
+
+    /// Wrong usage, with a line to write instead.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Usage, message).hint(hint)
+    }
+
+    /// What a later version will do.
+    pub(crate) fn not_in_this_version(what: &str) -> Self {
+        Self::new(ErrorKind::Usage, format!("`{what}` is not in this version"))
+    }
+
+    /// From any error, with the causes it names.
+    pub(crate) fn from_error(kind: ErrorKind, error: &dyn std::error::Error, hint: Option<String>) -> Self {
+        let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect();
+        let (message, done) = (error.to_string(), NOTHING.to_owned());
+        Self::Failure(Box::new(Failure { kind, message, causes, hint, done, diagnostics: Vec::new() }))
+    }
+
+    /// From an error of the operating system while doing `what`.
+    pub(crate) fn io(what: impl Into<String>, error: &std::io::Error) -> Self {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Unavailable,
+        };
+        Self::new(kind, what).map(|failure| failure.causes.push(error.to_string()))
+    }
+
+    fn map(mut self, change: impl FnOnce(&mut Failure)) -> Self {
+        if let Self::Failure(failure) = &mut self {
+            change(failure);
+        }
+        self
+    }
+
+    /// Says what to try next.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        self.map(|failure| failure.hint = Some(hint.into()))
+    }
+
+    /// Says what was done in spite of the error.
+    pub(crate) fn done(self, done: impl Into<String>) -> Self {
+        self.map(|failure| failure.done = done.into())
+    }
+}
+
+impl Failure {
+    /// As people read it; with colour when `color`.
+    pub(crate) fn text(&self, color: bool) -> String {
+        let (red, cyan, plain) = if color { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
+        let mut text: String = self.diagnostics.iter().map(|problem| diagnostic_text(problem, color) + "\n").collect();
+        let head = if self.diagnostics.is_empty() { format!("{red}error:{plain} ") } else { String::new() };
+        let _ = write!(text, "{head}{}", self.message);
+        if self.done != NOTHING {
+            let _ = write!(text, "; {}", self.done);
+        }
+        for cause in self.causes.iter().filter(|_| self.diagnostics.is_empty()) {
+            let _ = write!(text, "\n  because: {cause}");
+        }
+        if let Some(hint) = &self.hint {
+            let _ = write!(text, "\n{cyan}hint:{plain} {}", hint.replace('\n', "\n      "));
+        }
+        text.push('\n');
+        text
+    }
+
+    /// As programs read it: one line.
+    pub(crate) fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            error: Fields<'a>,
+        }
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            kind: ErrorKind,
+            exit_code: u8,
+            message: &'a str,
+            causes: &'a [String],
+            hint: &'a Option<String>,
+            done: &'a str,
+        }
+        let error = Fields {
+            kind: self.kind,
+            exit_code: self.kind.exit_code(),
+            message: &self.message,
+            causes: &self.causes,
+            hint: &self.hint,
+            done: &self.done,
+        };
+        serde_json::to_string(&Line { error }).expect("texts and a number have a JSON form") + "\n"
+    }
+}
+
+/// One problem of a file as compilers print it: an error as errors are, a warning with its place first; the hint below it.
+pub(crate) fn diagnostic_text(problem: &Diagnostic, color: bool) -> String {
+    let paint = |code: &str, word: &str| if color { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() };
+    let Diagnostic { file, place, message, .. } = problem;
+    let mut text = if problem.is_error() {
+        format!("{} {problem}", paint("1;31", "error:"))
+    } else {
+        format!("{file}:{place}: {} {message}", paint("33", "warning:"))
+    };
+    if let Some(hint) = &problem.hint {
+        let _ = write!(text, "\n{} {hint}", paint("36", "hint:"));
+    }
+    text
+}
+
+fn in_one_line(problem: &Diagnostic) -> String {
+    problem.hint.as_ref().map_or_else(|| problem.to_string(), |hint| format!("{problem}; {hint}"))
+}
+
+impl From<RepoError> for CliError {
+    fn from(error: RepoError) -> Self {
+        Self::from_error(error.kind(), &error, error.hint())
+    }
+}
+
+impl From<EngineError> for CliError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Store(error) => error.into(),
+            EngineError::Specs { ref diagnostics, .. } => {
+                let diagnostics = diagnostics.clone();
+                Self::from_error(error.kind(), &error, None).map(|failure| {
+                    failure.causes = diagnostics.iter().filter(|problem| problem.is_error()).map(in_one_line).collect();
+                    failure.diagnostics = diagnostics;
+                })
+            }
+            error => Self::from_error(error.kind(), &error, error.hint()),
+        }
+    }
+}
+
+impl From<ReferenceError> for CliError {
+    fn from(error: ReferenceError) -> Self {
+        Self::from_error(ErrorKind::Usage, &error, error.hint())
+    }
+}
+
+impl From<GlobError> for CliError {
+    fn from(error: GlobError) -> Self {
+        Self::from_error(ErrorKind::Usage, &error, None)
+    }
+}
+
+impl From<clap::Error> for CliError {
+    /// Clap's text is `error: …`, an empty line, then tips and usage.
+    fn from(error: clap::Error) -> Self {
+        use std::error::Error as _;
+        let text = error.render().to_string();
+        let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+        let message = message.trim().trim_start_matches("error: ").to_owned();
+        let reference = error.source().and_then(|source| source.downcast_ref::<ReferenceError>());
+        let tips = rest.lines().map(str::trim).filter(|line| line.starts_with("tip: ") || line.starts_with("Usage: "));
+        let tips: Vec<&str> = tips.map(|line| line.trim_start_matches("tip: ")).collect();
+        let hint = reference.and_then(ReferenceError::hint).unwrap_or_else(|| match tips.as_slice() {
+            [] => "pv help shows all commands".to_owned(),
+            tips => tips.join("\n"),
+        });
+        Self::usage(message, hint)
+    }
+}

@@ -1,0 +1,168 @@
+//! Sizes, counts, times and ids for people.
+
+use jiff::tz::TimeZone;
+use repos::{Store, Timestamp};
+use specs::{CommitId, Digest, RunId};
+
+use crate::context::Environment;
+use crate::error::Result;
+
+/// Hex digits of an id that people see at least.
+const DIGITS: usize = 8;
+
+/// A number with a comma after each thousand: `2,113,502`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with its noun: `1 file`, `2 files`.
+pub(crate) fn plural(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+/// Bytes in the unit that suits: `612 B`, `15 kB`, `9.0 GB`.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+}
+
+/// Tells times as seen from now, here.
+#[derive(Debug, Clone)]
+pub(crate) struct Human {
+    now: Timestamp,
+    zone: TimeZone,
+}
+
+impl Human {
+    /// At `now`, in the time zone that the environment names, else the machine's.
+    pub(crate) fn new(now: Timestamp, env: &Environment) -> Self {
+        let zone = env.get("TZ").and_then(|name| TimeZone::get(name.trim_start_matches(':')).ok());
+        Self { now, zone: zone.unwrap_or_else(TimeZone::system) }
+    }
+
+    /// Now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The time zone of whoever asks.
+    pub(crate) fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// How long ago: `8 s ago`, `12 min ago`, `3 h ago`, `yesterday`, `26 days ago`; the date when that was more than a year.
+    pub(crate) fn ago(&self, time: Timestamp) -> String {
+        let seconds = self.now.seconds_since(time).max(0.0) as u64;
+        match seconds {
+            0..60 => format!("{seconds} s ago"),
+            60..3600 => format!("{} min ago", seconds / 60),
+            3600..86_400 => format!("{} h ago", seconds / 3600),
+            86_400..172_800 => "yesterday".to_owned(),
+            172_800..31_536_000 => format!("{} days ago", seconds / 86_400),
+            _ => self.zoned(time).strftime("%Y-%m-%d").to_string(),
+        }
+    }
+
+    /// Local time with its offset: `2026-07-01 11:02:31 +02:00`.
+    pub(crate) fn local(&self, time: Timestamp) -> String {
+        self.zoned(time).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+    }
+
+    fn zoned(&self, time: Timestamp) -> jiff::Zoned {
+        let instant = jiff::Timestamp::from_microsecond(time.as_micros()).unwrap_or_default();
+        instant.to_zoned(self.zone.clone())
+    }
+}
+
+/// Shortens ids to prefixes that stand for nothing else in a store.
+pub(crate) trait ShortIds {
+    /// A prefix of at least eight digits that fits no other commit and no run.
+    fn short_commit(&self, id: &CommitId) -> Result<String>;
+    /// A prefix of at least eight digits that fits no other run and no commit.
+    fn short_run(&self, id: &RunId) -> Result<String>;
+}
+
+impl ShortIds for Store {
+    fn short_commit(&self, id: &CommitId) -> Result<String> {
+        shortest(&id.to_string(), |prefix| {
+            let runs = self.runs_by_prefix(prefix, 1)?;
+            Ok(runs.is_empty() && self.commits_by_prefix(prefix, 2)?.len() < 2)
+        })
+    }
+
+    fn short_run(&self, id: &RunId) -> Result<String> {
+        shortest(&id.to_string(), |prefix| {
+            let commits = self.commits_by_prefix(prefix, 1)?;
+            Ok(commits.is_empty() && self.runs_by_prefix(prefix, 2)?.len() < 2)
+        })
+    }
+}
+
+fn shortest(id: &str, is_unique: impl Fn(&str) -> Result<bool>) -> Result<String> {
+    for digits in DIGITS..id.len() {
+        if is_unique(&id[..digits])? {
+            return Ok(id[..digits].to_owned());
+        }
+    }
+    Ok(id.to_owned())
+}
+
+/// The first digits of a digest, which nobody types.
+pub(crate) fn short_digest(digest: &Digest) -> String {
+    digest.short(DIGITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_two_or_three_digits() {
+        let cases = [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (15_400, "15 kB"), (999_600, "1.0 MB"), (9_050_000_000, "9.1 GB")];
+        for (bytes, text) in cases {
+            assert_eq!(size(bytes), text);
+        }
+        assert_eq!(size(u64::MAX), "18 EB");
+    }
+
+    #[test]
+    fn counts_are_grouped() {
+        assert_eq!([count(0), count(999), count(1000), count(2_113_502)], ["0", "999", "1,000", "2,113,502"]);
+        assert_eq!([plural(1, "file", "files"), plural(0, "file", "files")], ["1 file", "0 files"]);
+    }
+
+    #[test]
+    fn times_are_told_from_now() {
+        let now = Timestamp::from_micros(1_782_908_083_000_000);
+        let env = Environment::new([("TZ".into(), "Europe/Berlin".into())]);
+        let human = Human::new(now, &env);
+        let ago = |seconds: i64| human.ago(Timestamp::from_micros(now.as_micros() - seconds * 1_000_000));
+        let times = [ago(-5), ago(59), ago(720), ago(3 * 3600), ago(100_000), ago(26 * 86_400), ago(400 * 86_400)];
+        assert_eq!(times, ["0 s ago", "59 s ago", "12 min ago", "3 h ago", "yesterday", "26 days ago", "2025-05-27"]);
+        assert_eq!(human.local(now), "2026-07-01 14:14:43 +02:00");
+    }
+
+    #[test]
+    fn an_id_grows_until_it_is_unique() {
+        let short = shortest("0123456789abcdef", |prefix| Ok(prefix.len() >= 11)).unwrap_or_default();
+        assert_eq!(short, "0123456789a");
+    }
+}

@@ -1,0 +1,144 @@
+//! Lists: a table for people, one JSON object a line for programs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use repos::Timestamp;
+use serde::Serialize;
+
+use super::Human;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+/// Rows shown on a terminal when nobody says how many.
+const ON_A_TERMINAL: usize = 20;
+
+/// One entry of a list: serialized it is the JSON object, and its cells are the line of the table.
+pub(crate) trait Row: Serialize {
+    /// The words above the columns.
+    const HEADER: &'static [&'static str];
+    /// The text of each column.
+    fn cells(&self, human: &Human) -> Vec<String>;
+}
+
+/// How much of a list to show, newest first.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub(crate) struct Window {
+    /// How many; 0 for all; else 20 on a terminal and all when piped
+    #[arg(short = 'n', value_name = "N")]
+    limit: Option<usize>,
+    /// Only what is not older: `30d`, `2026-07-01`, or a time
+    #[arg(long, value_name = "TIME")]
+    since: Option<Since>,
+}
+
+/// A point in time, or how long ago it was.
+#[derive(Debug, Clone)]
+enum Since {
+    Ago(std::time::Duration),
+    Date(jiff::civil::Date),
+    At(jiff::Timestamp),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no time: write `30d`, `12h`, `2026-07-01` or `2026-07-01T12:00:00Z`")]
+struct NoTime(String);
+
+impl FromStr for Since {
+    type Err = NoTime;
+    fn from_str(text: &str) -> Result<Self, NoTime> {
+        let ago = || text.parse::<specs::Duration>().map(|duration| Self::Ago(duration.get())).ok();
+        let date = || if text.len() == 10 { text.parse().map(Self::Date).ok() } else { None };
+        let at = || text.parse().map(Self::At).ok();
+        ago().or_else(date).or_else(at).ok_or_else(|| NoTime(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ago(duration) => write!(f, "{} s ago", duration.as_secs()),
+            Self::Date(date) => date.fmt(f),
+            Self::At(at) => at.fmt(f),
+        }
+    }
+}
+
+impl Window {
+    /// The most rows to show; `None` for all.
+    pub(crate) fn limit(&self, cx: &Context) -> Option<usize> {
+        match self.limit {
+            Some(0) => None,
+            Some(limit) => Some(limit),
+            None => (cx.out().is_terminal() && !cx.out().is_json()).then_some(ON_A_TERMINAL),
+        }
+    }
+
+    /// Whether something of this time belongs into the list.
+    pub(crate) fn includes(&self, cx: &Context, time: Timestamp) -> bool {
+        self.start(cx).is_none_or(|start| time >= start)
+    }
+
+    fn start(&self, cx: &Context) -> Option<Timestamp> {
+        let human = cx.human();
+        Some(match self.since.as_ref()? {
+            Since::Ago(duration) => {
+                let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+                Timestamp::from_micros(human.now().as_micros().saturating_sub(micros))
+            }
+            Since::At(at) => Timestamp::from_micros(at.as_microsecond()),
+            Since::Date(date) => {
+                let midnight = date.to_zoned(human.zone().clone()).ok()?;
+                Timestamp::from_micros(midnight.timestamp().as_microsecond())
+            }
+        })
+    }
+}
+
+/// Lines of text in columns, with their heads if there are any.
+pub(crate) fn table(header: &[&str], lines: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    if !header.is_empty() {
+        table.set_header(header.iter().copied());
+    }
+    table.add_rows(lines);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+impl Context {
+    /// Prints a list. `rows` may be endless: no more are asked for than are shown, and one to know that there are more.
+    pub(crate) fn list<R: Row>(&self, limit: Option<usize>, rows: impl IntoIterator<Item = Result<R>>) -> Result<()> {
+        let mut rows = rows.into_iter();
+        let shown = rows.by_ref().take(limit.unwrap_or(usize::MAX));
+        if self.out().is_json() {
+            return shown.into_iter().try_for_each(|row| self.out().json(&row?));
+        }
+        let human = self.human();
+        let lines: Vec<Vec<String>> = shown.map(|row| Ok(row?.cells(&human))).collect::<Result<_, CliError>>()?;
+        if lines.is_empty() {
+            return Ok(());
+        }
+        for line in table(R::HEADER, lines).lines() {
+            self.out().line(self.cut(line))?;
+        }
+        if rows.next().is_some() {
+            self.out().line("…  more: -n 0")?;
+        }
+        Ok(())
+    }
+
+    /// A line as wide as the terminal at most.
+    fn cut(&self, line: &str) -> String {
+        match self.out().width() {
+            Some(width) if line.chars().count() > usize::from(width) => {
+                line.chars().take(usize::from(width).saturating_sub(1)).chain(['…']).collect()
+            }
+            _ => line.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What commands print: results on stdout, all else on stderr.
+//!
+//! - `list` lists: a table for people, one JSON object a line for programs; how many and how far back
+//! - `human` sizes, counts, times and ids for people
+//! - `progress` how far a long operation has come
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::sync::Mutex;
+
+use serde::Serialize;
+
+use crate::args::{Flags, When};
+use crate::context::{Cancel, Environment, Outside};
+use crate::error::{CliError, Result};
+
+mod human;
+mod list;
+mod progress;
+
+pub(crate) use human::{Human, ShortIds, count, plural, short_digest, size};
+pub(crate) use list::{Row, Window, table};
+pub(crate) use progress::Progress;
+
+/// Whether to colour what goes to `stream`.
+fn wants_color(flags: &Flags, env: &Environment, stream: &File) -> bool {
+    match flags.color {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => {
+            rustix::termios::isatty(stream) && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb")
+        }
+    }
+}
+
+/// Columns of a terminal; `None` when `stream` is none.
+fn width(stream: &File) -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    Some(if size.ws_col == 0 { 80 } else { size.ws_col })
+}
+
+/// Standard output.
+#[derive(Debug)]
+pub(crate) struct Out {
+    writer: Mutex<BufWriter<File>>,
+    json: bool,
+    color: bool,
+    width: Option<u16>,
+    cancel: Cancel,
+}
+
+impl Out {
+    pub(crate) fn new(outside: &Outside, flags: &Flags) -> std::io::Result<Self> {
+        let stdout = &outside.streams.stdout;
+        Ok(Self {
+            writer: Mutex::new(BufWriter::with_capacity(1 << 16, stdout.try_clone()?)),
+            json: flags.json,
+            color: wants_color(flags, &outside.env, stdout),
+            width: width(stdout),
+            cancel: outside.cancel.clone(),
+        })
+    }
+
+    /// Whether results are printed as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether people look at it directly.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.width.is_some()
+    }
+
+    /// Columns of the terminal, if it is one.
+    pub(crate) fn width(&self) -> Option<u16> {
+        self.width
+    }
+
+    /// Whether to colour.
+    pub(crate) fn is_colored(&self) -> bool {
+        self.color
+    }
+
+    /// `text` in the colour of this ANSI number, if colours are wanted.
+    pub(crate) fn paint(&self, number: u8, text: &str) -> String {
+        if self.color { format!("\x1b[{number}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
+        if self.cancel.is_asked() {
+            return Err(CliError::Cancelled);
+        }
+        self.writer.lock().expect("no panic under this lock").write_all(bytes).map_err(|error| stopped(&error))
+    }
+
+    /// Writes a line.
+    pub(crate) fn line(&self, line: impl AsRef<str>) -> Result<()> {
+        self.bytes(line.as_ref().as_bytes())?;
+        self.bytes(b"\n")
+    }
+
+    /// Writes an object as one line of JSON.
+    pub(crate) fn json(&self, object: &impl Serialize) -> Result<()> {
+        self.line(serde_json::to_string(object).expect("what is printed has a JSON form"))
+    }
+
+    /// Writes what was kept back.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.writer.lock().expect("no panic under this lock").flush().map_err(|error| stopped(&error))
+    }
+}
+
+fn stopped(error: &std::io::Error) -> CliError {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => CliError::ClosedPipe,
+        _ => CliError::io("cannot write the output", error),
+    }
+}
+
+/// Standard error: hints, warnings, what goes on. That it cannot be written stops nothing.
+#[derive(Debug)]
+pub(crate) struct Notes {
+    stderr: File,
+    quiet: bool,
+    color: bool,
+    width: Option<u16>,
+    cancel: Cancel,
+}
+
+impl Notes {
+    pub(crate) fn new(outside: &Outside, flags: &Flags) -> std::io::Result<Self> {
+        let stderr = &outside.streams.stderr;
+        Ok(Self {
+            stderr: stderr.try_clone()?,
+            quiet: flags.quiet,
+            color: wants_color(flags, &outside.env, stderr),
+            width: width(stderr),
+            cancel: outside.cancel.clone(),
+        })
+    }
+
+    /// Another that writes to the same.
+    pub(crate) fn another(&self) -> std::io::Result<Self> {
+        Ok(Self { stderr: self.stderr.try_clone()?, cancel: self.cancel.clone(), ..*self })
+    }
+
+    /// Whether to colour.
+    pub(crate) fn color(&self) -> bool {
+        self.color
+    }
+
+    /// A line, unless `-q`.
+    pub(crate) fn line(&self, line: impl AsRef<str>) {
+        if !self.quiet {
+            self.text(&format!("{}\n", line.as_ref()));
+        }
+    }
+
+    /// Text as it is, also with `-q`: errors and questions.
+    pub(crate) fn text(&self, text: &str) {
+        if !self.cancel.is_asked() {
+            (&self.stderr).write_all(text.as_bytes()).ok();
+        }
+    }
+}

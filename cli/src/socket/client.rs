@@ -1,0 +1,76 @@
+//! Handing over to the process that owns the store.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use repos::{Change, Publisher, RepoError};
+use specs::ErrorKind;
+
+use super::protocol::{Answer, Request, receive_answer, send_request};
+use super::short_path;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+/// Connects to the owner of the store in `dir`; `None` when there is none.
+fn connect(dir: &Path) -> Option<UnixStream> {
+    let folder = File::open(dir.join(".pv")).ok()?;
+    UnixStream::connect(short_path(&folder)).ok()
+}
+
+/// Lets the owner of the store run this command line; its exit code, or `None` when nobody owns the store.
+pub(crate) fn hand_over(cx: &Context, argv: &[OsString]) -> Result<Option<u8>> {
+    let Some(stream) = connect(&cx.store_dir()?) else { return Ok(None) };
+    let outside = cx.outside();
+    let request = Request::Command { argv: argv.to_vec(), cwd: outside.cwd.clone(), env: outside.env.pairs() };
+    if send_request(&stream, &request, Some(&outside.streams)).is_err() {
+        return Ok(None); // it went away before it had the request
+    }
+    match receive_answer(&stream) {
+        Ok(Answer::Exit(exit_code)) => Ok(Some(exit_code)),
+        Ok(Answer::Error { kind, message, hint }) => Err(with_hint(CliError::new(kind, message), hint)),
+        Ok(Answer::Published) | Err(_) => {
+            let error = CliError::new(ErrorKind::Unavailable, "the process that owns the store ended before its answer");
+            Err(error.hint("look at what is there, then repeat the command").done("it is not known what was done"))
+        }
+    }
+}
+
+fn with_hint(error: CliError, hint: Option<String>) -> CliError {
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// The process that owns a store, if one does.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    dir: PathBuf,
+}
+
+impl Owner {
+    /// That of the store in `dir`.
+    pub(crate) fn of(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+}
+
+impl Publisher for Owner {
+    fn publish(&self, change: &Change) -> Result<Option<()>, RepoError> {
+        let Some(stream) = connect(&self.dir) else { return Ok(None) };
+        if send_request(&stream, &Request::Publish(change.clone()), None).is_err() {
+            return Ok(None);
+        }
+        match receive_answer(&stream) {
+            Ok(Answer::Published) => Ok(Some(())),
+            Ok(Answer::Error { kind, message, hint }) => Err(RepoError::Remote { kind, message, hint }),
+            Ok(Answer::Exit(_)) | Err(_) => Err(RepoError::Remote {
+                kind: ErrorKind::Unavailable,
+                message: "the process that owns the store ended before its answer".to_owned(),
+                hint: Some("pv log shows whether the change was made".to_owned()),
+            }),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The store's socket, `.pv/socket`: how commands reach the process that owns the store.
+//!
+//! While `pv run` or `pv serve` owns a store, no other process changes its journal or index. A command that is called meanwhile is handed
+//! over: it sends its arguments, folder, environment and streams, and the owner runs the very same code over them. A command that was
+//! already at work when the owner came hands over its last step only.
+//!
+//! One connection a request, each side one line of JSON:
+//! - `{"command": {argv, cwd, env}}`, with stdin, stdout and stderr attached → `{"exit": N}`. The end of the connection cancels.
+//! - `{"publish": CHANGE}` → `"published"` or `{"error": {kind, message, hint}}`.
+//!
+//! The socket has mode 0600, and only the owner's user and root are answered. It is reached through an open directory, so that the path
+//! of a store may be longer than an address can be.
+//! - `protocol` requests and answers, lines with streams attached
+//! - `client` hands over; `server` answers
+
+use std::path::{Path, PathBuf};
+
+mod client;
+mod protocol;
+mod server;
+
+pub(crate) use client::{Owner, hand_over};
+#[expect(unused_imports, reason = "`pv run` and `pv serve` own stores")]
+pub(crate) use server::serve;
+
+/// A path by which the socket in `folder`, open as a directory, can be reached however long its own path is.
+fn short_path(folder: &std::fs::File) -> PathBuf {
+    use std::os::fd::AsRawFd;
+    Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join("socket")
+}

@@ -1,0 +1,37 @@
+//! The global cache: a recipe that was executed once need not be again, whatever pipeline, branch or time it was for.
+
+use repos::documents::{ResultDocument, ResultState};
+use repos::object::Kind;
+use repos::tree::{KeyRange, Tree};
+use repos::{RepoError, Store};
+use specs::{DatumId, Digest};
+
+use crate::graph::Pipeline;
+
+/// The newest result of a recipe whose exit code the pipeline's spec accepts and of whose output every byte is there, with the root of
+/// its map of output files.
+pub(crate) fn cached(store: &Store, pipeline: &Pipeline, recipe: &DatumId) -> Result<Option<(Digest, Digest)>, RepoError> {
+    let accepts = |code: i32| code == 0 || pipeline.spec.transform.accept_return_code.contains(&code);
+    for (digest, state, exit_code) in store.results(recipe)? {
+        // After a power cut the index may know a result whose bytes never came to rest.
+        if state != ResultState::Success || !exit_code.is_some_and(accepts) || !store.contains(Kind::Result, &digest)? {
+            continue;
+        }
+        let result: ResultDocument = store.document(&digest)?;
+        if let Some(outputs) = result.outputs
+            && is_whole(store, Tree::at(outputs))?
+        {
+            return Ok(Some((digest, outputs)));
+        }
+    }
+    Ok(None)
+}
+
+fn is_whole(store: &Store, outputs: Tree) -> Result<bool, RepoError> {
+    for entry in outputs.range(store, KeyRange::all())? {
+        if !store.has_content(&entry?.1.digest)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,145 @@
+//! How the agent gets into containers: on a volume, named after the binary's digest and filled once over the API.
+//!
+//! A volume may exist and yet be half full (its writer died, or is at work). So a marker is uploaded after the binary, and only a
+//! volume with the marker counts. Filling twice at once is harmless: each upload replaces whole files.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use bollard::Docker;
+use bollard::errors::Error as DockerError;
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    UploadToContainerOptionsBuilder,
+};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+
+use super::super::ExecError;
+
+/// Where the volume is in every container.
+pub(super) const MOUNT_POINT: &str = "/.pv";
+/// The agent's program.
+pub(super) const AGENT: &str = "/.pv/pv";
+const MARKER: &str = "complete";
+const PREFIX: &str = "pv-agent-";
+
+/// The volume of this engine's binary.
+#[derive(Debug)]
+pub(super) struct AgentVolume {
+    pv: PathBuf,
+    name: OnceCell<String>,
+}
+
+impl AgentVolume {
+    pub(super) fn new(pv: PathBuf) -> Self {
+        Self { pv, name: OnceCell::new() }
+    }
+
+    /// `pv-agent-` and the beginning of the binary's digest: another binary gets another volume.
+    pub(super) async fn name(&self) -> Result<&str, ExecError> {
+        let name = self.name.get_or_try_init(|| async {
+            let digest = specs::Digest::from_bytes(Sha256::digest(self.read().await?).into());
+            Ok::<_, ExecError>(format!("{PREFIX}{}", digest.short(16)))
+        });
+        Ok(name.await?)
+    }
+
+    async fn read(&self) -> Result<Vec<u8>, ExecError> {
+        let failed = |source| ExecError::Io { action: "read", path: self.pv.clone(), source };
+        tokio::fs::read(&self.pv).await.map_err(failed)
+    }
+
+    /// Makes sure that the volume, mounted in this container, holds the binary.
+    pub(super) async fn fill(&self, docker: &Docker, container: &str, image: &str) -> Result<(), ExecError> {
+        if is_complete(docker, container).await? {
+            return Ok(());
+        }
+        // The container has the volume read-only, so another one, never started, takes the upload.
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            cmd: Some(vec![AGENT.to_owned()]),
+            host_config: Some(HostConfig {
+                mounts: Some(vec![mount(self.name().await?, false)]),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        let helper =
+            docker.create_container(None, body).await.map_err(failed("create a container for the agent's volume"))?.id;
+        let filled = self.upload(docker, &helper).await;
+        let options = RemoveContainerOptionsBuilder::default().force(true).build();
+        let removed = docker.remove_container(&helper, Some(options)).await;
+        filled?;
+        removed.map_err(failed("remove the container for the agent's volume"))
+    }
+
+    /// Removes the volumes of other binaries that no container has. An engine that still wants one fills it again.
+    pub(super) async fn remove_others(&self, docker: &Docker) -> Result<(), ExecError> {
+        let own = self.name().await?;
+        let filters = HashMap::from([("name".to_owned(), vec![PREFIX.to_owned()])]);
+        let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
+        let found = docker.list_volumes(Some(options)).await.map_err(failed("list volumes"))?;
+        for volume in found.volumes.unwrap_or_default() {
+            if volume.name == own || !volume.name.starts_with(PREFIX) {
+                continue;
+            }
+            match docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await {
+                Ok(()) | Err(DockerError::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
+                Err(error) => return Err(failed("remove a volume")(error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn upload(&self, docker: &Docker, helper: &str) -> Result<(), ExecError> {
+        for (name, content) in [("pv", self.read().await?), (MARKER, Vec::new())] {
+            let archive = archive(name, &content).map_err(|source| ExecError::Io {
+                action: "pack",
+                path: self.pv.clone(),
+                source,
+            })?;
+            let options = UploadToContainerOptionsBuilder::default().path(MOUNT_POINT).build();
+            let body = bollard::body_full(Bytes::from(archive));
+            docker.upload_to_container(helper, Some(options), body).await.map_err(failed("upload the agent"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The volume in a container.
+pub(super) fn mount(volume: &str, read_only: bool) -> Mount {
+    Mount {
+        target: Some(MOUNT_POINT.to_owned()),
+        source: Some(volume.to_owned()),
+        typ: Some(MountType::VOLUME),
+        read_only: Some(read_only),
+        ..Mount::default()
+    }
+}
+
+async fn is_complete(docker: &Docker, container: &str) -> Result<bool, ExecError> {
+    let options = ContainerArchiveInfoOptionsBuilder::default().path(&format!("{MOUNT_POINT}/{MARKER}")).build();
+    match docker.get_container_archive_info(container, Some(options)).await {
+        Ok(_) => Ok(true),
+        Err(DockerError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+        Err(error) => Err(failed("look into the agent's volume")(error)),
+    }
+}
+
+fn archive(name: &str, content: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o555);
+    header.set_uid(0);
+    header.set_gid(0);
+    let mut archive = tar::Builder::new(Vec::with_capacity(content.len() + 4096));
+    archive.append_data(&mut header, name, content)?;
+    archive.into_inner()
+}
+
+fn failed(action: &'static str) -> impl FnOnce(DockerError) -> ExecError {
+    move |source| ExecError::Docker { action, source }
+}

@@ -1,0 +1,330 @@
+//! The docker executor: a warm container for each sandbox, over Docker's API alone.
+//!
+//! The container's first process is the agent, `/.pv/pv worker`, reached through the container's stdin and stdout. The binary comes
+//! from a volume that is filled over the API (`agent`), so the engine may be on another machine or around this one. `/pfs` and
+//! `/pfs/out` are anonymous volumes and go with the container. No path of the host, no socket and no variable of the engine is in it.
+//!
+//! `pull`: images; `credentials`: logins of Docker's own configuration.
+
+mod agent;
+mod credentials;
+mod pull;
+
+use std::collections::{BTreeSet, HashMap};
+use std::error::Error as _;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::container::{AttachContainerResults, LogOutput};
+use bollard::errors::Error as DockerError;
+use bollard::models::{
+    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, ImageInspect, Mount, MountType,
+};
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions,
+};
+use futures_util::stream::StreamExt;
+use tokio::sync::OnceCell;
+
+use self::agent::{AGENT, AgentVolume};
+use super::connection::{Chunk, Connection};
+use super::sandbox::Guard;
+use super::{
+    ExecError, Executor, ExecutorInfo, ExecutorKind, FileSource, Image, Network, OnPull, Owner, Resources, Sandbox,
+    SandboxSpec,
+};
+use crate::worker::DEFAULT_PATH;
+use crate::worker::protocol::Settings;
+
+/// Labels by which containers are found again.
+const STORE_LABEL: &str = "pv.store";
+const INSTANCE_LABEL: &str = "pv.instance";
+/// What root in a container keeps: what package managers, `chown`, `su` and low ports need. Among what is dropped of Docker's own
+/// list: raw sockets, devices, file capabilities, another root.
+const CAPABILITIES: [&str; 8] =
+    ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
+/// How long Docker may take to remove a container by itself after its agent ended.
+const END_TIME: Duration = Duration::from_secs(5);
+
+/// Runs commands in containers.
+#[derive(Debug)]
+pub struct DockerExecutor {
+    /// `None` where `DOCKER_HOST` is not understood; said by `check` and `open`.
+    docker: Result<Docker, String>,
+    address: String,
+    owner: Owner,
+    agent: AgentVolume,
+    negotiated: OnceCell<Docker>,
+    /// Docker's configuration directory, for logins.
+    config_dir: Option<PathBuf>,
+}
+
+/// What a docker executor is made of. The caller reads the environment.
+#[derive(Debug, Clone)]
+pub struct DockerSettings {
+    /// `DOCKER_HOST`, such as `unix:///run/user/1000/docker.sock` or `tcp://10.0.0.5:2375`; `None` for Docker's default.
+    pub host: Option<String>,
+    /// `DOCKER_CONFIG` or `~/.docker`; `None` for pulls without login.
+    pub config_dir: Option<PathBuf>,
+    /// The `pv` binary, whose `worker` command is the agent.
+    pub pv: PathBuf,
+    /// Whose containers these are.
+    pub owner: Owner,
+}
+
+impl DockerExecutor {
+    /// Makes the executor; nothing is asked before `check` or `open`.
+    pub fn new(settings: DockerSettings) -> Self {
+        let address = settings.host.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+        Self {
+            docker: Docker::connect_with_host(&address).map_err(|error| error.to_string()),
+            address,
+            owner: settings.owner,
+            agent: AgentVolume::new(settings.pv),
+            negotiated: OnceCell::new(),
+            config_dir: settings.config_dir,
+        }
+    }
+
+    /// The engine, in the newest version of its API that both sides know.
+    async fn docker(&self) -> Result<&Docker, ExecError> {
+        self.negotiated.get_or_try_init(|| async { self.connect().await }).await
+    }
+
+    async fn connect(&self) -> Result<Docker, ExecError> {
+        if let Some(path) = self.address.strip_prefix("unix://") {
+            // Asked first: a refused connection comes out of the client without its cause.
+            let path = path.to_owned();
+            tokio::net::UnixStream::connect(&path).await.map_err(|error| self.unreachable(error))?;
+        }
+        let docker = self.docker.clone().map_err(|why| self.unreachable(io::Error::other(why)))?;
+        docker.negotiate_version().await.map_err(|error| self.unreachable(io::Error::other(error)))
+    }
+
+    fn unreachable(&self, error: io::Error) -> ExecError {
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            let address = self.address.trim_start_matches("unix://").to_owned();
+            return ExecError::PermissionDenied { address };
+        }
+        ExecError::NotAnswering { executor: ExecutorKind::Docker, address: self.address.clone(), source: error.into() }
+    }
+
+    /// Turns an answer of the engine into an error that tells what was asked; a broken connection is said as that.
+    fn failed(&self, action: &'static str) -> impl Fn(DockerError) -> ExecError + '_ {
+        move |error| {
+            let mut cause = error.source();
+            while let Some(inner) = cause {
+                if let Some(io) = inner.downcast_ref::<io::Error>() {
+                    return self.unreachable(io.kind().into());
+                }
+                cause = inner.source();
+            }
+            ExecError::Docker { action, source: error }
+        }
+    }
+
+    fn body(&self, image: &str, spec: &SandboxSpec, agent_volume: &str) -> ContainerCreateBody {
+        let mut labels: HashMap<String, String> = spec.labels.clone().into_iter().collect();
+        labels.insert(STORE_LABEL.to_owned(), self.owner.store.clone());
+        labels.insert(INSTANCE_LABEL.to_owned(), self.owner.instance.clone());
+        ContainerCreateBody {
+            image: Some(image.to_owned()),
+            entrypoint: Some(vec![AGENT.to_owned(), "worker".to_owned()]),
+            cmd: Some(vec![]),
+            // The agent starts as root, lays out inputs that the command cannot change, and then starts it as the user it should be.
+            user: Some("0:0".to_owned()),
+            working_dir: Some("/".to_owned()),
+            open_stdin: Some(true),
+            stdin_once: Some(true),
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(false),
+            labels: Some(labels),
+            host_config: Some(host_config(spec, agent_volume)),
+            ..ContainerCreateBody::default()
+        }
+    }
+
+    async fn start(&self, docker: &Docker, id: &str, image: &str) -> Result<Connection, ExecError> {
+        self.agent.fill(docker, id, image).await?;
+        let options =
+            AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true).build();
+        let attached =
+            docker.attach_container(id, Some(options)).await.map_err(self.failed("attach to a container"))?;
+        docker.start_container(id, None::<StartContainerOptions>).await.map_err(self.failed("start a container"))?;
+        Ok(connection(attached))
+    }
+}
+
+fn connection(attached: AttachContainerResults) -> Connection {
+    let incoming = attached.output.map(|output| match output {
+        Ok(LogOutput::StdErr { message }) => Ok(Chunk::Complaint(message)),
+        Ok(output) => Ok(Chunk::Frames(output.into_bytes())),
+        Err(error) => Err(io::Error::other(error)),
+    });
+    Connection::new(attached.input, incoming.boxed())
+}
+
+fn host_config(spec: &SandboxSpec, agent_volume: &str) -> HostConfig {
+    let anonymous =
+        |target: &str| Mount { target: Some(target.to_owned()), typ: Some(MountType::VOLUME), ..Mount::default() };
+    let Resources { cpu, memory_bytes, gpus } = spec.resources;
+    HostConfig {
+        auto_remove: Some(true),
+        // Two volumes, so that no hard link leads from the output to an input.
+        mounts: Some(vec![agent::mount(agent_volume, true), anonymous("/pfs"), anonymous("/pfs/out")]),
+        network_mode: match spec.network {
+            Network::None => Some("none".to_owned()),
+            Network::Default => None,
+        },
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
+        security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+        // All that the agent says would be kept on the engine's disk otherwise: every output once more.
+        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+        #[expect(clippy::cast_possible_truncation, reason = "no machine has that many cores")]
+        nano_cpus: cpu.map(|cores| (cores * 1e9) as i64),
+        memory: memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        device_requests: gpus.map(|count| {
+            vec![DeviceRequest {
+                count: Some(i64::from(count)),
+                capabilities: Some(vec![vec!["gpu".to_owned()]]),
+                ..DeviceRequest::default()
+            }]
+        }),
+        ..HostConfig::default()
+    }
+}
+
+/// What commands in a container of this image get, where the spec does not say otherwise.
+fn settings_of(spec: &SandboxSpec, image: &ImageInspect) -> Settings {
+    let config = image.config.clone().unwrap_or_default();
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let variables = config.env.unwrap_or_default();
+    let mut env: Vec<(String, String)> = vec![("PATH".to_owned(), DEFAULT_PATH.to_owned())];
+    env.extend(
+        variables
+            .iter()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    Settings {
+        env,
+        user: spec.user.clone().or(filled(config.user)),
+        working_dir: spec.working_dir.clone().or(filled(config.working_dir)),
+    }
+}
+
+#[async_trait]
+impl Executor for DockerExecutor {
+    fn kind(&self) -> ExecutorKind {
+        ExecutorKind::Docker
+    }
+
+    async fn check(&self) -> Result<ExecutorInfo, ExecError> {
+        let docker = self.docker().await?;
+        let version = docker.version().await.map_err(self.failed("tell its version"))?;
+        let info = docker.info().await.map_err(self.failed("tell about itself"))?;
+        Ok(ExecutorInfo {
+            kind: self.kind(),
+            version: version.version.unwrap_or_default(),
+            host: info.name.unwrap_or_default(),
+            platform: (version.os.unwrap_or_default(), version.arch.unwrap_or_default()),
+        })
+    }
+
+    async fn resolve_image(&self, reference: &str, on_pull: OnPull<'_>) -> Result<Image, ExecError> {
+        let docker = self.docker().await?;
+        pull::resolve(docker, reference, self.config_dir.as_deref(), on_pull, &self.failed("look at an image")).await
+    }
+
+    async fn open(&self, spec: &SandboxSpec, files: &dyn FileSource) -> Result<Sandbox, ExecError> {
+        let Some(image) = &spec.image else {
+            return Err(ExecError::Unsuited { executor: self.kind(), why: "needs an image" });
+        };
+        let docker = self.docker().await?;
+        let inspected =
+            pull::inspect(docker, image).await.map_err(self.failed("look at an image"))?.ok_or_else(|| {
+                ExecError::ImageNotFound {
+                    reference: image.clone(),
+                    why: "the engine does not have it any more".to_owned(),
+                }
+            })?;
+        let body = self.body(image, spec, self.agent.name().await?);
+        let created = docker.create_container(None, body).await.map_err(self.failed("create a container"))?;
+        let mut guard = Box::new(ContainerGuard { docker: docker.clone(), id: created.id });
+        let connection = match self.start(docker, &guard.id, image).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                guard.remove().await?;
+                return Err(error);
+            }
+        };
+        match Sandbox::start(connection, guard, settings_of(spec, &inspected), &spec.code, files).await {
+            Ok(sandbox) => Ok(sandbox),
+            Err((error, guard)) => {
+                // The first error tells more than one of clearing up after it.
+                let _ = guard.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn clean_up(&self, alive: &BTreeSet<String>) -> Result<(), ExecError> {
+        let docker = self.docker().await?;
+        let filters = HashMap::from([("label".to_owned(), vec![format!("{STORE_LABEL}={}", self.owner.store)])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let containers = docker.list_containers(Some(options)).await.map_err(self.failed("list containers"))?;
+        for container in containers {
+            let instance = container.labels.as_ref().and_then(|labels| labels.get(INSTANCE_LABEL));
+            let Some((id, instance)) = container.id.zip(instance) else { continue };
+            if *instance != self.owner.instance && !alive.contains(instance) {
+                ContainerGuard { docker: docker.clone(), id }.remove().await?;
+            }
+        }
+        self.agent.remove_others(docker).await
+    }
+}
+
+/// A container, until it is gone.
+struct ContainerGuard {
+    docker: Docker,
+    id: String,
+}
+
+impl ContainerGuard {
+    /// Removes it with its anonymous volumes, if it is not gone yet or about to.
+    async fn remove(&mut self) -> Result<(), ExecError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        match self.docker.remove_container(&self.id, Some(options)).await {
+            Ok(()) | Err(DockerError::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            Err(source) => Err(ExecError::Docker { action: "remove a container", source }),
+        }
+    }
+
+    async fn is_gone(&self) -> bool {
+        let inspected = self.docker.inspect_container(&self.id, None::<InspectContainerOptions>).await;
+        matches!(inspected, Err(DockerError::DockerResponseServerError { status_code: 404, .. }))
+    }
+}
+
+#[async_trait]
+impl Guard for ContainerGuard {
+    async fn exit_code(&mut self) -> Option<i32> {
+        None // it is removed too soon to be asked
+    }
+
+    async fn end(mut self: Box<Self>) -> Result<(), ExecError> {
+        let patience = tokio::time::timeout(END_TIME, async {
+            while !self.is_gone().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        if patience.await.is_err() { self.remove().await } else { Ok(()) }
+    }
+}

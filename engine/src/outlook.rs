@@ -1,0 +1,183 @@
+//! The outlook: what would run, why, and about how long, without running anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use repos::documents::ResultDocument;
+use repos::tree::KeyRange;
+use repos::{JobRow, RepoError, Store};
+use serde::{Deserialize, Serialize};
+use specs::{CommitId, DatumId, Digest, FilePath, PipelineName, RunId};
+
+use crate::cache::cached;
+use crate::datums::prefix;
+use crate::error::Result;
+use crate::generations::{Readiness, inputs_of};
+use crate::graph::Pipeline;
+use crate::plan::{Base, Plan, plan};
+use crate::recipe::{Kitchen, Leaf};
+
+/// Past datums that an estimate of time looks at.
+const SAMPLE: usize = 20;
+
+/// What a job would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its run; absent for one that is not pending.
+    #[serde(rename = "in_run", skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// Datums to execute; at most so many when `at_most`.
+    #[serde(rename = "run")]
+    pub executes: u64,
+    /// Datums from the base or the cache.
+    pub cached: u64,
+    /// Datums that are gone.
+    pub removed: u64,
+    /// Why there is anything to do.
+    pub why: String,
+    /// About how long it takes at the given parallelism; absent when nothing like it ran before.
+    pub seconds_estimate: Option<f64>,
+    /// Whether it depends on what pipelines above it will give.
+    pub at_most: bool,
+    /// The datums one by one, when asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub datums: Vec<OutlookDatum>,
+}
+
+/// What would become of a datum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutlookDatum {
+    /// Its id.
+    pub id: DatumId,
+    /// The matched path of each input.
+    pub inputs: Vec<OutlookInput>,
+    /// Whether it would be executed; else the cache has it.
+    pub executes: bool,
+    /// `new` or `changed`.
+    pub why: String,
+}
+
+/// The matched path of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutlookInput {
+    /// The input's name.
+    pub input: String,
+    /// The path.
+    pub path: FilePath,
+}
+
+/// What the open jobs would do, in the order in which they would; only those of `names`, unless it is empty.
+pub fn pending(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit: usize) -> Result<Vec<Outlook>> {
+    let open = store.open_jobs()?;
+    let mut outlooks = Vec::new();
+    for job in &open {
+        if !names.is_empty() && !names.contains(&job.pipeline) {
+            continue;
+        }
+        let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
+        let outlook = match inputs_of(store, &pipeline, job, &open)? {
+            Readiness::Ready(leaves) => {
+                let why = why_pending(store, job)?;
+                Outlook { run: Some(job.run), ..of_inputs(store, &pipeline, leaves, why, each, limit)? }
+            }
+            Readiness::Unrunnable { reason } => bounded(store, &pipeline, job, reason, 0, limit)?,
+            Readiness::Waits { reason } => {
+                let upstream = reason.trim_start_matches("for ").to_owned();
+                let above = outlooks.iter().rev().find(|above: &&Outlook| above.pipeline.as_str() == upstream);
+                let more = above.map_or(0, |above| above.executes);
+                bounded(store, &pipeline, job, format!("as far as {upstream} changes"), more, limit)?
+            }
+        };
+        outlooks.push(outlook);
+    }
+    Ok(outlooks)
+}
+
+fn why_pending(store: &Store, job: &JobRow) -> Result<String> {
+    let cause = store.run(&job.run)?.cause;
+    Ok(format!("{} {}", cause.kind.word(), cause.refs.join(" ")).trim_end().to_owned())
+}
+
+/// What a job of this pipeline would do with these inputs.
+pub fn of_inputs(
+    store: &Store,
+    pipeline: &Pipeline,
+    leaves: Vec<Leaf>,
+    why: String,
+    each: bool,
+    limit: usize,
+) -> Result<Outlook> {
+    let (repo, branch) = pipeline.output_branch();
+    let parent = if store.has_repo(&repo)? { store.find_branch(&repo, &branch)?.and_then(|row| row.commit) } else { None };
+    let plan = plan(store, pipeline, &leaves, parent)?;
+    let kitchen = Kitchen::new(store.clone(), pipeline.version.transform, leaves);
+    let (mut executes, mut known, mut datums) = (0, 0, Vec::new());
+    for (key, arms) in &plan.todo {
+        let prepared = kitchen.prepare(arms)?;
+        let runs = cached(store, pipeline, &prepared.id)?.is_none();
+        if runs { executes += 1 } else { known += 1 }
+        if each {
+            let named = kitchen.leaves().iter().zip(arms);
+            let named = named.map(|(leaf, (path, _))| OutlookInput { input: leaf.input.name.clone(), path: path.clone() });
+            let why = if plan.replaced.contains_key(key) { "changed" } else { "new" };
+            datums.push(OutlookDatum { id: prepared.id, inputs: named.collect(), executes: runs, why: why.to_owned() });
+        }
+    }
+    Ok(Outlook {
+        pipeline: pipeline.name().clone(),
+        run: None,
+        executes,
+        cached: plan.kept() + known,
+        removed: plan.removed() as u64,
+        why: if executes == 0 { "nothing of it is new".to_owned() } else { why },
+        seconds_estimate: estimate(store, &plan, executes, workers(pipeline, limit))?,
+        at_most: false,
+        datums,
+    })
+}
+
+fn workers(pipeline: &Pipeline, limit: usize) -> usize {
+    pipeline.spec.parallelism.map_or(limit, |own| own as usize).min(limit).max(1)
+}
+
+/// What a job that waits would do at most: all datums that the pipeline has now, and `more`.
+fn bounded(
+    store: &Store,
+    pipeline: &Pipeline,
+    job: &JobRow,
+    why: String,
+    more: u64,
+    limit: usize,
+) -> Result<Outlook> {
+    let (repo, branch) = pipeline.output_branch();
+    let parent: Option<CommitId> = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
+    let parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
+    let now = parent.as_ref().map_or(Ok(0), |base| crate::plan::count(store, base.datums()))?;
+    let plan = Plan { parent, edits_parent: true, todo: BTreeMap::new(), replaced: BTreeMap::new(), total: now };
+    Ok(Outlook {
+        pipeline: pipeline.name().clone(),
+        run: Some(job.run),
+        executes: now + more,
+        cached: 0,
+        removed: 0,
+        why,
+        seconds_estimate: estimate(store, &plan, now + more, workers(pipeline, limit))?,
+        at_most: true,
+        datums: Vec::new(),
+    })
+}
+
+/// About how long `executes` datums take: the mean of some past ones.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn estimate(store: &Store, plan: &Plan, executes: u64, workers: usize) -> Result<Option<f64>> {
+    let Some(base) = &plan.parent else { return Ok(None) };
+    let mut seconds = Vec::new();
+    for entry in base.datums().range(store, KeyRange::prefix([prefix::DATUM]))?.take(SAMPLE) {
+        let Ok(result) = <[u8; 32]>::try_from(entry?.1) else { continue };
+        let result: ResultDocument = store.document(&Digest::from_bytes(result))?;
+        seconds.extend(result.tries.last().map(|last| last.finished_at.seconds_since(last.started_at)));
+    }
+    let mean = seconds.iter().sum::<f64>() / seconds.len().max(1) as f64;
+    Ok((!seconds.is_empty()).then_some(mean * executes as f64 / workers as f64))
+}

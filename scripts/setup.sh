@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Installs what is missing on a bare Debian or Ubuntu machine; says what, asks nothing, does nothing when all is there.
+# Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's stages).
+set -euo pipefail
+
+missing=()
+need() { # need PACKAGE TEST...: PACKAGE is needed when TEST fails
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+has_libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*' || [ -n "${LIBCLANG_PATH:-}" ]; }
+
+for part in "$@"; do
+    case $part in
+        build)
+            need g++ command -v c++
+            need make command -v make
+            need libclang-dev has_libclang
+            ;;
+        docker)
+            need docker.io command -v dockerd
+            need busybox-static test -x /bin/busybox
+            ;;
+        python)
+            need python3 command -v /usr/bin/python3
+            need python3-pip /usr/bin/python3 -m pip --version
+            ;;
+        *)
+            echo "setup: unknown part $part" >&2
+            exit 2
+            ;;
+    esac
+done
+
+if ! command -v cargo >/dev/null; then
+    echo 'setup: no cargo here; install Rust from https://rustup.rs' >&2
+    exit 6
+fi
+[ ${#missing[@]} -gt 0 ] || exit 0
+if ! command -v apt-get >/dev/null; then
+    echo "setup: please install: ${missing[*]} (this is no Debian or Ubuntu, so make does not)" >&2
+    exit 6
+fi
+sudo=()
+if [ "$(id -u)" != 0 ]; then
+    sudo=(sudo -n)
+    if ! sudo -n true 2>/dev/null; then
+        echo "setup: please run: sudo apt-get install ${missing[*]}" >&2
+        exit 6
+    fi
+fi
+echo "setup: installing ${missing[*]}" >&2
+"${sudo[@]}" apt-get update -qq >&2
+"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
