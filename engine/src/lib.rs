@@ -23,6 +23,7 @@ pub mod graph;
 pub mod live;
 pub mod outlook;
 pub mod plan;
+pub mod queries;
 pub mod recipe;
 pub mod scheduler;
 #[cfg(test)]

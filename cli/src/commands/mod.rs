@@ -23,6 +23,7 @@ mod init;
 mod job;
 mod jobs;
 mod log;
+mod logs;
 mod ls;
 mod mv;
 mod names;
@@ -92,6 +93,7 @@ pub(crate) enum Command {
     Plan(plan::Args),
     Run(run::Args),
     Wait(wait::Args),
+    Logs(logs::Args),
     Completions(completions::Args),
     Version(version::Args),
 }
@@ -141,6 +143,7 @@ impl Command {
             Self::Plan(args) => plan::run(cx, &args),
             Self::Run(args) => run::run(cx, &args),
             Self::Wait(args) => wait::run(cx, &args),
+            Self::Logs(args) => logs::run(cx, &args),
             Self::Completions(args) => completions::run(cx, &args),
             Self::Version(args) => version::run(cx, &args),
         }
