@@ -95,9 +95,10 @@ impl Failure {
     /// As people read it; with colour when `color`.
     pub(crate) fn text(&self, color: bool) -> String {
         let (red, cyan, plain) = if color { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
-        let mut text = format!("{red}error:{plain} {}", self.message);
+        let mut text = format!("{red}error:{plain} {}", self.message.replace('\n', "\n       "));
         if self.done != NOTHING {
-            let _ = write!(text, "; {}", self.done);
+            let between = if self.message.contains('\n') { "\n       " } else { "; " };
+            let _ = write!(text, "{between}{}", self.done);
         }
         for cause in &self.causes {
             let _ = write!(text, "\n  because: {cause}");
@@ -138,7 +139,12 @@ impl Failure {
 
 impl From<RepoError> for CliError {
     fn from(error: RepoError) -> Self {
-        Self::from_error(error.kind(), &error, error.hint())
+        let told = Self::from_error(error.kind(), &error, error.hint());
+        match error {
+            RepoError::RevertConflict { paths, .. } => told
+                .map(|failure| failure.causes.extend(paths.iter().map(|path| format!("`{path}` is other than then")))),
+            _ => told,
+        }
     }
 }
 
@@ -169,14 +175,15 @@ impl From<clap::Error> for CliError {
         use std::error::Error as _;
         let text = error.render().to_string();
         let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
-        let message = message.trim().trim_start_matches("error: ").to_owned();
+        let message = message.trim().trim_start_matches("error: ").replace("\n ", "");
+        // Our own errors say by themselves which text is wrong.
         let reference = error.source().and_then(|source| source.downcast_ref::<ReferenceError>());
         let tips = rest.lines().map(str::trim).filter(|line| line.starts_with("tip: ") || line.starts_with("Usage: "));
         let tips: Vec<&str> = tips.map(|line| line.trim_start_matches("tip: ")).collect();
-        let hint = reference.and_then(ReferenceError::hint).unwrap_or_else(|| match tips.as_slice() {
-            [] => "pv help shows all commands".to_owned(),
-            tips => tips.join("\n"),
-        });
-        Self::usage(message, hint)
+        let hint = reference.and_then(ReferenceError::hint);
+        let hint = hint.or_else(|| if tips.is_empty() { None } else { Some(tips.join("\n")) });
+        // Our own errors say by themselves which text is wrong.
+        let own = error.source().map(ToString::to_string).filter(|own| own.contains('`'));
+        Self::new(ErrorKind::Usage, own.unwrap_or(message)).map(|failure| failure.hint = hint)
     }
 }
