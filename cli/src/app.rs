@@ -9,7 +9,7 @@ use engine::Engine;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::args::{Cli, Flags};
-use crate::commands;
+use crate::commands::{self, Command};
 use crate::context::{Cancel, Context, Outside};
 use crate::error::{CliError, Result};
 use crate::output::{Notes, Out};
@@ -72,7 +72,9 @@ pub(crate) fn run(outside: Outside, argv: Vec<OsString>, place: Place) -> u8 {
     let is_owner = engine.is_some();
     let cancel = outside.cancel.clone();
     let Ok(cx) = Context::new(outside, cli.flags, engine) else { return 1 };
-    let done = match cli.command {
+    // Alone inside a store, `pv` is `pv status`.
+    let command = cli.command.or_else(|| cx.store_dir().is_ok().then(Command::status));
+    let done = match command {
         None => commands::without_a_command(&cx),
         Some(command) if is_owner || !command.may_be_handed_over() => command.run(&cx),
         Some(command) => match socket::hand_over(&cx, &argv) {

@@ -2,6 +2,7 @@
 //!
 //! - `change` what all commands share that commit files: the target, the report
 //! - `settle` what commands share that need the store's executor
+//! - `jobs` jobs and pipelines as they are printed
 //! - `names` arguments such as `REPO@BRANCH`
 //! - `views` commits, files, repositories … as they are printed
 
@@ -11,6 +12,7 @@ mod change;
 mod completions;
 mod config;
 mod cp;
+mod datum;
 mod diff;
 mod failures;
 mod find;
@@ -18,6 +20,8 @@ mod fsck;
 mod get;
 mod help;
 mod init;
+mod job;
+mod jobs;
 mod log;
 mod logs;
 mod ls;
@@ -33,7 +37,9 @@ mod run;
 mod schema;
 mod settle;
 mod show;
+mod status;
 mod tag;
+mod trace;
 mod version;
 mod views;
 mod wait;
@@ -72,6 +78,14 @@ pub(crate) enum Command {
     Ls(ls::Args),
     Log(log::Args),
     Show(show::Args),
+    Status(status::Args),
+    /// Look at jobs, retry and stop them
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Look at the datums of jobs: what each read, and how it ended
+    #[command(subcommand)]
+    Datum(datum::Command),
+    Trace(trace::Args),
     Find(find::Args),
     Diff(diff::Args),
     Fsck(fsck::Args),
@@ -94,6 +108,11 @@ impl Command {
         }
     }
 
+    /// What `pv` alone does inside a store.
+    pub(crate) fn status() -> Self {
+        Self::Status(status::Args::default())
+    }
+
     /// Does it.
     pub(crate) fn run(self, cx: &Context) -> Result<()> {
         match self {
@@ -113,6 +132,10 @@ impl Command {
             Self::Ls(args) => ls::run(cx, &args),
             Self::Log(args) => log::run(cx, &args),
             Self::Show(args) => show::run(cx, &args),
+            Self::Status(args) => status::run(cx, &args),
+            Self::Job(command) => command.run(cx),
+            Self::Datum(command) => command.run(cx),
+            Self::Trace(args) => trace::run(cx, &args),
             Self::Find(args) => find::run(cx, &args),
             Self::Diff(args) => diff::run(cx, &args),
             Self::Fsck(args) => fsck::run(cx, &args),

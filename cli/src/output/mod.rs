@@ -18,7 +18,7 @@ mod human;
 mod list;
 mod progress;
 
-pub(crate) use human::{Human, ShortIds, count, plural, short_digest, size};
+pub(crate) use human::{Human, ShortIds, count, duration, plural, short_digest, size};
 pub(crate) use list::{Row, Window, table};
 pub(crate) use progress::Progress;
 

@@ -9,10 +9,10 @@ use crate::error::Result;
 mod apply;
 mod check;
 mod delete;
-
+mod list;
 mod new;
 mod rerun;
-
+mod show;
 mod sources;
 mod yaml;
 
@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Apply(apply::Args),
     Check(check::Args),
     New(new::Args),
+    List(list::Args),
+    Show(show::Args),
     Delete(delete::Args),
     Rerun(rerun::Args),
 }
@@ -36,6 +38,8 @@ impl Command {
             Self::Apply(args) => apply::run(cx, &args),
             Self::Check(args) => check::run(cx, &args),
             Self::New(args) => new::run(cx, args),
+            Self::List(args) => list::run(cx, &args),
+            Self::Show(args) => show::run(cx, &args),
             Self::Delete(args) => delete::run(cx, &args),
             Self::Rerun(args) => rerun::run(cx, &args),
         }

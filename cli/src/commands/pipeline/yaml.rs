@@ -12,10 +12,14 @@ const ORDER: [&str; 13] = [
 
 /// A spec as one YAML document.
 pub(super) fn text(spec: &PipelineSpec) -> String {
-    let value = serde_json::to_value(spec).expect("specs have a JSON form");
+    of_value(&serde_json::to_value(spec).expect("specs have a JSON form"))
+}
+
+/// A spec in its normal form as one YAML document.
+pub(super) fn of_value(spec: &Value) -> String {
     let mut lines = String::new();
-    if let Value::Object(fields) = value {
-        write_fields(&mut lines, &fields, 0);
+    if let Value::Object(fields) = spec {
+        write_fields(&mut lines, fields, 0);
     }
     lines
 }
