@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches};
+use engine::Engine;
 use nix::sys::signal::{SigSet, Signal};
-use repos::Store;
 
 use crate::args::{Cli, Flags};
-use crate::commands;
+use crate::commands::{self, Command};
 use crate::context::{Cancel, Context, Outside};
 use crate::error::{CliError, Result};
 use crate::output::{Notes, Out};
@@ -19,8 +20,8 @@ use crate::socket;
 pub(crate) enum Place {
     /// The one that was called; it hands over when another owns the store.
     Called,
-    /// The one that owns this store.
-    Owner(Store),
+    /// The one that owns the store and runs this engine.
+    Owner(Arc<Engine>),
 }
 
 /// The whole of `pv`, but for the agent inside sandboxes.
@@ -64,13 +65,16 @@ pub(crate) fn run(outside: Outside, argv: Vec<OsString>, place: Place) -> u8 {
         let filter = tracing_subscriber::EnvFilter::new("warn,cli=debug,engine=debug,repos=debug");
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
     }
-    let (store, is_owner) = match place {
-        Place::Called => (None, false),
-        Place::Owner(store) => (Some(store), true),
+    let engine = match place {
+        Place::Called => None,
+        Place::Owner(engine) => Some(engine),
     };
+    let is_owner = engine.is_some();
     let cancel = outside.cancel.clone();
-    let Ok(cx) = Context::new(outside, cli.flags, store) else { return 1 };
-    let done = match cli.command {
+    let Ok(cx) = Context::new(outside, cli.flags, engine) else { return 1 };
+    // Alone inside a store, `pv` is `pv status`.
+    let command = cli.command.or_else(|| cx.store_dir().is_ok().then(Command::status));
+    let done = match command {
         None => commands::without_a_command(&cx),
         Some(command) if is_owner || !command.may_be_handed_over() => command.run(&cx),
         Some(command) => match socket::hand_over(&cx, &argv) {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use engine::EngineError;
 use repos::RepoError;
 use serde::Serialize;
-use specs::{ErrorKind, GlobError, ReferenceError};
+use specs::{Diagnostic, ErrorKind, GlobError, ReferenceError};
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     /// What was done all the same.
     pub(crate) done: String,
+    /// All that is wrong with files that were given, each with its place; the message counts them.
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 /// Result of commands.
@@ -44,7 +46,8 @@ impl CliError {
     /// An error without causes and hint.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let (message, done) = (message.into(), NOTHING.to_owned());
-        Self::Failure(Box::new(Failure { kind, message, causes: Vec::new(), hint: None, done }))
+        let (causes, diagnostics) = (Vec::new(), Vec::new());
+        Self::Failure(Box::new(Failure { kind, message, causes, hint: None, done, diagnostics }))
     }
 
     /// Wrong usage, with a line to write instead.
@@ -60,8 +63,8 @@ impl CliError {
     /// From any error, with the causes it names.
     pub(crate) fn from_error(kind: ErrorKind, error: &dyn std::error::Error, hint: Option<String>) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect();
-        let done = NOTHING.to_owned();
-        Self::Failure(Box::new(Failure { kind, message: error.to_string(), causes, hint, done }))
+        let (message, done) = (error.to_string(), NOTHING.to_owned());
+        Self::Failure(Box::new(Failure { kind, message, causes, hint, done, diagnostics: Vec::new() }))
     }
 
     /// From an error of the operating system while doing `what`.
@@ -95,12 +98,14 @@ impl Failure {
     /// As people read it; with colour when `color`.
     pub(crate) fn text(&self, color: bool) -> String {
         let (red, cyan, plain) = if color { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
-        let mut text = format!("{red}error:{plain} {}", self.message.replace('\n', "\n       "));
+        let mut text: String = self.diagnostics.iter().map(|problem| diagnostic_text(problem, color) + "\n").collect();
+        let head = if self.diagnostics.is_empty() { format!("{red}error:{plain} ") } else { String::new() };
+        let _ = write!(text, "{head}{}", self.message.replace('\n', "\n       "));
         if self.done != NOTHING {
             let between = if self.message.contains('\n') { "\n       " } else { "; " };
             let _ = write!(text, "{between}{}", self.done);
         }
-        for cause in &self.causes {
+        for cause in self.causes.iter().filter(|_| self.diagnostics.is_empty()) {
             let _ = write!(text, "\n  because: {cause}");
         }
         if let Some(hint) = &self.hint {
@@ -137,6 +142,25 @@ impl Failure {
     }
 }
 
+/// One problem of a file as compilers print it: an error as errors are, a warning with its place first; the hint below it.
+pub(crate) fn diagnostic_text(problem: &Diagnostic, color: bool) -> String {
+    let paint = |code: &str, word: &str| if color { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() };
+    let Diagnostic { file, place, message, .. } = problem;
+    let mut text = if problem.is_error() {
+        format!("{} {problem}", paint("1;31", "error:"))
+    } else {
+        format!("{file}:{place}: {} {message}", paint("33", "warning:"))
+    };
+    if let Some(hint) = &problem.hint {
+        let _ = write!(text, "\n{} {hint}", paint("36", "hint:"));
+    }
+    text
+}
+
+fn in_one_line(problem: &Diagnostic) -> String {
+    problem.hint.as_ref().map_or_else(|| problem.to_string(), |hint| format!("{problem}; {hint}"))
+}
+
 impl From<RepoError> for CliError {
     fn from(error: RepoError) -> Self {
         let told = Self::from_error(error.kind(), &error, error.hint());
@@ -152,6 +176,13 @@ impl From<EngineError> for CliError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Store(error) => error.into(),
+            EngineError::Specs { ref diagnostics, .. } => {
+                let diagnostics = diagnostics.clone();
+                Self::from_error(error.kind(), &error, None).map(|failure| {
+                    failure.causes = diagnostics.iter().filter(|problem| problem.is_error()).map(in_one_line).collect();
+                    failure.diagnostics = diagnostics;
+                })
+            }
             error => Self::from_error(error.kind(), &error, error.hint()),
         }
     }

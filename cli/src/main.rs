@@ -6,6 +6,7 @@
 //! context    all that a command may touch of the outside: streams, environment, terminal, store
 //! output     tables, JSON, human sizes and times, progress
 //! error      what a command says when it fails
+//! executors  the executors of this machine, made of what the environment says
 //! socket     the store's socket: how commands reach the process that owns the store
 //! commands   a folder a noun, a file a verb
 //! ```
@@ -19,6 +20,7 @@ mod author;
 mod commands;
 mod context;
 mod error;
+mod executors;
 mod output;
 mod socket;
 

@@ -2,26 +2,33 @@
 //!
 //! ```text
 //! changes    what people do to a store; each change that can cause jobs is one run
-//! graph      who reads what; which jobs a change causes
+//! apply      from spec files to pipeline versions      graph  who reads what; which jobs a change causes
 //! generations which commits a job takes         plan     what it has to do
 //! datums     globs and trees to units of work  recipe   what one of them executes
+//! executors  which executor a store uses
 //! executor   where user code runs        worker   the agent inside a sandbox
 //! ```
 //! Not here: how anything is stored (`repos`), arguments and printing (`cli`).
 
+pub mod apply;
 mod cache;
 pub mod changes;
 pub mod datums;
 mod error;
 mod execution;
 pub mod executor;
+pub mod executors;
 pub mod generations;
 pub mod graph;
 pub mod live;
 pub mod outlook;
 pub mod plan;
+pub mod queries;
 pub mod recipe;
 pub mod scheduler;
+#[cfg(test)]
+mod tests;
+pub mod trace;
 pub mod worker;
 
 pub use error::{EngineError, Result};

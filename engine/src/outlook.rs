@@ -51,11 +51,20 @@ pub struct OutlookDatum {
     /// Its id.
     pub id: DatumId,
     /// The matched path of each input.
-    pub inputs: Vec<(String, FilePath)>,
+    pub inputs: Vec<OutlookInput>,
     /// Whether it would be executed; else the cache has it.
     pub executes: bool,
     /// `new` or `changed`.
     pub why: String,
+}
+
+/// The matched path of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutlookInput {
+    /// The input's name.
+    pub input: String,
+    /// The path.
+    pub path: FilePath,
 }
 
 /// What the open jobs would do, in the order in which they would; only those of `names`, unless it is empty.
@@ -109,7 +118,8 @@ pub fn of_inputs(
         let runs = cached(store, pipeline, &prepared.id)?.is_none();
         if runs { executes += 1 } else { known += 1 }
         if each {
-            let named = kitchen.leaves().iter().zip(arms).map(|(leaf, (path, _))| (leaf.input.name.clone(), path.clone()));
+            let named = kitchen.leaves().iter().zip(arms);
+            let named = named.map(|(leaf, (path, _))| OutlookInput { input: leaf.input.name.clone(), path: path.clone() });
             let why = if plan.replaced.contains_key(key) { "changed" } else { "new" };
             datums.push(OutlookDatum { id: prepared.id, inputs: named.collect(), executes: runs, why: why.to_owned() });
         }

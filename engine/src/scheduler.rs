@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,6 +52,10 @@ pub struct Engine {
     live: Live,
     /// Told when somebody changed the store.
     changed: Notify,
+    /// What is to be brought to its end; others may add to it.
+    wanted: Mutex<Vec<Selection>>,
+    /// Set when nothing more will be started.
+    over: AtomicBool,
     active: Mutex<HashMap<JobKey, watch::Sender<Option<String>>>>,
     /// Versions that were read.
     versions: Mutex<HashMap<(PipelineName, u32), Arc<Pipeline>>>,
@@ -71,6 +76,8 @@ impl Engine {
             permits: Arc::new(Semaphore::new(limit)),
             live: Live::default(),
             changed: Notify::new(),
+            wanted: Mutex::default(),
+            over: AtomicBool::new(false),
             active: Mutex::default(),
             versions: Mutex::default(),
         })
@@ -106,6 +113,18 @@ impl Engine {
         self.changed.notify_one();
     }
 
+    /// Also brings this to its end; false when the engine starts nothing more.
+    pub fn want(&self, selection: Selection) -> bool {
+        self.wanted.lock().expect("no panic under this lock").push(selection);
+        self.look_again();
+        !self.is_over()
+    }
+
+    /// Whether nothing more will be started.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
     /// Stops a job that is running here; false when it is not.
     pub fn stop_job(&self, job: &JobKey, why: &str) -> bool {
         let active = self.active.lock().expect("no panic under this lock");
@@ -113,11 +132,18 @@ impl Engine {
     }
 
     /// Runs what is pending to its end. Dropping this stops everything at once; what is done is kept, and the next run goes on.
-    pub async fn run(&self, selection: &Selection) -> Result<()> {
+    pub async fn run(&self, selection: Selection) -> Result<()> {
+        let done = self.run_wanted(selection).await;
+        self.over.store(true, Ordering::SeqCst);
+        done
+    }
+
+    async fn run_wanted(&self, selection: Selection) -> Result<()> {
+        self.want(selection);
         let mut jobs: JoinSet<(JobKey, Result<()>)> = JoinSet::new();
         let mut sync = tokio::time::interval(SYNC);
         loop {
-            while self.start_ready(&mut jobs, selection)? {}
+            while self.start_ready(&mut jobs)? {}
             if jobs.is_empty() {
                 break;
             }
@@ -157,9 +183,9 @@ impl Engine {
     }
 
     /// Starts every job that can start, and ends those that never can; true when one was ended, so that others may be ready now.
-    fn start_ready(&self, jobs: &mut JoinSet<(JobKey, Result<()>)>, selection: &Selection) -> Result<bool> {
+    fn start_ready(&self, jobs: &mut JoinSet<(JobKey, Result<()>)>) -> Result<bool> {
         let open = self.store.open_jobs()?;
-        let needed = self.needed(&open, selection)?;
+        let needed = self.needed(&open)?;
         let mut ended_one = false;
         for job in open.iter().filter(|job| needed.contains(&key_of(job))) {
             let key = key_of(job);
@@ -229,18 +255,24 @@ impl Engine {
         Ok(())
     }
 
-    /// The open jobs of a selection with those that they wait for: earlier ones of the same pipeline and of the pipelines above.
-    fn needed(&self, open: &[JobRow], selection: &Selection) -> Result<BTreeSet<JobKey>> {
-        let (names, newest): (BTreeSet<PipelineName>, u64) = match selection {
-            Selection::All => return Ok(open.iter().map(key_of).collect()),
-            Selection::Pipelines(names) => (names.clone(), u64::MAX),
-            Selection::Run(run) => {
-                let order = self.store.run(run)?.order;
-                (open.iter().filter(|job| job.order == order).map(|job| job.pipeline.clone()).collect(), order)
-            }
-        };
-        let above = upstream(&Graph::load(&self.store)?, names);
-        Ok(open.iter().filter(|job| job.order <= newest && above.contains(&job.pipeline)).map(key_of).collect())
+    /// The open jobs that are wanted, with those that they wait for: earlier ones of the same pipeline and of the pipelines above.
+    fn needed(&self, open: &[JobRow]) -> Result<BTreeSet<JobKey>> {
+        let wanted = self.wanted.lock().expect("no panic under this lock").clone();
+        let mut needed = BTreeSet::new();
+        for selection in wanted {
+            let (names, newest): (BTreeSet<PipelineName>, u64) = match selection {
+                Selection::All => return Ok(open.iter().map(key_of).collect()),
+                Selection::Pipelines(names) => (names, u64::MAX),
+                Selection::Run(run) => {
+                    let order = self.store.run(&run)?.order;
+                    (open.iter().filter(|job| job.order == order).map(|job| job.pipeline.clone()).collect(), order)
+                }
+            };
+            let above = upstream(&Graph::load(&self.store)?, names);
+            let jobs = open.iter().filter(|job| job.order <= newest && above.contains(&job.pipeline));
+            needed.extend(jobs.map(key_of));
+        }
+        Ok(needed)
     }
 }
 

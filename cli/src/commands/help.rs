@@ -1,4 +1,4 @@
-//! `pv` alone.
+//! `pv` alone, outside a store.
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -9,14 +9,14 @@ pub(crate) fn without_a_command(cx: &Context) -> Result<()> {
         "pv {}: commits data, runs pipelines on what changed, knows where every file came from.",
         env!("CARGO_PKG_VERSION")
     ))?;
-    match cx.store_dir() {
-        Ok(dir) => cx.out().line(format!("The store is {}.", dir.display()))?,
-        Err(CliError::Failure(failure)) if failure.kind == specs::ErrorKind::NotFound => {
-            cx.out().line("No store here or above.")?;
-            cx.out().line("  pv init              make one here")?;
-            cx.out().line("  --store, PV_STORE    use one elsewhere")?;
+    if let Err(error) = cx.store_dir() {
+        match error {
+            CliError::Failure(failure) if failure.kind == specs::ErrorKind::NotFound => {}
+            error => return Err(error),
         }
-        Err(error) => return Err(error),
     }
+    cx.out().line("No store here or above.")?;
+    cx.out().line("  pv init              make one here")?;
+    cx.out().line("  --store, PV_STORE    use one elsewhere")?;
     cx.out().line("  pv help              all commands")
 }

@@ -1,6 +1,8 @@
 //! The commands: a folder a noun, a file a verb. Here is only the list of them.
 //!
 //! - `change` what all commands share that commit files: the target, the report
+//! - `settle` what commands share that need the store's executor
+//! - `jobs` jobs and pipelines as they are printed
 //! - `names` arguments such as `REPO@BRANCH`
 //! - `views` commits, files, repositories … as they are printed
 
@@ -10,25 +12,37 @@ mod change;
 mod completions;
 mod config;
 mod cp;
+mod datum;
 mod diff;
+mod failures;
 mod find;
 mod fsck;
 mod get;
 mod help;
 mod init;
+mod job;
+mod jobs;
 mod log;
+mod logs;
 mod ls;
 mod mv;
 mod names;
+mod pipeline;
+mod plan;
 mod put;
 mod repo;
 mod revert;
 mod rm;
+mod run;
 mod schema;
+mod settle;
 mod show;
+mod status;
 mod tag;
+mod trace;
 mod version;
 mod views;
+mod wait;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -51,6 +65,9 @@ pub(crate) enum Command {
     /// Make, list and delete tags
     #[command(subcommand)]
     Tag(tag::Command),
+    /// Apply pipelines, look at them, delete them
+    #[command(subcommand)]
+    Pipeline(pipeline::Command),
     Put(put::Args),
     Rm(rm::Args),
     Mv(mv::Args),
@@ -61,10 +78,22 @@ pub(crate) enum Command {
     Ls(ls::Args),
     Log(log::Args),
     Show(show::Args),
+    Status(status::Args),
+    /// Look at jobs, retry and stop them
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Look at the datums of jobs: what each read, and how it ended
+    #[command(subcommand)]
+    Datum(datum::Command),
+    Trace(trace::Args),
     Find(find::Args),
     Diff(diff::Args),
     Fsck(fsck::Args),
     Schema(schema::Args),
+    Plan(plan::Args),
+    Run(run::Args),
+    Wait(wait::Args),
+    Logs(logs::Args),
     Completions(completions::Args),
     Version(version::Args),
 }
@@ -72,7 +101,16 @@ pub(crate) enum Command {
 impl Command {
     /// Whether the process that owns the store may run it: not what makes a store or needs none.
     pub(crate) fn may_be_handed_over(&self) -> bool {
-        !matches!(self, Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Version(_))
+        match self {
+            Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Version(_) => false,
+            Self::Pipeline(command) => command.needs_store(),
+            _ => true,
+        }
+    }
+
+    /// What `pv` alone does inside a store.
+    pub(crate) fn status() -> Self {
+        Self::Status(status::Args::default())
     }
 
     /// Does it.
@@ -83,6 +121,7 @@ impl Command {
             Self::Repo(command) => command.run(cx),
             Self::Branch(command) => command.run(cx),
             Self::Tag(command) => command.run(cx),
+            Self::Pipeline(command) => command.run(cx),
             Self::Put(args) => put::run(cx, args),
             Self::Rm(args) => rm::run(cx, &args),
             Self::Mv(args) => mv::run(cx, &args),
@@ -93,10 +132,18 @@ impl Command {
             Self::Ls(args) => ls::run(cx, &args),
             Self::Log(args) => log::run(cx, &args),
             Self::Show(args) => show::run(cx, &args),
+            Self::Status(args) => status::run(cx, &args),
+            Self::Job(command) => command.run(cx),
+            Self::Datum(command) => command.run(cx),
+            Self::Trace(args) => trace::run(cx, &args),
             Self::Find(args) => find::run(cx, &args),
             Self::Diff(args) => diff::run(cx, &args),
             Self::Fsck(args) => fsck::run(cx, &args),
             Self::Schema(args) => schema::run(cx, &args),
+            Self::Plan(args) => plan::run(cx, &args),
+            Self::Run(args) => run::run(cx, &args),
+            Self::Wait(args) => wait::run(cx, &args),
+            Self::Logs(args) => logs::run(cx, &args),
             Self::Completions(args) => completions::run(cx, &args),
             Self::Version(args) => version::run(cx, &args),
         }

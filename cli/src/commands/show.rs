@@ -1,12 +1,14 @@
 //! `pv show`
 
+use engine::queries;
 use repos::Store;
 use repos::files;
 use repos::object::Kind;
 use repos::store::Resolved;
 use repos::tree::{PathKind, Tree};
-use specs::{Reference, RunRef, Target};
+use specs::{JobRef, Reference, RunRef, Target};
 
+use super::jobs::JobLine;
 use super::views::{CommitView, FileView, RunView};
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -48,7 +50,13 @@ fn show_run(cx: &Context, run: &RunRef) -> Result<()> {
     if cx.out().is_json() {
         return cx.out().json(&view);
     }
-    cx.out().bytes(table(&[], view.lines(&cx.human())).as_bytes())
+    cx.out().bytes(table(&[], view.lines(&cx.human())).as_bytes())?;
+    let jobs = queries::find_jobs(store, &JobRef::Run(run.clone()))?;
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    cx.out().line("")?;
+    cx.list(None, jobs.iter().map(|job| JobLine::new(cx, job)))
 }
 
 fn show_file(cx: &Context, reference: &Reference) -> Result<()> {

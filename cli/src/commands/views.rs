@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use specs::{BranchName, CommitId, Digest, FilePath, RepoName, RunId};
 
+use crate::context::Context;
 use crate::error::Result;
-use crate::output::{Human, Row, ShortIds, count, size};
+use crate::output::{Human, Row, ShortIds, count, plural, size};
 
 /// `text` in one line, for tables.
 pub(super) fn first_line(text: &str) -> String {
@@ -379,4 +380,19 @@ impl Row for RunView {
         let who = name_of(self.who());
         vec![self.short.clone(), human.ago(self.created_at), who, self.cause_line(), self.result.clone()]
     }
+}
+
+/// Says which run somebody caused, and which jobs it has.
+pub(super) fn caused(cx: &Context, run: &RunId) -> Result<()> {
+    let store = cx.store()?;
+    let row = store.run(run)?;
+    if cx.out().is_json() {
+        return cx.out().json(&RunView::new(store, row)?);
+    }
+    cx.out().line(format!("@{}", store.short_run(run)?))?;
+    cx.out().flush()?;
+    let names: Vec<&str> = row.jobs.iter().map(|job| job.pipeline.as_str()).collect();
+    cx.notes().line(format!("{}: {}", plural(names.len() as u64, "job", "jobs"), names.join(", ")));
+    cx.notes().line("next: pv run");
+    Ok(())
 }

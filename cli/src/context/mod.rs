@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use engine::Engine;
 use repos::time::{Clock, SystemClock};
 use repos::{OpenOptions, Store};
 use specs::ErrorKind;
@@ -33,18 +34,19 @@ pub(crate) struct Context {
     store: OnceLock<Store>,
     /// Held while the store is being opened, so that this happens once.
     opening: Mutex<()>,
+    engine: Option<Arc<Engine>>,
 }
 
 impl Context {
-    /// A context whose streams are those of `outside`; the store is `store`, else opened when a command first asks for it.
-    pub(crate) fn new(outside: Outside, flags: Flags, store: Option<Store>) -> std::io::Result<Self> {
+    /// A context whose streams are those of `outside`; the store is that of `engine`, else opened when a command first asks for it.
+    pub(crate) fn new(outside: Outside, flags: Flags, engine: Option<Arc<Engine>>) -> std::io::Result<Self> {
         let out = Out::new(&outside, &flags)?;
         let notes = Notes::new(&outside, &flags)?;
         let opened = OnceLock::new();
-        if let Some(store) = store {
-            opened.set(store).ok();
+        if let Some(engine) = &engine {
+            opened.set(engine.store().clone()).ok();
         }
-        Ok(Self { flags, outside, out, notes, clock: Arc::new(SystemClock), store: opened, opening: Mutex::new(()) })
+        Ok(Self { flags, outside, out, notes, clock: Arc::new(SystemClock), store: opened, opening: Mutex::new(()), engine })
     }
 
     /// The global flags.
@@ -116,6 +118,18 @@ impl Context {
         let store = self.open_options()?.open(&self.store_dir()?)?;
         store.set_publisher(Arc::new(Owner::of(store.dir())));
         Ok(self.store.get_or_init(|| store))
+    }
+
+    /// The engine of this process, when the command was handed over to it.
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.engine.as_deref()
+    }
+
+    /// Waits for asynchronous work of the engine, on a runtime of its own.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| CliError::io("cannot start the asynchronous runtime", &error))?;
+        Ok(runtime.block_on(work))
     }
 
     /// How this command opens or makes a store.

@@ -44,6 +44,18 @@ pub(crate) fn size(bytes: u64) -> String {
     if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
+/// A time that something took: `0.02 s`, `1.1 s`, `41 s`, `7 min 02 s`, `2 h 05 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0) as u64;
+    match whole {
+        0 if seconds < 0.095 => format!("{:.2} s", seconds.max(0.0)),
+        0..10 => format!("{seconds:.1} s"),
+        10..60 => format!("{seconds:.0} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
 /// Tells times as seen from now, here.
 #[derive(Debug, Clone)]
 pub(crate) struct Human {
@@ -77,13 +89,24 @@ impl Human {
             3600..86_400 => format!("{} h ago", seconds / 3600),
             86_400..172_800 => "yesterday".to_owned(),
             172_800..31_536_000 => format!("{} days ago", seconds / 86_400),
-            _ => self.zoned(time).strftime("%Y-%m-%d").to_string(),
+            _ => self.date(time),
         }
     }
 
     /// Local time with its offset: `2026-07-01 11:02:31 +02:00`.
     pub(crate) fn local(&self, time: Timestamp) -> String {
         self.zoned(time).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+    }
+
+    /// Local time and UTC: `2026-07-01 11:02:31 +02:00 (09:02:31Z)`.
+    pub(crate) fn local_and_utc(&self, time: Timestamp) -> String {
+        let utc = self.zoned(time).with_time_zone(TimeZone::UTC);
+        format!("{} ({})", self.local(time), utc.strftime("%H:%M:%SZ"))
+    }
+
+    /// The local date: `2026-07-01`.
+    pub(crate) fn date(&self, time: Timestamp) -> String {
+        self.zoned(time).strftime("%Y-%m-%d").to_string()
     }
 
     fn zoned(&self, time: Timestamp) -> jiff::Zoned {
@@ -151,6 +174,14 @@ mod tests {
     }
 
     #[test]
+    fn durations_are_told_in_two_units_at_most() {
+        let cases = [(0.021, "0.02 s"), (0.4, "0.4 s"), (9.94, "9.9 s"), (41.2, "41 s"), (422.0, "7 min 02 s"), (7_530.0, "2 h 05 min")];
+        for (seconds, text) in cases {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
     fn counts_are_grouped() {
         assert_eq!([count(0), count(999), count(1000), count(2_113_502)], ["0", "999", "1,000", "2,113,502"]);
         assert_eq!([plural(1, "file", "files"), plural(0, "file", "files")], ["1 file", "0 files"]);
@@ -164,7 +195,7 @@ mod tests {
         let ago = |seconds: i64| human.ago(Timestamp::from_micros(now.as_micros() - seconds * 1_000_000));
         let times = [ago(-5), ago(59), ago(720), ago(3 * 3600), ago(100_000), ago(26 * 86_400), ago(400 * 86_400)];
         assert_eq!(times, ["0 s ago", "59 s ago", "12 min ago", "3 h ago", "yesterday", "26 days ago", "2025-05-27"]);
-        assert_eq!(human.local(now), "2026-07-01 14:14:43 +02:00");
+        assert_eq!(human.local_and_utc(now), "2026-07-01 14:14:43 +02:00 (12:14:43Z)");
     }
 
     #[test]

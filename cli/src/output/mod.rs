@@ -18,7 +18,7 @@ mod human;
 mod list;
 mod progress;
 
-pub(crate) use human::{Human, ShortIds, count, plural, short_digest, size};
+pub(crate) use human::{Human, ShortIds, count, duration, plural, short_digest, size};
 pub(crate) use list::{Row, Window, table};
 pub(crate) use progress::Progress;
 
@@ -148,6 +148,11 @@ impl Notes {
     /// Whether to colour.
     pub(crate) fn color(&self) -> bool {
         self.color
+    }
+
+    /// Whether people look at it directly and want more than errors.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.width.is_some() && !self.quiet
     }
 
     /// A line, unless `-q`.

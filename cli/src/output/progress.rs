@@ -56,23 +56,27 @@ impl Progress {
         }
     }
 
-    /// So many files and bytes are done, of so many bytes in all (0 when that is not known).
-    pub(crate) fn update(&self, files: u64, bytes: u64, total_bytes: u64) {
+    /// So many bytes of something are done, of so many in all (0 when that is not known).
+    pub(crate) fn bytes(&self, what: &str, bytes: u64, total_bytes: u64) {
+        let of = if total_bytes > 0 { format!(" of {}", size(total_bytes)) } else { String::new() };
         match &self.how {
             How::Silent => {}
             How::Bar(bar) => {
                 bar.set_length(total_bytes.max(bytes));
                 bar.set_position(bytes);
-                let of = if total_bytes > 0 { format!(" of {}", size(total_bytes)) } else { String::new() };
-                bar.set_message(format!("{} files  {}{of}", count(files), size(bytes)));
+                bar.set_message(format!("{what}  {}{of}", size(bytes)));
             }
             How::Lines { notes, last } => {
                 if is_time(last) {
-                    let of = if total_bytes > 0 { format!(" of {}", size(total_bytes)) } else { String::new() };
-                    notes.line(format!("{} {} files, {}{of}", self.verb, count(files), size(bytes)));
+                    notes.line(format!("{} {what}, {}{of}", self.verb, size(bytes)));
                 }
             }
         }
+    }
+
+    /// So many files and bytes are done, of so many bytes in all (0 when that is not known).
+    pub(crate) fn update(&self, files: u64, bytes: u64, total_bytes: u64) {
+        self.bytes(&format!("{} files", count(files)), bytes, total_bytes);
     }
 }
 

@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 
 mod client;
 mod protocol;
-#[cfg_attr(not(test), expect(dead_code, reason = "`pv run` and `pv serve` own stores"))]
 mod server;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use client::{Owner, hand_over};
+pub(crate) use server::serve;
 
 /// A path by which the socket in `folder`, open as a directory, can be reached however long its own path is.
 fn short_path(folder: &std::fs::File) -> PathBuf {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use engine::Engine;
 use repos::Store;
 
 use super::protocol::{Answer, Request, receive_request, send_answer};
@@ -26,9 +27,9 @@ pub(crate) struct Serving {
     listening: Option<JoinHandle<()>>,
 }
 
-/// Begins to answer for `store`, which this process owns.
-pub(crate) fn serve(store: &Store) -> std::io::Result<Serving> {
-    let folder = File::open(store.folder())?;
+/// Begins to answer for the engine's store, which this process owns.
+pub(crate) fn serve(engine: &Arc<Engine>) -> std::io::Result<Serving> {
+    let folder = File::open(engine.store().folder())?;
     let path = short_path(&folder);
     // Whoever owned the store before is gone: this process has the lock.
     match std::fs::remove_file(&path) {
@@ -39,8 +40,8 @@ pub(crate) fn serve(store: &Store) -> std::io::Result<Serving> {
     std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     let over = Arc::new(AtomicBool::new(false));
     let listening = std::thread::Builder::new().name("socket".to_owned()).spawn({
-        let (store, over) = (store.clone(), over.clone());
-        move || listen(&listener, &store, &over)
+        let (engine, over) = (engine.clone(), over.clone());
+        move || listen(&listener, &engine, &over)
     })?;
     Ok(Serving { path, folder, over, listening: Some(listening) })
 }
@@ -57,7 +58,7 @@ impl Drop for Serving {
     }
 }
 
-fn listen(listener: &UnixListener, store: &Store, over: &AtomicBool) {
+fn listen(listener: &UnixListener, engine: &Arc<Engine>, over: &AtomicBool) {
     std::thread::scope(|scope| {
         for stream in listener.incoming() {
             if over.load(Ordering::Relaxed) {
@@ -65,7 +66,7 @@ fn listen(listener: &UnixListener, store: &Store, over: &AtomicBool) {
             }
             match stream {
                 Ok(stream) => {
-                    scope.spawn(move || answer(&stream, store));
+                    scope.spawn(move || answer(&stream, engine));
                 }
                 // Out of descriptors, say: others are being closed meanwhile.
                 Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
@@ -74,13 +75,18 @@ fn listen(listener: &UnixListener, store: &Store, over: &AtomicBool) {
     });
 }
 
-fn answer(stream: &UnixStream, store: &Store) {
+fn answer(stream: &UnixStream, engine: &Arc<Engine>) {
     let Some(uid) = peer(stream) else { return };
     let Ok((request, streams)) = receive_request(stream) else { return };
     let answer = match (request, streams) {
-        (Request::Publish(change), _) => match store.publish_for_other(&change) {
+        (Request::Publish(change), _) => match engine.store().publish_for_other(&change) {
             Ok(()) => Answer::Published,
-            Err(error) => Answer::Error { kind: error.kind(), message: error.to_string(), hint: error.hint() },
+            Err(error) => Answer::Error {
+                kind: error.kind(),
+                message: error.to_string(),
+                hint: error.hint(),
+                race: Store::is_race(&error),
+            },
         },
         (Request::Command { argv, cwd, env }, Some(streams)) => {
             let cancel = Cancel::default();
@@ -88,7 +94,8 @@ fn answer(stream: &UnixStream, store: &Store) {
                 Outside { streams, cwd, env: Environment::new(env), uid, cancel: cancel.clone(), is_handed_over: true };
             std::thread::scope(|scope| {
                 scope.spawn(|| cancel_at_end(stream, &cancel));
-                let exit_code = app::run(outside, argv, Place::Owner(store.clone()));
+                let exit_code = app::run(outside, argv, Place::Owner(engine.clone()));
+                engine.look_again();
                 send_answer(stream, &Answer::Exit(exit_code)).ok();
                 stream.shutdown(Shutdown::Both).ok();
             });
@@ -96,6 +103,7 @@ fn answer(stream: &UnixStream, store: &Store) {
         }
         (Request::Command { .. }, None) => return,
     };
+    engine.look_again();
     send_answer(stream, &answer).ok();
 }
 

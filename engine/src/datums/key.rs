@@ -52,7 +52,7 @@ impl DatumKey {
     }
 
     /// From a key of the map of datums, without its prefix.
-    pub(crate) fn from_map(key: &[u8]) -> Self {
+    pub fn from_map(key: &[u8]) -> Self {
         Self(key.get(1..).unwrap_or_default().to_vec())
     }
 }

@@ -17,6 +17,8 @@ mod error;
 mod image;
 mod process;
 mod sandbox;
+#[cfg(any(test, feature = "testing"))]
+pub mod scripted;
 mod task;
 
 use std::collections::BTreeSet;

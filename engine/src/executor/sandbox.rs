@@ -148,7 +148,9 @@ async fn send_file(connection: &mut Connection, file: &InputFile, files: &dyn Fi
         let max = (size_bytes - offset).min(MAX_DATA as u64) as usize;
         let bytes: Bytes = files.read(file, offset, max).await?;
         if bytes.is_empty() || bytes.len() > max {
-            return Err(ExecError::SandboxLost { why: format!("`{}` came with another length than announced", file.path) });
+            return Err(ExecError::SandboxLost {
+                why: format!("`{}` came with another length than announced", file.path),
+            });
         }
         connection.data(&bytes).await?;
         offset += bytes.len() as u64;

@@ -27,7 +27,11 @@ impl Account {
         let own = (geteuid().as_raw(), getegid().as_raw());
         let found = parse(user, own, &passwd, &group)?;
         if found.uid != own.0 && own.0 != 0 {
-            return Err(format!("this sandbox runs commands as uid {} only, not as `{}`", own.0, user.unwrap_or_default()));
+            return Err(format!(
+                "this sandbox runs commands as uid {} only, not as `{}`",
+                own.0,
+                user.unwrap_or_default()
+            ));
         }
         Ok(found)
     }

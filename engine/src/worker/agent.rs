@@ -74,11 +74,10 @@ pub(crate) fn run(place: Place) -> Result<(), Stop> {
         answer: FrameWriter::new(answer),
         signals: watch_signals().or_stop(|| "watch signals".to_owned())?,
     };
-    agent.serve().or_else(|stop| {
+    agent.serve().inspect_err(|stop| {
         // The engine may be gone; then nobody is left to tell.
         let _ = agent.answer.message(&FromAgent::Broken { why: stop.why.clone() });
         let _ = agent.answer.flush();
-        Err(stop)
     })
 }
 
@@ -158,7 +157,10 @@ impl Agent {
     fn clear_try(&mut self) -> Result<(), Stop> {
         self.pfs.clear().or_stop(|| "empty /pfs".to_owned())?;
         clear::empty(&self.out, None).or_stop(|| "empty /pfs/out".to_owned())?;
-        self.temporary.iter().try_for_each(|directory| clear::empty(directory, None)).or_stop(|| "empty /tmp".to_owned())
+        self.temporary
+            .iter()
+            .try_for_each(|directory| clear::empty(directory, None))
+            .or_stop(|| "empty /tmp".to_owned())
     }
 
     /// What the image or an earlier agent left in the directories that are ours.

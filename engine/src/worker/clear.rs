@@ -68,7 +68,8 @@ fn remove_directory(top: BorrowedFd<'_>, name: &CString, moved: &mut u64) -> io:
 /// Moves a directory to the top, under a name that is free.
 fn lift(from: &OwnedFd, name: &CString, top: BorrowedFd<'_>, moved: &mut u64) -> io::Result<()> {
     // Moving a directory writes to it (its `..`), so it must be writable.
-    let inner = openat(from, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let inner =
+        openat(from, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     drop(inner);
     rustix::fs::chmodat(from, name, Mode::RWXU, AtFlags::empty())?;
     loop {
@@ -101,7 +102,11 @@ pub(crate) fn entries(directory: BorrowedFd<'_>) -> io::Result<Vec<(CString, boo
 }
 
 /// Sets mode and, when the agent may, owner of a directory that the command writes to.
-pub(crate) fn hand_over(directory: impl AsFd, mode: u32, owner: Option<(rustix::fs::Uid, rustix::fs::Gid)>) -> io::Result<()> {
+pub(crate) fn hand_over(
+    directory: impl AsFd,
+    mode: u32,
+    owner: Option<(rustix::fs::Uid, rustix::fs::Gid)>,
+) -> io::Result<()> {
     if let Some((uid, gid)) = owner {
         rustix::fs::fchown(&directory, Some(uid), Some(gid))?;
     }

@@ -182,10 +182,8 @@ struct Watch {
 /// What there is to do after a wait.
 struct Ready {
     log: bool,
-    log_closed: bool,
     signals: bool,
     stdin: bool,
-    engine: bool,
 }
 
 impl Watch {
@@ -203,14 +201,9 @@ impl Watch {
                 wait => wait,
             };
             let ready = self.poll(signals, engine, log_open, wait)?;
-            if ready.engine {
-                // The engine says nothing while a command runs, so this is its end.
-                return Err(io::Error::new(ErrorKind::UnexpectedEof, "the engine hung up"));
-            }
             if ready.log {
                 log_open = self.forward_log(answer)?;
             }
-            log_open &= !ready.log_closed;
             if ready.stdin {
                 self.stdin.write();
             }
@@ -227,7 +220,8 @@ impl Watch {
     }
 
     fn poll(&self, signals: &SignalFd, engine: &File, log_open: bool, wait: Option<Duration>) -> io::Result<Ready> {
-        let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(engine.as_fd(), PollFlags::POLLIN)];
+        let mut fds =
+            vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(engine.as_fd(), PollFlags::POLLIN)];
         if log_open {
             fds.push(PollFd::new(self.log.as_fd(), PollFlags::POLLIN));
         }
@@ -235,20 +229,20 @@ impl Watch {
             fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLOUT));
         }
         // Rounded up, or the last millisecond would be spent spinning.
-        let timeout = wait.map_or(PollTimeout::NONE, |wait| {
-            PollTimeout::try_from(wait.as_millis() + 1).unwrap_or(PollTimeout::MAX)
-        });
+        let timeout = wait
+            .map_or(PollTimeout::NONE, |wait| PollTimeout::try_from(wait.as_millis() + 1).unwrap_or(PollTimeout::MAX));
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
         let flags = |index: usize| fds.get(index).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-        let log = if log_open { flags(2) } else { PollFlags::empty() };
+        if !flags(1).is_empty() {
+            // The engine says nothing while a command runs, so this is its end.
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, "the engine hung up"));
+        }
         Ok(Ready {
             signals: !flags(0).is_empty(),
-            engine: !flags(1).is_empty(),
-            log: log.contains(PollFlags::POLLIN),
-            log_closed: log.contains(PollFlags::POLLHUP) && !log.contains(PollFlags::POLLIN),
+            log: log_open && !flags(2).is_empty(),
             stdin: self.stdin.pipe.is_some() && !flags(if log_open { 3 } else { 2 }).is_empty(),
         })
     }

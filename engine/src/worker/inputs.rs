@@ -2,41 +2,42 @@
 //!
 //! They are written through a directory that the command has no way to, or by another user than the command's. Where neither
 //! holds (a command that is root in its container), what it did shows in the file's stamp afterwards.
+//!
+//! Most tries have the same directories as the one before, and on some disks making and removing one costs more than the whole
+//! rest of a try. So directories that nobody touched wait, empty, for the next try, which removes those that it does not need.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, chmodat, fstat, futimens, mkdirat, openat, statat};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, Timespec, Timestamps, chmodat, fstat, futimens, mkdirat, openat, statat, unlinkat, utimensat,
+};
 use specs::FilePath;
 
 use super::clear;
 use super::protocol::FileHeader;
 
-/// Modification time of every input, in seconds since 1970: 1980-01-02 UTC. It is the same in each run, so that what a command
+/// Modification time of every input and directory, in seconds since 1970: 1980-01-02 UTC. It is the same in each run, so that what a command
 /// makes of it is too, it is late enough for a ZIP archive, and a write changes it however coarse the clock of `ctime` is.
 const MTIME: i64 = 315_619_200;
 
-/// What changes when a file is written, replaced, or given other rights.
+const TIMES: Timestamps = Timestamps {
+    last_access: Timespec { tv_sec: MTIME, tv_nsec: 0 },
+    last_modification: Timespec { tv_sec: MTIME, tv_nsec: 0 },
+};
+
+/// What changes when a file or directory is written, replaced, or given other rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    size: i64,
-    modified: (i64, u64),
-    changed: (i64, u64),
-}
+struct Stamp([i128; 6]);
 
 impl Stamp {
-    // The widths of these fields differ between architectures.
-    #[expect(clippy::useless_conversion, clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "widths differ by architecture")]
     fn of(stat: &rustix::fs::Stat) -> Self {
-        Self {
-            inode: stat.st_ino.into(),
-            size: stat.st_size.into(),
-            modified: (stat.st_mtime.into(), stat.st_mtime_nsec as u64),
-            changed: (stat.st_ctime.into(), stat.st_ctime_nsec as u64),
-        }
+        // The widths of these fields differ between architectures; this one holds them all.
+        let modified = [i128::from(stat.st_mtime), i128::from(stat.st_mtime_nsec)];
+        let changed = [i128::from(stat.st_ctime), i128::from(stat.st_ctime_nsec)];
+        Self([i128::from(stat.st_ino), i128::from(stat.st_size), modified[0], modified[1], changed[0], changed[1]])
     }
 }
 
@@ -54,14 +55,25 @@ pub(crate) struct Inputs {
     shown_as: &'static str,
     /// An entry of `root` that is not ours.
     keep: Option<&'static str>,
-    directories: HashSet<String>,
+    /// Directories of this try, with their stamps once sealed. `.` is the root.
+    directories: BTreeMap<String, Option<Stamp>>,
+    /// Empty directories of the try before.
+    spare: BTreeSet<String>,
     files: BTreeMap<String, Stamp>,
     growing: Option<Growing>,
 }
 
 impl Inputs {
     pub(crate) fn new(root: OwnedFd, shown_as: &'static str, keep: Option<&'static str>) -> Self {
-        Self { root, shown_as, keep, directories: HashSet::new(), files: BTreeMap::new(), growing: None }
+        Self {
+            root,
+            shown_as,
+            keep,
+            directories: BTreeMap::new(),
+            spare: BTreeSet::new(),
+            files: BTreeMap::new(),
+            growing: None,
+        }
     }
 
     /// Begins the next file.
@@ -72,6 +84,7 @@ impl Inputs {
         if self.growing.is_some() || !legal || (first.is_some() && first == self.keep) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{path}` cannot be laid out")));
         }
+        self.remove_spare(&path)?;
         if let Some((directory, _)) = path.rsplit_once('/') {
             self.make_directories(directory)?;
         }
@@ -83,14 +96,32 @@ impl Inputs {
     }
 
     fn make_directories(&mut self, directory: &str) -> io::Result<()> {
-        if self.directories.contains(directory) {
+        if self.directories.contains_key(directory) {
             return Ok(());
         }
         if let Some((parent, _)) = directory.rsplit_once('/') {
             self.make_directories(parent)?;
         }
-        mkdirat(&self.root, directory, Mode::from_raw_mode(0o755))?;
-        self.directories.insert(directory.to_owned());
+        if !self.spare.remove(directory) {
+            mkdirat(&self.root, directory, Mode::from_raw_mode(0o755))?;
+        }
+        self.directories.insert(directory.to_owned(), None);
+        Ok(())
+    }
+
+    /// Removes the spare directory of this name and those below it.
+    fn remove_spare(&mut self, name: &str) -> io::Result<()> {
+        if !self.spare.contains(name) {
+            return Ok(());
+        }
+        let below = format!("{name}/");
+        let gone: Vec<String> =
+            self.spare.iter().filter(|path| *path == name || path.starts_with(&below)).cloned().collect();
+        // Sorted, so from the end what lies deeper comes first.
+        for path in gone.iter().rev() {
+            unlinkat(&self.root, path.as_str(), AtFlags::REMOVEDIR)?;
+            self.spare.remove(path);
+        }
         Ok(())
     }
 
@@ -104,8 +135,7 @@ impl Inputs {
 
     fn end_if_complete(&mut self) -> io::Result<()> {
         let Some(Growing { file, path, .. }) = self.growing.take_if(|growing| growing.left == 0) else { return Ok(()) };
-        let time = Timespec { tv_sec: MTIME, tv_nsec: 0 };
-        futimens(&file, &Timestamps { last_access: time, last_modification: time })?;
+        futimens(&file, &TIMES)?;
         self.files.insert(path, Stamp::of(&fstat(&file)?));
         Ok(())
     }
@@ -115,18 +145,27 @@ impl Inputs {
         if self.growing.is_some() {
             return Err(unannounced());
         }
-        for directory in &self.directories {
+        for path in std::mem::take(&mut self.spare).iter().rev() {
+            unlinkat(&self.root, path.as_str(), AtFlags::REMOVEDIR)?;
+        }
+        for directory in self.directories.keys() {
             chmodat(&self.root, directory.as_str(), Mode::from_raw_mode(0o555), AtFlags::empty())?;
+        }
+        self.directories.insert(".".to_owned(), None);
+        for (path, stamp) in &mut self.directories {
+            utimensat(&self.root, path.as_str(), &TIMES, AtFlags::SYMLINK_NOFOLLOW)?;
+            *stamp = Some(Stamp::of(&statat(&self.root, path.as_str(), AtFlags::SYMLINK_NOFOLLOW)?));
         }
         Ok(())
     }
 
+    fn has_stamp(&self, path: &str, stamp: Stamp) -> bool {
+        statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| Stamp::of(&stat) == stamp)
+    }
+
     /// The first file that is not as it was laid out, as user code sees it.
     pub(crate) fn touched(&self) -> Option<String> {
-        let as_laid_out = |path: &str, stamp: &Stamp| {
-            statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| Stamp::of(&stat) == *stamp)
-        };
-        let touched = self.files.iter().find(|(path, stamp)| !as_laid_out(path, stamp));
+        let touched = self.files.iter().find(|(path, stamp)| !self.has_stamp(path, **stamp));
         touched.map(|(path, _)| format!("{}/{path}", self.shown_as))
     }
 
@@ -142,12 +181,25 @@ impl Inputs {
         from.take_while(move |path| path.starts_with(&prefix))
     }
 
-    /// Removes all files and all that user code put beside them.
+    /// Removes all files and all that user code put beside them. Only directories that nobody touched stay.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        self.growing = None;
-        self.files.clear();
-        self.directories.clear();
-        clear::empty(&self.root, self.keep)
+        let sealed = self.growing.take().is_none() && self.directories.contains_key(".");
+        let untouched = sealed
+            && self.directories.iter().all(|(path, stamp)| stamp.is_some_and(|stamp| self.has_stamp(path, stamp)));
+        let files = std::mem::take(&mut self.files);
+        let mut directories = std::mem::take(&mut self.directories);
+        directories.remove(".");
+        if !untouched {
+            return clear::empty(&self.root, self.keep);
+        }
+        for directory in directories.keys() {
+            chmodat(&self.root, directory.as_str(), Mode::from_raw_mode(0o755), AtFlags::empty())?;
+        }
+        for file in files.keys() {
+            unlinkat(&self.root, file.as_str(), AtFlags::empty())?;
+        }
+        self.spare = directories.into_keys().collect();
+        Ok(())
     }
 }
 
@@ -179,14 +231,46 @@ mod tests {
 
     #[test]
     fn files_come_out_as_sent_and_read_only() {
-        let (root, mut inputs) = laid_out();
+        let (root, inputs) = laid_out();
         assert_eq!(fs::read(root.path().join("in/a/x")).unwrap(), b"abc");
         assert_eq!(fs::metadata(root.path().join("in/a/x")).unwrap().permissions().mode() & 0o777, 0o444);
         assert_eq!(inputs.touched(), None);
         assert_eq!(inputs.below("in").collect::<Vec<_>>(), ["in/a/x", "in/b"]);
         assert_eq!(inputs.below("in/a").collect::<Vec<_>>(), ["in/a/x"]);
+    }
+
+    #[test]
+    fn directories_are_used_again_or_removed() {
+        let (root, mut inputs) = laid_out();
         inputs.clear().unwrap();
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        inputs.file(header("in/c", 0)).unwrap();
+        inputs.seal().unwrap();
+        assert_eq!(below(root.path()), ["in", "in/c"]);
+        inputs.clear().unwrap();
+        inputs.file(header("in", 0)).unwrap();
+        inputs.seal().unwrap();
+        assert_eq!(below(root.path()), ["in"]);
+    }
+
+    #[test]
+    fn what_user_code_put_beside_them_goes() {
+        let (root, mut inputs) = laid_out();
+        fs::set_permissions(root.path().join("in"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(root.path().join("in/junk"), "").unwrap();
+        inputs.clear().unwrap();
+        assert_eq!(below(root.path()), Vec::<String>::new());
+        inputs.file(header("in/c", 0)).unwrap();
+        inputs.seal().unwrap();
+        assert_eq!(below(root.path()), ["in", "in/c"]);
+        fs::write(root.path().join("junk"), "").unwrap();
+        inputs.clear().unwrap();
+        assert_eq!(below(root.path()), Vec::<String>::new());
+    }
+
+    fn below(root: &std::path::Path) -> Vec<String> {
+        let entries = walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name();
+        let path = |entry: walkdir::DirEntry| entry.path().strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        entries.into_iter().map(|entry| path(entry.unwrap())).collect()
     }
 
     #[test]

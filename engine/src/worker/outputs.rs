@@ -110,7 +110,7 @@ impl<W: Write> Walk<'_, W> {
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => waiting.push(Directory { path, real, through: directory.through.clone() }),
                 FileType::Symlink => self.link(directory, path, &real, waiting)?,
-                kind => self.file(path, &real, kind)?,
+                kind => self.file(&path, &real, kind)?,
             }
         }
         Ok(())
@@ -166,9 +166,10 @@ impl<W: Write> Walk<'_, W> {
         if let Some(input) = self.below_an_input(&target) {
             return self.link_to_input(&path, &input, &target);
         }
-        let kind = FileType::from_raw_mode(statat(self.out, &target, AtFlags::empty()).map_err(io::Error::from)?.st_mode);
+        let kind =
+            FileType::from_raw_mode(statat(self.out, &target, AtFlags::empty()).map_err(io::Error::from)?.st_mode);
         if kind != FileType::Directory {
-            return self.file(path, &target, kind);
+            return self.file(&path, &target, kind);
         }
         let through = Rc::new(Through { from: here, before: directory.through.clone() });
         let mut step = Some(&through);
@@ -209,21 +210,21 @@ impl<W: Write> Walk<'_, W> {
         Ok(())
     }
 
-    fn file(&mut self, path: String, real: &Path, kind: FileType) -> Result<(), Trouble> {
+    fn file(&mut self, path: &str, real: &Path, kind: FileType) -> Result<(), Trouble> {
         if kind != FileType::RegularFile {
-            return Err(bad(&path, format!("it is {}, not a file", name_of(kind))));
+            return Err(bad(path, format!("it is {}, not a file", name_of(kind))));
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = self.open(real, flags).map_err(|error| bad(&path, format!("it cannot be read: {error}")))?;
+        let opened = self.open(real, flags).map_err(|error| bad(path, format!("it cannot be read: {error}")))?;
         let stat = fstat(&opened).map_err(io::Error::from)?;
         let size_bytes = u64::try_from(stat.st_size).unwrap_or_default();
         self.bytes = self.bytes.saturating_add(size_bytes);
         if self.bytes > self.limits.bytes_max {
-            return Err(bad(&path, format!("the output has more than {} bytes", self.limits.bytes_max)));
+            return Err(bad(path, format!("the output has more than {} bytes", self.limits.bytes_max)));
         }
-        let header = FileHeader { path: path.clone(), size_bytes, executable: is_executable(&stat) };
+        let header = FileHeader { path: path.to_owned(), size_bytes, executable: is_executable(&stat) };
         self.answer.message(&FromAgent::File(header))?;
-        self.content(&path, File::from(opened), size_bytes)
+        self.content(path, File::from(opened), size_bytes)
     }
 
     fn content(&mut self, path: &str, file: File, size_bytes: u64) -> Result<(), Trouble> {
@@ -329,7 +330,8 @@ mod tests {
 
     #[test]
     fn what_no_commit_can_hold_is_refused_with_its_path() {
-        let cases: [(fn(&Sandbox), &str); 6] = [
+        type Make = fn(&Sandbox);
+        let cases: [(Make, &str); 6] = [
             (|sandbox| symlink("nowhere", sandbox.out("l")).unwrap(), "/l: the link leads nowhere"),
             (|sandbox| symlink("l", sandbox.out("l")).unwrap(), "/l: the link cannot be followed"),
             (|sandbox| symlink(".", sandbox.out("l")).unwrap(), "/l: the link leads to a directory that holds it"),

@@ -67,13 +67,20 @@ pub(crate) enum ToAgent {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromAgent {
-    Ready { version: u32 },
+    Ready {
+        version: u32,
+    },
     File(FileHeader),
     /// An output that is an input file; both paths relative, below `/pfs/out` and `/pfs`.
-    Link { path: String, input: String },
+    Link {
+        path: String,
+        input: String,
+    },
     Done(Report),
     /// The agent cannot go on; it ends after this.
-    Broken { why: String },
+    Broken {
+        why: String,
+    },
 }
 
 /// How a try ended, by the agent's own clock.
@@ -165,7 +172,11 @@ impl<R: Read> FrameReader<R> {
         if self.body.len() < head.length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if head.is_data { Ok(Some(Frame::Data(&self.body))) } else { parse_message(&self.body).map(Frame::Message).map(Some) }
+        if head.is_data {
+            Ok(Some(Frame::Data(&self.body)))
+        } else {
+            parse_message(&self.body).map(Frame::Message).map(Some)
+        }
     }
 }
 

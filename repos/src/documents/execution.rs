@@ -70,6 +70,7 @@ pub struct ResultDocument {
     /// Where it ran.
     pub executor: ExecutorStamp,
     /// Which network it saw.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub network: Network,
     /// Each try, in order; exit code, log and times of the result are those of the last.
     pub tries: Vec<Try>,

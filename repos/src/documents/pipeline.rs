@@ -45,6 +45,7 @@ pub struct Transform {
     #[serde(default, skip_serializing_if = "is_default")]
     pub code: Option<Digest>,
     /// Which network it sees.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub network: Network,
     /// Which secrets it sees, without their values.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -58,7 +58,7 @@ impl PackStore for LocalPacks {
         let path = self.folder.join(format!("{}.{}.{PART}", crate::random_hex(), class.word()));
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).doing("create", &path)?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(Into::into).doing("lock", &path)?;
-        let mut part = LocalPart { file, path, class, length: 0 };
+        let mut part = LocalPart { file, path, class, length: 0, lost: false };
         part.append(&[&format::header(class)])?;
         Ok(Box::new(part))
     }
@@ -89,7 +89,7 @@ impl PackStore for LocalPacks {
                 continue;
             }
             let length = file.metadata().doing("read", &path)?.len();
-            parts.push(Box::new(LocalPart { file, path, class, length }));
+            parts.push(Box::new(LocalPart { file, path, class, length, lost: false }));
         }
         Ok(parts)
     }
@@ -122,6 +122,19 @@ struct LocalPart {
     path: PathBuf,
     class: PackClass,
     length: u64,
+    /// A failed sync says so once only: the pages that were not written count as clean afterwards.
+    lost: bool,
+}
+
+impl LocalPart {
+    fn sync_file(&mut self) -> std::io::Result<()> {
+        if self.lost {
+            return Err(std::io::Error::other("an earlier sync of this file failed"));
+        }
+        let synced = self.file.sync_all();
+        self.lost = synced.is_err();
+        synced
+    }
 }
 
 impl PackFile for LocalPart {
@@ -152,7 +165,7 @@ impl PackFile for LocalPart {
     }
 
     fn sync(&mut self) -> Result<(), RepoError> {
-        self.file.sync_data().doing("sync", &self.path)
+        self.sync_file().doing("sync", &self.path)
     }
 
     fn truncate(&mut self, length: u64) -> Result<(), RepoError> {
@@ -163,11 +176,14 @@ impl PackFile for LocalPart {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, name: PackName) -> Result<(), RepoError> {
-        self.file.sync_all().doing("sync", &self.path)?;
+    fn finish(&mut self, name: PackName) -> Result<(), RepoError> {
+        self.sync_file().doing("sync", &self.path)?;
         let folder = self.path.parent().expect("a pack lies in a folder");
-        std::fs::rename(&self.path, folder.join(name.to_string())).doing("rename", &self.path)?;
-        sync_folder(folder)
+        let listed = folder.join(name.to_string());
+        std::fs::rename(&self.path, &listed).doing("rename", &self.path)?;
+        sync_folder(folder).inspect_err(|_| {
+            std::fs::rename(&listed, &self.path).ok();
+        })
     }
 
     fn discard(self: Box<Self>) -> Result<(), RepoError> {

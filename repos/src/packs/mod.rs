@@ -17,6 +17,8 @@ use crate::object::PackClass;
 
 pub mod format;
 mod local;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod writer;
 
 pub use local::LocalPacks;
@@ -43,7 +45,8 @@ impl FromStr for PackName {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         let (digest, rest) = text.split_once('.').ok_or(())?;
-        let class = PackClass::ALL.into_iter().find(|class| rest.strip_suffix(".pack") == Some(class.word())).ok_or(())?;
+        let class =
+            PackClass::ALL.into_iter().find(|class| rest.strip_suffix(".pack") == Some(class.word())).ok_or(())?;
         Ok(Self { class, digest: digest.parse().map_err(|_| ())? })
     }
 }
@@ -72,12 +75,13 @@ pub trait PackFile: fmt::Debug + Send + Sync {
     fn append(&mut self, pieces: &[&[u8]]) -> Result<(), RepoError>;
     /// Reads back a range of what was appended.
     fn read(&self, range: Range<u64>) -> Result<Bytes, RepoError>;
-    /// Makes all that was appended durable.
+    /// Makes all that was appended durable. After an error this pack can never be made so: the kernel may have dropped what it could not
+    /// write, and a second try would not tell.
     fn sync(&mut self) -> Result<(), RepoError>;
     /// Cuts the pack back to `length` bytes.
     fn truncate(&mut self, length: u64) -> Result<(), RepoError>;
-    /// Makes the pack durable and lists it under `name`.
-    fn finish(self: Box<Self>, name: PackName) -> Result<(), RepoError>;
+    /// Makes the pack durable and lists it under `name`; after that it takes nothing more. After an error it is not listed.
+    fn finish(&mut self, name: PackName) -> Result<(), RepoError>;
     /// Gives the pack up and frees its space.
     fn discard(self: Box<Self>) -> Result<(), RepoError>;
 }

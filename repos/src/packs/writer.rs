@@ -11,8 +11,10 @@ use crate::error::RepoError;
 use crate::hash::digest_of;
 use crate::object::{Kind, PackClass};
 
-/// A pack is finished when it has grown past this; the next object opens another.
-const FULL_BYTES: u64 = 1 << 30;
+/// A pack is finished when it has grown past this, unless the store was opened with another limit; the next object opens another.
+pub const FULL_BYTES: u64 = 1 << 30;
+/// A pack takes no more objects than this, so that what a writer keeps in memory of them stays small.
+const FULL_ENTRIES: usize = 250_000;
 
 /// A finished pack: its name, length in bytes and rows in index order.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub struct Finished {
 #[derive(Debug)]
 pub struct PackWriter {
     class: PackClass,
+    full_bytes: u64,
     open: Option<Open>,
     finished: Vec<Finished>,
     synced: u64,
@@ -42,9 +45,9 @@ struct Open {
 }
 
 impl PackWriter {
-    /// A writer that has opened no pack yet.
-    pub fn new(class: PackClass) -> Self {
-        Self { class, open: None, finished: Vec::new(), synced: 0 }
+    /// A writer that has opened no pack yet, and goes on to another when one is longer than `full_bytes`.
+    pub fn new(class: PackClass, full_bytes: u64) -> Self {
+        Self { class, full_bytes, open: None, finished: Vec::new(), synced: 0 }
     }
 
     /// Appends an object, unless the open pack already holds it; true when it was new.
@@ -52,16 +55,25 @@ impl PackWriter {
         if self.row(kind, &digest).is_some() && kind != Kind::Manifest {
             return Ok(false);
         }
-        if self.open.as_ref().is_some_and(|open| open.file.length() > FULL_BYTES) {
+        let is_full = |open: &Open| open.file.length() > self.full_bytes || open.rows.len() >= FULL_ENTRIES;
+        if self.open.as_ref().is_some_and(is_full) {
             self.close()?;
         }
         let open = match &mut self.open {
             Some(open) => open,
             none => none.insert(Open { file: store.create(self.class)?, rows: Vec::new(), by_name: HashMap::new() }),
         };
-        let length = u32::try_from(raw.len()).map_err(|_| RepoError::ObjectTooLarge { kind, bytes: raw.len() as u64 })?;
+        let length =
+            u32::try_from(raw.len()).map_err(|_| RepoError::ObjectTooLarge { kind, bytes: raw.len() as u64 })?;
         let offset = open.file.length();
-        let row = Row { kind: kind as u8, digest, offset, codec: super::format::RAW, stored_bytes: length, raw_bytes: length };
+        let row = Row {
+            kind: kind as u8,
+            digest,
+            offset,
+            codec: super::format::RAW,
+            stored_bytes: length,
+            raw_bytes: length,
+        };
         if let Err(error) = open.file.append(&[&row.entry_header(), raw]) {
             // Half an entry must not stay in front of the next one.
             open.file.truncate(offset).ok();
@@ -100,9 +112,12 @@ impl PackWriter {
         Ok(())
     }
 
+    /// Finishes the open pack; one that cannot be stays open, and with it all that it holds.
     fn close(&mut self) -> Result<(), RepoError> {
-        if let Some(open) = self.open.take() {
-            self.finished.push(finish(open.file, open.rows)?);
+        if let Some(open) = &mut self.open {
+            let finished = finish(&mut *open.file, open.rows.clone())?;
+            self.finished.push(finished);
+            self.open = None;
             self.synced = 0;
         }
         Ok(())
@@ -114,19 +129,33 @@ impl PackWriter {
         Ok(std::mem::take(&mut self.finished))
     }
 
+    /// Gives packs that were finished because they were full; the open one stays.
+    pub fn take_finished(&mut self) -> Vec<Finished> {
+        std::mem::take(&mut self.finished)
+    }
+
     /// Gives up the open pack, of which nobody was told.
     pub fn discard(&mut self) -> Result<(), RepoError> {
         self.open.take().map_or(Ok(()), |open| open.file.discard())
     }
 }
 
-fn finish(mut file: Box<dyn PackFile>, mut rows: Vec<Row>) -> Result<Finished, RepoError> {
-    let (bytes, digest) = index_and_footer(&mut rows, file.length());
-    file.append(&[&bytes])?;
+/// Appends index and footer and lists the pack; after an error it ends again where its entries end.
+fn finish(file: &mut dyn PackFile, mut rows: Vec<Row>) -> Result<Finished, RepoError> {
+    let end = file.length();
+    let (bytes, digest) = index_and_footer(&mut rows, end);
     let name = PackName { class: file.class(), digest };
-    let length = file.length();
-    file.finish(name)?;
-    Ok(Finished { name, length, rows })
+    let done = file.append(&[&bytes]).and_then(|()| {
+        let length = file.length();
+        file.finish(name).map(|()| length)
+    });
+    match done {
+        Ok(length) => Ok(Finished { name, length, rows }),
+        Err(error) => {
+            file.truncate(end).ok();
+            Err(error)
+        }
+    }
 }
 
 /// Finishes a pack whose writer died: keeps every whole entry up to the first that is not, discards a pack without any.
@@ -148,7 +177,7 @@ pub fn salvage(mut file: Box<dyn PackFile>) -> Result<Option<Finished>, RepoErro
         return Ok(None);
     }
     file.truncate(offset)?;
-    finish(file, rows).map(Some)
+    finish(&mut *file, rows).map(Some)
 }
 
 /// Whether stored bytes are what their row says.

@@ -41,7 +41,26 @@ impl Store {
         if self.location(kind, &digest)?.is_some() {
             return Ok(false);
         }
-        self.writer(kind.class()).append(self.packs(), kind, digest, bytes)
+        let mut writer = self.writer(kind.class());
+        let new = writer.append(self.packs(), kind, digest, bytes)?;
+        let full = writer.take_finished();
+        self.register_all(&full)?;
+        drop(writer);
+        if !full.is_empty() {
+            self.relieve_memory()?;
+        }
+        Ok(new)
+    }
+
+    /// Enters finished packs into the index while their writer is still locked: nobody looks in between.
+    fn register_all(&self, packs: &[Finished]) -> Result<()> {
+        if packs.is_empty() {
+            return Ok(());
+        }
+        // Nobody may put another index in this one's place meanwhile, nor give out the same pack number.
+        let _position = self.locked_position();
+        let index = self.index();
+        packs.iter().try_for_each(|pack| self.register(&index, &pack.name, &pack.rows))
     }
 
     pub(crate) fn location(&self, kind: Kind, digest: &Digest) -> Result<Option<Location>> {
@@ -106,8 +125,11 @@ impl Store {
     /// Reads a document.
     pub fn document<D: Document>(&self, digest: &Digest) -> Result<D> {
         let bytes = self.object(D::KIND, digest)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| RepoError::DamagedObject { kind: D::KIND, digest: *digest, why: error.to_string() })
+        serde_json::from_slice(&bytes).map_err(|error| RepoError::DamagedObject {
+            kind: D::KIND,
+            digest: *digest,
+            why: error.to_string(),
+        })
     }
 
     /// The canonical bytes of a document, exactly as its digest was taken from them.
@@ -159,10 +181,7 @@ impl Store {
         for class in [PackClass::Data, PackClass::Meta] {
             let mut writer = self.writer(class);
             let finished = writer.finish()?;
-            // Entered while the writer is still locked: nobody looks in between.
-            for Finished { name, rows, .. } in &finished {
-                self.register(&self.index(), name, rows)?;
-            }
+            self.register_all(&finished)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Finding, making and opening stores; catching the index up; saving what dead writers left.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use std::time::Duration;
 
 use specs::BranchName;
@@ -15,8 +15,8 @@ use crate::index::{Changes, Index, VERSION, View, keys};
 use crate::journal::{Entry, Journal, Position};
 use crate::object::{Kind, PackClass};
 use crate::packs::format::Row;
-use crate::packs::writer::{PackWriter, read_index, salvage};
-use crate::packs::{LocalPacks, PackName};
+use crate::packs::writer::{FULL_BYTES, PackWriter, read_index, salvage};
+use crate::packs::{LocalPacks, PackName, PackStore};
 use crate::time::{Clock, SystemClock};
 
 pub(super) const FOLDER: &str = ".pv";
@@ -26,6 +26,8 @@ const FORMAT: &str = "pv store 1\n";
 const NODE_CACHE_BYTES: u64 = 64 << 20;
 /// A process that does not own the store keeps at most about this many rows in memory before the index on disk is caught up.
 const OVERLAY_ROWS: usize = 4096;
+/// The same while a change is being made, when packs come one after another.
+const OVERLAY_ROWS_OF_A_CHANGE: usize = 200_000;
 /// Rows of a pack that are read into the index at a time.
 const ROWS_AT_A_TIME: usize = 50_000;
 
@@ -37,7 +39,14 @@ pub(super) type Notify = Arc<dyn Fn(&str) + Send + Sync>;
 pub struct OpenOptions {
     clock: Arc<dyn Clock>,
     notify: Notify,
+    pack_bytes: u64,
+    #[cfg(any(test, feature = "testing"))]
+    wrap_packs: Option<WrapPacks>,
 }
+
+/// Puts something around the place where packs are kept, such as one that fails.
+#[cfg(any(test, feature = "testing"))]
+type WrapPacks = Arc<dyn Fn(Arc<dyn PackStore>) -> Arc<dyn PackStore> + Send + Sync>;
 
 impl std::fmt::Debug for OpenOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,7 +56,13 @@ impl std::fmt::Debug for OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), notify: Arc::new(|_| {}) }
+        Self {
+            clock: Arc::new(SystemClock),
+            notify: Arc::new(|_| {}),
+            pack_bytes: FULL_BYTES,
+            #[cfg(any(test, feature = "testing"))]
+            wrap_packs: None,
+        }
     }
 }
 
@@ -64,6 +79,33 @@ impl OpenOptions {
     pub fn notify(mut self, notify: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.notify = Arc::new(notify);
         self
+    }
+
+    /// Begins another pack when one is longer than this many bytes; 1 GiB if not set.
+    #[must_use]
+    pub fn pack_bytes(mut self, bytes: u64) -> Self {
+        self.pack_bytes = bytes;
+        self
+    }
+
+    /// Puts something around the place where packs are kept.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn wrap_packs(
+        mut self,
+        wrap: impl Fn(Arc<dyn PackStore>) -> Arc<dyn PackStore> + Send + Sync + 'static,
+    ) -> Self {
+        self.wrap_packs = Some(Arc::new(wrap));
+        self
+    }
+
+    fn packs(&self, folder: &Path) -> Arc<dyn PackStore> {
+        let local = Arc::new(LocalPacks::new(folder.join("packs")));
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(wrap) = &self.wrap_packs {
+            return wrap(local);
+        }
+        local
     }
 
     /// Makes a store in `dir/.pv`, with `default_branch` for references that name none.
@@ -108,12 +150,12 @@ impl OpenOptions {
         let folder = dir.join(FOLDER);
         let inner = Inner {
             dir: dir.to_owned(),
-            packs: Arc::new(LocalPacks::new(folder.join("packs"))),
+            packs: self.packs(&folder),
             journal: Journal::new(folder.join("journal")),
-            index: RwLock::new(Arc::new(Index::in_memory(&folder.join("index")))),
+            index: RwLock::new(Arc::new(Index::in_memory())),
             position: Mutex::default(),
-            meta: Mutex::new(PackWriter::new(PackClass::Meta)),
-            data: Mutex::new(PackWriter::new(PackClass::Data)),
+            meta: Mutex::new(PackWriter::new(PackClass::Meta, self.pack_bytes)),
+            data: Mutex::new(PackWriter::new(PackClass::Data, self.pack_bytes)),
             nodes: quick_cache::sync::Cache::with_weighter(20_000, NODE_CACHE_BYTES, NodeWeight),
             clock: self.clock.clone(),
             owned: OnceLock::new(),
@@ -184,17 +226,34 @@ impl Store {
 
     /// Sees what others have done since this was opened or last refreshed.
     pub fn refresh(&self) -> Result<(), RepoError> {
+        let mut position = self.locked_position();
         if self.index().is_writable() {
-            return self.catch_up(&self.index());
+            return self.catch_up(&self.index(), &mut position);
         }
-        let index = self.open_reading()?;
-        self.catch_up(&index)?;
+        let mut index = self.open_reading();
+        if let Err(error) = self.catch_up(&index, &mut position) {
+            let RepoError::Index(_) = error else { return Err(error) };
+            tracing::warn!("the index cannot be read and is not used: {error}");
+            index = Index::in_memory();
+            self.catch_up(&index, &mut position)?;
+        }
         if index.overlay_rows() > OVERLAY_ROWS
             && let Some(_lock) = Lock::try_take(&self.lock_path())?
         {
-            return self.catch_up_disk();
+            return self.catch_up_disk(&mut position);
         }
         self.use_index(index);
+        Ok(())
+    }
+
+    /// Brings what a large change has added in memory to the disk, if nobody holds the lock just now.
+    pub(super) fn relieve_memory(&self) -> Result<(), RepoError> {
+        if !self.index().is_writable()
+            && self.index().overlay_rows() > OVERLAY_ROWS_OF_A_CHANGE
+            && let Some(_lock) = Lock::try_take(&self.lock_path())?
+        {
+            self.catch_up_disk(&mut self.locked_position())?;
+        }
         Ok(())
     }
 
@@ -203,25 +262,25 @@ impl Store {
     }
 
     /// The index on disk, or an empty one in memory when that is missing, damaged or of another version.
-    fn open_reading(&self) -> Result<Index, RepoError> {
+    fn open_reading(&self) -> Index {
         let path = self.index_path();
         if !path.join("CURRENT").exists() {
-            return Ok(Index::in_memory(&path));
+            return Index::in_memory();
         }
-        Ok(match Index::open_reading(&path) {
-            Ok(index) if is_current(&index)? => index,
-            _ => Index::in_memory(&path),
-        })
+        match Index::open_reading(&path) {
+            Ok(index) if is_current(&index).unwrap_or(false) => index,
+            _ => Index::in_memory(),
+        }
     }
 
     /// Brings the index on disk up to packs and journal. The caller holds the lock.
-    pub(super) fn catch_up_disk(&self) -> Result<(), RepoError> {
+    pub(super) fn catch_up_disk(&self, position: &mut Position) -> Result<(), RepoError> {
         let index = self.open_writable()?;
-        self.catch_up(&index)?;
+        self.catch_up(&index, position)?;
         index.flush()?;
         drop(index);
-        let reading = self.open_reading()?;
-        self.catch_up(&reading)?;
+        let reading = self.open_reading();
+        self.catch_up(&reading, position)?;
         self.use_index(reading);
         Ok(())
     }
@@ -229,10 +288,10 @@ impl Store {
     fn open_writable(&self) -> Result<Index, RepoError> {
         let path = self.index_path();
         if let Ok(index) = Index::open_writable(&path) {
-            if is_current(&index)? {
+            if is_current(&index).unwrap_or(false) {
                 return Ok(index);
             }
-            if index.get(&keys::meta(meta::VERSION))?.is_none() {
+            if index.get(&keys::meta(meta::VERSION)).is_ok_and(|version| version.is_none()) {
                 mark_version(&index)?;
                 return Ok(index);
             }
@@ -247,12 +306,13 @@ impl Store {
     /// Throws the index away and makes it anew from packs and journal.
     pub fn rebuild_index(&self) -> Result<(), RepoError> {
         let _lock = self.take_lock()?;
-        self.use_index(Index::in_memory(&self.index_path()));
+        let mut position = self.locked_position();
+        self.use_index(Index::in_memory());
         let path = self.index_path();
         if path.exists() {
             std::fs::remove_dir_all(&path).doing("remove", &path)?;
         }
-        self.catch_up_disk()
+        self.catch_up_disk(&mut position)
     }
 
     /// Becomes the owner: holds the lock and the index for as long as this store lives.
@@ -260,7 +320,8 @@ impl Store {
         let lock = self.take_lock()?;
         self.save_left_by_others()?;
         let index = self.open_writable()?;
-        self.catch_up(&index)?;
+        let mut position = self.locked_position();
+        self.catch_up(&index, &mut position)?;
         self.use_index(index);
         self.inner.owned.set(lock).map_err(|_| RepoError::InUse { holder: "this process".to_owned() })
     }
@@ -289,34 +350,47 @@ impl Store {
         unreachable!("the loop has no end")
     }
 
-    /// Brings an index up to packs and journal.
-    pub(super) fn catch_up(&self, index: &Index) -> Result<(), RepoError> {
-        for (name, length) in self.packs().list()? {
-            if index.get(&keys::pack(&name))?.is_none() {
-                match read_index(self.packs(), &name, length) {
-                    Ok(rows) => self.register(index, &name, &rows)?,
-                    // All else must stay readable; what it held is missing until `fsck` has named it.
-                    Err(error @ RepoError::DamagedPack { .. }) => tracing::warn!("{error}"),
-                    Err(error) => return Err(error),
-                }
-            }
+    /// The journal's position with the right to change index and position: what is looked at and what is recorded belong together.
+    /// Taken after the lock on a pack writer, never before.
+    pub(super) fn locked_position(&self) -> MutexGuard<'_, Position> {
+        self.inner.position.lock().expect("no panic under this lock")
+    }
+
+    /// Brings an index up to packs and journal, and `position` with it.
+    pub(super) fn catch_up(&self, index: &Index, position: &mut Position) -> Result<(), RepoError> {
+        let from: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
+        // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
+        let mut read = crate::journal::Read { records: Vec::new(), end: from };
+        if self.journal().length()? != from.bytes {
+            read = self.journal().read_after(from)?;
         }
-        let mut position: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
-        if self.journal().length()? != position.bytes {
-            let read = self.journal().read_after(position)?;
-            for (record, after) in &read.records {
-                let mut view = View::new(index);
-                apply(&mut view, record)?;
-                view.put(keys::meta(meta::POSITION), encode(after));
-                index.commit(view.into_changes())?;
-            }
-            position = read.end;
+        self.register_new_packs(index)?;
+        for (record, after) in &read.records {
+            let mut view = View::new(index);
+            apply(&mut view, record)?;
+            view.put(keys::meta(meta::POSITION), encode(after));
+            index.commit(view.into_changes())?;
         }
-        *self.inner.position.lock().expect("no panic under this lock") = position;
+        *position = read.end;
         Ok(())
     }
 
-    /// Enters the objects of a finished pack into an index.
+    fn register_new_packs(&self, index: &Index) -> Result<(), RepoError> {
+        for (name, length) in self.packs().list()? {
+            if index.get(&keys::pack(&name))?.is_some() {
+                continue;
+            }
+            match read_index(self.packs(), &name, length) {
+                Ok(rows) => self.register(index, &name, &rows)?,
+                // All else must stay readable; what it held is missing until `fsck` has named it.
+                Err(error @ RepoError::DamagedPack { .. }) => tracing::warn!("{error}"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters the objects of a finished pack into an index. The caller holds the lock on the position.
     pub(super) fn register(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
         if index.get(&keys::pack(name))?.is_some() {
             return Ok(());

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use specs::ErrorKind;
 
 use super::{Lock, Result, Store};
 use crate::error::RepoError;
 use crate::index::apply::{apply, meta};
 use crate::index::rows::{decode, encode};
 use crate::index::{View, keys};
-use crate::journal::{Entry, Position, Record};
 use crate::journal;
+use crate::journal::{Entry, Position, Record};
+use crate::object::Kind;
 
 /// Rows in memory above which a process that does not own the store catches up the index on disk.
 const OVERLAY_ROWS: usize = 4096;
@@ -50,17 +50,23 @@ impl Store {
     ///
     /// `BranchMoved` and `GraphMoved` mean that somebody was quicker: the caller looks again and repeats.
     pub fn publish(&self, change: &Change) -> Result<()> {
+        self.refuse_missing(change)?;
         if self.is_owner() {
             self.sync()?;
-            return self.record(change);
+            return self.record(change, &mut self.locked_position());
         }
         self.finish_packs()?;
         let path = self.lock_path();
         for waited in 0_u32.. {
             if let Some(lock) = Lock::try_take(&path)? {
-                let done = self.catch_up(&self.index()).and_then(|()| self.record(change));
+                let mut position = self.locked_position();
+                let done =
+                    self.catch_up(&self.index(), &mut position).and_then(|()| self.record(change, &mut position));
                 if done.is_ok() && self.index().overlay_rows() > OVERLAY_ROWS {
-                    self.catch_up_disk()?;
+                    // The change has happened: an index that is behind does not undo it.
+                    if let Err(error) = self.catch_up_disk(&mut position) {
+                        tracing::warn!("the index on disk cannot be caught up: {error}");
+                    }
                 }
                 drop(lock);
                 return done;
@@ -80,12 +86,11 @@ impl Store {
 
     /// Makes another process's change happen, whose packs are finished. For owners.
     pub fn publish_for_other(&self, change: &Change) -> Result<()> {
-        self.catch_up(&self.index())?;
+        self.catch_up(&self.index(), &mut self.locked_position())?;
         self.publish(change)
     }
 
-    fn record(&self, change: &Change) -> Result<()> {
-        let mut position = self.inner.position.lock().expect("no panic under this lock");
+    fn record(&self, change: &Change, position: &mut Position) -> Result<()> {
         let index = self.index();
         let mut view = View::new(&index);
         if change.graph.is_some_and(|graph| self.graph().is_ok_and(|now| now != graph)) {
@@ -101,8 +106,25 @@ impl Store {
         let after = self.journal().append(*position, &record)?;
         view.put(keys::meta(meta::POSITION), encode(&after));
         *position = after;
-        // Still under the lock on the position: the next change sees this one.
+        // The caller still holds the lock on the position: the next change sees this one.
         index.commit(view.into_changes())
+    }
+
+    /// A record names only commits that are there: a caller that repeats a failed change may have lost what it wrote before.
+    fn refuse_missing(&self, change: &Change) -> Result<()> {
+        let moved = change.entries.iter().flat_map(|entry| match entry {
+            Entry::Run { moves, .. } => moves.iter().filter_map(|moved| moved.to).collect(),
+            Entry::Job { commit, .. } => commit.iter().copied().collect(),
+            Entry::TagCreate { commit, .. } => vec![*commit],
+            _ => Vec::new(),
+        });
+        for commit in moved {
+            let digest = commit.digest();
+            if !self.contains(Kind::Commit, &digest)? {
+                return Err(RepoError::MissingObject { kind: Kind::Commit, digest });
+            }
+        }
+        Ok(())
     }
 
     /// How often pipelines have changed; a change that was planned on another number is refused.
@@ -112,12 +134,12 @@ impl Store {
 
     /// The journal's position as this process knows it.
     pub fn position(&self) -> Position {
-        *self.inner.position.lock().expect("no panic under this lock")
+        *self.locked_position()
     }
 
     /// Whether an error says that somebody was quicker, so that looking again may help.
     pub fn is_race(error: &RepoError) -> bool {
         matches!(error, RepoError::BranchMoved { .. } | RepoError::GraphMoved)
-            || matches!(error, RepoError::Remote { kind: ErrorKind::Conflict, .. })
+            || matches!(error, RepoError::Remote { race: true, .. })
     }
 }

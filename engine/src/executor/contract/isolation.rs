@@ -16,7 +16,9 @@ pub(super) async fn suite(subject: &Subject<'_>) {
 async fn nothing_of_the_engine_shows(bench: &mut Bench, canary: &str) {
     let record = bench.good("env; cat /proc/1/environ 2>/dev/null; cat /proc/mounts", vec![]).await;
     assert!(!record.log().contains(canary), "{}", record.log());
-    for path in ["/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/dbus/system_bus_socket"] {
+    for path in
+        ["/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/dbus/system_bus_socket"]
+    {
         let record = bench.good(&format!("[ -e {path} ] && echo {path}; true"), vec![]).await;
         assert_eq!(record.log(), "", "a socket of the host shows");
     }
@@ -32,13 +34,20 @@ async fn nothing_of_the_engine_shows(bench: &mut Bench, canary: &str) {
 async fn no_right_can_be_gained(bench: &mut Bench) {
     let record = bench.good("grep -E 'NoNewPrivs|CapEff' /proc/self/status", vec![]).await;
     assert!(record.log().contains("NoNewPrivs:\t1"), "{}", record.log());
-    let record = bench.good("mount -t tmpfs none /mnt 2>/dev/null && echo mounted; mknod /tmp/d c 1 1 2>/dev/null && cat /tmp/d; true", vec![]).await;
+    let record = bench
+        .good(
+            "mount -t tmpfs none /mnt 2>/dev/null && echo mounted; mknod /tmp/d c 1 1 2>/dev/null && cat /tmp/d; true",
+            vec![],
+        )
+        .await;
     assert_eq!(record.log(), "");
 }
 
 async fn the_agent_is_out_of_reach(bench: &mut Bench) {
     let script = "kill -9 1; kill -TERM 1; cat /proc/1/mem; ls /proc/1/fd; echo x > /proc/1/fd/1; true";
-    bench.good(&format!("{{ {script}; }} >/tmp/seen 2>/dev/null; [ -s /tmp/seen ] && cat /tmp/seen; true"), vec![]).await;
+    bench
+        .good(&format!("{{ {script}; }} >/tmp/seen 2>/dev/null; [ -s /tmp/seen ] && cat /tmp/seen; true"), vec![])
+        .await;
     let record = bench.good("[ -r /proc/1/fd/1 ] && echo reachable; echo still here", vec![]).await;
     assert_eq!(record.log(), "still here\n");
 }

@@ -31,12 +31,19 @@ pub struct Subject<'a> {
 }
 
 /// Runs the whole suite. Returns the mean time of one try of `true`, without opening the sandbox.
+///
+/// # Panics
+/// At the first promise that the executor breaks.
 pub async fn executor_contract(subject: &Subject<'_>) -> Duration {
     subject.executor.check().await.expect("the executor answers");
     running::suite(subject).await;
     output::suite(subject).await;
     isolation::suite(subject).await;
-    subject.executor.clean_up(&std::collections::BTreeSet::new()).await.expect("clean-up leaves living sandboxes alone");
+    subject
+        .executor
+        .clean_up(&std::collections::BTreeSet::new())
+        .await
+        .expect("clean-up leaves living sandboxes alone");
     running::mean_of_true(subject).await
 }
 

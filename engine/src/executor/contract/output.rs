@@ -38,8 +38,11 @@ async fn inputs_come_back_byte_by_byte(bench: &mut Bench) {
 }
 
 async fn many_files_pass(bench: &mut Bench) {
-    let inputs: Vec<_> = (0..3000).map(|number| bench.files.add(&format!("in/{}/{number:04}", number / 100), number.to_string())).collect();
-    let record = bench.good("cd /pfs/out; for f in /pfs/in/*/*; do read -r n < $f; echo $n > ${f##*/}; done", inputs).await;
+    let inputs: Vec<_> = (0..3000)
+        .map(|number| bench.files.add(&format!("in/{}/{number:04}", number / 100), number.to_string()))
+        .collect();
+    let record =
+        bench.good("cd /pfs/out; for f in /pfs/in/*/*; do read -r n < $f; echo $n > ${f##*/}; done", inputs).await;
     assert_eq!(record.files.len(), 3000);
     assert_eq!(record.text("/2999"), "2999\n");
 }
@@ -69,7 +72,8 @@ async fn other_links_are_followed(bench: &mut Bench) {
     let script = "mkdir /tmp/d; echo t > /tmp/d/t; echo o > /pfs/out/o; ln -s /tmp/d /pfs/out/d; ln -s o /pfs/out/p; ln /pfs/out/o /pfs/out/q";
     let record = bench.good(script, vec![]).await;
     let files: Vec<_> = record.files.keys().map(|path| (path.as_str(), record.text(path))).collect();
-    let expected = [("/d/t", "t\n"), ("/o", "o\n"), ("/p", "o\n"), ("/q", "o\n")].map(|(path, text)| (path, text.to_owned()));
+    let expected =
+        [("/d/t", "t\n"), ("/o", "o\n"), ("/p", "o\n"), ("/q", "o\n")].map(|(path, text)| (path, text.to_owned()));
     assert_eq!(files, expected);
 }
 
@@ -110,7 +114,12 @@ async fn a_hostile_tree_does_no_harm(bench: &mut Bench) {
 }
 
 async fn inputs_cannot_be_changed_unseen(bench: &mut Bench) {
-    for script in ["echo x >> /pfs/in/a", "chmod u+w /pfs/in/a; echo x > /pfs/in/a", "chmod u+w /pfs/in; rm -f /pfs/in/a", "mv /pfs/in /pfs/moved"] {
+    for script in [
+        "echo x >> /pfs/in/a",
+        "chmod u+w /pfs/in/a; echo x > /pfs/in/a",
+        "chmod u+w /pfs/in; rm -f /pfs/in/a",
+        "mv /pfs/in /pfs/moved",
+    ] {
         let inputs = vec![bench.files.add("in/a", "a")];
         let script = format!("{{ {script}; }} 2>/dev/null; cat /pfs/in/a; true");
         match bench.sh(&script, inputs).await {

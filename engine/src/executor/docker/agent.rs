@@ -3,13 +3,15 @@
 //! A volume may exist and yet be half full (its writer died, or is at work). So a marker is uploaded after the binary, and only a
 //! volume with the marker counts. Filling twice at once is harmless: each upload replaces whole files.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
 use bollard::query_parameters::{
-    ContainerArchiveInfoOptionsBuilder, RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    ContainerArchiveInfoOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -22,6 +24,7 @@ pub(super) const MOUNT_POINT: &str = "/.pv";
 /// The agent's program.
 pub(super) const AGENT: &str = "/.pv/pv";
 const MARKER: &str = "complete";
+const PREFIX: &str = "pv-agent-";
 
 /// The volume of this engine's binary.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ impl AgentVolume {
     pub(super) async fn name(&self) -> Result<&str, ExecError> {
         let name = self.name.get_or_try_init(|| async {
             let digest = specs::Digest::from_bytes(Sha256::digest(self.read().await?).into());
-            Ok::<_, ExecError>(format!("pv-agent-{}", digest.short(16)))
+            Ok::<_, ExecError>(format!("{PREFIX}{}", digest.short(16)))
         });
         Ok(name.await?)
     }
@@ -58,10 +61,14 @@ impl AgentVolume {
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             cmd: Some(vec![AGENT.to_owned()]),
-            host_config: Some(HostConfig { mounts: Some(vec![mount(self.name().await?, false)]), ..HostConfig::default() }),
+            host_config: Some(HostConfig {
+                mounts: Some(vec![mount(self.name().await?, false)]),
+                ..HostConfig::default()
+            }),
             ..ContainerCreateBody::default()
         };
-        let helper = docker.create_container(None, body).await.map_err(failed("create a container for the agent's volume"))?.id;
+        let helper =
+            docker.create_container(None, body).await.map_err(failed("create a container for the agent's volume"))?.id;
         let filled = self.upload(docker, &helper).await;
         let options = RemoveContainerOptionsBuilder::default().force(true).build();
         let removed = docker.remove_container(&helper, Some(options)).await;
@@ -69,10 +76,31 @@ impl AgentVolume {
         removed.map_err(failed("remove the container for the agent's volume"))
     }
 
+    /// Removes the volumes of other binaries that no container has. An engine that still wants one fills it again.
+    pub(super) async fn remove_others(&self, docker: &Docker) -> Result<(), ExecError> {
+        let own = self.name().await?;
+        let filters = HashMap::from([("name".to_owned(), vec![PREFIX.to_owned()])]);
+        let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
+        let found = docker.list_volumes(Some(options)).await.map_err(failed("list volumes"))?;
+        for volume in found.volumes.unwrap_or_default() {
+            if volume.name == own || !volume.name.starts_with(PREFIX) {
+                continue;
+            }
+            match docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await {
+                Ok(()) | Err(DockerError::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
+                Err(error) => return Err(failed("remove a volume")(error)),
+            }
+        }
+        Ok(())
+    }
+
     async fn upload(&self, docker: &Docker, helper: &str) -> Result<(), ExecError> {
         for (name, content) in [("pv", self.read().await?), (MARKER, Vec::new())] {
-            let archive = archive(name, &content)
-                .map_err(|source| ExecError::Io { action: "pack", path: self.pv.clone(), source })?;
+            let archive = archive(name, &content).map_err(|source| ExecError::Io {
+                action: "pack",
+                path: self.pv.clone(),
+                source,
+            })?;
             let options = UploadToContainerOptionsBuilder::default().path(MOUNT_POINT).build();
             let body = bollard::body_full(Bytes::from(archive));
             docker.upload_to_container(helper, Some(options), body).await.map_err(failed("upload the agent"))?;

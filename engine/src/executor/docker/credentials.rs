@@ -59,12 +59,21 @@ pub(super) async fn find(directory: &Path, registry: &str) -> Option<DockerCrede
 fn from_login(login: &Login, key: &str) -> Option<DockerCredentials> {
     let serveraddress = Some(key.to_owned());
     if let Some(token) = &login.identitytoken {
-        return Some(DockerCredentials { identitytoken: Some(token.clone()), serveraddress, ..DockerCredentials::default() });
+        return Some(DockerCredentials {
+            identitytoken: Some(token.clone()),
+            serveraddress,
+            ..DockerCredentials::default()
+        });
     }
     let text = String::from_utf8(decode_base64(login.auth.as_ref()?)?).ok()?;
     let (username, password) = text.split_once(':')?;
     let password = Some(password.trim_end_matches('\0').to_owned());
-    Some(DockerCredentials { username: Some(username.to_owned()), password, serveraddress, ..DockerCredentials::default() })
+    Some(DockerCredentials {
+        username: Some(username.to_owned()),
+        password,
+        serveraddress,
+        ..DockerCredentials::default()
+    })
 }
 
 async fn ask(helper: &str, key: &str) -> Option<DockerCredentials> {

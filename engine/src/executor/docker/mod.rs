@@ -20,10 +20,12 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error as DockerError;
-use bollard::models::{ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, ImageInspect, Mount, MountType};
+use bollard::models::{
+    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, ImageInspect, Mount, MountType,
+};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions,
+    AttachContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions,
 };
 use futures_util::stream::StreamExt;
 use tokio::sync::OnceCell;
@@ -150,8 +152,10 @@ impl DockerExecutor {
 
     async fn start(&self, docker: &Docker, id: &str, image: &str) -> Result<Connection, ExecError> {
         self.agent.fill(docker, id, image).await?;
-        let options = AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true).build();
-        let attached = docker.attach_container(id, Some(options)).await.map_err(self.failed("attach to a container"))?;
+        let options =
+            AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true).build();
+        let attached =
+            docker.attach_container(id, Some(options)).await.map_err(self.failed("attach to a container"))?;
         docker.start_container(id, None::<StartContainerOptions>).await.map_err(self.failed("start a container"))?;
         Ok(connection(attached))
     }
@@ -203,7 +207,12 @@ fn settings_of(spec: &SandboxSpec, image: &ImageInspect) -> Settings {
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let variables = config.env.unwrap_or_default();
     let mut env: Vec<(String, String)> = vec![("PATH".to_owned(), DEFAULT_PATH.to_owned())];
-    env.extend(variables.iter().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())));
+    env.extend(
+        variables
+            .iter()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
     Settings {
         env,
         user: spec.user.clone().or(filled(config.user)),
@@ -239,9 +248,13 @@ impl Executor for DockerExecutor {
             return Err(ExecError::Unsuited { executor: self.kind(), why: "needs an image" });
         };
         let docker = self.docker().await?;
-        let inspected = pull::inspect(docker, image).await.map_err(self.failed("look at an image"))?.ok_or_else(|| {
-            ExecError::ImageNotFound { reference: image.clone(), why: "the engine does not have it any more".to_owned() }
-        })?;
+        let inspected =
+            pull::inspect(docker, image).await.map_err(self.failed("look at an image"))?.ok_or_else(|| {
+                ExecError::ImageNotFound {
+                    reference: image.clone(),
+                    why: "the engine does not have it any more".to_owned(),
+                }
+            })?;
         let body = self.body(image, spec, self.agent.name().await?);
         let created = docker.create_container(None, body).await.map_err(self.failed("create a container"))?;
         let mut guard = Box::new(ContainerGuard { docker: docker.clone(), id: created.id });
@@ -274,7 +287,7 @@ impl Executor for DockerExecutor {
                 ContainerGuard { docker: docker.clone(), id }.remove().await?;
             }
         }
-        Ok(())
+        self.agent.remove_others(docker).await
     }
 }
 

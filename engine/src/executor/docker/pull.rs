@@ -42,7 +42,12 @@ pub(super) async fn inspect(docker: &Docker, reference: &str) -> Result<Option<I
     }
 }
 
-async fn pull(docker: &Docker, reference: &str, config_dir: Option<&Path>, on_pull: OnPull<'_>) -> Result<(), ExecError> {
+async fn pull(
+    docker: &Docker,
+    reference: &str,
+    config_dir: Option<&Path>,
+    on_pull: OnPull<'_>,
+) -> Result<(), ExecError> {
     let login = match config_dir {
         Some(directory) => credentials::find(directory, &registry_of(reference)).await,
         None => None,
@@ -57,10 +62,15 @@ async fn pull(docker: &Docker, reference: &str, config_dir: Option<&Path>, on_pu
                 return Err(refused(reference, error.message.unwrap_or_default()));
             }
             Ok(info) => on_pull(progress(info)),
-            Err(DockerError::DockerResponseServerError { message, .. } | DockerError::DockerStreamError { error: message }) => {
+            Err(
+                DockerError::DockerResponseServerError { message, .. }
+                | DockerError::DockerStreamError { error: message },
+            ) => {
                 return Err(refused(reference, message));
             }
-            Err(error) => return Err(ExecError::PullFailed { reference: reference.to_owned(), why: error.to_string() }),
+            Err(error) => {
+                return Err(ExecError::PullFailed { reference: reference.to_owned(), why: error.to_string() });
+            }
         }
     }
     Ok(())
@@ -69,7 +79,8 @@ async fn pull(docker: &Docker, reference: &str, config_dir: Option<&Path>, on_pu
 /// Registries answer a missing image in words only.
 fn refused(reference: &str, why: String) -> ExecError {
     let reference = reference.to_owned();
-    let missing = ["manifest unknown", "not found", "does not exist", "name unknown", "no such image", "invalid reference"];
+    let missing =
+        ["manifest unknown", "not found", "does not exist", "name unknown", "no such image", "invalid reference"];
     let lower = why.to_lowercase();
     // A registry that cannot be reached may be a host that is `not found`; the image may exist all the same.
     let unreachable = ["dial tcp", "lookup", "no such host", "timeout", "connection refused"];
@@ -149,7 +160,10 @@ mod tests {
             ("ghcr.io/a/b:1@sha256:00", "ghcr.io", "ghcr.io/a/b", true),
             ("ana/tool:1", "docker.io", "ana/tool", true),
         ] {
-            assert_eq!((registry_of(reference).as_str(), name_of(reference), is_tagged(reference)), (registry, name, tagged));
+            assert_eq!(
+                (registry_of(reference).as_str(), name_of(reference), is_tagged(reference)),
+                (registry, name, tagged)
+            );
         }
     }
 
@@ -157,14 +171,20 @@ mod tests {
     fn a_missing_image_is_told_from_a_registry_out_of_reach() {
         let kind = |why: &str| refused("x", why.to_owned()).kind();
         assert_eq!(kind("manifest for x:1 not found: manifest unknown"), specs::ErrorKind::NotFound);
-        assert_eq!(kind("pull access denied for x, repository does not exist or may require 'docker login'"), specs::ErrorKind::NotFound);
+        assert_eq!(
+            kind("pull access denied for x, repository does not exist or may require 'docker login'"),
+            specs::ErrorKind::NotFound
+        );
         assert_eq!(kind("dial tcp: lookup registry-1.docker.io: no such host"), specs::ErrorKind::Unavailable);
         assert_eq!(kind("toomanyrequests: rate limit"), specs::ErrorKind::Unavailable);
     }
 
     #[test]
     fn the_identity_of_an_image_is_its_contents() {
-        let image = describe("busybox:1", ImageInspect { id: Some("sha256:1".into()), os: Some("linux".into()), ..ImageInspect::default() });
+        let image = describe(
+            "busybox:1",
+            ImageInspect { id: Some("sha256:1".into()), os: Some("linux".into()), ..ImageInspect::default() },
+        );
         let identity = image.config.identity();
         assert_eq!(identity["os"], "linux");
         assert_eq!(identity.as_object().unwrap().len(), 8);

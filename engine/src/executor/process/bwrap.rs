@@ -13,17 +13,29 @@ use tokio::process::Command;
 use super::super::{Network, SandboxSpec};
 use super::ProcessSettings;
 use super::scratch::Scratch;
-use crate::worker::namespace::{NOBODY, SECRET, SYSTEM};
+use crate::worker::namespace::{SECRET, SYSTEM};
 
-/// Looks where packages install it; the engine's own `PATH` is not asked.
+/// Looks where packages install it; the engine's own `PATH` is not asked. None for root: where root may make no namespaces `bwrap`
+/// may not either, and it could not become another user and still reach the scratch directory.
 pub(super) fn find() -> Option<PathBuf> {
-    let executable = |path: &PathBuf| fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
+    if rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let executable =
+        |path: &PathBuf| fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
     ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].map(PathBuf::from).into_iter().find(executable)
 }
 
 pub(super) fn command(bwrap: &Path, settings: &ProcessSettings, scratch: &Scratch, spec: &SandboxSpec) -> Command {
     let mut args = Args(Vec::new());
-    args.flags(&["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1", "--die-with-parent"]);
+    args.flags(&[
+        "--unshare-user",
+        "--unshare-pid",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--as-pid-1",
+        "--die-with-parent",
+    ]);
     args.flags(&["--hostname", "pv", "--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]);
     if spec.network == Network::None {
         args.flags(&["--unshare-net"]);
@@ -56,9 +68,6 @@ pub(super) fn command(bwrap: &Path, settings: &ProcessSettings, scratch: &Scratc
     args.flags(&["--remount-ro", "/", "/.pv/pv", "worker"]);
     let mut command = Command::new(bwrap);
     command.args(args.0);
-    if rustix::process::geteuid().is_root() {
-        command.uid(NOBODY).gid(NOBODY);
-    }
     command
 }
 

@@ -157,11 +157,14 @@ impl Executor for ProcessExecutor {
             Err(Failed { error, refused: true }) => error,
             Err(Failed { error, .. }) => return Err(error),
         };
-        let Some(bwrap) = self::bwrap::find() else { return Err(ExecError::SandboxRefused { why: refusal.to_string() }) };
+        let Some(bwrap) = self::bwrap::find() else {
+            return Err(ExecError::SandboxRefused { why: refusal.to_string() });
+        };
         let means = Means::Bwrap(bwrap);
-        let sandbox = self.open_with(&means, spec, files).await.map_err(|failed| ExecError::SandboxRefused {
-            why: format!("{refusal}; with bwrap: {}", failed.error),
-        })?;
+        let sandbox = self
+            .open_with(&means, spec, files)
+            .await
+            .map_err(|failed| ExecError::SandboxRefused { why: format!("{refusal}; with bwrap: {}", failed.error) })?;
         let _ = self.means.set(means);
         Ok(sandbox)
     }
@@ -196,7 +199,8 @@ fn connect(mut command: Command) -> io::Result<(Connection, Child)> {
     command.env_clear().current_dir("/").kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
-    let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+    let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
         return Err(io::Error::other("a pipe to the agent is missing"));
     };
     let incoming = stream::select(chunks(stdout, Chunk::Frames), chunks(stderr, Chunk::Complaint));

@@ -38,18 +38,10 @@ impl Scratch {
         for name in ["pfs", "out", "tmp", "code"] {
             let inner = scratch.path.join(name);
             fs::DirBuilder::new().mode(0o755).create(&inner).map_err(failed("make", &inner))?;
-            scratch.give_away(&inner)?;
+            give_away(&inner)?;
         }
-        scratch.give_away(&scratch.path)?;
+        give_away(&scratch.path)?;
         Ok(scratch)
-    }
-
-    /// A sandbox of root runs as nobody.
-    fn give_away(&self, path: &Path) -> Result<(), ExecError> {
-        if !rustix::process::geteuid().is_root() {
-            return Ok(());
-        }
-        chown(path, Some(NOBODY), Some(NOBODY)).map_err(failed("give a user", path))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -60,6 +52,14 @@ impl Scratch {
     pub(super) fn remove(&self) -> Result<(), ExecError> {
         remove(&self.path)
     }
+}
+
+/// A sandbox of root runs as nobody.
+fn give_away(path: &Path) -> Result<(), ExecError> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    chown(path, Some(NOBODY), Some(NOBODY)).map_err(failed("give a user", path))
 }
 
 fn remove(path: &Path) -> Result<(), ExecError> {

@@ -59,8 +59,11 @@ pub(in super::super) fn enter(plan: &str) -> Result<(), Stop> {
     keep_capabilities_to_mount().or_stop(|| "keep the right to mount".to_owned())?;
     let plan = serde_json::to_string(&inside).or_stop(|| "write the plan of the sandbox".to_owned())?;
     // The binary may lie where this user cannot go; through `/proc` it is reached all the same.
-    let mut child =
-        Command::new("/proc/self/exe").args(["worker", "inside", &plan]).env_clear().spawn().or_stop(|| "start the agent".to_owned())?;
+    let mut child = Command::new("/proc/self/exe")
+        .args(["worker", "inside", &plan])
+        .env_clear()
+        .spawn()
+        .or_stop(|| "start the agent".to_owned())?;
     drop(held);
     let status = child.wait().or_stop(|| "wait for the agent".to_owned())?;
     match status.code() {
@@ -112,7 +115,8 @@ fn resolver() -> Option<(PathBuf, Vec<u8>)> {
 fn become_nobody(inside: &mut Inside) -> Result<Vec<OwnedFd>, Stop> {
     let mut held = Vec::new();
     for source in inside.shown.iter_mut().chain([&mut inside.scratch]) {
-        let tree = take_hold(&source.path).map_err(|error| not_permitted(&error, &format!("take `{}`", source.path.display())))?;
+        let tree = take_hold(&source.path)
+            .map_err(|error| not_permitted(error, &format!("take `{}`", source.path.display())))?;
         source.held = Some(tree.as_raw_fd());
         held.push(tree);
     }
@@ -140,11 +144,11 @@ fn leave(network: Network) -> Result<(), Stop> {
     if network == Network::None {
         flags |= CloneFlags::CLONE_NEWNET;
     }
-    unshare(flags).map_err(|error| not_permitted(&rustix::io::Errno::from_raw_os_error(error as i32), "make namespaces"))
+    unshare(flags).map_err(|error| not_permitted(rustix::io::Errno::from_raw_os_error(error as i32), "make namespaces"))
 }
 
 /// Such an error tells that this host lets nobody make sandboxes this way; another may work.
-fn not_permitted(error: &rustix::io::Errno, action: &str) -> Stop {
+fn not_permitted(error: rustix::io::Errno, action: &str) -> Stop {
     let why = format!("cannot {action}: {error}");
     match Errno::from_raw(error.raw_os_error()) {
         Errno::EPERM | Errno::EACCES | Errno::ENOSPC | Errno::ENOSYS | Errno::EINVAL => Stop::refused(why),

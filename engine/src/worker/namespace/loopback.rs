@@ -2,7 +2,6 @@
 
 use std::io;
 
-
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
 /// `RTM_NEWLINK`: changes a device.
@@ -40,7 +39,8 @@ fn message() -> Vec<u8> {
 
 /// Reads the error number, negative or 0, that follows the answer's header.
 fn outcome(answer: &[u8]) -> io::Result<()> {
-    let field = |from: usize| answer.get(from..from + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
+    let field =
+        |from: usize| answer.get(from..from + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
     let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
     match (kind, field(16)) {
         (Some(ANSWER), Some(0)) => Ok(()),

@@ -32,10 +32,11 @@ pub(super) struct Writable {
 /// Builds the root and moves into it.
 pub(super) fn move_in(inside: &Inside) -> Result<Writable, Stop> {
     // What is mounted from now on must not show in the host.
-    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).or_stop(|| "part from the host's mounts".to_owned())?;
-    let sources: Vec<OwnedFd> =
-        inside.shown.iter().chain([&inside.scratch]).map(take).collect::<Result<_, _>>()?;
-    let devices: Vec<OwnedFd> = DEVICES.iter().map(|name| take_path(&Path::new("/dev").join(name))).collect::<Result<_, _>>()?;
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
+        .or_stop(|| "part from the host's mounts".to_owned())?;
+    let sources: Vec<OwnedFd> = inside.shown.iter().chain([&inside.scratch]).map(take).collect::<Result<_, _>>()?;
+    let devices: Vec<OwnedFd> =
+        DEVICES.iter().map(|name| take_path(&Path::new("/dev").join(name))).collect::<Result<_, _>>()?;
     mount_tmpfs(Path::new(BUILD), "mode=0755,size=64m")?;
     let Some((scratch, shown)) = sources.split_last() else { return Err(Stop::new("there is nothing to show")) };
     for (source, tree) in inside.shown.iter().zip(shown) {
@@ -44,8 +45,8 @@ pub(super) fn move_in(inside: &Inside) -> Result<Writable, Stop> {
     furnish(inside, &devices)?;
     let writable = place_scratch(scratch)?;
     hide(inside)?;
-    make_read_only()?;
     switch()?;
+    make_read_only()?;
     Ok(writable)
 }
 
@@ -74,7 +75,8 @@ fn attach(tree: &OwnedFd, path: &Path) -> Result<(), Stop> {
     let target = built(path);
     let is_directory = rustix::fs::fstat(tree).is_ok_and(|stat| stat.st_mode & 0o170_000 == 0o040_000);
     make_mount_point(&target, is_directory).or_stop(|| format!("make `{}`", path.display()))?;
-    move_mount(tree, "", CWD, &target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).or_stop(|| format!("show `{}`", path.display()))
+    move_mount(tree, "", CWD, &target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .or_stop(|| format!("show `{}`", path.display()))
 }
 
 /// Makes what is mounted on; below something shown already it has to be there.
@@ -106,7 +108,8 @@ fn furnish(inside: &Inside, devices: &[OwnedFd]) -> Result<(), Stop> {
         make_directories(&built(name)).or_stop(|| format!("make `/{name}`"))?;
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), &built("proc"), Some("proc"), flags, NONE).map_err(|error| Stop::refused(format!("cannot mount /proc: {error}")))?;
+    mount(Some("proc"), &built("proc"), Some("proc"), flags, NONE)
+        .map_err(|error| Stop::refused(format!("cannot mount /proc: {error}")))?;
     mount_tmpfs(&built("dev/shm"), "mode=1777")?;
     for (name, device) in DEVICES.iter().zip(devices) {
         attach(device, &Path::new("/dev").join(name))?;
@@ -141,11 +144,13 @@ fn place_scratch(scratch: &OwnedFd) -> Result<Writable, Stop> {
     let open = |name: &str| {
         // Without `AT_RECURSIVE`: this side of `/pfs` has no `/pfs/out`.
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        open_tree(CWD, scratch.join(name), flags).and_then(|tree| {
-            openat(&tree, ".", OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        })
+        open_tree(CWD, scratch.join(name), flags)
+            .and_then(|tree| openat(&tree, ".", OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
     };
-    let writable = Writable { pfs: open("pfs").or_stop(|| "open /pfs".to_owned())?, code: open("code").or_stop(|| "open /code".to_owned())? };
+    let writable = Writable {
+        pfs: open("pfs").or_stop(|| "open /pfs".to_owned())?,
+        code: open("code").or_stop(|| "open /code".to_owned())?,
+    };
     umount2(&scratch, MntFlags::MNT_DETACH).or_stop(|| "put the scratch directory away".to_owned())?;
     fs::remove_dir(&scratch).or_stop(|| "put the scratch directory away".to_owned())?;
     Ok(writable)
@@ -167,25 +172,23 @@ fn hide(inside: &Inside) -> Result<(), Stop> {
         if data.is_dir() {
             mount_tmpfs(&built(&path), "mode=0000,size=4k")?;
         } else if !data.is_symlink() {
-            mount(Some(&empty_file), &built(&path), NONE, MsFlags::MS_BIND, NONE).or_stop(|| format!("hide `{}`", path.display()))?;
+            mount(Some(&empty_file), &built(&path), NONE, MsFlags::MS_BIND, NONE)
+                .or_stop(|| format!("hide `{}`", path.display()))?;
         }
     }
     Ok(())
 }
 
-/// Takes the right to write from every mount but those for output and temporary files.
+/// Takes the right to write from every mount but those for output and temporary files. All of the table is ours by now.
 fn make_read_only() -> Result<(), Stop> {
     let table = fs::read_to_string("/proc/self/mountinfo").or_stop(|| "read the table of mounts".to_owned())?;
-    let writable = ["/tmp", "/pfs/out", "/dev/shm", "/proc"].map(built);
+    let writable = ["/tmp", "/pfs/out", "/dev/shm", "/proc"].map(Path::new);
     for (path, options) in table.lines().filter_map(parse_mount) {
-        if !path.starts_with(BUILD) {
-            continue;
-        }
         let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_NOSUID | flags_of(options);
-        if !path.starts_with(built("/dev")) {
+        if !path.starts_with("/dev") {
             flags |= MsFlags::MS_NODEV;
         }
-        if !writable.contains(&path) {
+        if !writable.contains(&path.as_path()) {
             flags |= MsFlags::MS_RDONLY;
         }
         mount(NONE, &path, NONE, flags, NONE).or_stop(|| format!("make `{}` read-only", path.display()))?;

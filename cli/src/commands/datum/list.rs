@@ -1,0 +1,95 @@
+//! `pv datum list`
+
+use clap::ValueEnum;
+use engine::live::JobKey;
+use engine::queries::{self, DatumFilter, DatumState, DatumView};
+use serde::Serialize;
+use specs::JobRef;
+
+use crate::commands::jobs::live;
+use crate::commands::views::first_line;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{Human, Row, Window, duration};
+
+/// List the datums of a job
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The job
+    #[arg(value_name = "JOB")]
+    job: JobRef,
+    /// Only those in this state
+    #[arg(long, value_name = "S", value_enum)]
+    state: Option<State>,
+    #[command(flatten)]
+    window: Window,
+}
+
+/// States of a datum.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum State {
+    Waiting,
+    Running,
+    Success,
+    Cached,
+    Failed,
+    Recovered,
+}
+
+impl From<State> for DatumState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Waiting => Self::Waiting,
+            State::Running => Self::Running,
+            State::Success => Self::Success,
+            State::Cached => Self::Cached,
+            State::Failed => Self::Failed,
+            State::Recovered => Self::Recovered,
+        }
+    }
+}
+
+/// A datum.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct DatumLine(pub(super) DatumView);
+
+impl Row for DatumLine {
+    const HEADER: &'static [&'static str] = &["DATUM", "STATE", "TRIES", "EXIT", "TOOK", "READ", "MADE", "REASON"];
+    fn cells(&self, _: &Human) -> Vec<String> {
+        let datum = &self.0;
+        let inputs: Vec<String> = datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path)).collect();
+        let has_result = datum.result.is_some();
+        vec![
+            datum.id.short(8),
+            datum.state.to_string(),
+            if has_result { datum.tries.to_string() } else { String::new() },
+            datum.exit_code.map_or_else(String::new, |exit_code| exit_code.to_string()),
+            if has_result { duration(datum.process_seconds) } else { String::new() },
+            inputs.join(" "),
+            if has_result { datum.outputs_count.to_string() } else { String::new() },
+            first_line(datum.reason.as_deref().unwrap_or_default()),
+        ]
+    }
+}
+
+pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
+    let store = cx.store()?;
+    let job = queries::find_job(store, &args.job)?;
+    let state = args.state.map(DatumState::from);
+    let limit = args.window.limit(cx);
+    if job.sealed.is_none() {
+        let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
+        let known = live(cx).and_then(|live| live.job(&key));
+        let mut running = known.map(|known| queries::running_datums(store, &known)).transpose()?.unwrap_or_default();
+        running.retain(|datum| state.is_none_or(|state| state == datum.state));
+        cx.notes().line("the job has not ended: only datums that are at work are listed");
+        return cx.list(limit, running.into_iter().map(|datum| Ok(DatumLine(datum))));
+    }
+    let datums = queries::datums(store, &job, DatumFilter { state, ..DatumFilter::default() })?;
+    let datums = datums.filter(|datum| {
+        let ended = datum.as_ref().ok().and_then(|datum| datum.finished_at);
+        ended.is_none_or(|ended| args.window.includes(cx, ended))
+    });
+    cx.list(limit, datums.map(|datum| Ok(DatumLine(datum?))))
+}

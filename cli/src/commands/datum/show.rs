@@ -1,0 +1,99 @@
+//! `pv datum show`
+
+use engine::queries::{self, DatumState, FoundDatum};
+use repos::Store;
+use repos::tree::{KeyRange, Tree, path_of};
+use specs::{DatumRef, ErrorKind, FilePath, JobRef};
+
+use super::list::DatumLine;
+use crate::commands::failures;
+use crate::commands::jobs::short_job;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::output::{ShortIds, duration, plural, short_digest, size, table};
+
+/// Output files that are shown.
+const SHOWN: usize = 20;
+
+/// Show a datum: what it read, how each try ended, what it made
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// An id, `JOB/ID`, a file that it wrote; or with `--input` a job
+    #[arg(value_name = "DATUM|JOB")]
+    datum: String,
+    /// The datum of the job that read this file
+    #[arg(long, value_name = "PATH")]
+    input: Option<FilePath>,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let mut found = match &args.input {
+        Some(path) => {
+            let job = queries::find_job(store, &args.datum.parse::<JobRef>()?)?;
+            queries::find_datums_of_input(store, &job, path)?
+        }
+        None => vec![queries::find_datum(store, &args.datum.parse::<DatumRef>()?)?],
+    };
+    if found.len() > 1 || cx.out().is_json() {
+        return cx.list(None, found.into_iter().map(|found| Ok(DatumLine(found.view))));
+    }
+    let found = found.pop().ok_or_else(|| CliError::new(ErrorKind::NotFound, "there is no such datum"))?;
+    print(cx, store, &found)
+}
+
+fn print(cx: &Context, store: &Store, found: &FoundDatum) -> Result<()> {
+    let lines = lines(cx, store, found)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
+    cx.out().bytes(table(&[], lines.collect()).as_bytes())?;
+    failures::last_words(store, &found.result)?.iter().try_for_each(|line| cx.out().line(line))?;
+    cx.out().flush()?;
+    if found.view.log.is_some() {
+        cx.notes().line(format!("all it said: pv logs {}/{}", short_job(store, &found.job)?, found.view.id.short(8)));
+    }
+    Ok(())
+}
+
+fn lines(cx: &Context, store: &Store, found: &FoundDatum) -> Result<Vec<(&'static str, String)>> {
+    let FoundDatum { job, view, result } = found;
+    let human = cx.human();
+    let reason = view.reason.as_deref().map_or_else(String::new, |reason| format!("   {reason}"));
+    let mut lines = vec![
+        ("datum", view.id.to_string()),
+        ("state", format!("{}{reason}", view.state)),
+        ("job", short_job(store, job)?),
+    ];
+    if view.state == DatumState::Cached {
+        lines.push(("made by", format!("{}@{}", result.pipeline, store.short_run(&result.run)?)));
+    }
+    lines.push(("pipeline", format!("{} v{}", result.pipeline, result.version)));
+    let stamp = &result.executor;
+    lines.push(("executor", format!("{} {} on {}   network {}", stamp.kind, stamp.version, stamp.host, result.network)));
+    for input in &view.inputs {
+        let bytes = failures::input_bytes(store, job, input)?.map_or_else(String::new, |bytes| format!("   {}", size(bytes)));
+        lines.push(("read", format!("{}:{}{bytes}   {}", input.input, input.path, short_digest(&input.digest))));
+    }
+    for (number, tried) in result.tries.iter().enumerate() {
+        let end = failures::end_of(tried);
+        let took = duration(tried.finished_at.seconds_since(tried.started_at));
+        let time = human.local_and_utc(tried.started_at);
+        lines.push(("try", format!("{} of {}   {end}   {took}   {time}", number + 1, result.tries.len())));
+    }
+    lines.extend(outputs(store, found)?.into_iter().map(|text| ("made", text)));
+    Ok(lines)
+}
+
+fn outputs(store: &Store, found: &FoundDatum) -> Result<Vec<String>> {
+    let count = found.result.outputs_count;
+    let Some(outputs) = found.result.outputs.filter(|_| count > 0) else { return Ok(vec!["no files".to_owned()]) };
+    let mut lines = Vec::new();
+    for entry in Tree::at(outputs).range(store, KeyRange::all())?.take(SHOWN) {
+        let (key, file) = entry?;
+        let path = path_of(&key).map_err(repos::RepoError::from)?;
+        lines.push(format!("{path}   {}   {}", size(file.size), short_digest(&file.digest)));
+    }
+    let more = count.saturating_sub(lines.len() as u64);
+    if more > 0 {
+        lines.push(format!("…  {} more", plural(more, "file", "files")));
+    }
+    Ok(lines)
+}

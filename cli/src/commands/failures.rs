@@ -1,0 +1,88 @@
+//! Why a job failed, with what a person needs next: the first failed datums, what they read, what they said last.
+
+use engine::queries::{DatumFilter, DatumInput, DatumState, DatumView, datums};
+use repos::documents::{JobDocument, ResultDocument, Try};
+use repos::tree::Tree;
+use repos::{JobRow, Store};
+
+use crate::error::Result;
+use crate::output::{plural, size};
+
+/// Failed datums that are shown.
+const SHOWN: usize = 3;
+/// Lines of a datum's log that are shown.
+const LINES: usize = 3;
+/// Inputs of a datum that are shown.
+const INPUTS: usize = 4;
+
+/// Why a job ended as it did, in one line.
+pub(crate) fn reason(store: &Store, job: &JobRow) -> Result<String> {
+    let document = job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose()?;
+    let Some(document) = document else { return Ok("nothing more is kept of it".to_owned()) };
+    let done = document.datums_processed + document.datums_cached;
+    let reason = document.reason.unwrap_or_default();
+    Ok(if document.datums_failed > 0 && done > 0 {
+        format!("{reason}; the other {} kept", plural(done, "is", "are"))
+    } else {
+        reason
+    })
+}
+
+/// The first failed datums of a job: id, inputs, exit code, tries, and the last lines of the log.
+pub(crate) fn failed_datums(store: &Store, job: &JobRow) -> Result<Vec<String>> {
+    let filter = DatumFilter { state: Some(DatumState::Failed), ..DatumFilter::default() };
+    let mut lines = Vec::new();
+    for datum in datums(store, job, filter)?.take(SHOWN) {
+        let datum = datum?;
+        let Some(digest) = datum.result else { continue };
+        let result: ResultDocument = store.document(&digest)?;
+        lines.push(headline(store, job, &datum, &result)?);
+        lines.extend(last_words(store, &result)?);
+    }
+    Ok(lines)
+}
+
+/// `datum 91ce22aa  validate:/valid/cam7.jpg  0 B  exit 1  3 tries`
+fn headline(store: &Store, job: &JobRow, datum: &DatumView, result: &ResultDocument) -> Result<String> {
+    let mut inputs = Vec::new();
+    for input in datum.inputs.iter().take(INPUTS) {
+        let bytes = input_bytes(store, job, input)?.map_or_else(String::new, |bytes| format!("  {}", size(bytes)));
+        inputs.push(format!("{}:{}{bytes}", input.input, input.path));
+    }
+    if datum.inputs.len() > INPUTS {
+        inputs.push("…".to_owned());
+    }
+    let end = result.tries.last().map(end_of).unwrap_or_default();
+    let tries = plural(result.tries.len() as u64, "try", "tries");
+    Ok(format!("  datum {}  {}  {end}  {tries}", datum.id.short(8), inputs.join("  ")))
+}
+
+/// How a try ended: its exit code, or what else happened.
+pub(crate) fn end_of(tried: &Try) -> String {
+    match (&tried.reason, tried.exit_code) {
+        (Some(reason), _) => reason.clone(),
+        (None, Some(code)) => format!("exit {code}"),
+        (None, None) => "no exit code".to_owned(),
+    }
+}
+
+/// The size of an input file, found in the commits that the job's output rests on; `None` for a directory.
+pub(crate) fn input_bytes(store: &Store, job: &JobRow, input: &DatumInput) -> Result<Option<u64>> {
+    let Some(output) = job.commit.map(|id| store.commit(&id)).transpose()? else { return Ok(None) };
+    for origin in output.provenance {
+        let file = Tree::at(store.commit(&origin.commit)?.tree).file(store, &input.path)?;
+        if let Some(file) = file.filter(|file| file.digest == input.digest) {
+            return Ok(Some(file.size));
+        }
+    }
+    Ok(None)
+}
+
+/// The last lines that the last try printed.
+pub(crate) fn last_words(store: &Store, result: &ResultDocument) -> Result<Vec<String>> {
+    let Some(log) = result.tries.last().and_then(|last| last.log) else { return Ok(Vec::new()) };
+    let log = store.log(&log)?;
+    let text = String::from_utf8_lossy(&log);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    Ok(lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("    | {line}")).collect())
+}

@@ -1,0 +1,131 @@
+//! `pv job show`
+
+use engine::live::JobKey;
+use engine::queries;
+use repos::documents::JobDocument;
+use repos::{JobRow, Store, Timestamp};
+use specs::JobRef;
+
+use crate::commands::failures;
+use crate::commands::jobs::{JobLine, live, paint_state};
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{Human, ShortIds, count, plural, table};
+
+/// Datums at work that are shown.
+const SHOWN: usize = 10;
+
+/// Show a job: how it ended and why, with the datums that failed and what they said last
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A pipeline's newest job, the one of a run, or with `@RUN` all jobs of that run
+    #[arg(value_name = "JOB")]
+    job: JobRef,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    if let JobRef::Run(_) = &args.job {
+        let jobs = queries::find_jobs(store, &args.job)?;
+        return cx.list(None, jobs.iter().map(|job| JobLine::new(cx, job)));
+    }
+    let job = queries::find_job(store, &args.job)?;
+    let line = JobLine::new(cx, &job)?;
+    if cx.out().is_json() {
+        return cx.out().json(&line);
+    }
+    let lines = lines(cx, store, &job, &line)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
+    cx.out().bytes(table(&[], lines.collect()).as_bytes())?;
+    at_work(cx, store, &job)?;
+    failed(cx, store, &job, &line)
+}
+
+fn lines(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<Vec<(&'static str, String)>> {
+    let (view, human) = (&line.job, cx.human());
+    let run = store.run(&job.run)?;
+    let who = run.cause.author.as_deref().unwrap_or(&run.cause.committer);
+    let reason = view.reason.as_deref().map_or_else(String::new, |reason| format!("   {reason}"));
+    let mut lines = vec![
+        ("job", view.id.clone()),
+        ("state", format!("{}{reason}", paint_state(cx.out(), view.state))),
+        ("cause", format!("{} {}   {who}", run.cause.kind.word(), run.cause.refs.join(" "))),
+        ("pipeline", format!("{} v{}", view.pipeline, view.pipeline_version)),
+        ("executor", executor(store, job, view)),
+        ("datums", datums(view)),
+        ("created", when(&human, view.created_at)),
+        ("started", view.started_at.map_or_else(String::new, |time| when(&human, time))),
+        ("ended", view.finished_at.map_or_else(String::new, |time| when(&human, time))),
+        ("took", line.took().unwrap_or_default()),
+    ];
+    if let Some(id) = view.output_commit {
+        let commit = store.commit(&id)?;
+        for from in &commit.provenance {
+            lines.push(("read", format!("{}@{}   {}", from.repo, from.branch, store.short_commit(&from.commit)?)));
+        }
+        let kept = if commit.error.is_some() { "   what succeeded; no branch has it" } else { "" };
+        lines.push(("made", format!("{}@{}{kept}", commit.repo, store.short_commit(&id)?)));
+    }
+    lines.retain(|(_, text)| !text.is_empty());
+    Ok(lines)
+}
+
+/// `docker 28.2 on edge-1`; of a job that has not ended only the kind is known.
+fn executor(store: &Store, job: &JobRow, view: &queries::JobView) -> String {
+    let kind = view.executor.map_or_else(String::new, |kind| kind.to_string());
+    // Retention may have dropped the document.
+    let document = job.document.and_then(|digest| store.document::<JobDocument>(&digest).ok());
+    match document.map(|document| document.executor) {
+        Some(stamp) if !stamp.host.is_empty() => format!("{kind} {} on {}", stamp.version, stamp.host),
+        _ => kind,
+    }
+}
+
+fn datums(view: &queries::JobView) -> String {
+    if view.started_at.is_none() {
+        return String::new();
+    }
+    let parts = [
+        (view.datums_processed, "run"),
+        (view.datums_cached, "cached"),
+        (view.datums_failed, "failed"),
+        (view.datums_recovered, "recovered"),
+    ];
+    let always = ["run", "cached"];
+    let parts = parts.iter().filter(|(number, word)| *number > 0 || always.contains(word));
+    let parts: Vec<String> = parts.map(|(number, word)| format!("{} {word}", count(*number))).collect();
+    format!("{} of {}", parts.join(", "), count(view.datums_total))
+}
+
+fn when(human: &Human, time: Timestamp) -> String {
+    format!("{}   {}", human.local_and_utc(time), human.ago(time))
+}
+
+/// The datums that are executed right now.
+fn at_work(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
+    let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
+    let Some(known) = live(cx).and_then(|live| live.job(&key)).filter(|known| !known.running.is_empty()) else {
+        return Ok(());
+    };
+    let human = cx.human();
+    cx.out().line(format!("\nat work: {}", plural(known.running.len() as u64, "datum", "datums")))?;
+    for datum in queries::running_datums(store, &known)?.iter().take(SHOWN) {
+        let since = known.running.get(&datum.id).map_or_else(String::new, |since| human.ago(*since));
+        let inputs: Vec<String> = datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path)).collect();
+        cx.out().line(format!("  datum {}  {}  since {since}", datum.id.short(8), inputs.join(" ")))?;
+    }
+    Ok(())
+}
+
+fn failed(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<()> {
+    if line.job.datums_failed > 0 {
+        cx.out().line(format!("\nfailed: {}", plural(line.job.datums_failed, "datum", "datums")))?;
+        failures::failed_datums(store, job)?.iter().try_for_each(|text| cx.out().line(text))?;
+        cx.out().flush()?;
+        cx.notes().line(format!("all they said: pv logs {} --failed", line.short));
+    }
+    if matches!(line.job.state, queries::JobState::Failure | queries::JobState::Killed) {
+        cx.out().flush()?;
+        cx.notes().line(format!("again: pv job retry {}", job.pipeline));
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! `pv pipeline apply`
+
+use engine::apply::{self, Applied, AppliedPipeline, AppliedState, Request};
+use serde::Serialize;
+use specs::RunId;
+
+use super::sources::{Files, Specs, WarningView, warn};
+use crate::author;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::commands::settle::{Pulling, settle};
+use crate::output::{Human, Row, ShortIds, plural};
+
+/// Create or update pipelines: all files or none
+///
+/// Images are resolved and pinned, code is stored. A pipeline whose spec, image and code are as before stays as it is. Changed
+/// pipelines and all below them run on the data that there is.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    files: Files,
+    /// Who, if it is not you: `Anna <anna@example.com>`
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+}
+
+/// What was done, as programs read it.
+#[derive(Serialize)]
+struct AppliedView<'a> {
+    run: Option<RunId>,
+    pipelines: &'a [AppliedPipeline],
+    jobs: Vec<String>,
+    warnings: Vec<WarningView<'a>>,
+}
+
+impl Row for AppliedPipeline {
+    const HEADER: &'static [&'static str] = &["PIPELINE", "VERSION", "STATE", "WHY"];
+    fn cells(&self, _: &Human) -> Vec<String> {
+        let state = match self.state {
+            AppliedState::Created => "created",
+            AppliedState::Updated => "updated",
+            AppliedState::Unchanged => "unchanged",
+        };
+        vec![self.name.to_string(), format!("v{}", self.version), state.to_owned(), self.why.join(", ")]
+    }
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let specs = args.files.read(cx)?;
+    let applied = cx.block_on(apply(cx, &specs, args))?.map_err(nothing_applied)?;
+    if cx.out().is_json() {
+        let run = applied.run;
+        let job = |name| run.map(|run| format!("{name}@{run}"));
+        return cx.out().json(&AppliedView {
+            run,
+            pipelines: &applied.pipelines,
+            jobs: applied.jobs.iter().filter_map(job).collect(),
+            warnings: applied.warnings.iter().map(WarningView::from).collect(),
+        });
+    }
+    warn(cx, &applied.warnings);
+    report(cx, applied)
+}
+
+async fn apply(cx: &Context, specs: &Specs, args: &Args) -> Result<Applied> {
+    let store = cx.store()?;
+    let executor = match settle(cx, store).await {
+        Ok(settled) => settled.executor,
+        Err(error) => {
+            // What is wrong with the specs in themselves can be said without an executor, and is nearer.
+            apply::check(&specs.set, &specs.folders)?;
+            return Err(error);
+        }
+    };
+    let by = author::by(cx, args.author.as_deref());
+    let pulling = Pulling::new(cx);
+    let on_pull = |step| pulling.step(step);
+    let request = Request { set: &specs.set, sources: &specs.folders, by: &by, dry: false, on_pull: &on_pull };
+    Ok(apply::apply(store, executor.as_ref(), request).await?)
+}
+
+fn nothing_applied(error: CliError) -> CliError {
+    error.done("nothing was applied")
+}
+
+fn report(cx: &Context, applied: Applied) -> Result<()> {
+    let Applied { run, pipelines, jobs, .. } = applied;
+    cx.list(None, pipelines.into_iter().map(Ok))?;
+    cx.out().flush()?;
+    let Some(run) = run else {
+        cx.notes().line("nothing differs: no pipeline has a new version");
+        return Ok(());
+    };
+    let short = cx.store()?.short_run(&run)?;
+    if jobs.is_empty() {
+        cx.notes().line(format!("run {short}   no jobs: no input has data yet"));
+        return Ok(());
+    }
+    let names: Vec<&str> = jobs.iter().map(specs::PipelineName::as_str).collect();
+    cx.notes().line(format!("run {short}   {}: {}", plural(jobs.len() as u64, "job", "jobs"), names.join(", ")));
+    cx.notes().line("next: pv run        before that: pv plan");
+    Ok(())
+}

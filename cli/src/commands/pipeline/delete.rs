@@ -1,0 +1,47 @@
+//! `pv pipeline delete`
+
+use engine::apply;
+use repos::tree::Tree;
+use specs::PipelineName;
+
+use crate::author;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::output::{plural, size};
+
+/// Delete a pipeline that no other reads; its data stays
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Its name
+    name: PipelineName,
+    /// Also delete its output repository
+    #[arg(long, hide = true)]
+    with_data: bool,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    if args.with_data {
+        let hint = format!("pv pipeline delete {0}, then  pv repo delete {0}", args.name);
+        return Err(CliError::not_in_this_version("--with-data").hint(hint));
+    }
+    let store = cx.store()?;
+    let name = &args.name;
+    let version = store.pipeline(name)?.version;
+    let open = store.open_jobs()?.iter().filter(|job| job.pipeline == *name).count() as u64;
+    let repo = name.output_repo();
+    let (mut files, mut bytes) = (0, 0);
+    for id in store.branches(&repo)?.iter().filter_map(|(_, row)| row.commit) {
+        let totals = Tree::at(store.commit(&id)?.tree).totals(store)?;
+        (files, bytes) = (files + totals.entries, bytes + totals.weight);
+    }
+    let goes = format!(
+        "pipeline `{name}` v{version} goes, with {}; repository `{repo}` stays as yours, with {} ({})",
+        plural(open, "job that has not ended", "jobs that have not ended"),
+        plural(files, "file", "files"),
+        size(bytes)
+    );
+    cx.confirm(&goes, &format!("pipeline `{name}` was not deleted"))?;
+    apply::delete_pipeline(store, name, &author::by(cx, None))?;
+    cx.notes().line(format!("deleted pipeline `{name}`"));
+    Ok(())
+}

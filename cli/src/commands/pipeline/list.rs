@@ -1,0 +1,17 @@
+//! `pv pipeline list`
+
+use crate::commands::jobs::PipelineLine;
+use crate::context::Context;
+use crate::error::Result;
+
+/// List the pipelines with their states
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
+    let lines = PipelineLine::all(cx)?;
+    if lines.is_empty() {
+        cx.notes().line("no pipelines yet: pv pipeline apply -f FILE");
+    }
+    cx.list(None, lines.into_iter().map(Ok))
+}

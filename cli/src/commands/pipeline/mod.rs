@@ -1,0 +1,47 @@
+//! `pv pipeline`
+//!
+//! - `sources` reads spec files
+//! - `yaml` writes a spec
+
+use crate::context::Context;
+use crate::error::Result;
+
+mod apply;
+mod check;
+mod delete;
+mod list;
+mod new;
+mod rerun;
+mod show;
+mod sources;
+mod yaml;
+
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    Apply(apply::Args),
+    Check(check::Args),
+    New(new::Args),
+    List(list::Args),
+    Show(show::Args),
+    Delete(delete::Args),
+    Rerun(rerun::Args),
+}
+
+impl Command {
+    /// Whether it works on a store at all.
+    pub(super) fn needs_store(&self) -> bool {
+        !matches!(self, Self::Check(_) | Self::New(_))
+    }
+
+    pub(super) fn run(self, cx: &Context) -> Result<()> {
+        match self {
+            Self::Apply(args) => apply::run(cx, &args),
+            Self::Check(args) => check::run(cx, &args),
+            Self::New(args) => new::run(cx, args),
+            Self::List(args) => list::run(cx, &args),
+            Self::Show(args) => show::run(cx, &args),
+            Self::Delete(args) => delete::run(cx, &args),
+            Self::Rerun(args) => rerun::run(cx, &args),
+        }
+    }
+}

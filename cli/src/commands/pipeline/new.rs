@@ -1,0 +1,99 @@
+//! `pv pipeline new`
+
+use std::str::FromStr;
+
+use specs::{
+    BranchName, Glob, GlobError, Input, PfsInput, PipelineName, PipelineSpec, Reference, ReferenceError, RepoName,
+    Transform, parse_specs,
+};
+
+use super::sources::warn;
+use super::yaml;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+/// Print a spec to begin with; needs no store
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The pipeline's name, and so its output repository's
+    name: PipelineName,
+    /// What it reads: each match of GLOB is a unit of work; several inputs are combined, each with each
+    #[arg(long, value_name = "REPO[@BRANCH]:GLOB", required = true)]
+    input: Vec<InputArg>,
+    /// The image in which the command runs
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// What is executed: input files are below /pfs/REPO, output goes to /pfs/out
+    #[arg(value_name = "CMD", last = true, required = true)]
+    cmd: Vec<String>,
+}
+
+/// `REPO[@BRANCH]:GLOB`.
+#[derive(Debug, Clone)]
+struct InputArg {
+    repo: RepoName,
+    branch: Option<BranchName>,
+    glob: Glob,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum InputError {
+    #[error("`{0}` has no glob: write `{0}:/*`")]
+    NoGlob(String),
+    #[error("`{0}` is no branch of a repository")]
+    NoBranch(String),
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    #[error(transparent)]
+    Glob(#[from] GlobError),
+}
+
+impl FromStr for InputArg {
+    type Err = InputError;
+    fn from_str(text: &str) -> Result<Self, InputError> {
+        let (head, glob) = text.split_once(':').ok_or_else(|| InputError::NoGlob(text.to_owned()))?;
+        let Reference { repo, revision, .. } = head.parse()?;
+        let no_branch = || InputError::NoBranch(head.to_owned());
+        let branch = revision.map(|revision| revision.as_branch().ok_or_else(no_branch)).transpose()?;
+        Ok(Self { repo, branch, glob: Glob::parse(glob)? })
+    }
+}
+
+impl From<InputArg> for Input {
+    fn from(arg: InputArg) -> Self {
+        let InputArg { repo, branch, glob } = arg;
+        Self::Pfs(PfsInput { name: repo.to_string(), repo, branch, glob, reference: false })
+    }
+}
+
+pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
+    let mut inputs: Vec<Input> = args.input.into_iter().map(Input::from).collect();
+    let input = if inputs.len() == 1 { inputs.remove(0) } else { Input::Cross(inputs) };
+    let spec = PipelineSpec {
+        name: args.name,
+        description: String::new(),
+        metadata: specs::spec::Metadata::default(),
+        transform: Transform { image: args.image, cmd: args.cmd, ..Transform::default() },
+        input,
+        parallelism: None,
+        datum_tries: specs::spec::DEFAULT_DATUM_TRIES,
+        output_branch: None,
+    };
+    let text = yaml::text(&spec);
+    let set = parse_specs(&[("spec".to_owned(), text.clone())]);
+    if let Some(error) = set.diagnostics.iter().find(|diagnostic| diagnostic.is_error()) {
+        let error_without_place = CliError::new(specs::ErrorKind::Usage, error.message.clone());
+        return Err(match &error.hint {
+            Some(hint) => error_without_place.hint(hint),
+            None => error_without_place,
+        });
+    }
+    warn(cx, &set.diagnostics);
+    if cx.out().is_json() {
+        return cx.out().json(&spec);
+    }
+    cx.out().bytes(text.as_bytes())?;
+    cx.out().flush()?;
+    cx.notes().line(format!("next: save it as {}.yml, then  pv pipeline apply -f {0}.yml", spec.name));
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! `pv pipeline show`
+
+use engine::queries::{PipelineDetails, pipeline_details};
+use repos::documents::CodeStamp;
+use specs::PipelineName;
+
+use super::yaml;
+use crate::commands::jobs::live;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{Human, ShortIds, plural, table};
+
+/// Show a pipeline: how far it is, what it is made of, its spec
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Its name
+    name: PipelineName,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let details = pipeline_details(cx.store()?, &args.name, live(cx))?;
+    if cx.out().is_json() {
+        return cx.out().json(&details);
+    }
+    let lines = lines(cx, &details)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
+    cx.out().bytes(table(&[], lines.collect()).as_bytes())?;
+    cx.out().line("\nspec")?;
+    yaml::of_value(&details.spec).lines().try_for_each(|line| cx.out().line(format!("  {line}")))
+}
+
+fn lines(cx: &Context, details: &PipelineDetails) -> Result<Vec<(&'static str, String)>> {
+    let (view, human) = (&details.view, cx.human());
+    let store = cx.store()?;
+    let reason = view.reason.as_deref().map_or_else(String::new, |reason| format!("   {reason}"));
+    let behind = match view.behind_runs {
+        0 => String::new(),
+        runs => format!("   behind by {}", plural(runs, "run", "runs")),
+    };
+    let mut lines = vec![
+        ("pipeline", format!("{} v{}", view.name, view.version)),
+        ("about", details.description.clone()),
+        ("state", format!("{}{reason}{behind}", view.state)),
+        ("last job", view.newest.as_ref().map(|job| crate::commands::jobs::short_job(store, job)).transpose()?.unwrap_or_default()),
+        ("applied", when(&human, details.applied_at)),
+        ("executor", details.executor.to_string()),
+        ("network", details.transform.network.to_string()),
+    ];
+    if let Some(image) = &details.image {
+        lines.push(("image", format!("{}   {}", image.reference, image.digest)));
+    }
+    if let Some(code) = &details.code {
+        lines.push(("code", code_in_words(code)));
+    }
+    lines.extend(details.inputs.iter().map(|input| ("reads", input.clone())));
+    let head = view.output_commit.map_or(Ok("no commit yet".to_owned()), |id| store.short_commit(&id))?;
+    lines.push(("writes", format!("{}   {head}", details.output)));
+    lines.retain(|(_, text)| !text.is_empty());
+    Ok(lines)
+}
+
+fn when(human: &Human, time: repos::Timestamp) -> String {
+    format!("{}   {}", human.local(time), human.ago(time))
+}
+
+fn code_in_words(code: &CodeStamp) -> String {
+    let tree = code.tree.map(|tree| format!("tree {tree}"));
+    let clean = match code.git_clean {
+        Some(false) => ", with changes since",
+        _ => "",
+    };
+    let git = code.git_commit.as_ref().map(|commit| format!("git {commit}{clean}"));
+    [tree, git].into_iter().flatten().collect::<Vec<_>>().join("   ")
+}

@@ -1,0 +1,120 @@
+//! Spec files: those that are named, all of a folder, or standard input.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use engine::apply::SpecSources;
+use serde::Serialize;
+use specs::{Diagnostic, SpecSet, parse_specs};
+
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+/// The name of standard input in messages.
+const STDIN: &str = "stdin";
+/// Files of a folder that are specs.
+const ENDINGS: [&str; 3] = ["yml", "yaml", "json"];
+
+/// Which files.
+#[derive(clap::Args, Debug)]
+pub(super) struct Files {
+    /// Spec files, and folders of them (all `*.yml`, `*.yaml` and `*.json` in it); `-` is standard input
+    #[arg(short, long = "file", value_name = "FILE|DIR", required = true, num_args = 1..)]
+    file: Vec<PathBuf>,
+}
+
+/// Specs that were read.
+pub(super) struct Specs {
+    /// What they say, and what is wrong with them in themselves.
+    pub(super) set: SpecSet,
+    /// The folder of each file: what paths in it are relative to.
+    pub(super) folders: SpecSources,
+}
+
+impl Files {
+    /// Reads and parses them all.
+    pub(super) fn read(&self, cx: &Context) -> Result<Specs> {
+        let mut files: Vec<(String, String)> = Vec::new();
+        let mut folders = SpecSources::new();
+        for path in self.paths(cx)? {
+            let name = if path == Path::new("-") { STDIN.to_owned() } else { path.display().to_string() };
+            if folders.contains_key(&name) {
+                continue; // named twice
+            }
+            files.push((name.clone(), read(cx, &path)?));
+            // Standard input is read as if it were a file in the current folder.
+            let folder = path.parent().filter(|_| name != STDIN).unwrap_or(Path::new(""));
+            folders.insert(name, cx.outside().cwd.join(folder));
+        }
+        Ok(Specs { set: parse_specs(&files), folders })
+    }
+
+    /// The files, as they were named.
+    fn paths(&self, cx: &Context) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for given in &self.file {
+            if cx.path(given).is_dir() {
+                paths.extend(in_folder(cx, given)?);
+            } else {
+                paths.push(given.clone());
+            }
+        }
+        Ok(paths)
+    }
+}
+
+fn in_folder(cx: &Context, folder: &Path) -> Result<Vec<PathBuf>> {
+    let unreadable = |error: std::io::Error| CliError::io(format!("cannot read `{}`", folder.display()), &error);
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(cx.path(folder)).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        let path = folder.join(&name);
+        let is_spec = path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
+        if is_spec && cx.path(&path).is_file() {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        let message = format!("`{}` holds no spec: no *.yml, *.yaml or *.json", folder.display());
+        return Err(CliError::usage(message, "name another folder, or a file"));
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn read(cx: &Context, path: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        (&cx.outside().streams.stdin).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(cx.path(path)).and_then(|mut file| file.read_to_end(&mut bytes))
+    };
+    read.map_err(|error| CliError::io(format!("cannot read `{}`", path.display()), &error))?;
+    String::from_utf8(bytes).map_err(|_| {
+        CliError::usage(format!("`{}` is no text in UTF-8", path.display()), "pv pipeline new shows what a spec is")
+    })
+}
+
+/// A warning as programs read it.
+#[derive(Serialize)]
+pub(super) struct WarningView<'a> {
+    file: &'a str,
+    line: u32,
+    column: u32,
+    message: &'a str,
+    hint: &'a Option<String>,
+}
+
+impl<'a> From<&'a Diagnostic> for WarningView<'a> {
+    fn from(warning: &'a Diagnostic) -> Self {
+        let Diagnostic { file, place, message, hint, .. } = warning;
+        Self { file, line: place.line, column: place.column, message, hint }
+    }
+}
+
+/// Says what is worth knowing, as compilers do.
+pub(super) fn warn(cx: &Context, warnings: &[Diagnostic]) {
+    for warning in warnings {
+        cx.notes().line(crate::error::diagnostic_text(warning, cx.notes().color()));
+    }
+}

@@ -1,0 +1,182 @@
+//! How far jobs are, while people watch; and a line for each job that ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use engine::Engine;
+use engine::live::{JobKey, LiveJob, LiveState};
+use engine::queries::job_view;
+use repos::documents::JobDocument;
+use repos::{JobRow, RunRow, Store};
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::count;
+
+/// Time between two lines about running jobs where there is no terminal.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+/// Cells of a bar.
+const BAR: u64 = 20;
+
+/// Shows the jobs of an engine: a block that is drawn anew on a terminal, now and then a line elsewhere.
+pub(crate) struct Board<'a> {
+    cx: &'a Context,
+    engine: &'a Engine,
+    /// Jobs that had not ended when last looked at.
+    open: BTreeSet<JobKey>,
+    /// Lines of the block as drawn.
+    drawn: usize,
+    last_line: Instant,
+    /// The run whose jobs were printed last: its cause stands above them.
+    run: Option<u64>,
+}
+
+impl<'a> Board<'a> {
+    pub(crate) fn new(cx: &'a Context, engine: &'a Engine) -> Result<Self> {
+        let mut board = Self { cx, engine, open: BTreeSet::new(), drawn: 0, last_line: Instant::now(), run: None };
+        board.open = board.open_now()?;
+        Ok(board)
+    }
+
+    fn open_now(&self) -> Result<BTreeSet<JobKey>> {
+        let open = self.engine.store().open_jobs()?;
+        Ok(open.into_iter().map(|job| JobKey { order: job.order, pipeline: job.pipeline }).collect())
+    }
+
+    /// Looks what has changed, prints jobs that have ended, and draws those that have not.
+    pub(crate) fn look(&mut self) -> Result<()> {
+        let open = self.open_now()?;
+        let ended: Vec<JobKey> = self.open.difference(&open).cloned().collect();
+        if !ended.is_empty() {
+            self.wipe();
+            for job in ended {
+                self.ended(&job)?;
+            }
+            self.cx.out().flush()?;
+        }
+        self.open = open;
+        let live = self.engine.live().all();
+        if self.cx.notes().is_watched() {
+            self.draw(&live);
+        } else if self.last_line.elapsed() >= BETWEEN_LINES {
+            self.last_line = Instant::now();
+            let running = live.iter().filter(|(_, live)| live.state != LiveState::Waiting);
+            running.for_each(|(job, live)| self.cx.notes().line(self.progress(job, live)));
+        }
+        Ok(())
+    }
+
+    /// The last look.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        self.look()?;
+        self.wipe();
+        Ok(())
+    }
+
+    fn wipe(&mut self) {
+        if self.drawn > 0 {
+            self.cx.notes().line(format!("\x1b[{}A\x1b[J\x1b[A", self.drawn));
+            self.drawn = 0;
+        }
+    }
+
+    fn draw(&mut self, live: &BTreeMap<JobKey, LiveJob>) {
+        self.wipe();
+        for (job, live) in live {
+            self.cx.notes().line(self.progress(job, live));
+            self.drawn += 1;
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    fn progress(&self, job: &JobKey, live: &LiveJob) -> String {
+        let name = format!("  {:<12}", job.pipeline);
+        let counts = live.counts;
+        match live.state {
+            LiveState::Waiting => format!("{name}  waiting      {}", live.reason),
+            LiveState::Finishing => format!("{name}  finishing"),
+            LiveState::Running => {
+                let done = counts.processed + counts.cached + counts.failed + counts.recovered;
+                let full = BAR * done / counts.total.max(1);
+                let bar = "━".repeat(full as usize) + &"─".repeat((BAR - full) as usize);
+                let seconds = self.engine.store().clock().now().seconds_since(live.started_at.unwrap_or(live.since));
+                let rate = if seconds > 0.5 { counts.processed as f64 / seconds } else { 0.0 };
+                let left = counts.total - done.min(counts.total);
+                let left = if rate > 0.0 { format!("  {:.0} s left", left as f64 / rate) } else { String::new() };
+                let failed = if counts.failed > 0 { format!("  {} failed", count(counts.failed)) } else { String::new() };
+                format!("{name}  running      {} of {}  {bar}  {rate:.1}/s{left}{failed}", count(done), count(counts.total))
+            }
+        }
+    }
+
+    fn ended(&mut self, key: &JobKey) -> Result<()> {
+        let store = self.engine.store();
+        let Some(job) = store.job(key.order, &key.pipeline)? else { return Ok(()) };
+        if self.run != Some(job.order) && self.cx.out().is_terminal() && !self.cx.out().is_json() {
+            self.run = Some(job.order);
+            if let Some(run) = store.run_at(job.order)? {
+                self.cx.out().line(cause_line(&run))?;
+            }
+        }
+        print_ended(self.cx, store, &job)
+    }
+}
+
+/// Prints a job that has ended: for people, for scripts, or as JSON.
+pub(crate) fn print_ended(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
+    if cx.out().is_json() {
+        return cx.out().json(&job_view(store, job, None)?);
+    }
+    let document = job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose()?;
+    let line = if cx.out().is_terminal() { people_line } else { plain_line };
+    cx.out().line(line(job, document.as_ref()))
+}
+
+fn state_of(job: &JobRow) -> String {
+    job.sealed.map_or_else(|| "open".to_owned(), |state| format!("{state:?}").to_lowercase())
+}
+
+fn seconds(document: &JobDocument) -> f64 {
+    document.finished_at.seconds_since(document.started_at.unwrap_or(document.finished_at))
+}
+
+/// `2026-07-01T12:14:43Z 6e0b2f17 validate success run=50000 cached=2063502 failed=0 41.2s`
+fn plain_line(job: &JobRow, document: Option<&JobDocument>) -> String {
+    let at = job.sealed_at.unwrap_or(job.created_at).to_string();
+    let at = at.split_once('.').map_or_else(|| at.clone(), |(seconds, _)| format!("{seconds}Z"));
+    let start = format!("{at} {} {} {}", job.run.short(8), job.pipeline, state_of(job));
+    match document {
+        Some(document) if document.started_at.is_some() => format!(
+            "{start} run={} cached={} failed={} {:.1}s",
+            document.datums_processed,
+            document.datums_cached,
+            document.datums_failed,
+            seconds(document)
+        ),
+        Some(JobDocument { reason: Some(reason), .. }) => format!("{start} {reason}"),
+        _ => start,
+    }
+}
+
+fn cause_line(run: &RunRow) -> String {
+    let author = run.cause.author.as_deref().unwrap_or_default();
+    format!("{}  {} {}  {author}", run.run.short(8), run.cause.kind.word(), run.cause.refs.join(" "))
+}
+
+fn people_line(job: &JobRow, document: Option<&JobDocument>) -> String {
+    let start = format!("  {:<12}  {:<11}", job.pipeline.to_string(), state_of(job));
+    match document {
+        Some(document) if document.started_at.is_some() => {
+            let failed = document.datums_failed;
+            let failed = if failed > 0 { format!("  {} failed", count(failed)) } else { String::new() };
+            format!(
+                "{start}  {} run  {} cached{failed}  {:.1} s",
+                count(document.datums_processed),
+                count(document.datums_cached),
+                seconds(document)
+            )
+        }
+        Some(JobDocument { reason: Some(reason), .. }) => format!("{start}  {reason}"),
+        _ => start,
+    }
+}

@@ -1,0 +1,49 @@
+//! What all commands share that need the store's executor: which one it is, and how far its images have come.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use engine::executor::PullProgress;
+use engine::executors::{self, Settled};
+use repos::Store;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::executors::executors;
+use crate::output::Progress;
+
+/// The executor that the store uses; it answers. Says so when it was chosen just now, for good.
+pub(super) async fn settle(cx: &Context, store: &Store) -> Result<Settled> {
+    let settled = executors::settle(store, &executors(cx, store)?).await?;
+    if settled.is_new {
+        let (kind, version) = (settled.info.kind, &settled.info.version);
+        cx.notes().line(format!("executor {kind} ({version}) from now on; pv config set executor takes another"));
+    }
+    Ok(settled)
+}
+
+/// Shows how far the layers of images have come.
+#[derive(Debug)]
+pub(super) struct Pulling {
+    progress: Progress,
+    /// Bytes done, and bytes in all, of each layer.
+    layers: Mutex<BTreeMap<String, (u64, u64)>>,
+}
+
+impl Pulling {
+    /// Shows nothing before the first step.
+    pub(super) fn new(cx: &Context) -> Self {
+        Self { progress: cx.progress("pull"), layers: Mutex::default() }
+    }
+
+    /// A step of a pull.
+    pub(super) fn step(&self, step: PullProgress) {
+        if step.total_bytes == 0 {
+            return;
+        }
+        let mut layers = self.layers.lock().expect("no panic under this lock");
+        layers.insert(step.layer, (step.current_bytes, step.total_bytes));
+        let (done, total) = layers.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
+        self.progress.bytes(&format!("{} layers", layers.len()), done, total);
+    }
+}

@@ -1,0 +1,143 @@
+//! `pv status`, and `pv` alone inside a store.
+
+use std::path::{Path, PathBuf};
+
+use engine::queries::{JobState, PipelineState};
+use repos::Store;
+use repos::journal::RepoKind;
+use serde::Serialize;
+use specs::PipelineName;
+
+use super::jobs::PipelineLine;
+use super::views::RepoView;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::output::size;
+
+/// Show the whole at a glance: store, repositories, pipelines, and what needs you
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct Args {
+    /// Exit with 1 unless every pipeline is current
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// The whole, as programs read it.
+#[derive(Serialize)]
+struct StatusView {
+    store: PathBuf,
+    executor: String,
+    /// Whether a process is at work that runs pipelines.
+    running: bool,
+    size_bytes: u64,
+    free_bytes: u64,
+    repos: Vec<RepoView>,
+    pipelines: Vec<PipelineLine>,
+    needs_you: Vec<Need>,
+}
+
+/// Something that goes on only when somebody does something.
+#[derive(Debug, Serialize)]
+struct Need {
+    pipeline: PipelineName,
+    what: String,
+    /// What to do, in this order.
+    commands: Vec<String>,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let pipelines = PipelineLine::all(cx)?;
+    let mut repos = Vec::new();
+    for (name, row) in store.repos()? {
+        // The output of a pipeline stands in the pipeline's line.
+        if cx.out().is_json() || row.kind != RepoKind::Output {
+            repos.push(RepoView::new(store, name, &row)?);
+        }
+    }
+    let folder = store.folder();
+    let status = StatusView {
+        store: store.dir().to_owned(),
+        executor: store.setting("executor")?.unwrap_or_else(|| "auto".to_owned()),
+        running: cx.engine().is_some(),
+        size_bytes: bytes_below(&folder),
+        free_bytes: free_bytes(&folder)?,
+        needs_you: pipelines.iter().filter_map(need).collect(),
+        repos,
+        pipelines,
+    };
+    let is_current = status.pipelines.iter().all(|line| line.pipeline.state == PipelineState::Current);
+    if cx.out().is_json() {
+        cx.out().json(&status)?;
+    } else {
+        print(cx, store, status)?;
+    }
+    if args.exit_code && !is_current { Err(CliError::Exit(1)) } else { Ok(()) }
+}
+
+fn print(cx: &Context, store: &Store, status: StatusView) -> Result<()> {
+    let engine = match cx.engine() {
+        Some(engine) => format!("{} {}   pv run is at work", status.executor, engine.executor().version),
+        None => format!("executor {}   pipelines run when you say `pv run`", status.executor),
+    };
+    let disk = format!("{} stored, {} free", size(status.size_bytes), size(status.free_bytes));
+    cx.out().line(format!("{}   {engine}   {disk}", store.dir().display()))?;
+    if status.repos.is_empty() {
+        cx.out().line("\nno repositories yet: pv repo create NAME, then  pv put NAME FILES")?;
+    } else {
+        cx.out().line("")?;
+        cx.list(None, status.repos.into_iter().map(Ok))?;
+    }
+    if !status.pipelines.is_empty() {
+        cx.out().line("")?;
+        cx.list(None, status.pipelines.into_iter().map(Ok))?;
+    }
+    if !status.needs_you.is_empty() {
+        cx.out().line(format!("\n{}", cx.out().paint(1, "needs you")))?;
+        let name_width = status.needs_you.iter().map(|need| need.pipeline.as_str().len()).max().unwrap_or(0);
+        let what_width = status.needs_you.iter().map(|need| need.what.chars().count()).max().unwrap_or(0);
+        for Need { pipeline, what, commands } in &status.needs_you {
+            let pipeline = pipeline.as_str();
+            let commands = commands.join("        then  ");
+            cx.out().line(format!("  {pipeline:name_width$}  {what:what_width$}  {commands}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a pipeline needs of its people; nothing when it is current or goes on by itself.
+fn need(line: &PipelineLine) -> Option<Need> {
+    let view = &line.pipeline;
+    let name = &view.name;
+    let why = view.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let job = line.newest_job().map_or(name.as_str(), |job| job.short.as_str());
+    let (what, commands) = match view.state {
+        PipelineState::Current | PipelineState::Running => return None,
+        // Somebody has to look at the pipeline above it.
+        PipelineState::Failed if line.newest_job().is_some_and(|job| job.job.state == JobState::Unrunnable) => return None,
+        // One that waits for another pipeline goes on when that one does.
+        PipelineState::Pending if view.reason.as_deref() != Some("for pv run") => return None,
+        PipelineState::Pending => ("pending".to_owned(), vec!["pv run".to_owned()]),
+        PipelineState::Failed => {
+            (format!("failed{why}"), vec![format!("pv job show {job}"), format!("pv job retry {name}")])
+        }
+        PipelineState::Stopped => ("stopped".to_owned(), vec![format!("pv plan {name}")]),
+    };
+    Some(Need { pipeline: name.clone(), what, commands })
+}
+
+/// Bytes of all files below a folder; what cannot be read counts as nothing.
+fn bytes_below(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(data) if data.is_dir() => bytes_below(&entry.path()),
+        Ok(data) => data.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(bytes).sum()
+}
+
+fn free_bytes(folder: &Path) -> Result<u64> {
+    let disk = rustix::fs::statvfs(folder).map_err(|error| CliError::io("cannot look at the disk", &error.into()))?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}

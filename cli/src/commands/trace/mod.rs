@@ -1,0 +1,77 @@
+//! `pv trace`
+//!
+//! - `back` what a file rests on, as a tree
+//! - `forward` what read a file, as tables
+//! - `words` commands, jobs and code in the words that both use
+
+mod back;
+mod forward;
+mod words;
+
+use clap::ValueEnum;
+use engine::trace;
+use specs::Reference;
+
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+/// Show what a file rests on, down to the commits of people; or what read it
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The file
+    #[arg(value_name = "REF:/PATH")]
+    file: Reference,
+    /// Show the datums that read it, also those that wrote nothing, and what came of it below
+    #[arg(long)]
+    forward: bool,
+    /// Look at all runs that saw these bytes, not only at the one that is named
+    #[arg(long, requires = "forward")]
+    all_runs: bool,
+    /// Go back so many datums at most
+    #[arg(long, value_name = "N", conflicts_with = "forward")]
+    depth: Option<usize>,
+    /// How to print it
+    #[arg(long, value_name = "F", value_enum, default_value_t)]
+    format: Format,
+}
+
+/// How to print a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Tree,
+    /// All of it, for programs
+    Json,
+    #[value(hide = true)]
+    Dot,
+    #[value(hide = true)]
+    Mermaid,
+    #[value(hide = true)]
+    Html,
+    #[value(hide = true)]
+    Intoto,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let is_json = match args.format {
+        Format::Tree => cx.out().is_json(),
+        Format::Json => true,
+        Format::Dot | Format::Mermaid | Format::Html | Format::Intoto => {
+            let format = args.format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+            return Err(CliError::not_in_this_version(&format!("--format {format}")).hint("--format tree or json"));
+        }
+    };
+    if args.file.path.as_ref().is_none_or(specs::FilePath::is_root) {
+        let repo = Reference { path: None, ..args.file.clone() };
+        return Err(CliError::usage(format!("`{}` names no file", args.file), format!("pv trace {repo}:/PATH")));
+    }
+    let store = cx.store()?;
+    let at = store.resolve(&args.file)?;
+    if args.forward {
+        let found = trace::forward(store, &at, args.all_runs)?;
+        return if is_json { cx.out().json(&found) } else { forward::print(cx, &found) };
+    }
+    let found = trace::trace(store, &at, args.depth)?;
+    if is_json { cx.out().json(&found) } else { back::print(cx, &args.file, &found) }
+}

@@ -1,0 +1,76 @@
+//! Commands, jobs and code in words.
+
+use repos::Store;
+use repos::documents::CodeStamp;
+use specs::{CommitId, Digest, FilePath, RepoName, RunId};
+
+use crate::error::Result;
+use crate::output::{ShortIds, short_digest, size};
+
+/// `images@77ab01c2:/cam7.jpg   187 kB   sha256 e07c11d9`
+pub(super) fn file_line(
+    store: &Store,
+    (repo, commit, path): (&RepoName, &CommitId, &FilePath),
+    size_bytes: u64,
+    digest: &Digest,
+) -> Result<String> {
+    let place = format!("{repo}@{}:{path}", store.short_commit(commit)?);
+    Ok(format!("{place}   {}   sha256 {}", size(size_bytes), short_digest(digest)))
+}
+
+/// `detect@6e0b2f17`, from the whole id of a job.
+pub(super) fn short_job(store: &Store, job: &str) -> Result<String> {
+    let parts = job.split_once('@').and_then(|(name, run)| Some((name, run.parse::<RunId>().ok()?)));
+    Ok(match parts {
+        Some((name, run)) => format!("{name}@{}", store.short_run(&run)?),
+        None => job.to_owned(),
+    })
+}
+
+/// A command on one line, as a shell would take it; long ones are cut.
+pub(super) fn command_line(words: &[String]) -> String {
+    const LONGEST: usize = 100;
+    let quote = |word: &String| {
+        let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "_-./=:,@%+".contains(c));
+        if is_plain { word.clone() } else { format!("'{}'", word.replace('\n', "\\n").replace('\'', r"'\''")) }
+    };
+    let line = words.iter().map(quote).collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= LONGEST {
+        return line;
+    }
+    line.chars().take(LONGEST - 1).chain(['…']).collect()
+}
+
+/// `code 4e1d2f0, clean`; nothing when none is known.
+pub(super) fn code(stamp: Option<&CodeStamp>) -> Option<String> {
+    let stamp = stamp?;
+    let state = match stamp.git_clean {
+        Some(true) => ", clean",
+        Some(false) => ", changed since",
+        None => "",
+    };
+    match (&stamp.git_commit, stamp.tree) {
+        (Some(commit), _) => Some(format!("code {}{state}", commit.get(..8).unwrap_or(commit))),
+        (None, Some(tree)) => Some(format!("code {}", short_digest(&tree))),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_quoted_and_cut() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(command_line(&words(&["sh", "-c", "echo 'a'\ncat", ""])), r"sh -c 'echo '\''a'\''\ncat' ''");
+        assert_eq!(command_line(&words(&[&"x".repeat(200)])).chars().count(), 100);
+    }
+
+    #[test]
+    fn code_is_told_by_its_git_commit_first() {
+        let stamp = CodeStamp { tree: None, git_commit: Some("0123456789abcdef".to_owned()), git_clean: Some(true) };
+        assert_eq!(code(Some(&stamp)).as_deref(), Some("code 01234567, clean"));
+        assert_eq!(code(Some(&CodeStamp::default())), None);
+    }
+}

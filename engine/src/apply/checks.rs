@@ -1,0 +1,212 @@
+//! What can be wrong between specs and a store.
+
+use repos::documents::ExecutorKind;
+use repos::journal::RepoKind;
+use repos::tree::Tree;
+use repos::Store;
+use specs::spec::{Input, LeafPlaces, Parsed, PfsInput, PipelineSpec, SpecSet, find_cycles};
+use specs::{BranchName, Diagnostic, RepoName};
+
+use super::globs::{self, Fit};
+use super::versions::Settings;
+use crate::error::{EngineError, Result};
+use crate::graph::Graph;
+
+/// What specs are checked against.
+pub(super) struct Scope {
+    pub(super) store: Store,
+    pub(super) settings: Settings,
+    pub(super) kind: ExecutorKind,
+}
+
+/// All that was found.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Errors and warnings.
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// Names that others hold: a conflict, when nothing else is wrong.
+    taken: Vec<Diagnostic>,
+}
+
+impl Findings {
+    pub(super) fn of(set: &SpecSet) -> Self {
+        Self { diagnostics: set.diagnostics.clone(), taken: Vec::new() }
+    }
+
+    pub(super) fn extend(&mut self, more: Self) {
+        self.diagnostics.extend(more.diagnostics);
+        self.taken.extend(more.taken);
+    }
+
+    /// An error if anything forbids to apply the specs; `files` is how many files there are.
+    pub(super) fn refuse(&self, files: usize) -> Result<()> {
+        if self.diagnostics.iter().any(Diagnostic::is_error) {
+            let mut diagnostics = [self.diagnostics.as_slice(), &self.taken].concat();
+            diagnostics.sort_by(|one, other| (&one.file, one.place).cmp(&(&other.file, other.place)));
+            return Err(EngineError::Specs { diagnostics, files });
+        }
+        let Some(first) = self.taken.first() else { return Ok(()) };
+        let what: Vec<String> = self.taken.iter().map(ToString::to_string).collect();
+        Err(EngineError::Conflict { what: what.join("\n"), hint: first.hint.clone() })
+    }
+}
+
+/// Looks at all specs together with what is in the store.
+pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result<Findings> {
+    let mut findings = Findings::default();
+    for parsed in specs {
+        names(scope, parsed, &mut findings)?;
+        execution(scope, parsed, &mut findings.diagnostics);
+        for (leaf, places) in parsed.spec.input.leaves().into_iter().zip(&parsed.places.leaves) {
+            let check = LeafCheck { scope, graph, specs, parsed, leaf, places };
+            findings.diagnostics.extend(check.diagnose()?);
+        }
+    }
+    findings.diagnostics.extend(cycles(graph, specs, &scope.settings.default_branch));
+    Ok(findings)
+}
+
+/// The output repository has the pipeline's name, so nobody else may hold it.
+fn names(scope: &Scope, parsed: &Parsed, findings: &mut Findings) -> Result<()> {
+    let repo = parsed.spec.name.output_repo();
+    if scope.store.has_repo(&repo)? && scope.store.repo(&repo)?.kind != RepoKind::Output {
+        let message = format!("pipeline `{repo}` would write repository `{repo}`, which is not a pipeline's");
+        let hint = format!("give the pipeline another name, or: pv repo delete {repo}");
+        findings.taken.push(parsed.error(parsed.places.name, message, Some(hint)));
+    }
+    Ok(())
+}
+
+/// Whether there is something to execute, and something to execute it in.
+fn execution(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) {
+    let transform = &parsed.spec.transform;
+    let name = &parsed.spec.name;
+    match (scope.kind, &transform.image, &scope.settings.default_image) {
+        (ExecutorKind::Docker, None, None) => {
+            let hint = "`transform.image`, or for all pipelines: pv config set default_image IMAGE".to_owned();
+            found.push(parsed.error(parsed.places.transform, format!("pipeline `{name}` names no image"), Some(hint)));
+        }
+        (ExecutorKind::Docker, None, Some(image)) => {
+            let message = format!("pipeline `{name}` names no image: `{image}` of the setting `default_image` is taken");
+            found.push(parsed.warning(parsed.places.transform, message, None));
+        }
+        (ExecutorKind::Process, ..) if transform.cmd.is_empty() => {
+            let message = format!("pipeline `{name}` has no `cmd`, and the process executor has no image that could say it");
+            found.push(parsed.error(parsed.places.cmd.unwrap_or(parsed.places.transform), message, None));
+        }
+        _ => {}
+    }
+}
+
+/// One input and all that it is checked against.
+struct LeafCheck<'a> {
+    scope: &'a Scope,
+    graph: &'a Graph,
+    specs: &'a [Parsed],
+    parsed: &'a Parsed,
+    leaf: &'a PfsInput,
+    places: &'a LeafPlaces,
+}
+
+impl LeafCheck<'_> {
+    fn diagnose(&self) -> Result<Option<Diagnostic>> {
+        let repo = &self.leaf.repo;
+        let branch = self.leaf.branch.as_ref().unwrap_or(&self.scope.settings.default_branch);
+        let row = if self.scope.store.has_repo(repo)? { self.scope.store.find_branch(repo, branch)? } else { None };
+        if let Some(row) = row {
+            let commit = row.commit.map(|id| self.scope.store.commit(&id)).transpose()?;
+            return self.glob(commit.map_or(Tree::empty(), |commit| Tree::at(commit.tree)));
+        }
+        match self.written(repo) {
+            Some(written) if written == *branch => Ok(None),
+            Some(written) => Ok(Some(self.no_output_branch(branch, &written))),
+            None if self.scope.store.has_repo(repo)? => Ok(Some(self.no_branch_yet(branch)?)),
+            None => Ok(Some(self.no_repo()?)),
+        }
+    }
+
+    /// The branch that a pipeline writes in this repository, after the apply.
+    fn written(&self, repo: &RepoName) -> Option<BranchName> {
+        let pipeline = repo.as_pipeline();
+        if let Some(parsed) = self.specs.iter().find(|parsed| parsed.spec.name == pipeline) {
+            return Some(parsed.spec.output_branch.clone().unwrap_or_else(|| self.scope.settings.default_branch.clone()));
+        }
+        self.graph.pipelines.get(&pipeline).map(|pipeline| pipeline.output_branch().1)
+    }
+
+    fn no_repo(&self) -> Result<Diagnostic> {
+        let LeafCheck { scope, specs, leaf, .. } = self;
+        let mut names: Vec<String> = scope.store.repos()?.into_iter().map(|(name, _)| name.to_string()).collect();
+        names.extend(specs.iter().map(|parsed| parsed.spec.name.to_string()));
+        let near = specs::nearest(leaf.repo.as_str(), names.iter().map(String::as_str));
+        let hint = near.map_or_else(|| format!("pv repo create {}", leaf.repo), |near| format!("did you mean `{near}`?"));
+        let message = format!("input `{}`: repository `{}` not found", leaf.name, leaf.repo);
+        Ok(self.parsed.error(self.places.repo, message, Some(hint)))
+    }
+
+    fn no_output_branch(&self, branch: &BranchName, written: &BranchName) -> Diagnostic {
+        let repo = &self.leaf.repo;
+        let message = format!(
+            "input `{}`: repository `{repo}` has no branch `{branch}`, and pipeline `{repo}` writes `{written}`",
+            self.leaf.name
+        );
+        let hint = format!("`branch: {written}`, or first: pv branch create {repo}@{branch}");
+        self.parsed.error(self.places.branch.unwrap_or(self.places.repo), message, Some(hint))
+    }
+
+    /// People may commit to the branch later; until then it counts as empty.
+    fn no_branch_yet(&self, branch: &BranchName) -> Result<Diagnostic> {
+        let repo = &self.leaf.repo;
+        let names: Vec<String> =
+            self.scope.store.branches(repo)?.into_iter().map(|(name, _)| name.to_string()).collect();
+        let near = specs::nearest(branch.as_str(), names.iter().map(String::as_str));
+        let message = format!("input `{}`: repository `{repo}` has no branch `{branch}` yet: it counts as empty", self.leaf.name);
+        let place = self.places.branch.unwrap_or(self.places.repo);
+        Ok(self.parsed.warning(place, message, near.map(|near| format!("did you mean `{near}`?"))))
+    }
+
+    fn glob(&self, tree: Tree) -> Result<Option<Diagnostic>> {
+        let Fit::Nothing { nearest } = globs::fit(&self.scope.store, tree, &self.leaf.glob)? else { return Ok(None) };
+        let message = format!("input `{}`: glob `{}` fits no file of `{}`", self.leaf.name, self.leaf.glob, self.leaf.repo);
+        let hint = nearest.map(|glob| format!("`{glob}` fits"));
+        Ok(Some(self.parsed.warning(self.places.glob, message, hint)))
+    }
+}
+
+/// Cycles that go through pipelines of the store, or that only the store's default branch closes; others were found in the files.
+fn cycles(graph: &Graph, specs: &[Parsed], default_branch: &BranchName) -> Vec<Diagnostic> {
+    let given: Vec<&PipelineSpec> = specs.iter().map(|parsed| &parsed.spec).collect();
+    let known = find_cycles(&given, None);
+    let mut all: Vec<PipelineSpec> = given.iter().map(|spec| with_branches(spec, default_branch)).collect();
+    let others = graph.pipelines.values().filter(|pipeline| given.iter().all(|spec| spec.name != *pipeline.name()));
+    all.extend(others.map(|pipeline| with_branches(&pipeline.spec, &pipeline.version.default_branch)));
+    let all: Vec<&PipelineSpec> = all.iter().collect();
+    let mut found = Vec::new();
+    for cycle in find_cycles(&all, None).into_iter().filter(|cycle| !known.contains(cycle)) {
+        let Some(at) = cycle.iter().position(|name| given.iter().any(|spec| spec.name == *name)) else { continue };
+        let Some(parsed) = specs.iter().find(|parsed| parsed.spec.name == cycle[at]) else { continue };
+        let before = &cycle[(at + cycle.len() - 1) % cycle.len()];
+        let leaf = parsed.spec.input.leaves().iter().position(|leaf| leaf.repo == before.output_repo());
+        let place = leaf.map_or(parsed.places.pipeline, |leaf| parsed.places.leaves[leaf].repo);
+        let names: Vec<_> = cycle.iter().chain(&cycle[..1]).map(|name| format!("`{name}`")).collect();
+        found.push(parsed.error(place, format!("pipelines wait for each other: {}", names.join(" → ")), None));
+    }
+    found
+}
+
+/// The spec with every branch named.
+fn with_branches(spec: &PipelineSpec, default_branch: &BranchName) -> PipelineSpec {
+    fn fill(input: &mut Input, default_branch: &BranchName) {
+        match input {
+            Input::Pfs(leaf) => {
+                leaf.branch.get_or_insert_with(|| default_branch.clone());
+            }
+            Input::Cross(inputs) => inputs.iter_mut().for_each(|input| fill(input, default_branch)),
+            _ => {}
+        }
+    }
+    let mut spec = spec.clone();
+    spec.output_branch.get_or_insert_with(|| default_branch.clone());
+    fill(&mut spec.input, default_branch);
+    spec
+}

@@ -1,0 +1,195 @@
+//! Apply: from spec files to pipeline versions, and the one run that these cause. All files or none.
+//!
+//! 1. `checks` says all that is wrong between the specs and the store, each with its place; `globs` and `code` are parts of it;
+//! 2. `images` finds and pins the images, pulling what is missing;
+//! 3. `code` stores the code folders; `host` digests host files that a command names, where no image holds them;
+//! 4. `versions` settles what each pipeline is, and compares it with the version that there is;
+//! 5. `publish` makes all new versions and their jobs happen in one change.
+//!
+//! Reading and storing happen without the store's lock; only the last step takes it, and is repeated when somebody was quicker.
+//! `operate` is what people do to pipelines and jobs that are there: delete, rerun, retry, stop.
+//! Not here: what is wrong with a spec in itself (`specs`), what the jobs then do (`plan`).
+
+mod checks;
+mod code;
+mod globs;
+mod host;
+mod images;
+mod operate;
+mod publish;
+mod versions;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use repos::Store;
+use repos::journal::CauseKind;
+use serde::Serialize;
+use specs::spec::{Parsed, SpecSet};
+use specs::{Diagnostic, PipelineName, RunId};
+
+pub use operate::{delete_pipeline, find_retry, rerun, retry, stop_job};
+
+use self::checks::{Findings, Scope};
+use self::code::CodeFolder;
+use self::versions::{Prepared, Settings};
+use crate::changes::By;
+use crate::error::{EngineError, Result};
+use crate::executor::{Executor, OnPull};
+use crate::graph::Graph;
+
+/// The folder of each spec file, by the file's name in the diagnostics.
+pub type SpecSources = BTreeMap<String, PathBuf>;
+
+/// What is to be applied.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The specs, and what is wrong with them in themselves.
+    pub set: &'a SpecSet,
+    /// Where they came from.
+    pub sources: &'a SpecSources,
+    /// By whom.
+    pub by: &'a By,
+    /// Whether only to tell what would happen. Nothing is published then; images are still pulled, code still stored.
+    pub dry: bool,
+    /// Told of pulls.
+    pub on_pull: OnPull<'a>,
+}
+
+impl std::fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("set", self.set).field("by", self.by).field("dry", &self.dry).finish_non_exhaustive()
+    }
+}
+
+/// What an apply did, or would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Applied {
+    /// The run; `None` when no pipeline has a new version, and in a dry apply.
+    pub run: Option<RunId>,
+    /// The pipelines, in the order of files and documents.
+    pub pipelines: Vec<AppliedPipeline>,
+    /// The pipelines that get a job, in the order in which data flows.
+    pub jobs: Vec<PipelineName>,
+    /// What is worth knowing.
+    #[serde(skip)]
+    pub warnings: Vec<Diagnostic>,
+    /// All pipelines as they are after it.
+    #[serde(skip)]
+    pub graph: Graph,
+}
+
+/// What became of one spec.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AppliedPipeline {
+    /// The pipeline.
+    pub name: PipelineName,
+    /// Its version now.
+    pub version: u32,
+    /// Whether that is a new one.
+    pub state: AppliedState,
+    /// What differs from the version before, such as `image` or `cmd`; empty for a new or unchanged pipeline.
+    pub why: Vec<String>,
+}
+
+/// Whether a pipeline has a new version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppliedState {
+    /// The pipeline is new.
+    Created,
+    /// It has a new version.
+    Updated,
+    /// Spec, image, code and settings are those of its present version.
+    Unchanged,
+}
+
+/// Applies specs: makes each pipeline what its spec says, and causes one run on the present data.
+///
+/// `Specs` names everything that is wrong; `Conflict` when nothing is but that a name is held by a user's repository.
+pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>) -> Result<Applied> {
+    let kind = executor.kind();
+    let settings = Settings::of(store)?;
+    let scope = Scope { store: store.clone(), settings: settings.clone(), kind };
+    let mut findings = Findings::of(request.set);
+    let specs: Vec<Parsed> = request.set.specs.clone();
+    let sources = request.sources.clone();
+    let (found, folders) = blocking(move || {
+        let graph = Graph::load(&scope.store)?;
+        let mut found = checks::diagnose(&scope, &graph, &specs)?;
+        let folders = code::folders(&specs, &sources, &mut found.diagnostics);
+        Ok((found, folders))
+    })
+    .await?;
+    findings.extend(found);
+    findings.refuse(request.sources.len())?;
+
+    let images = images::resolve(executor, &settings, &request.set.specs, request.on_pull, &mut findings.diagnostics).await?;
+    findings.refuse(request.sources.len())?;
+
+    let (store, by, dry) = (store.clone(), request.by.clone(), request.dry);
+    let (specs, sources) = (request.set.specs.clone(), request.sources.len());
+    let scope = Scope { store: store.clone(), settings, kind };
+    let mut applied = blocking(move || {
+        let prepared = prepare(&scope, &specs, &folders, &images)?;
+        let cause = publish::Why { kind: CauseKind::Apply, by: &by, dry };
+        publish::publish(&store, &prepared, &cause, |graph| {
+            // Others may have applied or deleted something since the first look.
+            checks::diagnose(&scope, graph, &specs)?.refuse(sources)
+        })
+    })
+    .await?;
+    applied.warnings = findings.diagnostics;
+    Ok(applied)
+}
+
+/// Checks specs without a store: all that is wrong with them in themselves and with their code folders. Returns the warnings.
+pub fn check(set: &SpecSet, sources: &SpecSources) -> Result<Vec<Diagnostic>> {
+    let mut findings = Findings::of(set);
+    code::folders(&set.specs, sources, &mut findings.diagnostics);
+    findings.refuse(sources.len())?;
+    Ok(findings.diagnostics)
+}
+
+/// Makes new versions of all pipelines that were made for another executor than the store uses now. Specs and code stay as they are
+/// stored. `None` when there are none.
+pub async fn refresh_versions(store: &Store, executor: &dyn Executor, by: &By, on_pull: OnPull<'_>) -> Result<Option<Applied>> {
+    let kind = executor.kind();
+    let graph = Graph::load(store)?;
+    let settings = Settings::of(store)?;
+    let mut prepared = Vec::new();
+    for pipeline in graph.pipelines.values().filter(|pipeline| pipeline.version.executor != kind) {
+        let image = images::for_spec(executor, &settings, &pipeline.spec, on_pull).await?;
+        prepared.push(Prepared::again(store, pipeline, kind, image)?);
+    }
+    if prepared.is_empty() {
+        return Ok(None);
+    }
+    let (store, by) = (store.clone(), by.clone());
+    blocking(move || {
+        let cause = publish::Why { kind: CauseKind::Apply, by: &by, dry: false };
+        publish::publish(&store, &prepared, &cause, |_| Ok(())).map(Some)
+    })
+    .await
+}
+
+fn prepare(
+    scope: &Scope,
+    specs: &[Parsed],
+    folders: &[Option<CodeFolder>],
+    images: &images::Images,
+) -> Result<Vec<Prepared>> {
+    let mut prepared = Vec::with_capacity(specs.len());
+    for (parsed, folder) in specs.iter().zip(folders) {
+        let image = images.of(&parsed.spec, &scope.settings);
+        let code = folder.as_ref().map(|folder| folder.store(&scope.store)).transpose()?;
+        prepared.push(Prepared::of(scope, parsed.spec.clone(), image, code.flatten())?);
+    }
+    Ok(prepared)
+}
+
+/// Runs synchronous work of the store where it does not hold up others.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| EngineError::Stopped(error.to_string()))?
+}

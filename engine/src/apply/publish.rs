@@ -1,0 +1,145 @@
+//! The last step of an apply: new versions, killed jobs and the run in one change.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use repos::documents::{ExecutorStamp, JobDocument, VersionDocument};
+use repos::journal::{CauseKind, Entry, Move, RepoKind, SealedState};
+use repos::{Change, JobRow, Store};
+use specs::PipelineName;
+
+use super::versions::Prepared;
+use super::{Applied, AppliedPipeline, AppliedState};
+use crate::changes::{By, cause, new_run, until_first};
+use crate::error::Result;
+use crate::graph::{Graph, Pipeline};
+
+/// Why, by whom, and whether in earnest.
+pub(super) struct Why<'a> {
+    pub(super) kind: CauseKind,
+    pub(super) by: &'a By,
+    pub(super) dry: bool,
+}
+
+/// Makes the pipelines what they were prepared to be. `recheck` looks at the graph that the change is made on.
+pub(super) fn publish(
+    store: &Store,
+    prepared: &[Prepared],
+    why: &Why<'_>,
+    recheck: impl Fn(&Graph) -> Result<()>,
+) -> Result<Applied> {
+    let run = new_run();
+    until_first(store, || {
+        let mut graph = Graph::load(store)?;
+        recheck(&graph)?;
+        let number = graph.number;
+        let pipelines = number_versions(store, &mut graph, prepared)?;
+        let changed: BTreeSet<PipelineName> = pipelines
+            .iter()
+            .filter(|pipeline| pipeline.state != AppliedState::Unchanged)
+            .map(|pipeline| pipeline.name.clone())
+            .collect();
+        let jobs = graph.jobs_after(store, &[], &changed)?;
+        let mut applied = Applied {
+            run: None,
+            pipelines,
+            jobs: jobs.iter().map(|seed| seed.pipeline.clone()).collect(),
+            warnings: Vec::new(),
+            graph: graph.clone(),
+        };
+        if changed.is_empty() || why.dry {
+            return Ok(applied);
+        }
+        let mut entries = versions(store, &graph, &changed)?;
+        let moves = output_branches(store, &graph, &changed)?;
+        let refs = changed.iter().map(ToString::to_string).collect();
+        entries.push(Entry::Run { run, cause: cause(store, why.kind, why.by, refs), moves, jobs });
+        store.publish(&Change { entries, graph: Some(number) })?;
+        applied.run = Some(run);
+        Ok(applied)
+    })
+}
+
+/// Puts the new versions into the graph, and tells which are new.
+fn number_versions(store: &Store, graph: &mut Graph, prepared: &[Prepared]) -> Result<Vec<AppliedPipeline>> {
+    let mut pipelines = Vec::with_capacity(prepared.len());
+    for new in prepared {
+        let name = new.spec.name.clone();
+        let present = graph.pipelines.get(&name);
+        let why = present.map(|present| new.differences(store, present)).transpose()?;
+        if let (Some(present), Some([])) = (present, why.as_deref()) {
+            let version = present.version.version;
+            pipelines.push(AppliedPipeline { name, version, state: AppliedState::Unchanged, why: Vec::new() });
+            continue;
+        }
+        // Numbers go on after a delete: a version's number never means two things.
+        let version = store.pipeline_versions(&name)?.last().map_or(0, |row| row.version) + 1;
+        let document: VersionDocument = new.document(version);
+        let pipeline = Pipeline { document: store.put_document(&document)?, version: document, spec: new.spec.clone() };
+        graph.pipelines.insert(name.clone(), Arc::new(pipeline));
+        let state = if why.is_some() { AppliedState::Updated } else { AppliedState::Created };
+        pipelines.push(AppliedPipeline { name, version, state, why: why.unwrap_or_default() });
+    }
+    Ok(pipelines)
+}
+
+/// The entries that make the new versions, and end what older ones still had to do.
+fn versions(store: &Store, graph: &Graph, changed: &BTreeSet<PipelineName>) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for name in changed {
+        let pipeline = &graph.pipelines[name];
+        let repo = name.output_repo();
+        if !store.has_repo(&repo)? {
+            entries.push(Entry::RepoCreate { repo, repo_kind: RepoKind::Output });
+        }
+        let version = pipeline.version.version;
+        entries.push(Entry::PipelineApply { pipeline: name.clone(), version, document: pipeline.document });
+    }
+    for job in store.open_jobs()?.iter().filter(|job| changed.contains(&job.pipeline)) {
+        let version = graph.pipelines[&job.pipeline].version.version;
+        entries.push(killed(store, job, format!("pipeline was updated to version {version}"))?);
+    }
+    Ok(entries)
+}
+
+/// Output branches that do not exist yet, without a commit.
+fn output_branches(store: &Store, graph: &Graph, changed: &BTreeSet<PipelineName>) -> Result<Vec<Move>> {
+    let mut moves = Vec::new();
+    for name in changed {
+        let (repo, branch) = graph.pipelines[name].output_branch();
+        if store.find_branch(&repo, &branch)?.is_none() {
+            moves.push(Move { repo, branch, from: None, to: None });
+        }
+    }
+    Ok(moves)
+}
+
+/// The entry that ends a job which no engine runs.
+pub(super) fn killed(store: &Store, job: &JobRow, reason: String) -> Result<Entry> {
+    let version = store.pipeline_version(&job.pipeline, job.version)?;
+    let version: Option<VersionDocument> = version.map(|row| store.document(&row.document)).transpose()?;
+    let kind = version.map_or(repos::documents::ExecutorKind::Process, |version| version.executor);
+    let document = store.put_document(&JobDocument {
+        pipeline: job.pipeline.clone(),
+        run: job.run,
+        version: job.version,
+        executor: ExecutorStamp { kind, version: String::new(), host: String::new() },
+        reason: Some(reason),
+        created_at: job.created_at,
+        started_at: None,
+        finished_at: store.clock().now(),
+        datums_total: 0,
+        datums_processed: 0,
+        datums_cached: 0,
+        datums_failed: 0,
+        datums_recovered: 0,
+    })?;
+    Ok(Entry::Job {
+        pipeline: job.pipeline.clone(),
+        run: job.run,
+        state: SealedState::Killed,
+        commit: None,
+        document: Some(document),
+        moved: None,
+    })
+}

@@ -1,0 +1,172 @@
+//! What a pipeline is in one version, and what differs from the version before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use repos::Store;
+use repos::documents::{CodeStamp, ExecutorKind, ImageStamp, SpecDocument, Transform, VersionDocument};
+use serde::Serialize;
+use serde_json::Value;
+use specs::spec::PipelineSpec;
+use specs::{BranchName, Digest, Network};
+
+use super::checks::Scope;
+use super::host;
+use super::images::Pinned;
+use crate::error::{EngineError, Result};
+use crate::executors::default_network;
+use crate::graph::Pipeline;
+use crate::scheduler::readable_paths;
+
+/// The settings that an apply reads and a version keeps.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) default_branch: BranchName,
+    pub(super) default_image: Option<String>,
+    network: Network,
+}
+
+impl Settings {
+    pub(super) fn of(store: &Store) -> Result<Self> {
+        Ok(Self {
+            default_branch: store.default_branch()?,
+            default_image: store.setting("default_image")?,
+            network: default_network(store)?,
+        })
+    }
+}
+
+/// A pipeline as it is to be; its number is given when it is published.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    pub(super) spec: PipelineSpec,
+    spec_value: Value,
+    spec_digest: Digest,
+    transform: Transform,
+    transform_digest: Digest,
+    executor: ExecutorKind,
+    default_branch: BranchName,
+    image: Option<ImageStamp>,
+    code: Option<CodeStamp>,
+    entrypoint: Vec<String>,
+}
+
+impl Prepared {
+    /// Settles what a new spec is; stores spec and transform.
+    pub(super) fn of(scope: &Scope, spec: PipelineSpec, image: Option<Pinned>, code: Option<CodeStamp>) -> Result<Self> {
+        let network = spec.transform.network.unwrap_or(scope.settings.network);
+        let default_branch = scope.settings.default_branch.clone();
+        Self::settle(&scope.store, spec, scope.kind, image, code, network, default_branch)
+    }
+
+    /// Settles what a pipeline's present version is under another executor.
+    pub(super) fn again(store: &Store, pipeline: &Pipeline, executor: ExecutorKind, image: Option<Pinned>) -> Result<Self> {
+        let silent = image.as_ref().is_none_or(|image| image.entrypoint.is_empty());
+        let why = match executor {
+            ExecutorKind::Docker if image.is_none() => Some("it names no image, and there is no setting `default_image`"),
+            _ if silent && pipeline.spec.transform.cmd.is_empty() => Some("it has no `cmd`, and no image says it"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            let why = format!("{why}, which the {executor} executor needs");
+            return Err(EngineError::NotReady { pipeline: pipeline.name().clone(), why });
+        }
+        let old: Transform = store.document(&pipeline.version.transform)?;
+        let code = pipeline.version.code.clone();
+        let branch = pipeline.version.default_branch.clone();
+        Self::settle(store, pipeline.spec.clone(), executor, image, code, old.network, branch)
+    }
+
+    fn settle(
+        store: &Store,
+        spec: PipelineSpec,
+        executor: ExecutorKind,
+        image: Option<Pinned>,
+        code: Option<CodeStamp>,
+        network: Network,
+        default_branch: BranchName,
+    ) -> Result<Self> {
+        let (image, entrypoint) = image.map(|image| (image.stamp, image.entrypoint)).unzip();
+        let on_host = executor == ExecutorKind::Process;
+        let words = spec.transform.cmd.iter().chain(&spec.transform.stdin);
+        let host_files = if on_host { host::named_files(words, &readable_paths(store)?) } else { BTreeMap::new() };
+        let transform = Transform {
+            image: image.as_ref().map(|image| image.digest),
+            host: on_host.then(host::this_host),
+            cmd: spec.transform.cmd.clone(),
+            stdin: spec.transform.stdin.clone(),
+            env: spec.transform.env.clone(),
+            user: spec.transform.user.clone(),
+            working_dir: spec.transform.working_dir.clone(),
+            code: code.as_ref().and_then(|code| code.tree),
+            network,
+            secrets: Vec::new(),
+            salt: None,
+            host_files,
+        };
+        let transform_digest = store.put_document(&transform)?;
+        let spec_value = value_of(&spec);
+        let spec_digest = store.put_document(&SpecDocument(spec_value.clone()))?;
+        let entrypoint = if spec.transform.cmd.is_empty() { entrypoint.unwrap_or_default() } else { Vec::new() };
+        Ok(Self {
+            spec, spec_value, spec_digest, transform, transform_digest, executor, default_branch, image, code, entrypoint,
+        })
+    }
+
+    /// Its document as version `version`.
+    pub(super) fn document(&self, version: u32) -> VersionDocument {
+        VersionDocument {
+            name: self.spec.name.clone(),
+            version,
+            spec: self.spec_digest,
+            transform: self.transform_digest,
+            executor: self.executor,
+            default_branch: self.default_branch.clone(),
+            image: self.image.clone(),
+            code: self.code.clone(),
+            entrypoint: self.entrypoint.clone(),
+        }
+    }
+
+    /// What differs from the present version, in the words of spec and transform; nothing when they are the same. Another git commit,
+    /// image id or registry digest with the same content is no difference.
+    pub(super) fn differences(&self, store: &Store, present: &Pipeline) -> Result<Vec<String>> {
+        let old = &present.version;
+        let mut why = BTreeSet::new();
+        if old.transform != self.transform_digest {
+            let before: Transform = store.document(&old.transform)?;
+            why.extend(fields_that_differ(&value_of(&before), &value_of(&self.transform)));
+        }
+        if old.spec != self.spec_digest {
+            let SpecDocument(before) = store.document(&old.spec)?;
+            why.extend(fields_that_differ(&before, &self.spec_value).into_iter().filter(|field| field != "transform"));
+            let within = fields_that_differ(&before["transform"], &self.spec_value["transform"]);
+            // The reference of an image or the path of the code can differ while what they name does not.
+            let within = within.into_iter().filter(|field| !why.contains(field)).map(|field| match field.as_str() {
+                "image" => "image reference".to_owned(),
+                "code" => "code path".to_owned(),
+                _ => field,
+            });
+            let within: Vec<String> = within.collect();
+            why.extend(within);
+        }
+        let facts = [
+            ("executor", old.executor != self.executor),
+            ("default_branch", old.default_branch != self.default_branch),
+            ("cmd", old.entrypoint != self.entrypoint),
+        ];
+        why.extend(facts.iter().filter(|(_, differs)| *differs).map(|(field, _)| (*field).to_owned()));
+        Ok(why.into_iter().collect())
+    }
+}
+
+fn value_of<T: Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).expect("documents have a JSON form")
+}
+
+/// The fields of two objects whose values differ.
+pub(crate) fn fields_that_differ(one: &Value, other: &Value) -> Vec<String> {
+    let keys = |value: &Value| value.as_object().map(|object| object.keys().cloned().collect::<BTreeSet<_>>());
+    let mut all = keys(one).unwrap_or_default();
+    all.extend(keys(other).unwrap_or_default());
+    all.into_iter().filter(|key| one.get(key) != other.get(key)).collect()
+}

@@ -1,0 +1,224 @@
+//! The datums of a job, from its output commit's map.
+
+use std::fmt;
+
+use repos::documents::{Recipe, ResultDocument, ResultState};
+use repos::tree::{KeyRange, Range};
+use repos::{JobRow, RepoError, Store, Timestamp};
+use serde::{Deserialize, Serialize};
+use specs::{DatumId, Digest, FilePath, PipelineName, RunId};
+
+use crate::datums::{DatumKey, prefix};
+use crate::error::Result;
+use crate::live::LiveJob;
+use crate::plan::DatumMap;
+
+/// States of a datum in a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatumState {
+    /// It has not been looked at.
+    Waiting,
+    /// It is executed right now.
+    Running,
+    /// Executed in this job, with success.
+    Success,
+    /// Its result is of another job.
+    Cached,
+    /// It failed in every try.
+    Failed,
+    /// It failed, and that was taken care of.
+    Recovered,
+}
+
+impl fmt::Display for DatumState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Cached => "cached",
+            Self::Failed => "failed",
+            Self::Recovered => "recovered",
+        })
+    }
+}
+
+/// One input of a datum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DatumInput {
+    /// The input's name.
+    pub input: String,
+    /// The path that its glob matched.
+    pub path: FilePath,
+    /// SHA-256 of the file's bytes; of a directory, the root of the map of its files.
+    pub digest: Digest,
+}
+
+/// A datum as programs see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields of the contract")]
+pub struct DatumView {
+    pub id: DatumId,
+    pub state: DatumState,
+    pub tries: usize,
+    /// Of the last try.
+    pub exit_code: Option<i32>,
+    /// In spec order, those outside the recipe last.
+    pub inputs: Vec<DatumInput>,
+    pub outputs_count: u64,
+    /// Of the last try.
+    pub process_seconds: f64,
+    pub reason: Option<String>,
+    /// The result; absent while it has none.
+    #[serde(skip)]
+    pub result: Option<Digest>,
+    /// The job that executed it: pipeline and run. Of a cached datum that is another one.
+    #[serde(skip)]
+    pub made_by: Option<(PipelineName, RunId)>,
+    /// What its last try printed.
+    #[serde(skip)]
+    pub log: Option<Digest>,
+    /// When its last try ended.
+    #[serde(skip)]
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Which datums of a job are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct DatumFilter {
+    /// Only those in this state.
+    pub state: Option<DatumState>,
+    /// Only those that saw this file, itself or in a directory.
+    pub input: Option<FilePath>,
+}
+
+/// Datums of a job in the order of their keys, read as they are asked for.
+#[derive(Debug)]
+pub struct Datums<'s> {
+    store: &'s Store,
+    job: JobRow,
+    map: DatumMap,
+    entries: Option<Range<'s, Vec<u8>, Store>>,
+    filter: DatumFilter,
+}
+
+/// The datums of a job that has an output commit; none of one that has not.
+pub fn datums<'s>(store: &'s Store, job: &JobRow, filter: DatumFilter) -> Result<Datums<'s>> {
+    let root = match &job.commit {
+        Some(commit) => store.commit(commit)?.datums,
+        None => None,
+    };
+    let map = root.map_or(DatumMap::empty(), DatumMap::at);
+    let entries = Some(map.range(store, KeyRange::prefix([prefix::DATUM]))?);
+    Ok(Datums { store, job: job.clone(), map, entries, filter })
+}
+
+/// The datums that are executed right now.
+pub fn running_datums(store: &Store, live: &LiveJob) -> Result<Vec<DatumView>> {
+    live.running.keys().map(|id| running(store, id)).collect()
+}
+
+fn running(store: &Store, id: &DatumId) -> Result<DatumView> {
+    Ok(DatumView {
+        id: *id,
+        state: DatumState::Running,
+        tries: 0,
+        exit_code: None,
+        inputs: inputs_of(store, id)?,
+        outputs_count: 0,
+        process_seconds: 0.0,
+        reason: None,
+        result: None,
+        made_by: None,
+        log: None,
+        finished_at: None,
+    })
+}
+
+fn inputs_of(store: &Store, id: &DatumId) -> Result<Vec<DatumInput>, RepoError> {
+    let recipe: Recipe = store.document(&id.digest())?;
+    let inputs = recipe.inputs.into_iter().filter_map(|input| {
+        Some(DatumInput { input: input.name, path: input.path, digest: input.digest.or(input.tree)? })
+    });
+    Ok(inputs.collect())
+}
+
+/// A result as a datum of `job`; of the job that executed it when `job` is `None`. `recovered` says why it is, if it is.
+pub fn datum_view(
+    store: &Store,
+    job: Option<&JobRow>,
+    digest: &Digest,
+    recovered: Option<String>,
+) -> Result<DatumView, RepoError> {
+    let result: ResultDocument = store.document(digest)?;
+    let is_own = job.is_none_or(|job| job.run == result.run && job.pipeline == result.pipeline);
+    let state = match result.state {
+        _ if recovered.is_some() => DatumState::Recovered,
+        ResultState::Recovered => DatumState::Recovered,
+        ResultState::Failed => DatumState::Failed,
+        ResultState::Success if is_own => DatumState::Success,
+        ResultState::Success => DatumState::Cached,
+    };
+    let mut inputs = inputs_of(store, &result.recipe)?;
+    let references = result.references.into_iter();
+    inputs.extend(references.map(|one| DatumInput { input: one.input, path: one.path, digest: one.digest }));
+    let last = result.tries.last();
+    Ok(DatumView {
+        id: result.recipe,
+        state,
+        tries: result.tries.len(),
+        exit_code: last.and_then(|last| last.exit_code),
+        inputs,
+        outputs_count: result.outputs_count,
+        process_seconds: last.map_or(0.0, |last| last.finished_at.seconds_since(last.started_at)),
+        reason: recovered.or_else(|| last.and_then(|last| last.reason.clone())),
+        result: Some(*digest),
+        made_by: Some((result.pipeline, result.run)),
+        log: last.and_then(|last| last.log),
+        finished_at: last.map(|last| last.finished_at),
+    })
+}
+
+/// Whether a datum of this key saw a file, itself or in a directory.
+pub(crate) fn saw(key: &DatumKey, path: &FilePath) -> bool {
+    let arms = key.arms().unwrap_or_default();
+    arms.iter().any(|(_, matched)| matched == path || matched.contains(path))
+}
+
+/// The result in a value of the map of datums.
+pub(crate) fn result_in(value: &[u8]) -> Option<Digest> {
+    <[u8; 32]>::try_from(value).ok().map(Digest::from_bytes)
+}
+
+impl Datums<'_> {
+    fn advance(&mut self) -> Result<Option<DatumView>> {
+        while let Some(entry) = self.entries.as_mut().and_then(Iterator::next) {
+            let (key, value) = entry?;
+            let key = DatumKey::from_map(&key);
+            if self.filter.input.as_ref().is_some_and(|path| !saw(&key, path)) {
+                continue;
+            }
+            let Some(result) = result_in(&value) else { continue };
+            let recovered = self.map.get(self.store, &key.below(prefix::RECOVERED))?;
+            let recovered = recovered.map(|reason| String::from_utf8_lossy(&reason).into_owned());
+            let view = datum_view(self.store, Some(&self.job), &result, recovered)?;
+            if self.filter.state.is_none_or(|state| state == view.state) {
+                return Ok(Some(view));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Datums<'_> {
+    type Item = Result<DatumView>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance().transpose();
+        if !matches!(next, Some(Ok(_))) {
+            self.entries = None;
+        }
+        next
+    }
+}

@@ -1,0 +1,179 @@
+//! A job, live or ended.
+
+use std::fmt;
+
+use repos::documents::{ExecutorKind, JobDocument, VersionDocument};
+use repos::journal::SealedState;
+use repos::{JobRow, Store, Timestamp};
+use serde::{Deserialize, Serialize};
+use specs::{CommitId, PipelineName, RunId};
+
+use crate::error::Result;
+use crate::generations::{Readiness, inputs_of};
+use crate::graph::Pipeline;
+use crate::live::{Counts, LiveJob, LiveState};
+
+/// States of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words of the contract; `SealedState` and `LiveState` say what they mean")]
+pub enum JobState {
+    Waiting,
+    Running,
+    Finishing,
+    Success,
+    Failure,
+    Killed,
+    Unrunnable,
+}
+
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Finishing => "finishing",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Killed => "killed",
+            Self::Unrunnable => "unrunnable",
+        })
+    }
+}
+
+impl From<SealedState> for JobState {
+    fn from(state: SealedState) -> Self {
+        match state {
+            SealedState::Success => Self::Success,
+            SealedState::Failure => Self::Failure,
+            SealedState::Killed => Self::Killed,
+            SealedState::Unrunnable => Self::Unrunnable,
+        }
+    }
+}
+
+impl From<LiveState> for JobState {
+    fn from(state: LiveState) -> Self {
+        match state {
+            LiveState::Waiting => Self::Waiting,
+            LiveState::Running => Self::Running,
+            LiveState::Finishing => Self::Finishing,
+        }
+    }
+}
+
+/// A job as programs see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields of the contract")]
+pub struct JobView {
+    pub id: String,
+    pub pipeline: PipelineName,
+    pub run: RunId,
+    pub state: JobState,
+    pub reason: Option<String>,
+    /// The word for the run's cause, such as `commit`.
+    pub cause: String,
+    pub executor: Option<ExecutorKind>,
+    pub pipeline_version: u32,
+    pub datums_total: u64,
+    pub datums_processed: u64,
+    pub datums_cached: u64,
+    pub datums_failed: u64,
+    pub datums_recovered: u64,
+    /// `None` while it has not ended, and when it ended without one.
+    pub output_commit: Option<CommitId>,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    /// Since when it is in its state, if it has not ended.
+    #[serde(skip)]
+    pub since: Option<Timestamp>,
+}
+
+/// A job's id: `detect@<32 hex digits>`.
+pub fn job_id(pipeline: &PipelineName, run: &RunId) -> String {
+    format!("{pipeline}@{run}")
+}
+
+/// All about a job. `live` is what an engine in this process knows of it; without one, an open job waits.
+pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<JobView> {
+    let mut view = JobView {
+        id: job_id(&job.pipeline, &job.run),
+        pipeline: job.pipeline.clone(),
+        run: job.run,
+        state: JobState::Waiting,
+        reason: None,
+        cause: store.run(&job.run)?.cause.kind.word().to_owned(),
+        executor: executor_of(store, job)?,
+        pipeline_version: job.version,
+        datums_total: 0,
+        datums_processed: 0,
+        datums_cached: 0,
+        datums_failed: 0,
+        datums_recovered: 0,
+        output_commit: job.commit,
+        created_at: job.created_at,
+        started_at: None,
+        finished_at: job.sealed_at,
+        since: None,
+    };
+    match (job.sealed, live) {
+        (Some(state), _) => {
+            view.state = state.into();
+            // Retention may have dropped the document; what the journal says stays.
+            if let Ok(Some(document)) = job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose() {
+                view.reason.clone_from(&document.reason);
+                view.executor = Some(document.executor.kind);
+                view.started_at = document.started_at;
+                view.set_counts(counts_of(&document));
+            }
+        }
+        (None, Some(live)) => {
+            view.state = live.state.into();
+            view.reason = Some(live.reason.clone()).filter(|reason| !reason.is_empty());
+            view.since = Some(live.since);
+            view.started_at = live.started_at;
+            view.set_counts(live.counts);
+        }
+        (None, None) => {
+            view.reason = Some(why_waiting(store, job)?);
+            view.since = Some(job.created_at);
+        }
+    }
+    Ok(view)
+}
+
+impl JobView {
+    fn set_counts(&mut self, counts: Counts) {
+        self.datums_total = counts.total;
+        self.datums_processed = counts.processed;
+        self.datums_cached = counts.cached;
+        self.datums_failed = counts.failed;
+        self.datums_recovered = counts.recovered;
+    }
+}
+
+fn counts_of(document: &JobDocument) -> Counts {
+    Counts {
+        total: document.datums_total,
+        processed: document.datums_processed,
+        cached: document.datums_cached,
+        failed: document.datums_failed,
+        recovered: document.datums_recovered,
+    }
+}
+
+fn executor_of(store: &Store, job: &JobRow) -> Result<Option<ExecutorKind>> {
+    let row = store.pipeline_version(&job.pipeline, job.version)?;
+    let version: Option<VersionDocument> = row.map(|row| store.document(&row.document)).transpose()?;
+    Ok(version.map(|version| version.executor))
+}
+
+/// What a job waits for that no engine looks at.
+fn why_waiting(store: &Store, job: &JobRow) -> Result<String> {
+    let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
+    Ok(match inputs_of(store, &pipeline, job, &store.open_jobs()?)? {
+        Readiness::Waits { reason } | Readiness::Unrunnable { reason } => reason,
+        Readiness::Ready(_) => "for pv run".to_owned(),
+    })
+}

@@ -1,0 +1,18 @@
+//! Queries: what a store knows of jobs, datums and pipelines, as plain data with the names that programs rely on.
+//!
+//! - `job`       a job, live or ended
+//! - `datum`     the datums of a job, from its output commit's map; nothing is kept twice
+//! - `find`      references to jobs and datums, resolved
+//! - `pipeline`  a pipeline: how far it is, and what it is made of
+//!
+//! Not here: where bytes came from (`trace`), what would run (`outlook`), printing (`cli`).
+
+mod datum;
+mod find;
+mod job;
+mod pipeline;
+
+pub use datum::{DatumFilter, DatumInput, DatumState, DatumView, Datums, datum_view, datums, running_datums};
+pub use find::{FoundDatum, find_datum, find_datums_of_input, find_job, find_jobs};
+pub use job::{JobState, JobView, job_id, job_view};
+pub use pipeline::{PipelineDetails, PipelineState, PipelineView, pipeline_details, pipeline_view};

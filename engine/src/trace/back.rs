@@ -1,0 +1,268 @@
+//! From one file to the commits of people.
+
+use std::collections::HashSet;
+
+use repos::documents::{Commit, CommitKind, Recipe, ResultDocument, Source, SpecDocument, Transform, VersionDocument};
+use repos::store::Resolved;
+use repos::tree::{FileEntry, KeyRange, Map, Tree, directory_range, path_of};
+use repos::{RepoError, Store};
+use specs::spec::PipelineSpec;
+use specs::{CommitId, Digest, FilePath, RepoName, RunId};
+
+use super::nodes::{DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
+use crate::error::Result;
+
+/// Everything that the file at `at` rests on; no deeper than `depth` datums.
+pub fn trace(store: &Store, at: &Resolved, depth: Option<usize>) -> Result<Trace> {
+    let file = at.tree().file(store, &at.path)?.ok_or_else(|| RepoError::FileNotFound {
+        path: at.path.clone(),
+        place: at.place(),
+        similar: None,
+    })?;
+    let mut tracer = Tracer { store, seen: HashSet::new(), sources: HashSet::new(), gaps: Vec::new() };
+    let file = tracer.file(&Place { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone() }, file, depth)?;
+    let Tracer { seen, sources, gaps, .. } = tracer;
+    Ok(Trace { file, datums: seen.len(), source_files: sources.len(), complete: gaps.is_empty(), gaps })
+}
+
+/// A path in a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    repo: RepoName,
+    commit: CommitId,
+    path: FilePath,
+}
+
+struct Tracer<'a> {
+    store: &'a Store,
+    seen: HashSet<Digest>,
+    sources: HashSet<(RepoName, FilePath, Digest)>,
+    gaps: Vec<String>,
+}
+
+impl Tracer<'_> {
+    fn file(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<FileNode> {
+        let origin = match self.origin(place, file, depth) {
+            Ok(origin) => origin,
+            // What is missing or damaged ends this branch of the trace, not the trace.
+            Err(error) if error.kind() == specs::ErrorKind::Damaged => self.gap(place, error.to_string()),
+            Err(error) => return Err(error),
+        };
+        let Place { repo, commit, path } = place.clone();
+        let FileEntry { digest, size, executable } = file;
+        Ok(FileNode { repo, commit, path, size_bytes: size, digest, executable, origin })
+    }
+
+    fn gap(&mut self, place: &Place, why: String) -> Origin {
+        self.gaps.push(format!("{}@{}:{}: {why}", place.repo, place.commit.short(12), place.path));
+        Origin::Gap(why)
+    }
+
+    fn origin(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<Origin> {
+        let commit = self.store.commit(&place.commit)?;
+        if commit.kind != CommitKind::Output {
+            return Ok(Origin::Source(Box::new(self.source(place, file, depth)?)));
+        }
+        if depth == Some(0) {
+            return Ok(Origin::Cut);
+        }
+        let lineage: Map<Digest> = commit.lineage.map_or(Map::empty(), Map::at);
+        let Some(digest) = lineage.get(self.store, place.path.as_str().as_bytes())? else {
+            return Ok(self.gap(place, "the commit does not say which datum wrote it".to_owned()));
+        };
+        let result: ResultDocument = self.store.document(&digest)?;
+        if !self.seen.insert(digest) {
+            return Ok(Origin::SeenDatum(result.recipe));
+        }
+        let depth = depth.map(|depth| depth - 1);
+        Ok(Origin::Datum(Box::new(self.datum(&commit, digest, result, file, depth)?)))
+    }
+
+    fn datum(
+        &mut self,
+        commit: &Commit,
+        digest: Digest,
+        result: ResultDocument,
+        file: FileEntry,
+        depth: Option<usize>,
+    ) -> Result<DatumNode> {
+        let recipe: Recipe = self.store.document(&result.recipe.digest())?;
+        let transform: Transform = self.store.document(&recipe.transform)?;
+        let row = self.store.pipeline_version(&result.pipeline, result.version)?;
+        let version: Option<VersionDocument> = row.as_ref().map(|row| self.store.document(&row.document)).transpose()?;
+        let inputs = self.inputs(commit, &result, &recipe, depth)?;
+        let read = inputs.iter().flat_map(|input| &input.files).any(|read| read.digest == file.digest);
+        let last = result.tries.last();
+        Ok(DatumNode {
+            id: result.recipe,
+            result: digest,
+            state: result.state,
+            exit_code: last.and_then(|last| last.exit_code),
+            tries: result.tries.len(),
+            version: result.version,
+            applied_at: row.map(|row| row.applied_at),
+            job: format!("{}@{}", result.pipeline, result.run),
+            cached: commit.run != result.run || commit.pipeline.as_ref().is_none_or(|stamp| stamp.name != result.pipeline),
+            cause: self.cause(&result.run)?,
+            image: version.as_ref().and_then(|version| version.image.clone()),
+            cmd: if transform.cmd.is_empty() {
+                version.as_ref().map(|version| version.entrypoint.clone()).unwrap_or_default()
+            } else {
+                transform.cmd
+            },
+            code: version.and_then(|version| version.code),
+            network: result.network,
+            executor: result.executor,
+            started_at: last.map(|last| last.started_at),
+            finished_at: last.map(|last| last.finished_at),
+            log: last.and_then(|last| last.log),
+            by_reference: read,
+            inputs,
+            pipeline: result.pipeline,
+        })
+    }
+
+    fn cause(&self, run: &RunId) -> Result<Option<repos::journal::Cause>> {
+        Ok(self.store.run_order(run)?.map(|order| self.store.run_at(order)).transpose()?.flatten().map(|run| run.cause))
+    }
+
+    /// What the datum read, in the commits on which the asked commit rests: there its inputs have the recipe's bytes, whichever job
+    /// executed it.
+    fn inputs(
+        &mut self,
+        commit: &Commit,
+        result: &ResultDocument,
+        recipe: &Recipe,
+        depth: Option<usize>,
+    ) -> Result<Vec<InputNode>> {
+        let spec = self.spec_of(commit)?;
+        let mut inputs = Vec::new();
+        for input in &recipe.inputs {
+            let files = match spec.as_ref().and_then(|spec| origin_of(commit, spec, &input.name)) {
+                Some((repo, id)) => self.files_at(&repo, id, &input.path, input.digest, depth)?,
+                None => Vec::new(),
+            };
+            if files.is_empty() {
+                self.gaps.push(format!(
+                    "datum {}: `{}:{}` is not in the commits on which {} rests",
+                    result.recipe.short(12),
+                    input.name,
+                    input.path,
+                    commit.repo
+                ));
+            }
+            inputs.push(InputNode { input: input.name.clone(), path: input.path.clone(), reference: false, files });
+        }
+        for reference in &result.references {
+            let files = self.files_at(&reference.repo, reference.commit, &reference.path, None, depth)?;
+            inputs.push(InputNode {
+                input: reference.input.clone(),
+                path: reference.path.clone(),
+                reference: true,
+                files,
+            });
+        }
+        Ok(inputs)
+    }
+
+    fn spec_of(&self, commit: &Commit) -> Result<Option<PipelineSpec>> {
+        let Some(stamp) = &commit.pipeline else { return Ok(None) };
+        let SpecDocument(spec) = self.store.document(&stamp.spec)?;
+        Ok(serde_json::from_value(spec).ok())
+    }
+
+    fn files_at(
+        &mut self,
+        repo: &RepoName,
+        id: CommitId,
+        path: &FilePath,
+        digest: Option<Digest>,
+        depth: Option<usize>,
+    ) -> Result<Vec<FileNode>> {
+        let tree = Tree::at(self.store.commit(&id)?.tree);
+        let place = |path: FilePath| Place { repo: repo.clone(), commit: id, path };
+        if let Some(file) = tree.file(self.store, path)? {
+            if digest.is_some_and(|digest| digest != file.digest) {
+                return Ok(Vec::new());
+            }
+            return Ok(vec![self.file(&place(path.clone()), file, depth)?]);
+        }
+        let below: Vec<(Vec<u8>, FileEntry)> =
+            tree.range(self.store, directory_range(path))?.collect::<Result<_, RepoError>>()?;
+        below.into_iter().map(|(key, file)| self.file(&place(path_of(&key).map_err(RepoError::from)?), file, depth)).collect()
+    }
+
+    /// The commit that introduced these bytes under this path: the oldest of the unbroken row back from here.
+    fn source(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<SourceNode> {
+        self.sources.insert((place.repo.clone(), place.path.clone(), file.digest));
+        let mut id = place.commit;
+        let mut commit = self.store.commit(&id)?;
+        while let Some(parent) = commit.parents.first() {
+            let before = self.store.commit(parent)?;
+            if Tree::at(before.tree).file(self.store, &place.path)? != Some(file) {
+                break;
+            }
+            (id, commit) = (*parent, before);
+        }
+        let copied_from = self.copied_from(&commit.sources, place, file, depth)?;
+        Ok(SourceNode {
+            commit: id,
+            author: commit.author,
+            committer: commit.committer,
+            message: commit.message,
+            created_at: commit.created_at,
+            copied_from,
+        })
+    }
+
+    /// The file that `cp` took over: the one below a source with these bytes, best with this name.
+    fn copied_from(
+        &mut self,
+        sources: &[Source],
+        place: &Place,
+        file: FileEntry,
+        depth: Option<usize>,
+    ) -> Result<Option<FileNode>> {
+        for source in sources {
+            let tree = Tree::at(self.store.commit(&source.commit)?.tree);
+            let mut candidates = Vec::new();
+            if let Some(entry) = tree.file(self.store, &source.path)? {
+                candidates.push((source.path.clone(), entry));
+            }
+            for entry in tree.range(self.store, directory_range(&source.path))? {
+                let (key, entry) = entry?;
+                candidates.push((path_of(&key).map_err(RepoError::from)?, entry));
+            }
+            candidates.retain(|(_, entry)| entry.digest == file.digest);
+            candidates.sort_by_key(|(path, _)| path.name() != place.path.name());
+            if let Some((path, entry)) = candidates.into_iter().next() {
+                let origin = Place { repo: source.repo.clone(), commit: source.commit, path };
+                return self.file(&origin, entry, depth).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The input commit that an output commit rests on for one input of its spec.
+fn origin_of(commit: &Commit, spec: &PipelineSpec, input: &str) -> Option<(RepoName, CommitId)> {
+    let leaf = spec.input.leaves().into_iter().find(|leaf| leaf.name == input)?;
+    let mut origins = commit.provenance.iter().filter(|origin| origin.repo == leaf.repo);
+    match &leaf.branch {
+        Some(branch) => origins.find(|origin| origin.branch == *branch),
+        None => origins.next(),
+    }
+    .map(|origin| (origin.repo.clone(), origin.commit))
+}
+
+/// Reads the map of datums of an output commit: id and result of each.
+pub(super) fn results_of(store: &Store, commit: &Commit) -> Result<Vec<(Vec<u8>, Digest)>> {
+    let Some(datums) = commit.datums else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for entry in Map::<Vec<u8>>::at(datums).range(store, KeyRange::prefix([crate::datums::prefix::DATUM]))? {
+        let (key, value) = entry?;
+        found.extend(value.try_into().ok().map(|bytes| (key, Digest::from_bytes(bytes))));
+    }
+    Ok(found)
+}
+

@@ -1,0 +1,197 @@
+//! What every [`PackStore`] keeps to, and one that fails when told to.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use super::writer::{PackWriter, read_index, salvage};
+use super::{PackFile, PackName, PackStore};
+use crate::error::RepoError;
+use crate::hash::digest_of;
+use crate::object::{Kind, PackClass};
+
+/// Checks the promises of a pack store, which is empty at first.
+///
+/// # Panics
+/// When it breaks one of them.
+pub fn pack_store_contract(store: &dyn PackStore) {
+    an_unfinished_pack_is_not_listed(store);
+    a_finished_pack_reads_back(store);
+    a_failed_writer_leaves_what_it_appended(store);
+}
+
+fn listed(store: &dyn PackStore) -> Vec<(PackName, u64)> {
+    store.list().expect("the list can be read")
+}
+
+fn an_unfinished_pack_is_not_listed(store: &dyn PackStore) {
+    let mut file = store.create(PackClass::Meta).expect("a pack can be made");
+    let start = file.length();
+    file.append(&[b"one", b"", b"two"]).expect("bytes can be appended");
+    assert_eq!(file.length(), start + 6);
+    assert_eq!(&*file.read(start..start + 6).expect("what was appended reads back"), b"onetwo");
+    file.sync().expect("it can be made durable");
+    file.truncate(start + 3).expect("it can be cut back");
+    file.append(&[b"3"]).expect("and goes on there");
+    assert_eq!(&*file.read(start..start + 100).expect("a range may reach beyond the end"), b"one3");
+    assert!(listed(store).is_empty());
+    assert!(store.abandoned().expect("the list can be read").is_empty(), "its writer lives");
+    file.discard().expect("it can be given up");
+    assert!(store.abandoned().expect("the list can be read").is_empty());
+}
+
+fn a_finished_pack_reads_back(store: &dyn PackStore) {
+    let mut writer = PackWriter::new(PackClass::Data, u64::MAX);
+    let objects = [&b"first"[..], b"", b"third"];
+    for bytes in objects {
+        assert!(writer.append(store, Kind::Chunk, digest_of(bytes), bytes).expect("objects can be written"));
+        assert!(!writer.append(store, Kind::Chunk, digest_of(bytes), bytes).expect("twice is no error"));
+    }
+    let finished = writer.finish().expect("a pack can be finished");
+    let [pack] = finished.as_slice() else { panic!("one pack, not {}", finished.len()) };
+    assert_eq!(listed(store), [(pack.name, pack.length)]);
+    assert_eq!(read_index(store, &pack.name, pack.length).expect("its index reads back"), pack.rows);
+    for row in &pack.rows {
+        let bytes = store.read(&pack.name, row.stored_range()).expect("a range can be read");
+        assert_eq!(digest_of(&bytes), row.digest);
+    }
+    let end = store.read(&pack.name, pack.length - 1..pack.length + 9).expect("a range may reach beyond the end");
+    assert_eq!(end.len(), 1);
+    let unknown = PackName { class: PackClass::Data, digest: digest_of(b"no pack") };
+    store.read(&unknown, 0..1).expect_err("there is no such pack");
+}
+
+fn a_failed_writer_leaves_what_it_appended(store: &dyn PackStore) {
+    let before = listed(store).len();
+    let mut writer = PackWriter::new(PackClass::Meta, u64::MAX);
+    writer.append(store, Kind::Node, digest_of(b"kept"), b"kept").expect("objects can be written");
+    drop(writer);
+    let parts = store.abandoned().expect("the list can be read");
+    assert_eq!(parts.len(), 1);
+    let saved: Vec<_> = parts.into_iter().map(|part| salvage(part).expect("it can be saved")).collect();
+    assert!(matches!(saved.as_slice(), [Some(pack)] if pack.rows.len() == 1));
+    assert_eq!(listed(store).len(), before + 1);
+}
+
+/// A pack store whose n-th write (create, append, sync or finish, from 0) fails; once, or with all after it like a full disk.
+#[derive(Debug, Clone)]
+pub struct FailAt {
+    inner: Arc<dyn PackStore>,
+    plan: Arc<Plan>,
+}
+
+#[derive(Debug)]
+struct Plan {
+    left: AtomicU64,
+    stays: bool,
+    failed: AtomicBool,
+}
+
+impl Plan {
+    fn step(&self) -> Result<(), RepoError> {
+        let before = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let fails = before.is_err() && (self.stays || !self.failed.load(Ordering::SeqCst));
+        if !fails {
+            return Ok(());
+        }
+        self.failed.store(true, Ordering::SeqCst);
+        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        Err(RepoError::Io { doing: "write", path: "a pack that fails".into(), source })
+    }
+}
+
+impl FailAt {
+    /// Fails the write number `n` only.
+    pub fn once(inner: Arc<dyn PackStore>, n: u64) -> Self {
+        Self::new(inner, n, false)
+    }
+
+    /// Fails the write number `n` and all after it.
+    pub fn from(inner: Arc<dyn PackStore>, n: u64) -> Self {
+        Self::new(inner, n, true)
+    }
+
+    fn new(inner: Arc<dyn PackStore>, n: u64, stays: bool) -> Self {
+        Self { inner, plan: Arc::new(Plan { left: AtomicU64::new(n), stays, failed: AtomicBool::new(false) }) }
+    }
+
+    /// Whether a write has failed.
+    pub fn has_failed(&self) -> bool {
+        self.plan.failed.load(Ordering::SeqCst)
+    }
+
+    fn wrap(&self, inner: Box<dyn PackFile>) -> Box<dyn PackFile> {
+        Box::new(FailingFile { inner, plan: self.plan.clone() })
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl PackStore for FailAt {
+    fn create(&self, class: PackClass) -> Result<Box<dyn PackFile>, RepoError> {
+        self.plan.step()?;
+        Ok(self.wrap(self.inner.create(class)?))
+    }
+
+    fn list(&self) -> Result<Vec<(PackName, u64)>, RepoError> {
+        self.inner.list()
+    }
+
+    fn read(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError> {
+        self.inner.read(pack, range)
+    }
+
+    fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError> {
+        Ok(self.inner.abandoned()?.into_iter().map(|file| self.wrap(file)).collect())
+    }
+}
+
+#[derive(Debug)]
+struct FailingFile {
+    inner: Box<dyn PackFile>,
+    plan: Arc<Plan>,
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl PackFile for FailingFile {
+    fn class(&self) -> PackClass {
+        self.inner.class()
+    }
+
+    fn length(&self) -> u64 {
+        self.inner.length()
+    }
+
+    /// Like a full disk, it writes a part before it fails.
+    fn append(&mut self, pieces: &[&[u8]]) -> Result<(), RepoError> {
+        if let Err(error) = self.plan.step() {
+            let half: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..piece.len() / 2]).collect();
+            self.inner.append(&half)?;
+            return Err(error);
+        }
+        self.inner.append(pieces)
+    }
+
+    fn read(&self, range: Range<u64>) -> Result<Bytes, RepoError> {
+        self.inner.read(range)
+    }
+
+    fn sync(&mut self) -> Result<(), RepoError> {
+        self.plan.step()?;
+        self.inner.sync()
+    }
+
+    fn truncate(&mut self, length: u64) -> Result<(), RepoError> {
+        self.inner.truncate(length)
+    }
+
+    fn finish(&mut self, name: PackName) -> Result<(), RepoError> {
+        self.plan.step()?;
+        self.inner.finish(name)
+    }
+
+    fn discard(self: Box<Self>) -> Result<(), RepoError> {
+        self.inner.discard()
+    }
+}

@@ -1,0 +1,332 @@
+//! The formats are frozen: these bytes and ids never change. A newer format gets another number, and old objects keep their ids.
+//!
+//! The values were computed a second time by a program that knows only the formats' descriptions.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::{name, path};
+use repos::Timestamp;
+use repos::documents::{
+    CodeStamp, Commit, CommitKind, ExecutorKind, ExecutorStamp, ImageStamp, JobDocument, PipelineStamp, Provenance,
+    Recipe, RecipeInput, ResultDocument, ResultState, Source, TagDocument, Transform, Try, canonical,
+};
+use repos::hash::digest_of;
+use repos::journal::{Entry, JobSeed, Journal, Move, Position, Record, RepoKind, SealedState};
+use repos::manifest::Manifest;
+use repos::object::{Kind, PackClass};
+use repos::packs::writer::PackWriter;
+use repos::packs::{LocalPacks, PackStore};
+use repos::tree::{FileEntry, MemoryNodes, Tree};
+use specs::{BranchName, CommitId, DatumId, Digest, Network, RunId};
+
+/// 2026-07-01T12:14:43.000123Z.
+const AT: i64 = 1_782_908_083_000_123;
+
+fn at() -> Timestamp {
+    Timestamp::from_micros(AT)
+}
+
+fn digest(byte: u8) -> Digest {
+    Digest::from_bytes([byte; 32])
+}
+
+fn commit_id(byte: u8) -> CommitId {
+    CommitId::new(digest(byte))
+}
+
+fn run() -> RunId {
+    RunId::from_bytes([0xab; 16])
+}
+
+/// Text that is broken into indented lines here and is one line there.
+fn joined(text: &str) -> String {
+    text.lines().map(str::trim_start).collect()
+}
+
+fn is<T: serde::Serialize>(document: &T, json: &str, id: &str) {
+    let bytes = canonical(document);
+    assert_eq!(String::from_utf8(bytes.clone()).unwrap(), joined(json));
+    assert_eq!(digest_of(&bytes).to_string(), id);
+}
+
+fn user_commit() -> Commit {
+    Commit {
+        repo: name("images"),
+        branch: BranchName::main(),
+        parents: Vec::new(),
+        tree: Tree::empty().root(),
+        lineage: None,
+        datums: None,
+        run: run(),
+        kind: CommitKind::User,
+        author: String::new(),
+        committer: "uid:1000@edge".to_owned(),
+        message: String::new(),
+        created_at: at(),
+        provenance: Vec::new(),
+        sources: Vec::new(),
+        pipeline: None,
+        job: None,
+        error: None,
+    }
+}
+
+#[test]
+fn a_commit_leaves_out_what_is_at_its_default() {
+    is(
+        &user_commit(),
+        r#"
+        {"branch":"main","committer":"uid:1000@edge","created_at":"2026-07-01T12:14:43.000123Z",
+        "kind":"user","repo":"images","run":"abababababababababababababababab",
+        "tree":"47dc540c94ceb704a23875c11273e16bb0b8a87aed84de911f2133568115f254"}"#,
+        "a6a907961a866a4bceb4a2dd7cbe3d26577552df90343266696c1e5ad9ce10c4",
+    );
+}
+
+#[test]
+fn an_output_commit_has_all_fields() {
+    let commit = Commit {
+        parents: vec![commit_id(1)],
+        lineage: Some(digest(2)),
+        datums: Some(digest(3)),
+        kind: CommitKind::Output,
+        author: "anna".to_owned(),
+        message: "größer \"now\"".to_owned(),
+        provenance: vec![Provenance { repo: name("images"), branch: BranchName::main(), commit: commit_id(4) }],
+        sources: vec![Source { repo: name("rules"), commit: commit_id(5), path: path("/a") }],
+        pipeline: Some(PipelineStamp {
+            name: "detect".parse().unwrap(),
+            version: 7,
+            spec: digest(6),
+            transform: digest(7),
+            image: Some(ImageStamp {
+                reference: "detect:1".to_owned(),
+                digest: digest(8),
+                id: "sha256:9".to_owned(),
+                registry_digest: None,
+            }),
+            code: Some(CodeStamp { tree: Some(digest(9)), git_commit: None, git_clean: Some(true) }),
+        }),
+        job: Some(format!("detect@{}", run())),
+        ..user_commit()
+    };
+    is(
+        &commit,
+        r#"
+        {"author":"anna","branch":"main","committer":"uid:1000@edge",
+        "created_at":"2026-07-01T12:14:43.000123Z",
+        "datums":"0303030303030303030303030303030303030303030303030303030303030303",
+        "job":"detect@abababababababababababababababab","kind":"output",
+        "lineage":"0202020202020202020202020202020202020202020202020202020202020202",
+        "message":"größer \"now\"",
+        "parents":["0101010101010101010101010101010101010101010101010101010101010101"],
+        "pipeline":{"code":{"git_clean":true,
+        "tree":"0909090909090909090909090909090909090909090909090909090909090909"},
+        "image":{"digest":"0808080808080808080808080808080808080808080808080808080808080808",
+        "id":"sha256:9","reference":"detect:1"},"name":"detect",
+        "spec":"0606060606060606060606060606060606060606060606060606060606060606",
+        "transform":"0707070707070707070707070707070707070707070707070707070707070707","version":7},
+        "provenance":[{"branch":"main",
+        "commit":"0404040404040404040404040404040404040404040404040404040404040404","repo":"images"}],
+        "repo":"images","run":"abababababababababababababababab",
+        "sources":[{"commit":"0505050505050505050505050505050505050505050505050505050505050505","path":"/a",
+        "repo":"rules"}],"tree":"47dc540c94ceb704a23875c11273e16bb0b8a87aed84de911f2133568115f254"}"#,
+        "e41964a47d46f86937b2c4b75ee7dd291b72dfc9edf3f7fd2c6c790ce0ee354e",
+    );
+}
+
+#[test]
+fn a_transform_and_a_recipe() {
+    let transform = Transform {
+        image: Some(digest(1)),
+        host: None,
+        cmd: vec!["python3".to_owned(), "/code/detect.py".to_owned()],
+        stdin: Vec::new(),
+        env: [("THRESHOLD".to_owned(), "0.5".to_owned())].into(),
+        user: None,
+        working_dir: None,
+        code: None,
+        network: Network::None,
+        secrets: Vec::new(),
+        salt: None,
+        host_files: std::collections::BTreeMap::new(),
+    };
+    is(
+        &transform,
+        r#"
+        {"cmd":["python3","/code/detect.py"],"env":{"THRESHOLD":"0.5"},
+        "image":"0101010101010101010101010101010101010101010101010101010101010101","network":"none"}"#,
+        "e8e76ddf30e880e3c0c85a0ff2cc8cbb630ad713c97ca3809a59c027069afa0e",
+    );
+    let input = RecipeInput {
+        name: "images".to_owned(),
+        path: path("/cam7.jpg"),
+        digest: Some(digest(2)),
+        executable: false,
+        tree: None,
+        empty_files: false,
+        key: None,
+    };
+    let directory = RecipeInput { path: path("/"), digest: None, tree: Some(digest(3)), ..input.clone() };
+    is(
+        &Recipe { transform: digest_of(&canonical(&transform)), inputs: vec![input, directory] },
+        r#"
+        {"inputs":[{"digest":"0202020202020202020202020202020202020202020202020202020202020202",
+        "name":"images","path":"/cam7.jpg"},{"name":"images","path":"/",
+        "tree":"0303030303030303030303030303030303030303030303030303030303030303"}],
+        "transform":"e8e76ddf30e880e3c0c85a0ff2cc8cbb630ad713c97ca3809a59c027069afa0e"}"#,
+        "4b179b41c7deb1d1696ec279e2318400ce6fa8c3433d07bbefe099ea671158f7",
+    );
+}
+
+#[test]
+fn a_result_a_job_and_a_tag() {
+    let executor = ExecutorStamp { kind: ExecutorKind::Docker, version: "28.2".to_owned(), host: "edge".to_owned() };
+    let attempt = Try { exit_code: Some(0), reason: None, log: None, started_at: at(), finished_at: at() };
+    let result = ResultDocument {
+        recipe: DatumId::new(digest(1)),
+        state: ResultState::Success,
+        outputs: Some(digest(2)),
+        outputs_count: 3,
+        references: Vec::new(),
+        pipeline: "detect".parse().unwrap(),
+        version: 7,
+        run: run(),
+        executor: executor.clone(),
+        network: Network::Default,
+        tries: vec![attempt],
+    };
+    is(
+        &result,
+        r#"
+        {"executor":{"host":"edge","kind":"docker","version":"28.2"},
+        "outputs":"0202020202020202020202020202020202020202020202020202020202020202","outputs_count":3,
+        "pipeline":"detect","recipe":"0101010101010101010101010101010101010101010101010101010101010101",
+        "run":"abababababababababababababababab","state":"success","tries":[{"exit_code":0,
+        "finished_at":"2026-07-01T12:14:43.000123Z","started_at":"2026-07-01T12:14:43.000123Z"}],
+        "version":7}"#,
+        "b32f5621fe96f4a01cd6cd9cd98a56b57c688c055e62bcbf2db8f9c021954550",
+    );
+    let job = JobDocument {
+        pipeline: "detect".parse().unwrap(),
+        run: run(),
+        version: 7,
+        executor,
+        reason: None,
+        created_at: at(),
+        started_at: None,
+        finished_at: at(),
+        datums_total: 1 << 53,
+        datums_processed: (1 << 53) - 1,
+        datums_cached: 1,
+        datums_failed: 0,
+        datums_recovered: 0,
+    };
+    is(
+        &job,
+        r#"
+        {"created_at":"2026-07-01T12:14:43.000123Z","datums_cached":1,"datums_processed":9007199254740991,
+        "datums_total":"9007199254740992","executor":{"host":"edge","kind":"docker","version":"28.2"},
+        "finished_at":"2026-07-01T12:14:43.000123Z","pipeline":"detect",
+        "run":"abababababababababababababababab","version":7}"#,
+        "266a1a4f5ee5b54cb79fc364a789e8497249d4c4210bcdd98e6922b77575f216",
+    );
+    is(
+        &TagDocument { author: "anna".to_owned(), message: String::new() },
+        r#"
+        {"author":"anna"}"#,
+        "716cc9a306b776ecfcf3ce6d857a55c77f32d0f8a4b7e65c9d2fd76d2ba7ed8a",
+    );
+}
+
+#[test]
+fn a_manifest() {
+    let manifest = Manifest { chunks: vec![(digest_of(b"a"), 1), (digest_of(b"bc"), 2)] };
+    assert_eq!(
+        digest_of(&manifest.encode()).to_string(),
+        "eff723708c3ca27ffa4faaa861ec4ec539a8ab19a416b2a494082b97930e72b0"
+    );
+}
+
+#[test]
+fn a_tree() {
+    let nodes = MemoryNodes::default();
+    let files = (0..1000_u64).map(|number| {
+        let bytes = number.to_string();
+        let file = FileEntry { digest: digest_of(bytes.as_bytes()), size: number * 1000, executable: number % 7 == 0 };
+        (format!("/{number:03}/file"), file)
+    });
+    assert_eq!(
+        Tree::build(files, &mut &nodes).unwrap().root().to_string(),
+        "f0e94080417f1fd3e97df848fa2f80e7143bab38d2c02fa4a2a296a5ceca42c8"
+    );
+}
+
+#[test]
+fn a_pack_is_named_by_its_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let packs = LocalPacks::new(folder.path().to_owned());
+    let mut writer = PackWriter::new(PackClass::Data, u64::MAX);
+    for bytes in [&b"first"[..], b"", b"third"] {
+        writer.append(&packs, Kind::Chunk, digest_of(bytes), bytes).unwrap();
+    }
+    writer.append(&packs, Kind::Log, digest_of(b"said"), b"said").unwrap();
+    let pack = writer.finish().unwrap().remove(0);
+    assert_eq!(pack.name.to_string(), "ef8912fc5b63115ee11b62c3675727c8c2a17384df0588b22289bea3c77a5cd0.data.pack");
+    assert_eq!(
+        digest_of(&packs.read(&pack.name, 0..pack.length).unwrap()).to_string(),
+        "427bb6ba2485b43f3428d58127b0cd223d14c4afe2fdccc3d336884135f2a390"
+    );
+}
+
+#[test]
+fn the_lines_of_a_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("journal");
+    let journal = Journal::create(&file).unwrap();
+    let moved = Move { repo: name("images"), branch: BranchName::main(), from: None, to: Some(commit_id(1)) };
+    let Entry::Run { cause, .. } = common::run_entry(run(), Vec::new(), at()) else { unreachable!() };
+    let jobs = vec![JobSeed { pipeline: "detect".parse().unwrap(), version: 7 }];
+    let job = Entry::Job {
+        pipeline: "detect".parse().unwrap(),
+        run: run(),
+        state: SealedState::Failure,
+        commit: Some(commit_id(2)),
+        document: None,
+        moved: None,
+    };
+    let mut position = Position::default();
+    for entries in [
+        vec![
+            Entry::Init { store: "0".repeat(32), default_branch: BranchName::main() },
+            Entry::RepoCreate { repo: name("images"), repo_kind: RepoKind::User },
+        ],
+        vec![Entry::Run { run: run(), cause, moves: vec![moved], jobs }],
+        vec![job, Entry::Setting { key: "jobs".to_owned(), value: None }],
+    ] {
+        let record = Record { format: repos::journal::FORMAT, previous: position.last, at: at(), entries };
+        position = journal.append(position, &record).unwrap();
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    let expected = r#"
+        815c6baadba9f6c1ae003b27a8035320e6fea29cdb82cc642217378c5791cb95 {"at":"2026-07-01T12:14:43.000123Z",
+        "entries":[{"default_branch":"main","kind":"init","store":"00000000000000000000000000000000"},
+        {"kind":"repo_create","repo":"images","repo_kind":"user"}],"format":1}
+
+        00a0a631b9d9b3d80fbf0a29e23793af4e58e15fcb824a733f6f917829d3de18 {"at":"2026-07-01T12:14:43.000123Z",
+        "entries":[{"cause":{"at":"2026-07-01T12:14:43.000123Z","cause":"commit","committer":"uid:1@edge"},
+        "jobs":[{"pipeline":"detect","version":7}],"kind":"run","moves":[{"branch":"main","repo":"images",
+        "to":"0101010101010101010101010101010101010101010101010101010101010101"}],
+        "run":"abababababababababababababababab"}],"format":1,
+        "previous":"815c6baadba9f6c1ae003b27a8035320e6fea29cdb82cc642217378c5791cb95"}
+
+        c5d2cac2453b095a12c2150d0e9a89cd5bd093af9bc56afbc896e16d5b07da36 {"at":"2026-07-01T12:14:43.000123Z",
+        "entries":[{"commit":"0202020202020202020202020202020202020202020202020202020202020202",
+        "kind":"job","pipeline":"detect","run":"abababababababababababababababab","state":"failure"},
+        {"key":"jobs","kind":"setting"}],"format":1,
+        "previous":"00a0a631b9d9b3d80fbf0a29e23793af4e58e15fcb824a733f6f917829d3de18"}
+"#;
+    let expected: String = expected.trim_end().split("\n\n").map(|line| joined(line) + "\n").collect();
+    assert_eq!(text, expected);
+}
