@@ -1,1 +1,19 @@
-//! tests
+//! What end-to-end tests of the `pv` binary need: a place of their own, and output without what differs from run to run.
+//!
+//! - `env` a temporary folder with a store, and calls of `pv` in it
+//! - `filters` ids, times and paths become words
+//! - `strategies` values for property tests
+
+pub mod env;
+mod filters;
+pub mod strategies;
+
+pub use env::TestEnv;
+
+/// A [`TestEnv`] with a store, for the `pv` that belongs to the test.
+#[macro_export]
+macro_rules! test_env {
+    () => {
+        $crate::TestEnv::with_store(env!("CARGO_BIN_EXE_pv"))
+    };
+}

@@ -18,9 +18,10 @@ use std::path::{Path, PathBuf};
 mod client;
 mod protocol;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use client::{Owner, hand_over};
-#[expect(unused_imports, reason = "`pv run` and `pv serve` own stores")]
 pub(crate) use server::serve;
 
 /// A path by which the socket in `folder`, open as a directory, can be reached however long its own path is.

@@ -1,4 +1,8 @@
 //! `pv init`
+//!
+//! - `example` something to play with
+
+mod example;
 
 use std::path::PathBuf;
 
@@ -16,6 +20,9 @@ pub(crate) struct Args {
     /// The branch of references that name none; `master` suits existing Pachyderm specs
     #[arg(long, value_name = "BRANCH", default_value = "main")]
     default_branch: BranchName,
+    /// Add a tiny repository and two pipelines to play with; they run anywhere
+    #[arg(long)]
+    example: bool,
     /// Keep packs and journal at this URL
     #[arg(long, value_name = "URL", hide = true)]
     objects: Option<String>,
@@ -44,11 +51,18 @@ pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
         .map_err(|error| CliError::io(format!("cannot create `{}`", dir.display()), &error))?;
     let dir = dir.canonicalize().unwrap_or(dir);
     let store = cx.open_options()?.init(&dir, args.default_branch)?;
+    if args.example {
+        example::fill(cx, &store, &dir)?;
+    }
     if cx.out().is_json() {
         let (id, default_branch) = (store.id()?, store.default_branch()?);
         return cx.out().json(&StoreView { store: dir, id, default_branch });
     }
     cx.out().line(dir.display().to_string())?;
-    cx.notes().line("next: pv repo create NAME      then  pv put NAME FILES");
+    cx.notes().line(if args.example {
+        "next: pv run      then  pv trace total:/total"
+    } else {
+        "next: pv repo create NAME      then  pv put NAME FILES"
+    });
     Ok(())
 }

@@ -1,0 +1,33 @@
+//! `pv find`
+
+use tests::test_env;
+
+#[test]
+fn bytes_and_names_are_found_with_their_first_and_last_commit() {
+    let env = test_env!();
+    env.write("d/cam7/a.jpg", "picture");
+    env.ok(["put", "images", "d"]);
+    env.ok(["repo", "create", "copies"]);
+    env.ok(["cp", "images:/cam7", "copies:/x"]);
+    env.ok(["rm", "-r", "images:/cam7"]);
+    insta::assert_snapshot!(env.pv(["find", "d/cam7/a.jpg"]), @r"
+    --- stdout
+    FILE  SIZE  FIRST  LAST  STILL AT HEAD
+    copies:/x/a.jpg  7 B  [id 1]  [id 1]  yes
+    images:/cam7/a.jpg  7 B  [id 2]  [id 2]  no
+    ");
+    let by_file = env.json(["find", "d/cam7/a.jpg"]);
+    let digest = by_file[0]["digest"].as_str().unwrap();
+    assert_eq!(env.json(["find", digest]), by_file);
+    assert_eq!(env.json(["find", &format!("sha256:{digest}")]), by_file);
+    assert_eq!(env.json(["find", "*.jpg"]), by_file);
+    assert_eq!(env.json(["find", "/cam7/*"]).len(), 1);
+    let fields: Vec<&str> = by_file[0].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields, ["at_head", "digest", "first", "last", "path", "repo", "size_bytes"]);
+    insta::assert_snapshot!(env.pv(["find", "*.png"]), @r"
+    --- stderr
+    error: no commit has a file that matches `*.png`
+    --- exit 3
+    ");
+    assert_eq!(env.exit_code(["find", "/[a"]), 2);
+}

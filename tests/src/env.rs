@@ -1,0 +1,161 @@
+//! A temporary folder with a store, and calls of `pv` in it.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::filters::Filters;
+
+/// Its own folder, a store at its top, and `work` below as the folder in which `pv` is called; an environment that holds nothing but
+/// an author and a time zone.
+#[derive(Debug)]
+pub struct TestEnv {
+    binary: PathBuf,
+    dir: tempfile::TempDir,
+    filters: RefCell<Filters>,
+}
+
+impl TestEnv {
+    /// A place without a store.
+    ///
+    /// # Panics
+    /// When there can be no temporary folder.
+    pub fn without_store(binary: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let place = dir.path().canonicalize().expect("the folder exists");
+        std::fs::create_dir(place.join("work")).expect("an empty folder");
+        Self { binary: binary.into(), dir, filters: RefCell::new(Filters::new(&place)) }
+    }
+
+    /// A place with a store that has the repository `images`.
+    pub fn with_store(binary: &str) -> Self {
+        let env = Self::without_store(binary);
+        env.ok(["init", ".."]);
+        env.ok(["repo", "create", "images"]);
+        env
+    }
+
+    /// The folder that holds the store.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The folder in which `pv` is called.
+    pub fn work(&self) -> PathBuf {
+        self.dir().join("work")
+    }
+
+    /// Writes a file below the folder in which `pv` is called.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.work().join(path);
+        std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("folders can be made");
+        std::fs::write(&path, bytes).expect("the file can be written");
+        path
+    }
+
+    /// Reads a file below the folder in which `pv` is called.
+    ///
+    /// # Panics
+    /// When it cannot be read or is no text.
+    pub fn read(&self, path: impl AsRef<Path>) -> String {
+        std::fs::read_to_string(self.work().join(path)).expect("the file can be read")
+    }
+
+    /// A call of `pv`, to be changed before it is made.
+    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(args).current_dir(self.work()).env_clear().stdin(Stdio::null());
+        command.envs([("HOME", self.dir().as_os_str()), ("PV_AUTHOR", OsStr::new("Anna <anna@example.com>"))]);
+        command.env("TZ", "UTC");
+        command
+    }
+
+    /// Calls `pv` with these bytes on stdin.
+    ///
+    /// # Panics
+    /// When it cannot be called.
+    pub fn with_stdin<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>, stdin: &[u8]) -> Output {
+        let mut command = self.command(args);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().expect("pv can be called");
+        let mut pipe = child.stdin.take().expect("stdin is a pipe");
+        // Whether pv reads it is up to the test.
+        pipe.write_all(stdin).ok();
+        drop(pipe);
+        child.wait_with_output().expect("pv ends")
+    }
+
+    /// Calls `pv`.
+    ///
+    /// # Panics
+    /// When it cannot be called.
+    pub fn output<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
+        self.command(args).output().expect("pv can be called")
+    }
+
+    /// Calls `pv`; stdout, stderr and exit code in one text, without what differs from run to run.
+    pub fn pv<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
+        self.shown(&self.output(args))
+    }
+
+    /// An output in one text, without what differs from run to run.
+    pub fn shown(&self, output: &Output) -> String {
+        let streams = [("stdout", &output.stdout), ("stderr", &output.stderr)].into_iter();
+        let printed = streams.filter(|(_, bytes)| !bytes.is_empty());
+        let printed = printed.map(|(name, bytes)| format!("--- {name}\n{}", String::from_utf8_lossy(bytes)));
+        let ended = match output.status.code() {
+            Some(0) => String::new(),
+            Some(code) => format!("--- exit {code}"),
+            None => "--- ended by a signal".to_owned(),
+        };
+        self.filters.borrow_mut().apply(&printed.chain([ended]).collect::<String>())
+    }
+
+    /// Calls `pv`, which must succeed; its stdout as it is.
+    ///
+    /// # Panics
+    /// When it does not succeed.
+    pub fn ok<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
+        let output = self.output(args);
+        assert!(output.status.success(), "{}", self.shown(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Calls `pv --json`, which must succeed; one value a line.
+    ///
+    /// # Panics
+    /// When it does not succeed, or prints other than JSON.
+    pub fn json<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Vec<Value> {
+        let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        let text = self.ok([OsStr::new("--json").to_owned()].into_iter().chain(args));
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
+    /// Calls `pv --json`, which must fail; the fields of its error, and its exit code.
+    ///
+    /// # Panics
+    /// When it succeeds, or the last line of stderr is no error.
+    pub fn json_error<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> (Value, i32) {
+        let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        let output = self.output([OsStr::new("--json").to_owned()].into_iter().chain(args));
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let last = stderr.lines().last().expect("an error is printed");
+        let mut error: Value = serde_json::from_str(last).expect("a line of JSON");
+        (error["error"].take(), output.status.code().expect("an exit code"))
+    }
+
+    /// The exit code of a call.
+    ///
+    /// # Panics
+    /// When a signal ended it.
+    pub fn exit_code<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> i32 {
+        self.output(args).status.code().expect("an exit code")
+    }
+}
