@@ -2,18 +2,24 @@
 
 mod branch;
 mod config;
+mod datum;
 mod diff;
 mod errors;
 mod find;
+mod flow;
 mod fsck;
 mod get;
 mod init;
+mod job;
 mod log;
 mod ls;
 mod output;
+mod pipeline;
 mod put;
 mod repo;
 mod rework;
 mod round_trip;
 mod show;
+mod status;
 mod tag;
+mod trace;

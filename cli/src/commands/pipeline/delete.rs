@@ -40,9 +40,12 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         let totals = Tree::at(store.commit(&id)?.tree).totals(store)?;
         (files, bytes) = (files + totals.entries, bytes + totals.weight);
     }
+    let with_jobs = match open {
+        0 => String::new(),
+        open => format!(", with {}", plural(open, "job that has not ended", "jobs that have not ended")),
+    };
     let goes = format!(
-        "pipeline `{name}` v{version} goes, with {}; repository `{repo}` stays as yours, with {} ({})",
-        plural(open, "job that has not ended", "jobs that have not ended"),
+        "pipeline `{name}` v{version} goes{with_jobs}; repository `{repo}` stays as yours, with {} ({})",
         plural(files, "file", "files"),
         size(bytes)
     );
