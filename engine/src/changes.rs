@@ -224,15 +224,15 @@ fn move_to(
                 hint: Some(format!("another branch: pv branch create {repo}@NAME")),
             });
         }
+        // That the branch itself moved in between is for the caller to see, not to be overridden.
+        let actual = store.find_branch(repo, branch)?.and_then(|row| row.commit);
+        if actual != from {
+            return Err(EngineError::NotExpected { repo: repo.clone(), branch: branch.clone(), expected: from, actual });
+        }
         let moved = Move { repo: repo.clone(), branch: branch.clone(), from, to };
         let cause = cause(store, CauseKind::Move, by, vec![format!("{repo}@{branch}")]);
-        // That the branch itself moved in between is for the caller to see, not to be overridden.
-        match store.publish(&run_change(store, run, cause, vec![moved])?) {
-            Err(RepoError::BranchMoved { expected, actual, .. }) => {
-                Err(EngineError::NotExpected { repo: repo.clone(), branch: branch.clone(), expected, actual })
-            }
-            done => Ok(done.map(|()| run)?),
-        }
+        store.publish(&run_change(store, run, cause, vec![moved])?)?;
+        Ok(run)
     })
 }
 

@@ -83,9 +83,9 @@ pub enum RepoError {
     RevertConflict { place: String, changed: usize, paths: Vec<FilePath> },
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// An error of the process that holds the store, as it said it.
+    /// An error of the process that holds the store, as it said it; `race`: somebody was quicker.
     #[error("{message}")]
-    Remote { kind: ErrorKind, message: String, hint: Option<String> },
+    Remote { kind: ErrorKind, message: String, hint: Option<String>, race: bool },
 }
 
 fn name_of(commit: &Option<CommitId>) -> String {

@@ -255,7 +255,7 @@ fn a_tree() {
     let files = (0..1000_u64).map(|number| {
         let bytes = number.to_string();
         let file = FileEntry { digest: digest_of(bytes.as_bytes()), size: number * 1000, executable: number % 7 == 0 };
-        (format!("/{:03}/file", number), file)
+        (format!("/{number:03}/file"), file)
     });
     assert_eq!(
         Tree::build(files, &mut &nodes).unwrap().root().to_string(),

@@ -99,17 +99,19 @@ fn a_flipped_byte_anywhere_else_is_damage() {
 
 /// Everything that the index says of names, runs, jobs and pipelines.
 fn snapshot(store: &Store) -> String {
-    let mut text =
-        format!("{:?} {:?} {:?}\n", store.id().unwrap(), store.default_branch().unwrap(), store.settings().unwrap());
+    let (id, branch, settings) = (store.id().unwrap(), store.default_branch().unwrap(), store.settings().unwrap());
+    let mut lines = vec![format!("{id} {branch} {settings:?}")];
     for (repo, row) in store.repos().unwrap() {
         let (branches, tags) = (store.branches(&repo).unwrap(), store.tags(&repo).unwrap());
-        text += &format!("{repo} {row:?} {branches:?} {tags:?}\n");
+        lines.push(format!("{repo} {row:?} {branches:?} {tags:?}"));
     }
     for order in 1..=store.runs_count().unwrap() {
-        text += &format!("{:?} {:?}\n", store.run_at(order).unwrap(), store.jobs_of_run(order).unwrap());
+        lines.push(format!("{:?} {:?}", store.run_at(order).unwrap(), store.jobs_of_run(order).unwrap()));
     }
-    text += &format!("{:?} {:?} {}\n", store.pipelines().unwrap(), store.open_jobs().unwrap(), store.graph().unwrap());
-    text + &format!("{:?}", store.commits_by_prefix("", 100).unwrap())
+    let (pipelines, open) = (store.pipelines().unwrap(), store.open_jobs().unwrap());
+    lines.push(format!("{pipelines:?} {open:?} {}", store.graph().unwrap()));
+    lines.push(format!("{:?}", store.commits_by_prefix("", 100).unwrap()));
+    lines.join("\n")
 }
 
 fn rich_example() -> TestStore {

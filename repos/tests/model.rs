@@ -71,7 +71,7 @@ fn moved(from_files: &Files, onto: &Files, from: &str, to: &str, same: bool, rem
     }
     let mut files = onto.clone();
     if remove {
-        taken.iter().for_each(|(path, _)| drop(files.remove(path)));
+        files.retain(|path, _| !taken.iter().any(|(gone, _)| gone == path));
     }
     files.extend(taken.into_iter().map(|(path, content)| (format!("{to}{}", &path[from.len()..]), content)));
     is_legal(&files).then_some(files)
@@ -120,7 +120,7 @@ impl World {
                 let gone = below(&files, &at);
                 let expected = (!gone.is_empty()).then(|| {
                     let mut after = files;
-                    gone.iter().for_each(|(path, _)| drop(after.remove(path)));
+                    after.retain(|path, _| !gone.iter().any(|(removed, _)| removed == path));
                     after
                 });
                 self.change(rm(&store, tree, "images", &[path(&at)], true), expected);

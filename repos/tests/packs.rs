@@ -36,7 +36,7 @@ fn local_packs_keep_the_contract() {
 
 fn put_and_publish(store: &Store) -> Result<(), RepoError> {
     let bytes = vec![7; 600_000];
-    store.put_content(bytes.as_slice()).map_err(|error| error.downcast().unwrap_or_else(|_| RepoError::GraphMoved))?;
+    store.put_content(bytes.as_slice()).map_err(|error| error.downcast().unwrap_or(RepoError::GraphMoved))?;
     let mut edits = edits_or_error(store, &[("/a", "new a"), ("/b", "new b")])?;
     edits.files.insert(common::path("/large"), Some(large(&bytes)));
     common::commit(store, &name("images"), &BranchName::main(), &edits).map(|_| ())

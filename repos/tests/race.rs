@@ -53,7 +53,9 @@ fn concurrent_puts_all_land_in_one_line_and_readers_see_each() {
                 }
             }
         });
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        for writer in writers {
+            writer.join().unwrap();
+        }
         ended.store(true, Ordering::Relaxed);
         reader.join().unwrap();
     });

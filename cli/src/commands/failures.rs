@@ -7,7 +7,7 @@ use repos::{JobRow, Store};
 use specs::Digest;
 
 use crate::error::Result;
-use crate::output::{count, plural};
+use crate::output::plural;
 
 /// Failed datums that are shown.
 const SHOWN: usize = 3;
@@ -23,7 +23,7 @@ pub(crate) fn reason(store: &Store, job: &JobRow) -> Result<String> {
     let done = document.datums_processed + document.datums_cached;
     let reason = document.reason.unwrap_or_default();
     Ok(if document.datums_failed > 0 && done > 0 {
-        format!("{reason}; the other {} {} kept", count(done), plural(done, "is", "are"))
+        format!("{reason}; the other {} kept", plural(done, "is", "are"))
     } else {
         reason
     })
@@ -61,7 +61,7 @@ fn headline(key: &[u8], result: &ResultDocument) -> String {
         (None, Some(code)) => format!("exit {code}"),
         (None, None) => String::new(),
     });
-    let tries = format!("{tries} {}", plural(tries, "try", "tries"));
+    let tries = plural(tries, "try", "tries");
     format!("  datum {}  {}  {end}  {tries}", result.recipe.short(8), paths.join(" "))
 }
 

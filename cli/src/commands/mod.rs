@@ -12,26 +12,31 @@ mod completions;
 mod config;
 mod cp;
 mod diff;
+mod failures;
 mod find;
 mod fsck;
 mod get;
 mod help;
 mod init;
 mod log;
+mod logs;
 mod ls;
 mod mv;
 mod names;
 mod pipeline;
+mod plan;
 mod put;
 mod repo;
 mod revert;
 mod rm;
+mod run;
 mod schema;
 mod settle;
 mod show;
 mod tag;
 mod version;
 mod views;
+mod wait;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -71,6 +76,10 @@ pub(crate) enum Command {
     Diff(diff::Args),
     Fsck(fsck::Args),
     Schema(schema::Args),
+    Plan(plan::Args),
+    Run(run::Args),
+    Wait(wait::Args),
+    Logs(logs::Args),
     Completions(completions::Args),
     Version(version::Args),
 }
@@ -108,6 +117,10 @@ impl Command {
             Self::Diff(args) => diff::run(cx, &args),
             Self::Fsck(args) => fsck::run(cx, &args),
             Self::Schema(args) => schema::run(cx, &args),
+            Self::Plan(args) => plan::run(cx, &args),
+            Self::Run(args) => run::run(cx, &args),
+            Self::Wait(args) => wait::run(cx, &args),
+            Self::Logs(args) => logs::run(cx, &args),
             Self::Completions(args) => completions::run(cx, &args),
             Self::Version(args) => version::run(cx, &args),
         }

@@ -150,6 +150,11 @@ impl Notes {
         self.color
     }
 
+    /// Whether people look at it directly and want more than errors.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.width.is_some() && !self.quiet
+    }
+
     /// A line, unless `-q`.
     pub(crate) fn line(&self, line: impl AsRef<str>) {
         if !self.quiet {

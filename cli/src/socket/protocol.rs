@@ -38,8 +38,8 @@ pub(super) enum Answer {
     Exit(u8),
     /// The change is durable.
     Published,
-    /// The change did not happen.
-    Error { kind: ErrorKind, message: String, hint: Option<String> },
+    /// The change did not happen; `race`: somebody was quicker, so looking again may help.
+    Error { kind: ErrorKind, message: String, hint: Option<String>, race: bool },
 }
 
 /// How many streams a command has.

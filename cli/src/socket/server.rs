@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use engine::Engine;
+use repos::Store;
 
 use super::protocol::{Answer, Request, receive_request, send_answer};
 use super::short_path;
@@ -80,7 +81,12 @@ fn answer(stream: &UnixStream, engine: &Arc<Engine>) {
     let answer = match (request, streams) {
         (Request::Publish(change), _) => match engine.store().publish_for_other(&change) {
             Ok(()) => Answer::Published,
-            Err(error) => Answer::Error { kind: error.kind(), message: error.to_string(), hint: error.hint() },
+            Err(error) => Answer::Error {
+                kind: error.kind(),
+                message: error.to_string(),
+                hint: error.hint(),
+                race: Store::is_race(&error),
+            },
         },
         (Request::Command { argv, cwd, env }, Some(streams)) => {
             let cancel = Cancel::default();

@@ -67,7 +67,7 @@ fn check_journal(store: &Store, findings: &mut Findings) -> Result<()> {
         }
     };
     let known = store.position();
-    let fresh = Index::in_memory(&store.folder());
+    let fresh = Index::in_memory();
     for (record, after) in &read.records {
         findings.counts.records += 1;
         if after.bytes > known.bytes {
@@ -162,18 +162,20 @@ fn check_entry(store: &Store, name: &PackName, row: &Row) -> Result<Option<Fault
 /// Whether each object of the index begins where that says.
 fn check_locations(store: &Store, packs: &[(PackName, u64)], findings: &mut Findings) -> Result<()> {
     let index = store.index();
-    let mut names = BTreeMap::new();
+    let mut known = BTreeMap::new();
     let mut wrong = 0_u64;
     index.visit(&keys::objects(), &keys::objects(), Direction::Forward, |key, value| {
-        let row = key.split_last_chunk::<32>().and_then(|(rest, digest)| {
+        let object = key.split_last_chunk::<32>().and_then(|(rest, digest)| {
             let location = Location::decode(value)?;
             Some((row_of(*rest.last()?, Digest::from_bytes(*digest), &location), location.pack))
         });
-        let fits = row.is_some_and(|(row, pack)| {
-            let name = names.entry(pack).or_insert_with(|| store.pack_name(pack).ok());
+        let fits = object.is_some_and(|(row, pack)| {
+            let pack = known.entry(pack).or_insert_with(|| {
+                let name = store.pack_name(pack).ok();
+                name.map(|name| (name, packs.iter().any(|(listed, _)| *listed == name)))
+            });
             // A pack that came after the list was made is left for the next time.
-            name.as_ref()
-                .is_some_and(|name| !packs.iter().any(|(listed, _)| listed == name) || begins(store, name, &row))
+            pack.as_ref().is_some_and(|(name, is_listed)| !is_listed || begins(store, name, &row))
         });
         wrong += u64::from(!fits);
         ControlFlow::Continue(())

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::RwLock;
 
 use rocksdb::{BlockBasedOptions, Cache, DB, Direction, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions};
@@ -31,7 +31,6 @@ pub(crate) struct Index {
     db: Option<DB>,
     writable: bool,
     overlay: RwLock<Changes>,
-    path: PathBuf,
 }
 
 fn options() -> Options {
@@ -54,7 +53,7 @@ impl Index {
     /// Opens for writing; only the holder of the store's lock may.
     pub(crate) fn open_writable(path: &Path) -> Result<Self, RepoError> {
         let db = DB::open(&options(), path)?;
-        Ok(Self { db: Some(db), writable: true, overlay: RwLock::default(), path: path.to_owned() })
+        Ok(Self { db: Some(db), writable: true, overlay: RwLock::default() })
     }
 
     /// Opens the state as it is on disk; changes stay in memory. Works beside a writer.
@@ -68,12 +67,12 @@ impl Index {
                 Err(error) => return Err(error.into()),
             }
         };
-        Ok(Self { db: Some(db), writable: false, overlay: RwLock::default(), path: path.to_owned() })
+        Ok(Self { db: Some(db), writable: false, overlay: RwLock::default() })
     }
 
     /// An index without a disk, for what is not worth one.
-    pub(crate) fn in_memory(path: &Path) -> Self {
-        Self { db: None, writable: false, overlay: RwLock::default(), path: path.to_owned() }
+    pub(crate) fn in_memory() -> Self {
+        Self { db: None, writable: false, overlay: RwLock::default() }
     }
 
     /// Whether changes reach the disk.
@@ -184,11 +183,6 @@ impl Index {
         }
         Ok(())
     }
-
-    /// Where it lies.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 /// The rows with changes on top that are not committed yet: what an entry sees of those before it in its record.
@@ -225,7 +219,9 @@ impl<'a> View<'a> {
             gone.push(key.to_vec());
             ControlFlow::Continue(())
         })?;
-        gone.extend(self.changes.range(prefix.to_vec()..).map(|(key, _)| key.clone()).take_while(|key| key.starts_with(prefix)));
+        gone.extend(
+            self.changes.range(prefix.to_vec()..).map(|(key, _)| key.clone()).take_while(|key| key.starts_with(prefix)),
+        );
         self.changes.extend(gone.into_iter().map(|key| (key, None)));
         Ok(())
     }
@@ -259,7 +255,11 @@ mod tests {
         writer.flush().unwrap();
         let reader = Index::open_reading(folder.path()).unwrap();
         reader
-            .commit(Changes::from([(b"a2".to_vec(), Some(b"memory".to_vec())), (b"a3".to_vec(), None), (b"a6".to_vec(), Some(vec![]))]))
+            .commit(Changes::from([
+                (b"a2".to_vec(), Some(b"memory".to_vec())),
+                (b"a3".to_vec(), None),
+                (b"a6".to_vec(), Some(vec![])),
+            ]))
             .unwrap();
         assert_eq!(keys_of(&reader, b"a", b"a", Direction::Forward), ["a1", "a2", "a5", "a6"]);
         assert_eq!(keys_of(&reader, b"a", b"a5", Direction::Reverse), ["a5", "a2", "a1"]);

@@ -152,7 +152,7 @@ impl OpenOptions {
             dir: dir.to_owned(),
             packs: self.packs(&folder),
             journal: Journal::new(folder.join("journal")),
-            index: RwLock::new(Arc::new(Index::in_memory(&folder.join("index")))),
+            index: RwLock::new(Arc::new(Index::in_memory())),
             position: Mutex::default(),
             meta: Mutex::new(PackWriter::new(PackClass::Meta, self.pack_bytes)),
             data: Mutex::new(PackWriter::new(PackClass::Data, self.pack_bytes)),
@@ -230,11 +230,11 @@ impl Store {
         if self.index().is_writable() {
             return self.catch_up(&self.index(), &mut position);
         }
-        let mut index = self.open_reading()?;
+        let mut index = self.open_reading();
         if let Err(error) = self.catch_up(&index, &mut position) {
             let RepoError::Index(_) = error else { return Err(error) };
             tracing::warn!("the index cannot be read and is not used: {error}");
-            index = Index::in_memory(&self.index_path());
+            index = Index::in_memory();
             self.catch_up(&index, &mut position)?;
         }
         if index.overlay_rows() > OVERLAY_ROWS
@@ -262,15 +262,15 @@ impl Store {
     }
 
     /// The index on disk, or an empty one in memory when that is missing, damaged or of another version.
-    fn open_reading(&self) -> Result<Index, RepoError> {
+    fn open_reading(&self) -> Index {
         let path = self.index_path();
         if !path.join("CURRENT").exists() {
-            return Ok(Index::in_memory(&path));
+            return Index::in_memory();
         }
-        Ok(match Index::open_reading(&path) {
+        match Index::open_reading(&path) {
             Ok(index) if is_current(&index).unwrap_or(false) => index,
-            _ => Index::in_memory(&path),
-        })
+            _ => Index::in_memory(),
+        }
     }
 
     /// Brings the index on disk up to packs and journal. The caller holds the lock.
@@ -279,7 +279,7 @@ impl Store {
         self.catch_up(&index, position)?;
         index.flush()?;
         drop(index);
-        let reading = self.open_reading()?;
+        let reading = self.open_reading();
         self.catch_up(&reading, position)?;
         self.use_index(reading);
         Ok(())
@@ -307,7 +307,7 @@ impl Store {
     pub fn rebuild_index(&self) -> Result<(), RepoError> {
         let _lock = self.take_lock()?;
         let mut position = self.locked_position();
-        self.use_index(Index::in_memory(&self.index_path()));
+        self.use_index(Index::in_memory());
         let path = self.index_path();
         if path.exists() {
             std::fs::remove_dir_all(&path).doing("remove", &path)?;

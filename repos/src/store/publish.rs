@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use specs::ErrorKind;
 
 use super::{Lock, Result, Store};
 use crate::error::RepoError;
@@ -141,6 +140,6 @@ impl Store {
     /// Whether an error says that somebody was quicker, so that looking again may help.
     pub fn is_race(error: &RepoError) -> bool {
         matches!(error, RepoError::BranchMoved { .. } | RepoError::GraphMoved)
-            || matches!(error, RepoError::Remote { kind: ErrorKind::Conflict, .. })
+            || matches!(error, RepoError::Remote { race: true, .. })
     }
 }

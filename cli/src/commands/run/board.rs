@@ -56,7 +56,7 @@ impl<'a> Board<'a> {
         }
         self.open = open;
         let live = self.engine.live().all();
-        if self.cx.notes().width().is_some() {
+        if self.cx.notes().is_watched() {
             self.draw(&live);
         } else if self.last_line.elapsed() >= BETWEEN_LINES {
             self.last_line = Instant::now();

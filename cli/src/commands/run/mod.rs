@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::executors::settle;
-use engine::{Engine, Graph, Selection, apply};
+use engine::{Engine, EngineError, Graph, Selection, apply};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
-use specs::{ErrorKind, PipelineName, Target, parse_target};
+use specs::{ErrorKind, PipelineName, ReferenceError, Target, parse_target};
 
 pub(crate) use board::{Board, print_ended};
 
@@ -22,7 +22,7 @@ use crate::author::by;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::executors::executors;
-use crate::output::{count, plural};
+use crate::output::plural;
 use crate::socket;
 
 /// Time between two looks at what nobody tells: the terminal, Ctrl-C, the time given.
@@ -65,7 +65,7 @@ pub(crate) fn select(store: &Store, what: &[String]) -> Result<Selected> {
                 return Ok(Selected { selection: Selection::Run(run.run), names });
             }
             Target::Word(name) => {
-                let name: PipelineName = name.parse()?;
+                let name: PipelineName = name.parse().map_err(ReferenceError::from)?;
                 store.pipeline(&name)?;
                 names.insert(name);
             }
@@ -144,9 +144,8 @@ async fn own_run(
     let serving = socket::serve(&engine).map_err(|error| CliError::io("cannot answer on the store's socket", &error))?;
     let pending = store.open_jobs()?.iter().map(|job| job.order).collect::<BTreeSet<_>>().len() as u64;
     cx.notes().line(format!(
-        "{kind} {} · {} {} pending · {limit} at a time",
+        "{kind} {} · {} pending · {limit} at a time",
         engine.executor().version,
-        count(pending),
         plural(pending, "run", "runs")
     ));
     let mut board = Board::new(cx, &engine)?;
@@ -156,7 +155,7 @@ async fn own_run(
     let cleaned = engine.executor_handle().clean_up(&BTreeSet::new()).await;
     drop(serving);
     done?;
-    Ok(cleaned?)
+    Ok(cleaned.map_err(EngineError::from)?)
 }
 
 pub(crate) fn limit(store: &Store, given: Option<u32>) -> Result<usize> {
