@@ -100,9 +100,10 @@ impl Failure {
         let (red, cyan, plain) = if color { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
         let mut text: String = self.diagnostics.iter().map(|problem| diagnostic_text(problem, color) + "\n").collect();
         let head = if self.diagnostics.is_empty() { format!("{red}error:{plain} ") } else { String::new() };
-        let _ = write!(text, "{head}{}", self.message);
+        let _ = write!(text, "{head}{}", self.message.replace('\n', "\n       "));
         if self.done != NOTHING {
-            let _ = write!(text, "; {}", self.done);
+            let between = if self.message.contains('\n') { "\n       " } else { "; " };
+            let _ = write!(text, "{between}{}", self.done);
         }
         for cause in self.causes.iter().filter(|_| self.diagnostics.is_empty()) {
             let _ = write!(text, "\n  because: {cause}");
@@ -162,7 +163,12 @@ fn in_one_line(problem: &Diagnostic) -> String {
 
 impl From<RepoError> for CliError {
     fn from(error: RepoError) -> Self {
-        Self::from_error(error.kind(), &error, error.hint())
+        let told = Self::from_error(error.kind(), &error, error.hint());
+        match error {
+            RepoError::RevertConflict { paths, .. } => told
+                .map(|failure| failure.causes.extend(paths.iter().map(|path| format!("`{path}` is other than then")))),
+            _ => told,
+        }
     }
 }
 
@@ -200,14 +206,15 @@ impl From<clap::Error> for CliError {
         use std::error::Error as _;
         let text = error.render().to_string();
         let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
-        let message = message.trim().trim_start_matches("error: ").to_owned();
+        let message = message.trim().trim_start_matches("error: ").replace("\n ", "");
+        // Our own errors say by themselves which text is wrong.
         let reference = error.source().and_then(|source| source.downcast_ref::<ReferenceError>());
         let tips = rest.lines().map(str::trim).filter(|line| line.starts_with("tip: ") || line.starts_with("Usage: "));
         let tips: Vec<&str> = tips.map(|line| line.trim_start_matches("tip: ")).collect();
-        let hint = reference.and_then(ReferenceError::hint).unwrap_or_else(|| match tips.as_slice() {
-            [] => "pv help shows all commands".to_owned(),
-            tips => tips.join("\n"),
-        });
-        Self::usage(message, hint)
+        let hint = reference.and_then(ReferenceError::hint);
+        let hint = hint.or_else(|| if tips.is_empty() { None } else { Some(tips.join("\n")) });
+        // Our own errors say by themselves which text is wrong.
+        let own = error.source().map(ToString::to_string).filter(|own| own.contains('`'));
+        Self::new(ErrorKind::Usage, own.unwrap_or(message)).map(|failure| failure.hint = hint)
     }
 }

@@ -138,6 +138,9 @@ impl Graph {
             .filter(|moved| moved.to.is_some())
             .map(|moved| (moved.repo.clone(), moved.branch.clone()))
             .collect();
+        // What an open job will write is data too: without this, a pipeline applied before it ends would never see it.
+        let open = store.open_jobs()?;
+        filled.extend(open.iter().filter_map(|job| Some(self.pipelines.get(&job.pipeline)?.output_branch())));
         let mut jobs = Vec::new();
         for pipeline in self.in_order() {
             let inputs = pipeline.input_branches();

@@ -107,18 +107,15 @@ impl TestEnv {
 
     /// An output in one text, without what differs from run to run.
     pub fn shown(&self, output: &Output) -> String {
-        let mut text = String::new();
-        for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
-            if !bytes.is_empty() {
-                text += &format!("--- {name}\n{}", String::from_utf8_lossy(bytes));
-            }
-        }
-        match output.status.code() {
-            Some(0) => {}
-            Some(code) => text += &format!("--- exit {code}"),
-            None => text += "--- ended by a signal",
-        }
-        self.filters.borrow_mut().apply(&text)
+        let streams = [("stdout", &output.stdout), ("stderr", &output.stderr)].into_iter();
+        let printed = streams.filter(|(_, bytes)| !bytes.is_empty());
+        let printed = printed.map(|(name, bytes)| format!("--- {name}\n{}", String::from_utf8_lossy(bytes)));
+        let ended = match output.status.code() {
+            Some(0) => String::new(),
+            Some(code) => format!("--- exit {code}"),
+            None => "--- ended by a signal".to_owned(),
+        };
+        self.filters.borrow_mut().apply(&printed.chain([ended]).collect::<String>())
     }
 
     /// Calls `pv`, which must succeed; its stdout as it is.

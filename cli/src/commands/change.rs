@@ -34,6 +34,11 @@ impl Target {
             })?,
         };
         changes::refuse_output(store, &repo)?;
+        if store.find_tag(&repo, branch.as_str())?.is_some() {
+            let what = format!("`{branch}` is a tag of repository `{repo}`, and a tag never moves");
+            let hint = Some(format!("pv branch list {repo} shows its branches"));
+            return Err(EngineError::Conflict { what, hint }.into());
+        }
         match store.branch(&repo, &branch) {
             Err(RepoError::BranchNotFound { repo, branch, similar }) if branch != store.default_branch()? => {
                 Err(EngineError::NoBranchToPut { repo, branch, similar }.into())
@@ -88,13 +93,8 @@ pub(super) fn commit(
     let Commit { target, message, expect, started } = commit;
     let store = cx.store()?;
     let by = author::by(cx, message.author.as_deref());
-    let new = NewCommit {
-        repo: &target.repo,
-        branch: &target.branch,
-        expect: *expect,
-        by: &by,
-        message: &message.message,
-    };
+    let new =
+        NewCommit { repo: &target.repo, branch: &target.branch, expect: *expect, by: &by, message: &message.message };
     let (committed, census) = changes::commit(store, &new, change).map_err(nothing_committed)?;
     report(cx, target, &committed, &census, *started)
 }

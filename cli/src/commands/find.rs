@@ -51,15 +51,18 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if found.is_empty() {
         let message = match what {
             What::Bytes(digest) => format!("no commit has a file with the bytes of {digest}"),
-            What::Path(glob) => format!("no commit has a file that matches `{}`", glob.as_str()),
+            What::Path(_) => format!("no commit has a file that matches `{}`", args.what),
         };
         return Err(CliError::new(ErrorKind::NotFound, message));
     }
-    cx.list(None, found.into_iter().map(|found| {
-        let Found { repo, path, file, first, last, at_head } = found;
-        let short = (store.short_commit(&first)?, store.short_commit(&last)?);
-        Ok(FoundView { repo, path, digest: file.digest, size_bytes: file.size, first, last, at_head, short })
-    }))
+    cx.list(
+        None,
+        found.into_iter().map(|found| {
+            let Found { repo, path, file, first, last, at_head } = found;
+            let short = (store.short_commit(&first)?, store.short_commit(&last)?);
+            Ok(FoundView { repo, path, digest: file.digest, size_bytes: file.size, first, last, at_head, short })
+        }),
+    )
 }
 
 /// A file that is there counts as one; then 64 hex digits; anything else is a glob, at any depth unless it has a `/`.

@@ -6,7 +6,7 @@ use specs::{Digest, ErrorKind};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{count, plural, size};
+use crate::output::{plural, size};
 
 /// Check that the store is sound: all bytes as they were written, and everything there that something else names
 #[derive(clap::Args, Debug)]
@@ -88,14 +88,14 @@ fn print(cx: &Context, counts: &Counts, problems: &[Problem]) -> Result<()> {
         problem.needed_by.iter().try_for_each(|needed_by| cx.out().line(format!("  needed by {needed_by}")))?;
     }
     cx.out().line(format!(
-        "{}: {} records, {} packs, {} objects ({}), {} commits, {} results, {} file contents",
+        "{}: {}, {}, {} ({}), {}, {}, {}",
         if problems.is_empty() { "sound" } else { "not sound" },
-        count(counts.records),
-        count(counts.packs),
-        count(counts.objects),
+        plural(counts.records, "record", "records"),
+        plural(counts.packs, "pack", "packs"),
+        plural(counts.objects, "object", "objects"),
         size(counts.size_bytes),
-        count(counts.commits),
-        count(counts.results),
-        count(counts.files)
+        plural(counts.commits, "commit", "commits"),
+        plural(counts.results, "result", "results"),
+        plural(counts.files, "file content", "file contents")
     ))
 }

@@ -31,13 +31,15 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 fn commits(cx: &Context, reference: &Reference, window: &Window) -> Result<()> {
     let store = cx.store()?;
     let from = store.resolve(reference)?;
-    let commits = files::log(store, &from).take_while(|commit| {
-        commit.as_ref().map_or(true, |(_, commit)| window.includes(cx, commit.created_at))
-    });
-    cx.list(window.limit(cx), commits.map(|commit| {
-        let (id, commit) = commit?;
-        CommitView::new(store, id, commit)
-    }))
+    let commits = files::log(store, &from)
+        .take_while(|commit| commit.as_ref().map_or(true, |(_, commit)| window.includes(cx, commit.created_at)));
+    cx.list(
+        window.limit(cx),
+        commits.map(|commit| {
+            let (id, commit) = commit?;
+            CommitView::new(store, id, commit)
+        }),
+    )
 }
 
 fn runs(cx: &Context, window: &Window) -> Result<()> {

@@ -164,8 +164,11 @@ impl Put<'_> {
         match mirror {
             Some(mirror) if mirror.is_drastic() => {
                 let (removed, before) = (count(mirror.removed), count(mirror.total_before));
-                let goes = format!("this removes {removed} of {before} files in {}:{}", self.target.place(), self.directory());
-                self.cx.confirm(&goes, &goes).map_err(nothing_committed)
+                let goes =
+                    format!("this removes {removed} of {before} files in {}:{}", self.target.place(), self.directory());
+                let refused =
+                    format!("more than half of the files in {}:{} would go", self.target.place(), self.directory());
+                self.cx.confirm(&goes, &refused).map_err(nothing_committed)
             }
             _ => Ok(()),
         }

@@ -73,7 +73,7 @@ fn show_file(cx: &Context, reference: &Reference) -> Result<()> {
     let lines = [
         ("file", format!("{}@{}:{}", reference.repo, store.short_commit(&at.id)?, view.path)),
         ("sha256", view.digest.to_string()),
-        ("size", format!("{}   {} bytes", size(view.size_bytes), view.size_bytes)),
+        ("size", plural(view.size_bytes, "byte", "bytes")),
         ("executable", if view.executable { "yes" } else { "no" }.to_owned()),
     ];
     print(cx, lines)
@@ -107,7 +107,9 @@ fn show_commit(cx: &Context, at: &Resolved) -> Result<()> {
         lines.push(("pipeline", format!("{} v{}", pipeline.name, pipeline.version)));
     }
     lines.extend(commit.job.iter().map(|job| ("job", job.clone())));
-    lines.extend(commit.provenance.iter().map(|from| ("from", format!("{}@{}   {}", from.repo, from.branch, from.commit))));
+    lines.extend(
+        commit.provenance.iter().map(|from| ("from", format!("{}@{}   {}", from.repo, from.branch, from.commit))),
+    );
     lines.extend(commit.sources.iter().map(|from| ("copied", format!("{}@{}:{}", from.repo, from.commit, from.path))));
     lines.extend(commit.error.iter().map(|error| ("error", format!("{}: {}", error.state, error.message))));
     lines.retain(|(_, text)| !text.is_empty());

@@ -20,12 +20,17 @@ pub(super) fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim().to_owned()
 }
 
+/// The name of `Anna <anna@example.com>`, for tables.
+fn name_of(author: &str) -> String {
+    author.split(" <").next().unwrap_or_default().to_owned()
+}
+
 /// A commit: its document with every field, its id, files and bytes.
 #[derive(Serialize)]
 pub(super) struct CommitView {
+    id: CommitId,
     #[serde(flatten)]
     fields: Value,
-    id: CommitId,
     files: u64,
     size_bytes: u64,
     #[serde(skip)]
@@ -66,7 +71,7 @@ impl Row for CommitView {
     fn cells(&self, human: &Human) -> Vec<String> {
         let who = match &self.document.pipeline {
             Some(pipeline) => format!("{} v{}", pipeline.name, pipeline.version),
-            None => self.document.author.clone(),
+            None => name_of(&self.document.author),
         };
         vec![
             self.short.clone(),
@@ -165,7 +170,8 @@ impl RepoView {
     /// The newest commit in words.
     fn last_commit(&self, human: &Human) -> String {
         self.last.as_ref().map_or_else(String::new, |(_, commit)| {
-            let by = commit.pipeline.as_ref().map_or(commit.author.as_str(), |pipeline| pipeline.name.as_str());
+            let by =
+                commit.pipeline.as_ref().map_or_else(|| name_of(&commit.author), |pipeline| pipeline.name.to_string());
             format!("{}   {by}  {}", human.ago(commit.created_at), first_line(&commit.message)).trim_end().to_owned()
         })
     }
@@ -391,7 +397,7 @@ fn result_of(jobs: &[JobRow], live: Option<&Live>) -> String {
 impl Row for RunView {
     const HEADER: &'static [&'static str] = &["RUN", "WHEN", "WHO", "CAUSE", "RESULT"];
     fn cells(&self, human: &Human) -> Vec<String> {
-        let who = self.who().to_owned();
+        let who = name_of(self.who());
         vec![self.short.clone(), human.ago(self.created_at), who, self.cause_line(), self.result.clone()]
     }
 }

@@ -159,7 +159,14 @@ mod tests {
 
     #[test]
     fn sizes_have_two_or_three_digits() {
-        let cases = [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (15_400, "15 kB"), (999_600, "1.0 MB"), (9_050_000_000, "9.1 GB")];
+        let cases = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (15_400, "15 kB"),
+            (999_600, "1.0 MB"),
+            (9_050_000_000, "9.1 GB"),
+        ];
         for (bytes, text) in cases {
             assert_eq!(size(bytes), text);
         }

@@ -31,7 +31,8 @@ pub(crate) fn hand_over(cx: &Context, argv: &[OsString]) -> Result<Option<u8>> {
         Ok(Answer::Exit(exit_code)) => Ok(Some(exit_code)),
         Ok(Answer::Error { kind, message, hint, .. }) => Err(with_hint(CliError::new(kind, message), hint)),
         Ok(Answer::Published) | Err(_) => {
-            let error = CliError::new(ErrorKind::Unavailable, "the process that owns the store ended before its answer");
+            let error =
+                CliError::new(ErrorKind::Unavailable, "the process that owns the store ended before its answer");
             Err(error.hint("look at what is there, then repeat the command").done("it is not known what was done"))
         }
     }

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 mod client;
 mod protocol;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use client::{Owner, hand_over};
 pub(crate) use server::serve;

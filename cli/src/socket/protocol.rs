@@ -21,11 +21,7 @@ use crate::context::Streams;
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
     /// Run this command line. Its streams are attached.
-    Command {
-        argv: Vec<OsString>,
-        cwd: PathBuf,
-        env: Vec<(OsString, OsString)>,
-    },
+    Command { argv: Vec<OsString>, cwd: PathBuf, env: Vec<(OsString, OsString)> },
     /// Make this change happen; what it names is in finished packs.
     Publish(Change),
 }
@@ -56,8 +52,10 @@ fn line_of(message: &impl Serialize) -> std::io::Result<Vec<u8>> {
 /// Sends a request, with streams if it has some.
 pub(super) fn send_request(stream: &UnixStream, request: &Request, streams: Option<&Streams>) -> std::io::Result<()> {
     let line = line_of(request)?;
-    let attached: Vec<_> =
-        streams.iter().flat_map(|streams| [streams.stdin.as_fd(), streams.stdout.as_fd(), streams.stderr.as_fd()]).collect();
+    let attached: Vec<_> = streams
+        .iter()
+        .flat_map(|streams| [streams.stdin.as_fd(), streams.stdout.as_fd(), streams.stderr.as_fd()])
+        .collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STREAMS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !attached.is_empty() {

@@ -90,14 +90,8 @@ fn answer(stream: &UnixStream, engine: &Arc<Engine>) {
         },
         (Request::Command { argv, cwd, env }, Some(streams)) => {
             let cancel = Cancel::default();
-            let outside = Outside {
-                streams,
-                cwd,
-                env: Environment::new(env),
-                uid,
-                cancel: cancel.clone(),
-                is_handed_over: true,
-            };
+            let outside =
+                Outside { streams, cwd, env: Environment::new(env), uid, cancel: cancel.clone(), is_handed_over: true };
             std::thread::scope(|scope| {
                 scope.spawn(|| cancel_at_end(stream, &cancel));
                 let exit_code = app::run(outside, argv, Place::Owner(engine.clone()));

@@ -31,10 +31,20 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting { key: "min_free", default: "2147483648", is_legal: is_count, what: "a number of bytes" },
     Setting { key: "missed_ticks", default: "one", is_legal: is_missed_ticks, what: "`one`, `all` or `none`" },
     Setting { key: "network", default: "default", is_legal: is_network, what: "`default` or `none`" },
-    Setting { key: "output_bytes_max", default: "1099511627776", is_legal: is_positive, what: "a number of bytes from 1" },
+    Setting {
+        key: "output_bytes_max",
+        default: "1099511627776",
+        is_legal: is_positive,
+        what: "a number of bytes from 1",
+    },
     Setting { key: "output_files_max", default: "1000000", is_legal: is_positive, what: "a number of files from 1" },
     Setting { key: "process.paths", default: "", is_legal: is_paths, what: "absolute paths with `:` between them" },
-    Setting { key: "retention", default: "", is_legal: is_duration, what: "a time, such as `365d`; when unset, for ever" },
+    Setting {
+        key: "retention",
+        default: "",
+        is_legal: is_duration,
+        what: "a time, such as `365d`; when unset, for ever",
+    },
 ];
 
 fn is_branch(text: &str) -> bool {

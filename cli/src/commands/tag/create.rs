@@ -30,7 +30,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let at = args.at.clone().unwrap_or(Reference { repo: tag.repo.clone(), revision: None, path: None });
     let at = store.resolve(&at)?;
     if at.commit.repo != tag.repo {
-        let message = format!("commit {} is of repository `{}`, not of `{}`", at.id.short(12), at.commit.repo, tag.repo);
+        let message =
+            format!("commit {} is of repository `{}`, not of `{}`", at.id.short(12), at.commit.repo, tag.repo);
         return Err(CliError::usage(message, format!("pv tag create {}@{}", at.commit.repo, tag.name)));
     }
     changes::create_tag(store, &tag.repo, &tag.name, at.id, &author::by(cx, None), &args.message)?;
