@@ -89,7 +89,9 @@ pub fn plan(store: &Store, pipeline: &Pipeline, leaves: &[Leaf], parent: Option<
 
 fn is_by(base: &Base, pipeline: &Pipeline) -> bool {
     base.commit.pipeline.as_ref().is_some_and(|stamp| {
-        stamp.name == *pipeline.name() && stamp.version == pipeline.version.version && stamp.spec == pipeline.version.spec
+        stamp.name == *pipeline.name()
+            && stamp.version == pipeline.version.version
+            && stamp.spec == pipeline.version.spec
     })
 }
 
@@ -186,4 +188,3 @@ fn same_below(store: &Store, old: Tree, new: Tree, path: &specs::FilePath) -> Re
     let below = repos::tree::files::directory_range(path);
     Ok(old.diff_range(store, new, below)?.next().transpose()?.is_none())
 }
-

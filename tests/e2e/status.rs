@@ -71,8 +71,7 @@ fn the_exit_code_says_whether_every_pipeline_is_current() {
 fn programs_get_the_whole_at_once() {
     let env = flow::failed();
     let status = env.json(["status"]).remove(0);
-    let expected =
-        ["executor", "free_bytes", "needs_you", "pipelines", "repos", "running", "size_bytes", "store"];
+    let expected = ["executor", "free_bytes", "needs_you", "pipelines", "repos", "running", "size_bytes", "store"];
     assert_eq!(fields(&status), expected);
     assert_eq!([&status["executor"], &status["running"]], [&json!("process"), &json!(false)]);
     assert_eq!(status["repos"].as_array().unwrap().len(), 3);

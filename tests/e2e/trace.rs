@@ -60,7 +60,10 @@ fn results_of_earlier_jobs_are_told_as_such() {
 #[test]
 fn forward_shows_every_reader_also_those_that_wrote_nothing() {
     let env = flow::run();
-    env.write("none.yml", "pipeline: {name: none}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: upper, glob: /*}}\n");
+    env.write(
+        "none.yml",
+        "pipeline: {name: none}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: upper, glob: /*}}\n",
+    );
     env.ok(["pipeline", "apply", "-f", "none.yml"]);
     env.ok(["run"]);
     insta::assert_snapshot!(env.pv(["trace", "--forward", "--all-runs", "images:/a"]), @r"

@@ -162,7 +162,8 @@ impl Setting {
 
 /// Copies inputs to `/pfs/out/<path>`, with the command's name appended to their content.
 pub(super) fn copy(call: Call) -> Reply {
-    let mut reply = Reply { log: format!("{} reads {}\n", call.cmd[0], call.inputs.len()).into_bytes(), ..Reply::default() };
+    let mut reply =
+        Reply { log: format!("{} reads {}\n", call.cmd[0], call.inputs.len()).into_bytes(), ..Reply::default() };
     for (path, bytes) in &call.inputs {
         if bytes == b"bad" {
             reply.code = 1;
