@@ -21,7 +21,7 @@ pub enum EngineError {
     OutputRepo { repo: RepoName },
     #[error("branch `{branch}` not found in repository `{repo}`; nothing was committed")]
     NoBranchToPut { repo: RepoName, branch: specs::BranchName, similar: Option<String> },
-    #[error("`{repo}@{branch}` is at {}, not at {}", short(.actual), short(.expected))]
+    #[error("`{repo}@{branch}` is at {}, not at {}", short(.actual.as_ref()), short(.expected.as_ref()))]
     NotExpected { repo: RepoName, branch: specs::BranchName, expected: Option<CommitId>, actual: Option<CommitId> },
     #[error("{what} is in use: {by}")]
     InUse { what: String, by: String },
@@ -43,7 +43,7 @@ pub enum EngineError {
     Stopped(String),
 }
 
-fn short(commit: &Option<CommitId>) -> String {
+fn short(commit: Option<&CommitId>) -> String {
     commit.map_or_else(|| "no commit".to_owned(), |id| id.short(12))
 }
 

@@ -118,9 +118,9 @@ pub fn of_inputs(
         let prepared = kitchen.prepare(arms)?;
         let runs = cached(store, pipeline, &prepared.id)?.is_none();
         if runs {
-            executes += 1
+            executes += 1;
         } else {
-            known += 1
+            known += 1;
         }
         if each {
             let named = kitchen.leaves().iter().zip(arms);

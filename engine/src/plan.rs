@@ -71,20 +71,16 @@ impl Plan {
 /// Plans a job that takes these inputs. `parent` is the last good commit of the output branch.
 pub fn plan(store: &Store, pipeline: &Pipeline, leaves: &[Leaf], parent: Option<CommitId>) -> Result<Plan> {
     let parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
-    match parent.as_ref().filter(|base| is_by(base, pipeline)) {
-        Some(base) => {
-            let (todo, replaced) = difference(store, pipeline, leaves, base)?;
-            let before = count(store, base.datums())?;
-            let total = before - replaced.len() as u64 + todo.len() as u64;
-            Ok(Plan { parent, edits_parent: true, todo, replaced, total })
-        }
-        None => {
-            let globs: Vec<(&Glob, Tree)> = leaves.iter().map(|leaf| (&leaf.input.glob, leaf.tree)).collect();
-            let todo = datums::all(store, &globs)?;
-            let total = todo.len() as u64;
-            Ok(Plan { parent, edits_parent: false, todo, replaced: BTreeMap::new(), total })
-        }
+    if let Some(base) = parent.as_ref().filter(|base| is_by(base, pipeline)) {
+        let (todo, replaced) = difference(store, pipeline, leaves, base)?;
+        let before = count(store, base.datums())?;
+        let total = before - replaced.len() as u64 + todo.len() as u64;
+        return Ok(Plan { parent, edits_parent: true, todo, replaced, total });
     }
+    let globs: Vec<(&Glob, Tree)> = leaves.iter().map(|leaf| (&leaf.input.glob, leaf.tree)).collect();
+    let todo = datums::all(store, &globs)?;
+    let total = todo.len() as u64;
+    Ok(Plan { parent, edits_parent: false, todo, replaced: BTreeMap::new(), total })
 }
 
 fn is_by(base: &Base, pipeline: &Pipeline) -> bool {

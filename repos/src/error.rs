@@ -65,7 +65,7 @@ pub enum RepoError {
     BadSources(Vec<(PathBuf, String)>),
     #[error("{what} exists already")]
     Exists { what: String },
-    #[error("branch `{branch}` of repository `{repo}` is at {}, not at {}", name_of(.actual), name_of(.expected))]
+    #[error("branch `{branch}` of repository `{repo}` is at {}, not at {}", name_of(.actual.as_ref()), name_of(.expected.as_ref()))]
     BranchMoved { repo: RepoName, branch: BranchName, expected: Option<CommitId>, actual: Option<CommitId> },
     #[error("the pipelines changed in between")]
     GraphMoved,
@@ -88,7 +88,7 @@ pub enum RepoError {
     Remote { kind: ErrorKind, message: String, hint: Option<String>, race: bool },
 }
 
-fn name_of(commit: &Option<CommitId>) -> String {
+fn name_of(commit: Option<&CommitId>) -> String {
     commit.map_or_else(|| "no commit".to_owned(), |id| id.short(12))
 }
 

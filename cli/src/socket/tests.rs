@@ -1,7 +1,11 @@
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
+use engine::Engine;
+use engine::changes::By;
+use engine::executor::scripted::{Reply, ScriptedExecutor};
 use repos::journal::{Entry, RepoKind};
 use repos::{Change, Publisher, Store};
 use specs::{BranchName, ErrorKind};
@@ -24,7 +28,11 @@ fn place() -> Place {
     std::fs::create_dir_all(&dir).unwrap();
     let store = Store::init(&dir, BranchName::main()).unwrap();
     store.own().unwrap();
-    let serving = serve(&store).unwrap();
+    let by = By { author: "Anna".to_owned(), committer: "uid:0@test".to_owned() };
+    let executor = Arc::new(ScriptedExecutor::new(|_| Reply::default()));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let engine = Arc::new(runtime.block_on(Engine::new(store, by, executor, 1)).unwrap());
+    let serving = serve(&engine).unwrap();
     Place { dir, _serving: serving, _temporary: temporary }
 }
 
