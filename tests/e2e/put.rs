@@ -1,6 +1,7 @@
 //! `pv put`, and each of its traps.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Stdio;
 
 use serde_json::json;
 use tests::test_env;
@@ -347,4 +348,21 @@ fn the_author_is_who_is_named() {
     let mut put = env.command(["put", "images", "a"]);
     assert!(put.env_remove("PV_AUTHOR").env("USER", "dora").output().unwrap().status.success());
     assert!(env.json(["show", "images"])[0]["author"].as_str().unwrap().starts_with("dora@"));
+}
+
+#[test]
+fn puts_at_the_same_time_all_land() {
+    let env = test_env!();
+    let puts: Vec<_> = (0..8)
+        .map(|n| {
+            env.write(format!("{n}.jpg"), format!("{n}"));
+            let mut put = env.command(["put".to_owned(), "images".to_owned(), format!("{n}.jpg")]);
+            put.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut put in puts {
+        assert!(put.wait().unwrap().success());
+    }
+    assert_eq!(env.json(["log", "images"]).len(), 8);
+    assert_eq!(paths(&env, "images").len(), 8);
 }
