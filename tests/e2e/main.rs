@@ -4,21 +4,26 @@
 //! - `beside` `kill` what other processes and sudden ends do to a run
 //! - `threat` the example as a whole
 //! - `support` events to wait for, pipelines to wait in
+#![expect(clippy::unwrap_used, reason = "tests; the lint's own exception does not reach their helpers")]
 
 mod beside;
 mod branch;
 mod config;
+mod datum;
 mod diff;
 mod errors;
 mod executors;
 mod find;
+mod flow;
 mod fsck;
 mod get;
 mod init;
+mod job;
 mod kill;
 mod log;
 mod ls;
 mod output;
+mod pipeline;
 mod put;
 mod repo;
 mod rework;
@@ -26,6 +31,8 @@ mod round_trip;
 mod run;
 mod sandbox;
 mod show;
+mod status;
 mod support;
 mod tag;
 mod threat;
+mod trace;

@@ -5,7 +5,7 @@ use engine::queries::{self, JobState, JobView, PipelineState, PipelineView};
 use repos::{JobRow, Store};
 use serde::Serialize;
 
-use super::views::first_line;
+use super::views::{cause_words, first_line};
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, Out, Row, ShortIds, count, duration, plural};
@@ -42,7 +42,7 @@ impl JobLine {
         Ok(Self {
             job: queries::job_view(store, row, known.as_ref())?,
             short: short_job(store, row)?,
-            cause: format!("{} {}", cause.kind.word(), cause.refs.join(" ")),
+            cause: cause_words(cause.kind, &cause.refs),
         })
     }
 
@@ -52,7 +52,8 @@ impl JobLine {
         if job.started_at.is_none() {
             return String::new();
         }
-        let failed = if job.datums_failed > 0 { format!("  {} failed", count(job.datums_failed)) } else { String::new() };
+        let failed =
+            if job.datums_failed > 0 { format!("  {} failed", count(job.datums_failed)) } else { String::new() };
         format!("{} + {}{failed}", count(job.datums_processed), count(job.datums_cached))
     }
 

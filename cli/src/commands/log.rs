@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use repos::files;
 use specs::Reference;
 
+use super::jobs::live;
 use super::views::{CommitView, RunView};
 use crate::context::Context;
 use crate::error::Result;
@@ -53,5 +54,5 @@ fn runs(cx: &Context, window: &Window) -> Result<()> {
         runs.push(run);
         if runs.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    cx.list(window.limit(cx), runs.into_iter().map(|run| RunView::new(store, run)))
+    cx.list(window.limit(cx), runs.into_iter().map(|run| RunView::new(store, run, live(cx))))
 }

@@ -8,7 +8,7 @@ use repos::store::Resolved;
 use repos::tree::{PathKind, Tree};
 use specs::{JobRef, Reference, RunRef, Target};
 
-use super::jobs::JobLine;
+use super::jobs::{JobLine, live};
 use super::views::{CommitView, FileView, RunView};
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -46,7 +46,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 fn show_run(cx: &Context, run: &RunRef) -> Result<()> {
     let store = cx.store()?;
-    let view = RunView::new(store, store.run(&store.run_by_prefix(&run.0)?)?)?;
+    let view = RunView::new(store, store.run(&store.run_by_prefix(&run.0)?)?, live(cx))?;
     if cx.out().is_json() {
         return cx.out().json(&view);
     }

@@ -1,5 +1,6 @@
 //! Commits, files, runs … as they are printed: for programs all fields, for people a line.
 
+use engine::live::{JobKey, Live, LiveState};
 use repos::documents::{Commit, TagDocument};
 use repos::files::FileChange;
 use repos::journal::{CauseKind, Move, RepoKind, SealedState};
@@ -9,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use specs::{BranchName, CommitId, Digest, FilePath, RepoName, RunId};
 
+use super::jobs::live;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, Row, ShortIds, count, plural, size};
@@ -286,10 +288,11 @@ enum RunState {
 }
 
 impl RunState {
-    fn of(jobs: &[JobRow]) -> Self {
+    fn of(jobs: &[JobRow], live: Option<&Live>) -> Self {
         let ended = jobs.iter().filter_map(|job| job.sealed).collect::<Vec<_>>();
         if ended.len() < jobs.len() {
-            return if ended.is_empty() { Self::Waiting } else { Self::Running };
+            let is_waiting = ended.is_empty() && !jobs.iter().any(|job| is_at_work(job, live));
+            return if is_waiting { Self::Waiting } else { Self::Running };
         }
         if ended.iter().any(|state| matches!(state, SealedState::Failure | SealedState::Unrunnable)) {
             Self::Failure
@@ -302,9 +305,9 @@ impl RunState {
 }
 
 impl RunView {
-    pub(super) fn new(store: &Store, row: RunRow) -> Result<Self> {
+    pub(super) fn new(store: &Store, row: RunRow, live: Option<&Live>) -> Result<Self> {
         let jobs = store.jobs_of_run(row.order)?;
-        let state = RunState::of(&jobs);
+        let state = RunState::of(&jobs, live);
         let is_over = !matches!(state, RunState::Waiting | RunState::Running);
         let last = jobs.iter().filter_map(|job| job.sealed_at).max();
         let made = row.moves.iter().find_map(|moved| moved.to).map(|id| store.commit(&id)).transpose()?;
@@ -313,7 +316,7 @@ impl RunView {
         Ok(Self {
             id: row.run,
             short: store.short_run(&row.run)?,
-            result: result_of(&jobs),
+            result: result_of(&jobs, live),
             cause: CauseView {
                 kind: cause.kind,
                 author: cause.author,
@@ -334,7 +337,7 @@ impl RunView {
     fn cause_line(&self) -> String {
         let message = first_line(&self.cause.message);
         let message = if message.is_empty() { message } else { format!(" \"{message}\"") };
-        format!("{} {}{message}", self.cause.kind.word(), self.cause.refs.join(" "))
+        format!("{}{message}", cause_words(self.cause.kind, &self.cause.refs))
     }
 
     fn who(&self) -> &str {
@@ -359,16 +362,33 @@ impl RunView {
     }
 }
 
+/// `commit images@main`, `retry detect @90c4d5e1`
+pub(super) fn cause_words(kind: CauseKind, refs: &[String]) -> String {
+    let mut words = vec![kind.word().to_owned()];
+    words.extend(refs.iter().map(|text| match text.strip_prefix('@').map(str::parse::<RunId>) {
+        Some(Ok(run)) => format!("@{}", run.short(8)),
+        _ => text.clone(),
+    }));
+    words.join(" ")
+}
+
+/// Whether an engine in this process works on the job right now.
+fn is_at_work(job: &JobRow, live: Option<&Live>) -> bool {
+    let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
+    live.and_then(|live| live.job(&key)).is_some_and(|known| known.state != LiveState::Waiting)
+}
+
 /// `2 success, 1 waiting`
-fn result_of(jobs: &[JobRow]) -> String {
+fn result_of(jobs: &[JobRow], live: Option<&Live>) -> String {
     let word = |job: &JobRow| match job.sealed {
+        None if is_at_work(job, live) => "running",
         None => "waiting",
         Some(SealedState::Success) => "success",
         Some(SealedState::Failure) => "failure",
         Some(SealedState::Killed) => "killed",
         Some(SealedState::Unrunnable) => "unrunnable",
     };
-    let words = ["success", "failure", "killed", "unrunnable", "waiting"];
+    let words = ["success", "failure", "killed", "unrunnable", "running", "waiting"];
     let counted = words.iter().map(|state| (jobs.iter().filter(|job| word(job) == *state).count(), state));
     let parts: Vec<String> = counted.filter(|(n, _)| *n > 0).map(|(n, state)| format!("{n} {state}")).collect();
     if parts.is_empty() { "no jobs".to_owned() } else { parts.join(", ") }
@@ -387,7 +407,7 @@ pub(super) fn caused(cx: &Context, run: &RunId) -> Result<()> {
     let store = cx.store()?;
     let row = store.run(run)?;
     if cx.out().is_json() {
-        return cx.out().json(&RunView::new(store, row)?);
+        return cx.out().json(&RunView::new(store, row, live(cx))?);
     }
     cx.out().line(format!("@{}", store.short_run(run)?))?;
     cx.out().flush()?;

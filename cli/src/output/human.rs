@@ -175,7 +175,14 @@ mod tests {
 
     #[test]
     fn durations_are_told_in_two_units_at_most() {
-        let cases = [(0.021, "0.02 s"), (0.4, "0.4 s"), (9.94, "9.9 s"), (41.2, "41 s"), (422.0, "7 min 02 s"), (7_530.0, "2 h 05 min")];
+        let cases = [
+            (0.021, "0.02 s"),
+            (0.4, "0.4 s"),
+            (9.94, "9.9 s"),
+            (41.2, "41 s"),
+            (422.0, "7 min 02 s"),
+            (7_530.0, "2 h 05 min"),
+        ];
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
         }

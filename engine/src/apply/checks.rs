@@ -1,9 +1,9 @@
 //! What can be wrong between specs and a store.
 
+use repos::Store;
 use repos::documents::ExecutorKind;
 use repos::journal::RepoKind;
 use repos::tree::Tree;
-use repos::Store;
 use specs::spec::{Input, LeafPlaces, Parsed, PfsInput, PipelineSpec, SpecSet, find_cycles};
 use specs::{BranchName, Diagnostic, RepoName};
 
@@ -87,11 +87,13 @@ fn execution(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) {
             found.push(parsed.error(parsed.places.transform, format!("pipeline `{name}` names no image"), Some(hint)));
         }
         (ExecutorKind::Docker, None, Some(image)) => {
-            let message = format!("pipeline `{name}` names no image: `{image}` of the setting `default_image` is taken");
+            let message =
+                format!("pipeline `{name}` names no image: `{image}` of the setting `default_image` is taken");
             found.push(parsed.warning(parsed.places.transform, message, None));
         }
         (ExecutorKind::Process, ..) if transform.cmd.is_empty() => {
-            let message = format!("pipeline `{name}` has no `cmd`, and the process executor has no image that could say it");
+            let message =
+                format!("pipeline `{name}` has no `cmd`, and the process executor has no image that could say it");
             found.push(parsed.error(parsed.places.cmd.unwrap_or(parsed.places.transform), message, None));
         }
         _ => {}
@@ -120,6 +122,8 @@ impl LeafCheck<'_> {
         match self.written(repo) {
             Some(written) if written == *branch => Ok(None),
             Some(written) => Ok(Some(self.no_output_branch(branch, &written))),
+            // The first put makes the default branch, so there is nothing to say.
+            None if self.scope.store.has_repo(repo)? && *branch == self.scope.settings.default_branch => Ok(None),
             None if self.scope.store.has_repo(repo)? => Ok(Some(self.no_branch_yet(branch)?)),
             None => Ok(Some(self.no_repo()?)),
         }
@@ -129,7 +133,9 @@ impl LeafCheck<'_> {
     fn written(&self, repo: &RepoName) -> Option<BranchName> {
         let pipeline = repo.as_pipeline();
         if let Some(parsed) = self.specs.iter().find(|parsed| parsed.spec.name == pipeline) {
-            return Some(parsed.spec.output_branch.clone().unwrap_or_else(|| self.scope.settings.default_branch.clone()));
+            return Some(
+                parsed.spec.output_branch.clone().unwrap_or_else(|| self.scope.settings.default_branch.clone()),
+            );
         }
         self.graph.pipelines.get(&pipeline).map(|pipeline| pipeline.output_branch().1)
     }
@@ -139,7 +145,8 @@ impl LeafCheck<'_> {
         let mut names: Vec<String> = scope.store.repos()?.into_iter().map(|(name, _)| name.to_string()).collect();
         names.extend(specs.iter().map(|parsed| parsed.spec.name.to_string()));
         let near = specs::nearest(leaf.repo.as_str(), names.iter().map(String::as_str));
-        let hint = near.map_or_else(|| format!("pv repo create {}", leaf.repo), |near| format!("did you mean `{near}`?"));
+        let hint =
+            near.map_or_else(|| format!("pv repo create {}", leaf.repo), |near| format!("did you mean `{near}`?"));
         let message = format!("input `{}`: repository `{}` not found", leaf.name, leaf.repo);
         Ok(self.parsed.error(self.places.repo, message, Some(hint)))
     }
@@ -160,14 +167,16 @@ impl LeafCheck<'_> {
         let names: Vec<String> =
             self.scope.store.branches(repo)?.into_iter().map(|(name, _)| name.to_string()).collect();
         let near = specs::nearest(branch.as_str(), names.iter().map(String::as_str));
-        let message = format!("input `{}`: repository `{repo}` has no branch `{branch}` yet: it counts as empty", self.leaf.name);
+        let message =
+            format!("input `{}`: repository `{repo}` has no branch `{branch}` yet: it counts as empty", self.leaf.name);
         let place = self.places.branch.unwrap_or(self.places.repo);
         Ok(self.parsed.warning(place, message, near.map(|near| format!("did you mean `{near}`?"))))
     }
 
     fn glob(&self, tree: Tree) -> Result<Option<Diagnostic>> {
         let Fit::Nothing { nearest } = globs::fit(&self.scope.store, tree, &self.leaf.glob)? else { return Ok(None) };
-        let message = format!("input `{}`: glob `{}` fits no file of `{}`", self.leaf.name, self.leaf.glob, self.leaf.repo);
+        let message =
+            format!("input `{}`: glob `{}` fits no file of `{}`", self.leaf.name, self.leaf.glob, self.leaf.repo);
         let hint = nearest.map(|glob| format!("`{glob}` fits"));
         Ok(Some(self.parsed.warning(self.places.glob, message, hint)))
     }

@@ -93,9 +93,9 @@ fn git_state(spec: &Path, code: Option<&Path>) -> Option<(String, bool)> {
     let inside: Vec<&Path> = folders.iter().flatten().filter_map(|folder| folder.strip_prefix(&root).ok()).collect();
     // No path stands for all: so when one of them is the root.
     if inside.iter().all(|path| !path.as_os_str().is_empty()) {
-        inside.iter().for_each(|path| {
-            options.pathspec(*path);
-        });
+        for path in inside {
+            options.pathspec(path);
+        }
     }
     let clean = repository.statuses(Some(&mut options)).ok()?.is_empty();
     Some((commit, clean))

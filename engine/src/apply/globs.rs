@@ -44,9 +44,11 @@ fn nearest(store: &Store, tree: Tree, glob: &Glob) -> Result<Option<String>, Rep
     for entry in tree.range(store, KeyRange::all())?.take(EXAMPLES) {
         let path = path_of(&entry?.0)?;
         for path in std::iter::successors(Some(path), FilePath::parent).filter(|path| !path.is_root()) {
-            candidates.extend(shapes(&path).into_iter().filter(|shape| {
-                Glob::parse(shape).is_ok_and(|shape| shape.matches(path.as_str()))
-            }));
+            candidates.extend(
+                shapes(&path)
+                    .into_iter()
+                    .filter(|shape| Glob::parse(shape).is_ok_and(|shape| shape.matches(path.as_str()))),
+            );
         }
     }
     let near = specs::nearest(glob.as_str(), candidates.iter().map(String::as_str));

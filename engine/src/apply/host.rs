@@ -27,7 +27,10 @@ pub(super) fn this_host() -> Host {
 
 /// Digests of the files, below what every command sees or below `more`, that the words of a command name by an absolute path. Files that a command could not read
 /// either are left out, as is what is no file.
-pub(super) fn named_files<'a>(words: impl IntoIterator<Item = &'a String>, more: &[PathBuf]) -> BTreeMap<String, Digest> {
+pub(super) fn named_files<'a>(
+    words: impl IntoIterator<Item = &'a String>,
+    more: &[PathBuf],
+) -> BTreeMap<String, Digest> {
     let paths: BTreeSet<&str> = words
         .into_iter()
         .flat_map(|text| text.split(|c: char| c.is_whitespace() || ENDS.contains(&c)))
@@ -53,7 +56,7 @@ fn digest_of(path: &Path, readable: &[PathBuf]) -> Option<Digest> {
     loop {
         match file.read(&mut buffer).ok()? {
             0 => return Some(hasher.finish()),
-            read => hasher.update(&buffer[..read]),
+            length => hasher.update(&buffer[..length]),
         }
     }
 }

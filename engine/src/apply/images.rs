@@ -54,7 +54,8 @@ pub(super) async fn resolve(
         let silent = images.of(&parsed.spec, settings).filter(|pinned| pinned.entrypoint.is_empty());
         if let Some(pinned) = silent.filter(|_| parsed.spec.transform.cmd.is_empty()) {
             let image = pinned.stamp.reference;
-            let message = format!("pipeline `{}` has no `cmd`, and image `{image}` has no entrypoint", parsed.spec.name);
+            let message =
+                format!("pipeline `{}` has no `cmd`, and image `{image}` has no entrypoint", parsed.spec.name);
             found.push(parsed.error(parsed.places.cmd.unwrap_or(parsed.places.transform), message, None));
         }
     }

@@ -58,7 +58,11 @@ pub struct Request<'a> {
 
 impl std::fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request").field("set", self.set).field("by", self.by).field("dry", &self.dry).finish_non_exhaustive()
+        f.debug_struct("Request")
+            .field("set", self.set)
+            .field("by", self.by)
+            .field("dry", &self.dry)
+            .finish_non_exhaustive()
     }
 }
 
@@ -124,7 +128,8 @@ pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>)
     findings.extend(found);
     findings.refuse(request.sources.len())?;
 
-    let images = images::resolve(executor, &settings, &request.set.specs, request.on_pull, &mut findings.diagnostics).await?;
+    let images =
+        images::resolve(executor, &settings, &request.set.specs, request.on_pull, &mut findings.diagnostics).await?;
     findings.refuse(request.sources.len())?;
 
     let (store, by, dry) = (store.clone(), request.by.clone(), request.dry);
@@ -153,7 +158,12 @@ pub fn check(set: &SpecSet, sources: &SpecSources) -> Result<Vec<Diagnostic>> {
 
 /// Makes new versions of all pipelines that were made for another executor than the store uses now. Specs and code stay as they are
 /// stored. `None` when there are none.
-pub async fn refresh_versions(store: &Store, executor: &dyn Executor, by: &By, on_pull: OnPull<'_>) -> Result<Option<Applied>> {
+pub async fn refresh_versions(
+    store: &Store,
+    executor: &dyn Executor,
+    by: &By,
+    on_pull: OnPull<'_>,
+) -> Result<Option<Applied>> {
     let kind = executor.kind();
     let graph = Graph::load(store)?;
     let settings = Settings::of(store)?;

@@ -19,7 +19,8 @@ pub fn delete_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<()
         let repo = name.output_repo();
         let readers = graph.pipelines.values().filter(|pipeline| pipeline.name() != name);
         let readers = readers.filter(|pipeline| pipeline.input_branches().iter().any(|(read, _)| *read == repo));
-        let readers: Vec<String> = readers.map(|pipeline| format!("pipeline `{}` reads its output", pipeline.name())).collect();
+        let readers: Vec<String> =
+            readers.map(|pipeline| format!("pipeline `{}` reads its output", pipeline.name())).collect();
         if !readers.is_empty() {
             return Err(EngineError::InUse { what: format!("pipeline `{name}`"), by: readers.join(", ") });
         }

@@ -52,17 +52,29 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Settles what a new spec is; stores spec and transform.
-    pub(super) fn of(scope: &Scope, spec: PipelineSpec, image: Option<Pinned>, code: Option<CodeStamp>) -> Result<Self> {
+    pub(super) fn of(
+        scope: &Scope,
+        spec: PipelineSpec,
+        image: Option<Pinned>,
+        code: Option<CodeStamp>,
+    ) -> Result<Self> {
         let network = spec.transform.network.unwrap_or(scope.settings.network);
         let default_branch = scope.settings.default_branch.clone();
         Self::settle(&scope.store, spec, scope.kind, image, code, network, default_branch)
     }
 
     /// Settles what a pipeline's present version is under another executor.
-    pub(super) fn again(store: &Store, pipeline: &Pipeline, executor: ExecutorKind, image: Option<Pinned>) -> Result<Self> {
+    pub(super) fn again(
+        store: &Store,
+        pipeline: &Pipeline,
+        executor: ExecutorKind,
+        image: Option<Pinned>,
+    ) -> Result<Self> {
         let silent = image.as_ref().is_none_or(|image| image.entrypoint.is_empty());
         let why = match executor {
-            ExecutorKind::Docker if image.is_none() => Some("it names no image, and there is no setting `default_image`"),
+            ExecutorKind::Docker if image.is_none() => {
+                Some("it names no image, and there is no setting `default_image`")
+            }
             _ if silent && pipeline.spec.transform.cmd.is_empty() => Some("it has no `cmd`, and no image says it"),
             _ => None,
         };
@@ -108,7 +120,16 @@ impl Prepared {
         let spec_digest = store.put_document(&SpecDocument(spec_value.clone()))?;
         let entrypoint = if spec.transform.cmd.is_empty() { entrypoint.unwrap_or_default() } else { Vec::new() };
         Ok(Self {
-            spec, spec_value, spec_digest, transform, transform_digest, executor, default_branch, image, code, entrypoint,
+            spec,
+            spec_value,
+            spec_digest,
+            transform,
+            transform_digest,
+            executor,
+            default_branch,
+            image,
+            code,
+            entrypoint,
         })
     }
 

@@ -1,15 +1,17 @@
 //! The datums of a job, from its output commit's map.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use repos::documents::{Recipe, ResultDocument, ResultState};
-use repos::tree::{KeyRange, Range};
+use repos::documents::{Commit, Recipe, ResultDocument, ResultState};
+use repos::tree::{KeyRange, Range, Tree};
 use repos::{JobRow, RepoError, Store, Timestamp};
 use serde::{Deserialize, Serialize};
 use specs::{DatumId, Digest, FilePath, PipelineName, RunId};
 
 use crate::datums::{DatumKey, prefix};
 use crate::error::Result;
+use crate::graph::Pipeline;
 use crate::live::LiveJob;
 use crate::plan::DatumMap;
 
@@ -101,17 +103,37 @@ pub struct Datums<'s> {
     map: DatumMap,
     entries: Option<Range<'s, Vec<u8>, Store>>,
     filter: DatumFilter,
+    /// Leaves in whose commit the wanted file is.
+    holders: BTreeSet<usize>,
 }
 
 /// The datums of a job that has an output commit; none of one that has not.
 pub fn datums<'s>(store: &'s Store, job: &JobRow, filter: DatumFilter) -> Result<Datums<'s>> {
-    let root = match &job.commit {
-        Some(commit) => store.commit(commit)?.datums,
-        None => None,
-    };
+    let commit = job.commit.map(|commit| store.commit(&commit)).transpose()?;
+    let root = commit.as_ref().and_then(|commit| commit.datums);
     let map = root.map_or(DatumMap::empty(), DatumMap::at);
     let entries = Some(map.range(store, KeyRange::prefix([prefix::DATUM]))?);
-    Ok(Datums { store, job: job.clone(), map, entries, filter })
+    let holders = match (&commit, &filter.input) {
+        (Some(commit), Some(path)) => holders(store, job, commit, path)?,
+        _ => BTreeSet::new(),
+    };
+    Ok(Datums { store, job: job.clone(), map, entries, filter, holders })
+}
+
+/// The leaves in whose commit a file is: a directory that a glob matched holds it only there.
+fn holders(store: &Store, job: &JobRow, commit: &Commit, path: &FilePath) -> Result<BTreeSet<usize>> {
+    let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
+    let mut holders = BTreeSet::new();
+    for (number, leaf) in pipeline.spec.input.leaves().into_iter().enumerate() {
+        let (repo, branch) = pipeline.input_branch(leaf);
+        let origin = commit.provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch);
+        if let Some(origin) = origin
+            && Tree::at(store.commit(&origin.commit)?.tree).kind_at(store, path)?.is_some()
+        {
+            holders.insert(number);
+        }
+    }
+    Ok(holders)
 }
 
 /// The datums that are executed right now.
@@ -180,10 +202,10 @@ pub fn datum_view(
     })
 }
 
-/// Whether a datum of this key saw a file, itself or in a directory.
-pub(crate) fn saw(key: &DatumKey, path: &FilePath) -> bool {
+/// Whether a datum of this key saw a file, itself or in a directory, through one of the leaves that hold it.
+fn saw(key: &DatumKey, path: &FilePath, holders: &BTreeSet<usize>) -> bool {
     let arms = key.arms().unwrap_or_default();
-    arms.iter().any(|(_, matched)| matched == path || matched.contains(path))
+    arms.iter().any(|(leaf, matched)| holders.contains(leaf) && (matched == path || matched.contains(path)))
 }
 
 /// The result in a value of the map of datums.
@@ -196,7 +218,7 @@ impl Datums<'_> {
         while let Some(entry) = self.entries.as_mut().and_then(Iterator::next) {
             let (key, value) = entry?;
             let key = DatumKey::from_map(&key);
-            if self.filter.input.as_ref().is_some_and(|path| !saw(&key, path)) {
+            if self.filter.input.as_ref().is_some_and(|path| !saw(&key, path, &self.holders)) {
                 continue;
             }
             let Some(result) = result_in(&value) else { continue };

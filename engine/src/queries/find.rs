@@ -87,7 +87,8 @@ pub fn find_datum(store: &Store, datum: &DatumRef) -> Result<FoundDatum> {
 /// The datums of a job that saw a file, itself or in a directory.
 pub fn find_datums_of_input(store: &Store, job: &JobRow, path: &FilePath) -> Result<Vec<FoundDatum>> {
     let filter = DatumFilter { input: Some(path.clone()), ..DatumFilter::default() };
-    let found: Vec<FoundDatum> = datums(store, job, filter)?.map(|view| with_result(store, job, view?)).collect::<Result<_>>()?;
+    let found: Vec<FoundDatum> =
+        datums(store, job, filter)?.map(|view| with_result(store, job, view?)).collect::<Result<_>>()?;
     if found.is_empty() {
         let job = format!("{}@{}", job.pipeline, job.run.short(8));
         let hint = Some(format!("pv datum list {job} shows what its datums read"));
@@ -98,7 +99,8 @@ pub fn find_datums_of_input(store: &Store, job: &JobRow, path: &FilePath) -> Res
 
 fn with_result(store: &Store, job: &JobRow, view: DatumView) -> Result<FoundDatum> {
     let result = view.result.map(|digest| store.document(&digest)).transpose()?;
-    let result = result.ok_or_else(|| EngineError::NotFound { what: format!("datum `{}` has no result yet", view.id), hint: None })?;
+    let result = result
+        .ok_or_else(|| EngineError::NotFound { what: format!("datum `{}` has no result yet", view.id), hint: None })?;
     Ok(FoundDatum { job: job.clone(), view, result })
 }
 
@@ -141,9 +143,7 @@ fn writer_of(store: &Store, reference: &Reference) -> Result<FoundDatum> {
     }
     let place = resolved.place();
     match repos::files::kind_at(store, resolved.tree(), &place, &resolved.path)? {
-        repos::tree::PathKind::Directory { .. } => {
-            Err(RepoError::IsDirectory { path: resolved.path, place }.into())
-        }
+        repos::tree::PathKind::Directory { .. } => Err(RepoError::IsDirectory { path: resolved.path, place }.into()),
         repos::tree::PathKind::File(_) => Err(EngineError::NotFound {
             what: format!("no datum wrote `{}` in {place}: {} committed it", resolved.path, resolved.commit.author),
             hint: Some(format!("pv log {}@{}:{}", resolved.commit.repo, resolved.id.short(8), resolved.path)),

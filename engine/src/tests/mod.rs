@@ -1,4 +1,6 @@
 //! Whole runs through the engine, with scripted commands and a real store.
 
+mod apply;
 mod flow;
+mod queries;
 mod setting;

@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 
-use repos::documents::{Commit, CommitKind, Recipe, ResultDocument, Source, SpecDocument, Transform, VersionDocument};
+use repos::documents::{Commit, CommitKind, Recipe, RecipeInput, ResultDocument, Source, Transform, VersionDocument};
 use repos::store::Resolved;
 use repos::tree::{FileEntry, KeyRange, Map, Tree, directory_range, path_of};
 use repos::{RepoError, Store};
-use specs::spec::PipelineSpec;
 use specs::{CommitId, Digest, FilePath, RepoName, RunId};
 
 use super::nodes::{DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
 use crate::error::Result;
+use crate::graph::Pipeline;
 
 /// Everything that the file at `at` rests on; no deeper than `depth` datums.
 pub fn trace(store: &Store, at: &Resolved, depth: Option<usize>) -> Result<Trace> {
@@ -20,7 +20,8 @@ pub fn trace(store: &Store, at: &Resolved, depth: Option<usize>) -> Result<Trace
         similar: None,
     })?;
     let mut tracer = Tracer { store, seen: HashSet::new(), sources: HashSet::new(), gaps: Vec::new() };
-    let file = tracer.file(&Place { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone() }, file, depth)?;
+    let file =
+        tracer.file(&Place { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone() }, file, depth)?;
     let Tracer { seen, sources, gaps, .. } = tracer;
     Ok(Trace { file, datums: seen.len(), source_files: sources.len(), complete: gaps.is_empty(), gaps })
 }
@@ -89,7 +90,8 @@ impl Tracer<'_> {
         let recipe: Recipe = self.store.document(&result.recipe.digest())?;
         let transform: Transform = self.store.document(&recipe.transform)?;
         let row = self.store.pipeline_version(&result.pipeline, result.version)?;
-        let version: Option<VersionDocument> = row.as_ref().map(|row| self.store.document(&row.document)).transpose()?;
+        let version: Option<VersionDocument> =
+            row.as_ref().map(|row| self.store.document(&row.document)).transpose()?;
         let inputs = self.inputs(commit, &result, &recipe, depth)?;
         let read = inputs.iter().flat_map(|input| &input.files).any(|read| read.digest == file.digest);
         let last = result.tries.last();
@@ -102,7 +104,8 @@ impl Tracer<'_> {
             version: result.version,
             applied_at: row.map(|row| row.applied_at),
             job: format!("{}@{}", result.pipeline, result.run),
-            cached: commit.run != result.run || commit.pipeline.as_ref().is_none_or(|stamp| stamp.name != result.pipeline),
+            cached: commit.run != result.run
+                || commit.pipeline.as_ref().is_none_or(|stamp| stamp.name != result.pipeline),
             cause: self.cause(&result.run)?,
             image: version.as_ref().and_then(|version| version.image.clone()),
             cmd: if transform.cmd.is_empty() {
@@ -135,11 +138,11 @@ impl Tracer<'_> {
         recipe: &Recipe,
         depth: Option<usize>,
     ) -> Result<Vec<InputNode>> {
-        let spec = self.spec_of(commit)?;
+        let pipeline = self.pipeline_of(commit)?;
         let mut inputs = Vec::new();
         for input in &recipe.inputs {
-            let files = match spec.as_ref().and_then(|spec| origin_of(commit, spec, &input.name)) {
-                Some((repo, id)) => self.files_at(&repo, id, &input.path, input.digest, depth)?,
+            let files = match pipeline.as_ref().and_then(|pipeline| origin_of(commit, pipeline, &input.name)) {
+                Some((repo, id)) => self.files_at(&repo, id, input, depth)?,
                 None => Vec::new(),
             };
             if files.is_empty() {
@@ -154,7 +157,9 @@ impl Tracer<'_> {
             inputs.push(InputNode { input: input.name.clone(), path: input.path.clone(), reference: false, files });
         }
         for reference in &result.references {
-            let files = self.files_at(&reference.repo, reference.commit, &reference.path, None, depth)?;
+            let tree = Tree::at(self.store.commit(&reference.commit)?.tree);
+            let place = Place { repo: reference.repo.clone(), commit: reference.commit, path: reference.path.clone() };
+            let files = self.files_below(&place, tree, depth)?;
             inputs.push(InputNode {
                 input: reference.input.clone(),
                 path: reference.path.clone(),
@@ -165,31 +170,43 @@ impl Tracer<'_> {
         Ok(inputs)
     }
 
-    fn spec_of(&self, commit: &Commit) -> Result<Option<PipelineSpec>> {
+    fn pipeline_of(&self, commit: &Commit) -> Result<Option<Pipeline>> {
         let Some(stamp) = &commit.pipeline else { return Ok(None) };
-        let SpecDocument(spec) = self.store.document(&stamp.spec)?;
-        Ok(serde_json::from_value(spec).ok())
+        Pipeline::load_version(self.store, &stamp.name, stamp.version).map(Some)
     }
 
+    /// The files of a recipe's input in a commit; none when the commit has other bytes there than the recipe says.
     fn files_at(
         &mut self,
         repo: &RepoName,
         id: CommitId,
-        path: &FilePath,
-        digest: Option<Digest>,
+        input: &RecipeInput,
         depth: Option<usize>,
     ) -> Result<Vec<FileNode>> {
         let tree = Tree::at(self.store.commit(&id)?.tree);
-        let place = |path: FilePath| Place { repo: repo.clone(), commit: id, path };
-        if let Some(file) = tree.file(self.store, path)? {
-            if digest.is_some_and(|digest| digest != file.digest) {
-                return Ok(Vec::new());
+        let same = match (input.digest, input.tree) {
+            (Some(digest), _) => tree.file(self.store, &input.path)?.is_some_and(|file| file.digest == digest),
+            (None, root) if input.path.is_root() => root == Some(tree.root()),
+            (None, root) => {
+                let mut sink = self.store;
+                root == Some(tree.subtree(self.store, &directory_range(&input.path), &mut sink)?.root())
             }
-            return Ok(vec![self.file(&place(path.clone()), file, depth)?]);
+        };
+        if !same {
+            return Ok(Vec::new());
+        }
+        self.files_below(&Place { repo: repo.clone(), commit: id, path: input.path.clone() }, tree, depth)
+    }
+
+    /// The file at a place, or all files below it.
+    fn files_below(&mut self, place: &Place, tree: Tree, depth: Option<usize>) -> Result<Vec<FileNode>> {
+        if let Some(file) = tree.file(self.store, &place.path)? {
+            return Ok(vec![self.file(place, file, depth)?]);
         }
         let below: Vec<(Vec<u8>, FileEntry)> =
-            tree.range(self.store, directory_range(path))?.collect::<Result<_, RepoError>>()?;
-        below.into_iter().map(|(key, file)| self.file(&place(path_of(&key).map_err(RepoError::from)?), file, depth)).collect()
+            tree.range(self.store, directory_range(&place.path))?.collect::<Result<_, RepoError>>()?;
+        let at = |key: &[u8]| Ok::<_, RepoError>(Place { path: path_of(key)?, ..place.clone() });
+        below.into_iter().map(|(key, file)| self.file(&at(&key)?, file, depth)).collect()
     }
 
     /// The commit that introduced these bytes under this path: the oldest of the unbroken row back from here.
@@ -244,15 +261,12 @@ impl Tracer<'_> {
     }
 }
 
-/// The input commit that an output commit rests on for one input of its spec.
-fn origin_of(commit: &Commit, spec: &PipelineSpec, input: &str) -> Option<(RepoName, CommitId)> {
-    let leaf = spec.input.leaves().into_iter().find(|leaf| leaf.name == input)?;
-    let mut origins = commit.provenance.iter().filter(|origin| origin.repo == leaf.repo);
-    match &leaf.branch {
-        Some(branch) => origins.find(|origin| origin.branch == *branch),
-        None => origins.next(),
-    }
-    .map(|origin| (origin.repo.clone(), origin.commit))
+/// The input commit that an output commit rests on for one input of its pipeline.
+fn origin_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Option<(RepoName, CommitId)> {
+    let leaf = pipeline.spec.input.leaves().into_iter().find(|leaf| leaf.name == input)?;
+    let (repo, branch) = pipeline.input_branch(leaf);
+    let origin = commit.provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch)?;
+    Some((repo, origin.commit))
 }
 
 /// Reads the map of datums of an output commit: id and result of each.
@@ -265,4 +279,3 @@ pub(super) fn results_of(store: &Store, commit: &Commit) -> Result<Vec<(Vec<u8>,
     }
     Ok(found)
 }
-

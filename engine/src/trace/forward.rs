@@ -13,7 +13,7 @@ use super::back::results_of;
 use super::nodes::{Forward, Reader};
 use crate::datums::DatumKey;
 use crate::error::Result;
-use crate::graph::{Graph, Pipeline};
+use crate::graph::{BranchOf, Graph, Pipeline};
 
 /// Every datum that read the file at `at`, and what came of it: in the run of its commit, or with `all_runs` in every run that saw
 /// these bytes under this path.
@@ -51,11 +51,10 @@ impl Search<'_> {
     fn readers_of(&mut self, repo: &RepoName, commit: CommitId, path: &FilePath, file: FileEntry) -> Result<()> {
         let graph = Graph::load(self.store)?;
         for pipeline in graph.in_order() {
-            if !pipeline.input_branches().iter().any(|(read, _)| read == repo) {
-                continue;
-            }
             for job in self.jobs(pipeline, repo, commit)? {
-                self.readers_in(pipeline, &job, repo, path, file)?;
+                // As the pipeline was when the job ran.
+                let pipeline = Pipeline::load_version(self.store, &job.pipeline, job.version)?;
+                self.readers_in(&pipeline, &job, repo, path, file)?;
             }
         }
         Ok(())
@@ -101,15 +100,22 @@ impl Search<'_> {
     ) -> Result<()> {
         let Some(id) = job.commit else { return Ok(()) };
         let commit = self.store.commit(&id)?;
-        if !self.saw(&commit, repo, path, file)? {
+        let branches = self.saw(&commit, repo, path, file)?;
+        let leaves: Vec<bool> = pipeline
+            .spec
+            .input
+            .leaves()
+            .into_iter()
+            .map(|leaf| branches.contains(&pipeline.input_branch(leaf)))
+            .collect();
+        if !leaves.contains(&true) {
             return Ok(());
         }
-        let spec = pipeline.spec.input.leaves();
         for (key, digest) in results_of(self.store, &commit)? {
             let arms = DatumKey::from_map(&key).arms().unwrap_or_default();
-            let reads = arms.iter().any(|(leaf, matched)| {
-                spec.get(*leaf).is_some_and(|leaf| leaf.repo == *repo) && (matched == path || matched.contains(path))
-            });
+            let reads = arms
+                .iter()
+                .any(|(leaf, matched)| leaves.get(*leaf) == Some(&true) && (matched == path || matched.contains(path)));
             if !reads || !self.seen.insert((pipeline.name().clone(), digest)) {
                 continue;
             }
@@ -132,15 +138,16 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Whether the job's input commit had these bytes under this path.
-    fn saw(&self, commit: &Commit, repo: &RepoName, path: &FilePath, file: FileEntry) -> Result<bool> {
+    /// The branches whose commits, as the job took them, had these bytes under this path.
+    fn saw(&self, commit: &Commit, repo: &RepoName, path: &FilePath, file: FileEntry) -> Result<Vec<BranchOf>> {
+        let mut branches = Vec::new();
         for origin in commit.provenance.iter().filter(|origin| origin.repo == *repo) {
             let tree = Tree::at(self.store.commit(&origin.commit)?.tree);
             if tree.file(self.store, path)?.is_some_and(|seen| seen.digest == file.digest) {
-                return Ok(true);
+                branches.push((origin.repo.clone(), origin.branch.clone()));
             }
         }
-        Ok(false)
+        Ok(branches)
     }
 
     fn outputs(&self, result: &ResultDocument) -> Result<Vec<(FilePath, FileEntry)>> {

@@ -8,6 +8,7 @@ use specs::JobRef;
 
 use crate::commands::failures;
 use crate::commands::jobs::{JobLine, live, paint_state};
+use crate::commands::views::cause_words;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, ShortIds, count, plural, table};
@@ -48,7 +49,7 @@ fn lines(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<Ve
     let mut lines = vec![
         ("job", view.id.clone()),
         ("state", format!("{}{reason}", paint_state(cx.out(), view.state))),
-        ("cause", format!("{} {}   {who}", run.cause.kind.word(), run.cause.refs.join(" "))),
+        ("cause", format!("{}   {who}", cause_words(run.cause.kind, &run.cause.refs))),
         ("pipeline", format!("{} v{}", view.pipeline, view.pipeline_version)),
         ("executor", executor(store, job, view)),
         ("datums", datums(view)),

@@ -1,6 +1,6 @@
 //! `pv pipeline delete`
 
-use engine::apply;
+use engine::{Graph, apply};
 use repos::tree::Tree;
 use specs::PipelineName;
 
@@ -29,14 +29,24 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let version = store.pipeline(name)?.version;
     let open = store.open_jobs()?.iter().filter(|job| job.pipeline == *name).count() as u64;
     let repo = name.output_repo();
+    let graph = Graph::load(store)?;
+    let is_read =
+        graph.pipelines.values().any(|pipeline| pipeline.input_branches().iter().any(|(read, _)| *read == repo));
+    if is_read {
+        // Refused, with the names of the readers: nobody needs to be asked.
+        return Ok(apply::delete_pipeline(store, name, &author::by(cx, None))?);
+    }
     let (mut files, mut bytes) = (0, 0);
     for id in store.branches(&repo)?.iter().filter_map(|(_, row)| row.commit) {
         let totals = Tree::at(store.commit(&id)?.tree).totals(store)?;
         (files, bytes) = (files + totals.entries, bytes + totals.weight);
     }
+    let with_jobs = match open {
+        0 => String::new(),
+        open => format!(", with {}", plural(open, "job that has not ended", "jobs that have not ended")),
+    };
     let goes = format!(
-        "pipeline `{name}` v{version} goes, with {}; repository `{repo}` stays as yours, with {} ({})",
-        plural(open, "job that has not ended", "jobs that have not ended"),
+        "pipeline `{name}` v{version} goes{with_jobs}; repository `{repo}` stays as yours, with {} ({})",
         plural(files, "file", "files"),
         size(bytes)
     );

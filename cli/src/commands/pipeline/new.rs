@@ -1,5 +1,6 @@
 //! `pv pipeline new`
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use specs::{
@@ -67,6 +68,11 @@ impl From<InputArg> for Input {
 }
 
 pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
+    let mut names = BTreeSet::new();
+    if let Some(twice) = args.input.iter().find(|input| !names.insert(&input.repo)) {
+        let message = format!("repository `{}` is given twice, and inputs are told apart by their names", twice.repo);
+        return Err(CliError::usage(message, "leave one out here, then add it to the spec with a `name` of its own"));
+    }
     let mut inputs: Vec<Input> = args.input.into_iter().map(Input::from).collect();
     let input = if inputs.len() == 1 { inputs.remove(0) } else { Input::Cross(inputs) };
     let spec = PipelineSpec {

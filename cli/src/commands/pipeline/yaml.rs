@@ -5,9 +5,19 @@ use specs::PipelineSpec;
 
 /// Fields that people write first, in this order; others follow by name.
 const ORDER: [&str; 13] = [
-    "pipeline", "description", "metadata", "transform", "input", // of a spec
-    "image", "cmd", "stdin", "code", // of its transform
-    "name", "repo", "branch", "glob", // of its inputs
+    "pipeline",
+    "description",
+    "metadata",
+    "transform",
+    "input", // of a spec
+    "image",
+    "cmd",
+    "stdin",
+    "code", // of its transform
+    "name",
+    "repo",
+    "branch",
+    "glob", // of its inputs
 ];
 
 /// A spec as one YAML document.

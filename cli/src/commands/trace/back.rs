@@ -5,7 +5,7 @@ use repos::Store;
 use specs::Reference;
 
 use super::words::{code, command_line, file_line, short_job};
-use crate::commands::views::first_line;
+use crate::commands::views::{cause_words, first_line};
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, duration, plural, short_digest};
@@ -17,8 +17,9 @@ const ON_A_TERMINAL: usize = 20;
 pub(super) fn print(cx: &Context, asked: &Reference, trace: &Trace) -> Result<()> {
     let most = if cx.out().is_terminal() { ON_A_TERMINAL } else { usize::MAX };
     let mut tree = Tree { cx, store: cx.store()?, human: cx.human(), most, is_cut: false };
-    cx.out().line(tree.file_line(&trace.file)?)?;
-    cx.out().line("")?;
+    if matches!(trace.file.origin, Origin::Datum(_)) {
+        cx.out().line(tree.file_line(&trace.file)? + "\n")?;
+    }
     tree.origin(&trace.file, "", "")?;
     let counts = format!(
         "{}, {}, {}",
@@ -60,22 +61,17 @@ impl Tree<'_> {
 
     /// Prints where a file came from. `first` stands before its first line, `rest` before the others.
     fn origin(&mut self, file: &FileNode, first: &str, rest: &str) -> Result<()> {
-        match &file.origin {
-            Origin::Datum(datum) => self.datum(datum, file, first, rest),
-            Origin::Source(source) => self.source(source, file, first, rest),
-            Origin::SeenDatum(datum) => {
-                let line = format!("{first}{}   by datum {}, which stands above", self.file_line(file)?, datum.short(8));
-                self.cx.out().line(line)
-            }
-            Origin::Gap(why) => {
-                let gap = self.cx.out().paint(31, "gap");
-                self.cx.out().line(format!("{first}{}   {gap}: {why}", self.file_line(file)?))
-            }
-            Origin::Cut => {
-                self.is_cut = true;
-                self.cx.out().line(format!("{first}{}   not followed further: --depth", self.file_line(file)?))
-            }
-        }
+        let what = match &file.origin {
+            Origin::Datum(datum) => return self.datum(datum, file, first, rest),
+            Origin::Source(_) => String::new(),
+            Origin::SeenDatum(datum) => format!("   by datum {}, which stands above", datum.short(8)),
+            Origin::Gap(why) => format!("   {}: {why}", self.cx.out().paint(31, "gap")),
+            Origin::Cut => "   not followed further: --depth".to_owned(),
+        };
+        self.is_cut |= matches!(file.origin, Origin::Cut);
+        let space = if first.is_empty() || first.ends_with(' ') { "" } else { " " };
+        self.cx.out().line(format!("{first}{space}{}{what}", self.file_line(file)?))?;
+        if let Origin::Source(source) = &file.origin { self.source(source, rest) } else { Ok(()) }
     }
 
     fn datum(&mut self, datum: &DatumNode, file: &FileNode, first: &str, rest: &str) -> Result<()> {
@@ -126,7 +122,7 @@ impl Tree<'_> {
         job.push(format!("{} {} on {}", executor.kind, executor.version, executor.host));
         if let Some(cause) = &datum.cause {
             let who = cause.author.as_deref().unwrap_or(&cause.committer);
-            job.push(format!("caused by {} {}, {who}", cause.kind.word(), cause.refs.join(" ")));
+            job.push(format!("caused by {}, {who}", cause_words(cause.kind, &cause.refs)));
         }
         if datum.cached {
             job.push("cached since".to_owned());
@@ -141,8 +137,7 @@ impl Tree<'_> {
         Ok(vec![wrote, job.join("   "), made_by.join("   ")])
     }
 
-    fn source(&mut self, source: &SourceNode, file: &FileNode, first: &str, rest: &str) -> Result<()> {
-        self.cx.out().line(format!("{first} {}", self.file_line(file)?))?;
+    fn source(&mut self, source: &SourceNode, rest: &str) -> Result<()> {
         let time = self.human.local_and_utc(source.created_at);
         let SourceNode { author, committer, message, .. } = source;
         let line = format!("{rest}     {author} ({committer})   {time}   {}", first_line(message));

@@ -1,0 +1,328 @@
+//! `pv pipeline`.
+
+use serde_json::json;
+use tests::{TestEnv, test_env};
+
+use crate::flow::{self, fields};
+
+fn without_store() -> TestEnv {
+    TestEnv::without_store(env!("CARGO_BIN_EXE_pv"))
+}
+
+#[test]
+fn new_prints_a_spec_that_can_be_applied() {
+    let env = flow::with_images();
+    let words =
+        ["pipeline", "new", "lines", "--input", "images:/*", "--", "sh", "-c", "wc -l /pfs/images/* > /pfs/out/n"];
+    insta::assert_snapshot!(env.pv(words), @r#"
+    --- stdout
+    pipeline:
+      name: lines
+    transform:
+      cmd: [sh, "-c", "wc -l /pfs/images/* > /pfs/out/n"]
+    input:
+      pfs:
+        repo: images
+        glob: "/*"
+    --- stderr
+    next: save it as lines.yml, then  pv pipeline apply -f lines.yml
+    "#);
+    env.write("lines.yml", env.ok(words));
+    insta::assert_snapshot!(env.pv(["pipeline", "check", "-f", "lines.yml"]), @r"
+    --- stdout
+    1 pipeline in 1 file: nothing is wrong
+    ");
+    insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "lines.yml"]), @r"
+    --- stdout
+    PIPELINE  VERSION  STATE  WHY
+    lines  v1  created
+    --- stderr
+    run [id 1]  1 job: lines
+    next: pv run  before that: pv plan
+    ");
+}
+
+#[test]
+fn new_combines_several_inputs_each_with_each() {
+    let env = without_store();
+    let inputs = ["--input", "images@dev:/cam*/*", "--input", "model:/"];
+    let words =
+        ["pipeline", "new", "detect", "--image", "detect:1.2"].into_iter().chain(inputs).chain(["--", "detect"]);
+    insta::assert_snapshot!(env.ok(words), @r#"
+    pipeline:
+      name: detect
+    transform:
+      image: "detect:1.2"
+      cmd: [detect]
+    input:
+      cross:
+        - pfs:
+            repo: images
+            branch: dev
+            glob: "/cam*/*"
+        - pfs:
+            repo: model
+            glob: /
+    "#);
+    insta::assert_snapshot!(env.pv(["pipeline", "new", "x", "--input", "images", "--", "true"]), @r"
+    --- stderr
+    error: invalid value 'images' for '--input <REPO[@BRANCH]:GLOB>': `images` has no glob: write `images:/*`
+    hint: pv help shows all commands
+    --- exit 2
+    ");
+    insta::assert_snapshot!(env.pv(["pipeline", "new", "x", "--input", "a:/", "--input", "a:/b", "--", "true"]), @r"
+    --- stderr
+    error: repository `a` is given twice, and inputs are told apart by their names
+    hint: leave one out here, then add it to the spec with a `name` of its own
+    --- exit 2
+    ");
+}
+
+#[test]
+fn check_needs_no_store_and_says_all_that_is_wrong() {
+    let env = without_store();
+    env.write("specs/b.json", r#"{"pipeline": {"name": "b"}, "transform": {"cmd": ["true"]}}"#);
+    env.write("specs/a.yml", "pipeline: {name: a}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: images, glob: /}}\nparalelism_spec: {constant: 2}\n");
+    env.write("specs/notes.txt", "not a spec");
+    insta::assert_snapshot!(env.pv(["pipeline", "check", "-f", "specs"]), @r"
+    --- stderr
+    error: specs/a.yml:4:1: unknown field `paralelism_spec` in pipeline `a`
+    hint: did you mean `parallelism_spec`?
+    error: specs/b.json:1:1: pipeline `b` has no input
+    hint: write `input: {pfs: {repo: REPO, glob: GLOB}}`
+    2 errors in 2 of 2 files
+    --- exit 2
+    ");
+    let (error, exit_code) = env.json_error(["pipeline", "check", "-f", "specs"]);
+    assert_eq!((&error["kind"], exit_code), (&json!("usage"), 2));
+    assert_eq!(error["causes"].as_array().unwrap().len(), 2);
+    assert_eq!(env.exit_code(["pipeline", "check", "-f", "specs/none.yml"]), 3);
+    std::fs::create_dir(env.work().join("empty")).unwrap();
+    insta::assert_snapshot!(env.pv(["pipeline", "check", "-f", "empty"]), @r"
+    --- stderr
+    error: `empty` holds no spec: no *.yml, *.yaml or *.json
+    hint: name another folder, or a file
+    --- exit 2
+    ");
+}
+
+#[test]
+fn apply_creates_keeps_and_updates() {
+    let env = flow::with_images();
+    let spec = |cmd: &str| {
+        format!(
+            "pipeline: {{name: one}}\ntransform: {{cmd: [sh, -c, {cmd}]}}\ninput: {{pfs: {{repo: images, glob: /*}}}}\n"
+        )
+    };
+    env.write("one.yml", spec("\"true\""));
+    insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "one.yml"]), @r"
+    --- stdout
+    PIPELINE  VERSION  STATE  WHY
+    one  v1  created
+    --- stderr
+    run [id 1]  1 job: one
+    next: pv run  before that: pv plan
+    ");
+    insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "one.yml"]), @r"
+    --- stdout
+    PIPELINE  VERSION  STATE  WHY
+    one  v1  unchanged
+    --- stderr
+    nothing differs: no pipeline has a new version
+    ");
+    let applied = env.with_stdin(["pipeline", "apply", "-f", "-"], spec("\"exit 0\"").as_bytes());
+    insta::assert_snapshot!(env.shown(&applied), @r"
+    --- stdout
+    PIPELINE  VERSION  STATE  WHY
+    one  v2  updated  cmd
+    --- stderr
+    run [id 2]  1 job: one
+    next: pv run  before that: pv plan
+    ");
+    let jobs = env.json(["job", "list"]);
+    let states: Vec<_> = jobs.iter().map(|job| [&job["state"], &job["pipeline_version"]]).collect();
+    assert_eq!(states, [[&json!("waiting"), &json!(2)], [&json!("killed"), &json!(1)]]);
+    assert_eq!(jobs[1]["reason"], "pipeline was updated to version 2");
+}
+
+#[test]
+fn apply_is_all_or_nothing_and_names_every_problem() {
+    let env = flow::with_images();
+    env.write(
+        "specs/good.yml",
+        "pipeline: {name: good}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: images, glob: /}}\n",
+    );
+    env.write(
+        "specs/lost.yml",
+        "pipeline: {name: lost}\ntransform: {cmd: [\"true\"], code: nowhere}\ninput: {pfs: {repo: image, glob: /}}\n",
+    );
+    insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "specs"]), @r"
+    --- stderr
+    error: specs/lost.yml:2:34: `code`: `[dir]/work/specs/nowhere`: No such file or directory (os error 2)
+    error: specs/lost.yml:3:21: input `image`: repository `image` not found
+    hint: did you mean `images`?
+    2 errors in 1 of 2 files; nothing was applied
+    --- exit 2
+    ");
+    assert!(env.json(["pipeline", "list"]).is_empty());
+    env.ok(["repo", "create", "other"]);
+    env.write(
+        "taken.yml",
+        "pipeline: {name: images}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: other, glob: /}}\n",
+    );
+    let (error, exit_code) = env.json_error(["pipeline", "apply", "-f", "taken.yml"]);
+    assert_eq!((&error["kind"], &error["done"], exit_code), (&json!("conflict"), &json!("nothing was applied"), 4));
+}
+
+#[test]
+fn a_warning_stands_where_its_cause_is_and_holds_nothing_up() {
+    let env = flow::with_images();
+    env.write(
+        "one.yml",
+        "pipeline: {name: one}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: images, glob: \"/*.jpg\"}}\n",
+    );
+    insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "one.yml"]), @r"
+    --- stdout
+    PIPELINE  VERSION  STATE  WHY
+    one  v1  created
+    --- stderr
+    one.yml:3:35: warning: input `images`: glob `/*.jpg` fits no file of `images`
+    hint: `/*` fits
+    run [id 1]  1 job: one
+    next: pv run  before that: pv plan
+    ");
+    let view = env.json(["pipeline", "apply", "-f", "one.yml"]).remove(0);
+    assert_eq!(fields(&view), ["jobs", "pipelines", "run", "warnings"]);
+    assert_eq!(
+        [&view["run"], &view["jobs"], &view["pipelines"][0]["state"]],
+        [&json!(null), &json!([]), &json!("unchanged")]
+    );
+    let warning = &view["warnings"][0];
+    assert_eq!([&warning["file"], &warning["line"], &warning["column"]], [&json!("one.yml"), &json!(3), &json!(35)]);
+}
+
+#[test]
+fn code_is_found_beside_the_spec_and_kept() {
+    let env = flow::with_images();
+    env.write("specs/code/run.sh", "cat /pfs/images/* > /pfs/out/all\n");
+    env.write("specs/all.yml", "pipeline: {name: all}\ntransform: {cmd: [sh, /code/run.sh], code: code}\ninput: {pfs: {repo: images, glob: /}}\n");
+    env.ok(["pipeline", "apply", "-f", "specs/all.yml"]);
+    env.ok(["run"]);
+    assert_eq!(env.ok(["cat", "all:/all"]), "one\ntwo\n");
+    env.write("specs/code/run.sh", "cat /pfs/images/a > /pfs/out/all\n");
+    let applied = env.json(["pipeline", "apply", "-f", "specs/all.yml"]).remove(0);
+    assert_eq!([&applied["pipelines"][0]["version"], &applied["pipelines"][0]["why"]], [&json!(2), &json!(["code"])]);
+    env.ok(["run"]);
+    assert_eq!(env.ok(["cat", "all:/all"]), "one\n");
+}
+
+#[test]
+fn list_and_show_say_how_far_pipelines_are() {
+    let env = flow::failed();
+    insta::assert_snapshot!(env.pv(["pipeline", "list"]), @r"
+    --- stdout
+    PIPELINE  STATE  LAST JOB  RUN + CACHED  OUTPUT
+    upper  failed  failure  [ago]  [took]  0 + 2  1 failed  behind by 1 run
+    count  failed  unrunnable  [ago]  behind by 1 run
+    ");
+    let list = env.json(["pipeline", "list"]);
+    assert_eq!(fields(&list[0]), ["behind_runs", "last_job", "name", "output_commit", "reason", "state", "version"]);
+    assert_eq!(
+        [&list[0]["name"], &list[0]["state"], &list[0]["behind_runs"]],
+        [&json!("upper"), &json!("failed"), &json!(1)]
+    );
+    insta::assert_snapshot!(flow::steady(&env.pv(["pipeline", "show", "count"])), @r#"
+    --- stdout
+    pipeline  count v1
+    state  failed  upper failed  behind by 1 run
+    last job  count@[id 1]
+    applied  [time]  [ago]
+    executor  process
+    network  default
+    reads  upper@main
+    writes  count@main  [id 2]
+
+    spec
+      pipeline:
+        name: count
+      transform:
+        cmd: [sh, "-c", "ls /pfs/upper | wc -l > /pfs/out/count"]
+      input:
+        pfs:
+          repo: upper
+          glob: /
+    "#);
+    let shown = env.json(["pipeline", "show", "upper"]).remove(0);
+    assert_eq!(shown["spec"]["input"]["pfs"]["glob"], "/*");
+    insta::assert_snapshot!(env.pv(["pipeline", "show", "uper"]), @r"
+    --- stderr
+    error: pipeline `uper` not found
+    hint: did you mean `upper`?
+    --- exit 3
+    ");
+}
+
+#[test]
+fn delete_says_what_goes_and_keeps_the_data() {
+    let env = flow::run();
+    assert_eq!(env.exit_code(["pipeline", "delete", "upper", "--yes"]), 4);
+    insta::assert_snapshot!(env.pv(["pipeline", "delete", "count"]), @r"
+    --- stderr
+    pipeline `count` v1 goes; repository `count` stays as yours, with 1 file (2 B)
+    error: pipeline `count` was not deleted
+    hint: --yes does it without a question
+    --- exit 7
+    ");
+    insta::assert_snapshot!(env.pv(["pipeline", "delete", "count", "--yes"]), @r"
+    --- stderr
+    pipeline `count` v1 goes; repository `count` stays as yours, with 1 file (2 B)
+    deleted pipeline `count`
+    ");
+    assert_eq!(env.ok(["cat", "count:/count"]).trim(), "2");
+    assert_eq!(env.json(["repo", "show", "count"])[0]["kind"], "user");
+    assert_eq!(env.exit_code(["pipeline", "show", "count"]), 3);
+    assert_eq!(env.exit_code(["pipeline", "delete", "upper", "--with-data"]), 2);
+}
+
+#[test]
+fn rerun_executes_again_what_the_cache_holds() {
+    let env = flow::run();
+    insta::assert_snapshot!(env.pv(["pipeline", "rerun", "upper"]), @r"
+    --- stdout
+    @[id 1]
+    --- stderr
+    2 jobs: upper, count
+    next: pv run
+    ");
+    env.ok(["run"]);
+    let job = env.json(["job", "show", "upper"]).remove(0);
+    assert_eq!(
+        [&job["cause"], &job["datums_processed"], &job["datums_cached"]],
+        [&json!("rerun"), &json!(2), &json!(0)]
+    );
+    assert_eq!(env.exit_code(["pipeline", "rerun", "nobody"]), 3);
+}
+
+#[test]
+fn a_pipeline_without_data_has_nothing_to_run() {
+    let env = test_env!();
+    env.ok(["config", "set", "executor", "process"]);
+    env.write(
+        "one.yml",
+        "pipeline: {name: one}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: images, glob: /}}\n",
+    );
+    insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "one.yml"]), @r"
+    --- stdout
+    PIPELINE  VERSION  STATE  WHY
+    one  v1  created
+    --- stderr
+    one.yml:3:21: warning: input `images`: repository `images` has no branch `main` yet: it counts as empty
+    run [id 1]  no jobs: no input has data yet
+    ");
+    assert_eq!(env.exit_code(["pipeline", "rerun", "one"]), 4);
+    insta::assert_snapshot!(env.pv(["pipeline", "list"]), @r"
+    --- stdout
+    PIPELINE  STATE  LAST JOB  RUN + CACHED  OUTPUT
+    one  current  none: no data yet
+    ");
+}

@@ -1,0 +1,119 @@
+//! `pv trace`.
+
+use serde_json::json;
+
+use crate::flow::{self, steady};
+
+#[test]
+fn a_trace_goes_down_to_the_commits_of_people() {
+    let env = flow::run();
+    insta::assert_snapshot!(steady(&env.pv(["trace", "count:/count"])), @r"
+    --- stdout
+    count@[id 1]:/count  2 B  sha256 [id 2]
+
+    ● count v1  datum [id 3]  exit 0  [took]  network default: not hermetic
+    │  wrote count@[id 1]:/count  2 B  sha256 [id 2]
+    │  job count@[id 4]  [time] [utc]  process [host]  caused by apply count upper, Anna <anna@example.com>
+    │  no image: this host's tools  cmd sh -c 'ls /pfs/upper | wc -l > /pfs/out/count'  applied [date]
+    ├─● upper v1  datum [id 5]  exit 0  [took]  network default: not hermetic
+    │ │  wrote upper@[id 6]:/a  4 B  sha256 [id 7]
+    │ │  job upper@[id 4]  [time] [utc]  process [host]  caused by apply count upper, Anna <anna@example.com>
+    │ │  no image: this host's tools  cmd sh -c 'for f in /pfs/images/*; do if grep -q bad $f; then echo what is bad; exit 7; fi; tr a-z A-Z …  applied [date]
+    │ └─ images@[id 8]:/a  4 B  sha256 [id 9]
+    │  Anna <anna@example.com> ([committer])  [time] [utc]  first
+    └─● upper v1  datum [id 10]  exit 0  [took]  network default: not hermetic
+      │  wrote upper@[id 6]:/b  4 B  sha256 [id 11]
+      │  job upper@[id 4]  [time] [utc]  process [host]  caused by apply count upper, Anna <anna@example.com>
+      │  no image: this host's tools  cmd sh -c 'for f in /pfs/images/*; do if grep -q bad $f; then echo what is bad; exit 7; fi; tr a-z A-Z …  applied [date]
+      └─ images@[id 8]:/b  4 B  sha256 [id 12]
+             Anna <anna@example.com> ([committer])  [time] [utc]  first
+    complete: 3 datums, 2 source files, 0 gaps
+    --- stderr
+    logs: pv logs count:/count
+    ");
+    let trace = env.json(["trace", "count:/count"]).remove(0);
+    assert_eq!([&trace["datums"], &trace["source_files"], &trace["complete"]], [&json!(3), &json!(2), &json!(true)]);
+    assert_eq!(trace["origin"]["datum"]["pipeline"], "count");
+    let as_format = env.ok(["trace", "count:/count", "--format", "json"]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&as_format).unwrap(), trace);
+}
+
+#[test]
+fn a_trace_can_be_cut_and_says_so() {
+    let env = flow::run();
+    let shown = env.ok(["trace", "count:/count", "--depth", "1"]);
+    assert!(shown.contains("not followed further: --depth"), "{shown}");
+    assert!(shown.ends_with("cut by --depth: 1 datum, 0 source files, 0 gaps\n"), "{shown}");
+}
+
+#[test]
+fn results_of_earlier_jobs_are_told_as_such() {
+    let env = flow::failed();
+    env.write("c", "good\n");
+    env.ok(["put", "images", "c"]);
+    env.ok(["run"]);
+    let shown = env.ok(["trace", "upper:/a"]);
+    assert!(shown.contains("cached since"), "{shown}");
+    assert!(!env.ok(["trace", "upper:/c"]).contains("cached since"));
+}
+
+#[test]
+fn forward_shows_every_reader_also_those_that_wrote_nothing() {
+    let env = flow::run();
+    env.write(
+        "none.yml",
+        "pipeline: {name: none}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: upper, glob: /*}}\n",
+    );
+    env.ok(["pipeline", "apply", "-f", "none.yml"]);
+    env.ok(["run"]);
+    insta::assert_snapshot!(env.pv(["trace", "--forward", "--all-runs", "images:/a"]), @r"
+    --- stdout
+    images@[id 1]:/a  4 B  sha256 [id 2]
+
+    REPOSITORY  READ BY  MADE  STILL AT HEAD
+    upper  1 datum  1 file  1
+    count  1 datum  1 file  1
+    none  1 datum  0 files; 1 wrote none  0
+
+    JOB  DATUM  STATE  READ  MADE
+    upper@[id 3]  [id 4]  success  images:/a  1 file  /a
+    count@[id 3]  [id 5]  success  upper:/a  1 file  /count
+    none@[id 6]  [id 7]  success  upper:/a  0 files
+    ");
+    let found = env.json(["trace", "--forward", "images:/a"]).remove(0);
+    assert_eq!(found["readers"][0]["pipeline"], "upper");
+    env.write("d", "new\n");
+    env.ok(["put", "images", "d"]);
+    insta::assert_snapshot!(env.pv(["trace", "--forward", "images:/d"]), @r"
+    --- stdout
+    images@[id 8]:/d  4 B  sha256 [id 9]
+    no datum read it
+    ");
+}
+
+#[test]
+fn a_file_of_people_rests_on_its_commit_and_on_what_it_was_copied_from() {
+    let env = flow::with_images();
+    env.ok(["repo", "create", "chosen"]);
+    env.ok(["cp", "images:/a", "chosen:/copy"]);
+    insta::assert_snapshot!(steady(&env.pv(["trace", "chosen:/copy"])), @"");
+}
+
+#[test]
+fn what_cannot_be_traced_is_refused() {
+    let env = flow::with_images();
+    assert_eq!(env.exit_code(["trace", "images:/none"]), 3);
+    insta::assert_snapshot!(env.pv(["trace", "images"]), @r"
+    --- stderr
+    error: `images` names no file
+    hint: pv trace images:/PATH
+    --- exit 2
+    ");
+    insta::assert_snapshot!(env.pv(["trace", "images:/a", "--format", "intoto"]), @r"
+    --- stderr
+    error: `--format intoto` is not in this version
+    hint: --format tree or json
+    --- exit 2
+    ");
+    assert_eq!(env.exit_code(["trace", "images:/a", "--all-runs"]), 2);
+}
