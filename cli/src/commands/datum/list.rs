@@ -73,7 +73,7 @@ impl Row for DatumLine {
     }
 }
 
-pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let job = queries::find_job(store, &args.job)?;
     let state = args.state.map(DatumState::from);

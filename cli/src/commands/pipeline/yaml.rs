@@ -72,7 +72,7 @@ fn write_item(lines: &mut String, item: &Value, depth: usize) {
         Value::Object(fields) => write_fields(&mut block, fields, depth + 1),
         other => block = format!("{}{}\n", "  ".repeat(depth + 1), flow(other)),
     }
-    block.replace_range(depth * 2..depth * 2 + 1, "-");
+    block.replace_range((depth * 2)..=(depth * 2), "-");
     lines.push_str(&block);
 }
 
