@@ -16,8 +16,7 @@ fn datums_are_listed_with_what_they_read() {
     ");
     let failed = env.json(["datum", "list", "upper", "--state", "failed"]);
     assert_eq!(failed.len(), 1);
-    let expected =
-        ["exit_code", "id", "inputs", "outputs_count", "process_seconds", "reason", "state", "tries"];
+    let expected = ["exit_code", "id", "inputs", "outputs_count", "process_seconds", "reason", "state", "tries"];
     assert_eq!(fields(&failed[0]), expected);
     assert_eq!(fields(&failed[0]["inputs"][0]), ["digest", "input", "path"]);
     assert_eq!([&failed[0]["tries"], &failed[0]["exit_code"]], [&json!(3), &json!(7)]);

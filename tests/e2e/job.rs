@@ -53,7 +53,10 @@ fn a_job_has_the_fields_of_the_contract() {
     ];
     assert_eq!(fields(&job), expected);
     assert_eq!(job["id"], json!(format!("upper@{}", job["run"].as_str().unwrap())));
-    assert_eq!([&job["state"], &job["executor"], &job["datums_total"]], [&json!("success"), &json!("process"), &json!(2)]);
+    assert_eq!(
+        [&job["state"], &job["executor"], &job["datums_total"]],
+        [&json!("success"), &json!("process"), &json!(2)]
+    );
     let head = env.json(["show", "upper"]).remove(0);
     assert_eq!(job["output_commit"], head["id"]);
 }
@@ -177,7 +180,10 @@ fn until(env: &TestEnv, args: &[&str], is_there: impl Fn(&[Value]) -> bool) {
 #[test]
 fn a_job_at_work_is_seen_from_outside_and_can_be_stopped() {
     let env = flow::with_images();
-    env.write("slow.yml", "pipeline: {name: slow}\ntransform: {cmd: [sleep, \"600\"]}\ninput: {pfs: {repo: images, glob: /*}}\n");
+    env.write(
+        "slow.yml",
+        "pipeline: {name: slow}\ntransform: {cmd: [sleep, \"600\"]}\ninput: {pfs: {repo: images, glob: /*}}\n",
+    );
     env.ok(["pipeline", "apply", "-f", "slow.yml"]);
     let mut run = env.command(["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     until(&env, &["datum", "list", "slow", "--state", "running"], |datums| !datums.is_empty());

@@ -12,7 +12,8 @@ fn without_store() -> TestEnv {
 #[test]
 fn new_prints_a_spec_that_can_be_applied() {
     let env = flow::with_images();
-    let words = ["pipeline", "new", "lines", "--input", "images:/*", "--", "sh", "-c", "wc -l /pfs/images/* > /pfs/out/n"];
+    let words =
+        ["pipeline", "new", "lines", "--input", "images:/*", "--", "sh", "-c", "wc -l /pfs/images/* > /pfs/out/n"];
     insta::assert_snapshot!(env.pv(words), @r#"
     --- stdout
     pipeline:
@@ -45,7 +46,8 @@ fn new_prints_a_spec_that_can_be_applied() {
 fn new_combines_several_inputs_each_with_each() {
     let env = without_store();
     let inputs = ["--input", "images@dev:/cam*/*", "--input", "model:/"];
-    let words = ["pipeline", "new", "detect", "--image", "detect:1.2"].into_iter().chain(inputs).chain(["--", "detect"]);
+    let words =
+        ["pipeline", "new", "detect", "--image", "detect:1.2"].into_iter().chain(inputs).chain(["--", "detect"]);
     insta::assert_snapshot!(env.ok(words), @r#"
     pipeline:
       name: detect
@@ -64,8 +66,7 @@ fn new_combines_several_inputs_each_with_each() {
     "#);
     insta::assert_snapshot!(env.pv(["pipeline", "new", "x", "--input", "images", "--", "true"]), @r"
     --- stderr
-    error: invalid value 'images' for '--input <REPO[@BRANCH]:GLOB>': `images` has no glob: write `images:/*`
-    hint: pv help shows all commands
+    error: `images` has no glob: write `images:/*`
     --- exit 2
     ");
     insta::assert_snapshot!(env.pv(["pipeline", "new", "x", "--input", "a:/", "--input", "a:/b", "--", "true"]), @r"
@@ -107,7 +108,11 @@ fn check_needs_no_store_and_says_all_that_is_wrong() {
 #[test]
 fn apply_creates_keeps_and_updates() {
     let env = flow::with_images();
-    let spec = |cmd: &str| format!("pipeline: {{name: one}}\ntransform: {{cmd: [sh, -c, {cmd}]}}\ninput: {{pfs: {{repo: images, glob: /*}}}}\n");
+    let spec = |cmd: &str| {
+        format!(
+            "pipeline: {{name: one}}\ntransform: {{cmd: [sh, -c, {cmd}]}}\ninput: {{pfs: {{repo: images, glob: /*}}}}\n"
+        )
+    };
     env.write("one.yml", spec("\"true\""));
     insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "one.yml"]), @r"
     --- stdout
@@ -142,8 +147,14 @@ fn apply_creates_keeps_and_updates() {
 #[test]
 fn apply_is_all_or_nothing_and_names_every_problem() {
     let env = flow::with_images();
-    env.write("specs/good.yml", "pipeline: {name: good}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: images, glob: /}}\n");
-    env.write("specs/lost.yml", "pipeline: {name: lost}\ntransform: {cmd: [\"true\"], code: nowhere}\ninput: {pfs: {repo: image, glob: /}}\n");
+    env.write(
+        "specs/good.yml",
+        "pipeline: {name: good}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: images, glob: /}}\n",
+    );
+    env.write(
+        "specs/lost.yml",
+        "pipeline: {name: lost}\ntransform: {cmd: [\"true\"], code: nowhere}\ninput: {pfs: {repo: image, glob: /}}\n",
+    );
     insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "specs"]), @r"
     --- stderr
     error: specs/lost.yml:2:34: `code`: `[dir]/work/specs/nowhere`: No such file or directory (os error 2)
@@ -154,7 +165,10 @@ fn apply_is_all_or_nothing_and_names_every_problem() {
     ");
     assert!(env.json(["pipeline", "list"]).is_empty());
     env.ok(["repo", "create", "other"]);
-    env.write("taken.yml", "pipeline: {name: images}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: other, glob: /}}\n");
+    env.write(
+        "taken.yml",
+        "pipeline: {name: images}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: other, glob: /}}\n",
+    );
     let (error, exit_code) = env.json_error(["pipeline", "apply", "-f", "taken.yml"]);
     assert_eq!((&error["kind"], &error["done"], exit_code), (&json!("conflict"), &json!("nothing was applied"), 4));
 }
@@ -162,7 +176,10 @@ fn apply_is_all_or_nothing_and_names_every_problem() {
 #[test]
 fn a_warning_stands_where_its_cause_is_and_holds_nothing_up() {
     let env = flow::with_images();
-    env.write("one.yml", "pipeline: {name: one}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: images, glob: \"/*.jpg\"}}\n");
+    env.write(
+        "one.yml",
+        "pipeline: {name: one}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: images, glob: \"/*.jpg\"}}\n",
+    );
     insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "one.yml"]), @r"
     --- stdout
     PIPELINE  VERSION  STATE  WHY
@@ -175,7 +192,10 @@ fn a_warning_stands_where_its_cause_is_and_holds_nothing_up() {
     ");
     let view = env.json(["pipeline", "apply", "-f", "one.yml"]).remove(0);
     assert_eq!(fields(&view), ["jobs", "pipelines", "run", "warnings"]);
-    assert_eq!([&view["run"], &view["jobs"], &view["pipelines"][0]["state"]], [&json!(null), &json!([]), &json!("unchanged")]);
+    assert_eq!(
+        [&view["run"], &view["jobs"], &view["pipelines"][0]["state"]],
+        [&json!(null), &json!([]), &json!("unchanged")]
+    );
     let warning = &view["warnings"][0];
     assert_eq!([&warning["file"], &warning["line"], &warning["column"]], [&json!("one.yml"), &json!(3), &json!(35)]);
 }
@@ -206,7 +226,10 @@ fn list_and_show_say_how_far_pipelines_are() {
     ");
     let list = env.json(["pipeline", "list"]);
     assert_eq!(fields(&list[0]), ["behind_runs", "last_job", "name", "output_commit", "reason", "state", "version"]);
-    assert_eq!([&list[0]["name"], &list[0]["state"], &list[0]["behind_runs"]], [&json!("upper"), &json!("failed"), &json!(1)]);
+    assert_eq!(
+        [&list[0]["name"], &list[0]["state"], &list[0]["behind_runs"]],
+        [&json!("upper"), &json!("failed"), &json!(1)]
+    );
     insta::assert_snapshot!(flow::steady(&env.pv(["pipeline", "show", "count"])), @r#"
     --- stdout
     pipeline  count v1
@@ -272,7 +295,10 @@ fn rerun_executes_again_what_the_cache_holds() {
     ");
     env.ok(["run"]);
     let job = env.json(["job", "show", "upper"]).remove(0);
-    assert_eq!([&job["cause"], &job["datums_processed"], &job["datums_cached"]], [&json!("rerun"), &json!(2), &json!(0)]);
+    assert_eq!(
+        [&job["cause"], &job["datums_processed"], &job["datums_cached"]],
+        [&json!("rerun"), &json!(2), &json!(0)]
+    );
     assert_eq!(env.exit_code(["pipeline", "rerun", "nobody"]), 3);
 }
 
@@ -280,13 +306,15 @@ fn rerun_executes_again_what_the_cache_holds() {
 fn a_pipeline_without_data_has_nothing_to_run() {
     let env = test_env!();
     env.ok(["config", "set", "executor", "process"]);
-    env.write("one.yml", "pipeline: {name: one}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: images, glob: /}}\n");
+    env.write(
+        "one.yml",
+        "pipeline: {name: one}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: images, glob: /}}\n",
+    );
     insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "one.yml"]), @r"
     --- stdout
     PIPELINE  VERSION  STATE  WHY
     one  v1  created
     --- stderr
-    one.yml:3:21: warning: input `images`: repository `images` has no branch `main` yet: it counts as empty
     run [id 1]  no jobs: no input has data yet
     ");
     assert_eq!(env.exit_code(["pipeline", "rerun", "one"]), 4);

@@ -52,7 +52,8 @@ impl JobLine {
         if job.started_at.is_none() {
             return String::new();
         }
-        let failed = if job.datums_failed > 0 { format!("  {} failed", count(job.datums_failed)) } else { String::new() };
+        let failed =
+            if job.datums_failed > 0 { format!("  {} failed", count(job.datums_failed)) } else { String::new() };
         format!("{} + {}{failed}", count(job.datums_processed), count(job.datums_cached))
     }
 

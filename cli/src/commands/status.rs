@@ -114,7 +114,9 @@ fn need(line: &PipelineLine) -> Option<Need> {
     let (what, commands) = match view.state {
         PipelineState::Current | PipelineState::Running => return None,
         // Somebody has to look at the pipeline above it.
-        PipelineState::Failed if line.newest_job().is_some_and(|job| job.job.state == JobState::Unrunnable) => return None,
+        PipelineState::Failed if line.newest_job().is_some_and(|job| job.job.state == JobState::Unrunnable) => {
+            return None;
+        }
         // One that waits for another pipeline goes on when that one does.
         PipelineState::Pending if view.reason.as_deref() != Some("for pv run") => return None,
         PipelineState::Pending => ("pending".to_owned(), vec!["pv run".to_owned()]),

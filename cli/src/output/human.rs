@@ -45,6 +45,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// A time that something took: `0.02 s`, `1.1 s`, `41 s`, `7 min 02 s`, `2 h 05 min`.
+#[expect(clippy::cast_sign_loss, reason = "it is not negative")]
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0) as u64;
     match whole {
@@ -81,6 +82,7 @@ impl Human {
     }
 
     /// How long ago: `8 s ago`, `12 min ago`, `3 h ago`, `yesterday`, `26 days ago`; the date when that was more than a year.
+    #[expect(clippy::cast_sign_loss, reason = "it is not negative")]
     pub(crate) fn ago(&self, time: Timestamp) -> String {
         let seconds = self.now.seconds_since(time).max(0.0) as u64;
         match seconds {
@@ -175,7 +177,14 @@ mod tests {
 
     #[test]
     fn durations_are_told_in_two_units_at_most() {
-        let cases = [(0.021, "0.02 s"), (0.4, "0.4 s"), (9.94, "9.9 s"), (41.2, "41 s"), (422.0, "7 min 02 s"), (7_530.0, "2 h 05 min")];
+        let cases = [
+            (0.021, "0.02 s"),
+            (0.4, "0.4 s"),
+            (9.94, "9.9 s"),
+            (41.2, "41 s"),
+            (422.0, "7 min 02 s"),
+            (7_530.0, "2 h 05 min"),
+        ];
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
         }

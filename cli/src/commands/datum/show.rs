@@ -67,9 +67,11 @@ fn lines(cx: &Context, store: &Store, found: &FoundDatum) -> Result<Vec<(&'stati
     }
     lines.push(("pipeline", format!("{} v{}", result.pipeline, result.version)));
     let stamp = &result.executor;
-    lines.push(("executor", format!("{} {} on {}   network {}", stamp.kind, stamp.version, stamp.host, result.network)));
+    lines
+        .push(("executor", format!("{} {} on {}   network {}", stamp.kind, stamp.version, stamp.host, result.network)));
     for input in &view.inputs {
-        let bytes = failures::input_bytes(store, job, input)?.map_or_else(String::new, |bytes| format!("   {}", size(bytes)));
+        let bytes =
+            failures::input_bytes(store, job, input)?.map_or_else(String::new, |bytes| format!("   {}", size(bytes)));
         lines.push(("read", format!("{}:{}{bytes}   {}", input.input, input.path, short_digest(&input.digest))));
     }
     for (number, tried) in result.tries.iter().enumerate() {

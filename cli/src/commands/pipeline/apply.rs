@@ -6,9 +6,9 @@ use specs::RunId;
 
 use super::sources::{Files, Specs, WarningView, warn};
 use crate::author;
+use crate::commands::settle::{Pulling, settle};
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::commands::settle::{Pulling, settle};
 use crate::output::{Human, Row, ShortIds, plural};
 
 /// Create or update pipelines: all files or none

@@ -30,7 +30,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let open = store.open_jobs()?.iter().filter(|job| job.pipeline == *name).count() as u64;
     let repo = name.output_repo();
     let graph = Graph::load(store)?;
-    let is_read = graph.pipelines.values().any(|pipeline| pipeline.input_branches().iter().any(|(read, _)| *read == repo));
+    let is_read =
+        graph.pipelines.values().any(|pipeline| pipeline.input_branches().iter().any(|(read, _)| *read == repo));
     if is_read {
         // Refused, with the names of the readers: nobody needs to be asked.
         return Ok(apply::delete_pipeline(store, name, &author::by(cx, None))?);

@@ -40,7 +40,14 @@ fn lines(cx: &Context, details: &PipelineDetails) -> Result<Vec<(&'static str, S
         ("pipeline", format!("{} v{}", view.name, view.version)),
         ("about", details.description.clone()),
         ("state", format!("{}{reason}{behind}", view.state)),
-        ("last job", view.newest.as_ref().map(|job| crate::commands::jobs::short_job(store, job)).transpose()?.unwrap_or_default()),
+        (
+            "last job",
+            view.newest
+                .as_ref()
+                .map(|job| crate::commands::jobs::short_job(store, job))
+                .transpose()?
+                .unwrap_or_default(),
+        ),
         ("applied", when(&human, details.applied_at)),
         ("executor", details.executor.to_string()),
         ("network", details.transform.network.to_string()),

@@ -1,13 +1,25 @@
 //! Writes a spec as YAML, in the order in which people write its fields.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 use specs::PipelineSpec;
 
 /// Fields that people write first, in this order; others follow by name.
 const ORDER: [&str; 13] = [
-    "pipeline", "description", "metadata", "transform", "input", // of a spec
-    "image", "cmd", "stdin", "code", // of its transform
-    "name", "repo", "branch", "glob", // of its inputs
+    "pipeline",
+    "description",
+    "metadata",
+    "transform",
+    "input", // of a spec
+    "image",
+    "cmd",
+    "stdin",
+    "code", // of its transform
+    "name",
+    "repo",
+    "branch",
+    "glob", // of its inputs
 ];
 
 /// A spec as one YAML document.
@@ -49,9 +61,11 @@ fn write_value(lines: &mut String, value: &Value, depth: usize) {
         }
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(flow).collect();
-            lines.push_str(&format!(" [{}]\n", items.join(", ")));
+            let _ = writeln!(lines, " [{}]", items.join(", "));
         }
-        other => lines.push_str(&format!(" {}\n", flow(other))),
+        other => {
+            let _ = writeln!(lines, " {}", flow(other));
+        }
     }
 }
 
@@ -62,7 +76,7 @@ fn write_item(lines: &mut String, item: &Value, depth: usize) {
         Value::Object(fields) => write_fields(&mut block, fields, depth + 1),
         other => block = format!("{}{}\n", "  ".repeat(depth + 1), flow(other)),
     }
-    block.replace_range(depth * 2..depth * 2 + 1, "-");
+    block.replace_range(depth * 2..=depth * 2, "-");
     lines.push_str(&block);
 }
 
