@@ -29,7 +29,7 @@ pub(crate) fn main() -> ExitCode {
     let cancel = Cancel::default();
     end_on_signals(cancel.clone());
     match Outside::own(cancel.clone()) {
-        Ok(outside) => ExitCode::from(run(outside, std::env::args_os().collect(), Place::Called)),
+        Ok(outside) => ExitCode::from(run(outside, &std::env::args_os().collect::<Vec<_>>(), Place::Called)),
         // Without a working folder or streams there is nobody to tell.
         Err(_) => ExitCode::FAILURE,
     }
@@ -56,10 +56,10 @@ fn end_on_signals(cancel: Cancel) {
 }
 
 /// Runs one command line; its exit code.
-pub(crate) fn run(outside: Outside, argv: Vec<OsString>, place: Place) -> u8 {
-    let cli = match parse(&argv) {
+pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> u8 {
+    let cli = match parse(argv) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&outside, &argv, error),
+        Err(error) => return refuse(&outside, argv, error),
     };
     if cli.flags.verbose && matches!(place, Place::Called) {
         let filter = tracing_subscriber::EnvFilter::new("warn,cli=debug,engine=debug,repos=debug");
@@ -77,7 +77,7 @@ pub(crate) fn run(outside: Outside, argv: Vec<OsString>, place: Place) -> u8 {
     let done = match command {
         None => commands::without_a_command(&cx),
         Some(command) if is_owner || !command.may_be_handed_over() => command.run(&cx),
-        Some(command) => match socket::hand_over(&cx, &argv) {
+        Some(command) => match socket::hand_over(&cx, argv) {
             Ok(Some(exit_code)) => return exit_code,
             Ok(None) => command.run(&cx),
             Err(error) => Err(error),

@@ -1,5 +1,6 @@
 //! Both executors keep the contract, with the real binary as the agent.
 
+#![expect(clippy::unwrap_used, reason = "tests; the lint's own exception does not reach their helpers")]
 #![expect(clippy::print_stderr, reason = "what was skipped, and times, are for whoever runs the tests")]
 
 use std::collections::BTreeSet;

@@ -10,7 +10,11 @@ use crate::graph::Pipeline;
 
 /// The newest result of a recipe whose exit code the pipeline's spec accepts and of whose output every byte is there, with the root of
 /// its map of output files.
-pub(crate) fn cached(store: &Store, pipeline: &Pipeline, recipe: &DatumId) -> Result<Option<(Digest, Digest)>, RepoError> {
+pub(crate) fn cached(
+    store: &Store,
+    pipeline: &Pipeline,
+    recipe: &DatumId,
+) -> Result<Option<(Digest, Digest)>, RepoError> {
     let accepts = |code: i32| code == 0 || pipeline.spec.transform.accept_return_code.contains(&code);
     for (digest, state, exit_code) in store.results(recipe)? {
         // After a power cut the index may know a result whose bytes never came to rest.

@@ -168,7 +168,8 @@ pub fn delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
     refuse_output(store, repo)?;
     until_first(store, || {
         let graph = Graph::load(store)?;
-        let readers = graph.pipelines.values().filter(|pipeline| pipeline.input_branches().iter().any(|(read, _)| read == repo));
+        let readers =
+            graph.pipelines.values().filter(|pipeline| pipeline.input_branches().iter().any(|(read, _)| read == repo));
         let readers: Vec<String> = readers.map(|pipeline| format!("pipeline `{}` reads it", pipeline.name())).collect();
         if !readers.is_empty() {
             return Err(EngineError::InUse { what: format!("repository `{repo}`"), by: readers.join(", ") });
@@ -179,7 +180,13 @@ pub fn delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
 }
 
 /// Makes a branch, at a commit of the repository or empty. A commit on it can cause jobs, so it is a run.
-pub fn create_branch(store: &Store, repo: &RepoName, branch: &BranchName, at: Option<CommitId>, by: &By) -> Result<RunId> {
+pub fn create_branch(
+    store: &Store,
+    repo: &RepoName,
+    branch: &BranchName,
+    at: Option<CommitId>,
+    by: &By,
+) -> Result<RunId> {
     store.repo(repo)?;
     if store.find_branch(repo, branch)?.is_some() {
         return Err(RepoError::Exists { what: format!("branch `{branch}` of repository `{repo}`") }.into());
@@ -227,7 +234,12 @@ fn move_to(
         // That the branch itself moved in between is for the caller to see, not to be overridden.
         let actual = store.find_branch(repo, branch)?.and_then(|row| row.commit);
         if actual != from {
-            return Err(EngineError::NotExpected { repo: repo.clone(), branch: branch.clone(), expected: from, actual });
+            return Err(EngineError::NotExpected {
+                repo: repo.clone(),
+                branch: branch.clone(),
+                expected: from,
+                actual,
+            });
         }
         let moved = Move { repo: repo.clone(), branch: branch.clone(), from, to };
         let cause = cause(store, CauseKind::Move, by, vec![format!("{repo}@{branch}")]);

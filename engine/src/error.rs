@@ -21,13 +21,8 @@ pub enum EngineError {
     OutputRepo { repo: RepoName },
     #[error("branch `{branch}` not found in repository `{repo}`; nothing was committed")]
     NoBranchToPut { repo: RepoName, branch: specs::BranchName, similar: Option<String> },
-    #[error("`{repo}@{branch}` is at {}, not at {}", short(.actual), short(.expected))]
-    NotExpected {
-        repo: RepoName,
-        branch: specs::BranchName,
-        expected: Option<CommitId>,
-        actual: Option<CommitId>,
-    },
+    #[error("`{repo}@{branch}` is at {}, not at {}", short(.actual.as_ref()), short(.expected.as_ref()))]
+    NotExpected { repo: RepoName, branch: specs::BranchName, expected: Option<CommitId>, actual: Option<CommitId> },
     #[error("{what} is in use: {by}")]
     InUse { what: String, by: String },
     #[error("job `{job}` not found")]
@@ -48,7 +43,7 @@ pub enum EngineError {
     Stopped(String),
 }
 
-fn short(commit: &Option<CommitId>) -> String {
+fn short(commit: Option<&CommitId>) -> String {
     commit.map_or_else(|| "no commit".to_owned(), |id| id.short(12))
 }
 
@@ -87,14 +82,18 @@ impl EngineError {
         match self {
             Self::Store(error) => error.hint(),
             Self::Executor(error) => error.hint(),
-            Self::OutputRepo { repo } => Some(format!("commit to an input of `{repo}`; pv pipeline show {repo} lists them")),
+            Self::OutputRepo { repo } => {
+                Some(format!("commit to an input of `{repo}`; pv pipeline show {repo} lists them"))
+            }
             Self::NoBranchToPut { similar: Some(similar), repo, branch } => {
                 Some(format!("did you mean `{similar}`? a new branch: pv branch create {repo}@{branch}"))
             }
             Self::NoBranchToPut { similar: None, repo, branch } => {
                 Some(format!("a new branch: pv branch create {repo}@{branch}"))
             }
-            Self::NotExpected { repo, branch, .. } => Some(format!("pv log {repo}@{branch} shows what came in between")),
+            Self::NotExpected { repo, branch, .. } => {
+                Some(format!("pv log {repo}@{branch} shows what came in between"))
+            }
             Self::JobNotFound { .. } => Some("pv job list shows all".to_owned()),
             Self::Conflict { hint, .. }
             | Self::Usage { hint, .. }

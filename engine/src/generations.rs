@@ -57,7 +57,8 @@ pub fn inputs_of(store: &Store, pipeline: &Pipeline, job: &JobRow, open: &[JobRo
             }
         }
         let commit = store.head_as_of(&branch.0, &branch.1, job.order)?.flatten();
-        let tree = commit.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
+        let tree =
+            commit.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
         leaves.push(Leaf { input: input.clone(), branch, commit, tree });
     }
     Ok(match mixed(store, &leaves)? {
@@ -69,10 +70,8 @@ pub fn inputs_of(store: &Store, pipeline: &Pipeline, job: &JobRow, open: &[JobRo
 /// A branch that occurs with two different commits in what the leaves rest on.
 fn mixed(store: &Store, leaves: &[Leaf]) -> Result<Option<String>> {
     let mut seen: BTreeMap<BranchOf, (CommitId, String)> = BTreeMap::new();
-    let mut open: Vec<(BranchOf, CommitId, String)> = leaves
-        .iter()
-        .filter_map(|leaf| Some((leaf.branch.clone(), leaf.commit?, leaf.branch.0.to_string())))
-        .collect();
+    let mut open: Vec<(BranchOf, CommitId, String)> =
+        leaves.iter().filter_map(|leaf| Some((leaf.branch.clone(), leaf.commit?, leaf.branch.0.to_string()))).collect();
     while let Some((branch, id, through)) = open.pop() {
         if let Some((other, other_through)) = seen.get(&branch) {
             if *other == id {

@@ -30,9 +30,8 @@ impl Pipeline {
     pub fn load(store: &Store, row: &PipelineRow) -> Result<Self> {
         let version: VersionDocument = store.document(&row.document)?;
         let SpecDocument(spec) = store.document(&version.spec)?;
-        let spec = serde_json::from_value(spec).map_err(|_| RepoError::MadeByNewer {
-            what: format!("the spec of pipeline `{}`", version.name),
-        })?;
+        let spec = serde_json::from_value(spec)
+            .map_err(|_| RepoError::MadeByNewer { what: format!("the spec of pipeline `{}`", version.name) })?;
         Ok(Self { document: row.document, version, spec })
     }
 
@@ -115,7 +114,8 @@ impl Graph {
                 .values()
                 .filter(|pipeline| !placed.contains(pipeline.name()))
                 .filter(|pipeline| {
-                    let mut upstream = pipeline.input_branches().into_iter().filter_map(|branch| self.writer(&branch).cloned());
+                    let mut upstream =
+                        pipeline.input_branches().into_iter().filter_map(|branch| self.writer(&branch).cloned());
                     upstream.all(|upstream| placed.contains(upstream.name()))
                 })
                 .collect();

@@ -109,17 +109,23 @@ pub fn of_inputs(
     limit: usize,
 ) -> Result<Outlook> {
     let (repo, branch) = pipeline.output_branch();
-    let parent = if store.has_repo(&repo)? { store.find_branch(&repo, &branch)?.and_then(|row| row.commit) } else { None };
+    let parent =
+        if store.has_repo(&repo)? { store.find_branch(&repo, &branch)?.and_then(|row| row.commit) } else { None };
     let plan = plan(store, pipeline, &leaves, parent)?;
     let kitchen = Kitchen::new(store.clone(), pipeline.version.transform, leaves);
     let (mut executes, mut known, mut datums) = (0, 0, Vec::new());
     for (key, arms) in &plan.todo {
         let prepared = kitchen.prepare(arms)?;
         let runs = cached(store, pipeline, &prepared.id)?.is_none();
-        if runs { executes += 1 } else { known += 1 }
+        if runs {
+            executes += 1;
+        } else {
+            known += 1;
+        }
         if each {
             let named = kitchen.leaves().iter().zip(arms);
-            let named = named.map(|(leaf, (path, _))| OutlookInput { input: leaf.input.name.clone(), path: path.clone() });
+            let named =
+                named.map(|(leaf, (path, _))| OutlookInput { input: leaf.input.name.clone(), path: path.clone() });
             let why = if plan.replaced.contains_key(key) { "changed" } else { "new" };
             datums.push(OutlookDatum { id: prepared.id, inputs: named.collect(), executes: runs, why: why.to_owned() });
         }
@@ -142,14 +148,7 @@ fn workers(pipeline: &Pipeline, limit: usize) -> usize {
 }
 
 /// What a job that waits would do at most: all datums that the pipeline has now, and `more`.
-fn bounded(
-    store: &Store,
-    pipeline: &Pipeline,
-    job: &JobRow,
-    why: String,
-    more: u64,
-    limit: usize,
-) -> Result<Outlook> {
+fn bounded(store: &Store, pipeline: &Pipeline, job: &JobRow, why: String, more: u64, limit: usize) -> Result<Outlook> {
     let (repo, branch) = pipeline.output_branch();
     let parent: Option<CommitId> = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
     let parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;

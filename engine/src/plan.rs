@@ -71,25 +71,23 @@ impl Plan {
 /// Plans a job that takes these inputs. `parent` is the last good commit of the output branch.
 pub fn plan(store: &Store, pipeline: &Pipeline, leaves: &[Leaf], parent: Option<CommitId>) -> Result<Plan> {
     let parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
-    match parent.as_ref().filter(|base| is_by(base, pipeline)) {
-        Some(base) => {
-            let (todo, replaced) = difference(store, pipeline, leaves, base)?;
-            let before = count(store, base.datums())?;
-            let total = before - replaced.len() as u64 + todo.len() as u64;
-            Ok(Plan { parent, edits_parent: true, todo, replaced, total })
-        }
-        None => {
-            let globs: Vec<(&Glob, Tree)> = leaves.iter().map(|leaf| (&leaf.input.glob, leaf.tree)).collect();
-            let todo = datums::all(store, &globs)?;
-            let total = todo.len() as u64;
-            Ok(Plan { parent, edits_parent: false, todo, replaced: BTreeMap::new(), total })
-        }
+    if let Some(base) = parent.as_ref().filter(|base| is_by(base, pipeline)) {
+        let (todo, replaced) = difference(store, pipeline, leaves, base)?;
+        let before = count(store, base.datums())?;
+        let total = before - replaced.len() as u64 + todo.len() as u64;
+        return Ok(Plan { parent, edits_parent: true, todo, replaced, total });
     }
+    let globs: Vec<(&Glob, Tree)> = leaves.iter().map(|leaf| (&leaf.input.glob, leaf.tree)).collect();
+    let todo = datums::all(store, &globs)?;
+    let total = todo.len() as u64;
+    Ok(Plan { parent, edits_parent: false, todo, replaced: BTreeMap::new(), total })
 }
 
 fn is_by(base: &Base, pipeline: &Pipeline) -> bool {
     base.commit.pipeline.as_ref().is_some_and(|stamp| {
-        stamp.name == *pipeline.name() && stamp.version == pipeline.version.version && stamp.spec == pipeline.version.spec
+        stamp.name == *pipeline.name()
+            && stamp.version == pipeline.version.version
+            && stamp.spec == pipeline.version.spec
     })
 }
 
@@ -186,4 +184,3 @@ fn same_below(store: &Store, old: Tree, new: Tree, path: &specs::FilePath) -> Re
     let below = repos::tree::files::directory_range(path);
     Ok(old.diff_range(store, new, below)?.next().transpose()?.is_none())
 }
-

@@ -241,8 +241,7 @@ impl Engine {
     }
 
     fn end_unrunnable(&self, job: &JobRow, pipeline: &Pipeline, reason: String) -> Result<()> {
-        let sealing =
-            Sealing { store: &self.store, pipeline, job, by: &self.by, executor: self.stamp.clone() };
+        let sealing = Sealing { store: &self.store, pipeline, job, by: &self.by, executor: self.stamp.clone() };
         let ended = Ended {
             state: SealedState::Unrunnable,
             reason: Some(reason),

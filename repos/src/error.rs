@@ -65,7 +65,7 @@ pub enum RepoError {
     BadSources(Vec<(PathBuf, String)>),
     #[error("{what} exists already")]
     Exists { what: String },
-    #[error("branch `{branch}` of repository `{repo}` is at {}, not at {}", name_of(.actual), name_of(.expected))]
+    #[error("branch `{branch}` of repository `{repo}` is at {}, not at {}", name_of(.actual.as_ref()), name_of(.expected.as_ref()))]
     BranchMoved { repo: RepoName, branch: BranchName, expected: Option<CommitId>, actual: Option<CommitId> },
     #[error("the pipelines changed in between")]
     GraphMoved,
@@ -88,7 +88,7 @@ pub enum RepoError {
     Remote { kind: ErrorKind, message: String, hint: Option<String>, race: bool },
 }
 
-fn name_of(commit: &Option<CommitId>) -> String {
+fn name_of(commit: Option<&CommitId>) -> String {
     commit.map_or_else(|| "no commit".to_owned(), |id| id.short(12))
 }
 
@@ -158,25 +158,28 @@ impl RepoError {
     /// The next thing to try.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoStore { .. } => Some("pv init makes one here; --store DIR or PV_STORE uses one elsewhere".to_owned()),
+            Self::NoStore { .. } => {
+                Some("pv init makes one here; --store DIR or PV_STORE uses one elsewhere".to_owned())
+            }
             Self::RepoNotFound { similar: Some(similar), .. }
             | Self::BranchNotFound { similar: Some(similar), .. }
             | Self::RevisionNotFound { similar: Some(similar), .. }
             | Self::FileNotFound { similar: Some(similar), .. } => Some(format!("did you mean `{similar}`?")),
-            Self::RepoNotFound { repo, similar: None } => Some(format!("pv repo list shows all; pv repo create {repo}")),
+            Self::RepoNotFound { repo, similar: None } => {
+                Some(format!("pv repo list shows all; pv repo create {repo}"))
+            }
             Self::BranchNotFound { repo, branch, similar: None } => {
                 Some(format!("a new branch: pv branch create {repo}@{branch}"))
             }
             Self::RevisionNotFound { repo, similar: None, .. } => Some(format!("pv log {repo} shows its commits")),
             Self::RunNotFound { .. } => Some("pv log shows the runs".to_owned()),
-            Self::SeveralCommits { repo, run, .. } => {
-                Some(format!("name the branch: {repo}@BRANCH@{}", run.short(8)))
-            }
+            Self::SeveralCommits { repo, run, .. } => Some(format!("name the branch: {repo}@BRANCH@{}", run.short(8))),
             Self::IsDirectory { .. } => Some("-r takes directories".to_owned()),
             Self::BranchMoved { .. } | Self::GraphMoved => Some("look at it again, then repeat the command".to_owned()),
-            Self::DamagedJournal { .. } | Self::DamagedPack { .. } | Self::DamagedObject { .. } | Self::MissingObject { .. } => {
-                Some("pv fsck names all that is damaged and what needs it".to_owned())
-            }
+            Self::DamagedJournal { .. }
+            | Self::DamagedPack { .. }
+            | Self::DamagedObject { .. }
+            | Self::MissingObject { .. } => Some("pv fsck names all that is damaged and what needs it".to_owned()),
             Self::Index(_) => Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned()),
             Self::MadeByNewer { .. } => Some("use the newer pv".to_owned()),
             Self::Conflict { hint, .. }

@@ -17,10 +17,10 @@ pub mod spec;
 
 pub use diagnostics::{Diagnostic, Place, Severity, nearest};
 pub use digest::Digest;
-pub use kind::ErrorKind;
 pub use duration::{Duration, DurationError};
 pub use glob::{Glob, GlobError};
 pub use ids::{CommitId, DatumId, RunId};
+pub use kind::ErrorKind;
 pub use names::{BranchName, NameError, PipelineName, RepoName, TagName};
 pub use path::{FilePath, PathError};
 pub use reference::{

@@ -200,6 +200,6 @@ fn took(started: Instant) -> String {
     match seconds {
         0.0..10.0 => format!("{seconds:.1} s"),
         10.0..60.0 => format!("{seconds:.0} s"),
-        _ => format!("{} min {:02} s", seconds as u64 / 60, seconds as u64 % 60),
+        _ => format!("{} min {:02} s", started.elapsed().as_secs() / 60, started.elapsed().as_secs() % 60),
     }
 }

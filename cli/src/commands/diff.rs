@@ -60,7 +60,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let changes: Vec<FileChange> = changes.collect::<Result<_, _>>()?;
     let views = views(changes);
     let mut counts = Counts::default();
-    views.iter().for_each(|view| counts.add(view));
+    for view in &views {
+        counts.add(view);
+    }
     if cx.out().is_json() {
         print_json(cx, args, &views, &counts)?;
     } else if args.name_only {

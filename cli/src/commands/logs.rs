@@ -77,7 +77,8 @@ fn job_of(store: &Store, job: &JobRef) -> Result<Option<JobRow>> {
         JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. } if store.find_pipeline(name)?.is_none() => Ok(None),
         JobRef::Newest(name) => {
             let newest = store.newest_job(name)?;
-            let none = || CliError::new(ErrorKind::NotFound, format!("pipeline `{name}` has no job yet")).hint("pv plan");
+            let none =
+                || CliError::new(ErrorKind::NotFound, format!("pipeline `{name}` has no job yet")).hint("pv plan");
             newest.map(Some).ok_or_else(none)
         }
         JobRef::InRun { pipeline, run } => {
@@ -175,11 +176,7 @@ fn headline(result: &ResultDocument, title: Option<&str>, number: usize, tries: 
         (None, Some(code)) => format!("exit {code}"),
         (None, None) => String::new(),
     };
-    let of = if tries > 1 {
-        format!("  try {number} of {tries}")
-    } else {
-        String::new()
-    };
+    let of = if tries > 1 { format!("  try {number} of {tries}") } else { String::new() };
     format!("== {} {}  {end}{of}", result.recipe.short(8), title.unwrap_or_default())
 }
 

@@ -122,7 +122,7 @@ impl Command {
             Self::Branch(command) => command.run(cx),
             Self::Tag(command) => command.run(cx),
             Self::Pipeline(command) => command.run(cx),
-            Self::Put(args) => put::run(cx, args),
+            Self::Put(args) => put::run(cx, &args),
             Self::Rm(args) => rm::run(cx, &args),
             Self::Mv(args) => mv::run(cx, &args),
             Self::Cp(args) => cp::run(cx, &args),

@@ -1,10 +1,10 @@
 //! `pv put`
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use repos::files::{self, Census, Edits, Gathered, PutOptions};
+use repos::files::{self, Census, Edits, PutOptions};
 use repos::hash::Hasher;
 use repos::tree::{FileEntry, Tree};
 use repos::{RepoError, Store};
@@ -49,12 +49,12 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let started = Instant::now();
     let store = cx.store()?;
     let target = Target::of(store, &args.target)?;
     let expect = args.expect.as_ref().map(|revision| expected(store, &target, revision)).transpose()?;
-    let put = Put { cx, store, target: &target, args: &args };
+    let put = Put { cx, store, target: &target, args };
     if args.dry_run {
         return put.say_what_would_change().map_err(nothing_committed);
     }
@@ -99,11 +99,11 @@ impl Put<'_> {
         })
     }
 
-    fn source(&self, given: &PathBuf) -> PathBuf {
-        if given.as_os_str() == "-" { given.clone() } else { self.cx.path(given) }
+    fn source(&self, given: &Path) -> PathBuf {
+        if given.as_os_str() == "-" { given.to_owned() } else { self.cx.path(given) }
     }
 
-    fn read_list(&self, file: &PathBuf) -> Result<Vec<PathBuf>> {
+    fn read_list(&self, file: &Path) -> Result<Vec<PathBuf>> {
         let mut bytes = Vec::new();
         let read = if file.as_os_str() == "-" {
             (&self.cx.outside().streams.stdin).read_to_end(&mut bytes)
@@ -121,19 +121,14 @@ impl Put<'_> {
         if let (Some(path), true) = (&options.as_path, options.sources == [PathBuf::from("-")]) {
             return self.put_stdin(path);
         }
-        self.refuse_nothing(&gathered)?;
+        // A folder that is not mounted, say; a mirror asks about it.
+        if gathered.is_empty() && !self.args.mirror {
+            self.cx.notes().line("the sources hold no file");
+        }
         let progress = self.cx.progress("put");
         let total = gathered.size_bytes;
         let uploaded = files::upload(self.store, &gathered, &|files, bytes| progress.update(files, bytes, total))?;
         Ok(uploaded.into_edits(gathered))
-    }
-
-    /// No file at all is a mistake, such as a folder that is not mounted, unless a mirror asks about it.
-    fn refuse_nothing(&self, gathered: &Gathered) -> Result<()> {
-        if gathered.is_empty() && !self.args.mirror {
-            self.cx.notes().line("the sources hold no file");
-        }
-        Ok(())
     }
 
     /// Standard input is that of the process that was called, which need not be this one.
@@ -217,7 +212,7 @@ impl Put<'_> {
     }
 }
 
-fn hash(source: &PathBuf) -> Result<FileEntry> {
+fn hash(source: &Path) -> Result<FileEntry> {
     use std::os::unix::fs::PermissionsExt;
     let unreadable = |error: std::io::Error| CliError::io(format!("cannot read `{}`", source.display()), &error);
     let mut file = std::fs::File::open(source).map_err(unreadable)?;

@@ -46,7 +46,16 @@ impl Context {
         if let Some(engine) = &engine {
             opened.set(engine.store().clone()).ok();
         }
-        Ok(Self { flags, outside, out, notes, clock: Arc::new(SystemClock), store: opened, opening: Mutex::new(()), engine })
+        Ok(Self {
+            flags,
+            outside,
+            out,
+            notes,
+            clock: Arc::new(SystemClock),
+            store: opened,
+            opening: Mutex::new(()),
+            engine,
+        })
     }
 
     /// The global flags.

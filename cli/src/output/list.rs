@@ -126,7 +126,7 @@ impl Context {
         for line in table(R::HEADER, lines).lines() {
             self.out().line(self.cut(line))?;
         }
-        if rows.next().is_some() {
+        if self.out().is_terminal() && rows.next().is_some() {
             self.out().line("…  more: -n 0")?;
         }
         Ok(())

@@ -1,7 +1,11 @@
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
+use engine::Engine;
+use engine::changes::By;
+use engine::executor::scripted::{Reply, ScriptedExecutor};
 use repos::journal::{Entry, RepoKind};
 use repos::{Change, Publisher, Store};
 use specs::{BranchName, ErrorKind};
@@ -24,7 +28,11 @@ fn place() -> Place {
     std::fs::create_dir_all(&dir).unwrap();
     let store = Store::init(&dir, BranchName::main()).unwrap();
     store.own().unwrap();
-    let serving = serve(&store).unwrap();
+    let by = By { author: "owner".to_owned(), committer: "owner".to_owned() };
+    let executor = Arc::new(ScriptedExecutor::new(|_| Reply::default()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let engine = runtime.block_on(Engine::new(store, by, executor, 1)).unwrap();
+    let serving = serve(&Arc::new(engine)).unwrap();
     Place { dir, _serving: serving, _temporary: temporary }
 }
 
@@ -90,7 +98,7 @@ fn the_last_step_of_a_change_is_made_by_the_owner() {
     );
     // A store that was opened beside the owner uses this by itself.
     let other = Store::open(&place.dir).unwrap();
-    other.set_publisher(std::sync::Arc::new(Owner::of(&place.dir)));
+    other.set_publisher(Arc::new(Owner::of(&place.dir)));
     let entry = Entry::RepoCreate { repo: "rules".parse().unwrap(), repo_kind: RepoKind::User };
     other.publish(&Change::of(vec![entry])).unwrap();
     assert_eq!(call(&place.dir, &["repo", "list", "--json"]).1.lines().count(), 2);

@@ -9,8 +9,8 @@ use repos::tree::Tree;
 use repos::{RepoError, Store};
 use specs::{FilePath, Glob};
 
-use super::matches::{ChangedMatch, Match, changed_matches, matches};
 use super::DatumKey;
+use super::matches::{ChangedMatch, Match, changed_matches, matches};
 
 /// What one input contributes to a datum.
 pub type Arm = (FilePath, Match);
@@ -77,8 +77,11 @@ pub fn touched(store: &Store, leaves: &[(&Glob, Tree, Tree)]) -> Result<(Datums,
                     let tree = if new { *new_tree } else { *old_tree };
                     let all = matches(store, tree, glob)?.into_iter();
                     // Combinations with a change in an earlier leaf were made when that leaf was at hand.
-                    let made: BTreeSet<&FilePath> =
-                        if leaf < at { changed[leaf].iter().map(|change| &change.path).collect() } else { BTreeSet::new() };
+                    let made: BTreeSet<&FilePath> = if leaf < at {
+                        changed[leaf].iter().map(|change| &change.path).collect()
+                    } else {
+                        BTreeSet::new()
+                    };
                     Ok(all.filter(|(path, _)| !made.contains(path)).collect())
                 })
                 .collect::<Result<_, RepoError>>()?;

@@ -12,8 +12,8 @@ use specs::{DatumId, Digest, RunId};
 use super::intake::{Intake, Outputs};
 use super::pool::Pool;
 use super::source::StoreSource;
-use crate::datums::Arm;
 use crate::cache::cached;
+use crate::datums::Arm;
 use crate::error::Result;
 use crate::executor::{DatumTask, ExecError, Exit, OutputLimits, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
@@ -65,7 +65,8 @@ impl DatumContext {
     pub(crate) fn prepare(&self, arms: &[Arm]) -> Result<(Prepared, Option<DatumEnd>), RepoError> {
         let prepared = self.kitchen.prepare(arms)?;
         let known = if self.reprocess { None } else { cached(&self.store, &self.pipeline, &prepared.id)? };
-        let known = known.map(|(result, outputs)| DatumEnd { state: DatumState::Cached, result, outputs: Some(outputs) });
+        let known =
+            known.map(|(result, outputs)| DatumEnd { state: DatumState::Cached, result, outputs: Some(outputs) });
         Ok((prepared, known))
     }
 
@@ -154,14 +155,21 @@ impl DatumContext {
             Exit::Signal(signal) => (None, Some(format!("ended by signal {signal}")), true),
             Exit::TimedOut => (None, Some("it took longer than it may".to_owned()), true),
             Exit::NotStarted { why } => (None, Some(format!("the command did not start: {why}")), false),
-            Exit::BadOutput { path, why } => (Some(0), Some(format!("its output `{path}` cannot be stored: {why}")), true),
+            Exit::BadOutput { path, why } => {
+                (Some(0), Some(format!("its output `{path}` cannot be stored: {why}")), true)
+            }
             Exit::TouchedInput { path } => (Some(0), Some(format!("it changed its input `{path}`")), true),
         };
         let succeeded = matches!(outcome.exit, Exit::Code(code) if task.accepts(code));
         Ok((Try { exit_code, reason, log, started_at, finished_at }, succeeded.then_some(outputs), again))
     }
 
-    fn keep_result(&self, prepared: &Prepared, tries: Vec<Try>, outputs: Option<Outputs>) -> Result<DatumEnd, RepoError> {
+    fn keep_result(
+        &self,
+        prepared: &Prepared,
+        tries: Vec<Try>,
+        outputs: Option<Outputs>,
+    ) -> Result<DatumEnd, RepoError> {
         let outputs_count = outputs.as_ref().map_or(0, Outputs::len) as u64;
         let outputs = outputs
             .map(|outputs| {
@@ -220,4 +228,3 @@ fn may_pass(error: &ExecError) -> bool {
         | ExecError::Caller { .. } => false,
     }
 }
-

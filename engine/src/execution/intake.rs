@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use repos::Store;
 use repos::store::Stored;
 use repos::tree::FileEntry;
-use repos::Store;
 use specs::FilePath;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -60,9 +60,8 @@ impl<'a> Intake<'a> {
         } else {
             let (pieces, receiver) = mpsc::channel(PIECES);
             let store = self.store.clone();
-            let stored = tokio::task::spawn_blocking(move || {
-                store.put_content(Pieces { receiver, rest: Bytes::new() })
-            });
+            let stored =
+                tokio::task::spawn_blocking(move || store.put_content(Pieces { receiver, rest: Bytes::new() }));
             Content::Stream { pieces, stored }
         };
         self.file = Some(Receiving { path: legal(path)?, executable, content });

@@ -51,9 +51,10 @@ impl Output {
     /// Starts from the plan's base, without the outputs of datums that are gone or changed.
     pub(crate) fn new(store: &Store, plan: &Plan) -> Result<Self, RepoError> {
         let base = plan.parent.as_ref().filter(|_| plan.edits_parent);
-        let base = base.map_or(Trees { tree: Tree::empty(), lineage: Map::empty(), datums: DatumMap::empty() }, |base| {
-            Trees { tree: Tree::at(base.commit.tree), lineage: base.lineage(), datums: base.datums() }
-        });
+        let base =
+            base.map_or(Trees { tree: Tree::empty(), lineage: Map::empty(), datums: DatumMap::empty() }, |base| {
+                Trees { tree: Tree::at(base.commit.tree), lineage: base.lineage(), datums: base.datums() }
+            });
         let mut output = Self {
             store: store.clone(),
             base,

@@ -58,9 +58,12 @@ pub(crate) fn seal(sealing: &Sealing<'_>, ended: &Ended) -> Result<()> {
         datums_failed: ended.counts.failed,
         datums_recovered: ended.counts.recovered,
     })?;
-    let moved = commit
-        .filter(|_| ended.state == SealedState::Success)
-        .map(|to| Move { repo, branch, from: head, to: Some(to) });
+    let moved = commit.filter(|_| ended.state == SealedState::Success).map(|to| Move {
+        repo,
+        branch,
+        from: head,
+        to: Some(to),
+    });
     let entry = Entry::Job {
         pipeline: job.pipeline.clone(),
         run: job.run,
@@ -102,9 +105,7 @@ fn output_commit(sealing: &Sealing<'_>, ended: &Ended, leaves: &[Leaf], trees: &
         sources: Vec::new(),
         pipeline: Some(pipeline.stamp()),
         job: Some(format!("{}@{}", job.pipeline, job.run)),
-        error: error.map(|state| CommitError {
-            state: state.to_owned(),
-            message: ended.reason.clone().unwrap_or_default(),
-        }),
+        error: error
+            .map(|state| CommitError { state: state.to_owned(), message: ended.reason.clone().unwrap_or_default() }),
     })
 }

@@ -4,9 +4,9 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use repos::Store;
 use repos::store::FileReader;
 use repos::tree::FileEntry;
-use repos::Store;
 use specs::Digest;
 
 use crate::executor::{ExecError, FileSource, InputFile};
@@ -34,7 +34,8 @@ impl StoreSource {
 
     fn read_next(&self, file: &InputFile, offset: u64, max: usize) -> Result<Bytes, repos::RepoError> {
         let mut open = self.open.lock().expect("no panic under this lock");
-        let mut reading = match open.take().filter(|reading| reading.digest == file.digest && reading.offset == offset) {
+        let mut reading = match open.take().filter(|reading| reading.digest == file.digest && reading.offset == offset)
+        {
             Some(reading) => reading,
             None => self.start(file, offset)?,
         };

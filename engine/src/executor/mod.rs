@@ -29,8 +29,8 @@ use async_trait::async_trait;
 pub use docker::{DockerExecutor, DockerSettings};
 pub use error::ExecError;
 pub use image::{Image, ImageConfig, PullProgress};
-pub use repos::documents::ExecutorKind;
 pub use process::{ProcessExecutor, ProcessSettings};
+pub use repos::documents::ExecutorKind;
 pub use sandbox::Sandbox;
 pub use task::{
     DatumTask, Event, EventSink, Exit, FileSource, InputFile, Network, Outcome, OutputLimits, Resources, SandboxSpec,

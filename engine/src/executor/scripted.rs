@@ -13,7 +13,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::connection::{Chunk, Connection};
 use super::sandbox::Guard;
 use super::{ExecError, Executor, ExecutorInfo, Exit, FileSource, Image, OnPull, Sandbox, SandboxSpec};
-use crate::worker::protocol::{FileHeader, Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, ToAgent, Try, VERSION};
+use crate::worker::protocol::{
+    FileHeader, Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, ToAgent, Try, VERSION,
+};
 
 /// What a command of a test sees.
 #[derive(Debug, Default)]

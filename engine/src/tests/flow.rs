@@ -28,7 +28,10 @@ async fn only_new_and_changed_datums_run_through_a_chain() {
     s.run().await;
     assert_eq!(s.seen("upper"), ["images/a", "images/c"]);
     assert_eq!(s.seen("lower"), ["upper/a", "upper/c"]);
-    assert_eq!(s.files("lower"), [("/a".into(), "1'|upper|lower".into()), ("/c".into(), "3|upper|lower".into())].into());
+    assert_eq!(
+        s.files("lower"),
+        [("/a".into(), "1'|upper|lower".into()), ("/c".into(), "3|upper|lower".into())].into()
+    );
 
     // Back to what was there before: everything is known.
     s.put("images", [("/c", None), ("/a", Some("1")), ("/b", Some("2"))]);
@@ -98,8 +101,11 @@ async fn two_datums_that_write_one_path_fail_the_job_with_both_named() {
     let s = Setting::new();
     s.repo("images").pipeline(UPPER);
     s.put("images", [("/a", Some("1")), ("/b", Some("2"))]);
-    s.run_with(|call| Reply { files: [("same".to_owned(), call.inputs.values().next().unwrap().clone())].into(), ..Reply::default() })
-        .await;
+    s.run_with(|call| Reply {
+        files: [("same".to_owned(), call.inputs.values().next().unwrap().clone())].into(),
+        ..Reply::default()
+    })
+    .await;
     let job = s.job("upper");
     assert_eq!(job.sealed, Some(SealedState::Failure));
     let document: repos::documents::JobDocument = s.store.document(&job.document.unwrap()).unwrap();
@@ -125,7 +131,8 @@ async fn no_job_of_a_diamond_mixes_generations() {
         s.put("right", [("/r", Some(content.as_str()))]);
     }
     let tag = |call: crate::executor::scripted::Call| {
-        let all: Vec<String> = call.inputs.iter().map(|(path, bytes)| format!("{path}={}", String::from_utf8_lossy(bytes))).collect();
+        let all: Vec<String> =
+            call.inputs.iter().map(|(path, bytes)| format!("{path}={}", String::from_utf8_lossy(bytes))).collect();
         Reply { files: [(call.cmd[0].clone(), all.join(",").into_bytes())].into(), ..Reply::default() }
     };
     s.run_with(tag).await;

@@ -14,12 +14,15 @@ use crate::changes::{self, By, Committed, NewCommit};
 use crate::executor::scripted::{Call, Reply, ScriptedExecutor};
 use crate::{Engine, Graph, Pipeline, Selection};
 
+/// Calls of commands: pipeline and the inputs it saw.
+pub(super) type Calls = Vec<(String, Vec<String>)>;
+
 /// A store with everything around it.
 pub(super) struct Setting {
     pub(super) store: Store,
     pub(super) by: By,
-    /// Every call of a command: pipeline and the inputs it saw.
-    pub(super) calls: Arc<Mutex<Vec<(String, Vec<String>)>>>,
+    /// Every call of a command since the last look.
+    pub(super) calls: Arc<Mutex<Calls>>,
     _folder: tempfile::TempDir,
 }
 
@@ -161,8 +164,10 @@ impl Setting {
 }
 
 /// Copies inputs to `/pfs/out/<path>`, with the command's name appended to their content.
+#[expect(clippy::needless_pass_by_value, reason = "the shape of a command")]
 pub(super) fn copy(call: Call) -> Reply {
-    let mut reply = Reply { log: format!("{} reads {}\n", call.cmd[0], call.inputs.len()).into_bytes(), ..Reply::default() };
+    let mut reply =
+        Reply { log: format!("{} reads {}\n", call.cmd[0], call.inputs.len()).into_bytes(), ..Reply::default() };
     for (path, bytes) in &call.inputs {
         if bytes == b"bad" {
             reply.code = 1;

@@ -20,7 +20,8 @@ pub fn trace(store: &Store, at: &Resolved, depth: Option<usize>) -> Result<Trace
         similar: None,
     })?;
     let mut tracer = Tracer { store, seen: HashSet::new(), sources: HashSet::new(), gaps: Vec::new() };
-    let file = tracer.file(&Place { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone() }, file, depth)?;
+    let file =
+        tracer.file(&Place { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone() }, file, depth)?;
     let Tracer { seen, sources, gaps, .. } = tracer;
     Ok(Trace { file, datums: seen.len(), source_files: sources.len(), complete: gaps.is_empty(), gaps })
 }
@@ -89,7 +90,8 @@ impl Tracer<'_> {
         let recipe: Recipe = self.store.document(&result.recipe.digest())?;
         let transform: Transform = self.store.document(&recipe.transform)?;
         let row = self.store.pipeline_version(&result.pipeline, result.version)?;
-        let version: Option<VersionDocument> = row.as_ref().map(|row| self.store.document(&row.document)).transpose()?;
+        let version: Option<VersionDocument> =
+            row.as_ref().map(|row| self.store.document(&row.document)).transpose()?;
         let inputs = self.inputs(commit, &result, &recipe, depth)?;
         let read = inputs.iter().flat_map(|input| &input.files).any(|read| read.digest == file.digest);
         let last = result.tries.last();
@@ -102,7 +104,8 @@ impl Tracer<'_> {
             version: result.version,
             applied_at: row.map(|row| row.applied_at),
             job: format!("{}@{}", result.pipeline, result.run),
-            cached: commit.run != result.run || commit.pipeline.as_ref().is_none_or(|stamp| stamp.name != result.pipeline),
+            cached: commit.run != result.run
+                || commit.pipeline.as_ref().is_none_or(|stamp| stamp.name != result.pipeline),
             cause: self.cause(&result.run)?,
             image: version.as_ref().and_then(|version| version.image.clone()),
             cmd: if transform.cmd.is_empty() {
@@ -276,4 +279,3 @@ pub(super) fn results_of(store: &Store, commit: &Commit) -> Result<Vec<(Vec<u8>,
     }
     Ok(found)
 }
-

@@ -113,9 +113,9 @@ impl Search<'_> {
         }
         for (key, digest) in results_of(self.store, &commit)? {
             let arms = DatumKey::from_map(&key).arms().unwrap_or_default();
-            let reads = arms.iter().any(|(leaf, matched)| {
-                leaves.get(*leaf) == Some(&true) && (matched == path || matched.contains(path))
-            });
+            let reads = arms
+                .iter()
+                .any(|(leaf, matched)| leaves.get(*leaf) == Some(&true) && (matched == path || matched.contains(path)));
             if !reads || !self.seen.insert((pipeline.name().clone(), digest)) {
                 continue;
             }

@@ -16,8 +16,8 @@ mod pipeline;
 
 pub use commit::{Commit, CommitError, CommitKind, PipelineStamp, Provenance, Source};
 pub use execution::{
-    ExecutorKind, ExecutorStamp, JobDocument, Reason, Recipe, RecipeInput, Reference, ResultDocument,
-    ResultState, TagDocument, Try,
+    ExecutorKind, ExecutorStamp, JobDocument, Reason, Recipe, RecipeInput, Reference, ResultDocument, ResultState,
+    TagDocument, Try,
 };
 pub use pipeline::{CodeStamp, Host, ImageStamp, SecretUse, SpecDocument, Transform, VersionDocument};
 
@@ -47,7 +47,6 @@ pub mod big {
     const EXACT: u64 = (1 << 53) - 1;
 
     /// Writes a number, or a string when a double cannot hold it.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         if *value <= EXACT { serializer.serialize_u64(*value) } else { serializer.collect_str(value) }
     }

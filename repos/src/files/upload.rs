@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::gather::{Content, Gathered, special};
 use super::Edits;
+use super::gather::{Content, Gathered, special};
 use crate::error::{IoContext, RepoError};
 use crate::parallel;
 use crate::store::{Result, Store, Stored};

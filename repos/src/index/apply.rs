@@ -68,20 +68,30 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
             view.delete_prefix(&keys::heads_of_repo(repo))?;
         }
         Entry::BranchDelete { repo, branch } => {
-            branch_row(view, repo, branch)?
-                .ok_or_else(|| RepoError::BranchNotFound { repo: repo.clone(), branch: branch.clone(), similar: None })?;
+            branch_row(view, repo, branch)?.ok_or_else(|| RepoError::BranchNotFound {
+                repo: repo.clone(),
+                branch: branch.clone(),
+                similar: None,
+            })?;
             view.delete(keys::branch(repo, branch.as_str()));
             view.delete_prefix(&keys::heads(repo, branch.as_str()))?;
         }
         Entry::TagCreate { repo, tag, commit, document } => {
             repo_row(view, repo)?;
             refuse_taken(view, repo, tag.as_str())?;
-            view.put(keys::tag(repo, tag.as_str()), encode(&TagRow { commit: *commit, document: *document, created_at: at }));
+            view.put(
+                keys::tag(repo, tag.as_str()),
+                encode(&TagRow { commit: *commit, document: *document, created_at: at }),
+            );
         }
         Entry::TagDelete { repo, tag } => {
             let key = keys::tag(repo, tag.as_str());
             if view.get(&key)?.is_none() {
-                return Err(RepoError::RevisionNotFound { repo: repo.clone(), revision: tag.to_string(), similar: None });
+                return Err(RepoError::RevisionNotFound {
+                    repo: repo.clone(),
+                    revision: tag.to_string(),
+                    similar: None,
+                });
             }
             view.delete(key);
         }
@@ -156,7 +166,12 @@ fn move_branch(view: &mut View<'_>, moved: &Move, order: u64, at: Timestamp) -> 
         }
         Some(_) => {}
         None if from.is_some() => {
-            return Err(RepoError::BranchMoved { repo: repo.clone(), branch: branch.clone(), expected: *from, actual: None });
+            return Err(RepoError::BranchMoved {
+                repo: repo.clone(),
+                branch: branch.clone(),
+                expected: *from,
+                actual: None,
+            });
         }
         None => refuse_taken(view, repo, branch.as_str())?,
     }
@@ -196,8 +211,7 @@ fn apply_run(
         view.put(keys::pipeline_job(&seed.pipeline, order), Vec::new());
         view.put(keys::open_job(order, &seed.pipeline), Vec::new());
     }
-    let row =
-        RunRow { run, order, cause: cause.clone(), moves: moves.to_vec(), jobs: jobs.to_vec(), created_at: at };
+    let row = RunRow { run, order, cause: cause.clone(), moves: moves.to_vec(), jobs: jobs.to_vec(), created_at: at };
     view.put(keys::run(order), encode(&row));
     view.put(keys::run_order(&run), encode(&order));
     Ok(())
@@ -211,9 +225,12 @@ fn seal(
     state: SealedState,
     at: Timestamp,
 ) -> Result<JobRow, RepoError> {
-    let order: u64 = read(view, &keys::run_order(run))?.ok_or_else(|| RepoError::RunNotFound { run: run.to_string() })?;
-    let job: JobRow = read(view, &keys::job(order, pipeline))?
-        .ok_or_else(|| RepoError::NotFound { what: format!("job `{pipeline}@{}` not found", run.short(8)), hint: None })?;
+    let order: u64 =
+        read(view, &keys::run_order(run))?.ok_or_else(|| RepoError::RunNotFound { run: run.to_string() })?;
+    let job: JobRow = read(view, &keys::job(order, pipeline))?.ok_or_else(|| RepoError::NotFound {
+        what: format!("job `{pipeline}@{}` not found", run.short(8)),
+        hint: None,
+    })?;
     if job.sealed.is_some() {
         return Err(RepoError::Conflict {
             what: format!("job `{pipeline}@{}` has ended already", run.short(8)),

@@ -50,7 +50,9 @@ enum Prefix {
 
 fn key(prefix: Prefix, parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = vec![prefix as u8];
-    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    for part in parts {
+        bytes.extend_from_slice(part);
+    }
     bytes
 }
 

@@ -1,6 +1,6 @@
-//! The index: what packs and journal add up to, kept in RocksDB for quick look-ups. Disposable.
+//! The index: what packs and journal add up to, kept in `RocksDB` for quick look-ups. Disposable.
 //!
-//! It is caught up from packs and journal, never ahead of them, and rebuilt when it is missing or of another version. RocksDB's own log
+//! It is caught up from packs and journal, never ahead of them, and rebuilt when it is missing or of another version. `RocksDB`'s own log
 //! is off: after a crash the index is simply behind. A process that may not write it (readers, or a writer that leaves the catching-up
 //! to a later one) keeps what came since in an *overlay* in memory and sees the same.
 //!

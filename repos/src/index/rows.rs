@@ -31,13 +31,7 @@ pub(crate) struct Location {
 
 impl Location {
     pub(crate) fn of(row: &Row, pack: u32) -> Self {
-        Self {
-            pack,
-            offset: row.offset,
-            codec: row.codec,
-            stored_bytes: row.stored_bytes,
-            raw_bytes: row.raw_bytes,
-        }
+        Self { pack, offset: row.offset, codec: row.codec, stored_bytes: row.stored_bytes, raw_bytes: row.raw_bytes }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

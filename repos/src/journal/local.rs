@@ -74,7 +74,9 @@ impl Journal {
             let (record, digest) = match parse(&line, &read.end) {
                 Ok(parsed) => parsed,
                 // A torn write may end in a newline that a later page brought: nothing follows it.
-                Err(_) if lines.fill_buf().doing("read", &self.path)?.is_empty() && self.is_torn(&line) => return Ok(read),
+                Err(_) if lines.fill_buf().doing("read", &self.path)?.is_empty() && self.is_torn(&line) => {
+                    return Ok(read);
+                }
                 Err(error) => return Err(error),
             };
             read.end =

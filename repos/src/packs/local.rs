@@ -55,9 +55,16 @@ impl LocalPacks {
 
 impl PackStore for LocalPacks {
     fn create(&self, class: PackClass) -> Result<Box<dyn PackFile>, RepoError> {
-        let path = self.folder.join(format!("{}.{}.{PART}", crate::random_hex(), class.word()));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).doing("create", &path)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(Into::into).doing("lock", &path)?;
+        // Before it is locked, a new part looks abandoned: whoever is saving those may lock it first, or have it removed by now.
+        let (path, file) = loop {
+            let path = self.folder.join(format!("{}.{}.{PART}", crate::random_hex(), class.word()));
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).doing("create", &path)?;
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if path.exists() => break (path, file),
+                Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(std::io::Error::from(error)).doing("lock", &path),
+            }
+        };
         let mut part = LocalPart { file, path, class, length: 0, lost: false };
         part.append(&[&format::header(class)])?;
         Ok(Box::new(part))

@@ -97,7 +97,8 @@ impl Store {
             return Ok(id);
         }
         let branches = self.branches(repo)?.into_iter().map(|(name, _)| name.to_string());
-        let names: Vec<String> = branches.chain(self.tags(repo)?.into_iter().map(|(name, _)| name.to_string())).collect();
+        let names: Vec<String> =
+            branches.chain(self.tags(repo)?.into_iter().map(|(name, _)| name.to_string())).collect();
         let similar = nearest(word, &names).map(|name| format!("{repo}@{name}"));
         Err(match word.parse() {
             Ok(branch) if revision.as_hex_prefix().is_none() => {
@@ -160,10 +161,7 @@ impl Store {
         let reference = || format!("`{repo}@{}`", run.run.short(12));
         let commits: BTreeSet<CommitId> = candidates.values().copied().collect();
         match commits.len() {
-            0 => Err(RepoError::NoCommit {
-                reference: reference(),
-                why: self.why_no_commit(repo, &jobs)?,
-            }),
+            0 => Err(RepoError::NoCommit { reference: reference(), why: self.why_no_commit(repo, &jobs)? }),
             1 => Ok(*commits.first().expect("one commit")),
             _ => Err(RepoError::SeveralCommits {
                 repo: repo.clone(),
@@ -215,7 +213,8 @@ impl Store {
             Some(SealedState::Killed) => "was killed",
             Some(SealedState::Unrunnable) => "could not be run",
         };
-        let reason = job.document.map(|digest| self.document::<JobDocument>(&digest)).transpose()?.and_then(|job| job.reason);
+        let reason =
+            job.document.map(|digest| self.document::<JobDocument>(&digest)).transpose()?.and_then(|job| job.reason);
         Ok(format!("job `{}` {state}{}", job.pipeline, reason.map_or_else(String::new, |reason| format!(": {reason}"))))
     }
 }

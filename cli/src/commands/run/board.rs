@@ -103,8 +103,13 @@ impl<'a> Board<'a> {
                 let rate = if seconds > 0.5 { counts.processed as f64 / seconds } else { 0.0 };
                 let left = counts.total - done.min(counts.total);
                 let left = if rate > 0.0 { format!("  {:.0} s left", left as f64 / rate) } else { String::new() };
-                let failed = if counts.failed > 0 { format!("  {} failed", count(counts.failed)) } else { String::new() };
-                format!("{name}  running      {} of {}  {bar}  {rate:.1}/s{left}{failed}", count(done), count(counts.total))
+                let failed =
+                    if counts.failed > 0 { format!("  {} failed", count(counts.failed)) } else { String::new() };
+                format!(
+                    "{name}  running      {} of {}  {bar}  {rate:.1}/s{left}{failed}",
+                    count(done),
+                    count(counts.total)
+                )
             }
         }
     }

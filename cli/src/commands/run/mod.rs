@@ -70,7 +70,10 @@ pub(crate) fn select(store: &Store, what: &[String]) -> Result<Selected> {
                 names.insert(name);
             }
             Target::Run(_) | Target::File(_) => {
-                return Err(CliError::usage(format!("`{word}` is neither a pipeline nor a single run"), "pv run detect, or pv run @RUN"));
+                return Err(CliError::usage(
+                    format!("`{word}` is neither a pipeline nor a single run"),
+                    "pv run detect, or pv run @RUN",
+                ));
             }
         }
     }
@@ -141,7 +144,8 @@ async fn own_run(
     retry(cx, store, &args.retry, selected)?;
     let limit = limit(store, args.jobs)?;
     let engine = Arc::new(Engine::new(store.clone(), who, settled.executor, limit).await?);
-    let serving = socket::serve(&engine).map_err(|error| CliError::io("cannot answer on the store's socket", &error))?;
+    let serving =
+        socket::serve(&engine).map_err(|error| CliError::io("cannot answer on the store's socket", &error))?;
     let pending = store.open_jobs()?.iter().map(|job| job.order).collect::<BTreeSet<_>>().len() as u64;
     cx.notes().line(format!(
         "{kind} {} · {} pending · {limit} at a time",
