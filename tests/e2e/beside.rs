@@ -251,7 +251,8 @@ fn assert_nothing_is_left(env: &TestEnv) {
     assert!(!place.join(".pv/socket").exists());
     assert_eq!(std::fs::read_dir(place.join(".pv/scratch")).map_or(0, Iterator::count), 0);
     let parts = std::fs::read_dir(place.join(".pv/packs")).unwrap();
-    let parts: Vec<_> = parts.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "part")).collect();
+    let parts: Vec<_> =
+        parts.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "part")).collect();
     assert!(parts.len() <= 2, "{parts:?}");
 }
 

@@ -30,7 +30,15 @@ fn env_with_everything(executor: &str) -> TestEnv {
     std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
     env.ok(["put", "notes", "tool"]);
     apply(&env, &spec("everything", "notes", EVERYTHING));
-    apply(&env, &spec_with("all", &pfs("everything", "/"), "cp -rL \"$everything\"/dir /pfs/out/; ln -s /pfs/everything/links /pfs/out/", ""));
+    apply(
+        &env,
+        &spec_with(
+            "all",
+            &pfs("everything", "/"),
+            "cp -rL \"$everything\"/dir /pfs/out/; ln -s /pfs/everything/links /pfs/out/",
+            "",
+        ),
+    );
     env.ok(["run"]);
     env
 }

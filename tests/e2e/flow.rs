@@ -73,5 +73,5 @@ pub(crate) fn steady(text: &str) -> String {
 
 /// The fields of a JSON object, by name.
 pub(crate) fn fields(object: &serde_json::Value) -> Vec<&str> {
-    object.as_object().unwrap().keys().map(String::as_str).collect()
+    object.as_object().expect("an object").keys().map(String::as_str).collect()
 }

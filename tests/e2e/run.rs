@@ -27,7 +27,8 @@ fn assert_says(said: &str, parts: &[&str]) {
 }
 
 /// Fails for files that hold the word `bad`.
-const FAILS_ON_BAD: &str = "echo looking at $notes; if grep -q bad $notes; then echo cannot read >&2; exit 7; fi; cp $notes /pfs/out/";
+const FAILS_ON_BAD: &str =
+    "echo looking at $notes; if grep -q bad $notes; then echo cannot read >&2; exit 7; fi; cp $notes /pfs/out/";
 
 #[test]
 fn a_failed_datum_is_shown_with_its_input_exit_code_tries_and_last_lines() {
@@ -36,15 +37,21 @@ fn a_failed_datum_is_shown_with_its_input_exit_code_tries_and_last_lines() {
     apply(&env, &spec("up", "notes", FAILS_ON_BAD));
     let (exit_code, said) = failure(&env, ["run"]);
     assert_eq!(exit_code, 1);
-    assert_says(&said, &[
-        " failed: 1 of 3 datums failed; the other 2 are kept\n",
-        "  notes:/b  4 B  exit 7  3 tries\n",
-        "    | looking at /pfs/notes/b\n    | cannot read\n",
-        "hint: pv logs up --failed ",
-        "pv job retry up",
-    ]);
+    assert_says(
+        &said,
+        &[
+            " failed: 1 of 3 datums failed; the other 2 are kept\n",
+            "  notes:/b  4 B  exit 7  3 tries\n",
+            "    | looking at /pfs/notes/b\n    | cannot read\n",
+            "hint: pv logs up --failed ",
+            "pv job retry up",
+        ],
+    );
     let job = newest_job(&env, "up");
-    assert_eq!([&job["state"], &job["datums_failed"], &job["datums_processed"]], [&"failure".into(), &Value::from(1), &2.into()]);
+    assert_eq!(
+        [&job["state"], &job["datums_failed"], &job["datums_processed"]],
+        [&"failure".into(), &Value::from(1), &2.into()]
+    );
     let failed = env.json(["datum", "list", "up", "--state", "failed"]);
     assert_eq!([&failed[0]["exit_code"], &failed[0]["tries"]], [7, 3]);
     assert_eq!(failed[0]["inputs"][0]["path"], "/b");
@@ -65,7 +72,10 @@ fn what_lies_below_a_failure_is_unrunnable_until_the_next_good_commit() {
     put_note(&env, "d", "bad\n");
     assert_eq!(failure(&env, ["run"]).0, 1);
     let down = newest_job(&env, "down");
-    assert_eq!([&down["state"], &down["reason"], &down["output_commit"]], [&"unrunnable".into(), &Value::from("up failed"), &Value::Null]);
+    assert_eq!(
+        [&down["state"], &down["reason"], &down["output_commit"]],
+        [&"unrunnable".into(), &Value::from("up failed"), &Value::Null]
+    );
     assert_eq!(env.json(["show", "down"])[0], good, "the last good output stays");
     let run = down["run"].as_str().unwrap();
     let (error, exit_code) = env.json_error(["show", &format!("down@{run}")]);
@@ -97,12 +107,18 @@ fn bad_specs_are_refused_whole_with_every_problem() {
     env.write("a/bad.yml", "pipeline: {name: bad}\ntransform:\n  cmd: [\"true\"]\n  imge: x\ninput: {pfs: {repo: note, glob: '/*'}}\nparalelism_spec: {constant: 2}\n");
     let (exit_code, said) = failure(&env, ["pipeline", "apply", "-f", "a"]);
     assert_eq!(exit_code, 2);
-    assert_says(&said, &[
-        "bad.yml:4:3: unknown field `imge` in `transform` of pipeline `bad`\nhint: did you mean `image`?\n",
-        "bad.yml:6:1: unknown field `paralelism_spec` in pipeline `bad`\nhint: did you mean `parallelism_spec`?\n",
-        "; nothing was applied",
-    ]);
-    env.write("a/bad.yml", "pipeline: {name: bad}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: note, glob: '/*'}}\n");
+    assert_says(
+        &said,
+        &[
+            "bad.yml:4:3: unknown field `imge` in `transform` of pipeline `bad`\nhint: did you mean `image`?\n",
+            "bad.yml:6:1: unknown field `paralelism_spec` in pipeline `bad`\nhint: did you mean `parallelism_spec`?\n",
+            "; nothing was applied",
+        ],
+    );
+    env.write(
+        "a/bad.yml",
+        "pipeline: {name: bad}\ntransform: {cmd: [\"true\"]}\ninput: {pfs: {repo: note, glob: '/*'}}\n",
+    );
     let (exit_code, said) = failure(&env, ["pipeline", "apply", "-f", "a"]);
     assert_eq!(exit_code, 2);
     assert_says(&said, &["bad.yml:3:21: input `note`: repository `note` not found\nhint: did you mean `notes`?\n"]);
@@ -123,7 +139,8 @@ fn empty_registry() -> String {
             lines.take_while(|line| !line.is_empty()).for_each(drop);
             let unknown = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
             let (status, body) = if request.contains("/v2/ ") { ("200 OK", "{}") } else { ("404 Not Found", unknown) };
-            let head = "Content-Type: application/json\r\nDocker-Distribution-Api-Version: registry/2.0\r\nConnection: close";
+            let head =
+                "Content-Type: application/json\r\nDocker-Distribution-Api-Version: registry/2.0\r\nConnection: close";
             write!(&stream, "HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok();
         }
     });
@@ -159,7 +176,15 @@ fn docker_that_does_not_answer_is_unavailable_and_never_replaced() {
     let output = command.env("DOCKER_HOST", &host).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(6), "{said}");
-    assert_says(&said, &[&format!("the docker executor does not answer at `{host}`"), "nothing was applied", "hint: ", "pv config set executor process"]);
+    assert_says(
+        &said,
+        &[
+            &format!("the docker executor does not answer at `{host}`"),
+            "nothing was applied",
+            "hint: ",
+            "pv config set executor process",
+        ],
+    );
     assert_eq!(env.json(["pipeline", "list"]).len(), 0);
 }
 
@@ -202,7 +227,15 @@ fn docker_without_permission_is_said_as_that() {
     let output = command.env("DOCKER_HOST", format!("unix://{}", socket.display())).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(6), "{said}");
-    assert_says(&said, &[&format!("permission denied on `{}`", socket.display()), "nothing was applied", "hint: ", "usermod -aG docker"]);
+    assert_says(
+        &said,
+        &[
+            &format!("permission denied on `{}`", socket.display()),
+            "nothing was applied",
+            "hint: ",
+            "usermod -aG docker",
+        ],
+    );
 }
 
 #[test]
@@ -238,12 +271,19 @@ fn a_pipeline_of_another_name_takes_results_from_the_cache() {
 #[test]
 fn changed_code_runs_again_and_a_changed_description_does_not() {
     let env = env_with_notes();
-    let text = spec_with("code", &pfs("notes", "/*"), "sh /code/step > /pfs/out/$(basename $notes)", "\"code\": \"steps\",");
+    let text =
+        spec_with("code", &pfs("notes", "/*"), "sh /code/step > /pfs/out/$(basename $notes)", "\"code\": \"steps\",");
     env.write("steps/step", "cat $notes; echo one");
     apply(&env, &text);
     env.ok(["run"]);
     assert_eq!(env.ok(["cat", "code:/a"]), "a\none\n");
-    env.write("spec.json", text.replace("\"pipeline\":", "\"description\": \"new words\", \"parallelism_spec\": {\"constant\": 1}, \"pipeline\":"));
+    env.write(
+        "spec.json",
+        text.replace(
+            "\"pipeline\":",
+            "\"description\": \"new words\", \"parallelism_spec\": {\"constant\": 1}, \"pipeline\":",
+        ),
+    );
     let applied = env.json(["pipeline", "apply", "-f", "spec.json"]).remove(0);
     assert_eq!(applied["pipelines"][0]["version"], 2, "{applied}");
     env.ok(["run"]);
@@ -332,7 +372,10 @@ fn a_timeout_ends_the_run_and_keeps_what_is_done() {
     gate.until_waiting(1);
     until_true("the end of the time", || run.is_over());
     let ended = run.end().assert_code(8);
-    assert_says(&ended.stderr, &["\"kind\":\"timed_out\"", "finished datums are kept", "pv run goes on where this stopped"]);
+    assert_says(
+        &ended.stderr,
+        &["\"kind\":\"timed_out\"", "finished datums are kept", "pv run goes on where this stopped"],
+    );
     until_true("the end of its commands", || gate.waiting().is_empty());
     let mut run = Background::start(&env, ["run", "--timeout", "1h"]);
     gate.open_until(|| run.is_over());
@@ -355,7 +398,9 @@ fn as_many_datums_run_at_a_time_as_asked_for() {
     run.kill_9();
     let mut run = start(["run", "-j", "1"]);
     for done in 0..6 {
-        until_true("the next datum", || newest_job(&env, "hold")["datums_processed"] == done && gate.waiting().len() == 1);
+        until_true("the next datum", || {
+            newest_job(&env, "hold")["datums_processed"] == done && gate.waiting().len() == 1
+        });
         gate.let_go();
     }
     until_true("the end of the run", || run.is_over());
@@ -370,7 +415,14 @@ fn a_retry_runs_what_failed_when_its_cause_is_gone() {
     std::fs::set_permissions(host.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let place = host.path().to_str().unwrap();
     env.ok(["config", "set", "process.paths", place]);
-    apply(&env, &spec("up", "notes", &format!("[ $(cat $notes) != b ] || [ -e {place}/repaired ] || exit 1; {}", copy_of("notes"))));
+    apply(
+        &env,
+        &spec(
+            "up",
+            "notes",
+            &format!("[ $(cat $notes) != b ] || [ -e {place}/repaired ] || exit 1; {}", copy_of("notes")),
+        ),
+    );
     assert_eq!(failure(&env, ["run"]).0, 1);
     assert_eq!(failure(&env, ["run"]).0, 1, "a failed job is not repeated by itself");
     assert_eq!(env.json(["job", "list"]).len(), 1);

@@ -27,7 +27,7 @@ fn status_says_how_far_everything_is_and_what_needs_you() {
     let env = flow::applied();
     insta::assert_snapshot!(below_the_head(&env.pv(["status"])), @r"
     REPOSITORY  HEAD  FILES  SIZE  LAST COMMIT
-    images  [id 1]  2  8 B  [ago]  Anna <anna@example.com>  first
+    images  [id 1]  2  8 B  [ago]  Anna  first
 
     PIPELINE  STATE  LAST JOB  RUN + CACHED  OUTPUT
     upper  pending  for pv run  none has ended  behind by 1 run
@@ -39,7 +39,7 @@ fn status_says_how_far_everything_is_and_what_needs_you() {
     env.ok(["run"]);
     insta::assert_snapshot!(below_the_head(&env.pv(["status"])), @r"
     REPOSITORY  HEAD  FILES  SIZE  LAST COMMIT
-    images  [id 1]  2  8 B  [ago]  Anna <anna@example.com>  first
+    images  [id 1]  2  8 B  [ago]  Anna  first
 
     PIPELINE  STATE  LAST JOB  RUN + CACHED  OUTPUT
     upper  current  success  [ago]  [took]  2 + 0  [id 2]
@@ -48,7 +48,7 @@ fn status_says_how_far_everything_is_and_what_needs_you() {
     let env = flow::failed();
     insta::assert_snapshot!(below_the_head(&env.pv(["status"])), @r"
     REPOSITORY  HEAD  FILES  SIZE  LAST COMMIT
-    images  [id 1]  3  12 B  [ago]  Anna <anna@example.com>  third
+    images  [id 1]  3  12 B  [ago]  Anna  third
 
     PIPELINE  STATE  LAST JOB  RUN + CACHED  OUTPUT
     upper  failed  failure  [ago]  [took]  0 + 2  1 failed  behind by 1 run

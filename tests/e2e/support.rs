@@ -256,7 +256,8 @@ pub(crate) fn assert_sound(env: &TestEnv) {
 pub(crate) fn has_docker() -> bool {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/busybox.sh");
     let answers = Command::new("docker").arg("info").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let is_ready = answers.is_ok_and(|status| status.success()) && Command::new("sh").arg(script).status().unwrap().success();
+    let is_ready =
+        answers.is_ok_and(|status| status.success()) && Command::new("sh").arg(script).status().unwrap().success();
     if !is_ready {
         skip("Docker does not answer, or has no test image");
     }

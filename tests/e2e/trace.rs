@@ -96,7 +96,14 @@ fn a_file_of_people_rests_on_its_commit_and_on_what_it_was_copied_from() {
     let env = flow::with_images();
     env.ok(["repo", "create", "chosen"]);
     env.ok(["cp", "images:/a", "chosen:/copy"]);
-    insta::assert_snapshot!(steady(&env.pv(["trace", "chosen:/copy"])), @"");
+    insta::assert_snapshot!(steady(&env.pv(["trace", "chosen:/copy"])), @r"
+    --- stdout
+    chosen@[id 1]:/copy  4 B  sha256 [id 2]
+         Anna <anna@example.com> ([committer])  [time] [utc]
+         copied from images@[id 3]:/a  4 B  sha256 [id 2]
+              Anna <anna@example.com> ([committer])  [time] [utc]  first
+    complete: 0 datums, 2 source files, 0 gaps
+    ");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! A temporary folder with a store, and calls of `pv` in it.
 
-use std::sync::Mutex;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 
 use serde_json::Value;
 

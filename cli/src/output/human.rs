@@ -45,6 +45,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// A time that something took: `0.02 s`, `1.1 s`, `41 s`, `7 min 02 s`, `2 h 05 min`.
+#[expect(clippy::cast_sign_loss, reason = "it is not negative")]
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0) as u64;
     match whole {
@@ -81,6 +82,7 @@ impl Human {
     }
 
     /// How long ago: `8 s ago`, `12 min ago`, `3 h ago`, `yesterday`, `26 days ago`; the date when that was more than a year.
+    #[expect(clippy::cast_sign_loss, reason = "it is not negative")]
     pub(crate) fn ago(&self, time: Timestamp) -> String {
         let seconds = self.now.seconds_since(time).max(0.0) as u64;
         match seconds {

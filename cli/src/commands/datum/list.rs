@@ -73,7 +73,7 @@ impl Row for DatumLine {
     }
 }
 
-pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let job = queries::find_job(store, &args.job)?;
     let state = args.state.map(DatumState::from);
@@ -81,7 +81,10 @@ pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
     if job.sealed.is_none() {
         let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
         let known = live(cx).and_then(|live| live.job(&key));
-        let mut running = known.map(|known| queries::running_datums(store, &known)).transpose()?.unwrap_or_default();
+        let mut running = match known {
+            Some(known) => queries::running_datums(store, &known)?,
+            None => Vec::new(),
+        };
         running.retain(|datum| state.is_none_or(|state| state == datum.state));
         cx.notes().line("the job has not ended: only datums that are at work are listed");
         return cx.list(limit, running.into_iter().map(|datum| Ok(DatumLine(datum))));

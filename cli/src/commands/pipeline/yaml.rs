@@ -1,5 +1,7 @@
 //! Writes a spec as YAML, in the order in which people write its fields.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 use specs::PipelineSpec;
 
@@ -59,9 +61,11 @@ fn write_value(lines: &mut String, value: &Value, depth: usize) {
         }
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(flow).collect();
-            lines.push_str(&format!(" [{}]\n", items.join(", ")));
+            let _ = writeln!(lines, " [{}]", items.join(", "));
         }
-        other => lines.push_str(&format!(" {}\n", flow(other))),
+        other => {
+            let _ = writeln!(lines, " {}", flow(other));
+        }
     }
 }
 
@@ -72,7 +76,7 @@ fn write_item(lines: &mut String, item: &Value, depth: usize) {
         Value::Object(fields) => write_fields(&mut block, fields, depth + 1),
         other => block = format!("{}{}\n", "  ".repeat(depth + 1), flow(other)),
     }
-    block.replace_range(depth * 2..depth * 2 + 1, "-");
+    block.replace_range(depth * 2..=depth * 2, "-");
     lines.push_str(&block);
 }
 

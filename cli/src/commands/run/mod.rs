@@ -13,7 +13,7 @@ use engine::executors::settle;
 use engine::{Engine, EngineError, Graph, Selection, apply};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
-use specs::{ErrorKind, PipelineName, ReferenceError, Target, parse_target};
+use specs::{ErrorKind, PipelineName, ReferenceError, RunId, Target, parse_target};
 
 pub(crate) use board::{Board, print_ended};
 
@@ -94,7 +94,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     if let Some(engine) = cx.engine() {
         // Another `pv run` is at work, and this is that process: it does these jobs too.
-        retry(cx, store, &args.retry, &selected)?;
+        retry(cx, store, args.retry, &selected)?;
         engine.want(selected.selection.clone());
         super::wait::until_ended(cx, engine, &selected, deadline)?;
     } else {
@@ -108,7 +108,12 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     judge(cx, store, &selected.names)
 }
 
-fn retry(cx: &Context, store: &Store, wanted: &bool, selected: &Selected) -> Result<()> {
+/// Brings one run to its end, in this process or in the one that runs jobs already.
+pub(crate) fn bring_to_end(cx: &Context, run: &RunId) -> Result<()> {
+    self::run(cx, &Args { what: vec![format!("@{run}")], jobs: None, retry: false, timeout: None })
+}
+
+fn retry(cx: &Context, store: &Store, wanted: bool, selected: &Selected) -> Result<()> {
     if !wanted {
         return Ok(());
     }
@@ -141,7 +146,7 @@ async fn own_run(
             cx.notes().line(format!("{} {}: the executor is {kind} now", pipeline.name, pipeline.version));
         }
     }
-    retry(cx, store, &args.retry, selected)?;
+    retry(cx, store, args.retry, selected)?;
     let limit = limit(store, args.jobs)?;
     let engine = Arc::new(Engine::new(store.clone(), who, settled.executor, limit).await?);
     let serving =

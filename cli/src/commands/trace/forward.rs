@@ -1,6 +1,7 @@
 //! What read a file, as two tables: a line a pipeline, and a line a datum.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use engine::trace::{Forward, Reader};
 use repos::documents::ResultState;
@@ -80,7 +81,7 @@ fn by_datum(cx: &Context, readers: &[Reader]) -> Result<String> {
     }
     let mut text = table(&["JOB", "DATUM", "STATE", "READ", "MADE"], lines);
     if readers.len() > most {
-        text.push_str(&format!("…  {} more: --json\n", readers.len() - most));
+        let _ = writeln!(text, "…  {} more: --json", readers.len() - most);
     }
     Ok(text)
 }
