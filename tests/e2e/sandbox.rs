@@ -85,8 +85,14 @@ const CHANGES: &str = "echo x > $notes && echo WROTE; echo x >> $notes && echo A
 fn inputs_cannot_be_changed() {
     for executor in executors() {
         let env = env_with_notes_on(executor);
-        let script = format!("{{ {CHANGES}; }} > /tmp/said 2>/dev/null; cat /tmp/said $notes > \"/pfs/out/$(basename $notes)\"");
-        assert_eq!(seen(&env, user_of(executor), &script), "a\n", "{executor}: all was refused and nothing has changed");
+        let script = format!(
+            "said=$({{ {CHANGES}; }} 2>/dev/null); {{ printf %s \"$said\"; cat $notes; }} > \"/pfs/out/$(basename $notes)\""
+        );
+        assert_eq!(
+            seen(&env, user_of(executor), &script),
+            "a\n",
+            "{executor}: all was refused and nothing has changed"
+        );
     }
 }
 
@@ -95,11 +101,17 @@ fn root_in_a_container_that_changes_what_it_was_given_fails() {
     if !has_docker() {
         return;
     }
-    let changes = [("echo x > $notes", "/pfs/notes/a"), ("rm $notes", "/pfs/notes/a"), ("echo x > /code/say; exit 1", "/code/say")];
+    let changes = [
+        ("echo x > $notes", "/pfs/notes/a"),
+        ("rm $notes", "/pfs/notes/a"),
+        ("echo x > /code/say; exit 1", "/code/say"),
+    ];
     for (change, path) in changes {
         let env = env_with_notes_on("docker");
         env.write("code/say", "echo said by code");
-        let script = format!("if [ $(basename $notes) = a ]; then {change}; else sh /code/say > \"/pfs/out/$(basename $notes)\"; fi");
+        let script = format!(
+            "if [ $(basename $notes) = a ]; then {change}; else sh /code/say > \"/pfs/out/$(basename $notes)\"; fi"
+        );
         apply(&env, &spec_with("look", &pfs("notes", "/*"), &script, "\"code\": \"code\","));
         let output = env.output(["run", "-j", "1"]);
         let said = String::from_utf8(output.stderr).unwrap();
@@ -116,7 +128,11 @@ fn a_stage_runs_its_code_and_cannot_change_it() {
         let env = env_with_notes_on(executor);
         env.write("code/say", "echo said by code");
         let script = "echo x 2>/dev/null > /code/say; sh /code/say > \"/pfs/out/$(basename $notes)\"";
-        assert_eq!(seen(&env, &format!("\"code\": \"code\", {}", user_of(executor)), script), "said by code\n", "{executor}");
+        assert_eq!(
+            seen(&env, &format!("\"code\": \"code\", {}", user_of(executor)), script),
+            "said by code\n",
+            "{executor}"
+        );
     }
 }
 

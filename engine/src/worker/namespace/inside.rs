@@ -17,7 +17,8 @@ pub(in super::super) fn inside(number: &str) -> Result<(), Stop> {
     if std::process::id() != 1 {
         return Err(Stop::new("`pv worker` is started by pv itself"));
     }
-    let plan = std::fs::read(format!("/proc/self/fd/{number}")).or_stop(|| "read the plan of the sandbox".to_owned())?;
+    let plan =
+        std::fs::read(format!("/proc/self/fd/{number}")).or_stop(|| "read the plan of the sandbox".to_owned())?;
     let plan: Inside = serde_json::from_slice(&plan).or_stop(|| "read the plan of the sandbox".to_owned())?;
     let writable = root::move_in(&plan)?;
     give_up_rights()?;
