@@ -24,6 +24,8 @@ pub(crate) struct Board<'a> {
     engine: &'a Engine,
     /// Jobs that had not ended when last looked at.
     open: BTreeSet<JobKey>,
+    /// Order of the newest run whose jobs are known: a job may come and end between two looks.
+    newest: u64,
     /// Lines of the block as drawn.
     drawn: usize,
     last_line: Instant,
@@ -33,9 +35,23 @@ pub(crate) struct Board<'a> {
 
 impl<'a> Board<'a> {
     pub(crate) fn new(cx: &'a Context, engine: &'a Engine) -> Result<Self> {
-        let mut board = Self { cx, engine, open: BTreeSet::new(), drawn: 0, last_line: Instant::now(), run: None };
+        let newest = engine.store().runs_count()?;
+        let open = BTreeSet::new();
+        let mut board = Self { cx, engine, open, newest, drawn: 0, last_line: Instant::now(), run: None };
         board.open = board.open_now()?;
         Ok(board)
+    }
+
+    /// Adds the jobs of runs that came since the last look to those that were open then.
+    fn take_new(&mut self) -> Result<()> {
+        let store = self.engine.store();
+        let newest = store.runs_count()?;
+        for order in self.newest + 1..=newest {
+            let jobs = store.jobs_of_run(order)?;
+            self.open.extend(jobs.into_iter().map(|job| JobKey { order, pipeline: job.pipeline }));
+        }
+        self.newest = newest;
+        Ok(())
     }
 
     fn open_now(&self) -> Result<BTreeSet<JobKey>> {
@@ -45,6 +61,7 @@ impl<'a> Board<'a> {
 
     /// Looks what has changed, prints jobs that have ended, and draws those that have not.
     pub(crate) fn look(&mut self) -> Result<()> {
+        self.take_new()?;
         let open = self.open_now()?;
         let ended: Vec<JobKey> = self.open.difference(&open).cloned().collect();
         if !ended.is_empty() {
