@@ -115,7 +115,7 @@ fn pipelines_applied_beside_a_run_are_run_by_it() {
 #[test]
 fn a_second_run_and_a_wait_end_with_the_job() {
     let busy = Busy::new();
-    let mut others = [&["run"][..], &["wait", "hold"], &["run", "hold"], &["wait", "notes"]]
+    let mut others = [&["run"][..], &["wait", "hold"], &["run", "hold"]]
         .map(|args| Background::of(&busy.env, busy.env.command(args)));
     for other in &others {
         until_true("it was handed over", || other.is_served_by(&busy.run));
@@ -205,8 +205,8 @@ fn standard_input_goes_through_the_socket() {
 #[test]
 fn a_client_that_is_killed_is_forgotten_and_the_owner_goes_on() {
     let busy = Busy::new();
-    for args in [["wait", "hold"], ["logs", "-fhold"]] {
-        let client = Background::start(&busy.env, args);
+    for args in [&["wait", "hold"][..], &["logs", "-f", "hold"], &["run"]] {
+        let client = Background::of(&busy.env, busy.env.command(args));
         until_true("it was handed over", || client.is_served_by(&busy.run));
         client.send(Signal::SIGKILL);
         until_true("the owner let go of its streams", || !client.is_served_by(&busy.run));
@@ -268,7 +268,7 @@ fn a_term_signal_ends_a_run_with_143() {
 #[test]
 fn a_store_may_lie_deeper_than_a_socket_address_can_say() {
     let env = TestEnv::without_store(env!("CARGO_BIN_EXE_pv"));
-    let deep: String = (0..12).map(|number| format!("a-folder-with-a-long-name-{number:02}/")).collect();
+    let deep: String = "a-folder-with-a-long-name/".repeat(12);
     assert!(deep.len() > 300);
     let gate = Gate::new();
     env.ok(["init", &deep]);

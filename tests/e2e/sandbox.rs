@@ -28,7 +28,6 @@ fn a_stage_sees_nothing_of_the_engine() {
                   [ -e $path ] && echo \"SEEN $path\"
               done
               find / -xdev \\( -name journal -o -name '*.pack' -o -type s \\) -path '*.pv*' 2>/dev/null | sed 's/^/SEEN /'
-              cat /proc/net/unix | grep -e '\\.pv/' -e docker | sed 's/^/SEEN /'
               ls -l /proc/self/fd | grep -e socket -e pack -e journal | sed 's/^/SEEN /'
             }} > \"/pfs/out/$(basename $notes)\" 2>&1; true",
             store = store.display()
@@ -72,15 +71,54 @@ fn a_stage_without_network_has_no_way_out() {
     }
 }
 
+/// Another user than root; the process executor has no other.
+fn user_of(executor: &str) -> &'static str {
+    if executor == "docker" { "\"user\": \"1000\"," } else { "" }
+}
+
+/// Tries all that would change an input; says what succeeded.
+const CHANGES: &str = "echo x > $notes && echo WROTE; echo x >> $notes && echo APPENDED; rm -f $notes && echo REMOVED
+    mv $notes /pfs/notes/z && echo RENAMED; mkdir /pfs/notes/x && echo MADE; chmod 777 $notes && echo CHANGED
+    ln $notes /pfs/out/hard && echo LINKED; true";
+
 #[test]
 fn inputs_cannot_be_changed() {
     for executor in executors() {
         let env = env_with_notes_on(executor);
-        let script = "{ echo x > $notes && echo WROTE; echo x >> $notes && echo APPENDED; rm -f $notes && echo REMOVED
-              mv $notes /pfs/notes/z && echo RENAMED; mkdir /pfs/notes/x && echo MADE; chmod 777 $notes && echo CHANGED
-              ln $notes /pfs/out/hard && echo LINKED; true; } > /tmp/said 2>/dev/null
-            cat /tmp/said $notes > \"/pfs/out/$(basename $notes)\"";
-        assert_eq!(seen(&env, "", script), "a\n", "{executor}: all was refused and nothing has changed");
+        let script = format!(
+            "said=$({{ {CHANGES}; }} 2>/dev/null); {{ printf %s \"$said\"; cat $notes; }} > \"/pfs/out/$(basename $notes)\""
+        );
+        assert_eq!(
+            seen(&env, user_of(executor), &script),
+            "a\n",
+            "{executor}: all was refused and nothing has changed"
+        );
+    }
+}
+
+#[test]
+fn root_in_a_container_that_changes_what_it_was_given_fails() {
+    if !has_docker() {
+        return;
+    }
+    let changes = [
+        ("echo x > $notes", "/pfs/notes/a"),
+        ("rm $notes", "/pfs/notes/a"),
+        ("echo x > /code/say; exit 1", "/code/say"),
+    ];
+    for (change, path) in changes {
+        let env = env_with_notes_on("docker");
+        env.write("code/say", "echo said by code");
+        let script = format!(
+            "if [ $(basename $notes) = a ]; then {change}; else sh /code/say > \"/pfs/out/$(basename $notes)\"; fi"
+        );
+        apply(&env, &spec_with("look", &pfs("notes", "/*"), &script, "\"code\": \"code\","));
+        let output = env.output(["run", "-j", "1"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("it changed its input `{path}`")), "{said}");
+        assert!(said.contains("1 of 3 datums failed"), "later datums get what they should: {said}");
+        assert_eq!(env.ok(["cat", "notes:/a"]), "a\n");
     }
 }
 
@@ -90,7 +128,11 @@ fn a_stage_runs_its_code_and_cannot_change_it() {
         let env = env_with_notes_on(executor);
         env.write("code/say", "echo said by code");
         let script = "echo x 2>/dev/null > /code/say; sh /code/say > \"/pfs/out/$(basename $notes)\"";
-        assert_eq!(seen(&env, "\"code\": \"code\",", script), "said by code\n", "{executor}");
+        assert_eq!(
+            seen(&env, &format!("\"code\": \"code\", {}", user_of(executor)), script),
+            "said by code\n",
+            "{executor}"
+        );
     }
 }
 
@@ -100,13 +142,16 @@ fn datums_leave_nothing_to_each_other() {
         let env = env_with_notes_on(executor);
         let gate = Gate::new();
         let script = format!(
-            "{{ ls -A /tmp; ls -A /pfs/out; pwd; ls /pfs; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -x {mark}; }} \
+            "{{ ls -A /tmp; ls -A /pfs/out; pwd; ls /pfs; {look} | grep -x {pattern}; }} \
              > /tmp/seen; [ $(basename $notes) = c ] && cp /tmp/seen /pfs/out/c
              echo left > /tmp/left; mkdir /tmp/.left
              (setsid sh -c 'trap \"\" TERM HUP; sleep {mark}' > /dev/null 2>&1 &)
-             while ! cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -q -x {mark}; do :; done
+             while ! {look} | grep -q -x {pattern}; do :; done
              [ -e /pfs/out/c ] || echo none > /pfs/out/$(basename $notes)",
             mark = gate.mark(),
+            look = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'",
+            // Such that those who look do not find themselves.
+            pattern = format!("'[1]{}'", &gate.mark()[1..]),
         );
         seen(&env, "\"working_dir\": \"/usr\",", &script);
         let last = env.ok(["cat", "look:/c"]);

@@ -21,7 +21,7 @@ fn script(name: &str, args: &[&Path]) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(said(&output)) }
 }
 
-/// Python with OpenCV, and the video that the frames are from.
+/// Python with `OpenCV`, and the video that the frames are from.
 fn prepare(env: &TestEnv) -> Result<(), String> {
     script("image/host.sh", &[])?;
     script("data/prepare.sh", &[&env.dir().join("data"), Path::new("--frames"), Path::new("12")])

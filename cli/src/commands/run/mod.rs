@@ -25,6 +25,8 @@ use crate::executors::executors;
 use crate::output::plural;
 use crate::socket;
 
+/// How long what runs may take to end in order.
+const TO_END: Duration = Duration::from_secs(10);
 /// Time between two looks at what nobody tells: the terminal, Ctrl-C, the time given.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
@@ -159,11 +161,13 @@ async fn own_run(
     ));
     let mut board = Board::new(cx, &engine)?;
     let done = drive(cx, &engine, selected.selection.clone(), &mut board, deadline).await;
-    board.finish()?;
+    // Nobody may be there to see it; what runs is ended all the same.
+    let shown = board.finish();
     engine.close().await;
     let cleaned = engine.executor_handle().clean_up(&BTreeSet::new()).await;
     drop(serving);
     done?;
+    shown?;
     Ok(cleaned.map_err(EngineError::from)?)
 }
 
@@ -182,21 +186,29 @@ async fn drive(
     deadline: Option<Instant>,
 ) -> Result<()> {
     let mut run = pin!(engine.run(selection));
+    let why = tokio::select! {
+        done = &mut run => return Ok(done?),
+        why = interrupted(cx, board, deadline) => why?,
+    };
+    engine.interrupt();
+    // Whatever does not end in that time is dropped.
+    tokio::time::timeout(TO_END, run).await.unwrap_or(Ok(()))?;
+    Err(why)
+}
+
+/// Shows what goes on until there is a reason to stop.
+async fn interrupted(cx: &Context, board: &mut Board<'_>, deadline: Option<Instant>) -> Result<CliError> {
     let mut tick = tokio::time::interval(TICK);
     loop {
-        tokio::select! {
-            done = &mut run => return Ok(done?),
-            _ = tick.tick() => {
-                tokio::task::block_in_place(|| board.look())?;
-                if cx.cancel().is_asked() {
-                    cx.notes().line("stopping; finished datums are kept, and the next pv run goes on");
-                    return Err(CliError::Cancelled);
-                }
-                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                    let error = CliError::new(ErrorKind::TimedOut, "the time given was not enough");
-                    return Err(error.hint("pv run goes on where this stopped").done("finished datums are kept"));
-                }
-            }
+        tick.tick().await;
+        if cx.cancel().is_asked() {
+            cx.notes().farewell("stopping; finished datums are kept, and the next pv run goes on");
+            return Ok(CliError::Cancelled);
+        }
+        tokio::task::block_in_place(|| board.look())?;
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let error = CliError::new(ErrorKind::TimedOut, "the time given was not enough");
+            return Ok(error.hint("pv run goes on where this stopped").done("finished datums are kept"));
         }
     }
 }
