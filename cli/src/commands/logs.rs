@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use engine::datums::DatumKey;
 use engine::live::{Happened, JobKey};
+use engine::queries::{find_datum, find_jobs};
 use repos::documents::{ResultDocument, ResultState, Try};
 use repos::tree::{KeyRange, Map};
 use repos::{JobRow, Store};
-use specs::{DatumRef, Digest, ErrorKind, IdPrefix, JobRef, Reference, Target, parse_target};
+use specs::{DatumRef, Digest, ErrorKind, JobRef, Target, parse_target};
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::run::TICK;
@@ -54,70 +55,26 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 fn subject(store: &Store, what: &str) -> Result<Subject> {
     match parse_target(what)? {
-        Target::File(reference) => writer_of(store, &reference),
-        Target::Run(run) => Ok(Subject::Jobs(store.jobs_of_run(store.run(&store.run_by_prefix(&run.0)?)?.order)?)),
-        Target::Word(word) => {
-            if let Ok(job) = word.parse::<JobRef>()
-                && let Some(job) = job_of(store, &job)?
-            {
-                return Ok(Subject::Jobs(vec![job]));
-            }
-            let id = match word.parse::<DatumRef>()? {
-                DatumRef::Id(id) | DatumRef::InJob { id, .. } => id,
-                DatumRef::Writer(reference) => return writer_of(store, &reference),
-            };
-            newest_result(store, &id)
-        }
+        Target::File(reference) => result_of(store, &DatumRef::Writer(reference)),
+        Target::Run(run) => Ok(Subject::Jobs(find_jobs(store, &JobRef::Run(run))?)),
+        Target::Word(word) => match word.parse::<JobRef>() {
+            // A pipeline's name wins over the id of a datum.
+            Ok(job) if is_pipelines(store, &job)? => Ok(Subject::Jobs(find_jobs(store, &job)?)),
+            _ => result_of(store, &word.parse()?),
+        },
     }
 }
 
-/// The job that is meant, if there is a pipeline of that name.
-fn job_of(store: &Store, job: &JobRef) -> Result<Option<JobRow>> {
+/// Whether a reference to a job names a pipeline that there is.
+pub(super) fn is_pipelines(store: &Store, job: &JobRef) -> Result<bool> {
     match job {
-        JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. } if store.find_pipeline(name)?.is_none() => Ok(None),
-        JobRef::Newest(name) => {
-            let newest = store.newest_job(name)?;
-            let none =
-                || CliError::new(ErrorKind::NotFound, format!("pipeline `{name}` has no job yet")).hint("pv plan");
-            newest.map(Some).ok_or_else(none)
-        }
-        JobRef::InRun { pipeline, run } => {
-            let run = store.run(&store.run_by_prefix(run)?)?;
-            let none = || {
-                let message = format!("run {} has no job of pipeline `{pipeline}`", run.run.short(8));
-                CliError::new(ErrorKind::NotFound, message).hint(format!("pv job list {pipeline}"))
-            };
-            store.job(run.order, pipeline)?.map(Some).ok_or_else(none)
-        }
-        JobRef::Run(_) => Ok(None),
+        JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. } => Ok(store.find_pipeline(name)?.is_some()),
+        JobRef::Run(_) => Ok(false),
     }
 }
 
-fn writer_of(store: &Store, reference: &Reference) -> Result<Subject> {
-    let resolved = store.resolve(reference)?;
-    let lineage: Map<Digest> = resolved.commit.lineage.map_or(Map::empty(), Map::at);
-    let writer = lineage.get(store, resolved.path.as_str().as_bytes())?.ok_or_else(|| {
-        CliError::new(ErrorKind::NotFound, format!("no datum wrote `{}` in {}", resolved.path, resolved.place()))
-            .hint(format!("pv ls {} shows its files; those that people committed have no log", resolved.commit.repo))
-    })?;
-    Ok(Subject::Result(Box::new(store.document(&writer)?)))
-}
-
-fn newest_result(store: &Store, id: &IdPrefix) -> Result<Subject> {
-    let ids = store.datums_by_prefix(id.as_str(), 5)?;
-    match ids.as_slice() {
-        [] => Err(CliError::new(ErrorKind::NotFound, format!("`{id}` is no pipeline, job or datum"))
-            .hint("pv job list and pv datum list JOB show what there is")),
-        [datum] => {
-            let results = store.results(datum)?;
-            let (newest, ..) = results.first().expect("a datum in the index has a result");
-            Ok(Subject::Result(Box::new(store.document(newest)?)))
-        }
-        _ => {
-            let ids: Vec<String> = ids.iter().map(|id| id.short(16)).collect();
-            Err(CliError::usage(format!("`{id}` fits more than one datum: {}", ids.join(", ")), "write more digits"))
-        }
-    }
+fn result_of(store: &Store, datum: &DatumRef) -> Result<Subject> {
+    Ok(Subject::Result(Box::new(find_datum(store, datum)?.result)))
 }
 
 /// The logs of all datums of a job that executed something; a headline each, when there are several.

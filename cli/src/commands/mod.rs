@@ -104,6 +104,8 @@ impl Command {
         match self {
             Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Version(_) => false,
             Self::Pipeline(command) => command.needs_store(),
+            // An input that may never end would hold the owner up; only the last step is handed over then.
+            Self::Put(args) => !args.reads_stdin(),
             _ => true,
         }
     }

@@ -51,6 +51,13 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
+impl Args {
+    /// Whether content or a list comes from standard input.
+    pub(super) fn reads_stdin(&self) -> bool {
+        self.sources.iter().chain(&self.files_from).any(|source| source.as_os_str() == "-")
+    }
+}
+
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let started = Instant::now();
     let store = cx.store()?;

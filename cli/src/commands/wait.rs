@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use engine::Engine;
+use engine::queries::find_job;
 use repos::{JobRow, Store};
 use specs::{ErrorKind, JobRef, PipelineName, Reference, RunId, Target, parse_target};
 
+use super::logs::is_pipelines;
 use super::run::{Board, Selected, TICK, judge_jobs, print_ended};
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -45,25 +47,13 @@ fn subject(store: &Store, what: &str) -> Result<(RunId, Option<BTreeSet<Pipeline
     match parse_target(what)? {
         Target::Run(run) => Ok((store.run_by_prefix(&run.0)?, None)),
         Target::File(reference) => Ok((store.resolve(&reference)?.commit.run, None)),
-        Target::Word(word) => {
-            let job = word.parse::<JobRef>().ok();
-            let pipeline = match &job {
-                Some(JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. }) => Some(name.clone()),
-                Some(JobRef::Run(_)) | None => None,
-            };
-            match (job, pipeline) {
-                (Some(JobRef::Newest(_)), Some(name)) if store.find_pipeline(&name)?.is_some() => {
-                    let newest = store.newest_job(&name)?.ok_or_else(|| {
-                        CliError::new(ErrorKind::NotFound, format!("pipeline `{name}` has no job yet")).hint("pv plan")
-                    })?;
-                    Ok((newest.run, Some(BTreeSet::from([name]))))
-                }
-                (Some(JobRef::InRun { run, .. }), Some(name)) if store.find_pipeline(&name)?.is_some() => {
-                    Ok((store.run_by_prefix(&run)?, Some(BTreeSet::from([name]))))
-                }
-                _ => Ok((store.resolve(&word.parse::<Reference>()?)?.commit.run, None)),
+        Target::Word(word) => match word.parse::<JobRef>() {
+            Ok(job @ (JobRef::Newest(_) | JobRef::InRun { .. })) if is_pipelines(store, &job)? => {
+                let job = find_job(store, &job)?;
+                Ok((job.run, Some(BTreeSet::from([job.pipeline]))))
             }
-        }
+            _ => Ok((store.resolve(&word.parse::<Reference>()?)?.commit.run, None)),
+        },
     }
 }
 

@@ -53,7 +53,13 @@ impl Store {
     pub fn publish(&self, change: &Change) -> Result<()> {
         self.refuse_missing(change)?;
         if self.is_owner() {
-            self.sync()?;
+            // A writer that began before this owner came builds on what people committed since: it must find that in finished packs.
+            let is_own_work = change.entries.iter().all(|entry| matches!(entry, Entry::Job { .. }));
+            if is_own_work {
+                self.sync()?
+            } else {
+                self.finish_packs()?
+            }
             return self.record(change, &mut self.locked_position());
         }
         self.finish_packs()?;
