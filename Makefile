@@ -48,7 +48,7 @@ doc:
 
 bench bench-quick: build
 	@scripts/setup.sh docker
-	@PV=$(PV) scripts/with-docker.sh scripts/bench.sh $@
+	@PV=$(PV) scripts/with-docker.sh scripts/bench.py $@
 
 install: build
 	install -D -m 755 $(PV) $(PREFIX)/bin/$(NAME)

@@ -29,7 +29,12 @@ pub(crate) fn main() -> ExitCode {
     let cancel = Cancel::default();
     end_on_signals(cancel.clone());
     match Outside::own(cancel.clone()) {
-        Ok(outside) => ExitCode::from(run(outside, &std::env::args_os().collect::<Vec<_>>(), Place::Called)),
+        Ok(outside) => {
+            if let Some(point) = outside.env.get("PV_STOP_AT") {
+                repos::set_stop_point(point);
+            }
+            ExitCode::from(run(outside, &std::env::args_os().collect::<Vec<_>>(), Place::Called))
+        }
         // Without a working folder or streams there is nobody to tell.
         Err(_) => ExitCode::FAILURE,
     }

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use repos::documents::ResultDocument;
-use repos::tree::KeyRange;
+use repos::tree::{KeyRange, Tree};
 use repos::{JobRow, RepoError, Store};
 use serde::{Deserialize, Serialize};
+use specs::spec::PfsInput;
 use specs::{CommitId, DatumId, Digest, FilePath, PipelineName, RunId};
 
 use crate::cache::cached;
 use crate::datums::prefix;
 use crate::error::Result;
 use crate::generations::{Readiness, inputs_of};
-use crate::graph::Pipeline;
+use crate::graph::{Graph, Pipeline};
 use crate::plan::{Base, Plan, plan};
 use crate::recipe::{Kitchen, Leaf};
 
@@ -81,17 +82,56 @@ pub fn pending(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit:
                 let why = why_pending(store, job)?;
                 Outlook { run: Some(job.run), ..of_inputs(store, &pipeline, leaves, why, each, limit)? }
             }
-            Readiness::Unrunnable { reason } => bounded(store, &pipeline, job, reason, 0, limit)?,
+            Readiness::Unrunnable { reason } => bounded(store, &pipeline, Some(job.run), reason, 0, limit)?,
             Readiness::Waits { reason } => {
                 let upstream = reason.trim_start_matches("for ").to_owned();
                 let above = outlooks.iter().rev().find(|above: &&Outlook| above.pipeline.as_str() == upstream);
                 let more = above.map_or(0, |above| above.executes);
-                bounded(store, &pipeline, job, format!("as far as {upstream} changes"), more, limit)?
+                bounded(store, &pipeline, Some(job.run), format!("as far as {upstream} changes"), more, limit)?
             }
         };
         outlooks.push(outlook);
     }
     Ok(outlooks)
+}
+
+/// What the jobs would do that follow when `changed` pipelines became what they are in `graph`, on the present data.
+pub fn proposed(
+    store: &Store,
+    graph: &Graph,
+    changed: &BTreeSet<PipelineName>,
+    each: bool,
+    limit: usize,
+) -> Result<Vec<Outlook>> {
+    let affected = graph.downstream(changed);
+    let mut outlooks: Vec<Outlook> = Vec::new();
+    for pipeline in graph.in_order().into_iter().filter(|pipeline| affected.contains(pipeline.name())) {
+        let upstream = pipeline.input_branches().iter().find_map(|branch| {
+            let writer = graph.writer(branch)?;
+            affected.contains(writer.name()).then(|| writer.name().clone())
+        });
+        outlooks.push(if let Some(upstream) = upstream {
+            let above = outlooks.iter().find(|above| above.pipeline == upstream);
+            let more = above.map_or(0, |above| above.executes);
+            bounded(store, pipeline, None, format!("as far as {upstream} changes"), more, limit)?
+        } else {
+            let why = if store.find_pipeline(pipeline.name())?.is_some() { "a new version" } else { "a new pipeline" };
+            of_inputs(store, pipeline, present_inputs(store, pipeline)?, why.to_owned(), each, limit)?
+        });
+    }
+    Ok(outlooks)
+}
+
+/// The inputs of a pipeline at the present heads.
+fn present_inputs(store: &Store, pipeline: &Pipeline) -> Result<Vec<Leaf>> {
+    let leaf = |input: &PfsInput| {
+        let branch = pipeline.input_branch(input);
+        let commit = store.find_branch(&branch.0, &branch.1)?.and_then(|row| row.commit);
+        let tree =
+            commit.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
+        Ok(Leaf { input: input.clone(), branch, commit, tree })
+    };
+    pipeline.spec.input.leaves().into_iter().map(leaf).collect()
 }
 
 fn why_pending(store: &Store, job: &JobRow) -> Result<String> {
@@ -148,7 +188,14 @@ fn workers(pipeline: &Pipeline, limit: usize) -> usize {
 }
 
 /// What a job that waits would do at most: all datums that the pipeline has now, and `more`.
-fn bounded(store: &Store, pipeline: &Pipeline, job: &JobRow, why: String, more: u64, limit: usize) -> Result<Outlook> {
+fn bounded(
+    store: &Store,
+    pipeline: &Pipeline,
+    run: Option<RunId>,
+    why: String,
+    more: u64,
+    limit: usize,
+) -> Result<Outlook> {
     let (repo, branch) = pipeline.output_branch();
     let parent: Option<CommitId> = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
     let parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
@@ -156,7 +203,7 @@ fn bounded(store: &Store, pipeline: &Pipeline, job: &JobRow, why: String, more: 
     let plan = Plan { parent, edits_parent: true, todo: BTreeMap::new(), replaced: BTreeMap::new(), total: now };
     Ok(Outlook {
         pipeline: pipeline.name().clone(),
-        run: Some(job.run),
+        run,
         executes: now + more,
         cached: 0,
         removed: 0,

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::changes::By;
 use crate::error::{EngineError, Result};
-use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, run_job, seal};
+use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, run_job, seal};
 use crate::executor::{Executor, OutputLimits};
 use crate::generations::{Readiness, inputs_of};
 use crate::graph::{Graph, Pipeline};
@@ -56,7 +56,7 @@ pub struct Engine {
     wanted: Mutex<Vec<Selection>>,
     /// Set when nothing more will be started.
     over: AtomicBool,
-    active: Mutex<HashMap<JobKey, watch::Sender<Option<String>>>>,
+    active: Mutex<HashMap<JobKey, watch::Sender<Option<Stop>>>>,
     /// Versions that were read.
     versions: Mutex<HashMap<(PipelineName, u32), Arc<Pipeline>>>,
 }
@@ -128,7 +128,17 @@ impl Engine {
     /// Stops a job that is running here; false when it is not.
     pub fn stop_job(&self, job: &JobKey, why: &str) -> bool {
         let active = self.active.lock().expect("no panic under this lock");
-        active.get(job).is_some_and(|stop| stop.send(Some(why.to_owned())).is_ok())
+        active.get(job).is_some_and(|stop| stop.send(Some(Stop::Killed(why.to_owned()))).is_ok())
+    }
+
+    /// Starts nothing more and ends what runs; [`Engine::run`] returns when all sandboxes are gone. What is done is kept, and the next
+    /// run goes on.
+    pub fn interrupt(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        for stop in self.active.lock().expect("no panic under this lock").values() {
+            stop.send_replace(Some(Stop::Interrupted));
+        }
+        self.look_again();
     }
 
     /// Runs what is pending to its end. Dropping this stops everything at once; what is done is kept, and the next run goes on.
@@ -143,7 +153,7 @@ impl Engine {
         let mut jobs: JoinSet<(JobKey, Result<()>)> = JoinSet::new();
         let mut sync = tokio::time::interval(SYNC);
         loop {
-            while self.start_ready(&mut jobs)? {}
+            while !self.is_over() && self.start_ready(&mut jobs)? {}
             if jobs.is_empty() {
                 break;
             }
@@ -176,7 +186,7 @@ impl Engine {
         let open: BTreeSet<JobKey> = self.store.open_jobs()?.iter().map(key_of).collect();
         for (job, stop) in self.active.lock().expect("no panic under this lock").iter() {
             if !open.contains(job) {
-                stop.send_replace(Some("it was ended from outside".to_owned()));
+                stop.send_replace(Some(Stop::Killed("it was ended from outside".to_owned())));
             }
         }
         Ok(())

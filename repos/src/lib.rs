@@ -8,6 +8,7 @@
 //! documents  commits, recipes, results …: canonical JSON
 //! index      what packs and journal add up to; RocksDB, disposable
 //! journal    every change that is not an object
+//! stop       points at which tests end the process
 //! packs      the few large files in which all objects lie
 //! ```
 //! Synchronous throughout: callers that are async use one blocking task an operation.
@@ -24,12 +25,14 @@ pub mod manifest;
 pub mod object;
 pub mod packs;
 mod parallel;
+mod stop;
 pub mod store;
 pub mod time;
 pub mod tree;
 
 pub use error::RepoError;
 pub use index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, RepoRow, RunRow, TagRow};
+pub use stop::{set_stop_point, stop_at};
 pub use store::{Change, OpenOptions, Publisher, Store};
 pub use time::Timestamp;
 

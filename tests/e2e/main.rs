@@ -1,19 +1,26 @@
-//! The `pv` binary from outside: one file a command.
+//! The `pv` binary from outside: one file a command, then one a promise that takes several.
+//!
+//! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
+//! - `beside` `kill` what other processes and sudden ends do to a run
+//! - `threat` the example as a whole
+//! - `support` events to wait for, pipelines to wait in
+
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
-#![expect(clippy::unwrap_used, reason = "tests; the lint's own exception does not reach their helpers")]
-
+mod beside;
 mod branch;
 mod config;
 mod datum;
 mod diff;
 mod errors;
+mod executors;
 mod find;
 mod flow;
 mod fsck;
 mod get;
 mod init;
 mod job;
+mod kill;
 mod log;
 mod ls;
 mod output;
@@ -22,7 +29,11 @@ mod put;
 mod repo;
 mod rework;
 mod round_trip;
+mod run;
+mod sandbox;
 mod show;
 mod status;
+mod support;
 mod tag;
+mod threat;
 mod trace;

@@ -1,10 +1,10 @@
 //! A temporary folder with a store, and calls of `pv` in it.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::filters::Filters;
 pub struct TestEnv {
     binary: PathBuf,
     dir: tempfile::TempDir,
-    filters: RefCell<Filters>,
+    filters: Mutex<Filters>,
 }
 
 impl TestEnv {
@@ -28,7 +28,7 @@ impl TestEnv {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let place = dir.path().canonicalize().expect("the folder exists");
         std::fs::create_dir(place.join("work")).expect("an empty folder");
-        Self { binary: binary.into(), dir, filters: RefCell::new(Filters::new(&place)) }
+        Self { binary: binary.into(), dir, filters: Mutex::new(Filters::new(&place)) }
     }
 
     /// A place with a store that has the repository `images`.
@@ -115,7 +115,7 @@ impl TestEnv {
             Some(code) => format!("--- exit {code}"),
             None => "--- ended by a signal".to_owned(),
         };
-        self.filters.borrow_mut().apply(&printed.chain([ended]).collect::<String>())
+        self.filters.lock().expect("no panic under this lock").apply(&printed.chain([ended]).collect::<String>())
     }
 
     /// Calls `pv`, which must succeed; its stdout as it is.

@@ -89,14 +89,18 @@ pub(super) fn commit(
     cx: &Context,
     commit: &Commit<'_>,
     change: impl FnMut(Tree) -> Result<Edits, RepoError>,
-) -> Result<()> {
+) -> Result<Option<RunId>> {
     let Commit { target, message, expect, started } = commit;
     let store = cx.store()?;
     let by = author::by(cx, message.author.as_deref());
     let new =
         NewCommit { repo: &target.repo, branch: &target.branch, expect: *expect, by: &by, message: &message.message };
     let (committed, census) = changes::commit(store, &new, change).map_err(nothing_committed)?;
-    report(cx, target, &committed, &census, *started)
+    report(cx, target, &committed, &census, *started)?;
+    Ok(match committed {
+        Committed::Made { run, .. } => Some(run),
+        Committed::Unchanged { .. } => None,
+    })
 }
 
 /// An error after which the store is as it was.

@@ -31,5 +31,6 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let target = Target::of(store, &args.to)?;
     let from = store.resolve(&args.from)?;
     let new = Commit { target: &target, message: &args.message, expect: None, started };
-    commit(cx, &new, |base| files::cp(store, &from, &target.repo, base, &to))
+    commit(cx, &new, |base| files::cp(store, &from, &target.repo, base, &to))?;
+    Ok(())
 }

@@ -33,5 +33,6 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     let target = Target::of(store, &args.to)?;
     let new = Commit { target: &target, message: &args.message, expect: None, started };
-    commit(cx, &new, |base| files::mv(store, base, &target.place(), &from, &to))
+    commit(cx, &new, |base| files::mv(store, base, &target.place(), &from, &to))?;
+    Ok(())
 }

@@ -1,13 +1,19 @@
 //! `pv plan`
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use engine::outlook::{Outlook, OutlookDatum, pending};
+use engine::apply::{self, AppliedState, Request};
+use engine::outlook::{Outlook, OutlookDatum, pending, proposed};
+use repos::Store;
 use serde::Serialize;
 use specs::PipelineName;
 
+use super::pipeline::sources::{Files, warn};
+use super::settle::settle;
+use crate::author;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::{Human, Row, count};
 
 /// Show what would run, and run nothing
@@ -16,6 +22,9 @@ pub(crate) struct Args {
     /// Only these pipelines
     #[arg(value_name = "PIPELINE")]
     pipelines: Vec<PipelineName>,
+    /// Specs, or folders of them: what would run if they were applied
+    #[arg(short, long = "file", value_name = "FILE|DIR", num_args = 1.., conflicts_with = "pipelines")]
+    file: Vec<PathBuf>,
     /// One datum a line, with why it would run
     #[arg(long)]
     datums: bool,
@@ -25,7 +34,12 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let names: BTreeSet<PipelineName> = args.pipelines.iter().cloned().collect();
     names.iter().try_for_each(|name| store.pipeline(name).map(drop))?;
-    let outlooks = pending(store, &names, args.datums, super::run::limit(store, None)?)?;
+    let limit = super::run::limit(store, None)?;
+    let outlooks = if args.file.is_empty() {
+        pending(store, &names, args.datums, limit)?
+    } else {
+        if_applied(cx, store, args, limit)?
+    };
     if outlooks.is_empty() && !cx.out().is_json() {
         return cx.out().line("nothing is pending: every pipeline has looked at all its inputs");
     }
@@ -41,6 +55,27 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         cx.notes().line("nothing was changed; pv run runs it");
     }
     Ok(())
+}
+
+/// What would run if these specs were applied.
+fn if_applied(cx: &Context, store: &Store, args: &Args, limit: usize) -> Result<Vec<Outlook>> {
+    let specs = Files::named(args.file.clone()).read(cx)?;
+    let by = author::by(cx, None);
+    let applied = cx.block_on(async {
+        let executor = settle(cx, store).await?.executor;
+        let request = Request { set: &specs.set, sources: &specs.folders, by: &by, dry: true, on_pull: &|_| {} };
+        Ok::<_, CliError>(apply::apply(store, executor.as_ref(), request).await?)
+    })??;
+    warn(cx, &applied.warnings);
+    let mut changed = BTreeSet::new();
+    for pipeline in applied.pipelines {
+        if pipeline.state != AppliedState::Unchanged {
+            let why = if pipeline.why.is_empty() { String::new() } else { format!("   {}", pipeline.why.join(", ")) };
+            cx.notes().line(format!("{} v{}{why}", pipeline.name, pipeline.version));
+            changed.insert(pipeline.name);
+        }
+    }
+    Ok(proposed(store, &applied.graph, &changed, args.datums, limit)?)
 }
 
 #[derive(Serialize)]

@@ -19,7 +19,6 @@ use crate::output::count;
 ///
 /// A file lands as DIR/name, a directory's contents under DIR/; all in one commit, or nothing. Unchanged content makes no commit.
 #[derive(clap::Args, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
     /// Where to: `images`, `images@branch`, `images:/dir`
     #[arg(value_name = "REF[:/DIR]")]
@@ -44,6 +43,9 @@ pub(crate) struct Args {
     /// Only if the branch is still at this revision
     #[arg(long, value_name = "REV")]
     expect: Option<Revision>,
+    /// Then run what the commit causes, or wait for it, to its end
+    #[arg(long, conflicts_with = "dry_run")]
+    wait: bool,
     /// Say what would be committed, and commit nothing
     #[arg(long)]
     dry_run: bool,
@@ -61,7 +63,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let edits = put.edits().map_err(nothing_committed)?;
     put.confirm_mirror(&edits)?;
     let new = Commit { target: &target, message: &args.message, expect, started };
-    commit(cx, &new, |base| put.for_base(base, edits.clone()).map(|(edits, _)| edits))
+    let run = commit(cx, &new, |base| put.for_base(base, edits.clone()).map(|(edits, _)| edits))?;
+    match run.filter(|_| args.wait) {
+        Some(run) => super::run::bring_to_end(cx, &run),
+        None => Ok(()),
+    }
 }
 
 /// The commit that `--expect` names.

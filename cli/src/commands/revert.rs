@@ -43,5 +43,6 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         message.message.truncate(message.message.trim_end().len());
     }
     let new = Commit { target: &target, message: &message, expect: None, started };
-    commit(cx, &new, |head| files::revert(store, &commit_to_revert, head))
+    commit(cx, &new, |head| files::revert(store, &commit_to_revert, head))?;
+    Ok(())
 }

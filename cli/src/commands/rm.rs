@@ -35,7 +35,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let paths: Vec<FilePath> = args.references.iter().map(path_of).collect::<Result<_>>()?;
     let target = Target::of(store, first)?;
     let new = Commit { target: &target, message: &args.message, expect: None, started };
-    commit(cx, &new, |base| files::rm(store, base, &target.place(), &paths, args.recursive))
+    commit(cx, &new, |base| files::rm(store, base, &target.place(), &paths, args.recursive))?;
+    Ok(())
 }
 
 /// The path of a reference that must have one.

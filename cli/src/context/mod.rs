@@ -135,7 +135,7 @@ impl Context {
     }
 
     /// Waits for asynchronous work of the engine, on a runtime of its own.
-    #[expect(clippy::unused_self, reason = "commands reach all that is outside of them through their context")]
+    #[expect(clippy::unused_self, reason = "what a command needs it asks of its context")]
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| CliError::io("cannot start the asynchronous runtime", &error))?;

@@ -162,6 +162,13 @@ impl Notes {
         }
     }
 
+    /// The last line of a command that ends because it was asked to.
+    pub(crate) fn farewell(&self, line: &str) {
+        if !self.quiet {
+            (&self.stderr).write_all(format!("{line}\n").as_bytes()).ok();
+        }
+    }
+
     /// Text as it is, also with `-q`: errors and questions.
     pub(crate) fn text(&self, text: &str) {
         if !self.cancel.is_asked() {

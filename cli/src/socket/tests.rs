@@ -109,8 +109,8 @@ fn only_the_owners_user_may_connect_and_nobody_answers_afterwards() {
     let place = place();
     let socket = place.dir.join(".pv/socket");
     assert_eq!(std::fs::symlink_metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-    let Place { dir, _serving, _temporary } = place;
-    drop(_serving);
+    let Place { dir, _serving: serving, _temporary } = place;
+    drop(serving);
     assert!(!socket.exists());
     let (cx, _, _) = called_in(&dir);
     assert!(hand_over(&cx, &["pv".into(), "ls".into()]).unwrap().is_none());

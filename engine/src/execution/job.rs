@@ -44,8 +44,17 @@ pub(crate) struct JobContext {
     /// Whether every datum runs, whatever the cache holds.
     pub(crate) reprocess: bool,
     pub(crate) settings: JobSettings,
-    /// Turns to a reason when somebody stops the job.
-    pub(crate) stop: watch::Receiver<Option<String>>,
+    /// Set when the job is not to go on.
+    pub(crate) stop: watch::Receiver<Option<Stop>>,
+}
+
+/// Why a job does not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Somebody ended it, for this reason.
+    Killed(String),
+    /// The engine ends. The job stays open, and the next engine goes on with it.
+    Interrupted,
 }
 
 /// Settings of the store that jobs follow.
@@ -69,14 +78,15 @@ impl JobContext {
     }
 }
 
-/// Runs a job to its end, whatever that is; an error only when the end cannot be recorded.
+/// Runs a job to its end, whatever that is, unless it is interrupted; an error only when the end cannot be recorded.
 pub(crate) async fn run_job(cx: JobContext) -> Result<()> {
     let cx = Arc::new(cx);
     let key = cx.key();
     let started_at = cx.store.clock().now();
     cx.live.enters(&key, cx.job.run, LiveState::Running, started_at);
     let ended = match work(&cx, started_at).await {
-        Ok(ended) => ended,
+        Ok(Some(ended)) => ended,
+        Ok(None) => return Ok(()),
         Err(error) => Ended {
             state: SealedState::Failure,
             reason: Some(in_full(&error)),
@@ -120,7 +130,8 @@ fn in_full(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Ended> {
+/// Does all but recording the end; `None` when the job was interrupted.
+async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
     let planned = {
         let cx = cx.clone();
         tokio::task::spawn_blocking(move || prepare(&cx))
@@ -129,6 +140,9 @@ async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Ended> {
     let counts = Counts { total: plan.total, cached: plan.kept(), ..Counts::default() };
     let todo = std::mem::take(&mut plan.todo);
     let dispatched = dispatch(cx, datums, todo, counts, &mut output).await?;
+    if dispatched.stopped == Some(Stop::Interrupted) {
+        return Ok(None);
+    }
     let cx = cx.clone();
     cx.live.enters(&cx.key(), cx.job.run, LiveState::Finishing, cx.store.clock().now());
     let finished = tokio::task::spawn_blocking(move || {
@@ -140,11 +154,11 @@ async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Ended> {
     let clash = clashes.first().map(|path| format!("`{path}` is written both as a file and as a directory"));
     let failed = (counts.failed > 0).then(|| format!("{} of {} datums failed", counts.failed, counts.total));
     let (state, reason) = match (stopped, problem.or(clash).or(failed)) {
-        (Some(why), _) => (SealedState::Killed, Some(why)),
-        (None, Some(why)) => (SealedState::Failure, Some(why)),
-        (None, None) => (SealedState::Success, None),
+        (Some(Stop::Killed(why)), _) => (SealedState::Killed, Some(why)),
+        (_, Some(why)) => (SealedState::Failure, Some(why)),
+        (_, None) => (SealedState::Success, None),
     };
-    Ok(Ended { state, reason, started_at: Some(started_at), counts, made: Some((leaves, trees)) })
+    Ok(Some(Ended { state, reason, started_at: Some(started_at), counts, made: Some((leaves, trees)) }))
 }
 
 /// Plans the job and lays out what its datums share.
@@ -209,8 +223,8 @@ fn code_files(store: &Store, code: Tree) -> Result<Vec<InputFile>, RepoError> {
 /// What came of a job's datums.
 struct Dispatched {
     counts: Counts,
-    /// Why somebody stopped the job.
-    stopped: Option<String>,
+    /// Why it was stopped from outside.
+    stopped: Option<Stop>,
     /// What stopped it from within.
     problem: Option<String>,
 }
@@ -321,7 +335,8 @@ async fn collect(
                 None => return Ok(Dispatched { counts, stopped: None, problem: None }),
             },
             () = until(&mut stop, Option::is_some) => {
-                let why = stop.borrow().clone().unwrap_or_else(|| "the engine ended".to_owned());
+                // Nobody is left to stop it when the engine is gone.
+                let why = stop.borrow().clone().unwrap_or(Stop::Interrupted);
                 return Ok(Dispatched { counts, stopped: Some(why), problem: None });
             }
         };

@@ -19,6 +19,6 @@ mod pool;
 mod seal;
 mod source;
 
-pub(crate) use job::{JobContext, JobSettings, run_job};
+pub(crate) use job::{JobContext, JobSettings, Stop, run_job};
 pub(crate) use pool::Pool;
 pub(crate) use seal::{Ended, Sealing, seal};

@@ -72,6 +72,7 @@ pub(crate) fn seal(sealing: &Sealing<'_>, ended: &Ended) -> Result<()> {
         document: Some(document),
         moved,
     };
+    repos::stop_at("job.before_seal");
     Ok(store.publish(&Change::of(vec![entry]))?)
 }
 

@@ -141,10 +141,14 @@ impl Agent {
 
     /// Sends what a successful command left. All its processes are gone, so nothing changes meanwhile.
     fn collect(&mut self, task: &Try, exit: Exit) -> Result<Exit, Stop> {
+        // The code is there for later tries as well, so that a failure may not hide a change of it.
+        if let Some(path) = self.code.touched() {
+            return Ok(Exit::TouchedInput { path });
+        }
         if !matches!(exit, Exit::Code(code) if code == 0 || task.accept.contains(&code)) {
             return Ok(exit);
         }
-        if let Some(path) = self.pfs.touched().or_else(|| self.code.touched()) {
+        if let Some(path) = self.pfs.touched() {
             return Ok(Exit::TouchedInput { path });
         }
         match outputs::send(&self.out, &self.pfs, task.limits, &mut self.answer) {

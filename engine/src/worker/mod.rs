@@ -38,7 +38,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let ended = match text.as_slice() {
         [] => begin(),
         ["enter", plan] => namespace::enter(plan),
-        ["inside", plan] => namespace::inside(plan),
+        ["inside", number] => namespace::inside(number),
         _ => Err(Stop::new("`pv worker` is started by pv itself")),
     };
     match ended {

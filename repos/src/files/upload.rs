@@ -11,6 +11,7 @@ use super::Edits;
 use super::gather::{Content, Gathered, special};
 use crate::error::{IoContext, RepoError};
 use crate::parallel;
+use crate::stop::stop_at;
 use crate::store::{Result, Store, Stored};
 use crate::tree::FileEntry;
 
@@ -51,6 +52,7 @@ pub fn upload(store: &Store, gathered: &Gathered, progress: &(dyn Fn(u64, u64) +
         bad.sort_unstable();
         return Err(RepoError::BadSources(bad));
     }
+    stop_at("put.after_upload");
     // Without a bad source, every file is there.
     Ok(Uploaded { files: files.into_iter().flatten().collect(), new_bytes: job.new_bytes.into_inner() })
 }

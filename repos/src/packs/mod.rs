@@ -1,7 +1,7 @@
 //! Packs: the few large files in which all objects lie.
 //!
 //! A pack is append-only and ends in its own index, so the packs alone tell what a store holds. *Meta* packs hold nodes and documents,
-//! *data* packs hold chunks and logs. [`format`] is the layout of the bytes, [`PackStore`] the seam to where the files are kept,
+//! *data* packs hold chunks and logs. [`mod@format`] is the layout of the bytes, [`PackStore`] the seam to where the files are kept,
 //! [`writer`] fills packs. A pack whose writer died is still readable up to its last whole entry ([`writer::salvage`]).
 //! Not here: which object lies in which pack (`index`).
 

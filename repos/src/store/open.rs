@@ -99,6 +99,10 @@ impl OpenOptions {
         self
     }
 
+    #[cfg_attr(
+        not(any(test, feature = "testing")),
+        expect(clippy::unused_self, reason = "tests put a wrapper around it")
+    )]
     fn packs(&self, folder: &Path) -> Arc<dyn PackStore> {
         let local = Arc::new(LocalPacks::new(folder.join("packs")));
         #[cfg(any(test, feature = "testing"))]

@@ -13,6 +13,7 @@ use crate::index::{View, keys};
 use crate::journal;
 use crate::journal::{Entry, Position, Record};
 use crate::object::Kind;
+use crate::stop::stop_at;
 
 /// Rows in memory above which a process that does not own the store catches up the index on disk.
 const OVERLAY_ROWS: usize = 4096;
@@ -103,7 +104,9 @@ impl Store {
             entries: change.entries.clone(),
         };
         apply(&mut view, &record)?;
+        stop_at("publish.before_record");
         let after = self.journal().append(*position, &record)?;
+        stop_at("publish.after_record");
         view.put(keys::meta(meta::POSITION), encode(&after));
         *position = after;
         // The caller still holds the lock on the position: the next change sees this one.

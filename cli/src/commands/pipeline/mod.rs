@@ -13,7 +13,7 @@ mod list;
 mod new;
 mod rerun;
 mod show;
-mod sources;
+pub(super) mod sources;
 mod yaml;
 
 #[derive(clap::Subcommand, Debug)]

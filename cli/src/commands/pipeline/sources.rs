@@ -17,23 +17,28 @@ const ENDINGS: [&str; 3] = ["yml", "yaml", "json"];
 
 /// Which files.
 #[derive(clap::Args, Debug)]
-pub(super) struct Files {
+pub(in crate::commands) struct Files {
     /// Spec files, and folders of them (all `*.yml`, `*.yaml` and `*.json` in it); `-` is standard input
     #[arg(short, long = "file", value_name = "FILE|DIR", required = true, num_args = 1..)]
     file: Vec<PathBuf>,
 }
 
 /// Specs that were read.
-pub(super) struct Specs {
+pub(in crate::commands) struct Specs {
     /// What they say, and what is wrong with them in themselves.
-    pub(super) set: SpecSet,
+    pub(in crate::commands) set: SpecSet,
     /// The folder of each file: what paths in it are relative to.
-    pub(super) folders: SpecSources,
+    pub(in crate::commands) folders: SpecSources,
 }
 
 impl Files {
+    /// These files and folders.
+    pub(in crate::commands) fn named(file: Vec<PathBuf>) -> Self {
+        Self { file }
+    }
+
     /// Reads and parses them all.
-    pub(super) fn read(&self, cx: &Context) -> Result<Specs> {
+    pub(in crate::commands) fn read(&self, cx: &Context) -> Result<Specs> {
         let mut files: Vec<(String, String)> = Vec::new();
         let mut folders = SpecSources::new();
         for path in self.paths(cx)? {
@@ -97,7 +102,7 @@ fn read(cx: &Context, path: &Path) -> Result<String> {
 
 /// A warning as programs read it.
 #[derive(Serialize)]
-pub(super) struct WarningView<'a> {
+pub(in crate::commands) struct WarningView<'a> {
     file: &'a str,
     line: u32,
     column: u32,
@@ -113,7 +118,7 @@ impl<'a> From<&'a Diagnostic> for WarningView<'a> {
 }
 
 /// Says what is worth knowing, as compilers do.
-pub(super) fn warn(cx: &Context, warnings: &[Diagnostic]) {
+pub(in crate::commands) fn warn(cx: &Context, warnings: &[Diagnostic]) {
     for warning in warnings {
         cx.notes().line(crate::error::diagnostic_text(warning, cx.notes().color()));
     }

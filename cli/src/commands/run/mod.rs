@@ -13,7 +13,7 @@ use engine::executors::settle;
 use engine::{Engine, EngineError, Graph, Selection, apply};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
-use specs::{ErrorKind, PipelineName, ReferenceError, Target, parse_target};
+use specs::{ErrorKind, PipelineName, ReferenceError, RunId, Target, parse_target};
 
 pub(crate) use board::{Board, print_ended};
 
@@ -25,6 +25,8 @@ use crate::executors::executors;
 use crate::output::plural;
 use crate::socket;
 
+/// How long what runs may take to end in order.
+const TO_END: Duration = Duration::from_secs(10);
 /// Time between two looks at what nobody tells: the terminal, Ctrl-C, the time given.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
@@ -94,7 +96,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     if let Some(engine) = cx.engine() {
         // Another `pv run` is at work, and this is that process: it does these jobs too.
-        retry(cx, store, &args.retry, &selected)?;
+        retry(cx, store, args.retry, &selected)?;
         engine.want(selected.selection.clone());
         super::wait::until_ended(cx, engine, &selected, deadline)?;
     } else {
@@ -108,7 +110,12 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     judge(cx, store, &selected.names)
 }
 
-fn retry(cx: &Context, store: &Store, wanted: &bool, selected: &Selected) -> Result<()> {
+/// Brings one run to its end, in this process or in the one that runs jobs already.
+pub(crate) fn bring_to_end(cx: &Context, run: &RunId) -> Result<()> {
+    self::run(cx, &Args { what: vec![format!("@{run}")], jobs: None, retry: false, timeout: None })
+}
+
+fn retry(cx: &Context, store: &Store, wanted: bool, selected: &Selected) -> Result<()> {
     if !wanted {
         return Ok(());
     }
@@ -141,7 +148,7 @@ async fn own_run(
             cx.notes().line(format!("{} {}: the executor is {kind} now", pipeline.name, pipeline.version));
         }
     }
-    retry(cx, store, &args.retry, selected)?;
+    retry(cx, store, args.retry, selected)?;
     let limit = limit(store, args.jobs)?;
     let engine = Arc::new(Engine::new(store.clone(), who, settled.executor, limit).await?);
     let serving =
@@ -154,11 +161,13 @@ async fn own_run(
     ));
     let mut board = Board::new(cx, &engine)?;
     let done = drive(cx, &engine, selected.selection.clone(), &mut board, deadline).await;
-    board.finish()?;
+    // Nobody may be there to see it; what runs is ended all the same.
+    let shown = board.finish();
     engine.close().await;
     let cleaned = engine.executor_handle().clean_up(&BTreeSet::new()).await;
     drop(serving);
     done?;
+    shown?;
     Ok(cleaned.map_err(EngineError::from)?)
 }
 
@@ -177,21 +186,29 @@ async fn drive(
     deadline: Option<Instant>,
 ) -> Result<()> {
     let mut run = pin!(engine.run(selection));
+    let why = tokio::select! {
+        done = &mut run => return Ok(done?),
+        why = interrupted(cx, board, deadline) => why?,
+    };
+    engine.interrupt();
+    // Whatever does not end in that time is dropped.
+    tokio::time::timeout(TO_END, run).await.unwrap_or(Ok(()))?;
+    Err(why)
+}
+
+/// Shows what goes on until there is a reason to stop.
+async fn interrupted(cx: &Context, board: &mut Board<'_>, deadline: Option<Instant>) -> Result<CliError> {
     let mut tick = tokio::time::interval(TICK);
     loop {
-        tokio::select! {
-            done = &mut run => return Ok(done?),
-            _ = tick.tick() => {
-                tokio::task::block_in_place(|| board.look())?;
-                if cx.cancel().is_asked() {
-                    cx.notes().line("stopping; finished datums are kept, and the next pv run goes on");
-                    return Err(CliError::Cancelled);
-                }
-                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                    let error = CliError::new(ErrorKind::TimedOut, "the time given was not enough");
-                    return Err(error.hint("pv run goes on where this stopped").done("finished datums are kept"));
-                }
-            }
+        tick.tick().await;
+        if cx.cancel().is_asked() {
+            cx.notes().farewell("stopping; finished datums are kept, and the next pv run goes on");
+            return Ok(CliError::Cancelled);
+        }
+        tokio::task::block_in_place(|| board.look())?;
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let error = CliError::new(ErrorKind::TimedOut, "the time given was not enough");
+            return Ok(error.hint("pv run goes on where this stopped").done("finished datums are kept"));
         }
     }
 }

@@ -113,12 +113,12 @@ async fn code_is_laid_out(subject: &Subject<'_>) {
         let record = bench.good("/code/bin/tool a; cat /code/lib/data; find /code -type f | wc -l", vec![]).await;
         assert_eq!(record.log().replace(' ', ""), "toola\ndata2\n");
     }
-    let (exit, _) = bench.sh("chmod u+w /code/lib/data; echo changed > /code/lib/data; true", vec![]).await;
+    let (exit, _) = bench.sh("chmod u+w /code/lib/data; echo changed > /code/lib/data; exit 3", vec![]).await;
     if matches!(&exit, Exit::TouchedInput { path } if path == "/code/lib/data") {
         let lost = bench.sandbox.run(&shell("true"), &bench.files, &mut Record::default()).await;
         assert!(lost.is_err(), "changed code must not run again");
     } else {
-        assert_eq!(exit, Exit::Code(0));
+        assert_eq!(exit, Exit::Code(3));
         assert_eq!(bench.good("cat /code/lib/data", vec![]).await.log(), "data");
     }
     bench.close().await;

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, sethostname, setresgid, setresuid};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, MemfdFlags, memfd_create};
 use rustix::io::FdFlags;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use serde::{Deserialize, Serialize};
@@ -57,14 +57,14 @@ pub(in super::super) fn enter(plan: &str) -> Result<(), Stop> {
         loopback::bring_up().or_stop(|| "start the loopback device".to_owned())?;
     }
     keep_capabilities_to_mount().or_stop(|| "keep the right to mount".to_owned())?;
-    let plan = serde_json::to_string(&inside).or_stop(|| "write the plan of the sandbox".to_owned())?;
+    let plan = write_plan(&inside).or_stop(|| "write the plan of the sandbox".to_owned())?;
     // The binary may lie where this user cannot go; through `/proc` it is reached all the same.
     let mut child = Command::new("/proc/self/exe")
-        .args(["worker", "inside", &plan])
+        .args(["worker", "inside", &plan.as_raw_fd().to_string()])
         .env_clear()
         .spawn()
         .or_stop(|| "start the agent".to_owned())?;
-    drop(held);
+    drop((held, plan));
     let status = child.wait().or_stop(|| "wait for the agent".to_owned())?;
     match status.code() {
         Some(0) => Ok(()),
@@ -72,6 +72,14 @@ pub(in super::super) fn enter(plan: &str) -> Result<(), Stop> {
         Some(code) => Err(Stop { why: String::new(), code: u8::try_from(code).unwrap_or(1) }),
         None => Err(Stop::new("the agent was killed")),
     }
+}
+
+/// In memory, not among the arguments: those of a sandbox's first process can be read in it, and the plan names paths of the host.
+fn write_plan(inside: &Inside) -> std::io::Result<OwnedFd> {
+    let plan = memfd_create("plan", MemfdFlags::empty())?;
+    let mut file = fs::File::from(plan);
+    std::io::Write::write_all(&mut file, &serde_json::to_vec(inside)?)?;
+    Ok(file.into())
 }
 
 /// Looks at the host while its paths can be read.

@@ -11,13 +11,15 @@ use super::super::{OrStop, Stop};
 use super::enter::Inside;
 use super::root;
 
-/// Builds the sandbox that `plan` (JSON of [`Inside`]) tells, and serves the engine in it.
-pub(in super::super) fn inside(plan: &str) -> Result<(), Stop> {
+/// Builds the sandbox that the inherited file of this number (JSON of [`Inside`]) tells, and serves the engine in it.
+pub(in super::super) fn inside(number: &str) -> Result<(), Stop> {
     prctl::set_pdeathsig(Signal::SIGKILL).or_stop(|| "bind the agent's life to its starter's".to_owned())?;
     if std::process::id() != 1 {
         return Err(Stop::new("`pv worker` is started by pv itself"));
     }
-    let plan: Inside = serde_json::from_str(plan).or_stop(|| "read the plan of the sandbox".to_owned())?;
+    let plan =
+        std::fs::read(format!("/proc/self/fd/{number}")).or_stop(|| "read the plan of the sandbox".to_owned())?;
+    let plan: Inside = serde_json::from_slice(&plan).or_stop(|| "read the plan of the sandbox".to_owned())?;
     let writable = root::move_in(&plan)?;
     give_up_rights()?;
     let out = open_directory(CWD, "/pfs/out").or_stop(|| "open /pfs/out".to_owned())?;

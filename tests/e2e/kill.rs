@@ -1,0 +1,198 @@
+//! Sudden ends: what was acknowledged stays, what was finished is not done again, the store is sound.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use tests::{TestEnv, test_env};
+
+use crate::support::*;
+
+/// A store with a job of `count` datums that take a while.
+fn env_with_slow_job(count: usize) -> TestEnv {
+    let env = test_env!();
+    env.ok(["config", "set", "executor", "process"]);
+    env.ok(["repo", "create", "notes"]);
+    for number in 0..count {
+        env.write(format!("notes/{number}"), format!("note {number}"));
+    }
+    env.ok(["put", "notes", "notes"]);
+    apply(&env, &spec("slow", "notes", "sleep 0.2; cp $notes /pfs/out/"));
+    env
+}
+
+/// Executed datums of the job, asked beside the run.
+fn processed(env: &TestEnv) -> u64 {
+    newest_job(env, "slow")["datums_processed"].as_u64().unwrap()
+}
+
+#[test]
+fn datums_that_finished_before_kill_9_are_not_run_again() {
+    let env = env_with_slow_job(40);
+    let mut finished = 0;
+    for _ in 0..2 {
+        let run = Background::start(&env, ["run", "-j", "4"]);
+        // Of the second run only: the first one's are cached there.
+        let seen = until("finished datums", || Some(processed(&env)).filter(|processed| (6..20).contains(processed)));
+        assert_eq!(run.kill_9().code, None, "it was killed in mid-job");
+        finished += seen;
+        assert_sound(&env);
+    }
+    env.ok(["run", "-j", "4"]);
+    let (state, processed, cached) = outcome(&env, "slow");
+    assert_eq!((state.as_str(), processed + cached), ("success", 40));
+    assert!(cached >= finished, "{finished} had finished, but only {cached} were taken from the cache");
+    assert!(processed <= 40 - finished);
+    for number in 0..40 {
+        assert_eq!(env.ok(["cat", &format!("slow:/{number}")]), format!("note {number}"));
+    }
+    assert_sound(&env);
+}
+
+#[test]
+fn what_a_killed_run_leaves_behind_is_cleared_by_the_next() {
+    for executor in executors() {
+        let env = env_with_notes_on(executor);
+        let gate = Gate::new();
+        let name = format!("hold-{}", gate.mark());
+        apply(&env, &spec(&name, "notes", &format!("{}; {}", gate.wait(), copy_of("notes"))));
+        let run = Background::start(&env, ["run", "-j", "2"]);
+        gate.until_waiting(2);
+        run.kill_9();
+        let mut run = Background::start(&env, ["run", "-j", "2"]);
+        gate.open_until(|| run.is_over());
+        run.end().assert_code(0);
+        until_true("the end of all commands", || gate.waiting().is_empty());
+        assert_eq!(std::fs::read_dir(env.dir().join(".pv/scratch")).map_or(0, Iterator::count), 0);
+        if executor == "docker" {
+            assert_eq!(containers(&name), "");
+        }
+        assert_eq!(outcome(&env, &name).0, "success");
+    }
+}
+
+/// Ends a call at a named point; it must get there.
+#[cfg(debug_assertions)]
+fn stop_at(env: &TestEnv, point: &str, args: &[&str]) {
+    let output = env.command(args).env("PV_STOP_AT", point).output().unwrap();
+    assert_eq!(output.status.signal(), Some(nix::libc::SIGABRT), "{point}: {}", env.shown(&output));
+    assert_sound(env);
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_put_that_ends_at_any_point_is_whole_or_absent() {
+    for (point, is_there) in
+        [("put.after_upload", false), ("publish.before_record", false), ("publish.after_record", true)]
+    {
+        let env = env_with_notes();
+        let before = env.json(["show", "notes"]);
+        env.write("more/a", "changed");
+        env.write("more/d", "new");
+        stop_at(&env, point, &["put", "notes", "more"]);
+        assert_eq!(env.json(["show", "notes"]) != before, is_there, "{point}");
+        let again = env.json(["put", "notes", "more"]).remove(0);
+        assert_eq!(again["changed"], !is_there, "{point}: {again}");
+        assert_eq!(env.json(["log", "notes"]).len(), 2, "{point}");
+        assert_eq!(env.ok(["cat", "notes:/a"]), "changed");
+        assert_eq!(env.ok(["cat", "notes:/b"]), "b\n");
+        assert_sound(&env);
+    }
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_run_that_ends_at_any_point_goes_on_where_it_stopped() {
+    let whole = env_with_slow_job(3);
+    whole.ok(["run"]);
+    let tree = whole.json(["show", "slow"])[0]["tree"].clone();
+    for (point, is_sealed) in
+        [("job.before_seal", false), ("publish.before_record", false), ("publish.after_record", true)]
+    {
+        let env = env_with_slow_job(3);
+        stop_at(&env, point, &["run"]);
+        assert_eq!(env.exit_code(["show", "slow"]) == 0, is_sealed, "{point}");
+        env.ok(["run"]);
+        let expected = if is_sealed { success(3, 0) } else { success(0, 3) };
+        assert_eq!(outcome(&env, "slow"), expected, "{point}");
+        assert_eq!(env.json(["show", "slow"])[0]["tree"], tree, "{point}");
+        assert_eq!(env.json(["job", "list"]).len(), 1, "{point}");
+        assert_sound(&env);
+    }
+}
+
+/// Numbers that look random, the same in every run of the test.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// Puts ten files one by one, every other call with a `kill -9` at a random moment; the commits that were acknowledged.
+fn write_and_die(env: &TestEnv, writer: u64) -> Vec<(String, String)> {
+    let mut random = Random(writer);
+    let mut acknowledged = Vec::new();
+    for number in 0..10 {
+        let path = format!("w{writer}-{number}");
+        env.write(&path, format!("{writer} {number}"));
+        let mut put = Background::start(env, ["--json", "put", "images", &path]);
+        if random.below(2) == 0 {
+            // Not to wait for something: a moment that nothing knows.
+            std::thread::sleep(Duration::from_millis(random.below(60)));
+            put.child().kill().unwrap();
+        }
+        let ended = put.end();
+        assert!(matches!(ended.code, Some(0) | None), "{}", ended.stderr);
+        // What was printed is acknowledged, even when the end came right after.
+        if let Ok(report) = serde_json::from_str::<serde_json::Value>(&ended.stdout) {
+            acknowledged.push((path, report["commit"].as_str().unwrap().to_owned()));
+        }
+    }
+    acknowledged
+}
+
+#[test]
+fn four_writers_that_are_killed_at_random_lose_no_acknowledged_commit() {
+    let env = test_env!();
+    let acknowledged: Vec<(String, String)> = std::thread::scope(|scope| {
+        let env = &env;
+        let writers: Vec<_> = (1..=4).map(|writer| scope.spawn(move || write_and_die(env, writer))).collect();
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    assert!(acknowledged.len() >= 10, "calls that were not killed are acknowledged");
+    assert_sound(&env);
+    let log = env.json(["log", "images"]);
+    let ids: Vec<&str> = log.iter().map(|commit| commit["id"].as_str().unwrap()).collect();
+    for (path, commit) in &acknowledged {
+        assert!(ids.contains(&commit.as_str()), "{path} was acknowledged as {commit}");
+    }
+    for (commit, before) in log.iter().zip(log.iter().skip(1)) {
+        assert_eq!(commit["parents"], serde_json::json!([before["id"]]), "the history is one line");
+    }
+    assert_eq!(log.last().unwrap()["parents"], serde_json::json!([]));
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+    let files = env.json(["ls", "-r", "images"]);
+    let paths: BTreeSet<&str> = files.iter().map(|file| file["path"].as_str().unwrap()).collect();
+    assert_eq!(paths.len(), ids.len(), "each commit added one file");
+    assert!(acknowledged.iter().all(|(path, _)| paths.contains(format!("/{path}").as_str())));
+    env.write("last", "after all of them");
+    env.ok(["put", "images", "last"]);
+    assert_sound(&env);
+}
+
+#[test]
+fn a_lost_index_is_made_anew_after_a_kill() {
+    let env = env_with_slow_job(4);
+    let run = Background::start(&env, ["run", "-j", "1"]);
+    until_true("a finished datum", || processed(&env) > 0);
+    run.kill_9();
+    let before = env.json(["log", "notes"]);
+    std::fs::remove_dir_all(env.dir().join(".pv/index")).unwrap();
+    assert_eq!(env.json(["log", "notes"]), before);
+    assert_sound(&env);
+    env.ok(["run"]);
+    assert_ne!(outcome(&env, "slow").2, 0, "results are found again without the index");
+}

@@ -1,0 +1,285 @@
+//! What tests of running pipelines share: events to wait for, datums that wait until they are let go, Docker if it answers.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tests::{TestEnv, test_env};
+
+/// Small enough to be made anywhere: a static busybox.
+pub(crate) const IMAGE: &str = "pv-test-busybox:1";
+/// How long an event may take on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Looks until there is something to see.
+pub(crate) fn until<T>(event: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(start.elapsed() < PATIENCE, "this did not happen: {event}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Looks until it is so.
+pub(crate) fn until_true(event: &str, mut is_so: impl FnMut() -> bool) {
+    until(event, || is_so().then_some(()));
+}
+
+/// A `pv` at work while the test goes on. Killed when the test ends before it.
+#[derive(Debug)]
+pub(crate) struct Background {
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+/// How a `pv` in the background ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// `None` when a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Background {
+    /// Starts a call of `pv`.
+    pub(crate) fn start<const N: usize>(env: &TestEnv, args: [&str; N]) -> Self {
+        Self::of(env, env.command(args))
+    }
+
+    /// Starts this call.
+    pub(crate) fn of(env: &TestEnv, mut command: Command) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let place = |stream: &str| env.dir().join(format!("{number}.{stream}"));
+        let (stdout, stderr) = (place("stdout"), place("stderr"));
+        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        Self { child: command.spawn().unwrap(), stdout, stderr }
+    }
+
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    pub(crate) fn stdout(&self) -> String {
+        std::fs::read_to_string(&self.stdout).unwrap()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    pub(crate) fn send(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Ended {
+        let status = until("the end of a pv", || self.child.try_wait().unwrap());
+        let stderr = std::fs::read_to_string(&self.stderr).unwrap();
+        Ended { code: status.code(), stdout: self.stdout(), stderr }
+    }
+
+    /// `kill -9`, and nothing else.
+    pub(crate) fn kill_9(mut self) -> Ended {
+        self.child.kill().unwrap();
+        self.end()
+    }
+
+    /// Whether another process has this one's stdout open, and so works for it.
+    pub(crate) fn is_served_by(&self, owner: &Self) -> bool {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", owner.child.id())).unwrap();
+        let mut targets = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        targets.any(|target| target == self.stdout.canonicalize().unwrap())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It may be over.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Ended {
+    /// It must have ended with this exit code.
+    #[track_caller]
+    pub(crate) fn assert_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// A place where datums wait: they sleep for a number of seconds that no other process has among its arguments.
+#[derive(Debug)]
+pub(crate) struct Gate(String);
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        // Below 2^31, since not every `sleep` takes more.
+        Self(format!("1{:07}{:02}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// What a script runs to wait here; it goes on when the test lets it.
+    pub(crate) fn wait(&self) -> String {
+        format!("{{ sleep {} || true; }}", self.0)
+    }
+
+    /// The word that only waiting processes have.
+    pub(crate) fn mark(&self) -> &str {
+        &self.0
+    }
+
+    /// Those who wait.
+    pub(crate) fn waiting(&self) -> BTreeSet<i32> {
+        let processes = std::fs::read_dir("/proc").unwrap();
+        let numbers = processes.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+        let words = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        numbers.filter(|pid| words(pid).split(|byte| *byte == 0).any(|word| word == self.0.as_bytes())).collect()
+    }
+
+    /// Waits until this many datums wait.
+    pub(crate) fn until_waiting(&self, count: usize) {
+        until_true("datums at their gate", || self.waiting().len() == count);
+    }
+
+    /// Lets those go who wait.
+    pub(crate) fn let_go(&self) {
+        self.waiting().into_iter().for_each(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap());
+    }
+
+    /// Lets all go, also those still to come, until `is_over`.
+    pub(crate) fn open_until(&self, mut is_over: impl FnMut() -> bool) {
+        until_true("the end behind an open gate", || {
+            // Some are gone before the signal comes.
+            for pid in self.waiting() {
+                kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
+            }
+            is_over()
+        });
+    }
+}
+
+/// A store whose executor is `process`, with the repository `notes` that holds `/a`, `/b` and `/c`.
+pub(crate) fn env_with_notes() -> TestEnv {
+    env_with_notes_on("process")
+}
+
+/// The same with this executor.
+pub(crate) fn env_with_notes_on(executor: &str) -> TestEnv {
+    let env = test_env!();
+    env.ok(["config", "set", "executor", executor]);
+    env.ok(["repo", "create", "notes"]);
+    for name in ["a", "b", "c"] {
+        env.write(format!("notes/{name}"), format!("{name}\n"));
+    }
+    env.ok(["put", "notes", "notes", "-m", "first"]);
+    env
+}
+
+/// The text of a spec: a shell script for each file of `repo`.
+pub(crate) fn spec(name: &str, repo: &str, script: &str) -> String {
+    spec_with(name, &pfs(repo, "/*"), script, "")
+}
+
+/// The text of an input.
+pub(crate) fn pfs(repo: &str, glob: &str) -> String {
+    format!("{{\"pfs\": {{\"repo\": \"{repo}\", \"glob\": \"{glob}\"}}}}")
+}
+
+/// The text of a spec, with more fields of the transform, each followed by a comma.
+pub(crate) fn spec_with(name: &str, input: &str, script: &str, transform: &str) -> String {
+    let script = serde_json::to_string(script).unwrap();
+    format!(
+        "{{\"pipeline\": {{\"name\": \"{name}\"}}, \"input\": {input},\n \"transform\": {{{transform} \"image\": \
+         \"{IMAGE}\", \"cmd\": [\"sh\", \"-c\", {script}]}}}}\n"
+    )
+}
+
+/// Applies a spec.
+pub(crate) fn apply(env: &TestEnv, text: &str) {
+    env.write("spec.json", text);
+    env.ok(["pipeline", "apply", "-f", "spec.json"]);
+}
+
+/// Copies its input to its output.
+pub(crate) fn copy_of(input: &str) -> String {
+    format!("cp -r \"${input}\" /pfs/out/")
+}
+
+/// Adds a file to `notes`.
+pub(crate) fn put_note(env: &TestEnv, name: &str, text: &str) -> Value {
+    env.write(name, text);
+    env.json(["put", "notes", name, "-m", name]).remove(0)
+}
+
+/// The newest job of a pipeline.
+pub(crate) fn newest_job(env: &TestEnv, pipeline: &str) -> Value {
+    env.json(["job", "list", pipeline, "-n", "1"]).remove(0)
+}
+
+/// State, executed and cached datums of the newest job of a pipeline.
+pub(crate) fn outcome(env: &TestEnv, pipeline: &str) -> (String, u64, u64) {
+    let job = newest_job(env, pipeline);
+    let number = |field: &str| job[field].as_u64().unwrap();
+    (job["state"].as_str().unwrap().to_owned(), number("datums_processed"), number("datums_cached"))
+}
+
+/// Shorthand to compare an [`outcome`] with.
+pub(crate) fn success(processed: u64, cached: u64) -> (String, u64, u64) {
+    ("success".to_owned(), processed, cached)
+}
+
+/// The store is sound.
+#[track_caller]
+pub(crate) fn assert_sound(env: &TestEnv) {
+    assert_eq!(env.json(["fsck"])[0]["sound"], true);
+}
+
+/// Whether Docker answers and has the test image. Under `CI` it has to.
+pub(crate) fn has_docker() -> bool {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/busybox.sh");
+    let answers = Command::new("docker").arg("info").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let is_ready =
+        answers.is_ok_and(|status| status.success()) && Command::new("sh").arg(script).status().unwrap().success();
+    if !is_ready {
+        skip("Docker does not answer, or has no test image");
+    }
+    is_ready
+}
+
+/// The executors that there are.
+pub(crate) fn executors() -> Vec<&'static str> {
+    if has_docker() { vec!["process", "docker"] } else { vec!["process"] }
+}
+
+/// Says that something is not tested here. Under `CI` nothing is left out.
+#[expect(clippy::print_stderr, reason = "for whoever runs the tests")]
+pub(crate) fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "CI leaves nothing out: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Containers of pipelines with this name.
+pub(crate) fn containers(pipeline: &str) -> String {
+    let label = format!("label=pv.pipeline={pipeline}");
+    let listed = Command::new("docker").args(["ps", "-aq", "--filter", &label]).output().unwrap();
+    assert!(listed.status.success());
+    String::from_utf8(listed.stdout).unwrap()
+}
