@@ -12,11 +12,13 @@ pub(crate) fn by(cx: &Context, claim: Option<&str>) -> By {
     let uid = cx.outside().uid;
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let host = host.unwrap_or_else(|| "localhost".to_owned());
-    let claim = claim.map(str::to_owned).or_else(|| cx.env().get("PV_AUTHOR").map(str::to_owned));
+    let named = |name: &&str| !name.trim().is_empty();
+    let claim = claim.filter(named).or_else(|| cx.env().get("PV_AUTHOR").filter(named)).map(str::to_owned);
     let author = claim.or_else(|| of_git(cx)).unwrap_or_else(|| {
         let user = cx.env().get("USER").or_else(|| cx.env().get("LOGNAME"));
         format!("{}@{host}", user.map_or_else(|| format!("uid:{uid}"), str::to_owned))
     });
+    let author = author.replace(char::is_control, " ");
     By { author, committer: format!("uid:{uid}@{host}") }
 }
 

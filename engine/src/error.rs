@@ -39,6 +39,8 @@ pub enum EngineError {
     TimedOut { what: String },
     #[error("pipeline `{pipeline}` cannot be made ready: {why}")]
     NotReady { pipeline: PipelineName, why: String },
+    #[error("jobs wait for disk: {} MB are free, and {} MB should be", .free / 1_000_000, .least / 1_000_000)]
+    NoSpace { free: u64, least: u64 },
     #[error("a part of the engine stopped unexpectedly: {0}")]
     Stopped(String),
 }
@@ -73,7 +75,7 @@ impl EngineError {
             }
             Self::Failed { .. } | Self::Stopped(_) => ErrorKind::Failed,
             Self::TimedOut { .. } => ErrorKind::TimedOut,
-            Self::NotReady { .. } => ErrorKind::Unavailable,
+            Self::NotReady { .. } | Self::NoSpace { .. } => ErrorKind::Unavailable,
         }
     }
 
@@ -94,6 +96,7 @@ impl EngineError {
             Self::NotExpected { repo, branch, .. } => {
                 Some(format!("pv log {repo}@{branch} shows what came in between"))
             }
+            Self::NoSpace { .. } => Some("free some space, or pv config set min_free BYTES".to_owned()),
             Self::JobNotFound { .. } => Some("pv job list shows all".to_owned()),
             Self::Conflict { hint, .. }
             | Self::Usage { hint, .. }

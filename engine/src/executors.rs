@@ -34,7 +34,7 @@ pub struct Settled {
     pub is_new: bool,
 }
 
-/// Finds the executor that the store uses; chooses and stores it if nobody did.
+/// Finds the executor that the store uses; chooses one if nobody did, which [`keep`] makes last.
 ///
 /// When it does not answer, that is the executor's own error. A Docker engine that this user may not use is one too: choosing the other
 /// executor in silence would be for good.
@@ -42,7 +42,7 @@ pub async fn settle(store: &Store, executors: &Executors) -> Result<Settled> {
     let executor = match store.setting(EXECUTOR)?.as_deref() {
         Some("docker") => &executors.docker,
         Some("process") => &executors.process,
-        None | Some("auto") => return choose(store, executors).await,
+        None | Some("auto") => return choose(executors).await,
         Some(other) => {
             return Err(EngineError::Usage {
                 what: format!("`{other}` is no executor"),
@@ -54,13 +54,17 @@ pub async fn settle(store: &Store, executors: &Executors) -> Result<Settled> {
     Ok(Settled { executor: executor.clone(), info, is_new: false })
 }
 
-async fn choose(store: &Store, executors: &Executors) -> Result<Settled> {
+/// Keeps a choice for good: at the first apply or run that comes about.
+pub fn keep(store: &Store, settled: &Settled) -> Result<()> {
+    if settled.is_new { set_setting(store, EXECUTOR, Some(&settled.executor.kind().to_string())) } else { Ok(()) }
+}
+
+async fn choose(executors: &Executors) -> Result<Settled> {
     let (executor, info) = match executors.docker.check().await {
         Ok(info) => (&executors.docker, info),
         Err(ExecError::NotAnswering { .. }) => (&executors.process, executors.process.check().await?),
         Err(error) => return Err(error.into()),
     };
-    set_setting(store, EXECUTOR, Some(&executor.kind().to_string()))?;
     Ok(Settled { executor: executor.clone(), info, is_new: true })
 }
 

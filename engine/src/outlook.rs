@@ -155,7 +155,7 @@ pub fn of_inputs(
     let kitchen = Kitchen::new(store.clone(), pipeline.version.transform, leaves);
     let (mut executes, mut known, mut datums) = (0, 0, Vec::new());
     for (key, arms) in &plan.todo {
-        let prepared = kitchen.prepare(arms)?;
+        let prepared = kitchen.outlook(arms)?;
         let runs = cached(store, pipeline, &prepared.id)?.is_none();
         if runs {
             executes += 1;

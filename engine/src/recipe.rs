@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use repos::documents::{Recipe, RecipeInput, Reference};
+use repos::documents::{Recipe, RecipeInput, Reference, canonical};
+use repos::hash::digest_of;
 use repos::tree::files::directory_range;
-use repos::tree::{FileEntry, Tree};
+use repos::tree::{FileEntry, NodeSink, Tree};
 use repos::{RepoError, Store};
 use specs::spec::PfsInput;
 use specs::{CommitId, DatumId, Digest, FilePath};
@@ -70,6 +71,13 @@ impl Kitchen {
 
     /// The recipe of a datum, stored.
     pub fn prepare(&self, arms: &[Arm]) -> Result<Prepared, RepoError> {
+        let prepared = self.outlook(arms)?;
+        self.store.put_document(&prepared.recipe)?;
+        Ok(prepared)
+    }
+
+    /// The recipe of a datum; nothing is stored.
+    pub fn outlook(&self, arms: &[Arm]) -> Result<Prepared, RepoError> {
         let mut inputs = Vec::with_capacity(arms.len());
         let mut references = Vec::new();
         for (number, (leaf, (path, matched))) in self.leaves.iter().zip(arms).enumerate() {
@@ -98,7 +106,7 @@ impl Kitchen {
             }
         }
         let recipe = Recipe { transform: self.transform, inputs };
-        let id = DatumId::new(self.store.put_document(&recipe)?);
+        let id = DatumId::new(digest_of(&canonical(&recipe)));
         Ok(Prepared { id, recipe, references })
     }
 
@@ -108,11 +116,7 @@ impl Kitchen {
             return Ok(known.clone());
         }
         let leaf = &self.leaves[number];
-        let root = if path.is_root() {
-            leaf.tree.root()
-        } else {
-            leaf.tree.subtree(&self.store, &directory_range(path), &mut &self.store)?.root()
-        };
+        let root = if path.is_root() { leaf.tree.root() } else { root_below(&self.store, leaf.tree, path)? };
         let files = crate::datums::files_of(&self.store, leaf.tree, path, Match::Directory)?;
         let files = files.into_iter().map(|(path, file)| input_file(&leaf.input, &path, &file)).collect();
         let directory = Directory { root, files: Arc::new(files) };
@@ -134,6 +138,22 @@ impl Kitchen {
             }
         }
         Ok(files)
+    }
+}
+
+/// Root of the map of exactly the entries below a directory. The name is all that is wanted: the nodes are not stored.
+pub(crate) fn root_below(store: &Store, tree: Tree, directory: &FilePath) -> Result<Digest, RepoError> {
+    Ok(tree.subtree(store, &directory_range(directory), &mut NoNodes)?.root())
+}
+
+/// Takes nodes and keeps none.
+struct NoNodes;
+
+impl NodeSink for NoNodes {
+    type Error = RepoError;
+
+    fn write(&mut self, _: Digest, _: Vec<u8>) -> Result<(), RepoError> {
+        Ok(())
     }
 }
 

@@ -25,6 +25,8 @@ use crate::generations::{Readiness, inputs_of};
 use crate::graph::{Graph, Pipeline};
 use crate::live::{Counts, JobKey, Live};
 
+/// Free bytes of disk below which no job starts, when no setting says otherwise.
+const MIN_FREE: u64 = 2 << 30;
 /// Results are made durable at least this often.
 const SYNC: Duration = Duration::from_secs(1);
 
@@ -155,6 +157,7 @@ impl Engine {
         loop {
             while !self.is_over() && self.start_ready(&mut jobs)? {}
             if jobs.is_empty() {
+                self.refuse_full_disk()?;
                 break;
             }
             tokio::select! {
@@ -197,6 +200,7 @@ impl Engine {
         let open = self.store.open_jobs()?;
         let needed = self.needed(&open)?;
         let mut ended_one = false;
+        let is_full = self.free_space()?.is_some();
         for job in open.iter().filter(|job| needed.contains(&key_of(job))) {
             let key = key_of(job);
             if self.active.lock().expect("no panic under this lock").contains_key(&key) {
@@ -208,6 +212,9 @@ impl Engine {
                 Readiness::Unrunnable { reason } => {
                     self.end_unrunnable(job, &pipeline, reason)?;
                     ended_one = true;
+                }
+                Readiness::Ready(_) if is_full => {
+                    self.live.waits(&key, job.run, "disk", self.store.clock().now());
                 }
                 Readiness::Ready(leaves) => {
                     let (stop, stopped) = watch::channel(None);
@@ -232,6 +239,23 @@ impl Engine {
             }
         }
         Ok(ended_one)
+    }
+
+    /// Free bytes of the store's disk and how many there should be, when these are fewer.
+    fn free_space(&self) -> Result<Option<(u64, u64)>> {
+        let least = self.store.setting("min_free")?.and_then(|text| text.parse().ok()).unwrap_or(MIN_FREE);
+        let Ok(disk) = rustix::fs::statvfs(self.store.folder()) else { return Ok(None) };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        Ok((free < least).then_some((free, least)))
+    }
+
+    /// Jobs that wait for space will not get it from this engine.
+    fn refuse_full_disk(&self) -> Result<()> {
+        let waiting = self.live.all().into_values().any(|job| job.reason == "disk");
+        match self.free_space()? {
+            Some((free, least)) if waiting => Err(EngineError::NoSpace { free, least }),
+            _ => Ok(()),
+        }
     }
 
     /// A rerun executes the datums of the pipelines that it names, whatever the cache holds.

@@ -27,6 +27,8 @@ pub enum RepoError {
     Index(#[from] rocksdb::Error),
     #[error("the journal is damaged at record {record}: {why}")]
     DamagedJournal { record: u64, why: String },
+    #[error("the journal is too short: {records} records ({bytes} bytes) were written, {found} bytes are there")]
+    ShortJournal { records: u64, bytes: u64, found: u64 },
     #[error("pack `{pack}` is damaged: {why}")]
     DamagedPack { pack: PackName, why: &'static str },
     #[error("{kind} {digest} is damaged: {why}")]
@@ -121,6 +123,7 @@ impl RepoError {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             Self::Io { .. } | Self::InUse { .. } | Self::MadeByNewer { .. } | Self::Index(_) => ErrorKind::Unavailable,
             Self::DamagedJournal { .. }
+            | Self::ShortJournal { .. }
             | Self::DamagedPack { .. }
             | Self::DamagedObject { .. }
             | Self::MissingObject { .. } => ErrorKind::Damaged,
@@ -169,7 +172,7 @@ impl RepoError {
                 Some(format!("pv repo list shows all; pv repo create {repo}"))
             }
             Self::BranchNotFound { repo, branch, similar: None } => {
-                Some(format!("a new branch: pv branch create {repo}@{branch}"))
+                Some(format!("pv branch list {repo} shows its branches; a new one: pv branch create {repo}@{branch}"))
             }
             Self::RevisionNotFound { repo, similar: None, .. } => Some(format!("pv log {repo} shows its commits")),
             Self::RunNotFound { .. } => Some("pv log shows the runs".to_owned()),
@@ -180,6 +183,10 @@ impl RepoError {
             | Self::DamagedPack { .. }
             | Self::DamagedObject { .. }
             | Self::MissingObject { .. } => Some("pv fsck names all that is damaged and what needs it".to_owned()),
+            Self::ShortJournal { .. } => Some(
+                "put `.pv/journal` back from a backup; to go on without the lost records, delete `.pv/index` by hand"
+                    .to_owned(),
+            ),
             Self::Index(_) => Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned()),
             Self::MadeByNewer { .. } => Some("use the newer pv".to_owned()),
             Self::Conflict { hint, .. }

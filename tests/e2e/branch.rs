@@ -48,7 +48,7 @@ fn branches_are_made_moved_listed_and_deleted() {
     insta::assert_snapshot!(env.pv(["branch", "delete", "images@candidat", "--yes"]), @r"
     --- stderr
     error: branch `candidat` not found in repository `images`
-    hint: a new branch: pv branch create images@candidat
+    hint: pv branch list images shows its branches; a new one: pv branch create images@candidat
     --- exit 3
     ");
 }

@@ -76,7 +76,7 @@ fn revisions_that_lead_nowhere_say_so() {
     insta::assert_snapshot!(env.pv(["show", "images"]), @r"
     --- stderr
     error: branch `main` not found in repository `images`
-    hint: a new branch: pv branch create images@main
+    hint: pv branch list images shows its branches; a new one: pv branch create images@main
     --- exit 3
     ");
     env.write("a", "1");

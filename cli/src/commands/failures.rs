@@ -18,7 +18,10 @@ const INPUTS: usize = 4;
 /// Why a job ended as it did, in one line.
 pub(crate) fn reason(store: &Store, job: &JobRow) -> Result<String> {
     let document = job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose()?;
-    let Some(document) = document else { return Ok("nothing more is kept of it".to_owned()) };
+    let Some(document) = document else {
+        let what = if job.sealed.is_none() { "it has not ended" } else { "nothing more is kept of it" };
+        return Ok(what.to_owned());
+    };
     let done = document.datums_processed + document.datums_cached;
     let reason = document.reason.unwrap_or_default();
     Ok(if document.datums_failed > 0 && done > 0 {

@@ -31,6 +31,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 fn commits(cx: &Context, reference: &Reference, window: &Window) -> Result<()> {
     let store = cx.store()?;
     let from = store.resolve(reference)?;
+    if files::log(store, &from).next().is_none() {
+        files::kind_at(store, from.tree(), &from.place(), &from.path)?;
+    }
     let commits = files::log(store, &from)
         .take_while(|commit| commit.as_ref().map_or(true, |(_, commit)| window.includes(cx, commit.created_at)));
     cx.list(

@@ -60,7 +60,16 @@ fn subject(store: &Store, what: &str) -> Result<Subject> {
         Target::Word(word) => match word.parse::<JobRef>() {
             // A pipeline's name wins over the id of a datum.
             Ok(job) if is_pipelines(store, &job)? => Ok(Subject::Jobs(find_jobs(store, &job)?)),
-            _ => result_of(store, &word.parse()?),
+            job => match word.parse() {
+                Ok(datum) => result_of(store, &datum),
+                // No id either, so it was meant as a pipeline: which is not there.
+                Err(error) => {
+                    if let Ok(JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. }) = job {
+                        store.pipeline(&name)?;
+                    }
+                    Err(error.into())
+                }
+            },
         },
     }
 }

@@ -24,7 +24,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let started = Instant::now();
     let store = cx.store()?;
     if args.reference.path.is_some() {
-        let hint = format!("pv cp {}~1{} …  brings an older file back", args.reference.repo, ":/PATH");
+        let Reference { repo, path, .. } = &args.reference;
+        let path = path.as_ref().map(ToString::to_string).unwrap_or_default();
+        let branch = store.default_branch()?;
+        let hint = format!("pv cp '{repo}@{branch}~1:{path}' '{repo}:{path}'  brings the older file back");
         return Err(CliError::usage("revert takes back a whole commit, not a path", hint));
     }
     let commit_to_revert = store.resolve(&args.reference)?;

@@ -12,14 +12,19 @@ use crate::error::Result;
 use crate::executors::executors;
 use crate::output::Progress;
 
-/// The executor that the store uses; it answers. Says so when it was chosen just now, for good.
+/// The executor that the store uses; it answers.
 pub(super) async fn settle(cx: &Context, store: &Store) -> Result<Settled> {
-    let settled = executors::settle(store, &executors(cx, store)?).await?;
+    Ok(executors::settle(store, &executors(cx, store)?).await?)
+}
+
+/// Keeps an executor that was chosen just now for good, and says so.
+pub(super) fn keep(cx: &Context, store: &Store, settled: &Settled) -> Result<()> {
+    executors::keep(store, settled)?;
     if settled.is_new {
         let (kind, version) = (settled.info.kind, &settled.info.version);
         cx.notes().line(format!("executor {kind} ({version}) from now on; pv config set executor takes another"));
     }
-    Ok(settled)
+    Ok(())
 }
 
 /// Shows how far the layers of images have come.

@@ -30,10 +30,15 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let deadline = args.timeout.map(|timeout| Instant::now() + timeout.get());
     let store = cx.store()?;
     let (run, names) = subject(store, &args.what)?;
+    let mut is_told = cx.engine().is_some();
     loop {
         let jobs = jobs_of(store, &run, names.as_ref())?;
         if jobs.iter().all(|job| job.sealed.is_some()) {
             return report(cx, store, &jobs);
+        }
+        if !is_told {
+            cx.notes().line("nothing runs jobs right now: this waits for a `pv run`");
+            is_told = true;
         }
         pause(cx, deadline)?;
         if cx.engine().is_none() {

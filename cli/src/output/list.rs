@@ -103,7 +103,8 @@ pub(crate) fn table(header: &[&str], lines: Vec<Vec<String>>) -> String {
     if !header.is_empty() {
         table.set_header(header.iter().copied());
     }
-    table.add_rows(lines);
+    // A line end in a cell would look like another row.
+    table.add_rows(lines.into_iter().map(|line| line.into_iter().map(|cell| cell.replace('\n', " "))));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }

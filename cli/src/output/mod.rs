@@ -4,6 +4,7 @@
 //! - `human` sizes, counts, times and ids for people
 //! - `progress` how far a long operation has come
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::sync::Mutex;
@@ -94,9 +95,9 @@ impl Out {
         self.writer.lock().expect("no panic under this lock").write_all(bytes).map_err(|error| stopped(&error))
     }
 
-    /// Writes a line.
+    /// Writes a line. Control characters in it are made visible, but for colours: names and messages come from anybody.
     pub(crate) fn line(&self, line: impl AsRef<str>) -> Result<()> {
-        self.bytes(line.as_ref().as_bytes())?;
+        self.bytes(visible(line.as_ref()).as_bytes())?;
         self.bytes(b"\n")
     }
 
@@ -109,6 +110,33 @@ impl Out {
     pub(crate) fn flush(&self) -> Result<()> {
         self.writer.lock().expect("no panic under this lock").flush().map_err(|error| stopped(&error))
     }
+}
+
+/// Text whose control characters are written out, but for line ends, tabs and the codes of colours.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let (own, after) = rest.split_at(next.len_utf8());
+        let color = after.strip_prefix('[').filter(|_| next == '\x1b').and_then(|code| code.split_once('m'));
+        if let Some((code, behind)) = color
+            && code.bytes().all(|byte| byte.is_ascii_digit() || byte == b';')
+        {
+            shown.push_str(&rest[..rest.len() - behind.len()]);
+            rest = behind;
+            continue;
+        }
+        if next.is_control() && next != '\n' && next != '\t' {
+            shown.extend(next.escape_default());
+        } else {
+            shown.push_str(own);
+        }
+        rest = after;
+    }
+    Cow::Owned(shown)
 }
 
 fn stopped(error: &std::io::Error) -> CliError {
@@ -158,8 +186,13 @@ impl Notes {
     /// A line, unless `-q`.
     pub(crate) fn line(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            self.text(&format!("{}\n", line.as_ref()));
+            self.text(&format!("{}\n", visible(line.as_ref())));
         }
+    }
+
+    /// Moves up so many lines and clears what follows: a block is drawn anew.
+    pub(crate) fn wipe(&self, lines: usize) {
+        self.text(&format!("\x1b[{lines}A\x1b[J"));
     }
 
     /// The last line of a command that ends because it was asked to.

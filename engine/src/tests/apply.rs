@@ -19,7 +19,7 @@ use crate::changes;
 use crate::executor::{
     ExecError, Executor, ExecutorInfo, FileSource, Image, ImageConfig, OnPull, Sandbox, SandboxSpec,
 };
-use crate::executors::{Executors, settle};
+use crate::executors::{Executors, keep, settle};
 use crate::{EngineError, Graph};
 
 /// An executor that answers, or does not, and knows some images by reference.
@@ -344,6 +344,8 @@ async fn the_executor_is_settled_once_and_never_replaced() {
     *docker.answer.lock().unwrap() = Answer::NotThere;
     let settled = settle(&s.store, &both).await.unwrap();
     assert_eq!((settled.executor.kind(), settled.is_new), (ExecutorKind::Process, true));
+    assert_eq!(s.store.setting("executor").unwrap(), None, "nothing has come of it yet");
+    keep(&s.store, &settled).unwrap();
     *docker.answer.lock().unwrap() = Answer::Yes;
     let settled = settle(&s.store, &both).await.unwrap();
     assert_eq!((settled.executor.kind(), settled.is_new), (ExecutorKind::Process, false));

@@ -187,10 +187,7 @@ impl Tracer<'_> {
         let same = match (input.digest, input.tree) {
             (Some(digest), _) => tree.file(self.store, &input.path)?.is_some_and(|file| file.digest == digest),
             (None, root) if input.path.is_root() => root == Some(tree.root()),
-            (None, root) => {
-                let mut sink = self.store;
-                root == Some(tree.subtree(self.store, &directory_range(&input.path), &mut sink)?.root())
-            }
+            (None, root) => root == Some(crate::recipe::root_below(self.store, tree, &input.path)?),
         };
         if !same {
             return Ok(Vec::new());

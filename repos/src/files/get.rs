@@ -70,6 +70,13 @@ pub fn get(store: &Store, from: &Resolved, dest: &Path, options: GetOptions<'_>)
     let steps = match Folder::open(dest) {
         Ok(folder) => parallel::map(items.len(), || folder.again(), |folder, at| check(folder, dest, &items[at]))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => items.iter().map(|_| Step::Create).collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            let what = format!("`{}` is a file, and files are brought into a directory", dest.display());
+            return Err(RepoError::Conflict {
+                what,
+                hint: Some("name a directory, or one that is to be made".to_owned()),
+            });
+        }
         Err(error) => return Err(error).doing("open", dest),
     };
     refuse_conflicts(dest, &items, &steps, options.force)?;

@@ -192,11 +192,12 @@ impl Store {
 
     /// The nearest folder from `start` upwards that holds a store.
     pub fn find(start: &Path) -> Result<PathBuf, RepoError> {
-        start
-            .ancestors()
-            .find(|dir| Self::is_at(dir))
-            .map(Path::to_owned)
-            .ok_or_else(|| RepoError::NoStore { dir: start.to_owned(), searched: true })
+        for dir in start.ancestors() {
+            if Self::is_readable_at(dir)? {
+                return Ok(dir.to_owned());
+            }
+        }
+        Err(RepoError::NoStore { dir: start.to_owned(), searched: true })
     }
 
     /// The name of the folder that a store is kept in.
@@ -205,6 +206,16 @@ impl Store {
     /// Whether a store is kept in `dir/.pv`.
     pub fn is_at(dir: &Path) -> bool {
         dir.join(FOLDER).join(FORMAT_FILE).exists()
+    }
+
+    /// The same, but a folder that may not be looked into is an error.
+    fn is_readable_at(dir: &Path) -> Result<bool, RepoError> {
+        let format = dir.join(FOLDER).join(FORMAT_FILE);
+        match format.try_exists() {
+            Ok(exists) => Ok(exists),
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(false),
+            Err(error) => Err(error).doing("look at", &format),
+        }
     }
 
     pub(super) fn lock_path(&self) -> PathBuf {
@@ -311,9 +322,18 @@ impl Store {
     pub fn rebuild_index(&self) -> Result<(), RepoError> {
         let _lock = self.take_lock()?;
         let mut position = self.locked_position();
-        self.use_index(Index::in_memory());
         let path = self.index_path();
         if path.exists() {
+            // An index that knows more than the journal is all that tells of the loss.
+            if let Some(known) =
+                self.open_reading().get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode::<Position>)
+            {
+                let found = self.journal().length()?;
+                if found < known.bytes {
+                    return Err(RepoError::ShortJournal { records: known.records, bytes: known.bytes, found });
+                }
+            }
+            self.use_index(Index::in_memory());
             std::fs::remove_dir_all(&path).doing("remove", &path)?;
         }
         self.catch_up_disk(&mut position)
@@ -365,7 +385,11 @@ impl Store {
         let from: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
         // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
         let mut read = crate::journal::Read { records: Vec::new(), end: from };
-        if self.journal().length()? != from.bytes {
+        let length = self.journal().length()?;
+        if length < from.bytes {
+            return Err(RepoError::ShortJournal { records: from.records, bytes: from.bytes, found: length });
+        }
+        if length != from.bytes {
             read = self.journal().read_after(from)?;
         }
         self.register_new_packs(index)?;

@@ -56,9 +56,9 @@ impl Store {
             // A writer that began before this owner came builds on what people committed since: it must find that in finished packs.
             let is_own_work = change.entries.iter().all(|entry| matches!(entry, Entry::Job { .. }));
             if is_own_work {
-                self.sync()?
+                self.sync()?;
             } else {
-                self.finish_packs()?
+                self.finish_packs()?;
             }
             return self.record(change, &mut self.locked_position());
         }

@@ -6,7 +6,7 @@ use specs::RunId;
 
 use super::sources::{Files, Specs, WarningView, warn};
 use crate::author;
-use crate::commands::settle::{Pulling, settle};
+use crate::commands::settle::{Pulling, keep, settle};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{Human, Row, ShortIds, plural};
@@ -64,8 +64,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 async fn apply(cx: &Context, specs: &Specs, args: &Args) -> Result<Applied> {
     let store = cx.store()?;
-    let executor = match settle(cx, store).await {
-        Ok(settled) => settled.executor,
+    let settled = match settle(cx, store).await {
+        Ok(settled) => settled,
         Err(error) => {
             // What is wrong with the specs in themselves can be said without an executor, and is nearer.
             apply::check(&specs.set, &specs.folders)?;
@@ -76,7 +76,12 @@ async fn apply(cx: &Context, specs: &Specs, args: &Args) -> Result<Applied> {
     let pulling = Pulling::new(cx);
     let on_pull = |step| pulling.step(step);
     let request = Request { set: &specs.set, sources: &specs.folders, by: &by, dry: false, on_pull: &on_pull };
-    Ok(apply::apply(store, executor.as_ref(), request).await?)
+    let applied = apply::apply(store, settled.executor.as_ref(), request).await?;
+    // Only now: an apply that is refused changes nothing.
+    if !applied.pipelines.is_empty() {
+        keep(cx, store, &settled)?;
+    }
+    Ok(applied)
 }
 
 fn nothing_applied(error: CliError) -> CliError {

@@ -63,10 +63,14 @@ impl<'a> Board<'a> {
     pub(crate) fn look(&mut self) -> Result<()> {
         self.take_new()?;
         let open = self.open_now()?;
-        let ended: Vec<JobKey> = self.open.difference(&open).cloned().collect();
+        let mut ended = Vec::new();
+        for key in self.open.difference(&open) {
+            ended.extend(self.engine.store().job(key.order, &key.pipeline)?.map(|job| (job.sealed_at, key.clone())));
+        }
+        ended.sort();
         if !ended.is_empty() {
             self.wipe();
-            for job in ended {
+            for (_, job) in ended {
                 self.ended(&job)?;
             }
             self.cx.out().flush()?;
@@ -92,7 +96,7 @@ impl<'a> Board<'a> {
 
     fn wipe(&mut self) {
         if self.drawn > 0 {
-            self.cx.notes().line(format!("\x1b[{}A\x1b[J\x1b[A", self.drawn));
+            self.cx.notes().wipe(self.drawn);
             self.drawn = 0;
         }
     }

@@ -9,7 +9,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::executors::settle;
 use engine::{Engine, EngineError, Graph, Selection, apply};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
@@ -18,10 +17,10 @@ use specs::{ErrorKind, PipelineName, ReferenceError, RunId, Target, parse_target
 pub(crate) use board::{Board, print_ended};
 
 use super::failures;
+use super::settle::{keep, settle};
 use crate::author::by;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::executors::executors;
 use crate::output::plural;
 use crate::socket;
 
@@ -137,11 +136,9 @@ async fn own_run(
     selected: &Selected,
     deadline: Option<Instant>,
 ) -> Result<()> {
-    let settled = settle(store, &executors(cx, store)?).await?;
+    let settled = settle(cx, store).await?;
+    keep(cx, store, &settled)?;
     let kind = settled.executor.kind();
-    if settled.is_new {
-        cx.notes().line(format!("executor: {kind} (kept as the setting `executor`)"));
-    }
     let who = by(cx, None);
     if let Some(applied) = apply::refresh_versions(store, &*settled.executor, &who, &|_| {}).await? {
         for pipeline in applied.pipelines {
@@ -222,8 +219,8 @@ fn judge(cx: &Context, store: &Store, names: &BTreeSet<PipelineName>) -> Result<
 
 /// An error when not all of these jobs succeeded, about the one that is most likely the cause of the others.
 pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
-    let bad = jobs.iter().filter(|job| job.sealed != Some(SealedState::Success));
-    let Some(job) = bad.min_by_key(|job| (rank(job.sealed), job.order)) else { return Ok(()) };
+    let bad: Vec<&JobRow> = jobs.iter().filter(|job| job.sealed != Some(SealedState::Success)).collect();
+    let Some(job) = bad.iter().min_by_key(|job| (rank(job.sealed), job.order)) else { return Ok(()) };
     let name = format!("{}@{}", job.pipeline, job.run.short(8));
     let state = match job.sealed {
         None => "has not ended",
@@ -238,6 +235,10 @@ pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
     for line in &datums {
         message.push('\n');
         message.push_str(line);
+    }
+    if bad.len() > 1 {
+        message
+            .push_str(&format!("\n{} did not succeed either", plural(bad.len() as u64 - 1, "other job", "other jobs")));
     }
     let hint = if datums.is_empty() {
         format!("pv job show {name}")
