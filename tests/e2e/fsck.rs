@@ -50,3 +50,22 @@ fn the_index_can_be_made_anew() {
     std::fs::remove_dir_all(env.dir().join(".pv/index")).unwrap();
     assert_eq!(env.json(["log", "images"]), before);
 }
+
+#[test]
+fn a_journal_that_lost_its_end_is_damage_and_not_made_true_by_a_new_index() {
+    let env = test_env!();
+    // More than stays in memory, so that the index on disk knows the records.
+    for number in 0..5000 {
+        env.write(format!("many/{number}"), number.to_string());
+    }
+    env.ok(["put", "images", "many"]);
+    let journal = env.dir().join(".pv/journal");
+    let bytes = std::fs::read(&journal).unwrap();
+    std::fs::write(&journal, &bytes[..bytes.len() - 10]).unwrap();
+    for args in [&["ls", "images"][..], &["rm", "images:/1"], &["fsck"], &["fsck", "--rebuild-index"]] {
+        assert_eq!(env.exit_code(args), 5, "{args:?}");
+    }
+    std::fs::write(&journal, &bytes).unwrap();
+    env.ok(["fsck"]);
+    assert_eq!(env.json(["ls", "images"]).len(), 5000);
+}

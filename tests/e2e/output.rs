@@ -62,3 +62,15 @@ fn ctrl_c_ends_with_130() {
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
     assert_eq!(env.json(["log"]).len(), 0);
 }
+
+#[test]
+fn names_and_messages_cannot_drive_the_terminal() {
+    let env = test_env!();
+    env.write("a", "1");
+    env.ok(["put", "images", "a", "--author", "Eve\n\u{1b}]0;x\u{7}", "-m", "red \u{1b}[31m and bell \u{7}\nline"]);
+    for args in [&["log", "images"][..], &["show", "images"], &["log"]] {
+        let shown = String::from_utf8(env.output(args).stdout).unwrap();
+        assert!(!shown.contains('\u{7}') && !shown.contains("\u{1b}]"), "{shown:?}");
+    }
+    assert_eq!(env.ok(["log", "images"]).lines().count(), 2, "a head and one commit");
+}

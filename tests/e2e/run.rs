@@ -471,3 +471,22 @@ fn a_store_without_pipelines_has_nothing_to_run() {
     there are no pipelines yet; pv pipeline apply -f FILE makes some
     ");
 }
+
+#[test]
+fn jobs_wait_for_disk_and_use_no_tries() {
+    let env = crate::flow::applied();
+    env.ok(["config", "set", "min_free", "9000000000000000"]);
+    let (error, exit_code) = env.json_error(["run"]);
+    assert_eq!(exit_code, 6, "{error}");
+    assert!(error["message"].as_str().unwrap().starts_with("jobs wait for disk"), "{error}");
+    env.ok(["config", "unset", "min_free"]);
+    env.ok(["run"]);
+}
+
+#[test]
+fn a_refused_apply_does_not_settle_the_executor() {
+    let env = tests::test_env!();
+    env.write("bad.yml", "pipeline: {name: x}\ntransform: {cmd: [a]}\ninput: {pfs: {repo: nowhere, glob: /}}\n");
+    assert_ne!(env.exit_code(["pipeline", "apply", "-f", "bad.yml"]), 0);
+    assert_eq!(env.json(["config", "get", "executor"])[0]["source"], "default");
+}
