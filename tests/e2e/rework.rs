@@ -70,8 +70,8 @@ fn mv_takes_the_new_path_itself() {
     ");
     insta::assert_snapshot!(env.pv(["mv", "images:/old", "images@other:/x"]), @r"
     --- stderr
-    error: `images:/old` and `images@other:/x` are on two branches, and one commit is on one
-    hint: pv cp images:/old images@other:/x  then pv rm images:/old
+    error: `images:/old` and `images@other:/x` are at two places, and a move is one commit at one
+    hint: pv cp 'images:/old' 'images@other:/x'  then pv rm 'images:/old'
     --- exit 2
     ");
 }

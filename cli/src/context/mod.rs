@@ -148,6 +148,15 @@ impl Context {
         Ok(OpenOptions::default().clock(self.clock.clone()).notify(move |what| notes.line(what)))
     }
 
+    /// Says that something was done: to people in words, to programs as an object.
+    pub(crate) fn done(&self, words: &str, object: &serde_json::Value) -> Result<()> {
+        if self.out.is_json() {
+            return self.out.json(object);
+        }
+        self.notes.line(words);
+        Ok(())
+    }
+
     /// Prints what goes, and asks whether it may: on a terminal; elsewhere `--yes` has to say so.
     pub(crate) fn confirm(&self, goes: &str, refused: &str) -> Result<()> {
         self.notes.line(goes);

@@ -1,6 +1,7 @@
 //! `pv branch delete`
 
 use engine::changes;
+use serde_json::json;
 
 use crate::commands::names::BranchOf;
 use crate::context::Context;
@@ -25,6 +26,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let refused = format!("branch `{branch}` was not deleted");
     cx.confirm(&format!("branch `{branch}`{at} goes; its commits stay readable by id"), &refused)?;
     changes::delete_branch(store, &branch.repo, &branch.name)?;
-    cx.notes().line(format!("deleted branch `{branch}`"));
-    Ok(())
+    cx.done(
+        &format!("deleted branch `{branch}`"),
+        &json!({ "deleted": "branch", "repo": branch.repo, "name": branch.name }),
+    )
 }

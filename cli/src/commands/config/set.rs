@@ -1,6 +1,7 @@
 //! `pv config set`
 
 use engine::changes;
+use serde_json::json;
 
 use super::settings::Key;
 use crate::context::Context;
@@ -22,5 +23,5 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return Err(CliError::usage(message, format!("it is {}", setting.what)));
     }
     changes::set_setting(cx.store()?, setting.key, Some(&args.value))?;
-    Ok(())
+    if cx.out().is_json() { cx.out().json(&json!({ "key": setting.key, "value": args.value })) } else { Ok(()) }
 }

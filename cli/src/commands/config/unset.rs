@@ -1,6 +1,7 @@
 //! `pv config unset`
 
 use engine::changes;
+use serde_json::json;
 
 use super::settings::Key;
 use crate::context::Context;
@@ -14,6 +15,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    changes::set_setting(cx.store()?, args.key.0.key, None)?;
-    Ok(())
+    let key = args.key.0.key;
+    changes::set_setting(cx.store()?, key, None)?;
+    if cx.out().is_json() { cx.out().json(&json!({ "key": key, "value": null })) } else { Ok(()) }
 }

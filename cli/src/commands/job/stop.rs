@@ -2,6 +2,7 @@
 
 use engine::live::JobKey;
 use engine::{apply, queries};
+use serde_json::json;
 use specs::{ErrorKind, JobRef};
 
 use crate::author;
@@ -31,6 +32,6 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if !is_running {
         apply::stop_job(store, &job, &by)?;
     }
-    cx.notes().line(format!("stopped {name}"));
-    Ok(())
+    let id = queries::job_id(&job.pipeline, &job.run);
+    cx.done(&format!("stopped {name}"), &json!({ "stopped": id }))
 }

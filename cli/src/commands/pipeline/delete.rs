@@ -2,6 +2,7 @@
 
 use engine::{Graph, apply};
 use repos::tree::Tree;
+use serde_json::json;
 use specs::PipelineName;
 
 use crate::author;
@@ -52,6 +53,5 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     );
     cx.confirm(&goes, &format!("pipeline `{name}` was not deleted"))?;
     apply::delete_pipeline(store, name, &author::by(cx, None))?;
-    cx.notes().line(format!("deleted pipeline `{name}`"));
-    Ok(())
+    cx.done(&format!("deleted pipeline `{name}`"), &json!({ "deleted": "pipeline", "name": name }))
 }

@@ -2,6 +2,7 @@
 
 use engine::changes;
 use repos::tree::Tree;
+use serde_json::json;
 use specs::RepoName;
 
 use crate::context::Context;
@@ -34,6 +35,5 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     );
     cx.confirm(&goes, &format!("repository `{repo}` was not deleted"))?;
     changes::delete_repo(store, repo)?;
-    cx.notes().line(format!("deleted repository `{repo}`"));
-    Ok(())
+    cx.done(&format!("deleted repository `{repo}`"), &json!({ "deleted": "repo", "name": repo }))
 }

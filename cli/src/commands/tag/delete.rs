@@ -1,6 +1,7 @@
 //! `pv tag delete`
 
 use engine::changes;
+use serde_json::json;
 
 use super::create::find;
 use crate::commands::names::TagOf;
@@ -22,6 +23,5 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let refused = format!("tag `{tag}` was not deleted");
     cx.confirm(&format!("tag `{tag}` goes; its commit stays readable by id"), &refused)?;
     changes::delete_tag(store, &tag.repo, &tag.name)?;
-    cx.notes().line(format!("deleted tag `{tag}`"));
-    Ok(())
+    cx.done(&format!("deleted tag `{tag}`"), &json!({ "deleted": "tag", "repo": tag.repo, "name": tag.name }))
 }
