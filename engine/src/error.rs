@@ -33,10 +33,6 @@ pub enum EngineError {
     Usage { what: String, hint: Option<String> },
     #[error("{what}")]
     NotFound { what: String, hint: Option<String> },
-    #[error("{what}")]
-    Failed { what: String, hint: Option<String> },
-    #[error("{what} did not end in time")]
-    TimedOut { what: String },
     #[error("pipeline `{pipeline}` cannot be made ready: {why}")]
     NotReady { pipeline: PipelineName, why: String },
     #[error("jobs wait for disk: {} MB are free, and {} MB should be", .free / 1_000_000, .least / 1_000_000)]
@@ -73,8 +69,7 @@ impl EngineError {
             Self::OutputRepo { .. } | Self::NotExpected { .. } | Self::InUse { .. } | Self::Conflict { .. } => {
                 ErrorKind::Conflict
             }
-            Self::Failed { .. } | Self::Stopped(_) => ErrorKind::Failed,
-            Self::TimedOut { .. } => ErrorKind::TimedOut,
+            Self::Stopped(_) => ErrorKind::Failed,
             Self::NotReady { .. } | Self::NoSpace { .. } => ErrorKind::Unavailable,
         }
     }
@@ -98,15 +93,8 @@ impl EngineError {
             }
             Self::NoSpace { .. } => Some("free some space, or pv config set min_free BYTES".to_owned()),
             Self::JobNotFound { .. } => Some("pv job list shows all".to_owned()),
-            Self::Conflict { hint, .. }
-            | Self::Usage { hint, .. }
-            | Self::NotFound { hint, .. }
-            | Self::Failed { hint, .. } => hint.clone(),
-            Self::Specs { .. }
-            | Self::InUse { .. }
-            | Self::TimedOut { .. }
-            | Self::NotReady { .. }
-            | Self::Stopped(_) => None,
+            Self::Conflict { hint, .. } | Self::Usage { hint, .. } | Self::NotFound { hint, .. } => hint.clone(),
+            Self::Specs { .. } | Self::InUse { .. } | Self::NotReady { .. } | Self::Stopped(_) => None,
         }
     }
 }

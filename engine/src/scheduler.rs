@@ -4,7 +4,7 @@
 //! run, and looks again whenever a job ends or a change comes. What it knows lies in the store, so a new engine goes on where a dead one
 //! stopped.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -346,13 +346,4 @@ fn job_settings(store: &Store) -> Result<JobSettings> {
 pub fn readable_paths(store: &Store) -> Result<Vec<PathBuf>> {
     let paths = store.setting("process.paths")?.unwrap_or_default();
     Ok(paths.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect())
-}
-
-/// The newest job of each selected pipeline: what tells whether it is current.
-pub fn newest_jobs(store: &Store, names: &BTreeSet<PipelineName>) -> Result<BTreeMap<PipelineName, JobRow>> {
-    let mut newest = BTreeMap::new();
-    for name in names {
-        newest.extend(store.newest_job(name)?.map(|job| (name.clone(), job)));
-    }
-    Ok(newest)
 }

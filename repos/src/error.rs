@@ -78,8 +78,6 @@ pub enum RepoError {
     #[error("{what}")]
     Usage { what: String, hint: Option<String> },
     #[error("{what}")]
-    Refused { what: String, hint: Option<String> },
-    #[error("{what}")]
     NotFound { what: String, hint: Option<String> },
     #[error("{place}: {changed} paths have changed since")]
     RevertConflict { place: String, changed: usize, paths: Vec<FilePath> },
@@ -151,7 +149,6 @@ impl RepoError {
             | Self::RevertConflict { .. }
             | Self::Conflict { .. } => ErrorKind::Conflict,
             Self::BadSources(_) | Self::ChangedWhileRead { .. } => ErrorKind::Failed,
-            Self::Refused { .. } => ErrorKind::Refused,
             Self::Tree(TreeError::Unsorted { .. }) => ErrorKind::Failed,
             Self::Tree(_) => ErrorKind::Damaged,
             Self::Remote { kind, .. } => *kind,
@@ -191,7 +188,6 @@ impl RepoError {
             Self::MadeByNewer { .. } => Some("use the newer pv".to_owned()),
             Self::Conflict { hint, .. }
             | Self::Usage { hint, .. }
-            | Self::Refused { hint, .. }
             | Self::NotFound { hint, .. }
             | Self::Remote { hint, .. } => hint.clone(),
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {

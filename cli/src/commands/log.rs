@@ -31,11 +31,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 fn commits(cx: &Context, reference: &Reference, window: &Window) -> Result<()> {
     let store = cx.store()?;
     let from = store.resolve(reference)?;
-    if files::log(store, &from).next().is_none() {
+    let mut commits = files::log(store, &from).peekable();
+    if commits.peek().is_none() {
+        // No commit has touched the path: most likely there is none of that name, and that is said with the nearest.
         files::kind_at(store, from.tree(), &from.place(), &from.path)?;
     }
-    let commits = files::log(store, &from)
-        .take_while(|commit| commit.as_ref().map_or(true, |(_, commit)| window.includes(cx, commit.created_at)));
+    let commits =
+        commits.take_while(|commit| commit.as_ref().map_or(true, |(_, commit)| window.includes(cx, commit.created_at)));
     cx.list(
         window.limit(cx),
         commits.map(|commit| {

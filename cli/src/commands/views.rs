@@ -416,3 +416,13 @@ pub(super) fn caused(cx: &Context, run: &RunId) -> Result<()> {
     cx.notes().line("next: pv run");
     Ok(())
 }
+
+/// Files and bytes at the heads of a repository's branches, counted once a branch.
+pub(super) fn at_heads(store: &Store, repo: &RepoName) -> Result<(u64, u64)> {
+    let (mut files, mut bytes) = (0, 0);
+    for id in store.branches(repo)?.iter().filter_map(|(_, row)| row.commit) {
+        let totals = Tree::at(store.commit(&id)?.tree).totals(store)?;
+        (files, bytes) = (files + totals.entries, bytes + totals.weight);
+    }
+    Ok((files, bytes))
+}

@@ -153,13 +153,6 @@ pub struct Try {
     pub finished_at: Timestamp,
 }
 
-/// Why a datum is in the state it is in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reason {
-    /// In words.
-    pub message: String,
-}
-
 /// What is kept of a finished job beside its commit and the journal's record. May be dropped later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobDocument {

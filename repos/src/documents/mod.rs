@@ -16,8 +16,8 @@ mod pipeline;
 
 pub use commit::{Commit, CommitError, CommitKind, PipelineStamp, Provenance, Source};
 pub use execution::{
-    ExecutorKind, ExecutorStamp, JobDocument, Reason, Recipe, RecipeInput, Reference, ResultDocument, ResultState,
-    TagDocument, Try,
+    ExecutorKind, ExecutorStamp, JobDocument, Recipe, RecipeInput, Reference, ResultDocument, ResultState, TagDocument,
+    Try,
 };
 pub use pipeline::{CodeStamp, Host, ImageStamp, SecretUse, SpecDocument, Transform, VersionDocument};
 

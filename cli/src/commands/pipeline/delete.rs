@@ -1,11 +1,11 @@
 //! `pv pipeline delete`
 
 use engine::{Graph, apply};
-use repos::tree::Tree;
 use serde_json::json;
 use specs::PipelineName;
 
 use crate::author;
+use crate::commands::views::at_heads;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{plural, size};
@@ -37,11 +37,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         // Refused, with the names of the readers: nobody needs to be asked.
         return Ok(apply::delete_pipeline(store, name, &author::by(cx, None))?);
     }
-    let (mut files, mut bytes) = (0, 0);
-    for id in store.branches(&repo)?.iter().filter_map(|(_, row)| row.commit) {
-        let totals = Tree::at(store.commit(&id)?.tree).totals(store)?;
-        (files, bytes) = (files + totals.entries, bytes + totals.weight);
-    }
+    let (files, bytes) = at_heads(store, &repo)?;
     let with_jobs = match open {
         0 => String::new(),
         open => format!(", with {}", plural(open, "job that has not ended", "jobs that have not ended")),

@@ -1,10 +1,10 @@
 //! `pv repo delete`
 
 use engine::changes;
-use repos::tree::Tree;
 use serde_json::json;
 use specs::RepoName;
 
+use crate::commands::views::at_heads;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{plural, size};
@@ -21,11 +21,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let repo = &args.name;
     changes::refuse_output(store, repo)?;
     let (branches, tags) = (store.branches(repo)?, store.tags(repo)?);
-    let (mut files, mut bytes) = (0, 0);
-    for id in branches.iter().filter_map(|(_, row)| row.commit) {
-        let totals = Tree::at(store.commit(&id)?.tree).totals(store)?;
-        (files, bytes) = (files + totals.entries, bytes + totals.weight);
-    }
+    let (files, bytes) = at_heads(store, repo)?;
     let goes = format!(
         "repository `{repo}` goes, with {}, {}, and {} ({}) at their heads",
         plural(branches.len() as u64, "branch", "branches"),
