@@ -15,8 +15,9 @@ use crate::index::{Index, View, keys};
 use crate::journal::Position;
 use crate::object::Kind;
 use crate::packs::PackName;
+use crate::packs::codec::unpack;
 use crate::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
-use crate::packs::writer::{is_whole, read_index};
+use crate::packs::writer::read_index;
 use crate::parallel;
 use crate::store::{Result, Store, result_row};
 
@@ -143,15 +144,15 @@ fn check_pack(store: &Store, name: &PackName, mut rows: Vec<Row>, findings: &mut
 fn check_entry(store: &Store, name: &PackName, row: &Row) -> Result<Option<Fault>> {
     let entry = row.offset..row.stored_range().end;
     let Ok(bytes) = store.packs().read(name, entry) else { return Ok(Some(Fault::Damaged)) };
-    let whole = bytes.split_at_checked(ENTRY_BYTES as usize);
-    let Some((_, stored)) = whole.filter(|(header, stored)| *header == row.entry_header() && is_whole(row, stored))
-    else {
+    let header = ENTRY_BYTES as usize;
+    if bytes.get(..header) != Some(&row.entry_header()) {
         return Ok(Some(Fault::Damaged));
-    };
+    }
+    let Some(object) = unpack(row, bytes.slice(header..)) else { return Ok(Some(Fault::Damaged)) };
     let index = store.index();
     let mut known = index.get(&keys::object(row.kind, &row.digest))?.is_some();
     if row.kind == Kind::Result as u8
-        && let Ok(result) = serde_json::from_slice::<ResultDocument>(stored)
+        && let Ok(result) = serde_json::from_slice::<ResultDocument>(&object)
     {
         let (key, value) = result_row(&row.digest, &result);
         known &= index.get(&key)?.is_some_and(|found| found == value);

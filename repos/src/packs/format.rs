@@ -7,7 +7,7 @@
 //! index    52   for each entry, sorted by kind, digest, offset: its 44 bytes again · offset u64 of the entry in the pack
 //! footer   56   offset of the index u64 · number of entries u64 · SHA-256 of the index · "PVPACKE" 01
 //! ```
-//! Codec 0 stores the raw bytes. `digest` is the SHA-256 of the raw bytes, except for manifests, which are stored under their file's
+//! Codec 0 stores the raw bytes, codec 1 one zstd frame of them that tells their length. `digest` is the SHA-256 of the raw bytes, except for manifests, which are stored under their file's
 //! digest and carry a digest of their own bytes. The pack's name is the SHA-256 of its index.
 
 use specs::Digest;
@@ -26,9 +26,6 @@ pub const FOOTER_BYTES: u64 = 56;
 
 const MAGIC: &[u8; 8] = b"PVPACK\0\x01";
 const END_MAGIC: &[u8; 8] = b"PVPACKE\x01";
-
-/// How an entry's bytes are stored.
-pub const RAW: u8 = 0;
 
 /// One object in a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

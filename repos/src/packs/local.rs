@@ -85,6 +85,26 @@ impl PackStore for LocalPacks {
         read_range(&*self.file(pack)?, range).doing("read", &self.folder.join(pack.to_string()))
     }
 
+    fn is_held(&self, pack: &PackName) -> Result<bool, RepoError> {
+        // The writer's lock is on the file, whatever its name. The files kept open here for reading are not locked.
+        let path = self.folder.join(pack.to_string());
+        let file = File::open(&path).doing("open", &path)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(std::io::Error::from(error)).doing("lock", &path),
+        }
+    }
+
+    fn remove(&self, pack: &PackName) -> Result<(), RepoError> {
+        self.open.lock().expect("no panic under this lock").remove(pack);
+        let path = self.folder.join(pack.to_string());
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove", &path),
+            _ => Ok(()),
+        }
+    }
+
     fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError> {
         let mut parts: Vec<Box<dyn PackFile>> = Vec::new();
         for (name, path) in self.entries()? {

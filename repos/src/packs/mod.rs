@@ -1,7 +1,8 @@
 //! Packs: the few large files in which all objects lie.
 //!
 //! A pack is append-only and ends in its own index, so the packs alone tell what a store holds. *Meta* packs hold nodes and documents,
-//! *data* packs hold chunks and logs. [`mod@format`] is the layout of the bytes, [`PackStore`] the seam to where the files are kept,
+//! *data* packs hold chunks and logs. [`mod@format`] is the layout of the bytes, [`codec`] how the bytes of
+//! one object are stored, [`PackStore`] the seam to where the files are kept,
 //! [`writer`] fills packs. A pack whose writer died is still readable up to its last whole entry ([`writer::salvage`]).
 //! Not here: which object lies in which pack (`index`).
 
@@ -15,6 +16,7 @@ use specs::Digest;
 use crate::error::RepoError;
 use crate::object::PackClass;
 
+pub mod codec;
 pub mod format;
 mod local;
 #[cfg(any(test, feature = "testing"))]
@@ -61,6 +63,10 @@ pub trait PackStore: fmt::Debug + Send + Sync + 'static {
     fn list(&self) -> Result<Vec<(PackName, u64)>, RepoError>;
     /// Reads a range of bytes of a finished pack; shorter at its end.
     fn read(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError>;
+    /// Whether the writer of a finished pack still holds it: nothing may name yet what lies in it.
+    fn is_held(&self, pack: &PackName) -> Result<bool, RepoError>;
+    /// Removes a finished pack and frees its space; one that is gone already is no error.
+    fn remove(&self, pack: &PackName) -> Result<(), RepoError>;
     /// Packs that writers left unfinished when they died; none that a living writer still holds.
     fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError>;
 }
@@ -80,7 +86,8 @@ pub trait PackFile: fmt::Debug + Send + Sync {
     fn sync(&mut self) -> Result<(), RepoError>;
     /// Cuts the pack back to `length` bytes.
     fn truncate(&mut self, length: u64) -> Result<(), RepoError>;
-    /// Makes the pack durable and lists it under `name`; after that it takes nothing more. After an error it is not listed.
+    /// Makes the pack durable and lists it under `name`; after that it takes nothing more. After an error it is not listed. It counts as
+    /// held until this is dropped.
     fn finish(&mut self, name: PackName) -> Result<(), RepoError>;
     /// Gives the pack up and frees its space.
     fn discard(self: Box<Self>) -> Result<(), RepoError>;

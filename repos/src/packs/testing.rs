@@ -20,6 +20,7 @@ pub fn pack_store_contract(store: &dyn PackStore) {
     an_unfinished_pack_is_not_listed(store);
     a_finished_pack_reads_back(store);
     a_failed_writer_leaves_what_it_appended(store);
+    a_pack_is_held_by_its_writer_and_can_be_removed(store);
 }
 
 fn listed(store: &dyn PackStore) -> Vec<(PackName, u64)> {
@@ -75,7 +76,21 @@ fn a_failed_writer_leaves_what_it_appended(store: &dyn PackStore) {
     assert_eq!(listed(store).len(), before + 1);
 }
 
-/// A pack store whose n-th write (create, append, sync or finish, from 0) fails; once, or with all after it like a full disk.
+fn a_pack_is_held_by_its_writer_and_can_be_removed(store: &dyn PackStore) {
+    let before = listed(store);
+    let mut file = store.create(PackClass::Data).expect("a pack can be made");
+    let name = PackName { class: PackClass::Data, digest: digest_of(b"not checked here") };
+    file.finish(name).expect("it can be finished");
+    assert!(store.is_held(&name).expect("it is there"), "its writer lives");
+    drop(file);
+    assert!(!store.is_held(&name).expect("it is there"));
+    store.remove(&name).expect("it can be removed");
+    assert_eq!(listed(store), before);
+    store.read(&name, 0..1).expect_err("it is gone");
+    store.remove(&name).expect("twice is no error");
+}
+
+/// A pack store whose n-th write (create, append, sync, finish or remove, from 0) fails; once, or with all after it like a full disk.
 #[derive(Debug, Clone)]
 pub struct FailAt {
     inner: Arc<dyn PackStore>,
@@ -140,6 +155,15 @@ impl PackStore for FailAt {
 
     fn read(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError> {
         self.inner.read(pack, range)
+    }
+
+    fn is_held(&self, pack: &PackName) -> Result<bool, RepoError> {
+        self.inner.is_held(pack)
+    }
+
+    fn remove(&self, pack: &PackName) -> Result<(), RepoError> {
+        self.plan.step()?;
+        self.inner.remove(pack)
     }
 
     fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError> {

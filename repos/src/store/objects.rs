@@ -11,11 +11,11 @@ use crate::error::RepoError;
 use crate::hash::digest_of;
 use crate::index::rows::{Location, ResultRow, decode, encode};
 use crate::index::{Changes, keys};
-use crate::manifest::Manifest;
 use crate::object::{Kind, PackClass};
 use crate::packs::PackName;
+use crate::packs::codec::unpack;
 use crate::packs::format::Row;
-use crate::packs::writer::{Finished, PackWriter, is_whole};
+use crate::packs::writer::{Finished, PackWriter};
 use crate::time::Timestamp;
 use crate::tree::{NodeSink, NodeStore};
 
@@ -77,7 +77,7 @@ impl Store {
         // An object that is in no finished pack is in the open one; the order of the two looks does not lose one that moves over,
         // because a pack is entered into the index before its writer forgets it.
         if let Some(bytes) = self.writer(kind.class()).read(kind, digest) {
-            return Ok(Some(check(kind, digest, bytes?)?));
+            return bytes.map(Some);
         }
         let Some(location) = self.location(kind, digest)? else { return Ok(None) };
         let pack = self.pack_name(location.pack)?;
@@ -89,14 +89,12 @@ impl Store {
             stored_bytes: location.stored_bytes,
             raw_bytes: location.raw_bytes,
         };
-        let bytes = self.packs().read(&pack, row.stored_range())?;
-        if !is_whole(&row, &bytes) {
-            return Err(RepoError::DamagedObject {
-                kind,
-                digest: *digest,
-                why: format!("its bytes at {} in pack {pack} are others", row.offset),
-            });
-        }
+        let stored = self.packs().read(&pack, row.stored_range())?;
+        let bytes = unpack(&row, stored).ok_or_else(|| RepoError::DamagedObject {
+            kind,
+            digest: *digest,
+            why: format!("its bytes at {} in pack {pack} are others", row.offset),
+        })?;
         Ok(Some(bytes))
     }
 
@@ -184,18 +182,6 @@ impl Store {
             self.register_all(&finished)?;
         }
         Ok(())
-    }
-}
-
-fn check(kind: Kind, digest: &Digest, bytes: Bytes) -> Result<Bytes> {
-    let whole = match kind {
-        Kind::Manifest => Manifest::decode(&bytes).is_some(),
-        _ => digest_of(&bytes) == *digest,
-    };
-    if whole {
-        Ok(bytes)
-    } else {
-        Err(RepoError::DamagedObject { kind, digest: *digest, why: "its bytes are others".to_owned() })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::index::rows::{Location, decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
 use crate::journal::{Entry, Journal, Position};
 use crate::object::{Kind, PackClass};
+use crate::packs::codec::unpack;
 use crate::packs::format::Row;
 use crate::packs::writer::{FULL_BYTES, PackWriter, read_index, salvage};
 use crate::packs::{LocalPacks, PackName, PackStore};
@@ -430,8 +431,8 @@ impl Store {
             for row in rows {
                 changes.insert(keys::object(row.kind, &row.digest), Some(Location::of(row, number).encode()));
                 if row.kind == Kind::Result as u8 {
-                    let bytes = self.packs().read(name, row.stored_range())?;
-                    if let Ok(result) = serde_json::from_slice::<ResultDocument>(&bytes) {
+                    let bytes = unpack(row, self.packs().read(name, row.stored_range())?);
+                    if let Some(Ok(result)) = bytes.map(|bytes| serde_json::from_slice::<ResultDocument>(&bytes)) {
                         let (key, value) = super::objects::result_row(&row.digest, &result);
                         changes.insert(key, Some(value));
                     }
