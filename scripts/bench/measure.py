@@ -29,7 +29,12 @@ def run(*args, cwd=None, env=None, ok=(0,), sync=None, stdin=None):
         child = subprocess.Popen(
             words, cwd=cwd, env={**os.environ, **(env or {})}, stdin=stdin or subprocess.DEVNULL, stdout=out, stderr=errors
         )
-        _, status, usage = os.wait4(child.pid, 0)
+        try:
+            _, status, usage = os.wait4(child.pid, 0)
+        except BaseException:  # interrupted: it must not go on in a folder that is about to go
+            child.kill()
+            child.wait()
+            raise
         child.returncode = os.waitstatus_to_exitcode(status)
         if sync:
             subprocess.run(["sync", "-f", sync], check=True)
@@ -47,7 +52,7 @@ def shown(values, unit):
     scales = {
         "seconds": [(1, "s"), (1e-3, "ms")],
         "bytes": [(1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")],
-        "memory": [(1 << 20, "MiB")],
+        "binary": [(1 << 20, "MiB")],
         "count": [(1, "")],
     }[unit]
     scale, name = next((scale for scale in scales if abs(values[0]) >= scale[0]), scales[-1])
@@ -57,7 +62,7 @@ def shown(values, unit):
 
 
 class Series:
-    """Figures of one thing, run after run. Unit: `seconds`, `bytes`, `memory` (bytes, shown in MiB) or `count`."""
+    """Figures of one thing, run after run. Unit: `seconds`, `bytes`, `binary` (bytes, shown in MiB) or `count`."""
 
     def __init__(self, unit="seconds", values=()):
         self.unit = unit

@@ -27,6 +27,6 @@ FULL = Sizes(
     commits=10_000, branches=100, huge_bytes=20 * GIB, beside_seconds=60, datums=1_000,
 )
 QUICK = Sizes(
-    runs=3, large_runs=1, rival_runs=1, small_files=5_000, changed_files=200, large_bytes=256 * MIB, source_parts=("fs", "include", "net"),
-    many_files=50_000, commits=300, branches=20, huge_bytes=2 * GIB, beside_seconds=8, datums=1_000,
+    runs=3, large_runs=1, rival_runs=1, small_files=5_000, changed_files=200, large_bytes=128 * MIB, source_parts=("fs", "include", "net"),
+    many_files=50_000, commits=300, branches=20, huge_bytes=1 * GIB, beside_seconds=8, datums=1_000,
 )

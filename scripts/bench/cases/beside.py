@@ -57,16 +57,16 @@ def measure(bench, place, table):
     seconds = bench.sizes.beside_seconds
     size = min(seconds * 100_000_000, (disk.free_bytes() - 4 * disk.GIB) // 2)
     source = place / "source"
-    source.mkdir()
+    (source / "d").mkdir(parents=True)
     for number in range(1_000):
-        (source / f"f{number:03}").write_text(f"file {number}\n")
+        (source / f"d/f{number:03}").write_text(f"file {number}\n")
     pv = Pv(place)
     pv.fresh()
     pv.put(source)
     pv.pv("repo", "create", "long")
     place.settle()
     bench.say(f"{seconds} s")
-    readers = Readers(pv, "/f500")
+    readers = Readers(pv, "/d/f500")
     start = time.monotonic()
     with subprocess.Popen([bench.helper, "paced", str(size), "1", str(seconds)], stdout=subprocess.PIPE) as feed, readers.beside():
         pv.pv("put", "long", "-", "--as", "/large", stdin=feed.stdout)

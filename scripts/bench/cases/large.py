@@ -23,7 +23,7 @@ def measure(bench, place, table):
     table.note(f"{size / MIB:,.0f} MiB; then with 1 KiB inserted in the middle.")
     pv, others = Pv(place), rivals(place, Borg, Restic)
     took = collections.defaultdict(Series)
-    added = collections.defaultdict(lambda: Series("bytes"))
+    added = collections.defaultdict(lambda: Series("binary"))
     for number in range(bench.sizes.runs):
         bench.say(f"run {number + 1} of {bench.sizes.runs}")
         took["cp"].add(place.run("cp", first / "large", place.clear("copy"), synced=True))
@@ -61,5 +61,5 @@ def report(table, took, added, others):
     table.row("floor: `sha256sum`", took["sha256sum"], against=cp)
     row("first `put`", "put", against=sha, target=times(0.75))
     row("`put` of the second version", "insert", against=sha, target=at_most(1.4))
-    table.row("stored for it", added["pv"], target=at_most(MIB, "bytes"), rivals={tool.name: added[tool.name] for tool in others})
+    table.row("stored for it", added["pv"], target=at_most(MIB, "binary"), rivals={tool.name: added[tool.name] for tool in others})
     row("`get` + `sync`", "get", against=cp, target=times(1.2))

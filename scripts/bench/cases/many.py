@@ -47,7 +47,7 @@ def measure(bench, place, table):
     history(bench, place, table, pv, before, files)
     index(bench, place, table, pv)
     readers_beside(bench, place, table, pv)
-    table.value("peak memory throughout", pv.peak_bytes, "memory", target=at_most(512 * MIB, "memory"))
+    table.value("peak memory throughout", pv.peak_bytes, "binary", target=at_most(512 * MIB, "binary"))
 
 
 def at_few(place, source):
@@ -68,14 +68,14 @@ def at_few(place, source):
 def one_file_steps(place, pv):
     """Each step on one file, a few times."""
     took = collections.defaultdict(Series)
-    file = place / "f500"
+    file = place / "f0500"
     for _ in range(REPEATS):
         file.write_bytes(os.urandom(1_000))
         took["put"].add(pv.pv("put", "data:/d0010", file))
         took["ls"].add(pv.pv("ls", "data:/d0005"))
         took["diff"].add(pv.diff())
-        took["cat"].add(pv.pv("cat", "data:/d0010/f500"))
-        took["get"].add(pv.pv("get", "data:/d0007/f500", place.clear("got")))
+        took["cat"].add(pv.pv("cat", "data:/d0010/f0500"))
+        took["get"].add(pv.pv("get", "data:/d0007/f0500", place.clear("got")))
     return took
 
 
@@ -112,8 +112,8 @@ def readers_beside(bench, place, table, pv):
     """The whole put once more into another repository, as fast as it goes, and readers beside it."""
     bench.say("readers beside the put")
     pv.pv("repo", "create", "more")
-    pv.pv("put", "more", place / "f500")
-    readers = Readers(pv, "/d0005/f500")
+    pv.pv("put", "more", place / "f0500")
+    readers = Readers(pv, "/d0005/f0500")
     fresh = place / "fresh"
     place.run(bench.helper, "tree", fresh, bench.sizes.many_files // 4, FOLDER, 1_200)
     with readers.beside():
