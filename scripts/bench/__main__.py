@@ -10,6 +10,7 @@ import datetime
 import os
 import pathlib
 import platform
+import shutil
 import signal
 import sys
 import tempfile
@@ -53,6 +54,7 @@ class Bench:
             self.say(f"FAILED: {table.failure}")
             if not isinstance(failure, Failed):
                 traceback.print_exc()
+        print(table.markdown(), file=sys.stderr, flush=True)  # what is measured is not lost if a later case is interrupted
         return table
 
 
@@ -76,11 +78,12 @@ def head(args, seconds, sizes):
     tools = ", ".join(
         run(*words).output.strip().split("\n")[0].split(" compiled")[0]
         for words in (["git", "--version"], ["borg", "--version"], ["restic", "version"])
+        if shutil.which(words[0])
     )
     quick = "**Quick: smaller sizes, fewer runs; no figures to quote, and targets are not judged.** " if args.quick else ""
     return (
         f"# Benchmarks\n\n{quick}By `make {'bench-quick' if args.quick else 'bench'}`, {datetime.date.today()}, in {seconds / 60:.0f} minutes: "
-        f"{version}; against {tools}; {os.cpu_count()} cores ({cpu}), {memory:.0f} GiB, Linux {platform.release()}.\n\n"
+        f"{version}; against {tools or 'no rivals'}; {os.cpu_count()} cores ({cpu}), {memory:.0f} GiB, Linux {platform.release()}.\n\n"
         f"File system: {disk.kind()}. Page cache warm; all is synced, untimed, before each step. Median of {sizes.runs} runs, of "
         f"{sizes.large_runs} above 1 GiB or 100,000 files, with least and most in brackets. All steps end with the result on the disk: "
         "rivals, copies and every `get` are followed by a `sync` within their time; a `put` is durable when it returns. "
