@@ -20,6 +20,7 @@ pub mod files;
 pub mod fsck;
 pub mod hash;
 mod index;
+pub mod keep;
 pub mod journal;
 pub mod manifest;
 pub mod object;

@@ -74,10 +74,18 @@ impl PackStore for LocalPacks {
         let mut packs = Vec::new();
         for (name, path) in self.entries()? {
             if let Ok(name) = name.parse() {
-                packs.push((name, std::fs::metadata(&path).doing("read", &path)?.len()));
+                // One that was removed since it was listed is none any more.
+                match std::fs::metadata(&path) {
+                    Ok(metadata) => packs.push((name, metadata.len())),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error).doing("read", &path),
+                }
             }
         }
         packs.sort_unstable();
+        // Files of packs that are gone take up space for as long as somebody has them open.
+        let is_listed = |name: &PackName| packs.binary_search_by_key(name, |(name, _)| *name).is_ok();
+        self.open.lock().expect("no panic under this lock").retain(|name, _| is_listed(name));
         Ok(packs)
     }
 
