@@ -59,7 +59,7 @@ pub use sweep::Swept;
 pub use sweep_plan::SweepPlan;
 
 pub(crate) use lock::Lock;
-pub(crate) use objects::result_row;
+pub(crate) use objects::{Place, result_row};
 
 /// A store, opened by this process. Clones share all.
 #[derive(Debug, Clone)]
