@@ -72,14 +72,17 @@ impl PackStore for LocalPacks {
 
     fn list(&self) -> Result<Vec<(PackName, u64)>, RepoError> {
         let mut packs = Vec::new();
-        for (name, path) in self.entries()? {
-            if let Ok(name) = name.parse() {
-                // One that was removed since it was listed is none any more.
-                match std::fs::metadata(&path) {
-                    Ok(metadata) => packs.push((name, metadata.len())),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(error).doing("read", &path),
+        let mut entries = self.entries()?;
+        while let Some((name, path)) = entries.pop() {
+            let Ok(name) = name.parse() else { continue };
+            match std::fs::metadata(&path) {
+                Ok(metadata) => packs.push((name, metadata.len())),
+                // Removed since the folder was read: what took its place may have come since then too.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    packs.clear();
+                    entries = self.entries()?;
                 }
+                Err(error) => return Err(error).doing("read", &path),
             }
         }
         packs.sort_unstable();

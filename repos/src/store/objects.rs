@@ -117,7 +117,7 @@ impl Store {
     }
 
     /// Sees what others have done meanwhile; false when that was of no use the last time.
-    fn look_again(&self) -> Result<bool> {
+    pub(super) fn look_again(&self) -> Result<bool> {
         let again = !self.index().is_settled();
         if again {
             self.refresh()?;

@@ -424,25 +424,30 @@ impl Store {
 
     /// Enters packs that are new, then takes out those that are gone: what counts of these lies in the new ones.
     fn follow_packs(&self, index: &Index) -> Result<(), RepoError> {
-        let listed = self.packs().list()?;
-        for (name, length) in &listed {
-            if index.pack_number(name).is_some() {
-                continue;
+        let listed: HashSet<PackName> = loop {
+            let listed = self.packs().list()?;
+            if self.register_new(index, &listed)? {
+                break listed.into_iter().map(|(name, _)| name).collect();
             }
-            match read_index(self.packs(), name, *length) {
-                Ok(rows) => self.register(index, name, &rows)?,
-                // All else must stay readable; what it held is missing until `fsck` has named it.
-                Err(error @ RepoError::DamagedPack { .. }) => tracing::warn!("{error}"),
-                // Somebody removed it since it was listed.
-                Err(error) if super::objects::is_gone(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let listed: HashSet<PackName> = listed.into_iter().map(|(name, _)| name).collect();
+        };
         let known = index.pack_names();
         known.iter().filter(|name| !listed.contains(*name)).try_for_each(|name| index.forget_pack(name))?;
         self.rely_on(known.into_iter().filter(|name| listed.contains(name)));
         Ok(())
+    }
+
+    /// Enters packs that the index does not know; false when one is gone, so that the list is old.
+    fn register_new(&self, index: &Index, listed: &[(PackName, u64)]) -> Result<bool, RepoError> {
+        for (name, length) in listed.iter().filter(|(name, _)| index.pack_number(name).is_none()) {
+            match read_index(self.packs(), name, *length).and_then(|rows| self.register(index, name, &rows)) {
+                Ok(()) => {}
+                // All else must stay readable; what it held is missing until `fsck` has named it.
+                Err(error @ RepoError::DamagedPack { .. }) => tracing::warn!("{error}"),
+                Err(error) if super::objects::is_gone(&error) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     /// Enters the objects of a finished pack into an index. The caller holds the lock on the position.
