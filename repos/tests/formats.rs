@@ -335,7 +335,8 @@ fn the_lines_of_a_journal() {
 fn the_line_of_collected_garbage() {
     let pack = "ab".repeat(32) + ".data.pack";
     let removed = vec![pack.clone().try_into().unwrap()];
-    let record = Record { format: repos::journal::FORMAT, previous: None, at: at(), entries: vec![Entry::Gc { removed }] };
+    let record =
+        Record { format: repos::journal::FORMAT, previous: None, at: at(), entries: vec![Entry::Gc { removed }] };
     let expected = format!(
         r#"{{"at":"2026-07-01T12:14:43.000123Z","entries":[{{"kind":"gc","removed":["{pack}"]}}],"format":1}}"#
     );

@@ -231,15 +231,16 @@ fn readers_and_writers_go_on_beside_sweeping() {
                     for number in 0..40 {
                         let store = Store::open(dir).unwrap();
                         let content = format!("one of a few {}", number % 5);
-                        loop {
-                            let file = entry(&store, content.as_bytes());
+                        let put = || {
                             let at = path(&format!("/{writer}"));
-                            let edits = Edits { files: [(at, Some(file))].into(), ..Edits::default() };
-                            match common::commit(&store, &name("images"), &BranchName::main(), &edits) {
-                                Err(error) if Store::is_collected(&error) => store.refresh().unwrap(),
-                                done => break done.unwrap(),
-                            }
+                            let edits = [(at, Some(entry(&store, content.as_bytes())))].into();
+                            let edits = Edits { files: edits, ..Edits::default() };
+                            common::commit(&store, &name("images"), &BranchName::main(), &edits)
                         };
+                        while let Err(error) = put() {
+                            assert!(Store::is_collected(&error), "{error}");
+                            store.refresh().unwrap();
+                        }
                     }
                 })
             })
