@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{IoSlice, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
 use rustix::fs::FlockOperation;
 
 use super::{PackFile, PackName, PackStore, format};
@@ -123,17 +123,18 @@ impl PackStore for LocalPacks {
 }
 
 fn read_range(file: &File, range: Range<u64>) -> std::io::Result<Bytes> {
-    let mut bytes = vec![0; (range.end - range.start) as usize];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], range.start + filled as u64) {
+    let wanted = (range.end - range.start) as usize;
+    let mut bytes = Vec::with_capacity(wanted);
+    while bytes.len() < wanted {
+        let at = range.start + bytes.len() as u64;
+        // Spare capacity: memory that is read into is not first made zero.
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    bytes.truncate(filled);
+    bytes.truncate(wanted);
     Ok(bytes.into())
 }
 

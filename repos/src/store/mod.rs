@@ -13,7 +13,7 @@
 //!
 //! - `open` finds, makes and opens stores, catches the index up, saves what dead writers left
 //! - `objects` writes and reads objects, each checked by its digest
-//! - `content` cuts files into chunks and reads them back
+//! - `content` cuts files into chunks and puts them together again
 //! - `publish` the last step of every change
 //! - `names` repositories, branches, tags, runs, jobs, pipelines: what the index knows of them
 //! - `resolve` turns references into commits
@@ -63,6 +63,8 @@ struct Inner {
     position: Mutex<Position>,
     meta: Mutex<PackWriter>,
     data: Mutex<PackWriter>,
+    /// Held by the one large file that all cores work on.
+    large_file: Mutex<()>,
     /// Decoding is cheap, reading and hashing is not: whole nodes, bounded by bytes.
     nodes: quick_cache::sync::Cache<Digest, Bytes, NodeWeight>,
     clock: Arc<dyn Clock>,

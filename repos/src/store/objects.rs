@@ -13,7 +13,7 @@ use crate::index::rows::{Location, ResultRow, decode, encode};
 use crate::index::{Changes, keys};
 use crate::object::{Kind, PackClass};
 use crate::packs::PackName;
-use crate::packs::codec::unpack;
+use crate::packs::codec;
 use crate::packs::format::Row;
 use crate::packs::writer::{Finished, PackWriter};
 use crate::time::Timestamp;
@@ -38,15 +38,21 @@ impl Store {
 
     /// Keeps an object, unless it is there already; true when it was new. Durable with the next change that is published.
     pub(crate) fn write(&self, kind: Kind, digest: Digest, bytes: &[u8]) -> Result<bool> {
-        if self.location(kind, &digest)?.is_some() {
-            return Ok(false);
-        }
-        let mut writer = self.writer(kind.class());
-        let new = writer.append(self.packs(), kind, digest, bytes)?;
-        let full = writer.take_finished();
-        self.register_all(&full)?;
-        drop(writer);
-        if !full.is_empty() {
+        Ok(!self.contains(kind, &digest)? && self.write_new(kind, digest, bytes)?)
+    }
+
+    /// Keeps an object of which the caller knows that it is in no finished pack. One that comes into one meanwhile is kept twice,
+    /// which is no harm.
+    pub(super) fn write_new(&self, kind: Kind, digest: Digest, bytes: &[u8]) -> Result<bool> {
+        // Compressing takes longer than appending: it is done before the lock.
+        let (new, any_full) = codec::pack(bytes, |codec, stored| -> Result<_> {
+            let mut writer = self.writer(kind.class());
+            let new = writer.append_packed(self.packs(), kind, digest, bytes.len(), codec, stored)?;
+            let full = writer.take_finished();
+            self.register_all(&full)?;
+            Ok((new, !full.is_empty()))
+        })?;
+        if any_full {
             self.relieve_memory()?;
         }
         Ok(new)
@@ -74,10 +80,39 @@ impl Store {
 
     /// The bytes of an object, checked; `None` when it is not there as this kind.
     pub(crate) fn find_object(&self, kind: Kind, digest: &Digest) -> Result<Option<Bytes>> {
+        self.unpacked(kind, digest, codec::unpack)
+    }
+
+    /// The bytes of a chunk, not checked against its digest: the caller checks the file.
+    pub(super) fn chunk_unchecked(&self, digest: &Digest) -> Result<Bytes> {
+        let bytes = self.unpacked(Kind::Chunk, digest, codec::unpack_unchecked)?;
+        bytes.ok_or(RepoError::MissingObject { kind: Kind::Chunk, digest: *digest })
+    }
+
+    fn unpacked(
+        &self,
+        kind: Kind,
+        digest: &Digest,
+        unpack: impl FnOnce(&Row, Bytes) -> Option<Bytes>,
+    ) -> Result<Option<Bytes>> {
+        let Some((row, pack, stored)) = self.stored(kind, digest)? else { return Ok(None) };
+        let bytes = unpack(&row, stored).ok_or_else(|| RepoError::DamagedObject {
+            kind,
+            digest: *digest,
+            why: match pack {
+                Some(pack) => format!("its bytes at {} in pack {pack} are others", row.offset),
+                None => "its bytes are others".to_owned(),
+            },
+        })?;
+        Ok(Some(bytes))
+    }
+
+    /// An object as it is stored, and in which finished pack; `None` when it is not there as this kind.
+    fn stored(&self, kind: Kind, digest: &Digest) -> Result<Option<(Row, Option<PackName>, Bytes)>> {
         // An object that is in no finished pack is in the open one; the order of the two looks does not lose one that moves over,
         // because a pack is entered into the index before its writer forgets it.
-        if let Some(bytes) = self.writer(kind.class()).read(kind, digest) {
-            return bytes.map(Some);
+        if let Some(found) = self.writer(kind.class()).read(kind, digest) {
+            return found.map(|(row, stored)| Some((row, None, stored)));
         }
         let Some(location) = self.location(kind, digest)? else { return Ok(None) };
         let pack = self.pack_name(location.pack)?;
@@ -90,12 +125,7 @@ impl Store {
             raw_bytes: location.raw_bytes,
         };
         let stored = self.packs().read(&pack, row.stored_range())?;
-        let bytes = unpack(&row, stored).ok_or_else(|| RepoError::DamagedObject {
-            kind,
-            digest: *digest,
-            why: format!("its bytes at {} in pack {pack} are others", row.offset),
-        })?;
-        Ok(Some(bytes))
+        Ok(Some((row, Some(pack), stored)))
     }
 
     pub(crate) fn pack_name(&self, number: u32) -> Result<PackName> {
@@ -147,9 +177,13 @@ impl Store {
         self.object(Kind::Log, digest)
     }
 
-    /// Keeps a result, and makes it the newest of its recipe at once.
+    /// Keeps a result, and makes it the newest of its recipe at once. It and all that was written before survive the death of this
+    /// process.
     pub fn put_result(&self, result: &ResultDocument) -> Result<Digest> {
+        // What it names first: a result that is found must not lack its files.
+        self.writer(PackClass::Data).flush()?;
         let digest = self.put_document(result)?;
+        self.writer(PackClass::Meta).flush()?;
         let (key, value) = result_row(&digest, result);
         self.index().commit(Changes::from([(key, Some(value))]))?;
         Ok(digest)
