@@ -15,8 +15,10 @@ use crate::object::Kind;
 
 /// The bytes as they are.
 pub const RAW: u8 = 0;
-/// One zstd frame that tells its content's size.
+/// One zstd frame that tells its content's size, and the first four bytes of the frame's SHA-256: a frame has bits that no reader looks
+/// at, and damage there shall be found too.
 pub const ZSTD: u8 = 1;
+const CHECK_BYTES: usize = 4;
 
 /// Objects of fewer bytes are not worth a frame.
 const SMALLEST: usize = 64;
@@ -53,7 +55,7 @@ impl Scratch {
         Ok(Self { compressor, decompressor: Decompressor::new()?, frame: Vec::new() })
     }
 
-    /// One frame of `raw`, if it saves at least a thirty-second.
+    /// One frame of `raw` with its check, if they save at least a thirty-second.
     fn compress(&mut self, raw: &[u8]) -> Option<&[u8]> {
         let worth = raw.len() - raw.len() / 32 - 1;
         self.frame.shrink_to(KEPT_BUFFER);
@@ -61,13 +63,15 @@ impl Scratch {
             self.frame.resize(worth, 0);
         }
         // A frame that does not fit is no gain: that is the one way this fails.
-        let length = self.compressor.compress_to_buffer(raw, &mut self.frame[..worth]).ok()?;
-        Some(&self.frame[..length])
+        let length = self.compressor.compress_to_buffer(raw, &mut self.frame[..worth - CHECK_BYTES]).ok()?;
+        let (frame, rest) = self.frame.split_at_mut(length);
+        rest[..CHECK_BYTES].copy_from_slice(&check(frame));
+        Some(&self.frame[..length + CHECK_BYTES])
     }
 }
 
-/// The level of compression: on a tree of sources 3 is as fast as reading and hashing; 1 stores a tenth more, 6 takes twice the time
-/// and saves a twentieth.
+/// The level of compression. Measured on 15,000 source files of 12 KB, each a frame: 2 stores 3 % more in three quarters of the time, 4
+/// saves 2 % for half as much time again, 6 saves 7 % for twice the time.
 const LEVEL: i32 = 3;
 
 /// Gives `then` the codec and the bytes to store for an object; never more bytes than it has. `then` must not pack another.
@@ -137,7 +141,15 @@ pub(crate) fn unpack_unchecked(row: &Row, stored: Bytes) -> Option<Bytes> {
     (raw.len() as u64 == u64::from(row.raw_bytes)).then_some(raw)
 }
 
-fn expand(row: &Row, frame: &[u8]) -> Option<Bytes> {
+fn check(frame: &[u8]) -> [u8; CHECK_BYTES] {
+    *digest_of(frame).as_bytes().first_chunk().expect("a digest is longer")
+}
+
+fn expand(row: &Row, stored: &[u8]) -> Option<Bytes> {
+    let (frame, expected) = stored.split_last_chunk()?;
+    if check(frame) != *expected {
+        return None;
+    }
     // Damaged numbers must not cost memory: the frame itself has to promise the same size.
     let size = zstd::zstd_safe::get_frame_content_size(frame).ok()??;
     if size != u64::from(row.raw_bytes) {
@@ -193,8 +205,7 @@ mod tests {
         for at in 0..frame.len() {
             let mut damaged = frame.clone();
             damaged[at] ^= 0x10;
-            let got = unpack(&row(&raw, &frame, ZSTD), damaged.into());
-            assert!(got.is_none_or(|bytes| bytes == raw), "byte {at}");
+            assert_eq!(unpack(&row(&raw, &frame, ZSTD), damaged.into()), None, "byte {at}");
         }
     }
 

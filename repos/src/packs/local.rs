@@ -8,6 +8,7 @@ use std::io::{IoSlice, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
@@ -18,6 +19,8 @@ use crate::error::{IoContext, RepoError};
 use crate::object::PackClass;
 
 const PART: &str = "part";
+/// The disk is set to work each time a part has grown by this many bytes.
+const WRITEBACK_BYTES: u64 = 64 << 20;
 
 /// Packs in one local folder.
 #[derive(Debug)]
@@ -65,7 +68,7 @@ impl PackStore for LocalPacks {
                 Err(error) => return Err(std::io::Error::from(error)).doing("lock", &path),
             }
         };
-        let mut part = LocalPart { file, path, class, length: 0, lost: false };
+        let mut part = LocalPart { file, path, class, length: 0, lost: false, writeback: Writeback::default() };
         part.append(&[&format::header(class)])?;
         Ok(Box::new(part))
     }
@@ -116,7 +119,8 @@ impl PackStore for LocalPacks {
                 continue;
             }
             let length = file.metadata().doing("read", &path)?.len();
-            parts.push(Box::new(LocalPart { file, path, class, length, lost: false }));
+            let writeback = Writeback::default();
+            parts.push(Box::new(LocalPart { file, path, class, length, lost: false, writeback }));
         }
         Ok(parts)
     }
@@ -152,6 +156,38 @@ struct LocalPart {
     length: u64,
     /// A failed sync says so once only: the pages that were not written count as clean afterwards.
     lost: bool,
+    writeback: Writeback,
+}
+
+/// Syncs what was appended while more comes, so that the last sync has little left to wait for.
+#[derive(Debug, Default)]
+struct Writeback {
+    /// The length up to which it has been asked for.
+    upto: u64,
+    running: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Writeback {
+    /// Begins another sync when there is enough for one and none is running; the result of the one before.
+    fn go_on(&mut self, file: &File, length: u64) -> std::io::Result<()> {
+        let is_busy = self.running.as_ref().is_some_and(|running| !running.is_finished());
+        if is_busy || length < self.upto + WRITEBACK_BYTES {
+            return Ok(());
+        }
+        self.wait()?;
+        self.upto = length;
+        // It is no loss where there is neither a file nor a thread to be had: all is synced in the end.
+        if let Ok(file) = file.try_clone() {
+            self.running = std::thread::Builder::new().spawn(move || file.sync_data()).ok();
+        }
+        Ok(())
+    }
+
+    /// The result of the sync that is running. It has to be asked for: a failed one is told once only.
+    fn wait(&mut self) -> std::io::Result<()> {
+        let running = self.running.take().map_or(Ok(Ok(())), JoinHandle::join);
+        running.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
 }
 
 impl LocalPart {
@@ -159,7 +195,7 @@ impl LocalPart {
         if self.lost {
             return Err(std::io::Error::other("an earlier sync of this file failed"));
         }
-        let synced = self.file.sync_all();
+        let synced = self.writeback.wait().and_then(|()| self.file.sync_all());
         self.lost = synced.is_err();
         synced
     }
@@ -185,7 +221,9 @@ impl PackFile for LocalPart {
             written -= skip;
         }
         self.length += total as u64;
-        Ok(())
+        let begun = self.writeback.go_on(&self.file, self.length);
+        self.lost |= begun.is_err();
+        begun.doing("sync", &self.path)
     }
 
     fn read(&self, range: Range<u64>) -> Result<Bytes, RepoError> {
@@ -201,6 +239,7 @@ impl PackFile for LocalPart {
         self.file.set_len(length).doing("truncate", &self.path)?;
         self.file.seek(SeekFrom::Start(length)).doing("seek in", &self.path)?;
         self.length = length;
+        self.writeback.upto = self.writeback.upto.min(length);
         Ok(())
     }
 

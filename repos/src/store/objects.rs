@@ -38,13 +38,11 @@ impl Store {
 
     /// Keeps an object, unless it is there already; true when it was new. Durable with the next change that is published.
     pub(crate) fn write(&self, kind: Kind, digest: Digest, bytes: &[u8]) -> Result<bool> {
-        Ok(!self.contains(kind, &digest)? && self.write_new(kind, digest, bytes)?)
-    }
-
-    /// Keeps an object of which the caller knows that it is in no finished pack. One that comes into one meanwhile is kept twice,
-    /// which is no harm.
-    pub(super) fn write_new(&self, kind: Kind, digest: Digest, bytes: &[u8]) -> Result<bool> {
-        // Compressing takes longer than appending: it is done before the lock.
+        if self.contains(kind, &digest)? {
+            return Ok(false);
+        }
+        // Compressing takes longer than appending: it is done before the lock. An object that comes into a finished pack meanwhile is
+        // kept twice, which is no harm.
         let (new, any_full) = codec::pack(bytes, |codec, stored| -> Result<_> {
             let mut writer = self.writer(kind.class());
             let new = writer.append_packed(self.packs(), kind, digest, bytes.len(), codec, stored)?;

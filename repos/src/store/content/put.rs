@@ -43,7 +43,9 @@ impl Store {
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Stored> {
         let digest = digest_of(bytes);
         let size_bytes = bytes.len() as u64;
-        let new = !self.has_content(&digest)? && self.write_new(Kind::Chunk, digest, bytes)?;
+        // Only longer content can be there in several chunks.
+        let in_chunks = size_bytes >= Self::ONE_CHUNK_BYTES && self.contains(Kind::Manifest, &digest)?;
+        let new = !in_chunks && self.write(Kind::Chunk, digest, bytes)?;
         Ok(Stored { digest, size_bytes, new_bytes: if new { size_bytes } else { 0 } })
     }
 
