@@ -281,6 +281,20 @@ fn a_pack_is_named_by_its_index() {
 }
 
 #[test]
+fn an_entry_of_a_zstd_frame_is_read() {
+    let raw = b"some words, and some words, and some words again".repeat(20);
+    let hex = "0101000000000030000003c02b49f603d0f0d6fdcd8bfdf4c407ca91b6f855c59c980b63c02f0b5ec6e7f68e\
+        28b52ffd60c002150100b0736f6d6520776f7264732c20616e642020616761696e030083a7aa006cc5d87309c3f184b1";
+    let bytes: Vec<u8> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    let (header, frame) = bytes.split_at(44);
+    let row = repos::packs::format::Row::from_entry_header(header, 16).unwrap();
+    assert_eq!((row.codec, row.raw_bytes as usize), (repos::packs::codec::ZSTD, raw.len()));
+    assert_eq!(row.stored_range(), 60..60 + frame.len() as u64);
+    assert_eq!(repos::packs::codec::unpack(&row, frame.to_vec().into()).unwrap(), raw);
+}
+
+#[test]
 fn the_lines_of_a_journal() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("journal");

@@ -1,7 +1,7 @@
 //! Brings files back to this machine. All that is in the way is found before anything is written.
 
 use std::fs::{File, Metadata};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,6 @@ use super::history::diff;
 use super::lookup::kind_at;
 use crate::error::{IoContext, RepoError};
 use crate::hash::Hasher;
-use crate::object::Kind;
 use crate::parallel;
 use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
@@ -206,7 +205,7 @@ impl Work<'_> {
 
     fn write(&self, folder: &mut Folder, item: &Item, replace: bool) -> Result<()> {
         let path = self.dest.join(&item.path);
-        let fill = |file: &mut File| copy(self.store, &item.file, file).map_err(into_io);
+        let fill = |file: &mut File| self.store.copy_to(&item.file, file).map_err(into_io);
         folder.write(&item.path, item.file.executable, replace || self.options.force, fill).map_err(|error| match error
         {
             error if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -232,23 +231,4 @@ fn into_io(error: RepoError) -> std::io::Error {
         RepoError::Io { source, doing: "write", .. } => source,
         error => std::io::Error::other(error),
     }
-}
-
-/// Writes a file's content; each chunk is checked, and of several the whole too.
-fn copy(store: &Store, file: &FileEntry, into: &mut File) -> Result<()> {
-    let mut reader = store.open_file(file)?;
-    let (mut whole, mut length, mut chunks) = (Hasher::default(), 0, 0);
-    while let Some(chunk) = reader.next_chunk()? {
-        into.write_all(&chunk).doing("write", Path::new(""))?;
-        length += chunk.len() as u64;
-        chunks += 1;
-        if length < file.size || chunks > 1 {
-            whole.update(&chunk);
-        }
-    }
-    if length != file.size || (chunks > 1 && whole.finish() != file.digest) {
-        let why = "its chunks are not the file".to_owned();
-        return Err(RepoError::DamagedObject { kind: Kind::Manifest, digest: file.digest, why });
-    }
-    Ok(())
 }

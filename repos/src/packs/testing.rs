@@ -19,7 +19,7 @@ use crate::object::{Kind, PackClass};
 pub fn pack_store_contract(store: &dyn PackStore) {
     an_unfinished_pack_is_not_listed(store);
     a_finished_pack_reads_back(store);
-    a_failed_writer_leaves_what_it_appended(store);
+    a_failed_writer_leaves_what_it_flushed(store);
     a_pack_is_held_by_its_writer_and_can_be_removed(store);
 }
 
@@ -64,10 +64,12 @@ fn a_finished_pack_reads_back(store: &dyn PackStore) {
     store.read(&unknown, 0..1).expect_err("there is no such pack");
 }
 
-fn a_failed_writer_leaves_what_it_appended(store: &dyn PackStore) {
+fn a_failed_writer_leaves_what_it_flushed(store: &dyn PackStore) {
     let before = listed(store).len();
     let mut writer = PackWriter::new(PackClass::Meta, u64::MAX);
     writer.append(store, Kind::Node, digest_of(b"kept"), b"kept").expect("objects can be written");
+    writer.flush().expect("what was appended can be written out");
+    writer.append(store, Kind::Node, digest_of(b"lost"), b"lost").expect("objects can be written");
     drop(writer);
     let parts = store.abandoned().expect("the list can be read");
     assert_eq!(parts.len(), 1);

@@ -15,7 +15,7 @@
 //!
 //! - `open` finds, makes and opens stores, catches the index up, saves what dead writers left
 //! - `objects` writes and reads objects, each checked by its digest
-//! - `content` cuts files into chunks and reads them back
+//! - `content` cuts files into chunks and puts them together again
 //! - `publish` the last step of every change; `recheck` looks again whether all is there that it names
 //! - `fold` makes few packs of many small ones; `sweep` removes what nothing needs, as `sweep_plan` says, `reserve` keeps room for it
 //! - `held` which packs must not go yet, because what they hold is still to be named
@@ -77,6 +77,8 @@ struct Inner {
     position: Mutex<Position>,
     meta: Mutex<PackWriter>,
     data: Mutex<PackWriter>,
+    /// Held by the one large file that all cores work on.
+    large_file: Mutex<()>,
     /// Decoding is cheap, reading and hashing is not: whole nodes, bounded by bytes.
     nodes: quick_cache::sync::Cache<Digest, Bytes, NodeWeight>,
     clock: Arc<dyn Clock>,

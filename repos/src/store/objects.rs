@@ -13,7 +13,7 @@ use crate::index::rows::{Location, ResultRow, decode, encode};
 use crate::index::{Changes, keys};
 use crate::object::{Kind, PackClass};
 use crate::packs::PackName;
-use crate::packs::codec::unpack;
+use crate::packs::codec;
 use crate::packs::format::Row;
 use crate::packs::writer::{Finished, PackWriter};
 use crate::time::Timestamp;
@@ -57,15 +57,19 @@ impl Store {
 
     /// Keeps an object, unless it is there already; true when it was new. Durable with the next change that is published.
     pub(crate) fn write(&self, kind: Kind, digest: Digest, bytes: &[u8]) -> Result<bool> {
-        if self.location(kind, &digest)?.is_some() {
+        if self.contains(kind, &digest)? {
             return Ok(false);
         }
-        let mut writer = self.writer(kind.class());
-        let new = writer.append(self.packs(), kind, digest, bytes)?;
-        let full = writer.take_finished();
-        let any_full = !full.is_empty();
-        self.register_all(full)?;
-        drop(writer);
+        // Compressing takes longer than appending: it is done before the lock. An object that comes into a finished pack meanwhile is
+        // kept twice, which is no harm.
+        let (new, any_full) = codec::pack(bytes, |codec, stored| -> Result<_> {
+            let mut writer = self.writer(kind.class());
+            let new = writer.append_packed(self.packs(), kind, digest, bytes.len(), codec, stored)?;
+            let full = writer.take_finished();
+            let any_full = !full.is_empty();
+            self.register_all(full)?;
+            Ok((new, any_full))
+        })?;
         if any_full {
             self.relieve_memory()?;
         }
@@ -133,17 +137,46 @@ impl Store {
 
     /// The bytes of an object, checked; `None` when it is not there as this kind.
     pub(crate) fn find_object(&self, kind: Kind, digest: &Digest) -> Result<Option<Bytes>> {
+        self.unpacked(kind, digest, codec::unpack)
+    }
+
+    /// The bytes of a chunk, not checked against its digest: the caller checks the file.
+    pub(super) fn chunk_unchecked(&self, digest: &Digest) -> Result<Bytes> {
+        let bytes = self.unpacked(Kind::Chunk, digest, codec::unpack_unchecked)?;
+        bytes.ok_or(RepoError::MissingObject { kind: Kind::Chunk, digest: *digest })
+    }
+
+    fn unpacked(
+        &self,
+        kind: Kind,
+        digest: &Digest,
+        unpack: impl FnOnce(&Row, Bytes) -> Option<Bytes>,
+    ) -> Result<Option<Bytes>> {
+        let Some((row, pack, stored)) = self.stored(kind, digest)? else { return Ok(None) };
+        let bytes = unpack(&row, stored).ok_or_else(|| RepoError::DamagedObject {
+            kind,
+            digest: *digest,
+            why: match pack {
+                Some(pack) => format!("its bytes at {} in pack {pack} are others", row.offset),
+                None => "its bytes are others".to_owned(),
+            },
+        })?;
+        Ok(Some(bytes))
+    }
+
+    /// An object as it is stored, and in which finished pack; `None` when it is not there as this kind.
+    fn stored(&self, kind: Kind, digest: &Digest) -> Result<Option<(Row, Option<PackName>, Bytes)>> {
         // An object that is in no finished pack is in the open one; the order of the two looks does not lose one that moves over,
         // because a pack is entered into the index before its writer forgets it.
-        if let Some(bytes) = self.writer(kind.class()).read(kind, digest) {
-            return bytes.map(Some);
+        if let Some(found) = self.writer(kind.class()).read(kind, digest) {
+            return found.map(|(row, stored)| Some((row, None, stored)));
         }
         for look in 1.. {
             let Place::At(pack, row) = self.find_place(kind, digest)? else { break };
-            match self.read_entry(&pack, &row, kind) {
+            match self.packs().read(&pack, row.stored_range()) {
                 // Its pack was removed between the two: what counts of it lies in another by now.
                 Err(error) if is_gone(&error) && look < LOOKS => self.refresh()?,
-                read => return read.map(Some),
+                read => return read.map(|stored| Some((row, Some(pack), stored))),
             }
         }
         Ok(None)
@@ -152,7 +185,7 @@ impl Store {
     /// Reads an entry and checks it.
     pub(super) fn read_entry(&self, pack: &PackName, row: &Row, kind: Kind) -> Result<Bytes> {
         let stored = self.packs().read(pack, row.stored_range())?;
-        unpack(row, stored).ok_or_else(|| RepoError::DamagedObject {
+        codec::unpack(row, stored).ok_or_else(|| RepoError::DamagedObject {
             kind,
             digest: row.digest,
             why: format!("its bytes at {} in pack {pack} are others", row.offset),
@@ -219,9 +252,13 @@ impl Store {
         self.object(Kind::Log, digest)
     }
 
-    /// Keeps a result, and makes it the newest of its recipe at once.
+    /// Keeps a result, and makes it the newest of its recipe at once. It and all that was written before survive the death of this
+    /// process.
     pub fn put_result(&self, result: &ResultDocument) -> Result<Digest> {
+        // What it names first: a result that is found must not lack its files.
+        self.writer(PackClass::Data).flush()?;
         let digest = self.put_document(result)?;
+        self.writer(PackClass::Meta).flush()?;
         let (key, value) = result_row(&digest, result);
         self.index().commit(Changes::from([(key, Some(value))]))?;
         Ok(digest)

@@ -163,6 +163,7 @@ impl OpenOptions {
             position: Mutex::default(),
             meta: Mutex::new(PackWriter::new(PackClass::Meta, self.pack_bytes)),
             data: Mutex::new(PackWriter::new(PackClass::Data, self.pack_bytes)),
+            large_file: Mutex::default(),
             nodes: quick_cache::sync::Cache::with_weighter(20_000, NODE_CACHE_BYTES, NodeWeight),
             clock: self.clock.clone(),
             owned: OnceLock::new(),
