@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 /// Directories are opened for their names only.
@@ -40,6 +41,18 @@ impl Folder {
         Ok(Self { root: self.root.try_clone()?, open: Vec::new() })
     }
 
+    /// Whether nothing lies in it.
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(&self.root, ".", flags, Mode::empty())?;
+        for entry in Dir::new(folder)? {
+            if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// What is at `path`.
     pub(super) fn look(&mut self, path: &str) -> io::Result<There> {
         let (parent, name) = split(path);
@@ -55,7 +68,7 @@ impl Folder {
             Ok(file) => {
                 let file = File::from(file);
                 let data = file.metadata()?;
-                Ok(super::gather::special(&data)
+                Ok(super::gather::special(data.mode())
                     .map_or(There::File(file), |what| There::InTheWay(path.to_owned(), what)))
             }
             Err(Errno::NOENT) => Ok(There::Nothing),
