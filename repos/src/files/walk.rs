@@ -4,6 +4,7 @@
 //! folder, so that sorting compares names of one folder and no paths.
 
 use std::ffi::{CStr, OsStr};
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,29 +62,44 @@ struct Open {
     at: OwnedFd,
 }
 
-/// What was found in a folder, or in a part of it.
+/// What a thread found in a folder, or in a part of it.
 #[derive(Debug)]
 struct Part {
     folder: usize,
-    /// Names, each ended by a zero byte.
-    names: Vec<u8>,
-    files: Vec<(NameAt, Stamp)>,
+    /// Where its files lie in those of the thread.
+    files: Range<usize>,
     folders: Vec<(Vec<u8>, usize)>,
 }
 
-/// Where a name lies in `names`.
-#[derive(Debug, Clone, Copy)]
-struct NameAt {
-    start: u32,
-    length: u32,
+/// A file that was found.
+#[derive(Debug)]
+struct FoundFile {
+    /// Where its name lies in those of the thread.
+    name_start: usize,
+    name_length: u32,
+    stamp: Stamp,
 }
 
-/// What one thread found.
+/// What one thread found: few large vectors, whose memory goes back to the system when they are dropped.
 #[derive(Debug, Default)]
 struct Found {
+    names: Vec<u8>,
+    files: Vec<FoundFile>,
     parts: Vec<Part>,
     refused: Refused,
     stores: Vec<PathBuf>,
+}
+
+impl Found {
+    fn name(&self, file: &FoundFile) -> &[u8] {
+        &self.names[file.name_start..][..file.name_length as usize]
+    }
+}
+
+/// What all threads found, and for each folder which parts of it.
+struct Folders {
+    found: Vec<Found>,
+    parts: Vec<Vec<(usize, Part)>>,
 }
 
 impl Walk<'_> {
@@ -104,38 +120,39 @@ impl Walk<'_> {
             let others = joined.map(|found| found.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             std::iter::once(own).chain(others).collect()
         });
-        let mut parts: Vec<Vec<Part>> = Vec::new();
-        parts.resize_with(walker.folders.into_inner(), Vec::new);
-        let mut files = 0;
-        for found in found {
-            refused.bad.extend(found.refused.bad);
-            refused.illegal.extend(found.refused.illegal);
-            gathered.stores.extend(found.stores);
-            for part in found.parts {
-                files += part.files.len();
-                parts[part.folder].push(part);
+        let mut folders = Folders { found, parts: Vec::new() };
+        folders.parts.resize_with(walker.folders.into_inner(), Vec::new);
+        for (thread, found) in folders.found.iter_mut().enumerate() {
+            refused.bad.append(&mut found.refused.bad);
+            refused.illegal.append(&mut found.refused.illegal);
+            gathered.stores.append(&mut found.stores);
+            for part in std::mem::take(&mut found.parts) {
+                folders.parts[part.folder].push((thread, part));
             }
         }
-        gathered.reserve(files);
-        emit(&mut parts, 0, root, &relative, gathered);
+        gathered.reserve(folders.found.iter().map(|found| found.files.len()).sum());
+        folders.emit(0, root, &relative, gathered);
     }
 }
 
-/// Adds the files of a folder and of those below it in the order of their paths, and forgets the folder.
-fn emit(parts: &mut [Vec<Part>], folder: usize, root: u32, relative: &[u8], gathered: &mut Gathered) {
-    let own = std::mem::take(&mut parts[folder]);
-    let mut entries: Vec<(&[u8], Entry<'_>)> = Vec::with_capacity(own.iter().map(|part| part.files.len()).sum());
-    for part in &own {
-        entries.extend(part.files.iter().map(|(name, stamp)| (part.name(*name), Entry::File(stamp))));
-        // In the order of paths a folder stands where its name with the `/` does.
-        entries.extend(part.folders.iter().map(|(name, folder)| (name.as_slice(), Entry::Folder(*folder))));
-    }
-    entries.sort_unstable_by_key(|(name, _)| *name);
-    let this = gathered.add_folder(root, relative);
-    for (name, entry) in entries {
-        match entry {
-            Entry::File(stamp) => gathered.add(this, name, *stamp),
-            Entry::Folder(folder) => emit(parts, folder, root, &[relative, name].concat(), gathered),
+impl Folders {
+    /// Adds the files of a folder and of those below it in the order of their paths.
+    fn emit(&self, folder: usize, root: u32, relative: &[u8], gathered: &mut Gathered) {
+        let mut entries: Vec<(&[u8], Entry<'_>)> = Vec::new();
+        for (thread, part) in &self.parts[folder] {
+            let found = &self.found[*thread];
+            let files = &found.files[part.files.clone()];
+            entries.extend(files.iter().map(|file| (found.name(file), Entry::File(&file.stamp))));
+            // In the order of paths a folder stands where its name with the `/` does.
+            entries.extend(part.folders.iter().map(|(name, folder)| (name.as_slice(), Entry::Folder(*folder))));
+        }
+        entries.sort_unstable_by_key(|(name, _)| *name);
+        let this = gathered.add_folder(root, relative);
+        for (name, entry) in entries {
+            match entry {
+                Entry::File(stamp) => gathered.add(this, name, *stamp),
+                Entry::Folder(folder) => self.emit(folder, root, &[relative, name].concat(), gathered),
+            }
         }
     }
 }
@@ -143,12 +160,6 @@ fn emit(parts: &mut [Vec<Part>], folder: usize, root: u32, relative: &[u8], gath
 enum Entry<'p> {
     File(&'p Stamp),
     Folder(usize),
-}
-
-impl Part {
-    fn name(&self, at: NameAt) -> &[u8] {
-        &self.names[at.start as usize..][..at.length as usize]
-    }
 }
 
 struct Walker<'a> {
@@ -165,7 +176,7 @@ impl Walker<'_> {
         while let Some(task) = self.take() {
             match task {
                 Task::List { folder, relative } => self.list(folder, relative, &mut found),
-                Task::Look { open, names } => self.look(&open, names, Vec::new(), &mut found),
+                Task::Look { open, names } => self.look(&open, &names, Vec::new(), &mut found),
             }
             let mut queue = self.queue.lock().expect("no panic under this lock");
             queue.busy -= 1;
@@ -232,7 +243,7 @@ impl Walker<'_> {
                 count = 0;
             }
         }
-        self.look(&open, names, folders, found);
+        self.look(&open, &names, folders, found);
         Ok(())
     }
 
@@ -253,41 +264,45 @@ impl Walker<'_> {
     }
 
     /// Looks at what has these names, each ended by a zero byte.
-    fn look(&self, open: &Open, names: Vec<u8>, folders: Vec<(Vec<u8>, usize)>, found: &mut Found) {
-        let mut part = Part { folder: open.folder, names: Vec::new(), files: Vec::new(), folders };
-        let mut start = 0;
+    fn look(&self, open: &Open, names: &[u8], mut folders: Vec<(Vec<u8>, usize)>, found: &mut Found) {
+        let start = found.files.len();
         for name in names.split_inclusive(|byte| *byte == 0) {
-            let at = NameAt { start, length: name.len() as u32 - 1 };
-            start += name.len() as u32;
-            let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
-            self.look_at(open, name, at, &mut part, found);
+            if let Ok(name) = CStr::from_bytes_with_nul(name) {
+                folders.extend(self.look_at(open, name, found));
+            }
         }
-        part.names = names;
-        part.files.shrink_to_fit();
-        if !(part.files.is_empty() && part.folders.is_empty()) {
-            found.parts.push(part);
+        let files = start..found.files.len();
+        if !(files.is_empty() && folders.is_empty()) {
+            found.parts.push(Part { folder: open.folder, files, folders });
         }
     }
 
-    fn look_at(&self, open: &Open, name: &CStr, at: NameAt, part: &mut Part, found: &mut Found) {
+    /// Takes a file. Some file systems do not tell folders in their listings: one that turns out here is given back.
+    fn look_at(&self, open: &Open, name: &CStr, found: &mut Found) -> Option<(Vec<u8>, usize)> {
         let bytes = name.to_bytes();
         let relative = || [&open.relative, bytes].concat();
         if !self.walk.excludes.is_empty() && self.is_excluded(&relative()) {
-            return;
+            return None;
         }
         match file_stamp(open.at.as_fd(), name) {
-            Ok(Some(stamp)) => {
-                if !(open.is_plain && is_plain_name(self.walk.target.len() + open.relative.len(), bytes))
-                    && let Err(error) = FilePath::from_bytes(&[self.walk.target, &open.relative, bytes].concat())
-                {
-                    return found.refused.illegal.push(error);
-                }
-                part.files.push((at, stamp));
+            Ok(Some(stamp)) if self.is_legal(open, bytes, found) => {
+                let (name_start, name_length) = (found.names.len(), bytes.len() as u32);
+                found.files.push(FoundFile { name_start, name_length, stamp });
+                found.names.extend_from_slice(bytes);
             }
-            // Some file systems do not tell folders in their listings.
-            Ok(None) => part.folders.extend(self.folder(open, bytes, found)),
+            Ok(Some(_)) => {}
+            Ok(None) => return self.folder(open, bytes, found),
             Err(why) => found.refused.bad.push((self.path(&relative()), why)),
         }
+        None
+    }
+
+    fn is_legal(&self, open: &Open, name: &[u8], found: &mut Found) -> bool {
+        if open.is_plain && is_plain_name(self.walk.target.len() + open.relative.len(), name) {
+            return true;
+        }
+        let path = FilePath::from_bytes(&[self.walk.target, &open.relative, name].concat());
+        path.map_err(|error| found.refused.illegal.push(error)).is_ok()
     }
 
     fn path(&self, relative: &[u8]) -> PathBuf {
