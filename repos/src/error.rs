@@ -73,6 +73,8 @@ pub enum RepoError {
     Collected { kind: Kind, digest: Digest },
     #[error("the pipelines changed in between")]
     GraphMoved,
+    #[error("no room for {} in `{}`, where {} are free", in_words(*.needed), .folder.display(), in_words(*.free))]
+    NoSpace { folder: PathBuf, needed: u64, free: u64 },
     #[error("`{path}` was changed while it was read")]
     ChangedWhileRead { path: PathBuf },
     #[error("{what}")]
@@ -104,6 +106,13 @@ fn join<T>(items: &[T], line: impl Fn(&T) -> String) -> String {
     lines.join("\n")
 }
 
+fn in_words(bytes: u64) -> String {
+    match bytes {
+        0..10_000_000_000 => format!("{} MB", bytes.div_ceil(1_000_000)),
+        _ => format!("{} GB", bytes.div_ceil(1_000_000_000)),
+    }
+}
+
 fn list(paths: &[FilePath]) -> String {
     join(paths, |path| format!("`{path}`"))
 }
@@ -121,7 +130,9 @@ impl RepoError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            Self::Io { .. } | Self::InUse { .. } | Self::MadeByNewer { .. } | Self::Index(_) => ErrorKind::Unavailable,
+            Self::NoSpace { .. } | Self::Io { .. } | Self::InUse { .. } | Self::MadeByNewer { .. } | Self::Index(_) => {
+                ErrorKind::Unavailable
+            }
             Self::DamagedJournal { .. }
             | Self::ShortJournal { .. }
             | Self::DamagedPack { .. }
@@ -195,6 +206,7 @@ impl RepoError {
             | Self::Usage { hint, .. }
             | Self::NotFound { hint, .. }
             | Self::Remote { hint, .. } => hint.clone(),
+            Self::NoSpace { .. } => Some("free some space there, or put less at a time".to_owned()),
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free some space, then repeat the command; the store is as it was".to_owned())
             }

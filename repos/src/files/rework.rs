@@ -57,7 +57,7 @@ pub fn cp(store: &Store, from: &Resolved, repo: &RepoName, base: Tree, to: &File
     if from.commit.repo != *repo {
         sources.push(Source { repo: from.commit.repo.clone(), commit: from.id, path: from.path.clone() });
     }
-    Ok(Edits { files: files?, sources, new_bytes: 0 })
+    Ok(Edits { files: files?, sources, ..Edits::default() })
 }
 
 /// Takes back what one commit changed, on top of `head`. `RevertConflict` when one of its paths has changed since.
