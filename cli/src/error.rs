@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use engine::EngineError;
 use repos::RepoError;
 use serde::Serialize;
-use specs::{Diagnostic, ErrorKind, GlobError, ReferenceError};
+use specs::{Diagnostic, ErrorKind, GlobError, Place, ReferenceError, Severity};
+
+use crate::output::plural;
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -86,6 +88,34 @@ impl CliError {
     /// Says what to try next.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         self.map(|failure| failure.hint = Some(hint.into()))
+    }
+
+    /// All that is wrong with lines of a file; the kind is that of the first.
+    pub(crate) fn in_lines(file: &str, problems: Vec<(u32, Self)>) -> Self {
+        let mut kind = None;
+        let mut diagnostics = Vec::new();
+        for (line, problem) in problems {
+            let Self::Failure(failure) = problem else { return problem };
+            kind = kind.or(Some(failure.kind));
+            let causes: String = failure.causes.iter().map(|cause| format!(": {cause}")).collect();
+            diagnostics.push(Diagnostic {
+                file: file.to_owned(),
+                place: Place { line, ..Place::START },
+                severity: Severity::Error,
+                message: failure.message + &causes,
+                hint: failure.hint,
+            });
+        }
+        Self::in_file(kind.unwrap_or(ErrorKind::Usage), file, diagnostics)
+    }
+
+    /// All that is wrong with a file, each with its place.
+    pub(crate) fn in_file(kind: ErrorKind, file: &str, diagnostics: Vec<Diagnostic>) -> Self {
+        let count = plural(diagnostics.len() as u64, "error", "errors");
+        Self::new(kind, format!("{count} in {file}")).map(|failure| {
+            failure.causes = diagnostics.iter().map(in_one_line).collect();
+            failure.diagnostics = diagnostics;
+        })
     }
 
     /// Says what was done in spite of the error.

@@ -37,3 +37,4 @@ mod support;
 mod tag;
 mod threat;
 mod trace;
+mod txn;

@@ -199,7 +199,7 @@ fn changed_line(target: &Target, census: &Census, store: &Store) -> Result<Optio
     Ok(Some(format!("modified: {}{more}          (pv diff {})", named.join(" "), target.shortest(store)?)))
 }
 
-fn took(started: Instant) -> String {
+pub(super) fn took(started: Instant) -> String {
     let seconds = started.elapsed().as_secs_f64();
     match seconds {
         0.0..10.0 => format!("{seconds:.1} s"),

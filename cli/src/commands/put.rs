@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use repos::files::{self, Census, Edits, PutOptions};
+use repos::files::{self, Census, Edits, Gathered, PutOptions};
 use repos::hash::Hasher;
 use repos::tree::{FileEntry, Tree};
 use repos::{RepoError, Store};
@@ -22,33 +22,33 @@ use crate::output::count;
 pub(crate) struct Args {
     /// Where to: `images`, `images@branch`, `images:/dir`
     #[arg(value_name = "REF[:/DIR]")]
-    target: Reference,
+    pub(super) target: Reference,
     /// Files and directories; `-` is standard input and needs `--as`
     #[arg(value_name = "SRC", required_unless_present = "files_from")]
-    sources: Vec<PathBuf>,
+    pub(super) sources: Vec<PathBuf>,
     #[command(flatten)]
-    message: Message,
+    pub(super) message: Message,
     /// The whole path of the one file that is put
     #[arg(long = "as", value_name = "PATH")]
-    as_path: Option<FilePath>,
+    pub(super) as_path: Option<FilePath>,
     /// Also remove what is below DIR and not in SRC
     #[arg(long)]
-    mirror: bool,
+    pub(super) mirror: bool,
     /// Leave out what matches, relative to SRC; may be given several times
     #[arg(long, value_name = "GLOB")]
-    exclude: Vec<Glob>,
+    pub(super) exclude: Vec<Glob>,
     /// Put only the paths in this list, relative to SRC; `-` is standard input
     #[arg(long, value_name = "FILE")]
-    files_from: Option<PathBuf>,
+    pub(super) files_from: Option<PathBuf>,
     /// Only if the branch is still at this revision
     #[arg(long, value_name = "REV")]
-    expect: Option<Revision>,
+    pub(super) expect: Option<Revision>,
     /// Then run what the commit causes, or wait for it, to its end
     #[arg(long, conflicts_with = "dry_run")]
-    wait: bool,
+    pub(super) wait: bool,
     /// Say what would be committed, and commit nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 impl Args {
@@ -67,7 +67,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if args.dry_run {
         return put.say_what_would_change().map_err(nothing_committed);
     }
-    let edits = put.edits().map_err(nothing_committed)?;
+    let (options, gathered) = put.gather().map_err(nothing_committed)?;
+    let edits = put.edits(&options, gathered).map_err(nothing_committed)?;
     put.confirm_mirror(&edits)?;
     let new = Commit { target: &target, message: &args.message, expect, started };
     let run = commit(cx, &new, |base| put.for_base(base, edits.clone()).map(|(edits, _)| edits))?;
@@ -83,15 +84,16 @@ fn expected(store: &Store, target: &Target, revision: &Revision) -> Result<Commi
     Ok(store.resolve(&reference)?.id)
 }
 
-struct Put<'a> {
-    cx: &'a Context,
-    store: &'a Store,
-    target: &'a Target,
-    args: &'a Args,
+/// The sources of a put on their way into the store.
+pub(super) struct Put<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) store: &'a Store,
+    pub(super) target: &'a Target,
+    pub(super) args: &'a Args,
 }
 
 impl Put<'_> {
-    fn directory(&self) -> FilePath {
+    pub(super) fn directory(&self) -> FilePath {
         self.args.target.path.clone().unwrap_or_else(FilePath::root)
     }
 
@@ -127,10 +129,15 @@ impl Put<'_> {
         Ok(files::parse_list(&bytes))
     }
 
-    /// Stores the content of all sources; what is to change, but for what a mirror removes.
-    fn edits(&self) -> Result<Edits> {
+    /// Finds all files that are meant; nothing is read yet.
+    pub(super) fn gather(&self) -> Result<(PutOptions, Gathered)> {
         let options = self.options()?;
         let gathered = files::gather(&options)?;
+        Ok((options, gathered))
+    }
+
+    /// Stores the content of all sources; what is to change, but for what a mirror removes.
+    pub(super) fn edits(&self, options: &PutOptions, gathered: Gathered) -> Result<Edits> {
         if let (Some(path), true) = (&options.as_path, options.sources == [PathBuf::from("-")]) {
             return self.put_stdin(path);
         }
@@ -184,20 +191,16 @@ impl Put<'_> {
 
     /// `--dry-run`: reads and hashes the sources, and stores nothing.
     fn say_what_would_change(&self) -> Result<()> {
-        let options = self.options()?;
+        let (options, gathered) = self.gather()?;
         if options.sources.contains(&PathBuf::from("-")) {
             return Err(CliError::usage("--dry-run does not read standard input", "name a file"));
         }
-        let gathered = files::gather(&options)?;
-        let mut edits = Edits::default();
-        for (source, path, _) in gathered.files() {
-            edits.files.insert(path.clone(), Some(hash(&source)?));
-        }
+        let edits = self.hashed(&gathered)?;
         let base = self.target.files(self.store)?;
         let (edits, _) = self.for_base(base, edits)?;
-        let mut census = Census::default();
+        let mut census = Census { new_bytes: edits.new_bytes, ..Census::default() };
         for (path, new) in &edits.files {
-            self.count(&mut census, base.file(self.store, path)?, *new)?;
+            count_change(&mut census, base.file(self.store, path)?, *new);
         }
         if self.cx.out().is_json() {
             return self.cx.out().json(&PutView::new(self.target, &census, None, None));
@@ -207,22 +210,29 @@ impl Put<'_> {
         Ok(())
     }
 
-    fn count(&self, census: &mut Census, old: Option<FileEntry>, new: Option<FileEntry>) -> Result<()> {
-        match (old, new) {
-            (None, Some(_)) => census.added += 1,
-            (Some(old), Some(new)) if old == new => census.unchanged += 1,
-            (Some(_), Some(_)) => census.modified += 1,
-            (Some(_), None) => census.removed += 1,
-            (None, None) => {}
-        }
-        if let Some(new) = new {
-            census.size_bytes += new.size;
-            if !self.store.has_content(&new.digest)? {
-                census.new_bytes += new.size;
+    /// Reads and hashes the sources and stores nothing; what would change, but for what a mirror removes.
+    pub(super) fn hashed(&self, gathered: &Gathered) -> Result<Edits> {
+        let mut edits = Edits::default();
+        for (source, path, _) in gathered.files() {
+            let file = hash(&source)?;
+            if !self.store.has_content(&file.digest)? {
+                edits.new_bytes += file.size;
             }
+            edits.files.insert(path.clone(), Some(file));
         }
-        Ok(())
+        Ok(edits)
     }
+}
+
+fn count_change(census: &mut Census, old: Option<FileEntry>, new: Option<FileEntry>) {
+    match (old, new) {
+        (None, Some(_)) => census.added += 1,
+        (Some(old), Some(new)) if old == new => census.unchanged += 1,
+        (Some(_), Some(_)) => census.modified += 1,
+        (Some(_), None) => census.removed += 1,
+        (None, None) => {}
+    }
+    census.size_bytes += new.map_or(0, |file| file.size);
 }
 
 fn hash(source: &Path) -> Result<FileEntry> {

@@ -4,3 +4,4 @@ mod apply;
 mod flow;
 mod queries;
 mod setting;
+mod transaction;

@@ -42,7 +42,7 @@ pub use history::{Changes, FileChange, Log, Renamed, changes_of, diff, log, pair
 pub use list::{Listed, list};
 pub use lookup::kind_at;
 pub use mirror::{Mirror, mirror};
-pub use rework::{cp, mv, revert, rm};
+pub use rework::{cp, cp_within, mv, revert, rm};
 pub use upload::{Uploaded, upload};
 
 /// How many modified paths a [`Census`] names.
