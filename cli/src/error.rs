@@ -43,6 +43,7 @@ pub(crate) struct Failure {
 pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
 
 const NOTHING: &str = "nothing";
+const NOT_KNOWN: &str = "whether it was done is not known";
 
 impl CliError {
     /// An error without causes and hint.
@@ -102,7 +103,8 @@ impl CliError {
                 file: file.to_owned(),
                 place: Place { line, ..Place::START },
                 severity: Severity::Error,
-                message: failure.message + &causes,
+                // It is said once, of all lines together.
+                message: failure.message.trim_end_matches("; nothing was committed").to_owned() + &causes,
                 hint: failure.hint,
             });
         }
@@ -116,6 +118,15 @@ impl CliError {
             failure.causes = diagnostics.iter().map(in_one_line).collect();
             failure.diagnostics = diagnostics;
         })
+    }
+
+    /// Says that nothing was committed, unless the error knows better.
+    pub(crate) fn nothing_committed(self) -> Self {
+        match &self {
+            Self::Failure(failure) if failure.done != NOTHING => self,
+            Self::Failure(failure) if failure.message.contains("nothing was committed") => self,
+            _ => self.done("nothing was committed"),
+        }
     }
 
     /// Says what was done in spite of the error.
@@ -195,6 +206,7 @@ impl From<RepoError> for CliError {
     fn from(error: RepoError) -> Self {
         let told = Self::from_error(error.kind(), &error, error.hint());
         match error {
+            RepoError::Unsure { .. } => told.done(NOT_KNOWN),
             RepoError::RevertConflict { paths, .. } => told
                 .map(|failure| failure.causes.extend(paths.iter().map(|path| format!("`{path}` is other than then")))),
             _ => told,

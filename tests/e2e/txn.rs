@@ -66,12 +66,10 @@ fn all_lines_are_one_run_with_a_commit_a_branch() {
     assert_eq!(messages, ["camera 7", "both"]);
     insta::assert_snapshot!(txn(&env, &lines[1..2]), @r"
     --- stdout
-    images@[id 6]
     rules@[id 2]
     --- stderr
-    images@main: 1 added, 0 modified, 0 removed, 1 unchanged · 5 B, 0 B new
     rules@main: nothing differs
-    run [id 7] · [took]
+    nothing differs: no commit was made
     ");
     assert_eq!(env.json(["log", "rules"]).len(), 1, "what is there already makes no commit");
     assert_sound(&env);
@@ -116,7 +114,7 @@ fn everything_that_is_wrong_with_the_lines_is_told_at_once_and_nothing_is_done()
     error: steps.jsonl:1:1: `nothing` not found on this machine
     error: steps.jsonl:2:1: repository `nowhere` not found
     hint: pv repo list shows all; pv repo create nowhere
-    error: steps.jsonl:3:1: branch `other` not found in repository `images`; nothing was committed
+    error: steps.jsonl:3:1: branch `other` not found in repository `images`
     hint: a new branch: pv branch create images@other
     error: steps.jsonl:4:1: branch `v1` not found in repository `rules`
     hint: pv branch list rules shows its branches; a new one: pv branch create rules@v1

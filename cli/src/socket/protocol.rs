@@ -34,6 +34,8 @@ pub(super) enum Answer {
     Exit(u8),
     /// The change is durable.
     Published,
+    /// Nobody knows whether the change happened, and why.
+    Unsure(String),
     /// The change did not happen; `race`: somebody was quicker, so looking again may help.
     Error { kind: ErrorKind, message: String, hint: Option<String>, race: bool },
 }

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use specs::Digest;
 
 use crate::error::RepoError;
+use crate::faults::Faults;
 use crate::index::Index;
 use crate::journal::{Journal, Position};
 use crate::packs::PackStore;
@@ -71,6 +72,7 @@ struct Inner {
     /// How to hand the last step of a change to the owner.
     publisher: OnceLock<Arc<dyn Publisher>>,
     notify: open::Notify,
+    faults: Faults,
 }
 
 impl std::fmt::Debug for Inner {

@@ -11,7 +11,7 @@ use repos::Store;
 use repos::files::{Edits, Gathered, PutOptions};
 use specs::{CommitId, ErrorKind, Reference};
 
-use super::change::{Message, PutView, Target, census_line, nothing_committed, took};
+use super::change::{Message, PutView, Target, after, census_line, nothing_committed, took};
 use super::put::{self, Put};
 use crate::author;
 use crate::context::Context;
@@ -70,7 +70,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let started = Instant::now();
     let name = if args.reads_stdin() { "standard input".to_owned() } else { args.file.display().to_string() };
     let outcome = act(cx, args, &name).map_err(nothing_committed)?;
-    report(cx, args, &outcome, started)?;
+    report(cx, args, &outcome, started).map_err(|error| after(outcome.run, error))?;
     match outcome.run.filter(|_| args.wait) {
         Some(run) => super::run::bring_to_end(cx, &run),
         None => Ok(()),
