@@ -98,13 +98,13 @@ impl CliError {
         for (line, problem) in problems {
             let Self::Failure(failure) = problem else { return problem };
             kind = kind.or(Some(failure.kind));
-            let causes: String = failure.causes.iter().map(|cause| format!(": {cause}")).collect();
+            // It is said once, of all lines together.
+            let message = failure.message.trim_end_matches("; nothing was committed").to_owned();
             diagnostics.push(Diagnostic {
                 file: file.to_owned(),
                 place: Place { line, ..Place::START },
                 severity: Severity::Error,
-                // It is said once, of all lines together.
-                message: failure.message.trim_end_matches("; nothing was committed").to_owned() + &causes,
+                message: [vec![message], failure.causes].concat().join(": "),
                 hint: failure.hint,
             });
         }

@@ -22,7 +22,8 @@ fn txn(env: &TestEnv, lines: &[Value]) -> String {
 }
 
 fn write(env: &TestEnv, lines: &[Value]) {
-    env.write("steps.jsonl", lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    env.write("steps.jsonl", lines.join("\n"));
 }
 
 fn records(env: &TestEnv) -> usize {

@@ -127,7 +127,7 @@ impl<'s> Draft<'s> {
             Action::Move { to } => self.move_branch(step, to)?,
             Action::Create { at } => self.create_branch(step, at.as_ref())?,
             Action::Put { .. } | Action::Rm { .. } | Action::Mv { .. } | Action::Cp { .. } => {
-                self.change_files(step)?
+                self.change_files(step)?;
             }
         }
         let branch = self.branch(&step.branch)?;

@@ -289,7 +289,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let row = |key: &[u8]| Changes::from([(key.to_vec(), Some(key.to_vec()))]);
         let index = Index::open_writable(folder.path(), &Faults::once(2)).unwrap();
-        [b"a1", b"a2", b"a3"].into_iter().for_each(|key| index.commit(row(key)));
+        for key in [b"a1", b"a2", b"a3"] {
+            index.commit(row(key));
+        }
         assert_eq!(keys_of(&index, b"a", b"a", Direction::Forward), ["a1", "a2", "a3"]);
         assert!(!index.is_writable());
         assert_eq!(index.get(b"a3").unwrap().unwrap(), b"a3", "after the disk would take it again");
