@@ -167,9 +167,11 @@ fn a_full_disk_keeps_nobody_from_reading_and_a_change_happens_or_does_not() {
         }
         if pages == 0 {
             disk.refused(&["txn", "steps"]);
-            disk.refused(&["repo", "create", "more"]);
-            disk.refused(&["fsck", "--rebuild-index"]);
-            disk.assert_readable();
+            // A line of the journal, or the old index's place, may be room enough.
+            for args in [&["repo", "create", "more"][..], &["fsck", "--rebuild-index"]] {
+                disk.tried(args).ok();
+                disk.assert_readable();
+            }
         }
         fs::remove_file(filler).unwrap();
         disk.assert_readable();
