@@ -79,7 +79,7 @@ fn answer(stream: &UnixStream, engine: &Arc<Engine>) {
     let Some(uid) = peer(stream) else { return };
     let Ok((request, streams)) = receive_request(stream) else { return };
     let answer = match (request, streams) {
-        (Request::Publish(change), _) => match engine.store().publish_for_other(&change) {
+        (Request::Publish { change, relied }, _) => match engine.store().publish_for_other(&change, &relied) {
             Ok(()) => Answer::Published,
             Err(RepoError::Unsure { why, .. }) => Answer::Unsure(why),
             Err(error) => Answer::Error {
@@ -87,9 +87,11 @@ fn answer(stream: &UnixStream, engine: &Arc<Engine>) {
                 message: error.to_string(),
                 hint: error.hint(),
                 race: Store::is_race(&error),
+                collected: Store::is_collected(&error),
             },
         },
         (Request::Command { argv, cwd, env }, Some(streams)) => {
+            let _operation = engine.store().operation();
             let cancel = Cancel::default();
             let outside =
                 Outside { streams, cwd, env: Environment::new(env), uid, cancel: cancel.clone(), is_handed_over: true };

@@ -4,6 +4,8 @@
 //! is off: after a crash the index is simply behind. A process that may not write it (readers, or a writer that leaves the catching-up
 //! to a later one) keeps what came since in an *overlay* in memory and sees the same.
 //!
+//! Packs come and go: an object whose row names a pack that is gone (`packs`) is not there.
+//!
 //! [`keys`] has the layout of keys, [`rows`] the values, [`apply`] what each journal entry changes and when it is refused.
 
 use std::collections::BTreeMap;
@@ -19,6 +21,7 @@ use crate::faults::Faults;
 
 pub(crate) mod apply;
 pub(crate) mod keys;
+mod packs;
 pub(crate) mod rows;
 
 /// Grows with every change of the layout of keys or rows; an index of another version is made anew.
@@ -35,6 +38,9 @@ pub(crate) struct Index {
     writable: AtomicBool,
     overlay: RwLock<Changes>,
     faults: Faults,
+    packs: RwLock<packs::Packs>,
+    /// Whether looking again has found no more than this holds.
+    settled: AtomicBool,
 }
 
 fn options() -> Options {
@@ -58,7 +64,9 @@ impl Index {
     pub(crate) fn open_writable(path: &Path, faults: &Faults) -> Result<Self, RepoError> {
         faults.step().doing("open", path)?;
         let db = DB::open(&options(), path)?;
-        Ok(Self { writable: AtomicBool::new(true), faults: faults.clone(), ..Self::of(Some(db)) })
+        let index = Self { writable: AtomicBool::new(true), faults: faults.clone(), ..Self::of(Some(db)) };
+        index.load_packs()?;
+        Ok(index)
     }
 
     /// Opens the state as it is on disk; changes stay in memory. Works beside a writer.
@@ -72,7 +80,9 @@ impl Index {
                 Err(error) => return Err(error.into()),
             }
         };
-        Ok(Self::of(Some(db)))
+        let index = Self::of(Some(db));
+        index.load_packs()?;
+        Ok(index)
     }
 
     /// An index without a disk, for what is not worth one.
@@ -81,7 +91,14 @@ impl Index {
     }
 
     fn of(db: Option<DB>) -> Self {
-        Self { db, writable: AtomicBool::new(false), overlay: RwLock::default(), faults: Faults::default() }
+        Self {
+            db,
+            writable: AtomicBool::new(false),
+            overlay: RwLock::default(),
+            faults: Faults::default(),
+            packs: RwLock::default(),
+            settled: AtomicBool::new(false),
+        }
     }
 
     /// Whether changes reach the disk.

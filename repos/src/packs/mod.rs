@@ -3,7 +3,7 @@
 //! A pack is append-only and ends in its own index, so the packs alone tell what a store holds. *Meta* packs hold nodes and documents,
 //! *data* packs hold chunks and logs. [`mod@format`] is the layout of the bytes, [`codec`] how the bytes of
 //! one object are stored, [`PackStore`] the seam to where the files are kept,
-//! [`writer`] fills packs. A pack whose writer died is still readable up to its last whole entry ([`writer::salvage`]).
+//! [`writer`] fills packs, `copy` takes entries over into new ones. A pack whose writer died is still readable up to its last whole entry ([`writer::salvage`]).
 //! Not here: which object lies in which pack (`index`).
 
 use std::fmt;
@@ -17,6 +17,7 @@ use crate::error::RepoError;
 use crate::object::PackClass;
 
 pub mod codec;
+pub(crate) mod copy;
 pub mod format;
 mod local;
 #[cfg(any(test, feature = "testing"))]
@@ -29,7 +30,8 @@ pub(crate) use local::sync_folder;
 /// Names a finished pack: its class and the SHA-256 of its index.
 ///
 /// Shape: `<64 hex digits>.meta.pack` or `<64 hex digits>.data.pack`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PackName {
     /// What kinds of objects it holds.
     pub class: PackClass,
@@ -50,6 +52,19 @@ impl FromStr for PackName {
         let class =
             PackClass::ALL.into_iter().find(|class| rest.strip_suffix(".pack") == Some(class.word())).ok_or(())?;
         Ok(Self { class, digest: digest.parse().map_err(|_| ())? })
+    }
+}
+
+impl TryFrom<String> for PackName {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|()| format!("`{text}` is no pack's name"))
+    }
+}
+
+impl From<PackName> for String {
+    fn from(name: PackName) -> Self {
+        name.to_string()
     }
 }
 

@@ -98,7 +98,14 @@ fn act(cx: &Context, args: &Args, name: &str) -> Result<Outcome> {
         }
         confirm(cx, &preview)?;
     }
-    transaction.publish(store).map_err(in_lines)
+    match transaction.publish(store) {
+        // What it builds on goes in once more.
+        Err(EngineError::Store(error)) if Store::is_collected(&error) => {
+            let steps = Steps { cx, store, dry_run: false }.of(name, &lines)?;
+            Transaction { steps: &steps, ..transaction }.publish(store).map_err(in_lines)
+        }
+        done => done.map_err(in_lines),
+    }
 }
 
 fn read(cx: &Context, args: &Args, name: &str) -> Result<String> {
