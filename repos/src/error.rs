@@ -76,6 +76,8 @@ pub enum RepoError {
     Collected { kind: Kind, digest: Digest },
     #[error("the pipelines changed in between")]
     GraphMoved,
+    #[error("no room for {} in `{}`, where {} are free", in_words(*.needed), .folder.display(), in_words(*.free))]
+    NoSpace { folder: PathBuf, needed: u64, free: u64 },
     #[error("`{path}` was changed while it was read")]
     ChangedWhileRead { path: PathBuf },
     #[error("{what}")]
@@ -107,6 +109,13 @@ fn join<T>(items: &[T], line: impl Fn(&T) -> String) -> String {
     lines.join("\n")
 }
 
+fn in_words(bytes: u64) -> String {
+    match bytes {
+        0..10_000_000_000 => format!("{} MB", bytes.div_ceil(1_000_000)),
+        _ => format!("{} GB", bytes.div_ceil(1_000_000_000)),
+    }
+}
+
 fn list(paths: &[FilePath]) -> String {
     join(paths, |path| format!("`{path}`"))
 }
@@ -124,9 +133,12 @@ impl RepoError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            Self::Io { .. } | Self::Unsure { .. } | Self::InUse { .. } | Self::MadeByNewer { .. } | Self::Index(_) => {
-                ErrorKind::Unavailable
-            }
+            Self::NoSpace { .. }
+            | Self::Io { .. }
+            | Self::Unsure { .. }
+            | Self::InUse { .. }
+            | Self::MadeByNewer { .. }
+            | Self::Index(_) => ErrorKind::Unavailable,
             Self::DamagedJournal { .. }
             | Self::ShortJournal { .. }
             | Self::DamagedPack { .. }
@@ -203,6 +215,7 @@ impl RepoError {
             | Self::Usage { hint, .. }
             | Self::NotFound { hint, .. }
             | Self::Remote { hint, .. } => hint.clone(),
+            Self::NoSpace { .. } => Some("free some space there, or put less at a time".to_owned()),
             Self::Unsure { .. } => Some("pv log shows whether it was made; dmesg what the disk says".to_owned()),
             Self::Io { source, .. } => way_out(source).map(str::to_owned),
             _ => None,

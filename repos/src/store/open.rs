@@ -26,11 +26,11 @@ pub(super) const FOLDER: &str = ".pv";
 const FORMAT_FILE: &str = "format";
 const FORMAT: &str = "pv store 1\n";
 /// Bytes of nodes kept in memory.
-const NODE_CACHE_BYTES: u64 = 64 << 20;
+const NODE_CACHE_BYTES: u64 = 32 << 20;
 /// A process that does not own the store keeps at most about this many rows in memory before the index on disk is caught up.
 const OVERLAY_ROWS: usize = 4096;
 /// The same while a change is being made, when packs come one after another.
-const OVERLAY_ROWS_OF_A_CHANGE: usize = 200_000;
+const OVERLAY_ROWS_OF_A_CHANGE: usize = 100_000;
 /// Rows of a pack that are read into the index at a time.
 const ROWS_AT_A_TIME: usize = 50_000;
 

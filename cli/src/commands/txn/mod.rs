@@ -9,6 +9,7 @@ use engine::graph::BranchOf;
 use engine::transaction::{Action, BranchChange, MirrorOf, Outcome, Step, Transaction};
 use repos::Store;
 use repos::files::{Edits, Gathered, PutOptions};
+use repos::tree::Tree;
 use specs::{CommitId, ErrorKind, Reference};
 
 use super::change::{Message, PutView, Target, after, census_line, nothing_committed, took};
@@ -209,7 +210,7 @@ impl Steps<'_> {
             Verb::Put(args) => {
                 let put_target = target(&branch);
                 let put = self.put(args, &put_target);
-                let (options, gathered) = gathered.unwrap_or_default();
+                let (options, gathered) = gathered.expect("a put was gathered when it was found");
                 let mirror =
                     args.mirror.then(|| MirrorOf { directory: put.directory(), excludes: args.exclude.clone() });
                 Action::Put { edits: self.content(&put, &options, gathered)?, mirror }
@@ -224,7 +225,9 @@ impl Steps<'_> {
     }
 
     fn content(&self, put: &Put<'_>, options: &PutOptions, gathered: Gathered) -> Result<Edits> {
-        if self.dry_run { put.hashed(&gathered) } else { put.edits(options, gathered) }
+        let content = put.content(options, gathered, self.dry_run)?;
+        // All files, whatever the branch holds: steps before may change that.
+        Ok(put.edits(&content, Tree::empty())?.0)
     }
 }
 
