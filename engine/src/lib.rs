@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! changes    what people do to a store; each change that can cause jobs is one run
+//! transaction several of these as one
 //! apply      from spec files to pipeline versions      graph  who reads what; which jobs a change causes
 //! generations which commits a job takes         plan     what it has to do
 //! datums     globs and trees to units of work  recipe   what one of them executes
@@ -29,6 +30,7 @@ pub mod scheduler;
 #[cfg(test)]
 mod tests;
 pub mod trace;
+pub mod transaction;
 pub mod worker;
 
 pub use error::{EngineError, Result};

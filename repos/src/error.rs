@@ -15,6 +15,9 @@ use crate::tree::TreeError;
 pub enum RepoError {
     #[error("cannot {doing} `{}`", .path.display())]
     Io { doing: &'static str, path: PathBuf, source: std::io::Error },
+    /// The change may have happened: the caller says neither that it did nor that it did not.
+    #[error("it is not known whether the change was made: {why}")]
+    Unsure { why: String, source: Option<std::io::Error> },
     #[error("no store at `{}`{}", .dir.display(), if *.searched { " or above" } else { "" })]
     NoStore { dir: PathBuf, searched: bool },
     #[error("there is a store at `{}` already", .dir.display())]
@@ -130,9 +133,12 @@ impl RepoError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            Self::NoSpace { .. } | Self::Io { .. } | Self::InUse { .. } | Self::MadeByNewer { .. } | Self::Index(_) => {
-                ErrorKind::Unavailable
-            }
+            Self::NoSpace { .. }
+            | Self::Io { .. }
+            | Self::Unsure { .. }
+            | Self::InUse { .. }
+            | Self::MadeByNewer { .. }
+            | Self::Index(_) => ErrorKind::Unavailable,
             Self::DamagedJournal { .. }
             | Self::ShortJournal { .. }
             | Self::DamagedPack { .. }
@@ -200,6 +206,9 @@ impl RepoError {
                 "put `.pv/journal` back from a backup; to go on without the lost records, delete `.pv/index` by hand"
                     .to_owned(),
             ),
+            Self::Index(error) if is_of_disk(error) => {
+                Some("free some space and see who may write there, then repeat the command".to_owned())
+            }
             Self::Index(_) => Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned()),
             Self::MadeByNewer { .. } => Some("use the newer pv".to_owned()),
             Self::Conflict { hint, .. }
@@ -207,12 +216,38 @@ impl RepoError {
             | Self::NotFound { hint, .. }
             | Self::Remote { hint, .. } => hint.clone(),
             Self::NoSpace { .. } => Some("free some space there, or put less at a time".to_owned()),
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Some("free some space, then repeat the command; the store is as it was".to_owned())
-            }
+            Self::Unsure { .. } => Some("pv log shows whether it was made; dmesg what the disk says".to_owned()),
+            Self::Io { source, .. } => way_out(source).map(str::to_owned),
             _ => None,
         }
     }
+}
+
+/// What to try when the operating system refuses a file.
+fn way_out(error: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        StorageFull => Some("free some space, then repeat the command; the store is as it was"),
+        QuotaExceeded => {
+            Some("free some space or have the quota raised, then repeat the command; the store is as it was")
+        }
+        ReadOnlyFilesystem => Some("mount it writable, then repeat the command; reading works as it is"),
+        PermissionDenied => Some("ls -l shows who may; pv works as the user who owns the store"),
+        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+            Some("dmesg shows what the disk says; copy the store to another one before you go on")
+        }
+        _ => None,
+    }
+}
+
+/// Whether `RocksDB` could not use the disk, rather than what is on it.
+pub(crate) fn is_of_disk(error: &rocksdb::Error) -> bool {
+    use rustix::io::Errno;
+    // It passes the operating system's words on, and no number.
+    [Errno::NOSPC, Errno::ROFS, Errno::DQUOT, Errno::ACCESS, Errno::PERM, Errno::IO, Errno::MFILE, Errno::NFILE]
+        .map(|errno| std::io::Error::from(errno).to_string())
+        .iter()
+        .any(|words| error.as_ref().contains(words.split(" (os error").next().unwrap_or(words)))
 }
 
 /// Says what was done to which file when the operating system refused.

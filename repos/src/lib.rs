@@ -16,6 +16,7 @@
 
 pub mod documents;
 mod error;
+mod faults;
 pub mod files;
 pub mod fsck;
 pub mod hash;
@@ -32,6 +33,7 @@ pub mod time;
 pub mod tree;
 
 pub use error::RepoError;
+pub use faults::Faults;
 pub use index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, RepoRow, RunRow, TagRow};
 pub use stop::{set_stop_point, stop_at};
 pub use store::{Change, OpenOptions, Publisher, Store};

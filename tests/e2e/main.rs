@@ -3,6 +3,7 @@
 //! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
 //! - `beside` `kill` what other processes and sudden ends do to a run
 //! - `threat` the example as a whole
+//! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
 //! - `support` events to wait for, pipelines to wait in
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
@@ -12,6 +13,7 @@ mod branch;
 mod config;
 mod datum;
 mod diff;
+mod disk;
 mod errors;
 mod executors;
 mod find;
@@ -23,6 +25,7 @@ mod job;
 mod kill;
 mod log;
 mod ls;
+mod names;
 mod output;
 mod pipeline;
 mod put;
@@ -37,3 +40,5 @@ mod support;
 mod tag;
 mod threat;
 mod trace;
+mod txn;
+mod waiting;

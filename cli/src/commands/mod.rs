@@ -40,6 +40,7 @@ mod show;
 mod status;
 mod tag;
 mod trace;
+mod txn;
 mod version;
 mod views;
 mod wait;
@@ -73,6 +74,7 @@ pub(crate) enum Command {
     Mv(mv::Args),
     Cp(cp::Args),
     Revert(revert::Args),
+    Txn(txn::Args),
     Get(get::Args),
     Cat(cat::Args),
     Ls(ls::Args),
@@ -106,6 +108,7 @@ impl Command {
             Self::Pipeline(command) => command.needs_store(),
             // An input that may never end would hold the owner up; only the last step is handed over then.
             Self::Put(args) => !args.reads_stdin(),
+            Self::Txn(args) => !args.reads_stdin(),
             _ => true,
         }
     }
@@ -129,6 +132,7 @@ impl Command {
             Self::Mv(args) => mv::run(cx, &args),
             Self::Cp(args) => cp::run(cx, &args),
             Self::Revert(args) => revert::run(cx, &args),
+            Self::Txn(args) => txn::run(cx, &args),
             Self::Get(args) => get::run(cx, &args),
             Self::Cat(args) => cat::run(cx, &args),
             Self::Ls(args) => ls::run(cx, &args),

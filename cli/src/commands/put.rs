@@ -21,33 +21,33 @@ use crate::output::count;
 pub(crate) struct Args {
     /// Where to: `images`, `images@branch`, `images:/dir`
     #[arg(value_name = "REF[:/DIR]")]
-    target: Reference,
+    pub(super) target: Reference,
     /// Files and directories; `-` is standard input and needs `--as`
     #[arg(value_name = "SRC", required_unless_present = "files_from")]
-    sources: Vec<PathBuf>,
+    pub(super) sources: Vec<PathBuf>,
     #[command(flatten)]
-    message: Message,
+    pub(super) message: Message,
     /// The whole path of the one file that is put
     #[arg(long = "as", value_name = "PATH")]
-    as_path: Option<FilePath>,
+    pub(super) as_path: Option<FilePath>,
     /// Also remove what is below DIR and not in SRC
     #[arg(long)]
-    mirror: bool,
+    pub(super) mirror: bool,
     /// Leave out what matches, relative to SRC; may be given several times
     #[arg(long, value_name = "GLOB")]
-    exclude: Vec<Glob>,
+    pub(super) exclude: Vec<Glob>,
     /// Put only the paths in this list, relative to SRC; `-` is standard input
     #[arg(long, value_name = "FILE")]
-    files_from: Option<PathBuf>,
+    pub(super) files_from: Option<PathBuf>,
     /// Only if the branch is still at this revision
     #[arg(long, value_name = "REV")]
-    expect: Option<Revision>,
+    pub(super) expect: Option<Revision>,
     /// Then run what the commit causes, or wait for it, to its end
     #[arg(long, conflicts_with = "dry_run")]
-    wait: bool,
+    pub(super) wait: bool,
     /// Say what would be committed, and commit nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 impl Args {
@@ -66,16 +66,18 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if args.dry_run {
         return put.say_what_would_change().map_err(nothing_committed);
     }
-    let options = put.options()?;
-    let mut content = put.content(&options).map_err(nothing_committed)?;
+    let (options, gathered) = put.gather().map_err(nothing_committed)?;
+    let mut content = put.content(&options, gathered, false).map_err(nothing_committed)?;
     put.confirm_mirror(&content)?;
     let new = Commit { target: &target, message: &args.message, expect, started };
     let mut tries = 0;
     let run = commit(cx, &new, |base| {
         tries += 1;
-        if tries > 1 && put.is_any_gone(&content)? {
-            content = put.content_again(&content, &options)?;
+        let (edits, _) = put.edits(&content, base)?;
+        if tries == 1 || !put.is_any_gone(&edits)? {
+            return Ok(edits);
         }
+        content = put.content_again(&options)?;
         put.edits(&content, base).map(|(edits, _)| edits)
     })?;
     if let Content::Files(gathered, uploaded) = &content {
@@ -93,22 +95,23 @@ fn expected(store: &Store, target: &Target, revision: &Revision) -> Result<Commi
     Ok(store.resolve(&reference)?.id)
 }
 
-struct Put<'a> {
-    cx: &'a Context,
-    store: &'a Store,
-    target: &'a Target,
-    args: &'a Args,
+/// The sources of a put on their way into the store.
+pub(super) struct Put<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) store: &'a Store,
+    pub(super) target: &'a Target,
+    pub(super) args: &'a Args,
 }
 
 /// What is put, read and stored already.
-enum Content {
+pub(super) enum Content {
     Files(Gathered, Uploaded),
     /// Standard input, which can be read only once.
     Stdin(Edits),
 }
 
 impl Put<'_> {
-    fn directory(&self) -> FilePath {
+    pub(super) fn directory(&self) -> FilePath {
         self.args.target.path.clone().unwrap_or_else(FilePath::root)
     }
 
@@ -144,9 +147,15 @@ impl Put<'_> {
         Ok(files::parse_list(&bytes))
     }
 
-    /// Reads the content of all sources as far as it is not known, and stores it unless this is a dry run.
-    fn content(&self, options: &PutOptions) -> Result<Content> {
-        let gathered = files::gather(options)?;
+    /// Finds all files that are meant; nothing is read yet.
+    pub(super) fn gather(&self) -> Result<(PutOptions, Gathered)> {
+        let options = self.options()?;
+        let gathered = files::gather(&options)?;
+        Ok((options, gathered))
+    }
+
+    /// Reads the content of all sources as far as it is not known, and stores it unless this is a `dry_run`.
+    pub(super) fn content(&self, options: &PutOptions, gathered: Gathered, dry_run: bool) -> Result<Content> {
         if let (Some(path), true) = (&options.as_path, options.sources == [PathBuf::from("-")]) {
             return Ok(Content::Stdin(self.put_stdin(path)?));
         }
@@ -161,40 +170,13 @@ impl Put<'_> {
         let total = gathered.size_bytes;
         let progress = |files, bytes| progress.update(files, bytes, total);
         let base = self.target.files(self.store)?;
-        let options = UploadOptions { base, trust_stat: true, dry_run: self.args.dry_run, progress: &progress };
+        let options = UploadOptions { base, trust_stat: true, dry_run, progress: &progress };
         let uploaded = files::upload_with(self.store, &gathered, &options)?;
         Ok(Content::Files(gathered, uploaded))
     }
 
-    /// Whether garbage collection took content that the store held when the sources were read.
-    fn is_any_gone(&self, content: &Content) -> Result<bool, RepoError> {
-        let (read, stdin): (&[FileEntry], _) = match content {
-            Content::Files(_, uploaded) => (&uploaded.files, None),
-            Content::Stdin(edits) => (&[], Some(edits)),
-        };
-        for file in read.iter().chain(stdin.iter().flat_map(|edits| edits.files.values().flatten())) {
-            if !self.store.has_content(&file.digest)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Stores the content of all sources once more.
-    fn content_again(&self, before: &Content, options: &PutOptions) -> Result<Content, RepoError> {
-        if matches!(before, Content::Stdin(_)) {
-            return Err(RepoError::Conflict {
-                what: "garbage collection took content that standard input had too".to_owned(),
-                hint: Some("repeat the command".to_owned()),
-            });
-        }
-        let gathered = files::gather(options)?;
-        let uploaded = files::upload(self.store, &gathered, &|_, _| {})?;
-        Ok(Content::Files(gathered, uploaded))
-    }
-
     /// What is to change in `base`; for a mirror also how much of it goes.
-    fn edits(&self, content: &Content, base: Tree) -> Result<(Edits, Option<Mirror>), RepoError> {
+    pub(super) fn edits(&self, content: &Content, base: Tree) -> Result<(Edits, Option<Mirror>), RepoError> {
         let (gathered, uploaded) = match content {
             Content::Files(gathered, uploaded) => (gathered, uploaded),
             Content::Stdin(edits) => return Ok((edits.clone(), None)),
@@ -206,6 +188,29 @@ impl Put<'_> {
         let (directory, excludes) = (self.directory(), &self.args.exclude);
         let mirror = files::mirror_gathered(self.store, base, &directory, excludes, gathered, &mut edits)?;
         Ok((edits, Some(mirror)))
+    }
+
+    /// Whether garbage collection took content since it was looked for.
+    fn is_any_gone(&self, edits: &Edits) -> Result<bool, RepoError> {
+        for file in edits.files.values().flatten() {
+            if !self.store.has_content(&file.digest)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Stores the content of all sources once more.
+    fn content_again(&self, options: &PutOptions) -> Result<Content, RepoError> {
+        if options.sources.contains(&PathBuf::from("-")) {
+            return Err(RepoError::Conflict {
+                what: "garbage collection took content that standard input had too".to_owned(),
+                hint: Some("repeat the command".to_owned()),
+            });
+        }
+        let gathered = files::gather(options)?;
+        let uploaded = files::upload(self.store, &gathered, &|_, _| {})?;
+        Ok(Content::Files(gathered, uploaded))
     }
 
     /// Standard input is that of the process that was called, which need not be this one.
@@ -243,7 +248,8 @@ impl Put<'_> {
         if self.args.sources.contains(&PathBuf::from("-")) {
             return Err(CliError::usage("--dry-run does not read standard input", "name a file"));
         }
-        let content = self.content(&self.options()?)?;
+        let (options, gathered) = self.gather()?;
+        let content = self.content(&options, gathered, true)?;
         let base = self.target.files(self.store)?;
         let (edits, _) = self.edits(&content, base)?;
         let census = files::preview(self.store, base, &edits)?;

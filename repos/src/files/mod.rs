@@ -49,7 +49,7 @@ pub use history::{Changes, FileChange, Log, Renamed, changes_of, diff, log, pair
 pub use list::{Listed, list};
 pub use lookup::kind_at;
 pub use mirror::{Mirror, mirror, mirror_gathered};
-pub use rework::{cp, mv, revert, rm};
+pub use rework::{cp, cp_within, mv, revert, rm};
 pub use upload::{UploadOptions, Uploaded, upload, upload_with};
 
 /// How many modified paths a [`Census`] names.

@@ -12,11 +12,12 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::RwLock;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::{BlockBasedOptions, Cache, DB, Direction, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions};
 
-use crate::error::RepoError;
+use crate::error::{IoContext, RepoError};
+use crate::faults::Faults;
 
 pub(crate) mod apply;
 pub(crate) mod keys;
@@ -33,8 +34,10 @@ pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 #[derive(Debug)]
 pub(crate) struct Index {
     db: Option<DB>,
-    writable: bool,
+    /// Whether changes go to the disk; no more once it refused one.
+    writable: AtomicBool,
     overlay: RwLock<Changes>,
+    faults: Faults,
     packs: RwLock<packs::Packs>,
     /// Whether looking again has found no more than this holds.
     settled: AtomicBool,
@@ -58,9 +61,12 @@ fn options() -> Options {
 
 impl Index {
     /// Opens for writing; only the holder of the store's lock may.
-    pub(crate) fn open_writable(path: &Path) -> Result<Self, RepoError> {
+    pub(crate) fn open_writable(path: &Path, faults: &Faults) -> Result<Self, RepoError> {
+        faults.step().doing("open", path)?;
         let db = DB::open(&options(), path)?;
-        Self::over(Some(db), true)
+        let index = Self { writable: AtomicBool::new(true), faults: faults.clone(), ..Self::of(Some(db)) };
+        index.load_packs()?;
+        Ok(index)
     }
 
     /// Opens the state as it is on disk; changes stay in memory. Works beside a writer.
@@ -74,21 +80,22 @@ impl Index {
                 Err(error) => return Err(error.into()),
             }
         };
-        Self::over(Some(db), false)
-    }
-
-    fn over(db: Option<DB>, writable: bool) -> Result<Self, RepoError> {
-        let index = Self { db, writable, ..Self::in_memory() };
+        let index = Self::of(Some(db));
         index.load_packs()?;
         Ok(index)
     }
 
     /// An index without a disk, for what is not worth one.
     pub(crate) fn in_memory() -> Self {
+        Self::of(None)
+    }
+
+    fn of(db: Option<DB>) -> Self {
         Self {
-            db: None,
-            writable: false,
+            db,
+            writable: AtomicBool::new(false),
             overlay: RwLock::default(),
+            faults: Faults::default(),
             packs: RwLock::default(),
             settled: AtomicBool::new(false),
         }
@@ -96,7 +103,7 @@ impl Index {
 
     /// Whether changes reach the disk.
     pub(crate) fn is_writable(&self) -> bool {
-        self.writable
+        self.writable.load(Ordering::SeqCst)
     }
 
     /// Rows that live in memory only.
@@ -106,7 +113,7 @@ impl Index {
 
     /// The value at `key`.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, RepoError> {
-        if !self.writable
+        if !self.is_writable()
             && let Some(value) = self.overlay.read().expect("no panic under this lock").get(key)
         {
             return Ok(value.clone());
@@ -174,12 +181,21 @@ impl Index {
         }
     }
 
-    /// Makes changes, all together.
-    pub(crate) fn commit(&self, changes: Changes) -> Result<(), RepoError> {
-        if !self.writable {
-            self.overlay.write().expect("no panic under this lock").extend(changes);
-            return Ok(());
+    /// Makes changes, all together. When the disk refuses them, they and all later ones stay in memory: packs and journal have what they
+    /// say, and the next process catches the disk up.
+    pub(crate) fn commit(&self, changes: Changes) {
+        if self.is_writable() {
+            match self.write(&changes) {
+                Ok(()) => return,
+                Err(error) => tracing::warn!("the index goes on in memory: {error}"),
+            }
         }
+        // First the rows, then the word that they are there.
+        self.overlay.write().expect("no panic under this lock").extend(changes);
+        self.writable.store(false, Ordering::SeqCst);
+    }
+
+    fn write(&self, changes: &Changes) -> Result<(), RepoError> {
         let mut batch = WriteBatch::default();
         for (key, value) in changes {
             match value {
@@ -189,15 +205,17 @@ impl Index {
         }
         let mut write = WriteOptions::default();
         write.disable_wal(true);
+        self.faults.step().doing("write", Path::new("the index"))?;
         self.db.as_ref().expect("a writable index has a disk").write_opt(batch, &write)?;
         Ok(())
     }
 
     /// Brings what is still in memory to the disk.
     pub(crate) fn flush(&self) -> Result<(), RepoError> {
-        if let (true, Some(db)) = (self.writable, &self.db) {
+        if let (true, Some(db)) = (self.is_writable(), &self.db) {
             let mut options = FlushOptions::default();
             options.set_wait(true);
+            self.faults.step().doing("write", Path::new("the index"))?;
             db.flush_opt(&options)?;
         }
         Ok(())
@@ -268,21 +286,32 @@ mod tests {
     #[test]
     fn a_reader_sees_disk_and_memory_as_one() {
         let folder = tempfile::tempdir().unwrap();
-        let writer = Index::open_writable(folder.path()).unwrap();
+        let writer = Index::open_writable(folder.path(), &Faults::default()).unwrap();
         let rows = ["a1", "a3", "a5", "b1"].map(|key| (key.as_bytes().to_vec(), Some(b"disk".to_vec())));
-        writer.commit(rows.into_iter().collect()).unwrap();
+        writer.commit(rows.into_iter().collect());
         writer.flush().unwrap();
         let reader = Index::open_reading(folder.path()).unwrap();
-        reader
-            .commit(Changes::from([
-                (b"a2".to_vec(), Some(b"memory".to_vec())),
-                (b"a3".to_vec(), None),
-                (b"a6".to_vec(), Some(vec![])),
-            ]))
-            .unwrap();
+        reader.commit(Changes::from([
+            (b"a2".to_vec(), Some(b"memory".to_vec())),
+            (b"a3".to_vec(), None),
+            (b"a6".to_vec(), Some(vec![])),
+        ]));
         assert_eq!(keys_of(&reader, b"a", b"a", Direction::Forward), ["a1", "a2", "a5", "a6"]);
         assert_eq!(keys_of(&reader, b"a", b"a5", Direction::Reverse), ["a5", "a2", "a1"]);
         assert_eq!(reader.get(b"a3").unwrap(), None);
         assert_eq!(writer.get(b"a3").unwrap().unwrap(), b"disk");
+    }
+    #[test]
+    fn what_the_disk_refuses_stays_in_memory_with_all_that_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |key: &[u8]| Changes::from([(key.to_vec(), Some(key.to_vec()))]);
+        let index = Index::open_writable(folder.path(), &Faults::once(2)).unwrap();
+        for key in [b"a1", b"a2", b"a3"] {
+            index.commit(row(key));
+        }
+        assert_eq!(keys_of(&index, b"a", b"a", Direction::Forward), ["a1", "a2", "a3"]);
+        assert!(!index.is_writable());
+        assert_eq!(index.get(b"a3").unwrap().unwrap(), b"a3", "after the disk would take it again");
+        index.flush().unwrap();
     }
 }

@@ -65,7 +65,7 @@ impl Index {
             (keys::meta(meta::NEXT_PACK), Some(encode(&(number + 1)))),
             (keys::pack_number(number), Some(name.to_string().into_bytes())),
             (keys::pack(name), Some(encode(&number))),
-        ]))?;
+        ]));
         let mut packs = self.packs.write().expect("no panic under this lock");
         packs.by_number.insert(number, *name);
         packs.by_name.insert(*name, number);
@@ -75,7 +75,7 @@ impl Index {
 
     /// Takes out a pack that is gone. Rows of objects that name it count no more.
     pub(crate) fn forget_pack(&self, name: &PackName) -> Result<(), RepoError> {
-        self.commit(Changes::from([(keys::pack(name), None)]))?;
+        self.commit(Changes::from([(keys::pack(name), None)]));
         let mut packs = self.packs.write().expect("no panic under this lock");
         if let Some(number) = packs.by_name.remove(name) {
             packs.by_number.remove(&number);
@@ -87,7 +87,7 @@ impl Index {
     /// Takes out a pack whose objects lie elsewhere or are gone for good: not even its name is needed any more.
     pub(crate) fn drop_pack(&self, name: &PackName) -> Result<(), RepoError> {
         if let Some(number) = self.pack_number(name) {
-            self.commit(Changes::from([(keys::pack_number(number), None)]))?;
+            self.commit(Changes::from([(keys::pack_number(number), None)]));
         }
         self.forget_pack(name)
     }

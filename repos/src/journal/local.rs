@@ -9,6 +9,7 @@ use specs::Digest;
 
 use super::record::{FORMAT, Record};
 use crate::error::{IoContext, RepoError};
+use crate::faults::Faults;
 use crate::hash::digest_of;
 
 /// Hex digits and space before the JSON of a line.
@@ -29,6 +30,7 @@ pub struct Position {
 #[derive(Debug, Clone)]
 pub struct Journal {
     path: PathBuf,
+    faults: Faults,
 }
 
 /// What a reading of the journal gave.
@@ -43,14 +45,19 @@ pub struct Read {
 impl Journal {
     /// Uses the file at `path`, which exists.
     pub fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, faults: Faults::default() }
+    }
+
+    /// The same with writes that fail.
+    pub(crate) fn with_faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
     }
 
     /// Makes an empty journal.
     pub fn create(path: &Path) -> Result<Self, RepoError> {
         let file = OpenOptions::new().write(true).create_new(true).open(path).doing("create", path)?;
         file.sync_all().doing("sync", path)?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self::new(path.to_owned()))
     }
 
     /// Bytes of the file, whole lines or not.
@@ -93,7 +100,8 @@ impl Journal {
 
     /// Appends a record after the position `after`, cutting off what a dead writer left there; durable on return.
     ///
-    /// The caller holds the store's lock.
+    /// The caller holds the store's lock. `Unsure` when the record could neither be made durable nor be taken back; after any other
+    /// error it does not exist.
     pub fn append(&self, after: Position, record: &Record) -> Result<Position, RepoError> {
         debug_assert_eq!(record.previous, after.last);
         let json = crate::documents::canonical(record);
@@ -102,20 +110,40 @@ impl Journal {
         line.extend_from_slice(&json);
         line.push(b'\n');
         let mut file = OpenOptions::new().write(true).open(&self.path).doing("open", &self.path)?;
-        let written = (|| {
-            if file.metadata()?.len() != after.bytes {
-                file.set_len(after.bytes)?;
-            }
-            file.seek(SeekFrom::Start(after.bytes))?;
-            file.write_all(&line)?;
-            file.sync_data()
-        })();
-        if written.is_err() {
-            // Nobody was told that this record exists: take it back so that it does not come to life later.
-            file.set_len(after.bytes).and_then(|()| file.sync_data()).ok();
+        if let Err(source) = self.write_at(&mut file, after.bytes, &line) {
+            // A line that is not whole does not count: to cut it off is tidy and no more.
+            file.set_len(after.bytes).ok();
+            return Err(source).doing("write", &self.path);
         }
-        written.doing("write", &self.path)?;
+        if let Err(source) = self.faults.step().and_then(|()| file.sync_data()) {
+            return Err(self.take_back(&file, after.bytes, source));
+        }
         Ok(Position { bytes: after.bytes + line.len() as u64, records: after.records + 1, last: Some(digest) })
+    }
+
+    fn write_at(&self, file: &mut File, end: u64, line: &[u8]) -> std::io::Result<()> {
+        if file.metadata()?.len() != end {
+            self.faults.step()?;
+            file.set_len(end)?;
+        }
+        file.seek(SeekFrom::Start(end))?;
+        if let Err(error) = self.faults.step() {
+            file.write_all(&line[..line.len() / 2])?;
+            return Err(error);
+        }
+        file.write_all(line)
+    }
+
+    /// Cuts off a whole record that could not be made durable, so that it does not come to life later; what to say then.
+    fn take_back(&self, file: &File, end: u64, source: std::io::Error) -> RepoError {
+        let taken = self.faults.step().and_then(|()| file.set_len(end)).and_then(|()| file.sync_data());
+        match taken {
+            Ok(()) => RepoError::Io { doing: "sync", path: self.path.clone(), source },
+            Err(_) => RepoError::Unsure {
+                why: format!("cannot sync `{}`, nor take back what was written", self.path.display()),
+                source: Some(source),
+            },
+        }
     }
 }
 

@@ -21,6 +21,8 @@ use crate::object::PackClass;
 const PART: &str = "part";
 /// The disk is set to work each time a part has grown by this many bytes.
 const WRITEBACK_BYTES: u64 = 64 << 20;
+/// Files kept open for reading: well below what a process may have.
+const OPEN_MAX: usize = 256;
 
 /// Packs in one local folder.
 #[derive(Debug)]
@@ -42,7 +44,11 @@ impl LocalPacks {
         }
         let path = self.folder.join(pack.to_string());
         let file = Arc::new(File::open(&path).doing("open", &path)?);
-        self.open.lock().expect("no panic under this lock").insert(*pack, file.clone());
+        let mut open = self.open.lock().expect("no panic under this lock");
+        if open.len() >= OPEN_MAX {
+            open.clear();
+        }
+        open.insert(*pack, file.clone());
         Ok(file)
     }
 

@@ -1,14 +1,15 @@
 //! What every [`PackStore`] keeps to, and one that fails when told to.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use super::writer::{PackWriter, read_index, salvage};
 use super::{PackFile, PackName, PackStore};
-use crate::error::RepoError;
+use crate::error::{IoContext, RepoError};
+use crate::faults::Faults;
 use crate::hash::digest_of;
 use crate::object::{Kind, PackClass};
 
@@ -96,58 +97,43 @@ fn a_pack_is_held_by_its_writer_and_can_be_removed(store: &dyn PackStore) {
 #[derive(Debug, Clone)]
 pub struct FailAt {
     inner: Arc<dyn PackStore>,
-    plan: Arc<Plan>,
-}
-
-#[derive(Debug)]
-struct Plan {
-    left: AtomicU64,
-    stays: bool,
-    failed: AtomicBool,
-}
-
-impl Plan {
-    fn step(&self) -> Result<(), RepoError> {
-        let before = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        let fails = before.is_err() && (self.stays || !self.failed.load(Ordering::SeqCst));
-        if !fails {
-            return Ok(());
-        }
-        self.failed.store(true, Ordering::SeqCst);
-        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        Err(RepoError::Io { doing: "write", path: "a pack that fails".into(), source })
-    }
+    faults: Faults,
 }
 
 impl FailAt {
     /// Fails the write number `n` only.
     pub fn once(inner: Arc<dyn PackStore>, n: u64) -> Self {
-        Self::new(inner, n, false)
+        Self::with(inner, Faults::once(n))
     }
 
     /// Fails the write number `n` and all after it.
     pub fn from(inner: Arc<dyn PackStore>, n: u64) -> Self {
-        Self::new(inner, n, true)
+        Self::with(inner, Faults::from(n))
     }
 
-    fn new(inner: Arc<dyn PackStore>, n: u64, stays: bool) -> Self {
-        Self { inner, plan: Arc::new(Plan { left: AtomicU64::new(n), stays, failed: AtomicBool::new(false) }) }
+    /// Fails when these say so.
+    pub fn with(inner: Arc<dyn PackStore>, faults: Faults) -> Self {
+        Self { inner, faults }
     }
 
     /// Whether a write has failed.
     pub fn has_failed(&self) -> bool {
-        self.plan.failed.load(Ordering::SeqCst)
+        self.faults.has_failed()
     }
 
     fn wrap(&self, inner: Box<dyn PackFile>) -> Box<dyn PackFile> {
-        Box::new(FailingFile { inner, plan: self.plan.clone() })
+        Box::new(FailingFile { inner, faults: self.faults.clone() })
     }
+}
+
+fn step(faults: &Faults) -> Result<(), RepoError> {
+    faults.step().doing("write", Path::new("a pack that fails"))
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl PackStore for FailAt {
     fn create(&self, class: PackClass) -> Result<Box<dyn PackFile>, RepoError> {
-        self.plan.step()?;
+        step(&self.faults)?;
         Ok(self.wrap(self.inner.create(class)?))
     }
 
@@ -164,7 +150,7 @@ impl PackStore for FailAt {
     }
 
     fn remove(&self, pack: &PackName) -> Result<(), RepoError> {
-        self.plan.step()?;
+        step(&self.faults)?;
         self.inner.remove(pack)
     }
 
@@ -176,7 +162,7 @@ impl PackStore for FailAt {
 #[derive(Debug)]
 struct FailingFile {
     inner: Box<dyn PackFile>,
-    plan: Arc<Plan>,
+    faults: Faults,
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -191,7 +177,7 @@ impl PackFile for FailingFile {
 
     /// Like a full disk, it writes a part before it fails.
     fn append(&mut self, pieces: &[&[u8]]) -> Result<(), RepoError> {
-        if let Err(error) = self.plan.step() {
+        if let Err(error) = step(&self.faults) {
             let half: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..piece.len() / 2]).collect();
             self.inner.append(&half)?;
             return Err(error);
@@ -204,7 +190,7 @@ impl PackFile for FailingFile {
     }
 
     fn sync(&mut self) -> Result<(), RepoError> {
-        self.plan.step()?;
+        step(&self.faults)?;
         self.inner.sync()
     }
 
@@ -213,7 +199,7 @@ impl PackFile for FailingFile {
     }
 
     fn finish(&mut self, name: PackName) -> Result<(), RepoError> {
-        self.plan.step()?;
+        step(&self.faults)?;
         self.inner.finish(name)
     }
 

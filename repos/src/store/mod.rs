@@ -30,6 +30,7 @@ use bytes::Bytes;
 use specs::Digest;
 
 use crate::error::RepoError;
+use crate::faults::Faults;
 use crate::index::Index;
 use crate::journal::{Journal, Position};
 use crate::packs::writer::PackWriter;
@@ -91,6 +92,7 @@ struct Inner {
     /// Packs in which this store may have found what it builds on.
     relied: Mutex<BTreeSet<PackName>>,
     notify: open::Notify,
+    faults: Faults,
 }
 
 impl std::fmt::Debug for Inner {

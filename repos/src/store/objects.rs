@@ -71,7 +71,7 @@ impl Store {
             Ok((new, any_full))
         })?;
         if any_full {
-            self.relieve_memory()?;
+            self.relieve_memory();
         }
         Ok(new)
     }
@@ -260,7 +260,7 @@ impl Store {
         let digest = self.put_document(result)?;
         self.writer(PackClass::Meta).flush()?;
         let (key, value) = result_row(&digest, result);
-        self.index().commit(Changes::from([(key, Some(value))]))?;
+        self.index().commit(Changes::from([(key, Some(value))]));
         Ok(digest)
     }
 

@@ -9,7 +9,8 @@ use specs::BranchName;
 
 use super::{Inner, Lock, NodeWeight, Store};
 use crate::documents::ResultDocument;
-use crate::error::{IoContext, RepoError};
+use crate::error::{IoContext, RepoError, is_of_disk};
+use crate::faults::Faults;
 use crate::index::apply::{apply, meta};
 use crate::index::rows::{Location, decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
@@ -42,6 +43,7 @@ pub struct OpenOptions {
     clock: Arc<dyn Clock>,
     notify: Notify,
     pack_bytes: u64,
+    faults: Faults,
     #[cfg(any(test, feature = "testing"))]
     wrap_packs: Option<WrapPacks>,
 }
@@ -62,6 +64,7 @@ impl Default for OpenOptions {
             clock: Arc::new(SystemClock),
             notify: Arc::new(|_| {}),
             pack_bytes: FULL_BYTES,
+            faults: Faults::default(),
             #[cfg(any(test, feature = "testing"))]
             wrap_packs: None,
         }
@@ -101,6 +104,14 @@ impl OpenOptions {
         self
     }
 
+    /// Has writes to packs, journal and index fail.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults.clone();
+        self.wrap_packs(move |packs| Arc::new(crate::packs::testing::FailAt::with(packs, faults.clone())))
+    }
+
     #[cfg_attr(
         not(any(test, feature = "testing")),
         expect(clippy::unused_self, reason = "tests put a wrapper around it")
@@ -124,6 +135,7 @@ impl OpenOptions {
         std::fs::create_dir_all(&packs).doing("create", &packs)?;
         let journal = folder.join("journal");
         if !journal.exists() {
+            self.faults.step().doing("create", &journal)?;
             Journal::create(&journal)?;
         }
         let store = self.assemble(dir)?;
@@ -133,6 +145,7 @@ impl OpenOptions {
         }
         // Last: a folder without this file is no store, and `init` may go on with it.
         let format = folder.join(FORMAT_FILE);
+        self.faults.step().doing("write", &format)?;
         write_durably(&format, FORMAT.as_bytes())?;
         crate::packs::sync_folder(&folder)?;
         crate::packs::sync_folder(dir)?;
@@ -158,7 +171,7 @@ impl OpenOptions {
         let inner = Inner {
             dir: dir.to_owned(),
             packs: self.packs(&folder),
-            journal: Journal::new(folder.join("journal")),
+            journal: Journal::new(folder.join("journal")).with_faults(self.faults.clone()),
             index: RwLock::new(Arc::new(Index::in_memory())),
             position: Mutex::default(),
             meta: Mutex::new(PackWriter::new(PackClass::Meta, self.pack_bytes)),
@@ -171,9 +184,13 @@ impl OpenOptions {
             held: Mutex::default(),
             relied: Mutex::default(),
             notify: self.notify.clone(),
+            faults: self.faults.clone(),
         };
         let store = Store { inner: Arc::new(inner) };
-        store.save_abandoned()?;
+        // Whoever may write here does it next time, and what lies in there was not published.
+        if let Err(error) = store.save_abandoned() {
+            tracing::warn!("what a dead writer left is not saved now: {error}");
+        }
         store.refresh()?;
         Ok(store)
     }
@@ -259,24 +276,31 @@ impl Store {
             index = Index::in_memory();
             self.catch_up(&index, &mut position)?;
         }
-        if index.overlay_rows() > OVERLAY_ROWS
-            && let Some(_lock) = Lock::try_take(&self.lock_path())?
-        {
-            return self.catch_up_disk(&mut position);
+        if index.overlay_rows() > OVERLAY_ROWS && self.try_catch_up_disk(&mut position) {
+            return Ok(());
         }
+        self.catch_up(&index, &mut position)?;
         self.use_index(index);
         Ok(())
     }
 
     /// Brings what a large change has added in memory to the disk, if nobody holds the lock just now.
-    pub(super) fn relieve_memory(&self) -> Result<(), RepoError> {
-        if !self.index().is_writable()
-            && self.index().overlay_rows() > OVERLAY_ROWS_OF_A_CHANGE
-            && let Some(_lock) = Lock::try_take(&self.lock_path())?
-        {
-            self.catch_up_disk(&mut self.locked_position())?;
+    pub(super) fn relieve_memory(&self) {
+        if !self.index().is_writable() && self.index().overlay_rows() > OVERLAY_ROWS_OF_A_CHANGE {
+            self.try_catch_up_disk(&mut self.locked_position());
         }
-        Ok(())
+    }
+
+    /// Brings the index on disk up if nobody holds the lock just now and the disk takes it; whether it did.
+    fn try_catch_up_disk(&self, position: &mut Position) -> bool {
+        let done = Lock::try_take(&self.lock_path())
+            .and_then(|lock| lock.map(|_lock| self.catch_up_disk(position)).transpose())
+            .map(|done| done.is_some());
+        done.unwrap_or_else(|error| {
+            // Disposable: nobody reads less because of it.
+            tracing::warn!("the index on disk cannot be caught up: {error}");
+            false
+        })
     }
 
     pub(super) fn use_index(&self, index: Index) {
@@ -309,19 +333,21 @@ impl Store {
 
     pub(super) fn open_writable(&self) -> Result<Index, RepoError> {
         let path = self.index_path();
-        if let Ok(index) = Index::open_writable(&path) {
-            if is_current(&index).unwrap_or(false) {
+        match Index::open_writable(&path, &self.inner.faults) {
+            Ok(index) if is_current(&index).unwrap_or(false) => return Ok(index),
+            Ok(index) if index.get(&keys::meta(meta::VERSION)).is_ok_and(|version| version.is_none()) => {
+                mark_version(&index);
                 return Ok(index);
             }
-            if index.get(&keys::meta(meta::VERSION)).is_ok_and(|version| version.is_none()) {
-                mark_version(&index)?;
-                return Ok(index);
-            }
+            // What is there is good, and there may be no room for another.
+            Err(RepoError::Index(error)) if is_of_disk(&error) => return Err(error.into()),
+            Err(error @ RepoError::Io { .. }) => return Err(error),
+            _ => {}
         }
         tracing::warn!("the index is damaged or of another version and is made anew");
         std::fs::remove_dir_all(&path).doing("remove", &path)?;
-        let index = Index::open_writable(&path)?;
-        mark_version(&index)?;
+        let index = Index::open_writable(&path, &self.inner.faults)?;
+        mark_version(&index);
         Ok(index)
     }
 
@@ -417,7 +443,7 @@ impl Store {
             let mut view = View::new(index);
             apply(&mut view, record)?;
             view.put(keys::meta(meta::POSITION), encode(after));
-            index.commit(view.into_changes())?;
+            index.commit(view.into_changes());
         }
         *position = read.end;
         Ok(())
@@ -469,7 +495,7 @@ impl Store {
                     }
                 }
             }
-            index.commit(changes)?;
+            index.commit(changes);
         }
         index.enter_pack(name)
     }
@@ -479,6 +505,6 @@ fn is_current(index: &Index) -> Result<bool, RepoError> {
     Ok(index.get(&keys::meta(meta::VERSION))?.as_deref().and_then(decode::<u32>) == Some(VERSION))
 }
 
-fn mark_version(index: &Index) -> Result<(), RepoError> {
-    index.commit(Changes::from([(keys::meta(meta::VERSION), Some(encode(&VERSION)))]))
+fn mark_version(index: &Index) {
+    index.commit(Changes::from([(keys::meta(meta::VERSION), Some(encode(&VERSION)))]));
 }

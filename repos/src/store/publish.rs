@@ -76,7 +76,11 @@ impl Store {
                 && publisher.publish(change, &self.relied())?.is_some()
             {
                 self.release_held();
-                return self.refresh();
+                // The change has happened, whether it can be seen from here or not.
+                if let Err(error) = self.refresh() {
+                    tracing::warn!("what the owner did is not seen yet: {error}");
+                }
+                return Ok(());
             }
             if waited == 200 {
                 (self.inner.notify)(&format!("waiting for {}", Lock::holder(&path)));
@@ -167,7 +171,8 @@ impl Store {
         view.put(keys::meta(meta::POSITION), encode(&after));
         *position = after;
         // The caller still holds the lock on the position: the next change sees this one.
-        index.commit(view.into_changes())
+        index.commit(view.into_changes());
+        Ok(())
     }
 
     /// A record names only commits that are there: a caller that repeats a failed change may have lost what it wrote before.

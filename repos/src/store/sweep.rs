@@ -278,7 +278,8 @@ impl Store {
                 changes.insert(result_row(&row.digest, &result).0, None);
             }
         }
-        index.commit(changes)
+        index.commit(changes);
+        Ok(())
     }
 }
 
