@@ -4,10 +4,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use specs::Digest;
 
 use super::record::{FORMAT, Record};
+use super::shared::{AT_A_TIME, SharedJournal};
 use crate::error::{IoContext, RepoError};
 use crate::hash::digest_of;
 
@@ -29,6 +32,8 @@ pub struct Position {
 #[derive(Debug, Clone)]
 pub struct Journal {
     path: PathBuf,
+    /// Where the records are, when the file is only a copy of them.
+    shared: Option<SharedJournal>,
 }
 
 /// What a reading of the journal gave.
@@ -43,14 +48,63 @@ pub struct Read {
 impl Journal {
     /// Uses the file at `path`, which exists.
     pub fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, shared: None }
+    }
+
+    /// Uses the file at `path` as a copy of the records at another place; it is made if it is missing.
+    pub(crate) fn shared(path: PathBuf, records: SharedJournal) -> Self {
+        Self { path, shared: Some(records) }
     }
 
     /// Makes an empty journal.
     pub fn create(path: &Path) -> Result<Self, RepoError> {
         let file = OpenOptions::new().write(true).create_new(true).open(path).doing("create", path)?;
         file.sync_all().doing("sync", path)?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self::new(path.to_owned()))
+    }
+
+    /// Adds records to the file that others have written since, when it is a copy; one request when there are none. `from` is a
+    /// position that is known to be right, and may lie behind what the file still has after a crash.
+    pub fn fetch(&self, from: Position) -> Result<(), RepoError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        loop {
+            let end = self.end(from)?;
+            let lines = shared.after(end.records)?;
+            // Whoever else is fetching may have been faster: only what is still missing is written.
+            let file = self.locked_copy()?;
+            let mut written = self.end(from)?;
+            let mut at = end;
+            for line in &lines {
+                let after = check(line, &at)?;
+                if at == written {
+                    write_line(&file, &at, line).doing("write", &self.path)?;
+                    written = after;
+                }
+                at = after;
+            }
+            drop(file);
+            if lines.len() < AT_A_TIME {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The end of the whole lines in the file, looking after `from` only if that is there.
+    fn end(&self, from: Position) -> Result<Position, RepoError> {
+        match self.length() {
+            Ok(length) if length >= from.bytes => Ok(self.read_after(from)?.end),
+            Ok(_) => Ok(self.read_after(Position::default())?.end),
+            Err(RepoError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(Position::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The file of a copy, locked: one process at a time adds to it. Readers see whole lines whatever happens.
+    fn locked_copy(&self) -> Result<File, RepoError> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path);
+        let file = file.doing("open", &self.path)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(std::io::Error::from).doing("lock", &self.path)?;
+        Ok(file)
     }
 
     /// Bytes of the file, whole lines or not.
@@ -93,7 +147,7 @@ impl Journal {
 
     /// Appends a record after the position `after`, cutting off what a dead writer left there; durable on return.
     ///
-    /// The caller holds the store's lock.
+    /// The caller holds the store's lock. `JournalMoved` when another machine was first.
     pub fn append(&self, after: Position, record: &Record) -> Result<Position, RepoError> {
         debug_assert_eq!(record.previous, after.last);
         let json = crate::documents::canonical(record);
@@ -101,6 +155,15 @@ impl Journal {
         let mut line = format!("{digest} ").into_bytes();
         line.extend_from_slice(&json);
         line.push(b'\n');
+        let end = Position {
+            bytes: after.bytes + line.len() as u64,
+            records: after.records + 1,
+            last: Some(digest),
+        };
+        if let Some(shared) = &self.shared {
+            self.append_shared(shared, after, end, &line.into())?;
+            return Ok(end);
+        }
         let mut file = OpenOptions::new().write(true).open(&self.path).doing("open", &self.path)?;
         let written = (|| {
             if file.metadata()?.len() != after.bytes {
@@ -115,8 +178,64 @@ impl Journal {
             file.set_len(after.bytes).and_then(|()| file.sync_data()).ok();
         }
         written.doing("write", &self.path)?;
-        Ok(Position { bytes: after.bytes + line.len() as u64, records: after.records + 1, last: Some(digest) })
+        Ok(end)
     }
+
+    fn append_shared(
+        &self,
+        shared: &SharedJournal,
+        after: Position,
+        end: Position,
+        line: &Bytes,
+    ) -> Result<(), RepoError> {
+        if !shared.create(end.records, line)? {
+            return Err(RepoError::JournalMoved { record: end.records });
+        }
+        // The change has happened. A reader may have fetched it by now; and what cannot be written is fetched later.
+        let copied = self.locked_copy().and_then(|file| {
+            if self.end(after)? == after {
+                write_line(&file, &after, line).doing("write", &self.path)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = copied {
+            tracing::warn!("a record is not in the local copy of the journal yet: {error}");
+        }
+        Ok(())
+    }
+
+    /// The lines (each with its newline) of some records, counted from 1; `records` lie within the file.
+    pub(crate) fn lines(&self, records: std::ops::RangeInclusive<u64>) -> Result<Vec<Bytes>, RepoError> {
+        let file = File::open(&self.path).doing("open", &self.path)?;
+        let mut lines = BufReader::with_capacity(1 << 16, file);
+        let mut found = Vec::new();
+        let mut line = Vec::new();
+        for number in 1..=*records.end() {
+            line.clear();
+            lines.read_until(b'\n', &mut line).doing("read", &self.path)?;
+            if records.contains(&number) {
+                found.push(Bytes::copy_from_slice(&line));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The position after a line (with its newline) that comes from elsewhere, if it can stand at `at`.
+fn check(line: &[u8], at: &Position) -> Result<Position, RepoError> {
+    let whole = line.strip_suffix(b"\n").filter(|line| !line.contains(&b'\n'));
+    let damaged = || RepoError::DamagedJournal { record: at.records + 1, why: "it is no line".to_owned() };
+    let (_, digest) = parse(whole.ok_or_else(damaged)?, at)?;
+    Ok(Position { bytes: at.bytes + line.len() as u64, records: at.records + 1, last: Some(digest) })
+}
+
+/// Writes a line at a position, over what a crash may have left there.
+fn write_line(mut file: &File, at: &Position, line: &[u8]) -> std::io::Result<()> {
+    if file.metadata()?.len() != at.bytes {
+        file.set_len(at.bytes)?;
+    }
+    file.seek(SeekFrom::Start(at.bytes))?;
+    file.write_all(line)
 }
 
 /// Reads one line (without its newline) that stands at `at`.

@@ -3,6 +3,8 @@
 //! ```text
 //! .pv/format     "pv store 1": which layout this is
 //! .pv/packs/     finished packs, and `.part` files of living writers
+//! .pv/objects    the URL of the place that holds packs and journal, if they are in an object store; then the two here are copies
+//! .pv/cache/     copies of what was read from there
 //! .pv/journal    every change that is not an object
 //! .pv/index/     RocksDB; disposable
 //! .pv/lock       locked while somebody changes journal or index; holds who
@@ -16,6 +18,7 @@
 //! - `content` cuts files into chunks and reads them back
 //! - `publish` the last step of every change
 //! - `names` repositories, branches, tags, runs, jobs, pipelines: what the index knows of them
+//! - `shared` stores whose packs and journal are in an object store
 //! - `resolve` turns references into commits
 
 use std::path::{Path, PathBuf};
@@ -38,6 +41,7 @@ mod objects;
 mod open;
 mod publish;
 mod resolve;
+mod shared;
 
 pub use content::{FileReader, Stored};
 pub use open::OpenOptions;

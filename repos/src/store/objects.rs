@@ -90,7 +90,12 @@ impl Store {
             raw_bytes: location.raw_bytes,
         };
         let stored = self.packs().read(&pack, row.stored_range())?;
-        let bytes = unpack(&row, stored).ok_or_else(|| RepoError::DamagedObject {
+        let bytes = match unpack(&row, stored) {
+            Some(bytes) => Some(bytes),
+            // What was read may be a copy that went bad.
+            None => self.packs().read_again(&pack, row.stored_range())?.and_then(|stored| unpack(&row, stored)),
+        };
+        let bytes = bytes.ok_or_else(|| RepoError::DamagedObject {
             kind,
             digest: *digest,
             why: format!("its bytes at {} in pack {pack} are others", row.offset),

@@ -6,23 +6,25 @@ use std::time::Duration;
 
 use specs::BranchName;
 
+use super::shared::{self, OBJECTS_FILE};
 use super::{Inner, Lock, NodeWeight, Store};
 use crate::documents::ResultDocument;
 use crate::error::{IoContext, RepoError};
 use crate::index::apply::{apply, meta};
 use crate::index::rows::{Location, decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
-use crate::journal::{Entry, Journal, Position};
+use crate::journal::{Entry, Journal, Position, SharedJournal};
 use crate::object::{Kind, PackClass};
 use crate::packs::codec::unpack;
 use crate::packs::format::Row;
 use crate::packs::writer::{FULL_BYTES, PackWriter, read_index, salvage};
-use crate::packs::{LocalPacks, PackName, PackStore};
+use crate::packs::{LocalPacks, ObjectPacks, PackName, PackStore};
+use crate::place::{Access, Place};
 use crate::time::{Clock, SystemClock};
 
 pub(super) const FOLDER: &str = ".pv";
 const FORMAT_FILE: &str = "format";
-const FORMAT: &str = "pv store 1\n";
+pub(super) const FORMAT: &str = "pv store 1\n";
 /// Bytes of nodes kept in memory.
 const NODE_CACHE_BYTES: u64 = 64 << 20;
 /// A process that does not own the store keeps at most about this many rows in memory before the index on disk is caught up.
@@ -41,8 +43,11 @@ pub struct OpenOptions {
     clock: Arc<dyn Clock>,
     notify: Notify,
     pack_bytes: u64,
+    access: Access,
     #[cfg(any(test, feature = "testing"))]
     wrap_packs: Option<WrapPacks>,
+    #[cfg(any(test, feature = "testing"))]
+    place: Option<Place>,
 }
 
 /// Puts something around the place where packs are kept, such as one that fails.
@@ -61,8 +66,11 @@ impl Default for OpenOptions {
             clock: Arc::new(SystemClock),
             notify: Arc::new(|_| {}),
             pack_bytes: FULL_BYTES,
+            access: Access::default(),
             #[cfg(any(test, feature = "testing"))]
             wrap_packs: None,
+            #[cfg(any(test, feature = "testing"))]
+            place: None,
         }
     }
 }
@@ -89,6 +97,30 @@ impl OpenOptions {
         self
     }
 
+    /// How to reach a store's packs and journal when they are in an object store.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Whatever URL a store names, its objects are here.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn place(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// The place of a URL.
+    pub(super) fn place_at(&self, url: &str) -> Result<Place, RepoError> {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(place) = &self.place {
+            return Ok(place.clone());
+        }
+        Place::open(url, &self.access)
+    }
+
     /// Puts something around the place where packs are kept.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
@@ -104,13 +136,16 @@ impl OpenOptions {
         not(any(test, feature = "testing")),
         expect(clippy::unused_self, reason = "tests put a wrapper around it")
     )]
-    fn packs(&self, folder: &Path) -> Arc<dyn PackStore> {
-        let local = Arc::new(LocalPacks::new(folder.join("packs")));
+    fn packs(&self, folder: &Path, place: Option<&Place>) -> Arc<dyn PackStore> {
+        let packs: Arc<dyn PackStore> = match place {
+            Some(place) => Arc::new(ObjectPacks::new(place.clone(), folder)),
+            None => Arc::new(LocalPacks::new(folder.join("packs"))),
+        };
         #[cfg(any(test, feature = "testing"))]
         if let Some(wrap) = &self.wrap_packs {
-            return wrap(local);
+            return wrap(packs);
         }
-        local
+        packs
     }
 
     /// Makes a store in `dir/.pv`, with `default_branch` for references that name none.
@@ -119,6 +154,19 @@ impl OpenOptions {
         if folder.join(FORMAT_FILE).exists() {
             return Err(RepoError::StoreExists { dir: dir.to_owned() });
         }
+        let other = folder.join(OBJECTS_FILE);
+        if other.exists() {
+            return Err(RepoError::Conflict {
+                what: format!("`{}` is of a store that was not finished", other.display()),
+                hint: Some(format!("repeat pv init --objects, or delete `{}`", folder.display())),
+            });
+        }
+        self.make(dir, default_branch)
+    }
+
+    /// The folder's own part of a new store, and the first record if the journal has none.
+    pub(super) fn make(&self, dir: &Path, default_branch: BranchName) -> Result<Store, RepoError> {
+        let folder = dir.join(FOLDER);
         let packs = folder.join("packs");
         std::fs::create_dir_all(&packs).doing("create", &packs)?;
         let journal = folder.join("journal");
@@ -128,7 +176,11 @@ impl OpenOptions {
         let store = self.assemble(dir)?;
         let entry = Entry::Init { store: crate::random_hex(), default_branch };
         if store.position().records == 0 {
-            store.publish(&super::Change::of(vec![entry]))?;
+            match store.publish(&super::Change::of(vec![entry])) {
+                // Another machine made the store at the same time.
+                Err(RepoError::Exists { .. }) => store.refresh()?,
+                published => published?,
+            }
         }
         // Last: a folder without this file is no store, and `init` may go on with it.
         let format = folder.join(FORMAT_FILE);
@@ -153,10 +205,15 @@ impl OpenOptions {
 
     fn assemble(&self, dir: &Path) -> Result<Store, RepoError> {
         let folder = dir.join(FOLDER);
+        let place = shared::url_of(&folder)?.map(|url| self.place_at(&url)).transpose()?;
+        let journal = folder.join("journal");
         let inner = Inner {
             dir: dir.to_owned(),
-            packs: self.packs(&folder),
-            journal: Journal::new(folder.join("journal")),
+            packs: self.packs(&folder, place.as_ref()),
+            journal: match &place {
+                Some(place) => Journal::shared(journal, SharedJournal::new(place.clone())),
+                None => Journal::new(journal),
+            },
             index: RwLock::new(Arc::new(Index::in_memory())),
             position: Mutex::default(),
             meta: Mutex::new(PackWriter::new(PackClass::Meta, self.pack_bytes)),
@@ -174,7 +231,7 @@ impl OpenOptions {
     }
 }
 
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
+pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
     use std::io::Write;
     let mut file = std::fs::File::create(path).doing("create", path)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).doing("write", path)
@@ -329,6 +386,7 @@ impl Store {
             if let Some(known) =
                 self.open_reading().get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode::<Position>)
             {
+                self.journal().fetch(known)?;
                 let found = self.journal().length()?;
                 if found < known.bytes {
                     return Err(RepoError::ShortJournal { records: known.records, bytes: known.bytes, found });
@@ -385,6 +443,7 @@ impl Store {
     pub(super) fn catch_up(&self, index: &Index, position: &mut Position) -> Result<(), RepoError> {
         let from: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
         // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
+        self.journal().fetch(from)?;
         let mut read = crate::journal::Read { records: Vec::new(), end: from };
         let length = self.journal().length()?;
         if length < from.bytes {
@@ -393,7 +452,9 @@ impl Store {
         if length != from.bytes {
             read = self.journal().read_after(from)?;
         }
-        self.register_new_packs(index)?;
+        // Packs on other machines hold nothing that matters before a record names it.
+        let packs = if read.records.is_empty() { self.packs().known()? } else { self.packs().list()? };
+        self.register_new_packs(index, packs)?;
         for (record, after) in &read.records {
             let mut view = View::new(index);
             apply(&mut view, record)?;
@@ -404,8 +465,8 @@ impl Store {
         Ok(())
     }
 
-    fn register_new_packs(&self, index: &Index) -> Result<(), RepoError> {
-        for (name, length) in self.packs().list()? {
+    fn register_new_packs(&self, index: &Index, packs: Vec<(PackName, u64)>) -> Result<(), RepoError> {
+        for (name, length) in packs {
             if index.get(&keys::pack(&name))?.is_some() {
                 continue;
             }

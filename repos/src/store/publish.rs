@@ -55,20 +55,23 @@ impl Store {
         if self.is_owner() {
             // A writer that began before this owner came builds on what people committed since: it must find that in finished packs.
             let is_own_work = change.entries.iter().all(|entry| matches!(entry, Entry::Job { .. }));
-            if is_own_work {
+            if is_own_work && self.packs().sync_is_enough() {
                 self.sync()?;
             } else {
                 self.finish_packs()?;
             }
-            return self.record(change, &mut self.locked_position());
+            let mut position = self.locked_position();
+            return match self.record(change, &mut position) {
+                Err(RepoError::JournalMoved { .. }) => self.catch_up_and_record(change, &mut position),
+                done => done,
+            };
         }
         self.finish_packs()?;
         let path = self.lock_path();
         for waited in 0_u32.. {
             if let Some(lock) = Lock::try_take(&path)? {
                 let mut position = self.locked_position();
-                let done =
-                    self.catch_up(&self.index(), &mut position).and_then(|()| self.record(change, &mut position));
+                let done = self.catch_up_and_record(change, &mut position);
                 if done.is_ok() && self.index().overlay_rows() > OVERLAY_ROWS {
                     // The change has happened: an index that is behind does not undo it.
                     if let Err(error) = self.catch_up_disk(&mut position) {
@@ -95,6 +98,17 @@ impl Store {
     pub fn publish_for_other(&self, change: &Change) -> Result<()> {
         self.catch_up(&self.index(), &mut self.locked_position())?;
         self.publish(change)
+    }
+
+    /// Records a change on what is there now, also when other machines are recording theirs.
+    fn catch_up_and_record(&self, change: &Change, position: &mut Position) -> Result<()> {
+        loop {
+            self.catch_up(&self.index(), position)?;
+            match self.record(change, position) {
+                Err(RepoError::JournalMoved { .. }) => {}
+                done => return done,
+            }
+        }
     }
 
     fn record(&self, change: &Change, position: &mut Position) -> Result<()> {
