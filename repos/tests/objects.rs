@@ -227,9 +227,7 @@ fn copies_of_data_are_bounded() {
         for number in 0..6_u8 {
             let mut writer = repos::packs::writer::PackWriter::new(repos::object::PackClass::Data, u64::MAX);
             let bytes = vec![number; 5 << 20];
-            writer
-                .append(&packs, repos::object::Kind::Chunk, repos::hash::digest_of(&bytes), &bytes)
-                .unwrap();
+            writer.append(&packs, repos::object::Kind::Chunk, repos::hash::digest_of(&bytes), &bytes).unwrap();
             names.push(writer.finish().unwrap().remove(0).name);
         }
     }
@@ -252,7 +250,8 @@ fn copies_of_data_are_bounded() {
 
 fn put(store: &Store) -> Result<(), RepoError> {
     let bytes = large_content(700_000);
-    let stored = store.put_content(bytes.as_slice()).map_err(|error| error.downcast().unwrap_or(RepoError::GraphMoved))?;
+    let stored =
+        store.put_content(bytes.as_slice()).map_err(|error| error.downcast().unwrap_or(RepoError::GraphMoved))?;
     let mut edits = repos::files::Edits::default();
     for (path, bytes) in [("/a", "new a"), ("/b", "new b")] {
         let stored = store.put_bytes(bytes.as_bytes())?;
@@ -362,7 +361,7 @@ fn a_record_that_is_gone_or_damaged_is_told() {
     test.set("images", &[("/a", Some("1"))]);
     let last = ObjectPath::from("journal/00000000000000000003");
     let block_on = |work: &dyn Fn(Arc<dyn ObjectStore>)| {
-        place.wrapped(|objects| {
+        let _same = place.wrapped(|objects| {
             work(objects.clone());
             objects
         });
@@ -379,7 +378,9 @@ fn a_record_that_is_gone_or_damaged_is_told() {
 
 #[test]
 fn urls_that_are_none_are_refused() {
-    for url in ["bucket", "s3://", "s3://key:secret@bucket", "gs://bucket", "s3://bu cket", "s3://bucket//x", "file://x"] {
+    for url in
+        ["bucket", "s3://", "s3://key:secret@bucket", "gs://bucket", "s3://bu cket", "s3://bucket/a//b", "file://x"]
+    {
         let error = Place::open(url, &Access::default()).unwrap_err();
         assert_eq!(error.kind(), specs::ErrorKind::Usage, "{url}");
     }
@@ -417,4 +418,96 @@ fn s3_holds_stores_as_memory_does() {
     let error = Place::open("s3://no-such-bucket/x", &access)
         .and_then(|place| ObjectPacks::new(place, Path::new("/nowhere")).list());
     assert!(error.is_err());
+}
+
+fn mirror(store: &Store, url: &str) -> Result<repos::store::Mirrored, RepoError> {
+    store.mirror(url, &Access::default(), false, &|_, _, _| {})
+}
+
+fn mirror_folder() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}/mirror", folder.path().display());
+    (folder, url)
+}
+
+#[test]
+fn a_mirror_takes_what_is_new_and_becomes_a_store_again() {
+    let (_folder, url) = mirror_folder();
+    let test = TestStore::new();
+    for (number, records) in (0..4).zip(3..) {
+        test.set("images", &[(&format!("/{number}"), Some("content"))]);
+        let done = mirror(&test.store, &url).unwrap();
+        assert_eq!((done.records, done.new_records), (records, if number == 0 { 3 } else { 1 }));
+        assert!((1..=2).contains(&done.new_packs) && done.packs >= done.new_packs, "{done:?}");
+    }
+    let done = mirror(&test.store, &url).unwrap();
+    assert_eq!((done.new_packs, done.new_bytes, done.new_records), (0, 0, 0));
+    let back = tempfile::tempdir().unwrap();
+    let alone = OpenOptions::default().init_from(back.path(), &url, &|_, _, _| {}).unwrap();
+    assert_eq!(alone.position(), test.store.position());
+    assert_eq!(alone.id().unwrap(), test.store.id().unwrap());
+    assert_eq!(alone.objects_url().unwrap(), None);
+    assert_sound(&alone);
+    let place = Place::open(&url, &Access::default()).unwrap();
+    let on_it = joined(&place);
+    assert_eq!(on_it.contents("images"), test.contents("images"));
+    assert_sound(&on_it.store);
+    // Each goes its own way now, and nobody's is overwritten.
+    on_it.set("images", &[("/there", Some("1"))]);
+    let ahead = mirror(&test.store, &url).unwrap_err();
+    assert_eq!(ahead.kind(), specs::ErrorKind::Conflict, "{ahead}");
+    test.set("images", &[("/here", Some("1"))]);
+    let apart = mirror(&test.store, &url).unwrap_err();
+    assert_eq!(apart.kind(), specs::ErrorKind::Conflict, "{apart}");
+    let other = mirror(&TestStore::new().store, &url).unwrap_err();
+    assert_eq!(other.kind(), specs::ErrorKind::Conflict, "{other}");
+    on_it.store.refresh().unwrap();
+    assert_sound(&on_it.store);
+}
+
+#[test]
+fn a_mirror_that_was_broken_off_goes_on() {
+    let (folder, url) = mirror_folder();
+    let test = TestStore::new();
+    test.set("images", &[("/a", Some("1"))]);
+    mirror(&test.store, &url).unwrap();
+    test.set("images", &[("/a", Some("2"))]);
+    test.set("images", &[("/a", Some("3"))]);
+    let before = mirror(&test.store, &url).unwrap();
+    let place = folder.path().join("mirror");
+    std::fs::remove_file(place.join("journal/00000000000000000004")).unwrap();
+    let mut lost = 0;
+    for pack in std::fs::read_dir(place.join("packs")).unwrap().map(|pack| pack.unwrap().path()).take(2) {
+        std::fs::remove_file(pack).unwrap();
+        lost += 1;
+    }
+    std::fs::remove_file(place.join("format")).unwrap();
+    let back = tempfile::tempdir().unwrap();
+    let none = OpenOptions::default().init_from(back.path(), &url, &|_, _, _| {}).unwrap_err();
+    assert_eq!(none.kind(), specs::ErrorKind::NotFound, "{none}");
+    let done = mirror(&test.store, &url).unwrap();
+    assert_eq!((done.new_packs, done.packs), (lost, before.packs));
+    let alone = OpenOptions::default().init_from(back.path(), &url, &|_, _, _| {}).unwrap();
+    assert_sound(&alone);
+    assert_eq!(alone.position(), test.store.position());
+}
+
+#[test]
+fn a_pack_that_is_lost_here_stays_in_the_mirror_unless_it_is_pruned() {
+    let (_folder, url) = mirror_folder();
+    let test = TestStore::new();
+    test.set("images", &[("/a", Some("1"))]);
+    mirror(&test.store, &url).unwrap();
+    let packs = test.store.folder().join("packs");
+    let lost = std::fs::read_dir(&packs).unwrap().next().unwrap().unwrap();
+    let bytes = std::fs::read(lost.path()).unwrap();
+    std::fs::remove_file(lost.path()).unwrap();
+    let store = Store::open(test.store.dir()).unwrap();
+    mirror(&store, &url).unwrap();
+    let there = repos::packs::open_url(&url, &Access::default()).unwrap();
+    let name = lost.file_name().to_string_lossy().parse().unwrap();
+    assert_eq!(there.read(&name, 0..1 << 20).unwrap(), bytes);
+    let done = store.mirror(&url, &Access::default(), true, &|_, _, _| {}).unwrap();
+    assert_eq!(done.removed_packs, 1);
+    there.read(&name, 0..1).unwrap_err();
 }

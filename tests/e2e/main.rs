@@ -23,6 +23,7 @@ mod job;
 mod kill;
 mod log;
 mod ls;
+mod objects;
 mod output;
 mod pipeline;
 mod put;

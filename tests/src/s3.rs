@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// A running server with one empty bucket, `pv`; ends with this, or with the test's process.
+/// A running server with one empty bucket, `pv-test`; ends with this, or with the test's process.
 #[derive(Debug)]
 pub struct S3Server {
     child: Child,
@@ -19,13 +19,21 @@ def end():
     os._exit(0)
 threading.Thread(target=end, daemon=True).start()
 import boto3
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
-server.start()
-host, port = server.get_host_and_port()
-url = f'http://{host}:{port}'
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+class Quiet(WSGIRequestHandler):
+    def log(self, *args):
+        pass
+app = DomainDispatcherApplication(create_backend_app)
+turn = threading.Lock() # moto looks whether an object is there, and then writes it: not in one step
+def one_at_a_time(environ, start_response):
+    with turn:
+        return app(environ, start_response)
+server = make_server('127.0.0.1', 0, one_at_a_time, threaded=True, request_handler=Quiet)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+url = f'http://127.0.0.1:{server.server_port}'
 boto3.client('s3', endpoint_url=url, region_name='us-east-1', aws_access_key_id='test',
-             aws_secret_access_key='secret').create_bucket(Bucket='pv')
+             aws_secret_access_key='secret').create_bucket(Bucket='pv-test')
 print(url, flush=True)
 threading.Event().wait()
 ";
@@ -64,7 +72,7 @@ impl S3Server {
 
     /// A URL in its bucket.
     pub fn url(prefix: &str) -> String {
-        format!("s3://pv/{prefix}")
+        format!("s3://pv-test/{prefix}")
     }
 }
 

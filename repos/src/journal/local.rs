@@ -94,7 +94,9 @@ impl Journal {
         match self.length() {
             Ok(length) if length >= from.bytes => Ok(self.read_after(from)?.end),
             Ok(_) => Ok(self.read_after(Position::default())?.end),
-            Err(RepoError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(Position::default()),
+            Err(RepoError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Position::default())
+            }
             Err(error) => Err(error),
         }
     }
@@ -103,7 +105,9 @@ impl Journal {
     fn locked_copy(&self) -> Result<File, RepoError> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path);
         let file = file.doing("open", &self.path)?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(std::io::Error::from).doing("lock", &self.path)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive)
+            .map_err(std::io::Error::from)
+            .doing("lock", &self.path)?;
         Ok(file)
     }
 
@@ -155,11 +159,7 @@ impl Journal {
         let mut line = format!("{digest} ").into_bytes();
         line.extend_from_slice(&json);
         line.push(b'\n');
-        let end = Position {
-            bytes: after.bytes + line.len() as u64,
-            records: after.records + 1,
-            last: Some(digest),
-        };
+        let end = Position { bytes: after.bytes + line.len() as u64, records: after.records + 1, last: Some(digest) };
         if let Some(shared) = &self.shared {
             self.append_shared(shared, after, end, &line.into())?;
             return Ok(end);
@@ -202,6 +202,11 @@ impl Journal {
             tracing::warn!("a record is not in the local copy of the journal yet: {error}");
         }
         Ok(())
+    }
+
+    /// Makes the file durable.
+    pub(crate) fn sync(&self) -> Result<(), RepoError> {
+        File::open(&self.path).and_then(|file| file.sync_all()).doing("sync", &self.path)
     }
 
     /// The lines (each with its newline) of some records, counted from 1; `records` lie within the file.

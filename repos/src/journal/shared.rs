@@ -52,10 +52,18 @@ impl SharedJournal {
         self.place.get_all(&names)
     }
 
-    /// How many records there are. Looks through all names.
+    /// Records lines as the numbers from `first` on, in no order: for a place that is not read yet. False when other records have
+    /// some of these numbers.
+    pub(crate) fn create_all(&self, first: u64, lines: Vec<Bytes>) -> Result<bool, RepoError> {
+        let named = (first..).zip(lines).map(|(number, line)| (format!("{FOLDER}/{}", name(number)), line));
+        self.place.create_all(named.collect())
+    }
+
+    /// How many records there are, up to the first that is missing. Looks through all names.
     pub(crate) fn count(&self) -> Result<u64, RepoError> {
         let listed = self.place.list(FOLDER)?;
-        Ok(listed.iter().filter_map(|found| found.name.parse().ok()).max().unwrap_or(0))
+        let in_order = (1..).zip(&listed).take_while(|(number, found)| found.name == name(*number));
+        Ok(in_order.count() as u64)
     }
 }
 

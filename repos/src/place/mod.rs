@@ -116,8 +116,7 @@ impl Place {
             return Ok(Some(Bytes::new()));
         }
         self.request("read", name, |objects, path| async move {
-            let options =
-                GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+            let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
             let found = match objects.get_opts(&path, options).await {
                 Ok(found) => found.bytes().await,
                 Err(error) => Err(error),
@@ -151,28 +150,21 @@ impl Place {
     /// written by a request whose answer was lost.
     pub(crate) fn create(&self, name: &str, bytes: &Bytes) -> Result<bool, RepoError> {
         let own = bytes.clone();
-        let created = self.request("write", name, |objects, path| async move {
-            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            let mut put = objects.put_opts(&path, own.clone().into(), options).await;
-            if let Err(error) = &put
-                && !matches!(error, Error::AlreadyExists { .. })
-            {
-                // Such a request is not tried again by itself, since its answer may be all that was lost. Looking tells.
-                tokio::time::sleep(runtime::PAUSE).await;
-                let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-                put = objects.put_opts(&path, own.clone().into(), options).await;
-            }
-            match put {
-                Ok(_) => Ok(true),
-                Err(Error::AlreadyExists { .. }) => Ok(objects.get(&path).await?.bytes().await? == own),
-                // The second may have failed in the same way.
-                Err(error) => match objects.get(&path).await {
-                    Ok(found) => Ok(found.bytes().await? == own),
-                    Err(_) => Err(error),
-                },
-            }
-        })?;
-        Ok(created)
+        self.request("write", name, |objects, path| async move { create(&*objects, &path, &own).await })
+    }
+
+    /// The same for many, some at a time and in no order. True when all are there now.
+    pub(crate) fn create_all(&self, named: Vec<(String, Bytes)>) -> Result<bool, RepoError> {
+        let Some((first, _)) = named.first().cloned() else { return Ok(true) };
+        let paths: Vec<(Path, Bytes)> = named.into_iter().map(|(name, bytes)| (self.path(&name), bytes)).collect();
+        self.request("write", &first, |objects, _| async move {
+            let create = |(path, bytes): (Path, Bytes)| {
+                let objects = objects.clone();
+                async move { create(&*objects, &path, &bytes).await }
+            };
+            let created = futures_util::stream::iter(paths.into_iter().map(create)).buffer_unordered(AT_ONCE);
+            created.try_fold(true, |all, created| std::future::ready(Ok(all && created))).await
+        })
     }
 
     /// The objects of a folder, by name.
@@ -225,4 +217,26 @@ fn listed(found: ObjectMeta) -> Option<Listed> {
     let name = found.location.filename()?.to_owned();
     let written_at = Timestamp::from_micros(found.last_modified.timestamp_micros());
     Some(Listed { name, size_bytes: found.size, written_at })
+}
+
+/// Such a request is not tried again by itself, since its answer may be all that was lost: looking tells.
+async fn create(objects: &dyn ObjectStore, path: &Path, own: &Bytes) -> Result<bool, Error> {
+    let put = || {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        objects.put_opts(path, own.clone().into(), options)
+    };
+    let mut done = put().await;
+    if !matches!(done, Ok(_) | Err(Error::AlreadyExists { .. })) {
+        tokio::time::sleep(runtime::PAUSE).await;
+        done = put().await;
+    }
+    match done {
+        Ok(_) => Ok(true),
+        Err(Error::AlreadyExists { .. }) => Ok(objects.get(path).await?.bytes().await? == own),
+        // The second may have been done in the same way.
+        Err(error) => match objects.get(path).await {
+            Ok(found) => Ok(found.bytes().await? == own),
+            Err(_) => Err(error),
+        },
+    }
 }

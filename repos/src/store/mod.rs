@@ -18,6 +18,7 @@
 //! - `content` cuts files into chunks and reads them back
 //! - `publish` the last step of every change
 //! - `names` repositories, branches, tags, runs, jobs, pipelines: what the index knows of them
+//! - `mirror` copies packs and journal elsewhere, and makes stores from such copies
 //! - `shared` stores whose packs and journal are in an object store
 //! - `resolve` turns references into commits
 
@@ -36,6 +37,7 @@ use crate::time::Clock;
 
 mod content;
 mod lock;
+mod mirror;
 mod names;
 mod objects;
 mod open;
@@ -44,6 +46,7 @@ mod resolve;
 mod shared;
 
 pub use content::{FileReader, Stored};
+pub use mirror::{Mirrored, Progress};
 pub use open::OpenOptions;
 pub use publish::{Change, Publisher};
 pub use resolve::Resolved;

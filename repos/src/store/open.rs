@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use specs::BranchName;
 
-use super::shared::{self, OBJECTS_FILE};
+use super::shared;
 use super::{Inner, Lock, NodeWeight, Store};
 use crate::documents::ResultDocument;
 use crate::error::{IoContext, RepoError};
@@ -154,13 +154,7 @@ impl OpenOptions {
         if folder.join(FORMAT_FILE).exists() {
             return Err(RepoError::StoreExists { dir: dir.to_owned() });
         }
-        let other = folder.join(OBJECTS_FILE);
-        if other.exists() {
-            return Err(RepoError::Conflict {
-                what: format!("`{}` is of a store that was not finished", other.display()),
-                hint: Some(format!("repeat pv init --objects, or delete `{}`", folder.display())),
-            });
-        }
+        Self::refuse_shared(&folder)?;
         self.make(dir, default_branch)
     }
 
@@ -418,8 +412,8 @@ impl Store {
         self.inner.owned.get().is_some()
     }
 
-    /// Waits for the lock; says for whom.
-    fn take_lock(&self) -> Result<Lock, RepoError> {
+    /// Waits for the lock, so that no owner has packs open; says for whom.
+    pub(super) fn take_lock(&self) -> Result<Lock, RepoError> {
         let path = self.lock_path();
         for waited in 0_u32.. {
             if let Some(lock) = Lock::try_take(&path)? {
@@ -463,6 +457,12 @@ impl Store {
         }
         *position = read.end;
         Ok(())
+    }
+
+    /// Enters packs into the index that no record may name yet.
+    pub(crate) fn register_listed(&self, packs: &[(PackName, u64)]) -> Result<(), RepoError> {
+        let _position = self.locked_position();
+        self.register_new_packs(&self.index(), packs.to_vec())
     }
 
     fn register_new_packs(&self, index: &Index, packs: Vec<(PackName, u64)>) -> Result<(), RepoError> {

@@ -45,6 +45,15 @@ pub(super) fn mark(place: &Place) -> Result<()> {
 }
 
 impl OpenOptions {
+    /// A folder in which such a store was begun does not become another one.
+    pub(super) fn refuse_shared(folder: &Path) -> Result<()> {
+        let Some(url) = url_of(folder)? else { return Ok(()) };
+        Err(RepoError::Conflict {
+            what: format!("`{}` is of a store at `{url}` that was not finished", folder.display()),
+            hint: Some(format!("repeat pv init --objects {url}, or delete `{}`", folder.display())),
+        })
+    }
+
     /// Makes a store in `dir/.pv` with packs and journal at `url`, or joins the store that is there; then `default_branch` does not count.
     pub fn init_shared(&self, dir: &Path, url: &str, default_branch: BranchName) -> Result<Store> {
         let folder = dir.join(FOLDER);

@@ -108,11 +108,7 @@ impl Cache {
         Ok(())
     }
 
-    fn write(
-        &self,
-        name: &str,
-        fill: impl FnOnce(&mut File, &Path) -> Result<(), RepoError>,
-    ) -> Result<(), RepoError> {
+    fn write(&self, name: &str, fill: impl FnOnce(&mut File, &Path) -> Result<(), RepoError>) -> Result<(), RepoError> {
         std::fs::create_dir_all(&self.folder).doing("create", &self.folder)?;
         let part = self.path(&format!("{}.{PART}", crate::random_hex()));
         let mut file = File::create_new(&part).doing("create", &part)?;

@@ -96,11 +96,15 @@ impl ObjectPacks {
     /// Brings a meta pack here in whole.
     fn keep_meta(&self, pack: &PackName) -> Result<(), RepoError> {
         let name = pack.to_string();
-        self.cache.once(&name, || self.cache.has(&name).then_some(Ok(())), || {
-            let remote = format!("{PACKS}/{name}");
-            let size = self.place.look(&remote)?.ok_or_else(|| missing(&self.place, pack))?.size_bytes;
-            self.cache.keep(&name, size, |range| self.fetch(pack, range))
-        })
+        self.cache.once(
+            &name,
+            || self.cache.has(&name).then_some(Ok(())),
+            || {
+                let remote = format!("{PACKS}/{name}");
+                let size = self.place.look(&remote)?.ok_or_else(|| missing(&self.place, pack))?.size_bytes;
+                self.cache.keep(&name, size, |range| self.fetch(pack, range))
+            },
+        )
     }
 
     /// Brings several here at the same time. One that cannot be had is for whoever reads it: the others must stay readable.
@@ -222,7 +226,10 @@ impl PackStore for ObjectPacks {
         let bytes = self.fetch(pack, range.clone())?;
         tracing::warn!("the local copy of pack {pack} is damaged and is dropped");
         let blocks = range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
-        blocks.map(|number| format!("{pack}.{number}")).chain([pack.to_string()]).try_for_each(|name| self.cache.remove(&name))?;
+        blocks
+            .map(|number| format!("{pack}.{number}"))
+            .chain([pack.to_string()])
+            .try_for_each(|name| self.cache.remove(&name))?;
         self.own.remove(pack)?;
         Ok(Some(bytes))
     }
