@@ -1,4 +1,4 @@
-//! A server on this machine that speaks S3: `moto` from PyPI, which `scripts/setup.sh s3` installs below the target folder.
+//! A server on this machine that speaks S3: `moto`, which `scripts/setup.sh s3` installs below the target folder.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ use super::Place;
 use crate::error::RepoError;
 
 /// How long one try of a request may take, with all its bytes.
-const REQUEST: Duration = Duration::from_secs(120);
+const REQUEST: Duration = Duration::from_mins(2);
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How often a request is repeated, unless `AWS_MAX_ATTEMPTS` says otherwise.

@@ -188,14 +188,14 @@ impl Place {
             list(&objects, path).take(asked).try_collect().await
         })?;
         found.sort_by(|one, other| one.location.cmp(&other.location));
-        Ok(found.into_iter().filter_map(listed).take(limit).collect())
+        Ok(found.iter().filter_map(listed).take(limit).collect())
     }
 
     /// What is known of an object; `None` when it is not there.
     pub(crate) fn look(&self, name: &str) -> Result<Option<Listed>, RepoError> {
         self.request("look at", name, |objects, path| async move {
             match objects.head(&path).await {
-                Ok(found) => Ok(listed(found)),
+                Ok(found) => Ok(listed(&found)),
                 Err(Error::NotFound { .. }) => Ok(None),
                 Err(error) => Err(error),
             }
@@ -213,7 +213,7 @@ impl Place {
     }
 }
 
-fn listed(found: ObjectMeta) -> Option<Listed> {
+fn listed(found: &ObjectMeta) -> Option<Listed> {
     let name = found.location.filename()?.to_owned();
     let written_at = Timestamp::from_micros(found.last_modified.timestamp_micros());
     Some(Listed { name, size_bytes: found.size, written_at })

@@ -16,7 +16,7 @@ static RUNTIME: LazyLock<std::io::Result<Runtime>> =
 
 /// Waits for work that is done on the runtime. The caller's own thread only waits, so it may belong to another runtime.
 pub(super) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Failure> {
-    let runtime = RUNTIME.as_ref().map_err(|error| error.to_string())?;
+    let runtime = RUNTIME.as_ref().map_err(ToString::to_string)?;
     let (tell, told) = mpsc::sync_channel(1);
     runtime.spawn(async move { tell.send(work.await).ok() });
     told.recv().map_err(|_| Failure::from("the request was broken off"))

@@ -38,10 +38,8 @@ pub(super) fn is_marked(place: &Place) -> Result<bool> {
 
 /// Marks a place.
 pub(super) fn mark(place: &Place) -> Result<()> {
-    match place.create(FORMAT_OBJECT, &Bytes::from_static(FORMAT.as_bytes()))? {
-        true => Ok(()),
-        false => is_marked(place).map(|_| ()),
-    }
+    let is_new = place.create(FORMAT_OBJECT, &Bytes::from_static(FORMAT.as_bytes()))?;
+    if is_new { Ok(()) } else { is_marked(place).map(|_| ()) }
 }
 
 impl OpenOptions {

@@ -108,12 +108,16 @@ impl Cache {
         Ok(())
     }
 
-    fn write(&self, name: &str, fill: impl FnOnce(&mut File, &Path) -> Result<(), RepoError>) -> Result<(), RepoError> {
+    fn write(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut File, &Path) -> Result<(), RepoError>,
+    ) -> Result<(), RepoError> {
         std::fs::create_dir_all(&self.folder).doing("create", &self.folder)?;
         let part = self.path(&format!("{}.{PART}", crate::random_hex()));
         let mut file = File::create_new(&part).doing("create", &part)?;
         let path = self.path(name);
-        let done = fill(&mut file, &part).and_then(|()| std::fs::rename(&part, &path).doing("rename", &part));
+        let done = write(&mut file, &part).and_then(|()| std::fs::rename(&part, &path).doing("rename", &part));
         if done.is_err() {
             std::fs::remove_file(&part).ok();
         }
