@@ -72,10 +72,18 @@ pub fn run_change(store: &Store, run: RunId, cause: Cause, moves: Vec<Move>) -> 
     Ok(Change { entries: vec![Entry::Run { run, cause, moves, jobs }], graph: Some(graph.number) })
 }
 
-/// Does `attempt` until nobody was quicker.
+/// How often a change is tried that garbage collection took something from each time.
+pub const COLLECTED_TRIES: u32 = 5;
+
+/// Does `attempt` until nobody was quicker. It writes anew what it builds on, or garbage collection may be in its way each time.
 pub fn until_first<T>(store: &Store, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut tries = 1;
     loop {
         match attempt() {
+            Err(EngineError::Store(error)) if Store::is_collected(&error) && tries < COLLECTED_TRIES => {
+                tries += 1;
+                store.refresh()?;
+            }
             Err(EngineError::Store(error)) if Store::is_race(&error) => store.refresh()?,
             done => return done,
         }

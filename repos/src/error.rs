@@ -69,6 +69,8 @@ pub enum RepoError {
     Exists { what: String },
     #[error("branch `{branch}` of repository `{repo}` is at {}, not at {}", name_of(.actual.as_ref()), name_of(.expected.as_ref()))]
     BranchMoved { repo: RepoName, branch: BranchName, expected: Option<CommitId>, actual: Option<CommitId> },
+    #[error("garbage collection removed what this change builds on: {kind} {digest}")]
+    Collected { kind: Kind, digest: Digest },
     #[error("the pipelines changed in between")]
     GraphMoved,
     #[error("`{path}` was changed while it was read")]
@@ -87,9 +89,9 @@ pub enum RepoError {
     JournalMoved { record: u64 },
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// An error of the process that holds the store, as it said it; `race`: somebody was quicker.
+    /// An error of the process that holds the store, as it said it; `race`: somebody was quicker; `collected`: as [`RepoError::Collected`].
     #[error("{message}")]
-    Remote { kind: ErrorKind, message: String, hint: Option<String>, race: bool },
+    Remote { kind: ErrorKind, message: String, hint: Option<String>, race: bool, collected: bool },
 }
 
 fn name_of(commit: Option<&CommitId>) -> String {
@@ -153,6 +155,7 @@ impl RepoError {
             | Self::BranchMoved { .. }
             | Self::GraphMoved
             | Self::JournalMoved { .. }
+            | Self::Collected { .. }
             | Self::RevertConflict { .. }
             | Self::Conflict { .. } => ErrorKind::Conflict,
             Self::BadSources(_) | Self::ChangedWhileRead { .. } => ErrorKind::Failed,
@@ -182,7 +185,9 @@ impl RepoError {
             Self::RunNotFound { .. } => Some("pv log shows the runs".to_owned()),
             Self::SeveralCommits { repo, run, .. } => Some(format!("name the branch: {repo}@BRANCH@{}", run.short(8))),
             Self::IsDirectory { .. } => Some("-r takes directories".to_owned()),
-            Self::BranchMoved { .. } | Self::GraphMoved | Self::JournalMoved { .. } => Some("look at it again, then repeat the command".to_owned()),
+            Self::BranchMoved { .. } | Self::GraphMoved | Self::JournalMoved { .. } | Self::Collected { .. } => {
+                Some("look at it again, then repeat the command".to_owned())
+            }
             Self::DamagedJournal { .. }
             | Self::DamagedPack { .. }
             | Self::DamagedObject { .. }

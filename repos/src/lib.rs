@@ -22,6 +22,7 @@ pub mod fsck;
 pub mod hash;
 mod index;
 pub mod journal;
+pub mod keep;
 pub mod manifest;
 pub mod object;
 pub mod packs;

@@ -245,7 +245,7 @@ fn copies_of_data_are_bounded() {
     assert!(kept.iter().sum::<u64>() <= (12 << 20) + (5 << 20), "{kept:?}");
     // Those written here make way as well.
     let writer = ObjectPacks::new(Place::open(URL, &Access::default()).unwrap(), folder.path()).cache_bytes(8 << 20);
-    assert_eq!(writer.known().unwrap().len(), 6);
+    assert_eq!(writer.known().unwrap().0.len(), 6);
 }
 
 fn put(store: &Store) -> Result<(), RepoError> {

@@ -158,8 +158,8 @@ fn what_full_packs_hold_is_found_while_the_change_goes_on() {
         assert!(store.has_content(&file.digest).unwrap());
         store.read_file(file, 0..file.size).unwrap();
     }
+    assert!(files(&test.store.dir().join(".pv/packs"), ".data.pack").len() > 5);
     common::commit(&store, &name("images"), &BranchName::main(), &edits).unwrap();
     let reader = Store::open(test.store.dir()).unwrap();
     assert_eq!(check(&reader, &|_, _, _| {}).unwrap().problems, []);
-    assert!(files(&test.store.dir().join(".pv/packs"), ".data.pack").len() > 5);
 }

@@ -67,10 +67,18 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if args.dry_run {
         return put.say_what_would_change().map_err(nothing_committed);
     }
-    let edits = put.edits().map_err(nothing_committed)?;
+    let options = put.options()?;
+    let mut edits = put.edits(&options).map_err(nothing_committed)?;
     put.confirm_mirror(&edits)?;
     let new = Commit { target: &target, message: &args.message, expect, started };
-    let run = commit(cx, &new, |base| put.for_base(base, edits.clone()).map(|(edits, _)| edits))?;
+    let mut tries = 0;
+    let run = commit(cx, &new, |base| {
+        tries += 1;
+        if tries > 1 && put.is_any_gone(&edits)? {
+            edits = put.edits_again(&options)?;
+        }
+        put.for_base(base, edits.clone()).map(|(edits, _)| edits)
+    })?;
     match run.filter(|_| args.wait) {
         Some(run) => super::run::bring_to_end(cx, &run),
         None => Ok(()),
@@ -128,9 +136,8 @@ impl Put<'_> {
     }
 
     /// Stores the content of all sources; what is to change, but for what a mirror removes.
-    fn edits(&self) -> Result<Edits> {
-        let options = self.options()?;
-        let gathered = files::gather(&options)?;
+    fn edits(&self, options: &PutOptions) -> Result<Edits> {
+        let gathered = files::gather(options)?;
         if let (Some(path), true) = (&options.as_path, options.sources == [PathBuf::from("-")]) {
             return self.put_stdin(path);
         }
@@ -141,6 +148,29 @@ impl Put<'_> {
         let progress = self.cx.progress("put");
         let total = gathered.size_bytes;
         let uploaded = files::upload(self.store, &gathered, &|files, bytes| progress.update(files, bytes, total))?;
+        Ok(uploaded.into_edits(gathered))
+    }
+
+    /// Whether garbage collection took content that the store held when the sources were read.
+    fn is_any_gone(&self, edits: &Edits) -> Result<bool, RepoError> {
+        for file in edits.files.values().flatten() {
+            if !self.store.has_content(&file.digest)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Stores the content of all sources once more.
+    fn edits_again(&self, options: &PutOptions) -> Result<Edits, RepoError> {
+        if options.sources.contains(&PathBuf::from("-")) {
+            return Err(RepoError::Conflict {
+                what: "garbage collection took content that standard input had too".to_owned(),
+                hint: Some("repeat the command".to_owned()),
+            });
+        }
+        let gathered = files::gather(options)?;
+        let uploaded = files::upload(self.store, &gathered, &|_, _| {})?;
         Ok(uploaded.into_edits(gathered))
     }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use repos::packs::PackName;
 use repos::{Change, Publisher, RepoError};
 use specs::ErrorKind;
 
@@ -59,19 +60,23 @@ impl Owner {
 }
 
 impl Publisher for Owner {
-    fn publish(&self, change: &Change) -> Result<Option<()>, RepoError> {
+    fn publish(&self, change: &Change, relied: &[PackName]) -> Result<Option<()>, RepoError> {
         let Some(stream) = connect(&self.dir) else { return Ok(None) };
-        if send_request(&stream, &Request::Publish(change.clone()), None).is_err() {
+        let request = Request::Publish { change: change.clone(), relied: relied.to_vec() };
+        if send_request(&stream, &request, None).is_err() {
             return Ok(None);
         }
         match receive_answer(&stream) {
             Ok(Answer::Published) => Ok(Some(())),
-            Ok(Answer::Error { kind, message, hint, race }) => Err(RepoError::Remote { kind, message, hint, race }),
+            Ok(Answer::Error { kind, message, hint, race, collected }) => {
+                Err(RepoError::Remote { kind, message, hint, race, collected })
+            }
             Ok(Answer::Exit(_)) | Err(_) => Err(RepoError::Remote {
                 kind: ErrorKind::Unavailable,
                 message: "the process that owns the store ended before its answer".to_owned(),
                 hint: Some("pv log shows whether the change was made".to_owned()),
                 race: false,
+                collected: false,
             }),
         }
     }

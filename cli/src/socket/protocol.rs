@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use repos::Change;
+use repos::packs::PackName;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
 };
@@ -22,8 +23,8 @@ use crate::context::Streams;
 pub(super) enum Request {
     /// Run this command line. Its streams are attached.
     Command { argv: Vec<OsString>, cwd: PathBuf, env: Vec<(OsString, OsString)> },
-    /// Make this change happen; what it names is in finished packs.
-    Publish(Change),
+    /// Make this change happen; what it names is in finished packs. `relied`: those in which the sender may have found some of it.
+    Publish { change: Change, relied: Vec<PackName> },
 }
 
 /// What the owner answers.
@@ -34,8 +35,9 @@ pub(super) enum Answer {
     Exit(u8),
     /// The change is durable.
     Published,
-    /// The change did not happen; `race`: somebody was quicker, so looking again may help.
-    Error { kind: ErrorKind, message: String, hint: Option<String>, race: bool },
+    /// The change did not happen; `race`: somebody was quicker, so looking again may help; `collected`: garbage collection took
+    /// what it builds on, so that has to be written anew.
+    Error { kind: ErrorKind, message: String, hint: Option<String>, race: bool, collected: bool },
 }
 
 /// How many streams a command has.

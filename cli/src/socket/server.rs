@@ -79,16 +79,18 @@ fn answer(stream: &UnixStream, engine: &Arc<Engine>) {
     let Some(uid) = peer(stream) else { return };
     let Ok((request, streams)) = receive_request(stream) else { return };
     let answer = match (request, streams) {
-        (Request::Publish(change), _) => match engine.store().publish_for_other(&change) {
+        (Request::Publish { change, relied }, _) => match engine.store().publish_for_other(&change, &relied) {
             Ok(()) => Answer::Published,
             Err(error) => Answer::Error {
                 kind: error.kind(),
                 message: error.to_string(),
                 hint: error.hint(),
                 race: Store::is_race(&error),
+                collected: Store::is_collected(&error),
             },
         },
         (Request::Command { argv, cwd, env }, Some(streams)) => {
+            let _operation = engine.store().operation();
             let cancel = Cancel::default();
             let outside =
                 Outside { streams, cwd, env: Environment::new(env), uid, cancel: cancel.clone(), is_handed_over: true };

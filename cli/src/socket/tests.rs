@@ -90,8 +90,8 @@ fn the_last_step_of_a_change_is_made_by_the_owner() {
     let owner = Owner::of(&place.dir);
     let entry = Entry::RepoCreate { repo: "images".parse().unwrap(), repo_kind: RepoKind::User };
     let change = Change::of(vec![entry]);
-    assert_eq!(owner.publish(&change).unwrap(), Some(()));
-    let error = owner.publish(&change).unwrap_err();
+    assert_eq!(owner.publish(&change, &[]).unwrap(), Some(()));
+    let error = owner.publish(&change, &[]).unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string()),
         (ErrorKind::Conflict, "repository `images` exists already".to_owned())

@@ -14,7 +14,7 @@ use super::datum::{DatumContext, DatumEnd, DatumState};
 use super::output::Output;
 use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
-use crate::changes::By;
+use crate::changes::{By, COLLECTED_TRIES};
 use crate::datums::{Arm, DatumKey};
 use crate::error::{EngineError, Result};
 use crate::executor::{InputFile, Sandbox, SandboxSpec};
@@ -81,10 +81,23 @@ impl JobContext {
 /// Runs a job to its end, whatever that is, unless it is interrupted; an error only when the end cannot be recorded.
 pub(crate) async fn run_job(cx: JobContext) -> Result<()> {
     let cx = Arc::new(cx);
-    let key = cx.key();
+    let _operation = cx.store.operation();
     let started_at = cx.store.clock().now();
+    let mut tries = 1;
+    loop {
+        match run_once(&cx, started_at).await {
+            // What it took from the cache went before it could be named: then it is executed again.
+            Err(EngineError::Store(error)) if Store::is_collected(&error) && tries < COLLECTED_TRIES => tries += 1,
+            done => return done,
+        }
+    }
+}
+
+/// The same, without another try.
+async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
+    let key = cx.key();
     cx.live.enters(&key, cx.job.run, LiveState::Running, started_at);
-    let ended = match work(&cx, started_at).await {
+    let ended = match work(cx, started_at).await {
         Ok(Some(ended)) => ended,
         Ok(None) => return Ok(()),
         Err(error) => Ended {
@@ -110,7 +123,9 @@ pub(crate) async fn run_job(cx: JobContext) -> Result<()> {
         })
     };
     let sealed = sealed.await.map_err(|error| EngineError::Stopped(error.to_string()))?;
-    cx.live.ended(&key, cx.job.run, state);
+    if !matches!(&sealed, Err(EngineError::Store(error)) if Store::is_collected(error)) {
+        cx.live.ended(&key, cx.job.run, state);
+    }
     match sealed {
         // Somebody ended it meanwhile, such as a new version of the pipeline.
         Err(EngineError::Store(RepoError::Conflict { .. })) => Ok(()),

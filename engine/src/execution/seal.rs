@@ -37,6 +37,7 @@ pub(crate) struct Ended {
 /// Ends a job. The branch moves only to the commit of a job that succeeded.
 pub(crate) fn seal(sealing: &Sealing<'_>, ended: &Ended) -> Result<()> {
     let Sealing { store, pipeline, job, executor, .. } = sealing;
+    let _operation = store.operation();
     let (repo, branch) = pipeline.output_branch();
     let head = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
     let commit = match &ended.made {

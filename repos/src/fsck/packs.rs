@@ -1,6 +1,6 @@
 //! The truth of a store, journal and packs, entry by entry; and whether the index says the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
 use rocksdb::Direction;
@@ -10,7 +10,7 @@ use super::{Findings, Progress};
 use crate::documents::ResultDocument;
 use crate::error::RepoError;
 use crate::index::apply::{apply, meta};
-use crate::index::rows::{Location, decode, encode};
+use crate::index::rows::{Location, encode};
 use crate::index::{Index, View, keys};
 use crate::journal::Position;
 use crate::object::Kind;
@@ -19,7 +19,7 @@ use crate::packs::codec::unpack;
 use crate::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
 use crate::packs::writer::read_index;
 use crate::parallel;
-use crate::store::{Result, Store, result_row};
+use crate::store::{Place, Result, Store, result_row};
 
 const INDEX: &str = "index";
 
@@ -41,21 +41,7 @@ pub(super) fn check(store: &Store, progress: Progress<'_>, findings: &mut Findin
         }
     }
     progress("packs", packs.len() as u64, packs.len() as u64);
-    check_missing(store, findings)?;
     check_locations(store, &packs, findings)
-}
-
-/// Packs that the index knows and that are gone.
-fn check_missing(store: &Store, findings: &mut Findings) -> Result<()> {
-    let listed = store.packs().list()?;
-    let prefix = keys::packs();
-    store.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
-        let name = String::from_utf8_lossy(&key[prefix.len()..]);
-        if !listed.iter().any(|(pack, _)| pack.to_string() == name) {
-            findings.add(&format!("pack {name}"), "it is missing");
-        }
-        ControlFlow::Continue(())
-    })
 }
 
 /// The chain of records, and whether an index made from it alone is like the one there is.
@@ -161,47 +147,49 @@ fn check_entry(store: &Store, name: &PackName, row: &Row) -> Result<Option<Fault
     Ok((!known).then_some(Fault::NotInIndex))
 }
 
-/// Whether each object of the index begins where that says.
+/// Whether each object of the index begins where that says, and the pack is there.
 fn check_locations(store: &Store, packs: &[(PackName, u64)], findings: &mut Findings) -> Result<()> {
     let index = store.index();
-    let mut known = BTreeMap::new();
+    let listed: HashSet<&PackName> = packs.iter().map(|(name, _)| name).collect();
     let mut wrong = 0_u64;
+    // Of each pack that is gone, one object that it held.
+    let mut gone: BTreeMap<u32, (u8, Digest)> = BTreeMap::new();
     index.visit(&keys::objects(), &keys::objects(), Direction::Forward, |key, value| {
-        let object = key.split_last_chunk::<32>().and_then(|(rest, digest)| {
-            let location = Location::decode(value)?;
-            Some((row_of(*rest.last()?, Digest::from_bytes(*digest), &location), location.pack))
-        });
-        let fits = object.is_some_and(|(row, pack)| {
-            let pack = known.entry(pack).or_insert_with(|| {
-                let name = store.pack_name(pack).ok();
-                name.map(|name| (name, packs.iter().any(|(listed, _)| *listed == name)))
-            });
+        let object = key
+            .split_last_chunk::<32>()
+            .and_then(|(rest, digest)| Some((Location::decode(value)?, *rest.last()?, Digest::from_bytes(*digest))));
+        match object.map(|(at, kind, digest)| (at.pack, index.pack(at.pack), at.row(kind, digest))) {
+            None => wrong += 1,
+            Some((number, None, row)) => {
+                gone.entry(number).or_insert((row.kind, row.digest));
+            }
             // A pack that came after the list was made is left for the next time.
-            pack.as_ref().is_some_and(|(name, is_listed)| !is_listed || begins(store, name, &row))
-        });
-        wrong += u64::from(!fits);
+            Some((_, Some(name), row)) => wrong += u64::from(listed.contains(&name) && !begins(store, &name, &row)),
+        }
         ControlFlow::Continue(())
     })?;
-    for (name, _) in packs {
-        let number: Option<u32> = index.get(&keys::pack(name))?.as_deref().and_then(decode);
-        let named = number.map(|number| index.get(&keys::pack_number(number))).transpose()?.flatten();
-        wrong += u64::from(named.as_deref() != Some(name.to_string().as_bytes()));
-    }
     if wrong > 0 {
         findings.add(INDEX, format!("{wrong} objects do not lie where it says; pv fsck --rebuild-index makes it anew"));
     }
-    Ok(())
+    check_gone(store, &gone, findings)
 }
 
-fn row_of(kind: u8, digest: Digest, location: &Location) -> Row {
-    Row {
-        kind,
-        digest,
-        offset: location.offset,
-        codec: location.codec,
-        stored_bytes: location.stored_bytes,
-        raw_bytes: location.raw_bytes,
+/// Packs that are gone though the index still finds objects in them. Folding and collecting garbage leave none such: it is lost.
+fn check_gone(store: &Store, gone: &BTreeMap<u32, (u8, Digest)>, findings: &mut Findings) -> Result<()> {
+    let names: Vec<_> = gone.iter().map(|(number, object)| (store.pack_name(*number), object)).collect();
+    if !names.is_empty() {
+        // The index may have been read before garbage was collected and the list of packs after it.
+        store.refresh()?;
     }
+    for (name, (kind, digest)) in names {
+        if store.place(*kind, digest)? == Place::Gone {
+            match name {
+                Ok(name) => findings.add(&format!("pack {name}"), "it is missing"),
+                Err(error) => findings.add(INDEX, error.to_string()),
+            }
+        }
+    }
+    Ok(())
 }
 
 fn begins(store: &Store, name: &PackName, row: &Row) -> bool {

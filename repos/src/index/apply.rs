@@ -25,6 +25,8 @@ pub(crate) mod meta {
     pub(crate) const RUNS: &str = "runs";
     /// How often pipelines changed.
     pub(crate) const GRAPH: &str = "graph";
+    /// How often garbage was collected.
+    pub(crate) const EPOCH: &str = "epoch";
     /// The number of the next pack.
     pub(crate) const NEXT_PACK: &str = "next_pack";
 }
@@ -112,6 +114,12 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
             if let Some(row) = read::<RepoRow>(view, &keys::repo(&pipeline.output_repo()))? {
                 let row = RepoRow { kind: crate::journal::RepoKind::User, ..row };
                 view.put(keys::repo(&pipeline.output_repo()), encode(&row));
+            }
+        }
+        Entry::Gc { removed } => {
+            count_up(view, meta::EPOCH)?;
+            for pack in removed {
+                view.put(keys::removed_pack(pack), Vec::new());
             }
         }
         Entry::Run { run, cause, moves, jobs } => apply_run(view, *run, cause, moves, jobs, at)?,

@@ -18,6 +18,8 @@ enum Prefix {
     PackNumber = b'n',
     /// pack name → pack number.
     Pack = b'p',
+    /// name of a pack that garbage collection removed.
+    RemovedPack = b'g',
     /// repository.
     Repo = b'R',
     /// (repository, branch).
@@ -83,6 +85,9 @@ pub(crate) fn packs() -> Vec<u8> {
 }
 pub(crate) fn pack(name: &PackName) -> Vec<u8> {
     key(Prefix::Pack, &[name.to_string().as_bytes()])
+}
+pub(crate) fn removed_pack(name: &PackName) -> Vec<u8> {
+    key(Prefix::RemovedPack, &[name.to_string().as_bytes()])
 }
 pub(crate) fn repos() -> Vec<u8> {
     key(Prefix::Repo, &[])

@@ -4,12 +4,15 @@
 //! is off: after a crash the index is simply behind. A process that may not write it (readers, or a writer that leaves the catching-up
 //! to a later one) keeps what came since in an *overlay* in memory and sees the same.
 //!
+//! Packs come and go: an object whose row names a pack that is gone (`packs`) is not there.
+//!
 //! [`keys`] has the layout of keys, [`rows`] the values, [`apply`] what each journal entry changes and when it is refused.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::RwLock;
+use std::sync::atomic::AtomicBool;
 
 use rocksdb::{BlockBasedOptions, Cache, DB, Direction, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions};
 
@@ -17,6 +20,7 @@ use crate::error::RepoError;
 
 pub(crate) mod apply;
 pub(crate) mod keys;
+mod packs;
 pub(crate) mod rows;
 
 /// Grows with every change of the layout of keys or rows; an index of another version is made anew.
@@ -31,6 +35,9 @@ pub(crate) struct Index {
     db: Option<DB>,
     writable: bool,
     overlay: RwLock<Changes>,
+    packs: RwLock<packs::Packs>,
+    /// Whether looking again has found no more than this holds.
+    settled: AtomicBool,
 }
 
 fn options() -> Options {
@@ -53,7 +60,7 @@ impl Index {
     /// Opens for writing; only the holder of the store's lock may.
     pub(crate) fn open_writable(path: &Path) -> Result<Self, RepoError> {
         let db = DB::open(&options(), path)?;
-        Ok(Self { db: Some(db), writable: true, overlay: RwLock::default() })
+        Self::over(Some(db), true)
     }
 
     /// Opens the state as it is on disk; changes stay in memory. Works beside a writer.
@@ -67,12 +74,24 @@ impl Index {
                 Err(error) => return Err(error.into()),
             }
         };
-        Ok(Self { db: Some(db), writable: false, overlay: RwLock::default() })
+        Self::over(Some(db), false)
+    }
+
+    fn over(db: Option<DB>, writable: bool) -> Result<Self, RepoError> {
+        let index = Self { db, writable, ..Self::in_memory() };
+        index.load_packs()?;
+        Ok(index)
     }
 
     /// An index without a disk, for what is not worth one.
     pub(crate) fn in_memory() -> Self {
-        Self { db: None, writable: false, overlay: RwLock::default() }
+        Self {
+            db: None,
+            writable: false,
+            overlay: RwLock::default(),
+            packs: RwLock::default(),
+            settled: AtomicBool::new(false),
+        }
     }
 
     /// Whether changes reach the disk.

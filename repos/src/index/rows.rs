@@ -34,6 +34,12 @@ impl Location {
         Self { pack, offset: row.offset, codec: row.codec, stored_bytes: row.stored_bytes, raw_bytes: row.raw_bytes }
     }
 
+    /// The row of a pack's index that this was made from.
+    pub(crate) fn row(&self, kind: u8, digest: Digest) -> Row {
+        let Self { offset, codec, stored_bytes, raw_bytes, .. } = *self;
+        Row { kind, digest, offset, codec, stored_bytes, raw_bytes }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(21);
         bytes.extend_from_slice(&self.pack.to_be_bytes());

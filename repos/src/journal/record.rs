@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId, TagName};
 
+use crate::packs::PackName;
 use crate::time::Timestamp;
 
 /// The format number that this version writes; a higher one is of a newer version.
@@ -55,6 +56,8 @@ pub enum Entry {
     PipelineApply { pipeline: PipelineName, version: u32, document: Digest },
     /// A pipeline was deleted; its output repository becomes a user's.
     PipelineDelete { pipeline: PipelineName },
+    /// Objects that nothing needs went, with these packs; what was needed of them lies in others.
+    Gc { removed: Vec<PackName> },
     /// Branches moved, and that causes jobs.
     Run {
         run: RunId,

@@ -77,12 +77,23 @@ impl PackStore for LocalPacks {
 
     fn list(&self) -> Result<Vec<(PackName, u64)>, RepoError> {
         let mut packs = Vec::new();
-        for (name, path) in self.entries()? {
-            if let Ok(name) = name.parse() {
-                packs.push((name, std::fs::metadata(&path).doing("read", &path)?.len()));
+        let mut entries = self.entries()?;
+        while let Some((name, path)) = entries.pop() {
+            let Ok(name) = name.parse() else { continue };
+            match std::fs::metadata(&path) {
+                Ok(metadata) => packs.push((name, metadata.len())),
+                // Removed since the folder was read: what took its place may have come since then too.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    packs.clear();
+                    entries = self.entries()?;
+                }
+                Err(error) => return Err(error).doing("read", &path),
             }
         }
         packs.sort_unstable();
+        // Files of packs that are gone take up space for as long as somebody has them open.
+        let is_listed = |name: &PackName| packs.binary_search_by_key(name, |(name, _)| *name).is_ok();
+        self.open.lock().expect("no panic under this lock").retain(|name, _| is_listed(name));
         Ok(packs)
     }
 

@@ -3,7 +3,7 @@
 //! A pack is append-only and ends in its own index, so the packs alone tell what a store holds. *Meta* packs hold nodes and documents,
 //! *data* packs hold chunks and logs. [`mod@format`] is the layout of the bytes, [`codec`] how the bytes of
 //! one object are stored, [`PackStore`] the seam to where the files are kept,
-//! [`writer`] fills packs. A pack whose writer died is still readable up to its last whole entry ([`writer::salvage`]).
+//! [`writer`] fills packs, `copy` takes entries over into new ones. A pack whose writer died is still readable up to its last whole entry ([`writer::salvage`]).
 //! Not here: which object lies in which pack (`index`).
 
 use std::fmt;
@@ -17,6 +17,7 @@ use crate::error::RepoError;
 use crate::object::PackClass;
 
 pub mod codec;
+pub(crate) mod copy;
 pub mod format;
 mod local;
 mod object;
@@ -32,7 +33,8 @@ pub(crate) use object::{PACKS, PlacePacks};
 /// Names a finished pack: its class and the SHA-256 of its index.
 ///
 /// Shape: `<64 hex digits>.meta.pack` or `<64 hex digits>.data.pack`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PackName {
     /// What kinds of objects it holds.
     pub class: PackClass,
@@ -56,6 +58,19 @@ impl FromStr for PackName {
     }
 }
 
+impl TryFrom<String> for PackName {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|()| format!("`{text}` is no pack's name"))
+    }
+}
+
+impl From<PackName> for String {
+    fn from(name: PackName) -> Self {
+        name.to_string()
+    }
+}
+
 /// Where packs are kept: a local folder, or an object store.
 ///
 /// Guarantees: a pack is listed only after [`PackFile::finish`] made it durable; a finished pack never changes.
@@ -64,9 +79,9 @@ pub trait PackStore: fmt::Debug + Send + Sync + 'static {
     fn create(&self, class: PackClass) -> Result<Box<dyn PackFile>, RepoError>;
     /// Every finished pack with its length in bytes.
     fn list(&self) -> Result<Vec<(PackName, u64)>, RepoError>;
-    /// Those of them that can be told without asking another machine, the ones written here among them.
-    fn known(&self) -> Result<Vec<(PackName, u64)>, RepoError> {
-        self.list()
+    /// Those of them that can be told without asking another machine, the ones written here among them; and whether that is all.
+    fn known(&self) -> Result<(Vec<(PackName, u64)>, bool), RepoError> {
+        Ok((self.list()?, true))
     }
     /// Reads a range of bytes of a finished pack; shorter at its end.
     fn read(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError>;

@@ -153,7 +153,7 @@ impl PackStore for FailAt {
         self.inner.list()
     }
 
-    fn known(&self) -> Result<Vec<(PackName, u64)>, RepoError> {
+    fn known(&self) -> Result<(Vec<(PackName, u64)>, bool), RepoError> {
         self.inner.known()
     }
 

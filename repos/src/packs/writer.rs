@@ -25,6 +25,8 @@ pub struct Finished {
     pub length: u64,
     /// Its index.
     pub rows: Vec<Row>,
+    /// As long as this lives the pack is held; `None` when nobody needs that.
+    pub file: Option<Box<dyn PackFile>>,
 }
 
 /// Writes objects of one class into one pack after another.
@@ -111,8 +113,8 @@ impl PackWriter {
     fn close(&mut self) -> Result<(), RepoError> {
         if let Some(open) = &mut self.open {
             let finished = finish(&mut *open.file, open.rows.clone())?;
-            self.finished.push(finished);
-            self.open = None;
+            let file = self.open.take().map(|open| open.file);
+            self.finished.push(Finished { file, ..finished });
             self.synced = 0;
         }
         Ok(())
@@ -136,7 +138,7 @@ impl PackWriter {
 }
 
 /// Appends index and footer and lists the pack; after an error it ends again where its entries end.
-fn finish(file: &mut dyn PackFile, mut rows: Vec<Row>) -> Result<Finished, RepoError> {
+pub(crate) fn finish(file: &mut dyn PackFile, mut rows: Vec<Row>) -> Result<Finished, RepoError> {
     let end = file.length();
     let (bytes, digest) = index_and_footer(&mut rows, end);
     let name = PackName { class: file.class(), digest };
@@ -145,7 +147,7 @@ fn finish(file: &mut dyn PackFile, mut rows: Vec<Row>) -> Result<Finished, RepoE
         file.finish(name).map(|()| length)
     });
     match done {
-        Ok(length) => Ok(Finished { name, length, rows }),
+        Ok(length) => Ok(Finished { name, length, rows, file: None }),
         Err(error) => {
             file.truncate(end).ok();
             Err(error)

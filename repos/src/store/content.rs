@@ -81,7 +81,12 @@ impl Store {
 
     /// Opens a file for reading.
     pub fn open_file(&self, file: &FileEntry) -> Result<FileReader> {
-        let chunks = if self.contains(Kind::Chunk, &file.digest)? {
+        let mut is_one_chunk = self.contains(Kind::Chunk, &file.digest)?;
+        // A list of packs that was read while some were folded may lack both the old ones and the new one.
+        if !is_one_chunk && !self.contains(Kind::Manifest, &file.digest)? && self.look_again()? {
+            is_one_chunk = self.contains(Kind::Chunk, &file.digest)?;
+        }
+        let chunks = if is_one_chunk {
             vec![(file.digest, file.size as u32)]
         } else {
             let bytes = self

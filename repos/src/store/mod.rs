@@ -8,6 +8,8 @@
 //! .pv/journal    every change that is not an object
 //! .pv/index/     RocksDB; disposable
 //! .pv/lock       locked while somebody changes journal or index; holds who
+//! .pv/removal.lock  locked while somebody removes packs
+//! .pv/reserve    room for collecting garbage on a full disk
 //! .pv/socket     there while an engine serves the store
 //! ```
 //! Readers take no lock. A writer reads, hashes and writes packs without it and takes it for the last step, [`Store::publish`]. An
@@ -16,12 +18,15 @@
 //! - `open` finds, makes and opens stores, catches the index up, saves what dead writers left
 //! - `objects` writes and reads objects, each checked by its digest
 //! - `content` cuts files into chunks and reads them back
-//! - `publish` the last step of every change
+//! - `publish` the last step of every change; `recheck` looks again whether all is there that it names
+//! - `fold` makes few packs of many small ones; `sweep` removes what nothing needs, as `sweep_plan` says, `reserve` keeps room for it
+//! - `held` which packs must not go yet, because what they hold is still to be named
 //! - `names` repositories, branches, tags, runs, jobs, pipelines: what the index knows of them
 //! - `mirror` copies packs and journal elsewhere, and makes stores from such copies
 //! - `shared` stores whose packs and journal are in an object store
 //! - `resolve` turns references into commits
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
@@ -31,28 +36,37 @@ use specs::Digest;
 use crate::error::RepoError;
 use crate::index::Index;
 use crate::journal::{Journal, Position};
-use crate::packs::PackStore;
 use crate::packs::writer::PackWriter;
+use crate::packs::{PackName, PackStore};
 use crate::time::Clock;
 
 mod content;
+mod fold;
+mod held;
 mod lock;
 mod mirror;
 mod names;
 mod objects;
 mod open;
 mod publish;
+mod recheck;
+mod reserve;
 mod resolve;
 mod shared;
+mod sweep;
+mod sweep_plan;
 
 pub use content::{FileReader, Stored};
+pub use held::Operation;
 pub use mirror::{Mirrored, Progress};
 pub use open::OpenOptions;
 pub use publish::{Change, Publisher};
 pub use resolve::Resolved;
+pub use sweep::Swept;
+pub use sweep_plan::SweepPlan;
 
 pub(crate) use lock::Lock;
-pub(crate) use objects::result_row;
+pub(crate) use objects::{Place, result_row};
 
 /// A store, opened by this process. Clones share all.
 #[derive(Debug, Clone)]
@@ -77,6 +91,10 @@ struct Inner {
     owned: OnceLock<Lock>,
     /// How to hand the last step of a change to the owner.
     publisher: OnceLock<Arc<dyn Publisher>>,
+    /// Packs that others must not remove yet.
+    held: Mutex<held::Held>,
+    /// Packs in which this store may have found what it builds on.
+    relied: Mutex<BTreeSet<PackName>>,
     notify: open::Notify,
 }
 

@@ -19,6 +19,25 @@ use crate::packs::writer::{Finished, PackWriter};
 use crate::time::Timestamp;
 use crate::tree::{NodeSink, NodeStore};
 
+/// How often an object is looked for whose pack goes each time before it is read.
+const LOOKS: u32 = 20;
+
+/// Where an object lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// There.
+    At(PackName, Row),
+    /// In a pack that is gone: nowhere, or since then elsewhere.
+    Gone,
+    /// Nowhere.
+    Nowhere,
+}
+
+/// Whether an error says that a pack is not there.
+pub(super) fn is_gone(error: &RepoError) -> bool {
+    matches!(error, RepoError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+}
+
 /// The index row of a result.
 pub(crate) fn result_row(digest: &Digest, result: &ResultDocument) -> (Vec<u8>, Vec<u8>) {
     let last = result.tries.last();
@@ -44,32 +63,72 @@ impl Store {
         let mut writer = self.writer(kind.class());
         let new = writer.append(self.packs(), kind, digest, bytes)?;
         let full = writer.take_finished();
-        self.register_all(&full)?;
+        let any_full = !full.is_empty();
+        self.register_all(full)?;
         drop(writer);
-        if !full.is_empty() {
+        if any_full {
             self.relieve_memory()?;
         }
         Ok(new)
     }
 
     /// Enters finished packs into the index while their writer is still locked: nobody looks in between.
-    fn register_all(&self, packs: &[Finished]) -> Result<()> {
+    pub(super) fn register_all(&self, packs: Vec<Finished>) -> Result<()> {
         if packs.is_empty() {
             return Ok(());
         }
         // Nobody may put another index in this one's place meanwhile, nor give out the same pack number.
         let _position = self.locked_position();
         let index = self.index();
-        packs.iter().try_for_each(|pack| self.register(&index, &pack.name, &pack.rows))
+        for pack in packs {
+            self.rely_on([pack.name]);
+            self.register(&index, &pack.name, &pack.rows)?;
+            self.hold(pack.name, pack.file);
+        }
+        Ok(())
     }
 
-    pub(crate) fn location(&self, kind: Kind, digest: &Digest) -> Result<Option<Location>> {
-        Ok(self.index().get(&keys::object(kind as u8, digest))?.as_deref().and_then(Location::decode))
+    /// Where an object lies, as far as the index knows.
+    pub(crate) fn place(&self, kind: u8, digest: &Digest) -> Result<Place> {
+        let index = self.index();
+        let row = index.get(&keys::object(kind, digest))?;
+        let Some(location) = row.as_deref().and_then(Location::decode) else { return Ok(Place::Nowhere) };
+        Ok(index.pack(location.pack).map_or(Place::Gone, |pack| Place::At(pack, location.row(kind, *digest))))
+    }
+
+    pub(crate) fn location(&self, kind: Kind, digest: &Digest) -> Result<Option<Row>> {
+        Ok(match self.place(kind as u8, digest)? {
+            Place::At(_, row) => Some(row),
+            Place::Gone | Place::Nowhere => None,
+        })
+    }
+
+    /// Where an object lies; looks again when that was in a pack that is gone.
+    fn find_place(&self, kind: Kind, digest: &Digest) -> Result<Place> {
+        let place = self.place(kind as u8, digest)?;
+        if !matches!(place, Place::Gone) || !self.look_again()? {
+            return Ok(place);
+        }
+        let place = self.place(kind as u8, digest)?;
+        if matches!(place, Place::Gone) {
+            self.index().settle();
+        }
+        Ok(place)
+    }
+
+    /// Sees what others have done meanwhile; false when that was of no use the last time.
+    pub(super) fn look_again(&self) -> Result<bool> {
+        let again = !self.index().is_settled();
+        if again {
+            self.refresh()?;
+        }
+        Ok(again)
     }
 
     /// Whether an object is there.
     pub fn contains(&self, kind: Kind, digest: &Digest) -> Result<bool> {
-        Ok(self.writer(kind.class()).raw_bytes(kind, digest).is_some() || self.location(kind, digest)?.is_some())
+        Ok(self.writer(kind.class()).raw_bytes(kind, digest).is_some()
+            || matches!(self.find_place(kind, digest)?, Place::At(..)))
     }
 
     /// The bytes of an object, checked; `None` when it is not there as this kind.
@@ -79,30 +138,33 @@ impl Store {
         if let Some(bytes) = self.writer(kind.class()).read(kind, digest) {
             return bytes.map(Some);
         }
-        let Some(location) = self.location(kind, digest)? else { return Ok(None) };
-        let pack = self.pack_name(location.pack)?;
-        let row = Row {
-            kind: kind as u8,
-            digest: *digest,
-            offset: location.offset,
-            codec: location.codec,
-            stored_bytes: location.stored_bytes,
-            raw_bytes: location.raw_bytes,
-        };
-        let stored = self.packs().read(&pack, row.stored_range())?;
-        let bytes = match unpack(&row, stored) {
-            Some(bytes) => Some(bytes),
-            // What was read may be a copy that went bad.
-            None => self.packs().read_again(&pack, row.stored_range())?.and_then(|stored| unpack(&row, stored)),
-        };
-        let bytes = bytes.ok_or_else(|| RepoError::DamagedObject {
-            kind,
-            digest: *digest,
-            why: format!("its bytes at {} in pack {pack} are others", row.offset),
-        })?;
-        Ok(Some(bytes))
+        for look in 1.. {
+            let Place::At(pack, row) = self.find_place(kind, digest)? else { break };
+            match self.read_entry(&pack, &row, kind) {
+                // Its pack was removed between the two: what counts of it lies in another by now.
+                Err(error) if is_gone(&error) && look < LOOKS => self.refresh()?,
+                read => return read.map(Some),
+            }
+        }
+        Ok(None)
     }
 
+    /// Reads an entry and checks it.
+    pub(super) fn read_entry(&self, pack: &PackName, row: &Row, kind: Kind) -> Result<Bytes> {
+        let stored = self.packs().read(pack, row.stored_range())?;
+        let bytes = match unpack(row, stored) {
+            Some(bytes) => Some(bytes),
+            // What was read may be a copy that went bad.
+            None => self.packs().read_again(pack, row.stored_range())?.and_then(|stored| unpack(row, stored)),
+        };
+        bytes.ok_or_else(|| RepoError::DamagedObject {
+            kind,
+            digest: row.digest,
+            why: format!("its bytes at {} in pack {pack} are others", row.offset),
+        })
+    }
+
+    /// The name of a pack that has or had this number.
     pub(crate) fn pack_name(&self, number: u32) -> Result<PackName> {
         let row = self.index().get(&keys::pack_number(number))?;
         let name = row.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| text.parse().ok());
@@ -114,7 +176,17 @@ impl Store {
 
     /// The bytes of an object, checked.
     pub(crate) fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes> {
-        self.find_object(kind, digest)?.ok_or(RepoError::MissingObject { kind, digest: *digest })
+        if let Some(bytes) = self.find_object(kind, digest)? {
+            return Ok(bytes);
+        }
+        // A list of packs that was read while some were folded may lack both the old ones and the new one.
+        if self.look_again()? {
+            if let Some(bytes) = self.find_object(kind, digest)? {
+                return Ok(bytes);
+            }
+            self.index().settle();
+        }
+        Err(RepoError::MissingObject { kind, digest: *digest })
     }
 
     /// Keeps a document and returns its digest.
@@ -184,7 +256,7 @@ impl Store {
         for class in [PackClass::Data, PackClass::Meta] {
             let mut writer = self.writer(class);
             let finished = writer.finish()?;
-            self.register_all(&finished)?;
+            self.register_all(finished)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Finding, making and opening stores; catching the index up; saving what dead writers left.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use std::time::Duration;
@@ -181,6 +182,7 @@ impl OpenOptions {
         write_durably(&format, FORMAT.as_bytes())?;
         crate::packs::sync_folder(&folder)?;
         crate::packs::sync_folder(dir)?;
+        store.fill_reserve();
         Ok(store)
     }
 
@@ -216,6 +218,8 @@ impl OpenOptions {
             clock: self.clock.clone(),
             owned: OnceLock::new(),
             publisher: OnceLock::new(),
+            held: Mutex::default(),
+            relied: Mutex::default(),
             notify: self.notify.clone(),
         };
         let store = Store { inner: Arc::new(inner) };
@@ -274,7 +278,7 @@ impl Store {
         self.folder().join("lock")
     }
 
-    fn index_path(&self) -> PathBuf {
+    pub(super) fn index_path(&self) -> PathBuf {
         self.folder().join("index")
     }
 
@@ -285,6 +289,7 @@ impl Store {
             && let Some(_lock) = Lock::try_take(&self.lock_path())?
         {
             for part in parts {
+                // The lock on the file goes with the part: nobody waits for what it holds.
                 salvage(part)?;
             }
         }
@@ -324,12 +329,12 @@ impl Store {
         Ok(())
     }
 
-    fn use_index(&self, index: Index) {
+    pub(super) fn use_index(&self, index: Index) {
         *self.inner.index.write().expect("no panic under this lock") = Arc::new(index);
     }
 
     /// The index on disk, or an empty one in memory when that is missing, damaged or of another version.
-    fn open_reading(&self) -> Index {
+    pub(super) fn open_reading(&self) -> Index {
         let path = self.index_path();
         if !path.join("CURRENT").exists() {
             return Index::in_memory();
@@ -352,7 +357,7 @@ impl Store {
         Ok(())
     }
 
-    fn open_writable(&self) -> Result<Index, RepoError> {
+    pub(super) fn open_writable(&self) -> Result<Index, RepoError> {
         let path = self.index_path();
         if let Ok(index) = Index::open_writable(&path) {
             if is_current(&index).unwrap_or(false) {
@@ -372,6 +377,7 @@ impl Store {
 
     /// Throws the index away and makes it anew from packs and journal.
     pub fn rebuild_index(&self) -> Result<(), RepoError> {
+        let _removing = self.take_removal_lock()?;
         let _lock = self.take_lock()?;
         let mut position = self.locked_position();
         let path = self.index_path();
@@ -412,15 +418,27 @@ impl Store {
         self.inner.owned.get().is_some()
     }
 
-    /// Waits for the lock, so that no owner has packs open; says for whom.
+    /// Waits for the lock; says for whom.
     pub(super) fn take_lock(&self) -> Result<Lock, RepoError> {
-        let path = self.lock_path();
+        self.wait_for(&self.lock_path())
+    }
+
+    /// Waits for the right to remove packs, which one process at a time has. Taken before the lock.
+    pub(super) fn take_removal_lock(&self) -> Result<Lock, RepoError> {
+        self.wait_for(&self.removal_lock_path())
+    }
+
+    pub(super) fn removal_lock_path(&self) -> PathBuf {
+        self.folder().join("removal.lock")
+    }
+
+    fn wait_for(&self, path: &Path) -> Result<Lock, RepoError> {
         for waited in 0_u32.. {
-            if let Some(lock) = Lock::try_take(&path)? {
+            if let Some(lock) = Lock::try_take(path)? {
                 return Ok(lock);
             }
             if waited == 100 {
-                (self.inner.notify)(&format!("waiting for {}", Lock::holder(&path)));
+                (self.inner.notify)(&format!("waiting for {}", Lock::holder(path)));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -447,8 +465,8 @@ impl Store {
             read = self.journal().read_after(from)?;
         }
         // Packs on other machines hold nothing that matters before a record names it.
-        let packs = if read.records.is_empty() { self.packs().known()? } else { self.packs().list()? };
-        self.register_new_packs(index, packs)?;
+        let (packs, all) = if read.records.is_empty() { self.packs().known()? } else { (self.packs().list()?, true) };
+        self.follow_packs(index, packs, all)?;
         for (record, after) in &read.records {
             let mut view = View::new(index);
             apply(&mut view, record)?;
@@ -462,31 +480,43 @@ impl Store {
     /// Enters packs into the index that no record may name yet.
     pub(crate) fn register_listed(&self, packs: &[(PackName, u64)]) -> Result<(), RepoError> {
         let _position = self.locked_position();
-        self.register_new_packs(&self.index(), packs.to_vec())
+        self.register_new(&self.index(), packs).map(|_| ())
     }
 
-    fn register_new_packs(&self, index: &Index, packs: Vec<(PackName, u64)>) -> Result<(), RepoError> {
-        for (name, length) in packs {
-            if index.get(&keys::pack(&name))?.is_some() {
-                continue;
-            }
-            match read_index(self.packs(), &name, length) {
-                Ok(rows) => self.register(index, &name, &rows)?,
+    /// Enters packs that are new, then takes out those that are gone, if these are `all`: what counts of them lies in the new ones.
+    fn follow_packs(&self, index: &Index, mut packs: Vec<(PackName, u64)>, mut all: bool) -> Result<(), RepoError> {
+        while !self.register_new(index, &packs)? {
+            (packs, all) = (self.packs().list()?, true);
+        }
+        let listed: HashSet<PackName> = packs.into_iter().map(|(name, _)| name).collect();
+        let known = index.pack_names();
+        if all {
+            known.iter().filter(|name| !listed.contains(*name)).try_for_each(|name| index.forget_pack(name))?;
+        }
+        self.rely_on(known.into_iter().filter(|name| !all || listed.contains(name)));
+        Ok(())
+    }
+
+    /// Enters packs that the index does not know; false when one is gone, so that the list is old.
+    fn register_new(&self, index: &Index, listed: &[(PackName, u64)]) -> Result<bool, RepoError> {
+        for (name, length) in listed.iter().filter(|(name, _)| index.pack_number(name).is_none()) {
+            match read_index(self.packs(), name, *length).and_then(|rows| self.register(index, name, &rows)) {
+                Ok(()) => {}
                 // All else must stay readable; what it held is missing until `fsck` has named it.
                 Err(error @ RepoError::DamagedPack { .. }) => tracing::warn!("{error}"),
+                Err(error) if super::objects::is_gone(&error) => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Enters the objects of a finished pack into an index. The caller holds the lock on the position.
     pub(super) fn register(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
-        if index.get(&keys::pack(name))?.is_some() {
+        if index.pack_number(name).is_some() {
             return Ok(());
         }
-        let next_key = keys::meta(meta::NEXT_PACK);
-        let number: u32 = index.get(&next_key)?.as_deref().and_then(decode).unwrap_or(0);
+        let number = index.next_pack()?;
         for rows in rows.chunks(ROWS_AT_A_TIME) {
             let mut changes = Changes::new();
             for row in rows {
@@ -501,12 +531,7 @@ impl Store {
             }
             index.commit(changes)?;
         }
-        let end = [
-            (next_key, Some(encode(&(number + 1)))),
-            (keys::pack_number(number), Some(name.to_string().into_bytes())),
-            (keys::pack(name), Some(encode(&number))),
-        ];
-        index.commit(Changes::from(end))
+        index.enter_pack(name)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::index::{View, keys};
 use crate::journal;
 use crate::journal::{Entry, Position, Record};
 use crate::object::Kind;
+use crate::packs::PackName;
 use crate::stop::stop_at;
 
 /// Rows in memory above which a process that does not own the store catches up the index on disk.
@@ -36,8 +37,9 @@ impl Change {
 
 /// Hands the last step of a change to the process that owns the store.
 pub trait Publisher: Send + Sync {
-    /// `Ok(None)` when no owner answers (any more); else what it said.
-    fn publish(&self, change: &Change) -> Result<Option<()>>;
+    /// `Ok(None)` when no owner answers (any more); else what it said. `relied`: the packs in which the sender may have found what its
+    /// change builds on.
+    fn publish(&self, change: &Change, relied: &[PackName]) -> Result<Option<()>>;
 }
 
 impl Store {
@@ -49,22 +51,12 @@ impl Store {
 
     /// Makes a change happen: durable on return, or not at all.
     ///
-    /// `BranchMoved` and `GraphMoved` mean that somebody was quicker: the caller looks again and repeats.
+    /// `BranchMoved` and `GraphMoved` mean that somebody was quicker: the caller looks again and repeats. `Collected`: what the change
+    /// builds on has gone meanwhile; the caller writes it anew.
     pub fn publish(&self, change: &Change) -> Result<()> {
         self.refuse_missing(change)?;
         if self.is_owner() {
-            // A writer that began before this owner came builds on what people committed since: it must find that in finished packs.
-            let is_own_work = change.entries.iter().all(|entry| matches!(entry, Entry::Job { .. }));
-            if is_own_work && self.packs().sync_is_enough() {
-                self.sync()?;
-            } else {
-                self.finish_packs()?;
-            }
-            let mut position = self.locked_position();
-            return match self.record(change, &mut position) {
-                Err(RepoError::JournalMoved { .. }) => self.catch_up_and_record(change, &mut position),
-                done => done,
-            };
+            return self.publish_as_owner(change, &[]);
         }
         self.finish_packs()?;
         let path = self.lock_path();
@@ -72,18 +64,16 @@ impl Store {
             if let Some(lock) = Lock::try_take(&path)? {
                 let mut position = self.locked_position();
                 let done = self.catch_up_and_record(change, &mut position);
-                if done.is_ok() && self.index().overlay_rows() > OVERLAY_ROWS {
-                    // The change has happened: an index that is behind does not undo it.
-                    if let Err(error) = self.catch_up_disk(&mut position) {
-                        tracing::warn!("the index on disk cannot be caught up: {error}");
-                    }
+                drop((position, lock));
+                if done.is_ok() {
+                    self.tidy();
                 }
-                drop(lock);
                 return done;
             }
             if let Some(publisher) = self.inner.publisher.get()
-                && publisher.publish(change)?.is_some()
+                && publisher.publish(change, &self.relied())?.is_some()
             {
+                self.release_held();
                 return self.refresh();
             }
             if waited == 200 {
@@ -94,10 +84,39 @@ impl Store {
         unreachable!("the loop has no end")
     }
 
-    /// Makes another process's change happen, whose packs are finished. For owners.
-    pub fn publish_for_other(&self, change: &Change) -> Result<()> {
-        self.catch_up(&self.index(), &mut self.locked_position())?;
-        self.publish(change)
+    fn publish_as_owner(&self, change: &Change, relied: &[PackName]) -> Result<()> {
+        // A writer that began before this owner came builds on what people committed since: it must find that in finished packs.
+        let is_own_work = change.entries.iter().all(|entry| matches!(entry, Entry::Job { .. }));
+        let mut in_finished = !(is_own_work && self.packs().sync_is_enough());
+        loop {
+            if in_finished {
+                self.finish_packs()?;
+            } else {
+                self.sync()?;
+            }
+            let mut position = self.locked_position();
+            if self.was_swept(relied)? {
+                if !in_finished {
+                    // To be looked at again, all must lie where no lock of a writer is needed.
+                    in_finished = true;
+                    continue;
+                }
+                self.refuse_collected(change)?;
+            }
+            match self.record_as_is(change, &mut position) {
+                // Another machine was first: what it did is looked at before the next try.
+                Err(RepoError::JournalMoved { .. }) => {
+                    self.catch_up(&self.index(), &mut position)?;
+                    continue;
+                }
+                recorded => recorded?,
+            }
+            drop(position);
+            if in_finished {
+                self.tidy();
+            }
+            return Ok(());
+        }
     }
 
     /// Records a change on what is there now, also when other machines are recording theirs.
@@ -111,7 +130,42 @@ impl Store {
         }
     }
 
+    /// What follows a change that has happened: failures do not undo it.
+    fn tidy(&self) {
+        self.release_held();
+        self.fold_small();
+        if !self.is_owner()
+            && self.index().overlay_rows() > OVERLAY_ROWS
+            && let Err(error) = self.relieve_index()
+        {
+            tracing::warn!("the index on disk cannot be caught up: {error}");
+        }
+    }
+
+    /// Brings the index on disk up to date, if nobody holds the lock just now.
+    fn relieve_index(&self) -> Result<()> {
+        match Lock::try_take(&self.lock_path())? {
+            Some(_lock) => self.catch_up_disk(&mut self.locked_position()),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes another process's change happen, whose packs are finished and held. For owners.
+    pub fn publish_for_other(&self, change: &Change, relied: &[PackName]) -> Result<()> {
+        self.catch_up(&self.index(), &mut self.locked_position())?;
+        self.refuse_missing(change)?;
+        self.publish_as_owner(change, relied)
+    }
+
+    /// Records a change, unless what it builds on has gone.
     fn record(&self, change: &Change, position: &mut Position) -> Result<()> {
+        if self.was_swept(&[])? {
+            self.refuse_collected(change)?;
+        }
+        self.record_as_is(change, position)
+    }
+
+    pub(super) fn record_as_is(&self, change: &Change, position: &mut Position) -> Result<()> {
         let index = self.index();
         let mut view = View::new(&index);
         if change.graph.is_some_and(|graph| self.graph().is_ok_and(|now| now != graph)) {
@@ -158,6 +212,16 @@ impl Store {
     /// The journal's position as this process knows it.
     pub fn position(&self) -> Position {
         *self.locked_position()
+    }
+
+    /// How often garbage was collected: as long as this is the same, all that was there still is.
+    pub fn gc_epoch(&self) -> Result<u64> {
+        Ok(self.index().get(&keys::meta(meta::EPOCH))?.as_deref().and_then(decode).unwrap_or(0))
+    }
+
+    /// Whether an error says that garbage collection took what a change builds on: the caller writes that anew.
+    pub fn is_collected(error: &RepoError) -> bool {
+        matches!(error, RepoError::Collected { .. } | RepoError::Remote { collected: true, .. })
     }
 
     /// Whether an error says that somebody was quicker, so that looking again may help.

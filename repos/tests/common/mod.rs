@@ -192,3 +192,22 @@ pub fn files_in(folder: &Path) -> Vec<(String, String)> {
     found.sort();
     found
 }
+
+/// The same as [`edits`] of files that are set, for a store that may fail.
+pub fn edits_of(store: &Store, files: &[(&str, &str)]) -> Result<Edits, RepoError> {
+    let mut edits = Edits::default();
+    for (at, content) in files {
+        let stored = store.put_bytes(content.as_bytes())?;
+        let entry = FileEntry { digest: stored.digest, size: stored.size_bytes, executable: false };
+        edits.files.insert(path(at), Some(entry));
+    }
+    Ok(edits)
+}
+
+/// Runs a test of this binary in a process of its own, which is to stop at a point.
+pub fn run_again(test: &str, point: &str, dir: &Path) -> std::process::ExitStatus {
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", test]).env("PV_TEST_STOP", point).env("PV_TEST_STORE", dir);
+    again.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    again.status().unwrap()
+}

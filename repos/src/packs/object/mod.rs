@@ -17,18 +17,19 @@
 //! tells, so they count as held for a day: a change that takes longer from its first full pack to its record has to be repeated when
 //! somebody else collects garbage meanwhile.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
 use super::{LocalPacks, PackFile, PackName, PackStore};
 use crate::error::RepoError;
 use crate::object::PackClass;
-use crate::place::{Access, Place};
-use crate::time::{Clock, SystemClock};
+use crate::place::{Access, Listed, Place};
+use crate::time::{Clock, SystemClock, Timestamp};
 
 mod cache;
 mod part;
@@ -53,12 +54,17 @@ pub struct ObjectPacks {
     own: LocalPacks,
     /// Copies of others.
     cache: Cache,
+    /// When the packs were written, as they were listed last.
+    written: Mutex<HashMap<PackName, Timestamp>>,
+    /// Whether a pack was not where it had been listed: others have folded or removed it.
+    is_outdated: AtomicBool,
 }
 
 impl ObjectPacks {
     /// Uses a place, and `folder` (a `.pv`, which exists) for what is local.
     pub fn new(place: Place, folder: &Path) -> Self {
-        Self { place, own: LocalPacks::new(folder.join("packs")), cache: Cache::new(folder.join("cache")) }
+        let (own, cache) = (LocalPacks::new(folder.join("packs")), Cache::new(folder.join("cache")));
+        Self { place, own, cache, written: Mutex::default(), is_outdated: AtomicBool::new(false) }
     }
 
     /// Keeps at most about this many bytes of data packs here.
@@ -70,13 +76,17 @@ impl ObjectPacks {
 
     /// A range of the pack where it is kept for good.
     fn fetch(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError> {
-        fetch(&self.place, pack, range)
+        let fetched = fetch(&self.place, pack, range);
+        if fetched.as_ref().is_err_and(is_missing) {
+            self.is_outdated.store(true, Ordering::Relaxed);
+        }
+        fetched
     }
 
     /// A range of a pack written here, if its file is still there.
     fn read_own(&self, pack: &PackName, range: Range<u64>) -> Result<Option<Bytes>, RepoError> {
         match self.own.read(pack, range) {
-            Err(RepoError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if is_missing(&error) => Ok(None),
             read => read.map(Some),
         }
     }
@@ -101,7 +111,11 @@ impl ObjectPacks {
             || self.cache.has(&name).then_some(Ok(())),
             || {
                 let remote = format!("{PACKS}/{name}");
-                let size = self.place.look(&remote)?.ok_or_else(|| missing(&self.place, pack))?.size_bytes;
+                let Some(found) = self.place.look(&remote)? else {
+                    self.is_outdated.store(true, Ordering::Relaxed);
+                    return Err(missing(&self.place, pack));
+                };
+                let size = found.size_bytes;
                 self.cache.keep(&name, size, |range| self.fetch(pack, range))
             },
         )
@@ -168,28 +182,39 @@ impl ObjectPacks {
     }
 }
 
+/// As of a file in a folder.
 fn missing(place: &Place, pack: &PackName) -> RepoError {
-    RepoError::NotFound {
-        what: format!("pack `{pack}` is not at `{}`", place.url()),
-        hint: Some("pv fsck names what needs it; --repair FROM takes it from a mirror".to_owned()),
-    }
+    let path = format!("{}/{PACKS}/{pack}", place.url()).into();
+    RepoError::Io { doing: "read", path, source: std::io::ErrorKind::NotFound.into() }
+}
+
+fn is_missing(error: &RepoError) -> bool {
+    matches!(error, RepoError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
 fn fetch(place: &Place, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError> {
     place.get_range(&format!("{PACKS}/{pack}"), range)?.ok_or_else(|| missing(place, pack))
 }
 
-fn list(place: &Place) -> Result<Vec<(PackName, u64)>, RepoError> {
+/// The packs of a place with their lengths, and when they were written.
+fn list(place: &Place) -> Result<Vec<(PackName, u64, Timestamp)>, RepoError> {
     let listed = place.list(PACKS)?.into_iter();
-    let mut packs: Vec<(PackName, u64)> =
-        listed.filter_map(|found| Some((found.name.parse().ok()?, found.size_bytes))).collect();
-    packs.sort_unstable();
+    let pack = |found: Listed| Some((found.name.parse().ok()?, found.size_bytes, found.written_at));
+    let mut packs: Vec<(PackName, u64, Timestamp)> = listed.filter_map(pack).collect();
+    packs.sort_unstable_by_key(|(name, ..)| *name);
     Ok(packs)
 }
 
-fn is_young(place: &Place, pack: &PackName) -> Result<bool, RepoError> {
-    let found = place.look(&format!("{PACKS}/{pack}"))?.ok_or_else(|| missing(place, pack))?;
-    Ok(SystemClock.now().seconds_since(found.written_at) < HELD_SECONDS)
+fn without_times(listed: &[(PackName, u64, Timestamp)]) -> Vec<(PackName, u64)> {
+    listed.iter().map(|(name, length, _)| (*name, *length)).collect()
+}
+
+fn written_at(place: &Place, pack: &PackName) -> Result<Timestamp, RepoError> {
+    Ok(place.look(&format!("{PACKS}/{pack}"))?.ok_or_else(|| missing(place, pack))?.written_at)
+}
+
+fn is_young(written_at: Timestamp) -> bool {
+    SystemClock.now().seconds_since(written_at) < HELD_SECONDS
 }
 
 impl PackStore for ObjectPacks {
@@ -199,7 +224,11 @@ impl PackStore for ObjectPacks {
 
     fn list(&self) -> Result<Vec<(PackName, u64)>, RepoError> {
         let own = self.own.list()?;
-        let listed = list(&self.place)?;
+        self.is_outdated.store(false, Ordering::Relaxed);
+        let found = list(&self.place)?;
+        let listed = without_times(&found);
+        *self.written.lock().expect("no panic under this lock") =
+            found.into_iter().map(|(name, _, written_at)| (name, written_at)).collect();
         let is_here = |pack: &PackName| {
             own.binary_search_by_key(pack, |(name, _)| *name).is_ok() || self.cache.has(&pack.to_string())
         };
@@ -210,8 +239,11 @@ impl PackStore for ObjectPacks {
         Ok(listed)
     }
 
-    fn known(&self) -> Result<Vec<(PackName, u64)>, RepoError> {
-        self.own.list()
+    fn known(&self) -> Result<(Vec<(PackName, u64)>, bool), RepoError> {
+        if self.is_outdated.load(Ordering::Relaxed) {
+            return Ok((self.list()?, true));
+        }
+        Ok((self.own.list()?, false))
     }
 
     fn read(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError> {
@@ -236,8 +268,9 @@ impl PackStore for ObjectPacks {
 
     fn is_held(&self, pack: &PackName) -> Result<bool, RepoError> {
         match self.own.is_held(pack) {
-            Err(RepoError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                is_young(&self.place, pack)
+            Err(error) if is_missing(&error) => {
+                let listed = self.written.lock().expect("no panic under this lock").get(pack).copied();
+                listed.map_or_else(|| written_at(&self.place, pack), Ok).map(is_young)
             }
             held => held,
         }
@@ -277,7 +310,7 @@ impl PackStore for PlacePacks {
     }
 
     fn list(&self) -> Result<Vec<(PackName, u64)>, RepoError> {
-        list(&self.place)
+        Ok(without_times(&list(&self.place)?))
     }
 
     fn read(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError> {
@@ -285,7 +318,7 @@ impl PackStore for PlacePacks {
     }
 
     fn is_held(&self, pack: &PackName) -> Result<bool, RepoError> {
-        is_young(&self.place, pack)
+        written_at(&self.place, pack).map(is_young)
     }
 
     fn remove(&self, pack: &PackName) -> Result<(), RepoError> {

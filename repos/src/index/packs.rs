@@ -1,0 +1,104 @@
+//! The packs that an index knows and that are there: few, so they are kept in memory.
+//!
+//! Objects name their pack by a number. The row that turns a number into a name stays when the pack is gone, so that one that was lost
+//! can be named.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use rocksdb::Direction;
+
+use super::apply::meta;
+use super::rows::{decode, encode};
+use super::{Changes, Index, keys};
+use crate::error::RepoError;
+use crate::packs::PackName;
+
+/// Packs by number and by name.
+#[derive(Debug, Default)]
+pub(super) struct Packs {
+    by_number: HashMap<u32, PackName>,
+    by_name: BTreeMap<PackName, u32>,
+}
+
+impl Index {
+    pub(super) fn load_packs(&self) -> Result<(), RepoError> {
+        let prefix = keys::packs();
+        let mut packs = Packs::default();
+        self.visit(&prefix, &prefix, Direction::Forward, |key, value| {
+            let name = std::str::from_utf8(&key[prefix.len()..]).ok().and_then(|name| name.parse().ok());
+            if let (Some(name), Some(number)) = (name, decode(value)) {
+                packs.by_number.insert(number, name);
+                packs.by_name.insert(name, number);
+            }
+            ControlFlow::Continue(())
+        })?;
+        *self.packs.write().expect("no panic under this lock") = packs;
+        Ok(())
+    }
+
+    /// The pack of this number; `None` when it is gone.
+    pub(crate) fn pack(&self, number: u32) -> Option<PackName> {
+        self.packs.read().expect("no panic under this lock").by_number.get(&number).copied()
+    }
+
+    /// The number of a pack; `None` when it is not known or gone.
+    pub(crate) fn pack_number(&self, name: &PackName) -> Option<u32> {
+        self.packs.read().expect("no panic under this lock").by_name.get(name).copied()
+    }
+
+    /// All packs, by name.
+    pub(crate) fn pack_names(&self) -> Vec<PackName> {
+        self.packs.read().expect("no panic under this lock").by_name.keys().copied().collect()
+    }
+
+    /// The number that the next pack gets.
+    pub(crate) fn next_pack(&self) -> Result<u32, RepoError> {
+        Ok(self.get(&keys::meta(meta::NEXT_PACK))?.as_deref().and_then(decode).unwrap_or(0))
+    }
+
+    /// Enters a pack under the number that is next, after the rows of its objects.
+    pub(crate) fn enter_pack(&self, name: &PackName) -> Result<(), RepoError> {
+        let number = self.next_pack()?;
+        self.commit(Changes::from([
+            (keys::meta(meta::NEXT_PACK), Some(encode(&(number + 1)))),
+            (keys::pack_number(number), Some(name.to_string().into_bytes())),
+            (keys::pack(name), Some(encode(&number))),
+        ]))?;
+        let mut packs = self.packs.write().expect("no panic under this lock");
+        packs.by_number.insert(number, *name);
+        packs.by_name.insert(*name, number);
+        self.settled.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes out a pack that is gone. Rows of objects that name it count no more.
+    pub(crate) fn forget_pack(&self, name: &PackName) -> Result<(), RepoError> {
+        self.commit(Changes::from([(keys::pack(name), None)]))?;
+        let mut packs = self.packs.write().expect("no panic under this lock");
+        if let Some(number) = packs.by_name.remove(name) {
+            packs.by_number.remove(&number);
+        }
+        self.settled.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes out a pack whose objects lie elsewhere or are gone for good: not even its name is needed any more.
+    pub(crate) fn drop_pack(&self, name: &PackName) -> Result<(), RepoError> {
+        if let Some(number) = self.pack_number(name) {
+            self.commit(Changes::from([(keys::pack_number(number), None)]))?;
+        }
+        self.forget_pack(name)
+    }
+
+    /// Whether what is not found here is not found by looking again either.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Relaxed)
+    }
+
+    /// Says that looking again gave nothing.
+    pub(crate) fn settle(&self) {
+        self.settled.store(true, Ordering::Relaxed);
+    }
+}

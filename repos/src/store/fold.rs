@@ -1,0 +1,147 @@
+//! Makes few packs of many: a store that gets thousands of small commits keeps a few dozen packs.
+//!
+//! Packs come in *tiers* by length, each eight times as long as the one before. When eight of one tier have come together they become
+//! one, which is most often of the next tier: so an object is copied a few times in its life, and at most seven packs of a tier and
+//! class stay. Large packs are left alone.
+//!
+//! The new pack holds every object of those that it replaces, and is durable and listed before they go. Whoever looks in between finds
+//! both; a crash leaves duplicates. An entry that is damaged keeps its pack: nothing is lost that a repair could use.
+//! Needs no lock of the store: only one process at a time removes packs.
+
+use super::{Lock, Result, Store};
+use crate::error::RepoError;
+use crate::object::PackClass;
+use crate::packs::PackName;
+use crate::packs::copy::PackCopy;
+use crate::packs::writer::read_index;
+use crate::stop::stop_at;
+
+/// So many packs of a tier become one.
+const FAN_IN: usize = 8;
+/// At most so many at a time.
+const MOST: usize = 64;
+/// Packs shorter than this are of the lowest tier.
+const LOWEST_TIER_BYTES: u64 = 32 << 10;
+/// Packs of this length are left alone.
+pub(super) const LARGE_BYTES: u64 = 128 << 20;
+/// Bytes copied after one change, when that is not the last that can be done.
+const BYTES_AT_A_TIME: u64 = 32 << 20;
+
+/// The tier of a pack of this length; `None` when it is left alone.
+fn tier(length: u64) -> Option<u32> {
+    (length < LARGE_BYTES).then(|| (length / LOWEST_TIER_BYTES).checked_ilog(FAN_IN as u64).map_or(0, |tier| tier + 1))
+}
+
+/// The packs to make one of: those of the lowest tier that is full.
+fn full_tier(packs: &[(PackName, u64)]) -> Option<Vec<(PackName, u64)>> {
+    let mut tiers: std::collections::BTreeMap<u32, Vec<(PackName, u64)>> = std::collections::BTreeMap::new();
+    for (name, length) in packs {
+        if let Some(tier) = tier(*length) {
+            tiers.entry(tier).or_default().push((*name, *length));
+        }
+    }
+    tiers.into_values().find(|tier| tier.len() >= FAN_IN)
+}
+
+impl Store {
+    /// Folds small packs. The change that made them has happened: a failure is told and leaves the packs as they were.
+    pub(super) fn fold_small(&self) {
+        if let Err(error) = self.fold() {
+            tracing::warn!("small packs are left as they are: {error}");
+        }
+    }
+
+    fn fold(&self) -> Result<()> {
+        if self.index().pack_names().len() < FAN_IN {
+            return Ok(());
+        }
+        let listed = self.packs().list()?;
+        let of_class = |class| listed.iter().filter(move |(name, _)| name.class == class).copied();
+        for class in PackClass::ALL {
+            let mut packs: Vec<_> = of_class(class).collect();
+            if full_tier(&packs).is_none() {
+                continue;
+            }
+            // Somebody else is at it.
+            let Some(_removing) = Lock::try_take(&self.removal_lock_path())? else { return Ok(()) };
+            packs.retain(|(name, _)| self.packs().is_held(name).is_ok_and(|held| !held));
+            let mut copied = 0;
+            while let Some(mut set) = full_tier(&packs).filter(|_| copied < BYTES_AT_A_TIME) {
+                set.truncate(MOST);
+                packs.retain(|pack| !set.contains(pack));
+                copied += set.iter().map(|(_, length)| length).sum::<u64>();
+                packs.extend(self.make_one(class, &set)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one pack of a set; gives it, or nothing when too few can be replaced.
+    fn make_one(&self, class: PackClass, set: &[(PackName, u64)]) -> Result<Option<(PackName, u64)>> {
+        let mut copy = PackCopy::new(class);
+        let mut replaced = Vec::new();
+        for (name, length) in set {
+            let mut rows = match read_index(self.packs(), name, *length) {
+                Err(RepoError::DamagedPack { .. }) => continue,
+                rows => rows?,
+            };
+            rows.sort_unstable_by_key(|row| row.offset);
+            if copy.take(self.packs(), name, rows)? {
+                replaced.push(*name);
+            }
+        }
+        if replaced.len() < 2 {
+            copy.discard()?;
+            return Ok(None);
+        }
+        stop_at("fold.before_list");
+        let Some(folded) = copy.finish()? else { return Ok(None) };
+        {
+            let _position = self.locked_position();
+            self.register(&self.index(), &folded.name, &folded.rows)?;
+        }
+        self.hold_instead(folded.name, &replaced);
+        self.rely_on([folded.name]);
+        stop_at("fold.before_remove");
+        // A set of duplicates can become one that has the name of one of them.
+        replaced.retain(|name| *name != folded.name);
+        self.remove_packs(&replaced)?;
+        Ok(Some((folded.name, folded.length)))
+    }
+
+    /// Removes packs whose objects lie elsewhere too.
+    fn remove_packs(&self, packs: &[PackName]) -> Result<()> {
+        for name in packs {
+            self.packs().remove(name)?;
+            stop_at("fold.removed_one");
+        }
+        let _position = self.locked_position();
+        let index = self.index();
+        packs.iter().try_for_each(|name| index.drop_pack(name))?;
+        self.rely_no_more_on(packs);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pack(number: u8, length: u64) -> (PackName, u64) {
+        (PackName { class: PackClass::Meta, digest: crate::hash::digest_of(&[number]) }, length)
+    }
+
+    #[test]
+    fn eight_packs_of_about_one_length_become_one() {
+        assert_eq!(
+            [0, 32 << 10, (256 << 10) - 1, 256 << 10, 16 << 20, LARGE_BYTES - 1, LARGE_BYTES].map(tier),
+            [Some(0), Some(1), Some(1), Some(2), Some(4), Some(4), None]
+        );
+        let mut packs: Vec<_> = (0..7).map(|number| pack(number, 5000)).collect();
+        packs.extend((10..17).map(|number| pack(number, 100_000)));
+        packs.extend((20..40).map(|number| pack(number, LARGE_BYTES)));
+        assert_eq!(full_tier(&packs), None);
+        packs.push(pack(9, 100));
+        assert_eq!(full_tier(&packs).unwrap().len(), 8);
+    }
+}

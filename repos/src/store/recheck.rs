@@ -1,0 +1,233 @@
+//! Looks again whether all is there that a change names: garbage may have been collected since its writer found it.
+//!
+//! A writer does not write what the store holds. That may be garbage, named by nothing, which goes before the writer publishes. A writer
+//! therefore remembers the packs in which it may have found something. If one of them was removed as garbage since (journal entry `gc`;
+//! a pack that was folded has no such entry), everything new that the change names is looked up, under the lock: sweeping holds it while
+//! it removes. What lies below the head that a branch moves from is there as long as that is the head.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use specs::{CommitId, Digest};
+
+use super::objects::{Place, is_gone};
+use super::{Change, Result, Store};
+use crate::documents::{Commit, Document, Recipe, ResultDocument, Transform, VersionDocument};
+use crate::error::RepoError;
+use crate::index::keys;
+use crate::journal::{Entry, Move};
+use crate::manifest::Manifest;
+use crate::object::Kind;
+use crate::packs::PackName;
+use crate::tree::{KeyRange, Map, NodeStore, Tree};
+
+impl Store {
+    /// Remembers packs in which this store may find what it builds on.
+    pub(super) fn rely_on(&self, packs: impl IntoIterator<Item = PackName>) {
+        self.inner.relied.lock().expect("no panic under this lock").extend(packs);
+    }
+
+    /// Forgets packs whose objects all lie elsewhere too.
+    pub(super) fn rely_no_more_on(&self, packs: &[PackName]) {
+        let mut relied = self.inner.relied.lock().expect("no panic under this lock");
+        for pack in packs {
+            relied.remove(pack);
+        }
+    }
+
+    /// The packs in which this store may have found what it builds on.
+    pub(super) fn relied(&self) -> Vec<PackName> {
+        self.inner.relied.lock().expect("no panic under this lock").iter().copied().collect()
+    }
+
+    /// Whether one of the packs that this store or `others` relied on was removed as garbage. The caller holds lock and position and has
+    /// caught up.
+    pub(super) fn was_swept(&self, others: &[PackName]) -> Result<bool> {
+        let index = self.index();
+        let gone: Vec<PackName> = self
+            .relied()
+            .into_iter()
+            .chain(others.iter().copied())
+            .filter(|pack| index.pack_number(pack).is_none())
+            .collect();
+        let mut folded = Vec::new();
+        let mut swept = false;
+        for pack in gone {
+            if index.get(&keys::removed_pack(&pack))?.is_some() {
+                swept = true;
+            } else {
+                folded.push(pack);
+            }
+        }
+        self.rely_no_more_on(&folded);
+        Ok(swept)
+    }
+
+    /// Refuses a change of which something is not there. The caller holds lock and position and has caught up; all that the change names
+    /// lies in finished packs.
+    pub(super) fn refuse_collected(&self, change: &Change) -> Result<()> {
+        let mut recheck = Recheck { present: Present { store: self }, results: HashSet::new() };
+        change.entries.iter().try_for_each(|entry| recheck.entry(entry))
+    }
+}
+
+/// The store as it is now: nothing is taken from caches, and nothing is looked for again.
+struct Present<'a> {
+    store: &'a Store,
+}
+
+impl Present<'_> {
+    fn contains(&self, kind: Kind, digest: &Digest) -> Result<()> {
+        match self.store.place(kind as u8, digest)? {
+            Place::At(..) => Ok(()),
+            Place::Gone | Place::Nowhere => Err(RepoError::Collected { kind, digest: *digest }),
+        }
+    }
+
+    fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes> {
+        let collected = || RepoError::Collected { kind, digest: *digest };
+        let Place::At(pack, row) = self.store.place(kind as u8, digest)? else { return Err(collected()) };
+        match self.store.read_entry(&pack, &row, kind) {
+            Err(error) if is_gone(&error) => Err(collected()),
+            read => read,
+        }
+    }
+
+    fn document<D: Document>(&self, digest: &Digest) -> Result<D> {
+        serde_json::from_slice(&self.object(D::KIND, digest)?).map_err(|error| RepoError::DamagedObject {
+            kind: D::KIND,
+            digest: *digest,
+            why: error.to_string(),
+        })
+    }
+
+    /// A file's content: one chunk, or all of a manifest.
+    fn content(&self, digest: &Digest) -> Result<()> {
+        if self.contains(Kind::Chunk, digest).is_ok() {
+            return Ok(());
+        }
+        let missing = |_| RepoError::Collected { kind: Kind::Chunk, digest: *digest };
+        let bytes = self.object(Kind::Manifest, digest).map_err(missing)?;
+        let chunks = Manifest::decode(&bytes).map(|manifest| manifest.chunks).unwrap_or_default();
+        chunks.iter().try_for_each(|(chunk, _)| self.contains(Kind::Chunk, chunk))
+    }
+}
+
+impl NodeStore for Present<'_> {
+    type Error = RepoError;
+
+    fn read(&self, digest: &Digest) -> Result<Bytes> {
+        self.object(Kind::Node, digest)
+    }
+}
+
+struct Recheck<'a> {
+    present: Present<'a>,
+    /// Results that are whole.
+    results: HashSet<Digest>,
+}
+
+impl Recheck<'_> {
+    fn entry(&mut self, entry: &Entry) -> Result<()> {
+        match entry {
+            Entry::Run { moves, .. } => moves.iter().try_for_each(|moved| self.moved(moved)),
+            Entry::Job { commit, document, .. } => {
+                document.iter().try_for_each(|document| self.present.contains(Kind::Job, document))?;
+                commit.iter().try_for_each(|commit| self.commit(commit, None))
+            }
+            Entry::TagCreate { commit, document, .. } => {
+                document.iter().try_for_each(|document| self.present.contains(Kind::Tag, document))?;
+                self.commit(commit, None)
+            }
+            Entry::PipelineApply { document, .. } => {
+                let version: VersionDocument = self.present.document(document)?;
+                self.present.contains(Kind::Spec, &version.spec)?;
+                self.transform(&version.transform)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn moved(&mut self, moved: &Move) -> Result<()> {
+        moved.to.iter().try_for_each(|to| self.commit(to, moved.from))
+    }
+
+    /// What a commit names beyond the head that it is to follow, or beyond that of its own branch.
+    fn commit(&mut self, id: &CommitId, head: Option<CommitId>) -> Result<()> {
+        let commit: Commit = self.present.document(&id.digest())?;
+        let head = match head {
+            None => self.present.store.find_branch(&commit.repo, &commit.branch)?.and_then(|row| row.commit),
+            head => head,
+        };
+        let base: Option<Commit> = head.map(|head| self.present.document(&head.digest())).transpose()?;
+        let tree = base.as_ref().map_or(Tree::empty(), |base| Tree::at(base.tree));
+        self.files(tree, Tree::at(commit.tree))?;
+        let base = base.as_ref();
+        self.lineage(base.and_then(|base| base.lineage), commit.lineage)?;
+        self.datums(base.and_then(|base| base.datums), commit.datums)?;
+        if let Some(stamp) = &commit.pipeline {
+            self.present.contains(Kind::Spec, &stamp.spec)?;
+            self.transform(&stamp.transform)?;
+        }
+        let origins = commit.provenance.iter().map(|origin| origin.commit);
+        let sources = commit.sources.iter().map(|source| source.commit);
+        origins.chain(sources).try_for_each(|named| self.present.contains(Kind::Commit, &named.digest()))
+    }
+
+    fn files(&self, base: Tree, tree: Tree) -> Result<()> {
+        // Reads all nodes that are new; those that the base has too are there with it.
+        for change in base.diff(&self.present, tree)? {
+            if let Some(file) = change?.new {
+                self.present.content(&file.digest)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lineage(&mut self, base: Option<Digest>, lineage: Option<Digest>) -> Result<()> {
+        let Some(lineage) = lineage else { return Ok(()) };
+        let base = base.map_or(Map::empty(), Map::<Digest>::at);
+        let changed: Vec<Digest> = changed(base.diff(&self.present, Map::at(lineage))?)?;
+        changed.iter().try_for_each(|result| self.result(result))
+    }
+
+    fn datums(&mut self, base: Option<Digest>, datums: Option<Digest>) -> Result<()> {
+        let Some(datums) = datums else { return Ok(()) };
+        let base = base.map_or(Map::empty(), Map::<Vec<u8>>::at);
+        let is_result = |value: &Vec<u8>| <[u8; 32]>::try_from(value.as_slice()).ok().map(Digest::from_bytes);
+        let changed: Vec<Vec<u8>> = changed(
+            base.diff(&self.present, Map::at(datums))?
+                .filter(|change| change.as_ref().map_or(true, |change| change.key.first() == Some(&b'd'))),
+        )?;
+        changed.iter().filter_map(is_result).try_for_each(|result| self.result(&result))
+    }
+
+    fn result(&mut self, digest: &Digest) -> Result<()> {
+        if !self.results.insert(*digest) {
+            return Ok(());
+        }
+        let result: ResultDocument = self.present.document(digest)?;
+        if let Some(outputs) = result.outputs {
+            self.files(Tree::empty(), Tree::at(outputs))?;
+        }
+        for log in result.tries.iter().filter_map(|attempt| attempt.log) {
+            self.present.contains(Kind::Log, &log)?;
+        }
+        let recipe: Recipe = self.present.document(&result.recipe.digest())?;
+        self.present.contains(Kind::Transform, &recipe.transform)
+    }
+
+    fn transform(&self, digest: &Digest) -> Result<()> {
+        let transform: Transform = self.present.document(digest)?;
+        let Some(code) = transform.code else { return Ok(()) };
+        for entry in Tree::at(code).range(&self.present, KeyRange::all())? {
+            self.present.content(&entry?.1.digest)?;
+        }
+        Ok(())
+    }
+}
+
+/// The values that are new.
+fn changed<V>(diff: impl Iterator<Item = Result<crate::tree::Change<V>>>) -> Result<Vec<V>> {
+    diff.filter_map(|change| change.map(|change| change.new).transpose()).collect()
+}

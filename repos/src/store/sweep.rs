@@ -1,0 +1,295 @@
+//! Garbage goes: packs with objects that nothing needs are removed, after what is needed of them was copied to new ones.
+//!
+//! ```text
+//! without the lock   plan: which packs go; copy what is marked of them; the copies are durable and listed
+//! with the lock      catch up; have the marks catch up, copy what was marked only now; record `gc` in the journal; put the index right
+//!                    on disk; remove the packs
+//! ```
+//! A batch at a time, so that the lock is held shortly and a full disk gets emptier with each: first packs that hold nothing but
+//! garbage, then those of which least is to be copied. Stopping anywhere leaves a sound store, in which some objects lie twice or some
+//! packs are still there; the next sweep goes on. Readers that find a pack gone look again. Writers that relied on one look through
+//! their change again (`recheck`); packs that hold what they did not publish yet are left alone (`held`).
+
+use std::collections::HashSet;
+use std::sync::MutexGuard;
+
+use super::objects::Place;
+use super::sweep_plan::{Victim, is_marked};
+use super::{Change, Lock, Result, Store, result_row};
+use crate::documents::ResultDocument;
+use crate::error::RepoError;
+use crate::fsck::Progress;
+use crate::index::{Changes, Index, keys};
+use crate::journal::{Entry, Position};
+use crate::keep::Marks;
+use crate::object::{Kind, PackClass};
+use crate::packs::PackName;
+use crate::packs::copy::PackCopy;
+use crate::packs::format::Row;
+use crate::packs::writer::Finished;
+use crate::stop::stop_at;
+
+/// Space that copying leaves free for what others write.
+const LEFT_FREE_BYTES: u64 = 8 << 20;
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Packs that are gone.
+    pub packs_removed: u64,
+    /// Packs that hold what is kept of them.
+    pub packs_written: u64,
+    /// Objects that are gone, duplicates among them.
+    pub objects_removed: u64,
+    /// Bytes of the packs that are gone, less those of the new ones.
+    pub bytes_freed: u64,
+}
+
+impl Swept {
+    fn add(&mut self, victims: &[Victim], written: &[Finished]) {
+        let entries = |packs: &[Finished]| packs.iter().map(|pack| pack.rows.len() as u64).sum::<u64>();
+        let bytes = |packs: &[Finished]| packs.iter().map(|pack| pack.length).sum::<u64>();
+        self.packs_removed += victims.len() as u64;
+        self.packs_written += written.len() as u64;
+        let removed: u64 = victims.iter().map(|victim| victim.entries).sum();
+        self.objects_removed += removed.saturating_sub(entries(written));
+        let freed: u64 = victims.iter().map(|victim| victim.length).sum();
+        self.bytes_freed += freed.saturating_sub(bytes(written));
+    }
+}
+
+/// An entry and its pack.
+type Packed = (PackName, Row);
+
+/// The lock, when this process does not have it anyway, with the index on disk open for writing.
+struct Writing<'a> {
+    store: &'a Store,
+    lock: Option<Lock>,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if self.lock.is_some() {
+            let reading = self.store.open_reading();
+            match self.store.catch_up(&reading, &mut self.store.locked_position()) {
+                Ok(()) => self.store.use_index(reading),
+                Err(error) => tracing::warn!("the index cannot be caught up: {error}"),
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Removes what `marks` does not call live, as far as that is worth it, and tells what went.
+    pub fn sweep(&self, marks: &mut dyn Marks, progress: Progress<'_>) -> Result<Swept> {
+        let _removing = self.take_removal_lock()?;
+        self.free_reserve();
+        let swept = self.sweep_all(marks, progress);
+        self.fill_reserve();
+        swept
+    }
+
+    fn sweep_all(&self, marks: &mut dyn Marks, progress: Progress<'_>) -> Result<Swept> {
+        let plan = self.plan_sweep(marks)?;
+        let total = plan.batches.iter().map(|batch| batch.len() as u64).sum();
+        let (mut swept, mut done) = (Swept::default(), 0);
+        for batch in &plan.batches {
+            progress("gc", done, total);
+            done += batch.len() as u64;
+            let mut rest = batch.as_slice();
+            while !rest.is_empty() {
+                let (fitting, others) = rest.split_at(self.how_many_fit(rest));
+                if fitting.is_empty() {
+                    tracing::warn!("there is no room to copy what is needed of {} packs: they stay", rest.len());
+                    break;
+                }
+                self.sweep_batch(fitting, marks, &mut swept)?;
+                rest = others;
+            }
+        }
+        progress("gc", total, total);
+        Ok(swept)
+    }
+
+    /// Of how many packs, from the first on, there is room to copy what is kept.
+    fn how_many_fit(&self, victims: &[Victim]) -> usize {
+        let room = self.free_bytes().saturating_sub(LEFT_FREE_BYTES);
+        let mut needed = 0;
+        let too_much = victims.iter().position(|victim| {
+            needed += victim.kept_bytes;
+            victim.kept_bytes > 0 && needed > room
+        });
+        too_much.unwrap_or(victims.len())
+    }
+
+    fn sweep_batch(&self, batch: &[Victim], marks: &mut dyn Marks, swept: &mut Swept) -> Result<()> {
+        let mut victims = Vec::new();
+        let mut written = self.copy_kept(batch, marks, &mut victims)?;
+        stop_at("gc.after_copy");
+        let writing = self.write_index()?;
+        self.register_all_of(&written)?;
+        let mut position = self.catch_up_marks(marks)?;
+        victims.retain(|victim| self.is_held(&victim.name).is_ok_and(|held| !held));
+        let last = self.last_copies(&victims)?;
+        let (late, garbage) = last.into_iter().partition(|(_, row)| is_marked(marks, row));
+        let late = self.copy_late(late, &mut victims)?;
+        for pack in &late {
+            self.register(&self.index(), &pack.name, &pack.rows)?;
+        }
+        written.extend(late);
+        if victims.is_empty() {
+            return Ok(());
+        }
+        let removed: Vec<PackName> = victims.iter().map(|victim| victim.name).collect();
+        stop_at("gc.before_record");
+        self.record_as_is(&Change::of(vec![Entry::Gc { removed: removed.clone() }]), &mut position)?;
+        stop_at("gc.after_record");
+        let index = self.index();
+        self.forget(&index, &garbage, &removed)?;
+        removed.iter().try_for_each(|name| index.drop_pack(name))?;
+        index.flush()?;
+        self.inner.nodes.clear();
+        stop_at("gc.before_remove");
+        for name in &removed {
+            self.packs().remove(name)?;
+            stop_at("gc.removed_one");
+        }
+        drop(position);
+        drop(writing);
+        swept.add(&victims, &written);
+        Ok(())
+    }
+
+    /// Takes the lock and uses the index on disk for writing; one that cannot be written is thrown away, and made anew by a later
+    /// process.
+    fn write_index(&self) -> Result<Writing<'_>> {
+        if self.is_owner() {
+            self.refresh()?;
+            return Ok(Writing { store: self, lock: None });
+        }
+        let writing = Writing { store: self, lock: Some(self.take_lock()?) };
+        let mut position = self.locked_position();
+        let opened = self.open_writable().and_then(|index| {
+            self.catch_up(&index, &mut position)?;
+            index.flush()?;
+            Ok(index)
+        });
+        let index = match opened {
+            Err(RepoError::Index(error)) => {
+                tracing::warn!("the index cannot be written and is thrown away: {error}");
+                std::fs::remove_dir_all(self.index_path()).ok();
+                let index = Index::in_memory();
+                self.catch_up(&index, &mut position)?;
+                index
+            }
+            opened => opened?,
+        };
+        self.use_index(index);
+        drop(position);
+        Ok(writing)
+    }
+
+    fn register_all_of(&self, packs: &[Finished]) -> Result<()> {
+        let _position = self.locked_position();
+        let index = self.index();
+        packs.iter().try_for_each(|pack| self.register(&index, &pack.name, &pack.rows))
+    }
+
+    /// Copies what is marked of these packs; `victims` become those of which that worked.
+    fn copy_kept(&self, batch: &[Victim], marks: &dyn Marks, victims: &mut Vec<Victim>) -> Result<Vec<Finished>> {
+        let mut copies = PackClass::ALL.map(PackCopy::new);
+        for victim in batch {
+            let Some(rows) = self.rows_of(&victim.name, victim.length)? else { continue };
+            let mut kept: Vec<Row> = Vec::new();
+            if victim.kept_entries > 0 {
+                for row in rows {
+                    if is_marked(marks, &row) && self.counts(&victim.name, &row)? {
+                        kept.push(row);
+                    }
+                }
+            }
+            kept.sort_unstable_by_key(|row| row.offset);
+            let copy = &mut copies[usize::from(victim.name.class == PackClass::Data)];
+            match copy.take(self.packs(), &victim.name, kept) {
+                Ok(true) => victims.push(*victim),
+                Ok(false) => {}
+                Err(error) if is_full(&error) => {
+                    tracing::warn!("pack {} stays: there is no room to copy what is needed of it", victim.name);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        finish(copies)
+    }
+
+    /// Has the marks catch up with all that is recorded, and lets nothing more be recorded. An owner does the work of others meanwhile.
+    fn catch_up_marks(&self, marks: &mut dyn Marks) -> Result<MutexGuard<'_, Position>> {
+        loop {
+            let known = self.position();
+            marks.catch_up(self)?;
+            let position = self.locked_position();
+            if *position == known {
+                return Ok(position);
+            }
+        }
+    }
+
+    /// The objects that the index finds in one of these packs, and so in no other.
+    fn last_copies(&self, victims: &[Victim]) -> Result<Vec<Packed>> {
+        let names: HashSet<PackName> = victims.iter().map(|victim| victim.name).collect();
+        let mut seen = HashSet::new();
+        let mut last = Vec::new();
+        for victim in victims {
+            for row in self.rows_of(&victim.name, victim.length)?.unwrap_or_default() {
+                let is_last = match self.place(row.kind, &row.digest)? {
+                    Place::At(pack, _) => names.contains(&pack),
+                    Place::Gone | Place::Nowhere => true,
+                };
+                if is_last && seen.insert((row.kind, row.digest)) {
+                    last.push((victim.name, row));
+                }
+            }
+        }
+        Ok(last)
+    }
+
+    /// Copies what was marked only now; a pack of which that does not work stays.
+    fn copy_late(&self, late: Vec<Packed>, victims: &mut Vec<Victim>) -> Result<Vec<Finished>> {
+        let mut copies = PackClass::ALL.map(PackCopy::new);
+        for (name, row) in late {
+            let copy = &mut copies[usize::from(name.class == PackClass::Data)];
+            if !copy.take(self.packs(), &name, [row])? {
+                victims.retain(|victim| victim.name != name);
+            }
+        }
+        finish(copies)
+    }
+
+    /// Takes garbage out of the index, but what lies in packs that stay after all.
+    fn forget(&self, index: &Index, garbage: &[Packed], removed: &[PackName]) -> Result<()> {
+        let removed: HashSet<&PackName> = removed.iter().collect();
+        let mut changes = Changes::new();
+        for (name, row) in garbage.iter().filter(|(name, _)| removed.contains(name)) {
+            changes.insert(keys::object(row.kind, &row.digest), None);
+            if row.kind == Kind::Result as u8
+                && let Ok(bytes) = self.read_entry(name, row, Kind::Result)
+                && let Ok(result) = serde_json::from_slice::<ResultDocument>(&bytes)
+            {
+                changes.insert(result_row(&row.digest, &result).0, None);
+            }
+        }
+        index.commit(changes)
+    }
+}
+
+fn finish(copies: [PackCopy; 2]) -> Result<Vec<Finished>> {
+    let mut written = Vec::new();
+    for copy in copies {
+        written.extend(copy.finish()?);
+    }
+    Ok(written)
+}
+
+fn is_full(error: &RepoError) -> bool {
+    matches!(error, RepoError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull)
+}
