@@ -154,6 +154,32 @@ fn machines_that_commit_in_turn_see_each_other() {
 }
 
 #[test]
+fn packs_that_another_machine_folded_are_found_again() {
+    let place = memory();
+    let (one, other) = (made(&place), joined(&place));
+    let data = |test: &TestStore| {
+        let listed = std::fs::read_dir(test.store.folder().join("packs")).unwrap();
+        listed.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".data.pack")).count()
+    };
+    for number in 0..7 {
+        one.set("images", &[(&format!("/{number}"), Some(&format!("content {number}")))]);
+    }
+    other.store.refresh().unwrap();
+    let tree = other.tree("images");
+    one.set("images", &[("/7", Some("content 7"))]);
+    assert!(data(&one) < 8, "they were folded");
+    // No new record tells of that.
+    for _ in 0..2 {
+        assert_eq!(contents(&other.store, tree).len(), 7);
+    }
+    other.set("images", &[("/here", Some("content 3"))]);
+    assert_sound(&other.store);
+    one.store.refresh().unwrap();
+    assert_eq!(one.contents("images").len(), 9);
+    assert_sound(&one.store);
+}
+
+#[test]
 fn two_that_make_the_store_at_the_same_time_make_one() {
     for _ in 0..10 {
         let place = memory();
