@@ -412,6 +412,9 @@ fn urls_that_are_none_are_refused() {
     }
     let access = Access::new([("AWS_SECRET_ACCESS_KEY".to_owned(), "hidden".to_owned())]);
     assert!(!format!("{access:?}").contains("hidden"));
+    let plain = Access::new([("AWS_ENDPOINT_URL".to_owned(), "http://127.0.0.1:9".to_owned())]);
+    let error = Place::open("s3://bucket", &plain).unwrap_err();
+    assert!(error.hint().unwrap().contains("AWS_ALLOW_HTTP"), "{error}");
 }
 
 #[test]
@@ -468,6 +471,8 @@ fn a_mirror_takes_what_is_new_and_becomes_a_store_again() {
     }
     let done = mirror(&test.store, &url).unwrap();
     assert_eq!((done.new_packs, done.new_bytes, done.new_records), (0, 0, 0));
+    let journal = std::fs::read(test.store.folder().join("journal")).unwrap();
+    assert_eq!(repos::store::journal_at(&url, &Access::default()).unwrap(), journal);
     let back = tempfile::tempdir().unwrap();
     let alone = OpenOptions::default().init_from(back.path(), &url, &|_, _, _| {}).unwrap();
     assert_eq!(alone.position(), test.store.position());

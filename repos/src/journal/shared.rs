@@ -59,6 +59,12 @@ impl SharedJournal {
         self.place.create_all(named.collect())
     }
 
+    /// The lines of all records, up to the first that is missing.
+    pub(crate) fn lines(&self) -> Result<Vec<Bytes>, RepoError> {
+        let names: Vec<String> = (1..=self.count()?).map(|number| format!("{FOLDER}/{}", name(number))).collect();
+        self.place.get_all(&names)
+    }
+
     /// How many records there are, up to the first that is missing. Looks through all names.
     pub(crate) fn count(&self) -> Result<u64, RepoError> {
         let listed = self.place.list(FOLDER)?;

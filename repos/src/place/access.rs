@@ -88,6 +88,13 @@ fn s3(url: &str, rest: &str, access: &Access) -> Result<(Path, Arc<dyn ObjectSto
     if bucket.is_empty() || !bucket.chars().all(is_plain) {
         return Err(unknown(url));
     }
+    let endpoint = access.get("AWS_ENDPOINT_URL_S3").or_else(|| access.get("AWS_ENDPOINT_URL"));
+    if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) && access.get("AWS_ALLOW_HTTP").is_none() {
+        return Err(usage(
+            "AWS_ENDPOINT_URL is a http URL, over which others can read all that is sent".to_owned(),
+            "use https, or set AWS_ALLOW_HTTP=true",
+        ));
+    }
     // Without a default provider the client could not speak TLS; a second call changes nothing.
     rustls::crypto::ring::default_provider().install_default().ok();
     let mut builder = AmazonS3Builder::new();

@@ -9,6 +9,7 @@
 //! - `access` URLs, credentials, time-outs, retries
 //! - `runtime` asynchronous requests for synchronous callers
 //! - `upload` files in, in parts and in parallel
+//! - `why` what a failed request says, in one line
 //!
 //! Requests are tried again with pauses that grow; what fails after that says where, and what to look at.
 
@@ -26,6 +27,7 @@ use crate::time::Timestamp;
 mod access;
 mod runtime;
 mod upload;
+mod why;
 
 pub use access::Access;
 
@@ -95,8 +97,9 @@ impl Place {
         runtime::wait(work).and_then(|done| done.map_err(Into::into)).map_err(|error| self.failed(doing, name, error))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "called with what a request gave")]
     fn failed(&self, doing: &'static str, name: &str, error: runtime::Failure) -> RepoError {
-        RepoError::Place { doing, url: format!("{}/{name}", self.url), source: Box::new(error) }
+        RepoError::Place { doing, url: format!("{}/{name}", self.url), source: Box::new(why::cause(&*error).into()) }
     }
 
     /// All bytes of an object; `None` when it is not there.

@@ -52,6 +52,11 @@ struct Snapshot {
     position: Position,
 }
 
+/// The journal at `url`, such as that of a mirror, as it would lie in a file; empty when there is none. Nothing of it is checked.
+pub fn journal_at(url: &str, access: &Access) -> Result<Vec<u8>> {
+    Ok(SharedJournal::new(Place::open(url, access)?).lines()?.concat())
+}
+
 impl Store {
     /// Copies packs and journal to `url`, as far as they are not there. With `prune`, packs that this store no longer has are removed
     /// there, after all new ones have come; else they stay, and a pack that was lost here can be had from there.

@@ -58,7 +58,7 @@ mod sweep_plan;
 
 pub use content::{FileReader, Stored};
 pub use held::Operation;
-pub use mirror::{Mirrored, Progress};
+pub use mirror::{Mirrored, Progress, journal_at};
 pub use open::OpenOptions;
 pub use publish::{Change, Publisher};
 pub use resolve::Resolved;
