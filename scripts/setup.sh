@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing on a bare Debian or Ubuntu machine; says what, asks nothing, does nothing when all is there.
-# Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's stages),
-# bench (the rivals).
+# Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's
+# stages), s3 (a server for tests, from PyPI into the target folder), bench (the rivals).
 set -euo pipefail
 
 missing=()
@@ -11,6 +11,20 @@ need() { # need PACKAGE TEST...: PACKAGE is needed when TEST fails
     "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 has_libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*' || [ -n "${LIBCLANG_PATH:-}" ]; }
+
+install_s3() { # the version is fixed: what is tested must not change by itself
+    local venv=${CARGO_TARGET_DIR:-target}/s3-server
+    [ -x "$venv/bin/moto_server" ] && return
+    echo "setup: installing moto into $venv" >&2
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check 'moto[server]==5.2.5' >&2 || { rm -rf "$venv"; return 1; }
+}
+after() { # what is left to do when all packages are there
+    if [[ " $* " == *' s3 '* ]]; then
+        install_s3 || echo 'setup: no S3 server could be installed; its tests are left out' >&2
+    fi
+}
 
 for part in "$@"; do
     case $part in
@@ -36,6 +50,10 @@ for part in "$@"; do
             need restic command -v restic
             need xz-utils command -v xz
             ;;
+        s3)
+            need python3 command -v python3
+            need python3-venv python3 -c 'import ensurepip, venv'
+            ;;
         *)
             echo "setup: unknown part $part" >&2
             exit 2
@@ -47,7 +65,10 @@ if ! command -v cargo >/dev/null; then
     echo 'setup: no cargo here; install Rust from https://rustup.rs' >&2
     exit 6
 fi
-[ ${#missing[@]} -gt 0 ] || exit 0
+if [ ${#missing[@]} -eq 0 ]; then
+    after "$@"
+    exit 0
+fi
 if ! command -v apt-get >/dev/null; then
     echo "setup: please install: ${missing[*]} (this is no Debian or Ubuntu, so make does not)" >&2
     exit 6
@@ -63,3 +84,4 @@ fi
 echo "setup: installing ${missing[*]}" >&2
 "${sudo[@]}" apt-get update -qq >&2
 "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+after "$@"

@@ -88,6 +88,10 @@ pub enum RepoError {
     NotFound { what: String, hint: Option<String> },
     #[error("{place}: {changed} paths have changed since")]
     RevertConflict { place: String, changed: usize, paths: Vec<FilePath> },
+    #[error("cannot {doing} `{url}`")]
+    Place { doing: &'static str, url: String, source: Box<Box<dyn std::error::Error + Send + Sync>> },
+    #[error("somebody else wrote the journal's record {record} first")]
+    JournalMoved { record: u64 },
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// An error of the process that holds the store, as it said it; `race`: somebody was quicker; `collected`: as [`RepoError::Collected`].
@@ -138,7 +142,8 @@ impl RepoError {
             | Self::Unsure { .. }
             | Self::InUse { .. }
             | Self::MadeByNewer { .. }
-            | Self::Index(_) => ErrorKind::Unavailable,
+            | Self::Index(_)
+            | Self::Place { .. } => ErrorKind::Unavailable,
             Self::DamagedJournal { .. }
             | Self::ShortJournal { .. }
             | Self::DamagedPack { .. }
@@ -165,6 +170,7 @@ impl RepoError {
             | Self::Exists { .. }
             | Self::BranchMoved { .. }
             | Self::GraphMoved
+            | Self::JournalMoved { .. }
             | Self::Collected { .. }
             | Self::RevertConflict { .. }
             | Self::Conflict { .. } => ErrorKind::Conflict,
@@ -195,7 +201,7 @@ impl RepoError {
             Self::RunNotFound { .. } => Some("pv log shows the runs".to_owned()),
             Self::SeveralCommits { repo, run, .. } => Some(format!("name the branch: {repo}@BRANCH@{}", run.short(8))),
             Self::IsDirectory { .. } => Some("-r takes directories".to_owned()),
-            Self::BranchMoved { .. } | Self::GraphMoved | Self::Collected { .. } => {
+            Self::BranchMoved { .. } | Self::GraphMoved | Self::JournalMoved { .. } | Self::Collected { .. } => {
                 Some("look at it again, then repeat the command".to_owned())
             }
             Self::DamagedJournal { .. }
@@ -210,6 +216,12 @@ impl RepoError {
                 Some("free some space and see who may write there, then repeat the command".to_owned())
             }
             Self::Index(_) => Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned()),
+            Self::Place { url, .. } if url.starts_with("s3:") => Some(
+                "check that the bucket exists, that AWS_ENDPOINT_URL and AWS_REGION are right, and that AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY are set and may use it"
+                    .to_owned(),
+            ),
+            Self::Place { .. } => Some("check that the folder is there and may be written".to_owned()),
             Self::MadeByNewer { .. } => Some("use the newer pv".to_owned()),
             Self::Conflict { hint, .. }
             | Self::Usage { hint, .. }

@@ -9,6 +9,7 @@
 //! index      what packs and journal add up to; RocksDB, disposable
 //! journal    every change that is not an object
 //! stop       points at which tests end the process
+//! place      a prefix of an object store, where packs and journal can be kept
 //! packs      the few large files in which all objects lie
 //! ```
 //! Synchronous throughout: callers that are async use one blocking task an operation.
@@ -27,6 +28,7 @@ pub mod manifest;
 pub mod object;
 pub mod packs;
 mod parallel;
+pub mod place;
 mod stop;
 pub mod store;
 pub mod time;

@@ -20,9 +20,10 @@ fn a_store_is_made_once() {
     error: there is a store at `[dir]/work/store` already
     --- exit 4
     ");
-    insta::assert_snapshot!(env.pv(["init", "other", "--objects", "s3://bucket"]), @r"
+    insta::assert_snapshot!(env.pv(["init", "other", "--objects", "bucket://x"]), @r"
     --- stderr
-    error: `--objects` is not in this version
+    error: `bucket://x` is no URL of a place for objects
+    hint: s3://BUCKET/PREFIX with the usual AWS variables, or file:///FOLDER
     --- exit 2
     ");
 }

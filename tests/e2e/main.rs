@@ -26,6 +26,7 @@ mod kill;
 mod log;
 mod ls;
 mod names;
+mod objects;
 mod output;
 mod pipeline;
 mod put;

@@ -2,10 +2,12 @@
 //!
 //! - `env` a temporary folder with a store, and calls of `pv` in it
 //! - `filters` ids, times and paths become words
+//! - `s3` a server that speaks S3
 //! - `strategies` values for property tests
 
 pub mod env;
 mod filters;
+pub mod s3;
 pub mod strategies;
 
 pub use env::TestEnv;

@@ -25,6 +25,7 @@ mod jobs;
 mod log;
 mod logs;
 mod ls;
+mod mirror;
 mod mv;
 mod names;
 mod pipeline;
@@ -91,6 +92,7 @@ pub(crate) enum Command {
     Find(find::Args),
     Diff(diff::Args),
     Fsck(fsck::Args),
+    Mirror(mirror::Args),
     Schema(schema::Args),
     Plan(plan::Args),
     Run(run::Args),
@@ -145,6 +147,7 @@ impl Command {
             Self::Find(args) => find::run(cx, &args),
             Self::Diff(args) => diff::run(cx, &args),
             Self::Fsck(args) => fsck::run(cx, &args),
+            Self::Mirror(args) => mirror::run(cx, &args),
             Self::Schema(args) => schema::run(cx, &args),
             Self::Plan(args) => plan::run(cx, &args),
             Self::Run(args) => run::run(cx, &args),

@@ -5,10 +5,12 @@
 //! - `outside` streams, folder, environment and user, as the process that was called has them
 //! - `cancel` whether whoever asked still wants the answer
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use engine::Engine;
+use repos::place::Access;
 use repos::time::{Clock, SystemClock};
 use repos::{OpenOptions, Store};
 use specs::ErrorKind;
@@ -145,7 +147,26 @@ impl Context {
     /// How this command opens or makes a store.
     pub(crate) fn open_options(&self) -> Result<OpenOptions> {
         let notes = self.notes.another().map_err(|error| CliError::io("cannot use stderr", &error))?;
-        Ok(OpenOptions::default().clock(self.clock.clone()).notify(move |what| notes.line(what)))
+        let options = OpenOptions::default().clock(self.clock.clone()).access(self.access());
+        Ok(options.notify(move |what| notes.line(what)))
+    }
+
+    /// The URL of a place for objects that was given as one, or as the path of a folder.
+    pub(crate) fn place_url(&self, given: &str) -> String {
+        if given.contains("://") {
+            return given.to_owned();
+        }
+        let path = self.outside.cwd.join(given);
+        // The folder may have to be made; that it lies in has to be there.
+        let whole =
+            path.canonicalize().ok().or_else(|| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?)));
+        format!("file://{}", whole.unwrap_or(path).display())
+    }
+
+    /// What the environment says of how to reach object stores.
+    pub(crate) fn access(&self) -> Access {
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Access::new(self.env().pairs().into_iter().filter_map(text))
     }
 
     /// Says that something was done: to people in words, to programs as an object.

@@ -30,6 +30,7 @@ pub(super) fn check(store: &Store, progress: Progress<'_>, findings: &mut Findin
         Err(error @ RepoError::DamagedJournal { .. }) => findings.add("journal", error.to_string()),
         refreshed => refreshed?,
     }
+    store.register_listed(&packs)?;
     check_journal(store, findings)?;
     for (done, (name, length)) in packs.iter().enumerate() {
         progress("packs", done as u64, packs.len() as u64);

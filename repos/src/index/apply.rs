@@ -53,6 +53,9 @@ pub(crate) fn apply(view: &mut View<'_>, record: &Record) -> Result<(), RepoErro
 fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), RepoError> {
     match entry {
         Entry::Init { store, default_branch } => {
+            if view.get(&keys::meta(meta::STORE))?.is_some() {
+                return Err(RepoError::Exists { what: "a store with this journal".to_owned() });
+            }
             view.put(keys::meta(meta::STORE), encode(store));
             view.put(keys::meta(meta::DEFAULT_BRANCH), encode(default_branch));
         }

@@ -4,10 +4,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use specs::Digest;
 
 use super::record::{FORMAT, Record};
+use super::shared::{AT_A_TIME, SharedJournal};
 use crate::error::{IoContext, RepoError};
 use crate::faults::Faults;
 use crate::hash::digest_of;
@@ -31,6 +34,8 @@ pub struct Position {
 pub struct Journal {
     path: PathBuf,
     faults: Faults,
+    /// Where the records are, when the file is only a copy of them.
+    shared: Option<SharedJournal>,
 }
 
 /// What a reading of the journal gave.
@@ -45,7 +50,12 @@ pub struct Read {
 impl Journal {
     /// Uses the file at `path`, which exists.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, faults: Faults::default() }
+        Self { path, shared: None, faults: Faults::default() }
+    }
+
+    /// Uses the file at `path` as a copy of the records at another place; it is made if it is missing.
+    pub(crate) fn shared(path: PathBuf, records: SharedJournal) -> Self {
+        Self { shared: Some(records), ..Self::new(path) }
     }
 
     /// The same with writes that fail.
@@ -58,6 +68,54 @@ impl Journal {
         let file = OpenOptions::new().write(true).create_new(true).open(path).doing("create", path)?;
         file.sync_all().doing("sync", path)?;
         Ok(Self::new(path.to_owned()))
+    }
+
+    /// Adds records to the file that others have written since, when it is a copy; one request when there are none. `from` is a
+    /// position that is known to be right, and may lie behind what the file still has after a crash.
+    pub fn fetch(&self, from: Position) -> Result<(), RepoError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        loop {
+            let end = self.end(from)?;
+            let lines = shared.after(end.records)?;
+            // Whoever else is fetching may have been faster: only what is still missing is written.
+            let file = self.locked_copy()?;
+            let mut written = self.end(from)?;
+            let mut at = end;
+            for line in &lines {
+                let after = check(line, &at)?;
+                if at == written {
+                    write_line(&file, &at, line).doing("write", &self.path)?;
+                    written = after;
+                }
+                at = after;
+            }
+            drop(file);
+            if lines.len() < AT_A_TIME {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The end of the whole lines in the file, looking after `from` only if that is there.
+    fn end(&self, from: Position) -> Result<Position, RepoError> {
+        match self.length() {
+            Ok(length) if length >= from.bytes => Ok(self.read_after(from)?.end),
+            Ok(_) => Ok(self.read_after(Position::default())?.end),
+            Err(RepoError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Position::default())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The file of a copy, locked: one process at a time adds to it. Readers see whole lines whatever happens.
+    fn locked_copy(&self) -> Result<File, RepoError> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path);
+        let file = file.doing("open", &self.path)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive)
+            .map_err(std::io::Error::from)
+            .doing("lock", &self.path)?;
+        Ok(file)
     }
 
     /// Bytes of the file, whole lines or not.
@@ -100,8 +158,8 @@ impl Journal {
 
     /// Appends a record after the position `after`, cutting off what a dead writer left there; durable on return.
     ///
-    /// The caller holds the store's lock. `Unsure` when the record could neither be made durable nor be taken back; after any other
-    /// error it does not exist.
+    /// The caller holds the store's lock. `JournalMoved` when another machine was first; `Unsure` when the record could neither be made
+    /// durable nor be taken back. After any other error it does not exist.
     pub fn append(&self, after: Position, record: &Record) -> Result<Position, RepoError> {
         debug_assert_eq!(record.previous, after.last);
         let json = crate::documents::canonical(record);
@@ -109,6 +167,11 @@ impl Journal {
         let mut line = format!("{digest} ").into_bytes();
         line.extend_from_slice(&json);
         line.push(b'\n');
+        let end = Position { bytes: after.bytes + line.len() as u64, records: after.records + 1, last: Some(digest) };
+        if let Some(shared) = &self.shared {
+            self.append_shared(shared, after, end, &line.into())?;
+            return Ok(end);
+        }
         let mut file = OpenOptions::new().write(true).open(&self.path).doing("open", &self.path)?;
         if let Err(source) = self.write_at(&mut file, after.bytes, &line) {
             // A line that is not whole does not count: to cut it off is tidy and no more.
@@ -118,7 +181,7 @@ impl Journal {
         if let Err(source) = self.faults.step().and_then(|()| file.sync_data()) {
             return Err(self.take_back(&file, after.bytes, source));
         }
-        Ok(Position { bytes: after.bytes + line.len() as u64, records: after.records + 1, last: Some(digest) })
+        Ok(end)
     }
 
     fn write_at(&self, file: &mut File, end: u64, line: &[u8]) -> std::io::Result<()> {
@@ -145,6 +208,67 @@ impl Journal {
             },
         }
     }
+
+    fn append_shared(
+        &self,
+        shared: &SharedJournal,
+        after: Position,
+        end: Position,
+        line: &Bytes,
+    ) -> Result<(), RepoError> {
+        if !shared.create(end.records, line)? {
+            return Err(RepoError::JournalMoved { record: end.records });
+        }
+        // The change has happened. A reader may have fetched it by now; and what cannot be written is fetched later.
+        let copied = self.locked_copy().and_then(|file| {
+            if self.end(after)? == after {
+                write_line(&file, &after, line).doing("write", &self.path)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = copied {
+            tracing::warn!("a record is not in the local copy of the journal yet: {error}");
+        }
+        Ok(())
+    }
+
+    /// Makes the file durable.
+    pub(crate) fn sync(&self) -> Result<(), RepoError> {
+        File::open(&self.path).and_then(|file| file.sync_all()).doing("sync", &self.path)
+    }
+
+    /// The lines (each with its newline) of some records, counted from 1; `records` lie within the file.
+    pub(crate) fn lines(&self, records: std::ops::RangeInclusive<u64>) -> Result<Vec<Bytes>, RepoError> {
+        let file = File::open(&self.path).doing("open", &self.path)?;
+        let mut lines = BufReader::with_capacity(1 << 16, file);
+        let mut found = Vec::new();
+        let mut line = Vec::new();
+        for number in 1..=*records.end() {
+            line.clear();
+            lines.read_until(b'\n', &mut line).doing("read", &self.path)?;
+            if records.contains(&number) {
+                found.push(Bytes::copy_from_slice(&line));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The position after a line (with its newline) that comes from elsewhere, if it can stand at `at`.
+fn check(line: &[u8], at: &Position) -> Result<Position, RepoError> {
+    let whole = line.strip_suffix(b"\n").filter(|line| !line.contains(&b'\n'));
+    let damaged = || RepoError::DamagedJournal { record: at.records + 1, why: "it is no line".to_owned() };
+    let (_, digest) = parse(whole.ok_or_else(damaged)?, at)?;
+    Ok(Position { bytes: at.bytes + line.len() as u64, records: at.records + 1, last: Some(digest) })
+}
+
+/// Writes a line at a position, over what a crash may have left there.
+fn write_line(mut file: &File, at: &Position, line: &[u8]) -> std::io::Result<()> {
+    if file.metadata()?.len() != at.bytes {
+        file.set_len(at.bytes)?;
+    }
+    file.seek(SeekFrom::Start(at.bytes))?;
+    file.write_all(line)
 }
 
 /// Reads one line (without its newline) that stands at `at`.

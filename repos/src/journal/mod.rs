@@ -6,10 +6,17 @@
 //!
 //! The bytes are lines: `<SHA-256 of the JSON, 64 hex digits> <canonical JSON>\n`. A last line that is not whole was never
 //! acknowledged and is cut off by the next writer.
+//! - `local` the file; of a store in an object store it is a copy, to which `Journal::fetch` adds what is new
+//! - `shared` the records in an object store
+//! - `record` what a record says
+//!
 //! Not here: what the changes add up to (`index`), messages and other text (documents that the records name).
 
 mod local;
 mod record;
+mod shared;
 
 pub use local::{Journal, Position, Read};
+pub(crate) use shared::SharedJournal;
+
 pub use record::{Cause, CauseKind, Entry, FORMAT, JobSeed, Move, Record, RepoKind, SealedState};

@@ -38,11 +38,16 @@ impl LocalPacks {
         Self { folder, open: Mutex::default() }
     }
 
+    /// Where a pack lies, or would.
+    pub(super) fn path(&self, pack: &PackName) -> PathBuf {
+        self.folder.join(pack.to_string())
+    }
+
     fn file(&self, pack: &PackName) -> Result<Arc<File>, RepoError> {
         if let Some(file) = self.open.lock().expect("no panic under this lock").get(pack) {
             return Ok(file.clone());
         }
-        let path = self.folder.join(pack.to_string());
+        let path = self.path(pack);
         let file = Arc::new(File::open(&path).doing("open", &path)?);
         let mut open = self.open.lock().expect("no panic under this lock");
         if open.len() >= OPEN_MAX {
@@ -102,12 +107,12 @@ impl PackStore for LocalPacks {
     }
 
     fn read(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError> {
-        read_range(&*self.file(pack)?, range).doing("read", &self.folder.join(pack.to_string()))
+        read_range(&*self.file(pack)?, range).doing("read", &self.path(pack))
     }
 
     fn is_held(&self, pack: &PackName) -> Result<bool, RepoError> {
         // The writer's lock is on the file, whatever its name. The files kept open here for reading are not locked.
-        let path = self.folder.join(pack.to_string());
+        let path = self.path(pack);
         let file = File::open(&path).doing("open", &path)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(false),
@@ -118,7 +123,7 @@ impl PackStore for LocalPacks {
 
     fn remove(&self, pack: &PackName) -> Result<(), RepoError> {
         self.open.lock().expect("no panic under this lock").remove(pack);
-        let path = self.folder.join(pack.to_string());
+        let path = self.path(pack);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove", &path),
             _ => Ok(()),
@@ -143,7 +148,7 @@ impl PackStore for LocalPacks {
     }
 }
 
-fn read_range(file: &File, range: Range<u64>) -> std::io::Result<Bytes> {
+pub(super) fn read_range(file: &File, range: Range<u64>) -> std::io::Result<Bytes> {
     let wanted = (range.end - range.start) as usize;
     let mut bytes = Vec::with_capacity(wanted);
     while bytes.len() < wanted {

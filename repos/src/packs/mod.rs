@@ -20,12 +20,15 @@ pub mod codec;
 pub(crate) mod copy;
 pub mod format;
 mod local;
+mod object;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod writer;
 
 pub use local::LocalPacks;
 pub(crate) use local::sync_folder;
+pub use object::{ObjectPacks, open_url};
+pub(crate) use object::{PACKS, PlacePacks};
 
 /// Names a finished pack: its class and the SHA-256 of its index.
 ///
@@ -68,7 +71,7 @@ impl From<PackName> for String {
     }
 }
 
-/// Where packs are kept: a local folder, or later an object store.
+/// Where packs are kept: a local folder, or an object store.
 ///
 /// Guarantees: a pack is listed only after [`PackFile::finish`] made it durable; a finished pack never changes.
 pub trait PackStore: fmt::Debug + Send + Sync + 'static {
@@ -76,14 +79,27 @@ pub trait PackStore: fmt::Debug + Send + Sync + 'static {
     fn create(&self, class: PackClass) -> Result<Box<dyn PackFile>, RepoError>;
     /// Every finished pack with its length in bytes.
     fn list(&self) -> Result<Vec<(PackName, u64)>, RepoError>;
+    /// Those of them that can be told without asking another machine, the ones written here among them; and whether that is all.
+    fn known(&self) -> Result<(Vec<(PackName, u64)>, bool), RepoError> {
+        Ok((self.list()?, true))
+    }
     /// Reads a range of bytes of a finished pack; shorter at its end.
     fn read(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError>;
+    /// Reads a range whose bytes were found damaged from where they are kept for good, and drops the copy they came from; `None` when
+    /// `read` gives no copies.
+    fn read_again(&self, _pack: &PackName, _range: Range<u64>) -> Result<Option<Bytes>, RepoError> {
+        Ok(None)
+    }
     /// Whether the writer of a finished pack still holds it: nothing may name yet what lies in it.
     fn is_held(&self, pack: &PackName) -> Result<bool, RepoError>;
     /// Removes a finished pack and frees its space; one that is gone already is no error.
     fn remove(&self, pack: &PackName) -> Result<(), RepoError>;
     /// Packs that writers left unfinished when they died; none that a living writer still holds.
     fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError>;
+    /// Whether [`PackFile::sync`] makes as durable as [`PackFile::finish`] does; else a record must name nothing in an unfinished pack.
+    fn sync_is_enough(&self) -> bool {
+        true
+    }
 }
 
 /// A pack that is being written.

@@ -141,8 +141,16 @@ impl PackStore for FailAt {
         self.inner.list()
     }
 
+    fn known(&self) -> Result<(Vec<(PackName, u64)>, bool), RepoError> {
+        self.inner.known()
+    }
+
     fn read(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError> {
         self.inner.read(pack, range)
+    }
+
+    fn read_again(&self, pack: &PackName, range: Range<u64>) -> Result<Option<Bytes>, RepoError> {
+        self.inner.read_again(pack, range)
     }
 
     fn is_held(&self, pack: &PackName) -> Result<bool, RepoError> {
@@ -156,6 +164,10 @@ impl PackStore for FailAt {
 
     fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError> {
         Ok(self.inner.abandoned()?.into_iter().map(|file| self.wrap(file)).collect())
+    }
+
+    fn sync_is_enough(&self) -> bool {
+        self.inner.sync_is_enough()
     }
 }
 

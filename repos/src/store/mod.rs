@@ -3,6 +3,8 @@
 //! ```text
 //! .pv/format     "pv store 1": which layout this is
 //! .pv/packs/     finished packs, and `.part` files of living writers
+//! .pv/objects    the URL of the place that holds packs and journal, if they are in an object store; then the two here are copies
+//! .pv/cache/     copies of what was read from there
 //! .pv/journal    every change that is not an object
 //! .pv/index/     RocksDB; disposable
 //! .pv/lock       locked while somebody changes journal or index; holds who
@@ -20,6 +22,8 @@
 //! - `fold` makes few packs of many small ones; `sweep` removes what nothing needs, as `sweep_plan` says, `reserve` keeps room for it
 //! - `held` which packs must not go yet, because what they hold is still to be named
 //! - `names` repositories, branches, tags, runs, jobs, pipelines: what the index knows of them
+//! - `mirror` copies packs and journal elsewhere, and makes stores from such copies
+//! - `shared` stores whose packs and journal are in an object store
 //! - `resolve` turns references into commits
 
 use std::collections::BTreeSet;
@@ -41,6 +45,7 @@ mod content;
 mod fold;
 mod held;
 mod lock;
+mod mirror;
 mod names;
 mod objects;
 mod open;
@@ -48,11 +53,13 @@ mod publish;
 mod recheck;
 mod reserve;
 mod resolve;
+mod shared;
 mod sweep;
 mod sweep_plan;
 
 pub use content::{FileReader, Stored};
 pub use held::Operation;
+pub use mirror::{Mirrored, Progress, journal_at};
 pub use open::OpenOptions;
 pub use publish::{Change, Publisher};
 pub use resolve::Resolved;

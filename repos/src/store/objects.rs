@@ -22,6 +22,9 @@ use crate::tree::{NodeSink, NodeStore};
 /// How often an object is looked for whose pack goes each time before it is read.
 const LOOKS: u32 = 20;
 
+/// Makes an object's bytes of those stored for it, as [`codec::unpack`] does.
+type Unpack = fn(&Row, Bytes) -> Option<Bytes>;
+
 /// Where an object lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -146,46 +149,35 @@ impl Store {
         bytes.ok_or(RepoError::MissingObject { kind: Kind::Chunk, digest: *digest })
     }
 
-    fn unpacked(
-        &self,
-        kind: Kind,
-        digest: &Digest,
-        unpack: impl FnOnce(&Row, Bytes) -> Option<Bytes>,
-    ) -> Result<Option<Bytes>> {
-        let Some((row, pack, stored)) = self.stored(kind, digest)? else { return Ok(None) };
-        let bytes = unpack(&row, stored).ok_or_else(|| RepoError::DamagedObject {
-            kind,
-            digest: *digest,
-            why: match pack {
-                Some(pack) => format!("its bytes at {} in pack {pack} are others", row.offset),
-                None => "its bytes are others".to_owned(),
-            },
-        })?;
-        Ok(Some(bytes))
-    }
-
-    /// An object as it is stored, and in which finished pack; `None` when it is not there as this kind.
-    fn stored(&self, kind: Kind, digest: &Digest) -> Result<Option<(Row, Option<PackName>, Bytes)>> {
+    fn unpacked(&self, kind: Kind, digest: &Digest, unpack: Unpack) -> Result<Option<Bytes>> {
         // An object that is in no finished pack is in the open one; the order of the two looks does not lose one that moves over,
         // because a pack is entered into the index before its writer forgets it.
         if let Some(found) = self.writer(kind.class()).read(kind, digest) {
-            return found.map(|(row, stored)| Some((row, None, stored)));
+            let (row, stored) = found?;
+            let why = || "its bytes are others".to_owned();
+            let bytes = unpack(&row, stored);
+            return bytes.map(Some).ok_or_else(|| RepoError::DamagedObject { kind, digest: *digest, why: why() });
         }
         for look in 1.. {
             let Place::At(pack, row) = self.find_place(kind, digest)? else { break };
-            match self.packs().read(&pack, row.stored_range()) {
+            match self.read_entry(&pack, &row, kind, unpack) {
                 // Its pack was removed between the two: what counts of it lies in another by now.
                 Err(error) if is_gone(&error) && look < LOOKS => self.refresh()?,
-                read => return read.map(|stored| Some((row, Some(pack), stored))),
+                read => return read.map(Some),
             }
         }
         Ok(None)
     }
 
-    /// Reads an entry and checks it.
-    pub(super) fn read_entry(&self, pack: &PackName, row: &Row, kind: Kind) -> Result<Bytes> {
+    /// Reads an entry and checks it as `unpack` does.
+    pub(super) fn read_entry(&self, pack: &PackName, row: &Row, kind: Kind, unpack: Unpack) -> Result<Bytes> {
         let stored = self.packs().read(pack, row.stored_range())?;
-        codec::unpack(row, stored).ok_or_else(|| RepoError::DamagedObject {
+        let bytes = match unpack(row, stored) {
+            Some(bytes) => Some(bytes),
+            // What was read may be a copy that went bad.
+            None => self.packs().read_again(pack, row.stored_range())?.and_then(|stored| unpack(row, stored)),
+        };
+        bytes.ok_or_else(|| RepoError::DamagedObject {
             kind,
             digest: row.digest,
             why: format!("its bytes at {} in pack {pack} are others", row.offset),

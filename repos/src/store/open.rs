@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use specs::BranchName;
 
+use super::shared;
 use super::{Inner, Lock, NodeWeight, Store};
 use crate::documents::ResultDocument;
 use crate::error::{IoContext, RepoError, is_of_disk};
@@ -14,17 +15,18 @@ use crate::faults::Faults;
 use crate::index::apply::{apply, meta};
 use crate::index::rows::{Location, decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
-use crate::journal::{Entry, Journal, Position};
+use crate::journal::{Entry, Journal, Position, SharedJournal};
 use crate::object::{Kind, PackClass};
 use crate::packs::codec::unpack;
 use crate::packs::format::Row;
 use crate::packs::writer::{FULL_BYTES, PackWriter, read_index, salvage};
-use crate::packs::{LocalPacks, PackName, PackStore};
+use crate::packs::{LocalPacks, ObjectPacks, PackName, PackStore};
+use crate::place::{Access, Place};
 use crate::time::{Clock, SystemClock};
 
 pub(super) const FOLDER: &str = ".pv";
 const FORMAT_FILE: &str = "format";
-const FORMAT: &str = "pv store 1\n";
+pub(super) const FORMAT: &str = "pv store 1\n";
 /// Bytes of nodes kept in memory.
 const NODE_CACHE_BYTES: u64 = 32 << 20;
 /// A process that does not own the store keeps at most about this many rows in memory before the index on disk is caught up.
@@ -44,8 +46,11 @@ pub struct OpenOptions {
     notify: Notify,
     pack_bytes: u64,
     faults: Faults,
+    access: Access,
     #[cfg(any(test, feature = "testing"))]
     wrap_packs: Option<WrapPacks>,
+    #[cfg(any(test, feature = "testing"))]
+    place: Option<Place>,
 }
 
 /// Puts something around the place where packs are kept, such as one that fails.
@@ -65,8 +70,11 @@ impl Default for OpenOptions {
             notify: Arc::new(|_| {}),
             pack_bytes: FULL_BYTES,
             faults: Faults::default(),
+            access: Access::default(),
             #[cfg(any(test, feature = "testing"))]
             wrap_packs: None,
+            #[cfg(any(test, feature = "testing"))]
+            place: None,
         }
     }
 }
@@ -93,6 +101,30 @@ impl OpenOptions {
         self
     }
 
+    /// How to reach a store's packs and journal when they are in an object store.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Whatever URL a store names, its objects are here.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn place(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// The place of a URL.
+    pub(super) fn place_at(&self, url: &str) -> Result<Place, RepoError> {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(place) = &self.place {
+            return Ok(place.clone());
+        }
+        Place::open(url, &self.access)
+    }
+
     /// Puts something around the place where packs are kept.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
@@ -116,13 +148,16 @@ impl OpenOptions {
         not(any(test, feature = "testing")),
         expect(clippy::unused_self, reason = "tests put a wrapper around it")
     )]
-    fn packs(&self, folder: &Path) -> Arc<dyn PackStore> {
-        let local = Arc::new(LocalPacks::new(folder.join("packs")));
+    fn packs(&self, folder: &Path, place: Option<&Place>) -> Arc<dyn PackStore> {
+        let packs: Arc<dyn PackStore> = match place {
+            Some(place) => Arc::new(ObjectPacks::new(place.clone(), folder)),
+            None => Arc::new(LocalPacks::new(folder.join("packs"))),
+        };
         #[cfg(any(test, feature = "testing"))]
         if let Some(wrap) = &self.wrap_packs {
-            return wrap(local);
+            return wrap(packs);
         }
-        local
+        packs
     }
 
     /// Makes a store in `dir/.pv`, with `default_branch` for references that name none.
@@ -131,6 +166,13 @@ impl OpenOptions {
         if folder.join(FORMAT_FILE).exists() {
             return Err(RepoError::StoreExists { dir: dir.to_owned() });
         }
+        Self::refuse_shared(&folder)?;
+        self.make(dir, default_branch)
+    }
+
+    /// The folder's own part of a new store, and the first record if the journal has none.
+    pub(super) fn make(&self, dir: &Path, default_branch: BranchName) -> Result<Store, RepoError> {
+        let folder = dir.join(FOLDER);
         let packs = folder.join("packs");
         std::fs::create_dir_all(&packs).doing("create", &packs)?;
         let journal = folder.join("journal");
@@ -141,7 +183,11 @@ impl OpenOptions {
         let store = self.assemble(dir)?;
         let entry = Entry::Init { store: crate::random_hex(), default_branch };
         if store.position().records == 0 {
-            store.publish(&super::Change::of(vec![entry]))?;
+            match store.publish(&super::Change::of(vec![entry])) {
+                // Another machine made the store at the same time.
+                Err(RepoError::Exists { .. }) => store.refresh()?,
+                published => published?,
+            }
         }
         // Last: a folder without this file is no store, and `init` may go on with it.
         let format = folder.join(FORMAT_FILE);
@@ -168,10 +214,16 @@ impl OpenOptions {
 
     fn assemble(&self, dir: &Path) -> Result<Store, RepoError> {
         let folder = dir.join(FOLDER);
+        let place = shared::url_of(&folder)?.map(|url| self.place_at(&url)).transpose()?;
+        let journal = folder.join("journal");
         let inner = Inner {
             dir: dir.to_owned(),
-            packs: self.packs(&folder),
-            journal: Journal::new(folder.join("journal")).with_faults(self.faults.clone()),
+            packs: self.packs(&folder, place.as_ref()),
+            journal: match &place {
+                Some(place) => Journal::shared(journal, SharedJournal::new(place.clone())),
+                None => Journal::new(journal),
+            }
+            .with_faults(self.faults.clone()),
             index: RwLock::new(Arc::new(Index::in_memory())),
             position: Mutex::default(),
             meta: Mutex::new(PackWriter::new(PackClass::Meta, self.pack_bytes)),
@@ -196,7 +248,7 @@ impl OpenOptions {
     }
 }
 
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
+pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
     use std::io::Write;
     let mut file = std::fs::File::create(path).doing("create", path)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).doing("write", path)
@@ -362,6 +414,7 @@ impl Store {
             if let Some(known) =
                 self.open_reading().get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode::<Position>)
             {
+                self.journal().fetch(known)?;
                 let found = self.journal().length()?;
                 if found < known.bytes {
                     return Err(RepoError::ShortJournal { records: known.records, bytes: known.bytes, found });
@@ -430,6 +483,7 @@ impl Store {
     pub(super) fn catch_up(&self, index: &Index, position: &mut Position) -> Result<(), RepoError> {
         let from: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
         // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
+        self.journal().fetch(from)?;
         let mut read = crate::journal::Read { records: Vec::new(), end: from };
         let length = self.journal().length()?;
         if length < from.bytes {
@@ -438,7 +492,9 @@ impl Store {
         if length != from.bytes {
             read = self.journal().read_after(from)?;
         }
-        self.follow_packs(index)?;
+        // Packs on other machines hold nothing that matters before a record names it.
+        let (packs, all) = if read.records.is_empty() { self.packs().known()? } else { (self.packs().list()?, true) };
+        self.follow_packs(index, packs, all)?;
         for (record, after) in &read.records {
             let mut view = View::new(index);
             apply(&mut view, record)?;
@@ -449,17 +505,23 @@ impl Store {
         Ok(())
     }
 
-    /// Enters packs that are new, then takes out those that are gone: what counts of these lies in the new ones.
-    fn follow_packs(&self, index: &Index) -> Result<(), RepoError> {
-        let listed: HashSet<PackName> = loop {
-            let listed = self.packs().list()?;
-            if self.register_new(index, &listed)? {
-                break listed.into_iter().map(|(name, _)| name).collect();
-            }
-        };
+    /// Enters packs into the index that no record may name yet.
+    pub(crate) fn register_listed(&self, packs: &[(PackName, u64)]) -> Result<(), RepoError> {
+        let _position = self.locked_position();
+        self.register_new(&self.index(), packs).map(|_| ())
+    }
+
+    /// Enters packs that are new, then takes out those that are gone, if these are `all`: what counts of them lies in the new ones.
+    fn follow_packs(&self, index: &Index, mut packs: Vec<(PackName, u64)>, mut all: bool) -> Result<(), RepoError> {
+        while !self.register_new(index, &packs)? {
+            (packs, all) = (self.packs().list()?, true);
+        }
+        let listed: HashSet<PackName> = packs.into_iter().map(|(name, _)| name).collect();
         let known = index.pack_names();
-        known.iter().filter(|name| !listed.contains(*name)).try_for_each(|name| index.forget_pack(name))?;
-        self.rely_on(known.into_iter().filter(|name| listed.contains(name)));
+        if all {
+            known.iter().filter(|name| !listed.contains(*name)).try_for_each(|name| index.forget_pack(name))?;
+        }
+        self.rely_on(known.into_iter().filter(|name| !all || listed.contains(name)));
         Ok(())
     }
 

@@ -64,8 +64,7 @@ impl Store {
         for waited in 0_u32.. {
             if let Some(lock) = Lock::try_take(&path)? {
                 let mut position = self.locked_position();
-                let done =
-                    self.catch_up(&self.index(), &mut position).and_then(|()| self.record(change, &mut position));
+                let done = self.catch_up_and_record(change, &mut position);
                 drop((position, lock));
                 if done.is_ok() {
                     self.tidy();
@@ -92,7 +91,8 @@ impl Store {
 
     fn publish_as_owner(&self, change: &Change, relied: &[PackName]) -> Result<()> {
         // A writer that began before this owner came builds on what people committed since: it must find that in finished packs.
-        let mut in_finished = change.entries.iter().any(|entry| !matches!(entry, Entry::Job { .. }));
+        let is_own_work = change.entries.iter().all(|entry| matches!(entry, Entry::Job { .. }));
+        let mut in_finished = !(is_own_work && self.packs().sync_is_enough());
         loop {
             if in_finished {
                 self.finish_packs()?;
@@ -108,12 +108,30 @@ impl Store {
                 }
                 self.refuse_collected(change)?;
             }
-            self.record_as_is(change, &mut position)?;
+            match self.record_as_is(change, &mut position) {
+                // Another machine was first: what it did is looked at before the next try.
+                Err(RepoError::JournalMoved { .. }) => {
+                    self.catch_up(&self.index(), &mut position)?;
+                    continue;
+                }
+                recorded => recorded?,
+            }
             drop(position);
             if in_finished {
                 self.tidy();
             }
             return Ok(());
+        }
+    }
+
+    /// Records a change on what is there now, also when other machines are recording theirs.
+    fn catch_up_and_record(&self, change: &Change, position: &mut Position) -> Result<()> {
+        loop {
+            self.catch_up(&self.index(), position)?;
+            match self.record(change, position) {
+                Err(RepoError::JournalMoved { .. }) => {}
+                done => return done,
+            }
         }
     }
 

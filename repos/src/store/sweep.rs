@@ -16,6 +16,7 @@ use std::sync::MutexGuard;
 use super::objects::Place;
 use super::sweep_plan::{Victim, is_marked};
 use super::{Change, Lock, Result, Store, result_row};
+use crate::packs::codec;
 use crate::documents::ResultDocument;
 use crate::error::RepoError;
 use crate::fsck::Progress;
@@ -272,7 +273,7 @@ impl Store {
         for (name, row) in garbage.iter().filter(|(name, _)| removed.contains(name)) {
             changes.insert(keys::object(row.kind, &row.digest), None);
             if row.kind == Kind::Result as u8
-                && let Ok(bytes) = self.read_entry(name, row, Kind::Result)
+                && let Ok(bytes) = self.read_entry(name, row, Kind::Result, codec::unpack)
                 && let Ok(result) = serde_json::from_slice::<ResultDocument>(&bytes)
             {
                 changes.insert(result_row(&row.digest, &result).0, None);

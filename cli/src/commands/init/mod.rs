@@ -23,9 +23,12 @@ pub(crate) struct Args {
     /// Add a tiny repository and two pipelines to play with; they run anywhere
     #[arg(long)]
     example: bool,
-    /// Keep packs and journal at this URL
-    #[arg(long, value_name = "URL", hide = true)]
+    /// Keep packs and journal at this URL, such as s3://bucket/prefix; a store that is there is joined
+    #[arg(long, value_name = "URL", conflicts_with = "from")]
     objects: Option<String>,
+    /// Make it from a mirror: everything that `pv mirror` copied to this URL or folder
+    #[arg(long, value_name = "URL", conflicts_with = "example")]
+    from: Option<String>,
 }
 
 /// The new store as programs read it.
@@ -34,12 +37,11 @@ struct StoreView {
     store: PathBuf,
     id: String,
     default_branch: BranchName,
+    /// Where packs and journal are; null when they are in the folder.
+    objects: Option<String>,
 }
 
 pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
-    if args.objects.is_some() {
-        return Err(CliError::not_in_this_version("--objects"));
-    }
     let dir = match (args.dir, cx.flags().store.clone()) {
         (Some(dir), Some(store)) if dir != store => {
             return Err(CliError::usage("DIR and --store name two folders", "leave one out"));
@@ -50,17 +52,27 @@ pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
     std::fs::create_dir_all(&dir)
         .map_err(|error| CliError::io(format!("cannot create `{}`", dir.display()), &error))?;
     let dir = dir.canonicalize().unwrap_or(dir);
-    let store = cx.open_options()?.init(&dir, args.default_branch)?;
+    let options = cx.open_options()?;
+    let store = match (&args.objects, &args.from) {
+        (Some(url), _) => options.init_shared(&dir, &cx.place_url(url), args.default_branch)?,
+        (None, Some(url)) => {
+            let progress = cx.progress("fetch");
+            options.init_from(&dir, &cx.place_url(url), &|what, done, total| progress.count(what, done, total))?
+        }
+        (None, None) => options.init(&dir, args.default_branch)?,
+    };
     if args.example {
         example::fill(cx, &store, &dir)?;
     }
     if cx.out().is_json() {
-        let (id, default_branch) = (store.id()?, store.default_branch()?);
-        return cx.out().json(&StoreView { store: dir, id, default_branch });
+        let (id, default_branch, objects) = (store.id()?, store.default_branch()?, store.objects_url()?);
+        return cx.out().json(&StoreView { store: dir, id, default_branch, objects });
     }
     cx.out().line(dir.display().to_string())?;
     cx.notes().line(if args.example {
         "next: pv run      then  pv trace total:/total"
+    } else if store.position().records > 1 {
+        "all that the store holds is here; next: pv status"
     } else {
         "next: pv repo create NAME      then  pv put NAME FILES"
     });

@@ -1,0 +1,66 @@
+//! `pv mirror`
+
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{plural, size};
+
+/// Copy all of the store, packs and journal, to another place; only what is not there yet is sent
+///
+/// A mirror is a store: `pv init --from URL` makes one of it that stands alone, `pv init --objects URL` works on it where it is.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// s3://BUCKET/PREFIX, file:///FOLDER, or the path of a folder
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// Also remove packs there that the store no longer has, when all others have come
+    #[arg(long)]
+    prune: bool,
+}
+
+/// What a mirror holds, and what was sent.
+#[derive(Serialize)]
+struct MirrorView {
+    url: String,
+    records: u64,
+    packs: u64,
+    size_bytes: u64,
+    new_records: u64,
+    new_packs: u64,
+    new_bytes: u64,
+    removed_packs: u64,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let url = cx.place_url(&args.to);
+    let progress = cx.progress("mirror");
+    let done =
+        cx.store()?.mirror(&url, &cx.access(), args.prune, &|what, done, total| progress.count(what, done, total))?;
+    drop(progress);
+    if cx.out().is_json() {
+        return cx.out().json(&MirrorView {
+            url,
+            records: done.records,
+            packs: done.packs,
+            size_bytes: done.size_bytes,
+            new_records: done.new_records,
+            new_packs: done.new_packs,
+            new_bytes: done.new_bytes,
+            removed_packs: done.removed_packs,
+        });
+    }
+    let removed = match done.removed_packs {
+        0 => String::new(),
+        packs => format!("; removed {}", plural(packs, "pack", "packs")),
+    };
+    cx.out().line(format!(
+        "{url}: {}, {} ({}); new: {}, {} ({}){removed}",
+        plural(done.records, "record", "records"),
+        plural(done.packs, "pack", "packs"),
+        size(done.size_bytes),
+        plural(done.new_records, "record", "records"),
+        plural(done.new_packs, "pack", "packs"),
+        size(done.new_bytes),
+    ))
+}

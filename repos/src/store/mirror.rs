@@ -1,0 +1,248 @@
+//! Copies of all that a store is, packs and journal, at another place; and stores from such copies.
+//!
+//! A mirror has the layout of any place, so a store can be opened on it as it is (`init_shared`), or made from it (`init_from`). Packs
+//! come first, then records in their order, then the mark that makes it a store: one that was broken off is only behind, or no store
+//! yet. What is there already is not sent again.
+
+use std::path::Path;
+
+use specs::ErrorKind;
+
+use super::open::{FOLDER, OpenOptions};
+use super::shared::{is_marked, mark};
+use super::{Result, Store};
+use crate::error::{IoContext, RepoError};
+use crate::journal::{Journal, Position, SharedJournal};
+use crate::packs::writer::read_index;
+use crate::packs::{LocalPacks, PACKS, PackName, PackStore, PlacePacks};
+use crate::place::{Access, Place};
+
+/// Bytes of a pack that are read at a time when it is copied into a folder.
+const PIECE_BYTES: u64 = 8 << 20;
+/// How often a copy begins again because packs were folded or collected meanwhile.
+const TRIES: usize = 3;
+/// Records that are held in memory at a time.
+const RECORDS: u64 = 4096;
+
+/// What a mirror holds, and what was copied to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mirrored {
+    /// Packs that it holds of those in the store: all.
+    pub packs: u64,
+    /// Bytes of these.
+    pub size_bytes: u64,
+    /// Records of the journal that it holds.
+    pub records: u64,
+    /// Packs that were sent.
+    pub new_packs: u64,
+    /// Bytes of these.
+    pub new_bytes: u64,
+    /// Records that were sent.
+    pub new_records: u64,
+    /// Packs that the store no longer has, and that were removed.
+    pub removed_packs: u64,
+}
+
+/// Tells how far it is: what is copied, how many are done, and how many there are.
+pub type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Sync);
+
+/// What there is to copy, all of one moment.
+struct Snapshot {
+    packs: Vec<(PackName, u64)>,
+    position: Position,
+}
+
+/// The journal at `url`, such as that of a mirror, as it would lie in a file; empty when there is none. Nothing of it is checked.
+pub fn journal_at(url: &str, access: &Access) -> Result<Vec<u8>> {
+    Ok(SharedJournal::new(Place::open(url, access)?).lines()?.concat())
+}
+
+impl Store {
+    /// Copies packs and journal to `url`, as far as they are not there. With `prune`, packs that this store no longer has are removed
+    /// there, after all new ones have come; else they stay, and a pack that was lost here can be had from there.
+    ///
+    /// `Conflict` when another store is there, or one that went its own way.
+    pub fn mirror(&self, url: &str, access: &Access, prune: bool, progress: Progress<'_>) -> Result<Mirrored> {
+        let place = Place::open(url, access)?;
+        if self.objects_url()?.as_deref() == Some(place.url()) {
+            let what = format!("`{}` is where this store is", place.url());
+            return Err(RepoError::Usage { what, hint: Some("give the mirror another URL".to_owned()) });
+        }
+        let was_marked = is_marked(&place)?;
+        let (packs, journal) = (PlacePacks { place: place.clone() }, SharedJournal::new(place));
+        let mirror = Mirror { store: self, packs, journal, was_marked };
+        for again in (0..TRIES).rev() {
+            match mirror.run(prune, progress) {
+                Err(error) if again > 0 && error.kind() == ErrorKind::NotFound => tracing::debug!("again: {error}"),
+                done => {
+                    let done = done?;
+                    if !was_marked {
+                        mark(&mirror.packs.place)?;
+                    }
+                    return Ok(done);
+                }
+            }
+        }
+        unreachable!("the last try returns")
+    }
+
+    /// Packs that hold all that the journal up to a position names.
+    fn snapshot(&self) -> Result<Snapshot> {
+        // Whoever owns the store may seal jobs whose objects are in packs that it has still open.
+        let _lock = if self.is_owner() { None } else { Some(self.take_lock()?) };
+        self.refresh()?;
+        let position = self.position();
+        self.finish_packs()?;
+        Ok(Snapshot { packs: self.packs().list()?, position })
+    }
+}
+
+struct Mirror<'a> {
+    store: &'a Store,
+    packs: PlacePacks,
+    journal: SharedJournal,
+    /// Whether it was a store before: then somebody may be reading it.
+    was_marked: bool,
+}
+
+impl Mirror<'_> {
+    fn run(&self, prune: bool, progress: Progress<'_>) -> Result<Mirrored> {
+        let source = self.store.snapshot()?;
+        let known = self.known_records(&source)?;
+        let there = self.packs.list()?;
+        let mut done = Mirrored {
+            packs: source.packs.len() as u64,
+            size_bytes: source.packs.iter().map(|(_, length)| length).sum(),
+            records: source.position.records,
+            new_records: source.position.records - known,
+            ..Mirrored::default()
+        };
+        let new: Vec<&(PackName, u64)> =
+            source.packs.iter().filter(|pack| there.binary_search(pack).is_err()).collect();
+        for (number, (name, length)) in new.iter().enumerate() {
+            progress("packs", number as u64, new.len() as u64);
+            self.send(name, *length)?;
+            done.new_packs += 1;
+            done.new_bytes += length;
+        }
+        progress("packs", new.len() as u64, new.len() as u64);
+        self.send_records(known, &source, progress)?;
+        if prune {
+            let is_gone =
+                |(name, _): &&(PackName, u64)| source.packs.binary_search_by_key(name, |(kept, _)| *kept).is_err();
+            for (name, _) in there.iter().filter(is_gone) {
+                self.packs.remove(name)?;
+                done.removed_packs += 1;
+            }
+        }
+        Ok(done)
+    }
+
+    /// How many records of this store are there; all are of its own history.
+    fn known_records(&self, source: &Snapshot) -> Result<u64> {
+        let last = source.position.records;
+        // To a store records are sent one after another; to what is none yet, in no order.
+        let has_last = self.was_marked && self.journal.line(last)?.is_some() && self.journal.line(last + 1)?.is_none();
+        let known = if has_last { last } else { self.journal.count()? };
+        let is_own = |record: u64| Ok::<_, RepoError>(self.journal.line(record)? == self.own_line(record)?);
+        if known > 0 && !is_own(1)? {
+            return Err(self.conflict("holds another store"));
+        }
+        if known > last {
+            return Err(self.conflict("holds changes that this store does not have"));
+        }
+        if known > 0 && !is_own(known)? {
+            return Err(self.conflict(
+                "holds another history of this store: somebody wrote to the mirror, or this is not the newest",
+            ));
+        }
+        Ok(known)
+    }
+
+    fn conflict(&self, why: &str) -> RepoError {
+        RepoError::Conflict {
+            what: format!("`{}` {why}", self.packs.place.url()),
+            hint: Some("mirror to a URL of its own, such as one prefix a store".to_owned()),
+        }
+    }
+
+    fn own_line(&self, record: u64) -> Result<Option<bytes::Bytes>> {
+        Ok(self.store.journal().lines(record..=record)?.pop())
+    }
+
+    /// Sends a pack whose index is what its name says, and looks whether it came to be so there.
+    fn send(&self, name: &PackName, length: u64) -> Result<()> {
+        let packs = self.store.packs();
+        read_index(packs, name, length)?;
+        let pack = format!("{PACKS}/{name}");
+        self.packs.place.upload(&pack, length, |range| packs.read(name, range))?;
+        read_index(&self.packs, name, length).map(|_| ())
+    }
+
+    fn send_records(&self, known: u64, source: &Snapshot, progress: Progress<'_>) -> Result<()> {
+        let last = source.position.records;
+        for start in (known + 1..=last).step_by(RECORDS as usize) {
+            let lines = self.store.journal().lines(start..=last.min(start + RECORDS - 1))?;
+            progress("records", start - known - 1, last - known);
+            let mut sent = true;
+            if self.was_marked {
+                for (number, line) in (start..).zip(&lines) {
+                    sent = sent && self.journal.create(number, line)?;
+                }
+            } else {
+                sent = self.journal.create_all(start, lines)?;
+            }
+            if !sent {
+                return Err(self.conflict("is being changed by somebody else"));
+            }
+        }
+        progress("records", last - known, last - known);
+        Ok(())
+    }
+}
+
+impl OpenOptions {
+    /// Makes a store in `dir/.pv` from the packs and the journal at `url`, such as those of a mirror; it has no more to do with that place.
+    pub fn init_from(&self, dir: &Path, url: &str, progress: Progress<'_>) -> Result<Store> {
+        let folder = dir.join(FOLDER);
+        if Store::is_at(dir) {
+            return Err(RepoError::StoreExists { dir: dir.to_owned() });
+        }
+        Self::refuse_shared(&folder)?;
+        let place = self.place_at(url)?;
+        if !is_marked(&place)? {
+            return Err(RepoError::NotFound {
+                what: format!("no store at `{}`", place.url()),
+                hint: Some("pv mirror --to URL makes one there".to_owned()),
+            });
+        }
+        let packs = folder.join(PACKS);
+        std::fs::create_dir_all(&packs).doing("create", &packs)?;
+        // The records first: what they name is in packs that were there before, and so are listed after.
+        let journal = Journal::shared(folder.join("journal"), SharedJournal::new(place.clone()));
+        journal.fetch(Position::default())?;
+        journal.sync()?;
+        let (from, to) = (PlacePacks { place }, LocalPacks::new(packs));
+        let (listed, here) = (from.list()?, to.list()?);
+        let new: Vec<&(PackName, u64)> = listed.iter().filter(|pack| here.binary_search(pack).is_err()).collect();
+        for (number, (name, length)) in new.iter().enumerate() {
+            progress("packs", number as u64, new.len() as u64);
+            fetch(&from, &to, name, *length)?;
+        }
+        progress("packs", new.len() as u64, new.len() as u64);
+        self.make(dir, specs::BranchName::main())
+    }
+}
+
+/// Copies a pack whose index is what its name says.
+fn fetch(from: &PlacePacks, to: &LocalPacks, name: &PackName, length: u64) -> Result<()> {
+    read_index(from, name, length)?;
+    let mut file = to.create(name.class)?;
+    file.truncate(0)?;
+    for start in (0..length).step_by(PIECE_BYTES as usize) {
+        file.append(&[&from.read(name, start..length.min(start + PIECE_BYTES))?])?;
+    }
+    file.finish(*name)?;
+    drop(file);
+    read_index(to, name, length).map(|_| ())
+}

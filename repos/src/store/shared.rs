@@ -1,0 +1,91 @@
+//! Stores whose packs and journal are in an object store, for several machines.
+//!
+//! All that is in the folder can be made again: deleting it and calling `init` with the same URL brings the store back.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use specs::BranchName;
+
+use super::open::{FOLDER, FORMAT, OpenOptions, write_durably};
+use super::{Result, Store};
+use crate::error::{IoContext, RepoError};
+use crate::place::Place;
+
+/// The file that holds the URL.
+pub(super) const OBJECTS_FILE: &str = "objects";
+/// The object that says which layout a place has.
+const FORMAT_OBJECT: &str = "format";
+
+/// The URL of the place of a store's packs and journal; `None` when they are in its folder.
+pub(super) fn url_of(folder: &Path) -> Result<Option<String>> {
+    let path = folder.join(OBJECTS_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(url) => Ok(Some(url.trim_end().to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).doing("read", &path),
+    }
+}
+
+/// Whether a place is marked as holding packs and journal in the layout of this version.
+pub(super) fn is_marked(place: &Place) -> Result<bool> {
+    match place.get(FORMAT_OBJECT)? {
+        None => Ok(false),
+        Some(format) if format == FORMAT => Ok(true),
+        Some(_) => Err(RepoError::MadeByNewer { what: format!("the store at `{}`", place.url()) }),
+    }
+}
+
+/// Marks a place.
+pub(super) fn mark(place: &Place) -> Result<()> {
+    let is_new = place.create(FORMAT_OBJECT, &Bytes::from_static(FORMAT.as_bytes()))?;
+    if is_new { Ok(()) } else { is_marked(place).map(|_| ()) }
+}
+
+impl OpenOptions {
+    /// A folder in which such a store was begun does not become another one.
+    pub(super) fn refuse_shared(folder: &Path) -> Result<()> {
+        let Some(url) = url_of(folder)? else { return Ok(()) };
+        Err(RepoError::Conflict {
+            what: format!("`{}` is of a store at `{url}` that was not finished", folder.display()),
+            hint: Some(format!("repeat pv init --objects {url}, or delete `{}`", folder.display())),
+        })
+    }
+
+    /// Makes a store in `dir/.pv` with packs and journal at `url`, or joins the store that is there; then `default_branch` does not count.
+    pub fn init_shared(&self, dir: &Path, url: &str, default_branch: BranchName) -> Result<Store> {
+        let folder = dir.join(FOLDER);
+        if Store::is_at(dir) {
+            return Err(RepoError::StoreExists { dir: dir.to_owned() });
+        }
+        let place = self.place_at(url)?;
+        match url_of(&folder)? {
+            Some(other) if other != place.url() => {
+                return Err(RepoError::Conflict {
+                    what: format!("`{}` is of a store at `{other}`", folder.display()),
+                    hint: Some(format!("use that URL, or delete `{}`: all of it is there", folder.display())),
+                });
+            }
+            None if folder.join("journal").exists() => {
+                return Err(RepoError::Conflict {
+                    what: format!("`{}` is of a store that was not finished", folder.display()),
+                    hint: Some(format!("repeat pv init without --objects, or delete `{}`", folder.display())),
+                });
+            }
+            _ => {}
+        }
+        if !is_marked(&place)? {
+            mark(&place)?;
+        }
+        std::fs::create_dir_all(&folder).doing("create", &folder)?;
+        write_durably(&folder.join(OBJECTS_FILE), format!("{}\n", place.url()).as_bytes())?;
+        self.make(dir, default_branch)
+    }
+}
+
+impl Store {
+    /// The URL of the place that holds packs and journal; `None` when they are in the store's folder.
+    pub fn objects_url(&self) -> Result<Option<String>> {
+        url_of(&self.folder())
+    }
+}
