@@ -32,5 +32,6 @@ pub mod trace;
 pub mod worker;
 
 pub use error::{EngineError, Result};
+pub use execution::remake;
 pub use graph::{Graph, Pipeline};
 pub use scheduler::{Engine, Selection};

@@ -29,6 +29,8 @@ pub enum RepoError {
     DamagedJournal { record: u64, why: String },
     #[error("the journal is too short: {records} records ({bytes} bytes) were written, {found} bytes are there")]
     ShortJournal { records: u64, bytes: u64, found: u64 },
+    #[error("the store's file `format` is damaged: {why}")]
+    DamagedFormat { why: &'static str },
     #[error("pack `{pack}` is damaged: {why}")]
     DamagedPack { pack: PackName, why: &'static str },
     #[error("{kind} {digest} is damaged: {why}")]
@@ -122,6 +124,7 @@ impl RepoError {
             Self::Io { .. } | Self::InUse { .. } | Self::MadeByNewer { .. } | Self::Index(_) => ErrorKind::Unavailable,
             Self::DamagedJournal { .. }
             | Self::ShortJournal { .. }
+            | Self::DamagedFormat { .. }
             | Self::DamagedPack { .. }
             | Self::DamagedObject { .. }
             | Self::MissingObject { .. } => ErrorKind::Damaged,
@@ -176,12 +179,16 @@ impl RepoError {
             Self::SeveralCommits { repo, run, .. } => Some(format!("name the branch: {repo}@BRANCH@{}", run.short(8))),
             Self::IsDirectory { .. } => Some("-r takes directories".to_owned()),
             Self::BranchMoved { .. } | Self::GraphMoved => Some("look at it again, then repeat the command".to_owned()),
-            Self::DamagedJournal { .. }
+            Self::DamagedFormat { .. }
+            | Self::DamagedJournal { .. }
             | Self::DamagedPack { .. }
             | Self::DamagedObject { .. }
-            | Self::MissingObject { .. } => Some("pv fsck names all that is damaged and what needs it".to_owned()),
+            | Self::MissingObject { .. } => Some(
+                "pv fsck names all that is damaged and what needs it; pv fsck --repair --from MIRROR heals it".to_owned(),
+            ),
             Self::ShortJournal { .. } => Some(
-                "put `.pv/journal` back from a backup; to go on without the lost records, delete `.pv/index` by hand"
+                "pv fsck --repair --from MIRROR, or put `.pv/journal` back from a backup; to go on without the lost records, \
+                 delete `.pv/index` and `.pv/position` by hand"
                     .to_owned(),
             ),
             Self::Index(_) => Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned()),

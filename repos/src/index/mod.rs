@@ -9,13 +9,14 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::RwLock;
+use std::sync::{OnceLock, RwLock};
 
 use rocksdb::{BlockBasedOptions, Cache, DB, Direction, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions};
 
 use crate::error::RepoError;
 
 pub(crate) mod apply;
+mod damage;
 pub(crate) mod keys;
 pub(crate) mod rows;
 
@@ -31,6 +32,9 @@ pub(crate) struct Index {
     db: Option<DB>,
     writable: bool,
     overlay: RwLock<Changes>,
+    /// How to make another when the one on disk turns out to be damaged, and that one.
+    remake: damage::Remake,
+    remade: OnceLock<damage::Remade>,
 }
 
 fn options() -> Options {
@@ -46,6 +50,8 @@ fn options() -> Options {
     options.set_keep_log_file_num(1);
     options.set_log_level(rocksdb::LogLevel::Fatal);
     options.set_max_background_jobs(2);
+    // The default of this RocksDB; said, since wrong rows must not come from damaged blocks.
+    options.set_paranoid_checks(true);
     options
 }
 
@@ -53,7 +59,7 @@ impl Index {
     /// Opens for writing; only the holder of the store's lock may.
     pub(crate) fn open_writable(path: &Path) -> Result<Self, RepoError> {
         let db = DB::open(&options(), path)?;
-        Ok(Self { db: Some(db), writable: true, overlay: RwLock::default() })
+        Ok(Self::of(Some(db), true))
     }
 
     /// Opens the state as it is on disk; changes stay in memory. Works beside a writer.
@@ -67,12 +73,17 @@ impl Index {
                 Err(error) => return Err(error.into()),
             }
         };
-        Ok(Self { db: Some(db), writable: false, overlay: RwLock::default() })
+        Ok(Self::of(Some(db), false))
     }
 
     /// An index without a disk, for what is not worth one.
     pub(crate) fn in_memory() -> Self {
-        Self { db: None, writable: false, overlay: RwLock::default() }
+        Self::of(None, false)
+    }
+
+    fn of(db: Option<DB>, writable: bool) -> Self {
+        let (remake, remade) = (damage::Remake::default(), OnceLock::new());
+        Self { db, writable, overlay: RwLock::default(), remake, remade }
     }
 
     /// Whether changes reach the disk.
@@ -92,9 +103,13 @@ impl Index {
         {
             return Ok(value.clone());
         }
-        match &self.db {
-            Some(db) => Ok(db.get(key)?),
+        if let Some(remade) = self.remade() {
+            return remade.get(key);
+        }
+        match self.db.as_ref().map(|db| db.get(key)) {
             None => Ok(None),
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => self.remake(error)?.get(key),
         }
     }
 
@@ -106,29 +121,52 @@ impl Index {
         direction: Direction,
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), RepoError> {
+        let mut last = Vec::new();
+        let walked = self.walk(prefix, start, direction, &mut |key, value| {
+            last.clear();
+            last.extend_from_slice(key);
+            visit(key, value)
+        });
+        let Err(RepoError::Index(error)) = walked else { return walked };
+        self.remake(error)?;
+        let from = if last.is_empty() { start } else { &last };
+        self.walk(prefix, from, direction, &mut |key, value| {
+            if key == last { ControlFlow::Continue(()) } else { visit(key, value) }
+        })
+    }
+
+    fn walk(
+        &self,
+        prefix: &[u8],
+        start: &[u8],
+        direction: Direction,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), RepoError> {
         let mut fresh = self.overlay_slice(prefix, start, direction).into_iter().peekable();
         let forward = matches!(direction, Direction::Forward);
-        if let Some(db) = &self.db {
-            for row in db.iterator(IteratorMode::From(start, direction)) {
-                let (key, value) = row?;
-                if !key.starts_with(prefix) {
-                    break;
-                }
-                let mut shadowed = false;
-                while let Some((next, _)) = fresh.peek()
-                    && (if forward { next.as_slice() <= &*key } else { next.as_slice() >= &*key })
+        let remade = self.remade().map(|remade| remade.overlay_slice(prefix, start, direction).into_iter());
+        let remade = remade.into_iter().flatten().filter_map(|(key, value)| Some(Ok((key.into(), value?.into()))));
+        let disk = self.db.as_ref().filter(|_| self.remade().is_none());
+        let disk = disk.map(|db| db.iterator(IteratorMode::From(start, direction)));
+        for row in disk.into_iter().flatten().chain(remade) {
+            let (key, value): (Box<[u8]>, Box<[u8]>) = row?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            let mut shadowed = false;
+            while let Some((next, _)) = fresh.peek()
+                && (if forward { next.as_slice() <= &*key } else { next.as_slice() >= &*key })
+            {
+                shadowed |= next.as_slice() == &*key;
+                let (next, value) = fresh.next().expect("just seen");
+                if let Some(value) = value
+                    && visit(&next, &value).is_break()
                 {
-                    shadowed |= next.as_slice() == &*key;
-                    let (next, value) = fresh.next().expect("just seen");
-                    if let Some(value) = value
-                        && visit(&next, &value).is_break()
-                    {
-                        return Ok(());
-                    }
-                }
-                if !shadowed && visit(&key, &value).is_break() {
                     return Ok(());
                 }
+            }
+            if !shadowed && visit(&key, &value).is_break() {
+                return Ok(());
             }
         }
         for (key, value) in fresh {

@@ -136,7 +136,7 @@ impl PackWriter {
 }
 
 /// Appends index and footer and lists the pack; after an error it ends again where its entries end.
-fn finish(file: &mut dyn PackFile, mut rows: Vec<Row>) -> Result<Finished, RepoError> {
+pub(crate) fn finish(file: &mut dyn PackFile, mut rows: Vec<Row>) -> Result<Finished, RepoError> {
     let end = file.length();
     let (bytes, digest) = index_and_footer(&mut rows, end);
     let name = PackName { class: file.class(), digest };

@@ -4,6 +4,7 @@
 //! .pv/format     "pv store 1": which layout this is
 //! .pv/packs/     finished packs, and `.part` files of living writers
 //! .pv/journal    every change that is not an object
+//! .pv/position   where the journal ends, as a witness; disposable
 //! .pv/index/     RocksDB; disposable
 //! .pv/lock       locked while somebody changes journal or index; holds who
 //! .pv/socket     there while an engine serves the store
@@ -13,6 +14,8 @@
 //!
 //! - `open` finds, makes and opens stores, catches the index up, saves what dead writers left
 //! - `objects` writes and reads objects, each checked by its digest
+//! - `copies` finds other copies of objects that are damaged where the index says
+//! - `noted` notes how far the journal goes, so that a lost end is noticed
 //! - `content` cuts files into chunks and reads them back
 //! - `publish` the last step of every change
 //! - `names` repositories, branches, tags, runs, jobs, pipelines: what the index knows of them
@@ -32,8 +35,10 @@ use crate::packs::writer::PackWriter;
 use crate::time::Clock;
 
 mod content;
+mod copies;
 mod lock;
 mod names;
+mod noted;
 mod objects;
 mod open;
 mod publish;
@@ -46,6 +51,7 @@ pub use resolve::Resolved;
 
 pub(crate) use lock::Lock;
 pub(crate) use objects::result_row;
+pub(crate) use open::write_format;
 
 /// A store, opened by this process. Clones share all.
 #[derive(Debug, Clone)]
@@ -65,6 +71,8 @@ struct Inner {
     data: Mutex<PackWriter>,
     /// Decoding is cheap, reading and hashing is not: whole nodes, bounded by bytes.
     nodes: quick_cache::sync::Cache<Digest, Bytes, NodeWeight>,
+    /// Made when the first object is found damaged.
+    copies: Mutex<Option<Arc<copies::Copies>>>,
     clock: Arc<dyn Clock>,
     /// Held for as long as this lives, when it is an owner.
     owned: OnceLock<Lock>,

@@ -80,7 +80,6 @@ impl Store {
             return bytes.map(Some);
         }
         let Some(location) = self.location(kind, digest)? else { return Ok(None) };
-        let pack = self.pack_name(location.pack)?;
         let row = Row {
             kind: kind as u8,
             digest: *digest,
@@ -89,13 +88,17 @@ impl Store {
             stored_bytes: location.stored_bytes,
             raw_bytes: location.raw_bytes,
         };
-        let stored = self.packs().read(&pack, row.stored_range())?;
-        let bytes = unpack(&row, stored).ok_or_else(|| RepoError::DamagedObject {
-            kind,
-            digest: *digest,
-            why: format!("its bytes at {} in pack {pack} are others", row.offset),
-        })?;
-        Ok(Some(bytes))
+        let Ok(pack) = self.pack_name(location.pack) else { return self.another_copy(&row) };
+        let read = self.packs().read(&pack, row.stored_range());
+        if let Some(bytes) = read.as_ref().ok().and_then(|stored| unpack(&row, stored.clone())) {
+            return Ok(Some(bytes));
+        }
+        if let Some(bytes) = self.another_copy(&row)? {
+            return Ok(Some(bytes));
+        }
+        read?;
+        let why = format!("its bytes at {} in pack {pack} are others", row.offset);
+        Err(RepoError::DamagedObject { kind, digest: *digest, why })
     }
 
     pub(crate) fn pack_name(&self, number: u32) -> Result<PackName> {
