@@ -106,6 +106,8 @@ impl Command {
             Self::Pipeline(command) => command.needs_store(),
             // An input that may never end would hold the owner up; only the last step is handed over then.
             Self::Put(args) => !args.reads_stdin(),
+            // Nobody may own the store meanwhile.
+            Self::Fsck(args) => !args.repairs(),
             _ => true,
         }
     }

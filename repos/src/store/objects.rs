@@ -96,7 +96,12 @@ impl Store {
         if let Some(bytes) = self.another_copy(&row)? {
             return Ok(Some(bytes));
         }
-        read?;
+        match read {
+            Err(error) if error.kind() == specs::ErrorKind::NotFound => {
+                return Err(RepoError::MissingObject { kind, digest: *digest });
+            }
+            read => drop(read?),
+        }
         let why = format!("its bytes at {} in pack {pack} are others", row.offset);
         Err(RepoError::DamagedObject { kind, digest: *digest, why })
     }

@@ -16,6 +16,7 @@ use specs::Digest;
 use super::mirror::Mirror;
 use super::{Progress, Report, Subject, check_reach};
 use crate::error::{IoContext, RepoError};
+use crate::journal::Position;
 use crate::object::Kind;
 use crate::packs::sync_folder;
 use crate::store::{Lock, Result, Store, write_format};
@@ -64,6 +65,9 @@ impl Repair {
         }
         if has(Subject::Journal) {
             done.push(mend_journal(&store, mirror)?);
+        }
+        if !has(Subject::Journal) {
+            cut_journal(&store)?;
         }
         let rewritten = packs::rewrite(&store, report, mirror, &mut done)?;
         if rewritten || !done.is_empty() || has(Subject::Index) {
@@ -139,6 +143,18 @@ impl Repair {
         packs::clear_aside(&self.store)?;
         Ok(self.done)
     }
+}
+
+/// Cuts off what a dead writer left behind the last record, and notes the end anew.
+fn cut_journal(store: &Store) -> Result<()> {
+    let path = store.folder().join("journal");
+    let end = store.journal().visit(Position::default(), |_, _| Ok(()))?;
+    if store.journal().length()? != end.bytes {
+        let file = std::fs::OpenOptions::new().write(true).open(&path).doing("open", &path)?;
+        file.set_len(end.bytes).and_then(|()| file.sync_all()).doing("truncate", &path)?;
+    }
+    store.note_position(&end);
+    Ok(())
 }
 
 fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<Done> {
