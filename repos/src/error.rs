@@ -179,13 +179,6 @@ impl RepoError {
             Self::SeveralCommits { repo, run, .. } => Some(format!("name the branch: {repo}@BRANCH@{}", run.short(8))),
             Self::IsDirectory { .. } => Some("-r takes directories".to_owned()),
             Self::BranchMoved { .. } | Self::GraphMoved => Some("look at it again, then repeat the command".to_owned()),
-            Self::DamagedFormat { .. }
-            | Self::DamagedJournal { .. }
-            | Self::DamagedPack { .. }
-            | Self::DamagedObject { .. }
-            | Self::MissingObject { .. } => Some(
-                "pv fsck names all that is damaged and what needs it; pv fsck --repair --from MIRROR heals it".to_owned(),
-            ),
             Self::ShortJournal { .. } => Some(
                 "pv fsck --repair --from MIRROR, or put `.pv/journal` back from a backup; to go on without the lost records, \
                  delete `.pv/index` and `.pv/position` by hand"
@@ -200,6 +193,9 @@ impl RepoError {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free some space, then repeat the command; the store is as it was".to_owned())
             }
+            _ if self.kind() == ErrorKind::Damaged => Some(
+                "pv fsck names all that is damaged and what needs it; pv fsck --repair --from MIRROR heals it".to_owned(),
+            ),
             _ => None,
         }
     }

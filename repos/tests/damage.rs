@@ -349,6 +349,12 @@ fn try_one(
     assert!(!dir.join(".pv/damaged").exists() || inner == "journal", "{case}");
 }
 
+fn all_of(test: &TestStore) -> (Vec<CommitId>, (String, Read)) {
+    let commits = test.store.commits_by_prefix("", 100).unwrap();
+    let expected = read_all(&test.store, &commits).unwrap();
+    (commits, expected)
+}
+
 #[test]
 fn damage_is_found_and_named_and_never_served_and_healed_from_a_mirror() {
     let number = |name: &str, or: u64| std::env::var(name).map_or(or, |text| text.parse().unwrap());
@@ -357,8 +363,7 @@ fn damage_is_found_and_named_and_never_served_and_healed_from_a_mirror() {
     let found = report(&test.store);
     assert_eq!(found.problems, []);
     assert_eq!(found.counts.results, 1);
-    let commits: Vec<CommitId> = test.store.commits_by_prefix("", 100).unwrap();
-    let expected = read_all(&test.store, &commits).unwrap();
+    let (commits, expected) = all_of(&test);
     assert!(expected.1.values().all(Result::is_ok) && expected.1.len() > 900, "{}", expected.1.len());
     let mirror = test.store.dir().to_owned();
     drop(test.store);
@@ -374,4 +379,29 @@ fn damage_is_found_and_named_and_never_served_and_healed_from_a_mirror() {
         try_one(&case, inner, &how, folder.path(), &mirror, &commits, &expected);
         done += 1;
     }
+}
+
+#[test]
+fn a_damaged_index_changes_nothing() {
+    let test = example();
+    let (commits, expected) = all_of(&test);
+    let dir = test.store.dir().to_owned();
+    let index = files_below(&dir.join(".pv/index"));
+    let table = index.iter().find(|file| file.extension().is_some_and(|end| end == "sst")).unwrap();
+    let bytes = std::fs::read(table).unwrap();
+    let mut found = 0;
+    for number in 0..20 {
+        let mut damaged = bytes.clone();
+        damaged[number * bytes.len() / 20 + 7] ^= 0x10;
+        std::fs::remove_file(table).unwrap();
+        std::fs::write(table, damaged).unwrap();
+        let store = options().open(&dir).unwrap();
+        assert_eq!(read_all(&store, &commits).unwrap(), expected, "part {number}");
+        let report = report(&store);
+        assert!(report.problems.iter().all(|problem| problem.subject == Subject::Index), "{report:?}");
+        found += usize::from(!report.problems.is_empty());
+    }
+    assert!(found > 10, "most of it is rows: {found}");
+    options().open(&dir).unwrap().rebuild_index().unwrap();
+    assert_eq!(report(&options().open(&dir).unwrap()).problems, []);
 }

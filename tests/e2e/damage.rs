@@ -63,13 +63,13 @@ fn restore(env: &TestEnv, mirror: &Path) {
 const READS: [&[&str]; 9] = [
     &["cat", "images:/a"],
     &["cat", "count:/count"],
-    &["ls", "-r", "upper"],
-    &["log", "count"],
-    &["show", "upper"],
-    &["diff", "upper"],
+    &["--json", "ls", "-r", "upper"],
+    &["--json", "log", "count"],
+    &["--json", "show", "upper"],
+    &["diff", "--name-only", "upper"],
     &["trace", "count:/count", "--format", "json"],
     &["logs", "upper"],
-    &["datum", "list", "upper"],
+    &["--json", "datum", "list", "upper"],
 ];
 
 #[test]
@@ -144,6 +144,28 @@ fn an_output_is_made_again_by_its_recipe() {
 }
 
 #[test]
+fn an_output_that_rests_on_another_is_made_after_it() {
+    let env = env_with_notes();
+    env.write("more/x/1", "one\n");
+    env.write("more/x/2", "two\n");
+    env.ok(["put", "notes", "more"]);
+    apply(
+        &env,
+        &spec("tree", "notes", "mkdir /pfs/out/t; find /pfs/notes -type f | sort > /pfs/out/t/$(ls /pfs/notes)"),
+    );
+    apply(&env, &spec("count", "tree", "wc -l /pfs/tree/t/* | tr -d ' ' > /pfs/out/all"));
+    env.ok(["run"]);
+    assert!(env.ok(["fsck"]).starts_with("sound: "));
+    let sound = [env.ok(["cat", "tree:/t/x"]), env.ok(["cat", "count:/all"])];
+    let wanted = sound.clone().map(|text| digest_of(text.as_bytes()));
+    flip(&env, |kind, digest| kind == Kind::Chunk && wanted.contains(digest));
+    assert_eq!([env.exit_code(["cat", "tree:/t/x"]), env.exit_code(["cat", "count:/all"])], [5, 5]);
+    let said = env.ok(["fsck", "--repair"]);
+    assert!(said.contains("running tree again") && said.contains("running count again"), "{said}");
+    assert_eq!([env.ok(["cat", "tree:/t/x"]), env.ok(["cat", "count:/all"])], sound);
+}
+
+#[test]
 fn what_gives_other_bytes_now_heals_nothing() {
     let env = env_with_notes();
     apply(&env, &spec("draw", "notes", "cat /proc/sys/kernel/random/uuid > /pfs/out/$(ls /pfs/notes)"));
@@ -188,7 +210,7 @@ fn putting_the_same_bytes_again_heals_a_file_of_the_user() {
 fn a_damaged_journal_is_put_together_again_or_taken_from_a_mirror() {
     let env = flow::run();
     let mirror = mirrored(&env);
-    let sound = env.ok(["log"]);
+    let sound = env.ok(["--json", "log"]);
     let journal = env.dir().join(".pv/journal");
     let bytes = std::fs::read(&journal).unwrap();
     let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
@@ -199,7 +221,7 @@ fn a_damaged_journal_is_put_together_again_or_taken_from_a_mirror() {
     std::fs::remove_dir_all(env.dir().join(".pv/index")).ok();
     assert_eq!([env.exit_code(["log"]), env.exit_code(["fsck"])], [5, 5]);
     env.ok(["fsck", "--repair"]);
-    assert_eq!(env.ok(["log"]), sound);
+    assert_eq!(env.ok(["--json", "log"]), sound);
     // A lost record, and a lost end: from a mirror only, and told what would be lost.
     for left in [[&lines[..2], &lines[3..]].concat().concat(), lines[..lines.len() - 1].concat()] {
         std::fs::write(&journal, left).unwrap();
@@ -209,7 +231,7 @@ fn a_damaged_journal_is_put_together_again_or_taken_from_a_mirror() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(said.contains("not healed journal: cannot be healed: record"), "{said}");
         env.ok(["fsck", "--repair", "--from", mirror.to_str().unwrap()]);
-        assert_eq!(env.ok(["log"]), sound);
+        assert_eq!(env.ok(["--json", "log"]), sound);
     }
     assert_eq!(std::fs::read(&journal).unwrap(), bytes);
 }

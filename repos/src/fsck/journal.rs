@@ -17,7 +17,14 @@ const IN_MEMORY_BYTES: u64 = 32 << 20;
 
 pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
     let known = store.position();
-    let fresh = Fresh::new(store)?;
+    let length = match store.journal().length() {
+        Err(error) if error.kind() == specs::ErrorKind::Damaged => {
+            findings.add(Subject::Journal, error.to_string());
+            return Ok(());
+        }
+        length => length?,
+    };
+    let fresh = Fresh::new(store, length)?;
     let noted = store.noted_position();
     let mut noted_fits = true;
     let read = store.journal().visit(Position::default(), |record, after| {
@@ -54,7 +61,7 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
         findings.notes.push("the noted position is not whole: the next change writes it anew".to_owned());
     }
     let left = store.journal().length()?.saturating_sub(end.bytes);
-    if left > 0 {
+    if left > 0 && end.bytes >= longest.bytes {
         let what = "the beginning of a record that never happened";
         findings.notes.push(format!("the journal ends in {left} bytes of {what}: the next change cuts them off"));
     }
@@ -68,8 +75,8 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn new(store: &Store) -> Result<Self> {
-        if store.journal().length()? > IN_MEMORY_BYTES {
+    fn new(store: &Store, length: u64) -> Result<Self> {
+        if length > IN_MEMORY_BYTES {
             let folder = store.folder().join(format!("check-{}", crate::random_hex()));
             if let Ok(index) = Index::open_writable(&folder) {
                 return Ok(Self { index, folder: Some(folder) });

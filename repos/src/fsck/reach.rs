@@ -10,6 +10,7 @@ use crate::documents::{
 };
 use crate::error::RepoError;
 use crate::hash::Hasher;
+use crate::index::rows::Location;
 use crate::manifest::Manifest;
 use crate::object::Kind;
 use crate::store::{Result, Store};
@@ -201,11 +202,9 @@ impl Reach<'_> {
 
     fn check_recipe(&mut self, recipe: DatumId, needed_by: &Needer) -> bool {
         let Some(recipe) = self.document::<Recipe>(recipe.digest(), needed_by) else { return false };
-        let mut sound = self.check_document::<Transform>(recipe.transform, needed_by);
-        for input in recipe.inputs {
-            sound &= input.tree.is_none_or(|tree| self.check_files(tree, needed_by));
-        }
-        sound
+        // An input's files are those of an input commit, which is reached by itself; the `tree` of a matched directory is a name for
+        // them, and its nodes are not stored.
+        self.check_document::<Transform>(recipe.transform, needed_by)
     }
 
     fn check_files(&mut self, tree: Digest, place: &Needer) -> bool {
@@ -288,18 +287,20 @@ impl Reach<'_> {
     fn faults_of(&self, file: &FileEntry) -> Vec<RepoError> {
         match self.store.location(Kind::Chunk, &file.digest) {
             Ok(None) => self.faults_of_chunks(file).unwrap_or_else(|error| vec![error]),
-            Ok(Some(location)) => self.fault_of_chunk(file, location.raw_bytes).err().into_iter().collect(),
+            Ok(Some(location)) => self.fault_of_chunk(file, &location).err().into_iter().collect(),
             Err(error) => vec![error],
         }
     }
 
-    fn fault_of_chunk(&self, file: &FileEntry, raw_bytes: u32) -> Result<()> {
-        if self.findings.is_damaged(Kind::Chunk, &file.digest) {
+    fn fault_of_chunk(&self, file: &FileEntry, location: &Location) -> Result<()> {
+        let is_suspect = || self.store.pack_name(location.pack).map_or(true, |pack| self.findings.is_suspect(&pack));
+        let is_damaged = || self.findings.is_damaged(Kind::Chunk, &file.digest);
+        if !self.findings.is_empty() && (is_damaged() || is_suspect()) {
             // Of several copies another may be sound.
             self.store.object(Kind::Chunk, &file.digest)?;
         }
         let why = "it has not the size that its tree says";
-        if u64::from(raw_bytes) == file.size { Ok(()) } else { Err(damaged(Kind::Chunk, file.digest, why)) }
+        if u64::from(location.raw_bytes) == file.size { Ok(()) } else { Err(damaged(Kind::Chunk, file.digest, why)) }
     }
 
     fn faults_of_chunks(&self, file: &FileEntry) -> Result<Vec<RepoError>> {

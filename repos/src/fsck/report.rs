@@ -142,6 +142,16 @@ impl Findings {
         self.problems.contains_key(&Subject::Object(kind, *digest))
     }
 
+    /// Whether anything is wrong so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Whether a pack may lack some of what the index says lies in it.
+    pub(super) fn is_suspect(&self, pack: &PackName) -> bool {
+        self.damaged_packs.contains(pack) || self.problems.contains_key(&Subject::Pack(*pack))
+    }
+
     /// An object that could not be read when `needed_by` was looked at; `expected` is what was to be read.
     pub(super) fn add_error(&mut self, error: &RepoError, expected: (Kind, Digest), needed_by: &Needer) -> Subject {
         let (kind, digest) = match error {
