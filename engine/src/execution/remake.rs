@@ -3,6 +3,7 @@
 //! What made a file, its commit's lineage tells: the result, with recipe and job; the job's commit names the inputs. Only equal bytes heal
 //! anything, so nothing is believed here: what a command gives now that it did not give then is dropped.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -83,11 +84,11 @@ async fn one(
         }) else {
             continue;
         };
-        if !tried.contains_key(&result) {
-            let made = run_again(store, &result, executors).await;
-            tried.insert(result, made);
-        }
-        match &tried[&result] {
+        let made = match tried.entry(result) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(made) => made.insert(run_again(store, &result, executors).await),
+        };
+        match made {
             Ok(how) if is_there() => return Ok(how.clone()),
             Ok(how) => why = format!("{how}, which did not give it"),
             Err(error) => why.clone_from(error),

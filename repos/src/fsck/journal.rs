@@ -24,7 +24,7 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
         }
         length => length?,
     };
-    let fresh = Fresh::new(store, length)?;
+    let fresh = Fresh::new(store, length);
     let noted = store.noted_position();
     let mut noted_fits = true;
     let read = store.journal().visit(Position::default(), |record, after| {
@@ -75,14 +75,14 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn new(store: &Store, length: u64) -> Result<Self> {
+    fn new(store: &Store, length: u64) -> Self {
         if length > IN_MEMORY_BYTES {
             let folder = store.folder().join(format!("check-{}", crate::random_hex()));
             if let Ok(index) = Index::open_writable(&folder) {
-                return Ok(Self { index, folder: Some(folder) });
+                return Self { index, folder: Some(folder) };
             }
         }
-        Ok(Self { index: Index::in_memory(), folder: None })
+        Self { index: Index::in_memory(), folder: None }
     }
 }
 

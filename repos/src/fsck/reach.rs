@@ -268,7 +268,9 @@ impl Reach<'_> {
             return true;
         }
         if let Some(lacks) = self.damaged_files.get(&file.digest) {
-            lacks.iter().for_each(|subject| self.findings.add_needer(*subject, &needed_by()));
+            for subject in lacks {
+                self.findings.add_needer(*subject, &needed_by());
+            }
             return false;
         }
         self.findings.counts.files += 1;

@@ -26,6 +26,9 @@ pub(crate) const VERSION: u32 = 1;
 /// Changes of rows: a value, or `None` to delete.
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// Called with the key and value of each row.
+type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// The index as one process sees it.
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -33,8 +36,8 @@ pub(crate) struct Index {
     writable: bool,
     overlay: RwLock<Changes>,
     /// How to make another when the one on disk turns out to be damaged, and that one.
-    remake: damage::Remake,
-    remade: OnceLock<damage::Remade>,
+    maker: damage::Maker,
+    stand_in: OnceLock<damage::StandIn>,
 }
 
 fn options() -> Options {
@@ -82,8 +85,8 @@ impl Index {
     }
 
     fn of(db: Option<DB>, writable: bool) -> Self {
-        let (remake, remade) = (damage::Remake::default(), OnceLock::new());
-        Self { db, writable, overlay: RwLock::default(), remake, remade }
+        let (maker, stand_in) = (damage::Maker::default(), OnceLock::new());
+        Self { db, writable, overlay: RwLock::default(), maker, stand_in }
     }
 
     /// Whether changes reach the disk.
@@ -103,13 +106,13 @@ impl Index {
         {
             return Ok(value.clone());
         }
-        if let Some(remade) = self.remade() {
-            return remade.get(key);
+        if let Some(stand_in) = self.stand_in() {
+            return stand_in.get(key);
         }
         match self.db.as_ref().map(|db| db.get(key)) {
             None => Ok(None),
             Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => self.remake(error)?.get(key),
+            Some(Err(error)) => self.replace(error)?.get(key),
         }
     }
 
@@ -128,27 +131,21 @@ impl Index {
             visit(key, value)
         });
         let Err(RepoError::Index(error)) = walked else { return walked };
-        self.remake(error)?;
+        self.replace(error)?;
         let from = if last.is_empty() { start } else { &last };
         self.walk(prefix, from, direction, &mut |key, value| {
             if key == last { ControlFlow::Continue(()) } else { visit(key, value) }
         })
     }
 
-    fn walk(
-        &self,
-        prefix: &[u8],
-        start: &[u8],
-        direction: Direction,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), RepoError> {
+    fn walk(&self, prefix: &[u8], start: &[u8], direction: Direction, visit: Visit<'_>) -> Result<(), RepoError> {
         let mut fresh = self.overlay_slice(prefix, start, direction).into_iter().peekable();
         let forward = matches!(direction, Direction::Forward);
-        let remade = self.remade().map(|remade| remade.overlay_slice(prefix, start, direction).into_iter());
-        let remade = remade.into_iter().flatten().filter_map(|(key, value)| Some(Ok((key.into(), value?.into()))));
-        let disk = self.db.as_ref().filter(|_| self.remade().is_none());
+        let stand_in = self.stand_in().map(|stand_in| stand_in.overlay_slice(prefix, start, direction).into_iter());
+        let stand_in = stand_in.into_iter().flatten().filter_map(|(key, value)| Some(Ok((key.into(), value?.into()))));
+        let disk = self.db.as_ref().filter(|_| self.stand_in().is_none());
         let disk = disk.map(|db| db.iterator(IteratorMode::From(start, direction)));
-        for row in disk.into_iter().flatten().chain(remade) {
+        for row in disk.into_iter().flatten().chain(stand_in) {
             let (key, value): (Box<[u8]>, Box<[u8]>) = row?;
             if !key.starts_with(prefix) {
                 break;
