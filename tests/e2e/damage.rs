@@ -239,6 +239,8 @@ fn a_damaged_journal_is_put_together_again_or_taken_from_a_mirror() {
 #[test]
 fn a_lost_pack_and_a_lost_format_come_back() {
     let env = flow::run();
+    // With an index on the disk, which still names the packs.
+    env.ok(["fsck", "--rebuild-index"]);
     let mirror = mirrored(&env);
     let sound = env.ok(["trace", "count:/count", "--format", "json"]);
     for entry in std::fs::read_dir(env.dir().join(".pv/packs")).unwrap() {

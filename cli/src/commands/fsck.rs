@@ -124,7 +124,7 @@ fn repair(cx: &Context, args: &Args, report: &Report) -> Result<Vec<Done>> {
     let store = options.open_damaged(&dir)?;
     let mut repair = Repair::begin(store, report, mirror.as_ref(), || options.open_damaged(&dir), &tell)?;
     let left = fsck::check_reach(repair.store(), &tell)?;
-    if !left.problems.is_empty() {
+    if repair.has_journal && !left.problems.is_empty() {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
         let executors = executors(cx, repair.store())?;

@@ -44,6 +44,8 @@ pub struct Repair {
     _lock: Lock,
     /// What was done so far.
     pub done: Vec<Done>,
+    /// Whether the journal is whole. Else all other things stay as they are: the index that there is may be all that knows of it.
+    pub has_journal: bool,
 }
 
 impl Repair {
@@ -64,19 +66,22 @@ impl Repair {
             done.push(Done { subject: Subject::Format, how: "written again".to_owned(), is_healed: true });
         }
         if has(Subject::Journal) {
-            done.push(mend_journal(&store, mirror)?);
-        }
-        if !has(Subject::Journal) {
+            let mended = mend_journal(&store, mirror)?;
+            let has_journal = mended.is_healed;
+            done.push(mended);
+            if !has_journal {
+                drop(store);
+                return Ok(Self { store: open()?, _lock: lock, done, has_journal });
+            }
+        } else {
             cut_journal(&store)?;
         }
-        let rewritten = packs::rewrite(&store, report, mirror, &mut done)?;
-        if rewritten || !done.is_empty() || has(Subject::Index) {
+        if !report.problems.is_empty() {
+            packs::rewrite(&store, report, mirror, &mut done)?;
             store.forget_index()?;
-            done.extend(has(Subject::Index).then(|| Done {
-                subject: Subject::Index,
-                how: "made anew".to_owned(),
-                is_healed: true,
-            }));
+        }
+        if has(Subject::Index) {
+            done.push(Done { subject: Subject::Index, how: "made anew".to_owned(), is_healed: true });
         }
         // A cache of what was put before must not claim that something is there which is not.
         let cache = store.folder().join("stat");
@@ -85,7 +90,7 @@ impl Repair {
             removed => removed.doing("remove", &cache)?,
         }
         drop(store);
-        let mut repair = Self { store: open()?, _lock: lock, done };
+        let mut repair = Self { store: open()?, _lock: lock, done, has_journal: true };
         repair.fetch(report, mirror, progress)?;
         Ok(repair)
     }
@@ -190,7 +195,8 @@ fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<Done> {
         (mended.dropped > 0).then(|| format!("{} lines that were no records left out", mended.dropped)),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    Ok(Done { subject: Subject::Journal, how: format!("put together again: {}", parts.join(", ")), is_healed: true })
+    let how = format!("put together again: {}; the damaged one lies in .pv/damaged", parts.join(", "));
+    Ok(Done { subject: Subject::Journal, how, is_healed: true })
 }
 
 impl Store {

@@ -14,8 +14,8 @@ use crate::packs::writer::{finish, read_index};
 use crate::packs::{PackName, PackStore, sync_folder};
 use crate::store::Result;
 
-/// Writes every damaged pack anew; whether there was one.
-pub(super) fn rewrite(store: &Store, report: &Report, mirror: Option<&Mirror>, done: &mut Vec<Done>) -> Result<bool> {
+/// Writes every damaged pack anew, and brings back those that are missing and that the mirror has.
+pub(super) fn rewrite(store: &Store, report: &Report, mirror: Option<&Mirror>, done: &mut Vec<Done>) -> Result<()> {
     let lengths = store.packs().list()?;
     for name in &report.damaged_packs {
         let Some((_, length)) = lengths.iter().find(|(listed, _)| listed == name) else { continue };
@@ -37,7 +37,6 @@ pub(super) fn rewrite(store: &Store, report: &Report, mirror: Option<&Mirror>, d
         };
         done.push(Done { subject: Subject::Pack(*name), how, is_healed: true });
     }
-    let mut is_changed = !report.damaged_packs.is_empty();
     for problem in &report.problems {
         let (Subject::Pack(name), Some(mirror)) = (problem.subject, mirror) else { continue };
         let is_missing = !lengths.iter().any(|(listed, _)| *listed == name);
@@ -46,10 +45,9 @@ pub(super) fn rewrite(store: &Store, report: &Report, mirror: Option<&Mirror>, d
             copy(mirror.packs(), &name, mirror.rows(&name, length)?, store.packs())?;
             let how = "taken from the mirror".to_owned();
             done.push(Done { subject: problem.subject, how, is_healed: true });
-            is_changed = true;
         }
     }
-    Ok(is_changed)
+    Ok(())
 }
 
 struct Copied {
