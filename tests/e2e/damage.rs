@@ -88,7 +88,10 @@ fn a_flipped_bit_never_comes_out_as_data() {
                 refused += 1;
                 let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
                 assert!(stderr.contains("pv fsck --repair --from MIRROR"), "{kind} {args:?}: {stderr}");
-                assert!(sound.starts_with(&*String::from_utf8_lossy(&output.stdout)), "{kind} {args:?}");
+                let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+                // A trace goes on behind what is damaged, and says where that is.
+                let is_gap = args[0] == "trace" && stdout.contains("\"complete\":false");
+                assert!(sound.starts_with(&stdout) || is_gap, "{kind} {args:?}: {stdout}");
             } else {
                 assert_eq!(env.ok(*args), *sound, "{kind} {args:?}");
             }
