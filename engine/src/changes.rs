@@ -109,6 +109,8 @@ pub fn commit(
         let edits = change(base)?;
         let (tree, census) = files::apply(store, base, &edits)?;
         if tree == base {
+            // Most often nothing was written; else bytes that were missing are back, and are to stay.
+            store.finish_packs()?;
             return Ok((Committed::Unchanged { head }, census));
         }
         let mut commit = user_commit(store, run, (new.repo, new.branch), new.by, tree);

@@ -34,5 +34,6 @@ pub mod transaction;
 pub mod worker;
 
 pub use error::{EngineError, Result};
+pub use execution::remake;
 pub use graph::{Graph, Pipeline};
 pub use scheduler::{Engine, Selection};

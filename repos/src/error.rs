@@ -32,6 +32,8 @@ pub enum RepoError {
     DamagedJournal { record: u64, why: String },
     #[error("the journal is too short: {records} records ({bytes} bytes) were written, {found} bytes are there")]
     ShortJournal { records: u64, bytes: u64, found: u64 },
+    #[error("the store's file `format` is damaged: {why}")]
+    DamagedFormat { why: &'static str },
     #[error("pack `{pack}` is damaged: {why}")]
     DamagedPack { pack: PackName, why: &'static str },
     #[error("{kind} {digest} is damaged: {why}")]
@@ -146,6 +148,7 @@ impl RepoError {
             | Self::Place { .. } => ErrorKind::Unavailable,
             Self::DamagedJournal { .. }
             | Self::ShortJournal { .. }
+            | Self::DamagedFormat { .. }
             | Self::DamagedPack { .. }
             | Self::DamagedObject { .. }
             | Self::MissingObject { .. } => ErrorKind::Damaged,
@@ -204,12 +207,9 @@ impl RepoError {
             Self::BranchMoved { .. } | Self::GraphMoved | Self::JournalMoved { .. } | Self::Collected { .. } => {
                 Some("look at it again, then repeat the command".to_owned())
             }
-            Self::DamagedJournal { .. }
-            | Self::DamagedPack { .. }
-            | Self::DamagedObject { .. }
-            | Self::MissingObject { .. } => Some("pv fsck names all that is damaged and what needs it".to_owned()),
             Self::ShortJournal { .. } => Some(
-                "put `.pv/journal` back from a backup; to go on without the lost records, delete `.pv/index` by hand"
+                "pv fsck --repair --from MIRROR, or put `.pv/journal` back from a backup; to go on without the lost records, \
+                 delete `.pv/index` and `.pv/position` by hand"
                     .to_owned(),
             ),
             Self::Index(error) if is_of_disk(error) => {
@@ -230,6 +230,9 @@ impl RepoError {
             Self::NoSpace { .. } => Some("free some space there, or put less at a time".to_owned()),
             Self::Unsure { .. } => Some("pv log shows whether it was made; dmesg what the disk says".to_owned()),
             Self::Io { source, .. } => way_out(source).map(str::to_owned),
+            _ if self.kind() == ErrorKind::Damaged => Some(
+                "pv fsck names all that is damaged and what needs it; pv fsck --repair --from MIRROR heals it".to_owned(),
+            ),
             _ => None,
         }
     }

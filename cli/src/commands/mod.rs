@@ -111,6 +111,8 @@ impl Command {
             // An input that may never end would hold the owner up; only the last step is handed over then.
             Self::Put(args) => !args.reads_stdin(),
             Self::Txn(args) => !args.reads_stdin(),
+            // Nobody may own the store meanwhile.
+            Self::Fsck(args) => !args.repairs(),
             _ => true,
         }
     }

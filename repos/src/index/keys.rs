@@ -76,6 +76,10 @@ pub(crate) fn is_from_packs(key: &[u8]) -> bool {
     let of_index = [super::apply::meta::VERSION, super::apply::meta::NEXT_PACK];
     prefixes.iter().any(|prefix| key.first() == Some(&(*prefix as u8))) || of_index.iter().any(|name| key == meta(name))
 }
+/// Whether a row is about a result.
+pub(crate) fn is_result(key: &[u8]) -> bool {
+    key.first() == Some(&(Prefix::Result as u8))
+}
 pub(crate) fn pack_number(number: u32) -> Vec<u8> {
     key(Prefix::PackNumber, &[&number.to_be_bytes()])
 }

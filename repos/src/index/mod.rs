@@ -11,8 +11,8 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{OnceLock, RwLock};
 
 use rocksdb::{BlockBasedOptions, Cache, DB, Direction, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions};
 
@@ -20,6 +20,7 @@ use crate::error::{IoContext, RepoError};
 use crate::faults::Faults;
 
 pub(crate) mod apply;
+mod damage;
 pub(crate) mod keys;
 mod packs;
 pub(crate) mod rows;
@@ -29,6 +30,9 @@ pub(crate) const VERSION: u32 = 1;
 
 /// Changes of rows: a value, or `None` to delete.
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Called with the key and value of each row.
+type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
 /// The index as one process sees it.
 #[derive(Debug)]
@@ -41,6 +45,9 @@ pub(crate) struct Index {
     packs: RwLock<packs::Packs>,
     /// Whether looking again has found no more than this holds.
     settled: AtomicBool,
+    /// How to make another when the one on disk turns out to be damaged, and that one.
+    maker: damage::Maker,
+    stand_in: OnceLock<damage::StandIn>,
 }
 
 fn options() -> Options {
@@ -56,6 +63,8 @@ fn options() -> Options {
     options.set_keep_log_file_num(1);
     options.set_log_level(rocksdb::LogLevel::Fatal);
     options.set_max_background_jobs(2);
+    // The default of this RocksDB; said, since wrong rows must not come from damaged blocks.
+    options.set_paranoid_checks(true);
     options
 }
 
@@ -98,6 +107,8 @@ impl Index {
             faults: Faults::default(),
             packs: RwLock::default(),
             settled: AtomicBool::new(false),
+            maker: damage::Maker::default(),
+            stand_in: OnceLock::new(),
         }
     }
 
@@ -118,9 +129,13 @@ impl Index {
         {
             return Ok(value.clone());
         }
-        match &self.db {
-            Some(db) => Ok(db.get(key)?),
+        if let Some(stand_in) = self.stand_in() {
+            return stand_in.get(key);
+        }
+        match self.db.as_ref().map(|db| db.get(key)) {
             None => Ok(None),
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => self.replace(error)?.get(key),
         }
     }
 
@@ -132,29 +147,46 @@ impl Index {
         direction: Direction,
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), RepoError> {
+        let mut last = Vec::new();
+        let walked = self.walk(prefix, start, direction, &mut |key, value| {
+            last.clear();
+            last.extend_from_slice(key);
+            visit(key, value)
+        });
+        let Err(RepoError::Index(error)) = walked else { return walked };
+        self.replace(error)?;
+        let from = if last.is_empty() { start } else { &last };
+        self.walk(prefix, from, direction, &mut |key, value| {
+            if key == last { ControlFlow::Continue(()) } else { visit(key, value) }
+        })
+    }
+
+    fn walk(&self, prefix: &[u8], start: &[u8], direction: Direction, visit: Visit<'_>) -> Result<(), RepoError> {
         let mut fresh = self.overlay_slice(prefix, start, direction).into_iter().peekable();
         let forward = matches!(direction, Direction::Forward);
-        if let Some(db) = &self.db {
-            for row in db.iterator(IteratorMode::From(start, direction)) {
-                let (key, value) = row?;
-                if !key.starts_with(prefix) {
-                    break;
-                }
-                let mut shadowed = false;
-                while let Some((next, _)) = fresh.peek()
-                    && (if forward { next.as_slice() <= &*key } else { next.as_slice() >= &*key })
+        let stand_in = self.stand_in().map(|stand_in| stand_in.overlay_slice(prefix, start, direction).into_iter());
+        let stand_in = stand_in.into_iter().flatten().filter_map(|(key, value)| Some(Ok((key.into(), value?.into()))));
+        let disk = self.db.as_ref().filter(|_| self.stand_in().is_none());
+        let disk = disk.map(|db| db.iterator(IteratorMode::From(start, direction)));
+        for row in disk.into_iter().flatten().chain(stand_in) {
+            let (key, value): (Box<[u8]>, Box<[u8]>) = row?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            let mut shadowed = false;
+            while let Some((next, _)) = fresh.peek()
+                && (if forward { next.as_slice() <= &*key } else { next.as_slice() >= &*key })
+            {
+                shadowed |= next.as_slice() == &*key;
+                let (next, value) = fresh.next().expect("just seen");
+                if let Some(value) = value
+                    && visit(&next, &value).is_break()
                 {
-                    shadowed |= next.as_slice() == &*key;
-                    let (next, value) = fresh.next().expect("just seen");
-                    if let Some(value) = value
-                        && visit(&next, &value).is_break()
-                    {
-                        return Ok(());
-                    }
-                }
-                if !shadowed && visit(&key, &value).is_break() {
                     return Ok(());
                 }
+            }
+            if !shadowed && visit(&key, &value).is_break() {
+                return Ok(());
             }
         }
         for (key, value) in fresh {

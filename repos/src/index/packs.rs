@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
+use std::sync::RwLockReadGuard;
 use std::sync::atomic::Ordering;
 
 use rocksdb::Direction;
@@ -38,19 +39,24 @@ impl Index {
         Ok(())
     }
 
+    /// One that stands in for a damaged index has numbers of its own.
+    fn known_packs(&self) -> RwLockReadGuard<'_, Packs> {
+        self.stand_in().unwrap_or(self).packs.read().expect("no panic under this lock")
+    }
+
     /// The pack of this number; `None` when it is gone.
     pub(crate) fn pack(&self, number: u32) -> Option<PackName> {
-        self.packs.read().expect("no panic under this lock").by_number.get(&number).copied()
+        self.known_packs().by_number.get(&number).copied()
     }
 
     /// The number of a pack; `None` when it is not known or gone.
     pub(crate) fn pack_number(&self, name: &PackName) -> Option<u32> {
-        self.packs.read().expect("no panic under this lock").by_name.get(name).copied()
+        self.known_packs().by_name.get(name).copied()
     }
 
     /// All packs, by name.
     pub(crate) fn pack_names(&self) -> Vec<PackName> {
-        self.packs.read().expect("no panic under this lock").by_name.keys().copied().collect()
+        self.known_packs().by_name.keys().copied().collect()
     }
 
     /// The number that the next pack gets.

@@ -120,33 +120,52 @@ impl Journal {
 
     /// Bytes of the file, whole lines or not.
     pub fn length(&self) -> Result<u64, RepoError> {
-        std::fs::metadata(&self.path).map(|data| data.len()).doing("read", &self.path)
+        match std::fs::metadata(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(missing()),
+            read => read.map(|data| data.len()).doing("read", &self.path),
+        }
     }
 
     /// Reads all whole records after `from`; a last line that is not whole is left out.
     pub fn read_after(&self, from: Position) -> Result<Read, RepoError> {
-        let mut file = File::open(&self.path).doing("open", &self.path)?;
+        let mut records = Vec::new();
+        let end = self.visit(from, |record, after| {
+            records.push((record, after));
+            Ok(())
+        })?;
+        Ok(Read { records, end })
+    }
+
+    /// Calls `visit` with each whole record after `from` and the position after it, and gives the position after the last.
+    pub fn visit(
+        &self,
+        from: Position,
+        mut visit: impl FnMut(Record, Position) -> Result<(), RepoError>,
+    ) -> Result<Position, RepoError> {
+        let mut file = match File::open(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing()),
+            opened => opened.doing("open", &self.path)?,
+        };
         file.seek(SeekFrom::Start(from.bytes)).doing("seek in", &self.path)?;
         let mut lines = BufReader::with_capacity(1 << 16, file);
-        let mut read = Read { records: Vec::new(), end: from };
+        let mut end = from;
         let mut line = Vec::new();
         loop {
             line.clear();
             let length = lines.read_until(b'\n', &mut line).doing("read", &self.path)?;
             if line.pop() != Some(b'\n') {
-                return Ok(read);
+                return Ok(end);
             }
-            let (record, digest) = match parse(&line, &read.end) {
+            let (record, digest) = match parse(&line, &end) {
                 Ok(parsed) => parsed,
                 // A torn write may end in a newline that a later page brought: nothing follows it.
                 Err(_) if lines.fill_buf().doing("read", &self.path)?.is_empty() && self.is_torn(&line) => {
-                    return Ok(read);
+                    return Ok(end);
                 }
                 Err(error) => return Err(error),
             };
-            read.end =
-                Position { bytes: read.end.bytes + length as u64, records: read.end.records + 1, last: Some(digest) };
-            read.records.push((record, read.end));
+            end = Position { bytes: end.bytes + length as u64, records: end.records + 1, last: Some(digest) };
+            visit(record, end)?;
         }
     }
 
@@ -269,6 +288,10 @@ fn write_line(mut file: &File, at: &Position, line: &[u8]) -> std::io::Result<()
     }
     file.seek(SeekFrom::Start(at.bytes))?;
     file.write_all(line)
+}
+
+fn missing() -> RepoError {
+    RepoError::DamagedJournal { record: 1, why: "its file is missing".to_owned() }
 }
 
 /// Reads one line (without its newline) that stands at `at`.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
-use specs::{DatumId, Digest};
+use specs::{DatumId, Digest, ErrorKind};
 
 use super::{Result, Store};
 use crate::documents::{Document, ResultDocument, ResultState, canonical};
@@ -103,13 +103,6 @@ impl Store {
         Ok(index.pack(location.pack).map_or(Place::Gone, |pack| Place::At(pack, location.row(kind, *digest))))
     }
 
-    pub(crate) fn location(&self, kind: Kind, digest: &Digest) -> Result<Option<Row>> {
-        Ok(match self.place(kind as u8, digest)? {
-            Place::At(_, row) => Some(row),
-            Place::Gone | Place::Nowhere => None,
-        })
-    }
-
     /// Where an object lies; looks again when that was in a pack that is gone.
     fn find_place(&self, kind: Kind, digest: &Digest) -> Result<Place> {
         let place = self.place(kind as u8, digest)?;
@@ -163,6 +156,11 @@ impl Store {
             match self.read_entry(&pack, &row, kind, unpack) {
                 // Its pack was removed between the two: what counts of it lies in another by now.
                 Err(error) if is_gone(&error) && look < LOOKS => self.refresh()?,
+                Err(error) if is_gone(&error) || error.kind() == ErrorKind::Damaged => {
+                    let found = self.another_copy(&row)?;
+                    let lost = is_gone(&error).then_some(RepoError::MissingObject { kind, digest: *digest });
+                    return found.map(Some).ok_or(lost.unwrap_or(error));
+                }
                 read => return read.map(Some),
             }
         }

@@ -19,7 +19,7 @@ use crate::journal::{Entry, Journal, Position, SharedJournal};
 use crate::object::{Kind, PackClass};
 use crate::packs::codec::unpack;
 use crate::packs::format::Row;
-use crate::packs::writer::{FULL_BYTES, PackWriter, read_index, salvage};
+use crate::packs::writer::{FULL_BYTES, PackWriter, salvage};
 use crate::packs::{LocalPacks, ObjectPacks, PackName, PackStore};
 use crate::place::{Access, Place};
 use crate::time::{Clock, SystemClock};
@@ -190,10 +190,8 @@ impl OpenOptions {
             }
         }
         // Last: a folder without this file is no store, and `init` may go on with it.
-        let format = folder.join(FORMAT_FILE);
-        self.faults.step().doing("write", &format)?;
-        write_durably(&format, FORMAT.as_bytes())?;
-        crate::packs::sync_folder(&folder)?;
+        self.faults.step().doing("write", &folder.join(FORMAT_FILE))?;
+        write_format(&folder)?;
         crate::packs::sync_folder(dir)?;
         store.fill_reserve();
         Ok(store)
@@ -202,9 +200,15 @@ impl OpenOptions {
     /// Opens the store in `dir`.
     pub fn open(&self, dir: &Path) -> Result<Store, RepoError> {
         let format = dir.join(FOLDER).join(FORMAT_FILE);
-        match std::fs::read_to_string(&format) {
-            Ok(text) if text == FORMAT => self.assemble(dir),
-            Ok(_) => Err(RepoError::MadeByNewer { what: format!("the store at `{}`", dir.display()) }),
+        match std::fs::read(&format) {
+            Ok(text) if text == FORMAT.as_bytes() => self.assemble(dir),
+            Ok(text) if is_newer_format(&text) => {
+                Err(RepoError::MadeByNewer { what: format!("the store at `{}`", dir.display()) })
+            }
+            Ok(_) => Err(RepoError::DamagedFormat { why: "it does not say which layout the store has" }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && has_history(dir) => {
+                Err(RepoError::DamagedFormat { why: "it is missing" })
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(RepoError::NoStore { dir: dir.to_owned(), searched: false })
             }
@@ -212,7 +216,37 @@ impl OpenOptions {
         }
     }
 
+    /// Opens the store in `dir` whatever is damaged, to look at it: where the journal cannot be read on, the store is as of before.
+    ///
+    /// An error still when it was made by a newer version.
+    pub fn open_damaged(&self, dir: &Path) -> Result<Store, RepoError> {
+        match self.open(dir) {
+            Err(error) if error.kind() == specs::ErrorKind::Damaged => {}
+            opened => return opened,
+        }
+        let store = self.unread(dir)?;
+        // Whoever may write here does it next time, and what lies in there was not published.
+        if let Err(error) = store.save_abandoned() {
+            tracing::warn!("what a dead writer left is not saved now: {error}");
+        }
+        match store.refresh() {
+            Err(error) if error.kind() == specs::ErrorKind::Damaged => store.use_what_is_sound()?,
+            refreshed => refreshed?,
+        }
+        Ok(store)
+    }
+
     fn assemble(&self, dir: &Path) -> Result<Store, RepoError> {
+        let store = self.unread(dir)?;
+        // Whoever may write here does it next time, and what lies in there was not published.
+        if let Err(error) = store.save_abandoned() {
+            tracing::warn!("what a dead writer left is not saved now: {error}");
+        }
+        store.refresh()?;
+        Ok(store)
+    }
+
+    fn unread(&self, dir: &Path) -> Result<Store, RepoError> {
         let folder = dir.join(FOLDER);
         let place = shared::url_of(&folder)?.map(|url| self.place_at(&url)).transpose()?;
         let journal = folder.join("journal");
@@ -230,6 +264,7 @@ impl OpenOptions {
             data: Mutex::new(PackWriter::new(PackClass::Data, self.pack_bytes)),
             large_file: Mutex::default(),
             nodes: quick_cache::sync::Cache::with_weighter(20_000, NODE_CACHE_BYTES, NodeWeight),
+            copies: Mutex::default(),
             clock: self.clock.clone(),
             owned: OnceLock::new(),
             publisher: OnceLock::new(),
@@ -238,14 +273,27 @@ impl OpenOptions {
             notify: self.notify.clone(),
             faults: self.faults.clone(),
         };
-        let store = Store { inner: Arc::new(inner) };
-        // Whoever may write here does it next time, and what lies in there was not published.
-        if let Err(error) = store.save_abandoned() {
-            tracing::warn!("what a dead writer left is not saved now: {error}");
-        }
-        store.refresh()?;
-        Ok(store)
+        Ok(Store { inner: Arc::new(inner) })
     }
+}
+
+/// Whether the text of the format file is one that a later version may have written.
+fn is_newer_format(text: &[u8]) -> bool {
+    let number = text.strip_prefix(b"pv store ").and_then(|rest| rest.strip_suffix(b"\n"));
+    number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).is_some_and(|number: u32| number > 1)
+}
+
+/// Whether more was recorded in `dir/.pv` than that the store was made: the format file is written right after that.
+fn has_history(dir: &Path) -> bool {
+    use std::io::BufRead;
+    let journal = std::fs::File::open(dir.join(FOLDER).join("journal"));
+    journal.is_ok_and(|file| std::io::BufReader::new(file).split(b'\n').nth(1).is_some())
+}
+
+/// Writes the file that says which layout a store has, durably.
+pub(crate) fn write_format(folder: &Path) -> Result<(), RepoError> {
+    write_durably(&folder.join(FORMAT_FILE), FORMAT.as_bytes())?;
+    crate::packs::sync_folder(folder)
 }
 
 pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
@@ -278,6 +326,15 @@ impl Store {
     /// The name of the folder that a store is kept in.
     pub const FOLDER: &str = FOLDER;
 
+    /// Whether the file that says which layout this store has says the one that it was opened with.
+    pub(crate) fn format_is_sound(&self) -> Result<bool, RepoError> {
+        let path = self.folder().join(FORMAT_FILE);
+        match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            read => Ok(read.doing("read", &path)? == FORMAT.as_bytes()),
+        }
+    }
+
     /// Whether a store is kept in `dir/.pv`.
     pub fn is_at(dir: &Path) -> bool {
         dir.join(FOLDER).join(FORMAT_FILE).exists()
@@ -287,13 +344,13 @@ impl Store {
     fn is_readable_at(dir: &Path) -> Result<bool, RepoError> {
         let format = dir.join(FOLDER).join(FORMAT_FILE);
         match format.try_exists() {
-            Ok(exists) => Ok(exists),
+            Ok(exists) => Ok(exists || has_history(dir)),
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(false),
             Err(error) => Err(error).doing("look at", &format),
         }
     }
 
-    pub(super) fn lock_path(&self) -> PathBuf {
+    pub(crate) fn lock_path(&self) -> PathBuf {
         self.folder().join("lock")
     }
 
@@ -355,8 +412,42 @@ impl Store {
         })
     }
 
-    pub(super) fn use_index(&self, index: Index) {
+    pub(super) fn use_index(&self, mut index: Index) {
+        // A process may find out only now, or later, that the index on disk is damaged.
+        let inner = Arc::downgrade(&self.inner);
+        index.when_damaged(move || {
+            let fresh = Index::in_memory();
+            if let Some(inner) = inner.upgrade() {
+                Self { inner }.catch_up(&fresh, &mut Position::default())?;
+            }
+            Ok(fresh)
+        });
+        self.inner.copies.lock().expect("no panic under this lock").take();
         *self.inner.index.write().expect("no panic under this lock") = Arc::new(index);
+    }
+
+    /// Uses the packs, and the journal as far as it can be read.
+    fn use_what_is_sound(&self) -> Result<(), RepoError> {
+        let mut position = self.locked_position();
+        let index = Index::in_memory();
+        let packs = self.packs().list()?;
+        self.follow_packs(&index, packs, true)?;
+        let mut end = Position::default();
+        let read = self.journal().visit(end, |record, after| {
+            let mut view = View::new(&index);
+            apply(&mut view, &record)?;
+            view.put(keys::meta(meta::POSITION), encode(&after));
+            index.commit(view.into_changes());
+            end = after;
+            Ok(())
+        });
+        match read {
+            Err(error @ RepoError::MadeByNewer { .. }) => return Err(error),
+            // Whoever opened it so wants to know what is damaged, and asks.
+            Ok(_) | Err(_) => *position = end,
+        }
+        self.use_index(index);
+        Ok(())
     }
 
     /// The index on disk, or an empty one in memory when that is missing, damaged or of another version.
@@ -373,14 +464,28 @@ impl Store {
 
     /// Brings the index on disk up to packs and journal. The caller holds the lock.
     pub(super) fn catch_up_disk(&self, position: &mut Position) -> Result<(), RepoError> {
-        let index = self.open_writable()?;
-        self.catch_up(&index, position)?;
+        let index = self.open_caught_up(position)?;
         index.flush()?;
         drop(index);
         let reading = self.open_reading();
         self.catch_up(&reading, position)?;
         self.use_index(reading);
         Ok(())
+    }
+
+    /// The index on disk, caught up; made anew when that cannot be done because it is damaged. The caller holds the lock.
+    fn open_caught_up(&self, position: &mut Position) -> Result<Index, RepoError> {
+        let index = self.open_writable()?;
+        match self.catch_up(&index, position) {
+            Err(RepoError::Index(error)) => {
+                tracing::warn!("the index is damaged and is made anew: {error}");
+                drop(index);
+                std::fs::remove_dir_all(self.index_path()).doing("remove", &self.index_path())?;
+                let index = self.open_writable()?;
+                self.catch_up(&index, position).map(|()| index)
+            }
+            done => done.map(|()| index),
+        }
     }
 
     pub(super) fn open_writable(&self) -> Result<Index, RepoError> {
@@ -426,13 +531,28 @@ impl Store {
         self.catch_up_disk(&mut position)
     }
 
+    /// Throws the index away, for whoever opens the store next to make it anew. The caller holds the lock, and uses this store no more.
+    pub(crate) fn forget_index(&self) -> Result<(), RepoError> {
+        self.use_index(Index::in_memory());
+        let path = self.index_path();
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.doing("remove", &path),
+        }
+    }
+
+    /// The furthest position of the journal that anything beside it tells of.
+    pub(crate) fn known_position(&self) -> Option<Position> {
+        let row = self.open_reading().get(&keys::meta(meta::POSITION)).ok().flatten();
+        let known = [row.as_deref().and_then(decode::<Position>), self.noted_position()];
+        known.into_iter().flatten().max_by_key(|position| position.records)
+    }
+
     /// Becomes the owner: holds the lock and the index for as long as this store lives.
     pub fn own(&self) -> Result<(), RepoError> {
         let lock = self.take_lock()?;
         self.save_left_by_others()?;
-        let index = self.open_writable()?;
-        let mut position = self.locked_position();
-        self.catch_up(&index, &mut position)?;
+        let index = self.open_caught_up(&mut self.locked_position())?;
         self.use_index(index);
         self.inner.owned.set(lock).map_err(|_| RepoError::InUse { holder: "this process".to_owned() })
     }
@@ -482,6 +602,7 @@ impl Store {
     /// Brings an index up to packs and journal, and `position` with it.
     pub(super) fn catch_up(&self, index: &Index, position: &mut Position) -> Result<(), RepoError> {
         let from: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
+        let noted = self.noted_position();
         // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
         self.journal().fetch(from)?;
         let mut read = crate::journal::Read { records: Vec::new(), end: from };
@@ -491,6 +612,9 @@ impl Store {
         }
         if length != from.bytes {
             read = self.journal().read_after(from)?;
+        }
+        if let Some(noted) = noted.filter(|noted| noted.bytes > read.end.bytes) {
+            return Err(RepoError::ShortJournal { records: noted.records, bytes: noted.bytes, found: read.end.bytes });
         }
         // Packs on other machines hold nothing that matters before a record names it.
         let (packs, all) = if read.records.is_empty() { self.packs().known()? } else { (self.packs().list()?, true) };
@@ -528,10 +652,8 @@ impl Store {
     /// Enters packs that the index does not know; false when one is gone, so that the list is old.
     fn register_new(&self, index: &Index, listed: &[(PackName, u64)]) -> Result<bool, RepoError> {
         for (name, length) in listed.iter().filter(|(name, _)| index.pack_number(name).is_none()) {
-            match read_index(self.packs(), name, *length).and_then(|rows| self.register(index, name, &rows)) {
+            match self.rows_of_pack(name, *length).and_then(|rows| self.register(index, name, &rows)) {
                 Ok(()) => {}
-                // All else must stay readable; what it held is missing until `fsck` has named it.
-                Err(error @ RepoError::DamagedPack { .. }) => tracing::warn!("{error}"),
                 Err(error) if super::objects::is_gone(&error) => return Ok(false),
                 Err(error) => return Err(error),
             }

@@ -187,6 +187,7 @@ impl Store {
         let after = self.journal().append(*position, &record)?;
         stop_at("publish.after_record");
         view.put(keys::meta(meta::POSITION), encode(&after));
+        self.note_position(&after);
         *position = after;
         // The caller still holds the lock on the position: the next change sees this one.
         index.commit(view.into_changes());

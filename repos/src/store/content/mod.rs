@@ -11,6 +11,7 @@ mod read;
 use specs::Digest;
 
 use super::{Result, Store};
+use crate::manifest::Manifest;
 use crate::object::Kind;
 
 pub use read::FileReader;
@@ -29,6 +30,23 @@ pub struct Stored {
 impl Store {
     /// Whether content is there, as one chunk or in several.
     pub fn has_content(&self, digest: &Digest) -> Result<bool> {
-        Ok(self.contains(Kind::Chunk, digest)? || self.contains(Kind::Manifest, digest)?)
+        if self.contains(Kind::Chunk, digest)? {
+            return Ok(true);
+        }
+        if !self.contains(Kind::Manifest, digest)? {
+            return Ok(false);
+        }
+        // A manifest that is damaged, or names what is gone, must not keep anybody from putting the content again.
+        let manifest = match self.find_object(Kind::Manifest, digest) {
+            Err(error) if error.kind() == specs::ErrorKind::Damaged => None,
+            found => found?.as_deref().and_then(Manifest::decode),
+        };
+        let Some(manifest) = manifest else { return Ok(false) };
+        for (chunk, _) in &manifest.chunks {
+            if !self.contains(Kind::Chunk, chunk)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
