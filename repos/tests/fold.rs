@@ -17,7 +17,7 @@ use specs::BranchName;
 
 /// How many commits; the full number is 10,000.
 fn commits() -> usize {
-    std::env::var("PV_COMMITS").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
+    std::env::var("PV_COMMITS").ok().and_then(|text| text.parse().ok()).unwrap_or(150)
 }
 
 fn files_below(folder: &Path) -> usize {

@@ -459,8 +459,11 @@ impl Store {
         for rows in rows.chunks(ROWS_AT_A_TIME) {
             let mut changes = Changes::new();
             for row in rows {
-                changes.insert(keys::object(row.kind, &row.digest), Some(Location::of(row, number).encode()));
-                if row.kind == Kind::Result as u8 {
+                let key = keys::object(row.kind, &row.digest);
+                // A result that the index knows from another pack is not read again: folding moves many.
+                let is_new_result = row.kind == Kind::Result as u8 && index.get(&key)?.is_none();
+                changes.insert(key, Some(Location::of(row, number).encode()));
+                if is_new_result {
                     let bytes = unpack(row, self.packs().read(name, row.stored_range())?);
                     if let Some(Ok(result)) = bytes.map(|bytes| serde_json::from_slice::<ResultDocument>(&bytes)) {
                         let (key, value) = super::objects::result_row(&row.digest, &result);
