@@ -425,7 +425,10 @@ impl Store {
     /// Enters packs that are new, then takes out those that are gone: what counts of these lies in the new ones.
     fn follow_packs(&self, index: &Index) -> Result<(), RepoError> {
         let listed: HashSet<PackName> = loop {
-            let listed = self.packs().list()?;
+            let mut listed = self.packs().list()?;
+            // Of two copies the one that is entered last counts. A folded pack is longer than each of those that it replaces and that
+            // are about to go.
+            listed.sort_unstable_by_key(|(name, length)| (*length, *name));
             if self.register_new(index, &listed)? {
                 break listed.into_iter().map(|(name, _)| name).collect();
             }
@@ -448,6 +451,14 @@ impl Store {
             }
         }
         Ok(true)
+    }
+
+    /// Has the copies in a pack that the index knows count, whatever others there are. The caller holds the lock on the position.
+    pub(super) fn prefer(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
+        self.register(index, name, rows)?;
+        let Some(number) = index.pack_number(name) else { return Ok(()) };
+        let place = |row: &Row| (keys::object(row.kind, &row.digest), Some(Location::of(row, number).encode()));
+        rows.chunks(ROWS_AT_A_TIME).try_for_each(|rows| index.commit(rows.iter().map(place).collect()))
     }
 
     /// Enters the objects of a finished pack into an index. The caller holds the lock on the position.
