@@ -1,5 +1,5 @@
 //! Many small commits leave few files, and nothing of them is lost.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::needless_for_each, reason = "tests")]
 
 mod common;
 
