@@ -637,7 +637,13 @@ impl Store {
 
     /// Enters packs that are new, then takes out those that are gone, if these are `all`: what counts of them lies in the new ones.
     fn follow_packs(&self, index: &Index, mut packs: Vec<(PackName, u64)>, mut all: bool) -> Result<(), RepoError> {
-        while !self.register_new(index, &packs)? {
+        loop {
+            // Of two copies the one that is entered last counts. A folded pack is longer than each of those that it replaces and that
+            // are about to go.
+            packs.sort_unstable_by_key(|(name, length)| (*length, *name));
+            if self.register_new(index, &packs)? {
+                break;
+            }
             (packs, all) = (self.packs().list()?, true);
         }
         let listed: HashSet<PackName> = packs.into_iter().map(|(name, _)| name).collect();
@@ -661,6 +667,14 @@ impl Store {
         Ok(true)
     }
 
+    /// Has the copies in a pack that the index knows count, whatever others there are. The caller holds the lock on the position.
+    pub(super) fn prefer(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
+        self.register(index, name, rows)?;
+        let Some(number) = index.pack_number(name) else { return Ok(()) };
+        let place = |row: &Row| (keys::object(row.kind, &row.digest), Some(Location::of(row, number).encode()));
+        rows.chunks(ROWS_AT_A_TIME).try_for_each(|rows| index.commit(rows.iter().map(place).collect()))
+    }
+
     /// Enters the objects of a finished pack into an index. The caller holds the lock on the position.
     pub(super) fn register(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
         if index.pack_number(name).is_some() {
@@ -670,8 +684,11 @@ impl Store {
         for rows in rows.chunks(ROWS_AT_A_TIME) {
             let mut changes = Changes::new();
             for row in rows {
-                changes.insert(keys::object(row.kind, &row.digest), Some(Location::of(row, number).encode()));
-                if row.kind == Kind::Result as u8 {
+                let key = keys::object(row.kind, &row.digest);
+                // A result that the index knows from another pack is not read again: folding moves many.
+                let is_new_result = row.kind == Kind::Result as u8 && index.get(&key)?.is_none();
+                changes.insert(key, Some(Location::of(row, number).encode()));
+                if is_new_result {
                     let bytes = unpack(row, self.packs().read(name, row.stored_range())?);
                     if let Some(Ok(result)) = bytes.map(|bytes| serde_json::from_slice::<ResultDocument>(&bytes)) {
                         let (key, value) = super::objects::result_row(&row.digest, &result);

@@ -135,7 +135,7 @@ impl Store {
         let (late, garbage) = last.into_iter().partition(|(_, row)| is_marked(marks, row));
         let late = self.copy_late(late, &mut victims)?;
         for pack in &late {
-            self.register(&self.index(), &pack.name, &pack.rows)?;
+            self.prefer(&self.index(), &pack.name, &pack.rows)?;
         }
         written.extend(late);
         if victims.is_empty() {
@@ -193,7 +193,7 @@ impl Store {
     fn register_all_of(&self, packs: &[Finished]) -> Result<()> {
         let _position = self.locked_position();
         let index = self.index();
-        packs.iter().try_for_each(|pack| self.register(&index, &pack.name, &pack.rows))
+        packs.iter().try_for_each(|pack| self.prefer(&index, &pack.name, &pack.rows))
     }
 
     /// Copies what is marked of these packs; `victims` become those of which that worked.
