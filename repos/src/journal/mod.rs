@@ -12,4 +12,4 @@ mod local;
 mod record;
 
 pub use local::{Journal, Position, Read};
-pub use record::{Cause, CauseKind, Entry, FORMAT, JobSeed, Move, Record, RepoKind, SealedState};
+pub use record::{Cause, CauseKind, Entry, FORMAT, JobSeed, Move, PruneWhy, Record, RepoKind, SealedState};

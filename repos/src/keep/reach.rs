@@ -1,0 +1,100 @@
+//! What branches, tags, open jobs, and what was named lately reach.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use specs::CommitId;
+
+use crate::documents::Commit;
+use crate::store::{Result, Store};
+use crate::time::Timestamp;
+
+/// What holds commits: branches and tags first, then what holds them for a time.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    /// In words, such as `branch images@main`; the number of a holder is its place.
+    pub(super) holders: Vec<String>,
+    /// Each commit that something reaches: by which holder first, and whether by it alone.
+    pub(super) commits: HashMap<CommitId, Held>,
+    /// Heads and tagged commits.
+    pub(super) pointed_to: HashSet<CommitId>,
+}
+
+/// What holds a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    /// The first of its holders.
+    pub(super) by: u32,
+    /// Whether it is the only one.
+    pub(super) alone: bool,
+}
+
+/// All that a commit rests on.
+pub(super) fn below(commit: &Commit) -> impl Iterator<Item = CommitId> {
+    let origins = commit.provenance.iter().map(|origin| origin.commit);
+    commit.parents.iter().copied().chain(origins).chain(commit.sources.iter().map(|source| source.commit))
+}
+
+impl Reach {
+    /// What is reached when all that the journal named after `since` counts too.
+    pub(super) fn of(store: &Store, since: Timestamp) -> Result<Self> {
+        let mut reach = Self::default();
+        let mut roots: BTreeMap<u32, Vec<CommitId>> = BTreeMap::new();
+        for (repo, _) in store.repos()? {
+            let branches = store.branches(&repo)?.into_iter();
+            let branches = branches.filter_map(|(name, row)| Some((format!("branch {repo}@{name}"), row.commit?)));
+            let tags = store.tags(&repo)?.into_iter().map(|(name, row)| (format!("tag {repo}@{name}"), row.commit));
+            for (holder, commit) in branches.chain(tags) {
+                reach.pointed_to.insert(commit);
+                roots.insert(reach.holders.len() as u32, vec![commit]);
+                reach.holders.push(holder);
+            }
+        }
+        roots.insert(reach.holders.len() as u32, inputs_of_open_jobs(store)?);
+        reach.holders.push("open jobs".to_owned());
+        let mut lately = Vec::new();
+        store.visit_commits(|id, row| {
+            if row.named_at > since {
+                lately.push(id);
+            }
+        })?;
+        roots.insert(reach.holders.len() as u32, lately);
+        reach.holders.push("gc_grace".to_owned());
+        for (holder, commits) in roots {
+            reach.walk(store, holder, commits)?;
+        }
+        Ok(reach)
+    }
+
+    /// Goes over a commit twice at most: for its first holder, and for its second.
+    fn walk(&mut self, store: &Store, holder: u32, mut open: Vec<CommitId>) -> Result<()> {
+        while let Some(id) = open.pop() {
+            match self.commits.get_mut(&id) {
+                Some(held) if held.by == holder || !held.alone => continue,
+                Some(held) => held.alone = false,
+                None => {
+                    self.commits.insert(id, Held { by: holder, alone: true });
+                }
+            }
+            open.extend(below(&store.commit(&id)?));
+        }
+        Ok(())
+    }
+}
+
+/// What branches had when the runs of open jobs were new: all that these jobs may take.
+pub(super) fn inputs_of_open_jobs(store: &Store) -> Result<Vec<CommitId>> {
+    let mut orders: Vec<u64> = store.open_jobs()?.into_iter().map(|job| job.order).collect();
+    orders.dedup();
+    let mut inputs = Vec::new();
+    if orders.is_empty() {
+        return Ok(inputs);
+    }
+    for (repo, _) in store.repos()? {
+        for (branch, _) in store.branches(&repo)? {
+            for order in &orders {
+                inputs.extend(store.head_as_of(&repo, &branch, *order)?.flatten());
+            }
+        }
+    }
+    Ok(inputs)
+}
