@@ -9,6 +9,7 @@
 mod branch;
 mod cat;
 mod change;
+mod commit;
 mod completions;
 mod config;
 mod cp;
@@ -17,6 +18,7 @@ mod diff;
 mod failures;
 mod find;
 mod fsck;
+mod gc;
 mod get;
 mod help;
 mod init;
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     /// Apply pipelines, look at them, delete them
     #[command(subcommand)]
     Pipeline(pipeline::Command),
+    /// Give up commits: delete a head, drop the files of old ones
+    #[command(subcommand)]
+    Commit(commit::Command),
     Put(put::Args),
     Rm(rm::Args),
     Mv(mv::Args),
@@ -89,6 +94,7 @@ pub(crate) enum Command {
     Find(find::Args),
     Diff(diff::Args),
     Fsck(fsck::Args),
+    Gc(gc::Args),
     Schema(schema::Args),
     Plan(plan::Args),
     Run(run::Args),
@@ -124,6 +130,7 @@ impl Command {
             Self::Branch(command) => command.run(cx),
             Self::Tag(command) => command.run(cx),
             Self::Pipeline(command) => command.run(cx),
+            Self::Commit(command) => command.run(cx),
             Self::Put(args) => put::run(cx, &args),
             Self::Rm(args) => rm::run(cx, &args),
             Self::Mv(args) => mv::run(cx, &args),
@@ -141,6 +148,7 @@ impl Command {
             Self::Find(args) => find::run(cx, &args),
             Self::Diff(args) => diff::run(cx, &args),
             Self::Fsck(args) => fsck::run(cx, &args),
+            Self::Gc(args) => gc::run(cx, &args),
             Self::Schema(args) => schema::run(cx, &args),
             Self::Plan(args) => plan::run(cx, &args),
             Self::Run(args) => run::run(cx, &args),

@@ -67,6 +67,11 @@ enum Step {
 /// was written. Each file appears whole or not at all.
 pub fn get(store: &Store, from: &Resolved, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
     let items = items(store, from, options.since)?;
+    if store.is_pruned(&from.id)?.is_some() {
+        for Item { path, file } in &items {
+            store.refuse_pruned(&from.id, &from.path.join(path).unwrap_or_else(|_| from.path.clone()), file)?;
+        }
+    }
     let steps = match Folder::open(dest) {
         Ok(folder) => parallel::map(items.len(), || folder.again(), |folder, at| check(folder, dest, &items[at]))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => items.iter().map(|_| Step::Create).collect(),

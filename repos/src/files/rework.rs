@@ -51,6 +51,7 @@ pub fn cp(store: &Store, from: &Resolved, repo: &RepoName, base: Tree, to: &File
     let kind = kind_at(store, from.tree(), &from.place(), &from.path)?;
     refuse_in_the_way(store, base, kind, to)?;
     let files = files_at(store, from.tree(), &from.path, kind)?;
+    files.iter().try_for_each(|(path, file)| store.refuse_pruned(&from.id, path, file))?;
     let files: Result<_> =
         files.into_iter().map(|(path, file)| Ok((rebased(&path, &from.path, to)?, Some(file)))).collect();
     let mut sources = Vec::new();
@@ -68,6 +69,9 @@ pub fn revert(store: &Store, commit: &Resolved, head: Tree) -> Result<Edits> {
         let change = change?;
         let now = head.file(store, &change.path)?;
         if now == change.new {
+            if let (Some(old), Some(before)) = (&change.old, commit.commit.parents.first()) {
+                store.refuse_pruned(before, &change.path, old)?;
+            }
             edits.files.insert(change.path, change.old);
         } else if now != change.old {
             conflicts.push(change.path);

@@ -24,13 +24,14 @@
 
 use std::time::Duration;
 
-use specs::{CommitId, Digest};
+use specs::{CommitId, Digest, FilePath};
 
 use crate::error::RepoError;
-use crate::index::rows::Pruned;
+use crate::index::rows::{CommitRow, Pruned};
 use crate::journal::Entry;
 use crate::object::Kind;
 use crate::store::{Change, Result, Store, Swept};
+use crate::tree::FileEntry;
 
 mod account;
 mod mark;
@@ -41,6 +42,7 @@ mod set;
 pub use account::{Account, Amount, LargeFile, Only, Reason};
 pub use mark::{Kept, mark};
 pub use plan::{Plan, Selection};
+pub use reach::named_by;
 
 /// What is live: all else may go.
 pub trait Marks {
@@ -88,6 +90,12 @@ pub fn collect(store: &Store, by: &str, dry_run: bool, progress: crate::fsck::Pr
     Ok(Collected { plan, account, swept })
 }
 
+/// What a collection would free, beside all that it would free anyway, if the commits of `plan` had given up their files.
+pub fn account_of(store: &Store, plan: &Plan, progress: crate::fsck::Progress<'_>) -> Result<Account> {
+    let kept = mark(store, plan, progress)?;
+    account::account(store, &kept, &store.plan_sweep(&kept)?, plan)
+}
+
 /// Records that the commits of a plan give up their files. A race when one of them has become a head or got a tag.
 pub fn give_up(store: &Store, plan: &Plan, by: &str) -> Result<()> {
     for (why, commits) in plan.by_reason() {
@@ -116,18 +124,17 @@ impl Store {
         self.setting("retention")?.map(|text| duration("retention", &text)).transpose()
     }
 
-    /// What to say of an error that came up when `what` of a commit was read: that it is not kept any more, if that is why it is missing.
-    pub fn explain_missing(&self, error: RepoError, commit: &CommitId, what: &str) -> RepoError {
-        if !matches!(error, RepoError::MissingObject { kind: Kind::Chunk | Kind::Manifest | Kind::Log, .. }) {
-            return error;
+    /// Refuses a file of a commit that gave up its files, unless its bytes are there all the same: other commits may have them too.
+    pub fn refuse_pruned(&self, commit: &CommitId, path: &FilePath, file: &FileEntry) -> Result<()> {
+        let Some(CommitRow { repo, pruned: Some(pruned), .. }) = self.commit_row(commit)? else { return Ok(()) };
+        if self.has_content(&file.digest)? {
+            return Ok(());
         }
-        let Ok(Some(pruned)) = self.is_pruned(commit) else { return error };
-        let pipeline = self.commit(commit).ok().and_then(|commit| commit.pipeline);
-        let hint = match pipeline {
+        let hint = match self.commit(commit)?.pipeline {
             Some(stamp) => format!("pv pipeline rerun {} makes its outputs again", stamp.name),
-            None => "pv put of the same bytes brings them back; pv log shows the commits whose files are kept".to_owned(),
+            None => "pv put of the same bytes brings them back".to_owned(),
         };
-        RepoError::PrunedFile { what: what.to_owned(), pruned, hint }
+        Err(RepoError::PrunedFile { what: format!("`{path}` in {repo}@{}", commit.short(12)), pruned, hint })
     }
 }
 

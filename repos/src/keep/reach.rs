@@ -39,15 +39,10 @@ impl Reach {
     pub(super) fn of(store: &Store, since: Timestamp) -> Result<Self> {
         let mut reach = Self::default();
         let mut roots: BTreeMap<u32, Vec<CommitId>> = BTreeMap::new();
-        for (repo, _) in store.repos()? {
-            let branches = store.branches(&repo)?.into_iter();
-            let branches = branches.filter_map(|(name, row)| Some((format!("branch {repo}@{name}"), row.commit?)));
-            let tags = store.tags(&repo)?.into_iter().map(|(name, row)| (format!("tag {repo}@{name}"), row.commit));
-            for (holder, commit) in branches.chain(tags) {
-                reach.pointed_to.insert(commit);
-                roots.insert(reach.holders.len() as u32, vec![commit]);
-                reach.holders.push(holder);
-            }
+        for (holder, commit) in Self::of_pointers(store)? {
+            reach.pointed_to.insert(commit);
+            roots.insert(reach.holders.len() as u32, vec![commit]);
+            reach.holders.push(holder);
         }
         roots.insert(reach.holders.len() as u32, inputs_of_open_jobs(store)?);
         reach.holders.push("open jobs".to_owned());
@@ -63,6 +58,18 @@ impl Reach {
             reach.walk(store, holder, commits)?;
         }
         Ok(reach)
+    }
+
+    /// What branches and tags point to.
+    fn of_pointers(store: &Store) -> Result<Vec<(String, CommitId)>> {
+        let mut pointers = Vec::new();
+        for (repo, _) in store.repos()? {
+            let branches = store.branches(&repo)?.into_iter();
+            pointers.extend(branches.filter_map(|(name, row)| Some((format!("branch {repo}@{name}"), row.commit?))));
+            let tags = store.tags(&repo)?.into_iter();
+            pointers.extend(tags.map(|(name, row)| (format!("tag {repo}@{name}"), row.commit)));
+        }
+        Ok(pointers)
     }
 
     /// Goes over a commit twice at most: for its first holder, and for its second.
@@ -97,4 +104,22 @@ pub(super) fn inputs_of_open_jobs(store: &Store) -> Result<Vec<CommitId>> {
         }
     }
     Ok(inputs)
+}
+
+/// What names a commit, beside the branch `but`: other branches, tags, commits that rest on it, open jobs; in words.
+pub fn named_by(store: &Store, commit: &CommitId, but: &str) -> Result<Vec<String>> {
+    let reach = Reach::of_pointers(store)?;
+    let mut named_by: Vec<String> =
+        reach.into_iter().filter(|(holder, at)| at == commit && holder != but).map(|(holder, _)| holder).collect();
+    let mut others = Vec::new();
+    store.visit_commits(|id, row| others.push((id, row.repo)))?;
+    for (id, repo) in others {
+        if below(&store.commit(&id)?).any(|other| other == *commit) {
+            named_by.push(format!("commit {repo}@{}", id.short(12)));
+        }
+    }
+    if inputs_of_open_jobs(store)?.contains(commit) {
+        named_by.push("jobs that have not ended".to_owned());
+    }
+    Ok(named_by)
 }

@@ -74,9 +74,24 @@ impl Store {
         Ok(Stored { digest, size_bytes, new_bytes })
     }
 
-    /// Whether content is there, as one chunk or in several.
+    /// Whether content is there, as one chunk or in several: then all of them.
     pub fn has_content(&self, digest: &Digest) -> Result<bool> {
-        Ok(self.contains(Kind::Chunk, digest)? || self.contains(Kind::Manifest, digest)?)
+        if self.contains(Kind::Chunk, digest)? {
+            return Ok(true);
+        }
+        if !self.contains(Kind::Manifest, digest)? {
+            return Ok(false);
+        }
+        // Garbage collection that was ended half-way may have taken chunks and left the manifest.
+        let Some(manifest) = self.find_object(Kind::Manifest, digest)?.as_deref().and_then(Manifest::decode) else {
+            return Ok(false);
+        };
+        for (chunk, _) in &manifest.chunks {
+            if !self.contains(Kind::Chunk, chunk)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Opens a file for reading.
