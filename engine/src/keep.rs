@@ -39,7 +39,9 @@ pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
     let Some(branch) = heads.first() else {
         return Err(EngineError::Conflict {
             what: format!("{what} is not the head of a branch, and only heads can be deleted"),
-            hint: Some("pv gc frees what no branch or tag reaches; pv commit prune drops the files of old commits".to_owned()),
+            hint: Some(
+                "pv gc frees what no branch or tag reaches; pv commit prune drops the files of old commits".to_owned(),
+            ),
         });
     };
     if let Some(writer) = Graph::load(store)?.writer(&(repo.clone(), branch.clone())) {

@@ -188,7 +188,9 @@ impl RepoError {
             Self::RunNotFound { .. } => Some("pv log shows the runs".to_owned()),
             Self::SeveralCommits { repo, run, .. } => Some(format!("name the branch: {repo}@BRANCH@{}", run.short(8))),
             Self::IsDirectory { .. } => Some("-r takes directories".to_owned()),
-            Self::BranchMoved { .. } | Self::GraphMoved | Self::Collected { .. } => Some("look at it again, then repeat the command".to_owned()),
+            Self::BranchMoved { .. } | Self::GraphMoved | Self::Collected { .. } => {
+                Some("look at it again, then repeat the command".to_owned())
+            }
             Self::DamagedJournal { .. }
             | Self::DamagedPack { .. }
             | Self::DamagedObject { .. }

@@ -108,8 +108,7 @@ fn a_fold_that_fails_anywhere_loses_nothing() {
             .open(dir)
             .unwrap();
         let edits = common::edits_of(&store, &[("/new", "new")]);
-        let done =
-            edits.and_then(|edits| common::commit(&store, &name("images"), &BranchName::main(), &edits));
+        let done = edits.and_then(|edits| common::commit(&store, &name("images"), &BranchName::main(), &edits));
         drop(store);
         assert_sound(dir);
         let store = Store::open(dir).unwrap();

@@ -239,7 +239,7 @@ fn readers_and_writers_go_on_beside_sweeping() {
                                 Err(error) if Store::is_collected(&error) => store.refresh().unwrap(),
                                 done => break done.unwrap(),
                             }
-                        };
+                        }
                     }
                 })
             })

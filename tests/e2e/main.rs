@@ -17,6 +17,7 @@ mod executors;
 mod find;
 mod flow;
 mod fsck;
+mod gc;
 mod get;
 mod init;
 mod job;

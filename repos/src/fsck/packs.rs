@@ -154,9 +154,9 @@ fn check_locations(store: &Store, packs: &[(PackName, u64)], findings: &mut Find
     // Of each pack that is gone, one object that it held.
     let mut gone: BTreeMap<u32, (u8, Digest)> = BTreeMap::new();
     index.visit(&keys::objects(), &keys::objects(), Direction::Forward, |key, value| {
-        let object = key.split_last_chunk::<32>().and_then(|(rest, digest)| {
-            Some((Location::decode(value)?, *rest.last()?, Digest::from_bytes(*digest)))
-        });
+        let object = key
+            .split_last_chunk::<32>()
+            .and_then(|(rest, digest)| Some((Location::decode(value)?, *rest.last()?, Digest::from_bytes(*digest))));
         match object.map(|(at, kind, digest)| (at.pack, index.pack(at.pack), at.row(kind, digest))) {
             None => wrong += 1,
             Some((number, None, row)) => {

@@ -139,7 +139,8 @@ pub(super) fn account(store: &Store, kept: &Kept, sweep: &SweepPlan, plan: &Plan
     }
     let mut only: Vec<(u32, u64)> = only.into_iter().collect();
     only.sort_by_key(|(holder, bytes)| (std::cmp::Reverse(*bytes), *holder));
-    let name = |(holder, size_bytes): (u32, u64)| Only { holder: plan.reach.holders[holder as usize].clone(), size_bytes };
+    let name =
+        |(holder, size_bytes): (u32, u64)| Only { holder: plan.reach.holders[holder as usize].clone(), size_bytes };
     account.only = only.into_iter().take(TOLD).map(name).collect();
     Ok(account)
 }

@@ -197,7 +197,9 @@ impl Kept {
     /// What a record names that came since.
     fn mark_entry(&mut self, entry: Entry) -> Result<()> {
         match entry {
-            Entry::Run { moves, .. } => moves.into_iter().filter_map(|moved| moved.to).try_for_each(|id| self.mark_new(id)),
+            Entry::Run { moves, .. } => {
+                moves.into_iter().filter_map(|moved| moved.to).try_for_each(|id| self.mark_new(id))
+            }
             Entry::Job { commit, document, .. } => {
                 document.map(|digest| self.insert(Kind::Job, &digest));
                 commit.map_or(Ok(()), |id| self.mark_new(id))

@@ -115,8 +115,12 @@ impl Store {
 
     /// How long what nothing reaches is kept.
     pub fn gc_grace(&self) -> Result<Duration> {
-        let text = self.setting("gc_grace")?;
-        duration("gc_grace", text.as_deref().unwrap_or(DEFAULT_GRACE))
+        duration("gc_grace", &self.gc_grace_text()?)
+    }
+
+    /// The same as it was written.
+    pub fn gc_grace_text(&self) -> Result<String> {
+        Ok(self.setting("gc_grace")?.unwrap_or_else(|| DEFAULT_GRACE.to_owned()))
     }
 
     /// After what age files of commits that are no heads and not tagged go; `None` for never.

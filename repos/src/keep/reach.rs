@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use specs::CommitId;
 
 use crate::documents::Commit;
+use crate::journal::PruneWhy;
 use crate::store::{Result, Store};
 use crate::time::Timestamp;
 
@@ -13,6 +14,8 @@ use crate::time::Timestamp;
 pub(super) struct Reach {
     /// In words, such as `branch images@main`; the number of a holder is its place.
     pub(super) holders: Vec<String>,
+    /// How many of them are branches and tags.
+    lasting: u32,
     /// Each commit that something reaches: by which holder first, and whether by it alone.
     pub(super) commits: HashMap<CommitId, Held>,
     /// Heads and tagged commits.
@@ -44,7 +47,8 @@ impl Reach {
             roots.insert(reach.holders.len() as u32, vec![commit]);
             reach.holders.push(holder);
         }
-        roots.insert(reach.holders.len() as u32, inputs_of_open_jobs(store)?);
+        reach.lasting = reach.holders.len() as u32;
+        roots.insert(reach.lasting, inputs_of_open_jobs(store)?);
         reach.holders.push("open jobs".to_owned());
         let mut lately = Vec::new();
         store.visit_commits(|id, row| {
@@ -76,7 +80,8 @@ impl Reach {
     fn walk(&mut self, store: &Store, holder: u32, mut open: Vec<CommitId>) -> Result<()> {
         while let Some(id) = open.pop() {
             match self.commits.get_mut(&id) {
-                Some(held) if held.by == holder || !held.alone => continue,
+                // What holds for a time only takes nothing away from what branches and tags hold alone.
+                Some(held) if held.by == holder || !held.alone || holder >= self.lasting => continue,
                 Some(held) => held.alone = false,
                 None => {
                     self.commits.insert(id, Held { by: holder, alone: true });
@@ -112,7 +117,11 @@ pub fn named_by(store: &Store, commit: &CommitId, but: &str) -> Result<Vec<Strin
     let mut named_by: Vec<String> =
         reach.into_iter().filter(|(holder, at)| at == commit && holder != but).map(|(holder, _)| holder).collect();
     let mut others = Vec::new();
-    store.visit_commits(|id, row| others.push((id, row.repo)))?;
+    store.visit_commits(|id, row| {
+        if row.pruned.is_none_or(|pruned| pruned.why != PruneWhy::Deleted) {
+            others.push((id, row.repo));
+        }
+    })?;
     for (id, repo) in others {
         if below(&store.commit(&id)?).any(|other| other == *commit) {
             named_by.push(format!("commit {repo}@{}", id.short(12)));

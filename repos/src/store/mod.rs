@@ -32,8 +32,8 @@ use specs::Digest;
 use crate::error::RepoError;
 use crate::index::Index;
 use crate::journal::{Journal, Position};
-use crate::packs::{PackName, PackStore};
 use crate::packs::writer::PackWriter;
+use crate::packs::{PackName, PackStore};
 use crate::time::Clock;
 
 mod content;

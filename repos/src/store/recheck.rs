@@ -44,8 +44,12 @@ impl Store {
     /// caught up.
     pub(super) fn was_swept(&self, others: &[PackName]) -> Result<bool> {
         let index = self.index();
-        let gone: Vec<PackName> =
-            self.relied().into_iter().chain(others.iter().copied()).filter(|pack| index.pack_number(pack).is_none()).collect();
+        let gone: Vec<PackName> = self
+            .relied()
+            .into_iter()
+            .chain(others.iter().copied())
+            .filter(|pack| index.pack_number(pack).is_none())
+            .collect();
         let mut folded = Vec::new();
         let mut swept = false;
         for pack in gone {

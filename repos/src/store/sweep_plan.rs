@@ -77,7 +77,8 @@ impl Store {
         let mut plan = SweepPlan::default();
         let mut victims = Vec::new();
         for (name, length) in self.packs().list()? {
-            let Some(rows) = self.rows_of(&name, length)?.filter(|_| self.is_held(&name).is_ok_and(|held| !held)) else {
+            let Some(rows) = self.rows_of(&name, length)?.filter(|_| self.is_held(&name).is_ok_and(|held| !held))
+            else {
                 continue;
             };
             let mut victim = Victim { name, length, entries: rows.len() as u64, kept_entries: 0, kept_bytes: 0 };
@@ -150,7 +151,9 @@ fn batches(victims: Vec<Victim>) -> Vec<Vec<Victim>> {
         bytes += victim.kept_bytes;
         // Packs without anything to keep go by themselves: that needs no room.
         let fits = entries <= BATCH_ENTRIES && bytes <= BATCH_BYTES;
-        let alike = |batch: &&mut Vec<Victim>| batch.last().is_none_or(|last| (last.kept_bytes == 0) == (victim.kept_bytes == 0));
+        let alike = |batch: &&mut Vec<Victim>| {
+            batch.last().is_none_or(|last| (last.kept_bytes == 0) == (victim.kept_bytes == 0))
+        };
         match batches.last_mut().filter(alike).filter(|_| fits) {
             Some(batch) => batch.push(victim),
             None => {
