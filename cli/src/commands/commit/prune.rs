@@ -15,13 +15,12 @@ use crate::output::{Human, Row, ShortIds, Since, plural, size, table};
 ///
 /// Heads of branches and tagged commits keep their files. A file that a kept commit has too stays readable in old commits.
 #[derive(clap::Args, Debug)]
-#[group(id = "which", required = true, args = ["before", "keep"])]
 pub(crate) struct Args {
     /// The repository, or one of its branches
     #[arg(value_name = "REPO[@BRANCH]")]
     of: Reference,
     /// Commits made before this: a day such as `2026-07-01`, an age such as `90d`, or a commit
-    #[arg(long, value_name = "DATE|AGE|REV")]
+    #[arg(long, value_name = "DATE|AGE|REV", required_unless_present = "keep", conflicts_with = "keep")]
     before: Option<String>,
     /// All but the newest so many of each branch
     #[arg(long, value_name = "N")]
