@@ -3,6 +3,7 @@
 //! ```text
 //! changes    what people do to a store; each change that can cause jobs is one run
 //! transaction several of these as one
+//! keep       giving up commits: prune, delete
 //! apply      from spec files to pipeline versions      graph  who reads what; which jobs a change causes
 //! generations which commits a job takes         plan     what it has to do
 //! datums     globs and trees to units of work  recipe   what one of them executes
@@ -21,6 +22,7 @@ pub mod executor;
 pub mod executors;
 pub mod generations;
 pub mod graph;
+pub mod keep;
 pub mod live;
 pub mod outlook;
 pub mod plan;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use specs::{BranchName, CommitId, Digest, ErrorKind, FilePath, PathError, RepoName, RunId};
 
+use crate::index::rows::Pruned;
 use crate::object::Kind;
 use crate::packs::PackName;
 use crate::tree::TreeError;
@@ -88,6 +89,12 @@ pub enum RepoError {
     Usage { what: String, hint: Option<String> },
     #[error("{what}")]
     NotFound { what: String, hint: Option<String> },
+    #[error("the files of {place} are not kept any more: {pruned}")]
+    PrunedCommit { place: String, pruned: Pruned },
+    #[error("{what} is not kept any more: {pruned}")]
+    PrunedFile { what: String, pruned: Pruned, hint: String },
+    #[error("commit {} is named by {by}", .commit.short(12))]
+    StillNamed { commit: CommitId, by: String },
     #[error("{place}: {changed} paths have changed since")]
     RevertConflict { place: String, changed: usize, paths: Vec<FilePath> },
     #[error("cannot {doing} `{url}`")]
@@ -160,6 +167,7 @@ impl RepoError {
             | Self::NoCommit { .. }
             | Self::NotSoFarBack { .. }
             | Self::FileNotFound { .. }
+            | Self::PrunedFile { .. }
             | Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AmbiguousId { .. }
             | Self::IsDirectory { .. }
@@ -176,6 +184,8 @@ impl RepoError {
             | Self::JournalMoved { .. }
             | Self::Collected { .. }
             | Self::RevertConflict { .. }
+            | Self::PrunedCommit { .. }
+            | Self::StillNamed { .. }
             | Self::Conflict { .. } => ErrorKind::Conflict,
             Self::BadSources(_) | Self::ChangedWhileRead { .. } => ErrorKind::Failed,
             Self::Tree(TreeError::Unsorted { .. }) => ErrorKind::Failed,
@@ -223,6 +233,10 @@ impl RepoError {
             ),
             Self::Place { .. } => Some("check that the folder is there and may be written".to_owned()),
             Self::MadeByNewer { .. } => Some("use the newer pv".to_owned()),
+            Self::PrunedCommit { .. } => {
+                Some("a branch or tag needs a commit with its files; pv log shows which there are".to_owned())
+            }
+            Self::PrunedFile { hint, .. } => Some(hint.clone()),
             Self::Conflict { hint, .. }
             | Self::Usage { hint, .. }
             | Self::NotFound { hint, .. }

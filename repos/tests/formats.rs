@@ -12,7 +12,7 @@ use repos::documents::{
     Recipe, RecipeInput, ResultDocument, ResultState, Source, TagDocument, Transform, Try, canonical,
 };
 use repos::hash::digest_of;
-use repos::journal::{Entry, JobSeed, Journal, Move, Position, Record, RepoKind, SealedState};
+use repos::journal::{Entry, JobSeed, Journal, Move, Position, PruneWhy, Record, RepoKind, SealedState};
 use repos::manifest::Manifest;
 use repos::object::{Kind, PackClass};
 use repos::packs::writer::PackWriter;
@@ -359,4 +359,24 @@ fn the_line_of_collected_garbage() {
     Journal::create(&file).unwrap().append(Position::default(), &record).unwrap();
     let digest = repos::hash::digest_of(expected.as_bytes());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{digest} {expected}\n"));
+}
+
+#[test]
+fn entries_of_commits_that_are_given_up() {
+    let prune = |why| Entry::CommitPrune { commits: vec![commit_id(1)], why, committer: "uid:1@edge".to_owned() };
+    for (why, word) in [(PruneWhy::Asked, "asked"), (PruneWhy::Retention, "retention"), (PruneWhy::Expired, "expired")]
+    {
+        let text = String::from_utf8(canonical(&prune(why))).unwrap();
+        let id = "01".repeat(32);
+        assert_eq!(
+            text,
+            format!(r#"{{"commits":["{id}"],"committer":"uid:1@edge","kind":"commit_prune","why":"{word}"}}"#)
+        );
+    }
+    is(
+        &Entry::CommitDelete { commit: commit_id(2), committer: "uid:1@edge".to_owned() },
+        r#"{"commit":"0202020202020202020202020202020202020202020202020202020202020202",
+        "committer":"uid:1@edge","kind":"commit_delete"}"#,
+        "8e109c60ec88952ad3ea185d1052c4bd484f11115ebe8bc8ba15929fa81ff38a",
+    );
 }

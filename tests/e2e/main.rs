@@ -21,6 +21,7 @@ mod executors;
 mod find;
 mod flow;
 mod fsck;
+mod gc;
 mod get;
 mod init;
 mod job;

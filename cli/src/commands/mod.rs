@@ -9,6 +9,7 @@
 mod branch;
 mod cat;
 mod change;
+mod commit;
 mod completions;
 mod config;
 mod cp;
@@ -17,6 +18,7 @@ mod diff;
 mod failures;
 mod find;
 mod fsck;
+mod gc;
 mod get;
 mod help;
 mod init;
@@ -70,6 +72,9 @@ pub(crate) enum Command {
     /// Apply pipelines, look at them, delete them
     #[command(subcommand)]
     Pipeline(pipeline::Command),
+    /// Give up commits: delete a head, drop the files of old ones
+    #[command(subcommand)]
+    Commit(commit::Command),
     Put(put::Args),
     Rm(rm::Args),
     Mv(mv::Args),
@@ -93,6 +98,7 @@ pub(crate) enum Command {
     Diff(diff::Args),
     Fsck(fsck::Args),
     Mirror(mirror::Args),
+    Gc(gc::Args),
     Schema(schema::Args),
     Plan(plan::Args),
     Run(run::Args),
@@ -131,6 +137,7 @@ impl Command {
             Self::Branch(command) => command.run(cx),
             Self::Tag(command) => command.run(cx),
             Self::Pipeline(command) => command.run(cx),
+            Self::Commit(command) => command.run(cx),
             Self::Put(args) => put::run(cx, &args),
             Self::Rm(args) => rm::run(cx, &args),
             Self::Mv(args) => mv::run(cx, &args),
@@ -150,6 +157,7 @@ impl Command {
             Self::Diff(args) => diff::run(cx, &args),
             Self::Fsck(args) => fsck::run(cx, &args),
             Self::Mirror(args) => mirror::run(cx, &args),
+            Self::Gc(args) => gc::run(cx, &args),
             Self::Schema(args) => schema::run(cx, &args),
             Self::Plan(args) => plan::run(cx, &args),
             Self::Run(args) => run::run(cx, &args),

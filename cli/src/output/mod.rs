@@ -20,7 +20,7 @@ mod list;
 mod progress;
 
 pub(crate) use human::{Human, ShortIds, count, duration, plural, short_digest, size};
-pub(crate) use list::{Row, Window, table};
+pub(crate) use list::{Row, Since, Window, table};
 pub(crate) use progress::Progress;
 
 /// Whether to colour what goes to `stream`.

@@ -93,6 +93,12 @@ impl Looked {
 /// was written. Each file appears whole or not at all.
 pub fn get(store: &Store, from: &Resolved, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
     let items = || items(store, from, options.since);
+    if store.is_pruned(&from.id)?.is_some() {
+        for item in items()? {
+            let Item { path, file } = item?;
+            store.refuse_pruned(&from.id, &from.path.join(&path).unwrap_or_else(|_| from.path.clone()), &file)?;
+        }
+    }
     let threads = parallel::threads(how_many(store, from)?);
     let looked = match Folder::open(dest) {
         Ok(folder) if folder.is_empty().doing("list", dest)? => Looked::default(),

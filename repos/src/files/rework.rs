@@ -48,6 +48,9 @@ pub fn cp(store: &Store, from: &Resolved, repo: &RepoName, base: Tree, to: &File
     if from.commit.repo == *repo && from.tree() == base {
         refuse_itself("copy", &from.path, to)?;
     }
+    let kind = kind_at(store, from.tree(), &from.place(), &from.path)?;
+    let files = files_at(store, from.tree(), &from.path, kind)?;
+    files.iter().try_for_each(|(path, file)| store.refuse_pruned(&from.id, path, file))?;
     let mut edits = copied(store, from.tree(), &from.place(), &from.path, base, to)?;
     if from.commit.repo != *repo {
         edits.sources.push(Source { repo: from.commit.repo.clone(), commit: from.id, path: from.path.clone() });
@@ -79,6 +82,9 @@ pub fn revert(store: &Store, commit: &Resolved, head: Tree) -> Result<Edits> {
         let change = change?;
         let now = head.file(store, &change.path)?;
         if now == change.new {
+            if let (Some(old), Some(before)) = (&change.old, commit.commit.parents.first()) {
+                store.refuse_pruned(before, &change.path, old)?;
+            }
             edits.files.insert(change.path, change.old);
         } else if now != change.old {
             conflicts.push(change.path);

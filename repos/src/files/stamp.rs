@@ -28,8 +28,8 @@ impl Stamp {
     pub(super) fn of(stat: &Stat) -> Self {
         Self {
             size_bytes: stat.st_size as u64,
-            modified: nanos(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-            changed: nanos(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+            modified: nanos(stat.st_mtime, stat.st_mtime_nsec as i64),
+            changed: nanos(stat.st_ctime, stat.st_ctime_nsec as i64),
             device: u64::from(stat.st_dev),
             inode: u64::from(stat.st_ino),
             mode: stat.st_mode,

@@ -46,6 +46,8 @@ enum Seen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Values {
     Files,
+    /// Files whose content is not looked at: it was given up, or is that of a commit.
+    Names,
     Lineage,
     Datums,
 }
@@ -158,16 +160,21 @@ impl Reach<'_> {
         let Some(commit) = self.document::<Commit>(id.digest(), needed_by) else { return Vec::new() };
         let place = format!("{}@{}", commit.repo, id.short(12));
         let place = Needer { commit: Some(id), ..Needer::of(place) };
-        self.check_files(commit.tree, &place);
+        let has_files = self.store.is_pruned(&id).is_ok_and(|pruned| pruned.is_none());
+        if has_files {
+            self.check_files(commit.tree, &place);
+        } else {
+            self.check_names(commit.tree, &place);
+        }
         if let Some(lineage) = commit.lineage {
             self.check_map(Values::Lineage, Map::<Digest>::at(lineage), &place, |reach, _, result| {
-                reach.check_result(*result, &place)
+                reach.check_result(*result, has_files, &place)
             });
         }
         if let Some(datums) = commit.datums {
             self.check_map(Values::Datums, Map::<Vec<u8>>::at(datums), &place, |reach, key, value| {
                 let result = <[u8; 32]>::try_from(value.as_slice()).ok().filter(|_| key.first() == Some(&b'd'));
-                result.is_none_or(|result| reach.check_result(Digest::from_bytes(result), &place))
+                result.is_none_or(|result| reach.check_result(Digest::from_bytes(result), has_files, &place))
             });
         }
         if let Some(pipeline) = &commit.pipeline {
@@ -179,7 +186,7 @@ impl Reach<'_> {
         before.chain(origins).chain(sources).map(|next| (next, place.clone())).collect()
     }
 
-    fn check_result(&mut self, digest: Digest, needed_by: &Needer) -> bool {
+    fn check_result(&mut self, digest: Digest, has_logs: bool, needed_by: &Needer) -> bool {
         if self.seen.contains(&(Seen::Result, digest)) {
             return true;
         }
@@ -187,15 +194,15 @@ impl Reach<'_> {
         self.findings.counts.results += 1;
         let mut sound = self.check_recipe(result.recipe, needed_by);
         if let Some(outputs) = result.outputs {
-            sound &= self.check_files(outputs, needed_by);
+            sound &= self.check_names(outputs, needed_by);
         }
-        for log in result.tries.iter().filter_map(|attempt| attempt.log) {
+        for log in result.tries.iter().filter_map(|attempt| attempt.log).filter(|_| has_logs) {
             if let Err(error) = self.store.log(&log) {
                 self.findings.add_error(&error, (Kind::Log, log), needed_by);
                 sound = false;
             }
         }
-        if sound {
+        if sound && has_logs {
             self.seen.insert((Seen::Result, digest));
         }
         sound
@@ -212,6 +219,10 @@ impl Reach<'_> {
         self.check_map(Values::Files, Tree::at(tree), place, |reach, key, file| {
             reach.check_file(file, || Needer { path: path_of(key).ok(), ..place.clone() })
         })
+    }
+
+    fn check_names(&mut self, tree: Digest, place: &Needer) -> bool {
+        self.check_map(Values::Names, Tree::at(tree), place, |_, _, _| true)
     }
 
     /// Walks a map, but for subtrees that were sound before; true when all of it is.

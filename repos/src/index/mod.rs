@@ -26,7 +26,7 @@ mod packs;
 pub(crate) mod rows;
 
 /// Grows with every change of the layout of keys or rows; an index of another version is made anew.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 3;
 
 /// Changes of rows: a value, or `None` to delete.
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -281,17 +281,26 @@ impl<'a> View<'a> {
         self.changes.insert(key, None);
     }
 
-    /// Deletes every row whose key begins with `prefix`.
-    pub(crate) fn delete_prefix(&mut self, prefix: &[u8]) -> Result<(), RepoError> {
-        let mut gone: Vec<Vec<u8>> = Vec::new();
-        self.index.visit(prefix, prefix, Direction::Forward, |key, _| {
-            gone.push(key.to_vec());
+    /// The rows whose key begins with `prefix`.
+    pub(crate) fn rows(&self, prefix: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, RepoError> {
+        let mut rows = BTreeMap::new();
+        self.index.visit(prefix, prefix, Direction::Forward, |key, value| {
+            rows.insert(key.to_vec(), value.to_vec());
             ControlFlow::Continue(())
         })?;
-        gone.extend(
-            self.changes.range(prefix.to_vec()..).map(|(key, _)| key.clone()).take_while(|key| key.starts_with(prefix)),
-        );
-        self.changes.extend(gone.into_iter().map(|key| (key, None)));
+        for (key, value) in self.changes.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix)) {
+            match value {
+                Some(value) => rows.insert(key.clone(), value.clone()),
+                None => rows.remove(key),
+            };
+        }
+        Ok(rows)
+    }
+
+    /// Deletes every row whose key begins with `prefix`.
+    pub(crate) fn delete_prefix(&mut self, prefix: &[u8]) -> Result<(), RepoError> {
+        let gone = self.rows(prefix)?;
+        self.changes.extend(gone.into_keys().map(|key| (key, None)));
         Ok(())
     }
 

@@ -670,9 +670,11 @@ impl Store {
     /// Has the copies in a pack that the index knows count, whatever others there are. The caller holds the lock on the position.
     pub(super) fn prefer(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
         self.register(index, name, rows)?;
-        let Some(number) = index.pack_number(name) else { return Ok(()) };
-        let place = |row: &Row| (keys::object(row.kind, &row.digest), Some(Location::of(row, number).encode()));
-        rows.chunks(ROWS_AT_A_TIME).try_for_each(|rows| index.commit(rows.iter().map(place).collect()))
+        if let Some(number) = index.pack_number(name) {
+            let place = |row: &Row| (keys::object(row.kind, &row.digest), Some(Location::of(row, number).encode()));
+            rows.chunks(ROWS_AT_A_TIME).for_each(|rows| index.commit(rows.iter().map(place).collect()));
+        }
+        Ok(())
     }
 
     /// Enters the objects of a finished pack into an index. The caller holds the lock on the position.

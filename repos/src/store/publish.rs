@@ -233,7 +233,7 @@ impl Store {
 
     /// Whether an error says that somebody was quicker, so that looking again may help.
     pub fn is_race(error: &RepoError) -> bool {
-        matches!(error, RepoError::BranchMoved { .. } | RepoError::GraphMoved)
+        matches!(error, RepoError::BranchMoved { .. } | RepoError::GraphMoved | RepoError::StillNamed { .. })
             || matches!(error, RepoError::Remote { race: true, .. })
     }
 }
