@@ -330,3 +330,19 @@ fn the_lines_of_a_journal() {
     let expected: String = expected.trim_end().split("\n\n").map(|line| joined(line) + "\n").collect();
     assert_eq!(text, expected);
 }
+
+#[test]
+fn the_line_of_collected_garbage() {
+    let pack = "ab".repeat(32) + ".data.pack";
+    let removed = vec![pack.clone().try_into().unwrap()];
+    let record =
+        Record { format: repos::journal::FORMAT, previous: None, at: at(), entries: vec![Entry::Gc { removed }] };
+    let expected = format!(
+        r#"{{"at":"2026-07-01T12:14:43.000123Z","entries":[{{"kind":"gc","removed":["{pack}"]}}],"format":1}}"#
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("journal");
+    Journal::create(&file).unwrap().append(Position::default(), &record).unwrap();
+    let digest = repos::hash::digest_of(expected.as_bytes());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{digest} {expected}\n"));
+}

@@ -231,14 +231,15 @@ fn readers_and_writers_go_on_beside_sweeping() {
                     for number in 0..40 {
                         let store = Store::open(dir).unwrap();
                         let content = format!("one of a few {}", number % 5);
-                        loop {
-                            let file = entry(&store, content.as_bytes());
+                        let put = || {
                             let at = path(&format!("/{writer}"));
-                            let edits = Edits { files: [(at, Some(file))].into(), ..Edits::default() };
-                            match common::commit(&store, &name("images"), &BranchName::main(), &edits) {
-                                Err(error) if Store::is_collected(&error) => store.refresh().unwrap(),
-                                done => break done.unwrap(),
-                            }
+                            let edits = [(at, Some(entry(&store, content.as_bytes())))].into();
+                            let edits = Edits { files: edits, ..Edits::default() };
+                            common::commit(&store, &name("images"), &BranchName::main(), &edits)
+                        };
+                        while let Err(error) = put() {
+                            assert!(Store::is_collected(&error), "{error}");
+                            store.refresh().unwrap();
                         }
                     }
                 })
@@ -315,4 +316,64 @@ fn a_process_that_dies_while_sweeping_loses_nothing() {
         assert!(GARBAGE.iter().all(|content| !has(dir, content)), "{point}");
         assert_sound(dir);
     }
+}
+
+/// A small file system of its own; `None` when this user may not mount one.
+struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(folder.path());
+        let mounted = mount.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        assert!(mounted || std::env::var_os("CI").is_none(), "CI may mount a tmpfs");
+        mounted.then(|| Self(folder))
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        std::process::Command::new("umount").arg(self.0.path()).status().ok();
+    }
+}
+
+/// Bytes that nothing makes smaller.
+fn noise(seed: u8, length: usize) -> Vec<u8> {
+    (0..length.div_ceil(32)).flat_map(|at| *digest_of(&[&[seed][..], &at.to_be_bytes()].concat()).as_bytes()).collect()
+}
+
+#[test]
+fn a_full_disk_gets_emptier() {
+    let Some(disk) = Tmpfs::mount() else {
+        println!("SKIPPED: no tmpfs can be mounted here");
+        return;
+    };
+    let dir = disk.0.path();
+    let store = common::options().init(dir, BranchName::main()).unwrap();
+    let create = repos::journal::Entry::RepoCreate { repo: name("images"), repo_kind: repos::journal::RepoKind::User };
+    store.publish(&repos::Change::of(vec![create])).unwrap();
+    let edits = Edits { files: [(path("/a"), Some(entry(&store, b"needed")))].into(), ..Edits::default() };
+    common::commit(&store, &name("images"), &BranchName::main(), &edits).unwrap();
+    drop(store);
+    let garbage = noise(1, 4 << 20);
+    let store = Store::open(dir).unwrap();
+    store.put_bytes(&garbage).unwrap();
+    store.finish_packs().unwrap();
+    drop(store);
+    // Somebody else fills the disk to its last byte.
+    let filled = std::fs::File::create(dir.join("filler")).and_then(|mut file| {
+        while std::io::Write::write(&mut file, &noise(2, 1 << 16))? > 0 {}
+        Ok(())
+    });
+    filled.unwrap_err();
+    let swept = sweep(dir, &mut Doomed([digest_of(&garbage)].into()));
+    assert!(swept.bytes_freed > 4 << 20, "{swept:?}");
+    std::fs::remove_file(dir.join("filler")).unwrap();
+    assert_sound(dir);
+    assert_eq!(contents(&Store::open(dir).unwrap(), head_tree(dir)).len(), 1);
+}
+
+fn head_tree(dir: &Path) -> Tree {
+    Store::open(dir).unwrap().resolve(&"images".parse().unwrap()).unwrap().tree()
 }

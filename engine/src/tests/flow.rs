@@ -3,7 +3,7 @@ use repos::journal::SealedState;
 use super::setting::{Setting, copy};
 use crate::executor::scripted::Reply;
 
-const UPPER: &str = "
+pub(super) const UPPER: &str = "
 pipeline: {name: upper}
 transform: {cmd: [upper], image: 'x:1'}
 input: {pfs: {repo: images, glob: '/*'}}

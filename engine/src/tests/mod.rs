@@ -2,5 +2,6 @@
 
 mod apply;
 mod flow;
+mod garbage;
 mod queries;
 mod setting;

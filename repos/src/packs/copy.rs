@@ -87,7 +87,7 @@ impl PackCopy {
     pub(crate) fn discard(&mut self) -> Result<(), RepoError> {
         self.rows.clear();
         self.seen.clear();
-        self.file.take().map_or(Ok(()), |file| file.discard())
+        self.file.take().map_or(Ok(()), PackFile::discard)
     }
 }
 

@@ -16,8 +16,9 @@ use crate::object::Kind;
 use crate::packs::PackName;
 use crate::stop::stop_at;
 
-/// Rows in memory above which a process that does not own the store catches up the index on disk.
-const OVERLAY_ROWS: usize = 4096;
+/// Rows in memory above which a writer that does not own the store catches up the index on disk: few, because every reader has to make
+/// the same rows.
+const OVERLAY_ROWS: usize = 512;
 
 /// A change to be made, with what it takes for granted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -27,6 +27,6 @@ impl Store {
 
     /// Bytes that are free where the store is kept.
     pub(super) fn free_bytes(&self) -> u64 {
-        rustix::fs::statvfs(&self.folder()).map_or(u64::MAX, |free| free.f_bavail.saturating_mul(free.f_frsize))
+        rustix::fs::statvfs(self.folder()).map_or(u64::MAX, |free| free.f_bavail.saturating_mul(free.f_frsize))
     }
 }

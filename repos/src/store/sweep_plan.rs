@@ -154,12 +154,11 @@ fn batches(victims: Vec<Victim>) -> Vec<Vec<Victim>> {
         let alike = |batch: &&mut Vec<Victim>| {
             batch.last().is_none_or(|last| (last.kept_bytes == 0) == (victim.kept_bytes == 0))
         };
-        match batches.last_mut().filter(alike).filter(|_| fits) {
-            Some(batch) => batch.push(victim),
-            None => {
-                batches.push(vec![victim]);
-                (entries, bytes) = (victim.entries, victim.kept_bytes);
-            }
+        if let Some(batch) = batches.last_mut().filter(alike).filter(|_| fits) {
+            batch.push(victim);
+        } else {
+            batches.push(vec![victim]);
+            (entries, bytes) = (victim.entries, victim.kept_bytes);
         }
     }
     batches
