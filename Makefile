@@ -5,6 +5,8 @@ SHELL := /bin/bash
 # The name under which `make install` installs the binary: some systems have Pipe Viewer as `pv`.
 NAME ?= pv
 PREFIX ?= $(HOME)/.local
+# What `make bench` is told besides: `BENCH='small large'` for some cases only, `BENCH=--long`.
+BENCH ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
 PV = $(abspath $(TARGET_DIR))/$(TRIPLE)/release/pv
@@ -18,7 +20,7 @@ help:
 	@echo 'make demo      threat detection on camera frames, from nothing to a traced flag'
 	@echo 'make test      all tests; starts a Docker daemon if none answers and it may'
 	@echo 'make verify    formatting, lints, documentation and tests'
-	@echo 'make bench     measure against rivals and floors'
+	@echo 'make bench     measure against rivals and floors (40 minutes; bench-quick: 5, printed only)'
 	@echo 'make install   the binary to $(PREFIX)/bin/$(NAME); NAME=… picks another name'
 
 setup:
@@ -47,8 +49,8 @@ doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
 bench bench-quick: build
-	@scripts/setup.sh docker
-	@PV=$(PV) scripts/with-docker.sh scripts/bench.py $@
+	@scripts/setup.sh docker bench
+	@PV=$(PV) scripts/with-docker.sh python3 scripts/bench $(if $(filter bench-quick,$@),--quick) $(BENCH)
 
 install: build
 	install -D -m 755 $(PV) $(PREFIX)/bin/$(NAME)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing on a bare Debian or Ubuntu machine; says what, asks nothing, does nothing when all is there.
 # Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's
-# stages), s3 (a server for tests, from PyPI into the target folder).
+# stages), s3 (a server for tests, from PyPI into the target folder), bench (the rivals).
 set -euo pipefail
 
 missing=()
@@ -40,6 +40,15 @@ for part in "$@"; do
         python)
             need python3 command -v /usr/bin/python3
             need python3-pip /usr/bin/python3 -m pip --version
+            ;;
+        bench)
+            need python3 command -v python3
+            need gcc command -v cc
+            need libc6-dev test -e /usr/include/stdio.h
+            need git command -v git
+            need borgbackup command -v borg
+            need restic command -v restic
+            need xz-utils command -v xz
             ;;
         s3)
             need python3 command -v python3

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use engine::EngineError;
 use repos::RepoError;
 use serde::Serialize;
-use specs::{Diagnostic, ErrorKind, GlobError, ReferenceError};
+use specs::{Diagnostic, ErrorKind, GlobError, Place, ReferenceError, Severity};
+
+use crate::output::plural;
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ pub(crate) struct Failure {
 pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
 
 const NOTHING: &str = "nothing";
+const NOT_KNOWN: &str = "whether it was done is not known";
 
 impl CliError {
     /// An error without causes and hint.
@@ -86,6 +89,44 @@ impl CliError {
     /// Says what to try next.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         self.map(|failure| failure.hint = Some(hint.into()))
+    }
+
+    /// All that is wrong with lines of a file; the kind is that of the first.
+    pub(crate) fn in_lines(file: &str, problems: Vec<(u32, Self)>) -> Self {
+        let mut kind = None;
+        let mut diagnostics = Vec::new();
+        for (line, problem) in problems {
+            let Self::Failure(failure) = problem else { return problem };
+            kind = kind.or(Some(failure.kind));
+            // It is said once, of all lines together.
+            let message = failure.message.trim_end_matches("; nothing was committed").to_owned();
+            diagnostics.push(Diagnostic {
+                file: file.to_owned(),
+                place: Place { line, ..Place::START },
+                severity: Severity::Error,
+                message: [vec![message], failure.causes].concat().join(": "),
+                hint: failure.hint,
+            });
+        }
+        Self::in_file(kind.unwrap_or(ErrorKind::Usage), file, diagnostics)
+    }
+
+    /// All that is wrong with a file, each with its place.
+    pub(crate) fn in_file(kind: ErrorKind, file: &str, diagnostics: Vec<Diagnostic>) -> Self {
+        let count = plural(diagnostics.len() as u64, "error", "errors");
+        Self::new(kind, format!("{count} in {file}")).map(|failure| {
+            failure.causes = diagnostics.iter().map(in_one_line).collect();
+            failure.diagnostics = diagnostics;
+        })
+    }
+
+    /// Says that nothing was committed, unless the error knows better.
+    pub(crate) fn nothing_committed(self) -> Self {
+        match &self {
+            Self::Failure(failure) if failure.done != NOTHING => self,
+            Self::Failure(failure) if failure.message.contains("nothing was committed") => self,
+            _ => self.done("nothing was committed"),
+        }
     }
 
     /// Says what was done in spite of the error.
@@ -165,6 +206,7 @@ impl From<RepoError> for CliError {
     fn from(error: RepoError) -> Self {
         let told = Self::from_error(error.kind(), &error, error.hint());
         match error {
+            RepoError::Unsure { .. } => told.done(NOT_KNOWN),
             RepoError::RevertConflict { paths, .. } => told
                 .map(|failure| failure.causes.extend(paths.iter().map(|path| format!("`{path}` is other than then")))),
             _ => told,

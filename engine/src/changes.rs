@@ -103,32 +103,21 @@ pub fn commit(
 ) -> Result<(Committed, Census)> {
     let run = new_run();
     until_first(store, || {
-        let head = branch_to_commit_to(store, new)?;
+        let head = head_to_commit_to(store, new.repo, new.branch)?;
+        refuse_unexpected(new.repo, new.branch, new.expect, head)?;
         let base = head.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
         let edits = change(base)?;
         let (tree, census) = files::apply(store, base, &edits)?;
         if tree == base {
+            // Most often nothing was written; else bytes that were missing are back, and are to stay.
+            store.finish_packs()?;
             return Ok((Committed::Unchanged { head }, census));
         }
-        let commit = store.put_commit(&Commit {
-            repo: new.repo.clone(),
-            branch: new.branch.clone(),
-            parents: head.into_iter().collect(),
-            tree: tree.root(),
-            lineage: None,
-            datums: None,
-            run,
-            kind: CommitKind::User,
-            author: new.by.author.clone(),
-            committer: new.by.committer.clone(),
-            message: new.message.to_owned(),
-            created_at: store.clock().now(),
-            provenance: Vec::new(),
-            sources: edits.sources.clone(),
-            pipeline: None,
-            job: None,
-            error: None,
-        })?;
+        let mut commit = user_commit(store, run, (new.repo, new.branch), new.by, tree);
+        commit.parents.extend(head);
+        new.message.clone_into(&mut commit.message);
+        commit.sources = edits.sources;
+        let commit = store.put_commit(&commit)?;
         let moves = vec![Move { repo: new.repo.clone(), branch: new.branch.clone(), from: head, to: Some(commit) }];
         let refs = vec![format!("{}@{}", new.repo, new.branch)];
         store.publish(&run_change(store, run, cause(store, CauseKind::Commit, new.by, refs), moves)?)?;
@@ -136,15 +125,43 @@ pub fn commit(
     })
 }
 
-/// The head of the branch, which must exist unless it is the default branch.
-fn branch_to_commit_to(store: &Store, new: &NewCommit<'_>) -> Result<Option<CommitId>> {
-    let NewCommit { repo, branch, .. } = new;
+/// A user's commit without parents, message and sources.
+pub(crate) fn user_commit(
+    store: &Store,
+    run: RunId,
+    (repo, branch): (&RepoName, &BranchName),
+    by: &By,
+    tree: Tree,
+) -> Commit {
+    Commit {
+        repo: repo.clone(),
+        branch: branch.clone(),
+        parents: Vec::new(),
+        tree: tree.root(),
+        lineage: None,
+        datums: None,
+        run,
+        kind: CommitKind::User,
+        author: by.author.clone(),
+        committer: by.committer.clone(),
+        message: String::new(),
+        created_at: store.clock().now(),
+        provenance: Vec::new(),
+        sources: Vec::new(),
+        pipeline: None,
+        job: None,
+        error: None,
+    }
+}
+
+/// The head of a branch that is to get a commit: of a user's repository, no tag, and there unless it is the default branch.
+pub(crate) fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
     refuse_output(store, repo)?;
     let head = match store.branch(repo, branch) {
         Ok(row) => row.commit,
-        Err(RepoError::BranchNotFound { .. }) if store.default_branch()? == **branch => None,
+        Err(RepoError::BranchNotFound { .. }) if store.default_branch()? == *branch => None,
         Err(RepoError::BranchNotFound { similar, .. }) => {
-            return Err(EngineError::NoBranchToPut { repo: (*repo).clone(), branch: (*branch).clone(), similar });
+            return Err(EngineError::NoBranchToPut { repo: repo.clone(), branch: branch.clone(), similar });
         }
         Err(error) => return Err(error.into()),
     };
@@ -154,14 +171,21 @@ fn branch_to_commit_to(store: &Store, new: &NewCommit<'_>) -> Result<Option<Comm
             hint: Some(format!("pv branch list {repo} shows its branches")),
         });
     }
-    match new.expect {
-        Some(expected) if head != Some(expected) => Err(EngineError::NotExpected {
-            repo: (*repo).clone(),
-            branch: (*branch).clone(),
-            expected: Some(expected),
-            actual: head,
-        }),
-        _ => Ok(head),
+    Ok(head)
+}
+
+/// Refuses a head other than the one that the change is for.
+pub(crate) fn refuse_unexpected(
+    repo: &RepoName,
+    branch: &BranchName,
+    expected: Option<CommitId>,
+    actual: Option<CommitId>,
+) -> Result<()> {
+    match expected {
+        Some(_) if actual != expected => {
+            Err(EngineError::NotExpected { repo: repo.clone(), branch: branch.clone(), expected, actual })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -217,28 +241,11 @@ fn move_to(
     by: &By,
 ) -> Result<RunId> {
     if let Some(to) = to {
-        let commit = store.commit(&to)?;
-        if commit.repo != *repo {
-            return Err(EngineError::Usage {
-                what: format!("commit {} is of repository `{}`, not of `{repo}`", to.short(12), commit.repo),
-                hint: None,
-            });
-        }
-        if commit.error.is_some() {
-            return Err(EngineError::Conflict {
-                what: format!("commit {} is of a job that failed; a branch never points to it", to.short(12)),
-                hint: None,
-            });
-        }
+        refuse_as_head(repo, &to, &store.commit(&to)?)?;
     }
     let run = new_run();
     until_first(store, || {
-        if let Some(writer) = Graph::load(store)?.writer(&(repo.clone(), branch.clone())) {
-            return Err(EngineError::Conflict {
-                what: format!("only pipeline `{}` moves its output branch `{repo}@{branch}`", writer.name()),
-                hint: Some(format!("another branch: pv branch create {repo}@NAME")),
-            });
-        }
+        refuse_output_branch(&Graph::load(store)?, repo, branch)?;
         // That the branch itself moved in between is for the caller to see, not to be overridden.
         let actual = store.find_branch(repo, branch)?.and_then(|row| row.commit);
         if actual != from {
@@ -253,6 +260,32 @@ fn move_to(
         let cause = cause(store, CauseKind::Move, by, vec![format!("{repo}@{branch}")]);
         store.publish(&run_change(store, run, cause, vec![moved])?)?;
         Ok(run)
+    })
+}
+
+/// Refuses a commit that a branch of `repo` may not point to.
+pub(crate) fn refuse_as_head(repo: &RepoName, id: &CommitId, commit: &Commit) -> Result<()> {
+    if commit.repo != *repo {
+        return Err(EngineError::Usage {
+            what: format!("commit {} is of repository `{}`, not of `{repo}`", id.short(12), commit.repo),
+            hint: None,
+        });
+    }
+    if commit.error.is_some() {
+        return Err(EngineError::Conflict {
+            what: format!("commit {} is of a job that failed; a branch never points to it", id.short(12)),
+            hint: None,
+        });
+    }
+    Ok(())
+}
+
+/// Refuses to move what only a pipeline moves.
+pub(crate) fn refuse_output_branch(graph: &Graph, repo: &RepoName, branch: &BranchName) -> Result<()> {
+    let Some(writer) = graph.writer(&(repo.clone(), branch.clone())) else { return Ok(()) };
+    Err(EngineError::Conflict {
+        what: format!("only pipeline `{}` moves its output branch `{repo}@{branch}`", writer.name()),
+        hint: Some(format!("another branch: pv branch create {repo}@NAME")),
     })
 }
 

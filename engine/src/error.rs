@@ -33,6 +33,9 @@ pub enum EngineError {
     Usage { what: String, hint: Option<String> },
     #[error("{what}")]
     NotFound { what: String, hint: Option<String> },
+    /// What is wrong with lines of a transaction, in their order; at least one.
+    #[error("{}", .0.iter().map(|(line, error)| format!("line {line}: {error}")).collect::<Vec<_>>().join("\n"))]
+    Lines(Vec<(u32, EngineError)>),
     #[error("pipeline `{pipeline}` cannot be made ready: {why}")]
     NotReady { pipeline: PipelineName, why: String },
     #[error("jobs wait for disk: {} MB are free, and {} MB should be", .free / 1_000_000, .least / 1_000_000)]
@@ -64,6 +67,7 @@ impl EngineError {
         match self {
             Self::Store(error) => error.kind(),
             Self::Executor(error) => error.kind(),
+            Self::Lines(lines) => lines.first().map_or(ErrorKind::Usage, |(_, error)| error.kind()),
             Self::Specs { .. } | Self::Usage { .. } => ErrorKind::Usage,
             Self::NoBranchToPut { .. } | Self::JobNotFound { .. } | Self::NotFound { .. } => ErrorKind::NotFound,
             Self::OutputRepo { .. } | Self::NotExpected { .. } | Self::InUse { .. } | Self::Conflict { .. } => {
@@ -79,6 +83,7 @@ impl EngineError {
         match self {
             Self::Store(error) => error.hint(),
             Self::Executor(error) => error.hint(),
+            Self::Lines(lines) => lines.iter().find_map(|(_, error)| error.hint()),
             Self::OutputRepo { repo } => {
                 Some(format!("commit to an input of `{repo}`; pv pipeline show {repo} lists them"))
             }

@@ -65,6 +65,12 @@ impl Pipeline {
         (self.name().output_repo(), branch)
     }
 
+    /// What is executed: the spec's command, else that of the image.
+    pub fn command(&self) -> Vec<String> {
+        let own = &self.spec.transform.cmd;
+        if own.is_empty() { self.version.entrypoint.clone() } else { own.clone() }
+    }
+
     /// What an output commit says of it.
     pub fn stamp(&self) -> PipelineStamp {
         PipelineStamp {

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! changes    what people do to a store; each change that can cause jobs is one run
+//! transaction several of these as one
+//! keep       giving up commits: prune, delete
 //! apply      from spec files to pipeline versions      graph  who reads what; which jobs a change causes
 //! generations which commits a job takes         plan     what it has to do
 //! datums     globs and trees to units of work  recipe   what one of them executes
@@ -20,6 +22,7 @@ pub mod executor;
 pub mod executors;
 pub mod generations;
 pub mod graph;
+pub mod keep;
 pub mod live;
 pub mod outlook;
 pub mod plan;
@@ -29,8 +32,10 @@ pub mod scheduler;
 #[cfg(test)]
 mod tests;
 pub mod trace;
+pub mod transaction;
 pub mod worker;
 
 pub use error::{EngineError, Result};
+pub use execution::remake;
 pub use graph::{Graph, Pipeline};
 pub use scheduler::{Engine, Selection};

@@ -328,7 +328,8 @@ fn key_of(job: &JobRow) -> JobKey {
 /// Bytes of a try's log that are kept when no setting says otherwise.
 const LOG_MAX: usize = 16 << 20;
 
-fn job_settings(store: &Store) -> Result<JobSettings> {
+/// The settings of jobs.
+pub(crate) fn job_settings(store: &Store) -> Result<JobSettings> {
     let number = |key: &str| -> Result<Option<u64>> { Ok(store.setting(key)?.and_then(|text| text.parse().ok())) };
     let limits = OutputLimits::default();
     Ok(JobSettings {

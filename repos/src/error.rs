@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use specs::{BranchName, CommitId, Digest, ErrorKind, FilePath, PathError, RepoName, RunId};
 
+use crate::index::rows::Pruned;
 use crate::object::Kind;
 use crate::packs::PackName;
 use crate::tree::TreeError;
@@ -15,6 +16,9 @@ use crate::tree::TreeError;
 pub enum RepoError {
     #[error("cannot {doing} `{}`", .path.display())]
     Io { doing: &'static str, path: PathBuf, source: std::io::Error },
+    /// The change may have happened: the caller says neither that it did nor that it did not.
+    #[error("it is not known whether the change was made: {why}")]
+    Unsure { why: String, source: Option<std::io::Error> },
     #[error("no store at `{}`{}", .dir.display(), if *.searched { " or above" } else { "" })]
     NoStore { dir: PathBuf, searched: bool },
     #[error("there is a store at `{}` already", .dir.display())]
@@ -29,6 +33,8 @@ pub enum RepoError {
     DamagedJournal { record: u64, why: String },
     #[error("the journal is too short: {records} records ({bytes} bytes) were written, {found} bytes are there")]
     ShortJournal { records: u64, bytes: u64, found: u64 },
+    #[error("the store's file `format` is damaged: {why}")]
+    DamagedFormat { why: &'static str },
     #[error("pack `{pack}` is damaged: {why}")]
     DamagedPack { pack: PackName, why: &'static str },
     #[error("{kind} {digest} is damaged: {why}")]
@@ -73,6 +79,8 @@ pub enum RepoError {
     Collected { kind: Kind, digest: Digest },
     #[error("the pipelines changed in between")]
     GraphMoved,
+    #[error("no room for {} in `{}`, where {} are free", in_words(*.needed), .folder.display(), in_words(*.free))]
+    NoSpace { folder: PathBuf, needed: u64, free: u64 },
     #[error("`{path}` was changed while it was read")]
     ChangedWhileRead { path: PathBuf },
     #[error("{what}")]
@@ -81,6 +89,12 @@ pub enum RepoError {
     Usage { what: String, hint: Option<String> },
     #[error("{what}")]
     NotFound { what: String, hint: Option<String> },
+    #[error("the files of {place} are not kept any more: {pruned}")]
+    PrunedCommit { place: String, pruned: Pruned },
+    #[error("{what} is not kept any more: {pruned}")]
+    PrunedFile { what: String, pruned: Pruned, hint: String },
+    #[error("commit {} is named by {by}", .commit.short(12))]
+    StillNamed { commit: CommitId, by: String },
     #[error("{place}: {changed} paths have changed since")]
     RevertConflict { place: String, changed: usize, paths: Vec<FilePath> },
     #[error("cannot {doing} `{url}`")]
@@ -108,6 +122,13 @@ fn join<T>(items: &[T], line: impl Fn(&T) -> String) -> String {
     lines.join("\n")
 }
 
+fn in_words(bytes: u64) -> String {
+    match bytes {
+        0..10_000_000_000 => format!("{} MB", bytes.div_ceil(1_000_000)),
+        _ => format!("{} GB", bytes.div_ceil(1_000_000_000)),
+    }
+}
+
 fn list(paths: &[FilePath]) -> String {
     join(paths, |path| format!("`{path}`"))
 }
@@ -125,11 +146,16 @@ impl RepoError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            Self::Io { .. } | Self::InUse { .. } | Self::MadeByNewer { .. } | Self::Index(_) | Self::Place { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::NoSpace { .. }
+            | Self::Io { .. }
+            | Self::Unsure { .. }
+            | Self::InUse { .. }
+            | Self::MadeByNewer { .. }
+            | Self::Index(_)
+            | Self::Place { .. } => ErrorKind::Unavailable,
             Self::DamagedJournal { .. }
             | Self::ShortJournal { .. }
+            | Self::DamagedFormat { .. }
             | Self::DamagedPack { .. }
             | Self::DamagedObject { .. }
             | Self::MissingObject { .. } => ErrorKind::Damaged,
@@ -141,6 +167,7 @@ impl RepoError {
             | Self::NoCommit { .. }
             | Self::NotSoFarBack { .. }
             | Self::FileNotFound { .. }
+            | Self::PrunedFile { .. }
             | Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AmbiguousId { .. }
             | Self::IsDirectory { .. }
@@ -157,6 +184,8 @@ impl RepoError {
             | Self::JournalMoved { .. }
             | Self::Collected { .. }
             | Self::RevertConflict { .. }
+            | Self::PrunedCommit { .. }
+            | Self::StillNamed { .. }
             | Self::Conflict { .. } => ErrorKind::Conflict,
             Self::BadSources(_) | Self::ChangedWhileRead { .. } => ErrorKind::Failed,
             Self::Tree(TreeError::Unsorted { .. }) => ErrorKind::Failed,
@@ -188,14 +217,14 @@ impl RepoError {
             Self::BranchMoved { .. } | Self::GraphMoved | Self::JournalMoved { .. } | Self::Collected { .. } => {
                 Some("look at it again, then repeat the command".to_owned())
             }
-            Self::DamagedJournal { .. }
-            | Self::DamagedPack { .. }
-            | Self::DamagedObject { .. }
-            | Self::MissingObject { .. } => Some("pv fsck names all that is damaged and what needs it".to_owned()),
             Self::ShortJournal { .. } => Some(
-                "put `.pv/journal` back from a backup; to go on without the lost records, delete `.pv/index` by hand"
+                "pv fsck --repair --from MIRROR, or put `.pv/journal` back from a backup; to go on without the lost records, \
+                 delete `.pv/index` and `.pv/position` by hand"
                     .to_owned(),
             ),
+            Self::Index(error) if is_of_disk(error) => {
+                Some("free some space and see who may write there, then repeat the command".to_owned())
+            }
             Self::Index(_) => Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned()),
             Self::Place { url, .. } if url.starts_with("s3:") => Some(
                 "check that the bucket exists, that AWS_ENDPOINT_URL and AWS_REGION are right, and that AWS_ACCESS_KEY_ID and \
@@ -204,16 +233,50 @@ impl RepoError {
             ),
             Self::Place { .. } => Some("check that the folder is there and may be written".to_owned()),
             Self::MadeByNewer { .. } => Some("use the newer pv".to_owned()),
+            Self::PrunedCommit { .. } => {
+                Some("a branch or tag needs a commit with its files; pv log shows which there are".to_owned())
+            }
+            Self::PrunedFile { hint, .. } => Some(hint.clone()),
             Self::Conflict { hint, .. }
             | Self::Usage { hint, .. }
             | Self::NotFound { hint, .. }
             | Self::Remote { hint, .. } => hint.clone(),
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Some("free some space, then repeat the command; the store is as it was".to_owned())
-            }
+            Self::NoSpace { .. } => Some("free some space there, or put less at a time".to_owned()),
+            Self::Unsure { .. } => Some("pv log shows whether it was made; dmesg what the disk says".to_owned()),
+            Self::Io { source, .. } => way_out(source).map(str::to_owned),
+            _ if self.kind() == ErrorKind::Damaged => Some(
+                "pv fsck names all that is damaged and what needs it; pv fsck --repair --from MIRROR heals it".to_owned(),
+            ),
             _ => None,
         }
     }
+}
+
+/// What to try when the operating system refuses a file.
+fn way_out(error: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        StorageFull => Some("free some space, then repeat the command; the store is as it was"),
+        QuotaExceeded => {
+            Some("free some space or have the quota raised, then repeat the command; the store is as it was")
+        }
+        ReadOnlyFilesystem => Some("mount it writable, then repeat the command; reading works as it is"),
+        PermissionDenied => Some("ls -l shows who may; pv works as the user who owns the store"),
+        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+            Some("dmesg shows what the disk says; copy the store to another one before you go on")
+        }
+        _ => None,
+    }
+}
+
+/// Whether `RocksDB` could not use the disk, rather than what is on it.
+pub(crate) fn is_of_disk(error: &rocksdb::Error) -> bool {
+    use rustix::io::Errno;
+    // It passes the operating system's words on, and no number.
+    [Errno::NOSPC, Errno::ROFS, Errno::DQUOT, Errno::ACCESS, Errno::PERM, Errno::IO, Errno::MFILE, Errno::NFILE]
+        .map(|errno| std::io::Error::from(errno).to_string())
+        .iter()
+        .any(|words| error.as_ref().contains(words.split(" (os error").next().unwrap_or(words)))
 }
 
 /// Says what was done to which file when the operating system refused.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! files      what users do: put, rm, mv, cp, revert, get, find
+//! keep       what is garbage: what a collection keeps, prunes, and frees
 //! fsck       whether all of a store is as it was written
 //! store      one folder on disk: objects in, objects out, the last step of every change, names
 //! tree       commits' files and all other maps as content-defined search trees
@@ -17,6 +18,7 @@
 
 pub mod documents;
 mod error;
+mod faults;
 pub mod files;
 pub mod fsck;
 pub mod hash;
@@ -34,7 +36,8 @@ pub mod time;
 pub mod tree;
 
 pub use error::RepoError;
-pub use index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, RepoRow, RunRow, TagRow};
+pub use faults::Faults;
+pub use index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow, RunRow, TagRow};
 pub use stop::{set_stop_point, stop_at};
 pub use store::{Change, OpenOptions, Publisher, Store};
 pub use time::Timestamp;

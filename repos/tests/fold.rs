@@ -1,5 +1,5 @@
 //! Many small commits leave few files, and nothing of them is lost.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::needless_for_each, reason = "tests")]
 
 mod common;
 
@@ -17,7 +17,7 @@ use specs::BranchName;
 
 /// How many commits; the full number is 10,000.
 fn commits() -> usize {
-    std::env::var("PV_COMMITS").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
+    std::env::var("PV_COMMITS").ok().and_then(|text| text.parse().ok()).unwrap_or(150)
 }
 
 fn files_below(folder: &Path) -> usize {

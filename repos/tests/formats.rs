@@ -12,7 +12,7 @@ use repos::documents::{
     Recipe, RecipeInput, ResultDocument, ResultState, Source, TagDocument, Transform, Try, canonical,
 };
 use repos::hash::digest_of;
-use repos::journal::{Entry, JobSeed, Journal, Move, Position, Record, RepoKind, SealedState};
+use repos::journal::{Entry, JobSeed, Journal, Move, Position, PruneWhy, Record, RepoKind, SealedState};
 use repos::manifest::Manifest;
 use repos::object::{Kind, PackClass};
 use repos::packs::writer::PackWriter;
@@ -281,6 +281,20 @@ fn a_pack_is_named_by_its_index() {
 }
 
 #[test]
+fn an_entry_of_a_zstd_frame_is_read() {
+    let raw = b"some words, and some words, and some words again".repeat(20);
+    let hex = "0101000000000030000003c02b49f603d0f0d6fdcd8bfdf4c407ca91b6f855c59c980b63c02f0b5ec6e7f68e\
+        28b52ffd60c002150100b0736f6d6520776f7264732c20616e642020616761696e030083a7aa006cc5d87309c3f184b1";
+    let bytes: Vec<u8> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    let (header, frame) = bytes.split_at(44);
+    let row = repos::packs::format::Row::from_entry_header(header, 16).unwrap();
+    assert_eq!((row.codec, row.raw_bytes as usize), (repos::packs::codec::ZSTD, raw.len()));
+    assert_eq!(row.stored_range(), 60..60 + frame.len() as u64);
+    assert_eq!(repos::packs::codec::unpack(&row, frame.to_vec().into()).unwrap(), raw);
+}
+
+#[test]
 fn the_lines_of_a_journal() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("journal");
@@ -345,4 +359,24 @@ fn the_line_of_collected_garbage() {
     Journal::create(&file).unwrap().append(Position::default(), &record).unwrap();
     let digest = repos::hash::digest_of(expected.as_bytes());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{digest} {expected}\n"));
+}
+
+#[test]
+fn entries_of_commits_that_are_given_up() {
+    let prune = |why| Entry::CommitPrune { commits: vec![commit_id(1)], why, committer: "uid:1@edge".to_owned() };
+    for (why, word) in [(PruneWhy::Asked, "asked"), (PruneWhy::Retention, "retention"), (PruneWhy::Expired, "expired")]
+    {
+        let text = String::from_utf8(canonical(&prune(why))).unwrap();
+        let id = "01".repeat(32);
+        assert_eq!(
+            text,
+            format!(r#"{{"commits":["{id}"],"committer":"uid:1@edge","kind":"commit_prune","why":"{word}"}}"#)
+        );
+    }
+    is(
+        &Entry::CommitDelete { commit: commit_id(2), committer: "uid:1@edge".to_owned() },
+        r#"{"commit":"0202020202020202020202020202020202020202020202020202020202020202",
+        "committer":"uid:1@edge","kind":"commit_delete"}"#,
+        "8e109c60ec88952ad3ea185d1052c4bd484f11115ebe8bc8ba15929fa81ff38a",
+    );
 }

@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::TestStore;
-use repos::fsck::{Report, check};
+use repos::fsck::{Report, Subject, check};
 use repos::object::Kind;
 use repos::{OpenOptions, Store};
 
@@ -79,9 +79,10 @@ fn a_damaged_chunk_is_named_with_all_files_that_need_it() {
     }
     let report = report(&Store::open(&dir).unwrap());
     let [problem] = report.problems.as_slice() else { panic!("{report:?}") };
-    assert_eq!((problem.kind, problem.digest), (Some(Kind::Chunk), Some(repos::hash::digest_of(needle))));
+    assert_eq!(problem.subject, Subject::Object(Kind::Chunk, repos::hash::digest_of(needle)));
     let commits = ["images@main", "images@main^", "images@main~2"].map(|commit| test.resolve(commit).place());
-    assert_eq!(problem.needed_by, commits.map(|commit| format!("{commit}:/cam/b")));
+    let needed_by: Vec<String> = problem.needed_by.iter().map(ToString::to_string).collect();
+    assert_eq!(needed_by, commits.map(|commit| format!("{commit}:/cam/b")));
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn missing_packs_and_a_broken_journal_are_reported() {
     let mut bytes = std::fs::read(&journal).unwrap();
     bytes[100] ^= 1;
     std::fs::write(&journal, bytes).unwrap();
-    assert!(report(&store).problems.iter().any(|problem| problem.what == "journal"));
+    assert!(report(&store).problems.iter().any(|problem| problem.subject == Subject::Journal));
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn an_index_that_says_something_else_is_reported_and_rebuilt() {
     let (_other, stranger) = copied(&other);
     std::fs::rename(stranger.join(".pv/index"), dir.join(".pv/index")).unwrap();
     let store = Store::open(&dir).unwrap();
-    assert!(report(&store).problems.iter().any(|problem| problem.what == "index"));
+    assert!(report(&store).problems.iter().any(|problem| problem.subject == Subject::Index));
     store.rebuild_index().unwrap();
     assert_eq!(report(&store).problems, []);
 }

@@ -175,7 +175,12 @@ fn the_index_is_made_anew_when_it_is_gone_or_garbage() {
     owner.own().unwrap();
     assert_eq!(snapshot(&owner), expected);
     assert_eq!(
-        check(&owner, &|_, _, _| {}).unwrap().problems.iter().filter(|problem| problem.what == "index").count(),
+        check(&owner, &|_, _, _| {})
+            .unwrap()
+            .problems
+            .iter()
+            .filter(|problem| problem.subject == repos::fsck::Subject::Index)
+            .count(),
         0
     );
 }

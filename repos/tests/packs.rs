@@ -115,6 +115,7 @@ fn an_unfinished_pack_is_saved_up_to_its_last_whole_entry() {
         writer.append(&packs, Kind::Chunk, digest_of(bytes), bytes).unwrap();
         ends.push(ends.last().unwrap() + 44 + bytes.len());
     }
+    writer.flush().unwrap();
     drop(writer);
     let part = files(folder.path(), ".part").remove(0);
     let whole = std::fs::read(&part).unwrap();

@@ -162,7 +162,13 @@ fn a_store_that_lies_in_a_source_is_left_out() {
     let test = TestStore::new();
     test.write("a", "a");
     std::fs::write(test.store.dir().join("b"), "b").unwrap();
-    assert_eq!(targets(&options(&test, "/", &[".."])), ["/store/b", "/work/a"]);
+    let gathered = gather(&options(&test, "/", &[".."])).unwrap();
+    let paths: Vec<String> = gathered.files().map(|(_, path, _)| path.to_string()).collect();
+    assert_eq!(paths, ["/store/b", "/work/a"]);
+    assert_eq!(gathered.stores, [test.work().join("../store/.pv")]);
+    for inside in ["../store/.pv", "../store/.pv/packs", "../store/.pv/journal"] {
+        assert_eq!(gather(&options(&test, "/", &[inside])).unwrap_err().kind(), ErrorKind::Usage, "{inside}");
+    }
 }
 
 #[test]
@@ -182,6 +188,29 @@ fn a_mirror_removes_what_its_source_lacks_but_not_what_is_excluded() {
     assert_eq!((census.added, census.removed, census.unchanged), (1, 1, 1));
     let paths: Vec<_> = contents(&test.store, tree).into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, ["/d/keep", "/d/new", "/d/x/no.tmp", "/e"]);
+}
+
+#[test]
+fn files_of_many_and_of_large_folders_come_in_order() {
+    let test = TestStore::new();
+    let mut expected = Vec::new();
+    for at in 0..40 {
+        for file in [format!("a{at}-b"), format!("a{at}/x/{at}"), format!("a{at}.c")] {
+            test.write(&format!("d/{file}"), "");
+            expected.push(format!("/{file}"));
+        }
+    }
+    // More than one thread looks at together.
+    for at in 0..700 {
+        let file = format!("many/{}", at * 307 % 700);
+        test.write(&format!("d/{file}"), "");
+        expected.push(format!("/{file}"));
+    }
+    expected.sort_unstable();
+    assert_eq!(targets(&options(&test, "/", &["d"])), expected);
+    assert_eq!(targets(&options(&test, "/in", &["d/many", "d/a7"])).len(), 701);
+    let gathered = gather(&options(&test, "/in", &["d"])).unwrap();
+    assert!(gathered.files().all(|(source, path, _)| source.ends_with(path.below(&common::path("/in")).unwrap())));
 }
 
 #[test]

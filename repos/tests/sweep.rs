@@ -1,5 +1,5 @@
 //! Garbage goes, and nothing else.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::needless_for_each, reason = "tests")]
 
 mod common;
 

@@ -22,7 +22,7 @@ pub use glob::{Glob, GlobError};
 pub use ids::{CommitId, DatumId, RunId};
 pub use kind::ErrorKind;
 pub use names::{BranchName, NameError, PipelineName, RepoName, TagName};
-pub use path::{FilePath, PathError};
+pub use path::{FilePath, MAX_PATH_BYTES, PathError};
 pub use reference::{
     DatumRef, IdPrefix, JobRef, Reference, ReferenceError, Revision, RevisionBase, RunRef, Target, parse_target,
 };

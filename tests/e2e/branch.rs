@@ -35,14 +35,14 @@ fn branches_are_made_moved_listed_and_deleted() {
     ");
     insta::assert_snapshot!(env.pv(["branch", "delete", "images@candidate"]), @r"
     --- stderr
-    branch `images@candidate` at [id 3] goes; its commits stay readable by id
+    branch `images@candidate` at [id 3] goes; its commits stay readable by id, files that nothing else reaches for 14d
     error: branch `images@candidate` was not deleted
     hint: --yes does it without a question
     --- exit 7
     ");
     insta::assert_snapshot!(env.pv(["branch", "delete", "images@candidate", "--yes"]), @r"
     --- stderr
-    branch `images@candidate` at [id 3] goes; its commits stay readable by id
+    branch `images@candidate` at [id 3] goes; its commits stay readable by id, files that nothing else reaches for 14d
     deleted branch `images@candidate`
     ");
     insta::assert_snapshot!(env.pv(["branch", "delete", "images@candidat", "--yes"]), @r"

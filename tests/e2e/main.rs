@@ -2,7 +2,9 @@
 //!
 //! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
 //! - `beside` `kill` what other processes and sudden ends do to a run
+//! - `damage` stores of which something is damaged
 //! - `threat` the example as a whole
+//! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
 //! - `support` events to wait for, pipelines to wait in
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
@@ -10,19 +12,23 @@
 mod beside;
 mod branch;
 mod config;
+mod damage;
 mod datum;
 mod diff;
+mod disk;
 mod errors;
 mod executors;
 mod find;
 mod flow;
 mod fsck;
+mod gc;
 mod get;
 mod init;
 mod job;
 mod kill;
 mod log;
 mod ls;
+mod names;
 mod objects;
 mod output;
 mod pipeline;
@@ -38,3 +44,5 @@ mod support;
 mod tag;
 mod threat;
 mod trace;
+mod txn;
+mod waiting;

@@ -60,7 +60,7 @@ fn a_deletion_says_what_goes_and_needs_yes() {
     env.ok(["put", "images", "a.jpg"]);
     insta::assert_snapshot!(env.pv(["repo", "delete", "images"]), @r"
     --- stderr
-    repository `images` goes, with 1 branch, 0 tags, and 1 file (5 B) at their heads
+    repository `images` goes, with 1 branch, 0 tags, and 1 file (5 B) at their heads; pv gc frees what nothing else reaches after 14d
     error: repository `images` was not deleted
     hint: --yes does it without a question
     --- exit 7
@@ -68,7 +68,7 @@ fn a_deletion_says_what_goes_and_needs_yes() {
     assert_eq!(env.json(["repo", "list"]).len(), 1);
     insta::assert_snapshot!(env.pv(["repo", "delete", "images", "--yes"]), @r"
     --- stderr
-    repository `images` goes, with 1 branch, 0 tags, and 1 file (5 B) at their heads
+    repository `images` goes, with 1 branch, 0 tags, and 1 file (5 B) at their heads; pv gc frees what nothing else reaches after 14d
     deleted repository `images`
     ");
     assert_eq!(env.json(["repo", "list"]).len(), 0);

@@ -75,7 +75,11 @@ impl Background {
         std::fs::read_to_string(&self.stdout).unwrap()
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn stderr(&self) -> String {
+        std::fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
 

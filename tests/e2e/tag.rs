@@ -29,7 +29,7 @@ fn tags_are_made_listed_and_deleted_and_never_move() {
     assert_eq!(tag["commit"], env.json(["show", "images@v1"])[0]["id"]);
     insta::assert_snapshot!(env.pv(["tag", "delete", "images@v1"]), @r"
     --- stderr
-    tag `images@v1` goes; its commit stays readable by id
+    tag `images@v1` goes; its commit stays readable by id, files that nothing else reaches for 14d
     error: tag `images@v1` was not deleted
     hint: --yes does it without a question
     --- exit 7

@@ -25,6 +25,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             let message = format!("`{}` in {} is a directory", at.path, at.place());
             return Err(CliError::usage(message, format!("pv ls {reference}      pv get {reference}")));
         };
+        store.refuse_pruned(&at.id, &at.path, &file)?;
         let mut reader = store.open_file(&file)?;
         while let Some(chunk) = reader.next_chunk()? {
             cx.out().bytes(&chunk)?;

@@ -96,18 +96,24 @@ pub(super) fn commit(
     let new =
         NewCommit { repo: &target.repo, branch: &target.branch, expect: *expect, by: &by, message: &message.message };
     let (committed, census) = changes::commit(store, &new, change).map_err(nothing_committed)?;
-    report(cx, target, &committed, &census, *started)?;
-    Ok(match committed {
+    let run = match committed {
         Committed::Made { run, .. } => Some(run),
         Committed::Unchanged { .. } => None,
-    })
+    };
+    report(cx, target, &committed, &census, *started).map_err(|error| after(run, error))?;
+    Ok(run)
 }
 
-/// An error after which the store is as it was.
+/// An error after which the store is as it was, as far as it does not say otherwise.
 pub(super) fn nothing_committed(error: impl Into<CliError>) -> CliError {
-    match error.into() {
-        CliError::Failure(failure) if failure.message.contains("nothing was committed") => CliError::Failure(failure),
-        error => error.done("nothing was committed"),
+    error.into().nothing_committed()
+}
+
+/// An error that came when the change was made, while it was told.
+pub(super) fn after(run: Option<RunId>, error: CliError) -> CliError {
+    match run {
+        Some(run) => error.done(format!("it was committed, as run {run}")),
+        None => error,
     }
 }
 
@@ -199,7 +205,7 @@ fn changed_line(target: &Target, census: &Census, store: &Store) -> Result<Optio
     Ok(Some(format!("modified: {}{more}          (pv diff {})", named.join(" "), target.shortest(store)?)))
 }
 
-fn took(started: Instant) -> String {
+pub(super) fn took(started: Instant) -> String {
     let seconds = started.elapsed().as_secs_f64();
     match seconds {
         0.0..10.0 => format!("{seconds:.1} s"),

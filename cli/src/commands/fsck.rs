@@ -1,11 +1,17 @@
 //! `pv fsck`
 
-use repos::fsck::{self, Counts, Problem};
+use std::path::PathBuf;
+
+use repos::Store;
+use repos::fsck::mirror::Mirror;
+use repos::fsck::repair::{Done, Repair};
+use repos::fsck::{self, Problem, Report};
 use serde::Serialize;
 use specs::{Digest, ErrorKind};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::executors::executors;
 use crate::output::{plural, size};
 
 /// Check that the store is sound: all bytes as they were written, and everything there that something else names
@@ -14,19 +20,41 @@ pub(crate) struct Args {
     /// Make the index anew from packs and journal first
     #[arg(long)]
     rebuild_index: bool,
+    /// Heal what is damaged: from what is whole here, from a mirror, or by running again what made it
+    #[arg(long)]
+    repair: bool,
+    /// Where a mirror is: a folder with `packs` and `journal`, or one that holds a store
+    #[arg(long, value_name = "MIRROR", requires = "repair")]
+    from: Option<PathBuf>,
+}
+
+impl Args {
+    /// Whether it changes more than the index: nobody else may use the store then.
+    pub(crate) fn repairs(&self) -> bool {
+        self.repair
+    }
 }
 
 /// One thing that is wrong.
 #[derive(Serialize)]
 struct ProblemView<'a> {
-    what: &'a str,
+    what: String,
     kind: Option<&'static str>,
     digest: Option<Digest>,
     why: &'a str,
-    needed_by: &'a [String],
+    needed_by: Vec<String>,
+    needed_by_more: u64,
 }
 
-/// What was looked at, and what is wrong.
+/// What was done about a problem.
+#[derive(Serialize)]
+struct DoneView<'a> {
+    what: String,
+    how: &'a str,
+    healed: bool,
+}
+
+/// What was looked at, what is wrong, and what was done about it.
 #[derive(Serialize)]
 struct ReportView<'a> {
     sound: bool,
@@ -38,39 +66,91 @@ struct ReportView<'a> {
     results: u64,
     files: u64,
     problems: Vec<ProblemView<'a>>,
+    notes: &'a [String],
+    repaired: Vec<DoneView<'a>>,
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let store = cx.store()?;
     if args.rebuild_index {
-        store.rebuild_index()?;
+        cx.store()?.rebuild_index()?;
         cx.notes().line("made the index anew");
     }
-    let progress = cx.progress("check");
-    let report = fsck::check(store, &|what, done, total| progress.count(what, done, total))?;
-    drop(progress);
+    let mut report = check(cx, &opened(cx)?)?;
+    let mut done = Vec::new();
+    if args.repair && !(report.problems.is_empty() && report.notes.is_empty()) {
+        if !cx.out().is_json() {
+            print_problems(cx, &report.problems)?;
+        }
+        done = repair(cx, args, &report)?;
+        report = check(cx, &opened(cx)?)?;
+    }
     if cx.out().is_json() {
-        cx.out().json(&view(&report.counts, &report.problems))?;
+        cx.out().json(&view(&report, &done))?;
     } else {
-        print(cx, &report.counts, &report.problems)?;
+        print(cx, &report, &done)?;
     }
     if report.problems.is_empty() {
         return Ok(());
     }
     let problems = plural(report.problems.len() as u64, "problem", "problems");
-    Err(CliError::new(ErrorKind::Damaged, format!("the store is damaged: {problems}")))
+    let error = CliError::new(ErrorKind::Damaged, format!("the store is damaged: {problems}"));
+    if args.repair {
+        let error = error.done(
+            plural(done.iter().filter(|done| done.is_healed).count() as u64, "thing was", "things were") + " healed",
+        );
+        return Err(if args.from.is_none() { error.hint("pv fsck --repair --from MIRROR") } else { error });
+    }
+    Err(error.hint("pv fsck --repair --from MIRROR heals what can be; without a mirror what can be is made again"))
 }
 
-fn view<'a>(counts: &Counts, problems: &'a [Problem]) -> ReportView<'a> {
-    let problem = |problem: &'a Problem| ProblemView {
-        what: &problem.what,
-        kind: problem.kind.map(repos::object::Kind::word),
-        digest: problem.digest,
-        why: &problem.why,
-        needed_by: &problem.needed_by,
+/// The store, as far as it can be opened.
+fn opened(cx: &Context) -> Result<Store> {
+    if cx.engine().is_some() {
+        return Ok(cx.store()?.clone());
+    }
+    Ok(cx.open_options()?.open_damaged(&cx.store_dir()?)?)
+}
+
+fn check(cx: &Context, store: &Store) -> Result<Report> {
+    let progress = cx.progress("check");
+    Ok(fsck::check(store, &|what, done, total| progress.count(what, done, total))?)
+}
+
+fn repair(cx: &Context, args: &Args, report: &Report) -> Result<Vec<Done>> {
+    let mirror = args.from.as_ref().map(|from| Mirror::in_folder(&cx.path(from))).transpose()?;
+    let progress = cx.progress("repair");
+    let tell = |what: &str, done, total| progress.count(what, done, total);
+    let (options, dir) = (cx.open_options()?, cx.store_dir()?);
+    let store = options.open_damaged(&dir)?;
+    let mut repair = Repair::begin(store, report, mirror.as_ref(), || options.open_damaged(&dir), &tell)?;
+    let left = fsck::check_reach(repair.store(), &tell)?;
+    if repair.has_journal && !left.problems.is_empty() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
+        let executors = executors(cx, repair.store())?;
+        let remade = runtime.block_on(engine::remake(repair.store(), &left, &executors))?;
+        repair.done.extend(remade);
+    }
+    Ok(repair.finish()?)
+}
+
+fn view<'a>(report: &'a Report, done: &'a [Done]) -> ReportView<'a> {
+    let problem = |problem: &'a Problem| {
+        let object = problem.subject.object();
+        ProblemView {
+            what: problem.subject.to_string(),
+            kind: object.map(|(kind, _)| kind.word()),
+            digest: object.map(|(_, digest)| digest),
+            why: &problem.why,
+            needed_by: problem.needed_by.iter().map(ToString::to_string).collect(),
+            needed_by_more: problem.needed_by_more,
+        }
     };
+    let done_view =
+        |done: &'a Done| DoneView { what: done.subject.to_string(), how: &done.how, healed: done.is_healed };
+    let counts = &report.counts;
     ReportView {
-        sound: problems.is_empty(),
+        sound: report.problems.is_empty(),
         records: counts.records,
         packs: counts.packs,
         objects: counts.objects,
@@ -78,18 +158,34 @@ fn view<'a>(counts: &Counts, problems: &'a [Problem]) -> ReportView<'a> {
         commits: counts.commits,
         results: counts.results,
         files: counts.files,
-        problems: problems.iter().map(problem).collect(),
+        problems: report.problems.iter().map(problem).collect(),
+        notes: &report.notes,
+        repaired: done.iter().map(done_view).collect(),
     }
 }
 
-fn print(cx: &Context, counts: &Counts, problems: &[Problem]) -> Result<()> {
+fn print_problems(cx: &Context, problems: &[Problem]) -> Result<()> {
     for problem in problems {
-        cx.out().line(format!("{} {}: {}", cx.out().paint(31, "damaged"), problem.what, problem.why))?;
-        problem.needed_by.iter().try_for_each(|needed_by| cx.out().line(format!("  needed by {needed_by}")))?;
+        cx.out().line(format!("{} {}: {}", cx.out().paint(31, "damaged"), problem.subject, problem.why))?;
+        problem.needed_by.iter().try_for_each(|needer| cx.out().line(format!("  needed by {needer}")))?;
+        if problem.needed_by_more > 0 {
+            cx.out().line(format!("  needed by {} more", problem.needed_by_more))?;
+        }
     }
+    Ok(())
+}
+
+fn print(cx: &Context, report: &Report, done: &[Done]) -> Result<()> {
+    for done in done {
+        let word = if done.is_healed { cx.out().paint(32, "healed") } else { cx.out().paint(31, "not healed") };
+        cx.out().line(format!("{word} {}: {}", done.subject, done.how))?;
+    }
+    print_problems(cx, &report.problems)?;
+    report.notes.iter().try_for_each(|note| cx.out().line(format!("note: {note}")))?;
+    let counts = &report.counts;
     cx.out().line(format!(
         "{}: {}, {}, {} ({}), {}, {}, {}",
-        if problems.is_empty() { "sound" } else { "not sound" },
+        if report.problems.is_empty() { "sound" } else { "not sound" },
         plural(counts.records, "record", "records"),
         plural(counts.packs, "pack", "packs"),
         plural(counts.objects, "object", "objects"),

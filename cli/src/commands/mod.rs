@@ -9,6 +9,7 @@
 mod branch;
 mod cat;
 mod change;
+mod commit;
 mod completions;
 mod config;
 mod cp;
@@ -17,6 +18,7 @@ mod diff;
 mod failures;
 mod find;
 mod fsck;
+mod gc;
 mod get;
 mod help;
 mod init;
@@ -41,6 +43,7 @@ mod show;
 mod status;
 mod tag;
 mod trace;
+mod txn;
 mod version;
 mod views;
 mod wait;
@@ -69,11 +72,15 @@ pub(crate) enum Command {
     /// Apply pipelines, look at them, delete them
     #[command(subcommand)]
     Pipeline(pipeline::Command),
+    /// Give up commits: delete a head, drop the files of old ones
+    #[command(subcommand)]
+    Commit(commit::Command),
     Put(put::Args),
     Rm(rm::Args),
     Mv(mv::Args),
     Cp(cp::Args),
     Revert(revert::Args),
+    Txn(txn::Args),
     Get(get::Args),
     Cat(cat::Args),
     Ls(ls::Args),
@@ -91,6 +98,7 @@ pub(crate) enum Command {
     Diff(diff::Args),
     Fsck(fsck::Args),
     Mirror(mirror::Args),
+    Gc(gc::Args),
     Schema(schema::Args),
     Plan(plan::Args),
     Run(run::Args),
@@ -108,6 +116,9 @@ impl Command {
             Self::Pipeline(command) => command.needs_store(),
             // An input that may never end would hold the owner up; only the last step is handed over then.
             Self::Put(args) => !args.reads_stdin(),
+            Self::Txn(args) => !args.reads_stdin(),
+            // Nobody may own the store meanwhile.
+            Self::Fsck(args) => !args.repairs(),
             _ => true,
         }
     }
@@ -126,11 +137,13 @@ impl Command {
             Self::Branch(command) => command.run(cx),
             Self::Tag(command) => command.run(cx),
             Self::Pipeline(command) => command.run(cx),
+            Self::Commit(command) => command.run(cx),
             Self::Put(args) => put::run(cx, &args),
             Self::Rm(args) => rm::run(cx, &args),
             Self::Mv(args) => mv::run(cx, &args),
             Self::Cp(args) => cp::run(cx, &args),
             Self::Revert(args) => revert::run(cx, &args),
+            Self::Txn(args) => txn::run(cx, &args),
             Self::Get(args) => get::run(cx, &args),
             Self::Cat(args) => cat::run(cx, &args),
             Self::Ls(args) => ls::run(cx, &args),
@@ -144,6 +157,7 @@ impl Command {
             Self::Diff(args) => diff::run(cx, &args),
             Self::Fsck(args) => fsck::run(cx, &args),
             Self::Mirror(args) => mirror::run(cx, &args),
+            Self::Gc(args) => gc::run(cx, &args),
             Self::Schema(args) => schema::run(cx, &args),
             Self::Plan(args) => plan::run(cx, &args),
             Self::Run(args) => run::run(cx, &args),

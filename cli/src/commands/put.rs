@@ -4,8 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use repos::files::{self, Census, Edits, PutOptions};
-use repos::hash::Hasher;
+use repos::files::{self, Edits, Gathered, Mirror, PutOptions, UploadOptions, Uploaded};
 use repos::tree::{FileEntry, Tree};
 use repos::{RepoError, Store};
 use specs::{CommitId, FilePath, Glob, Reference, Revision};
@@ -22,33 +21,33 @@ use crate::output::count;
 pub(crate) struct Args {
     /// Where to: `images`, `images@branch`, `images:/dir`
     #[arg(value_name = "REF[:/DIR]")]
-    target: Reference,
+    pub(super) target: Reference,
     /// Files and directories; `-` is standard input and needs `--as`
     #[arg(value_name = "SRC", required_unless_present = "files_from")]
-    sources: Vec<PathBuf>,
+    pub(super) sources: Vec<PathBuf>,
     #[command(flatten)]
-    message: Message,
+    pub(super) message: Message,
     /// The whole path of the one file that is put
     #[arg(long = "as", value_name = "PATH")]
-    as_path: Option<FilePath>,
+    pub(super) as_path: Option<FilePath>,
     /// Also remove what is below DIR and not in SRC
     #[arg(long)]
-    mirror: bool,
+    pub(super) mirror: bool,
     /// Leave out what matches, relative to SRC; may be given several times
     #[arg(long, value_name = "GLOB")]
-    exclude: Vec<Glob>,
+    pub(super) exclude: Vec<Glob>,
     /// Put only the paths in this list, relative to SRC; `-` is standard input
     #[arg(long, value_name = "FILE")]
-    files_from: Option<PathBuf>,
+    pub(super) files_from: Option<PathBuf>,
     /// Only if the branch is still at this revision
     #[arg(long, value_name = "REV")]
-    expect: Option<Revision>,
+    pub(super) expect: Option<Revision>,
     /// Then run what the commit causes, or wait for it, to its end
     #[arg(long, conflicts_with = "dry_run")]
-    wait: bool,
+    pub(super) wait: bool,
     /// Say what would be committed, and commit nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 impl Args {
@@ -67,18 +66,23 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if args.dry_run {
         return put.say_what_would_change().map_err(nothing_committed);
     }
-    let options = put.options()?;
-    let mut edits = put.edits(&options).map_err(nothing_committed)?;
-    put.confirm_mirror(&edits)?;
+    let (options, gathered) = put.gather().map_err(nothing_committed)?;
+    let mut content = put.content(&options, gathered, false).map_err(nothing_committed)?;
+    put.confirm_mirror(&content)?;
     let new = Commit { target: &target, message: &args.message, expect, started };
     let mut tries = 0;
     let run = commit(cx, &new, |base| {
         tries += 1;
-        if tries > 1 && put.is_any_gone(&edits)? {
-            edits = put.edits_again(&options)?;
+        let (edits, _) = put.edits(&content, base)?;
+        if tries == 1 || !put.is_any_gone(&edits)? {
+            return Ok(edits);
         }
-        put.for_base(base, edits.clone()).map(|(edits, _)| edits)
+        content = put.content_again(&options)?;
+        put.edits(&content, base).map(|(edits, _)| edits)
     })?;
+    if let Content::Files(gathered, uploaded) = &content {
+        uploaded.remember(store, gathered);
+    }
     match run.filter(|_| args.wait) {
         Some(run) => super::run::bring_to_end(cx, &run),
         None => Ok(()),
@@ -91,15 +95,23 @@ fn expected(store: &Store, target: &Target, revision: &Revision) -> Result<Commi
     Ok(store.resolve(&reference)?.id)
 }
 
-struct Put<'a> {
-    cx: &'a Context,
-    store: &'a Store,
-    target: &'a Target,
-    args: &'a Args,
+/// The sources of a put on their way into the store.
+pub(super) struct Put<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) store: &'a Store,
+    pub(super) target: &'a Target,
+    pub(super) args: &'a Args,
+}
+
+/// What is put, read and stored already.
+pub(super) enum Content {
+    Files(Gathered, Uploaded),
+    /// Standard input, which can be read only once.
+    Stdin(Edits),
 }
 
 impl Put<'_> {
-    fn directory(&self) -> FilePath {
+    pub(super) fn directory(&self) -> FilePath {
         self.args.target.path.clone().unwrap_or_else(FilePath::root)
     }
 
@@ -135,11 +147,20 @@ impl Put<'_> {
         Ok(files::parse_list(&bytes))
     }
 
-    /// Stores the content of all sources; what is to change, but for what a mirror removes.
-    fn edits(&self, options: &PutOptions) -> Result<Edits> {
-        let gathered = files::gather(options)?;
+    /// Finds all files that are meant; nothing is read yet.
+    pub(super) fn gather(&self) -> Result<(PutOptions, Gathered)> {
+        let options = self.options()?;
+        let gathered = files::gather(&options)?;
+        Ok((options, gathered))
+    }
+
+    /// Reads the content of all sources as far as it is not known, and stores it unless this is a `dry_run`.
+    pub(super) fn content(&self, options: &PutOptions, gathered: Gathered, dry_run: bool) -> Result<Content> {
         if let (Some(path), true) = (&options.as_path, options.sources == [PathBuf::from("-")]) {
-            return self.put_stdin(path);
+            return Ok(Content::Stdin(self.put_stdin(path)?));
+        }
+        for folder in &gathered.stores {
+            self.cx.notes().line(format!("left out: `{}`, which is a store", folder.display()));
         }
         // A folder that is not mounted, say; a mirror asks about it.
         if gathered.is_empty() && !self.args.mirror {
@@ -147,11 +168,29 @@ impl Put<'_> {
         }
         let progress = self.cx.progress("put");
         let total = gathered.size_bytes;
-        let uploaded = files::upload(self.store, &gathered, &|files, bytes| progress.update(files, bytes, total))?;
-        Ok(uploaded.into_edits(gathered))
+        let progress = |files, bytes| progress.update(files, bytes, total);
+        let base = self.target.files(self.store)?;
+        let options = UploadOptions { base, trust_stat: true, dry_run, progress: &progress };
+        let uploaded = files::upload_with(self.store, &gathered, &options)?;
+        Ok(Content::Files(gathered, uploaded))
     }
 
-    /// Whether garbage collection took content that the store held when the sources were read.
+    /// What is to change in `base`; for a mirror also how much of it goes.
+    pub(super) fn edits(&self, content: &Content, base: Tree) -> Result<(Edits, Option<Mirror>), RepoError> {
+        let (gathered, uploaded) = match content {
+            Content::Files(gathered, uploaded) => (gathered, uploaded),
+            Content::Stdin(edits) => return Ok((edits.clone(), None)),
+        };
+        let mut edits = uploaded.edits(self.store, base, gathered)?;
+        if !self.args.mirror {
+            return Ok((edits, None));
+        }
+        let (directory, excludes) = (self.directory(), &self.args.exclude);
+        let mirror = files::mirror_gathered(self.store, base, &directory, excludes, gathered, &mut edits)?;
+        Ok((edits, Some(mirror)))
+    }
+
+    /// Whether garbage collection took content since it was looked for.
     fn is_any_gone(&self, edits: &Edits) -> Result<bool, RepoError> {
         for file in edits.files.values().flatten() {
             if !self.store.has_content(&file.digest)? {
@@ -162,7 +201,7 @@ impl Put<'_> {
     }
 
     /// Stores the content of all sources once more.
-    fn edits_again(&self, options: &PutOptions) -> Result<Edits, RepoError> {
+    fn content_again(&self, options: &PutOptions) -> Result<Content, RepoError> {
         if options.sources.contains(&PathBuf::from("-")) {
             return Err(RepoError::Conflict {
                 what: "garbage collection took content that standard input had too".to_owned(),
@@ -171,7 +210,7 @@ impl Put<'_> {
         }
         let gathered = files::gather(options)?;
         let uploaded = files::upload(self.store, &gathered, &|_, _| {})?;
-        Ok(uploaded.into_edits(gathered))
+        Ok(Content::Files(gathered, uploaded))
     }
 
     /// Standard input is that of the process that was called, which need not be this one.
@@ -186,20 +225,12 @@ impl Put<'_> {
         Ok(Edits { files, new_bytes: stored.new_bytes, ..Edits::default() })
     }
 
-    /// Adds what a mirror removes from these files; refuses when that looks like a mistake.
-    fn for_base(&self, base: Tree, mut edits: Edits) -> Result<(Edits, Option<files::Mirror>), RepoError> {
-        if !self.args.mirror {
-            return Ok((edits, None));
-        }
-        let mirror = files::mirror(self.store, base, &self.directory(), &self.args.exclude, &mut edits)?;
-        Ok((edits, Some(mirror)))
-    }
-
     /// Asks before a mirror removes most of what is there.
-    fn confirm_mirror(&self, edits: &Edits) -> Result<()> {
-        let base = self.target.files(self.store)?;
-        let (_, mirror) = self.for_base(base, edits.clone())?;
-        match mirror {
+    fn confirm_mirror(&self, content: &Content) -> Result<()> {
+        if !self.args.mirror {
+            return Ok(());
+        }
+        match self.edits(content, self.target.files(self.store)?)?.1 {
             Some(mirror) if mirror.is_drastic() => {
                 let (removed, before) = (count(mirror.removed), count(mirror.total_before));
                 let goes =
@@ -214,59 +245,19 @@ impl Put<'_> {
 
     /// `--dry-run`: reads and hashes the sources, and stores nothing.
     fn say_what_would_change(&self) -> Result<()> {
-        let options = self.options()?;
-        if options.sources.contains(&PathBuf::from("-")) {
+        if self.args.sources.contains(&PathBuf::from("-")) {
             return Err(CliError::usage("--dry-run does not read standard input", "name a file"));
         }
-        let gathered = files::gather(&options)?;
-        let mut edits = Edits::default();
-        for (source, path, _) in gathered.files() {
-            edits.files.insert(path.clone(), Some(hash(&source)?));
-        }
+        let (options, gathered) = self.gather()?;
+        let content = self.content(&options, gathered, true)?;
         let base = self.target.files(self.store)?;
-        let (edits, _) = self.for_base(base, edits)?;
-        let mut census = Census::default();
-        for (path, new) in &edits.files {
-            self.count(&mut census, base.file(self.store, path)?, *new)?;
-        }
+        let (edits, _) = self.edits(&content, base)?;
+        let census = files::preview(self.store, base, &edits)?;
         if self.cx.out().is_json() {
             return self.cx.out().json(&PutView::new(self.target, &census, None, None));
         }
         self.cx.out().line(census_line(&census))?;
         self.cx.notes().line("nothing was committed: --dry-run");
         Ok(())
-    }
-
-    fn count(&self, census: &mut Census, old: Option<FileEntry>, new: Option<FileEntry>) -> Result<()> {
-        match (old, new) {
-            (None, Some(_)) => census.added += 1,
-            (Some(old), Some(new)) if old == new => census.unchanged += 1,
-            (Some(_), Some(_)) => census.modified += 1,
-            (Some(_), None) => census.removed += 1,
-            (None, None) => {}
-        }
-        if let Some(new) = new {
-            census.size_bytes += new.size;
-            if !self.store.has_content(&new.digest)? {
-                census.new_bytes += new.size;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn hash(source: &Path) -> Result<FileEntry> {
-    use std::os::unix::fs::PermissionsExt;
-    let unreadable = |error: std::io::Error| CliError::io(format!("cannot read `{}`", source.display()), &error);
-    let mut file = std::fs::File::open(source).map_err(unreadable)?;
-    let executable = file.metadata().map_err(unreadable)?.permissions().mode() & 0o111 != 0;
-    let (mut hasher, mut size, mut buffer) = (Hasher::default(), 0, vec![0; 1 << 16]);
-    loop {
-        let read = file.read(&mut buffer).map_err(unreadable)?;
-        if read == 0 {
-            return Ok(FileEntry { digest: hasher.finish(), size, executable });
-        }
-        hasher.update(&buffer[..read]);
-        size += read as u64;
     }
 }

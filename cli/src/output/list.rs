@@ -35,7 +35,7 @@ pub(crate) struct Window {
 
 /// A point in time, or how long ago it was.
 #[derive(Debug, Clone)]
-enum Since {
+pub(crate) enum Since {
     Ago(std::time::Duration),
     Date(jiff::civil::Date),
     At(jiff::Timestamp),
@@ -43,7 +43,7 @@ enum Since {
 
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is no time: write `30d`, `12h`, `2026-07-01` or `2026-07-01T12:00:00Z`")]
-struct NoTime(String);
+pub(crate) struct NoTime(String);
 
 impl FromStr for Since {
     type Err = NoTime;
@@ -81,14 +81,20 @@ impl Window {
     }
 
     fn start(&self, cx: &Context) -> Option<Timestamp> {
-        let human = cx.human();
-        Some(match self.since.as_ref()? {
-            Since::Ago(duration) => {
+        self.since.as_ref()?.start(&cx.human())
+    }
+}
+
+impl Since {
+    /// The point in time, as seen from now and here.
+    pub(crate) fn start(&self, human: &Human) -> Option<Timestamp> {
+        Some(match self {
+            Self::Ago(duration) => {
                 let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
                 Timestamp::from_micros(human.now().as_micros().saturating_sub(micros))
             }
-            Since::At(at) => Timestamp::from_micros(at.as_microsecond()),
-            Since::Date(date) => {
+            Self::At(at) => Timestamp::from_micros(at.as_microsecond()),
+            Self::Date(date) => {
                 let midnight = date.to_zoned(human.zone().clone()).ok()?;
                 Timestamp::from_micros(midnight.timestamp().as_microsecond())
             }

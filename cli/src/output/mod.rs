@@ -20,7 +20,7 @@ mod list;
 mod progress;
 
 pub(crate) use human::{Human, ShortIds, count, duration, plural, short_digest, size};
-pub(crate) use list::{Row, Window, table};
+pub(crate) use list::{Row, Since, Window, table};
 pub(crate) use progress::Progress;
 
 /// Whether to colour what goes to `stream`.
@@ -95,15 +95,20 @@ impl Out {
         self.writer.lock().expect("no panic under this lock").write_all(bytes).map_err(|error| stopped(&error))
     }
 
-    /// Writes a line. Control characters in it are made visible, but for colours: names and messages come from anybody.
+    /// Writes a line. Control characters in it are made visible, but for colours: names and messages come from anybody. On a terminal so
+    /// are characters that cannot be seen or turn the text around them; a pipe gets names as they are.
     pub(crate) fn line(&self, line: impl AsRef<str>) -> Result<()> {
-        self.bytes(visible(line.as_ref()).as_bytes())?;
+        let line = visible(line.as_ref());
+        let line = if self.is_terminal() { without_tricks(&line) } else { line };
+        self.bytes(line.as_bytes())?;
         self.bytes(b"\n")
     }
 
-    /// Writes an object as one line of JSON.
+    /// Writes an object as one line of JSON, whose escapes stand for what a terminal would act on.
     pub(crate) fn json(&self, object: &impl Serialize) -> Result<()> {
-        self.line(serde_json::to_string(object).expect("what is printed has a JSON form"))
+        let text = serde_json::to_string(object).expect("what is printed has a JSON form");
+        self.bytes(escaped_json(&text).as_bytes())?;
+        self.bytes(b"\n")
     }
 
     /// Writes what was kept back.
@@ -137,6 +142,30 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
         rest = after;
     }
     Cow::Owned(shown)
+}
+
+/// Whether a character shows nothing of itself but changes how those around it look, or where they stand.
+fn is_a_trick(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Text in which such characters are written out.
+fn without_tricks(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_a_trick) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if is_a_trick(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
+/// JSON whose texts hold no control characters: JSON itself asks for the escapes of some only.
+fn escaped_json(json: &str) -> Cow<'_, str> {
+    if !json.contains(char::is_control) {
+        return Cow::Borrowed(json);
+    }
+    let shown = |c: char| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    Cow::Owned(json.chars().map(shown).collect())
 }
 
 fn stopped(error: &std::io::Error) -> CliError {
@@ -207,5 +236,23 @@ impl Notes {
         if !self.cancel.is_asked() {
             (&self.stderr).write_all(text.as_bytes()).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_keeps_every_character_and_a_terminal_gets_none_that_it_acts_on() {
+        let text: String = (0..0x300_u32).chain(0x2000..0x2100).filter_map(char::from_u32).collect();
+        let json = serde_json::to_string(&text).unwrap();
+        let escaped = escaped_json(&json);
+        assert!(!escaped.contains(char::is_control));
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+        assert_eq!(
+            without_tricks(&visible("a\u{202e}gpj.\u{1b}]0;x\u{7f}e\u{301}")),
+            "a\\u{202e}gpj.\\u{1b}]0;x\\u{7f}e\u{301}"
+        );
     }
 }

@@ -31,10 +31,10 @@ pub(crate) fn hand_over(cx: &Context, argv: &[OsString]) -> Result<Option<u8>> {
     match receive_answer(&stream) {
         Ok(Answer::Exit(exit_code)) => Ok(Some(exit_code)),
         Ok(Answer::Error { kind, message, hint, .. }) => Err(with_hint(CliError::new(kind, message), hint)),
-        Ok(Answer::Published) | Err(_) => {
+        Ok(Answer::Published | Answer::Unsure(_)) | Err(_) => {
             let error =
                 CliError::new(ErrorKind::Unavailable, "the process that owns the store ended before its answer");
-            Err(error.hint("look at what is there, then repeat the command").done("it is not known what was done"))
+            Err(error.hint("look at what is there, then repeat the command").done("what was done is not known"))
         }
     }
 }
@@ -71,12 +71,10 @@ impl Publisher for Owner {
             Ok(Answer::Error { kind, message, hint, race, collected }) => {
                 Err(RepoError::Remote { kind, message, hint, race, collected })
             }
-            Ok(Answer::Exit(_)) | Err(_) => Err(RepoError::Remote {
-                kind: ErrorKind::Unavailable,
-                message: "the process that owns the store ended before its answer".to_owned(),
-                hint: Some("pv log shows whether the change was made".to_owned()),
-                race: false,
-                collected: false,
+            Ok(Answer::Unsure(why)) => Err(RepoError::Unsure { why, source: None }),
+            Ok(Answer::Exit(_)) | Err(_) => Err(RepoError::Unsure {
+                why: "the process that owns the store ended before its answer".to_owned(),
+                source: None,
             }),
         }
     }

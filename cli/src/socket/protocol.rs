@@ -35,6 +35,8 @@ pub(super) enum Answer {
     Exit(u8),
     /// The change is durable.
     Published,
+    /// Nobody knows whether the change happened, and why.
+    Unsure(String),
     /// The change did not happen; `race`: somebody was quicker, so looking again may help; `collected`: garbage collection took
     /// what it builds on, so that has to be written anew.
     Error { kind: ErrorKind, message: String, hint: Option<String>, race: bool, collected: bool },

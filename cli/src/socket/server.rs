@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use engine::Engine;
-use repos::Store;
+use repos::{RepoError, Store};
 
 use super::protocol::{Answer, Request, receive_request, send_answer};
 use super::short_path;
@@ -81,6 +81,7 @@ fn answer(stream: &UnixStream, engine: &Arc<Engine>) {
     let answer = match (request, streams) {
         (Request::Publish { change, relied }, _) => match engine.store().publish_for_other(&change, &relied) {
             Ok(()) => Answer::Published,
+            Err(RepoError::Unsure { why, .. }) => Answer::Unsure(why),
             Err(error) => Answer::Error {
                 kind: error.kind(),
                 message: error.to_string(),

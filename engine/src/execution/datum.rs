@@ -77,6 +77,17 @@ impl DatumContext {
         prepared: &Prepared,
         sandbox: &mut Option<Sandbox>,
     ) -> Result<DatumEnd> {
+        let (tries, outputs) = self.try_out(arms, prepared, sandbox).await?;
+        tokio::task::block_in_place(|| self.keep_result(prepared, tries, outputs)).map_err(Into::into)
+    }
+
+    /// The tries of a datum, and the output files of the one that succeeded.
+    pub(super) async fn try_out(
+        &self,
+        arms: &[Arm],
+        prepared: &Prepared,
+        sandbox: &mut Option<Sandbox>,
+    ) -> Result<(Vec<Try>, Option<Outputs>)> {
         let inputs = tokio::task::block_in_place(|| self.kitchen.files(arms))?;
         let task = DatumTask {
             cmd: self.cmd.clone(),
@@ -97,7 +108,7 @@ impl DatumContext {
                 break;
             }
         }
-        tokio::task::block_in_place(|| self.keep_result(prepared, tries, outputs)).map_err(Into::into)
+        Ok((tries, outputs))
     }
 
     /// One try; a lost sandbox is replaced a few times, since that is not the datum's fault.
@@ -164,6 +175,12 @@ impl DatumContext {
         Ok((Try { exit_code, reason, log, started_at, finished_at }, succeeded.then_some(outputs), again))
     }
 
+    /// The root of the map of these output files, stored.
+    pub(super) fn keep_outputs(&self, outputs: &Outputs) -> Result<Digest, RepoError> {
+        let entries = outputs.iter().map(|(path, file)| (path.as_str(), *file));
+        Map::build(entries, &mut &self.store).map(Map::root)
+    }
+
     fn keep_result(
         &self,
         prepared: &Prepared,
@@ -171,12 +188,7 @@ impl DatumContext {
         outputs: Option<Outputs>,
     ) -> Result<DatumEnd, RepoError> {
         let outputs_count = outputs.as_ref().map_or(0, Outputs::len) as u64;
-        let outputs = outputs
-            .map(|outputs| {
-                let entries = outputs.iter().map(|(path, file)| (path.as_str(), *file));
-                Map::build(entries, &mut &self.store).map(Map::root)
-            })
-            .transpose()?;
+        let outputs = outputs.map(|outputs| self.keep_outputs(&outputs)).transpose()?;
         let state = if outputs.is_some() { ResultState::Success } else { ResultState::Failed };
         let result = self.store.put_result(&ResultDocument {
             recipe: prepared.id,

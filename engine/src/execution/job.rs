@@ -191,17 +191,6 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
     let output = Output::new(&cx.store, &plan)?;
     let version = &cx.pipeline.version;
     let transform: Transform = cx.store.document(&version.transform)?;
-    let spec = &cx.pipeline.spec.transform;
-    let sandbox = SandboxSpec {
-        image: version.image.as_ref().map(|image| image.id.clone()),
-        network: transform.network,
-        user: spec.user.clone(),
-        working_dir: spec.working_dir.clone(),
-        labels: [("pv.pipeline".to_owned(), cx.job.pipeline.to_string())].into(),
-        code: transform.code.map(|code| code_files(&cx.store, Tree::at(code))).transpose()?.unwrap_or_default(),
-        readable: cx.settings.readable.clone(),
-        resources: crate::executor::Resources::default(),
-    };
     let datums = DatumContext {
         store: cx.store.clone(),
         pool: cx.pool.clone(),
@@ -211,14 +200,34 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
         run: cx.job.run,
         executor: cx.executor.clone(),
         network: transform.network,
-        sandbox,
-        cmd: if spec.cmd.is_empty() { version.entrypoint.clone() } else { spec.cmd.clone() },
+        sandbox: sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?,
+        cmd: cx.pipeline.command(),
         reprocess: cx.reprocess,
         log_max: cx.settings.log_max,
         limits: cx.settings.limits,
         live: cx.live.clone(),
     };
     Ok((plan, datums, output))
+}
+
+/// The sandboxes of a pipeline's version.
+pub(super) fn sandbox_spec(
+    store: &Store,
+    pipeline: &Pipeline,
+    transform: &Transform,
+    readable: Vec<PathBuf>,
+) -> Result<SandboxSpec, RepoError> {
+    let spec = &pipeline.spec.transform;
+    Ok(SandboxSpec {
+        image: pipeline.version.image.as_ref().map(|image| image.id.clone()),
+        network: transform.network,
+        user: spec.user.clone(),
+        working_dir: spec.working_dir.clone(),
+        labels: [("pv.pipeline".to_owned(), pipeline.name().to_string())].into(),
+        code: transform.code.map(|code| code_files(store, Tree::at(code))).transpose()?.unwrap_or_default(),
+        readable,
+        resources: crate::executor::Resources::default(),
+    })
 }
 
 fn plan_parent(cx: &JobContext, parent: Option<specs::CommitId>) -> Result<Option<crate::plan::Base>, RepoError> {

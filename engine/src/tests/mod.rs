@@ -1,7 +1,9 @@
 //! Whole runs through the engine, with scripted commands and a real store.
 
 mod apply;
+mod faults;
 mod flow;
 mod garbage;
 mod queries;
 mod setting;
+mod transaction;

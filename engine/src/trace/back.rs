@@ -19,11 +19,13 @@ pub fn trace(store: &Store, at: &Resolved, depth: Option<usize>) -> Result<Trace
         place: at.place(),
         similar: None,
     })?;
-    let mut tracer = Tracer { store, seen: HashSet::new(), sources: HashSet::new(), gaps: Vec::new() };
+    let mut tracer =
+        Tracer { store, seen: HashSet::new(), sources: HashSet::new(), gaps: Vec::new(), is_damaged: false };
     let file =
         tracer.file(&Place { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone() }, file, depth)?;
-    let Tracer { seen, sources, gaps, .. } = tracer;
-    Ok(Trace { file, datums: seen.len(), source_files: sources.len(), complete: gaps.is_empty(), gaps })
+    let Tracer { seen, sources, gaps, is_damaged, .. } = tracer;
+    let (datums, source_files) = (seen.len(), sources.len());
+    Ok(Trace { file, datums, source_files, complete: gaps.is_empty(), gaps, is_damaged })
 }
 
 /// A path in a commit.
@@ -39,6 +41,7 @@ struct Tracer<'a> {
     seen: HashSet<Digest>,
     sources: HashSet<(RepoName, FilePath, Digest)>,
     gaps: Vec<String>,
+    is_damaged: bool,
 }
 
 impl Tracer<'_> {
@@ -46,7 +49,10 @@ impl Tracer<'_> {
         let origin = match self.origin(place, file, depth) {
             Ok(origin) => origin,
             // What is missing or damaged ends this branch of the trace, not the trace.
-            Err(error) if error.kind() == specs::ErrorKind::Damaged => self.gap(place, error.to_string()),
+            Err(error) if error.kind() == specs::ErrorKind::Damaged => {
+                self.is_damaged = true;
+                self.gap(place, error.to_string())
+            }
             Err(error) => return Err(error),
         };
         let Place { repo, commit, path } = place.clone();

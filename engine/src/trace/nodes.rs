@@ -20,6 +20,9 @@ pub struct Trace {
     pub gaps: Vec<String>,
     /// Whether everything was followed to commits of people.
     pub complete: bool,
+    /// Whether something could not be followed because it is damaged or missing.
+    #[serde(skip)]
+    pub is_damaged: bool,
 }
 
 /// A file of a commit and where it came from.

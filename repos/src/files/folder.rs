@@ -2,14 +2,19 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 /// Directories are opened for their names only.
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Where the kernel shows this process its open files.
+const DESCRIPTORS: &str = "/proc/self/fd";
 
 /// What lies below a folder, through one open directory a level: neighbours share them. A path relative to it is a legal path of a
 /// commit without its first `/`.
@@ -17,6 +22,8 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CL
 pub(super) struct Folder {
     root: OwnedFd,
     open: Vec<(String, OwnedFd)>,
+    /// Whether files may be written before they have a name.
+    can_be_nameless: bool,
 }
 
 /// What is at a path.
@@ -32,12 +39,24 @@ impl Folder {
     /// Opens a folder; links on the way to it are followed, since the user named it.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let root = rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty())?;
-        Ok(Self { root, open: Vec::new() })
+        Ok(Self { root, open: Vec::new(), can_be_nameless: has_descriptors() })
     }
 
     /// The same folder for another thread.
     pub(super) fn again(&self) -> io::Result<Self> {
-        Ok(Self { root: self.root.try_clone()?, open: Vec::new() })
+        Ok(Self { root: self.root.try_clone()?, open: Vec::new(), can_be_nameless: self.can_be_nameless })
+    }
+
+    /// Whether nothing lies in it.
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(&self.root, ".", flags, Mode::empty())?;
+        for entry in Dir::new(folder)? {
+            if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What is at `path`.
@@ -55,7 +74,7 @@ impl Folder {
             Ok(file) => {
                 let file = File::from(file);
                 let data = file.metadata()?;
-                Ok(super::gather::special(&data)
+                Ok(super::gather::special(data.mode())
                     .map_or(There::File(file), |what| There::InTheWay(path.to_owned(), what)))
             }
             Err(Errno::NOENT) => Ok(There::Nothing),
@@ -77,8 +96,8 @@ impl Folder {
         There::InTheWay(path, if is_link { "is a link" } else { "is no directory" })
     }
 
-    /// Writes a file beside its place with `content` and then puts it there, making directories on the way. Unless `replace`, what has come
-    /// there meanwhile stays: `AlreadyExists`.
+    /// Writes a file with `content` and then puts it in its place, making directories on the way. Unless `replace`, what has come there
+    /// meanwhile stays: `AlreadyExists`.
     pub(super) fn write(
         &mut self,
         path: &str,
@@ -88,10 +107,20 @@ impl Folder {
     ) -> io::Result<()> {
         let (parent, name) = split(path);
         self.enter(parent, true)?;
-        let directory = self.newest();
-        let part = format!(".pv-{}.part", crate::random_hex());
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if executable { 0o777 } else { 0o666 });
+        if self.can_be_nameless {
+            match create_nameless(self.newest(), mode) {
+                Ok(mut file) => {
+                    content(&mut file)?;
+                    return give_name(self.newest(), &file, name, replace);
+                }
+                Err(error) if is_unsupported(error) => self.can_be_nameless = false,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let directory = self.newest();
+        let part = part_name();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(directory, &part, flags, mode)?);
         let placed = content(&mut file).and_then(|()| place(directory, &part, name, replace));
         if placed.is_err() {
@@ -137,6 +166,43 @@ impl Folder {
 
 fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn part_name() -> String {
+    format!(".pv-{}.part", crate::random_hex())
+}
+
+/// Whether a nameless file can be given a name.
+fn has_descriptors() -> bool {
+    Path::new(DESCRIPTORS).exists()
+}
+
+/// A file without a name: when this process ends early, nothing is left of it.
+fn create_nameless(directory: BorrowedFd<'_>, mode: Mode) -> Result<File, Errno> {
+    rustix::fs::openat(directory, ".", OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC, mode).map(File::from)
+}
+
+/// What file systems say that have no nameless files.
+fn is_unsupported(error: Errno) -> bool {
+    matches!(error, Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL | Errno::NOSYS)
+}
+
+/// Names a nameless file; one that is there is replaced at once or not at all.
+fn give_name(directory: BorrowedFd<'_>, file: &File, name: &str, replace: bool) -> io::Result<()> {
+    let open = format!("{DESCRIPTORS}/{}", file.as_raw_fd());
+    let link = |name: &str| rustix::fs::linkat(CWD, &open, directory, name, AtFlags::SYMLINK_FOLLOW);
+    match link(name) {
+        Err(Errno::EXIST) if replace => {
+            let part = part_name();
+            link(&part)?;
+            let placed = place(directory, &part, name, replace);
+            if placed.is_err() {
+                rustix::fs::unlinkat(directory, &part, AtFlags::empty()).ok();
+            }
+            placed
+        }
+        done => done.map_err(Into::into),
+    }
 }
 
 fn place(directory: BorrowedFd<'_>, part: &str, name: &str, replace: bool) -> io::Result<()> {

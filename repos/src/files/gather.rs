@@ -1,12 +1,17 @@
 //! Which files of this machine a put means, and where they go. Nothing is read yet but names and sizes.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use specs::{FilePath, Glob, PathError};
+use rustix::fs::{CWD, FileType};
+use specs::{FilePath, Glob};
 
+use super::gathered::{Extent, Gathered, Source};
+use super::stamp::Stamp;
+use super::walk::{Refused, Walk, file_stamp};
 use crate::error::RepoError;
 use crate::store::{Result, Store};
 
@@ -29,75 +34,6 @@ pub struct PutOptions {
     pub mirror: bool,
 }
 
-/// Files to be put, sorted by path, each path once. About 100 bytes a file.
-#[derive(Debug, Default)]
-pub struct Gathered {
-    roots: Vec<Root>,
-    files: Vec<GatheredFile>,
-    /// Bytes of all files, as far as they are known before they are read.
-    pub size_bytes: u64,
-}
-
-/// Where a part of the files comes from.
-#[derive(Debug)]
-enum Root {
-    File(PathBuf),
-    Directory { source: PathBuf, target: FilePath },
-    Stdin,
-}
-
-#[derive(Debug)]
-struct GatheredFile {
-    root: u32,
-    path: FilePath,
-    size_bytes: u64,
-}
-
-/// Where a file's content is read from.
-#[derive(Debug)]
-pub(super) enum Content {
-    File(PathBuf),
-    Stdin,
-}
-
-impl Gathered {
-    /// Number of files.
-    pub fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    /// Whether there is no file.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-
-    /// Source (`-` for standard input), target and size in bytes of each file, sorted by target.
-    pub fn files(&self) -> impl Iterator<Item = (PathBuf, &FilePath, u64)> {
-        self.files.iter().enumerate().map(|(at, file)| {
-            let source = match self.content(at) {
-                Content::File(source) => source,
-                Content::Stdin => PathBuf::from("-"),
-            };
-            (source, &file.path, file.size_bytes)
-        })
-    }
-
-    pub(super) fn content(&self, at: usize) -> Content {
-        let file = &self.files[at];
-        match &self.roots[file.root as usize] {
-            Root::File(source) => Content::File(source.clone()),
-            Root::Directory { source, target } => {
-                Content::File(source.join(file.path.below(target).unwrap_or_default()))
-            }
-            Root::Stdin => Content::Stdin,
-        }
-    }
-
-    pub(super) fn into_paths(self) -> impl Iterator<Item = FilePath> {
-        self.files.into_iter().map(|file| file.path)
-    }
-}
-
 /// Reads a list of paths, as `find` and `git ls-files` write it: each ends with a zero byte if there is one, else with a newline.
 pub fn parse_list(bytes: &[u8]) -> Vec<PathBuf> {
     let end = if bytes.contains(&0) { 0 } else { b'\n' };
@@ -107,16 +43,30 @@ pub fn parse_list(bytes: &[u8]) -> Vec<PathBuf> {
 
 /// Finds all files of a put. All illegal paths, all bad sources and all double targets are told at once, each in an error of its own.
 pub fn gather(options: &PutOptions) -> Result<Gathered> {
+    refuse_stores(&options.sources)?;
     let directory = options.directory.clone().unwrap_or_else(FilePath::root);
-    let mut walk =
-        Walk { excludes: &options.excludes, gathered: Gathered::default(), illegal: Vec::new(), bad: Vec::new() };
+    let mut gathering = Gathering { options, gathered: Gathered::new(), refused: Refused::default(), pieces: 0 };
     match (&options.as_path, &options.files_from) {
         (Some(_), Some(_)) => return Err(usage("--as and --files-from exclude each other", None)),
-        (Some(path), None) => walk.add_one(options, path)?,
-        (None, Some(list)) => walk.add_listed(options, list, &directory)?,
-        (None, None) => walk.add_sources(options, &directory)?,
+        (Some(path), None) => gathering.add_one(path)?,
+        (None, Some(list)) => gathering.add_listed(list, &directory)?,
+        (None, None) => gathering.add_sources(&directory)?,
     }
-    walk.finish()
+    gathering.finish()
+}
+
+/// What a store is kept in is no data: to put it into itself would never end, into another one seldom helps.
+fn refuse_stores(sources: &[PathBuf]) -> Result<()> {
+    for source in sources {
+        let Ok(whole) = source.canonicalize() else { continue };
+        let is_store = |folder: &Path| folder.ends_with(Store::FOLDER) && folder.parent().is_some_and(Store::is_at);
+        if let Some(folder) = whole.ancestors().find(|folder| is_store(folder)) {
+            let inside = if folder == whole { "is a store" } else { "is a part of a store" };
+            let hint = "pv get brings a store's files out of it; a copy of a whole store is made with cp -r".to_owned();
+            return Err(usage(format!("`{}` {inside}, and no data", source.display()), Some(hint)));
+        }
+    }
+    Ok(())
 }
 
 fn usage(what: impl Into<String>, hint: Option<String>) -> RepoError {
@@ -149,7 +99,7 @@ fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
-fn why_bad_link(error: &std::io::Error) -> String {
+pub(super) fn why_bad_link(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "is a link to nothing".to_owned(),
         _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
@@ -159,33 +109,32 @@ fn why_bad_link(error: &std::io::Error) -> String {
     }
 }
 
-struct Walk<'o> {
-    excludes: &'o [Glob],
+struct Gathering<'o> {
+    options: &'o PutOptions,
     gathered: Gathered,
-    illegal: Vec<PathError>,
-    bad: Vec<(PathBuf, String)>,
+    refused: Refused,
+    /// How many times files were added, in order each time.
+    pieces: usize,
 }
 
-impl Walk<'_> {
+impl Gathering<'_> {
     fn finish(mut self) -> Result<Gathered> {
-        if !self.bad.is_empty() {
-            self.bad.sort_unstable();
-            return Err(RepoError::BadSources(self.bad));
+        let Refused { mut bad, mut illegal } = self.refused;
+        if !bad.is_empty() {
+            bad.sort_unstable();
+            return Err(RepoError::BadSources(bad));
         }
-        if !self.illegal.is_empty() {
-            self.illegal.sort_unstable_by(|one, other| one.text.cmp(&other.text));
-            return Err(RepoError::IllegalPaths(self.illegal));
+        if !illegal.is_empty() {
+            illegal.sort_unstable_by(|one, other| one.text.cmp(&other.text));
+            return Err(RepoError::IllegalPaths(illegal));
         }
-        let files = &mut self.gathered.files;
-        files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
-        let mut twice: Vec<FilePath> =
-            files.windows(2).filter(|pair| pair[0].path == pair[1].path).map(|pair| pair[0].path.clone()).collect();
-        twice.dedup();
+        let twice = if self.pieces > 1 { self.gathered.sort() } else { Vec::new() };
         if twice.is_empty() { Ok(self.gathered) } else { Err(RepoError::SameTarget { paths: twice }) }
     }
 
     /// `--as`: one file, or standard input.
-    fn add_one(&mut self, options: &PutOptions, path: &FilePath) -> Result<()> {
+    fn add_one(&mut self, path: &FilePath) -> Result<()> {
+        let options = self.options;
         if options.directory.as_ref().is_some_and(|directory| !directory.is_root()) {
             return Err(usage("--as is the whole path: name the target without a path", None));
         }
@@ -199,7 +148,7 @@ impl Walk<'_> {
             ));
         }
         if source.as_os_str() == "-" {
-            self.add(Root::Stdin, path.clone(), 0);
+            self.add(Source::Stdin, path, Stamp::nothing());
             return Ok(());
         }
         let data = stat_sources(std::slice::from_ref(source))?.remove(0);
@@ -207,11 +156,12 @@ impl Walk<'_> {
             let hint = format!("pv put {}:{path} {}", options.reference, source.display());
             return Err(usage(format!("`{}` is a directory: --as names one file", source.display()), Some(hint)));
         }
-        self.add_file_source(source, path.clone(), &data);
+        self.add_file_source(source, path, &data);
         Ok(())
     }
 
-    fn add_sources(&mut self, options: &PutOptions, directory: &FilePath) -> Result<()> {
+    fn add_sources(&mut self, directory: &FilePath) -> Result<()> {
+        let options = self.options;
         if options.sources.iter().any(|source| source.as_os_str() == "-") {
             let hint = format!("pv put {} - --as /PATH", options.reference);
             return Err(usage("standard input needs --as", Some(hint)));
@@ -221,7 +171,8 @@ impl Walk<'_> {
         }
         for (source, data) in options.sources.iter().zip(stat_sources(&options.sources)?) {
             if data.is_dir() {
-                self.add_directory(source, directory);
+                let root = self.add_directory(source, directory, Extent::Whole);
+                self.walk(root, source, directory, Vec::new());
                 continue;
             }
             if options.mirror {
@@ -231,41 +182,43 @@ impl Walk<'_> {
                 return Err(usage(format!("`{}` has no name to keep", source.display()), None));
             };
             refuse_own_name(options, directory, source, name)?;
-            let target = [directory.as_prefix().as_bytes(), name.as_bytes()].concat();
-            match FilePath::from_bytes(&target) {
-                Ok(path) => self.add_file_source(source, path, &data),
-                Err(error) => self.illegal.push(error),
+            match FilePath::from_bytes(&[directory.as_prefix().as_bytes(), name.as_bytes()].concat()) {
+                Ok(path) => self.add_file_source(source, &path, &data),
+                Err(error) => self.refused.illegal.push(error),
             }
         }
         Ok(())
     }
 
-    fn add_file_source(&mut self, source: &Path, path: FilePath, data: &Metadata) {
-        match special(data) {
-            Some(why) => self.bad.push((source.to_owned(), why.to_owned())),
-            None => self.add(Root::File(source.to_owned()), path, data.len()),
+    fn add_file_source(&mut self, source: &Path, path: &FilePath, data: &Metadata) {
+        match special(data.mode()) {
+            Some(why) => self.refused.bad.push((source.to_owned(), why.to_owned())),
+            None => self.add(Source::File(source.to_owned()), path, Stamp::of_metadata(data)),
         }
     }
 
-    fn add(&mut self, root: Root, path: FilePath, size_bytes: u64) {
-        self.gathered.roots.push(root);
-        self.push(path, size_bytes);
+    /// Adds a source that is one file.
+    fn add(&mut self, source: Source, path: &FilePath, stamp: Stamp) {
+        let root = self.gathered.add_root(source, Vec::new());
+        let folder = self.gathered.add_folder(root, b"");
+        self.gathered.add(folder, path.as_str().as_bytes(), stamp);
+        self.pieces += 1;
     }
 
-    /// Adds a file of the newest root.
-    fn push(&mut self, path: FilePath, size_bytes: u64) {
-        let root = self.gathered.roots.len() as u32 - 1;
-        self.gathered.size_bytes += size_bytes;
-        self.gathered.files.push(GatheredFile { root, path, size_bytes });
+    fn add_directory(&mut self, source: &Path, target: &FilePath, extent: Extent) -> u32 {
+        self.gathered.add_root(Source::Directory(source.to_owned(), extent), target.as_prefix().into_bytes())
     }
 
-    fn add_directory(&mut self, source: &Path, target: &FilePath) {
-        self.gathered.roots.push(Root::Directory { source: source.to_owned(), target: target.clone() });
-        self.walk(source, target, Vec::new());
+    fn walk(&mut self, root: u32, source: &Path, target: &FilePath, relative: Vec<u8>) {
+        let target = target.as_prefix();
+        let walk = Walk { source, target: target.as_bytes(), excludes: &self.options.excludes };
+        walk.run(root, relative, &mut self.gathered, &mut self.refused);
+        self.pieces += 1;
     }
 
     /// `--files-from`: paths relative to the one source.
-    fn add_listed(&mut self, options: &PutOptions, list: &[PathBuf], target: &FilePath) -> Result<()> {
+    fn add_listed(&mut self, list: &[PathBuf], target: &FilePath) -> Result<()> {
+        let options = self.options;
         let source = match options.sources.as_slice() {
             [] => Path::new("."),
             [source] => source,
@@ -277,74 +230,40 @@ impl Walk<'_> {
         if options.mirror {
             return Err(usage("--files-from and --mirror exclude each other", None));
         }
-        self.gathered.roots.push(Root::Directory { source: source.to_owned(), target: target.clone() });
+        let root = self.add_directory(source, target, Extent::Part);
+        let folder = self.gathered.add_folder(root, b"");
         for path in list {
-            let relative = path.strip_prefix(".").unwrap_or(path).as_os_str().as_bytes();
-            let relative = relative.strip_suffix(b"/").unwrap_or(relative).to_vec();
-            match source.join(path).symlink_metadata() {
-                Ok(data) => self.visit(source, target, relative, &data),
-                Err(error) => self.bad.push((source.join(path), why_unreadable(&error))),
-            }
+            self.add_listed_path((root, folder), source, target, path);
         }
         Ok(())
     }
 
-    /// Visits all that lies in `source/relative`, deeper directories one after another. A store that lies there is no data of its own.
-    fn walk(&mut self, source: &Path, target: &FilePath, relative: Vec<u8>) {
-        let mut open = vec![relative];
-        while let Some(directory) = open.pop() {
-            let path = source.join(OsStr::from_bytes(&directory));
-            let entries = match std::fs::read_dir(&path) {
-                Ok(entries) => entries,
-                Err(error) => {
-                    self.bad.push((path, why_unreadable(&error)));
-                    continue;
-                }
-            };
-            for entry in entries {
-                let (name, data) = match entry.and_then(|entry| Ok((entry.file_name(), entry.metadata()?))) {
-                    Ok(found) => found,
-                    Err(error) => {
-                        self.bad.push((path.clone(), why_unreadable(&error)));
-                        continue;
-                    }
-                };
-                let mut relative = directory.clone();
-                if !relative.is_empty() {
-                    relative.push(b'/');
-                }
-                relative.extend_from_slice(name.as_bytes());
-                if !data.is_dir() {
-                    self.visit(source, target, relative, &data);
-                } else if !(self.is_excluded(&relative) || (name == Store::FOLDER && Store::is_at(&path))) {
-                    open.push(relative);
-                }
-            }
-        }
-    }
-
-    /// Takes one path of a source; `data` is that of a link itself.
-    fn visit(&mut self, source: &Path, target: &FilePath, relative: Vec<u8>, data: &Metadata) {
-        if self.is_excluded(&relative) {
+    fn add_listed_path(&mut self, (root, folder): (u32, u32), source: &Path, target: &FilePath, path: &Path) {
+        let relative = path.strip_prefix(".").unwrap_or(path).as_os_str().as_bytes();
+        let relative = relative.strip_suffix(b"/").unwrap_or(relative);
+        if excluded(&self.options.excludes, &String::from_utf8_lossy(relative)) {
             return;
         }
-        if data.is_dir() {
-            return self.walk(source, target, relative);
-        }
-        let path = || source.join(OsStr::from_bytes(&relative));
-        let size_bytes = match file_size(path, data) {
-            Ok(size_bytes) => size_bytes,
-            Err(why) => return self.bad.push((path(), why)),
-        };
-        match FilePath::from_bytes(&[target.as_prefix().as_bytes(), &relative].concat()) {
-            Ok(path) => self.push(path, size_bytes),
-            Err(error) => self.illegal.push(error),
+        let whole = source.join(path);
+        match stamp_at(&whole) {
+            Ok(Some(stamp)) => match FilePath::from_bytes(&[target.as_prefix().as_bytes(), relative].concat()) {
+                Ok(_) => {
+                    self.gathered.add(folder, relative, stamp);
+                    self.pieces += 1;
+                }
+                Err(error) => self.refused.illegal.push(error),
+            },
+            Ok(None) if relative.is_empty() => self.walk(root, source, target, Vec::new()),
+            Ok(None) => self.walk(root, source, target, [relative, b"/"].concat()),
+            Err(why) => self.refused.bad.push((whole, why)),
         }
     }
+}
 
-    fn is_excluded(&self, relative: &[u8]) -> bool {
-        !self.excludes.is_empty() && excluded(self.excludes, &String::from_utf8_lossy(relative))
-    }
+/// The stamp of a file, `None` for a folder.
+fn stamp_at(path: &Path) -> Result<Option<Stamp>, String> {
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| "has a zero byte in its name".to_owned())?;
+    file_stamp(CWD, &name)
 }
 
 /// Whether a path relative to its source, or a directory above it, is left out.
@@ -353,34 +272,18 @@ pub(super) fn excluded(excludes: &[Glob], relative: &str) -> bool {
     excludes.iter().any(|glob| glob.matches(&path))
 }
 
-fn file_size(path: impl Fn() -> PathBuf, data: &Metadata) -> Result<u64, String> {
-    if !data.is_symlink() {
-        return special(data).map_or(Ok(data.len()), |why| Err(why.to_owned()));
-    }
-    let behind = std::fs::metadata(path()).map_err(|error| why_bad_link(&error))?;
-    if behind.is_dir() {
-        // Followed, it could lead round in a circle or out of the source; left out, its files would be missing unnoticed.
-        return Err(
-            "is a link to a directory; put that directory itself, or leave the link out with --exclude".to_owned()
-        );
-    }
-    special(&behind).map_or(Ok(behind.len()), |why| Err(why.to_owned()))
-}
-
-fn why_unreadable(error: &std::io::Error) -> String {
+pub(super) fn why_unreadable(error: &std::io::Error) -> String {
     format!("cannot be read: {error}")
 }
 
-/// What a file is that has no content to keep.
-pub(super) fn special(data: &Metadata) -> Option<&'static str> {
-    use std::os::unix::fs::FileTypeExt;
-    let kind = data.file_type();
-    match () {
-        () if kind.is_file() => None,
-        () if kind.is_dir() => Some("is a directory"),
-        () if kind.is_fifo() => Some("is a pipe"),
-        () if kind.is_socket() => Some("is a socket"),
-        () => Some("is a device"),
+/// What a file of this mode is that has no content to keep.
+pub(super) fn special(mode: u32) -> Option<&'static str> {
+    match FileType::from_raw_mode(mode) {
+        FileType::RegularFile => None,
+        FileType::Directory => Some("is a directory"),
+        FileType::Fifo => Some("is a pipe"),
+        FileType::Socket => Some("is a socket"),
+        _ => Some("is a device"),
     }
 }
 

@@ -1,9 +1,13 @@
 //! Brings files back to this machine. All that is in the way is found before anything is written.
+//!
+//! The files are read from the tree as they come, once to look and once to write: what is kept of each is one byte.
 
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::folder::{Folder, There};
@@ -11,7 +15,6 @@ use super::history::diff;
 use super::lookup::kind_at;
 use crate::error::{IoContext, RepoError};
 use crate::hash::Hasher;
-use crate::object::Kind;
 use crate::parallel;
 use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
@@ -49,16 +52,39 @@ struct Item {
     file: FileEntry,
 }
 
+/// Items in order of their paths.
+type Items<'s> = Box<dyn Iterator<Item = Result<Item>> + Send + 's>;
+
 /// What is to be done for an item.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Nothing,
     Create,
     Replace,
     /// The bytes are right, the executable bit is not.
     SetMode,
-    /// Something is in the way that is not replaced even with `force`.
-    Blocked(String),
+}
+
+/// What was found where the items go.
+#[derive(Debug, Default)]
+struct Looked {
+    /// One for each item; none at all when nothing is there.
+    steps: Vec<Step>,
+    /// What is in the way and is not replaced even with `force`.
+    blocked: BTreeSet<String>,
+}
+
+impl Looked {
+    fn step(&self, at: usize) -> Step {
+        self.steps.get(at).copied().unwrap_or(Step::Create)
+    }
+
+    fn set(&mut self, at: usize, step: Step) {
+        if self.steps.len() <= at {
+            self.steps.resize(at + 1, Step::Nothing);
+        }
+        self.steps[at] = step;
+    }
 }
 
 /// Brings the file that a reference names to `dest/name`, or the contents of a directory to `dest/`, which is made when it is missing.
@@ -66,10 +92,18 @@ enum Step {
 /// A link below `dest` is never followed. `Conflict` when other bytes are there, unless forced, or anything that is no file: then nothing
 /// was written. Each file appears whole or not at all.
 pub fn get(store: &Store, from: &Resolved, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
-    let items = items(store, from, options.since)?;
-    let steps = match Folder::open(dest) {
-        Ok(folder) => parallel::map(items.len(), || folder.again(), |folder, at| check(folder, dest, &items[at]))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => items.iter().map(|_| Step::Create).collect(),
+    let items = || items(store, from, options.since);
+    if store.is_pruned(&from.id)?.is_some() {
+        for item in items()? {
+            let Item { path, file } = item?;
+            store.refuse_pruned(&from.id, &from.path.join(&path).unwrap_or_else(|_| from.path.clone()), &file)?;
+        }
+    }
+    let threads = parallel::threads(how_many(store, from)?);
+    let looked = match Folder::open(dest) {
+        Ok(folder) if folder.is_empty().doing("list", dest)? => Looked::default(),
+        Ok(folder) => look(threads, items()?, &folder, dest)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Looked::default(),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
             let what = format!("`{}` is a file, and files are brought into a directory", dest.display());
             return Err(RepoError::Conflict {
@@ -79,34 +113,62 @@ pub fn get(store: &Store, from: &Resolved, dest: &Path, options: GetOptions<'_>)
         }
         Err(error) => return Err(error).doing("open", dest),
     };
-    refuse_conflicts(dest, &items, &steps, options.force)?;
+    refuse_conflicts(dest, items()?, &looked, options.force)?;
     std::fs::create_dir_all(dest).doing("create", dest)?;
     let folder = Folder::open(dest).doing("open", dest)?;
-    let work = Work { store, dest, options, files: AtomicU64::new(0), bytes: AtomicU64::new(0) };
-    parallel::map(items.len(), || folder.again(), |folder, at| work.bring(folder, &items[at], &steps[at]))?;
-    let written = steps.iter().filter(|step| matches!(step, Step::Create | Step::Replace)).count();
-    let size_bytes = items.iter().map(|item| item.file.size).sum();
-    Ok(Got { files: items.len() as u64, size_bytes, written: written as u64 })
+    let work =
+        Work { store, dest, options, files: AtomicU64::new(0), bytes: AtomicU64::new(0), written: AtomicU64::new(0) };
+    let bring = |folder: &mut std::io::Result<Folder>, at, item: Item| work.bring(folder, &item, looked.step(at));
+    parallel::each(threads, items()?, || folder.again(), bring)?;
+    let [files, size_bytes, written] = [work.files, work.bytes, work.written].map(AtomicU64::into_inner);
+    Ok(Got { files, size_bytes, written })
 }
 
-fn items(store: &Store, from: &Resolved, since: Option<Tree>) -> Result<Vec<Item>> {
-    let path = &from.path;
-    let kind = kind_at(store, from.tree(), &from.place(), path)?;
+fn items<'s>(store: &'s Store, from: &Resolved, since: Option<Tree>) -> Result<Items<'s>> {
+    let path = from.path.clone();
+    let kind = kind_at(store, from.tree(), &from.place(), &path)?;
     if let Some(since) = since {
-        let changes = diff(store, since, from.tree(), Some(path))?;
+        let changes = diff(store, since, from.tree(), Some(&path))?;
         let new = changes.filter_map(|change| change.map(|change| Some((change.path, change.new?))).transpose());
-        return new
-            .map(|file| file.map(|(at, file)| Item { path: at.below(path).unwrap_or(path.name()).to_owned(), file }))
-            .collect();
+        return Ok(Box::new(new.map(move |file| {
+            file.map(|(at, file)| Item { path: at.below(&path).unwrap_or(path.name()).to_owned(), file })
+        })));
     }
     if let PathKind::File(file) = kind {
-        return Ok(vec![Item { path: path.name().to_owned(), file }]);
+        return Ok(Box::new(std::iter::once(Ok(Item { path: path.name().to_owned(), file }))));
     }
-    let entries = from.tree().range(store, directory_range(path))?;
-    let item = |(key, file): (Vec<u8>, FileEntry)| -> Result<Item> {
-        Ok(Item { path: path_of(&key)?.below(path).unwrap_or_default().to_owned(), file })
-    };
-    entries.map(|entry| entry.and_then(item)).collect()
+    let entries = from.tree().range(store, directory_range(&path))?;
+    Ok(Box::new(entries.map(move |entry| {
+        let (key, file) = entry?;
+        Ok(Item { path: path_of(&key)?.below(&path).unwrap_or_default().to_owned(), file })
+    })))
+}
+
+/// About how many files are asked for, at most.
+fn how_many(store: &Store, from: &Resolved) -> Result<usize> {
+    Ok(match kind_at(store, from.tree(), &from.place(), &from.path)? {
+        PathKind::File(_) => 1,
+        PathKind::Directory { files, .. } => usize::try_from(files).unwrap_or(usize::MAX),
+    })
+}
+
+fn look(threads: usize, items: Items<'_>, folder: &Folder, dest: &Path) -> Result<Looked> {
+    let looked = Mutex::new(Looked::default());
+    parallel::each(
+        threads,
+        items,
+        || folder.again(),
+        |folder, at, item| {
+            let step = check(folder, dest, &item)?;
+            let mut looked = looked.lock().expect("no panic under this lock");
+            match step {
+                Ok(step) => looked.set(at, step),
+                Err(in_the_way) => drop(looked.blocked.insert(in_the_way)),
+            }
+            Ok(())
+        },
+    )?;
+    Ok(looked.into_inner().unwrap_or_default())
 }
 
 /// A thread's own view of the folder; it could only fail for want of file descriptors.
@@ -117,20 +179,21 @@ fn own<'a>(folder: &'a mut std::io::Result<Folder>, dest: &Path) -> Result<&'a m
     }
 }
 
-fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &Item) -> Result<Step> {
+/// What is to be done for an item, or what is in its way.
+fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &Item) -> Result<Result<Step, String>> {
     let there = own(folder, dest)?.look(&item.path).doing("read", &dest.join(&item.path))?;
     let mut file = match there {
-        There::Nothing => return Ok(Step::Create),
-        There::InTheWay(path, "is a link") if path == item.path => return Ok(Step::Replace),
-        There::InTheWay(path, what) => return Ok(Step::Blocked(format!("`{}` {what}", dest.join(path).display()))),
+        There::Nothing => return Ok(Ok(Step::Create)),
+        There::InTheWay(path, "is a link") if path == item.path => return Ok(Ok(Step::Replace)),
+        There::InTheWay(path, what) => return Ok(Err(format!("`{}` {what}", dest.join(path).display()))),
         There::File(file) => file,
     };
     let data = file.metadata().doing("read", dest)?;
     if !has_bytes(&mut file, &data, &item.file).doing("read", &dest.join(&item.path))? {
-        return Ok(Step::Replace);
+        return Ok(Ok(Step::Replace));
     }
     let is_executable = data.permissions().mode() & 0o111 != 0;
-    Ok(if is_executable == item.file.executable { Step::Nothing } else { Step::SetMode })
+    Ok(Ok(if is_executable == item.file.executable { Step::Nothing } else { Step::SetMode }))
 }
 
 fn has_bytes(file: &mut File, data: &Metadata, wanted: &FileEntry) -> std::io::Result<bool> {
@@ -149,36 +212,34 @@ fn has_bytes(file: &mut File, data: &Metadata, wanted: &FileEntry) -> std::io::R
     }
 }
 
-fn refuse_conflicts(dest: &Path, items: &[Item], steps: &[Step], force: bool) -> Result<()> {
-    let mut blocked: Vec<&str> =
-        steps.iter().filter_map(|step| if let Step::Blocked(why) = step { Some(why.as_str()) } else { None }).collect();
-    blocked.dedup();
-    if !blocked.is_empty() {
+fn refuse_conflicts(dest: &Path, items: Items<'_>, looked: &Looked, force: bool) -> Result<()> {
+    if !looked.blocked.is_empty() {
         let hint = Some(
             "nothing is written through a link or in place of a directory; move it away or choose another folder"
                 .to_owned(),
         );
-        return Err(RepoError::Conflict { what: named(&blocked), hint });
+        let first = looked.blocked.iter().take(NAMED).cloned().collect();
+        return Err(RepoError::Conflict { what: named(first, looked.blocked.len()), hint });
     }
-    let other: Vec<String> = items
-        .iter()
-        .zip(steps)
-        .filter(|(_, step)| !force && **step == Step::Replace)
-        .map(|(item, _)| format!("`{}` has other bytes", dest.join(&item.path).display()))
-        .collect();
-    if other.is_empty() {
+    let other = looked.steps.iter().filter(|step| **step == Step::Replace).count();
+    if force || other == 0 {
         return Ok(());
     }
-    Err(RepoError::Conflict { what: named(&other), hint: Some("--force replaces them".to_owned()) })
+    let first: Result<_> = items
+        .zip(&looked.steps)
+        .filter(|(_, step)| **step == Step::Replace)
+        .take(NAMED)
+        .map(|(item, _)| Ok(format!("`{}` has other bytes", dest.join(item?.path).display())))
+        .collect();
+    Err(RepoError::Conflict { what: named(first?, other), hint: Some("--force replaces them".to_owned()) })
 }
 
-fn named<T: AsRef<str>>(lines: &[T]) -> String {
-    let mut text: Vec<&str> = lines.iter().take(NAMED).map(AsRef::as_ref).collect();
-    let more = format!("… and {} more", lines.len().saturating_sub(NAMED));
-    if lines.len() > NAMED {
-        text.push(&more);
+/// The first of `all` lines, and how many more there are.
+fn named(mut first: Vec<String>, all: usize) -> String {
+    if all > first.len() {
+        first.push(format!("… and {} more", all - first.len()));
     }
-    text.join("\n")
+    first.join("\n")
 }
 
 struct Work<'a> {
@@ -187,16 +248,20 @@ struct Work<'a> {
     options: GetOptions<'a>,
     files: AtomicU64,
     bytes: AtomicU64,
+    written: AtomicU64,
 }
 
 impl Work<'_> {
-    fn bring(&self, folder: &mut std::io::Result<Folder>, item: &Item, step: &Step) -> Result<()> {
+    fn bring(&self, folder: &mut std::io::Result<Folder>, item: &Item, step: Step) -> Result<()> {
         let folder = own(folder, self.dest)?;
         match step {
             Step::Create => self.write(folder, item, false)?,
             Step::Replace => self.write(folder, item, true)?,
             Step::SetMode => self.set_mode(folder, item)?,
-            Step::Nothing | Step::Blocked(_) => {}
+            Step::Nothing => {}
+        }
+        if matches!(step, Step::Create | Step::Replace) {
+            self.written.fetch_add(1, Ordering::Relaxed);
         }
         let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
         let bytes = self.bytes.fetch_add(item.file.size, Ordering::Relaxed) + item.file.size;
@@ -206,7 +271,7 @@ impl Work<'_> {
 
     fn write(&self, folder: &mut Folder, item: &Item, replace: bool) -> Result<()> {
         let path = self.dest.join(&item.path);
-        let fill = |file: &mut File| copy(self.store, &item.file, file).map_err(into_io);
+        let fill = |file: &mut File| self.store.copy_to(&item.file, file).map_err(into_io);
         folder.write(&item.path, item.file.executable, replace || self.options.force, fill).map_err(|error| match error
         {
             error if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -232,23 +297,4 @@ fn into_io(error: RepoError) -> std::io::Error {
         RepoError::Io { source, doing: "write", .. } => source,
         error => std::io::Error::other(error),
     }
-}
-
-/// Writes a file's content; each chunk is checked, and of several the whole too.
-fn copy(store: &Store, file: &FileEntry, into: &mut File) -> Result<()> {
-    let mut reader = store.open_file(file)?;
-    let (mut whole, mut length, mut chunks) = (Hasher::default(), 0, 0);
-    while let Some(chunk) = reader.next_chunk()? {
-        into.write_all(&chunk).doing("write", Path::new(""))?;
-        length += chunk.len() as u64;
-        chunks += 1;
-        if length < file.size || chunks > 1 {
-            whole.update(&chunk);
-        }
-    }
-    if length != file.size || (chunks > 1 && whole.finish() != file.digest) {
-        let why = "its chunks are not the file".to_owned();
-        return Err(RepoError::DamagedObject { kind: Kind::Manifest, digest: file.digest, why });
-    }
-    Ok(())
 }

@@ -2,8 +2,8 @@
 
 use specs::{FilePath, Glob};
 
-use super::Edits;
 use super::gather::excluded;
+use super::{Edits, Gathered};
 use crate::store::{Result, Store};
 use crate::tree::Tree;
 use crate::tree::files::{directory_range, path_of};
@@ -27,16 +27,43 @@ impl Mirror {
 /// Adds to `edits`, which put files below `directory`, the removal of all other files there. What `excludes` match, relative to
 /// `directory`, was left out of the put and stays.
 pub fn mirror(store: &Store, base: Tree, directory: &FilePath, excludes: &[Glob], edits: &mut Edits) -> Result<Mirror> {
-    let mut mirror = Mirror { removed: 0, total_before: 0 };
+    let (mirror, removed) = removals(store, base, directory, excludes, |path| edits.files.contains_key(path))?;
+    edits.files.extend(removed.into_iter().map(|path| (path, None)));
+    Ok(mirror)
+}
+
+/// The same, where `edits` lack those of the gathered files that have not changed.
+pub fn mirror_gathered(
+    store: &Store,
+    base: Tree,
+    directory: &FilePath,
+    excludes: &[Glob],
+    gathered: &Gathered,
+    edits: &mut Edits,
+) -> Result<Mirror> {
+    let (mirror, removed) = removals(store, base, directory, excludes, |path| gathered.holds(path))?;
+    edits.files.extend(removed.into_iter().map(|path| (path, None)));
+    Ok(mirror)
+}
+
+/// The files below `directory` that are neither put nor left out.
+fn removals(
+    store: &Store,
+    base: Tree,
+    directory: &FilePath,
+    excludes: &[Glob],
+    is_put: impl Fn(&FilePath) -> bool,
+) -> Result<(Mirror, Vec<FilePath>)> {
+    let mut removed = Vec::new();
+    let mut total_before = 0;
     for entry in base.range(store, directory_range(directory))? {
         let path = path_of(&entry?.0)?;
-        mirror.total_before += 1;
-        if !edits.files.contains_key(&path) && !is_left_out(excludes, directory, &path) {
-            edits.files.insert(path, None);
-            mirror.removed += 1;
+        total_before += 1;
+        if !is_put(&path) && !is_left_out(excludes, directory, &path) {
+            removed.push(path);
         }
     }
-    Ok(mirror)
+    Ok((Mirror { removed: removed.len() as u64, total_before }, removed))
 }
 
 fn is_left_out(excludes: &[Glob], directory: &FilePath, path: &FilePath) -> bool {

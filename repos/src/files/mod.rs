@@ -4,8 +4,9 @@
 //! When somebody else was quicker, the caller makes the edits anew from the new head, except for a put, whose edits still hold.
 //!
 //! ```text
-//! gather   which files of this machine are meant, and where they go: all that is wrong is told at once
-//! upload   reads, hashes and stores them, on all cores and without the store's lock
+//! gather   which files of this machine are meant, and where they go: all that is wrong is told at once (walk, gathered)
+//! upload   reads, hashes and stores them, on all cores and without the store's lock; what the stat cache knows is not read (stamp,
+//!          stat_cache), what cannot fit is not begun (space)
 //! mirror   what a put removes because its sources lack it
 //! rework   rm, mv, cp, revert: edits of what is stored already; no bytes are moved
 //! get      brings files back to this machine, all or nothing, never through a link
@@ -27,23 +28,29 @@ use crate::tree::{Editor, FileEntry, Tree};
 mod find;
 mod folder;
 mod gather;
+mod gathered;
 mod get;
 mod history;
 mod list;
 mod lookup;
 mod mirror;
 mod rework;
+mod space;
+mod stamp;
+mod stat_cache;
 mod upload;
+mod walk;
 
 pub use find::{Found, What, find};
-pub use gather::{Gathered, PutOptions, gather, parse_list};
+pub use gather::{PutOptions, gather, parse_list};
+pub use gathered::Gathered;
 pub use get::{GetOptions, Got, get};
 pub use history::{Changes, FileChange, Log, Renamed, changes_of, diff, log, pair_renames, parent_tree};
 pub use list::{Listed, list};
 pub use lookup::kind_at;
-pub use mirror::{Mirror, mirror};
-pub use rework::{cp, mv, revert, rm};
-pub use upload::{Uploaded, upload};
+pub use mirror::{Mirror, mirror, mirror_gathered};
+pub use rework::{cp, cp_within, mv, revert, rm};
+pub use upload::{UploadOptions, Uploaded, upload, upload_with};
 
 /// How many modified paths a [`Census`] names.
 const NAMED: usize = 10;
@@ -57,6 +64,10 @@ pub struct Edits {
     pub sources: Vec<Source>,
     /// How many bytes of the files' content the store did not hold before.
     pub new_bytes: u64,
+    /// How many files were given that the tree holds as they are, and so are not among `files`.
+    pub unchanged: u64,
+    /// Bytes of these.
+    pub unchanged_bytes: u64,
 }
 
 /// What edits do to a tree.
@@ -101,11 +112,33 @@ impl Census {
     }
 }
 
+impl Edits {
+    /// The census before any of `files` is counted.
+    fn census(&self) -> Census {
+        Census {
+            unchanged: self.unchanged,
+            size_bytes: self.unchanged_bytes,
+            new_bytes: self.new_bytes,
+            ..Census::default()
+        }
+    }
+}
+
+/// Counts what `edits` would change, and writes nothing.
+pub fn preview(store: &Store, base: Tree, edits: &Edits) -> Result<Census> {
+    let mut census = edits.census();
+    let mut cursor = base.cursor(store)?;
+    for (path, file) in &edits.files {
+        census.count(path, cursor.get(path.as_str().as_bytes())?, *file);
+    }
+    Ok(census)
+}
+
 /// Writes the tree that `base` becomes by `edits`, and counts what that changes.
 ///
 /// `Clashes` names every path that would be both a file and a directory.
 pub fn apply(store: &Store, base: Tree, edits: &Edits) -> Result<(Tree, Census)> {
-    let mut census = Census { new_bytes: edits.new_bytes, ..Census::default() };
+    let mut census = edits.census();
     let mut sink = store;
     let mut editor = Editor::new(base, store, &mut sink)?;
     for (path, file) in &edits.files {

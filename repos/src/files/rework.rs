@@ -49,15 +49,29 @@ pub fn cp(store: &Store, from: &Resolved, repo: &RepoName, base: Tree, to: &File
         refuse_itself("copy", &from.path, to)?;
     }
     let kind = kind_at(store, from.tree(), &from.place(), &from.path)?;
-    refuse_in_the_way(store, base, kind, to)?;
     let files = files_at(store, from.tree(), &from.path, kind)?;
-    let files: Result<_> =
-        files.into_iter().map(|(path, file)| Ok((rebased(&path, &from.path, to)?, Some(file)))).collect();
-    let mut sources = Vec::new();
+    files.iter().try_for_each(|(path, file)| store.refuse_pruned(&from.id, path, file))?;
+    let mut edits = copied(store, from.tree(), &from.place(), &from.path, base, to)?;
     if from.commit.repo != *repo {
-        sources.push(Source { repo: from.commit.repo.clone(), commit: from.id, path: from.path.clone() });
+        edits.sources.push(Source { repo: from.commit.repo.clone(), commit: from.id, path: from.path.clone() });
     }
-    Ok(Edits { files: files?, sources, new_bytes: 0 })
+    Ok(edits)
+}
+
+/// Copies a file or directory of a tree of the same repository, which need not be a commit's. `place` names that tree in errors.
+pub fn cp_within(store: &Store, tree: Tree, place: &str, from: &FilePath, base: Tree, to: &FilePath) -> Result<Edits> {
+    if tree == base {
+        refuse_itself("copy", from, to)?;
+    }
+    copied(store, tree, place, from, base, to)
+}
+
+fn copied(store: &Store, tree: Tree, place: &str, from: &FilePath, base: Tree, to: &FilePath) -> Result<Edits> {
+    let kind = kind_at(store, tree, place, from)?;
+    refuse_in_the_way(store, base, kind, to)?;
+    let files = files_at(store, tree, from, kind)?;
+    let files: Result<_> = files.into_iter().map(|(path, file)| Ok((rebased(&path, from, to)?, Some(file)))).collect();
+    Ok(Edits { files: files?, ..Edits::default() })
 }
 
 /// Takes back what one commit changed, on top of `head`. `RevertConflict` when one of its paths has changed since.
@@ -68,6 +82,9 @@ pub fn revert(store: &Store, commit: &Resolved, head: Tree) -> Result<Edits> {
         let change = change?;
         let now = head.file(store, &change.path)?;
         if now == change.new {
+            if let (Some(old), Some(before)) = (&change.old, commit.commit.parents.first()) {
+                store.refuse_pruned(before, &change.path, old)?;
+            }
             edits.files.insert(change.path, change.old);
         } else if now != change.old {
             conflicts.push(change.path);

@@ -1,19 +1,39 @@
 //! Reads, hashes and stores gathered files on all cores. Needs no lock; what is stored counts only once a commit names it.
 
-use std::fs::{File, Metadata};
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::Edits;
-use super::gather::{Content, Gathered, special};
+use super::gather::special;
+use super::gathered::{Content, Extent, Gathered, Source};
+use super::stamp::Stamp;
+use super::stat_cache::{Reader, Writer};
+use super::{Edits, space};
 use crate::error::{IoContext, RepoError};
+use crate::hash::{Hasher, digest_of};
 use crate::parallel;
 use crate::stop::stop_at;
 use crate::store::{Result, Store, Stored};
-use crate::tree::FileEntry;
+use crate::tree::{FileEntry, Tree};
+
+/// Single files are remembered in the stat cache from this size on: to read a smaller one costs less than to look it up.
+const REMEMBERED_BYTES: u64 = 4 << 20;
+
+/// How to upload.
+#[derive(Clone, Copy)]
+pub struct UploadOptions<'a> {
+    /// Files that the store surely holds, such as those of the branch that is put to.
+    pub base: Tree,
+    /// Takes the digest of a file that has not changed since an earlier put from the stat cache, without reading it.
+    pub trust_stat: bool,
+    /// Only reads and hashes; nothing is stored.
+    pub dry_run: bool,
+    /// Called with the files and bytes done so far, from several threads.
+    pub progress: &'a (dyn Fn(u64, u64) + Sync),
+}
 
 /// Files that were stored.
 #[derive(Debug)]
@@ -22,13 +42,68 @@ pub struct Uploaded {
     pub files: Vec<FileEntry>,
     /// How many bytes of them the store did not hold before.
     pub new_bytes: u64,
+    /// How many files were read.
+    pub read: u64,
+    /// Files that were no longer what they were when they were gathered, sorted.
+    changed: Vec<usize>,
 }
 
 impl Uploaded {
     /// The edits that put these files, gathered as `gathered`, in their places.
     pub fn into_edits(self, gathered: Gathered) -> Edits {
-        let files = gathered.into_paths().zip(self.files.into_iter().map(Some)).collect();
-        Edits { files, sources: Vec::new(), new_bytes: self.new_bytes }
+        let files = (0..gathered.len()).map(|at| gathered.path(at)).zip(self.files.into_iter().map(Some)).collect();
+        Edits { files, new_bytes: self.new_bytes, ..Edits::default() }
+    }
+
+    /// The same, without files that are in `base` already: these are only counted.
+    pub fn edits(&self, store: &Store, base: Tree, gathered: &Gathered) -> Result<Edits> {
+        let mut edits = Edits { new_bytes: self.new_bytes, ..Edits::default() };
+        let mut cursor = base.cursor(store)?;
+        let mut key = Vec::new();
+        let mut files = Vec::new();
+        for (at, file) in self.files.iter().enumerate() {
+            gathered.key(at, &mut key);
+            if cursor.get(&key)? == Some(*file) {
+                edits.unchanged += 1;
+                edits.unchanged_bytes += file.size;
+            } else {
+                files.push((gathered.path(at), Some(*file)));
+            }
+        }
+        edits.files = files.into_iter().collect();
+        Ok(edits)
+    }
+
+    /// Writes down the digests for the next put of the same sources. For after the commit: it saves time and nothing depends on it.
+    pub fn remember(&self, store: &Store, gathered: &Gathered) {
+        if self.read > 0
+            && let Err(error) = self.write_stat_cache(store, gathered)
+        {
+            tracing::warn!("the next put reads all files again: {error}");
+        }
+    }
+
+    fn write_stat_cache(&self, store: &Store, gathered: &Gathered) -> std::io::Result<()> {
+        let is_large = |at: usize| gathered.stamp(at).size_bytes >= REMEMBERED_BYTES;
+        let mut writers: Vec<Option<Writer>> = gathered.roots().iter().map(|_| None).collect();
+        let mut relative = Vec::new();
+        for (at, file) in self.files.iter().enumerate() {
+            let root = gathered.root(at);
+            let source = match &gathered.roots()[root].source {
+                Source::Directory(source, Extent::Whole) => source,
+                Source::File(source) if is_large(at) => source,
+                _ => continue,
+            };
+            if gathered.is_settled(at) && self.changed.binary_search(&at).is_err() {
+                let writer = match &mut writers[root] {
+                    Some(writer) => writer,
+                    none => none.insert(Writer::create(store, source)?),
+                };
+                gathered.relative(at, &mut relative);
+                writer.add(&relative, gathered.stamp(at), &file.digest)?;
+            }
+        }
+        writers.into_iter().flatten().try_for_each(Writer::finish)
     }
 }
 
@@ -36,32 +111,103 @@ impl Uploaded {
 ///
 /// `ChangedWhileRead` when a file was written to meanwhile; `BadSources` names all that cannot be opened.
 pub fn upload(store: &Store, gathered: &Gathered, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Uploaded> {
+    let options = UploadOptions { base: Tree::empty(), trust_stat: false, dry_run: false, progress };
+    upload_with(store, gathered, &options)
+}
+
+/// The same, with a choice of what is read and what is stored. `NoSpace` when what is to be read can surely not be stored.
+pub fn upload_with(store: &Store, gathered: &Gathered, options: &UploadOptions<'_>) -> Result<Uploaded> {
+    let mut files = if options.trust_stat { known(store, gathered, options.base)? } else { vec![None; gathered.len()] };
+    if !options.dry_run {
+        space::refuse_hopeless(store, gathered, |at| files[at].is_none())?;
+    }
+    let known = files.iter().flatten();
+    let known_bytes = known.clone().map(|file| file.size).sum();
+    let unknown = files.iter().filter(|file| file.is_none()).count();
     let job = Upload {
         store,
         gathered,
-        progress,
+        options,
         bad: Mutex::default(),
+        changed: Mutex::default(),
         spoilt: AtomicBool::new(false),
-        files: AtomicU64::new(0),
-        bytes: AtomicU64::new(0),
+        files: AtomicU64::new((files.len() - unknown) as u64),
+        bytes: AtomicU64::new(known_bytes),
         new_bytes: AtomicU64::new(0),
     };
-    let files = parallel::map(gathered.len(), Vec::new, |buffer, at| job.take(buffer, at))?;
+    let slots = files.iter_mut().enumerate().filter(|(_, file)| file.is_none()).map(Ok);
+    parallel::each(parallel::threads(unknown), slots, Vec::new, |buffer, _, (at, file)| {
+        *file = job.take(buffer, at)?;
+        Ok(())
+    })?;
     let mut bad = job.bad.into_inner().unwrap_or_default();
     if !bad.is_empty() {
         bad.sort_unstable();
         return Err(RepoError::BadSources(bad));
     }
     stop_at("put.after_upload");
+    let mut changed = job.changed.into_inner().unwrap_or_default();
+    changed.sort_unstable();
     // Without a bad source, every file is there.
-    Ok(Uploaded { files: files.into_iter().flatten().collect(), new_bytes: job.new_bytes.into_inner() })
+    let files = files.into_iter().flatten().collect();
+    Ok(Uploaded { files, new_bytes: job.new_bytes.into_inner(), read: unknown as u64, changed })
+}
+
+/// What the stat cache knows of the files; only what the store has counts.
+fn known(store: &Store, gathered: &Gathered, base: Tree) -> Result<Vec<Option<FileEntry>>> {
+    let mut readers: Vec<Option<Reader>> = gathered
+        .roots()
+        .iter()
+        .map(|root| match &root.source {
+            Source::Stdin => None,
+            Source::File(source) | Source::Directory(source, _) => Reader::open(store, source),
+        })
+        .collect();
+    let mut files = vec![None; gathered.len()];
+    if readers.iter().all(Option::is_none) {
+        return Ok(files);
+    }
+    let mut doubtful = Vec::new();
+    let mut cursor = base.cursor(store)?;
+    let (mut relative, mut key) = (Vec::new(), Vec::new());
+    for (at, file) in files.iter_mut().enumerate() {
+        let Some(reader) = &mut readers[gathered.root(at)] else { continue };
+        gathered.relative(at, &mut relative);
+        let stamp = gathered.stamp(at);
+        if let Some((_, digest)) = reader.find(&relative).filter(|(before, _)| before == stamp) {
+            let known = FileEntry { digest: *digest, size: stamp.size_bytes, executable: stamp.is_executable() };
+            gathered.key(at, &mut key);
+            // What a branch holds is in the store; of all else garbage may have been made since.
+            if cursor.get(&key)?.is_none_or(|there| there.digest != known.digest) {
+                doubtful.push(at);
+            }
+            *file = Some(known);
+        }
+    }
+    let gone = Mutex::new(Vec::new());
+    parallel::each(
+        parallel::threads(doubtful.len()),
+        doubtful.into_iter().map(Ok),
+        || (),
+        |(), _, at| {
+            if files[at].is_some_and(|file| store.has_content(&file.digest).is_ok_and(|has| !has)) {
+                gone.lock().expect("no panic under this lock").push(at);
+            }
+            Ok(())
+        },
+    )?;
+    for at in gone.into_inner().unwrap_or_default() {
+        files[at] = None;
+    }
+    Ok(files)
 }
 
 struct Upload<'a> {
     store: &'a Store,
     gathered: &'a Gathered,
-    progress: &'a (dyn Fn(u64, u64) + Sync),
+    options: &'a UploadOptions<'a>,
     bad: Mutex<Vec<(PathBuf, String)>>,
+    changed: Mutex<Vec<usize>>,
     /// Set with the first bad source: from then on files are only opened, to name all bad ones.
     spoilt: AtomicBool,
     files: AtomicU64,
@@ -72,62 +218,120 @@ struct Upload<'a> {
 impl Upload<'_> {
     /// `None` once a source is bad. `buffer` is the thread's own, so that a small file costs no allocation.
     fn take(&self, buffer: &mut Vec<u8>, at: usize) -> Result<Option<FileEntry>> {
-        let (stored, executable) = match self.gathered.content(at) {
+        let taken = match self.gathered.content(at) {
             Content::Stdin => {
-                let stored = self.store.put_content(std::io::stdin().lock());
-                (stored.doing("read", Path::new("standard input"))?, false)
+                let stored = self.keep_all(std::io::stdin().lock()).doing("read", Path::new("standard input"))?;
+                Some((stored, false))
             }
             Content::File(path) => match self.open(&path)? {
-                Some((file, before)) if !self.spoilt.load(Ordering::Relaxed) => {
-                    (self.read(&path, file, &before, buffer)?, before.permissions().mode() & 0o111 != 0)
-                }
-                _ => return Ok(None),
+                Some(file) if !self.spoilt.load(Ordering::Relaxed) => self.read(&path, file, at, buffer)?,
+                _ => None,
             },
         };
+        let Some((stored, executable)) = taken else { return Ok(None) };
         self.new_bytes.fetch_add(stored.new_bytes, Ordering::Relaxed);
         let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
         let bytes = self.bytes.fetch_add(stored.size_bytes, Ordering::Relaxed) + stored.size_bytes;
-        (self.progress)(files, bytes);
+        (self.options.progress)(files, bytes);
         Ok(Some(FileEntry { digest: stored.digest, size: stored.size_bytes, executable }))
     }
 
     /// Opens a source; one that cannot be is noted down, for an error that names all.
-    fn open(&self, path: &Path) -> Result<Option<(File, Metadata)>> {
+    fn open(&self, path: &Path) -> Result<Option<File>> {
         // Not blocking: what was a file may be a pipe by now.
         let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-        let opened = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
-        let why = match opened {
-            Ok(file) => {
-                let data = file.metadata().doing("read", path)?;
-                match special(&data) {
-                    None => return Ok(Some((file, data))),
-                    Some(why) => why.to_owned(),
-                }
+        match std::fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if is_short_of_files(&error) => Err(error).doing("open", path),
+            Err(error) => {
+                self.refuse(path, format!("cannot be read: {error}"));
+                Ok(None)
             }
-            Err(error) if is_short_of_files(&error) => return Err(error).doing("open", path),
-            Err(error) => format!("cannot be read: {error}"),
-        };
-        self.spoilt.store(true, Ordering::Relaxed);
-        self.bad.lock().expect("no panic under this lock").push((path.to_owned(), why));
-        Ok(None)
+        }
     }
 
-    fn read(&self, path: &Path, mut file: File, before: &Metadata, buffer: &mut Vec<u8>) -> Result<Stored> {
-        let stored = if before.len() < Store::ONE_CHUNK_BYTES {
-            // One call more than the size: most files are read in one go, and growth is noticed.
-            buffer.resize(before.len() as usize + 1, 0);
-            let length = read_full(&mut file, buffer).doing("read", path)?;
-            self.store.put_bytes(&buffer[..length])?
-        } else {
-            self.store.put_content(&mut file).map_err(|error| unwrap_error(error, path))?
-        };
-        let after = file.metadata().doing("read", path)?;
-        let stamp = |data: &Metadata| (data.len(), data.mtime(), data.mtime_nsec());
-        if stamp(before) != stamp(&after) || stored.size_bytes != after.len() {
+    fn refuse(&self, path: &Path, why: String) {
+        self.spoilt.store(true, Ordering::Relaxed);
+        self.bad.lock().expect("no panic under this lock").push((path.to_owned(), why));
+    }
+
+    /// Reads a file, and whether it is executable. The stamp afterwards tells that nobody wrote to it meanwhile.
+    fn read(&self, path: &Path, mut file: File, at: usize, buffer: &mut Vec<u8>) -> Result<Option<(Stored, bool)>> {
+        let expected = self.gathered.stamp(at);
+        if expected.size_bytes < Store::ONE_CHUNK_BYTES {
+            let size = expected.size_bytes as usize;
+            // One byte more than the size: most files are read in one go, and growth is noticed.
+            if buffer.len() <= size {
+                buffer.resize((size + 1).next_power_of_two(), 0);
+            }
+            let read = read_full(&mut file, &mut buffer[..=size]);
+            if read.is_ok_and(|length| length == size) && stamp_of(&file, path)? == *expected {
+                return Ok(Some((self.keep(&buffer[..size])?, expected.is_executable())));
+            }
+        }
+        self.read_carefully(path, file, at)
+    }
+
+    /// Reads a large file, or one that is no longer what it was when it was gathered.
+    fn read_carefully(&self, path: &Path, mut file: File, at: usize) -> Result<Option<(Stored, bool)>> {
+        let before = stamp_of(&file, path)?;
+        if let Some(why) = special(before.mode) {
+            self.refuse(path, why.to_owned());
+            return Ok(None);
+        }
+        file.rewind().doing("read", path)?;
+        let stored = self.keep_all(&mut file).map_err(|error| unwrap_error(error, path))?;
+        let after = stamp_of(&file, path)?;
+        let bytes = |stamp: &Stamp| (stamp.size_bytes, stamp.modified);
+        if bytes(&before) != bytes(&after) || stored.size_bytes != after.size_bytes {
             return Err(RepoError::ChangedWhileRead { path: path.to_owned() });
         }
-        Ok(stored)
+        if after != *self.gathered.stamp(at) {
+            self.changed.lock().expect("no panic under this lock").push(at);
+        }
+        Ok(Some((stored, before.is_executable())))
     }
+
+    /// Keeps content that is in memory.
+    fn keep(&self, bytes: &[u8]) -> Result<Stored> {
+        if self.options.dry_run {
+            return self.count(digest_of(bytes), bytes.len() as u64);
+        }
+        self.store.put_bytes(bytes)
+    }
+
+    /// Keeps all that `source` gives.
+    fn keep_all(&self, mut source: impl Read) -> std::io::Result<Stored> {
+        if !self.options.dry_run {
+            return self.store.put_content(source);
+        }
+        let mut hasher = Hasher::default();
+        let size_bytes = std::io::copy(&mut source, &mut HashOnly(&mut hasher))?;
+        self.count(hasher.finish(), size_bytes).map_err(std::io::Error::other)
+    }
+
+    fn count(&self, digest: specs::Digest, size_bytes: u64) -> Result<Stored> {
+        let new_bytes = if self.store.has_content(&digest)? { 0 } else { size_bytes };
+        Ok(Stored { digest, size_bytes, new_bytes })
+    }
+}
+
+/// Takes bytes for their digest alone.
+struct HashOnly<'a>(&'a mut Hasher);
+
+impl std::io::Write for HashOnly<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn stamp_of(file: &File, path: &Path) -> Result<Stamp> {
+    rustix::fs::fstat(file).map(|stat| Stamp::of(&stat)).map_err(Into::into).doing("read", path)
 }
 
 /// A limit of this process says nothing about the source.

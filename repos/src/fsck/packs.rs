@@ -1,127 +1,114 @@
-//! The truth of a store, journal and packs, entry by entry; and whether the index says the same.
+//! The packs, entry by entry; and whether the index says the same.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rocksdb::Direction;
 use specs::Digest;
 
-use super::{Findings, Progress};
+use super::{Findings, Progress, Subject};
 use crate::documents::ResultDocument;
 use crate::error::RepoError;
-use crate::index::apply::{apply, meta};
-use crate::index::rows::{Location, encode};
-use crate::index::{Index, View, keys};
-use crate::journal::Position;
+use crate::index::keys;
+use crate::index::rows::Location;
 use crate::object::Kind;
 use crate::packs::PackName;
 use crate::packs::codec::unpack;
 use crate::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
+use crate::packs::scan::scan;
 use crate::packs::writer::read_index;
 use crate::parallel;
 use crate::store::{Place, Result, Store, result_row};
 
-const INDEX: &str = "index";
+/// Objects between two tellings of progress.
+const TOLD_EACH: u64 = 4096;
 
-pub(super) fn check(store: &Store, progress: Progress<'_>, findings: &mut Findings) -> Result<()> {
-    // In this order: a pack that is listed now is in the index after the refresh.
-    let packs = store.packs().list()?;
-    match store.refresh() {
-        Err(error @ RepoError::DamagedJournal { .. }) => findings.add("journal", error.to_string()),
-        refreshed => refreshed?,
-    }
-    store.register_listed(&packs)?;
-    check_journal(store, findings)?;
+/// `packs` were listed before the store was refreshed.
+pub(super) fn check(
+    store: &Store,
+    packs: &[(PackName, u64)],
+    progress: Progress<'_>,
+    findings: &mut Findings,
+) -> Result<()> {
+    let seen = AtomicU64::new(0);
     for (done, (name, length)) in packs.iter().enumerate() {
         progress("packs", done as u64, packs.len() as u64);
         findings.counts.packs += 1;
-        match read_index(store.packs(), name, *length) {
-            Ok(rows) => check_pack(store, name, rows, findings)?,
-            Err(error) => findings.add(&format!("pack {name}"), error.to_string()),
-        }
+        let rows = match read_index(store.packs(), name, *length) {
+            Err(RepoError::DamagedPack { why, .. }) => {
+                let scan = scan(store.packs(), name, *length)?;
+                let all = if scan.is_complete { "all of" } else { "what is left of" };
+                let why = format!("{why}; {all} its {} objects can be read", scan.rows.len());
+                add_pack(findings, name, why);
+                scan.rows
+            }
+            // Removed meanwhile: what lay in it and counts is elsewhere.
+            Err(RepoError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => continue,
+            rows => rows?,
+        };
+        check_pack(store, name, rows, &|| tell(&seen, progress), findings)?;
     }
     progress("packs", packs.len() as u64, packs.len() as u64);
-    check_locations(store, &packs, findings)
+    check_locations(store, packs, findings)
 }
 
-/// The chain of records, and whether an index made from it alone is like the one there is.
-fn check_journal(store: &Store, findings: &mut Findings) -> Result<()> {
-    let read = match store.journal().read_after(Position::default()) {
-        Ok(read) => read,
-        Err(error @ RepoError::MadeByNewer { .. }) => return Err(error),
-        Err(error) => {
-            findings.add("journal", error.to_string());
-            return Ok(());
-        }
-    };
-    let known = store.position();
-    let fresh = Index::in_memory();
-    for (record, after) in &read.records {
-        findings.counts.records += 1;
-        if after.bytes > known.bytes {
-            continue;
-        }
-        let mut view = View::new(&fresh);
-        if let Err(error) = apply(&mut view, record) {
-            findings.add("journal", format!("record {} cannot have happened: {error}", after.records));
-            return Ok(());
-        }
-        view.put(keys::meta(meta::POSITION), encode(after));
-        fresh.commit(view.into_changes())?;
+fn tell(seen: &AtomicU64, progress: Progress<'_>) {
+    let seen = seen.fetch_add(1, Ordering::Relaxed) + 1;
+    if seen.is_multiple_of(TOLD_EACH) {
+        progress("objects", seen, 0);
     }
-    compare_with_journal(&store.index(), &fresh, findings)
 }
 
-/// Compares all rows but those that come from packs.
-fn compare_with_journal(index: &Index, fresh: &Index, findings: &mut Findings) -> Result<()> {
-    let mut expected = BTreeMap::new();
-    fresh.visit(&[], &[], Direction::Forward, |key, value| {
-        expected.insert(key.to_vec(), value.to_vec());
-        ControlFlow::Continue(())
-    })?;
-    let mut others = 0;
-    index.visit(&[], &[], Direction::Forward, |key, value| {
-        if !keys::is_from_packs(key) && expected.remove(key).as_deref() != Some(value) {
-            others += 1;
-        }
-        ControlFlow::Continue(())
-    })?;
-    let differing = others.max(expected.len());
-    if differing > 0 {
-        findings.add(
-            INDEX,
-            format!("{differing} rows are not what the journal says; pv fsck --rebuild-index makes it anew"),
-        );
-    }
-    Ok(())
+fn add_pack(findings: &mut Findings, name: &PackName, why: impl Into<String>) {
+    findings.damaged_packs.insert(*name);
+    findings.add(Subject::Pack(*name), why);
 }
 
 /// What is wrong with one entry of a pack.
 enum Fault {
+    /// Only what stands before its bytes.
+    Header,
     Damaged,
     NotInIndex,
 }
 
-fn check_pack(store: &Store, name: &PackName, mut rows: Vec<Row>, findings: &mut Findings) -> Result<()> {
+fn check_pack(
+    store: &Store,
+    name: &PackName,
+    mut rows: Vec<Row>,
+    tell: &(dyn Fn() + Sync),
+    findings: &mut Findings,
+) -> Result<()> {
     if !store.packs().read(name, 0..HEADER_BYTES).is_ok_and(|bytes| *bytes == header(name.class)) {
-        findings.add(&format!("pack {name}"), "its header is damaged");
+        add_pack(findings, name, "its header is damaged");
     }
     rows.sort_unstable_by_key(|row| row.offset);
-    let faults = parallel::map(rows.len(), || (), |(), at| check_entry(store, name, &rows[at]))?;
+    let check = |(): &mut (), at: usize| {
+        tell();
+        check_entry(store, name, &rows[at])
+    };
+    let faults = parallel::map(rows.len(), || (), check)?;
     for (row, fault) in rows.iter().zip(faults) {
         findings.counts.objects += 1;
         findings.counts.size_bytes += u64::from(row.raw_bytes);
         match (fault, Kind::from_number(row.kind)) {
             (None, _) => {}
             (Some(Fault::NotInIndex), _) => {
-                findings
-                    .add(INDEX, format!("objects of pack {name} are not in it; pv fsck --rebuild-index makes it anew"));
+                let why = format!("objects of pack {name} are not in it; pv fsck --rebuild-index makes it anew");
+                findings.add(Subject::Index, why);
             }
             (Some(Fault::Damaged), Some(kind)) => {
-                findings.add_object(kind, row.digest, format!("its bytes at {} in pack {name} are others", row.offset));
+                findings.damaged_packs.insert(*name);
+                let why = format!("its bytes at {} in pack {name} are others", row.offset);
+                findings.add(Subject::Object(kind, row.digest), why);
             }
             (Some(Fault::Damaged), None) => {
-                findings.add(&format!("pack {name}"), format!("the entry at {} is damaged", row.offset));
+                add_pack(findings, name, format!("the entry at {} is damaged", row.offset));
+            }
+            (Some(Fault::Header), _) => {
+                let why = format!("the header of the entry at {} is damaged; its bytes are whole", row.offset);
+                add_pack(findings, name, why);
             }
         }
     }
@@ -130,12 +117,12 @@ fn check_pack(store: &Store, name: &PackName, mut rows: Vec<Row>, findings: &mut
 
 fn check_entry(store: &Store, name: &PackName, row: &Row) -> Result<Option<Fault>> {
     let entry = row.offset..row.stored_range().end;
-    let Ok(bytes) = store.packs().read(name, entry) else { return Ok(Some(Fault::Damaged)) };
-    let header = ENTRY_BYTES as usize;
-    if bytes.get(..header) != Some(&row.entry_header()) {
-        return Ok(Some(Fault::Damaged));
+    let Ok(mut header) = store.packs().read(name, entry) else { return Ok(Some(Fault::Damaged)) };
+    let stored = header.split_off(header.len().min(ENTRY_BYTES as usize));
+    let Some(object) = unpack(row, stored) else { return Ok(Some(Fault::Damaged)) };
+    if *header != row.entry_header() {
+        return Ok(Some(Fault::Header));
     }
-    let Some(object) = unpack(row, bytes.slice(header..)) else { return Ok(Some(Fault::Damaged)) };
     let index = store.index();
     let mut known = index.get(&keys::object(row.kind, &row.digest))?.is_some();
     if row.kind == Kind::Result as u8
@@ -164,12 +151,17 @@ fn check_locations(store: &Store, packs: &[(PackName, u64)], findings: &mut Find
                 gone.entry(number).or_insert((row.kind, row.digest));
             }
             // A pack that came after the list was made is left for the next time.
-            Some((_, Some(name), row)) => wrong += u64::from(listed.contains(&name) && !begins(store, &name, &row)),
+            Some((_, Some(name), row)) => {
+                // Of a damaged pack it was said.
+                let counts = listed.contains(&name) && !findings.damaged_packs.contains(&name);
+                wrong += u64::from(counts && !begins(store, &name, &row));
+            }
         }
         ControlFlow::Continue(())
     })?;
     if wrong > 0 {
-        findings.add(INDEX, format!("{wrong} objects do not lie where it says; pv fsck --rebuild-index makes it anew"));
+        let why = format!("{wrong} objects do not lie where it says; pv fsck --rebuild-index makes it anew");
+        findings.add(Subject::Index, why);
     }
     check_gone(store, &gone, findings)
 }
@@ -184,9 +176,9 @@ fn check_gone(store: &Store, gone: &BTreeMap<u32, (u8, Digest)>, findings: &mut 
     for (name, (kind, digest)) in names {
         if store.place(*kind, digest)? == Place::Gone {
             match name {
-                Ok(name) => findings.add(&format!("pack {name}"), "it is missing"),
-                Err(error) => findings.add(INDEX, error.to_string()),
-            }
+                Ok(name) => findings.add(Subject::Pack(name), "it is missing"),
+                Err(error) => findings.add(Subject::Index, error.to_string()),
+            };
         }
     }
     Ok(())

@@ -1,22 +1,24 @@
 //! From branches, tags, jobs and pipelines to all that they rest on.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use specs::{CommitId, DatumId, Digest};
 
-use super::{Findings, Progress};
+use super::{Findings, Needer, Progress, Subject};
 use crate::documents::{
     Commit, Document, JobDocument, Recipe, ResultDocument, SpecDocument, TagDocument, Transform, VersionDocument,
 };
 use crate::error::RepoError;
 use crate::hash::Hasher;
+use crate::packs::PackName;
+use crate::packs::format::Row;
 use crate::manifest::Manifest;
 use crate::object::Kind;
-use crate::store::{Result, Store};
-use crate::tree::{FileEntry, Map, MapValue, Step, Tree};
+use crate::store::{Place, Result, Store};
+use crate::tree::{FileEntry, Map, MapValue, Step, Tree, path_of};
 
 pub(super) fn check(store: &Store, progress: Progress<'_>, findings: &mut Findings) -> Result<()> {
-    let mut reach = Reach { store, findings, seen: HashSet::new() };
+    let mut reach = Reach { store, findings, seen: HashSet::new(), damaged_files: HashMap::new() };
     let mut commits = reach.named_commits()?;
     reach.check_pipelines()?;
     while let Some(((_, id), needed_by)) = commits.pop_last() {
@@ -44,18 +46,22 @@ enum Seen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Values {
     Files,
+    /// Files whose content is not looked at: it was given up, or is that of a commit.
+    Names,
     Lineage,
     Datums,
 }
 
 /// Commits still to be checked by their place in the order of runs, each with who needs it.
-type Open = BTreeMap<(u64, CommitId), String>;
+type Open = BTreeMap<(u64, CommitId), Needer>;
 
 struct Reach<'a> {
     store: &'a Store,
     findings: &'a mut Findings,
     /// Only what is sound: what is damaged is looked at again for everyone who needs it.
     seen: HashSet<(Seen, Digest)>,
+    /// Files that are not whole, with what they lack: they are read once.
+    damaged_files: HashMap<Digest, Vec<Subject>>,
 }
 
 impl Reach<'_> {
@@ -68,7 +74,7 @@ impl Reach<'_> {
         let mut open = Open::new();
         for (repo, _) in self.store.repos()? {
             for (tag, row) in self.store.tags(&repo)? {
-                let needed_by = format!("{repo}@{tag}");
+                let needed_by = Needer::of(format!("{repo}@{tag}"));
                 open.insert(self.place(row.commit)?, needed_by.clone());
                 if let Some(document) = row.document {
                     self.document::<TagDocument>(document, &needed_by);
@@ -76,32 +82,37 @@ impl Reach<'_> {
             }
             for (branch, row) in self.store.branches(&repo)? {
                 if let Some(commit) = row.commit {
-                    open.insert(self.place(commit)?, format!("{repo}@{branch}"));
+                    open.insert(self.place(commit)?, Needer::of(format!("{repo}@{branch}")));
                 }
             }
         }
-        let mut jobs = Vec::new();
+        // Retention drops documents of jobs: then only one that is there must be sound.
+        let may_be_dropped = self.store.setting("retention")?.is_some();
         for order in 1..=self.store.runs_count()? {
-            jobs.extend(self.store.jobs_of_run(order)?);
+            self.check_jobs(order, may_be_dropped, &mut open)?;
         }
-        for job in jobs {
-            let needed_by = format!("{}@{}", job.pipeline, job.run);
+        Ok(open)
+    }
+
+    fn check_jobs(&mut self, order: u64, may_be_dropped: bool, open: &mut Open) -> Result<()> {
+        for job in self.store.jobs_of_run(order)? {
+            let needed_by = Needer::of(format!("{}@{}", job.pipeline, job.run));
             if let Some(commit) = job.commit {
                 open.entry(self.place(commit)?).or_insert_with(|| needed_by.clone());
             }
-            // It may have been dropped: only one that is there must be sound.
-            if let Some(document) = job.document.filter(|digest| self.store.contains(Kind::Job, digest).unwrap_or(true))
+            if let Some(document) = job.document
+                && (!may_be_dropped || self.store.contains(Kind::Job, &document)?)
             {
                 self.document::<JobDocument>(document, &needed_by);
             }
         }
-        Ok(open)
+        Ok(())
     }
 
     fn check_pipelines(&mut self) -> Result<()> {
         for (name, _) in self.store.pipelines()? {
             for row in self.store.pipeline_versions(&name)? {
-                let needed_by = format!("pipeline {name} version {}", row.version);
+                let needed_by = Needer::of(format!("pipeline {name} version {}", row.version));
                 if let Some(version) = self.document::<VersionDocument>(row.document, &needed_by) {
                     self.check_pipeline(version.spec, version.transform, &needed_by);
                 }
@@ -110,7 +121,7 @@ impl Reach<'_> {
         Ok(())
     }
 
-    fn check_pipeline(&mut self, spec: Digest, transform: Digest, needed_by: &str) {
+    fn check_pipeline(&mut self, spec: Digest, transform: Digest, needed_by: &Needer) {
         self.check_document::<SpecDocument>(spec, needed_by);
         if self.seen.contains(&(Seen::Document, transform)) {
             return;
@@ -124,12 +135,12 @@ impl Reach<'_> {
     }
 
     /// Reads a document; when that fails the problem is noted down.
-    fn document<D: Document>(&mut self, digest: Digest, needed_by: &str) -> Option<D> {
+    fn document<D: Document>(&mut self, digest: Digest, needed_by: &Needer) -> Option<D> {
         let read = self.store.document::<D>(&digest);
         read.map_err(|error| self.findings.add_error(&error, (D::KIND, digest), needed_by)).ok()
     }
 
-    fn check_document<D: Document>(&mut self, digest: Digest, needed_by: &str) -> bool {
+    fn check_document<D: Document>(&mut self, digest: Digest, needed_by: &Needer) -> bool {
         if self.seen.contains(&(Seen::Document, digest)) {
             return true;
         }
@@ -141,23 +152,29 @@ impl Reach<'_> {
     }
 
     /// Checks a commit with all its maps, and gives those that it rests on.
-    fn check_commit(&mut self, id: CommitId, needed_by: &str) -> Vec<(CommitId, String)> {
+    fn check_commit(&mut self, id: CommitId, needed_by: &Needer) -> Vec<(CommitId, Needer)> {
         if !self.seen.insert((Seen::Commit, id.digest())) {
             return Vec::new();
         }
         self.findings.counts.commits += 1;
         let Some(commit) = self.document::<Commit>(id.digest(), needed_by) else { return Vec::new() };
         let place = format!("{}@{}", commit.repo, id.short(12));
-        self.check_files(commit.tree, &place);
+        let place = Needer { commit: Some(id), ..Needer::of(place) };
+        let has_files = self.store.is_pruned(&id).is_ok_and(|pruned| pruned.is_none());
+        if has_files {
+            self.check_files(commit.tree, &place);
+        } else {
+            self.check_names(commit.tree, &place);
+        }
         if let Some(lineage) = commit.lineage {
             self.check_map(Values::Lineage, Map::<Digest>::at(lineage), &place, |reach, _, result| {
-                reach.check_result(*result, &place)
+                reach.check_result(*result, has_files, &place)
             });
         }
         if let Some(datums) = commit.datums {
             self.check_map(Values::Datums, Map::<Vec<u8>>::at(datums), &place, |reach, key, value| {
                 let result = <[u8; 32]>::try_from(value.as_slice()).ok().filter(|_| key.first() == Some(&b'd'));
-                result.is_none_or(|result| reach.check_result(Digest::from_bytes(result), &place))
+                result.is_none_or(|result| reach.check_result(Digest::from_bytes(result), has_files, &place))
             });
         }
         if let Some(pipeline) = &commit.pipeline {
@@ -169,7 +186,7 @@ impl Reach<'_> {
         before.chain(origins).chain(sources).map(|next| (next, place.clone())).collect()
     }
 
-    fn check_result(&mut self, digest: Digest, needed_by: &str) -> bool {
+    fn check_result(&mut self, digest: Digest, has_logs: bool, needed_by: &Needer) -> bool {
         if self.seen.contains(&(Seen::Result, digest)) {
             return true;
         }
@@ -177,33 +194,35 @@ impl Reach<'_> {
         self.findings.counts.results += 1;
         let mut sound = self.check_recipe(result.recipe, needed_by);
         if let Some(outputs) = result.outputs {
-            sound &= self.check_files(outputs, needed_by);
+            sound &= self.check_names(outputs, needed_by);
         }
-        for log in result.tries.iter().filter_map(|attempt| attempt.log) {
+        for log in result.tries.iter().filter_map(|attempt| attempt.log).filter(|_| has_logs) {
             if let Err(error) = self.store.log(&log) {
                 self.findings.add_error(&error, (Kind::Log, log), needed_by);
                 sound = false;
             }
         }
-        if sound {
+        if sound && has_logs {
             self.seen.insert((Seen::Result, digest));
         }
         sound
     }
 
-    fn check_recipe(&mut self, recipe: DatumId, needed_by: &str) -> bool {
+    fn check_recipe(&mut self, recipe: DatumId, needed_by: &Needer) -> bool {
         let Some(recipe) = self.document::<Recipe>(recipe.digest(), needed_by) else { return false };
-        let mut sound = self.check_document::<Transform>(recipe.transform, needed_by);
-        for input in recipe.inputs {
-            sound &= input.tree.is_none_or(|tree| self.check_files(tree, needed_by));
-        }
-        sound
+        // An input's files are those of an input commit, which is reached by itself; the `tree` of a matched directory is a name for
+        // them, and its nodes are not stored.
+        self.check_document::<Transform>(recipe.transform, needed_by)
     }
 
-    fn check_files(&mut self, tree: Digest, place: &str) -> bool {
+    fn check_files(&mut self, tree: Digest, place: &Needer) -> bool {
         self.check_map(Values::Files, Tree::at(tree), place, |reach, key, file| {
-            reach.check_file(file, || format!("{place}:{}", String::from_utf8_lossy(key)))
+            reach.check_file(file, || Needer { path: path_of(key).ok(), ..place.clone() })
         })
+    }
+
+    fn check_names(&mut self, tree: Digest, place: &Needer) -> bool {
+        self.check_map(Values::Names, Tree::at(tree), place, |_, _, _| true)
     }
 
     /// Walks a map, but for subtrees that were sound before; true when all of it is.
@@ -211,7 +230,7 @@ impl Reach<'_> {
         &mut self,
         values: Values,
         map: Map<V>,
-        place: &str,
+        place: &Needer,
         mut check_entry: impl FnMut(&mut Self, &[u8], &V) -> bool,
     ) -> bool {
         let root = map.root();
@@ -256,49 +275,70 @@ impl Reach<'_> {
         self.seen.contains(&(Seen::Nodes(values), root))
     }
 
-    fn check_file(&mut self, file: &FileEntry, needed_by: impl Fn() -> String) -> bool {
+    fn check_file(&mut self, file: &FileEntry, needed_by: impl Fn() -> Needer) -> bool {
         if self.seen.contains(&(Seen::File, file.digest)) {
             return true;
         }
+        if let Some(lacks) = self.damaged_files.get(&file.digest) {
+            for subject in lacks {
+                self.findings.add_needer(*subject, &needed_by());
+            }
+            return false;
+        }
         self.findings.counts.files += 1;
-        match self.content_is_whole(file) {
-            Ok(()) => {
-                self.seen.insert((Seen::File, file.digest));
-                true
-            }
-            Err(error) => {
-                self.findings.add_error(&error, (Kind::Chunk, file.digest), &needed_by());
-                false
-            }
+        let errors = self.faults_of(file);
+        if errors.is_empty() {
+            self.seen.insert((Seen::File, file.digest));
+            return true;
+        }
+        let expected = (Kind::Chunk, file.digest);
+        let lacks = errors.iter().map(|error| self.findings.add_error(error, expected, &needed_by())).collect();
+        self.damaged_files.insert(file.digest, lacks);
+        false
+    }
+
+    /// What is wrong with a file. All chunks were read before; only how they make up the file is left.
+    fn faults_of(&self, file: &FileEntry) -> Vec<RepoError> {
+        match self.store.place(Kind::Chunk as u8, &file.digest) {
+            Ok(Place::At(pack, row)) => self.fault_of_chunk(file, &pack, &row).err().into_iter().collect(),
+            Ok(Place::Gone | Place::Nowhere) => self.faults_of_chunks(file).unwrap_or_else(|error| vec![error]),
+            Err(error) => vec![error],
         }
     }
 
-    /// All chunks were read before; only how they make up the file is left.
-    fn content_is_whole(&self, file: &FileEntry) -> Result<()> {
-        let damaged = |kind, digest, why: &str| Err(RepoError::DamagedObject { kind, digest, why: why.to_owned() });
-        if let Some(location) = self.store.location(Kind::Chunk, &file.digest)? {
-            if self.findings.is_damaged(Kind::Chunk, &file.digest) {
-                // Of several copies the one that counts may be sound.
-                self.store.object(Kind::Chunk, &file.digest)?;
-            }
-            if u64::from(location.raw_bytes) == file.size {
-                return Ok(());
-            }
-            return damaged(Kind::Chunk, file.digest, "it has not the size that its tree says");
+    fn fault_of_chunk(&self, file: &FileEntry, pack: &PackName, row: &Row) -> Result<()> {
+        let is_suspect = || self.findings.is_suspect(pack);
+        let is_damaged = || self.findings.is_damaged(Kind::Chunk, &file.digest);
+        if !self.findings.is_empty() && (is_damaged() || is_suspect()) {
+            // Of several copies another may be sound.
+            self.store.object(Kind::Chunk, &file.digest)?;
         }
-        let bytes = self.store.find_object(Kind::Manifest, &file.digest)?;
-        let Some(manifest) = bytes.as_deref().and_then(Manifest::decode) else {
-            return Err(RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest });
-        };
-        let mut whole = Hasher::default();
-        for (digest, _) in &manifest.chunks {
-            whole.update(&self.store.object(Kind::Chunk, digest)?);
-        }
-        if manifest.size_bytes() == file.size && whole.finish() == file.digest {
-            return Ok(());
-        }
-        damaged(Kind::Manifest, file.digest, "its chunks are not the file")
+        let why = "it has not the size that its tree says";
+        if u64::from(row.raw_bytes) == file.size { Ok(()) } else { Err(damaged(Kind::Chunk, file.digest, why)) }
     }
+
+    fn faults_of_chunks(&self, file: &FileEntry) -> Result<Vec<RepoError>> {
+        let bytes = self.store.find_object(Kind::Manifest, &file.digest)?;
+        let missing = RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest };
+        let manifest = bytes.as_deref().and_then(Manifest::decode).ok_or(missing)?;
+        let mut whole = Hasher::default();
+        let mut faults = Vec::new();
+        for (digest, _) in &manifest.chunks {
+            match self.store.object(Kind::Chunk, digest) {
+                Ok(bytes) if faults.is_empty() => whole.update(&bytes),
+                Ok(_) => {}
+                Err(error) => faults.push(error),
+            }
+        }
+        if faults.is_empty() && (manifest.size_bytes() != file.size || whole.finish() != file.digest) {
+            faults.push(damaged(Kind::Manifest, file.digest, "its chunks are not the file"));
+        }
+        Ok(faults)
+    }
+}
+
+fn damaged(kind: Kind, digest: Digest, why: &str) -> RepoError {
+    RepoError::DamagedObject { kind, digest, why: why.to_owned() }
 }
 
 /// The nodes that the walk is in, from the root down: level, digest, and whether all below was sound so far.

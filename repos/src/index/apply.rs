@@ -2,13 +2,15 @@
 //!
 //! The same code accepts a new change and replays an old one, so an index that is rebuilt is equal to the one that grew.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use specs::{BranchName, CommitId, PipelineName, RepoName, RunId};
 
-use super::rows::{BranchRow, CommitRow, JobRow, PipelineRow, RepoRow, RunRow, TagRow, decode, encode};
+use super::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow, RunRow, TagRow, decode, encode};
 use super::{View, keys};
 use crate::error::RepoError;
-use crate::journal::{Cause, Entry, JobSeed, Move, Record, SealedState};
+use crate::journal::{Cause, Entry, JobSeed, Move, PruneWhy, Record, SealedState};
 use crate::time::Timestamp;
 
 /// Names of the counters and facts under [`keys::meta`].
@@ -67,23 +69,31 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
         }
         Entry::RepoDelete { repo } => {
             repo_row(view, repo)?;
+            for commit in pointed_to(view, repo)?.into_values() {
+                touch(view, &commit, at)?;
+            }
             view.delete(keys::repo(repo));
             view.delete_prefix(&keys::branches(repo))?;
             view.delete_prefix(&keys::tags(repo))?;
             view.delete_prefix(&keys::heads_of_repo(repo))?;
         }
         Entry::BranchDelete { repo, branch } => {
-            branch_row(view, repo, branch)?.ok_or_else(|| RepoError::BranchNotFound {
+            let row = branch_row(view, repo, branch)?.ok_or_else(|| RepoError::BranchNotFound {
                 repo: repo.clone(),
                 branch: branch.clone(),
                 similar: None,
             })?;
+            if let Some(commit) = row.commit {
+                touch(view, &commit, at)?;
+            }
             view.delete(keys::branch(repo, branch.as_str()));
             view.delete_prefix(&keys::heads(repo, branch.as_str()))?;
         }
         Entry::TagCreate { repo, tag, commit, document } => {
             repo_row(view, repo)?;
             refuse_taken(view, repo, tag.as_str())?;
+            refuse_pruned(view, commit)?;
+            touch(view, commit, at)?;
             view.put(
                 keys::tag(repo, tag.as_str()),
                 encode(&TagRow { commit: *commit, document: *document, created_at: at }),
@@ -91,13 +101,12 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
         }
         Entry::TagDelete { repo, tag } => {
             let key = keys::tag(repo, tag.as_str());
-            if view.get(&key)?.is_none() {
-                return Err(RepoError::RevisionNotFound {
-                    repo: repo.clone(),
-                    revision: tag.to_string(),
-                    similar: None,
-                });
-            }
+            let row: TagRow = read(view, &key)?.ok_or_else(|| RepoError::RevisionNotFound {
+                repo: repo.clone(),
+                revision: tag.to_string(),
+                similar: None,
+            })?;
+            touch(view, &row.commit, at)?;
             view.delete(key);
         }
         Entry::Setting { key, value: Some(value) } => view.put(keys::setting(key), encode(value)),
@@ -130,8 +139,15 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
             if let Some(moved) = moved {
                 move_branch(view, moved, job.order, at)?;
             } else if let Some(commit) = commit {
-                name_commit(view, commit, &CommitRow { repo: pipeline.output_repo(), order: job.order })?;
+                name_commit(view, commit, &pipeline.output_repo(), job.order, at)?;
             }
+        }
+        Entry::CommitPrune { commits, why, committer } => {
+            prune(view, commits, &Pruned { at, why: *why, by: committer.clone() })?;
+        }
+        Entry::CommitDelete { commit, committer } => {
+            let pruned = Pruned { at, why: PruneWhy::Deleted, by: committer.clone() };
+            prune(view, std::slice::from_ref(commit), &pruned)?;
         }
     }
     Ok(())
@@ -155,10 +171,80 @@ fn refuse_taken(view: &View<'_>, repo: &RepoName, name: &str) -> Result<(), Repo
     Ok(())
 }
 
-fn name_commit(view: &mut View<'_>, commit: &CommitId, row: &CommitRow) -> Result<(), RepoError> {
+fn commit_row(view: &View<'_>, commit: &CommitId) -> Result<Option<CommitRow>, RepoError> {
+    read(view, &keys::commit(commit))
+}
+
+fn name_commit(
+    view: &mut View<'_>,
+    commit: &CommitId,
+    repo: &RepoName,
+    order: u64,
+    at: Timestamp,
+) -> Result<(), RepoError> {
     // A branch that moves to an older commit does not change whose commit that is.
-    if view.get(&keys::commit(commit))?.is_none() {
-        view.put(keys::commit(commit), encode(row));
+    let row = match commit_row(view, commit)? {
+        Some(row) => CommitRow { named_at: at, ..row },
+        None => CommitRow { repo: repo.clone(), order, named_at: at, pruned: None },
+    };
+    view.put(keys::commit(commit), encode(&row));
+    Ok(())
+}
+
+/// Notes that the journal names a commit once more.
+fn touch(view: &mut View<'_>, commit: &CommitId, at: Timestamp) -> Result<(), RepoError> {
+    if let Some(row) = commit_row(view, commit)? {
+        view.put(keys::commit(commit), encode(&CommitRow { named_at: at, ..row }));
+    }
+    Ok(())
+}
+
+/// What branches and tags of a repository point to, by `branch NAME` and `tag NAME`.
+fn pointed_to(view: &View<'_>, repo: &RepoName) -> Result<BTreeMap<String, CommitId>, RepoError> {
+    let name = |key: &[u8], prefix: &[u8]| String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+    let mut commits = BTreeMap::new();
+    let prefix = keys::branches(repo);
+    for (key, value) in view.rows(&prefix)? {
+        let commit = decode::<BranchRow>(&value).and_then(|row| row.commit);
+        commits.extend(commit.map(|commit| (format!("branch `{repo}@{}`", name(&key, &prefix)), commit)));
+    }
+    let prefix = keys::tags(repo);
+    for (key, value) in view.rows(&prefix)? {
+        let commit = decode::<TagRow>(&value).map(|row| row.commit);
+        commits.extend(commit.map(|commit| (format!("tag `{repo}@{}`", name(&key, &prefix)), commit)));
+    }
+    Ok(commits)
+}
+
+/// A branch or tag never points to a commit whose files are given up.
+fn refuse_pruned(view: &View<'_>, commit: &CommitId) -> Result<(), RepoError> {
+    match commit_row(view, commit)? {
+        Some(CommitRow { repo, pruned: Some(pruned), .. }) => {
+            Err(RepoError::PrunedCommit { place: format!("{repo}@{}", commit.short(12)), pruned })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives up the files of commits. That one of them has become a head or got a tag means that somebody was quicker.
+fn prune(view: &mut View<'_>, commits: &[CommitId], pruned: &Pruned) -> Result<(), RepoError> {
+    let mut named: BTreeMap<RepoName, BTreeMap<CommitId, String>> = BTreeMap::new();
+    for commit in commits {
+        let row = commit_row(view, commit)?.ok_or_else(|| RepoError::NotFound {
+            what: format!("commit {} not found", commit.short(12)),
+            hint: None,
+        })?;
+        if !named.contains_key(&row.repo) {
+            let pointed_to = pointed_to(view, &row.repo)?.into_iter().map(|(by, commit)| (commit, by)).collect();
+            named.insert(row.repo.clone(), pointed_to);
+        }
+        if let Some(by) = named[&row.repo].get(commit) {
+            return Err(RepoError::StillNamed { commit: *commit, by: by.clone() });
+        }
+        // The strongest reason counts, and of equal ones the first.
+        if row.pruned.as_ref().is_none_or(|before| before.why < pruned.why) {
+            view.put(keys::commit(commit), encode(&CommitRow { pruned: Some(pruned.clone()), ..row }));
+        }
     }
     Ok(())
 }
@@ -188,10 +274,14 @@ fn move_branch(view: &mut View<'_>, moved: &Move, order: u64, at: Timestamp) -> 
     }
     view.put(keys::branch(repo, branch.as_str()), encode(&BranchRow { commit: *to, moved_at: at }));
     view.put(keys::head(repo, branch.as_str(), order), encode(to));
-    match to {
-        Some(commit) => name_commit(view, commit, &CommitRow { repo: repo.clone(), order }),
-        None => Ok(()),
+    if let Some(from) = from {
+        touch(view, from, at)?;
     }
+    if let Some(to) = to {
+        refuse_pruned(view, to)?;
+        name_commit(view, to, repo, order, at)?;
+    }
+    Ok(())
 }
 
 fn apply_run(

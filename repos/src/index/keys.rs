@@ -76,6 +76,10 @@ pub(crate) fn is_from_packs(key: &[u8]) -> bool {
     let of_index = [super::apply::meta::VERSION, super::apply::meta::NEXT_PACK];
     prefixes.iter().any(|prefix| key.first() == Some(&(*prefix as u8))) || of_index.iter().any(|name| key == meta(name))
 }
+/// Whether a row is about a result.
+pub(crate) fn is_result(key: &[u8]) -> bool {
+    key.first() == Some(&(Prefix::Result as u8))
+}
 pub(crate) fn pack_number(number: u32) -> Vec<u8> {
     key(Prefix::PackNumber, &[&number.to_be_bytes()])
 }
@@ -130,6 +134,9 @@ pub(crate) fn run_orders_from(bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn run_order(run: &RunId) -> Vec<u8> {
     key(Prefix::RunOrder, &[run.as_bytes()])
 }
+pub(crate) fn jobs() -> Vec<u8> {
+    key(Prefix::Job, &[])
+}
 pub(crate) fn jobs_of_run(order: u64) -> Vec<u8> {
     key(Prefix::Job, &[&order.to_be_bytes()])
 }
@@ -153,6 +160,10 @@ pub(crate) fn pipelines() -> Vec<u8> {
 }
 pub(crate) fn pipeline(pipeline: &PipelineName) -> Vec<u8> {
     key(Prefix::Pipeline, &[pipeline.as_str().as_bytes()])
+}
+/// The start of the keys of all versions of all pipelines.
+pub(crate) fn all_versions() -> Vec<u8> {
+    key(Prefix::Version, &[])
 }
 pub(crate) fn versions(pipeline: &PipelineName) -> Vec<u8> {
     key(Prefix::Version, &[pipeline.as_str().as_bytes(), END])
@@ -178,6 +189,12 @@ pub(crate) fn results_from(bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn result(recipe: &DatumId, at: Timestamp, result: &Digest) -> Vec<u8> {
     let micros = at.as_micros().max(0).to_be_bytes();
     key(Prefix::Result, &[recipe.digest().as_bytes(), &micros, result.as_bytes()])
+}
+/// When a result ended, and its digest, from its key.
+pub(crate) fn result_in(key: &[u8]) -> Option<(Timestamp, Digest)> {
+    let (rest, digest) = key.split_last_chunk::<32>()?;
+    let (_, micros) = rest.split_last_chunk::<8>()?;
+    Some((Timestamp::from_micros(i64::from_be_bytes(*micros)), Digest::from_bytes(*digest)))
 }
 pub(crate) fn settings() -> Vec<u8> {
     key(Prefix::Setting, &[])

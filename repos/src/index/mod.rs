@@ -11,33 +11,43 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::RwLock;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{OnceLock, RwLock};
 
 use rocksdb::{BlockBasedOptions, Cache, DB, Direction, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions};
 
-use crate::error::RepoError;
+use crate::error::{IoContext, RepoError};
+use crate::faults::Faults;
 
 pub(crate) mod apply;
+mod damage;
 pub(crate) mod keys;
 mod packs;
 pub(crate) mod rows;
 
 /// Grows with every change of the layout of keys or rows; an index of another version is made anew.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 3;
 
 /// Changes of rows: a value, or `None` to delete.
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Called with the key and value of each row.
+type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
 /// The index as one process sees it.
 #[derive(Debug)]
 pub(crate) struct Index {
     db: Option<DB>,
-    writable: bool,
+    /// Whether changes go to the disk; no more once it refused one.
+    writable: AtomicBool,
     overlay: RwLock<Changes>,
+    faults: Faults,
     packs: RwLock<packs::Packs>,
     /// Whether looking again has found no more than this holds.
     settled: AtomicBool,
+    /// How to make another when the one on disk turns out to be damaged, and that one.
+    maker: damage::Maker,
+    stand_in: OnceLock<damage::StandIn>,
 }
 
 fn options() -> Options {
@@ -53,14 +63,19 @@ fn options() -> Options {
     options.set_keep_log_file_num(1);
     options.set_log_level(rocksdb::LogLevel::Fatal);
     options.set_max_background_jobs(2);
+    // The default of this RocksDB; said, since wrong rows must not come from damaged blocks.
+    options.set_paranoid_checks(true);
     options
 }
 
 impl Index {
     /// Opens for writing; only the holder of the store's lock may.
-    pub(crate) fn open_writable(path: &Path) -> Result<Self, RepoError> {
+    pub(crate) fn open_writable(path: &Path, faults: &Faults) -> Result<Self, RepoError> {
+        faults.step().doing("open", path)?;
         let db = DB::open(&options(), path)?;
-        Self::over(Some(db), true)
+        let index = Self { writable: AtomicBool::new(true), faults: faults.clone(), ..Self::of(Some(db)) };
+        index.load_packs()?;
+        Ok(index)
     }
 
     /// Opens the state as it is on disk; changes stay in memory. Works beside a writer.
@@ -74,29 +89,32 @@ impl Index {
                 Err(error) => return Err(error.into()),
             }
         };
-        Self::over(Some(db), false)
-    }
-
-    fn over(db: Option<DB>, writable: bool) -> Result<Self, RepoError> {
-        let index = Self { db, writable, ..Self::in_memory() };
+        let index = Self::of(Some(db));
         index.load_packs()?;
         Ok(index)
     }
 
     /// An index without a disk, for what is not worth one.
     pub(crate) fn in_memory() -> Self {
+        Self::of(None)
+    }
+
+    fn of(db: Option<DB>) -> Self {
         Self {
-            db: None,
-            writable: false,
+            db,
+            writable: AtomicBool::new(false),
             overlay: RwLock::default(),
+            faults: Faults::default(),
             packs: RwLock::default(),
             settled: AtomicBool::new(false),
+            maker: damage::Maker::default(),
+            stand_in: OnceLock::new(),
         }
     }
 
     /// Whether changes reach the disk.
     pub(crate) fn is_writable(&self) -> bool {
-        self.writable
+        self.writable.load(Ordering::SeqCst)
     }
 
     /// Rows that live in memory only.
@@ -106,14 +124,18 @@ impl Index {
 
     /// The value at `key`.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, RepoError> {
-        if !self.writable
+        if !self.is_writable()
             && let Some(value) = self.overlay.read().expect("no panic under this lock").get(key)
         {
             return Ok(value.clone());
         }
-        match &self.db {
-            Some(db) => Ok(db.get(key)?),
+        if let Some(stand_in) = self.stand_in() {
+            return stand_in.get(key);
+        }
+        match self.db.as_ref().map(|db| db.get(key)) {
             None => Ok(None),
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => self.replace(error)?.get(key),
         }
     }
 
@@ -125,29 +147,46 @@ impl Index {
         direction: Direction,
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), RepoError> {
+        let mut last = Vec::new();
+        let walked = self.walk(prefix, start, direction, &mut |key, value| {
+            last.clear();
+            last.extend_from_slice(key);
+            visit(key, value)
+        });
+        let Err(RepoError::Index(error)) = walked else { return walked };
+        self.replace(error)?;
+        let from = if last.is_empty() { start } else { &last };
+        self.walk(prefix, from, direction, &mut |key, value| {
+            if key == last { ControlFlow::Continue(()) } else { visit(key, value) }
+        })
+    }
+
+    fn walk(&self, prefix: &[u8], start: &[u8], direction: Direction, visit: Visit<'_>) -> Result<(), RepoError> {
         let mut fresh = self.overlay_slice(prefix, start, direction).into_iter().peekable();
         let forward = matches!(direction, Direction::Forward);
-        if let Some(db) = &self.db {
-            for row in db.iterator(IteratorMode::From(start, direction)) {
-                let (key, value) = row?;
-                if !key.starts_with(prefix) {
-                    break;
-                }
-                let mut shadowed = false;
-                while let Some((next, _)) = fresh.peek()
-                    && (if forward { next.as_slice() <= &*key } else { next.as_slice() >= &*key })
+        let stand_in = self.stand_in().map(|stand_in| stand_in.overlay_slice(prefix, start, direction).into_iter());
+        let stand_in = stand_in.into_iter().flatten().filter_map(|(key, value)| Some(Ok((key.into(), value?.into()))));
+        let disk = self.db.as_ref().filter(|_| self.stand_in().is_none());
+        let disk = disk.map(|db| db.iterator(IteratorMode::From(start, direction)));
+        for row in disk.into_iter().flatten().chain(stand_in) {
+            let (key, value): (Box<[u8]>, Box<[u8]>) = row?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            let mut shadowed = false;
+            while let Some((next, _)) = fresh.peek()
+                && (if forward { next.as_slice() <= &*key } else { next.as_slice() >= &*key })
+            {
+                shadowed |= next.as_slice() == &*key;
+                let (next, value) = fresh.next().expect("just seen");
+                if let Some(value) = value
+                    && visit(&next, &value).is_break()
                 {
-                    shadowed |= next.as_slice() == &*key;
-                    let (next, value) = fresh.next().expect("just seen");
-                    if let Some(value) = value
-                        && visit(&next, &value).is_break()
-                    {
-                        return Ok(());
-                    }
-                }
-                if !shadowed && visit(&key, &value).is_break() {
                     return Ok(());
                 }
+            }
+            if !shadowed && visit(&key, &value).is_break() {
+                return Ok(());
             }
         }
         for (key, value) in fresh {
@@ -174,12 +213,21 @@ impl Index {
         }
     }
 
-    /// Makes changes, all together.
-    pub(crate) fn commit(&self, changes: Changes) -> Result<(), RepoError> {
-        if !self.writable {
-            self.overlay.write().expect("no panic under this lock").extend(changes);
-            return Ok(());
+    /// Makes changes, all together. When the disk refuses them, they and all later ones stay in memory: packs and journal have what they
+    /// say, and the next process catches the disk up.
+    pub(crate) fn commit(&self, changes: Changes) {
+        if self.is_writable() {
+            match self.write(&changes) {
+                Ok(()) => return,
+                Err(error) => tracing::warn!("the index goes on in memory: {error}"),
+            }
         }
+        // First the rows, then the word that they are there.
+        self.overlay.write().expect("no panic under this lock").extend(changes);
+        self.writable.store(false, Ordering::SeqCst);
+    }
+
+    fn write(&self, changes: &Changes) -> Result<(), RepoError> {
         let mut batch = WriteBatch::default();
         for (key, value) in changes {
             match value {
@@ -189,15 +237,17 @@ impl Index {
         }
         let mut write = WriteOptions::default();
         write.disable_wal(true);
+        self.faults.step().doing("write", Path::new("the index"))?;
         self.db.as_ref().expect("a writable index has a disk").write_opt(batch, &write)?;
         Ok(())
     }
 
     /// Brings what is still in memory to the disk.
     pub(crate) fn flush(&self) -> Result<(), RepoError> {
-        if let (true, Some(db)) = (self.writable, &self.db) {
+        if let (true, Some(db)) = (self.is_writable(), &self.db) {
             let mut options = FlushOptions::default();
             options.set_wait(true);
+            self.faults.step().doing("write", Path::new("the index"))?;
             db.flush_opt(&options)?;
         }
         Ok(())
@@ -231,17 +281,26 @@ impl<'a> View<'a> {
         self.changes.insert(key, None);
     }
 
-    /// Deletes every row whose key begins with `prefix`.
-    pub(crate) fn delete_prefix(&mut self, prefix: &[u8]) -> Result<(), RepoError> {
-        let mut gone: Vec<Vec<u8>> = Vec::new();
-        self.index.visit(prefix, prefix, Direction::Forward, |key, _| {
-            gone.push(key.to_vec());
+    /// The rows whose key begins with `prefix`.
+    pub(crate) fn rows(&self, prefix: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, RepoError> {
+        let mut rows = BTreeMap::new();
+        self.index.visit(prefix, prefix, Direction::Forward, |key, value| {
+            rows.insert(key.to_vec(), value.to_vec());
             ControlFlow::Continue(())
         })?;
-        gone.extend(
-            self.changes.range(prefix.to_vec()..).map(|(key, _)| key.clone()).take_while(|key| key.starts_with(prefix)),
-        );
-        self.changes.extend(gone.into_iter().map(|key| (key, None)));
+        for (key, value) in self.changes.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix)) {
+            match value {
+                Some(value) => rows.insert(key.clone(), value.clone()),
+                None => rows.remove(key),
+            };
+        }
+        Ok(rows)
+    }
+
+    /// Deletes every row whose key begins with `prefix`.
+    pub(crate) fn delete_prefix(&mut self, prefix: &[u8]) -> Result<(), RepoError> {
+        let gone = self.rows(prefix)?;
+        self.changes.extend(gone.into_keys().map(|key| (key, None)));
         Ok(())
     }
 
@@ -268,21 +327,32 @@ mod tests {
     #[test]
     fn a_reader_sees_disk_and_memory_as_one() {
         let folder = tempfile::tempdir().unwrap();
-        let writer = Index::open_writable(folder.path()).unwrap();
+        let writer = Index::open_writable(folder.path(), &Faults::default()).unwrap();
         let rows = ["a1", "a3", "a5", "b1"].map(|key| (key.as_bytes().to_vec(), Some(b"disk".to_vec())));
-        writer.commit(rows.into_iter().collect()).unwrap();
+        writer.commit(rows.into_iter().collect());
         writer.flush().unwrap();
         let reader = Index::open_reading(folder.path()).unwrap();
-        reader
-            .commit(Changes::from([
-                (b"a2".to_vec(), Some(b"memory".to_vec())),
-                (b"a3".to_vec(), None),
-                (b"a6".to_vec(), Some(vec![])),
-            ]))
-            .unwrap();
+        reader.commit(Changes::from([
+            (b"a2".to_vec(), Some(b"memory".to_vec())),
+            (b"a3".to_vec(), None),
+            (b"a6".to_vec(), Some(vec![])),
+        ]));
         assert_eq!(keys_of(&reader, b"a", b"a", Direction::Forward), ["a1", "a2", "a5", "a6"]);
         assert_eq!(keys_of(&reader, b"a", b"a5", Direction::Reverse), ["a5", "a2", "a1"]);
         assert_eq!(reader.get(b"a3").unwrap(), None);
         assert_eq!(writer.get(b"a3").unwrap().unwrap(), b"disk");
+    }
+    #[test]
+    fn what_the_disk_refuses_stays_in_memory_with_all_that_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |key: &[u8]| Changes::from([(key.to_vec(), Some(key.to_vec()))]);
+        let index = Index::open_writable(folder.path(), &Faults::once(2)).unwrap();
+        for key in [b"a1", b"a2", b"a3"] {
+            index.commit(row(key));
+        }
+        assert_eq!(keys_of(&index, b"a", b"a", Direction::Forward), ["a1", "a2", "a3"]);
+        assert!(!index.is_writable());
+        assert_eq!(index.get(b"a3").unwrap().unwrap(), b"a3", "after the disk would take it again");
+        index.flush().unwrap();
     }
 }

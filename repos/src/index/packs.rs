@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
+use std::sync::RwLockReadGuard;
 use std::sync::atomic::Ordering;
 
 use rocksdb::Direction;
@@ -38,19 +39,24 @@ impl Index {
         Ok(())
     }
 
+    /// One that stands in for a damaged index has numbers of its own.
+    fn known_packs(&self) -> RwLockReadGuard<'_, Packs> {
+        self.stand_in().unwrap_or(self).packs.read().expect("no panic under this lock")
+    }
+
     /// The pack of this number; `None` when it is gone.
     pub(crate) fn pack(&self, number: u32) -> Option<PackName> {
-        self.packs.read().expect("no panic under this lock").by_number.get(&number).copied()
+        self.known_packs().by_number.get(&number).copied()
     }
 
     /// The number of a pack; `None` when it is not known or gone.
     pub(crate) fn pack_number(&self, name: &PackName) -> Option<u32> {
-        self.packs.read().expect("no panic under this lock").by_name.get(name).copied()
+        self.known_packs().by_name.get(name).copied()
     }
 
     /// All packs, by name.
     pub(crate) fn pack_names(&self) -> Vec<PackName> {
-        self.packs.read().expect("no panic under this lock").by_name.keys().copied().collect()
+        self.known_packs().by_name.keys().copied().collect()
     }
 
     /// The number that the next pack gets.
@@ -65,7 +71,7 @@ impl Index {
             (keys::meta(meta::NEXT_PACK), Some(encode(&(number + 1)))),
             (keys::pack_number(number), Some(name.to_string().into_bytes())),
             (keys::pack(name), Some(encode(&number))),
-        ]))?;
+        ]));
         let mut packs = self.packs.write().expect("no panic under this lock");
         packs.by_number.insert(number, *name);
         packs.by_name.insert(*name, number);
@@ -75,7 +81,7 @@ impl Index {
 
     /// Takes out a pack that is gone. Rows of objects that name it count no more.
     pub(crate) fn forget_pack(&self, name: &PackName) -> Result<(), RepoError> {
-        self.commit(Changes::from([(keys::pack(name), None)]))?;
+        self.commit(Changes::from([(keys::pack(name), None)]));
         let mut packs = self.packs.write().expect("no panic under this lock");
         if let Some(number) = packs.by_name.remove(name) {
             packs.by_number.remove(&number);
@@ -87,7 +93,7 @@ impl Index {
     /// Takes out a pack whose objects lie elsewhere or are gone for good: not even its name is needed any more.
     pub(crate) fn drop_pack(&self, name: &PackName) -> Result<(), RepoError> {
         if let Some(number) = self.pack_number(name) {
-            self.commit(Changes::from([(keys::pack_number(number), None)]))?;
+            self.commit(Changes::from([(keys::pack_number(number), None)]));
         }
         self.forget_pack(name)
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use specs::{CommitId, Digest, PipelineName, RepoName, RunId};
 
 use crate::documents::ResultState;
-use crate::journal::{Cause, JobSeed, Move, RepoKind, SealedState};
+use crate::journal::{Cause, JobSeed, Move, PruneWhy, RepoKind, SealedState};
 use crate::packs::format::Row;
 use crate::time::Timestamp;
 
@@ -149,6 +149,37 @@ pub struct CommitRow {
     pub repo: RepoName,
     /// Its run's place in the order of runs.
     pub order: u64,
+    /// When the journal last named it: as where a branch went to or came from, as a job's output, with a tag, or as what a branch
+    /// or tag that was deleted pointed to.
+    pub named_at: Timestamp,
+    /// That its files are not kept any more; absent while they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
+}
+
+/// That the files of a commit are given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Since when.
+    pub at: Timestamp,
+    /// Why.
+    pub why: PruneWhy,
+    /// Whom the store authenticated.
+    pub by: String,
+}
+
+impl std::fmt::Display for Pruned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { at, why, by } = self;
+        let day = at.to_string();
+        let day = day.get(..10).unwrap_or(&day);
+        match why {
+            PruneWhy::Asked => write!(f, "pruned on {day} by {by}"),
+            PruneWhy::Retention => write!(f, "pruned on {day} by the setting `retention`"),
+            PruneWhy::Expired => write!(f, "dropped on {day} by `pv gc`, since no branch or tag reached its commit"),
+            PruneWhy::Deleted => write!(f, "its commit was deleted on {day} by {by}"),
+        }
+    }
 }
 
 /// A result of a recipe.

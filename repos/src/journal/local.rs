@@ -12,6 +12,7 @@ use specs::Digest;
 use super::record::{FORMAT, Record};
 use super::shared::{AT_A_TIME, SharedJournal};
 use crate::error::{IoContext, RepoError};
+use crate::faults::Faults;
 use crate::hash::digest_of;
 
 /// Hex digits and space before the JSON of a line.
@@ -32,6 +33,7 @@ pub struct Position {
 #[derive(Debug, Clone)]
 pub struct Journal {
     path: PathBuf,
+    faults: Faults,
     /// Where the records are, when the file is only a copy of them.
     shared: Option<SharedJournal>,
 }
@@ -48,12 +50,17 @@ pub struct Read {
 impl Journal {
     /// Uses the file at `path`, which exists.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, shared: None }
+        Self { path, shared: None, faults: Faults::default() }
     }
 
     /// Uses the file at `path` as a copy of the records at another place; it is made if it is missing.
     pub(crate) fn shared(path: PathBuf, records: SharedJournal) -> Self {
-        Self { path, shared: Some(records) }
+        Self { shared: Some(records), ..Self::new(path) }
+    }
+
+    /// The same with writes that fail.
+    pub(crate) fn with_faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
     }
 
     /// Makes an empty journal.
@@ -113,33 +120,52 @@ impl Journal {
 
     /// Bytes of the file, whole lines or not.
     pub fn length(&self) -> Result<u64, RepoError> {
-        std::fs::metadata(&self.path).map(|data| data.len()).doing("read", &self.path)
+        match std::fs::metadata(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(missing()),
+            read => read.map(|data| data.len()).doing("read", &self.path),
+        }
     }
 
     /// Reads all whole records after `from`; a last line that is not whole is left out.
     pub fn read_after(&self, from: Position) -> Result<Read, RepoError> {
-        let mut file = File::open(&self.path).doing("open", &self.path)?;
+        let mut records = Vec::new();
+        let end = self.visit(from, |record, after| {
+            records.push((record, after));
+            Ok(())
+        })?;
+        Ok(Read { records, end })
+    }
+
+    /// Calls `visit` with each whole record after `from` and the position after it, and gives the position after the last.
+    pub fn visit(
+        &self,
+        from: Position,
+        mut visit: impl FnMut(Record, Position) -> Result<(), RepoError>,
+    ) -> Result<Position, RepoError> {
+        let mut file = match File::open(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing()),
+            opened => opened.doing("open", &self.path)?,
+        };
         file.seek(SeekFrom::Start(from.bytes)).doing("seek in", &self.path)?;
         let mut lines = BufReader::with_capacity(1 << 16, file);
-        let mut read = Read { records: Vec::new(), end: from };
+        let mut end = from;
         let mut line = Vec::new();
         loop {
             line.clear();
             let length = lines.read_until(b'\n', &mut line).doing("read", &self.path)?;
             if line.pop() != Some(b'\n') {
-                return Ok(read);
+                return Ok(end);
             }
-            let (record, digest) = match parse(&line, &read.end) {
+            let (record, digest) = match parse(&line, &end) {
                 Ok(parsed) => parsed,
                 // A torn write may end in a newline that a later page brought: nothing follows it.
                 Err(_) if lines.fill_buf().doing("read", &self.path)?.is_empty() && self.is_torn(&line) => {
-                    return Ok(read);
+                    return Ok(end);
                 }
                 Err(error) => return Err(error),
             };
-            read.end =
-                Position { bytes: read.end.bytes + length as u64, records: read.end.records + 1, last: Some(digest) };
-            read.records.push((record, read.end));
+            end = Position { bytes: end.bytes + length as u64, records: end.records + 1, last: Some(digest) };
+            visit(record, end)?;
         }
     }
 
@@ -151,7 +177,8 @@ impl Journal {
 
     /// Appends a record after the position `after`, cutting off what a dead writer left there; durable on return.
     ///
-    /// The caller holds the store's lock. `JournalMoved` when another machine was first.
+    /// The caller holds the store's lock. `JournalMoved` when another machine was first; `Unsure` when the record could neither be made
+    /// durable nor be taken back. After any other error it does not exist.
     pub fn append(&self, after: Position, record: &Record) -> Result<Position, RepoError> {
         debug_assert_eq!(record.previous, after.last);
         let json = crate::documents::canonical(record);
@@ -165,20 +192,40 @@ impl Journal {
             return Ok(end);
         }
         let mut file = OpenOptions::new().write(true).open(&self.path).doing("open", &self.path)?;
-        let written = (|| {
-            if file.metadata()?.len() != after.bytes {
-                file.set_len(after.bytes)?;
-            }
-            file.seek(SeekFrom::Start(after.bytes))?;
-            file.write_all(&line)?;
-            file.sync_data()
-        })();
-        if written.is_err() {
-            // Nobody was told that this record exists: take it back so that it does not come to life later.
-            file.set_len(after.bytes).and_then(|()| file.sync_data()).ok();
+        if let Err(source) = self.write_at(&mut file, after.bytes, &line) {
+            // A line that is not whole does not count: to cut it off is tidy and no more.
+            file.set_len(after.bytes).ok();
+            return Err(source).doing("write", &self.path);
         }
-        written.doing("write", &self.path)?;
+        if let Err(source) = self.faults.step().and_then(|()| file.sync_data()) {
+            return Err(self.take_back(&file, after.bytes, source));
+        }
         Ok(end)
+    }
+
+    fn write_at(&self, file: &mut File, end: u64, line: &[u8]) -> std::io::Result<()> {
+        if file.metadata()?.len() != end {
+            self.faults.step()?;
+            file.set_len(end)?;
+        }
+        file.seek(SeekFrom::Start(end))?;
+        if let Err(error) = self.faults.step() {
+            file.write_all(&line[..line.len() / 2])?;
+            return Err(error);
+        }
+        file.write_all(line)
+    }
+
+    /// Cuts off a whole record that could not be made durable, so that it does not come to life later; what to say then.
+    fn take_back(&self, file: &File, end: u64, source: std::io::Error) -> RepoError {
+        let taken = self.faults.step().and_then(|()| file.set_len(end)).and_then(|()| file.sync_data());
+        match taken {
+            Ok(()) => RepoError::Io { doing: "sync", path: self.path.clone(), source },
+            Err(_) => RepoError::Unsure {
+                why: format!("cannot sync `{}`, nor take back what was written", self.path.display()),
+                source: Some(source),
+            },
+        }
     }
 
     fn append_shared(
@@ -241,6 +288,10 @@ fn write_line(mut file: &File, at: &Position, line: &[u8]) -> std::io::Result<()
     }
     file.seek(SeekFrom::Start(at.bytes))?;
     file.write_all(line)
+}
+
+fn missing() -> RepoError {
+    RepoError::DamagedJournal { record: 1, why: "its file is missing".to_owned() }
 }
 
 /// Reads one line (without its newline) that stands at `at`.

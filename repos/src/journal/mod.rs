@@ -19,4 +19,4 @@ mod shared;
 pub use local::{Journal, Position, Read};
 pub(crate) use shared::SharedJournal;
 
-pub use record::{Cause, CauseKind, Entry, FORMAT, JobSeed, Move, Record, RepoKind, SealedState};
+pub use record::{Cause, CauseKind, Entry, FORMAT, JobSeed, Move, PruneWhy, Record, RepoKind, SealedState};

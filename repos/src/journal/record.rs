@@ -80,6 +80,24 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         moved: Option<Move>,
     },
+    /// Files of commits are given up; documents, ids, trees and lineage stay. None of them is a head or tagged.
+    CommitPrune { commits: Vec<CommitId>, why: PruneWhy, committer: String },
+    /// A commit that nothing names is given up. The branch that had it moved to its parent before, in the same record.
+    CommitDelete { commit: CommitId, committer: String },
+}
+
+/// Why the files of commits are given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PruneWhy {
+    /// Somebody asked for it.
+    Asked,
+    /// They are older than the setting `retention` allows.
+    Retention,
+    /// No branch or tag has reached them for as long as the setting `gc_grace` says.
+    Expired,
+    /// The commit was deleted.
+    Deleted,
 }
 
 /// Who writes a repository.

@@ -1,9 +1,48 @@
 //! What a store keeps, and what is garbage.
+//!
+//! | what | kept |
+//! |---|---|
+//! | commits that the journal ever named | documents, trees, lineage, results, recipes: always |
+//! | files and logs of commits that a branch or tag reaches by `parents`, `provenance`, `sources` | always, but for files of pruned ones |
+//! | files and logs of other commits (failed, moved away, of deleted branches and repositories) | until `gc_grace` after the journal last named them or a commit that reaches them; then they are *expired* |
+//! | files of pruned commits (`pv commit prune`, `retention`) | when a kept commit has them too; logs stay |
+//! | files and logs of deleted commits (`pv commit delete`) | when a kept commit has them too |
+//! | what open jobs take as inputs, results of their runs | until they end |
+//! | outputs and logs of results that no commit names | until `gc_grace` after they ended; the documents stay |
+//! | versions of pipelines, with their code; job documents; messages of tags | always |
+//! | all else: aborted puts, dry runs, duplicates | nothing |
+//!
+//! Which commits gave up their files is in the journal (`commit_prune`, `commit_delete`), expired ones too: so every reader can tell
+//! what is missing by right, and no branch or tag comes to point to such a commit.
+//!
+//! - `reach` what branches, tags and open jobs reach, and how it is told who holds what
+//! - `plan` which commits give up their files now
+//! - `mark` the set of what is live
+//! - `account` what would go, by reason and repository, and what is largest of what stays
+//!
+//! Not here: how garbage is removed (`store::sweep`).
 
-use specs::Digest;
+use std::time::Duration;
 
+use specs::{CommitId, Digest, FilePath};
+
+use crate::error::RepoError;
+use crate::index::rows::{CommitRow, Pruned};
+use crate::journal::Entry;
 use crate::object::Kind;
-use crate::store::{Result, Store};
+use crate::store::{Change, Result, Store, Swept};
+use crate::tree::FileEntry;
+
+mod account;
+mod mark;
+mod plan;
+mod reach;
+mod set;
+
+pub use account::{Account, Amount, LargeFile, Only, Reason};
+pub use mark::{Kept, mark};
+pub use plan::{Plan, Selection};
+pub use reach::named_by;
 
 /// What is live: all else may go.
 pub trait Marks {
@@ -11,4 +50,102 @@ pub trait Marks {
     fn is_live(&self, kind: Kind, digest: &Digest) -> bool;
     /// Adds what has come to be needed since this was made or last caught up. The store's lock is held, so nothing comes meanwhile.
     fn catch_up(&mut self, store: &Store) -> Result<()>;
+}
+
+/// The setting `gc_grace` when nobody sets it.
+pub const DEFAULT_GRACE: &str = "14d";
+/// Commits that one journal entry names at most.
+const COMMITS_AN_ENTRY: usize = 10_000;
+
+/// What collecting garbage did, or would do.
+#[derive(Debug)]
+pub struct Collected {
+    /// Which commits gave up their files.
+    pub plan: Plan,
+    /// What went, and what is largest of what stays.
+    pub account: Account,
+    /// The packs that went.
+    pub swept: Swept,
+}
+
+/// Collects garbage; `by` is whom the store authenticated. With `dry_run` only says what it would do.
+///
+/// Stopping it anywhere leaves a sound store; the next call goes on.
+pub fn collect(store: &Store, by: &str, dry_run: bool, progress: crate::fsck::Progress<'_>) -> Result<Collected> {
+    let plan = loop {
+        store.refresh()?;
+        let plan = Plan::of_settings(store)?;
+        if dry_run {
+            break plan;
+        }
+        match give_up(store, &plan, by) {
+            Err(error) if Store::is_race(&error) => {}
+            done => break done.map(|()| plan)?,
+        }
+    };
+    let mut kept = mark(store, &plan, progress)?;
+    let sweep = store.plan_sweep(&kept)?;
+    let account = account::account(store, &kept, &sweep, &plan)?;
+    let swept = if dry_run { sweep.outcome() } else { store.sweep(&mut kept, progress)? };
+    Ok(Collected { plan, account, swept })
+}
+
+/// What a collection would free, beside all that it would free anyway, if the commits of `plan` had given up their files.
+pub fn account_of(store: &Store, plan: &Plan, progress: crate::fsck::Progress<'_>) -> Result<Account> {
+    let kept = mark(store, plan, progress)?;
+    account::account(store, &kept, &store.plan_sweep(&kept)?, plan)
+}
+
+/// Records that the commits of a plan give up their files. A race when one of them has become a head or got a tag.
+pub fn give_up(store: &Store, plan: &Plan, by: &str) -> Result<()> {
+    for (why, commits) in plan.by_reason() {
+        for commits in commits.chunks(COMMITS_AN_ENTRY) {
+            let entry = Entry::CommitPrune { commits: commits.to_vec(), why, committer: by.to_owned() };
+            store.publish(&Change::of(vec![entry]))?;
+        }
+    }
+    Ok(())
+}
+
+impl Store {
+    /// That the files of a commit are not kept any more, and why; one look-up.
+    pub fn is_pruned(&self, commit: &CommitId) -> Result<Option<Pruned>> {
+        Ok(self.commit_row(commit)?.and_then(|row| row.pruned))
+    }
+
+    /// How long what nothing reaches is kept.
+    pub fn gc_grace(&self) -> Result<Duration> {
+        duration("gc_grace", &self.gc_grace_text()?)
+    }
+
+    /// The same as it was written.
+    pub fn gc_grace_text(&self) -> Result<String> {
+        Ok(self.setting("gc_grace")?.unwrap_or_else(|| DEFAULT_GRACE.to_owned()))
+    }
+
+    /// After what age files of commits that are no heads and not tagged go; `None` for never.
+    pub fn retention(&self) -> Result<Option<Duration>> {
+        self.setting("retention")?.map(|text| duration("retention", &text)).transpose()
+    }
+
+    /// Refuses a file of a commit that gave up its files, unless its bytes are there all the same: other commits may have them too.
+    pub fn refuse_pruned(&self, commit: &CommitId, path: &FilePath, file: &FileEntry) -> Result<()> {
+        let Some(CommitRow { repo, pruned: Some(pruned), .. }) = self.commit_row(commit)? else { return Ok(()) };
+        if self.has_content(&file.digest)? {
+            return Ok(());
+        }
+        let hint = match self.commit(commit)?.pipeline {
+            Some(stamp) => format!("pv pipeline rerun {} makes its outputs again", stamp.name),
+            None => "pv put of the same bytes brings them back".to_owned(),
+        };
+        Err(RepoError::PrunedFile { what: format!("`{path}` in {repo}@{}", commit.short(12)), pruned, hint })
+    }
+}
+
+fn duration(key: &str, text: &str) -> Result<Duration> {
+    let duration = text.parse::<specs::Duration>().map_err(|error| RepoError::Usage {
+        what: format!("the setting `{key}` cannot be used: {error}"),
+        hint: Some(format!("pv config set {key} {DEFAULT_GRACE}")),
+    })?;
+    Ok(duration.get())
 }

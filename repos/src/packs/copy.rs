@@ -76,7 +76,7 @@ impl PackCopy {
     /// Makes the pack durable and lists it; `None` when it holds nothing.
     pub(crate) fn finish(mut self) -> Result<Option<Finished>, RepoError> {
         let Some(file) = &mut self.file else { return Ok(None) };
-        let finished = finish(&mut **file, std::mem::take(&mut self.rows));
+        let finished = finish(&mut **file, &[], std::mem::take(&mut self.rows));
         if finished.is_err() {
             self.discard().ok();
         }

@@ -7,8 +7,9 @@
 //! index    52   for each entry, sorted by kind, digest, offset: its 44 bytes again · offset u64 of the entry in the pack
 //! footer   56   offset of the index u64 · number of entries u64 · SHA-256 of the index · "PVPACKE" 01
 //! ```
-//! Codec 0 stores the raw bytes, codec 1 one zstd frame of them that tells their length. `digest` is the SHA-256 of the raw bytes, except for manifests, which are stored under their file's
-//! digest and carry a digest of their own bytes. The pack's name is the SHA-256 of its index.
+//! Codec 0 stores the raw bytes, codec 1 one zstd frame of them that tells their length, then the first 4 bytes of the frame's
+//! SHA-256. `digest` is the SHA-256 of the raw bytes, except for manifests, which are stored under their file's digest and carry a
+//! digest of their own bytes. The pack's name is the SHA-256 of its index.
 
 use specs::Digest;
 

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{IoSlice, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
 use rustix::fs::FlockOperation;
 
 use super::{PackFile, PackName, PackStore, format};
@@ -18,6 +19,10 @@ use crate::error::{IoContext, RepoError};
 use crate::object::PackClass;
 
 const PART: &str = "part";
+/// The disk is set to work each time a part has grown by this many bytes.
+const WRITEBACK_BYTES: u64 = 64 << 20;
+/// Files kept open for reading: well below what a process may have.
+const OPEN_MAX: usize = 256;
 
 /// Packs in one local folder.
 #[derive(Debug)]
@@ -44,7 +49,11 @@ impl LocalPacks {
         }
         let path = self.path(pack);
         let file = Arc::new(File::open(&path).doing("open", &path)?);
-        self.open.lock().expect("no panic under this lock").insert(*pack, file.clone());
+        let mut open = self.open.lock().expect("no panic under this lock");
+        if open.len() >= OPEN_MAX {
+            open.clear();
+        }
+        open.insert(*pack, file.clone());
         Ok(file)
     }
 
@@ -70,7 +79,7 @@ impl PackStore for LocalPacks {
                 Err(error) => return Err(std::io::Error::from(error)).doing("lock", &path),
             }
         };
-        let mut part = LocalPart { file, path, class, length: 0, lost: false };
+        let mut part = LocalPart { file, path, class, length: 0, lost: false, writeback: Writeback::default() };
         part.append(&[&format::header(class)])?;
         Ok(Box::new(part))
     }
@@ -132,24 +141,26 @@ impl PackStore for LocalPacks {
                 continue;
             }
             let length = file.metadata().doing("read", &path)?.len();
-            parts.push(Box::new(LocalPart { file, path, class, length, lost: false }));
+            let writeback = Writeback::default();
+            parts.push(Box::new(LocalPart { file, path, class, length, lost: false, writeback }));
         }
         Ok(parts)
     }
 }
 
 pub(super) fn read_range(file: &File, range: Range<u64>) -> std::io::Result<Bytes> {
-    let mut bytes = vec![0; (range.end - range.start) as usize];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], range.start + filled as u64) {
+    let wanted = (range.end - range.start) as usize;
+    let mut bytes = Vec::with_capacity(wanted);
+    while bytes.len() < wanted {
+        let at = range.start + bytes.len() as u64;
+        // Spare capacity: memory that is read into is not first made zero.
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    bytes.truncate(filled);
+    bytes.truncate(wanted);
     Ok(bytes.into())
 }
 
@@ -167,6 +178,38 @@ struct LocalPart {
     length: u64,
     /// A failed sync says so once only: the pages that were not written count as clean afterwards.
     lost: bool,
+    writeback: Writeback,
+}
+
+/// Syncs what was appended while more comes, so that the last sync has little left to wait for.
+#[derive(Debug, Default)]
+struct Writeback {
+    /// The length up to which it has been asked for.
+    upto: u64,
+    running: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Writeback {
+    /// Begins another sync when there is enough for one and none is running; the result of the one before.
+    fn go_on(&mut self, file: &File, length: u64) -> std::io::Result<()> {
+        let is_busy = self.running.as_ref().is_some_and(|running| !running.is_finished());
+        if is_busy || length < self.upto + WRITEBACK_BYTES {
+            return Ok(());
+        }
+        self.wait()?;
+        self.upto = length;
+        // It is no loss where there is neither a file nor a thread to be had: all is synced in the end.
+        if let Ok(file) = file.try_clone() {
+            self.running = std::thread::Builder::new().spawn(move || file.sync_data()).ok();
+        }
+        Ok(())
+    }
+
+    /// The result of the sync that is running. It has to be asked for: a failed one is told once only.
+    fn wait(&mut self) -> std::io::Result<()> {
+        let running = self.running.take().map_or(Ok(Ok(())), JoinHandle::join);
+        running.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
 }
 
 impl LocalPart {
@@ -174,7 +217,7 @@ impl LocalPart {
         if self.lost {
             return Err(std::io::Error::other("an earlier sync of this file failed"));
         }
-        let synced = self.file.sync_all();
+        let synced = self.writeback.wait().and_then(|()| self.file.sync_all());
         self.lost = synced.is_err();
         synced
     }
@@ -200,7 +243,9 @@ impl PackFile for LocalPart {
             written -= skip;
         }
         self.length += total as u64;
-        Ok(())
+        let begun = self.writeback.go_on(&self.file, self.length);
+        self.lost |= begun.is_err();
+        begun.doing("sync", &self.path)
     }
 
     fn read(&self, range: Range<u64>) -> Result<Bytes, RepoError> {
@@ -216,6 +261,7 @@ impl PackFile for LocalPart {
         self.file.set_len(length).doing("truncate", &self.path)?;
         self.file.seek(SeekFrom::Start(length)).doing("seek in", &self.path)?;
         self.length = length;
+        self.writeback.upto = self.writeback.upto.min(length);
         Ok(())
     }
 

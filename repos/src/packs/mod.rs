@@ -3,7 +3,8 @@
 //! A pack is append-only and ends in its own index, so the packs alone tell what a store holds. *Meta* packs hold nodes and documents,
 //! *data* packs hold chunks and logs. [`mod@format`] is the layout of the bytes, [`codec`] how the bytes of
 //! one object are stored, [`PackStore`] the seam to where the files are kept,
-//! [`writer`] fills packs, `copy` takes entries over into new ones. A pack whose writer died is still readable up to its last whole entry ([`writer::salvage`]).
+//! [`writer`] fills packs, `copy` takes entries over into new ones. A pack whose writer died is still readable up to its last whole
+//! entry ([`writer::salvage`]), and one whose index is damaged by its entries alone ([`mod@scan`]).
 //! Not here: which object lies in which pack (`index`).
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub(crate) mod copy;
 pub mod format;
 mod local;
 mod object;
+pub mod scan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod writer;

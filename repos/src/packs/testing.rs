@@ -1,14 +1,15 @@
 //! What every [`PackStore`] keeps to, and one that fails when told to.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use super::writer::{PackWriter, read_index, salvage};
 use super::{PackFile, PackName, PackStore};
-use crate::error::RepoError;
+use crate::error::{IoContext, RepoError};
+use crate::faults::Faults;
 use crate::hash::digest_of;
 use crate::object::{Kind, PackClass};
 
@@ -19,7 +20,7 @@ use crate::object::{Kind, PackClass};
 pub fn pack_store_contract(store: &dyn PackStore) {
     an_unfinished_pack_is_not_listed(store);
     a_finished_pack_reads_back(store);
-    a_failed_writer_leaves_what_it_appended(store);
+    a_failed_writer_leaves_what_it_flushed(store);
     a_pack_is_held_by_its_writer_and_can_be_removed(store);
 }
 
@@ -64,10 +65,12 @@ fn a_finished_pack_reads_back(store: &dyn PackStore) {
     store.read(&unknown, 0..1).expect_err("there is no such pack");
 }
 
-fn a_failed_writer_leaves_what_it_appended(store: &dyn PackStore) {
+fn a_failed_writer_leaves_what_it_flushed(store: &dyn PackStore) {
     let before = listed(store).len();
     let mut writer = PackWriter::new(PackClass::Meta, u64::MAX);
     writer.append(store, Kind::Node, digest_of(b"kept"), b"kept").expect("objects can be written");
+    writer.flush().expect("what was appended can be written out");
+    writer.append(store, Kind::Node, digest_of(b"lost"), b"lost").expect("objects can be written");
     drop(writer);
     let parts = store.abandoned().expect("the list can be read");
     assert_eq!(parts.len(), 1);
@@ -94,58 +97,43 @@ fn a_pack_is_held_by_its_writer_and_can_be_removed(store: &dyn PackStore) {
 #[derive(Debug, Clone)]
 pub struct FailAt {
     inner: Arc<dyn PackStore>,
-    plan: Arc<Plan>,
-}
-
-#[derive(Debug)]
-struct Plan {
-    left: AtomicU64,
-    stays: bool,
-    failed: AtomicBool,
-}
-
-impl Plan {
-    fn step(&self) -> Result<(), RepoError> {
-        let before = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        let fails = before.is_err() && (self.stays || !self.failed.load(Ordering::SeqCst));
-        if !fails {
-            return Ok(());
-        }
-        self.failed.store(true, Ordering::SeqCst);
-        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        Err(RepoError::Io { doing: "write", path: "a pack that fails".into(), source })
-    }
+    faults: Faults,
 }
 
 impl FailAt {
     /// Fails the write number `n` only.
     pub fn once(inner: Arc<dyn PackStore>, n: u64) -> Self {
-        Self::new(inner, n, false)
+        Self::with(inner, Faults::once(n))
     }
 
     /// Fails the write number `n` and all after it.
     pub fn from(inner: Arc<dyn PackStore>, n: u64) -> Self {
-        Self::new(inner, n, true)
+        Self::with(inner, Faults::from(n))
     }
 
-    fn new(inner: Arc<dyn PackStore>, n: u64, stays: bool) -> Self {
-        Self { inner, plan: Arc::new(Plan { left: AtomicU64::new(n), stays, failed: AtomicBool::new(false) }) }
+    /// Fails when these say so.
+    pub fn with(inner: Arc<dyn PackStore>, faults: Faults) -> Self {
+        Self { inner, faults }
     }
 
     /// Whether a write has failed.
     pub fn has_failed(&self) -> bool {
-        self.plan.failed.load(Ordering::SeqCst)
+        self.faults.has_failed()
     }
 
     fn wrap(&self, inner: Box<dyn PackFile>) -> Box<dyn PackFile> {
-        Box::new(FailingFile { inner, plan: self.plan.clone() })
+        Box::new(FailingFile { inner, faults: self.faults.clone() })
     }
+}
+
+fn step(faults: &Faults) -> Result<(), RepoError> {
+    faults.step().doing("write", Path::new("a pack that fails"))
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl PackStore for FailAt {
     fn create(&self, class: PackClass) -> Result<Box<dyn PackFile>, RepoError> {
-        self.plan.step()?;
+        step(&self.faults)?;
         Ok(self.wrap(self.inner.create(class)?))
     }
 
@@ -170,7 +158,7 @@ impl PackStore for FailAt {
     }
 
     fn remove(&self, pack: &PackName) -> Result<(), RepoError> {
-        self.plan.step()?;
+        step(&self.faults)?;
         self.inner.remove(pack)
     }
 
@@ -186,7 +174,7 @@ impl PackStore for FailAt {
 #[derive(Debug)]
 struct FailingFile {
     inner: Box<dyn PackFile>,
-    plan: Arc<Plan>,
+    faults: Faults,
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -201,7 +189,7 @@ impl PackFile for FailingFile {
 
     /// Like a full disk, it writes a part before it fails.
     fn append(&mut self, pieces: &[&[u8]]) -> Result<(), RepoError> {
-        if let Err(error) = self.plan.step() {
+        if let Err(error) = step(&self.faults) {
             let half: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..piece.len() / 2]).collect();
             self.inner.append(&half)?;
             return Err(error);
@@ -214,7 +202,7 @@ impl PackFile for FailingFile {
     }
 
     fn sync(&mut self) -> Result<(), RepoError> {
-        self.plan.step()?;
+        step(&self.faults)?;
         self.inner.sync()
     }
 
@@ -223,7 +211,7 @@ impl PackFile for FailingFile {
     }
 
     fn finish(&mut self, name: PackName) -> Result<(), RepoError> {
-        self.plan.step()?;
+        step(&self.faults)?;
         self.inner.finish(name)
     }
 

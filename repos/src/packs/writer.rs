@@ -1,11 +1,14 @@
 //! Fills packs, and finishes those whose writer died.
+//!
+//! Small objects gather in memory and go to the pack together, so a pack is written in few large pieces. All that was appended reads
+//! back at once; it survives the death of this process after [`PackWriter::flush`], and a power cut after [`PackWriter::sync`].
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use specs::Digest;
 
-use super::codec::unpack;
+use super::codec::{self, unpack};
 use super::format::{ENTRY_BYTES, FOOTER_BYTES, HEADER_BYTES, Row, index_and_footer, parse_footer, parse_index};
 use super::{PackFile, PackName, PackStore};
 use crate::error::RepoError;
@@ -15,6 +18,9 @@ use crate::object::{Kind, PackClass};
 pub const FULL_BYTES: u64 = 1 << 30;
 /// A pack takes no more objects than this, so that what a writer keeps in memory of them stays small.
 const FULL_ENTRIES: usize = 250_000;
+
+/// Entries gather in memory until they are as long as this.
+const GATHERED_BYTES: usize = 1 << 20;
 
 /// A finished pack: its name, length in bytes and rows in index order.
 #[derive(Debug)]
@@ -42,8 +48,60 @@ pub struct PackWriter {
 #[derive(Debug)]
 struct Open {
     file: Box<dyn PackFile>,
+    /// Entries that follow those in the file; never half of one.
+    gathered: Vec<u8>,
     rows: Vec<Row>,
     by_name: HashMap<(u8, Digest), usize>,
+}
+
+impl Open {
+    fn new(file: Box<dyn PackFile>) -> Self {
+        let gathered = Vec::with_capacity(GATHERED_BYTES);
+        Self { file, gathered, rows: Vec::new(), by_name: HashMap::new() }
+    }
+
+    fn length(&self) -> u64 {
+        self.file.length() + self.gathered.len() as u64
+    }
+
+    fn append(&mut self, row: Row, stored: &[u8]) -> Result<(), RepoError> {
+        let header = row.entry_header();
+        if self.gathered.len() + header.len() + stored.len() <= GATHERED_BYTES {
+            self.gathered.extend_from_slice(&header);
+            self.gathered.extend_from_slice(stored);
+        } else {
+            append_whole(&mut *self.file, &[&self.gathered, &header, stored])?;
+            self.gathered.clear();
+        }
+        self.by_name.insert((row.kind, row.digest), self.rows.len());
+        self.rows.push(row);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), RepoError> {
+        if !self.gathered.is_empty() {
+            append_whole(&mut *self.file, &[&self.gathered])?;
+            self.gathered.clear();
+        }
+        Ok(())
+    }
+
+    fn read(&self, range: std::ops::Range<u64>) -> Result<Bytes, RepoError> {
+        let written = self.file.length();
+        if range.start < written {
+            return self.file.read(range);
+        }
+        let range = (range.start - written) as usize..(range.end - written) as usize;
+        Ok(Bytes::copy_from_slice(&self.gathered[range]))
+    }
+}
+
+/// Appends all pieces or none: half an entry must not stay in front of the next one.
+fn append_whole(file: &mut dyn PackFile, pieces: &[&[u8]]) -> Result<(), RepoError> {
+    let before = file.length();
+    file.append(pieces).inspect_err(|_| {
+        file.truncate(before).ok();
+    })
 }
 
 impl PackWriter {
@@ -52,31 +110,36 @@ impl PackWriter {
         Self { class, full_bytes, open: None, finished: Vec::new(), synced: 0 }
     }
 
-    /// Appends an object, unless the open pack already holds it; true when it was new.
+    /// Appends an object, unless the open pack already holds it; true when it was new. It is compressed where that helps.
     pub fn append(&mut self, store: &dyn PackStore, kind: Kind, digest: Digest, raw: &[u8]) -> Result<bool, RepoError> {
+        codec::pack(raw, |codec, stored| self.append_packed(store, kind, digest, raw.len(), codec, stored))
+    }
+
+    /// The same with bytes that [`codec::pack`] gave for an object of `raw_bytes`.
+    pub fn append_packed(
+        &mut self,
+        store: &dyn PackStore,
+        kind: Kind,
+        digest: Digest,
+        raw_bytes: usize,
+        codec: u8,
+        stored: &[u8],
+    ) -> Result<bool, RepoError> {
         if self.row(kind, &digest).is_some() && kind != Kind::Manifest {
             return Ok(false);
         }
-        let is_full = |open: &Open| open.file.length() > self.full_bytes || open.rows.len() >= FULL_ENTRIES;
+        let is_full = |open: &Open| open.length() > self.full_bytes || open.rows.len() >= FULL_ENTRIES;
         if self.open.as_ref().is_some_and(is_full) {
             self.close()?;
         }
         let open = match &mut self.open {
             Some(open) => open,
-            none => none.insert(Open { file: store.create(self.class)?, rows: Vec::new(), by_name: HashMap::new() }),
+            none => none.insert(Open::new(store.create(self.class)?)),
         };
-        let length =
-            u32::try_from(raw.len()).map_err(|_| RepoError::ObjectTooLarge { kind, bytes: raw.len() as u64 })?;
-        let offset = open.file.length();
-        let row =
-            Row { kind: kind as u8, digest, offset, codec: super::codec::RAW, stored_bytes: length, raw_bytes: length };
-        if let Err(error) = open.file.append(&[&row.entry_header(), raw]) {
-            // Half an entry must not stay in front of the next one.
-            open.file.truncate(offset).ok();
-            return Err(error);
-        }
-        open.by_name.insert((row.kind, digest), open.rows.len());
-        open.rows.push(row);
+        let too_large = |_| RepoError::ObjectTooLarge { kind, bytes: raw_bytes as u64 };
+        let raw_bytes = u32::try_from(raw_bytes).map_err(too_large)?;
+        let stored_bytes = stored.len() as u32;
+        open.append(Row { kind: kind as u8, digest, offset: open.length(), codec, stored_bytes, raw_bytes }, stored)?;
         Ok(true)
     }
 
@@ -85,12 +148,10 @@ impl PackWriter {
         open.by_name.get(&(kind as u8, *digest)).map(|at| &open.rows[*at])
     }
 
-    /// Reads an object of the open pack, checked; `None` when it is not there.
-    pub fn read(&self, kind: Kind, digest: &Digest) -> Option<Result<Bytes, RepoError>> {
+    /// An object of the open pack as it is stored, not checked; `None` when it is not there.
+    pub fn read(&self, kind: Kind, digest: &Digest) -> Option<Result<(Row, Bytes), RepoError>> {
         let row = self.row(kind, digest)?;
-        let open = self.open.as_ref()?;
-        let damaged = || RepoError::DamagedObject { kind, digest: *digest, why: "its bytes are others".to_owned() };
-        Some(open.file.read(row.stored_range()).and_then(|stored| unpack(row, stored).ok_or_else(damaged)))
+        Some(self.open.as_ref()?.read(row.stored_range()).map(|stored| (*row, stored)))
     }
 
     /// Bytes of the object in the open pack; `None` when it is not there.
@@ -98,11 +159,17 @@ impl PackWriter {
         self.row(kind, digest).map(|row| row.raw_bytes)
     }
 
+    /// Hands all that was appended to the operating system: it survives the death of this process, not yet a power cut.
+    pub fn flush(&mut self) -> Result<(), RepoError> {
+        self.open.as_mut().map_or(Ok(()), Open::flush)
+    }
+
     /// Makes all that was appended durable, leaving the pack open.
     pub fn sync(&mut self) -> Result<(), RepoError> {
         if let Some(open) = &mut self.open
-            && open.file.length() != self.synced
+            && open.length() != self.synced
         {
+            open.flush()?;
             open.file.sync()?;
             self.synced = open.file.length();
         }
@@ -112,7 +179,7 @@ impl PackWriter {
     /// Finishes the open pack; one that cannot be stays open, and with it all that it holds.
     fn close(&mut self) -> Result<(), RepoError> {
         if let Some(open) = &mut self.open {
-            let finished = finish(&mut *open.file, open.rows.clone())?;
+            let finished = finish(&mut *open.file, &open.gathered, open.rows.clone())?;
             let file = self.open.take().map(|open| open.file);
             self.finished.push(Finished { file, ..finished });
             self.synced = 0;
@@ -137,12 +204,12 @@ impl PackWriter {
     }
 }
 
-/// Appends index and footer and lists the pack; after an error it ends again where its entries end.
-pub(crate) fn finish(file: &mut dyn PackFile, mut rows: Vec<Row>) -> Result<Finished, RepoError> {
+/// Appends the last entries, index and footer and lists the pack; after an error it ends again where it did.
+pub(crate) fn finish(file: &mut dyn PackFile, entries: &[u8], mut rows: Vec<Row>) -> Result<Finished, RepoError> {
     let end = file.length();
-    let (bytes, digest) = index_and_footer(&mut rows, end);
+    let (bytes, digest) = index_and_footer(&mut rows, end + entries.len() as u64);
     let name = PackName { class: file.class(), digest };
-    let done = file.append(&[&bytes]).and_then(|()| {
+    let done = file.append(&[entries, &bytes]).and_then(|()| {
         let length = file.length();
         file.finish(name).map(|()| length)
     });
@@ -174,7 +241,7 @@ pub fn salvage(mut file: Box<dyn PackFile>) -> Result<Option<Finished>, RepoErro
         return Ok(None);
     }
     file.truncate(offset)?;
-    finish(&mut *file, rows).map(Some)
+    finish(&mut *file, &[], rows).map(Some)
 }
 
 /// Reads the index of a finished pack of `length` bytes.

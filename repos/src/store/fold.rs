@@ -98,7 +98,7 @@ impl Store {
         let Some(folded) = copy.finish()? else { return Ok(None) };
         {
             let _position = self.locked_position();
-            self.register(&self.index(), &folded.name, &folded.rows)?;
+            self.prefer(&self.index(), &folded.name, &folded.rows)?;
         }
         self.hold_instead(folded.name, &replaced);
         self.rely_on([folded.name]);

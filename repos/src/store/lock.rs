@@ -25,8 +25,7 @@ impl Lock {
             Err(error) => return Err(std::io::Error::from(error)).doing("lock", path),
         }
         // Only for people who wait: a failure to write it does no harm.
-        let command: Vec<String> = std::env::args().take(3).collect();
-        let who = format!("process {} ({})\n", std::process::id(), command.join(" "));
+        let who = format!("process {} ({})\n", std::process::id(), command());
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(who.as_bytes())).ok();
         Ok(Some(Self { _file: file }))
     }
@@ -38,4 +37,13 @@ impl Lock {
         let text = text.trim();
         if text.is_empty() { "another process".to_owned() } else { text.to_owned() }
     }
+}
+
+/// The command that this process was called with, as far as it says what is done: `pv put images`.
+fn command() -> String {
+    let mut words: Vec<String> = std::env::args_os().take(3).map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(name) = words.first_mut() {
+        *name = Path::new(name.as_str()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    }
+    words.join(" ")
 }

@@ -6,6 +6,7 @@
 //! .pv/objects    the URL of the place that holds packs and journal, if they are in an object store; then the two here are copies
 //! .pv/cache/     copies of what was read from there
 //! .pv/journal    every change that is not an object
+//! .pv/position   where the journal ends, as a witness; disposable
 //! .pv/index/     RocksDB; disposable
 //! .pv/lock       locked while somebody changes journal or index; holds who
 //! .pv/removal.lock  locked while somebody removes packs
@@ -17,7 +18,9 @@
 //!
 //! - `open` finds, makes and opens stores, catches the index up, saves what dead writers left
 //! - `objects` writes and reads objects, each checked by its digest
-//! - `content` cuts files into chunks and reads them back
+//! - `copies` finds other copies of objects that are damaged where the index says
+//! - `noted` notes how far the journal goes, so that a lost end is noticed
+//! - `content` cuts files into chunks and puts them together again
 //! - `publish` the last step of every change; `recheck` looks again whether all is there that it names
 //! - `fold` makes few packs of many small ones; `sweep` removes what nothing needs, as `sweep_plan` says, `reserve` keeps room for it
 //! - `held` which packs must not go yet, because what they hold is still to be named
@@ -34,6 +37,7 @@ use bytes::Bytes;
 use specs::Digest;
 
 use crate::error::RepoError;
+use crate::faults::Faults;
 use crate::index::Index;
 use crate::journal::{Journal, Position};
 use crate::packs::writer::PackWriter;
@@ -41,11 +45,13 @@ use crate::packs::{PackName, PackStore};
 use crate::time::Clock;
 
 mod content;
+mod copies;
 mod fold;
 mod held;
 mod lock;
 mod mirror;
 mod names;
+mod noted;
 mod objects;
 mod open;
 mod publish;
@@ -67,6 +73,7 @@ pub use sweep_plan::SweepPlan;
 
 pub(crate) use lock::Lock;
 pub(crate) use objects::{Place, result_row};
+pub(crate) use open::write_format;
 
 /// A store, opened by this process. Clones share all.
 #[derive(Debug, Clone)]
@@ -84,8 +91,12 @@ struct Inner {
     position: Mutex<Position>,
     meta: Mutex<PackWriter>,
     data: Mutex<PackWriter>,
+    /// Held by the one large file that all cores work on.
+    large_file: Mutex<()>,
     /// Decoding is cheap, reading and hashing is not: whole nodes, bounded by bytes.
     nodes: quick_cache::sync::Cache<Digest, Bytes, NodeWeight>,
+    /// Made when the first object is found damaged.
+    copies: Mutex<Option<Arc<copies::Copies>>>,
     clock: Arc<dyn Clock>,
     /// Held for as long as this lives, when it is an owner.
     owned: OnceLock<Lock>,
@@ -96,6 +107,7 @@ struct Inner {
     /// Packs in which this store may have found what it builds on.
     relied: Mutex<BTreeSet<PackName>>,
     notify: open::Notify,
+    faults: Faults,
 }
 
 impl std::fmt::Debug for Inner {

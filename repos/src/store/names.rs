@@ -127,6 +127,39 @@ impl Store {
         self.row(&keys::commit(commit))
     }
 
+    /// Visits all commits that the journal has named, in the order of their ids.
+    pub(crate) fn visit_commits(&self, mut visit: impl FnMut(CommitId, CommitRow)) -> Result<()> {
+        let prefix = keys::commits_from(&[]);
+        self.index().visit(&prefix, &prefix, Direction::Forward, |key, value| {
+            if let (Some(id), Some(row)) = (key.last_chunk::<32>(), decode(value)) {
+                visit(CommitId::new(Digest::from_bytes(*id)), row);
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// All versions of all pipelines, also of those that were deleted.
+    pub(crate) fn all_pipeline_versions(&self) -> Result<Vec<PipelineRow>> {
+        Ok(self.rows(&keys::all_versions(), |_| Some(()))?.into_iter().map(|((), row)| row).collect())
+    }
+
+    /// The documents of all jobs that have ended.
+    pub(crate) fn job_documents(&self) -> Result<Vec<Digest>> {
+        let rows: Vec<((), JobRow)> = self.rows(&keys::jobs(), |_| Some(()))?;
+        Ok(rows.into_iter().filter_map(|((), job)| job.document).collect())
+    }
+
+    /// Visits all results that are there: digest, and when each ended.
+    pub(crate) fn visit_results(&self, mut visit: impl FnMut(Digest, crate::time::Timestamp)) -> Result<()> {
+        let prefix = keys::results_from(&[]);
+        self.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
+            if let Some((at, digest)) = keys::result_in(key) {
+                visit(digest, at);
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
     /// The commit's document.
     pub fn commit(&self, commit: &CommitId) -> Result<Commit> {
         self.document(&commit.digest())

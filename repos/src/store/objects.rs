@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
-use specs::{DatumId, Digest};
+use specs::{DatumId, Digest, ErrorKind};
 
 use super::{Result, Store};
 use crate::documents::{Document, ResultDocument, ResultState, canonical};
@@ -13,7 +13,7 @@ use crate::index::rows::{Location, ResultRow, decode, encode};
 use crate::index::{Changes, keys};
 use crate::object::{Kind, PackClass};
 use crate::packs::PackName;
-use crate::packs::codec::unpack;
+use crate::packs::codec;
 use crate::packs::format::Row;
 use crate::packs::writer::{Finished, PackWriter};
 use crate::time::Timestamp;
@@ -21,6 +21,9 @@ use crate::tree::{NodeSink, NodeStore};
 
 /// How often an object is looked for whose pack goes each time before it is read.
 const LOOKS: u32 = 20;
+
+/// Makes an object's bytes of those stored for it, as [`codec::unpack`] does.
+type Unpack = fn(&Row, Bytes) -> Option<Bytes>;
 
 /// Where an object lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,17 +60,21 @@ impl Store {
 
     /// Keeps an object, unless it is there already; true when it was new. Durable with the next change that is published.
     pub(crate) fn write(&self, kind: Kind, digest: Digest, bytes: &[u8]) -> Result<bool> {
-        if self.location(kind, &digest)?.is_some() {
+        if self.contains(kind, &digest)? {
             return Ok(false);
         }
-        let mut writer = self.writer(kind.class());
-        let new = writer.append(self.packs(), kind, digest, bytes)?;
-        let full = writer.take_finished();
-        let any_full = !full.is_empty();
-        self.register_all(full)?;
-        drop(writer);
+        // Compressing takes longer than appending: it is done before the lock. An object that comes into a finished pack meanwhile is
+        // kept twice, which is no harm.
+        let (new, any_full) = codec::pack(bytes, |codec, stored| -> Result<_> {
+            let mut writer = self.writer(kind.class());
+            let new = writer.append_packed(self.packs(), kind, digest, bytes.len(), codec, stored)?;
+            let full = writer.take_finished();
+            let any_full = !full.is_empty();
+            self.register_all(full)?;
+            Ok((new, any_full))
+        })?;
         if any_full {
-            self.relieve_memory()?;
+            self.relieve_memory();
         }
         Ok(new)
     }
@@ -94,13 +101,6 @@ impl Store {
         let row = index.get(&keys::object(kind, digest))?;
         let Some(location) = row.as_deref().and_then(Location::decode) else { return Ok(Place::Nowhere) };
         Ok(index.pack(location.pack).map_or(Place::Gone, |pack| Place::At(pack, location.row(kind, *digest))))
-    }
-
-    pub(crate) fn location(&self, kind: Kind, digest: &Digest) -> Result<Option<Row>> {
-        Ok(match self.place(kind as u8, digest)? {
-            Place::At(_, row) => Some(row),
-            Place::Gone | Place::Nowhere => None,
-        })
     }
 
     /// Where an object lies; looks again when that was in a pack that is gone.
@@ -133,24 +133,42 @@ impl Store {
 
     /// The bytes of an object, checked; `None` when it is not there as this kind.
     pub(crate) fn find_object(&self, kind: Kind, digest: &Digest) -> Result<Option<Bytes>> {
+        self.unpacked(kind, digest, codec::unpack)
+    }
+
+    /// The bytes of a chunk, not checked against its digest: the caller checks the file.
+    pub(super) fn chunk_unchecked(&self, digest: &Digest) -> Result<Bytes> {
+        let bytes = self.unpacked(Kind::Chunk, digest, codec::unpack_unchecked)?;
+        bytes.ok_or(RepoError::MissingObject { kind: Kind::Chunk, digest: *digest })
+    }
+
+    fn unpacked(&self, kind: Kind, digest: &Digest, unpack: Unpack) -> Result<Option<Bytes>> {
         // An object that is in no finished pack is in the open one; the order of the two looks does not lose one that moves over,
         // because a pack is entered into the index before its writer forgets it.
-        if let Some(bytes) = self.writer(kind.class()).read(kind, digest) {
-            return bytes.map(Some);
+        if let Some(found) = self.writer(kind.class()).read(kind, digest) {
+            let (row, stored) = found?;
+            let why = || "its bytes are others".to_owned();
+            let bytes = unpack(&row, stored);
+            return bytes.map(Some).ok_or_else(|| RepoError::DamagedObject { kind, digest: *digest, why: why() });
         }
         for look in 1.. {
             let Place::At(pack, row) = self.find_place(kind, digest)? else { break };
-            match self.read_entry(&pack, &row, kind) {
+            match self.read_entry(&pack, &row, kind, unpack) {
                 // Its pack was removed between the two: what counts of it lies in another by now.
                 Err(error) if is_gone(&error) && look < LOOKS => self.refresh()?,
+                Err(error) if is_gone(&error) || error.kind() == ErrorKind::Damaged => {
+                    let found = self.another_copy(&row)?;
+                    let lost = is_gone(&error).then_some(RepoError::MissingObject { kind, digest: *digest });
+                    return found.map(Some).ok_or(lost.unwrap_or(error));
+                }
                 read => return read.map(Some),
             }
         }
         Ok(None)
     }
 
-    /// Reads an entry and checks it.
-    pub(super) fn read_entry(&self, pack: &PackName, row: &Row, kind: Kind) -> Result<Bytes> {
+    /// Reads an entry and checks it as `unpack` does.
+    pub(super) fn read_entry(&self, pack: &PackName, row: &Row, kind: Kind, unpack: Unpack) -> Result<Bytes> {
         let stored = self.packs().read(pack, row.stored_range())?;
         let bytes = match unpack(row, stored) {
             Some(bytes) => Some(bytes),
@@ -224,11 +242,15 @@ impl Store {
         self.object(Kind::Log, digest)
     }
 
-    /// Keeps a result, and makes it the newest of its recipe at once.
+    /// Keeps a result, and makes it the newest of its recipe at once. It and all that was written before survive the death of this
+    /// process.
     pub fn put_result(&self, result: &ResultDocument) -> Result<Digest> {
+        // What it names first: a result that is found must not lack its files.
+        self.writer(PackClass::Data).flush()?;
         let digest = self.put_document(result)?;
+        self.writer(PackClass::Meta).flush()?;
         let (key, value) = result_row(&digest, result);
-        self.index().commit(Changes::from([(key, Some(value))]))?;
+        self.index().commit(Changes::from([(key, Some(value))]));
         Ok(digest)
     }
 

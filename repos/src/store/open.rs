@@ -10,7 +10,8 @@ use specs::BranchName;
 use super::shared;
 use super::{Inner, Lock, NodeWeight, Store};
 use crate::documents::ResultDocument;
-use crate::error::{IoContext, RepoError};
+use crate::error::{IoContext, RepoError, is_of_disk};
+use crate::faults::Faults;
 use crate::index::apply::{apply, meta};
 use crate::index::rows::{Location, decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
@@ -18,7 +19,7 @@ use crate::journal::{Entry, Journal, Position, SharedJournal};
 use crate::object::{Kind, PackClass};
 use crate::packs::codec::unpack;
 use crate::packs::format::Row;
-use crate::packs::writer::{FULL_BYTES, PackWriter, read_index, salvage};
+use crate::packs::writer::{FULL_BYTES, PackWriter, salvage};
 use crate::packs::{LocalPacks, ObjectPacks, PackName, PackStore};
 use crate::place::{Access, Place};
 use crate::time::{Clock, SystemClock};
@@ -27,11 +28,11 @@ pub(super) const FOLDER: &str = ".pv";
 const FORMAT_FILE: &str = "format";
 pub(super) const FORMAT: &str = "pv store 1\n";
 /// Bytes of nodes kept in memory.
-const NODE_CACHE_BYTES: u64 = 64 << 20;
+const NODE_CACHE_BYTES: u64 = 32 << 20;
 /// A process that does not own the store keeps at most about this many rows in memory before the index on disk is caught up.
 const OVERLAY_ROWS: usize = 4096;
 /// The same while a change is being made, when packs come one after another.
-const OVERLAY_ROWS_OF_A_CHANGE: usize = 200_000;
+const OVERLAY_ROWS_OF_A_CHANGE: usize = 100_000;
 /// Rows of a pack that are read into the index at a time.
 const ROWS_AT_A_TIME: usize = 50_000;
 
@@ -44,6 +45,7 @@ pub struct OpenOptions {
     clock: Arc<dyn Clock>,
     notify: Notify,
     pack_bytes: u64,
+    faults: Faults,
     access: Access,
     #[cfg(any(test, feature = "testing"))]
     wrap_packs: Option<WrapPacks>,
@@ -67,6 +69,7 @@ impl Default for OpenOptions {
             clock: Arc::new(SystemClock),
             notify: Arc::new(|_| {}),
             pack_bytes: FULL_BYTES,
+            faults: Faults::default(),
             access: Access::default(),
             #[cfg(any(test, feature = "testing"))]
             wrap_packs: None,
@@ -133,6 +136,14 @@ impl OpenOptions {
         self
     }
 
+    /// Has writes to packs, journal and index fail.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults.clone();
+        self.wrap_packs(move |packs| Arc::new(crate::packs::testing::FailAt::with(packs, faults.clone())))
+    }
+
     #[cfg_attr(
         not(any(test, feature = "testing")),
         expect(clippy::unused_self, reason = "tests put a wrapper around it")
@@ -166,6 +177,7 @@ impl OpenOptions {
         std::fs::create_dir_all(&packs).doing("create", &packs)?;
         let journal = folder.join("journal");
         if !journal.exists() {
+            self.faults.step().doing("create", &journal)?;
             Journal::create(&journal)?;
         }
         let store = self.assemble(dir)?;
@@ -178,9 +190,8 @@ impl OpenOptions {
             }
         }
         // Last: a folder without this file is no store, and `init` may go on with it.
-        let format = folder.join(FORMAT_FILE);
-        write_durably(&format, FORMAT.as_bytes())?;
-        crate::packs::sync_folder(&folder)?;
+        self.faults.step().doing("write", &folder.join(FORMAT_FILE))?;
+        write_format(&folder)?;
         crate::packs::sync_folder(dir)?;
         store.fill_reserve();
         Ok(store)
@@ -189,9 +200,15 @@ impl OpenOptions {
     /// Opens the store in `dir`.
     pub fn open(&self, dir: &Path) -> Result<Store, RepoError> {
         let format = dir.join(FOLDER).join(FORMAT_FILE);
-        match std::fs::read_to_string(&format) {
-            Ok(text) if text == FORMAT => self.assemble(dir),
-            Ok(_) => Err(RepoError::MadeByNewer { what: format!("the store at `{}`", dir.display()) }),
+        match std::fs::read(&format) {
+            Ok(text) if text == FORMAT.as_bytes() => self.assemble(dir),
+            Ok(text) if is_newer_format(&text) => {
+                Err(RepoError::MadeByNewer { what: format!("the store at `{}`", dir.display()) })
+            }
+            Ok(_) => Err(RepoError::DamagedFormat { why: "it does not say which layout the store has" }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && has_history(dir) => {
+                Err(RepoError::DamagedFormat { why: "it is missing" })
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(RepoError::NoStore { dir: dir.to_owned(), searched: false })
             }
@@ -199,7 +216,37 @@ impl OpenOptions {
         }
     }
 
+    /// Opens the store in `dir` whatever is damaged, to look at it: where the journal cannot be read on, the store is as of before.
+    ///
+    /// An error still when it was made by a newer version.
+    pub fn open_damaged(&self, dir: &Path) -> Result<Store, RepoError> {
+        match self.open(dir) {
+            Err(error) if error.kind() == specs::ErrorKind::Damaged => {}
+            opened => return opened,
+        }
+        let store = self.unread(dir)?;
+        // Whoever may write here does it next time, and what lies in there was not published.
+        if let Err(error) = store.save_abandoned() {
+            tracing::warn!("what a dead writer left is not saved now: {error}");
+        }
+        match store.refresh() {
+            Err(error) if error.kind() == specs::ErrorKind::Damaged => store.use_what_is_sound()?,
+            refreshed => refreshed?,
+        }
+        Ok(store)
+    }
+
     fn assemble(&self, dir: &Path) -> Result<Store, RepoError> {
+        let store = self.unread(dir)?;
+        // Whoever may write here does it next time, and what lies in there was not published.
+        if let Err(error) = store.save_abandoned() {
+            tracing::warn!("what a dead writer left is not saved now: {error}");
+        }
+        store.refresh()?;
+        Ok(store)
+    }
+
+    fn unread(&self, dir: &Path) -> Result<Store, RepoError> {
         let folder = dir.join(FOLDER);
         let place = shared::url_of(&folder)?.map(|url| self.place_at(&url)).transpose()?;
         let journal = folder.join("journal");
@@ -209,24 +256,44 @@ impl OpenOptions {
             journal: match &place {
                 Some(place) => Journal::shared(journal, SharedJournal::new(place.clone())),
                 None => Journal::new(journal),
-            },
+            }
+            .with_faults(self.faults.clone()),
             index: RwLock::new(Arc::new(Index::in_memory())),
             position: Mutex::default(),
             meta: Mutex::new(PackWriter::new(PackClass::Meta, self.pack_bytes)),
             data: Mutex::new(PackWriter::new(PackClass::Data, self.pack_bytes)),
+            large_file: Mutex::default(),
             nodes: quick_cache::sync::Cache::with_weighter(20_000, NODE_CACHE_BYTES, NodeWeight),
+            copies: Mutex::default(),
             clock: self.clock.clone(),
             owned: OnceLock::new(),
             publisher: OnceLock::new(),
             held: Mutex::default(),
             relied: Mutex::default(),
             notify: self.notify.clone(),
+            faults: self.faults.clone(),
         };
-        let store = Store { inner: Arc::new(inner) };
-        store.save_abandoned()?;
-        store.refresh()?;
-        Ok(store)
+        Ok(Store { inner: Arc::new(inner) })
     }
+}
+
+/// Whether the text of the format file is one that a later version may have written.
+fn is_newer_format(text: &[u8]) -> bool {
+    let number = text.strip_prefix(b"pv store ").and_then(|rest| rest.strip_suffix(b"\n"));
+    number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).is_some_and(|number: u32| number > 1)
+}
+
+/// Whether more was recorded in `dir/.pv` than that the store was made: the format file is written right after that.
+fn has_history(dir: &Path) -> bool {
+    use std::io::BufRead;
+    let journal = std::fs::File::open(dir.join(FOLDER).join("journal"));
+    journal.is_ok_and(|file| std::io::BufReader::new(file).split(b'\n').nth(1).is_some())
+}
+
+/// Writes the file that says which layout a store has, durably.
+pub(crate) fn write_format(folder: &Path) -> Result<(), RepoError> {
+    write_durably(&folder.join(FORMAT_FILE), FORMAT.as_bytes())?;
+    crate::packs::sync_folder(folder)
 }
 
 pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
@@ -259,6 +326,15 @@ impl Store {
     /// The name of the folder that a store is kept in.
     pub const FOLDER: &str = FOLDER;
 
+    /// Whether the file that says which layout this store has says the one that it was opened with.
+    pub(crate) fn format_is_sound(&self) -> Result<bool, RepoError> {
+        let path = self.folder().join(FORMAT_FILE);
+        match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            read => Ok(read.doing("read", &path)? == FORMAT.as_bytes()),
+        }
+    }
+
     /// Whether a store is kept in `dir/.pv`.
     pub fn is_at(dir: &Path) -> bool {
         dir.join(FOLDER).join(FORMAT_FILE).exists()
@@ -268,13 +344,13 @@ impl Store {
     fn is_readable_at(dir: &Path) -> Result<bool, RepoError> {
         let format = dir.join(FOLDER).join(FORMAT_FILE);
         match format.try_exists() {
-            Ok(exists) => Ok(exists),
+            Ok(exists) => Ok(exists || has_history(dir)),
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(false),
             Err(error) => Err(error).doing("look at", &format),
         }
     }
 
-    pub(super) fn lock_path(&self) -> PathBuf {
+    pub(crate) fn lock_path(&self) -> PathBuf {
         self.folder().join("lock")
     }
 
@@ -309,28 +385,69 @@ impl Store {
             index = Index::in_memory();
             self.catch_up(&index, &mut position)?;
         }
-        if index.overlay_rows() > OVERLAY_ROWS
-            && let Some(_lock) = Lock::try_take(&self.lock_path())?
-        {
-            return self.catch_up_disk(&mut position);
+        if index.overlay_rows() > OVERLAY_ROWS && self.try_catch_up_disk(&mut position) {
+            return Ok(());
         }
+        self.catch_up(&index, &mut position)?;
         self.use_index(index);
         Ok(())
     }
 
     /// Brings what a large change has added in memory to the disk, if nobody holds the lock just now.
-    pub(super) fn relieve_memory(&self) -> Result<(), RepoError> {
-        if !self.index().is_writable()
-            && self.index().overlay_rows() > OVERLAY_ROWS_OF_A_CHANGE
-            && let Some(_lock) = Lock::try_take(&self.lock_path())?
-        {
-            self.catch_up_disk(&mut self.locked_position())?;
+    pub(super) fn relieve_memory(&self) {
+        if !self.index().is_writable() && self.index().overlay_rows() > OVERLAY_ROWS_OF_A_CHANGE {
+            self.try_catch_up_disk(&mut self.locked_position());
         }
-        Ok(())
     }
 
-    pub(super) fn use_index(&self, index: Index) {
+    /// Brings the index on disk up if nobody holds the lock just now and the disk takes it; whether it did.
+    fn try_catch_up_disk(&self, position: &mut Position) -> bool {
+        let done = Lock::try_take(&self.lock_path())
+            .and_then(|lock| lock.map(|_lock| self.catch_up_disk(position)).transpose())
+            .map(|done| done.is_some());
+        done.unwrap_or_else(|error| {
+            // Disposable: nobody reads less because of it.
+            tracing::warn!("the index on disk cannot be caught up: {error}");
+            false
+        })
+    }
+
+    pub(super) fn use_index(&self, mut index: Index) {
+        // A process may find out only now, or later, that the index on disk is damaged.
+        let inner = Arc::downgrade(&self.inner);
+        index.when_damaged(move || {
+            let fresh = Index::in_memory();
+            if let Some(inner) = inner.upgrade() {
+                Self { inner }.catch_up(&fresh, &mut Position::default())?;
+            }
+            Ok(fresh)
+        });
+        self.inner.copies.lock().expect("no panic under this lock").take();
         *self.inner.index.write().expect("no panic under this lock") = Arc::new(index);
+    }
+
+    /// Uses the packs, and the journal as far as it can be read.
+    fn use_what_is_sound(&self) -> Result<(), RepoError> {
+        let mut position = self.locked_position();
+        let index = Index::in_memory();
+        let packs = self.packs().list()?;
+        self.follow_packs(&index, packs, true)?;
+        let mut end = Position::default();
+        let read = self.journal().visit(end, |record, after| {
+            let mut view = View::new(&index);
+            apply(&mut view, &record)?;
+            view.put(keys::meta(meta::POSITION), encode(&after));
+            index.commit(view.into_changes());
+            end = after;
+            Ok(())
+        });
+        match read {
+            Err(error @ RepoError::MadeByNewer { .. }) => return Err(error),
+            // Whoever opened it so wants to know what is damaged, and asks.
+            Ok(_) | Err(_) => *position = end,
+        }
+        self.use_index(index);
+        Ok(())
     }
 
     /// The index on disk, or an empty one in memory when that is missing, damaged or of another version.
@@ -347,8 +464,7 @@ impl Store {
 
     /// Brings the index on disk up to packs and journal. The caller holds the lock.
     pub(super) fn catch_up_disk(&self, position: &mut Position) -> Result<(), RepoError> {
-        let index = self.open_writable()?;
-        self.catch_up(&index, position)?;
+        let index = self.open_caught_up(position)?;
         index.flush()?;
         drop(index);
         let reading = self.open_reading();
@@ -357,21 +473,38 @@ impl Store {
         Ok(())
     }
 
+    /// The index on disk, caught up; made anew when that cannot be done because it is damaged. The caller holds the lock.
+    fn open_caught_up(&self, position: &mut Position) -> Result<Index, RepoError> {
+        let index = self.open_writable()?;
+        match self.catch_up(&index, position) {
+            Err(RepoError::Index(error)) => {
+                tracing::warn!("the index is damaged and is made anew: {error}");
+                drop(index);
+                std::fs::remove_dir_all(self.index_path()).doing("remove", &self.index_path())?;
+                let index = self.open_writable()?;
+                self.catch_up(&index, position).map(|()| index)
+            }
+            done => done.map(|()| index),
+        }
+    }
+
     pub(super) fn open_writable(&self) -> Result<Index, RepoError> {
         let path = self.index_path();
-        if let Ok(index) = Index::open_writable(&path) {
-            if is_current(&index).unwrap_or(false) {
+        match Index::open_writable(&path, &self.inner.faults) {
+            Ok(index) if is_current(&index).unwrap_or(false) => return Ok(index),
+            Ok(index) if index.get(&keys::meta(meta::VERSION)).is_ok_and(|version| version.is_none()) => {
+                mark_version(&index);
                 return Ok(index);
             }
-            if index.get(&keys::meta(meta::VERSION)).is_ok_and(|version| version.is_none()) {
-                mark_version(&index)?;
-                return Ok(index);
-            }
+            // What is there is good, and there may be no room for another.
+            Err(RepoError::Index(error)) if is_of_disk(&error) => return Err(error.into()),
+            Err(error @ RepoError::Io { .. }) => return Err(error),
+            _ => {}
         }
         tracing::warn!("the index is damaged or of another version and is made anew");
         std::fs::remove_dir_all(&path).doing("remove", &path)?;
-        let index = Index::open_writable(&path)?;
-        mark_version(&index)?;
+        let index = Index::open_writable(&path, &self.inner.faults)?;
+        mark_version(&index);
         Ok(index)
     }
 
@@ -398,13 +531,28 @@ impl Store {
         self.catch_up_disk(&mut position)
     }
 
+    /// Throws the index away, for whoever opens the store next to make it anew. The caller holds the lock, and uses this store no more.
+    pub(crate) fn forget_index(&self) -> Result<(), RepoError> {
+        self.use_index(Index::in_memory());
+        let path = self.index_path();
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.doing("remove", &path),
+        }
+    }
+
+    /// The furthest position of the journal that anything beside it tells of.
+    pub(crate) fn known_position(&self) -> Option<Position> {
+        let row = self.open_reading().get(&keys::meta(meta::POSITION)).ok().flatten();
+        let known = [row.as_deref().and_then(decode::<Position>), self.noted_position()];
+        known.into_iter().flatten().max_by_key(|position| position.records)
+    }
+
     /// Becomes the owner: holds the lock and the index for as long as this store lives.
     pub fn own(&self) -> Result<(), RepoError> {
         let lock = self.take_lock()?;
         self.save_left_by_others()?;
-        let index = self.open_writable()?;
-        let mut position = self.locked_position();
-        self.catch_up(&index, &mut position)?;
+        let index = self.open_caught_up(&mut self.locked_position())?;
         self.use_index(index);
         self.inner.owned.set(lock).map_err(|_| RepoError::InUse { holder: "this process".to_owned() })
     }
@@ -454,6 +602,7 @@ impl Store {
     /// Brings an index up to packs and journal, and `position` with it.
     pub(super) fn catch_up(&self, index: &Index, position: &mut Position) -> Result<(), RepoError> {
         let from: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
+        let noted = self.noted_position();
         // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
         self.journal().fetch(from)?;
         let mut read = crate::journal::Read { records: Vec::new(), end: from };
@@ -464,6 +613,9 @@ impl Store {
         if length != from.bytes {
             read = self.journal().read_after(from)?;
         }
+        if let Some(noted) = noted.filter(|noted| noted.bytes > read.end.bytes) {
+            return Err(RepoError::ShortJournal { records: noted.records, bytes: noted.bytes, found: read.end.bytes });
+        }
         // Packs on other machines hold nothing that matters before a record names it.
         let (packs, all) = if read.records.is_empty() { self.packs().known()? } else { (self.packs().list()?, true) };
         self.follow_packs(index, packs, all)?;
@@ -471,7 +623,7 @@ impl Store {
             let mut view = View::new(index);
             apply(&mut view, record)?;
             view.put(keys::meta(meta::POSITION), encode(after));
-            index.commit(view.into_changes())?;
+            index.commit(view.into_changes());
         }
         *position = read.end;
         Ok(())
@@ -485,7 +637,13 @@ impl Store {
 
     /// Enters packs that are new, then takes out those that are gone, if these are `all`: what counts of them lies in the new ones.
     fn follow_packs(&self, index: &Index, mut packs: Vec<(PackName, u64)>, mut all: bool) -> Result<(), RepoError> {
-        while !self.register_new(index, &packs)? {
+        loop {
+            // Of two copies the one that is entered last counts. A folded pack is longer than each of those that it replaces and that
+            // are about to go.
+            packs.sort_unstable_by_key(|(name, length)| (*length, *name));
+            if self.register_new(index, &packs)? {
+                break;
+            }
             (packs, all) = (self.packs().list()?, true);
         }
         let listed: HashSet<PackName> = packs.into_iter().map(|(name, _)| name).collect();
@@ -500,15 +658,23 @@ impl Store {
     /// Enters packs that the index does not know; false when one is gone, so that the list is old.
     fn register_new(&self, index: &Index, listed: &[(PackName, u64)]) -> Result<bool, RepoError> {
         for (name, length) in listed.iter().filter(|(name, _)| index.pack_number(name).is_none()) {
-            match read_index(self.packs(), name, *length).and_then(|rows| self.register(index, name, &rows)) {
+            match self.rows_of_pack(name, *length).and_then(|rows| self.register(index, name, &rows)) {
                 Ok(()) => {}
-                // All else must stay readable; what it held is missing until `fsck` has named it.
-                Err(error @ RepoError::DamagedPack { .. }) => tracing::warn!("{error}"),
                 Err(error) if super::objects::is_gone(&error) => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
         Ok(true)
+    }
+
+    /// Has the copies in a pack that the index knows count, whatever others there are. The caller holds the lock on the position.
+    pub(super) fn prefer(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
+        self.register(index, name, rows)?;
+        if let Some(number) = index.pack_number(name) {
+            let place = |row: &Row| (keys::object(row.kind, &row.digest), Some(Location::of(row, number).encode()));
+            rows.chunks(ROWS_AT_A_TIME).for_each(|rows| index.commit(rows.iter().map(place).collect()));
+        }
+        Ok(())
     }
 
     /// Enters the objects of a finished pack into an index. The caller holds the lock on the position.
@@ -520,8 +686,11 @@ impl Store {
         for rows in rows.chunks(ROWS_AT_A_TIME) {
             let mut changes = Changes::new();
             for row in rows {
-                changes.insert(keys::object(row.kind, &row.digest), Some(Location::of(row, number).encode()));
-                if row.kind == Kind::Result as u8 {
+                let key = keys::object(row.kind, &row.digest);
+                // A result that the index knows from another pack is not read again: folding moves many.
+                let is_new_result = row.kind == Kind::Result as u8 && index.get(&key)?.is_none();
+                changes.insert(key, Some(Location::of(row, number).encode()));
+                if is_new_result {
                     let bytes = unpack(row, self.packs().read(name, row.stored_range())?);
                     if let Some(Ok(result)) = bytes.map(|bytes| serde_json::from_slice::<ResultDocument>(&bytes)) {
                         let (key, value) = super::objects::result_row(&row.digest, &result);
@@ -529,7 +698,7 @@ impl Store {
                     }
                 }
             }
-            index.commit(changes)?;
+            index.commit(changes);
         }
         index.enter_pack(name)
     }
@@ -539,6 +708,6 @@ fn is_current(index: &Index) -> Result<bool, RepoError> {
     Ok(index.get(&keys::meta(meta::VERSION))?.as_deref().and_then(decode::<u32>) == Some(VERSION))
 }
 
-fn mark_version(index: &Index) -> Result<(), RepoError> {
-    index.commit(Changes::from([(keys::meta(meta::VERSION), Some(encode(&VERSION)))]))
+fn mark_version(index: &Index) {
+    index.commit(Changes::from([(keys::meta(meta::VERSION), Some(encode(&VERSION)))]));
 }

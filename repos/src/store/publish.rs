@@ -75,7 +75,11 @@ impl Store {
                 && publisher.publish(change, &self.relied())?.is_some()
             {
                 self.release_held();
-                return self.refresh();
+                // The change has happened, whether it can be seen from here or not.
+                if let Err(error) = self.refresh() {
+                    tracing::warn!("what the owner did is not seen yet: {error}");
+                }
+                return Ok(());
             }
             if waited == 200 {
                 (self.inner.notify)(&format!("waiting for {}", Lock::holder(&path)));
@@ -183,9 +187,11 @@ impl Store {
         let after = self.journal().append(*position, &record)?;
         stop_at("publish.after_record");
         view.put(keys::meta(meta::POSITION), encode(&after));
+        self.note_position(&after);
         *position = after;
         // The caller still holds the lock on the position: the next change sees this one.
-        index.commit(view.into_changes())
+        index.commit(view.into_changes());
+        Ok(())
     }
 
     /// A record names only commits that are there: a caller that repeats a failed change may have lost what it wrote before.
@@ -227,7 +233,7 @@ impl Store {
 
     /// Whether an error says that somebody was quicker, so that looking again may help.
     pub fn is_race(error: &RepoError) -> bool {
-        matches!(error, RepoError::BranchMoved { .. } | RepoError::GraphMoved)
+        matches!(error, RepoError::BranchMoved { .. } | RepoError::GraphMoved | RepoError::StillNamed { .. })
             || matches!(error, RepoError::Remote { race: true, .. })
     }
 }

@@ -12,6 +12,7 @@ use specs::{CommitId, Digest};
 
 use super::objects::{Place, is_gone};
 use super::{Change, Result, Store};
+use crate::packs::codec;
 use crate::documents::{Commit, Document, Recipe, ResultDocument, Transform, VersionDocument};
 use crate::error::RepoError;
 use crate::index::keys;
@@ -87,7 +88,7 @@ impl Present<'_> {
     fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes> {
         let collected = || RepoError::Collected { kind, digest: *digest };
         let Place::At(pack, row) = self.store.place(kind as u8, digest)? else { return Err(collected()) };
-        match self.store.read_entry(&pack, &row, kind) {
+        match self.store.read_entry(&pack, &row, kind, codec::unpack) {
             Err(error) if is_gone(&error) => Err(collected()),
             read => read,
         }

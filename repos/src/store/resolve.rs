@@ -10,7 +10,7 @@ use super::{Result, Store};
 use crate::documents::{Commit, JobDocument};
 use crate::error::RepoError;
 use crate::index::rows::{JobRow, RunRow};
-use crate::journal::SealedState;
+use crate::journal::{PruneWhy, SealedState};
 use crate::tree::Tree;
 
 /// Ids listed when a prefix fits several.
@@ -47,6 +47,11 @@ impl Store {
             None => self.head(&reference.repo, &self.default_branch()?)?,
             Some(revision) => self.resolve_revision(&reference.repo, revision)?,
         };
+        if let Some(pruned) = self.is_pruned(&id)?.filter(|pruned| pruned.why == PruneWhy::Deleted) {
+            let hint = format!("pv log {} shows its commits", reference.repo);
+            let place = format!("{}@{}", reference.repo, id.short(12));
+            return Err(RepoError::NotFound { what: format!("{place} not found: {pruned}"), hint: Some(hint) });
+        }
         let commit = self.commit(&id)?;
         Ok(Resolved { id, commit, path: reference.path.clone().unwrap_or_else(FilePath::root) })
     }

@@ -16,6 +16,7 @@ use std::sync::MutexGuard;
 use super::objects::Place;
 use super::sweep_plan::{Victim, is_marked};
 use super::{Change, Lock, Result, Store, result_row};
+use crate::packs::codec;
 use crate::documents::ResultDocument;
 use crate::error::RepoError;
 use crate::fsck::Progress;
@@ -134,7 +135,7 @@ impl Store {
         let (late, garbage) = last.into_iter().partition(|(_, row)| is_marked(marks, row));
         let late = self.copy_late(late, &mut victims)?;
         for pack in &late {
-            self.register(&self.index(), &pack.name, &pack.rows)?;
+            self.prefer(&self.index(), &pack.name, &pack.rows)?;
         }
         written.extend(late);
         if victims.is_empty() {
@@ -192,7 +193,7 @@ impl Store {
     fn register_all_of(&self, packs: &[Finished]) -> Result<()> {
         let _position = self.locked_position();
         let index = self.index();
-        packs.iter().try_for_each(|pack| self.register(&index, &pack.name, &pack.rows))
+        packs.iter().try_for_each(|pack| self.prefer(&index, &pack.name, &pack.rows))
     }
 
     /// Copies what is marked of these packs; `victims` become those of which that worked.
@@ -272,13 +273,14 @@ impl Store {
         for (name, row) in garbage.iter().filter(|(name, _)| removed.contains(name)) {
             changes.insert(keys::object(row.kind, &row.digest), None);
             if row.kind == Kind::Result as u8
-                && let Ok(bytes) = self.read_entry(name, row, Kind::Result)
+                && let Ok(bytes) = self.read_entry(name, row, Kind::Result, codec::unpack)
                 && let Ok(result) = serde_json::from_slice::<ResultDocument>(&bytes)
             {
                 changes.insert(result_row(&row.digest, &result).0, None);
             }
         }
-        index.commit(changes)
+        index.commit(changes);
+        Ok(())
     }
 }
 

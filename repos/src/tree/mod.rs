@@ -51,7 +51,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod value;
-mod varint;
+pub(crate) mod varint;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -1,7 +1,7 @@
 //! Numbers in nodes: LEB128, seven bits a byte, low bits first, always in the shortest form.
 
 /// Appends `number` in one to ten bytes.
-pub(super) fn put(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -10,7 +10,7 @@ pub(super) fn put(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Takes a number from the front of `input`; `None` when it is cut off, too large, or not in its shortest form.
-pub(super) fn take(input: &mut &[u8]) -> Option<u64> {
+pub(crate) fn take(input: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for (index, byte) in input.iter().enumerate().take(10) {
         let bits = u64::from(byte & 0x7f);

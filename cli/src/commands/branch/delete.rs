@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::ShortIds;
 
-/// Delete a branch; its commits stay readable by id
+/// Delete a branch; its commits stay readable by id, files that nothing else reaches for the time of `gc_grace`
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The branch
@@ -24,7 +24,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         None => String::new(),
     };
     let refused = format!("branch `{branch}` was not deleted");
-    cx.confirm(&format!("branch `{branch}`{at} goes; its commits stay readable by id"), &refused)?;
+    let grace = store.gc_grace_text()?;
+    let rest = format!("its commits stay readable by id, files that nothing else reaches for {grace}");
+    cx.confirm(&format!("branch `{branch}`{at} goes; {rest}"), &refused)?;
     changes::delete_branch(store, &branch.repo, &branch.name)?;
     cx.done(
         &format!("deleted branch `{branch}`"),

@@ -25,7 +25,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting { key: "default_image", default: "", is_legal: is_text, what: "an image, such as `debian:13`" },
     Setting { key: "executor", default: "auto", is_legal: is_executor, what: "`auto`, `docker` or `process`" },
     Setting { key: "fail_fast", default: "true", is_legal: is_bool, what: "`true` or `false`" },
-    Setting { key: "gc_grace", default: "14d", is_legal: is_duration, what: "a time, such as `14d`" },
+    Setting {
+        key: "gc_grace",
+        default: repos::keep::DEFAULT_GRACE,
+        is_legal: is_duration,
+        what: "a time, such as `14d`",
+    },
     Setting { key: "jobs", default: "", is_legal: is_positive, what: "a number from 1; when unset, one a CPU" },
     Setting { key: "log_max", default: "16777216", is_legal: is_count, what: "a number of bytes" },
     Setting { key: "min_free", default: "2147483648", is_legal: is_count, what: "a number of bytes" },

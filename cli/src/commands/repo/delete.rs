@@ -23,11 +23,12 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let (branches, tags) = (store.branches(repo)?, store.tags(repo)?);
     let (files, bytes) = at_heads(store, repo)?;
     let goes = format!(
-        "repository `{repo}` goes, with {}, {}, and {} ({}) at their heads",
+        "repository `{repo}` goes, with {}, {}, and {} ({}) at their heads; pv gc frees what nothing else reaches after {}",
         plural(branches.len() as u64, "branch", "branches"),
         plural(tags.len() as u64, "tag", "tags"),
         plural(files, "file", "files"),
-        size(bytes)
+        size(bytes),
+        store.gc_grace_text()?
     );
     cx.confirm(&goes, &format!("repository `{repo}` was not deleted"))?;
     changes::delete_repo(store, repo)?;

@@ -21,7 +21,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let tag = &args.tag;
     find(store, tag)?;
     let refused = format!("tag `{tag}` was not deleted");
-    cx.confirm(&format!("tag `{tag}` goes; its commit stays readable by id"), &refused)?;
+    let grace = store.gc_grace_text()?;
+    let rest = format!("its commit stays readable by id, files that nothing else reaches for {grace}");
+    cx.confirm(&format!("tag `{tag}` goes; {rest}"), &refused)?;
     changes::delete_tag(store, &tag.repo, &tag.name)?;
     cx.done(&format!("deleted tag `{tag}`"), &json!({ "deleted": "tag", "repo": tag.repo, "name": tag.name }))
 }

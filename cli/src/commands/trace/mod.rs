@@ -10,7 +10,7 @@ mod words;
 
 use clap::ValueEnum;
 use engine::trace;
-use specs::Reference;
+use specs::{ErrorKind, Reference};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -73,5 +73,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return if is_json { cx.out().json(&found) } else { forward::print(cx, &found) };
     }
     let found = trace::trace(store, &at, args.depth)?;
-    if is_json { cx.out().json(&found) } else { back::print(cx, &args.file, &found) }
+    if is_json { cx.out().json(&found) } else { back::print(cx, &args.file, &found) }?;
+    if !found.is_damaged {
+        return Ok(());
+    }
+    let error = CliError::new(ErrorKind::Damaged, "the trace is not complete: something on the way is damaged");
+    Err(error.hint("pv fsck names all that is damaged; pv fsck --repair --from MIRROR heals it"))
 }

@@ -1,0 +1,141 @@
+//! `pv commit prune`
+
+use engine::keep as giving_up;
+use repos::keep::{self, Plan, Reason, Selection};
+use repos::{RepoError, Store, Timestamp};
+use serde::Serialize;
+use specs::{BranchName, CommitId, Reference, RepoName};
+
+use crate::author;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::output::{Human, Row, ShortIds, Since, plural, size, table};
+
+/// Drop the files of old commits; ids, trees, lineage and results stay
+///
+/// Heads of branches and tagged commits keep their files. A file that a kept commit has too stays readable in old commits.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The repository, or one of its branches
+    #[arg(value_name = "REPO[@BRANCH]")]
+    of: Reference,
+    /// Commits made before this: a day such as `2026-07-01`, an age such as `90d`, or a commit
+    #[arg(long, value_name = "DATE|AGE|REV", required_unless_present = "keep", conflicts_with = "keep")]
+    before: Option<String>,
+    /// All but the newest so many of each branch
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
+    /// Only say which commits, and how many bytes that would free
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// A commit that gives up its files.
+#[derive(Serialize)]
+struct PrunedView {
+    repo: RepoName,
+    id: CommitId,
+    created_at: Timestamp,
+    message: String,
+    #[serde(skip)]
+    short: String,
+}
+
+/// What a prune did, or would do.
+#[derive(Serialize)]
+struct PruneView<'a> {
+    pruned: bool,
+    commits: &'a [PrunedView],
+    /// What the next `pv gc` frees of it.
+    size_bytes: u64,
+}
+
+impl Row for PrunedView {
+    const HEADER: &'static [&'static str] = &["COMMIT", "WHEN", "MESSAGE"];
+    fn cells(&self, human: &Human) -> Vec<String> {
+        let message = self.message.lines().next().unwrap_or_default().to_owned();
+        vec![format!("{}@{}", self.repo, self.short), human.ago(self.created_at), message]
+    }
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let (repo, branch) = branch_of(store, &args.of)?;
+    let selection = selection(cx, store, args, &repo)?;
+    let plan = || Plan::of_selection(store, &repo, branch.as_ref(), selection);
+    let first = plan()?;
+    let commits = views(store, &first)?;
+    let size_bytes = freed(cx, store, &first)?;
+    if args.dry_run || commits.is_empty() {
+        return print(cx, &commits, size_bytes, false);
+    }
+    let goes = format!("the files of {} go ({})", plural(commits.len() as u64, "commit", "commits"), size(size_bytes));
+    cx.confirm(&goes, "nothing was pruned")?;
+    let done = giving_up::prune(store, &author::by(cx, None), plan)?;
+    print(cx, &views(store, &done)?, size_bytes, true)
+}
+
+fn branch_of(store: &Store, of: &Reference) -> Result<(RepoName, Option<BranchName>)> {
+    if of.path.is_some() {
+        return Err(CliError::usage("prune takes whole commits, not paths", format!("pv commit prune {}", of.repo)));
+    }
+    store.repo(&of.repo)?;
+    let Some(revision) = &of.revision else { return Ok((of.repo.clone(), None)) };
+    let branch = revision.as_branch().ok_or_else(|| {
+        let message = format!("`{revision}` is no branch");
+        CliError::usage(message, format!("pv commit prune {} --before {revision}", of.repo))
+    })?;
+    store.branch(&of.repo, &branch)?;
+    Ok((of.repo.clone(), Some(branch)))
+}
+
+fn selection(cx: &Context, store: &Store, args: &Args, repo: &RepoName) -> Result<Selection> {
+    let Some(text) = &args.before else {
+        // Heads keep their files anyway.
+        return Ok(Selection::AllBut(args.keep.unwrap_or(1).max(1)));
+    };
+    if let Some(time) = text.parse::<Since>().ok().and_then(|since| since.start(&cx.human())) {
+        return Ok(Selection::MadeBefore(time));
+    }
+    let reference = format!("{repo}@{text}").parse::<Reference>().map_err(|_| {
+        CliError::usage(format!("`{text}` is no day, age or commit"), "--before 2026-07-01, --before 90d, --before ID")
+    })?;
+    Ok(Selection::Under(store.resolve(&reference)?.id))
+}
+
+fn views(store: &Store, plan: &Plan) -> Result<Vec<PrunedView>> {
+    let mut views = Vec::new();
+    for id in plan.commits.keys() {
+        let commit = store.commit(id)?;
+        let (repo, message, created_at) = (commit.repo, commit.message, commit.created_at);
+        views.push(PrunedView { repo, id: *id, created_at, message, short: store.short_commit(id)? });
+    }
+    views.sort_by_key(|view| std::cmp::Reverse(view.created_at));
+    Ok(views)
+}
+
+/// What the next collection frees because of this plan.
+fn freed(cx: &Context, store: &Store, plan: &Plan) -> Result<u64, RepoError> {
+    let progress = cx.progress("prune");
+    let account = keep::account_of(store, plan, &|what, done, total| progress.count(what, done, total))?;
+    let pruned = account.gone.iter().filter(|((reason, _), _)| *reason == Reason::Pruned);
+    Ok(pruned.map(|(_, amount)| amount.size_bytes).sum())
+}
+
+fn print(cx: &Context, commits: &[PrunedView], size_bytes: u64, pruned: bool) -> Result<()> {
+    if cx.out().is_json() {
+        return cx.out().json(&PruneView { pruned, commits, size_bytes });
+    }
+    if commits.is_empty() {
+        cx.notes().line("nothing to prune: heads and tagged commits keep their files");
+        return Ok(());
+    }
+    let human = cx.human();
+    let lines = commits.iter().map(|commit| commit.cells(&human)).collect();
+    cx.out().bytes(table(PrunedView::HEADER, lines).as_bytes())?;
+    let (verb, next) =
+        if pruned { ("pruned", "; next: pv gc frees") } else { ("would prune", "; pv gc would then free") };
+    let count = plural(commits.len() as u64, "commit", "commits");
+    cx.notes().line(format!("{verb} {count}{next} {}", size(size_bytes)));
+    Ok(())
+}

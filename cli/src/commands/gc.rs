@@ -1,0 +1,145 @@
+//! `pv gc`
+
+use repos::keep::{self, Collected, Reason};
+use serde::Serialize;
+use specs::RepoName;
+
+use crate::author;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{count, plural, size, table};
+
+/// Free the space of what nothing needs: given up puts, pruned and expired files, duplicates
+///
+/// Kept is what branches and tags reach, and for the time of the setting `gc_grace` what they reached; `retention` prunes old files.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Only say what would go, and what is largest of what stays
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What went for one reason.
+#[derive(Serialize)]
+struct GoneView<'a> {
+    reason: &'static str,
+    repo: Option<&'a RepoName>,
+    objects: u64,
+    size_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct FileView<'a> {
+    commit: &'a str,
+    path: &'a str,
+    size_bytes: u64,
+    held_by: &'a str,
+}
+
+#[derive(Serialize)]
+struct HolderView<'a> {
+    held_by: &'a str,
+    size_bytes: u64,
+}
+
+/// What a collection did, or would do.
+#[derive(Serialize)]
+struct GcView<'a> {
+    dry_run: bool,
+    freed_bytes: u64,
+    /// Garbage in large packs that are not worth copying yet.
+    left_bytes: u64,
+    objects: u64,
+    packs_removed: u64,
+    packs_written: u64,
+    commits_pruned: usize,
+    gone: Vec<GoneView<'a>>,
+    largest: Vec<FileView<'a>>,
+    only: Vec<HolderView<'a>>,
+}
+
+impl<'a> GcView<'a> {
+    fn new(collected: &'a Collected, dry_run: bool) -> Self {
+        let Collected { plan, account, swept } = collected;
+        let gone = account.gone.iter().map(|((reason, repo), amount)| GoneView {
+            reason: reason.word(),
+            repo: repo.as_ref(),
+            objects: amount.objects,
+            size_bytes: amount.size_bytes,
+        });
+        let largest = account.largest.iter().map(|file| FileView {
+            commit: &file.place,
+            path: file.path.as_str(),
+            size_bytes: file.size_bytes,
+            held_by: &file.held_by,
+        });
+        let only = account.only.iter().map(|only| HolderView { held_by: &only.holder, size_bytes: only.size_bytes });
+        Self {
+            dry_run,
+            freed_bytes: swept.bytes_freed,
+            left_bytes: account.left_bytes,
+            objects: swept.objects_removed,
+            packs_removed: swept.packs_removed,
+            packs_written: swept.packs_written,
+            commits_pruned: plan.commits.len(),
+            gone: gone.collect(),
+            largest: largest.collect(),
+            only: only.collect(),
+        }
+    }
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let progress = cx.progress("gc");
+    let by = author::by(cx, None).committer;
+    let show = |what: &str, done, total| progress.count(what, done, total);
+    let collected = keep::collect(store, &by, args.dry_run, &show)?;
+    drop(progress);
+    if cx.out().is_json() {
+        return cx.out().json(&GcView::new(&collected, args.dry_run));
+    }
+    print(cx, &collected, args.dry_run)
+}
+
+fn print(cx: &Context, collected: &Collected, dry_run: bool) -> Result<()> {
+    let Collected { plan, account, swept } = collected;
+    let verb = if dry_run { "would free" } else { "freed" };
+    let gone = account.gone.iter().map(|((reason, repo), amount)| {
+        let whose = repo.as_ref().map_or_else(String::new, ToString::to_string);
+        let objects = if *reason == Reason::Packs { String::new() } else { count(amount.objects) };
+        vec![reason.word().to_owned(), whose, objects, size(amount.size_bytes)]
+    });
+    let gone: Vec<Vec<String>> = gone.collect();
+    if !gone.is_empty() {
+        cx.out().bytes(table(&["REASON", "REPO", "OBJECTS", "BYTES"], gone).as_bytes())?;
+    }
+    let objects = plural(swept.objects_removed, "object", "objects");
+    let packs = plural(swept.packs_removed, "pack", "packs");
+    cx.out().line(format!("{verb} {} ({objects}, {packs})", size(swept.bytes_freed)))?;
+    if !plan.commits.is_empty() {
+        let commits = plural(plan.commits.len() as u64, "commit", "commits");
+        cx.notes().line(format!("{commits} {} their files", if dry_run { "would give up" } else { "gave up" }));
+    }
+    if account.left_bytes > 0 {
+        cx.notes().line(format!("{} of garbage stay in large packs that hold little of it", size(account.left_bytes)));
+    }
+    if dry_run { print_kept(cx, collected) } else { Ok(()) }
+}
+
+fn print_kept(cx: &Context, collected: &Collected) -> Result<()> {
+    let account = &collected.account;
+    if !account.largest.is_empty() {
+        cx.out().line("\nlargest files kept")?;
+        let files = account.largest.iter().map(|file| {
+            vec![format!("{:>7}", size(file.size_bytes)), format!("{}:{}", file.place, file.path), file.held_by.clone()]
+        });
+        cx.out().bytes(table(&[], files.collect()).as_bytes())?;
+    }
+    if !account.only.is_empty() {
+        cx.out().line("\nheld by one alone")?;
+        let only = account.only.iter().map(|only| vec![format!("{:>7}", size(only.size_bytes)), only.holder.clone()]);
+        cx.out().bytes(table(&[], only.collect()).as_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,307 @@
+//! The lines of a transaction: JSON objects, turned into typed steps. All that is wrong with any line is told at once.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use specs::{Diagnostic, FilePath, Place, Reference, Revision, Severity, nearest};
+
+use crate::commands::change::Message;
+use crate::commands::names::BranchOf;
+use crate::commands::put;
+
+/// One line.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) number: u32,
+    pub(super) message: Option<String>,
+    pub(super) expect: Option<Revision>,
+    pub(super) verb: Verb,
+}
+
+/// What a line does.
+#[derive(Debug)]
+pub(super) enum Verb {
+    Put(Box<put::Args>),
+    Rm { paths: Vec<FilePath>, on: Reference, recursive: bool },
+    Mv { from: FilePath, to: Reference },
+    Cp { from: Reference, to: Reference },
+    BranchMove { branch: BranchOf, to: Reference },
+    BranchCreate { branch: BranchOf, at: Option<Reference> },
+}
+
+/// The commands, each with the fields it takes beside those that all do.
+const VERBS: [(&str, &[&str]); 6] = [
+    ("put", &["from", "as", "mirror", "exclude", "files_from"]),
+    ("rm", &["recursive"]),
+    ("mv", &["to"]),
+    ("cp", &["to"]),
+    ("branch_move", &["to"]),
+    ("branch_create", &["at"]),
+];
+const COMMON: [&str; 2] = ["message", "expect"];
+
+/// Reads all lines; empty ones are passed over.
+pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Line>, Vec<Diagnostic>> {
+    let mut lines = Vec::new();
+    let mut problems = Vec::new();
+    for (number, text) in (1..).zip(text.lines()) {
+        if text.trim().is_empty() {
+            continue;
+        }
+        let mut fields = Fields { file, number, text, values: Vec::new(), problems: Vec::new() };
+        let line = fields.read();
+        problems.append(&mut fields.problems);
+        lines.extend(line);
+    }
+    if problems.is_empty() { Ok(lines) } else { Err(problems) }
+}
+
+/// The fields of one line, taken out one by one.
+struct Fields<'a> {
+    file: &'a str,
+    number: u32,
+    text: &'a str,
+    values: Vec<(String, Value)>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Fields<'_> {
+    fn read(&mut self) -> Option<Line> {
+        match parse_object(self.text) {
+            Ok(values) => self.values = values,
+            Err(error) => {
+                let message = error.to_string();
+                let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
+                self.problem_at(error.column(), message, None);
+                return None;
+            }
+        }
+        self.refuse_twice();
+        let (verb, own) = self.verb()?;
+        self.refuse_unknown(verb, own);
+        let (message, expect) = (self.take_text("message"), self.parsed("expect"));
+        if verb == "branch_create" && expect.is_some() {
+            self.problem(
+                "expect",
+                "`branch_create` makes a branch that is not there: leave `expect` out".to_owned(),
+                None,
+            );
+        }
+        let verb = match verb {
+            "put" => self.put(),
+            "rm" => self.rm(),
+            "mv" => self.mv(),
+            "cp" => self.cp(),
+            "branch_move" => self.branch_move(),
+            _ => self.branch_create(),
+        };
+        Some(Line { number: self.number, message, expect, verb: verb.filter(|_| self.problems.is_empty())? })
+    }
+
+    fn put(&mut self) -> Option<Verb> {
+        let target = self.required("put");
+        let files_from = self.take_text("files_from").map(PathBuf::from);
+        let sources: Vec<PathBuf> = self.texts("from").into_iter().map(PathBuf::from).collect();
+        if sources.is_empty() && files_from.is_none() {
+            self.problem("put", "`from` is missing: the files and directories to put".to_owned(), None);
+        }
+        if sources.iter().chain(&files_from).any(|source| source.as_os_str() == "-") {
+            self.problem("from", "a transaction takes no content from standard input: name a file".to_owned(), None);
+        }
+        let (as_path, mirror, exclude) = (self.parsed("as"), self.flag("mirror"), self.all_parsed("exclude"));
+        let message = Message::default();
+        let (expect, wait, dry_run) = (None, false, false);
+        let target = target?;
+        let args = put::Args { target, sources, message, as_path, mirror, exclude, files_from, expect, wait, dry_run };
+        Some(Verb::Put(Box::new(args)))
+    }
+
+    fn rm(&mut self) -> Option<Verb> {
+        let recursive = self.flag("recursive");
+        let references: Vec<Reference> = self.all_parsed("rm");
+        let on = references.first()?.clone();
+        let mut paths = Vec::new();
+        for reference in references {
+            if (&reference.repo, &reference.revision) != (&on.repo, &on.revision) {
+                let message = format!("`{on}` and `{reference}` are on two branches: write a line for each");
+                self.problem("rm", message, None);
+            }
+            paths.extend(self.path_of("rm", &reference));
+        }
+        Some(Verb::Rm { paths, on, recursive })
+    }
+
+    fn mv(&mut self) -> Option<Verb> {
+        let (from, to) = (self.required::<Reference>("mv")?, self.required::<Reference>("to")?);
+        if (&from.repo, &from.revision) != (&to.repo, &to.revision) {
+            let message = format!("`{from}` and `{to}` are at two places, and a move is at one");
+            self.problem("mv", message, Some("cp, then rm".to_owned()));
+        }
+        self.path_of("to", &to);
+        Some(Verb::Mv { from: self.path_of("mv", &from)?, to })
+    }
+
+    fn cp(&mut self) -> Option<Verb> {
+        let (from, to) = (self.required::<Reference>("cp")?, self.required::<Reference>("to")?);
+        self.path_of("cp", &from);
+        self.path_of("to", &to);
+        Some(Verb::Cp { from, to })
+    }
+
+    fn branch_move(&mut self) -> Option<Verb> {
+        Some(Verb::BranchMove { branch: self.required("branch_move")?, to: self.required("to")? })
+    }
+
+    fn branch_create(&mut self) -> Option<Verb> {
+        let at = self.parsed("at");
+        Some(Verb::BranchCreate { branch: self.required("branch_create")?, at })
+    }
+
+    fn problem(&mut self, field: &str, message: String, hint: Option<String>) {
+        let quoted = format!("\"{field}\"");
+        self.problem_at(self.text.find(&quoted).map_or(1, |at| self.text[..at].chars().count() + 1), message, hint);
+    }
+
+    fn problem_at(&mut self, column: usize, message: String, hint: Option<String>) {
+        let place = Place { line: self.number, column: u32::try_from(column.max(1)).unwrap_or(u32::MAX) };
+        let (file, severity) = (self.file.to_owned(), Severity::Error);
+        self.problems.push(Diagnostic { file, place, severity, message, hint });
+    }
+
+    fn refuse_twice(&mut self) {
+        let names: Vec<String> = self.values.iter().map(|(name, _)| name.clone()).collect();
+        for (at, name) in names.iter().enumerate() {
+            if names[..at].contains(name) {
+                self.problem(name, format!("`{name}` is there twice"), None);
+            }
+        }
+    }
+
+    /// The one command of the line.
+    fn verb(&mut self) -> Option<(&'static str, &'static [&'static str])> {
+        let has = |name: &str| self.values.iter().any(|(field, _)| field == name);
+        let verbs: Vec<_> = VERBS.into_iter().filter(|(verb, _)| has(verb)).collect();
+        let names = VERBS.map(|(verb, _)| verb);
+        match verbs.as_slice() {
+            [verb] => return Some(*verb),
+            [] => {
+                let near = self.values.iter().find_map(|(field, _)| nearest(field, names));
+                let hint = near.map(|near| format!("did you mean `{near}`?"));
+                self.problem_at(
+                    1,
+                    format!("one of {} is expected", names.map(|verb| format!("`{verb}`")).join(", ")),
+                    hint,
+                );
+            }
+            [(one, _), (other, _), ..] => {
+                self.problem(other, format!("`{one}` and `{other}` on one line: write a line for each"), None);
+            }
+        }
+        None
+    }
+
+    fn refuse_unknown(&mut self, verb: &'static str, own: &'static [&'static str]) {
+        let known: Vec<&str> = own.iter().chain(&COMMON).copied().collect();
+        let unknown: Vec<String> = self.values.iter().map(|(field, _)| field.clone()).collect();
+        for field in unknown.iter().filter(|field| **field != verb && !known.contains(&field.as_str())) {
+            let hint = nearest(field, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+            let hint = hint.or_else(|| Some(format!("`{verb}` takes: {}", known.join(", "))));
+            self.problem(field, format!("unknown field `{}`", field.escape_debug()), hint);
+        }
+    }
+
+    fn take(&mut self, field: &str) -> Option<Value> {
+        let at = self.values.iter().position(|(name, _)| name == field)?;
+        Some(self.values.swap_remove(at).1).filter(|value| !value.is_null())
+    }
+
+    fn take_text(&mut self, field: &str) -> Option<String> {
+        match self.take(field)? {
+            Value::String(text) => Some(text),
+            other => {
+                self.problem(field, format!("`{field}` is a text, not `{other}`"), None);
+                None
+            }
+        }
+    }
+
+    /// A text, or a list of texts.
+    fn texts(&mut self, field: &str) -> Vec<String> {
+        let values = match self.take(field) {
+            Some(Value::Array(values)) => values,
+            value => value.into_iter().collect(),
+        };
+        let mut texts = Vec::new();
+        for value in values {
+            match value {
+                Value::String(text) => texts.push(text),
+                other => self.problem(field, format!("`{field}` is a text or a list of texts, not `{other}`"), None),
+            }
+        }
+        texts
+    }
+
+    fn flag(&mut self, field: &str) -> bool {
+        match self.take(field) {
+            None => false,
+            Some(Value::Bool(flag)) => flag,
+            Some(other) => {
+                self.problem(field, format!("`{field}` is true or false, not `{other}`"), None);
+                false
+            }
+        }
+    }
+
+    fn parse_as<T: FromStr<Err: Display>>(&mut self, field: &str, text: &str) -> Option<T> {
+        text.parse().map_err(|error: T::Err| self.problem(field, error.to_string(), None)).ok()
+    }
+
+    fn parsed<T: FromStr<Err: Display>>(&mut self, field: &str) -> Option<T> {
+        let text = self.take_text(field)?;
+        self.parse_as(field, &text)
+    }
+
+    fn all_parsed<T: FromStr<Err: Display>>(&mut self, field: &str) -> Vec<T> {
+        let texts = self.texts(field);
+        texts.iter().filter_map(|text| self.parse_as(field, text)).collect()
+    }
+
+    fn required<T: FromStr<Err: Display>>(&mut self, field: &str) -> Option<T> {
+        if !self.values.iter().any(|(name, value)| name == field && !value.is_null()) {
+            self.problem_at(1, format!("`{field}` is missing"), None);
+        }
+        self.parsed(field)
+    }
+
+    fn path_of(&mut self, field: &str, reference: &Reference) -> Option<FilePath> {
+        if reference.path.is_none() {
+            self.problem(field, format!("`{reference}` names no path"), Some(format!("write {reference}:/PATH")));
+        }
+        reference.path.clone()
+    }
+}
+
+/// The fields of a JSON object in their order, also those that are there twice.
+fn parse_object(text: &str) -> serde_json::Result<Vec<(String, Value)>> {
+    struct Object;
+    impl<'de> Visitor<'de> for Object {
+        type Value = Vec<(String, Value)>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a JSON object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut fields = Vec::new();
+            while let Some(field) = map.next_entry()? {
+                fields.push(field);
+            }
+            Ok(fields)
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let fields = reader.deserialize_map(Object)?;
+    reader.end()?;
+    Ok(fields)
+}

@@ -1,0 +1,73 @@
+//! Giving up commits: pruning the files of old ones, deleting a head.
+//!
+//! Not here: what is garbage, and collecting it (`repos::keep`).
+
+use repos::journal::{CauseKind, Entry, Move};
+use repos::keep::{self, Plan};
+use repos::{RepoError, Store};
+use specs::{BranchName, CommitId, RunId};
+
+use crate::changes::{By, cause, new_run, run_change, until_first};
+use crate::error::{EngineError, Result};
+use crate::graph::Graph;
+
+/// Gives up the files of the plan's commits. The plan is made again when one of them has become a head or got a tag.
+pub fn prune(store: &Store, by: &By, mut plan: impl FnMut() -> Result<Plan, RepoError>) -> Result<Plan> {
+    until_first(store, || {
+        let plan = plan()?;
+        keep::give_up(store, &plan, &by.committer)?;
+        Ok(plan)
+    })
+}
+
+/// A commit that can be deleted, and what becomes of its branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletable {
+    /// The branch whose head it is.
+    pub branch: BranchName,
+    /// Where the branch goes.
+    pub parent: Option<CommitId>,
+}
+
+/// Looks whether a commit can be deleted: it is the head of one branch that no pipeline writes, and nothing else names it.
+pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
+    let commit = store.commit(&id)?;
+    let repo = &commit.repo;
+    let heads = store.branches(repo)?.into_iter().filter(|(_, row)| row.commit == Some(id));
+    let heads: Vec<BranchName> = heads.map(|(branch, _)| branch).collect();
+    let what = format!("commit {repo}@{}", id.short(12));
+    let Some(branch) = heads.first() else {
+        return Err(EngineError::Conflict {
+            what: format!("{what} is not the head of a branch, and only heads can be deleted"),
+            hint: Some(
+                "pv gc frees what no branch or tag reaches; pv commit prune drops the files of old commits".to_owned(),
+            ),
+        });
+    };
+    if let Some(writer) = Graph::load(store)?.writer(&(repo.clone(), branch.clone())) {
+        return Err(EngineError::Conflict {
+            what: format!("only pipeline `{}` moves its output branch `{repo}@{branch}`", writer.name()),
+            hint: Some(format!("pv commit prune {repo} drops the files of old commits")),
+        });
+    }
+    let named_by = keep::named_by(store, &id, &format!("branch {repo}@{branch}"))?;
+    if !named_by.is_empty() {
+        return Err(EngineError::InUse { what, by: named_by.join(", ") });
+    }
+    Ok(Deletable { branch: branch.clone(), parent: commit.parents.first().copied() })
+}
+
+/// Deletes a commit: its branch goes to its parent, as one run.
+pub fn delete_commit(store: &Store, id: CommitId, by: &By) -> Result<RunId> {
+    let run = new_run();
+    until_first(store, || {
+        let Deletable { branch, parent } = deletable(store, id)?;
+        let repo = store.commit(&id)?.repo;
+        let refs = vec![format!("{repo}@{branch}")];
+        let moved = Move { repo, branch, from: Some(id), to: parent };
+        let mut change = run_change(store, run, cause(store, CauseKind::Move, by, refs), vec![moved])?;
+        change.entries.push(Entry::CommitDelete { commit: id, committer: by.committer.clone() });
+        store.publish(&change)?;
+        Ok(run)
+    })
+}

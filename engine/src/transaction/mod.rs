@@ -1,0 +1,177 @@
+//! Transactions: several changes of files and branches that all become visible together, as one run, or not at all.
+//!
+//! `draft` puts the steps together in order, each on what those before it left; nothing is visible meanwhile. Then one journal record
+//! moves every branch. When somebody was quicker on one of them, all steps are put together again from the new heads.
+//!
+//! What holds for the steps of one transaction:
+//! - all changes of a branch's files are one commit of it; after that commit was named (by a branch that moves to it, or as the origin
+//!   of a copy into another repository) no step changes it any more;
+//! - a reference to a branch means what the steps before made of it; ids and tags mean what the store has;
+//! - `expect` is about the head before the transaction.
+
+use specs::{BranchName, CommitId, FilePath, Glob, Reference, RepoName, RunId};
+
+use repos::files::{Census, Edits};
+use repos::journal::{CauseKind, Entry, Move};
+use repos::{Change, Store};
+
+use crate::changes::{By, cause, new_run, until_first};
+use crate::error::{EngineError, Result};
+use crate::graph::{BranchOf, Graph};
+
+mod draft;
+
+use draft::Draft;
+
+/// Changes to be made together.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    /// By whom.
+    pub by: &'a By,
+    /// Why; of commits whose steps say nothing else.
+    pub message: &'a str,
+    /// What is done, in order.
+    pub steps: &'a [Step],
+}
+
+/// One change of a transaction.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Which line of the user's text this is, for errors.
+    pub line: u32,
+    /// Why, in the author's words; the messages of all steps of a branch together are its commit's.
+    pub message: Option<String>,
+    /// The head that the branch must have before the transaction; `None`: any.
+    pub expect: Option<CommitId>,
+    /// The branch that is changed.
+    pub branch: BranchOf,
+    /// What is done to it.
+    pub action: Action,
+}
+
+/// What a step does to its branch.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub enum Action {
+    /// Puts files whose content is in the store already; `mirror`: and removes what they lack.
+    Put { edits: Edits, mirror: Option<MirrorOf> },
+    /// Removes files, and with `recursive` directories.
+    Rm { paths: Vec<FilePath>, recursive: bool },
+    /// Moves a file or directory.
+    Mv { from: FilePath, to: FilePath },
+    /// Copies a file or directory of any commit.
+    Cp { from: Reference, to: FilePath },
+    /// Moves the branch to another commit of its repository.
+    Move { to: Reference },
+    /// Makes the branch, at a commit; `None`: where the default branch is.
+    Create { at: Option<Reference> },
+}
+
+/// What a put is to stand for.
+#[derive(Debug, Clone)]
+pub struct MirrorOf {
+    /// The directory that holds what was put, and nothing else.
+    pub directory: FilePath,
+    /// What was left out of the put stays.
+    pub excludes: Vec<Glob>,
+}
+
+/// A mirror that removes so much that it may be a mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drastic {
+    /// The line.
+    pub line: u32,
+    /// Where: `images@main:/cam7`.
+    pub place: String,
+    /// Files that go.
+    pub removed: u64,
+    /// Files that were there.
+    pub total_before: u64,
+}
+
+/// What became of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchChange {
+    /// The repository.
+    pub repo: RepoName,
+    /// The branch.
+    pub branch: BranchName,
+    /// Where it was.
+    pub from: Option<CommitId>,
+    /// Where it is now; in a preview the commit that is to be has no meaning yet.
+    pub to: Option<CommitId>,
+    /// Whether it is new or points elsewhere.
+    pub is_moved: bool,
+    /// What its commit changes; all zero when it only moved.
+    pub census: Census,
+}
+
+/// What a transaction does, or did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its run; `None` when nothing differs, and in a preview.
+    pub run: Option<RunId>,
+    /// Every branch that steps name, in the order in which they do first.
+    pub branches: Vec<BranchChange>,
+    /// Mirrors that whoever asked should be asked about.
+    pub drastic: Vec<Drastic>,
+}
+
+impl Transaction<'_> {
+    /// What it would do. Nothing becomes visible.
+    ///
+    /// `Lines` when steps cannot be done.
+    pub fn preview(&self, store: &Store) -> Result<Outcome> {
+        Ok(self.draft(store, &Graph::load(store)?, new_run())?.outcome(None))
+    }
+
+    /// Does it all, or nothing; again as a whole while somebody is quicker on one of its branches.
+    ///
+    /// `Lines` when steps cannot be done.
+    pub fn publish(&self, store: &Store) -> Result<Outcome> {
+        let run = new_run();
+        until_first(store, || {
+            let graph = Graph::load(store)?;
+            let outcome = self.draft(store, &graph, run)?.outcome(Some(run));
+            let moves: Vec<Move> = outcome.branches.iter().filter_map(as_move).collect();
+            if moves.is_empty() {
+                return Ok(Outcome { run: None, ..outcome });
+            }
+            let refs = moves.iter().map(|moved| format!("{}@{}", moved.repo, moved.branch)).collect();
+            let cause = cause(store, CauseKind::Txn, self.by, refs);
+            let jobs = graph.jobs_after(store, &moves, &std::collections::BTreeSet::new())?;
+            let entries = vec![Entry::Run { run, cause, moves, jobs }];
+            store.publish(&Change { entries, graph: Some(graph.number) })?;
+            Ok(outcome)
+        })
+    }
+
+    /// All steps put together on the present heads.
+    fn draft<'s>(&'s self, store: &'s Store, graph: &'s Graph, run: RunId) -> Result<Draft<'s>> {
+        let mut draft = Draft::new(store, graph, self, run);
+        let mut problems = Vec::new();
+        for step in self.steps {
+            match draft.take(step) {
+                // The disk, not the step.
+                Err(error) if !is_of_the_step(&error) => return Err(error),
+                Err(error) => problems.push((step.line, error)),
+                Ok(()) => {}
+            }
+        }
+        if problems.is_empty() {
+            draft.name_commits()?;
+            return Ok(draft);
+        }
+        Err(EngineError::Lines(problems))
+    }
+}
+
+fn is_of_the_step(error: &EngineError) -> bool {
+    use specs::ErrorKind::{Conflict, NotFound, Refused, Usage};
+    matches!(error.kind(), Usage | NotFound | Conflict | Refused)
+}
+
+fn as_move(change: &BranchChange) -> Option<Move> {
+    let BranchChange { repo, branch, from, to, .. } = change.clone();
+    change.is_moved.then_some(Move { repo, branch, from, to })
+}

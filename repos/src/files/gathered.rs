@@ -1,0 +1,221 @@
+//! The list of files to be put: a million of them take less than 100 MB.
+
+use std::cmp::Ordering;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use specs::FilePath;
+
+use super::stamp::Stamp;
+use crate::time::{Clock, SystemClock};
+
+/// Files to be put, sorted by path, each path once.
+#[derive(Debug)]
+pub struct Gathered {
+    roots: Vec<Root>,
+    folders: Vec<Folder>,
+    files: Vec<GatheredFile>,
+    /// The names of all files, one after another.
+    names: Vec<u8>,
+    /// When the first file was looked at, in nanoseconds since 1970.
+    looked_at: i64,
+    /// Bytes of all files, as far as they are known before they are read.
+    pub size_bytes: u64,
+    /// Folders of stores that lie in the sources: they are left out.
+    pub stores: Vec<PathBuf>,
+}
+
+/// Where a part of the files comes from.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) source: Source,
+    /// What precedes a name relative to the source in its path in the commit; for a single file its name is the whole path.
+    pub(super) target: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    Stdin,
+    File(PathBuf),
+    /// A directory, and whether all of it was looked at.
+    Directory(PathBuf, Extent),
+}
+
+/// How much of a directory was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    Whole,
+    Part,
+}
+
+/// A directory of a source.
+#[derive(Debug)]
+struct Folder {
+    root: u32,
+    /// Relative to the source; empty, or ends with `/`.
+    relative: Box<[u8]>,
+}
+
+#[derive(Debug)]
+struct GatheredFile {
+    folder: u32,
+    name_length: u32,
+    name_start: usize,
+    stamp: Stamp,
+}
+
+/// Where a file's content is read from.
+#[derive(Debug)]
+pub(super) enum Content {
+    File(PathBuf),
+    Stdin,
+}
+
+impl Gathered {
+    /// Nothing yet.
+    pub(super) fn new() -> Self {
+        Self {
+            roots: Vec::new(),
+            folders: Vec::new(),
+            files: Vec::new(),
+            names: Vec::new(),
+            // Not a store's clock: it is compared with the times of files.
+            looked_at: SystemClock.now().as_micros() * 1000,
+            size_bytes: 0,
+            stores: Vec::new(),
+        }
+    }
+
+    pub(super) fn add_root(&mut self, source: Source, target: Vec<u8>) -> u32 {
+        self.roots.push(Root { source, target });
+        self.roots.len() as u32 - 1
+    }
+
+    /// `relative` is empty or ends with `/`.
+    pub(super) fn add_folder(&mut self, root: u32, relative: &[u8]) -> u32 {
+        self.folders.push(Folder { root, relative: relative.into() });
+        self.folders.len() as u32 - 1
+    }
+
+    /// Adds a file, whose whole path is known to be legal.
+    pub(super) fn add(&mut self, folder: u32, name: &[u8], stamp: Stamp) {
+        self.size_bytes += stamp.size_bytes;
+        self.files.push(GatheredFile { folder, name_length: name.len() as u32, name_start: self.names.len(), stamp });
+        self.names.extend_from_slice(name);
+    }
+
+    pub(super) fn reserve(&mut self, files: usize) {
+        self.files.reserve(files);
+    }
+
+    /// Brings files of several sources in order; the paths that two have, each once.
+    pub(super) fn sort(&mut self) -> Vec<FilePath> {
+        let mut files = std::mem::take(&mut self.files);
+        files.sort_by(|one, other| self.compare(one, other));
+        let twice = files.windows(2).filter(|pair| self.compare(&pair[0], &pair[1]).is_eq());
+        let mut twice: Vec<FilePath> = twice.map(|pair| self.path_of(&pair[0])).collect();
+        twice.dedup();
+        self.files = files;
+        twice
+    }
+
+    fn compare(&self, one: &GatheredFile, other: &GatheredFile) -> Ordering {
+        let [one, other] = [one, other].map(|file| self.parts(file).into_iter().flatten());
+        one.cmp(other)
+    }
+
+    /// The parts of a file's path in the commit.
+    fn parts(&self, file: &GatheredFile) -> [&[u8]; 3] {
+        let folder = &self.folders[file.folder as usize];
+        let name = &self.names[file.name_start..][..file.name_length as usize];
+        [&self.roots[folder.root as usize].target, &folder.relative, name]
+    }
+
+    fn path_of(&self, file: &GatheredFile) -> FilePath {
+        FilePath::from_bytes(&self.parts(file).concat()).expect("it was checked before it was added")
+    }
+
+    /// Number of files.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there is no file.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Source (`-` for standard input), target and size in bytes of each file, sorted by target.
+    pub fn files(&self) -> impl Iterator<Item = (PathBuf, FilePath, u64)> {
+        (0..self.len()).map(|at| {
+            let source = match self.content(at) {
+                Content::File(source) => source,
+                Content::Stdin => PathBuf::from("-"),
+            };
+            (source, self.path(at), self.stamp(at).size_bytes)
+        })
+    }
+
+    pub(super) fn path(&self, at: usize) -> FilePath {
+        self.path_of(&self.files[at])
+    }
+
+    /// Makes `key` the path of a file in the commit.
+    pub(super) fn key(&self, at: usize, key: &mut Vec<u8>) {
+        key.clear();
+        self.parts(&self.files[at]).iter().for_each(|part| key.extend_from_slice(part));
+    }
+
+    /// Makes `relative` the path of a file in its source; empty for a source that is a file.
+    pub(super) fn relative(&self, at: usize, relative: &mut Vec<u8>) {
+        relative.clear();
+        let file = &self.files[at];
+        if matches!(self.roots[self.root(at)].source, Source::Directory(..)) {
+            self.parts(file)[1..].iter().for_each(|part| relative.extend_from_slice(part));
+        }
+    }
+
+    pub(super) fn stamp(&self, at: usize) -> &Stamp {
+        &self.files[at].stamp
+    }
+
+    pub(super) fn root(&self, at: usize) -> usize {
+        self.folders[self.files[at].folder as usize].root as usize
+    }
+
+    pub(super) fn roots(&self) -> &[Root] {
+        &self.roots
+    }
+
+    pub(super) fn content(&self, at: usize) -> Content {
+        let [_, folder, name] = self.parts(&self.files[at]);
+        match &self.roots[self.root(at)].source {
+            Source::Stdin => Content::Stdin,
+            Source::File(source) => Content::File(source.clone()),
+            Source::Directory(source, _) => Content::File(below(source, folder, name)),
+        }
+    }
+
+    /// Whether a change after this was gathered shows in the file's metadata.
+    pub(super) fn is_settled(&self, at: usize) -> bool {
+        self.stamp(at).is_settled(self.looked_at)
+    }
+
+    /// Whether one of the files has this path.
+    pub(super) fn holds(&self, path: &FilePath) -> bool {
+        let path = path.as_str().as_bytes();
+        self.files.binary_search_by(|file| self.parts(file).into_iter().flatten().cmp(path)).is_ok()
+    }
+}
+
+fn below(source: &Path, folder: &[u8], name: &[u8]) -> PathBuf {
+    let mut path = Vec::with_capacity(source.as_os_str().len() + 1 + folder.len() + name.len());
+    path.extend_from_slice(source.as_os_str().as_bytes());
+    if path.last() != Some(&b'/') {
+        path.push(b'/');
+    }
+    path.extend_from_slice(folder);
+    path.extend_from_slice(name);
+    PathBuf::from(OsStr::from_bytes(&path).to_owned())
+}

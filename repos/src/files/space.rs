@@ -1,0 +1,42 @@
+//! Whether what is to be stored has any chance to fit.
+
+use std::path::Path;
+
+use super::gathered::{Content, Gathered};
+use crate::error::{IoContext, RepoError};
+use crate::store::{Result, Store};
+
+/// How much smaller content may become by compression and by what the store holds already. A guess on the generous side: a put that is
+/// refused here would fail anyway, only later; what does not fit after all is noticed while it is written.
+const GENEROUS: u64 = 16;
+/// Left free for the journal, the index and others.
+const RESERVE_BYTES: u64 = 16 << 20;
+
+/// `NoSpace` when the files that are `to_read` cannot fit, however well they compress.
+pub(super) fn refuse_hopeless(store: &Store, gathered: &Gathered, to_read: impl Fn(usize) -> bool) -> Result<()> {
+    let sizes = || (0..gathered.len()).filter(|at| to_read(*at)).map(|at| gathered.stamp(at).size_bytes);
+    let folder = store.folder();
+    let room = rustix::fs::statvfs(&folder).map_err(Into::into).doing("look at", &folder)?;
+    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    let usable = free.saturating_sub(RESERVE_BYTES);
+    if sizes().sum::<u64>() / GENEROUS <= usable {
+        return Ok(());
+    }
+    // Files with holes are smaller than they say.
+    let needed: u64 = (0..gathered.len()).filter(|at| to_read(*at)).map(|at| bytes_on_disk(gathered, at)).sum();
+    if needed / GENEROUS <= usable {
+        return Ok(());
+    }
+    Err(RepoError::NoSpace { folder, needed, free })
+}
+
+fn bytes_on_disk(gathered: &Gathered, at: usize) -> u64 {
+    let size_bytes = gathered.stamp(at).size_bytes;
+    let Content::File(path) = gathered.content(at) else { return 0 };
+    blocks_bytes(&path).map_or(size_bytes, |bytes| bytes.min(size_bytes))
+}
+
+fn blocks_bytes(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|data| data.blocks() * 512)
+}

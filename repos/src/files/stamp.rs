@@ -1,0 +1,93 @@
+//! What tells without a look inside that a file is still the one it was.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::fs::Stat;
+
+/// Times of most file systems go on in steps of the kernel's clock, at most ten milliseconds.
+const TICK: i64 = 20_000_000;
+/// Where times are whole seconds, they may go on in steps of two.
+const COARSE_TICK: i64 = 2_000_000_000;
+const SECOND: i64 = 1_000_000_000;
+
+/// A file's metadata as far as a change of its bytes shows there. Times are nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) size_bytes: u64,
+    pub(super) modified: i64,
+    /// Unlike the time of modification, no program can set it back.
+    pub(super) changed: i64,
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) mode: u32,
+}
+
+impl Stamp {
+    #[allow(clippy::cast_possible_wrap, clippy::useless_conversion, reason = "the fields' types differ by platform")]
+    pub(super) fn of(stat: &Stat) -> Self {
+        Self {
+            size_bytes: stat.st_size as u64,
+            modified: nanos(stat.st_mtime, stat.st_mtime_nsec as i64),
+            changed: nanos(stat.st_ctime, stat.st_ctime_nsec as i64),
+            device: u64::from(stat.st_dev),
+            inode: u64::from(stat.st_ino),
+            mode: stat.st_mode,
+        }
+    }
+
+    pub(super) fn of_metadata(data: &Metadata) -> Self {
+        Self {
+            size_bytes: data.len(),
+            modified: nanos(data.mtime(), data.mtime_nsec()),
+            changed: nanos(data.ctime(), data.ctime_nsec()),
+            device: data.dev(),
+            inode: data.ino(),
+            mode: data.mode(),
+        }
+    }
+
+    /// That of what has none, such as standard input. Never settled.
+    pub(super) fn nothing() -> Self {
+        Self { size_bytes: 0, modified: i64::MAX, changed: i64::MAX, device: 0, inode: 0, mode: 0 }
+    }
+
+    pub(super) fn is_executable(&self) -> bool {
+        self.mode & 0o111 != 0
+    }
+
+    /// Whether any later change shows in the times, for one who looked at `now` or later: the last change is clearly older. After one in
+    /// the same step of the clock, or when the clock was set back, the times could stay what they are.
+    pub(super) fn is_settled(&self, now: i64) -> bool {
+        let newest = self.modified.max(self.changed);
+        let tick = if self.modified % SECOND == 0 && self.changed % SECOND == 0 { COARSE_TICK } else { TICK };
+        newest.saturating_add(tick) < now
+    }
+}
+
+/// Times beyond the year 2262 stay at the largest number, and are never settled.
+fn nanos(seconds: i64, nanos: i64) -> i64 {
+    seconds.saturating_mul(SECOND).saturating_add(nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(modified: i64, changed: i64) -> Stamp {
+        Stamp { size_bytes: 1, modified, changed, device: 1, inode: 1, mode: 0o100_644 }
+    }
+
+    #[test]
+    fn what_changed_just_now_or_in_the_future_is_not_settled() {
+        let now = 1_000 * SECOND;
+        let past = now - SECOND + 1;
+        assert!(stamp(past, past).is_settled(now));
+        assert!(!stamp(past, now - 1_000_000).is_settled(now), "within the clock's step");
+        assert!(!stamp(now - 1_000_000, past).is_settled(now));
+        assert!(!stamp(past, now + 5 * SECOND).is_settled(now), "the clock was set back");
+        assert!(!stamp(now - SECOND, now - SECOND).is_settled(now), "whole seconds say little");
+        assert!(stamp(now - 3 * SECOND, now - 3 * SECOND).is_settled(now));
+        assert!(!stamp(i64::MAX, past).is_settled(now));
+    }
+}

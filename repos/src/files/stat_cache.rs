@@ -1,0 +1,228 @@
+//! Digests of files that were put before, so that one that has not changed need not be read again.
+//!
+//! One file a source in `.pv/stat`, named by the digest of the source's path, with an entry for each file in order of their paths: it is
+//! read from front to back beside a walk. Nothing depends on it: what is damaged or of another store is passed over, and a digest from it
+//! counts only if the store has the content. An entry is written only for a file whose stamp is *settled*
+//! ([`Stamp::is_settled`]): any later change shows there.
+//!
+//! ```text
+//! file   = "PVSTAT" 00 01 block*              the first block holds the store's id
+//! block  = length u32 · SHA-256 · entry*      of the entries; a block that is damaged ends the file
+//! entry  = shared length suffix size modified changed device inode mode digest
+//! ```
+//! Paths share bytes with the one before in their block; times are 8 bytes, the digest 32, all other numbers varints.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use specs::Digest;
+
+use super::stamp::Stamp;
+use crate::hash::digest_of;
+use crate::store::Store;
+use crate::tree::varint;
+
+const FOLDER: &str = "stat";
+const MAGIC: &[u8; 8] = b"PVSTAT\x00\x01";
+/// A block is written when it is longer than this.
+const BLOCK_BYTES: usize = 64 << 10;
+/// No block that was written is longer: a path and a little more beyond.
+const MAX_BLOCK_BYTES: usize = BLOCK_BYTES + (8 << 10);
+/// How many sources are remembered, and in how many bytes in all; the oldest go first.
+const MAX_CACHES: usize = 64;
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Where a source's digests are kept. The path is that without links: what it leads to counts, not how it is called.
+fn place(store: &Store, source: &Path) -> io::Result<PathBuf> {
+    let name = digest_of(source.canonicalize()?.as_os_str().as_bytes());
+    Ok(store.folder().join(FOLDER).join(name.to_string()))
+}
+
+/// Reads a source's entries in the order of their paths.
+#[derive(Debug)]
+pub(super) struct Reader {
+    file: BufReader<File>,
+    block: Vec<u8>,
+    /// Where the next entry begins in `block`.
+    at: usize,
+    path: Vec<u8>,
+    /// The entry of `path`.
+    current: Option<(Stamp, Digest)>,
+    /// Whether nothing more can be read.
+    ended: bool,
+}
+
+impl Reader {
+    /// Opens what was written of a source for this store, if anything was.
+    pub(super) fn open(store: &Store, source: &Path) -> Option<Self> {
+        let file = File::open(place(store, source).ok()?).ok()?;
+        let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        // Only to tell which cache is oldest.
+        rustix::fs::futimens(&file, &Timestamps { last_access: omit, last_modification: now }).ok();
+        let mut reader = Self {
+            file: BufReader::with_capacity(2 * BLOCK_BYTES, file),
+            block: Vec::new(),
+            at: 0,
+            path: Vec::new(),
+            current: None,
+            ended: false,
+        };
+        let mut magic = [0; MAGIC.len()];
+        reader.file.read_exact(&mut magic).ok()?;
+        let is_ours = magic == *MAGIC && reader.read_block().is_some() && reader.block == store.id().ok()?.as_bytes();
+        reader.at = reader.block.len();
+        is_ours.then_some(reader)
+    }
+
+    /// The entry of `path`. Paths that are asked for ascend.
+    pub(super) fn find(&mut self, path: &[u8]) -> Option<&(Stamp, Digest)> {
+        while !self.ended && (self.current.is_none() || *self.path < *path) {
+            self.ended = self.next().is_none();
+        }
+        if self.ended {
+            return None;
+        }
+        self.current.as_ref().filter(|_| self.path == path)
+    }
+
+    /// Goes to the next entry; `None` at the end.
+    fn next(&mut self) -> Option<()> {
+        if self.at == self.block.len() {
+            self.path.clear();
+            self.read_block()?;
+            self.at = 0;
+        }
+        let mut rest = &self.block[self.at..];
+        let shared = varint::take(&mut rest)? as usize;
+        let length = varint::take(&mut rest)? as usize;
+        let suffix = rest.split_off(..length)?;
+        (shared <= self.path.len()).then_some(())?;
+        self.path.truncate(shared);
+        self.path.extend_from_slice(suffix);
+        let stamp = Stamp {
+            size_bytes: varint::take(&mut rest)?,
+            modified: i64::from_be_bytes(*rest.split_off(..8)?.first_chunk()?),
+            changed: i64::from_be_bytes(*rest.split_off(..8)?.first_chunk()?),
+            device: varint::take(&mut rest)?,
+            inode: varint::take(&mut rest)?,
+            mode: u32::try_from(varint::take(&mut rest)?).ok()?,
+        };
+        let digest = Digest::from_bytes(*rest.split_off(..32)?.first_chunk()?);
+        self.at = self.block.len() - rest.len();
+        self.current = Some((stamp, digest));
+        Some(())
+    }
+
+    /// Reads the next block whole and checks it.
+    fn read_block(&mut self) -> Option<()> {
+        let mut head = [0; 36];
+        self.file.read_exact(&mut head).ok()?;
+        let (length, digest) = head.split_first_chunk()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        if length > MAX_BLOCK_BYTES {
+            return None;
+        }
+        self.block.resize(length, 0);
+        self.file.read_exact(&mut self.block).ok()?;
+        (digest_of(&self.block).as_bytes() == digest && length > 0).then_some(())
+    }
+}
+
+/// Writes a source's entries beside the old ones; nobody sees them before they are finished, and without that they are dropped.
+#[derive(Debug)]
+pub(super) struct Writer {
+    file: BufWriter<File>,
+    place: PathBuf,
+    part: PathBuf,
+    block: Vec<u8>,
+    /// The path of the newest entry of the block.
+    path: Vec<u8>,
+}
+
+impl Writer {
+    /// Begins to write what is known of a source.
+    pub(super) fn create(store: &Store, source: &Path) -> io::Result<Self> {
+        let place = place(store, source)?;
+        let folder = store.folder().join(FOLDER);
+        std::fs::create_dir_all(&folder)?;
+        let part = folder.join(format!("{}.part", crate::random_hex()));
+        let file = BufWriter::with_capacity(4 * BLOCK_BYTES, File::create_new(&part)?);
+        let mut writer = Self { file, place, part, block: Vec::new(), path: Vec::new() };
+        writer.file.write_all(MAGIC)?;
+        writer.block.extend_from_slice(store.id().map_err(io::Error::other)?.as_bytes());
+        writer.write_block()?;
+        Ok(writer)
+    }
+
+    /// Adds an entry. Paths ascend.
+    pub(super) fn add(&mut self, path: &[u8], stamp: &Stamp, digest: &Digest) -> io::Result<()> {
+        let shared = self.path.iter().zip(path).take_while(|(one, other)| one == other).count();
+        let block = &mut self.block;
+        varint::put(block, shared as u64);
+        varint::put(block, (path.len() - shared) as u64);
+        block.extend_from_slice(&path[shared..]);
+        varint::put(block, stamp.size_bytes);
+        block.extend_from_slice(&stamp.modified.to_be_bytes());
+        block.extend_from_slice(&stamp.changed.to_be_bytes());
+        varint::put(block, stamp.device);
+        varint::put(block, stamp.inode);
+        varint::put(block, u64::from(stamp.mode));
+        block.extend_from_slice(digest.as_bytes());
+        self.path.truncate(shared);
+        self.path.extend_from_slice(&path[shared..]);
+        if self.block.len() > BLOCK_BYTES { self.write_block() } else { Ok(()) }
+    }
+
+    fn write_block(&mut self) -> io::Result<()> {
+        self.file.write_all(&(self.block.len() as u32).to_be_bytes())?;
+        self.file.write_all(digest_of(&self.block).as_bytes())?;
+        self.file.write_all(&self.block)?;
+        self.block.clear();
+        self.path.clear();
+        Ok(())
+    }
+
+    /// Puts the entries in the place of the old ones. They are not synced: what a power cut leaves of them is whole or passed over.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        if !self.block.is_empty() {
+            self.write_block()?;
+        }
+        self.file.flush()?;
+        std::fs::rename(&self.part, &self.place)?;
+        let folder = self.place.parent().map(Path::to_owned).unwrap_or_default();
+        drop(self);
+        drop_oldest(&folder)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Gone already when it was finished.
+        std::fs::remove_file(&self.part).ok();
+    }
+}
+
+/// Removes caches, and what writers that died have left, beyond the bounds.
+fn drop_oldest(folder: &Path) -> io::Result<()> {
+    let mut caches = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        // What another process has just renamed or removed is not ours to remove.
+        if let Ok(data) = entry.metadata() {
+            caches.push((data.modified()?, data.len(), entry.path()));
+        }
+    }
+    caches.sort_unstable_by(|one, other| other.cmp(one));
+    let mut bytes = 0;
+    for (at, (_, length, path)) in caches.iter().enumerate() {
+        bytes += length;
+        if at >= MAX_CACHES || bytes > MAX_BYTES {
+            std::fs::remove_file(path).ok();
+        }
+    }
+    Ok(())
+}

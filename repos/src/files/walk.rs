@@ -1,0 +1,349 @@
+//! Looks at all that lies below a folder, on all cores, and gives it in the order of paths.
+//!
+//! Each folder is listed by one thread; what lies in a large one is looked at in batches by all. Only names and metadata are kept, by
+//! folder, so that sorting compares names of one folder and no paths.
+
+use std::ffi::{CStr, OsStr};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use specs::{FilePath, Glob, PathError};
+
+use super::gather::{excluded, special, why_bad_link, why_unreadable};
+use super::gathered::Gathered;
+use super::stamp::Stamp;
+use crate::store::Store;
+
+/// Files that a thread looks at before another may take the next ones.
+const BATCH: usize = 512;
+
+/// What is wrong with the sources, all of it.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    pub(super) illegal: Vec<PathError>,
+    pub(super) bad: Vec<(PathBuf, String)>,
+}
+
+/// A part of a source to be walked.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    pub(super) source: &'a Path,
+    /// What precedes a name relative to `source` in its path in the commit; ends with `/`.
+    pub(super) target: &'a [u8],
+    pub(super) excludes: &'a [Glob],
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    tasks: Vec<Task>,
+    /// Threads that may yet add tasks.
+    busy: usize,
+}
+
+#[derive(Debug)]
+enum Task {
+    List { folder: usize, relative: Vec<u8> },
+    Look { open: Arc<Open>, names: Vec<u8> },
+}
+
+/// A folder that is looked at.
+#[derive(Debug)]
+struct Open {
+    folder: usize,
+    /// Empty, or ends with `/`.
+    relative: Vec<u8>,
+    /// Whether every plain name makes a legal path here.
+    is_plain: bool,
+    at: OwnedFd,
+}
+
+/// What a thread found in a folder, or in a part of it.
+#[derive(Debug)]
+struct Part {
+    folder: usize,
+    /// Where its files lie in those of the thread.
+    files: Range<usize>,
+    folders: Vec<(Vec<u8>, usize)>,
+}
+
+/// A file that was found.
+#[derive(Debug)]
+struct FoundFile {
+    /// Where its name lies in those of the thread.
+    name_start: usize,
+    name_length: u32,
+    stamp: Stamp,
+}
+
+/// What one thread found: few large vectors, whose memory goes back to the system when they are dropped.
+#[derive(Debug, Default)]
+struct Found {
+    names: Vec<u8>,
+    files: Vec<FoundFile>,
+    parts: Vec<Part>,
+    refused: Refused,
+    stores: Vec<PathBuf>,
+}
+
+impl Found {
+    fn name(&self, file: &FoundFile) -> &[u8] {
+        &self.names[file.name_start..][..file.name_length as usize]
+    }
+}
+
+/// What all threads found, and for each folder which parts of it.
+struct Folders {
+    found: Vec<Found>,
+    parts: Vec<Vec<(usize, Part)>>,
+}
+
+impl Walk<'_> {
+    /// Adds to `gathered`, as files of `root`, all that lie below `relative`, which is empty or ends with `/`.
+    pub(super) fn run(&self, root: u32, relative: Vec<u8>, gathered: &mut Gathered, refused: &mut Refused) {
+        let first = Task::List { folder: 0, relative: relative.clone() };
+        let walker = Walker {
+            walk: self,
+            queue: Mutex::new(Queue { tasks: vec![first], busy: 0 }),
+            more: Condvar::new(),
+            folders: AtomicUsize::new(1),
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let found: Vec<Found> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| walker.run())).collect();
+            let own = walker.run();
+            let joined = others.into_iter().map(|other| other.join());
+            let others = joined.map(|found| found.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            std::iter::once(own).chain(others).collect()
+        });
+        let mut folders = Folders { found, parts: Vec::new() };
+        folders.parts.resize_with(walker.folders.into_inner(), Vec::new);
+        for (thread, found) in folders.found.iter_mut().enumerate() {
+            refused.bad.append(&mut found.refused.bad);
+            refused.illegal.append(&mut found.refused.illegal);
+            gathered.stores.append(&mut found.stores);
+            for part in std::mem::take(&mut found.parts) {
+                folders.parts[part.folder].push((thread, part));
+            }
+        }
+        gathered.reserve(folders.found.iter().map(|found| found.files.len()).sum());
+        folders.emit(0, root, &relative, gathered);
+    }
+}
+
+impl Folders {
+    /// Adds the files of a folder and of those below it in the order of their paths.
+    fn emit(&self, folder: usize, root: u32, relative: &[u8], gathered: &mut Gathered) {
+        let mut entries: Vec<(&[u8], Entry<'_>)> = Vec::new();
+        for (thread, part) in &self.parts[folder] {
+            let found = &self.found[*thread];
+            let files = &found.files[part.files.clone()];
+            entries.extend(files.iter().map(|file| (found.name(file), Entry::File(&file.stamp))));
+            // In the order of paths a folder stands where its name with the `/` does.
+            entries.extend(part.folders.iter().map(|(name, folder)| (name.as_slice(), Entry::Folder(*folder))));
+        }
+        entries.sort_unstable_by_key(|(name, _)| *name);
+        let this = gathered.add_folder(root, relative);
+        for (name, entry) in entries {
+            match entry {
+                Entry::File(stamp) => gathered.add(this, name, *stamp),
+                Entry::Folder(folder) => self.emit(folder, root, &[relative, name].concat(), gathered),
+            }
+        }
+    }
+}
+
+enum Entry<'p> {
+    File(&'p Stamp),
+    Folder(usize),
+}
+
+struct Walker<'a> {
+    walk: &'a Walk<'a>,
+    queue: Mutex<Queue>,
+    more: Condvar,
+    /// Number of folders found.
+    folders: AtomicUsize,
+}
+
+impl Walker<'_> {
+    fn run(&self) -> Found {
+        let mut found = Found::default();
+        while let Some(task) = self.take() {
+            match task {
+                Task::List { folder, relative } => self.list(folder, relative, &mut found),
+                Task::Look { open, names } => self.look(&open, &names, Vec::new(), &mut found),
+            }
+            let mut queue = self.queue.lock().expect("no panic under this lock");
+            queue.busy -= 1;
+            if queue.busy == 0 && queue.tasks.is_empty() {
+                self.more.notify_all();
+            }
+        }
+        found
+    }
+
+    /// The next task; `None` when nobody can add one any more. The newest comes first, so that few folders are open at a time.
+    fn take(&self) -> Option<Task> {
+        let mut queue = self.queue.lock().expect("no panic under this lock");
+        loop {
+            if let Some(task) = queue.tasks.pop() {
+                queue.busy += 1;
+                return Some(task);
+            }
+            if queue.busy == 0 {
+                return None;
+            }
+            queue = self.more.wait(queue).expect("no panic under this lock");
+        }
+    }
+
+    fn push(&self, task: Task) {
+        self.queue.lock().expect("no panic under this lock").tasks.push(task);
+        self.more.notify_one();
+    }
+
+    fn list(&self, folder: usize, relative: Vec<u8>, found: &mut Found) {
+        let path = self.path(&relative);
+        if let Err(error) = self.list_open(folder, relative, &path, found) {
+            found.refused.bad.push((path, why_unreadable(&error.into())));
+        }
+    }
+
+    fn list_open(
+        &self,
+        folder: usize,
+        relative: Vec<u8>,
+        path: &Path,
+        found: &mut Found,
+    ) -> Result<(), rustix::io::Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let at = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        let entries = Dir::read_from(&at)?;
+        let is_plain = [self.walk.target, &relative].concat().iter().all(|byte| is_plain(*byte));
+        let open = Arc::new(Open { folder, relative, is_plain, at });
+        let (mut names, mut count, mut folders) = (Vec::new(), 0, Vec::new());
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            match entry.file_type() {
+                _ if matches!(name.to_bytes(), b"." | b"..") => {}
+                FileType::Directory => folders.extend(self.folder(&open, name.to_bytes(), found)),
+                _ => {
+                    names.extend_from_slice(name.to_bytes_with_nul());
+                    count += 1;
+                }
+            }
+            if count == BATCH {
+                self.push(Task::Look { open: open.clone(), names: std::mem::take(&mut names) });
+                count = 0;
+            }
+        }
+        self.look(&open, &names, folders, found);
+        Ok(())
+    }
+
+    /// Takes up a folder, unless it is left out; its name, ended by `/`, and number.
+    fn folder(&self, open: &Open, name: &[u8], found: &mut Found) -> Option<(Vec<u8>, usize)> {
+        let relative = [&open.relative, name].concat();
+        if self.is_excluded(&relative) {
+            return None;
+        }
+        let above = self.path(&open.relative);
+        if name == Store::FOLDER.as_bytes() && Store::is_at(&above) {
+            found.stores.push(above.join(Store::FOLDER));
+            return None;
+        }
+        let folder = self.folders.fetch_add(1, Ordering::Relaxed);
+        self.push(Task::List { folder, relative: [&relative, &b"/"[..]].concat() });
+        Some(([name, b"/"].concat(), folder))
+    }
+
+    /// Looks at what has these names, each ended by a zero byte.
+    fn look(&self, open: &Open, names: &[u8], mut folders: Vec<(Vec<u8>, usize)>, found: &mut Found) {
+        let start = found.files.len();
+        for name in names.split_inclusive(|byte| *byte == 0) {
+            if let Ok(name) = CStr::from_bytes_with_nul(name) {
+                folders.extend(self.look_at(open, name, found));
+            }
+        }
+        let files = start..found.files.len();
+        if !(files.is_empty() && folders.is_empty()) {
+            found.parts.push(Part { folder: open.folder, files, folders });
+        }
+    }
+
+    /// Takes a file. Some file systems do not tell folders in their listings: one that turns out here is given back.
+    fn look_at(&self, open: &Open, name: &CStr, found: &mut Found) -> Option<(Vec<u8>, usize)> {
+        let bytes = name.to_bytes();
+        let relative = || [&open.relative, bytes].concat();
+        if !self.walk.excludes.is_empty() && self.is_excluded(&relative()) {
+            return None;
+        }
+        match file_stamp(open.at.as_fd(), name) {
+            Ok(Some(stamp)) if self.is_legal(open, bytes, found) => {
+                let (name_start, name_length) = (found.names.len(), bytes.len() as u32);
+                found.files.push(FoundFile { name_start, name_length, stamp });
+                found.names.extend_from_slice(bytes);
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return self.folder(open, bytes, found),
+            Err(why) => found.refused.bad.push((self.path(&relative()), why)),
+        }
+        None
+    }
+
+    fn is_legal(&self, open: &Open, name: &[u8], found: &mut Found) -> bool {
+        if open.is_plain && is_plain_name(self.walk.target.len() + open.relative.len(), name) {
+            return true;
+        }
+        let path = FilePath::from_bytes(&[self.walk.target, &open.relative, name].concat());
+        path.map_err(|error| found.refused.illegal.push(error)).is_ok()
+    }
+
+    fn path(&self, relative: &[u8]) -> PathBuf {
+        match relative.strip_suffix(b"/").unwrap_or(relative) {
+            b"" => self.walk.source.to_owned(),
+            relative => self.walk.source.join(OsStr::from_bytes(relative)),
+        }
+    }
+
+    fn is_excluded(&self, relative: &[u8]) -> bool {
+        let excludes = self.walk.excludes;
+        !excludes.is_empty() && excluded(excludes, &String::from_utf8_lossy(relative))
+    }
+}
+
+/// The stamp of a file or of what a link leads to, `None` for a folder, or what it is that has no content to keep.
+pub(super) fn file_stamp(at: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stamp>, String> {
+    let unreadable = |error: rustix::io::Errno| why_unreadable(&error.into());
+    let stat = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW).map_err(unreadable)?;
+    let stat = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => return Ok(None),
+        FileType::Symlink => {
+            let behind = rustix::fs::statat(at, name, AtFlags::empty()).map_err(|error| why_bad_link(&error.into()))?;
+            if FileType::from_raw_mode(behind.st_mode).is_dir() {
+                // Followed, it could lead round in a circle or out of the source; left out, its files would be missing unnoticed.
+                let why = "is a link to a directory; put that directory itself, or leave the link out with --exclude";
+                return Err(why.to_owned());
+            }
+            behind
+        }
+        _ => stat,
+    };
+    special(stat.st_mode).map_or_else(|| Ok(Some(Stamp::of(&stat))), |why| Err(why.to_owned()))
+}
+
+/// Whether a byte is legal everywhere in a path: so of printable ASCII.
+fn is_plain(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte)
+}
+
+/// Whether a name is surely a legal end of a path with `before` bytes before it. The others are looked at closely.
+fn is_plain_name(before: usize, name: &[u8]) -> bool {
+    before + name.len() <= specs::MAX_PATH_BYTES && name.iter().all(|byte| is_plain(*byte))
+}

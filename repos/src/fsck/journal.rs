@@ -1,0 +1,129 @@
+//! The chain of records, whether it has lost its end, and whether an index made from it alone is like the one there is.
+
+use std::ops::ControlFlow;
+
+use rocksdb::Direction;
+
+use super::{Findings, Subject};
+use crate::error::RepoError;
+use crate::faults::Faults;
+use crate::index::apply::{apply, meta};
+use crate::index::rows::encode;
+use crate::index::{Index, View, keys};
+use crate::journal::Position;
+use crate::store::{Result, Store};
+
+/// The index that a longer journal gives is made on the disk.
+const IN_MEMORY_BYTES: u64 = 32 << 20;
+
+pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
+    let known = store.position();
+    let length = match store.journal().length() {
+        Err(error) if error.kind() == specs::ErrorKind::Damaged => {
+            findings.add(Subject::Journal, error.to_string());
+            return Ok(());
+        }
+        length => length?,
+    };
+    let fresh = Fresh::new(store, length);
+    let noted = store.noted_position();
+    let mut noted_fits = true;
+    let read = store.journal().visit(Position::default(), |record, after| {
+        findings.counts.records += 1;
+        noted_fits &= noted.is_none_or(|noted| noted.records != after.records || noted == after);
+        if after.bytes > known.bytes {
+            return Ok(()); // written meanwhile
+        }
+        let mut view = View::new(&fresh.index);
+        apply(&mut view, &record).map_err(|error| RepoError::DamagedJournal {
+            record: after.records,
+            why: format!("it cannot have happened: {error}"),
+        })?;
+        view.put(keys::meta(meta::POSITION), encode(&after));
+        fresh.index.commit(view.into_changes());
+        Ok(())
+    });
+    let end = match read {
+        Ok(end) => end,
+        Err(error) if error.kind() == specs::ErrorKind::Damaged => {
+            findings.add(Subject::Journal, error.to_string());
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let longest = [Some(known), noted].into_iter().flatten().max_by_key(|position| position.bytes).unwrap_or_default();
+    if end.bytes < longest.bytes {
+        let (records, bytes) = (longest.records, longest.bytes);
+        let error = RepoError::ShortJournal { records, bytes, found: end.bytes };
+        findings.add(Subject::Journal, error.to_string());
+    } else if !noted_fits {
+        findings.add(Subject::Journal, "its last records are not those that were written".to_owned());
+    }
+    if noted.is_none() && store.noted_path().exists() {
+        findings.notes.push("the noted position is not whole: the next change writes it anew".to_owned());
+    }
+    let left = store.journal().length()?.saturating_sub(end.bytes);
+    if left > 0 && end.bytes >= longest.bytes {
+        let what = "the beginning of a record that never happened";
+        findings.notes.push(format!("the journal ends in {left} bytes of {what}: the next change cuts them off"));
+    }
+    compare(&store.index(), &fresh.index, findings)
+}
+
+/// An index made from the journal alone.
+struct Fresh {
+    index: Index,
+    folder: Option<std::path::PathBuf>,
+}
+
+impl Fresh {
+    fn new(store: &Store, length: u64) -> Self {
+        if length > IN_MEMORY_BYTES {
+            let folder = store.folder().join(format!("check-{}", crate::random_hex()));
+            if let Ok(index) = Index::open_writable(&folder, &Faults::default()) {
+                return Self { index, folder: Some(folder) };
+            }
+        }
+        Self { index: Index::in_memory(), folder: None }
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.folder {
+            // Its files may go while they are open.
+            std::fs::remove_dir_all(folder).ok();
+        }
+    }
+}
+
+/// Compares all rows but those that come from packs.
+fn compare(index: &Index, fresh: &Index, findings: &mut Findings) -> Result<()> {
+    let (others, missing) = (differing(index, fresh)?, differing(fresh, index)?);
+    let rows = others.max(missing);
+    if rows > 0 {
+        let why = format!("{rows} rows are not what the journal says; pv fsck --rebuild-index makes it anew");
+        findings.add(Subject::Index, why);
+    }
+    Ok(())
+}
+
+/// How many rows of one index the other has not.
+fn differing(index: &Index, other: &Index) -> Result<u64> {
+    let mut rows = 0;
+    let mut failed = None;
+    index.visit(&[], &[], Direction::Forward, |key, value| {
+        if keys::is_from_packs(key) {
+            return ControlFlow::Continue(());
+        }
+        match other.get(key) {
+            Ok(found) => rows += u64::from(found.as_deref() != Some(value)),
+            Err(error) => {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    failed.map_or(Ok(rows), Err)
+}

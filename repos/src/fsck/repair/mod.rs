@@ -1,0 +1,208 @@
+//! Heals a store: what is damaged is put together again from what is whole here, else taken from a mirror.
+//!
+//! 1. the file `format` and the journal (`lines`);
+//! 2. packs that hold something damaged are written anew from their whole entries (`packs`); what is left of a damaged entry is put aside
+//!    in `.pv/damaged`, so nothing is thrown away that somebody might still read;
+//! 3. the index is made anew, and knows only what is whole;
+//! 4. objects that are now missing are taken from the mirror, and what these name in turn.
+//!
+//! Whatever is still missing then, `engine` may make again; else whoever has the same bytes puts them again. Stopping at any point leaves
+//! a store that is no worse than before. All of it happens under the store's lock.
+
+use std::collections::BTreeSet;
+
+use specs::Digest;
+
+use super::mirror::Mirror;
+use super::{Progress, Report, Subject, check_reach};
+use crate::error::{IoContext, RepoError};
+use crate::journal::Position;
+use crate::object::Kind;
+use crate::packs::sync_folder;
+use crate::store::{Lock, Result, Store, write_format};
+
+mod lines;
+mod packs;
+
+use lines::Source;
+
+/// What was done about a problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// What was damaged.
+    pub subject: Subject,
+    /// What was done, such as `taken from the mirror`; or why nothing could be.
+    pub how: String,
+    /// Whether it is whole now.
+    pub is_healed: bool,
+}
+
+/// A repair under way: it holds the store's lock until it is dropped.
+#[derive(Debug)]
+pub struct Repair {
+    store: Store,
+    _lock: Lock,
+    /// What was done so far.
+    pub done: Vec<Done>,
+    /// Whether the journal is whole. Else all other things stay as they are: the index that there is may be all that knows of it.
+    pub has_journal: bool,
+}
+
+impl Repair {
+    /// Does all that needs no user code. `report` is what [`super::check`] has just found in `store`, and `open` opens it again, as
+    /// [`crate::OpenOptions::open_damaged`] does.
+    pub fn begin(
+        store: Store,
+        report: &Report,
+        mirror: Option<&Mirror>,
+        open: impl Fn() -> Result<Store>,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
+        let lock = store.try_lock()?;
+        let mut done = Vec::new();
+        let has = |subject| report.problems.iter().any(|problem| problem.subject == subject);
+        if has(Subject::Format) {
+            write_format(&store.folder())?;
+            done.push(Done { subject: Subject::Format, how: "written again".to_owned(), is_healed: true });
+        }
+        if has(Subject::Journal) {
+            let mended = mend_journal(&store, mirror)?;
+            let has_journal = mended.is_healed;
+            done.push(mended);
+            if !has_journal {
+                drop(store);
+                return Ok(Self { store: open()?, _lock: lock, done, has_journal });
+            }
+        } else {
+            cut_journal(&store)?;
+        }
+        if !report.problems.is_empty() {
+            packs::rewrite(&store, report, mirror, &mut done)?;
+            store.forget_index()?;
+        }
+        if has(Subject::Index) {
+            done.push(Done { subject: Subject::Index, how: "made anew".to_owned(), is_healed: true });
+        }
+        // A cache of what was put before must not claim that something is there which is not.
+        let cache = store.folder().join("stat");
+        match std::fs::remove_dir_all(&cache) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.doing("remove", &cache)?,
+        }
+        drop(store);
+        let mut repair = Self { store: open()?, _lock: lock, done, has_journal: true };
+        repair.fetch(report, mirror, progress)?;
+        Ok(repair)
+    }
+
+    /// The store, with all that was healed so far.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Takes what is missing from the mirror, until that has no more of it.
+    fn fetch(&mut self, report: &Report, mirror: Option<&Mirror>, progress: Progress<'_>) -> Result<()> {
+        let mut wanted: BTreeSet<(Kind, Digest)> =
+            report.problems.iter().filter_map(|problem| problem.subject.object()).collect();
+        for (kind, digest) in &wanted {
+            if self.is_whole(*kind, digest) {
+                let how = "another copy of it is whole".to_owned();
+                self.done.push(Done { subject: Subject::Object(*kind, *digest), how, is_healed: true });
+            }
+        }
+        while let Some(mirror) = mirror {
+            let mut lacking: BTreeSet<_> =
+                wanted.iter().filter(|(kind, digest)| !self.is_whole(*kind, digest)).copied().collect();
+            // A file that is nowhere is told as the one chunk that it may be.
+            let files = lacking.iter().filter(|(kind, _)| *kind == Kind::Chunk).map(|(_, digest)| *digest);
+            let manifests: Vec<_> = files.map(|digest| (Kind::Manifest, digest)).collect();
+            lacking.extend(manifests);
+            let mut fetched = 0;
+            let (store, done) = (&self.store, &mut self.done);
+            mirror.fetch(&lacking, |kind, digest, bytes| {
+                store.write(kind, digest, bytes)?;
+                fetched += 1;
+                progress("objects from the mirror", fetched, lacking.len() as u64);
+                let how = "taken from the mirror".to_owned();
+                done.push(Done { subject: Subject::Object(kind, digest), how, is_healed: true });
+                Ok(())
+            })?;
+            if fetched == 0 {
+                break;
+            }
+            self.store.finish_packs()?;
+            // What has come names more, which could not be looked for before.
+            wanted = check_reach(&self.store, progress)?.problems.iter().filter_map(|p| p.subject.object()).collect();
+        }
+        Ok(())
+    }
+
+    fn is_whole(&self, kind: Kind, digest: &Digest) -> bool {
+        matches!(self.store.find_object(kind, digest), Ok(Some(_)))
+            || (kind == Kind::Chunk && matches!(self.store.has_content(digest), Ok(true)))
+    }
+
+    /// Ends the repair: what was made meanwhile is durable, and of what was put aside only that stays which is still missing.
+    pub fn finish(self) -> Result<Vec<Done>> {
+        self.store.finish_packs()?;
+        packs::clear_aside(&self.store)?;
+        Ok(self.done)
+    }
+}
+
+/// Cuts off what a dead writer left behind the last record, and notes the end anew.
+fn cut_journal(store: &Store) -> Result<()> {
+    let path = store.folder().join("journal");
+    let end = store.journal().visit(Position::default(), |_, _| Ok(()))?;
+    if store.journal().length()? != end.bytes {
+        let file = std::fs::OpenOptions::new().write(true).open(&path).doing("open", &path)?;
+        file.set_len(end.bytes).and_then(|()| file.sync_all()).doing("truncate", &path)?;
+    }
+    store.note_position(&end);
+    Ok(())
+}
+
+fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<Done> {
+    let path = store.folder().join("journal");
+    let own = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        read => read.doing("read", &path)?,
+    };
+    let known = store.known_position();
+    let mended = match lines::mend(&own, mirror.map_or(&[], Mirror::journal), known) {
+        Ok(mended) => mended,
+        Err(lost) => {
+            let how = format!("cannot be healed: {lost}");
+            return Ok(Done { subject: Subject::Journal, how, is_healed: false });
+        }
+    };
+    packs::put_aside(store, "journal", &own)?;
+    let beside = store.folder().join("journal.mended");
+    let write = || {
+        use std::io::Write;
+        let mut file = std::fs::File::create(&beside)?;
+        file.write_all(&mended.bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, &path)
+    };
+    write().doing("write", &beside)?;
+    sync_folder(&store.folder())?;
+    let part = |source: Source, words: &str| mended.sources.get(&source).map(|count| format!("{count} {words}"));
+    let parts = [
+        part(Source::Own, "records as they were"),
+        part(Source::Mended, "with one byte put right"),
+        part(Source::Mirror, "from the mirror"),
+        (mended.dropped > 0).then(|| format!("{} lines that were no records left out", mended.dropped)),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let how = format!("put together again: {}; the damaged one lies in .pv/damaged", parts.join(", "));
+    Ok(Done { subject: Subject::Journal, how, is_healed: true })
+}
+
+impl Store {
+    /// The lock, now; nobody may change the store beside a repair.
+    fn try_lock(&self) -> Result<Lock> {
+        let path = self.lock_path();
+        Lock::try_take(&path)?.ok_or_else(|| RepoError::InUse { holder: Lock::holder(&path) })
+    }
+}

@@ -1,0 +1,208 @@
+//! Keeps content.
+//!
+//! A large file passes through a line of threads: the caller's reads and cuts, one takes the digest of the whole, the others take those
+//! of the chunks, compress and append what is new. The blocks that the bytes lie in bound the memory, and hold the reader back when it
+//! is quicker than the rest.
+
+use std::io::{Cursor, Error, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
+
+use crossbeam_channel::{Sender, unbounded};
+use specs::Digest;
+
+use super::cut::{Blocks, Cut, MIN_CHUNK, Piece, cut};
+use super::{Result, Store, Stored};
+use crate::hash::{Hasher, digest_of};
+use crate::manifest::Manifest;
+use crate::object::Kind;
+
+/// Blocks of a file that threads work on together: 32 MiB.
+const SHARED_BLOCKS: usize = 16;
+/// More threads than this would only wait for the one that takes the digest of the whole.
+const CHUNK_THREADS: usize = 8;
+
+impl Store {
+    /// Files of fewer bytes are always one chunk.
+    pub(crate) const ONE_CHUNK_BYTES: u64 = MIN_CHUNK as u64;
+
+    /// Keeps the content that `source` gives. Memory: at most 48 MiB, whatever its length. Needs no lock.
+    ///
+    /// An error of the store is the inner one of the I/O error; any other is the source's own.
+    pub fn put_content(&self, mut source: impl Read) -> std::io::Result<Stored> {
+        let mut head = Vec::new();
+        source.by_ref().take(MIN_CHUNK as u64).read_to_end(&mut head)?;
+        if head.len() < MIN_CHUNK {
+            return self.put_bytes(&head).map_err(Error::other);
+        }
+        self.put_chunks(&mut Cursor::new(head).chain(source))
+    }
+
+    /// Keeps content that is in memory, as one chunk.
+    pub fn put_bytes(&self, bytes: &[u8]) -> Result<Stored> {
+        let digest = digest_of(bytes);
+        let size_bytes = bytes.len() as u64;
+        // Only longer content can be there in several chunks.
+        let in_chunks = size_bytes >= Self::ONE_CHUNK_BYTES && self.contains(Kind::Manifest, &digest)?;
+        let new = !in_chunks && self.write(Kind::Chunk, digest, bytes)?;
+        Ok(Stored { digest, size_bytes, new_bytes: if new { size_bytes } else { 0 } })
+    }
+
+    fn put_chunks(&self, source: &mut impl Read) -> std::io::Result<Stored> {
+        // One file has the other threads at a time; further ones are each the work of the thread that reads them.
+        let shared = self.inner.large_file.try_lock().ok();
+        let blocks = Blocks::new(if shared.is_some() { SHARED_BLOCKS } else { 1 });
+        let (digest, mut keeper) = std::thread::scope(|scope| {
+            let mut work = None;
+            let read = cut(source, &blocks, |cut| {
+                // A file of one block is done before threads would have begun.
+                let start = || match shared {
+                    Some(_) if !cut.is_last => Line::start(scope, self).map_or_else(|| Work::alone(self), Work::Line),
+                    _ => Work::alone(self),
+                };
+                work.get_or_insert_with(start).take(cut)
+            });
+            let done = work.unwrap_or_else(|| Work::alone(self)).finish().map_err(Error::other);
+            read.and(done)
+        })?;
+        keeper.chunks.sort_unstable_by_key(|(number, _, _)| *number);
+        let chunks = keeper.chunks.into_iter().map(|(_, digest, length)| (digest, length)).collect();
+        let manifest = Manifest { chunks };
+        let size_bytes = manifest.size_bytes();
+        if manifest.chunks.len() > 1 {
+            self.write(Kind::Manifest, digest, &manifest.encode()).map_err(Error::other)?;
+        }
+        Ok(Stored { digest, size_bytes, new_bytes: keeper.new_bytes })
+    }
+}
+
+/// Keeps chunks and notes down which.
+struct Keeper<'s> {
+    store: &'s Store,
+    /// Number in the file, digest and length of each chunk.
+    chunks: Vec<(usize, Digest, u32)>,
+    new_bytes: u64,
+}
+
+impl<'s> Keeper<'s> {
+    fn new(store: &'s Store) -> Self {
+        Self { store, chunks: Vec::new(), new_bytes: 0 }
+    }
+
+    fn keep(&mut self, number: usize, chunk: &[u8]) -> Result<()> {
+        let digest = digest_of(chunk);
+        if self.store.write(Kind::Chunk, digest, chunk)? {
+            self.new_bytes += chunk.len() as u64;
+        }
+        self.chunks.push((number, digest, chunk.len() as u32));
+        Ok(())
+    }
+}
+
+/// Who works on the blocks of a file.
+enum Work<'scope, 's> {
+    /// The thread that reads it.
+    Alone { whole: Hasher, keeper: Keeper<'s>, kept: Result<()> },
+    /// That and others.
+    Line(Line<'scope, 's>),
+}
+
+impl<'scope, 's: 'scope> Work<'scope, 's> {
+    fn alone(store: &'s Store) -> Self {
+        Self::Alone { whole: Hasher::default(), keeper: Keeper::new(store), kept: Ok(()) }
+    }
+
+    /// False once something failed: then there is no use in reading on.
+    fn take(&mut self, cut: Cut) -> bool {
+        match self {
+            Self::Alone { whole, keeper, kept } => {
+                whole.update(&cut.fresh);
+                *kept = cut.chunks.iter().try_for_each(|chunk| keeper.keep(keeper.chunks.len(), chunk));
+                kept.is_ok()
+            }
+            Self::Line(line) => line.take(cut),
+        }
+    }
+
+    /// The digest of the whole, and the chunks in any order.
+    fn finish(self) -> Result<(Digest, Keeper<'s>)> {
+        match self {
+            Self::Alone { whole, keeper, kept } => kept.map(|()| (whole.finish(), keeper)),
+            Self::Line(line) => line.finish(),
+        }
+    }
+}
+
+/// Threads that work on the blocks of one file. They end when the line is finished or dropped.
+struct Line<'scope, 's> {
+    fresh: Sender<Piece>,
+    chunks: Sender<(usize, Piece)>,
+    sent: usize,
+    failed: Arc<AtomicBool>,
+    whole: ScopedJoinHandle<'scope, Digest>,
+    keepers: Vec<ScopedJoinHandle<'scope, Result<Keeper<'s>>>>,
+}
+
+impl<'scope, 's: 'scope> Line<'scope, 's> {
+    /// `None` when this process can have no more threads.
+    fn start(scope: &'scope Scope<'scope, '_>, store: &'s Store) -> Option<Self> {
+        let failed = Arc::new(AtomicBool::new(false));
+        // Not bounded: the blocks are.
+        let (fresh, pieces) = unbounded::<Piece>();
+        let digest_whole = move || {
+            let mut whole = Hasher::default();
+            pieces.iter().for_each(|piece| whole.update(&piece));
+            whole.finish()
+        };
+        let whole = Builder::new().spawn_scoped(scope, digest_whole).ok()?;
+        let (chunks, tasks) = unbounded::<(usize, Piece)>();
+        let threads = available_parallelism().map_or(1, usize::from).min(CHUNK_THREADS);
+        let keepers: Vec<_> = (0..threads)
+            .map_while(|_| {
+                let (tasks, failed) = (tasks.clone(), failed.clone());
+                let keep = move || {
+                    let mut keeper = Keeper::new(store);
+                    let mut kept = Ok(());
+                    // After a failure the rest is taken too, so that the reader does not wait for its blocks.
+                    for (number, chunk) in tasks {
+                        if kept.is_ok() && !failed.load(Ordering::Relaxed) {
+                            kept = keeper.keep(number, &chunk);
+                            failed.fetch_or(kept.is_err(), Ordering::Relaxed);
+                        }
+                    }
+                    kept.map(|()| keeper)
+                };
+                Builder::new().spawn_scoped(scope, keep).ok()
+            })
+            .collect();
+        (!keepers.is_empty()).then_some(Self { fresh, chunks, sent: 0, failed, whole, keepers })
+    }
+
+    fn take(&mut self, cut: Cut) -> bool {
+        let mut is_sent = self.fresh.send(cut.fresh).is_ok();
+        for chunk in cut.chunks {
+            is_sent &= self.chunks.send((self.sent, chunk)).is_ok();
+            self.sent += 1;
+        }
+        is_sent && !self.failed.load(Ordering::Relaxed)
+    }
+
+    fn finish(self) -> Result<(Digest, Keeper<'s>)> {
+        drop((self.fresh, self.chunks));
+        let whole = joined(self.whole);
+        // All are joined before an error is looked at.
+        let keepers: Vec<_> = self.keepers.into_iter().map(joined).collect();
+        let sum = |mut sum: Keeper<'s>, keeper: Keeper<'s>| {
+            sum.chunks.extend(keeper.chunks);
+            Keeper { new_bytes: sum.new_bytes + keeper.new_bytes, ..sum }
+        };
+        let keepers: Vec<_> = keepers.into_iter().collect::<Result<_>>()?;
+        let keeper = keepers.into_iter().reduce(sum).expect("a line has a thread that keeps chunks");
+        Ok((whole, keeper))
+    }
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -1,0 +1,175 @@
+//! Gives content back, each byte checked.
+
+use std::io::{Read, Write};
+use std::ops::Range;
+use std::path::Path;
+
+use bytes::Bytes;
+use crossbeam_channel::bounded;
+use specs::Digest;
+
+use super::{Result, Store};
+use crate::error::{IoContext, RepoError};
+use crate::hash::Hasher;
+use crate::manifest::Manifest;
+use crate::object::Kind;
+use crate::tree::FileEntry;
+
+/// From this length on another thread takes the digest while this one reads and writes.
+const LARGE_FILE: u64 = 4 << 20;
+/// Chunks that wait for their digest.
+const CHUNKS_AHEAD: usize = 8;
+
+impl Store {
+    /// Opens a file for reading.
+    pub fn open_file(&self, file: &FileEntry) -> Result<FileReader> {
+        let mut found = self.find_content(file)?;
+        // A list of packs that was read while some were folded may lack both the old ones and the new one.
+        if found.is_none() && self.look_again()? {
+            found = self.find_content(file)?;
+        }
+        found.ok_or(RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest })
+    }
+
+    fn find_content(&self, file: &FileEntry) -> Result<Option<FileReader>> {
+        let reader = |chunks, rest| FileReader { store: self.clone(), chunks, next: 0, rest };
+        // What is looked for first is most often what is there: one look-up and one read for a small file.
+        let (first, second) = if file.size < Self::ONE_CHUNK_BYTES {
+            (Kind::Chunk, Kind::Manifest)
+        } else {
+            (Kind::Manifest, Kind::Chunk)
+        };
+        for kind in [first, second] {
+            if let Some(bytes) = self.find_object(kind, &file.digest)? {
+                return Ok(Some(match kind {
+                    Kind::Chunk => reader(Vec::new(), bytes),
+                    _ => reader(manifest(file, &bytes)?.chunks, Bytes::new()),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes a file's content, which is checked as a whole: when this fails, `into` may hold bytes of which nothing can be trusted.
+    pub fn copy_to(&self, file: &FileEntry, into: &mut impl Write) -> Result<()> {
+        let mut reader = self.open_file(file)?;
+        if reader.chunks.is_empty() {
+            let bytes = std::mem::take(&mut reader.rest);
+            check(bytes.len() as u64 == file.size, file)?;
+            return into.write_all(&bytes).doing("write", Path::new(""));
+        }
+        check(reader.chunks.iter().map(|(_, length)| u64::from(*length)).sum::<u64>() == file.size, file)?;
+        let digest = if file.size < LARGE_FILE {
+            let mut whole = Hasher::default();
+            reader.copy_unchecked(into, |chunk| whole.update(&chunk)).map(|()| whole.finish())
+        } else {
+            std::thread::scope(|scope| {
+                let (chunks, waiting) = bounded::<Bytes>(CHUNKS_AHEAD);
+                let thread = scope.spawn(move || {
+                    let mut whole = Hasher::default();
+                    waiting.iter().for_each(|chunk| whole.update(&chunk));
+                    whole.finish()
+                });
+                let copied = reader.copy_unchecked(into, |chunk| chunks.send(chunk).unwrap_or_default());
+                drop(chunks);
+                let digest = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                copied.map(|()| digest)
+            })
+        }?;
+        if digest == file.digest { Ok(()) } else { Err(reader.culprit(file)) }
+    }
+
+    /// Reads at most `range.len()` bytes of a file, fewer at its end.
+    pub fn read_file(&self, file: &FileEntry, range: Range<u64>) -> Result<Bytes> {
+        let reader = self.open_file(file)?;
+        if reader.chunks.is_empty() {
+            let length = reader.rest.len() as u64;
+            let range = range.start.min(length)..range.end.clamp(range.start.min(length), length);
+            return Ok(reader.rest.slice(range.start as usize..range.end as usize));
+        }
+        let mut start = 0;
+        let mut found = Vec::new();
+        for (digest, length) in &reader.chunks {
+            let end = start + u64::from(*length);
+            if end > range.start && start < range.end {
+                let bytes = self.object(Kind::Chunk, digest)?;
+                let part = range.start.saturating_sub(start) as usize..(range.end.min(end) - start) as usize;
+                let part = bytes.slice(part);
+                if range.start >= start && range.end <= end {
+                    return Ok(part);
+                }
+                found.extend_from_slice(&part);
+            }
+            start = end;
+        }
+        Ok(found.into())
+    }
+}
+
+fn manifest(file: &FileEntry, bytes: &[u8]) -> Result<Manifest> {
+    Manifest::decode(bytes).ok_or_else(|| damaged(file, "its own digest does not fit"))
+}
+
+fn damaged(file: &FileEntry, why: &str) -> RepoError {
+    RepoError::DamagedObject { kind: Kind::Manifest, digest: file.digest, why: why.to_owned() }
+}
+
+fn check(is_right: bool, file: &FileEntry) -> Result<()> {
+    if is_right { Ok(()) } else { Err(damaged(file, "its chunks are not the file")) }
+}
+
+/// Reads a file chunk by chunk, each checked.
+#[derive(Debug)]
+pub struct FileReader {
+    store: Store,
+    /// None for a file that is one chunk: that is in `rest`.
+    chunks: Vec<(Digest, u32)>,
+    next: usize,
+    rest: Bytes,
+}
+
+impl FileReader {
+    /// The next piece; `None` at the end.
+    pub fn next_chunk(&mut self) -> Result<Option<Bytes>> {
+        if !self.rest.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.rest)));
+        }
+        let Some((digest, _)) = self.chunks.get(self.next) else { return Ok(None) };
+        self.next += 1;
+        self.store.object(Kind::Chunk, digest).map(Some)
+    }
+
+    /// Writes all chunks, and hands each on. Checking each would cost as much as checking the whole.
+    fn copy_unchecked(&self, into: &mut impl Write, mut each: impl FnMut(Bytes)) -> Result<()> {
+        for (digest, length) in &self.chunks {
+            let chunk = self.store.chunk_unchecked(digest)?;
+            if chunk.len() as u64 != u64::from(*length) {
+                // It is another than its row says, or the manifest is wrong.
+                self.store.object(Kind::Chunk, digest)?;
+            }
+            into.write_all(&chunk).doing("write", Path::new(""))?;
+            each(chunk);
+        }
+        Ok(())
+    }
+
+    /// Which object is to blame for a file that is not what its digest says.
+    fn culprit(&self, file: &FileEntry) -> RepoError {
+        let each = self.chunks.iter().try_for_each(|(digest, _)| self.store.object(Kind::Chunk, digest).map(drop));
+        each.err().unwrap_or_else(|| damaged(file, "its chunks are not the file"))
+    }
+}
+
+impl Read for FileReader {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.next_chunk().map_err(std::io::Error::other)? {
+                Some(chunk) => self.rest = chunk,
+                None => return Ok(0),
+            }
+        }
+        let taken = into.len().min(self.rest.len());
+        into[..taken].copy_from_slice(&self.rest.split_to(taken));
+        Ok(taken)
+    }
+}

@@ -1,0 +1,71 @@
+//! Other copies of objects than those that the index names: looked for only when one of these cannot be read as what it is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use specs::Digest;
+
+use super::{Result, Store};
+use crate::error::RepoError;
+use crate::index::keys;
+use crate::index::rows::Location;
+use crate::packs::PackName;
+use crate::packs::codec::unpack;
+use crate::packs::format::Row;
+
+/// All entries of packs that lie elsewhere than the index says, by kind and digest. None but duplicates in a store that is sound.
+#[derive(Debug, Default)]
+pub(super) struct Copies(HashMap<(u8, Digest), Vec<(PackName, Row)>>);
+
+impl Store {
+    /// A sound copy of an object whose copy at `known` (where the index says) is not; for a wrong row of the index, the object itself.
+    pub(super) fn another_copy(&self, known: &Row) -> Result<Option<Bytes>> {
+        for (pack, row) in self.copies()?.0.get(&(known.kind, known.digest)).into_iter().flatten() {
+            if let Some(bytes) = self.packs().read(pack, row.stored_range()).ok().and_then(|stored| unpack(row, stored))
+            {
+                tracing::warn!("an object was read from pack {pack}: not where the index says; pv fsck tells why");
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
+    fn copies(&self) -> Result<Arc<Copies>> {
+        let mut known = self.inner.copies.lock().expect("no panic under this lock");
+        if let Some(copies) = &*known {
+            return Ok(copies.clone());
+        }
+        let copies = Arc::new(self.find_copies()?);
+        *known = Some(copies.clone());
+        Ok(copies)
+    }
+
+    fn find_copies(&self) -> Result<Copies> {
+        let index = self.index();
+        let mut copies = Copies::default();
+        for (name, length) in self.packs().list()? {
+            let number = index.pack_number(&name);
+            // A pack may be gone by now: what lay in it and counts is elsewhere.
+            let Ok(rows) = self.rows_of_pack(&name, length) else { continue };
+            for row in rows {
+                let named = index.get(&keys::object(row.kind, &row.digest))?.as_deref().and_then(Location::decode);
+                if named.is_none() || named != number.map(|number| Location::of(&row, number)) {
+                    copies.0.entry((row.kind, row.digest)).or_default().push((name, row));
+                }
+            }
+        }
+        Ok(copies)
+    }
+
+    /// What a finished pack holds: by its index, else by its entries.
+    pub(super) fn rows_of_pack(&self, name: &PackName, length: u64) -> Result<Vec<Row>> {
+        match crate::packs::writer::read_index(self.packs(), name, length) {
+            Err(error @ RepoError::DamagedPack { .. }) => {
+                tracing::warn!("{error}; its entries are read one by one");
+                crate::packs::scan::scan(self.packs(), name, length).map(|scan| scan.rows)
+            }
+            rows => rows,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What a put knows of files without reading them, and when it reads them all the same.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use common::{TestStore, name, path};
+use repos::files::{Census, PutOptions, UploadOptions, gather, parse_list, upload_with};
+use repos::tree::Tree;
+use specs::BranchName;
+
+/// How many files were read, and what the put changed.
+type Done = (u64, Census);
+
+fn options(test: &TestStore, source: &str) -> PutOptions {
+    PutOptions { sources: vec![test.work().join(source)], ..PutOptions::default() }
+}
+
+fn put_with(test: &TestStore, options: &PutOptions) -> Done {
+    let gathered = gather(options).unwrap();
+    let head = test.store.find_branch(&name("images"), &BranchName::main()).unwrap().and_then(|row| row.commit);
+    let base = head.map_or(Tree::empty(), |id| Tree::at(test.store.commit(&id).unwrap().tree));
+    let how = UploadOptions { base, trust_stat: true, dry_run: false, progress: &|_, _| {} };
+    let uploaded = upload_with(&test.store, &gathered, &how).unwrap();
+    let edits = uploaded.edits(&test.store, base, &gathered).unwrap();
+    let (_, census) = common::commit(&test.store, &name("images"), &BranchName::main(), &edits).unwrap();
+    uploaded.remember(&test.store, &gathered);
+    (uploaded.read, census)
+}
+
+fn put(test: &TestStore, source: &str) -> Done {
+    put_with(test, &options(test, source))
+}
+
+/// Waits until the clock of files has gone on, so that what was written before is told from what is written after.
+fn let_time_pass() {
+    std::thread::sleep(Duration::from_millis(40));
+}
+
+fn three_files() -> TestStore {
+    let test = TestStore::new();
+    for (file, content) in [("d/a", "one"), ("d/b-c", "two"), ("d/b/c", "three")] {
+        test.write(file, content);
+    }
+    let_time_pass();
+    test
+}
+
+fn stat_files(test: &TestStore) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(test.store.folder().join("stat")) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn what_has_not_changed_is_not_read_again() {
+    let test = three_files();
+    assert_eq!(put(&test, "d").0, 3);
+    let (read, census) = put(&test, "d");
+    assert_eq!((read, census.unchanged, census.size_bytes), (0, 3, 11));
+    test.write("d/b/c", "other");
+    test.write("d/new", "new");
+    std::fs::remove_file(test.work().join("d/a")).unwrap();
+    let_time_pass();
+    let (read, census) = put(&test, "d");
+    assert_eq!((read, census.added, census.modified, census.unchanged), (2, 1, 1, 1));
+    assert_eq!(put(&test, "./d/../d").0, 0, "the folder counts, not its name");
+    let all = [("/a", "one"), ("/b-c", "two"), ("/b/c", "other"), ("/new", "new")];
+    assert_eq!(test.contents("images"), all.map(|(path, bytes)| (path.to_owned(), bytes.to_owned())));
+}
+
+#[test]
+fn a_change_that_keeps_size_and_time_is_seen() {
+    let test = three_files();
+    let at = test.work().join("d/a");
+    let before = std::fs::metadata(&at).unwrap().modified().unwrap();
+    put(&test, "d");
+    test.write("d/a", "uno");
+    File::options().write(true).open(&at).unwrap().set_modified(before).unwrap();
+    assert_eq!(put(&test, "d").1.modified, 1);
+    let other = test.write("other", "eno");
+    File::options().write(true).open(&other).unwrap().set_modified(before).unwrap();
+    std::fs::rename(other, &at).unwrap();
+    assert_eq!(put(&test, "d").1.modified, 1, "another file in its place");
+    std::fs::set_permissions(&at, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(put(&test, "d").1.modified, 1, "it is executable now");
+}
+
+#[test]
+fn changes_in_one_step_of_the_clock_are_seen() {
+    let test = three_files();
+    for round in 0..50 {
+        let content = format!("{round:03}");
+        test.write("d/a", &content);
+        put(&test, "d");
+        assert_eq!(test.contents("images")[0].1, content);
+    }
+}
+
+#[test]
+fn files_from_the_future_are_always_read() {
+    let test = three_files();
+    let file = File::options().write(true).open(test.work().join("d/a")).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(3600)).unwrap();
+    let_time_pass();
+    assert_eq!([put(&test, "d").0, put(&test, "d").0], [3, 1]);
+}
+
+#[test]
+fn a_damaged_cache_is_passed_over() {
+    let test = TestStore::new();
+    for at in 0..1200 {
+        test.write(&format!("d/{}/{at:04}", at % 3), at.to_string());
+    }
+    let_time_pass();
+    put(&test, "d");
+    let [cache] = &stat_files(&test)[..] else { panic!("one source, one cache") };
+    let sound = std::fs::read(cache).unwrap();
+    assert!(sound.len() > 70_000, "it has several blocks");
+    for at in (0..sound.len()).step_by(sound.len() / 12) {
+        let mut damaged = sound.clone();
+        damaged[at] ^= 0x10;
+        for bytes in [&damaged[..], &sound[..at]] {
+            std::fs::write(cache, bytes).unwrap();
+            let (read, census) = put(&test, "d");
+            assert_eq!((census.unchanged, census.is_change()), (1200, false), "at {at}");
+            assert!(read > 0 || bytes.len() == sound.len(), "what was cut off at {at} is read");
+        }
+    }
+    assert_eq!(put(&test, "d").0, 0);
+}
+
+#[test]
+fn a_cache_of_another_store_is_passed_over() {
+    let (test, other) = (three_files(), TestStore::new());
+    put(&test, "d");
+    let [cache] = &stat_files(&test)[..] else { panic!("one source, one cache") };
+    let folder = other.store.folder().join("stat");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(cache, folder.join(cache.file_name().unwrap())).unwrap();
+    let absolute = PutOptions { sources: vec![test.work().join("d")], ..PutOptions::default() };
+    assert_eq!(put_with(&other, &absolute).0, 3);
+    assert_eq!(put_with(&other, &absolute).0, 0);
+}
+
+#[test]
+fn what_the_store_does_not_have_is_read() {
+    let test = three_files();
+    let gathered = gather(&options(&test, "d")).unwrap();
+    let dry = UploadOptions { base: Tree::empty(), trust_stat: true, dry_run: true, progress: &|_, _| {} };
+    let hashed = upload_with(&test.store, &gathered, &dry).unwrap();
+    assert_eq!((hashed.read, hashed.new_bytes), (3, 11));
+    // As if the content had been there and was collected since.
+    hashed.remember(&test.store, &gathered);
+    assert_eq!(stat_files(&test).len(), 1);
+    assert_eq!(put(&test, "d").0, 3);
+    assert_eq!(test.contents("images").len(), 3);
+    let elsewhere = PutOptions { directory: Some(path("/copy")), ..options(&test, "d") };
+    let (read, census) = put_with(&test, &elsewhere);
+    assert_eq!((read, census.added, census.new_bytes), (0, 3, 0), "the store has it at another path");
+}
+
+#[test]
+fn parts_of_a_folder_use_its_cache_and_leave_it_alone() {
+    let test = three_files();
+    put(&test, "d");
+    let some = PutOptions { files_from: Some(parse_list(b"b\na\n")), ..options(&test, "d") };
+    assert_eq!(put_with(&test, &some).0, 0);
+    test.write("d/a", "uno");
+    let_time_pass();
+    assert_eq!(
+        [put_with(&test, &some).0, put_with(&test, &some).0, put(&test, "d").0, put(&test, "d").0],
+        [1, 1, 1, 0]
+    );
+}
+
+#[test]
+fn of_single_files_the_large_ones_are_remembered() {
+    let test = TestStore::new();
+    test.write("small", vec![1; 1000]);
+    test.write("large", vec![1; 5 << 20]);
+    let_time_pass();
+    assert_eq!([put(&test, "small").0, put(&test, "small").0], [1, 1]);
+    assert_eq!([put(&test, "large").0, put(&test, "large").0], [1, 0]);
+}
