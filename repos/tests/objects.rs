@@ -252,7 +252,8 @@ fn copies_of_data_are_bounded() {
         let packs = ObjectPacks::new(place.clone(), folder.path());
         for number in 0..6_u8 {
             let mut writer = repos::packs::writer::PackWriter::new(repos::object::PackClass::Data, u64::MAX);
-            let bytes = vec![number; 5 << 20];
+            let mut bytes = large_content(5 << 20);
+            bytes[0] = number;
             writer.append(&packs, repos::object::Kind::Chunk, repos::hash::digest_of(&bytes), &bytes).unwrap();
             names.push(writer.finish().unwrap().remove(0).name);
         }

@@ -98,14 +98,11 @@ impl Journal {
 
     /// The end of the whole lines in the file, looking after `from` only if that is there.
     fn end(&self, from: Position) -> Result<Position, RepoError> {
-        match self.length() {
-            Ok(length) if length >= from.bytes => Ok(self.read_after(from)?.end),
-            Ok(_) => Ok(self.read_after(Position::default())?.end),
-            Err(RepoError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Position::default())
-            }
-            Err(error) => Err(error),
+        if !self.path.exists() {
+            return Ok(Position::default());
         }
+        let known = if self.length()? >= from.bytes { from } else { Position::default() };
+        Ok(self.read_after(known)?.end)
     }
 
     /// The file of a copy, locked: one process at a time adds to it. Readers see whole lines whatever happens.

@@ -385,10 +385,13 @@ impl Store {
             index = Index::in_memory();
             self.catch_up(&index, &mut position)?;
         }
-        if index.overlay_rows() > OVERLAY_ROWS && self.try_catch_up_disk(&mut position) {
-            return Ok(());
+        if index.overlay_rows() > OVERLAY_ROWS {
+            if self.try_catch_up_disk(&mut position) {
+                return Ok(());
+            }
+            // The position may have moved on with the index on disk.
+            self.catch_up(&index, &mut position)?;
         }
-        self.catch_up(&index, &mut position)?;
         self.use_index(index);
         Ok(())
     }
