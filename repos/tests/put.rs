@@ -179,7 +179,7 @@ fn a_mirror_removes_what_its_source_lacks_but_not_what_is_excluded() {
     test.write("d/new", "5");
     let put = PutOptions { mirror: true, ..options(&test, "/d", &["d"]) };
     let gathered = gather(&put).unwrap();
-    let mut edits = upload(&test.store, &gathered, &|_, _| {}).unwrap().into_edits(gathered);
+    let mut edits = upload(&test.store, &gathered, &|_, _| {}).unwrap().into_edits(&gathered);
     let excludes = [Glob::parse("/x").unwrap()];
     let removed = mirror(&test.store, test.tree("images"), &path("/d"), &excludes, &mut edits).unwrap();
     assert_eq!(removed, Mirror { removed: 1, total_before: 3 });

@@ -88,7 +88,7 @@ fn a_deleted_branch_frees_its_files_after_the_grace() {
 fn pruned_commits_keep_all_but_their_files() {
     let env = test_env!();
     for version in ["first", "second", "third", "fourth"] {
-        env.write("a", noise(5_000, version.len() as u64 + version.as_bytes()[1] as u64));
+        env.write("a", noise(5_000, version.len() as u64 + u64::from(version.as_bytes()[1])));
         env.write("same", "same");
         env.ok(["put", "images", "a", "same", "-m", version]);
     }

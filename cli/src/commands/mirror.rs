@@ -11,7 +11,7 @@ use crate::output::{plural, size};
 /// A mirror is a store: `pv init --from URL` makes one of it that stands alone, `pv init --objects URL` works on it where it is.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// s3://BUCKET/PREFIX, file:///FOLDER, or the path of a folder
+    /// `s3://BUCKET/PREFIX`, `file:///FOLDER`, or the path of a folder
     #[arg(long, value_name = "URL")]
     to: String,
     /// Also remove packs there that the store no longer has, when all others have come

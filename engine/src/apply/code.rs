@@ -76,7 +76,7 @@ impl CodeFolder {
 
 fn tree_of(store: &Store, folder: &Path) -> Result<Tree> {
     let gathered = files::gather(&options(folder))?;
-    let edits = files::upload(store, &gathered, &|_, _| {})?.into_edits(gathered);
+    let edits = files::upload(store, &gathered, &|_, _| {})?.into_edits(&gathered);
     Ok(files::apply(store, Tree::empty(), &edits)?.0)
 }
 

@@ -172,7 +172,7 @@ impl Gathering<'_> {
         for (source, data) in options.sources.iter().zip(stat_sources(&options.sources)?) {
             if data.is_dir() {
                 let root = self.add_directory(source, directory, Extent::Whole);
-                self.walk(root, source, directory, Vec::new());
+                self.walk(root, source, directory, b"");
                 continue;
             }
             if options.mirror {
@@ -209,7 +209,7 @@ impl Gathering<'_> {
         self.gathered.add_root(Source::Directory(source.to_owned(), extent), target.as_prefix().into_bytes())
     }
 
-    fn walk(&mut self, root: u32, source: &Path, target: &FilePath, relative: Vec<u8>) {
+    fn walk(&mut self, root: u32, source: &Path, target: &FilePath, relative: &[u8]) {
         let target = target.as_prefix();
         let walk = Walk { source, target: target.as_bytes(), excludes: &self.options.excludes };
         walk.run(root, relative, &mut self.gathered, &mut self.refused);
@@ -253,8 +253,8 @@ impl Gathering<'_> {
                 }
                 Err(error) => self.refused.illegal.push(error),
             },
-            Ok(None) if relative.is_empty() => self.walk(root, source, target, Vec::new()),
-            Ok(None) => self.walk(root, source, target, [relative, b"/"].concat()),
+            Ok(None) if relative.is_empty() => self.walk(root, source, target, b""),
+            Ok(None) => self.walk(root, source, target, &[relative, b"/"].concat()),
             Err(why) => self.refused.bad.push((whole, why)),
         }
     }

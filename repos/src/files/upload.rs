@@ -50,7 +50,7 @@ pub struct Uploaded {
 
 impl Uploaded {
     /// The edits that put these files, gathered as `gathered`, in their places.
-    pub fn into_edits(self, gathered: Gathered) -> Edits {
+    pub fn into_edits(self, gathered: &Gathered) -> Edits {
         let files = (0..gathered.len()).map(|at| gathered.path(at)).zip(self.files.into_iter().map(Some)).collect();
         Edits { files, new_bytes: self.new_bytes, ..Edits::default() }
     }

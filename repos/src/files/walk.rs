@@ -104,8 +104,8 @@ struct Folders {
 
 impl Walk<'_> {
     /// Adds to `gathered`, as files of `root`, all that lie below `relative`, which is empty or ends with `/`.
-    pub(super) fn run(&self, root: u32, relative: Vec<u8>, gathered: &mut Gathered, refused: &mut Refused) {
-        let first = Task::List { folder: 0, relative: relative.clone() };
+    pub(super) fn run(&self, root: u32, relative: &[u8], gathered: &mut Gathered, refused: &mut Refused) {
+        let first = Task::List { folder: 0, relative: relative.to_vec() };
         let walker = Walker {
             walk: self,
             queue: Mutex::new(Queue { tasks: vec![first], busy: 0 }),
@@ -116,7 +116,7 @@ impl Walk<'_> {
         let found: Vec<Found> = std::thread::scope(|scope| {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| walker.run())).collect();
             let own = walker.run();
-            let joined = others.into_iter().map(|other| other.join());
+            let joined = others.into_iter().map(std::thread::ScopedJoinHandle::join);
             let others = joined.map(|found| found.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             std::iter::once(own).chain(others).collect()
         });
@@ -131,7 +131,7 @@ impl Walk<'_> {
             }
         }
         gathered.reserve(folders.found.iter().map(|found| found.files.len()).sum());
-        folders.emit(0, root, &relative, gathered);
+        folders.emit(0, root, relative, gathered);
     }
 }
 

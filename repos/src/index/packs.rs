@@ -80,22 +80,21 @@ impl Index {
     }
 
     /// Takes out a pack that is gone. Rows of objects that name it count no more.
-    pub(crate) fn forget_pack(&self, name: &PackName) -> Result<(), RepoError> {
+    pub(crate) fn forget_pack(&self, name: &PackName) {
         self.commit(Changes::from([(keys::pack(name), None)]));
         let mut packs = self.packs.write().expect("no panic under this lock");
         if let Some(number) = packs.by_name.remove(name) {
             packs.by_number.remove(&number);
         }
         self.settled.store(false, Ordering::Relaxed);
-        Ok(())
     }
 
     /// Takes out a pack whose objects lie elsewhere or are gone for good: not even its name is needed any more.
-    pub(crate) fn drop_pack(&self, name: &PackName) -> Result<(), RepoError> {
+    pub(crate) fn drop_pack(&self, name: &PackName) {
         if let Some(number) = self.pack_number(name) {
             self.commit(Changes::from([(keys::pack_number(number), None)]));
         }
-        self.forget_pack(name)
+        self.forget_pack(name);
     }
 
     /// Whether what is not found here is not found by looking again either.

@@ -17,6 +17,9 @@ use crate::object::Kind;
 use crate::store::{Result, Store};
 use crate::tree::{FileEntry, Map, MapValue, Step};
 
+/// Called with each entry of a map.
+type Visit<'a, T, V> = &'a mut dyn FnMut(&mut T, &[u8], &V) -> Result<()>;
+
 /// What is kept of a commit or result. What is kept on a higher level needs no second look on a lower one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -344,12 +347,7 @@ impl Kept {
     }
 
     /// Marks the nodes of a map and visits its entries, but for subtrees that were visited on this level or above.
-    fn walk<V: MapValue>(
-        &mut self,
-        root: Digest,
-        all: For,
-        visit: &mut dyn FnMut(&mut Self, &[u8], &V) -> Result<()>,
-    ) -> Result<()> {
+    fn walk<V: MapValue>(&mut self, root: Digest, all: For, visit: Visit<'_, Self, V>) -> Result<()> {
         let store = self.store.clone();
         if !self.enter(Kind::Node, &root, all.level) {
             return Ok(());

@@ -117,7 +117,9 @@ impl Store {
         }
         let _position = self.locked_position();
         let index = self.index();
-        packs.iter().try_for_each(|name| index.drop_pack(name))?;
+        for name in packs {
+            index.drop_pack(name);
+        }
         self.rely_no_more_on(packs);
         Ok(())
     }

@@ -652,7 +652,7 @@ impl Store {
         let listed: HashSet<PackName> = packs.into_iter().map(|(name, _)| name).collect();
         let known = index.pack_names();
         if all {
-            known.iter().filter(|name| !listed.contains(*name)).try_for_each(|name| index.forget_pack(name))?;
+            known.iter().filter(|name| !listed.contains(*name)).for_each(|name| index.forget_pack(name));
         }
         self.rely_on(known.into_iter().filter(|name| !all || listed.contains(name)));
         Ok(())

@@ -16,7 +16,6 @@ use std::sync::MutexGuard;
 use super::objects::Place;
 use super::sweep_plan::{Victim, is_marked};
 use super::{Change, Lock, Result, Store, result_row};
-use crate::packs::codec;
 use crate::documents::ResultDocument;
 use crate::error::RepoError;
 use crate::fsck::Progress;
@@ -25,6 +24,7 @@ use crate::journal::{Entry, Position};
 use crate::keep::Marks;
 use crate::object::{Kind, PackClass};
 use crate::packs::PackName;
+use crate::packs::codec;
 use crate::packs::copy::PackCopy;
 use crate::packs::format::Row;
 use crate::packs::writer::Finished;
@@ -146,8 +146,10 @@ impl Store {
         self.record_as_is(&Change::of(vec![Entry::Gc { removed: removed.clone() }]), &mut position)?;
         stop_at("gc.after_record");
         let index = self.index();
-        self.forget(&index, &garbage, &removed)?;
-        removed.iter().try_for_each(|name| index.drop_pack(name))?;
+        self.forget(&index, &garbage, &removed);
+        for name in &removed {
+            index.drop_pack(name);
+        }
         index.flush()?;
         self.inner.nodes.clear();
         stop_at("gc.before_remove");
@@ -267,7 +269,7 @@ impl Store {
     }
 
     /// Takes garbage out of the index, but what lies in packs that stay after all.
-    fn forget(&self, index: &Index, garbage: &[Packed], removed: &[PackName]) -> Result<()> {
+    fn forget(&self, index: &Index, garbage: &[Packed], removed: &[PackName]) {
         let removed: HashSet<&PackName> = removed.iter().collect();
         let mut changes = Changes::new();
         for (name, row) in garbage.iter().filter(|(name, _)| removed.contains(name)) {
@@ -280,7 +282,6 @@ impl Store {
             }
         }
         index.commit(changes);
-        Ok(())
     }
 }
 

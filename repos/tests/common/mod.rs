@@ -82,7 +82,7 @@ impl TestStore {
         };
         let gathered = files::gather(&options)?;
         let uploaded = files::upload(&self.store, &gathered, &|_, _| {})?;
-        commit(&self.store, &name(repo), &BranchName::main(), &uploaded.into_edits(gathered))
+        commit(&self.store, &name(repo), &BranchName::main(), &uploaded.into_edits(&gathered))
     }
 
     pub fn commit(&self, repo: &str, edits: &Edits) -> CommitId {

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// Add a tiny repository and two pipelines to play with; they run anywhere
     #[arg(long)]
     example: bool,
-    /// Keep packs and journal at this URL, such as s3://bucket/prefix; a store that is there is joined
+    /// Keep packs and journal at this URL, such as `s3://bucket/prefix`; a store that is there is joined
     #[arg(long, value_name = "URL", conflicts_with = "from")]
     objects: Option<String>,
     /// Make it from a mirror: everything that `pv mirror` copied to this URL or folder
