@@ -19,7 +19,7 @@ use crate::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
 use crate::packs::scan::scan;
 use crate::packs::writer::read_index;
 use crate::parallel;
-use crate::store::{Place, Result, Store, result_row};
+use crate::store::{Place, Result, Store, is_gone, result_row};
 
 /// Objects between two tellings of progress.
 const TOLD_EACH: u64 = 4096;
@@ -44,7 +44,7 @@ pub(super) fn check(
                 scan.rows
             }
             // Removed meanwhile: what lay in it and counts is elsewhere.
-            Err(RepoError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) if is_gone(&error) => continue,
             rows => rows?,
         };
         check_pack(store, name, rows, &|| tell(&seen, progress), findings)?;
@@ -117,7 +117,11 @@ fn check_pack(
 
 fn check_entry(store: &Store, name: &PackName, row: &Row) -> Result<Option<Fault>> {
     let entry = row.offset..row.stored_range().end;
-    let Ok(mut header) = store.packs().read(name, entry) else { return Ok(Some(Fault::Damaged)) };
+    let mut header = match store.packs().read(name, entry) {
+        Ok(bytes) => bytes,
+        Err(error) if is_gone(&error) => return Ok(None),
+        Err(_) => return Ok(Some(Fault::Damaged)),
+    };
     let stored = header.split_off(header.len().min(ENTRY_BYTES as usize));
     let Some(object) = unpack(row, stored) else { return Ok(Some(Fault::Damaged)) };
     if *header != row.entry_header() {
@@ -172,6 +176,8 @@ fn check_gone(store: &Store, gone: &BTreeMap<u32, (u8, Digest)>, findings: &mut 
     if !names.is_empty() {
         // The index may have been read before garbage was collected and the list of packs after it.
         store.refresh()?;
+        // On another machine packs are folded without a record that tells of it.
+        store.register_listed(&store.packs().list()?)?;
     }
     for (name, (kind, digest)) in names {
         if store.place(*kind, digest)? == Place::Gone {
@@ -186,5 +192,8 @@ fn check_gone(store: &Store, gone: &BTreeMap<u32, (u8, Digest)>, findings: &mut 
 
 fn begins(store: &Store, name: &PackName, row: &Row) -> bool {
     let header = store.packs().read(name, row.offset..row.offset.saturating_add(ENTRY_BYTES));
-    header.is_ok_and(|header| *header == row.entry_header())
+    match header {
+        Ok(header) => *header == row.entry_header(),
+        Err(error) => is_gone(&error),
+    }
 }

@@ -72,7 +72,7 @@ pub use sweep::Swept;
 pub use sweep_plan::SweepPlan;
 
 pub(crate) use lock::Lock;
-pub(crate) use objects::{Place, result_row};
+pub(crate) use objects::{Place, is_gone, result_row};
 pub(crate) use open::write_format;
 
 /// A store, opened by this process. Clones share all.

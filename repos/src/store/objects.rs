@@ -37,7 +37,7 @@ pub(crate) enum Place {
 }
 
 /// Whether an error says that a pack is not there.
-pub(super) fn is_gone(error: &RepoError) -> bool {
+pub(crate) fn is_gone(error: &RepoError) -> bool {
     matches!(error, RepoError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
