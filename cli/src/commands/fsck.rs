@@ -1,6 +1,5 @@
 //! `pv fsck`
 
-use std::path::PathBuf;
 
 use repos::Store;
 use repos::fsck::mirror::Mirror;
@@ -23,9 +22,9 @@ pub(crate) struct Args {
     /// Heal what is damaged: from what is whole here, from a mirror, or by running again what made it
     #[arg(long)]
     repair: bool,
-    /// Where a mirror is: a folder with `packs` and `journal`, or one that holds a store
+    /// Where a mirror is: the URL or folder of `pv mirror`, or a folder that holds a store
     #[arg(long, value_name = "MIRROR", requires = "repair")]
-    from: Option<PathBuf>,
+    from: Option<String>,
 }
 
 impl Args {
@@ -117,7 +116,7 @@ fn check(cx: &Context, store: &Store) -> Result<Report> {
 }
 
 fn repair(cx: &Context, args: &Args, report: &Report) -> Result<Vec<Done>> {
-    let mirror = args.from.as_ref().map(|from| Mirror::in_folder(&cx.path(from))).transpose()?;
+    let mirror = args.from.as_ref().map(|from| mirror_at(cx, from)).transpose()?;
     let progress = cx.progress("repair");
     let tell = |what: &str, done, total| progress.count(what, done, total);
     let (options, dir) = (cx.open_options()?, cx.store_dir()?);
@@ -194,4 +193,14 @@ fn print(cx: &Context, report: &Report, done: &[Done]) -> Result<()> {
         plural(counts.results, "result", "results"),
         plural(counts.files, "file content", "file contents")
     ))
+}
+
+/// The mirror at a URL or in a folder.
+fn mirror_at(cx: &Context, from: &str) -> Result<Mirror> {
+    let mirror = if from.contains("://") {
+        Mirror::at_url(from, &cx.access())
+    } else {
+        Mirror::in_folder(&cx.path(from.as_ref()))
+    };
+    Ok(mirror?)
 }
