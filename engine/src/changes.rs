@@ -117,6 +117,8 @@ pub fn commit(
         commit.parents.extend(head);
         new.message.clone_into(&mut commit.message);
         commit.sources = edits.sources;
+        // A million paths are not kept while the packs are finished and the index takes them in.
+        drop(edits.files);
         let commit = store.put_commit(&commit)?;
         let moves = vec![Move { repo: new.repo.clone(), branch: new.branch.clone(), from: head, to: Some(commit) }];
         let refs = vec![format!("{}@{}", new.repo, new.branch)];

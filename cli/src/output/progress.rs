@@ -58,25 +58,30 @@ impl Progress {
 
     /// So many bytes of something are done, of so many in all (0 when that is not known).
     pub(crate) fn bytes(&self, what: &str, bytes: u64, total_bytes: u64) {
-        let of = if total_bytes > 0 { format!(" of {}", size(total_bytes)) } else { String::new() };
+        self.say(bytes, total_bytes, || what.to_owned());
+    }
+
+    /// So many files and bytes are done, of so many bytes in all (0 when that is not known).
+    pub(crate) fn update(&self, files: u64, bytes: u64, total_bytes: u64) {
+        self.say(bytes, total_bytes, || format!("{} files", count(files)));
+    }
+
+    /// Words are made only when they are shown: this is called for every one of very many files.
+    fn say(&self, bytes: u64, total_bytes: u64, what: impl Fn() -> String) {
+        let of = || if total_bytes > 0 { format!(" of {}", size(total_bytes)) } else { String::new() };
         match &self.how {
             How::Silent => {}
             How::Bar(bar) => {
                 bar.set_length(total_bytes.max(bytes));
                 bar.set_position(bytes);
-                bar.set_message(format!("{what}  {}{of}", size(bytes)));
+                bar.set_message(format!("{}  {}{}", what(), size(bytes), of()));
             }
             How::Lines { notes, last } => {
                 if is_time(last) {
-                    notes.line(format!("{} {what}, {}{of}", self.verb, size(bytes)));
+                    notes.line(format!("{} {}, {}{}", self.verb, what(), size(bytes), of()));
                 }
             }
         }
-    }
-
-    /// So many files and bytes are done, of so many bytes in all (0 when that is not known).
-    pub(crate) fn update(&self, files: u64, bytes: u64, total_bytes: u64) {
-        self.bytes(&format!("{} files", count(files)), bytes, total_bytes);
     }
 }
 

@@ -60,6 +60,11 @@ fn options() -> Options {
     options.set_block_based_table_factory(&table);
     options.set_write_buffer_size(32 << 20);
     options.set_max_open_files(-1);
+    // The files are few: the default, a thread for each of 16, takes longer than to open them.
+    options.set_max_file_opening_threads(1);
+    // No thread that would say how it goes.
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
     options.set_keep_log_file_num(1);
     options.set_log_level(rocksdb::LogLevel::Fatal);
     options.set_max_background_jobs(2);

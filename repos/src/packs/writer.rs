@@ -16,8 +16,9 @@ use crate::object::{Kind, PackClass};
 
 /// A pack is finished when it has grown past this, unless the store was opened with another limit; the next object opens another.
 pub const FULL_BYTES: u64 = 1 << 30;
-/// A pack takes no more objects than this, so that what a writer keeps in memory of them stays small.
-const FULL_ENTRIES: usize = 250_000;
+/// A pack takes no more objects than this, so that what a writer keeps in memory of them stays small: as many as fit into a hash map
+/// before it would take twice the room.
+const FULL_ENTRIES: usize = (1 << 18) / 8 * 7;
 
 /// Entries gather in memory until they are as long as this.
 const GATHERED_BYTES: usize = 1 << 20;
