@@ -12,6 +12,7 @@ use crate::output::{count, plural, size, table};
 /// Free the space of what nothing needs: given up puts, pruned and expired files, duplicates
 ///
 /// Kept is what branches and tags reach, and for the time of the setting `gc_grace` what they reached; `retention` prunes old files.
+/// Where packs are in a bucket, no other machine may write there meanwhile: it asks.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Only say what would go, and what is largest of what stays
@@ -91,6 +92,13 @@ impl<'a> GcView<'a> {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
+    if !args.dry_run
+        && let Some(url) = store.objects_url()?
+    {
+        // Removing is guarded against writers on this machine, not on others.
+        let goes = format!("no other machine may write to {url} while garbage is collected there");
+        cx.confirm(&goes, &format!("other machines may be writing to {url}"))?;
+    }
     let progress = cx.progress("gc");
     let by = author::by(cx, None).committer;
     let show = |what: &str, done, total| progress.count(what, done, total);
