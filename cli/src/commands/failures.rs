@@ -4,6 +4,7 @@ use engine::queries::{DatumFilter, DatumInput, DatumState, DatumView, datums};
 use repos::documents::{JobDocument, ResultDocument, Try};
 use repos::tree::Tree;
 use repos::{JobRow, Store};
+use specs::ErrorKind;
 
 use crate::error::Result;
 use crate::output::{plural, size};
@@ -84,7 +85,11 @@ pub(crate) fn input_bytes(store: &Store, job: &JobRow, input: &DatumInput) -> Re
 /// The last lines that the last try printed.
 pub(crate) fn last_words(store: &Store, result: &ResultDocument) -> Result<Vec<String>> {
     let Some(log) = result.tries.last().and_then(|last| last.log) else { return Ok(Vec::new()) };
-    let log = store.log(&log)?;
+    let log = match store.log_of(result, &log) {
+        // Given up by right: the failure is told without it.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read?,
+    };
     let text = String::from_utf8_lossy(&log);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     Ok(lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("    | {line}")).collect())

@@ -116,7 +116,7 @@ fn print_job(cx: &Context, store: &Store, job: &JobRow, failed_only: bool) -> Re
 fn print_result(cx: &Context, store: &Store, result: &ResultDocument, title: Option<&str>) -> Result<()> {
     let tries = result.tries.len();
     for (number, one) in result.tries.iter().enumerate() {
-        let log = one.log.map(|log| store.log(&log)).transpose()?.unwrap_or_default();
+        let log = one.log.map(|log| store.log_of(result, &log)).transpose()?.unwrap_or_default();
         if cx.out().is_json() {
             cx.out().json(&serde_json::json!({
                 "datum": result.recipe, "job": format!("{}@{}", result.pipeline, result.run), "try": number + 1,

@@ -7,7 +7,7 @@ use repos::documents::{ExecutorKind, SpecDocument, Transform, VersionDocument};
 use repos::files::Edits;
 use repos::journal::{CauseKind, Entry, Move, RepoKind, SealedState};
 use repos::tree::{FileEntry, KeyRange, Tree};
-use repos::{Change, JobRow, Store};
+use repos::{Change, JobRow, OpenOptions, Store};
 use specs::{CommitId, PipelineName, RepoName};
 
 use crate::changes::{self, By, Committed, NewCommit};
@@ -28,8 +28,12 @@ pub(super) struct Setting {
 
 impl Setting {
     pub(super) fn new() -> Self {
+        Self::of(&OpenOptions::default())
+    }
+
+    pub(super) fn of(options: &OpenOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::init(folder.path(), "main".parse().unwrap()).unwrap();
+        let store = options.init(folder.path(), "main".parse().unwrap()).unwrap();
         store.own().unwrap();
         let by = By { author: "anna".to_owned(), committer: "uid:0@test".to_owned() };
         Self { store, by, calls: Arc::default(), _folder: folder }

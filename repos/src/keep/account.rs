@@ -96,9 +96,9 @@ pub struct Account {
     pub gone: BTreeMap<(Reason, Option<RepoName>), Amount>,
     /// Garbage that stays for now: it lies in large packs of which little is garbage.
     pub left_bytes: u64,
-    /// The largest files that stay, largest first.
+    /// The largest files that stay, largest first; only told before anything goes.
     pub largest: Vec<LargeFile>,
-    /// What branches and tags hold alone, most first.
+    /// What branches and tags hold alone, most first; only told before anything goes.
     pub only: Vec<Only>,
 }
 
@@ -106,9 +106,10 @@ fn bytes_of(row: &Row) -> u64 {
     ENTRY_BYTES + u64::from(row.stored_bytes) + ROW_BYTES
 }
 
-/// Adds up what `sweep` removes; its sum is what the sweep frees.
-pub(super) fn account(store: &Store, kept: &Kept, sweep: &SweepPlan, plan: &Plan) -> Result<Account> {
-    let held = Holding::of(store, plan)?;
+/// Adds up what `sweep` removes; its sum is what the sweep frees. `with_kept`: and tells who holds what stays, which takes memory for
+/// each chunk and node of it.
+pub(super) fn account(store: &Store, kept: &Kept, sweep: &SweepPlan, plan: &Plan, with_kept: bool) -> Result<Account> {
+    let held = if with_kept { Holding::of(store, plan)? } else { Holding::default() };
     let mut account = Account { left_bytes: sweep.bytes_left, largest: held.largest, ..Account::default() };
     let mut only: BTreeMap<u32, u64> = BTreeMap::new();
     store.for_each_packed(|pack, row, counts| {

@@ -69,6 +69,9 @@ pub struct Kept {
     position: Position,
 }
 
+/// What numbers that say "the chunks of this file were looked at" are told apart by.
+const CHUNKS_OF: u8 = 210;
+
 /// Files in chunks or not, by the digest of their bytes.
 fn content(digest: &Digest) -> u64 {
     number(Kind::Chunk as u8, digest)
@@ -96,7 +99,7 @@ impl Marks for Kept {
             }
         }
         self.position = read.end;
-        Ok(())
+        self.mark_results_of_open_jobs()
     }
 }
 
@@ -150,6 +153,13 @@ impl Kept {
 
     fn insert(&mut self, kind: Kind, digest: &Digest) -> bool {
         self.live.insert(of_kind(kind, digest))
+    }
+
+    /// Notes why a file or log is not kept; of several reasons the first stays. True when it was not known.
+    fn give_up(&mut self, number: u64, all: For) -> bool {
+        let is_new = !self.gone.contains_key(&number);
+        self.gone.entry(number).or_insert(all.gone);
+        is_new
     }
 
     /// Marks an object that is looked into; true when it was not yet on this level or above.
@@ -269,7 +279,7 @@ impl Kept {
             if all.level >= Level::Logs {
                 self.insert(Kind::Log, &log);
             } else {
-                self.gone.entry(of_kind(Kind::Log, &log)).or_insert(all.gone);
+                self.give_up(of_kind(Kind::Log, &log), all);
             }
         }
         self.mark_recipe(&result.recipe.digest(), all)
@@ -291,6 +301,43 @@ impl Kept {
         Ok(())
     }
 
+    /// Results that came since: no record names them before their job has ended.
+    fn mark_results_of_open_jobs(&mut self) -> Result<()> {
+        let store = self.store.clone();
+        let open: HashSet<RunId> = store.open_jobs()?.into_iter().map(|job| job.run).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let mut new = Vec::new();
+        store.visit_results(|digest, _| {
+            if !self.live.contains(of_kind(Kind::Result, &digest)) {
+                new.push(digest);
+            }
+        })?;
+        new.into_iter()
+            .try_for_each(|digest| self.mark_unnamed(&digest, Level::Files, |result| open.contains(&result.run)))
+    }
+
+    /// Marks a result that no commit names, if it is one of those that are meant.
+    fn mark_unnamed(
+        &mut self,
+        digest: &Digest,
+        level: Level,
+        is_meant: impl FnOnce(&ResultDocument) -> bool,
+    ) -> Result<()> {
+        // After a power cut the index may know a result whose bytes never came to rest.
+        let Some(bytes) = self.store.find_object(Kind::Result, digest)? else { return Ok(()) };
+        let Ok(result) = serde_json::from_slice::<ResultDocument>(&bytes) else { return Ok(()) };
+        if !is_meant(&result) {
+            return Ok(());
+        }
+        let gone = (Reason::Expired, self.repo(&result.pipeline.output_repo()));
+        match self.mark_result(digest, For { level, gone }) {
+            Err(RepoError::MissingObject { .. }) => Ok(()),
+            done => done,
+        }
+    }
+
     /// Results that no commit names: those that are young or of open jobs in full, the others as documents.
     fn mark_results_by_age(&mut self, young: bool) -> Result<()> {
         let store = self.store.clone();
@@ -305,21 +352,10 @@ impl Kept {
                 found.push((digest, is_young));
             }
         })?;
-        for (digest, is_young) in found {
-            // After a power cut the index may know a result whose bytes never came to rest.
-            let Some(bytes) = store.find_object(Kind::Result, &digest)? else { continue };
-            let Ok(result) = serde_json::from_slice::<ResultDocument>(&bytes) else { continue };
-            if young && !is_young && !open.contains(&result.run) {
-                continue;
-            }
-            let gone = (Reason::Expired, self.repo(&result.pipeline.output_repo()));
-            let level = if young { Level::Files } else { Level::Documents };
-            match self.mark_result(&digest, For { level, gone }) {
-                Err(RepoError::MissingObject { .. }) => {}
-                done => done?,
-            }
-        }
-        Ok(())
+        let level = if young { Level::Files } else { Level::Documents };
+        found.into_iter().try_for_each(|(digest, is_young)| {
+            self.mark_unnamed(&digest, level, |result| is_young || !young || open.contains(&result.run))
+        })
     }
 
     fn mark_files(&mut self, tree: Digest, all: For) -> Result<()> {
@@ -327,20 +363,22 @@ impl Kept {
     }
 
     fn mark_file(&mut self, file: &FileEntry, all: For) -> Result<()> {
-        let number = content(&file.digest);
+        let content_number = content(&file.digest);
+        let is_small = file.size < Store::ONE_CHUNK_BYTES;
         let is_new = if all.level == Level::Files {
-            self.live.insert(number)
+            // The file may be a chunk of another too, which says nothing of its own chunks.
+            self.live.insert(content_number) | (!is_small && self.live.insert(number(CHUNKS_OF, &file.digest)))
         } else {
-            !self.live.contains(number) && self.gone.insert(number, all.gone).is_none()
+            !self.live.contains(content_number) && self.give_up(content_number, all)
         };
-        if !is_new || file.size < Store::ONE_CHUNK_BYTES {
+        if !is_new || is_small {
             return Ok(());
         }
         for (chunk, _) in chunks(&self.store, file)? {
             if all.level == Level::Files {
                 self.live.insert(content(&chunk));
             } else {
-                self.gone.entry(content(&chunk)).or_insert(all.gone);
+                self.give_up(content(&chunk), all);
             }
         }
         Ok(())

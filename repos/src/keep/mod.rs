@@ -24,8 +24,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use specs::{CommitId, Digest, FilePath};
 
+use crate::documents::ResultDocument;
 use crate::error::RepoError;
 use crate::index::rows::{CommitRow, Pruned};
 use crate::journal::Entry;
@@ -85,7 +87,7 @@ pub fn collect(store: &Store, by: &str, dry_run: bool, progress: crate::fsck::Pr
     };
     let mut kept = mark(store, &plan, progress)?;
     let sweep = store.plan_sweep(&kept)?;
-    let account = account::account(store, &kept, &sweep, &plan)?;
+    let account = account::account(store, &kept, &sweep, &plan, dry_run)?;
     let swept = if dry_run { sweep.outcome() } else { store.sweep(&mut kept, progress)? };
     Ok(Collected { plan, account, swept })
 }
@@ -93,18 +95,19 @@ pub fn collect(store: &Store, by: &str, dry_run: bool, progress: crate::fsck::Pr
 /// What a collection would free, beside all that it would free anyway, if the commits of `plan` had given up their files.
 pub fn account_of(store: &Store, plan: &Plan, progress: crate::fsck::Progress<'_>) -> Result<Account> {
     let kept = mark(store, plan, progress)?;
-    account::account(store, &kept, &store.plan_sweep(&kept)?, plan)
+    account::account(store, &kept, &store.plan_sweep(&kept)?, plan, false)
 }
 
 /// Records that the commits of a plan give up their files. A race when one of them has become a head or got a tag.
 pub fn give_up(store: &Store, plan: &Plan, by: &str) -> Result<()> {
+    // One record: when a branch has come to reach one of these commits, it reaches others of them too.
+    let mut entries = Vec::new();
     for (why, commits) in plan.by_reason() {
-        for commits in commits.chunks(COMMITS_AN_ENTRY) {
-            let entry = Entry::CommitPrune { commits: commits.to_vec(), why, committer: by.to_owned() };
-            store.publish(&Change::of(vec![entry]))?;
-        }
+        let prune =
+            |commits: &[CommitId]| Entry::CommitPrune { commits: commits.to_vec(), why, committer: by.to_owned() };
+        entries.extend(commits.chunks(COMMITS_AN_ENTRY).map(prune));
     }
-    Ok(())
+    if entries.is_empty() { Ok(()) } else { store.publish(&Change::of(entries)) }
 }
 
 impl Store {
@@ -139,6 +142,23 @@ impl Store {
             None => "pv put of the same bytes brings them back".to_owned(),
         };
         Err(RepoError::PrunedFile { what: format!("`{path}` in {repo}@{}", commit.short(12)), pruned, hint })
+    }
+
+    /// Reads the log of one try of a result. `PrunedFile` or `NotFound` when it is missing by right: its job's commit gave it up, or no
+    /// commit ever named it.
+    pub fn log_of(&self, result: &ResultDocument, log: &Digest) -> Result<Bytes> {
+        let missing = match self.log(log) {
+            Err(error @ RepoError::MissingObject { .. }) => error,
+            read => return read,
+        };
+        let job = self.job(self.run(&result.run)?.order, &result.pipeline)?;
+        let what = format!("the log of datum {}", result.recipe.short(8));
+        let hint = format!("pv pipeline rerun {} runs it again", result.pipeline);
+        match job.and_then(|job| job.commit).map(|commit| self.is_pruned(&commit)).transpose()? {
+            Some(Some(pruned)) => Err(RepoError::PrunedFile { what, pruned, hint }),
+            Some(None) => Err(missing),
+            None => Err(RepoError::NotFound { what: format!("{what} is not kept any more"), hint: Some(hint) }),
+        }
     }
 }
 
