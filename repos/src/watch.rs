@@ -39,9 +39,9 @@ pub enum Step {
 pub(crate) fn tell(_path: &Path, _step: impl FnOnce() -> Step) {}
 
 #[cfg(any(test, feature = "testing"))]
-pub use listening::watch;
-#[cfg(any(test, feature = "testing"))]
 pub(crate) use listening::tell;
+#[cfg(any(test, feature = "testing"))]
+pub use listening::watch;
 
 #[cfg(any(test, feature = "testing"))]
 mod listening {

@@ -66,7 +66,9 @@ impl Stage {
         let dir = folder.path().to_owned();
         let clock = Arc::new(SteppingClock::starting_at(Timestamp::from_micros(START)));
         let store = OpenOptions::default().clock(clock.clone()).init(&dir, BranchName::main()).unwrap();
-        store.publish(&Change::of(vec![Entry::RepoCreate { repo: name("images"), repo_kind: RepoKind::User }])).unwrap();
+        store
+            .publish(&Change::of(vec![Entry::RepoCreate { repo: name("images"), repo_kind: RepoKind::User }]))
+            .unwrap();
         drop(store);
         let (start, mut before) = (files_below(&dir.join(".pv")), Disk::default());
         for (path, bytes) in start.iter().filter(|(path, _)| is_recorded(path)) {
@@ -152,7 +154,9 @@ fn world(store: &Store) -> World {
         let mut next = row.commit;
         if let Some(head) = next {
             let files = common::contents(store, Tree::at(store.commit(&head).unwrap().tree));
-            lines.extend(files.iter().map(|(path, content)| format!("{branch} {path} {}", digest_of(content.as_bytes()))));
+            lines.extend(
+                files.iter().map(|(path, content)| format!("{branch} {path} {}", digest_of(content.as_bytes()))),
+            );
         }
         while let Some(id) = next {
             lines.push(format!("{branch} {id}"));
@@ -213,10 +217,12 @@ fn put_rm_and_move(stage: &Stage) {
         moves(store, &[("other", Some(head(store, "other")), before)]);
     });
     // Two branches in one change.
+    stage.change(|store| moves(store, &[("aside", None, head(store, "main"))]));
     stage.change(|store| {
-        let (main, other) = (head(store, "main"), head(store, "other"));
-        moves(store, &[("aside", None, main)]);
-        let new = set(store, "aside", &[("/both", Some("at once"))]);
+        set(store, "aside", &[("/both", Some("at once"))]);
+    });
+    stage.change(|store| {
+        let (main, other, new) = (head(store, "main"), head(store, "other"), head(store, "aside"));
         moves(store, &[("main", Some(main), new), ("other", Some(other), new)]);
     });
 }
@@ -233,8 +239,8 @@ fn gc(stage: &Stage) {
     stage.change(|store| {
         set(store, "main", &[("/fold/3", None), ("/kept", Some(&noise(2, 50_000)))]);
     });
+    stage.change(|store| moves(store, &[("gone", None, head(store, "main"))]));
     stage.change(|store| {
-        moves(store, &[("gone", None, head(store, "main"))]);
         set(store, "gone", &[("/garbage", Some(&noise(3, 30_000))), ("/more", Some("garbage"))]);
     });
     stage.change(|store| {
@@ -380,9 +386,12 @@ fn cut_everywhere(stage: &Stage) -> usize {
             disk.take(path, step);
         }
         let random = |number: u64| Fate::Random(Random(steps as u64 * 1000 + number));
-        let mut cuts = vec![(Fate::AllLost, true), (random(0), steps % 2 == 0)];
+        let mut cuts = vec![(Fate::AllLost, false)];
+        if disks_a_step() == 0 && steps % 3 == 0 {
+            cuts.push((random(0), steps % 2 == 0));
+        }
         if disks_a_step() > 0 {
-            cuts.extend([(Fate::AllLost, false), (Fate::AllKept, true)]);
+            cuts.extend([(Fate::AllLost, true), (Fate::AllKept, true)]);
             cuts.extend((1..=disks_a_step()).map(|number| (random(number), number % 2 == 0)));
         }
         for (number, (fate, with_index)) in cuts.into_iter().enumerate() {

@@ -10,10 +10,10 @@ use crate::documents::{
 };
 use crate::error::RepoError;
 use crate::hash::Hasher;
-use crate::packs::PackName;
-use crate::packs::format::Row;
 use crate::manifest::Manifest;
 use crate::object::Kind;
+use crate::packs::PackName;
+use crate::packs::format::Row;
 use crate::store::{Place, Result, Store};
 use crate::tree::{FileEntry, Map, MapValue, Step, Tree, path_of};
 

@@ -262,7 +262,9 @@ impl Journal {
 
     /// Makes the file durable.
     pub(crate) fn sync(&self) -> Result<(), RepoError> {
-        File::open(&self.path).and_then(|file| file.sync_all()).doing("sync", &self.path)
+        File::open(&self.path).and_then(|file| file.sync_all()).doing("sync", &self.path)?;
+        tell(&self.path, || Step::Synced);
+        Ok(())
     }
 
     /// The lines (each with its newline) of some records, counted from 1; `records` lie within the file.

@@ -81,7 +81,7 @@ impl PackStore for LocalPacks {
                 Err(error) => return Err(std::io::Error::from(error)).doing("lock", &path),
             }
         };
-        let mut part = LocalPart { file, path, class, length: 0, lost: false, writeback: Writeback::default() };
+        let mut part = LocalPart::new(file, path, class, 0);
         part.append(&[&format::header(class)])?;
         Ok(Box::new(part))
     }
@@ -145,8 +145,7 @@ impl PackStore for LocalPacks {
                 continue;
             }
             let length = file.metadata().doing("read", &path)?.len();
-            let writeback = Writeback::default();
-            parts.push(Box::new(LocalPart { file, path, class, length, lost: false, writeback }));
+            parts.push(Box::new(LocalPart::new(file, path, class, length)));
         }
         Ok(parts)
     }
@@ -182,6 +181,8 @@ struct LocalPart {
     path: PathBuf,
     class: PackClass,
     length: u64,
+    /// Whether its name is durable: without it the bytes are lost, however durable they are.
+    is_named: bool,
     /// A failed sync says so once only: the pages that were not written count as clean afterwards.
     lost: bool,
     writeback: Writeback,
@@ -219,6 +220,14 @@ impl Writeback {
 }
 
 impl LocalPart {
+    fn new(file: File, path: PathBuf, class: PackClass, length: u64) -> Self {
+        Self { file, path, class, length, is_named: false, lost: false, writeback: Writeback::default() }
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().expect("a pack lies in a folder")
+    }
+
     fn sync_file(&mut self) -> std::io::Result<()> {
         if self.lost {
             return Err(std::io::Error::other("an earlier sync of this file failed"));
@@ -262,7 +271,12 @@ impl PackFile for LocalPart {
     }
 
     fn sync(&mut self) -> Result<(), RepoError> {
-        self.sync_file().doing("sync", &self.path)
+        self.sync_file().doing("sync", &self.path)?;
+        if !self.is_named {
+            sync_folder(self.folder())?;
+            self.is_named = true;
+        }
+        Ok(())
     }
 
     fn truncate(&mut self, length: u64) -> Result<(), RepoError> {
@@ -277,7 +291,7 @@ impl PackFile for LocalPart {
 
     fn finish(&mut self, name: PackName) -> Result<(), RepoError> {
         self.sync_file().doing("sync", &self.path)?;
-        let folder = self.path.parent().expect("a pack lies in a folder");
+        let folder = self.folder();
         let listed = folder.join(name.to_string());
         std::fs::rename(&self.path, &listed).doing("rename", &self.path)?;
         tell(&self.path, || Step::Renamed { to: listed.clone() });

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use specs::Digest;
 
 use super::codec::{self, unpack};
-use super::format::{ENTRY_BYTES, FOOTER_BYTES, HEADER_BYTES, Row, header, index_and_footer, parse_footer, parse_index};
+use super::format::{
+    ENTRY_BYTES, FOOTER_BYTES, HEADER_BYTES, Row, header, index_and_footer, parse_footer, parse_index,
+};
 use super::{PackFile, PackName, PackStore};
 use crate::error::RepoError;
 use crate::object::{Kind, PackClass};

@@ -12,7 +12,6 @@ use specs::{CommitId, Digest};
 
 use super::objects::{Place, is_gone};
 use super::{Change, Result, Store};
-use crate::packs::codec;
 use crate::documents::{Commit, Document, Recipe, ResultDocument, Transform, VersionDocument};
 use crate::error::RepoError;
 use crate::index::keys;
@@ -20,6 +19,7 @@ use crate::journal::{Entry, Move};
 use crate::manifest::Manifest;
 use crate::object::Kind;
 use crate::packs::PackName;
+use crate::packs::codec;
 use crate::tree::{KeyRange, Map, NodeStore, Tree};
 
 impl Store {
