@@ -10,6 +10,7 @@
 //! index      what packs and journal add up to; RocksDB, disposable
 //! journal    every change that is not an object
 //! stop       points at which tests end the process
+//! watch      where tests see what reaches the disk
 //! place      a prefix of an object store, where packs and journal can be kept
 //! packs      the few large files in which all objects lie
 //! ```
@@ -34,6 +35,7 @@ mod stop;
 pub mod store;
 pub mod time;
 pub mod tree;
+mod watch;
 
 pub use error::RepoError;
 pub use faults::Faults;
@@ -41,6 +43,9 @@ pub use index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow
 pub use stop::{set_stop_point, stop_at};
 pub use store::{Change, OpenOptions, Publisher, Store};
 pub use time::Timestamp;
+pub use watch::Step;
+#[cfg(any(test, feature = "testing"))]
+pub use watch::watch;
 
 /// 128 random bits as 32 hex digits.
 pub fn random_hex() -> String {

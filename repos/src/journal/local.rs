@@ -14,6 +14,7 @@ use super::shared::{AT_A_TIME, SharedJournal};
 use crate::error::{IoContext, RepoError};
 use crate::faults::Faults;
 use crate::hash::digest_of;
+use crate::watch::{Step, tell};
 
 /// Hex digits and space before the JSON of a line.
 const PREFIX: usize = 65;
@@ -66,7 +67,9 @@ impl Journal {
     /// Makes an empty journal.
     pub fn create(path: &Path) -> Result<Self, RepoError> {
         let file = OpenOptions::new().write(true).create_new(true).open(path).doing("create", path)?;
+        tell(path, || Step::Created);
         file.sync_all().doing("sync", path)?;
+        tell(path, || Step::Synced);
         Ok(Self::new(path.to_owned()))
     }
 
@@ -192,12 +195,15 @@ impl Journal {
         let mut file = OpenOptions::new().write(true).open(&self.path).doing("open", &self.path)?;
         if let Err(source) = self.write_at(&mut file, after.bytes, &line) {
             // A line that is not whole does not count: to cut it off is tidy and no more.
-            file.set_len(after.bytes).ok();
+            if file.set_len(after.bytes).is_ok() {
+                tell(&self.path, || Step::Cut { length: after.bytes });
+            }
             return Err(source).doing("write", &self.path);
         }
         if let Err(source) = self.faults.step().and_then(|()| file.sync_data()) {
             return Err(self.take_back(&file, after.bytes, source));
         }
+        tell(&self.path, || Step::Synced);
         Ok(end)
     }
 
@@ -205,13 +211,16 @@ impl Journal {
         if file.metadata()?.len() != end {
             self.faults.step()?;
             file.set_len(end)?;
+            tell(&self.path, || Step::Cut { length: end });
         }
         file.seek(SeekFrom::Start(end))?;
         if let Err(error) = self.faults.step() {
             file.write_all(&line[..line.len() / 2])?;
             return Err(error);
         }
-        file.write_all(line)
+        file.write_all(line)?;
+        tell(&self.path, || Step::Wrote { at: end, bytes: line.to_vec() });
+        Ok(())
     }
 
     /// Cuts off a whole record that could not be made durable, so that it does not come to life later; what to say then.
@@ -251,7 +260,9 @@ impl Journal {
 
     /// Makes the file durable.
     pub(crate) fn sync(&self) -> Result<(), RepoError> {
-        File::open(&self.path).and_then(|file| file.sync_all()).doing("sync", &self.path)
+        File::open(&self.path).and_then(|file| file.sync_all()).doing("sync", &self.path)?;
+        tell(&self.path, || Step::Synced);
+        Ok(())
     }
 
     /// The lines (each with its newline) of some records, counted from 1; `records` lie within the file.

@@ -17,6 +17,7 @@ use rustix::fs::FlockOperation;
 use super::{PackFile, PackName, PackStore, format};
 use crate::error::{IoContext, RepoError};
 use crate::object::PackClass;
+use crate::watch::{Step, tell};
 
 const PART: &str = "part";
 /// The disk is set to work each time a part has grown by this many bytes.
@@ -73,13 +74,14 @@ impl PackStore for LocalPacks {
         let (path, file) = loop {
             let path = self.folder.join(format!("{}.{}.{PART}", crate::random_hex(), class.word()));
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).doing("create", &path)?;
+            tell(&path, || Step::Created);
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) if path.exists() => break (path, file),
                 Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) => {}
                 Err(error) => return Err(std::io::Error::from(error)).doing("lock", &path),
             }
         };
-        let mut part = LocalPart { file, path, class, length: 0, lost: false, writeback: Writeback::default() };
+        let mut part = LocalPart::new(file, path, class, 0);
         part.append(&[&format::header(class)])?;
         Ok(Box::new(part))
     }
@@ -125,9 +127,11 @@ impl PackStore for LocalPacks {
         self.open.lock().expect("no panic under this lock").remove(pack);
         let path = self.path(pack);
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing("remove", &path),
-            _ => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            removed => removed.doing("remove", &path)?,
         }
+        tell(&path, || Step::Removed);
+        Ok(())
     }
 
     fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError> {
@@ -141,8 +145,7 @@ impl PackStore for LocalPacks {
                 continue;
             }
             let length = file.metadata().doing("read", &path)?.len();
-            let writeback = Writeback::default();
-            parts.push(Box::new(LocalPart { file, path, class, length, lost: false, writeback }));
+            parts.push(Box::new(LocalPart::new(file, path, class, length)));
         }
         Ok(parts)
     }
@@ -166,7 +169,9 @@ pub(super) fn read_range(file: &File, range: Range<u64>) -> std::io::Result<Byte
 
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), RepoError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).doing("sync", folder)
+    File::open(folder).and_then(|folder| folder.sync_all()).doing("sync", folder)?;
+    tell(folder, || Step::FolderSynced);
+    Ok(())
 }
 
 /// A pack being written; the lock on its file tells others that its writer lives.
@@ -176,6 +181,8 @@ struct LocalPart {
     path: PathBuf,
     class: PackClass,
     length: u64,
+    /// Whether its name is durable: without it the bytes are lost, however durable they are.
+    is_named: bool,
     /// A failed sync says so once only: the pages that were not written count as clean afterwards.
     lost: bool,
     writeback: Writeback,
@@ -213,13 +220,23 @@ impl Writeback {
 }
 
 impl LocalPart {
+    fn new(file: File, path: PathBuf, class: PackClass, length: u64) -> Self {
+        Self { file, path, class, length, is_named: false, lost: false, writeback: Writeback::default() }
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().expect("a pack lies in a folder")
+    }
+
     fn sync_file(&mut self) -> std::io::Result<()> {
         if self.lost {
             return Err(std::io::Error::other("an earlier sync of this file failed"));
         }
         let synced = self.writeback.wait().and_then(|()| self.file.sync_all());
         self.lost = synced.is_err();
-        synced
+        synced?;
+        tell(&self.path, || Step::Synced);
+        Ok(())
     }
 }
 
@@ -242,6 +259,7 @@ impl PackFile for LocalPart {
             self.file.write_all(&piece[skip..]).doing("write", &self.path)?;
             written -= skip;
         }
+        tell(&self.path, || Step::Wrote { at: self.length, bytes: pieces.concat() });
         self.length += total as u64;
         let begun = self.writeback.go_on(&self.file, self.length);
         self.lost |= begun.is_err();
@@ -253,12 +271,18 @@ impl PackFile for LocalPart {
     }
 
     fn sync(&mut self) -> Result<(), RepoError> {
-        self.sync_file().doing("sync", &self.path)
+        self.sync_file().doing("sync", &self.path)?;
+        if !self.is_named {
+            sync_folder(self.folder())?;
+            self.is_named = true;
+        }
+        Ok(())
     }
 
     fn truncate(&mut self, length: u64) -> Result<(), RepoError> {
         use std::io::{Seek, SeekFrom};
         self.file.set_len(length).doing("truncate", &self.path)?;
+        tell(&self.path, || Step::Cut { length });
         self.file.seek(SeekFrom::Start(length)).doing("seek in", &self.path)?;
         self.length = length;
         self.writeback.upto = self.writeback.upto.min(length);
@@ -267,15 +291,20 @@ impl PackFile for LocalPart {
 
     fn finish(&mut self, name: PackName) -> Result<(), RepoError> {
         self.sync_file().doing("sync", &self.path)?;
-        let folder = self.path.parent().expect("a pack lies in a folder");
+        let folder = self.folder();
         let listed = folder.join(name.to_string());
         std::fs::rename(&self.path, &listed).doing("rename", &self.path)?;
+        tell(&self.path, || Step::Renamed { to: listed.clone() });
         sync_folder(folder).inspect_err(|_| {
-            std::fs::rename(&listed, &self.path).ok();
+            if std::fs::rename(&listed, &self.path).is_ok() {
+                tell(&listed, || Step::Renamed { to: self.path.clone() });
+            }
         })
     }
 
     fn discard(self: Box<Self>) -> Result<(), RepoError> {
-        std::fs::remove_file(&self.path).doing("remove", &self.path)
+        std::fs::remove_file(&self.path).doing("remove", &self.path)?;
+        tell(&self.path, || Step::Removed);
+        Ok(())
     }
 }

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use specs::Digest;
 
 use super::codec::{self, unpack};
-use super::format::{ENTRY_BYTES, FOOTER_BYTES, HEADER_BYTES, Row, index_and_footer, parse_footer, parse_index};
+use super::format::{
+    ENTRY_BYTES, FOOTER_BYTES, HEADER_BYTES, Row, header, index_and_footer, parse_footer, parse_index,
+};
 use super::{PackFile, PackName, PackStore};
 use crate::error::RepoError;
 use crate::object::{Kind, PackClass};
@@ -223,10 +225,17 @@ pub(crate) fn finish(file: &mut dyn PackFile, entries: &[u8], mut rows: Vec<Row>
     }
 }
 
+/// Whether a power cut took a part of the header, which is written before all else: no record names what lies in such a pack.
+fn was_never_synced(file: &dyn PackFile) -> Result<bool, RepoError> {
+    let (found, written) = (file.read(0..HEADER_BYTES)?, header(file.class()));
+    let is_partly_there = || found.iter().zip(&written).all(|(found, written)| found == written || *found == 0);
+    Ok(*found != written && is_partly_there())
+}
+
 /// Finishes a pack whose writer died: keeps every whole entry up to the first that is not, discards a pack without any.
 pub fn salvage(mut file: Box<dyn PackFile>) -> Result<Option<Finished>, RepoError> {
     let mut rows = Vec::new();
-    let mut offset = HEADER_BYTES;
+    let mut offset = if was_never_synced(&*file)? { file.length() } else { HEADER_BYTES };
     while offset + ENTRY_BYTES <= file.length() {
         let header = file.read(offset..offset + ENTRY_BYTES)?;
         let Some(row) = Row::from_entry_header(&header, offset) else { break };

@@ -622,6 +622,10 @@ impl Store {
         // Packs on other machines hold nothing that matters before a record names it.
         let (packs, all) = if read.records.is_empty() { self.packs().known()? } else { (self.packs().list()?, true) };
         self.follow_packs(index, packs, all)?;
+        if index.is_writable() && !read.records.is_empty() {
+            // A writer may have died between write and sync. After a power cut the index must not know more than the journal.
+            self.journal().sync()?;
+        }
         for (record, after) in &read.records {
             let mut view = View::new(index);
             apply(&mut view, record)?;
