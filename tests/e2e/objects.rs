@@ -131,6 +131,16 @@ fn a_mirror_is_made_again_into_a_store() {
     let done = env.json(["mirror", "--to", "backup"]).remove(0);
     assert_eq!(done["new_records"], 1);
     assert!(done["new_packs"].as_u64().unwrap() <= 2, "{done}");
+    let packs = std::fs::read_dir(env.dir().join(".pv/packs")).unwrap().map(|entry| entry.unwrap().path());
+    let data = packs.filter(|path| path.to_string_lossy().ends_with(".data.pack")).max().unwrap();
+    let mut bytes = std::fs::read(&data).unwrap();
+    bytes[60] ^= 1; // the first byte of the first object
+    std::fs::remove_file(&data).unwrap();
+    std::fs::write(&data, bytes).unwrap();
+    assert_eq!(env.exit_code(["fsck"]), 5);
+    let url = format!("file://{}", env.work().join("backup").display());
+    env.ok(["fsck", "--repair", "--from", &url]);
+    assert_sound(&env);
     let (log, jobs) = (env.json(["log"]), env.json(["job", "list"]));
     std::fs::remove_dir_all(env.dir().join(".pv")).unwrap();
     insta::assert_snapshot!(env.pv(["init", "..", "--from", "nothing"]), @r"

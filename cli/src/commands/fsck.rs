@@ -1,10 +1,13 @@
 //! `pv fsck`
 
+use std::path::{Path, PathBuf};
 
 use repos::Store;
 use repos::fsck::mirror::Mirror;
 use repos::fsck::repair::{Done, Repair};
 use repos::fsck::{self, Problem, Report};
+use repos::packs::open_url;
+use repos::store::journal_at;
 use serde::Serialize;
 use specs::{Digest, ErrorKind};
 
@@ -22,9 +25,9 @@ pub(crate) struct Args {
     /// Heal what is damaged: from what is whole here, from a mirror, or by running again what made it
     #[arg(long)]
     repair: bool,
-    /// Where a mirror is: the URL or folder of `pv mirror`, or a folder that holds a store
+    /// Where a mirror is: the URL that it was copied to, a folder with `packs` and `journal`, or one that holds a store
     #[arg(long, value_name = "MIRROR", requires = "repair")]
-    from: Option<String>,
+    from: Option<PathBuf>,
 }
 
 impl Args {
@@ -115,8 +118,16 @@ fn check(cx: &Context, store: &Store) -> Result<Report> {
     Ok(fsck::check(store, &|what, done, total| progress.count(what, done, total))?)
 }
 
+fn open_mirror(cx: &Context, from: &Path) -> Result<Mirror> {
+    let Some(url) = from.to_str().filter(|from| from.contains("://")) else {
+        return Ok(Mirror::in_folder(&cx.path(from))?);
+    };
+    let access = cx.access();
+    Ok(Mirror::new(open_url(url, &access)?, journal_at(url, &access)?))
+}
+
 fn repair(cx: &Context, args: &Args, report: &Report) -> Result<Vec<Done>> {
-    let mirror = args.from.as_ref().map(|from| mirror_at(cx, from)).transpose()?;
+    let mirror = args.from.as_ref().map(|from| open_mirror(cx, from)).transpose()?;
     let progress = cx.progress("repair");
     let tell = |what: &str, done, total| progress.count(what, done, total);
     let (options, dir) = (cx.open_options()?, cx.store_dir()?);
@@ -193,14 +204,4 @@ fn print(cx: &Context, report: &Report, done: &[Done]) -> Result<()> {
         plural(counts.results, "result", "results"),
         plural(counts.files, "file content", "file contents")
     ))
-}
-
-/// The mirror at a URL or in a folder.
-fn mirror_at(cx: &Context, from: &str) -> Result<Mirror> {
-    let mirror = if from.contains("://") {
-        Mirror::at_url(from, &cx.access())
-    } else {
-        Mirror::in_folder(&cx.path(from.as_ref()))
-    };
-    Ok(mirror?)
 }

@@ -13,9 +13,8 @@ use crate::packs::codec::unpack;
 use crate::packs::format::Row;
 use crate::packs::scan::scan;
 use crate::packs::writer::read_index;
-use crate::packs::{LocalPacks, PackName, PackStore, open_url};
-use crate::place::Access;
-use crate::store::{Result, Store, journal_at};
+use crate::packs::{LocalPacks, PackName, PackStore};
+use crate::store::{Result, Store};
 
 /// A mirror: packs, and the journal's bytes. It may be behind, or damaged itself: all that is taken from it is checked.
 #[derive(Debug, Clone)]
@@ -42,11 +41,6 @@ impl Mirror {
             });
         }
         Ok(Self::new(Arc::new(LocalPacks::new(packs)), read_journal(&folder.join("journal"))?))
-    }
-
-    /// The mirror at a URL.
-    pub fn at_url(url: &str, access: &Access) -> Result<Self> {
-        Ok(Self::new(open_url(url, access)?, journal_at(url, access)?))
     }
 
     pub(super) fn packs(&self) -> &dyn PackStore {
