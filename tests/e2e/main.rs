@@ -4,6 +4,7 @@
 //! - `beside` `kill` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
 //! - `threat` the example as a whole
+//! - `gc_beside` garbage collected while others work, and killed
 //! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
 //! - `support` events to wait for, pipelines to wait in
 
@@ -22,6 +23,7 @@ mod find;
 mod flow;
 mod fsck;
 mod gc;
+mod gc_beside;
 mod get;
 mod init;
 mod job;

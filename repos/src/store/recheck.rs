@@ -155,6 +155,10 @@ impl Recheck<'_> {
 
     /// What a commit names beyond the head that it is to follow, or beyond that of its own branch.
     fn commit(&mut self, id: &CommitId, head: Option<CommitId>) -> Result<()> {
+        // What it gave up is gone by right. That a branch or tag is to point to it is refused as such.
+        if self.present.store.is_pruned(id)?.is_some() {
+            return Ok(());
+        }
         let commit: Commit = self.present.document(&id.digest())?;
         let head = match head {
             None => self.present.store.find_branch(&commit.repo, &commit.branch)?.and_then(|row| row.commit),
