@@ -62,7 +62,7 @@ fn options() -> Options {
     options.set_max_open_files(-1);
     // The files are few: the default, a thread for each of 16, takes longer than to open them.
     options.set_max_file_opening_threads(1);
-    // No thread that would say how it goes.
+    // Nobody reads how it goes.
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
     options.set_keep_log_file_num(1);
