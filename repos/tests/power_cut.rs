@@ -285,8 +285,15 @@ fn own(stage: &Stage) {
         stage.tell(&store, true);
         let json = json!({"pipeline": "detect", "run": run, "version": 1, "datums_total": number,
             "executor": {"kind": "process"}, "created_at": at, "finished_at": at});
-        let (state, document) = (SealedState::Failure, Some(document::<JobDocument>(&store, json)));
-        let sealed = Entry::Job { pipeline: pipeline.clone(), run, state, commit: None, document, moved: None };
+        let document = Some(document::<JobDocument>(&store, json));
+        let sealed = Entry::Job {
+            pipeline: pipeline.clone(),
+            run,
+            state: SealedState::Failure,
+            commit: None,
+            document,
+            moved: None,
+        };
         store.publish(&Change::of(vec![sealed])).unwrap();
         stage.tell(&store, true);
         set(&store, "main", &[("/beside", Some(&number.to_string()))]);
@@ -429,7 +436,9 @@ fn fingerprint(files: &Files) -> Digest {
 
 fn survives(acts: &[fn(&Stage)]) {
     let stage = Stage::new();
-    acts.iter().for_each(|act| act(&stage));
+    for act in acts {
+        act(&stage);
+    }
     let disks = cut_everywhere(&stage);
     println!("{disks} disks after {} steps", stage.film.lock().unwrap().steps.len());
 }

@@ -166,7 +166,7 @@ fn write_and_die(env: &TestEnv, writer: u64, killed: &AtomicU64) -> Vec<Acknowle
         let dies = random.below(2) == 0;
         if dies {
             // Not to wait for something: a moment that nothing knows.
-            std::thread::sleep(takes.mul_f64(random.below(1000) as f64 / 1000.0));
+            std::thread::sleep(takes * random.below(1000) as u32 / 1000);
             put.child().kill().unwrap();
         }
         let ended = put.end();
@@ -184,6 +184,7 @@ fn write_and_die(env: &TestEnv, writer: u64, killed: &AtomicU64) -> Vec<Acknowle
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "a long run is reported")]
 fn four_writers_that_are_killed_at_random_lose_no_acknowledged_commit() {
     let env = test_env!();
     let killed = AtomicU64::new(0);

@@ -145,7 +145,9 @@ impl Disk {
                     .into_iter()
                     .partition::<Vec<_>, _>(|change| change[0].0.parent() == Some(path));
                 self.pending = elsewhere;
-                here.iter().for_each(|change| rename_in(&mut self.durable, change));
+                for change in &here {
+                    rename_in(&mut self.durable, change);
+                }
             }
         }
     }
