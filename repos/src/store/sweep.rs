@@ -131,6 +131,8 @@ impl Store {
         self.register_all_of(&written)?;
         let mut position = self.catch_up_marks(marks)?;
         victims.retain(|victim| self.is_held(&victim.name).is_ok_and(|held| !held));
+        // What was copied can come to be one that has the name of one of them.
+        victims.retain(|victim| written.iter().all(|pack| pack.name != victim.name));
         let last = self.last_copies(&victims)?;
         let (late, garbage) = last.into_iter().partition(|(_, row)| is_marked(marks, row));
         let late = self.copy_late(late, &mut victims)?;
@@ -138,6 +140,7 @@ impl Store {
             self.prefer(&self.index(), &pack.name, &pack.rows)?;
         }
         written.extend(late);
+        victims.retain(|victim| written.iter().all(|pack| pack.name != victim.name));
         if victims.is_empty() {
             return Ok(());
         }
