@@ -209,7 +209,7 @@ fn an_owner_takes_a_transaction_over_and_transactions_at_once_all_land() {
     let env = env_with_notes();
     let gate = Gate::new();
     apply(&env, &spec("slow", "notes", &gate.wait()));
-    let owner = Background::start(&env, ["run"]);
+    let owner = Background::start(&env, ["run", "-j", "1"]);
     gate.until_waiting(1);
     let numbers = 0..4;
     let handles: Vec<Background> = numbers
