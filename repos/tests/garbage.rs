@@ -393,7 +393,13 @@ impl World {
         let said = keep::collect(self.store(), "anna", true, &silent).unwrap();
         let done = keep::collect(self.store(), "anna", false, &silent).unwrap();
         assert_eq!(done.plan.commits, expected);
-        assert_eq!((said.swept, &said.account.gone), (done.swept, &done.account.gone));
+        // The record of what is given up may fold packs, so that less goes of what is around objects.
+        let objects = |collected: &keep::Collected| {
+            let mut gone = collected.account.gone.clone();
+            gone.retain(|(reason, _), _| *reason != keep::Reason::Packs);
+            (gone, collected.swept.objects_removed)
+        };
+        assert_eq!(objects(&said), objects(&done));
         assert_eq!(said.account.left_bytes, 0);
         for (id, why) in expected {
             self.commits.get_mut(&id).unwrap().pruned = Some(why);
