@@ -232,7 +232,9 @@ impl World {
 
     fn move_branch(&mut self, repo: usize, branch: usize, to: usize, create: bool) {
         let from = self.branches.get(&(repo, branch)).copied();
-        let Some(to) = self.any_commit(to).filter(|to| self.commits[to].repo == repo && from != Some(*to)) else { return };
+        let Some(to) = self.any_commit(to).filter(|to| self.commits[to].repo == repo && from != Some(*to)) else {
+            return;
+        };
         if from.is_none() != create {
             return;
         }
@@ -308,9 +310,7 @@ impl World {
         let others = self.branches.iter().filter(|((of, other), _)| *of == repo && *other != branch);
         let kept: BTreeSet<CommitId> = others.flat_map(|(_, head)| self.history(*head)).collect();
         let pointed_to = self.pointed_to();
-        let goes = |id: &CommitId| {
-            !kept.contains(id) && !pointed_to.contains(id) && self.commits[id].pruned.is_none()
-        };
+        let goes = |id: &CommitId| !kept.contains(id) && !pointed_to.contains(id) && self.commits[id].pruned.is_none();
         let expected: BTreeSet<CommitId> = self.history(head).into_iter().skip(keep).filter(goes).collect();
         let (repo, branch) = (name(REPOS[repo]), branch_name(branch));
         let plan = Plan::of_selection(self.store(), &repo, Some(&branch), Selection::AllBut(keep)).unwrap();
