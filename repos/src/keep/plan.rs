@@ -39,11 +39,12 @@ impl Plan {
     /// What the settings `retention` and `gc_grace` ask for.
     pub fn of_settings(store: &Store) -> Result<Self> {
         let now = store.clock().now();
+        // First: a commit that an owner records in between must not be listed here and be missing from what is reached.
+        let mut rows = Vec::new();
+        store.visit_commits(|id, row| rows.push((id, row.pruned.map(|pruned| pruned.why))))?;
         let mut plan = Self { commits: BTreeMap::new(), reach: Reach::of(store, earlier(now, store.gc_grace()?))? };
         let too_old = store.retention()?.map(|age| earlier(now, age));
         let needed: HashSet<CommitId> = inputs_of_open_jobs(store)?.into_iter().collect();
-        let mut rows = Vec::new();
-        store.visit_commits(|id, row| rows.push((id, row.pruned.map(|pruned| pruned.why))))?;
         for (id, pruned) in rows {
             if !plan.reach.commits.contains_key(&id) {
                 if pruned.is_none_or(|why| why < PruneWhy::Expired) {

@@ -126,6 +126,11 @@ impl PackStore for LocalPacks {
     fn remove(&self, pack: &PackName) -> Result<(), RepoError> {
         self.open.lock().expect("no panic under this lock").remove(pack);
         let path = self.path(pack);
+        let _locked = lock_folder(&self.folder, FlockOperation::LockExclusive)?;
+        // A writer has come to the same pack once more: the file is a new one, and it needs that.
+        if path.exists() && self.is_held(pack)? {
+            return Ok(());
+        }
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             removed => removed.doing("remove", &path)?,
@@ -165,6 +170,13 @@ pub(super) fn read_range(file: &File, range: Range<u64>) -> std::io::Result<Byte
     }
     bytes.truncate(wanted);
     Ok(bytes.into())
+}
+
+/// Keeps a pack from coming and going under one name at the same time.
+fn lock_folder(folder: &Path, how: FlockOperation) -> Result<File, RepoError> {
+    let file = File::open(folder).doing("open", folder)?;
+    rustix::fs::flock(&file, how).map_err(std::io::Error::from).doing("lock", folder)?;
+    Ok(file)
 }
 
 /// Makes the names in a folder durable.
@@ -293,6 +305,7 @@ impl PackFile for LocalPart {
         self.sync_file().doing("sync", &self.path)?;
         let folder = self.folder();
         let listed = folder.join(name.to_string());
+        let _locked = lock_folder(folder, FlockOperation::LockShared)?;
         std::fs::rename(&self.path, &listed).doing("rename", &self.path)?;
         tell(&self.path, || Step::Renamed { to: listed.clone() });
         sync_folder(folder).inspect_err(|_| {

@@ -64,6 +64,12 @@ impl Store {
             }
             // Somebody else is at it.
             let Some(_removing) = Lock::try_take(&self.removal_lock_path())? else { return Ok(()) };
+            // An owner holds its packs in memory only: nobody else folds beside it.
+            let _lock = match Lock::try_take(&self.lock_path()) {
+                _ if self.is_owner() => None,
+                Ok(None) => return Ok(()),
+                lock => lock?,
+            };
             packs.retain(|(name, _)| self.packs().is_held(name).is_ok_and(|held| !held));
             let mut copied = 0;
             while let Some(mut set) = full_tier(&packs).filter(|_| copied < BYTES_AT_A_TIME) {

@@ -100,7 +100,7 @@ impl Store {
                 self.sync()?;
             }
             let mut position = self.locked_position();
-            if self.was_swept(relied)? {
+            if self.was_swept(relied) {
                 if !in_finished {
                     // To be looked at again, all must lie where no lock of a writer is needed.
                     in_finished = true;
@@ -164,7 +164,7 @@ impl Store {
 
     /// Records a change, unless what it builds on has gone.
     fn record(&self, change: &Change, position: &mut Position) -> Result<()> {
-        if self.was_swept(&[])? {
+        if self.was_swept(&[]) {
             self.refuse_collected(change)?;
         }
         self.record_as_is(change, position)

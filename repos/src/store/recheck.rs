@@ -42,10 +42,10 @@ impl Store {
 
     /// Whether one of the packs that this store or `others` relied on is gone. The caller holds lock and position and has
     /// caught up.
-    pub(super) fn was_swept(&self, others: &[PackName]) -> Result<bool> {
+    pub(super) fn was_swept(&self, others: &[PackName]) -> bool {
         let index = self.index();
         // Also when it was folded: the pack that took its place, which is not known here, may have been swept since.
-        Ok(self.relied().iter().chain(others).any(|pack| index.pack_number(pack).is_none()))
+        self.relied().iter().chain(others).any(|pack| index.pack_number(pack).is_none())
     }
 
     /// Refuses a change of which something is not there. The caller holds lock and position and has caught up; all that the change names

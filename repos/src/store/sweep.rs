@@ -153,6 +153,7 @@ impl Store {
         for name in &removed {
             index.drop_pack(name);
         }
+        self.prefer_held(&index)?;
         index.flush()?;
         self.inner.nodes.clear();
         stop_at("gc.before_remove");
@@ -269,6 +270,20 @@ impl Store {
             }
         }
         finish(copies)
+    }
+
+    /// Has the index find in packs that are held all that lies in them: what was garbage elsewhere may be needed by their writers.
+    fn prefer_held(&self, index: &Index) -> Result<()> {
+        for (name, length) in self.packs().list()? {
+            let is_known = index.pack_number(&name).is_some();
+            if is_known
+                && self.is_held(&name).unwrap_or(false)
+                && let Some(rows) = self.rows_of(&name, length)?
+            {
+                self.prefer(index, &name, &rows)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes garbage out of the index, but what lies in packs that stay after all.
