@@ -102,7 +102,7 @@ struct Made {
     files: Files,
     rests_on: Vec<CommitId>,
     parent: Option<CommitId>,
-    made_at: i64,
+    at: i64,
     named_at: i64,
     pruned: Option<PruneWhy>,
 }
@@ -215,7 +215,7 @@ impl World {
         }
         let now = self.now();
         let rests_on = parent.into_iter().chain(source).collect();
-        let made = Made { repo, files: after, rests_on, parent, made_at: now, named_at: now, pruned: None };
+        let made = Made { repo, files: after, rests_on, parent, at: now, named_at: now, pruned: None };
         self.commits.insert(id, made);
         self.touch(parent);
     }
@@ -377,7 +377,7 @@ impl World {
                 if made.pruned.is_none_or(|why| why < PruneWhy::Expired) {
                     expected.insert(*id, PruneWhy::Expired);
                 }
-            } else if self.retention.is_some_and(|age| made.made_at < now - age)
+            } else if self.retention.is_some_and(|age| made.at < now - age)
                 && made.pruned.is_none()
                 && !pointed_to.contains(id)
             {

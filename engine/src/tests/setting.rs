@@ -170,8 +170,9 @@ impl Setting {
 /// Copies inputs to `/pfs/out/<path>`, with the command's name appended to their content.
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a command")]
 pub(super) fn copy(call: Call) -> Reply {
-    let mut reply =
-        Reply { log: format!("{} reads {}\n", call.cmd[0], call.inputs.len()).into_bytes(), ..Reply::default() };
+    let read: Vec<&str> = call.inputs.keys().map(String::as_str).collect();
+    let log = format!("{} reads {}\n", call.cmd[0], read.join(", "));
+    let mut reply = Reply { log: log.into_bytes(), ..Reply::default() };
     for (path, bytes) in &call.inputs {
         if bytes == b"bad" {
             reply.code = 1;
