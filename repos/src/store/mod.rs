@@ -16,7 +16,7 @@
 //! Readers take no lock. A writer reads, hashes and writes packs without it and takes it for the last step, [`Store::publish`]. An
 //! *owner* ([`Store::own`], `pv run` and `pv serve`) keeps it for as long as it lives; other writers then hand it their last step.
 //!
-//! - `open` finds, makes and opens stores, catches the index up, saves what dead writers left
+//! - `open` finds, makes and opens stores, saves what dead writers left; `catch_up` brings the index up to packs and journal
 //! - `objects` writes and reads objects, each checked by its digest
 //! - `copies` finds other copies of objects that are damaged where the index says
 //! - `noted` notes how far the journal goes, so that a lost end is noticed
@@ -44,6 +44,7 @@ use crate::packs::writer::PackWriter;
 use crate::packs::{PackName, PackStore};
 use crate::time::Clock;
 
+mod catch_up;
 mod content;
 mod copies;
 mod fold;

@@ -1,26 +1,22 @@
 //! Finding, making and opening stores; catching the index up; saving what dead writers left.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use specs::BranchName;
 
 use super::shared;
 use super::{Inner, Lock, NodeWeight, Store};
-use crate::documents::ResultDocument;
 use crate::error::{IoContext, RepoError, is_of_disk};
 use crate::faults::Faults;
 use crate::index::apply::{apply, meta};
-use crate::index::rows::{Location, decode, encode};
+use crate::index::rows::{decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
 use crate::journal::{Entry, Journal, Position, SharedJournal};
-use crate::object::{Kind, PackClass};
-use crate::packs::codec::unpack;
-use crate::packs::format::Row;
+use crate::object::PackClass;
 use crate::packs::writer::{FULL_BYTES, PackWriter, salvage};
-use crate::packs::{LocalPacks, ObjectPacks, PackName, PackStore};
+use crate::packs::{LocalPacks, ObjectPacks, PackStore};
 use crate::place::{Access, Place};
 use crate::time::{Clock, SystemClock};
 
@@ -33,8 +29,6 @@ const NODE_CACHE_BYTES: u64 = 32 << 20;
 const OVERLAY_ROWS: usize = 4096;
 /// The same while a change is being made, when packs come one after another.
 const OVERLAY_ROWS_OF_A_CHANGE: usize = 100_000;
-/// Rows of a pack that are read into the index at a time.
-const ROWS_AT_A_TIME: usize = 50_000;
 
 /// Tells people what a process waits for.
 pub(super) type Notify = Arc<dyn Fn(&str) + Send + Sync>;
@@ -594,120 +588,6 @@ impl Store {
             std::thread::sleep(Duration::from_millis(5));
         }
         unreachable!("the loop has no end")
-    }
-
-    /// The journal's position with the right to change index and position: what is looked at and what is recorded belong together.
-    /// Taken after the lock on a pack writer, never before.
-    pub(super) fn locked_position(&self) -> MutexGuard<'_, Position> {
-        self.inner.position.lock().expect("no panic under this lock")
-    }
-
-    /// Brings an index up to packs and journal, and `position` with it.
-    pub(super) fn catch_up(&self, index: &Index, position: &mut Position) -> Result<(), RepoError> {
-        let from: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
-        let noted = self.noted_position();
-        // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
-        self.journal().fetch(from)?;
-        let mut read = crate::journal::Read { records: Vec::new(), end: from };
-        let length = self.journal().length()?;
-        if length < from.bytes {
-            return Err(RepoError::ShortJournal { records: from.records, bytes: from.bytes, found: length });
-        }
-        if length != from.bytes {
-            read = self.journal().read_after(from)?;
-        }
-        if let Some(noted) = noted.filter(|noted| noted.bytes > read.end.bytes) {
-            return Err(RepoError::ShortJournal { records: noted.records, bytes: noted.bytes, found: read.end.bytes });
-        }
-        // Packs on other machines hold nothing that matters before a record names it.
-        let (packs, all) = if read.records.is_empty() { self.packs().known()? } else { (self.packs().list()?, true) };
-        self.follow_packs(index, packs, all)?;
-        if index.is_writable() && !read.records.is_empty() {
-            // A writer may have died between write and sync. After a power cut the index must not know more than the journal.
-            self.journal().sync()?;
-        }
-        for (record, after) in &read.records {
-            let mut view = View::new(index);
-            apply(&mut view, record)?;
-            view.put(keys::meta(meta::POSITION), encode(after));
-            index.commit(view.into_changes());
-        }
-        *position = read.end;
-        Ok(())
-    }
-
-    /// Enters packs into the index that no record may name yet.
-    pub(crate) fn register_listed(&self, packs: &[(PackName, u64)]) -> Result<(), RepoError> {
-        let _position = self.locked_position();
-        self.register_new(&self.index(), packs).map(|_| ())
-    }
-
-    /// Enters packs that are new, then takes out those that are gone, if these are `all`: what counts of them lies in the new ones.
-    fn follow_packs(&self, index: &Index, mut packs: Vec<(PackName, u64)>, mut all: bool) -> Result<(), RepoError> {
-        loop {
-            // Of two copies the one that is entered last counts. A folded pack is longer than each of those that it replaces and that
-            // are about to go.
-            packs.sort_unstable_by_key(|(name, length)| (*length, *name));
-            if self.register_new(index, &packs)? {
-                break;
-            }
-            (packs, all) = (self.packs().list()?, true);
-        }
-        let listed: HashSet<PackName> = packs.into_iter().map(|(name, _)| name).collect();
-        let known = index.pack_names();
-        if all {
-            known.iter().filter(|name| !listed.contains(*name)).for_each(|name| index.forget_pack(name));
-        }
-        self.rely_on(known.into_iter().filter(|name| !all || listed.contains(name)));
-        Ok(())
-    }
-
-    /// Enters packs that the index does not know; false when one is gone, so that the list is old.
-    fn register_new(&self, index: &Index, listed: &[(PackName, u64)]) -> Result<bool, RepoError> {
-        for (name, length) in listed.iter().filter(|(name, _)| index.pack_number(name).is_none()) {
-            match self.rows_of_pack(name, *length).and_then(|rows| self.register(index, name, &rows)) {
-                Ok(()) => {}
-                Err(error) if super::objects::is_gone(&error) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Has the copies in a pack that the index knows count, whatever others there are. The caller holds the lock on the position.
-    pub(super) fn prefer(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
-        self.register(index, name, rows)?;
-        if let Some(number) = index.pack_number(name) {
-            let place = |row: &Row| (keys::object(row.kind, &row.digest), Some(Location::of(row, number).encode()));
-            rows.chunks(ROWS_AT_A_TIME).for_each(|rows| index.commit(rows.iter().map(place).collect()));
-        }
-        Ok(())
-    }
-
-    /// Enters the objects of a finished pack into an index. The caller holds the lock on the position.
-    pub(super) fn register(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
-        if index.pack_number(name).is_some() {
-            return Ok(());
-        }
-        let number = index.next_pack()?;
-        for rows in rows.chunks(ROWS_AT_A_TIME) {
-            let mut changes = Changes::new();
-            for row in rows {
-                let key = keys::object(row.kind, &row.digest);
-                // A result that the index knows from another pack is not read again: folding moves many.
-                let is_new_result = row.kind == Kind::Result as u8 && index.get(&key)?.is_none();
-                changes.insert(key, Some(Location::of(row, number).encode()));
-                if is_new_result {
-                    let bytes = unpack(row, self.packs().read(name, row.stored_range())?);
-                    if let Some(Ok(result)) = bytes.map(|bytes| serde_json::from_slice::<ResultDocument>(&bytes)) {
-                        let (key, value) = super::objects::result_row(&row.digest, &result);
-                        changes.insert(key, Some(value));
-                    }
-                }
-            }
-            index.commit(changes);
-        }
-        index.enter_pack(name)
     }
 }
 
