@@ -59,7 +59,7 @@ def random_bytes(program, file, size, seed=1):
 
 
 def source_tree(folder, parts=()):
-    """The sources of Linux, from Debian's package, kept in the user's cache; `parts`: only these of its folders. Without its few links."""
+    """The sources of Linux, from Debian's package, kept in the user's cache; `parts`: only these of its folders. Without its few links and what is empty without them."""
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache", "pv/bench")
     cache.mkdir(parents=True, exist_ok=True)
     archive = cache / f"{SOURCE}.tar.xz"
@@ -68,6 +68,7 @@ def source_tree(folder, parts=()):
     run("tar", "-xJf", archive, "-C", folder.parent, *(f"{SOURCE}/{part}" for part in parts))
     (folder.parent / SOURCE).rename(folder)
     run("find", folder, "-type", "l", "-delete")
+    run("find", folder, "-type", "d", "-empty", "-delete")  # they held links only; pv keeps no empty folders
 
 
 def download(archive):
