@@ -51,7 +51,7 @@ fn write(env: &TestEnv, writer: u64, is_over: &AtomicBool) -> Written {
         let call = if round % 3 == 2 && written.files.remove(&at).is_some() {
             Background::start(env, ["--json", "rm", &format!("images:/{at}")])
         } else {
-            env.write(&format!("in/{at}"), &content);
+            env.write(format!("in/{at}"), &content);
             written.files.insert(at.clone(), content);
             Background::start(env, ["--json", "put", &format!("images:/w{writer}"), &format!("in/{at}")])
         };
