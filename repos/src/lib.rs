@@ -36,6 +36,7 @@ pub mod store;
 pub mod time;
 pub mod tree;
 mod watch;
+mod writeback;
 
 pub use error::RepoError;
 pub use faults::Faults;

@@ -4,6 +4,7 @@
  *   helper bytes SIZE SEED                SIZE pseudo-random bytes to standard output
  *   helper paced SIZE SEED SECONDS        the same at an even pace, so that whoever reads them is busy for that long
  *   helper tree DIR FILES FOLDER SIZE     FILES files of SIZE pseudo-random bytes, FOLDER a folder
+ *   helper touch SIZE                     writes to SIZE bytes of memory, which are free again afterwards
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -156,6 +158,13 @@ static void tree(const char *dir, size_t count, size_t folder, size_t size)
     }
 }
 
+static void touch(size_t size)
+{
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED)
+        err(1, "mmap");
+}
+
 int main(int argc, char **argv)
 {
     uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
@@ -167,7 +176,9 @@ int main(int argc, char **argv)
         write_random(1, strtoull(argv[2], NULL, 10), &seed, atof(argv[4]));
     else if (argc == 6 && !strcmp(argv[1], "tree"))
         tree(argv[2], seed, strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10));
+    else if (argc == 3 && !strcmp(argv[1], "touch"))
+        touch(strtoull(argv[2], NULL, 10));
     else
-        errx(2, "usage: helper walk|bytes|paced|tree …");
+        errx(2, "usage: helper walk|bytes|paced|tree|touch …");
     return 0;
 }

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use tests::{TestEnv, test_env};
 
+use crate::support::*;
+
 fn json<const N: usize>(env: &TestEnv, args: [&str; N]) -> Value {
     serde_json::from_str(env.ok(args).trim()).unwrap()
 }
@@ -36,18 +38,6 @@ fn bytes_for(view: &Value, reason: &str, repo: &str) -> u64 {
     gone.filter(|gone| gone["reason"] == reason && gone["repo"] == repo)
         .map(|gone| gone["size_bytes"].as_u64().unwrap())
         .sum()
-}
-
-/// Bytes that no compression makes shorter.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as u8
-    };
-    std::iter::repeat_with(next).take(length).collect()
 }
 
 #[test]

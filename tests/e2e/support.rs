@@ -17,6 +17,18 @@ pub(crate) const IMAGE: &str = "pv-test-busybox:1";
 /// How long an event may take on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Bytes that no compression makes shorter, others for each seed.
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
 /// Looks until there is something to see.
 pub(crate) fn until<T>(event: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();

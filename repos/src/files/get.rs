@@ -19,6 +19,7 @@ use crate::parallel;
 use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
 use crate::tree::{FileEntry, PathKind, Tree};
+use crate::writeback::Eager;
 
 /// How many files an error names.
 const NAMED: usize = 20;
@@ -271,7 +272,7 @@ impl Work<'_> {
 
     fn write(&self, folder: &mut Folder, item: &Item, replace: bool) -> Result<()> {
         let path = self.dest.join(&item.path);
-        let fill = |file: &mut File| self.store.copy_to(&item.file, file).map_err(into_io);
+        let fill = |file: &mut File| self.store.copy_to(&item.file, &mut Eager::new(file)).map_err(into_io);
         folder.write(&item.path, item.file.executable, replace || self.options.force, fill).map_err(|error| match error
         {
             error if error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -8,7 +8,6 @@ use std::io::{IoSlice, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
@@ -18,10 +17,9 @@ use super::{PackFile, PackName, PackStore, format};
 use crate::error::{IoContext, RepoError};
 use crate::object::PackClass;
 use crate::watch::{Step, tell};
+use crate::writeback::Writeback;
 
 const PART: &str = "part";
-/// The disk is set to work each time a part has grown by this many bytes.
-const WRITEBACK_BYTES: u64 = 64 << 20;
 /// Files kept open for reading: well below what a process may have.
 const OPEN_MAX: usize = 256;
 
@@ -200,37 +198,6 @@ struct LocalPart {
     writeback: Writeback,
 }
 
-/// Syncs what was appended while more comes, so that the last sync has little left to wait for.
-#[derive(Debug, Default)]
-struct Writeback {
-    /// The length up to which it has been asked for.
-    upto: u64,
-    running: Option<JoinHandle<std::io::Result<()>>>,
-}
-
-impl Writeback {
-    /// Begins another sync when there is enough for one and none is running; the result of the one before.
-    fn go_on(&mut self, file: &File, length: u64) -> std::io::Result<()> {
-        let is_busy = self.running.as_ref().is_some_and(|running| !running.is_finished());
-        if is_busy || length < self.upto + WRITEBACK_BYTES {
-            return Ok(());
-        }
-        self.wait()?;
-        self.upto = length;
-        // It is no loss where there is neither a file nor a thread to be had: all is synced in the end.
-        if let Ok(file) = file.try_clone() {
-            self.running = std::thread::Builder::new().spawn(move || file.sync_data()).ok();
-        }
-        Ok(())
-    }
-
-    /// The result of the sync that is running. It has to be asked for: a failed one is told once only.
-    fn wait(&mut self) -> std::io::Result<()> {
-        let running = self.running.take().map_or(Ok(Ok(())), JoinHandle::join);
-        running.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    }
-}
-
 impl LocalPart {
     fn new(file: File, path: PathBuf, class: PackClass, length: u64) -> Self {
         Self { file, path, class, length, is_named: false, lost: false, writeback: Writeback::default() }
@@ -297,7 +264,7 @@ impl PackFile for LocalPart {
         tell(&self.path, || Step::Cut { length });
         self.file.seek(SeekFrom::Start(length)).doing("seek in", &self.path)?;
         self.length = length;
-        self.writeback.upto = self.writeback.upto.min(length);
+        self.writeback.cut(length);
         Ok(())
     }
 
