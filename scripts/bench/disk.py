@@ -80,7 +80,7 @@ def place(helper, written, memory):
             run("mkfs.ext4", "-q", "-m", "0", "-E", "nodiscard", image)
             device = attach(image)
             stack.callback(run, "losetup", "--detach", device)
-            run("mount", device, folder)
+            run("mount", *([] if written else ["-o", "discard"]), device, folder)  # what is deleted gives its room back
             stack.callback(unmount, folder)
         yield Place(folder, helper, memory)
 

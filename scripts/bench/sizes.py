@@ -26,7 +26,7 @@ class Sizes:
 FULL = Sizes(
     runs=5, large_runs=3, rival_runs=3, small_files=20_000, changed_files=200, large_bytes=GIB, source_parts=(), many_files=1_000_000,
     commits=10_000, branches=100, huge_bytes=20 * GIB, beside_seconds=60, datums=1_000,
-    memory_bytes=2 * GIB, disk_bytes=12 * GIB,
+    memory_bytes=GIB, disk_bytes=12 * GIB,
 )
 QUICK = Sizes(
     runs=3, large_runs=1, rival_runs=1, small_files=5_000, changed_files=200, large_bytes=128 * MIB, source_parts=("fs", "include", "net"),

@@ -260,4 +260,6 @@ fn a_lost_pack_and_a_lost_format_come_back() {
     assert_eq!(env.exit_code(["fsck", "--repair", "--from", "nowhere"]), 3);
     env.ok(["fsck", "--repair", "--from", mirror.to_str().unwrap()]);
     assert_eq!(env.ok(["trace", "count:/count", "--format", "json"]), sound);
+    // A wrong mirror is told before there is need of it.
+    assert_eq!(env.exit_code(["fsck", "--repair", "--from", "nowhere"]), 3);
 }

@@ -73,6 +73,7 @@ struct ReportView<'a> {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let mirror = args.from.as_ref().map(|from| open_mirror(cx, from)).transpose()?;
     if args.rebuild_index {
         cx.store()?.rebuild_index()?;
         cx.notes().line("made the index anew");
@@ -83,7 +84,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         if !cx.out().is_json() {
             print_problems(cx, &report.problems)?;
         }
-        done = repair(cx, args, &report)?;
+        done = repair(cx, mirror.as_ref(), &report)?;
         report = check(cx, &opened(cx)?)?;
     }
     if cx.out().is_json() {
@@ -126,13 +127,12 @@ fn open_mirror(cx: &Context, from: &Path) -> Result<Mirror> {
     Ok(Mirror::new(open_url(url, &access)?, journal_at(url, &access)?))
 }
 
-fn repair(cx: &Context, args: &Args, report: &Report) -> Result<Vec<Done>> {
-    let mirror = args.from.as_ref().map(|from| open_mirror(cx, from)).transpose()?;
+fn repair(cx: &Context, mirror: Option<&Mirror>, report: &Report) -> Result<Vec<Done>> {
     let progress = cx.progress("repair");
     let tell = |what: &str, done, total| progress.count(what, done, total);
     let (options, dir) = (cx.open_options()?, cx.store_dir()?);
     let store = options.open_damaged(&dir)?;
-    let mut repair = Repair::begin(store, report, mirror.as_ref(), || options.open_damaged(&dir), &tell)?;
+    let mut repair = Repair::begin(store, report, mirror, || options.open_damaged(&dir), &tell)?;
     let left = fsck::check_reach(repair.store(), &tell)?;
     if repair.has_journal && !left.problems.is_empty() {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -18,7 +18,7 @@ use crate::stop::stop_at;
 
 /// Rows in memory above which a writer that does not own the store catches up the index on disk: few, because every reader has to make
 /// the same rows; not fewer, because `RocksDB` syncs nine times for them.
-const OVERLAY_ROWS: usize = 1024;
+const OVERLAY_ROWS: usize = 512;
 
 /// A change to be made, with what it takes for granted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
