@@ -21,7 +21,7 @@ def measure(bench, place, table):
     place.run("sh", "-c", f"(head -c {size // 2} first/large; head -c {KIB} /dev/urandom; tail -c +{size // 2 + 1} first/large) > second/large",
               cwd=place.folder)
     place.warm("first second")
-    table.note(f"{size / MIB:,.0f} MiB; then with 1 KiB inserted in the middle.")
+    table.note(f"{size / MIB:,.0f} MiB; then with 1 KiB inserted in the middle. `cp` runs right before `get`, which may find the memory warmer for it.")
     pv, others = Pv(place), rivals(place, Borg, Restic)
     took = collections.defaultdict(Series)
     added = collections.defaultdict(lambda: Series("binary"))
@@ -34,7 +34,7 @@ def measure(bench, place, table):
             before = tool.stored()[0]
             took["insert", tool.name].add(tool.put(second))
             added[tool.name].add(tool.stored()[0] - before)
-            if tool is pv:  # right before the `get` that it is compared with: both find the machine alike
+            if tool is pv:  # right before the `get` that it is compared with
                 took["cp"].add(place.run("cp", first / "large", place.clear("copy"), synced=True))
                 place.clear("copy")
             took["get", tool.name].add(tool.get(place.clear("got")))
