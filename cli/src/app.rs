@@ -82,16 +82,25 @@ pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> u8 {
     let done = match command {
         None => commands::without_a_command(&cx),
         Some(command) if is_owner || !command.may_be_handed_over() => command.run(&cx),
-        Some(command) => match socket::hand_over(&cx, argv) {
-            Ok(Some(exit_code)) => return exit_code,
-            Ok(None) => command.run(&cx),
-            Err(error) => Err(error),
-        },
+        Some(command) => run_or_hand_over(&cx, argv, &command),
     };
     let done = done.and_then(|()| cx.out().flush());
     match cancel.exit_code() {
         Some(exit_code) => exit_code,
         None => finish(&cx, done),
+    }
+}
+
+/// Runs a command in the process that owns the store, now or as soon as one does and the command needs it; else here.
+fn run_or_hand_over(cx: &Context, argv: &[OsString], command: &Command) -> Result<()> {
+    loop {
+        if let Some(exit_code) = socket::hand_over(cx, argv)? {
+            return Err(CliError::Exit(exit_code));
+        }
+        match command.run(cx) {
+            Err(CliError::InUse(_)) => {}
+            done => return done,
+        }
     }
 }
 
@@ -106,7 +115,7 @@ fn finish(cx: &Context, done: Result<()>) -> u8 {
         Ok(()) | Err(CliError::ClosedPipe) => 0,
         Err(CliError::Cancelled) => 130,
         Err(CliError::Exit(exit_code)) => exit_code,
-        Err(CliError::Failure(failure)) => {
+        Err(CliError::Failure(failure) | CliError::InUse(failure)) => {
             let text = if cx.out().is_json() { failure.json() } else { failure.text(cx.notes().color()) };
             cx.notes().text(&text);
             failure.kind.exit_code()

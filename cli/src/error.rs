@@ -14,6 +14,8 @@ use crate::output::plural;
 pub(crate) enum CliError {
     /// Something failed, and is printed.
     Failure(Box<Failure>),
+    /// Another process has the store; once it answers for it, it can do this instead.
+    InUse(Box<Failure>),
     /// Whoever read the output has enough: no error.
     ClosedPipe,
     /// Nothing failed, but the exit code says something, such as `diff --exit-code`.
@@ -209,6 +211,10 @@ impl From<RepoError> for CliError {
             RepoError::Unsure { .. } => told.done(NOT_KNOWN),
             RepoError::RevertConflict { paths, .. } => told
                 .map(|failure| failure.causes.extend(paths.iter().map(|path| format!("`{path}` is other than then")))),
+            RepoError::InUse { .. } => match told {
+                Self::Failure(failure) => Self::InUse(failure),
+                told => told,
+            },
             _ => told,
         }
     }

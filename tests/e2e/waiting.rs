@@ -10,13 +10,16 @@ fn holder(env: &TestEnv) -> Background {
     env.write("held", "held");
     let mut command = env.command(["put", "images", "held"]);
     command.env("PV_STOP_AT", "pause:publish.before_record");
-    let holder = Background::of(env, command);
-    let stat = format!("/proc/{}/stat", holder.pid());
+    until_it_stands(Background::of(env, command))
+}
+
+fn until_it_stands(process: Background) -> Background {
+    let stat = format!("/proc/{}/stat", process.pid());
     until_true("a process that stands still", || {
         std::fs::read_to_string(&stat)
             .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
     });
-    holder
+    process
 }
 
 /// A put that waits for it, seen to do so.
@@ -68,5 +71,35 @@ fn ctrl_c_while_waiting_ends_with_130_and_nothing_done() {
     held.end().assert_code(0);
     let files = env.json(["ls", "-r", "images"]);
     assert_eq!((files.len(), files[0]["path"].as_str().unwrap()), (1, "/held"));
+    assert_sound(&env);
+}
+
+/// A collection that stands still before its last step, with 20,000 bytes to remove.
+fn stopped_collection(env: &TestEnv) -> Background {
+    env.ok(["config", "set", "gc_grace", "0s"]);
+    env.ok(["branch", "create", "notes@gone"]);
+    env.write("garbage", noise(20_000, 1));
+    env.ok(["put", "notes@gone", "garbage"]);
+    env.ok(["branch", "delete", "notes@gone", "--yes"]);
+    let mut command = env.command(["--json", "gc"]);
+    command.env("PV_STOP_AT", "pause:gc.after_copy");
+    until_it_stands(Background::of(env, command))
+}
+
+#[test]
+fn a_collection_that_began_before_an_owner_came_is_done_by_the_owner() {
+    let env = env_with_notes();
+    let gate = Gate::new();
+    apply(&env, &spec("hold", "notes", &format!("{}; {}", gate.wait(), copy_of("notes"))));
+    let collecting = stopped_collection(&env);
+    let mut run = Background::start(&env, ["run", "-j", "2"]);
+    gate.until_waiting(2);
+    collecting.send(Signal::SIGCONT);
+    let said = collecting.end().assert_code(0).stdout;
+    assert!(!run.is_over());
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(said["freed_bytes"].as_u64().unwrap() > 20_000, "{said}");
+    gate.open_until(|| run.is_over());
+    run.end().assert_code(0);
     assert_sound(&env);
 }

@@ -60,6 +60,10 @@ impl Owner {
 }
 
 impl Publisher for Owner {
+    fn is_there(&self) -> bool {
+        connect(&self.dir).is_some()
+    }
+
     fn publish(&self, change: &Change, relied: &[PackName]) -> Result<Option<()>, RepoError> {
         let Some(stream) = connect(&self.dir) else { return Ok(None) };
         let request = Request::Publish { change: change.clone(), relied: relied.to_vec() };

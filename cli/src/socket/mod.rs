@@ -2,7 +2,7 @@
 //!
 //! While `pv run` or `pv serve` owns a store, no other process changes its journal or index. A command that is called meanwhile is handed
 //! over: it sends its arguments, folder, environment and streams, and the owner runs the very same code over them. A command that was
-//! already at work when the owner came hands over its last step only.
+//! already at work when the owner came hands over its last step only, but a collection of garbage begins anew there.
 //!
 //! One connection a request, each side one line of JSON:
 //! - `{"command": {argv, cwd, env}}`, with stdin, stdout and stderr attached → `{"exit": N}`. The end of the connection cancels.

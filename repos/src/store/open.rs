@@ -565,22 +565,31 @@ impl Store {
 
     /// Waits for the lock; says for whom.
     pub(super) fn take_lock(&self) -> Result<Lock, RepoError> {
-        self.wait_for(&self.lock_path())
+        self.wait_for(&self.lock_path(), || true)
+    }
+
+    /// Waits for the lock as long as no owner has it, which may keep it for days; then `InUse`.
+    pub(super) fn take_lock_without_owner(&self) -> Result<Lock, RepoError> {
+        let has_no_owner = || self.inner.publisher.get().is_none_or(|publisher| !publisher.is_there());
+        self.wait_for(&self.lock_path(), has_no_owner)
     }
 
     /// Waits for the right to remove packs, which one process at a time has. Taken before the lock.
     pub(super) fn take_removal_lock(&self) -> Result<Lock, RepoError> {
-        self.wait_for(&self.removal_lock_path())
+        self.wait_for(&self.removal_lock_path(), || true)
     }
 
     pub(super) fn removal_lock_path(&self) -> PathBuf {
         self.folder().join("removal.lock")
     }
 
-    fn wait_for(&self, path: &Path) -> Result<Lock, RepoError> {
+    fn wait_for(&self, path: &Path, is_worth_it: impl Fn() -> bool) -> Result<Lock, RepoError> {
         for waited in 0_u32.. {
             if let Some(lock) = Lock::try_take(path)? {
                 return Ok(lock);
+            }
+            if !is_worth_it() {
+                return Err(RepoError::InUse { holder: Lock::holder(path) });
             }
             if waited == 100 {
                 (self.inner.notify)(&format!("waiting for {}", Lock::holder(path)));

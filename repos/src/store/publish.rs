@@ -38,6 +38,9 @@ impl Change {
 
 /// Hands the last step of a change to the process that owns the store.
 pub trait Publisher: Send + Sync {
+    /// Whether a process owns the store and answers.
+    fn is_there(&self) -> bool;
+
     /// `Ok(None)` when no owner answers (any more); else what it said. `relied`: the packs in which the sender may have found what its
     /// change builds on.
     fn publish(&self, change: &Change, relied: &[PackName]) -> Result<Option<()>>;

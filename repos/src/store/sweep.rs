@@ -81,7 +81,8 @@ impl Drop for Writing<'_> {
 }
 
 impl Store {
-    /// Removes what `marks` does not call live, as far as that is worth it, and tells what went.
+    /// Removes what `marks` does not call live, as far as that is worth it, and tells what went. `InUse` when an owner comes meanwhile,
+    /// which can go on with it: what is gone then is not told.
     pub fn sweep(&self, marks: &mut dyn Marks, progress: Progress<'_>) -> Result<Swept> {
         let _removing = self.take_removal_lock()?;
         self.free_reserve();
@@ -174,7 +175,7 @@ impl Store {
             self.refresh()?;
             return Ok(Writing { store: self, lock: None });
         }
-        let writing = Writing { store: self, lock: Some(self.take_lock()?) };
+        let writing = Writing { store: self, lock: Some(self.take_lock_without_owner()?) };
         let mut position = self.locked_position();
         let opened = self.open_writable().and_then(|index| {
             self.catch_up(&index, &mut position)?;

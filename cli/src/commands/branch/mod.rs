@@ -18,7 +18,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(super) fn run(self, cx: &Context) -> Result<()> {
+    pub(super) fn run(&self, cx: &Context) -> Result<()> {
         match self {
             Self::Create(args) => create::run(cx, &args),
             Self::List(args) => list::run(cx, &args),

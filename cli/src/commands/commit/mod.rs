@@ -13,7 +13,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(super) fn run(self, cx: &Context) -> Result<()> {
+    pub(super) fn run(&self, cx: &Context) -> Result<()> {
         match self {
             Self::Delete(args) => delete::run(cx, &args),
             Self::Prune(args) => prune::run(cx, &args),

@@ -41,8 +41,8 @@ struct StoreView {
     objects: Option<String>,
 }
 
-pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
-    let dir = match (args.dir, cx.flags().store.clone()) {
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let dir = match (args.dir.clone(), cx.flags().store.clone()) {
         (Some(dir), Some(store)) if dir != store => {
             return Err(CliError::usage("DIR and --store name two folders", "leave one out"));
         }
@@ -54,12 +54,12 @@ pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
     let dir = dir.canonicalize().unwrap_or(dir);
     let options = cx.open_options()?;
     let store = match (&args.objects, &args.from) {
-        (Some(url), _) => options.init_shared(&dir, &cx.place_url(url), args.default_branch)?,
+        (Some(url), _) => options.init_shared(&dir, &cx.place_url(url), args.default_branch.clone())?,
         (None, Some(url)) => {
             let progress = cx.progress("fetch");
             options.init_from(&dir, &cx.place_url(url), &|what, done, total| progress.count(what, done, total))?
         }
-        (None, None) => options.init(&dir, args.default_branch)?,
+        (None, None) => options.init(&dir, args.default_branch.clone())?,
     };
     if args.example {
         example::fill(cx, &store, &dir)?;

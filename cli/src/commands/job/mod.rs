@@ -17,7 +17,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(super) fn run(self, cx: &Context) -> Result<()> {
+    pub(super) fn run(&self, cx: &Context) -> Result<()> {
         match self {
             Self::List(args) => list::run(cx, &args),
             Self::Show(args) => show::run(cx, &args),

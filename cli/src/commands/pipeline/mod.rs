@@ -33,7 +33,7 @@ impl Command {
         !matches!(self, Self::Check(_) | Self::New(_))
     }
 
-    pub(super) fn run(self, cx: &Context) -> Result<()> {
+    pub(super) fn run(&self, cx: &Context) -> Result<()> {
         match self {
             Self::Apply(args) => apply::run(cx, &args),
             Self::Check(args) => check::run(cx, &args),

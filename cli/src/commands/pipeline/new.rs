@@ -67,19 +67,19 @@ impl From<InputArg> for Input {
     }
 }
 
-pub(crate) fn run(cx: &Context, args: Args) -> Result<()> {
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let mut names = BTreeSet::new();
     if let Some(twice) = args.input.iter().find(|input| !names.insert(&input.repo)) {
         let message = format!("repository `{}` is given twice, and inputs are told apart by their names", twice.repo);
         return Err(CliError::usage(message, "leave one out here, then add it to the spec with a `name` of its own"));
     }
-    let mut inputs: Vec<Input> = args.input.into_iter().map(Input::from).collect();
+    let mut inputs: Vec<Input> = args.input.iter().cloned().map(Input::from).collect();
     let input = if inputs.len() == 1 { inputs.remove(0) } else { Input::Cross(inputs) };
     let spec = PipelineSpec {
-        name: args.name,
+        name: args.name.clone(),
         description: String::new(),
         metadata: specs::spec::Metadata::default(),
-        transform: Transform { image: args.image, cmd: args.cmd, ..Transform::default() },
+        transform: Transform { image: args.image.clone(), cmd: args.cmd.clone(), ..Transform::default() },
         input,
         parallelism: None,
         datum_tries: specs::spec::DEFAULT_DATUM_TRIES,
