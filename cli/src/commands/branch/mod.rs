@@ -20,10 +20,10 @@ pub(crate) enum Command {
 impl Command {
     pub(super) fn run(&self, cx: &Context) -> Result<()> {
         match self {
-            Self::Create(args) => create::run(cx, &args),
-            Self::List(args) => list::run(cx, &args),
-            Self::Move(args) => moving::run(cx, &args),
-            Self::Delete(args) => delete::run(cx, &args),
+            Self::Create(args) => create::run(cx, args),
+            Self::List(args) => list::run(cx, args),
+            Self::Move(args) => moving::run(cx, args),
+            Self::Delete(args) => delete::run(cx, args),
         }
     }
 }

@@ -15,8 +15,8 @@ pub(crate) enum Command {
 impl Command {
     pub(super) fn run(&self, cx: &Context) -> Result<()> {
         match self {
-            Self::Delete(args) => delete::run(cx, &args),
-            Self::Prune(args) => prune::run(cx, &args),
+            Self::Delete(args) => delete::run(cx, args),
+            Self::Prune(args) => prune::run(cx, args),
         }
     }
 }

@@ -22,10 +22,10 @@ pub(crate) enum Command {
 impl Command {
     pub(super) fn run(&self, cx: &Context) -> Result<()> {
         match self {
-            Self::List(args) => list::run(cx, &args),
-            Self::Get(args) => get::run(cx, &args),
-            Self::Set(args) => set::run(cx, &args),
-            Self::Unset(args) => unset::run(cx, &args),
+            Self::List(args) => list::run(cx, args),
+            Self::Get(args) => get::run(cx, args),
+            Self::Set(args) => set::run(cx, args),
+            Self::Unset(args) => unset::run(cx, args),
         }
     }
 }

@@ -15,8 +15,8 @@ pub(crate) enum Command {
 impl Command {
     pub(super) fn run(&self, cx: &Context) -> Result<()> {
         match self {
-            Self::List(args) => list::run(cx, &args),
-            Self::Show(args) => show::run(cx, &args),
+            Self::List(args) => list::run(cx, args),
+            Self::Show(args) => show::run(cx, args),
         }
     }
 }

@@ -35,13 +35,13 @@ impl Command {
 
     pub(super) fn run(&self, cx: &Context) -> Result<()> {
         match self {
-            Self::Apply(args) => apply::run(cx, &args),
-            Self::Check(args) => check::run(cx, &args),
+            Self::Apply(args) => apply::run(cx, args),
+            Self::Check(args) => check::run(cx, args),
             Self::New(args) => new::run(cx, args),
-            Self::List(args) => list::run(cx, &args),
-            Self::Show(args) => show::run(cx, &args),
-            Self::Delete(args) => delete::run(cx, &args),
-            Self::Rerun(args) => rerun::run(cx, &args),
+            Self::List(args) => list::run(cx, args),
+            Self::Show(args) => show::run(cx, args),
+            Self::Delete(args) => delete::run(cx, args),
+            Self::Rerun(args) => rerun::run(cx, args),
         }
     }
 }
