@@ -14,7 +14,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, RwLock};
 
-use rocksdb::{BlockBasedOptions, Cache, DB, Direction, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions};
+use rocksdb::{
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DEFAULT_COLUMN_FAMILY_NAME, Direction, FlushOptions,
+    IteratorMode, Options, WriteBatch, WriteOptions,
+};
 
 use crate::error::{IoContext, RepoError};
 use crate::faults::Faults;
@@ -55,6 +58,9 @@ fn options() -> Options {
     table.set_block_cache(&Cache::new_lru_cache(64 << 20));
     table.set_bloom_filter(10.0, false);
     table.set_cache_index_and_filter_blocks(true);
+    // In parts: a call that reads a few rows then reads, checks and caches a few KiB, and not all the file's filter and index.
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
     let mut options = Options::default();
     options.create_if_missing(true);
     options.set_block_based_table_factory(&table);
@@ -88,7 +94,9 @@ impl Index {
         let mut tries = 0;
         let db = loop {
             // A writer may replace files between our reading of the list and of the files: then look again.
-            match DB::open_for_read_only(&options(), path, false) {
+            // With its one family named, RocksDB does not first try whether the files are fully compacted, opening them all for that.
+            let family = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options());
+            match DB::open_cf_descriptors_read_only(&options(), path, [family], false) {
                 Ok(db) => break db,
                 Err(_) if tries < 5 => tries += 1,
                 Err(error) => return Err(error.into()),
