@@ -31,6 +31,7 @@ pub fn check(store: &Store, progress: Progress<'_>) -> Result<Report> {
     if !store.format_is_sound()? {
         findings.add(Subject::Format, "it does not say which layout the store has");
     }
+    store.know_all()?;
     // In this order: a pack that is listed now is in the index after the refresh.
     let packs = store.packs().list()?;
     match store.refresh() {
@@ -51,6 +52,7 @@ pub fn check(store: &Store, progress: Progress<'_>) -> Result<Report> {
 
 /// Checks only whether all is there that is named, without reading the packs through.
 pub fn check_reach(store: &Store, progress: Progress<'_>) -> Result<Report> {
+    store.know_all()?;
     let mut findings = Findings::default();
     reach::check(store, progress, &mut findings)?;
     Ok(findings.into_report())

@@ -15,12 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, RwLock};
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DEFAULT_COLUMN_FAMILY_NAME, Direction, FlushOptions,
-    IteratorMode, Options, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DEFAULT_COLUMN_FAMILY_NAME, Direction,
+    FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions,
 };
 
 use crate::error::{IoContext, RepoError};
 use crate::faults::Faults;
+use crate::packs::PackName;
 
 pub(crate) mod apply;
 mod damage;
@@ -46,6 +47,8 @@ pub(crate) struct Index {
     overlay: RwLock<Changes>,
     faults: Faults,
     packs: RwLock<packs::Packs>,
+    /// Packs with their lengths that are there but not entered yet.
+    put_off: RwLock<Vec<(PackName, u64)>>,
     /// Whether looking again has found no more than this holds.
     settled: AtomicBool,
     /// How to make another when the one on disk turns out to be damaged, and that one.
@@ -119,6 +122,7 @@ impl Index {
             overlay: RwLock::default(),
             faults: Faults::default(),
             packs: RwLock::default(),
+            put_off: RwLock::default(),
             settled: AtomicBool::new(false),
             maker: damage::Maker::default(),
             stand_in: OnceLock::new(),

@@ -14,6 +14,7 @@ use super::apply::meta;
 use super::rows::{decode, encode};
 use super::{Changes, Index, keys};
 use crate::error::RepoError;
+use crate::object::PackClass;
 use crate::packs::PackName;
 
 /// Packs by number and by name.
@@ -57,6 +58,28 @@ impl Index {
     /// All packs, by name.
     pub(crate) fn pack_names(&self) -> Vec<PackName> {
         self.known_packs().by_name.keys().copied().collect()
+    }
+
+    /// Whether a pack may be entered when something is not found without it, since nobody but this process needs this index: such packs
+    /// hold content only.
+    pub(crate) fn may_put_off(&self, name: &PackName) -> bool {
+        let is_a_readers = self.db.is_some() && !self.is_writable() && self.stand_in().is_none();
+        is_a_readers && name.class == PackClass::Data && self.pack_number(name).is_none()
+    }
+
+    /// Remembers packs that are to be entered when something is not found without them, and no others.
+    pub(crate) fn put_off(&self, packs: Vec<(PackName, u64)>) {
+        *self.put_off.write().expect("no panic under this lock") = packs;
+    }
+
+    /// The packs that are to be entered when something is not found without them.
+    pub(crate) fn packs_put_off(&self) -> Vec<(PackName, u64)> {
+        self.put_off.read().expect("no panic under this lock").clone()
+    }
+
+    /// Whether there are packs that are not entered yet.
+    pub(crate) fn has_put_off(&self) -> bool {
+        !self.put_off.read().expect("no panic under this lock").is_empty()
     }
 
     /// The number that the next pack gets.

@@ -107,6 +107,7 @@ impl Marks for Kept {
 ///
 /// An error when something is missing that must be there: nothing is collected in a store that is not sound.
 pub fn mark(store: &Store, plan: &Plan, progress: Progress<'_>) -> Result<Kept> {
+    store.know_all()?;
     store.refresh()?;
     let (live, gone) = (DigestSet::default(), HashMap::new());
     // The position first: what is recorded from here on is looked at again.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
 
 use super::Store;
 use crate::documents::ResultDocument;
@@ -66,6 +67,9 @@ impl Store {
     }
 
     /// Enters packs that are new, then takes out those that are gone, if these are `all`: what counts of them lies in the new ones.
+    ///
+    /// A reader's index puts off packs of content: most reads need none of them, and one that a large put has just finished, which the
+    /// index on disk does not know yet, can hold a million rows.
     pub(super) fn follow_packs(
         &self,
         index: &Index,
@@ -73,10 +77,14 @@ impl Store {
         mut all: bool,
     ) -> Result<(), RepoError> {
         loop {
-            // Of two copies the one that is entered last counts. A folded pack is longer than each of those that it replaces and that
-            // are about to go.
-            packs.sort_unstable_by_key(|(name, length)| (*length, *name));
-            if self.register_new(index, &packs)? {
+            let knows_all = self.inner.knows_all.load(Ordering::Relaxed);
+            let (mut later, now): (Vec<_>, Vec<_>) =
+                packs.iter().partition(|(name, _)| !knows_all && index.may_put_off(name));
+            if self.register_new(index, &now)? {
+                if !all {
+                    later.extend(index.packs_put_off().into_iter().filter(|pack| !packs.contains(pack)));
+                }
+                index.put_off(later);
                 break;
             }
             (packs, all) = (self.packs().list()?, true);
@@ -90,9 +98,32 @@ impl Store {
         Ok(())
     }
 
+    /// Enters the packs that the index has put off. The caller holds the lock on the position.
+    pub(super) fn enter_put_off(&self) -> Result<(), RepoError> {
+        let index = self.index();
+        let mut packs = index.packs_put_off();
+        while !self.register_new(&index, &packs)? {
+            packs = self.packs().list()?;
+        }
+        self.rely_on(packs.into_iter().map(|(name, _)| name));
+        index.put_off(Vec::new());
+        Ok(())
+    }
+
+    /// Has the index know all packs from now on, for whoever looks at all of them.
+    pub(crate) fn know_all(&self) -> Result<(), RepoError> {
+        self.inner.knows_all.store(true, Ordering::Relaxed);
+        let _position = self.locked_position();
+        self.enter_put_off()
+    }
+
     /// Enters packs that the index does not know; false when one is gone, so that the list is old.
     fn register_new(&self, index: &Index, listed: &[(PackName, u64)]) -> Result<bool, RepoError> {
-        for (name, length) in listed.iter().filter(|(name, _)| index.pack_number(name).is_none()) {
+        let mut new: Vec<_> = listed.iter().filter(|(name, _)| index.pack_number(name).is_none()).collect();
+        // Of two copies the one that is entered last counts. A folded pack is longer than each of those that it replaces and that are
+        // about to go.
+        new.sort_unstable_by_key(|(name, length)| (*length, *name));
+        for (name, length) in new {
             match self.rows_of_pack(name, *length).and_then(|rows| self.register(index, name, &rows)) {
                 Ok(()) => {}
                 Err(error) if super::objects::is_gone(&error) => return Ok(false),

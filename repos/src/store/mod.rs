@@ -31,6 +31,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use bytes::Bytes;
@@ -107,6 +108,8 @@ struct Inner {
     held: Mutex<held::Held>,
     /// Packs in which this store may have found what it builds on.
     relied: Mutex<BTreeSet<PackName>>,
+    /// Whether no pack is put off until it is needed.
+    knows_all: AtomicBool,
     notify: open::Notify,
     faults: Faults,
 }

@@ -10,7 +10,7 @@ use crate::documents::{Document, ResultDocument, ResultState, canonical};
 use crate::error::RepoError;
 use crate::hash::digest_of;
 use crate::index::rows::{Location, ResultRow, decode, encode};
-use crate::index::{Changes, keys};
+use crate::index::{Changes, Index, keys};
 use crate::object::{Kind, PackClass};
 use crate::packs::PackName;
 use crate::packs::codec;
@@ -34,6 +34,12 @@ pub(crate) enum Place {
     Gone,
     /// Nowhere.
     Nowhere,
+}
+
+fn place_in(index: &Index, kind: u8, digest: &Digest) -> Result<Place> {
+    let row = index.get(&keys::object(kind, digest))?;
+    let Some(location) = row.as_deref().and_then(Location::decode) else { return Ok(Place::Nowhere) };
+    Ok(index.pack(location.pack).map_or(Place::Gone, |pack| Place::At(pack, location.row(kind, *digest))))
 }
 
 /// Whether an error says that a pack is not there.
@@ -97,23 +103,34 @@ impl Store {
 
     /// Where an object lies, as far as the index knows.
     pub(crate) fn place(&self, kind: u8, digest: &Digest) -> Result<Place> {
-        let index = self.index();
-        let row = index.get(&keys::object(kind, digest))?;
-        let Some(location) = row.as_deref().and_then(Location::decode) else { return Ok(Place::Nowhere) };
-        Ok(index.pack(location.pack).map_or(Place::Gone, |pack| Place::At(pack, location.row(kind, *digest))))
+        place_in(&self.index(), kind, digest)
     }
 
     /// Where an object lies; looks again when that was in a pack that is gone.
     fn find_place(&self, kind: Kind, digest: &Digest) -> Result<Place> {
-        let place = self.place(kind as u8, digest)?;
+        let place = self.place_or_put_off(kind, digest)?;
         if !matches!(place, Place::Gone) || !self.look_again()? {
             return Ok(place);
         }
-        let place = self.place(kind as u8, digest)?;
+        let place = self.place_or_put_off(kind, digest)?;
         if matches!(place, Place::Gone) {
             self.index().settle();
         }
         Ok(place)
+    }
+
+    /// Where an object lies, also in packs that the index has put off.
+    fn place_or_put_off(&self, kind: Kind, digest: &Digest) -> Result<Place> {
+        loop {
+            let index = self.index();
+            // Asked before the look: what somebody else enters meanwhile is in the index when it is put off no more.
+            let has_put_off = kind.class() == PackClass::Data && index.has_put_off();
+            let place = place_in(&index, kind as u8, digest)?;
+            if !has_put_off || matches!(place, Place::At(..)) {
+                return Ok(place);
+            }
+            self.find_put_off()?;
+        }
     }
 
     /// Sees what others have done meanwhile; false when that was of no use the last time.

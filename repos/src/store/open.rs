@@ -264,6 +264,7 @@ impl OpenOptions {
             publisher: OnceLock::new(),
             held: Mutex::default(),
             relied: Mutex::default(),
+            knows_all: false.into(),
             notify: self.notify.clone(),
             faults: self.faults.clone(),
         };
@@ -387,6 +388,16 @@ impl Store {
             self.catch_up(&index, &mut position)?;
         }
         self.use_index(index);
+        Ok(())
+    }
+
+    /// Looks at the packs that were put off too, since something is not found without them.
+    pub(super) fn find_put_off(&self) -> Result<(), RepoError> {
+        let mut position = self.locked_position();
+        self.enter_put_off()?;
+        if !self.index().is_writable() && self.index().overlay_rows() > OVERLAY_ROWS {
+            self.try_catch_up_disk(&mut position);
+        }
         Ok(())
     }
 

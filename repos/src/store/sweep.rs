@@ -85,6 +85,7 @@ impl Store {
     /// which can go on with it: what is gone then is not told.
     pub fn sweep(&self, marks: &mut dyn Marks, progress: Progress<'_>) -> Result<Swept> {
         let _removing = self.take_removal_lock()?;
+        self.know_all()?;
         self.free_reserve();
         let swept = self.sweep_all(marks, progress);
         self.fill_reserve();
