@@ -9,7 +9,7 @@ use repos::packs::PackName;
 use repos::{Change, Publisher, RepoError};
 use specs::ErrorKind;
 
-use super::protocol::{Answer, Request, receive_answer, send_request};
+use super::protocol::{Answer, Request, is_taken, receive_answer, send_request};
 use super::short_path;
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -25,8 +25,8 @@ pub(crate) fn hand_over(cx: &Context, argv: &[OsString]) -> Result<Option<u8>> {
     let Some(stream) = connect(&cx.store_dir()?) else { return Ok(None) };
     let outside = cx.outside();
     let request = Request::Command { argv: argv.to_vec(), cwd: outside.cwd.clone(), env: outside.env.pairs() };
-    if send_request(&stream, &request, Some(&outside.streams)).is_err() {
-        return Ok(None); // it went away before it had the request
+    if send_request(&stream, &request, Some(&outside.streams)).is_err() || !is_taken(&stream) {
+        return Ok(None); // it went away before it looked at the request
     }
     match receive_answer(&stream) {
         Ok(Answer::Exit(exit_code)) => Ok(Some(exit_code)),
@@ -67,7 +67,7 @@ impl Publisher for Owner {
     fn publish(&self, change: &Change, relied: &[PackName]) -> Result<Option<()>, RepoError> {
         let Some(stream) = connect(&self.dir) else { return Ok(None) };
         let request = Request::Publish { change: change.clone(), relied: relied.to_vec() };
-        if send_request(&stream, &request, None).is_err() {
+        if send_request(&stream, &request, None).is_err() || !is_taken(&stream) {
             return Ok(None);
         }
         match receive_answer(&stream) {

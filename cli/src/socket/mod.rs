@@ -4,7 +4,8 @@
 //! over: it sends its arguments, folder, environment and streams, and the owner runs the very same code over them. A command that was
 //! already at work when the owner came hands over its last step only, but a collection of garbage begins anew there.
 //!
-//! One connection a request, each side one line of JSON:
+//! One connection a request, each side one line of JSON; before its answer the owner sends an empty line, by which the request is taken.
+//! Without that line nothing was done and nothing will be, and the caller goes on by itself:
 //! - `{"command": {argv, cwd, env}}`, with stdin, stdout and stderr attached → `{"exit": N}`. The end of the connection cancels.
 //! - `{"publish": CHANGE}` → `"published"` or `{"error": {kind, message, hint}}`.
 //!

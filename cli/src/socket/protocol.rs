@@ -119,6 +119,16 @@ pub(super) fn send_answer(mut stream: &UnixStream, answer: &Answer) -> std::io::
     stream.write_all(&line_of(answer)?)
 }
 
+/// Says that the connection is taken: its request will be answered.
+pub(super) fn send_taken(mut stream: &UnixStream) -> std::io::Result<()> {
+    stream.write_all(b"\n")
+}
+
+/// Waits until the connection is taken; false when that will not be, since the owner is at its end.
+pub(super) fn is_taken(mut stream: &UnixStream) -> bool {
+    stream.read_exact(&mut [0]).is_ok()
+}
+
 /// Waits for the answer.
 pub(super) fn receive_answer(stream: &UnixStream) -> std::io::Result<Answer> {
     read_line(stream)

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use engine::Engine;
 use repos::{RepoError, Store};
 
-use super::protocol::{Answer, Request, receive_request, send_answer};
+use super::protocol::{Answer, Request, receive_request, send_answer, send_taken};
 use super::short_path;
 use crate::app::{self, Place};
 use crate::context::{Cancel, Environment, Outside};
@@ -77,6 +77,9 @@ fn listen(listener: &UnixListener, engine: &Arc<Engine>, over: &AtomicBool) {
 
 fn answer(stream: &UnixStream, engine: &Arc<Engine>) {
     let Some(uid) = peer(stream) else { return };
+    if send_taken(stream).is_err() {
+        return;
+    }
     let Ok((request, streams)) = receive_request(stream) else { return };
     let answer = match (request, streams) {
         (Request::Publish { change, relied }, _) => match engine.store().publish_for_other(&change, &relied) {

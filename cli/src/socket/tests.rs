@@ -148,3 +148,16 @@ fn the_end_of_the_connection_cancels_the_command() {
     assert_eq!(exit_code, 0);
     assert_eq!(text(&stdout), "");
 }
+
+#[test]
+fn a_caller_whom_an_ending_owner_does_not_take_goes_on_by_itself() {
+    let Place { dir, _serving: serving, _temporary } = place();
+    drop(serving);
+    let folder = File::open(dir.join(".pv")).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(super::short_path(&folder)).unwrap();
+    let ending = std::thread::spawn(move || listener.incoming().take(2).for_each(drop));
+    let (cx, _, _) = called_in(&dir);
+    assert!(hand_over(&cx, &["pv".into(), "ls".into()]).unwrap().is_none());
+    assert_eq!(Owner::of(&dir).publish(&Change::of(Vec::new()), &[]).unwrap(), None);
+    ending.join().unwrap();
+}
