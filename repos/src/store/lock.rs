@@ -1,11 +1,13 @@
-//! The store's lock: one process at a time changes journal and index.
+//! The store's locks: one process at a time changes journal and index, one removes packs; and how they are waited for.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
+use super::Store;
 use crate::error::{IoContext, RepoError};
 
 /// The lock, held until this is dropped.
@@ -46,4 +48,42 @@ fn command() -> String {
         *name = Path::new(name.as_str()).file_name().unwrap_or_default().to_string_lossy().into_owned();
     }
     words.join(" ")
+}
+
+impl Store {
+    /// Waits for the lock; says for whom.
+    pub(super) fn take_lock(&self) -> Result<Lock, RepoError> {
+        self.wait_for(&self.lock_path(), || true)
+    }
+
+    /// Waits for the lock as long as no owner has it, which may keep it for days; then `InUse`.
+    pub(super) fn take_lock_without_owner(&self) -> Result<Lock, RepoError> {
+        let has_no_owner = || self.inner.publisher.get().is_none_or(|publisher| !publisher.is_there());
+        self.wait_for(&self.lock_path(), has_no_owner)
+    }
+
+    /// Waits for the right to remove packs, which one process at a time has. Taken before the lock.
+    pub(super) fn take_removal_lock(&self) -> Result<Lock, RepoError> {
+        self.wait_for(&self.removal_lock_path(), || true)
+    }
+
+    pub(super) fn removal_lock_path(&self) -> PathBuf {
+        self.folder().join("removal.lock")
+    }
+
+    fn wait_for(&self, path: &Path, is_worth_it: impl Fn() -> bool) -> Result<Lock, RepoError> {
+        for waited in 0_u32.. {
+            if let Some(lock) = Lock::try_take(path)? {
+                return Ok(lock);
+            }
+            if !is_worth_it() {
+                return Err(RepoError::InUse { holder: Lock::holder(path) });
+            }
+            if waited == 100 {
+                (self.inner.notify)(&format!("waiting for {}", Lock::holder(path)));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        unreachable!("the loop has no end")
+    }
 }

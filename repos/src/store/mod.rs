@@ -17,6 +17,7 @@
 //! *owner* ([`Store::own`], `pv run` and `pv serve`) keeps it for as long as it lives; other writers then hand it their last step.
 //!
 //! - `open` finds, makes and opens stores, saves what dead writers left; `catch_up` brings the index up to packs and journal
+//! - `lock` the locks, and how they are waited for
 //! - `objects` writes and reads objects, each checked by its digest
 //! - `copies` finds other copies of objects that are damaged where the index says
 //! - `noted` notes how far the journal goes, so that a lost end is noticed

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
-use std::time::Duration;
 
 use specs::BranchName;
 
@@ -572,42 +571,6 @@ impl Store {
     /// Whether this process owns the store.
     pub fn is_owner(&self) -> bool {
         self.inner.owned.get().is_some()
-    }
-
-    /// Waits for the lock; says for whom.
-    pub(super) fn take_lock(&self) -> Result<Lock, RepoError> {
-        self.wait_for(&self.lock_path(), || true)
-    }
-
-    /// Waits for the lock as long as no owner has it, which may keep it for days; then `InUse`.
-    pub(super) fn take_lock_without_owner(&self) -> Result<Lock, RepoError> {
-        let has_no_owner = || self.inner.publisher.get().is_none_or(|publisher| !publisher.is_there());
-        self.wait_for(&self.lock_path(), has_no_owner)
-    }
-
-    /// Waits for the right to remove packs, which one process at a time has. Taken before the lock.
-    pub(super) fn take_removal_lock(&self) -> Result<Lock, RepoError> {
-        self.wait_for(&self.removal_lock_path(), || true)
-    }
-
-    pub(super) fn removal_lock_path(&self) -> PathBuf {
-        self.folder().join("removal.lock")
-    }
-
-    fn wait_for(&self, path: &Path, is_worth_it: impl Fn() -> bool) -> Result<Lock, RepoError> {
-        for waited in 0_u32.. {
-            if let Some(lock) = Lock::try_take(path)? {
-                return Ok(lock);
-            }
-            if !is_worth_it() {
-                return Err(RepoError::InUse { holder: Lock::holder(path) });
-            }
-            if waited == 100 {
-                (self.inner.notify)(&format!("waiting for {}", Lock::holder(path)));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        unreachable!("the loop has no end")
     }
 }
 
