@@ -10,7 +10,7 @@ use specs::spec::PfsInput;
 use specs::{CommitId, DatumId, Digest, FilePath, PipelineName, RunId};
 
 use crate::cache::cached;
-use crate::datums::prefix;
+use crate::datums::{Arm, prefix};
 use crate::error::Result;
 use crate::generations::{Readiness, inputs_of};
 use crate::graph::{Graph, Pipeline};
@@ -163,9 +163,8 @@ pub fn of_inputs(
             known += 1;
         }
         if each {
-            let named = kitchen.leaves().iter().zip(arms);
-            let named =
-                named.map(|(leaf, (path, _))| OutlookInput { input: leaf.input.name.clone(), path: path.clone() });
+            let name = |arm: &Arm| kitchen.leaves()[arm.leaf].input.name.clone();
+            let named = arms.iter().map(|arm| OutlookInput { input: name(arm), path: arm.path.clone() });
             let why = if plan.replaced.contains_key(key) { "changed" } else { "new" };
             datums.push(OutlookDatum { id: prepared.id, inputs: named.collect(), executes: runs, why: why.to_owned() });
         }

@@ -145,7 +145,7 @@ fn recovered(store: &Store, base: &Base, leaves: &[Leaf]) -> Result<Datums, Repo
             .into_iter()
             .map(|(leaf, path)| {
                 let matched = leaves.get(leaf).map(|leaf| match_at(store, leaf.tree, &path)).transpose()?.flatten();
-                Ok(matched.map(|matched| (path, matched)))
+                Ok(matched.map(|matched| Arm { leaf, path, matched, key: None }))
             })
             .collect::<Result<_, RepoError>>()?;
         found.extend(arms.map(|arms| (key, arms)));
@@ -167,8 +167,9 @@ fn unchanged_but_for_references(
     let mut unchanged = BTreeSet::new();
     for (key, arms) in todo.iter().filter(|(key, _)| replaced.contains_key(key)) {
         let mut same = true;
-        for ((leaf, (path, _)), (_, old, new)) in leaves.iter().zip(arms).zip(sides) {
-            same = same && (leaf.input.reference || same_below(store, *old, *new, path)?);
+        for arm in arms {
+            let (_, old, new) = &sides[arm.leaf];
+            same = same && (leaves[arm.leaf].input.reference || same_below(store, *old, *new, &arm.path)?);
         }
         if same {
             unchanged.insert(key.clone());

@@ -80,10 +80,11 @@ impl Kitchen {
     pub fn outlook(&self, arms: &[Arm]) -> Result<Prepared, RepoError> {
         let mut inputs = Vec::with_capacity(arms.len());
         let mut references = Vec::new();
-        for (number, (leaf, (path, matched))) in self.leaves.iter().zip(arms).enumerate() {
+        for Arm { leaf: number, path, matched, key } in arms {
+            let leaf = &self.leaves[*number];
             let (digest, executable, tree) = match matched {
                 Match::File(file) => (Some(file.digest), file.executable, None),
-                Match::Directory => (None, false, Some(self.directory(number, path)?.root)),
+                Match::Directory => (None, false, Some(self.directory(*number, path)?.root)),
             };
             if leaf.input.reference {
                 references.push(Reference {
@@ -100,8 +101,8 @@ impl Kitchen {
                     digest,
                     executable,
                     tree,
-                    empty_files: false,
-                    key: None,
+                    empty_files: leaf.input.empty_files,
+                    key: key.clone(),
                 });
             }
         }
@@ -131,10 +132,10 @@ impl Kitchen {
     /// All that a datum sees below `/pfs`.
     pub fn files(&self, arms: &[Arm]) -> Result<Vec<InputFile>, RepoError> {
         let mut files = Vec::new();
-        for (number, (leaf, (path, matched))) in self.leaves.iter().zip(arms).enumerate() {
+        for Arm { leaf, path, matched, .. } in arms {
             match matched {
-                Match::File(file) => files.push(input_file(&leaf.input, path, file)),
-                Match::Directory => files.extend(self.directory(number, path)?.files.iter().cloned()),
+                Match::File(file) => files.push(input_file(&self.leaves[*leaf].input, path, file)),
+                Match::Directory => files.extend(self.directory(*leaf, path)?.files.iter().cloned()),
             }
         }
         Ok(files)
@@ -161,7 +162,7 @@ fn input_file(input: &PfsInput, path: &FilePath, file: &FileEntry) -> InputFile 
     InputFile {
         path: format!("{}{path}", input.name),
         digest: file.digest,
-        size_bytes: file.size,
+        size_bytes: if input.empty_files { 0 } else { file.size },
         executable: file.executable,
     }
 }

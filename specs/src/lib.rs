@@ -12,18 +12,22 @@ pub mod ids;
 pub mod kind;
 pub mod names;
 pub mod path;
+pub mod quantity;
 pub mod reference;
+pub mod schedule;
 pub mod spec;
 
 pub use diagnostics::{Diagnostic, Place, Severity, nearest};
 pub use digest::Digest;
 pub use duration::{Duration, DurationError};
-pub use glob::{Glob, GlobError};
+pub use glob::{Glob, GlobError, KeyTemplate, KeyTemplateError};
 pub use ids::{CommitId, DatumId, RunId};
 pub use kind::ErrorKind;
 pub use names::{BranchName, NameError, PipelineName, RepoName, TagName};
 pub use path::{FilePath, MAX_PATH_BYTES, PathError};
+pub use quantity::{Quantity, QuantityError};
 pub use reference::{
     DatumRef, IdPrefix, JobRef, Reference, ReferenceError, Revision, RevisionBase, RunRef, Target, parse_target,
 };
+pub use schedule::{Schedule, ScheduleError};
 pub use spec::{Input, Network, Parsed, PfsInput, PipelineSpec, SpecSet, Transform, parse_specs};

@@ -111,8 +111,8 @@ impl Prepared {
             working_dir: spec.transform.working_dir.clone(),
             code: code.as_ref().and_then(|code| code.tree),
             network,
-            secrets: Vec::new(),
-            salt: None,
+            secrets: spec.transform.secrets.clone(),
+            salt: spec.salt.clone(),
             host_files,
         };
         let transform_digest = store.put_document(&transform)?;

@@ -13,13 +13,27 @@ use super::DatumKey;
 use super::matches::{ChangedMatch, Match, changed_matches, matches};
 
 /// What one input contributes to a datum.
-pub type Arm = (FilePath, Match);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arm {
+    /// The number of the leaf in the spec.
+    pub leaf: usize,
+    /// The path that its glob matched.
+    pub path: FilePath,
+    /// What is there.
+    pub matched: Match,
+    /// The key of the join or group that the leaf is in.
+    pub key: Option<String>,
+}
 
-/// Datums by their keys, each with one arm for each leaf.
+/// Datums by their keys, each with its arms in spec order.
 pub type Datums = BTreeMap<DatumKey, Vec<Arm>>;
 
 fn key_of(arms: &[Arm]) -> DatumKey {
-    DatumKey::new(arms.iter().enumerate().map(|(leaf, (path, _))| (leaf, path)))
+    DatumKey::new(arms.iter().map(|arm| (arm.leaf, &arm.path)))
+}
+
+fn arm(leaf: usize, path: FilePath, matched: Match) -> Arm {
+    Arm { leaf, path, matched, key: None }
 }
 
 /// Every combination of one arm of each list.
@@ -45,7 +59,10 @@ fn product(lists: &[Vec<Arm>], visit: &mut impl FnMut(&[Arm])) {
 pub fn all(store: &Store, leaves: &[(&Glob, Tree)]) -> Result<Datums, RepoError> {
     let lists: Vec<Vec<Arm>> = leaves
         .iter()
-        .map(|(glob, tree)| Ok(matches(store, *tree, glob)?.into_iter().collect()))
+        .enumerate()
+        .map(|(leaf, (glob, tree))| {
+            Ok(matches(store, *tree, glob)?.into_iter().map(|(path, matched)| arm(leaf, path, matched)).collect())
+        })
         .collect::<Result<_, RepoError>>()?;
     let mut datums = Datums::new();
     product(&lists, &mut |arms| {
@@ -61,9 +78,12 @@ pub fn touched(store: &Store, leaves: &[(&Glob, Tree, Tree)]) -> Result<(Datums,
         leaves.iter().map(|(glob, old, new)| changed_matches(store, *old, *new, glob)).collect::<Result<_, _>>()?;
     let mut now = Datums::new();
     let mut before = BTreeSet::new();
-    let side = |changed: &[ChangedMatch], new: bool| -> Vec<Arm> {
-        let arm = |change: &ChangedMatch| Some((change.path.clone(), if new { change.new } else { change.old }?));
-        changed.iter().filter_map(arm).collect()
+    let side = |leaf: usize, changed: &[ChangedMatch], new: bool| -> Vec<Arm> {
+        let own = |change: &ChangedMatch| {
+            let matched = if new { change.new } else { change.old };
+            matched.map(|matched| arm(leaf, change.path.clone(), matched))
+        };
+        changed.iter().filter_map(own).collect()
     };
     for (at, own) in changed.iter().enumerate().filter(|(_, own)| !own.is_empty()) {
         for new in [true, false] {
@@ -72,7 +92,7 @@ pub fn touched(store: &Store, leaves: &[(&Glob, Tree, Tree)]) -> Result<(Datums,
                 .enumerate()
                 .map(|(leaf, (glob, old_tree, new_tree))| {
                     if leaf == at {
-                        return Ok(side(own, new));
+                        return Ok(side(leaf, own, new));
                     }
                     let tree = if new { *new_tree } else { *old_tree };
                     let all = matches(store, tree, glob)?.into_iter();
@@ -82,7 +102,8 @@ pub fn touched(store: &Store, leaves: &[(&Glob, Tree, Tree)]) -> Result<(Datums,
                     } else {
                         BTreeSet::new()
                     };
-                    Ok(all.filter(|(path, _)| !made.contains(path)).collect())
+                    let kept = all.filter(|(path, _)| !made.contains(path));
+                    Ok(kept.map(|(path, matched)| arm(leaf, path, matched)).collect())
                 })
                 .collect::<Result<_, RepoError>>()?;
             product(&lists, &mut |arms| {

@@ -210,9 +210,10 @@ impl DatumContext {
     fn environment(&self, arms: &[Arm], datum: &DatumId) -> Vec<(String, String)> {
         let mut env: Vec<(String, String)> =
             self.pipeline.spec.transform.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        for (leaf, (path, _)) in self.kitchen.leaves().iter().zip(arms) {
+        for arm in arms {
+            let leaf = &self.kitchen.leaves()[arm.leaf];
             let name = &leaf.input.name;
-            let path = if path.is_root() { "" } else { path.as_str() };
+            let path = if arm.path.is_root() { "" } else { arm.path.as_str() };
             env.push((name.clone(), format!("/pfs/{name}{path}")));
             env.extend(leaf.commit.map(|commit| (format!("{name}_COMMIT"), commit.to_string())));
         }

@@ -152,13 +152,22 @@ fn prepare(store: &Store, result: &Digest) -> Result<Again> {
         let origin = provenance.iter().find(|origin| (&origin.repo, &origin.branch) == (&branch.0, &branch.1));
         let commit = origin.map(|origin| origin.commit).ok_or_else(|| lost("an input of its job is not known"))?;
         let tree = Tree::at(store.commit(&commit)?.tree);
-        let recipe_path = recipe.inputs.iter().find(|arm| arm.name == input.name).map(|arm| &arm.path);
-        let reference = result.references.iter().find(|arm| arm.input == input.name).map(|arm| &arm.path);
-        let path = recipe_path.or(reference).ok_or_else(|| lost("its recipe does not fit the pipeline"))?;
-        let matched = match_at(store, tree, path)?.ok_or_else(|| lost(format!("its input `{path}` is not there")))?;
-        arms.push((path.clone(), matched));
         leaves.push(Leaf { input: input.clone(), branch, commit: Some(commit), tree });
     }
+    let within = recipe.inputs.iter().map(|input| (&input.name, &input.path, &input.key));
+    let beside = result.references.iter().map(|input| (&input.input, &input.path, &None));
+    for (name, path, key) in within.chain(beside) {
+        // Inputs of a union may share their name.
+        let mut found = None;
+        for (number, leaf) in leaves.iter().enumerate().filter(|(_, leaf)| leaf.input.name == *name) {
+            if let Some(matched) = match_at(store, leaf.tree, path)? {
+                found = Some(Arm { leaf: number, path: path.clone(), matched, key: key.clone() });
+                break;
+            }
+        }
+        arms.push(found.ok_or_else(|| lost(format!("its input `{name}:{path}` is not there")))?);
+    }
+    arms.sort_by_key(|arm| arm.leaf);
     Ok(Again { result, pipeline, leaves, arms, order })
 }
 

@@ -19,7 +19,7 @@ pub use execution::{
     ExecutorKind, ExecutorStamp, JobDocument, Recipe, RecipeInput, Reference, ResultDocument, ResultState, TagDocument,
     Try,
 };
-pub use pipeline::{CodeStamp, Host, ImageStamp, SecretUse, SpecDocument, Transform, VersionDocument};
+pub use pipeline::{CodeStamp, Host, ImageStamp, SpecDocument, Transform, VersionDocument};
 
 /// A document of one kind.
 pub trait Document: Serialize + DeserializeOwned {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use specs::spec::SecretUse;
 use specs::{BranchName, Digest, Network, PipelineName};
 
 use super::{Document, ExecutorKind, is_default};
@@ -69,19 +70,6 @@ pub struct Host {
     pub os: String,
     /// Such as `amd64`.
     pub architecture: String,
-}
-
-/// A secret that a stage sees.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields of the spec")]
-pub struct SecretUse {
-    pub name: String,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub key: Option<String>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub env_var: Option<String>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub mount_path: Option<String>,
 }
 
 /// An image as it was pinned.

@@ -18,12 +18,14 @@
 
 mod regex;
 mod syntax;
+mod template;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use self::syntax::Pattern;
+pub use self::template::{KeyTemplate, KeyTemplateError};
 use crate::digest::serde_as_text;
 
 /// A pattern for paths, such as `/*`, `/cam7/*.jpg` or `/(*)_*.txt`.
@@ -63,6 +65,11 @@ impl Glob {
     /// The glob as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// How many groups [`Glob::captures`] gives.
+    pub fn groups(&self) -> usize {
+        self.regex.captures_len() - 1
     }
 
     /// Whether `path`, that of a file or of a directory, matches as a whole. `/` is matched by the glob `/` alone.

@@ -1,6 +1,6 @@
 //! Every field of a spec, and what becomes of it: the one table that reading, messages and the JSON Schema are made of.
 //!
-//! A field that begins to act moves to `acts` here and is read in `read`.
+//! A field that acts is read in `read`.
 
 /// A kind of mapping in a spec.
 pub(super) struct Object {
@@ -25,10 +25,6 @@ pub(super) struct Field {
 pub(super) enum Class {
     /// It is read.
     Acts,
-    /// It will act in a later version; until then an error.
-    Later,
-    /// The same, but ignored in an exported spec, which always has it.
-    LaterUnlessExported,
     /// Results cannot differ, so it is ignored with a warning.
     Ignored,
     /// The same, for this value alone; any other is an error, since …
@@ -69,10 +65,6 @@ const fn field(name: &'static str, class: Class) -> Field {
     Field { name, class, shape: Shape::Anything, about: "", harmless: "" }
 }
 
-const fn later(name: &'static str) -> Field {
-    field(name, Class::Later)
-}
-
 const fn ignored(name: &'static str) -> Field {
     field(name, Class::Ignored)
 }
@@ -103,13 +95,17 @@ pub(super) static SPEC: Object = Object {
         acts("parallelism_spec", Shape::Object(&PARALLELISM), "how many datums of a job run at a time"),
         acts("datum_tries", COUNT, "attempts for each datum (3)"),
         acts("output_branch", Shape::Text, "branch of the output repository (the store's default branch)"),
-        later("datum_timeout"),
-        later("job_timeout"),
-        later("reprocess_spec").harmless("until_success"),
-        field("salt", Class::LaterUnlessExported),
-        field("resource_requests", Class::LaterUnlessExported),
-        later("resource_limits"),
-        later("autoscaling"),
+        acts("datum_timeout", Shape::Text, "longest time of a try of a datum, as in `30s`"),
+        acts("job_timeout", Shape::Text, "longest time of a job, as in `1h30m`"),
+        acts(
+            "reprocess_spec",
+            Shape::OneOf(&["until_success", "every_job"]),
+            "whether known results are taken (until_success)",
+        ),
+        acts("salt", Shape::Text, "anything that is to make the transform another one"),
+        acts("resource_requests", Shape::Object(&RESOURCES), "what a datum needs at least"),
+        acts("resource_limits", Shape::Object(&RESOURCES), "what a datum gets at most"),
+        acts("autoscaling", Shape::Boolean, "whether idle sandboxes are closed at once (false)"),
         ignored("sidecar_resource_requests"),
         ignored("sidecar_resource_limits"),
         ignored("scheduling_spec"),
@@ -173,9 +169,9 @@ pub(super) static TRANSFORM: Object = Object {
         acts("code", Shape::Text, "directory, relative to this file, that is read-only at `/code`"),
         acts("network", Shape::OneOf(&["none", "default"]), "what user code reaches (the setting `network`)"),
         acts("accept_return_code", Shape::List(&Shape::Integer(0, 255)), "exit codes that count as success beside 0"),
-        later("err_cmd"),
-        later("err_stdin"),
-        later("secrets"),
+        acts("err_cmd", TEXTS, "executed after the last try that failed; its exit 0 makes the datum recovered"),
+        acts("err_stdin", TEXTS, "lines for the standard input of `err_cmd`"),
+        acts("secrets", Shape::List(&Shape::Object(&SECRET)), "secrets that user code sees"),
         ignored("image_pull_secrets"),
         ignored("debug"),
         ignored("dockerfile"),
@@ -200,10 +196,18 @@ pub(super) static INPUT: Object = Object {
         acts("pfs", Shape::Object(&PFS), "one repository"),
         acts("atom", Shape::Object(&PFS), "the old name of `pfs`"),
         acts("cross", Shape::List(&Shape::Object(&INPUT)), "every combination of the datums of these inputs"),
-        later("union"),
-        later("join"),
-        later("group"),
-        later("cron"),
+        acts("union", Shape::List(&Shape::Object(&INPUT)), "the datums of all these inputs"),
+        acts(
+            "join",
+            Shape::List(&Shape::Object(&INPUT)),
+            "every combination of the datums of these inputs that have one key",
+        ),
+        acts(
+            "group",
+            Shape::List(&Shape::Object(&INPUT)),
+            "for each key one datum of all that these inputs have of it",
+        ),
+        acts("cron", Shape::Object(&CRON), "ticks of a clock"),
         refused("git", "commit the files with `pv put`"),
     ],
 };
@@ -216,22 +220,89 @@ pub(super) static PFS: Object = Object {
         acts("branch", Shape::Text, "branch (the store's default branch)"),
         acts("glob", Shape::Text, "each match is a datum"),
         acts("reference", Shape::Boolean, "whether a change of this input makes no datum run again (false)"),
+        acts("join_on", Shape::Text, "key in a join, of the glob's captures, as in `$1`"),
+        acts("outer_join", Shape::Boolean, "whether a match without a partner is kept (false)"),
+        acts("group_by", Shape::Text, "key in a group, of the glob's captures, as in `$1`"),
+        acts("empty_files", Shape::Boolean, "whether files are seen without their content (false)"),
+        acts("lazy", Shape::Boolean, "accepted; files are plain files either way"),
+        acts("trigger", Shape::Object(&TRIGGER), "when commits of the branch are taken (each as it comes)"),
+        acts("propagation_spec", Shape::Object(&PROPAGATION), "whether a new commit starts a job"),
         PROJECT,
-        later("join_on"),
-        later("outer_join"),
-        later("group_by"),
-        later("empty_files"),
-        later("lazy"),
-        later("trigger"),
-        later("propagation_spec"),
         refused("s3", "input files are below `/pfs`"),
         refused("repo_type", "only a repository's files can be read").harmless("user"),
         refused("commit", "name a branch whose head is that commit"),
     ],
 };
 
+pub(super) static TRIGGER: Object = Object {
+    name: "trigger",
+    fields: &[
+        acts("branch", Shape::Text, "branch whose commits are taken (the input's)"),
+        acts("all", Shape::Boolean, "whether every condition must hold (false: one is enough)"),
+        acts("rate_limit_spec", Shape::Text, "schedule that must have come due since the last time"),
+        acts("size", Shape::Text, "bytes that must have come since the last time, as in `1G`"),
+        acts("commits", COUNT, "commits that must have come since the last time"),
+        acts("cron_spec", Shape::Text, "schedule by which whatever is new is taken; no condition beside it"),
+    ],
+};
+
+pub(super) static PROPAGATION: Object =
+    Object { name: "propagation_spec", fields: &[acts("never", Shape::Boolean, "a new commit starts no job (false)")] };
+
+pub(super) static CRON: Object = Object {
+    name: "cron",
+    fields: &[
+        acts("name", Shape::Text, "directory below `/pfs` and environment variable"),
+        acts("repo", Shape::Text, "repository of the ticks (PIPELINE_NAME)"),
+        acts("spec", Shape::Text, "schedule in UTC: five fields, `@daily`, `@every 10s` or `@never`"),
+        acts("start", Shape::Text, "time from which on it ticks (the moment of the apply)"),
+        acts("overwrite", Shape::Boolean, "whether a tick replaces the one before (false)"),
+        PROJECT,
+        refused("commit", "ticks are commits of the pipeline's own repository"),
+    ],
+};
+
+pub(super) static SECRET: Object = Object {
+    name: "secrets",
+    fields: &[
+        acts("name", Shape::Text, "name of the secret"),
+        acts("key", Shape::Text, "which of its keys (all)"),
+        acts("env_var", Shape::Text, "environment variable for the value of `key`"),
+        acts("mount_path", Shape::Text, "absolute directory with a file for each key"),
+    ],
+};
+
+pub(super) static RESOURCES: Object = Object {
+    name: "resources",
+    fields: &[
+        acts("cpu", Shape::Text, "cores, as in `500m`"),
+        acts("memory", Shape::Text, "bytes of memory, as in `2Gi`"),
+        acts("disk", Shape::Text, "bytes of disk"),
+        acts("gpu", Shape::Object(&GPU), "graphics processors"),
+    ],
+};
+
+pub(super) static GPU: Object = Object {
+    name: "gpu",
+    fields: &[acts("type", Shape::Text, "kind (`nvidia.com/gpu`)"), acts("number", COUNT, "how many")],
+};
+
 /// Every kind of object.
-pub(super) static OBJECTS: [&Object; 7] = [&SPEC, &PIPELINE, &METADATA, &TRANSFORM, &PARALLELISM, &INPUT, &PFS];
+pub(super) static OBJECTS: [&Object; 13] = [
+    &SPEC,
+    &PIPELINE,
+    &METADATA,
+    &TRANSFORM,
+    &SECRET,
+    &PARALLELISM,
+    &RESOURCES,
+    &GPU,
+    &INPUT,
+    &PFS,
+    &TRIGGER,
+    &PROPAGATION,
+    &CRON,
+];
 
 /// `working_dir` from `workingDir`; a name in `snake_case` stays as it is.
 pub(super) fn snake_case(name: &str) -> String {

@@ -2,7 +2,7 @@
 //!
 //! 1. `node` turns YAML or JSON into nodes that know their place;
 //! 2. `fields` is the table of every field and what becomes of it, `reader` follows it;
-//! 3. `read` makes a [`PipelineSpec`] (`types`) of a document and checks what needs no other;
+//! 3. `read` and `read_input` make a [`PipelineSpec`] (`types`, `input`) of a document and checks what needs no other;
 //! 4. `graph` looks at all specs together: names held twice, cycles;
 //! 5. `schema` makes the JSON Schema of the same table.
 //!
@@ -10,8 +10,10 @@
 
 mod fields;
 mod graph;
+mod input;
 mod node;
 mod read;
+mod read_input;
 mod reader;
 mod schema;
 #[cfg(test)]
@@ -19,8 +21,11 @@ mod tests;
 mod types;
 
 pub use self::graph::find_cycles;
+pub use self::input::{CronInput, Input, PfsInput, Trigger};
 pub use self::schema::schema;
-pub use self::types::{DEFAULT_DATUM_TRIES, Input, Metadata, Network, PfsInput, PipelineSpec, Transform};
+pub use self::types::{
+    DEFAULT_DATUM_TRIES, Gpu, Metadata, Network, PipelineSpec, Reprocess, Resources, SecretUse, Transform,
+};
 
 use self::node::{Node, Value};
 use self::read::Document;

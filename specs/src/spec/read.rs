@@ -1,16 +1,16 @@
 //! From a document to a spec, with the checks that need no other spec and no store.
 
-use super::fields::{INPUT, METADATA, Object, PARALLELISM, PFS, PIPELINE, SPEC, TRANSFORM};
+use super::fields::{GPU, METADATA, Object, PARALLELISM, PIPELINE, RESOURCES, SECRET, SPEC, TRANSFORM};
 use super::node::Node;
+use super::read_input::input_field;
 use super::reader::{Fields, Reader};
 use super::types::{
-    DEFAULT_DATUM_TRIES, Input, Metadata, Network, PfsInput, PipelineSpec, Transform, input_name_problem,
+    DEFAULT_DATUM_TRIES, Gpu, Metadata, Network, PipelineSpec, Reprocess, Resources, SecretUse, Transform,
 };
-use super::{LeafPlaces, Parsed, Places};
+use super::{Parsed, Places};
 use crate::diagnostics::Place;
-use crate::names::{PipelineName, RepoName};
-
-const GLOB_HINT: &str = "`/*` makes a datum of each top-level file or directory, `/` one of the whole repository";
+use crate::names::PipelineName;
+use crate::path::FilePath;
 
 /// What could be read of a document.
 pub(super) struct Document {
@@ -32,13 +32,36 @@ pub(super) fn document(reader: &mut Reader<'_>, node: &Node) -> Document {
     let parallelism = object(reader, &fields, "parallelism_spec", &PARALLELISM)
         .and_then(|parallelism| reader.count(&parallelism, "constant"));
     let datum_tries = reader.count(&fields, "datum_tries").unwrap_or(DEFAULT_DATUM_TRIES);
+    let datum_timeout = reader.timeout(&fields, "datum_timeout");
+    let job_timeout = reader.timeout(&fields, "job_timeout");
+    let reprocess = [("until_success", Reprocess::UntilSuccess), ("every_job", Reprocess::EveryJob)];
+    let reprocess = reader.one_of(&fields, "reprocess_spec", &reprocess).unwrap_or_default();
+    let salt = reader.text(&fields, "salt");
+    let resource_requests = resources(reader, &fields, "resource_requests");
+    let resource_limits = resources(reader, &fields, "resource_limits");
+    let autoscaling = reader.boolean(&fields, "autoscaling");
     let output_branch = reader.parsed(&fields, "output_branch");
     let whole = reader.errors() == errors;
     let parsed = match (name.clone(), transform, input) {
         (Some((name, place)), Some((transform, at)), Some((input, leaves))) if whole => {
             let places = Places { pipeline: node.place, name: place, leaves, ..at };
-            let spec =
-                PipelineSpec { name, description, metadata, transform, input, parallelism, datum_tries, output_branch };
+            let spec = PipelineSpec {
+                name,
+                description,
+                metadata,
+                transform,
+                input,
+                parallelism,
+                datum_tries,
+                datum_timeout,
+                job_timeout,
+                reprocess,
+                salt,
+                resource_requests,
+                resource_limits,
+                autoscaling,
+                output_branch,
+            };
             Some(Parsed { file: reader.file.to_owned(), spec, places })
         }
         _ => None,
@@ -46,7 +69,12 @@ pub(super) fn document(reader: &mut Reader<'_>, node: &Node) -> Document {
     Document { name, parsed }
 }
 
-fn object<'n>(reader: &mut Reader<'_>, fields: &Fields<'n>, name: &str, object: &'static Object) -> Option<Fields<'n>> {
+pub(super) fn object<'n>(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'n>,
+    name: &str,
+    object: &'static Object,
+) -> Option<Fields<'n>> {
     fields.get(name).and_then(|node| reader.fields(object, node))
 }
 
@@ -87,6 +115,9 @@ fn transform(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Transform,
         code: reader.text(&fields, "code"),
         network: reader.one_of(&fields, "network", &[("none", Network::None), ("default", Network::Default)]),
         accept_return_code: reader.exit_codes(&fields, "accept_return_code"),
+        err_cmd: reader.texts(&fields, "err_cmd"),
+        err_stdin: reader.texts(&fields, "err_stdin"),
+        secrets: reader.list(&fields, "secrets").iter().filter_map(|node| secret(reader, node)).collect(),
     };
     check_transform(reader, &fields, &transform);
     let places = Places {
@@ -99,6 +130,68 @@ fn transform(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Transform,
         leaves: Vec::new(),
     };
     Some((transform, places))
+}
+
+fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
+    let fields = reader.fields(&SECRET, node)?;
+    let Some(name) = reader.text(&fields, "name") else {
+        reader.error(node.place, "the secret has no `name`");
+        return None;
+    };
+    let secret = SecretUse {
+        name,
+        key: reader.text(&fields, "key"),
+        env_var: reader.text(&fields, "env_var"),
+        mount_path: reader.text(&fields, "mount_path"),
+    };
+    let shown = secret.name.escape_debug();
+    let (env_var, mount_path) = (reader.styled("env_var"), reader.styled("mount_path"));
+    match (&secret.env_var, &secret.mount_path) {
+        (None, None) => {
+            let message =
+                format!("secret `{shown}` is not seen anywhere: it has neither `{env_var}` nor `{mount_path}`");
+            reader.error(node.place, message);
+        }
+        (Some(_), _) if secret.key.is_none() => {
+            reader.error(node.place, format!("secret `{shown}` has `{env_var}`, but no `key`"));
+        }
+        (Some(name), _) if name.is_empty() || name.contains('=') || name.contains(char::is_control) => {
+            let message = format!("`{env_var}`: `{}` cannot name an environment variable", name.escape_debug());
+            reader.error(fields.place("env_var").unwrap_or(node.place), message);
+        }
+        (_, Some(path)) if !is_own_directory(path) => {
+            let place = fields.place("mount_path").unwrap_or(node.place);
+            let message = format!("`{mount_path}`: `{}` cannot hold a secret", path.escape_debug());
+            reader.error_with_hint(
+                place,
+                message,
+                "name an absolute directory that is not below `/pfs`, such as `/secrets/mail`",
+            );
+        }
+        _ => {}
+    }
+    Some(secret)
+}
+
+/// Whether a path is absolute, plain, and not one that pv lays out itself.
+fn is_own_directory(path: &str) -> bool {
+    let Ok(path) = path.parse::<FilePath>() else { return false };
+    let first = path.as_str().split('/').nth(1).unwrap_or_default();
+    !path.is_root() && !["pfs", "code", "proc", "sys", "dev"].contains(&first)
+}
+
+fn resources(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Resources {
+    let Some(amounts) = object(reader, fields, name, &RESOURCES) else { return Resources::default() };
+    let gpu = object(reader, &amounts, "gpu", &GPU).and_then(|gpu| {
+        let kind = reader.text(&gpu, "type");
+        reader.count(&gpu, "number").map(|number| Gpu { kind, number })
+    });
+    Resources {
+        cpu: reader.parsed(&amounts, "cpu"),
+        memory: reader.parsed(&amounts, "memory"),
+        disk: reader.parsed(&amounts, "disk"),
+        gpu,
+    }
 }
 
 fn check_transform(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Transform) {
@@ -117,6 +210,11 @@ fn check_transform(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Tra
     }
     if let (Some(image), Some(place)) = (&transform.image, fields.place("image")) {
         check_image(reader, place, image);
+    }
+    if let (true, Some(place)) = (transform.err_cmd.is_empty(), fields.place("err_stdin")) {
+        let message =
+            format!("`{}` without `{}` is read by nobody", reader.styled("err_stdin"), reader.styled("err_cmd"));
+        reader.error(place, message);
     }
     if fields.get("cmd").is_none() {
         let what = if transform.stdin.is_empty() { "no `cmd`" } else { "`stdin`, but no `cmd`" };
@@ -137,95 +235,4 @@ fn check_image(reader: &mut Reader<'_>, place: Place, image: &str) {
         Some(_) => return,
     };
     reader.warn_once(place, message, Some("name a version, as in `NAME:1.2`".to_owned()));
-}
-
-fn input_field(
-    reader: &mut Reader<'_>,
-    fields: &Fields<'_>,
-    name: Option<&PipelineName>,
-) -> Option<(Input, Vec<LeafPlaces>)> {
-    let Some(node) = fields.get("input") else {
-        let whose = name.map_or("the pipeline".to_owned(), |name| format!("pipeline `{name}`"));
-        reader.error_with_hint(
-            fields.place,
-            format!("{whose} has no input"),
-            "write `input: {pfs: {repo: REPO, glob: GLOB}}`",
-        );
-        return None;
-    };
-    let mut leaves = Vec::new();
-    let input = input(reader, node, &mut leaves);
-    check_names(reader, &leaves);
-    Some((input?, leaves.into_iter().map(|leaf| leaf.places).collect()))
-}
-
-/// A leaf as far as it could be read, for the checks of names.
-struct Leaf {
-    name: String,
-    places: LeafPlaces,
-}
-
-fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Vec<Leaf>) -> Option<Input> {
-    let errors = reader.errors();
-    let fields = reader.fields(&INPUT, node)?;
-    let kinds: Vec<_> = fields.found().collect();
-    match kinds.as_slice() {
-        [] => {
-            if reader.errors() == errors {
-                let hint = "write `pfs` with `repo` and `glob`, or `cross` with a list of inputs";
-                reader.error_with_hint(node.place, "the input reads nothing", hint);
-            }
-            None
-        }
-        [("cross", _)] => {
-            let inputs: Vec<_> = reader.list(&fields, "cross").iter().map(|arm| input(reader, arm, leaves)).collect();
-            inputs.into_iter().collect::<Option<Vec<_>>>().map(Input::Cross)
-        }
-        [(_, entry)] => pfs(reader, &entry.value, leaves).map(Input::Pfs),
-        [(first, _), (second, entry), ..] => {
-            let hint = "an input is of one kind; to combine inputs, list them under `cross`";
-            reader.error_with_hint(entry.place, format!("the input has both `{first}` and `{second}`"), hint);
-            None
-        }
-    }
-}
-
-fn pfs(reader: &mut Reader<'_>, node: &Node, leaves: &mut Vec<Leaf>) -> Option<PfsInput> {
-    let fields = reader.fields(&PFS, node)?;
-    let repo: Option<RepoName> = reader.parsed(&fields, "repo");
-    if fields.get("repo").is_none() {
-        reader.error(fields.place, "the input has no `repo`");
-    }
-    let name = reader.text(&fields, "name").or_else(|| repo.as_ref().map(|repo| repo.as_str().to_owned()));
-    let branch = reader.parsed(&fields, "branch");
-    let glob = reader.parsed(&fields, "glob");
-    if fields.get("glob").is_none() {
-        let whose = name.as_ref().map_or("the input".to_owned(), |name| format!("input `{}`", name.escape_debug()));
-        reader.error_with_hint(fields.place, format!("{whose} has no `glob`"), GLOB_HINT);
-    }
-    let reference = reader.boolean(&fields, "reference");
-    if let Some(name) = &name {
-        let places = LeafPlaces {
-            repo: fields.place("repo").unwrap_or(fields.place),
-            name: fields.place("name"),
-            branch: fields.place("branch"),
-            glob: fields.place("glob").unwrap_or(fields.place),
-        };
-        leaves.push(Leaf { name: name.clone(), places });
-    }
-    Some(PfsInput { repo: repo?, name: name?, branch, glob: glob?, reference })
-}
-
-fn check_names(reader: &mut Reader<'_>, leaves: &[Leaf]) {
-    for (index, leaf) in leaves.iter().enumerate() {
-        let place = leaf.places.name.unwrap_or(leaf.places.repo);
-        if let Some(why) = input_name_problem(&leaf.name) {
-            let message = format!("`{}` cannot name an input: {why}", leaf.name.escape_debug());
-            reader.error_with_hint(place, message, "give the input another `name`");
-        } else if let Some(first) = leaves[..index].iter().find(|first| first.name == leaf.name) {
-            let at = first.places.name.unwrap_or(first.places.repo);
-            let message = format!("two inputs are named `{}`; the first is at {at}", leaf.name);
-            reader.error_with_hint(place, message, "give one of them another `name`");
-        }
-    }
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::str::FromStr;
 
-use super::fields::{Class, DETAILS, Field, OBJECTS, Object, SPEC, camel_case, snake_case};
+use super::fields::{Class, DETAILS, Field, OBJECTS, Object, camel_case, snake_case};
 use super::node::{Entry, Node, Value};
 use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
+use crate::duration::Duration;
 
 /// Notes problems. One for all files, so that a warning is given once.
 #[derive(Default)]
@@ -24,8 +25,6 @@ pub(super) struct Reader<'a> {
     camel: bool,
     /// The pipeline's name as it is written, for messages.
     pipeline: Option<String>,
-    /// The document is the output of `pachctl inspect pipeline`.
-    exported: bool,
 }
 
 /// The fields of a mapping that act.
@@ -62,11 +61,10 @@ impl<'n> Fields<'n> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a str, document: &Node, notes: &'a mut Notes) -> Self {
-        let exported = matches!(&document.value, Value::Mapping(entries) if entries.iter().any(is_status));
         let mut styles = (0, 0);
         count_styles(document, &mut styles);
         let (camel, snake) = styles;
-        Self { file, notes, camel: camel > snake, pipeline: written_name(document), exported }
+        Self { file, notes, camel: camel > snake, pipeline: written_name(document) }
     }
 
     /// Errors noted so far, in all files.
@@ -165,12 +163,6 @@ impl<'a> Reader<'a> {
     fn not_read(&mut self, field: &'static Field, entry: &Entry) {
         let key = &entry.key;
         match field.class {
-            Class::LaterUnlessExported if self.exported => {
-                self.warn_once(entry.place, format!("ignored: `{key}` of an exported pipeline"), None);
-            }
-            Class::Later | Class::LaterUnlessExported => {
-                self.error(entry.place, format!("`{key}` is not supported yet by this version of pv"));
-            }
             Class::Refused(why) => self.error(entry.place, format!("`{key}` is not supported by pv: {why}")),
             Class::IgnoredIf(value, why) if !asks_only_for(&entry.value, value) => {
                 self.error(entry.place, format!("`{key}` other than `{value}` is not supported by pv: {why}"));
@@ -304,6 +296,16 @@ impl<'a> Reader<'a> {
         self.integer(fields.get(name)?, name, "a whole number of at least 1", |count| *count >= 1)
     }
 
+    /// A length of time that is not zero.
+    pub(super) fn timeout(&mut self, fields: &Fields<'_>, name: &str) -> Option<Duration> {
+        let timeout: Duration = self.parsed(fields, name)?;
+        if timeout.get().is_zero() {
+            let node = fields.get(name)?;
+            self.mismatch(node, name, "a duration of more than zero, as in `30s`");
+        }
+        Some(timeout)
+    }
+
     /// A list of exit codes.
     pub(super) fn exit_codes(&mut self, fields: &Fields<'_>, name: &str) -> BTreeSet<i32> {
         let items = self.list(fields, name).iter();
@@ -336,10 +338,6 @@ impl<'a> Reader<'a> {
         }
         found.map(|(_, value)| *value)
     }
-}
-
-fn is_status(entry: &Entry) -> bool {
-    entry.key == DETAILS || SPEC.field(&entry.key).is_some_and(|field| field.class == Class::Status)
 }
 
 /// How many keys of fields in `node` are written in `camelCase` and in `snake_case`; one that looks alike in both does not count.

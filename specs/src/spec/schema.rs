@@ -18,6 +18,8 @@ pub fn schema() -> Value {
     schema["$defs"] = Value::Object(definitions);
     schema["$defs"]["pipeline"]["required"] = json!(["name"]);
     schema["$defs"]["pfs"]["required"] = json!(["repo", "glob"]);
+    schema["$defs"]["cron"]["required"] = json!(["name", "spec"]);
+    schema["$defs"]["secrets"]["required"] = json!(["name"]);
     schema["$defs"]["input"]["minProperties"] = json!(1);
     schema["$defs"]["input"]["maxProperties"] = json!(1);
     schema
@@ -38,7 +40,7 @@ fn property(field: &Field) -> Option<Value> {
             Some(property)
         }
         Class::Ignored | Class::IgnoredIf(..) => Some(json!({"deprecated": true, "description": "ignored"})),
-        Class::Later | Class::LaterUnlessExported | Class::Status | Class::Refused(_) => None,
+        Class::Status | Class::Refused(_) => None,
     }
 }
 

@@ -141,14 +141,12 @@ fn what_pachctl_inspect_prints_is_read() {
               "salt": "c2c7", "datumTries": "3", "outputBranch": "master", "resourceRequests": {"cpu": 1, "memory": "256Mi"},
               "workersRequested": "1"}}"#,
     )]);
-    insta::assert_snapshot!(report(&set), @r##"
+    insta::assert_snapshot!(report(&set), @r#"
     warning: raw.json:1:15: ignored: `project`; results do not depend on it
     warning: raw.json:1:65: ignored: `version`, `state`, `stopped`, `authToken`, `createdAt`, `workersRequested`: status of an exported pipeline
     warning: raw.json:2:13: ignored: `specCommit`; results do not depend on it
-    warning: raw.json:7:15: ignored: `salt` of an exported pipeline
-    warning: raw.json:7:76: ignored: `resourceRequests` of an exported pipeline
-    "##);
-    insta::assert_snapshot!(canonical(&set.specs[0].spec), @r#"{"pipeline":{"name":"edges"},"transform":{"image":"a:1","cmd":["x"],"working_dir":"/w","accept_return_code":[4]},"input":{"pfs":{"repo":"images","branch":"master","glob":"/*"}},"parallelism_spec":{"constant":2},"output_branch":"master"}"#);
+    "#);
+    insta::assert_snapshot!(canonical(&set.specs[0].spec), @r#"{"pipeline":{"name":"edges"},"transform":{"image":"a:1","cmd":["x"],"working_dir":"/w","accept_return_code":[4]},"input":{"pfs":{"repo":"images","branch":"master","glob":"/*"}},"parallelism_spec":{"constant":2},"salt":"c2c7","resource_requests":{"cpu":"1","memory":"256Mi"},"output_branch":"master"}"#);
 }
 
 #[test]
@@ -180,7 +178,7 @@ egress: {URL: "s3://x"}
 cmd: [x]
 "#,
     );
-    insta::assert_snapshot!(report(&set), @r##"
+    insta::assert_snapshot!(report(&set), @r#"
     error: p.yml:2:9: `name`: `detect_` is not a legal pipeline name: its first and last character must be a letter or digit
     error: p.yml:3:3: unknown field `nmae` in `pipeline`
       hint: did you mean `name`?
@@ -196,12 +194,12 @@ cmd: [x]
     error: p.yml:11:12: `network`: expected `none` or `default`, got `host`
     error: p.yml:12:24: `accept_return_code`: expected exit codes from 0 to 255, got `300`
     error: p.yml:15:31: `glob`: `/[a` is not a glob: `[` is not closed; write `\[` for the character, at byte 1
-    error: p.yml:15:38: `lazy` is not supported yet by this version of pv
     error: p.yml:16:10: input `model` has no `glob`
       hint: `/*` makes a datum of each top-level file or directory, `/` one of the whole repository
     error: p.yml:17:39: `out` cannot name an input: this name is reserved
       hint: give the input another `name`
-    error: p.yml:18:5: `join` is not supported yet by this version of pv
+    error: p.yml:18:11: input `a` has no `join_on`
+      hint: name a capture of its glob, as in `join_on: $1` with the glob `/(*).txt`
     error: p.yml:19:1: unknown field `paralelism_spec` in pipeline `detect_`
       hint: did you mean `parallelism_spec`?
     error: p.yml:20:30: `constant`: expected a whole number of at least 1, got `0`
@@ -210,7 +208,7 @@ cmd: [x]
     error: p.yml:23:1: `egress` is not supported by pv: pv copies no output out of its store
     error: p.yml:24:1: unknown field `cmd` in pipeline `detect_`
       hint: it belongs into `transform`
-    "##);
+    "#);
     assert!(set.specs.is_empty() && set.has_errors());
 }
 
@@ -244,11 +242,8 @@ fn each_class_of_fields_is_said_as_what_it_is() {
             "pipeline: {name: d, project: {name: default}}\ntransform: {cmd: [x], secrets: []}\ninput: {pfs: {repo: a, project: vision, glob: /, s3: false, lazy: false, trigger: {all: false}, commit: abc, repo_type: meta}}",
         ),
     ]);
-    insta::assert_snapshot!(report(&set), @r##"
-    error: a.yml:4:1: `salt` is not supported yet by this version of pv
-    error: a.yml:5:1: `job_timeout` is not supported yet by this version of pv
+    insta::assert_snapshot!(report(&set), @r#"
     error: a.yml:6:1: `spout` is not supported by pv: a pipeline without an end has no datums
-    error: b.yml:4:1: `reprocess_spec` is not supported yet by this version of pv
     warning: b.yml:5:1: ignored: `standby`; results do not depend on it
     warning: b.yml:6:1: ignored: `cache_size`; results do not depend on it
     warning: b.yml:7:1: ignored: `version`, `state`: status of an exported pipeline
@@ -257,7 +252,105 @@ fn each_class_of_fields_is_said_as_what_it_is() {
     error: d.yml:3:24: `project` other than `default` is not supported by pv: a store is one project
     error: d.yml:3:97: `commit` is not supported by pv: name a branch whose head is that commit
     error: d.yml:3:110: `repo_type` is not supported by pv: only a repository's files can be read
-    "##);
+    "#);
+}
+
+#[test]
+fn every_kind_of_input_and_every_field_that_acts_is_read() {
+    let spec = only(
+        r#"pipeline: {name: sales}
+transform:
+  image: 'd:1'
+  cmd: [sh]
+  errCmd: ["true"]
+  errStdin: [x]
+  secrets: [{name: mail, key: token, envVar: TOKEN}, {name: mail, mountPath: /secrets/mail}]
+datumTimeout: 90s
+jobTimeout: "1h"
+reprocessSpec: every_job
+salt: 7
+resourceRequests: {cpu: 0.5, memory: 64M}
+resourceLimits: {memory: 1Gi, gpu: {type: nvidia.com/gpu, number: 1}}
+autoscaling: true
+input:
+  cross:
+  - join:
+    - pfs: {repo: stores, glob: "/STOREID(*).txt", joinOn: $1, outerJoin: true}
+    - union:
+      - pfs: {repo: purchases, name: p, glob: "/*_STOREID(*).txt", joinOn: "$1"}
+      - pfs: {repo: returns, name: p, glob: "/*_STOREID(*).txt", joinOn: $1}
+  - group: [{pfs: {repo: lab, glob: "/(*)-*", groupBy: $1, emptyFiles: true, lazy: true}}]
+  - cron: {name: tick, spec: "@every 1m", start: "2026-01-01T00:00:00Z", overwrite: true}
+  - pfs: {repo: model, glob: /, propagationSpec: {never: true}, trigger: {branch: staging, commits: 3, size: 1G, all: true}}
+"#,
+    );
+    insta::assert_snapshot!(canonical(&spec), @r#"{"pipeline":{"name":"sales"},"transform":{"image":"d:1","cmd":["sh"],"err_cmd":["true"],"err_stdin":["x"],"secrets":[{"name":"mail","key":"token","env_var":"TOKEN"},{"name":"mail","mount_path":"/secrets/mail"}]},"input":{"cross":[{"join":[{"pfs":{"repo":"stores","glob":"/STOREID(*).txt","join_on":"$1","outer_join":true}},{"union":[{"pfs":{"name":"p","repo":"purchases","glob":"/*_STOREID(*).txt","join_on":"$1"}},{"pfs":{"name":"p","repo":"returns","glob":"/*_STOREID(*).txt","join_on":"$1"}}]}]},{"group":[{"pfs":{"repo":"lab","glob":"/(*)-*","group_by":"$1","empty_files":true}}]},{"cron":{"name":"tick","repo":"sales_tick","spec":"@every 1m","start":"2026-01-01T00:00:00Z","overwrite":true}},{"pfs":{"repo":"model","glob":"/","propagation_spec":{"never":true},"trigger":{"branch":"staging","all":true,"size":"1G","commits":3}}}]},"datum_timeout":"1m30s","job_timeout":"1h","reprocess_spec":"every_job","salt":"7","resource_requests":{"cpu":"0.5","memory":"64M"},"resource_limits":{"memory":"1Gi","gpu":{"type":"nvidia.com/gpu","number":1}},"autoscaling":true}"#);
+    let names: Vec<_> = spec.input.leaves().iter().map(|leaf| format!("{}:{}", leaf.name, leaf.repo)).collect();
+    assert_eq!(names.join(" "), "stores:stores p:purchases p:returns lab:lab tick:sales_tick model:model");
+    assert_eq!(spec.input.crons().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_meant_by_an_input_is_said() {
+    let input = |text: &str| {
+        report(&parse(&format!("pipeline: {{name: d}}\ntransform: {{image: 'd:1', cmd: [x]}}\ninput: {text}")))
+    };
+    let said: Vec<String> = [
+        "{join: [{pfs: {repo: a, glob: '/(*)', join_on: $1}}, {pfs: {repo: b, glob: '/*'}}]}",
+        "{group: [{pfs: {repo: a, glob: '/(*)', group_by: $2}}]}",
+        "{pfs: {repo: a, glob: '/(*)', join_on: $1}}",
+        "{cron: {spec: sometimes}}",
+        "{cron: {name: t, spec: '@daily', start: today}}",
+        "{pfs: {repo: a, glob: /, trigger: {all: true}}}",
+        "{pfs: {repo: a, glob: /, trigger: {cron_spec: '@daily', commits: 2}}}",
+        "{group: [{union: [{pfs: {repo: a, glob: '/(*)', group_by: $1}}, {pfs: {repo: b, name: a, glob: '/(*)', group_by: $1}}]}]}",
+    ]
+    .iter()
+    .map(|text| input(text))
+    .collect();
+    insta::assert_snapshot!(said.join(""), @r#"
+    error: p.yml:3:15: input `b` has no `join_on`
+      hint: name a capture of its glob, as in `join_on: $1` with the glob `/(*).txt`
+    error: p.yml:3:57: `group_by`: `$2` names capture 2, but the glob `/(*)` has 1
+      hint: put what is to be captured in parentheses, as in `/(*).txt`
+    warning: p.yml:3:47: `join_on` means nothing here: the input is in no `join`
+    error: p.yml:3:15: the cron input has no `name`
+    error: p.yml:3:22: `spec`: `sometimes` is not a schedule: Invalid pattern: Pattern must have 5 fields when seconds are disallowed.; write five fields, `@daily`, `@every 10s` or `@never`
+    error: p.yml:3:48: `start`: failed to parse four digit integer as year: invalid digit, expected 0-9 but got t
+    error: p.yml:3:42: the trigger has no condition
+      hint: write how many `commits` or how much `size` must have come, or a schedule
+    error: p.yml:3:42: the trigger has other conditions beside `cron_spec`
+    error: p.yml:3:94: two inputs are named `a`; the first is at 3:39
+      hint: give one of them another `name`
+    "#);
+    let secret = |text: &str| {
+        report(&parse(&format!(
+            "pipeline: {{name: d}}\ntransform: {{image: 'd:1', cmd: [x], err_stdin: [y], secrets: [{text}]}}\ninput: {{pfs: {{repo: a, glob: /}}}}\ndatum_timeout: 0s\nresource_limits: {{cpu: lots}}"
+        )))
+    };
+    let said: Vec<String> = ["{name: a}", "{name: a, env_var: X}", "{name: a, mount_path: /pfs/x}", "{key: a}"]
+        .iter()
+        .map(|text| secret(text))
+        .collect();
+    insta::assert_snapshot!(said.join(""), @r#"
+    error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
+    error: p.yml:2:63: secret `a` is not seen anywhere: it has neither `env_var` nor `mount_path`
+    error: p.yml:4:16: `datum_timeout`: expected a duration of more than zero, as in `30s`, got `0s`
+    error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
+    error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
+    error: p.yml:2:63: secret `a` has `env_var`, but no `key`
+    error: p.yml:4:16: `datum_timeout`: expected a duration of more than zero, as in `30s`, got `0s`
+    error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
+    error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
+    error: p.yml:2:85: `mount_path`: `/pfs/x` cannot hold a secret
+      hint: name an absolute directory that is not below `/pfs`, such as `/secrets/mail`
+    error: p.yml:4:16: `datum_timeout`: expected a duration of more than zero, as in `30s`, got `0s`
+    error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
+    error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
+    error: p.yml:2:63: the secret has no `name`
+    error: p.yml:4:16: `datum_timeout`: expected a duration of more than zero, as in `30s`, got `0s`
+    error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
+    "#);
 }
 
 #[test]
@@ -431,6 +524,7 @@ fn images_that_may_move_are_warned_of_once() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a snapshot")]
 fn the_schema_has_what_acts_and_nothing_else() {
     let schema = schema();
     insta::assert_snapshot!(serde_json::to_string_pretty(&schema["$defs"]["pfs"]).unwrap(), @r##"
@@ -445,12 +539,46 @@ fn the_schema_has_what_acts_and_nothing_else() {
             "boolean"
           ]
         },
+        "empty_files": {
+          "description": "whether files are seen without their content (false)",
+          "enum": [
+            true,
+            false,
+            "true",
+            "false"
+          ]
+        },
         "glob": {
           "description": "each match is a datum",
           "type": [
             "string",
             "number",
             "boolean"
+          ]
+        },
+        "group_by": {
+          "description": "key in a group, of the glob's captures, as in `$1`",
+          "type": [
+            "string",
+            "number",
+            "boolean"
+          ]
+        },
+        "join_on": {
+          "description": "key in a join, of the glob's captures, as in `$1`",
+          "type": [
+            "string",
+            "number",
+            "boolean"
+          ]
+        },
+        "lazy": {
+          "description": "accepted; files are plain files either way",
+          "enum": [
+            true,
+            false,
+            "true",
+            "false"
           ]
         },
         "name": {
@@ -461,9 +589,22 @@ fn the_schema_has_what_acts_and_nothing_else() {
             "boolean"
           ]
         },
+        "outer_join": {
+          "description": "whether a match without a partner is kept (false)",
+          "enum": [
+            true,
+            false,
+            "true",
+            "false"
+          ]
+        },
         "project": {
           "deprecated": true,
           "description": "ignored"
+        },
+        "propagation_spec": {
+          "$ref": "#/$defs/propagation_spec",
+          "description": "whether a new commit starts a job"
         },
         "reference": {
           "description": "whether a change of this input makes no datum run again (false)",
@@ -481,6 +622,10 @@ fn the_schema_has_what_acts_and_nothing_else() {
             "number",
             "boolean"
           ]
+        },
+        "trigger": {
+          "$ref": "#/$defs/trigger",
+          "description": "when commits of the branch are taken (each as it comes)"
         }
       },
       "required": [
@@ -492,7 +637,7 @@ fn the_schema_has_what_acts_and_nothing_else() {
     "##);
     let transform = &schema["$defs"]["transform"]["properties"];
     assert!(
-        transform["image"].is_object() && transform["err_cmd"].is_null() && transform["debug"]["deprecated"] == true
+        transform["image"].is_object() && transform["err_cmd"].is_object() && transform["debug"]["deprecated"] == true
     );
     assert_eq!(schema["properties"]["input"]["$ref"], "#/$defs/input");
     assert!(schema["properties"]["egress"].is_null() && schema["properties"]["version"].is_null());
@@ -506,12 +651,17 @@ mod properties {
     prop_compose! {
         fn leaves()(n in 1usize..4, globs in proptest::collection::vec("/[a-z*?]{0,6}", 4), named in any::<[bool; 4]>(),
                     branches in proptest::collection::vec(proptest::option::of("[a-z]{1,5}"), 4), reference in any::<[bool; 4]>()) -> Vec<PfsInput> {
-            (0..n).map(|i| PfsInput {
-                repo: format!("repo{i}").parse().unwrap(),
-                name: if named[i] { format!("input_{i}") } else { format!("repo{i}") },
-                branch: branches[i].as_ref().map(|branch| branch.parse().unwrap()),
-                glob: globs[i].parse().unwrap(),
-                reference: reference[i],
+            (0..n).map(|i| {
+                let plain = PfsInput::new(format!("repo{i}").parse().unwrap(), globs[i].parse().unwrap());
+                PfsInput {
+                    name: if named[i] { format!("input_{i}") } else { format!("repo{i}") },
+                    branch: branches[i].as_ref().map(|branch| branch.parse().unwrap()),
+                    reference: reference[i],
+                    empty_files: reference[n - 1 - i],
+                    propagation_never: named[n - 1 - i],
+                    trigger: (named[0] && i == 0).then(|| Trigger { commits: Some(3), size: "1G".parse().ok(), all: true, ..Trigger::default() }),
+                    ..plain
+                }
             }).collect()
         }
     }
@@ -521,19 +671,54 @@ mod properties {
             env in proptest::collection::btree_map("[A-Z]{1,4}", "\\PC{0,6}", 0..3), user in proptest::option::of("[a-z0-9]{1,4}"),
             working_dir in proptest::option::of("/[a-z]{1,4}"), code in proptest::option::of("[a-z]{1,4}"),
             network in proptest::option::of(prop_oneof![Just(Network::None), Just(Network::Default)]), accept_return_code in proptest::collection::btree_set(1..256, 0..3),
+            err_cmd in proptest::collection::vec("\\PC{1,8}", 0..2), key in "[a-z]{1,4}", secret in any::<[bool; 2]>(),
         ) -> Transform {
-            Transform { image, cmd, stdin, env, user, working_dir, code, network, accept_return_code }
+            let err_stdin = if err_cmd.is_empty() { Vec::new() } else { stdin.clone() };
+            let secret = secret[0].then(|| SecretUse {
+                name: "mail".to_owned(),
+                key: Some(key.clone()),
+                env_var: secret[1].then_some(key),
+                mount_path: Some("/secrets".to_owned()),
+            });
+            let secrets = secret.into_iter().collect();
+            Transform { image, cmd, stdin, env, user, working_dir, code, network, accept_return_code, err_cmd, err_stdin, secrets }
         }
     }
     prop_compose! {
-        fn specs()(leaves in leaves(), nested in any::<bool>(), transform in transforms(), description in "\\PC{0,12}",
+        fn specs()(leaves in leaves(), nested in 0..6, transform in transforms(), description in "\\PC{0,12}",
                    labels in proptest::collection::btree_map("[a-z]{1,4}", "\\PC{0,6}", 0..2),
                    parallelism in proptest::option::of(1u32..100), datum_tries in 1u32..6, branch in proptest::option::of("[a-z]{1,5}")) -> PipelineSpec {
             let mut arms: Vec<_> = leaves.into_iter().map(Input::Pfs).collect();
-            let input = if arms.len() == 1 && !nested { arms.remove(0) } else if nested { Input::Cross(vec![Input::Cross(arms)]) } else { Input::Cross(arms) };
+            let input = match nested {
+                0 if arms.len() == 1 => arms.remove(0),
+                0 | 1 => Input::Cross(arms),
+                2 => Input::Cross(vec![Input::Cross(arms)]),
+                3 => Input::Union(vec![Input::Cross(arms.clone()), Input::Union(arms)]),
+                4 => {
+                    let mut cron = CronInput::new("tick".to_owned(), "detect_tick".parse().unwrap(), "@every 10s".parse().unwrap());
+                    cron.start = Some(jiff::Timestamp::UNIX_EPOCH);
+                    cron.overwrite = true;
+                    arms.push(Input::Cron(cron));
+                    Input::Cross(arms)
+                }
+                _ => {
+                    let mut keyed = PfsInput::new("keyed".parse().unwrap(), "/(*)-(*)".parse().unwrap());
+                    keyed.join_on = "$2$1".parse().ok();
+                    keyed.outer_join = arms.len() > 1;
+                    let grouped = PfsInput { name: "grouped".to_owned(), join_on: None, outer_join: false, group_by: "$1".parse().ok(), ..keyed.clone() };
+                    arms.push(Input::Join(vec![Input::Pfs(keyed)]));
+                    arms.push(Input::Group(vec![Input::Pfs(grouped)]));
+                    Input::Cross(arms)
+                }
+            };
             PipelineSpec {
                 name: "detect".parse().unwrap(), description, metadata: Metadata { labels, ..Metadata::default() },
                 transform, input, parallelism, datum_tries, output_branch: branch.map(|branch| branch.parse().unwrap()),
+                datum_timeout: (datum_tries > 3).then(|| "30s".parse().unwrap()), job_timeout: (datum_tries > 4).then(|| "1h30m".parse().unwrap()),
+                reprocess: if datum_tries > 2 { Reprocess::EveryJob } else { Reprocess::UntilSuccess }, salt: (nested == 1).then(|| "x".to_owned()),
+                resource_requests: Resources { cpu: "500m".parse().ok(), ..Resources::default() },
+                resource_limits: Resources { memory: "1Gi".parse().ok(), gpu: (nested == 2).then_some(Gpu { kind: None, number: 1 }), ..Resources::default() },
+                autoscaling: nested == 3,
             }
         }
     }

@@ -5,8 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::glob::Glob;
-use crate::names::{BranchName, PipelineName, RepoName};
+use super::input::Input;
+use crate::duration::Duration;
+use crate::names::{BranchName, PipelineName};
+use crate::quantity::Quantity;
 
 /// What a pipeline reads, what it executes and where its output goes.
 ///
@@ -34,9 +36,97 @@ pub struct PipelineSpec {
     /// Attempts for each datum, at least 1; 3 if not given.
     #[serde(default = "default_tries", skip_serializing_if = "is_default_tries")]
     pub datum_tries: u32,
+    /// Wall-clock limit of each try of a datum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datum_timeout: Option<Duration>,
+    /// Wall-clock limit of each job, from its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_timeout: Option<Duration>,
+    /// What becomes of datums whose result is known.
+    #[serde(default, rename = "reprocess_spec", skip_serializing_if = "is_default")]
+    pub reprocess: Reprocess,
+    /// Anything that is to make the transform another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
+    /// What each datum needs at least; taken as its limit where no limit is given, but for memory.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resource_requests: Resources,
+    /// What each datum gets at most.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resource_limits: Resources,
+    /// Whether idle sandboxes are closed at once.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub autoscaling: bool,
     /// The branch of the output repository that jobs write; `None` for the store's default branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_branch: Option<BranchName>,
+}
+
+impl PipelineSpec {
+    /// The pipeline `name` that executes `transform` on `input`, all else as it is when nothing is said.
+    pub fn new(name: PipelineName, transform: Transform, input: Input) -> Self {
+        Self {
+            name,
+            description: String::new(),
+            metadata: Metadata::default(),
+            transform,
+            input,
+            parallelism: None,
+            datum_tries: DEFAULT_DATUM_TRIES,
+            datum_timeout: None,
+            job_timeout: None,
+            reprocess: Reprocess::default(),
+            salt: None,
+            resource_requests: Resources::default(),
+            resource_limits: Resources::default(),
+            autoscaling: false,
+            output_branch: None,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What becomes of datums whose result is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reprocess {
+    /// A success is taken as it is.
+    #[default]
+    UntilSuccess,
+    /// Every datum runs in every job.
+    EveryJob,
+}
+
+/// Amounts of what a machine has; `None` where nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resources {
+    /// Cores, such as `500m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Quantity>,
+    /// Bytes of memory, such as `2Gi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Quantity>,
+    /// Bytes of disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Quantity>,
+    /// Graphics processors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
+}
+
+/// Graphics processors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpu {
+    /// The kind, as Kubernetes names it; `nvidia.com/gpu` if not given.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// How many.
+    pub number: u32,
 }
 
 /// Attempts for each datum if the spec does not say.
@@ -100,6 +190,32 @@ pub struct Transform {
     /// Exit codes that count as success beside 0; each 1 to 255.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub accept_return_code: BTreeSet<i32>,
+    /// Executed after the last try of a datum that failed: its exit 0 makes the datum recovered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub err_cmd: Vec<String>,
+    /// Lines for the standard input of `err_cmd`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub err_stdin: Vec<String>,
+    /// Secrets that user code sees.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretUse>,
+}
+
+/// A secret as user code sees it: as an environment variable, as files below a directory, or both.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretUse {
+    /// The secret's name in the store.
+    pub name: String,
+    /// Which of its keys; needed for an environment variable, all if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The environment variable that holds its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_var: Option<String>,
+    /// The absolute directory with a file for each key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_path: Option<String>,
 }
 
 /// What user code reaches of the network.
@@ -119,93 +235,6 @@ impl fmt::Display for Network {
             Self::None => "none",
             Self::Default => "default",
         })
-    }
-}
-
-/// What a pipeline reads: a tree whose leaves are repositories.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive] // union, join, group and cron come
-pub enum Input {
-    /// One repository.
-    Pfs(PfsInput),
-    /// Every combination of the datums of its inputs; at least one.
-    Cross(Vec<Input>),
-}
-
-impl Input {
-    /// The repositories that are read, in spec order: a leaf's number in a datum's key is its index here.
-    pub fn leaves(&self) -> Vec<&PfsInput> {
-        match self {
-            Self::Pfs(leaf) => vec![leaf],
-            Self::Cross(inputs) => inputs.iter().flat_map(Self::leaves).collect(),
-        }
-    }
-}
-
-/// One repository as an input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "PfsDocument", into = "PfsDocument")]
-pub struct PfsInput {
-    /// The repository.
-    pub repo: RepoName,
-    /// The directory below `/pfs` and the environment variable; legal as both, unique in its spec. The repository's name if not given.
-    pub name: String,
-    /// The branch; `None` for the store's default branch.
-    pub branch: Option<BranchName>,
-    /// Each match is a datum.
-    pub glob: Glob,
-    /// Whether the input stays out of the recipe: a change of it makes no datum run again.
-    pub reference: bool,
-}
-
-/// The canonical form of [`PfsInput`]: `name` is left out where it is the repository's.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PfsDocument {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    repo: RepoName,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    branch: Option<BranchName>,
-    glob: Glob,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    reference: bool,
-}
-
-impl From<PfsInput> for PfsDocument {
-    fn from(input: PfsInput) -> Self {
-        let PfsInput { repo, name, branch, glob, reference } = input;
-        Self { name: Some(name).filter(|name| name != repo.as_str()), repo, branch, glob, reference }
-    }
-}
-
-impl TryFrom<PfsDocument> for PfsInput {
-    type Error = String;
-    fn try_from(document: PfsDocument) -> Result<Self, String> {
-        let PfsDocument { name, repo, branch, glob, reference } = document;
-        let name = name.unwrap_or_else(|| repo.as_str().to_owned());
-        match input_name_problem(&name) {
-            None => Ok(Self { repo, name, branch, glob, reference }),
-            Some(why) => Err(format!("`{}` cannot name an input: {why}", name.escape_debug())),
-        }
-    }
-}
-
-/// Why `name` cannot name an input. It becomes a directory below `/pfs` and an environment variable.
-pub(super) fn input_name_problem(name: &str) -> Option<&'static str> {
-    const RESERVED: [&str; 6] = ["out", ".env", "PATH", "HOME", "USER", "TMPDIR"];
-    const RESERVED_PREFIXES: [&str; 3] = ["LD_", "PV_", "PACH_"];
-    if RESERVED.contains(&name) {
-        Some("this name is reserved")
-    } else if RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-        Some("names that begin with `LD_`, `PV_` or `PACH_` are reserved")
-    } else if name.is_empty() || name.len() > 63 {
-        Some("it must have 1 to 63 characters")
-    } else if name.starts_with('-') || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
-        Some("only letters, digits, `-` and `_` are allowed, and no `-` first")
-    } else {
-        None
     }
 }
 

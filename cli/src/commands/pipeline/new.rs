@@ -63,7 +63,7 @@ impl FromStr for InputArg {
 impl From<InputArg> for Input {
     fn from(arg: InputArg) -> Self {
         let InputArg { repo, branch, glob } = arg;
-        Self::Pfs(PfsInput { name: repo.to_string(), repo, branch, glob, reference: false })
+        Self::Pfs(PfsInput { branch, ..PfsInput::new(repo, glob) })
     }
 }
 
@@ -75,16 +75,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     let mut inputs: Vec<Input> = args.input.iter().cloned().map(Input::from).collect();
     let input = if inputs.len() == 1 { inputs.remove(0) } else { Input::Cross(inputs) };
-    let spec = PipelineSpec {
-        name: args.name.clone(),
-        description: String::new(),
-        metadata: specs::spec::Metadata::default(),
-        transform: Transform { image: args.image.clone(), cmd: args.cmd.clone(), ..Transform::default() },
-        input,
-        parallelism: None,
-        datum_tries: specs::spec::DEFAULT_DATUM_TRIES,
-        output_branch: None,
-    };
+    let transform = Transform { image: args.image.clone(), cmd: args.cmd.clone(), ..Transform::default() };
+    let spec = PipelineSpec::new(args.name.clone(), transform, input);
     let text = yaml::text(&spec);
     let set = parse_specs(&[("spec".to_owned(), text.clone())]);
     if let Some(error) = set.diagnostics.iter().find(|diagnostic| diagnostic.is_error()) {

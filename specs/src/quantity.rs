@@ -1,0 +1,106 @@
+//! Amounts of a resource as Kubernetes writes them: `500m` cores, `64M`, `1.5Gi`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::digest::serde_as_text;
+
+/// The suffixes, each with what it multiplies by, in thousandths. Longer ones first.
+const SUFFIXES: [(&str, u128); 14] = [
+    ("Ki", 1000 << 10),
+    ("Mi", 1000 << 20),
+    ("Gi", 1000 << 30),
+    ("Ti", 1000 << 40),
+    ("Pi", 1000 << 50),
+    ("m", 1),
+    ("k", 1_000_000),
+    ("K", 1_000_000),
+    ("M", 1_000_000_000),
+    ("G", 1_000_000_000_000),
+    ("T", 1_000_000_000_000_000),
+    ("P", 1_000_000_000_000_000_000),
+    ("", 1000),
+    ("B", 1000),
+];
+
+/// An amount with a precision of a thousandth, such as `500m`, `64M` or `1.5Gi`; a trailing `B` changes nothing. Equal if written alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quantity {
+    text: String,
+    thousandths: u64,
+}
+
+/// Why a text is no quantity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`", .text.escape_debug())]
+pub struct QuantityError {
+    /// What was given.
+    pub text: String,
+}
+
+impl Quantity {
+    /// The amount in thousandths: of a core, or of a byte.
+    pub const fn thousandths(&self) -> u64 {
+        self.thousandths
+    }
+
+    /// The amount in whole units, rounded up: bytes.
+    pub const fn whole(&self) -> u64 {
+        self.thousandths.div_ceil(1000)
+    }
+}
+
+impl FromStr for Quantity {
+    type Err = QuantityError;
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        let read = || {
+            let (number, suffix) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+            let suffix = suffix.strip_suffix('B').unwrap_or(suffix);
+            let (_, unit) = SUFFIXES.iter().find(|(name, _)| *name == suffix)?;
+            let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+            if fraction.is_empty()
+                || fraction.len() > 9
+                || !(whole.to_owned() + fraction).bytes().all(|b| b.is_ascii_digit())
+            {
+                return None;
+            }
+            let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+            let number = whole.parse::<u64>().ok().map(u128::from)? * scale + fraction.parse::<u128>().ok()?;
+            u64::try_from((number.checked_mul(*unit)?).div_ceil(scale)).ok()
+        };
+        let thousandths = read().ok_or_else(|| QuantityError { text: text.to_owned() })?;
+        Ok(Self { text: text.to_owned(), thousandths })
+    }
+}
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+serde_as_text!(Quantity);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suffixes_mean_what_kubernetes_means_by_them() {
+        let amount = |text: &str| text.parse::<Quantity>().ok().map(|amount| amount.thousandths());
+        for (text, thousandths) in [
+            ("1", 1000),
+            ("0.5", 500),
+            ("500m", 500),
+            ("0.1", 100),
+            ("64M", 64_000_000_000),
+            ("1.5Gi", 1_610_612_736_000),
+            ("100MB", 100_000_000_000),
+            ("0", 0),
+        ] {
+            assert_eq!(amount(text), Some(thousandths), "{text}");
+        }
+        for text in ["", "-1", "1X", "Gi", ".5", "1.", "1e3", "99999999P", "1 G"] {
+            assert_eq!(amount(text), None, "{text}");
+        }
+        assert_eq!("1m".parse::<Quantity>().unwrap().whole(), 1);
+    }
+}

@@ -1,0 +1,142 @@
+//! Schedules as cron inputs and triggers write them: `*/5 * * * *`, `@daily`, `@every 10s`, `@never`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::digest::serde_as_text;
+use crate::duration::Duration;
+
+/// When something is due, in UTC.
+///
+/// Shape: five fields of cron (minute, hour, day of month, month, day of week), `@yearly @monthly @weekly @daily @hourly`, `@every DURATION`
+/// of at least a second, or `@never`. Equal if written alike. `@every` counts from 1970-01-01T00:00:00Z, so its times do not depend on when
+/// somebody began to look.
+#[derive(Clone)]
+pub struct Schedule {
+    text: String,
+    rule: Rule,
+}
+
+#[derive(Clone)]
+enum Rule {
+    Cron(Box<croner::Cron>),
+    /// Whole microseconds.
+    Every(i64),
+    Never,
+}
+
+/// Why a text is no schedule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not a schedule: {why}", .text.escape_debug())]
+pub struct ScheduleError {
+    /// What was given.
+    pub text: String,
+    /// The rule that it breaks.
+    pub why: String,
+}
+
+impl Schedule {
+    /// Reads a schedule.
+    pub fn parse(text: &str) -> Result<Self, ScheduleError> {
+        let refuse = |why: String| ScheduleError { text: text.to_owned(), why };
+        let rule = match text.trim() {
+            "@never" => Rule::Never,
+            every if every.starts_with("@every") => {
+                let length = every["@every".len()..].trim().parse::<Duration>().map_err(|error| {
+                    refuse(format!("after `@every` a duration is expected, as in `@every 10s`: {}", error.why))
+                })?;
+                let micros =
+                    i64::try_from(length.get().as_micros()).map_err(|_| refuse("it is too long".to_owned()))?;
+                if micros < 1_000_000 {
+                    return Err(refuse("it is shorter than a second".to_owned()));
+                }
+                Rule::Every(micros)
+            }
+            cron => {
+                let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+                let parsed = parser.parse(cron).map_err(|error| {
+                    refuse(format!("{error}; write five fields, `@daily`, `@every 10s` or `@never`"))
+                })?;
+                Rule::Cron(Box::new(parsed))
+            }
+        };
+        Ok(Self { text: text.to_owned(), rule })
+    }
+
+    /// The schedule as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The first time that is due after `time`; `None` if nothing ever is again.
+    pub fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
+        match &self.rule {
+            Rule::Never => None,
+            Rule::Every(micros) => {
+                let next = (time.as_microsecond().div_euclid(*micros) + 1).checked_mul(*micros)?;
+                Timestamp::from_microsecond(next).ok()
+            }
+            Rule::Cron(cron) => {
+                let next = cron.find_next_occurrence(&TimeZone::UTC.to_datetime(time), false).ok()?;
+                TimeZone::UTC.to_timestamp(next).ok()
+            }
+        }
+    }
+}
+
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+impl Eq for Schedule {}
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+impl FromStr for Schedule {
+    type Err = ScheduleError;
+    fn from_str(text: &str) -> Result<Self, ScheduleError> {
+        Self::parse(text)
+    }
+}
+serde_as_text!(Schedule);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(schedule: &str, time: &str) -> Option<String> {
+        Schedule::parse(schedule).unwrap().next_after(time.parse().unwrap()).map(|next| next.to_string())
+    }
+
+    #[test]
+    fn the_next_time_is_the_first_one_after() {
+        let noon = "2026-11-20T12:00:00Z";
+        assert_eq!(after("*/5 * * * *", noon).as_deref(), Some("2026-11-20T12:05:00Z"));
+        assert_eq!(after("*/5 * * * *", "2026-11-20T12:04:59.999999Z").as_deref(), Some("2026-11-20T12:05:00Z"));
+        assert_eq!(after("@daily", noon).as_deref(), Some("2026-11-21T00:00:00Z"));
+        assert_eq!(after("0 0 29 2 *", noon).as_deref(), Some("2028-02-29T00:00:00Z"));
+        assert_eq!(after("@every 10s", "2026-11-20T12:00:03Z").as_deref(), Some("2026-11-20T12:00:10Z"));
+        assert_eq!(after("@every 10s", noon).as_deref(), Some("2026-11-20T12:00:10Z"));
+        assert_eq!(after("@never", noon), None);
+    }
+
+    #[test]
+    fn what_is_no_schedule_is_refused_with_the_reason() {
+        for text in ["", "* * * *", "* * * * * *", "61 * * * *", "@sometimes", "@every", "@every 10ms", "@every x"] {
+            let error = Schedule::parse(text).expect_err(text).to_string();
+            assert!(error.starts_with(&format!("`{text}` is not a schedule: ")), "{error}");
+        }
+    }
+}

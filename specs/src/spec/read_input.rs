@@ -1,0 +1,263 @@
+//! From the field `input` to an [`Input`].
+
+use super::LeafPlaces;
+use super::fields::{CRON, INPUT, PFS, PROPAGATION, TRIGGER};
+use super::input::{CronInput, Input, PfsInput, Trigger, input_name_problem};
+use super::node::Node;
+use super::read::object;
+use super::reader::{Fields, Reader};
+use crate::diagnostics::Place;
+use crate::glob::{Glob, KeyTemplate};
+use crate::names::{PipelineName, RepoName};
+
+const GLOB_HINT: &str = "`/*` makes a datum of each top-level file or directory, `/` one of the whole repository";
+
+/// A leaf as far as it could be read, for the checks of names.
+struct Leaf {
+    name: String,
+    places: LeafPlaces,
+    /// The inputs above it from the top: for each its own number, and its kind.
+    above: Vec<(usize, &'static str)>,
+}
+
+/// What the leaves of one spec share.
+struct Leaves<'a> {
+    pipeline: Option<&'a PipelineName>,
+    found: Vec<Leaf>,
+    above: Vec<(usize, &'static str)>,
+    /// Inputs seen so far.
+    seen: usize,
+}
+
+/// Reads what the pipeline `name` reads, with the places of its leaves.
+pub(super) fn input_field(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    name: Option<&PipelineName>,
+) -> Option<(Input, Vec<LeafPlaces>)> {
+    let Some(node) = fields.get("input") else {
+        let whose = name.map_or("the pipeline".to_owned(), |name| format!("pipeline `{name}`"));
+        reader.error_with_hint(
+            fields.place,
+            format!("{whose} has no input"),
+            "write `input: {pfs: {repo: REPO, glob: GLOB}}`",
+        );
+        return None;
+    };
+    let mut leaves = Leaves { pipeline: name, found: Vec::new(), above: Vec::new(), seen: 0 };
+    let input = input(reader, node, &mut leaves, Keyed::default());
+    check_names(reader, &leaves.found);
+    Some((input?, leaves.found.into_iter().map(|leaf| leaf.places).collect()))
+}
+
+/// Whether an input lies in a join, in a group.
+#[derive(Clone, Copy, Default)]
+struct Keyed {
+    join: bool,
+    group: bool,
+}
+
+fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: Keyed) -> Option<Input> {
+    let errors = reader.errors();
+    let fields = reader.fields(&INPUT, node)?;
+    let kinds: Vec<_> = fields.found().collect();
+    match kinds.as_slice() {
+        [] => {
+            if reader.errors() == errors {
+                let hint = "write `pfs` with `repo` and `glob`, or `cross` with a list of inputs";
+                reader.error_with_hint(node.place, "the input reads nothing", hint);
+            }
+            None
+        }
+        [("pfs" | "atom", entry)] => pfs(reader, &entry.value, leaves, keyed).map(Input::Pfs),
+        [("cron", entry)] => cron(reader, &entry.value, leaves).map(Input::Cron),
+        [(kind, entry)] => {
+            let keyed = Keyed { join: keyed.join || *kind == "join", group: keyed.group || *kind == "group" };
+            leaves.seen += 1;
+            leaves.above.push((leaves.seen, kind));
+            let arms: Vec<_> = reader.list(&fields, kind).iter().map(|arm| input(reader, arm, leaves, keyed)).collect();
+            leaves.above.pop();
+            let arms = arms.into_iter().collect::<Option<Vec<_>>>()?;
+            match *kind {
+                "cross" => Some(Input::Cross(arms)),
+                "union" => Some(Input::Union(arms)),
+                "join" => keyed_arms(reader, entry.value.place, arms, "join_on", |leaf| leaf.join_on.is_some())
+                    .map(Input::Join),
+                _ => keyed_arms(reader, entry.value.place, arms, "group_by", |leaf| leaf.group_by.is_some())
+                    .map(Input::Group),
+            }
+        }
+        [(first, _), (second, entry), ..] => {
+            let hint = "an input is of one kind; to combine inputs, list them under `cross`";
+            reader.error_with_hint(entry.place, format!("the input has both `{first}` and `{second}`"), hint);
+            None
+        }
+    }
+}
+
+/// Each input of a join or group says its part of the key in at least one leaf.
+fn keyed_arms(
+    reader: &mut Reader<'_>,
+    place: Place,
+    arms: Vec<Input>,
+    field: &str,
+    has_key: impl Fn(&PfsInput) -> bool,
+) -> Option<Vec<Input>> {
+    let silent: Vec<String> = arms
+        .iter()
+        .filter(|arm| !arm.leaves().into_iter().any(&has_key))
+        .map(|arm| arm.leaves().iter().map(|leaf| format!("`{}`", leaf.name)).collect::<Vec<_>>().join(", "))
+        .collect();
+    for names in &silent {
+        let field = reader.styled(field);
+        let hint = format!("name a capture of its glob, as in `{field}: $1` with the glob `/(*).txt`");
+        reader.error_with_hint(place, format!("input {names} has no `{field}`"), hint);
+    }
+    silent.is_empty().then_some(arms)
+}
+
+fn pfs(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: Keyed) -> Option<PfsInput> {
+    let fields = reader.fields(&PFS, node)?;
+    let repo: Option<RepoName> = reader.parsed(&fields, "repo");
+    if fields.get("repo").is_none() {
+        reader.error(fields.place, "the input has no `repo`");
+    }
+    let name = reader.text(&fields, "name").or_else(|| repo.as_ref().map(|repo| repo.as_str().to_owned()));
+    let branch = reader.parsed(&fields, "branch");
+    let glob: Option<Glob> = reader.parsed(&fields, "glob");
+    if fields.get("glob").is_none() {
+        let whose = name.as_ref().map_or("the input".to_owned(), |name| format!("input `{}`", name.escape_debug()));
+        reader.error_with_hint(fields.place, format!("{whose} has no `glob`"), GLOB_HINT);
+    }
+    let join_on = key(reader, &fields, "join_on", glob.as_ref(), ("join", keyed.join));
+    let group_by = key(reader, &fields, "group_by", glob.as_ref(), ("group", keyed.group));
+    let outer_join = reader.boolean(&fields, "outer_join");
+    let reference = reader.boolean(&fields, "reference");
+    let empty_files = reader.boolean(&fields, "empty_files");
+    let _plain_either_way = reader.boolean(&fields, "lazy");
+    let trigger = object(reader, &fields, "trigger", &TRIGGER).and_then(|fields| trigger(reader, &fields));
+    let propagation_never = object(reader, &fields, "propagation_spec", &PROPAGATION)
+        .is_some_and(|propagation| reader.boolean(&propagation, "never"));
+    if let Some(name) = &name {
+        let places = LeafPlaces {
+            repo: fields.place("repo").unwrap_or(fields.place),
+            name: fields.place("name"),
+            branch: fields.place("branch"),
+            glob: fields.place("glob").unwrap_or(fields.place),
+        };
+        leaves.found.push(Leaf { name: name.clone(), places, above: leaves.above.clone() });
+    }
+    Some(PfsInput {
+        repo: repo?,
+        name: name?,
+        branch,
+        glob: glob?,
+        join_on,
+        outer_join,
+        group_by,
+        reference,
+        empty_files,
+        propagation_never,
+        trigger,
+    })
+}
+
+/// A part of a key, which means something in an input of this kind alone; whether it is in one.
+fn key(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    field: &str,
+    glob: Option<&Glob>,
+    (kind, is_within): (&str, bool),
+) -> Option<KeyTemplate> {
+    let template: KeyTemplate = reader.parsed(fields, field)?;
+    let place = fields.place(field)?;
+    let field = reader.styled(field);
+    if !is_within {
+        reader.warn(place, format!("`{field}` means nothing here: the input is in no `{kind}`"), None);
+    } else if let Some(glob) = glob.filter(|glob| template.groups() > glob.groups()) {
+        let message = format!(
+            "`{field}`: `{template}` names capture {}, but the glob `{glob}` has {}",
+            template.groups(),
+            glob.groups()
+        );
+        reader.error_with_hint(place, message, "put what is to be captured in parentheses, as in `/(*).txt`");
+    }
+    Some(template)
+}
+
+fn trigger(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Trigger> {
+    let trigger = Trigger {
+        branch: reader.parsed(fields, "branch"),
+        all: reader.boolean(fields, "all"),
+        rate_limit_spec: reader.parsed(fields, "rate_limit_spec"),
+        size: reader.parsed(fields, "size"),
+        commits: reader.count(fields, "commits"),
+        cron_spec: reader.parsed(fields, "cron_spec"),
+    };
+    if trigger == Trigger::default() {
+        return None;
+    }
+    let others = trigger.rate_limit_spec.is_some() || trigger.size.is_some() || trigger.commits.is_some();
+    if trigger.cron_spec.is_some() && (others || trigger.all) {
+        let message = format!("the trigger has other conditions beside `{}`", reader.styled("cron_spec"));
+        reader.error(fields.place, message);
+    } else if trigger.cron_spec.is_none() && !others {
+        let hint = "write how many `commits` or how much `size` must have come, or a schedule";
+        reader.error_with_hint(fields.place, "the trigger has no condition", hint);
+    }
+    Some(trigger)
+}
+
+fn cron(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Option<CronInput> {
+    let fields = reader.fields(&CRON, node)?;
+    let name = reader.text(&fields, "name");
+    if name.is_none() {
+        reader.error(fields.place, "the cron input has no `name`");
+    }
+    let spec = reader.parsed(&fields, "spec");
+    if fields.get("spec").is_none() {
+        reader.error_with_hint(
+            fields.place,
+            "the cron input has no `spec`",
+            "write a schedule, as in `spec: '@daily'`",
+        );
+    }
+    let repo = match (fields.get("repo"), leaves.pipeline, &name) {
+        (Some(_), ..) => reader.parsed(&fields, "repo"),
+        (None, Some(pipeline), Some(name)) => {
+            let repo = format!("{pipeline}_{name}").parse::<RepoName>();
+            repo.map_err(|error| reader.error(fields.place, format!("the repository of its ticks: {error}"))).ok()
+        }
+        (None, ..) => None,
+    };
+    let start = reader.parsed(&fields, "start");
+    let overwrite = reader.boolean(&fields, "overwrite");
+    let place = |field| fields.place(field).unwrap_or(fields.place);
+    if let Some(name) = &name {
+        let places = LeafPlaces { repo: place("repo"), name: fields.place("name"), branch: None, glob: place("spec") };
+        leaves.found.push(Leaf { name: name.clone(), places, above: leaves.above.clone() });
+    }
+    Some(CronInput { start, overwrite, ..CronInput::new(name?, repo?, spec?) })
+}
+
+fn check_names(reader: &mut Reader<'_>, leaves: &[Leaf]) {
+    for (index, leaf) in leaves.iter().enumerate() {
+        let place = leaf.places.name.unwrap_or(leaf.places.repo);
+        if let Some(why) = input_name_problem(&leaf.name) {
+            let message = format!("`{}` cannot name an input: {why}", leaf.name.escape_debug());
+            reader.error_with_hint(place, message, "give the input another `name`");
+        } else if let Some(first) = leaves[..index].iter().find(|first| first.name == leaf.name && meet(first, leaf)) {
+            let at = first.places.name.unwrap_or(first.places.repo);
+            let message = format!("two inputs are named `{}`; the first is at {at}", leaf.name);
+            reader.error_with_hint(place, message, "give one of them another `name`");
+        }
+    }
+}
+
+/// Whether two leaves can be in one datum: all but those that a union keeps apart, unless a group above brings them together again.
+fn meet(one: &Leaf, other: &Leaf) -> bool {
+    let shared = one.above.iter().zip(&other.above).take_while(|(one, other)| one.0 == other.0);
+    let kinds: Vec<&str> = shared.map(|((_, kind), _)| *kind).collect();
+    kinds.last() != Some(&"union") || kinds.contains(&"group")
+}
