@@ -7,6 +7,7 @@
 //! apply      from spec files to pipeline versions      graph  who reads what; which jobs a change causes
 //! generations which commits a job takes         plan     what it has to do
 //! datums     globs and trees to units of work  recipe   what one of them executes
+//! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
 //! executors  which executor a store uses
 //! executor   where user code runs        worker   the agent inside a sandbox
 //! ```
@@ -33,6 +34,7 @@ pub mod scheduler;
 mod tests;
 pub mod trace;
 pub mod transaction;
+mod turns;
 pub mod worker;
 
 pub use error::{EngineError, Result};

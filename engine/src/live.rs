@@ -70,6 +70,10 @@ pub struct LiveJob {
 pub enum Happened {
     /// A job came into another state, or its counts changed.
     Changed(JobKey),
+    /// The store changed, or the engine comes to its end: whoever waits for something should look.
+    Look,
+    /// Something failed that may pass; the engine rests and tries again.
+    Trouble(String),
     /// A job ended.
     Ended {
         /// The job.
@@ -165,6 +169,24 @@ impl Live {
             live.started_at.get_or_insert(now);
         });
         self.tell(Happened::Changed(job.clone()));
+    }
+
+    /// Jobs that run wait, for this reason, until they [go on](Self::go_on).
+    pub(crate) fn hold(&self, reason: &str, now: Timestamp) {
+        self.shift(LiveState::Running, LiveState::Waiting, reason, now);
+    }
+
+    /// Jobs that were held run again.
+    pub(crate) fn go_on(&self, now: Timestamp) {
+        self.shift(LiveState::Waiting, LiveState::Running, "", now);
+    }
+
+    /// Takes jobs that have begun from one state to another.
+    fn shift(&self, from: LiveState, to: LiveState, reason: &str, now: Timestamp) {
+        let mut jobs = self.jobs();
+        for live in jobs.values_mut().filter(|live| live.state == from && live.started_at.is_some()) {
+            *live = LiveJob { state: to, reason: reason.to_owned(), since: now, ..live.clone() };
+        }
     }
 
     pub(crate) fn update(&self, job: &JobKey, change: impl FnOnce(&mut LiveJob)) {

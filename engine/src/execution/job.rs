@@ -7,7 +7,7 @@ use repos::documents::{ExecutorStamp, Transform};
 use repos::journal::SealedState;
 use repos::tree::{KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::datum::{DatumContext, DatumEnd, DatumState};
@@ -16,12 +16,13 @@ use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
 use crate::changes::{By, COLLECTED_TRIES};
 use crate::datums::{Arm, DatumKey};
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Result, in_full};
 use crate::executor::{InputFile, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
 use crate::live::{Counts, Happened, JobKey, Live, LiveState};
 use crate::plan::{Plan, plan};
 use crate::recipe::{Kitchen, Leaf};
+use crate::turns::Turns;
 
 /// When so many datums have failed and none has succeeded, the job stops.
 const FAIL_FAST: u64 = 100;
@@ -38,7 +39,7 @@ pub(crate) struct JobContext {
     pub(crate) by: By,
     pub(crate) executor: ExecutorStamp,
     /// One for each datum that may be executed at a time, over all jobs.
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) turns: Arc<Turns>,
     /// How many these are.
     pub(crate) limit: usize,
     /// Whether every datum runs, whatever the cache holds.
@@ -131,18 +132,6 @@ async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
         Err(EngineError::Store(RepoError::Conflict { .. })) => Ok(()),
         sealed => sealed,
     }
-}
-
-/// An error with its causes, on one line.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Does all but recording the end; `None` when the job was interrupted.
@@ -269,7 +258,7 @@ async fn dispatch(
     let (halt, halted) = watch::channel(false);
     let mut workers = JoinSet::new();
     for _ in 0..count {
-        workers.spawn(worker(datums.clone(), queue.clone(), cx.permits.clone(), sender.clone(), halted.clone()));
+        workers.spawn(worker(datums.clone(), queue.clone(), cx.turns.clone(), sender.clone(), halted.clone()));
     }
     drop(sender);
     let dispatched = collect(cx, collected, counts, output).await;
@@ -290,7 +279,7 @@ async fn until<T>(watched: &mut watch::Receiver<T>, is: impl FnMut(&T) -> bool) 
 async fn worker(
     datums: Arc<DatumContext>,
     queue: Arc<Queue>,
-    permits: Arc<Semaphore>,
+    turns: Arc<Turns>,
     collected: mpsc::Sender<Collected>,
     mut halted: watch::Receiver<bool>,
 ) {
@@ -299,7 +288,7 @@ async fn worker(
         let next = queue.lock().expect("no panic under this lock").next();
         let Some((key, arms)) = next else { break };
         let ended = tokio::select! {
-            ended = one_datum(&datums, &permits, &arms, &mut sandbox) => ended,
+            ended = one_datum(&datums, &turns, &arms, &mut sandbox) => ended,
             () = until(&mut halted, |halted| *halted) => {
                 if let Some(sandbox) = sandbox.take() {
                     sandbox.close().await.ok();
@@ -318,7 +307,7 @@ async fn worker(
 
 async fn one_datum(
     datums: &DatumContext,
-    permits: &Semaphore,
+    turns: &Turns,
     arms: &[Arm],
     sandbox: &mut Option<Sandbox>,
 ) -> Result<DatumEnd> {
@@ -326,7 +315,7 @@ async fn one_datum(
     if let Some(known) = known {
         return Ok(known);
     }
-    let _permit = permits.acquire().await.map_err(|error| EngineError::Stopped(error.to_string()))?;
+    let _turn = turns.take().await;
     let now = datums.store.clock().now();
     datums.live.update(&datums.job, |live| {
         live.running.insert(prepared.id, now);

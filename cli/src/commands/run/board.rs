@@ -1,19 +1,24 @@
 //! How far jobs are, while people watch; and a line for each job that ends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use engine::Engine;
-use engine::live::{JobKey, LiveJob, LiveState};
+use engine::live::{Happened, JobKey, LiveJob, LiveState};
 use engine::queries::job_view;
 use repos::documents::JobDocument;
 use repos::{JobRow, RunRow, Store};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::count;
 
-/// Time between two lines about running jobs where there is no terminal.
+/// Time between two drawings of running jobs on a terminal.
+const BETWEEN_DRAWINGS: Duration = Duration::from_millis(100);
+/// Time between two lines about them where there is none.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 /// Cells of a bar.
 const BAR: u64 = 20;
@@ -22,10 +27,12 @@ const BAR: u64 = 20;
 pub(crate) struct Board<'a> {
     cx: &'a Context,
     engine: &'a Engine,
+    feed: Receiver<Happened>,
     /// Jobs that had not ended when last looked at.
     open: BTreeSet<JobKey>,
-    /// Order of the newest run whose jobs are known: a job may come and end between two looks.
-    newest: u64,
+    /// Order of the newest run whose jobs are known, since a job may come and end between two looks; `None` when only those that are
+    /// open already are shown.
+    newest: Option<u64>,
     /// Lines of the block as drawn.
     drawn: usize,
     last_line: Instant,
@@ -34,23 +41,58 @@ pub(crate) struct Board<'a> {
 }
 
 impl<'a> Board<'a> {
+    /// Shows all jobs that are open, and those to come.
     pub(crate) fn new(cx: &'a Context, engine: &'a Engine) -> Result<Self> {
-        let newest = engine.store().runs_count()?;
-        let open = BTreeSet::new();
-        let mut board = Self { cx, engine, open, newest, drawn: 0, last_line: Instant::now(), run: None };
+        let mut board = Self::of(cx, engine, BTreeSet::new());
+        board.newest = Some(engine.store().runs_count()?);
         board.open = board.open_now()?;
         Ok(board)
     }
 
+    /// Shows these jobs until they have ended.
+    pub(crate) fn of(cx: &'a Context, engine: &'a Engine, jobs: BTreeSet<JobKey>) -> Self {
+        let (feed, last_line) = (engine.live().listen(), Instant::now());
+        Self { cx, engine, feed, open: jobs, newest: None, drawn: 0, last_line, run: None }
+    }
+
+    /// Whether none of its jobs is open.
+    pub(crate) fn is_done(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Waits until there is something new to see.
+    pub(crate) async fn news(&mut self) {
+        let period = if self.cx.notes().is_watched() { BETWEEN_DRAWINGS } else { BETWEEN_LINES };
+        let next = self.last_line + period;
+        // Nothing is drawn while nothing runs, and so nothing wakes.
+        let is_busy = self.engine.live().all().values().any(|live| live.state != LiveState::Waiting);
+        tokio::select! {
+            trouble = news(&mut self.feed) => if let Some(trouble) = trouble {
+                self.wipe();
+                self.cx.notes().line(format!("{trouble}; trying again"));
+            },
+            () = tokio::time::sleep_until(next.into()), if is_busy => {}
+        }
+    }
+
+    /// Shows what goes on, without end.
+    pub(crate) async fn show(&mut self) -> Result<Infallible> {
+        loop {
+            tokio::task::block_in_place(|| self.look())?;
+            self.news().await;
+        }
+    }
+
     /// Adds the jobs of runs that came since the last look to those that were open then.
     fn take_new(&mut self) -> Result<()> {
+        let Some(known) = self.newest else { return Ok(()) };
         let store = self.engine.store();
         let newest = store.runs_count()?;
-        for order in self.newest + 1..=newest {
+        for order in known + 1..=newest {
             let jobs = store.jobs_of_run(order)?;
             self.open.extend(jobs.into_iter().map(|job| JobKey { order, pipeline: job.pipeline }));
         }
-        self.newest = newest;
+        self.newest = Some(newest);
         Ok(())
     }
 
@@ -75,9 +117,12 @@ impl<'a> Board<'a> {
             }
             self.cx.out().flush()?;
         }
-        self.open = open;
-        let live = self.engine.live().all();
+        let is_shown = |job: &JobKey| self.newest.is_some() || self.open.contains(job);
+        self.open = open.into_iter().filter(is_shown).collect();
+        let mut live = self.engine.live().all();
+        live.retain(|job, _| self.open.contains(job));
         if self.cx.notes().is_watched() {
+            self.last_line = Instant::now();
             self.draw(&live);
         } else if self.last_line.elapsed() >= BETWEEN_LINES {
             self.last_line = Instant::now();
@@ -145,6 +190,19 @@ impl<'a> Board<'a> {
             }
         }
         print_ended(self.cx, store, &job)
+    }
+}
+
+/// Waits until jobs may have ended, or something else is worth a look; what failed, if that is it.
+pub(crate) async fn news(feed: &mut Receiver<Happened>) -> Option<String> {
+    loop {
+        match feed.recv().await {
+            Ok(Happened::Changed(_) | Happened::Log { .. }) => {}
+            Ok(Happened::Trouble(what)) => return Some(what),
+            Ok(Happened::Ended { .. } | Happened::Look) | Err(RecvError::Lagged(_)) => return None,
+            // The engine is gone, with all that could happen.
+            Err(RecvError::Closed) => return None,
+        }
     }
 }
 
