@@ -14,6 +14,7 @@ use super::datum::{DatumContext, DatumEnd, DatumState};
 use super::output::Output;
 use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
+use super::skip::Skipped;
 use crate::changes::{By, COLLECTED_TRIES};
 use crate::datums::{Arm, DatumKey};
 use crate::error::{EngineError, Result, in_full};
@@ -195,6 +196,7 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
         log_max: cx.settings.log_max,
         limits: cx.settings.limits,
         live: cx.live.clone(),
+        skipped: Skipped::of(&cx.store, &cx.job)?,
     };
     Ok((plan, datums, output))
 }
@@ -321,9 +323,8 @@ async fn one_datum(
         live.running.insert(prepared.id, now);
     });
     let ended = datums.execute(arms, &prepared, sandbox).await;
-    datums.live.update(&datums.job, |live| {
-        live.running.remove(&prepared.id);
-    });
+    let seconds = datums.store.clock().now().seconds_since(now);
+    datums.live.update(&datums.job, |live| live.datum_ended(&prepared.id, seconds));
     ended
 }
 
@@ -362,6 +363,7 @@ async fn collect(
             DatumState::Processed => counts.processed += 1,
             DatumState::Cached => counts.cached += 1,
             DatumState::Failed => counts.failed += 1,
+            DatumState::Recovered => counts.recovered += 1,
         }
         let collision = tokio::task::block_in_place(|| output.add(&datum, &ended))?;
         show(counts);

@@ -152,6 +152,9 @@ pub struct Cause {
     /// References that say what changed, such as `images@main`, `detect`, or the run that a retry names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refs: Vec<String>,
+    /// Why, in the words of who decided it: of a retry that goes on without the datums that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The sorts of causes.
