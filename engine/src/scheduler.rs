@@ -14,6 +14,7 @@ use repos::documents::ExecutorStamp;
 use repos::journal::{CauseKind, SealedState};
 use repos::{JobRow, RepoError, Store};
 use specs::{ErrorKind, PipelineName, RunId};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -25,6 +26,7 @@ use crate::executor::{Executor, OutputLimits};
 use crate::generations::{Readiness, inputs_of};
 use crate::graph::{Graph, Pipeline};
 use crate::live::{Counts, Happened, JobKey, Live};
+use crate::recipe::Leaf;
 use crate::turns::Turns;
 
 /// Free bytes of disk below which no job starts, when no setting says otherwise.
@@ -69,6 +71,7 @@ pub struct Engine {
     active: Mutex<HashMap<JobKey, watch::Sender<Option<Stop>>>>,
     /// Versions that were read.
     versions: Mutex<HashMap<(PipelineName, u32), Arc<Pipeline>>>,
+    runtime: Handle,
 }
 
 /// When scheduling ends.
@@ -140,6 +143,7 @@ impl Engine {
             ended: AtomicBool::new(false),
             active: Mutex::default(),
             versions: Mutex::default(),
+            runtime: Handle::current(),
         })
     }
 
@@ -238,6 +242,11 @@ impl Engine {
     /// Runs all that is pending, and what comes, until it is told to end.
     pub async fn serve(&self) -> Result<()> {
         self.want(Selection::All);
+        self.schedule(Until::Told).await
+    }
+
+    /// Runs what others want, until it is told to end: for whoever owns the store for something else.
+    pub async fn attend(&self) -> Result<()> {
         self.schedule(Until::Told).await
     }
 
@@ -374,26 +383,45 @@ impl Engine {
                 Readiness::Ready(leaves) => {
                     let (stop, stopped) = watch::channel(None);
                     self.active.lock().expect("no panic under this lock").insert(key.clone(), stop);
-                    let context = JobContext {
-                        store: self.store.clone(),
-                        pool: self.pool.clone(),
-                        live: self.live.clone(),
-                        pipeline,
-                        job: job.clone(),
-                        leaves,
-                        by: self.by.clone(),
-                        executor: self.stamp.clone(),
-                        turns: self.turns.clone(),
-                        limit: self.limit,
-                        reprocess: self.reprocesses(job)?,
-                        settings: job_settings(&self.store)?,
-                        stop: stopped,
-                    };
+                    let reprocess = self.reprocesses(job)?;
+                    let context = JobContext { reprocess, ..self.context(job, pipeline, leaves, stopped)? };
                     jobs.spawn(async move { (key, run_job(context).await) });
                 }
             }
         }
         Ok(ended_one)
+    }
+
+    /// A job and all that it needs.
+    pub(crate) fn context(
+        &self,
+        job: &JobRow,
+        pipeline: Arc<Pipeline>,
+        leaves: Vec<Leaf>,
+        stop: watch::Receiver<Option<Stop>>,
+    ) -> Result<JobContext> {
+        Ok(JobContext {
+            store: self.store.clone(),
+            pool: self.pool.clone(),
+            live: self.live.clone(),
+            pipeline,
+            job: job.clone(),
+            leaves,
+            by: self.by.clone(),
+            executor: self.stamp.clone(),
+            turns: self.turns.clone(),
+            limit: self.limit,
+            reprocess: false,
+            settings: job_settings(&self.store)?,
+            stop,
+            only: None,
+            mounts: Vec::new(),
+        })
+    }
+
+    /// The runtime that the engine lives on: what a command in this process does with sandboxes it does there.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Free bytes of the store's disk and how many there should be, when these are fewer.

@@ -97,7 +97,7 @@ impl DatumContext {
     }
 
     /// The tries of a datum, and the output files of the one that succeeded.
-    pub(super) async fn try_out(
+    pub(crate) async fn try_out(
         &self,
         arms: &[Arm],
         prepared: &Prepared,
@@ -191,7 +191,7 @@ impl DatumContext {
     }
 
     /// The root of the map of these output files, stored.
-    pub(super) fn keep_outputs(&self, outputs: &Outputs) -> Result<Digest, RepoError> {
+    pub(crate) fn keep_outputs(&self, outputs: &Outputs) -> Result<Digest, RepoError> {
         let entries = outputs.iter().map(|(path, file)| (path.as_str(), *file));
         Map::build(entries, &mut &self.store).map(Map::root)
     }

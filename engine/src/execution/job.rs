@@ -1,5 +1,6 @@
 //! Runs one job: dispatches its datums to sandboxes and collects what they give.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +19,7 @@ use super::skip::Skipped;
 use crate::changes::{By, COLLECTED_TRIES};
 use crate::datums::{Arm, DatumKey};
 use crate::error::{EngineError, Result, in_full};
-use crate::executor::{InputFile, Sandbox, SandboxSpec};
+use crate::executor::{HostFolder, InputFile, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
 use crate::live::{Counts, Happened, JobKey, Live, LiveState};
 use crate::plan::{Plan, plan};
@@ -48,6 +49,10 @@ pub(crate) struct JobContext {
     pub(crate) settings: JobSettings,
     /// Set when the job is not to go on.
     pub(crate) stop: watch::Receiver<Option<Stop>>,
+    /// Just these datums, whatever the base; `None` for all.
+    pub(crate) only: Option<BTreeSet<DatumKey>>,
+    /// Folders of the host that its sandboxes show.
+    pub(crate) mounts: Vec<HostFolder>,
 }
 
 /// Why a job does not go on.
@@ -75,7 +80,8 @@ type Collected = (DatumKey, Result<DatumEnd>);
 type Queue = Mutex<std::collections::btree_map::IntoIter<DatumKey, Vec<Arm>>>;
 
 impl JobContext {
-    fn key(&self) -> JobKey {
+    /// Its name among the living.
+    pub(crate) fn key(&self) -> JobKey {
         JobKey { order: self.job.order, pipeline: self.job.pipeline.clone() }
     }
 }
@@ -136,7 +142,7 @@ async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
 }
 
 /// Does all but recording the end; `None` when the job was interrupted.
-async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
+pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
     let planned = {
         let cx = cx.clone();
         tokio::task::spawn_blocking(move || prepare(&cx))
@@ -175,13 +181,23 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
         let planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
         let parent = plan_parent(cx, parent)?;
         Plan { parent, ..planned }
+    } else if let Some(only) = &cx.only {
+        let mut planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
+        planned.todo.retain(|key, _| only.contains(key));
+        Plan { total: planned.todo.len() as u64, ..planned }
     } else {
         plan(&cx.store, &cx.pipeline, &cx.leaves, parent)?
     };
     let output = Output::new(&cx.store, &plan)?;
+    Ok((plan, datum_context(cx)?, output))
+}
+
+/// What the datums of a job share.
+pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
     let version = &cx.pipeline.version;
     let transform: Transform = cx.store.document(&version.transform)?;
-    let datums = DatumContext {
+    let sandbox = sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?;
+    Ok(DatumContext {
         store: cx.store.clone(),
         pool: cx.pool.clone(),
         pipeline: cx.pipeline.clone(),
@@ -190,15 +206,14 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
         run: cx.job.run,
         executor: cx.executor.clone(),
         network: transform.network,
-        sandbox: sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?,
+        sandbox: SandboxSpec { mounts: cx.mounts.clone(), ..sandbox },
         cmd: cx.pipeline.command(),
         reprocess: cx.reprocess,
         log_max: cx.settings.log_max,
         limits: cx.settings.limits,
         live: cx.live.clone(),
         skipped: Skipped::of(&cx.store, &cx.job)?,
-    };
-    Ok((plan, datums, output))
+    })
 }
 
 /// The sandboxes of a pipeline's version.
@@ -218,6 +233,7 @@ pub(super) fn sandbox_spec(
         code: transform.code.map(|code| code_files(store, Tree::at(code))).transpose()?.unwrap_or_default(),
         readable,
         resources: crate::executor::Resources::default(),
+        mounts: Vec::new(),
     })
 }
 

@@ -23,8 +23,10 @@ mod seal;
 mod skip;
 mod source;
 
-pub(crate) use job::{JobContext, JobSettings, Stop, run_job};
+pub(crate) use datum::DatumContext;
+pub(crate) use intake::Outputs;
+pub(crate) use job::{JobContext, JobSettings, Stop, datum_context, run_job, work};
 pub(crate) use pool::Pool;
 pub use remake::remake;
-pub(crate) use seal::{Ended, Sealing, seal};
-pub(crate) use skip::failed_results;
+pub(crate) use seal::{Ended, Sealing, end_of, seal};
+pub(crate) use skip::{failed_keys, failed_results};

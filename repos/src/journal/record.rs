@@ -54,6 +54,8 @@ pub enum Entry {
     },
     /// A pipeline got a version. `document` is of kind version.
     PipelineApply { pipeline: PipelineName, version: u32, document: Digest },
+    /// A version of a pipeline was tried. It takes a number for good, but is not what the pipeline is.
+    PipelineTry { pipeline: PipelineName, version: u32, document: Digest },
     /// A pipeline was deleted; its output repository becomes a user's.
     PipelineDelete { pipeline: PipelineName },
     /// Objects that nothing needs went, with these packs; what was needed of them lies in others.

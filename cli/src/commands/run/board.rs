@@ -8,6 +8,7 @@ use engine::Engine;
 use engine::live::{Happened, JobKey, LiveJob, LiveState};
 use engine::queries::job_view;
 use repos::documents::JobDocument;
+use repos::journal::CauseKind;
 use repos::{JobRow, RunRow, Store};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -89,6 +90,10 @@ impl<'a> Board<'a> {
         let store = self.engine.store();
         let newest = store.runs_count()?;
         for order in known + 1..=newest {
+            // A try tells of its jobs itself.
+            if store.run_at(order)?.is_none_or(|run| run.cause.kind == CauseKind::Try) {
+                continue;
+            }
             let jobs = store.jobs_of_run(order)?;
             self.open.extend(jobs.into_iter().map(|job| JobKey { order, pipeline: job.pipeline }));
         }
