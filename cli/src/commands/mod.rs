@@ -44,6 +44,7 @@ mod show;
 mod status;
 mod tag;
 mod trace;
+mod try_out;
 mod txn;
 mod version;
 mod views;
@@ -103,6 +104,7 @@ pub(crate) enum Command {
     Schema(schema::Args),
     Plan(plan::Args),
     Run(run::Args),
+    Try(try_out::Args),
     Serve(serve::Args),
     Wait(wait::Args),
     Logs(logs::Args),
@@ -174,6 +176,7 @@ impl Command {
             Self::Schema(args) => schema::run(cx, args),
             Self::Plan(args) => plan::run(cx, args),
             Self::Run(args) => run::run(cx, args),
+            Self::Try(args) => try_out::run(cx, args),
             Self::Serve(args) => serve::run(cx, args),
             Self::Wait(args) => wait::run(cx, args),
             Self::Logs(args) => logs::run(cx, args),
