@@ -187,12 +187,7 @@ fn into(list: &mut DatumList) -> impl FnMut(Datum) -> Result<(), RepoError> + '_
 }
 
 /// Every combination of a cross with a touched datum in it.
-fn combinations(
-    view: &View<'_>,
-    arms: &[Node],
-    touched: &[DatumList],
-    visit: &mut Visit<'_>,
-) -> Result<(), RepoError> {
+fn combinations(view: &View<'_>, arms: &[Node], touched: &[DatumList], visit: &mut Visit<'_>) -> Result<(), RepoError> {
     let Some(last) = touched.iter().rposition(|list| !list.is_empty()) else { return Ok(()) };
     let made: Vec<HashSet<DatumKey>> =
         touched[..last].iter().map(|list| list.iter().map(|(key, _)| key).collect()).collect();

@@ -109,7 +109,8 @@ impl MemberRows {
             Self::Changed(rows) => rows.iter().try_for_each(|(row, comes)| visit(row.clone(), *comes)),
             Self::All { input, trees } => {
                 let shape = Shape::of(input);
-                let keyed = shape.leaves.iter().zip(trees).enumerate().filter(|(_, (leaf, _))| leaf.member_by.is_some());
+                let keyed =
+                    shape.leaves.iter().zip(trees).enumerate().filter(|(_, (leaf, _))| leaf.member_by.is_some());
                 for (number, (leaf, tree)) in keyed {
                     visit_matches(store, *tree, &leaf.input.glob, &mut |path, _| {
                         let key = leaf.member_key(&path).unwrap_or_default();

@@ -28,11 +28,17 @@ impl Shape {
                         .filter(|holder| group.arms.iter().any(|arm| arm.has_leaf(**holder)))
                         .map(|holder| self.leaves[*holder].input.name.as_str())
                         .collect();
-                    if !names.is_empty() && inputs_of(store, result)?.iter().any(|(name, matched)| names.contains(name.as_str()) && is_it(matched)) {
+                    if !names.is_empty()
+                        && inputs_of(store, result)?
+                            .iter()
+                            .any(|(name, matched)| names.contains(name.as_str()) && is_it(matched))
+                    {
                         return Ok(true);
                     }
                 }
-                None if holders.contains(&leaf) && text.parse().is_ok_and(|matched| is_it(&matched)) => return Ok(true),
+                None if holders.contains(&leaf) && text.parse().is_ok_and(|matched| is_it(&matched)) => {
+                    return Ok(true);
+                }
                 None => {}
             }
         }

@@ -208,7 +208,9 @@ impl View<'_> {
         for (at, arm) in arms.iter().enumerate() {
             let is_last = at + 1 == arms.len();
             let mut wanted = BTreeSet::new();
-            for rest in begun.iter().flat_map(|(start, _)| keys.iter().filter_map(|key| key.strip_prefix(start.as_str()))) {
+            for rest in
+                begun.iter().flat_map(|(start, _)| keys.iter().filter_map(|key| key.strip_prefix(start.as_str())))
+            {
                 let cuts = rest.char_indices().map(|(cut, _)| cut).filter(|_| !is_last).chain([rest.len()]);
                 wanted.extend(cuts.map(|cut| rest[..cut].to_owned()));
             }
@@ -227,11 +229,7 @@ impl View<'_> {
     }
 
     /// The datum of these parts of a key, which are taken from the front, as far as it is there.
-    pub(super) fn by_key(
-        &self,
-        node: &Node,
-        parts: &mut &[(usize, &str)],
-    ) -> Result<Option<Datum>, RepoError> {
+    pub(super) fn by_key(&self, node: &Node, parts: &mut &[(usize, &str)]) -> Result<Option<Datum>, RepoError> {
         let Some(((leaf, text), rest)) = parts.split_first() else { return Ok(None) };
         match node {
             Node::Leaf(own) => {

@@ -53,9 +53,7 @@ pub(super) fn datums(input: &Input, first: usize, world: &World) -> Vec<ModelDat
     };
     let leaf = |leaf: &PfsInput| -> Vec<ModelDatum> {
         let matched = paths(&world[leaf.repo.as_str()]).into_iter().filter(|path| leaf.glob.matches(path));
-        matched
-            .map(|path| ModelDatum { key: vec![(first, path.clone())], arms: vec![(first, path, None)] })
-            .collect()
+        matched.map(|path| ModelDatum { key: vec![(first, path.clone())], arms: vec![(first, path, None)] }).collect()
     };
     // Keys are asked of leaves by their number in the whole spec, which begins at `first` here.
     let leaves = input.leaves();
@@ -64,7 +62,8 @@ pub(super) fn datums(input: &Input, first: usize, world: &World) -> Vec<ModelDat
         let template = if is_join { &leaf.join_on } else { &leaf.group_by };
         template.as_ref().map_or(String::new(), |template| template.key(&leaf.glob, &arm.1).unwrap())
     };
-    let key = |datum: &ModelDatum, is_join: bool| -> String { datum.arms.iter().map(|arm| part(arm, is_join)).collect() };
+    let key =
+        |datum: &ModelDatum, is_join: bool| -> String { datum.arms.iter().map(|arm| part(arm, is_join)).collect() };
     match input {
         Input::Pfs(input) => leaf(input),
         Input::Cron(cron) => leaf(&cron.ticks),
@@ -74,8 +73,10 @@ pub(super) fn datums(input: &Input, first: usize, world: &World) -> Vec<ModelDat
             let arms = arms(inputs);
             let keys: BTreeSet<String> = arms.iter().flatten().map(|datum| key(datum, true)).collect();
             let of_key = |wanted: &String| {
-                let mut own: Vec<Vec<ModelDatum>> =
-                    arms.iter().map(|arm| arm.iter().filter(|datum| key(datum, true) == *wanted).cloned().collect()).collect();
+                let mut own: Vec<Vec<ModelDatum>> = arms
+                    .iter()
+                    .map(|arm| arm.iter().filter(|datum| key(datum, true) == *wanted).cloned().collect())
+                    .collect();
                 if own.contains(&Vec::new()) {
                     for arm in &mut own {
                         arm.retain(|datum| datum.arms.iter().all(|arm| leaves[arm.0 - first].outer_join));

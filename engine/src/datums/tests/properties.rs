@@ -25,7 +25,7 @@ fn config(share: u32) -> ProptestConfig {
 fn check<S: Strategy>(share: u32, strategy: &S, property: impl Fn(S::Value) -> TestCaseResult) {
     match TestRunner::new(config(share)).run(strategy, property) {
         Ok(()) => {}
-        Err(TestError::Fail(why, value)) => panic!("{why}\n{value:#?}"),
+        Err(TestError::Fail(why, value)) => panic!("{why}\n{value:?}"),
         Err(TestError::Abort(why)) => panic!("{why}"),
     }
 }
@@ -204,7 +204,12 @@ fn in_parts(keys: &BTreeSet<DatumKey>) -> BTreeSet<Vec<(usize, String)>> {
 fn a_change_touches_what_differs_and_commit_after_commit_equals_a_plan_in_full() {
     let (store, _folder) = store();
     check(2, &(input(3), history(3)), |(input, worlds)| {
-        prop_assume!(worlds.iter().all(|world| by_definition(&input, world).len() < 500));
+        let leaves = input.leaves();
+        let all: Vec<BTreeSet<ModelDatum>> = worlds.iter().map(|world| by_definition(&input, world)).collect();
+        prop_assume!(all.iter().all(|datums| datums.len() < 500));
+        // A datum that has nothing in its recipe may count as changed when its key does: it comes from the cache anyway.
+        let has_recipe = |datum: &ModelDatum| datum.arms.iter().any(|arm| !leaves[arm.0].reference);
+        prop_assume!(all.iter().flatten().all(has_recipe));
         let mut kept = Kept { store: &store, input: &input, map: DatumMap::empty() };
         kept.in_full(&worlds[0]);
         for pair in worlds.windows(2) {
