@@ -62,7 +62,8 @@ pub fn new_run() -> RunId {
 
 /// Why a run comes about.
 pub fn cause(store: &Store, kind: CauseKind, by: &By, refs: Vec<String>) -> Cause {
-    Cause { kind, author: Some(by.author.clone()), committer: by.committer.clone(), at: store.clock().now(), refs }
+    let (author, committer) = (Some(by.author.clone()), by.committer.clone());
+    Cause { kind, author, committer, at: store.clock().now(), refs, message: None }
 }
 
 /// A change that is one run: `moves`, and the jobs that follow from them and from `changed` pipelines.

@@ -67,6 +67,11 @@ pub fn inputs_of(store: &Store, pipeline: &Pipeline, job: &JobRow, open: &[JobRo
     })
 }
 
+/// Why a job can never take these inputs together; `None` when it can.
+pub(crate) fn refusal(store: &Store, leaves: &[Leaf]) -> Result<Option<String>> {
+    mixed(store, leaves)
+}
+
 /// A branch that occurs with two different commits in what the leaves rest on.
 fn mixed(store: &Store, leaves: &[Leaf]) -> Result<Option<String>> {
     let mut seen: BTreeMap<BranchOf, (CommitId, String)> = BTreeMap::new();

@@ -7,12 +7,15 @@
 //! apply      from spec files to pipeline versions      graph  who reads what; which jobs a change causes
 //! generations which commits a job takes         plan     what it has to do
 //! datums     globs and trees to units of work  recipe   what one of them executes
+//! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
+//! aside      tries: other data, specs or code in place of the current, moving nothing
 //! executors  which executor a store uses
 //! executor   where user code runs        worker   the agent inside a sandbox
 //! ```
 //! Not here: how anything is stored (`repos`), arguments and printing (`cli`).
 
 pub mod apply;
+pub mod aside;
 mod cache;
 pub mod changes;
 pub mod datums;
@@ -33,6 +36,7 @@ pub mod scheduler;
 mod tests;
 pub mod trace;
 pub mod transaction;
+mod turns;
 pub mod worker;
 
 pub use error::{EngineError, Result};

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use repos::journal::{CauseKind, Entry};
+use repos::journal::{Cause, CauseKind, Entry};
 use repos::{Change, JobRow, Store};
 use specs::{PipelineName, RunId};
 
 use super::publish::killed;
 use crate::changes::{By, cause, new_run, until_first};
 use crate::error::{EngineError, Result};
+use crate::execution::failed_results;
 use crate::graph::Graph;
 
 /// Deletes a pipeline that no other reads. Its open jobs are killed; its output repository stays, as a user's.
@@ -36,13 +37,19 @@ pub fn delete_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<()
 pub fn rerun(store: &Store, name: &PipelineName, by: &By) -> Result<RunId> {
     store.pipeline(name)?;
     let before = store.newest_job(name)?;
-    again(store, name, by, CauseKind::Rerun, before.as_ref())
+    again(store, name, by, CauseKind::Rerun, before.as_ref(), None)
 }
 
-/// Tries a pipeline's newest job again, and all below it: a new run that names the old one and takes the newest inputs.
-pub fn retry(store: &Store, job: &JobRow, by: &By) -> Result<RunId> {
+/// Tries a pipeline's newest job again, and all below it: a new run that names the old one and takes the newest inputs. `skip_failed`
+/// says why it goes on without the datums that failed in the old job: in that one job they are recovered.
+pub fn retry(store: &Store, job: &JobRow, by: &By, skip_failed: Option<&str>) -> Result<RunId> {
     find_retry(store, job)?;
-    again(store, &job.pipeline, by, CauseKind::Retry, Some(job))
+    if skip_failed.is_some() && failed_results(store, job)?.is_empty() {
+        let id = format!("{}@{}", job.pipeline, job.run.short(8));
+        let hint = Some(format!("pv job retry {}", job.pipeline));
+        return Err(EngineError::Conflict { what: format!("no datum of job `{id}` failed"), hint });
+    }
+    again(store, &job.pipeline, by, CauseKind::Retry, Some(job), skip_failed)
 }
 
 /// Refuses a retry of any but the pipeline's newest job, and of one that has not ended.
@@ -64,7 +71,14 @@ pub fn find_retry(store: &Store, job: &JobRow) -> Result<()> {
     }
 }
 
-fn again(store: &Store, name: &PipelineName, by: &By, kind: CauseKind, before: Option<&JobRow>) -> Result<RunId> {
+fn again(
+    store: &Store,
+    name: &PipelineName,
+    by: &By,
+    kind: CauseKind,
+    before: Option<&JobRow>,
+    message: Option<&str>,
+) -> Result<RunId> {
     let run = new_run();
     let mut refs = vec![name.to_string()];
     refs.extend(before.map(|job| format!("@{}", job.run)));
@@ -74,15 +88,14 @@ fn again(store: &Store, name: &PipelineName, by: &By, kind: CauseKind, before: O
         if jobs.is_empty() {
             return Err(EngineError::Conflict { what: format!("pipeline `{name}` has no data to run on"), hint: None });
         }
-        let cause = cause(store, kind, by, refs.clone());
+        let cause = Cause { message: message.map(str::to_owned), ..cause(store, kind, by, refs.clone()) };
         let entry = Entry::Run { run, cause, moves: Vec::new(), jobs };
         store.publish(&Change { entries: vec![entry], graph: Some(graph.number) })?;
         Ok(run)
     })
 }
 
-/// Ends a job that no living engine runs, as killed. A running one is the engine's to stop.
-pub fn stop_job(store: &Store, job: &JobRow, by: &By) -> Result<()> {
-    let reason = format!("stopped by {}", by.author);
-    until_first(store, || Ok(store.publish(&Change::of(vec![killed(store, job, reason.clone())?]))?))
+/// Ends a job that no living engine runs, as killed for this reason. A running one is the engine's to stop.
+pub fn stop_job(store: &Store, job: &JobRow, reason: &str) -> Result<()> {
+    until_first(store, || Ok(store.publish(&Change::of(vec![killed(store, job, reason.to_owned())?]))?))
 }

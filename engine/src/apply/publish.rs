@@ -72,8 +72,16 @@ fn number_versions(store: &Store, graph: &mut Graph, prepared: &[Prepared]) -> R
             pipelines.push(AppliedPipeline { name, version, state: AppliedState::Unchanged, why: Vec::new() });
             continue;
         }
-        // Numbers go on after a delete: a version's number never means two things.
-        let version = store.pipeline_versions(&name)?.last().map_or(0, |row| row.version) + 1;
+        let known = store.pipeline_versions(&name)?;
+        // Numbers go on after a delete: a version's number never means two things. One that was tried keeps its number.
+        let next = known.last().map_or(0, |row| row.version) + 1;
+        let newest = present.map_or(u32::MAX, |present| present.version.version);
+        let mut version = next;
+        for row in known.iter().filter(|row| row.version > newest) {
+            if store.document::<VersionDocument>(&row.document)? == new.document(row.version) {
+                version = row.version;
+            }
+        }
         let document: VersionDocument = new.document(version);
         let pipeline = Pipeline { document: store.put_document(&document)?, version: document, spec: new.spec.clone() };
         graph.pipelines.insert(name.clone(), Arc::new(pipeline));

@@ -11,6 +11,7 @@ use specs::{DatumId, Digest, RunId};
 
 use super::intake::{Intake, Outputs};
 use super::pool::Pool;
+use super::skip::Skipped;
 use super::source::StoreSource;
 use crate::cache::cached;
 use crate::datums::Arm;
@@ -41,6 +42,8 @@ pub(crate) struct DatumContext {
     pub(crate) log_max: usize,
     pub(crate) limits: OutputLimits,
     pub(crate) live: Live,
+    /// Datums that this job goes on without.
+    pub(crate) skipped: Skipped,
 }
 
 /// How a datum ended.
@@ -49,6 +52,7 @@ pub(crate) enum DatumState {
     Processed,
     Cached,
     Failed,
+    Recovered,
 }
 
 /// A datum that has ended, with its result.
@@ -58,15 +62,26 @@ pub(crate) struct DatumEnd {
     pub(crate) result: Digest,
     /// Root of the map of output files; absent when it failed.
     pub(crate) outputs: Option<Digest>,
+    /// Why it is recovered, if it is.
+    pub(crate) recovered: Option<String>,
 }
 
 impl DatumContext {
-    /// The recipe of a datum, and its end when the cache knows it.
+    /// The recipe of a datum, and its end when the cache knows it or it is skipped.
     pub(crate) fn prepare(&self, arms: &[Arm]) -> Result<(Prepared, Option<DatumEnd>), RepoError> {
         let prepared = self.kitchen.prepare(arms)?;
         let known = if self.reprocess { None } else { cached(&self.store, &self.pipeline, &prepared.id)? };
-        let known =
-            known.map(|(result, outputs)| DatumEnd { state: DatumState::Cached, result, outputs: Some(outputs) });
+        let known = known.map(|(result, outputs)| DatumEnd {
+            state: DatumState::Cached,
+            result,
+            outputs: Some(outputs),
+            recovered: None,
+        });
+        let skipped = || {
+            let (result, why) = self.skipped.of_datum(&prepared.id)?;
+            Some(DatumEnd { state: DatumState::Recovered, result, outputs: None, recovered: Some(why.to_owned()) })
+        };
+        let known = known.or_else(skipped);
         Ok((prepared, known))
     }
 
@@ -82,7 +97,7 @@ impl DatumContext {
     }
 
     /// The tries of a datum, and the output files of the one that succeeded.
-    pub(super) async fn try_out(
+    pub(crate) async fn try_out(
         &self,
         arms: &[Arm],
         prepared: &Prepared,
@@ -176,7 +191,7 @@ impl DatumContext {
     }
 
     /// The root of the map of these output files, stored.
-    pub(super) fn keep_outputs(&self, outputs: &Outputs) -> Result<Digest, RepoError> {
+    pub(crate) fn keep_outputs(&self, outputs: &Outputs) -> Result<Digest, RepoError> {
         let entries = outputs.iter().map(|(path, file)| (path.as_str(), *file));
         Map::build(entries, &mut &self.store).map(Map::root)
     }
@@ -204,7 +219,7 @@ impl DatumContext {
             tries,
         })?;
         let state = if outputs.is_some() { DatumState::Processed } else { DatumState::Failed };
-        Ok(DatumEnd { state, result, outputs })
+        Ok(DatumEnd { state, result, outputs, recovered: None })
     }
 
     fn environment(&self, arms: &[Arm], datum: &DatumId) -> Vec<(String, String)> {

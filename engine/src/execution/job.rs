@@ -1,5 +1,6 @@
 //! Runs one job: dispatches its datums to sandboxes and collects what they give.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -7,21 +8,23 @@ use repos::documents::{ExecutorStamp, Transform};
 use repos::journal::SealedState;
 use repos::tree::{KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::datum::{DatumContext, DatumEnd, DatumState};
 use super::output::Output;
 use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
+use super::skip::Skipped;
 use crate::changes::{By, COLLECTED_TRIES};
 use crate::datums::{Arm, DatumKey};
-use crate::error::{EngineError, Result};
-use crate::executor::{InputFile, Sandbox, SandboxSpec};
+use crate::error::{EngineError, Result, in_full};
+use crate::executor::{HostFolder, InputFile, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
 use crate::live::{Counts, Happened, JobKey, Live, LiveState};
 use crate::plan::{Plan, plan};
 use crate::recipe::{Kitchen, Leaf};
+use crate::turns::Turns;
 
 /// When so many datums have failed and none has succeeded, the job stops.
 const FAIL_FAST: u64 = 100;
@@ -38,7 +41,7 @@ pub(crate) struct JobContext {
     pub(crate) by: By,
     pub(crate) executor: ExecutorStamp,
     /// One for each datum that may be executed at a time, over all jobs.
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) turns: Arc<Turns>,
     /// How many these are.
     pub(crate) limit: usize,
     /// Whether every datum runs, whatever the cache holds.
@@ -46,6 +49,10 @@ pub(crate) struct JobContext {
     pub(crate) settings: JobSettings,
     /// Set when the job is not to go on.
     pub(crate) stop: watch::Receiver<Option<Stop>>,
+    /// Just these datums, whatever the base; `None` for all.
+    pub(crate) only: Option<BTreeSet<DatumKey>>,
+    /// Folders of the host that its sandboxes show.
+    pub(crate) mounts: Vec<HostFolder>,
 }
 
 /// Why a job does not go on.
@@ -73,7 +80,8 @@ type Collected = (DatumKey, Result<DatumEnd>);
 type Queue = Mutex<crate::datums::IntoIter>;
 
 impl JobContext {
-    fn key(&self) -> JobKey {
+    /// Its name among the living.
+    pub(crate) fn key(&self) -> JobKey {
         JobKey { order: self.job.order, pipeline: self.job.pipeline.clone() }
     }
 }
@@ -133,20 +141,8 @@ async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
     }
 }
 
-/// An error with its causes, on one line.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// Does all but recording the end; `None` when the job was interrupted.
-async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
+pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
     let planned = {
         let cx = cx.clone();
         tokio::task::spawn_blocking(move || prepare(&cx))
@@ -185,13 +181,23 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
         let planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
         let parent = plan_parent(cx, parent)?;
         Plan { parent, ..planned }
+    } else if let Some(only) = &cx.only {
+        let mut planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
+        planned.todo.retain(|key, _| only.contains(key));
+        Plan { total: planned.todo.len() as u64, ..planned }
     } else {
         plan(&cx.store, &cx.pipeline, &cx.leaves, parent)?
     };
     let output = Output::new(&cx.store, &plan)?;
+    Ok((plan, datum_context(cx)?, output))
+}
+
+/// What the datums of a job share.
+pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
     let version = &cx.pipeline.version;
     let transform: Transform = cx.store.document(&version.transform)?;
-    let datums = DatumContext {
+    let sandbox = sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?;
+    Ok(DatumContext {
         store: cx.store.clone(),
         pool: cx.pool.clone(),
         pipeline: cx.pipeline.clone(),
@@ -200,14 +206,14 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
         run: cx.job.run,
         executor: cx.executor.clone(),
         network: transform.network,
-        sandbox: sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?,
+        sandbox: SandboxSpec { mounts: cx.mounts.clone(), ..sandbox },
         cmd: cx.pipeline.command(),
         reprocess: cx.reprocess,
         log_max: cx.settings.log_max,
         limits: cx.settings.limits,
         live: cx.live.clone(),
-    };
-    Ok((plan, datums, output))
+        skipped: Skipped::of(&cx.store, &cx.job)?,
+    })
 }
 
 /// The sandboxes of a pipeline's version.
@@ -227,6 +233,7 @@ pub(super) fn sandbox_spec(
         code: transform.code.map(|code| code_files(store, Tree::at(code))).transpose()?.unwrap_or_default(),
         readable,
         resources: crate::executor::Resources::default(),
+        mounts: Vec::new(),
     })
 }
 
@@ -269,7 +276,7 @@ async fn dispatch(
     let (halt, halted) = watch::channel(false);
     let mut workers = JoinSet::new();
     for _ in 0..count {
-        workers.spawn(worker(datums.clone(), queue.clone(), cx.permits.clone(), sender.clone(), halted.clone()));
+        workers.spawn(worker(datums.clone(), queue.clone(), cx.turns.clone(), sender.clone(), halted.clone()));
     }
     drop(sender);
     let dispatched = collect(cx, collected, counts, output).await;
@@ -290,7 +297,7 @@ async fn until<T>(watched: &mut watch::Receiver<T>, is: impl FnMut(&T) -> bool) 
 async fn worker(
     datums: Arc<DatumContext>,
     queue: Arc<Queue>,
-    permits: Arc<Semaphore>,
+    turns: Arc<Turns>,
     collected: mpsc::Sender<Collected>,
     mut halted: watch::Receiver<bool>,
 ) {
@@ -299,7 +306,7 @@ async fn worker(
         let next = queue.lock().expect("no panic under this lock").next();
         let Some((key, arms)) = next else { break };
         let ended = tokio::select! {
-            ended = one_datum(&datums, &permits, &arms, &mut sandbox) => ended,
+            ended = one_datum(&datums, &turns, &arms, &mut sandbox) => ended,
             () = until(&mut halted, |halted| *halted) => {
                 if let Some(sandbox) = sandbox.take() {
                     sandbox.close().await.ok();
@@ -318,7 +325,7 @@ async fn worker(
 
 async fn one_datum(
     datums: &DatumContext,
-    permits: &Semaphore,
+    turns: &Turns,
     arms: &[Arm],
     sandbox: &mut Option<Sandbox>,
 ) -> Result<DatumEnd> {
@@ -326,15 +333,14 @@ async fn one_datum(
     if let Some(known) = known {
         return Ok(known);
     }
-    let _permit = permits.acquire().await.map_err(|error| EngineError::Stopped(error.to_string()))?;
+    let _turn = turns.take().await;
     let now = datums.store.clock().now();
     datums.live.update(&datums.job, |live| {
         live.running.insert(prepared.id, now);
     });
     let ended = datums.execute(arms, &prepared, sandbox).await;
-    datums.live.update(&datums.job, |live| {
-        live.running.remove(&prepared.id);
-    });
+    let seconds = datums.store.clock().now().seconds_since(now);
+    datums.live.update(&datums.job, |live| live.datum_ended(&prepared.id, seconds));
     ended
 }
 
@@ -373,6 +379,7 @@ async fn collect(
             DatumState::Processed => counts.processed += 1,
             DatumState::Cached => counts.cached += 1,
             DatumState::Failed => counts.failed += 1,
+            DatumState::Recovered => counts.recovered += 1,
         }
         let collision = tokio::task::block_in_place(|| output.add(&datum, &ended))?;
         show(counts);

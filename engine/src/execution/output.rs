@@ -109,6 +109,9 @@ impl Output {
     /// Takes in an ended datum; a collision when it writes a path that another datum writes.
     pub(crate) fn add(&mut self, key: &DatumKey, end: &DatumEnd) -> Result<Option<Collision>, RepoError> {
         self.datums.insert(key.below(prefix::DATUM), Some(end.result.as_bytes().to_vec()));
+        if let Some(why) = &end.recovered {
+            self.datums.insert(key.below(prefix::RECOVERED), Some(why.as_bytes().to_vec()));
+        }
         self.pending += 1;
         let Some(outputs) = end.outputs else {
             self.flush_if_many()?;

@@ -42,6 +42,11 @@ impl Pool {
         self.idle.lock().expect("no panic under this lock").entry(version).or_default().push(sandbox);
     }
 
+    /// Whether no sandbox waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.idle.lock().expect("no panic under this lock").is_empty()
+    }
+
     /// Closes all that wait, or those of the versions that `unused` names.
     pub(crate) async fn close(&self, unused: impl Fn(&Digest) -> bool) {
         let gone: Vec<Sandbox> = {

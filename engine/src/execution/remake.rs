@@ -18,6 +18,7 @@ use specs::Digest;
 use super::datum::DatumContext;
 use super::job::sandbox_spec;
 use super::pool::Pool;
+use super::skip::Skipped;
 use crate::datums::{Arm, match_at};
 use crate::error::{EngineError, Result};
 use crate::executor::{ExecError, Executor};
@@ -214,6 +215,7 @@ impl Again {
             log_max: settings.log_max,
             limits: settings.limits,
             live: Live::default(),
+            skipped: Skipped::default(),
         })
     }
 }

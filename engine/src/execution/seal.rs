@@ -36,10 +36,21 @@ pub(crate) struct Ended {
 
 /// Ends a job. The branch moves only to the commit of a job that succeeded.
 pub(crate) fn seal(sealing: &Sealing<'_>, ended: &Ended) -> Result<()> {
-    let Sealing { store, pipeline, job, executor, .. } = sealing;
+    let store = sealing.store;
     let _operation = store.operation();
-    let (repo, branch) = pipeline.output_branch();
-    let head = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
+    let mut entry = end_of(sealing, ended)?;
+    if let Entry::Job { state: SealedState::Success, commit: Some(to), moved, .. } = &mut entry {
+        let (repo, branch) = sealing.pipeline.output_branch();
+        let from = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
+        *moved = Some(Move { repo, branch, from, to: Some(*to) });
+    }
+    repos::stop_at("job.before_seal");
+    Ok(store.publish(&Change::of(vec![entry]))?)
+}
+
+/// The entry that ends a job and moves no branch, with all that it names stored.
+pub(crate) fn end_of(sealing: &Sealing<'_>, ended: &Ended) -> Result<Entry> {
+    let Sealing { store, job, executor, .. } = sealing;
     let commit = match &ended.made {
         Some((leaves, trees)) => Some(store.put_commit(&output_commit(sealing, ended, leaves, trees)?)?),
         None => None,
@@ -59,22 +70,14 @@ pub(crate) fn seal(sealing: &Sealing<'_>, ended: &Ended) -> Result<()> {
         datums_failed: ended.counts.failed,
         datums_recovered: ended.counts.recovered,
     })?;
-    let moved = commit.filter(|_| ended.state == SealedState::Success).map(|to| Move {
-        repo,
-        branch,
-        from: head,
-        to: Some(to),
-    });
-    let entry = Entry::Job {
+    Ok(Entry::Job {
         pipeline: job.pipeline.clone(),
         run: job.run,
         state: ended.state,
         commit,
         document: Some(document),
-        moved,
-    };
-    repos::stop_at("job.before_seal");
-    Ok(store.publish(&Change::of(vec![entry]))?)
+        moved: None,
+    })
 }
 
 fn output_commit(sealing: &Sealing<'_>, ended: &Ended, leaves: &[Leaf], trees: &Trees) -> Result<Commit> {

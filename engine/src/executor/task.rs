@@ -42,6 +42,17 @@ pub struct SandboxSpec {
     pub readable: Vec<PathBuf>,
     /// Limits of the whole sandbox.
     pub resources: Resources,
+    /// Folders of the host that are shown for a look at what is under edit.
+    pub mounts: Vec<HostFolder>,
+}
+
+/// A folder of the machine that runs user code, shown read-only in a sandbox. Nothing else of that machine is; a try alone has any.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFolder {
+    /// Where it lies, absolute.
+    pub from: PathBuf,
+    /// Where it is shown, absolute; never `/`, and not below `/pfs` or `/tmp`.
+    pub at: PathBuf,
 }
 
 /// A file to lay out in the sandbox.

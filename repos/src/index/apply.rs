@@ -10,7 +10,7 @@ use specs::{BranchName, CommitId, PipelineName, RepoName, RunId};
 use super::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow, RunRow, TagRow, decode, encode};
 use super::{View, keys};
 use crate::error::RepoError;
-use crate::journal::{Cause, Entry, JobSeed, Move, PruneWhy, Record, SealedState};
+use crate::journal::{Cause, CauseKind, Entry, JobSeed, Move, PruneWhy, Record, SealedState};
 use crate::time::Timestamp;
 
 /// Names of the counters and facts under [`keys::meta`].
@@ -116,6 +116,10 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
             view.put(keys::pipeline(pipeline), encode(&row));
             view.put(keys::version(pipeline, *version), encode(&row));
             count_up(view, meta::GRAPH)?;
+        }
+        Entry::PipelineTry { pipeline, version, document } => {
+            let row = PipelineRow { version: *version, document: *document, applied_at: at };
+            view.put(keys::version(pipeline, *version), encode(&row));
         }
         Entry::PipelineDelete { pipeline } => {
             view.delete(keys::pipeline(pipeline));
@@ -309,8 +313,11 @@ fn apply_run(
             sealed_at: None,
         };
         view.put(keys::job(order, &seed.pipeline), encode(&job));
-        view.put(keys::pipeline_job(&seed.pipeline, order), Vec::new());
-        view.put(keys::open_job(order, &seed.pipeline), Vec::new());
+        // A try stands aside: it is no pipeline's newest job, and nobody but its maker runs it.
+        if cause.kind != CauseKind::Try {
+            view.put(keys::pipeline_job(&seed.pipeline, order), Vec::new());
+            view.put(keys::open_job(order, &seed.pipeline), Vec::new());
+        }
     }
     let row = RunRow { run, order, cause: cause.clone(), moves: moves.to_vec(), jobs: jobs.to_vec(), created_at: at };
     view.put(keys::run(order), encode(&row));
