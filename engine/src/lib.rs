@@ -5,6 +5,7 @@
 //! transaction several of these as one
 //! keep       giving up commits: prune, delete
 //! apply      from spec files to pipeline versions      graph  who reads what; which jobs a change causes
+//! time       ticks of clocks, and triggers
 //! generations which commits a job takes         plan     what it has to do
 //! datums     globs and trees to units of work  recipe   what one of them executes
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
@@ -34,6 +35,7 @@ pub mod recipe;
 pub mod scheduler;
 #[cfg(test)]
 mod tests;
+pub mod time;
 pub mod trace;
 pub mod transaction;
 mod turns;

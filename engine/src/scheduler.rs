@@ -23,7 +23,7 @@ use crate::changes::By;
 use crate::error::{EngineError, Result, in_full};
 use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, run_job, seal};
 use crate::executor::{Executor, OutputLimits};
-use crate::generations::{Readiness, inputs_of};
+use crate::generations::{Generations, Readiness};
 use crate::graph::{Graph, Pipeline};
 use crate::live::{Counts, Happened, JobKey, Live};
 use crate::recipe::Leaf;
@@ -365,13 +365,14 @@ impl Engine {
         let needed = self.needed(&open)?;
         let mut ended_one = false;
         let is_full = !self.turns.is_open();
+        let generations = Generations::new(&self.store, &open);
         for job in open.iter().filter(|job| needed.contains(&key_of(job))) {
             let key = key_of(job);
             if self.active.lock().expect("no panic under this lock").contains_key(&key) {
                 continue;
             }
             let pipeline = self.version(&job.pipeline, job.version)?;
-            match inputs_of(&self.store, &pipeline, job, &open)? {
+            match generations.inputs_of(&pipeline, job)? {
                 Readiness::Waits { reason } => self.live.waits(&key, job.run, &reason, self.store.clock().now()),
                 Readiness::Unrunnable { reason } => {
                     self.end_unrunnable(job, &pipeline, reason)?;

@@ -225,13 +225,7 @@ impl DatumContext {
     fn environment(&self, arms: &[Arm], datum: &DatumId) -> Vec<(String, String)> {
         let mut env: Vec<(String, String)> =
             self.pipeline.spec.transform.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        for arm in arms {
-            let leaf = &self.kitchen.leaves()[arm.leaf];
-            let name = &leaf.input.name;
-            let path = if arm.path.is_root() { "" } else { arm.path.as_str() };
-            env.push((name.clone(), format!("/pfs/{name}{path}")));
-            env.extend(leaf.commit.map(|commit| (format!("{name}_COMMIT"), commit.to_string())));
-        }
+        env.extend(self.kitchen.environment(arms));
         env.push(("PACH_DATUM_ID".to_owned(), datum.to_string()));
         env.push(("PACH_JOB_ID".to_owned(), self.run.to_string()));
         env.push(("PACH_OUTPUT_COMMIT_ID".to_owned(), self.run.to_string()));

@@ -77,7 +77,7 @@ pub(crate) struct JobSettings {
 type Collected = (DatumKey, Result<DatumEnd>);
 
 /// Datums that wait for a worker.
-type Queue = Mutex<std::collections::btree_map::IntoIter<DatumKey, Vec<Arm>>>;
+type Queue = Mutex<crate::datums::IntoIter>;
 
 impl JobContext {
     /// Its name among the living.
@@ -157,12 +157,12 @@ pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<
     let cx = cx.clone();
     cx.live.enters(&cx.key(), cx.job.run, LiveState::Finishing, cx.store.clock().now());
     let finished = tokio::task::spawn_blocking(move || {
-        let (trees, clashes) = output.finish()?;
-        Ok::<_, RepoError>((cx.leaves.clone(), trees, clashes))
+        let (trees, clash) = output.finish()?;
+        Ok::<_, RepoError>((cx.leaves.clone(), trees, clash))
     });
-    let (leaves, trees, clashes) = finished.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
+    let (leaves, trees, clash) = finished.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
     let Dispatched { counts, stopped, problem } = dispatched;
-    let clash = clashes.first().map(|path| format!("`{path}` is written both as a file and as a directory"));
+    let clash = clash.map(|path| format!("`{path}` is written both as a file and as a directory"));
     let failed = (counts.failed > 0).then(|| format!("{} of {} datums failed", counts.failed, counts.total));
     let (state, reason) = match (stopped, problem.or(clash).or(failed)) {
         (Some(Stop::Killed(why)), _) => (SealedState::Killed, Some(why)),
@@ -264,7 +264,7 @@ struct Dispatched {
 async fn dispatch(
     cx: &Arc<JobContext>,
     datums: DatumContext,
-    todo: crate::datums::Datums,
+    todo: crate::datums::DatumList,
     counts: Counts,
     output: &mut Output,
 ) -> Result<Dispatched> {

@@ -314,7 +314,7 @@ async fn a_new_version_and_a_deleted_pipeline_leave_what_is_reached() {
     a.wait(2);
     a.collect(&["images", "upper", "lower"]);
     assert!(a.has("1|upper|lower") && a.has("1|upper|lowest"));
-    crate::apply::delete_pipeline(&a.s.store, &"lower".parse().unwrap(), &a.s.by, None).unwrap();
+    crate::apply::delete_pipeline(&a.s.store, &"lower".parse().unwrap(), crate::apply::Data::Stays, &a.s.by).unwrap();
     a.wait(2);
     a.collect(&["images", "upper", "lower"]);
     changes::delete_repo(&a.s.store, &"lower".parse().unwrap()).unwrap();

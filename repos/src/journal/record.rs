@@ -58,6 +58,10 @@ pub enum Entry {
     PipelineTry { pipeline: PipelineName, version: u32, document: Digest },
     /// A pipeline was deleted; its output repository becomes a user's.
     PipelineDelete { pipeline: PipelineName },
+    /// A pipeline gets no jobs from now on.
+    PipelineStop { pipeline: PipelineName },
+    /// A stopped pipeline gets jobs again.
+    PipelineStart { pipeline: PipelineName },
     /// Objects that nothing needs went, with these packs; what was needed of them lies in others.
     Gc { removed: Vec<PackName> },
     /// Branches moved, and that causes jobs.
