@@ -42,6 +42,17 @@ impl DatumList {
         self.push_under("", datum);
     }
 
+    /// Drops all but those that are wanted.
+    pub(crate) fn retain(&mut self, is_wanted: impl Fn(&DatumKey) -> bool) {
+        let mut kept = Self::default();
+        for (key, arms) in std::mem::take(self) {
+            if is_wanted(&key) {
+                kept.push(&Datum { key, arms });
+            }
+        }
+        *self = kept;
+    }
+
     /// Appends a datum that is later found by `text`.
     pub(super) fn push_under(&mut self, text: &str, datum: &Datum) {
         let arms = datum.arms.iter().map(pack).collect();

@@ -183,7 +183,7 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
         Plan { parent, ..planned }
     } else if let Some(only) = &cx.only {
         let mut planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
-        planned.todo.retain(|key, _| only.contains(key));
+        planned.todo.retain(|key| only.contains(key));
         Plan { total: planned.todo.len() as u64, ..planned }
     } else {
         plan(&cx.store, &cx.pipeline, &cx.leaves, parent)?

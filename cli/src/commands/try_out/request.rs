@@ -61,8 +61,14 @@ impl Args {
             let who = author::by(cx, None);
             let pulling = Pulling::new(cx);
             let on_pull = |step| pulling.step(step);
-            let request =
-                apply::Request { set: &specs.set, sources: &specs.folders, by: &who, dry: true, on_pull: &on_pull };
+            let request = apply::Request {
+                set: &specs.set,
+                sources: &specs.folders,
+                by: &who,
+                dry: true,
+                announce: &|_| {},
+                on_pull: &on_pull,
+            };
             let applied = apply::apply(store, executor, request).await?;
             warn(cx, &applied.warnings);
             (applied.graph, applied.pipelines.into_iter().map(|pipeline| pipeline.name).collect())
