@@ -15,6 +15,7 @@ mod config;
 mod cp;
 mod datum;
 mod diff;
+mod explain;
 mod failures;
 mod find;
 mod fsck;
@@ -96,6 +97,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Datum(datum::Command),
     Trace(trace::Args),
+    Explain(explain::Args),
     Find(find::Args),
     Diff(diff::Args),
     Fsck(fsck::Args),
@@ -168,6 +170,7 @@ impl Command {
             Self::Job(command) => command.run(cx),
             Self::Datum(command) => command.run(cx),
             Self::Trace(args) => trace::run(cx, args),
+            Self::Explain(args) => explain::run(cx, args),
             Self::Find(args) => find::run(cx, args),
             Self::Diff(args) => diff::run(cx, args),
             Self::Fsck(args) => fsck::run(cx, args),
