@@ -7,6 +7,7 @@
 //! apply      from spec files to pipeline versions      graph  who reads what; which jobs a change causes
 //! generations which commits a job takes         plan     what it has to do
 //! datums     globs and trees to units of work  recipe   what one of them executes
+//! secrets    what stages are told in confidence
 //! executors  which executor a store uses
 //! executor   where user code runs        worker   the agent inside a sandbox
 //! ```
@@ -29,6 +30,7 @@ pub mod plan;
 pub mod queries;
 pub mod recipe;
 pub mod scheduler;
+pub mod secrets;
 #[cfg(test)]
 mod tests;
 pub mod trace;

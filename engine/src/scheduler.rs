@@ -181,7 +181,7 @@ impl Engine {
 
     /// Ends all sandboxes that wait for work.
     pub async fn close(&self) {
-        self.pool.close(|_| true).await;
+        self.pool.close_all().await;
     }
 
     /// Stops jobs that run here although they have ended in the store, such as those of an old version.

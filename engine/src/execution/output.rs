@@ -85,6 +85,9 @@ impl Output {
     /// Takes in an ended datum; a collision when it writes a path that another datum writes.
     pub(crate) fn add(&mut self, key: &DatumKey, end: &DatumEnd) -> Result<Option<Collision>, RepoError> {
         self.datums.insert(key.below(prefix::DATUM), Some(end.result.as_bytes().to_vec()));
+        if let Some(reason) = &end.recovered {
+            self.datums.insert(key.below(prefix::RECOVERED), Some(reason.clone().into_bytes()));
+        }
         let Some(outputs) = end.outputs else { return Ok(None) };
         let store = self.store.clone();
         for entry in Tree::at(outputs).range(&store, KeyRange::all())? {
