@@ -10,6 +10,7 @@
 //! datums     globs and trees to units of work  recipe   what one of them executes
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
 //! aside      tries: other data, specs or code in place of the current, moving nothing
+//! secrets    what stages are told in confidence
 //! executors  which executor a store uses
 //! executor   where user code runs        worker   the agent inside a sandbox
 //! ```
@@ -33,6 +34,7 @@ pub mod plan;
 pub mod queries;
 pub mod recipe;
 pub mod scheduler;
+pub mod secrets;
 #[cfg(test)]
 mod tests;
 pub mod time;

@@ -38,6 +38,15 @@ impl DatumList {
         Iter { chunks: self.chunks.iter(), rest: &[] }
     }
 
+    /// Leaves out the datums that `keep` does not name.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&DatumKey) -> bool) {
+        let mut kept = Self::default();
+        for (key, arms) in std::mem::take(self).into_iter().filter(|(key, _)| keep(key)) {
+            kept.push(&Datum { key, arms });
+        }
+        *self = kept;
+    }
+
     pub(crate) fn push(&mut self, datum: &Datum) {
         self.push_under("", datum);
     }

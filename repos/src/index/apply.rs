@@ -120,7 +120,7 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
             count_up(view, meta::GRAPH)?;
         }
         Entry::PipelineTry { pipeline, version, document } => {
-            let row = PipelineRow { version: *version, document: *document, applied_at: at };
+            let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
             view.put(keys::version(pipeline, *version), encode(&row));
         }
         Entry::PipelineDelete { pipeline } => {
