@@ -11,6 +11,7 @@
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
 //! aside      tries: other data, specs or code in place of the current, moving nothing
 //! explain    why something ran, or did not        outlook  what would run
+//! secrets    what stages are told in confidence
 //! executors  which executor a store uses
 //! executor   where user code runs        worker   the agent inside a sandbox
 //! ```
@@ -35,6 +36,7 @@ pub mod plan;
 pub mod queries;
 pub mod recipe;
 pub mod scheduler;
+pub mod secrets;
 #[cfg(test)]
 mod tests;
 pub mod time;

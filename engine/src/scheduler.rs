@@ -21,7 +21,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::changes::By;
 use crate::error::{EngineError, Result, in_full};
-use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, run_job, seal};
+use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, labels, run_job, seal};
 use crate::executor::{Executor, OutputLimits};
 use crate::generations::{Generations, Readiness};
 use crate::graph::{Graph, Pipeline};
@@ -327,7 +327,7 @@ impl Engine {
 
     /// Ends all sandboxes that wait for work.
     pub async fn close(&self) {
-        self.pool.close(|_| true).await;
+        self.pool.close_all().await;
     }
 
     /// Ends the sandboxes of versions that no pipeline and no job has any more.
@@ -337,14 +337,14 @@ impl Engine {
             return Ok(());
         }
         let mut used = BTreeSet::new();
-        for (_, row) in self.store.pipelines()? {
-            used.insert(row.document);
+        for (name, row) in self.store.pipelines()? {
+            used.insert(labels(&*self.version(&name, row.version)?));
         }
         for job in self.store.open_jobs()? {
-            used.insert(self.version(&job.pipeline, job.version)?.document);
+            used.insert(labels(&*self.version(&job.pipeline, job.version)?));
         }
         let pool = self.pool.clone();
-        closing.spawn(async move { pool.close(|version| !used.contains(version)).await });
+        closing.spawn(async move { pool.close(|spec| !used.contains(&spec.labels)).await });
         Ok(())
     }
 

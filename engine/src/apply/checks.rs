@@ -61,6 +61,7 @@ pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result
         names(scope, parsed, &mut findings)?;
         clocks::diagnose(scope, graph, specs, parsed, &mut findings)?;
         execution(scope, parsed, &mut findings.diagnostics);
+        secrets(scope, parsed, &mut findings.diagnostics)?;
         let crons = parsed.spec.input.crons();
         for (leaf, places) in parsed.spec.input.leaves().into_iter().zip(&parsed.places.leaves) {
             // The apply makes a clock's repository.
@@ -107,6 +108,19 @@ fn execution(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) {
         }
         _ => {}
     }
+    let limits = &parsed.spec.resource_limits;
+    if scope.kind == ExecutorKind::Process && (limits.cpu.is_some() || limits.memory.is_some()) {
+        let message = format!("pipeline `{name}`: the process executor does not enforce `resource_limits`");
+        found.push(parsed.warning(parsed.places.pipeline, message, None));
+    }
+}
+
+/// Whether the store has what the stages are to be told in confidence.
+fn secrets(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) -> Result<()> {
+    let (_, missing) = crate::secrets::confide(&scope.store, &parsed.spec.transform.secrets)?;
+    let place = |number: usize| parsed.places.secrets[number];
+    found.extend(missing.into_iter().map(|one| parsed.error(place(one.number), one.what, Some(one.hint))));
+    Ok(())
 }
 
 /// One input and all that it is checked against.

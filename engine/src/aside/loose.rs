@@ -179,7 +179,7 @@ impl<'a> Trial<'a> {
     /// The output of a datum; `None` when it failed.
     async fn one(&self, arms: &[Arm], prepared: &Prepared, sandbox: &mut Option<Sandbox>) -> Result<Option<Outputs>> {
         let _turn = self.context.turns.take().await;
-        Ok(self.datums.try_out(arms, prepared, sandbox).await?.1)
+        Ok(self.datums.try_out(arms, prepared, sandbox).await?.outputs)
     }
 
     fn take_in(&mut self, key: &DatumKey, prepared: &Prepared, outputs: Option<Outputs>) -> Result<()> {

@@ -38,19 +38,17 @@ impl DatumList {
         Iter { chunks: self.chunks.iter(), rest: &[] }
     }
 
-    pub(crate) fn push(&mut self, datum: &Datum) {
-        self.push_under("", datum);
-    }
-
-    /// Drops all but those that are wanted.
-    pub(crate) fn retain(&mut self, is_wanted: impl Fn(&DatumKey) -> bool) {
+    /// Leaves out the datums that `keep` does not name.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&DatumKey) -> bool) {
         let mut kept = Self::default();
-        for (key, arms) in std::mem::take(self) {
-            if is_wanted(&key) {
-                kept.push(&Datum { key, arms });
-            }
+        for (key, arms) in std::mem::take(self).into_iter().filter(|(key, _)| keep(key)) {
+            kept.push(&Datum { key, arms });
         }
         *self = kept;
+    }
+
+    pub(crate) fn push(&mut self, datum: &Datum) {
+        self.push_under("", datum);
     }
 
     /// Appends a datum that is later found by `text`.

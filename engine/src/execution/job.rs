@@ -1,17 +1,22 @@
 //! Runs one job: dispatches its datums to sandboxes and collects what they give.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use repos::documents::{ExecutorStamp, Transform};
+use repos::documents::{ExecutorKind, ExecutorStamp, Transform};
 use repos::journal::SealedState;
 use repos::tree::{KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
+use specs::Quantity;
+use specs::spec::{PipelineSpec, Reprocess};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::datum::{DatumContext, DatumEnd, DatumState};
+use super::mask::Mask;
 use super::output::Output;
 use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
@@ -19,13 +24,16 @@ use super::skip::Skipped;
 use crate::changes::{By, COLLECTED_TRIES};
 use crate::datums::{Arm, DatumKey};
 use crate::error::{EngineError, Result, in_full};
-use crate::executor::{HostFolder, InputFile, Sandbox, SandboxSpec};
+use crate::executor::{HostFolder, InputFile, Resources, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
 use crate::live::{Counts, Happened, JobKey, Live, LiveState};
 use crate::plan::{Plan, plan};
 use crate::recipe::{Kitchen, Leaf};
+use crate::secrets::{self, Confided, Missing};
 use crate::turns::Turns;
 
+/// A wait that outlives every job.
+const NEVER: Duration = Duration::from_hours(24 * 365);
 /// When so many datums have failed and none has succeeded, the job stops.
 const FAIL_FAST: u64 = 100;
 
@@ -83,6 +91,11 @@ impl JobContext {
     /// Its name among the living.
     pub(crate) fn key(&self) -> JobKey {
         JobKey { order: self.job.order, pipeline: self.job.pipeline.clone() }
+    }
+
+    /// Whether every datum runs, whatever the cache holds.
+    fn reprocesses(&self) -> bool {
+        self.reprocess || self.pipeline.spec.reprocess == Reprocess::EveryJob
     }
 }
 
@@ -143,6 +156,7 @@ async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
 
 /// Does all but recording the end; `None` when the job was interrupted.
 pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
+    let begun = Instant::now();
     let planned = {
         let cx = cx.clone();
         tokio::task::spawn_blocking(move || prepare(&cx))
@@ -150,7 +164,7 @@ pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<
     let (mut plan, datums, mut output) = planned.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
     let counts = Counts { total: plan.total, cached: plan.kept(), ..Counts::default() };
     let todo = std::mem::take(&mut plan.todo);
-    let dispatched = dispatch(cx, datums, todo, counts, &mut output).await?;
+    let dispatched = dispatch(cx, begun, datums, todo, counts, &mut output).await?;
     if dispatched.stopped == Some(Stop::Interrupted) {
         return Ok(None);
     }
@@ -176,7 +190,7 @@ pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<
 fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
     let (repo, branch) = cx.pipeline.output_branch();
     let parent = cx.store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
-    let plan = if cx.reprocess {
+    let plan = if cx.reprocesses() {
         // Nothing of the parent is kept, so every datum is planned.
         let planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
         let parent = plan_parent(cx, parent)?;
@@ -196,6 +210,8 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
 pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
     let version = &cx.pipeline.version;
     let transform: Transform = cx.store.document(&version.transform)?;
+    let confided = confide(&cx.store, &cx.pipeline)?;
+    say_what_is_not_kept(cx);
     let sandbox = sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?;
     Ok(DatumContext {
         store: cx.store.clone(),
@@ -206,14 +222,51 @@ pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
         run: cx.job.run,
         executor: cx.executor.clone(),
         network: transform.network,
-        sandbox: SandboxSpec { mounts: cx.mounts.clone(), ..sandbox },
+        sandbox: Arc::new(SandboxSpec { mounts: cx.mounts.clone(), ..sandbox }),
+        mask: Mask::of(&confided.values),
+        confided,
         cmd: cx.pipeline.command(),
-        reprocess: cx.reprocess,
+        reprocess: cx.reprocesses(),
         log_max: cx.settings.log_max,
         limits: cx.settings.limits,
         live: cx.live.clone(),
         skipped: Skipped::of(&cx.store, &cx.job)?,
     })
+}
+
+/// What the pipeline's stages are told in confidence; an error when something of it is gone.
+pub(super) fn confide(store: &Store, pipeline: &Pipeline) -> Result<Confided> {
+    let (confided, missing) = secrets::confide(store, &pipeline.spec.transform.secrets)?;
+    match missing.into_iter().next() {
+        None => Ok(confided),
+        Some(Missing { what, hint, .. }) => {
+            Err(EngineError::NotReady { pipeline: pipeline.name().clone(), why: format!("{what} ({hint})") })
+        }
+    }
+}
+
+/// Once a job: what the spec asks for and this executor cannot do.
+fn say_what_is_not_kept(cx: &JobContext) {
+    let limits = &cx.pipeline.spec.resource_limits;
+    if cx.executor.kind == ExecutorKind::Process && (limits.cpu.is_some() || limits.memory.is_some()) {
+        tracing::warn!("{}: the process executor does not enforce resource limits", cx.pipeline.name());
+    }
+}
+
+/// The limits of a pipeline's sandboxes. What is only requested is no limit, but for graphics processors, which come in whole.
+fn resources(spec: &PipelineSpec) -> Resources {
+    let limits = &spec.resource_limits;
+    Resources {
+        cpu_thousandths: limits.cpu.as_ref().map(Quantity::thousandths),
+        memory_bytes: limits.memory.as_ref().map(Quantity::whole),
+        gpus: limits.gpu.as_ref().or(spec.resource_requests.gpu.as_ref()).map(|gpu| gpu.number),
+    }
+}
+
+/// What marks the sandboxes of a pipeline's version.
+pub(crate) fn labels(pipeline: &Pipeline) -> BTreeMap<String, String> {
+    let version = pipeline.version.version.to_string();
+    [("pv.pipeline".to_owned(), pipeline.name().to_string()), ("pv.version".to_owned(), version)].into()
 }
 
 /// The sandboxes of a pipeline's version.
@@ -229,10 +282,11 @@ pub(super) fn sandbox_spec(
         network: transform.network,
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),
-        labels: [("pv.pipeline".to_owned(), pipeline.name().to_string())].into(),
+        labels: labels(pipeline),
         code: transform.code.map(|code| code_files(store, Tree::at(code))).transpose()?.unwrap_or_default(),
         readable,
-        resources: crate::executor::Resources::default(),
+        resources: resources(&pipeline.spec),
+        secret_directories: secrets::directories(&spec.secrets),
         mounts: Vec::new(),
     })
 }
@@ -263,6 +317,7 @@ struct Dispatched {
 /// Has all datums of `todo` executed, or taken from the cache, by as many workers as the spec and the store's limit allow.
 async fn dispatch(
     cx: &Arc<JobContext>,
+    begun: Instant,
     datums: DatumContext,
     todo: crate::datums::DatumList,
     counts: Counts,
@@ -279,7 +334,7 @@ async fn dispatch(
         workers.spawn(worker(datums.clone(), queue.clone(), cx.turns.clone(), sender.clone(), halted.clone()));
     }
     drop(sender);
-    let dispatched = collect(cx, collected, counts, output).await;
+    let dispatched = collect(cx, begun, collected, counts, output).await;
     // Workers that are in the middle of a datum end their sandboxes.
     halt.send_replace(true);
     while let Some(ended) = workers.join_next().await {
@@ -319,7 +374,12 @@ async fn worker(
         }
     }
     if let Some(sandbox) = sandbox {
-        datums.pool.give_back(datums.pipeline.document, sandbox);
+        // An autoscaling pipeline keeps nothing warm.
+        if datums.pipeline.spec.autoscaling {
+            sandbox.close().await.ok();
+        } else {
+            datums.pool.give_back(&datums.sandbox, sandbox).await;
+        }
     }
 }
 
@@ -344,14 +404,24 @@ async fn one_datum(
     ended
 }
 
+/// When the job has to have ended, and what is said if it has not.
+fn deadline(cx: &JobContext, begun: Instant) -> (Instant, String) {
+    let Some(limit) = cx.pipeline.spec.job_timeout else {
+        return (begun + NEVER, String::new());
+    };
+    (begun + limit.get().min(NEVER), format!("it took longer than `job_timeout` allows: {limit}"))
+}
+
 /// Collects ended datums until all have come, somebody stops the job, or it cannot go on.
 async fn collect(
     cx: &JobContext,
+    begun: Instant,
     mut collected: mpsc::Receiver<Collected>,
     mut counts: Counts,
     output: &mut Output,
 ) -> Result<Dispatched> {
     let key = cx.key();
+    let deadline = deadline(cx, begun);
     let mut stop = cx.stop.clone();
     let show = |counts: Counts| {
         cx.live.update(&key, |live| live.counts = counts);
@@ -364,6 +434,9 @@ async fn collect(
                 Some(next) => next,
                 None => return Ok(Dispatched { counts, stopped: None, problem: None }),
             },
+            () = tokio::time::sleep_until(deadline.0) => {
+                return Ok(Dispatched { counts, stopped: Some(Stop::Killed(deadline.1)), problem: None });
+            }
             () = until(&mut stop, Option::is_some) => {
                 // Nobody is left to stop it when the engine is gone.
                 let why = stop.borrow().clone().unwrap_or(Stop::Interrupted);
@@ -386,7 +459,10 @@ async fn collect(
         if let Some(collision) = collision {
             return Ok(Dispatched { counts, stopped: None, problem: Some(collision.to_string()) });
         }
-        if cx.settings.fail_fast && counts.failed >= FAIL_FAST && counts.processed + counts.cached == 0 {
+        if cx.settings.fail_fast
+            && counts.failed >= FAIL_FAST
+            && counts.processed + counts.cached + counts.recovered == 0
+        {
             let problem = format!("its first {FAIL_FAST} datums all failed, so it was stopped");
             return Ok(Dispatched { counts, stopped: None, problem: Some(problem) });
         }

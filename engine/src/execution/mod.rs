@@ -1,8 +1,10 @@
 //! Execution: one job from its plan to its seal.
 //!
 //! - `job`     dispatches the planned datums to sandboxes and collects what they give
-//! - `datum`   one datum: the cache, its tries, its result
+//! - `datum`   one datum: the cache, its environment, its result
+//! - `tries`   its tries, and the error command after the last
 //! - `intake`  what a try prints and writes, on its way into the store
+//! - `mask`    secrets in what it prints
 //! - `source`  input files on their way into a sandbox
 //! - `output`  the job's output as edits of its base; two datums that write one path
 //! - `pool`    warm sandboxes, kept between jobs
@@ -16,16 +18,18 @@
 mod datum;
 mod intake;
 mod job;
+mod mask;
 mod output;
 mod pool;
 mod remake;
 mod seal;
 mod skip;
 mod source;
+mod tries;
 
 pub(crate) use datum::DatumContext;
 pub(crate) use intake::Outputs;
-pub(crate) use job::{JobContext, JobSettings, Stop, datum_context, run_job, work};
+pub(crate) use job::{labels, JobContext, JobSettings, Stop, datum_context, run_job, work};
 pub(crate) use pool::Pool;
 pub use remake::remake;
 pub(crate) use seal::{Ended, Sealing, end_of, seal};

@@ -34,7 +34,7 @@ pub use repos::documents::ExecutorKind;
 pub use sandbox::Sandbox;
 pub use task::{
     DatumTask, Event, EventSink, Exit, FileSource, HostFolder, InputFile, Network, Outcome, OutputLimits, Resources,
-    SandboxSpec,
+    SandboxSpec, SecretFile,
 };
 
 /// What an executor says of itself.

@@ -222,7 +222,7 @@ async fn inputs_of_open_jobs_stay_although_no_branch_has_them() {
     a.s.run().await;
     let second = a.s.put("images", [("/a", Some("1'")), ("/b", Some("2"))]);
     let (repo, branch) = ("images".parse().unwrap(), "main".parse().unwrap());
-    changes::move_branch(&a.s.store, &repo, &branch, first, &a.s.by, None).unwrap();
+    changes::move_branch(&a.s.store, &repo, &branch, first, &a.s.by).unwrap();
     changes::set_setting(&a.s.store, "retention", Some("0s")).unwrap();
     a.wait(2);
     let done = a.collect(&[]);

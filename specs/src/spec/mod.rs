@@ -58,6 +58,8 @@ pub struct Places {
     pub cmd: Option<Place>,
     /// `transform.code`.
     pub code: Option<Place>,
+    /// One for each of `transform.secrets`.
+    pub secrets: Vec<Place>,
     /// One for each of [`Input::leaves`].
     pub leaves: Vec<LeafPlaces>,
 }

@@ -343,7 +343,7 @@ fn what_cannot_be_meant_by_an_input_is_said() {
     error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
     error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
     error: p.yml:2:85: `mount_path`: `/pfs/x` cannot hold a secret
-      hint: name an absolute directory that is not below `/pfs`, such as `/secrets/mail`
+      hint: name an absolute directory that is not below `/pfs` or `/tmp`, such as `/secrets/mail`
     error: p.yml:4:16: `datum_timeout`: expected a duration of more than zero, as in `30s`, got `0s`
     error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
     error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
