@@ -18,7 +18,7 @@ use crate::changes::new_run;
 use crate::datums::{Arm, DatumKey, prefix};
 use crate::error::{EngineError, Result};
 use crate::execution::{DatumContext, JobContext, Outputs, Pool, datum_context};
-use crate::executor::{HostFolder, Sandbox};
+use crate::executor::{Console, HostFolder, Sandbox};
 use crate::graph::Pipeline;
 use crate::live::{Counts, LiveState};
 use crate::plan::{DatumMap, plan};
@@ -33,12 +33,14 @@ pub struct Loose {
     pub mounts: Vec<HostFolder>,
     /// Where the outputs go.
     pub out: Option<PathBuf>,
+    /// Who types at a shell in place of the pipeline's command; that is for one datum.
+    pub console: Option<Console>,
 }
 
 impl Loose {
     /// Whether a try is of this sort at all.
     pub fn is_any(&self) -> bool {
-        !self.mounts.is_empty() || self.out.is_some()
+        !self.mounts.is_empty() || self.out.is_some() || self.console.is_some()
     }
 }
 
@@ -96,7 +98,7 @@ impl<'a> Trial<'a> {
         stop: watch::Receiver<bool>,
     ) -> Result<Self> {
         let store = engine.store();
-        let todo = tokio::task::block_in_place(|| todo(store, request, pipeline, &leaves))?;
+        let todo = tokio::task::block_in_place(|| todo(store, request, pipeline, &leaves, loose.console.is_some()))?;
         // A second try of a command under edit tells nothing new.
         let mut once = (**pipeline).clone();
         once.spec.datum_tries = 1;
@@ -179,7 +181,10 @@ impl<'a> Trial<'a> {
     /// The output of a datum; `None` when it failed.
     async fn one(&self, arms: &[Arm], prepared: &Prepared, sandbox: &mut Option<Sandbox>) -> Result<Option<Outputs>> {
         let _turn = self.context.turns.take().await;
-        Ok(self.datums.try_out(arms, prepared, sandbox).await?.outputs)
+        match &self.loose.console {
+            None => Ok(self.datums.try_out(arms, prepared, sandbox).await?.outputs),
+            Some(console) => self.datums.converse(arms, prepared, sandbox, console.clone()).await,
+        }
     }
 
     fn take_in(&mut self, key: &DatumKey, prepared: &Prepared, outputs: Option<Outputs>) -> Result<()> {
@@ -232,11 +237,17 @@ fn row(store: &Store, pipeline: &Pipeline) -> JobRow {
     }
 }
 
-fn todo(store: &Store, request: &Request, pipeline: &Pipeline, leaves: &[Leaf]) -> Result<Vec<(DatumKey, Vec<Arm>)>> {
+fn todo(
+    store: &Store,
+    request: &Request,
+    pipeline: &Pipeline,
+    leaves: &[Leaf],
+    only_one: bool,
+) -> Result<Vec<(DatumKey, Vec<Arm>)>> {
     let only: Option<BTreeSet<DatumKey>> = keys(store, pipeline, leaves, &request.sample)?;
     let planned = plan(store, pipeline, leaves, None)?.todo.into_iter();
     let wanted = planned.filter(|(key, _)| only.as_ref().is_none_or(|only| only.contains(key)));
-    let todo: Vec<_> = wanted.collect();
+    let todo: Vec<_> = wanted.take(if only_one { 1 } else { usize::MAX }).collect();
     if todo.is_empty() {
         let name = pipeline.name();
         let hint = Some(format!("pv explain {name}"));

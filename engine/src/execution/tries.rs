@@ -12,7 +12,7 @@ use super::intake::{Intake, LogBuffer, Outputs};
 use super::source::StoreSource;
 use crate::datums::Arm;
 use crate::error::Result;
-use crate::executor::{DatumTask, ExecError, Exit, Outcome, Sandbox};
+use crate::executor::{Console, DatumTask, ExecError, Exit, Outcome, Sandbox};
 use crate::live::Happened;
 use crate::recipe::Prepared;
 
@@ -87,7 +87,25 @@ impl DatumContext {
             limits: self.limits,
             secret_files: self.confided.files.clone(),
             drops_output: false,
+            console: None,
         })
+    }
+
+    /// Has somebody at a console in place of the command, once; what is in `/pfs/out` in the end.
+    pub(crate) async fn converse(
+        &self,
+        arms: &[Arm],
+        prepared: &Prepared,
+        sandbox: &mut Option<Sandbox>,
+        console: Console,
+    ) -> Result<Option<Outputs>> {
+        let mut task = self.task(arms, prepared)?;
+        task.env.push(("PS1".to_owned(), format!("{} {}$ ", self.pipeline.name(), prepared.id.short(8))));
+        let shell = ["sh", "-i"].map(str::to_owned).to_vec();
+        // However the last command typed ended, what is there is the output.
+        let accept = (0..=255).collect();
+        let task = DatumTask { cmd: shell, stdin: Vec::new(), timeout: None, accept, console: Some(console), ..task };
+        Ok(self.one_try(&task, &LogBuffer::new(self.log_max), &prepared.id, sandbox).await?.outputs)
     }
 
     /// Runs the error command, if there is one, after the last try. It sees the same inputs and prints to the same log.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::connection::{Connection, Said};
-use super::{DatumTask, Event, EventSink, ExecError, Exit, FileSource, InputFile, Outcome};
+use super::{Console, DatumTask, Event, EventSink, ExecError, Exit, FileSource, InputFile, Outcome};
 use crate::worker::protocol::{FileHeader, FromAgent, MAX_DATA, Report, Settings, ToAgent, Try, VERSION};
 
 /// Ends the process or container around an agent.
@@ -69,7 +69,7 @@ impl Sandbox {
         }
         self.connection.message(&ToAgent::Go).await?;
         self.connection.flush().await?;
-        let report = self.receive(events).await?;
+        let report = self.receive(task.console.as_ref(), events).await?;
         self.lost = match &report.exit {
             Exit::TouchedInput { path } if path.starts_with("/code/") => Some("an earlier try in it changed `/code`"),
             _ => None,
@@ -82,9 +82,23 @@ impl Sandbox {
         })
     }
 
-    async fn receive(&mut self, events: &mut dyn EventSink) -> Result<Report, ExecError> {
+    async fn receive(&mut self, console: Option<&Console>, events: &mut dyn EventSink) -> Result<Report, ExecError> {
+        let mut console = console;
         loop {
-            match self.connection.next().await? {
+            let said = match console {
+                None => self.connection.next().await?,
+                Some(typing) => tokio::select! {
+                    said = self.connection.next() => said?,
+                    typed = typing.next() => {
+                        console = console.filter(|_| typed.is_some());
+                        let message = typed.map_or(ToAgent::EndInput, ToAgent::Input);
+                        self.connection.message(&message).await?;
+                        self.connection.flush().await?;
+                        continue;
+                    }
+                },
+            };
+            match said {
                 Said::Data(bytes) => events.event(Event::Log(bytes)).await?,
                 Said::Message(FromAgent::File(header)) => self.receive_file(header, events).await?,
                 Said::Message(FromAgent::Link { path, input }) => {
@@ -169,6 +183,7 @@ fn describe(task: &DatumTask) -> Try {
         limits: task.limits,
         secret_files: task.secret_files.clone(),
         drops_output: task.drops_output,
+        has_console: task.console.is_some(),
     }
 }
 

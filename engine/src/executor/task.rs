@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use specs::Digest;
 pub use specs::Network;
+use tokio::sync::{Mutex, mpsc};
 
 use super::ExecError;
 
@@ -122,12 +124,32 @@ pub struct DatumTask {
     pub secret_files: Vec<SecretFile>,
     /// Whether nothing of `/pfs/out` is wanted.
     pub drops_output: bool,
+    /// Who types at the command; `None` for nobody.
+    pub console: Option<Console>,
 }
 
 /// The environment is left out: secrets may be in it.
 impl fmt::Debug for DatumTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatumTask").field("cmd", &self.cmd).field("inputs", &self.inputs).finish_non_exhaustive()
+    }
+}
+
+/// What somebody types at a command while it runs.
+#[derive(Debug, Clone)]
+pub struct Console {
+    typed: Arc<Mutex<mpsc::Receiver<Vec<u8>>>>,
+}
+
+impl Console {
+    /// One whose input ends with the sender.
+    pub fn new(typed: mpsc::Receiver<Vec<u8>>) -> Self {
+        Self { typed: Arc::new(Mutex::new(typed)) }
+    }
+
+    /// What comes next; `None` at the end.
+    pub(super) async fn next(&self) -> Option<Vec<u8>> {
+        self.typed.lock().await.recv().await
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::fs::StatVfsMountFlags;
 
 use super::account::Account;
 use super::command::{self, Ended};
@@ -34,7 +35,10 @@ impl Place {
         let open = |path, mode| clear::open_or_make(path, mode).or_stop(|| format!("open `{path}`"));
         let pfs = open("/pfs", 0o755)?;
         let out = open("/pfs/out", 0o755)?;
-        Ok(Self { pfs, out, code: open("/code", 0o755)?, temporary: Self::temporary()? })
+        // What is under edit is shown there, and is not the agent's to empty.
+        let is_shown = rustix::fs::statvfs("/code").is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY));
+        let code = open(if is_shown { "/.code" } else { "/code" }, 0o755)?;
+        Ok(Self { pfs, out, code, temporary: Self::temporary()? })
     }
 
     /// `/tmp` and shared memory, where they are.
@@ -103,6 +107,8 @@ impl Agent {
             match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
                 None => return Ok(()),
                 Some(Frame::Message(ToAgent::Begin(task))) => self.serve_try(&task, &settings, &account)?,
+                // What was typed after the command had ended.
+                Some(Frame::Message(ToAgent::Input(_) | ToAgent::EndInput)) => {}
                 Some(_) => return Err(out_of_turn()),
             }
         }
@@ -134,10 +140,8 @@ impl Agent {
         let prepared = begun.elapsed();
         let ended = match account {
             Err(why) => Ended { exit: Exit::NotStarted { why: why.clone() }, took: Duration::ZERO },
-            Ok(account) => {
-                command::run(task, settings, account, &self.signals, self.engine.get_ref(), &mut self.answer)
-                    .or_stop(|| "run the command".to_owned())?
-            }
+            Ok(account) => command::run(task, settings, account, &self.signals, &mut self.engine, &mut self.answer)
+                .or_stop(|| "run the command".to_owned())?,
         };
         let out_of_memory = killed() > killed_before;
         let exit = self.collect(task, ended.exit)?;

@@ -21,7 +21,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::account::Account;
 use super::memory;
-use super::protocol::{FrameWriter, Settings, Try};
+use super::protocol::{Frame, FrameReader, FrameWriter, Settings, ToAgent, Try};
 use crate::executor::Exit;
 
 /// Where programs are looked for when the environment has no `PATH`.
@@ -41,7 +41,7 @@ pub(crate) fn run(
     settings: &Settings,
     account: &Account,
     signals: &SignalFd,
-    engine: &File,
+    engine: &mut FrameReader<File>,
     answer: &mut FrameWriter<File>,
 ) -> io::Result<Ended> {
     let (log, log_end) = io::pipe()?;
@@ -58,9 +58,10 @@ pub(crate) fn run(
         main: Pid::from_raw(child.id().cast_signed()),
         status: None,
         log,
-        stdin: Feed::new(stdin, &task.stdin)?,
+        stdin: Feed::new(stdin, &task.stdin, task.has_console)?,
         deadline: task.timeout_millis.and_then(|millis| started.checked_add(Duration::from_millis(millis))),
         buffer: vec![0; LOG_BYTES],
+        has_console: task.has_console,
     };
     let timed_out = watch.until_the_end(signals, engine, answer)?;
     let took = started.elapsed();
@@ -148,14 +149,41 @@ struct Feed {
     pipe: Option<PipeWriter>,
     bytes: Vec<u8>,
     sent: usize,
+    /// Whether there is more to come.
+    is_open: bool,
 }
 
 impl Feed {
-    fn new(pipe: PipeWriter, lines: &[String]) -> io::Result<Self> {
+    fn new(pipe: PipeWriter, lines: &[String], is_open: bool) -> io::Result<Self> {
         fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
         let bytes: Vec<u8> = lines.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect();
-        let pipe = (!bytes.is_empty()).then_some(pipe);
-        Ok(Self { pipe, bytes, sent: 0 })
+        let pipe = (is_open || !bytes.is_empty()).then_some(pipe);
+        Ok(Self { pipe, bytes, sent: 0, is_open })
+    }
+
+    /// Adds what was typed; `None` is the end of it.
+    fn add(&mut self, typed: Option<&[u8]>) {
+        match typed {
+            Some(typed) => {
+                self.bytes.drain(..self.sent);
+                self.sent = 0;
+                self.bytes.extend_from_slice(typed);
+            }
+            None => {
+                self.is_open = false;
+                self.close_if_done();
+            }
+        }
+    }
+
+    fn has_some(&self) -> bool {
+        self.pipe.is_some() && self.sent < self.bytes.len()
+    }
+
+    fn close_if_done(&mut self) {
+        if !self.is_open && !self.has_some() {
+            self.pipe = None;
+        }
     }
 
     /// Writes what the pipe takes; closes it at the end, or when the command stopped reading, which is its right.
@@ -164,11 +192,9 @@ impl Feed {
         match pipe.write(&self.bytes[self.sent..]) {
             Ok(count) => self.sent += count,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return,
-            Err(_) => self.sent = self.bytes.len(),
+            Err(_) => (self.sent, self.is_open) = (self.bytes.len(), false),
         }
-        if self.sent == self.bytes.len() {
-            self.pipe = None;
-        }
+        self.close_if_done();
     }
 }
 
@@ -181,10 +207,12 @@ struct Watch {
     stdin: Feed,
     deadline: Option<Instant>,
     buffer: Vec<u8>,
+    has_console: bool,
 }
 
 /// What there is to do after a wait.
 struct Ready {
+    engine: bool,
     log: bool,
     signals: bool,
     stdin: bool,
@@ -192,7 +220,12 @@ struct Ready {
 
 impl Watch {
     /// Waits until the main process ended (false) or the time is up (true).
-    fn until_the_end(&mut self, signals: &SignalFd, engine: &File, answer: &mut FrameWriter<File>) -> io::Result<bool> {
+    fn until_the_end(
+        &mut self,
+        signals: &SignalFd,
+        engine: &mut FrameReader<File>,
+        answer: &mut FrameWriter<File>,
+    ) -> io::Result<bool> {
         let mut log_open = true;
         // While the command was started signals were not blocked; if it ended already, none is left to tell.
         self.reap(WaitPidFlag::WNOHANG)?;
@@ -204,7 +237,13 @@ impl Watch {
                 Some(Duration::ZERO) => return Ok(true),
                 wait => wait,
             };
-            let ready = self.poll(signals, engine, log_open, wait)?;
+            while engine.has_more() {
+                self.listen(engine)?;
+            }
+            let ready = self.poll(signals, engine.get_ref(), log_open, wait)?;
+            if ready.engine {
+                self.listen(engine)?;
+            }
             if ready.log {
                 log_open = self.forward_log(answer)?;
             }
@@ -223,13 +262,28 @@ impl Watch {
         }
     }
 
+    /// Takes what the engine says: nothing but what is typed at a console. Its end is the end of the sandbox.
+    fn listen(&mut self, engine: &mut FrameReader<File>) -> io::Result<()> {
+        let hung_up = || io::Error::new(ErrorKind::UnexpectedEof, "the engine hung up");
+        if !self.has_console {
+            return Err(hung_up());
+        }
+        match engine.next()?.ok_or_else(hung_up)? {
+            Frame::Message(ToAgent::Input(typed)) => self.stdin.add(Some(&typed)),
+            Frame::Message(ToAgent::EndInput) => self.stdin.add(None),
+            Frame::Message(_) | Frame::Data(_) => return Err(io::Error::other("the engine spoke out of turn")),
+        }
+        Ok(())
+    }
+
     fn poll(&self, signals: &SignalFd, engine: &File, log_open: bool, wait: Option<Duration>) -> io::Result<Ready> {
         let mut fds =
             vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(engine.as_fd(), PollFlags::POLLIN)];
         if log_open {
             fds.push(PollFd::new(self.log.as_fd(), PollFlags::POLLIN));
         }
-        if let Some(pipe) = &self.stdin.pipe {
+        let stdin = self.stdin.pipe.as_ref().filter(|_| self.stdin.has_some());
+        if let Some(pipe) = stdin {
             fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLOUT));
         }
         // Rounded up, or the last millisecond would be spent spinning.
@@ -240,14 +294,11 @@ impl Watch {
             Err(error) => return Err(error.into()),
         }
         let flags = |index: usize| fds.get(index).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-        if !flags(1).is_empty() {
-            // The engine says nothing while a command runs, so this is its end.
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, "the engine hung up"));
-        }
         Ok(Ready {
             signals: !flags(0).is_empty(),
+            engine: !flags(1).is_empty(),
             log: log_open && !flags(2).is_empty(),
-            stdin: self.stdin.pipe.is_some() && !flags(if log_open { 3 } else { 2 }).is_empty(),
+            stdin: stdin.is_some() && !flags(if log_open { 3 } else { 2 }).is_empty(),
         })
     }
 
@@ -317,6 +368,7 @@ mod tests {
             limits: crate::executor::OutputLimits::default(),
             secret_files: vec![],
             drops_output: false,
+            has_console: false,
         };
         let env = environment(&task, &settings, &account);
         assert_eq!((env["A"].as_str(), env["B"].as_str(), env["HOME"].as_str()), ("1", "3", "/home/ana"));

@@ -8,7 +8,7 @@
 //! engine: Hello File* Open          agent: Ready               once
 //! engine: Begin File* Go            agent: data* (File|Link)* Done   for each try
 //! ```
-//! One side talks at a time, so streams of any length cannot block each other. The end of the engine's stream ends the agent.
+//! While a command with a console runs, the engine may also send `Input`, and once `EndInput`. Else one side talks at a time, so streams of any length cannot block each other. The end of the engine's stream ends the agent.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::executor::{Exit, OutputLimits, SecretFile};
 
 /// Changes with every change of the messages; both sides come from one binary, so unequal numbers mean a stale agent.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// The longest data frame, in bytes.
 pub(crate) const MAX_DATA: usize = 256 * 1024;
 /// The longest message, in bytes: a command with its lines of stdin.
@@ -62,15 +62,24 @@ pub(crate) struct Try {
     pub(crate) secret_files: Vec<SecretFile>,
     /// Whether nothing of `/pfs/out` is wanted.
     pub(crate) drops_output: bool,
+    /// Whether somebody types what the command reads.
+    pub(crate) has_console: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(crate) enum ToAgent {
-    Hello { version: u32, settings: Settings },
+    Hello {
+        version: u32,
+        settings: Settings,
+    },
     File(FileHeader),
     Open,
     Begin(Box<Try>),
     Go,
+    /// More for the stdin of a command that has a console; nothing for any other.
+    Input(Vec<u8>),
+    /// That was all of it.
+    EndInput,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -167,6 +176,11 @@ impl<R: Read> FrameReader<R> {
 
     pub(crate) fn get_ref(&self) -> &R {
         self.input.get_ref()
+    }
+
+    /// Whether the beginning of a frame, at least, has been read already.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.input.buffer().is_empty()
     }
 
     /// The next frame; `None` at a clean end of the stream.

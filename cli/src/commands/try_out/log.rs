@@ -25,11 +25,18 @@ pub(super) struct Log<'a> {
     begins: watch::Receiver<Option<Begun>>,
     /// Lines that have not ended yet.
     open: HashMap<DatumId, Vec<u8>>,
+    /// Whether somebody sits at a shell: then all is shown as it comes.
+    is_shell: bool,
 }
 
 impl<'a> Log<'a> {
-    pub(super) fn new(cx: &'a Context, feed: Receiver<Happened>, begins: watch::Receiver<Option<Begun>>) -> Self {
-        Self { cx, feed, begins, open: HashMap::new() }
+    pub(super) fn new(
+        cx: &'a Context,
+        feed: Receiver<Happened>,
+        begins: watch::Receiver<Option<Begun>>,
+        is_shell: bool,
+    ) -> Self {
+        Self { cx, feed, begins, open: HashMap::new(), is_shell }
     }
 
     /// Waits for the try and shows what it prints; asks it to stop when nobody wants it any more.
@@ -74,6 +81,11 @@ impl<'a> Log<'a> {
     fn show(&mut self, happened: Happened) {
         let Happened::Log { job, datum, bytes } = happened else { return };
         if self.begins.borrow().is_none_or(|begun| begun.order != job.order) {
+            return;
+        }
+        if self.is_shell {
+            // That nobody can see it ends nothing.
+            self.cx.out().bytes(&bytes).and_then(|()| self.cx.out().flush()).ok();
             return;
         }
         let open = self.open.entry(datum).or_default();

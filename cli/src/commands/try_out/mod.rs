@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// Put the outputs into a folder; nothing is kept then
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Open a shell in the sandbox of the first datum, with its inputs in /pfs; Ctrl-D ends it, and nothing is kept
+    #[arg(long)]
+    shell: bool,
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
@@ -70,7 +73,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
                 let (begun, begins) = watch::channel(None);
                 let request = args.request(cx, store, engine.executor_handle().as_ref()).await?;
                 let who = by(cx, None);
-                let log = Log::new(cx, engine.live().listen(), begins);
+                let log = Log::new(cx, engine.live().listen(), begins, args.shell);
                 let attend = pin!(engine.attend());
                 let on_begin = |one: Begun| {
                     begun.send_replace(Some(one));
@@ -88,7 +91,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             tried.ok_or(CliError::Cancelled)?
         }
     };
-    finish(cx, store, &tried)
+    finish(cx, args, store, &tried)
 }
 
 /// Tries in the process that owns the store, on its engine.
@@ -96,7 +99,7 @@ fn beside(cx: &Context, args: &Args, engine: Arc<Engine>, loose: Loose) -> Resul
     let store = engine.store().clone();
     let (stop, stopped) = watch::channel(false);
     let (begun, begins) = watch::channel(None);
-    let log = Log::new(cx, engine.live().listen(), begins);
+    let log = Log::new(cx, engine.live().listen(), begins, args.shell);
     let who = by(cx, None);
     cx.block_on(async {
         let request = args.request(cx, &store, engine.executor_handle().as_ref()).await?;
@@ -125,10 +128,14 @@ async fn on_engine(
 }
 
 /// Says how it ended; an error unless all of it succeeded.
-fn finish(cx: &Context, store: &Store, tried: &Tried) -> Result<()> {
+fn finish(cx: &Context, args: &Args, store: &Store, tried: &Tried) -> Result<()> {
     if cx.cancel().is_asked() {
         cx.notes().farewell("stopped; finished datums are kept in the cache");
         return Err(CliError::Cancelled);
+    }
+    if args.shell {
+        cx.notes().line("nothing is kept");
+        return Ok(());
     }
     shown::print(cx, store, tried)?;
     let Some(bad) = tried.jobs.iter().find(|job| job.state != engine::queries::JobState::Success) else {

@@ -1,13 +1,17 @@
 //! From the words of a command line to what the engine tries.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use engine::Graph;
 use engine::apply;
 use engine::aside::{Loose, Request, Sample, branch_read};
-use engine::executor::{Executor, HostFolder};
+use engine::executor::{Console, Executor, HostFolder};
 use engine::graph::BranchOf;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use repos::Store;
 use specs::{CommitId, ErrorKind, Reference};
 
@@ -22,6 +26,8 @@ use crate::error::{CliError, Result};
 const ENDINGS: [&str; 3] = [".yml", ".yaml", ".json"];
 /// Places in a sandbox that are its own.
 const OWN: [&str; 6] = ["/", "/pfs", "/tmp", "/proc", "/dev", "/.pv"];
+/// How long a look for something typed takes.
+const POLL_MILLIS: u8 = 100;
 
 /// Reads `DIR:/PATH`.
 pub(super) fn parse_mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
@@ -29,6 +35,8 @@ pub(super) fn parse_mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
     let at = PathBuf::from(format!("/{}", at.trim_end_matches('/')));
     let is_own = OWN.iter().any(|own| at == Path::new(own) || (*own != "/" && at.starts_with(own)));
     let is_plain = at.components().skip(1).all(|part| matches!(part, std::path::Component::Normal(_)));
+    // What lies in `/code` itself would be in the agent's way.
+    let is_own = is_own || (at.starts_with("/code") && at != Path::new("/code"));
     if from.is_empty() || is_own || !is_plain {
         return Err(format!("nothing can be shown at `{}`; /code is a good place", at.display()));
     }
@@ -38,6 +46,7 @@ pub(super) fn parse_mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
 impl Args {
     /// What ties the try to this machine.
     pub(super) fn loose(&self, cx: &Context) -> Result<Loose> {
+        let own = cx.store()?.folder().canonicalize().map_err(|error| CliError::io("cannot find the store", &error))?;
         let folder = |(from, at): &(PathBuf, PathBuf)| {
             let place = cx.outside().cwd.join(from);
             let unusable = |error| CliError::io(format!("cannot show `{}`", from.display()), &error);
@@ -45,10 +54,15 @@ impl Args {
             if !place.is_dir() {
                 return Err(CliError::usage(format!("`{}` is no folder", from.display()), "--mount DIR:/PATH"));
             }
+            if own.starts_with(&place) || place.starts_with(&own) {
+                let message = format!("`{}` holds the store, which no sandbox sees", from.display());
+                return Err(CliError::usage(message, "show a folder beside it, such as --mount ./src:/code"));
+            }
             Ok(HostFolder { from: place, at: at.clone() })
         };
         let mounts = self.mount.iter().map(folder).collect::<Result<_>>()?;
-        Ok(Loose { mounts, out: self.out.as_deref().map(|out| cx.path(out)) })
+        let console = if self.shell { Some(typed(cx)?) } else { None };
+        Ok(Loose { mounts, out: self.out.as_deref().map(|out| cx.path(out)), console })
     }
 
     /// What is to be tried.
@@ -89,6 +103,31 @@ impl Args {
 /// Whether a word names specs: by its ending, or because it is there as a file or folder.
 fn is_spec(cx: &Context, word: &str) -> bool {
     ENDINGS.iter().any(|ending| word.ends_with(ending)) || (!word.contains('@') && cx.outside().cwd.join(word).exists())
+}
+
+/// What is typed at this command, as long as somebody listens.
+fn typed(cx: &Context) -> Result<Console> {
+    let unusable = |error| CliError::io("cannot read what is typed", &error);
+    let mut stdin = cx.outside().streams.stdin.try_clone().map_err(unusable)?;
+    let (sender, typed) = tokio::sync::mpsc::channel(1);
+    let read = move || {
+        let mut buffer = [0; 4096];
+        // Only what somebody listens to is taken: the rest stays for whoever reads next.
+        while !sender.is_closed() {
+            let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::from(POLL_MILLIS)) {
+                Ok(0) | Err(Errno::EINTR) => continue,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+            match stdin.read(&mut buffer) {
+                Ok(count @ 1..) if sender.blocking_send(buffer[..count].to_vec()).is_ok() => {}
+                _ => break,
+            }
+        }
+    };
+    std::thread::Builder::new().name("typed".to_owned()).spawn(read).map_err(unusable)?;
+    Ok(Console::new(typed))
 }
 
 /// Which branch gets which commit in place of its head.

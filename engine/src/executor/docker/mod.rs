@@ -35,8 +35,8 @@ use self::agent::{AGENT, AgentVolume};
 use super::connection::{Chunk, Connection};
 use super::sandbox::Guard;
 use super::{
-    ExecError, Executor, ExecutorInfo, ExecutorKind, FileSource, Image, Network, OnPull, Owner, Resources, Sandbox,
-    SandboxSpec,
+    ExecError, Executor, ExecutorInfo, ExecutorKind, FileSource, HostFolder, Image, Network, OnPull, Owner, Resources,
+    Sandbox, SandboxSpec,
 };
 use crate::worker::DEFAULT_PATH;
 use crate::worker::protocol::Settings;
@@ -180,13 +180,26 @@ fn host_config(spec: &SandboxSpec, agent_volume: &str) -> HostConfig {
         tmpfs_options: Some(MountTmpfsOptions { size_bytes: Some(16 << 20), mode: Some(0o755), ..Default::default() }),
         ..Mount::default()
     };
+    let folder = |folder: &HostFolder| Mount {
+        target: Some(folder.at.display().to_string()),
+        source: Some(folder.from.display().to_string()),
+        typ: Some(MountType::BIND),
+        read_only: Some(true),
+        ..Mount::default()
+    };
     // Two volumes, so that no hard link leads from the output to an input.
     let volumes = [agent::mount(agent_volume, true), anonymous("/pfs"), anonymous("/pfs/out")];
     let Resources { cpu_thousandths, memory_bytes, gpus } = spec.resources;
     let memory = memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     HostConfig {
         auto_remove: Some(true),
-        mounts: Some(volumes.into_iter().chain(spec.secret_directories.iter().map(in_memory)).collect()),
+        mounts: Some(
+            volumes
+                .into_iter()
+                .chain(spec.secret_directories.iter().map(in_memory))
+                .chain(spec.mounts.iter().map(folder))
+                .collect(),
+        ),
         network_mode: match spec.network {
             Network::None => Some("none".to_owned()),
             Network::Default => None,

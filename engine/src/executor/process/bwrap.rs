@@ -65,6 +65,9 @@ pub(super) fn command(bwrap: &Path, settings: &ProcessSettings, scratch: &Scratc
     for name in ["/run", "/home", "/root", "/var"] {
         args.flags(&["--dir", name]);
     }
+    for mount in &spec.mounts {
+        args.path("--ro-bind", &mount.from, &mount.at);
+    }
     args.flags(&["--symlink", "/tmp", "/var/tmp"]);
     args.hide(spec, settings);
     args.path("--ro-bind", &settings.pv, Path::new("/.pv/pv"));

@@ -100,6 +100,7 @@ impl ProcessExecutor {
             readable: spec.readable.clone(),
             hidden: self.settings.hidden.clone(),
             network: spec.network,
+            mounts: spec.mounts.clone(),
             secret_directories: spec.secret_directories.iter().map(PathBuf::from).collect(),
         };
         let plan = serde_json::to_string(&plan)

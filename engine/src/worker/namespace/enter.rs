@@ -37,6 +37,8 @@ pub(super) struct Inside {
     pub(super) scratch: Source,
     /// Shown read-only; each directory before what lies below it.
     pub(super) shown: Vec<Source>,
+    /// Shown read-only elsewhere: there.
+    pub(super) mounts: Vec<(Source, PathBuf)>,
     /// Links of the host's root, such as `/bin` to `usr/bin`.
     pub(super) links: Vec<(PathBuf, PathBuf)>,
     /// A file outside `/etc` that `/etc/resolv.conf` links to, with its content.
@@ -111,7 +113,9 @@ fn survey(plan: &Plan) -> Result<Inside, Stop> {
     let resolver = (plan.network == Network::Default).then(resolver).flatten();
     let scratch = Source { path: plan.scratch.clone(), held: None };
     let (hidden, secret_directories) = (plan.hidden.clone(), plan.secret_directories.clone());
-    Ok(Inside { scratch, shown, links, resolver, hidden, secret_directories })
+    let mounts = plan.mounts.iter();
+    let mounts = mounts.map(|mount| (Source { path: mount.from.clone(), held: None }, mount.at.clone())).collect();
+    Ok(Inside { scratch, shown, mounts, links, resolver, hidden, secret_directories })
 }
 
 /// Where `/etc/resolv.conf` leads to outside `/etc` (systemd keeps it in `/run`, which the sandbox has anew).
@@ -124,7 +128,8 @@ fn resolver() -> Option<(PathBuf, Vec<u8>)> {
 /// From root to nobody. What is to be shown is taken hold of first: nobody may not be able to go there.
 fn become_nobody(inside: &mut Inside) -> Result<Vec<OwnedFd>, Stop> {
     let mut held = Vec::new();
-    for source in inside.shown.iter_mut().chain([&mut inside.scratch]) {
+    let mounts = inside.mounts.iter_mut().map(|(source, _)| source);
+    for source in inside.shown.iter_mut().chain(mounts).chain([&mut inside.scratch]) {
         let tree = take_hold(&source.path)
             .map_err(|error| not_permitted(error, &format!("take `{}`", source.path.display())))?;
         source.held = Some(tree.as_raw_fd());

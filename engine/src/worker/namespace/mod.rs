@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use enter::enter;
 pub(super) use inside::inside;
 
-use crate::executor::Network;
+use crate::executor::{HostFolder, Network};
 
 /// The unprivileged user that a sandbox of an engine run by root has: `nobody`.
 pub(crate) const NOBODY: u32 = 65534;
@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     /// Never shown, also where they lie below something readable.
     pub(crate) hidden: Vec<PathBuf>,
     pub(crate) network: Network,
+    /// Folders of the host, shown read-only at other places than their own.
+    pub(crate) mounts: Vec<HostFolder>,
     /// Made for files with secrets, in memory.
     pub(crate) secret_directories: Vec<PathBuf>,
 }

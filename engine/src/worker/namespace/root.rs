@@ -35,6 +35,7 @@ pub(super) fn move_in(inside: &Inside) -> Result<Writable, Stop> {
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
         .or_stop(|| "part from the host's mounts".to_owned())?;
     let sources: Vec<OwnedFd> = inside.shown.iter().chain([&inside.scratch]).map(take).collect::<Result<_, _>>()?;
+    let mounts: Vec<OwnedFd> = inside.mounts.iter().map(|(source, _)| take(source)).collect::<Result<_, _>>()?;
     let devices: Vec<OwnedFd> =
         DEVICES.iter().map(|name| take_path(&Path::new("/dev").join(name))).collect::<Result<_, _>>()?;
     mount_tmpfs(Path::new(BUILD), "mode=0755,size=64m")?;
@@ -44,6 +45,10 @@ pub(super) fn move_in(inside: &Inside) -> Result<Writable, Stop> {
     }
     furnish(inside, &devices)?;
     let writable = place_scratch(scratch)?;
+    // On top of `/code`, if that is what is under edit: the agent has its own way to what lies beneath.
+    for (tree, (_, at)) in mounts.iter().zip(&inside.mounts) {
+        attach(tree, at)?;
+    }
     for path in &inside.secret_directories {
         make_directories(&built(path)).or_stop(|| format!("make `{}` for secrets", path.display()))?;
         mount_tmpfs(&built(path), "mode=0755,size=16m")?;
