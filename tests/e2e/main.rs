@@ -2,6 +2,7 @@
 //!
 //! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
 //! - `beside` `kill` what other processes and sudden ends do to a run
+//! - `reuse` what is computed once is not computed again
 //! - `damage` stores of which something is damaged
 //! - `threat` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
@@ -19,6 +20,7 @@ mod datum;
 mod diff;
 mod disk;
 mod errors;
+mod explain;
 mod executors;
 mod find;
 mod flow;
@@ -37,6 +39,7 @@ mod output;
 mod pipeline;
 mod put;
 mod repo;
+mod reuse;
 mod rework;
 mod round_trip;
 mod run;
@@ -47,5 +50,6 @@ mod support;
 mod tag;
 mod threat;
 mod trace;
+mod tries;
 mod txn;
 mod waiting;

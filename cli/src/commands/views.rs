@@ -307,16 +307,24 @@ impl RunState {
 impl RunView {
     pub(super) fn new(store: &Store, row: RunRow, live: Option<&Live>) -> Result<Self> {
         let jobs = store.jobs_of_run(row.order)?;
-        let state = RunState::of(&jobs, live);
+        let is_try = row.cause.kind == CauseKind::Try;
+        // Nobody goes on with a try that is not at work.
+        let state = match RunState::of(&jobs, live) {
+            RunState::Waiting if is_try => RunState::Killed,
+            RunState::Running if is_try && !jobs.iter().any(|job| is_at_work(job, live)) => RunState::Killed,
+            state => state,
+        };
         let is_over = !matches!(state, RunState::Waiting | RunState::Running);
         let last = jobs.iter().filter_map(|job| job.sealed_at).max();
         let made = row.moves.iter().find_map(|moved| moved.to).map(|id| store.commit(&id)).transpose()?;
         let message = made.filter(|commit| commit.run == row.run).map(|commit| commit.message).unwrap_or_default();
         let cause = row.cause;
+        let message = cause.message.unwrap_or(message);
+        let aside = if is_try { ", no branch moved" } else { "" };
         Ok(Self {
             id: row.run,
             short: store.short_run(&row.run)?,
-            result: result_of(&jobs, live),
+            result: format!("{}{aside}", result_of(&jobs, live)),
             cause: CauseView {
                 kind: cause.kind,
                 author: cause.author,

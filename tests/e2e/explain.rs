@@ -1,0 +1,154 @@
+//! `pv explain`, `pv plan` by reason, and retries that go on without what failed.
+
+use serde_json::{Value, json};
+use tests::TestEnv;
+
+use crate::support::*;
+
+const PLAIN: &str = "cp -r \"$notes\" /pfs/out/";
+
+fn env_with_copy() -> TestEnv {
+    let env = env_with_notes();
+    apply(&env, &spec("copy", "notes", PLAIN));
+    env.ok(["run"]);
+    env
+}
+
+fn explained(env: &TestEnv, what: &str) -> Value {
+    env.json(["explain", what]).remove(0)
+}
+
+fn fields(explained: &Value) -> Vec<&str> {
+    explained["changes"].as_array().unwrap().iter().map(|change| change["field"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_datum_tells_what_changed_field_by_field() {
+    let env = env_with_copy();
+    assert_eq!(explained(&env, "copy:/a")["why"], "executed: it is new; the commit before has no datum in its place");
+    put_note(&env, "a", "other\n");
+    env.ok(["run"]);
+    let changed = explained(&env, "copy:/a");
+    assert_eq!((changed["why"].as_str().unwrap(), fields(&changed)), ("executed: notes changed", vec!["notes"]));
+    let kept = explained(&env, "copy:/b");
+    assert_eq!(kept["state"], "success", "seen from the job that executed it");
+    let job = newest_job(&env, "copy")["id"].as_str().unwrap().to_owned();
+    let in_job = explained(&env, &format!("{job}/{}", kept["id"].as_str().unwrap()));
+    assert!(in_job["why"].as_str().unwrap().starts_with("not executed: nothing that it reads has changed"), "{in_job}");
+
+    apply(&env, &spec_with("copy", &pfs("notes", "/*"), PLAIN, "\"env\": {\"LEVEL\": \"2\"},"));
+    env.ok(["run"]);
+    let new_version = explained(&env, "copy:/b");
+    assert_eq!(new_version["why"], "executed: env changed");
+    assert_eq!(fields(&new_version), ["transform.env"]);
+    assert_eq!(new_version["changes"][0]["new"], "{\"LEVEL\":\"2\"}");
+
+    env.ok(["pipeline", "rerun", "copy"]);
+    env.ok(["run"]);
+    assert_eq!(explained(&env, "copy:/b")["why"], "executed: a rerun was asked for, and the recipe is the same");
+    env.ok(["revert", "notes"]);
+    env.ok(["run"]);
+    assert_eq!(env.exit_code(["explain", "copy:/nothing"]), 3);
+}
+
+#[test]
+fn a_job_tells_which_inputs_moved_and_what_it_did() {
+    let env = env_with_copy();
+    assert_eq!(
+        explained(&env, &newest_job(&env, "copy")["id"].as_str().unwrap().to_owned())["why"],
+        "the first output: 3 executed, 0 not executed, 0 failed, 0 recovered"
+    );
+    put_note(&env, "a", "other\n");
+    env.ok(["run"]);
+    let job = newest_job(&env, "copy")["id"].as_str().unwrap().to_owned();
+    let told = explained(&env, &job);
+    assert_eq!(told["why"], "notes@main changed: 1 executed, 2 not executed, 0 failed, 0 recovered");
+    assert_eq!((&told["inputs"][0]["message"], &told["cause"]), (&json!("a"), &json!("commit")));
+    let all = env.json(["explain", &format!("@{}", told["run"].as_str().unwrap())]);
+    assert_eq!(all.len(), 1);
+}
+
+#[test]
+fn a_pipeline_tells_why_nothing_runs() {
+    let env = env_with_copy();
+    let because = |name: &str| explained(&env, name)["because"][0].as_str().unwrap().to_owned();
+    assert_eq!(because("copy"), "every input is at the commit that the newest output was made from");
+    env.ok(["repo", "create", "later"]);
+    apply(&env, &spec("late", "later", "true"));
+    assert_eq!(because("late"), "branch `later@main` does not exist");
+    apply(&env, &spec_with("blind", &pfs("notes", "/*.jpg"), "true", ""));
+    env.ok(["run"]);
+    assert_eq!(because("blind"), "glob `/*.jpg` matches nothing in `notes@main` (3 files)");
+    apply(&env, &spec("picky", "notes", "exit 3"));
+    apply(&env, &spec("below", "picky", "true"));
+    assert!(because("picky").starts_with("its job waits"));
+    env.exit_code(["run"]);
+    assert!(because("picky").starts_with("its newest job ended as failure"));
+    assert!(because("below").contains("unrunnable: picky failed"), "{}", because("below"));
+    assert_eq!(env.exit_code(["explain", "notes"]), 2);
+    assert_eq!(env.exit_code(["explain", "nobody-here"]), 3);
+}
+
+#[test]
+fn a_plan_is_rolled_up_by_reason() {
+    let env = env_with_copy();
+    let reasons = |plan: &[Value]| {
+        let reasons = plan[0]["reasons"].as_array().unwrap().iter();
+        reasons.map(|one| format!("{} {}", one["datums"], one["why"].as_str().unwrap())).collect::<Vec<_>>()
+    };
+    env.write("in/a", "other\n");
+    env.write("in/d", "d\n");
+    env.ok(["put", "notes", "in"]);
+    env.ok(["rm", "notes:/c"]);
+    env.json(["plan"]);
+    let first = env.json(["plan"]);
+    assert_eq!(reasons(&first[..1]), ["1 changed: notes", "1 new"]);
+    env.ok(["run"]);
+    let changed = spec_with("copy", &pfs("notes", "/*"), PLAIN, "\"env\": {\"LEVEL\": \"2\"},");
+    env.write("changed.json", changed);
+    let plan = env.json(["plan", "-f", "changed.json"]);
+    assert_eq!(reasons(&plan), ["3 new version: env"]);
+    let datums = env.json(["plan", "-f", "changed.json", "--datums"]);
+    assert!(datums.iter().all(|datum| datum["why"] == "new version: env"), "{datums:?}");
+}
+
+#[test]
+fn a_retry_goes_on_without_what_failed_in_that_job_alone() {
+    let env = env_with_notes();
+    apply(&env, &spec("picky", "notes", "grep -q bad $notes && exit 3; cp $notes /pfs/out/"));
+    apply(&env, &spec("below", "picky", &copy_of("picky")));
+    put_note(&env, "d", "bad\n");
+    assert_eq!(env.exit_code(["run"]), 1);
+    assert_eq!(env.exit_code(["job", "retry", "picky", "--skip-failed"]), 2, "it needs a reason");
+    let failed = newest_job(&env, "picky")["id"].as_str().unwrap().to_owned();
+    env.ok(["job", "retry", "picky", "--skip-failed", "-m", "empty file"]);
+    assert_eq!(env.exit_code(["job", "retry", &failed, "--skip-failed", "-m", "late"]), 4, "it is not the newest");
+    env.ok(["run"]);
+    let job = newest_job(&env, "picky");
+    assert_eq!((&job["state"], &job["datums_recovered"], &job["cause"]), (&json!("success"), &json!(1), &json!("retry")));
+    assert_eq!(job["datums_processed"], 0, "nothing is executed again");
+    assert_eq!(outcome(&env, "below"), success(3, 0));
+    let datum = env.json(["datum", "list", "picky", "--state", "recovered"]).remove(0);
+    let reason = datum["reason"].as_str().unwrap();
+    assert!(reason.contains("Anna") && reason.contains("uid:") && reason.ends_with(": empty file"), "{reason}");
+    assert_eq!(env.exit_code(["job", "retry", "picky", "--skip-failed", "-m", "again"]), 4, "none of it failed");
+
+    // Only in that job: the next one meets it again.
+    put_note(&env, "e", "e\n");
+    assert_eq!(env.exit_code(["run"]), 1);
+    assert_eq!(newest_job(&env, "picky")["datums_failed"], 1);
+    assert_sound(&env);
+}
+
+#[test]
+fn jobs_are_stopped_with_a_reason_and_whole_runs_at_once() {
+    let env = env_with_copy();
+    apply(&env, &spec("below", "copy", &copy_of("copy")));
+    env.ok(["run"]);
+    let run = put_note(&env, "d", "d\n")["run"].as_str().unwrap().to_owned();
+    env.ok(["job", "stop", &format!("@{run}"), "-m", "wrong batch"]);
+    let jobs = env.json(["job", "list", &format!("@{run}")]);
+    assert!(jobs.iter().all(|job| job["state"] == "killed"), "{jobs:?}");
+    assert!(jobs[0]["reason"].as_str().unwrap().ends_with(": wrong batch"), "{jobs:?}");
+    assert_eq!(env.exit_code(["job", "stop", &format!("@{run}")]), 4);
+}
