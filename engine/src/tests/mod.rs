@@ -1,6 +1,7 @@
 //! Whole runs through the engine, with scripted commands and a real store.
 
 mod apply;
+mod failures;
 mod faults;
 mod flow;
 mod garbage;
