@@ -33,15 +33,16 @@ pub(crate) fn main() -> ExitCode {
             if let Some(point) = outside.env.get("PV_STOP_AT") {
                 repos::set_stop_point(point);
             }
-            ExitCode::from(run(outside, &std::env::args_os().collect::<Vec<_>>(), Place::Called))
+            let ended = run(outside, &std::env::args_os().collect::<Vec<_>>(), Place::Called);
+            ended.map_or(ExitCode::FAILURE, ExitCode::from)
         }
         // Without a working folder or streams there is nobody to tell.
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// Exit codes as shells know them: 130 after Ctrl-C, 143 after SIGTERM. A command that watches `cancel` gets the time to clean up, until
-/// the second signal. Nothing is lost by ending at once: what was not published is garbage, and what was is durable.
+/// Exit codes as shells know them: 130 after Ctrl-C, 143 after SIGTERM. A command that heeds `cancel` gets the time to clean up, until
+/// one signal more. Nothing is lost by ending at once: what was not published is garbage, and what was is durable.
 fn end_on_signals(cancel: Cancel) {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
@@ -51,20 +52,18 @@ fn end_on_signals(cancel: Cancel) {
     }
     std::thread::spawn(move || {
         while let Ok(signal) = signals.wait() {
-            let first = !cancel.is_asked();
-            cancel.ask_by(signal);
-            if !(first && cancel.is_watched()) {
+            if !cancel.ask_by(signal) {
                 std::process::exit(128 + signal as i32);
             }
         }
     });
 }
 
-/// Runs one command line; its exit code.
-pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> u8 {
+/// Runs one command line; its exit code, or `None` when this process owns the store and is at its end: whoever called it goes on.
+pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> Option<u8> {
     let cli = match parse(argv) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&outside, argv, error),
+        Err(error) => return Some(refuse(&outside, argv, error)),
     };
     if cli.flags.verbose && matches!(place, Place::Called) {
         let filter = tracing_subscriber::EnvFilter::new("warn,cli=debug,engine=debug,repos=debug");
@@ -76,7 +75,7 @@ pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> u8 {
     };
     let is_owner = engine.is_some();
     let cancel = outside.cancel.clone();
-    let Ok(cx) = Context::new(outside, cli.flags, engine) else { return 1 };
+    let Ok(cx) = Context::new(outside, cli.flags, engine) else { return Some(1) };
     // Alone inside a store, `pv` is `pv status`.
     let command = cli.command.or_else(|| cx.store_dir().is_ok().then(Command::status));
     let done = match command {
@@ -85,16 +84,17 @@ pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> u8 {
         Some(command) => run_or_hand_over(&cx, argv, &command),
     };
     let done = done.and_then(|()| cx.out().flush());
-    match cancel.exit_code() {
-        Some(exit_code) => exit_code,
-        None => finish(&cx, done),
+    match (cancel.exit_code(), done) {
+        (Some(exit_code), _) => Some(exit_code),
+        (None, Err(CliError::OwnerEnds)) => None,
+        (None, done) => Some(finish(&cx, done)),
     }
 }
 
 /// Runs a command in the process that owns the store, now or as soon as one does and the command needs it; else here.
 fn run_or_hand_over(cx: &Context, argv: &[OsString], command: &Command) -> Result<()> {
     loop {
-        if let Some(exit_code) = socket::hand_over(cx, argv)? {
+        if let Some(exit_code) = socket::hand_over(cx, argv, command.may_be_repeated())? {
             return Err(CliError::Exit(exit_code));
         }
         match command.run(cx) {
@@ -114,6 +114,8 @@ fn finish(cx: &Context, done: Result<()>) -> u8 {
     match done.and(printed) {
         Ok(()) | Err(CliError::ClosedPipe) => 0,
         Err(CliError::Cancelled) => 130,
+        // Only who was handed a command can say so, and that is told before.
+        Err(CliError::OwnerEnds) => 1,
         Err(CliError::Exit(exit_code)) => exit_code,
         Err(CliError::Failure(failure) | CliError::InUse(failure)) => {
             let text = if cx.out().is_json() { failure.json() } else { failure.text(cx.notes().color()) };

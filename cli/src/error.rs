@@ -22,6 +22,8 @@ pub(crate) enum CliError {
     Exit(u8),
     /// Whoever asked has gone away; nothing is printed.
     Cancelled,
+    /// This process owns the store and is at its end; whoever handed the command over does what is left of it.
+    OwnerEnds,
 }
 
 /// What failed, in words.

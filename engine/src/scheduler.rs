@@ -12,23 +12,31 @@ use std::time::Duration;
 
 use repos::documents::ExecutorStamp;
 use repos::journal::{CauseKind, SealedState};
-use repos::{JobRow, Store};
-use specs::{PipelineName, RunId};
-use tokio::sync::{Notify, Semaphore, watch};
+use repos::{JobRow, RepoError, Store};
+use specs::{ErrorKind, PipelineName, RunId};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::changes::By;
-use crate::error::{EngineError, Result};
-use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, run_job, seal};
+use crate::error::{EngineError, Result, in_full};
+use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, labels, run_job, seal};
 use crate::executor::{Executor, OutputLimits};
-use crate::generations::{Readiness, inputs_of};
+use crate::generations::{Generations, Readiness};
 use crate::graph::{Graph, Pipeline};
-use crate::live::{Counts, JobKey, Live};
+use crate::live::{Counts, Happened, JobKey, Live};
+use crate::recipe::Leaf;
+use crate::turns::Turns;
 
 /// Free bytes of disk below which no job starts, when no setting says otherwise.
 const MIN_FREE: u64 = 2 << 30;
-/// Results are made durable at least this often.
-const SYNC: Duration = Duration::from_secs(1);
+/// How long an engine that lives on rests when something failed that may pass.
+const REST: Duration = Duration::from_secs(5);
+/// What jobs wait for while the disk is full.
+const DISK: &str = "disk";
+/// While jobs run, results are made durable and the disk is looked at this often.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Which jobs are to be brought to their end.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +58,7 @@ pub struct Engine {
     pool: Arc<Pool>,
     stamp: ExecutorStamp,
     limit: usize,
-    permits: Arc<Semaphore>,
+    turns: Arc<Turns>,
     live: Live,
     /// Told when somebody changed the store.
     changed: Notify,
@@ -58,9 +66,61 @@ pub struct Engine {
     wanted: Mutex<Vec<Selection>>,
     /// Set when nothing more will be started.
     over: AtomicBool,
+    /// Set when nothing runs any more either.
+    ended: AtomicBool,
     active: Mutex<HashMap<JobKey, watch::Sender<Option<Stop>>>>,
     /// Versions that were read.
     versions: Mutex<HashMap<(PipelineName, u32), Arc<Pipeline>>>,
+    runtime: Handle,
+}
+
+/// When scheduling ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// When nothing that is wanted is left.
+    Done,
+    /// When somebody says so.
+    Told,
+}
+
+/// Jobs at work.
+type Jobs = JoinSet<(JobKey, Result<()>)>;
+
+/// What a scheduler has at hand.
+#[derive(Debug)]
+struct Work {
+    until: Until,
+    jobs: Jobs,
+    /// Sandboxes that nobody will need, on their way out.
+    closing: JoinSet<()>,
+    look: Interval,
+    /// Whether jobs that were at work when the engine came to its end were told to end too.
+    is_given_back: bool,
+    /// Free bytes of the disk and how many there should be, when these are fewer.
+    full_disk: Option<(u64, u64)>,
+}
+
+impl Work {
+    fn new(until: Until) -> Self {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { until, jobs: Jobs::new(), closing: JoinSet::new(), look, is_given_back: false, full_disk: None }
+    }
+
+    /// Jobs that wait for space will not get it from an engine that ends.
+    fn refuse_full_disk(&self, live: &Live) -> Result<()> {
+        match self.full_disk {
+            Some((free, least)) if self.until == Until::Done && live.all().values().any(|job| job.reason == DISK) => {
+                Err(EngineError::NoSpace { free, least })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the same may work a little later: space comes back, a daemon answers again. Not when it may have happened.
+fn may_pass(error: &EngineError) -> bool {
+    error.kind() == ErrorKind::Unavailable && !matches!(error, EngineError::Store(RepoError::Unsure { .. }))
 }
 
 impl Engine {
@@ -75,13 +135,15 @@ impl Engine {
             pool: Arc::new(Pool::new(executor)),
             stamp,
             limit,
-            permits: Arc::new(Semaphore::new(limit)),
+            turns: Arc::new(Turns::new(limit)),
             live: Live::default(),
             changed: Notify::new(),
             wanted: Mutex::default(),
             over: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             active: Mutex::default(),
             versions: Mutex::default(),
+            runtime: Handle::current(),
         })
     }
 
@@ -113,11 +175,17 @@ impl Engine {
     /// Has the scheduler look again: somebody changed the store.
     pub fn look_again(&self) {
         self.changed.notify_one();
+        self.live.tell(Happened::Look);
     }
 
     /// Also brings this to its end; false when the engine starts nothing more.
     pub fn want(&self, selection: Selection) -> bool {
-        self.wanted.lock().expect("no panic under this lock").push(selection);
+        {
+            let mut wanted = self.wanted.lock().expect("no panic under this lock");
+            if !wanted.iter().any(|known| matches!(known, Selection::All)) {
+                wanted.push(selection);
+            }
+        }
         self.look_again();
         !self.is_over()
     }
@@ -127,61 +195,157 @@ impl Engine {
         self.over.load(Ordering::SeqCst)
     }
 
+    /// Whether nothing runs any more, nor will.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// The jobs that have not ended and are to be brought to their end for `selection`: those selected, and what they wait for.
+    pub fn pending(&self, selection: &Selection) -> Result<BTreeSet<JobKey>> {
+        self.needed_for(selection, &self.store.open_jobs()?)
+    }
+
     /// Stops a job that is running here; false when it is not.
     pub fn stop_job(&self, job: &JobKey, why: &str) -> bool {
         let active = self.active.lock().expect("no panic under this lock");
         active.get(job).is_some_and(|stop| stop.send(Some(Stop::Killed(why.to_owned()))).is_ok())
     }
 
-    /// Starts nothing more and ends what runs; [`Engine::run`] returns when all sandboxes are gone. What is done is kept, and the next
-    /// run goes on.
+    /// Starts nothing more and lets datums finish that run; then all ends as by [`Engine::interrupt`].
+    pub fn wind_down(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.turns.close();
+        self.look_again();
+    }
+
+    /// Starts nothing more and ends what runs; [`Engine::run`] and [`Engine::serve`] return when all sandboxes are gone. What is done is
+    /// kept, and the next engine goes on.
     pub fn interrupt(&self) {
         self.over.store(true, Ordering::SeqCst);
+        self.give_back();
+        self.look_again();
+    }
+
+    /// Ends all jobs that run here; in the store they stay open.
+    fn give_back(&self) {
         for stop in self.active.lock().expect("no panic under this lock").values() {
             stop.send_replace(Some(Stop::Interrupted));
         }
-        self.look_again();
     }
 
     /// Runs what is pending to its end. Dropping this stops everything at once; what is done is kept, and the next run goes on.
     pub async fn run(&self, selection: Selection) -> Result<()> {
-        let done = self.run_wanted(selection).await;
+        self.want(selection);
+        self.schedule(Until::Done).await
+    }
+
+    /// Runs all that is pending, and what comes, until it is told to end.
+    pub async fn serve(&self) -> Result<()> {
+        self.want(Selection::All);
+        self.schedule(Until::Told).await
+    }
+
+    /// Runs what others want, until it is told to end: for whoever owns the store for something else.
+    pub async fn attend(&self) -> Result<()> {
+        self.schedule(Until::Told).await
+    }
+
+    async fn schedule(&self, until: Until) -> Result<()> {
+        let mut work = Work::new(until);
+        let done = loop {
+            match self.step(&mut work).await {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                // Whoever lives on does not end for what may pass; but it must know what has happened.
+                Err(error) if until == Until::Told && !self.is_over() && may_pass(&error) => self.rest(&error).await,
+                Err(error) => break Err(error),
+            }
+        };
         self.over.store(true, Ordering::SeqCst);
+        // None is left, unless something failed.
+        work.jobs.shutdown().await;
+        self.ended.store(true, Ordering::SeqCst);
+        self.live.tell(Happened::Look);
+        work.closing.join_all().await;
+        self.close().await;
         done
     }
 
-    async fn run_wanted(&self, selection: Selection) -> Result<()> {
-        self.want(selection);
-        let mut jobs: JoinSet<(JobKey, Result<()>)> = JoinSet::new();
-        let mut sync = tokio::time::interval(SYNC);
-        loop {
-            while !self.is_over() && self.start_ready(&mut jobs)? {}
-            if jobs.is_empty() {
-                self.refuse_full_disk()?;
-                break;
-            }
-            tokio::select! {
-                Some(ended) = jobs.join_next() => {
-                    let (job, ended) = ended.map_err(|error| EngineError::Stopped(error.to_string()))?;
-                    self.active.lock().expect("no panic under this lock").remove(&job);
-                    ended?;
-                }
-                () = self.changed.notified() => self.stop_ended()?,
-                _ = sync.tick() => {
-                    let store = self.store.clone();
-                    tokio::task::spawn_blocking(move || store.sync())
-                        .await
-                        .map_err(|error| EngineError::Stopped(error.to_string()))??;
-                }
-            }
+    /// Tells what is wrong, and waits before all is tried again.
+    async fn rest(&self, error: &EngineError) {
+        self.live.tell(Happened::Trouble(in_full(error)));
+        let rest = tokio::time::sleep(REST);
+        tokio::select! {
+            () = rest => {}
+            () = self.told_to_end() => {}
         }
-        self.close().await;
-        Ok(())
+    }
+
+    /// Waits until nothing more is to be started.
+    async fn told_to_end(&self) {
+        while !self.is_over() {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Starts what can start and waits until something happens; false when there is nothing left to do.
+    async fn step(&self, work: &mut Work) -> Result<bool> {
+        if !self.is_over() {
+            self.mind_disk(work)?;
+        }
+        while !self.is_over() && self.start_ready(&mut work.jobs)? {}
+        if work.jobs.is_empty() && (self.is_over() || work.until == Until::Done) {
+            return work.refuse_full_disk(&self.live).map(|()| false);
+        }
+        tokio::select! {
+            Some(ended) = work.jobs.join_next() => {
+                let (job, ended) = ended.map_err(|error| EngineError::Stopped(error.to_string()))?;
+                self.active.lock().expect("no panic under this lock").remove(&job);
+                ended?;
+                self.close_unused(&mut work.closing)?;
+            }
+            () = self.changed.notified() => {
+                self.stop_ended()?;
+                self.close_unused(&mut work.closing)?;
+            }
+            () = self.turns.all_back(), if self.is_over() && !self.turns.is_open() && !work.is_given_back => {
+                work.is_given_back = true;
+                self.give_back();
+            }
+            // Without jobs there is nothing to look at, and nothing wakes.
+            _ = work.look.tick(), if !work.jobs.is_empty() || work.full_disk.is_some() => self.sync().await?,
+        }
+        Ok(true)
+    }
+
+    /// Makes results durable.
+    async fn sync(&self) -> Result<()> {
+        let store = self.store.clone();
+        let synced = tokio::task::spawn_blocking(move || store.sync()).await;
+        Ok(synced.map_err(|error| EngineError::Stopped(error.to_string()))??)
     }
 
     /// Ends all sandboxes that wait for work.
     pub async fn close(&self) {
         self.pool.close_all().await;
+    }
+
+    /// Ends the sandboxes of versions that no pipeline and no job has any more.
+    fn close_unused(&self, closing: &mut JoinSet<()>) -> Result<()> {
+        while closing.try_join_next().is_some() {}
+        if self.pool.is_empty() {
+            return Ok(());
+        }
+        let mut used = BTreeSet::new();
+        for (name, row) in self.store.pipelines()? {
+            used.insert(labels(&*self.version(&name, row.version)?));
+        }
+        for job in self.store.open_jobs()? {
+            used.insert(labels(&*self.version(&job.pipeline, job.version)?));
+        }
+        let pool = self.pool.clone();
+        closing.spawn(async move { pool.close(|spec| !used.contains(&spec.labels)).await });
+        Ok(())
     }
 
     /// Stops jobs that run here although they have ended in the store, such as those of an old version.
@@ -196,49 +360,69 @@ impl Engine {
     }
 
     /// Starts every job that can start, and ends those that never can; true when one was ended, so that others may be ready now.
-    fn start_ready(&self, jobs: &mut JoinSet<(JobKey, Result<()>)>) -> Result<bool> {
+    fn start_ready(&self, jobs: &mut Jobs) -> Result<bool> {
         let open = self.store.open_jobs()?;
         let needed = self.needed(&open)?;
         let mut ended_one = false;
-        let is_full = self.free_space()?.is_some();
+        let is_full = !self.turns.is_open();
+        let generations = Generations::new(&self.store, &open);
         for job in open.iter().filter(|job| needed.contains(&key_of(job))) {
             let key = key_of(job);
             if self.active.lock().expect("no panic under this lock").contains_key(&key) {
                 continue;
             }
             let pipeline = self.version(&job.pipeline, job.version)?;
-            match inputs_of(&self.store, &pipeline, job, &open)? {
+            match generations.inputs_of(&pipeline, job)? {
                 Readiness::Waits { reason } => self.live.waits(&key, job.run, &reason, self.store.clock().now()),
                 Readiness::Unrunnable { reason } => {
                     self.end_unrunnable(job, &pipeline, reason)?;
                     ended_one = true;
                 }
                 Readiness::Ready(_) if is_full => {
-                    self.live.waits(&key, job.run, "disk", self.store.clock().now());
+                    self.live.waits(&key, job.run, DISK, self.store.clock().now());
                 }
                 Readiness::Ready(leaves) => {
                     let (stop, stopped) = watch::channel(None);
                     self.active.lock().expect("no panic under this lock").insert(key.clone(), stop);
-                    let context = JobContext {
-                        store: self.store.clone(),
-                        pool: self.pool.clone(),
-                        live: self.live.clone(),
-                        pipeline,
-                        job: job.clone(),
-                        leaves,
-                        by: self.by.clone(),
-                        executor: self.stamp.clone(),
-                        permits: self.permits.clone(),
-                        limit: self.limit,
-                        reprocess: self.reprocesses(job)?,
-                        settings: job_settings(&self.store)?,
-                        stop: stopped,
-                    };
+                    let reprocess = self.reprocesses(job)?;
+                    let context = JobContext { reprocess, ..self.context(job, pipeline, leaves, stopped)? };
                     jobs.spawn(async move { (key, run_job(context).await) });
                 }
             }
         }
         Ok(ended_one)
+    }
+
+    /// A job and all that it needs.
+    pub(crate) fn context(
+        &self,
+        job: &JobRow,
+        pipeline: Arc<Pipeline>,
+        leaves: Vec<Leaf>,
+        stop: watch::Receiver<Option<Stop>>,
+    ) -> Result<JobContext> {
+        Ok(JobContext {
+            store: self.store.clone(),
+            pool: self.pool.clone(),
+            live: self.live.clone(),
+            pipeline,
+            job: job.clone(),
+            leaves,
+            by: self.by.clone(),
+            executor: self.stamp.clone(),
+            turns: self.turns.clone(),
+            limit: self.limit,
+            reprocess: false,
+            settings: job_settings(&self.store)?,
+            stop,
+            only: None,
+            mounts: Vec::new(),
+        })
+    }
+
+    /// The runtime that the engine lives on: what a command in this process does with sandboxes it does there.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Free bytes of the store's disk and how many there should be, when these are fewer.
@@ -249,13 +433,21 @@ impl Engine {
         Ok((free < least).then_some((free, least)))
     }
 
-    /// Jobs that wait for space will not get it from this engine.
-    fn refuse_full_disk(&self) -> Result<()> {
-        let waiting = self.live.all().into_values().any(|job| job.reason == "disk");
-        match self.free_space()? {
-            Some((free, least)) if waiting => Err(EngineError::NoSpace { free, least }),
-            _ => Ok(()),
+    /// On a full disk no datum begins. An engine that lives on waits for space; any other comes to its end.
+    fn mind_disk(&self, work: &mut Work) -> Result<()> {
+        let now = self.store.clock().now();
+        work.full_disk = self.free_space()?;
+        if work.full_disk.is_some() {
+            self.turns.close();
+            self.live.hold(DISK, now);
+            if work.until == Until::Done && !work.jobs.is_empty() {
+                self.wind_down();
+            }
+        } else if !self.turns.is_open() {
+            self.turns.open();
+            self.live.go_on(now);
         }
+        Ok(())
     }
 
     /// A rerun executes the datums of the pipelines that it names, whatever the cache holds.
@@ -288,24 +480,27 @@ impl Engine {
         Ok(())
     }
 
-    /// The open jobs that are wanted, with those that they wait for: earlier ones of the same pipeline and of the pipelines above.
+    /// The open jobs that are wanted.
     fn needed(&self, open: &[JobRow]) -> Result<BTreeSet<JobKey>> {
         let wanted = self.wanted.lock().expect("no panic under this lock").clone();
-        let mut needed = BTreeSet::new();
-        for selection in wanted {
-            let (names, newest): (BTreeSet<PipelineName>, u64) = match selection {
-                Selection::All => return Ok(open.iter().map(key_of).collect()),
-                Selection::Pipelines(names) => (names, u64::MAX),
-                Selection::Run(run) => {
-                    let order = self.store.run(&run)?.order;
-                    (open.iter().filter(|job| job.order == order).map(|job| job.pipeline.clone()).collect(), order)
-                }
-            };
-            let above = upstream(&Graph::load(&self.store)?, names);
-            let jobs = open.iter().filter(|job| job.order <= newest && above.contains(&job.pipeline));
-            needed.extend(jobs.map(key_of));
-        }
-        Ok(needed)
+        wanted.iter().try_fold(BTreeSet::new(), |mut needed, selection| {
+            needed.append(&mut self.needed_for(selection, open)?);
+            Ok(needed)
+        })
+    }
+
+    /// The open jobs that are selected, with those that they wait for: earlier ones of the same pipeline and of the pipelines above.
+    fn needed_for(&self, selection: &Selection, open: &[JobRow]) -> Result<BTreeSet<JobKey>> {
+        let (names, newest): (BTreeSet<PipelineName>, u64) = match selection {
+            Selection::All => return Ok(open.iter().map(key_of).collect()),
+            Selection::Pipelines(names) => (names.clone(), u64::MAX),
+            Selection::Run(run) => {
+                let order = self.store.run(run)?.order;
+                (open.iter().filter(|job| job.order == order).map(|job| job.pipeline.clone()).collect(), order)
+            }
+        };
+        let above = upstream(&Graph::load(&self.store)?, names);
+        Ok(open.iter().filter(|job| job.order <= newest && above.contains(&job.pipeline)).map(key_of).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 //! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
 //! - `beside` `kill` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
-//! - `threat` the example as a whole
+//! - `threat` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
 //! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
 //! - `support` events to wait for, pipelines to wait in
@@ -12,6 +12,7 @@
 
 mod beside;
 mod branch;
+mod classics;
 mod config;
 mod damage;
 mod datum;

@@ -11,10 +11,12 @@ use repos::{JobRow, Store};
 use specs::{DatumRef, Digest, ErrorKind, JobRef, Target, parse_target};
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::run::TICK;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::count;
+
+/// Time between two looks for more.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Print what user code printed
 #[derive(clap::Args, Debug)]
@@ -102,9 +104,9 @@ fn print_job(cx: &Context, store: &Store, job: &JobRow, failed_only: bool) -> Re
         if failed_only && result.state != ResultState::Failed {
             continue;
         }
-        let paths: Vec<String> =
-            DatumKey::from_map(&key).arms().unwrap_or_default().into_iter().map(|(_, path)| path.to_string()).collect();
-        print_result(cx, store, &result, Some(&paths.join(" ")))?;
+        let key = DatumKey::from_map(&key);
+        let parts: Vec<&str> = key.parts().unwrap_or_default().into_iter().map(|(_, text)| text).collect();
+        print_result(cx, store, &result, Some(&parts.join(" ")))?;
         printed += 1;
     }
     if printed == 0 {
@@ -164,13 +166,13 @@ fn follow(cx: &Context, job: &JobRow) -> Result<()> {
             Ok(_) => {}
             Err(TryRecvError::Empty) => {
                 let ended = engine.store().job(key.order, &key.pipeline)?.is_none_or(|job| job.sealed.is_some());
-                if ended || engine.is_over() {
+                if ended || engine.has_ended() {
                     return Ok(());
                 }
                 if cx.cancel().is_asked() {
                     return Err(CliError::Cancelled);
                 }
-                std::thread::sleep(TICK.min(Duration::from_millis(50)));
+                std::thread::sleep(BETWEEN_LOOKS);
             }
             Err(TryRecvError::Lagged(missed)) => {
                 cx.notes().line(format!("{} pieces of output came too quickly to show", count(missed)));

@@ -39,6 +39,7 @@ mod rm;
 mod run;
 mod schema;
 mod secret;
+mod serve;
 mod settle;
 mod show;
 mod status;
@@ -106,6 +107,7 @@ pub(crate) enum Command {
     Schema(schema::Args),
     Plan(plan::Args),
     Run(run::Args),
+    Serve(serve::Args),
     Wait(wait::Args),
     Logs(logs::Args),
     Completions(completions::Args),
@@ -117,6 +119,8 @@ impl Command {
     pub(crate) fn may_be_handed_over(&self) -> bool {
         match self {
             Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Version(_) => false,
+            // It becomes the owner, or says who is.
+            Self::Serve(_) => false,
             Self::Pipeline(command) => command.needs_store(),
             // Files of this machine beside the store's own, and values that are better in one process only.
             Self::Secret(_) => false,
@@ -126,6 +130,15 @@ impl Command {
             // Nobody may own the store meanwhile.
             Self::Fsck(args) => !args.repairs(),
             _ => true,
+        }
+    }
+
+    /// Whether doing it anew is as good as having it go on, wherever it was.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        match self {
+            Self::Wait(_) => true,
+            Self::Run(args) => args.only_runs(),
+            _ => false,
         }
     }
 
@@ -168,6 +181,7 @@ impl Command {
             Self::Schema(args) => schema::run(cx, args),
             Self::Plan(args) => plan::run(cx, args),
             Self::Run(args) => run::run(cx, args),
+            Self::Serve(args) => serve::run(cx, args),
             Self::Wait(args) => wait::run(cx, args),
             Self::Logs(args) => logs::run(cx, args),
             Self::Completions(args) => completions::run(cx, args),

@@ -1,7 +1,7 @@
 //! `pv wait`
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::Engine;
 use engine::queries::find_job;
@@ -9,13 +9,16 @@ use repos::{JobRow, Store};
 use specs::{ErrorKind, JobRef, PipelineName, Reference, RunId, Target, parse_target};
 
 use super::logs::is_pipelines;
-use super::run::{Board, Selected, TICK, judge_jobs, print_ended};
+use super::run::{Board, judge_jobs, news, print_ended, until};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
+/// Time between two looks at a store that nobody owns.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
 /// Wait until jobs have ended
 ///
-/// Exit code 0 says that all of them succeeded. Only `pv run` makes jobs end; this does not.
+/// Exit code 0 says that all of them succeeded. Only `pv run` and `pv serve` make jobs end; this does not.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A commit (all that its run causes), a job, or a run
@@ -30,21 +33,56 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let deadline = args.timeout.map(|timeout| Instant::now() + timeout.get());
     let store = cx.store()?;
     let (run, names) = subject(store, &args.what)?;
-    let mut is_told = cx.engine().is_some();
-    loop {
-        let jobs = jobs_of(store, &run, names.as_ref())?;
-        if jobs.iter().all(|job| job.sealed.is_some()) {
-            return report(cx, store, &jobs);
-        }
+    match cx.engine() {
+        Some(engine) => cx.block_on(until_sealed(cx, engine, &run, names.as_ref(), deadline))??,
+        None => watch(cx, store, &run, names.as_ref(), deadline)?,
+    }
+    report(cx, store, &jobs_of(store, &run, names.as_ref())?)
+}
+
+/// Waits beside the engine of this process, which tells when something ends.
+async fn until_sealed(
+    cx: &Context,
+    engine: &Engine,
+    run: &RunId,
+    names: Option<&BTreeSet<PipelineName>>,
+    deadline: Option<Instant>,
+) -> Result<()> {
+    let mut feed = engine.live().listen();
+    while !are_sealed(engine.store(), run, names)? {
+        pause(cx, engine, news(&mut feed), deadline).await?;
+    }
+    Ok(())
+}
+
+/// Waits while perhaps nobody makes jobs end, and looks now and then.
+fn watch(
+    cx: &Context,
+    store: &Store,
+    run: &RunId,
+    names: Option<&BTreeSet<PipelineName>>,
+    deadline: Option<Instant>,
+) -> Result<()> {
+    let mut is_told = false;
+    while !are_sealed(store, run, names)? {
         if !is_told {
-            cx.notes().line("nothing runs jobs right now: this waits for a `pv run`");
+            cx.notes().line("nothing runs jobs right now: this waits for `pv run` or `pv serve`");
             is_told = true;
         }
-        pause(cx, deadline)?;
-        if cx.engine().is_none() {
-            store.refresh()?;
+        if cx.cancel().is_asked() {
+            return Err(CliError::Cancelled);
         }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(late());
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+        store.refresh()?;
     }
+    Ok(())
+}
+
+fn are_sealed(store: &Store, run: &RunId, names: Option<&BTreeSet<PipelineName>>) -> Result<bool> {
+    Ok(jobs_of(store, run, names)?.iter().all(|job| job.sealed.is_some()))
 }
 
 /// The run that is meant, and which of its jobs; `None` for all.
@@ -68,16 +106,26 @@ fn jobs_of(store: &Store, run: &RunId, names: Option<&BTreeSet<PipelineName>>) -
     Ok(jobs)
 }
 
-fn pause(cx: &Context, deadline: Option<Instant>) -> Result<()> {
-    if cx.cancel().is_asked() {
-        return Err(CliError::Cancelled);
+/// Waits for `news`, unless there is no more reason to.
+async fn pause<T>(
+    cx: &Context,
+    engine: &Engine,
+    news: impl Future<Output = T>,
+    deadline: Option<Instant>,
+) -> Result<()> {
+    if engine.has_ended() {
+        return Err(CliError::OwnerEnds);
     }
-    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-        let error = CliError::new(ErrorKind::TimedOut, "the time given was not enough");
-        return Err(error.hint("pv job list shows what has not ended; pv run makes it end"));
+    tokio::select! {
+        _ = news => Ok(()),
+        () = cx.cancel().asked(1) => Err(CliError::Cancelled),
+        () = until(deadline) => Err(late()),
     }
-    std::thread::sleep(TICK);
-    Ok(())
+}
+
+fn late() -> CliError {
+    let error = CliError::new(ErrorKind::TimedOut, "the time given was not enough");
+    error.hint("pv job list shows what has not ended; pv run makes it end")
 }
 
 fn report(cx: &Context, store: &Store, jobs: &[JobRow]) -> Result<()> {
@@ -86,19 +134,18 @@ fn report(cx: &Context, store: &Store, jobs: &[JobRow]) -> Result<()> {
     judge_jobs(store, jobs)
 }
 
-/// Waits until nothing selected is open in the engine of this process.
-pub(crate) fn until_ended(cx: &Context, engine: &Engine, selected: &Selected, deadline: Option<Instant>) -> Result<()> {
-    let mut board = Board::new(cx, engine)?;
+/// Waits until the jobs of a board have ended in the engine of this process.
+pub(crate) async fn until_ended(
+    cx: &Context,
+    engine: &Engine,
+    board: &mut Board<'_>,
+    deadline: Option<Instant>,
+) -> Result<()> {
     loop {
         board.look()?;
-        let open = engine.store().open_jobs()?;
-        if !open.iter().any(|job| selected.names.contains(&job.pipeline)) {
+        if board.is_done() {
             return board.finish();
         }
-        if engine.is_over() {
-            let error = CliError::new(ErrorKind::Unavailable, "the run that was at work has just ended");
-            return Err(error.hint("repeat the command"));
-        }
-        pause(cx, deadline)?;
+        pause(cx, engine, board.news(), deadline).await?;
     }
 }

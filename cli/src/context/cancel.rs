@@ -1,11 +1,12 @@
 //! Whether whoever asked still wants the answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use nix::sys::signal::Signal;
+use tokio::sync::watch;
 
-/// Set once, by a signal or by the end of a connection. Clones share it.
+/// Asked for by a signal or by the end of a connection, once or more often. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cancel {
     state: Arc<State>,
@@ -13,38 +14,54 @@ pub(crate) struct Cancel {
 
 #[derive(Debug, Default)]
 struct State {
-    asked: AtomicBool,
-    watched: AtomicBool,
-    /// Number of the signal; 0 for none.
+    /// How often it was asked for.
+    asked: watch::Sender<u32>,
+    /// How many of these times the command looks at by itself.
+    heeded: AtomicU32,
+    /// Number of the last signal; 0 for none.
     signal: AtomicI32,
 }
 
 impl Cancel {
     /// Asks the command to end, because nobody waits for it any more.
     pub(crate) fn ask(&self) {
-        self.state.asked.store(true, Ordering::Relaxed);
+        self.state.asked.send_modify(|times| *times += 1);
     }
 
-    /// Asks the command to end, because of a signal.
-    pub(crate) fn ask_by(&self, signal: Signal) {
+    /// Asks the command to end, because of a signal; false when it does not look at that, and so has to be ended from outside.
+    pub(crate) fn ask_by(&self, signal: Signal) -> bool {
         self.state.signal.store(signal as i32, Ordering::Relaxed);
         self.ask();
+        *self.state.asked.borrow() <= self.state.heeded.load(Ordering::Relaxed)
     }
 
     /// Whether the command should end.
     pub(crate) fn is_asked(&self) -> bool {
-        self.state.asked.load(Ordering::Relaxed)
+        *self.state.asked.borrow() > 0
     }
 
-    /// From now on the command looks at this, and so need not be ended from outside.
-    pub(crate) fn watch(&self) -> &Self {
-        self.state.watched.store(true, Ordering::Relaxed);
+    /// Whether it should end at once, so that nobody wants to read what it still has to say.
+    pub(crate) fn is_urgent(&self) -> bool {
+        *self.state.asked.borrow() >= self.state.heeded.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Waits until it was asked for so often.
+    pub(crate) async fn asked(&self, times: u32) {
+        // The sender lives as long as this.
+        self.state.asked.subscribe().wait_for(|asked| *asked >= times).await.ok();
+    }
+
+    /// From now on the command looks at this so many times, and need not be ended from outside before.
+    pub(crate) fn heed(&self, times: u32) -> &Self {
+        self.state.heeded.fetch_max(times, Ordering::Relaxed);
         self
     }
 
-    /// Whether the command looks at this.
-    pub(crate) fn is_watched(&self) -> bool {
-        self.state.watched.load(Ordering::Relaxed)
+    /// Takes a signal as obeyed: the command ended in order, and is no failure because of it.
+    pub(crate) fn obeyed(&self, signal: Signal) {
+        let (signal, none) = (signal as i32, 0);
+        // Another signal came last: then it counts.
+        self.state.signal.compare_exchange(signal, none, Ordering::Relaxed, Ordering::Relaxed).ok();
     }
 
     /// The exit code that says by which signal a command ended.

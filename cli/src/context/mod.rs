@@ -103,7 +103,7 @@ impl Context {
 
     /// Whether whoever asked still wants the answer. Whoever calls this promises to look at it often.
     pub(crate) fn cancel(&self) -> &Cancel {
-        self.outside.cancel.watch()
+        self.outside.cancel.heed(1)
     }
 
     /// The folder that holds the store.

@@ -89,7 +89,7 @@ impl Out {
 
     /// Writes bytes as they are.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
-        if self.cancel.is_asked() {
+        if self.cancel.is_urgent() {
             return Err(CliError::Cancelled);
         }
         self.writer.lock().expect("no panic under this lock").write_all(bytes).map_err(|error| stopped(&error))
@@ -233,7 +233,7 @@ impl Notes {
 
     /// Text as it is, also with `-q`: errors and questions.
     pub(crate) fn text(&self, text: &str) {
-        if !self.cancel.is_asked() {
+        if !self.cancel.is_urgent() {
             (&self.stderr).write_all(text.as_bytes()).ok();
         }
     }

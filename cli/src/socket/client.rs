@@ -20,8 +20,9 @@ fn connect(dir: &Path) -> Option<UnixStream> {
     UnixStream::connect(short_path(&folder)).ok()
 }
 
-/// Lets the owner of the store run this command line; its exit code, or `None` when nobody owns the store.
-pub(crate) fn hand_over(cx: &Context, argv: &[OsString]) -> Result<Option<u8>> {
+/// Lets the owner of the store run this command line; its exit code, or `None` when nobody owns the store, or whoever did came to its
+/// end before the command. `may_repeat`: whether doing it once more is as good as doing it once, so that a sudden end does not matter.
+pub(crate) fn hand_over(cx: &Context, argv: &[OsString], may_repeat: bool) -> Result<Option<u8>> {
     let Some(stream) = connect(&cx.store_dir()?) else { return Ok(None) };
     let outside = cx.outside();
     let request = Request::Command { argv: argv.to_vec(), cwd: outside.cwd.clone(), env: outside.env.pairs() };
@@ -30,6 +31,8 @@ pub(crate) fn hand_over(cx: &Context, argv: &[OsString]) -> Result<Option<u8>> {
     }
     match receive_answer(&stream) {
         Ok(Answer::Exit(exit_code)) => Ok(Some(exit_code)),
+        Ok(Answer::GoOn) => Ok(None),
+        Err(_) if may_repeat => Ok(None),
         Ok(Answer::Error { kind, message, hint, .. }) => Err(with_hint(CliError::new(kind, message), hint)),
         Ok(Answer::Published | Answer::Unsure(_)) | Err(_) => {
             let error =
@@ -76,7 +79,7 @@ impl Publisher for Owner {
                 Err(RepoError::Remote { kind, message, hint, race, collected })
             }
             Ok(Answer::Unsure(why)) => Err(RepoError::Unsure { why, source: None }),
-            Ok(Answer::Exit(_)) | Err(_) => Err(RepoError::Unsure {
+            Ok(Answer::Exit(_) | Answer::GoOn) | Err(_) => Err(RepoError::Unsure {
                 why: "the process that owns the store ended before its answer".to_owned(),
                 source: None,
             }),

@@ -6,7 +6,8 @@
 //!
 //! One connection a request, each side one line of JSON; before its answer the owner sends an empty line, by which the request is taken.
 //! Without that line nothing was done and nothing will be, and the caller goes on by itself:
-//! - `{"command": {argv, cwd, env}}`, with stdin, stdout and stderr attached → `{"exit": N}`. The end of the connection cancels.
+//! - `{"command": {argv, cwd, env}}`, with stdin, stdout and stderr attached → `{"exit": N}`, or `"go_on"`: the owner is at its end, and the caller does
+//!   what is left of it. The end of the connection cancels.
 //! - `{"publish": CHANGE}` → `"published"` or `{"error": {kind, message, hint}}`.
 //!
 //! The socket has mode 0600, and only the owner's user and root are answered. It is reached through an open directory, so that the path

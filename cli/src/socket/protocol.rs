@@ -33,6 +33,8 @@ pub(super) enum Request {
 pub(super) enum Answer {
     /// The command ended with this exit code.
     Exit(u8),
+    /// The owner is at its end before the command is: the caller goes on by itself.
+    GoOn,
     /// The change is durable.
     Published,
     /// Nobody knows whether the change happened, and why.

@@ -100,9 +100,9 @@ fn answer(stream: &UnixStream, engine: &Arc<Engine>) {
                 Outside { streams, cwd, env: Environment::new(env), uid, cancel: cancel.clone(), is_handed_over: true };
             std::thread::scope(|scope| {
                 scope.spawn(|| cancel_at_end(stream, &cancel));
-                let exit_code = app::run(outside, &argv, Place::Owner(engine.clone()));
+                let ended = app::run(outside, &argv, Place::Owner(engine.clone()));
                 engine.look_again();
-                send_answer(stream, &Answer::Exit(exit_code)).ok();
+                send_answer(stream, &ended.map_or(Answer::GoOn, Answer::Exit)).ok();
                 stream.shutdown(Shutdown::Both).ok();
             });
             return;

@@ -10,6 +10,7 @@ use specs::{DatumId, Digest, RunId};
 use super::intake::Outputs;
 use super::mask::Mask;
 use super::pool::Pool;
+use super::skip::Skipped;
 use super::tries::Tried;
 use crate::cache::cached;
 use crate::datums::Arm;
@@ -42,6 +43,8 @@ pub(crate) struct DatumContext {
     pub(crate) log_max: usize,
     pub(crate) limits: OutputLimits,
     pub(crate) live: Live,
+    /// Datums that this job goes on without.
+    pub(crate) skipped: Skipped,
 }
 
 /// How a datum ended.
@@ -60,12 +63,13 @@ pub(crate) struct DatumEnd {
     pub(crate) result: Digest,
     /// Root of the map of output files; absent when it failed.
     pub(crate) outputs: Option<Digest>,
-    /// Why it had to be recovered, if it was.
+    /// Why it is recovered, if it is.
     pub(crate) recovered: Option<String>,
 }
 
 impl DatumContext {
-    /// The recipe of a datum, and its end when that is known: from the cache, or from this very job, if an engine that is no more began it.
+    /// The recipe of a datum, and its end when that is known: from the cache, from this very job, if an engine that is no more began it,
+    /// or since it is skipped.
     pub(crate) fn prepare(&self, arms: &[Arm]) -> Result<(Prepared, Option<DatumEnd>), RepoError> {
         let prepared = self.kitchen.prepare(arms)?;
         let known = cached(&self.store, &self.pipeline, &prepared.id)?.and_then(|known| {
@@ -74,6 +78,11 @@ impl DatumContext {
             let end = DatumEnd { state, result: known.result, outputs: Some(known.outputs), recovered: None };
             (is_own || !self.reprocess).then_some(end)
         });
+        let skipped = || {
+            let (result, why) = self.skipped.of_datum(&prepared.id)?;
+            Some(DatumEnd { state: DatumState::Recovered, result, outputs: None, recovered: Some(why.to_owned()) })
+        };
+        let known = known.or_else(skipped);
         Ok((prepared, known))
     }
 
@@ -89,7 +98,7 @@ impl DatumContext {
     }
 
     /// The root of the map of these output files, stored.
-    pub(super) fn keep_outputs(&self, outputs: &Outputs) -> Result<Digest, RepoError> {
+    pub(crate) fn keep_outputs(&self, outputs: &Outputs) -> Result<Digest, RepoError> {
         let entries = outputs.iter().map(|(path, file)| (path.as_str(), *file));
         Map::build(entries, &mut &self.store).map(Map::root)
     }
@@ -123,13 +132,7 @@ impl DatumContext {
     pub(super) fn environment(&self, arms: &[Arm], datum: &DatumId) -> Vec<(String, String)> {
         let mut env: Vec<(String, String)> =
             self.pipeline.spec.transform.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        for arm in arms {
-            let leaf = &self.kitchen.leaves()[arm.leaf];
-            let name = &leaf.input.name;
-            let path = if arm.path.is_root() { "" } else { arm.path.as_str() };
-            env.push((name.clone(), format!("/pfs/{name}{path}")));
-            env.extend(leaf.commit.map(|commit| (format!("{name}_COMMIT"), commit.to_string())));
-        }
+        env.extend(self.kitchen.environment(arms));
         env.extend(self.confided.env.iter().cloned());
         env.push(("PACH_DATUM_ID".to_owned(), datum.to_string()));
         env.push(("PACH_JOB_ID".to_owned(), self.run.to_string()));

@@ -1,5 +1,6 @@
 //! Runs one job: dispatches its datums to sandboxes and collects what they give.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use repos::tree::{KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
 use specs::Quantity;
 use specs::spec::{PipelineSpec, Reprocess};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -19,15 +20,17 @@ use super::mask::Mask;
 use super::output::Output;
 use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
+use super::skip::Skipped;
 use crate::changes::{By, COLLECTED_TRIES};
 use crate::datums::{Arm, DatumKey};
-use crate::error::{EngineError, Result};
-use crate::executor::{InputFile, Resources, Sandbox, SandboxSpec};
+use crate::error::{EngineError, Result, in_full};
+use crate::executor::{HostFolder, InputFile, Resources, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
 use crate::live::{Counts, Happened, JobKey, Live, LiveState};
 use crate::plan::{Plan, plan};
 use crate::recipe::{Kitchen, Leaf};
 use crate::secrets::{self, Confided, Missing};
+use crate::turns::Turns;
 
 /// A wait that outlives every job.
 const NEVER: Duration = Duration::from_hours(24 * 365);
@@ -46,7 +49,7 @@ pub(crate) struct JobContext {
     pub(crate) by: By,
     pub(crate) executor: ExecutorStamp,
     /// One for each datum that may be executed at a time, over all jobs.
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) turns: Arc<Turns>,
     /// How many these are.
     pub(crate) limit: usize,
     /// Whether every datum runs, whatever the cache holds.
@@ -54,6 +57,10 @@ pub(crate) struct JobContext {
     pub(crate) settings: JobSettings,
     /// Set when the job is not to go on.
     pub(crate) stop: watch::Receiver<Option<Stop>>,
+    /// Just these datums, whatever the base; `None` for all.
+    pub(crate) only: Option<BTreeSet<DatumKey>>,
+    /// Folders of the host that its sandboxes show.
+    pub(crate) mounts: Vec<HostFolder>,
 }
 
 /// Why a job does not go on.
@@ -78,11 +85,17 @@ pub(crate) struct JobSettings {
 type Collected = (DatumKey, Result<DatumEnd>);
 
 /// Datums that wait for a worker.
-type Queue = Mutex<std::collections::btree_map::IntoIter<DatumKey, Vec<Arm>>>;
+type Queue = Mutex<crate::datums::IntoIter>;
 
 impl JobContext {
-    fn key(&self) -> JobKey {
+    /// Its name among the living.
+    pub(crate) fn key(&self) -> JobKey {
         JobKey { order: self.job.order, pipeline: self.job.pipeline.clone() }
+    }
+
+    /// Whether every datum runs, whatever the cache holds.
+    fn reprocesses(&self) -> bool {
+        self.reprocess || self.pipeline.spec.reprocess == Reprocess::EveryJob
     }
 }
 
@@ -141,20 +154,8 @@ async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
     }
 }
 
-/// An error with its causes, on one line.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// Does all but recording the end; `None` when the job was interrupted.
-async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
+pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
     let begun = Instant::now();
     let planned = {
         let cx = cx.clone();
@@ -170,12 +171,12 @@ async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ende
     let cx = cx.clone();
     cx.live.enters(&cx.key(), cx.job.run, LiveState::Finishing, cx.store.clock().now());
     let finished = tokio::task::spawn_blocking(move || {
-        let (trees, clashes) = output.finish()?;
-        Ok::<_, RepoError>((cx.leaves.clone(), trees, clashes))
+        let (trees, clash) = output.finish()?;
+        Ok::<_, RepoError>((cx.leaves.clone(), trees, clash))
     });
-    let (leaves, trees, clashes) = finished.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
+    let (leaves, trees, clash) = finished.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
     let Dispatched { counts, stopped, problem } = dispatched;
-    let clash = clashes.first().map(|path| format!("`{path}` is written both as a file and as a directory"));
+    let clash = clash.map(|path| format!("`{path}` is written both as a file and as a directory"));
     let failed = (counts.failed > 0).then(|| format!("{} of {} datums failed", counts.failed, counts.total));
     let (state, reason) = match (stopped, problem.or(clash).or(failed)) {
         (Some(Stop::Killed(why)), _) => (SealedState::Killed, Some(why)),
@@ -189,21 +190,30 @@ async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ende
 fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
     let (repo, branch) = cx.pipeline.output_branch();
     let parent = cx.store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
-    let reprocess = cx.reprocess || cx.pipeline.spec.reprocess == Reprocess::EveryJob;
-    let plan = if reprocess {
+    let plan = if cx.reprocesses() {
         // Nothing of the parent is kept, so every datum is planned.
         let planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
         let parent = plan_parent(cx, parent)?;
         Plan { parent, ..planned }
+    } else if let Some(only) = &cx.only {
+        let mut planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
+        planned.todo.retain(|key| only.contains(key));
+        Plan { total: planned.todo.len() as u64, ..planned }
     } else {
         plan(&cx.store, &cx.pipeline, &cx.leaves, parent)?
     };
     let output = Output::new(&cx.store, &plan)?;
+    Ok((plan, datum_context(cx)?, output))
+}
+
+/// What the datums of a job share.
+pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
     let version = &cx.pipeline.version;
     let transform: Transform = cx.store.document(&version.transform)?;
     let confided = confide(&cx.store, &cx.pipeline)?;
     say_what_is_not_kept(cx);
-    let datums = DatumContext {
+    let sandbox = sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?;
+    Ok(DatumContext {
         store: cx.store.clone(),
         pool: cx.pool.clone(),
         pipeline: cx.pipeline.clone(),
@@ -212,16 +222,16 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
         run: cx.job.run,
         executor: cx.executor.clone(),
         network: transform.network,
-        sandbox: Arc::new(sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?),
+        sandbox: Arc::new(SandboxSpec { mounts: cx.mounts.clone(), ..sandbox }),
         mask: Mask::of(&confided.values),
         confided,
         cmd: cx.pipeline.command(),
-        reprocess,
+        reprocess: cx.reprocesses(),
         log_max: cx.settings.log_max,
         limits: cx.settings.limits,
         live: cx.live.clone(),
-    };
-    Ok((plan, datums, output))
+        skipped: Skipped::of(&cx.store, &cx.job)?,
+    })
 }
 
 /// What the pipeline's stages are told in confidence; an error when something of it is gone.
@@ -253,6 +263,12 @@ fn resources(spec: &PipelineSpec) -> Resources {
     }
 }
 
+/// What marks the sandboxes of a pipeline's version.
+pub(crate) fn labels(pipeline: &Pipeline) -> BTreeMap<String, String> {
+    let version = pipeline.version.version.to_string();
+    [("pv.pipeline".to_owned(), pipeline.name().to_string()), ("pv.version".to_owned(), version)].into()
+}
+
 /// The sandboxes of a pipeline's version.
 pub(super) fn sandbox_spec(
     store: &Store,
@@ -266,11 +282,12 @@ pub(super) fn sandbox_spec(
         network: transform.network,
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),
-        labels: [("pv.pipeline".to_owned(), pipeline.name().to_string())].into(),
+        labels: labels(pipeline),
         code: transform.code.map(|code| code_files(store, Tree::at(code))).transpose()?.unwrap_or_default(),
         readable,
         resources: resources(&pipeline.spec),
         secret_directories: secrets::directories(&spec.secrets),
+        mounts: Vec::new(),
     })
 }
 
@@ -302,7 +319,7 @@ async fn dispatch(
     cx: &Arc<JobContext>,
     begun: Instant,
     datums: DatumContext,
-    todo: crate::datums::Datums,
+    todo: crate::datums::DatumList,
     counts: Counts,
     output: &mut Output,
 ) -> Result<Dispatched> {
@@ -314,7 +331,7 @@ async fn dispatch(
     let (halt, halted) = watch::channel(false);
     let mut workers = JoinSet::new();
     for _ in 0..count {
-        workers.spawn(worker(datums.clone(), queue.clone(), cx.permits.clone(), sender.clone(), halted.clone()));
+        workers.spawn(worker(datums.clone(), queue.clone(), cx.turns.clone(), sender.clone(), halted.clone()));
     }
     drop(sender);
     let dispatched = collect(cx, begun, collected, counts, output).await;
@@ -335,7 +352,7 @@ async fn until<T>(watched: &mut watch::Receiver<T>, is: impl FnMut(&T) -> bool) 
 async fn worker(
     datums: Arc<DatumContext>,
     queue: Arc<Queue>,
-    permits: Arc<Semaphore>,
+    turns: Arc<Turns>,
     collected: mpsc::Sender<Collected>,
     mut halted: watch::Receiver<bool>,
 ) {
@@ -344,7 +361,7 @@ async fn worker(
         let next = queue.lock().expect("no panic under this lock").next();
         let Some((key, arms)) = next else { break };
         let ended = tokio::select! {
-            ended = one_datum(&datums, &permits, &arms, &mut sandbox) => ended,
+            ended = one_datum(&datums, &turns, &arms, &mut sandbox) => ended,
             () = until(&mut halted, |halted| *halted) => {
                 if let Some(sandbox) = sandbox.take() {
                     sandbox.close().await.ok();
@@ -368,7 +385,7 @@ async fn worker(
 
 async fn one_datum(
     datums: &DatumContext,
-    permits: &Semaphore,
+    turns: &Turns,
     arms: &[Arm],
     sandbox: &mut Option<Sandbox>,
 ) -> Result<DatumEnd> {
@@ -376,15 +393,14 @@ async fn one_datum(
     if let Some(known) = known {
         return Ok(known);
     }
-    let _permit = permits.acquire().await.map_err(|error| EngineError::Stopped(error.to_string()))?;
+    let _turn = turns.take().await;
     let now = datums.store.clock().now();
     datums.live.update(&datums.job, |live| {
         live.running.insert(prepared.id, now);
     });
     let ended = datums.execute(arms, &prepared, sandbox).await;
-    datums.live.update(&datums.job, |live| {
-        live.running.remove(&prepared.id);
-    });
+    let seconds = datums.store.clock().now().seconds_since(now);
+    datums.live.update(&datums.job, |live| live.datum_ended(&prepared.id, seconds));
     ended
 }
 

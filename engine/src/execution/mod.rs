@@ -9,6 +9,7 @@
 //! - `output`  the job's output as edits of its base; two datums that write one path
 //! - `pool`    warm sandboxes, kept between jobs
 //! - `remake`  an output that is damaged, made again by its recipe
+//! - `skip`    failed datums that a retry goes on without
 //! - `seal`    the commit and the journal's record that end a job
 //!
 //! Results are written the moment a datum ends, so that no finished datum runs again, whatever happens to the job.
@@ -22,10 +23,14 @@ mod output;
 mod pool;
 mod remake;
 mod seal;
+mod skip;
 mod source;
 mod tries;
 
-pub(crate) use job::{JobContext, JobSettings, Stop, run_job};
+pub(crate) use datum::DatumContext;
+pub(crate) use intake::Outputs;
+pub(crate) use job::{labels, JobContext, JobSettings, Stop, datum_context, run_job, work};
 pub(crate) use pool::Pool;
 pub use remake::remake;
-pub(crate) use seal::{Ended, Sealing, seal};
+pub(crate) use seal::{Ended, Sealing, end_of, seal};
+pub(crate) use skip::{failed_keys, failed_results};

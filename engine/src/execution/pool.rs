@@ -58,6 +58,11 @@ impl Pool {
         idle.remove(at).map(|(_, sandbox)| sandbox)
     }
 
+    /// Whether no sandbox waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.idle.lock().expect("no panic under this lock").is_empty()
+    }
+
     /// Keeps a sandbox in which the last try ended in order.
     pub(crate) async fn give_back(&self, spec: &Arc<SandboxSpec>, sandbox: Sandbox) {
         let surplus = {

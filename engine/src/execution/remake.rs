@@ -19,6 +19,7 @@ use super::datum::DatumContext;
 use super::job::{confide, sandbox_spec};
 use super::mask::Mask;
 use super::pool::Pool;
+use super::skip::Skipped;
 use crate::datums::{Arm, match_at};
 use crate::error::{EngineError, Result};
 use crate::executor::{ExecError, Executor};
@@ -217,6 +218,7 @@ impl Again {
             log_max: settings.log_max,
             limits: settings.limits,
             live: Live::default(),
+            skipped: Skipped::default(),
         })
     }
 }

@@ -21,13 +21,13 @@ const LOST_SANDBOXES: u32 = 3;
 
 /// What came of the tries of a datum.
 #[derive(Debug)]
-pub(super) struct Tried {
+pub(crate) struct Tried {
     /// At least one.
-    pub(super) tries: Vec<Try>,
+    pub(crate) tries: Vec<Try>,
     /// The files of the try that succeeded.
-    pub(super) outputs: Option<Outputs>,
+    pub(crate) outputs: Option<Outputs>,
     /// Whether the error command took care of it.
-    pub(super) is_recovered: bool,
+    pub(crate) is_recovered: bool,
 }
 
 /// A try that has ended, whose log is not stored yet.
@@ -53,7 +53,7 @@ impl Ended {
 
 impl DatumContext {
     /// Tries a datum until it succeeds or no try is left. `sandbox` is kept for the next datum.
-    pub(super) async fn try_out(
+    pub(crate) async fn try_out(
         &self,
         arms: &[Arm],
         prepared: &Prepared,

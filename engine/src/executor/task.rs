@@ -43,8 +43,19 @@ pub struct SandboxSpec {
     pub readable: Vec<PathBuf>,
     /// Limits of the whole sandbox.
     pub resources: Resources,
+    /// Folders of the host that are shown for a look at what is under edit.
+    pub mounts: Vec<HostFolder>,
     /// Absolute directories, none below another, that hold nothing but the secrets of a try, in memory.
     pub secret_directories: BTreeSet<String>,
+}
+
+/// A folder of the machine that runs user code, shown read-only in a sandbox. Nothing else of that machine is; a try alone has any.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HostFolder {
+    /// Where it lies, absolute.
+    pub from: PathBuf,
+    /// Where it is shown, absolute; never `/`, and not below `/pfs` or `/tmp`.
+    pub at: PathBuf,
 }
 
 /// A file with a secret. Only the command's user may read it, and it goes with the try.

@@ -555,9 +555,10 @@ impl Store {
         known.into_iter().flatten().max_by_key(|position| position.records)
     }
 
-    /// Becomes the owner: holds the lock and the index for as long as this store lives.
+    /// Becomes the owner: holds the lock and the index for as long as this store lives. `InUse` when another process owns it and
+    /// answers for it.
     pub fn own(&self) -> Result<(), RepoError> {
-        let lock = self.take_lock()?;
+        let lock = self.take_lock_without_owner()?;
         self.save_left_by_others()?;
         let index = self.open_caught_up(&mut self.locked_position())?;
         self.use_index(index);

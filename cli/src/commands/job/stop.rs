@@ -2,6 +2,7 @@
 
 use engine::live::JobKey;
 use engine::{apply, queries};
+use repos::{JobRow, Store};
 use serde_json::json;
 use specs::{ErrorKind, JobRef};
 
@@ -13,25 +14,42 @@ use crate::error::{CliError, Result};
 /// Stop a job: it ends as killed, and what it finished stays in the cache
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The job
+    /// The job, or with `@RUN` all jobs of that run that have not ended
     #[arg(value_name = "JOB")]
     job: JobRef,
+    /// Why
+    #[arg(short, long, value_name = "WHY")]
+    message: Option<String>,
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let job = queries::find_job(store, &args.job)?;
-    let name = short_job(store, &job)?;
-    if job.sealed.is_some() {
-        let error = CliError::new(ErrorKind::Conflict, format!("job `{name}` has already ended"));
-        return Err(error.hint(format!("pv job show {name}")));
+    let author = author::by(cx, None).author;
+    let reason = match &args.message {
+        Some(why) => format!("stopped by {author}: {why}"),
+        None => format!("stopped by {author}"),
+    };
+    let mut jobs = match &args.job {
+        run @ JobRef::Run(_) => queries::find_jobs(store, run)?,
+        job => vec![queries::find_job(store, job)?],
+    };
+    let ended: Vec<JobRow> = jobs.extract_if(.., |job| job.sealed.is_some()).collect();
+    if jobs.is_empty() {
+        let message = match ended.as_slice() {
+            [job] => format!("job `{}` has already ended", short_job(store, job)?),
+            _ => format!("no job of run `{}` is open", args.job),
+        };
+        return Err(CliError::new(ErrorKind::Conflict, message).hint(format!("pv job show {}", args.job)));
     }
-    let by = author::by(cx, None);
+    // Downstream jobs first: none of them starts because one above it has ended.
+    jobs.iter().rev().try_for_each(|job| stop(cx, store, job, &reason))
+}
+
+fn stop(cx: &Context, store: &Store, job: &JobRow, reason: &str) -> Result<()> {
     let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
-    let is_running = cx.engine().is_some_and(|engine| engine.stop_job(&key, &format!("stopped by {}", by.author)));
-    if !is_running {
-        apply::stop_job(store, &job, &by)?;
+    if !cx.engine().is_some_and(|engine| engine.stop_job(&key, reason)) {
+        apply::stop_job(store, job, reason)?;
     }
     let id = queries::job_id(&job.pipeline, &job.run);
-    cx.done(&format!("stopped {name}"), &json!({ "stopped": id }))
+    cx.done(&format!("stopped {}", short_job(store, job)?), &json!({ "stopped": id }))
 }

@@ -1,19 +1,25 @@
 //! How far jobs are, while people watch; and a line for each job that ends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use engine::Engine;
-use engine::live::{JobKey, LiveJob, LiveState};
+use engine::live::{Happened, JobKey, LiveJob, LiveState};
 use engine::queries::job_view;
 use repos::documents::JobDocument;
+use repos::journal::CauseKind;
 use repos::{JobRow, RunRow, Store};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::count;
+use crate::output::{count, duration};
 
-/// Time between two lines about running jobs where there is no terminal.
+/// Time between two drawings of running jobs on a terminal.
+const BETWEEN_DRAWINGS: Duration = Duration::from_millis(100);
+/// Time between two lines about them where there is none.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 /// Cells of a bar.
 const BAR: u64 = 20;
@@ -22,10 +28,12 @@ const BAR: u64 = 20;
 pub(crate) struct Board<'a> {
     cx: &'a Context,
     engine: &'a Engine,
+    feed: Receiver<Happened>,
     /// Jobs that had not ended when last looked at.
     open: BTreeSet<JobKey>,
-    /// Order of the newest run whose jobs are known: a job may come and end between two looks.
-    newest: u64,
+    /// Order of the newest run whose jobs are known, since a job may come and end between two looks; `None` when only those that are
+    /// open already are shown.
+    newest: Option<u64>,
     /// Lines of the block as drawn.
     drawn: usize,
     last_line: Instant,
@@ -34,23 +42,62 @@ pub(crate) struct Board<'a> {
 }
 
 impl<'a> Board<'a> {
+    /// Shows all jobs that are open, and those to come.
     pub(crate) fn new(cx: &'a Context, engine: &'a Engine) -> Result<Self> {
-        let newest = engine.store().runs_count()?;
-        let open = BTreeSet::new();
-        let mut board = Self { cx, engine, open, newest, drawn: 0, last_line: Instant::now(), run: None };
+        let mut board = Self::of(cx, engine, BTreeSet::new());
+        board.newest = Some(engine.store().runs_count()?);
         board.open = board.open_now()?;
         Ok(board)
     }
 
+    /// Shows these jobs until they have ended.
+    pub(crate) fn of(cx: &'a Context, engine: &'a Engine, jobs: BTreeSet<JobKey>) -> Self {
+        let (feed, last_line) = (engine.live().listen(), Instant::now());
+        Self { cx, engine, feed, open: jobs, newest: None, drawn: 0, last_line, run: None }
+    }
+
+    /// Whether none of its jobs is open.
+    pub(crate) fn is_done(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Waits until there is something new to see.
+    pub(crate) async fn news(&mut self) {
+        let period = if self.cx.notes().is_watched() { BETWEEN_DRAWINGS } else { BETWEEN_LINES };
+        let next = self.last_line + period;
+        // Nothing is drawn while nothing runs, and so nothing wakes.
+        let is_busy = self.engine.live().all().values().any(|live| live.state != LiveState::Waiting);
+        tokio::select! {
+            trouble = news(&mut self.feed) => if let Some(trouble) = trouble {
+                self.wipe();
+                self.cx.notes().line(format!("{trouble}; trying again"));
+            },
+            () = tokio::time::sleep_until(next.into()), if is_busy => {}
+        }
+    }
+
+    /// Shows what goes on, without end.
+    pub(crate) async fn show(&mut self) -> Result<Infallible> {
+        loop {
+            tokio::task::block_in_place(|| self.look())?;
+            self.news().await;
+        }
+    }
+
     /// Adds the jobs of runs that came since the last look to those that were open then.
     fn take_new(&mut self) -> Result<()> {
+        let Some(known) = self.newest else { return Ok(()) };
         let store = self.engine.store();
         let newest = store.runs_count()?;
-        for order in self.newest + 1..=newest {
+        for order in known + 1..=newest {
+            // A try tells of its jobs itself.
+            if store.run_at(order)?.is_none_or(|run| run.cause.kind == CauseKind::Try) {
+                continue;
+            }
             let jobs = store.jobs_of_run(order)?;
             self.open.extend(jobs.into_iter().map(|job| JobKey { order, pipeline: job.pipeline }));
         }
-        self.newest = newest;
+        self.newest = Some(newest);
         Ok(())
     }
 
@@ -75,9 +122,12 @@ impl<'a> Board<'a> {
             }
             self.cx.out().flush()?;
         }
-        self.open = open;
-        let live = self.engine.live().all();
+        let is_shown = |job: &JobKey| self.newest.is_some() || self.open.contains(job);
+        self.open = open.into_iter().filter(is_shown).collect();
+        let mut live = self.engine.live().all();
+        live.retain(|job, _| self.open.contains(job));
         if self.cx.notes().is_watched() {
+            self.last_line = Instant::now();
             self.draw(&live);
         } else if self.last_line.elapsed() >= BETWEEN_LINES {
             self.last_line = Instant::now();
@@ -109,7 +159,6 @@ impl<'a> Board<'a> {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
     fn progress(&self, job: &JobKey, live: &LiveJob) -> String {
         let name = format!("  {:<12}", job.pipeline);
         let counts = live.counts;
@@ -117,20 +166,15 @@ impl<'a> Board<'a> {
             LiveState::Waiting => format!("{name}  waiting      {}", live.reason),
             LiveState::Finishing => format!("{name}  finishing"),
             LiveState::Running => {
-                let done = counts.processed + counts.cached + counts.failed + counts.recovered;
+                let done = counts.done();
                 let full = BAR * done / counts.total.max(1);
                 let bar = "━".repeat(full as usize) + &"─".repeat((BAR - full) as usize);
-                let seconds = self.engine.store().clock().now().seconds_since(live.started_at.unwrap_or(live.since));
-                let rate = if seconds > 0.5 { counts.processed as f64 / seconds } else { 0.0 };
-                let left = counts.total - done.min(counts.total);
-                let left = if rate > 0.0 { format!("  {:.0} s left", left as f64 / rate) } else { String::new() };
-                let failed =
-                    if counts.failed > 0 { format!("  {} failed", count(counts.failed)) } else { String::new() };
-                format!(
-                    "{name}  running      {} of {}  {bar}  {rate:.1}/s{left}{failed}",
-                    count(done),
-                    count(counts.total)
-                )
+                let now = self.engine.store().clock().now();
+                let rate = live.rate(now).map_or_else(String::new, |rate| format!("  {rate:.1}/s"));
+                let left = live.seconds_left(now);
+                let left = left.map_or_else(String::new, |left| format!("  {} left", duration(left)));
+                let also = also(&[(counts.failed, "failed"), (counts.recovered, "recovered")]);
+                format!("{name}  running      {} of {}  {bar}{rate}{left}{also}", count(done), count(counts.total))
             }
         }
     }
@@ -145,6 +189,19 @@ impl<'a> Board<'a> {
             }
         }
         print_ended(self.cx, store, &job)
+    }
+}
+
+/// Waits until jobs may have ended, or something else is worth a look; what failed, if that is it.
+pub(crate) async fn news(feed: &mut Receiver<Happened>) -> Option<String> {
+    loop {
+        match feed.recv().await {
+            Ok(Happened::Changed(_) | Happened::Log { .. }) => {}
+            Ok(Happened::Trouble(what)) => return Some(what),
+            Ok(Happened::Ended { .. } | Happened::Look) | Err(RecvError::Lagged(_)) => return None,
+            // The engine is gone, with all that could happen.
+            Err(RecvError::Closed) => return None,
+        }
     }
 }
 
@@ -173,15 +230,31 @@ fn plain_line(job: &JobRow, document: Option<&JobDocument>) -> String {
     let start = format!("{at} {} {} {}", job.run.short(8), job.pipeline, state_of(job));
     match document {
         Some(document) if document.started_at.is_some() => format!(
-            "{start} run={} cached={} failed={} {:.1}s",
+            "{start} run={} cached={} failed={}{} {:.1}s",
             document.datums_processed,
             document.datums_cached,
             document.datums_failed,
+            recovered_word(document),
             seconds(document)
         ),
         Some(JobDocument { reason: Some(reason), .. }) => format!("{start} {reason}"),
         _ => start,
     }
+}
+
+/// `  1 failed  2 recovered`: those that there are.
+fn also(parts: &[(u64, &str)]) -> String {
+    parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("  {} {word}", count(*number)))
+        .collect()
+}
+
+/// ` recovered=2`, where there are any: they are rare, and scripts know the line without them.
+fn recovered_word(document: &JobDocument) -> String {
+    let recovered = document.datums_recovered;
+    if recovered > 0 { format!(" recovered={recovered}") } else { String::new() }
 }
 
 fn cause_line(run: &RunRow) -> String {
@@ -193,10 +266,9 @@ fn people_line(job: &JobRow, document: Option<&JobDocument>) -> String {
     let start = format!("  {:<12}  {:<11}", job.pipeline.to_string(), state_of(job));
     match document {
         Some(document) if document.started_at.is_some() => {
-            let failed = document.datums_failed;
-            let failed = if failed > 0 { format!("  {} failed", count(failed)) } else { String::new() };
+            let also = also(&[(document.datums_failed, "failed"), (document.datums_recovered, "recovered")]);
             format!(
-                "{start}  {} run  {} cached{failed}  {:.1} s",
+                "{start}  {} run  {} cached{also}  {:.1} s",
                 count(document.datums_processed),
                 count(document.datums_cached),
                 seconds(document)

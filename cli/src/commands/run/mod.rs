@@ -1,33 +1,28 @@
 //! `pv run`
 //!
+//! - `living` an engine in this process, which `pv serve` has too
 //! - `board` how far jobs are, while people watch; a line for each job that ends
 
 mod board;
+mod living;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use engine::{Engine, EngineError, Graph, Selection, apply};
+use engine::{Engine, Graph, Selection, apply};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
 use specs::{ErrorKind, PipelineName, ReferenceError, RunId, Target, parse_target};
 
-pub(crate) use board::{Board, print_ended};
+pub(crate) use board::{Board, news, print_ended};
+pub(crate) use living::{end_now, introduce, limit, with_engine};
 
 use super::failures;
-use super::settle::{keep, settle};
 use crate::author::by;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::plural;
-use crate::socket;
-
-/// How long what runs may take to end in order.
-const TO_END: Duration = Duration::from_secs(10);
-/// Time between two looks at what nobody tells: the terminal, Ctrl-C, the time given.
-pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// Run what is pending to its end
 ///
@@ -49,6 +44,7 @@ pub(crate) struct Args {
 }
 
 /// What a run is to bring to its end.
+#[derive(Debug, Clone)]
 pub(crate) struct Selected {
     pub(crate) selection: Selection,
     /// The pipelines whose newest jobs say how it ended.
@@ -85,6 +81,13 @@ pub(crate) fn select(store: &Store, what: &[String]) -> Result<Selected> {
     Ok(Selected { selection: Selection::Pipelines(names.clone()), names })
 }
 
+impl Args {
+    /// Whether it changes nothing but what running changes.
+    pub(crate) fn only_runs(&self) -> bool {
+        !self.retry
+    }
+}
+
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let deadline = args.timeout.map(|timeout| Instant::now() + timeout.get());
     let store = cx.store()?;
@@ -94,19 +97,56 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return Ok(());
     }
     if let Some(engine) = cx.engine() {
-        // Another `pv run` is at work, and this is that process: it does these jobs too.
-        retry(cx, store, args.retry, &selected)?;
-        engine.want(selected.selection.clone());
-        super::wait::until_ended(cx, engine, &selected, deadline)?;
-    } else {
-        store.own()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
-        let done = runtime.block_on(own_run(cx, store, args, &selected, deadline));
-        runtime.shutdown_timeout(Duration::from_secs(2));
-        done?;
+        return beside(cx, engine, args, selected, deadline);
     }
-    judge(cx, store, &selected.names)
+    with_engine(cx, store, args.jobs, async |engine, board| {
+        let selected = retry(cx, store, args.retry, selected.clone())?;
+        introduce(cx, engine)?;
+        let mut work = pin!(engine.run(selected.selection));
+        let why = tokio::select! {
+            done = &mut work => return Ok(done?),
+            Err(error) = board.show() => error,
+            why = told_to_stop(cx, deadline) => why,
+        };
+        end_now(engine, work).await?;
+        Err(why)
+    })?;
+    judge(cx, store, &newest(store, &selected)?)
+}
+
+/// The engine of this process does what is selected, as it does all else.
+fn beside(cx: &Context, engine: &Engine, args: &Args, selected: Selected, deadline: Option<Instant>) -> Result<()> {
+    let store = engine.store();
+    let selected = retry(cx, store, args.retry, selected)?;
+    // Those of now: where commits keep coming there is always a newer one.
+    let newest = newest(store, &selected)?;
+    let mut board = Board::of(cx, engine, engine.pending(&selected.selection)?);
+    engine.want(selected.selection);
+    cx.block_on(super::wait::until_ended(cx, engine, &mut board, deadline))??;
+    let newest = newest.iter().map(|job| store.job(job.order, &job.pipeline)).collect::<Result<Vec<_>, _>>()?;
+    judge(cx, store, &newest.into_iter().flatten().collect::<Vec<_>>())
+}
+
+/// Waits for a reason to stop.
+async fn told_to_stop(cx: &Context, deadline: Option<Instant>) -> CliError {
+    tokio::select! {
+        () = cx.cancel().asked(1) => {
+            cx.notes().farewell("stopping; finished datums are kept, and the next pv run goes on");
+            CliError::Cancelled
+        }
+        () = until(deadline) => {
+            let error = CliError::new(ErrorKind::TimedOut, "the time given was not enough");
+            error.hint("pv run goes on where this stopped").done("finished datums are kept")
+        }
+    }
+}
+
+/// Waits for this time, which need not come.
+pub(crate) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Brings one run to its end, in this process or in the one that runs jobs already.
@@ -114,107 +154,40 @@ pub(crate) fn bring_to_end(cx: &Context, run: &RunId) -> Result<()> {
     self::run(cx, &Args { what: vec![format!("@{run}")], jobs: None, retry: false, timeout: None })
 }
 
-fn retry(cx: &Context, store: &Store, wanted: bool, selected: &Selected) -> Result<()> {
+/// Retries the newest jobs that failed, if that is asked for. These are new runs, so a run that was selected becomes its pipelines.
+fn retry(cx: &Context, store: &Store, wanted: bool, selected: Selected) -> Result<Selected> {
     if !wanted {
-        return Ok(());
+        return Ok(selected);
     }
     let order = Graph::load(store)?;
     for pipeline in order.in_order().into_iter().filter(|pipeline| selected.names.contains(pipeline.name())) {
         let newest = store.newest_job(pipeline.name())?;
         if let Some(job) = newest.filter(|job| job.sealed == Some(SealedState::Failure)) {
-            let run = apply::retry(store, &job, &by(cx, None))?;
+            let run = apply::retry(store, &job, &by(cx, None), None)?;
             cx.notes().line(format!("retrying {}@{} as run {}", job.pipeline, job.run.short(8), run.short(8)));
         }
     }
-    Ok(())
-}
-
-async fn own_run(
-    cx: &Context,
-    store: &Store,
-    args: &Args,
-    selected: &Selected,
-    deadline: Option<Instant>,
-) -> Result<()> {
-    let settled = settle(cx, store).await?;
-    keep(cx, store, &settled)?;
-    let kind = settled.executor.kind();
-    let who = by(cx, None);
-    if let Some(applied) = apply::refresh_versions(store, &*settled.executor, &who, &|_| {}).await? {
-        for pipeline in applied.pipelines {
-            cx.notes().line(format!("{} {}: the executor is {kind} now", pipeline.name, pipeline.version));
+    Ok(match selected {
+        Selected { selection: Selection::Run(_), names } => {
+            Selected { selection: Selection::Pipelines(names.clone()), names }
         }
-    }
-    retry(cx, store, args.retry, selected)?;
-    let limit = limit(store, args.jobs)?;
-    let engine = Arc::new(Engine::new(store.clone(), who, settled.executor, limit).await?);
-    let serving =
-        socket::serve(&engine).map_err(|error| CliError::io("cannot answer on the store's socket", &error))?;
-    let pending = store.open_jobs()?.iter().map(|job| job.order).collect::<BTreeSet<_>>().len() as u64;
-    cx.notes().line(format!(
-        "{kind} {} · {} pending · {limit} at a time",
-        engine.executor().version,
-        plural(pending, "run", "runs")
-    ));
-    let mut board = Board::new(cx, &engine)?;
-    let done = drive(cx, &engine, selected.selection.clone(), &mut board, deadline).await;
-    // Nobody may be there to see it; what runs is ended all the same.
-    let shown = board.finish();
-    engine.close().await;
-    let cleaned = engine.executor_handle().clean_up(&BTreeSet::new()).await;
-    drop(serving);
-    done?;
-    shown?;
-    Ok(cleaned.map_err(EngineError::from)?)
+        selected => selected,
+    })
 }
 
-pub(crate) fn limit(store: &Store, given: Option<u32>) -> Result<usize> {
-    let set = store.setting("jobs")?.and_then(|text| text.parse().ok());
-    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Ok(given.map(|jobs| jobs as usize).or(set).filter(|jobs| *jobs > 0).unwrap_or_else(cores))
-}
-
-/// Runs the engine to its end while people watch.
-async fn drive(
-    cx: &Context,
-    engine: &Engine,
-    selection: Selection,
-    board: &mut Board<'_>,
-    deadline: Option<Instant>,
-) -> Result<()> {
-    let mut run = pin!(engine.run(selection));
-    let why = tokio::select! {
-        done = &mut run => return Ok(done?),
-        why = interrupted(cx, board, deadline) => why?,
+/// The jobs that say how it ended: those of the run, else the newest of the pipelines.
+fn newest(store: &Store, selected: &Selected) -> Result<Vec<JobRow>> {
+    let jobs: Result<Vec<_>, _> = match &selected.selection {
+        Selection::Run(run) => return Ok(store.jobs_of_run(store.run(run)?.order)?),
+        Selection::All | Selection::Pipelines(_) => selected.names.iter().map(|name| store.newest_job(name)).collect(),
     };
-    engine.interrupt();
-    // Whatever does not end in that time is dropped.
-    tokio::time::timeout(TO_END, run).await.unwrap_or(Ok(()))?;
-    Err(why)
+    Ok(jobs?.into_iter().flatten().collect())
 }
 
-/// Shows what goes on until there is a reason to stop.
-async fn interrupted(cx: &Context, board: &mut Board<'_>, deadline: Option<Instant>) -> Result<CliError> {
-    let mut tick = tokio::time::interval(TICK);
-    loop {
-        tick.tick().await;
-        if cx.cancel().is_asked() {
-            cx.notes().farewell("stopping; finished datums are kept, and the next pv run goes on");
-            return Ok(CliError::Cancelled);
-        }
-        tokio::task::block_in_place(|| board.look())?;
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            let error = CliError::new(ErrorKind::TimedOut, "the time given was not enough");
-            return Ok(error.hint("pv run goes on where this stopped").done("finished datums are kept"));
-        }
-    }
-}
-
-/// Says which selected pipeline is not current.
-fn judge(cx: &Context, store: &Store, names: &BTreeSet<PipelineName>) -> Result<()> {
+/// Says which of these jobs did not succeed.
+fn judge(cx: &Context, store: &Store, jobs: &[JobRow]) -> Result<()> {
     cx.out().flush()?;
-    let newest = names.iter().map(|name| store.newest_job(name)).collect::<Result<Vec<_>, _>>()?;
-    judge_jobs(store, &newest.into_iter().flatten().collect::<Vec<_>>())
+    judge_jobs(store, jobs)
 }
 
 /// An error when not all of these jobs succeeded, about the one that is most likely the cause of the others.
@@ -240,11 +213,7 @@ pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
         message
             .push_str(&format!("\n{} did not succeed either", plural(bad.len() as u64 - 1, "other job", "other jobs")));
     }
-    let hint = if datums.is_empty() {
-        format!("pv job show {name}")
-    } else {
-        format!("pv logs {0} --failed      all it said\npv job retry {0}          when the cause is gone", job.pipeline)
-    };
+    let hint = if datums.is_empty() { format!("pv job show {name}") } else { failures::hint(&job.pipeline) };
     Err(CliError::new(ErrorKind::Failed, message).hint(hint))
 }
 

@@ -1,0 +1,94 @@
+//! An engine that lives in this process: brought up, watched at its work, taken down.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{Engine, EngineError, apply};
+use repos::Store;
+
+use super::Board;
+use crate::author::by;
+use crate::commands::settle::{keep, settle};
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::output::plural;
+use crate::socket;
+
+/// How long what runs may take to end in order.
+const TO_END: Duration = Duration::from_secs(10);
+
+/// Owns the store and has `work` done by an engine on it, which other processes reach through the store's socket meanwhile.
+pub(crate) fn with_engine(
+    cx: &Context,
+    store: &Store,
+    jobs: Option<u32>,
+    work: impl AsyncFnOnce(&Engine, &mut Board<'_>) -> Result<()>,
+) -> Result<()> {
+    store.own()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
+    let done = runtime.block_on(live(cx, store, jobs, work));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    done
+}
+
+async fn live(
+    cx: &Context,
+    store: &Store,
+    jobs: Option<u32>,
+    work: impl AsyncFnOnce(&Engine, &mut Board<'_>) -> Result<()>,
+) -> Result<()> {
+    let settled = settle(cx, store).await?;
+    keep(cx, store, &settled)?;
+    let kind = settled.executor.kind();
+    let who = by(cx, None);
+    if let Some(applied) = apply::refresh_versions(store, &*settled.executor, &who, &|_| {}).await? {
+        for pipeline in applied.pipelines {
+            cx.notes().line(format!("{} {}: the executor is {kind} now", pipeline.name, pipeline.version));
+        }
+    }
+    let limit = limit(store, jobs)?;
+    let engine = Arc::new(Engine::new(store.clone(), who, settled.executor, limit).await?);
+    let serving =
+        socket::serve(&engine).map_err(|error| CliError::io("cannot answer on the store's socket", &error))?;
+    let mut board = Board::new(cx, &engine)?;
+    let done = work(&engine, &mut board).await;
+    // Nobody may be there to see it; what runs is ended all the same.
+    let shown = board.finish();
+    // Those who still wait for something here go on by themselves.
+    drop(serving);
+    engine.close().await;
+    let cleaned = engine.executor_handle().clean_up(&BTreeSet::new()).await;
+    done?;
+    shown?;
+    Ok(cleaned.map_err(EngineError::from)?)
+}
+
+/// Datums at a time: as asked for, else the setting `jobs`, else one for each core.
+pub(crate) fn limit(store: &Store, given: Option<u32>) -> Result<usize> {
+    let set = store.setting("jobs")?.and_then(|text| text.parse().ok());
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Ok(given.map(|jobs| jobs as usize).or(set).filter(|jobs| *jobs > 0).unwrap_or_else(cores))
+}
+
+/// Says what is at work, and on how much.
+pub(crate) fn introduce(cx: &Context, engine: &Engine) -> Result<()> {
+    let pending = engine.store().open_jobs()?.iter().map(|job| job.order).collect::<BTreeSet<_>>().len() as u64;
+    let executor = engine.executor();
+    cx.notes().line(format!(
+        "{} {} · {} pending · {} at a time",
+        executor.kind,
+        executor.version,
+        plural(pending, "run", "runs"),
+        engine.limit()
+    ));
+    Ok(())
+}
+
+/// Ends what an engine runs, at once but in order; `work` is its run.
+pub(crate) async fn end_now(engine: &Engine, work: impl Future<Output = engine::Result<()>>) -> Result<()> {
+    engine.interrupt();
+    // Whatever does not end in that time is dropped.
+    Ok(tokio::time::timeout(TO_END, work).await.unwrap_or(Ok(()))?)
+}
