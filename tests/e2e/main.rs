@@ -1,6 +1,6 @@
 //! The `pv` binary from outside: one file a command, then one a promise that takes several.
 //!
-//! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
+//! - `run` `failures` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
 //! - `beside` `kill` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
 //! - `threat` `classics` the examples as a whole
@@ -20,6 +20,7 @@ mod diff;
 mod disk;
 mod errors;
 mod executors;
+mod failures;
 mod find;
 mod flow;
 mod fsck;
@@ -41,6 +42,7 @@ mod rework;
 mod round_trip;
 mod run;
 mod sandbox;
+mod secret;
 mod show;
 mod status;
 mod support;
