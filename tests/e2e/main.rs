@@ -1,7 +1,8 @@
 //! The `pv` binary from outside: one file a command, then one a promise that takes several.
 //!
 //! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
-//! - `beside` `kill` what other processes and sudden ends do to a run
+//! - `serve` the engine that lives on
+//! - `beside` `kill` `chain` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
 //! - `threat` the example as a whole
 //! - `gc_beside` garbage collected while others work, and killed
@@ -12,6 +13,7 @@
 
 mod beside;
 mod branch;
+mod chain;
 mod config;
 mod damage;
 mod datum;
@@ -40,6 +42,7 @@ mod rework;
 mod round_trip;
 mod run;
 mod sandbox;
+mod serve;
 mod show;
 mod status;
 mod support;

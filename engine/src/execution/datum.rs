@@ -155,6 +155,7 @@ impl DatumContext {
         };
         let mut intake = Intake::new(&self.store, &task.inputs, self.log_max, &on_log);
         let outcome = sandbox.run(task, &source, &mut intake).await?;
+        repos::stop_at("datum.after_intake");
         let Intake { log, outputs, .. } = intake;
         let log = log.into_bytes();
         let log = if log.is_empty() { None } else { Some(self.store.put_log(&log).map_err(not_kept)?) };
@@ -203,6 +204,7 @@ impl DatumContext {
             network: self.network,
             tries,
         })?;
+        repos::stop_at("datum.after_result");
         let state = if outputs.is_some() { DatumState::Processed } else { DatumState::Failed };
         Ok(DatumEnd { state, result, outputs })
     }
