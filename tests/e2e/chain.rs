@@ -116,7 +116,11 @@ fn put(env: &TestEnv, repo: &str, text: &str) -> String {
         assert!([0, 6].contains(&output.status.code().unwrap()), "{}", env.shown(&output));
         output.status.success().then_some(())
     });
-    env.json(["show", repo])[0]["run"].as_str().unwrap().to_owned()
+    until("a show that is answered", || {
+        let output = env.output(["--json", "show", repo]);
+        let shown: Value = serde_json::from_slice(&output.stdout).ok()?;
+        shown["run"].as_str().map(ToOwned::to_owned)
+    })
 }
 
 /// Starts engines and kills them at moments that nothing knows, so many times and until `is_over`.

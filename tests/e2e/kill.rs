@@ -118,7 +118,7 @@ const POINTS_OF_A_JOB: [(&str, u64, bool); 6] = [
 fn env_with_two_jobs(executor: &str, mark: &str) -> TestEnv {
     let env = env_with_notes_on(executor);
     let script = |input: &str| format!("true {mark}; {}", copy_of(input));
-    let (first, second) = (format!("first-{mark}"), format!("second-{mark}"));
+    let (first, second) = (format!("first{mark}"), format!("second{mark}"));
     apply(&env, &(spec(&first, "notes", &script("notes")) + "---\n" + &spec(&second, &first, &script(&first))));
     env
 }
@@ -127,7 +127,7 @@ fn env_with_two_jobs(executor: &str, mark: &str) -> TestEnv {
 #[cfg(debug_assertions)]
 fn assert_went_on(env: &TestEnv, mark: &str, point: (&str, u64, bool)) {
     let (name, finished, is_sealed) = point;
-    let (first, second) = (format!("first-{mark}"), format!("second-{mark}"));
+    let (first, second) = (format!("first{mark}"), format!("second{mark}"));
     let expected = if is_sealed { success(3, 0) } else { success(3 - finished, finished) };
     assert_eq!(outcome(env, &first), expected, "{name}");
     assert_eq!(outcome(env, &second), success(3, 0), "{name}");
@@ -153,11 +153,11 @@ fn a_run_that_ends_at_any_point_goes_on_where_it_stopped() {
             let mark = gate.mark();
             let env = env_with_two_jobs(executor, mark);
             stop_at(&env, point.0, &["run", "-j", "1"]);
-            assert_eq!(env.exit_code(["show", &format!("first-{mark}")]) == 0, point.2, "{}", point.0);
+            assert_eq!(env.exit_code(["show", &format!("first{mark}")]) == 0, point.2, "{}", point.0);
             env.ok(["run"]);
             assert_went_on(&env, mark, point);
             if executor == "docker" {
-                assert_eq!(containers(&format!("first-{mark}")) + &containers(&format!("second-{mark}")), "");
+                assert_eq!(containers(&format!("first{mark}")) + &containers(&format!("second{mark}")), "");
             }
         }
     }
@@ -171,7 +171,7 @@ fn a_serve_that_ends_at_any_point_goes_on_where_it_stopped() {
         let env = env_with_two_jobs("process", gate.mark());
         stop_at(&env, point.0, &["serve", "-j", "1"]);
         let serve = serve(&env);
-        env.ok(["wait", &format!("second-{}", gate.mark()), "--timeout", "90s"]);
+        env.ok(["wait", &format!("second{}", gate.mark()), "--timeout", "90s"]);
         serve.send(nix::sys::signal::Signal::SIGTERM);
         serve.end().assert_code(0);
         assert_went_on(&env, gate.mark(), point);
