@@ -4,17 +4,23 @@ use repos::documents::{ResultDocument, ResultState};
 use repos::object::Kind;
 use repos::tree::{KeyRange, Tree};
 use repos::{RepoError, Store};
-use specs::{DatumId, Digest};
+use specs::{DatumId, Digest, PipelineName, RunId};
 
 use crate::graph::Pipeline;
 
-/// The newest result of a recipe whose exit code the pipeline's spec accepts and of whose output every byte is there, with the root of
-/// its map of output files.
-pub(crate) fn cached(
-    store: &Store,
-    pipeline: &Pipeline,
-    recipe: &DatumId,
-) -> Result<Option<(Digest, Digest)>, RepoError> {
+/// A result that can be taken for another execution of its recipe.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) result: Digest,
+    /// Root of its map of output files.
+    pub(crate) outputs: Digest,
+    /// The job that executed it.
+    pub(crate) pipeline: PipelineName,
+    pub(crate) run: RunId,
+}
+
+/// The newest result of a recipe whose exit code the pipeline's spec accepts and of whose output every byte is there.
+pub(crate) fn cached(store: &Store, pipeline: &Pipeline, recipe: &DatumId) -> Result<Option<Known>, RepoError> {
     let accepts = |code: i32| code == 0 || pipeline.spec.transform.accept_return_code.contains(&code);
     for (digest, state, exit_code) in store.results(recipe)? {
         // After a power cut the index may know a result whose bytes never came to rest.
@@ -25,7 +31,7 @@ pub(crate) fn cached(
         if let Some(outputs) = result.outputs
             && is_whole(store, Tree::at(outputs))?
         {
-            return Ok(Some((digest, outputs)));
+            return Ok(Some(Known { result: digest, outputs, pipeline: result.pipeline, run: result.run }));
         }
     }
     Ok(None)

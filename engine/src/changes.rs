@@ -7,10 +7,11 @@ use repos::files::{self, Census, Edits};
 use repos::journal::{Cause, CauseKind, Entry, Move, RepoKind};
 use repos::tree::Tree;
 use repos::{Change, RepoError, Store};
-use specs::{BranchName, CommitId, RepoName, RunId, TagName};
+use specs::{BranchName, CommitId, PipelineName, RepoName, RunId, TagName};
 
 use crate::error::{EngineError, Result};
 use crate::graph::Graph;
+use crate::time;
 
 /// Who makes a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,14 +63,31 @@ pub fn new_run() -> RunId {
 
 /// Why a run comes about.
 pub fn cause(store: &Store, kind: CauseKind, by: &By, refs: Vec<String>) -> Cause {
-    Cause { kind, author: Some(by.author.clone()), committer: by.committer.clone(), at: store.clock().now(), refs }
+    let (author, committer) = (Some(by.author.clone()), by.committer.clone());
+    Cause { kind, author, committer, at: store.clock().now(), refs, message: None }
 }
 
 /// A change that is one run: `moves`, and the jobs that follow from them and from `changed` pipelines.
 pub fn run_change(store: &Store, run: RunId, cause: Cause, moves: Vec<Move>) -> Result<Change> {
     let graph = Graph::load(store)?;
-    let jobs = graph.jobs_after(store, &moves, &BTreeSet::new())?;
-    Ok(Change { entries: vec![Entry::Run { run, cause, moves, jobs }], graph: Some(graph.number) })
+    let entries = run_entries(store, &graph, run, cause, moves, &BTreeSet::new())?;
+    Ok(Change { entries, graph: Some(graph.number) })
+}
+
+/// A run with `moves` and the jobs that follow from them and from `changed` pipelines, and the runs of the triggers that fire by it.
+pub(crate) fn run_entries(
+    store: &Store,
+    graph: &Graph,
+    run: RunId,
+    cause: Cause,
+    moves: Vec<Move>,
+    changed: &BTreeSet<PipelineName>,
+) -> Result<Vec<Entry>> {
+    let jobs = graph.jobs_after(store, &moves, changed)?;
+    let triggered = time::runs_after(store, graph, &moves, &cause)?;
+    let mut entries = vec![Entry::Run { run, cause, moves, jobs }];
+    entries.extend(triggered);
+    Ok(entries)
 }
 
 /// How often a change is tried that garbage collection took something from each time.
@@ -90,9 +108,16 @@ pub fn until_first<T>(store: &Store, mut attempt: impl FnMut() -> Result<T>) -> 
     }
 }
 
-/// Refuses what only a pipeline may do.
+/// Refuses what only a pipeline or a clock may do: to commit to their repositories.
 pub fn refuse_output(store: &Store, repo: &RepoName) -> Result<()> {
-    if store.repo(repo)?.kind == RepoKind::User { Ok(()) } else { Err(EngineError::OutputRepo { repo: repo.clone() }) }
+    match store.repo(repo)?.kind {
+        RepoKind::User => Ok(()),
+        RepoKind::Output => Err(EngineError::OutputRepo { repo: repo.clone() }),
+        RepoKind::Cron => Err(EngineError::Conflict {
+            what: format!("`{repo}` holds the ticks of a clock: only the clock commits to it"),
+            hint: Some("pv pipeline tick PIPELINE adds a tick".to_owned()),
+        }),
+    }
 }
 
 /// Makes a commit of the files that `change` turns the head's files into; again when somebody was quicker.
@@ -159,6 +184,9 @@ pub(crate) fn user_commit(
 /// The head of a branch that is to get a commit: of a user's repository, no tag, and there unless it is the default branch.
 pub(crate) fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
     refuse_output(store, repo)?;
+    if branch.as_str().contains("-trigger-") {
+        refuse_output_branch(&Graph::load(store)?, repo, branch)?;
+    }
     let head = match store.branch(repo, branch) {
         Ok(row) => row.commit,
         Err(RepoError::BranchNotFound { .. }) if store.default_branch()? == *branch => None,
@@ -197,9 +225,17 @@ pub fn create_repo(store: &Store, repo: &RepoName) -> Result<()> {
     Ok(store.publish(&Change::of(vec![entry]))?)
 }
 
-/// Deletes a user's repository that no pipeline reads.
+/// Refuses to delete what goes with its pipeline.
+pub fn refuse_delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
+    match store.repo(repo)?.kind {
+        RepoKind::User | RepoKind::Cron => Ok(()),
+        RepoKind::Output => Err(EngineError::OutputRepo { repo: repo.clone() }),
+    }
+}
+
+/// Deletes a repository, other than a pipeline's output, that no pipeline reads.
 pub fn delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
-    refuse_output(store, repo)?;
+    refuse_delete_repo(store, repo)?;
     until_first(store, || {
         let graph = Graph::load(store)?;
         let readers =
@@ -284,7 +320,12 @@ pub(crate) fn refuse_as_head(repo: &RepoName, id: &CommitId, commit: &Commit) ->
 
 /// Refuses to move what only a pipeline moves.
 pub(crate) fn refuse_output_branch(graph: &Graph, repo: &RepoName, branch: &BranchName) -> Result<()> {
-    let Some(writer) = graph.writer(&(repo.clone(), branch.clone())) else { return Ok(()) };
+    let branch_of = (repo.clone(), branch.clone());
+    if let Some(fed) = graph.pipelines.values().find(|pipeline| pipeline.is_fed_by(&branch_of)) {
+        let what = format!("only the engine moves `{repo}@{branch}`, which pipeline `{}` reads", fed.name());
+        return Err(EngineError::Conflict { what, hint: Some(format!("pv pipeline show {}", fed.name())) });
+    }
+    let Some(writer) = graph.writer(&branch_of) else { return Ok(()) };
     Err(EngineError::Conflict {
         what: format!("only pipeline `{}` moves its output branch `{repo}@{branch}`", writer.name()),
         hint: Some(format!("another branch: pv branch create {repo}@NAME")),
@@ -299,7 +340,7 @@ pub fn delete_branch(store: &Store, repo: &RepoName, branch: &BranchName) -> Res
         let this = (repo.clone(), branch.clone());
         let mut users: Vec<String> = Vec::new();
         users.extend(graph.writer(&this).map(|pipeline| format!("pipeline `{}` writes it", pipeline.name())));
-        let readers = graph.pipelines.values().filter(|pipeline| pipeline.input_branches().contains(&this));
+        let readers = graph.pipelines.values().filter(|pipeline| pipeline.needs(&this));
         users.extend(readers.map(|pipeline| format!("pipeline `{}` reads it", pipeline.name())));
         if !users.is_empty() {
             return Err(EngineError::InUse { what: format!("branch `{repo}@{branch}`"), by: users.join(", ") });

@@ -38,6 +38,8 @@ pub enum EngineError {
     Lines(Vec<(u32, EngineError)>),
     #[error("pipeline `{pipeline}` cannot be made ready: {why}")]
     NotReady { pipeline: PipelineName, why: String },
+    #[error("cannot {action} secret `{name}`")]
+    Secret { action: &'static str, name: String, source: std::io::Error },
     #[error("jobs wait for disk: {} MB are free, and {} MB should be", .free / 1_000_000, .least / 1_000_000)]
     NoSpace { free: u64, least: u64 },
     #[error("a part of the engine stopped unexpectedly: {0}")]
@@ -74,7 +76,7 @@ impl EngineError {
                 ErrorKind::Conflict
             }
             Self::Stopped(_) => ErrorKind::Failed,
-            Self::NotReady { .. } | Self::NoSpace { .. } => ErrorKind::Unavailable,
+            Self::NotReady { .. } | Self::NoSpace { .. } | Self::Secret { .. } => ErrorKind::Unavailable,
         }
     }
 
@@ -99,7 +101,11 @@ impl EngineError {
             Self::NoSpace { .. } => Some("free some space, or pv config set min_free BYTES".to_owned()),
             Self::JobNotFound { .. } => Some("pv job list shows all".to_owned()),
             Self::Conflict { hint, .. } | Self::Usage { hint, .. } | Self::NotFound { hint, .. } => hint.clone(),
-            Self::Specs { .. } | Self::InUse { .. } | Self::NotReady { .. } | Self::Stopped(_) => None,
+            Self::Specs { .. }
+            | Self::InUse { .. }
+            | Self::NotReady { .. }
+            | Self::Secret { .. }
+            | Self::Stopped(_) => None,
         }
     }
 }

@@ -3,13 +3,15 @@
 //! For each input branch a job takes the commit of its own run, else the one of the newest earlier run that gave the branch a good one,
 //! and waits while an earlier run's job there has not ended. In all that it rests on, no branch may occur with two different commits.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use repos::documents::Commit;
 use repos::journal::SealedState;
 use repos::tree::Tree;
-use repos::{JobRow, Store};
-use specs::CommitId;
+use repos::{JobRow, PipelineRow, Store};
+use specs::{CommitId, PipelineName};
 
 use crate::error::Result;
 use crate::graph::{BranchOf, Pipeline};
@@ -34,62 +36,154 @@ pub enum Readiness {
 
 /// Looks for the inputs of a job that has not ended. `open` are all jobs that have not ended, in the order of runs.
 pub fn inputs_of(store: &Store, pipeline: &Pipeline, job: &JobRow, open: &[JobRow]) -> Result<Readiness> {
-    if open.iter().any(|other| other.pipeline == job.pipeline && other.order < job.order) {
-        return Ok(Readiness::Waits { reason: "for its earlier run".to_owned() });
-    }
-    let mut leaves = Vec::new();
-    for input in pipeline.spec.input.leaves() {
-        let branch = pipeline.input_branch(input);
-        let writer = branch.0.as_pipeline();
-        if let Some(upstream) = open.iter().find(|other| other.pipeline == writer && other.order <= job.order) {
-            return Ok(Readiness::Waits { reason: format!("for {}", upstream.pipeline) });
-        }
-        // An upstream job of this very run that gave nothing: an older commit in its place would mix generations.
-        if let Some(upstream) = store.job(job.order, &writer)? {
-            let state = match upstream.sealed {
-                Some(SealedState::Failure) => Some("failed"),
-                Some(SealedState::Killed) => Some("was killed"),
-                Some(SealedState::Unrunnable) => Some("is unrunnable"),
-                Some(SealedState::Success) | None => None,
-            };
-            if let Some(state) = state {
-                return Ok(Readiness::Unrunnable { reason: format!("{writer} {state}") });
-            }
-        }
-        let commit = store.head_as_of(&branch.0, &branch.1, job.order)?.flatten();
-        let tree =
-            commit.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
-        leaves.push(Leaf { input: input.clone(), branch, commit, tree });
-    }
-    Ok(match mixed(store, &leaves)? {
-        None => Readiness::Ready(leaves),
-        Some(reason) => Readiness::Unrunnable { reason },
-    })
+    Generations::new(store, open).inputs_of(pipeline, job)
 }
 
-/// A branch that occurs with two different commits in what the leaves rest on.
-fn mixed(store: &Store, leaves: &[Leaf]) -> Result<Option<String>> {
-    let mut seen: BTreeMap<BranchOf, (CommitId, String)> = BTreeMap::new();
-    let mut open: Vec<(BranchOf, CommitId, String)> =
-        leaves.iter().filter_map(|leaf| Some((leaf.branch.clone(), leaf.commit?, leaf.branch.0.to_string()))).collect();
-    while let Some((branch, id, through)) = open.pop() {
-        if let Some((other, other_through)) = seen.get(&branch) {
-            if *other == id {
-                continue;
-            }
-            return Ok(Some(format!(
-                "`{}@{}` would come in two versions: {} through {through}, {} through {other_through}",
-                branch.0,
-                branch.1,
-                id.short(8),
-                other.short(8),
-            )));
-        }
-        let commit: Commit = store.commit(&id)?;
-        for origin in commit.provenance {
-            open.push(((origin.repo, origin.branch), origin.commit, through.clone()));
-        }
-        seen.insert(branch, (id, through));
+/// Why a job of now can never take these inputs together; `None` when it can.
+pub(crate) fn refusal(store: &Store, leaves: &[Leaf]) -> Result<Option<String>> {
+    Generations::new(store, &[]).mixed(u64::MAX, leaves)
+}
+
+/// Looks for the inputs of many jobs at one moment.
+#[derive(Debug)]
+pub struct Generations<'a> {
+    store: &'a Store,
+    open: &'a [JobRow],
+    /// Versions of pipelines that were read.
+    versions: RefCell<HashMap<(PipelineName, u32), Arc<Pipeline>>>,
+    /// When pipelines were stopped.
+    rows: RefCell<HashMap<PipelineName, Option<PipelineRow>>>,
+}
+
+impl<'a> Generations<'a> {
+    /// `open` are all jobs that have not ended, in the order of runs.
+    pub fn new(store: &'a Store, open: &'a [JobRow]) -> Self {
+        Self { store, open, versions: RefCell::default(), rows: RefCell::default() }
     }
-    Ok(None)
+
+    /// Looks for the inputs of a job that has not ended.
+    pub fn inputs_of(&self, pipeline: &Pipeline, job: &JobRow) -> Result<Readiness> {
+        if self.open.iter().any(|other| other.pipeline == job.pipeline && other.order < job.order) {
+            return Ok(Readiness::Waits { reason: "for its earlier run".to_owned() });
+        }
+        let mut leaves = Vec::new();
+        for input in pipeline.spec.input.leaves() {
+            let branch = pipeline.input_branch(input);
+            let writer = branch.0.as_pipeline();
+            for upstream in self.open.iter().filter(|other| other.pipeline == writer && other.order <= job.order) {
+                if self.writes(upstream, &branch)? {
+                    return Ok(Readiness::Waits { reason: format!("for {}", upstream.pipeline) });
+                }
+            }
+            if let Some(state) = self.gave_nothing(job, &writer, &branch)? {
+                return Ok(Readiness::Unrunnable { reason: format!("{writer} {state}") });
+            }
+            let commit = self.store.head_as_of(&branch.0, &branch.1, job.order)?.flatten();
+            let tree = commit.map(|id| self.store.commit(&id)).transpose()?;
+            let tree = tree.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
+            leaves.push(Leaf { input: input.clone(), branch, commit, tree });
+        }
+        Ok(match self.mixed(job.order, &leaves)? {
+            None => Readiness::Ready(leaves),
+            Some(reason) => Readiness::Unrunnable { reason },
+        })
+    }
+
+    /// Whether a job's commit goes to a branch: there may be others in its repository, which people move.
+    fn writes(&self, job: &JobRow, branch: &BranchOf) -> Result<bool> {
+        Ok(self.version(&job.pipeline, job.version)?.output_branch() == *branch)
+    }
+
+    fn version(&self, name: &PipelineName, version: u32) -> Result<Arc<Pipeline>> {
+        let key = (name.clone(), version);
+        if let Some(known) = self.versions.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let pipeline = Arc::new(Pipeline::load_version(self.store, name, version)?);
+        self.versions.borrow_mut().insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    /// How an upstream job of this very run ended that gave nothing: an older commit in its place would mix generations.
+    fn gave_nothing(&self, job: &JobRow, writer: &PipelineName, branch: &BranchOf) -> Result<Option<&'static str>> {
+        let Some(upstream) = self.store.job(job.order, writer)? else { return Ok(None) };
+        let state = match upstream.sealed {
+            Some(SealedState::Failure) => "failed",
+            Some(SealedState::Killed) => "was killed",
+            Some(SealedState::Unrunnable) => "is unrunnable",
+            Some(SealedState::Success) | None => return Ok(None),
+        };
+        Ok(self.writes(&upstream, branch)?.then_some(state))
+    }
+
+    /// Whether a pipeline was stopped when the run of this order came.
+    fn was_stopped(&self, pipeline: &PipelineName, order: u64) -> Result<bool> {
+        if let Some(row) = self.rows.borrow().get(pipeline) {
+            return Ok(row.as_ref().is_some_and(|row| row.was_stopped(order)));
+        }
+        let row = self.store.find_pipeline(pipeline)?;
+        let was = row.as_ref().is_some_and(|row| row.was_stopped(order));
+        self.rows.borrow_mut().insert(pipeline.clone(), row);
+        Ok(was)
+    }
+
+    /// A branch that occurs with two different commits in what the leaves rest on.
+    ///
+    /// Three kinds of edges may lead to an older generation, and are not followed: inputs whose new commits start no job, the
+    /// commits of pipelines that were stopped, and branches to which people or triggers moved a commit that was made on another one.
+    fn mixed(&self, order: u64, leaves: &[Leaf]) -> Result<Option<String>> {
+        let mut seen: HashMap<BranchOf, (CommitId, String)> = HashMap::new();
+        let mut edges: Vec<Edge> = Vec::new();
+        for leaf in leaves.iter().filter(|leaf| !leaf.input.propagation_never) {
+            let Some(commit) = leaf.commit else { continue };
+            edges.push(Edge {
+                branch: leaf.branch.clone(),
+                commit,
+                order,
+                through: leaf.branch.0.to_string(),
+            });
+        }
+        while let Some(Edge { branch, commit: id, order, through }) = edges.pop() {
+            if let Some((other, other_through)) = seen.get(&branch) {
+                if *other == id {
+                    continue;
+                }
+                return Ok(Some(format!(
+                    "`{}@{}` would come in two versions: {} through {through}, {} through {other_through}",
+                    branch.0,
+                    branch.1,
+                    id.short(8),
+                    other.short(8),
+                )));
+            }
+            let commit: Commit = self.store.commit(&id)?;
+            let is_followed = commit.branch == branch.1 && !self.was_stopped(&branch.0.as_pipeline(), order)?;
+            if is_followed && !commit.provenance.is_empty() {
+                let order = self.store.run_order(&commit.run)?.unwrap_or_default();
+                let late = self.may_be_late(&commit)?;
+                let origins = commit.provenance.into_iter().map(|origin| ((origin.repo, origin.branch), origin.commit));
+                let origins = origins.filter(|(branch, _)| !late.contains(branch));
+                edges.extend(origins.map(|(branch, commit)| Edge { branch, commit, order, through: through.clone() }));
+            }
+            seen.insert(branch, (id, through));
+        }
+        Ok(None)
+    }
+
+    /// The branches whose new commits started no job of the pipeline that made a commit.
+    fn may_be_late(&self, commit: &Commit) -> Result<BTreeSet<BranchOf>> {
+        let Some(stamp) = &commit.pipeline else { return Ok(BTreeSet::new()) };
+        let pipeline = self.version(&stamp.name, stamp.version)?;
+        Ok(pipeline.input_branches().difference(&pipeline.starting_branches()).cloned().collect())
+    }
+}
+
+/// That a job or commit took a commit of a branch.
+struct Edge {
+    branch: BranchOf,
+    commit: CommitId,
+    /// The run of what took it.
+    order: u64,
+    /// The input of the job over which it is reached.
+    through: String,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use repos::documents::{PipelineStamp, SpecDocument, VersionDocument};
 use repos::journal::{JobSeed, Move};
 use repos::{PipelineRow, RepoError, Store};
-use specs::spec::{PfsInput, PipelineSpec};
+use specs::spec::{PfsInput, PipelineSpec, Trigger};
 use specs::{BranchName, Digest, PipelineName, RepoName};
 
 use crate::error::Result;
@@ -49,14 +49,53 @@ impl Pipeline {
         &self.version.name
     }
 
-    /// The branch that a leaf of the input reads.
+    /// The branch that a leaf of the input reads; for one with a trigger the branch that only the engine moves.
     pub fn input_branch(&self, leaf: &PfsInput) -> BranchOf {
-        (leaf.repo.clone(), leaf.branch.clone().unwrap_or_else(|| self.version.default_branch.clone()))
+        let branch = match &leaf.trigger {
+            Some(_) => {
+                // Equal leaves take the same commits, so they share the branch of the first.
+                let at = self.spec.input.leaves().into_iter().position(|other| other == leaf).unwrap_or_default();
+                trigger_branch(self.name(), at + 1).expect("apply refuses a name that is too long")
+            }
+            None => leaf.branch.clone().unwrap_or_else(|| self.version.default_branch.clone()),
+        };
+        (leaf.repo.clone(), branch)
     }
 
     /// The branches that it reads, each once.
     pub fn input_branches(&self) -> BTreeSet<BranchOf> {
         self.spec.input.leaves().into_iter().map(|leaf| self.input_branch(leaf)).collect()
+    }
+
+    /// The branches whose commits start jobs of it: those that it reads but for `propagation_spec.never`.
+    pub fn starting_branches(&self) -> BTreeSet<BranchOf> {
+        let leaves = self.spec.input.leaves().into_iter().filter(|leaf| !leaf.propagation_never);
+        leaves.map(|leaf| self.input_branch(leaf)).collect()
+    }
+
+    /// The triggers of its input, each once.
+    pub fn triggers(&self) -> Vec<TriggerOf<'_>> {
+        let mut triggers: Vec<TriggerOf<'_>> = Vec::new();
+        for leaf in self.spec.input.leaves() {
+            let Some(trigger) = &leaf.trigger else { continue };
+            let branch = self.input_branch(leaf);
+            let source = trigger.branch.as_ref().or(leaf.branch.as_ref()).unwrap_or(&self.version.default_branch);
+            if triggers.iter().all(|known| known.branch != branch) {
+                triggers.push(TriggerOf { branch, source: (leaf.repo.clone(), source.clone()), trigger });
+            }
+        }
+        triggers
+    }
+
+    /// Whether only the engine moves a branch, for this pipeline's input: the branch of a trigger or of a clock.
+    pub fn is_fed_by(&self, branch: &BranchOf) -> bool {
+        self.triggers().iter().any(|trigger| trigger.branch == *branch)
+            || self.spec.input.crons().iter().any(|cron| self.input_branch(&cron.ticks) == *branch)
+    }
+
+    /// Whether it needs a branch: it reads it, or one of its triggers watches it.
+    pub fn needs(&self, branch: &BranchOf) -> bool {
+        self.input_branches().contains(branch) || self.triggers().iter().any(|trigger| trigger.source == *branch)
     }
 
     /// The branch that it writes.
@@ -84,6 +123,22 @@ impl Pipeline {
     }
 }
 
+/// A trigger of a pipeline's input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TriggerOf<'a> {
+    /// The branch that the pipeline reads, and that the trigger moves.
+    pub branch: BranchOf,
+    /// The branch whose commits it takes.
+    pub source: BranchOf,
+    /// When it takes them.
+    pub trigger: &'a Trigger,
+}
+
+/// The branch that the trigger of a pipeline's leaf moves; the first leaf is number 1.
+pub fn trigger_branch(pipeline: &PipelineName, leaf: usize) -> Result<BranchName, specs::NameError> {
+    format!("{pipeline}-trigger-{leaf}").parse()
+}
+
 /// All pipelines at one moment.
 #[derive(Debug, Clone)]
 pub struct Graph {
@@ -91,6 +146,8 @@ pub struct Graph {
     pub number: u64,
     /// The pipelines.
     pub pipelines: BTreeMap<PipelineName, Arc<Pipeline>>,
+    /// Those of them that get no jobs.
+    pub stopped: BTreeSet<PipelineName>,
 }
 
 impl Graph {
@@ -98,10 +155,19 @@ impl Graph {
     pub fn load(store: &Store) -> Result<Self> {
         let number = store.graph()?;
         let mut pipelines = BTreeMap::new();
+        let mut stopped = BTreeSet::new();
         for (name, row) in store.pipelines()? {
-            pipelines.insert(name, Arc::new(Pipeline::load(store, &row)?));
+            pipelines.insert(name.clone(), Arc::new(Pipeline::load(store, &row)?));
+            if row.is_stopped() {
+                stopped.insert(name);
+            }
         }
-        Ok(Self { number, pipelines })
+        Ok(Self { number, pipelines, stopped })
+    }
+
+    /// The pipelines that get jobs, each after all that it reads from.
+    pub fn at_work(&self) -> impl Iterator<Item = &Arc<Pipeline>> {
+        self.in_order().into_iter().filter(|pipeline| !self.stopped.contains(pipeline.name()))
     }
 
     /// The pipeline that writes a branch.
@@ -134,11 +200,15 @@ impl Graph {
         ordered
     }
 
-    /// The jobs that follow when `moves` are made and `changed` pipelines start anew: one for each pipeline downstream, unless all its
-    /// inputs are empty; in topological order.
+    /// The jobs that follow when `moves` are made and `changed` pipelines start anew: one for each pipeline downstream that is
+    /// not stopped, unless all its inputs are empty; in topological order.
     pub fn jobs_after(&self, store: &Store, moves: &[Move], changed: &BTreeSet<PipelineName>) -> Result<Vec<JobSeed>> {
-        let mut touched: BTreeSet<BranchOf> =
-            moves.iter().map(|moved| (moved.repo.clone(), moved.branch.clone())).collect();
+        // A branch that is only made gives nobody anything new.
+        let mut touched: BTreeSet<BranchOf> = moves
+            .iter()
+            .filter(|moved| moved.from != moved.to)
+            .map(|moved| (moved.repo.clone(), moved.branch.clone()))
+            .collect();
         let mut filled: BTreeSet<BranchOf> = moves
             .iter()
             .filter(|moved| moved.to.is_some())
@@ -148,11 +218,11 @@ impl Graph {
         let open = store.open_jobs()?;
         filled.extend(open.iter().filter_map(|job| Some(self.pipelines.get(&job.pipeline)?.output_branch())));
         let mut jobs = Vec::new();
-        for pipeline in self.in_order() {
-            let inputs = pipeline.input_branches();
-            if !changed.contains(pipeline.name()) && inputs.is_disjoint(&touched) {
+        for pipeline in self.at_work() {
+            if !changed.contains(pipeline.name()) && pipeline.starting_branches().is_disjoint(&touched) {
                 continue;
             }
+            let inputs = pipeline.input_branches();
             let mut has_data = !inputs.is_disjoint(&filled);
             for (repo, branch) in &inputs {
                 has_data = has_data || store.find_branch(repo, branch)?.is_some_and(|row| row.commit.is_some());
@@ -166,12 +236,12 @@ impl Graph {
         Ok(jobs)
     }
 
-    /// The pipelines that lie below `names`, themselves included.
+    /// The pipelines that get jobs when `names` do: those below them, and of themselves those that are not stopped.
     pub fn downstream(&self, names: &BTreeSet<PipelineName>) -> BTreeSet<PipelineName> {
-        let mut below = names.clone();
+        let mut below: BTreeSet<PipelineName> = names.difference(&self.stopped).cloned().collect();
         let mut branches: BTreeSet<BranchOf> = BTreeSet::new();
-        for pipeline in self.in_order() {
-            if below.contains(pipeline.name()) || !pipeline.input_branches().is_disjoint(&branches) {
+        for pipeline in self.at_work() {
+            if below.contains(pipeline.name()) || !pipeline.starting_branches().is_disjoint(&branches) {
                 below.insert(pipeline.name().clone());
                 branches.insert(pipeline.output_branch());
             }

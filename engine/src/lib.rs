@@ -5,15 +5,19 @@
 //! transaction several of these as one
 //! keep       giving up commits: prune, delete
 //! apply      from spec files to pipeline versions      graph  who reads what; which jobs a change causes
+//! time       ticks of clocks, and triggers
 //! generations which commits a job takes         plan     what it has to do
 //! datums     globs and trees to units of work  recipe   what one of them executes
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
+//! aside      tries: other data, specs or code in place of the current, moving nothing
+//! secrets    what stages are told in confidence
 //! executors  which executor a store uses
 //! executor   where user code runs        worker   the agent inside a sandbox
 //! ```
 //! Not here: how anything is stored (`repos`), arguments and printing (`cli`).
 
 pub mod apply;
+pub mod aside;
 mod cache;
 pub mod changes;
 pub mod datums;
@@ -30,8 +34,10 @@ pub mod plan;
 pub mod queries;
 pub mod recipe;
 pub mod scheduler;
+pub mod secrets;
 #[cfg(test)]
 mod tests;
+pub mod time;
 pub mod trace;
 pub mod transaction;
 mod turns;

@@ -1,6 +1,6 @@
 //! What is going on right now: states of jobs that have not ended, and a feed of what happens.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -46,6 +46,13 @@ pub struct Counts {
     pub recovered: u64,
 }
 
+impl Counts {
+    /// How many have ended, in whatever way.
+    pub fn done(&self) -> u64 {
+        self.processed + self.cached + self.failed + self.recovered
+    }
+}
+
 /// A job that has not ended.
 #[derive(Debug, Clone)]
 pub struct LiveJob {
@@ -63,6 +70,55 @@ pub struct LiveJob {
     pub counts: Counts,
     /// Datums that are executed right now, and since when.
     pub running: BTreeMap<DatumId, Timestamp>,
+    /// Seconds that the last executed datums took, the newest last; at most [`REMEMBERED`].
+    took: VecDeque<f64>,
+}
+
+/// Datums whose times are remembered for the median.
+const REMEMBERED: usize = 1000;
+
+#[expect(clippy::cast_precision_loss, reason = "numbers for people")]
+impl LiveJob {
+    fn new(run: RunId, reason: &str, now: Timestamp) -> Self {
+        Self {
+            run,
+            state: LiveState::Waiting,
+            reason: reason.to_owned(),
+            since: now,
+            started_at: None,
+            counts: Counts::default(),
+            running: BTreeMap::new(),
+            took: VecDeque::new(),
+        }
+    }
+
+    /// Executed datums a second, since the start; `None` as long as none has ended.
+    pub fn rate(&self, now: Timestamp) -> Option<f64> {
+        let ended = self.counts.processed + self.counts.failed;
+        let seconds = now.seconds_since(self.started_at?);
+        (ended > 0 && seconds > 0.0).then(|| ended as f64 / seconds)
+    }
+
+    /// About how many seconds it will still take at that rate.
+    pub fn seconds_left(&self, now: Timestamp) -> Option<f64> {
+        Some(self.counts.total.saturating_sub(self.counts.done()) as f64 / self.rate(now)?)
+    }
+
+    /// The median time of the datums that were executed last, in seconds.
+    pub fn median_seconds(&self) -> Option<f64> {
+        let mut took: Vec<f64> = self.took.iter().copied().collect();
+        took.sort_by(f64::total_cmp);
+        took.get(took.len() / 2).copied()
+    }
+
+    /// Notes that a datum was executed, and how long that took.
+    pub(crate) fn datum_ended(&mut self, datum: &DatumId, seconds: f64) {
+        self.running.remove(datum);
+        if self.took.len() == REMEMBERED {
+            self.took.pop_front();
+        }
+        self.took.push_back(seconds);
+    }
 }
 
 /// Something that happened.
@@ -146,16 +202,7 @@ impl Live {
         if jobs.get(job).is_some_and(|live| live.reason == reason) {
             return;
         }
-        let live = LiveJob {
-            run,
-            state: LiveState::Waiting,
-            reason: reason.to_owned(),
-            since: now,
-            started_at: None,
-            counts: Counts::default(),
-            running: BTreeMap::new(),
-        };
-        jobs.insert(job.clone(), live);
+        jobs.insert(job.clone(), LiveJob::new(run, reason, now));
         drop(jobs);
         self.tell(Happened::Changed(job.clone()));
     }

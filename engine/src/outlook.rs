@@ -1,6 +1,6 @@
 //! The outlook: what would run, why, and about how long, without running anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use repos::documents::ResultDocument;
 use repos::tree::{KeyRange, Tree};
@@ -155,7 +155,7 @@ pub fn of_inputs(
     let kitchen = Kitchen::new(store.clone(), pipeline.version.transform, leaves);
     let (mut executes, mut known, mut datums) = (0, 0, Vec::new());
     for (key, arms) in &plan.todo {
-        let prepared = kitchen.outlook(arms)?;
+        let prepared = kitchen.outlook(&arms)?;
         let runs = cached(store, pipeline, &prepared.id)?.is_none();
         if runs {
             executes += 1;
@@ -165,7 +165,7 @@ pub fn of_inputs(
         if each {
             let name = |arm: &Arm| kitchen.leaves()[arm.leaf].input.name.clone();
             let named = arms.iter().map(|arm| OutlookInput { input: name(arm), path: arm.path.clone() });
-            let why = if plan.replaced.contains_key(key) { "changed" } else { "new" };
+            let why = if plan.replaced.contains_key(&key) { "changed" } else { "new" };
             datums.push(OutlookDatum { id: prepared.id, inputs: named.collect(), executes: runs, why: why.to_owned() });
         }
     }
@@ -199,7 +199,7 @@ fn bounded(
     let parent: Option<CommitId> = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
     let parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
     let now = parent.as_ref().map_or(Ok(0), |base| crate::plan::count(store, base.datums()))?;
-    let plan = Plan { parent, edits_parent: true, todo: BTreeMap::new(), replaced: BTreeMap::new(), total: now };
+    let plan = Plan::unchanged(parent, now);
     Ok(Outlook {
         pipeline: pipeline.name().clone(),
         run,

@@ -4,17 +4,17 @@
 //! difference of the input trees gives the datums that it touches, and the base's map of datums gives their old results. A new
 //! version plans in full, and the cache does the rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use repos::documents::Commit;
 use repos::tree::{KeyRange, Map, Tree};
 use repos::{RepoError, Store};
-use specs::spec::PfsInput;
-use specs::{CommitId, Digest, Glob};
+use specs::{CommitId, Digest};
 
-use crate::datums::{self, Arm, DatumKey, Datums, match_at, prefix};
+use crate::datums::{self, Datum, DatumKey, DatumList, Difference, KeyedChanges, MemberRows, Shape, prefix};
 use crate::error::Result;
 use crate::graph::Pipeline;
+use crate::queries::result_in;
 use crate::recipe::Leaf;
 
 /// The map of datums of an output commit.
@@ -48,15 +48,32 @@ pub struct Plan {
     pub parent: Option<Base>,
     /// Whether the parent's outputs are kept and edited; else the output is built from nothing.
     pub edits_parent: bool,
-    /// New and changed datums by key, each with one arm for each leaf.
-    pub todo: Datums,
+    /// New and changed datums.
+    pub todo: DatumList,
     /// Old results of datums that are changed or gone: their outputs go.
     pub replaced: BTreeMap<DatumKey, Digest>,
     /// How many datums the job has in all.
     pub total: u64,
+    /// Whether two datums may have one recipe, and so one result: an input lies outside it, or two inputs have one name.
+    pub(crate) results_may_be_shared: bool,
+    /// Rows of the map of datums that come and go with the inputs.
+    pub(crate) members: MemberRows,
 }
 
 impl Plan {
+    /// A plan in which all stays as it is in the parent, whose number of datums this is.
+    pub fn unchanged(parent: Option<Base>, total: u64) -> Self {
+        Self {
+            parent,
+            edits_parent: true,
+            todo: DatumList::default(),
+            replaced: BTreeMap::new(),
+            total,
+            results_may_be_shared: false,
+            members: MemberRows::Changed(Vec::new()),
+        }
+    }
+
     /// Datums that are neither new nor changed.
     pub fn kept(&self) -> u64 {
         self.total - self.todo.len() as u64
@@ -64,7 +81,8 @@ impl Plan {
 
     /// Datums that are gone.
     pub fn removed(&self) -> usize {
-        self.replaced.keys().filter(|key| !self.todo.contains_key(key)).count()
+        let changed = self.todo.iter().filter(|(key, _)| self.replaced.contains_key(key)).count();
+        self.replaced.len() - changed
     }
 }
 
@@ -72,15 +90,12 @@ impl Plan {
 pub fn plan(store: &Store, pipeline: &Pipeline, leaves: &[Leaf], parent: Option<CommitId>) -> Result<Plan> {
     let parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
     if let Some(base) = parent.as_ref().filter(|base| is_by(base, pipeline)) {
-        let (todo, replaced) = difference(store, pipeline, leaves, base)?;
-        let before = count(store, base.datums())?;
-        let total = before - replaced.len() as u64 + todo.len() as u64;
-        return Ok(Plan { parent, edits_parent: true, todo, replaced, total });
+        if base.datums() != DatumMap::empty() {
+            return difference(store, pipeline, leaves, base);
+        }
+        return in_full(store, pipeline, leaves, parent, true);
     }
-    let globs: Vec<(&Glob, Tree)> = leaves.iter().map(|leaf| (&leaf.input.glob, leaf.tree)).collect();
-    let todo = datums::all(store, &globs)?;
-    let total = todo.len() as u64;
-    Ok(Plan { parent, edits_parent: false, todo, replaced: BTreeMap::new(), total })
+    in_full(store, pipeline, leaves, parent, false)
 }
 
 fn is_by(base: &Base, pipeline: &Pipeline) -> bool {
@@ -96,92 +111,78 @@ pub fn count(store: &Store, datums: DatumMap) -> Result<u64, RepoError> {
     Ok(datums.range_totals(store, &KeyRange::prefix([prefix::DATUM]))?.entries)
 }
 
-fn difference(
+fn in_full(
     store: &Store,
     pipeline: &Pipeline,
     leaves: &[Leaf],
-    base: &Base,
-) -> Result<(Datums, BTreeMap<DatumKey, Digest>), RepoError> {
-    let old_tree = |input: &PfsInput| -> Result<Tree, RepoError> {
-        let (repo, branch) = pipeline.input_branch(input);
-        let origin = base.commit.provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch);
-        origin.map_or(Ok(Tree::empty()), |origin| Ok(Tree::at(store.commit(&origin.commit)?.tree)))
-    };
-    let sides: Vec<(&Glob, Tree, Tree)> = leaves
-        .iter()
-        .map(|leaf| Ok((&leaf.input.glob, old_tree(&leaf.input)?, leaf.tree)))
-        .collect::<Result<_, RepoError>>()?;
-    let (mut todo, before) = datums::touched(store, &sides)?;
+    parent: Option<Base>,
+    edits_parent: bool,
+) -> Result<Plan> {
+    let input = pipeline.spec.input.clone();
+    let trees: Vec<Tree> = leaves.iter().map(|leaf| leaf.tree).collect();
+    let todo = datums::all(store, &Shape::of(&input), trees.clone())?;
+    let total = todo.len() as u64;
+    let members = MemberRows::All { input, trees };
+    let results_may_be_shared = results_may_be_shared(leaves);
+    Ok(Plan { parent, edits_parent, todo, replaced: BTreeMap::new(), total, results_may_be_shared, members })
+}
+
+fn difference(store: &Store, pipeline: &Pipeline, leaves: &[Leaf], base: &Base) -> Result<Plan> {
+    let shape = Shape::of(&pipeline.spec.input);
+    let old = leaves.iter().map(|leaf| old_tree(store, pipeline, leaf, base)).collect::<Result<Vec<_>, _>>()?;
+    let new: Vec<Tree> = leaves.iter().map(|leaf| leaf.tree).collect();
+    let changes = KeyedChanges::new(store, &shape, &old, &new)?;
+    let difference = Difference::new(store, &shape, (old, new), base.datums(), &changes);
+
+    let mut results = base.datums().cursor(store)?;
     let mut replaced = BTreeMap::new();
-    for key in before {
-        replaced.extend(old_result(store, base, &key)?.map(|result| (key, result)));
-    }
-    for (key, arms) in recovered(store, base, leaves)? {
-        if !todo.contains_key(&key) && !replaced.contains_key(&key) {
-            replaced.extend(old_result(store, base, &key)?.map(|result| (key.clone(), result)));
-            todo.insert(key, arms);
+    let mut replace = |key: &DatumKey| {
+        let result = results.get(&key.below(prefix::DATUM))?.and_then(|value| result_in(&value));
+        replaced.extend(result.map(|result| (key.clone(), result)));
+        Ok(())
+    };
+    let mut todo = DatumList::default();
+    let mut now = |datum: Datum| {
+        todo.push(&datum);
+        Ok(())
+    };
+    difference.touched(&mut now, &mut |datum| replace(&datum.key))?;
+    // Recovered datums are found without a look at the others; they run again every time.
+    for entry in base.datums().range(store, KeyRange::prefix([prefix::RECOVERED]))? {
+        let key = DatumKey::from_map(&entry?.0);
+        if !replaced.contains_key(&key)
+            && let Some(datum) = difference.datum(&key)?
+        {
+            replaced.extend(old_result(store, base, &key)?.map(|result| (key, result)));
+            todo.push(&datum);
         }
     }
-    // An input outside the recipe changes nothing of a datum that is there already.
-    let fixed: BTreeSet<DatumKey> = unchanged_but_for_references(&todo, &replaced, &sides, leaves, store)?;
-    todo.retain(|key, _| !fixed.contains(key));
-    replaced.retain(|key, _| !fixed.contains(key));
-    Ok((todo, replaced))
+    let before = count(store, base.datums())?;
+    let total = before - replaced.len() as u64 + todo.len() as u64;
+    Ok(Plan {
+        parent: Some(base.clone()),
+        edits_parent: true,
+        todo,
+        replaced,
+        total,
+        results_may_be_shared: results_may_be_shared(leaves),
+        members: changes.rows(),
+    })
+}
+
+fn results_may_be_shared(leaves: &[Leaf]) -> bool {
+    let mut names = HashSet::new();
+    leaves.iter().any(|leaf| leaf.input.reference || !names.insert(&leaf.input.name))
+}
+
+/// The files of a leaf as the base took them.
+fn old_tree(store: &Store, pipeline: &Pipeline, leaf: &Leaf, base: &Base) -> Result<Tree, RepoError> {
+    let (repo, branch) = pipeline.input_branch(&leaf.input);
+    let origin = base.commit.provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch);
+    origin.map_or(Ok(Tree::empty()), |origin| Ok(Tree::at(store.commit(&origin.commit)?.tree)))
 }
 
 fn old_result(store: &Store, base: &Base, key: &DatumKey) -> Result<Option<Digest>, RepoError> {
     let value = base.datums().get(store, &key.below(prefix::DATUM))?;
-    Ok(value.and_then(|bytes| bytes.try_into().ok()).map(Digest::from_bytes))
-}
-
-/// Recovered datums of the base, found without a scan of the others; they run again every time.
-fn recovered(store: &Store, base: &Base, leaves: &[Leaf]) -> Result<Datums, RepoError> {
-    let mut found = Datums::new();
-    for entry in base.datums().range(store, KeyRange::prefix([prefix::RECOVERED]))? {
-        let key = DatumKey::from_map(&entry?.0);
-        let arms: Option<Vec<Arm>> = key
-            .arms()
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(leaf, path)| {
-                let matched = leaves.get(leaf).map(|leaf| match_at(store, leaf.tree, &path)).transpose()?.flatten();
-                Ok(matched.map(|matched| Arm { leaf, path, matched, key: None }))
-            })
-            .collect::<Result<_, RepoError>>()?;
-        found.extend(arms.map(|arms| (key, arms)));
-    }
-    Ok(found)
-}
-
-/// Datums on both sides in which nothing but inputs marked `reference` differs.
-fn unchanged_but_for_references(
-    todo: &Datums,
-    replaced: &BTreeMap<DatumKey, Digest>,
-    sides: &[(&Glob, Tree, Tree)],
-    leaves: &[Leaf],
-    store: &Store,
-) -> Result<BTreeSet<DatumKey>, RepoError> {
-    if !leaves.iter().any(|leaf| leaf.input.reference) {
-        return Ok(BTreeSet::new());
-    }
-    let mut unchanged = BTreeSet::new();
-    for (key, arms) in todo.iter().filter(|(key, _)| replaced.contains_key(key)) {
-        let mut same = true;
-        for arm in arms {
-            let (_, old, new) = &sides[arm.leaf];
-            same = same && (leaves[arm.leaf].input.reference || same_below(store, *old, *new, &arm.path)?);
-        }
-        if same {
-            unchanged.insert(key.clone());
-        }
-    }
-    Ok(unchanged)
-}
-
-fn same_below(store: &Store, old: Tree, new: Tree, path: &specs::FilePath) -> Result<bool, RepoError> {
-    if old.file(store, path)? != new.file(store, path)? {
-        return Ok(false);
-    }
-    let below = repos::tree::files::directory_range(path);
-    Ok(old.diff_range(store, new, below)?.next().transpose()?.is_none())
+    Ok(value.and_then(|value| result_in(&value)))
 }

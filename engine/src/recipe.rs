@@ -1,6 +1,6 @@
 //! What a datum executes: its recipe, and the files that it sees.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use repos::documents::{Recipe, RecipeInput, Reference, canonical};
@@ -129,16 +129,38 @@ impl Kitchen {
         Ok(directory)
     }
 
-    /// All that a datum sees below `/pfs`.
+    /// All that a datum sees below `/pfs`, each file once: a group may match a directory and also a file in it.
     pub fn files(&self, arms: &[Arm]) -> Result<Vec<InputFile>, RepoError> {
         let mut files = Vec::new();
+        let is_grouped = arms.windows(2).any(|pair| pair[0].leaf == pair[1].leaf);
         for Arm { leaf, path, matched, .. } in arms {
             match matched {
                 Match::File(file) => files.push(input_file(&self.leaves[*leaf].input, path, file)),
                 Match::Directory => files.extend(self.directory(*leaf, path)?.files.iter().cloned()),
             }
         }
+        if is_grouped {
+            files.sort_by(|one, other| one.path.cmp(&other.path));
+            files.dedup_by(|one, other| one.path == other.path);
+        }
         Ok(files)
+    }
+
+    /// What a datum's inputs add to the environment. Where a group has several files of an input, the last one counts.
+    pub fn environment(&self, arms: &[Arm]) -> BTreeMap<String, String> {
+        let mut env = BTreeMap::new();
+        for Arm { leaf, path, key, .. } in arms {
+            let leaf = &self.leaves[*leaf];
+            let name = &leaf.input.name;
+            let path = if path.is_root() { "" } else { path.as_str() };
+            env.insert(name.clone(), format!("/pfs/{name}{path}"));
+            env.extend(leaf.commit.map(|commit| (format!("{name}_COMMIT"), commit.to_string())));
+            // Both names, whichever kind of input it is: so the recipe, which holds the key alone, determines them.
+            for by in ["JOIN_ON", "GROUP_BY"] {
+                env.extend(key.as_ref().map(|key| (format!("PACH_DATUM_{name}_{by}"), key.clone())));
+            }
+        }
+        env
     }
 }
 

@@ -14,17 +14,19 @@ use repos::documents::ExecutorStamp;
 use repos::journal::{CauseKind, SealedState};
 use repos::{JobRow, RepoError, Store};
 use specs::{ErrorKind, PipelineName, RunId};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::changes::By;
 use crate::error::{EngineError, Result, in_full};
-use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, run_job, seal};
+use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, labels, run_job, seal};
 use crate::executor::{Executor, OutputLimits};
-use crate::generations::{Readiness, inputs_of};
+use crate::generations::{Generations, Readiness};
 use crate::graph::{Graph, Pipeline};
 use crate::live::{Counts, Happened, JobKey, Live};
+use crate::recipe::Leaf;
 use crate::turns::Turns;
 
 /// Free bytes of disk below which no job starts, when no setting says otherwise.
@@ -69,6 +71,7 @@ pub struct Engine {
     active: Mutex<HashMap<JobKey, watch::Sender<Option<Stop>>>>,
     /// Versions that were read.
     versions: Mutex<HashMap<(PipelineName, u32), Arc<Pipeline>>>,
+    runtime: Handle,
 }
 
 /// When scheduling ends.
@@ -140,6 +143,7 @@ impl Engine {
             ended: AtomicBool::new(false),
             active: Mutex::default(),
             versions: Mutex::default(),
+            runtime: Handle::current(),
         })
     }
 
@@ -241,6 +245,11 @@ impl Engine {
         self.schedule(Until::Told).await
     }
 
+    /// Runs what others want, until it is told to end: for whoever owns the store for something else.
+    pub async fn attend(&self) -> Result<()> {
+        self.schedule(Until::Told).await
+    }
+
     async fn schedule(&self, until: Until) -> Result<()> {
         let mut work = Work::new(until);
         let done = loop {
@@ -318,7 +327,7 @@ impl Engine {
 
     /// Ends all sandboxes that wait for work.
     pub async fn close(&self) {
-        self.pool.close(|_| true).await;
+        self.pool.close_all().await;
     }
 
     /// Ends the sandboxes of versions that no pipeline and no job has any more.
@@ -328,14 +337,14 @@ impl Engine {
             return Ok(());
         }
         let mut used = BTreeSet::new();
-        for (_, row) in self.store.pipelines()? {
-            used.insert(row.document);
+        for (name, row) in self.store.pipelines()? {
+            used.insert(labels(&*self.version(&name, row.version)?));
         }
         for job in self.store.open_jobs()? {
-            used.insert(self.version(&job.pipeline, job.version)?.document);
+            used.insert(labels(&*self.version(&job.pipeline, job.version)?));
         }
         let pool = self.pool.clone();
-        closing.spawn(async move { pool.close(|version| !used.contains(version)).await });
+        closing.spawn(async move { pool.close(|spec| !used.contains(&spec.labels)).await });
         Ok(())
     }
 
@@ -356,13 +365,14 @@ impl Engine {
         let needed = self.needed(&open)?;
         let mut ended_one = false;
         let is_full = !self.turns.is_open();
+        let generations = Generations::new(&self.store, &open);
         for job in open.iter().filter(|job| needed.contains(&key_of(job))) {
             let key = key_of(job);
             if self.active.lock().expect("no panic under this lock").contains_key(&key) {
                 continue;
             }
             let pipeline = self.version(&job.pipeline, job.version)?;
-            match inputs_of(&self.store, &pipeline, job, &open)? {
+            match generations.inputs_of(&pipeline, job)? {
                 Readiness::Waits { reason } => self.live.waits(&key, job.run, &reason, self.store.clock().now()),
                 Readiness::Unrunnable { reason } => {
                     self.end_unrunnable(job, &pipeline, reason)?;
@@ -374,26 +384,45 @@ impl Engine {
                 Readiness::Ready(leaves) => {
                     let (stop, stopped) = watch::channel(None);
                     self.active.lock().expect("no panic under this lock").insert(key.clone(), stop);
-                    let context = JobContext {
-                        store: self.store.clone(),
-                        pool: self.pool.clone(),
-                        live: self.live.clone(),
-                        pipeline,
-                        job: job.clone(),
-                        leaves,
-                        by: self.by.clone(),
-                        executor: self.stamp.clone(),
-                        turns: self.turns.clone(),
-                        limit: self.limit,
-                        reprocess: self.reprocesses(job)?,
-                        settings: job_settings(&self.store)?,
-                        stop: stopped,
-                    };
+                    let reprocess = self.reprocesses(job)?;
+                    let context = JobContext { reprocess, ..self.context(job, pipeline, leaves, stopped)? };
                     jobs.spawn(async move { (key, run_job(context).await) });
                 }
             }
         }
         Ok(ended_one)
+    }
+
+    /// A job and all that it needs.
+    pub(crate) fn context(
+        &self,
+        job: &JobRow,
+        pipeline: Arc<Pipeline>,
+        leaves: Vec<Leaf>,
+        stop: watch::Receiver<Option<Stop>>,
+    ) -> Result<JobContext> {
+        Ok(JobContext {
+            store: self.store.clone(),
+            pool: self.pool.clone(),
+            live: self.live.clone(),
+            pipeline,
+            job: job.clone(),
+            leaves,
+            by: self.by.clone(),
+            executor: self.stamp.clone(),
+            turns: self.turns.clone(),
+            limit: self.limit,
+            reprocess: false,
+            settings: job_settings(&self.store)?,
+            stop,
+            only: None,
+            mounts: Vec::new(),
+        })
+    }
+
+    /// The runtime that the engine lives on: what a command in this process does with sandboxes it does there.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Free bytes of the store's disk and how many there should be, when these are fewer.

@@ -40,7 +40,7 @@ mod writeback;
 
 pub use error::RepoError;
 pub use faults::Faults;
-pub use index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow, RunRow, TagRow};
+pub use index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow};
 pub use stop::{set_stop_point, stop_at};
 pub use store::{Change, OpenOptions, Publisher, Store};
 pub use time::Timestamp;

@@ -23,7 +23,7 @@ pub use duration::{Duration, DurationError};
 pub use glob::{Glob, GlobError, KeyTemplate, KeyTemplateError};
 pub use ids::{CommitId, DatumId, RunId};
 pub use kind::ErrorKind;
-pub use names::{BranchName, NameError, PipelineName, RepoName, TagName};
+pub use names::{BranchName, NameError, PipelineName, RepoName, SecretKey, SecretName, TagName};
 pub use path::{FilePath, MAX_PATH_BYTES, PathError};
 pub use quantity::{Quantity, QuantityError};
 pub use reference::{

@@ -9,7 +9,7 @@ use crate::digest::serde_as_text;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a legal {what} name: {why}", .text.escape_debug())]
 pub struct NameError {
-    /// `repository`, `pipeline`, `branch` or `tag`.
+    /// Such as `repository`, `branch` or `secret`.
     pub what: &'static str,
     /// What was given.
     pub text: String,
@@ -28,6 +28,8 @@ fn broken_rule(text: &str, inner: &[u8]) -> Option<&'static str> {
     } else if !bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte) || inner.contains(byte)) {
         Some(if inner.is_empty() {
             "only letters, digits, `-` and `_` are allowed"
+        } else if inner == b"." {
+            "only letters, digits, `-`, `_` and `.` are allowed"
         } else {
             "only letters, digits, `-`, `_`, `.` and `/` are allowed"
         })
@@ -88,6 +90,15 @@ name! {
 name! {
     /// The name of a tag. Shaped like [`BranchName`]; the two share one name space in a repository.
     TagName, "tag", b"./"
+}
+
+name! {
+    /// The name of a secret, such as `mail`. Shaped like [`RepoName`], with inner `.`: safe as a file name.
+    SecretName, "secret", b"."
+}
+name! {
+    /// The name of a value of a secret, such as `token` or `tls.crt`. Shaped like [`SecretName`].
+    SecretKey, "key", b"."
 }
 
 impl PipelineName {

@@ -88,6 +88,20 @@ impl Schedule {
     }
 }
 
+impl Schedule {
+    /// The last time that was due at or before `time`; `None` if nothing ever was.
+    pub fn last_until(&self, time: Timestamp) -> Option<Timestamp> {
+        match &self.rule {
+            Rule::Never => None,
+            Rule::Every(micros) => Timestamp::from_microsecond(time.as_microsecond().div_euclid(*micros) * micros).ok(),
+            Rule::Cron(cron) => {
+                let last = cron.find_previous_occurrence(&TimeZone::UTC.to_datetime(time), true).ok()?;
+                TimeZone::UTC.to_timestamp(last).ok()
+            }
+        }
+    }
+}
+
 impl PartialEq for Schedule {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
@@ -130,6 +144,21 @@ mod tests {
         assert_eq!(after("@every 10s", "2026-11-20T12:00:03Z").as_deref(), Some("2026-11-20T12:00:10Z"));
         assert_eq!(after("@every 10s", noon).as_deref(), Some("2026-11-20T12:00:10Z"));
         assert_eq!(after("@never", noon), None);
+    }
+
+    #[test]
+    fn the_last_time_is_the_one_before_or_now() {
+        let until = |schedule: &str, time: &str| {
+            Schedule::parse(schedule).unwrap().last_until(time.parse().unwrap()).map(|last| last.to_string())
+        };
+        let noon = "2026-11-20T12:00:00Z";
+        for schedule in ["*/5 * * * *", "@every 10s"] {
+            assert_eq!(until(schedule, noon).as_deref(), Some(noon));
+            assert_eq!(until(schedule, "2026-11-20T12:00:09.999999Z").as_deref(), Some(noon));
+        }
+        assert_eq!(until("*/5 * * * *", "2026-11-20T11:59:59.999999Z").as_deref(), Some("2026-11-20T11:55:00Z"));
+        assert_eq!(until("@daily", noon).as_deref(), Some("2026-11-20T00:00:00Z"));
+        assert_eq!(until("@never", noon), None);
     }
 
     #[test]

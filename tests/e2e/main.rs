@@ -4,7 +4,7 @@
 //! - `serve` the engine that lives on
 //! - `beside` `kill` `chain` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
-//! - `threat` the example as a whole
+//! - `threat` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
 //! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
 //! - `support` events to wait for, pipelines to wait in
@@ -14,6 +14,7 @@
 mod beside;
 mod branch;
 mod chain;
+mod classics;
 mod config;
 mod damage;
 mod datum;

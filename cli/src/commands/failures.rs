@@ -4,7 +4,7 @@ use engine::queries::{DatumFilter, DatumInput, DatumState, DatumView, datums};
 use repos::documents::{JobDocument, ResultDocument, Try};
 use repos::tree::Tree;
 use repos::{JobRow, Store};
-use specs::ErrorKind;
+use specs::{ErrorKind, PipelineName};
 
 use crate::error::Result;
 use crate::output::{plural, size};
@@ -23,7 +23,7 @@ pub(crate) fn reason(store: &Store, job: &JobRow) -> Result<String> {
         let what = if job.sealed.is_none() { "it has not ended" } else { "nothing more is kept of it" };
         return Ok(what.to_owned());
     };
-    let done = document.datums_processed + document.datums_cached;
+    let done = document.datums_processed + document.datums_cached + document.datums_recovered;
     let reason = document.reason.unwrap_or_default();
     Ok(if document.datums_failed > 0 && done > 0 {
         format!("{reason}; the other {} kept", plural(done, "is", "are"))
@@ -44,6 +44,17 @@ pub(crate) fn failed_datums(store: &Store, job: &JobRow) -> Result<Vec<String>> 
         lines.extend(last_words(store, &result)?);
     }
     Ok(lines)
+}
+
+/// What helps with datums that failed, a command a line.
+pub(crate) fn hint(pipeline: &PipelineName) -> String {
+    [
+        format!("pv logs {pipeline} --failed                          all it said"),
+        format!("pv try {pipeline} --failed --shell                   see what it saw"),
+        format!("pv job retry {pipeline}                              when the cause is gone"),
+        format!("pv job retry {pipeline} --skip-failed -m WHY         go on without it, recorded"),
+    ]
+    .join("\n")
 }
 
 /// `datum 91ce22aa  validate:/valid/cam7.jpg  0 B  exit 1  3 tries`

@@ -104,9 +104,9 @@ fn print_job(cx: &Context, store: &Store, job: &JobRow, failed_only: bool) -> Re
         if failed_only && result.state != ResultState::Failed {
             continue;
         }
-        let paths: Vec<String> =
-            DatumKey::from_map(&key).arms().unwrap_or_default().into_iter().map(|(_, path)| path.to_string()).collect();
-        print_result(cx, store, &result, Some(&paths.join(" ")))?;
+        let key = DatumKey::from_map(&key);
+        let parts: Vec<&str> = key.parts().unwrap_or_default().into_iter().map(|(_, text)| text).collect();
+        print_result(cx, store, &result, Some(&parts.join(" ")))?;
         printed += 1;
     }
     if printed == 0 {

@@ -38,6 +38,7 @@ mod revert;
 mod rm;
 mod run;
 mod schema;
+mod secret;
 mod serve;
 mod settle;
 mod show;
@@ -73,6 +74,9 @@ pub(crate) enum Command {
     /// Apply pipelines, look at them, delete them
     #[command(subcommand)]
     Pipeline(pipeline::Command),
+    /// Keep, list and delete what only stages may know
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// Give up commits: delete a head, drop the files of old ones
     #[command(subcommand)]
     Commit(commit::Command),
@@ -118,6 +122,8 @@ impl Command {
             // It becomes the owner, or says who is.
             Self::Serve(_) => false,
             Self::Pipeline(command) => command.needs_store(),
+            // Files of this machine beside the store's own, and values that are better in one process only.
+            Self::Secret(_) => false,
             // An input that may never end would hold the owner up; only the last step is handed over then.
             Self::Put(args) => !args.reads_stdin(),
             Self::Txn(args) => !args.reads_stdin(),
@@ -150,6 +156,7 @@ impl Command {
             Self::Branch(command) => command.run(cx),
             Self::Tag(command) => command.run(cx),
             Self::Pipeline(command) => command.run(cx),
+            Self::Secret(command) => command.run(cx),
             Self::Commit(command) => command.run(cx),
             Self::Put(args) => put::run(cx, args),
             Self::Rm(args) => rm::run(cx, args),

@@ -63,7 +63,14 @@ fn if_applied(cx: &Context, store: &Store, args: &Args, limit: usize) -> Result<
     let by = author::by(cx, None);
     let applied = cx.block_on(async {
         let executor = settle(cx, store).await?.executor;
-        let request = Request { set: &specs.set, sources: &specs.folders, by: &by, dry: true, on_pull: &|_| {} };
+        let request = Request {
+            set: &specs.set,
+            sources: &specs.folders,
+            by: &by,
+            dry: true,
+            on_pull: &|_| {},
+            announce: &|_| {},
+        };
         Ok::<_, CliError>(apply::apply(store, executor.as_ref(), request).await?)
     })??;
     warn(cx, &applied.warnings);

@@ -4,9 +4,12 @@ use repos::Store;
 use repos::documents::ExecutorKind;
 use repos::journal::RepoKind;
 use repos::tree::Tree;
-use specs::spec::{Input, LeafPlaces, Parsed, PfsInput, PipelineSpec, SpecSet, find_cycles};
-use specs::{BranchName, Diagnostic, RepoName};
+use specs::spec::{
+    Input, LeafPlaces, Parsed, PfsInput, PipelineSpec, SpecSet, find_cycles, find_loops, in_words, loop_warning,
+};
+use specs::{BranchName, Diagnostic, PipelineName, Place, RepoName};
 
+use super::clocks;
 use super::globs::{self, Fit};
 use super::versions::Settings;
 use crate::error::{EngineError, Result};
@@ -25,7 +28,7 @@ pub(super) struct Findings {
     /// Errors and warnings.
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Names that others hold: a conflict, when nothing else is wrong.
-    taken: Vec<Diagnostic>,
+    pub(super) taken: Vec<Diagnostic>,
 }
 
 impl Findings {
@@ -56,8 +59,15 @@ pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result
     let mut findings = Findings::default();
     for parsed in specs {
         names(scope, parsed, &mut findings)?;
+        clocks::diagnose(scope, graph, specs, parsed, &mut findings)?;
         execution(scope, parsed, &mut findings.diagnostics);
+        secrets(scope, parsed, &mut findings.diagnostics)?;
+        let crons = parsed.spec.input.crons();
         for (leaf, places) in parsed.spec.input.leaves().into_iter().zip(&parsed.places.leaves) {
+            // The apply makes a clock's repository.
+            if crons.iter().any(|cron| std::ptr::eq(&raw const cron.ticks, leaf)) {
+                continue;
+            }
             let check = LeafCheck { scope, graph, specs, parsed, leaf, places };
             findings.diagnostics.extend(check.diagnose()?);
         }
@@ -98,6 +108,19 @@ fn execution(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) {
         }
         _ => {}
     }
+    let limits = &parsed.spec.resource_limits;
+    if scope.kind == ExecutorKind::Process && (limits.cpu.is_some() || limits.memory.is_some()) {
+        let message = format!("pipeline `{name}`: the process executor does not enforce `resource_limits`");
+        found.push(parsed.warning(parsed.places.pipeline, message, None));
+    }
+}
+
+/// Whether the store has what the stages are to be told in confidence.
+fn secrets(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) -> Result<()> {
+    let (_, missing) = crate::secrets::confide(&scope.store, &parsed.spec.transform.secrets)?;
+    let place = |number: usize| parsed.places.secrets[number];
+    found.extend(missing.into_iter().map(|one| parsed.error(place(one.number), one.what, Some(one.hint))));
+    Ok(())
 }
 
 /// One input and all that it is checked against.
@@ -113,7 +136,8 @@ struct LeafCheck<'a> {
 impl LeafCheck<'_> {
     fn diagnose(&self) -> Result<Option<Diagnostic>> {
         let repo = &self.leaf.repo;
-        let branch = self.leaf.branch.as_ref().unwrap_or(&self.scope.settings.default_branch);
+        let watched = self.leaf.trigger.as_ref().and_then(|trigger| trigger.branch.as_ref());
+        let branch = watched.or(self.leaf.branch.as_ref()).unwrap_or(&self.scope.settings.default_branch);
         let row = if self.scope.store.has_repo(repo)? { self.scope.store.find_branch(repo, branch)? } else { None };
         if let Some(row) = row {
             let commit = row.commit.map(|id| self.scope.store.commit(&id)).transpose()?;
@@ -125,6 +149,7 @@ impl LeafCheck<'_> {
             // The first put makes the default branch, so there is nothing to say.
             None if self.scope.store.has_repo(repo)? && *branch == self.scope.settings.default_branch => Ok(None),
             None if self.scope.store.has_repo(repo)? => Ok(Some(self.no_branch_yet(branch)?)),
+            None if self.specs.iter().any(|parsed| clocks::ticks_in(parsed, repo)) => Ok(None),
             None => Ok(Some(self.no_repo()?)),
         }
     }
@@ -182,25 +207,35 @@ impl LeafCheck<'_> {
     }
 }
 
-/// Cycles that go through pipelines of the store, or that only the store's default branch closes; others were found in the files.
+/// Cycles and loops that go through pipelines of the store, or that only the store's default branch closes; others were found in the
+/// files.
 fn cycles(graph: &Graph, specs: &[Parsed], default_branch: &BranchName) -> Vec<Diagnostic> {
     let given: Vec<&PipelineSpec> = specs.iter().map(|parsed| &parsed.spec).collect();
-    let known = find_cycles(&given, None);
     let mut all: Vec<PipelineSpec> = given.iter().map(|spec| with_branches(spec, default_branch)).collect();
     let others = graph.pipelines.values().filter(|pipeline| given.iter().all(|spec| spec.name != *pipeline.name()));
     all.extend(others.map(|pipeline| with_branches(&pipeline.spec, &pipeline.version.default_branch)));
     let all: Vec<&PipelineSpec> = all.iter().collect();
     let mut found = Vec::new();
+    let known = find_cycles(&given, None);
     for cycle in find_cycles(&all, None).into_iter().filter(|cycle| !known.contains(cycle)) {
-        let Some(at) = cycle.iter().position(|name| given.iter().any(|spec| spec.name == *name)) else { continue };
-        let Some(parsed) = specs.iter().find(|parsed| parsed.spec.name == cycle[at]) else { continue };
-        let before = &cycle[(at + cycle.len() - 1) % cycle.len()];
-        let leaf = parsed.spec.input.leaves().iter().position(|leaf| leaf.repo == before.output_repo());
-        let place = leaf.map_or(parsed.places.pipeline, |leaf| parsed.places.leaves[leaf].repo);
-        let names: Vec<_> = cycle.iter().chain(&cycle[..1]).map(|name| format!("`{name}`")).collect();
-        found.push(parsed.error(place, format!("pipelines wait for each other: {}", names.join(" → ")), None));
+        let message = format!("pipelines wait for each other: {}", in_words(&cycle));
+        found.extend(place_of(&cycle, specs).map(|(parsed, place)| parsed.error(place, message, None)));
+    }
+    let known = find_loops(&given, None);
+    for round in find_loops(&all, None).into_iter().filter(|round| !known.contains(round)) {
+        let message = loop_warning(&round);
+        found.extend(place_of(&round, specs).map(|(parsed, place)| parsed.warning(place, message, None)));
     }
     found
+}
+
+/// The input of a given spec that closes a circle.
+fn place_of<'a>(circle: &[PipelineName], specs: &'a [Parsed]) -> Option<(&'a Parsed, Place)> {
+    let at = circle.iter().position(|name| specs.iter().any(|parsed| parsed.spec.name == *name))?;
+    let parsed = specs.iter().find(|parsed| parsed.spec.name == circle[at])?;
+    let before = &circle[(at + circle.len() - 1) % circle.len()];
+    let leaf = parsed.spec.input.leaves().iter().position(|leaf| leaf.repo == before.output_repo());
+    Some((parsed, leaf.map_or(parsed.places.pipeline, |leaf| parsed.places.leaves[leaf].repo)))
 }
 
 /// The spec with every branch named.
@@ -210,8 +245,12 @@ fn with_branches(spec: &PipelineSpec, default_branch: &BranchName) -> PipelineSp
             Input::Pfs(leaf) => {
                 leaf.branch.get_or_insert_with(|| default_branch.clone());
             }
-            Input::Cross(inputs) => inputs.iter_mut().for_each(|input| fill(input, default_branch)),
-            _ => {}
+            Input::Cross(inputs) | Input::Union(inputs) | Input::Join(inputs) | Input::Group(inputs) => {
+                inputs.iter_mut().for_each(|input| fill(input, default_branch));
+            }
+            Input::Cron(cron) => {
+                cron.ticks.branch.get_or_insert_with(|| default_branch.clone());
+            }
         }
     }
     let mut spec = spec.clone();

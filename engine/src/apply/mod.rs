@@ -1,16 +1,18 @@
 //! Apply: from spec files to pipeline versions, and the one run that these cause. All files or none.
 //!
-//! 1. `checks` says all that is wrong between the specs and the store, each with its place; `globs` and `code` are parts of it;
+//! 1. `checks` says all that is wrong between the specs and the store, each with its place; `globs`, `clocks` and `code` are parts
+//!    of it;
 //! 2. `images` finds and pins the images, pulling what is missing;
 //! 3. `code` stores the code folders; `host` digests host files that a command names, where no image holds them;
 //! 4. `versions` settles what each pipeline is, and compares it with the version that there is;
 //! 5. `publish` makes all new versions and their jobs happen in one change.
 //!
 //! Reading and storing happen without the store's lock; only the last step takes it, and is repeated when somebody was quicker.
-//! `operate` is what people do to pipelines and jobs that are there: delete, rerun, retry, stop.
+//! `operate` is what people do to pipelines and jobs that are there: stop, start, delete, rerun, retry.
 //! Not here: what is wrong with a spec in itself (`specs`), what the jobs then do (`plan`).
 
 mod checks;
+mod clocks;
 mod code;
 mod globs;
 mod host;
@@ -21,6 +23,7 @@ mod versions;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use repos::Store;
 use repos::journal::CauseKind;
@@ -28,7 +31,7 @@ use serde::Serialize;
 use specs::spec::{Parsed, SpecSet};
 use specs::{Diagnostic, PipelineName, RunId};
 
-pub use operate::{delete_pipeline, find_retry, rerun, retry, stop_job};
+pub use operate::{Data, delete_pipeline, find_retry, rerun, retry, start_pipeline, stop_job, stop_pipeline};
 
 use self::checks::{Findings, Scope};
 use self::code::CodeFolder;
@@ -54,6 +57,8 @@ pub struct Request<'a> {
     pub dry: bool,
     /// Told of pulls.
     pub on_pull: OnPull<'a>,
+    /// Told what will happen before anything does; not of an apply that changes nothing, nor of a dry one.
+    pub announce: &'a (dyn Fn(&Applied) + Send + Sync),
 }
 
 impl std::fmt::Debug for Request<'_> {
@@ -75,6 +80,8 @@ pub struct Applied {
     pub pipelines: Vec<AppliedPipeline>,
     /// The pipelines that get a job, in the order in which data flows.
     pub jobs: Vec<PipelineName>,
+    /// The jobs of older versions that are killed, `PIPELINE@RUN`.
+    pub kills: Vec<String>,
     /// What is worth knowing.
     #[serde(skip)]
     pub warnings: Vec<Diagnostic>,
@@ -132,20 +139,37 @@ pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>)
         images::resolve(executor, &settings, &request.set.specs, request.on_pull, &mut findings.diagnostics).await?;
     findings.refuse(request.sources.len())?;
 
-    let (store, by, dry) = (store.clone(), request.by.clone(), request.dry);
-    let (specs, sources) = (request.set.specs.clone(), request.sources.len());
-    let scope = Scope { store: store.clone(), settings, kind };
-    let mut applied = blocking(move || {
-        let prepared = prepare(&scope, &specs, &folders, &images)?;
-        let cause = publish::Why { kind: CauseKind::Apply, by: &by, dry };
-        publish::publish(&store, &prepared, &cause, |graph| {
-            // Others may have applied or deleted something since the first look.
-            checks::diagnose(&scope, graph, &specs)?.refuse(sources)
+    let scope = Arc::new(Scope { store: store.clone(), settings, kind });
+    let specs: Arc<Vec<Parsed>> = Arc::new(request.set.specs.clone());
+    let prepared = {
+        let (scope, specs) = (scope.clone(), specs.clone());
+        Arc::new(blocking(move || prepare(&scope, &specs, &folders, &images)).await?)
+    };
+    let files = request.sources.len();
+    let publish = |dry| {
+        let (scope, specs, prepared, by) = (scope.clone(), specs.clone(), prepared.clone(), request.by.clone());
+        blocking(move || {
+            let why = publish::Why { kind: CauseKind::Apply, by: &by, dry };
+            publish::publish(&scope.store, &prepared, &why, |graph| {
+                // Others may have applied or deleted something since the first look.
+                checks::diagnose(&scope, graph, &specs)?.refuse(files)
+            })
         })
-    })
-    .await?;
+    };
+    let mut applied = publish(true).await?;
+    if !request.dry && applied.is_change() {
+        (request.announce)(&applied);
+        applied = publish(false).await?;
+    }
     applied.warnings = findings.diagnostics;
     Ok(applied)
+}
+
+impl Applied {
+    /// Whether any pipeline has, or would have, a new version.
+    pub fn is_change(&self) -> bool {
+        self.pipelines.iter().any(|pipeline| pipeline.state != AppliedState::Unchanged)
+    }
 }
 
 /// Checks specs without a store: all that is wrong with them in themselves and with their code folders. Returns the warnings.

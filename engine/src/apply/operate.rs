@@ -2,33 +2,94 @@
 
 use std::collections::BTreeSet;
 
-use repos::journal::{CauseKind, Entry};
+use repos::journal::{Cause, CauseKind, Entry};
 use repos::{Change, JobRow, Store};
-use specs::{PipelineName, RunId};
+use specs::{PipelineName, RepoName, RunId};
 
-use super::publish::killed;
-use crate::changes::{By, cause, new_run, until_first};
+use super::publish::{killed, trigger_branches};
+use crate::changes::{By, cause, new_run, run_entries, until_first};
 use crate::error::{EngineError, Result};
+use crate::execution::failed_results;
 use crate::graph::Graph;
+use crate::time;
 
-/// Deletes a pipeline that no other reads. Its open jobs are killed; its output repository stays, as a user's.
-pub fn delete_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<()> {
+/// What a pipeline may take with it when it is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data {
+    /// Its output repository stays, as a user's, and its ticks as they are.
+    Stays,
+    /// Its output repository goes, and its ticks where nobody else reads them.
+    Goes,
+}
+
+/// Deletes a pipeline whose output no other reads. Its open jobs are killed.
+pub fn delete_pipeline(store: &Store, name: &PipelineName, data: Data, by: &By) -> Result<()> {
     until_first(store, || {
         store.pipeline(name)?;
         let graph = Graph::load(store)?;
         let repo = name.output_repo();
-        let readers = graph.pipelines.values().filter(|pipeline| pipeline.name() != name);
-        let readers = readers.filter(|pipeline| pipeline.input_branches().iter().any(|(read, _)| *read == repo));
-        let readers: Vec<String> =
-            readers.map(|pipeline| format!("pipeline `{}` reads its output", pipeline.name())).collect();
+        let readers = readers(&graph, name, &repo);
         if !readers.is_empty() {
+            let readers: Vec<String> =
+                readers.iter().map(|reader| format!("pipeline `{reader}` reads its output")).collect();
             return Err(EngineError::InUse { what: format!("pipeline `{name}`"), by: readers.join(", ") });
         }
-        let open = store.open_jobs()?.into_iter().filter(|job| job.pipeline == *name);
-        let reason = format!("pipeline was deleted by {}", by.author);
-        let mut entries: Vec<Entry> = open.map(|job| killed(store, &job, reason.clone())).collect::<Result<_>>()?;
+        let pipeline = &graph.pipelines[name];
+        let mut entries = kill_all(store, name, &format!("pipeline was deleted by {}", by.author))?;
+        entries.extend(trigger_branches(store, pipeline, &BTreeSet::new())?);
         entries.push(Entry::PipelineDelete { pipeline: name.clone() });
+        if data == Data::Goes {
+            let ticks: BTreeSet<&RepoName> =
+                pipeline.spec.input.crons().into_iter().map(|cron| &cron.ticks.repo).collect();
+            let unread = ticks.into_iter().filter(|repo| self::readers(&graph, name, repo).is_empty());
+            entries.extend(unread.chain([&repo]).map(|repo| Entry::RepoDelete { repo: repo.clone() }));
+        }
         Ok(store.publish(&Change { entries, graph: Some(graph.number) })?)
+    })
+}
+
+/// The other pipelines that read a repository.
+fn readers(graph: &Graph, name: &PipelineName, repo: &RepoName) -> Vec<PipelineName> {
+    let others = graph.pipelines.values().filter(|pipeline| pipeline.name() != name);
+    let readers = others.filter(|pipeline| pipeline.input_branches().iter().any(|(read, _)| read == repo));
+    readers.map(|pipeline| pipeline.name().clone()).collect()
+}
+
+/// The entries that end all jobs of a pipeline that have not ended.
+fn kill_all(store: &Store, name: &PipelineName, reason: &str) -> Result<Vec<Entry>> {
+    let open = store.open_jobs()?.into_iter().filter(|job| job.pipeline == *name);
+    open.map(|job| killed(store, &job, reason.to_owned())).collect()
+}
+
+/// Stops a pipeline: it gets no job until it is started, and those that have not ended are killed. False when it is stopped already.
+pub fn stop_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<bool> {
+    until_first(store, || {
+        if store.pipeline(name)?.is_stopped() {
+            return Ok(false);
+        }
+        let number = store.graph()?;
+        let mut entries = kill_all(store, name, &format!("pipeline was stopped by {}", by.author))?;
+        entries.push(Entry::PipelineStop { pipeline: name.clone() });
+        store.publish(&Change { entries, graph: Some(number) })?;
+        Ok(true)
+    })
+}
+
+/// Starts a stopped pipeline: one run on the newest heads catches up. `None` when it is not stopped.
+pub fn start_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<Option<RunId>> {
+    let run = new_run();
+    until_first(store, || {
+        if !store.pipeline(name)?.is_stopped() {
+            return Ok(None);
+        }
+        let mut graph = Graph::load(store)?;
+        graph.stopped.remove(name);
+        let moves = time::first_heads(store, &graph.pipelines[name], store.clock().now())?;
+        let cause = cause(store, CauseKind::Start, by, vec![name.to_string()]);
+        let mut entries = vec![Entry::PipelineStart { pipeline: name.clone() }];
+        entries.extend(run_entries(store, &graph, run, cause, moves, &BTreeSet::from([name.clone()]))?);
+        store.publish(&Change { entries, graph: Some(graph.number) })?;
+        Ok(Some(run))
     })
 }
 
@@ -36,13 +97,19 @@ pub fn delete_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<()
 pub fn rerun(store: &Store, name: &PipelineName, by: &By) -> Result<RunId> {
     store.pipeline(name)?;
     let before = store.newest_job(name)?;
-    again(store, name, by, CauseKind::Rerun, before.as_ref())
+    again(store, name, by, CauseKind::Rerun, before.as_ref(), None)
 }
 
-/// Tries a pipeline's newest job again, and all below it: a new run that names the old one and takes the newest inputs.
-pub fn retry(store: &Store, job: &JobRow, by: &By) -> Result<RunId> {
+/// Tries a pipeline's newest job again, and all below it: a new run that names the old one and takes the newest inputs. `skip_failed`
+/// says why it goes on without the datums that failed in the old job: in that one job they are recovered.
+pub fn retry(store: &Store, job: &JobRow, by: &By, skip_failed: Option<&str>) -> Result<RunId> {
     find_retry(store, job)?;
-    again(store, &job.pipeline, by, CauseKind::Retry, Some(job))
+    if skip_failed.is_some() && failed_results(store, job)?.is_empty() {
+        let id = format!("{}@{}", job.pipeline, job.run.short(8));
+        let hint = Some(format!("pv job retry {}", job.pipeline));
+        return Err(EngineError::Conflict { what: format!("no datum of job `{id}` failed"), hint });
+    }
+    again(store, &job.pipeline, by, CauseKind::Retry, Some(job), skip_failed)
 }
 
 /// Refuses a retry of any but the pipeline's newest job, and of one that has not ended.
@@ -64,25 +131,35 @@ pub fn find_retry(store: &Store, job: &JobRow) -> Result<()> {
     }
 }
 
-fn again(store: &Store, name: &PipelineName, by: &By, kind: CauseKind, before: Option<&JobRow>) -> Result<RunId> {
+fn again(
+    store: &Store,
+    name: &PipelineName,
+    by: &By,
+    kind: CauseKind,
+    before: Option<&JobRow>,
+    message: Option<&str>,
+) -> Result<RunId> {
     let run = new_run();
     let mut refs = vec![name.to_string()];
     refs.extend(before.map(|job| format!("@{}", job.run)));
     until_first(store, || {
         let graph = Graph::load(store)?;
+        if graph.stopped.contains(name) {
+            let hint = Some(format!("pv pipeline start {name}"));
+            return Err(EngineError::Conflict { what: format!("pipeline `{name}` is stopped"), hint });
+        }
         let jobs = graph.jobs_after(store, &[], &BTreeSet::from([name.clone()]))?;
         if jobs.is_empty() {
             return Err(EngineError::Conflict { what: format!("pipeline `{name}` has no data to run on"), hint: None });
         }
-        let cause = cause(store, kind, by, refs.clone());
+        let cause = Cause { message: message.map(str::to_owned), ..cause(store, kind, by, refs.clone()) };
         let entry = Entry::Run { run, cause, moves: Vec::new(), jobs };
         store.publish(&Change { entries: vec![entry], graph: Some(graph.number) })?;
         Ok(run)
     })
 }
 
-/// Ends a job that no living engine runs, as killed. A running one is the engine's to stop.
-pub fn stop_job(store: &Store, job: &JobRow, by: &By) -> Result<()> {
-    let reason = format!("stopped by {}", by.author);
-    until_first(store, || Ok(store.publish(&Change::of(vec![killed(store, job, reason.clone())?]))?))
+/// Ends a job that no living engine runs, as killed for this reason. A running one is the engine's to stop.
+pub fn stop_job(store: &Store, job: &JobRow, reason: &str) -> Result<()> {
+    until_first(store, || Ok(store.publish(&Change::of(vec![killed(store, job, reason.to_owned())?]))?))
 }

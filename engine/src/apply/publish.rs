@@ -10,9 +10,11 @@ use specs::PipelineName;
 
 use super::versions::Prepared;
 use super::{Applied, AppliedPipeline, AppliedState};
-use crate::changes::{By, cause, new_run, until_first};
+use crate::changes::{By, cause, new_run, run_entries, until_first};
 use crate::error::Result;
-use crate::graph::{Graph, Pipeline};
+use crate::graph::{BranchOf, Graph, Pipeline};
+use crate::queries::job_id;
+use crate::time;
 
 /// Why, by whom, and whether in earnest.
 pub(super) struct Why<'a> {
@@ -32,18 +34,22 @@ pub(super) fn publish(
     until_first(store, || {
         let mut graph = Graph::load(store)?;
         recheck(&graph)?;
-        let number = graph.number;
+        let before = graph.clone();
         let pipelines = number_versions(store, &mut graph, prepared)?;
         let changed: BTreeSet<PipelineName> = pipelines
             .iter()
             .filter(|pipeline| pipeline.state != AppliedState::Unchanged)
             .map(|pipeline| pipeline.name.clone())
             .collect();
-        let jobs = graph.jobs_after(store, &[], &changed)?;
+        let moves = branches(store, &graph, &changed)?;
+        let jobs = graph.jobs_after(store, &moves, &changed)?;
+        let killed: Vec<JobRow> =
+            store.open_jobs()?.into_iter().filter(|job| changed.contains(&job.pipeline)).collect();
         let mut applied = Applied {
             run: None,
             pipelines,
-            jobs: jobs.iter().map(|seed| seed.pipeline.clone()).collect(),
+            jobs: jobs.into_iter().map(|seed| seed.pipeline).collect(),
+            kills: killed.iter().map(|job| job_id(&job.pipeline, &job.run)).collect(),
             warnings: Vec::new(),
             graph: graph.clone(),
         };
@@ -51,10 +57,15 @@ pub(super) fn publish(
             return Ok(applied);
         }
         let mut entries = versions(store, &graph, &changed)?;
-        let moves = output_branches(store, &graph, &changed)?;
+        for job in &killed {
+            let version = graph.pipelines[&job.pipeline].version.version;
+            entries.push(self::killed(store, job, format!("replaced by version {version}"))?);
+        }
+        entries.extend(given_up(store, &before, &graph, &changed)?);
         let refs = changed.iter().map(ToString::to_string).collect();
-        entries.push(Entry::Run { run, cause: cause(store, why.kind, why.by, refs), moves, jobs });
-        store.publish(&Change { entries, graph: Some(number) })?;
+        let cause = cause(store, why.kind, why.by, refs);
+        entries.extend(run_entries(store, &graph, run, cause, moves, &changed)?);
+        store.publish(&Change { entries, graph: Some(before.number) })?;
         applied.run = Some(run);
         Ok(applied)
     })
@@ -72,8 +83,16 @@ fn number_versions(store: &Store, graph: &mut Graph, prepared: &[Prepared]) -> R
             pipelines.push(AppliedPipeline { name, version, state: AppliedState::Unchanged, why: Vec::new() });
             continue;
         }
-        // Numbers go on after a delete: a version's number never means two things.
-        let version = store.pipeline_versions(&name)?.last().map_or(0, |row| row.version) + 1;
+        let known = store.pipeline_versions(&name)?;
+        // Numbers go on after a delete: a version's number never means two things. One that was tried keeps its number.
+        let next = known.last().map_or(0, |row| row.version) + 1;
+        let newest = present.map_or(u32::MAX, |present| present.version.version);
+        let mut version = next;
+        for row in known.iter().filter(|row| row.version > newest) {
+            if store.document::<VersionDocument>(&row.document)? == new.document(row.version) {
+                version = row.version;
+            }
+        }
         let document: VersionDocument = new.document(version);
         let pipeline = Pipeline { document: store.put_document(&document)?, version: document, spec: new.spec.clone() };
         graph.pipelines.insert(name.clone(), Arc::new(pipeline));
@@ -83,33 +102,63 @@ fn number_versions(store: &Store, graph: &mut Graph, prepared: &[Prepared]) -> R
     Ok(pipelines)
 }
 
-/// The entries that make the new versions, and end what older ones still had to do.
+/// The entries that make the new versions, with the repositories that they need.
 fn versions(store: &Store, graph: &Graph, changed: &BTreeSet<PipelineName>) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for name in changed {
         let pipeline = &graph.pipelines[name];
-        let repo = name.output_repo();
-        if !store.has_repo(&repo)? {
-            entries.push(Entry::RepoCreate { repo, repo_kind: RepoKind::Output });
+        let clocks = pipeline.spec.input.crons().into_iter().map(|cron| (cron.ticks.repo.clone(), RepoKind::Cron));
+        for (repo, repo_kind) in clocks.chain([(name.output_repo(), RepoKind::Output)]) {
+            if !store.has_repo(&repo)? {
+                entries.push(Entry::RepoCreate { repo, repo_kind });
+            }
         }
         let version = pipeline.version.version;
         entries.push(Entry::PipelineApply { pipeline: name.clone(), version, document: pipeline.document });
     }
-    for job in store.open_jobs()?.iter().filter(|job| changed.contains(&job.pipeline)) {
-        let version = graph.pipelines[&job.pipeline].version.version;
-        entries.push(killed(store, job, format!("pipeline was updated to version {version}"))?);
+    Ok(entries)
+}
+
+/// Branches of triggers that the new versions do not have any more.
+fn given_up(store: &Store, before: &Graph, graph: &Graph, changed: &BTreeSet<PipelineName>) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for old in changed.iter().filter_map(|name| before.pipelines.get(name)) {
+        let kept: BTreeSet<_> = graph.pipelines[old.name()].input_branches();
+        entries.extend(trigger_branches(store, old, &kept)?);
     }
     Ok(entries)
 }
 
-/// Output branches that do not exist yet, without a commit.
-fn output_branches(store: &Store, graph: &Graph, changed: &BTreeSet<PipelineName>) -> Result<Vec<Move>> {
+/// The entries that delete the branches of a pipeline's triggers, but for those that are kept.
+pub(super) fn trigger_branches(store: &Store, pipeline: &Pipeline, kept: &BTreeSet<BranchOf>) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for (repo, branch) in pipeline.triggers().into_iter().map(|trigger| trigger.branch) {
+        if !kept.contains(&(repo.clone(), branch.clone())) && store.find_branch(&repo, &branch)?.is_some() {
+            entries.push(Entry::BranchDelete { repo, branch });
+        }
+    }
+    Ok(entries)
+}
+
+/// The branches of outputs, clocks and triggers: those that do not exist yet, and those that triggers move at once.
+fn branches(store: &Store, graph: &Graph, changed: &BTreeSet<PipelineName>) -> Result<Vec<Move>> {
     let mut moves = Vec::new();
     for name in changed {
-        let (repo, branch) = graph.pipelines[name].output_branch();
-        if store.find_branch(&repo, &branch)?.is_none() {
-            moves.push(Move { repo, branch, from: None, to: None });
+        let pipeline = &graph.pipelines[name];
+        let clocks = pipeline.spec.input.crons().into_iter().map(|cron| pipeline.input_branch(&cron.ticks));
+        for (repo, branch) in clocks.chain([pipeline.output_branch()]) {
+            if store.find_branch(&repo, &branch)?.is_none() {
+                moves.push(Move { repo, branch, from: None, to: None });
+            }
         }
+        let triggers = time::first_heads(store, pipeline, store.clock().now())?;
+        let stopped = graph.stopped.contains(name);
+        // A stopped pipeline takes nothing; its branches are there for when it starts.
+        moves.extend(triggers.into_iter().filter_map(|moved| match (stopped, moved.from) {
+            (false, _) => Some(moved),
+            (true, None) => Some(Move { to: None, ..moved }),
+            (true, Some(_)) => None,
+        }));
     }
     Ok(moves)
 }

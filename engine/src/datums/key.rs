@@ -1,11 +1,14 @@
-//! A datum's place in the map of datums.
+//! A datum's place in the map of datums, and the other keys of that map.
 
-use specs::FilePath;
+use specs::{FilePath, MAX_PATH_BYTES};
 
-/// Which path of which input: (leaf number in the spec, matched path) for each arm, in spec order.
+use super::Arm;
+
+/// Which paths of which inputs: (leaf number in the spec, matched path) for each arm, in spec order; for a group (number of its first
+/// leaf, key of the group) in place of all arms below it.
 ///
-/// Shape, in maps: for each arm the leaf number (u16), the path's length in bytes (u16), big-endian both, and the path.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Shape, in maps: for each part the leaf number (u16), the length of the text in bytes (u16), big-endian both, and the text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct DatumKey(Vec<u8>);
 
 /// First bytes of the keys of the datums map.
@@ -14,33 +17,53 @@ pub(crate) mod prefix {
     pub(crate) const DATUM: u8 = b'd';
     /// `r` + datum key → why the datum is recovered.
     pub(crate) const RECOVERED: u8 = b'r';
+    /// `k` + leaf number + key of a join or group + path → nothing.
+    pub(crate) const MEMBER: u8 = b'k';
 }
 
 impl DatumKey {
-    /// The key of these arms, which come in spec order.
-    pub fn new<'a>(arms: impl IntoIterator<Item = (usize, &'a FilePath)>) -> Self {
-        let mut bytes = Vec::new();
-        for (leaf, path) in arms {
-            let leaf = u16::try_from(leaf).expect("a spec of so many inputs is refused by its size");
-            let length = u16::try_from(path.as_str().len()).expect("a path has at most 4,096 bytes");
-            bytes.extend_from_slice(&leaf.to_be_bytes());
-            bytes.extend_from_slice(&length.to_be_bytes());
-            bytes.extend_from_slice(path.as_str().as_bytes());
-        }
-        Self(bytes)
+    /// The key of one arm.
+    pub(super) fn of_path(leaf: usize, path: &FilePath) -> Self {
+        let mut key = Self::default();
+        key.push(leaf, path.as_str());
+        key
     }
 
-    /// The arms; `None` when the bytes are no key.
-    pub fn arms(&self) -> Option<Vec<(usize, FilePath)>> {
+    /// The key of a group's datum.
+    pub(super) fn of_group(first_leaf: usize, group: &str) -> Self {
+        let mut key = Self::default();
+        key.push(first_leaf, group);
+        key
+    }
+
+    fn push(&mut self, leaf: usize, text: &str) {
+        push_part(&mut self.0, leaf, text);
+    }
+
+    /// Appends the parts of a datum whose arms come after these.
+    pub(super) fn extend(&mut self, other: &Self) {
+        self.0.extend_from_slice(&other.0);
+    }
+
+    /// Leaf number and text of each part: a path, or the key of the group that begins with that leaf. `None` when the bytes are no key.
+    pub fn parts(&self) -> Option<Vec<(usize, &str)>> {
         let mut rest = self.0.as_slice();
-        let mut arms = Vec::new();
+        let mut parts = Vec::new();
         while let Some((leaf, after)) = rest.split_first_chunk::<2>() {
             let (length, after) = after.split_first_chunk::<2>()?;
-            let (path, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-            arms.push((usize::from(u16::from_be_bytes(*leaf)), FilePath::from_bytes(path).ok()?));
+            let (text, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+            parts.push((usize::from(u16::from_be_bytes(*leaf)), std::str::from_utf8(text).ok()?));
             rest = after;
         }
-        rest.is_empty().then_some(arms)
+        rest.is_empty().then_some(parts)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
     }
 
     /// Its key in the map of datums, below one of the prefixes.
@@ -53,7 +76,38 @@ impl DatumKey {
 
     /// From a key of the map of datums, without its prefix.
     pub fn from_map(key: &[u8]) -> Self {
-        Self(key.get(1..).unwrap_or_default().to_vec())
+        Self::from_bytes(key.get(1..).unwrap_or_default())
+    }
+}
+
+fn push_part(bytes: &mut Vec<u8>, leaf: usize, text: &str) {
+    let leaf = u16::try_from(leaf).expect("a spec of so many inputs is refused by its size");
+    let length = u16::try_from(text.len()).expect("a path has at most 4,096 bytes, and so has a key");
+    bytes.extend_from_slice(&leaf.to_be_bytes());
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+/// The key in the map of datums of a path that a leaf of a join or group matches; without a path, what all of its key begin with.
+pub(super) fn member_row(leaf: usize, key: &str, path: &str) -> Vec<u8> {
+    let mut bytes = vec![prefix::MEMBER];
+    push_part(&mut bytes, leaf, key);
+    bytes.extend_from_slice(path.as_bytes());
+    bytes
+}
+
+/// A join or group key in at most 4,096 bytes: a longer one is named by its SHA-256.
+pub(super) fn bounded(key: String) -> String {
+    if key.len() <= MAX_PATH_BYTES { key } else { format!("{LONG}{}", repos::hash::digest_of(key.as_bytes())) }
+}
+
+/// What a long key begins with.
+pub(super) const LONG: &str = "sha256:";
+
+/// The key of a join or group, for all arms of its datums.
+pub(super) fn stamp(arms: &mut [Arm], key: &str) {
+    for arm in arms {
+        arm.key = Some(key.to_owned());
     }
 }
 
@@ -64,10 +118,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_round_trip(arms in proptest::collection::vec((0_usize..100, "(/[a-z]{1,5}){1,4}"), 0..4)) {
-            let arms: Vec<(usize, FilePath)> = arms.into_iter().map(|(leaf, path)| (leaf, path.parse().unwrap())).collect();
-            let key = DatumKey::new(arms.iter().map(|(leaf, path)| (*leaf, path)));
-            prop_assert_eq!(key.arms(), Some(arms));
+        fn keys_round_trip(parts in proptest::collection::vec((0_usize..100, "(/[a-z]{1,5}){1,4}"), 0..4)) {
+            let mut key = DatumKey::default();
+            for (leaf, path) in &parts {
+                key.extend(&DatumKey::of_path(*leaf, &path.parse().unwrap()));
+            }
+            let expected: Vec<(usize, &str)> = parts.iter().map(|(leaf, path)| (*leaf, path.as_str())).collect();
+            prop_assert_eq!(key.parts(), Some(expected));
+            let in_map = key.below(prefix::DATUM);
+            prop_assert_eq!(DatumKey::from_map(&in_map), key);
         }
+    }
+
+    #[test]
+    fn a_long_key_is_named_by_its_digest() {
+        assert_eq!(bounded("7".to_owned()), "7");
+        let long = bounded("7".repeat(5000));
+        assert_eq!(long.len(), LONG.len() + 64);
+        assert_ne!(long, bounded("7".repeat(5001)));
     }
 }

@@ -1,9 +1,10 @@
-//! Which paths of a commit a glob matches.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Which paths of a commit a glob matches, and which of these changed between two commits.
+//!
+//! Both hand over one match after the other and hold none. In key order all that lies below a directory comes in one piece, so a
+//! directory has been seen exactly if it holds the path before.
 
 use repos::tree::files::{directory_range, path_of};
-use repos::tree::{FileEntry, PathKind, Tree};
+use repos::tree::{Cursor, FileEntry, KeyRange, PathKind, Step, Tree};
 use repos::{RepoError, Store};
 use specs::{FilePath, Glob};
 
@@ -18,46 +19,84 @@ pub enum Match {
 
 /// A matched path of which something differs between two commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChangedMatch {
-    /// The path.
-    pub path: FilePath,
+pub(super) struct ChangedMatch {
+    pub(super) path: FilePath,
     /// What it was; `None` for a new one.
-    pub old: Option<Match>,
+    pub(super) old: Option<Match>,
     /// What it is; `None` for one that is gone.
-    pub new: Option<Match>,
+    pub(super) new: Option<Match>,
 }
 
 /// What is at `path`, if anything. An empty commit has no root to match.
 pub fn match_at(store: &Store, tree: Tree, path: &FilePath) -> Result<Option<Match>, RepoError> {
-    Ok(match tree.kind_at(store, path)? {
-        None | Some(PathKind::Directory { files: 0, .. }) => None,
-        Some(PathKind::File(file)) => Some(Match::File(file)),
-        Some(PathKind::Directory { .. }) => Some(Match::Directory),
-    })
+    Finder::new(store, tree)?.at(path)
 }
 
-/// All paths that `glob` matches, in byte order. Looks only where the glob's literal beginning leads.
-pub fn matches(store: &Store, tree: Tree, glob: &Glob) -> Result<BTreeMap<FilePath, Match>, RepoError> {
-    let mut found = BTreeMap::new();
-    if glob.is_root() {
-        found.extend(match_at(store, tree, &FilePath::root())?.map(|matched| (FilePath::root(), matched)));
-    } else if let Some(depth) = glob.depth() {
-        descend(store, tree, glob, &FilePath::root(), depth, &mut found)?;
-    } else {
-        for entry in tree.range(store, repos::tree::KeyRange::prefix(glob.literal_prefix().as_bytes()))? {
-            let (key, file) = entry?;
-            let path = path_of(&key)?;
-            for directory in std::iter::successors(path.parent(), FilePath::parent) {
-                if !found.contains_key(&directory) && glob.matches(directory.as_str()) {
-                    found.insert(directory, Match::Directory);
-                }
-            }
-            if glob.matches(path.as_str()) {
-                found.insert(path, Match::File(file));
-            }
+/// Looks up paths; cheap for those that lie close to each other.
+pub(super) struct Finder<'s>(Cursor<'s, FileEntry, Store>);
+
+impl<'s> Finder<'s> {
+    pub(super) fn new(store: &'s Store, tree: Tree) -> Result<Self, RepoError> {
+        Ok(Self(tree.cursor(store)?))
+    }
+
+    pub(super) fn at(&mut self, path: &FilePath) -> Result<Option<Match>, RepoError> {
+        match self.0.get(path.as_str().as_bytes())? {
+            Some(file) => Ok(Some(Match::File(file))),
+            None => self.directory_at(path),
         }
     }
-    Ok(found)
+
+    fn directory_at(&mut self, path: &FilePath) -> Result<Option<Match>, RepoError> {
+        let prefix = path.as_prefix();
+        self.0.seek(prefix.as_bytes())?;
+        let next = self.0.peek();
+        let is_one = matches!(next, Some(Step::Entry { key, .. }) if key.starts_with(prefix.as_bytes()));
+        Ok(is_one.then_some(Match::Directory))
+    }
+}
+
+/// Hands over a match.
+pub(super) type VisitMatch<'v> = dyn FnMut(FilePath, Match) -> Result<(), RepoError> + 'v;
+
+/// All paths that `glob` matches. Looks only where the glob's literal beginning leads, and no deeper than its depth.
+pub(super) fn visit_matches(
+    store: &Store,
+    tree: Tree,
+    glob: &Glob,
+    visit: &mut VisitMatch<'_>,
+) -> Result<(), RepoError> {
+    if let Some(depth) = glob.depth() {
+        if glob.is_root() {
+            let root = FilePath::root();
+            return match match_at(store, tree, &root)? {
+                Some(matched) => visit(root, matched),
+                None => Ok(()),
+            };
+        }
+        return descend(store, tree, glob, &FilePath::root(), depth, visit);
+    }
+    let mut before = None;
+    for entry in tree.range(store, KeyRange::prefix(glob.literal_prefix()))? {
+        let (key, file) = entry?;
+        let path = path_of(&key)?;
+        for directory in new_directories(&path, before.as_ref()) {
+            if glob.matches(directory.as_str()) {
+                visit(directory, Match::Directory)?;
+            }
+        }
+        if glob.matches(path.as_str()) {
+            visit(path.clone(), Match::File(file))?;
+        }
+        before = Some(path);
+    }
+    Ok(())
+}
+
+/// The directories that hold `path` and not the one before it, the deepest first.
+fn new_directories<'p>(path: &FilePath, before: Option<&'p FilePath>) -> impl Iterator<Item = FilePath> + use<'p> {
+    let above = std::iter::successors(path.parent(), FilePath::parent);
+    above.take_while(move |directory| before.is_none_or(|before| !directory.contains(before)))
 }
 
 /// Matches `depth` parts below `directory`.
@@ -67,7 +106,7 @@ fn descend(
     glob: &Glob,
     directory: &FilePath,
     depth: usize,
-    found: &mut BTreeMap<FilePath, Match>,
+    visit: &mut VisitMatch<'_>,
 ) -> Result<(), RepoError> {
     let literal = glob.literal_prefix();
     for entry in tree.list_directory(store, directory)? {
@@ -76,39 +115,56 @@ fn descend(
         let can_lead_there = literal.starts_with(path.as_str()) || path.as_str().starts_with(literal);
         match entry.kind {
             _ if !can_lead_there => {}
-            PathKind::Directory { .. } if depth > 1 => descend(store, tree, glob, &path, depth - 1, found)?,
-            PathKind::File(file) if depth == 1 && glob.matches(path.as_str()) => {
-                found.insert(path, Match::File(file));
-            }
-            PathKind::Directory { .. } if glob.matches(path.as_str()) => {
-                found.insert(path, Match::Directory);
-            }
+            PathKind::Directory { .. } if depth > 1 => descend(store, tree, glob, &path, depth - 1, visit)?,
+            PathKind::File(file) if depth == 1 && glob.matches(path.as_str()) => visit(path, Match::File(file))?,
+            PathKind::Directory { .. } if glob.matches(path.as_str()) => visit(path, Match::Directory)?,
             _ => {}
         }
     }
     Ok(())
 }
 
-/// The matched paths that differ between two trees, in byte order: a file that differs, or a directory in which something differs.
-pub fn changed_matches(store: &Store, old: Tree, new: Tree, glob: &Glob) -> Result<Vec<ChangedMatch>, RepoError> {
-    let mut candidates = BTreeSet::new();
-    for change in old.diff(store, new)? {
-        let path = path_of(&change?.key)?;
-        for candidate in std::iter::successors(Some(path), FilePath::parent) {
-            if candidates.contains(&candidate) {
-                break; // and so are the directories above it
-            }
-            candidates.insert(candidate);
-        }
+/// Hands over a matched path that differs.
+pub(super) type VisitChange<'v> = dyn FnMut(ChangedMatch) -> Result<(), RepoError> + 'v;
+
+/// The matched paths that differ between two trees: a file that differs, or a directory in which something differs. Each comes once.
+pub(super) fn visit_changes(
+    store: &Store,
+    (old, new): (Tree, Tree),
+    glob: &Glob,
+    visit: &mut VisitChange<'_>,
+) -> Result<(), RepoError> {
+    if old == new {
+        return Ok(());
     }
-    candidates
-        .into_iter()
-        .filter(|path| if path.is_root() { glob.is_root() } else { glob.matches(path.as_str()) })
-        .map(|path| {
-            let (old, new) = (match_at(store, old, &path)?, match_at(store, new, &path)?);
-            Ok(ChangedMatch { path, old, new })
-        })
-        .collect()
+    let (mut in_old, mut in_new) = (Finder::new(store, old)?, Finder::new(store, new)?);
+    if glob.is_root() {
+        let path = FilePath::root();
+        let (old, new) = (in_old.at(&path)?, in_new.at(&path)?);
+        return visit(ChangedMatch { path, old, new });
+    }
+    let mut before = None;
+    for change in old.diff_range(store, new, KeyRange::prefix(glob.literal_prefix()))? {
+        let change = change?;
+        let path = path_of(&change.key)?;
+        for path in new_directories(&path, before.as_ref()).filter(|path| glob.matches(path.as_str())) {
+            let (old, new) = (in_old.at(&path)?, in_new.at(&path)?);
+            // What is a file on one side has come, or will come, as a changed file.
+            if ![old, new].iter().any(|side| matches!(side, Some(Match::File(_)))) {
+                visit(ChangedMatch { path, old, new })?;
+            }
+        }
+        if glob.matches(path.as_str()) {
+            let side = |file: Option<FileEntry>, finder: &mut Finder<'_>| match file {
+                Some(file) => Ok(Some(Match::File(file))),
+                None => finder.directory_at(&path),
+            };
+            let (old, new) = (side(change.old, &mut in_old)?, side(change.new, &mut in_new)?);
+            visit(ChangedMatch { path: path.clone(), old, new })?;
+        }
+        before = Some(path);
+    }
+    Ok(())
 }
 
 /// The files that a match stands for, with their full paths, in byte order.

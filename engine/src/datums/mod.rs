@@ -1,17 +1,63 @@
 //! Datums: what one execution of user code sees, worked out from globs and trees.
 //!
-//! - `matches` which paths of a commit a glob matches, and which of these changed between two commits
-//! - `key`     a datum's place in the map of datums: which path of which input
-//! - `combine` datums from the matches of all inputs: all of them, or only those that a change touches
+//! - `shape`      a spec's input with its leaves numbered
+//! - `matches`    which paths of a commit a glob matches, and which of these changed between two commits
+//! - `datum`, `key` a datum's arms, and its place in the map of datums
+//! - `list`       many datums in little memory
+//! - `view`       all datums of an input at one moment, or those that have some keys
+//! - `difference` the datums that a change touches
+//! - `members`    the rows that tell which paths have a key of a join or group
+//! - `reads`      which datums read a file
 //!
-//! Work is proportional to what changed. Not here: what a datum executes (`recipe`), whether it has to (`plan`).
+//! An input is a tree; each kind of node says what its datums are, given those of its arms, and what of them a change touches:
+//!
+//! | node | datums | touched |
+//! |---|---|---|
+//! | pfs, cron | the matches | changed matches |
+//! | cross | every combination | combinations with a touched datum |
+//! | union | those of all arms | those of all arms |
+//! | join | of each key every combination; without a partner only `outer_join` | what differs among the touched keys |
+//! | group | one of each key | what differs among the touched keys |
+//!
+//! Work is proportional to what changed; only an arm of a join or group that is itself a join or group is gone through in full when
+//! something in it changed. Nothing but packed lists grows with the number of datums.
+//! Not here: what a datum executes (`recipe`), whether it has to (`plan`).
 
-mod combine;
+mod datum;
+mod difference;
 mod key;
+mod list;
 mod matches;
+mod members;
+mod reads;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod view;
 
-pub use combine::{Arm, Datums, all, touched};
+use repos::tree::Tree;
+use repos::{RepoError, Store};
+
+pub use datum::Arm;
+pub(crate) use datum::Datum;
+pub(crate) use difference::{Difference, KeyedChanges};
 pub use key::DatumKey;
 pub(crate) use key::prefix;
+pub use list::{DatumList, IntoIter};
 pub(crate) use matches::files_of;
-pub use matches::{ChangedMatch, Match, changed_matches, match_at, matches};
+pub use matches::{Match, match_at};
+pub(crate) use members::MemberRows;
+pub(crate) use shape::Shape;
+
+use crate::plan::DatumMap;
+
+/// All datums of an input, whose leaves have these trees.
+pub(crate) fn all(store: &Store, shape: &Shape, trees: Vec<Tree>) -> Result<DatumList, RepoError> {
+    let members = members::Members { base: DatumMap::empty(), changes: None };
+    let mut list = DatumList::default();
+    view::View { store, shape, trees, members }.all(&shape.root, &mut |datum| {
+        list.push(&datum);
+        Ok(())
+    })?;
+    Ok(list)
+}

@@ -11,6 +11,7 @@ use specs::FilePath;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::mask::{Mask, Stream};
 use crate::executor::{Event, EventSink, ExecError, InputFile};
 
 /// A file up to this size waits in memory until it is complete; a larger one is stored as it comes.
@@ -30,10 +31,10 @@ pub(crate) struct Intake<'a> {
     /// The try's inputs by their path below `/pfs`: what a link means.
     inputs: HashMap<&'a str, &'a InputFile>,
     on_log: OnLog<'a>,
-    /// The log so far.
-    pub(crate) log: LogBuffer,
-    /// The files so far.
-    pub(crate) outputs: Outputs,
+    log: LogBuffer,
+    mask: &'a Mask,
+    masked: Stream,
+    outputs: Outputs,
     file: Option<Receiving>,
 }
 
@@ -49,9 +50,30 @@ enum Content {
 }
 
 impl<'a> Intake<'a> {
-    pub(crate) fn new(store: &'a Store, inputs: &'a [InputFile], log_max: usize, on_log: OnLog<'a>) -> Self {
+    /// For a try that prints to the end of `log`.
+    pub(crate) fn new(
+        store: &'a Store,
+        inputs: &'a [InputFile],
+        log: LogBuffer,
+        mask: &'a Mask,
+        on_log: OnLog<'a>,
+    ) -> Self {
         let inputs = inputs.iter().map(|input| (input.path.as_str(), input)).collect();
-        Self { store, inputs, on_log, log: LogBuffer::new(log_max), outputs: Outputs::new(), file: None }
+        Self { store, inputs, on_log, log, mask, masked: Stream::default(), outputs: Outputs::new(), file: None }
+    }
+
+    /// All that the try printed and wrote.
+    pub(crate) fn finish(mut self) -> (LogBuffer, Outputs) {
+        let rest = self.masked.finish(self.mask);
+        self.print(&rest);
+        (self.log, self.outputs)
+    }
+
+    fn print(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            (self.on_log)(bytes);
+            self.log.push(bytes);
+        }
     }
 
     fn begin(&mut self, path: &str, size_bytes: u64, executable: bool) -> Result<(), ExecError> {
@@ -120,9 +142,13 @@ fn not_stored(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Exe
 impl EventSink for Intake<'_> {
     async fn event(&mut self, event: Event) -> Result<(), ExecError> {
         match event {
+            Event::Log(bytes) if self.mask.is_empty() => {
+                self.print(&bytes);
+                Ok(())
+            }
             Event::Log(bytes) => {
-                (self.on_log)(&bytes);
-                self.log.push(&bytes);
+                let shown = self.masked.push(self.mask, &bytes);
+                self.print(&shown);
                 Ok(())
             }
             Event::File { path, size_bytes, executable } => self.begin(&path, size_bytes, executable),
@@ -154,7 +180,7 @@ impl std::io::Read for Pieces {
 }
 
 /// A log of bounded size: beyond it the head and the tail are kept, and the cut is marked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LogBuffer {
     head: Vec<u8>,
     tail: VecDeque<u8>,

@@ -1,29 +1,39 @@
 //! Runs one job: dispatches its datums to sandboxes and collects what they give.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use repos::documents::{ExecutorStamp, Transform};
+use repos::documents::{ExecutorKind, ExecutorStamp, Transform};
 use repos::journal::SealedState;
 use repos::tree::{KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
+use specs::Quantity;
+use specs::spec::{PipelineSpec, Reprocess};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::datum::{DatumContext, DatumEnd, DatumState};
+use super::mask::Mask;
 use super::output::Output;
 use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
+use super::skip::Skipped;
 use crate::changes::{By, COLLECTED_TRIES};
 use crate::datums::{Arm, DatumKey};
 use crate::error::{EngineError, Result, in_full};
-use crate::executor::{InputFile, Sandbox, SandboxSpec};
+use crate::executor::{HostFolder, InputFile, Resources, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
 use crate::live::{Counts, Happened, JobKey, Live, LiveState};
 use crate::plan::{Plan, plan};
 use crate::recipe::{Kitchen, Leaf};
+use crate::secrets::{self, Confided, Missing};
 use crate::turns::Turns;
 
+/// A wait that outlives every job.
+const NEVER: Duration = Duration::from_hours(24 * 365);
 /// When so many datums have failed and none has succeeded, the job stops.
 const FAIL_FAST: u64 = 100;
 
@@ -47,6 +57,10 @@ pub(crate) struct JobContext {
     pub(crate) settings: JobSettings,
     /// Set when the job is not to go on.
     pub(crate) stop: watch::Receiver<Option<Stop>>,
+    /// Just these datums, whatever the base; `None` for all.
+    pub(crate) only: Option<BTreeSet<DatumKey>>,
+    /// Folders of the host that its sandboxes show.
+    pub(crate) mounts: Vec<HostFolder>,
 }
 
 /// Why a job does not go on.
@@ -71,11 +85,17 @@ pub(crate) struct JobSettings {
 type Collected = (DatumKey, Result<DatumEnd>);
 
 /// Datums that wait for a worker.
-type Queue = Mutex<std::collections::btree_map::IntoIter<DatumKey, Vec<Arm>>>;
+type Queue = Mutex<crate::datums::IntoIter>;
 
 impl JobContext {
-    fn key(&self) -> JobKey {
+    /// Its name among the living.
+    pub(crate) fn key(&self) -> JobKey {
         JobKey { order: self.job.order, pipeline: self.job.pipeline.clone() }
+    }
+
+    /// Whether every datum runs, whatever the cache holds.
+    fn reprocesses(&self) -> bool {
+        self.reprocess || self.pipeline.spec.reprocess == Reprocess::EveryJob
     }
 }
 
@@ -135,7 +155,8 @@ async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
 }
 
 /// Does all but recording the end; `None` when the job was interrupted.
-async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
+pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
+    let begun = Instant::now();
     let planned = {
         let cx = cx.clone();
         tokio::task::spawn_blocking(move || prepare(&cx))
@@ -143,19 +164,19 @@ async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ende
     let (mut plan, datums, mut output) = planned.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
     let counts = Counts { total: plan.total, cached: plan.kept(), ..Counts::default() };
     let todo = std::mem::take(&mut plan.todo);
-    let dispatched = dispatch(cx, datums, todo, counts, &mut output).await?;
+    let dispatched = dispatch(cx, begun, datums, todo, counts, &mut output).await?;
     if dispatched.stopped == Some(Stop::Interrupted) {
         return Ok(None);
     }
     let cx = cx.clone();
     cx.live.enters(&cx.key(), cx.job.run, LiveState::Finishing, cx.store.clock().now());
     let finished = tokio::task::spawn_blocking(move || {
-        let (trees, clashes) = output.finish()?;
-        Ok::<_, RepoError>((cx.leaves.clone(), trees, clashes))
+        let (trees, clash) = output.finish()?;
+        Ok::<_, RepoError>((cx.leaves.clone(), trees, clash))
     });
-    let (leaves, trees, clashes) = finished.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
+    let (leaves, trees, clash) = finished.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
     let Dispatched { counts, stopped, problem } = dispatched;
-    let clash = clashes.first().map(|path| format!("`{path}` is written both as a file and as a directory"));
+    let clash = clash.map(|path| format!("`{path}` is written both as a file and as a directory"));
     let failed = (counts.failed > 0).then(|| format!("{} of {} datums failed", counts.failed, counts.total));
     let (state, reason) = match (stopped, problem.or(clash).or(failed)) {
         (Some(Stop::Killed(why)), _) => (SealedState::Killed, Some(why)),
@@ -169,18 +190,30 @@ async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ende
 fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
     let (repo, branch) = cx.pipeline.output_branch();
     let parent = cx.store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
-    let plan = if cx.reprocess {
+    let plan = if cx.reprocesses() {
         // Nothing of the parent is kept, so every datum is planned.
         let planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
         let parent = plan_parent(cx, parent)?;
         Plan { parent, ..planned }
+    } else if let Some(only) = &cx.only {
+        let mut planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
+        planned.todo.retain(|key| only.contains(key));
+        Plan { total: planned.todo.len() as u64, ..planned }
     } else {
         plan(&cx.store, &cx.pipeline, &cx.leaves, parent)?
     };
     let output = Output::new(&cx.store, &plan)?;
+    Ok((plan, datum_context(cx)?, output))
+}
+
+/// What the datums of a job share.
+pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
     let version = &cx.pipeline.version;
     let transform: Transform = cx.store.document(&version.transform)?;
-    let datums = DatumContext {
+    let confided = confide(&cx.store, &cx.pipeline)?;
+    say_what_is_not_kept(cx);
+    let sandbox = sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?;
+    Ok(DatumContext {
         store: cx.store.clone(),
         pool: cx.pool.clone(),
         pipeline: cx.pipeline.clone(),
@@ -189,14 +222,51 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
         run: cx.job.run,
         executor: cx.executor.clone(),
         network: transform.network,
-        sandbox: sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?,
+        sandbox: Arc::new(SandboxSpec { mounts: cx.mounts.clone(), ..sandbox }),
+        mask: Mask::of(&confided.values),
+        confided,
         cmd: cx.pipeline.command(),
-        reprocess: cx.reprocess,
+        reprocess: cx.reprocesses(),
         log_max: cx.settings.log_max,
         limits: cx.settings.limits,
         live: cx.live.clone(),
-    };
-    Ok((plan, datums, output))
+        skipped: Skipped::of(&cx.store, &cx.job)?,
+    })
+}
+
+/// What the pipeline's stages are told in confidence; an error when something of it is gone.
+pub(super) fn confide(store: &Store, pipeline: &Pipeline) -> Result<Confided> {
+    let (confided, missing) = secrets::confide(store, &pipeline.spec.transform.secrets)?;
+    match missing.into_iter().next() {
+        None => Ok(confided),
+        Some(Missing { what, hint, .. }) => {
+            Err(EngineError::NotReady { pipeline: pipeline.name().clone(), why: format!("{what} ({hint})") })
+        }
+    }
+}
+
+/// Once a job: what the spec asks for and this executor cannot do.
+fn say_what_is_not_kept(cx: &JobContext) {
+    let limits = &cx.pipeline.spec.resource_limits;
+    if cx.executor.kind == ExecutorKind::Process && (limits.cpu.is_some() || limits.memory.is_some()) {
+        tracing::warn!("{}: the process executor does not enforce resource limits", cx.pipeline.name());
+    }
+}
+
+/// The limits of a pipeline's sandboxes. What is only requested is no limit, but for graphics processors, which come in whole.
+fn resources(spec: &PipelineSpec) -> Resources {
+    let limits = &spec.resource_limits;
+    Resources {
+        cpu_thousandths: limits.cpu.as_ref().map(Quantity::thousandths),
+        memory_bytes: limits.memory.as_ref().map(Quantity::whole),
+        gpus: limits.gpu.as_ref().or(spec.resource_requests.gpu.as_ref()).map(|gpu| gpu.number),
+    }
+}
+
+/// What marks the sandboxes of a pipeline's version.
+pub(crate) fn labels(pipeline: &Pipeline) -> BTreeMap<String, String> {
+    let version = pipeline.version.version.to_string();
+    [("pv.pipeline".to_owned(), pipeline.name().to_string()), ("pv.version".to_owned(), version)].into()
 }
 
 /// The sandboxes of a pipeline's version.
@@ -212,10 +282,12 @@ pub(super) fn sandbox_spec(
         network: transform.network,
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),
-        labels: [("pv.pipeline".to_owned(), pipeline.name().to_string())].into(),
+        labels: labels(pipeline),
         code: transform.code.map(|code| code_files(store, Tree::at(code))).transpose()?.unwrap_or_default(),
         readable,
-        resources: crate::executor::Resources::default(),
+        resources: resources(&pipeline.spec),
+        secret_directories: secrets::directories(&spec.secrets),
+        mounts: Vec::new(),
     })
 }
 
@@ -245,8 +317,9 @@ struct Dispatched {
 /// Has all datums of `todo` executed, or taken from the cache, by as many workers as the spec and the store's limit allow.
 async fn dispatch(
     cx: &Arc<JobContext>,
+    begun: Instant,
     datums: DatumContext,
-    todo: crate::datums::Datums,
+    todo: crate::datums::DatumList,
     counts: Counts,
     output: &mut Output,
 ) -> Result<Dispatched> {
@@ -261,7 +334,7 @@ async fn dispatch(
         workers.spawn(worker(datums.clone(), queue.clone(), cx.turns.clone(), sender.clone(), halted.clone()));
     }
     drop(sender);
-    let dispatched = collect(cx, collected, counts, output).await;
+    let dispatched = collect(cx, begun, collected, counts, output).await;
     // Workers that are in the middle of a datum end their sandboxes.
     halt.send_replace(true);
     while let Some(ended) = workers.join_next().await {
@@ -301,7 +374,12 @@ async fn worker(
         }
     }
     if let Some(sandbox) = sandbox {
-        datums.pool.give_back(datums.pipeline.document, sandbox);
+        // An autoscaling pipeline keeps nothing warm.
+        if datums.pipeline.spec.autoscaling {
+            sandbox.close().await.ok();
+        } else {
+            datums.pool.give_back(&datums.sandbox, sandbox).await;
+        }
     }
 }
 
@@ -321,20 +399,29 @@ async fn one_datum(
         live.running.insert(prepared.id, now);
     });
     let ended = datums.execute(arms, &prepared, sandbox).await;
-    datums.live.update(&datums.job, |live| {
-        live.running.remove(&prepared.id);
-    });
+    let seconds = datums.store.clock().now().seconds_since(now);
+    datums.live.update(&datums.job, |live| live.datum_ended(&prepared.id, seconds));
     ended
+}
+
+/// When the job has to have ended, and what is said if it has not.
+fn deadline(cx: &JobContext, begun: Instant) -> (Instant, String) {
+    let Some(limit) = cx.pipeline.spec.job_timeout else {
+        return (begun + NEVER, String::new());
+    };
+    (begun + limit.get().min(NEVER), format!("it took longer than `job_timeout` allows: {limit}"))
 }
 
 /// Collects ended datums until all have come, somebody stops the job, or it cannot go on.
 async fn collect(
     cx: &JobContext,
+    begun: Instant,
     mut collected: mpsc::Receiver<Collected>,
     mut counts: Counts,
     output: &mut Output,
 ) -> Result<Dispatched> {
     let key = cx.key();
+    let deadline = deadline(cx, begun);
     let mut stop = cx.stop.clone();
     let show = |counts: Counts| {
         cx.live.update(&key, |live| live.counts = counts);
@@ -347,6 +434,9 @@ async fn collect(
                 Some(next) => next,
                 None => return Ok(Dispatched { counts, stopped: None, problem: None }),
             },
+            () = tokio::time::sleep_until(deadline.0) => {
+                return Ok(Dispatched { counts, stopped: Some(Stop::Killed(deadline.1)), problem: None });
+            }
             () = until(&mut stop, Option::is_some) => {
                 // Nobody is left to stop it when the engine is gone.
                 let why = stop.borrow().clone().unwrap_or(Stop::Interrupted);
@@ -362,13 +452,17 @@ async fn collect(
             DatumState::Processed => counts.processed += 1,
             DatumState::Cached => counts.cached += 1,
             DatumState::Failed => counts.failed += 1,
+            DatumState::Recovered => counts.recovered += 1,
         }
         let collision = tokio::task::block_in_place(|| output.add(&datum, &ended))?;
         show(counts);
         if let Some(collision) = collision {
             return Ok(Dispatched { counts, stopped: None, problem: Some(collision.to_string()) });
         }
-        if cx.settings.fail_fast && counts.failed >= FAIL_FAST && counts.processed + counts.cached == 0 {
+        if cx.settings.fail_fast
+            && counts.failed >= FAIL_FAST
+            && counts.processed + counts.cached + counts.recovered == 0
+        {
             let problem = format!("its first {FAIL_FAST} datums all failed, so it was stopped");
             return Ok(Dispatched { counts, stopped: None, problem: Some(problem) });
         }

@@ -1,6 +1,8 @@
 //! The job's output as edits of its base: base − outputs of datums that are gone or changed + new outputs.
+//!
+//! Edits are collected and worked into the three maps whenever there are many, so memory does not grow with the job.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use repos::documents::{Recipe, ResultDocument};
 use repos::tree::{FileEntry, KeyRange, Map, Tree, path_of};
@@ -10,19 +12,23 @@ use specs::{Digest, FilePath};
 use super::datum::DatumEnd;
 use crate::datums::{DatumKey, prefix};
 use crate::plan::{DatumMap, Plan};
+use crate::queries::result_in;
+
+/// So many edits wait in memory.
+const PENDING: usize = 50_000;
 
 /// Collects what the datums of a job give.
 #[derive(Debug)]
 pub(crate) struct Output {
     store: Store,
-    base: Trees,
+    /// The maps as they are without the edits.
+    trees: Trees,
     files: BTreeMap<FilePath, Option<FileEntry>>,
     lineage: BTreeMap<FilePath, Option<Digest>>,
     datums: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    /// Results whose outputs go.
-    replaced: HashSet<Digest>,
-    /// Who wrote each new output.
-    writers: HashMap<FilePath, Digest>,
+    /// The first path that is both file and directory.
+    clash: Option<FilePath>,
+    pending: usize,
 }
 
 /// The three maps of an output commit.
@@ -51,62 +57,88 @@ impl Output {
     /// Starts from the plan's base, without the outputs of datums that are gone or changed.
     pub(crate) fn new(store: &Store, plan: &Plan) -> Result<Self, RepoError> {
         let base = plan.parent.as_ref().filter(|_| plan.edits_parent);
-        let base =
-            base.map_or(Trees { tree: Tree::empty(), lineage: Map::empty(), datums: DatumMap::empty() }, |base| {
-                Trees { tree: Tree::at(base.commit.tree), lineage: base.lineage(), datums: base.datums() }
-            });
-        let mut output = Self {
-            store: store.clone(),
-            base,
-            files: BTreeMap::new(),
-            lineage: BTreeMap::new(),
-            datums: BTreeMap::new(),
-            replaced: plan.replaced.values().copied().collect(),
-            writers: HashMap::new(),
-        };
+        let empty = Trees { tree: Tree::empty(), lineage: Map::empty(), datums: DatumMap::empty() };
+        let trees = base.map_or(empty, |base| Trees {
+            tree: Tree::at(base.commit.tree),
+            lineage: base.lineage(),
+            datums: base.datums(),
+        });
+        let mut output = Self::of(store, trees);
+        let kept = if plan.results_may_be_shared { kept_results(store, plan)? } else { HashSet::new() };
         for (key, result) in &plan.replaced {
             output.datums.insert(key.below(prefix::DATUM), None);
             output.datums.insert(key.below(prefix::RECOVERED), None);
-            let result: ResultDocument = store.document(result)?;
-            for path in output.paths_of(result.outputs)? {
-                output.lineage.insert(path.clone(), None);
-                output.files.insert(path, None);
+            output.pending += 2;
+            if !kept.contains(result) {
+                output.remove_outputs(&store.document(result)?)?;
             }
         }
+        plan.members.visit(store, &mut |row, comes| {
+            output.datums.insert(row, comes.then(Vec::new));
+            output.pending += 1;
+            output.flush_if_many()
+        })?;
         Ok(output)
     }
 
-    fn paths_of(&self, outputs: Option<Digest>) -> Result<Vec<FilePath>, RepoError> {
-        let Some(outputs) = outputs else { return Ok(Vec::new()) };
-        let entries = Tree::at(outputs).range(&self.store, KeyRange::all())?;
-        entries.map(|entry| Ok(path_of(&entry?.0)?)).collect()
+    fn of(store: &Store, trees: Trees) -> Self {
+        Self {
+            store: store.clone(),
+            trees,
+            files: BTreeMap::new(),
+            lineage: BTreeMap::new(),
+            datums: BTreeMap::new(),
+            clash: None,
+            pending: 0,
+        }
+    }
+
+    fn remove_outputs(&mut self, result: &ResultDocument) -> Result<(), RepoError> {
+        let Some(outputs) = result.outputs else { return self.flush_if_many() };
+        let store = self.store.clone();
+        for entry in Tree::at(outputs).range(&store, KeyRange::all())? {
+            let path = path_of(&entry?.0)?;
+            self.lineage.insert(path.clone(), None);
+            self.files.insert(path, None);
+            self.pending += 1;
+            self.flush_if_many()?;
+        }
+        Ok(())
     }
 
     /// Takes in an ended datum; a collision when it writes a path that another datum writes.
     pub(crate) fn add(&mut self, key: &DatumKey, end: &DatumEnd) -> Result<Option<Collision>, RepoError> {
         self.datums.insert(key.below(prefix::DATUM), Some(end.result.as_bytes().to_vec()));
-        let Some(outputs) = end.outputs else { return Ok(None) };
+        if let Some(why) = &end.recovered {
+            self.datums.insert(key.below(prefix::RECOVERED), Some(why.as_bytes().to_vec()));
+        }
+        self.pending += 1;
+        let Some(outputs) = end.outputs else {
+            self.flush_if_many()?;
+            return Ok(None);
+        };
         let store = self.store.clone();
         for entry in Tree::at(outputs).range(&store, KeyRange::all())? {
             let (path, file) = entry?;
             let path = path_of(&path)?;
-            if let Some(other) = self.other_writer(&path, end.result)? {
+            if let Some(other) = self.writer(&path)?.filter(|writer| *writer != end.result) {
                 let writers = [self.describe(&other)?, self.describe(&end.result)?];
                 return Ok(Some(Collision { path, writers }));
             }
-            self.writers.insert(path.clone(), end.result);
             self.lineage.insert(path.clone(), Some(end.result));
             self.files.insert(path, Some(file));
+            self.pending += 1;
+            self.flush_if_many()?;
         }
         Ok(None)
     }
 
-    fn other_writer(&self, path: &FilePath, own: Digest) -> Result<Option<Digest>, RepoError> {
-        if let Some(writer) = self.writers.get(path) {
-            return Ok(Some(*writer));
+    /// The result that writes a path, so far.
+    fn writer(&self, path: &FilePath) -> Result<Option<Digest>, RepoError> {
+        match self.lineage.get(path) {
+            Some(pending) => Ok(*pending),
+            None => self.trees.lineage.get(&self.store, path.as_str().as_bytes()),
         }
-        let kept = self.base.lineage.get(&self.store, path.as_str().as_bytes())?;
-        Ok(kept.filter(|writer| *writer != own && !self.replaced.contains(writer)))
     }
 
     /// A datum by its id and inputs.
@@ -117,16 +149,45 @@ impl Output {
         Ok(format!("datum {} ({})", result.recipe.short(8), inputs.join(", ")))
     }
 
-    /// Paths that would be both file and directory.
-    pub(crate) fn finish(self) -> Result<(Trees, Vec<FilePath>), RepoError> {
-        let store = &self.store;
-        let tree = self.base.tree.edit(store, keyed(&self.files), &mut &*store)?;
-        let lineage = self.base.lineage.edit(store, keyed(&self.lineage), &mut &*store)?;
-        let datums = self.base.datums.edit(store, self.datums, &mut &*store)?;
-        let written = self.files.iter().filter(|(_, file)| file.is_some()).map(|(path, _)| path);
-        let clashes = tree.clashes(store, written)?.into_iter().collect();
-        Ok((Trees { tree, lineage, datums }, clashes))
+    fn flush_if_many(&mut self) -> Result<(), RepoError> {
+        if self.pending < PENDING { Ok(()) } else { self.flush() }
     }
+
+    fn flush(&mut self) -> Result<(), RepoError> {
+        let store = &self.store;
+        let Trees { tree, lineage, datums } = self.trees;
+        let tree = tree.edit(store, keyed(&self.files), &mut &*store)?;
+        let lineage = lineage.edit(store, keyed(&self.lineage), &mut &*store)?;
+        let datums = datums.edit(store, std::mem::take(&mut self.datums), &mut &*store)?;
+        self.trees = Trees { tree, lineage, datums };
+        if self.clash.is_none() {
+            let written = self.files.iter().filter(|(_, file)| file.is_some()).map(|(path, _)| path);
+            self.clash = tree.clashes(store, written)?.pop_first();
+        }
+        self.files.clear();
+        self.lineage.clear();
+        self.pending = 0;
+        Ok(())
+    }
+
+    /// The finished maps, and the first path that would be both file and directory.
+    pub(crate) fn finish(mut self) -> Result<(Trees, Option<FilePath>), RepoError> {
+        self.flush()?;
+        Ok((self.trees, self.clash))
+    }
+}
+
+/// Those of the replaced results that datums which stay have too.
+fn kept_results(store: &Store, plan: &Plan) -> Result<HashSet<Digest>, RepoError> {
+    let Some(base) = plan.parent.as_ref().filter(|_| !plan.replaced.is_empty()) else { return Ok(HashSet::new()) };
+    let replaced: HashSet<&Digest> = plan.replaced.values().collect();
+    let mut kept = HashSet::new();
+    for entry in base.datums().range(store, KeyRange::prefix([prefix::DATUM]))? {
+        let (key, value) = entry?;
+        let result = result_in(&value).filter(|result| replaced.contains(result));
+        kept.extend(result.filter(|_| !plan.replaced.contains_key(&DatumKey::from_map(&key))));
+    }
+    Ok(kept)
 }
 
 fn keyed<V: Copy>(edits: &BTreeMap<FilePath, Option<V>>) -> impl Iterator<Item = (&[u8], Option<V>)> {

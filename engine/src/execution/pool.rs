@@ -1,45 +1,61 @@
-//! Warm sandboxes, kept between datums and between jobs of one pipeline version.
+//! Warm sandboxes, kept between datums and between jobs.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use specs::Digest;
+use repos::Store;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
-use crate::executor::{ExecError, Executor, FileSource, Sandbox, SandboxSpec};
+use super::source::StoreSource;
+use crate::executor::{ExecError, Executor, Sandbox, SandboxSpec};
+
+/// Most sandboxes that wait for work; beyond it the one that waits longest is closed.
+const IDLE_MAX: usize = 16;
 
 /// Sandboxes that wait for their next datum, by what they are for.
 #[derive(Debug)]
 pub(crate) struct Pool {
     executor: Arc<dyn Executor>,
-    idle: Mutex<HashMap<Digest, Vec<Sandbox>>>,
+    /// Those that wait longest come first.
+    idle: Mutex<VecDeque<(Arc<SandboxSpec>, Sandbox)>>,
+    /// Sandboxes that are being opened. Not cut short when nobody wants them any more, or they would be left behind half made.
+    opening: Mutex<JoinSet<()>>,
 }
 
 impl Pool {
     pub(crate) fn new(executor: Arc<dyn Executor>) -> Self {
-        Self { executor, idle: Mutex::default() }
+        Self { executor, idle: Mutex::default(), opening: Mutex::default() }
     }
 
     pub(crate) fn executor(&self) -> &Arc<dyn Executor> {
         &self.executor
     }
 
-    /// A warm sandbox of this version, else a new one.
-    pub(crate) async fn take(
-        &self,
-        version: Digest,
-        spec: &SandboxSpec,
-        files: &dyn FileSource,
-    ) -> Result<Sandbox, ExecError> {
-        let warm = self.idle.lock().expect("no panic under this lock").get_mut(&version).and_then(Vec::pop);
-        match warm {
-            Some(sandbox) => Ok(sandbox),
-            None => self.executor.open(spec, files).await,
+    /// A warm sandbox of this spec, else a new one, with code from `store`.
+    pub(crate) async fn take(&self, spec: &Arc<SandboxSpec>, store: &Store) -> Result<Sandbox, ExecError> {
+        if let Some(warm) = self.take_warm(spec) {
+            return Ok(warm);
         }
+        let (done, opened) = oneshot::channel();
+        let (executor, spec, source) = (self.executor.clone(), spec.clone(), StoreSource::new(store.clone()));
+        {
+            let mut opening = self.opening.lock().expect("no panic under this lock");
+            while opening.try_join_next().is_some() {}
+            opening.spawn(async move {
+                if let Err(Ok(unwanted)) = done.send(executor.open(&spec, &source).await) {
+                    close(unwanted).await;
+                }
+            });
+        }
+        opened.await.unwrap_or_else(|_| Err(ExecError::SandboxLost { why: "it was not opened to the end".to_owned() }))
     }
 
-    /// Keeps a sandbox in which the last try ended in order.
-    pub(crate) fn give_back(&self, version: Digest, sandbox: Sandbox) {
-        self.idle.lock().expect("no panic under this lock").entry(version).or_default().push(sandbox);
+    fn take_warm(&self, spec: &SandboxSpec) -> Option<Sandbox> {
+        let mut idle = self.idle.lock().expect("no panic under this lock");
+        // The one used last: what it works with is most likely in memory.
+        let at = idle.iter().rposition(|(known, _)| **known == *spec)?;
+        idle.remove(at).map(|(_, sandbox)| sandbox)
     }
 
     /// Whether no sandbox waits.
@@ -47,17 +63,42 @@ impl Pool {
         self.idle.lock().expect("no panic under this lock").is_empty()
     }
 
-    /// Closes all that wait, or those of the versions that `unused` names.
-    pub(crate) async fn close(&self, unused: impl Fn(&Digest) -> bool) {
+    /// Keeps a sandbox in which the last try ended in order.
+    pub(crate) async fn give_back(&self, spec: &Arc<SandboxSpec>, sandbox: Sandbox) {
+        let surplus = {
+            let mut idle = self.idle.lock().expect("no panic under this lock");
+            idle.push_back((spec.clone(), sandbox));
+            if idle.len() > IDLE_MAX { idle.pop_front() } else { None }
+        };
+        if let Some((_, sandbox)) = surplus {
+            close(sandbox).await;
+        }
+    }
+
+    /// Closes those that wait and that `is_unused` names.
+    pub(crate) async fn close(&self, is_unused: impl Fn(&SandboxSpec) -> bool) {
         let gone: Vec<Sandbox> = {
             let mut idle = self.idle.lock().expect("no panic under this lock");
-            let versions: Vec<Digest> = idle.keys().filter(|version| unused(version)).copied().collect();
-            versions.iter().filter_map(|version| idle.remove(version)).flatten().collect()
+            let (gone, kept) = std::mem::take(&mut *idle).into_iter().partition(|(spec, _)| is_unused(spec));
+            *idle = kept;
+            let gone: VecDeque<(Arc<SandboxSpec>, Sandbox)> = gone;
+            gone.into_iter().map(|(_, sandbox)| sandbox).collect()
         };
-        for sandbox in gone {
-            if let Err(error) = sandbox.close().await {
-                tracing::warn!("a sandbox did not end in order: {error}");
-            }
-        }
+        // All at once: each may take a moment.
+        let mut closing: JoinSet<()> = gone.into_iter().map(close).collect();
+        while closing.join_next().await.is_some() {}
+    }
+
+    /// Closes all that wait, and waits for those that are being opened: nothing is left behind.
+    pub(crate) async fn close_all(&self) {
+        let mut opening = std::mem::take(&mut *self.opening.lock().expect("no panic under this lock"));
+        while opening.join_next().await.is_some() {}
+        self.close(|_| true).await;
+    }
+}
+
+async fn close(sandbox: Sandbox) {
+    if let Err(error) = sandbox.close().await {
+        tracing::warn!("a sandbox did not end in order: {error}");
     }
 }

@@ -16,8 +16,10 @@ use repos::tree::{Map, Tree};
 use specs::Digest;
 
 use super::datum::DatumContext;
-use super::job::sandbox_spec;
+use super::job::{confide, sandbox_spec};
+use super::mask::Mask;
 use super::pool::Pool;
+use super::skip::Skipped;
 use crate::datums::{Arm, match_at};
 use crate::error::{EngineError, Result};
 use crate::executor::{ExecError, Executor};
@@ -191,12 +193,12 @@ impl Again {
         if let Some(sandbox) = sandbox {
             sandbox.close().await.map_err(|error: ExecError| EngineError::from(error))?;
         }
-        let (_, outputs) = tried?;
-        Ok(outputs.map(|outputs| tokio::task::block_in_place(|| datums.keep_outputs(&outputs))).transpose()?)
+        Ok(tried?.outputs.map(|outputs| tokio::task::block_in_place(|| datums.keep_outputs(&outputs))).transpose()?)
     }
 
     fn context(&self, store: &Store, executor: Arc<dyn Executor>) -> Result<DatumContext> {
         let settings = job_settings(store)?;
+        let confided = confide(store, &self.pipeline)?;
         let version = &self.pipeline.version;
         let transform: Transform = store.document(&version.transform)?;
         Ok(DatumContext {
@@ -208,12 +210,15 @@ impl Again {
             run: self.result.run,
             executor: self.result.executor.clone(),
             network: transform.network,
-            sandbox: sandbox_spec(store, &self.pipeline, &transform, settings.readable)?,
+            sandbox: Arc::new(sandbox_spec(store, &self.pipeline, &transform, settings.readable)?),
+            mask: Mask::of(&confided.values),
+            confided,
             cmd: self.pipeline.command(),
             reprocess: true,
             log_max: settings.log_max,
             limits: settings.limits,
             live: Live::default(),
+            skipped: Skipped::default(),
         })
     }
 }

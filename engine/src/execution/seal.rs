@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use repos::documents::{Commit, CommitError, CommitKind, ExecutorStamp, JobDocument, Provenance};
-use repos::journal::{Entry, Move, SealedState};
-use repos::{Change, JobRow, Store, Timestamp};
+use repos::journal::{CauseKind, Entry, Move, SealedState};
+use repos::{Change, JobRow, RepoError, Store, Timestamp};
+use specs::{BranchName, RepoName};
 
 use super::output::Trees;
-use crate::changes::By;
+use crate::changes::{By, cause};
 use crate::error::Result;
-use crate::graph::Pipeline;
+use crate::graph::{Graph, Pipeline};
 use crate::live::Counts;
 use crate::recipe::Leaf;
+use crate::time::runs_after;
 
 /// What there is to seal.
 #[derive(Debug)]
@@ -36,10 +38,23 @@ pub(crate) struct Ended {
 
 /// Ends a job. The branch moves only to the commit of a job that succeeded.
 pub(crate) fn seal(sealing: &Sealing<'_>, ended: &Ended) -> Result<()> {
-    let Sealing { store, pipeline, job, executor, .. } = sealing;
+    let store = sealing.store;
     let _operation = store.operation();
-    let (repo, branch) = pipeline.output_branch();
-    let head = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
+    let mut entry = end_of(sealing, ended)?;
+    let mut moves = Vec::new();
+    if let Entry::Job { state: SealedState::Success, commit: Some(to), moved, .. } = &mut entry {
+        let (repo, branch) = sealing.pipeline.output_branch();
+        let from = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
+        moves.push(Move { repo, branch, from, to: Some(*to) });
+        *moved = moves.first().cloned();
+    }
+    repos::stop_at("job.before_seal");
+    publish(sealing, &entry, &moves)
+}
+
+/// The entry that ends a job and moves no branch, with all that it names stored.
+pub(crate) fn end_of(sealing: &Sealing<'_>, ended: &Ended) -> Result<Entry> {
+    let Sealing { store, job, executor, .. } = sealing;
     let commit = match &ended.made {
         Some((leaves, trees)) => Some(store.put_commit(&output_commit(sealing, ended, leaves, trees)?)?),
         None => None,
@@ -59,22 +74,40 @@ pub(crate) fn seal(sealing: &Sealing<'_>, ended: &Ended) -> Result<()> {
         datums_failed: ended.counts.failed,
         datums_recovered: ended.counts.recovered,
     })?;
-    let moved = commit.filter(|_| ended.state == SealedState::Success).map(|to| Move {
-        repo,
-        branch,
-        from: head,
-        to: Some(to),
-    });
-    let entry = Entry::Job {
+    Ok(Entry::Job {
         pipeline: job.pipeline.clone(),
         run: job.run,
         state: ended.state,
         commit,
         document: Some(document),
-        moved,
-    };
-    repos::stop_at("job.before_seal");
-    Ok(store.publish(&Change::of(vec![entry]))?)
+        moved: None,
+    })
+}
+
+/// Publishes the end of a job, with the runs of triggers that it makes fire.
+fn publish(sealing: &Sealing<'_>, entry: &Entry, moves: &[Move]) -> Result<()> {
+    let store = sealing.store;
+    loop {
+        let mut change = Change::of(vec![entry.clone()]);
+        if !moves.is_empty() {
+            let graph = Graph::load(store)?;
+            let by = By { author: store.run(&sealing.job.run)?.cause.author.unwrap_or_default(), ..sealing.by.clone() };
+            let triggered = runs_after(store, &graph, moves, &cause(store, CauseKind::Trigger, &by, Vec::new()))?;
+            change.graph = Some(graph.number).filter(|_| !triggered.is_empty());
+            change.entries.extend(triggered);
+        }
+        match store.publish(&change) {
+            // Another pipeline may follow now.
+            Err(RepoError::GraphMoved) => store.refresh()?,
+            // Time was quicker with a trigger.
+            Err(RepoError::BranchMoved { repo, branch, .. }) if is_other(moves, &repo, &branch) => store.refresh()?,
+            done => return Ok(done?),
+        }
+    }
+}
+
+fn is_other(moves: &[Move], repo: &RepoName, branch: &BranchName) -> bool {
+    moves.iter().all(|moved| (&moved.repo, &moved.branch) != (repo, branch))
 }
 
 fn output_commit(sealing: &Sealing<'_>, ended: &Ended, leaves: &[Leaf], trees: &Trees) -> Result<Commit> {

@@ -33,7 +33,8 @@ pub use process::{ProcessExecutor, ProcessSettings};
 pub use repos::documents::ExecutorKind;
 pub use sandbox::Sandbox;
 pub use task::{
-    DatumTask, Event, EventSink, Exit, FileSource, InputFile, Network, Outcome, OutputLimits, Resources, SandboxSpec,
+    DatumTask, Event, EventSink, Exit, FileSource, HostFolder, InputFile, Network, Outcome, OutputLimits, Resources,
+    SandboxSpec, SecretFile,
 };
 
 /// What an executor says of itself.

@@ -79,6 +79,7 @@ impl Sandbox {
             exit: report.exit,
             prepare_time: Duration::from_micros(report.prepare_micros),
             process_time: Duration::from_micros(report.process_micros),
+            out_of_memory: report.out_of_memory,
         })
     }
 
@@ -167,6 +168,8 @@ fn describe(task: &DatumTask) -> Try {
         timeout_millis: task.timeout.map(|timeout| timeout.as_millis().try_into().unwrap_or(u64::MAX)),
         accept: task.accept.iter().copied().collect(),
         limits: task.limits,
+        secret_files: task.secret_files.clone(),
+        drops_output: task.drops_output,
     }
 }
 

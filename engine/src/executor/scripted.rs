@@ -155,7 +155,7 @@ fn reply(writer: &mut FrameWriter<&UnixStream>, reply: Reply) -> Option<()> {
         writer.message(&FromAgent::File(header)).ok()?;
         writer.data(&bytes).ok()?;
     }
-    let report = Report { exit: Exit::Code(reply.code), prepare_micros: 0, process_micros: 1000 };
+    let report = Report { exit: Exit::Code(reply.code), prepare_micros: 0, process_micros: 1000, out_of_memory: false };
     writer.message(&FromAgent::Done(report)).ok()?;
     writer.flush().ok()
 }

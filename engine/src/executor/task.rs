@@ -1,6 +1,7 @@
 //! What goes into a sandbox and what comes out of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,18 +14,18 @@ pub use specs::Network;
 use super::ExecError;
 
 /// Limits of a sandbox; `None` for no limit. The process executor knows none of them.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Resources {
-    /// Cores, such as `0.5`.
-    pub cpu: Option<f64>,
+    /// Thousandths of a core.
+    pub cpu_thousandths: Option<u64>,
     /// Memory in bytes; beyond it the kernel ends the command.
     pub memory_bytes: Option<u64>,
     /// Number of graphics processors.
     pub gpus: Option<u32>,
 }
 
-/// What holds for all tries in one sandbox.
-#[derive(Debug, Clone, Default)]
+/// What holds for all tries in one sandbox; sandboxes of equal specs are as good as each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct SandboxSpec {
     /// Id of an image as [`super::Image::id`] gives it; the process executor has none.
     pub image: Option<String>,
@@ -42,10 +43,38 @@ pub struct SandboxSpec {
     pub readable: Vec<PathBuf>,
     /// Limits of the whole sandbox.
     pub resources: Resources,
+    /// Folders of the host that are shown for a look at what is under edit.
+    pub mounts: Vec<HostFolder>,
+    /// Absolute directories, none below another, that hold nothing but the secrets of a try, in memory.
+    pub secret_directories: BTreeSet<String>,
+}
+
+/// A folder of the machine that runs user code, shown read-only in a sandbox. Nothing else of that machine is; a try alone has any.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HostFolder {
+    /// Where it lies, absolute.
+    pub from: PathBuf,
+    /// Where it is shown, absolute; never `/`, and not below `/pfs` or `/tmp`.
+    pub at: PathBuf,
+}
+
+/// A file with a secret. Only the command's user may read it, and it goes with the try.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretFile {
+    /// Absolute, in one of [`SandboxSpec::secret_directories`] or below.
+    pub path: String,
+    /// The secret.
+    pub content: Vec<u8>,
+}
+
+impl fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretFile").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// A file to lay out in the sandbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InputFile {
     /// Below `/pfs` (or `/code`), without a leading `/`, such as `images/cam1/a.jpg`; the first part is never `out`.
     pub path: String,
@@ -73,7 +102,7 @@ impl Default for OutputLimits {
 }
 
 /// One try of one datum.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct DatumTask {
     /// Program and arguments; no shell.
     pub cmd: Vec<String>,
@@ -89,6 +118,17 @@ pub struct DatumTask {
     pub accept: BTreeSet<i32>,
     /// Bounds of the output.
     pub limits: OutputLimits,
+    /// Files with secrets.
+    pub secret_files: Vec<SecretFile>,
+    /// Whether nothing of `/pfs/out` is wanted.
+    pub drops_output: bool,
+}
+
+/// The environment is left out: secrets may be in it.
+impl fmt::Debug for DatumTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatumTask").field("cmd", &self.cmd).field("inputs", &self.inputs).finish_non_exhaustive()
+    }
 }
 
 impl DatumTask {
@@ -176,4 +216,6 @@ pub struct Outcome {
     pub prepare_time: Duration,
     /// From the start of the command to its end.
     pub process_time: Duration,
+    /// Whether the kernel ended a process of the try because the sandbox reached its limit of memory.
+    pub out_of_memory: bool,
 }

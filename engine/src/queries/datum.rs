@@ -9,7 +9,7 @@ use repos::{JobRow, RepoError, Store, Timestamp};
 use serde::{Deserialize, Serialize};
 use specs::{DatumId, Digest, FilePath, PipelineName, RunId};
 
-use crate::datums::{DatumKey, prefix};
+use crate::datums::{DatumKey, Shape, prefix};
 use crate::error::Result;
 use crate::graph::Pipeline;
 use crate::live::LiveJob;
@@ -103,8 +103,8 @@ pub struct Datums<'s> {
     map: DatumMap,
     entries: Option<Range<'s, Vec<u8>, Store>>,
     filter: DatumFilter,
-    /// Leaves in whose commit the wanted file is.
-    holders: BTreeSet<usize>,
+    /// The pipeline's input, and the leaves in whose commit the wanted file is; absent when no file is wanted.
+    holders: Option<(Shape, BTreeSet<usize>)>,
 }
 
 /// The datums of a job that has an output commit; none of one that has not.
@@ -114,14 +114,14 @@ pub fn datums<'s>(store: &'s Store, job: &JobRow, filter: DatumFilter) -> Result
     let map = root.map_or(DatumMap::empty(), DatumMap::at);
     let entries = Some(map.range(store, KeyRange::prefix([prefix::DATUM]))?);
     let holders = match (&commit, &filter.input) {
-        (Some(commit), Some(path)) => holders(store, job, commit, path)?,
-        _ => BTreeSet::new(),
+        (Some(commit), Some(path)) => Some(holders(store, job, commit, path)?),
+        _ => None,
     };
     Ok(Datums { store, job: job.clone(), map, entries, filter, holders })
 }
 
 /// The leaves in whose commit a file is: a directory that a glob matched holds it only there.
-fn holders(store: &Store, job: &JobRow, commit: &Commit, path: &FilePath) -> Result<BTreeSet<usize>> {
+fn holders(store: &Store, job: &JobRow, commit: &Commit, path: &FilePath) -> Result<(Shape, BTreeSet<usize>)> {
     let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
     let mut holders = BTreeSet::new();
     for (number, leaf) in pipeline.spec.input.leaves().into_iter().enumerate() {
@@ -133,7 +133,7 @@ fn holders(store: &Store, job: &JobRow, commit: &Commit, path: &FilePath) -> Res
             holders.insert(number);
         }
     }
-    Ok(holders)
+    Ok((Shape::of(&pipeline.spec.input), holders))
 }
 
 /// The datums that are executed right now.
@@ -202,12 +202,6 @@ pub fn datum_view(
     })
 }
 
-/// Whether a datum of this key saw a file, itself or in a directory, through one of the leaves that hold it.
-fn saw(key: &DatumKey, path: &FilePath, holders: &BTreeSet<usize>) -> bool {
-    let arms = key.arms().unwrap_or_default();
-    arms.iter().any(|(leaf, matched)| holders.contains(leaf) && (matched == path || matched.contains(path)))
-}
-
 /// The result in a value of the map of datums.
 pub(crate) fn result_in(value: &[u8]) -> Option<Digest> {
     <[u8; 32]>::try_from(value).ok().map(Digest::from_bytes)
@@ -218,10 +212,12 @@ impl Datums<'_> {
         while let Some(entry) = self.entries.as_mut().and_then(Iterator::next) {
             let (key, value) = entry?;
             let key = DatumKey::from_map(&key);
-            if self.filter.input.as_ref().is_some_and(|path| !saw(&key, path, &self.holders)) {
+            let Some(result) = result_in(&value) else { continue };
+            if let (Some(path), Some((shape, holders))) = (&self.filter.input, &self.holders)
+                && !shape.reads(self.store, (&key, &result), path, holders)?
+            {
                 continue;
             }
-            let Some(result) = result_in(&value) else { continue };
             let recovered = self.map.get(self.store, &key.below(prefix::RECOVERED))?;
             let recovered = recovered.map(|reason| String::from_utf8_lossy(&reason).into_owned());
             let view = datum_view(self.store, Some(&self.job), &result, recovered)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use repos::documents::{ExecutorKind, JobDocument, VersionDocument};
-use repos::journal::SealedState;
+use repos::journal::{CauseKind, SealedState};
 use repos::{JobRow, Store, Timestamp};
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, PipelineName, RunId};
@@ -134,6 +134,11 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
             view.since = Some(live.since);
             view.started_at = live.started_at;
             view.set_counts(live.counts);
+        }
+        // Nobody goes on with a try: it was to be looked at while it ran.
+        (None, None) if view.cause == CauseKind::Try.word() => {
+            view.state = JobState::Killed;
+            view.reason = Some("its try ended half-way".to_owned());
         }
         (None, None) => {
             view.reason = Some(why_waiting(store, job)?);

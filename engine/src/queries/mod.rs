@@ -12,6 +12,7 @@ mod find;
 mod job;
 mod pipeline;
 
+pub(crate) use datum::result_in;
 pub use datum::{DatumFilter, DatumInput, DatumState, DatumView, Datums, datum_view, datums, running_datums};
 pub use find::{FoundDatum, find_datum, find_datums_of_input, find_job, find_jobs};
 pub use job::{JobState, JobView, job_id, job_view};

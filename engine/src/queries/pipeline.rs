@@ -102,8 +102,7 @@ fn state_of(store: &Store, jobs: &[JobRow], live: Option<&Live>) -> Result<(Pipe
         let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
         if let Some(running) = live.and_then(|live| live.job(&key)).filter(|live| live.state != LiveState::Waiting) {
             let counts = running.counts;
-            let done = counts.processed + counts.cached + counts.failed + counts.recovered;
-            return Ok((PipelineState::Running, Some(format!("{done} of {}", counts.total))));
+            return Ok((PipelineState::Running, Some(format!("{} of {}", counts.done(), counts.total))));
         }
     }
     if newest.sealed.is_some() {

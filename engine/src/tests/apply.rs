@@ -91,7 +91,12 @@ async fn apply_in(s: &Setting, executor: &Known, folder: &Path, text: &str, dry:
     let file = "p.yml".to_owned();
     let set = parse_specs(&[(file.clone(), text.to_owned())]);
     let sources = SpecSources::from([(file, folder.to_owned())]);
-    apply(&s.store, executor, Request { set: &set, sources: &sources, by: &s.by, dry, on_pull: &|_| {} }).await
+    apply(
+        &s.store,
+        executor,
+        Request { set: &set, sources: &sources, by: &s.by, dry, on_pull: &|_| {}, announce: &|_| {} },
+    )
+    .await
 }
 
 async fn apply_text(s: &Setting, executor: &Known, text: &str) -> crate::Result<Applied> {
@@ -378,10 +383,10 @@ async fn a_deleted_pipeline_leaves_its_data_and_its_numbers() {
     s.repo("images").put("images", [("/a", Some("1"))]);
     let two = format!("{}---\n{}", spec("one", "images", ""), spec("two", "one", ""));
     apply_text(&s, &process, &two).await.unwrap();
-    let error = delete_pipeline(&s.store, &name("one"), &s.by).unwrap_err();
+    let error = delete_pipeline(&s.store, &name("one"), crate::apply::Data::Stays, &s.by).unwrap_err();
     assert_eq!((error.kind(), error.to_string().contains("`two`")), (ErrorKind::Conflict, true));
 
-    delete_pipeline(&s.store, &name("two"), &s.by).unwrap();
+    delete_pipeline(&s.store, &name("two"), crate::apply::Data::Stays, &s.by).unwrap();
     assert_eq!(s.state("two"), SealedState::Killed);
     assert!(Graph::load(&s.store).unwrap().pipelines.keys().eq([&name("one")]));
     assert_eq!(
@@ -402,15 +407,15 @@ async fn only_the_newest_ended_job_is_retried() {
     assert_eq!(rerun(&s.store, &name("up"), &s.by).unwrap_err().kind(), ErrorKind::Conflict, "there is no data");
     s.put("images", [("/a", Some("1"))]);
     let first = s.job("up");
-    assert_eq!(retry(&s.store, &first, &s.by).unwrap_err().kind(), ErrorKind::Conflict, "it has not ended");
-    stop_job(&s.store, &first, &s.by).unwrap();
+    assert_eq!(retry(&s.store, &first, &s.by, None).unwrap_err().kind(), ErrorKind::Conflict, "it has not ended");
+    stop_job(&s.store, &first, "stopped by a test").unwrap();
     assert_eq!(s.state("up"), SealedState::Killed);
-    assert!(stop_job(&s.store, &first, &s.by).is_err(), "a job ends once");
+    assert!(stop_job(&s.store, &first, "stopped by a test").is_err(), "a job ends once");
 
-    let run = retry(&s.store, &first, &s.by).unwrap();
+    let run = retry(&s.store, &first, &s.by, None).unwrap();
     let cause = s.store.run(&run).unwrap().cause;
     assert_eq!((cause.kind.word(), cause.refs), ("retry", vec!["up".to_owned(), format!("@{}", first.run)]));
-    assert_eq!(retry(&s.store, &first, &s.by).unwrap_err().kind(), ErrorKind::Conflict, "it is not the newest");
+    assert_eq!(retry(&s.store, &first, &s.by, None).unwrap_err().kind(), ErrorKind::Conflict, "it is not the newest");
     let again = rerun(&s.store, &name("up"), &s.by).unwrap();
     assert_eq!(s.job("up").run, again);
 }

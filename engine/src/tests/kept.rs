@@ -201,7 +201,7 @@ async fn what_a_failed_job_made_expires_after_the_grace() {
     assert_eq!(lost.count(), 2);
     a.s.seen("upper");
     let failed_job = a.s.job("upper");
-    crate::apply::retry(&a.s.store, &failed_job, &a.s.by).unwrap();
+    crate::apply::retry(&a.s.store, &failed_job, &a.s.by, None).unwrap();
     // The command is mended.
     a.s.run_with(|mut call| {
         call.inputs.values_mut().filter(|bytes| *bytes == b"bad").for_each(|bytes| *bytes = b"good".to_vec());
@@ -314,7 +314,7 @@ async fn a_new_version_and_a_deleted_pipeline_leave_what_is_reached() {
     a.wait(2);
     a.collect(&["images", "upper", "lower"]);
     assert!(a.has("1|upper|lower") && a.has("1|upper|lowest"));
-    crate::apply::delete_pipeline(&a.s.store, &"lower".parse().unwrap(), &a.s.by).unwrap();
+    crate::apply::delete_pipeline(&a.s.store, &"lower".parse().unwrap(), crate::apply::Data::Stays, &a.s.by).unwrap();
     a.wait(2);
     a.collect(&["images", "upper", "lower"]);
     changes::delete_repo(&a.s.store, &"lower".parse().unwrap()).unwrap();

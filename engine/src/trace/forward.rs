@@ -1,6 +1,6 @@
 //! From one file to everything that read it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::ops::ControlFlow;
 
 use repos::documents::{Commit, ResultDocument};
@@ -11,7 +11,7 @@ use specs::{CommitId, Digest, FilePath, PipelineName, RepoName};
 
 use super::back::results_of;
 use super::nodes::{Forward, Reader};
-use crate::datums::DatumKey;
+use crate::datums::{DatumKey, Shape};
 use crate::error::Result;
 use crate::graph::{BranchOf, Graph, Pipeline};
 
@@ -101,21 +101,17 @@ impl Search<'_> {
         let Some(id) = job.commit else { return Ok(()) };
         let commit = self.store.commit(&id)?;
         let branches = self.saw(&commit, repo, path, file)?;
-        let leaves: Vec<bool> = pipeline
-            .spec
-            .input
-            .leaves()
-            .into_iter()
-            .map(|leaf| branches.contains(&pipeline.input_branch(leaf)))
+        let leaves = pipeline.spec.input.leaves().into_iter().enumerate();
+        let holders: BTreeSet<usize> = leaves
+            .filter(|(_, leaf)| branches.contains(&pipeline.input_branch(leaf)))
+            .map(|(number, _)| number)
             .collect();
-        if !leaves.contains(&true) {
+        if holders.is_empty() {
             return Ok(());
         }
+        let shape = Shape::of(&pipeline.spec.input);
         for (key, digest) in results_of(self.store, &commit)? {
-            let arms = DatumKey::from_map(&key).arms().unwrap_or_default();
-            let reads = arms
-                .iter()
-                .any(|(leaf, matched)| leaves.get(*leaf) == Some(&true) && (matched == path || matched.contains(path)));
+            let reads = shape.reads(self.store, (&DatumKey::from_map(&key), &digest), path, &holders)?;
             if !reads || !self.seen.insert((pipeline.name().clone(), digest)) {
                 continue;
             }

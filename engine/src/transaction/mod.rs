@@ -9,13 +9,15 @@
 //! - a reference to a branch means what the steps before made of it; ids and tags mean what the store has;
 //! - `expect` is about the head before the transaction.
 
+use std::collections::BTreeSet;
+
 use specs::{BranchName, CommitId, FilePath, Glob, Reference, RepoName, RunId};
 
 use repos::files::{Census, Edits};
-use repos::journal::{CauseKind, Entry, Move};
+use repos::journal::{CauseKind, Move};
 use repos::{Change, Store};
 
-use crate::changes::{By, cause, new_run, until_first};
+use crate::changes::{By, cause, new_run, run_entries, until_first};
 use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph};
 
@@ -139,8 +141,7 @@ impl Transaction<'_> {
             }
             let refs = moves.iter().map(|moved| format!("{}@{}", moved.repo, moved.branch)).collect();
             let cause = cause(store, CauseKind::Txn, self.by, refs);
-            let jobs = graph.jobs_after(store, &moves, &std::collections::BTreeSet::new())?;
-            let entries = vec![Entry::Run { run, cause, moves, jobs }];
+            let entries = run_entries(store, &graph, run, cause, moves, &BTreeSet::new())?;
             store.publish(&Change { entries, graph: Some(graph.number) })?;
             Ok(outcome)
         })

@@ -11,8 +11,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::account::Account;
 use super::command::{self, Ended};
 use super::inputs::Inputs;
+use super::memory;
 use super::outputs::{self, Trouble};
 use super::protocol::{Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, ToAgent, Try, VERSION};
+use super::secrets::SecretDirectories;
 use super::{OrStop, Stop, clear};
 use crate::executor::Exit;
 
@@ -50,6 +52,7 @@ struct Agent {
     code: Inputs,
     out: OwnedFd,
     temporary: Vec<OwnedFd>,
+    secrets: SecretDirectories,
     engine: FrameReader<File>,
     answer: FrameWriter<File>,
     signals: SignalFd,
@@ -70,6 +73,7 @@ pub(crate) fn run(place: Place) -> Result<(), Stop> {
         code: Inputs::new(place.code, "/code", None),
         out: place.out,
         temporary: place.temporary,
+        secrets: SecretDirectories::open(&[])?,
         engine: FrameReader::new(engine),
         answer: FrameWriter::new(answer),
         signals: watch_signals().or_stop(|| "watch signals".to_owned())?,
@@ -111,6 +115,7 @@ impl Agent {
             Some(Frame::Message(ToAgent::Hello { version: VERSION, settings })) => settings,
             Some(_) => return Err(Stop::new("the agent is of another version of pv than the engine")),
         };
+        self.secrets = SecretDirectories::open(&settings.secret_directories)?;
         self.clear_all()?;
         receive(&mut self.engine, &mut self.code, |message| matches!(message, ToAgent::Open), "lay out the code")?;
         self.answer.message(&FromAgent::Ready { version: VERSION }).or_stop(|| "answer the engine".to_owned())?;
@@ -123,6 +128,9 @@ impl Agent {
         receive(&mut self.engine, &mut self.pfs, |message| matches!(message, ToAgent::Go), "lay out the inputs")?;
         let owner = account.as_ref().ok().filter(|account| !account.is_own()).map(Account::owner);
         clear::hand_over(&self.out, 0o755, owner).or_stop(|| "make /pfs/out ready".to_owned())?;
+        self.secrets.lay_out(&task.secret_files, owner).or_stop(|| "lay out the secrets".to_owned())?;
+        let killed = || if settings.has_memory_limit { memory::kills() } else { 0 };
+        let killed_before = killed();
         let prepared = begun.elapsed();
         let ended = match account {
             Err(why) => Ended { exit: Exit::NotStarted { why: why.clone() }, took: Duration::ZERO },
@@ -131,9 +139,11 @@ impl Agent {
                     .or_stop(|| "run the command".to_owned())?
             }
         };
+        let out_of_memory = killed() > killed_before;
         let exit = self.collect(task, ended.exit)?;
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let report = Report { exit, prepare_micros: micros(prepared), process_micros: micros(ended.took) };
+        let report =
+            Report { exit, prepare_micros: micros(prepared), process_micros: micros(ended.took), out_of_memory };
         self.answer.message(&FromAgent::Done(report)).or_stop(|| "answer the engine".to_owned())?;
         self.answer.flush().or_stop(|| "answer the engine".to_owned())?;
         self.clear_try()
@@ -151,6 +161,9 @@ impl Agent {
         if let Some(path) = self.pfs.touched() {
             return Ok(Exit::TouchedInput { path });
         }
+        if task.drops_output {
+            return Ok(exit);
+        }
         match outputs::send(&self.out, &self.pfs, task.limits, &mut self.answer) {
             Ok(()) => Ok(exit),
             Err(Trouble::Bad { path, why }) => Ok(Exit::BadOutput { path, why }),
@@ -161,6 +174,7 @@ impl Agent {
     fn clear_try(&mut self) -> Result<(), Stop> {
         self.pfs.clear().or_stop(|| "empty /pfs".to_owned())?;
         clear::empty(&self.out, None).or_stop(|| "empty /pfs/out".to_owned())?;
+        self.secrets.clear().or_stop(|| "remove the secrets".to_owned())?;
         self.temporary
             .iter()
             .try_for_each(|directory| clear::empty(directory, None))

@@ -20,6 +20,7 @@ use rustix::fs::{Gid, OFlags, fcntl_setfl};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::account::Account;
+use super::memory;
 use super::protocol::{FrameWriter, Settings, Try};
 use crate::executor::Exit;
 
@@ -50,6 +51,9 @@ pub(crate) fn run(
         Ok(child) => child,
         Err(why) => return Ok(Ended { exit: Exit::NotStarted { why }, took: Duration::ZERO }),
     };
+    if settings.has_memory_limit {
+        memory::offer(child.id());
+    }
     let mut watch = Watch {
         main: Pid::from_raw(child.id().cast_signed()),
         status: None,
@@ -311,6 +315,8 @@ mod tests {
             timeout_millis: None,
             accept: vec![],
             limits: crate::executor::OutputLimits::default(),
+            secret_files: vec![],
+            drops_output: false,
         };
         let env = environment(&task, &settings, &account);
         assert_eq!((env["A"].as_str(), env["B"].as_str(), env["HOME"].as_str()), ("1", "3", "/home/ana"));

@@ -6,7 +6,8 @@
 //! 3. check that no input was touched; 4. `outputs`: walk `/pfs/out` and stream it; 5. `clear`: empty it all for the next try.
 //!
 //! `pv worker` alone expects that it is in a sandbox already (a container). `pv worker enter` makes one with Linux namespaces
-//! first (`namespace`). `protocol` is what it speaks with the engine; `account` reads users without NSS.
+//! first (`namespace`). `protocol` is what it speaks with the engine; `account` reads users without NSS;
+//! `secrets` writes what a try is told in confidence; `memory` tells whether it ran out of that.
 //!
 //! Not here: the engine's half (`executor`), and anything async.
 
@@ -15,9 +16,11 @@ mod agent;
 mod clear;
 mod command;
 mod inputs;
+mod memory;
 pub(crate) mod namespace;
 mod outputs;
 pub(crate) mod protocol;
+mod secrets;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -15,10 +15,10 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::executor::{Exit, OutputLimits};
+use crate::executor::{Exit, OutputLimits, SecretFile};
 
 /// Changes with every change of the messages; both sides come from one binary, so unequal numbers mean a stale agent.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// The longest data frame, in bytes.
 pub(crate) const MAX_DATA: usize = 256 * 1024;
 /// The longest message, in bytes: a command with its lines of stdin.
@@ -43,10 +43,14 @@ pub(crate) struct Settings {
     pub(crate) user: Option<String>,
     /// Absolute; `None` for `/`.
     pub(crate) working_dir: Option<String>,
+    /// Directories that exist for files with secrets alone; emptied after each try.
+    pub(crate) secret_directories: Vec<String>,
+    /// Whether the sandbox has a limit of memory, and so what reaches it is to be told.
+    pub(crate) has_memory_limit: bool,
 }
 
-/// One try.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// One try. Never printed: secrets are in it.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Try {
     pub(crate) cmd: Vec<String>,
     pub(crate) stdin: Vec<String>,
@@ -54,9 +58,13 @@ pub(crate) struct Try {
     pub(crate) timeout_millis: Option<u64>,
     pub(crate) accept: Vec<i32>,
     pub(crate) limits: OutputLimits,
+    /// Written below the secret directories, for the command's user alone.
+    pub(crate) secret_files: Vec<SecretFile>,
+    /// Whether nothing of `/pfs/out` is wanted.
+    pub(crate) drops_output: bool,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) enum ToAgent {
     Hello { version: u32, settings: Settings },
     File(FileHeader),
@@ -91,6 +99,8 @@ pub(crate) struct Report {
     pub(crate) prepare_micros: u64,
     /// From the start of the command to its end.
     pub(crate) process_micros: u64,
+    /// Whether the kernel ended a process of the try because the sandbox reached its limit of memory.
+    pub(crate) out_of_memory: bool,
 }
 
 /// The head of a frame, taken apart.

@@ -18,7 +18,7 @@ use crate::hash::Hasher;
 use crate::parallel;
 use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
-use crate::tree::{FileEntry, PathKind, Tree};
+use crate::tree::{FileEntry, KeyRange, PathKind, Tree};
 use crate::writeback::Eager;
 
 /// How many files an error names.
@@ -100,7 +100,29 @@ pub fn get(store: &Store, from: &Resolved, dest: &Path, options: GetOptions<'_>)
             store.refuse_pruned(&from.id, &from.path.join(&path).unwrap_or_else(|_| from.path.clone()), &file)?;
         }
     }
-    let threads = parallel::threads(how_many(store, from)?);
+    bring(store, parallel::threads(how_many(store, from)?), items, dest, options)
+}
+
+/// Brings files that no commit has to `dest/`, under the same promises; `since` is not looked at.
+pub fn get_loose(store: &Store, tree: Tree, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
+    let items = || -> Result<Items<'_>> {
+        let entries = tree.range(store, KeyRange::all())?;
+        Ok(Box::new(entries.map(|entry| {
+            let (key, file) = entry?;
+            Ok(Item { path: path_of(&key)?.as_str().trim_start_matches('/').to_owned(), file })
+        })))
+    };
+    let files = usize::try_from(tree.totals(store)?.entries).unwrap_or(usize::MAX);
+    bring(store, parallel::threads(files), items, dest, options)
+}
+
+fn bring<'s>(
+    store: &'s Store,
+    threads: usize,
+    items: impl Fn() -> Result<Items<'s>>,
+    dest: &Path,
+    options: GetOptions<'_>,
+) -> Result<Got> {
     let looked = match Folder::open(dest) {
         Ok(folder) if folder.is_empty().doing("list", dest)? => Looked::default(),
         Ok(folder) => look(threads, items()?, &folder, dest)?,

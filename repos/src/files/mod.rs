@@ -44,7 +44,7 @@ mod walk;
 pub use find::{Found, What, find};
 pub use gather::{PutOptions, gather, parse_list};
 pub use gathered::Gathered;
-pub use get::{GetOptions, Got, get};
+pub use get::{GetOptions, Got, get, get_loose};
 pub use history::{Changes, FileChange, Log, Renamed, changes_of, diff, log, pair_renames, parent_tree};
 pub use list::{Listed, list};
 pub use lookup::kind_at;

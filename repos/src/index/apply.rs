@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use specs::{BranchName, CommitId, PipelineName, RepoName, RunId};
 
-use super::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow, RunRow, TagRow, decode, encode};
+use super::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow, decode, encode};
 use super::{View, keys};
 use crate::error::RepoError;
-use crate::journal::{Cause, Entry, JobSeed, Move, PruneWhy, Record, SealedState};
+use crate::journal::{Cause, CauseKind, Entry, JobSeed, Move, PruneWhy, Record, SealedState};
 use crate::time::Timestamp;
 
 /// Names of the counters and facts under [`keys::meta`].
@@ -112,10 +112,16 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
         Entry::Setting { key, value: Some(value) } => view.put(keys::setting(key), encode(value)),
         Entry::Setting { key, value: None } => view.delete(keys::setting(key)),
         Entry::PipelineApply { pipeline, version, document } => {
-            let row = PipelineRow { version: *version, document: *document, applied_at: at };
-            view.put(keys::pipeline(pipeline), encode(&row));
+            let present: Option<PipelineRow> = read(view, &keys::pipeline(pipeline))?;
+            let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
             view.put(keys::version(pipeline, *version), encode(&row));
+            let stops = present.map_or(Vec::new(), |present| present.stops);
+            view.put(keys::pipeline(pipeline), encode(&PipelineRow { stops, ..row }));
             count_up(view, meta::GRAPH)?;
+        }
+        Entry::PipelineTry { pipeline, version, document } => {
+            let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
+            view.put(keys::version(pipeline, *version), encode(&row));
         }
         Entry::PipelineDelete { pipeline } => {
             view.delete(keys::pipeline(pipeline));
@@ -125,6 +131,8 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
                 view.put(keys::repo(&pipeline.output_repo()), encode(&row));
             }
         }
+        Entry::PipelineStop { pipeline } => stop_or_start(view, pipeline, true)?,
+        Entry::PipelineStart { pipeline } => stop_or_start(view, pipeline, false)?,
         Entry::Gc { removed } => {
             count_up(view, meta::EPOCH)?;
             for pack in removed {
@@ -150,6 +158,25 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
             prune(view, std::slice::from_ref(commit), &pruned)?;
         }
     }
+    Ok(())
+}
+
+/// Stops a pipeline after the runs that there are, or starts it.
+fn stop_or_start(view: &mut View<'_>, pipeline: &PipelineName, stop: bool) -> Result<(), RepoError> {
+    let key = keys::pipeline(pipeline);
+    let mut row: PipelineRow = read(view, &key)?
+        .ok_or_else(|| RepoError::NotFound { what: format!("pipeline `{pipeline}` not found"), hint: None })?;
+    let runs = counter(view, meta::RUNS)?;
+    match row.stops.last_mut().filter(|stop| stop.until.is_none()) {
+        None if stop => row.stops.push(Stop { after: runs, until: None }),
+        Some(open) if !stop => open.until = Some(runs),
+        is_stopped => {
+            let state = if is_stopped.is_some() { "is stopped already" } else { "is not stopped" };
+            return Err(RepoError::Conflict { what: format!("pipeline `{pipeline}` {state}"), hint: None });
+        }
+    }
+    view.put(key, encode(&row));
+    count_up(view, meta::GRAPH)?;
     Ok(())
 }
 
@@ -309,8 +336,11 @@ fn apply_run(
             sealed_at: None,
         };
         view.put(keys::job(order, &seed.pipeline), encode(&job));
-        view.put(keys::pipeline_job(&seed.pipeline, order), Vec::new());
-        view.put(keys::open_job(order, &seed.pipeline), Vec::new());
+        // A try stands aside: it is no pipeline's newest job, and nobody but its maker runs it.
+        if cause.kind != CauseKind::Try {
+            view.put(keys::pipeline_job(&seed.pipeline, order), Vec::new());
+            view.put(keys::open_job(order, &seed.pipeline), Vec::new());
+        }
     }
     let row = RunRow { run, order, cause: cause.clone(), moves: moves.to_vec(), jobs: jobs.to_vec(), created_at: at };
     view.put(keys::run(order), encode(&row));

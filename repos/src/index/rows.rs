@@ -140,6 +140,31 @@ pub struct PipelineRow {
     pub document: Digest,
     /// When that version was applied.
     pub applied_at: Timestamp,
+    /// When it was stopped, oldest first; only the last may go on. Kept with the pipeline, not with each version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stops: Vec<Stop>,
+}
+
+/// Runs from which a pipeline got no job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The order of the last run before it was stopped.
+    pub after: u64,
+    /// The order of the last run before it was started; absent while it is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+impl PipelineRow {
+    /// Whether it gets no jobs now.
+    pub fn is_stopped(&self) -> bool {
+        self.stops.last().is_some_and(|stop| stop.until.is_none())
+    }
+
+    /// Whether it was stopped when the run of this order came.
+    pub fn was_stopped(&self, order: u64) -> bool {
+        self.stops.iter().any(|stop| stop.after < order && stop.until.is_none_or(|until| order <= until))
+    }
 }
 
 /// A commit that the journal has named.

@@ -54,8 +54,14 @@ pub enum Entry {
     },
     /// A pipeline got a version. `document` is of kind version.
     PipelineApply { pipeline: PipelineName, version: u32, document: Digest },
+    /// A version of a pipeline was tried. It takes a number for good, but is not what the pipeline is.
+    PipelineTry { pipeline: PipelineName, version: u32, document: Digest },
     /// A pipeline was deleted; its output repository becomes a user's.
     PipelineDelete { pipeline: PipelineName },
+    /// A pipeline gets no jobs from now on.
+    PipelineStop { pipeline: PipelineName },
+    /// A stopped pipeline gets jobs again.
+    PipelineStart { pipeline: PipelineName },
     /// Objects that nothing needs went, with these packs; what was needed of them lies in others.
     Gc { removed: Vec<PackName> },
     /// Branches moved, and that causes jobs.
@@ -152,6 +158,9 @@ pub struct Cause {
     /// References that say what changed, such as `images@main`, `detect`, or the run that a retry names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refs: Vec<String>,
+    /// Why, in the words of who decided it: of a retry that goes on without the datums that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The sorts of causes.

@@ -222,7 +222,7 @@ impl Kept {
                 document.map(|digest| self.insert(Kind::Tag, &digest));
                 self.mark_new(commit)
             }
-            Entry::PipelineApply { document, .. } => self.mark_version(&document),
+            Entry::PipelineApply { document, .. } | Entry::PipelineTry { document, .. } => self.mark_version(&document),
             _ => Ok(()),
         }
     }

@@ -125,7 +125,7 @@ impl Recheck<'_> {
                 document.iter().try_for_each(|document| self.present.contains(Kind::Tag, document))?;
                 self.commit(commit, None)
             }
-            Entry::PipelineApply { document, .. } => {
+            Entry::PipelineApply { document, .. } | Entry::PipelineTry { document, .. } => {
                 let version: VersionDocument = self.present.document(document)?;
                 self.present.contains(Kind::Spec, &version.spec)?;
                 self.transform(&version.transform)

@@ -170,8 +170,14 @@ pub fn commit(
 }
 
 pub fn run_entry(run: RunId, moves: Vec<Move>, at: Timestamp) -> Entry {
-    let cause =
-        Cause { kind: CauseKind::Commit, author: None, committer: "uid:1@edge".to_owned(), at, refs: Vec::new() };
+    let cause = Cause {
+        kind: CauseKind::Commit,
+        author: None,
+        committer: "uid:1@edge".to_owned(),
+        at,
+        refs: Vec::new(),
+        message: None,
+    };
     Entry::Run { run, cause, moves, jobs: Vec::new() }
 }
 

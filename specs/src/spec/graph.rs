@@ -30,27 +30,52 @@ pub(super) fn names_held_twice(documents: &[(&str, Document)]) -> Vec<Diagnostic
 
 pub(super) fn cycles(specs: &[Parsed]) -> Vec<Diagnostic> {
     let all: Vec<_> = specs.iter().map(|parsed| &parsed.spec).collect();
-    find_cycles(&all, None)
-        .into_iter()
-        .filter_map(|members| {
-            let parsed = specs.iter().find(|parsed| parsed.spec.name == members[0])?;
-            let last = members.last()?;
-            let leaves = parsed.spec.input.leaves();
-            let leaf = leaves.iter().position(|leaf| leaf.repo.as_str() == last.as_str())?;
-            let names: Vec<_> = members.iter().chain(&members[..1]).map(|name| format!("`{name}`")).collect();
-            let message = format!("pipelines wait for each other: {}", names.join(" → "));
-            Some(parsed.error(parsed.places.leaves[leaf].repo, message, None))
-        })
-        .collect()
+    let at = |members: &[PipelineName]| {
+        let parsed = specs.iter().find(|parsed| parsed.spec.name == members[0])?;
+        let last = members.last()?;
+        let leaf = parsed.spec.input.leaves().iter().position(|leaf| leaf.repo.as_str() == last.as_str())?;
+        Some((parsed, parsed.places.leaves[leaf].repo))
+    };
+    let errors = find_cycles(&all, None).into_iter().filter_map(|members| {
+        let (parsed, place) = at(&members)?;
+        Some(parsed.error(place, format!("pipelines wait for each other: {}", in_words(&members)), None))
+    });
+    let warnings = find_loops(&all, None).into_iter().filter_map(|members| {
+        let (parsed, place) = at(&members)?;
+        Some(parsed.warning(place, loop_warning(&members), None))
+    });
+    errors.chain(warnings).collect()
+}
+
+/// Pipelines that run in a circle, the first again at the end.
+pub fn in_words(members: &[PipelineName]) -> String {
+    let names: Vec<_> = members.iter().chain(&members[..1]).map(|name| format!("`{name}`")).collect();
+    names.join(" → ")
+}
+
+/// What is worth knowing of a loop.
+pub fn loop_warning(members: &[PipelineName]) -> String {
+    format!("each makes the next one's trigger fire, for ever: {}", in_words(members))
 }
 
 /// Pipelines that would wait for each other, if `specs` were all there is: each cycle once, every member named, in the order in which data
 /// flows.
 ///
 /// A pipeline that reads another branch of an output repository than the one that is written there does not wait for it. A spec that names
-/// no branch means `default_branch`; while that is `None`, a branch that is named counts as another.
+/// no branch means `default_branch`; while that is `None`, a branch that is named counts as another. What a trigger takes does not wait.
 pub fn find_cycles(specs: &[&PipelineSpec], default_branch: Option<&BranchName>) -> Vec<Vec<PipelineName>> {
-    let graph = Graph::new(specs, default_branch);
+    circles(specs, &Graph::new(specs, default_branch, false))
+}
+
+/// Pipelines each of which causes a later run of itself over the others and at least one trigger; as [`find_cycles`] finds cycles.
+pub fn find_loops(specs: &[&PipelineSpec], default_branch: Option<&BranchName>) -> Vec<Vec<PipelineName>> {
+    let cycles = find_cycles(specs, default_branch);
+    let mut loops = circles(specs, &Graph::new(specs, default_branch, true));
+    loops.retain(|members| !cycles.iter().any(|cycle| cycle.iter().all(|name| members.contains(name))));
+    loops
+}
+
+fn circles(specs: &[&PipelineSpec], graph: &Graph) -> Vec<Vec<PipelineName>> {
     let mut cycles = Vec::new();
     let mut reported = BTreeSet::new();
     for start in 0..specs.len() {
@@ -69,7 +94,7 @@ pub fn find_cycles(specs: &[&PipelineSpec], default_branch: Option<&BranchName>)
 struct Graph(Vec<Vec<usize>>);
 
 impl Graph {
-    fn new(specs: &[&PipelineSpec], default_branch: Option<&BranchName>) -> Self {
+    fn new(specs: &[&PipelineSpec], default_branch: Option<&BranchName>, with_triggers: bool) -> Self {
         let named = specs.iter().enumerate().rev().map(|(index, spec)| (spec.name.as_str(), index));
         let writers: BTreeMap<_, _> = named.collect(); // of two of one name, the first
         let mut readers = vec![Vec::new(); specs.len()];
@@ -77,7 +102,9 @@ impl Graph {
             for leaf in spec.input.leaves() {
                 let Some(&writer) = writers.get(leaf.repo.as_str()) else { continue };
                 let written = specs[writer].output_branch.as_ref().or(default_branch);
-                if leaf.branch.as_ref().or(default_branch) == written {
+                let watched = leaf.trigger.as_ref().and_then(|trigger| trigger.branch.as_ref());
+                let is_counted = with_triggers || leaf.trigger.is_none();
+                if is_counted && watched.or(leaf.branch.as_ref()).or(default_branch) == written {
                     readers[writer].push(reader);
                 }
             }

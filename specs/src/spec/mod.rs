@@ -20,7 +20,7 @@ mod schema;
 mod tests;
 mod types;
 
-pub use self::graph::find_cycles;
+pub use self::graph::{find_cycles, find_loops, in_words, loop_warning};
 pub use self::input::{CronInput, Input, PfsInput, Trigger};
 pub use self::schema::schema;
 pub use self::types::{
@@ -58,6 +58,8 @@ pub struct Places {
     pub cmd: Option<Place>,
     /// `transform.code`.
     pub code: Option<Place>,
+    /// One for each of `transform.secrets`.
+    pub secrets: Vec<Place>,
     /// One for each of [`Input::leaves`].
     pub leaves: Vec<LeafPlaces>,
 }

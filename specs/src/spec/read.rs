@@ -105,6 +105,9 @@ fn transform(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Transform,
         return None;
     };
     let fields = reader.fields(&TRANSFORM, node)?;
+    let secrets = reader.list(&fields, "secrets");
+    let secrets = secrets.iter().filter_map(|node| Some((node.place, secret(reader, node)?)));
+    let (secret_places, secrets) = secrets.unzip();
     let transform = Transform {
         image: reader.text(&fields, "image"),
         cmd: reader.texts(&fields, "cmd"),
@@ -117,7 +120,7 @@ fn transform(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Transform,
         accept_return_code: reader.exit_codes(&fields, "accept_return_code"),
         err_cmd: reader.texts(&fields, "err_cmd"),
         err_stdin: reader.texts(&fields, "err_stdin"),
-        secrets: reader.list(&fields, "secrets").iter().filter_map(|node| secret(reader, node)).collect(),
+        secrets,
     };
     check_transform(reader, &fields, &transform);
     let places = Places {
@@ -127,6 +130,7 @@ fn transform(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Transform,
         image: fields.place("image"),
         cmd: fields.place("cmd"),
         code: fields.place("code"),
+        secrets: secret_places,
         leaves: Vec::new(),
     };
     Some((transform, places))
@@ -165,7 +169,7 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
             reader.error_with_hint(
                 place,
                 message,
-                "name an absolute directory that is not below `/pfs`, such as `/secrets/mail`",
+                "name an absolute directory that is not below `/pfs` or `/tmp`, such as `/secrets/mail`",
             );
         }
         _ => {}
@@ -177,7 +181,7 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
 fn is_own_directory(path: &str) -> bool {
     let Ok(path) = path.parse::<FilePath>() else { return false };
     let first = path.as_str().split('/').nth(1).unwrap_or_default();
-    !path.is_root() && !["pfs", "code", "proc", "sys", "dev"].contains(&first)
+    !path.is_root() && !["pfs", "code", "tmp", "proc", "sys", "dev", ".pv"].contains(&first)
 }
 
 fn resources(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Resources {

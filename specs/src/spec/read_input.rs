@@ -78,14 +78,19 @@ fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: K
             let arms: Vec<_> = reader.list(&fields, kind).iter().map(|arm| input(reader, arm, leaves, keyed)).collect();
             leaves.above.pop();
             let arms = arms.into_iter().collect::<Option<Vec<_>>>()?;
-            match *kind {
-                "cross" => Some(Input::Cross(arms)),
-                "union" => Some(Input::Union(arms)),
-                "join" => keyed_arms(reader, entry.value.place, arms, "join_on", |leaf| leaf.join_on.is_some())
-                    .map(Input::Join),
-                _ => keyed_arms(reader, entry.value.place, arms, "group_by", |leaf| leaf.group_by.is_some())
-                    .map(Input::Group),
-            }
+            let place = entry.value.place;
+            Some(match *kind {
+                "cross" => Input::Cross(arms),
+                "union" => Input::Union(arms),
+                "join" => {
+                    warn_of_silent(reader, place, &arms, "join_on", |leaf| leaf.join_on.is_some());
+                    Input::Join(arms)
+                }
+                _ => {
+                    warn_of_silent(reader, place, &arms, "group_by", |leaf| leaf.group_by.is_some());
+                    Input::Group(arms)
+                }
+            })
         }
         [(first, _), (second, entry), ..] => {
             let hint = "an input is of one kind; to combine inputs, list them under `cross`";
@@ -95,25 +100,15 @@ fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: K
     }
 }
 
-/// Each input of a join or group says its part of the key in at least one leaf.
-fn keyed_arms(
-    reader: &mut Reader<'_>,
-    place: Place,
-    arms: Vec<Input>,
-    field: &str,
-    has_key: impl Fn(&PfsInput) -> bool,
-) -> Option<Vec<Input>> {
-    let silent: Vec<String> = arms
-        .iter()
-        .filter(|arm| !arm.leaves().into_iter().any(&has_key))
-        .map(|arm| arm.leaves().iter().map(|leaf| format!("`{}`", leaf.name)).collect::<Vec<_>>().join(", "))
-        .collect();
-    for names in &silent {
+/// Warns of inputs of a join or group that say no part of the key: theirs is the empty text.
+fn warn_of_silent(reader: &mut Reader<'_>, place: Place, arms: &[Input], field: &str, is_keyed: fn(&PfsInput) -> bool) {
+    for arm in arms.iter().filter(|arm| !arm.leaves().into_iter().any(is_keyed)) {
+        let names: Vec<_> = arm.leaves().iter().map(|leaf| format!("`{}`", leaf.name)).collect();
         let field = reader.styled(field);
+        let message = format!("input {} has no `{field}`, so its key is the empty text", names.join(", "));
         let hint = format!("name a capture of its glob, as in `{field}: $1` with the glob `/(*).txt`");
-        reader.error_with_hint(place, format!("input {names} has no `{field}`"), hint);
+        reader.warn(place, message, Some(hint));
     }
-    silent.is_empty().then_some(arms)
 }
 
 fn pfs(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: Keyed) -> Option<PfsInput> {

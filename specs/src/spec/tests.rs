@@ -198,7 +198,7 @@ cmd: [x]
       hint: `/*` makes a datum of each top-level file or directory, `/` one of the whole repository
     error: p.yml:17:39: `out` cannot name an input: this name is reserved
       hint: give the input another `name`
-    error: p.yml:18:11: input `a` has no `join_on`
+    warning: p.yml:18:11: input `a` has no `join_on`, so its key is the empty text
       hint: name a capture of its glob, as in `join_on: $1` with the glob `/(*).txt`
     error: p.yml:19:1: unknown field `paralelism_spec` in pipeline `detect_`
       hint: did you mean `parallelism_spec`?
@@ -309,7 +309,7 @@ fn what_cannot_be_meant_by_an_input_is_said() {
     .map(|text| input(text))
     .collect();
     insta::assert_snapshot!(said.join(""), @r#"
-    error: p.yml:3:15: input `b` has no `join_on`
+    warning: p.yml:3:15: input `b` has no `join_on`, so its key is the empty text
       hint: name a capture of its glob, as in `join_on: $1` with the glob `/(*).txt`
     error: p.yml:3:57: `group_by`: `$2` names capture 2, but the glob `/(*)` has 1
       hint: put what is to be captured in parentheses, as in `/(*).txt`
@@ -343,7 +343,7 @@ fn what_cannot_be_meant_by_an_input_is_said() {
     error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
     error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
     error: p.yml:2:85: `mount_path`: `/pfs/x` cannot hold a secret
-      hint: name an absolute directory that is not below `/pfs`, such as `/secrets/mail`
+      hint: name an absolute directory that is not below `/pfs` or `/tmp`, such as `/secrets/mail`
     error: p.yml:4:16: `datum_timeout`: expected a duration of more than zero, as in `30s`, got `0s`
     error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
     error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody

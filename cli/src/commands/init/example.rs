@@ -47,7 +47,8 @@ pub(super) fn fill(cx: &Context, store: &Store, dir: &Path) -> Result<()> {
     let sources = SpecSources::from([(SPECS_FILE.to_owned(), dir.to_owned())]);
     cx.block_on(async {
         let executor = settle(cx, store).await?.executor;
-        let request = Request { set: &set, sources: &sources, by: &by, dry: false, on_pull: &|_| {} };
+        let request =
+            Request { set: &set, sources: &sources, by: &by, dry: false, on_pull: &|_| {}, announce: &|_| {} };
         Ok::<_, CliError>(apply::apply(store, executor.as_ref(), request).await?)
     })??;
     Ok(())

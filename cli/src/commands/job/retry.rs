@@ -6,28 +6,27 @@ use specs::JobRef;
 use crate::author;
 use crate::commands::views::caused;
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::Result;
 
 /// Try a pipeline's newest job again, and all below it: a new run that takes the newest inputs
+///
+/// With `--skip-failed` the datums that failed are not executed again: in the new job they are `recovered`, with who decided it and why.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The newest job of its pipeline
     #[arg(value_name = "JOB")]
     job: JobRef,
     /// Go on without the datums that failed, on record
-    #[arg(long, hide = true)]
+    #[arg(long, requires = "message")]
     skip_failed: bool,
     /// Why they are skipped
-    #[arg(short, value_name = "WHY", hide = true)]
+    #[arg(short, long, value_name = "WHY", requires = "skip_failed")]
     message: Option<String>,
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    if args.skip_failed || args.message.is_some() {
-        return Err(CliError::not_in_this_version("job retry --skip-failed"));
-    }
     let store = cx.store()?;
     let job = queries::find_job(store, &args.job)?;
-    let run = apply::retry(store, &job, &author::by(cx, None))?;
+    let run = apply::retry(store, &job, &author::by(cx, None), args.message.as_deref())?;
     caused(cx, &run)
 }

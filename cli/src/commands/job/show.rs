@@ -11,7 +11,7 @@ use crate::commands::jobs::{JobLine, live, paint_state};
 use crate::commands::views::cause_words;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{Human, ShortIds, count, plural, table};
+use crate::output::{Human, ShortIds, count, duration, plural, table};
 
 /// Datums at work that are shown.
 const SHOWN: usize = 10;
@@ -101,15 +101,27 @@ fn when(human: &Human, time: Timestamp) -> String {
     format!("{}   {}", human.local_and_utc(time), human.ago(time))
 }
 
-/// The datums that are executed right now.
+/// How fast a job goes, and the datums that are executed right now, the oldest first.
 fn at_work(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
     let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
-    let Some(known) = live(cx).and_then(|live| live.job(&key)).filter(|known| !known.running.is_empty()) else {
+    let Some(known) = live(cx).and_then(|live| live.job(&key)).filter(|known| known.started_at.is_some()) else {
         return Ok(());
     };
-    let human = cx.human();
+    let (human, now) = (cx.human(), store.clock().now());
+    let rate = known.rate(now).map(|rate| format!("{rate:.1} a second"));
+    let left = known.seconds_left(now).map(|seconds| format!("about {} left", duration(seconds)));
+    let median = known.median_seconds().map(|seconds| format!("a datum takes {} (median)", duration(seconds)));
+    let speed: Vec<String> = [rate, left, median].into_iter().flatten().collect();
+    if !speed.is_empty() {
+        cx.out().line(format!("\nspeed: {}", speed.join(", ")))?;
+    }
+    if known.running.is_empty() {
+        return Ok(());
+    }
     cx.out().line(format!("\nat work: {}", plural(known.running.len() as u64, "datum", "datums")))?;
-    for datum in queries::running_datums(store, &known)?.iter().take(SHOWN) {
+    let mut running = queries::running_datums(store, &known)?;
+    running.sort_by_key(|datum| known.running.get(&datum.id).copied());
+    for datum in running.iter().take(SHOWN) {
         let since = known.running.get(&datum.id).map_or_else(String::new, |since| human.ago(*since));
         let inputs: Vec<String> = datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path)).collect();
         cx.out().line(format!("  datum {}  {}  since {since}", datum.id.short(8), inputs.join(" ")))?;
@@ -123,6 +135,7 @@ fn failed(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<(
         failures::failed_datums(store, job)?.iter().try_for_each(|text| cx.out().line(text))?;
         cx.out().flush()?;
         cx.notes().line(format!("all they said: pv logs {} --failed", line.short));
+        cx.notes().line(format!("go on without: pv job retry {} --skip-failed -m WHY", job.pipeline));
     }
     if matches!(line.job.state, queries::JobState::Failure | queries::JobState::Killed) {
         cx.out().flush()?;

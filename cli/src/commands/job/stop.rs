@@ -2,7 +2,7 @@
 
 use engine::live::JobKey;
 use engine::{apply, queries};
-use repos::JobRow;
+use repos::{JobRow, Store};
 use serde_json::json;
 use specs::{ErrorKind, JobRef};
 
@@ -11,54 +11,45 @@ use crate::commands::jobs::short_job;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Stop a job, or all jobs of a run: they end as killed, and what they finished stays in the cache
+/// Stop a job: it ends as killed, and what it finished stays in the cache
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The job, or a run
-    #[arg(value_name = "JOB|@RUN")]
+    /// The job, or with `@RUN` all jobs of that run that have not ended
+    #[arg(value_name = "JOB")]
     job: JobRef,
+    /// Why
+    #[arg(short, long, value_name = "WHY")]
+    message: Option<String>,
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let mut jobs = queries::find_jobs(store, &args.job)?;
-    let ended = jobs.iter().filter(|job| job.sealed.is_some()).count();
-    if ended == jobs.len() {
-        return Err(has_ended(cx, &jobs)?);
+    let author = author::by(cx, None).author;
+    let reason = match &args.message {
+        Some(why) => format!("stopped by {author}: {why}"),
+        None => format!("stopped by {author}"),
+    };
+    let mut jobs = match &args.job {
+        run @ JobRef::Run(_) => queries::find_jobs(store, run)?,
+        job => vec![queries::find_job(store, job)?],
+    };
+    let ended: Vec<JobRow> = jobs.extract_if(.., |job| job.sealed.is_some()).collect();
+    if jobs.is_empty() {
+        let message = match ended.as_slice() {
+            [job] => format!("job `{}` has already ended", short_job(store, job)?),
+            _ => format!("no job of run `{}` is open", args.job),
+        };
+        return Err(CliError::new(ErrorKind::Conflict, message).hint(format!("pv job show {}", args.job)));
     }
-    jobs.retain(|job| job.sealed.is_none());
-    // Those that wait come first: the end of another would make them unrunnable.
-    jobs.sort_by_key(|job| {
-        cx.engine().is_some_and(|engine| engine.live().job(&key_of(job)).is_some_and(|live| live.started_at.is_some()))
-    });
-    for job in &jobs {
-        let name = short_job(store, job)?;
-        stop(cx, job)?;
-        let id = queries::job_id(&job.pipeline, &job.run);
-        cx.done(&format!("stopped {name}"), &json!({ "stopped": id }))?;
+    // Downstream jobs first: none of them starts because one above it has ended.
+    jobs.iter().rev().try_for_each(|job| stop(cx, store, job, &reason))
+}
+
+fn stop(cx: &Context, store: &Store, job: &JobRow, reason: &str) -> Result<()> {
+    let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
+    if !cx.engine().is_some_and(|engine| engine.stop_job(&key, reason)) {
+        apply::stop_job(store, job, reason)?;
     }
-    Ok(())
-}
-
-fn key_of(job: &JobRow) -> JobKey {
-    JobKey { order: job.order, pipeline: job.pipeline.clone() }
-}
-
-fn stop(cx: &Context, job: &JobRow) -> Result<()> {
-    let by = author::by(cx, None);
-    let why = format!("stopped by {}", by.author);
-    let is_running = cx.engine().is_some_and(|engine| engine.stop_job(&key_of(job), &why));
-    if is_running { Ok(()) } else { Ok(apply::stop_job(cx.store()?, job, &by)?) }
-}
-
-fn has_ended(cx: &Context, jobs: &[JobRow]) -> Result<CliError> {
-    let store = cx.store()?;
-    Ok(match jobs {
-        [job] => {
-            let name = short_job(store, job)?;
-            let error = CliError::new(ErrorKind::Conflict, format!("job `{name}` has already ended"));
-            error.hint(format!("pv job show {name}"))
-        }
-        _ => CliError::new(ErrorKind::Conflict, "all jobs of the run have already ended").hint("pv job list shows all"),
-    })
+    let id = queries::job_id(&job.pipeline, &job.run);
+    cx.done(&format!("stopped {}", short_job(store, job)?), &json!({ "stopped": id }))
 }

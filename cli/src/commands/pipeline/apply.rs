@@ -30,6 +30,8 @@ struct AppliedView<'a> {
     run: Option<RunId>,
     pipelines: &'a [AppliedPipeline],
     jobs: Vec<String>,
+    /// Jobs of older versions that were killed.
+    kills: &'a [String],
     warnings: Vec<WarningView<'a>>,
 }
 
@@ -55,6 +57,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             run,
             pipelines: &applied.pipelines,
             jobs: applied.jobs.iter().filter_map(job).collect(),
+            kills: &applied.kills,
             warnings: applied.warnings.iter().map(WarningView::from).collect(),
         });
     }
@@ -75,7 +78,9 @@ async fn apply(cx: &Context, specs: &Specs, args: &Args) -> Result<Applied> {
     let by = author::by(cx, args.author.as_deref());
     let pulling = Pulling::new(cx);
     let on_pull = |step| pulling.step(step);
-    let request = Request { set: &specs.set, sources: &specs.folders, by: &by, dry: false, on_pull: &on_pull };
+    let announce = |applied: &Applied| announce(cx, applied);
+    let (set, sources) = (&specs.set, &specs.folders);
+    let request = Request { set, sources, by: &by, dry: false, on_pull: &on_pull, announce: &announce };
     let applied = apply::apply(store, settled.executor.as_ref(), request).await?;
     // Only now: an apply that is refused changes nothing.
     if !applied.pipelines.is_empty() {
@@ -88,6 +93,22 @@ fn nothing_applied(error: CliError) -> CliError {
     error.done("nothing was applied")
 }
 
+/// Says what the apply will cause, before it does.
+fn announce(cx: &Context, applied: &Applied) {
+    if applied.jobs.is_empty() {
+        cx.notes().line("causes no jobs: no input has data yet");
+    } else {
+        let names: Vec<&str> = applied.jobs.iter().map(specs::PipelineName::as_str).collect();
+        cx.notes().line(format!("causes {}: {}", plural(names.len() as u64, "job", "jobs"), names.join(", ")));
+    }
+    if !applied.kills.is_empty() {
+        let short =
+            |job: &String| job.split_once('@').map(|(name, run)| format!("{name}@{}", &run[..8.min(run.len())]));
+        let jobs: Vec<String> = applied.kills.iter().filter_map(short).collect();
+        cx.notes().line(format!("kills {}: {}", plural(jobs.len() as u64, "job", "jobs"), jobs.join(", ")));
+    }
+}
+
 fn report(cx: &Context, applied: Applied) -> Result<()> {
     let Applied { run, pipelines, jobs, .. } = applied;
     cx.list(None, pipelines.into_iter().map(Ok))?;
@@ -96,13 +117,9 @@ fn report(cx: &Context, applied: Applied) -> Result<()> {
         cx.notes().line("nothing differs: no pipeline has a new version");
         return Ok(());
     };
-    let short = cx.store()?.short_run(&run)?;
-    if jobs.is_empty() {
-        cx.notes().line(format!("run {short}   no jobs: no input has data yet"));
-        return Ok(());
+    cx.notes().line(format!("run {}", cx.store()?.short_run(&run)?));
+    if !jobs.is_empty() {
+        cx.notes().line("next: pv run        before that: pv plan");
     }
-    let names: Vec<&str> = jobs.iter().map(specs::PipelineName::as_str).collect();
-    cx.notes().line(format!("run {short}   {}: {}", plural(jobs.len() as u64, "job", "jobs"), names.join(", ")));
-    cx.notes().line("next: pv run        before that: pv plan");
     Ok(())
 }

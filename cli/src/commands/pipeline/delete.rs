@@ -1,30 +1,28 @@
 //! `pv pipeline delete`
 
-use engine::{Graph, apply};
+use engine::Graph;
+use engine::apply::{self, Data};
 use serde_json::json;
 use specs::PipelineName;
 
 use crate::author;
 use crate::commands::views::at_heads;
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::Result;
 use crate::output::{plural, size};
 
-/// Delete a pipeline that no other reads; its data stays
+/// Delete a pipeline that no other reads; its data stays unless you say otherwise
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Its name
     name: PipelineName,
-    /// Also delete its output repository
-    #[arg(long, hide = true)]
+    /// Also delete its output repository, and the ticks of its clocks
+    #[arg(long)]
     with_data: bool,
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    if args.with_data {
-        let hint = format!("pv pipeline delete {0}, then  pv repo delete {0}", args.name);
-        return Err(CliError::not_in_this_version("--with-data").hint(hint));
-    }
+    let data = if args.with_data { Data::Goes } else { Data::Stays };
     let store = cx.store()?;
     let name = &args.name;
     let version = store.pipeline(name)?.version;
@@ -35,19 +33,23 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         graph.pipelines.values().any(|pipeline| pipeline.input_branches().iter().any(|(read, _)| *read == repo));
     if is_read {
         // Refused, with the names of the readers: nobody needs to be asked.
-        return Ok(apply::delete_pipeline(store, name, &author::by(cx, None))?);
+        return Ok(apply::delete_pipeline(store, name, data, &author::by(cx, None))?);
     }
     let (files, bytes) = at_heads(store, &repo)?;
     let with_jobs = match open {
         0 => String::new(),
         open => format!(", with {}", plural(open, "job that has not ended", "jobs that have not ended")),
     };
+    let becomes = match data {
+        Data::Stays => "stays as yours",
+        Data::Goes => "goes too",
+    };
     let goes = format!(
-        "pipeline `{name}` v{version} goes{with_jobs}; repository `{repo}` stays as yours, with {} ({})",
+        "pipeline `{name}` v{version} goes{with_jobs}; repository `{repo}` {becomes}, with {} ({})",
         plural(files, "file", "files"),
         size(bytes)
     );
     cx.confirm(&goes, &format!("pipeline `{name}` was not deleted"))?;
-    apply::delete_pipeline(store, name, &author::by(cx, None))?;
+    apply::delete_pipeline(store, name, data, &author::by(cx, None))?;
     cx.done(&format!("deleted pipeline `{name}`"), &json!({ "deleted": "pipeline", "name": name }))
 }

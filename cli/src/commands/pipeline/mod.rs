@@ -14,6 +14,9 @@ mod new;
 mod rerun;
 mod show;
 pub(super) mod sources;
+mod start;
+mod stop;
+mod tick;
 mod yaml;
 
 #[derive(clap::Subcommand, Debug)]
@@ -24,7 +27,10 @@ pub(crate) enum Command {
     List(list::Args),
     Show(show::Args),
     Delete(delete::Args),
+    Stop(stop::Args),
+    Start(start::Args),
     Rerun(rerun::Args),
+    Tick(tick::Args),
 }
 
 impl Command {
@@ -41,7 +47,10 @@ impl Command {
             Self::List(args) => list::run(cx, args),
             Self::Show(args) => show::run(cx, args),
             Self::Delete(args) => delete::run(cx, args),
+            Self::Stop(args) => stop::run(cx, args),
+            Self::Start(args) => start::run(cx, args),
             Self::Rerun(args) => rerun::run(cx, args),
+            Self::Tick(args) => tick::run(cx, args),
         }
     }
 }

@@ -8,13 +8,14 @@ use engine::Engine;
 use engine::live::{Happened, JobKey, LiveJob, LiveState};
 use engine::queries::job_view;
 use repos::documents::JobDocument;
+use repos::journal::CauseKind;
 use repos::{JobRow, RunRow, Store};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::count;
+use crate::output::{count, duration};
 
 /// Time between two drawings of running jobs on a terminal.
 const BETWEEN_DRAWINGS: Duration = Duration::from_millis(100);
@@ -89,6 +90,10 @@ impl<'a> Board<'a> {
         let store = self.engine.store();
         let newest = store.runs_count()?;
         for order in known + 1..=newest {
+            // A try tells of its jobs itself.
+            if store.run_at(order)?.is_none_or(|run| run.cause.kind == CauseKind::Try) {
+                continue;
+            }
             let jobs = store.jobs_of_run(order)?;
             self.open.extend(jobs.into_iter().map(|job| JobKey { order, pipeline: job.pipeline }));
         }
@@ -154,7 +159,6 @@ impl<'a> Board<'a> {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
     fn progress(&self, job: &JobKey, live: &LiveJob) -> String {
         let name = format!("  {:<12}", job.pipeline);
         let counts = live.counts;
@@ -162,20 +166,15 @@ impl<'a> Board<'a> {
             LiveState::Waiting => format!("{name}  waiting      {}", live.reason),
             LiveState::Finishing => format!("{name}  finishing"),
             LiveState::Running => {
-                let done = counts.processed + counts.cached + counts.failed + counts.recovered;
+                let done = counts.done();
                 let full = BAR * done / counts.total.max(1);
                 let bar = "━".repeat(full as usize) + &"─".repeat((BAR - full) as usize);
-                let seconds = self.engine.store().clock().now().seconds_since(live.started_at.unwrap_or(live.since));
-                let rate = if seconds > 0.5 { counts.processed as f64 / seconds } else { 0.0 };
-                let left = counts.total - done.min(counts.total);
-                let left = if rate > 0.0 { format!("  {:.0} s left", left as f64 / rate) } else { String::new() };
-                let failed =
-                    if counts.failed > 0 { format!("  {} failed", count(counts.failed)) } else { String::new() };
-                format!(
-                    "{name}  running      {} of {}  {bar}  {rate:.1}/s{left}{failed}",
-                    count(done),
-                    count(counts.total)
-                )
+                let now = self.engine.store().clock().now();
+                let rate = live.rate(now).map_or_else(String::new, |rate| format!("  {rate:.1}/s"));
+                let left = live.seconds_left(now);
+                let left = left.map_or_else(String::new, |left| format!("  {} left", duration(left)));
+                let also = also(&[(counts.failed, "failed"), (counts.recovered, "recovered")]);
+                format!("{name}  running      {} of {}  {bar}{rate}{left}{also}", count(done), count(counts.total))
             }
         }
     }
@@ -231,15 +230,31 @@ fn plain_line(job: &JobRow, document: Option<&JobDocument>) -> String {
     let start = format!("{at} {} {} {}", job.run.short(8), job.pipeline, state_of(job));
     match document {
         Some(document) if document.started_at.is_some() => format!(
-            "{start} run={} cached={} failed={} {:.1}s",
+            "{start} run={} cached={} failed={}{} {:.1}s",
             document.datums_processed,
             document.datums_cached,
             document.datums_failed,
+            recovered_word(document),
             seconds(document)
         ),
         Some(JobDocument { reason: Some(reason), .. }) => format!("{start} {reason}"),
         _ => start,
     }
+}
+
+/// `  1 failed  2 recovered`: those that there are.
+fn also(parts: &[(u64, &str)]) -> String {
+    parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("  {} {word}", count(*number)))
+        .collect()
+}
+
+/// ` recovered=2`, where there are any: they are rare, and scripts know the line without them.
+fn recovered_word(document: &JobDocument) -> String {
+    let recovered = document.datums_recovered;
+    if recovered > 0 { format!(" recovered={recovered}") } else { String::new() }
 }
 
 fn cause_line(run: &RunRow) -> String {
@@ -251,10 +266,9 @@ fn people_line(job: &JobRow, document: Option<&JobDocument>) -> String {
     let start = format!("  {:<12}  {:<11}", job.pipeline.to_string(), state_of(job));
     match document {
         Some(document) if document.started_at.is_some() => {
-            let failed = document.datums_failed;
-            let failed = if failed > 0 { format!("  {} failed", count(failed)) } else { String::new() };
+            let also = also(&[(document.datums_failed, "failed"), (document.datums_recovered, "recovered")]);
             format!(
-                "{start}  {} run  {} cached{failed}  {:.1} s",
+                "{start}  {} run  {} cached{also}  {:.1} s",
                 count(document.datums_processed),
                 count(document.datums_cached),
                 seconds(document)

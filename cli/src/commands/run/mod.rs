@@ -178,7 +178,7 @@ fn retry(cx: &Context, store: &Store, wanted: bool, selected: Selected) -> Resul
     for pipeline in order.in_order().into_iter().filter(|pipeline| selected.names.contains(pipeline.name())) {
         let newest = store.newest_job(pipeline.name())?;
         if let Some(job) = newest.filter(|job| job.sealed == Some(SealedState::Failure)) {
-            let run = apply::retry(store, &job, &by(cx, None))?;
+            let run = apply::retry(store, &job, &by(cx, None), None)?;
             cx.notes().line(format!("retrying {}@{} as run {}", job.pipeline, job.run.short(8), run.short(8)));
         }
     }
@@ -228,11 +228,7 @@ pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
         message
             .push_str(&format!("\n{} did not succeed either", plural(bad.len() as u64 - 1, "other job", "other jobs")));
     }
-    let hint = if datums.is_empty() {
-        format!("pv job show {name}")
-    } else {
-        format!("pv logs {0} --failed      all it said\npv job retry {0}          when the cause is gone", job.pipeline)
-    };
+    let hint = if datums.is_empty() { format!("pv job show {name}") } else { failures::hint(&job.pipeline) };
     Err(CliError::new(ErrorKind::Failed, message).hint(hint))
 }
 

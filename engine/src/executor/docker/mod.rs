@@ -21,7 +21,8 @@ use bollard::Docker;
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error as DockerError;
 use bollard::models::{
-    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, ImageInspect, Mount, MountType,
+    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, ImageInspect, Mount, MountTmpfsOptions,
+    MountType,
 };
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
@@ -173,11 +174,19 @@ fn connection(attached: AttachContainerResults) -> Connection {
 fn host_config(spec: &SandboxSpec, agent_volume: &str) -> HostConfig {
     let anonymous =
         |target: &str| Mount { target: Some(target.to_owned()), typ: Some(MountType::VOLUME), ..Mount::default() };
-    let Resources { cpu, memory_bytes, gpus } = spec.resources;
+    let in_memory = |target: &String| Mount {
+        target: Some(target.clone()),
+        typ: Some(MountType::TMPFS),
+        tmpfs_options: Some(MountTmpfsOptions { size_bytes: Some(16 << 20), mode: Some(0o755), ..Default::default() }),
+        ..Mount::default()
+    };
+    // Two volumes, so that no hard link leads from the output to an input.
+    let volumes = [agent::mount(agent_volume, true), anonymous("/pfs"), anonymous("/pfs/out")];
+    let Resources { cpu_thousandths, memory_bytes, gpus } = spec.resources;
+    let memory = memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     HostConfig {
         auto_remove: Some(true),
-        // Two volumes, so that no hard link leads from the output to an input.
-        mounts: Some(vec![agent::mount(agent_volume, true), anonymous("/pfs"), anonymous("/pfs/out")]),
+        mounts: Some(volumes.into_iter().chain(spec.secret_directories.iter().map(in_memory)).collect()),
         network_mode: match spec.network {
             Network::None => Some("none".to_owned()),
             Network::Default => None,
@@ -187,9 +196,10 @@ fn host_config(spec: &SandboxSpec, agent_volume: &str) -> HostConfig {
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
         // All that the agent says would be kept on the engine's disk otherwise: every output once more.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        #[expect(clippy::cast_possible_truncation, reason = "no machine has that many cores")]
-        nano_cpus: cpu.map(|cores| (cores * 1e9) as i64),
-        memory: memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        nano_cpus: cpu_thousandths.map(|cores| i64::try_from(cores).unwrap_or(i64::MAX).saturating_mul(1_000_000)),
+        memory,
+        // Without swap beside it: what goes beyond the limit ends, on every machine alike.
+        memory_swap: memory,
         device_requests: gpus.map(|count| {
             vec![DeviceRequest {
                 count: Some(i64::from(count)),
@@ -217,6 +227,8 @@ fn settings_of(spec: &SandboxSpec, image: &ImageInspect) -> Settings {
         env,
         user: spec.user.clone().or(filled(config.user)),
         working_dir: spec.working_dir.clone().or(filled(config.working_dir)),
+        secret_directories: spec.secret_directories.iter().cloned().collect(),
+        has_memory_limit: spec.resources.memory_bytes.is_some(),
     }
 }
 

@@ -59,6 +59,9 @@ pub(super) fn command(bwrap: &Path, settings: &ProcessSettings, scratch: &Scratc
         args.path("--bind", &scratch.path().join(name), &Path::new("/").join(name));
     }
     args.path("--bind", &scratch.path().join("out"), Path::new("/pfs/out"));
+    for path in &spec.secret_directories {
+        args.flags(&["--perms", "0755", "--tmpfs", path]);
+    }
     for name in ["/run", "/home", "/root", "/var"] {
         args.flags(&["--dir", name]);
     }

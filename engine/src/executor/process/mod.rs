@@ -100,6 +100,7 @@ impl ProcessExecutor {
             readable: spec.readable.clone(),
             hidden: self.settings.hidden.clone(),
             network: spec.network,
+            secret_directories: spec.secret_directories.iter().map(PathBuf::from).collect(),
         };
         let plan = serde_json::to_string(&plan)
             .map_err(|error| ExecError::SandboxLost { why: format!("a path is not UTF-8: {error}") })?;
@@ -182,6 +183,8 @@ fn settings_of(spec: &SandboxSpec) -> Settings {
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),
+        secret_directories: spec.secret_directories.iter().cloned().collect(),
+        has_memory_limit: false, // it knows no limits
     }
 }
 

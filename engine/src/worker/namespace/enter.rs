@@ -42,6 +42,7 @@ pub(super) struct Inside {
     /// A file outside `/etc` that `/etc/resolv.conf` links to, with its content.
     pub(super) resolver: Option<(PathBuf, Vec<u8>)>,
     pub(super) hidden: Vec<PathBuf>,
+    pub(super) secret_directories: Vec<PathBuf>,
 }
 
 /// Makes a sandbox as `plan` (JSON of [`Plan`]) says, and lives as long as it.
@@ -109,7 +110,8 @@ fn survey(plan: &Plan) -> Result<Inside, Stop> {
     }
     let resolver = (plan.network == Network::Default).then(resolver).flatten();
     let scratch = Source { path: plan.scratch.clone(), held: None };
-    Ok(Inside { scratch, shown, links, resolver, hidden: plan.hidden.clone() })
+    let (hidden, secret_directories) = (plan.hidden.clone(), plan.secret_directories.clone());
+    Ok(Inside { scratch, shown, links, resolver, hidden, secret_directories })
 }
 
 /// Where `/etc/resolv.conf` leads to outside `/etc` (systemd keeps it in `/run`, which the sandbox has anew).

@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     /// Never shown, also where they lie below something readable.
     pub(crate) hidden: Vec<PathBuf>,
     pub(crate) network: Network,
+    /// Made for files with secrets, in memory.
+    pub(crate) secret_directories: Vec<PathBuf>,
 }
 
 /// Directories of the host that every sandbox shows read-only, where they exist.

@@ -44,9 +44,13 @@ pub(super) fn move_in(inside: &Inside) -> Result<Writable, Stop> {
     }
     furnish(inside, &devices)?;
     let writable = place_scratch(scratch)?;
+    for path in &inside.secret_directories {
+        make_directories(&built(path)).or_stop(|| format!("make `{}` for secrets", path.display()))?;
+        mount_tmpfs(&built(path), "mode=0755,size=16m")?;
+    }
     hide(inside)?;
     switch()?;
-    make_read_only()?;
+    make_read_only(&inside.secret_directories)?;
     Ok(writable)
 }
 
@@ -179,8 +183,8 @@ fn hide(inside: &Inside) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Takes the right to write from every mount but those for output and temporary files. All of the table is ours by now.
-fn make_read_only() -> Result<(), Stop> {
+/// Takes the right to write from every mount but those for output, temporary files and secrets. All of the table is ours by now.
+fn make_read_only(secret_directories: &[PathBuf]) -> Result<(), Stop> {
     let table = fs::read_to_string("/proc/self/mountinfo").or_stop(|| "read the table of mounts".to_owned())?;
     let writable = ["/tmp", "/pfs/out", "/dev/shm", "/proc"].map(Path::new);
     for (path, options) in table.lines().filter_map(parse_mount) {
@@ -188,7 +192,7 @@ fn make_read_only() -> Result<(), Stop> {
         if !path.starts_with("/dev") {
             flags |= MsFlags::MS_NODEV;
         }
-        if !writable.contains(&path.as_path()) {
+        if !writable.contains(&path.as_path()) && !secret_directories.contains(&path) {
             flags |= MsFlags::MS_RDONLY;
         }
         mount(NONE, &path, NONE, flags, NONE).or_stop(|| format!("make `{}` read-only", path.display()))?;

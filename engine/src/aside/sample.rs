@@ -1,0 +1,65 @@
+//! Which datums of a pipeline are tried, when not all.
+
+use std::collections::BTreeSet;
+
+use repos::Store;
+
+use super::Sample;
+use crate::datums::DatumKey;
+use crate::error::{EngineError, Result};
+use crate::execution::failed_keys;
+use crate::graph::Pipeline;
+use crate::plan::plan;
+use crate::recipe::Leaf;
+
+/// The keys of the datums of a sample; `None` for all. `NotFound` when there is none.
+pub(super) fn keys(
+    store: &Store,
+    pipeline: &Pipeline,
+    leaves: &[Leaf],
+    sample: &Sample,
+) -> Result<Option<BTreeSet<DatumKey>>> {
+    if sample.is_all() {
+        return Ok(None);
+    }
+    let planned = plan(store, pipeline, leaves, None)?;
+    let total = usize::try_from(planned.total).unwrap_or(usize::MAX);
+    let failed = match sample {
+        Sample::Failed => match store.newest_job(pipeline.name())? {
+            Some(job) => failed_keys(store, &job)?,
+            None => BTreeSet::new(),
+        },
+        _ => BTreeSet::new(),
+    };
+    let is_wanted = |number: usize, key: &DatumKey, arms: &[crate::datums::Arm]| match sample {
+        Sample::All => true,
+        // Of `total` things in a row, `count` that lie evenly: where the share steps up.
+        Sample::Some(count) => number * count / total != (number + 1) * count / total || *count >= total,
+        Sample::Matching(glob) => arms.iter().any(|arm| glob.matches(arm.path.as_str())),
+        Sample::Failed => failed.contains(key),
+    };
+    let mut keys = BTreeSet::new();
+    for (number, (key, arms)) in planned.todo.into_iter().enumerate() {
+        if is_wanted(number, &key, &arms) {
+            keys.insert(key);
+        }
+    }
+    if keys.is_empty() {
+        return Err(none(pipeline, sample));
+    }
+    Ok(Some(keys))
+}
+
+fn none(pipeline: &Pipeline, sample: &Sample) -> EngineError {
+    let name = pipeline.name();
+    let (what, hint) = match sample {
+        Sample::Failed => (format!("no datum of the newest job of `{name}` failed"), format!("pv job show {name}")),
+        Sample::Matching(glob) => {
+            (format!("no datum of `{name}` reads a path that matches `{glob}`"), format!("pv plan {name} --datums"))
+        }
+        Sample::All | Sample::Some(_) => {
+            (format!("pipeline `{name}` has no datum with these inputs"), format!("pv explain {name}"))
+        }
+    };
+    EngineError::NotFound { what, hint: Some(hint) }
+}

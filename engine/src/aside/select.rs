@@ -1,0 +1,121 @@
+//! Which pipelines a try runs, and with which inputs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use repos::Store;
+use repos::tree::Tree;
+use specs::{CommitId, PipelineName};
+
+use super::Request;
+use crate::error::{EngineError, Result};
+use crate::generations::refusal;
+use crate::graph::{BranchOf, Graph, Pipeline};
+use crate::recipe::Leaf;
+
+/// The pipelines of a try.
+#[derive(Debug)]
+pub(super) struct Selected {
+    /// In the order in which data flows.
+    pub(super) pipelines: Vec<Arc<Pipeline>>,
+    /// Touched too, but below a pipeline that makes no commit.
+    pub(super) left_out: Vec<PipelineName>,
+}
+
+/// What a pipeline of a try takes, or why it cannot run.
+pub(super) type Inputs = Result<Vec<Leaf>, String>;
+
+impl Selected {
+    /// With `only_first` none that reads the output of another: nothing is committed that it could read.
+    pub(super) fn of(store: &Store, request: &Request, only_first: bool) -> Result<Self> {
+        for name in &request.names {
+            if !request.graph.pipelines.contains_key(name) {
+                store.pipeline(name)?;
+            }
+        }
+        let touched = touched(request);
+        let mut wanted = touched.clone();
+        if !request.names.is_empty() {
+            let above = upstream(&request.graph, request.names.clone());
+            wanted.retain(|name| above.contains(name));
+            wanted.extend(request.names.iter().cloned());
+        }
+        if wanted.is_empty() {
+            return Err(EngineError::Usage {
+                what: "nothing to try".to_owned(),
+                hint: Some("name a pipeline, or give --with REPO@REV or --with SPEC".to_owned()),
+            });
+        }
+        let mut selected = Self { pipelines: Vec::new(), left_out: Vec::new() };
+        for pipeline in request.graph.in_order().into_iter().filter(|pipeline| wanted.contains(pipeline.name())) {
+            let mut above = upstream(&request.graph, BTreeSet::from([pipeline.name().clone()]));
+            above.remove(pipeline.name());
+            if only_first && !above.is_disjoint(&wanted) {
+                selected.left_out.push(pipeline.name().clone());
+            } else {
+                selected.pipelines.push(pipeline.clone());
+            }
+        }
+        Ok(selected)
+    }
+
+    pub(super) fn names(&self) -> Vec<PipelineName> {
+        self.pipelines.iter().map(|pipeline| pipeline.name().clone()).collect()
+    }
+
+    /// What a pipeline takes: what was given in place of a head, else what the try made itself, else the head.
+    pub(super) fn inputs(
+        &self,
+        store: &Store,
+        request: &Request,
+        pipeline: &Pipeline,
+        made: &BTreeMap<BranchOf, CommitId>,
+    ) -> Result<Inputs> {
+        let mut leaves = Vec::new();
+        for input in pipeline.spec.input.leaves() {
+            let branch = pipeline.input_branch(input);
+            let mut commit = request.commits.get(&branch).or_else(|| made.get(&branch)).copied();
+            if commit.is_none() {
+                let writer = self.pipelines.iter().find(|above| above.output_branch() == branch);
+                if let Some(writer) = writer {
+                    return Ok(Err(format!("{} gave nothing", writer.name())));
+                }
+                let has_repo = store.has_repo(&branch.0)?;
+                commit =
+                    if has_repo { store.find_branch(&branch.0, &branch.1)?.and_then(|row| row.commit) } else { None };
+            }
+            let tree = commit.map(|id| store.commit(&id)).transpose()?;
+            let tree = tree.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
+            leaves.push(Leaf { input: input.clone(), branch, commit, tree });
+        }
+        Ok(match refusal(store, &leaves)? {
+            Some(why) => Err(why),
+            None => Ok(leaves),
+        })
+    }
+}
+
+/// The pipelines that are tried in another form, or read something that is replaced, and all below them.
+fn touched(request: &Request) -> BTreeSet<PipelineName> {
+    let mut touched = BTreeSet::new();
+    let mut branches: BTreeSet<BranchOf> = request.commits.keys().cloned().collect();
+    for pipeline in request.graph.in_order() {
+        if request.specs.contains(pipeline.name()) || !pipeline.input_branches().is_disjoint(&branches) {
+            touched.insert(pipeline.name().clone());
+            branches.insert(pipeline.output_branch());
+        }
+    }
+    touched
+}
+
+/// The pipelines above `names`, themselves included.
+fn upstream(graph: &Graph, names: BTreeSet<PipelineName>) -> BTreeSet<PipelineName> {
+    let mut above = names;
+    for pipeline in graph.in_order().into_iter().rev() {
+        if above.contains(pipeline.name()) {
+            let inputs = pipeline.input_branches();
+            above.extend(inputs.iter().filter_map(|branch| graph.writer(branch)).map(|writer| writer.name().clone()));
+        }
+    }
+    above
+}

@@ -1,0 +1,219 @@
+//! The datums that differ between two moments, without a look at the others.
+//!
+//! What changed of a leaf, the difference of its trees tells. A union's touched datums are those of its arms; a cross's every combination
+//! with a touched one. A join or group takes the keys of its arms' touched datums, old and new, makes the datums of these keys on both
+//! sides, and drops what is the same on both.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use repos::tree::Tree;
+use repos::{RepoError, Store};
+
+use super::list::{DatumList, SortedList};
+use super::matches::{VisitChange, visit_changes};
+use super::members::{Changes, MemberRows, Members};
+use super::shape::{KeyedNode, Node, Shape};
+use super::view::{Source, View, Visit};
+use super::{Datum, DatumKey};
+use crate::plan::DatumMap;
+
+/// The inputs of a pipeline at two moments.
+pub(crate) struct Difference<'a> {
+    old: View<'a>,
+    new: View<'a>,
+    changes: &'a [Changes],
+}
+
+/// What changed of the leaves of joins and groups, by leaf; of the others nothing is held.
+#[derive(Debug)]
+pub(crate) struct KeyedChanges(Vec<Changes>);
+
+impl KeyedChanges {
+    /// Between the trees of the leaves.
+    pub(crate) fn new(store: &Store, shape: &Shape, old: &[Tree], new: &[Tree]) -> Result<Self, RepoError> {
+        let mut all = Vec::with_capacity(shape.leaves.len());
+        for (number, leaf) in shape.leaves.iter().enumerate() {
+            let mut changes = Changes::default();
+            if leaf.member_by.is_some() {
+                visit_leaf(store, shape, number, (old[number], new[number]), &mut |change| {
+                    changes.add(leaf, change);
+                    Ok(())
+                })?;
+            }
+            all.push(changes);
+        }
+        Ok(Self(all))
+    }
+
+    /// What becomes of the rows of members.
+    pub(crate) fn rows(&self) -> MemberRows {
+        MemberRows::of_changes(&self.0)
+    }
+}
+
+/// The changed matches of a leaf. One outside the recipe changes nothing as long as it is there.
+fn visit_leaf(
+    store: &Store,
+    shape: &Shape,
+    leaf: usize,
+    trees: (Tree, Tree),
+    visit: &mut VisitChange<'_>,
+) -> Result<(), RepoError> {
+    let input = &shape.leaves[leaf].input;
+    visit_changes(store, trees, &input.glob, &mut |change| {
+        let stays = change.old.is_some() && change.new.is_some();
+        if input.reference && stays { Ok(()) } else { visit(change) }
+    })
+}
+
+impl<'a> Difference<'a> {
+    /// From the old trees of the leaves, in which `base` is the map of datums, to the new ones.
+    pub(crate) fn new(
+        store: &'a Store,
+        shape: &'a Shape,
+        (old, new): (Vec<Tree>, Vec<Tree>),
+        base: DatumMap,
+        changes: &'a KeyedChanges,
+    ) -> Self {
+        let changes = changes.0.as_slice();
+        let old = View { store, shape, trees: old, members: Members { base, changes: None } };
+        let new = View { store, shape, trees: new, members: Members { base, changes: Some(changes) } };
+        Self { old, new, changes }
+    }
+
+    /// Hands over the touched datums: those that there are now (new or changed), and those that there were (gone or changed).
+    pub(crate) fn touched(&self, now: &mut Visit<'_>, before: &mut Visit<'_>) -> Result<(), RepoError> {
+        self.touched_of(&self.new.shape.root, now, before)
+    }
+
+    /// The datum of a key as it is now.
+    pub(crate) fn datum(&self, key: &DatumKey) -> Result<Option<Datum>, RepoError> {
+        let parts = key.parts().unwrap_or_default();
+        self.new.by_key(&self.new.shape.root, &mut parts.as_slice())
+    }
+
+    fn touched_of(&self, node: &Node, now: &mut Visit<'_>, before: &mut Visit<'_>) -> Result<(), RepoError> {
+        match node {
+            Node::Leaf(leaf) => {
+                let trees = (self.old.trees[*leaf], self.new.trees[*leaf]);
+                visit_leaf(self.new.store, self.new.shape, *leaf, trees, &mut |change| {
+                    if let Some(matched) = change.new {
+                        now(Datum::of_match(*leaf, change.path.clone(), matched))?;
+                    }
+                    change.old.map_or(Ok(()), |matched| before(Datum::of_match(*leaf, change.path, matched)))
+                })
+            }
+            Node::Union(arms) => arms.iter().try_for_each(|arm| self.touched_of(arm, now, before)),
+            Node::Cross(arms) => {
+                let (mut new, mut old) = (Vec::new(), Vec::new());
+                for arm in arms {
+                    let (mut new_list, mut old_list) = (DatumList::default(), DatumList::default());
+                    self.touched_of(arm, &mut into(&mut new_list), &mut into(&mut old_list))?;
+                    new.push(new_list);
+                    old.push(old_list);
+                }
+                combinations(&self.new, arms, &new, now)?;
+                combinations(&self.old, arms, &old, before)
+            }
+            Node::Keyed(keyed) => self.touched_of_keyed(keyed, now, before),
+        }
+    }
+
+    fn touched_of_keyed(
+        &self,
+        keyed: &KeyedNode,
+        now: &mut Visit<'_>,
+        before: &mut Visit<'_>,
+    ) -> Result<(), RepoError> {
+        let (mut new_keys, mut old_keys) = (BTreeSet::new(), BTreeSet::new());
+        for arm in &keyed.arms {
+            self.touched_of(arm, &mut self.keys_into(keyed, &mut new_keys), &mut self.keys_into(keyed, &mut old_keys))?;
+        }
+        new_keys.append(&mut old_keys);
+        let keys = new_keys;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let (mut new, mut old) = (restricted(&self.new, keyed, &keys)?, restricted(&self.old, keyed, &keys)?);
+        for key in &keys {
+            let mut was: BTreeMap<DatumKey, Datum> = BTreeMap::new();
+            let of_key = old.iter_mut().map(|list| list.take(key)).collect();
+            self.old.combine(keyed, key, of_key, &mut |datum| {
+                was.insert(datum.key.clone(), datum);
+                Ok(())
+            })?;
+            let of_key = new.iter_mut().map(|list| list.take(key)).collect();
+            self.new.combine(keyed, key, of_key, &mut |datum| {
+                if was.get(&datum.key).is_some_and(|was| self.is_same(keyed, was, &datum)) {
+                    was.remove(&datum.key);
+                    return Ok(());
+                }
+                now(datum)
+            })?;
+            was.into_values().try_for_each(&mut *before)?;
+        }
+        Ok(())
+    }
+
+    fn keys_into<'s>(
+        &'s self,
+        keyed: &'s KeyedNode,
+        keys: &'s mut BTreeSet<String>,
+    ) -> impl FnMut(Datum) -> Result<(), RepoError> + 's {
+        move |datum| {
+            keys.insert(self.new.shape.key_of(keyed.by, &datum));
+            Ok(())
+        }
+    }
+
+    /// Whether two datums of one key would be executed alike. Inputs outside the recipe may come and go, unless a key further up is made
+    /// of them.
+    fn is_same(&self, keyed: &KeyedNode, was: &Datum, is: &Datum) -> bool {
+        let leaves = &self.new.shape.leaves;
+        let counts = |datum: &'_ Datum| {
+            let arms = datum.arms.iter().filter(|arm| !(keyed.is_outermost && leaves[arm.leaf].input.reference));
+            arms.map(|arm| (arm.leaf, arm.path.clone(), arm.key.clone())).collect::<Vec<_>>()
+        };
+        let arms = counts(is);
+        counts(was) == arms && !arms.iter().any(|(leaf, path, _)| self.changes[*leaf].contains(path))
+    }
+}
+
+fn into(list: &mut DatumList) -> impl FnMut(Datum) -> Result<(), RepoError> + '_ {
+    |datum| {
+        list.push(&datum);
+        Ok(())
+    }
+}
+
+/// Every combination of a cross with a touched datum in it.
+fn combinations(view: &View<'_>, arms: &[Node], touched: &[DatumList], visit: &mut Visit<'_>) -> Result<(), RepoError> {
+    let Some(last) = touched.iter().rposition(|list| !list.is_empty()) else { return Ok(()) };
+    let made: Vec<HashSet<DatumKey>> =
+        touched[..last].iter().map(|list| list.iter().map(|(key, _)| key).collect()).collect();
+    for at in (0..=last).filter(|at| !touched[*at].is_empty()) {
+        let source = |(number, arm)| {
+            if number == at {
+                return Source::These(&touched[at]);
+            }
+            // Combinations with a touched datum of an earlier arm were made when that arm was at hand.
+            Source::All(arm, made.get(number).filter(|_| number < at))
+        };
+        let sources: Vec<Source<'_>> = arms.iter().enumerate().map(source).collect();
+        view.cross(&sources, visit)?;
+    }
+    Ok(())
+}
+
+/// The datums of each arm that have one of the keys, sorted by key.
+fn restricted(view: &View<'_>, keyed: &KeyedNode, keys: &BTreeSet<String>) -> Result<Vec<SortedList>, RepoError> {
+    let arm = |arm| {
+        let mut list = DatumList::default();
+        view.with_keys(keyed.by, arm, keys, &mut |key, datum| {
+            list.push_under(key, &datum);
+            Ok(())
+        })?;
+        Ok(list.sorted())
+    };
+    keyed.arms.iter().map(arm).collect()
+}

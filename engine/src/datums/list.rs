@@ -1,0 +1,237 @@
+//! Many datums in little memory.
+
+use std::collections::VecDeque;
+
+use repos::tree::FileEntry;
+use specs::{Digest, FilePath};
+
+use super::{Arm, Datum, DatumKey, Match};
+
+/// Records begin a new chunk when the last one has so many bytes, so that what was taken is given back piece by piece.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Datums in the order in which they were pushed, packed into about 100 bytes each.
+#[derive(Debug, Default)]
+pub struct DatumList {
+    chunks: VecDeque<Vec<u8>>,
+    len: usize,
+}
+
+/// A packed datum: the text that it may be sorted by, its key, and of each arm leaf number, path, file and key.
+type Record<'a> = (&'a str, &'a [u8], Vec<PackedArm<'a>>);
+type PackedArm<'a> = (u16, &'a str, Option<PackedFile>, Option<&'a str>);
+type PackedFile = ([u8; 32], u64, bool);
+
+impl DatumList {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The datums, unpacked as they are asked for.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { chunks: self.chunks.iter(), rest: &[] }
+    }
+
+    /// Leaves out the datums that `keep` does not name.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&DatumKey) -> bool) {
+        let mut kept = Self::default();
+        for (key, arms) in std::mem::take(self).into_iter().filter(|(key, _)| keep(key)) {
+            kept.push(&Datum { key, arms });
+        }
+        *self = kept;
+    }
+
+    pub(crate) fn push(&mut self, datum: &Datum) {
+        self.push_under("", datum);
+    }
+
+    /// Appends a datum that is later found by `text`.
+    pub(super) fn push_under(&mut self, text: &str, datum: &Datum) {
+        let arms = datum.arms.iter().map(pack).collect();
+        let record: Record<'_> = (text, datum.key.as_bytes(), arms);
+        if self.chunks.back().is_none_or(|chunk| chunk.len() >= CHUNK_BYTES) {
+            self.chunks.push_back(Vec::new());
+        }
+        let chunk = self.chunks.back_mut().expect("one was just pushed");
+        *chunk = postcard::to_extend(&record, std::mem::take(chunk)).expect("memory takes every record");
+        self.len += 1;
+    }
+
+    /// The same datums in the order of the texts that they were pushed under.
+    pub(super) fn sorted(self) -> SortedList {
+        let mut records = Vec::with_capacity(self.len);
+        for (number, chunk) in self.chunks.iter().enumerate() {
+            let mut rest = chunk.as_slice();
+            while !rest.is_empty() {
+                records.push((number, chunk.len() - rest.len()));
+                rest = unpack(rest).1;
+            }
+        }
+        let mut list = SortedList { list: self, records: Vec::new(), next: 0 };
+        records.sort_by(|one, other| list.text(*one).cmp(list.text(*other)));
+        list.records = records;
+        list
+    }
+}
+
+/// Datums in the order of their texts.
+#[derive(Debug)]
+pub(super) struct SortedList {
+    list: DatumList,
+    /// Chunk and offset of each.
+    records: Vec<(usize, usize)>,
+    next: usize,
+}
+
+impl SortedList {
+    fn text(&self, (chunk, offset): (usize, usize)) -> &str {
+        let record = &self.list.chunks[chunk][offset..];
+        postcard::take_from_bytes::<&str>(record).expect("it was packed here").0
+    }
+
+    /// The text of the datums that come next.
+    pub(super) fn peek(&self) -> Option<&str> {
+        self.records.get(self.next).map(|record| self.text(*record))
+    }
+
+    /// The datums of `text`, if they come next.
+    pub(super) fn take(&mut self, text: &str) -> Vec<Datum> {
+        let mut taken = Vec::new();
+        while self.peek() == Some(text) {
+            let (chunk, offset) = self.records[self.next];
+            taken.push(unpack(&self.list.chunks[chunk][offset..]).0);
+            self.next += 1;
+        }
+        taken
+    }
+}
+
+fn pack(arm: &Arm) -> PackedArm<'_> {
+    let file = match arm.matched {
+        Match::File(FileEntry { digest, size, executable }) => Some((*digest.as_bytes(), size, executable)),
+        Match::Directory => None,
+    };
+    let leaf = u16::try_from(arm.leaf).expect("a spec of so many inputs is refused by its size");
+    (leaf, arm.path.as_str(), file, arm.key.as_deref())
+}
+
+/// The first datum of these bytes, and the bytes after it.
+fn unpack(bytes: &[u8]) -> (Datum, &[u8]) {
+    let ((_, key, packed), rest): (Record<'_>, _) = postcard::take_from_bytes(bytes).expect("it was packed here");
+    let arms = packed.into_iter().map(|(leaf, path, file, key)| Arm {
+        leaf: usize::from(leaf),
+        path: path.parse::<FilePath>().expect("it was a path"),
+        matched: file.map_or(Match::Directory, |(digest, size, executable)| {
+            Match::File(FileEntry { digest: Digest::from_bytes(digest), size, executable })
+        }),
+        key: key.map(str::to_owned),
+    });
+    (Datum { key: DatumKey::from_bytes(key), arms: arms.collect() }, rest)
+}
+
+/// Goes through a list that stays.
+#[derive(Debug)]
+pub struct Iter<'a> {
+    chunks: std::collections::vec_deque::Iter<'a, Vec<u8>>,
+    rest: &'a [u8],
+}
+
+impl Iterator for Iter<'_> {
+    type Item = (DatumKey, Vec<Arm>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.rest.is_empty() {
+            self.rest = self.chunks.next()?;
+        }
+        let (datum, rest) = unpack(self.rest);
+        self.rest = rest;
+        Some((datum.key, datum.arms))
+    }
+}
+
+/// Takes a list apart; what was taken needs no memory any more.
+#[derive(Debug)]
+pub struct IntoIter {
+    list: DatumList,
+    offset: usize,
+}
+
+impl Iterator for IntoIter {
+    type Item = (DatumKey, Vec<Arm>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.list.chunks.front().is_some_and(|chunk| chunk.len() == self.offset) {
+            self.list.chunks.pop_front();
+            self.offset = 0;
+        }
+        let chunk = self.list.chunks.front()?;
+        let (datum, rest) = unpack(&chunk[self.offset..]);
+        self.offset = chunk.len() - rest.len();
+        Some((datum.key, datum.arms))
+    }
+}
+
+impl IntoIterator for DatumList {
+    type Item = (DatumKey, Vec<Arm>);
+    type IntoIter = IntoIter;
+
+    fn into_iter(self) -> IntoIter {
+        IntoIter { list: self, offset: 0 }
+    }
+}
+
+impl<'a> IntoIterator for &'a DatumList {
+    type Item = (DatumKey, Vec<Arm>);
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn datum(number: u64) -> Datum {
+        let path: FilePath = format!("/f{number}").parse().unwrap();
+        let file = FileEntry { digest: Digest::from_bytes([7; 32]), size: number, executable: number % 2 == 0 };
+        let matched = if number % 3 == 0 { Match::Directory } else { Match::File(file) };
+        let key = (number % 5 == 0).then(|| number.to_string());
+        let arm = Arm { leaf: 3, path: path.clone(), matched, key };
+        Datum { key: DatumKey::of_path(3, &path), arms: vec![arm] }
+    }
+
+    #[test]
+    fn what_is_packed_comes_out_again_in_order_and_in_little_memory() {
+        let mut list = DatumList::default();
+        let datums: Vec<Datum> = (0..30_000).map(datum).collect();
+        datums.iter().for_each(|datum| list.push(datum));
+        let expected: Vec<_> = datums.into_iter().map(|datum| (datum.key, datum.arms)).collect();
+        assert_eq!(list.len(), expected.len());
+        assert!(list.chunks.len() > 1 && list.chunks.iter().map(Vec::len).sum::<usize>() < 80 * expected.len());
+        assert!(list.iter().eq(expected.iter().cloned()));
+        assert!(list.into_iter().eq(expected));
+    }
+
+    #[test]
+    fn datums_are_found_by_the_text_that_they_were_pushed_under() {
+        let mut list = DatumList::default();
+        for (text, number) in [("b", 1), ("a", 2), ("b", 3), ("", 4)] {
+            list.push_under(text, &datum(number));
+        }
+        let mut sorted = list.sorted();
+        assert_eq!(sorted.take("a"), []);
+        assert_eq!(sorted.peek(), Some(""));
+        assert_eq!(sorted.take(""), [datum(4)]);
+        assert_eq!(sorted.take("a"), [datum(2)]);
+        assert_eq!(sorted.take("b"), [datum(1), datum(3)]);
+        assert_eq!(sorted.peek(), None);
+    }
+}

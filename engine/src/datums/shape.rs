@@ -1,0 +1,110 @@
+//! A spec's input with its leaves numbered: what all of planning walks over.
+
+use specs::FilePath;
+use specs::spec::{Input, PfsInput};
+
+use super::Datum;
+use super::key::bounded;
+
+/// A pipeline's input: a tree of combinations, and its leaves in spec order.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    pub(super) root: Node,
+    pub(super) leaves: Vec<LeafShape>,
+}
+
+/// One place in the tree.
+#[derive(Debug, Clone)]
+pub(super) enum Node {
+    Leaf(usize),
+    Cross(Vec<Node>),
+    Union(Vec<Node>),
+    Keyed(KeyedNode),
+}
+
+/// A join or a group.
+#[derive(Debug, Clone)]
+pub(super) struct KeyedNode {
+    pub(super) by: By,
+    pub(super) arms: Vec<Node>,
+    pub(super) first_leaf: usize,
+    /// Whether no join or group is above it.
+    pub(super) is_outermost: bool,
+}
+
+/// Which key brings datums together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Join,
+    Group,
+}
+
+/// A leaf and where it lies.
+#[derive(Debug, Clone)]
+pub(super) struct LeafShape {
+    pub(super) input: PfsInput,
+    /// The nearest join or group above it: the key by which its matches are kept in the map of datums.
+    pub(super) member_by: Option<By>,
+}
+
+impl Shape {
+    pub(crate) fn of(input: &Input) -> Self {
+        let mut leaves = Vec::new();
+        let root = number(input, None, &mut leaves);
+        Self { root, leaves }
+    }
+
+    /// The key of a datum: its arms' parts of it, one after the other.
+    pub(super) fn key_of(&self, by: By, datum: &Datum) -> String {
+        bounded(datum.arms.iter().map(|arm| self.leaves[arm.leaf].key(by, &arm.path)).collect())
+    }
+}
+
+impl LeafShape {
+    /// A path's part of a key; empty where the leaf says none.
+    fn key(&self, by: By, path: &FilePath) -> String {
+        let template = match by {
+            By::Join => &self.input.join_on,
+            By::Group => &self.input.group_by,
+        };
+        let key = template.as_ref().and_then(|template| template.key(&self.input.glob, path.as_str()));
+        key.unwrap_or_default()
+    }
+
+    /// The key of a path's row in the map of datums; `None` for a leaf that is in no join or group.
+    pub(super) fn member_key(&self, path: &FilePath) -> Option<String> {
+        Some(bounded(self.key(self.member_by?, path)))
+    }
+}
+
+impl Node {
+    /// Whether the leaf lies below.
+    pub(super) fn has_leaf(&self, leaf: usize) -> bool {
+        match self {
+            Self::Leaf(own) => *own == leaf,
+            Self::Cross(arms) | Self::Union(arms) | Self::Keyed(KeyedNode { arms, .. }) => {
+                arms.iter().any(|arm| arm.has_leaf(leaf))
+            }
+        }
+    }
+}
+
+fn number(input: &Input, member_by: Option<By>, leaves: &mut Vec<LeafShape>) -> Node {
+    let first_leaf = leaves.len();
+    let keyed = |by, arms| Node::Keyed(KeyedNode { by, arms, first_leaf, is_outermost: member_by.is_none() });
+    let mut arms = |inputs: &[Input], by| inputs.iter().map(|input| number(input, by, leaves)).collect();
+    match input {
+        Input::Pfs(input) => {
+            leaves.push(LeafShape { input: input.clone(), member_by });
+            Node::Leaf(first_leaf)
+        }
+        Input::Cron(cron) => {
+            leaves.push(LeafShape { input: cron.ticks.clone(), member_by });
+            Node::Leaf(first_leaf)
+        }
+        Input::Cross(inputs) => Node::Cross(arms(inputs, member_by)),
+        Input::Union(inputs) => Node::Union(arms(inputs, member_by)),
+        Input::Join(inputs) => keyed(By::Join, arms(inputs, Some(By::Join))),
+        Input::Group(inputs) => keyed(By::Group, arms(inputs, Some(By::Group))),
+    }
+}

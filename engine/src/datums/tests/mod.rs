@@ -1,0 +1,5 @@
+//! Planning against a brute-force model: every nesting, every change.
+
+mod model;
+mod properties;
+mod world;

@@ -1,0 +1,319 @@
+//! One side of a comparison: the datums of an input as its commits are at one moment.
+//!
+//! `all` hands over every datum and holds none, but for what a combination needs: a cross streams its largest arm and packs the others,
+//! a join or group packs and sorts its arms. `with_keys` gives only what has one of some keys, found through the rows of members.
+
+use std::collections::{BTreeSet, HashSet};
+
+use repos::tree::Tree;
+use repos::{RepoError, Store};
+use specs::FilePath;
+
+use super::key::{LONG, stamp};
+use super::list::{DatumList, SortedList};
+use super::matches::{Finder, visit_matches};
+use super::members::Members;
+use super::shape::{By, KeyedNode, Node, Shape};
+use super::{Arm, Datum, DatumKey, Match};
+
+/// Hands over a datum.
+pub(super) type Visit<'v> = dyn FnMut(Datum) -> Result<(), RepoError> + 'v;
+
+/// The leaves' commits at one moment.
+pub(super) struct View<'a> {
+    pub(super) store: &'a Store,
+    pub(super) shape: &'a Shape,
+    /// One for each leaf.
+    pub(super) trees: Vec<Tree>,
+    pub(super) members: Members<'a>,
+}
+
+/// Where a cross takes the datums of an arm from.
+pub(super) enum Source<'l> {
+    /// All of a node, without some.
+    All(&'l Node, Option<&'l HashSet<DatumKey>>),
+    These(&'l DatumList),
+}
+
+/// The datums of an arm, ready to be gone through again and again.
+enum Choices<'l> {
+    One(&'l Datum),
+    Packed(&'l DatumList),
+    Plain(&'l [Datum]),
+}
+
+impl View<'_> {
+    /// Every datum of a node, each once.
+    pub(super) fn all(&self, node: &Node, visit: &mut Visit<'_>) -> Result<(), RepoError> {
+        match node {
+            Node::Leaf(leaf) => {
+                let glob = &self.shape.leaves[*leaf].input.glob;
+                visit_matches(self.store, self.trees[*leaf], glob, &mut |path, matched| {
+                    visit(Datum::of_match(*leaf, path, matched))
+                })
+            }
+            Node::Union(arms) => arms.iter().try_for_each(|arm| self.all(arm, visit)),
+            Node::Cross(arms) => {
+                let sources: Vec<Source<'_>> = arms.iter().map(|arm| Source::All(arm, None)).collect();
+                self.cross(&sources, visit)
+            }
+            Node::Keyed(keyed) => {
+                let mut lists = keyed.arms.iter().map(|arm| self.sorted(keyed, arm)).collect::<Result<Vec<_>, _>>()?;
+                while let Some(key) = lists.iter().filter_map(SortedList::peek).min().map(str::to_owned) {
+                    let of_key = lists.iter_mut().map(|list| list.take(&key)).collect();
+                    self.combine(keyed, &key, of_key, visit)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn sorted(&self, keyed: &KeyedNode, arm: &Node) -> Result<SortedList, RepoError> {
+        let mut list = DatumList::default();
+        self.all(arm, &mut |datum| {
+            list.push_under(&self.shape.key_of(keyed.by, &datum), &datum);
+            Ok(())
+        })?;
+        Ok(list.sorted())
+    }
+
+    /// Every combination of one datum of each source.
+    pub(super) fn cross(&self, sources: &[Source<'_>], visit: &mut Visit<'_>) -> Result<(), RepoError> {
+        let sizes = sources.iter().map(|source| self.size(source)).collect::<Result<Vec<_>, _>>()?;
+        let Some(streamed) = (0..sources.len()).max_by_key(|at| sizes[*at]) else { return Ok(()) };
+        let mut packed: Vec<DatumList> = Vec::new();
+        for (at, source) in sources.iter().enumerate() {
+            let mut list = DatumList::default();
+            if at != streamed {
+                self.each(source, &mut |datum| {
+                    list.push(&datum);
+                    Ok(())
+                })?;
+                if list.is_empty() {
+                    return Ok(());
+                }
+            }
+            packed.push(list);
+        }
+        self.each(&sources[streamed], &mut |datum| {
+            let choice = |(at, list)| if at == streamed { Choices::One(&datum) } else { Choices::Packed(list) };
+            let choices: Vec<Choices<'_>> = packed.iter().enumerate().map(choice).collect();
+            product(&choices, Datum::default(), visit)
+        })
+    }
+
+    fn each(&self, source: &Source<'_>, visit: &mut Visit<'_>) -> Result<(), RepoError> {
+        match source {
+            Source::These(list) => list.iter().try_for_each(|(key, arms)| visit(Datum { key, arms })),
+            Source::All(node, without) => self.all(node, &mut |datum| match without {
+                Some(without) if without.contains(&datum.key) => Ok(()),
+                _ => visit(datum),
+            }),
+        }
+    }
+
+    /// About how many datums a source has.
+    fn size(&self, source: &Source<'_>) -> Result<u64, RepoError> {
+        match source {
+            Source::These(list) => Ok(list.len() as u64),
+            Source::All(node, _) => self.files_below(node),
+        }
+    }
+
+    fn files_below(&self, node: &Node) -> Result<u64, RepoError> {
+        match node {
+            Node::Leaf(leaf) if self.shape.leaves[*leaf].input.glob.is_root() => Ok(1),
+            Node::Leaf(leaf) => Ok(self.trees[*leaf].totals(self.store)?.entries),
+            Node::Cross(arms) | Node::Union(arms) | Node::Keyed(KeyedNode { arms, .. }) => {
+                arms.iter().try_fold(0, |sum: u64, arm| Ok(sum.saturating_add(self.files_below(arm)?)))
+            }
+        }
+    }
+
+    /// The datums that a join or group makes of its arms' datums of one key.
+    pub(super) fn combine(
+        &self,
+        keyed: &KeyedNode,
+        key: &str,
+        mut of_key: Vec<Vec<Datum>>,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), RepoError> {
+        if keyed.by == By::Group {
+            let mut arms: Vec<Arm> = of_key.into_iter().flatten().flat_map(|datum| datum.arms).collect();
+            if arms.is_empty() {
+                return Ok(());
+            }
+            arms.sort_by(|one, other| (one.leaf, &one.path).cmp(&(other.leaf, &other.path)));
+            arms.dedup_by(|one, other| (one.leaf, &one.path) == (other.leaf, &other.path));
+            stamp(&mut arms, key);
+            return visit(Datum { key: DatumKey::of_group(keyed.first_leaf, key), arms });
+        }
+        if of_key.iter().any(Vec::is_empty) {
+            for datums in &mut of_key {
+                datums.retain(|datum| datum.arms.iter().all(|arm| self.shape.leaves[arm.leaf].input.outer_join));
+            }
+            of_key.retain(|datums| !datums.is_empty());
+            if of_key.is_empty() {
+                return Ok(());
+            }
+        }
+        let choices: Vec<Choices<'_>> = of_key.iter().map(|datums| Choices::Plain(datums)).collect();
+        product(&choices, Datum::default(), &mut |mut datum| {
+            stamp(&mut datum.arms, key);
+            visit(datum)
+        })
+    }
+
+    /// The datums of an arm of a join or group that have one of the keys, each under its key. An arm that is itself a join or group is
+    /// gone through in full.
+    pub(super) fn with_keys(
+        &self,
+        by: By,
+        node: &Node,
+        keys: &BTreeSet<String>,
+        visit: &mut dyn FnMut(&str, Datum) -> Result<(), RepoError>,
+    ) -> Result<(), RepoError> {
+        match node {
+            Node::Leaf(leaf) => {
+                let mut finder = Finder::new(self.store, self.trees[*leaf])?;
+                for key in keys {
+                    for path in self.members.of_key(self.store, *leaf, key)? {
+                        if let Some(matched) = finder.at(&path)? {
+                            visit(key, Datum::of_match(*leaf, path, matched))?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+            Node::Union(arms) => arms.iter().try_for_each(|arm| self.with_keys(by, arm, keys, visit)),
+            Node::Cross(arms) if !keys.iter().any(|key| key.starts_with(LONG)) => {
+                self.cross_with_keys(by, arms, keys, visit)
+            }
+            Node::Cross(_) | Node::Keyed(_) => self.all(node, &mut |datum| {
+                let key = self.shape.key_of(by, &datum);
+                if keys.contains(&key) { visit(&key, datum) } else { Ok(()) }
+            }),
+        }
+    }
+
+    /// The key of a cross is those of its arms, one after the other: each arm is asked for what a key can go on with.
+    fn cross_with_keys(
+        &self,
+        by: By,
+        arms: &[Node],
+        keys: &BTreeSet<String>,
+        visit: &mut dyn FnMut(&str, Datum) -> Result<(), RepoError>,
+    ) -> Result<(), RepoError> {
+        let mut begun = vec![(String::new(), Datum::default())];
+        for (at, arm) in arms.iter().enumerate() {
+            let is_last = at + 1 == arms.len();
+            let mut wanted = BTreeSet::new();
+            for rest in
+                begun.iter().flat_map(|(start, _)| keys.iter().filter_map(|key| key.strip_prefix(start.as_str())))
+            {
+                let cuts = rest.char_indices().map(|(cut, _)| cut).filter(|_| !is_last).chain([rest.len()]);
+                wanted.extend(cuts.map(|cut| rest[..cut].to_owned()));
+            }
+            let mut found: Vec<(String, Datum)> = Vec::new();
+            self.with_keys(by, arm, &wanted, &mut |key, datum| {
+                found.push((key.to_owned(), datum));
+                Ok(())
+            })?;
+            let longer = |(start, datum): &(String, Datum)| {
+                let pairs = found.iter().map(|(key, next)| (format!("{start}{key}"), datum.and(next)));
+                pairs.filter(|(start, _)| keys.iter().any(|key| key.starts_with(start))).collect::<Vec<_>>()
+            };
+            begun = begun.iter().flat_map(longer).collect();
+        }
+        begun.into_iter().filter(|(key, _)| keys.contains(key)).try_for_each(|(key, datum)| visit(&key, datum))
+    }
+
+    /// The datum of these parts of a key, which are taken from the front, as far as it is there.
+    pub(super) fn by_key(&self, node: &Node, parts: &mut &[(usize, &str)]) -> Result<Option<Datum>, RepoError> {
+        let Some(((leaf, text), rest)) = parts.split_first() else { return Ok(None) };
+        match node {
+            Node::Leaf(own) => {
+                let Some(path) = text.parse::<FilePath>().ok().filter(|_| own == leaf) else { return Ok(None) };
+                *parts = rest;
+                let matched = Finder::new(self.store, self.trees[*own])?.at(&path)?;
+                Ok(matched.map(|matched| Datum::of_match(*own, path, matched)))
+            }
+            Node::Union(arms) => match arms.iter().find(|arm| arm.has_leaf(*leaf)) {
+                Some(arm) => self.by_key(arm, parts),
+                None => Ok(None),
+            },
+            Node::Cross(arms) => self.in_turn(arms, parts, false),
+            Node::Keyed(keyed) if keyed.by == By::Join => {
+                let datum = self.in_turn(&keyed.arms, parts, true)?;
+                Ok(datum.map(|mut datum| {
+                    let key = self.join_key(keyed, &datum);
+                    stamp(&mut datum.arms, &key);
+                    datum
+                }))
+            }
+            Node::Keyed(keyed) => {
+                *parts = rest;
+                let mut of_key = Vec::new();
+                for arm in &keyed.arms {
+                    self.with_keys(keyed.by, arm, &BTreeSet::from([(*text).to_owned()]), &mut |_, datum| {
+                        of_key.push(datum);
+                        Ok(())
+                    })?;
+                }
+                let mut found = None;
+                self.combine(keyed, text, vec![of_key], &mut |datum| {
+                    found = Some(datum);
+                    Ok(())
+                })?;
+                Ok(found)
+            }
+        }
+    }
+
+    /// One datum of each arm; with `some`, only of those arms of which there are parts.
+    fn in_turn(&self, arms: &[Node], parts: &mut &[(usize, &str)], some: bool) -> Result<Option<Datum>, RepoError> {
+        let mut whole = Datum::default();
+        for arm in arms {
+            if some && !parts.first().is_some_and(|(leaf, _)| arm.has_leaf(*leaf)) {
+                continue;
+            }
+            let Some(datum) = self.by_key(arm, parts)? else { return Ok(None) };
+            whole = whole.and(&datum);
+        }
+        Ok(Some(whole))
+    }
+
+    /// The key that a join's datum came together by: that of any arm's part of it.
+    fn join_key(&self, keyed: &KeyedNode, datum: &Datum) -> String {
+        let first = datum.arms.first().and_then(|first| keyed.arms.iter().find(|arm| arm.has_leaf(first.leaf)));
+        let own = datum.arms.iter().filter(|arm| first.is_some_and(|node| node.has_leaf(arm.leaf))).cloned().collect();
+        self.shape.key_of(keyed.by, &Datum { key: DatumKey::default(), arms: own })
+    }
+}
+
+/// Every combination of one datum of each list, after `begun`.
+fn product(lists: &[Choices<'_>], begun: Datum, visit: &mut Visit<'_>) -> Result<(), RepoError> {
+    let Some((first, rest)) = lists.split_first() else { return visit(begun) };
+    match first {
+        Choices::One(datum) => product(rest, begun.and(datum), visit),
+        Choices::Packed(list) => {
+            list.iter().try_for_each(|(key, arms)| product(rest, begun.and(&Datum { key, arms }), visit))
+        }
+        Choices::Plain(datums) => datums.iter().try_for_each(|datum| product(rest, begun.and(datum), visit)),
+    }
+}
+
+impl Datum {
+    pub(super) fn of_match(leaf: usize, path: FilePath, matched: Match) -> Self {
+        let key = DatumKey::of_path(leaf, &path);
+        Self { key, arms: vec![Arm { leaf, path, matched, key: None }] }
+    }
+
+    /// The datum with the arms of both, those of `next` behind.
+    fn and(&self, next: &Self) -> Self {
+        let mut both = self.clone();
+        both.key.extend(&next.key);
+        both.arms.extend_from_slice(&next.arms);
+        both
+    }
+}

@@ -1,0 +1,252 @@
+//! The tries of a datum: each from a clean state, until one succeeds, none is left, or the error command takes care of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use repos::documents::Try;
+use repos::{RepoError, Timestamp};
+use specs::DatumId;
+
+use super::datum::DatumContext;
+use super::intake::{Intake, LogBuffer, Outputs};
+use super::source::StoreSource;
+use crate::datums::Arm;
+use crate::error::Result;
+use crate::executor::{DatumTask, ExecError, Exit, Outcome, Sandbox};
+use crate::live::Happened;
+use crate::recipe::Prepared;
+
+/// Lost sandboxes that a try survives; then the job fails.
+const LOST_SANDBOXES: u32 = 3;
+
+/// What came of the tries of a datum.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    /// At least one.
+    pub(crate) tries: Vec<Try>,
+    /// The files of the try that succeeded.
+    pub(crate) outputs: Option<Outputs>,
+    /// Whether the error command took care of it.
+    pub(crate) is_recovered: bool,
+}
+
+/// A try that has ended, whose log is not stored yet.
+struct Ended {
+    exit_code: Option<i32>,
+    /// Why it failed, where the exit code does not say it.
+    reason: Option<String>,
+    log: LogBuffer,
+    started_at: Timestamp,
+    finished_at: Timestamp,
+    /// Present when it succeeded.
+    outputs: Option<Outputs>,
+    /// Whether another try may end otherwise.
+    is_worth_another: bool,
+}
+
+impl Ended {
+    fn why(&self) -> String {
+        let code = || self.exit_code.map_or_else(|| "it failed".to_owned(), |code| format!("exit code {code}"));
+        self.reason.clone().unwrap_or_else(code)
+    }
+}
+
+impl DatumContext {
+    /// Tries a datum until it succeeds or no try is left. `sandbox` is kept for the next datum.
+    pub(crate) async fn try_out(
+        &self,
+        arms: &[Arm],
+        prepared: &Prepared,
+        sandbox: &mut Option<Sandbox>,
+    ) -> Result<Tried> {
+        let task = self.task(arms, prepared)?;
+        let mut tries = Vec::new();
+        loop {
+            let mut ended = self.one_try(&task, &LogBuffer::new(self.log_max), &prepared.id, sandbox).await?;
+            let is_last = !ended.is_worth_another || tries.len() + 1 >= self.pipeline.spec.datum_tries as usize;
+            let outputs = ended.outputs.take();
+            let is_recovered =
+                outputs.is_none() && is_last && self.recover(&task, &mut ended, &prepared.id, sandbox).await?;
+            tries.push(self.keep_try(ended)?);
+            if outputs.is_some() || is_last {
+                return Ok(Tried { tries, outputs, is_recovered });
+            }
+        }
+    }
+
+    /// What is executed, by whatever try.
+    fn task(&self, arms: &[Arm], prepared: &Prepared) -> Result<DatumTask> {
+        let spec = &self.pipeline.spec;
+        Ok(DatumTask {
+            cmd: self.cmd.clone(),
+            stdin: spec.transform.stdin.clone(),
+            env: self.environment(arms, &prepared.id),
+            inputs: tokio::task::block_in_place(|| self.kitchen.files(arms))?,
+            timeout: spec.datum_timeout.map(specs::Duration::get),
+            accept: spec.transform.accept_return_code.clone(),
+            limits: self.limits,
+            secret_files: self.confided.files.clone(),
+            drops_output: false,
+        })
+    }
+
+    /// Runs the error command, if there is one, after the last try. It sees the same inputs and prints to the same log.
+    async fn recover(
+        &self,
+        task: &DatumTask,
+        last: &mut Ended,
+        datum: &DatumId,
+        sandbox: &mut Option<Sandbox>,
+    ) -> Result<bool> {
+        let transform = &self.pipeline.spec.transform;
+        if transform.err_cmd.is_empty() {
+            return Ok(false);
+        }
+        let task = DatumTask {
+            cmd: transform.err_cmd.clone(),
+            stdin: transform.err_stdin.clone(),
+            accept: [].into(),
+            drops_output: true,
+            ..task.clone()
+        };
+        let ended = self.one_try(&task, &last.log, datum, sandbox).await?;
+        let is_recovered = ended.outputs.is_some();
+        last.reason = Some(if is_recovered {
+            format!("{}; `err_cmd` took care of it", last.why())
+        } else {
+            format!("{}; `err_cmd` failed too: {}", last.why(), ended.why())
+        });
+        last.log = ended.log;
+        last.finished_at = ended.finished_at;
+        Ok(is_recovered)
+    }
+
+    fn keep_try(&self, ended: Ended) -> Result<Try, RepoError> {
+        let Ended { exit_code, reason, log, started_at, finished_at, .. } = ended;
+        let log = log.into_bytes();
+        let log = if log.is_empty() { None } else { Some(tokio::task::block_in_place(|| self.store.put_log(&log))?) };
+        Ok(Try { exit_code, reason, log, started_at, finished_at })
+    }
+
+    /// One try, whose log goes on from `log`; a lost sandbox is replaced a few times, since that is not the datum's fault.
+    async fn one_try(
+        &self,
+        task: &DatumTask,
+        log: &LogBuffer,
+        datum: &DatumId,
+        sandbox: &mut Option<Sandbox>,
+    ) -> Result<Ended> {
+        let mut lost = 0;
+        loop {
+            match self.attempt(task, log.clone(), datum, sandbox).await {
+                Ok(done) => return Ok(done),
+                Err(error) => {
+                    // What it left is not fit for another try; its end may fail like the try did.
+                    if let Some(broken) = sandbox.take() {
+                        broken.close().await.ok();
+                    }
+                    lost += 1;
+                    if lost == LOST_SANDBOXES || !may_pass(&error) {
+                        return Err(error.into());
+                    }
+                    tracing::warn!("datum {} is tried again: {error}", datum.short(12));
+                    tokio::time::sleep(Duration::from_millis(200 << lost)).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        task: &DatumTask,
+        log: LogBuffer,
+        datum: &DatumId,
+        sandbox: &mut Option<Sandbox>,
+    ) -> Result<Ended, ExecError> {
+        let source = StoreSource::new(self.store.clone());
+        let sandbox = match sandbox {
+            Some(sandbox) => sandbox,
+            none => none.insert(self.pool.take(&self.sandbox, &self.store).await?),
+        };
+        let on_log = |bytes: &[u8]| {
+            let bytes = Bytes::copy_from_slice(bytes);
+            self.live.tell(Happened::Log { job: self.job.clone(), datum: *datum, bytes });
+        };
+        let mut intake = Intake::new(&self.store, &task.inputs, log, &self.mask, &on_log);
+        let outcome = sandbox.run(task, &source, &mut intake).await?;
+        repos::stop_at("datum.after_intake");
+        let (log, outputs) = intake.finish();
+        let finished_at = self.store.clock().now();
+        let micros = i64::try_from(outcome.process_time.as_micros()).unwrap_or(i64::MAX);
+        let started_at = Timestamp::from_micros(finished_at.as_micros() - micros);
+        let is_accepted = matches!(outcome.exit, Exit::Code(code) if task.accepts(code));
+        let exit_code = match &outcome.exit {
+            Exit::Code(code) => Some(*code),
+            Exit::BadOutput { .. } | Exit::TouchedInput { .. } => Some(0),
+            Exit::Signal(_) | Exit::TimedOut | Exit::NotStarted { .. } => None,
+        };
+        Ok(Ended {
+            exit_code,
+            reason: if is_accepted { None } else { self.reason(&outcome).map(|reason| self.mask.text(reason)) },
+            log,
+            started_at,
+            finished_at,
+            is_worth_another: !is_accepted && !matches!(outcome.exit, Exit::NotStarted { .. }),
+            outputs: is_accepted.then_some(outputs),
+        })
+    }
+
+    /// Why a try failed, where its exit code alone does not say it.
+    fn reason(&self, outcome: &Outcome) -> Option<String> {
+        match &outcome.exit {
+            Exit::Code(_) | Exit::Signal(_) if outcome.out_of_memory => {
+                let limit = self.sandbox.resources.memory_bytes.unwrap_or_default();
+                Some(format!("out of memory: limit {}", shown(limit)))
+            }
+            Exit::Code(_) => None,
+            Exit::Signal(signal) => Some(format!("ended by signal {signal}")),
+            Exit::TimedOut => {
+                let limit = self.pipeline.spec.datum_timeout.map(|limit| limit.to_string()).unwrap_or_default();
+                Some(format!("it took longer than `datum_timeout` allows: {limit}"))
+            }
+            Exit::NotStarted { why } => Some(format!("the command did not start: {why}")),
+            Exit::BadOutput { path, why } => Some(format!("its output `{path}` cannot be stored: {why}")),
+            Exit::TouchedInput { path } => Some(format!("it changed its input `{path}`")),
+        }
+    }
+}
+
+/// A number of bytes, exactly, in the largest unit that fits.
+fn shown(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let fits = units.iter().find(|(_, shift)| bytes > 0 && bytes.is_multiple_of(1 << shift));
+    fits.map_or_else(|| format!("{bytes} bytes"), |(unit, shift)| format!("{} {unit}", bytes >> shift))
+}
+
+/// Whether another sandbox may do better.
+fn may_pass(error: &ExecError) -> bool {
+    match error {
+        ExecError::SandboxLost { .. } | ExecError::Docker { .. } | ExecError::NotAnswering { .. } => true,
+        ExecError::PermissionDenied { .. }
+        | ExecError::SandboxRefused { .. }
+        | ExecError::ImageNotFound { .. }
+        | ExecError::PullFailed { .. }
+        | ExecError::Unsuited { .. }
+        | ExecError::Io { .. }
+        | ExecError::Caller { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_shown_exactly() {
+        for (bytes, expected) in
+            [(64 << 20, "64 MiB"), (3 << 30, "3 GiB"), (1536, "1536 bytes"), (64_000_000, "62500 KiB"), (0, "0 bytes")]
+        {
+            assert_eq!(shown(bytes), expected);
+        }
+    }
+}
