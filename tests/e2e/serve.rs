@@ -335,3 +335,15 @@ fn sandboxes_stay_warm_and_those_of_old_versions_go() {
     until_true("the end of all", || containers(&name).is_empty());
     stop(serve);
 }
+
+#[test]
+fn clocks_tick_by_themselves() {
+    let env = env_with_notes();
+    let input = "{\"cron\": {\"name\": \"tick\", \"spec\": \"@every 1s\"}}";
+    apply(&env, &spec_with("clock", input, "ls /pfs/tick > /pfs/out/ticks", ""));
+    let serve = serve(&env);
+    let ticked = || env.json(["job", "list", "clock"]).iter().filter(|job| job["cause"] == "cron").count();
+    until_true("two ticks", || ticked() >= 2);
+    stop(serve);
+    assert_sound(&env);
+}
