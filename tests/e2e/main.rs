@@ -2,6 +2,9 @@
 //!
 //! - `run` `failures` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
 //! - `beside` `kill` what other processes and sudden ends do to a run
+//! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
+//! - `serve` the engine that lives on
+//! - `beside` `kill` `chain` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
 //! - `threat` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
@@ -12,6 +15,7 @@
 
 mod beside;
 mod branch;
+mod chain;
 mod classics;
 mod config;
 mod damage;
@@ -43,6 +47,7 @@ mod round_trip;
 mod run;
 mod sandbox;
 mod secret;
+mod serve;
 mod show;
 mod status;
 mod support;

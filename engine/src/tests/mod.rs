@@ -6,6 +6,7 @@ mod faults;
 mod flow;
 mod garbage;
 mod kept;
+mod living;
 mod queries;
 mod setting;
 mod transaction;
