@@ -1,8 +1,11 @@
 //! The `pv` binary from outside: one file a command, then one a promise that takes several.
 //!
-//! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
+//! - `run` `failures` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
 //! - `beside` `kill` what other processes and sudden ends do to a run
 //! - `reuse` what is computed once is not computed again
+//! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
+//! - `serve` the engine that lives on
+//! - `beside` `kill` `chain` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
 //! - `threat` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
@@ -13,6 +16,7 @@
 
 mod beside;
 mod branch;
+mod chain;
 mod classics;
 mod config;
 mod damage;
@@ -22,6 +26,7 @@ mod disk;
 mod errors;
 mod explain;
 mod executors;
+mod failures;
 mod find;
 mod flow;
 mod fsck;
@@ -44,6 +49,8 @@ mod rework;
 mod round_trip;
 mod run;
 mod sandbox;
+mod secret;
+mod serve;
 mod show;
 mod status;
 mod support;

@@ -126,6 +126,7 @@ impl DatumContext {
             network: self.network,
             tries,
         })?;
+        repos::stop_at("datum.after_result");
         Ok(DatumEnd { state, result, outputs, recovered })
     }
 

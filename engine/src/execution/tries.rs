@@ -192,6 +192,7 @@ impl DatumContext {
         };
         let mut intake = Intake::new(&self.store, &task.inputs, log, &self.mask, &on_log);
         let outcome = sandbox.run(task, &source, &mut intake).await?;
+        repos::stop_at("datum.after_intake");
         let (log, outputs) = intake.finish();
         let finished_at = self.store.clock().now();
         let micros = i64::try_from(outcome.process_time.as_micros()).unwrap_or(i64::MAX);

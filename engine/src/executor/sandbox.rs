@@ -67,6 +67,7 @@ impl Sandbox {
         for input in &task.inputs {
             send_file(&mut self.connection, input, files).await?;
         }
+        repos::stop_at("datum.after_staging");
         self.connection.message(&ToAgent::Go).await?;
         self.connection.flush().await?;
         let report = self.receive(task.console.as_ref(), events).await?;

@@ -1,10 +1,12 @@
 //! Whole runs through the engine, with scripted commands and a real store.
 
 mod apply;
+mod failures;
 mod faults;
 mod flow;
 mod garbage;
 mod kept;
+mod living;
 mod queries;
 mod setting;
 mod transaction;

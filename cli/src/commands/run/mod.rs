@@ -23,6 +23,7 @@ use crate::author::by;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::plural;
+use crate::socket;
 
 /// Run what is pending to its end
 ///
@@ -99,6 +100,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if let Some(engine) = cx.engine() {
         return beside(cx, engine, args, selected, deadline);
     }
+    if !args.retry && is_idle(store, &selected)? {
+        return judge(cx, store, &newest(store, &selected)?);
+    }
     with_engine(cx, store, args.jobs, async |engine, board| {
         let selected = retry(cx, store, args.retry, selected.clone())?;
         introduce(cx, engine)?;
@@ -112,6 +116,17 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         Err(why)
     })?;
     judge(cx, store, &newest(store, &selected)?)
+}
+
+/// Whether an engine would find nothing to do, so that none is needed: no selected job is open, all versions are of the store's executor,
+/// and no engine ended so suddenly that it left its socket and perhaps more.
+fn is_idle(store: &Store, selected: &Selected) -> Result<bool> {
+    if store.open_jobs()?.iter().any(|job| selected.names.contains(&job.pipeline)) || socket::is_there(store) {
+        return Ok(false);
+    }
+    let kind = store.setting("executor")?;
+    let graph = Graph::load(store)?;
+    Ok(graph.pipelines.values().all(|pipeline| kind.as_ref() == Some(&pipeline.version.executor.to_string())))
 }
 
 /// The engine of this process does what is selected, as it does all else.
