@@ -170,7 +170,7 @@ fn a_shell_sees_what_the_datum_sees() {
         let env = env_with_notes_on(executor);
         apply(&env, &spec("copy", "notes", &copy_of("notes")));
         env.ok(["run"]);
-        let typed = b"cat $notes\nls /pfs\nread line\ntyped\necho \"got $line\"\necho made > /pfs/out/new\n";
+        let typed = b"cat $notes\nls /pfs\nLINE=typed\necho got $LINE\necho made > /pfs/out/new\n";
         let output = env.with_stdin(["try", "copy", "--input", "/b", "--shell", "--out", "made"], typed);
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{executor}: {}", env.shown(&output));

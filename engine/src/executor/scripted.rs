@@ -132,7 +132,7 @@ fn serve(stream: &UnixStream, script: &Script) -> Option<()> {
     loop {
         match reader.next::<ToAgent>().ok()?? {
             Frame::Data(bytes) => call.inputs.get_mut(&file)?.extend_from_slice(bytes),
-            Frame::Message(ToAgent::Hello { .. }) => {}
+            Frame::Message(ToAgent::Hello { .. } | ToAgent::Input(_) | ToAgent::EndInput) => {}
             Frame::Message(ToAgent::Open) => {
                 writer.message(&FromAgent::Ready { version: VERSION }).ok()?;
                 writer.flush().ok()?;
