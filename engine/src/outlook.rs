@@ -223,8 +223,8 @@ impl Reasons<'_> {
         let mut parts = Vec::new();
         if old.transform != new.transform {
             if !self.versions.contains_key(&old.transform) {
-                let bare = |recipe: &Recipe| Recipe { inputs: Vec::new(), ..recipe.clone() };
-                let changes = changes_of_recipe(self.store, &bare(&old), &bare(new))?;
+                let without_inputs = |recipe: &Recipe| Recipe { inputs: Vec::new(), ..recipe.clone() };
+                let changes = changes_of_recipe(self.store, &without_inputs(&old), &without_inputs(new))?;
                 let words: Vec<String> = changes.into_iter().map(|change| change.word).collect();
                 self.versions.insert(old.transform, format!("new version: {}", words.join(", ")));
             }

@@ -84,7 +84,10 @@ fn a_pipeline_tells_why_nothing_runs() {
     assert!(because("picky").starts_with("its job waits"));
     env.exit_code(["run"]);
     assert!(because("picky").starts_with("its newest job ended as failure"));
-    assert!(because("below").contains("unrunnable: picky failed"), "{}", because("below"));
+    assert_eq!(because("below"), "`picky@main` has no commit yet: picky is failed, 3 of 3 datums failed");
+    put_note(&env, "d", "d\n");
+    assert_eq!(env.exit_code(["run"]), 1);
+    assert_eq!(because("below"), "its newest job ended as unrunnable: picky failed");
     assert_eq!(env.exit_code(["explain", "notes"]), 2);
     assert_eq!(env.exit_code(["explain", "nobody-here"]), 3);
 }
@@ -125,9 +128,12 @@ fn a_retry_goes_on_without_what_failed_in_that_job_alone() {
     assert_eq!(env.exit_code(["job", "retry", &failed, "--skip-failed", "-m", "late"]), 4, "it is not the newest");
     env.ok(["run"]);
     let job = newest_job(&env, "picky");
-    assert_eq!((&job["state"], &job["datums_recovered"], &job["cause"]), (&json!("success"), &json!(1), &json!("retry")));
+    assert_eq!(
+        (&job["state"], &job["datums_recovered"], &job["cause"]),
+        (&json!("success"), &json!(1), &json!("retry"))
+    );
     assert_eq!(job["datums_processed"], 0, "nothing is executed again");
-    assert_eq!(outcome(&env, "below"), success(3, 0));
+    assert_eq!(outcome(&env, "below"), success(0, 3), "it goes on");
     let datum = env.json(["datum", "list", "picky", "--state", "recovered"]).remove(0);
     let reason = datum["reason"].as_str().unwrap();
     assert!(reason.contains("Anna") && reason.contains("uid:") && reason.ends_with(": empty file"), "{reason}");

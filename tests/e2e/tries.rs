@@ -62,7 +62,10 @@ fn a_candidate_is_tried_aside_and_promoting_it_runs_nothing() {
         assert_eq!(env.ok(["cat", &format!("last@{run}:/b")]), "b\ntwo\n");
         assert_eq!(env.json(["show", &format!("model@{run}")])[0]["branch"], "candidate");
         let newest = env.json(["log"]).remove(0);
-        assert_eq!((&newest["id"], &newest["cause"]["kind"], &newest["moves"]), (&json!(run), &json!("try"), &json!([])));
+        assert_eq!(
+            (&newest["id"], &newest["cause"]["kind"], &newest["moves"]),
+            (&json!(run), &json!("try"), &json!([]))
+        );
         assert_eq!(env.json(["log", "last"]).len(), 1, "no commit of a try is in the history of a branch");
 
         env.ok(["branch", "move", "model@main", "model@candidate"]);
@@ -139,7 +142,10 @@ fn outputs_go_to_a_folder_and_code_under_edit_is_shown_without_a_trace() {
         assert_eq!(env.read("made/a"), "A\n");
         assert_eq!(env.read("edited/run.sh"), "tr a-c A-C < $1 > /pfs/out/$(basename $1)", "it is only shown");
         // Again, after another edit: what was there is replaced.
-        env.write("edited/run.sh", "echo edited > /pfs/out/$(basename $1); touch /code/x 2>/dev/null && echo written");
+        env.write(
+            "edited/run.sh",
+            "echo edited > /pfs/out/$(basename $1); touch /code/x 2>/dev/null && echo written; true",
+        );
         env.ok(["try", "coded", "--mount", mount, "--out", "made", "-n", "3"]);
         assert_eq!((env.read("made/a"), env.read("made/c")), ("edited\n".to_owned(), "edited\n".to_owned()));
         assert!(!env.work().join("edited/x").exists());

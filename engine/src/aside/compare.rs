@@ -103,22 +103,21 @@ impl Compared {
     fn add(&mut self, store: &Store, old: Option<Digest>, new: Digest) -> Result<(), RepoError> {
         let result: ResultDocument = store.document(&new)?;
         let old: Option<ResultDocument> = old.map(|old| store.document(&old)).transpose()?;
-        let old = old.map(|old| old.outputs);
-        let verdict = self.count(old, result.outputs.filter(|_| result.state == ResultState::Success));
+        let verdict = self.count(old.as_ref(), result.outputs.filter(|_| result.state == ResultState::Success));
         if verdict != Verdict::Same && self.datums.len() < SHOWN {
             let inputs = datum_view(store, None, &new, None)?.inputs;
-            let paths = differing_paths(store, old.flatten(), result.outputs)?;
+            let paths = differing_paths(store, old.and_then(|old| old.outputs), result.outputs)?;
             self.datums.push(TriedDatum { id: result.recipe, verdict, inputs, paths });
         }
         Ok(())
     }
 
-    /// Counts a datum whose outputs these are: now (`None`: there is no such datum), and in the try (`None`: it failed).
-    pub(super) fn count(&mut self, old: Option<Option<Digest>>, new: Option<Digest>) -> Verdict {
+    /// Counts a datum by its present result (`None`: there is no such datum), and by its outputs in the try (`None`: it failed).
+    pub(super) fn count(&mut self, old: Option<&ResultDocument>, new: Option<Digest>) -> Verdict {
         let (verdict, counter) = match (old, new) {
             (_, None) => (Verdict::Failed, &mut self.failed),
             (None, _) => (Verdict::New, &mut self.new),
-            (Some(old), new) if old == new => (Verdict::Same, &mut self.same),
+            (Some(old), new) if old.outputs == new => (Verdict::Same, &mut self.same),
             _ => (Verdict::Differs, &mut self.differs),
         };
         *counter += 1;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use repos::files::{self, GetOptions};
 use repos::tree::Map;
 use repos::{JobRow, RepoError, Store};
-use specs::Digest;
 use tokio::sync::watch;
 
 use super::compare::{Compared, SHOWN, TriedDatum, Verdict, differing_paths, present};
@@ -192,14 +191,13 @@ impl<'a> Trial<'a> {
         let root = outputs.as_ref().map(|outputs| self.datums.keep_outputs(outputs)).transpose()?;
         let old = self.present.get(store, &key.below(prefix::DATUM))?.as_deref().and_then(result_in);
         let old: Option<repos::documents::ResultDocument> = old.map(|old| store.document(&old)).transpose()?;
-        let old: Option<Option<Digest>> = old.map(|old| old.outputs);
-        let verdict = self.compared.count(old, root);
+        let verdict = self.compared.count(old.as_ref(), root);
         if verdict != Verdict::Same && self.compared.datums.len() < SHOWN {
             let inputs = prepared.recipe.inputs.iter().filter_map(|input| {
                 let digest = input.digest.or(input.tree)?;
                 Some(DatumInput { input: input.name.clone(), path: input.path.clone(), digest })
             });
-            let paths = differing_paths(store, old.flatten(), root)?;
+            let paths = differing_paths(store, old.and_then(|old| old.outputs), root)?;
             self.compared.datums.push(TriedDatum { id: prepared.id, verdict, inputs: inputs.collect(), paths });
         }
         if outputs.is_some() {

@@ -90,12 +90,11 @@ pub fn explain_job(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<J
 
 /// The output commit that was the head when the job began.
 fn before(store: &Store, pipeline: &Pipeline, job: &JobRow, commit: Option<&Commit>) -> Result<Option<Commit>> {
-    let id = match commit {
-        Some(commit) => commit.parents.first().copied(),
-        None => {
-            let (repo, branch) = pipeline.output_branch();
-            store.head_as_of(&repo, &branch, job.order.saturating_sub(1))?.flatten()
-        }
+    let id = if let Some(commit) = commit {
+        commit.parents.first().copied()
+    } else {
+        let (repo, branch) = pipeline.output_branch();
+        store.head_as_of(&repo, &branch, job.order.saturating_sub(1))?.flatten()
     };
     Ok(id.map(|id| store.commit(&id)).transpose()?)
 }

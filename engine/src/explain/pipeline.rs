@@ -10,7 +10,7 @@ use specs::spec::PfsInput;
 use super::job::{JobExplained, explain_job};
 use crate::datums::count_matches;
 use crate::error::Result;
-use crate::graph::Pipeline;
+use crate::graph::{BranchOf, Pipeline};
 use crate::live::Live;
 use crate::queries::{JobState, PipelineState, PipelineView, pipeline_view};
 
@@ -77,7 +77,7 @@ fn explain_input(
     let files = tree.totals(store)?.entries;
     let problem = match (&row, head) {
         (None, _) => Some(format!("branch `{name}` does not exist")),
-        (_, None) => Some(format!("`{name}` has no commit yet")),
+        (_, None) => Some(format!("`{name}` has no commit yet{}", of_writer(store, &branch)?)),
         _ if files == 0 => Some(format!("`{name}` is empty")),
         _ if matched == 0 => Some(format!("glob `{}` matches nothing in `{name}` ({files} files)", input.glob)),
         _ => None,
@@ -91,6 +91,17 @@ fn explain_input(
         matches: matched,
         problem,
     })
+}
+
+/// What is wrong with the pipeline that writes a branch: `: detect is failed, 1 of 3 datums failed`.
+fn of_writer(store: &Store, branch: &BranchOf) -> Result<String> {
+    let name = branch.0.as_pipeline();
+    if store.find_pipeline(&name)?.is_none() {
+        return Ok(String::new());
+    }
+    let view = pipeline_view(store, &name, None)?;
+    let reason = view.reason.map_or_else(String::new, |reason| format!(", {reason}"));
+    Ok(format!(": {name} is {}{reason}", view.state))
 }
 
 /// The reasons, the nearest first.

@@ -163,16 +163,13 @@ impl Feed {
 
     /// Adds what was typed; `None` is the end of it.
     fn add(&mut self, typed: Option<&[u8]>) {
-        match typed {
-            Some(typed) => {
-                self.bytes.drain(..self.sent);
-                self.sent = 0;
-                self.bytes.extend_from_slice(typed);
-            }
-            None => {
-                self.is_open = false;
-                self.close_if_done();
-            }
+        if let Some(typed) = typed {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+            self.bytes.extend_from_slice(typed);
+        } else {
+            self.is_open = false;
+            self.close_if_done();
         }
     }
 
@@ -211,6 +208,7 @@ struct Watch {
 }
 
 /// What there is to do after a wait.
+#[expect(clippy::struct_excessive_bools, reason = "each is a stream of its own")]
 struct Ready {
     engine: bool,
     log: bool,

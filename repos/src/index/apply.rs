@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
-use specs::{BranchName, CommitId, PipelineName, RepoName, RunId};
+use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId};
 
 use super::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow, decode, encode};
 use super::{View, keys};
@@ -112,25 +112,16 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
         Entry::Setting { key, value: Some(value) } => view.put(keys::setting(key), encode(value)),
         Entry::Setting { key, value: None } => view.delete(keys::setting(key)),
         Entry::PipelineApply { pipeline, version, document } => {
+            let row = new_version(view, pipeline, *version, *document, at);
             let present: Option<PipelineRow> = read(view, &keys::pipeline(pipeline))?;
-            let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
-            view.put(keys::version(pipeline, *version), encode(&row));
             let stops = present.map_or(Vec::new(), |present| present.stops);
             view.put(keys::pipeline(pipeline), encode(&PipelineRow { stops, ..row }));
             count_up(view, meta::GRAPH)?;
         }
         Entry::PipelineTry { pipeline, version, document } => {
-            let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
-            view.put(keys::version(pipeline, *version), encode(&row));
+            new_version(view, pipeline, *version, *document, at);
         }
-        Entry::PipelineDelete { pipeline } => {
-            view.delete(keys::pipeline(pipeline));
-            count_up(view, meta::GRAPH)?;
-            if let Some(row) = read::<RepoRow>(view, &keys::repo(&pipeline.output_repo()))? {
-                let row = RepoRow { kind: crate::journal::RepoKind::User, ..row };
-                view.put(keys::repo(&pipeline.output_repo()), encode(&row));
-            }
-        }
+        Entry::PipelineDelete { pipeline } => delete_pipeline(view, pipeline)?,
         Entry::PipelineStop { pipeline } => stop_or_start(view, pipeline, true)?,
         Entry::PipelineStart { pipeline } => stop_or_start(view, pipeline, false)?,
         Entry::Gc { removed } => {
@@ -178,6 +169,30 @@ fn stop_or_start(view: &mut View<'_>, pipeline: &PipelineName, stop: bool) -> Re
     view.put(key, encode(&row));
     count_up(view, meta::GRAPH)?;
     Ok(())
+}
+
+/// Takes a pipeline away; its output repository becomes a user's.
+fn delete_pipeline(view: &mut View<'_>, pipeline: &PipelineName) -> Result<(), RepoError> {
+    view.delete(keys::pipeline(pipeline));
+    count_up(view, meta::GRAPH)?;
+    if let Some(row) = read::<RepoRow>(view, &keys::repo(&pipeline.output_repo()))? {
+        let row = RepoRow { kind: crate::journal::RepoKind::User, ..row };
+        view.put(keys::repo(&pipeline.output_repo()), encode(&row));
+    }
+    Ok(())
+}
+
+/// A version of a pipeline, under its number.
+fn new_version(
+    view: &mut View<'_>,
+    pipeline: &PipelineName,
+    version: u32,
+    document: Digest,
+    at: Timestamp,
+) -> PipelineRow {
+    let row = PipelineRow { version, document, applied_at: at, stops: Vec::new() };
+    view.put(keys::version(pipeline, version), encode(&row));
+    row
 }
 
 fn repo_row(view: &View<'_>, repo: &RepoName) -> Result<RepoRow, RepoError> {

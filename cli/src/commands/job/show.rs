@@ -45,11 +45,12 @@ fn lines(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<Ve
     let (view, human) = (&line.job, cx.human());
     let run = store.run(&job.run)?;
     let who = run.cause.author.as_deref().unwrap_or(&run.cause.committer);
+    let message = run.cause.message.as_deref().map_or_else(String::new, |message| format!("   {message}"));
     let reason = view.reason.as_deref().map_or_else(String::new, |reason| format!("   {reason}"));
     let mut lines = vec![
         ("job", view.id.clone()),
         ("state", format!("{}{reason}", paint_state(cx.out(), view.state))),
-        ("cause", format!("{}   {who}", cause_words(run.cause.kind, &run.cause.refs))),
+        ("cause", format!("{}   {who}{message}", cause_words(run.cause.kind, &run.cause.refs))),
         ("pipeline", format!("{} v{}", view.pipeline, view.pipeline_version)),
         ("executor", executor(store, job, view)),
         ("datums", datums(view)),
