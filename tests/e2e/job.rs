@@ -84,6 +84,7 @@ fn show_says_which_datums_failed_and_what_they_said() {
         | what is bad
     --- stderr
     all they said: pv logs upper@[id 1] --failed
+    go on without: pv job retry upper --skip-failed -m WHY
     again: pv job retry upper
     ");
     insta::assert_snapshot!(steady(&env.pv(["job", "show", "count"])), @r"

@@ -35,11 +35,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     };
     let ended: Vec<JobRow> = jobs.extract_if(.., |job| job.sealed.is_some()).collect();
     if jobs.is_empty() {
-        let message = match ended.as_slice() {
-            [job] => format!("job `{}` has already ended", short_job(store, job)?),
-            _ => format!("no job of run `{}` is open", args.job),
+        let (message, name) = match ended.as_slice() {
+            [job] => (format!("job `{}` has already ended", short_job(store, job)?), short_job(store, job)?),
+            _ => (format!("no job of run `{}` is open", args.job), args.job.to_string()),
         };
-        return Err(CliError::new(ErrorKind::Conflict, message).hint(format!("pv job show {}", args.job)));
+        return Err(CliError::new(ErrorKind::Conflict, message).hint(format!("pv job show {name}")));
     }
     // Downstream jobs first: none of them starts because one above it has ended.
     jobs.iter().rev().try_for_each(|job| stop(cx, store, job, &reason))
