@@ -13,7 +13,7 @@ use std::time::Duration;
 use repos::documents::ExecutorStamp;
 use repos::journal::{CauseKind, SealedState};
 use repos::{JobRow, Store};
-use specs::{PipelineName, RunId};
+use specs::{Glob, PipelineName, RunId};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -232,6 +232,7 @@ impl Engine {
                         permits: self.permits.clone(),
                         limit: self.limit,
                         reprocess: self.reprocesses(job)?,
+                        again: self.again(job)?,
                         settings: job_settings(&self.store)?,
                         stop: stopped,
                     };
@@ -263,6 +264,15 @@ impl Engine {
     fn reprocesses(&self, job: &JobRow) -> Result<bool> {
         let cause = self.store.run(&job.run)?.cause;
         Ok(cause.kind == CauseKind::Rerun && cause.refs.iter().any(|name| name == job.pipeline.as_str()))
+    }
+
+    /// The paths whose datums a rerun executes anew, if it names some.
+    fn again(&self, job: &JobRow) -> Result<Option<Glob>> {
+        let cause = self.store.run(&job.run)?.cause;
+        let named =
+            |reference: &String| reference.strip_prefix(job.pipeline.as_str())?.strip_prefix(':').map(str::to_owned);
+        let glob = cause.refs.iter().find_map(named).filter(|_| cause.kind == CauseKind::Rerun);
+        Ok(glob.and_then(|glob| Glob::parse(&glob).ok()))
     }
 
     fn version(&self, name: &PipelineName, version: u32) -> Result<Arc<Pipeline>> {

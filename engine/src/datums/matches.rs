@@ -7,6 +7,8 @@ use repos::tree::{FileEntry, PathKind, Tree};
 use repos::{RepoError, Store};
 use specs::{FilePath, Glob};
 
+use super::Arm;
+
 /// What a matched path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match {
@@ -109,6 +111,20 @@ pub fn changed_matches(store: &Store, old: Tree, new: Tree, glob: &Glob) -> Resu
             Ok(ChangedMatch { path, old, new })
         })
         .collect()
+}
+
+/// Whether a datum reads a path that `glob` matches over this arm: the arm's own path, or a file below it.
+pub(crate) fn reads(store: &Store, tree: Tree, arm: &Arm, glob: &Glob) -> Result<bool, RepoError> {
+    let is_matched = |path: &FilePath| if path.is_root() { glob.is_root() } else { glob.matches(path.as_str()) };
+    if is_matched(&arm.path) || arm.matched != Match::Directory {
+        return Ok(is_matched(&arm.path));
+    }
+    for entry in tree.range(store, directory_range(&arm.path))? {
+        if is_matched(&path_of(&entry?.0)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The files that a match stands for, with their full paths, in byte order.

@@ -13,5 +13,5 @@ mod matches;
 pub use combine::{Arm, Datums, all, touched};
 pub use key::DatumKey;
 pub(crate) use key::prefix;
-pub(crate) use matches::files_of;
 pub use matches::{ChangedMatch, Match, changed_matches, match_at, matches};
+pub(crate) use matches::{files_of, reads};

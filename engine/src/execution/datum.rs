@@ -7,13 +7,13 @@ use bytes::Bytes;
 use repos::documents::{ExecutorStamp, ResultDocument, ResultState, Try};
 use repos::tree::Map;
 use repos::{RepoError, Store, Timestamp};
-use specs::{DatumId, Digest, RunId};
+use specs::{DatumId, Digest, Glob, RunId};
 
 use super::intake::{Intake, Outputs};
 use super::pool::Pool;
 use super::source::StoreSource;
 use crate::cache::cached;
-use crate::datums::Arm;
+use crate::datums::{Arm, reads};
 use crate::error::Result;
 use crate::executor::{DatumTask, ExecError, Exit, OutputLimits, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
@@ -38,6 +38,8 @@ pub(crate) struct DatumContext {
     pub(crate) cmd: Vec<String>,
     /// Whether every datum runs, whatever the cache holds.
     pub(crate) reprocess: bool,
+    /// Datums that read a path that this matches run too, whatever the cache holds.
+    pub(crate) again: Option<Glob>,
     pub(crate) log_max: usize,
     pub(crate) limits: OutputLimits,
     pub(crate) live: Live,
@@ -64,10 +66,22 @@ impl DatumContext {
     /// The recipe of a datum, and its end when the cache knows it.
     pub(crate) fn prepare(&self, arms: &[Arm]) -> Result<(Prepared, Option<DatumEnd>), RepoError> {
         let prepared = self.kitchen.prepare(arms)?;
-        let known = if self.reprocess { None } else { cached(&self.store, &self.pipeline, &prepared.id)? };
+        let anew = self.reprocess || self.is_again(arms)?;
+        let known = if anew { None } else { cached(&self.store, &self.pipeline, &prepared.id)? };
         let known =
             known.map(|(result, outputs)| DatumEnd { state: DatumState::Cached, result, outputs: Some(outputs) });
         Ok((prepared, known))
+    }
+
+    /// Whether a datum is one of those that somebody wants again.
+    fn is_again(&self, arms: &[Arm]) -> Result<bool, RepoError> {
+        let Some(glob) = &self.again else { return Ok(false) };
+        for arm in arms {
+            if reads(&self.store, self.kitchen.leaves()[arm.leaf].tree, arm, glob)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Executes a datum until a try succeeds or none is left. `sandbox` is kept for the next datum.

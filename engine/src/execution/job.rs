@@ -7,6 +7,7 @@ use repos::documents::{ExecutorStamp, Transform};
 use repos::journal::SealedState;
 use repos::tree::{KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
+use specs::Glob;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -43,6 +44,8 @@ pub(crate) struct JobContext {
     pub(crate) limit: usize,
     /// Whether every datum runs, whatever the cache holds.
     pub(crate) reprocess: bool,
+    /// Whether those that read a matching path do.
+    pub(crate) again: Option<Glob>,
     pub(crate) settings: JobSettings,
     /// Set when the job is not to go on.
     pub(crate) stop: watch::Receiver<Option<Stop>>,
@@ -180,7 +183,7 @@ async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ende
 fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
     let (repo, branch) = cx.pipeline.output_branch();
     let parent = cx.store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
-    let plan = if cx.reprocess {
+    let plan = if cx.reprocess || cx.again.is_some() {
         // Nothing of the parent is kept, so every datum is planned.
         let planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
         let parent = plan_parent(cx, parent)?;
@@ -203,6 +206,7 @@ fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
         sandbox: sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?,
         cmd: cx.pipeline.command(),
         reprocess: cx.reprocess,
+        again: cx.again.clone(),
         log_max: cx.settings.log_max,
         limits: cx.settings.limits,
         live: cx.live.clone(),

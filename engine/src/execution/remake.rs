@@ -211,6 +211,7 @@ impl Again {
             sandbox: sandbox_spec(store, &self.pipeline, &transform, settings.readable)?,
             cmd: self.pipeline.command(),
             reprocess: true,
+            again: None,
             log_max: settings.log_max,
             limits: settings.limits,
             live: Live::default(),

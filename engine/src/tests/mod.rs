@@ -1,10 +1,14 @@
 //! Whole runs through the engine, with scripted commands and a real store.
 
 mod apply;
+mod branches;
+mod chain;
 mod faults;
 mod flow;
 mod garbage;
 mod kept;
 mod queries;
 mod setting;
+mod stop;
+mod time;
 mod transaction;

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Engine, EngineError, Graph, Selection, apply};
+use engine::{Engine, EngineError, Graph, Selection, apply, time};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
 use specs::{ErrorKind, PipelineName, ReferenceError, RunId, Target, parse_target};
@@ -21,7 +21,7 @@ use super::settle::{keep, settle};
 use crate::author::by;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::plural;
+use crate::output::{ShortIds, plural};
 use crate::socket;
 
 /// How long what runs may take to end in order.
@@ -79,8 +79,13 @@ pub(crate) fn select(store: &Store, what: &[String]) -> Result<Selected> {
         }
     }
     if names.is_empty() {
-        let names = store.pipelines()?.into_iter().map(|(name, _)| name).collect();
-        return Ok(Selected { selection: Selection::All, names });
+        // A stopped one is as somebody wants it to be.
+        let at_work = store.pipelines()?.into_iter().filter(|(_, row)| !row.is_stopped());
+        return Ok(Selected { selection: Selection::All, names: at_work.map(|(name, _)| name).collect() });
+    }
+    if let Some(name) = names.iter().find(|name| store.pipeline(name).is_ok_and(|row| row.is_stopped())) {
+        let error = CliError::new(ErrorKind::Conflict, format!("pipeline `{name}` is stopped"));
+        return Err(error.hint(format!("pv pipeline start {name}")));
     }
     Ok(Selected { selection: Selection::Pipelines(names.clone()), names })
 }
@@ -93,6 +98,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         cx.notes().line("there are no pipelines yet; pv pipeline apply -f FILE makes some");
         return Ok(());
     }
+    tick(cx, store)?;
     if let Some(engine) = cx.engine() {
         // Another `pv run` is at work, and this is that process: it does these jobs too.
         retry(cx, store, args.retry, &selected)?;
@@ -112,6 +118,16 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 /// Brings one run to its end, in this process or in the one that runs jobs already.
 pub(crate) fn bring_to_end(cx: &Context, run: &RunId) -> Result<()> {
     self::run(cx, &Args { what: vec![format!("@{run}")], jobs: None, retry: false, timeout: None })
+}
+
+/// Makes the ticks and takes the commits that are due. Whoever runs only now and then missed them.
+fn tick(cx: &Context, store: &Store) -> Result<()> {
+    let now = store.clock().now();
+    for run in time::due(store, now, now, &by(cx, None))? {
+        let cause = store.run(&run)?.cause;
+        cx.notes().line(format!("run {}: {} {}", store.short_run(&run)?, cause.kind.word(), cause.refs.join(" ")));
+    }
+    Ok(())
 }
 
 fn retry(cx: &Context, store: &Store, wanted: bool, selected: &Selected) -> Result<()> {
