@@ -4,6 +4,7 @@ mod apply;
 mod faults;
 mod flow;
 mod garbage;
+mod inputs;
 mod kept;
 mod queries;
 mod setting;

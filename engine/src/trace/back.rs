@@ -147,10 +147,13 @@ impl Tracer<'_> {
         let pipeline = self.pipeline_of(commit)?;
         let mut inputs = Vec::new();
         for input in &recipe.inputs {
-            let files = match pipeline.as_ref().and_then(|pipeline| origin_of(commit, pipeline, &input.name)) {
-                Some((repo, id)) => self.files_at(&repo, id, input, depth)?,
-                None => Vec::new(),
-            };
+            let mut files = Vec::new();
+            for (repo, id) in pipeline.iter().flat_map(|pipeline| origins_of(commit, pipeline, &input.name)) {
+                files = self.files_at(&repo, id, input, depth)?;
+                if !files.is_empty() {
+                    break;
+                }
+            }
             if files.is_empty() {
                 self.gaps.push(format!(
                     "datum {}: `{}:{}` is not in the commits on which {} rests",
@@ -264,12 +267,14 @@ impl Tracer<'_> {
     }
 }
 
-/// The input commit that an output commit rests on for one input of its pipeline.
-fn origin_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Option<(RepoName, CommitId)> {
-    let leaf = pipeline.spec.input.leaves().into_iter().find(|leaf| leaf.name == input)?;
-    let (repo, branch) = pipeline.input_branch(leaf);
-    let origin = commit.provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch)?;
-    Some((repo, origin.commit))
+/// The input commits that an output commit rests on for one input of its pipeline: several when arms of a union share the name.
+fn origins_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Vec<(RepoName, CommitId)> {
+    let leaves = pipeline.spec.input.leaves().into_iter().filter(|leaf| leaf.name == input);
+    let origin = |(repo, branch)| {
+        let origin = commit.provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch)?;
+        Some((repo, origin.commit))
+    };
+    leaves.filter_map(|leaf| origin(pipeline.input_branch(leaf))).collect()
 }
 
 /// Reads the map of datums of an output commit: id and result of each.
