@@ -17,7 +17,7 @@ use crate::plan::DatumMap;
 type Shown = Vec<(usize, String, Option<String>, Vec<(String, String)>)>;
 
 fn config(share: u32) -> ProptestConfig {
-    let cases = std::env::var("PV_CASES").map_or(1000, |cases| cases.parse().expect("PV_CASES is a number"));
+    let cases = std::env::var("PV_CASES").map_or(400, |cases| cases.parse().expect("PV_CASES is a number"));
     ProptestConfig {
         cases: (cases / share).max(1),
         failure_persistence: None,
