@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use repos::documents::ExecutorStamp;
 use repos::journal::{CauseKind, SealedState};
-use repos::{JobRow, RepoError, Store};
-use specs::{ErrorKind, PipelineName, RunId};
+use repos::{JobRow, RepoError, Store, Timestamp};
+use specs::{ErrorKind, Glob, PipelineName, RunId};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -27,12 +27,15 @@ use crate::generations::{Generations, Readiness};
 use crate::graph::{Graph, Pipeline};
 use crate::live::{Counts, Happened, JobKey, Live};
 use crate::recipe::Leaf;
+use crate::time;
 use crate::turns::Turns;
 
 /// Free bytes of disk below which no job starts, when no setting says otherwise.
 const MIN_FREE: u64 = 2 << 30;
 /// How long an engine that lives on rests when something failed that may pass.
 const REST: Duration = Duration::from_secs(5);
+/// The clock is looked at this often while something is to come due: it may be set, and a machine may sleep.
+const CLOCK: Duration = Duration::from_secs(60);
 /// What jobs wait for while the disk is full.
 const DISK: &str = "disk";
 /// While jobs run, results are made durable and the disk is looked at this often.
@@ -90,6 +93,8 @@ type Jobs = JoinSet<(JobKey, Result<()>)>;
 #[derive(Debug)]
 struct Work {
     until: Until,
+    /// Since when somebody is there when something comes due.
+    since: Timestamp,
     jobs: Jobs,
     /// Sandboxes that nobody will need, on their way out.
     closing: JoinSet<()>,
@@ -101,10 +106,10 @@ struct Work {
 }
 
 impl Work {
-    fn new(until: Until) -> Self {
+    fn new(until: Until, since: Timestamp) -> Self {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { until, jobs: Jobs::new(), closing: JoinSet::new(), look, is_given_back: false, full_disk: None }
+        Self { until, since, jobs: Jobs::new(), closing: JoinSet::new(), look, is_given_back: false, full_disk: None }
     }
 
     /// Jobs that wait for space will not get it from an engine that ends.
@@ -251,7 +256,7 @@ impl Engine {
     }
 
     async fn schedule(&self, until: Until) -> Result<()> {
-        let mut work = Work::new(until);
+        let mut work = Work::new(until, self.store.clock().now());
         let done = loop {
             match self.step(&mut work).await {
                 Ok(true) => {}
@@ -290,8 +295,10 @@ impl Engine {
 
     /// Starts what can start and waits until something happens; false when there is nothing left to do.
     async fn step(&self, work: &mut Work) -> Result<bool> {
+        let mut next_due = None;
         if !self.is_over() {
             self.mind_disk(work)?;
+            next_due = self.mind_time(work)?;
         }
         while !self.is_over() && self.start_ready(&mut work.jobs)? {}
         if work.jobs.is_empty() && (self.is_over() || work.until == Until::Done) {
@@ -312,6 +319,7 @@ impl Engine {
                 work.is_given_back = true;
                 self.give_back();
             }
+            () = tokio::time::sleep(next_due.unwrap_or_default()), if next_due.is_some() => {}
             // Without jobs there is nothing to look at, and nothing wakes.
             _ = work.look.tick(), if !work.jobs.is_empty() || work.full_disk.is_some() => self.sync().await?,
         }
@@ -384,8 +392,8 @@ impl Engine {
                 Readiness::Ready(leaves) => {
                     let (stop, stopped) = watch::channel(None);
                     self.active.lock().expect("no panic under this lock").insert(key.clone(), stop);
-                    let reprocess = self.reprocesses(job)?;
-                    let context = JobContext { reprocess, ..self.context(job, pipeline, leaves, stopped)? };
+                    let (reprocess, again) = (self.reprocesses(job)?, self.again(job)?);
+                    let context = JobContext { reprocess, again, ..self.context(job, pipeline, leaves, stopped)? };
                     jobs.spawn(async move { (key, run_job(context).await) });
                 }
             }
@@ -413,6 +421,7 @@ impl Engine {
             turns: self.turns.clone(),
             limit: self.limit,
             reprocess: false,
+            again: None,
             settings: job_settings(&self.store)?,
             stop,
             only: None,
@@ -431,6 +440,20 @@ impl Engine {
         let Ok(disk) = rustix::fs::statvfs(self.store.folder()) else { return Ok(None) };
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         Ok((free < least).then_some((free, least)))
+    }
+
+    /// Makes ticks and takes commits that are due; how long to wait for the next. Only an engine that lives on is there when they come.
+    fn mind_time(&self, work: &Work) -> Result<Option<Duration>> {
+        if work.until == Until::Done {
+            return Ok(None);
+        }
+        let now = self.store.clock().now();
+        if !time::due(&self.store, now, work.since, &self.by)?.is_empty() {
+            self.live.tell(Happened::Look);
+        }
+        let next = time::next_due(&self.store, now)?;
+        let wait = |next: Timestamp| Duration::from_secs_f64(next.seconds_since(now).max(0.0)).min(CLOCK);
+        Ok(next.map(wait))
     }
 
     /// On a full disk no datum begins. An engine that lives on waits for space; any other comes to its end.
@@ -454,6 +477,15 @@ impl Engine {
     fn reprocesses(&self, job: &JobRow) -> Result<bool> {
         let cause = self.store.run(&job.run)?.cause;
         Ok(cause.kind == CauseKind::Rerun && cause.refs.iter().any(|name| name == job.pipeline.as_str()))
+    }
+
+    /// The paths whose datums a rerun executes anew, if it names some.
+    fn again(&self, job: &JobRow) -> Result<Option<Glob>> {
+        let cause = self.store.run(&job.run)?.cause;
+        let named =
+            |reference: &String| reference.strip_prefix(job.pipeline.as_str())?.strip_prefix(':').map(str::to_owned);
+        let glob = cause.refs.iter().find_map(named).filter(|_| cause.kind == CauseKind::Rerun);
+        Ok(glob.and_then(|glob| Glob::parse(&glob).ok()))
     }
 
     fn version(&self, name: &PipelineName, version: u32) -> Result<Arc<Pipeline>> {

@@ -247,18 +247,6 @@ fn ctrl_c_leaves_nothing_behind_and_keeps_what_is_done() {
     }
 }
 
-fn assert_nothing_is_left(env: &TestEnv) {
-    let place = env.dir().canonicalize().unwrap();
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    assert!(!mounts.contains(place.to_str().unwrap()), "{mounts}");
-    assert!(!place.join(".pv/socket").exists());
-    assert_eq!(std::fs::read_dir(place.join(".pv/scratch")).map_or(0, Iterator::count), 0);
-    let parts = std::fs::read_dir(place.join(".pv/packs")).unwrap();
-    let parts: Vec<_> =
-        parts.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "part")).collect();
-    assert!(parts.len() <= 2, "{parts:?}");
-}
-
 #[test]
 fn a_term_signal_ends_a_run_with_143() {
     let busy = Busy::new();

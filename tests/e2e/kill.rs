@@ -101,34 +101,80 @@ fn a_put_that_ends_at_any_point_is_whole_or_absent() {
     }
 }
 
+/// Points of a job, how many of its datums have a result there when they run one by one, and whether it is sealed.
+#[cfg(debug_assertions)]
+const POINTS_OF_A_JOB: [(&str, u64, bool); 6] = [
+    ("datum.after_staging", 0, false),
+    ("datum.after_intake", 0, false),
+    ("datum.after_result", 1, false),
+    ("job.before_seal", 3, false),
+    // The record that seals a job moves the branch too, so nothing can come between the two.
+    ("publish.before_record", 3, false),
+    ("publish.after_record", 3, true),
+];
+
+/// A store with a job of three datums and one below it, both of which show in the list of processes.
+#[cfg(debug_assertions)]
+fn env_with_two_jobs(executor: &str, mark: &str) -> TestEnv {
+    let env = env_with_notes_on(executor);
+    let script = |input: &str| format!("true {mark}; {}", copy_of(input));
+    let (first, second) = (format!("first{mark}"), format!("second{mark}"));
+    apply(&env, &(spec(&first, "notes", &script("notes")) + "---\n" + &spec(&second, &first, &script(&first))));
+    env
+}
+
+/// What a sudden end at a point must not change: the run is whole, and nothing was done twice.
+#[cfg(debug_assertions)]
+fn assert_went_on(env: &TestEnv, mark: &str, point: (&str, u64, bool)) {
+    let (name, finished, is_sealed) = point;
+    let (first, second) = (format!("first{mark}"), format!("second{mark}"));
+    let expected = if is_sealed { success(3, 0) } else { success(3 - finished, finished) };
+    assert_eq!(outcome(env, &first), expected, "{name}");
+    assert_eq!(outcome(env, &second), success(3, 0), "{name}");
+    for pipeline in [&first, &second] {
+        assert_eq!(env.json(["log", pipeline]).len(), 1, "{name}: one output commit");
+        assert_eq!(
+            env.ok(["cat", &format!("{pipeline}:/a"), &format!("{pipeline}:/b"), &format!("{pipeline}:/c")]),
+            "a\nb\nc\n"
+        );
+    }
+    assert_eq!(env.json(["job", "list"]).len(), 2, "{name}");
+    assert_sound(env);
+    assert_nothing_is_left(env);
+    until_true("the end of all processes", || processes_with(mark).is_empty());
+}
+
 #[cfg(debug_assertions)]
 #[test]
 fn a_run_that_ends_at_any_point_goes_on_where_it_stopped() {
-    let whole = env_with_slow_job(3);
-    whole.ok(["run"]);
-    let tree = whole.json(["show", "slow"])[0]["tree"].clone();
-    for (point, is_sealed) in
-        [("job.before_seal", false), ("publish.before_record", false), ("publish.after_record", true)]
-    {
-        let env = env_with_slow_job(3);
-        stop_at(&env, point, &["run"]);
-        assert_eq!(env.exit_code(["show", "slow"]) == 0, is_sealed, "{point}");
-        env.ok(["run"]);
-        let expected = if is_sealed { success(3, 0) } else { success(0, 3) };
-        assert_eq!(outcome(&env, "slow"), expected, "{point}");
-        assert_eq!(env.json(["show", "slow"])[0]["tree"], tree, "{point}");
-        assert_eq!(env.json(["job", "list"]).len(), 1, "{point}");
-        assert_sound(&env);
+    for executor in executors() {
+        for point in POINTS_OF_A_JOB {
+            let gate = Gate::new();
+            let mark = gate.mark();
+            let env = env_with_two_jobs(executor, mark);
+            stop_at(&env, point.0, &["run", "-j", "1"]);
+            assert_eq!(env.exit_code(["show", &format!("first{mark}")]) == 0, point.2, "{}", point.0);
+            env.ok(["run"]);
+            assert_went_on(&env, mark, point);
+            if executor == "docker" {
+                assert_eq!(containers(&format!("first{mark}")) + &containers(&format!("second{mark}")), "");
+            }
+        }
     }
 }
 
-/// Numbers that look random, the same in every run of the test.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
+#[cfg(debug_assertions)]
+#[test]
+fn a_serve_that_ends_at_any_point_goes_on_where_it_stopped() {
+    for point in POINTS_OF_A_JOB {
+        let gate = Gate::new();
+        let env = env_with_two_jobs("process", gate.mark());
+        stop_at(&env, point.0, &["serve", "-j", "1"]);
+        let serve = serve(&env);
+        env.ok(["wait", &format!("second{}", gate.mark()), "--timeout", "90s"]);
+        serve.send(nix::sys::signal::Signal::SIGTERM);
+        serve.end().assert_code(0);
+        assert_went_on(&env, gate.mark(), point);
     }
 }
 

@@ -1,7 +1,10 @@
 //! The `pv` binary from outside: one file a command, then one a promise that takes several.
 //!
-//! - `run` `failures` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
+//! - `run` `failures` `sandbox` `hostile` `executors` pipelines: how they end, what they see, that executors agree
 //! - `beside` `kill` what other processes and sudden ends do to a run
+//! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
+//! - `serve` the engine that lives on
+//! - `beside` `kill` `chain` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
 //! - `threat` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
@@ -12,6 +15,7 @@
 
 mod beside;
 mod branch;
+mod chain;
 mod classics;
 mod config;
 mod damage;
@@ -27,6 +31,7 @@ mod fsck;
 mod gc;
 mod gc_beside;
 mod get;
+mod hostile;
 mod init;
 mod job;
 mod kill;
@@ -43,6 +48,7 @@ mod round_trip;
 mod run;
 mod sandbox;
 mod secret;
+mod serve;
 mod show;
 mod status;
 mod support;

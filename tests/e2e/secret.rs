@@ -41,9 +41,10 @@ fn secrets_are_kept_listed_and_deleted_without_a_value_in_sight() {
     `pin` has no line of 4 bytes: logs will show it where a stage prints it
     secret `mail` is changed
     "#);
-    insta::assert_snapshot!(env.pv(["secret", "create", "mail", "hunter2"]), @r#"
+    insta::assert_snapshot!(env.pv(["secret", "create", "mail", "hunter2", "--force"]), @r#"
     --- stderr
-    error: invalid value 'hunter2' for '<KEY=FILE>...': write KEY=FILE, or KEY=-
+    error: a value is not given as KEY=FILE; nothing was kept
+    hint: KEY=FILE, or KEY=- for stdin
     --- exit 2
     "#);
     insta::assert_snapshot!(env.pv(["secret", "delete", "mail"]), @r#"

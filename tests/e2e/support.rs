@@ -29,6 +29,25 @@ pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
+/// Numbers that look random, the same in every run of the test.
+#[derive(Debug)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// Processes with this text among their arguments.
+pub(crate) fn processes_with(text: &str) -> Vec<i32> {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let numbers = processes.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let said = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    numbers.filter(|pid| String::from_utf8_lossy(&said(pid)).contains(text)).collect()
+}
+
 /// Looks until there is something to see.
 pub(crate) fn until<T>(event: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -122,6 +141,21 @@ impl Background {
         let mut targets = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
         targets.any(|target| target == self.stdout.canonicalize().unwrap())
     }
+}
+
+/// Starts `pv serve` and waits until it answers.
+pub(crate) fn serve(env: &TestEnv) -> Background {
+    serve_with(env, env.command(["serve", "-j", "2"]))
+}
+
+/// The same by this call.
+pub(crate) fn serve_with(env: &TestEnv, command: Command) -> Background {
+    let mut serve = Background::of(env, command);
+    until_true("a pv serve that answers", || {
+        assert!(!serve.is_over(), "{}", serve.stderr());
+        env.dir().join(".pv/socket").exists() && serve.stderr().contains("at a time")
+    });
+    serve
 }
 
 impl Drop for Background {
@@ -290,6 +324,20 @@ pub(crate) fn executors() -> Vec<&'static str> {
 pub(crate) fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "CI leaves nothing out: {why}");
     eprintln!("SKIPPED: {why}");
+}
+
+/// Nothing of an engine is left: no mount, no socket, nothing of sandboxes, no pack of a writer that is gone.
+#[track_caller]
+pub(crate) fn assert_nothing_is_left(env: &TestEnv) {
+    let place = env.dir().canonicalize().unwrap();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(place.to_str().unwrap()), "{mounts}");
+    assert!(!place.join(".pv/socket").exists());
+    assert_eq!(std::fs::read_dir(place.join(".pv/scratch")).map_or(0, Iterator::count), 0);
+    let parts = std::fs::read_dir(place.join(".pv/packs")).unwrap();
+    let parts: Vec<_> =
+        parts.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "part")).collect();
+    assert!(parts.len() <= 2, "{parts:?}");
 }
 
 /// Containers of pipelines with this name.

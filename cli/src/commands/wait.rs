@@ -12,6 +12,7 @@ use super::logs::is_pipelines;
 use super::run::{Board, judge_jobs, news, print_ended, until};
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::socket;
 
 /// Time between two looks at a store that nobody owns.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
@@ -55,7 +56,8 @@ async fn until_sealed(
     Ok(())
 }
 
-/// Waits while perhaps nobody makes jobs end, and looks now and then.
+/// Waits while nobody makes jobs end, and looks now and then. `InUse` when somebody comes who does: that one can tell it all, and what it
+/// has not finished cannot be read from outside.
 fn watch(
     cx: &Context,
     store: &Store,
@@ -64,7 +66,15 @@ fn watch(
     deadline: Option<Instant>,
 ) -> Result<()> {
     let mut is_told = false;
-    while !are_sealed(store, run, names)? {
+    loop {
+        let is_over = are_sealed(store, run, names)?;
+        if let Some(error) = socket::owner_of(store) {
+            return Err(error.into());
+        }
+        store.refresh()?;
+        if is_over {
+            return Ok(());
+        }
         if !is_told {
             cx.notes().line("nothing runs jobs right now: this waits for `pv run` or `pv serve`");
             is_told = true;
@@ -76,9 +86,7 @@ fn watch(
             return Err(late());
         }
         std::thread::sleep(BETWEEN_LOOKS);
-        store.refresh()?;
     }
-    Ok(())
 }
 
 fn are_sealed(store: &Store, run: &RunId, names: Option<&BTreeSet<PipelineName>>) -> Result<bool> {

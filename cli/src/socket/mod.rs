@@ -26,6 +26,17 @@ mod tests;
 pub(crate) use client::{Owner, hand_over};
 pub(crate) use server::serve;
 
+/// Whether a store has a socket, be it that of an owner or of one that ended suddenly.
+pub(crate) fn is_there(store: &repos::Store) -> bool {
+    store.folder().join("socket").symlink_metadata().is_ok()
+}
+
+/// That another process owns a store and answers for it, if one does.
+pub(crate) fn owner_of(store: &repos::Store) -> Option<repos::RepoError> {
+    let is_owned = is_there(store) && repos::Publisher::is_there(&Owner::of(store.dir()));
+    is_owned.then(|| store.in_use())
+}
+
 /// A path by which the socket in `folder`, open as a directory, can be reached however long its own path is.
 fn short_path(folder: &std::fs::File) -> PathBuf {
     use std::os::fd::AsRawFd;

@@ -62,7 +62,7 @@ fn text(mut file: &File) -> String {
 fn call(dir: &std::path::Path, args: &[&str]) -> (u8, String, String) {
     let (cx, stdout, stderr) = called_in(dir);
     let command_line: Vec<_> = ["pv"].iter().chain(args).map(Into::into).collect();
-    let exit_code = hand_over(&cx, &command_line).unwrap().expect("somebody owns the store");
+    let exit_code = hand_over(&cx, &command_line, false).unwrap().expect("somebody owns the store");
     (exit_code, text(&stdout), text(&stderr))
 }
 
@@ -113,7 +113,7 @@ fn only_the_owners_user_may_connect_and_nobody_answers_afterwards() {
     drop(serving);
     assert!(!socket.exists());
     let (cx, _, _) = called_in(&dir);
-    assert!(hand_over(&cx, &["pv".into(), "ls".into()]).unwrap().is_none());
+    assert!(hand_over(&cx, &["pv".into(), "ls".into()], false).unwrap().is_none());
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_caller_whom_an_ending_owner_does_not_take_goes_on_by_itself() {
     let listener = std::os::unix::net::UnixListener::bind(super::short_path(&folder)).unwrap();
     let ending = std::thread::spawn(move || listener.incoming().take(2).for_each(drop));
     let (cx, _, _) = called_in(&dir);
-    assert!(hand_over(&cx, &["pv".into(), "ls".into()]).unwrap().is_none());
+    assert!(hand_over(&cx, &["pv".into(), "ls".into()], false).unwrap().is_none());
     assert_eq!(Owner::of(&dir).publish(&Change::of(Vec::new()), &[]).unwrap(), None);
     ending.join().unwrap();
 }

@@ -218,6 +218,7 @@ impl DatumContext {
             Some(next) => sandbox.run_before(task, &source, &mut intake, next).await?,
             None => sandbox.run_before(task, &source, &mut intake, std::future::ready(None)).await?,
         };
+        repos::stop_at("datum.after_intake");
         let (log, outputs) = intake.finish();
         let finished_at = self.store.clock().now();
         let micros = i64::try_from(outcome.process_time.as_micros()).unwrap_or(i64::MAX);

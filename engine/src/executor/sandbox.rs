@@ -171,6 +171,7 @@ async fn go(
     if !is_announced {
         announce(outgoing, held, task, files).await?;
     }
+    repos::stop_at("datum.after_staging");
     outgoing.message(&ToAgent::Go).await?;
     outgoing.flush().await
 }

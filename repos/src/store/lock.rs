@@ -62,6 +62,11 @@ impl Store {
         self.wait_for(&self.lock_path(), has_no_owner)
     }
 
+    /// That the store is in use, and by whom.
+    pub fn in_use(&self) -> RepoError {
+        RepoError::InUse { holder: Lock::holder(&self.lock_path()) }
+    }
+
     /// Waits for the right to remove packs, which one process at a time has. Taken before the lock.
     pub(super) fn take_removal_lock(&self) -> Result<Lock, RepoError> {
         self.wait_for(&self.removal_lock_path(), || true)
