@@ -1,6 +1,6 @@
 //! The `pv` binary from outside: one file a command, then one a promise that takes several.
 //!
-//! - `run` `failures` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
+//! - `run` `failures` `sandbox` `hostile` `executors` pipelines: how they end, what they see, that executors agree
 //! - `beside` `kill` what other processes and sudden ends do to a run
 //! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
 //! - `serve` the engine that lives on
@@ -31,6 +31,7 @@ mod fsck;
 mod gc;
 mod gc_beside;
 mod get;
+mod hostile;
 mod init;
 mod job;
 mod kill;
