@@ -136,12 +136,7 @@ impl<'a> Generations<'a> {
         let mut edges: Vec<Edge> = Vec::new();
         for leaf in leaves.iter().filter(|leaf| !leaf.input.propagation_never) {
             let Some(commit) = leaf.commit else { continue };
-            edges.push(Edge {
-                branch: leaf.branch.clone(),
-                commit,
-                order,
-                through: leaf.branch.0.to_string(),
-            });
+            edges.push(Edge { branch: leaf.branch.clone(), commit, order, through: leaf.branch.0.to_string() });
         }
         while let Some(Edge { branch, commit: id, order, through }) = edges.pop() {
             if let Some((other, other_through)) = seen.get(&branch) {

@@ -29,7 +29,7 @@ mod tries;
 
 pub(crate) use datum::DatumContext;
 pub(crate) use intake::Outputs;
-pub(crate) use job::{labels, JobContext, JobSettings, Stop, datum_context, run_job, work};
+pub(crate) use job::{JobContext, JobSettings, Stop, datum_context, labels, run_job, work};
 pub(crate) use pool::Pool;
 pub use remake::remake;
 pub(crate) use seal::{Ended, Sealing, end_of, seal};
