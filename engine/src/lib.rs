@@ -10,6 +10,7 @@
 //! datums     globs and trees to units of work  recipe   what one of them executes
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
 //! aside      tries: other data, specs or code in place of the current, moving nothing
+//! explain    why something ran, or did not        outlook  what would run
 //! secrets    what stages are told in confidence
 //! executors  which executor a store uses
 //! executor   where user code runs        worker   the agent inside a sandbox
@@ -25,6 +26,7 @@ mod error;
 mod execution;
 pub mod executor;
 pub mod executors;
+pub mod explain;
 pub mod generations;
 pub mod graph;
 pub mod keep;

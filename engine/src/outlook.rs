@@ -1,8 +1,8 @@
 //! The outlook: what would run, why, and about how long, without running anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use repos::documents::ResultDocument;
+use repos::documents::{Recipe, ResultDocument};
 use repos::tree::{KeyRange, Tree};
 use repos::{JobRow, RepoError, Store};
 use serde::{Deserialize, Serialize};
@@ -10,11 +10,13 @@ use specs::spec::PfsInput;
 use specs::{CommitId, DatumId, Digest, FilePath, PipelineName, RunId};
 
 use crate::cache::cached;
-use crate::datums::{Arm, prefix};
+use crate::datums::{Arm, DatumKey, prefix};
 use crate::error::Result;
+use crate::explain::changes_of_recipe;
 use crate::generations::{Readiness, inputs_of};
 use crate::graph::{Graph, Pipeline};
 use crate::plan::{Base, Plan, plan};
+use crate::queries::result_in;
 use crate::recipe::{Kitchen, Leaf};
 
 /// Past datums that an estimate of time looks at.
@@ -35,8 +37,11 @@ pub struct Outlook {
     pub cached: u64,
     /// Datums that are gone.
     pub removed: u64,
-    /// Why there is anything to do.
+    /// What there is anything to do for.
     pub why: String,
+    /// Why datums would be executed, or go: `new`, `changed: images`, `new version: cmd, env`, `recovered`, `removed`; each with how many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<OutlookReason>,
     /// About how long it takes at the given parallelism; absent when nothing like it ran before.
     pub seconds_estimate: Option<f64>,
     /// Whether it depends on what pipelines above it will give.
@@ -55,8 +60,17 @@ pub struct OutlookDatum {
     pub inputs: Vec<OutlookInput>,
     /// Whether it would be executed; else the cache has it.
     pub executes: bool,
-    /// `new` or `changed`.
+    /// Why, as in the roll-up.
     pub why: String,
+}
+
+/// Why some datums would be executed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutlookReason {
+    /// In words.
+    pub why: String,
+    /// How many.
+    pub datums: u64,
 }
 
 /// The matched path of an input.
@@ -153,22 +167,25 @@ pub fn of_inputs(
         if store.has_repo(&repo)? { store.find_branch(&repo, &branch)?.and_then(|row| row.commit) } else { None };
     let plan = plan(store, pipeline, &leaves, parent)?;
     let kitchen = Kitchen::new(store.clone(), pipeline.version.transform, leaves);
+    let mut reasons = Reasons { store, plan: &plan, versions: HashMap::new(), counts: BTreeMap::new() };
     let (mut executes, mut known, mut datums) = (0, 0, Vec::new());
     for (key, arms) in &plan.todo {
         let prepared = kitchen.outlook(&arms)?;
         let runs = cached(store, pipeline, &prepared.id)?.is_none();
+        let reason = if runs { reasons.of(&key, &prepared.recipe)? } else { "the cache has it".to_owned() };
         if runs {
             executes += 1;
+            *reasons.counts.entry(reason.clone()).or_default() += 1;
         } else {
             known += 1;
         }
         if each {
             let name = |arm: &Arm| kitchen.leaves()[arm.leaf].input.name.clone();
             let named = arms.iter().map(|arm| OutlookInput { input: name(arm), path: arm.path.clone() });
-            let why = if plan.replaced.contains_key(&key) { "changed" } else { "new" };
-            datums.push(OutlookDatum { id: prepared.id, inputs: named.collect(), executes: runs, why: why.to_owned() });
+            datums.push(OutlookDatum { id: prepared.id, inputs: named.collect(), executes: runs, why: reason });
         }
     }
+    let reasons = reasons.rolled_up();
     Ok(Outlook {
         pipeline: pipeline.name().clone(),
         run: None,
@@ -176,10 +193,63 @@ pub fn of_inputs(
         cached: plan.kept() + known,
         removed: plan.removed() as u64,
         why: if executes == 0 { "nothing of it is new".to_owned() } else { why },
+        reasons,
         seconds_estimate: estimate(store, &plan, executes, workers(pipeline, limit))?,
         at_most: false,
         datums,
     })
+}
+
+/// Why datums would be executed, counted.
+struct Reasons<'a> {
+    store: &'a Store,
+    plan: &'a Plan,
+    /// What differs from a transform of before, in words.
+    versions: HashMap<Digest, String>,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Reasons<'_> {
+    /// Why a datum would be: against the one in its place in the commit before.
+    fn of(&mut self, key: &DatumKey, new: &Recipe) -> Result<String> {
+        let Some(base) = &self.plan.parent else { return Ok("new".to_owned()) };
+        let old = base.datums().get(self.store, &key.below(prefix::DATUM))?;
+        let Some(old) = old.as_deref().and_then(result_in) else { return Ok("new".to_owned()) };
+        if base.datums().get(self.store, &key.below(prefix::RECOVERED))?.is_some() {
+            return Ok("recovered".to_owned());
+        }
+        let result: ResultDocument = self.store.document(&old)?;
+        let old: Recipe = self.store.document(&result.recipe.digest())?;
+        let mut parts = Vec::new();
+        if old.transform != new.transform {
+            if !self.versions.contains_key(&old.transform) {
+                let bare = |recipe: &Recipe| Recipe { inputs: Vec::new(), ..recipe.clone() };
+                let changes = changes_of_recipe(self.store, &bare(&old), &bare(new))?;
+                let words: Vec<String> = changes.into_iter().map(|change| change.word).collect();
+                self.versions.insert(old.transform, format!("new version: {}", words.join(", ")));
+            }
+            parts.extend(self.versions.get(&old.transform).cloned());
+        }
+        let same = Recipe { transform: new.transform, ..old };
+        let mut inputs: Vec<String> =
+            changes_of_recipe(self.store, &same, new)?.into_iter().map(|change| change.field).collect();
+        inputs.dedup();
+        if !inputs.is_empty() {
+            parts.push(format!("changed: {}", inputs.join(", ")));
+        }
+        // The same recipe, but nothing that could be used of it.
+        Ok(if parts.is_empty() { "not in the cache".to_owned() } else { parts.join("; ") })
+    }
+
+    /// The most frequent first, and what is gone.
+    fn rolled_up(self) -> Vec<OutlookReason> {
+        let mut reasons: Vec<OutlookReason> =
+            self.counts.into_iter().map(|(why, datums)| OutlookReason { why, datums }).collect();
+        reasons.sort_by(|one, other| other.datums.cmp(&one.datums).then_with(|| one.why.cmp(&other.why)));
+        let removed = self.plan.removed() as u64;
+        reasons.extend((removed > 0).then(|| OutlookReason { why: "removed".to_owned(), datums: removed }));
+        reasons
+    }
 }
 
 fn workers(pipeline: &Pipeline, limit: usize) -> usize {
@@ -207,6 +277,7 @@ fn bounded(
         cached: 0,
         removed: 0,
         why,
+        reasons: Vec::new(),
         seconds_estimate: estimate(store, &plan, now + more, workers(pipeline, limit))?,
         at_most: true,
         datums: Vec::new(),

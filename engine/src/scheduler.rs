@@ -13,7 +13,7 @@ use std::time::Duration;
 use repos::documents::ExecutorStamp;
 use repos::journal::{CauseKind, SealedState};
 use repos::{JobRow, RepoError, Store, Timestamp};
-use specs::{ErrorKind, PipelineName, RunId};
+use specs::{ErrorKind, Glob, PipelineName, RunId};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -408,8 +408,8 @@ impl Engine {
                 Readiness::Ready(leaves) => {
                     let (stop, stopped) = watch::channel(None);
                     self.active.lock().expect("no panic under this lock").insert(key.clone(), stop);
-                    let reprocess = self.reprocesses(job)?;
-                    let context = JobContext { reprocess, ..self.context(job, pipeline, leaves, stopped)? };
+                    let (reprocess, again) = (self.reprocesses(job)?, self.again(job)?);
+                    let context = JobContext { reprocess, again, ..self.context(job, pipeline, leaves, stopped)? };
                     jobs.spawn(async move { (key, run_job(context).await) });
                 }
             }
@@ -437,6 +437,7 @@ impl Engine {
             turns: self.turns.clone(),
             limit: self.limit,
             reprocess: false,
+            again: None,
             settings: job_settings(&self.store)?,
             stop,
             only: None,
@@ -492,6 +493,15 @@ impl Engine {
     fn reprocesses(&self, job: &JobRow) -> Result<bool> {
         let cause = self.store.run(&job.run)?.cause;
         Ok(cause.kind == CauseKind::Rerun && cause.refs.iter().any(|name| name == job.pipeline.as_str()))
+    }
+
+    /// The paths whose datums a rerun executes anew, if it names some.
+    fn again(&self, job: &JobRow) -> Result<Option<Glob>> {
+        let cause = self.store.run(&job.run)?.cause;
+        let named =
+            |reference: &String| reference.strip_prefix(job.pipeline.as_str())?.strip_prefix(':').map(str::to_owned);
+        let glob = cause.refs.iter().find_map(named).filter(|_| cause.kind == CauseKind::Rerun);
+        Ok(glob.and_then(|glob| Glob::parse(&glob).ok()))
     }
 
     fn version(&self, name: &PipelineName, version: u32) -> Result<Arc<Pipeline>> {

@@ -1,5 +1,7 @@
 //! The `pv` binary from outside: one file a command, then one a promise that takes several.
 //!
+//! - `run` `failures` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
+//! - `beside` `kill` what other processes and sudden ends do to a run
 //! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
 //! - `serve` the engine that lives on
 //! - `beside` `kill` `chain` what other processes and sudden ends do to a run
@@ -22,6 +24,7 @@ mod diff;
 mod disk;
 mod errors;
 mod executors;
+mod failures;
 mod find;
 mod flow;
 mod fsck;
@@ -43,6 +46,7 @@ mod rework;
 mod round_trip;
 mod run;
 mod sandbox;
+mod secret;
 mod serve;
 mod show;
 mod status;

@@ -15,6 +15,7 @@ mod config;
 mod cp;
 mod datum;
 mod diff;
+mod explain;
 mod failures;
 mod find;
 mod fsck;
@@ -45,6 +46,7 @@ mod show;
 mod status;
 mod tag;
 mod trace;
+mod try_out;
 mod txn;
 mod version;
 mod views;
@@ -99,6 +101,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Datum(datum::Command),
     Trace(trace::Args),
+    Explain(explain::Args),
     Find(find::Args),
     Diff(diff::Args),
     Fsck(fsck::Args),
@@ -107,6 +110,7 @@ pub(crate) enum Command {
     Schema(schema::Args),
     Plan(plan::Args),
     Run(run::Args),
+    Try(try_out::Args),
     Serve(serve::Args),
     Wait(wait::Args),
     Logs(logs::Args),
@@ -173,6 +177,7 @@ impl Command {
             Self::Job(command) => command.run(cx),
             Self::Datum(command) => command.run(cx),
             Self::Trace(args) => trace::run(cx, args),
+            Self::Explain(args) => explain::run(cx, args),
             Self::Find(args) => find::run(cx, args),
             Self::Diff(args) => diff::run(cx, args),
             Self::Fsck(args) => fsck::run(cx, args),
@@ -181,6 +186,7 @@ impl Command {
             Self::Schema(args) => schema::run(cx, args),
             Self::Plan(args) => plan::run(cx, args),
             Self::Run(args) => run::run(cx, args),
+            Self::Try(args) => try_out::run(cx, args),
             Self::Serve(args) => serve::run(cx, args),
             Self::Wait(args) => wait::run(cx, args),
             Self::Logs(args) => logs::run(cx, args),

@@ -100,10 +100,17 @@ impl Row for Line {
             format!("{at_most}{}", count(outlook.executes)),
             if outlook.at_most { "?".to_owned() } else { count(outlook.cached) },
             count(outlook.removed),
-            outlook.why.clone(),
+            why(outlook),
             outlook.seconds_estimate.map_or_else(String::new, |seconds| format!("{at_most}{}", about(seconds))),
         ]
     }
+}
+
+/// `commit images@main: 3 new, 2 changed: images`
+fn why(outlook: &Outlook) -> String {
+    let run = outlook.reasons.iter().filter(|reason| reason.why != "removed");
+    let parts: Vec<String> = run.map(|reason| format!("{} {}", count(reason.datums), reason.why)).collect();
+    if parts.is_empty() { outlook.why.clone() } else { format!("{}   {}", outlook.why, parts.join(", ")) }
 }
 
 /// A time as people say it.

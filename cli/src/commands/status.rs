@@ -126,7 +126,7 @@ fn need(line: &PipelineLine) -> Option<Need> {
         PipelineState::Failed => {
             (format!("failed{why}"), vec![format!("pv job show {job}"), format!("pv job retry {name}")])
         }
-        PipelineState::Stopped => ("stopped".to_owned(), vec![format!("pv plan {name}")]),
+        PipelineState::Stopped => ("stopped".to_owned(), vec![format!("pv pipeline start {name}")]),
     };
     Some(Need { pipeline: name.clone(), what, commands })
 }

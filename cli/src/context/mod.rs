@@ -136,6 +136,11 @@ impl Context {
         self.engine.as_deref()
     }
 
+    /// The same, to be kept beyond this command.
+    pub(crate) fn engine_handle(&self) -> Option<Arc<Engine>> {
+        self.engine.clone()
+    }
+
     /// Waits for asynchronous work of the engine, on a runtime of its own.
     #[expect(clippy::unused_self, reason = "what a command needs it asks of its context")]
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> Result<T> {

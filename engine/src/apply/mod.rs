@@ -33,6 +33,8 @@ use specs::{Diagnostic, PipelineName, RunId};
 
 pub use operate::{Data, delete_pipeline, find_retry, rerun, retry, start_pipeline, stop_job, stop_pipeline};
 
+pub(crate) use versions::fields_that_differ;
+
 use self::checks::{Findings, Scope};
 use self::code::CodeFolder;
 use self::versions::{Prepared, Settings};

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::compare::{compare, present};
 use super::sample::keys;
 use super::select::{Inputs, Selected};
-use super::{Request, Tried, TriedJob};
+use super::{Begun, OnBegin, Request, Tried, TriedJob};
 use crate::changes::{By, cause, new_run};
 use crate::datums::DatumKey;
 use crate::error::{EngineError, Result, in_full};
@@ -24,14 +24,12 @@ use crate::recipe::Leaf;
 use crate::scheduler::Engine;
 
 /// Tries all that a request comes to, one pipeline after another. `stop` ends it: what is done stays in the cache.
-///
-/// `on_run` is told the run before anything of it is executed.
 pub(super) async fn run(
     engine: &Engine,
     request: &Request,
     by: &By,
     stop: watch::Receiver<bool>,
-    on_run: &(dyn Fn(RunId) + Send + Sync),
+    on_begin: OnBegin<'_>,
 ) -> Result<Tried> {
     let store = engine.store().clone();
     let _operation = store.operation();
@@ -40,8 +38,8 @@ pub(super) async fn run(
     refuse_other_executor(engine, &selected)?;
     let only = tokio::task::block_in_place(|| samples(&store, request, &selected))?;
     let run = tokio::task::block_in_place(|| begin(&store, request, &selected, by))?;
-    on_run(run);
     let order = store.run(&run)?.order;
+    on_begin(Begun { run: Some(run), order });
     let pool = Arc::new(Pool::new(engine.executor_handle()));
     let all = All { engine, request, by, selected: &selected, only, order, pool: &pool, stop };
     let jobs = all.run().await;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::compare::{Compared, SHOWN, TriedDatum, Verdict, differing_paths, present};
 use super::sample::keys;
 use super::select::Selected;
-use super::{Request, Tried, TriedJob};
+use super::{Begun, OnBegin, Request, Tried, TriedJob};
 use crate::changes::new_run;
 use crate::datums::{Arm, DatumKey, prefix};
 use crate::error::{EngineError, Result};
@@ -48,6 +48,7 @@ pub(super) async fn run(
     request: &Request,
     loose: &Loose,
     stop: watch::Receiver<bool>,
+    on_begin: OnBegin<'_>,
 ) -> Result<Tried> {
     let store = engine.store().clone();
     let _operation = store.operation();
@@ -65,7 +66,9 @@ pub(super) async fn run(
         what: format!("`{}` cannot run: {why}", pipeline.name()),
         hint: None,
     })?;
-    let job = Trial::begin(engine, request, loose, pipeline, leaves, stop)?.run().await?;
+    let trial = Trial::begin(engine, request, loose, pipeline, leaves, stop)?;
+    on_begin(Begun { run: None, order: trial.context.job.order });
+    let job = trial.run().await?;
     Ok(Tried { run: None, jobs: vec![job], left_out: selected.left_out })
 }
 
@@ -214,12 +217,12 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The job that there would be, if it were kept.
+/// The job that there would be, if it were kept; its order is that of no other.
 fn row(store: &Store, pipeline: &Pipeline) -> JobRow {
     JobRow {
         pipeline: pipeline.name().clone(),
         run: new_run(),
-        order: 0,
+        order: u64::from_be_bytes(*repos::random_bytes().first_chunk().expect("16 bytes hold 8")) | 1 << 63,
         version: pipeline.version.version,
         sealed: None,
         commit: None,

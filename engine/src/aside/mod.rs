@@ -69,6 +69,18 @@ impl Sample {
     }
 }
 
+/// A try that begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// Its run; `None` when nothing is kept.
+    pub run: Option<RunId>,
+    /// The order that its jobs have among the living.
+    pub order: u64,
+}
+
+/// Told that a try begins.
+pub type OnBegin<'a> = &'a (dyn Fn(Begun) + Send + Sync);
+
 /// What came of a try.
 #[derive(Debug, Clone)]
 pub struct Tried {
@@ -126,8 +138,7 @@ pub fn branch_read(graph: &Graph, repo: &RepoName) -> Result<BranchOf> {
 }
 
 impl Engine {
-    /// Tries what a request comes to. `stop` ends it: what is done stays in the cache. `on_run` is told the run before anything of it is
-    /// executed, if it is to be on record.
+    /// Tries what a request comes to. `stop` ends it: what is done stays in the cache. `on_begin` is told before anything is executed.
     ///
     /// Runs on the engine's [runtime](Engine::runtime). `Usage` when the request comes to nothing, `NotFound` when no datum is left of it.
     pub async fn try_out(
@@ -136,11 +147,11 @@ impl Engine {
         loose: &Loose,
         by: &By,
         stop: watch::Receiver<bool>,
-        on_run: &(dyn Fn(RunId) + Send + Sync),
+        on_begin: OnBegin<'_>,
     ) -> Result<Tried> {
         if loose.is_any() {
-            return loose::run(self, request, loose, stop).await;
+            return loose::run(self, request, loose, stop, on_begin).await;
         }
-        kept::run(self, request, by, stop, on_run).await
+        kept::run(self, request, by, stop, on_begin).await
     }
 }

@@ -44,12 +44,22 @@ pub(crate) use difference::{Difference, KeyedChanges};
 pub use key::DatumKey;
 pub(crate) use key::prefix;
 pub use list::{DatumList, IntoIter};
-pub(crate) use matches::files_of;
+pub(crate) use matches::{files_of, reads};
 pub use matches::{Match, match_at};
 pub(crate) use members::MemberRows;
 pub(crate) use shape::Shape;
 
 use crate::plan::DatumMap;
+
+/// How many paths of a commit a glob matches.
+pub(crate) fn count_matches(store: &Store, tree: Tree, glob: &specs::Glob) -> Result<u64, RepoError> {
+    let mut count = 0;
+    matches::visit_matches(store, tree, glob, &mut |_, _| {
+        count += 1;
+        Ok(())
+    })?;
+    Ok(count)
+}
 
 /// All datums of an input, whose leaves have these trees.
 pub(crate) fn all(store: &Store, shape: &Shape, trees: Vec<Tree>) -> Result<DatumList, RepoError> {

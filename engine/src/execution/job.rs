@@ -9,8 +9,8 @@ use repos::documents::{ExecutorKind, ExecutorStamp, Transform};
 use repos::journal::SealedState;
 use repos::tree::{KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
-use specs::Quantity;
 use specs::spec::{PipelineSpec, Reprocess};
+use specs::{Glob, Quantity};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -54,6 +54,8 @@ pub(crate) struct JobContext {
     pub(crate) limit: usize,
     /// Whether every datum runs, whatever the cache holds.
     pub(crate) reprocess: bool,
+    /// Whether those that read a matching path do.
+    pub(crate) again: Option<Glob>,
     pub(crate) settings: JobSettings,
     /// Set when the job is not to go on.
     pub(crate) stop: watch::Receiver<Option<Stop>>,
@@ -190,7 +192,7 @@ pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<
 fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
     let (repo, branch) = cx.pipeline.output_branch();
     let parent = cx.store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
-    let plan = if cx.reprocesses() {
+    let plan = if cx.reprocesses() || cx.again.is_some() {
         // Nothing of the parent is kept, so every datum is planned.
         let planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
         let parent = plan_parent(cx, parent)?;
@@ -227,6 +229,7 @@ pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
         confided,
         cmd: cx.pipeline.command(),
         reprocess: cx.reprocesses(),
+        again: cx.again.clone(),
         log_max: cx.settings.log_max,
         limits: cx.settings.limits,
         live: cx.live.clone(),

@@ -50,7 +50,8 @@ impl Connection {
     ) -> Self {
         Self {
             outgoing: Box::pin(outgoing),
-            incoming,
+            // It is asked again for complaints after its end.
+            incoming: incoming.fuse().boxed(),
             pending: Vec::new(),
             received: BytesMut::new(),
             complaint: Vec::new(),

@@ -37,6 +37,8 @@ pub struct Reply {
     pub files: BTreeMap<String, Vec<u8>>,
     /// Its exit code.
     pub code: i32,
+    /// Whether the sandbox is gone in its middle, in place of all this.
+    pub is_lost: bool,
 }
 
 type Script = Arc<dyn Fn(Call) -> Reply + Send + Sync>;
@@ -149,6 +151,9 @@ fn serve(stream: &UnixStream, script: &Script) -> Option<()> {
 }
 
 fn reply(writer: &mut FrameWriter<&UnixStream>, reply: Reply) -> Option<()> {
+    if reply.is_lost {
+        return None;
+    }
     writer.data(&reply.log).ok()?;
     for (path, bytes) in reply.files {
         let header = FileHeader { path, size_bytes: bytes.len() as u64, executable: false };

@@ -404,7 +404,7 @@ async fn only_the_newest_ended_job_is_retried() {
     let (s, process) = (Setting::new(), Known::of(ExecutorKind::Process));
     s.repo("images");
     apply_text(&s, &process, &spec("up", "images", "")).await.unwrap();
-    assert_eq!(rerun(&s.store, &name("up"), &s.by).unwrap_err().kind(), ErrorKind::Conflict, "there is no data");
+    assert_eq!(rerun(&s.store, &name("up"), None, &s.by).unwrap_err().kind(), ErrorKind::Conflict, "there is no data");
     s.put("images", [("/a", Some("1"))]);
     let first = s.job("up");
     assert_eq!(retry(&s.store, &first, &s.by, None).unwrap_err().kind(), ErrorKind::Conflict, "it has not ended");
@@ -416,6 +416,6 @@ async fn only_the_newest_ended_job_is_retried() {
     let cause = s.store.run(&run).unwrap().cause;
     assert_eq!((cause.kind.word(), cause.refs), ("retry", vec!["up".to_owned(), format!("@{}", first.run)]));
     assert_eq!(retry(&s.store, &first, &s.by, None).unwrap_err().kind(), ErrorKind::Conflict, "it is not the newest");
-    let again = rerun(&s.store, &name("up"), &s.by).unwrap();
+    let again = rerun(&s.store, &name("up"), None, &s.by).unwrap();
     assert_eq!(s.job("up").run, again);
 }

@@ -1,6 +1,9 @@
 //! Whole runs through the engine, with scripted commands and a real store.
 
 mod apply;
+mod branches;
+mod chain;
+mod failures;
 mod faults;
 mod flow;
 mod garbage;
@@ -8,4 +11,6 @@ mod kept;
 mod living;
 mod queries;
 mod setting;
+mod stop;
+mod time;
 mod transaction;

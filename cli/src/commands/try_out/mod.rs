@@ -1,0 +1,140 @@
+//! `pv try`
+//!
+//! - `request` from words to what the engine tries
+//! - `log` what user code prints meanwhile
+//! - `shown` how it ended
+
+mod log;
+mod request;
+mod shown;
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+
+use engine::Engine;
+use engine::aside::{Begun, Loose, Request, Tried};
+use engine::changes::By;
+use repos::Store;
+use specs::{ErrorKind, Glob, PipelineName};
+use tokio::sync::watch;
+
+use self::log::Log;
+use self::request::parse_mount;
+use super::run::{end_now, with_engine};
+use crate::author::by;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+/// Run pipelines aside: other data, specs or code in place of the present, moving nothing
+///
+/// No branch moves and nothing waits for it. What it computes is kept in the cache, so that what was tried runs 0 datums once it is
+/// the present. It ends with how the outputs compare with those of now. With -n, --input or --failed it makes no commit.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Pipelines, with all between them and what is replaced; else all below what is replaced
+    #[arg(value_name = "PIPELINE")]
+    pipelines: Vec<PipelineName>,
+    /// A commit in place of a branch's head (`model@candidate`; `images@main=REV` where several branches are read), or a spec file or
+    /// folder in place of the present pipelines; may be repeated
+    #[arg(long, value_name = "REF|SPEC")]
+    with: Vec<String>,
+    /// Only N datums, spread evenly
+    #[arg(short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..), group = "sample")]
+    number: Option<u32>,
+    /// Only datums that read a matching path
+    #[arg(long, value_name = "GLOB", group = "sample")]
+    input: Option<Glob>,
+    /// Only datums that failed in the newest job
+    #[arg(long, group = "sample")]
+    failed: bool,
+    /// Show a folder of this machine in the sandbox, read-only, such as `./src:/code`; nothing is kept then
+    #[arg(long, value_name = "DIR:/PATH", value_parser = parse_mount)]
+    mount: Vec<(PathBuf, PathBuf)>,
+    /// Put the outputs into a folder; nothing is kept then
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let loose = args.loose(cx)?;
+    // The first signal ends it in order.
+    cx.cancel().heed(1);
+    let tried = match cx.engine_handle() {
+        Some(engine) => beside(cx, args, engine, loose)?,
+        None => {
+            let mut tried = None;
+            with_engine(cx, store, None, async |engine, _| {
+                let (stop, stopped) = watch::channel(false);
+                let (begun, begins) = watch::channel(None);
+                let request = args.request(cx, store, engine.executor_handle().as_ref()).await?;
+                let who = by(cx, None);
+                let log = Log::new(cx, engine.live().listen(), begins);
+                let attend = pin!(engine.attend());
+                let on_begin = |one: Begun| {
+                    begun.send_replace(Some(one));
+                };
+                let work = engine.try_out(&request, &loose, &who, stopped, &on_begin);
+                let work = log.beside(cx, store, work, stop);
+                let mut attend = attend;
+                tried = Some(tokio::select! {
+                    tried = work => tried?,
+                    ended = &mut attend => return Err(ended.err().map_or(CliError::Cancelled, CliError::from)),
+                });
+                // Others who have something run here meanwhile go on by themselves.
+                end_now(engine, attend).await
+            })?;
+            tried.ok_or(CliError::Cancelled)?
+        }
+    };
+    finish(cx, store, &tried)
+}
+
+/// Tries in the process that owns the store, on its engine.
+fn beside(cx: &Context, args: &Args, engine: Arc<Engine>, loose: Loose) -> Result<Tried> {
+    let store = engine.store().clone();
+    let (stop, stopped) = watch::channel(false);
+    let (begun, begins) = watch::channel(None);
+    let log = Log::new(cx, engine.live().listen(), begins);
+    let who = by(cx, None);
+    cx.block_on(async {
+        let request = args.request(cx, &store, engine.executor_handle().as_ref()).await?;
+        let work = on_engine(engine.clone(), request, loose, who, stopped, begun);
+        log.beside(cx, &store, work, stop).await
+    })?
+}
+
+/// The engine's own runtime has the threads that its work needs.
+async fn on_engine(
+    engine: Arc<Engine>,
+    request: Request,
+    loose: Loose,
+    who: By,
+    stopped: watch::Receiver<bool>,
+    begun: watch::Sender<Option<Begun>>,
+) -> engine::Result<Tried> {
+    let runtime = engine.runtime().clone();
+    let work = runtime.spawn(async move {
+        let on_begin = |one: Begun| {
+            begun.send_replace(Some(one));
+        };
+        engine.try_out(&request, &loose, &who, stopped, &on_begin).await
+    });
+    work.await.map_err(|error| engine::EngineError::Stopped(error.to_string()))?
+}
+
+/// Says how it ended; an error unless all of it succeeded.
+fn finish(cx: &Context, store: &Store, tried: &Tried) -> Result<()> {
+    if cx.cancel().is_asked() {
+        cx.notes().farewell("stopped; finished datums are kept in the cache");
+        return Err(CliError::Cancelled);
+    }
+    shown::print(cx, store, tried)?;
+    let Some(bad) = tried.jobs.iter().find(|job| job.state != engine::queries::JobState::Success) else {
+        return Ok(());
+    };
+    let reason = bad.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let error = CliError::new(ErrorKind::Failed, format!("{} did not succeed{reason}", bad.pipeline));
+    Err(error.hint(format!("pv try {} --failed --shell      see what it saw", bad.pipeline)))
+}

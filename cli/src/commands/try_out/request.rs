@@ -1,0 +1,113 @@
+//! From the words of a command line to what the engine tries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use engine::Graph;
+use engine::apply;
+use engine::aside::{Loose, Request, Sample, branch_read};
+use engine::executor::{Executor, HostFolder};
+use engine::graph::BranchOf;
+use repos::Store;
+use specs::{CommitId, ErrorKind, Reference};
+
+use super::Args;
+use crate::author;
+use crate::commands::pipeline::sources::{Files, warn};
+use crate::commands::settle::Pulling;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+/// Endings of specs.
+const ENDINGS: [&str; 3] = [".yml", ".yaml", ".json"];
+/// Places in a sandbox that are its own.
+const OWN: [&str; 6] = ["/", "/pfs", "/tmp", "/proc", "/dev", "/.pv"];
+
+/// Reads `DIR:/PATH`.
+pub(super) fn parse_mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
+    let (from, at) = text.rsplit_once(":/").ok_or("it is DIR:/PATH, such as ./src:/code")?;
+    let at = PathBuf::from(format!("/{}", at.trim_end_matches('/')));
+    let is_own = OWN.iter().any(|own| at == Path::new(own) || (*own != "/" && at.starts_with(own)));
+    let is_plain = at.components().skip(1).all(|part| matches!(part, std::path::Component::Normal(_)));
+    if from.is_empty() || is_own || !is_plain {
+        return Err(format!("nothing can be shown at `{}`; /code is a good place", at.display()));
+    }
+    Ok((PathBuf::from(from), at))
+}
+
+impl Args {
+    /// What ties the try to this machine.
+    pub(super) fn loose(&self, cx: &Context) -> Result<Loose> {
+        let folder = |(from, at): &(PathBuf, PathBuf)| {
+            let place = cx.outside().cwd.join(from);
+            let unusable = |error| CliError::io(format!("cannot show `{}`", from.display()), &error);
+            let place = place.canonicalize().map_err(unusable)?;
+            if !place.is_dir() {
+                return Err(CliError::usage(format!("`{}` is no folder", from.display()), "--mount DIR:/PATH"));
+            }
+            Ok(HostFolder { from: place, at: at.clone() })
+        };
+        let mounts = self.mount.iter().map(folder).collect::<Result<_>>()?;
+        Ok(Loose { mounts, out: self.out.as_deref().map(|out| cx.path(out)) })
+    }
+
+    /// What is to be tried.
+    pub(super) async fn request(&self, cx: &Context, store: &Store, executor: &dyn Executor) -> Result<Request> {
+        let (files, refs): (Vec<&String>, Vec<&String>) = self.with.iter().partition(|word| is_spec(cx, word));
+        let (graph, specs) = if files.is_empty() {
+            (Graph::load(store)?, BTreeSet::new())
+        } else {
+            let specs = Files::named(files.iter().map(PathBuf::from).collect()).read(cx)?;
+            let who = author::by(cx, None);
+            let pulling = Pulling::new(cx);
+            let on_pull = |step| pulling.step(step);
+            let request = apply::Request {
+                set: &specs.set,
+                sources: &specs.folders,
+                by: &who,
+                dry: true,
+                announce: &|_| {},
+                on_pull: &on_pull,
+            };
+            let applied = apply::apply(store, executor, request).await?;
+            warn(cx, &applied.warnings);
+            (applied.graph, applied.pipelines.into_iter().map(|pipeline| pipeline.name).collect())
+        };
+        let commits: BTreeMap<_, _> = refs.iter().map(|word| replaced(store, &graph, word)).collect::<Result<_>>()?;
+        let sample = match (self.number, &self.input) {
+            (Some(number), _) => Sample::Some(number as usize),
+            (_, Some(glob)) => Sample::Matching(glob.clone()),
+            _ if self.failed => Sample::Failed,
+            _ => Sample::All,
+        };
+        let names: BTreeSet<_> = self.pipelines.iter().cloned().collect();
+        let refs = names.iter().map(ToString::to_string).chain(self.with.iter().cloned()).collect();
+        Ok(Request { graph, specs, commits, names, sample, refs })
+    }
+}
+
+/// Whether a word names specs: by its ending, or because it is there as a file or folder.
+fn is_spec(cx: &Context, word: &str) -> bool {
+    ENDINGS.iter().any(|ending| word.ends_with(ending)) || (!word.contains('@') && cx.outside().cwd.join(word).exists())
+}
+
+/// Which branch gets which commit in place of its head.
+fn replaced(store: &Store, graph: &Graph, word: &str) -> Result<(BranchOf, CommitId)> {
+    let Some((branch, revision)) = word.split_once('=') else {
+        let reference: Reference = word.parse()?;
+        let found = store.resolve(&reference)?;
+        return Ok((branch_read(graph, &found.commit.repo)?, found.id));
+    };
+    let reference: Reference = branch.parse()?;
+    let name = reference.revision.as_ref().and_then(specs::reference::Revision::as_branch);
+    let Some(name) = name else {
+        return Err(CliError::usage(format!("`{branch}` names no branch"), "--with REPO@BRANCH=REV"));
+    };
+    let found = store.resolve(&format!("{}@{revision}", reference.repo).parse::<Reference>()?)?;
+    let branch = (reference.repo, name);
+    if !graph.pipelines.values().any(|pipeline| pipeline.input_branches().contains(&branch)) {
+        let message = format!("no pipeline reads `{}@{}`", branch.0, branch.1);
+        return Err(CliError::new(ErrorKind::Usage, message).hint("pv pipeline list shows what there is"));
+    }
+    Ok((branch, found.id))
+}

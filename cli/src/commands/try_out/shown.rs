@@ -1,0 +1,158 @@
+//! How a try ended, and how it compares with the present.
+
+use engine::aside::{Compared, Tried, TriedDatum, TriedJob, TriedPath, Verdict};
+use engine::queries::JobState;
+use repos::Store;
+use serde::Serialize;
+use specs::{CommitId, PipelineName, RunId};
+
+use crate::commands::jobs::paint_state;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{ShortIds, count, duration, plural, size};
+
+/// A try, as programs read it.
+#[derive(Serialize)]
+struct TriedView<'a> {
+    run: Option<RunId>,
+    jobs: Vec<JobView<'a>>,
+    left_out: &'a [PipelineName],
+}
+
+#[derive(Serialize)]
+struct JobView<'a> {
+    pipeline: &'a PipelineName,
+    pipeline_version: u32,
+    state: JobState,
+    reason: &'a Option<String>,
+    datums_total: u64,
+    datums_processed: u64,
+    datums_cached: u64,
+    datums_failed: u64,
+    datums_recovered: u64,
+    seconds: f64,
+    output_commit: Option<CommitId>,
+    compared: &'a Option<Compared>,
+}
+
+impl<'a> From<&'a TriedJob> for JobView<'a> {
+    fn from(job: &'a TriedJob) -> Self {
+        Self {
+            pipeline: &job.pipeline,
+            pipeline_version: job.version,
+            state: job.state,
+            reason: &job.reason,
+            datums_total: job.counts.total,
+            datums_processed: job.counts.processed,
+            datums_cached: job.counts.cached,
+            datums_failed: job.counts.failed,
+            datums_recovered: job.counts.recovered,
+            seconds: job.seconds,
+            output_commit: job.commit,
+            compared: &job.compared,
+        }
+    }
+}
+
+/// Prints it.
+pub(super) fn print(cx: &Context, store: &Store, tried: &Tried) -> Result<()> {
+    if cx.out().is_json() {
+        let jobs = tried.jobs.iter().map(JobView::from).collect();
+        return cx.out().json(&TriedView { run: tried.run, jobs, left_out: &tried.left_out });
+    }
+    let mut all = Compared::default();
+    for job in &tried.jobs {
+        print_job(cx, job)?;
+        if let Some(compared) = &job.compared {
+            all.same += compared.same;
+            all.differs += compared.differs;
+            all.new += compared.new;
+            all.gone += compared.gone;
+            all.failed += compared.failed;
+        }
+    }
+    cx.out().line(in_words(&all))?;
+    cx.out().flush()?;
+    hints(cx, store, tried)
+}
+
+fn print_job(cx: &Context, job: &TriedJob) -> Result<()> {
+    let counts = &job.counts;
+    let state = paint_state(cx.out(), job.state);
+    let mut line = format!("{:<12}  {state}", job.pipeline.to_string());
+    if let Some(compared) = &job.compared {
+        let (run, cached, took) = (count(counts.processed), count(counts.cached), duration(job.seconds));
+        line.push_str(&format!("  {run} run  {cached} cached  {took}   {}", in_words(compared)));
+    } else if let Some(reason) = &job.reason {
+        line.push_str(&format!("  {reason}"));
+    }
+    cx.out().line(line)?;
+    let Some(compared) = &job.compared else { return Ok(()) };
+    compared.datums.iter().try_for_each(|datum| cx.out().line(datum_line(datum)))?;
+    let told = compared.datums.len() as u64;
+    let others = compared.differs + compared.new + compared.failed;
+    if others > told {
+        cx.out().line(format!("  … {} more", count(others - told)))?;
+    }
+    Ok(())
+}
+
+/// `2 same as now, 1 differs`
+fn in_words(compared: &Compared) -> String {
+    let differs = if compared.differs == 1 { "differs" } else { "differ" };
+    let mut parts =
+        vec![format!("{} same as now", count(compared.same)), format!("{} {differs}", count(compared.differs))];
+    for (number, word) in [(compared.new, "new"), (compared.gone, "gone"), (compared.failed, "failed")] {
+        if number > 0 {
+            parts.push(format!("{} {word}", count(number)));
+        }
+    }
+    parts.join(", ")
+}
+
+fn datum_line(datum: &TriedDatum) -> String {
+    let verdict = match datum.verdict {
+        Verdict::Same => "same",
+        Verdict::Differs => "differs",
+        Verdict::New => "new",
+        Verdict::Failed => "failed",
+    };
+    let inputs: Vec<String> = datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path)).collect();
+    let paths: Vec<String> = datum.paths.iter().map(path_words).collect();
+    format!("  {verdict:<8}  datum {}  {}   {}", datum.id.short(8), inputs.join(" "), paths.join("  "))
+        .trim_end()
+        .to_owned()
+}
+
+/// `/a.json 412 B → 398 B`
+fn path_words(path: &TriedPath) -> String {
+    match (path.old_bytes, path.new_bytes) {
+        (Some(old), Some(new)) => format!("{} {} → {}", path.path, size(old), size(new)),
+        (None, Some(new)) => format!("{} {} new", path.path, size(new)),
+        (_, None) => format!("{} gone", path.path),
+    }
+}
+
+fn hints(cx: &Context, store: &Store, tried: &Tried) -> Result<()> {
+    if !tried.left_out.is_empty() {
+        let names: Vec<&str> = tried.left_out.iter().map(PipelineName::as_str).collect();
+        cx.notes().line(format!("not tried, since nothing was committed above: {}", names.join(", ")));
+    }
+    let Some(run) = tried.run else {
+        cx.notes().line("nothing is kept");
+        return Ok(());
+    };
+    let short = store.short_run(&run)?;
+    let last = tried.jobs.iter().rev().find(|job| job.commit.is_some());
+    match last {
+        Some(job) => cx.notes().line(format!(
+            "no branch moved; what it gave: pv diff {0} {0}@{short}      and is in the cache once it is the present",
+            job.pipeline
+        )),
+        None => {
+            let datums: u64 = tried.jobs.iter().map(|job| job.counts.processed).sum();
+            cx.notes().line(format!("no commit; {} in the cache now", plural(datums, "result is", "results are")));
+        }
+    }
+    Ok(())
+}

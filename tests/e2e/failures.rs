@@ -1,0 +1,256 @@
+//! The failure table: whatever goes wrong in a stage or around it, state, reason, counts and tries say so, nothing of it is left, and the
+//! next job is good. In both executors, where it applies.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tests::TestEnv;
+
+use crate::support::*;
+
+/// A spec over each file of `repo`: its transform and what else it says, each field followed by a comma.
+fn stage(name: &str, repo: &str, script: &str, transform: &str, more: &str) -> String {
+    let spec = spec_with(name, &pfs(repo, "/*"), script, transform);
+    spec.replacen('{', &format!("{{{more}"), 1)
+}
+
+/// Does something wrong for the note `b` while that holds `b`, else copies it.
+fn wrong(what: &str) -> String {
+    format!("cp $notes /pfs/out/; ! grep -q -x b $notes || {{ {what}; }}")
+}
+
+/// State, reason, and the datums: all, processed, cached, failed, recovered.
+fn end_of(env: &TestEnv, pipeline: &str) -> (String, String, [u64; 5]) {
+    let job = newest_job(env, pipeline);
+    let number = |field: &str| job[format!("datums_{field}")].as_u64().unwrap();
+    let text = |field: &str| job[field].as_str().unwrap_or_default().to_owned();
+    (text("state"), text("reason"), ["total", "processed", "cached", "failed", "recovered"].map(number))
+}
+
+fn ended(state: &str, reason: &str, counts: [u64; 5]) -> (String, String, [u64; 5]) {
+    (state.to_owned(), reason.to_owned(), counts)
+}
+
+/// State, tries, exit code and reason of the datum that read `/b`.
+fn datum_b(env: &TestEnv, pipeline: &str) -> [Value; 4] {
+    let datum = env.json(["datum", "show", pipeline, "--input", "/b"]).remove(0);
+    ["state", "tries", "exit_code", "reason"].map(|field| datum[field].clone())
+}
+
+/// Makes the note `b` one that nothing goes wrong for, runs, and looks that all is well.
+fn the_next_is_good(env: &TestEnv, pipelines: &[&str]) {
+    put_note(env, "b", "good\n");
+    env.ok(["run", "-j", "4"]);
+    for pipeline in pipelines {
+        let (state, reason, counts) = end_of(env, pipeline);
+        assert_eq!((state.as_str(), reason.as_str(), counts[0], counts[3]), ("success", "", 3, 0), "{pipeline}");
+        assert_eq!(env.ok(["cat", &format!("{pipeline}:/b")]), "good\n");
+    }
+    assert_sound(env);
+}
+
+#[test]
+fn user_errors() {
+    for executor in executors() {
+        let env = env_with_notes_on(executor);
+        let gate = Gate::new();
+        // Children of every sort: in the background, and in a session of their own.
+        let endless = format!("sleep {m} & (setsid sleep {m} &); trap '' TERM HUP; sleep {m}", m = gate.mark());
+        let recovery = "\"err_cmd\": [\"sh\"], \"err_stdin\": [\"echo handled; cat $notes; ls /pfs/out\"],";
+        let specs = [
+            stage("code", "notes", &wrong("echo what is wrong; exit 3"), "", ""),
+            stage("below", "code", "cp $code /pfs/out/", "", ""),
+            stage("accepted", "notes", &wrong("exit 3"), "\"accept_return_code\": [3],", ""),
+            stage("recovered", "notes", &wrong("echo what is wrong; exit 3"), recovery, "\"datum_tries\": 2,"),
+            stage("signal", "notes", &wrong("kill -9 $$"), "", "\"datum_tries\": 1,"),
+            stage("slow", "notes", &wrong(&endless), "", "\"datum_timeout\": \"700ms\", \"datum_tries\": 2,"),
+        ];
+        env.write("specs.json", specs.concat());
+        env.ok(["pipeline", "apply", "-f", "specs.json"]);
+        assert_eq!(env.exit_code(["run", "-j", "4"]), 1);
+        assert!(gate.waiting().is_empty(), "{executor}: a process outlived its datum");
+
+        let failed = "1 of 3 datums failed";
+        assert_eq!(end_of(&env, "code"), ended("failure", failed, [3, 2, 0, 1, 0]), "{executor}");
+        assert_eq!(datum_b(&env, "code"), [json!("failed"), json!(3), json!(3), Value::Null]);
+        let (state, reason, counts) = end_of(&env, "below");
+        assert_eq!((state.as_str(), counts), ("unrunnable", [0; 5]), "{executor}: {reason}");
+        assert!(reason.contains("code"), "{reason}");
+        assert_eq!(end_of(&env, "accepted"), ended("success", "", [3, 3, 0, 0, 0]), "{executor}");
+        assert_eq!(datum_b(&env, "accepted"), [json!("success"), json!(1), json!(3), Value::Null]);
+        assert_eq!(end_of(&env, "recovered"), ended("success", "", [3, 2, 0, 0, 1]), "{executor}");
+        let reason = "exit code 3; `err_cmd` took care of it";
+        assert_eq!(datum_b(&env, "recovered"), [json!("recovered"), json!(2), json!(3), json!(reason)]);
+        let id = env.json(["datum", "show", "recovered", "--input", "/b"])[0]["id"].as_str().unwrap().to_owned();
+        assert_eq!(env.ok(["logs", &format!("recovered/{id}")]), "what is wrong\nhandled\nb\n", "{executor}");
+        assert_eq!(env.exit_code(["cat", "recovered:/b"]), 3, "no output of a recovered datum");
+        assert_eq!(end_of(&env, "signal"), ended("failure", failed, [3, 2, 0, 1, 0]), "{executor}");
+        assert_eq!(datum_b(&env, "signal"), [json!("failed"), json!(1), Value::Null, json!("ended by signal 9")]);
+        assert_eq!(end_of(&env, "slow"), ended("failure", failed, [3, 2, 0, 1, 0]), "{executor}");
+        let reason = "it took longer than `datum_timeout` allows: 700ms";
+        assert_eq!(datum_b(&env, "slow"), [json!("failed"), json!(2), Value::Null, json!(reason)]);
+
+        the_next_is_good(&env, &["code", "below", "accepted", "recovered", "signal", "slow"]);
+    }
+}
+
+#[test]
+fn a_job_that_takes_too_long_ends_with_all_its_processes() {
+    for executor in executors() {
+        let env = env_with_notes_on(executor);
+        let gate = Gate::new();
+        let endless = format!("(setsid sleep {m} &); sleep {m}", m = gate.mark());
+        // Long enough for a sandbox to open on a busy machine, for then the next job has to be in time.
+        apply(&env, &stage("job", "notes", &wrong(&endless), "", "\"job_timeout\": \"4s\","));
+        assert_eq!(env.exit_code(["run"]), 1);
+        assert!(gate.waiting().is_empty(), "{executor}: a process outlived its job");
+        let (state, reason, counts) = end_of(&env, "job");
+        assert_eq!((state.as_str(), reason.as_str()), ("killed", "it took longer than `job_timeout` allows: 4s"));
+        assert!(counts[0] == 3 && counts[1] <= 2 && counts[3] == 0, "{executor}: {counts:?}");
+        the_next_is_good(&env, &["job"]);
+    }
+}
+
+#[test]
+fn a_program_that_is_not_there() {
+    for executor in executors() {
+        let env = env_with_notes_on(executor);
+        let missing = |program: &str| stage("absent", "notes", "", "", "").replace("\"sh\", \"-c\", \"\"", program);
+        apply(&env, &missing("\"no-such-program\""));
+        assert_eq!(env.exit_code(["run"]), 1);
+        assert_eq!(end_of(&env, "absent"), ended("failure", "3 of 3 datums failed", [3, 0, 0, 3, 0]), "{executor}");
+        let reason = "the command did not start: `no-such-program` is not in the sandbox's PATH";
+        assert_eq!(datum_b(&env, "absent"), [json!("failed"), json!(1), Value::Null, json!(reason)], "no second try");
+        apply(&env, &missing("\"sh\", \"-c\", \"cp $notes /pfs/out/\""));
+        the_next_is_good(&env, &["absent"]);
+    }
+}
+
+#[test]
+fn a_job_whose_datums_all_fail_stops() {
+    for executor in executors() {
+        let env = env_with_notes_on(executor);
+        for number in 0..120 {
+            env.write(format!("more/{number}"), "b\n");
+        }
+        env.ok(["put", "notes", "more", "--mirror", "--yes"]);
+        apply(&env, &stage("all", "notes", &wrong("exit 1"), "", "\"datum_tries\": 1,"));
+        assert_eq!(env.exit_code(["run", "-j", "2"]), 1);
+        let reason = "its first 100 datums all failed, so it was stopped";
+        assert_eq!(end_of(&env, "all"), ended("failure", reason, [120, 0, 0, 100, 0]), "{executor}");
+        env.ok(["put", "notes", "notes", "--mirror", "--yes"]);
+        the_next_is_good(&env, &["all"]);
+    }
+}
+
+#[test]
+fn more_memory_than_the_limit() {
+    if !has_docker() {
+        return;
+    }
+    let env = env_with_notes_on("docker");
+    // `dd` takes its whole buffer, and fills it.
+    let specs = [
+        stage("itself", "notes", &wrong("exec dd if=/dev/zero of=/dev/null bs=200M count=1"), "", LIMITED),
+        stage("child", "notes", &wrong("dd if=/dev/zero of=/dev/null bs=200M count=1; exit 5"), "", LIMITED),
+        stage("noticed", "notes", &wrong("dd if=/dev/zero of=/dev/null bs=200M count=1; true"), "", LIMITED),
+    ];
+    env.write("specs.json", specs.concat());
+    env.ok(["pipeline", "apply", "-f", "specs.json"]);
+    assert_eq!(env.exit_code(["run", "-j", "2"]), 1);
+    for (pipeline, code) in [("itself", Value::Null), ("child", json!(5))] {
+        assert_eq!(end_of(&env, pipeline), ended("failure", "1 of 3 datums failed", [3, 2, 0, 1, 0]));
+        let expected = [json!("failed"), json!(1), code, json!("out of memory: limit 64 MiB")];
+        assert_eq!(datum_b(&env, pipeline), expected, "{pipeline}");
+    }
+    assert_eq!(end_of(&env, "noticed"), ended("success", "", [3, 3, 0, 0, 0]), "a stage may handle it");
+    the_next_is_good(&env, &["itself", "child", "noticed"]);
+}
+
+const LIMITED: &str = "\"datum_tries\": 1, \"resource_limits\": {\"memory\": \"64Mi\", \"cpu\": 1},";
+
+#[test]
+fn the_process_executor_says_that_it_knows_no_limits() {
+    let env = env_with_notes();
+    env.write("spec.json", stage("limited", "notes", "cp $notes /pfs/out/", "", LIMITED));
+    let output = env.output(["pipeline", "apply", "-f", "spec.json"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("the process executor does not enforce"), "{said}");
+}
+
+/// An image of its own, from the files of the test image.
+fn image(name: &str) -> String {
+    let script = format!(
+        "id=$(docker create {IMAGE} true) && docker export $id | docker import --change 'ENV PATH=/bin:/usr/bin' - {name}; \
+         docker rm $id >/dev/null"
+    );
+    assert!(Command::new("sh").args(["-c", &script]).output().unwrap().status.success());
+    name.to_owned()
+}
+
+fn remove_image(name: &str) {
+    assert!(Command::new("docker").args(["rmi", "-f", name]).output().unwrap().status.success());
+}
+
+#[test]
+fn an_image_that_is_removed_meanwhile() {
+    if !has_docker() {
+        return;
+    }
+    let env = env_with_notes_on("docker");
+    let name = image(&format!("pv-test-removed:{}", std::process::id()));
+    let spec = stage("gone", "notes", "cp $notes /pfs/out/", "", "").replace(IMAGE, &name);
+    apply(&env, &spec);
+    remove_image(&name);
+    assert_eq!(env.exit_code(["run"]), 1);
+    let (state, reason, counts) = end_of(&env, "gone");
+    assert_eq!((state.as_str(), counts), ("failure", [3, 0, 0, 0, 0]));
+    assert!(reason.starts_with("image `sha256:") && reason.contains("does not have it any more"), "{reason}");
+    image(&name);
+    apply(&env, &spec);
+    the_next_is_good(&env, &["gone"]);
+    remove_image(&name);
+}
+
+#[test]
+fn a_container_that_is_killed_from_outside() {
+    if !has_docker() {
+        return;
+    }
+    let env = env_with_notes_on("docker");
+    let gate = Gate::new();
+    let name = format!("killed-{}", std::process::id());
+    apply(&env, &stage(&name, "notes", &format!("cp $notes /pfs/out/; {}", gate.wait()), "", ""));
+    let run = Background::start(&env, ["run", "-j", "1"]);
+    gate.until_waiting(1);
+    let containers = containers(&name);
+    let killed = Command::new("docker").args(["kill", containers.trim()]).output().unwrap();
+    assert!(killed.status.success(), "{killed:?}");
+    gate.until_waiting(0);
+    let mut run = run;
+    gate.open_until(|| run.is_over());
+    run.end().assert_code(0);
+    assert_eq!(end_of(&env, &name), ended("success", "", [3, 3, 0, 0, 0]));
+    let tries = env.json(["datum", "list", &name]).iter().map(|datum| datum["tries"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(tries, 3, "it was no datum's fault");
+    assert_eq!(self::containers(&name), "", "and no container is left");
+}
+
+#[test]
+fn an_autoscaling_pipeline_keeps_no_sandbox() {
+    if !has_docker() {
+        return;
+    }
+    let env = env_with_notes_on("docker");
+    let gate = Gate::new();
+    let name = format!("scaled-{}", std::process::id());
+    let first = stage(&name, "notes", "cp $notes /pfs/out/", "", "\"autoscaling\": true,");
+    let second = stage("waits", &name, &gate.wait(), "", "");
+    env.write("specs.json", first + &second);
+    env.ok(["pipeline", "apply", "-f", "specs.json"]);
+    let mut run = Background::start(&env, ["run", "-j", "1"]);
+    gate.until_waiting(1);
+    assert_eq!(containers(&name), "", "none waits while another pipeline is at work");
+    gate.open_until(|| run.is_over());
+    run.end().assert_code(0);
+}
