@@ -67,6 +67,8 @@ pub struct Engine {
     changed: Notify,
     /// What is to be brought to its end; others may add to it.
     wanted: Mutex<Vec<Selection>>,
+    /// Set when it runs what comes until it is told to end.
+    lives_on: AtomicBool,
     /// Set when nothing more will be started.
     over: AtomicBool,
     /// Set when nothing runs any more either.
@@ -144,6 +146,7 @@ impl Engine {
             live: Live::default(),
             changed: Notify::new(),
             wanted: Mutex::default(),
+            lives_on: AtomicBool::new(false),
             over: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             active: Mutex::default(),
@@ -195,6 +198,11 @@ impl Engine {
         !self.is_over()
     }
 
+    /// Whether it runs what comes until it is told to end, and not only what is pending.
+    pub fn lives_on(&self) -> bool {
+        self.lives_on.load(Ordering::SeqCst)
+    }
+
     /// Whether nothing more will be started.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
@@ -234,8 +242,16 @@ impl Engine {
     /// Ends all jobs that run here; in the store they stay open.
     fn give_back(&self) {
         for stop in self.active.lock().expect("no panic under this lock").values() {
-            stop.send_replace(Some(Stop::Interrupted));
+            // What somebody has stopped stays stopped.
+            stop.send_if_modified(|why| why.is_none() && why.replace(Stop::Interrupted).is_none());
         }
+    }
+
+    /// Tells those who wait for something here that nothing more will come, however the engine ended.
+    pub fn say_ended(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.ended.store(true, Ordering::SeqCst);
+        self.live.tell(Happened::Look);
     }
 
     /// Runs what is pending to its end. Dropping this stops everything at once; what is done is kept, and the next run goes on.
@@ -246,6 +262,7 @@ impl Engine {
 
     /// Runs all that is pending, and what comes, until it is told to end.
     pub async fn serve(&self) -> Result<()> {
+        self.lives_on.store(true, Ordering::SeqCst);
         self.want(Selection::All);
         self.schedule(Until::Told).await
     }
@@ -269,8 +286,7 @@ impl Engine {
         self.over.store(true, Ordering::SeqCst);
         // None is left, unless something failed.
         work.jobs.shutdown().await;
-        self.ended.store(true, Ordering::SeqCst);
-        self.live.tell(Happened::Look);
+        self.say_ended();
         work.closing.join_all().await;
         self.close().await;
         done
