@@ -3,6 +3,7 @@
 //! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
 //! - `beside` `kill` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
+//! - `time` pipelines that stop and start, clocks, triggers
 //! - `threat` the example as a whole
 //! - `gc_beside` garbage collected while others work, and killed
 //! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
@@ -45,6 +46,7 @@ mod status;
 mod support;
 mod tag;
 mod threat;
+mod time;
 mod trace;
 mod txn;
 mod waiting;
