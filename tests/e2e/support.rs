@@ -296,6 +296,11 @@ pub(crate) fn success(processed: u64, cached: u64) -> (String, u64, u64) {
     ("success".to_owned(), processed, cached)
 }
 
+/// How many executions of datums ended, in all jobs of the store: each has its own result.
+pub(crate) fn executed(env: &TestEnv) -> u64 {
+    env.json(["fsck"])[0]["results"].as_u64().unwrap()
+}
+
 /// The store is sound.
 #[track_caller]
 pub(crate) fn assert_sound(env: &TestEnv) {
