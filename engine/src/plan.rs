@@ -20,6 +20,9 @@ use crate::recipe::Leaf;
 /// The map of datums of an output commit.
 pub type DatumMap = Map<Vec<u8>>;
 
+/// So many changes of files in joins and groups are held in memory; with more, a plan in full costs little more.
+const MOST_CHANGES: usize = if cfg!(test) { 50 } else { 200_000 };
+
 /// What a job starts from.
 #[derive(Debug, Clone)]
 pub struct Base {
@@ -131,7 +134,9 @@ fn difference(store: &Store, pipeline: &Pipeline, leaves: &[Leaf], base: &Base) 
     let shape = Shape::of(&pipeline.spec.input);
     let old = leaves.iter().map(|leaf| old_tree(store, pipeline, leaf, base)).collect::<Result<Vec<_>, _>>()?;
     let new: Vec<Tree> = leaves.iter().map(|leaf| leaf.tree).collect();
-    let changes = KeyedChanges::new(store, &shape, &old, &new)?;
+    let Some(changes) = KeyedChanges::new(store, &shape, (&old, &new), MOST_CHANGES)? else {
+        return in_full(store, pipeline, leaves, Some(base.clone()), false);
+    };
     let difference = Difference::new(store, &shape, (old, new), base.datums(), &changes);
 
     let mut results = base.datums().cursor(store)?;

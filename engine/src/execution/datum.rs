@@ -11,7 +11,7 @@ use super::intake::Outputs;
 use super::mask::Mask;
 use super::pool::Pool;
 use super::skip::Skipped;
-use super::tries::Tried;
+use super::tries::{Tried, Tries};
 use crate::cache::cached;
 use crate::datums::{Arm, reads};
 use crate::error::Result;
@@ -100,15 +100,15 @@ impl DatumContext {
         Ok(false)
     }
 
-    /// Executes a datum until a try succeeds or none is left. `sandbox` is kept for the next datum.
-    pub(crate) async fn execute(
-        &self,
-        arms: &[Arm],
-        prepared: &Prepared,
-        sandbox: &mut Option<Sandbox>,
-    ) -> Result<DatumEnd> {
-        let tried = self.try_out(arms, prepared, sandbox).await?;
-        tokio::task::block_in_place(|| self.keep_result(prepared, tried)).map_err(Into::into)
+    /// Keeps a sandbox for the next job of this pipeline.
+    pub(crate) async fn give_back(&self, sandbox: Sandbox) {
+        self.pool.give_back(&self.sandbox, sandbox).await;
+    }
+
+    /// Takes what the tries of a datum gave into the store.
+    pub(super) async fn keep(&self, prepared: &Prepared, tries: Tries) -> Result<DatumEnd> {
+        let tried = tries.finish(&self.store).await?;
+        Ok(tokio::task::block_in_place(|| self.keep_result(prepared, tried))?)
     }
 
     /// The root of the map of these output files, stored.

@@ -210,7 +210,7 @@ async fn only_what_differs_gets_a_new_version_and_ends_what_the_old_one_had_to_d
     let ended = s.store.job(old.order, &old.pipeline).unwrap().unwrap();
     assert_eq!(ended.sealed, Some(SealedState::Killed));
     let document: JobDocument = s.store.document(&ended.document.unwrap()).unwrap();
-    assert_eq!(document.reason.as_deref(), Some("pipeline was updated to version 2"));
+    assert_eq!(document.reason.as_deref(), Some("replaced by version 2"));
     assert_eq!(s.job("two").run, second.run.unwrap());
     assert_eq!(s.job("one").sealed, None, "the unchanged pipeline's job goes on");
 }

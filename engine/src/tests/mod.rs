@@ -7,6 +7,7 @@ mod failures;
 mod faults;
 mod flow;
 mod garbage;
+mod inputs;
 mod kept;
 mod living;
 mod queries;

@@ -203,7 +203,9 @@ async fn a_rerun_of_some_paths_keeps_all_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipeline_is_deleted_with_its_data_unless_somebody_reads_it() {
     let s = Setting::new();
-    s.repo("images").pipeline(UPPER).pipeline(LOWER);
+    s.repo("images");
+    let both = format!("{UPPER}---{LOWER}");
+    s.apply(&both).await.unwrap();
     s.put("images", [("/a", Some("1"))]);
     s.run().await;
     let (upper, lower) = ("upper".parse().unwrap(), "lower".parse().unwrap());
@@ -217,13 +219,9 @@ async fn a_pipeline_is_deleted_with_its_data_unless_somebody_reads_it() {
 
     // What it once gave is in the cache.
     s.calls.lock().unwrap().clear();
-    changes_delete(&s, "upper");
-    s.pipeline(UPPER).pipeline(LOWER);
+    crate::changes::delete_repo(&s.store, &"upper".parse().unwrap()).unwrap();
+    s.apply(&both).await.unwrap();
     s.run().await;
     assert_eq!(s.state("lower"), SealedState::Success);
     assert!(s.seen("upper").is_empty() && s.seen("lower").is_empty());
-}
-
-fn changes_delete(s: &Setting, repo: &str) {
-    crate::changes::delete_repo(&s.store, &repo.parse().unwrap()).unwrap();
 }

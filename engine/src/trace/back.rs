@@ -152,12 +152,15 @@ impl Tracer<'_> {
         let pipeline = self.pipeline_of(commit)?;
         let mut inputs = Vec::new();
         for input in &recipe.inputs {
-            let origin = pipeline.as_ref().and_then(|pipeline| origin_of(commit, pipeline, &input.name));
-            let files = match &origin {
-                Some(origin) => self.files_at(&origin.repo, origin.commit, input, depth)?,
-                None => Vec::new(),
-            };
-            let older = origin.map_or(Ok(false), |origin| self.is_older(&origin))?;
+            let origins = pipeline.as_ref().map(|pipeline| origins_of(commit, pipeline, &input.name)).unwrap_or_default();
+            let (mut files, mut older) = (Vec::new(), false);
+            for origin in &origins {
+                files = self.files_at(&origin.repo, origin.commit, input, depth)?;
+                if !files.is_empty() {
+                    older = self.is_older(origin)?;
+                    break;
+                }
+            }
             if files.is_empty() {
                 self.gaps.push(format!(
                     "datum {}: `{}:{}` is not in the commits on which {} rests",
@@ -279,11 +282,13 @@ impl Tracer<'_> {
     }
 }
 
-/// The input commit that an output commit rests on for one input of its pipeline.
-fn origin_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Option<Provenance> {
-    let leaf = pipeline.spec.input.leaves().into_iter().find(|leaf| leaf.name == input)?;
-    let (repo, branch) = pipeline.input_branch(leaf);
-    commit.provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch).cloned()
+/// The input commits that an output commit rests on for one input of its pipeline: several when arms of a union share the name.
+fn origins_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Vec<Provenance> {
+    let leaves = pipeline.spec.input.leaves().into_iter().filter(|leaf| leaf.name == input);
+    let origin = |(repo, branch)| {
+        commit.provenance.iter().find(|origin| (&origin.repo, &origin.branch) == (&repo, &branch)).cloned()
+    };
+    leaves.filter_map(|leaf| origin(pipeline.input_branch(leaf))).collect()
 }
 
 /// Reads the map of datums of an output commit: id and result of each.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::account::Account;
 use super::memory;
-use super::protocol::{FrameWriter, Settings, Try};
+use super::protocol::{FrameReader, FrameWriter, Settings, Try};
+use super::staging::Staging;
 use crate::executor::Exit;
 
 /// Where programs are looked for when the environment has no `PATH`.
@@ -35,13 +36,35 @@ pub(crate) struct Ended {
     pub(crate) took: Duration,
 }
 
+/// The engine's stream, on which the next try may come.
+pub(crate) struct Next<'a> {
+    pub(crate) engine: &'a mut FrameReader<File>,
+    pub(crate) staging: &'a mut Staging,
+    /// The directory of the inputs.
+    pub(crate) root: &'a OwnedFd,
+}
+
+impl Next<'_> {
+    /// Takes one frame; an error at the end of the stream.
+    fn take(&mut self) -> io::Result<()> {
+        match self.engine.next()? {
+            Some(frame) if !self.staging.is_full() => self.staging.take(frame, self.root),
+            _ => Err(io::Error::new(ErrorKind::UnexpectedEof, "the engine hung up")),
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.engine.has_buffered() && !self.staging.is_full()
+    }
+}
+
 /// Runs the command; sends its output as it comes. An error means that the engine is gone or the system fails.
 pub(crate) fn run(
     task: &Try,
     settings: &Settings,
     account: &Account,
     signals: &SignalFd,
-    engine: &File,
+    next: &mut Next<'_>,
     answer: &mut FrameWriter<File>,
 ) -> io::Result<Ended> {
     let (log, log_end) = io::pipe()?;
@@ -62,7 +85,7 @@ pub(crate) fn run(
         deadline: task.timeout_millis.and_then(|millis| started.checked_add(Duration::from_millis(millis))),
         buffer: vec![0; LOG_BYTES],
     };
-    let timed_out = watch.until_the_end(signals, engine, answer)?;
+    let timed_out = watch.until_the_end(signals, next, answer)?;
     let took = started.elapsed();
     watch.end_all()?;
     watch.drain_log(answer)?;
@@ -185,6 +208,7 @@ struct Watch {
 
 /// What there is to do after a wait.
 struct Ready {
+    engine: bool,
     log: bool,
     signals: bool,
     stdin: bool,
@@ -192,7 +216,12 @@ struct Ready {
 
 impl Watch {
     /// Waits until the main process ended (false) or the time is up (true).
-    fn until_the_end(&mut self, signals: &SignalFd, engine: &File, answer: &mut FrameWriter<File>) -> io::Result<bool> {
+    fn until_the_end(
+        &mut self,
+        signals: &SignalFd,
+        next: &mut Next<'_>,
+        answer: &mut FrameWriter<File>,
+    ) -> io::Result<bool> {
         let mut log_open = true;
         // While the command was started signals were not blocked; if it ended already, none is left to tell.
         self.reap(WaitPidFlag::WNOHANG)?;
@@ -204,7 +233,12 @@ impl Watch {
                 Some(Duration::ZERO) => return Ok(true),
                 wait => wait,
             };
-            let ready = self.poll(signals, engine, log_open, wait)?;
+            // What is in memory already wakes nobody.
+            let wait = if next.is_waiting() { Some(Duration::ZERO) } else { wait };
+            let ready = self.poll(signals, next, log_open, wait)?;
+            if ready.engine {
+                next.take()?;
+            }
             if ready.log {
                 log_open = self.forward_log(answer)?;
             }
@@ -223,9 +257,11 @@ impl Watch {
         }
     }
 
-    fn poll(&self, signals: &SignalFd, engine: &File, log_open: bool, wait: Option<Duration>) -> io::Result<Ready> {
-        let mut fds =
-            vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(engine.as_fd(), PollFlags::POLLIN)];
+    fn poll(&self, signals: &SignalFd, next: &Next<'_>, log_open: bool, wait: Option<Duration>) -> io::Result<Ready> {
+        // The end of the stream is told also to who does not want to read.
+        let wanted = if next.staging.is_full() { PollFlags::empty() } else { PollFlags::POLLIN };
+        let engine = PollFd::new(next.engine.get_ref().as_fd(), wanted);
+        let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), engine];
         if log_open {
             fds.push(PollFd::new(self.log.as_fd(), PollFlags::POLLIN));
         }
@@ -233,18 +269,16 @@ impl Watch {
             fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLOUT));
         }
         // Rounded up, or the last millisecond would be spent spinning.
-        let timeout = wait
-            .map_or(PollTimeout::NONE, |wait| PollTimeout::try_from(wait.as_millis() + 1).unwrap_or(PollTimeout::MAX));
+        let rounded = |wait: Duration| wait.as_millis() + u128::from(!wait.is_zero());
+        let timeout =
+            wait.map_or(PollTimeout::NONE, |wait| PollTimeout::try_from(rounded(wait)).unwrap_or(PollTimeout::MAX));
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
         let flags = |index: usize| fds.get(index).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-        if !flags(1).is_empty() {
-            // The engine says nothing while a command runs, so this is its end.
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, "the engine hung up"));
-        }
         Ok(Ready {
+            engine: !flags(1).is_empty() || next.is_waiting(),
             signals: !flags(0).is_empty(),
             log: log_open && !flags(2).is_empty(),
             stdin: self.stdin.pipe.is_some() && !flags(if log_open { 3 } else { 2 }).is_empty(),
@@ -308,16 +342,7 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let settings = Settings { env: vec![pair("A", "1"), pair("B", "1")], ..Settings::default() };
         let account = Account { uid: 1, gid: 1, groups: vec![], home: Some("/home/ana".into()) };
-        let task = Try {
-            cmd: vec![],
-            stdin: vec![],
-            env: vec![pair("B", "2"), pair("B", "3")],
-            timeout_millis: None,
-            accept: vec![],
-            limits: crate::executor::OutputLimits::default(),
-            secret_files: vec![],
-            drops_output: false,
-        };
+        let task = Try { env: vec![pair("B", "2"), pair("B", "3")], ..Try::default() };
         let env = environment(&task, &settings, &account);
         assert_eq!((env["A"].as_str(), env["B"].as_str(), env["HOME"].as_str()), ("1", "3", "/home/ana"));
     }

@@ -6,9 +6,11 @@
 //!
 //! ```text
 //! engine: Hello File* Open          agent: Ready               once
-//! engine: Begin File* Go            agent: data* (File|Link)* Done   for each try
+//! engine: Begin (File|Same)* Go     agent: data* (File|Link)* Done   for each try
 //! ```
-//! One side talks at a time, so streams of any length cannot block each other. The end of the engine's stream ends the agent.
+//! While a command runs the engine may send the next try, up to its `Go`, which waits for `Done`. Another `Begin` in place of `Go` drops what
+//! came before it. The engine always reads while it sends, so streams of any length cannot block each other. The end of the engine's stream
+//! ends the agent.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::executor::{Exit, OutputLimits, SecretFile};
 
 /// Changes with every change of the messages; both sides come from one binary, so unequal numbers mean a stale agent.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// The longest data frame, in bytes.
 pub(crate) const MAX_DATA: usize = 256 * 1024;
 /// The longest message, in bytes: a command with its lines of stdin.
@@ -50,7 +52,7 @@ pub(crate) struct Settings {
 }
 
 /// One try. Never printed: secrets are in it.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Try {
     pub(crate) cmd: Vec<String>,
     pub(crate) stdin: Vec<String>,
@@ -66,8 +68,19 @@ pub(crate) struct Try {
 
 #[derive(Serialize, Deserialize)]
 pub(crate) enum ToAgent {
-    Hello { version: u32, settings: Settings },
-    File(FileHeader),
+    Hello {
+        version: u32,
+        settings: Settings,
+    },
+    File {
+        header: FileHeader,
+        /// Whether the next try may have it too, and so it stays where it is.
+        keep: bool,
+    },
+    /// A file that was kept of the try before, at the same path.
+    Same {
+        path: String,
+    },
     Open,
     Begin(Box<Try>),
     Go,
@@ -101,6 +114,8 @@ pub(crate) struct Report {
     pub(crate) process_micros: u64,
     /// Whether the kernel ended a process of the try because the sandbox reached its limit of memory.
     pub(crate) out_of_memory: bool,
+    /// Whether all files that were to be kept are there for the next try.
+    pub(crate) kept: bool,
 }
 
 /// The head of a frame, taken apart.
@@ -163,6 +178,11 @@ pub(crate) struct FrameReader<R> {
 impl<R: Read> FrameReader<R> {
     pub(crate) fn new(input: R) -> Self {
         Self { input: BufReader::with_capacity(MAX_DATA, input), body: Vec::new() }
+    }
+
+    /// Whether bytes were read that no frame was made of yet.
+    pub(crate) fn has_buffered(&self) -> bool {
+        !self.input.buffer().is_empty()
     }
 
     pub(crate) fn get_ref(&self) -> &R {

@@ -112,12 +112,8 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
         Entry::Setting { key, value: Some(value) } => view.put(keys::setting(key), encode(value)),
         Entry::Setting { key, value: None } => view.delete(keys::setting(key)),
         Entry::PipelineApply { pipeline, version, document } => {
-            let present: Option<PipelineRow> = read(view, &keys::pipeline(pipeline))?;
             let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
-            view.put(keys::version(pipeline, *version), encode(&row));
-            let stops = present.map_or(Vec::new(), |present| present.stops);
-            view.put(keys::pipeline(pipeline), encode(&PipelineRow { stops, ..row }));
-            count_up(view, meta::GRAPH)?;
+            apply_version(view, pipeline, row)?;
         }
         Entry::PipelineTry { pipeline, version, document } => {
             let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
@@ -158,6 +154,16 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
             prune(view, std::slice::from_ref(commit), &pruned)?;
         }
     }
+    Ok(())
+}
+
+/// Gives a pipeline a version; one that is stopped stays so.
+fn apply_version(view: &mut View<'_>, pipeline: &PipelineName, mut row: PipelineRow) -> Result<(), RepoError> {
+    view.put(keys::version(pipeline, row.version), encode(&row));
+    let present: Option<PipelineRow> = read(view, &keys::pipeline(pipeline))?;
+    row.stops = present.map_or(Vec::new(), |present| present.stops);
+    view.put(keys::pipeline(pipeline), encode(&row));
+    count_up(view, meta::GRAPH)?;
     Ok(())
 }
 
