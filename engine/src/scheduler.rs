@@ -35,7 +35,7 @@ const MIN_FREE: u64 = 2 << 30;
 /// How long an engine that lives on rests when something failed that may pass.
 const REST: Duration = Duration::from_secs(5);
 /// The clock is looked at this often while something is to come due: it may be set, and a machine may sleep.
-const CLOCK: Duration = Duration::from_secs(60);
+const CLOCK: Duration = Duration::from_mins(1);
 /// What jobs wait for while the disk is full.
 const DISK: &str = "disk";
 /// While jobs run, results are made durable and the disk is looked at this often.
