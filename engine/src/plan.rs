@@ -20,6 +20,9 @@ use crate::recipe::Leaf;
 /// The map of datums of an output commit.
 pub type DatumMap = Map<Vec<u8>>;
 
+/// So many changes of files in joins and groups are held in memory; with more, a plan in full costs little more.
+const MOST_CHANGES: usize = if cfg!(test) { 50 } else { 200_000 };
+
 /// What a job starts from.
 #[derive(Debug, Clone)]
 pub struct Base {
@@ -118,11 +121,11 @@ fn in_full(
     parent: Option<Base>,
     edits_parent: bool,
 ) -> Result<Plan> {
-    let input = pipeline.spec.input.clone();
+    let shape = Shape::of(&pipeline.spec.input);
     let trees: Vec<Tree> = leaves.iter().map(|leaf| leaf.tree).collect();
-    let todo = datums::all(store, &Shape::of(&input), trees.clone())?;
+    let todo = datums::all(store, &shape, trees.clone())?;
     let total = todo.len() as u64;
-    let members = MemberRows::All { input, trees };
+    let members = MemberRows::All { shape, trees };
     let results_may_be_shared = results_may_be_shared(leaves);
     Ok(Plan { parent, edits_parent, todo, replaced: BTreeMap::new(), total, results_may_be_shared, members })
 }
@@ -131,7 +134,9 @@ fn difference(store: &Store, pipeline: &Pipeline, leaves: &[Leaf], base: &Base) 
     let shape = Shape::of(&pipeline.spec.input);
     let old = leaves.iter().map(|leaf| old_tree(store, pipeline, leaf, base)).collect::<Result<Vec<_>, _>>()?;
     let new: Vec<Tree> = leaves.iter().map(|leaf| leaf.tree).collect();
-    let changes = KeyedChanges::new(store, &shape, &old, &new)?;
+    let Some(changes) = KeyedChanges::new(store, &shape, (&old, &new), MOST_CHANGES)? else {
+        return in_full(store, pipeline, leaves, Some(base.clone()), false);
+    };
     let difference = Difference::new(store, &shape, (old, new), base.datums(), &changes);
 
     let mut results = base.datums().cursor(store)?;

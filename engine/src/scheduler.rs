@@ -13,7 +13,7 @@ use std::time::Duration;
 use repos::documents::ExecutorStamp;
 use repos::journal::{CauseKind, SealedState};
 use repos::{JobRow, RepoError, Store, Timestamp};
-use specs::{ErrorKind, PipelineName, RunId};
+use specs::{ErrorKind, Glob, PipelineName, RunId};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -35,7 +35,7 @@ const MIN_FREE: u64 = 2 << 30;
 /// How long an engine that lives on rests when something failed that may pass.
 const REST: Duration = Duration::from_secs(5);
 /// The clock is looked at this often while something is to come due: it may be set, and a machine may sleep.
-const CLOCK: Duration = Duration::from_secs(60);
+const CLOCK: Duration = Duration::from_mins(1);
 /// What jobs wait for while the disk is full.
 const DISK: &str = "disk";
 /// While jobs run, results are made durable and the disk is looked at this often.
@@ -67,6 +67,8 @@ pub struct Engine {
     changed: Notify,
     /// What is to be brought to its end; others may add to it.
     wanted: Mutex<Vec<Selection>>,
+    /// Set when it runs what comes until it is told to end.
+    lives_on: AtomicBool,
     /// Set when nothing more will be started.
     over: AtomicBool,
     /// Set when nothing runs any more either.
@@ -144,6 +146,7 @@ impl Engine {
             live: Live::default(),
             changed: Notify::new(),
             wanted: Mutex::default(),
+            lives_on: AtomicBool::new(false),
             over: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             active: Mutex::default(),
@@ -195,6 +198,11 @@ impl Engine {
         !self.is_over()
     }
 
+    /// Whether it runs what comes until it is told to end, and not only what is pending.
+    pub fn lives_on(&self) -> bool {
+        self.lives_on.load(Ordering::SeqCst)
+    }
+
     /// Whether nothing more will be started.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
@@ -234,8 +242,16 @@ impl Engine {
     /// Ends all jobs that run here; in the store they stay open.
     fn give_back(&self) {
         for stop in self.active.lock().expect("no panic under this lock").values() {
-            stop.send_replace(Some(Stop::Interrupted));
+            // What somebody has stopped stays stopped.
+            stop.send_if_modified(|why| why.is_none() && why.replace(Stop::Interrupted).is_none());
         }
+    }
+
+    /// Tells those who wait for something here that nothing more will come, however the engine ended.
+    pub fn say_ended(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.ended.store(true, Ordering::SeqCst);
+        self.live.tell(Happened::Look);
     }
 
     /// Runs what is pending to its end. Dropping this stops everything at once; what is done is kept, and the next run goes on.
@@ -246,6 +262,7 @@ impl Engine {
 
     /// Runs all that is pending, and what comes, until it is told to end.
     pub async fn serve(&self) -> Result<()> {
+        self.lives_on.store(true, Ordering::SeqCst);
         self.want(Selection::All);
         self.schedule(Until::Told).await
     }
@@ -269,8 +286,7 @@ impl Engine {
         self.over.store(true, Ordering::SeqCst);
         // None is left, unless something failed.
         work.jobs.shutdown().await;
-        self.ended.store(true, Ordering::SeqCst);
-        self.live.tell(Happened::Look);
+        self.say_ended();
         work.closing.join_all().await;
         self.close().await;
         done
@@ -392,8 +408,8 @@ impl Engine {
                 Readiness::Ready(leaves) => {
                     let (stop, stopped) = watch::channel(None);
                     self.active.lock().expect("no panic under this lock").insert(key.clone(), stop);
-                    let reprocess = self.reprocesses(job)?;
-                    let context = JobContext { reprocess, ..self.context(job, pipeline, leaves, stopped)? };
+                    let (reprocess, again) = (self.reprocesses(job)?, self.again(job)?);
+                    let context = JobContext { reprocess, again, ..self.context(job, pipeline, leaves, stopped)? };
                     jobs.spawn(async move { (key, run_job(context).await) });
                 }
             }
@@ -421,6 +437,7 @@ impl Engine {
             turns: self.turns.clone(),
             limit: self.limit,
             reprocess: false,
+            again: None,
             settings: job_settings(&self.store)?,
             stop,
             only: None,
@@ -476,6 +493,15 @@ impl Engine {
     fn reprocesses(&self, job: &JobRow) -> Result<bool> {
         let cause = self.store.run(&job.run)?.cause;
         Ok(cause.kind == CauseKind::Rerun && cause.refs.iter().any(|name| name == job.pipeline.as_str()))
+    }
+
+    /// The paths whose datums a rerun executes anew, if it names some.
+    fn again(&self, job: &JobRow) -> Result<Option<Glob>> {
+        let cause = self.store.run(&job.run)?.cause;
+        let named =
+            |reference: &String| reference.strip_prefix(job.pipeline.as_str())?.strip_prefix(':').map(str::to_owned);
+        let glob = cause.refs.iter().find_map(named).filter(|_| cause.kind == CauseKind::Rerun);
+        Ok(glob.and_then(|glob| Glob::parse(&glob).ok()))
     }
 
     fn version(&self, name: &PipelineName, version: u32) -> Result<Arc<Pipeline>> {

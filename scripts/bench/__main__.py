@@ -19,14 +19,17 @@ import traceback
 
 import disk
 import inputs
-from cases import beside, engine, huge, large, many, serve, small, source
+from cases import beside, change, datums, engine, huge, large, many, million, serve, small, source
 from measure import Failed, run
 from report import Table
 from sizes import FULL, QUICK, Sizes
 
 # Beside comes first: a disk that still frees what earlier cases deleted keeps readers waiting. The report is in the order of titles.
-CASES = {"beside": beside, "small": small, "large": large, "source": source, "many": many, "huge": huge, "engine": engine, "serve": serve}
-SPARSE = {"many", "huge", "beside"}  # too large for a disk that is written in whole before; their targets compare pv with itself, or are limits
+CASES = {
+    "beside": beside, "small": small, "large": large, "source": source, "many": many, "huge": huge, "engine": engine, "datums": datums,
+    "change": change, "million": million, "serve": serve,
+}
+SPARSE = {"many", "huge", "beside", "change", "million"}  # too large for a disk that is written in whole before; their targets compare pv with itself, or are limits
 TARGET = pathlib.Path(__file__).parents[2] / "BENCHMARKS.md"
 
 

@@ -1,12 +1,11 @@
 //! The `pv` binary from outside: one file a command, then one a promise that takes several.
 //!
-//! - `run` `failures` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
-//! - `beside` `kill` what other processes and sudden ends do to a run
+//! - `run` `failures` `sandbox` `hostile` `executors` pipelines: how they end, what they see, that executors agree
 //! - `reuse` what is computed once is not computed again
-//! - `run` `sandbox` `executors` pipelines: how they end, what they see, that executors agree
 //! - `serve` the engine that lives on
 //! - `beside` `kill` `chain` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
+//! - `time` pipelines that stop and start, clocks, triggers
 //! - `threat` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
 //! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
@@ -33,6 +32,7 @@ mod fsck;
 mod gc;
 mod gc_beside;
 mod get;
+mod hostile;
 mod init;
 mod job;
 mod kill;
@@ -56,6 +56,7 @@ mod status;
 mod support;
 mod tag;
 mod threat;
+mod time;
 mod trace;
 mod tries;
 mod txn;

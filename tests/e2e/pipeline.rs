@@ -37,7 +37,8 @@ fn new_prints_a_spec_that_can_be_applied() {
     PIPELINE  VERSION  STATE  WHY
     lines  v1  created
     --- stderr
-    run [id 1]  1 job: lines
+    causes 1 job: lines
+    run [id 1]
     next: pv run  before that: pv plan
     ");
 }
@@ -119,7 +120,8 @@ fn apply_creates_keeps_and_updates() {
     PIPELINE  VERSION  STATE  WHY
     one  v1  created
     --- stderr
-    run [id 1]  1 job: one
+    causes 1 job: one
+    run [id 1]
     next: pv run  before that: pv plan
     ");
     insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "one.yml"]), @r"
@@ -135,13 +137,15 @@ fn apply_creates_keeps_and_updates() {
     PIPELINE  VERSION  STATE  WHY
     one  v2  updated  cmd
     --- stderr
-    run [id 2]  1 job: one
+    causes 1 job: one
+    kills 1 job: one@[id 1]
+    run [id 2]
     next: pv run  before that: pv plan
     ");
     let jobs = env.json(["job", "list"]);
     let states: Vec<_> = jobs.iter().map(|job| [&job["state"], &job["pipeline_version"]]).collect();
     assert_eq!(states, [[&json!("waiting"), &json!(2)], [&json!("killed"), &json!(1)]]);
-    assert_eq!(jobs[1]["reason"], "pipeline was updated to version 2");
+    assert_eq!(jobs[1]["reason"], "replaced by version 2");
 }
 
 #[test]
@@ -187,11 +191,12 @@ fn a_warning_stands_where_its_cause_is_and_holds_nothing_up() {
     --- stderr
     one.yml:3:35: warning: input `images`: glob `/*.jpg` fits no file of `images`
     hint: `/*` fits
-    run [id 1]  1 job: one
+    causes 1 job: one
+    run [id 1]
     next: pv run  before that: pv plan
     ");
     let view = env.json(["pipeline", "apply", "-f", "one.yml"]).remove(0);
-    assert_eq!(fields(&view), ["jobs", "pipelines", "run", "warnings"]);
+    assert_eq!(fields(&view), ["jobs", "kills", "pipelines", "run", "warnings"]);
     assert_eq!(
         [&view["run"], &view["jobs"], &view["pipelines"][0]["state"]],
         [&json!(null), &json!([]), &json!("unchanged")]
@@ -280,7 +285,12 @@ fn delete_says_what_goes_and_keeps_the_data() {
     assert_eq!(env.ok(["cat", "count:/count"]).trim(), "2");
     assert_eq!(env.json(["repo", "show", "count"])[0]["kind"], "user");
     assert_eq!(env.exit_code(["pipeline", "show", "count"]), 3);
-    assert_eq!(env.exit_code(["pipeline", "delete", "upper", "--with-data"]), 2);
+    insta::assert_snapshot!(env.pv(["pipeline", "delete", "upper", "--with-data", "--yes"]), @r"
+    --- stderr
+    pipeline `upper` v1 goes; repository `upper` goes too, with 2 files (8 B)
+    deleted pipeline `upper`
+    ");
+    assert_eq!(env.exit_code(["repo", "show", "upper"]), 3);
 }
 
 #[test]
@@ -315,7 +325,8 @@ fn a_pipeline_without_data_has_nothing_to_run() {
     PIPELINE  VERSION  STATE  WHY
     one  v1  created
     --- stderr
-    run [id 1]  no jobs: no input has data yet
+    causes no jobs: no input has data yet
+    run [id 1]
     ");
     assert_eq!(env.exit_code(["pipeline", "rerun", "one"]), 4);
     insta::assert_snapshot!(env.pv(["pipeline", "list"]), @r"

@@ -30,10 +30,30 @@ fn secrets_are_kept_listed_and_deleted_without_a_value_in_sight() {
     let file = env.dir().join(".pv/secrets/mail");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     env.write("short", "abc");
-    insta::assert_snapshot!(env.pv(["secret", "create", "mail", "pin=short"]), @"");
-    insta::assert_snapshot!(env.pv(["secret", "create", "mail", "pin=short", "--force"]), @"");
-    insta::assert_snapshot!(env.pv(["secret", "create", "mail", "hunter2"]), @"");
-    insta::assert_snapshot!(env.pv(["secret", "delete", "mail"]), @"");
+    insta::assert_snapshot!(env.pv(["secret", "create", "mail", "pin=short"]), @r#"
+    --- stderr
+    error: secret `mail` exists; nothing was changed
+    hint: --force puts these values in its place
+    --- exit 4
+    "#);
+    insta::assert_snapshot!(env.pv(["secret", "create", "mail", "pin=short", "--force"]), @r#"
+    --- stderr
+    `pin` has no line of 4 bytes: logs will show it where a stage prints it
+    secret `mail` is changed
+    "#);
+    insta::assert_snapshot!(env.pv(["secret", "create", "mail", "hunter2", "--force"]), @r#"
+    --- stderr
+    error: a value is not given as KEY=FILE; nothing was kept
+    hint: KEY=FILE, or KEY=- for stdin
+    --- exit 2
+    "#);
+    insta::assert_snapshot!(env.pv(["secret", "delete", "mail"]), @r#"
+    --- stderr
+    secret `mail` goes; no pipeline uses it
+    error: secret `mail` was not deleted
+    hint: --yes does it without a question
+    --- exit 7
+    "#);
     env.ok(["secret", "delete", "mail", "--yes"]);
     assert_eq!(env.exit_code(["secret", "delete", "mail"]), 3);
     assert!(!file.exists());
@@ -43,7 +63,15 @@ fn secrets_are_kept_listed_and_deleted_without_a_value_in_sight() {
 fn a_spec_whose_secret_is_missing_is_refused() {
     let env = env_with_notes();
     env.write("spec.json", spec_with("sees", &pfs("notes", "/*"), "true", USES));
-    insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "spec.json"]), @"");
+    insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "spec.json"]), @r#"
+    --- stderr
+    error: spec.json:2:28: secret `mail` not found
+    hint: pv secret create mail token=FILE
+    error: spec.json:2:82: secret `mail` not found
+    hint: pv secret create mail KEY=FILE
+    2 errors in 1 of 1 file; nothing was applied
+    --- exit 2
+    "#);
     env.write("other", "x");
     env.ok(["secret", "create", "mail", "other=other"]);
     let (error, code) = env.json_error(["pipeline", "apply", "-f", "spec.json"]);
@@ -57,7 +85,7 @@ fn stages_see_secrets_and_nothing_else_does() {
         let env = env_with_notes_on(executor);
         create(&env, TOKEN);
         let script = "echo env $TOKEN; echo file $(cat /secrets/mail/token); cat /secrets/mail/tls.key
-            printf hunter2-; sleep 0.05; echo of-the-test; ls -l /secrets/mail/token | cut -c1-10
+            printf %s ${TOKEN%%-*}-; sleep 0.05; echo ${TOKEN#*-}; ls -l /secrets/mail/token | cut -c1-10
             [ ${#TOKEN} = 19 ] && [ $(wc -c < /secrets/mail/token) = 20 ] && cat /proc/1/environ /proc/1/cmdline 2>/dev/null
             [ $(ls -A /secrets/mail | wc -l) = 2 ] && echo x > /secrets/mail/left 2>/dev/null; cp $notes /pfs/out/";
         apply(&env, &spec_with("sees", &pfs("notes", "/*"), script, USES));

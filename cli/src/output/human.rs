@@ -95,6 +95,17 @@ impl Human {
         }
     }
 
+    /// How long it is until a time to come: `12 min`.
+    pub(crate) fn until(&self, time: Timestamp) -> String {
+        let seconds = time.seconds_since(self.now).max(0.0) as u64;
+        match seconds {
+            0..60 => format!("{seconds} s"),
+            60..3600 => format!("{} min", seconds / 60),
+            3600..172_800 => format!("{} h", seconds / 3600),
+            _ => format!("{} days", seconds / 86_400),
+        }
+    }
+
     /// Local time with its offset: `2026-07-01 11:02:31 +02:00`.
     pub(crate) fn local(&self, time: Timestamp) -> String {
         self.zoned(time).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()

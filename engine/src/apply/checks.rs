@@ -246,7 +246,9 @@ fn with_branches(spec: &PipelineSpec, default_branch: &BranchName) -> PipelineSp
                 leaf.branch.get_or_insert_with(|| default_branch.clone());
             }
             Input::Cross(inputs) | Input::Union(inputs) | Input::Join(inputs) | Input::Group(inputs) => {
-                inputs.iter_mut().for_each(|input| fill(input, default_branch));
+                for input in inputs {
+                    fill(input, default_branch);
+                }
             }
             Input::Cron(cron) => {
                 cron.ticks.branch.get_or_insert_with(|| default_branch.clone());

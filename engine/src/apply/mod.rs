@@ -158,13 +158,13 @@ pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>)
             })
         })
     };
-    let mut applied = publish(true).await?;
-    if !request.dry && applied.is_change() {
-        (request.announce)(&applied);
-        applied = publish(false).await?;
+    let warnings = findings.diagnostics;
+    let will_be = Applied { warnings: warnings.clone(), ..publish(true).await? };
+    if request.dry || !will_be.is_change() {
+        return Ok(will_be);
     }
-    applied.warnings = findings.diagnostics;
-    Ok(applied)
+    (request.announce)(&will_be);
+    Ok(Applied { warnings, ..publish(false).await? })
 }
 
 impl Applied {

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use repos::journal::{Cause, CauseKind, Entry};
+use repos::tree::Tree;
 use repos::{Change, JobRow, Store};
-use specs::{PipelineName, RepoName, RunId};
+use specs::{Glob, PipelineName, RepoName, RunId};
 
 use super::publish::{killed, trigger_branches};
 use crate::changes::{By, cause, new_run, run_entries, until_first};
+use crate::datums;
 use crate::error::{EngineError, Result};
 use crate::execution::failed_results;
-use crate::graph::Graph;
+use crate::graph::{Graph, Pipeline};
 use crate::time;
 
 /// What a pipeline may take with it when it is deleted.
@@ -94,10 +96,28 @@ pub fn start_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<Opt
 }
 
 /// Runs a pipeline and all below it again on the data that there is. Its refs name the pipeline, and its newest job's run if any.
-pub fn rerun(store: &Store, name: &PipelineName, by: &By) -> Result<RunId> {
-    store.pipeline(name)?;
+///
+/// With `input` only the datums that read a path that it matches are executed anew, and the refs name it as `PIPELINE:GLOB`; `NotFound`
+/// when it matches nothing at the present heads.
+pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &By) -> Result<RunId> {
+    let pipeline = Pipeline::load(store, &store.pipeline(name)?)?;
     let before = store.newest_job(name)?;
-    again(store, name, by, CauseKind::Rerun, before.as_ref(), None)
+    let Some(glob) = input else {
+        return again(store, name, name.to_string(), by, CauseKind::Rerun, before.as_ref(), None);
+    };
+    let mut is_there = false;
+    for (repo, branch) in pipeline.input_branches() {
+        let head = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
+        let tree = head.map(|head| store.commit(&head)).transpose()?.map_or(Tree::empty(), |head| Tree::at(head.tree));
+        is_there = is_there || datums::count_matches(store, tree, glob)? > 0;
+    }
+    if !is_there {
+        let what = format!("no input of pipeline `{name}` has a path that `{glob}` matches");
+        let reads: Vec<String> =
+            pipeline.input_branches().iter().map(|(repo, branch)| format!("pv ls {repo}@{branch}")).collect();
+        return Err(EngineError::NotFound { what, hint: Some(reads.join("; ")) });
+    }
+    again(store, name, format!("{name}:{glob}"), by, CauseKind::Rerun, before.as_ref(), None)
 }
 
 /// Tries a pipeline's newest job again, and all below it: a new run that names the old one and takes the newest inputs. `skip_failed`
@@ -109,7 +129,7 @@ pub fn retry(store: &Store, job: &JobRow, by: &By, skip_failed: Option<&str>) ->
         let hint = Some(format!("pv job retry {}", job.pipeline));
         return Err(EngineError::Conflict { what: format!("no datum of job `{id}` failed"), hint });
     }
-    again(store, &job.pipeline, by, CauseKind::Retry, Some(job), skip_failed)
+    again(store, &job.pipeline, job.pipeline.to_string(), by, CauseKind::Retry, Some(job), skip_failed)
 }
 
 /// Refuses a retry of any but the pipeline's newest job, and of one that has not ended.
@@ -134,13 +154,14 @@ pub fn find_retry(store: &Store, job: &JobRow) -> Result<()> {
 fn again(
     store: &Store,
     name: &PipelineName,
+    what: String,
     by: &By,
     kind: CauseKind,
     before: Option<&JobRow>,
     message: Option<&str>,
 ) -> Result<RunId> {
     let run = new_run();
-    let mut refs = vec![name.to_string()];
+    let mut refs = vec![what];
     refs.extend(before.map(|job| format!("@{}", job.run)));
     until_first(store, || {
         let graph = Graph::load(store)?;

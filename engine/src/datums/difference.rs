@@ -29,20 +29,29 @@ pub(crate) struct Difference<'a> {
 pub(crate) struct KeyedChanges(Vec<Changes>);
 
 impl KeyedChanges {
-    /// Between the trees of the leaves.
-    pub(crate) fn new(store: &Store, shape: &Shape, old: &[Tree], new: &[Tree]) -> Result<Self, RepoError> {
+    /// Between the trees of the leaves; `None` when there are more than `most`.
+    pub(crate) fn new(
+        store: &Store,
+        shape: &Shape,
+        (old, new): (&[Tree], &[Tree]),
+        most: usize,
+    ) -> Result<Option<Self>, RepoError> {
         let mut all = Vec::with_capacity(shape.leaves.len());
+        let mut count = 0;
         for (number, leaf) in shape.leaves.iter().enumerate() {
             let mut changes = Changes::default();
             if leaf.member_by.is_some() {
                 visit_leaf(store, shape, number, (old[number], new[number]), &mut |change| {
-                    changes.add(leaf, change);
+                    count += 1;
+                    if count <= most {
+                        changes.add(leaf, change);
+                    }
                     Ok(())
                 })?;
             }
             all.push(changes);
         }
-        Ok(Self(all))
+        Ok((count <= most).then_some(Self(all)))
     }
 
     /// What becomes of the rows of members.

@@ -130,6 +130,16 @@ mod tests {
         }
     }
 
+    /// These bytes are stored, and never change.
+    #[test]
+    fn keys_are_what_they_always_were() {
+        let mut key = DatumKey::of_path(1, &"/a/é".parse().unwrap());
+        key.extend(&DatumKey::of_group(258, "7"));
+        assert_eq!(key.below(prefix::DATUM), b"d\x00\x01\x00\x05/a/\xc3\xa9\x01\x02\x00\x017");
+        assert_eq!(key.below(prefix::RECOVERED)[0], b'r');
+        assert_eq!(member_row(258, "7", "/s7.txt"), b"k\x01\x02\x00\x017/s7.txt");
+    }
+
     #[test]
     fn a_long_key_is_named_by_its_digest() {
         assert_eq!(bounded("7".to_owned()), "7");

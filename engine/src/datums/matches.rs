@@ -8,6 +8,8 @@ use repos::tree::{Cursor, FileEntry, KeyRange, PathKind, Step, Tree};
 use repos::{RepoError, Store};
 use specs::{FilePath, Glob};
 
+use super::Arm;
+
 /// What a matched path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match {
@@ -165,6 +167,20 @@ pub(super) fn visit_changes(
         before = Some(path);
     }
     Ok(())
+}
+
+/// Whether a datum reads a path that `glob` matches over this arm: the arm's own path, or a file below it.
+pub(crate) fn reads(store: &Store, tree: Tree, arm: &Arm, glob: &Glob) -> Result<bool, RepoError> {
+    let is_matched = |path: &FilePath| if path.is_root() { glob.is_root() } else { glob.matches(path.as_str()) };
+    if is_matched(&arm.path) || arm.matched != Match::Directory {
+        return Ok(is_matched(&arm.path));
+    }
+    for entry in tree.range(store, directory_range(&arm.path))? {
+        if is_matched(&path_of(&entry?.0)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The files that a match stands for, with their full paths, in byte order.

@@ -44,8 +44,8 @@ pub(crate) use difference::{Difference, KeyedChanges};
 pub use key::DatumKey;
 pub(crate) use key::prefix;
 pub use list::{DatumList, IntoIter};
-pub(crate) use matches::files_of;
 pub use matches::{Match, match_at};
+pub(crate) use matches::{files_of, reads};
 pub(crate) use members::MemberRows;
 pub(crate) use shape::Shape;
 

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use repos::documents::{ExecutorStamp, ResultDocument, ResultState};
 use repos::tree::Map;
 use repos::{RepoError, Store};
-use specs::{DatumId, Digest, RunId};
+use specs::{DatumId, Digest, Glob, RunId};
 
 use super::intake::Outputs;
 use super::mask::Mask;
 use super::pool::Pool;
 use super::skip::Skipped;
-use super::tries::Tried;
+use super::tries::{Tried, Tries};
 use crate::cache::cached;
-use crate::datums::Arm;
+use crate::datums::{Arm, reads};
 use crate::error::Result;
 use crate::executor::{OutputLimits, Sandbox, SandboxSpec};
 use crate::graph::Pipeline;
@@ -40,6 +40,8 @@ pub(crate) struct DatumContext {
     pub(crate) cmd: Vec<String>,
     /// Whether every datum runs, whatever the cache holds.
     pub(crate) reprocess: bool,
+    /// Datums that read a path that this matches run too, whatever the cache holds.
+    pub(crate) again: Option<Glob>,
     pub(crate) log_max: usize,
     pub(crate) limits: OutputLimits,
     pub(crate) live: Live,
@@ -72,11 +74,12 @@ impl DatumContext {
     /// or since it is skipped.
     pub(crate) fn prepare(&self, arms: &[Arm]) -> Result<(Prepared, Option<DatumEnd>), RepoError> {
         let prepared = self.kitchen.prepare(arms)?;
+        let anew = self.reprocess || self.is_again(arms)?;
         let known = cached(&self.store, &self.pipeline, &prepared.id)?.and_then(|known| {
             let is_own = known.run == self.run && known.pipeline == *self.pipeline.name();
             let state = if is_own { DatumState::Processed } else { DatumState::Cached };
             let end = DatumEnd { state, result: known.result, outputs: Some(known.outputs), recovered: None };
-            (is_own || !self.reprocess).then_some(end)
+            (is_own || !anew).then_some(end)
         });
         let skipped = || {
             let (result, why) = self.skipped.of_datum(&prepared.id)?;
@@ -86,15 +89,26 @@ impl DatumContext {
         Ok((prepared, known))
     }
 
-    /// Executes a datum until a try succeeds or none is left. `sandbox` is kept for the next datum.
-    pub(crate) async fn execute(
-        &self,
-        arms: &[Arm],
-        prepared: &Prepared,
-        sandbox: &mut Option<Sandbox>,
-    ) -> Result<DatumEnd> {
-        let tried = self.try_out(arms, prepared, sandbox).await?;
-        tokio::task::block_in_place(|| self.keep_result(prepared, tried)).map_err(Into::into)
+    /// Whether a datum is one of those that somebody wants again.
+    fn is_again(&self, arms: &[Arm]) -> Result<bool, RepoError> {
+        let Some(glob) = &self.again else { return Ok(false) };
+        for arm in arms {
+            if reads(&self.store, self.kitchen.leaves()[arm.leaf].tree, arm, glob)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Keeps a sandbox for the next job of this pipeline.
+    pub(crate) async fn give_back(&self, sandbox: Sandbox) {
+        self.pool.give_back(&self.sandbox, sandbox).await;
+    }
+
+    /// Takes what the tries of a datum gave into the store.
+    pub(super) async fn keep(&self, prepared: &Prepared, tries: Tries) -> Result<DatumEnd> {
+        let tried = tries.finish(&self.store).await?;
+        Ok(tokio::task::block_in_place(|| self.keep_result(prepared, tried))?)
     }
 
     /// The root of the map of these output files, stored.

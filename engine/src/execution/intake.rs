@@ -17,7 +17,9 @@ use crate::executor::{Event, EventSink, ExecError, InputFile};
 /// A file up to this size waits in memory until it is complete; a larger one is stored as it comes.
 const IN_MEMORY_BYTES: u64 = 1 << 20;
 /// Pieces of a large file that may wait between the sandbox and the store.
-const PIECES: usize = 16;
+const PIECES: usize = 64;
+/// Large files that may be on their way into the store when the next begins.
+const PENDING: usize = 2;
 
 /// The output files of a try.
 pub(crate) type Outputs = BTreeMap<FilePath, FileEntry>;
@@ -34,8 +36,44 @@ pub(crate) struct Intake<'a> {
     log: LogBuffer,
     mask: &'a Mask,
     masked: Stream,
-    outputs: Outputs,
+    outputs: TakenIn,
     file: Option<Receiving>,
+}
+
+/// The output files of a try, the last of them perhaps still on their way into the store.
+#[derive(Debug, Default)]
+pub(crate) struct TakenIn {
+    outputs: Outputs,
+    pending: VecDeque<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    path: FilePath,
+    executable: bool,
+    stored: JoinHandle<std::io::Result<Stored>>,
+}
+
+impl TakenIn {
+    /// Waits until all are stored.
+    pub(crate) async fn finish(mut self) -> Result<Outputs, ExecError> {
+        self.wait_for(0).await?;
+        Ok(self.outputs)
+    }
+
+    /// Waits until no more than `left` are on their way.
+    async fn wait_for(&mut self, left: usize) -> Result<(), ExecError> {
+        while self.pending.len() > left {
+            let Some(Pending { path, executable, stored }) = self.pending.pop_front() else { break };
+            let stored = stored.await.map_err(|error| not_stored(std::io::Error::other(error)))?.map_err(not_stored)?;
+            self.add(path, executable, &stored);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, path: FilePath, executable: bool, stored: &Stored) {
+        self.outputs.insert(path, FileEntry { digest: stored.digest, size: stored.size_bytes, executable });
+    }
 }
 
 struct Receiving {
@@ -59,11 +97,11 @@ impl<'a> Intake<'a> {
         on_log: OnLog<'a>,
     ) -> Self {
         let inputs = inputs.iter().map(|input| (input.path.as_str(), input)).collect();
-        Self { store, inputs, on_log, log, mask, masked: Stream::default(), outputs: Outputs::new(), file: None }
+        Self { store, inputs, on_log, log, mask, masked: Stream::default(), outputs: TakenIn::default(), file: None }
     }
 
     /// All that the try printed and wrote.
-    pub(crate) fn finish(mut self) -> (LogBuffer, Outputs) {
+    pub(crate) fn finish(mut self) -> (LogBuffer, TakenIn) {
         let rest = self.masked.finish(self.mask);
         self.print(&rest);
         (self.log, self.outputs)
@@ -102,25 +140,25 @@ impl<'a> Intake<'a> {
 
     async fn end(&mut self) -> Result<(), ExecError> {
         let file = self.file.take().ok_or_else(out_of_turn)?;
-        let stored = match file.content {
+        let Receiving { path, executable, content } = file;
+        match content {
             Content::Memory(content) => {
-                tokio::task::block_in_place(|| self.store.put_bytes(&content)).map_err(not_stored)?
+                let stored = tokio::task::block_in_place(|| self.store.put_bytes(&content)).map_err(not_stored)?;
+                self.outputs.add(path, executable, &stored);
             }
             Content::Stream { pieces, stored } => {
                 drop(pieces);
-                let stored = stored.await.map_err(|error| not_stored(std::io::Error::other(error)))?;
-                stored.map_err(not_stored)?
+                self.outputs.pending.push_back(Pending { path, executable, stored });
+                self.outputs.wait_for(PENDING).await?;
             }
-        };
-        let entry = FileEntry { digest: stored.digest, size: stored.size_bytes, executable: file.executable };
-        self.outputs.insert(file.path, entry);
+        }
         Ok(())
     }
 
     fn link(&mut self, path: &str, input: &str) -> Result<(), ExecError> {
         let input = self.inputs.get(input).ok_or_else(out_of_turn)?;
         let entry = FileEntry { digest: input.digest, size: input.size_bytes, executable: input.executable };
-        self.outputs.insert(legal(path)?, entry);
+        self.outputs.outputs.insert(legal(path)?, entry);
         Ok(())
     }
 }

@@ -9,22 +9,23 @@ use repos::documents::{ExecutorKind, ExecutorStamp, Transform};
 use repos::journal::SealedState;
 use repos::tree::{KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
-use specs::Quantity;
 use specs::spec::{PipelineSpec, Reprocess};
+use specs::{Glob, Quantity};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::datum::{DatumContext, DatumEnd, DatumState};
+use super::datum::{DatumContext, DatumState};
 use super::mask::Mask;
 use super::output::Output;
 use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
 use super::skip::Skipped;
+use super::worker::{Collected, Queue, Worker};
 use crate::changes::{By, COLLECTED_TRIES};
-use crate::datums::{Arm, DatumKey};
+use crate::datums::DatumKey;
 use crate::error::{EngineError, Result, in_full};
-use crate::executor::{HostFolder, InputFile, Resources, Sandbox, SandboxSpec};
+use crate::executor::{HostFolder, InputFile, Resources, SandboxSpec};
 use crate::graph::Pipeline;
 use crate::live::{Counts, Happened, JobKey, Live, LiveState};
 use crate::plan::{Plan, plan};
@@ -54,6 +55,8 @@ pub(crate) struct JobContext {
     pub(crate) limit: usize,
     /// Whether every datum runs, whatever the cache holds.
     pub(crate) reprocess: bool,
+    /// Whether those that read a matching path do.
+    pub(crate) again: Option<Glob>,
     pub(crate) settings: JobSettings,
     /// Set when the job is not to go on.
     pub(crate) stop: watch::Receiver<Option<Stop>>,
@@ -80,12 +83,6 @@ pub(crate) struct JobSettings {
     pub(crate) limits: crate::executor::OutputLimits,
     pub(crate) readable: Vec<PathBuf>,
 }
-
-/// What a datum of the queue became.
-type Collected = (DatumKey, Result<DatumEnd>);
-
-/// Datums that wait for a worker.
-type Queue = Mutex<crate::datums::IntoIter>;
 
 impl JobContext {
     /// Its name among the living.
@@ -190,7 +187,7 @@ pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<
 fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
     let (repo, branch) = cx.pipeline.output_branch();
     let parent = cx.store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
-    let plan = if cx.reprocesses() {
+    let plan = if cx.reprocesses() || cx.again.is_some() {
         // Nothing of the parent is kept, so every datum is planned.
         let planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
         let parent = plan_parent(cx, parent)?;
@@ -227,6 +224,7 @@ pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
         confided,
         cmd: cx.pipeline.command(),
         reprocess: cx.reprocesses(),
+        again: cx.again.clone(),
         log_max: cx.settings.log_max,
         limits: cx.settings.limits,
         live: cx.live.clone(),
@@ -331,7 +329,9 @@ async fn dispatch(
     let (halt, halted) = watch::channel(false);
     let mut workers = JoinSet::new();
     for _ in 0..count {
-        workers.spawn(worker(datums.clone(), queue.clone(), cx.turns.clone(), sender.clone(), halted.clone()));
+        let (datums, queue, turns) = (datums.clone(), queue.clone(), cx.turns.clone());
+        let worker = Worker { datums, queue, turns, collected: sender.clone() };
+        workers.spawn(worker.work(halted.clone()));
     }
     drop(sender);
     let dispatched = collect(cx, begun, collected, counts, output).await;
@@ -344,64 +344,8 @@ async fn dispatch(
 }
 
 /// Waits until a watched value is as asked, or will never be.
-async fn until<T>(watched: &mut watch::Receiver<T>, is: impl FnMut(&T) -> bool) {
+pub(super) async fn until<T>(watched: &mut watch::Receiver<T>, is: impl FnMut(&T) -> bool) {
     watched.wait_for(is).await.ok();
-}
-
-/// Takes datums off the queue until it is empty or the job halts.
-async fn worker(
-    datums: Arc<DatumContext>,
-    queue: Arc<Queue>,
-    turns: Arc<Turns>,
-    collected: mpsc::Sender<Collected>,
-    mut halted: watch::Receiver<bool>,
-) {
-    let mut sandbox: Option<Sandbox> = None;
-    loop {
-        let next = queue.lock().expect("no panic under this lock").next();
-        let Some((key, arms)) = next else { break };
-        let ended = tokio::select! {
-            ended = one_datum(&datums, &turns, &arms, &mut sandbox) => ended,
-            () = until(&mut halted, |halted| *halted) => {
-                if let Some(sandbox) = sandbox.take() {
-                    sandbox.close().await.ok();
-                }
-                return;
-            }
-        };
-        if collected.send((key, ended)).await.is_err() {
-            break;
-        }
-    }
-    if let Some(sandbox) = sandbox {
-        // An autoscaling pipeline keeps nothing warm.
-        if datums.pipeline.spec.autoscaling {
-            sandbox.close().await.ok();
-        } else {
-            datums.pool.give_back(&datums.sandbox, sandbox).await;
-        }
-    }
-}
-
-async fn one_datum(
-    datums: &DatumContext,
-    turns: &Turns,
-    arms: &[Arm],
-    sandbox: &mut Option<Sandbox>,
-) -> Result<DatumEnd> {
-    let (prepared, known) = tokio::task::block_in_place(|| datums.prepare(arms))?;
-    if let Some(known) = known {
-        return Ok(known);
-    }
-    let _turn = turns.take().await;
-    let now = datums.store.clock().now();
-    datums.live.update(&datums.job, |live| {
-        live.running.insert(prepared.id, now);
-    });
-    let ended = datums.execute(arms, &prepared, sandbox).await;
-    let seconds = datums.store.clock().now().seconds_since(now);
-    datums.live.update(&datums.job, |live| live.datum_ended(&prepared.id, seconds));
-    ended
 }
 
 /// When the job has to have ended, and what is said if it has not.

@@ -1,6 +1,7 @@
 //! Execution: one job from its plan to its seal.
 //!
-//! - `job`     dispatches the planned datums to sandboxes and collects what they give
+//! - `job`     dispatches the planned datums to workers and collects what they give
+//! - `worker`  stages, runs and takes in one datum after another
 //! - `datum`   one datum: the cache, its environment, its result
 //! - `tries`   its tries, and the error command after the last
 //! - `intake`  what a try prints and writes, on its way into the store
@@ -26,6 +27,7 @@ mod seal;
 mod skip;
 mod source;
 mod tries;
+mod worker;
 
 pub(crate) use datum::DatumContext;
 pub(crate) use intake::Outputs;

@@ -215,6 +215,7 @@ impl Again {
             confided,
             cmd: self.pipeline.command(),
             reprocess: true,
+            again: None,
             log_max: settings.log_max,
             limits: settings.limits,
             live: Live::default(),

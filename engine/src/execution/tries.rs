@@ -1,14 +1,16 @@
 //! The tries of a datum: each from a clean state, until one succeeds, none is left, or the error command takes care of it.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use repos::documents::Try;
-use repos::{RepoError, Timestamp};
+use repos::{RepoError, Store, Timestamp};
 use specs::DatumId;
 
 use super::datum::DatumContext;
-use super::intake::{Intake, LogBuffer, Outputs};
+use super::intake::{Intake, LogBuffer, Outputs, TakenIn};
 use super::source::StoreSource;
 use crate::datums::Arm;
 use crate::error::Result;
@@ -30,6 +32,13 @@ pub(crate) struct Tried {
     pub(crate) is_recovered: bool,
 }
 
+/// The tries of a datum, not all of which is stored yet.
+pub(super) struct Tries {
+    before: Vec<Try>,
+    last: Ended,
+    is_recovered: bool,
+}
+
 /// A try that has ended, whose log is not stored yet.
 struct Ended {
     exit_code: Option<i32>,
@@ -39,7 +48,7 @@ struct Ended {
     started_at: Timestamp,
     finished_at: Timestamp,
     /// Present when it succeeded.
-    outputs: Option<Outputs>,
+    outputs: Option<TakenIn>,
     /// Whether another try may end otherwise.
     is_worth_another: bool,
 }
@@ -49,7 +58,30 @@ impl Ended {
         let code = || self.exit_code.map_or_else(|| "it failed".to_owned(), |code| format!("exit code {code}"));
         self.reason.clone().unwrap_or_else(code)
     }
+
+    fn keep(self, store: &Store) -> Result<Try, RepoError> {
+        let Self { exit_code, reason, log, started_at, finished_at, .. } = self;
+        let log = log.into_bytes();
+        let log = if log.is_empty() { None } else { Some(tokio::task::block_in_place(|| store.put_log(&log))?) };
+        Ok(Try { exit_code, reason, log, started_at, finished_at })
+    }
 }
+
+impl Tries {
+    /// Stores the log of the last, and waits until all files are stored.
+    pub(super) async fn finish(self, store: &Store) -> Result<Tried> {
+        let Self { before: mut tries, mut last, is_recovered } = self;
+        let outputs = match last.outputs.take() {
+            None => None,
+            Some(outputs) => Some(outputs.finish().await?),
+        };
+        tries.push(last.keep(store)?);
+        Ok(Tried { tries, outputs, is_recovered })
+    }
+}
+
+/// The try that a sandbox may take in meanwhile.
+pub(super) type Next<'a> = Pin<Box<dyn Future<Output = Option<Arc<DatumTask>>> + Send + 'a>>;
 
 impl DatumContext {
     /// Tries a datum until it succeeds or no try is left. `sandbox` is kept for the next datum.
@@ -59,29 +91,43 @@ impl DatumContext {
         prepared: &Prepared,
         sandbox: &mut Option<Sandbox>,
     ) -> Result<Tried> {
-        let task = self.task(arms, prepared)?;
-        let mut tries = Vec::new();
+        let task = Arc::new(tokio::task::block_in_place(|| self.task(arms, prepared))?);
+        let nothing = Box::pin(std::future::ready(None));
+        self.try_task(&task, &prepared.id, sandbox, nothing).await?.finish(&self.store).await
+    }
+
+    /// The same; while the first try runs the sandbox takes in what `next` gives.
+    pub(super) async fn try_task(
+        &self,
+        task: &Arc<DatumTask>,
+        datum: &DatumId,
+        sandbox: &mut Option<Sandbox>,
+        next: Next<'_>,
+    ) -> Result<Tries> {
+        let mut next = Some(next);
+        let mut before = Vec::new();
         loop {
-            let mut ended = self.one_try(&task, &LogBuffer::new(self.log_max), &prepared.id, sandbox).await?;
-            let is_last = !ended.is_worth_another || tries.len() + 1 >= self.pipeline.spec.datum_tries as usize;
-            let outputs = ended.outputs.take();
-            let is_recovered =
-                outputs.is_none() && is_last && self.recover(&task, &mut ended, &prepared.id, sandbox).await?;
-            tries.push(self.keep_try(ended)?);
-            if outputs.is_some() || is_last {
-                return Ok(Tried { tries, outputs, is_recovered });
+            let log = LogBuffer::new(self.log_max);
+            let mut last = self.one_try(task, &log, datum, sandbox, &mut next).await?;
+            let is_over = last.outputs.is_some()
+                || !last.is_worth_another
+                || before.len() + 1 >= self.pipeline.spec.datum_tries as usize;
+            if is_over {
+                let is_recovered = last.outputs.is_none() && self.recover(task, &mut last, datum, sandbox).await?;
+                return Ok(Tries { before, last, is_recovered });
             }
+            before.push(last.keep(&self.store)?);
         }
     }
 
     /// What is executed, by whatever try.
-    fn task(&self, arms: &[Arm], prepared: &Prepared) -> Result<DatumTask> {
+    pub(super) fn task(&self, arms: &[Arm], prepared: &Prepared) -> Result<DatumTask, RepoError> {
         let spec = &self.pipeline.spec;
         Ok(DatumTask {
             cmd: self.cmd.clone(),
             stdin: spec.transform.stdin.clone(),
             env: self.environment(arms, &prepared.id),
-            inputs: tokio::task::block_in_place(|| self.kitchen.files(arms))?,
+            inputs: self.kitchen.files(arms)?,
             timeout: spec.datum_timeout.map(specs::Duration::get),
             accept: spec.transform.accept_return_code.clone(),
             limits: self.limits,
@@ -99,19 +145,21 @@ impl DatumContext {
         sandbox: &mut Option<Sandbox>,
         console: Console,
     ) -> Result<Option<Outputs>> {
-        let mut task = self.task(arms, prepared)?;
+        let mut task = tokio::task::block_in_place(|| self.task(arms, prepared))?;
         task.env.push(("PS1".to_owned(), format!("{} {}$ ", self.pipeline.name(), prepared.id.short(8))));
         let shell = ["sh", "-i"].map(str::to_owned).to_vec();
         // However the last command typed ended, what is there is the output.
         let accept = (0..=255).collect();
         let task = DatumTask { cmd: shell, stdin: Vec::new(), timeout: None, accept, console: Some(console), ..task };
-        Ok(self.one_try(&task, &LogBuffer::new(self.log_max), &prepared.id, sandbox).await?.outputs)
+        let nothing = Box::pin(std::future::ready(None));
+        let tried = self.try_task(&Arc::new(task), &prepared.id, sandbox, nothing).await?.finish(&self.store).await?;
+        Ok(tried.outputs)
     }
 
     /// Runs the error command, if there is one, after the last try. It sees the same inputs and prints to the same log.
     async fn recover(
         &self,
-        task: &DatumTask,
+        task: &Arc<DatumTask>,
         last: &mut Ended,
         datum: &DatumId,
         sandbox: &mut Option<Sandbox>,
@@ -120,14 +168,14 @@ impl DatumContext {
         if transform.err_cmd.is_empty() {
             return Ok(false);
         }
-        let task = DatumTask {
+        let task = Arc::new(DatumTask {
             cmd: transform.err_cmd.clone(),
             stdin: transform.err_stdin.clone(),
             accept: [].into(),
             drops_output: true,
-            ..task.clone()
-        };
-        let ended = self.one_try(&task, &last.log, datum, sandbox).await?;
+            ..(**task).clone()
+        });
+        let ended = self.one_try(&task, &last.log, datum, sandbox, &mut None).await?;
         let is_recovered = ended.outputs.is_some();
         last.reason = Some(if is_recovered {
             format!("{}; `err_cmd` took care of it", last.why())
@@ -139,24 +187,18 @@ impl DatumContext {
         Ok(is_recovered)
     }
 
-    fn keep_try(&self, ended: Ended) -> Result<Try, RepoError> {
-        let Ended { exit_code, reason, log, started_at, finished_at, .. } = ended;
-        let log = log.into_bytes();
-        let log = if log.is_empty() { None } else { Some(tokio::task::block_in_place(|| self.store.put_log(&log))?) };
-        Ok(Try { exit_code, reason, log, started_at, finished_at })
-    }
-
     /// One try, whose log goes on from `log`; a lost sandbox is replaced a few times, since that is not the datum's fault.
     async fn one_try(
         &self,
-        task: &DatumTask,
+        task: &Arc<DatumTask>,
         log: &LogBuffer,
         datum: &DatumId,
         sandbox: &mut Option<Sandbox>,
+        next: &mut Option<Next<'_>>,
     ) -> Result<Ended> {
         let mut lost = 0;
         loop {
-            match self.attempt(task, log.clone(), datum, sandbox).await {
+            match self.attempt(task, log.clone(), datum, sandbox, next).await {
                 Ok(done) => return Ok(done),
                 Err(error) => {
                     // What it left is not fit for another try; its end may fail like the try did.
@@ -176,10 +218,11 @@ impl DatumContext {
 
     async fn attempt(
         &self,
-        task: &DatumTask,
+        task: &Arc<DatumTask>,
         log: LogBuffer,
         datum: &DatumId,
         sandbox: &mut Option<Sandbox>,
+        next: &mut Option<Next<'_>>,
     ) -> Result<Ended, ExecError> {
         let source = StoreSource::new(self.store.clone());
         let sandbox = match sandbox {
@@ -191,7 +234,10 @@ impl DatumContext {
             self.live.tell(Happened::Log { job: self.job.clone(), datum: *datum, bytes });
         };
         let mut intake = Intake::new(&self.store, &task.inputs, log, &self.mask, &on_log);
-        let outcome = sandbox.run(task, &source, &mut intake).await?;
+        let outcome = match next.take() {
+            Some(next) => sandbox.run_before(task, &source, &mut intake, next).await?,
+            None => sandbox.run_before(task, &source, &mut intake, std::future::ready(None)).await?,
+        };
         repos::stop_at("datum.after_intake");
         let (log, outputs) = intake.finish();
         let finished_at = self.store.clock().now();

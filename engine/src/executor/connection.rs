@@ -33,14 +33,33 @@ pub(super) enum Said {
     Data(Bytes),
 }
 
-/// Frames to and from one agent.
+/// Frames to and from one agent; both halves may be at work at the same time.
 pub(super) struct Connection {
-    outgoing: Pin<Box<dyn AsyncWrite + Send>>,
-    incoming: BoxStream<'static, io::Result<Chunk>>,
+    pub(super) outgoing: Outgoing,
+    pub(super) incoming: Incoming,
+}
+
+/// Frames to an agent.
+pub(super) struct Outgoing {
+    stream: Pin<Box<dyn AsyncWrite + Send>>,
     /// Frames not yet sent; bounded by one data frame more than [`MAX_DATA`].
     pending: Vec<u8>,
+}
+
+/// Frames from an agent.
+pub(super) struct Incoming {
+    stream: BoxStream<'static, io::Result<Chunk>>,
     received: BytesMut,
     complaint: Vec<u8>,
+}
+
+/// Why something did not go out; the other half may know more.
+#[derive(Debug)]
+pub(super) enum SendError {
+    /// The stream to the agent broke.
+    Broken(io::Error),
+    /// Another error, not of the connection.
+    Other(ExecError),
 }
 
 impl Connection {
@@ -49,23 +68,43 @@ impl Connection {
         incoming: BoxStream<'static, io::Result<Chunk>>,
     ) -> Self {
         Self {
-            outgoing: Box::pin(outgoing),
-            // It is asked again for complaints after its end.
-            incoming: incoming.fuse().boxed(),
-            pending: Vec::new(),
-            received: BytesMut::new(),
-            complaint: Vec::new(),
+            outgoing: Outgoing { stream: Box::pin(outgoing), pending: Vec::new() },
+            incoming: Incoming {
+                // It is asked again for complaints after its end.
+                stream: incoming.fuse().boxed(),
+                received: BytesMut::new(),
+                complaint: Vec::new(),
+            },
         }
     }
 
+    /// The error for something that did not go out: what the agent complained of, if it did.
+    pub(super) async fn explain(&mut self, error: SendError) -> ExecError {
+        match error {
+            SendError::Broken(error) => self.incoming.lost(&error).await,
+            SendError::Other(error) => error,
+        }
+    }
+
+    /// Ends the agent's input, which ends the agent, and waits for that.
+    pub(super) async fn close(mut self) {
+        // Errors mean that the agent is gone already, which is what is wanted.
+        let _ = self.outgoing.stream.shutdown().await;
+        drop(self.outgoing);
+        while let Ok(Some(Ok(_))) = timeout(PATIENCE, self.incoming.stream.next()).await {}
+    }
+}
+
+impl Outgoing {
     /// Adds a message to what is sent next.
-    pub(super) async fn message(&mut self, message: &ToAgent) -> Result<(), ExecError> {
-        push_message(&mut self.pending, message).map_err(|error| ExecError::SandboxLost { why: error.to_string() })?;
+    pub(super) async fn message(&mut self, message: &ToAgent) -> Result<(), SendError> {
+        push_message(&mut self.pending, message)
+            .map_err(|error| SendError::Other(ExecError::SandboxLost { why: error.to_string() }))?;
         self.flush_if_large().await
     }
 
     /// Adds data to what is sent next.
-    pub(super) async fn data(&mut self, bytes: &[u8]) -> Result<(), ExecError> {
+    pub(super) async fn data(&mut self, bytes: &[u8]) -> Result<(), SendError> {
         for part in bytes.chunks(MAX_DATA) {
             self.pending.extend_from_slice(&data_head(part.len()));
             self.pending.extend_from_slice(part);
@@ -74,23 +113,22 @@ impl Connection {
         Ok(())
     }
 
-    async fn flush_if_large(&mut self) -> Result<(), ExecError> {
+    async fn flush_if_large(&mut self) -> Result<(), SendError> {
         if self.pending.len() >= MAX_DATA { self.flush().await } else { Ok(()) }
     }
 
     /// Sends all that was added.
-    pub(super) async fn flush(&mut self) -> Result<(), ExecError> {
-        let sent = match self.outgoing.write_all(&self.pending).await {
-            Ok(()) => self.outgoing.flush().await,
+    pub(super) async fn flush(&mut self) -> Result<(), SendError> {
+        let sent = match self.stream.write_all(&self.pending).await {
+            Ok(()) => self.stream.flush().await,
             Err(error) => Err(error),
         };
         self.pending.clear();
-        match sent {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.lost(&error).await),
-        }
+        sent.map_err(SendError::Broken)
     }
+}
 
+impl Incoming {
     /// Waits for the next frame.
     pub(super) async fn next(&mut self) -> Result<Said, ExecError> {
         loop {
@@ -99,7 +137,7 @@ impl Connection {
                 Ok(None) => {}
                 Err(error) => return Err(self.lost(&error).await),
             }
-            match self.incoming.next().await {
+            match self.stream.next().await {
                 Some(Ok(chunk)) => self.keep(chunk),
                 Some(Err(error)) => return Err(self.lost(&error).await),
                 None => return Err(self.lost(&io::ErrorKind::UnexpectedEof.into()).await),
@@ -130,7 +168,7 @@ impl Connection {
 
     /// The error for a connection that broke: what the agent complained of, if it did, else what the stream said.
     async fn lost(&mut self, error: &io::Error) -> ExecError {
-        while let Ok(Some(Ok(chunk))) = timeout(PATIENCE, self.incoming.next()).await {
+        while let Ok(Some(Ok(chunk))) = timeout(PATIENCE, self.stream.next()).await {
             self.keep(chunk);
             if let Ok(Some(Said::Message(FromAgent::Broken { why }))) = self.take_frame() {
                 return ExecError::SandboxLost { why };
@@ -143,13 +181,5 @@ impl Connection {
             _ => error.to_string(),
         };
         ExecError::SandboxLost { why }
-    }
-
-    /// Ends the agent's input, which ends the agent, and waits for that.
-    pub(super) async fn close(mut self) {
-        // Errors mean that the agent is gone already, which is what is wanted.
-        let _ = self.outgoing.shutdown().await;
-        drop(self.outgoing);
-        while let Ok(Some(Ok(_))) = timeout(PATIENCE, self.incoming.next()).await {}
     }
 }

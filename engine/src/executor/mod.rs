@@ -3,7 +3,8 @@
 //! The seam's only duty is to open a sandbox with the agent (`crate::worker`) in it. Everything a datum does then goes over the
 //! agent's stdin and stdout, so no shared file system is assumed and a container on another machine is as good as a local process.
 //!
-//! - `task`: what goes into a sandbox and what comes out; `sandbox`: one try, the same for each executor; `connection`: frames;
+//! - `task`: what goes into a sandbox and what comes out; `sandbox`: one try, the same for each executor; `connection`: frames; `held`: files
+//!   that stay;
 //! - `docker`: warm containers; `process`: Linux namespaces where there is no container engine;
 //! - `image`: what an image is; `contract`: what each executor must do, as tests.
 //!
@@ -14,6 +15,7 @@ mod connection;
 pub mod contract;
 mod docker;
 mod error;
+mod held;
 mod image;
 mod process;
 mod sandbox;

@@ -137,7 +137,9 @@ fn serve(stream: &UnixStream, script: &Script) -> Option<()> {
                 writer.message(&FromAgent::Ready { version: VERSION }).ok()?;
                 writer.flush().ok()?;
             }
-            Frame::Message(ToAgent::File(header)) => {
+            // It says that nothing is kept, so nobody asks for it.
+            Frame::Message(ToAgent::Same { .. }) => return None,
+            Frame::Message(ToAgent::File { header, .. }) => {
                 file.clone_from(&header.path);
                 call.inputs.insert(header.path, Vec::new());
             }
@@ -160,7 +162,13 @@ fn reply(writer: &mut FrameWriter<&UnixStream>, reply: Reply) -> Option<()> {
         writer.message(&FromAgent::File(header)).ok()?;
         writer.data(&bytes).ok()?;
     }
-    let report = Report { exit: Exit::Code(reply.code), prepare_micros: 0, process_micros: 1000, out_of_memory: false };
+    let report = Report {
+        exit: Exit::Code(reply.code),
+        prepare_micros: 0,
+        process_micros: 1000,
+        out_of_memory: false,
+        kept: false,
+    };
     writer.message(&FromAgent::Done(report)).ok()?;
     writer.flush().ok()
 }

@@ -56,6 +56,9 @@ pub struct PipelineView {
     pub behind_runs: u64,
     /// The head of its output branch.
     pub output_commit: Option<CommitId>,
+    /// When its clocks tick next; absent without one, and while it is stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_tick: Option<Timestamp>,
     /// Its newest job.
     #[serde(skip)]
     pub newest: Option<JobRow>,
@@ -79,7 +82,8 @@ pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) ->
         since_good.push(job);
         ControlFlow::Continue(())
     })?;
-    let (state, reason) = state_of(store, &since_good, live)?;
+    let (state, reason) =
+        if row.is_stopped() { (PipelineState::Stopped, None) } else { state_of(store, &since_good, live)? };
     let newest = since_good.first().or(good.as_ref()).cloned();
     let ended = since_good.iter().chain(&good).find(|job| job.sealed.is_some()).cloned();
     Ok(PipelineView {
@@ -90,6 +94,7 @@ pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) ->
         last_job: newest.as_ref().map(|job| job_id(&job.pipeline, &job.run)),
         behind_runs: since_good.len() as u64,
         output_commit: store.find_branch(&repo, &branch)?.and_then(|row| row.commit),
+        next_tick: crate::time::next_tick(store, name, store.clock().now())?,
         newest,
         ended,
     })

@@ -210,7 +210,7 @@ async fn only_what_differs_gets_a_new_version_and_ends_what_the_old_one_had_to_d
     let ended = s.store.job(old.order, &old.pipeline).unwrap().unwrap();
     assert_eq!(ended.sealed, Some(SealedState::Killed));
     let document: JobDocument = s.store.document(&ended.document.unwrap()).unwrap();
-    assert_eq!(document.reason.as_deref(), Some("pipeline was updated to version 2"));
+    assert_eq!(document.reason.as_deref(), Some("replaced by version 2"));
     assert_eq!(s.job("two").run, second.run.unwrap());
     assert_eq!(s.job("one").sealed, None, "the unchanged pipeline's job goes on");
 }
@@ -404,7 +404,7 @@ async fn only_the_newest_ended_job_is_retried() {
     let (s, process) = (Setting::new(), Known::of(ExecutorKind::Process));
     s.repo("images");
     apply_text(&s, &process, &spec("up", "images", "")).await.unwrap();
-    assert_eq!(rerun(&s.store, &name("up"), &s.by).unwrap_err().kind(), ErrorKind::Conflict, "there is no data");
+    assert_eq!(rerun(&s.store, &name("up"), None, &s.by).unwrap_err().kind(), ErrorKind::Conflict, "there is no data");
     s.put("images", [("/a", Some("1"))]);
     let first = s.job("up");
     assert_eq!(retry(&s.store, &first, &s.by, None).unwrap_err().kind(), ErrorKind::Conflict, "it has not ended");
@@ -416,6 +416,6 @@ async fn only_the_newest_ended_job_is_retried() {
     let cause = s.store.run(&run).unwrap().cause;
     assert_eq!((cause.kind.word(), cause.refs), ("retry", vec!["up".to_owned(), format!("@{}", first.run)]));
     assert_eq!(retry(&s.store, &first, &s.by, None).unwrap_err().kind(), ErrorKind::Conflict, "it is not the newest");
-    let again = rerun(&s.store, &name("up"), &s.by).unwrap();
+    let again = rerun(&s.store, &name("up"), None, &s.by).unwrap();
     assert_eq!(s.job("up").run, again);
 }

@@ -28,7 +28,7 @@ impl Setting {
         self.store.document(&self.job("upper").document.unwrap()).unwrap()
     }
 
-    fn reason(&self) -> String {
+    fn why(&self) -> String {
         self.document().reason.unwrap_or_default()
     }
 
@@ -114,7 +114,7 @@ async fn a_job_that_takes_too_long_is_killed_and_keeps_what_is_done() {
     })
     .await;
     assert_eq!(s.state("upper"), SealedState::Killed);
-    assert_eq!(s.reason(), "it took longer than `job_timeout` allows: 300ms");
+    assert_eq!(s.why(), "it took longer than `job_timeout` allows: 300ms");
     s.seen("upper");
     s.put("images", [("/c", Some("c"))]);
     s.run().await;
@@ -152,7 +152,7 @@ async fn a_lost_sandbox_is_replaced_a_bounded_number_of_times() {
     s.put("images", [("/b", Some("b"))]);
     s.run_with(|_| Reply { is_lost: true, ..Reply::default() }).await;
     assert_eq!((s.state("upper"), s.counts()), (SealedState::Failure, [2, 0, 1, 0, 0]));
-    assert_eq!(s.reason(), "the sandbox was lost: it ended without a word");
+    assert_eq!(s.why(), "the sandbox was lost: it ended without a word");
     assert_eq!(s.seen("upper").len(), 3);
 
     s.put("images", [("/c", Some("c"))]);
@@ -167,7 +167,7 @@ async fn a_job_stops_when_its_first_hundred_datums_all_fail() {
     s.put("images", names.iter().map(|name| (name.as_str(), Some("bad"))));
     s.run().await;
     assert_eq!(s.state("upper"), SealedState::Failure);
-    assert_eq!(s.reason(), "its first 100 datums all failed, so it was stopped");
+    assert_eq!(s.why(), "its first 100 datums all failed, so it was stopped");
     assert_eq!(s.counts()[3], 100);
     s.put("images", names.iter().map(|name| (name.as_str(), Some("good"))));
     s.run().await;
@@ -184,7 +184,7 @@ async fn secrets_reach_the_command_and_no_log() {
     s.put("images", [("/a", Some("a"))]);
     s.run().await;
     assert_eq!(s.state("upper"), SealedState::Failure, "it was deleted after the apply");
-    assert!(s.reason().contains("secret `mail` not found (pv secret create mail token=FILE)"), "{}", s.reason());
+    assert!(s.why().contains("secret `mail` not found (pv secret create mail token=FILE)"), "{}", s.why());
 
     let print = |call: Call| {
         let token = &call.env["TOKEN"];

@@ -1,12 +1,17 @@
 //! Whole runs through the engine, with scripted commands and a real store.
 
 mod apply;
+mod branches;
+mod chain;
 mod failures;
 mod faults;
 mod flow;
 mod garbage;
+mod inputs;
 mod kept;
 mod living;
 mod queries;
 mod setting;
+mod stop;
+mod time;
 mod transaction;

@@ -1,15 +1,18 @@
 //! What the tests of whole runs share: a store, pipelines, commits and an engine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use repos::documents::{ExecutorKind, SpecDocument, Transform, VersionDocument};
 use repos::files::Edits;
 use repos::journal::{CauseKind, Entry, Move, RepoKind, SealedState};
+use repos::time::Clock;
 use repos::tree::{FileEntry, KeyRange, Tree};
-use repos::{Change, JobRow, OpenOptions, Store};
+use repos::{Change, JobRow, OpenOptions, Store, Timestamp};
 use specs::{CommitId, PipelineName, RepoName};
 
+use crate::apply::{self, Applied, Request};
 use crate::changes::{self, By, Committed, NewCommit};
 use crate::executor::scripted::{Call, Reply, ScriptedExecutor};
 use crate::{Engine, Graph, Pipeline, Selection};
@@ -46,7 +49,17 @@ impl Setting {
 
     /// Commits files; `None` removes one.
     pub(super) fn put<'a>(&self, repo: &str, files: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> CommitId {
-        let (repo, branch): (RepoName, _) = (repo.parse().unwrap(), "main".parse().unwrap());
+        self.put_on(repo, "main", files)
+    }
+
+    /// Commits files to a branch that is there.
+    pub(super) fn put_on<'a>(
+        &self,
+        repo: &str,
+        branch: &str,
+        files: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+    ) -> CommitId {
+        let (repo, branch): (RepoName, _) = (repo.parse().unwrap(), branch.parse().unwrap());
         let mut edits = Edits::default();
         for (path, content) in files {
             let file = content.map(|content| {
@@ -145,7 +158,11 @@ impl Setting {
 
     /// The files at a branch's head.
     pub(super) fn files(&self, repo: &str) -> BTreeMap<String, String> {
-        let head = self.store.head(&repo.parse().unwrap(), &"main".parse().unwrap()).unwrap();
+        self.files_in(self.store.head(&repo.parse().unwrap(), &"main".parse().unwrap()).unwrap())
+    }
+
+    /// The files of a commit.
+    pub(super) fn files_in(&self, head: CommitId) -> BTreeMap<String, String> {
         let tree = Tree::at(self.store.commit(&head).unwrap().tree);
         let entries = tree.range(&self.store, KeyRange::all()).unwrap();
         entries
@@ -157,6 +174,39 @@ impl Setting {
             .collect()
     }
 
+    /// Applies specs as `pv pipeline apply` does, with an executor that knows no images.
+    pub(super) async fn apply(&self, yaml: &str) -> crate::Result<Applied> {
+        let set = specs::parse_specs(&[("p.yml".to_owned(), yaml.to_owned())]);
+        let sources = [("p.yml".to_owned(), "/nonexistent".into())].into();
+        let executor = ScriptedExecutor::new(copy);
+        let request =
+            Request { set: &set, sources: &sources, by: &self.by, dry: false, on_pull: &|_| {}, announce: &|_| {} };
+        apply::apply(&self.store, &executor, request).await
+    }
+
+    /// How many jobs a pipeline had.
+    pub(super) fn jobs(&self, pipeline: &str) -> Vec<JobRow> {
+        let mut jobs = Vec::new();
+        let pipeline = pipeline.parse().unwrap();
+        let visit = |job| {
+            jobs.insert(0, job);
+            std::ops::ControlFlow::Continue(())
+        };
+        self.store.visit_jobs(&pipeline, u64::MAX, visit).unwrap();
+        jobs
+    }
+
+    /// Where a branch stands.
+    pub(super) fn head(&self, repo: &str, branch: &str) -> Option<CommitId> {
+        self.store.find_branch(&repo.parse().unwrap(), &branch.parse().unwrap()).unwrap().unwrap().commit
+    }
+
+    /// The reason in a job's document.
+    pub(super) fn reason(&self, job: &JobRow) -> String {
+        let document: repos::documents::JobDocument = self.store.document(&job.document.unwrap()).unwrap();
+        document.reason.unwrap_or_default()
+    }
+
     /// The newest job of a pipeline.
     pub(super) fn job(&self, pipeline: &str) -> JobRow {
         self.store.newest_job(&pipeline.parse::<PipelineName>().unwrap()).unwrap().unwrap()
@@ -164,6 +214,27 @@ impl Setting {
 
     pub(super) fn state(&self, pipeline: &str) -> SealedState {
         self.job(pipeline).sealed.expect("the job has ended")
+    }
+}
+
+/// A clock that stands still until it is set.
+#[derive(Debug)]
+pub(super) struct StandingClock(AtomicI64);
+
+impl StandingClock {
+    /// At a time in RFC 3339.
+    pub(super) fn at(time: &str) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(time.parse::<Timestamp>().unwrap().as_micros())))
+    }
+
+    pub(super) fn set(&self, time: &str) {
+        self.0.store(time.parse::<Timestamp>().unwrap().as_micros(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for StandingClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::Relaxed))
     }
 }
 

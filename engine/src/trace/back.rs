@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use repos::documents::{Commit, CommitKind, Recipe, RecipeInput, ResultDocument, Source, Transform, VersionDocument};
+use repos::documents::{
+    Commit, CommitKind, Provenance, Recipe, RecipeInput, ResultDocument, Source, Transform, VersionDocument,
+};
 use repos::store::Resolved;
 use repos::tree::{FileEntry, KeyRange, Map, Tree, directory_range, path_of};
 use repos::{RepoError, Store};
@@ -19,8 +21,9 @@ pub fn trace(store: &Store, at: &Resolved, depth: Option<usize>) -> Result<Trace
         place: at.place(),
         similar: None,
     })?;
+    let order = store.run_order(&at.commit.run)?.unwrap_or(u64::MAX);
     let mut tracer =
-        Tracer { store, seen: HashSet::new(), sources: HashSet::new(), gaps: Vec::new(), is_damaged: false };
+        Tracer { store, order, seen: HashSet::new(), sources: HashSet::new(), gaps: Vec::new(), is_damaged: false };
     let file =
         tracer.file(&Place { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone() }, file, depth)?;
     let Tracer { seen, sources, gaps, is_damaged, .. } = tracer;
@@ -38,6 +41,8 @@ struct Place {
 
 struct Tracer<'a> {
     store: &'a Store,
+    /// The run that made what was asked about.
+    order: u64,
     seen: HashSet<Digest>,
     sources: HashSet<(RepoName, FilePath, Digest)>,
     gaps: Vec<String>,
@@ -147,10 +152,16 @@ impl Tracer<'_> {
         let pipeline = self.pipeline_of(commit)?;
         let mut inputs = Vec::new();
         for input in &recipe.inputs {
-            let files = match pipeline.as_ref().and_then(|pipeline| origin_of(commit, pipeline, &input.name)) {
-                Some((repo, id)) => self.files_at(&repo, id, input, depth)?,
-                None => Vec::new(),
-            };
+            let origins =
+                pipeline.as_ref().map(|pipeline| origins_of(commit, pipeline, &input.name)).unwrap_or_default();
+            let (mut files, mut older) = (Vec::new(), false);
+            for origin in &origins {
+                files = self.files_at(&origin.repo, origin.commit, input, depth)?;
+                if !files.is_empty() {
+                    older = self.is_older(origin)?;
+                    break;
+                }
+            }
             if files.is_empty() {
                 self.gaps.push(format!(
                     "datum {}: `{}:{}` is not in the commits on which {} rests",
@@ -160,7 +171,8 @@ impl Tracer<'_> {
                     commit.repo
                 ));
             }
-            inputs.push(InputNode { input: input.name.clone(), path: input.path.clone(), reference: false, files });
+            let (input, path) = (input.name.clone(), input.path.clone());
+            inputs.push(InputNode { input, path, reference: false, older, files });
         }
         for reference in &result.references {
             let tree = Tree::at(self.store.commit(&reference.commit)?.tree);
@@ -170,10 +182,17 @@ impl Tracer<'_> {
                 input: reference.input.clone(),
                 path: reference.path.clone(),
                 reference: true,
+                older: false,
                 files,
             });
         }
         Ok(inputs)
+    }
+
+    /// Whether a branch had a newer commit by the run that made what was asked about.
+    fn is_older(&self, origin: &Provenance) -> Result<bool> {
+        let head = self.store.head_as_of(&origin.repo, &origin.branch, self.order)?.flatten();
+        Ok(head.is_some_and(|head| head != origin.commit))
     }
 
     fn pipeline_of(&self, commit: &Commit) -> Result<Option<Pipeline>> {
@@ -264,12 +283,13 @@ impl Tracer<'_> {
     }
 }
 
-/// The input commit that an output commit rests on for one input of its pipeline.
-fn origin_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Option<(RepoName, CommitId)> {
-    let leaf = pipeline.spec.input.leaves().into_iter().find(|leaf| leaf.name == input)?;
-    let (repo, branch) = pipeline.input_branch(leaf);
-    let origin = commit.provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch)?;
-    Some((repo, origin.commit))
+/// The input commits that an output commit rests on for one input of its pipeline: several when arms of a union share the name.
+fn origins_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Vec<Provenance> {
+    let leaves = pipeline.spec.input.leaves().into_iter().filter(|leaf| leaf.name == input);
+    let origin = |(repo, branch)| {
+        commit.provenance.iter().find(|origin| (&origin.repo, &origin.branch) == (&repo, &branch)).cloned()
+    };
+    leaves.filter_map(|leaf| origin(pipeline.input_branch(leaf))).collect()
 }
 
 /// Reads the map of datums of an output commit: id and result of each.

@@ -116,6 +116,10 @@ pub struct InputNode {
     pub path: FilePath,
     /// Whether it lies outside the recipe.
     pub reference: bool,
+    /// Whether the input's branch had a newer commit by the run that made what was asked about: a stopped pipeline, a failed job or an
+    /// input that starts no job lies between.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub older: bool,
     /// The files there.
     pub files: Vec<FileNode>,
 }

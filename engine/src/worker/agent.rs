@@ -10,12 +10,13 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::fs::StatVfsMountFlags;
 
 use super::account::Account;
-use super::command::{self, Ended};
+use super::command::{self, Ended, Next};
 use super::inputs::Inputs;
 use super::memory;
 use super::outputs::{self, Trouble};
 use super::protocol::{Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, ToAgent, Try, VERSION};
 use super::secrets::SecretDirectories;
+use super::staging::Staging;
 use super::{OrStop, Stop, clear};
 use crate::executor::Exit;
 
@@ -60,6 +61,7 @@ struct Agent {
     engine: FrameReader<File>,
     answer: FrameWriter<File>,
     signals: SignalFd,
+    staging: Staging,
 }
 
 /// Serves the engine until its stream ends.
@@ -81,6 +83,7 @@ pub(crate) fn run(place: Place) -> Result<(), Stop> {
         engine: FrameReader::new(engine),
         answer: FrameWriter::new(answer),
         signals: watch_signals().or_stop(|| "watch signals".to_owned())?,
+        staging: Staging::default(),
     };
     agent.serve().inspect_err(|stop| {
         // The engine may be gone; then nobody is left to tell.
@@ -104,13 +107,17 @@ impl Agent {
         let Some(settings) = self.greet()? else { return Ok(()) };
         let account = Account::find(settings.user.as_deref());
         loop {
-            match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
-                None => return Ok(()),
-                Some(Frame::Message(ToAgent::Begin(task))) => self.serve_try(&task, &settings, &account)?,
-                // What was typed after the command had ended.
-                Some(Frame::Message(ToAgent::Input(_) | ToAgent::EndInput)) => {}
-                Some(_) => return Err(out_of_turn()),
-            }
+            let task = match self.staging.take_task() {
+                Some(task) => task,
+                None => match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
+                    None => return Ok(()),
+                    Some(Frame::Message(ToAgent::Begin(task))) => task,
+                    // What was typed after the command had ended.
+                    Some(Frame::Message(ToAgent::Input(_) | ToAgent::EndInput)) => continue,
+                    Some(_) => return Err(out_of_turn()),
+                },
+            };
+            self.serve_try(task, &settings, &account)?;
         }
     }
 
@@ -123,15 +130,53 @@ impl Agent {
         };
         self.secrets = SecretDirectories::open(&settings.secret_directories)?;
         self.clear_all()?;
-        receive(&mut self.engine, &mut self.code, |message| matches!(message, ToAgent::Open), "lay out the code")?;
+        self.receive_code()?;
         self.answer.message(&FromAgent::Ready { version: VERSION }).or_stop(|| "answer the engine".to_owned())?;
         self.answer.flush().or_stop(|| "answer the engine".to_owned())?;
         Ok(Some(settings))
     }
 
-    fn serve_try(&mut self, task: &Try, settings: &Settings, account: &Result<Account, String>) -> Result<(), Stop> {
+    fn receive_code(&mut self) -> Result<(), Stop> {
+        let mut laid_out = Ok(());
+        loop {
+            match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
+                None => return Err(Stop::new("the engine hung up")),
+                Some(Frame::Message(ToAgent::Open)) => {
+                    return laid_out.and_then(|()| self.code.seal()).or_stop(|| "lay out the code".to_owned());
+                }
+                Some(frame) => laid_out = lay_out(&mut self.code, laid_out, frame)?,
+            }
+        }
+    }
+
+    /// Lays out the inputs of a try, those that came already and those still to come, until the engine says that these are all. The try
+    /// itself is another when the engine changed its mind.
+    fn receive_try(&mut self, mut task: Box<Try>) -> Result<Box<Try>, Stop> {
+        let mut laid_out = self.staging.lay_out(&mut self.pfs);
+        loop {
+            match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
+                None => return Err(Stop::new("the engine hung up")),
+                Some(Frame::Message(ToAgent::Begin(other))) => {
+                    laid_out = self.pfs.clear();
+                    task = other;
+                }
+                Some(Frame::Message(ToAgent::Go)) => {
+                    laid_out.and_then(|()| self.pfs.seal()).or_stop(|| "lay out the inputs".to_owned())?;
+                    return Ok(task);
+                }
+                Some(frame) => laid_out = lay_out(&mut self.pfs, laid_out, frame)?,
+            }
+        }
+    }
+
+    fn serve_try(
+        &mut self,
+        task: Box<Try>,
+        settings: &Settings,
+        account: &Result<Account, String>,
+    ) -> Result<(), Stop> {
         let begun = Instant::now();
-        receive(&mut self.engine, &mut self.pfs, |message| matches!(message, ToAgent::Go), "lay out the inputs")?;
+        let task = &*self.receive_try(task)?;
         let owner = account.as_ref().ok().filter(|account| !account.is_own()).map(Account::owner);
         clear::hand_over(&self.out, 0o755, owner).or_stop(|| "make /pfs/out ready".to_owned())?;
         self.secrets.lay_out(&task.secret_files, owner).or_stop(|| "lay out the secrets".to_owned())?;
@@ -140,14 +185,22 @@ impl Agent {
         let prepared = begun.elapsed();
         let ended = match account {
             Err(why) => Ended { exit: Exit::NotStarted { why: why.clone() }, took: Duration::ZERO },
-            Ok(account) => command::run(task, settings, account, &self.signals, &mut self.engine, &mut self.answer)
-                .or_stop(|| "run the command".to_owned())?,
+            Ok(account) => {
+                let mut next = Next { engine: &mut self.engine, staging: &mut self.staging, root: self.pfs.root() };
+                command::run(task, settings, account, &self.signals, &mut next, &mut self.answer)
+                    .or_stop(|| "run the command".to_owned())?
+            }
         };
         let out_of_memory = killed() > killed_before;
         let exit = self.collect(task, ended.exit)?;
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let report =
-            Report { exit, prepare_micros: micros(prepared), process_micros: micros(ended.took), out_of_memory };
+        let report = Report {
+            exit,
+            prepare_micros: micros(prepared),
+            process_micros: micros(ended.took),
+            out_of_memory,
+            kept: self.pfs.keeps_all(),
+        };
         self.answer.message(&FromAgent::Done(report)).or_stop(|| "answer the engine".to_owned())?;
         self.answer.flush().or_stop(|| "answer the engine".to_owned())?;
         self.clear_try()
@@ -192,25 +245,13 @@ impl Agent {
     }
 }
 
-/// Takes files until the engine says that these are all. On an error the rest is still read: the engine listens only afterwards.
-fn receive(
-    engine: &mut FrameReader<File>,
-    into: &mut Inputs,
-    is_end: impl Fn(&ToAgent) -> bool,
-    action: &str,
-) -> Result<(), Stop> {
-    let mut laid_out = Ok(());
-    loop {
-        let frame = engine.next().or_stop(|| "read from the engine".to_owned())?;
-        match frame {
-            None => return Err(Stop::new("the engine hung up")),
-            Some(Frame::Data(bytes)) => laid_out = laid_out.and_then(|()| into.data(bytes)),
-            Some(Frame::Message(ToAgent::File(header))) => laid_out = laid_out.and_then(|()| into.file(header)),
-            Some(Frame::Message(message)) if is_end(&message) => {
-                return laid_out.and_then(|()| into.seal()).or_stop(|| action.to_owned());
-            }
-            Some(Frame::Message(_)) => return Err(out_of_turn()),
-        }
+/// Lays out what a frame brings. After an error nothing more is, but all is read: the engine listens only afterwards.
+fn lay_out(into: &mut Inputs, so_far: io::Result<()>, frame: Frame<'_, ToAgent>) -> Result<io::Result<()>, Stop> {
+    match frame {
+        Frame::Data(bytes) => Ok(so_far.and_then(|()| into.data(bytes))),
+        Frame::Message(ToAgent::File { header, keep }) => Ok(so_far.and_then(|()| into.file(header, keep))),
+        Frame::Message(ToAgent::Same { path }) => Ok(so_far.and_then(|()| into.same(&path))),
+        Frame::Message(_) => Err(out_of_turn()),
     }
 }
 

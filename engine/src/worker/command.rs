@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use super::account::Account;
 use super::memory;
 use super::protocol::{Frame, FrameReader, FrameWriter, Settings, ToAgent, Try};
+use super::staging::Staging;
 use crate::executor::Exit;
 
 /// Where programs are looked for when the environment has no `PATH`.
@@ -35,13 +36,43 @@ pub(crate) struct Ended {
     pub(crate) took: Duration,
 }
 
+/// Something typed at a command.
+enum Typed {
+    More(Vec<u8>),
+    End,
+}
+
+/// The engine's stream, on which the next try may come.
+pub(crate) struct Next<'a> {
+    pub(crate) engine: &'a mut FrameReader<File>,
+    pub(crate) staging: &'a mut Staging,
+    /// The directory of the inputs.
+    pub(crate) root: &'a OwnedFd,
+}
+
+impl Next<'_> {
+    /// Takes one frame, and gives what was typed if it is that; an error at the end of the stream.
+    fn take(&mut self) -> io::Result<Option<Typed>> {
+        match self.engine.next()? {
+            Some(Frame::Message(ToAgent::Input(typed))) => Ok(Some(Typed::More(typed))),
+            Some(Frame::Message(ToAgent::EndInput)) => Ok(Some(Typed::End)),
+            Some(frame) if !self.staging.is_full() => self.staging.take(frame, self.root).map(|()| None),
+            _ => Err(io::Error::new(ErrorKind::UnexpectedEof, "the engine hung up")),
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.engine.has_buffered() && !self.staging.is_full()
+    }
+}
+
 /// Runs the command; sends its output as it comes. An error means that the engine is gone or the system fails.
 pub(crate) fn run(
     task: &Try,
     settings: &Settings,
     account: &Account,
     signals: &SignalFd,
-    engine: &mut FrameReader<File>,
+    next: &mut Next<'_>,
     answer: &mut FrameWriter<File>,
 ) -> io::Result<Ended> {
     let (log, log_end) = io::pipe()?;
@@ -61,9 +92,8 @@ pub(crate) fn run(
         stdin: Feed::new(stdin, &task.stdin, task.has_console)?,
         deadline: task.timeout_millis.and_then(|millis| started.checked_add(Duration::from_millis(millis))),
         buffer: vec![0; LOG_BYTES],
-        has_console: task.has_console,
     };
-    let timed_out = watch.until_the_end(signals, engine, answer)?;
+    let timed_out = watch.until_the_end(signals, next, answer)?;
     let took = started.elapsed();
     watch.end_all()?;
     watch.drain_log(answer)?;
@@ -161,15 +191,17 @@ impl Feed {
         Ok(Self { pipe, bytes, sent: 0, is_open })
     }
 
-    /// Adds what was typed; `None` is the end of it.
-    fn add(&mut self, typed: Option<&[u8]>) {
-        if let Some(typed) = typed {
-            self.bytes.drain(..self.sent);
-            self.sent = 0;
-            self.bytes.extend_from_slice(typed);
-        } else {
-            self.is_open = false;
-            self.close_if_done();
+    fn add(&mut self, typed: Typed) {
+        match typed {
+            Typed::More(typed) => {
+                self.bytes.drain(..self.sent);
+                self.sent = 0;
+                self.bytes.extend_from_slice(&typed);
+            }
+            Typed::End => {
+                self.is_open = false;
+                self.close_if_done();
+            }
         }
     }
 
@@ -204,7 +236,6 @@ struct Watch {
     stdin: Feed,
     deadline: Option<Instant>,
     buffer: Vec<u8>,
-    has_console: bool,
 }
 
 /// What there is to do after a wait.
@@ -221,7 +252,7 @@ impl Watch {
     fn until_the_end(
         &mut self,
         signals: &SignalFd,
-        engine: &mut FrameReader<File>,
+        next: &mut Next<'_>,
         answer: &mut FrameWriter<File>,
     ) -> io::Result<bool> {
         let mut log_open = true;
@@ -235,12 +266,13 @@ impl Watch {
                 Some(Duration::ZERO) => return Ok(true),
                 wait => wait,
             };
-            while engine.has_more() {
-                self.listen(engine)?;
-            }
-            let ready = self.poll(signals, engine.get_ref(), log_open, wait)?;
-            if ready.engine {
-                self.listen(engine)?;
+            // What is in memory already wakes nobody.
+            let wait = if next.is_waiting() { Some(Duration::ZERO) } else { wait };
+            let ready = self.poll(signals, next, log_open, wait)?;
+            if ready.engine
+                && let Some(typed) = next.take()?
+            {
+                self.stdin.add(typed);
             }
             if ready.log {
                 log_open = self.forward_log(answer)?;
@@ -260,23 +292,11 @@ impl Watch {
         }
     }
 
-    /// Takes what the engine says: nothing but what is typed at a console. Its end is the end of the sandbox.
-    fn listen(&mut self, engine: &mut FrameReader<File>) -> io::Result<()> {
-        let hung_up = || io::Error::new(ErrorKind::UnexpectedEof, "the engine hung up");
-        if !self.has_console {
-            return Err(hung_up());
-        }
-        match engine.next()?.ok_or_else(hung_up)? {
-            Frame::Message(ToAgent::Input(typed)) => self.stdin.add(Some(&typed)),
-            Frame::Message(ToAgent::EndInput) => self.stdin.add(None),
-            Frame::Message(_) | Frame::Data(_) => return Err(io::Error::other("the engine spoke out of turn")),
-        }
-        Ok(())
-    }
-
-    fn poll(&self, signals: &SignalFd, engine: &File, log_open: bool, wait: Option<Duration>) -> io::Result<Ready> {
-        let mut fds =
-            vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(engine.as_fd(), PollFlags::POLLIN)];
+    fn poll(&self, signals: &SignalFd, next: &Next<'_>, log_open: bool, wait: Option<Duration>) -> io::Result<Ready> {
+        // The end of the stream is told also to who does not want to read.
+        let wanted = if next.staging.is_full() { PollFlags::empty() } else { PollFlags::POLLIN };
+        let engine = PollFd::new(next.engine.get_ref().as_fd(), wanted);
+        let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), engine];
         if log_open {
             fds.push(PollFd::new(self.log.as_fd(), PollFlags::POLLIN));
         }
@@ -285,16 +305,17 @@ impl Watch {
             fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLOUT));
         }
         // Rounded up, or the last millisecond would be spent spinning.
-        let timeout = wait
-            .map_or(PollTimeout::NONE, |wait| PollTimeout::try_from(wait.as_millis() + 1).unwrap_or(PollTimeout::MAX));
+        let rounded = |wait: Duration| wait.as_millis() + u128::from(!wait.is_zero());
+        let timeout =
+            wait.map_or(PollTimeout::NONE, |wait| PollTimeout::try_from(rounded(wait)).unwrap_or(PollTimeout::MAX));
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
         let flags = |index: usize| fds.get(index).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
         Ok(Ready {
+            engine: !flags(1).is_empty() || next.is_waiting(),
             signals: !flags(0).is_empty(),
-            engine: !flags(1).is_empty(),
             log: log_open && !flags(2).is_empty(),
             stdin: stdin.is_some() && !flags(if log_open { 3 } else { 2 }).is_empty(),
         })
@@ -357,17 +378,7 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let settings = Settings { env: vec![pair("A", "1"), pair("B", "1")], ..Settings::default() };
         let account = Account { uid: 1, gid: 1, groups: vec![], home: Some("/home/ana".into()) };
-        let task = Try {
-            cmd: vec![],
-            stdin: vec![],
-            env: vec![pair("B", "2"), pair("B", "3")],
-            timeout_millis: None,
-            accept: vec![],
-            limits: crate::executor::OutputLimits::default(),
-            secret_files: vec![],
-            drops_output: false,
-            has_console: false,
-        };
+        let task = Try { env: vec![pair("B", "2"), pair("B", "3")], ..Try::default() };
         let env = environment(&task, &settings, &account);
         assert_eq!((env["A"].as_str(), env["B"].as_str(), env["HOME"].as_str()), ("1", "3", "/home/ana"));
     }

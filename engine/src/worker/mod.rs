@@ -7,7 +7,8 @@
 //!
 //! `pv worker` alone expects that it is in a sandbox already (a container). `pv worker enter` makes one with Linux namespaces
 //! first (`namespace`). `protocol` is what it speaks with the engine; `account` reads users without NSS;
-//! `secrets` writes what a try is told in confidence; `memory` tells whether it ran out of that.
+//! `staging` holds the next try's
+//! inputs while a command runs; `secrets` writes what a try is told in confidence; `memory` tells whether it ran out of that.
 //!
 //! Not here: the engine's half (`executor`), and anything async.
 
@@ -21,6 +22,7 @@ pub(crate) mod namespace;
 mod outputs;
 pub(crate) mod protocol;
 mod secrets;
+mod staging;
 
 use std::ffi::OsString;
 use std::io::Write;

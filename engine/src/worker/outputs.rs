@@ -275,7 +275,7 @@ mod tests {
         let pfs = open_or_make(root.path().to_str().unwrap(), 0o755).unwrap();
         let mut inputs = Inputs::new(pfs, "/pfs", Some("out"));
         for path in ["in/d/a", "in/d/b"] {
-            inputs.file(FileHeader { path: path.into(), size_bytes: 1, executable: false }).unwrap();
+            inputs.file(FileHeader { path: path.into(), size_bytes: 1, executable: false }, false).unwrap();
             inputs.data(b"x").unwrap();
         }
         fs::create_dir(root.path().join("out")).unwrap();

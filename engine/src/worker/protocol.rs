@@ -6,9 +6,11 @@
 //!
 //! ```text
 //! engine: Hello File* Open          agent: Ready               once
-//! engine: Begin File* Go            agent: data* (File|Link)* Done   for each try
+//! engine: Begin (File|Same)* Go     agent: data* (File|Link)* Done   for each try
 //! ```
-//! While a command with a console runs, the engine may also send `Input`, and once `EndInput`. Else one side talks at a time, so streams of any length cannot block each other. The end of the engine's stream ends the agent.
+//! While a command runs the engine may send the next try, up to its `Go`, which waits for `Done`. Another `Begin` in place of `Go` drops what
+//! came before it; to a command with a console it may also send `Input`, and once `EndInput`. The engine always reads while it sends, so
+//! streams of any length cannot block each other. The end of the engine's stream ends the agent.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
@@ -50,7 +52,7 @@ pub(crate) struct Settings {
 }
 
 /// One try. Never printed: secrets are in it.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Try {
     pub(crate) cmd: Vec<String>,
     pub(crate) stdin: Vec<String>,
@@ -72,7 +74,15 @@ pub(crate) enum ToAgent {
         version: u32,
         settings: Settings,
     },
-    File(FileHeader),
+    File {
+        header: FileHeader,
+        /// Whether the next try may have it too, and so it stays where it is.
+        keep: bool,
+    },
+    /// A file that was kept of the try before, at the same path.
+    Same {
+        path: String,
+    },
     Open,
     Begin(Box<Try>),
     Go,
@@ -110,6 +120,8 @@ pub(crate) struct Report {
     pub(crate) process_micros: u64,
     /// Whether the kernel ended a process of the try because the sandbox reached its limit of memory.
     pub(crate) out_of_memory: bool,
+    /// Whether all files that were to be kept are there for the next try.
+    pub(crate) kept: bool,
 }
 
 /// The head of a frame, taken apart.
@@ -174,13 +186,13 @@ impl<R: Read> FrameReader<R> {
         Self { input: BufReader::with_capacity(MAX_DATA, input), body: Vec::new() }
     }
 
-    pub(crate) fn get_ref(&self) -> &R {
-        self.input.get_ref()
+    /// Whether bytes were read that no frame was made of yet.
+    pub(crate) fn has_buffered(&self) -> bool {
+        !self.input.buffer().is_empty()
     }
 
-    /// Whether the beginning of a frame, at least, has been read already.
-    pub(crate) fn has_more(&self) -> bool {
-        !self.input.buffer().is_empty()
+    pub(crate) fn get_ref(&self) -> &R {
+        self.input.get_ref()
     }
 
     /// The next frame; `None` at a clean end of the stream.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
-use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId};
+use specs::{BranchName, CommitId, PipelineName, RepoName, RunId};
 
 use super::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow, decode, encode};
 use super::{View, keys};
@@ -112,14 +112,12 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
         Entry::Setting { key, value: Some(value) } => view.put(keys::setting(key), encode(value)),
         Entry::Setting { key, value: None } => view.delete(keys::setting(key)),
         Entry::PipelineApply { pipeline, version, document } => {
-            let row = new_version(view, pipeline, *version, *document, at);
-            let present: Option<PipelineRow> = read(view, &keys::pipeline(pipeline))?;
-            let stops = present.map_or(Vec::new(), |present| present.stops);
-            view.put(keys::pipeline(pipeline), encode(&PipelineRow { stops, ..row }));
-            count_up(view, meta::GRAPH)?;
+            let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
+            apply_version(view, pipeline, row)?;
         }
         Entry::PipelineTry { pipeline, version, document } => {
-            new_version(view, pipeline, *version, *document, at);
+            let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
+            view.put(keys::version(pipeline, *version), encode(&row));
         }
         Entry::PipelineDelete { pipeline } => delete_pipeline(view, pipeline)?,
         Entry::PipelineStop { pipeline } => stop_or_start(view, pipeline, true)?,
@@ -152,6 +150,16 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
     Ok(())
 }
 
+/// Gives a pipeline a version; one that is stopped stays so.
+fn apply_version(view: &mut View<'_>, pipeline: &PipelineName, mut row: PipelineRow) -> Result<(), RepoError> {
+    view.put(keys::version(pipeline, row.version), encode(&row));
+    let present: Option<PipelineRow> = read(view, &keys::pipeline(pipeline))?;
+    row.stops = present.map_or(Vec::new(), |present| present.stops);
+    view.put(keys::pipeline(pipeline), encode(&row));
+    count_up(view, meta::GRAPH)?;
+    Ok(())
+}
+
 /// Stops a pipeline after the runs that there are, or starts it.
 fn stop_or_start(view: &mut View<'_>, pipeline: &PipelineName, stop: bool) -> Result<(), RepoError> {
     let key = keys::pipeline(pipeline);
@@ -180,19 +188,6 @@ fn delete_pipeline(view: &mut View<'_>, pipeline: &PipelineName) -> Result<(), R
         view.put(keys::repo(&pipeline.output_repo()), encode(&row));
     }
     Ok(())
-}
-
-/// A version of a pipeline, under its number.
-fn new_version(
-    view: &mut View<'_>,
-    pipeline: &PipelineName,
-    version: u32,
-    document: Digest,
-    at: Timestamp,
-) -> PipelineRow {
-    let row = PipelineRow { version, document, applied_at: at, stops: Vec::new() };
-    view.put(keys::version(pipeline, version), encode(&row));
-    row
 }
 
 fn repo_row(view: &View<'_>, repo: &RepoName) -> Result<RepoRow, RepoError> {

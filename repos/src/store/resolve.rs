@@ -190,21 +190,24 @@ impl Store {
 
     /// What the run's output commits rest on, at any depth.
     fn used_by_run(&self, repo: &RepoName, run: &RunRow, jobs: &[JobRow]) -> Result<BTreeMap<BranchName, CommitId>> {
-        let mut used = BTreeMap::new();
+        let mut used: BTreeMap<BranchName, (u64, CommitId)> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let mut open: Vec<CommitId> = jobs.iter().filter_map(|job| job.commit).collect();
         open.extend(run.moves.iter().filter_map(|moved| moved.to));
         while let Some(id) = open.pop() {
             for origin in self.commit(&id)?.provenance {
                 if origin.repo == *repo {
-                    used.insert(origin.branch, origin.commit);
+                    // Of two generations that are there by right the newer is the run's.
+                    let order = self.commit_row(&origin.commit)?.map_or(0, |row| row.order);
+                    let newest = used.entry(origin.branch).or_insert((order, origin.commit));
+                    *newest = (*newest).max((order, origin.commit));
                 }
                 if seen.insert(origin.commit) {
                     open.push(origin.commit);
                 }
             }
         }
-        Ok(used)
+        Ok(used.into_iter().map(|(branch, (_, commit))| (branch, commit)).collect())
     }
 
     fn why_no_commit(&self, repo: &RepoName, jobs: &[JobRow]) -> Result<String> {

@@ -61,7 +61,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             warnings: applied.warnings.iter().map(WarningView::from).collect(),
         });
     }
-    warn(cx, &applied.warnings);
+    if !applied.is_change() {
+        warn(cx, &applied.warnings);
+    }
     report(cx, applied)
 }
 
@@ -95,6 +97,10 @@ fn nothing_applied(error: CliError) -> CliError {
 
 /// Says what the apply will cause, before it does.
 fn announce(cx: &Context, applied: &Applied) {
+    if cx.out().is_json() {
+        return;
+    }
+    warn(cx, &applied.warnings);
     if applied.jobs.is_empty() {
         cx.notes().line("causes no jobs: no input has data yet");
     } else {

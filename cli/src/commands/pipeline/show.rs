@@ -48,6 +48,7 @@ fn lines(cx: &Context, details: &PipelineDetails) -> Result<Vec<(&'static str, S
                 .transpose()?
                 .unwrap_or_default(),
         ),
+        ("next tick", view.next_tick.map(|time| next(&human, time)).unwrap_or_default()),
         ("applied", when(&human, details.applied_at)),
         ("executor", details.executor.to_string()),
         ("network", details.transform.network.to_string()),
@@ -63,6 +64,10 @@ fn lines(cx: &Context, details: &PipelineDetails) -> Result<Vec<(&'static str, S
     lines.push(("writes", format!("{}   {head}", details.output)));
     lines.retain(|(_, text)| !text.is_empty());
     Ok(lines)
+}
+
+fn next(human: &Human, time: repos::Timestamp) -> String {
+    format!("{}   in {}", human.local(time), human.until(time))
 }
 
 fn when(human: &Human, time: repos::Timestamp) -> String {

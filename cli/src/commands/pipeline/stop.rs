@@ -20,17 +20,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let name = &args.name;
     let open = store.open_jobs()?.iter().filter(|job| job.pipeline == *name).count() as u64;
-    let killed = if apply::stop_pipeline(store, name, &author::by(cx, None))? {
-        match open {
-            0 => String::new(),
-            open => format!(", {} killed", plural(open, "job", "jobs")),
-        }
+    let done = if apply::stop_pipeline(store, name, &author::by(cx, None))? {
+        let killed = if open == 0 { String::new() } else { format!(", {} killed", plural(open, "job", "jobs")) };
+        format!("stopped pipeline `{name}`{killed}; pv pipeline start {name} catches up")
     } else {
-        cx.notes().line(format!("pipeline `{name}` is stopped already"));
-        return cx.out().is_json().then(|| cx.out().json(&json!({ "stopped": name }))).unwrap_or(Ok(()));
+        format!("pipeline `{name}` is stopped already")
     };
-    cx.done(
-        &format!("stopped pipeline `{name}`{killed}; pv pipeline start {name} catches up"),
-        &json!({ "stopped": name }),
-    )
+    cx.done(&done, &json!({ "stopped": name }))
 }

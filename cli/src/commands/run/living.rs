@@ -57,6 +57,7 @@ async fn live(
     // Nobody may be there to see it; what runs is ended all the same.
     let shown = board.finish();
     // Those who still wait for something here go on by themselves.
+    engine.say_ended();
     drop(serving);
     engine.close().await;
     let cleaned = engine.executor_handle().clean_up(&BTreeSet::new()).await;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Instant;
 
-use engine::{Engine, Graph, Selection, apply};
+use engine::{Engine, Graph, Selection, apply, time};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
 use specs::{ErrorKind, PipelineName, ReferenceError, RunId, Target, parse_target};
@@ -22,7 +22,7 @@ use super::failures;
 use crate::author::by;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::plural;
+use crate::output::{ShortIds, plural};
 use crate::socket;
 
 /// Run what is pending to its end
@@ -76,8 +76,13 @@ pub(crate) fn select(store: &Store, what: &[String]) -> Result<Selected> {
         }
     }
     if names.is_empty() {
-        let names = store.pipelines()?.into_iter().map(|(name, _)| name).collect();
-        return Ok(Selected { selection: Selection::All, names });
+        // A stopped one is as somebody wants it to be.
+        let at_work = store.pipelines()?.into_iter().filter(|(_, row)| !row.is_stopped());
+        return Ok(Selected { selection: Selection::All, names: at_work.map(|(name, _)| name).collect() });
+    }
+    if let Some(name) = names.iter().find(|name| store.pipeline(name).is_ok_and(|row| row.is_stopped())) {
+        let error = CliError::new(ErrorKind::Conflict, format!("pipeline `{name}` is stopped"));
+        return Err(error.hint(format!("pv pipeline start {name}")));
     }
     Ok(Selected { selection: Selection::Pipelines(names.clone()), names })
 }
@@ -94,9 +99,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let selected = select(store, &args.what)?;
     if selected.names.is_empty() {
-        cx.notes().line("there are no pipelines yet; pv pipeline apply -f FILE makes some");
+        cx.notes().line(match store.pipelines()?.first() {
+            None => "there are no pipelines yet; pv pipeline apply -f FILE makes some".to_owned(),
+            Some((name, _)) => format!("every pipeline is stopped; pv pipeline start {name} starts one"),
+        });
         return Ok(());
     }
+    tick(cx, store)?;
     if let Some(engine) = cx.engine() {
         return beside(cx, engine, args, selected, deadline);
     }
@@ -167,6 +176,16 @@ pub(crate) async fn until(deadline: Option<Instant>) {
 /// Brings one run to its end, in this process or in the one that runs jobs already.
 pub(crate) fn bring_to_end(cx: &Context, run: &RunId) -> Result<()> {
     self::run(cx, &Args { what: vec![format!("@{run}")], jobs: None, retry: false, timeout: None })
+}
+
+/// Makes the ticks and takes the commits that are due. Whoever runs only now and then missed them.
+fn tick(cx: &Context, store: &Store) -> Result<()> {
+    let now = store.clock().now();
+    for run in time::due(store, now, now, &by(cx, None))? {
+        let cause = store.run(&run)?.cause;
+        cx.notes().line(format!("run {}: {} {}", store.short_run(&run)?, cause.kind.word(), cause.refs.join(" ")));
+    }
+    Ok(())
 }
 
 /// Retries the newest jobs that failed, if that is asked for. These are new runs, so a run that was selected becomes its pipelines.

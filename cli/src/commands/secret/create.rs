@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::str::FromStr;
 
 use engine::secrets::{self, MAX_BYTES, Values};
 use serde_json::json;
@@ -21,27 +20,27 @@ pub(crate) struct Args {
     name: SecretName,
     /// A key and the file that holds its value; `-` is stdin
     #[arg(value_name = "KEY=FILE", required = true)]
-    values: Vec<Value>,
+    values: Vec<String>,
     /// Put these values in place of all that the secret has now
     #[arg(long)]
     force: bool,
 }
 
 /// Where a value comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Value {
     key: SecretKey,
     file: String,
 }
 
-impl FromStr for Value {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // Whatever is wrong, the text is not repeated: it may be the value itself.
-        let (key, file) =
-            text.split_once('=').filter(|(_, file)| !file.is_empty()).ok_or("write KEY=FILE, or KEY=-")?;
-        let key = key.parse().map_err(|error: specs::NameError| format!("the key is not legal: {}", error.why))?;
+impl Value {
+    /// Whatever is wrong, the text is not repeated: it may be the value itself.
+    fn parse(text: &str) -> Result<Self> {
+        let wrong = |what: &str| CliError::usage(format!("{what}; nothing was kept"), "KEY=FILE, or KEY=- for stdin");
+        let parts = text.split_once('=').filter(|(_, file)| !file.is_empty());
+        let (key, file) = parts.ok_or_else(|| wrong("a value is not given as KEY=FILE"))?;
+        let key =
+            key.parse().map_err(|error: specs::NameError| wrong(&format!("a key is not legal: {}", error.why)))?;
         Ok(Self { key, file: file.to_owned() })
     }
 }
@@ -54,7 +53,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         let what = format!("secret `{name}` exists; nothing was changed");
         return Err(CliError::new(ErrorKind::Conflict, what).hint("--force puts these values in its place"));
     }
-    let values = read_all(cx, &args.values)?;
+    let wanted = args.values.iter().map(|text| Value::parse(text)).collect::<Result<Vec<_>>>()?;
+    let values = read_all(cx, &wanted)?;
     for (key, value) in &values {
         if value.split(|byte| *byte == b'\n').all(|line| line.trim_ascii().len() <= secrets::UNMASKED_BYTES) {
             let least = secrets::UNMASKED_BYTES + 1;

@@ -78,7 +78,7 @@ impl Tree<'_> {
         self.cx.out().line(format!("{first}● {}", self.headline(datum)))?;
         let files: Vec<&FileNode> = datum.inputs.iter().flat_map(|input| &input.files).collect();
         let bar = if files.is_empty() { "  " } else { "│ " };
-        for line in self.details(datum, file)? {
+        for line in self.details(datum, file)?.into_iter().chain(Self::older(datum)) {
             self.cx.out().line(format!("{rest}{bar}  {line}"))?;
         }
         let shown = files.len().min(self.most);
@@ -109,6 +109,12 @@ impl Tree<'_> {
             specs::Network::Default => "network default: not hermetic".to_owned(),
         });
         parts.join("   ")
+    }
+
+    /// What a datum read of an older generation than there was.
+    fn older(datum: &DatumNode) -> impl Iterator<Item = String> {
+        let older = datum.inputs.iter().filter(|input| input.older && !input.files.is_empty());
+        older.map(|input| format!("older: `{}` had a newer commit by that run", input.input))
     }
 
     fn details(&self, datum: &DatumNode, file: &FileNode) -> Result<Vec<String>> {

@@ -17,8 +17,13 @@ use crate::plan::DatumMap;
 type Shown = Vec<(usize, String, Option<String>, Vec<(String, String)>)>;
 
 fn config(share: u32) -> ProptestConfig {
-    let cases = std::env::var("PV_CASES").map_or(1000, |cases| cases.parse().expect("PV_CASES is a number"));
-    ProptestConfig { cases: (cases / share).max(1), failure_persistence: None, ..ProptestConfig::default() }
+    let cases = std::env::var("PV_CASES").map_or(400, |cases| cases.parse().expect("PV_CASES is a number"));
+    ProptestConfig {
+        cases: (cases / share).max(1),
+        failure_persistence: None,
+        max_global_rejects: u32::MAX,
+        ..ProptestConfig::default()
+    }
 }
 
 /// Runs a property, and shows the smallest input that breaks it.
@@ -123,7 +128,7 @@ impl Kept<'_> {
     /// What a job with a plan in full leaves.
     fn in_full(&mut self, world: &World) {
         let trees = trees(self.store, self.input, world);
-        let mut edits = self.rows(&MemberRows::All { input: self.input.clone(), trees: trees.clone() });
+        let mut edits = self.rows(&MemberRows::All { shape: Shape::of(self.input), trees: trees.clone() });
         for (key, arms) in &datums::all(self.store, &Shape::of(self.input), trees).unwrap() {
             edits.insert(key.below(prefix::DATUM), Some(self.value(world, &key, &arms)));
         }
@@ -148,7 +153,7 @@ impl Kept<'_> {
     fn step(&mut self, old: &World, new: &World) -> [BTreeSet<DatumKey>; 2] {
         let shape = Shape::of(self.input);
         let (old, trees) = (trees(self.store, self.input, old), trees(self.store, self.input, new));
-        let changes = KeyedChanges::new(self.store, &shape, &old, &trees).unwrap();
+        let changes = KeyedChanges::new(self.store, &shape, (&old, &trees), usize::MAX).unwrap().unwrap();
         let difference = Difference::new(self.store, &shape, (old, trees), self.map, &changes);
         let (mut now, mut before) = (BTreeMap::new(), BTreeSet::new());
         let mut on_now = |datum: datums::Datum| {
@@ -207,15 +212,16 @@ fn a_change_touches_what_differs_and_commit_after_commit_equals_a_plan_in_full()
         let leaves = input.leaves();
         let all: Vec<BTreeSet<ModelDatum>> = worlds.iter().map(|world| by_definition(&input, world)).collect();
         prop_assume!(all.iter().all(|datums| datums.len() < 500));
-        // A datum that has nothing in its recipe may count as changed when its key does: it comes from the cache anyway.
-        let has_recipe = |datum: &ModelDatum| datum.arms.iter().any(|arm| !leaves[arm.0].reference);
-        prop_assume!(all.iter().flatten().all(has_recipe));
+        // Inputs outside the recipe that come and go in a join of joins may count as a change: the cache knows better.
+        let is_exact = !leaves.iter().any(|leaf| leaf.reference);
         let mut kept = Kept { store: &store, input: &input, map: DatumMap::empty() };
         kept.in_full(&worlds[0]);
         for pair in worlds.windows(2) {
             let [old, new] = pair else { unreachable!("windows of two") };
             let touched = kept.step(old, new);
-            prop_assert_eq!(touched.each_ref().map(in_parts), differing(&input, old, new));
+            let (touched, differing) = (touched.each_ref().map(in_parts), differing(&input, old, new));
+            prop_assert!(differing.iter().zip(&touched).all(|(differing, touched)| differing.is_subset(touched)));
+            prop_assert!(!is_exact || touched == differing, "{:?} are not {:?}", touched, differing);
             let mut full = Kept { store: &store, input: &input, map: DatumMap::empty() };
             full.in_full(new);
             prop_assert_eq!(kept.entries(), full.entries());

@@ -6,8 +6,10 @@
 mod isolation;
 mod output;
 mod running;
+mod staging;
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,6 +40,7 @@ pub async fn executor_contract(subject: &Subject<'_>) -> Duration {
     subject.executor.check().await.expect("the executor answers");
     running::suite(subject).await;
     output::suite(subject).await;
+    staging::suite(subject).await;
     isolation::suite(subject).await;
     subject
         .executor
@@ -49,24 +52,34 @@ pub async fn executor_contract(subject: &Subject<'_>) -> Duration {
 
 /// Files in memory, read by digest.
 #[derive(Debug, Default)]
-struct MemoryFiles(BTreeMap<Digest, Bytes>);
+struct MemoryFiles {
+    files: BTreeMap<Digest, Bytes>,
+    /// How many bytes of each were asked for.
+    read: Mutex<BTreeMap<Digest, u64>>,
+}
 
 impl MemoryFiles {
     fn add(&mut self, path: &str, content: impl Into<Bytes>) -> InputFile {
         let content = content.into();
         let digest = Digest::from_bytes(Sha256::digest(&content).into());
         let size_bytes = content.len() as u64;
-        self.0.insert(digest, content);
+        self.files.insert(digest, content);
         InputFile { path: path.to_owned(), digest, size_bytes, executable: false }
+    }
+
+    fn read_bytes(&self, file: &InputFile) -> u64 {
+        self.read.lock().expect("no panic under this lock").get(&file.digest).copied().unwrap_or_default()
     }
 }
 
 #[async_trait]
 impl FileSource for MemoryFiles {
     async fn read(&self, file: &InputFile, offset: u64, max: usize) -> Result<Bytes, ExecError> {
-        let content = &self.0[&file.digest];
+        let content = &self.files[&file.digest];
         let from = usize::try_from(offset).expect("it is in memory").min(content.len());
-        Ok(content.slice(from..content.len().min(from + max)))
+        let piece = content.slice(from..content.len().min(from + max));
+        *self.read.lock().expect("no panic under this lock").entry(file.digest).or_default() += piece.len() as u64;
+        Ok(piece)
     }
 }
 
