@@ -207,6 +207,7 @@ struct Watch {
 }
 
 /// What there is to do after a wait.
+#[expect(clippy::struct_excessive_bools, reason = "one for each thing that is waited for")]
 struct Ready {
     engine: bool,
     log: bool,
