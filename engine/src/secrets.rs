@@ -136,7 +136,7 @@ pub(crate) fn confide(store: &Store, uses: &[SecretUse]) -> Result<(Confided, Ve
         let name: Option<SecretName> = one.name.parse().ok();
         match name.map(|name| find(store, &name)).transpose()?.flatten() {
             Some(values) => {
-                missing.extend(confided.add(one, &values).map(|(what, hint)| Missing { number, what, hint }))
+                missing.extend(confided.add(one, &values).map(|(what, hint)| Missing { number, what, hint }));
             }
             None => missing.push(Missing {
                 number,

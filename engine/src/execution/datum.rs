@@ -107,8 +107,8 @@ impl DatumContext {
 
     /// Takes what the tries of a datum gave into the store.
     pub(super) async fn keep(&self, prepared: &Prepared, tries: Tries) -> Result<DatumEnd> {
-        let tried = tries.finish(&self.store).await?;
-        Ok(tokio::task::block_in_place(|| self.keep_result(prepared, tried))?)
+        let done = tries.finish(&self.store).await?;
+        Ok(tokio::task::block_in_place(|| self.keep_result(prepared, done))?)
     }
 
     /// The root of the map of these output files, stored.

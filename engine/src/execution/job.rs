@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use repos::documents::{ExecutorKind, ExecutorStamp, Transform};
@@ -21,7 +21,7 @@ use super::output::Output;
 use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
 use super::skip::Skipped;
-use super::worker::{Collected, Queue, Worker};
+use super::worker::{Collected, Work};
 use crate::changes::{By, COLLECTED_TRIES};
 use crate::datums::DatumKey;
 use crate::error::{EngineError, Result, in_full};
@@ -323,17 +323,15 @@ async fn dispatch(
 ) -> Result<Dispatched> {
     let own_limit = cx.pipeline.spec.parallelism.map_or(cx.limit, |own| own as usize);
     let count = own_limit.min(cx.limit).min(todo.len()).max(1);
-    let datums = Arc::new(datums);
-    let queue: Arc<Queue> = Arc::new(Mutex::new(todo.into_iter()));
     let (sender, collected) = mpsc::channel(2 * count);
     let (halt, halted) = watch::channel(false);
+    let work = Arc::new(Work::new(datums, todo, cx.turns.clone(), sender));
     let mut workers = JoinSet::new();
-    for _ in 0..count {
-        let (datums, queue, turns) = (datums.clone(), queue.clone(), cx.turns.clone());
-        let worker = Worker { datums, queue, turns, collected: sender.clone() };
-        workers.spawn(worker.work(halted.clone()));
+    for number in 0..count {
+        workers.spawn(work.clone().as_worker(number, halted.clone()));
     }
-    drop(sender);
+    // The workers alone hold what is collected open.
+    drop(work);
     let dispatched = collect(cx, begun, collected, counts, output).await;
     // Workers that are in the middle of a datum end their sandboxes.
     halt.send_replace(true);

@@ -144,6 +144,11 @@ impl Sandbox {
         })
     }
 
+    /// Whether nothing was announced that did not run: else it holds inputs for nobody.
+    pub fn is_clean(&self) -> bool {
+        self.staged.is_none()
+    }
+
     /// Ends the sandbox and all in it.
     pub async fn close(self) -> Result<(), ExecError> {
         let Self { connection, guard, .. } = self;

@@ -179,3 +179,28 @@ async fn a_stopped_engine_goes_on_without_running_a_finished_datum_again() {
     assert!(before.iter().filter(|seen| again.contains(seen)).count() <= 2, "{before:?} {again:?}");
     assert_eq!(s.files("upper").len(), 20);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_waits_behind_a_datum_that_takes_long() {
+    let s = Setting::new();
+    s.repo("images").pipeline(UPPER);
+    let names: Vec<String> = (0..9).map(|number| format!("/{number}")).collect();
+    s.put("images", names.iter().map(|name| (name.as_str(), Some("x"))));
+    let others = std::sync::Arc::new((std::sync::Mutex::new(0), std::sync::Condvar::new()));
+    s.run_with(move |call| {
+        let (ended, all_ended) = &*others;
+        let mut ended = ended.lock().unwrap();
+        if call.inputs.contains_key("images/0") {
+            // Whatever was laid out for this worker's next turn is done by the other meanwhile.
+            let patience = std::time::Duration::from_mins(1);
+            let waited = all_ended.wait_timeout_while(ended, patience, |ended| *ended < 8).unwrap();
+            assert!(!waited.1.timed_out(), "a datum waits for the one that waits for it");
+        } else {
+            *ended += 1;
+            all_ended.notify_all();
+        }
+        copy(call)
+    })
+    .await;
+    assert_eq!((s.state("upper"), s.files("upper").len()), (SealedState::Success, 9));
+}

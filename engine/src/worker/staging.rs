@@ -55,7 +55,10 @@ impl Staging {
                 *self = Self { task: Some(task), has_no_nameless: self.has_no_nameless, ..Self::default() };
                 Ok(())
             }
-            Frame::Message(ToAgent::File { header, keep }) if self.task.is_some() => self.file(header, keep, root),
+            Frame::Message(ToAgent::File { header, keep }) if self.task.is_some() => {
+                self.file(header, keep, root);
+                Ok(())
+            }
             Frame::Message(ToAgent::Same { path }) if self.task.is_some() => {
                 self.files.push(Staged::Same { path });
                 Ok(())
@@ -65,7 +68,7 @@ impl Staging {
         }
     }
 
-    fn file(&mut self, header: FileHeader, keep: bool, root: &OwnedFd) -> io::Result<()> {
+    fn file(&mut self, header: FileHeader, keep: bool, root: &OwnedFd) {
         let mut content = Content::Memory(Vec::new());
         if header.size_bytes > IN_MEMORY_BYTES && !self.has_no_nameless {
             let mode = Mode::from_raw_mode(if header.executable { 0o555 } else { 0o444 });
@@ -79,7 +82,6 @@ impl Staging {
             }
         }
         self.files.push(Staged::File { header, keep, content });
-        Ok(())
     }
 
     fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
