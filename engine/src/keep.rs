@@ -7,7 +7,7 @@ use repos::keep::{self, Plan};
 use repos::{RepoError, Store};
 use specs::{BranchName, CommitId, RunId};
 
-use crate::changes::{By, cause, new_run, run_change, until_first};
+use crate::changes::{By, cause, new_run, refuse_output_branch, run_change, until_first};
 use crate::error::{EngineError, Result};
 use crate::graph::Graph;
 
@@ -44,12 +44,14 @@ pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
             ),
         });
     };
-    if let Some(writer) = Graph::load(store)?.writer(&(repo.clone(), branch.clone())) {
+    let graph = Graph::load(store)?;
+    if let Some(writer) = graph.writer(&(repo.clone(), branch.clone())) {
         return Err(EngineError::Conflict {
             what: format!("only pipeline `{}` moves its output branch `{repo}@{branch}`", writer.name()),
             hint: Some(format!("pv commit prune {repo} drops the files of old commits")),
         });
     }
+    refuse_output_branch(&graph, repo, branch)?;
     let named_by = keep::named_by(store, &id, &format!("branch {repo}@{branch}"))?;
     if !named_by.is_empty() {
         return Err(EngineError::InUse { what, by: named_by.join(", ") });

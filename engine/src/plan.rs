@@ -121,11 +121,11 @@ fn in_full(
     parent: Option<Base>,
     edits_parent: bool,
 ) -> Result<Plan> {
-    let input = pipeline.spec.input.clone();
+    let shape = Shape::of(&pipeline.spec.input);
     let trees: Vec<Tree> = leaves.iter().map(|leaf| leaf.tree).collect();
-    let todo = datums::all(store, &Shape::of(&input), trees.clone())?;
+    let todo = datums::all(store, &shape, trees.clone())?;
     let total = todo.len() as u64;
-    let members = MemberRows::All { input, trees };
+    let members = MemberRows::All { shape, trees };
     let results_may_be_shared = results_may_be_shared(leaves);
     Ok(Plan { parent, edits_parent, todo, replaced: BTreeMap::new(), total, results_may_be_shared, members })
 }

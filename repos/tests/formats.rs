@@ -295,6 +295,17 @@ fn an_entry_of_a_zstd_frame_is_read() {
 }
 
 #[test]
+fn the_entries_that_stop_and_start_a_pipeline() {
+    let pipeline = || "detect".parse().unwrap();
+    let text = |entry: &Entry| String::from_utf8(canonical(entry)).unwrap();
+    assert_eq!(text(&Entry::PipelineStop { pipeline: pipeline() }), r#"{"kind":"pipeline_stop","pipeline":"detect"}"#);
+    assert_eq!(
+        text(&Entry::PipelineStart { pipeline: pipeline() }),
+        r#"{"kind":"pipeline_start","pipeline":"detect"}"#
+    );
+}
+
+#[test]
 fn the_lines_of_a_journal() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("journal");

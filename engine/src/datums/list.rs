@@ -201,9 +201,9 @@ mod tests {
 
     fn datum(number: u64) -> Datum {
         let path: FilePath = format!("/f{number}").parse().unwrap();
-        let file = FileEntry { digest: Digest::from_bytes([7; 32]), size: number, executable: number % 2 == 0 };
-        let matched = if number % 3 == 0 { Match::Directory } else { Match::File(file) };
-        let key = (number % 5 == 0).then(|| number.to_string());
+        let file = FileEntry { digest: Digest::from_bytes([7; 32]), size: number, executable: number.is_multiple_of(2) };
+        let matched = if number.is_multiple_of(3) { Match::Directory } else { Match::File(file) };
+        let key = (number.is_multiple_of(5)).then(|| number.to_string());
         let arm = Arm { leaf: 3, path: path.clone(), matched, key };
         Datum { key: DatumKey::of_path(3, &path), arms: vec![arm] }
     }
@@ -212,7 +212,9 @@ mod tests {
     fn what_is_packed_comes_out_again_in_order_and_in_little_memory() {
         let mut list = DatumList::default();
         let datums: Vec<Datum> = (0..30_000).map(datum).collect();
-        datums.iter().for_each(|datum| list.push(datum));
+        for datum in &datums {
+            list.push(datum);
+        }
         let expected: Vec<_> = datums.into_iter().map(|datum| (datum.key, datum.arms)).collect();
         assert_eq!(list.len(), expected.len());
         assert!(list.chunks.len() > 1 && list.chunks.iter().map(Vec::len).sum::<usize>() < 80 * expected.len());

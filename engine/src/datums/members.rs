@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use repos::tree::{KeyRange, Tree, path_of};
 use repos::{RepoError, Store};
 use specs::FilePath;
-use specs::spec::Input;
 
 use super::key::member_row;
 use super::matches::{ChangedMatch, visit_matches};
@@ -88,7 +87,7 @@ pub(crate) enum MemberRows {
     /// There were none: all of these inputs come.
     All {
         /// The pipeline's input.
-        input: Input,
+        shape: Shape,
         /// The commits of its leaves.
         trees: Vec<Tree>,
     },
@@ -107,8 +106,7 @@ impl MemberRows {
     ) -> Result<(), RepoError> {
         match self {
             Self::Changed(rows) => rows.iter().try_for_each(|(row, comes)| visit(row.clone(), *comes)),
-            Self::All { input, trees } => {
-                let shape = Shape::of(input);
+            Self::All { shape, trees } => {
                 let keyed =
                     shape.leaves.iter().zip(trees).enumerate().filter(|(_, (leaf, _))| leaf.member_by.is_some());
                 for (number, (leaf, tree)) in keyed {

@@ -99,7 +99,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let selected = select(store, &args.what)?;
     if selected.names.is_empty() {
-        cx.notes().line("there are no pipelines yet; pv pipeline apply -f FILE makes some");
+        cx.notes().line(match store.pipelines()?.first() {
+            None => "there are no pipelines yet; pv pipeline apply -f FILE makes some".to_owned(),
+            Some((name, _)) => format!("every pipeline is stopped; pv pipeline start {name} starts one"),
+        });
         return Ok(());
     }
     tick(cx, store)?;

@@ -128,7 +128,7 @@ impl Kept<'_> {
     /// What a job with a plan in full leaves.
     fn in_full(&mut self, world: &World) {
         let trees = trees(self.store, self.input, world);
-        let mut edits = self.rows(&MemberRows::All { input: self.input.clone(), trees: trees.clone() });
+        let mut edits = self.rows(&MemberRows::All { shape: Shape::of(self.input), trees: trees.clone() });
         for (key, arms) in &datums::all(self.store, &Shape::of(self.input), trees).unwrap() {
             edits.insert(key.below(prefix::DATUM), Some(self.value(world, &key, &arms)));
         }
