@@ -71,14 +71,16 @@ impl Store {
         }
         // Compressing takes longer than appending: it is done before the lock. An object that comes into a finished pack meanwhile is
         // kept twice, which is no harm.
-        let (new, any_full) = codec::pack(bytes, |codec, stored| -> Result<_> {
+        let (new, mut writer) = codec::pack(bytes, |codec, stored| -> Result<_> {
             let mut writer = self.writer(kind.class());
             let new = writer.append_packed(self.packs(), kind, digest, bytes.len(), codec, stored)?;
-            let full = writer.take_finished();
-            let any_full = !full.is_empty();
-            self.register_all(full)?;
-            Ok((new, any_full))
+            Ok((new, writer))
         })?;
+        // Not within `pack`: to register a pack its results are unpacked, with the same scratch memory.
+        let full = writer.take_finished();
+        let any_full = !full.is_empty();
+        self.register_all(full)?;
+        drop(writer);
         if any_full {
             self.relieve_memory();
         }
