@@ -244,11 +244,8 @@ fn plain_line(job: &JobRow, document: Option<&JobDocument>) -> String {
 
 /// `  1 failed  2 recovered`: those that there are.
 fn also(parts: &[(u64, &str)]) -> String {
-    parts
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("  {} {word}", count(*number)))
-        .collect()
+    let there = parts.iter().filter(|(number, _)| *number > 0);
+    there.fold(String::new(), |text, (number, word)| text + "  " + &count(*number) + " " + word)
 }
 
 /// ` recovered=2`, where there are any: they are rare, and scripts know the line without them.

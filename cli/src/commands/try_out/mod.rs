@@ -64,38 +64,37 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let loose = args.loose(cx)?;
     // The first signal ends it in order.
     cx.cancel().heed(1);
-    let tried = match cx.engine_handle() {
-        Some(engine) => beside(cx, args, engine, loose)?,
-        None => {
-            let mut tried = None;
-            with_engine(cx, store, None, async |engine, _| {
-                let (stop, stopped) = watch::channel(false);
-                let (begun, begins) = watch::channel(None);
-                let request = args.request(cx, store, engine.executor_handle().as_ref()).await?;
-                let who = by(cx, None);
-                let log = Log::new(cx, engine.live().listen(), begins, args.shell);
-                let attend = pin!(engine.attend());
-                let on_begin = |one: Begun| {
-                    begun.send_replace(Some(one));
-                };
-                let work = engine.try_out(&request, &loose, &who, stopped, &on_begin);
-                let work = log.beside(cx, store, work, stop);
-                let mut attend = attend;
-                tried = Some(tokio::select! {
-                    tried = work => tried?,
-                    ended = &mut attend => return Err(ended.err().map_or(CliError::Cancelled, CliError::from)),
-                });
-                // Others who have something run here meanwhile go on by themselves.
-                end_now(engine, attend).await
-            })?;
-            tried.ok_or(CliError::Cancelled)?
-        }
+    let tried = if let Some(engine) = cx.engine_handle() {
+        beside(cx, args, &engine, loose)?
+    } else {
+        let mut tried = None;
+        with_engine(cx, store, None, async |engine, _| {
+            let (stop, stopped) = watch::channel(false);
+            let (begun, begins) = watch::channel(None);
+            let request = args.request(cx, store, engine.executor_handle().as_ref()).await?;
+            let who = by(cx, None);
+            let log = Log::new(cx, engine.live().listen(), begins, args.shell);
+            let attend = pin!(engine.attend());
+            let on_begin = |one: Begun| {
+                begun.send_replace(Some(one));
+            };
+            let work = engine.try_out(&request, &loose, &who, stopped, &on_begin);
+            let work = log.beside(cx, store, work, stop);
+            let mut attend = attend;
+            tried = Some(tokio::select! {
+                tried = work => tried?,
+                ended = &mut attend => return Err(ended.err().map_or(CliError::Cancelled, CliError::from)),
+            });
+            // Others who have something run here meanwhile go on by themselves.
+            end_now(engine, attend).await
+        })?;
+        tried.ok_or(CliError::Cancelled)?
     };
     finish(cx, args, store, &tried)
 }
 
 /// Tries in the process that owns the store, on its engine.
-fn beside(cx: &Context, args: &Args, engine: Arc<Engine>, loose: Loose) -> Result<Tried> {
+fn beside(cx: &Context, args: &Args, engine: &Arc<Engine>, loose: Loose) -> Result<Tried> {
     let store = engine.store().clone();
     let (stop, stopped) = watch::channel(false);
     let (begun, begins) = watch::channel(None);

@@ -144,15 +144,14 @@ fn hints(cx: &Context, store: &Store, tried: &Tried) -> Result<()> {
     };
     let short = store.short_run(&run)?;
     let last = tried.jobs.iter().rev().find(|job| job.commit.is_some());
-    match last {
-        Some(job) => cx.notes().line(format!(
+    if let Some(job) = last {
+        cx.notes().line(format!(
             "no branch moved; what it gave: pv diff {0} {0}@{short}      and is in the cache once it is the present",
             job.pipeline
-        )),
-        None => {
-            let datums: u64 = tried.jobs.iter().map(|job| job.counts.processed).sum();
-            cx.notes().line(format!("no commit; {} in the cache now", plural(datums, "result is", "results are")));
-        }
+        ));
+    } else {
+        let datums: u64 = tried.jobs.iter().map(|job| job.counts.processed).sum();
+        cx.notes().line(format!("no commit; {} in the cache now", plural(datums, "result is", "results are")));
     }
     Ok(())
 }
