@@ -184,7 +184,8 @@ fn input_file(input: &PfsInput, path: &FilePath, file: &FileEntry) -> InputFile 
     InputFile {
         path: format!("{}{path}", input.name),
         digest: file.digest,
-        size_bytes: if input.empty_files { 0 } else { file.size },
+        size_bytes: file.size,
         executable: file.executable,
+        is_placeholder: input.empty_files,
     }
 }

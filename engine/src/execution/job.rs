@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use repos::documents::{ExecutorKind, ExecutorStamp, Transform};
 use repos::journal::SealedState;
-use repos::tree::{KeyRange, Tree, path_of};
+use repos::tree::{FileEntry, KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
 use specs::spec::{PipelineSpec, Reprocess};
 use specs::{Glob, Quantity};
@@ -298,7 +298,8 @@ fn code_files(store: &Store, code: Tree) -> Result<Vec<InputFile>, RepoError> {
         .map(|entry| {
             let (key, file) = entry?;
             let path = path_of(&key)?.as_str().trim_start_matches('/').to_owned();
-            Ok(InputFile { path, digest: file.digest, size_bytes: file.size, executable: file.executable })
+            let FileEntry { digest, size: size_bytes, executable } = file;
+            Ok(InputFile { path, digest, size_bytes, executable, is_placeholder: false })
         })
         .collect()
 }

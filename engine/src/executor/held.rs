@@ -47,13 +47,13 @@ impl Held {
     pub(super) fn begin(&mut self, inputs: &[InputFile]) -> Vec<Place> {
         let before = std::mem::take(&mut self.files);
         let place = |input: &InputFile| {
-            let content = (input.digest, input.size_bytes, input.executable);
+            let content = (input.digest, input.laid_out_bytes(), input.executable);
             let known = before.get(&input.path).filter(|known| known.content == content);
             let tries = known.map_or(0, |known| known.tries) + 1;
             let place = if known.is_some_and(|known| known.is_kept) {
                 Place::Kept
             } else {
-                Place::Sent { keep: input.size_bytes >= LARGE || tries > SENT_BEFORE }
+                Place::Sent { keep: input.laid_out_bytes() >= LARGE || tries > SENT_BEFORE }
             };
             let is_kept = place != Place::Sent { keep: false };
             self.files.insert(input.path.clone(), Known { content, tries, is_kept });
@@ -73,7 +73,8 @@ mod tests {
     use super::*;
 
     fn input(path: &str, number: u8, size_bytes: u64) -> InputFile {
-        InputFile { path: path.to_owned(), digest: Digest::from_bytes([number; 32]), size_bytes, executable: false }
+        let digest = Digest::from_bytes([number; 32]);
+        InputFile { path: path.to_owned(), digest, size_bytes, executable: false, is_placeholder: false }
     }
 
     #[test]

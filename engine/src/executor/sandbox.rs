@@ -293,7 +293,7 @@ async fn send_file(
     keep: bool,
     files: &dyn FileSource,
 ) -> Result<(), SendError> {
-    let InputFile { path, size_bytes, executable, .. } = file.clone();
+    let (path, size_bytes, executable) = (file.path.clone(), file.laid_out_bytes(), file.executable);
     outgoing.message(&ToAgent::File { header: FileHeader { path, size_bytes, executable }, keep }).await?;
     let mut offset = 0;
     while offset < size_bytes {

@@ -82,10 +82,19 @@ pub struct InputFile {
     pub path: String,
     /// Tells the source which bytes are meant.
     pub digest: Digest,
-    /// How many bytes are laid out; fewer than the digest's file has only for a placeholder of an `empty_files` input.
+    /// How many bytes the digest's file has.
     pub size_bytes: u64,
     /// Whether it may be executed.
     pub executable: bool,
+    /// Whether it is seen without its content, as the files of an `empty_files` input are.
+    pub is_placeholder: bool,
+}
+
+impl InputFile {
+    /// How many bytes are laid out.
+    pub fn laid_out_bytes(&self) -> u64 {
+        if self.is_placeholder { 0 } else { self.size_bytes }
+    }
 }
 
 /// Bounds of what one try may leave in `/pfs/out`.

@@ -64,7 +64,7 @@ impl MemoryFiles {
         let digest = Digest::from_bytes(Sha256::digest(&content).into());
         let size_bytes = content.len() as u64;
         self.files.insert(digest, content);
-        InputFile { path: path.to_owned(), digest, size_bytes, executable: false }
+        InputFile { path: path.to_owned(), digest, size_bytes, executable: false, is_placeholder: false }
     }
 
     fn read_bytes(&self, file: &InputFile) -> u64 {
