@@ -218,3 +218,14 @@ async fn very_many_changes_of_a_join_are_planned_in_full() {
     s.run_with(note).await;
     assert_eq!(s.seen("p"), ["sales/n_s151.txt+stores/s151.txt"]);
 }
+
+/// A full pack is entered into the index with the results in it, which are unpacked for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn packs_become_full_in_the_middle_of_a_job() {
+    let s = Setting::of(&repos::OpenOptions::default().pack_bytes(4000));
+    let files: Vec<String> = (0..40).map(|number| format!("/f{number}")).collect();
+    s.repo("stores").put("stores", files.iter().map(|file| (file.as_str(), Some(file.as_str()))));
+    s.pipeline("pipeline: {name: p}\ntransform: {cmd: [p], image: 'x:1'}\ninput: {pfs: {repo: stores, glob: '/*'}}");
+    s.run_with(note).await;
+    assert_eq!(s.files("p").len(), files.len());
+}
