@@ -201,7 +201,8 @@ mod tests {
 
     fn datum(number: u64) -> Datum {
         let path: FilePath = format!("/f{number}").parse().unwrap();
-        let file = FileEntry { digest: Digest::from_bytes([7; 32]), size: number, executable: number.is_multiple_of(2) };
+        let file =
+            FileEntry { digest: Digest::from_bytes([7; 32]), size: number, executable: number.is_multiple_of(2) };
         let matched = if number.is_multiple_of(3) { Match::Directory } else { Match::File(file) };
         let key = (number.is_multiple_of(5)).then(|| number.to_string());
         let arm = Arm { leaf: 3, path: path.clone(), matched, key };

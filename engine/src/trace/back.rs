@@ -152,7 +152,8 @@ impl Tracer<'_> {
         let pipeline = self.pipeline_of(commit)?;
         let mut inputs = Vec::new();
         for input in &recipe.inputs {
-            let origins = pipeline.as_ref().map(|pipeline| origins_of(commit, pipeline, &input.name)).unwrap_or_default();
+            let origins =
+                pipeline.as_ref().map(|pipeline| origins_of(commit, pipeline, &input.name)).unwrap_or_default();
             let (mut files, mut older) = (Vec::new(), false);
             for origin in &origins {
                 files = self.files_at(&origin.repo, origin.commit, input, depth)?;
