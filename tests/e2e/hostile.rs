@@ -92,8 +92,8 @@ fn a_hostile_datum_harms_no_other() {
                 assert!(datum["reason"].as_str().unwrap().contains(reason), "{executor}, {name}: {datum}");
             }
         }
-        let long = datum(&env, "4-log")["id"].as_str().unwrap().to_owned();
-        let log = env.ok(["logs", &format!("stage/{long}")]);
+        let talker = datum(&env, "4-log")["id"].as_str().unwrap().to_owned();
+        let log = env.ok(["logs", &format!("stage/{talker}")]);
         assert!(log.len() < 2 << 20 && log.contains("bytes left out") && log.ends_with("the end\n"), "{}", log.len());
         assert_sound(&env);
     }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use repos::documents::{ImageStamp, canonical};
-use repos::hash::digest_of;
+use repos::documents::ImageStamp;
 use specs::Diagnostic;
 use specs::spec::{Parsed, PipelineSpec};
 
@@ -76,7 +75,7 @@ pub(super) async fn for_spec(
 }
 
 fn pin(image: Image) -> Pinned {
-    let digest = digest_of(&canonical(&image.config.identity()));
+    let digest = image.identity();
     let entrypoint = [image.config.entrypoint, image.config.cmd].concat();
     let Image { reference, id, registry_digest, .. } = image;
     Pinned { stamp: ImageStamp { reference, digest, id, registry_digest }, entrypoint }

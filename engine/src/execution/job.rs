@@ -25,7 +25,7 @@ use super::worker::{Collected, Work};
 use crate::changes::{By, COLLECTED_TRIES};
 use crate::datums::DatumKey;
 use crate::error::{EngineError, Result, in_full};
-use crate::executor::{HostFolder, InputFile, Resources, SandboxSpec};
+use crate::executor::{HostFolder, InputFile, Resources, SameImage, SandboxSpec};
 use crate::graph::Pipeline;
 use crate::live::{Counts, Happened, JobKey, Live, LiveState};
 use crate::plan::{Plan, plan};
@@ -277,6 +277,11 @@ pub(super) fn sandbox_spec(
     let spec = &pipeline.spec.transform;
     Ok(SandboxSpec {
         image: pipeline.version.image.as_ref().map(|image| image.id.clone()),
+        same_image: pipeline
+            .version
+            .image
+            .as_ref()
+            .map(|image| SameImage { reference: image.reference.clone(), identity: image.digest }),
         network: transform.network,
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),

@@ -1,6 +1,9 @@
 //! Images: what the engine calls them, and what they *are*.
 
+use repos::documents::canonical;
+use repos::hash::digest_of;
 use serde::{Deserialize, Serialize};
+use specs::Digest;
 
 /// The part of an image's configuration that its commands can notice.
 ///
@@ -53,6 +56,13 @@ pub struct Image {
     pub registry_digest: Option<String>,
     /// What it is.
     pub config: ImageConfig,
+}
+
+impl Image {
+    /// SHA-256 of the canonical JSON of what its commands can notice.
+    pub fn identity(&self) -> Digest {
+        digest_of(&canonical(&self.config.identity()))
+    }
 }
 
 /// A step of a pull.

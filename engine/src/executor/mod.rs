@@ -36,7 +36,7 @@ pub use repos::documents::ExecutorKind;
 pub use sandbox::Sandbox;
 pub use task::{
     Console, DatumTask, Event, EventSink, Exit, FileSource, HostFolder, InputFile, Network, Outcome, OutputLimits,
-    Resources, SandboxSpec, SecretFile,
+    Resources, SameImage, SandboxSpec, SecretFile,
 };
 
 /// What an executor says of itself.

@@ -31,6 +31,8 @@ pub struct Resources {
 pub struct SandboxSpec {
     /// Id of an image as [`super::Image::id`] gives it; the process executor has none.
     pub image: Option<String>,
+    /// How to find the image again when none has that id any more: one that was pulled or built anew may have another.
+    pub same_image: Option<SameImage>,
     /// What the command reaches.
     pub network: Network,
     /// Name or id, with an optional `:group`, as the sandbox's own `/etc/passwd` knows it; `None` for the image's.
@@ -73,6 +75,15 @@ impl fmt::Debug for SecretFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretFile").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+/// A reference under which an image may be found, and what it must be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SameImage {
+    /// Such as `busybox:1.36`.
+    pub reference: String,
+    /// What [`super::Image::identity`] must be.
+    pub identity: Digest,
 }
 
 /// A file to lay out in the sandbox.

@@ -19,13 +19,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let name = &args.name;
     if secrets::list(store)?.iter().any(|(known, _)| known == name) {
         let graph = Graph::load(store)?;
-        let uses =
+        let sees =
             |pipeline: &engine::Pipeline| pipeline.spec.transform.secrets.iter().any(|one| one.name == name.as_str());
         let users: Vec<String> =
-            graph.pipelines.values().filter(|one| uses(one)).map(|one| format!("`{}`", one.name())).collect();
-        let users =
+            graph.pipelines.values().filter(|one| sees(one)).map(|one| format!("`{}`", one.name())).collect();
+        let who =
             if users.is_empty() { "no pipeline uses it".to_owned() } else { format!("used by {}", users.join(", ")) };
-        cx.confirm(&format!("secret `{name}` goes; {users}"), &format!("secret `{name}` was not deleted"))?;
+        cx.confirm(&format!("secret `{name}` goes; {who}"), &format!("secret `{name}` was not deleted"))?;
     }
     secrets::delete(store, name)?;
     cx.done(&format!("secret `{name}` is deleted"), &json!({ "deleted": name }))

@@ -36,7 +36,7 @@ use super::connection::{Chunk, Connection};
 use super::sandbox::Guard;
 use super::{
     ExecError, Executor, ExecutorInfo, ExecutorKind, FileSource, HostFolder, Image, Network, OnPull, Owner, Resources,
-    Sandbox, SandboxSpec,
+    SameImage, Sandbox, SandboxSpec,
 };
 use crate::worker::DEFAULT_PATH;
 use crate::worker::protocol::Settings;
@@ -126,6 +126,30 @@ impl DockerExecutor {
             }
             ExecError::Docker { action, source: error }
         }
+    }
+
+    /// The image of a sandbox, by its id, else by its reference if what that names is the same image; the id that it has.
+    async fn image_of(&self, docker: &Docker, spec: &SandboxSpec) -> Result<(String, ImageInspect), ExecError> {
+        let Some(id) = &spec.image else {
+            return Err(ExecError::Unsuited { executor: self.kind(), why: "needs an image" });
+        };
+        let inspect = async |id: &str| pull::inspect(docker, id).await.map_err(self.failed("look at an image"));
+        if let Some(found) = inspect(id).await? {
+            return Ok((id.clone(), found));
+        }
+        let mut why = "the engine does not have it any more".to_owned();
+        if let Some(SameImage { reference, identity }) = &spec.same_image {
+            match self.resolve_image(reference, &|_| {}).await {
+                Ok(image) if image.identity() == *identity => {
+                    if let Some(found) = inspect(&image.id).await? {
+                        return Ok((image.id, found));
+                    }
+                }
+                Ok(_) => why = format!("{why}, and `{reference}` is another one now; pv pipeline apply takes that"),
+                Err(error) => tracing::debug!("`{reference}` is not found again: {error}"),
+            }
+        }
+        Err(ExecError::ImageNotFound { reference: id.clone(), why })
     }
 
     fn body(&self, image: &str, spec: &SandboxSpec, agent_volume: &str) -> ContainerCreateBody {
@@ -269,21 +293,12 @@ impl Executor for DockerExecutor {
     }
 
     async fn open(&self, spec: &SandboxSpec, files: &dyn FileSource) -> Result<Sandbox, ExecError> {
-        let Some(image) = &spec.image else {
-            return Err(ExecError::Unsuited { executor: self.kind(), why: "needs an image" });
-        };
         let docker = self.docker().await?;
-        let inspected =
-            pull::inspect(docker, image).await.map_err(self.failed("look at an image"))?.ok_or_else(|| {
-                ExecError::ImageNotFound {
-                    reference: image.clone(),
-                    why: "the engine does not have it any more".to_owned(),
-                }
-            })?;
-        let body = self.body(image, spec, self.agent.name().await?);
+        let (image, inspected) = self.image_of(docker, spec).await?;
+        let body = self.body(&image, spec, self.agent.name().await?);
         let created = docker.create_container(None, body).await.map_err(self.failed("create a container"))?;
         let mut guard = Box::new(ContainerGuard { docker: docker.clone(), id: created.id });
-        let connection = match self.start(docker, &guard.id, image).await {
+        let connection = match self.start(docker, &guard.id, &image).await {
             Ok(connection) => connection,
             Err(error) => {
                 guard.remove().await?;
