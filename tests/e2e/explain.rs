@@ -55,7 +55,7 @@ fn a_datum_tells_what_changed_field_by_field() {
 fn a_job_tells_which_inputs_moved_and_what_it_did() {
     let env = env_with_copy();
     assert_eq!(
-        explained(&env, &newest_job(&env, "copy")["id"].as_str().unwrap())["why"],
+        explained(&env, newest_job(&env, "copy")["id"].as_str().unwrap())["why"],
         "the first output: 3 executed, 0 not executed, 0 failed, 0 recovered"
     );
     put_note(&env, "a", "other\n");
