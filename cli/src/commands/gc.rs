@@ -11,7 +11,7 @@ use crate::output::{count, plural, size, table};
 
 /// Free the space of what nothing needs: given up puts, pruned and expired files, duplicates
 ///
-/// Kept is what branches and tags reach, and for the time of the setting `gc_grace` what they reached; `retention` prunes old files.
+/// Kept is what branches and tags reach, and for the time of the setting `gc_grace` what they reached; `retention` prunes old files and logs.
 /// Where packs are in a bucket, no other machine may write there meanwhile: it asks.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {

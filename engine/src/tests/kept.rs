@@ -154,10 +154,10 @@ async fn what_branches_reach_stays_with_lineage_results_and_logs() {
 async fn pruned_outputs_are_made_again_when_they_are_needed() {
     let a = Aging::new();
     a.s.pipeline(UPPER).pipeline(LOWER);
-    a.s.put("images", [("/a", Some("1")), ("/b", Some("2"))]);
+    a.s.put("images", [("/a", Some("1")), ("/b", Some("2")), ("/c", Some("3"))]);
     a.s.run().await;
     let (old, old_output) = (a.head("images"), a.head("lower"));
-    a.s.put("images", [("/a", Some("1'"))]);
+    a.s.put("images", [("/a", Some("1'")), ("/c", None)]);
     a.s.run().await;
     changes::set_setting(&a.s.store, "retention", Some("1h")).unwrap();
     a.wait(2);
@@ -167,6 +167,13 @@ async fn pruned_outputs_are_made_again_when_they_are_needed() {
         assert!(!a.has(gone), "{gone}");
     }
     assert!(a.has("2|upper|lower"), "the newer commit has it too");
+    assert!(a.has_logs(&a.head("lower")));
+    let results = a.results(&old_output);
+    let logs =
+        results.iter().flat_map(|result| result.tries.iter().filter_map(|one| one.log).map(move |log| (result, log)));
+    let refused: Vec<String> =
+        logs.filter_map(|(result, log)| a.s.store.log_of(result, &log).err().map(|error| error.to_string())).collect();
+    assert!(refused.len() == 1 && refused[0].contains("by the setting `retention`"), "{refused:?}");
     a.s.seen("upper");
     a.s.seen("lower");
     a.s.put("images", [("/a", Some("1"))]);

@@ -38,8 +38,8 @@ impl Level {
     fn of(pruned: Option<PruneWhy>) -> Self {
         match pruned {
             None => Self::Files,
-            Some(PruneWhy::Asked | PruneWhy::Retention) => Self::Logs,
-            Some(PruneWhy::Expired | PruneWhy::Deleted) => Self::Documents,
+            Some(PruneWhy::Asked) => Self::Logs,
+            Some(PruneWhy::Retention | PruneWhy::Expired | PruneWhy::Deleted) => Self::Documents,
         }
     }
 

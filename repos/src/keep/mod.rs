@@ -5,8 +5,8 @@
 //! | commits that the journal ever named | documents, trees, lineage, results, recipes: always |
 //! | files and logs of commits that a branch or tag reaches by `parents`, `provenance`, `sources` | always, but for files of pruned ones |
 //! | files and logs of other commits (failed, moved away, of deleted branches and repositories) | until `gc_grace` after the journal last named them or a commit that reaches them; then they are *expired* |
-//! | files of pruned commits (`pv commit prune`, `retention`) | when a kept commit has them too; logs stay |
-//! | files and logs of deleted commits (`pv commit delete`) | when a kept commit has them too |
+//! | files of commits that somebody pruned (`pv commit prune`) | when a kept commit has them too; logs stay |
+//! | files and logs of commits that are too old (`retention`) or deleted (`pv commit delete`) | when a kept commit has them too |
 //! | what open jobs take as inputs, results of their runs | until they end |
 //! | outputs and logs of results that no commit names | until `gc_grace` after they ended; the documents stay |
 //! | versions of pipelines, with their code; job documents; messages of tags | always |
