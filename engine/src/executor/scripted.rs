@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -85,12 +86,16 @@ impl Executor for ScriptedExecutor {
         let lost = |error: std::io::Error| ExecError::SandboxLost { why: error.to_string() };
         let (ours, theirs) = UnixStream::pair().map_err(lost)?;
         let script = self.script.clone();
-        std::thread::spawn(move || serve(&theirs, &script));
+        let thread = std::thread::spawn(move || {
+            serve(&theirs, &script);
+        });
         ours.set_nonblocking(true).map_err(lost)?;
         let (read, write) = tokio::net::UnixStream::from_std(ours).map_err(lost)?.into_split();
         let connection = Connection::new(write, frames(read).boxed());
         let settings = Settings::default();
-        Sandbox::start(connection, Box::new(Nothing), settings, &spec.code, files).await.map_err(|(error, _)| error)
+        Sandbox::start(connection, Box::new(Agent(thread)), settings, &spec.code, files)
+            .await
+            .map_err(|(error, _)| error)
     }
 
     async fn clean_up(&self, _: &BTreeSet<String>) -> Result<(), ExecError> {
@@ -109,16 +114,18 @@ fn frames(read: impl AsyncRead + Unpin + Send) -> impl futures_util::Stream<Item
     })
 }
 
-/// There is nothing to end but the thread, which ends with its stream.
-struct Nothing;
+/// The thread in an agent's place, which ends with its stream. What its script holds, such as a store, is let go before a test ends.
+struct Agent(JoinHandle<()>);
 
 #[async_trait]
-impl Guard for Nothing {
+impl Guard for Agent {
     async fn exit_code(&mut self) -> Option<i32> {
         None
     }
 
     async fn end(self: Box<Self>) -> Result<(), ExecError> {
+        // A script that panics has been told as a lost sandbox.
+        tokio::task::spawn_blocking(|| self.0.join()).await.ok();
         Ok(())
     }
 }
