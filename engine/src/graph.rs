@@ -236,6 +236,19 @@ impl Graph {
         Ok(jobs)
     }
 
+    /// The pipelines above `names`, themselves included.
+    pub fn upstream(&self, names: BTreeSet<PipelineName>) -> BTreeSet<PipelineName> {
+        let mut above = names;
+        for pipeline in self.in_order().into_iter().rev() {
+            if above.contains(pipeline.name()) {
+                let inputs = pipeline.input_branches();
+                above
+                    .extend(inputs.iter().filter_map(|branch| self.writer(branch)).map(|writer| writer.name().clone()));
+            }
+        }
+        above
+    }
+
     /// The pipelines that get jobs when `names` do: those below them, and of themselves those that are not stopped.
     pub fn downstream(&self, names: &BTreeSet<PipelineName>) -> BTreeSet<PipelineName> {
         let mut below: BTreeSet<PipelineName> = names.difference(&self.stopped).cloned().collect();

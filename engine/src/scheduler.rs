@@ -547,21 +547,9 @@ impl Engine {
                 (open.iter().filter(|job| job.order == order).map(|job| job.pipeline.clone()).collect(), order)
             }
         };
-        let above = upstream(&Graph::load(&self.store)?, names);
+        let above = Graph::load(&self.store)?.upstream(names);
         Ok(open.iter().filter(|job| job.order <= newest && above.contains(&job.pipeline)).map(key_of).collect())
     }
-}
-
-/// The pipelines above `names`, themselves included.
-fn upstream(graph: &Graph, names: BTreeSet<PipelineName>) -> BTreeSet<PipelineName> {
-    let mut above = names;
-    for pipeline in graph.in_order().into_iter().rev() {
-        if above.contains(pipeline.name()) {
-            let inputs = pipeline.input_branches();
-            above.extend(inputs.iter().filter_map(|branch| graph.writer(branch)).map(|writer| writer.name().clone()));
-        }
-    }
-    above
 }
 
 fn key_of(job: &JobRow) -> JobKey {

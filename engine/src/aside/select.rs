@@ -10,7 +10,7 @@ use specs::{CommitId, PipelineName};
 use super::Request;
 use crate::error::{EngineError, Result};
 use crate::generations::refusal;
-use crate::graph::{BranchOf, Graph, Pipeline};
+use crate::graph::{BranchOf, Pipeline};
 use crate::recipe::Leaf;
 
 /// The pipelines of a try.
@@ -36,7 +36,7 @@ impl Selected {
         let touched = touched(request);
         let mut wanted = touched.clone();
         if !request.names.is_empty() {
-            let above = upstream(&request.graph, request.names.clone());
+            let above = request.graph.upstream(request.names.clone());
             wanted.retain(|name| above.contains(name));
             wanted.extend(request.names.iter().cloned());
         }
@@ -48,7 +48,7 @@ impl Selected {
         }
         let mut selected = Self { pipelines: Vec::new(), left_out: Vec::new() };
         for pipeline in request.graph.in_order().into_iter().filter(|pipeline| wanted.contains(pipeline.name())) {
-            let mut above = upstream(&request.graph, BTreeSet::from([pipeline.name().clone()]));
+            let mut above = request.graph.upstream(BTreeSet::from([pipeline.name().clone()]));
             above.remove(pipeline.name());
             if only_first && !above.is_disjoint(&wanted) {
                 selected.left_out.push(pipeline.name().clone());
@@ -106,16 +106,4 @@ fn touched(request: &Request) -> BTreeSet<PipelineName> {
         }
     }
     touched
-}
-
-/// The pipelines above `names`, themselves included.
-fn upstream(graph: &Graph, names: BTreeSet<PipelineName>) -> BTreeSet<PipelineName> {
-    let mut above = names;
-    for pipeline in graph.in_order().into_iter().rev() {
-        if above.contains(pipeline.name()) {
-            let inputs = pipeline.input_branches();
-            above.extend(inputs.iter().filter_map(|branch| graph.writer(branch)).map(|writer| writer.name().clone()));
-        }
-    }
-    above
 }
