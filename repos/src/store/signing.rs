@@ -147,6 +147,19 @@ impl Store {
         Ok(self.inner.key_file.read()?.map(|key| key.public().clone()))
     }
 
+    /// What is to be said of the key in this store's file; nothing is damaged by it, since a new one can be made at any time.
+    pub(crate) fn key_fault(&self) -> Result<Option<String>> {
+        let known = self.signing_keys()?;
+        let path = self.inner.key_file.path().display();
+        Ok(match self.public_key() {
+            Err(error) => Some(error.to_string()),
+            Ok(None) if known.is_empty() => None,
+            Ok(None) => Some(format!("there is no key at `{path}`: the next commit makes one")),
+            Ok(Some(key)) => (!known.iter().any(|(name, _)| *name == key.fingerprint()))
+                .then(|| format!("the journal does not know the key `{path}`: the next commit records it")),
+        })
+    }
+
     /// All keys that the journal knows, by fingerprint.
     pub fn signing_keys(&self) -> Result<Vec<(Digest, KeyRow)>> {
         let prefix = keys::signing_keys();
