@@ -168,7 +168,10 @@ fn check_directory(side: &mut Watched<'_>, limits: &Limits) -> Fit<()> {
         return Ok(());
     }
     // Wherever the large record may be, it counts the entries on this disk and in all.
-    let counts = end.windows(40).filter(|window| window.starts_with(RECORD)).flat_map(|window| [&window[24..32], &window[32..40]]);
+    let counts = end
+        .windows(40)
+        .filter(|window| window.starts_with(RECORD))
+        .flat_map(|window| [&window[24..32], &window[32..40]]);
     let most = counts.map(|count| u64::from_le_bytes(count.try_into().unwrap_or([u8::MAX; 8]))).max();
     match most {
         Some(most) if most <= limits.tensors as u64 => Ok(()),
