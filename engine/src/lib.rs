@@ -11,6 +11,7 @@
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
 //! aside      tries: other data, specs or code in place of the current, moving nothing
 //! explain    why something ran, or did not        outlook  what would run
+//! proof      claims that others can check: statements, envelopes
 //! secrets    what stages are told in confidence
 //! executors  which executor a store uses
 //! executor   where user code runs        worker   the agent inside a sandbox
@@ -33,6 +34,7 @@ pub mod keep;
 pub mod live;
 pub mod outlook;
 pub mod plan;
+pub mod proof;
 pub mod queries;
 pub mod recipe;
 pub mod scheduler;

@@ -34,6 +34,7 @@ mod gc_beside;
 mod get;
 mod hostile;
 mod init;
+mod intoto;
 mod job;
 mod kill;
 mod log;

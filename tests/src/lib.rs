@@ -3,12 +3,14 @@
 //! - `env` a temporary folder with a store, and calls of `pv` in it
 //! - `filters` ids, times and paths become words
 //! - `s3` a server that speaks S3
+//! - `tools` outside tools
 //! - `strategies` values for property tests
 
 pub mod env;
 mod filters;
 pub mod s3;
 pub mod strategies;
+pub mod tools;
 
 pub use env::TestEnv;
 

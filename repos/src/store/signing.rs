@@ -19,7 +19,7 @@ use crate::error::RepoError;
 use crate::index::keys;
 use crate::index::rows::{KeyRow, decode};
 use crate::journal::Entry;
-use crate::keys::{OwnKey, PublicKey, replacement};
+use crate::keys::{OwnKey, PublicKey, Signature, replacement};
 use crate::object::Kind;
 
 /// A signature of a commit, and what it is worth.
@@ -145,6 +145,24 @@ impl Store {
     /// The public half of the key in this store's file, if there is one.
     pub fn public_key(&self) -> Result<Option<PublicKey>> {
         Ok(self.inner.key_file.read()?.map(|key| key.public().clone()))
+    }
+
+    /// Signs bytes that are no commit with the key of this place; returns its fingerprint and the signature.
+    ///
+    /// There must be a key that the journal knows: who checks the signature finds it there.
+    pub fn sign_bytes(&self, bytes: &[u8]) -> Result<(Digest, Signature)> {
+        let key = self.inner.key_file.read()?.ok_or_else(|| RepoError::Conflict {
+            what: format!("there is no key at `{}` to sign with", self.inner.key_file.path().display()),
+            hint: Some("the next commit made here makes one".to_owned()),
+        })?;
+        let fingerprint = key.public().fingerprint();
+        if self.signing_key(&fingerprint)?.is_none() {
+            return Err(RepoError::Conflict {
+                what: format!("the journal does not know the key `{}`", self.inner.key_file.path().display()),
+                hint: Some("the next commit made here records it".to_owned()),
+            });
+        }
+        Ok((fingerprint, key.sign(bytes)))
     }
 
     /// What is to be said of the key in this store's file; nothing is damaged by it, since a new one can be made at any time.

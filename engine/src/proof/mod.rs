@@ -1,0 +1,25 @@
+//! Proof: what a store claims, in forms that others can check.
+//!
+//! - `statement` what is claimed of the commits on the way of a trace: in-toto Statements with SLSA provenance
+//! - `evidence`  which files, datums and logs of a trace belong to which commit
+//! - `envelope`  a signed statement: DSSE
+//!
+//! Not here: keys and signatures of commits (`repos::keys`), how a trace is found (`trace`).
+
+mod envelope;
+mod evidence;
+mod statement;
+
+use repos::Store;
+
+use crate::error::Result;
+use crate::trace::Trace;
+
+pub use envelope::{Envelope, EnvelopeSignature, PAYLOAD_TYPE, authenticated};
+pub use statement::{COMMIT_PREDICATE, Descriptor, JOB_BUILD_TYPE, SLSA_PREDICATE, Statement, statements};
+
+/// Every statement about a trace, signed with the key of this place.
+pub fn envelopes(store: &Store, trace: &Trace) -> Result<Vec<Envelope>> {
+    let signed = |statement| Envelope::seal(statement, |bytes| Ok(store.sign_bytes(bytes)?));
+    statements(store, trace)?.iter().map(signed).collect()
+}
