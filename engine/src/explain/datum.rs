@@ -7,7 +7,8 @@ use repos::{JobRow, Store};
 use serde::Serialize;
 use specs::{DatumId, Digest};
 
-use super::recipes::{FieldChange, changes_of_recipe};
+use super::recipes::{Differing, changes_of_recipe};
+use super::sides::{Differences, Side, compare_inputs, compare_transforms};
 use crate::datums::{DatumKey, prefix};
 use crate::error::Result;
 use crate::plan::DatumMap;
@@ -27,8 +28,9 @@ pub struct DatumExplained {
     pub why: String,
     /// The nearest earlier datum, if there is one.
     pub earlier: Option<Earlier>,
-    /// What differs from it.
-    pub changes: Vec<FieldChange>,
+    /// What differs from it, and what is the same.
+    #[serde(flatten)]
+    pub differences: Differences,
 }
 
 /// The datum that was in the same place before.
@@ -51,14 +53,22 @@ pub fn explain_datum(store: &Store, found: FoundDatum) -> Result<DatumExplained>
         Some(result) => earlier(store, &job, result)?,
         None => None,
     };
-    let recipe: Recipe = store.document(&view.id.digest())?;
-    let changes = match &earlier {
-        Some(earlier) => changes_of_recipe(store, &store.document(&earlier.id.digest())?, &recipe)?,
-        None => Vec::new(),
-    };
+    let commit = job.commit.map(|id| store.commit(&id)).transpose()?;
+    let before = commit.as_ref().and_then(|commit| commit.parents.first()).map(|id| store.commit(id)).transpose()?;
+    let (mut words, mut differences) = (Vec::new(), Differences::default());
+    if let (Some(earlier), Some(before)) = (&earlier, before) {
+        let recipe: Recipe = store.document(&view.id.digest())?;
+        let old: Recipe = store.document(&earlier.id.digest())?;
+        words = changes_of_recipe(store, &old, &recipe)?;
+        if let (Some(was), Some(is)) = (Side::of_commit(store, &before)?, commit) {
+            let is = Side::of_commit(store, &is)?.map_or_else(|| Side::of_job(store, &job), Ok)?;
+            compare_transforms(store, &was, &is, &mut differences)?;
+            compare_inputs(store, (&was, &old), (&is, &recipe), &mut differences)?;
+        }
+    }
     let executed_by = view.made_by.as_ref().map(|(pipeline, run)| job_id(pipeline, run));
-    let why = why(store, &job, &view, earlier.as_ref(), &changes)?;
-    Ok(DatumExplained { job: job_id(&job.pipeline, &job.run), executed_by, why, earlier, changes, datum: view })
+    let why = why(store, &job, &view, earlier.as_ref(), &words)?;
+    Ok(DatumExplained { job: job_id(&job.pipeline, &job.run), executed_by, why, earlier, differences, datum: view })
 }
 
 fn why(
@@ -66,7 +76,7 @@ fn why(
     job: &JobRow,
     view: &DatumView,
     earlier: Option<&Earlier>,
-    changes: &[FieldChange],
+    changes: &[Differing],
 ) -> Result<String> {
     let by = view.made_by.as_ref().map_or_else(String::new, |(pipeline, run)| format!("{pipeline}@{}", run.short(8)));
     match view.state {
@@ -88,7 +98,8 @@ fn why(
         return Ok("executed: it is new; the commit before has no datum in its place".to_owned());
     };
     Ok(if !changes.is_empty() {
-        let words: Vec<&str> = changes.iter().map(|change| change.word.as_str()).collect();
+        let mut words: Vec<&str> = changes.iter().map(|change| change.word.as_str()).collect();
+        words.dedup();
         format!("executed: {} changed", words.join(", "))
     } else if cause.kind == CauseKind::Rerun {
         "executed: a rerun was asked for, and the recipe is the same".to_owned()

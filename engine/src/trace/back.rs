@@ -10,7 +10,7 @@ use repos::tree::{FileEntry, KeyRange, Map, Tree};
 use repos::{RepoError, Store, Timestamp};
 use specs::{CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 
-use super::nodes::{DatumNode, FileNode, Origin, SourceNode, Trace, VersionNode};
+use super::nodes::{Brought, DatumNode, FileNode, Origin, SourceNode, Trace, VersionNode};
 use crate::error::Result;
 use crate::graph::Pipeline;
 
@@ -71,10 +71,10 @@ fn version_of(commit: &Commit) -> VersionNode {
 
 /// A path in a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    pub(super) repo: RepoName,
-    pub(super) commit: CommitId,
-    pub(super) path: FilePath,
+pub(crate) struct Place {
+    pub(crate) repo: RepoName,
+    pub(crate) commit: CommitId,
+    pub(crate) path: FilePath,
 }
 
 impl std::fmt::Display for Place {
@@ -233,18 +233,10 @@ impl<'a> Tracer<'a> {
         Ok(run.map(|run| run.cause.author.unwrap_or(run.cause.committer)))
     }
 
-    /// The commit that introduced these bytes under this path: the oldest of the unbroken row back from here.
+    /// The commit that brought a file in, and what it was copied from.
     fn source(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<SourceNode> {
         self.sources.insert((place.repo.clone(), place.path.clone(), file.digest));
-        let mut id = place.commit;
-        let mut commit = self.store.commit(&id)?;
-        while let Some(parent) = commit.parents.first() {
-            let before = self.store.commit(parent)?;
-            if Tree::at(before.tree).file(self.store, &place.path)? != Some(file) {
-                break;
-            }
-            (id, commit) = (*parent, before);
-        }
+        let (id, commit) = introduced(self.store, place, file)?;
         let copied_from = self.copied_from(&commit.sources, place, file, depth)?;
         let gone = self.gone(place, &file)?;
         Ok(SourceNode {
@@ -308,6 +300,37 @@ impl<'a> Tracer<'a> {
         }
         Ok(None)
     }
+}
+
+/// The commit that introduced these bytes under this path: the oldest of the unbroken row back from here.
+fn introduced(store: &Store, place: &Place, file: FileEntry) -> Result<(CommitId, Commit)> {
+    let mut id = place.commit;
+    let mut commit = store.commit(&id)?;
+    while let Some(parent) = commit.parents.first() {
+        let before = store.commit(parent)?;
+        if Tree::at(before.tree).file(store, &place.path)? != Some(file) {
+            break;
+        }
+        (id, commit) = (*parent, before);
+    }
+    Ok((id, commit))
+}
+
+/// Who brought a file into a commit: of an output the job that executed its datum, else the commit that introduced it.
+pub(crate) fn brought(store: &Store, place: &Place, file: FileEntry) -> Result<Option<Brought>> {
+    let commit = store.commit(&place.commit)?;
+    if commit.kind != CommitKind::Output {
+        let (id, commit) = introduced(store, place, file)?;
+        let Commit { author, committer, message, created_at, .. } = commit;
+        let by = if author.is_empty() { committer } else { author };
+        return Ok(Some(Brought { commit: id, by, message, at: created_at }));
+    }
+    let lineage: Map<Digest> = commit.lineage.map_or(Map::empty(), Map::at);
+    let Some(result) = lineage.get(store, place.path.as_str().as_bytes())? else { return Ok(None) };
+    let result: ResultDocument = store.document(&result)?;
+    let at = result.tries.last().map_or(commit.created_at, |last| last.finished_at);
+    let by = format!("{}@{}", result.pipeline, result.run);
+    Ok(Some(Brought { commit: place.commit, by, message: String::new(), at }))
 }
 
 /// Reads the map of datums of an output commit: id and result of each.

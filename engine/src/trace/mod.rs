@@ -16,8 +16,11 @@ mod forward;
 mod inputs;
 mod nodes;
 
+pub(crate) use back::{Place, brought};
 pub use back::{Reach, trace};
 pub use forward::forward;
+pub(crate) use inputs::{matched, origins_of};
 pub use nodes::{
-    BranchCommit, DatumNode, Extent, FileNode, Forward, InputNode, Origin, Reader, SourceNode, Trace, VersionNode,
+    BranchCommit, Brought, DatumNode, Extent, FileNode, Forward, InputNode, Origin, Reader, SourceNode, Trace,
+    VersionNode,
 };

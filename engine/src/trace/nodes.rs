@@ -235,6 +235,19 @@ pub struct SourceNode {
     pub copied_from: Option<FileNode>,
 }
 
+/// Who brought a file into a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Brought {
+    /// The commit: of a source the one that introduced the file, of an output the one in which it was looked at.
+    pub commit: CommitId,
+    /// The author; of an output the job that executed its datum, `PIPELINE@RUN`.
+    pub by: String,
+    /// Why, in the author's words; empty for outputs.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// Everything that read a file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Forward {
