@@ -9,6 +9,7 @@
 //! documents  commits, recipes, results …: canonical JSON
 //! index      what packs and journal add up to; RocksDB, disposable
 //! journal    every change that is not an object
+//! keys       who vouches for commits
 //! stop       points at which tests end the process
 //! watch      where tests see what reaches the disk
 //! place      a prefix of an object store, where packs and journal can be kept
@@ -26,6 +27,7 @@ pub mod hash;
 mod index;
 pub mod journal;
 pub mod keep;
+pub mod keys;
 pub mod manifest;
 pub mod object;
 pub mod packs;
@@ -40,7 +42,7 @@ mod writeback;
 
 pub use error::RepoError;
 pub use faults::Faults;
-pub use index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow};
+pub use index::rows::{BranchRow, CommitRow, JobRow, KeyRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow};
 pub use stop::{set_stop_point, stop_at};
 pub use store::{Change, OpenOptions, Publisher, Store};
 pub use time::Timestamp;

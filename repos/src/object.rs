@@ -33,6 +33,8 @@ pub enum Kind {
     Job = 12,
     /// The message of a tag.
     Tag = 13,
+    /// What executing the datums of a commit again has shown.
+    Certificate = 14,
 }
 
 /// Which packs an object goes to.
@@ -46,7 +48,7 @@ pub enum PackClass {
 
 impl Kind {
     /// All kinds this version knows.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Chunk,
         Self::Manifest,
         Self::Node,
@@ -60,6 +62,7 @@ impl Kind {
         Self::Version,
         Self::Job,
         Self::Tag,
+        Self::Certificate,
     ];
 
     /// The packs that objects of this kind go to.
@@ -91,6 +94,7 @@ impl Kind {
             Self::Version => "version",
             Self::Job => "job",
             Self::Tag => "tag",
+            Self::Certificate => "certificate",
         }
     }
 }

@@ -253,7 +253,7 @@ fn damage(file: &Path, numbers: &mut Numbers) -> Option<String> {
 
 /// What only helps and can be made anew: damage of it is noticed where it matters, and costs nothing.
 fn is_disposable(inner: &str) -> bool {
-    inner.starts_with("index/") || ["lock", "removal.lock", "reserve", "position"].contains(&inner)
+    inner.starts_with("index/") || ["lock", "removal.lock", "reserve", "position", "key"].contains(&inner)
 }
 
 /// Reading gives what was written, or says that it is damaged.

@@ -8,11 +8,15 @@ mod common;
 use common::{name, path};
 use repos::Timestamp;
 use repos::documents::{
-    CodeStamp, Commit, CommitKind, ExecutorKind, ExecutorStamp, ImageStamp, JobDocument, PipelineStamp, Provenance,
-    Recipe, RecipeInput, ResultDocument, ResultState, Source, TagDocument, Transform, Try, canonical,
+    Certificate, CertifiedStage, CodeStamp, Commit, CommitKind, ExecutorKind, ExecutorStamp, ImageStamp, JobDocument,
+    PipelineStamp, Provenance, Recipe, RecipeInput, Repetition, ResultDocument, ResultState, SignatureDocument, Source,
+    TagDocument, Transform, Try, canonical,
 };
 use repos::hash::digest_of;
-use repos::journal::{Entry, JobSeed, Journal, Move, Position, PruneWhy, Record, RepoKind, SealedState};
+use repos::journal::{
+    Cause, CauseKind, Entry, JobSeed, Journal, Move, Position, PruneWhy, Record, RepoKind, SealedState,
+};
+use repos::keys::{PublicKey, Signature, replacement};
 use repos::manifest::Manifest;
 use repos::object::{Kind, PackClass};
 use repos::packs::writer::PackWriter;
@@ -306,6 +310,26 @@ fn the_entries_that_stop_and_start_a_pipeline() {
 }
 
 #[test]
+fn a_version_that_was_tried_and_a_cause_in_words() {
+    let text = |entry: &Entry| String::from_utf8(canonical(entry)).unwrap();
+    let document = digest(3);
+    assert_eq!(
+        text(&Entry::PipelineTry { pipeline: "detect".parse().unwrap(), version: 4, document }),
+        format!(r#"{{"document":"{document}","kind":"pipeline_try","pipeline":"detect","version":4}}"#)
+    );
+    let Entry::Run { run, cause, moves, jobs } = common::run_entry(run(), Vec::new(), at()) else { unreachable!() };
+    let cause = Cause { message: Some("empty file".to_owned()), kind: CauseKind::Retry, ..cause };
+    assert_eq!(
+        text(&Entry::Run { run, cause, moves, jobs }),
+        joined(
+            r#"
+            {"cause":{"at":"2026-07-01T12:14:43.000123Z","cause":"retry","committer":"uid:1@edge","message":"empty file"},
+            "kind":"run","run":"abababababababababababababababab"}"#
+        )
+    );
+}
+
+#[test]
 fn the_lines_of_a_journal() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("journal");
@@ -389,5 +413,98 @@ fn entries_of_commits_that_are_given_up() {
         r#"{"commit":"0202020202020202020202020202020202020202020202020202020202020202",
         "committer":"uid:1@edge","kind":"commit_delete"}"#,
         "8e109c60ec88952ad3ea185d1052c4bd484f11115ebe8bc8ba15929fa81ff38a",
+    );
+}
+
+#[test]
+fn entries_of_keys_and_signatures() {
+    let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+    let public_key = PublicKey::from_pem(pem).unwrap();
+    let signature = Signature::from_bytes(&[5; 64]).unwrap();
+    is(
+        &Entry::Key { public_key: public_key.clone(), previous: None, signature: None },
+        r#"
+        {"kind":"key","public_key":"MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="}"#,
+        "2923dfd3788306c9cd90b9ca964154a3f968866812d5361ded71ee2663c7dd17",
+    );
+    is(
+        &Entry::Key { public_key: public_key.clone(), previous: Some(digest(1)), signature: Some(signature) },
+        r#"
+        {"kind":"key","previous":"0101010101010101010101010101010101010101010101010101010101010101",
+        "public_key":"MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=",
+        "signature":"BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQ=="}"#,
+        "6ae3240e1011e5ec763ade7ec403112108c2e04ec8ec89a8592b8a08f2839e7f",
+    );
+    is(
+        &SignatureDocument { commit: commit_id(1), key: digest(2), signature },
+        r#"
+        {"commit":"0101010101010101010101010101010101010101010101010101010101010101",
+        "key":"0202020202020202020202020202020202020202020202020202020202020202",
+        "signature":"BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQ=="}"#,
+        "ffdd372169a0e47fd4b4fbfaccdf66a0d11556f365d2a9815e678e87266225ba",
+    );
+    // What a key signs that takes another one's place.
+    let signed = format!("pv key replaced\nstore 0a\nfrom {}\nto {}\n", digest(1), public_key.fingerprint());
+    assert_eq!(replacement("0a", &digest(1), &public_key), signed.as_bytes());
+}
+
+#[test]
+fn certificates() {
+    let stage = |commit, datums, outcome, pipeline: &str| CertifiedStage {
+        commit,
+        pipeline: pipeline.parse().unwrap(),
+        datums,
+        outcome,
+        paths: Vec::new(),
+        paths_more: 0,
+        why: None,
+    };
+    let good = Certificate {
+        commit: commit_id(1),
+        path: None,
+        at: at(),
+        committer: "uid:1000@edge".to_owned(),
+        made_by: "pv 0.1.0".to_owned(),
+        executor: ExecutorStamp { kind: ExecutorKind::Process, version: String::new(), host: String::new() },
+        outcome: Repetition::Identical,
+        stages: vec![stage(commit_id(1), 2, Repetition::Identical, "detect")],
+    };
+    is(
+        &good,
+        r#"
+        {"at":"2026-07-01T12:14:43.000123Z",
+        "commit":"0101010101010101010101010101010101010101010101010101010101010101",
+        "committer":"uid:1000@edge","executor":{"kind":"process"},"made_by":"pv 0.1.0",
+        "outcome":"identical",
+        "stages":[{"commit":"0101010101010101010101010101010101010101010101010101010101010101","datums":2,
+        "outcome":"identical","pipeline":"detect"}]}"#,
+        "343e757257faf96918d92808e6239182d0ffe396609887e41113da6d303d987e",
+    );
+    let bad = Certificate {
+        path: Some(path("/a")),
+        executor: ExecutorStamp { kind: ExecutorKind::Docker, version: "28.2".to_owned(), host: "edge".to_owned() },
+        outcome: Repetition::Differs,
+        stages: vec![
+            CertifiedStage { why: Some("no image".to_owned()), ..stage(commit_id(2), 1, Repetition::NotRun, "detect") },
+            CertifiedStage {
+                paths: vec![path("/a")],
+                paths_more: 3,
+                ..stage(commit_id(1), 1, Repetition::Differs, "threat")
+            },
+        ],
+        ..good
+    };
+    is(
+        &bad,
+        r#"
+        {"at":"2026-07-01T12:14:43.000123Z",
+        "commit":"0101010101010101010101010101010101010101010101010101010101010101",
+        "committer":"uid:1000@edge","executor":{"host":"edge","kind":"docker","version":"28.2"},
+        "made_by":"pv 0.1.0","outcome":"differs","path":"/a",
+        "stages":[{"commit":"0202020202020202020202020202020202020202020202020202020202020202","datums":1,
+        "outcome":"not_run","pipeline":"detect","why":"no image"},
+        {"commit":"0101010101010101010101010101010101010101010101010101010101010101","datums":1,
+        "outcome":"differs","paths":["/a"],"paths_more":3,"pipeline":"threat"}]}"#,
+        "7a86201f28f00c32db166d4f5f7da71114d82ea20f113a55605d39ea12c49201",
     );
 }

@@ -5,6 +5,7 @@
 //! - `jobs` jobs and pipelines as they are printed
 //! - `names` arguments such as `REPO@BRANCH`
 //! - `views` commits, files, repositories … as they are printed
+//! - `vouched` signatures and certificates of commits as they are printed
 
 mod branch;
 mod cat;
@@ -25,6 +26,7 @@ mod help;
 mod init;
 mod job;
 mod jobs;
+mod key;
 mod log;
 mod logs;
 mod ls;
@@ -50,6 +52,7 @@ mod try_out;
 mod txn;
 mod version;
 mod views;
+mod vouched;
 mod wait;
 
 use crate::context::Context;
@@ -79,6 +82,9 @@ pub(crate) enum Command {
     /// Keep, list and delete what only stages may know
     #[command(subcommand)]
     Secret(secret::Command),
+    /// The keys that commits are signed with
+    #[command(subcommand)]
+    Key(key::Command),
     /// Give up commits: delete a head, drop the files of old ones
     #[command(subcommand)]
     Commit(commit::Command),
@@ -161,6 +167,7 @@ impl Command {
             Self::Tag(command) => command.run(cx),
             Self::Pipeline(command) => command.run(cx),
             Self::Secret(command) => command.run(cx),
+            Self::Key(command) => command.run(cx),
             Self::Commit(command) => command.run(cx),
             Self::Put(args) => put::run(cx, args),
             Self::Rm(args) => rm::run(cx, args),

@@ -10,6 +10,7 @@ use specs::{JobRef, Reference, RunRef, Target};
 
 use super::jobs::{JobLine, live};
 use super::views::{CommitView, FileView, RunView};
+use super::vouched::{ShownCommit, vouched_lines};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, plural, size, table};
@@ -86,8 +87,10 @@ fn print(cx: &Context, lines: impl IntoIterator<Item = (&'static str, String)>) 
 
 fn show_commit(cx: &Context, at: &Resolved) -> Result<()> {
     let store = cx.store()?;
+    let (signatures, certificates) = (store.signatures(&at.id)?, store.certificates(&at.id)?);
     if cx.out().is_json() {
-        return cx.out().json(&CommitView::new(store, at.id, at.commit.clone())?);
+        let commit = CommitView::new(store, at.id, at.commit.clone())?;
+        return cx.out().json(&ShownCommit::new(commit, &signatures, certificates));
     }
     let (commit, human) = (&at.commit, cx.human());
     let totals = Tree::at(commit.tree).totals(store)?;
@@ -111,6 +114,7 @@ fn show_commit(cx: &Context, at: &Resolved) -> Result<()> {
         commit.provenance.iter().map(|from| ("from", format!("{}@{}   {}", from.repo, from.branch, from.commit))),
     );
     lines.extend(commit.sources.iter().map(|from| ("copied", format!("{}@{}:{}", from.repo, from.commit, from.path))));
+    lines.extend(vouched_lines(&signatures, &certificates, &human));
     lines.extend(commit.error.iter().map(|error| ("error", format!("{}: {}", error.state, error.message))));
     lines.retain(|(_, text)| !text.is_empty());
     print(cx, lines)

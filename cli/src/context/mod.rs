@@ -152,7 +152,10 @@ impl Context {
     /// How this command opens or makes a store.
     pub(crate) fn open_options(&self) -> Result<OpenOptions> {
         let notes = self.notes.another().map_err(|error| CliError::io("cannot use stderr", &error))?;
-        let options = OpenOptions::default().clock(self.clock.clone()).access(self.access());
+        let mut options = OpenOptions::default().clock(self.clock.clone()).access(self.access());
+        if let Some(key) = self.env().get("PV_KEY") {
+            options = options.key(self.outside.cwd.join(key));
+        }
         Ok(options.notify(move |what| notes.line(what)))
     }
 

@@ -20,7 +20,7 @@ const FILES: usize = 20;
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldChange {
-    /// The field: `transform.cmd`, `transform.env.LEVEL`, `transform.code:/detect.py`; the name of an input; of jobs also `version` and
+    /// The field: `transform.cmd`, `transform.env.LEVEL`, `transform.code/detect.py`; the name of an input; of jobs also `version` and
     /// `images@main`.
     pub field: String,
     /// What it was; absent where there was nothing.
@@ -126,7 +126,7 @@ pub(super) fn compare_transforms(store: &Store, old: &Side, new: &Side, found: &
     let secrets = |side| Some(secrets(side)).filter(|text| !text.is_empty());
     found.compare("transform.secrets", secrets(was), secrets(is));
     found.compare("transform.salt", was.salt.clone(), is.salt.clone());
-    compare_maps("transform.host_files:", &was.host_files, &is.host_files, found);
+    compare_maps("transform.host_files", &was.host_files, &is.host_files, found);
     Ok(())
 }
 
@@ -174,7 +174,7 @@ fn compare_code(store: &Store, old: &Side, new: &Side, found: &mut Differences) 
     }
     for change in changes.iter().take(FILES) {
         let path = path_of(&change.key).map_err(RepoError::from)?;
-        found.compare(&format!("transform.code:{path}"), change.old.map(entry_words), change.new.map(entry_words));
+        found.compare(&format!("transform.code{path}"), change.old.map(entry_words), change.new.map(entry_words));
     }
     Ok(())
 }

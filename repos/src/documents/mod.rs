@@ -13,6 +13,7 @@ use crate::object::Kind;
 mod commit;
 mod execution;
 mod pipeline;
+mod proof;
 
 pub use commit::{Commit, CommitError, CommitKind, PipelineStamp, Provenance, Source};
 pub use execution::{
@@ -20,6 +21,7 @@ pub use execution::{
     Try,
 };
 pub use pipeline::{CodeStamp, Host, ImageStamp, SpecDocument, Transform, VersionDocument};
+pub use proof::{Certificate, CertifiedStage, Repetition, SignatureDocument};
 
 /// A document of one kind.
 pub trait Document: Serialize + DeserializeOwned {

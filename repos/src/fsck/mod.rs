@@ -44,6 +44,7 @@ pub fn check(store: &Store, progress: Progress<'_>) -> Result<Report> {
     journal::check(store, &mut findings)?;
     packs::check(store, &packs, progress, &mut findings)?;
     reach::check(store, progress, &mut findings)?;
+    findings.notes.extend(store.key_fault()?);
     if let Some(why) = store.index().damage() {
         findings.add(Subject::Index, format!("{why}; pv fsck --rebuild-index makes it anew"));
     }

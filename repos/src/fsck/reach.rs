@@ -14,7 +14,7 @@ use crate::manifest::Manifest;
 use crate::object::Kind;
 use crate::packs::PackName;
 use crate::packs::format::Row;
-use crate::store::{Place, Result, Store};
+use crate::store::{Place, Result, Signed, Store, Vouched};
 use crate::tree::{FileEntry, Map, MapValue, Step, Tree, path_of};
 
 pub(super) fn check(store: &Store, progress: Progress<'_>, findings: &mut Findings) -> Result<()> {
@@ -160,6 +160,7 @@ impl Reach<'_> {
         let Some(commit) = self.document::<Commit>(id.digest(), needed_by) else { return Vec::new() };
         let place = format!("{}@{}", commit.repo, id.short(12));
         let place = Needer { commit: Some(id), ..Needer::of(place) };
+        self.check_signatures(id, &place);
         let has_files = self.store.is_pruned(&id).is_ok_and(|pruned| pruned.is_none());
         if has_files {
             self.check_files(commit.tree, &place);
@@ -184,6 +185,30 @@ impl Reach<'_> {
         let origins = commit.provenance.into_iter().map(|origin| origin.commit);
         let sources = commit.sources.into_iter().map(|source| source.commit);
         before.chain(origins).chain(sources).map(|next| (next, place.clone())).collect()
+    }
+
+    /// What vouches for a commit. That nothing does is no damage: it is from before there was a key.
+    fn check_signatures(&mut self, id: CommitId, place: &Needer) {
+        match self.store.signatures(&id) {
+            Ok(signatures) => {
+                for Signed { signature, vouched, .. } in signatures {
+                    let subject = Subject::Object(Kind::Signature, signature);
+                    let why = match vouched {
+                        Vouched::Good => continue,
+                        Vouched::UnknownKey => "it is by a key that the journal does not know".to_owned(),
+                        Vouched::Bad => "it does not fit its commit".to_owned(),
+                        Vouched::Damaged(why) => why,
+                    };
+                    self.findings.add(subject, why);
+                    self.findings.add_needer(subject, place);
+                }
+            }
+            Err(error) => drop(self.findings.add_error(&error, (Kind::Commit, id.digest()), place)),
+        }
+        match self.store.certificates(&id) {
+            Ok(_) => {}
+            Err(error) => drop(self.findings.add_error(&error, (Kind::Certificate, id.digest()), place)),
+        }
     }
 
     fn check_result(&mut self, digest: Digest, has_logs: bool, needed_by: &Needer) -> bool {

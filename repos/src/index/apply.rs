@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use specs::{BranchName, CommitId, PipelineName, RepoName, RunId};
 
-use super::rows::{BranchRow, CommitRow, JobRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow, decode, encode};
+use super::rows::{
+    BranchRow, CommitRow, JobRow, KeyRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow, decode, encode,
+};
 use super::{View, keys};
 use crate::error::RepoError;
 use crate::journal::{Cause, CauseKind, Entry, JobSeed, Move, PruneWhy, Record, SealedState};
@@ -139,6 +141,12 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
                 name_commit(view, commit, &pipeline.output_repo(), job.order, at)?;
             }
         }
+        Entry::Key { public_key, previous, signature } => {
+            let (previous, signature) = (*previous, *signature);
+            let public_key = public_key.clone();
+            let after = counter(view, meta::RUNS)?;
+            add_key(view, KeyRow { public_key, previous, signature, at, after, replaced_at: None })?;
+        }
         Entry::CommitPrune { commits, why, committer } => {
             prune(view, commits, &Pruned { at, why: *why, by: committer.clone() })?;
         }
@@ -147,6 +155,25 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
             prune(view, std::slice::from_ref(commit), &pruned)?;
         }
     }
+    Ok(())
+}
+
+/// Adds a key. That it is there already is fine: several processes may find at once that it is not.
+fn add_key(view: &mut View<'_>, row: KeyRow) -> Result<(), RepoError> {
+    let key = keys::signing_key(&row.public_key.fingerprint());
+    if view.get(&key)?.is_some() {
+        return Ok(());
+    }
+    if let Some(previous) = row.previous {
+        let previous = keys::signing_key(&previous);
+        let replaced: KeyRow =
+            read(view, &previous)?.filter(|row: &KeyRow| row.replaced_at.is_none()).ok_or_else(|| {
+                let what = "the key was replaced by another one already".to_owned();
+                RepoError::Conflict { what, hint: Some("pv key show".to_owned()) }
+            })?;
+        view.put(previous, encode(&KeyRow { replaced_at: Some(row.at), ..replaced }));
+    }
+    view.put(key, encode(&row));
     Ok(())
 }
 

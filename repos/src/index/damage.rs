@@ -48,7 +48,7 @@ impl Index {
             // Another thread may have been quicker.
             self.stand_in.set(stand_in).ok();
             // The new one knows all of packs and journal; only results of packs that are still open it does not.
-            self.overlay.write().expect("no panic under this lock").retain(|key, _| keys::is_result(key));
+            self.overlay.write().expect("no panic under this lock").retain(|key, _| keys::is_about_object(key));
         }
         Ok(self.stand_in().expect("just set"))
     }

@@ -48,6 +48,12 @@ enum Prefix {
     Result = b'q',
     /// setting → value.
     Setting = b's',
+    /// fingerprint → public key.
+    Key = b'k',
+    /// (commit id, digest of a signature): the signatures of a commit.
+    Signature = b'S',
+    /// (commit id, digest of a certificate): the certificates of a commit.
+    Certificate = b'C',
 }
 
 fn key(prefix: Prefix, parts: &[&[u8]]) -> Vec<u8> {
@@ -72,13 +78,14 @@ pub(crate) fn objects() -> Vec<u8> {
 }
 /// Whether a row comes from packs, or is about the index itself, and not from the journal.
 pub(crate) fn is_from_packs(key: &[u8]) -> bool {
-    let prefixes = [Prefix::Object, Prefix::Pack, Prefix::PackNumber, Prefix::Result];
+    let prefixes =
+        [Prefix::Object, Prefix::Pack, Prefix::PackNumber, Prefix::Result, Prefix::Signature, Prefix::Certificate];
     let of_index = [super::apply::meta::VERSION, super::apply::meta::NEXT_PACK];
     prefixes.iter().any(|prefix| key.first() == Some(&(*prefix as u8))) || of_index.iter().any(|name| key == meta(name))
 }
-/// Whether a row is about a result.
-pub(crate) fn is_result(key: &[u8]) -> bool {
-    key.first() == Some(&(Prefix::Result as u8))
+/// Whether a row says what an object is about: of a result, signature or certificate.
+pub(crate) fn is_about_object(key: &[u8]) -> bool {
+    [Prefix::Result, Prefix::Signature, Prefix::Certificate].iter().any(|prefix| key.first() == Some(&(*prefix as u8)))
 }
 pub(crate) fn pack_number(number: u32) -> Vec<u8> {
     key(Prefix::PackNumber, &[&number.to_be_bytes()])
@@ -201,6 +208,26 @@ pub(crate) fn settings() -> Vec<u8> {
 }
 pub(crate) fn setting(name: &str) -> Vec<u8> {
     key(Prefix::Setting, &[name.as_bytes()])
+}
+
+/// The start of the keys of the keys that commits are signed with; the fingerprint follows.
+pub(crate) fn signing_keys() -> Vec<u8> {
+    key(Prefix::Key, &[])
+}
+pub(crate) fn signing_key(fingerprint: &Digest) -> Vec<u8> {
+    key(Prefix::Key, &[fingerprint.as_bytes()])
+}
+pub(crate) fn signatures(commit: &CommitId) -> Vec<u8> {
+    key(Prefix::Signature, &[commit.digest().as_bytes()])
+}
+pub(crate) fn signature(commit: &CommitId, signature: &Digest) -> Vec<u8> {
+    key(Prefix::Signature, &[commit.digest().as_bytes(), signature.as_bytes()])
+}
+pub(crate) fn certificates(commit: &CommitId) -> Vec<u8> {
+    key(Prefix::Certificate, &[commit.digest().as_bytes()])
+}
+pub(crate) fn certificate(commit: &CommitId, certificate: &Digest) -> Vec<u8> {
+    key(Prefix::Certificate, &[commit.digest().as_bytes(), certificate.as_bytes()])
 }
 
 /// The last eight bytes of a key as a number.

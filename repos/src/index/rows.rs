@@ -6,6 +6,7 @@ use specs::{CommitId, Digest, PipelineName, RepoName, RunId};
 
 use crate::documents::ResultState;
 use crate::journal::{Cause, JobSeed, Move, PruneWhy, RepoKind, SealedState};
+use crate::keys::{PublicKey, Signature};
 use crate::packs::format::Row;
 use crate::time::Timestamp;
 
@@ -205,6 +206,23 @@ impl std::fmt::Display for Pruned {
             PruneWhy::Deleted => write!(f, "its commit was deleted on {day} by {by}"),
         }
     }
+}
+
+/// A key that commits are signed with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyRow {
+    /// Its public half.
+    pub public_key: PublicKey,
+    /// The fingerprint of the key whose place it took.
+    pub previous: Option<Digest>,
+    /// That key's word for it.
+    pub signature: Option<Signature>,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// How many runs there were then: the commits of later ones are signed.
+    pub after: u64,
+    /// When another took its place; absent while it counts for new commits.
+    pub replaced_at: Option<Timestamp>,
 }
 
 /// A result of a recipe.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId, TagName};
 
+use crate::keys::{PublicKey, Signature};
 use crate::packs::PackName;
 use crate::time::Timestamp;
 
@@ -88,6 +89,14 @@ pub enum Entry {
     },
     /// Files of commits are given up; documents, ids, trees and lineage stay. None of them is a head or tagged.
     CommitPrune { commits: Vec<CommitId>, why: PruneWhy, committer: String },
+    /// A key that commits are signed with. One that takes the place of `previous` is signed by it, as [`crate::keys::replacement`] says.
+    Key {
+        public_key: PublicKey,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous: Option<Digest>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<Signature>,
+    },
     /// A commit that nothing names is given up. The branch that had it moved to its parent before, in the same record.
     CommitDelete { commit: CommitId, committer: String },
 }

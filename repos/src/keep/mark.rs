@@ -87,8 +87,8 @@ fn of_kind(kind: Kind, digest: &Digest) -> u64 {
 
 impl Marks for Kept {
     fn is_live(&self, kind: Kind, digest: &Digest) -> bool {
-        // Nothing names signatures; they are small and of commits that stay.
-        kind == Kind::Signature || self.live.contains(of_kind(kind, digest))
+        // Nothing names signatures and certificates; they are small and of commits that stay.
+        matches!(kind, Kind::Signature | Kind::Certificate) || self.live.contains(of_kind(kind, digest))
     }
 
     fn catch_up(&mut self, store: &Store) -> Result<()> {

@@ -5,13 +5,12 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use super::Store;
-use crate::documents::ResultDocument;
+use super::objects::{has_row_about, row_about};
 use crate::error::RepoError;
 use crate::index::apply::{apply, meta};
 use crate::index::rows::{Location, decode, encode};
 use crate::index::{Changes, Index, View, keys};
 use crate::journal::Position;
-use crate::object::Kind;
 use crate::packs::PackName;
 use crate::packs::codec::unpack;
 use crate::packs::format::Row;
@@ -153,15 +152,11 @@ impl Store {
             let mut changes = Changes::new();
             for row in rows {
                 let key = keys::object(row.kind, &row.digest);
-                // A result that the index knows from another pack is not read again: folding moves many.
-                let is_new_result = row.kind == Kind::Result as u8 && index.get(&key)?.is_none();
+                // One that the index knows from another pack is not read again: folding moves many.
+                let is_to_be_read = has_row_about(row.kind) && index.get(&key)?.is_none();
                 changes.insert(key, Some(Location::of(row, number).encode()));
-                if is_new_result {
-                    let bytes = unpack(row, self.packs().read(name, row.stored_range())?);
-                    if let Some(Ok(result)) = bytes.map(|bytes| serde_json::from_slice::<ResultDocument>(&bytes)) {
-                        let (key, value) = super::objects::result_row(&row.digest, &result);
-                        changes.insert(key, Some(value));
-                    }
+                if is_to_be_read && let Some(bytes) = unpack(row, self.packs().read(name, row.stored_range())?) {
+                    changes.extend(row_about(row.kind, &row.digest, &bytes).map(|(key, value)| (key, Some(value))));
                 }
             }
             index.commit(changes);

@@ -5,6 +5,7 @@
 //! .pv/packs/     finished packs, and `.part` files of living writers
 //! .pv/objects    the URL of the place that holds packs and journal, if they are in an object store; then the two here are copies
 //! .pv/cache/     copies of what was read from there
+//! .pv/key        the private key that commits are signed with, mode 0600; never copied anywhere
 //! .pv/journal    every change that is not an object
 //! .pv/position   where the journal ends, as a witness; disposable
 //! .pv/index/     RocksDB; disposable
@@ -29,6 +30,7 @@
 //! - `mirror` copies packs and journal elsewhere, and makes stores from such copies
 //! - `shared` stores whose packs and journal are in an object store
 //! - `resolve` turns references into commits
+//! - `signing` signs commits as they are published, and says by whom they are signed
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -42,6 +44,7 @@ use crate::error::RepoError;
 use crate::faults::Faults;
 use crate::index::Index;
 use crate::journal::{Journal, Position};
+use crate::keys::{KeyFile, OwnKey};
 use crate::packs::writer::PackWriter;
 use crate::packs::{PackName, PackStore};
 use crate::time::Clock;
@@ -62,6 +65,7 @@ mod recheck;
 mod reserve;
 mod resolve;
 mod shared;
+mod signing;
 mod sweep;
 mod sweep_plan;
 
@@ -71,11 +75,12 @@ pub use mirror::{Mirrored, Progress, journal_at};
 pub use open::OpenOptions;
 pub use publish::{Change, Publisher};
 pub use resolve::Resolved;
+pub use signing::{Signed, Vouched};
 pub use sweep::Swept;
 pub use sweep_plan::SweepPlan;
 
 pub(crate) use lock::Lock;
-pub(crate) use objects::{Place, is_gone, result_row};
+pub(crate) use objects::{Place, is_gone, row_about};
 pub(crate) use open::write_format;
 
 /// A store, opened by this process. Clones share all.
@@ -113,6 +118,9 @@ struct Inner {
     knows_all: AtomicBool,
     notify: open::Notify,
     faults: Faults,
+    key_file: KeyFile,
+    /// Read, or made, when the first commit is signed.
+    key: Mutex<Option<Arc<OwnKey>>>,
 }
 
 impl std::fmt::Debug for Inner {

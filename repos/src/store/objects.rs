@@ -6,7 +6,7 @@ use bytes::Bytes;
 use specs::{DatumId, Digest, ErrorKind};
 
 use super::{Result, Store};
-use crate::documents::{Document, ResultDocument, ResultState, canonical};
+use crate::documents::{Certificate, Document, ResultDocument, ResultState, SignatureDocument, canonical};
 use crate::error::RepoError;
 use crate::hash::digest_of;
 use crate::index::rows::{Location, ResultRow, decode, encode};
@@ -47,8 +47,30 @@ pub(crate) fn is_gone(error: &RepoError) -> bool {
     matches!(error, RepoError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
+/// The index row that says what an object is about: of a result its recipe, of a signature or certificate its commit. `None` for other
+/// kinds, and for bytes that are no such document.
+pub(crate) fn row_about(kind: u8, digest: &Digest, bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    match Kind::from_number(kind)? {
+        Kind::Result => Some(result_row(digest, &serde_json::from_slice(bytes).ok()?)),
+        Kind::Signature => {
+            let signature: SignatureDocument = serde_json::from_slice(bytes).ok()?;
+            Some((keys::signature(&signature.commit, digest), Vec::new()))
+        }
+        Kind::Certificate => {
+            let certificate: Certificate = serde_json::from_slice(bytes).ok()?;
+            Some((keys::certificate(&certificate.commit, digest), Vec::new()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether [`row_about`] has a row for objects of this kind.
+pub(crate) fn has_row_about(kind: u8) -> bool {
+    [Kind::Result, Kind::Signature, Kind::Certificate].iter().any(|known| *known as u8 == kind)
+}
+
 /// The index row of a result.
-pub(crate) fn result_row(digest: &Digest, result: &ResultDocument) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn result_row(digest: &Digest, result: &ResultDocument) -> (Vec<u8>, Vec<u8>) {
     let last = result.tries.last();
     let at = last.map_or(Timestamp::from_micros(0), |last| last.finished_at);
     let row = ResultRow { state: result.state, exit_code: last.and_then(|last| last.exit_code) };
@@ -270,6 +292,16 @@ impl Store {
         self.writer(PackClass::Meta).flush()?;
         let (key, value) = result_row(&digest, result);
         self.index().commit(Changes::from([(key, Some(value))]));
+        Ok(digest)
+    }
+
+    /// Keeps a document that is about a commit, and has the index tell so at once.
+    pub(super) fn put_about<D: Document>(&self, document: &D) -> Result<Digest> {
+        let bytes = canonical(document);
+        let digest = digest_of(&bytes);
+        self.write(D::KIND, digest, &bytes)?;
+        let row = row_about(D::KIND as u8, &digest, &bytes).map(|(key, value)| (key, Some(value)));
+        self.index().commit(row.into_iter().collect());
         Ok(digest)
     }
 

@@ -13,6 +13,7 @@ use crate::index::apply::{apply, meta};
 use crate::index::rows::{decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
 use crate::journal::{Entry, Journal, Position, SharedJournal};
+use crate::keys::KeyFile;
 use crate::object::PackClass;
 use crate::packs::writer::{FULL_BYTES, PackWriter, salvage};
 use crate::packs::{LocalPacks, ObjectPacks, PackStore};
@@ -40,6 +41,7 @@ pub struct OpenOptions {
     pack_bytes: u64,
     faults: Faults,
     access: Access,
+    key: Option<PathBuf>,
     #[cfg(any(test, feature = "testing"))]
     wrap_packs: Option<WrapPacks>,
     #[cfg(any(test, feature = "testing"))]
@@ -64,6 +66,7 @@ impl Default for OpenOptions {
             pack_bytes: FULL_BYTES,
             faults: Faults::default(),
             access: Access::default(),
+            key: None,
             #[cfg(any(test, feature = "testing"))]
             wrap_packs: None,
             #[cfg(any(test, feature = "testing"))]
@@ -98,6 +101,13 @@ impl OpenOptions {
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// Another file for the private key than `.pv/key`.
+    #[must_use]
+    pub fn key(mut self, file: PathBuf) -> Self {
+        self.key = Some(file);
         self
     }
 
@@ -176,7 +186,8 @@ impl OpenOptions {
         let store = self.assemble(dir)?;
         let entry = Entry::Init { store: crate::random_hex(), default_branch };
         if store.position().records == 0 {
-            match store.publish(&super::Change::of(vec![entry])) {
+            let key = Store::key_entry(&*store.own_key()?);
+            match store.publish(&super::Change::of(vec![entry, key])) {
                 // Another machine made the store at the same time.
                 Err(RepoError::Exists { .. }) => store.refresh()?,
                 published => published?,
@@ -266,6 +277,8 @@ impl OpenOptions {
             knows_all: false.into(),
             notify: self.notify.clone(),
             faults: self.faults.clone(),
+            key_file: KeyFile::at(self.key.clone().unwrap_or_else(|| folder.join("key")), self.faults.clone()),
+            key: Mutex::default(),
         };
         Ok(Store { inner: Arc::new(inner) })
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use specs::CommitId;
 
 use super::{Lock, Result, Store};
 use crate::error::RepoError;
@@ -34,6 +35,16 @@ impl Change {
     pub fn of(entries: Vec<Entry>) -> Self {
         Self { entries, graph: None }
     }
+
+    /// The commits that a branch or tag comes to point to, or that a job made.
+    pub(super) fn commits(&self) -> impl Iterator<Item = CommitId> {
+        self.entries.iter().flat_map(|entry| match entry {
+            Entry::Run { moves, .. } => moves.iter().filter_map(|moved| moved.to).collect(),
+            Entry::Job { commit, .. } => commit.iter().copied().collect(),
+            Entry::TagCreate { commit, .. } => vec![*commit],
+            _ => Vec::new(),
+        })
+    }
 }
 
 /// Hands the last step of a change to the process that owns the store.
@@ -59,6 +70,7 @@ impl Store {
     /// builds on has gone meanwhile; the caller writes it anew.
     pub fn publish(&self, change: &Change) -> Result<()> {
         self.refuse_missing(change)?;
+        let change = &*self.signed(change)?;
         if self.is_owner() {
             return self.publish_as_owner(change, &[]);
         }
@@ -199,13 +211,7 @@ impl Store {
 
     /// A record names only commits that are there: a caller that repeats a failed change may have lost what it wrote before.
     fn refuse_missing(&self, change: &Change) -> Result<()> {
-        let moved = change.entries.iter().flat_map(|entry| match entry {
-            Entry::Run { moves, .. } => moves.iter().filter_map(|moved| moved.to).collect(),
-            Entry::Job { commit, .. } => commit.iter().copied().collect(),
-            Entry::TagCreate { commit, .. } => vec![*commit],
-            _ => Vec::new(),
-        });
-        for commit in moved {
+        for commit in change.commits() {
             let digest = commit.digest();
             if !self.contains(Kind::Commit, &digest)? {
                 return Err(RepoError::MissingObject { kind: Kind::Commit, digest });

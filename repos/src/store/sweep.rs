@@ -14,8 +14,9 @@ use std::collections::HashSet;
 use std::sync::MutexGuard;
 
 use super::objects::Place;
+use super::objects::result_row;
 use super::sweep_plan::{Victim, is_marked};
-use super::{Change, Lock, Result, Store, result_row};
+use super::{Change, Lock, Result, Store};
 use crate::documents::ResultDocument;
 use crate::error::RepoError;
 use crate::fsck::Progress;

@@ -1,0 +1,22 @@
+//! `pv key`
+
+use crate::context::Context;
+use crate::error::Result;
+
+mod rotate;
+mod show;
+
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    Show(show::Args),
+    Rotate(rotate::Args),
+}
+
+impl Command {
+    pub(super) fn run(&self, cx: &Context) -> Result<()> {
+        match self {
+            Self::Show(args) => show::run(cx, args),
+            Self::Rotate(args) => rotate::run(cx, args),
+        }
+    }
+}

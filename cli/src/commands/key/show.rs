@@ -1,0 +1,53 @@
+//! `pv key show`
+
+use repos::{KeyRow, Timestamp};
+use serde::Serialize;
+use specs::Digest;
+
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+/// Show the keys that commits are signed with: public halves and fingerprints
+///
+/// On stdout the public key of this place as PEM, for `pv verify --bundle F --key K` and openssl; all else on stderr. The fingerprint is
+/// the SHA-256 of the key's DER form.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {}
+
+/// A key as programs read it.
+#[derive(Serialize)]
+struct KeyView {
+    fingerprint: Digest,
+    public_key: String,
+    /// Whether it is the one of this place.
+    own: bool,
+    since: Timestamp,
+    replaced_at: Option<Timestamp>,
+    previous: Option<Digest>,
+}
+
+pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let own = store.public_key()?;
+    let fingerprint = own.as_ref().map(repos::keys::PublicKey::fingerprint);
+    let mut keys = store.signing_keys()?;
+    keys.sort_by_key(|(_, row)| row.at);
+    if cx.out().is_json() {
+        return keys.into_iter().try_for_each(|(name, row)| {
+            let KeyRow { public_key, previous, at, replaced_at, .. } = row;
+            let (public_key, own) = (public_key.to_pem(), Some(name) == fingerprint);
+            cx.out().json(&KeyView { fingerprint: name, public_key, own, since: at, replaced_at, previous })
+        });
+    }
+    let human = cx.human();
+    for (name, row) in &keys {
+        let until = row.replaced_at.map(|at| format!("   replaced {}", human.local(at))).unwrap_or_default();
+        let here = if Some(*name) == fingerprint { "   of this place" } else { "" };
+        cx.notes().line(&format!("key {name}   since {}{until}{here}", human.local(row.at)));
+    }
+    let Some(own) = own else {
+        let hint = "the next commit made here makes one";
+        return Err(CliError::new(specs::ErrorKind::NotFound, "there is no key here yet").hint(hint));
+    };
+    cx.out().bytes(own.to_pem().as_bytes())
+}

@@ -1,0 +1,177 @@
+//! The private key in its file.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
+use ed25519_dalek::{Signer, SigningKey};
+
+use super::{PublicKey, Signature};
+use crate::error::{IoContext, RepoError};
+use crate::faults::Faults;
+use crate::store::Result;
+
+/// A key is a few lines of text.
+const MAX_BYTES: u64 = 4096;
+/// The bits of a file's mode by which others than its owner may read or write it.
+const OTHERS: u32 = 0o077;
+
+/// A whole key, private half included. It is never shown.
+pub(crate) struct OwnKey {
+    key: SigningKey,
+    public: PublicKey,
+}
+
+impl fmt::Debug for OwnKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OwnKey({})", self.public.fingerprint())
+    }
+}
+
+impl OwnKey {
+    fn of(key: SigningKey) -> Self {
+        let public = PublicKey::of(key.verifying_key());
+        Self { key, public }
+    }
+
+    /// A new key.
+    pub(crate) fn random() -> Self {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).expect("the operating system gives random bytes");
+        Self::of(SigningKey::from_bytes(&secret))
+    }
+
+    pub(crate) fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    pub(crate) fn sign(&self, bytes: &[u8]) -> Signature {
+        Signature::from_bytes(&self.key.sign(bytes).to_bytes()).expect("a signature has 64 bytes")
+    }
+
+    fn from_pem(text: &str) -> Option<Self> {
+        SigningKey::from_pkcs8_pem(text).ok().map(Self::of)
+    }
+
+    /// The PKCS#8 form in its first version, without the public half: older `openssl` reads no other.
+    fn to_pem(&self) -> String {
+        let pair = KeypairBytes { secret_key: self.key.to_bytes(), public_key: None };
+        pair.to_pkcs8_pem(LineEnding::LF).expect("32 bytes have a PEM form").to_string()
+    }
+}
+
+/// Where the private key is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyFile {
+    path: PathBuf,
+    faults: Faults,
+}
+
+impl KeyFile {
+    pub(crate) fn at(path: PathBuf, faults: Faults) -> Self {
+        Self { path, faults }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file of a key that is about to take this one's place.
+    pub(crate) fn next(&self) -> Self {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".next");
+        Self { path: self.path.with_file_name(name), faults: self.faults.clone() }
+    }
+
+    /// The key; `None` when there is no such file. Refused when others may read it.
+    pub(crate) fn read(&self) -> Result<Option<OwnKey>> {
+        let file = match std::fs::File::open(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Err(self.not_mine()),
+            opened => opened.doing("open", &self.path)?,
+        };
+        let mode = file.metadata().doing("look at", &self.path)?.mode();
+        if mode & OTHERS != 0 {
+            return Err(self.refused(
+                &format!("may be read or changed by others (its mode is {:o})", mode & 0o777),
+                format!("chmod 600 {path}; pv key rotate, if others could read it", path = self.path.display()),
+            ));
+        }
+        let mut text = String::new();
+        file.take(MAX_BYTES).read_to_string(&mut text).doing("read", &self.path)?;
+        let key = OwnKey::from_pem(&text);
+        key.map(Some).ok_or_else(|| {
+            self.refused(
+                "is no Ed25519 private key in PKCS#8 PEM form",
+                format!("put it back from a backup, or move it away: then a new key is made ({})", self.path.display()),
+            )
+        })
+    }
+
+    /// Keeps a key unless there is a file already; returns the one that is there then.
+    pub(crate) fn create(&self, key: OwnKey) -> Result<OwnKey> {
+        let part = self.write_beside(&key)?;
+        let linked = std::fs::hard_link(&part, &self.path);
+        std::fs::remove_file(&part).ok();
+        match linked {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let there = self.read()?;
+                return there
+                    .ok_or_else(|| self.refused("went away while it was read", "repeat the command".to_owned()));
+            }
+            linked => linked.doing("create", &self.path)?,
+        }
+        self.sync_folder()?;
+        Ok(key)
+    }
+
+    /// Keeps a key in place of whatever is there.
+    pub(crate) fn replace(&self, key: &OwnKey) -> Result<()> {
+        let part = self.write_beside(key)?;
+        std::fs::rename(&part, &self.path).doing("write", &self.path)?;
+        self.sync_folder()
+    }
+
+    /// Takes this file's place for `file`.
+    pub(crate) fn become_file(&self, file: &Self) -> Result<()> {
+        self.faults.step().doing("write", &file.path)?;
+        std::fs::rename(&self.path, &file.path).doing("write", &file.path)?;
+        file.sync_folder()
+    }
+
+    fn write_beside(&self, key: &OwnKey) -> Result<PathBuf> {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.part", crate::random_hex()));
+        let part = self.path.with_file_name(name);
+        self.faults.step().doing("write", &part)?;
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&part).doing("create", &part)?;
+        let written = file.write_all(key.to_pem().as_bytes()).and_then(|()| file.sync_all());
+        if written.is_err() {
+            std::fs::remove_file(&part).ok();
+        }
+        written.doing("write", &part)?;
+        Ok(part)
+    }
+
+    fn sync_folder(&self) -> Result<()> {
+        match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) => crate::packs::sync_folder(folder),
+            None => Ok(()),
+        }
+    }
+
+    fn not_mine(&self) -> RepoError {
+        self.refused(
+            "may not be read by this user",
+            "set PV_KEY to a file of your own: a key is made there, and its public half recorded".to_owned(),
+        )
+    }
+
+    fn refused(&self, why: &str, hint: String) -> RepoError {
+        RepoError::Conflict { what: format!("the key `{}` {why}", self.path.display()), hint: Some(hint) }
+    }
+}

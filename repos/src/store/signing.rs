@@ -1,0 +1,236 @@
+//! Signs commits as they are published, and says by whom they are signed.
+//!
+//! `publish` signs each commit that the journal does not know yet, with the key of this store (`keys`), before its packs are finished.
+//! A key that is not in the journal comes with the record of the first commit that it signs; so a commit is never known before the key
+//! that it is to be checked with. Commits from before the first key have no signature; the signed commits that build on them name their
+//! digests, and so vouch for them.
+//!
+//! A process may sign with a key that is being replaced just now: what counts is that the journal knows the key.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rocksdb::Direction;
+use specs::{CommitId, Digest};
+
+use super::{Change, Result, Store};
+use crate::documents::{Certificate, SignatureDocument};
+use crate::error::RepoError;
+use crate::index::keys;
+use crate::index::rows::{KeyRow, decode};
+use crate::journal::Entry;
+use crate::keys::{OwnKey, PublicKey, replacement};
+use crate::object::Kind;
+
+/// A signature of a commit, and what it is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// The signature's own digest.
+    pub signature: Digest,
+    /// Fingerprint of the key; absent when the signature cannot be read.
+    pub key: Option<Digest>,
+    /// What it is worth.
+    pub vouched: Vouched,
+}
+
+/// What a signature is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Vouched {
+    /// It fits the commit, and the journal knows its key.
+    Good,
+    /// The journal knows no such key.
+    UnknownKey,
+    /// It does not fit the commit.
+    Bad,
+    /// It cannot be read: why.
+    Damaged(String),
+}
+
+impl Store {
+    /// The change with all that is needed so that its new commits are signed.
+    pub(super) fn signed<'a>(&self, change: &'a Change) -> Result<Cow<'a, Change>> {
+        let mut key: Option<Arc<OwnKey>> = None;
+        for commit in change.commits() {
+            // What was there before anybody signed stays as it is.
+            if self.commit_row(&commit)?.is_none() {
+                let key = match &key {
+                    Some(key) => key,
+                    None => key.insert(self.own_key()?),
+                };
+                self.sign(key, &commit)?;
+            }
+        }
+        let Some(key) = key else { return Ok(Cow::Borrowed(change)) };
+        if self.signing_key(&key.public().fingerprint())?.is_some() {
+            return Ok(Cow::Borrowed(change));
+        }
+        let mut change = change.clone();
+        change.entries.insert(0, Self::key_entry(&key));
+        Ok(Cow::Owned(change))
+    }
+
+    fn sign(&self, key: &OwnKey, commit: &CommitId) -> Result<()> {
+        let bytes = self.object(Kind::Commit, &commit.digest())?;
+        let (signature, key) = (key.sign(&bytes), key.public().fingerprint());
+        self.put_about(&SignatureDocument { commit: *commit, key, signature }).map(drop)
+    }
+
+    /// The journal entry of a key that takes no other one's place.
+    pub(super) fn key_entry(key: &OwnKey) -> Entry {
+        Entry::Key { public_key: key.public().clone(), previous: None, signature: None }
+    }
+
+    /// The key that this process signs with: that of the file, or a new one if there is none.
+    pub(super) fn own_key(&self) -> Result<Arc<OwnKey>> {
+        let mut own = self.inner.key.lock().expect("no panic under this lock");
+        if let Some(key) = own.as_ref().filter(|key| self.is_in_use(key).unwrap_or(true)) {
+            return Ok(key.clone());
+        }
+        let key = Arc::new(self.read_or_make_key()?);
+        *own = Some(key.clone());
+        Ok(key)
+    }
+
+    /// Whether a key is new, or one that has not been replaced.
+    fn is_in_use(&self, key: &OwnKey) -> Result<bool> {
+        Ok(self.signing_key(&key.public().fingerprint())?.is_none_or(|row| row.replaced_at.is_none()))
+    }
+
+    fn read_or_make_key(&self) -> Result<OwnKey> {
+        let file = &self.inner.key_file;
+        let Some(key) = file.read()? else {
+            let key = file.create(OwnKey::random())?;
+            if !self.signing_keys()?.is_empty() {
+                let (path, name) = (file.path().display(), key.public().fingerprint().short(12));
+                (self.inner.notify)(&format!("there is no key at `{path}`: a new one was made, {name}"));
+            }
+            return Ok(key);
+        };
+        if self.is_in_use(&key)? {
+            return Ok(key);
+        }
+        // Whoever replaced it may have died before the new one was in its place.
+        if let Some(next) = file.next().read()?
+            && self.signing_key(&next.public().fingerprint())?.is_some_and(|row| row.replaced_at.is_none())
+        {
+            file.next().become_file(file)?;
+            return Ok(next);
+        }
+        Err(RepoError::Conflict {
+            what: format!("the key `{}` was replaced by another one", file.path().display()),
+            hint: Some("put the newest key back, or move this one away: then a new one is made".to_owned()),
+        })
+    }
+
+    /// Makes a new key take the place of this store's key, which vouches for it; returns the old one's fingerprint and the new key.
+    pub fn replace_key(&self) -> Result<(Digest, PublicKey)> {
+        let old = self.own_key()?;
+        let previous = old.public().fingerprint();
+        if self.signing_key(&previous)?.is_none() {
+            self.publish(&Change::of(vec![Self::key_entry(&old)]))?;
+        }
+        let (new, next) = (OwnKey::random(), self.inner.key_file.next());
+        // Before the record: a key that the journal knows must not be lost.
+        next.replace(&new)?;
+        let public_key = new.public().clone();
+        let signature = Some(old.sign(&replacement(&self.id()?, &previous, &public_key)));
+        let entry = Entry::Key { public_key: public_key.clone(), previous: Some(previous), signature };
+        self.publish(&Change::of(vec![entry]))?;
+        let mut own = self.inner.key.lock().expect("no panic under this lock");
+        next.become_file(&self.inner.key_file)?;
+        *own = Some(Arc::new(new));
+        Ok((previous, public_key))
+    }
+
+    /// The public half of the key in this store's file, if there is one.
+    pub fn public_key(&self) -> Result<Option<PublicKey>> {
+        Ok(self.inner.key_file.read()?.map(|key| key.public().clone()))
+    }
+
+    /// What is to be said of the key in this store's file; nothing is damaged by it, since a new one can be made at any time.
+    pub(crate) fn key_fault(&self) -> Result<Option<String>> {
+        let known = self.signing_keys()?;
+        let path = self.inner.key_file.path().display();
+        Ok(match self.public_key() {
+            Err(error) => Some(error.to_string()),
+            Ok(None) if known.is_empty() => None,
+            Ok(None) => Some(format!("there is no key at `{path}`: the next commit makes one")),
+            Ok(Some(key)) => (!known.iter().any(|(name, _)| *name == key.fingerprint()))
+                .then(|| format!("the journal does not know the key `{path}`: the next commit records it")),
+        })
+    }
+
+    /// All keys that the journal knows, by fingerprint.
+    pub fn signing_keys(&self) -> Result<Vec<(Digest, KeyRow)>> {
+        let prefix = keys::signing_keys();
+        let mut found = Vec::new();
+        self.index().visit(&prefix, &prefix, Direction::Forward, |key, value| {
+            let fingerprint = key.last_chunk::<32>().map(|bytes| Digest::from_bytes(*bytes));
+            found.extend(fingerprint.zip(decode(value)));
+            std::ops::ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
+    /// A key that the journal knows.
+    pub fn signing_key(&self, fingerprint: &Digest) -> Result<Option<KeyRow>> {
+        Ok(self.index().get(&keys::signing_key(fingerprint))?.as_deref().and_then(decode))
+    }
+
+    /// How many runs there were when commits came to be signed; `None` when they are not yet.
+    pub fn signed_after(&self) -> Result<Option<u64>> {
+        Ok(self.signing_keys()?.into_iter().map(|(_, row)| row.after).min())
+    }
+
+    /// The signatures of a commit, each checked.
+    pub fn signatures(&self, commit: &CommitId) -> Result<Vec<Signed>> {
+        let bytes = self.object(Kind::Commit, &commit.digest())?;
+        let digests = self.about(&keys::signatures(commit))?;
+        digests.into_iter().map(|signature| self.check_signature(commit, &bytes, signature)).collect()
+    }
+
+    fn check_signature(&self, commit: &CommitId, bytes: &[u8], signature: Digest) -> Result<Signed> {
+        let document = match self.document::<SignatureDocument>(&signature) {
+            Ok(document) => document,
+            Err(error @ (RepoError::DamagedObject { .. } | RepoError::MissingObject { .. })) => {
+                return Ok(Signed { signature, key: None, vouched: Vouched::Damaged(error.to_string()) });
+            }
+            Err(error) => return Err(error),
+        };
+        let vouched = match self.signing_key(&document.key)? {
+            None => Vouched::UnknownKey,
+            Some(row) if document.commit == *commit && row.public_key.has_signed(bytes, &document.signature) => {
+                Vouched::Good
+            }
+            Some(_) => Vouched::Bad,
+        };
+        Ok(Signed { signature, key: Some(document.key), vouched })
+    }
+
+    /// Keeps a certificate and returns its digest.
+    pub fn put_certificate(&self, certificate: &Certificate) -> Result<Digest> {
+        let digest = self.put_about(certificate)?;
+        self.finish_packs()?;
+        Ok(digest)
+    }
+
+    /// The certificates of a commit, oldest first, with their digests.
+    pub fn certificates(&self, commit: &CommitId) -> Result<Vec<(Digest, Certificate)>> {
+        let mut found = Vec::new();
+        for digest in self.about(&keys::certificates(commit))? {
+            found.push((digest, self.document::<Certificate>(&digest)?));
+        }
+        found.sort_by_key(|(_, certificate)| certificate.at);
+        Ok(found)
+    }
+
+    /// The digests at the ends of the keys that begin with `prefix`.
+    fn about(&self, prefix: &[u8]) -> Result<Vec<Digest>> {
+        let mut found = Vec::new();
+        self.index().visit(prefix, prefix, Direction::Forward, |key, _| {
+            found.extend(key.last_chunk::<32>().map(|bytes| Digest::from_bytes(*bytes)));
+            std::ops::ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+}
