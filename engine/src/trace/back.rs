@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use repos::documents::{
     Commit, CommitKind, Provenance, Recipe, RecipeInput, ResultDocument, Source, Transform, VersionDocument,
 };
+use repos::history::introduced;
 use repos::store::Resolved;
 use repos::tree::{FileEntry, KeyRange, Map, Tree, directory_range, path_of};
 use repos::{RepoError, Store};
@@ -231,18 +232,12 @@ impl Tracer<'_> {
         below.into_iter().map(|(key, file)| self.file(&at(&key)?, file, depth)).collect()
     }
 
-    /// The commit that introduced these bytes under this path: the oldest of the unbroken row back from here.
+    /// The commit that introduced these bytes under this path.
     fn source(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<SourceNode> {
         self.sources.insert((place.repo.clone(), place.path.clone(), file.digest));
-        let mut id = place.commit;
-        let mut commit = self.store.commit(&id)?;
-        while let Some(parent) = commit.parents.first() {
-            let before = self.store.commit(parent)?;
-            if Tree::at(before.tree).file(self.store, &place.path)? != Some(file) {
-                break;
-            }
-            (id, commit) = (*parent, before);
-        }
+        let introduced = introduced(self.store, &place.repo, place.commit, &place.path)?;
+        let id = introduced.unwrap_or(place.commit);
+        let commit = self.store.commit(&id)?;
         let copied_from = self.copied_from(&commit.sources, place, file, depth)?;
         Ok(SourceNode {
             commit: id,

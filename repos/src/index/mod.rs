@@ -30,7 +30,7 @@ mod packs;
 pub(crate) mod rows;
 
 /// Grows with every change of the layout of keys or rows; an index of another version is made anew.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// Changes of rows: a value, or `None` to delete.
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
