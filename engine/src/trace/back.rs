@@ -7,7 +7,7 @@ use repos::documents::{
 };
 use repos::history::introduced;
 use repos::store::Resolved;
-use repos::tree::{FileEntry, KeyRange, Map, Tree, directory_range, path_of};
+use repos::tree::{FileEntry, Map, Tree, directory_range, path_of};
 use repos::{RepoError, Store};
 use specs::{CommitId, Digest, FilePath, RepoName, RunId};
 
@@ -285,15 +285,4 @@ fn origins_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Vec<Provenan
         commit.provenance.iter().find(|origin| (&origin.repo, &origin.branch) == (&repo, &branch)).cloned()
     };
     leaves.filter_map(|leaf| origin(pipeline.input_branch(leaf))).collect()
-}
-
-/// Reads the map of datums of an output commit: id and result of each.
-pub(super) fn results_of(store: &Store, commit: &Commit) -> Result<Vec<(Vec<u8>, Digest)>> {
-    let Some(datums) = commit.datums else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for entry in Map::<Vec<u8>>::at(datums).range(store, KeyRange::prefix([crate::datums::prefix::DATUM]))? {
-        let (key, value) = entry?;
-        found.extend(value.try_into().ok().map(|bytes| (key, Digest::from_bytes(bytes))));
-    }
-    Ok(found)
 }

@@ -27,8 +27,11 @@ pub(crate) struct Args {
     /// Look at all runs that saw these bytes, not only at the one that is named
     #[arg(long, requires = "forward")]
     all_runs: bool,
-    /// Go back so many datums at most
-    #[arg(long, value_name = "N", conflicts_with = "forward")]
+    /// List each datum that read it, and each file that was made
+    #[arg(long, requires = "forward")]
+    files: bool,
+    /// Go so many datums back, or forward, at most
+    #[arg(long, value_name = "N")]
     depth: Option<usize>,
     /// How to print it
     #[arg(long, value_name = "F", value_enum, default_value_t)]
@@ -69,8 +72,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let at = store.resolve(&args.file)?;
     if args.forward {
-        let found = trace::forward(store, &at, args.all_runs)?;
-        return if is_json { cx.out().json(&found) } else { forward::print(cx, &found) };
+        let options = trace::ForwardOptions { all_runs: args.all_runs, depth: args.depth };
+        let found = trace::forward(store, &at, options)?;
+        return if is_json { cx.out().json(&found) } else { forward::print(cx, &found, args.files) };
     }
     let found = trace::trace(store, &at, args.depth)?;
     if is_json { cx.out().json(&found) } else { back::print(cx, &args.file, &found) }?;
