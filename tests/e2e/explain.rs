@@ -98,8 +98,12 @@ fn files_below_a_directory_are_told_one_by_one_until_they_are_many() {
     env.ok(["put", "notes", "in", "-m", "second", "--author", "Bob"]);
     env.ok(["run"]);
     let changed = explained(&env, "all:/all");
-    let paths: Vec<&str> =
-        changed["changes"].as_array().unwrap().iter().map(|one| one["new"].as_str().unwrap().split(' ').next().unwrap()).collect();
+    let paths: Vec<&str> = changed["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["new"].as_str().unwrap().split(' ').next().unwrap())
+        .collect();
     assert_eq!(paths, ["/a", "/e"]);
     assert_eq!((&changed["changes"][1]["old"], &changed["changes"][1]["new_by"]["by"]), (&json!(null), &json!("Bob")));
     for number in 0..30 {

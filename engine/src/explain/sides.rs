@@ -234,7 +234,7 @@ fn compare_input(
         return Ok(());
     }
     let by = |side: &Option<(Place, Tree, PathKind)>| match side {
-        Some((place, _, PathKind::File(file))) => brought(store, place, *file),
+        Some((place, _, PathKind::File(_))) => brought(store, place),
         _ => Ok(None),
     };
     found.changes.push(FieldChange {
@@ -264,7 +264,7 @@ fn compare_directories(
         let path = path_of(&change.key).map_err(RepoError::from)?;
         let side = |place: &Place, entry: Option<FileEntry>| -> Result<(Option<String>, Option<Brought>)> {
             let Some(entry) = entry else { return Ok((None, None)) };
-            let by = brought(store, &Place { path: path.clone(), ..place.clone() }, entry)?;
+            let by = brought(store, &Place { path: path.clone(), ..place.clone() })?;
             Ok((Some(file_words(&path, entry)), by))
         };
         let ((old, old_by), (new, new_by)) = (side(from, change.old)?, side(to, change.new)?);

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use repos::documents::{Commit, CommitKind, Recipe, ResultDocument, Source, Transform, VersionDocument};
+use repos::history::introduced;
 use repos::journal::CauseKind;
 use repos::store::Resolved;
-use repos::tree::{FileEntry, KeyRange, Map, Tree};
+use repos::tree::{FileEntry, Map, Tree};
 use repos::{RepoError, Store, Timestamp};
 use specs::{CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 
@@ -236,7 +237,9 @@ impl<'a> Tracer<'a> {
     /// The commit that brought a file in, and what it was copied from.
     fn source(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<SourceNode> {
         self.sources.insert((place.repo.clone(), place.path.clone(), file.digest));
-        let (id, commit) = introduced(self.store, place, file)?;
+        let introduced = introduced(self.store, &place.repo, place.commit, &place.path)?;
+        let id = introduced.unwrap_or(place.commit);
+        let commit = self.store.commit(&id)?;
         let copied_from = self.copied_from(&commit.sources, place, file, depth)?;
         let gone = self.gone(place, &file)?;
         Ok(SourceNode {
@@ -302,25 +305,12 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// The commit that introduced these bytes under this path: the oldest of the unbroken row back from here.
-fn introduced(store: &Store, place: &Place, file: FileEntry) -> Result<(CommitId, Commit)> {
-    let mut id = place.commit;
-    let mut commit = store.commit(&id)?;
-    while let Some(parent) = commit.parents.first() {
-        let before = store.commit(parent)?;
-        if Tree::at(before.tree).file(store, &place.path)? != Some(file) {
-            break;
-        }
-        (id, commit) = (*parent, before);
-    }
-    Ok((id, commit))
-}
-
 /// Who brought a file into a commit: of an output the job that executed its datum, else the commit that introduced it.
-pub(crate) fn brought(store: &Store, place: &Place, file: FileEntry) -> Result<Option<Brought>> {
+pub(crate) fn brought(store: &Store, place: &Place) -> Result<Option<Brought>> {
     let commit = store.commit(&place.commit)?;
     if commit.kind != CommitKind::Output {
-        let (id, commit) = introduced(store, place, file)?;
+        let id = introduced(store, &place.repo, place.commit, &place.path)?.unwrap_or(place.commit);
+        let commit = store.commit(&id)?;
         let Commit { author, committer, message, created_at, .. } = commit;
         let by = if author.is_empty() { committer } else { author };
         return Ok(Some(Brought { commit: id, by, message, at: created_at }));
@@ -331,15 +321,4 @@ pub(crate) fn brought(store: &Store, place: &Place, file: FileEntry) -> Result<O
     let at = result.tries.last().map_or(commit.created_at, |last| last.finished_at);
     let by = format!("{}@{}", result.pipeline, result.run);
     Ok(Some(Brought { commit: place.commit, by, message: String::new(), at }))
-}
-
-/// Reads the map of datums of an output commit: id and result of each.
-pub(super) fn results_of(store: &Store, commit: &Commit) -> Result<Vec<(Vec<u8>, Digest)>> {
-    let Some(datums) = commit.datums else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for entry in Map::<Vec<u8>>::at(datums).range(store, KeyRange::prefix([crate::datums::prefix::DATUM]))? {
-        let (key, value) = entry?;
-        found.extend(value.try_into().ok().map(|bytes| (key, Digest::from_bytes(bytes))));
-    }
-    Ok(found)
 }
