@@ -7,6 +7,7 @@
 //! store      one folder on disk: objects in, objects out, the last step of every change, names
 //! tree       commits' files and all other maps as content-defined search trees
 //! documents  commits, recipes, results …: canonical JSON
+//! history    which commits changed which path, looked up instead of walked
 //! index      what packs and journal add up to; RocksDB, disposable
 //! journal    every change that is not an object
 //! keys       who vouches for commits
@@ -24,6 +25,7 @@ mod faults;
 pub mod files;
 pub mod fsck;
 pub mod hash;
+pub mod history;
 mod index;
 pub mod journal;
 pub mod keep;

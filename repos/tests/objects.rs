@@ -127,7 +127,8 @@ fn many_machines_make_one_history(place: &Place, puts: usize) {
         }
     });
     test.store.refresh().unwrap();
-    let commits: Vec<_> = repos::files::log(&test.store, &test.resolve("images")).map(Result::unwrap).collect();
+    let commits: Vec<_> =
+        repos::files::log(&test.store, &test.resolve("images")).unwrap().map(Result::unwrap).collect();
     assert_eq!(commits.len(), MACHINES * puts);
     assert_eq!(test.contents("images").len(), MACHINES * puts + 1);
     assert_sound(&test.store);

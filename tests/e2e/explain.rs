@@ -42,7 +42,10 @@ fn a_datum_tells_what_changed_field_by_field() {
     assert_eq!(new_version["why"], "executed: env changed");
     assert_eq!(fields(&new_version), ["transform.env.LEVEL"]);
     assert_eq!(new_version["changes"][0]["new"], "2");
-    assert_eq!(new_version["same"], json!(["cmd", "host", "notes"]));
+    let same = new_version["same"].as_array().unwrap();
+    for field in ["transform.cmd", "transform.network", "notes"] {
+        assert!(same.contains(&json!(field)), "{field}: {same:?}");
+    }
 
     env.ok(["pipeline", "rerun", "copy"]);
     env.ok(["run"]);
@@ -56,27 +59,61 @@ fn a_datum_tells_what_changed_field_by_field() {
 fn two_datums_stand_side_by_side() {
     let env = env_with_copy();
     let both = env.json(["explain", "copy:/a", "copy:/b"]).remove(0);
-    assert_eq!((both["why"].as_str().unwrap(), fields(&both)), ("they differ in notes path", vec!["notes"]));
-    let text = env.ok(["explain", "copy:/a", "copy:/b"]);
-    assert!(
-        text.contains("FIELD") && text.contains("/a ") && text.contains("/b ") && text.contains("same   cmd"),
-        "{text}"
-    );
-    assert_eq!(env.json(["explain", "copy:/a", "copy:/a"]).remove(0)["why"], "both are one recipe");
+    assert_eq!(fields(&both), ["notes", "outputs"]);
+    let sha256_of_a = "87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7";
+    assert_eq!(both["changes"][0]["old"], format!("/a {sha256_of_a}"));
+    let by = &both["changes"][0]["old_by"];
+    assert_eq!((&by["by"], &by["message"]), (&json!("Anna <anna@example.com>"), &json!("first")));
+    assert_eq!(both["old"]["id"], explained(&env, "copy:/a")["id"]);
+    assert_eq!(fields(&env.json(["explain", "copy:/a", "copy:/a"])[0]), Vec::<&str>::new());
     assert_eq!(env.exit_code(["explain", "copy:/a", "copy"]), 2, "a pipeline is no datum");
 
-    // A changed file of the code is named with both digests.
+    // A changed file of the code is named with both digests, a variable and the command by their values.
     env.write("code/main.sh", "cp /pfs/notes/* /pfs/out/\n");
-    let with_code = |env: &TestEnv| {
-        apply(env, &spec_with("coded", &pfs("notes", "/*"), "sh /code/main.sh", "\"code\": \"code\","));
+    let with_code = |level: &str| {
+        let transform = format!("\"code\": \"code\", \"env\": {{\"LEVEL\": \"{level}\", \"MODE\": \"fast\"}},");
+        apply(&env, &spec_with("coded", &pfs("notes", "/*"), &format!("sh /code/main.sh {level}"), &transform));
         env.ok(["run"]);
     };
-    with_code(&env);
+    with_code("1");
+    put_note(&env, "a", "other\n");
     env.write("code/main.sh", "cp /pfs/notes/* /pfs/out/; true\n");
-    with_code(&env);
-    let changed = explained(&env, "coded:/a");
-    assert_eq!(changed["why"], "executed: code changed");
-    assert_eq!(fields(&changed), ["transform.code/main.sh"]);
+    with_code("2");
+    let changed = explained(&env, "coded:/b");
+    assert_eq!(changed["why"], "executed: cmd, code, env changed");
+    assert_eq!(fields(&changed), ["transform.cmd", "transform.env.LEVEL", "transform.code/main.sh"]);
+    insta::assert_snapshot!(env.pv(["explain", "coded:/a"]), @"");
+    let jobs = env.json(["job", "list", "coded"]);
+    let [new, old] = [0, jobs.len() - 1].map(|at| jobs[at]["id"].as_str().unwrap());
+    insta::assert_snapshot!(env.pv(["explain", old, new]), @"");
+}
+
+#[test]
+fn files_below_a_directory_are_told_one_by_one_until_they_are_many() {
+    let env = env_with_copy();
+    apply(&env, &spec_with("all", &pfs("notes", "/"), "cat /pfs/notes/* > /pfs/out/all", ""));
+    env.ok(["run"]);
+    env.write("in/a", "other\n");
+    env.write("in/e", "new\n");
+    env.ok(["put", "notes", "in", "-m", "second", "--author", "Bob"]);
+    env.ok(["run"]);
+    let changed = explained(&env, "all:/all");
+    let paths: Vec<&str> = changed["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["new"].as_str().unwrap().split(' ').next().unwrap())
+        .collect();
+    assert_eq!(paths, ["/a", "/e"]);
+    assert_eq!((&changed["changes"][1]["old"], &changed["changes"][1]["new_by"]["by"]), (&json!(null), &json!("Bob")));
+    for number in 0..30 {
+        env.write(format!("in/many{number}"), "x\n");
+    }
+    env.ok(["put", "notes", "in"]);
+    env.ok(["run"]);
+    let changed = explained(&env, "all:/all");
+    assert_eq!(fields(&changed), ["notes"], "the directory as a whole");
+    assert!(changed["changes"][0]["new"].as_str().unwrap().starts_with("/ "));
 }
 
 #[test]

@@ -42,8 +42,15 @@ fn a_trace_goes_down_to_the_commits_of_people() {
 fn a_trace_can_be_cut_and_says_so() {
     let env = flow::run();
     let shown = env.ok(["trace", "count:/count", "--depth", "1"]);
-    assert!(shown.contains("not followed further: --depth"), "{shown}");
-    assert!(shown.ends_with("cut by --depth: 1 datum, 0 source files, 0 gaps\n"), "{shown}");
+    assert_eq!(shown.matches("not followed further: --depth").count(), 2, "{shown}");
+    assert!(shown.ends_with("cut short: 1 datum, 0 source files, 0 gaps, 2 places not followed\n"), "{shown}");
+    let trace = env.json(["trace", "count:/count", "--depth", "1"]).remove(0);
+    assert_eq!((&trace["complete"], &trace["gaps"]), (&json!(false), &json!([])));
+    let cut: Vec<&str> = trace["cut"].as_array().unwrap().iter().map(|cut| cut.as_str().unwrap()).collect();
+    assert!(cut.len() == 2 && cut[0].contains(":/a: ") && cut[1].contains(":/b: "), "{cut:?}");
+    let inputs = &trace["origin"]["datum"]["inputs"];
+    assert_eq!((&inputs[0]["path"], &inputs[0]["directory"]["files"]), (&json!("/"), &json!(2)));
+    assert_eq!(env.json(["trace", "count:/count", "--depth", "2"])[0]["complete"], true);
 }
 
 #[test]

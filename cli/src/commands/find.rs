@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use repos::files::{self, Found, What};
+use repos::files::{self, Found};
 use repos::hash::Hasher;
+use repos::history::What;
 use serde::Serialize;
 use specs::{CommitId, Digest, ErrorKind, FilePath, Glob, RepoName};
 
@@ -58,7 +59,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     cx.list(
         None,
         found.into_iter().map(|found| {
-            let Found { repo, path, file, first, last, at_head } = found;
+            let Found { repo, path, file, first, last, at_head, .. } = found;
             let short = (store.short_commit(&first)?, store.short_commit(&last)?);
             Ok(FoundView { repo, path, digest: file.digest, size_bytes: file.size, first, last, at_head, short })
         }),

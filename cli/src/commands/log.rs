@@ -2,14 +2,17 @@
 
 use std::ops::ControlFlow;
 
-use repos::files;
-use specs::Reference;
+use repos::Store;
+use repos::files::{self, Logged};
+use repos::history::Did;
+use serde::Serialize;
+use specs::{FilePath, Reference};
 
 use super::jobs::live;
-use super::views::{CommitView, RunView};
+use super::views::{ChangeKind, CommitView, FileView, RunView};
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::Window;
+use crate::output::{Human, Row, Window, size};
 
 /// List the runs of the store, or the commits of a branch
 #[derive(clap::Args, Debug)]
@@ -31,20 +34,66 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 fn commits(cx: &Context, reference: &Reference, window: &Window) -> Result<()> {
     let store = cx.store()?;
     let from = store.resolve(reference)?;
-    let mut commits = files::log(store, &from).peekable();
+    let mut commits = files::log(store, &from)?.peekable();
     if commits.peek().is_none() {
         // No commit has touched the path: most likely there is none of that name, and that is said with the nearest.
         files::kind_at(store, from.tree(), &from.place(), &from.path)?;
     }
-    let commits =
-        commits.take_while(|commit| commit.as_ref().map_or(true, |(_, commit)| window.includes(cx, commit.created_at)));
+    let commits = commits
+        .take_while(|logged| logged.as_ref().map_or(true, |logged| window.includes(cx, logged.commit.created_at)))
+        .map(|logged| Ok(logged?));
+    if from.path.is_root() {
+        return cx.list(
+            window.limit(cx),
+            commits.map(|logged: Result<Logged>| logged.and_then(|one| CommitView::new(store, one.id, one.commit))),
+        );
+    }
     cx.list(
         window.limit(cx),
-        commits.map(|commit| {
-            let (id, commit) = commit?;
-            CommitView::new(store, id, commit)
-        }),
+        commits.map(|logged| logged.and_then(|logged| ChangedView::new(store, &from.path, logged))),
     )
+}
+
+/// A commit that changed a path, and what it did.
+#[derive(Serialize)]
+struct ChangedView {
+    #[serde(flatten)]
+    commit: CommitView,
+    /// `null` when it changed only what lies below the path.
+    change: Option<ChangeKind>,
+    /// The file from then on.
+    file: Option<FileView>,
+}
+
+impl ChangedView {
+    fn new(store: &Store, path: &FilePath, logged: Logged) -> Result<Self> {
+        let Logged { id, commit, did } = logged;
+        let change = did.map(|did| match did {
+            Did::Added(_) => ChangeKind::Added,
+            Did::Modified(_) => ChangeKind::Modified,
+            Did::Removed => ChangeKind::Removed,
+        });
+        let file = did.and_then(|did| did.file()).map(|file| FileView::new(path.clone(), file));
+        Ok(Self { commit: CommitView::new(store, id, commit)?, change, file })
+    }
+}
+
+impl Row for ChangedView {
+    const HEADER: &'static [&'static str] = &["COMMIT", "WHEN", "WHO", "CHANGE", "SIZE", "MESSAGE"];
+    fn cells(&self, human: &Human) -> Vec<String> {
+        let mut cells = self.commit.cells(human);
+        let change = match self.change {
+            Some(ChangeKind::Added) => "added",
+            Some(ChangeKind::Removed) => "removed",
+            Some(ChangeKind::Modified | ChangeKind::Renamed) => "modified",
+            None => "below",
+        };
+        cells.splice(
+            3..5,
+            [change.to_owned(), self.file.as_ref().map_or_else(String::new, |file| size(file.size_bytes))],
+        );
+        cells
+    }
 }
 
 fn runs(cx: &Context, window: &Window) -> Result<()> {

@@ -21,7 +21,7 @@ pub(super) fn first_line(text: &str) -> String {
 }
 
 /// The name of `Anna <anna@example.com>`, for tables.
-fn name_of(author: &str) -> String {
+pub(super) fn name_of(author: &str) -> String {
     author.split(" <").next().unwrap_or_default().to_owned()
 }
 

@@ -196,7 +196,12 @@ fn into(list: &mut DatumList) -> impl FnMut(Datum) -> Result<(), RepoError> + '_
 }
 
 /// Every combination of a cross with a touched datum in it.
-fn combinations(view: &View<'_>, arms: &[Node], touched: &[DatumList], visit: &mut Visit<'_>) -> Result<(), RepoError> {
+pub(super) fn combinations(
+    view: &View<'_>,
+    arms: &[Node],
+    touched: &[DatumList],
+    visit: &mut Visit<'_>,
+) -> Result<(), RepoError> {
     let Some(last) = touched.iter().rposition(|list| !list.is_empty()) else { return Ok(()) };
     let made: Vec<HashSet<DatumKey>> =
         touched[..last].iter().map(|list| list.iter().map(|(key, _)| key).collect()).collect();
@@ -215,7 +220,11 @@ fn combinations(view: &View<'_>, arms: &[Node], touched: &[DatumList], visit: &m
 }
 
 /// The datums of each arm that have one of the keys, sorted by key.
-fn restricted(view: &View<'_>, keyed: &KeyedNode, keys: &BTreeSet<String>) -> Result<Vec<SortedList>, RepoError> {
+pub(super) fn restricted(
+    view: &View<'_>,
+    keyed: &KeyedNode,
+    keys: &BTreeSet<String>,
+) -> Result<Vec<SortedList>, RepoError> {
     let arm = |arm| {
         let mut list = DatumList::default();
         view.with_keys(keyed.by, arm, keys, &mut |key, datum| {

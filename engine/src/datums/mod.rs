@@ -7,7 +7,8 @@
 //! - `view`       all datums of an input at one moment, or those that have some keys
 //! - `difference` the datums that a change touches
 //! - `members`    the rows that tell which paths have a key of a join or group
-//! - `reads`      which datums read a file
+//! - `readers`    the datums that read a file, found from its path
+//! - `reads`      whether a datum read a file
 //!
 //! An input is a tree; each kind of node says what its datums are, given those of its arms, and what of them a change touches:
 //!
@@ -29,6 +30,7 @@ mod key;
 mod list;
 mod matches;
 mod members;
+mod readers;
 mod reads;
 mod shape;
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! Why a datum was executed, or was not.
 
-use repos::documents::{ResultDocument, ResultState};
+use repos::documents::{Recipe, ResultDocument, ResultState};
 use repos::journal::CauseKind;
 use repos::tree::KeyRange;
 use repos::{JobRow, Store};
 use serde::Serialize;
 use specs::{DatumId, Digest};
 
-use super::recipes::{FieldChange, RecipeSides, sides_of, words_of};
+use super::recipes::{Differing, changes_of_recipe};
+use super::sides::{Differences, Side, compare_inputs, compare_transforms};
 use crate::datums::{DatumKey, prefix};
-use crate::error::{EngineError, Result};
+use crate::error::Result;
 use crate::plan::DatumMap;
 use crate::queries::{DatumState, DatumView, FoundDatum, job_id, result_in};
 
@@ -25,14 +26,14 @@ pub struct DatumExplained {
     pub executed_by: Option<String>,
     /// The answer in one line.
     pub why: String,
-    /// The nearest earlier datum, if there is one, or the one that was asked for.
+    /// The nearest earlier datum, if there is one.
     pub earlier: Option<Earlier>,
-    /// Its recipe beside this one's.
+    /// What differs from it, and what is the same.
     #[serde(flatten)]
-    pub sides: RecipeSides,
+    pub differences: Differences,
 }
 
-/// The datum that was in the same place before, or another.
+/// The datum that was in the same place before.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Earlier {
     /// Its id.
@@ -47,42 +48,27 @@ pub struct Earlier {
 
 /// Explains a datum of a job against the one in the same place of the commit before.
 pub fn explain_datum(store: &Store, found: FoundDatum) -> Result<DatumExplained> {
-    let earlier = match &found.view.result {
-        Some(result) => earlier(store, &found.job, result)?,
+    let FoundDatum { job, view, .. } = found;
+    let earlier = match &view.result {
+        Some(result) => earlier(store, &job, result)?,
         None => None,
     };
-    let sides = sides(store, earlier.as_ref(), &found.view.id)?;
-    let why = why(store, &found.job, &found.view, earlier.as_ref(), &sides.changes)?;
-    Ok(explained(found, why, earlier, sides))
-}
-
-/// Explains a datum against any other.
-pub fn explain_datum_against(store: &Store, other: &FoundDatum, found: FoundDatum) -> Result<DatumExplained> {
-    let result = other.view.result.ok_or_else(|| not_ended(other))?;
-    let executed_by = job_id(&other.result.pipeline, &other.result.run);
-    let earlier = Some(Earlier { id: other.view.id, executed_by, state: other.view.state, result });
-    let sides = sides(store, earlier.as_ref(), &found.view.id)?;
-    let why = match words_of(&sides.changes) {
-        _ if other.view.id == found.view.id => "both are one recipe".to_owned(),
-        words => format!("they differ in {words}"),
-    };
-    Ok(explained(found, why, earlier, sides))
-}
-
-fn not_ended(datum: &FoundDatum) -> EngineError {
-    let what = format!("datum {} of {} has not ended", datum.view.id.short(8), datum.job.pipeline);
-    EngineError::NotFound { what, hint: None }
-}
-
-fn sides(store: &Store, earlier: Option<&Earlier>, id: &DatumId) -> Result<RecipeSides> {
-    let Some(earlier) = earlier else { return Ok(RecipeSides::default()) };
-    Ok(sides_of(store, &store.document(&earlier.id.digest())?, &store.document(&id.digest())?)?)
-}
-
-fn explained(found: FoundDatum, why: String, earlier: Option<Earlier>, sides: RecipeSides) -> DatumExplained {
-    let FoundDatum { job, view, .. } = found;
+    let commit = job.commit.map(|id| store.commit(&id)).transpose()?;
+    let before = commit.as_ref().and_then(|commit| commit.parents.first()).map(|id| store.commit(id)).transpose()?;
+    let (mut words, mut differences) = (Vec::new(), Differences::default());
+    if let (Some(earlier), Some(before)) = (&earlier, before) {
+        let recipe: Recipe = store.document(&view.id.digest())?;
+        let old: Recipe = store.document(&earlier.id.digest())?;
+        words = changes_of_recipe(store, &old, &recipe)?;
+        if let (Some(was), Some(is)) = (Side::of_commit(store, &before)?, commit) {
+            let is = Side::of_commit(store, &is)?.map_or_else(|| Side::of_job(store, &job), Ok)?;
+            compare_transforms(store, &was, &is, &mut differences)?;
+            compare_inputs(store, (&was, &old), (&is, &recipe), &mut differences)?;
+        }
+    }
     let executed_by = view.made_by.as_ref().map(|(pipeline, run)| job_id(pipeline, run));
-    DatumExplained { job: job_id(&job.pipeline, &job.run), executed_by, why, earlier, sides, datum: view }
+    let why = why(store, &job, &view, earlier.as_ref(), &words)?;
+    Ok(DatumExplained { job: job_id(&job.pipeline, &job.run), executed_by, why, earlier, differences, datum: view })
 }
 
 fn why(
@@ -90,7 +76,7 @@ fn why(
     job: &JobRow,
     view: &DatumView,
     earlier: Option<&Earlier>,
-    changes: &[FieldChange],
+    changes: &[Differing],
 ) -> Result<String> {
     let by = view.made_by.as_ref().map_or_else(String::new, |(pipeline, run)| format!("{pipeline}@{}", run.short(8)));
     match view.state {
@@ -112,7 +98,9 @@ fn why(
         return Ok("executed: it is new; the commit before has no datum in its place".to_owned());
     };
     Ok(if !changes.is_empty() {
-        format!("executed: {} changed", words_of(changes))
+        let mut words: Vec<&str> = changes.iter().map(|change| change.word.as_str()).collect();
+        words.dedup();
+        format!("executed: {} changed", words.join(", "))
     } else if cause.kind == CauseKind::Rerun {
         "executed: a rerun was asked for, and the recipe is the same".to_owned()
     } else if earlier.state != DatumState::Success {

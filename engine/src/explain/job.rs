@@ -6,7 +6,7 @@ use repos::{JobRow, Store};
 use serde::Serialize;
 use specs::{BranchName, CommitId, RepoName};
 
-use super::recipes::{FieldChange, changes_of_transform};
+use super::sides::{Differences, FieldChange, Side, compare_transforms};
 use crate::error::Result;
 use crate::graph::Pipeline;
 use crate::live::Live;
@@ -71,7 +71,12 @@ pub fn explain_job(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<J
     }
     let stamp = before.as_ref().and_then(|before| before.pipeline.as_ref());
     let stamp = stamp.filter(|stamp| stamp.version != job.version);
-    let changes = stamp.map(|stamp| changes_of_transform(store, &stamp.transform, &pipeline.version.transform));
+    let mut differences = Differences::default();
+    if let (Some(before), true) = (&before, stamp.is_some())
+        && let Some(old) = Side::of_commit(store, before)?
+    {
+        compare_transforms(store, &old, &Side::of_job(store, job)?, &mut differences)?;
+    }
     let cause = store.run(&job.run)?.cause;
     let version_before = stamp.map(|stamp| stamp.version);
     let why = why(&view, &inputs, version_before, before.is_some());
@@ -83,7 +88,7 @@ pub fn explain_job(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<J
         inputs,
         same,
         version_before,
-        changes: changes.transpose()?.unwrap_or_default(),
+        changes: differences.changes,
         why,
     })
 }

@@ -1,6 +1,8 @@
 //! Explain: why something ran, why it did not, and why it is as it is.
 //!
-//! - `recipes`  two recipes, field by field
+//! - `recipes`  which fields of two recipes differ, in words
+//! - `sides`    two datums or jobs side by side: values, files, who brought them in
+//! - `pairs`    two that somebody named
 //! - `datum`    why a datum was executed, or was not, against the nearest earlier one
 //! - `job`      why a job came about, what had changed, and what it did
 //! - `pipeline` why nothing runs for a pipeline
@@ -9,11 +11,14 @@
 
 mod datum;
 mod job;
+mod pairs;
 mod pipeline;
 mod recipes;
+mod sides;
 
-pub use datum::{DatumExplained, Earlier, explain_datum, explain_datum_against};
+pub use datum::{DatumExplained, Earlier, explain_datum};
 pub use job::{InputChange, JobExplained, explain_job};
+pub use pairs::{Compared, DatumSide, compare_datums, compare_jobs};
 pub use pipeline::{InputExplained, PipelineExplained, explain_pipeline};
-pub use recipes::{FieldChange, RecipeSides};
-pub(crate) use recipes::{changes_of_recipe, words_of};
+pub(crate) use recipes::changes_of_recipe;
+pub use sides::{Differences, FieldChange};

@@ -129,9 +129,9 @@ async fn the_environment_names_the_key_and_the_last_file_of_a_group() {
 async fn a_file_in_a_group_is_traced_forward_to_the_datums_that_read_it() {
     let s = shop_with(&keyed("group", "group_by", ""), note_key).await;
     let at = s.store.resolve(&"sales:/b_s1.txt".parse().unwrap()).unwrap();
-    let forward = trace::forward(&s.store, &at, false).unwrap();
+    let forward = trace::forward(&s.store, &at, trace::ForwardOptions::default()).unwrap();
     let outputs: Vec<String> =
-        forward.readers.iter().flat_map(|reader| &reader.outputs).map(ToString::to_string).collect();
+        forward.readers.iter().flat_map(|reader| &reader.outputs).map(|made| made.path.to_string()).collect();
     assert_eq!(outputs, ["/key-1"]);
     let found = crate::queries::find_datums_of_input(&s.store, &s.job("p"), &"/c_s2.txt".parse().unwrap()).unwrap();
     assert_eq!(found.len(), 1);

@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use repos::documents::{Commit, CommitKind, Recipe, ResultDocument, Source, Transform, VersionDocument};
+use repos::history::introduced;
 use repos::journal::CauseKind;
 use repos::store::Resolved;
-use repos::tree::{FileEntry, KeyRange, Map, Tree};
+use repos::tree::{FileEntry, Map, Tree};
 use repos::{RepoError, Store, Timestamp};
 use specs::{CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 
-use super::nodes::{DatumNode, FileNode, Origin, SourceNode, Trace, VersionNode};
+use super::nodes::{Brought, DatumNode, FileNode, Origin, SourceNode, Trace, VersionNode};
 use crate::error::Result;
 use crate::graph::Pipeline;
 
@@ -71,10 +72,10 @@ fn version_of(commit: &Commit) -> VersionNode {
 
 /// A path in a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    pub(super) repo: RepoName,
-    pub(super) commit: CommitId,
-    pub(super) path: FilePath,
+pub(crate) struct Place {
+    pub(crate) repo: RepoName,
+    pub(crate) commit: CommitId,
+    pub(crate) path: FilePath,
 }
 
 impl std::fmt::Display for Place {
@@ -233,18 +234,12 @@ impl<'a> Tracer<'a> {
         Ok(run.map(|run| run.cause.author.unwrap_or(run.cause.committer)))
     }
 
-    /// The commit that introduced these bytes under this path: the oldest of the unbroken row back from here.
+    /// The commit that brought a file in, and what it was copied from.
     fn source(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<SourceNode> {
         self.sources.insert((place.repo.clone(), place.path.clone(), file.digest));
-        let mut id = place.commit;
-        let mut commit = self.store.commit(&id)?;
-        while let Some(parent) = commit.parents.first() {
-            let before = self.store.commit(parent)?;
-            if Tree::at(before.tree).file(self.store, &place.path)? != Some(file) {
-                break;
-            }
-            (id, commit) = (*parent, before);
-        }
+        let introduced = introduced(self.store, &place.repo, place.commit, &place.path)?;
+        let id = introduced.unwrap_or(place.commit);
+        let commit = self.store.commit(&id)?;
         let copied_from = self.copied_from(&commit.sources, place, file, depth)?;
         let gone = self.gone(place, &file)?;
         Ok(SourceNode {
@@ -310,13 +305,20 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// Reads the map of datums of an output commit: id and result of each.
-pub(super) fn results_of(store: &Store, commit: &Commit) -> Result<Vec<(Vec<u8>, Digest)>> {
-    let Some(datums) = commit.datums else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for entry in Map::<Vec<u8>>::at(datums).range(store, KeyRange::prefix([crate::datums::prefix::DATUM]))? {
-        let (key, value) = entry?;
-        found.extend(value.try_into().ok().map(|bytes| (key, Digest::from_bytes(bytes))));
+/// Who brought a file into a commit: of an output the job that executed its datum, else the commit that introduced it.
+pub(crate) fn brought(store: &Store, place: &Place) -> Result<Option<Brought>> {
+    let commit = store.commit(&place.commit)?;
+    if commit.kind != CommitKind::Output {
+        let id = introduced(store, &place.repo, place.commit, &place.path)?.unwrap_or(place.commit);
+        let commit = store.commit(&id)?;
+        let Commit { author, committer, message, created_at, .. } = commit;
+        let by = if author.is_empty() { committer } else { author };
+        return Ok(Some(Brought { commit: id, by, message, at: created_at }));
     }
-    Ok(found)
+    let lineage: Map<Digest> = commit.lineage.map_or(Map::empty(), Map::at);
+    let Some(result) = lineage.get(store, place.path.as_str().as_bytes())? else { return Ok(None) };
+    let result: ResultDocument = store.document(&result)?;
+    let at = result.tries.last().map_or(commit.created_at, |last| last.finished_at);
+    let by = format!("{}@{}", result.pipeline, result.run);
+    Ok(Some(Brought { commit: place.commit, by, message: String::new(), at }))
 }

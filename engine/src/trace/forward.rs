@@ -1,79 +1,216 @@
 //! From one file to everything that read it.
+//!
+//! A job tells which commits it took; where one of these has the file, the datums that read it follow from its path
+//! (`Shape::readers`), and their results are looked up in the map of datums of the job's output. So nothing grows with the number of
+//! datums that did not read it. What they wrote is followed in the same way.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use repos::documents::{Commit, ResultDocument};
+use repos::documents::{Commit, Recipe, Reference, ResultDocument};
+use repos::files;
+use repos::history::What;
+use repos::journal::RepoKind;
 use repos::store::Resolved;
 use repos::tree::{FileEntry, KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store};
 use specs::{CommitId, Digest, FilePath, PipelineName, RepoName};
 
-use super::back::results_of;
-use super::nodes::{Forward, Reader};
-use crate::datums::{DatumKey, Shape};
+use super::nodes::{Forward, ForwardPlace, Made, Mention, Reader};
+use crate::datums::{Shape, prefix};
 use crate::error::Result;
 use crate::graph::{BranchOf, Graph, Pipeline};
+use crate::plan::DatumMap;
+use crate::queries::result_in;
 
-/// Every datum that read the file at `at`, and what came of it: in the run of its commit, or with `all_runs` in every run that saw
-/// these bytes under this path.
-pub fn forward(store: &Store, at: &Resolved, all_runs: bool) -> Result<Forward> {
+/// How far a trace goes forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ForwardOptions {
+    /// Look at every run that saw these bytes, under whatever path people gave them; else only at the run of the commit.
+    pub all_runs: bool,
+    /// No further than so many datums.
+    pub depth: Option<usize>,
+}
+
+/// Every datum that read the file at `at`, or read what came of it, also those that wrote nothing.
+pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<Forward> {
     let file = at.tree().file(store, &at.path)?.ok_or_else(|| RepoError::FileNotFound {
         path: at.path.clone(),
         place: at.place(),
         similar: None,
     })?;
-    let mut search = Search { store, all_runs, seen: HashSet::new(), open: VecDeque::new(), readers: Vec::new() };
-    search.open.push_back((at.commit.repo.clone(), at.id, at.path.clone(), file));
-    while let Some((repo, commit, path, file)) = search.open.pop_front() {
-        search.readers_of(&repo, commit, &path, file)?;
+    let start = Found { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone(), file, depth: 0 };
+    let places = if options.all_runs { places(store, &start)? } else { Vec::new() };
+    let mut search = Search::new(store, options)?;
+    let others = places.iter().map(|place| Found {
+        repo: place.repo.clone(),
+        commit: place.first.commit,
+        path: place.path.clone(),
+        ..start
+    });
+    for found in std::iter::once(start.clone()).chain(others) {
+        search.follow(found);
     }
-    Ok(Forward {
-        repo: at.commit.repo.clone(),
-        commit: at.id,
-        path: at.path.clone(),
-        digest: file.digest,
-        size_bytes: file.size,
-        readers: search.readers,
-    })
+    while let Some(found) = search.open.pop_front() {
+        search.readers_of(&found)?;
+    }
+    let Search { mut readers, order, cut, .. } = search;
+    let position = |name: &PipelineName| order.iter().position(|other| other == name);
+    readers.sort_by_key(|reader| position(&reader.pipeline));
+    let Found { repo, commit, path, file, .. } = start;
+    Ok(Forward { repo, commit, path, digest: file.digest, size_bytes: file.size, places, readers, cut })
 }
+
+/// Where the bytes of a file are and were among what people committed. Empty files say nothing: of these only the path itself counts.
+fn places(store: &Store, start: &Found) -> Result<Vec<ForwardPlace>> {
+    let mut places = Vec::new();
+    for found in files::find(store, &What::Bytes(start.file.digest))? {
+        let is_asked = (&found.repo, &found.path) == (&start.repo, &start.path);
+        let is_of_people = store.repo(&found.repo)?.kind == RepoKind::User;
+        if is_asked || (is_of_people && start.file.size > 0) {
+            let files::Found { repo, path, first, ended_by, at_head, .. } = found;
+            let after = ended_by.map(|commit| store.commit(&commit)).transpose()?;
+            let after = after.map(|commit| Tree::at(commit.tree).file(store, &path)).transpose()?;
+            let ended_by = ended_by.map(|commit| mention(store, commit)).transpose()?;
+            let (first, removed) = (mention(store, first)?, after == Some(None));
+            places.push(ForwardPlace { repo, path, first, ended_by, removed, at_head });
+        }
+    }
+    places.sort_by_key(|place| (&place.repo, &place.path) != (&start.repo, &start.path));
+    Ok(places)
+}
+
+fn mention(store: &Store, commit: CommitId) -> Result<Mention> {
+    let Commit { author, message, created_at, .. } = store.commit(&commit)?;
+    Ok(Mention { commit, author, message, created_at })
+}
+
+/// A file to be followed, after so many datums.
+#[derive(Debug, Clone)]
+struct Found {
+    repo: RepoName,
+    commit: CommitId,
+    path: FilePath,
+    file: FileEntry,
+    depth: usize,
+}
+
+/// What makes two files one in this search: in one run the commit, in all runs the bytes.
+type Seen = (RepoName, Option<CommitId>, FilePath, Digest);
+
+/// A job and the repositories whose commits it took.
+type JobOf = (JobRow, BTreeSet<RepoName>);
 
 struct Search<'a> {
     store: &'a Store,
-    all_runs: bool,
-    /// Results in jobs that were found.
-    seen: HashSet<(PipelineName, Digest)>,
-    open: VecDeque<(RepoName, CommitId, FilePath, FileEntry)>,
+    options: ForwardOptions,
+    /// Pipelines, upstream first.
+    order: Vec<PipelineName>,
+    pipelines: HashMap<(PipelineName, u32), Pipeline>,
+    /// For all runs: the jobs of a pipeline, newest first, with the repositories whose commits they took.
+    jobs: HashMap<PipelineName, Arc<Vec<JobOf>>>,
+    heads: HashMap<BranchOf, Option<Tree>>,
+    files: HashSet<Seen>,
+    /// Results that were found.
+    results: HashSet<(PipelineName, Digest)>,
+    open: VecDeque<Found>,
     readers: Vec<Reader>,
+    cut: bool,
 }
 
-impl Search<'_> {
-    fn readers_of(&mut self, repo: &RepoName, commit: CommitId, path: &FilePath, file: FileEntry) -> Result<()> {
-        let graph = Graph::load(self.store)?;
-        for pipeline in graph.in_order() {
-            for job in self.jobs(pipeline, repo, commit)? {
-                // As the pipeline was when the job ran.
-                let pipeline = Pipeline::load_version(self.store, &job.pipeline, job.version)?;
-                self.readers_in(&pipeline, &job, repo, path, file)?;
+impl<'a> Search<'a> {
+    fn new(store: &'a Store, options: ForwardOptions) -> Result<Self> {
+        let mut order: Vec<PipelineName> =
+            Graph::load(store)?.in_order().iter().map(|pipeline| pipeline.name().clone()).collect();
+        if options.all_runs {
+            let deleted = store.pipelines_ever()?.into_iter().filter(|name| !order.contains(name)).collect::<Vec<_>>();
+            order.extend(deleted);
+        }
+        Ok(Self {
+            store,
+            options,
+            order,
+            pipelines: HashMap::new(),
+            jobs: HashMap::new(),
+            heads: HashMap::new(),
+            files: HashSet::new(),
+            results: HashSet::new(),
+            open: VecDeque::new(),
+            readers: Vec::new(),
+            cut: false,
+        })
+    }
+
+    fn follow(&mut self, found: Found) {
+        let commit = (!self.options.all_runs).then_some(found.commit);
+        if self.files.insert((found.repo.clone(), commit, found.path.clone(), found.file.digest)) {
+            self.open.push_back(found);
+        }
+    }
+
+    fn readers_of(&mut self, found: &Found) -> Result<()> {
+        let is_last = self.options.depth.is_some_and(|depth| found.depth >= depth);
+        for name in self.order.clone() {
+            for job in self.jobs(&name, found)? {
+                if is_last {
+                    self.cut = true;
+                    return Ok(());
+                }
+                self.readers_in(&job, found)?;
             }
         }
         Ok(())
     }
 
-    /// The jobs that took this commit: the one of its own run, else the first that took it; or all that saw the repository.
-    fn jobs(&self, pipeline: &Pipeline, repo: &RepoName, commit: CommitId) -> Result<Vec<JobRow>> {
-        let mut found: Vec<JobRow> = Vec::new();
+    /// The jobs of a pipeline that may have read the file.
+    fn jobs(&mut self, pipeline: &PipelineName, found: &Found) -> Result<Vec<JobRow>> {
+        if self.options.all_runs {
+            let jobs = self.jobs_of(pipeline)?;
+            let of_repo = jobs.iter().filter(|(_, repos)| repos.contains(&found.repo));
+            return Ok(of_repo.map(|(job, _)| job.clone()).collect());
+        }
+        Ok(self.job_of(pipeline, found)?.into_iter().collect())
+    }
+
+    /// All jobs of a pipeline that have an output, read once.
+    fn jobs_of(&mut self, pipeline: &PipelineName) -> Result<Arc<Vec<JobOf>>> {
+        if let Some(known) = self.jobs.get(pipeline) {
+            return Ok(known.clone());
+        }
+        let mut rows = Vec::new();
+        self.store.visit_jobs(pipeline, u64::MAX, |job| {
+            rows.push(job);
+            ControlFlow::Continue(())
+        })?;
+        let mut jobs = Vec::new();
+        for job in rows {
+            if let Some(output) = job.commit {
+                let origins = self.store.commit(&output)?.provenance.into_iter();
+                jobs.push((job, origins.map(|origin| origin.repo).collect()));
+            }
+        }
+        let jobs = Arc::new(jobs);
+        self.jobs.insert(pipeline.clone(), jobs.clone());
+        Ok(jobs)
+    }
+
+    /// The job that took the commit: the one of its own run, else the first.
+    fn job_of(&self, pipeline: &PipelineName, found: &Found) -> Result<Option<JobRow>> {
+        let order = self.store.run_order(&self.store.commit(&found.commit)?.run)?.unwrap_or(0);
+        if let Some(job) = self.store.job(order, pipeline)?
+            && self.takes(&job, found)?
+        {
+            return Ok(Some(job));
+        }
+        let mut first = None;
         let mut failed = Ok(());
-        let run = self.store.commit(&commit)?.run;
-        self.store.visit_jobs(pipeline.name(), u64::MAX, |job| {
-            let takes = || -> Result<bool> {
-                let Some(output) = job.commit else { return Ok(false) };
-                let mut origins = self.store.commit(&output)?.provenance.into_iter();
-                Ok(origins.any(|origin| origin.repo == *repo && (self.all_runs || origin.commit == commit)))
-            };
-            match takes() {
-                Ok(true) => found.push(job),
-                Ok(false) => {}
+        self.store.visit_jobs(pipeline, u64::MAX, |job| {
+            if job.order < order {
+                return ControlFlow::Break(());
+            }
+            match self.takes(&job, found) {
+                Ok(takes) => first = if takes { Some(job) } else { first.take() },
                 Err(error) => {
                     failed = Err(error);
                     return ControlFlow::Break(());
@@ -81,69 +218,127 @@ impl Search<'_> {
             }
             ControlFlow::Continue(())
         })?;
-        failed?;
-        if self.all_runs {
-            return Ok(found);
-        }
-        let own = found.iter().position(|job| job.run == run).unwrap_or(found.len().saturating_sub(1));
-        Ok(found.into_iter().skip(own).take(1).collect())
+        failed.map(|()| first)
+    }
+
+    fn takes(&self, job: &JobRow, found: &Found) -> Result<bool> {
+        let Some(output) = job.commit else { return Ok(false) };
+        let mut origins = self.store.commit(&output)?.provenance.into_iter();
+        Ok(origins.any(|origin| origin.repo == found.repo && origin.commit == found.commit))
     }
 
     /// The datums of a job that read the file.
-    fn readers_in(
-        &mut self,
-        pipeline: &Pipeline,
-        job: &JobRow,
-        repo: &RepoName,
-        path: &FilePath,
-        file: FileEntry,
-    ) -> Result<()> {
+    fn readers_in(&mut self, job: &JobRow, found: &Found) -> Result<()> {
         let Some(id) = job.commit else { return Ok(()) };
         let commit = self.store.commit(&id)?;
-        let branches = self.saw(&commit, repo, path, file)?;
-        let leaves = pipeline.spec.input.leaves().into_iter().enumerate();
-        let holders: BTreeSet<usize> = leaves
-            .filter(|(_, leaf)| branches.contains(&pipeline.input_branch(leaf)))
-            .map(|(number, _)| number)
-            .collect();
-        if holders.is_empty() {
-            return Ok(());
-        }
-        let shape = Shape::of(&pipeline.spec.input);
-        for (key, digest) in results_of(self.store, &commit)? {
-            let reads = shape.reads(self.store, (&DatumKey::from_map(&key), &digest), path, &holders)?;
-            if !reads || !self.seen.insert((pipeline.name().clone(), digest)) {
+        let pipeline = self.pipeline(job)?;
+        let Some((trees, holders)) = self.inputs(&commit, &pipeline, found)? else { return Ok(()) };
+        let datums = commit.datums.map_or(DatumMap::empty(), DatumMap::at);
+        let mut results = datums.cursor(self.store)?;
+        let mut readers = Vec::new();
+        Shape::of(&pipeline.spec.input).readers(
+            self.store,
+            (trees, datums),
+            &found.path,
+            &holders,
+            &mut |read_by| {
+                let value = results.get(&read_by.key.below(prefix::DATUM))?;
+                readers.extend(value.and_then(|value| result_in(&value)).map(|digest| (digest, read_by.by_reference)));
+                Ok(())
+            },
+        )?;
+        for (digest, by_reference) in readers {
+            if self.results.contains(&(pipeline.name().clone(), digest)) {
                 continue;
             }
             let result: ResultDocument = self.store.document(&digest)?;
-            let outputs = self.outputs(&result)?;
-            let at_head = self.are_at_head(pipeline, &outputs)?;
-            for (written, entry) in &outputs {
-                self.open.push_back((commit.repo.clone(), id, written.clone(), *entry));
+            if by_reference && !self.names(&result.references, found)? {
+                continue;
             }
-            self.readers.push(Reader {
-                pipeline: pipeline.name().clone(),
-                job: format!("{}@{}", job.pipeline, job.run),
-                datum: result.recipe,
-                state: result.state,
-                read: (repo.clone(), path.clone()),
-                outputs: outputs.into_iter().map(|(path, _)| path).collect(),
-                at_head,
-            });
+            self.results.insert((pipeline.name().clone(), digest));
+            self.reader(job, &pipeline, id, found, result)?;
         }
         Ok(())
     }
 
-    /// The branches whose commits, as the job took them, had these bytes under this path.
-    fn saw(&self, commit: &Commit, repo: &RepoName, path: &FilePath, file: FileEntry) -> Result<Vec<BranchOf>> {
-        let mut branches = Vec::new();
-        for origin in commit.provenance.iter().filter(|origin| origin.repo == *repo) {
-            let tree = Tree::at(self.store.commit(&origin.commit)?.tree);
-            if tree.file(self.store, path)?.is_some_and(|seen| seen.digest == file.digest) {
-                branches.push((origin.repo.clone(), origin.branch.clone()));
+    /// As the pipeline was when the job ran.
+    fn pipeline(&mut self, job: &JobRow) -> Result<Pipeline> {
+        let key = (job.pipeline.clone(), job.version);
+        if let Some(known) = self.pipelines.get(&key) {
+            return Ok(known.clone());
+        }
+        let pipeline = Pipeline::load_version(self.store, &job.pipeline, job.version)?;
+        self.pipelines.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    /// The trees that a job's leaves took, and which of them hold the file; `None` when none does.
+    fn inputs(
+        &self,
+        commit: &Commit,
+        pipeline: &Pipeline,
+        found: &Found,
+    ) -> Result<Option<(Vec<Tree>, BTreeSet<usize>)>> {
+        let (mut trees, mut holders) = (Vec::new(), BTreeSet::new());
+        for (number, leaf) in pipeline.spec.input.leaves().into_iter().enumerate() {
+            let (repo, branch) = pipeline.input_branch(leaf);
+            let origin = commit.provenance.iter().find(|origin| (&origin.repo, &origin.branch) == (&repo, &branch));
+            let mut tree = Tree::empty();
+            if let Some(origin) = origin {
+                tree = Tree::at(self.store.commit(&origin.commit)?.tree);
+                let is_asked = repo == found.repo && (self.options.all_runs || origin.commit == found.commit);
+                let seen = if is_asked { tree.file(self.store, &found.path)? } else { None };
+                if seen.is_some_and(|seen| seen.digest == found.file.digest) {
+                    holders.insert(number);
+                }
+            }
+            trees.push(tree);
+        }
+        Ok((!holders.is_empty()).then_some((trees, holders)))
+    }
+
+    /// Whether a result says that it read these bytes outside its recipe.
+    fn names(&self, references: &[Reference], found: &Found) -> Result<bool> {
+        for reference in references.iter().filter(|reference| reference.repo == found.repo) {
+            if reference.path == found.path || reference.path.contains(&found.path) {
+                let tree = Tree::at(self.store.commit(&reference.commit)?.tree);
+                if tree.file(self.store, &found.path)?.is_some_and(|seen| seen.digest == found.file.digest) {
+                    return Ok(true);
+                }
             }
         }
-        Ok(branches)
+        Ok(false)
+    }
+
+    fn reader(
+        &mut self,
+        job: &JobRow,
+        pipeline: &Pipeline,
+        commit: CommitId,
+        found: &Found,
+        result: ResultDocument,
+    ) -> Result<()> {
+        let recipe: Recipe = self.store.document(&result.recipe.digest())?;
+        let repo = pipeline.name().output_repo();
+        let head = self.head(pipeline.output_branch())?;
+        let mut outputs = Vec::new();
+        for (path, file) in self.outputs(&result)? {
+            let at_head = head.map(|tree| tree.file(self.store, &path)).transpose()?.flatten() == Some(file);
+            let FileEntry { digest, size, .. } = file;
+            outputs.push(Made { path: path.clone(), digest, size_bytes: size, at_head });
+            self.follow(Found { repo: repo.clone(), commit, path, file, depth: found.depth + 1 });
+        }
+        self.readers.push(Reader {
+            pipeline: pipeline.name().clone(),
+            version: job.version,
+            job: format!("{}@{}", job.pipeline, job.run),
+            datum: result.recipe,
+            state: result.state,
+            read: (found.repo.clone(), found.path.clone()),
+            inputs_count: recipe.inputs.len() + result.references.len(),
+            outputs,
+        });
+        Ok(())
     }
 
     fn outputs(&self, result: &ResultDocument) -> Result<Vec<(FilePath, FileEntry)>> {
@@ -156,15 +351,14 @@ impl Search<'_> {
         Ok(files)
     }
 
-    fn are_at_head(&self, pipeline: &Pipeline, outputs: &[(FilePath, FileEntry)]) -> Result<bool> {
-        let (repo, branch) = pipeline.output_branch();
-        let Some(head) = self.store.find_branch(&repo, &branch)?.and_then(|row| row.commit) else { return Ok(false) };
-        let tree = Tree::at(self.store.commit(&head)?.tree);
-        for (path, file) in outputs {
-            if tree.file(self.store, path)? != Some(*file) {
-                return Ok(false);
-            }
+    /// The files at the head of a branch; `None` when there is none.
+    fn head(&mut self, branch: BranchOf) -> Result<Option<Tree>> {
+        if let Some(known) = self.heads.get(&branch) {
+            return Ok(*known);
         }
-        Ok(!outputs.is_empty())
+        let head = self.store.find_branch(&branch.0, &branch.1)?.and_then(|row| row.commit);
+        let tree = head.map(|head| self.store.commit(&head)).transpose()?.map(|commit| Tree::at(commit.tree));
+        self.heads.insert(branch, tree);
+        Ok(tree)
     }
 }

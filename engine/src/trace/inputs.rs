@@ -153,7 +153,7 @@ impl Tracer<'_> {
 }
 
 /// What a recipe's input is in a commit; nothing when the commit has other bytes there than the recipe says.
-fn matched(store: &Store, tree: Tree, input: &RecipeInput) -> Result<Option<PathKind>> {
+pub(crate) fn matched(store: &Store, tree: Tree, input: &RecipeInput) -> Result<Option<PathKind>> {
     let Some(kind) = tree.kind_at(store, &input.path)? else { return Ok(None) };
     let is_same = match kind {
         PathKind::File(file) => input.digest == Some(file.digest),
@@ -166,7 +166,7 @@ fn matched(store: &Store, tree: Tree, input: &RecipeInput) -> Result<Option<Path
 }
 
 /// The input commits that an output commit rests on for one input of its pipeline: several when arms of a union share the name.
-fn origins_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Vec<Provenance> {
+pub(crate) fn origins_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Vec<Provenance> {
     let leaves = pipeline.spec.input.leaves().into_iter().filter(|leaf| leaf.name == input);
     let origin = |(repo, branch)| {
         commit.provenance.iter().find(|origin| (&origin.repo, &origin.branch) == (&repo, &branch)).cloned()

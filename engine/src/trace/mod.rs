@@ -6,9 +6,9 @@
 //! - `nodes`   what both find, as data
 //! - `formats` a trace as a page, or as a graph for other programs; the tree for a terminal is the caller's business
 //!
-//! Backward costs O(depth · log n): each step is a look-up in a commit's lineage map. A matched directory is one input; of a large one the
-//! first files are followed, unless all are asked for. What is gone, such as pruned content, is a *gap*, and what was left out is *cut*;
-//! both are named, and without them a trace is complete.
+//! Backward costs O(depth · log n): each step is a look-up in a commit's lineage map. Forward costs as much for each datum that it finds. A
+//! matched directory is one input; of a large one the first files are followed, unless all are asked for. What is gone, such as pruned
+//! content, is a *gap*, and what was left out is *cut*; both are named, and without them a trace is complete.
 
 mod back;
 pub mod formats;
@@ -16,8 +16,11 @@ mod forward;
 mod inputs;
 mod nodes;
 
+pub(crate) use back::{Place, brought};
 pub use back::{Reach, trace};
-pub use forward::forward;
+pub use forward::{ForwardOptions, forward};
+pub(crate) use inputs::{matched, origins_of};
 pub use nodes::{
-    BranchCommit, DatumNode, Extent, FileNode, Forward, InputNode, Origin, Reader, SourceNode, Trace, VersionNode,
+    BranchCommit, Brought, DatumNode, Extent, FileNode, Forward, ForwardPlace, InputNode, Made, Mention, Origin,
+    Reader, SourceNode, Trace, VersionNode,
 };

@@ -235,6 +235,19 @@ pub struct SourceNode {
     pub copied_from: Option<FileNode>,
 }
 
+/// Who brought a file into a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Brought {
+    /// The commit: of a source the one that introduced the file, of an output the one in which it was looked at.
+    pub commit: CommitId,
+    /// The author; of an output the job that executed its datum, `PIPELINE@RUN`.
+    pub by: String,
+    /// Why, in the author's words; empty for outputs.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// Everything that read a file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Forward {
@@ -248,8 +261,42 @@ pub struct Forward {
     pub digest: Digest,
     /// Its length.
     pub size_bytes: u64,
+    /// Where these bytes are and were among the files of people; empty when only one run was looked at.
+    pub places: Vec<ForwardPlace>,
     /// The datums that read it, or read what came of it, upstream first.
     pub readers: Vec<Reader>,
+    /// Whether something was not followed further, because the asked depth is reached.
+    pub cut: bool,
+}
+
+/// A path that has or had the bytes of a file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ForwardPlace {
+    /// Its repository.
+    pub repo: RepoName,
+    /// The path.
+    pub path: FilePath,
+    /// The first commit with them.
+    pub first: Mention,
+    /// The commit in which the path had other bytes, or none, after the last one with them; absent while a branch or tag ends with them.
+    pub ended_by: Option<Mention>,
+    /// Whether there is no file since, rather than another one.
+    pub removed: bool,
+    /// Whether a branch's head has them.
+    pub at_head: bool,
+}
+
+/// A commit and who made it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Mention {
+    /// Its id.
+    pub commit: CommitId,
+    /// Who is said to have made it.
+    pub author: String,
+    /// Why, in the author's words.
+    pub message: String,
+    /// When.
+    pub created_at: Timestamp,
 }
 
 /// A datum that read a file.
@@ -257,7 +304,9 @@ pub struct Forward {
 pub struct Reader {
     /// Its pipeline.
     pub pipeline: PipelineName,
-    /// The job in whose output it stands, `PIPELINE@RUN`.
+    /// The pipeline's version.
+    pub version: u32,
+    /// The job in whose output it stands, `PIPELINE@RUN`; of several the newest.
     pub job: String,
     /// Its id.
     pub datum: DatumId,
@@ -265,8 +314,21 @@ pub struct Reader {
     pub state: ResultState,
     /// The file that it read: of which repository, and its path.
     pub read: (RepoName, FilePath),
+    /// How many paths its recipe names.
+    pub inputs_count: usize,
     /// The files that it wrote; may be none.
-    pub outputs: Vec<FilePath>,
-    /// Whether all of them are at the head of the output branch, as they were written.
+    pub outputs: Vec<Made>,
+}
+
+/// A file that a datum wrote.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Made {
+    /// Its path in the output repository.
+    pub path: FilePath,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Its length.
+    pub size_bytes: u64,
+    /// Whether the head of the output branch has it, as it was written.
     pub at_head: bool,
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use specs::{CommitId, Digest, FilePath};
 
 use crate::documents::Commit;
+use crate::history::{Did, PathHistory};
 use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
 use crate::tree::{Diff, FileEntry, Tree};
@@ -101,43 +102,60 @@ pub fn pair_renames(changes: Vec<FileChange>) -> (Vec<Renamed>, Vec<FileChange>)
     (renamed, rest)
 }
 
-/// A commit and those before it, newest first; with a path only those that changed something at or below it.
+/// A commit of a history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logged {
+    /// Its id.
+    pub id: CommitId,
+    /// Its document.
+    pub commit: Commit,
+    /// What it did to the very path that was asked for; `None` without one, and for what it did below it.
+    pub did: Option<Did>,
+}
+
+/// A commit and those before it, newest first; with a path only those that changed something at or below it. Ends after the first error.
 #[derive(Debug)]
 pub struct Log<'s> {
     store: &'s Store,
     next: Option<CommitId>,
-    path: Option<FilePath>,
+    /// The history of the path, if there is one.
+    path: Option<PathHistory<'s>>,
 }
 
 /// The history of a commit, itself included. A path that is in the reference selects.
-pub fn log<'s>(store: &'s Store, from: &Resolved) -> Log<'s> {
-    Log { store, next: Some(from.id), path: (!from.path.is_root()).then(|| from.path.clone()) }
+pub fn log<'s>(store: &'s Store, from: &Resolved) -> Result<Log<'s>> {
+    let path = match from.path.is_root() {
+        true => None,
+        false => Some(PathHistory::with_below(store, &from.commit.repo, from.id, &from.path)?),
+    };
+    Ok(Log { store, next: Some(from.id), path })
 }
 
 impl Log<'_> {
-    fn advance(&mut self) -> Result<Option<(CommitId, Commit)>> {
-        while let Some(id) = self.next {
-            let commit = self.store.commit(&id)?;
-            self.next = commit.parents.first().copied();
-            let shown = match &self.path {
-                None => true,
-                Some(path) => changes_of(self.store, &commit, Some(path))?.next().transpose()?.is_some(),
-            };
-            if shown {
-                return Ok(Some((id, commit)));
-            }
-        }
-        Ok(None)
+    fn advance(&mut self) -> Result<Option<Logged>> {
+        let (id, did) = match &mut self.path {
+            Some(path) => match path.next().transpose()? {
+                Some(change) => change,
+                None => return Ok(None),
+            },
+            None => match self.next {
+                Some(id) => (id, None),
+                None => return Ok(None),
+            },
+        };
+        let commit = self.store.commit(&id)?;
+        self.next = commit.parents.first().copied();
+        Ok(Some(Logged { id, commit, did }))
     }
 }
 
 impl Iterator for Log<'_> {
-    type Item = Result<(CommitId, Commit)>;
+    type Item = Result<Logged>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.advance().transpose();
         if matches!(next, Some(Err(_))) {
-            self.next = None;
+            (self.next, self.path) = (None, None);
         }
         next
     }

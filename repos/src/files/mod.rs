@@ -41,11 +41,11 @@ mod stat_cache;
 mod upload;
 mod walk;
 
-pub use find::{Found, What, find};
+pub use find::{Found, find};
 pub use gather::{PutOptions, gather, parse_list};
 pub use gathered::Gathered;
 pub use get::{GetOptions, Got, get, get_loose};
-pub use history::{Changes, FileChange, Log, Renamed, changes_of, diff, log, pair_renames, parent_tree};
+pub use history::{Changes, FileChange, Log, Logged, Renamed, changes_of, diff, log, pair_renames, parent_tree};
 pub use list::{Listed, list};
 pub use lookup::kind_at;
 pub use mirror::{Mirror, mirror, mirror_gathered};

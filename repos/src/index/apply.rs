@@ -31,6 +31,8 @@ pub(crate) mod meta {
     pub(crate) const GRAPH: &str = "graph";
     /// How often garbage was collected.
     pub(crate) const EPOCH: &str = "epoch";
+    /// How far the history index has come.
+    pub(crate) const HISTORY: &str = "history";
     /// The number of the next pack.
     pub(crate) const NEXT_PACK: &str = "next_pack";
 }
@@ -249,7 +251,10 @@ fn name_commit(
     // A branch that moves to an older commit does not change whose commit that is.
     let row = match commit_row(view, commit)? {
         Some(row) => CommitRow { named_at: at, ..row },
-        None => CommitRow { repo: repo.clone(), order, named_at: at, pruned: None },
+        None => {
+            view.put(keys::waiting(order, commit), Vec::new());
+            CommitRow { repo: repo.clone(), order, named_at: at, pruned: None }
+        }
     };
     view.put(keys::commit(commit), encode(&row));
     Ok(())

@@ -54,6 +54,16 @@ enum Prefix {
     Signature = b'S',
     /// (commit id, digest of a certificate): the certificates of a commit.
     Certificate = b'C',
+    /// (run order, commit id): commits that the history index does not have yet, and how far it has come with each.
+    Waiting = b'w',
+    /// commit id → its number in the history index.
+    Number = b'#',
+    /// number → the commit and its place among those before it.
+    Link = b'N',
+    /// (repository, path, depth, number) → what the commit of this number did to the path.
+    PathChange = b'y',
+    /// (first half of a file's digest, repository, path): a commit gave the path these bytes.
+    Holder = b'z',
 }
 
 fn key(prefix: Prefix, parts: &[&[u8]]) -> Vec<u8> {
@@ -76,11 +86,13 @@ pub(crate) fn object(kind: u8, digest: &Digest) -> Vec<u8> {
 pub(crate) fn objects() -> Vec<u8> {
     key(Prefix::Object, &[])
 }
-/// Whether a row comes from packs, or is about the index itself, and not from the journal.
+/// Whether a row is not what the journal says: it comes from packs, as that of histories does, or is about the index itself.
 pub(crate) fn is_from_packs(key: &[u8]) -> bool {
-    let prefixes =
+    let histories = [Prefix::Waiting, Prefix::Number, Prefix::Link, Prefix::PathChange, Prefix::Holder];
+    let packs =
         [Prefix::Object, Prefix::Pack, Prefix::PackNumber, Prefix::Result, Prefix::Signature, Prefix::Certificate];
-    let of_index = [super::apply::meta::VERSION, super::apply::meta::NEXT_PACK];
+    let prefixes = packs.into_iter().chain(histories).collect::<Vec<_>>();
+    let of_index = [super::apply::meta::VERSION, super::apply::meta::NEXT_PACK, super::apply::meta::HISTORY];
     prefixes.iter().any(|prefix| key.first() == Some(&(*prefix as u8))) || of_index.iter().any(|name| key == meta(name))
 }
 /// Whether a row says what an object is about: of a result, signature or certificate.
@@ -208,6 +220,52 @@ pub(crate) fn settings() -> Vec<u8> {
 }
 pub(crate) fn setting(name: &str) -> Vec<u8> {
     key(Prefix::Setting, &[name.as_bytes()])
+}
+/// The start of the keys of all commits that wait for the history index.
+pub(crate) fn all_waiting() -> Vec<u8> {
+    key(Prefix::Waiting, &[])
+}
+pub(crate) fn waiting(order: u64, commit: &CommitId) -> Vec<u8> {
+    key(Prefix::Waiting, &[&order.to_be_bytes(), commit.digest().as_bytes()])
+}
+pub(crate) fn number(commit: &CommitId) -> Vec<u8> {
+    key(Prefix::Number, &[commit.digest().as_bytes()])
+}
+pub(crate) fn link(number: u32) -> Vec<u8> {
+    key(Prefix::Link, &[&number.to_be_bytes()])
+}
+/// The start of the keys of the changes of all paths that begin with `start`.
+pub(crate) fn path_changes_from(repo: &RepoName, start: &str) -> Vec<u8> {
+    key(Prefix::PathChange, &[repo.as_str().as_bytes(), END, start.as_bytes()])
+}
+/// The start of the keys of the changes of one path.
+pub(crate) fn path_changes(repo: &RepoName, path: &str) -> Vec<u8> {
+    key(Prefix::PathChange, &[repo.as_str().as_bytes(), END, path.as_bytes(), END])
+}
+pub(crate) fn path_change(repo: &RepoName, path: &str, depth: u32, number: u32) -> Vec<u8> {
+    let (depth, number) = (depth.to_be_bytes(), number.to_be_bytes());
+    key(Prefix::PathChange, &[repo.as_str().as_bytes(), END, path.as_bytes(), END, &depth, &number])
+}
+/// Path, depth and number in the key of a change of a path of `repo`.
+pub(crate) fn in_path_change<'k>(key: &'k [u8], repo: &RepoName) -> Option<(&'k [u8], u32, u32)> {
+    let (rest, number) = key.split_last_chunk::<4>()?;
+    let (rest, depth) = rest.split_last_chunk::<4>()?;
+    let path = rest.strip_suffix(END)?.get(repo.as_str().len() + 2..)?;
+    Some((path, u32::from_be_bytes(*depth), u32::from_be_bytes(*number)))
+}
+/// The start of the keys of the paths that have or had these bytes.
+pub(crate) fn holders(digest: &Digest) -> Vec<u8> {
+    key(Prefix::Holder, &[&digest.as_bytes()[..16]])
+}
+pub(crate) fn holder(digest: &Digest, repo: &RepoName, path: &str) -> Vec<u8> {
+    key(Prefix::Holder, &[&digest.as_bytes()[..16], repo.as_str().as_bytes(), END, path.as_bytes()])
+}
+/// Repository and path in the key of a holder.
+pub(crate) fn in_holder(key: &[u8]) -> Option<(RepoName, specs::FilePath)> {
+    let rest = key.get(17..)?;
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    let repo = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+    Some((repo, specs::FilePath::from_bytes(&rest[end + 1..]).ok()?))
 }
 
 /// The start of the keys of the keys that commits are signed with; the fingerprint follows.

@@ -25,6 +25,7 @@
 //! - `content` cuts files into chunks and puts them together again
 //! - `publish` the last step of every change; `recheck` looks again whether all is there that it names
 //! - `fold` makes few packs of many small ones; `sweep` removes what nothing needs, as `sweep_plan` says, `reserve` keeps room for it
+//! - `histories` when the history index is brought up, and by whom
 //! - `held` which packs must not go yet, because what they hold is still to be named
 //! - `names` repositories, branches, tags, runs, jobs, pipelines: what the index knows of them
 //! - `mirror` copies packs and journal elsewhere, and makes stores from such copies
@@ -34,7 +35,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use bytes::Bytes;
@@ -54,6 +55,7 @@ mod content;
 mod copies;
 mod fold;
 mod held;
+mod histories;
 mod lock;
 mod mirror;
 mod names;
@@ -116,6 +118,10 @@ struct Inner {
     relied: Mutex<BTreeSet<PackName>>,
     /// Whether no pack is put off until it is needed.
     knows_all: AtomicBool,
+    /// Held by the one thread that brings the history index up.
+    following: Mutex<()>,
+    /// Objects that this process has written, as far as their packs are finished.
+    written: AtomicU64,
     notify: open::Notify,
     faults: Faults,
     key_file: KeyFile,

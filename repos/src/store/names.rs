@@ -143,6 +143,19 @@ impl Store {
         Ok(self.rows(&keys::all_versions(), |_| Some(()))?.into_iter().map(|((), row)| row).collect())
     }
 
+    /// The names of all pipelines, also of those that were deleted.
+    pub fn pipelines_ever(&self) -> Result<Vec<PipelineName>> {
+        let prefix = keys::all_versions();
+        let mut names: Vec<PipelineName> = Vec::new();
+        self.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
+            let end = key.iter().position(|byte| *byte == 0).unwrap_or(key.len());
+            let name = key.get(..end).and_then(|key| name_in(key, &prefix));
+            names.extend(name.filter(|name| names.last() != Some(name)));
+            ControlFlow::Continue(())
+        })?;
+        Ok(names)
+    }
+
     /// The documents of all jobs that have ended.
     pub(crate) fn job_documents(&self) -> Result<Vec<Digest>> {
         let rows: Vec<((), JobRow)> = self.rows(&keys::jobs(), |_| Some(()))?;

@@ -1,5 +1,6 @@
 //! Writing and reading objects. Each is checked by its digest whenever it is read.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -120,6 +121,7 @@ impl Store {
         for pack in packs {
             self.rely_on([pack.name]);
             self.register(&index, &pack.name, &pack.rows)?;
+            self.inner.written.fetch_add(pack.rows.len() as u64, Ordering::Relaxed);
             self.hold(pack.name, pack.file);
         }
         Ok(())

@@ -9,6 +9,7 @@ use super::shared;
 use super::{Inner, Lock, NodeWeight, Store};
 use crate::error::{IoContext, RepoError, is_of_disk};
 use crate::faults::Faults;
+use crate::history::Step;
 use crate::index::apply::{apply, meta};
 use crate::index::rows::{decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
@@ -275,6 +276,8 @@ impl OpenOptions {
             held: Mutex::default(),
             relied: Mutex::default(),
             knows_all: false.into(),
+            following: Mutex::default(),
+            written: 0.into(),
             notify: self.notify.clone(),
             faults: self.faults.clone(),
             key_file: KeyFile::at(self.key.clone().unwrap_or_else(|| folder.join("key")), self.faults.clone()),
@@ -484,7 +487,13 @@ impl Store {
 
     /// Brings the index on disk up to packs and journal. The caller holds the lock.
     pub(super) fn catch_up_disk(&self, position: &mut Position) -> Result<(), RepoError> {
+        self.catch_up_disk_with(position, None)
+    }
+
+    /// The same, and writes a step of the history index, if it still fits there.
+    pub(super) fn catch_up_disk_with(&self, position: &mut Position, step: Option<Step>) -> Result<(), RepoError> {
         let index = self.open_caught_up(position)?;
+        step.map_or(Ok(()), |step| step.take(&index))?;
         index.flush()?;
         drop(index);
         let reading = self.open_reading();
@@ -531,8 +540,14 @@ impl Store {
     /// Throws the index away and makes it anew from packs and journal.
     pub fn rebuild_index(&self) -> Result<(), RepoError> {
         let _removing = self.take_removal_lock()?;
-        let _lock = self.take_lock()?;
-        let mut position = self.locked_position();
+        {
+            let _lock = self.take_lock()?;
+            self.rebuild_locked(&mut self.locked_position())?;
+        }
+        self.follow_all_histories()
+    }
+
+    fn rebuild_locked(&self, position: &mut Position) -> Result<(), RepoError> {
         let path = self.index_path();
         if path.exists() {
             // An index that knows more than the journal is all that tells of the loss.
@@ -548,7 +563,7 @@ impl Store {
             self.use_index(Index::in_memory());
             std::fs::remove_dir_all(&path).doing("remove", &path)?;
         }
-        self.catch_up_disk(&mut position)
+        self.catch_up_disk(position)
     }
 
     /// Throws the index away, for whoever opens the store next to make it anew. The caller holds the lock, and uses this store no more.

@@ -17,10 +17,6 @@ use crate::object::Kind;
 use crate::packs::PackName;
 use crate::stop::stop_at;
 
-/// Rows in memory above which a writer that does not own the store catches up the index on disk: few, because every reader has to make
-/// the same rows; not fewer, because `RocksDB` syncs nine times for them.
-const OVERLAY_ROWS: usize = 512;
-
 /// A change to be made, with what it takes for granted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
@@ -135,6 +131,7 @@ impl Store {
             if in_finished {
                 self.tidy();
             }
+            self.follow_as_owner();
             return Ok(());
         }
     }
@@ -155,18 +152,9 @@ impl Store {
         self.release_held();
         self.fold_small();
         if !self.is_owner()
-            && self.index().overlay_rows() > OVERLAY_ROWS
             && let Err(error) = self.relieve_index()
         {
             tracing::warn!("the index on disk cannot be caught up: {error}");
-        }
-    }
-
-    /// Brings the index on disk up to date, if nobody holds the lock just now.
-    fn relieve_index(&self) -> Result<()> {
-        match Lock::try_take(&self.lock_path())? {
-            Some(_lock) => self.catch_up_disk(&mut self.locked_position()),
-            None => Ok(()),
         }
     }
 

@@ -28,11 +28,11 @@ pub(crate) struct Args {
     /// Look at all runs that saw these bytes, not only at the one that is named
     #[arg(long, requires = "forward")]
     all_runs: bool,
-    /// Go back so many datums at most
-    #[arg(long, value_name = "N", conflicts_with = "forward")]
+    /// Go so many datums back, or forward, at most
+    #[arg(long, value_name = "N")]
     depth: Option<usize>,
-    /// Follow every file of large directories, not only the first ones
-    #[arg(long, conflicts_with = "forward")]
+    /// Follow every file of large directories, not only the first ones; forward, list each datum and each file that was made
+    #[arg(long)]
     files: bool,
     /// How to print it
     #[arg(long, value_name = "F", value_enum)]
@@ -70,8 +70,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let at = store.resolve(&args.file)?;
     if args.forward {
-        let found = trace::forward(store, &at, args.all_runs)?;
-        return if format == Format::Json { cx.out().json(&found) } else { forward::print(cx, &found) };
+        let options = trace::ForwardOptions { all_runs: args.all_runs, depth: args.depth };
+        let found = trace::forward(store, &at, options)?;
+        let is_json = format == Format::Json;
+        return if is_json { cx.out().json(&found) } else { forward::print(cx, &found, args.files) };
     }
     let found = trace::trace(store, &at, Reach { depth: args.depth, all_files: args.files })?;
     match format {

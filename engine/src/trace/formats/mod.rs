@@ -20,3 +20,4 @@ mod tests;
 pub use dot::dot;
 pub use html::{html, html_in};
 pub use mermaid::mermaid;
+pub(crate) use words::command;

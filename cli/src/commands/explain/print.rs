@@ -1,0 +1,88 @@
+//! Pipelines, jobs and datums in words.
+
+use engine::explain::{DatumExplained, InputExplained, JobExplained, PipelineExplained};
+use repos::Store;
+
+use super::sides;
+use crate::commands::views::cause_words;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{ShortIds, table};
+
+pub(super) fn pipeline(cx: &Context, store: &Store, explained: &PipelineExplained) -> Result<()> {
+    let view = &explained.pipeline;
+    cx.out().line(format!("{} v{}   {}", view.name, view.version, view.state))?;
+    explained.because.iter().try_for_each(|reason| cx.out().line(format!("  {reason}")))?;
+    cx.out().line("")?;
+    let mut rows = Vec::new();
+    for input in &explained.inputs {
+        rows.push(input_cells(store, input)?);
+    }
+    cx.out().bytes(table(&["INPUT", "BRANCH", "GLOB", "MATCHES", "HEAD", "TAKEN"], rows).as_bytes())?;
+    if let Some(newest) = &explained.job {
+        cx.out().line("\nits newest job")?;
+        job(cx, store, newest)?;
+    }
+    Ok(())
+}
+
+fn input_cells(store: &Store, input: &InputExplained) -> Result<Vec<String>> {
+    let short = |id: Option<specs::CommitId>| id.map_or(Ok("none".to_owned()), |id| store.short_commit(&id));
+    let cells = vec![input.input.clone(), input.branch.clone(), input.glob.clone(), input.matches.to_string()];
+    Ok(cells.into_iter().chain([short(input.head)?, short(input.taken)?]).collect())
+}
+
+pub(super) fn job(cx: &Context, store: &Store, explained: &JobExplained) -> Result<()> {
+    let view = &explained.job;
+    cx.out().line(format!("{}@{}   {}", view.pipeline, store.short_run(&view.run)?, explained.why))?;
+    let mut lines = Vec::new();
+    let cause = store.run(&view.run)?.cause;
+    let message = explained.message.as_deref().map_or_else(String::new, |message| format!("   {message}"));
+    let author = explained.author.as_deref().unwrap_or_default();
+    lines.push(vec!["cause".to_owned(), format!("{}   {author}{message}", cause_words(cause.kind, &cause.refs))]);
+    for input in &explained.inputs {
+        let old = input.old.map_or(Ok("nothing".to_owned()), |id| store.short_commit(&id))?;
+        let new = store.short_commit(&input.new)?;
+        let text = format!("{}@{}   {old} → {new}   {}   {}", input.repo, input.branch, input.author, input.message);
+        lines.push(vec!["input".to_owned(), text.trim_end().to_owned()]);
+    }
+    if !explained.same.is_empty() {
+        lines.push(vec!["same".to_owned(), explained.same.join(", ")]);
+    }
+    if let Some(before) = explained.version_before {
+        lines.push(vec!["version".to_owned(), format!("v{before} → v{}", view.pipeline_version)]);
+    }
+    cx.out().bytes(table(&[], lines).as_bytes())?;
+    sides::transform(cx, store, &explained.changes)
+}
+
+pub(super) fn datum(cx: &Context, store: &Store, explained: &DatumExplained) -> Result<()> {
+    let datum = &explained.datum;
+    cx.out().line(format!("datum {} of {}   {}", datum.id.short(8), short_job(&explained.job), explained.why))?;
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    for input in &datum.inputs {
+        lines.push(vec!["reads".to_owned(), format!("{}:{}   {}", input.input, input.path, input.digest)]);
+    }
+    if let Some(earlier) = &explained.earlier {
+        let text = format!("datum {}   {} in {}", earlier.id.short(8), earlier.state, short_job(&earlier.executed_by));
+        lines.push(vec!["before".to_owned(), text]);
+    }
+    cx.out().bytes(table(&[], lines).as_bytes())?;
+    if explained.earlier.is_some() {
+        cx.out().line("")?;
+        sides::earlier(cx, store, explained)?;
+    }
+    cx.out().flush()?;
+    if let Some(by) = &explained.executed_by {
+        cx.notes().line(format!("what it printed: pv logs {}/{}", short_job(by), datum.id.short(8)));
+    }
+    Ok(())
+}
+
+/// `detect@6e0b2f17`, from the whole id of a job; other text as it is.
+pub(super) fn short_job(id: &str) -> String {
+    match id.split_once('@').map(|(pipeline, run)| (pipeline, run.parse::<specs::RunId>())) {
+        Some((pipeline, Ok(run))) => format!("{pipeline}@{}", run.short(8)),
+        _ => id.to_owned(),
+    }
+}

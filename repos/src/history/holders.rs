@@ -1,0 +1,223 @@
+//! Which paths have or had some bytes or a name.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::ops::ControlFlow;
+
+use rocksdb::Direction;
+use specs::{CommitId, Digest, FilePath, Glob, RepoName};
+
+use super::link::Links;
+use super::path::{Did, PathHistory, PathRow};
+use crate::files::changes_of;
+use crate::index::keys;
+use crate::store::{Result, Store};
+use crate::tree::{FileEntry, path_of};
+
+/// A time for which a path had what was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The path.
+    pub path: FilePath,
+    /// The file.
+    pub file: FileEntry,
+    /// The commit that gave the path this file.
+    pub first: CommitId,
+    /// The last commit with it.
+    pub last: CommitId,
+    /// The commit after that, in which the path has another file or none; absent when a branch or tag ends with it.
+    pub ended_by: Option<CommitId>,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// Files with these bytes.
+    Bytes(Digest),
+    /// Files whose path matches, with whatever bytes.
+    Path(Glob),
+}
+
+impl What {
+    /// Whether a file at this path is one of those.
+    pub fn fits(&self, path: &FilePath, file: &FileEntry) -> bool {
+        match self {
+            Self::Bytes(digest) => file.digest == *digest,
+            Self::Path(glob) => glob.matches(path.as_str()),
+        }
+    }
+}
+
+/// Hands over the times for which paths of `repo` had what is looked for, over the histories that end in `tips`: path after path, and of
+/// each the newest first. A time that several of the histories have comes for each of them.
+pub fn held(
+    store: &Store,
+    repo: &RepoName,
+    tips: &BTreeSet<CommitId>,
+    what: &What,
+    visit: &mut dyn FnMut(Held) -> Result<()>,
+) -> Result<()> {
+    let mut search = Search { store, repo, what, links: Some(Links::new(store)) };
+    let (tips, mut paths) = search.ends(tips)?;
+    match what {
+        What::Bytes(digest) => {
+            paths.extend(search.holders(digest)?);
+            paths.into_iter().try_for_each(|path| search.path(&path, &tips, None, visit))
+        }
+        What::Path(glob) => {
+            let mut after: Option<Vec<u8>> = None;
+            while let Some((path, rows)) = search.next_path(glob, after.as_deref())? {
+                paths.remove(&path);
+                search.path(&path, &tips, Some(rows), visit)?;
+                after = Some(path.as_str().as_bytes().to_vec());
+            }
+            // What only commits have that the index does not.
+            paths.into_iter().try_for_each(|path| search.path(&path, &tips, None, visit))
+        }
+    }
+}
+
+struct Search<'a> {
+    store: &'a Store,
+    repo: &'a RepoName,
+    what: &'a What,
+    /// Lent to one history after the other.
+    links: Option<Links>,
+}
+
+impl Search<'_> {
+    fn links(&mut self) -> &mut Links {
+        self.links.get_or_insert_with(|| Links::new(self.store))
+    }
+
+    /// The tips that no other tip comes after, as far as the index tells; and the paths that fit in commits that it does not have.
+    fn ends(&mut self, tips: &BTreeSet<CommitId>) -> Result<(Vec<CommitId>, BTreeSet<FilePath>)> {
+        let (mut walked, mut paths) = (HashSet::new(), BTreeSet::new());
+        let (mut later, mut numbered) = (HashSet::new(), Vec::new());
+        let mut covering = Vec::new();
+        for tip in tips {
+            match self.links().number(tip)? {
+                Some(number) => {
+                    let depth = self.links().link(number)?.map_or(0, |link| link.depth);
+                    numbered.push((depth, number, *tip));
+                }
+                None => later.extend([*tip]),
+            }
+            let mut next = Some(*tip);
+            while let Some(id) = next {
+                next = match self.links().number(&id)? {
+                    Some(number) => {
+                        if id != *tip {
+                            covering.push(number);
+                        }
+                        let bottom = self.links().ancestor(number, 0)?.unwrap_or_default();
+                        self.links().link(bottom)?.map(|link| link.commit).filter(|_| bottom != super::link::NONE)
+                    }
+                    None if walked.insert(id) => self.walk(id, &mut paths)?,
+                    None => None,
+                };
+                if next.is_some_and(|next| later.contains(&next)) {
+                    later.retain(|tip| Some(*tip) != next);
+                }
+            }
+        }
+        numbered.sort_unstable_by(|one, other| other.cmp(one));
+        let mut ends: Vec<CommitId> = later.into_iter().collect();
+        for (depth, number, tip) in numbered {
+            let mut is_covered = false;
+            for above in &covering {
+                is_covered = is_covered || self.links().ancestor(*above, depth)? == Some(number);
+            }
+            if !is_covered {
+                covering.push(number);
+                ends.push(tip);
+            }
+        }
+        Ok((ends, paths))
+    }
+
+    /// Notes the paths that fit in a commit which the index does not have; its parent.
+    fn walk(&self, id: CommitId, paths: &mut BTreeSet<FilePath>) -> Result<Option<CommitId>> {
+        let commit = self.store.commit(&id)?;
+        for change in changes_of(self.store, &commit, None)? {
+            let change = change?;
+            if change.new.is_some_and(|file| self.what.fits(&change.path, &file)) {
+                paths.insert(change.path);
+            }
+        }
+        Ok(commit.parents.first().copied())
+    }
+
+    /// The paths to which a commit that the index has gave these bytes, or others with the same first half of a digest.
+    fn holders(&mut self, digest: &Digest) -> Result<Vec<FilePath>> {
+        let mut paths = Vec::new();
+        let prefix = keys::holders(digest);
+        self.links().index().clone().visit(&prefix, &prefix, Direction::Forward, |key, _| {
+            paths.extend(keys::in_holder(key).filter(|(repo, _)| repo == self.repo).map(|(_, path)| path));
+            ControlFlow::Continue(())
+        })?;
+        Ok(paths)
+    }
+
+    /// The first path after `after` that fits, with all its rows, deepest first.
+    fn next_path(&mut self, glob: &Glob, after: Option<&[u8]>) -> Result<Option<(FilePath, VecDeque<PathRow>)>> {
+        let prefix = keys::path_changes_from(self.repo, glob.literal_prefix());
+        let whole = keys::path_changes_from(self.repo, "");
+        // The rows of a path have a zero byte after it.
+        let start = after.map_or(prefix.clone(), |after| [&whole, after, &[1]].concat());
+        let mut found: Option<(FilePath, VecDeque<PathRow>)> = None;
+        let mut other: Vec<u8> = Vec::new();
+        let repo = self.repo;
+        self.links().index().clone().visit(&prefix, &start, Direction::Forward, |key, value| {
+            let Some((path, depth, number)) = keys::in_path_change(key, repo) else { return ControlFlow::Continue(()) };
+            match &mut found {
+                Some((found, rows)) if found.as_str().as_bytes() == path => {
+                    Did::decode(value).into_iter().for_each(|did| rows.push_front((depth, number, did)));
+                }
+                Some(_) => return ControlFlow::Break(()),
+                None if other == path => {}
+                None => match path_of(path).ok().filter(|path| glob.matches(path.as_str())) {
+                    Some(path) => {
+                        found = Some((path, Did::decode(value).map(|did| (depth, number, did)).into_iter().collect()));
+                    }
+                    None => {
+                        other.clear();
+                        other.extend_from_slice(path);
+                    }
+                },
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
+    /// The times for which one path had what is looked for.
+    fn path(
+        &mut self,
+        path: &FilePath,
+        tips: &[CommitId],
+        rows: Option<VecDeque<PathRow>>,
+        visit: &mut dyn FnMut(Held) -> Result<()>,
+    ) -> Result<()> {
+        for tip in tips {
+            let links = self.links.take().unwrap_or_else(|| Links::new(self.store));
+            let mut history = match &rows {
+                Some(rows) => PathHistory::with_rows(self.store, links, (self.repo, path), *tip, rows.clone()),
+                None => PathHistory::with_links(self.store, links, (self.repo, path), *tip),
+            };
+            let mut ended_by = None;
+            for change in &mut history {
+                let (first, did) = change?;
+                if let Some(file) = did.and_then(|did| did.file()).filter(|file| self.what.fits(path, file)) {
+                    let last = match &ended_by {
+                        None => *tip,
+                        Some(next) => self.store.commit(next)?.parents.first().copied().unwrap_or(first),
+                    };
+                    visit(Held { path: path.clone(), file, first, last, ended_by })?;
+                }
+                ended_by = Some(first);
+            }
+            self.links = Some(history.into_links());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! The place of a commit among those before it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use specs::{CommitId, Digest};
+
+use crate::index::{Index, keys};
+use crate::store::{Result, Store};
+
+/// The number that stands for no commit: what the first one came after.
+pub(super) const NONE: u32 = 0;
+
+/// Where a commit stands.
+///
+/// Depth 0 have only the beginning (number 0, no commit) and commits whose changes are not in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) commit: CommitId,
+    pub(super) parent: u32,
+    pub(super) depth: u32,
+    /// An ancestor further back: parents alone would make a long way.
+    pub(super) jump: u32,
+}
+
+impl Link {
+    /// The beginning of every history that is known from its first commit on.
+    const BEGINNING: Self =
+        Self { commit: CommitId::new(Digest::from_bytes([0; 32])), parent: NONE, depth: 0, jump: NONE };
+
+    /// A commit whose changes are not known, as `number`.
+    pub(super) fn of_unknown(commit: CommitId, number: u32) -> Self {
+        Self { commit, parent: number, depth: 0, jump: number }
+    }
+
+    /// Shape: 32 bytes of commit id, then parent, depth and jump as big-endian u32.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.commit.digest().as_bytes().to_vec();
+        for number in [self.parent, self.depth, self.jump] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (commit, rest) = bytes.split_first_chunk::<32>()?;
+        let number = |at: usize| rest.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+        let commit = CommitId::new(Digest::from_bytes(*commit));
+        Some(Self { commit, parent: number(0)?, depth: number(4)?, jump: number(8)? })
+    }
+}
+
+/// Something that links are read from.
+pub(super) trait Rows {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+}
+
+impl Rows for Index {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Self::get(self, key)
+    }
+}
+
+impl Rows for crate::index::View<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Self::get(self, key)
+    }
+}
+
+/// The number of a commit, if the index has it.
+pub(super) fn number_of(rows: &impl Rows, commit: &CommitId) -> Result<Option<u32>> {
+    let found = rows.get(&keys::number(commit))?;
+    Ok(found.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes))
+}
+
+/// The link of a number.
+pub(super) fn link_of(rows: &impl Rows, number: u32) -> Result<Option<Link>> {
+    if number == NONE {
+        return Ok(Some(Link::BEGINNING));
+    }
+    Ok(rows.get(&keys::link(number))?.as_deref().and_then(Link::decode))
+}
+
+/// The link of a commit whose parent has the number `parent`: every jump is as long as the two behind it, or one step, which makes
+/// every way O(log n).
+pub(super) fn link_after(rows: &impl Rows, commit: CommitId, parent: u32) -> Result<Option<Link>> {
+    let Some(before) = link_of(rows, parent)? else { return Ok(None) };
+    let Some(one) = link_of(rows, before.jump)? else { return Ok(None) };
+    let Some(two) = link_of(rows, one.jump)? else { return Ok(None) };
+    let is_even = before.depth - one.depth == one.depth - two.depth;
+    let jump = if is_even { one.jump } else { parent };
+    Ok(Some(Link { commit, parent, depth: before.depth + 1, jump }))
+}
+
+/// Looks up links, each once.
+#[derive(Debug)]
+pub(crate) struct Links {
+    index: Arc<Index>,
+    known: HashMap<u32, Link>,
+}
+
+impl Links {
+    pub(crate) fn new(store: &Store) -> Self {
+        Self { index: store.index(), known: HashMap::new() }
+    }
+
+    pub(super) fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    /// The number of a commit whose changes are in the index.
+    pub(super) fn number(&mut self, commit: &CommitId) -> Result<Option<u32>> {
+        let number = number_of(&*self.index, commit)?;
+        Ok(match number {
+            Some(number) if self.link(number)?.is_some_and(|link| link.depth > 0) => Some(number),
+            _ => None,
+        })
+    }
+
+    pub(super) fn link(&mut self, number: u32) -> Result<Option<Link>> {
+        if let Some(known) = self.known.get(&number) {
+            return Ok(Some(*known));
+        }
+        let link = link_of(&*self.index, number)?;
+        if let Some(link) = link {
+            self.known.insert(number, link);
+        }
+        Ok(link)
+    }
+
+    /// The ancestor of `number` at `depth`, itself if that is its own; `None` when it stands higher.
+    pub(super) fn ancestor(&mut self, number: u32, depth: u32) -> Result<Option<u32>> {
+        let mut at = number;
+        loop {
+            let Some(link) = self.link(at)? else { return Ok(None) };
+            if link.depth <= depth {
+                return Ok((link.depth == depth).then_some(at));
+            }
+            let is_far = self.link(link.jump)?.is_some_and(|jump| jump.depth >= depth);
+            at = if is_far { link.jump } else { link.parent };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::index::Changes;
+
+    struct Memory(RefCell<BTreeMap<Vec<u8>, Vec<u8>>>);
+
+    impl Rows for Memory {
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+            Ok(self.0.borrow().get(key).cloned())
+        }
+    }
+
+    fn commit(number: u32) -> CommitId {
+        CommitId::new(crate::hash::digest_of(&number.to_be_bytes()))
+    }
+
+    /// Numbers 1.. with the given parents (0 for none).
+    fn forest(parents: &[u32]) -> Index {
+        let rows = Memory(RefCell::default());
+        for (number, parent) in (1..).zip(parents) {
+            let link = link_after(&rows, commit(number), *parent).unwrap().unwrap();
+            rows.0.borrow_mut().insert(keys::link(number), link.encode());
+        }
+        let index = Index::in_memory();
+        index.commit(rows.0.into_inner().into_iter().map(|(key, value)| (key, Some(value))).collect::<Changes>());
+        index
+    }
+
+    proptest! {
+        #[test]
+        fn the_ancestor_at_a_depth_is_the_one_that_parents_lead_to(choices in proptest::collection::vec(any::<prop::sample::Index>(), 1..60)) {
+            let parents: Vec<u32> = (0..).zip(&choices).map(|(number, choice)| choice.index(number + 1) as u32).collect();
+            let mut links = Links { index: Arc::new(forest(&parents)), known: HashMap::new() };
+            for number in 1..=parents.len() as u32 {
+                let mut at = number;
+                let mut depth = links.link(number).unwrap().unwrap().depth;
+                prop_assert_eq!(links.ancestor(number, depth + 1).unwrap(), None);
+                while at != NONE {
+                    prop_assert_eq!(links.ancestor(number, depth).unwrap(), Some(at));
+                    at = parents[at as usize - 1];
+                    depth -= 1;
+                }
+                prop_assert_eq!(links.ancestor(number, depth).unwrap(), Some(NONE));
+            }
+        }
+    }
+
+    #[test]
+    fn the_way_to_an_old_ancestor_is_short() {
+        let parents: Vec<u32> = (0..10_000).collect();
+        let mut links = Links { index: Arc::new(forest(&parents)), known: HashMap::new() };
+        assert_eq!(links.ancestor(10_000, 17).unwrap(), Some(17));
+        assert!(links.known.len() < 100, "{} links were read", links.known.len());
+    }
+}

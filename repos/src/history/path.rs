@@ -1,0 +1,312 @@
+//! The changes of one path, newest first: looked up where the index has them, walked where it has not.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+
+use rocksdb::Direction;
+use specs::{CommitId, FilePath, RepoName};
+
+use super::link::{Link, Links, NONE};
+use crate::documents::Commit;
+use crate::files::{changes_of, parent_tree};
+use crate::index::keys;
+use crate::store::{Result, Store};
+use crate::tree::{FileEntry, MapValue, Tree};
+
+/// Rows that are read at a time.
+const ROWS: usize = 64;
+/// Rows below a directory that are read; with more its history is walked.
+const MOST_BELOW: usize = 100_000;
+/// Depth and number after those of all rows.
+const LAST: (u32, u32) = (u32::MAX, u32::MAX);
+
+/// What a commit did to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Did {
+    /// There was no file before.
+    Added(FileEntry),
+    /// There was another file before.
+    Modified(FileEntry),
+    /// There is none since.
+    Removed,
+}
+
+impl Did {
+    /// From whether there was a file before, and the file after. At least one is there.
+    pub(crate) fn of(was: bool, new: Option<FileEntry>) -> Self {
+        match new {
+            Some(file) if was => Self::Modified(file),
+            Some(file) => Self::Added(file),
+            None => Self::Removed,
+        }
+    }
+
+    /// The file from then on.
+    pub fn file(&self) -> Option<FileEntry> {
+        match self {
+            Self::Added(file) | Self::Modified(file) => Some(*file),
+            Self::Removed => None,
+        }
+    }
+
+    /// Shape: `+`, `~` or `-`, then the file as in a tree.
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut bytes = vec![match self {
+            Self::Added(_) => b'+',
+            Self::Modified(_) => b'~',
+            Self::Removed => b'-',
+        }];
+        if let Some(file) = self.file() {
+            file.encode(&mut bytes);
+        }
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes.split_first()? {
+            (b'+', file) => FileEntry::decode(file).map(Self::Added),
+            (b'~', file) => FileEntry::decode(file).map(Self::Modified),
+            (b'-', []) => Some(Self::Removed),
+            _ => None,
+        }
+    }
+}
+
+/// A change of one path as the index has it: the depth and number of the commit, and what it did.
+pub(super) type PathRow = (u32, u32, Did);
+
+/// The commits that changed a path, newest first, with what each did to the file there: `None` for one that changed only what lies
+/// below. Ends after the first error.
+#[derive(Debug)]
+pub struct PathHistory<'s> {
+    store: &'s Store,
+    links: Links,
+    repo: RepoName,
+    path: FilePath,
+    at: At,
+    /// Rows that come next, of this commit's history and of others; deepest first.
+    rows: VecDeque<PathRow>,
+    /// Where to read on; `None` when all rows were read.
+    before: Option<(u32, u32)>,
+    below: Below,
+    /// The last row that was looked at.
+    passed: (u32, u32),
+}
+
+/// Where the history goes on.
+#[derive(Debug, Clone, Copy)]
+enum At {
+    /// With this commit.
+    Commit(CommitId),
+    /// With the rows of this number and of those that it comes after.
+    Number(u32),
+    End,
+}
+
+/// What of the changes below the path counts too.
+#[derive(Debug)]
+enum Below {
+    Nothing,
+    /// Depth and number of all commits that changed something below it, also of other histories.
+    Rows(BTreeSet<(u32, u32)>),
+    /// So much that it is cheaper to walk, as far as the history is asked for.
+    TooMuch,
+}
+
+impl<'s> PathHistory<'s> {
+    /// What happened to the file at `path` from the commit back. The repository is the commit's.
+    pub fn new(store: &'s Store, repo: &RepoName, commit: CommitId, path: &FilePath) -> Self {
+        Self::with_links(store, Links::new(store), (repo, path), commit)
+    }
+
+    /// The same, and what happened below `path`.
+    pub fn with_below(store: &'s Store, repo: &RepoName, commit: CommitId, path: &FilePath) -> Result<Self> {
+        let links = Links::new(store);
+        let (mut rows, mut read) = (BTreeSet::new(), 0);
+        let prefix = keys::path_changes_from(repo, &path.as_prefix());
+        links.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
+            read += 1;
+            rows.extend(keys::in_path_change(key, repo).map(|(_, depth, number)| (depth, number)));
+            if read <= MOST_BELOW { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        let below = if read <= MOST_BELOW { Below::Rows(rows) } else { Below::TooMuch };
+        Ok(Self { below, ..Self::with_links(store, links, (repo, path), commit) })
+    }
+
+    /// What happened to the file, with links that were looked up before.
+    pub(super) fn with_links(
+        store: &'s Store,
+        links: Links,
+        (repo, path): (&RepoName, &FilePath),
+        commit: CommitId,
+    ) -> Self {
+        let (repo, path, at) = (repo.clone(), path.clone(), At::Commit(commit));
+        let (rows, before) = (VecDeque::new(), Some(LAST));
+        Self { store, links, repo, path, at, rows, before, below: Below::Nothing, passed: LAST }
+    }
+
+    /// The same with all rows of the path too, deepest first.
+    pub(super) fn with_rows(
+        store: &'s Store,
+        links: Links,
+        at: (&RepoName, &FilePath),
+        commit: CommitId,
+        rows: VecDeque<PathRow>,
+    ) -> Self {
+        Self { rows, before: None, ..Self::with_links(store, links, at, commit) }
+    }
+
+    /// Gives the links back.
+    pub(super) fn into_links(self) -> Links {
+        self.links
+    }
+
+    fn advance(&mut self) -> Result<Option<(CommitId, Option<Did>)>> {
+        loop {
+            match self.at {
+                At::End => return Ok(None),
+                At::Commit(id) => match self.number(&id)? {
+                    Some(number) => self.at = At::Number(number),
+                    None => {
+                        if let Some(did) = self.walk(id)? {
+                            return Ok(Some((id, did)));
+                        }
+                    }
+                },
+                At::Number(number) => {
+                    let Some(link) = self.links.link(number)?.filter(|_| number != NONE) else {
+                        self.at = At::End;
+                        continue;
+                    };
+                    if link.depth == 0 {
+                        // A hole is walked, and what comes before it may be in the index again, at any depth.
+                        (self.at, self.before, self.passed) = (At::Commit(link.commit), Some(LAST), LAST);
+                        self.rows.clear();
+                    } else if let Some((found, did)) = self.look_up(number, link.depth)? {
+                        self.at = At::Number(found.parent);
+                        return Ok(Some((found.commit, did)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn number(&mut self, id: &CommitId) -> Result<Option<u32>> {
+        match self.below {
+            Below::TooMuch => Ok(None),
+            _ => self.links.number(id),
+        }
+    }
+
+    /// What a commit that is not in the index did, if it did something; goes on to its parent.
+    fn walk(&mut self, id: CommitId) -> Result<Option<Option<Did>>> {
+        let commit = self.store.commit(&id)?;
+        self.at = commit.parents.first().map_or(At::End, |parent| At::Commit(*parent));
+        let did = did_at(self.store, &commit, &self.path)?;
+        if did.is_some() || matches!(self.below, Below::Nothing) {
+            return Ok(did.map(Some));
+        }
+        let below = changes_of(self.store, &commit, Some(&self.path))?.next().transpose()?;
+        Ok(below.map(|_| None))
+    }
+
+    /// The newest change of a commit or one before it; without one, goes on to where what the index has of them begins.
+    fn look_up(&mut self, number: u32, depth: u32) -> Result<Option<(Link, Option<Did>)>> {
+        while let Some((row_depth, row_number, did)) = self.next_row(depth)? {
+            if self.links.ancestor(number, row_depth)? == Some(row_number) {
+                return Ok(self.links.link(row_number)?.map(|link| (link, did)));
+            }
+        }
+        self.at = self.links.ancestor(number, 0)?.map_or(At::End, At::Number);
+        Ok(None)
+    }
+
+    /// The next row of a commit at `depth` or above.
+    fn next_row(&mut self, depth: u32) -> Result<Option<(u32, u32, Option<Did>)>> {
+        let own = self.own_row(depth)?;
+        let below = match &self.below {
+            Below::Rows(rows) => rows.range(..self.passed.min((depth, u32::MAX))).next_back().copied(),
+            _ => None,
+        };
+        let next = own.map(|(depth, number, _)| (depth, number)).max(below);
+        self.passed = next.unwrap_or(self.passed);
+        let did = own.filter(|(depth, number, _)| Some((*depth, *number)) == next).map(|(_, _, did)| did);
+        if did.is_some() {
+            self.rows.pop_front();
+        }
+        Ok(next.map(|(depth, number)| (depth, number, did)))
+    }
+
+    /// The first row of the path itself, at `depth` or above; it stays the first.
+    fn own_row(&mut self, depth: u32) -> Result<Option<PathRow>> {
+        loop {
+            match self.rows.front() {
+                Some(row) if row.0 <= depth => return Ok(Some(*row)),
+                Some(_) => {
+                    self.rows.pop_front();
+                }
+                None => {
+                    let Some(before) = self.before else { return Ok(None) };
+                    self.read_rows(before.min((depth, u32::MAX)))?;
+                }
+            }
+        }
+    }
+
+    fn read_rows(&mut self, (depth, number): (u32, u32)) -> Result<()> {
+        let prefix = keys::path_changes(&self.repo, self.path.as_str());
+        let start = keys::path_change(&self.repo, self.path.as_str(), depth, number);
+        let (repo, rows) = (&self.repo, &mut self.rows);
+        self.links.index().visit(&prefix, &start, Direction::Reverse, |key, value| {
+            if let (Some((_, depth, number)), Some(did)) = (keys::in_path_change(key, repo), Did::decode(value)) {
+                rows.push_back((depth, number, did));
+            }
+            if rows.len() < ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        let last = self.rows.back().filter(|_| self.rows.len() == ROWS);
+        self.before = last.and_then(|(depth, number, _)| match number.checked_sub(1) {
+            Some(number) => Some((*depth, number)),
+            None => depth.checked_sub(1).map(|depth| (depth, u32::MAX)),
+        });
+        Ok(())
+    }
+}
+
+/// What a commit did to a path, told by its files and its parent's.
+pub(super) fn did_at(store: &Store, commit: &Commit, path: &FilePath) -> Result<Option<Did>> {
+    let (old, new) = (parent_tree(store, commit)?.file(store, path)?, Tree::at(commit.tree).file(store, path)?);
+    Ok((old != new).then(|| Did::of(old.is_some(), new)))
+}
+
+impl Iterator for PathHistory<'_> {
+    type Item = Result<(CommitId, Option<Did>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance().transpose();
+        if matches!(next, Some(Err(_))) {
+            self.at = At::End;
+        }
+        next
+    }
+}
+
+/// The commit that gave a path the file that it has in `commit`; `None` when it has none there.
+pub fn introduced(store: &Store, repo: &RepoName, commit: CommitId, path: &FilePath) -> Result<Option<CommitId>> {
+    let newest = PathHistory::new(store, repo, commit, path).next().transpose()?;
+    Ok(newest.filter(|(_, did)| did.is_some_and(|did| did.file().is_some())).map(|(commit, _)| commit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_commit_did_is_read_as_it_was_written() {
+        let file = FileEntry { digest: crate::hash::digest_of(b"x"), size: 300, executable: true };
+        for did in [Did::Added(file), Did::Modified(file), Did::Removed] {
+            assert_eq!(Did::decode(&did.encode()), Some(did));
+        }
+        assert_eq!(Did::decode(b"-x"), None);
+        assert_eq!(Did::decode(b""), None);
+    }
+}

@@ -1,0 +1,247 @@
+//! The history index answers as a walk over all commits does, however far it has come.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::{START, TestStore, name, path};
+use proptest::prelude::*;
+use repos::documents::{Commit, CommitKind};
+use repos::files::{self, find};
+use repos::hash::digest_of;
+use repos::history::{Did, PathHistory, What, introduced};
+use repos::journal::Move;
+use repos::tree::{FileEntry, Tree};
+use repos::{Change, Store, Timestamp};
+use specs::{CommitId, Glob, RunId};
+
+type Files = BTreeMap<String, String>;
+
+/// What is known without the index: of each commit its parent and files, in the order in which they were made.
+#[derive(Default)]
+struct Model {
+    commits: Vec<(CommitId, Option<usize>, Files)>,
+    /// Branches and where they stand.
+    heads: Vec<usize>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// On a branch: paths get contents, or go.
+    Commit(usize, Vec<(String, Option<String>)>),
+    /// A branch from any commit.
+    Fork(prop::sample::Index),
+    /// A branch moves to any commit.
+    Move(usize, prop::sample::Index),
+    /// A writer that brings up the index on disk comes by.
+    Follow(usize),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let path = "/[ab](/[ab])?";
+    let edits = proptest::collection::btree_map(path, proptest::option::weighted(0.7, "[xyz]"), 1..4);
+    prop_oneof![
+        6 => (0..4_usize, edits).prop_map(|(branch, edits)| Step::Commit(branch, edits.into_iter().collect())),
+        1 => any::<prop::sample::Index>().prop_map(Step::Fork),
+        1 => (0..4_usize, any::<prop::sample::Index>()).prop_map(|(branch, to)| Step::Move(branch, to)),
+        3 => (0..4_usize).prop_map(Step::Follow),
+    ]
+}
+
+fn branch(number: usize) -> specs::BranchName {
+    format!("b{number}").parse().unwrap()
+}
+
+fn entry(content: &str) -> FileEntry {
+    FileEntry { digest: digest_of(content.as_bytes()), size: content.len() as u64, executable: false }
+}
+
+/// Puts a branch at a commit; the commit need not be new.
+fn point(store: &Store, number: usize, from: Option<CommitId>, to: CommitId, run: RunId) {
+    let moves = vec![Move { repo: name("images"), branch: branch(number), from, to: Some(to) }];
+    store.publish(&Change::of(vec![common::run_entry(run, moves, Timestamp::from_micros(START))])).unwrap();
+}
+
+impl Model {
+    fn head(&self, number: usize) -> Option<CommitId> {
+        self.heads.get(number).map(|at| self.commits[*at].0)
+    }
+
+    fn step(&mut self, store: &Store, step: &Step) {
+        let run = RunId::from_bytes(repos::random_bytes());
+        match step {
+            Step::Commit(number, edits) => {
+                let number = *number % self.heads.len().max(1);
+                let parent = self.heads.get(number).copied();
+                let mut files = parent.map_or_else(Files::new, |at| self.commits[at].2.clone());
+                for (path, content) in edits {
+                    files.remove(path);
+                    if let Some(content) = content {
+                        // A path is not both file and directory.
+                        files.retain(|other, _| {
+                            !other.starts_with(&format!("{path}/")) && !path.starts_with(&format!("{other}/"))
+                        });
+                        files.insert(path.clone(), content.clone());
+                    }
+                }
+                let id = commit(store, parent.map(|at| self.commits[at].0), &files, run, self.commits.len());
+                point(store, number, self.head(number), id, run);
+                self.commits.push((id, parent, files));
+                if number == self.heads.len() {
+                    self.heads.push(0);
+                }
+                self.heads[number] = self.commits.len() - 1;
+            }
+            Step::Fork(from) if !self.commits.is_empty() && self.heads.len() < 4 => {
+                let at = from.index(self.commits.len());
+                point(store, self.heads.len(), None, self.commits[at].0, run);
+                self.heads.push(at);
+            }
+            Step::Move(number, to) if !self.heads.is_empty() => {
+                let (number, at) = (number % self.heads.len(), to.index(self.commits.len()));
+                point(store, number, self.head(number), self.commits[at].0, run);
+                self.heads[number] = at;
+            }
+            Step::Follow(steps) => follow(store, Some(*steps)),
+            Step::Fork(_) | Step::Move(..) => {}
+        }
+    }
+
+    /// The commit and those before it, newest first.
+    fn line(&self, at: usize) -> Vec<usize> {
+        std::iter::successors(Some(at), |at| self.commits[*at].1).collect()
+    }
+
+    fn before(&self, at: usize) -> Files {
+        self.commits[at].1.map_or_else(Files::new, |parent| self.commits[parent].2.clone())
+    }
+
+    fn did(&self, at: usize, path: &str) -> Option<Did> {
+        let (old, new) = (self.before(at).get(path).cloned(), self.commits[at].2.get(path).cloned());
+        let changed = old != new;
+        let did = match (old, new) {
+            (None, Some(new)) => Did::Added(entry(&new)),
+            (Some(_), Some(new)) => Did::Modified(entry(&new)),
+            _ => Did::Removed,
+        };
+        changed.then_some(did)
+    }
+
+    fn reached(&self) -> BTreeSet<usize> {
+        self.heads.iter().flat_map(|head| self.line(*head)).collect()
+    }
+
+    /// First and last commit of those that heads reach, in the order of runs, in which a path has what fits; and whether a head has it.
+    fn found(&self, fits: impl Fn(&str, &str) -> bool) -> BTreeMap<String, (CommitId, CommitId, bool)> {
+        let mut found: BTreeMap<String, (CommitId, CommitId, bool)> = BTreeMap::new();
+        for at in self.reached() {
+            let (id, _, files) = &self.commits[at];
+            for (path, _) in files.iter().filter(|(path, content)| fits(path, content)) {
+                let is_head = self.heads.contains(&at);
+                let hit = found.entry(path.clone()).or_insert((*id, *id, false));
+                (hit.1, hit.2) = (*id, hit.2 || is_head);
+            }
+        }
+        found
+    }
+}
+
+fn commit(store: &Store, parent: Option<CommitId>, contents: &Files, run: RunId, number: usize) -> CommitId {
+    let files: Vec<(&str, Option<&str>)> =
+        contents.iter().map(|(at, content)| (at.as_str(), Some(content.as_str()))).collect();
+    let (tree, _) = files::apply(store, Tree::empty(), &common::edits(store, &files)).unwrap();
+    let commit = Commit {
+        repo: name("images"),
+        branch: branch(0),
+        parents: parent.into_iter().collect(),
+        tree: tree.root(),
+        lineage: None,
+        datums: None,
+        run,
+        kind: CommitKind::User,
+        author: "Anna".to_owned(),
+        committer: "uid:1@h".to_owned(),
+        message: number.to_string(),
+        created_at: Timestamp::from_micros(START),
+        provenance: Vec::new(),
+        sources: Vec::new(),
+        pipeline: None,
+        job: None,
+        error: None,
+    };
+    store.put_commit(&commit).unwrap()
+}
+
+/// An owner comes by and takes some steps, or all.
+fn follow(store: &Store, steps: Option<usize>) {
+    let owner = Store::open(store.dir()).unwrap();
+    owner.own().unwrap();
+    match steps {
+        // A commit costs 32.
+        Some(steps) => (0..steps).for_each(|_| owner.follow_histories_a_little(34).unwrap()),
+        None => owner.follow_histories_as_owner().unwrap(),
+    }
+    drop(owner);
+    store.refresh().unwrap();
+}
+
+/// All questions, each answered as the model does.
+fn compare(store: &Store, model: &Model) {
+    let paths = ["/a", "/b", "/a/a", "/a/b", "/b/a", "/b/b"];
+    for at in model.reached() {
+        for asked in paths {
+            let id = model.commits[at].0;
+            let expected: Vec<(CommitId, Did)> = model
+                .line(at)
+                .into_iter()
+                .filter_map(|at| model.did(at, asked).map(|did| (model.commits[at].0, did)))
+                .collect();
+            let history = PathHistory::new(store, &name("images"), id, &path(asked));
+            let found: Vec<(CommitId, Did)> =
+                history.map(|change| change.map(|(id, did)| (id, did.unwrap())).unwrap()).collect();
+            assert_eq!(found, expected, "{asked} from commit {at}");
+            let first = expected.first().filter(|(_, did)| did.file().is_some()).map(|(id, _)| *id);
+            assert_eq!(introduced(store, &name("images"), id, &path(asked)).unwrap(), first);
+            let below = format!("{asked}/");
+            let touched = |at: &usize| {
+                paths.iter().any(|path| (*path == asked || path.starts_with(&below)) && model.did(*at, path).is_some())
+            };
+            let expected: Vec<CommitId> =
+                model.line(at).into_iter().filter(touched).map(|at| model.commits[at].0).collect();
+            let from = store.resolve(&format!("images@{id}:{asked}").parse().unwrap()).unwrap();
+            let found: Vec<CommitId> = files::log(store, &from).unwrap().map(|logged| logged.unwrap().id).collect();
+            assert_eq!(found, expected, "at and below {asked} from commit {at}");
+        }
+    }
+    for content in ["x", "y", "z"] {
+        let what = What::Bytes(digest_of(content.as_bytes()));
+        assert_eq!(all_found(store, &what), model.found(|_, has| has == content), "bytes {content}");
+    }
+    for glob in ["/**", "/a/*", "/*"] {
+        let glob: Glob = Glob::parse(glob).unwrap();
+        assert_eq!(all_found(store, &What::Path(glob.clone())), model.found(|path, _| glob.matches(path)), "{glob:?}");
+    }
+}
+
+fn all_found(store: &Store, what: &What) -> BTreeMap<String, (CommitId, CommitId, bool)> {
+    let found = find(store, what).unwrap().into_iter();
+    found.map(|found| (found.path.to_string(), (found.first, found.last, found.at_head))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn the_index_answers_as_a_walk_does(steps in proptest::collection::vec(any_step(), 1..24)) {
+        let test = TestStore::new();
+        let mut model = Model::default();
+        for step in &steps {
+            model.step(&test.store, step);
+        }
+        compare(&test.store, &model);
+        follow(&test.store, None);
+        compare(&test.store, &model);
+        test.store.rebuild_index().unwrap();
+        compare(&test.store, &model);
+    }
+}
