@@ -10,7 +10,7 @@
 //! datums     globs and trees to units of work  recipe   what one of them executes
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
 //! aside      tries: other data, specs or code in place of the current, moving nothing
-//! explain    why something ran, or did not        outlook  what would run
+//! explain    why something ran, or did not        outlook  what would run     diff   what differs between two commits, and why
 //! secrets    what stages are told in confidence
 //! executors  which executor a store uses
 //! executor   where user code runs        worker   the agent inside a sandbox
@@ -22,6 +22,7 @@ pub mod aside;
 mod cache;
 pub mod changes;
 pub mod datums;
+pub mod diff;
 mod error;
 mod execution;
 pub mod executor;

@@ -19,10 +19,8 @@ pub(super) fn measure(old: &DynamicImage, new: &DynamicImage) -> Measured {
         let color = image.color();
         color.bytes_per_pixel() > color.channel_count()
     });
-    let (has_alpha, has_color) = (
-        old.color().has_alpha() || new.color().has_alpha(),
-        old.color().has_color() || new.color().has_color(),
-    );
+    let (has_alpha, has_color) =
+        (old.color().has_alpha() || new.color().has_alpha(), old.color().has_color() || new.color().has_color());
     match (deep, has_color, has_alpha) {
         (false, false, false) => over::<_, 1>(old.to_luma8().as_raw(), new.to_luma8().as_raw(), 1.0),
         (false, true, false) => over::<_, 3>(old.to_rgb8().as_raw(), new.to_rgb8().as_raw(), 1.0),
@@ -49,5 +47,9 @@ fn over<T: Copy + Into<u32>, const CHANNELS: usize>(old: &[T], new: &[T], one: f
         sum += pixel;
     }
     let pixels = old.len().max(1) as f64;
-    Measured { changed: changed as f64 / pixels, mean: sum as f64 / pixels / CHANNELS as f64 / one, max: f64::from(max) / one }
+    Measured {
+        changed: changed as f64 / pixels,
+        mean: sum as f64 / pixels / CHANNELS as f64 / one,
+        max: f64::from(max) / one,
+    }
 }

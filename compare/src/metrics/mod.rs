@@ -50,12 +50,7 @@ pub struct MetricChange {
     pub relative: Option<f64>,
 }
 
-pub(crate) fn compare(
-    kind: Kind,
-    old: &mut Watched<'_>,
-    new: &mut Watched<'_>,
-    limits: &Limits,
-) -> Fit<MetricsDiff> {
+pub(crate) fn compare(kind: Kind, old: &mut Watched<'_>, new: &mut Watched<'_>, limits: &Limits) -> Fit<MetricsDiff> {
     let old = read(kind, old, limits).map_err(|unfit| unfit.on("old"))?;
     let new = read(kind, new, limits).map_err(|unfit| unfit.on("new"))?;
     let mut found = MetricsDiff::default();
@@ -158,7 +153,8 @@ impl Walk<'_> {
 
 /// Whether two leaves say the same; `1` and `1.0` do.
 fn is_equal(old: &Value, new: &Value) -> bool {
-    old == new || matches!((old, new), (Value::Number(_), Value::Number(_)) if change(Some(old), Some(new)).0 == Some(0.0))
+    old == new
+        || matches!((old, new), (Value::Number(_), Value::Number(_)) if change(Some(old), Some(new)).0 == Some(0.0))
 }
 
 fn short(value: &Value, most: usize) -> Value {

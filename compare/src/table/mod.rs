@@ -111,8 +111,7 @@ pub(crate) fn compare<'c>(
     let only = |one: &[String], other: &[String]| -> Vec<String> {
         one.iter().filter(|name| !other.contains(name)).cloned().collect()
     };
-    let (columns_added, columns_removed) =
-        (only(new.header(), old.header()), only(old.header(), new.header()));
+    let (columns_added, columns_removed) = (only(new.header(), old.header()), only(old.header(), new.header()));
     let names: Vec<&str> = both.iter().map(|(name, ..)| name.as_str()).collect();
     let given = columns_named(&options.key, &names)?;
     let key = match given {
@@ -139,6 +138,6 @@ pub(crate) fn compare<'c>(
         rows_changed: paired.changed.len() as u64,
         ..TableDiff::default()
     };
-    cells::fill(&mut found, &mut pair, paired, limits)?;
+    cells::fill(&mut found, &mut pair, &paired, limits)?;
     Ok(found)
 }

@@ -40,7 +40,11 @@ pub(super) fn pair(pair: &mut Pair<'_, '_>) -> Fit<Paired> {
     let hash = Hash::default();
     let places = |key_only: bool, is_old: bool| -> Vec<usize> {
         let place = |(_, old, new): &(String, usize, usize)| if is_old { *old } else { *new };
-        if key_only { pair.key.iter().map(|at| place(&pair.both[*at])).collect() } else { pair.both.iter().map(place).collect() }
+        if key_only {
+            pair.key.iter().map(|at| place(&pair.both[*at])).collect()
+        } else {
+            pair.both.iter().map(place).collect()
+        }
     };
     let (old_key, old_all, new_key, new_all) =
         (places(true, true), places(false, true), places(true, false), places(false, false));

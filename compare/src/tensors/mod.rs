@@ -81,12 +81,7 @@ pub struct TensorDiff {
     pub why: Option<String>,
 }
 
-pub(crate) fn compare(
-    kind: Kind,
-    old: &mut Watched<'_>,
-    new: &mut Watched<'_>,
-    limits: &Limits,
-) -> Fit<TensorsDiff> {
+pub(crate) fn compare(kind: Kind, old: &mut Watched<'_>, new: &mut Watched<'_>, limits: &Limits) -> Fit<TensorsDiff> {
     let mut old = File::open(kind, old, limits).map_err(|unfit| unfit.on("old"))?;
     let mut new = File::open(kind, new, limits).map_err(|unfit| unfit.on("new"))?;
     let mut names: BTreeMap<String, (Option<Tensor>, Option<Tensor>)> = BTreeMap::new();

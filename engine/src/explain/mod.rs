@@ -16,4 +16,4 @@ pub use datum::{DatumExplained, Earlier, explain_datum};
 pub use job::{InputChange, JobExplained, explain_job};
 pub use pipeline::{InputExplained, PipelineExplained, explain_pipeline};
 pub use recipes::FieldChange;
-pub(crate) use recipes::changes_of_recipe;
+pub(crate) use recipes::{changes_of_recipe, changes_of_transform};
