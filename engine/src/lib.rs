@@ -11,6 +11,7 @@
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
 //! aside      tries: other data, specs or code in place of the current, moving nothing
 //! explain    why something ran, or did not        outlook  what would run
+//! diff       what differs between two commits, and why
 //! proof      claims that others can check: statements, envelopes
 //! secrets    what stages are told in confidence
 //! executors  which executor a store uses
@@ -23,6 +24,7 @@ pub mod aside;
 mod cache;
 pub mod changes;
 pub mod datums;
+pub mod diff;
 mod error;
 mod execution;
 pub mod executor;

@@ -138,6 +138,6 @@ pub(crate) fn compare<'c>(
         rows_changed: paired.changed.len() as u64,
         ..TableDiff::default()
     };
-    cells::fill(&mut found, &mut pair, paired, limits)?;
+    cells::fill(&mut found, &mut pair, &paired, limits)?;
     Ok(found)
 }
