@@ -10,6 +10,7 @@
 //! datums     globs and trees to units of work  recipe   what one of them executes
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
 //! aside      tries: other data, specs or code in place of the current, moving nothing
+//! proof      whether a claim is true, and what convinces others of it
 //! explain    why something ran, or did not        outlook  what would run
 //! secrets    what stages are told in confidence
 //! executors  which executor a store uses
@@ -33,6 +34,7 @@ pub mod keep;
 pub mod live;
 pub mod outlook;
 pub mod plan;
+pub mod proof;
 pub mod queries;
 pub mod recipe;
 pub mod scheduler;
