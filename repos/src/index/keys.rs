@@ -53,7 +53,7 @@ enum Prefix {
     /// (commit id, digest of a signature): the signatures of a commit.
     Signature = b'S',
     /// (commit id, digest of a certificate): the certificates of a commit.
-    Certificate = b'C',
+    Certificate = b'E',
 }
 
 fn key(prefix: Prefix, parts: &[&[u8]]) -> Vec<u8> {

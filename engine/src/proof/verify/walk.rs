@@ -368,7 +368,7 @@ impl<'a> Walk<'a> {
 
     /// A file that people or a clock committed: the commit that brought it in says who.
     fn source(&mut self, id: CommitId, path: &FilePath, file: &FileEntry) -> Result<()> {
-        let introduced = self.evidence.introduced(&id, path, file);
+        let introduced = self.evidence.introduced(&id, path);
         let name = format!("{path} of commit {}", id.short(12));
         let Some(from) = self.checked(LinkKind::Source, &name, introduced)? else { return Ok(()) };
         self.introduced.push((id, path.clone(), from));

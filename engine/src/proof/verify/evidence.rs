@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use repos::documents::Commit;
 use repos::keys::{PublicKey, replacement};
 use repos::object::Kind;
 use repos::store::Examiner;
@@ -32,7 +31,7 @@ pub(super) trait Evidence {
     fn may_be_unsigned(&self, commit: &CommitId) -> Result<Option<String>, RepoError>;
 
     /// The commit that brought a file in, which `at` still has as it came: the oldest of an unbroken row back from there.
-    fn introduced(&self, at: &CommitId, path: &FilePath, file: &FileEntry) -> Result<CommitId, RepoError>;
+    fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError>;
 }
 
 /// What is known of a key.
@@ -121,12 +120,13 @@ impl Evidence for StoreEvidence {
         Ok((order <= first).then(|| "made before the store had a key".to_owned()))
     }
 
-    fn introduced(&self, at: &CommitId, path: &FilePath, file: &FileEntry) -> Result<CommitId, RepoError> {
+    fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError> {
         let mut id = *at;
-        let mut commit: Commit = self.store.commit(&id)?;
+        let mut commit = self.store.commit(at)?;
+        let file = Tree::at(commit.tree).file(&self.store, path)?;
         while let Some(parent) = commit.parents.first() {
             let before = self.store.commit(parent)?;
-            if Tree::at(before.tree).file(&self.store, path)? != Some(*file) {
+            if Tree::at(before.tree).file(&self.store, path)? != file {
                 break;
             }
             (id, commit) = (*parent, before);
