@@ -13,11 +13,12 @@ PV = $(abspath $(TARGET_DIR))/$(TRIPLE)/release/pv
 # nextest runs tests in parallel processes; plain cargo does where it is missing.
 TEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo 'nextest run --no-fail-fast' || echo test)
 
-.PHONY: help setup build demo test verify fmt-check lint doc bench bench-quick install
+.PHONY: help setup build demo demo-training test verify fmt-check lint doc bench bench-quick install
 
 help:
 	@echo 'make setup     install what building and tests need (Debian, Ubuntu)'
 	@echo 'make demo      threat detection on camera frames, from nothing to a traced flag'
+	@echo 'make demo-training   a grid of models on handwritten digits, compared and proven'
 	@echo 'make test      all tests; starts a Docker daemon if none answers and it may'
 	@echo 'make verify    formatting, lints, documentation and tests'
 	@echo 'make bench     measure against rivals and floors (40 minutes; bench-quick: 5, printed only)'
@@ -32,6 +33,9 @@ build:
 
 demo: build
 	PV=$(PV) examples/threat-detection/demo.sh
+
+demo-training: build
+	PV=$(PV) examples/model-training/demo.sh
 
 test:
 	@scripts/setup.sh build docker python s3

@@ -12,7 +12,7 @@ use specs::{CommitId, DatumId, Digest, FilePath, PipelineName, RunId};
 use crate::cache::cached;
 use crate::datums::{Arm, DatumKey, prefix};
 use crate::error::Result;
-use crate::explain::changes_of_recipe;
+use crate::explain::{changes_of_recipe, words_of};
 use crate::generations::{Readiness, inputs_of};
 use crate::graph::{Graph, Pipeline};
 use crate::plan::{Base, Plan, plan};
@@ -225,8 +225,7 @@ impl Reasons<'_> {
             if !self.versions.contains_key(&old.transform) {
                 let without_inputs = |recipe: &Recipe| Recipe { inputs: Vec::new(), ..recipe.clone() };
                 let changes = changes_of_recipe(self.store, &without_inputs(&old), &without_inputs(new))?;
-                let words: Vec<String> = changes.into_iter().map(|change| change.word).collect();
-                self.versions.insert(old.transform, format!("new version: {}", words.join(", ")));
+                self.versions.insert(old.transform, format!("new version: {}", words_of(&changes)));
             }
             parts.extend(self.versions.get(&old.transform).cloned());
         }

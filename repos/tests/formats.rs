@@ -13,7 +13,9 @@ use repos::documents::{
     TagDocument, Transform, Try, canonical,
 };
 use repos::hash::digest_of;
-use repos::journal::{Entry, JobSeed, Journal, Move, Position, PruneWhy, Record, RepoKind, SealedState};
+use repos::journal::{
+    Cause, CauseKind, Entry, JobSeed, Journal, Move, Position, PruneWhy, Record, RepoKind, SealedState,
+};
 use repos::keys::{PublicKey, Signature, replacement};
 use repos::manifest::Manifest;
 use repos::object::{Kind, PackClass};
@@ -304,6 +306,26 @@ fn the_entries_that_stop_and_start_a_pipeline() {
     assert_eq!(
         text(&Entry::PipelineStart { pipeline: pipeline() }),
         r#"{"kind":"pipeline_start","pipeline":"detect"}"#
+    );
+}
+
+#[test]
+fn a_version_that_was_tried_and_a_cause_in_words() {
+    let text = |entry: &Entry| String::from_utf8(canonical(entry)).unwrap();
+    let document = digest(3);
+    assert_eq!(
+        text(&Entry::PipelineTry { pipeline: "detect".parse().unwrap(), version: 4, document }),
+        format!(r#"{{"document":"{document}","kind":"pipeline_try","pipeline":"detect","version":4}}"#)
+    );
+    let Entry::Run { run, cause, moves, jobs } = common::run_entry(run(), Vec::new(), at()) else { unreachable!() };
+    let cause = Cause { message: Some("empty file".to_owned()), kind: CauseKind::Retry, ..cause };
+    assert_eq!(
+        text(&Entry::Run { run, cause, moves, jobs }),
+        joined(
+            r#"
+            {"cause":{"at":"2026-07-01T12:14:43.000123Z","cause":"retry","committer":"uid:1@edge","message":"empty file"},
+            "kind":"run","run":"abababababababababababababababab"}"#
+        )
     );
 }
 

@@ -40,8 +40,9 @@ fn a_datum_tells_what_changed_field_by_field() {
     env.ok(["run"]);
     let new_version = explained(&env, "copy:/b");
     assert_eq!(new_version["why"], "executed: env changed");
-    assert_eq!(fields(&new_version), ["transform.env"]);
-    assert_eq!(new_version["changes"][0]["new"], "{\"LEVEL\":\"2\"}");
+    assert_eq!(fields(&new_version), ["transform.env.LEVEL"]);
+    assert_eq!(new_version["changes"][0]["new"], "2");
+    assert_eq!(new_version["same"], json!(["cmd", "host", "notes"]));
 
     env.ok(["pipeline", "rerun", "copy"]);
     env.ok(["run"]);
@@ -49,6 +50,33 @@ fn a_datum_tells_what_changed_field_by_field() {
     env.ok(["revert", "notes"]);
     env.ok(["run"]);
     assert_eq!(env.exit_code(["explain", "copy:/nothing"]), 3);
+}
+
+#[test]
+fn two_datums_stand_side_by_side() {
+    let env = env_with_copy();
+    let both = env.json(["explain", "copy:/a", "copy:/b"]).remove(0);
+    assert_eq!((both["why"].as_str().unwrap(), fields(&both)), ("they differ in notes path", vec!["notes"]));
+    let text = env.ok(["explain", "copy:/a", "copy:/b"]);
+    assert!(
+        text.contains("FIELD") && text.contains("/a ") && text.contains("/b ") && text.contains("same   cmd"),
+        "{text}"
+    );
+    assert_eq!(env.json(["explain", "copy:/a", "copy:/a"]).remove(0)["why"], "both are one recipe");
+    assert_eq!(env.exit_code(["explain", "copy:/a", "copy"]), 2, "a pipeline is no datum");
+
+    // A changed file of the code is named with both digests.
+    env.write("code/main.sh", "cp /pfs/notes/* /pfs/out/\n");
+    let with_code = |env: &TestEnv| {
+        apply(env, &spec_with("coded", &pfs("notes", "/*"), "sh /code/main.sh", "\"code\": \"code\","));
+        env.ok(["run"]);
+    };
+    with_code(&env);
+    env.write("code/main.sh", "cp /pfs/notes/* /pfs/out/; true\n");
+    with_code(&env);
+    let changed = explained(&env, "coded:/a");
+    assert_eq!(changed["why"], "executed: code changed");
+    assert_eq!(fields(&changed), ["transform.code/main.sh"]);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! `pv explain`
 
 use engine::explain::{
-    DatumExplained, FieldChange, InputExplained, JobExplained, PipelineExplained, explain_datum, explain_job,
-    explain_pipeline,
+    DatumExplained, Earlier, FieldChange, InputExplained, JobExplained, PipelineExplained, explain_datum,
+    explain_datum_against, explain_job, explain_pipeline,
 };
 use engine::queries::{find_datum, find_jobs};
 use repos::{JobRow, Store};
-use specs::{DatumRef, ErrorKind, JobRef, PipelineName, RepoName, Target, parse_target};
+use specs::{DatumId, DatumRef, Digest, ErrorKind, JobRef, PipelineName, RepoName, Target, parse_target};
 
 use super::jobs::live;
 use super::views::cause_words;
@@ -17,12 +17,15 @@ use crate::output::{ShortIds, table};
 /// Explain why something ran or was not executed, or why nothing runs
 ///
 /// A pipeline: why nothing runs for it, and its newest job. A job: what had changed, and what it did. A datum: what differs from the
-/// nearest earlier one, field by field.
+/// nearest earlier one, field by field. Two datums: their recipes side by side.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A pipeline, `PIPELINE@RUN`, `@RUN`, a datum's id, `JOB/ID`, or the file that a datum wrote
     #[arg(value_name = "JOB|DATUM|PIPELINE")]
     what: String,
+    /// Another datum: the two recipes side by side
+    #[arg(value_name = "DATUM")]
+    other: Option<String>,
 }
 
 enum Subject {
@@ -33,6 +36,9 @@ enum Subject {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
+    if let Some(other) = &args.other {
+        return compare(cx, store, &args.what, other);
+    }
     match subject(store, &args.what)? {
         Subject::Pipeline(name) => {
             let explained = explain_pipeline(store, &store.pipeline(&name)?, live(cx))?;
@@ -57,6 +63,19 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             if cx.out().is_json() { cx.out().json(&explained) } else { print_datum(cx, &explained) }
         }
     }
+}
+
+/// Two datums side by side, the first as the earlier one.
+fn compare(cx: &Context, store: &Store, one: &str, other: &str) -> Result<()> {
+    let datum = |what: &str| {
+        if let Subject::Datum(datum) = subject(store, what)? {
+            return Ok(find_datum(store, &datum)?);
+        }
+        let error = CliError::new(ErrorKind::Usage, format!("`{what}` is not a datum, and two datums are compared"));
+        Err(error.hint(format!("pv datum list {what} lists those of a job")))
+    };
+    let explained = explain_datum_against(store, &datum(one)?, datum(other)?)?;
+    if cx.out().is_json() { cx.out().json(&explained) } else { print_datum(cx, &explained) }
 }
 
 fn subject(store: &Store, what: &str) -> Result<Subject> {
@@ -141,12 +160,10 @@ fn print_datum(cx: &Context, explained: &DatumExplained) -> Result<()> {
     for input in &datum.inputs {
         lines.push(vec!["reads".to_owned(), format!("{}:{}   {}", input.input, input.path, input.digest)]);
     }
-    if let Some(earlier) = &explained.earlier {
-        let text = format!("datum {}   {} in {}", earlier.id.short(8), earlier.state, short_job(&earlier.executed_by));
-        lines.push(vec!["before".to_owned(), text]);
-    }
-    lines.extend(explained.changes.iter().map(change_cells));
     cx.out().bytes(table(&[], lines).as_bytes())?;
+    if let Some(earlier) = &explained.earlier {
+        print_sides(cx, explained, earlier)?;
+    }
     cx.out().flush()?;
     if let Some(by) = &explained.executed_by {
         cx.notes().line(format!("what it printed: pv logs {}/{}", short_job(by), datum.id.short(8)));
@@ -154,9 +171,39 @@ fn print_datum(cx: &Context, explained: &DatumExplained) -> Result<()> {
     Ok(())
 }
 
+/// Both recipes: a line a field that differs, and in one line what is the same.
+fn print_sides(cx: &Context, explained: &DatumExplained, earlier: &Earlier) -> Result<()> {
+    cx.out().line("")?;
+    let side = |id: &DatumId, state: String, by: &str| format!("{}   {state} in {}", id.short(8), short_job(by));
+    let by = explained.executed_by.as_deref().unwrap_or(&explained.job);
+    let datum = &explained.datum;
+    let mut rows = vec![vec![
+        "datum".to_owned(),
+        side(&earlier.id, earlier.state.to_string(), &earlier.executed_by),
+        side(&datum.id, datum.state.to_string(), by),
+    ]];
+    for change in &explained.sides.changes {
+        rows.push(vec![change.field.clone(), value_text(change.old.as_deref()), value_text(change.new.as_deref())]);
+    }
+    cx.out().bytes(table(&["FIELD", "EARLIER", "THIS"], rows).as_bytes())?;
+    if explained.sides.same.is_empty() {
+        return Ok(());
+    }
+    cx.out().line(format!("same   {}", explained.sides.same.join(", ")))
+}
+
 fn change_cells(change: &FieldChange) -> Vec<String> {
-    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+    let text = |value: &Option<String>| value_text(value.as_deref());
     vec![change.field.clone(), format!("{} → {}", text(&change.old), text(&change.new))]
+}
+
+/// A value with its digests cut to what tells them apart.
+fn value_text(value: Option<&str>) -> String {
+    let short = |word: &str| match word.parse::<Digest>() {
+        Ok(digest) => digest.short(12),
+        Err(_) => word.to_owned(),
+    };
+    value.map_or_else(|| "nothing".to_owned(), |text| text.split(' ').map(short).collect::<Vec<_>>().join(" "))
 }
 
 /// `detect@6e0b2f17`

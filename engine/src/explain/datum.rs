@@ -1,15 +1,15 @@
 //! Why a datum was executed, or was not.
 
-use repos::documents::{Recipe, ResultDocument, ResultState};
+use repos::documents::{ResultDocument, ResultState};
 use repos::journal::CauseKind;
 use repos::tree::KeyRange;
 use repos::{JobRow, Store};
 use serde::Serialize;
 use specs::{DatumId, Digest};
 
-use super::recipes::{FieldChange, changes_of_recipe};
+use super::recipes::{FieldChange, RecipeSides, sides_of, words_of};
 use crate::datums::{DatumKey, prefix};
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::plan::DatumMap;
 use crate::queries::{DatumState, DatumView, FoundDatum, job_id, result_in};
 
@@ -25,13 +25,14 @@ pub struct DatumExplained {
     pub executed_by: Option<String>,
     /// The answer in one line.
     pub why: String,
-    /// The nearest earlier datum, if there is one.
+    /// The nearest earlier datum, if there is one, or the one that was asked for.
     pub earlier: Option<Earlier>,
-    /// What differs from it.
-    pub changes: Vec<FieldChange>,
+    /// Its recipe beside this one's.
+    #[serde(flatten)]
+    pub sides: RecipeSides,
 }
 
-/// The datum that was in the same place before.
+/// The datum that was in the same place before, or another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Earlier {
     /// Its id.
@@ -46,19 +47,42 @@ pub struct Earlier {
 
 /// Explains a datum of a job against the one in the same place of the commit before.
 pub fn explain_datum(store: &Store, found: FoundDatum) -> Result<DatumExplained> {
-    let FoundDatum { job, view, .. } = found;
-    let earlier = match &view.result {
-        Some(result) => earlier(store, &job, result)?,
+    let earlier = match &found.view.result {
+        Some(result) => earlier(store, &found.job, result)?,
         None => None,
     };
-    let recipe: Recipe = store.document(&view.id.digest())?;
-    let changes = match &earlier {
-        Some(earlier) => changes_of_recipe(store, &store.document(&earlier.id.digest())?, &recipe)?,
-        None => Vec::new(),
+    let sides = sides(store, earlier.as_ref(), &found.view.id)?;
+    let why = why(store, &found.job, &found.view, earlier.as_ref(), &sides.changes)?;
+    Ok(explained(found, why, earlier, sides))
+}
+
+/// Explains a datum against any other.
+pub fn explain_datum_against(store: &Store, other: &FoundDatum, found: FoundDatum) -> Result<DatumExplained> {
+    let result = other.view.result.ok_or_else(|| not_ended(other))?;
+    let executed_by = job_id(&other.result.pipeline, &other.result.run);
+    let earlier = Some(Earlier { id: other.view.id, executed_by, state: other.view.state, result });
+    let sides = sides(store, earlier.as_ref(), &found.view.id)?;
+    let why = match words_of(&sides.changes) {
+        _ if other.view.id == found.view.id => "both are one recipe".to_owned(),
+        words => format!("they differ in {words}"),
     };
+    Ok(explained(found, why, earlier, sides))
+}
+
+fn not_ended(datum: &FoundDatum) -> EngineError {
+    let what = format!("datum {} of {} has not ended", datum.view.id.short(8), datum.job.pipeline);
+    EngineError::NotFound { what, hint: None }
+}
+
+fn sides(store: &Store, earlier: Option<&Earlier>, id: &DatumId) -> Result<RecipeSides> {
+    let Some(earlier) = earlier else { return Ok(RecipeSides::default()) };
+    Ok(sides_of(store, &store.document(&earlier.id.digest())?, &store.document(&id.digest())?)?)
+}
+
+fn explained(found: FoundDatum, why: String, earlier: Option<Earlier>, sides: RecipeSides) -> DatumExplained {
+    let FoundDatum { job, view, .. } = found;
     let executed_by = view.made_by.as_ref().map(|(pipeline, run)| job_id(pipeline, run));
-    let why = why(store, &job, &view, earlier.as_ref(), &changes)?;
-    Ok(DatumExplained { job: job_id(&job.pipeline, &job.run), executed_by, why, earlier, changes, datum: view })
+    DatumExplained { job: job_id(&job.pipeline, &job.run), executed_by, why, earlier, sides, datum: view }
 }
 
 fn why(
@@ -88,8 +112,7 @@ fn why(
         return Ok("executed: it is new; the commit before has no datum in its place".to_owned());
     };
     Ok(if !changes.is_empty() {
-        let words: Vec<&str> = changes.iter().map(|change| change.word.as_str()).collect();
-        format!("executed: {} changed", words.join(", "))
+        format!("executed: {} changed", words_of(changes))
     } else if cause.kind == CauseKind::Rerun {
         "executed: a rerun was asked for, and the recipe is the same".to_owned()
     } else if earlier.state != DatumState::Success {

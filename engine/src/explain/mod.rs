@@ -12,8 +12,8 @@ mod job;
 mod pipeline;
 mod recipes;
 
-pub use datum::{DatumExplained, Earlier, explain_datum};
+pub use datum::{DatumExplained, Earlier, explain_datum, explain_datum_against};
 pub use job::{InputChange, JobExplained, explain_job};
 pub use pipeline::{InputExplained, PipelineExplained, explain_pipeline};
-pub use recipes::FieldChange;
-pub(crate) use recipes::changes_of_recipe;
+pub use recipes::{FieldChange, RecipeSides};
+pub(crate) use recipes::{changes_of_recipe, words_of};

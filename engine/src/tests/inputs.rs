@@ -180,7 +180,7 @@ input: {union: [{pfs: {repo: images, name: in, glob: '/*'}}, {pfs: {repo: more, 
     // Both arms have one name; the trace finds each file in the repository that it came from.
     for (output, repo) in [("/in:b", "more"), ("/in:c", "images")] {
         let at = s.store.resolve(&format!("p:{output}").parse().unwrap()).unwrap();
-        let traced = serde_json::to_string(&trace::trace(&s.store, &at, None).unwrap()).unwrap();
+        let traced = serde_json::to_string(&trace::trace(&s.store, &at, trace::Reach::default()).unwrap()).unwrap();
         assert!(traced.contains(&format!("\"repo\":\"{repo}\"")) && traced.contains("\"complete\":true"), "{traced}");
     }
 }

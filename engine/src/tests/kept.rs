@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use super::flow::UPPER;
 use super::setting::{Setting, copy};
 use crate::changes;
-use crate::trace::trace;
+use crate::trace::{Reach, trace};
 
 const LOWER: &str = "
 pipeline: {name: lower}
@@ -90,7 +90,7 @@ impl Aging {
                 let (path, file) = entry.unwrap();
                 assert_eq!(digest_of(&store.read_file(&file, 0..file.size).unwrap()), file.digest);
                 let at = Resolved { id, commit: commit.clone(), path: repos::tree::path_of(&path).unwrap() };
-                let traced = trace(store, &at, None).unwrap();
+                let traced = trace(store, &at, Reach::default()).unwrap();
                 assert!(traced.complete && traced.gaps.is_empty(), "{:?}", traced.gaps);
             }
             for result in self.results(&id) {

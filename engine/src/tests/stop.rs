@@ -7,7 +7,7 @@ use super::flow::UPPER;
 use super::setting::Setting;
 use crate::apply::{Data, delete_pipeline, rerun, start_pipeline, stop_pipeline};
 use crate::queries::{PipelineState, pipeline_view};
-use crate::trace::{Origin, trace};
+use crate::trace::{Origin, Reach, trace};
 
 const LOWER: &str = "
 pipeline: {name: lower}
@@ -103,7 +103,7 @@ async fn below_a_stopped_pipeline_an_older_generation_is_taken_and_told() {
     assert_eq!(s.files("both")["/both"], "images/a=2,upper/upper=images/a=1");
     let older = |path: &str| {
         let at = s.store.resolve(&path.parse().unwrap()).unwrap();
-        let Origin::Datum(datum) = trace(&s.store, &at, None).unwrap().file.origin else { panic!() };
+        let Origin::Datum(datum) = trace(&s.store, &at, Reach::default()).unwrap().file.origin else { panic!() };
         let below = datum.inputs.iter().flat_map(|input| &input.files).filter_map(|file| match &file.origin {
             Origin::Datum(datum) => Some(datum.inputs.iter().any(|input| input.older)),
             _ => None,

@@ -1,56 +1,124 @@
 //! From one file to the commits of people.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
-use repos::documents::{
-    Commit, CommitKind, Provenance, Recipe, RecipeInput, ResultDocument, Source, Transform, VersionDocument,
-};
+use repos::documents::{Commit, CommitKind, Recipe, ResultDocument, Source, Transform, VersionDocument};
+use repos::journal::CauseKind;
 use repos::store::Resolved;
-use repos::tree::{FileEntry, KeyRange, Map, Tree, directory_range, path_of};
-use repos::{RepoError, Store};
-use specs::{CommitId, Digest, FilePath, RepoName, RunId};
+use repos::tree::{FileEntry, KeyRange, Map, Tree};
+use repos::{RepoError, Store, Timestamp};
+use specs::{CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 
-use super::nodes::{DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
+use super::nodes::{DatumNode, FileNode, Origin, SourceNode, Trace, VersionNode};
 use crate::error::Result;
 use crate::graph::Pipeline;
 
-/// Everything that the file at `at` rests on; no deeper than `depth` datums.
-pub fn trace(store: &Store, at: &Resolved, depth: Option<usize>) -> Result<Trace> {
+/// Copies of copies that are followed one after another.
+const MOST_COPIES: usize = 100;
+
+/// How far back a trace goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// Datums from the file to a commit of people, at most; `None` for all.
+    pub depth: Option<usize>,
+    /// Whether every file of a large directory is followed, not only its first ones. The trace then costs as much as it has files.
+    pub all_files: bool,
+}
+
+impl Reach {
+    /// To the end, every file.
+    pub fn everything() -> Self {
+        Self { depth: None, all_files: true }
+    }
+}
+
+/// Everything that the file at `at` rests on, as far as `reach` says.
+pub fn trace(store: &Store, at: &Resolved, reach: Reach) -> Result<Trace> {
     let file = at.tree().file(store, &at.path)?.ok_or_else(|| RepoError::FileNotFound {
         path: at.path.clone(),
         place: at.place(),
         similar: None,
     })?;
-    let order = store.run_order(&at.commit.run)?.unwrap_or(u64::MAX);
-    let mut tracer =
-        Tracer { store, order, seen: HashSet::new(), sources: HashSet::new(), gaps: Vec::new(), is_damaged: false };
-    let file =
-        tracer.file(&Place { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone() }, file, depth)?;
-    let Tracer { seen, sources, gaps, is_damaged, .. } = tracer;
-    let (datums, source_files) = (seen.len(), sources.len());
-    Ok(Trace { file, datums, source_files, complete: gaps.is_empty(), gaps, is_damaged })
+    let mut tracer = Tracer::new(store, &at.commit, reach)?;
+    let place = Place { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone() };
+    let file = tracer.file(&place, file, reach.depth)?;
+    let Tracer { seen, sources, cut, gaps, is_damaged, .. } = tracer;
+    Ok(Trace {
+        file,
+        version: version_of(&at.commit),
+        datums: seen.len(),
+        source_files: sources.len(),
+        complete: gaps.is_empty() && cut.is_empty(),
+        cut,
+        gaps,
+        is_damaged,
+    })
+}
+
+fn version_of(commit: &Commit) -> VersionNode {
+    VersionNode {
+        branch: commit.branch.clone(),
+        run: commit.run,
+        kind: commit.kind,
+        author: commit.author.clone(),
+        committer: commit.committer.clone(),
+        created_at: commit.created_at,
+        job: commit.job.clone(),
+        error: commit.error.as_ref().map(|error| format!("{}: {}", error.state, error.message)),
+    }
 }
 
 /// A path in a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Place {
-    repo: RepoName,
-    commit: CommitId,
-    path: FilePath,
+pub(super) struct Place {
+    pub(super) repo: RepoName,
+    pub(super) commit: CommitId,
+    pub(super) path: FilePath,
 }
 
-struct Tracer<'a> {
-    store: &'a Store,
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}:{}", self.repo, self.commit.short(12), self.path)
+    }
+}
+
+pub(super) struct Tracer<'a> {
+    pub(super) store: &'a Store,
+    pub(super) reach: Reach,
     /// The run that made what was asked about.
-    order: u64,
+    pub(super) order: u64,
     seen: HashSet<Digest>,
+    /// Directories whose files stand somewhere in the trace.
+    pub(super) directories: HashSet<Place>,
     sources: HashSet<(RepoName, FilePath, Digest)>,
-    gaps: Vec<String>,
+    /// Pipelines that were loaded: many datums are of one.
+    pub(super) pipelines: HashMap<(PipelineName, u32), Rc<Pipeline>>,
+    /// Copies of copies on the way to where it is now.
+    copies: usize,
+    pub(super) cut: Vec<String>,
+    pub(super) gaps: Vec<String>,
     is_damaged: bool,
 }
 
-impl Tracer<'_> {
-    fn file(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<FileNode> {
+impl<'a> Tracer<'a> {
+    fn new(store: &'a Store, commit: &Commit, reach: Reach) -> Result<Self> {
+        Ok(Self {
+            store,
+            reach,
+            order: store.run_order(&commit.run)?.unwrap_or(u64::MAX),
+            seen: HashSet::new(),
+            directories: HashSet::new(),
+            sources: HashSet::new(),
+            pipelines: HashMap::new(),
+            copies: 0,
+            cut: Vec::new(),
+            gaps: Vec::new(),
+            is_damaged: false,
+        })
+    }
+
+    pub(super) fn file(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<FileNode> {
         let origin = match self.origin(place, file, depth) {
             Ok(origin) => origin,
             // What is missing or damaged ends this branch of the trace, not the trace.
@@ -66,7 +134,7 @@ impl Tracer<'_> {
     }
 
     fn gap(&mut self, place: &Place, why: String) -> Origin {
-        self.gaps.push(format!("{}@{}:{}: {why}", place.repo, place.commit.short(12), place.path));
+        self.gaps.push(format!("{place}: {why}"));
         Origin::Gap(why)
     }
 
@@ -76,6 +144,7 @@ impl Tracer<'_> {
             return Ok(Origin::Source(Box::new(self.source(place, file, depth)?)));
         }
         if depth == Some(0) {
+            self.cut.push(format!("{place}: deeper than asked for"));
             return Ok(Origin::Cut);
         }
         let lineage: Map<Digest> = commit.lineage.map_or(Map::empty(), Map::at);
@@ -94,7 +163,7 @@ impl Tracer<'_> {
         &mut self,
         commit: &Commit,
         digest: Digest,
-        result: ResultDocument,
+        mut result: ResultDocument,
         file: FileEntry,
         depth: Option<usize>,
     ) -> Result<DatumNode> {
@@ -103,35 +172,46 @@ impl Tracer<'_> {
         let row = self.store.pipeline_version(&result.pipeline, result.version)?;
         let version: Option<VersionDocument> =
             row.as_ref().map(|row| self.store.document(&row.document)).transpose()?;
-        let inputs = self.inputs(commit, &result, &recipe, depth)?;
+        let (inputs, more_inputs) = self.inputs(commit, &result, &recipe, depth)?;
         let read = inputs.iter().flat_map(|input| &input.files).any(|read| read.digest == file.digest);
-        let last = result.tries.last();
+        let cached =
+            commit.run != result.run || commit.pipeline.as_ref().is_none_or(|stamp| stamp.name != result.pipeline);
+        let applied_at = row.map(|row| row.applied_at);
+        let last = result.tries.pop();
         Ok(DatumNode {
             id: result.recipe,
             result: digest,
             state: result.state,
-            exit_code: last.and_then(|last| last.exit_code),
-            tries: result.tries.len(),
+            exit_code: last.as_ref().and_then(|last| last.exit_code),
+            tries: result.tries.len() + usize::from(last.is_some()),
             version: result.version,
-            applied_at: row.map(|row| row.applied_at),
+            applied_by: applied_at.map(|at| self.applied_by(&result.pipeline, at)).transpose()?.flatten(),
+            applied_at,
             job: format!("{}@{}", result.pipeline, result.run),
-            cached: commit.run != result.run
-                || commit.pipeline.as_ref().is_none_or(|stamp| stamp.name != result.pipeline),
+            cached,
+            taken_over_by: commit.job.clone().filter(|_| cached),
             cause: self.cause(&result.run)?,
             image: version.as_ref().and_then(|version| version.image.clone()),
+            transform: recipe.transform,
             cmd: if transform.cmd.is_empty() {
                 version.as_ref().map(|version| version.entrypoint.clone()).unwrap_or_default()
             } else {
                 transform.cmd
             },
+            stdin: transform.stdin,
+            env: transform.env,
+            secrets: transform.secrets.into_iter().map(|secret| secret.name).collect(),
+            host_files: transform.host_files,
             code: version.and_then(|version| version.code),
             network: result.network,
             executor: result.executor,
-            started_at: last.map(|last| last.started_at),
-            finished_at: last.map(|last| last.finished_at),
-            log: last.and_then(|last| last.log),
+            started_at: last.as_ref().map(|last| last.started_at),
+            finished_at: last.as_ref().map(|last| last.finished_at),
+            log: last.as_ref().and_then(|last| last.log),
+            earlier_tries: result.tries,
             by_reference: read,
             inputs,
+            more_inputs,
             pipeline: result.pipeline,
         })
     }
@@ -140,95 +220,17 @@ impl Tracer<'_> {
         Ok(self.store.run_order(run)?.map(|order| self.store.run_at(order)).transpose()?.flatten().map(|run| run.cause))
     }
 
-    /// What the datum read, in the commits on which the asked commit rests: there its inputs have the recipe's bytes, whichever job
-    /// executed it.
-    fn inputs(
-        &mut self,
-        commit: &Commit,
-        result: &ResultDocument,
-        recipe: &Recipe,
-        depth: Option<usize>,
-    ) -> Result<Vec<InputNode>> {
-        let pipeline = self.pipeline_of(commit)?;
-        let mut inputs = Vec::new();
-        for input in &recipe.inputs {
-            let origins =
-                pipeline.as_ref().map(|pipeline| origins_of(commit, pipeline, &input.name)).unwrap_or_default();
-            let (mut files, mut older) = (Vec::new(), false);
-            for origin in &origins {
-                files = self.files_at(&origin.repo, origin.commit, input, depth)?;
-                if !files.is_empty() {
-                    older = self.is_older(origin)?;
-                    break;
-                }
-            }
-            if files.is_empty() {
-                self.gaps.push(format!(
-                    "datum {}: `{}:{}` is not in the commits on which {} rests",
-                    result.recipe.short(12),
-                    input.name,
-                    input.path,
-                    commit.repo
-                ));
-            }
-            let (input, path) = (input.name.clone(), input.path.clone());
-            inputs.push(InputNode { input, path, reference: false, older, files });
+    /// Who applied a version of a pipeline: the run of that moment, found by halving. Nobody is named when nothing ran for it.
+    fn applied_by(&self, pipeline: &PipelineName, at: Timestamp) -> Result<Option<String>> {
+        let (mut low, mut high) = (1, self.store.runs_count()? + 1);
+        while low < high {
+            let middle = low.midpoint(high);
+            let Some(run) = self.store.run_at(middle)? else { return Ok(None) };
+            if run.created_at < at { low = middle + 1 } else { high = middle }
         }
-        for reference in &result.references {
-            let tree = Tree::at(self.store.commit(&reference.commit)?.tree);
-            let place = Place { repo: reference.repo.clone(), commit: reference.commit, path: reference.path.clone() };
-            let files = self.files_below(&place, tree, depth)?;
-            inputs.push(InputNode {
-                input: reference.input.clone(),
-                path: reference.path.clone(),
-                reference: true,
-                older: false,
-                files,
-            });
-        }
-        Ok(inputs)
-    }
-
-    /// Whether a branch had a newer commit by the run that made what was asked about.
-    fn is_older(&self, origin: &Provenance) -> Result<bool> {
-        let head = self.store.head_as_of(&origin.repo, &origin.branch, self.order)?.flatten();
-        Ok(head.is_some_and(|head| head != origin.commit))
-    }
-
-    fn pipeline_of(&self, commit: &Commit) -> Result<Option<Pipeline>> {
-        let Some(stamp) = &commit.pipeline else { return Ok(None) };
-        Pipeline::load_version(self.store, &stamp.name, stamp.version).map(Some)
-    }
-
-    /// The files of a recipe's input in a commit; none when the commit has other bytes there than the recipe says.
-    fn files_at(
-        &mut self,
-        repo: &RepoName,
-        id: CommitId,
-        input: &RecipeInput,
-        depth: Option<usize>,
-    ) -> Result<Vec<FileNode>> {
-        let tree = Tree::at(self.store.commit(&id)?.tree);
-        let same = match (input.digest, input.tree) {
-            (Some(digest), _) => tree.file(self.store, &input.path)?.is_some_and(|file| file.digest == digest),
-            (None, root) if input.path.is_root() => root == Some(tree.root()),
-            (None, root) => root == Some(crate::recipe::root_below(self.store, tree, &input.path)?),
-        };
-        if !same {
-            return Ok(Vec::new());
-        }
-        self.files_below(&Place { repo: repo.clone(), commit: id, path: input.path.clone() }, tree, depth)
-    }
-
-    /// The file at a place, or all files below it.
-    fn files_below(&mut self, place: &Place, tree: Tree, depth: Option<usize>) -> Result<Vec<FileNode>> {
-        if let Some(file) = tree.file(self.store, &place.path)? {
-            return Ok(vec![self.file(place, file, depth)?]);
-        }
-        let below: Vec<(Vec<u8>, FileEntry)> =
-            tree.range(self.store, directory_range(&place.path))?.collect::<Result<_, RepoError>>()?;
-        let at = |key: &[u8]| Ok::<_, RepoError>(Place { path: path_of(key)?, ..place.clone() });
-        below.into_iter().map(|(key, file)| self.file(&at(&key)?, file, depth)).collect()
+        let run = self.store.run_at(low)?.filter(|run| run.created_at == at && run.cause.kind == CauseKind::Apply);
+        let run = run.filter(|run| run.jobs.iter().any(|job| job.pipeline == *pipeline));
+        Ok(run.map(|run| run.cause.author.unwrap_or(run.cause.committer)))
     }
 
     /// The commit that introduced these bytes under this path: the oldest of the unbroken row back from here.
@@ -244,17 +246,30 @@ impl Tracer<'_> {
             (id, commit) = (*parent, before);
         }
         let copied_from = self.copied_from(&commit.sources, place, file, depth)?;
+        let gone = self.gone(place, &file)?;
         Ok(SourceNode {
             commit: id,
             author: commit.author,
             committer: commit.committer,
             message: commit.message,
             created_at: commit.created_at,
+            gone,
             copied_from,
         })
     }
 
-    /// The file that `cp` took over: the one below a source with these bytes, best with this name.
+    /// Why the bytes of a source file are not in the store any more; then the trace has a gap here.
+    fn gone(&mut self, place: &Place, file: &FileEntry) -> Result<Option<String>> {
+        if file.size == 0 || self.store.has_content(&file.digest)? {
+            return Ok(None);
+        }
+        let pruned = self.store.is_pruned(&place.commit)?;
+        let why = pruned.map_or_else(|| "its bytes are not in this store".to_owned(), |pruned| pruned.to_string());
+        self.gaps.push(format!("{place}: {why}"));
+        Ok(Some(why))
+    }
+
+    /// The file that `cp` took over.
     fn copied_from(
         &mut self,
         sources: &[Source],
@@ -263,33 +278,36 @@ impl Tracer<'_> {
         depth: Option<usize>,
     ) -> Result<Option<FileNode>> {
         for source in sources {
-            let tree = Tree::at(self.store.commit(&source.commit)?.tree);
-            let mut candidates = Vec::new();
-            if let Some(entry) = tree.file(self.store, &source.path)? {
-                candidates.push((source.path.clone(), entry));
+            let Some((path, entry)) = self.original(source, &place.path, file.digest)? else { continue };
+            let origin = Place { repo: source.repo.clone(), commit: source.commit, path };
+            if self.copies == MOST_COPIES {
+                self.cut.push(format!("{place}: a copy of {origin}, after {MOST_COPIES} other copies"));
+                return Ok(None);
             }
-            for entry in tree.range(self.store, directory_range(&source.path))? {
-                let (key, entry) = entry?;
-                candidates.push((path_of(&key).map_err(RepoError::from)?, entry));
-            }
-            candidates.retain(|(_, entry)| entry.digest == file.digest);
-            candidates.sort_by_key(|(path, _)| path.name() != place.path.name());
-            if let Some((path, entry)) = candidates.into_iter().next() {
-                let origin = Place { repo: source.repo.clone(), commit: source.commit, path };
-                return self.file(&origin, entry, depth).map(Some);
+            self.copies += 1;
+            let original = self.file(&origin, entry, depth);
+            self.copies -= 1;
+            return original.map(Some);
+        }
+        Ok(None)
+    }
+
+    /// The file with these bytes below what was copied: the end of its path is the end of the copy's, the longest that fits, since a
+    /// copied directory keeps the names in it.
+    fn original(&self, source: &Source, copy: &FilePath, digest: Digest) -> Result<Option<(FilePath, FileEntry)>> {
+        let tree = Tree::at(self.store.commit(&source.commit)?.tree);
+        let parts: Vec<&str> = copy.as_str().split('/').filter(|part| !part.is_empty()).collect();
+        for first in 0..=parts.len() {
+            let end = parts[first..].join("/");
+            let path = if end.is_empty() { Ok(source.path.clone()) } else { source.path.join(&end) };
+            // What is no path is no file either.
+            let Ok(path) = path else { continue };
+            if let Some(entry) = tree.file(self.store, &path)?.filter(|entry| entry.digest == digest) {
+                return Ok(Some((path, entry)));
             }
         }
         Ok(None)
     }
-}
-
-/// The input commits that an output commit rests on for one input of its pipeline: several when arms of a union share the name.
-fn origins_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Vec<Provenance> {
-    let leaves = pipeline.spec.input.leaves().into_iter().filter(|leaf| leaf.name == input);
-    let origin = |(repo, branch)| {
-        commit.provenance.iter().find(|origin| (&origin.repo, &origin.branch) == (&repo, &branch)).cloned()
-    };
-    leaves.filter_map(|leaf| origin(pipeline.input_branch(leaf))).collect()
 }
 
 /// Reads the map of datums of an output commit: id and result of each.

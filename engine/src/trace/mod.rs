@@ -1,16 +1,23 @@
 //! Trace: from one file to everything that it rests on, and forward to everything that rests on it.
 //!
 //! - `back`    the datum that wrote a file, what that datum read, who wrote that, down to the commits of people
+//! - `inputs`  of these, what a datum read: files, directories, groups
 //! - `forward` every datum that read a file, also those that wrote nothing, and so on downstream
-//! - `nodes`   what both find, as data: how it is printed is the caller's business
+//! - `nodes`   what both find, as data
+//! - `formats` a trace as a page, or as a graph for other programs; the tree for a terminal is the caller's business
 //!
-//! Backward costs O(depth · log n): each step is a look-up in a commit's lineage map. What is gone, such as pruned content, is a *gap* and
-//! is named; without gaps a trace is complete.
+//! Backward costs O(depth · log n): each step is a look-up in a commit's lineage map. A matched directory is one input; of a large one the
+//! first files are followed, unless all are asked for. What is gone, such as pruned content, is a *gap*, and what was left out is *cut*;
+//! both are named, and without them a trace is complete.
 
 mod back;
+pub mod formats;
 mod forward;
+mod inputs;
 mod nodes;
 
-pub use back::trace;
+pub use back::{Reach, trace};
 pub use forward::forward;
-pub use nodes::{DatumNode, FileNode, Forward, InputNode, Origin, Reader, SourceNode, Trace};
+pub use nodes::{
+    BranchCommit, DatumNode, Extent, FileNode, Forward, InputNode, Origin, Reader, SourceNode, Trace, VersionNode,
+};

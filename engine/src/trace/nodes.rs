@@ -1,10 +1,12 @@
 //! What a trace finds, as data.
 
+use std::collections::BTreeMap;
+
 use repos::Timestamp;
-use repos::documents::{CodeStamp, ExecutorStamp, ImageStamp, ResultState};
+use repos::documents::{CodeStamp, CommitKind, ExecutorStamp, ImageStamp, ResultState, Try};
 use repos::journal::Cause;
 use serde::Serialize;
-use specs::{CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName};
+use specs::{BranchName, CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName, RunId};
 
 /// Everything that one file rests on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -12,17 +14,44 @@ pub struct Trace {
     /// The file with its origins.
     #[serde(flatten)]
     pub file: FileNode,
+    /// The commit that was asked about.
+    pub version: VersionNode,
     /// Datums on the way, each counted once.
     pub datums: usize,
     /// Files that people committed, each counted once.
     pub source_files: usize,
+    /// What was not followed because the trace was to end there; each is marked where it stands, too.
+    pub cut: Vec<String>,
     /// What could not be followed, and why.
     pub gaps: Vec<String>,
-    /// Whether everything was followed to commits of people.
+    /// Whether everything was followed to commits of people: nothing was cut, and there is no gap.
     pub complete: bool,
     /// Whether something could not be followed because it is damaged or missing.
     #[serde(skip)]
     pub is_damaged: bool,
+}
+
+/// The commit that a trace starts from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VersionNode {
+    /// The branch for which it was made.
+    pub branch: BranchName,
+    /// The run that made it. The trace tells what was true then.
+    pub run: RunId,
+    /// Who writes it: people, a job, a clock.
+    pub kind: CommitKind,
+    /// Who is said to have made it; empty for outputs.
+    pub author: String,
+    /// Whom the store authenticated.
+    pub committer: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The job that made it, `PIPELINE@RUN`; outputs only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// That the job did not succeed, and why: the commit was never the head of a branch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A file of a commit and where it came from.
@@ -73,22 +102,44 @@ pub struct DatumNode {
     pub exit_code: Option<i32>,
     /// How many tries it took.
     pub tries: usize,
+    /// The tries before the last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier_tries: Vec<Try>,
     /// The pipeline for which it ran.
     pub pipeline: PipelineName,
     /// The pipeline's version then.
     pub version: u32,
     /// When that version was applied.
     pub applied_at: Option<Timestamp>,
+    /// Who is said to have applied it.
+    pub applied_by: Option<String>,
     /// The job that made the bytes, `PIPELINE@RUN`.
     pub job: String,
-    /// Whether the commit that was asked about took the bytes over from that job.
+    /// Whether the commit in which the file was looked at took the bytes over from that job.
     pub cached: bool,
+    /// The job that took them over, `PIPELINE@RUN`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_over_by: Option<String>,
     /// Why that job's run came about.
     pub cause: Option<Cause>,
     /// The image; absent under the process executor.
     pub image: Option<ImageStamp>,
+    /// Digest of the document of what was executed.
+    pub transform: Digest,
     /// The command.
     pub cmd: Vec<String>,
+    /// Lines that it read from its stdin.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stdin: Vec<String>,
+    /// Environment variables that the spec sets.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Names of the secrets that it saw; values are stored nowhere in commits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// Files of the host that its command names, under the process executor.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub host_files: BTreeMap<String, Digest>,
     /// The code at `/code`, and the git commit of the spec's directory.
     pub code: Option<CodeStamp>,
     /// Which network it saw.
@@ -103,25 +154,65 @@ pub struct DatumNode {
     pub log: Option<Digest>,
     /// Whether the file that was asked about has the bytes of an input: taken over, not written.
     pub by_reference: bool,
-    /// What it read.
+    /// What it read, in spec order; inputs outside the recipe last.
     pub inputs: Vec<InputNode>,
+    /// Inputs of a large group that are not among them.
+    #[serde(skip_serializing_if = "is_none")]
+    pub more_inputs: u64,
 }
 
-/// What a datum read of one input.
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What a datum read of one input: a file, or a directory.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InputNode {
     /// The input's name.
     pub input: String,
     /// The matched path.
     pub path: FilePath,
+    /// SHA-256 of the file's bytes; of a directory the root of the map of its files, which stands for all of them.
+    pub digest: Option<Digest>,
+    /// The branch and commit in which it was found; absent when it was not.
+    pub commit: Option<BranchCommit>,
+    /// How much a matched directory holds; absent for a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Extent>,
+    /// Whether the datum saw the names of the files only, and no bytes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub empty_files: bool,
     /// Whether it lies outside the recipe.
     pub reference: bool,
     /// Whether the input's branch had a newer commit by the run that made what was asked about: a stopped pipeline, a failed job or an
     /// input that starts no job lies between.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub older: bool,
-    /// The files there.
+    /// Whether it is a directory whose files stand elsewhere in this trace, under a datum that read it too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub seen: bool,
+    /// The files there; the first ones of a large directory.
     pub files: Vec<FileNode>,
+}
+
+/// A commit, and the branch that a job took it from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BranchCommit {
+    /// Its repository.
+    pub repo: RepoName,
+    /// The branch; absent for an input outside the recipe.
+    pub branch: Option<BranchName>,
+    /// The commit.
+    pub id: CommitId,
+}
+
+/// How much a directory holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Extent {
+    /// Files at any depth.
+    pub files: u64,
+    /// Sum of their sizes.
+    pub size_bytes: u64,
 }
 
 /// The commit that brought a file in.
@@ -137,6 +228,9 @@ pub struct SourceNode {
     pub message: String,
     /// When.
     pub created_at: Timestamp,
+    /// Why its bytes are not here any more, if they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
     /// Where it was copied from, if it was.
     pub copied_from: Option<FileNode>,
 }

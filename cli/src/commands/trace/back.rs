@@ -1,42 +1,38 @@
 //! What a file rests on, as a tree: a datum is a bullet, what it read hangs below it.
 
-use engine::trace::{DatumNode, FileNode, Origin, SourceNode, Trace};
+use engine::trace::{DatumNode, Extent, FileNode, InputNode, Origin, SourceNode, Trace};
 use repos::Store;
+use repos::documents::ResultState;
 use specs::Reference;
 
-use super::words::{code, command_line, file_line, short_job};
+use super::words::{code, command_line, environment, file_line, short_job};
 use crate::commands::views::{cause_words, first_line};
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{Human, duration, plural, short_digest};
+use crate::output::{Human, ShortIds, count, duration, plural, short_digest, size};
 
-/// Files of one datum that a terminal shows.
+/// Files of one datum or directory that a terminal shows.
 const ON_A_TERMINAL: usize = 20;
 
 /// Prints the tree, then whether it is complete.
 pub(super) fn print(cx: &Context, asked: &Reference, trace: &Trace) -> Result<()> {
     let most = if cx.out().is_terminal() { ON_A_TERMINAL } else { usize::MAX };
-    let mut tree = Tree { cx, store: cx.store()?, human: cx.human(), most, is_cut: false };
+    let tree = Tree { cx, store: cx.store()?, human: cx.human(), most };
     if matches!(trace.file.origin, Origin::Datum(_)) {
-        cx.out().line(tree.file_line(&trace.file)? + "\n")?;
+        cx.out().line(tree.file_line(&trace.file)?)?;
+        if let Some(error) = &trace.version.error {
+            cx.out()
+                .line(format!("{}: {error}; no branch was ever here", cx.out().paint(31, "its job did not succeed")))?;
+        }
+        cx.out().line("")?;
     }
-    tree.origin(&trace.file, "", "")?;
-    let counts = format!(
-        "{}, {}, {}",
-        plural(trace.datums as u64, "datum", "datums"),
-        plural(trace.source_files as u64, "source file", "source files"),
-        plural(trace.gaps.len() as u64, "gap", "gaps")
-    );
-    let verdict = match (trace.complete, tree.is_cut) {
-        (true, false) => cx.out().paint(32, "complete"),
-        (true, true) => "cut by --depth".to_owned(),
-        (false, _) => cx.out().paint(31, "not complete"),
-    };
-    cx.out().line(format!("{verdict}: {counts}"))?;
-    for gap in &trace.gaps {
-        cx.out().line(format!("  gap: {gap}"))?;
-    }
+    tree.file(&trace.file, "", "")?;
+    tree.verdict(trace)?;
     cx.out().flush()?;
+    if !trace.cut.is_empty() {
+        cx.notes()
+            .line("hint: without --depth and with --files everything is followed; --json names all that was left out");
+    }
     if matches!(trace.file.origin, Origin::Datum(_)) {
         cx.notes().line(format!("logs: pv logs {asked}"));
     }
@@ -48,11 +44,38 @@ struct Tree<'a> {
     store: &'a Store,
     human: Human,
     most: usize,
-    /// Whether something was not looked at because of `--depth`.
-    is_cut: bool,
+}
+
+/// What hangs below a datum or a directory.
+enum Branch<'t> {
+    File(&'t FileNode),
+    Directory(&'t InputNode, Extent),
+    /// An input that was not found again.
+    Missing(&'t InputNode),
+    /// So many files that are not shown, and how to see them.
+    More(u64, &'static str),
 }
 
 impl Tree<'_> {
+    fn verdict(&self, trace: &Trace) -> Result<()> {
+        let mut counts = vec![
+            plural(trace.datums as u64, "datum", "datums"),
+            plural(trace.source_files as u64, "source file", "source files"),
+            plural(trace.gaps.len() as u64, "gap", "gaps"),
+        ];
+        if !trace.cut.is_empty() {
+            counts.push(format!("{} not followed", plural(trace.cut.len() as u64, "place", "places")));
+        }
+        let out = self.cx.out();
+        let verdict = match (trace.gaps.is_empty(), trace.cut.is_empty()) {
+            (true, true) => out.paint(32, "complete"),
+            (true, false) => out.paint(33, "cut short"),
+            (false, _) => out.paint(31, "not complete"),
+        };
+        out.line(format!("{verdict}: {}", counts.join(", ")))?;
+        trace.gaps.iter().try_for_each(|gap| out.line(format!("  gap: {gap}")))
+    }
+
     fn file_line(&self, file: &FileNode) -> Result<String> {
         // A source is told by the commit that brought it in.
         let commit = if let Origin::Source(source) = &file.origin { &source.commit } else { &file.commit };
@@ -60,43 +83,92 @@ impl Tree<'_> {
     }
 
     /// Prints where a file came from. `first` stands before its first line, `rest` before the others.
-    fn origin(&mut self, file: &FileNode, first: &str, rest: &str) -> Result<()> {
-        let what = match &file.origin {
-            Origin::Datum(datum) => return self.datum(datum, file, first, rest),
-            Origin::Source(_) => String::new(),
-            Origin::SeenDatum(datum) => format!("   by datum {}, which stands above", datum.short(8)),
-            Origin::Gap(why) => format!("   {}: {why}", self.cx.out().paint(31, "gap")),
-            Origin::Cut => "   not followed further: --depth".to_owned(),
-        };
-        self.is_cut |= matches!(file.origin, Origin::Cut);
-        let space = if first.is_empty() || first.ends_with(' ') { "" } else { " " };
-        self.cx.out().line(format!("{first}{space}{}{what}", self.file_line(file)?))?;
+    fn file(&self, file: &FileNode, first: &str, rest: &str) -> Result<()> {
+        if let Origin::Datum(datum) = &file.origin {
+            return self.datum(datum, file, first, rest);
+        }
+        self.file_alone(file, first)?;
         if let Origin::Source(source) = &file.origin { self.source(source, rest) } else { Ok(()) }
     }
 
-    fn datum(&mut self, datum: &DatumNode, file: &FileNode, first: &str, rest: &str) -> Result<()> {
+    /// Prints the line of a file that no datum stands above for.
+    fn file_alone(&self, file: &FileNode, first: &str) -> Result<()> {
+        let out = self.cx.out();
+        let what = match &file.origin {
+            Origin::Datum(_) | Origin::Source(_) => String::new(),
+            Origin::SeenDatum(datum) => format!("   by datum {}, which stands above", datum.short(8)),
+            Origin::Gap(why) => format!("   {}: {why}", out.paint(31, "gap")),
+            Origin::Cut => format!("   {}: --depth", out.paint(33, "not followed further")),
+        };
+        out.line(format!("{}{}{what}", spaced(first), self.file_line(file)?))
+    }
+
+    fn datum(&self, datum: &DatumNode, file: &FileNode, first: &str, rest: &str) -> Result<()> {
         self.cx.out().line(format!("{first}● {}", self.headline(datum)))?;
-        let files: Vec<&FileNode> = datum.inputs.iter().flat_map(|input| &input.files).collect();
-        let bar = if files.is_empty() { "  " } else { "│ " };
-        for line in self.details(datum, file)?.into_iter().chain(Self::older(datum)) {
+        let branches = branches_of(datum);
+        let bar = if branches.is_empty() { "  " } else { "│ " };
+        // The asked file stands at the top already.
+        let wrote = if first.is_empty() && !datum.by_reference { None } else { Some(self.wrote(datum, file)?) };
+        for line in wrote.into_iter().chain(self.details(datum)?).chain(notes(datum)) {
             self.cx.out().line(format!("{rest}{bar}  {line}"))?;
         }
-        let shown = files.len().min(self.most);
-        let more = files.len() - shown;
-        for (number, file) in files.into_iter().take(shown).enumerate() {
-            let (branch, below) = if number + 1 == shown && more == 0 { ("└─", "  ") } else { ("├─", "│ ") };
-            self.origin(file, &format!("{rest}{branch}"), &format!("{rest}{below}"))?;
+        self.branches(branches, rest)
+    }
+
+    fn branches(&self, mut branches: Vec<Branch<'_>>, rest: &str) -> Result<()> {
+        if branches.len() > self.most {
+            let hidden = branches.len() - self.most;
+            branches.truncate(self.most);
+            branches.push(Branch::More(hidden as u64, "--json, or print to a file"));
         }
-        if more > 0 {
-            self.cx.out().line(format!("{rest}└─…  {} more: --json", plural(more as u64, "file", "files")))?;
+        for (number, branch) in branches.iter().enumerate() {
+            let next = branches.get(number + 1);
+            let (stem, below) = if next.is_some() { ("├─", "│ ") } else { ("└─", "  ") };
+            let (first, rest) = (format!("{rest}{stem}"), format!("{rest}{below}"));
+            match branch {
+                // Files of one commit share the line that tells who made it.
+                Branch::File(file) if next.is_some_and(|next| is_of_one_commit(file, next)) => {
+                    self.file_alone(file, &first)?
+                }
+                Branch::File(file) => self.file(file, &first, &rest)?,
+                Branch::Directory(input, extent) => self.directory(input, *extent, &first, &rest)?,
+                Branch::Missing(input) => {
+                    let gap = self.cx.out().paint(31, "gap");
+                    self.cx.out().line(format!("{first} {}:{}   {gap}: not found again", input.input, input.path))?;
+                }
+                Branch::More(files, way) => {
+                    self.cx.out().line(format!("{first}…  {}: {way}", plural(*files, "more file", "more files")))?;
+                }
+            }
         }
         Ok(())
     }
 
+    /// `model@b21e07aa:/   2 files   42 MB`, and its files below.
+    fn directory(&self, input: &InputNode, extent: Extent, first: &str, rest: &str) -> Result<()> {
+        let Some(found) = &input.commit else { return Ok(()) };
+        let files = plural(extent.files, "file", "files");
+        let place = format!("{}@{}:{}", found.repo, self.store.short_commit(&found.id)?, input.path);
+        let seen = if input.seen { "   as above" } else { "" };
+        self.cx.out().line(format!("{} {place}   {files}   {}{seen}", first, size(extent.size_bytes)))?;
+        let mut branches: Vec<Branch<'_>> = input.files.iter().map(Branch::File).collect();
+        let more = extent.files - input.files.len() as u64;
+        if more > 0 && !input.seen {
+            branches.push(Branch::More(more, "--files"));
+        }
+        self.branches(branches, rest)
+    }
+
     /// `threat v3   datum 0b77c1aa   exit 0   0.02 s   network none`
     fn headline(&self, datum: &DatumNode) -> String {
-        let name = self.cx.out().paint(1, &format!("{} v{}", datum.pipeline, datum.version));
+        let out = self.cx.out();
+        let name = out.paint(1, &format!("{} v{}", datum.pipeline, datum.version));
         let mut parts = vec![name, format!("datum {}", datum.id.short(8))];
+        parts.extend(match datum.state {
+            ResultState::Success => None,
+            ResultState::Recovered => Some(out.paint(33, "recovered")),
+            ResultState::Failed => Some(out.paint(31, "failed")),
+        });
         parts.extend(datum.exit_code.map(|exit_code| format!("exit {exit_code}")));
         if datum.tries > 1 {
             parts.push(plural(datum.tries as u64, "try", "tries"));
@@ -111,17 +183,12 @@ impl Tree<'_> {
         parts.join("   ")
     }
 
-    /// What a datum read of an older generation than there was.
-    fn older(datum: &DatumNode) -> impl Iterator<Item = String> {
-        let older = datum.inputs.iter().filter(|input| input.older && !input.files.is_empty());
-        older.map(|input| format!("older: `{}` had a newer commit by that run", input.input))
+    fn wrote(&self, datum: &DatumNode, file: &FileNode) -> Result<String> {
+        let by_reference = if datum.by_reference { "   by reference: the bytes of an input" } else { "" };
+        Ok(format!("wrote {}{by_reference}", self.file_line(file)?))
     }
 
-    fn details(&self, datum: &DatumNode, file: &FileNode) -> Result<Vec<String>> {
-        let mut wrote = format!("wrote {}", self.file_line(file)?);
-        if datum.by_reference {
-            wrote.push_str("   by reference: the bytes of an input");
-        }
+    fn details(&self, datum: &DatumNode) -> Result<Vec<String>> {
         let mut job = vec![format!("job {}", short_job(self.store, &datum.job)?)];
         job.extend(datum.finished_at.map(|time| self.human.local_and_utc(time)));
         let executor = &datum.executor;
@@ -131,7 +198,8 @@ impl Tree<'_> {
             job.push(format!("caused by {}, {who}", cause_words(cause.kind, &cause.refs)));
         }
         if datum.cached {
-            job.push("cached since".to_owned());
+            let by = datum.taken_over_by.as_ref().map(|job| short_job(self.store, job)).transpose()?;
+            job.push(format!("cached since{}", by.map_or_else(String::new, |job| format!(", for {job}"))));
         }
         let image = datum.image.as_ref().map_or_else(
             || "no image: this host's tools".to_owned(),
@@ -139,18 +207,81 @@ impl Tree<'_> {
         );
         let mut made_by = vec![image, format!("cmd {}", command_line(&datum.cmd))];
         made_by.extend(code(datum.code.as_ref()));
-        made_by.extend(datum.applied_at.map(|time| format!("applied {}", self.human.date(time))));
-        Ok(vec![wrote, job.join("   "), made_by.join("   ")])
+        made_by.extend(datum.applied_at.map(|time| {
+            let by = datum.applied_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            format!("applied {}{by}", self.human.date(time))
+        }));
+        let mut seen = environment(&datum.stdin, &datum.env);
+        if !datum.secrets.is_empty() {
+            seen.push(format!("secrets {}", datum.secrets.join(", ")));
+        }
+        let lines = [job, made_by, seen].into_iter().filter(|parts| !parts.is_empty());
+        Ok(lines.map(|parts| parts.join("   ")).collect())
     }
 
-    fn source(&mut self, source: &SourceNode, rest: &str) -> Result<()> {
+    fn source(&self, source: &SourceNode, rest: &str) -> Result<()> {
         let time = self.human.local_and_utc(source.created_at);
         let SourceNode { author, committer, message, .. } = source;
         let line = format!("{rest}     {author} ({committer})   {time}   {}", first_line(message));
         self.cx.out().line(line.trim_end())?;
+        if let Some(why) = &source.gone {
+            self.cx.out().line(format!("{rest}     {}: {why}", self.cx.out().paint(31, "gap")))?;
+        }
         if let Some(original) = &source.copied_from {
-            self.origin(original, &format!("{rest}     copied from "), &format!("{rest}     "))?;
+            self.file(original, &format!("{rest}     copied from "), &format!("{rest}     "))?;
         }
         Ok(())
     }
+}
+
+fn branches_of(datum: &DatumNode) -> Vec<Branch<'_>> {
+    let mut branches = Vec::new();
+    for input in &datum.inputs {
+        match input.directory {
+            Some(extent) => branches.push(Branch::Directory(input, extent)),
+            None if input.commit.is_none() => branches.push(Branch::Missing(input)),
+            None => branches.extend(input.files.iter().map(Branch::File)),
+        }
+    }
+    if datum.more_inputs > 0 {
+        branches.push(Branch::More(datum.more_inputs, "--files"));
+    }
+    branches
+}
+
+/// Whether both were brought in by one commit and nothing else is to be told of the first.
+fn is_of_one_commit(file: &FileNode, next: &Branch<'_>) -> bool {
+    let Branch::File(next) = next else { return false };
+    match (&file.origin, &next.origin) {
+        (Origin::Source(source), Origin::Source(next)) => {
+            source.commit == next.commit && source.copied_from.is_none() && source.gone.is_none()
+        }
+        _ => false,
+    }
+}
+
+/// What is special about what a datum read.
+fn notes(datum: &DatumNode) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |is_so: fn(&InputNode) -> bool, text: &str| {
+        let mut named: Vec<String> =
+            datum.inputs.iter().filter(|input| is_so(input)).map(|input| format!("`{}`", input.input)).collect();
+        named.dedup();
+        if !named.is_empty() {
+            notes.push(text.replace("{}", &named.join(", ")));
+        }
+    };
+    note(|input| input.older, "older: {} had a newer commit by that run");
+    note(|input| input.reference, "reference: {} may change without a new execution");
+    note(|input| input.empty_files, "names only: no bytes of {} were there");
+    if datum.more_inputs > 0 {
+        notes.push(format!("a group of {} inputs", count(datum.inputs.len() as u64 + datum.more_inputs)));
+    }
+    notes
+}
+
+/// A stem that ends in a branch gets a space.
+fn spaced(first: &str) -> String {
+    let space = if first.is_empty() || first.ends_with(' ') { "" } else { " " };
+    format!("{first}{space}")
 }

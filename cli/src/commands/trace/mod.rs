@@ -9,7 +9,7 @@ mod forward;
 mod words;
 
 use clap::ValueEnum;
-use engine::trace;
+use engine::trace::{self, Reach, formats};
 use specs::{ErrorKind, Reference};
 
 use crate::context::Context;
@@ -30,38 +30,41 @@ pub(crate) struct Args {
     /// Go back so many datums at most
     #[arg(long, value_name = "N", conflicts_with = "forward")]
     depth: Option<usize>,
+    /// Follow every file of large directories, not only the first ones
+    #[arg(long, conflicts_with = "forward")]
+    files: bool,
     /// How to print it
-    #[arg(long, value_name = "F", value_enum, default_value_t)]
-    format: Format,
+    #[arg(long, value_name = "F", value_enum)]
+    format: Option<Format>,
 }
 
 /// How to print a trace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people
-    #[default]
     Tree,
     /// All of it, for programs
     Json,
-    #[value(hide = true)]
+    /// A graph for Graphviz
     Dot,
-    #[value(hide = true)]
+    /// A graph for Mermaid
     Mermaid,
-    #[value(hide = true)]
+    /// One page that needs nothing else, for people without `pv`
     Html,
     #[value(hide = true)]
     Intoto,
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let is_json = match args.format {
-        Format::Tree => cx.out().is_json(),
-        Format::Json => true,
-        Format::Dot | Format::Mermaid | Format::Html | Format::Intoto => {
-            let format = args.format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-            return Err(CliError::not_in_this_version(&format!("--format {format}")).hint("--format tree or json"));
-        }
-    };
+    let format = args.format.unwrap_or(if cx.out().is_json() { Format::Json } else { Format::Tree });
+    let word = format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+    if format == Format::Intoto {
+        return Err(CliError::not_in_this_version(&format!("--format {word}")).hint("--format tree or json"));
+    }
+    if args.forward && !matches!(format, Format::Tree | Format::Json) {
+        let error = CliError::new(ErrorKind::Usage, format!("--forward cannot be printed as {word}"));
+        return Err(error.hint("--format tree or json"));
+    }
     if args.file.path.as_ref().is_none_or(specs::FilePath::is_root) {
         let repo = Reference { path: None, ..args.file.clone() };
         return Err(CliError::usage(format!("`{}` names no file", args.file), format!("pv trace {repo}:/PATH")));
@@ -70,10 +73,16 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let at = store.resolve(&args.file)?;
     if args.forward {
         let found = trace::forward(store, &at, args.all_runs)?;
-        return if is_json { cx.out().json(&found) } else { forward::print(cx, &found) };
+        return if format == Format::Json { cx.out().json(&found) } else { forward::print(cx, &found) };
     }
-    let found = trace::trace(store, &at, args.depth)?;
-    if is_json { cx.out().json(&found) } else { back::print(cx, &args.file, &found) }?;
+    let found = trace::trace(store, &at, Reach { depth: args.depth, all_files: args.files })?;
+    match format {
+        Format::Tree | Format::Intoto => back::print(cx, &args.file, &found)?,
+        Format::Json => cx.out().json(&found)?,
+        Format::Dot => cx.out().bytes(formats::dot(&found).as_bytes())?,
+        Format::Mermaid => cx.out().bytes(formats::mermaid(&found).as_bytes())?,
+        Format::Html => cx.out().bytes(formats::html_in(&found, cx.human().zone()).as_bytes())?,
+    }
     if !found.is_damaged {
         return Ok(());
     }

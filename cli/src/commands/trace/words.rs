@@ -1,5 +1,7 @@
 //! Commands, jobs and code in words.
 
+use std::collections::BTreeMap;
+
 use repos::Store;
 use repos::documents::CodeStamp;
 use specs::{CommitId, Digest, FilePath, RepoName, RunId};
@@ -27,9 +29,24 @@ pub(super) fn short_job(store: &Store, job: &str) -> Result<String> {
     })
 }
 
+/// Characters of a command or a variable that a line holds.
+const LONGEST: usize = 100;
+
+/// What a command finds around it: `stdin 'sort -u'`, `env LEVEL=2 MODE=fast`; nothing where it finds nothing.
+pub(super) fn environment(stdin: &[String], env: &BTreeMap<String, String>) -> Vec<String> {
+    let mut parts = Vec::new();
+    if !stdin.is_empty() {
+        parts.push(format!("stdin {}", command_line(stdin)));
+    }
+    if !env.is_empty() {
+        let set: Vec<String> = env.iter().map(|(name, value)| command_line(&[format!("{name}={value}")])).collect();
+        parts.push(format!("env {}", set.join(" ")));
+    }
+    parts
+}
+
 /// A command on one line, as a shell would take it; long ones are cut.
 pub(super) fn command_line(words: &[String]) -> String {
-    const LONGEST: usize = 100;
     let quote = |word: &String| {
         let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "_-./=:,@%+".contains(c));
         if is_plain { word.clone() } else { format!("'{}'", word.replace('\n', "\\n").replace('\'', r"'\''")) }

@@ -1,0 +1,166 @@
+//! `.npy`, `.npz` and `.safetensors`, tensor by tensor.
+//!
+//! - `open` which tensors a file has, and the bytes of each; `npy` the header of numpy's format
+//! - `element` from bytes to numbers
+//! - `distance` how far two tensors are from each other, read chunk by chunk
+//!
+//! Pickled objects are never unpacked.
+
+mod distance;
+mod element;
+mod npy;
+mod open;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::content::Watched;
+use crate::error::Fit;
+use crate::kind::Kind;
+use crate::limits::Limits;
+
+pub use distance::Distance;
+use open::{File, Tensor};
+
+/// How the tensors of two files differ.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TensorsDiff {
+    /// Tensors that only the new side has.
+    pub added: usize,
+    /// Tensors that only the old side has.
+    pub removed: usize,
+    /// Tensors with another shape.
+    pub reshaped: usize,
+    /// Tensors with another type of element and the same shape.
+    pub retyped: usize,
+    /// Tensors with the same shape and type and other elements.
+    pub changed: usize,
+    /// Tensors that are equal.
+    pub unchanged: usize,
+    /// The first that are not equal: added, removed and reshaped ones, then the most changed.
+    pub tensors: Vec<TensorDiff>,
+}
+
+/// What became of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields of `TensorsDiff` say what they mean")]
+pub enum TensorChange {
+    Added,
+    Removed,
+    Reshaped,
+    Retyped,
+    Changed,
+}
+
+/// A tensor that is not equal on both sides.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TensorDiff {
+    /// Its name; `array` for that of a `.npy` file.
+    pub name: String,
+    /// What became of it.
+    pub change: TensorChange,
+    /// Its shape before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_shape: Option<Vec<u64>>,
+    /// Its shape now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_shape: Option<Vec<u64>>,
+    /// Its type of element before: `f32`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_type: Option<String>,
+    /// Its type of element now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_type: Option<String>,
+    /// How far the new elements are from the old ones; absent when these are no pairs of numbers.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub distance: Option<Distance>,
+    /// Why there is no distance, where one would be expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+pub(crate) fn compare(kind: Kind, old: &mut Watched<'_>, new: &mut Watched<'_>, limits: &Limits) -> Fit<TensorsDiff> {
+    let mut old = File::open(kind, old, limits).map_err(|unfit| unfit.on("old"))?;
+    let mut new = File::open(kind, new, limits).map_err(|unfit| unfit.on("new"))?;
+    let mut names: BTreeMap<String, (Option<Tensor>, Option<Tensor>)> = BTreeMap::new();
+    for tensor in old.tensors() {
+        names.entry(tensor.name.clone()).or_default().0 = Some(tensor.clone());
+    }
+    for tensor in new.tensors() {
+        names.entry(tensor.name.clone()).or_default().1 = Some(tensor.clone());
+    }
+    let mut found = TensorsDiff::default();
+    for (name, sides) in names {
+        let Some(tensor) = pair(name, &sides, &mut old, &mut new)? else {
+            found.unchanged += 1;
+            continue;
+        };
+        *match tensor.change {
+            TensorChange::Added => &mut found.added,
+            TensorChange::Removed => &mut found.removed,
+            TensorChange::Reshaped => &mut found.reshaped,
+            TensorChange::Retyped => &mut found.retyped,
+            TensorChange::Changed => &mut found.changed,
+        } += 1;
+        found.tensors.push(tensor);
+    }
+    found.tensors.sort_by(|one, other| {
+        let size = |tensor: &TensorDiff| tensor.distance.as_ref().map_or(f64::INFINITY, Distance::size);
+        let group = |tensor: &TensorDiff| tensor.change.min(TensorChange::Retyped);
+        group(one).cmp(&group(other)).then(size(other).total_cmp(&size(one))).then_with(|| one.name.cmp(&other.name))
+    });
+    found.tensors.truncate(limits.listed);
+    Ok(found)
+}
+
+/// What differs between two tensors of one name; `None` when nothing does.
+fn pair(
+    name: String,
+    (old, new): &(Option<Tensor>, Option<Tensor>),
+    old_file: &mut File<'_, '_>,
+    new_file: &mut File<'_, '_>,
+) -> Fit<Option<TensorDiff>> {
+    let mut diff = TensorDiff {
+        name,
+        change: TensorChange::Changed,
+        old_shape: old.as_ref().map(|tensor| tensor.shape.clone()),
+        new_shape: new.as_ref().map(|tensor| tensor.shape.clone()),
+        old_type: old.as_ref().map(|tensor| tensor.type_name.clone()),
+        new_type: new.as_ref().map(|tensor| tensor.type_name.clone()),
+        distance: None,
+        why: None,
+    };
+    let (Some(old), Some(new)) = (old, new) else {
+        diff.change = if old.is_none() { TensorChange::Added } else { TensorChange::Removed };
+        return Ok(Some(diff));
+    };
+    if old.shape != new.shape {
+        diff.change = TensorChange::Reshaped;
+        return Ok(Some(diff));
+    }
+    let is_retyped = old.type_name != new.type_name;
+    if is_retyped {
+        diff.change = TensorChange::Retyped;
+    }
+    let has_other_order = old.by_columns != new.by_columns && old.shape.len() > 1;
+    match (old.element, new.element) {
+        (Some(_), Some(_)) if has_other_order => {
+            diff.why = Some("one is stored by rows, the other by columns".to_owned());
+            return Ok(Some(diff));
+        }
+        (Some(old_element), Some(new_element)) => {
+            let (one, other) = (old_file.read(old)?, new_file.read(new)?);
+            diff.distance = Some(distance::distance((one, old_element), (other, new_element), old.elements)?);
+        }
+        _ => {
+            let (mut one, mut other) = (old_file.read(old)?, new_file.read(new)?);
+            let same = !is_retyped && !has_other_order && distance::is_equal(&mut *one, &mut *other)?;
+            diff.why = Some("its elements are no numbers that are compared".to_owned());
+            return Ok((!same).then_some(diff));
+        }
+    }
+    let is_equal = diff.distance.as_ref().is_some_and(|distance| distance.changed == 0);
+    Ok((is_retyped || !is_equal).then_some(diff))
+}

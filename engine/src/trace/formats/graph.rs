@@ -1,0 +1,192 @@
+//! A trace as nodes and arrows, for programs that draw: files point to the datums that read them, datums to the files that they wrote.
+
+use std::collections::HashMap;
+
+use jiff::tz::TimeZone;
+use specs::{CommitId, DatumId, FilePath, RepoName};
+
+use super::story::shown_commit;
+use super::words::{first_line, image, moment, place, plural, size, visible};
+use crate::trace::nodes::{BranchCommit, DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
+
+/// Files of a directory that get a node each.
+const OF_A_DIRECTORY: usize = 10;
+
+/// What a node stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// The file that was asked about.
+    Asked,
+    /// A file that a datum wrote.
+    File,
+    /// A file that somebody committed.
+    Source,
+    /// A matched directory.
+    Directory,
+    /// A datum.
+    Datum,
+    /// What was not or could not be followed.
+    End,
+}
+
+/// A node, and what it says.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) sort: Sort,
+    /// Text as users wrote it: not escaped.
+    pub(super) lines: Vec<String>,
+}
+
+/// An arrow between two nodes by number.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Arrow {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// Text as users wrote it: not escaped.
+    pub(super) label: String,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Key<'t> {
+    File(&'t RepoName, &'t CommitId, &'t FilePath),
+    Directory(&'t RepoName, &'t CommitId, &'t FilePath),
+    Datum(DatumId),
+}
+
+/// A trace, each of its nodes and arrows once.
+#[derive(Debug, Default)]
+pub(super) struct Graph<'t> {
+    pub(super) nodes: Vec<Node>,
+    pub(super) arrows: Vec<Arrow>,
+    numbers: HashMap<Key<'t>, usize>,
+}
+
+impl<'t> Graph<'t> {
+    pub(super) fn of(trace: &'t Trace) -> Self {
+        let mut graph = Self::default();
+        let asked = graph.file(&trace.file);
+        if let Some(node) = graph.nodes.get_mut(asked) {
+            node.sort = Sort::Asked;
+        }
+        // A datum that is known only as standing elsewhere, where it was not shown.
+        for node in graph.nodes.iter_mut().filter(|node| node.lines.is_empty()) {
+            node.lines.push("a datum that is not shown".to_owned());
+        }
+        graph
+    }
+
+    /// The number of a node, and whether it is new.
+    fn number(&mut self, key: Key<'t>, sort: Sort) -> (usize, bool) {
+        if let Some(known) = self.numbers.get(&key) {
+            return (*known, false);
+        }
+        let number = self.end(sort, Vec::new());
+        self.numbers.insert(key, number);
+        (number, true)
+    }
+
+    fn end(&mut self, sort: Sort, lines: Vec<String>) -> usize {
+        self.nodes.push(Node { sort, lines });
+        self.nodes.len() - 1
+    }
+
+    fn arrow(&mut self, from: usize, to: usize, label: &str) {
+        let arrow = Arrow { from, to, label: label.to_owned() };
+        if !self.arrows.contains(&arrow) {
+            self.arrows.push(arrow);
+        }
+    }
+
+    fn file(&mut self, file: &'t FileNode) -> usize {
+        let sort = if matches!(file.origin, Origin::Source(_)) { Sort::Source } else { Sort::File };
+        let (number, is_new) = self.number(Key::File(&file.repo, shown_commit(file), &file.path), sort);
+        if !is_new {
+            return number;
+        }
+        self.nodes[number].lines =
+            vec![place(&file.repo, shown_commit(file), &file.path), format!("sha256 {}", file.digest.short(16))];
+        match &file.origin {
+            Origin::Datum(datum) => {
+                let datum = self.datum(datum);
+                self.arrow(datum, number, "");
+            }
+            Origin::SeenDatum(datum) => {
+                let (datum, _) = self.number(Key::Datum(*datum), Sort::Datum);
+                self.arrow(datum, number, "");
+            }
+            Origin::Source(source) => self.source(number, source),
+            Origin::Gap(why) => {
+                let gap = self.end(Sort::End, vec![format!("gap: {}", visible(why))]);
+                self.arrow(gap, number, "");
+            }
+            Origin::Cut => {
+                let cut = self.end(Sort::End, vec!["not followed further".to_owned()]);
+                self.arrow(cut, number, "");
+            }
+        }
+        number
+    }
+
+    fn source(&mut self, number: usize, source: &'t SourceNode) {
+        let lines = &mut self.nodes[number].lines;
+        lines.push(visible(&source.author));
+        lines.push(moment(source.created_at, &TimeZone::UTC));
+        lines.extend(Some(first_line(&source.message)).filter(|message| !message.is_empty()));
+        if let Some(original) = &source.copied_from {
+            let original = self.file(original);
+            self.arrow(original, number, "copied");
+        }
+    }
+
+    fn datum(&mut self, datum: &'t DatumNode) -> usize {
+        let (number, _) = self.number(Key::Datum(datum.id), Sort::Datum);
+        let mut lines = vec![
+            format!("{} v{}", datum.pipeline, datum.version),
+            format!("datum {}", datum.id.short(16)),
+            image(datum.image.as_ref()).replace(" (sha256", "\n(sha256"),
+            format!("network {}", datum.network),
+        ];
+        lines.extend(datum.finished_at.map(|time| moment(time, &TimeZone::UTC)));
+        self.nodes[number].lines = lines;
+        for input in &datum.inputs {
+            self.input(input, number);
+        }
+        if datum.more_inputs > 0 {
+            let more = self.end(Sort::End, vec![plural(datum.more_inputs, "more file", "more files")]);
+            self.arrow(more, number, "");
+        }
+        number
+    }
+
+    fn input(&mut self, input: &'t InputNode, datum: usize) {
+        let (Some(extent), Some(BranchCommit { repo, id, .. })) = (input.directory, &input.commit) else {
+            for file in &input.files {
+                let file = self.file(file);
+                self.arrow(file, datum, &input.input);
+            }
+            if input.commit.is_none() {
+                let gap = self.end(Sort::End, vec![format!("gap: {}:{}", input.input, visible(input.path.as_str()))]);
+                self.arrow(gap, datum, &input.input);
+            }
+            return;
+        };
+        let (directory, is_new) = self.number(Key::Directory(repo, id, &input.path), Sort::Directory);
+        if is_new {
+            let counts = format!("{}, {}", plural(extent.files, "file", "files"), size(extent.size_bytes));
+            self.nodes[directory].lines = vec![place(repo, id, &input.path), counts];
+        }
+        self.arrow(directory, datum, &input.input);
+        if input.seen {
+            return;
+        }
+        for file in input.files.iter().take(OF_A_DIRECTORY) {
+            let file = self.file(file);
+            self.arrow(file, directory, "");
+        }
+        let shown = input.files.len().min(OF_A_DIRECTORY) as u64;
+        if extent.files > shown {
+            let more = self.end(Sort::End, vec![plural(extent.files - shown, "more file", "more files")]);
+            self.arrow(more, directory, "");
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! One page for people who have no `pv`: it needs no script, no other file and no network, and prints.
+
+use std::fmt::Write as _;
+
+use jiff::tz::TimeZone;
+
+use super::story::{Step, Story, shown_commit};
+use super::words::{code, command, grouped, image, moment, place, plural, size, visible};
+use crate::trace::nodes::{DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
+
+/// Files that a sentence names; a table has them all.
+const NAMED: usize = 8;
+
+const STYLE: &str = include_str!("page.css");
+
+/// A trace as a page of HTML; times are told in UTC.
+pub fn html(trace: &Trace) -> String {
+    html_in(trace, &TimeZone::UTC)
+}
+
+/// The same with times as they were in `zone`, with the offset, and in UTC.
+pub fn html_in(trace: &Trace, zone: &TimeZone) -> String {
+    let page = Page { trace, zone, story: Story::of(trace) };
+    let title = format!("Where {} comes from", file_place(&trace.file));
+    let mut text = String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    text += "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n";
+    text += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
+    let _ = write!(text, "<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n", escaped(&title));
+    let _ = writeln!(text, "<h1>Where <code>{}</code> comes from</h1>", escaped(&file_place(&trace.file)));
+    text += &page.claim();
+    text += &page.steps();
+    text += &page.files();
+    text += &page.executions();
+    text += &page.missing();
+    text += &page.how_to_check();
+    text + WORDS + "</main>\n</body>\n</html>\n"
+}
+
+const WORDS: &str = "<section>\n<h2>Words</h2>\n<dl class=\"words\">\n\
+<dt>SHA-256 digest</dt><dd>A number of 64 digits and letters that is computed from the bytes of a file. Other bytes give another number, so it \
+tells whether two files are the same to the last bit.</dd>\n\
+<dt>commit</dt><dd>A version of a set of files that nothing changes any more. Its id is the digest of its description.</dd>\n\
+<dt>stage</dt><dd>A program with its inputs, which runs whenever its inputs change. Each change of the program is a new version of the stage.</dd>\n\
+<dt>execution</dt><dd>One run of the program of a stage on certain input files and no others, shut off from everything else but what is named here.</dd>\n\
+<dt>author, recorded by</dt><dd>The author is who is said to have made a commit; “recorded by” is the account that the system saw.</dd>\n\
+</dl>\n</section>\n";
+
+struct Page<'t> {
+    trace: &'t Trace,
+    zone: &'t TimeZone,
+    story: Story<'t>,
+}
+
+impl Page<'_> {
+    fn claim(&self) -> String {
+        let Trace { file, version, .. } = self.trace;
+        let mut facts = vec![
+            ("File", text_code(file.path.as_str())),
+            ("Size", size(file.size_bytes)),
+            ("SHA-256 digest", text_code(&file.digest.to_string())),
+            (
+                "Version",
+                format!("commit {} of <b>{}</b>", text_code(&file.commit.to_string()), escaped(file.repo.as_str())),
+            ),
+            ("Made", escaped(&moment(version.created_at, self.zone))),
+        ];
+        facts.extend(version.job.as_ref().map(|job| ("Made by", format!("job {}", text_code(job)))));
+        if !version.author.is_empty() {
+            facts.push(("Author", escaped(&version.author)));
+        }
+        facts.push(("Recorded by", escaped(&version.committer)));
+        facts.extend(version.error.as_ref().map(|error| ("The job did not succeed", escaped(error))));
+        facts.push(("Result", self.verdict()));
+        let mut text = String::from("<section>\n<h2>What is claimed</h2>\n");
+        text += "<p>The file below was made from the files, by the programs and at the times that this page lists, and from nothing else.</p>\n";
+        text + &table_of(&facts) + "</section>\n"
+    }
+
+    fn verdict(&self) -> String {
+        let Trace { datums, source_files, complete, gaps, cut, .. } = self.trace;
+        let counts = format!(
+            "{}, {}",
+            plural(*datums as u64, "execution", "executions"),
+            plural(
+                *source_files as u64,
+                "file that a person or a clock committed",
+                "files that people or clocks committed"
+            )
+        );
+        if *complete {
+            return format!("<b class=\"good\">Complete</b>: followed without a gap to its sources. {counts}.");
+        }
+        let missing = plural(gaps.len() as u64, "gap", "gaps");
+        let left = plural(cut.len() as u64, "place was left out", "places were left out");
+        format!("<b class=\"bad\">Not complete</b>: {missing}; {left} (named below). {counts}.")
+    }
+
+    fn steps(&self) -> String {
+        let mut text = String::from(
+            "<section>\n<h2>How it came to be</h2>\n<p>Each step stands before those that rest on it.</p>\n<ol>\n",
+        );
+        for step in &self.story.steps {
+            let step = match step {
+                Step::Commit { repo, source, files } => self.committed(repo.as_str(), source, files),
+                Step::Datum { datum, wrote } => self.executed(datum, wrote),
+            };
+            let _ = writeln!(text, "<li>{step}</li>");
+        }
+        text + "</ol>\n</section>\n"
+    }
+
+    fn committed(&self, repo: &str, source: &SourceNode, files: &[&FileNode]) -> String {
+        let author = if source.author.is_empty() { &source.committer } else { &source.author };
+        let mut text = format!(
+            "<b>{}</b> committed {} to <b>{}</b> on {}, commit {}.",
+            escaped(author),
+            names(files.iter().map(|file| file.path.as_str()), files.len()),
+            escaped(repo),
+            escaped(&moment(source.created_at, self.zone)),
+            text_code(&source.commit.short(16)),
+        );
+        if !source.message.is_empty() {
+            let _ = write!(text, " <q>{}</q>", escaped(&source.message));
+        }
+        let _ = write!(text, " <span class=\"small\">Recorded by {}.</span>", escaped(&source.committer));
+        for file in files {
+            let Origin::Source(own) = &file.origin else { continue };
+            if let Some(original) = &own.copied_from {
+                let (copy, original) = (text_code(file.path.as_str()), text_code(&file_place(original)));
+                let _ = write!(text, " {copy} is a copy of {original}.");
+            }
+            if let Some(why) = &own.gone {
+                let _ = write!(
+                    text,
+                    " <b class=\"bad\">The bytes of {} are not here any more: {}.</b>",
+                    text_code(file.path.as_str()),
+                    escaped(why)
+                );
+            }
+        }
+        text
+    }
+
+    fn executed(&self, datum: &DatumNode, wrote: &[&FileNode]) -> String {
+        let mut text = format!("Stage <b>{}</b>, version {}, ran", escaped(datum.pipeline.as_str()), datum.version);
+        if !datum.cmd.is_empty() {
+            let _ = write!(text, " {}", text_code(&command(&datum.cmd)));
+        }
+        if let Some(image) = &datum.image {
+            let _ = write!(text, " in image {}", text_code(&image.reference));
+        }
+        if let Some(time) = datum.finished_at {
+            let _ = write!(text, ", ended on {}", escaped(&moment(time, self.zone)));
+        }
+        text += match datum.network {
+            specs::Network::None => ". It had no network.",
+            specs::Network::Default => {
+                ". <b>It could reach a network</b>, so it may have seen more than is named here."
+            }
+        };
+        let read: Vec<String> = datum.inputs.iter().map(input_words).collect();
+        let more =
+            if datum.more_inputs > 0 { format!(", and {} more", grouped(datum.more_inputs)) } else { String::new() };
+        if read.is_empty() {
+            text += " It read no files.";
+        } else {
+            let _ = write!(text, " It read {}{more}.", read.join("; "));
+        }
+        let _ = write!(text, " It wrote {}", names(wrote.iter().map(|file| file.path.as_str()), wrote.len()));
+        text += if datum.by_reference { ", which has the very bytes of a file that it read." } else { "." };
+        if let (true, Some(job)) = (datum.cached, &datum.taken_over_by) {
+            let _ =
+                write!(text, " Later jobs took this result over without running it again, last {}.", text_code(job));
+        }
+        text
+    }
+
+    fn files(&self) -> String {
+        let mut text = String::from(
+            "<section>\n<h2>All files</h2>\n<table class=\"wide\">\n<thead><tr><th>File</th><th>Size</th><th>SHA-256 digest</th><th>From</th></tr></thead>\n<tbody>\n",
+        );
+        for file in self.story.files.iter().rev() {
+            let from = match &file.origin {
+                Origin::Datum(datum) => format!("execution {}", text_code(&datum.id.short(16))),
+                Origin::SeenDatum(datum) => format!("execution {}", text_code(&datum.short(16))),
+                Origin::Source(source) => {
+                    let author = if source.author.is_empty() { &source.committer } else { &source.author };
+                    format!("{}, {}", escaped(author), escaped(&moment(source.created_at, self.zone)))
+                }
+                Origin::Gap(why) => format!("<b class=\"bad\">gap: {}</b>", escaped(why)),
+                Origin::Cut => "<b class=\"bad\">not followed</b>".to_owned(),
+            };
+            let (name, digest) = (text_code(&file_place(file)), text_code(&file.digest.to_string()));
+            let _ = writeln!(
+                text,
+                "<tr><td>{name}</td><td class=\"number\">{}</td><td>{digest}</td><td>{from}</td></tr>",
+                grouped(file.size_bytes)
+            );
+        }
+        text + "</tbody>\n</table>\n<p class=\"small\">Sizes in bytes. Directories that were read as a whole stand with the executions.</p>\n</section>\n"
+    }
+
+    fn executions(&self) -> String {
+        let mut text = String::from("<section>\n<h2>What was executed</h2>\n");
+        for step in &self.story.steps {
+            if let Step::Datum { datum, wrote } = step {
+                let title = format!("{} version {}, execution {}", datum.pipeline, datum.version, datum.id.short(16));
+                let _ = writeln!(text, "<h3>{}</h3>\n{}", escaped(&title), table_of(&self.facts(datum, wrote)));
+            }
+        }
+        text + "</section>\n"
+    }
+
+    fn facts(&self, datum: &DatumNode, wrote: &[&FileNode]) -> Vec<(&'static str, String)> {
+        let when = |time: Option<repos::Timestamp>| time.map(|time| escaped(&moment(time, self.zone)));
+        let mut facts = vec![("Command", text_code(&command(&datum.cmd)))];
+        facts.extend((!datum.stdin.is_empty()).then(|| ("Standard input", text_code(&datum.stdin.join("\n")))));
+        facts.push(("Image", escaped(&image(datum.image.as_ref()))));
+        facts.extend(code(datum.code.as_ref()).map(|code| ("Code", escaped(&code))));
+        let env: Vec<String> = datum.env.iter().map(|(name, value)| text_code(&format!("{name}={value}"))).collect();
+        facts.extend((!env.is_empty()).then(|| ("Environment", env.join("<br>"))));
+        facts.extend((!datum.secrets.is_empty()).then(|| ("Secrets, by name", escaped(&datum.secrets.join(", ")))));
+        let host: Vec<String> =
+            datum.host_files.iter().map(|(path, digest)| text_code(&format!("{path} sha256 {digest}"))).collect();
+        facts.extend((!host.is_empty()).then(|| ("Files of the host", host.join("<br>"))));
+        facts.push((
+            "Network",
+            match datum.network {
+                specs::Network::None => "none".to_owned(),
+                specs::Network::Default => "<b>not shut off</b>".to_owned(),
+            },
+        ));
+        facts.push((
+            "Executed by",
+            escaped(&format!("{} {} on {}", datum.executor.kind, datum.executor.version, datum.executor.host)),
+        ));
+        facts.push(("Job", text_code(&datum.job)));
+        facts.extend(when(datum.started_at).map(|time| ("Began", time)));
+        facts.extend(when(datum.finished_at).map(|time| ("Ended", time)));
+        facts.push(("Outcome", outcome(datum)));
+        let applied = datum.applied_by.as_ref().map_or_else(String::new, |by| format!(", by {}", escaped(by)));
+        facts
+            .extend(when(datum.applied_at).map(|time| ("This version of the stage", format!("since {time}{applied}"))));
+        facts.push(("Read", datum.inputs.iter().map(input_line).collect::<Vec<_>>().join("<br>")));
+        facts.push((
+            "Wrote, of this trace",
+            wrote.iter().map(|file| text_code(&file_place(file))).collect::<Vec<_>>().join("<br>"),
+        ));
+        facts.push(("Recipe", format!("sha256 {}", text_code(&datum.id.to_string()))));
+        facts.push(("Result", format!("sha256 {}", text_code(&datum.result.to_string()))));
+        facts.extend(datum.log.map(|log| ("What it printed", format!("sha256 {}", text_code(&log.to_string())))));
+        facts
+    }
+
+    fn missing(&self) -> String {
+        let Trace { gaps, cut, .. } = self.trace;
+        let mut text = String::from("<section>\n<h2>What is missing</h2>\n");
+        if gaps.is_empty() && cut.is_empty() {
+            return text + "<p>Nothing: every file was followed to its sources.</p>\n</section>\n";
+        }
+        for (title, list) in [("Could not be found out", gaps), ("Was left out", cut)] {
+            if !list.is_empty() {
+                let items: String = list.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
+                let _ = write!(text, "<h3>{title}</h3>\n<ul>\n{items}</ul>\n");
+            }
+        }
+        text + "</section>\n"
+    }
+
+    fn how_to_check(&self) -> String {
+        let FileNode { repo, commit, path, .. } = &self.trace.file;
+        let reference = command(&[format!("{repo}@{commit}:{path}")]);
+        let mut text = String::from(
+            "<section>\n<h2>How to check this</h2>\n<p>This page is a report, not a proof: whoever made it could have written anything. To check it:</p>\n<ul>\n",
+        );
+        text += "<li>A file that you were given: <code>sha256sum FILE</code> must print the digest that stands here.</li>\n";
+        for (what, verb) in [
+            ("With access to the store: every digest of the chain, and the signatures", "verify"),
+            ("The same report again", "trace"),
+            ("The bytes themselves", "cat"),
+        ] {
+            let _ = writeln!(text, "<li>{what}: {}</li>", text_code(&format!("pv {verb} {reference}")));
+        }
+        text + "<li>Without access: ask for a bundle (<code>pv bundle</code>). It holds the signed documents, and says how to check them with common tools.</li>\n</ul>\n</section>\n"
+    }
+}
+
+/// `success, exit code 0, at the third try`
+fn outcome(datum: &DatumNode) -> String {
+    let state = match datum.state {
+        repos::documents::ResultState::Success => "success",
+        repos::documents::ResultState::Recovered => "failed, then taken care of by the error command",
+        repos::documents::ResultState::Failed => "failed",
+    };
+    let code = datum.exit_code.map_or_else(String::new, |code| format!(", exit code {code}"));
+    let tries = if datum.tries > 1 { format!(", after {} tries", datum.tries) } else { String::new() };
+    format!("{state}{code}{tries}")
+}
+
+/// `the file <code>/a</code> of <b>images</b>`
+fn input_words(input: &InputNode) -> String {
+    let repo = input.commit.as_ref().map_or(input.input.as_str(), |commit| commit.repo.as_str());
+    let repo = format!("<b>{}</b>", escaped(repo));
+    match input.directory {
+        Some(extent) if input.path.is_root() => {
+            format!("all {} of {repo}", plural(extent.files, "file", "files"))
+        }
+        Some(extent) => {
+            format!("the {} below {} in {repo}", plural(extent.files, "file", "files"), text_code(input.path.as_str()))
+        }
+        None => format!("{} of {repo}", text_code(input.path.as_str())),
+    }
+}
+
+/// An input with its digest, and what is special about it.
+fn input_line(input: &InputNode) -> String {
+    let from = input
+        .commit
+        .as_ref()
+        .map_or_else(|| input.input.clone(), |commit| format!("{}@{}", commit.repo, commit.id.short(16)));
+    let mut text = text_code(&format!("{from}:{}", input.path));
+    if let Some(extent) = input.directory {
+        let _ = write!(text, ", {}, {}", plural(extent.files, "file", "files"), size(extent.size_bytes));
+    }
+    if let Some(digest) = input.digest {
+        let _ = write!(text, ", sha256 {}", text_code(&digest.to_string()));
+    }
+    if input.commit.is_none() {
+        text += ", <b class=\"bad\">gap: not found again</b>";
+    }
+    if input.empty_files {
+        text += ", names only, no bytes";
+    }
+    if input.reference {
+        text += ", beside the recipe: a change of it alone runs nothing again";
+    }
+    if input.older {
+        text += ", <b>older</b>: there was a newer version by then";
+    }
+    text
+}
+
+/// The first names of several, and how many there are more.
+fn names<'n>(names: impl Iterator<Item = &'n str>, count: usize) -> String {
+    let mut list: Vec<String> = names.take(NAMED).map(text_code).collect();
+    if count > NAMED {
+        list.push(format!("{} more", grouped((count - NAMED) as u64)));
+    }
+    match list.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => list.concat(),
+    }
+}
+
+fn file_place(file: &FileNode) -> String {
+    place(&file.repo, shown_commit(file), &file.path)
+}
+
+fn table_of(facts: &[(&str, String)]) -> String {
+    let rows: String =
+        facts.iter().map(|(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>\n")).collect();
+    format!("<table class=\"facts\">\n{rows}</table>\n")
+}
+
+fn text_code(text: &str) -> String {
+    format!("<code>{}</code>", escaped(text))
+}
+
+/// Text of users for the page: nothing in it is markup, and nothing turns or hides what stands around it.
+fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in visible(text).chars() {
+        match c {
+            '&' => shown.push_str("&amp;"),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            '"' => shown.push_str("&quot;"),
+            '\'' => shown.push_str("&#39;"),
+            c => shown.push(c),
+        }
+    }
+    shown
+}

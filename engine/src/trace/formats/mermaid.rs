@@ -1,0 +1,51 @@
+//! The graph in the language of Mermaid, which many wikis and code hosts draw.
+
+use std::fmt::Write as _;
+
+use super::graph::{Graph, Sort};
+use crate::trace::nodes::Trace;
+
+/// A trace as a Mermaid flowchart, sources left.
+pub fn mermaid(trace: &Trace) -> String {
+    let graph = Graph::of(trace);
+    let mut text = String::from("flowchart LR\n");
+    for (number, node) in graph.nodes.iter().enumerate() {
+        let label = node.lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("<br/>");
+        let (open, close, class) = shape(node.sort);
+        let _ = writeln!(text, "  n{number}{open}\"{label}\"{close}:::{class}");
+    }
+    for arrow in &graph.arrows {
+        let label = if arrow.label.is_empty() { String::new() } else { format!("|\"{}\"|", escaped(&arrow.label)) };
+        let _ = writeln!(text, "  n{} -->{label} n{}", arrow.from, arrow.to);
+    }
+    text + "  classDef asked stroke-width:3px\n  classDef file fill:#fff\n  classDef source fill:#e8f0fe\n  \
+            classDef directory fill:#fff\n  classDef datum fill:#f1f3f4\n  classDef open color:#b00020\n"
+}
+
+fn shape(sort: Sort) -> (&'static str, &'static str, &'static str) {
+    match sort {
+        Sort::Asked => ("[", "]", "asked"),
+        Sort::File => ("[", "]", "file"),
+        Sort::Source => ("[", "]", "source"),
+        Sort::Directory => ("[[", "]]", "directory"),
+        Sort::Datum => ("(", ")", "datum"),
+        Sort::End => ("[/", "/]", "open"),
+    }
+}
+
+/// Text of a label. Mermaid takes `#name;` for a character; all that means something to it or to HTML is written so.
+fn escaped(text: &str) -> String {
+    let mut label = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => label.push_str("<br/>"),
+            '\t' => label.push(' '),
+            '"' | '#' | '<' | '>' | '&' | '`' | ';' | '\\' | '|' | '[' | ']' | '{' | '}' | '(' | ')' | '*' | '_'
+            | '~' => {
+                let _ = write!(label, "#{};", u32::from(c));
+            }
+            c => label.push(c),
+        }
+    }
+    label
+}

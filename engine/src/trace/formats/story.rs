@@ -1,0 +1,87 @@
+//! What happened, one step after another: each step stands before those that rest on it.
+
+use std::collections::HashMap;
+
+use specs::{CommitId, DatumId, FilePath, RepoName};
+
+use crate::trace::nodes::{DatumNode, FileNode, Origin, SourceNode, Trace};
+
+/// Something that somebody or something did.
+#[derive(Debug)]
+pub(super) enum Step<'t> {
+    /// Somebody committed files.
+    Commit { repo: &'t RepoName, source: &'t SourceNode, files: Vec<&'t FileNode> },
+    /// A datum was executed, and wrote these of the trace's files.
+    Datum { datum: &'t DatumNode, wrote: Vec<&'t FileNode> },
+}
+
+/// The steps of a trace, and its files: each once, the asked one last.
+#[derive(Debug, Default)]
+pub(super) struct Story<'t> {
+    pub(super) steps: Vec<Step<'t>>,
+    pub(super) files: Vec<&'t FileNode>,
+    commits: HashMap<CommitId, usize>,
+    datums: HashMap<DatumId, usize>,
+    known: HashMap<(&'t RepoName, &'t CommitId, &'t FilePath), ()>,
+    /// Files of datums that are still being told.
+    waiting: Vec<(DatumId, &'t FileNode)>,
+}
+
+impl<'t> Story<'t> {
+    pub(super) fn of(trace: &'t Trace) -> Self {
+        let mut story = Self::default();
+        story.file(&trace.file);
+        for (datum, file) in std::mem::take(&mut story.waiting) {
+            story.written(datum, file);
+        }
+        story
+    }
+
+    fn file(&mut self, file: &'t FileNode) {
+        match &file.origin {
+            Origin::Datum(datum) => {
+                let inputs = datum.inputs.iter().flat_map(|input| &input.files);
+                inputs.for_each(|input| self.file(input));
+                self.datums.insert(datum.id, self.steps.len());
+                self.steps.push(Step::Datum { datum, wrote: vec![file] });
+            }
+            Origin::SeenDatum(datum) => self.written(*datum, file),
+            Origin::Source(source) => self.committed(file, source),
+            Origin::Gap(_) | Origin::Cut => {}
+        }
+        if self.known.insert((&file.repo, shown_commit(file), &file.path), ()).is_none() {
+            self.files.push(file);
+        }
+    }
+
+    fn committed(&mut self, file: &'t FileNode, source: &'t SourceNode) {
+        if let Some(original) = &source.copied_from {
+            self.file(original);
+        }
+        let at = *self.commits.entry(source.commit).or_insert(self.steps.len());
+        match self.steps.get_mut(at) {
+            Some(Step::Commit { files, .. }) => {
+                if !files.iter().any(|known| known.path == file.path) {
+                    files.push(file);
+                }
+            }
+            _ => self.steps.push(Step::Commit { repo: &file.repo, source, files: vec![file] }),
+        }
+    }
+
+    fn written(&mut self, datum: DatumId, file: &'t FileNode) {
+        match self.datums.get(&datum).and_then(|at| self.steps.get_mut(*at)) {
+            Some(Step::Datum { wrote, .. }) => {
+                if !wrote.iter().any(|known| known.path == file.path) {
+                    wrote.push(file);
+                }
+            }
+            _ => self.waiting.push((datum, file)),
+        }
+    }
+}
+
+/// The commit by which a file is told: of a source file the one that brought it in.
+pub(super) fn shown_commit(file: &FileNode) -> &CommitId {
+    if let Origin::Source(source) = &file.origin { &source.commit } else { &file.commit }
+}
