@@ -10,6 +10,7 @@
 //! datums     globs and trees to units of work  recipe   what one of them executes
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
 //! aside      tries: other data, specs or code in place of the current, moving nothing
+//! proof      whether a claim is true, and what convinces others of it
 //! explain    why something ran, or did not        outlook  what would run
 //! diff       what differs between two commits, and why
 //! proof      claims that others can check: statements, envelopes

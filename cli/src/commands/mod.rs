@@ -50,6 +50,7 @@ mod tag;
 mod trace;
 mod try_out;
 mod txn;
+mod verify;
 mod version;
 mod views;
 mod vouched;
@@ -109,6 +110,7 @@ pub(crate) enum Command {
     Trace(trace::Args),
     Explain(explain::Args),
     Find(find::Args),
+    Verify(verify::Args),
     Diff(diff::Args),
     Fsck(fsck::Args),
     Mirror(mirror::Args),
@@ -186,6 +188,7 @@ impl Command {
             Self::Trace(args) => trace::run(cx, args),
             Self::Explain(args) => explain::run(cx, args),
             Self::Find(args) => find::run(cx, args),
+            Self::Verify(args) => verify::run(cx, args),
             Self::Diff(args) => diff::run(cx, args),
             Self::Fsck(args) => fsck::run(cx, args),
             Self::Mirror(args) => mirror::run(cx, args),

@@ -1,5 +1,6 @@
-//! Proof: what a store claims, in forms that others can check.
+//! Proof: what a store claims, checked, and in forms that others can check.
 //!
+//! - `verify`    whether a claim is true, link by link
 //! - `statement` what is claimed of the commits on the way of a trace: in-toto Statements with SLSA provenance
 //! - `evidence`  which files, datums and logs of a trace belong to which commit
 //! - `envelope`  a signed statement: DSSE
@@ -9,6 +10,7 @@
 mod envelope;
 mod evidence;
 mod statement;
+mod verify;
 
 use repos::Store;
 
@@ -17,6 +19,7 @@ use crate::trace::Trace;
 
 pub use envelope::{Envelope, EnvelopeSignature, PAYLOAD_TYPE, authenticated};
 pub use statement::{COMMIT_PREDICATE, Descriptor, JOB_BUILD_TYPE, SLSA_PREDICATE, Statement, statements};
+pub use verify::{Link, LinkKind, Report, State, Verdict, verify};
 
 /// Every statement about a trace, signed with the key of this place.
 pub fn envelopes(store: &Store, trace: &Trace) -> Result<Vec<Envelope>> {

@@ -225,6 +225,11 @@ impl Store {
         Ok(Signed { signature, key: Some(document.key), vouched })
     }
 
+    /// The digests of a commit's signatures, as far as the index knows; nothing of them is read.
+    pub fn signature_digests(&self, commit: &CommitId) -> Result<Vec<Digest>> {
+        self.about(&keys::signatures(commit))
+    }
+
     /// Keeps a certificate and returns its digest.
     pub fn put_certificate(&self, certificate: &Certificate) -> Result<Digest> {
         let digest = self.put_about(certificate)?;
