@@ -34,7 +34,7 @@ demo: build
 	PV=$(PV) examples/threat-detection/demo.sh
 
 test:
-	@scripts/setup.sh build docker python s3
+	@scripts/setup.sh build docker python s3 numpy
 	@scripts/with-docker.sh cargo $(TEST) --workspace --locked
 
 verify: fmt-check lint doc test

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing on a bare Debian or Ubuntu machine; says what, asks nothing, does nothing when all is there.
 # Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's
-# stages), s3 (a server for tests, from PyPI into the target folder), bench (the rivals).
+# stages), s3 (a server for tests, from PyPI into the target folder), numpy (numpy, pandas, Pillow, safetensors and PyYAML for tests,
+# from there into the same), bench (the rivals).
 set -euo pipefail
 
 missing=()
@@ -20,7 +21,20 @@ install_s3() { # the version is fixed: what is tested must not change by itself
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check 'moto[server]==5.2.5' >&2 || { rm -rf "$venv"; return 1; }
 }
+install_numpy() {
+    local venv=${CARGO_TARGET_DIR:-target}/numpy
+    [ -e "$venv/complete" ] && return
+    echo "setup: installing numpy, pandas, Pillow, safetensors into $venv" >&2
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: \
+        'numpy>=2,<3' 'pandas>=2.2,<4' 'pillow>=11,<13' 'safetensors>=0.5,<1' 'pyyaml>=6,<7' >&2 || { rm -rf "$venv"; return 1; }
+    touch "$venv/complete"
+}
 after() { # what is left to do when all packages are there
+    if [[ " $* " == *' numpy '* ]]; then
+        install_numpy || echo 'setup: numpy could not be installed; its tests are left out' >&2
+    fi
     if [[ " $* " == *' s3 '* ]]; then
         install_s3 || echo 'setup: no S3 server could be installed; its tests are left out' >&2
     fi
@@ -50,7 +64,7 @@ for part in "$@"; do
             need restic command -v restic
             need xz-utils command -v xz
             ;;
-        s3)
+        s3 | numpy)
             need python3 command -v python3
             need python3-venv python3 -c 'import ensurepip, venv'
             ;;
