@@ -15,6 +15,7 @@
 
 mod beside;
 mod branch;
+mod bundle;
 mod chain;
 mod classics;
 mod config;
@@ -36,6 +37,7 @@ mod hostile;
 mod init;
 mod intoto;
 mod job;
+mod key;
 mod kill;
 mod log;
 mod ls;
@@ -61,4 +63,5 @@ mod time;
 mod trace;
 mod tries;
 mod txn;
+mod verify;
 mod waiting;

@@ -1,7 +1,7 @@
 //! Executes what a claim rests on again: each datum in a fresh sandbox, on the inputs that are on record.
 //!
 //! No cache is asked, no branch moves, and no result is kept; what comes of it is a certificate. Stages come one after another, upstream
-//! first, datums of a stage in parallel.
+//! first, datums of a stage in parallel. Sandboxes are closed one by one; nothing else is cleaned up, since an engine may be running.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -53,7 +53,6 @@ pub async fn rerun(store: &Store, at: &Resolved, repeat: Repeat<'_>) -> Result<(
         (repeat.on_stage)(&stage);
         done.push(stage);
     }
-    clean_up(&repeat.executors).await;
     let certificate = Certificate {
         commit: at.id,
         path: Some(at.path.clone()).filter(|path| !path.is_root()),
@@ -81,17 +80,6 @@ fn of_kind(executors: &Executors, kind: repos::documents::ExecutorKind) -> &Arc<
     match kind {
         repos::documents::ExecutorKind::Docker => &executors.docker,
         repos::documents::ExecutorKind::Process => &executors.process,
-    }
-}
-
-/// What is left of sandboxes goes; that it cannot be looked for says nothing of the outcome.
-async fn clean_up(executors: &Executors) {
-    for executor in [&executors.docker, &executors.process] {
-        if executor.check().await.is_ok()
-            && let Err(error) = executor.clean_up(&std::collections::BTreeSet::new()).await
-        {
-            tracing::warn!("sandboxes are left behind: {error}");
-        }
     }
 }
 
