@@ -16,6 +16,7 @@
 
 mod beside;
 mod branch;
+mod bundle;
 mod chain;
 mod classics;
 mod config;
@@ -37,6 +38,7 @@ mod hostile;
 mod init;
 mod intoto;
 mod job;
+mod key;
 mod kill;
 mod log;
 mod ls;
@@ -64,4 +66,5 @@ mod trace;
 mod training;
 mod tries;
 mod txn;
+mod verify;
 mod waiting;

@@ -1,6 +1,9 @@
 //! `pv verify`
 
+use std::path::{Path, PathBuf};
+
 use engine::proof::{self, Link, Report, State, Verdict};
+use repos::keys::PublicKey;
 use serde_json::json;
 use specs::Reference;
 
@@ -17,9 +20,30 @@ pub(crate) struct Args {
     /// A commit, or a file or directory of one; without it the heads of all branches
     #[arg(value_name = "REF[:/PATH]")]
     reference: Option<Reference>,
+    /// Execute its datums, and all that they rest on, again in fresh sandboxes; what comes of it is kept, and shown by `pv show`
+    #[arg(long, requires = "reference")]
+    rerun: bool,
+    /// Check this bundle; it needs no store
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["reference", "rerun"])]
+    bundle: Option<PathBuf>,
+    /// The public key, as PEM, of who has to have signed the bundle; can be given more than once
+    #[arg(long, value_name = "FILE", requires = "bundle")]
+    key: Vec<PathBuf>,
+}
+
+impl Args {
+    /// Whether it is about a store.
+    pub(super) fn needs_store(&self) -> bool {
+        self.bundle.is_none()
+    }
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    if let Some(bundle) = &args.bundle {
+        let keys = args.key.iter().map(|file| read_key(&cx.path(file))).collect::<Result<Vec<_>>>()?;
+        let (subject, report) = proof::verify_bundle(&cx.path(bundle), &keys)?;
+        return show(cx, &subject, &report);
+    }
     let store = cx.store()?;
     let at = args.reference.as_ref().map(|reference| store.resolve(reference)).transpose()?;
     let report = proof::verify(store, at.as_ref())?;
@@ -28,7 +52,18 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         Some(at) => format!("{}:{}", at.place(), at.path),
         None => "the heads of all branches".to_owned(),
     };
-    show(cx, &subject, &report)
+    show(cx, &subject, &report)?;
+    match at.filter(|_| args.rerun) {
+        Some(at) => super::rerun::run(cx, store, &at, &subject),
+        None => Ok(()),
+    }
+}
+
+fn read_key(file: &Path) -> Result<PublicKey> {
+    let text = std::fs::read_to_string(file);
+    let text = text.map_err(|error| CliError::io(format!("cannot read the key `{}`", file.display()), &error))?;
+    PublicKey::from_pem(&text)
+        .map_err(|error| CliError::usage(format!("`{}`: {error}", file.display()), "pv key show > KEY.pem"))
 }
 
 /// Prints the links and the verdict, which is also the exit code.

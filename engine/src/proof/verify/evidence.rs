@@ -11,7 +11,7 @@ use repos::{KeyRow, RepoError, Store};
 use specs::{CommitId, Digest, FilePath};
 
 /// What a claim is checked against. Whatever it gives has the digest that it was asked for.
-pub(super) trait Evidence {
+pub(in crate::proof) trait Evidence {
     /// The bytes of a document, node or log.
     fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes, RepoError>;
 
@@ -35,7 +35,7 @@ pub(super) trait Evidence {
 }
 
 /// What is known of a key.
-pub(super) enum Key {
+pub(in crate::proof) enum Key {
     /// It counts.
     Known(PublicKey),
     /// Nothing says whose it is.
@@ -45,7 +45,7 @@ pub(super) enum Key {
 }
 
 /// A store, past its caches.
-pub(super) struct StoreEvidence {
+pub(in crate::proof) struct StoreEvidence {
     store: Store,
     examiner: Examiner,
     keys: HashMap<Digest, KeyRow>,
@@ -53,7 +53,7 @@ pub(super) struct StoreEvidence {
 }
 
 impl StoreEvidence {
-    pub(super) fn new(store: &Store) -> Result<Self, RepoError> {
+    pub(in crate::proof) fn new(store: &Store) -> Result<Self, RepoError> {
         Ok(Self {
             store: store.clone(),
             examiner: Examiner::new(store.clone()),
@@ -63,7 +63,7 @@ impl StoreEvidence {
     }
 
     /// What is wrong with the packs that something was found in.
-    pub(super) fn pack_faults(&self) -> Result<Vec<RepoError>, RepoError> {
+    pub(in crate::proof) fn pack_faults(&self) -> Result<Vec<RepoError>, RepoError> {
         self.examiner.pack_faults()
     }
 

@@ -31,6 +31,10 @@ pub enum LinkKind {
     Source,
     /// Packs in which all this lies.
     Pack,
+    /// A bundle as a whole, and each of its entries.
+    Bundle,
+    /// A signed statement about a commit.
+    Statement,
 }
 
 impl LinkKind {
@@ -48,6 +52,8 @@ impl LinkKind {
             Self::Log => "log",
             Self::Source => "source",
             Self::Pack => "pack",
+            Self::Bundle => "bundle",
+            Self::Statement => "statement",
         }
     }
 }
@@ -97,7 +103,7 @@ pub struct Report {
     failing: u64,
     damaged: u64,
     /// Signatures that fit a key of which nothing says whose it is.
-    pub(super) unchecked_signers: u64,
+    pub(in crate::proof) unchecked_signers: u64,
 }
 
 /// What all links add up to.
@@ -115,7 +121,7 @@ pub enum Verdict {
 }
 
 impl Report {
-    pub(super) fn add(&mut self, link: LinkKind, subject: impl Into<String>, state: State) {
+    pub(in crate::proof) fn add(&mut self, link: LinkKind, subject: impl Into<String>, state: State) {
         *self.counts.entry(link).or_default() += 1;
         let count = match state {
             State::Holds if self.links.len() < KEPT => {

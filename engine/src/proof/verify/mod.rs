@@ -19,9 +19,9 @@ use self::evidence::StoreEvidence;
 use self::walk::Walk;
 use crate::error::Result;
 
-mod evidence;
+pub(super) mod evidence;
 mod links;
-mod walk;
+pub(super) mod walk;
 
 pub use links::{Link, LinkKind, Report, State, Verdict};
 
@@ -48,7 +48,7 @@ pub fn verify(store: &Store, at: Option<&Resolved>) -> Result<Report> {
     Ok(report)
 }
 
-fn claim(store: &Store, walk: &mut Walk<'_>, at: &Resolved) -> Result<()> {
+pub(super) fn claim(store: &Store, walk: &mut Walk<'_>, at: &Resolved) -> Result<()> {
     if at.path.is_root() {
         return Ok(walk.commit_in_full(at.id)?);
     }

@@ -24,20 +24,21 @@ const NODES: usize = 20_000;
 type Result<T, E = RepoError> = std::result::Result<T, E>;
 
 /// A claim that is being checked.
-pub(super) struct Walk<'a> {
+pub(in crate::proof) struct Walk<'a> {
     evidence: &'a dyn Evidence,
     nodes: RefCell<HashMap<Digest, Bytes>>,
     commits: HashMap<CommitId, Option<Rc<Commit>>>,
     files: HashSet<(CommitId, FilePath)>,
     contents: HashSet<Digest>,
-    results: HashSet<(CommitId, Digest)>,
+    /// Results with the commits that name them.
+    pub(in crate::proof) results: HashSet<(CommitId, Digest)>,
     documents: HashSet<Digest>,
     open: Vec<(CommitId, FilePath)>,
-    pub(super) report: Report,
+    pub(in crate::proof) report: Report,
     /// The commits on the way, in the order in which they were met.
-    pub(super) met: Vec<CommitId>,
+    pub(in crate::proof) met: Vec<CommitId>,
     /// Which commit brought a source file in.
-    pub(super) introduced: Vec<(CommitId, FilePath, CommitId)>,
+    pub(in crate::proof) introduced: Vec<(CommitId, FilePath, CommitId)>,
 }
 
 impl NodeStore for Walk<'_> {
@@ -63,7 +64,7 @@ fn place(commit: &Commit, id: &CommitId, path: &FilePath) -> String {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(evidence: &'a dyn Evidence) -> Self {
+    pub(in crate::proof) fn new(evidence: &'a dyn Evidence) -> Self {
         Self {
             evidence,
             nodes: RefCell::default(),
@@ -80,7 +81,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Checks one file of a commit and all that it rests on.
-    pub(super) fn file(&mut self, id: CommitId, path: &FilePath) -> Result<()> {
+    pub(in crate::proof) fn file(&mut self, id: CommitId, path: &FilePath) -> Result<()> {
         self.open.push((id, path.clone()));
         while let Some((id, path)) = self.open.pop() {
             if self.files.insert((id, path.clone())) {
@@ -91,7 +92,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Checks a commit, all its files and datums, and all that they rest on.
-    pub(super) fn commit_in_full(&mut self, id: CommitId) -> Result<()> {
+    pub(in crate::proof) fn commit_in_full(&mut self, id: CommitId) -> Result<()> {
         let Some(commit) = self.commit(id)? else { return Ok(()) };
         let subject = format!("{}@{}", commit.repo, id.short(12));
         let Some(files) = self.all(LinkKind::Tree, &subject, Tree::at(commit.tree), KeyRange::all())? else {
