@@ -80,13 +80,13 @@ type Source = [String; 6];
 impl Demo<'_> {
     fn json(&self, args: &[&str]) -> Vec<Value> {
         let store = self.env.dir().join("demo/store");
-        let all = ["--store", store.to_str().unwrap()].iter().chain(args);
+        let all = ["--store", store.to_str().unwrap()].into_iter().chain(args.iter().copied());
         self.env.json(all)
     }
 
     fn text(&self, args: &[&str]) -> String {
         let store = self.env.dir().join("demo/store");
-        let all = ["--store", store.to_str().unwrap()].iter().chain(args);
+        let all = ["--store", store.to_str().unwrap()].into_iter().chain(args.iter().copied());
         self.env.ok(all)
     }
 

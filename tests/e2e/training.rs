@@ -25,8 +25,7 @@ fn the_model_training_example_keeps_its_promises() {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    for claim in ["labels put right", "models trained again: the try's are taken: 0", "checked without a store"]
-    {
+    for claim in ["labels put right", "models trained again: the try's are taken: 0", "checked without a store"] {
         assert!(said.contains(claim), "{claim}\n{said}");
     }
 }
