@@ -9,8 +9,9 @@ use crate::history::Step;
 /// Rows in memory above which a writer that does not own the store catches up the index on disk: few, because every reader has to make
 /// the same rows; not fewer, because `RocksDB` syncs nine times for them.
 const OVERLAY_ROWS: usize = 512;
-/// Changes of a step, for which the lock is held: a tenth of a second.
-const STEP: usize = 16_384;
+/// Changes of a step, for which the lock is held, a fraction of a second, and whose rows are in memory, some 20 MB; the index on disk is
+/// synced after each.
+const STEP: usize = 65_536;
 /// Changes that a writer takes over from others, who left them.
 const OF_OTHERS: u64 = 65_536;
 
