@@ -180,10 +180,17 @@ fn follow(store: &Store, steps: Option<usize>) {
     match steps {
         // A commit costs 32.
         Some(steps) => (0..steps).for_each(|_| owner.follow_histories_a_little(34).unwrap()),
-        None => owner.follow_histories_as_owner().unwrap(),
+        None => owner.follow_histories_as_owner(),
     }
     drop(owner);
     store.refresh().unwrap();
+}
+
+/// A commit whose tree is not there.
+fn commit_without_files(store: &Store, parent: CommitId, run: RunId) -> CommitId {
+    let parent = store.commit(&parent).map(|commit| (parent, commit)).unwrap();
+    let commit = Commit { parents: vec![parent.0], tree: digest_of(b"no node"), run, ..parent.1 };
+    store.put_commit(&commit).unwrap()
 }
 
 /// All questions, each answered as the model does.
@@ -240,8 +247,66 @@ proptest! {
         }
         compare(&test.store, &model);
         follow(&test.store, None);
+        for (commit, ..) in &model.commits {
+            prop_assert!(test.store.has_followed(commit).unwrap());
+        }
         compare(&test.store, &model);
         test.store.rebuild_index().unwrap();
         compare(&test.store, &model);
     }
+}
+
+#[test]
+fn commits_whose_files_cannot_be_read_are_walked_and_hold_nobody_up() {
+    let test = TestStore::new();
+    let store = &test.store;
+    let put = |parent: Option<CommitId>, content: &str, number| {
+        let run = RunId::from_bytes(repos::random_bytes());
+        let files = Files::from([("/a".to_owned(), content.to_owned()), ("/b".to_owned(), "same".to_owned())]);
+        let id = commit(store, parent, &files, run, number);
+        point(store, 0, parent, id, run);
+        id
+    };
+    let first = put(None, "x", 0);
+    let run = RunId::from_bytes(repos::random_bytes());
+    let gone = commit_without_files(store, first, run);
+    point(store, 0, Some(first), gone, run);
+    let after = put(Some(gone), "y", 1);
+    let newest = put(Some(after), "z", 2);
+    follow(store, None);
+    let followed = [first, gone, after, newest].map(|id| store.has_followed(&id).unwrap());
+    assert_eq!(followed, [true, false, false, true], "what differs from files that are gone is not known");
+    let changes =
+        |path: &str| PathHistory::new(store, &name("images"), newest, &common::path(path)).collect::<Vec<_>>();
+    let of_a = changes("/a");
+    assert_eq!(of_a[0].as_ref().unwrap().0, newest);
+    let damaged = |change: &Result<_, repos::RepoError>| {
+        change.as_ref().err().map(repos::RepoError::kind) == Some(specs::ErrorKind::Damaged)
+    };
+    assert!(of_a.len() == 2 && damaged(&of_a[1]), "{of_a:?}");
+    assert!(damaged(&changes("/b")[0]));
+    // The next writer does not try again.
+    let last = put(Some(newest), "x", 3);
+    follow(store, None);
+    assert!(store.has_followed(&last).unwrap());
+}
+
+#[test]
+fn a_large_put_is_followed_by_its_own_writer_and_a_repository_that_is_gone_is_forgotten() {
+    let test = TestStore::new();
+    let store = &test.store;
+    let contents: Vec<(String, String)> = (0..3_000).map(|n| (format!("/d{}/f{n}", n % 7), n.to_string())).collect();
+    let contents: Vec<(&str, Option<&str>)> =
+        contents.iter().map(|(path, content)| (path.as_str(), Some(content.as_str()))).collect();
+    let edits = common::edits(store, &contents);
+    let (id, _) = common::commit(store, &name("images"), &specs::BranchName::main(), &edits).unwrap();
+    let id = id.unwrap();
+    assert!(store.has_followed(&id).unwrap());
+    let found = find(store, &What::Bytes(digest_of(b"2999"))).unwrap();
+    assert_eq!(found.iter().map(|found| found.path.to_string()).collect::<Vec<_>>(), ["/d3/f2999"]);
+    store.publish(&Change::of(vec![repos::journal::Entry::RepoDelete { repo: name("images") }])).unwrap();
+    assert!(find(store, &What::Bytes(digest_of(b"2999"))).unwrap().is_empty());
+    test.create("images");
+    store.rebuild_index().unwrap();
+    assert!(find(store, &What::Bytes(digest_of(b"2999"))).unwrap().is_empty());
 }

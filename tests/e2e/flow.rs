@@ -60,10 +60,11 @@ pub(crate) fn steady(text: &str) -> String {
             line.replace_range(from..end, "process [host]");
         }
         for word in line.clone().split_whitespace() {
+            let day = word.trim_end_matches(')');
             if word.starts_with('(') && word.ends_with("Z)") {
                 line = line.replace(word, "[utc]");
-            } else if word.len() == 10 && word.starts_with("20") && word.matches('-').count() == 2 {
-                line = line.replace(word, "[date]");
+            } else if day.len() == 10 && day.starts_with("20") && day.matches('-').count() == 2 {
+                line = line.replace(day, "[date]");
             }
         }
         shown += &line;

@@ -29,6 +29,41 @@ fn commits_are_listed_newest_first_and_by_path() {
 }
 
 #[test]
+fn the_history_of_a_path_tells_what_each_commit_did_to_it() {
+    let env = test_env!();
+    env.write("a", "1");
+    env.write("d/x", "2");
+    env.ok(["put", "images", "a", "-m", "first"]);
+    env.ok(["put", "images:/d", "d", "-m", "folder"]);
+    env.write("a", "12");
+    env.ok(["put", "images", "a", "-m", "longer"]);
+    env.ok(["rm", "images:/a", "-m", "gone"]);
+    let snapshot = env.pv(["log", "images:/a"]);
+    insta::assert_snapshot!(snapshot, @r"
+    --- stdout
+    COMMIT  WHEN  WHO  CHANGE  SIZE  MESSAGE
+    [id 1]  [ago]  Anna  removed  gone
+    [id 2]  [ago]  Anna  modified  2 B  longer
+    [id 3]  [ago]  Anna  added  1 B  first
+    ");
+    insta::assert_snapshot!(env.pv(["log", "images:/d"]), @r"
+    --- stdout
+    COMMIT  WHEN  WHO  CHANGE  SIZE  MESSAGE
+    [id 4]  [ago]  Anna  below  folder
+    ");
+    let questions =
+        [["log", "images:/a"], ["log", "images:/d"], ["log", "images:/d/x"], ["find", "*"], ["find", "d/x"]];
+    let before = questions.map(|question| env.json(question));
+    assert_eq!(before[0][1]["file"]["size_bytes"], 2);
+    assert_eq!(
+        before[0].iter().map(|commit| commit["change"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["removed", "modified", "added"]
+    );
+    env.ok(["fsck", "--rebuild-index"]);
+    assert_eq!(questions.map(|question| env.json(question)), before, "by the index and without it");
+}
+
+#[test]
 fn a_commit_has_every_field_of_the_contract() {
     let env = test_env!();
     env.write("a", "12");

@@ -49,6 +49,8 @@ pub use list::{DatumList, IntoIter};
 pub use matches::{Match, match_at};
 pub(crate) use matches::{files_of, reads};
 pub(crate) use members::MemberRows;
+#[cfg(test)]
+pub(crate) use readers::ReadBy;
 pub(crate) use shape::Shape;
 
 use crate::plan::DatumMap;

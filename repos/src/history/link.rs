@@ -117,6 +117,12 @@ impl Links {
         })
     }
 
+    /// Whether the index has what a commit changed.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn has(&mut self, commit: &CommitId) -> Result<bool> {
+        Ok(self.number(commit)?.is_some())
+    }
+
     pub(super) fn link(&mut self, number: u32) -> Result<Option<Link>> {
         if let Some(known) = self.known.get(&number) {
             return Ok(Some(*known));

@@ -23,3 +23,5 @@ pub use holders::{Held, What, held};
 pub use path::{Did, PathHistory, introduced};
 
 pub(crate) use follow::Step;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use link::Links;

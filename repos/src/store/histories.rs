@@ -56,16 +56,29 @@ impl Store {
         }
     }
 
-    /// Brings the history index up as far as it goes, if this process owns the store. For an owner with nothing else to do.
-    pub fn follow_histories_as_owner(&self) -> Result<()> {
-        while self.is_owner() && self.index().is_writable() && self.take_step(STEP)? {}
-        Ok(())
+    /// Brings the history index up by as much as this process wrote and a little more, if it owns the store. For an owner at its end.
+    pub fn follow_histories_as_owner(&self) {
+        let written = self.inner.written.swap(0, Ordering::Relaxed);
+        let steps = OF_OTHERS.saturating_add(written.saturating_mul(2)) / STEP as u64;
+        for _ in 0..=steps {
+            match self.is_owner().then(|| self.take_step(STEP)) {
+                Some(Ok(true)) => {}
+                Some(Err(error)) => return tracing::warn!("the history index is not brought up: {error}"),
+                Some(Ok(false)) | None => return,
+            }
+        }
     }
 
     /// Takes one step of about so many changes, if this process owns the store.
     #[cfg(any(test, feature = "testing"))]
     pub fn follow_histories_a_little(&self, changes: usize) -> Result<()> {
         if self.is_owner() { self.take_step(changes).map(drop) } else { Ok(()) }
+    }
+
+    /// Whether the history index has what a commit changed.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn has_followed(&self, commit: &specs::CommitId) -> Result<bool> {
+        crate::history::Links::new(self).has(commit)
     }
 
     /// Whether there is more to do.

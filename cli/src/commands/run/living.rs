@@ -60,9 +60,12 @@ async fn live(
     engine.say_ended();
     drop(serving);
     engine.close().await;
+    let histories = store.clone();
+    let followed = tokio::task::spawn_blocking(move || histories.follow_histories_as_owner()).await;
     let cleaned = engine.executor_handle().clean_up(&BTreeSet::new()).await;
     done?;
     shown?;
+    followed.map_err(|error| CliError::io("cannot bring up the history index", &std::io::Error::other(error)))?;
     Ok(cleaned.map_err(EngineError::from)?)
 }
 

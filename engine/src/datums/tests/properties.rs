@@ -229,3 +229,33 @@ fn a_change_touches_what_differs_and_commit_after_commit_equals_a_plan_in_full()
         Ok(())
     });
 }
+
+#[test]
+fn the_readers_of_a_file_are_those_with_it_among_their_arms() {
+    let (store, _folder) = store();
+    check(2, &(input(3), world()), |(input, world)| {
+        prop_assume!(by_definition(&input, &world).len() < 500);
+        let shape = Shape::of(&input);
+        let trees = trees(&store, &input, &world);
+        let mut kept = Kept { store: &store, input: &input, map: DatumMap::empty() };
+        kept.in_full(&world);
+        let all = datums::all(&store, &shape, trees.clone()).unwrap();
+        for (repo, path) in world.iter().flat_map(|(repo, files)| files.keys().map(move |path| (repo, path))) {
+            let path: specs::FilePath = path.parse().unwrap();
+            let leaves = input.leaves().into_iter().enumerate();
+            let holders: BTreeSet<usize> =
+                leaves.filter(|(_, leaf)| leaf.repo.as_str() == repo.as_str()).map(|(number, _)| number).collect();
+            let reads = |arm: &Arm| holders.contains(&arm.leaf) && (arm.path == path || arm.path.contains(&path));
+            let expected: BTreeSet<DatumKey> =
+                all.iter().filter(|(_, arms)| arms.iter().any(reads)).map(|(key, _)| key).collect();
+            let mut found = BTreeSet::new();
+            let mut visit = |reader: datums::ReadBy| {
+                assert!(found.insert(reader.key.clone()), "{:?} comes twice", reader.key);
+                Ok(())
+            };
+            shape.readers(&store, (trees.clone(), kept.map), &path, &holders, &mut visit).unwrap();
+            prop_assert_eq!(found, expected, "{}:{}", repo, path);
+        }
+        Ok(())
+    });
+}
