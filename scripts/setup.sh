@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing on a bare Debian or Ubuntu machine; says what, asks nothing, does nothing when all is there.
 # Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's
-# stages), s3 (a server for tests, from PyPI into the target folder), bench (the rivals).
+# stages); from PyPI into the target folder, for tests: s3 (a server), numpy (numpy, pandas, Pillow …, which reckon independently),
+# proof (outside tools that check what pv signs); bench (the rivals).
 set -euo pipefail
 
 missing=()
@@ -12,17 +13,28 @@ need() { # need PACKAGE TEST...: PACKAGE is needed when TEST fails
 }
 has_libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*' || [ -n "${LIBCLANG_PATH:-}" ]; }
 
-install_s3() { # the version is fixed: what is tested must not change by itself
-    local venv=${CARGO_TARGET_DIR:-target}/s3-server
-    [ -x "$venv/bin/moto_server" ] && return
-    echo "setup: installing moto into $venv" >&2
-    rm -rf "$venv"
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check 'moto[server]==5.2.5' >&2 || { rm -rf "$venv"; return 1; }
+# venv NAME PACKAGE...: a Python with these packages, below the target folder. Versions are fixed where tests depend on them.
+venv() {
+    local folder=${CARGO_TARGET_DIR:-target}/$1
+    shift
+    [ "$(cat "$folder/packages" 2>/dev/null)" = "$*" ] && return
+    echo "setup: installing $* into $folder" >&2
+    rm -rf "$folder"
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" >&2 || { rm -rf "$folder"; return 1; }
+    echo "$*" >"$folder/packages"
 }
 after() { # what is left to do when all packages are there
+    if [[ " $* " == *' numpy '* ]]; then
+        venv numpy 'numpy>=2,<3' 'pandas>=2.2,<4' 'pillow>=11,<13' 'safetensors>=0.5,<1' 'pyyaml>=6,<7' ||
+            echo 'setup: numpy and its like could not be installed; their tests are left out' >&2
+    fi
     if [[ " $* " == *' s3 '* ]]; then
-        install_s3 || echo 'setup: no S3 server could be installed; its tests are left out' >&2
+        venv s3-server 'moto[server]==5.2.5' || echo 'setup: no S3 server could be installed; its tests are left out' >&2
+    fi
+    if [[ " $* " == *' proof '* ]]; then
+        venv proof-tools 'in-toto-attestation==0.9.3' 'securesystemslib[crypto]==1.6.0' ||
+            echo 'setup: tools that check proofs could not be installed; their tests are left out' >&2
     fi
 }
 
@@ -50,9 +62,11 @@ for part in "$@"; do
             need restic command -v restic
             need xz-utils command -v xz
             ;;
-        s3)
+        s3 | numpy | proof)
             need python3 command -v python3
             need python3-venv python3 -c 'import ensurepip, venv'
+            need openssl command -v openssl
+            need unzip command -v unzip
             ;;
         *)
             echo "setup: unknown part $part" >&2

@@ -10,7 +10,10 @@
 //! datums     globs and trees to units of work  recipe   what one of them executes
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
 //! aside      tries: other data, specs or code in place of the current, moving nothing
+//! proof      whether a claim is true, and what convinces others of it
 //! explain    why something ran, or did not        outlook  what would run
+//! diff       what differs between two commits, and why
+//! proof      claims that others can check: statements, envelopes
 //! secrets    what stages are told in confidence
 //! executors  which executor a store uses
 //! executor   where user code runs        worker   the agent inside a sandbox
@@ -22,6 +25,7 @@ pub mod aside;
 mod cache;
 pub mod changes;
 pub mod datums;
+pub mod diff;
 mod error;
 mod execution;
 pub mod executor;
@@ -33,6 +37,7 @@ pub mod keep;
 pub mod live;
 pub mod outlook;
 pub mod plan;
+pub mod proof;
 pub mod queries;
 pub mod recipe;
 pub mod scheduler;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use repos::documents::{Recipe, RecipeInput, Reference, canonical};
 use repos::hash::digest_of;
 use repos::tree::files::directory_range;
-use repos::tree::{FileEntry, NodeSink, Tree};
+use repos::tree::{FileEntry, NodeSink, NodeStore, Tree};
 use repos::{RepoError, Store};
 use specs::spec::PfsInput;
 use specs::{CommitId, DatumId, Digest, FilePath};
@@ -165,7 +165,10 @@ impl Kitchen {
 }
 
 /// Root of the map of exactly the entries below a directory. The name is all that is wanted: the nodes are not stored.
-pub(crate) fn root_below(store: &Store, tree: Tree, directory: &FilePath) -> Result<Digest, RepoError> {
+pub(crate) fn root_below<S>(store: &S, tree: Tree, directory: &FilePath) -> Result<Digest, RepoError>
+where
+    S: NodeStore<Error = RepoError> + ?Sized,
+{
     Ok(tree.subtree(store, &directory_range(directory), &mut NoNodes)?.root())
 }
 

@@ -32,7 +32,7 @@ fn places(env: &TestEnv, is: impl Fn(Kind, &Digest) -> bool) -> Vec<(PathBuf, u6
 }
 
 /// Flips a bit in the middle of objects.
-fn flip(env: &TestEnv, is: impl Fn(Kind, &Digest) -> bool) {
+pub(crate) fn flip(env: &TestEnv, is: impl Fn(Kind, &Digest) -> bool) {
     for (pack, first, last) in places(env, is) {
         let mut bytes = std::fs::read(&pack).unwrap();
         bytes[usize::midpoint(first as usize, last as usize)] ^= 4;
@@ -46,7 +46,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A second copy of the store as it is, beside it.
-fn mirrored(env: &TestEnv) -> PathBuf {
+pub(crate) fn mirrored(env: &TestEnv) -> PathBuf {
     let mirror = env.dir().join("mirror");
     std::fs::create_dir(&mirror).unwrap();
     copy(&env.dir().join(".pv"), &mirror);
@@ -54,7 +54,7 @@ fn mirrored(env: &TestEnv) -> PathBuf {
 }
 
 /// Puts the store back as it was when it was mirrored.
-fn restore(env: &TestEnv, mirror: &Path) {
+pub(crate) fn restore(env: &TestEnv, mirror: &Path) {
     std::fs::remove_dir_all(env.dir().join(".pv")).unwrap();
     copy(&mirror.join(".pv"), env.dir());
 }

@@ -6,7 +6,8 @@
 //! - `beside` `kill` `chain` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
 //! - `time` pipelines that stop and start, clocks, triggers
-//! - `threat` `classics` the examples as a whole
+//! - `stories` what people come with, from the first command to the answer
+//! - `threat` `training` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
 //! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
 //! - `support` events to wait for, pipelines to wait in
@@ -15,6 +16,7 @@
 
 mod beside;
 mod branch;
+mod bundle;
 mod chain;
 mod classics;
 mod config;
@@ -34,7 +36,9 @@ mod gc_beside;
 mod get;
 mod hostile;
 mod init;
+mod intoto;
 mod job;
+mod key;
 mod kill;
 mod log;
 mod ls;
@@ -53,11 +57,14 @@ mod secret;
 mod serve;
 mod show;
 mod status;
+mod stories;
 mod support;
 mod tag;
 mod threat;
 mod time;
 mod trace;
+mod training;
 mod tries;
 mod txn;
+mod verify;
 mod waiting;

@@ -1,8 +1,9 @@
 //! A server on this machine that speaks S3: `moto`, which `scripts/setup.sh s3` installs below the target folder.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+
+use crate::tools::{python_of, skip};
 
 /// A running server with one empty bucket, `pv-test`; ends with this, or with the test's process.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl S3Server {
     /// # Panics
     /// When it is installed and does not start, or is not installed under `CI`.
     pub fn start() -> Option<Self> {
-        let Some(python) = python() else {
+        let Some(python) = python_of("s3-server") else {
             skip("no S3 server; scripts/setup.sh s3 installs one");
             return None;
         };
@@ -82,16 +83,4 @@ impl Drop for S3Server {
         self.child.kill().ok();
         self.child.wait().ok();
     }
-}
-
-/// The Python that has `moto`: below the target folder, in which this test lies too.
-fn python() -> Option<PathBuf> {
-    let test = std::env::current_exe().ok()?;
-    test.ancestors().map(|folder| folder.join("s3-server/bin/python")).find(|python| python.exists())
-}
-
-#[expect(clippy::print_stderr, reason = "for whoever runs the tests")]
-fn skip(why: &str) {
-    assert!(std::env::var_os("CI").is_none(), "CI leaves nothing out: {why}");
-    eprintln!("SKIPPED: {why}");
 }

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use engine::diff::Change;
 use repos::Store;
 use repos::files::{self, Logged};
 use repos::history::Did;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use specs::{FilePath, Reference};
 
 use super::jobs::live;
-use super::views::{ChangeKind, CommitView, FileView, RunView};
+use super::views::{CommitView, FileView, RunView};
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, Row, Window, size};
@@ -60,7 +61,7 @@ struct ChangedView {
     #[serde(flatten)]
     commit: CommitView,
     /// `null` when it changed only what lies below the path.
-    change: Option<ChangeKind>,
+    change: Option<Change>,
     /// The file from then on.
     file: Option<FileView>,
 }
@@ -69,9 +70,9 @@ impl ChangedView {
     fn new(store: &Store, path: &FilePath, logged: Logged) -> Result<Self> {
         let Logged { id, commit, did } = logged;
         let change = did.map(|did| match did {
-            Did::Added(_) => ChangeKind::Added,
-            Did::Modified(_) => ChangeKind::Modified,
-            Did::Removed => ChangeKind::Removed,
+            Did::Added(_) => Change::Added,
+            Did::Modified(_) => Change::Modified,
+            Did::Removed => Change::Removed,
         });
         let file = did.and_then(|did| did.file()).map(|file| FileView::new(path.clone(), file));
         Ok(Self { commit: CommitView::new(store, id, commit)?, change, file })
@@ -83,9 +84,9 @@ impl Row for ChangedView {
     fn cells(&self, human: &Human) -> Vec<String> {
         let mut cells = self.commit.cells(human);
         let change = match self.change {
-            Some(ChangeKind::Added) => "added",
-            Some(ChangeKind::Removed) => "removed",
-            Some(ChangeKind::Modified | ChangeKind::Renamed) => "modified",
+            Some(Change::Added) => "added",
+            Some(Change::Removed) => "removed",
+            Some(Change::Modified | Change::Renamed) => "modified",
             None => "below",
         };
         cells.splice(

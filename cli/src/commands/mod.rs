@@ -5,9 +5,11 @@
 //! - `jobs` jobs and pipelines as they are printed
 //! - `names` arguments such as `REPO@BRANCH`
 //! - `views` commits, files, repositories … as they are printed
+//! - `rerun` what `pv verify --rerun` does and prints
 //! - `vouched` signatures and certificates of commits as they are printed
 
 mod branch;
+mod bundle;
 mod cat;
 mod change;
 mod commit;
@@ -37,6 +39,7 @@ mod pipeline;
 mod plan;
 mod put;
 mod repo;
+mod rerun;
 mod revert;
 mod rm;
 mod run;
@@ -50,6 +53,7 @@ mod tag;
 mod trace;
 mod try_out;
 mod txn;
+mod verify;
 mod version;
 mod views;
 mod vouched;
@@ -109,6 +113,8 @@ pub(crate) enum Command {
     Trace(trace::Args),
     Explain(explain::Args),
     Find(find::Args),
+    Verify(verify::Args),
+    Bundle(bundle::Args),
     Diff(diff::Args),
     Fsck(fsck::Args),
     Mirror(mirror::Args),
@@ -137,6 +143,7 @@ impl Command {
             // An input that may never end would hold the owner up; only the last step is handed over then.
             Self::Put(args) => !args.reads_stdin(),
             Self::Txn(args) => !args.reads_stdin(),
+            Self::Verify(args) => args.needs_store(),
             // Nobody may own the store meanwhile.
             Self::Fsck(args) => !args.repairs(),
             _ => true,
@@ -186,6 +193,8 @@ impl Command {
             Self::Trace(args) => trace::run(cx, args),
             Self::Explain(args) => explain::run(cx, args),
             Self::Find(args) => find::run(cx, args),
+            Self::Verify(args) => verify::run(cx, args),
+            Self::Bundle(args) => bundle::run(cx, args),
             Self::Diff(args) => diff::run(cx, args),
             Self::Fsck(args) => fsck::run(cx, args),
             Self::Mirror(args) => mirror::run(cx, args),

@@ -2,7 +2,6 @@
 
 use engine::live::{JobKey, Live, LiveState};
 use repos::documents::{Commit, TagDocument};
-use repos::files::FileChange;
 use repos::journal::{CauseKind, Move, RepoKind, SealedState};
 use repos::tree::{FileEntry, Tree};
 use repos::{BranchRow, JobRow, RepoRow, RunRow, Store, TagRow, Timestamp};
@@ -96,37 +95,6 @@ pub(super) struct FileView {
 impl FileView {
     pub(super) fn new(path: FilePath, file: FileEntry) -> Self {
         Self { path, size_bytes: file.size, digest: file.digest, executable: file.executable }
-    }
-}
-
-/// A difference between two trees.
-#[derive(Serialize)]
-pub(super) struct DiffView {
-    pub(super) path: FilePath,
-    pub(super) change: ChangeKind,
-    pub(super) old: Option<FileView>,
-    pub(super) new: Option<FileView>,
-}
-
-/// The sorts of differences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ChangeKind {
-    Added,
-    Removed,
-    Modified,
-    Renamed,
-}
-
-impl From<FileChange> for DiffView {
-    fn from(change: FileChange) -> Self {
-        let kind = match (&change.old, &change.new) {
-            (None, _) => ChangeKind::Added,
-            (_, None) => ChangeKind::Removed,
-            _ => ChangeKind::Modified,
-        };
-        let view = |file: Option<FileEntry>| file.map(|file| FileView::new(change.path.clone(), file));
-        Self { change: kind, old: view(change.old), new: view(change.new), path: change.path.clone() }
     }
 }
 

@@ -30,8 +30,8 @@ fn starts(length: u32) -> impl Iterator<Item = u32> {
     (0..=last).step_by(STEP as usize).take(if length == 0 { 0 } else { usize::MAX })
 }
 
-fn luma(Rgb([red, green, blue]): &Rgb<u8>) -> f64 {
-    0.299 * f64::from(*red) + 0.587 * f64::from(*green) + 0.114 * f64::from(*blue)
+fn luma(Rgb([red, green, blue]): Rgb<u8>) -> f64 {
+    0.299 * f64::from(red) + 0.587 * f64::from(green) + 0.114 * f64::from(blue)
 }
 
 fn window(old: &RgbImage, new: &RgbImage, across: std::ops::Range<u32>, down: std::ops::Range<u32>) -> f64 {
@@ -39,7 +39,7 @@ fn window(old: &RgbImage, new: &RgbImage, across: std::ops::Range<u32>, down: st
     let (mut one_squared, mut other_squared, mut product) = (0.0, 0.0, 0.0);
     for y in down {
         for x in across.clone() {
-            let (a, b) = (luma(old.get_pixel(x, y)), luma(new.get_pixel(x, y)));
+            let (a, b) = (luma(*old.get_pixel(x, y)), luma(*new.get_pixel(x, y)));
             count += 1.0;
             one += a;
             other += b;

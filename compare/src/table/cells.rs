@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::text::shortened;
 
 /// Reads again what changed, and tells it. Changed rows of the old side are held a batch at a time; for each the new side is read once.
-pub(super) fn fill(found: &mut TableDiff, pair: &mut Pair<'_, '_>, paired: Paired, limits: &Limits) -> Fit<()> {
+pub(super) fn fill(found: &mut TableDiff, pair: &mut Pair<'_, '_>, paired: &Paired, limits: &Limits) -> Fit<()> {
     let mut counts = vec![0; pair.both.len()];
     let mut left = paired.changed.as_slice();
     while !left.is_empty() {

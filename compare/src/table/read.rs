@@ -17,7 +17,7 @@ pub(crate) fn delimiter(kind: Kind, side: &mut Watched<'_>) -> Fit<u8> {
     }
     let start = side.start(1 << 16)?;
     let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let count = |wanted: u8| line.iter().filter(|byte| **byte == wanted).count();
+    let count = |wanted: u8| line.split(|byte| *byte == wanted).count();
     // The first of equals: the comma.
     Ok(b",;\t|".iter().copied().rev().max_by_key(|byte| count(*byte)).unwrap_or(b','))
 }

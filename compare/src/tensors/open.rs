@@ -87,13 +87,13 @@ impl<'a, 'c> File<'a, 'c> {
             let mut entry = archive.by_index(number).map_err(unfit)?;
             let name = entry.name().map_err(unfit)?.into_owned();
             let name = name.strip_suffix(".npy").unwrap_or(&name).to_owned();
-            let size = entry.size();
+            let unpacked = entry.size();
             left = left
-                .checked_sub(size)
+                .checked_sub(unpacked)
                 .ok_or_else(|| Unfit(format!("too much: it unpacks to more than {} bytes", limits.inflated_bytes)))?;
             let (mut tensor, start) = npy::header(&mut entry, &name)?;
             tensor.place = number as u64;
-            check_size(&tensor, size.saturating_sub(start))?;
+            check_size(&tensor, unpacked.saturating_sub(start))?;
             tensors.push(tensor);
         }
         Ok(Self { tensors, form: Form::Archive(Box::new(archive)) })

@@ -33,6 +33,7 @@ pub(crate) use datum::DatumContext;
 pub(crate) use intake::Outputs;
 pub(crate) use job::{JobContext, JobSettings, Stop, datum_context, labels, run_job, work};
 pub(crate) use pool::Pool;
+pub(crate) use remake::again;
 pub use remake::remake;
 pub(crate) use seal::{Ended, Sealing, end_of, seal};
 pub(crate) use skip::{failed_keys, failed_results};

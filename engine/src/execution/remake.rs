@@ -109,6 +109,15 @@ fn result_of(store: &Store, needer: &Needer) -> Result<Option<Digest>> {
     })
 }
 
+/// Executes the recipe of a result once more, in a fresh sandbox of the executor that made it: the root of what it writes now, `None` when
+/// it fails. An error says why it cannot be executed.
+pub(crate) async fn again(store: &Store, result: &Digest, executors: &Executors) -> Result<Option<Digest>> {
+    let prepared = tokio::task::block_in_place(|| prepare(store, result))?;
+    let executor = prepared.executor(executors).clone();
+    executor.check().await?;
+    prepared.run(store, executor).await
+}
+
 /// Runs the recipe of a result in the executor that made it; what was done, or why it could not be.
 async fn run_again(store: &Store, result: &Digest, executors: &Executors) -> Result<String, String> {
     let prepared = tokio::task::block_in_place(|| prepare(store, result)).map_err(|error| error.to_string())?;

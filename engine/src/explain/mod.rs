@@ -21,4 +21,5 @@ pub use job::{InputChange, JobExplained, explain_job};
 pub use pairs::{Compared, DatumSide, compare_datums, compare_jobs};
 pub use pipeline::{InputExplained, PipelineExplained, explain_pipeline};
 pub(crate) use recipes::changes_of_recipe;
+pub(crate) use sides::transform_changes;
 pub use sides::{Differences, FieldChange};

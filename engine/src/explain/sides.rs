@@ -108,6 +108,15 @@ impl Side {
     }
 }
 
+/// What differs between what two output commits were made by; nothing unless pipelines made both.
+pub(crate) fn transform_changes(store: &Store, old: &Commit, new: &Commit) -> Result<Vec<FieldChange>> {
+    let mut found = Differences::default();
+    if let (Some(old), Some(new)) = (Side::of_commit(store, old)?, Side::of_commit(store, new)?) {
+        compare_transforms(store, &old, &new, &mut found)?;
+    }
+    Ok(found.changes)
+}
+
 /// Compares what two sides execute.
 pub(super) fn compare_transforms(store: &Store, old: &Side, new: &Side, found: &mut Differences) -> Result<()> {
     let (was, is) = (&old.transform, &new.transform);

@@ -53,7 +53,7 @@ enum Prefix {
     /// (commit id, digest of a signature): the signatures of a commit.
     Signature = b'S',
     /// (commit id, digest of a certificate): the certificates of a commit.
-    Certificate = b'C',
+    Certificate = b'E',
     /// (run order, commit id): commits that the history index does not have yet, and how far it has come with each.
     Waiting = b'w',
     /// commit id → its number in the history index.

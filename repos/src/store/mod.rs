@@ -21,6 +21,7 @@
 //! - `lock` the locks, and how they are waited for
 //! - `objects` writes and reads objects, each checked by its digest
 //! - `copies` finds other copies of objects that are damaged where the index says
+//! - `examine` reads objects for whoever trusts nothing
 //! - `noted` notes how far the journal goes, so that a lost end is noticed
 //! - `content` cuts files into chunks and puts them together again
 //! - `publish` the last step of every change; `recheck` looks again whether all is there that it names
@@ -53,6 +54,7 @@ use crate::time::Clock;
 mod catch_up;
 mod content;
 mod copies;
+mod examine;
 mod fold;
 mod held;
 mod histories;
@@ -72,6 +74,7 @@ mod sweep;
 mod sweep_plan;
 
 pub use content::{FileReader, Stored};
+pub use examine::Examiner;
 pub use held::Operation;
 pub use mirror::{Mirrored, Progress, journal_at};
 pub use open::OpenOptions;

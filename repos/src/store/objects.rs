@@ -133,7 +133,7 @@ impl Store {
     }
 
     /// Where an object lies; looks again when that was in a pack that is gone.
-    fn find_place(&self, kind: Kind, digest: &Digest) -> Result<Place> {
+    pub(super) fn find_place(&self, kind: Kind, digest: &Digest) -> Result<Place> {
         let place = self.place_or_put_off(kind, digest)?;
         if !matches!(place, Place::Gone) || !self.look_again()? {
             return Ok(place);

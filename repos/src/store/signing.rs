@@ -19,7 +19,7 @@ use crate::error::RepoError;
 use crate::index::keys;
 use crate::index::rows::{KeyRow, decode};
 use crate::journal::Entry;
-use crate::keys::{OwnKey, PublicKey, replacement};
+use crate::keys::{OwnKey, PublicKey, Signature, replacement};
 use crate::object::Kind;
 
 /// A signature of a commit, and what it is worth.
@@ -147,6 +147,24 @@ impl Store {
         Ok(self.inner.key_file.read()?.map(|key| key.public().clone()))
     }
 
+    /// Signs bytes that are no commit with the key of this place; returns its fingerprint and the signature.
+    ///
+    /// There must be a key that the journal knows: who checks the signature finds it there.
+    pub fn sign_bytes(&self, bytes: &[u8]) -> Result<(Digest, Signature)> {
+        let key = self.inner.key_file.read()?.ok_or_else(|| RepoError::Conflict {
+            what: format!("there is no key at `{}` to sign with", self.inner.key_file.path().display()),
+            hint: Some("the next commit made here makes one".to_owned()),
+        })?;
+        let fingerprint = key.public().fingerprint();
+        if self.signing_key(&fingerprint)?.is_none() {
+            return Err(RepoError::Conflict {
+                what: format!("the journal does not know the key `{}`", self.inner.key_file.path().display()),
+                hint: Some("the next commit made here records it".to_owned()),
+            });
+        }
+        Ok((fingerprint, key.sign(bytes)))
+    }
+
     /// What is to be said of the key in this store's file; nothing is damaged by it, since a new one can be made at any time.
     pub(crate) fn key_fault(&self) -> Result<Option<String>> {
         let known = self.signing_keys()?;
@@ -205,6 +223,11 @@ impl Store {
             Some(_) => Vouched::Bad,
         };
         Ok(Signed { signature, key: Some(document.key), vouched })
+    }
+
+    /// The digests of a commit's signatures, as far as the index knows; nothing of them is read.
+    pub fn signature_digests(&self, commit: &CommitId) -> Result<Vec<Digest>> {
+        self.about(&keys::signatures(commit))
     }
 
     /// Keeps a certificate and returns its digest.

@@ -9,6 +9,7 @@ mod forward;
 mod words;
 
 use clap::ValueEnum;
+use engine::proof;
 use engine::trace::{self, Reach, formats};
 use specs::{ErrorKind, Reference};
 
@@ -51,16 +52,13 @@ enum Format {
     Mermaid,
     /// One page that needs nothing else, for people without `pv`
     Html,
-    #[value(hide = true)]
+    /// Signed in-toto statements, a line a commit on the way, for tools that know these
     Intoto,
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let format = args.format.unwrap_or(if cx.out().is_json() { Format::Json } else { Format::Tree });
     let word = format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-    if format == Format::Intoto {
-        return Err(CliError::not_in_this_version(&format!("--format {word}")).hint("--format tree or json"));
-    }
     if args.forward && !matches!(format, Format::Tree | Format::Json) {
         let error = CliError::new(ErrorKind::Usage, format!("--forward cannot be printed as {word}"));
         return Err(error.hint("--format tree or json"));
@@ -79,8 +77,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     let found = trace::trace(store, &at, Reach { depth: args.depth, all_files: args.files })?;
     match format {
-        Format::Tree | Format::Intoto => back::print(cx, &args.file, &found)?,
+        Format::Tree => back::print(cx, &args.file, &found)?,
         Format::Json => cx.out().json(&found)?,
+        Format::Intoto => {
+            for envelope in proof::envelopes(store, &found)? {
+                cx.out().json(&envelope)?;
+            }
+        }
         Format::Dot => cx.out().bytes(formats::dot(&found).as_bytes())?,
         Format::Mermaid => cx.out().bytes(formats::mermaid(&found).as_bytes())?,
         Format::Html => cx.out().bytes(formats::html_in(&found, cx.human().zone()).as_bytes())?,

@@ -1,6 +1,6 @@
 //! Gives content back, each byte checked.
 
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::Path;
 
@@ -32,7 +32,8 @@ impl Store {
     }
 
     fn find_content(&self, file: &FileEntry) -> Result<Option<FileReader>> {
-        let reader = |chunks, rest| FileReader { store: self.clone(), chunks, next: 0, rest };
+        let reader =
+            |chunks, whole: Bytes| FileReader { store: self.clone(), chunks, next: 0, rest: whole.clone(), whole };
         // What is looked for first is most often what is there: one look-up and one read for a small file.
         let (first, second) = if file.size < Self::ONE_CHUNK_BYTES {
             (Kind::Chunk, Kind::Manifest)
@@ -122,10 +123,12 @@ fn check(is_right: bool, file: &FileEntry) -> Result<()> {
 #[derive(Debug)]
 pub struct FileReader {
     store: Store,
-    /// None for a file that is one chunk: that is in `rest`.
+    /// None for a file that is one chunk: that is `whole`.
     chunks: Vec<(Digest, u32)>,
+    /// The chunk that is read behind `rest`.
     next: usize,
     rest: Bytes,
+    whole: Bytes,
 }
 
 impl FileReader {
@@ -137,6 +140,22 @@ impl FileReader {
         let Some((digest, _)) = self.chunks.get(self.next) else { return Ok(None) };
         self.next += 1;
         self.store.object(Kind::Chunk, digest).map(Some)
+    }
+
+    /// The chunks of a file of several, with their lengths in bytes; none of a file that is one.
+    pub fn chunks(&self) -> &[(Digest, u32)] {
+        &self.chunks
+    }
+
+    /// Length of the file in bytes.
+    fn length(&self) -> u64 {
+        self.whole.len() as u64 + self.chunks.iter().map(|(_, length)| u64::from(*length)).sum::<u64>()
+    }
+
+    /// Where the next byte is read.
+    fn position(&self) -> u64 {
+        let behind: u64 = self.chunks[self.next..].iter().map(|(_, length)| u64::from(*length)).sum();
+        self.length() - behind - self.rest.len() as u64
     }
 
     /// Writes all chunks, and hands each on. Checking each would cost as much as checking the whole.
@@ -171,5 +190,43 @@ impl Read for FileReader {
         let taken = into.len().min(self.rest.len());
         into[..taken].copy_from_slice(&self.rest.split_to(taken));
         Ok(taken)
+    }
+}
+
+impl Seek for FileReader {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.length().checked_add_signed(by),
+            SeekFrom::Current(by) => self.position().checked_add_signed(by),
+        };
+        let before = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "a place before the start of a file");
+        let place = place.ok_or_else(before)?;
+        let here = self.position();
+        if place >= here && place - here <= self.rest.len() as u64 {
+            drop(self.rest.split_to((place - here) as usize));
+            return Ok(place);
+        }
+        if self.chunks.is_empty() {
+            self.rest = self.whole.slice(self.whole.len().min(usize::try_from(place).unwrap_or(usize::MAX))..);
+            return Ok(place);
+        }
+        let mut start = 0;
+        self.rest = Bytes::new();
+        self.next = self.chunks.len();
+        for (number, (_, length)) in self.chunks.iter().enumerate() {
+            if start + u64::from(*length) > place {
+                self.next = number;
+                break;
+            }
+            start += u64::from(*length);
+        }
+        if place > start
+            && let Some(mut chunk) = self.next_chunk().map_err(std::io::Error::other)?
+        {
+            drop(chunk.split_to(chunk.len().min((place - start) as usize)));
+            self.rest = chunk;
+        }
+        Ok(place)
     }
 }

@@ -1,0 +1,83 @@
+//! `pv bundle`
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use engine::proof;
+use serde_json::json;
+use specs::Reference;
+
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::output::plural;
+
+/// Put a claim and all that proves it into one file, for people without this store
+///
+/// With a path only what that file rests on. It says first what it discloses. `pv verify --bundle` checks it anywhere; README.txt in it says
+/// how to do so with sha256sum and openssl.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A commit, or a file or directory of one
+    #[arg(value_name = "REF[:/PATH]")]
+    reference: Reference,
+    /// The file to write, such as `case.zip`
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+    /// Add the bytes of files, and logs
+    #[arg(long)]
+    data: bool,
+    /// Replace FILE if it is there
+    #[arg(long)]
+    force: bool,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let out = cx.path(&args.out);
+    if out.exists() && !args.force {
+        let error = CliError::new(specs::ErrorKind::Conflict, format!("`{}` is there already", args.out.display()));
+        return Err(error.hint("--force replaces it"));
+    }
+    let store = cx.store()?;
+    let at = store.resolve(&args.reference)?;
+    let case = proof::gather(store, &at, args.data)?;
+    cx.notes().line("it discloses");
+    for line in case.discloses() {
+        cx.notes().line(&format!("  {line}"));
+    }
+    let (entries, size_bytes) = write(&out, |file| Ok(case.write(store, file)?))?;
+    if cx.out().is_json() {
+        return cx.out().json(&json!({
+            "file": args.out, "entries": entries, "size_bytes": size_bytes, "discloses": case.discloses(),
+        }));
+    }
+    cx.out().line(args.out.display().to_string())?;
+    let size = crate::output::size(size_bytes);
+    cx.notes().line(&format!(
+        "{}, {size}; next: pv verify --bundle {} --key KEY.pem      pv key show > KEY.pem",
+        plural(entries as u64, "entry", "entries"),
+        args.out.display()
+    ));
+    Ok(())
+}
+
+/// Writes beside and renames: nobody finds half of it. What `fill` gave, and the length in bytes.
+fn write<T>(out: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> Result<T>) -> Result<(T, u64)> {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", repos::random_hex()));
+    let part = out.with_file_name(name);
+    let failed = |error: std::io::Error| CliError::io(format!("cannot write `{}`", out.display()), &error);
+    let written = (|| {
+        let mut file = BufWriter::new(File::create_new(&part).map_err(failed)?);
+        let filled = fill(&mut file)?;
+        file.flush().and_then(|()| file.get_ref().sync_all()).map_err(failed)?;
+        let length = file.get_ref().metadata().map_err(failed)?.len();
+        std::fs::rename(&part, out).map_err(failed)?;
+        Ok((filled, length))
+    })();
+    if written.is_err() {
+        // It may not even be there.
+        std::fs::remove_file(&part).ok();
+    }
+    written
+}

@@ -1,0 +1,213 @@
+//! The paths that differ, one by one or by directory, and how many they are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use compare::{Compared, Detail, Options};
+use engine::diff::{Change, Counts, Entry, Named, compare_files};
+use repos::Store;
+use serde::Serialize;
+use specs::FilePath;
+
+use super::Args;
+use super::detail;
+use super::page::{Block, Page};
+use super::sides::Sides;
+use crate::commands::views::FileView;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::output::{count, size};
+
+/// Paths that are listed one by one; of more the first few, and a roll-up.
+const LISTED: usize = 100;
+const FIRST: usize = 20;
+/// Files that are compared by what is in them, when not all are asked for.
+const COMPARED: usize = 20;
+/// Directories of a roll-up.
+const DIRECTORIES: usize = 40;
+
+/// One line of `--json`.
+#[derive(Serialize)]
+struct View {
+    path: FilePath,
+    change: Change,
+    old: Option<FileView>,
+    new: Option<FileView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Detail>,
+    /// Where the picture of the difference was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<PathBuf>,
+}
+
+/// Prints what differs as it is found, and counts it.
+pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) -> Result<Counts> {
+    let entries = sides.entries(store)?;
+    let readable = sides.are_readable(store)?;
+    if !readable && !page.cx.out().is_json() && !args.stat && !args.name_only {
+        page.cx.notes().line("files of these commits were pruned: what was in them is not compared");
+    }
+    let is_json = page.cx.out().is_json();
+    let list_all = args.all || is_json || args.name_only;
+    let listed = match entries.count_if_known() {
+        _ if list_all => usize::MAX,
+        Some(count) if count <= LISTED => usize::MAX,
+        _ => FIRST,
+    };
+    let reader = Reader { cx: page.cx, args, store, readable };
+    let (mut counts, mut directories, mut compared) = (Counts::default(), Directories::default(), 0);
+    for (number, entry) in entries.enumerate() {
+        let entry = entry?;
+        counts.add(&entry);
+        if args.stat {
+            continue;
+        }
+        if args.name_only {
+            if is_json {
+                page.cx.out().json(&View::new(entry, None, None))?;
+            } else {
+                page.cx.out().line(entry.path.as_str())?;
+            }
+            continue;
+        }
+        if number >= listed {
+            directories.add(&entry);
+            continue;
+        }
+        let wanted = list_all || args.out.is_some() || listed == usize::MAX && compared < COMPARED;
+        let found = if wanted { reader.detail(&entry)? } else { None };
+        compared += usize::from(found.is_some());
+        if is_json {
+            let (detail, picture) = found.map_or((None, None), |(detail, picture)| (Some(detail), picture));
+            page.cx.out().json(&View::new(entry, detail, picture))?;
+        } else {
+            print_entry(page, args, &entry, found)?;
+        }
+        if number + 1 == FIRST {
+            page.cx.out().flush()?;
+        }
+    }
+    directories.print(page)?;
+    Ok(counts)
+}
+
+/// How many paths differ, in a line.
+pub(super) fn census(counts: &Counts) -> String {
+    format!(
+        "{} added, {} removed, {} modified, {} renamed · {} → {}",
+        count(counts.added),
+        count(counts.removed),
+        count(counts.modified),
+        count(counts.renamed),
+        size(counts.old_bytes),
+        size(counts.new_bytes)
+    )
+}
+
+impl View {
+    fn new(entry: Entry, detail: Option<Detail>, picture: Option<PathBuf>) -> Self {
+        let view = |named: Option<Named>| named.map(|named| FileView::new(named.path, named.file));
+        Self { path: entry.path, change: entry.change, old: view(entry.old), new: view(entry.new), detail, picture }
+    }
+}
+
+fn print_entry(page: &Page<'_>, args: &Args, entry: &Entry, found: Option<(Detail, Option<PathBuf>)>) -> Result<()> {
+    print_path(page, entry)?;
+    let Some((detail, picture)) = found else { return Ok(()) };
+    let mut blocks = detail::blocks(&detail, args.all);
+    blocks.extend(picture.map(|picture| Block::Line(format!("picture: {}", picture.display()))));
+    page.blocks(&blocks)
+}
+
+/// A line for a path that differs.
+fn print_path(page: &Page<'_>, entry: &Entry) -> Result<()> {
+    let bytes = |file: &Option<Named>| size(file.as_ref().map_or(0, |named| named.file.size));
+    let (path, old_bytes, new_bytes) = (&entry.path, bytes(&entry.old), bytes(&entry.new));
+    match (entry.change, &entry.old) {
+        (Change::Added, _) => page.entry(32, '+', "added", &format!("{path}   {new_bytes}")),
+        (Change::Removed, _) => page.entry(31, '-', "removed", &format!("{path}   {old_bytes}")),
+        (Change::Renamed, Some(old)) => page.entry(36, '>', "renamed", &format!("{} → {path}", old.path)),
+        _ if entry.other_bytes().is_none() => page.entry(33, '~', "modified", &format!("{path}   executable bit")),
+        (_, Some(old)) if old.path != *path => {
+            page.entry(33, '~', "modified", &format!("{} → {path}   {old_bytes} → {new_bytes}", old.path))
+        }
+        _ => page.entry(33, '~', "modified", &format!("{path}   {old_bytes} → {new_bytes}")),
+    }
+}
+
+/// Compares files by what is in them.
+struct Reader<'a> {
+    cx: &'a Context,
+    args: &'a Args,
+    store: &'a Store,
+    readable: bool,
+}
+
+impl Reader<'_> {
+    fn detail(&self, entry: &Entry) -> Result<Option<(Detail, Option<PathBuf>)>> {
+        let Some((old, new)) = entry.other_bytes().filter(|_| self.readable) else { return Ok(None) };
+        let options = Options { key: self.args.key.clone(), picture: self.args.out.is_some(), ..Options::default() };
+        let Compared { detail, picture } = compare_files(self.store, old, new, &options)?;
+        let picture = match (&self.args.out, picture) {
+            (Some(folder), Some(png)) => Some(write_picture(self.cx, folder, &entry.path, &png)?),
+            _ => None,
+        };
+        Ok(Some((detail, picture)))
+    }
+}
+
+/// Writes a picture below `folder` under the path of the image; the path as it was given comes back.
+fn write_picture(cx: &Context, folder: &Path, path: &FilePath, png: &[u8]) -> Result<PathBuf> {
+    let given = folder.join(format!("{}.diff.png", path.as_str().trim_start_matches('/')));
+    let place = cx.path(&given);
+    let failed = |error: std::io::Error| CliError::io(format!("cannot write `{}`", given.display()), &error);
+    if let Some(parent) = place.parent() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    std::fs::write(&place, png).map_err(failed)?;
+    Ok(given)
+}
+
+/// Counts by directory.
+#[derive(Default)]
+struct Directories {
+    found: BTreeMap<FilePath, Counts>,
+}
+
+impl Directories {
+    fn add(&mut self, entry: &Entry) {
+        let directory = entry.path.parent().unwrap_or_else(FilePath::root);
+        self.found.entry(directory).or_default().add(entry);
+        // What is held is bounded: the deepest directories become part of those that hold them.
+        if self.found.len() > 25 * DIRECTORIES {
+            self.fold(10 * DIRECTORIES);
+        }
+    }
+
+    /// Makes the deepest directories part of those above, until at most so many are left.
+    fn fold(&mut self, most: usize) {
+        let depth = |path: &FilePath| if path.is_root() { 0 } else { path.as_str().matches('/').count() };
+        while self.found.len() > most {
+            let Some(deepest) = self.found.keys().map(depth).max().filter(|deepest| *deepest > 0) else { return };
+            for (path, counts) in std::mem::take(&mut self.found) {
+                let path = if depth(&path) == deepest { path.parent().unwrap_or_else(FilePath::root) } else { path };
+                self.found.entry(path).or_default().add_all(&counts);
+            }
+        }
+    }
+
+    fn print(mut self, page: &Page<'_>) -> Result<()> {
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        self.fold(DIRECTORIES);
+        page.heading("and the others by directory (--all lists them):")?;
+        let number = |number: u64| if number == 0 { String::new() } else { count(number) };
+        let rows = self.found.iter().map(|(path, counts)| {
+            let slash = if path.is_root() { "" } else { "/" };
+            let numbers = [counts.added, counts.removed, counts.modified, counts.renamed].map(number);
+            [vec![format!("{path}{slash}")], numbers.to_vec()].concat()
+        });
+        page.table(&["DIRECTORY", "ADDED", "REMOVED", "MODIFIED", "RENAMED"], rows.collect())
+    }
+}

@@ -1,0 +1,133 @@
+//! `pv diff`: what differs, and why.
+//!
+//! - `sides`   which two are meant
+//! - `listing` the paths that differ, what is in them, a roll-up of very many, the census
+//! - `detail`  what differs between two files, as blocks; `number` values as people read them
+//! - `page`    blocks as text or Markdown
+//! - `why`     the header above the listing, and in full
+//! - `flips`   which decisions changed
+//! - `runs`    two runs, a line a repository
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use specs::{Reference, ReferenceError, RunRef};
+
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+mod detail;
+mod flips;
+mod listing;
+mod number;
+mod page;
+mod runs;
+mod sides;
+mod why;
+
+use page::Page;
+use sides::Sides;
+
+/// Show what differs between two commits, or what one commit changed, and why
+///
+/// Files are compared by their kind: text by lines, JSON and YAML by values, tables by rows and cells, images by pixels, tensors by their
+/// elements, anything else by bytes. Between two outputs of a pipeline it says first which inputs, code or settings made the difference.
+#[derive(clap::Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(crate) struct Args {
+    /// The older side; alone, the commit that is compared with the one before
+    #[arg(value_name = "A")]
+    first: What,
+    /// The newer side
+    #[arg(value_name = "B")]
+    second: Option<What>,
+    /// Only the paths
+    #[arg(long, conflicts_with = "stat")]
+    name_only: bool,
+    /// Only the counts
+    #[arg(long)]
+    stat: bool,
+    /// Everything, however much it is
+    #[arg(long)]
+    all: bool,
+    /// Exit with 1 if something differs
+    #[arg(long)]
+    exit_code: bool,
+    /// Why two outputs differ, in full
+    #[arg(long, conflicts_with_all = ["stat", "name_only"])]
+    why: bool,
+    /// Which decisions changed: a field of all records, and the value that matters (else `true`)
+    #[arg(long, value_name = "FIELD[=VALUE]", conflicts_with_all = ["stat", "name_only", "why"])]
+    flips: Option<flips::Wanted>,
+    /// With --flips: the records as CSV
+    #[arg(long, requires = "flips", conflicts_with = "md")]
+    csv: bool,
+    /// As Markdown, for a pull request
+    #[arg(long, conflicts_with = "name_only")]
+    md: bool,
+    /// Key columns of tables and records, with commas between
+    #[arg(long, value_name = "COLS", value_delimiter = ',')]
+    key: Vec<String>,
+    /// Write pictures of where images differ below this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// A side: a commit or file, or a run.
+#[derive(Debug, Clone)]
+enum What {
+    Commit(Box<Reference>),
+    Run(RunRef),
+}
+
+impl FromStr for What {
+    type Err = ReferenceError;
+    fn from_str(text: &str) -> std::result::Result<Self, ReferenceError> {
+        if text.starts_with('@') {
+            text.parse().map(Self::Run)
+        } else {
+            text.parse().map(|it| Self::Commit(Box::new(it)))
+        }
+    }
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let differs = match (&args.first, &args.second) {
+        (What::Commit(first), None) => commits(cx, args, first, None)?,
+        (What::Commit(first), Some(What::Commit(second))) => commits(cx, args, first, Some(second))?,
+        (What::Run(first), Some(What::Run(second))) => runs::diff(cx, args, first, second)?,
+        (What::Run(run), None) => {
+            let message = format!("`{run}` is a run, and is compared with another one");
+            return Err(CliError::usage(message, format!("pv show {run} tells what it did")));
+        }
+        (What::Run(run), Some(What::Commit(commit))) | (What::Commit(commit), Some(What::Run(run))) => {
+            let message = format!("`{run}` is a run, `{commit}` a commit, and two of a sort are compared");
+            return Err(CliError::usage(message, format!("pv diff {} {}{run}", commit, commit.repo)));
+        }
+    };
+    if args.exit_code && differs { Err(CliError::Exit(1)) } else { Ok(()) }
+}
+
+/// Whether something differs.
+fn commits(cx: &Context, args: &Args, first: &Reference, second: Option<&Reference>) -> Result<bool> {
+    let store = cx.store()?;
+    let sides = Sides::find(store, first, second)?;
+    if args.why {
+        return why::in_full(cx, args, &sides);
+    }
+    let page = Page::new(cx, args.md);
+    if let Some(wanted) = &args.flips {
+        return flips::print(&page, args, &sides, wanted);
+    }
+    if !cx.out().is_json() && !args.name_only {
+        page.title(&sides.title)?;
+        why::header(&page, store, &sides)?;
+    }
+    let counts = listing::print(&page, args, store, &sides)?;
+    if !cx.out().is_json() && !args.name_only {
+        page.line(&listing::census(&counts))?;
+    } else if cx.out().is_json() && args.stat {
+        cx.out().json(&counts)?;
+    }
+    Ok(counts.total() > 0)
+}

@@ -1,0 +1,138 @@
+//! A page of blocks, as text or as Markdown.
+
+use std::borrow::Cow;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::table;
+
+/// A part of what is told of a file.
+pub(super) enum Block {
+    /// A line of words.
+    Line(String),
+    /// Columns under their words.
+    Table(&'static [&'static str], Vec<Vec<String>>),
+    /// Lines that begin with ` `, `+`, `-` or `@`.
+    Patch(Vec<String>),
+}
+
+/// Where it is printed, and how.
+pub(super) struct Page<'a> {
+    pub(super) cx: &'a Context,
+    markdown: bool,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn new(cx: &'a Context, markdown: bool) -> Self {
+        Self { cx, markdown }
+    }
+
+    /// What the page is about.
+    pub(super) fn title(&self, title: &str) -> Result<()> {
+        if self.markdown { self.text(&format!("### {}\n", escaped(title))) } else { self.cx.out().line(title) }
+    }
+
+    /// What a part of it is about.
+    pub(super) fn heading(&self, heading: &str) -> Result<()> {
+        if self.markdown {
+            self.text(&format!("\n#### {}\n", escaped(heading)))
+        } else {
+            self.text(&format!("\n{heading}"))
+        }
+    }
+
+    /// A line of its own.
+    pub(super) fn line(&self, line: &str) -> Result<()> {
+        if self.markdown { self.text(&format!("\n{}", escaped(line))) } else { self.cx.out().line(line) }
+    }
+
+    /// One of several lines that belong together.
+    pub(super) fn item(&self, line: &str) -> Result<()> {
+        if self.markdown { self.text(&format!("- {}", escaped(line))) } else { self.text(line) }
+    }
+
+    /// A path that differs, behind the sign and the word of its change.
+    pub(super) fn entry(&self, color: u8, sign: char, word: &str, text: &str) -> Result<()> {
+        if self.markdown {
+            return self.text(&format!("- **{word}** {}", escaped(text)));
+        }
+        self.cx.out().line(self.cx.out().paint(color, &format!("{sign} {text}")))
+    }
+
+    /// What belongs to the item before.
+    pub(super) fn blocks(&self, blocks: &[Block]) -> Result<()> {
+        blocks.iter().try_for_each(|block| if self.markdown { self.markdown(block) } else { self.plain(block) })
+    }
+
+    /// A table by itself.
+    pub(super) fn table(&self, header: &'static [&'static str], rows: Vec<Vec<String>>) -> Result<()> {
+        if self.markdown {
+            return self.markdown(&Block::Table(header, rows));
+        }
+        self.cx.out().bytes(table(header, rows).as_bytes())
+    }
+
+    fn text(&self, text: &str) -> Result<()> {
+        self.cx.out().line(text)
+    }
+
+    fn plain(&self, block: &Block) -> Result<()> {
+        match block {
+            Block::Line(line) => self.text(&format!("    {line}")),
+            Block::Table(header, rows) => {
+                table(header, rows.clone()).lines().try_for_each(|line| self.text(&format!("    {line}")))
+            }
+            Block::Patch(lines) => lines.iter().try_for_each(|line| {
+                let color = match line.as_bytes().first() {
+                    Some(b'+') => 32,
+                    Some(b'-') => 31,
+                    Some(b'@') => 36,
+                    _ => return self.text(&format!("    {line}")),
+                };
+                self.text(&format!("    {}", self.cx.out().paint(color, line)))
+            }),
+        }
+    }
+
+    /// Two spaces make it part of the item.
+    fn markdown(&self, block: &Block) -> Result<()> {
+        match block {
+            Block::Line(line) => self.text(&format!("\n  {}", escaped(line))),
+            Block::Table(header, rows) => {
+                let row = |cells: Vec<Cow<'_, str>>| format!("  | {} |", cells.join(" | "));
+                self.text("")?;
+                self.text(&row(header.iter().map(|cell| Cow::Borrowed(*cell)).collect()))?;
+                self.text(&row(header.iter().map(|_| Cow::Borrowed("---")).collect()))?;
+                rows.iter().try_for_each(|cells| self.text(&row(cells.iter().map(|cell| escaped(cell)).collect())))?;
+                self.text("")
+            }
+            Block::Patch(lines) => {
+                // A fence longer than any in the text.
+                let longest = lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or(0);
+                let fence = "`".repeat(longest.max(2) + 1);
+                self.text(&format!("\n  {fence}diff"))?;
+                lines.iter().try_for_each(|line| self.text(&format!("  {line}")))?;
+                self.text(&format!("  {fence}\n"))
+            }
+        }
+    }
+}
+
+/// Text that Markdown shows as it is: names and messages come from anybody.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\\', '`', '*', '_', '[', ']', '<', '>', '|', '&', '\n', '~']) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push(' '),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            '&' => shown.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' => shown.extend(['\\', c]),
+            c => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}

@@ -1,0 +1,133 @@
+//! Which two are compared.
+
+use engine::diff::{Entries, Entry, Named, entries};
+use repos::files;
+use repos::store::Resolved;
+use repos::tree::Tree;
+use repos::{RepoError, Store};
+use specs::{CommitId, FilePath, Reference};
+
+use crate::error::{CliError, Result};
+use crate::output::ShortIds;
+
+/// Two trees, and what is compared of them.
+pub(super) struct Sides {
+    pub(super) older: Tree,
+    pub(super) newer: Tree,
+    /// The commits, where there are some.
+    pub(super) old: Option<CommitId>,
+    pub(super) new: Option<CommitId>,
+    what: Compared,
+    pub(super) title: String,
+}
+
+enum Compared {
+    /// What lies at and below a path.
+    Below(FilePath),
+    /// Two files with other paths.
+    Files(Box<(Named, Named)>),
+}
+
+impl Sides {
+    /// Of one reference the commit before it and itself.
+    pub(super) fn find(store: &Store, first: &Reference, second: Option<&Reference>) -> Result<Self> {
+        let first_at = store.resolve(first)?;
+        let Some(second) = second else { return Self::of_commit(store, first_at) };
+        let second_at = store.resolve(second)?;
+        let what = match (&first.path, &second.path) {
+            (Some(one), Some(other)) if one != other => two_files(store, (first, &first_at), (second, &second_at))?,
+            (one, other) => Compared::Below(one.clone().or_else(|| other.clone()).unwrap_or_else(FilePath::root)),
+        };
+        Ok(Self {
+            older: first_at.tree(),
+            newer: second_at.tree(),
+            title: format!("{} → {}", name(store, &first_at)?, name(store, &second_at)?),
+            old: Some(first_at.id),
+            new: Some(second_at.id),
+            what,
+        })
+    }
+
+    fn of_commit(store: &Store, at: Resolved) -> Result<Self> {
+        let before = at.commit.parents.first().copied();
+        let old_name = match &before {
+            Some(parent) => format!("{}@{}", at.commit.repo, store.short_commit(parent)?),
+            None => "nothing".to_owned(),
+        };
+        Ok(Self {
+            older: files::parent_tree(store, &at.commit)?,
+            newer: at.tree(),
+            title: format!("{old_name} → {}", name(store, &at)?),
+            old: before,
+            new: Some(at.id),
+            what: Compared::Below(at.path),
+        })
+    }
+
+    /// All of two trees.
+    pub(super) fn of_trees(older: Tree, newer: Tree, title: String) -> Self {
+        Self { older, newer, old: None, new: None, what: Compared::Below(FilePath::root()), title }
+    }
+
+    /// Two commits of one repository, or the files of one where the other is not.
+    pub(super) fn of_commits(
+        store: &Store,
+        old: Option<CommitId>,
+        new: Option<CommitId>,
+        title: String,
+    ) -> Result<Self> {
+        let tree = |id: Option<CommitId>| -> Result<Tree> {
+            Ok(id.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree)))
+        };
+        Ok(Self { old, new, ..Self::of_trees(tree(old)?, tree(new)?, title) })
+    }
+
+    /// What differs.
+    pub(super) fn entries<'s>(&self, store: &'s Store) -> Result<Entries<'s>, RepoError> {
+        match &self.what {
+            Compared::Below(path) => entries(store, self.older, self.newer, path),
+            Compared::Files(files) => {
+                let (old, new) = &**files;
+                let is_same = old.file.digest == new.file.digest && old.file.executable == new.file.executable;
+                let entry = (!is_same).then(|| Entry::modified(old.clone(), new.clone()));
+                Ok(Entries::of(entry.into_iter().collect()))
+            }
+        }
+    }
+
+    /// The path at and below which is compared; `None` when two files are.
+    pub(super) fn path(&self) -> Option<&FilePath> {
+        match &self.what {
+            Compared::Below(path) => Some(path),
+            Compared::Files(_) => None,
+        }
+    }
+
+    /// Whether the files of both sides are there to be read.
+    pub(super) fn are_readable(&self, store: &Store) -> Result<bool> {
+        for id in [self.old, self.new].into_iter().flatten() {
+            if store.is_pruned(&id)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn two_files(store: &Store, old: (&Reference, &Resolved), new: (&Reference, &Resolved)) -> Result<Compared> {
+    let file = |(_, at): (&Reference, &Resolved)| -> Result<Option<Named>> {
+        let file = at.tree().file(store, &at.path)?;
+        Ok(file.map(|file| Named { path: at.path.clone(), file }))
+    };
+    if let (Some(old), Some(new)) = (file(old)?, file(new)?) {
+        return Ok(Compared::Files(Box::new((old, new))));
+    }
+    let (one, other) = (&old.1.path, &new.1.path);
+    let message = format!("`{one}` and `{other}` are two paths and not two files, and one is compared");
+    let again = Reference { path: Some(one.clone()), ..new.0.clone() };
+    Err(CliError::usage(message, format!("pv diff {} {again}", old.0)))
+}
+
+fn name(store: &Store, at: &Resolved) -> Result<String> {
+    Ok(format!("{}@{}", at.commit.repo, store.short_commit(&at.id)?))
+}

@@ -1,0 +1,161 @@
+//! Why two outputs differ: a few lines above the listing, or in full.
+
+use compare::Options;
+use engine::diff::{Entry, Ran, SourceCause, StageCause, Why, compare_files, why};
+use repos::Store;
+use specs::{CommitId, PipelineName};
+
+use super::page::{Block, Page};
+use super::sides::Sides;
+use super::{Args, detail, listing};
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::output::{ShortIds, count};
+
+/// Lines of causes in the header.
+const CAUSES: usize = 7;
+/// Bytes of a file that is compared for the header.
+const COMPARED: u64 = 16 << 20;
+/// Characters of a line.
+const CHARACTERS: usize = 160;
+
+fn of(store: &Store, sides: &Sides) -> Result<Option<Why>> {
+    match (&sides.old, &sides.new) {
+        (Some(old), Some(new)) => Ok(why(store, old, new)?),
+        _ => Ok(None),
+    }
+}
+
+/// At most ten lines; none when these are no outputs.
+pub(super) fn header(page: &Page<'_>, store: &Store, sides: &Sides) -> Result<()> {
+    let Some(why) = of(store, sides)? else { return Ok(()) };
+    let mut lines = Vec::new();
+    for cause in &why.sources {
+        lines.push(format!("why   {}", source_line(store, cause)?));
+    }
+    lines.extend(why.stages.iter().map(|cause| format!("why   {}", stage_line(cause))));
+    if lines.len() > CAUSES {
+        let left = lines.len() - CAUSES + 1;
+        lines.truncate(CAUSES - 1);
+        lines.push(format!("why   … {} more: --why", count(left as u64)));
+    }
+    if why.is_empty() {
+        lines.push("why   both rest on the same files and do the same".to_owned());
+    }
+    lines.extend(same_line(&why));
+    lines.extend(ran_line(&why));
+    lines.iter().try_for_each(|line| page.item(&cut(line)))?;
+    page.cx.out().line("")
+}
+
+/// Each cause as a difference of its own; whether there are some.
+pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> {
+    let store = cx.store()?;
+    let Some(why) = of(store, sides)? else {
+        let message = "`--why` compares two outputs of a pipeline".to_owned();
+        return Err(CliError::usage(message, "pv diff without --why compares any two commits"));
+    };
+    if cx.out().is_json() {
+        cx.out().json(&why)?;
+        return Ok(!why.is_empty());
+    }
+    let page = Page::new(cx, args.md);
+    page.title(&sides.title)?;
+    for cause in &why.sources {
+        page.heading(&source_title(store, cause)?)?;
+        let sides = Sides::of_commits(store, cause.old, cause.new, String::new())?;
+        let counts = listing::print(&page, args, store, &sides)?;
+        page.line(&listing::census(&counts))?;
+    }
+    for cause in &why.stages {
+        page.heading(&stage_title(cause))?;
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+        let rows =
+            cause.changes.iter().map(|change| vec![change.field.clone(), value(&change.old), value(&change.new)]);
+        page.blocks(&[Block::Table(&["FIELD", "OLD", "NEW"], rows.collect())])?;
+        if let Some((old, new)) = cause.code {
+            listing::print(&page, args, store, &Sides::of_trees(old, new, String::new()))?;
+        }
+    }
+    if why.is_empty() {
+        page.line("both rest on the same files and do the same")?;
+    }
+    page.heading("as before")?;
+    same_line(&why).iter().chain(ran_line(&why).iter()).try_for_each(|line| page.item(line))?;
+    Ok(!why.is_empty())
+}
+
+fn commits(store: &Store, old: Option<CommitId>, new: Option<CommitId>) -> Result<String> {
+    let short = |id: Option<CommitId>| id.map_or(Ok("nothing".to_owned()), |id| store.short_commit(&id));
+    Ok(format!("{} → {}", short(old)?, short(new)?))
+}
+
+fn source_title(store: &Store, cause: &SourceCause) -> Result<String> {
+    let commits = commits(store, cause.old, cause.new)?;
+    Ok(format!("{} {commits}   {}   {}", cause.repo, cause.author, cause.message).trim_end().to_owned())
+}
+
+fn source_line(store: &Store, cause: &SourceCause) -> Result<String> {
+    let mut told = Vec::new();
+    for entry in &cause.first {
+        told.push(entry_words(store, cause, entry)?);
+    }
+    let left = cause.files.total() - told.len() as u64;
+    if left > 0 {
+        told.push(format!("{} more files", count(left)));
+    }
+    Ok(format!("{} {}   {}", cause.repo, commits(store, cause.old, cause.new)?, told.join("; ")))
+}
+
+/// What became of a file of a cause, in a few words.
+fn entry_words(store: &Store, cause: &SourceCause, entry: &Entry) -> Result<String> {
+    let path = entry.path.as_str().trim_start_matches('/');
+    let is_small =
+        |entry: &Entry| [&entry.old, &entry.new].into_iter().flatten().all(|named| named.file.size <= COMPARED);
+    let sides = Sides::of_commits(store, cause.old, cause.new, String::new())?;
+    match entry.other_bytes() {
+        Some((old, new)) if is_small(entry) && sides.are_readable(store)? => {
+            let compared = compare_files(store, old, new, &Options::default())?;
+            Ok(format!("{path} {}", detail::summary(&compared.detail)))
+        }
+        Some(_) => Ok(format!("{path} modified")),
+        None => Ok(format!("{path} {}", format!("{:?}", entry.change).to_lowercase())),
+    }
+}
+
+fn stage_title(cause: &StageCause) -> String {
+    let version = |version: Option<u32>| version.map_or_else(|| "nothing".to_owned(), |version| format!("v{version}"));
+    format!("{} {} → {}", cause.pipeline, version(cause.old_version), version(cause.new_version))
+}
+
+fn stage_line(cause: &StageCause) -> String {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+    let changes = cause.changes.iter();
+    let changes = changes.map(|change| format!("{} {} → {}", change.field, value(&change.old), value(&change.new)));
+    format!("{}   {}", stage_title(cause), changes.collect::<Vec<_>>().join("; "))
+}
+
+fn same_line(why: &Why) -> Option<String> {
+    let mut told: Vec<String> = why.same_sources.iter().map(ToString::to_string).collect();
+    if !why.stages.is_empty() && !why.same_fields.is_empty() {
+        told.push(format!("{} of all stages", why.same_fields.join(" ")));
+    }
+    if !why.same_stages.is_empty() {
+        let names: Vec<&str> = why.same_stages.iter().map(PipelineName::as_str).collect();
+        told.push(format!("what {} does", names.join(", ")));
+    }
+    (!told.is_empty()).then(|| format!("same  {}", told.join("; ")))
+}
+
+fn ran_line(why: &Why) -> Option<String> {
+    let ran = |ran: &Ran| format!("{} {} of {}", ran.pipeline, count(ran.ran), count(ran.total));
+    let told: Vec<String> = why.ran.iter().map(ran).collect();
+    (!told.is_empty()).then(|| format!("ran   {}", told.join(" · ")))
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(CHARACTERS) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
+    }
+}

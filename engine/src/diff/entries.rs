@@ -1,0 +1,154 @@
+//! Which paths differ.
+
+use repos::files::{self, Changes, FileChange};
+use repos::tree::Tree;
+use repos::{RepoError, Store};
+use serde::Serialize;
+use specs::FilePath;
+
+use super::Named;
+
+/// Differences among which renames are looked for. Of more, the first are told at once and the rest as they come, so that nobody waits and
+/// nothing is held.
+const RENAMES_AMONG: usize = 50_000;
+
+/// The sorts of differences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Change {
+    Added,
+    Removed,
+    Modified,
+    Renamed,
+}
+
+/// One path that differs. Of `old` and `new` at least one is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Where; the newer place of a renamed file.
+    pub path: FilePath,
+    /// What became of it.
+    pub change: Change,
+    /// The file before, and where it was.
+    pub old: Option<Named>,
+    /// The file now.
+    pub new: Option<Named>,
+}
+
+impl Entry {
+    /// Of two files that are compared as they are.
+    pub fn modified(old: Named, new: Named) -> Self {
+        Self { path: new.path.clone(), change: Change::Modified, old: Some(old), new: Some(new) }
+    }
+
+    /// Both sides, when their bytes differ.
+    pub fn other_bytes(&self) -> Option<(&Named, &Named)> {
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) if old.file.digest != new.file.digest => Some((old, new)),
+            _ => None,
+        }
+    }
+}
+
+impl From<FileChange> for Entry {
+    fn from(FileChange { path, old, new }: FileChange) -> Self {
+        let change = match (&old, &new) {
+            (None, _) => Change::Added,
+            (_, None) => Change::Removed,
+            _ => Change::Modified,
+        };
+        let named = |file: Option<_>| file.map(|file| Named { path: path.clone(), file });
+        Self { change, old: named(old), new: named(new), path }
+    }
+}
+
+/// How many paths differ, by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the fields are named after what they count")]
+pub struct Counts {
+    pub added: u64,
+    pub removed: u64,
+    pub modified: u64,
+    pub renamed: u64,
+    /// Bytes of the files of the newer side that differ.
+    pub new_bytes: u64,
+    /// Bytes of the files of the older side that differ.
+    pub old_bytes: u64,
+}
+
+impl Counts {
+    /// Counts an entry.
+    pub fn add(&mut self, entry: &Entry) {
+        *match entry.change {
+            Change::Added => &mut self.added,
+            Change::Removed => &mut self.removed,
+            Change::Modified => &mut self.modified,
+            Change::Renamed => &mut self.renamed,
+        } += 1;
+        self.old_bytes += entry.old.as_ref().map_or(0, |old| old.file.size);
+        self.new_bytes += entry.new.as_ref().map_or(0, |new| new.file.size);
+    }
+
+    /// Adds what others counted.
+    pub fn add_all(&mut self, other: &Self) {
+        self.added += other.added;
+        self.removed += other.removed;
+        self.modified += other.modified;
+        self.renamed += other.renamed;
+        self.new_bytes += other.new_bytes;
+        self.old_bytes += other.old_bytes;
+    }
+
+    /// All paths.
+    pub fn total(&self) -> u64 {
+        self.added + self.removed + self.modified + self.renamed
+    }
+}
+
+/// The differences in order of paths.
+#[derive(Debug)]
+pub struct Entries<'s> {
+    ready: std::vec::IntoIter<Entry>,
+    rest: Option<Changes<'s>>,
+}
+
+impl Entries<'_> {
+    /// Of these alone.
+    pub fn of(entries: Vec<Entry>) -> Self {
+        Self { ready: entries.into_iter(), rest: None }
+    }
+
+    /// How many there are, when that is known without reading on.
+    pub fn count_if_known(&self) -> Option<usize> {
+        self.rest.is_none().then(|| self.ready.len())
+    }
+}
+
+/// What differs in `newer`, at and below `path`. Of very many differences those behind the first 50,000 have no renames.
+pub fn entries<'s>(store: &'s Store, older: Tree, newer: Tree, path: &FilePath) -> Result<Entries<'s>, RepoError> {
+    let mut changes = files::diff(store, older, newer, Some(path))?;
+    let first: Vec<FileChange> = changes.by_ref().take(RENAMES_AMONG).collect::<Result<_, _>>()?;
+    let is_all = first.len() < RENAMES_AMONG;
+    let (renamed, others) = files::pair_renames(first);
+    let mut entries: Vec<Entry> = others.into_iter().map(Entry::from).collect();
+    entries.extend(renamed.into_iter().map(|renamed| Entry {
+        path: renamed.to.clone(),
+        change: Change::Renamed,
+        old: Some(Named { path: renamed.from, file: renamed.file }),
+        new: Some(Named { path: renamed.to, file: renamed.file }),
+    }));
+    entries.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(Entries { ready: entries.into_iter(), rest: (!is_all).then_some(changes) })
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<Entry, RepoError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(entry) = self.ready.next() {
+            return Some(Ok(entry));
+        }
+        Some(self.rest.as_mut()?.next()?.map(Entry::from))
+    }
+}

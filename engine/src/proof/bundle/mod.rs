@@ -1,0 +1,70 @@
+//! Bundles: a claim with all that convinces others of it, in one file that needs no store and no `pv`.
+//!
+//! A bundle is a zip archive without compression, so that its bytes follow from its entries. All entries but two are listed with their
+//! digests in `SHA256SUMS`; `SHA256SUMS.sig` is the store's signature of that list, and so of everything. The rest:
+//!
+//! ```text
+//! README.txt                  how to check it with sha256sum and openssl
+//! index.html  trace.json      what it tells, for people and for programs
+//! intoto.jsonl                the same as signed statements
+//! claim.json                  what is claimed: repository, commit, paths
+//! objects/<kind>/<digest>     documents, and nodes of trees from the root down to what is claimed: Merkle paths
+//! signatures/<commit>.<key>.sig  64 bytes: a key's signature of the commit's document
+//! keys/<fingerprint>.pem      public keys
+//! files/<digest>              the bytes of files, if they were asked for
+//! ```
+//! - `gather`  finds what belongs to a claim
+//! - `archive` entries to bytes
+//! - `open`    bytes to entries, with nothing believed
+//! - `check`   whether a bundle's claim is true
+
+mod archive;
+mod check;
+mod gather;
+mod open;
+mod readme;
+
+use serde::{Deserialize, Serialize};
+use specs::{CommitId, FilePath, RepoName};
+
+pub use check::verify_bundle;
+pub use gather::{Case, gather};
+
+const CLAIM: &str = "claim.json";
+const SUMS: &str = "SHA256SUMS";
+const SUMS_SIGNATURE: &str = "SHA256SUMS.sig";
+const STATEMENTS: &str = "intoto.jsonl";
+
+/// What a bundle claims.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Claim {
+    /// 1; a higher number is of a newer version.
+    format: u32,
+    /// The store's id.
+    store: String,
+    /// The version of `pv` that wrote it.
+    made_by: String,
+    repo: RepoName,
+    commit: CommitId,
+    /// The files; none when it is the whole commit.
+    paths: Vec<FilePath>,
+    /// Which commit brought a source file in, for each that another commit has.
+    introduced: Vec<Introduced>,
+    /// Commits without a signature, and why that may be.
+    unsigned: Vec<Unsigned>,
+    /// The fingerprint of the key that signed the list of digests.
+    key: specs::Digest,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Introduced {
+    at: CommitId,
+    path: FilePath,
+    by: CommitId,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Unsigned {
+    commit: CommitId,
+    why: String,
+}

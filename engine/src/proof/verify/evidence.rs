@@ -1,0 +1,136 @@
+//! Where a claim's documents come from.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use repos::keys::{PublicKey, replacement};
+use repos::object::Kind;
+use repos::store::Examiner;
+use repos::tree::{FileEntry, Tree};
+use repos::{KeyRow, RepoError, Store};
+use specs::{CommitId, Digest, FilePath};
+
+/// What a claim is checked against. Whatever it gives has the digest that it was asked for.
+pub(in crate::proof) trait Evidence {
+    /// The bytes of a document, node or log.
+    fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes, RepoError>;
+
+    /// Whether the bytes of a file are there, and are those that its entry says; else why they are not there by right.
+    fn content(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError>;
+
+    /// Whether a log is there and whole; else why it is not there by right.
+    fn log(&self, log: &Digest, commit: &CommitId) -> Result<Result<(), String>, RepoError>;
+
+    /// The digests of a commit's signatures.
+    fn signatures(&self, commit: &CommitId) -> Result<Vec<Digest>, RepoError>;
+
+    /// What is known of a key.
+    fn key(&self, fingerprint: &Digest) -> Result<Key, RepoError>;
+
+    /// Why a commit may be without a signature; `None` when it has to have one.
+    fn may_be_unsigned(&self, commit: &CommitId) -> Result<Option<String>, RepoError>;
+
+    /// The commit that brought a file in, which `at` still has as it came: the oldest of an unbroken row back from there.
+    fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError>;
+}
+
+/// What is known of a key.
+pub(in crate::proof) enum Key {
+    /// It counts.
+    Known(PublicKey),
+    /// Nothing says whose it is.
+    Unchecked(PublicKey),
+    /// It does not count: why.
+    Refused(String),
+}
+
+/// A store, past its caches.
+pub(in crate::proof) struct StoreEvidence {
+    store: Store,
+    examiner: Examiner,
+    keys: HashMap<Digest, KeyRow>,
+    signed_after: Option<u64>,
+}
+
+impl StoreEvidence {
+    pub(in crate::proof) fn new(store: &Store) -> Result<Self, RepoError> {
+        Ok(Self {
+            store: store.clone(),
+            examiner: Examiner::new(store.clone()),
+            keys: store.signing_keys()?.into_iter().collect(),
+            signed_after: store.signed_after()?,
+        })
+    }
+
+    /// What is wrong with the packs that something was found in.
+    pub(in crate::proof) fn pack_faults(&self) -> Result<Vec<RepoError>, RepoError> {
+        self.examiner.pack_faults()
+    }
+
+    /// What is missing by right, because its commit gave it up.
+    fn unless_pruned(&self, read: Result<(), RepoError>, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
+        match read {
+            Err(error @ RepoError::MissingObject { .. }) => match self.store.is_pruned(commit)? {
+                Some(pruned) => Ok(Err(format!("not kept any more: {pruned}"))),
+                None => Err(error),
+            },
+            read => read.map(Ok),
+        }
+    }
+}
+
+impl Evidence for StoreEvidence {
+    fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes, RepoError> {
+        self.examiner.object(kind, digest)
+    }
+
+    fn content(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
+        self.unless_pruned(self.examiner.content(file), commit)
+    }
+
+    fn log(&self, log: &Digest, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
+        self.unless_pruned(self.examiner.object(Kind::Log, log).map(drop), commit)
+    }
+
+    fn signatures(&self, commit: &CommitId) -> Result<Vec<Digest>, RepoError> {
+        self.store.signature_digests(commit)
+    }
+
+    fn key(&self, fingerprint: &Digest) -> Result<Key, RepoError> {
+        let Some(row) = self.keys.get(fingerprint) else {
+            return Ok(Key::Refused("the store does not know its key".to_owned()));
+        };
+        let Some(previous) = row.previous else { return Ok(Key::Known(row.public_key.clone())) };
+        let message = replacement(&self.store.id()?, &previous, &row.public_key);
+        let is_vouched_for = self
+            .keys
+            .get(&previous)
+            .zip(row.signature.as_ref())
+            .is_some_and(|(old, signature)| old.public_key.has_signed(&message, signature));
+        Ok(if is_vouched_for {
+            Key::Known(row.public_key.clone())
+        } else {
+            Key::Refused(format!("its key took the place of {}, which did not sign that", previous.short(12)))
+        })
+    }
+
+    fn may_be_unsigned(&self, commit: &CommitId) -> Result<Option<String>, RepoError> {
+        let Some(first) = self.signed_after else { return Ok(Some("the store has no key yet".to_owned())) };
+        let order = self.store.commit_row(commit)?.map_or(u64::MAX, |row| row.order);
+        Ok((order <= first).then(|| "made before the store had a key".to_owned()))
+    }
+
+    fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError> {
+        let mut id = *at;
+        let mut commit = self.store.commit(at)?;
+        let file = Tree::at(commit.tree).file(&self.store, path)?;
+        while let Some(parent) = commit.parents.first() {
+            let before = self.store.commit(parent)?;
+            if Tree::at(before.tree).file(&self.store, path)? != file {
+                break;
+            }
+            (id, commit) = (*parent, before);
+        }
+        Ok(id)
+    }
+}

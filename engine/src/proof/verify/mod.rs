@@ -1,0 +1,76 @@
+//! Whether a claim is true: that a file of a commit came about as its store says.
+//!
+//! A claim is a chain of links, each checked by itself: a file's bytes and its place in the commit's tree, the commit and who signed it,
+//! the result that wrote the file, the recipe of that result, its log; then the same for every file that the recipe names, down to what
+//! people committed. Every document is named by the digest of its bytes, so nothing but the links between them has to be believed, and
+//! the signatures say who does.
+//!
+//! - `evidence` where documents come from: a store, past its caches, or a bundle
+//! - `links`    what was checked, and what it adds up to
+//! - `walk`     goes through a claim, link by link
+//!
+//! Here are the claims that there are: a file, a commit, all heads. Not here: whether all of a store is sound (`repos::fsck`).
+
+use repos::store::Resolved;
+use repos::tree::Tree;
+use repos::{RepoError, Store};
+
+use self::evidence::StoreEvidence;
+use self::walk::Walk;
+use crate::error::Result;
+
+pub(super) mod evidence;
+mod links;
+pub(super) mod walk;
+
+pub use links::{Link, LinkKind, Report, State, Verdict};
+
+/// Checks what a store says of a commit, or with a path of one file or of all files of a directory; with nothing, of all heads.
+///
+/// What does not hold is in the report. An error only when the store cannot be looked at, or has no such file.
+pub fn verify(store: &Store, at: Option<&Resolved>) -> Result<Report> {
+    let evidence = StoreEvidence::new(store)?;
+    let mut walk = Walk::new(&evidence);
+    match at {
+        Some(at) => claim(store, &mut walk, at)?,
+        None => {
+            for (repo, _) in store.repos()? {
+                for (_, row) in store.branches(&repo)? {
+                    row.commit.map_or(Ok(()), |commit| walk.commit_in_full(commit))?;
+                }
+            }
+        }
+    }
+    let mut report = walk.report;
+    for fault in evidence.pack_faults()? {
+        report.add(LinkKind::Pack, "packs", State::Damaged(fault.to_string()));
+    }
+    Ok(report)
+}
+
+pub(super) fn claim(store: &Store, walk: &mut Walk<'_>, at: &Resolved) -> Result<()> {
+    if at.path.is_root() {
+        return Ok(walk.commit_in_full(at.id)?);
+    }
+    for path in paths(store, at)? {
+        walk.file(at.id, &path)?;
+    }
+    Ok(())
+}
+
+/// The file that is meant, or all files of the directory.
+pub(super) fn paths(store: &Store, at: &Resolved) -> Result<Vec<specs::FilePath>> {
+    let range = repos::tree::directory_range(&at.path);
+    let is_file = Tree::at(at.commit.tree).file(store, &at.path).map(|file| file.is_some());
+    // A tree that cannot be read is for the walk to name.
+    if is_file.unwrap_or(true) {
+        return Ok(vec![at.path.clone()]);
+    }
+    let below = at.tree().range(store, range)?.map(|entry| Ok(repos::tree::path_of(&entry?.0)?));
+    let below: Vec<_> = below.collect::<Result<_, RepoError>>()?;
+    if below.is_empty() {
+        let (path, place) = (at.path.clone(), at.place());
+        return Err(RepoError::FileNotFound { path, place, similar: None }.into());
+    }
+    Ok(below)
+}

@@ -1,0 +1,117 @@
+//! Reads objects for whoever trusts nothing: as they lie in their packs, past all caches.
+//!
+//! What stands before an object's bytes in its pack is looked at too, and at the end header and index of every pack that something was
+//! found in. So a byte that was changed anywhere in what a claim rests on is found, and named.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use specs::Digest;
+
+use super::objects::{Place, is_gone};
+use super::{Result, Store};
+use crate::error::RepoError;
+use crate::hash::Hasher;
+use crate::manifest::Manifest;
+use crate::object::Kind;
+use crate::packs::PackName;
+use crate::packs::codec::unpack;
+use crate::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
+use crate::packs::writer::read_index;
+use crate::tree::FileEntry;
+
+/// The object of an entry; else which of its bytes are wrong.
+fn unpack_entry(row: &Row, mut entry: Bytes) -> Result<Bytes, &'static str> {
+    let stored = entry.split_off(entry.len().min(ENTRY_BYTES as usize));
+    let bytes = unpack(row, stored).ok_or("its bytes")?;
+    if *entry == row.entry_header() { Ok(bytes) } else { Err("the bytes before it") }
+}
+
+/// Reads a store's objects from their packs, and remembers which packs these were.
+#[derive(Debug)]
+pub struct Examiner {
+    store: Store,
+    packs: Mutex<BTreeSet<PackName>>,
+}
+
+impl Examiner {
+    /// One that has looked at nothing yet.
+    pub fn new(store: Store) -> Self {
+        Self { store, packs: Mutex::default() }
+    }
+
+    /// The bytes of an object. `DamagedObject` when they or what stands before them are others, `MissingObject` when it is not there.
+    pub fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes> {
+        match self.store.find_place(kind, digest)? {
+            Place::At(pack, row) => match self.entry(&pack, &row, kind) {
+                // Folded or collected meanwhile: it lies elsewhere now.
+                Err(error) if is_gone(&error) => self.store.object(kind, digest),
+                read => read,
+            },
+            // Also what this process has in a pack that is not finished.
+            Place::Gone | Place::Nowhere => self.store.object(kind, digest),
+        }
+    }
+
+    fn entry(&self, pack: &PackName, row: &Row, kind: Kind) -> Result<Bytes> {
+        let range = row.offset..row.stored_range().end;
+        let mut read = unpack_entry(row, self.store.packs().read(pack, range.clone())?);
+        if read.is_err() {
+            // What was read may be a copy that went bad.
+            let again = self.store.packs().read_again(pack, range)?;
+            read = again.map_or(read, |entry| unpack_entry(row, entry));
+        }
+        let bytes = read.map_err(|what| RepoError::DamagedObject {
+            kind,
+            digest: row.digest,
+            why: format!("{what} at {} in pack {pack} are others", row.offset),
+        })?;
+        self.packs.lock().expect("no panic under this lock").insert(*pack);
+        Ok(bytes)
+    }
+
+    /// Reads a file through, whose bytes have to be those that its entry in a tree says.
+    pub fn content(&self, file: &FileEntry) -> Result<()> {
+        let other = |kind| RepoError::DamagedObject {
+            kind,
+            digest: file.digest,
+            why: "it is not the file that its tree says".to_owned(),
+        };
+        if let Place::At(..) = self.store.find_place(Kind::Chunk, &file.digest)? {
+            let length = self.object(Kind::Chunk, &file.digest)?.len() as u64;
+            return if length == file.size { Ok(()) } else { Err(other(Kind::Chunk)) };
+        }
+        let manifest = match self.object(Kind::Manifest, &file.digest) {
+            Err(RepoError::MissingObject { .. }) => {
+                return Err(RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest });
+            }
+            read => Manifest::decode(&read?).ok_or_else(|| other(Kind::Manifest))?,
+        };
+        let mut whole = Hasher::default();
+        for (chunk, _) in &manifest.chunks {
+            whole.update(&self.object(Kind::Chunk, chunk)?);
+        }
+        let is_right = manifest.size_bytes() == file.size && whole.finish() == file.digest;
+        if is_right { Ok(()) } else { Err(other(Kind::Manifest)) }
+    }
+
+    /// What is wrong with header and index of the packs that something was found in.
+    pub fn pack_faults(&self) -> Result<Vec<RepoError>> {
+        let packs = std::mem::take(&mut *self.packs.lock().expect("no panic under this lock"));
+        let lengths = self.store.packs().list()?;
+        let mut faults = Vec::new();
+        for (name, length) in lengths.into_iter().filter(|(name, _)| packs.contains(name)) {
+            match read_index(self.store.packs(), &name, length) {
+                Err(error) if is_gone(&error) => continue,
+                read => faults.extend(read.err()),
+            }
+            match self.store.packs().read(&name, 0..HEADER_BYTES) {
+                Ok(bytes) if *bytes == header(name.class) => {}
+                Err(error) if is_gone(&error) => {}
+                _ => faults.push(RepoError::DamagedPack { pack: name, why: "its header is damaged" }),
+            }
+        }
+        Ok(faults)
+    }
+}

@@ -1,0 +1,157 @@
+//! `pv verify`
+
+use repos::object::Kind;
+use repos::packs::codec::unpack;
+use repos::packs::writer::{PackWriter, read_index};
+use repos::packs::{LocalPacks, PackStore};
+use tests::TestEnv;
+
+use crate::damage::{flip, mirrored, restore};
+use crate::support::{apply, copy_of, env_with_notes, spec, spec_with};
+
+/// Notes that are copied and said, and then copied again.
+fn env() -> TestEnv {
+    let env = env_with_notes();
+    apply(&env, &spec("say", "notes", &format!("echo it says; {}", copy_of("notes"))));
+    apply(&env, &spec("last", "say", &copy_of("say")));
+    env.ok(["run"]);
+    env
+}
+
+#[test]
+fn every_link_of_a_file_is_checked_and_told() {
+    let env = env();
+    insta::assert_snapshot!(env.pv(["verify", "last:/a"]), @"");
+    let report = env.json(["verify", "last"]).remove(0);
+    assert_eq!((&report["verdict"], &report["not_held"]), (&"proven".into(), &serde_json::json!([])));
+    assert_eq!([&report["checked"]["bytes"], &report["checked"]["signature"]], [3, 3]);
+    env.ok(["verify"]);
+    assert_eq!(env.exit_code(["verify", "last:/none"]), 3);
+}
+
+/// Whether an answer names an object of this kind, or what it is of.
+fn named(env: &TestEnv, args: &[&str], word: &str) {
+    let (error, code) = env.json_error(args);
+    assert_eq!(code, 5, "{word}: {error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains(&format!("{word} ")), "{word}: {message}");
+}
+
+#[test]
+fn one_flipped_byte_is_found_and_named_whatever_it_is_in() {
+    let env = env();
+    let mirror = mirrored(&env);
+    let kinds = [
+        Kind::Chunk,
+        Kind::Node,
+        Kind::Commit,
+        Kind::Spec,
+        Kind::Transform,
+        Kind::Recipe,
+        Kind::Result,
+        Kind::Log,
+        Kind::Signature,
+    ];
+    for kind in kinds {
+        for args in [&["verify", "last:/a"][..], &["verify", "last"], &["verify"]] {
+            restore(&env, &mirror);
+            env.ok(args);
+            flip(&env, |found, _| found == kind);
+            named(&env, args, kind.word());
+        }
+    }
+    // The parts of packs that hold no object.
+    for at in [0, -1, -60] {
+        restore(&env, &mirror);
+        for pack in std::fs::read_dir(env.dir().join(".pv/packs")).unwrap() {
+            let pack = pack.unwrap().path();
+            let mut bytes = std::fs::read(&pack).unwrap();
+            let place = if at < 0 { bytes.len() - usize::try_from(-at).unwrap() } else { 0 };
+            bytes[place] ^= 1;
+            std::fs::write(&pack, bytes).unwrap();
+        }
+        named(&env, &["verify", "last:/a"], "pack");
+    }
+}
+
+#[test]
+fn a_commit_whose_signature_is_gone_is_not_proven() {
+    let env = env();
+    let folder = env.dir().join(".pv/packs");
+    let packs = LocalPacks::new(folder.clone());
+    for (name, length) in packs.list().unwrap() {
+        let mut writer = PackWriter::new(name.class, 1 << 30);
+        for row in read_index(&packs, &name, length).unwrap() {
+            let kind = Kind::from_number(row.kind).unwrap();
+            let bytes = unpack(&row, packs.read(&name, row.stored_range()).unwrap()).unwrap();
+            if kind != Kind::Signature {
+                writer.append(&packs, kind, row.digest, &bytes).unwrap();
+            }
+        }
+        std::fs::remove_file(folder.join(name.to_string())).unwrap();
+        writer.finish().unwrap();
+    }
+    std::fs::remove_dir_all(env.dir().join(".pv/index")).unwrap();
+    let (error, code) = env.json_error(["verify", "last:/a"]);
+    assert_eq!(code, 1);
+    assert!(error["message"].as_str().unwrap().contains("it is not signed"), "{error}");
+    let shown = env.ok(["show", "last"]);
+    assert!(shown.contains("unsigned"), "{shown}");
+}
+
+#[test]
+fn what_is_run_again_is_identical_and_that_is_kept() {
+    let env = env();
+    insta::assert_snapshot!(env.pv(["verify", "last:/a", "--rerun", "-q"]), @"");
+    env.ok(["verify", "last", "--rerun"]);
+    let shown = env.json(["show", "last"]).remove(0);
+    let certificates = shown["certificates"].as_array().unwrap();
+    let told: Vec<_> =
+        certificates.iter().map(|it| (&it["outcome"], &it["path"], &it["stages"][1]["datums"])).collect();
+    assert_eq!(told, [(&"identical".into(), &"/a".into(), &1.into()), (&"identical".into(), &().into(), &3.into())]);
+    assert!(env.ok(["show", "last"]).contains("run again  identical"));
+    // Nothing else came of it: no run, no result.
+    assert_eq!(env.json(["log"]).len(), 3);
+    env.ok(["gc"]);
+    env.ok(["fsck", "--rebuild-index"]);
+    assert_eq!(env.json(["show", "last"])[0]["certificates"], shown["certificates"]);
+}
+
+#[test]
+fn a_stage_that_does_not_repeat_is_named_with_its_paths() {
+    let env = env_with_notes();
+    let script = "n=${notes##*/}; head -c 8 /dev/urandom | od > /pfs/out/thrown-$n; echo same > /pfs/out/same-$n";
+    apply(&env, &spec("dice", "notes", script));
+    apply(&env, &spec("after", "dice", &copy_of("dice")));
+    env.ok(["run"]);
+    env.ok(["verify", "after"]);
+    let (error, code) = env.json_error(["verify", "after", "--rerun"]);
+    assert_eq!(code, 1);
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("dice   differs") && message.contains("/thrown-a") && !message.contains("same"),
+        "{message}"
+    );
+    let certificate = env.json(["show", "after"])[0]["certificates"][0].clone();
+    let stages: Vec<_> =
+        certificate["stages"].as_array().unwrap().iter().map(|it| (&it["pipeline"], &it["outcome"])).collect();
+    assert_eq!(stages, [(&"dice".into(), &"differs".into()), (&"after".into(), &"identical".into())]);
+    assert_eq!(certificate["stages"][0]["paths"], serde_json::json!(["/thrown-a", "/thrown-b", "/thrown-c"]));
+    env.ok(["verify", "after"]);
+}
+
+#[test]
+fn what_cannot_be_run_again_says_why() {
+    let env = env_with_notes();
+    env.write("word", "sesame");
+    env.ok(["secret", "create", "door", "word=word"]);
+    let secrets = r#""secrets": [{"name": "door", "key": "word", "env_var": "WORD"}],"#;
+    let script = "echo ${#WORD} > /pfs/out/${notes##*/}";
+    apply(&env, &spec_with("open", r#"{"pfs": {"repo": "notes", "glob": "/*"}}"#, script, secrets));
+    env.ok(["run"]);
+    env.ok(["verify", "open:/a", "--rerun"]);
+    env.ok(["secret", "delete", "door", "--yes"]);
+    let (error, code) = env.json_error(["verify", "open:/a", "--rerun"]);
+    assert_eq!(code, 6);
+    assert!(error["message"].as_str().unwrap().contains("cannot run"), "{error}");
+}
