@@ -82,10 +82,42 @@ fn two_datums_stand_side_by_side() {
     let changed = explained(&env, "coded:/b");
     assert_eq!(changed["why"], "executed: cmd, code, env changed");
     assert_eq!(fields(&changed), ["transform.cmd", "transform.env.LEVEL", "transform.code/main.sh"]);
-    insta::assert_snapshot!(env.pv(["explain", "coded:/a"]), @"");
+    insta::assert_snapshot!(env.pv(["explain", "coded:/a"]), @r"
+    --- stdout
+    datum [id 1] of coded@[id 2]  executed: cmd, code, env, notes changed
+    reads  notes:/a  [id 3]
+
+    FIELD  EARLIER  NOW
+    datum  [id 4]  [id 1]
+    executed by  coded@[id 5]  coded@[id 2]
+    state  success  success
+    cmd  sh -c 'sh /code/main.sh 1'  sh -c 'sh /code/main.sh 2'
+    env.LEVEL  1  2
+    code/main.sh  [id 6]  [id 7]
+    notes  /a [id 8]  /a [id 3]
+                    Anna <anna@example.com>  [time]  Anna <anna@example.com>  [time]
+                    first  a
+    same  host, env.MODE, network
+    --- stderr
+    what it printed: pv logs coded@[id 2]/[id 1]
+    ");
     let jobs = env.json(["job", "list", "coded"]);
     let [new, old] = [0, jobs.len() - 1].map(|at| jobs[at]["id"].as_str().unwrap());
-    insta::assert_snapshot!(env.pv(["explain", old, new]), @"");
+    insta::assert_snapshot!(env.pv(["explain", old, new]), @r"
+    --- stdout
+    FIELD  EARLIER  NOW
+    job  coded@[id 5]  coded@[id 2]
+    state  success  success
+    datums  3: 3 run, 0 cached, 0 failed  3: 3 run, 0 cached, 0 failed
+    version  1  2
+    cmd  sh -c 'sh /code/main.sh 1'  sh -c 'sh /code/main.sh 2'
+    env.LEVEL  1  2
+    code/main.sh  [id 6]  [id 7]
+    notes@main  [id 9]  [id 10]
+                    Anna <anna@example.com>  [time]  Anna <anna@example.com>  [time]
+                    first  a
+    same  host, env.MODE, network
+    ");
 }
 
 #[test]

@@ -199,12 +199,15 @@ impl Demo<'_> {
             ["detect", "threat", "report"].map(|repo| self.paths(&format!("{repo}@{images}")));
         let frames = std::fs::read_dir(self.data("batch2")).unwrap().map(|entry| entry.unwrap().file_name());
         let frames: Vec<String> = frames.map(|name| name.into_string().unwrap()).collect();
-        for frame in frames.iter().filter(|name| name.starts_with("cam") && name.len() == "cam7_1782943200.jpg".len()) {
+        for frame in &frames {
+            let is_good =
+                frame.starts_with("cam") && frame.find('_') == Some(4) && frame.len() == "cam7_1782943200.jpg".len();
             let decision = format!("/{}.json", frame.trim_end_matches(".jpg").replace('_', "/"));
-            let mut truth = BTreeMap::from([
-                ("validate".to_owned(), BTreeSet::from([format!("/valid/{frame}")])),
-                ("detect".to_owned(), BTreeSet::new()),
-            ]);
+            let sorted = if is_good { "valid" } else { "invalid" };
+            let mut truth = BTreeMap::from([("validate".to_owned(), BTreeSet::from([format!("/{sorted}/{frame}")]))]);
+            if is_good {
+                truth.insert("detect".to_owned(), BTreeSet::new());
+            }
             if detected.contains(&decision) {
                 truth.insert("detect".to_owned(), BTreeSet::from([decision.clone()]));
                 assert!(decided.contains(&decision));

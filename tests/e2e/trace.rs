@@ -12,21 +12,21 @@ fn a_trace_goes_down_to_the_commits_of_people() {
     count@[id 1]:/count  2 B  sha256 [id 2]
 
     ● count v1  datum [id 3]  exit 0  [took]  network default: not hermetic
-    │  wrote count@[id 1]:/count  2 B  sha256 [id 2]
-    │  job count@[id 4]  [time] [utc]  process [host]  caused by apply count upper, Anna <anna@example.com>
-    │  no image: this host's tools  cmd sh -c 'ls /pfs/upper | wc -l > /pfs/out/count'  applied [date]
-    ├─● upper v1  datum [id 5]  exit 0  [took]  network default: not hermetic
-    │ │  wrote upper@[id 6]:/a  4 B  sha256 [id 7]
-    │ │  job upper@[id 4]  [time] [utc]  process [host]  caused by apply count upper, Anna <anna@example.com>
-    │ │  no image: this host's tools  cmd sh -c 'for f in /pfs/images/*; do if grep -q bad $f; then echo what is bad; exit 7; fi; tr a-z A-Z …  applied [date]
-    │ └─ images@[id 8]:/a  4 B  sha256 [id 9]
-    │  Anna <anna@example.com> ([committer])  [time] [utc]  first
-    └─● upper v1  datum [id 10]  exit 0  [took]  network default: not hermetic
-      │  wrote upper@[id 6]:/b  4 B  sha256 [id 11]
-      │  job upper@[id 4]  [time] [utc]  process [host]  caused by apply count upper, Anna <anna@example.com>
-      │  no image: this host's tools  cmd sh -c 'for f in /pfs/images/*; do if grep -q bad $f; then echo what is bad; exit 7; fi; tr a-z A-Z …  applied [date]
-      └─ images@[id 8]:/b  4 B  sha256 [id 12]
-             Anna <anna@example.com> ([committer])  [time] [utc]  first
+    │  job count@[id 4]  [time] [utc]  process [host]  caused by apply count upper, Anna
+    │  no image: this host's tools  cmd sh -c 'ls /pfs/upper | wc -l > /pfs/out/count'  applied [date] by Anna
+    └─ upper@[id 5]:/  2 files  8 B
+      ├─● upper v1  datum [id 6]  exit 0  [took]  network default: not hermetic
+      │ │  wrote upper@[id 5]:/a  4 B  sha256 [id 7]
+      │ │  job upper@[id 4]  [time] [utc]  process [host]  caused by apply count upper, Anna
+      │ │  no image: this host's tools  cmd sh -c 'for f in /pfs/images/*; do if grep -q bad $f; then echo what is bad; exit 7; fi; tr a-z A-Z …  applied [date] by Anna
+      │ └─ images@[id 8]:/a  4 B  sha256 [id 9]
+      │  Anna <anna@example.com> ([committer])  [time] [utc]  first
+      └─● upper v1  datum [id 10]  exit 0  [took]  network default: not hermetic
+        │  wrote upper@[id 5]:/b  4 B  sha256 [id 11]
+        │  job upper@[id 4]  [time] [utc]  process [host]  caused by apply count upper, Anna
+        │  no image: this host's tools  cmd sh -c 'for f in /pfs/images/*; do if grep -q bad $f; then echo what is bad; exit 7; fi; tr a-z A-Z …  applied [date] by Anna
+        └─ images@[id 8]:/b  4 B  sha256 [id 12]
+               Anna <anna@example.com> ([committer])  [time] [utc]  first
     complete: 3 datums, 2 source files, 0 gaps
     --- stderr
     logs: pv logs count:/count
@@ -51,6 +51,74 @@ fn a_trace_can_be_cut_and_says_so() {
     let inputs = &trace["origin"]["datum"]["inputs"];
     assert_eq!((&inputs[0]["path"], &inputs[0]["directory"]["files"]), (&json!("/"), &json!(2)));
     assert_eq!(env.json(["trace", "count:/count", "--depth", "2"])[0]["complete"], true);
+}
+
+#[test]
+fn of_a_large_directory_the_first_files_are_followed_unless_all_are_asked_for() {
+    let env = flow::with_images();
+    for number in 0..70 {
+        env.write(format!("many/{number:02}"), format!("{number}\n"));
+    }
+    env.ok(["put", "images", "many", "-m", "many"]);
+    env.write(
+        "all.yml",
+        "pipeline: {name: all}\ntransform: {cmd: [sh, -c, 'cat /pfs/images/* > /pfs/out/all'], env: {LEVEL: '2'}}\n\
+         input: {pfs: {repo: images, glob: /}}\n",
+    );
+    env.ok(["pipeline", "apply", "-f", "all.yml"]);
+    env.ok(["run"]);
+    let trace = env.json(["trace", "all:/all"]).remove(0);
+    let input = &trace["origin"]["datum"]["inputs"][0];
+    assert_eq!((&input["directory"]["files"], input["files"].as_array().unwrap().len()), (&json!(72), 10));
+    assert_eq!((&trace["complete"], &trace["source_files"], &trace["gaps"]), (&json!(false), &json!(10), &json!([])));
+    let cut = trace["cut"].as_array().unwrap();
+    assert!(cut.len() == 1 && cut[0].as_str().unwrap().ends_with(":/: 62 of 72 files are not followed"), "{cut:?}");
+    let whole = env.json(["trace", "all:/all", "--files"]).remove(0);
+    assert_eq!((&whole["complete"], &whole["source_files"]), (&json!(true), &json!(72)));
+    let digest =
+        |trace: &serde_json::Value| trace["origin"]["datum"]["inputs"][0]["digest"].as_str().unwrap().to_owned();
+    assert_eq!(digest(&trace), digest(&whole), "the directory is named by the root of the map of its files either way");
+    let shown = env.ok(["trace", "all:/all"]);
+    assert!(shown.contains("   72 files   ") && shown.contains("└─…  62 more files: --files"), "{shown}");
+    assert!(
+        shown.contains("env LEVEL=2")
+            && shown.ends_with("cut short: 1 datum, 10 source files, 0 gaps, 1 place not followed\n")
+    );
+    assert_eq!(shown.matches("Anna <anna@example.com> (").count(), 1, "files of one commit share its line:\n{shown}");
+}
+
+#[test]
+fn a_directory_that_several_datums_read_stands_once() {
+    let env = flow::with_images();
+    env.ok(["repo", "create", "model"]);
+    env.write("weights", "w\n");
+    env.ok(["put", "model", "weights", "-m", "weights"]);
+    env.write(
+        "both.yml",
+        "pipeline: {name: both}\ntransform: {cmd: [sh, -c, 'cat /pfs/images/* /pfs/model/* > /pfs/out/$(ls /pfs/images)']}\n\
+         input: {cross: [{pfs: {repo: images, glob: /*}}, {pfs: {repo: model, glob: /}}]}\n---\n\
+         pipeline: {name: sum}\ntransform: {cmd: [sh, -c, 'cat /pfs/both/* > /pfs/out/sum']}\ninput: {pfs: {repo: both, glob: /}}\n",
+    );
+    env.ok(["pipeline", "apply", "-f", "both.yml"]);
+    env.ok(["run"]);
+    let shown = env.ok(["trace", "sum:/sum"]);
+    assert_eq!((shown.matches("as above").count(), shown.matches(":/weights").count()), (1, 1), "{shown}");
+    assert!(shown.ends_with("complete: 3 datums, 3 source files, 0 gaps\n"), "{shown}");
+}
+
+#[test]
+fn a_trace_is_printed_as_page_and_as_graph() {
+    let env = flow::run();
+    let format = |format: &str| env.ok(["trace", "count:/count", "--format", format]);
+    let page = format("html");
+    assert!(page.starts_with("<!doctype html>") && page.contains("<b class=\"good\">Complete</b>"), "{page}");
+    let source = env.json(["trace", "images:/a"]).remove(0);
+    for part in ["Anna &lt;anna@example.com&gt;", "could reach a network", source["digest"].as_str().unwrap()] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    assert_eq!((format("dot").matches("shape=box").count(), format("mermaid").matches(":::datum").count()), (3, 3));
+    assert!(env.ok(["trace", "images:/a", "--format", "html"]).contains("as somebody committed it"));
+    assert_eq!(env.exit_code(["trace", "images:/a", "--forward", "--format", "dot"]), 2);
 }
 
 #[test]
