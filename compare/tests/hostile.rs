@@ -10,9 +10,8 @@ use common::{compared, tight};
 use compare::{Detail, FileFlips, Options, Query, Side, compare, flips};
 use proptest::prelude::*;
 
-const NAMES: [&str; 11] = [
-    "a.txt", "a.json", "a.jsonl", "a.yaml", "a.csv", "a.tsv", "a.png", "a.npy", "a.npz", "a.safetensors", "a.bin",
-];
+const NAMES: [&str; 11] =
+    ["a.txt", "a.json", "a.jsonl", "a.yaml", "a.csv", "a.tsv", "a.png", "a.npy", "a.npz", "a.safetensors", "a.bin"];
 
 /// Sound files, to be broken.
 fn seeds() -> Vec<Vec<u8>> {
@@ -26,7 +25,9 @@ fn seeds() -> Vec<Vec<u8>> {
             bytes.into_inner()
         })
         .collect();
-    let npy = b"\x93NUMPY\x01\0\x40\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }     \n0123456789abcdef".to_vec();
+    let npy =
+        b"\x93NUMPY\x01\0\x40\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }     \n0123456789abcdef"
+            .to_vec();
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     writer.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
     writer.write_all(&npy).unwrap();
@@ -44,7 +45,7 @@ fn seeds() -> Vec<Vec<u8>> {
 fn broken() -> impl Strategy<Value = Vec<u8>> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..6);
     (prop::sample::select(seeds()), edits).prop_map(|(mut bytes, edits)| {
-        for (at, byte, how) in edits.into_iter().filter(|_| true) {
+        for (at, byte, how) in edits {
             if bytes.is_empty() {
                 break;
             }
@@ -61,7 +62,11 @@ fn broken() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn anything() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![broken(), prop::collection::vec(any::<u8>(), 0..300), "[\\[\\]{}:,\"\\\\ \n*&a1.-]{0,200}".prop_map(String::into_bytes)]
+    prop_oneof![
+        broken(),
+        prop::collection::vec(any::<u8>(), 0..300),
+        "[\\[\\]{}:,\"\\\\ \n*&a1.-]{0,200}".prop_map(String::into_bytes)
+    ]
 }
 
 proptest! {

@@ -6,15 +6,23 @@ mod common;
 
 use std::io::{Cursor, Write};
 
-use common::{compared, json, tight};
+use common::{compared, tight};
 use compare::{Detail, Options};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::json as value;
 
+/// What differs by the usual limits, as JSON.
+fn json(name: &str, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> serde_json::Value {
+    serde_json::to_value(compared(name, old.as_ref(), new.as_ref(), &Options::default()).detail).unwrap()
+}
+
 #[test]
 fn texts_are_compared_by_lines() {
     let found = json("a.txt", "one\ntwo\nthree\n", "one\n2\nthree\nfour");
-    assert_eq!([&found["kind"], &found["lines_added"], &found["lines_removed"]], [&value!("text"), &value!(2), &value!(1)]);
+    assert_eq!(
+        [&found["kind"], &found["lines_added"], &found["lines_removed"]],
+        [&value!("text"), &value!(2), &value!(1)]
+    );
     let lines = value!([" one", "-two", "+2", " three", "+four", "\\ no line end at the end of the file"]);
     assert_eq!(found["hunks"][0]["lines"], lines);
 }
@@ -85,12 +93,14 @@ fn a_key_that_is_given_counts_also_when_it_is_not_unique() {
 #[test]
 fn changed_rows_are_found_whatever_is_held_at_a_time() {
     let table = |shift: u32, step: usize| {
-        let rows: Vec<String> = (0..19).map(|id| format!("{id},{}", id * 3 + if id % 2 == 0 { shift } else { 0 })).collect();
+        let rows: Vec<String> =
+            (0..19).map(|id| format!("{id},{}", id * 3 + if id % 2 == 0 { shift } else { 0 })).collect();
         let order = (0..19).map(|at| rows[at * step % 19].clone());
         format!("id,value\n{}\n", order.collect::<Vec<_>>().join("\n"))
     };
     let options = Options { limits: tight(), ..Options::default() };
-    let Detail::Table(found) = compared("a.csv", table(0, 1).as_bytes(), table(1, 7).as_bytes(), &options).detail else {
+    let Detail::Table(found) = compared("a.csv", table(0, 1).as_bytes(), table(1, 7).as_bytes(), &options).detail
+    else {
         panic!("a table")
     };
     assert_eq!((found.rows_changed, found.cells_changed, found.changed.len()), (10, 10, 3));
@@ -166,10 +176,17 @@ fn archives_are_compared_tensor_by_tensor() {
         writer.finish().unwrap().into_inner()
     };
     let tensor = |values: &[f32]| npy("<f4", &format!("({},)", values.len()), &floats(values));
-    let old = archive(&[("a", tensor(&[1.0, 2.0])), ("b", tensor(&[1.0])), ("c", tensor(&[1.0])), ("d", tensor(&[5.0]))]);
-    let new = archive(&[("a", tensor(&[1.0, 2.5])), ("b", tensor(&[9.0])), ("c", tensor(&[1.0, 1.0])), ("e", tensor(&[5.0]))]);
+    let old =
+        archive(&[("a", tensor(&[1.0, 2.0])), ("b", tensor(&[1.0])), ("c", tensor(&[1.0])), ("d", tensor(&[5.0]))]);
+    let new = archive(&[
+        ("a", tensor(&[1.0, 2.5])),
+        ("b", tensor(&[9.0])),
+        ("c", tensor(&[1.0, 1.0])),
+        ("e", tensor(&[5.0])),
+    ]);
     let found = json("a.npz", &old, new);
-    let names: Vec<_> = found["tensors"].as_array().unwrap().iter().map(|tensor| [&tensor["name"], &tensor["change"]]).collect();
+    let names: Vec<_> =
+        found["tensors"].as_array().unwrap().iter().map(|tensor| [&tensor["name"], &tensor["change"]]).collect();
     let expected = [["e", "added"], ["d", "removed"], ["c", "reshaped"], ["b", "changed"], ["a", "changed"]];
     assert_eq!(value!(names), value!(expected), "and the most changed first");
     assert_eq!(json("a.npz", &old, &old)["unchanged"], value!(4));
@@ -185,7 +202,10 @@ fn safetensors_are_compared_tensor_by_tensor() {
         [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data, &half, &brain].concat()
     };
     let found = json("a.safetensors", file(2.0), file(3.0));
-    assert_eq!([&found["changed"], &found["unchanged"], &found["tensors"][0]["l2"]], [&value!(1), &value!(2), &value!(1.0)]);
+    assert_eq!(
+        [&found["changed"], &found["unchanged"], &found["tensors"][0]["l2"]],
+        [&value!(1), &value!(2), &value!(1.0)]
+    );
 }
 
 #[test]
@@ -198,20 +218,43 @@ fn what_is_malformed_or_too_large_is_compared_by_bytes_and_says_why() {
         }
     };
     let deep = "[".repeat(20) + &"]".repeat(20);
-    let bomb = format!("a: &a [1, 2, 3]\n{}", (b'b'..b'h').map(|c| format!("{0}: &{0} [*{1}, *{1}, *{1}]\n", c as char, (c - 1) as char)).collect::<String>());
+    let bomb = format!(
+        "a: &a [1, 2, 3]\n{}",
+        (b'b'..b'h').map(|c| format!("{0}: &{0} [*{1}, *{1}, *{1}]\n", c as char, (c - 1) as char)).collect::<String>()
+    );
     let cases: [(&str, Vec<u8>, &str); 12] = [
-        ("a.json", b"{\"a\": }".to_vec(), "the new side is not sound JSON: expected value at line 1 column 7"),
+        ("a.json", b"{\"a\": }".to_vec(), "the new side is malformed JSON: expected value at line 1 column 7"),
         ("a.json", deep.clone().into_bytes(), "the new side is too much: it is nested too deep"),
         ("a.json", format!("[{}1]", "1,".repeat(60)).into_bytes(), "the new side is too much: it has too many values"),
         ("a.yaml", deep.into_bytes(), "the new side is too much: it is nested too deep"),
         ("a.yaml", bomb.into_bytes(), "the new side is too much: it has too many values"),
         ("a.txt", vec![b'x'; 3000], "text of more than 2000 bytes is not compared by what it says"),
-        ("a.csv", b"a,b\n1\n".to_vec(), "the new side is not sound CSV: CSV error: record 1 (line: 2, byte: 4): found record with 1 fields, but the previous record has 2 fields"),
-        ("a.csv", format!("a,b\n1,\"{}", "x".repeat(9000)).into_bytes(), "the new side is not sound CSV: a row is too large"),
-        ("a.csv", "a,b\n".to_owned().into_bytes().into_iter().chain("1,2\n".repeat(30).into_bytes()).collect(), "the new side is too much: it has more than 20 rows"),
+        (
+            "a.csv",
+            b"a,b\n1\n".to_vec(),
+            "the new side is malformed CSV: CSV error: record 1 (line: 2, byte: 4): found record with 1 fields, but the previous record has 2 fields",
+        ),
+        (
+            "a.csv",
+            format!("a,b\n1,\"{}", "x".repeat(9000)).into_bytes(),
+            "the new side is malformed CSV: a row is too large",
+        ),
+        (
+            "a.csv",
+            "a,b\n".to_owned().into_bytes().into_iter().chain("1,2\n".repeat(30).into_bytes()).collect(),
+            "the new side is too much: it has more than 20 rows",
+        ),
         ("a.png", png(30, 30, |_, _| [0, 0, 0]), "the new side is too large an image: 30 × 30 pixels"),
-        ("a.npy", npy("<f4", "(18446744073709551615, 3)", b""), "the new side is not sound numpy array: its shape is too large"),
-        ("a.npy", npy("<f4", "(5,)", &[0; 8]), "the new side is not sound tensors: `array` is shorter than its shape says"),
+        (
+            "a.npy",
+            npy("<f4", "(18446744073709551615, 3)", b""),
+            "the new side is malformed numpy array: its shape is too large",
+        ),
+        (
+            "a.npy",
+            npy("<f4", "(5,)", &[0; 8]),
+            "the new side is malformed tensors: `array` is shorter than its shape says",
+        ),
     ];
     let sound = |name: &str| match name {
         "a.json" => b"{\"a\": 1}".to_vec(),

@@ -127,6 +127,9 @@ fn pictures_of_where_images_differ_are_written_on_demand() {
     env.write("d/cam/a.ppm", b"P6\n2 1\n255\n\x01\x02\x03\x04\x05\xff");
     env.ok(["put", "images", "d"]);
     let entry = env.json(["diff", "images", "--out", "pictures"]).remove(0);
-    assert_eq!([&entry["detail"]["pixels_changed"], &entry["picture"]], [&json!(0.5), &json!("pictures/cam/a.ppm.diff.png")]);
+    assert_eq!(
+        [&entry["detail"]["pixels_changed"], &entry["picture"]],
+        [&json!(0.5), &json!("pictures/cam/a.ppm.diff.png")]
+    );
     assert!(std::fs::read(env.work().join("pictures/cam/a.ppm.diff.png")).unwrap().starts_with(b"\x89PNG"));
 }

@@ -72,7 +72,7 @@ fn new_inputs_are_told_with_how_many_ran() {
     env.ok(["run"]);
     let shown = env.ok(["diff", "threat"]);
     assert!(shown.contains("i10 added\n"), "{shown}");
-    assert!(shown.contains("same  model; what threat does\nran   threat 1 of 11\n"), "{shown}");
+    assert!(shown.contains("same  model; what threat does\nran   threat 1 of 11 in threat@"), "{shown}");
     assert!(shown.ends_with("1 added, 0 removed, 0 modified, 0 renamed · 0 B → 44 B\n"), "{shown}");
 }
 
