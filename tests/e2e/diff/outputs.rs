@@ -106,7 +106,11 @@ fn flips_of_rows_are_found_by_key() {
     let counts = ["lost", "gained", "unchanged", "files_without"].map(|name| found[name].as_u64().unwrap());
     assert_eq!(counts, [1, 1, 2, 1]);
     assert_eq!([&found["old_only"], &found["new_only"]], [&json!({"cat": 1}), &json!({"dog": 1})]);
-    insta::assert_snapshot!(env.ok(["diff", "images", "--flips", "label=cat", "--csv"]), @"");
+    insta::assert_snapshot!(env.ok(["diff", "images", "--flips", "label=cat", "--csv"]), @r#"
+    path,key,verdict,old,new,fields
+    /p.csv,3,lost,cat,dog,"{""score"":[""0.7"",""0.4""]}"
+    /p.csv,2,gained,dog,cat,"{""score"":[""0.6"",""0.8""]}"
+    "#);
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
     if why.is_empty() {
         page.line("both rest on the same files and do the same")?;
     }
-    page.heading("as before")?;
+    page.heading("otherwise")?;
     same_line(&why).iter().chain(ran_line(&why).iter()).try_for_each(|line| page.item(line))?;
     Ok(!why.is_empty())
 }
