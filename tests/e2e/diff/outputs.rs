@@ -43,8 +43,29 @@ fn with_threshold(threshold: &str) -> TestEnv {
 #[test]
 fn the_header_names_the_input_that_differs() {
     let env = with_threshold("0.75");
-    insta::assert_snapshot!(env.pv(["diff", "threat", "--stat"]), @"");
-    insta::assert_snapshot!(env.pv(["diff", "threat", "--why"]), @"");
+    insta::assert_snapshot!(env.pv(["diff", "threat", "--stat"]), @r#"
+    --- stdout
+    threat@[id 1] → threat@[id 2]
+    why  model [id 3] → [id 4]  params.json threshold 0.5 → 0.75
+    same  images; what threat does
+    ran  threat 10 of 10 in threat@[id 5]
+
+    0 added, 0 removed, 4 modified, 0 renamed · 168 B → 171 B
+    "#);
+    insta::assert_snapshot!(env.pv(["diff", "threat", "--why"]), @r#"
+    --- stdout
+    threat@[id 1] → threat@[id 2]
+
+    model [id 3] → [id 4]  Anna <anna@example.com>  other
+    ~ /params.json  19 B → 19 B
+        VALUE  OLD  NEW  CHANGE
+        threshold  0.5  0.75  +0.25 (+50.00%)
+    0 added, 0 removed, 1 modified, 0 renamed · 19 B → 19 B
+
+    otherwise
+    same  images; what threat does
+    ran  threat 10 of 10 in threat@[id 5]
+    "#);
     let why = env.json(["diff", "threat", "--why"]).remove(0);
     assert_eq!([&why["sources"][0]["repo"], &why["same_sources"]], [&json!("model"), &json!(["images"])]);
     let ran = &why["ran"][0];
@@ -79,7 +100,23 @@ fn new_inputs_are_told_with_how_many_ran() {
 #[test]
 fn flips_are_a_table_then_the_records() {
     let env = with_threshold("0.75");
-    insta::assert_snapshot!(env.pv(["diff", "threat", "--flips", "flagged"]), @"");
+    insta::assert_snapshot!(env.pv(["diff", "threat", "--flips", "flagged"]), @r#"
+    --- stdout
+    threat@[id 1] → threat@[id 2]
+    why  model [id 3] → [id 4]  params.json threshold 0.5 → 0.75
+    same  images; what threat does
+    ran  threat 10 of 10 in threat@[id 5]
+
+    flagged  10 records on both sides
+    VALUE  RECORDS
+    true → false  3  lost: no longer true
+    unchanged  7  5 false, 2 true
+          RECORD  VALUE  OTHER FIELDS
+    lost  /i5.json  true → false
+    lost  /i6.json  true → false
+    lost  /i7.json  true → false  near 0 → 1
+    files: 0 added, 0 removed, 4 modified, 0 renamed · 168 B → 171 B
+    "#);
     let found = env.json(["diff", "threat", "--flips", "flagged"]).remove(0);
     let counts = ["lost", "gained", "other", "unchanged"].map(|name| found[name].as_u64().unwrap());
     assert_eq!(counts, [3, 0, 0, 7]);
@@ -136,7 +173,16 @@ fn two_runs_are_a_line_a_repository() {
     let runs = env.json(["log"]);
     let id = |at: usize| format!("@{}", runs[at]["id"].as_str().unwrap());
     // Newest first: the model, the pipeline, the first model, the images.
-    insta::assert_snapshot!(env.pv(["diff", &id(1), &id(0)]), @"");
+    insta::assert_snapshot!(env.pv(["diff", &id(1), &id(0)]), @r#"
+    --- stdout
+    run [id 1] → run [id 2]
+    REPOSITORY  COMMIT  ADDED  REMOVED  MODIFIED  RENAMED
+    model  [id 3] → [id 4]  0  0  1  0
+    threat  [id 5] → [id 6]  0  0  4  0
+    --- stderr
+    pv diff model@[id 3] model@[id 4]
+    pv diff threat@[id 5] threat@[id 6]
+    "#);
     let found = env.json(["diff", &id(1), &id(0)]);
     let repos: Vec<&Value> = found.iter().map(|line| &line["repo"]).collect();
     assert_eq!(json!(repos), json!(["model", "threat"]));
