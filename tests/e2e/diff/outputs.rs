@@ -154,7 +154,7 @@ fn flips_of_rows_are_found_by_key() {
 fn records_of_lists_and_lines_are_found_by_key_or_number() {
     let env = test_env!();
     let record = |id: u32, ok: bool| json!({"id": id, "eval": {"ok": ok}, "n": id * 10});
-    let lines = |records: &[Value]| records.iter().map(|record| format!("{record}\n")).collect::<String>();
+    let lines = |records: &[Value]| records.iter().map(|record| format!("{record}\n")).collect::<Vec<_>>().concat();
     env.write("d/r.jsonl", lines(&[record(1, true), record(2, true), record(3, false)]));
     env.write("d/r.json", json!([record(1, true), record(2, false)]).to_string());
     env.ok(["put", "images", "d"]);
