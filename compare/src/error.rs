@@ -20,7 +20,7 @@ pub(crate) type Fit<T> = Result<T, Unfit>;
 impl Unfit {
     /// Not what its kind asks for.
     pub(crate) fn malformed(kind: &str, why: impl Display) -> Self {
-        Self(format!("not sound {kind}: {why}"))
+        Self(format!("malformed {kind}: {why}"))
     }
 
     /// The same, of one side.

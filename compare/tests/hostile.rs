@@ -45,7 +45,7 @@ fn seeds() -> Vec<Vec<u8>> {
 fn broken() -> impl Strategy<Value = Vec<u8>> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..6);
     (prop::sample::select(seeds()), edits).prop_map(|(mut bytes, edits)| {
-        for (at, byte, how) in edits.into_iter().filter(|_| true) {
+        for (at, byte, how) in edits {
             if bytes.is_empty() {
                 break;
             }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::{Error, ErrorKind, Read};
+use std::io::{Error, ErrorKind, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use common::TestStore;
@@ -70,6 +70,19 @@ fn assert_comes_back(store: &Store, bytes: &[u8], range: std::ops::Range<u64>) {
     let (start, end) = (range.start.min(file.size), range.end.min(file.size));
     let expected = &bytes[start as usize..end.max(start) as usize];
     assert!(*store.read_file(&file, range).unwrap() == *expected, "and a part of it");
+    let mut reader = store.open_file(&file).unwrap();
+    for to in [SeekFrom::Start(start), SeekFrom::End(start.cast_signed() - file.size.cast_signed())] {
+        let mut part = Vec::new();
+        assert_eq!(reader.seek(to).unwrap(), start);
+        (&mut reader).take(end.saturating_sub(start)).read_to_end(&mut part).unwrap();
+        assert!(part == expected, "and what is read from a place");
+        // A little further back, in the chunk that is read or in the one before.
+        let back = (part.len() as u64).min(300_000);
+        assert_eq!(reader.seek(SeekFrom::Current(-back.cast_signed())).unwrap(), start + part.len() as u64 - back);
+        let mut again = vec![0; back as usize];
+        reader.read_exact(&mut again).unwrap();
+        assert!(part.ends_with(&again), "and again");
+    }
 }
 
 proptest! {

@@ -65,7 +65,10 @@ pub(crate) fn find(
     let hash = Hash::default();
     for count in 1..=leading {
         let places = |side: fn(&(String, usize, usize)) -> usize| both[..count].iter().map(side).collect::<Vec<_>>();
-        if is_unique(old, &hash, &places(|(_, at, _)| *at))? && is_unique(new, &hash, &places(|(.., at)| *at))? {
+        let (old_places, new_places) = (places(|(_, at, _)| *at), places(|(.., at)| *at));
+        if is_unique(old, &hash, &old_places).map_err(|unfit| unfit.on("old"))?
+            && is_unique(new, &hash, &new_places).map_err(|unfit| unfit.on("new"))?
+        {
             return Ok((0..count).collect());
         }
     }

@@ -2,23 +2,13 @@
 
 use std::io::Cursor;
 
-use compare::{Compared, Detail, Limits, Options, Side, compare};
+use compare::{Compared, Limits, Options, Side, compare};
 
 /// Compares two files of one name.
 pub(crate) fn compared(name: &str, old: &[u8], new: &[u8], options: &Options) -> Compared {
     let (mut one, mut other) = (Cursor::new(old), Cursor::new(new));
     let side = |content, bytes: &[u8]| Side { name, size_bytes: bytes.len() as u64, content, pieces: Vec::new() };
     compare(side(&mut one, old), side(&mut other, new), options).unwrap()
-}
-
-/// What differs, by the usual limits.
-pub(crate) fn detail(name: &str, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> Detail {
-    compared(name, old.as_ref(), new.as_ref(), &Options::default()).detail
-}
-
-/// The same as JSON.
-pub(crate) fn json(name: &str, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> serde_json::Value {
-    serde_json::to_value(detail(name, old, new)).unwrap()
 }
 
 /// Limits that a small file reaches.

@@ -20,7 +20,7 @@ use crate::queries::{job_id, result_in};
 /// Files of a cause that are named.
 const FILES: usize = 3;
 /// Results that are read to learn which jobs executed them.
-const RESULTS: usize = 10_000;
+const RESULTS: usize = 1000;
 /// Fields of a spec that cannot change what comes out, or that are told otherwise.
 const SILENT: [&str; 4] = ["pipeline", "transform", "description", "metadata"];
 
@@ -95,7 +95,7 @@ pub struct Ran {
     pub ran: u64,
     /// Datums of the newer side.
     pub total: u64,
-    /// The jobs that executed the first 10,000 of these, and how many each; most first.
+    /// The jobs that executed the first 1,000 of these, and how many each; most first.
     pub jobs: Vec<(String, u64)>,
 }
 

@@ -23,15 +23,20 @@ fn env_with_changes() -> TestEnv {
 #[test]
 fn a_commit_is_compared_with_the_one_before() {
     let env = env_with_changes();
-    insta::assert_snapshot!(env.pv(["diff", "images"]), @r"
+    insta::assert_snapshot!(env.pv(["diff", "images"]), @r#"
     --- stdout
     images@[id 1] → images@[id 2]
     ~ /changed  2 B → 3 B
+        @@ -1,1 +1,1 @@
+        -22
+        \ no line end at the end of the file
+        +333
+        \ no line end at the end of the file
     - /gone  1 B
     + /new  5 B
     > /old-name → /sub-name
     1 added, 1 removed, 1 modified, 1 renamed · 14 B → 19 B
-    ");
+    "#);
     insta::assert_snapshot!(env.pv(["diff", "images@main^"]), @r"
     --- stdout
     nothing → images@[id 1]
@@ -95,9 +100,59 @@ fn what_is_in_files_is_compared_by_their_kind() {
     env.write("d/notes.txt", "one\n2\n");
     env.write("d/broken.json", r#"{"a": }"#);
     env.ok(["put", "images", "d"]);
-    insta::assert_snapshot!(env.pv(["diff", "images"]), @"");
-    insta::assert_snapshot!(env.pv(["diff", "images", "--md"]), @"");
-    insta::assert_snapshot!(env.pv(["diff", "images@main^:/m.json", "images:/notes.txt"]), @"");
+    insta::assert_snapshot!(env.pv(["diff", "images"]), @r#"
+    --- stdout
+    images@[id 1] → images@[id 2]
+    ~ /broken.json  8 B → 7 B
+        8 B → 7 B, 7 B shared, first difference at byte 6  compared as bytes: the new side is malformed JSON: expected value at line 1 column 7
+    ~ /m.json  33 B → 36 B
+        VALUE  OLD  NEW  CHANGE
+        auc  0.76  0.8  +0.04 (+5.26%)
+        layers.2  8  added
+    ~ /notes.txt  8 B → 6 B
+        @@ -1,2 +1,2 @@
+         one
+        -two
+        +2
+    0 added, 0 removed, 3 modified, 0 renamed · 49 B → 49 B
+    "#);
+    insta::assert_snapshot!(env.pv(["diff", "images", "--md"]), @r#"
+    --- stdout
+    ### images@[id 1] → images@[id 2]
+
+    - **modified** /broken.json  8 B → 7 B
+
+      8 B → 7 B, 7 B shared, first difference at byte 6  compared as bytes: the new side is malformed JSON: expected value at line 1 column 7
+    - **modified** /m.json  33 B → 36 B
+
+      | VALUE | OLD | NEW | CHANGE |
+      | --- | --- | --- | --- |
+      | auc | 0.76 | 0.8 | +0.04 (+5.26%) |
+      | layers.2 |  | 8 | added |
+
+    - **modified** /notes.txt  8 B → 6 B
+
+      ```diff
+      @@ -1,2 +1,2 @@
+       one
+      -two
+      +2
+      ```
+
+
+    0 added, 0 removed, 3 modified, 0 renamed · 49 B → 49 B
+    "#);
+    insta::assert_snapshot!(env.pv(["diff", "images@main^:/m.json", "images:/notes.txt"]), @r#"
+    --- stdout
+    images@[id 1] → images@[id 2]
+    ~ /m.json → /notes.txt  33 B → 6 B
+        @@ -1,1 +1,2 @@
+        -{"auc": 0.76, "layers": [64, 32]}
+        \ no line end at the end of the file
+        +one
+        +2
+    0 added, 0 removed, 1 modified, 0 renamed · 33 B → 6 B
+    "#);
     let details: Vec<_> = env.json(["diff", "images"]).iter().map(|entry| entry["detail"]["kind"].clone()).collect();
     assert_eq!(json!(details), json!(["bytes", "metrics", "text"]));
 }
@@ -112,7 +167,7 @@ fn very_many_paths_are_rolled_up_by_directory() {
     let shown = env.ok(["diff", "images"]);
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines.iter().filter(|line| line.starts_with("+ ")).count(), 20);
-    assert!(lines.contains(&"/cam2/      50"), "{shown}");
+    assert!(lines.contains(&"/cam2/     50"), "{shown}");
     assert_eq!(env.ok(["diff", "images", "--all"]).lines().count(), 152);
     assert_eq!(env.ok(["diff", "images", "--name-only"]).lines().count(), 150);
     assert_eq!(env.json(["diff", "images"]).len(), 150);

@@ -6,7 +6,7 @@ use tests::{TestEnv, test_env};
 /// Reads a score and flags it when it reaches the threshold; `$1` is what the version writes besides.
 fn spec(margin: &str) -> String {
     let program = r#"t=$(tr -dc 0-9. < /pfs/model/params.json); for f in /pfs/images/*; do
-      awk -v t=$t -v m=$MARGIN '{printf "{\"flagged\": %s, \"score\": %s, \"near\": %s}", $1 >= t ? "true" : "false", $1, $1 - t < m ? 1 : 0}' $f > /pfs/out/${f##*/}.json; done"#;
+      awk -v t=$t -v m=$MARGIN '{printf "{\"flagged\": %s, \"score\": %s, \"near\": %s}", ($1 >= t) ? "true" : "false", $1, ($1 - t < m) ? 1 : 0}' $f > /pfs/out/${f##*/}.json; done"#;
     json!({
         "pipeline": {"name": "threat"},
         "transform": {"cmd": ["sh", "-c", program], "env": {"MARGIN": margin}},
@@ -43,8 +43,29 @@ fn with_threshold(threshold: &str) -> TestEnv {
 #[test]
 fn the_header_names_the_input_that_differs() {
     let env = with_threshold("0.75");
-    insta::assert_snapshot!(env.pv(["diff", "threat", "--stat"]), @"");
-    insta::assert_snapshot!(env.pv(["diff", "threat", "--why"]), @"");
+    insta::assert_snapshot!(env.pv(["diff", "threat", "--stat"]), @r#"
+    --- stdout
+    threat@[id 1] → threat@[id 2]
+    why  model [id 3] → [id 4]  params.json threshold 0.5 → 0.75
+    same  images; what threat does
+    ran  threat 10 of 10 in threat@[id 5]
+
+    0 added, 0 removed, 4 modified, 0 renamed · 168 B → 171 B
+    "#);
+    insta::assert_snapshot!(env.pv(["diff", "threat", "--why"]), @r#"
+    --- stdout
+    threat@[id 1] → threat@[id 2]
+
+    model [id 3] → [id 4]  Anna <anna@example.com>  other
+    ~ /params.json  19 B → 19 B
+        VALUE  OLD  NEW  CHANGE
+        threshold  0.5  0.75  +0.25 (+50.00%)
+    0 added, 0 removed, 1 modified, 0 renamed · 19 B → 19 B
+
+    otherwise
+    same  images; what threat does
+    ran  threat 10 of 10 in threat@[id 5]
+    "#);
     let why = env.json(["diff", "threat", "--why"]).remove(0);
     assert_eq!([&why["sources"][0]["repo"], &why["same_sources"]], [&json!("model"), &json!(["images"])]);
     let ran = &why["ran"][0];
@@ -59,7 +80,7 @@ fn the_header_names_the_field_of_the_spec_that_differs() {
     env.ok(["run"]);
     let shown = env.ok(["diff", "threat", "--stat"]);
     assert!(shown.contains("why   threat v1 → v2   env {\"MARGIN\":\"0.1\"} → {\"MARGIN\":\"0.3\"}\n"), "{shown}");
-    assert!(shown.contains("same  images; model; cmd code image of all stages\n"), "{shown}");
+    assert!(shown.contains("same  model; images; cmd code image of all stages\n"), "{shown}");
     let full = env.ok(["diff", "threat", "--why"]);
     assert!(full.contains("env    {\"MARGIN\":\"0.1\"}  {\"MARGIN\":\"0.3\"}"), "{full}");
 }
@@ -72,14 +93,30 @@ fn new_inputs_are_told_with_how_many_ran() {
     env.ok(["run"]);
     let shown = env.ok(["diff", "threat"]);
     assert!(shown.contains("i10 added\n"), "{shown}");
-    assert!(shown.contains("same  model; what threat does\nran   threat 1 of 11\n"), "{shown}");
-    assert!(shown.ends_with("1 added, 0 removed, 0 modified, 0 renamed · 0 B → 44 B\n"), "{shown}");
+    assert!(shown.contains("same  model; what threat does\nran   threat 1 of 11 in threat@"), "{shown}");
+    assert!(shown.ends_with("1 added, 0 removed, 0 modified, 0 renamed · 0 B → 43 B\n"), "{shown}");
 }
 
 #[test]
 fn flips_are_a_table_then_the_records() {
     let env = with_threshold("0.75");
-    insta::assert_snapshot!(env.pv(["diff", "threat", "--flips", "flagged"]), @"");
+    insta::assert_snapshot!(env.pv(["diff", "threat", "--flips", "flagged"]), @r#"
+    --- stdout
+    threat@[id 1] → threat@[id 2]
+    why  model [id 3] → [id 4]  params.json threshold 0.5 → 0.75
+    same  images; what threat does
+    ran  threat 10 of 10 in threat@[id 5]
+
+    flagged  10 records on both sides
+    VALUE  RECORDS
+    true → false  3  lost: no longer true
+    unchanged  7  5 false, 2 true
+          RECORD  VALUE  OTHER FIELDS
+    lost  /i5.json  true → false
+    lost  /i6.json  true → false
+    lost  /i7.json  true → false  near 0 → 1
+    files: 0 added, 0 removed, 4 modified, 0 renamed · 168 B → 171 B
+    "#);
     let found = env.json(["diff", "threat", "--flips", "flagged"]).remove(0);
     let counts = ["lost", "gained", "other", "unchanged"].map(|name| found[name].as_u64().unwrap());
     assert_eq!(counts, [3, 0, 0, 7]);
@@ -106,14 +143,18 @@ fn flips_of_rows_are_found_by_key() {
     let counts = ["lost", "gained", "unchanged", "files_without"].map(|name| found[name].as_u64().unwrap());
     assert_eq!(counts, [1, 1, 2, 1]);
     assert_eq!([&found["old_only"], &found["new_only"]], [&json!({"cat": 1}), &json!({"dog": 1})]);
-    insta::assert_snapshot!(env.ok(["diff", "images", "--flips", "label=cat", "--csv"]), @"");
+    insta::assert_snapshot!(env.ok(["diff", "images", "--flips", "label=cat", "--csv"]), @r#"
+    path,key,verdict,old,new,fields
+    /p.csv,3,lost,cat,dog,"{""score"":[""0.7"",""0.4""]}"
+    /p.csv,2,gained,dog,cat,"{""score"":[""0.6"",""0.8""]}"
+    "#);
 }
 
 #[test]
 fn records_of_lists_and_lines_are_found_by_key_or_number() {
     let env = test_env!();
     let record = |id: u32, ok: bool| json!({"id": id, "eval": {"ok": ok}, "n": id * 10});
-    let lines = |records: &[Value]| records.iter().map(|record| format!("{record}\n")).collect::<String>();
+    let lines = |records: &[Value]| records.iter().map(|record| format!("{record}\n")).collect::<Vec<_>>().concat();
     env.write("d/r.jsonl", lines(&[record(1, true), record(2, true), record(3, false)]));
     env.write("d/r.json", json!([record(1, true), record(2, false)]).to_string());
     env.ok(["put", "images", "d"]);
@@ -132,7 +173,16 @@ fn two_runs_are_a_line_a_repository() {
     let runs = env.json(["log"]);
     let id = |at: usize| format!("@{}", runs[at]["id"].as_str().unwrap());
     // Newest first: the model, the pipeline, the first model, the images.
-    insta::assert_snapshot!(env.pv(["diff", &id(1), &id(0)]), @"");
+    insta::assert_snapshot!(env.pv(["diff", &id(1), &id(0)]), @r#"
+    --- stdout
+    run [id 1] → run [id 2]
+    REPOSITORY  COMMIT  ADDED  REMOVED  MODIFIED  RENAMED
+    model  [id 3] → [id 4]  0  0  1  0
+    threat  [id 5] → [id 6]  0  0  4  0
+    --- stderr
+    pv diff model@[id 3] model@[id 4]
+    pv diff threat@[id 5] threat@[id 6]
+    "#);
     let found = env.json(["diff", &id(1), &id(0)]);
     let repos: Vec<&Value> = found.iter().map(|line| &line["repo"]).collect();
     assert_eq!(json!(repos), json!(["model", "threat"]));

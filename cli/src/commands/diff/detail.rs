@@ -49,7 +49,7 @@ pub(super) fn summary(detail: &Detail) -> String {
 }
 
 fn more(left: usize, what: &str) -> Option<Block> {
-    (left > 0).then(|| Block::Line(format!("… {} more {what}: --all", count(left as u64))))
+    (left > 0).then(|| Block::Line(format!("… {} more {what}: --all shows more", count(left as u64))))
 }
 
 fn text(found: &TextDiff, most: usize) -> Vec<Block> {

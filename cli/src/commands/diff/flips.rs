@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use engine::diff::{Decision, Flips, Record, Verdict, flips};
+use specs::ErrorKind;
 
 use super::page::Page;
 use super::sides::Sides;
 use super::{Args, listing, why};
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::count;
 
 /// Records that are shown, unless all are asked for: of each verdict.
@@ -37,6 +38,10 @@ impl FromStr for Wanted {
 /// Prints which decisions changed; whether some did.
 pub(super) fn print(page: &Page<'_>, args: &Args, sides: &Sides, wanted: &Wanted) -> Result<bool> {
     let (cx, store) = (page.cx, page.cx.store()?);
+    if !sides.are_readable(store)? {
+        let message = "files of these commits were pruned: their records are gone";
+        return Err(CliError::new(ErrorKind::NotFound, message).hint("pv diff without --flips compares their paths"));
+    }
     let decision = Decision { field: wanted.field.clone(), value: wanted.value.clone(), key: args.key.clone() };
     let found = flips(store, sides.path().map(|path| (sides.older, path)), sides.entries(store)?, &decision)?;
     let differs = !found.moves.is_empty() || !found.old_only.is_empty() || !found.new_only.is_empty();

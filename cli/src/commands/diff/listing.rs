@@ -23,6 +23,8 @@ const LISTED: usize = 100;
 const FIRST: usize = 20;
 /// Files that are compared by what is in them, when not all are asked for.
 const COMPARED: usize = 20;
+/// Values, rows or lines of one file that are told when all are asked for.
+const ALL: usize = 1_000_000;
 /// Directories of a roll-up.
 const DIRECTORIES: usize = 40;
 
@@ -146,7 +148,11 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn detail(&self, entry: &Entry) -> Result<Option<(Detail, Option<PathBuf>)>> {
         let Some((old, new)) = entry.other_bytes().filter(|_| self.readable) else { return Ok(None) };
-        let options = Options { key: self.args.key.clone(), picture: self.args.out.is_some(), ..Options::default() };
+        let mut options =
+            Options { key: self.args.key.clone(), picture: self.args.out.is_some(), ..Options::default() };
+        if self.args.all {
+            (options.limits.listed, options.limits.text_lines) = (ALL, ALL);
+        }
         let Compared { detail, picture } = compare_files(self.store, old, new, &options)?;
         let picture = match (&self.args.out, picture) {
             (Some(folder), Some(png)) => Some(write_picture(self.cx, folder, &entry.path, &png)?),

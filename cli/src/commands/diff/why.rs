@@ -80,7 +80,7 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
     if why.is_empty() {
         page.line("both rest on the same files and do the same")?;
     }
-    page.heading("as before")?;
+    page.heading("otherwise")?;
     same_line(&why).iter().chain(ran_line(&why).iter()).try_for_each(|line| page.item(line))?;
     Ok(!why.is_empty())
 }
@@ -148,9 +148,19 @@ fn same_line(why: &Why) -> Option<String> {
 }
 
 fn ran_line(why: &Why) -> Option<String> {
-    let ran = |ran: &Ran| format!("{} {} of {}", ran.pipeline, count(ran.ran), count(ran.total));
-    let told: Vec<String> = why.ran.iter().map(ran).collect();
+    let told: Vec<String> = why.ran.iter().map(ran_words).collect();
     (!told.is_empty()).then(|| format!("ran   {}", told.join(" · ")))
+}
+
+/// `detect 41 of 60 in detect@3fa9c1d2`: the job that executed most of them is named.
+fn ran_words(ran: &Ran) -> String {
+    let words = format!("{} {} of {}", ran.pipeline, count(ran.ran), count(ran.total));
+    let Some((job, _)) = ran.jobs.first() else { return words };
+    let job = job.split_once('@').map_or(job.clone(), |(name, run)| format!("{name}@{}", run.get(..8).unwrap_or(run)));
+    match ran.jobs.len() {
+        1 => format!("{words} in {job}"),
+        jobs => format!("{words} in {job} and {} earlier ones", jobs - 1),
+    }
 }
 
 fn cut(line: &str) -> String {
