@@ -38,7 +38,7 @@ demo-training: build
 	PV=$(PV) examples/model-training/demo.sh
 
 test:
-	@scripts/setup.sh build docker python s3 proof
+	@scripts/setup.sh build docker python s3 numpy proof
 	@scripts/with-docker.sh cargo $(TEST) --workspace --locked
 
 verify: fmt-check lint doc test

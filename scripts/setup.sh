@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing on a bare Debian or Ubuntu machine; says what, asks nothing, does nothing when all is there.
 # Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's
-# stages), s3 (a server for tests, from PyPI into the target folder), proof (outside tools that check what pv signs, from
-# PyPI too), bench (the rivals).
+# stages); from PyPI into the target folder, for tests: s3 (a server), numpy (numpy, pandas, Pillow …, which reckon independently),
+# proof (outside tools that check what pv signs); bench (the rivals).
 set -euo pipefail
 
 missing=()
@@ -13,7 +13,7 @@ need() { # need PACKAGE TEST...: PACKAGE is needed when TEST fails
 }
 has_libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*' || [ -n "${LIBCLANG_PATH:-}" ]; }
 
-# venv NAME PACKAGE...: a Python with these packages, below the target folder. Versions are fixed: what is tested must not change by itself.
+# venv NAME PACKAGE...: a Python with these packages, below the target folder. Versions are fixed where tests depend on them.
 venv() {
     local folder=${CARGO_TARGET_DIR:-target}/$1
     shift
@@ -25,6 +25,10 @@ venv() {
     echo "$*" >"$folder/packages"
 }
 after() { # what is left to do when all packages are there
+    if [[ " $* " == *' numpy '* ]]; then
+        venv numpy 'numpy>=2,<3' 'pandas>=2.2,<4' 'pillow>=11,<13' 'safetensors>=0.5,<1' 'pyyaml>=6,<7' ||
+            echo 'setup: numpy and its like could not be installed; their tests are left out' >&2
+    fi
     if [[ " $* " == *' s3 '* ]]; then
         venv s3-server 'moto[server]==5.2.5' || echo 'setup: no S3 server could be installed; its tests are left out' >&2
     fi
@@ -58,7 +62,7 @@ for part in "$@"; do
             need restic command -v restic
             need xz-utils command -v xz
             ;;
-        s3 | proof)
+        s3 | numpy | proof)
             need python3 command -v python3
             need python3-venv python3 -c 'import ensurepip, venv'
             need openssl command -v openssl

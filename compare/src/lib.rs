@@ -8,7 +8,7 @@
 //! - `images`  pixels
 //! - `tensors` `.npy`, `.npz` and `.safetensors`, tensor by tensor
 //! - `bytes`   everything else, and whatever is malformed or goes beyond the [`Limits`]: the finding then says why
-//! - `records` which decisions a file holds: records of JSON and CSV, one field of each
+//! - `flips`   one field of the records of JSON and CSV: which decisions changed
 //!
 //! Readers are streaming and bounded; a hostile file costs no more than a large one. Not here: which files differ (`repos::tree`), why they
 //! do (`engine`), how findings are printed (`cli`).
@@ -16,6 +16,7 @@
 mod bytes;
 mod content;
 mod error;
+mod flips;
 mod images;
 mod kind;
 mod limits;
@@ -29,6 +30,7 @@ use serde::Serialize;
 pub use bytes::BytesDiff;
 pub use content::{Content, Piece, Side};
 pub use error::CompareError;
+pub use flips::{FileFlips, Flip, Query, flips};
 pub use images::{ImageDiff, ImageFacts};
 pub use kind::Kind;
 pub use limits::Limits;

@@ -8,8 +8,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use common::{TestStore, edits, files_in, name, path};
 use repos::RepoError;
 use repos::files::{
-    FileChange, GetOptions, Got, What, cp, diff, find, get, kind_at, list, log, mv, pair_renames, revert, rm,
+    FileChange, GetOptions, Got, cp, diff, find, get, kind_at, list, log, mv, pair_renames, revert, rm,
 };
+use repos::history::What;
 use repos::tree::{PathKind, Tree};
 use specs::{ErrorKind, Glob};
 
@@ -189,7 +190,7 @@ fn log_follows_parents_and_selects_by_path() {
     let second = test.set("images", &[("/a/x", Some("2"))]);
     test.set("images", &[("/c", Some("3"))]);
     let ids = |reference: &str| -> Vec<_> {
-        log(&test.store, &test.resolve(reference)).map(|entry| entry.unwrap().0).collect()
+        log(&test.store, &test.resolve(reference)).unwrap().map(|logged| logged.unwrap().id).collect()
     };
     assert_eq!(ids("images").len(), 3);
     assert_eq!(ids("images:/a/x"), [second, ids("images")[2]]);
@@ -231,7 +232,8 @@ fn find_knows_the_first_and_last_commit_with_bytes_or_a_name() {
     test.create("other");
     let elsewhere = test.commit("other", &edits(&test.store, &[("/copy", Some("x"))]));
     let found = find(&test.store, &What::Bytes(repos::hash::digest_of(b"x"))).unwrap();
-    let found: Vec<_> = found.iter().map(|hit| (hit.path.as_str(), hit.first, hit.last, hit.at_head)).collect();
+    let found: Vec<_> =
+        found.iter().map(|hit| (hit.path.as_str(), hit.first, hit.last, hit.ended_by.is_none())).collect();
     let expected = [("/a/x", first, second, false), ("/d", second, last, true), ("/copy", elsewhere, elsewhere, true)];
     assert_eq!(found, expected);
     let found = find(&test.store, &What::Path(Glob::parse("/a/*").unwrap())).unwrap();

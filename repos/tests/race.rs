@@ -62,7 +62,7 @@ fn concurrent_puts_all_land_in_one_line_and_readers_see_each() {
     test.store.refresh().unwrap();
     let commits: Vec<_> =
         repos::files::log(&test.store, &test.resolve("images")).unwrap().map(Result::unwrap).collect();
-    let runs: HashSet<_> = commits.iter().map(|(_, commit)| commit.run).collect();
+    let runs: HashSet<_> = commits.iter().map(|logged| logged.commit.run).collect();
     assert_eq!((commits.len(), runs.len()), (WRITERS * PUTS, WRITERS * PUTS));
     assert_eq!(test.contents("images").len(), WRITERS * PUTS + 1);
     assert_eq!(check(&test.store, &|_, _, _| {}).unwrap().problems, []);

@@ -22,6 +22,7 @@ class Sizes:
     datums: int
     many_datums: int  # of a pipeline that gets one file more
     million_datums: int  # of one job, for its memory
+    traced_datums: int  # of each stage of a chain
     datums_cost: int  # of the case that tells what one costs
     memory_bytes: int  # that a step finds ready to use
     disk_bytes: int  # of a place whose times are judged against a floor
@@ -29,12 +30,12 @@ class Sizes:
 FULL = Sizes(
     runs=5, large_runs=3, rival_runs=3, small_files=20_000, changed_files=200, large_bytes=GIB, source_parts=(), many_files=1_000_000,
     commits=10_000, branches=100, huge_bytes=20 * GIB, beside_seconds=60, datums=1_000, datums_cost=10_000, many_datums=100_000,
-    million_datums=1_000_000,
+    million_datums=1_000_000, traced_datums=100_000,
     memory_bytes=GIB, disk_bytes=12 * GIB,
 )
 QUICK = Sizes(
     runs=3, large_runs=1, rival_runs=1, small_files=5_000, changed_files=200, large_bytes=128 * MIB, source_parts=("fs", "include", "net"),
     many_files=50_000, commits=300, branches=20, huge_bytes=1 * GIB, beside_seconds=8, datums=1_000, datums_cost=1_000, many_datums=5_000,
-    million_datums=10_000,
+    million_datums=10_000, traced_datums=2_000,
     memory_bytes=512 * MIB, disk_bytes=3 * GIB,
 )

@@ -39,8 +39,18 @@ fn the_history_of_a_path_tells_what_each_commit_did_to_it() {
     env.ok(["put", "images", "a", "-m", "longer"]);
     env.ok(["rm", "images:/a", "-m", "gone"]);
     let snapshot = env.pv(["log", "images:/a"]);
-    insta::assert_snapshot!(snapshot, @"");
-    insta::assert_snapshot!(env.pv(["log", "images:/d"]), @"");
+    insta::assert_snapshot!(snapshot, @r"
+    --- stdout
+    COMMIT  WHEN  WHO  CHANGE  SIZE  MESSAGE
+    [id 1]  [ago]  Anna  removed  gone
+    [id 2]  [ago]  Anna  modified  2 B  longer
+    [id 3]  [ago]  Anna  added  1 B  first
+    ");
+    insta::assert_snapshot!(env.pv(["log", "images:/d"]), @r"
+    --- stdout
+    COMMIT  WHEN  WHO  CHANGE  SIZE  MESSAGE
+    [id 4]  [ago]  Anna  below  folder
+    ");
     let questions =
         [["log", "images:/a"], ["log", "images:/d"], ["log", "images:/d/x"], ["find", "*"], ["find", "d/x"]];
     let before = questions.map(|question| env.json(question));

@@ -6,7 +6,8 @@
 //! - `beside` `kill` `chain` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
 //! - `time` pipelines that stop and start, clocks, triggers
-//! - `threat` `classics` the examples as a whole
+//! - `stories` what people come with, from the first command to the answer
+//! - `threat` `training` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
 //! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
 //! - `support` events to wait for, pipelines to wait in
@@ -56,11 +57,13 @@ mod secret;
 mod serve;
 mod show;
 mod status;
+mod stories;
 mod support;
 mod tag;
 mod threat;
 mod time;
 mod trace;
+mod training;
 mod tries;
 mod txn;
 mod verify;

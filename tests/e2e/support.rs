@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+pub(crate) use tests::tools::skip;
 use tests::{TestEnv, test_env};
 
 /// Small enough to be made anywhere: a static busybox.
@@ -334,13 +335,6 @@ pub(crate) fn has_docker() -> bool {
 /// The executors that there are.
 pub(crate) fn executors() -> Vec<&'static str> {
     if has_docker() { vec!["process", "docker"] } else { vec!["process"] }
-}
-
-/// Says that something is not tested here. Under `CI` nothing is left out.
-#[expect(clippy::print_stderr, reason = "for whoever runs the tests")]
-pub(crate) fn skip(why: &str) {
-    assert!(std::env::var_os("CI").is_none(), "CI leaves nothing out: {why}");
-    eprintln!("SKIPPED: {why}");
 }
 
 /// Nothing of an engine is left: no mount, no socket, nothing of sandboxes, no pack of a writer that is gone.

@@ -2,12 +2,14 @@
 //!
 //! - `env` a temporary folder with a store, and calls of `pv` in it
 //! - `filters` ids, times and paths become words
+//! - `numpy` a Python that reckons independently
 //! - `s3` a server that speaks S3
 //! - `tools` outside tools
 //! - `strategies` values for property tests
 
 pub mod env;
 mod filters;
+pub mod numpy;
 pub mod s3;
 pub mod strategies;
 pub mod tools;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use crate::tools::python_of;
+use crate::tools::{python_of, skip};
 
 /// A running server with one empty bucket, `pv-test`; ends with this, or with the test's process.
 #[derive(Debug)]
@@ -83,10 +83,4 @@ impl Drop for S3Server {
         self.child.kill().ok();
         self.child.wait().ok();
     }
-}
-
-#[expect(clippy::print_stderr, reason = "for whoever runs the tests")]
-fn skip(why: &str) {
-    assert!(std::env::var_os("CI").is_none(), "CI leaves nothing out: {why}");
-    eprintln!("SKIPPED: {why}");
 }

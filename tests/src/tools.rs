@@ -7,3 +7,13 @@ pub fn python_of(environment: &str) -> Option<PathBuf> {
     let test = std::env::current_exe().ok()?;
     test.ancestors().map(|folder| folder.join(environment).join("bin/python")).find(|python| python.exists())
 }
+
+/// Says that something is not tested here.
+///
+/// # Panics
+/// Under `CI`: there nothing is left out.
+#[expect(clippy::print_stderr, reason = "for whoever runs the tests")]
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "CI leaves nothing out: {why}");
+    eprintln!("SKIPPED: {why}");
+}

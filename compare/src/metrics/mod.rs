@@ -53,9 +53,14 @@ pub struct MetricChange {
 pub(crate) fn compare(kind: Kind, old: &mut Watched<'_>, new: &mut Watched<'_>, limits: &Limits) -> Fit<MetricsDiff> {
     let old = read(kind, old, limits).map_err(|unfit| unfit.on("old"))?;
     let new = read(kind, new, limits).map_err(|unfit| unfit.on("new"))?;
+    Ok(difference(&old, &new, limits))
+}
+
+/// What differs between two values.
+pub(crate) fn difference(old: &Value, new: &Value, limits: &Limits) -> MetricsDiff {
     let mut found = MetricsDiff::default();
-    Walk { found: &mut found, limits, path: String::new() }.pair(Some(&old), Some(&new));
-    Ok(found)
+    Walk { found: &mut found, limits, path: String::new() }.pair(Some(old), Some(new));
+    found
 }
 
 struct Walk<'a> {

@@ -5,8 +5,11 @@
 //! 1. `key`   tries keys;
 //! 2. `rows`  keeps a hash of each row's key and of its cells (32 bytes a row), and pairs the rows of both sides;
 //! 3. `cells` reads again the rows that changed, a bounded batch at a time.
+//!
+//! `flips` goes the same way with one column in place of all.
 
 mod cells;
+mod flips;
 mod key;
 mod read;
 mod rows;
@@ -18,8 +21,9 @@ use crate::content::Watched;
 use crate::error::{Fit, Unfit};
 use crate::kind::Kind;
 
-pub(crate) use key::{columns_named, find as find_key};
-pub(crate) use read::{Sheet, delimiter};
+pub(crate) use flips::{flips, values};
+use key::{columns_named, find as find_key};
+use read::{Sheet, delimiter};
 
 /// How two tables differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -89,36 +93,35 @@ struct Pair<'a, 'c> {
     key: Vec<usize>,
 }
 
+impl<'a, 'c> Pair<'a, 'c> {
+    /// Opens both sides and settles the key: that of the options, else one that is found.
+    fn open(kind: Kind, old: &'a mut Watched<'c>, new: &'a mut Watched<'c>, options: &Options) -> Fit<Self> {
+        let limits = &options.limits;
+        let delimiter = delimiter(kind, old)?;
+        let mut old = Sheet::open(old, delimiter, limits).map_err(|unfit| unfit.on("old"))?;
+        let mut new = Sheet::open(new, delimiter, limits).map_err(|unfit| unfit.on("new"))?;
+        let in_new = |name: &String| new.header().iter().position(|other| other == name);
+        let names = old.header().iter().enumerate();
+        let both: Vec<_> = names.filter_map(|(at, name)| Some((name.clone(), at, in_new(name)?))).collect();
+        if both.is_empty() {
+            return Err(Unfit("the two tables have no column in common".to_owned()));
+        }
+        let names: Vec<&str> = both.iter().map(|(name, ..)| name.as_str()).collect();
+        let key = match columns_named(&options.key, &names)? {
+            Some(key) => key,
+            None => find_key(&mut old, &mut new, &both)?,
+        };
+        Ok(Self { old, new, both, key })
+    }
+}
+
 pub(crate) fn compare<'c>(
     kind: Kind,
     old: &mut Watched<'c>,
     new: &mut Watched<'c>,
     options: &Options,
 ) -> Fit<TableDiff> {
-    let limits = &options.limits;
-    let delimiter = delimiter(kind, old)?;
-    let mut old = Sheet::open(old, delimiter, limits).map_err(|unfit| unfit.on("old"))?;
-    let mut new = Sheet::open(new, delimiter, limits).map_err(|unfit| unfit.on("new"))?;
-    let both: Vec<(String, usize, usize)> = old
-        .header()
-        .iter()
-        .enumerate()
-        .filter_map(|(at, name)| Some((name.clone(), at, new.header().iter().position(|other| other == name)?)))
-        .collect();
-    if both.is_empty() {
-        return Err(Unfit("the two tables have no column in common".to_owned()));
-    }
-    let only = |one: &[String], other: &[String]| -> Vec<String> {
-        one.iter().filter(|name| !other.contains(name)).cloned().collect()
-    };
-    let (columns_added, columns_removed) = (only(new.header(), old.header()), only(old.header(), new.header()));
-    let names: Vec<&str> = both.iter().map(|(name, ..)| name.as_str()).collect();
-    let given = columns_named(&options.key, &names)?;
-    let key = match given {
-        Some(key) => key,
-        None => find_key(&mut old, &mut new, &both)?,
-    };
-    let mut pair = Pair { old, new, both, key };
+    let mut pair = Pair::open(kind, old, new, options)?;
     let paired = match rows::pair(&mut pair)? {
         // A key that fits nothing on the other side was no key.
         paired if paired.is_disjoint() && options.key.is_empty() && !pair.key.is_empty() => {
@@ -127,17 +130,20 @@ pub(crate) fn compare<'c>(
         }
         paired => paired,
     };
+    let only = |one: &[String], other: &[String]| -> Vec<String> {
+        one.iter().filter(|name| !other.contains(name)).cloned().collect()
+    };
     let mut found = TableDiff {
         key: pair.key.iter().map(|at| pair.both[*at].0.clone()).collect(),
         old_rows: paired.old_rows,
         new_rows: paired.new_rows,
-        columns_added,
-        columns_removed,
+        columns_added: only(pair.new.header(), pair.old.header()),
+        columns_removed: only(pair.old.header(), pair.new.header()),
         rows_added: paired.added.len() as u64,
         rows_removed: paired.removed.len() as u64,
         rows_changed: paired.changed.len() as u64,
         ..TableDiff::default()
     };
-    cells::fill(&mut found, &mut pair, &paired, limits)?;
+    cells::fill(&mut found, &mut pair, &paired, &options.limits)?;
     Ok(found)
 }

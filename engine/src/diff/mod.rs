@@ -2,14 +2,17 @@
 //!
 //! - `content` two files of the store, by their kind (`compare` does the work)
 //! - `entries` which paths differ, with renames; read as they are asked for
+//! - `flips`   one field of all records: which decisions changed
 //! - `why`     what differs between what two output commits rest on, and what ran for it
 //!
 //! Not here: how it is printed (`cli`), trees (`repos::tree`).
 
 mod content;
 mod entries;
+mod flips;
 mod why;
 
 pub use content::{Named, compare_files};
 pub use entries::{Change, Counts, Entries, Entry, entries};
+pub use flips::{Decision, Flips, Move, Record, Verdict, flips};
 pub use why::{Ran, SourceCause, StageCause, Why, why};

@@ -40,7 +40,7 @@ pub struct VersionNode {
     pub run: RunId,
     /// Who writes it: people, a job, a clock.
     pub kind: CommitKind,
-    /// Who is said to have made it; empty for outputs.
+    /// Who is said to have made it; of an output, who caused its run.
     pub author: String,
     /// Whom the store authenticated.
     pub committer: String,

@@ -63,6 +63,9 @@ fn find_in(store: &Store, repo: &RepoName, what: &What, found: &mut Vec<Found>) 
         }
         Ok(())
     })?;
+    if trails.is_empty() {
+        return Ok(());
+    }
     let trees = heads.iter().map(|head| Ok(Tree::at(store.commit(head)?.tree))).collect::<Result<Vec<_>>>()?;
     let mut trees = trees.into_iter().map(|tree| tree.cursor(store)).collect::<Result<Vec<_>>>()?;
     for (path, trail) in trails {

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use rocksdb::Direction;
 use specs::{CommitId, Digest, FilePath, Glob, RepoName};
 
-use super::link::Links;
+use super::link::{Links, NONE};
 use super::path::{Did, PathHistory, PathRow};
 use crate::files::changes_of;
 use crate::index::keys;
@@ -84,6 +84,18 @@ struct Search<'a> {
     links: Option<Links>,
 }
 
+/// What a walk over the commits that the index does not have finds.
+#[derive(Default)]
+struct Walk {
+    seen: HashSet<CommitId>,
+    /// The tips among them that none of them comes after.
+    tips: BTreeSet<CommitId>,
+    /// The numbers with which it came into the index.
+    entered: Vec<u32>,
+    /// Paths that fit.
+    paths: BTreeSet<FilePath>,
+}
+
 impl Search<'_> {
     fn links(&mut self) -> &mut Links {
         self.links.get_or_insert_with(|| Links::new(self.store))
@@ -91,60 +103,66 @@ impl Search<'_> {
 
     /// The tips that no other tip comes after, as far as the index tells; and the paths that fit in commits that it does not have.
     fn ends(&mut self, tips: &BTreeSet<CommitId>) -> Result<(Vec<CommitId>, BTreeSet<FilePath>)> {
-        let (mut walked, mut paths) = (HashSet::new(), BTreeSet::new());
-        let (mut later, mut numbered) = (HashSet::new(), Vec::new());
-        let mut covering = Vec::new();
+        let (mut numbered, mut walk) = (Vec::new(), Walk::default());
         for tip in tips {
             match self.links().number(tip)? {
                 Some(number) => {
                     let depth = self.links().link(number)?.map_or(0, |link| link.depth);
                     numbered.push((depth, number, *tip));
                 }
-                None => later.extend([*tip]),
-            }
-            let mut next = Some(*tip);
-            while let Some(id) = next {
-                next = match self.links().number(&id)? {
-                    Some(number) => {
-                        if id != *tip {
-                            covering.push(number);
-                        }
-                        let bottom = self.links().ancestor(number, 0)?.unwrap_or_default();
-                        self.links().link(bottom)?.map(|link| link.commit).filter(|_| bottom != super::link::NONE)
-                    }
-                    None if walked.insert(id) => self.walk(id, &mut paths)?,
-                    None => None,
-                };
-                if next.is_some_and(|next| later.contains(&next)) {
-                    later.retain(|tip| Some(*tip) != next);
+                None => {
+                    walk.tips.insert(*tip);
                 }
             }
         }
+        for tip in tips {
+            self.walk(*tip, &mut walk)?;
+        }
+        // The deepest first: those that come before it follow.
         numbered.sort_unstable_by(|one, other| other.cmp(one));
-        let mut ends: Vec<CommitId> = later.into_iter().collect();
+        let (mut ends, mut above) = (Vec::from_iter(walk.tips), walk.entered);
         for (depth, number, tip) in numbered {
             let mut is_covered = false;
-            for above in &covering {
-                is_covered = is_covered || self.links().ancestor(*above, depth)? == Some(number);
+            for other in &above {
+                is_covered = is_covered || self.links().ancestor(*other, depth)? == Some(number);
             }
             if !is_covered {
-                covering.push(number);
+                above.push(number);
                 ends.push(tip);
             }
         }
-        Ok((ends, paths))
+        Ok((ends, walk.paths))
     }
 
-    /// Notes the paths that fit in a commit which the index does not have; its parent.
-    fn walk(&self, id: CommitId, paths: &mut BTreeSet<FilePath>) -> Result<Option<CommitId>> {
-        let commit = self.store.commit(&id)?;
-        for change in changes_of(self.store, &commit, None)? {
-            let change = change?;
-            if change.new.is_some_and(|file| self.what.fits(&change.path, &file)) {
-                paths.insert(change.path);
+    /// Goes through the commits from a tip back that the index does not have.
+    fn walk(&mut self, tip: CommitId, walk: &mut Walk) -> Result<()> {
+        let mut next = Some(tip);
+        while let Some(id) = next {
+            if let Some(number) = self.links().number(&id)? {
+                if id != tip {
+                    walk.entered.push(number);
+                }
+                let bottom = self.links().ancestor(number, 0)?.filter(|bottom| *bottom != NONE);
+                let hole = bottom.map(|bottom| self.links().link(bottom)).transpose()?.flatten();
+                next = hole.map(|link| link.commit);
+                continue;
+            }
+            if !walk.seen.insert(id) {
+                return Ok(());
+            }
+            let commit = self.store.commit(&id)?;
+            for change in changes_of(self.store, &commit, None)? {
+                let change = change?;
+                if change.new.is_some_and(|file| self.what.fits(&change.path, &file)) {
+                    walk.paths.insert(change.path);
+                }
+            }
+            next = commit.parents.first().copied();
+            if let Some(next) = &next {
+                walk.tips.remove(next);
             }
         }
-        Ok(commit.parents.first().copied())
+        Ok(())
     }
 
     /// The paths to which a commit that the index has gave these bytes, or others with the same first half of a digest.

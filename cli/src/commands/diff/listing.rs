@@ -112,26 +112,26 @@ impl View {
 }
 
 fn print_entry(page: &Page<'_>, args: &Args, entry: &Entry, found: Option<(Detail, Option<PathBuf>)>) -> Result<()> {
-    let (color, words) = words(entry);
-    page.item(color, &words)?;
+    print_path(page, entry)?;
     let Some((detail, picture)) = found else { return Ok(()) };
     let mut blocks = detail::blocks(&detail, args.all);
     blocks.extend(picture.map(|picture| Block::Line(format!("picture: {}", picture.display()))));
     page.blocks(&blocks)
 }
 
-/// An entry in words, and its colour.
-pub(super) fn words(entry: &Entry) -> (u8, String) {
+/// A line for a path that differs.
+fn print_path(page: &Page<'_>, entry: &Entry) -> Result<()> {
     let bytes = |file: &Option<Named>| size(file.as_ref().map_or(0, |named| named.file.size));
-    match (entry.change, &entry.old, &entry.new) {
-        (Change::Added, ..) => (32, format!("+ {}   {}", entry.path, bytes(&entry.new))),
-        (Change::Removed, ..) => (31, format!("- {}   {}", entry.path, bytes(&entry.old))),
-        (Change::Renamed, Some(old), _) => (36, format!("> {} → {}", old.path, entry.path)),
-        _ if entry.other_bytes().is_none() => (33, format!("~ {}   executable bit", entry.path)),
-        (_, Some(old), Some(new)) if old.path != new.path => {
-            (33, format!("~ {} → {}   {} → {}", old.path, new.path, bytes(&entry.old), bytes(&entry.new)))
+    let (path, old_bytes, new_bytes) = (&entry.path, bytes(&entry.old), bytes(&entry.new));
+    match (entry.change, &entry.old) {
+        (Change::Added, _) => page.entry(32, '+', "added", &format!("{path}   {new_bytes}")),
+        (Change::Removed, _) => page.entry(31, '-', "removed", &format!("{path}   {old_bytes}")),
+        (Change::Renamed, Some(old)) => page.entry(36, '>', "renamed", &format!("{} → {path}", old.path)),
+        _ if entry.other_bytes().is_none() => page.entry(33, '~', "modified", &format!("{path}   executable bit")),
+        (_, Some(old)) if old.path != *path => {
+            page.entry(33, '~', "modified", &format!("{} → {path}   {old_bytes} → {new_bytes}", old.path))
         }
-        _ => (33, format!("~ {}   {} → {}", entry.path, bytes(&entry.old), bytes(&entry.new))),
+        _ => page.entry(33, '~', "modified", &format!("{path}   {old_bytes} → {new_bytes}")),
     }
 }
 

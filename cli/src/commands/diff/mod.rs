@@ -5,6 +5,7 @@
 //! - `detail`  what differs between two files, as blocks; `number` values as people read them
 //! - `page`    blocks as text or Markdown
 //! - `why`     the header above the listing, and in full
+//! - `flips`   which decisions changed
 //! - `runs`    two runs, a line a repository
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 
 mod detail;
+mod flips;
 mod listing;
 mod number;
 mod page;
@@ -54,10 +56,16 @@ pub(crate) struct Args {
     /// Why two outputs differ, in full
     #[arg(long, conflicts_with_all = ["stat", "name_only"])]
     why: bool,
+    /// Which decisions changed: a field of all records, and the value that matters (else `true`)
+    #[arg(long, value_name = "FIELD[=VALUE]", conflicts_with_all = ["stat", "name_only", "why"])]
+    flips: Option<flips::Wanted>,
+    /// With --flips: the records as CSV
+    #[arg(long, requires = "flips", conflicts_with = "md")]
+    csv: bool,
     /// As Markdown, for a pull request
     #[arg(long, conflicts_with = "name_only")]
     md: bool,
-    /// Key columns of tables, with commas between
+    /// Key columns of tables and records, with commas between
     #[arg(long, value_name = "COLS", value_delimiter = ',')]
     key: Vec<String>,
     /// Write pictures of where images differ below this folder
@@ -108,6 +116,9 @@ fn commits(cx: &Context, args: &Args, first: &Reference, second: Option<&Referen
         return why::in_full(cx, args, &sides);
     }
     let page = Page::new(cx, args.md);
+    if let Some(wanted) = &args.flips {
+        return flips::print(&page, args, &sides, wanted);
+    }
     if !cx.out().is_json() && !args.name_only {
         page.title(&sides.title)?;
         why::header(&page, store, &sides)?;

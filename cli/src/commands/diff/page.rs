@@ -46,12 +46,17 @@ impl<'a> Page<'a> {
         if self.markdown { self.text(&format!("\n{}", escaped(line))) } else { self.cx.out().line(line) }
     }
 
-    /// One of several lines that belong together; in the colour of this number.
-    pub(super) fn item(&self, color: u8, line: &str) -> Result<()> {
+    /// One of several lines that belong together.
+    pub(super) fn item(&self, line: &str) -> Result<()> {
+        if self.markdown { self.text(&format!("- {}", escaped(line))) } else { self.text(line) }
+    }
+
+    /// A path that differs, behind the sign and the word of its change.
+    pub(super) fn entry(&self, color: u8, sign: char, word: &str, text: &str) -> Result<()> {
         if self.markdown {
-            return self.text(&format!("- {}", escaped(line)));
+            return self.text(&format!("- **{word}** {}", escaped(text)));
         }
-        self.cx.out().line(self.cx.out().paint(color, line))
+        self.cx.out().line(self.cx.out().paint(color, &format!("{sign} {text}")))
     }
 
     /// What belongs to the item before.
@@ -92,7 +97,7 @@ impl<'a> Page<'a> {
     /// Two spaces make it part of the item.
     fn markdown(&self, block: &Block) -> Result<()> {
         match block {
-            Block::Line(line) => self.text(&format!("  <br>{}", escaped(line))),
+            Block::Line(line) => self.text(&format!("\n  {}", escaped(line))),
             Block::Table(header, rows) => {
                 let row = |cells: Vec<Cow<'_, str>>| format!("  | {} |", cells.join(" | "));
                 self.text("")?;

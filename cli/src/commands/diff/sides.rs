@@ -95,6 +95,14 @@ impl Sides {
         }
     }
 
+    /// The path at and below which is compared; `None` when two files are.
+    pub(super) fn path(&self) -> Option<&FilePath> {
+        match &self.what {
+            Compared::Below(path) => Some(path),
+            Compared::Files(_) => None,
+        }
+    }
+
     /// Whether the files of both sides are there to be read.
     pub(super) fn are_readable(&self, store: &Store) -> Result<bool> {
         for id in [self.old, self.new].into_iter().flatten() {

@@ -44,7 +44,7 @@ pub(super) fn header(page: &Page<'_>, store: &Store, sides: &Sides) -> Result<()
     }
     lines.extend(same_line(&why));
     lines.extend(ran_line(&why));
-    lines.iter().try_for_each(|line| page.item(0, &cut(line)))?;
+    lines.iter().try_for_each(|line| page.item(&cut(line)))?;
     page.cx.out().line("")
 }
 
@@ -81,7 +81,7 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
         page.line("both rest on the same files and do the same")?;
     }
     page.heading("as before")?;
-    same_line(&why).iter().chain(ran_line(&why).iter()).try_for_each(|line| page.item(0, line))?;
+    same_line(&why).iter().chain(ran_line(&why).iter()).try_for_each(|line| page.item(line))?;
     Ok(!why.is_empty())
 }
 

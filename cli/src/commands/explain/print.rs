@@ -63,10 +63,6 @@ pub(super) fn datum(cx: &Context, store: &Store, explained: &DatumExplained) -> 
     for input in &datum.inputs {
         lines.push(vec!["reads".to_owned(), format!("{}:{}   {}", input.input, input.path, input.digest)]);
     }
-    if let Some(earlier) = &explained.earlier {
-        let text = format!("datum {}   {} in {}", earlier.id.short(8), earlier.state, short_job(&earlier.executed_by));
-        lines.push(vec!["before".to_owned(), text]);
-    }
     cx.out().bytes(table(&[], lines).as_bytes())?;
     if explained.earlier.is_some() {
         cx.out().line("")?;

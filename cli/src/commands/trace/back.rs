@@ -195,7 +195,7 @@ impl Tree<'_> {
         job.push(format!("{} {} on {}", executor.kind, executor.version, executor.host));
         if let Some(cause) = &datum.cause {
             let who = cause.author.as_deref().unwrap_or(&cause.committer);
-            job.push(format!("caused by {}, {who}", cause_words(cause.kind, &cause.refs)));
+            job.push(format!("caused by {}, {}", cause_words(cause.kind, &cause.refs), name_of(who)));
         }
         if datum.cached {
             let by = datum.taken_over_by.as_ref().map(|job| short_job(self.store, job)).transpose()?;
@@ -208,7 +208,7 @@ impl Tree<'_> {
         let mut made_by = vec![image, format!("cmd {}", command_line(&datum.cmd))];
         made_by.extend(code(datum.code.as_ref()));
         made_by.extend(datum.applied_at.map(|time| {
-            let by = datum.applied_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            let by = datum.applied_by.as_ref().map_or_else(String::new, |by| format!(" by {}", name_of(by)));
             format!("applied {}{by}", self.human.date(time))
         }));
         let mut seen = environment(&datum.stdin, &datum.env);
@@ -278,6 +278,11 @@ fn notes(datum: &DatumNode) -> Vec<String> {
         notes.push(format!("a group of {} inputs", count(datum.inputs.len() as u64 + datum.more_inputs)));
     }
     notes
+}
+
+/// `Anna`, of `Anna <anna@example.com>`.
+fn name_of(author: &str) -> &str {
+    author.split_once(" <").map_or(author, |(name, _)| name)
 }
 
 /// A stem that ends in a branch gets a space.

@@ -66,14 +66,37 @@ impl Page<'_> {
         ];
         facts.extend(version.job.as_ref().map(|job| ("Made by", format!("job {}", text_code(job)))));
         if !version.author.is_empty() {
-            facts.push(("Author", escaped(&version.author)));
+            let role = if version.job.is_some() { "Its job was caused by" } else { "Author" };
+            facts.push((role, escaped(&version.author)));
         }
         facts.push(("Recorded by", escaped(&version.committer)));
         facts.extend(version.error.as_ref().map(|error| ("The job did not succeed", escaped(error))));
         facts.push(("Result", self.verdict()));
         let mut text = String::from("<section>\n<h2>What is claimed</h2>\n");
-        text += "<p>The file below was made from the files, by the programs and at the times that this page lists, and from nothing else.</p>\n";
+        text += self.sentence();
         text + &table_of(&facts) + "</section>\n"
+    }
+
+    /// What the page says, and no more than what the executions bear out.
+    fn sentence(&self) -> &'static str {
+        let datums = || {
+            self.story
+                .steps
+                .iter()
+                .filter_map(|step| if let Step::Datum { datum, .. } = step { Some(datum) } else { None })
+        };
+        if datums().next().is_none() {
+            return "<p>The file below is as somebody committed it. This page says who did, and when.</p>\n";
+        }
+        if datums().any(|datum| datum.network == specs::Network::Default) {
+            return "<p>The file below was made from the files, by the programs and at the times that this page lists. Some executions \
+                    could reach a network: what came from there is not recorded.</p>\n";
+        }
+        if datums().any(|datum| datum.image.is_none()) {
+            return "<p>The file below was made from the files, by the programs and at the times that this page lists. Some executions \
+                    used the tools of a host in place of an image: these are not recorded whole.</p>\n";
+        }
+        "<p>The file below was made from the files, by the programs and at the times that this page lists, and from nothing else.</p>\n"
     }
 
     fn verdict(&self) -> String {
@@ -177,7 +200,7 @@ impl Page<'_> {
 
     fn files(&self) -> String {
         let mut text = String::from(
-            "<section>\n<h2>All files</h2>\n<table class=\"wide\">\n<thead><tr><th>File</th><th>Size</th><th>SHA-256 digest</th><th>From</th></tr></thead>\n<tbody>\n",
+            "<section>\n<h2>All files</h2>\n<table class=\"wide\">\n<thead><tr><th>File and SHA-256 digest</th><th>Size</th><th>From</th></tr></thead>\n<tbody>\n",
         );
         for file in self.story.files.iter().rev() {
             let from = match &file.origin {
@@ -193,7 +216,7 @@ impl Page<'_> {
             let (name, digest) = (text_code(&file_place(file)), text_code(&file.digest.to_string()));
             let _ = writeln!(
                 text,
-                "<tr><td>{name}</td><td class=\"number\">{}</td><td>{digest}</td><td>{from}</td></tr>",
+                "<tr><td>{name}<br>{digest}</td><td class=\"number\">{}</td><td>{from}</td></tr>",
                 grouped(file.size_bytes)
             );
         }
@@ -302,6 +325,7 @@ fn input_words(input: &InputNode) -> String {
     let repo = input.commit.as_ref().map_or(input.input.as_str(), |commit| commit.repo.as_str());
     let repo = format!("<b>{}</b>", escaped(repo));
     match input.directory {
+        Some(extent) if input.path.is_root() && extent.files == 1 => format!("the only file of {repo}"),
         Some(extent) if input.path.is_root() => {
             format!("all {} of {repo}", plural(extent.files, "file", "files"))
         }

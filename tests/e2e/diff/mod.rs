@@ -1,4 +1,7 @@
-//! `pv diff`
+//! `pv diff`: which paths differ, here; what is in them (`reckoned`); why outputs differ, and which decisions do (`outputs`).
+
+mod outputs;
+mod reckoned;
 
 use serde_json::json;
 use tests::{TestEnv, test_env};
@@ -79,4 +82,54 @@ fn the_exit_code_tells_whether_something_differs() {
     assert_eq!(env.exit_code(["diff", "images", "images", "--exit-code"]), 0);
     assert_eq!(env.exit_code(["diff", "images:/same", "--exit-code"]), 0);
     assert_eq!(env.exit_code(["diff", "images:/a", "images:/b"]), 2);
+}
+
+#[test]
+fn what_is_in_files_is_compared_by_their_kind() {
+    let env = test_env!();
+    env.write("d/m.json", r#"{"auc": 0.76, "layers": [64, 32]}"#);
+    env.write("d/notes.txt", "one\ntwo\n");
+    env.write("d/broken.json", r#"{"a": 1}"#);
+    env.ok(["put", "images", "d"]);
+    env.write("d/m.json", r#"{"auc": 0.80, "layers": [64, 32, 8]}"#);
+    env.write("d/notes.txt", "one\n2\n");
+    env.write("d/broken.json", r#"{"a": }"#);
+    env.ok(["put", "images", "d"]);
+    insta::assert_snapshot!(env.pv(["diff", "images"]), @"");
+    insta::assert_snapshot!(env.pv(["diff", "images", "--md"]), @"");
+    insta::assert_snapshot!(env.pv(["diff", "images@main^:/m.json", "images:/notes.txt"]), @"");
+    let details: Vec<_> = env.json(["diff", "images"]).iter().map(|entry| entry["detail"]["kind"].clone()).collect();
+    assert_eq!(json!(details), json!(["bytes", "metrics", "text"]));
+}
+
+#[test]
+fn very_many_paths_are_rolled_up_by_directory() {
+    let env = test_env!();
+    for number in 0..150 {
+        env.write(format!("d/cam{}/{number}", number % 3), "x");
+    }
+    env.ok(["put", "images", "d"]);
+    let shown = env.ok(["diff", "images"]);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("+ ")).count(), 20);
+    assert!(lines.contains(&"/cam2/      50"), "{shown}");
+    assert_eq!(env.ok(["diff", "images", "--all"]).lines().count(), 152);
+    assert_eq!(env.ok(["diff", "images", "--name-only"]).lines().count(), 150);
+    assert_eq!(env.json(["diff", "images"]).len(), 150);
+}
+
+#[test]
+fn pictures_of_where_images_differ_are_written_on_demand() {
+    let env = test_env!();
+    // The smallest sound images: binary PPM.
+    env.write("d/cam/a.ppm", b"P6\n2 1\n255\n\x01\x02\x03\x04\x05\x06");
+    env.ok(["put", "images", "d"]);
+    env.write("d/cam/a.ppm", b"P6\n2 1\n255\n\x01\x02\x03\x04\x05\xff");
+    env.ok(["put", "images", "d"]);
+    let entry = env.json(["diff", "images", "--out", "pictures"]).remove(0);
+    assert_eq!(
+        [&entry["detail"]["pixels_changed"], &entry["picture"]],
+        [&json!(0.5), &json!("pictures/cam/a.ppm.diff.png")]
+    );
+    assert!(std::fs::read(env.work().join("pictures/cam/a.ppm.diff.png")).unwrap().starts_with(b"\x89PNG"));
 }

@@ -1,0 +1,171 @@
+//! Which decisions changed: a table, then the records.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use engine::diff::{Decision, Flips, Record, Verdict, flips};
+
+use super::page::Page;
+use super::sides::Sides;
+use super::{Args, listing, why};
+use crate::error::Result;
+use crate::output::count;
+
+/// Records that are shown, unless all are asked for: of each verdict.
+const RECORDS: usize = 10;
+/// Other fields that are shown of a record.
+const FIELDS: usize = 3;
+
+/// `FIELD` or `FIELD=VALUE`.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    field: String,
+    value: String,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let (field, value) = text.split_once('=').unwrap_or((text, "true"));
+        if field.is_empty() {
+            return Err("no field is named: write `FIELD` or `FIELD=VALUE`".to_owned());
+        }
+        Ok(Self { field: field.to_owned(), value: value.to_owned() })
+    }
+}
+
+/// Prints which decisions changed; whether some did.
+pub(super) fn print(page: &Page<'_>, args: &Args, sides: &Sides, wanted: &Wanted) -> Result<bool> {
+    let (cx, store) = (page.cx, page.cx.store()?);
+    let decision = Decision { field: wanted.field.clone(), value: wanted.value.clone(), key: args.key.clone() };
+    let found = flips(store, sides.path().map(|path| (sides.older, path)), sides.entries(store)?, &decision)?;
+    let differs = !found.moves.is_empty() || !found.old_only.is_empty() || !found.new_only.is_empty();
+    if cx.out().is_json() {
+        cx.out().json(&found)?;
+        return Ok(differs);
+    }
+    if args.csv {
+        csv(page, &found)?;
+        return Ok(differs);
+    }
+    page.title(&sides.title)?;
+    why::header(page, store, sides)?;
+    let rows = rows(&found);
+    let total = found.lost + found.gained + found.other + found.unchanged;
+    page.line(&format!("{}   {} records on both sides", found.field, count(total)))?;
+    page.table(&["VALUE", "RECORDS", ""], rows)?;
+    records(page, args, &found)?;
+    if let Some(why) = &found.without_because {
+        let files = count(found.files_without);
+        page.cx.notes().line(format!("{files} of the files that differ hold no such records: {why}"));
+    }
+    let mut counts = engine::diff::Counts::default();
+    for entry in sides.entries(store)? {
+        counts.add(&entry?);
+    }
+    page.line(&format!("files: {}", listing::census(&counts)))?;
+    Ok(differs)
+}
+
+fn rows(found: &Flips) -> Vec<Vec<String>> {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for group in &found.moves {
+        let words = match group.verdict {
+            Verdict::Lost => format!("lost: no longer {}", found.value),
+            Verdict::Gained => format!("new: now {}", found.value),
+            Verdict::Other => "another value".to_owned(),
+        };
+        rows.push(vec![format!("{} → {}", group.old, group.new), count(group.records), words]);
+    }
+    let mut split = by_value(&found.unchanged_by_value);
+    let told: u64 = found.unchanged_by_value.values().sum();
+    if told < found.unchanged {
+        let rest = count(found.unchanged - told);
+        split = if split.is_empty() { format!("{rest} not read") } else { format!("{split}, {rest} not read") };
+    }
+    rows.push(vec!["unchanged".to_owned(), count(found.unchanged), split]);
+    for (words, side) in [("only old", &found.old_only), ("only new", &found.new_only)] {
+        if !side.is_empty() {
+            rows.push(vec![words.to_owned(), count(side.values().sum()), by_value(side)]);
+        }
+    }
+    rows
+}
+
+/// `212 true, 49,747 false`: the most frequent values, and how many have others.
+fn by_value(counts: &BTreeMap<String, u64>) -> String {
+    const VALUES: usize = 5;
+    let mut counts: Vec<(&String, u64)> = counts.iter().map(|(value, count)| (value, *count)).collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let left: u64 = counts.iter().skip(VALUES).map(|(_, count)| count).sum();
+    let mut told: Vec<String> =
+        counts.iter().take(VALUES).map(|(value, number)| format!("{} {value}", count(*number))).collect();
+    if left > 0 {
+        told.push(format!("{} others", count(left)));
+    }
+    told.join(", ")
+}
+
+fn records(page: &Page<'_>, args: &Args, found: &Flips) -> Result<()> {
+    let most = if args.all { usize::MAX } else { RECORDS };
+    let groups = [
+        (Verdict::Lost, "lost", found.lost),
+        (Verdict::Gained, "new", found.gained),
+        (Verdict::Other, "other", found.other),
+    ];
+    let mut rows = Vec::new();
+    let mut left = Vec::new();
+    for (verdict, word, total) in groups {
+        let all = found.records.iter().filter(|record| record.verdict == verdict);
+        let shown: Vec<&Record> = all.take(most).collect();
+        if total > shown.len() as u64 {
+            left.push(format!("{} more {word}", count(total - shown.len() as u64)));
+        }
+        rows.extend(shown.into_iter().map(|record| {
+            let flip = &record.flip;
+            vec![word.to_owned(), place(record), format!("{} → {}", flip.old, flip.new), fields(record)]
+        }));
+    }
+    if !rows.is_empty() {
+        page.table(&["", "RECORD", "VALUE", "OTHER FIELDS"], rows)?;
+    }
+    if left.is_empty() { Ok(()) } else { page.line(&format!("… {}: --all", left.join(", "))) }
+}
+
+/// Which record: its file, and what tells it from the others there.
+fn place(record: &Record) -> String {
+    if record.flip.key.is_empty() {
+        return record.path.to_string();
+    }
+    format!("{} {}", record.path, record.flip.key.join(", "))
+}
+
+fn fields(record: &Record) -> String {
+    let fields = record.flip.fields.iter().take(FIELDS);
+    let told: Vec<String> = fields.map(|field| format!("{} {} → {}", field.column, field.old, field.new)).collect();
+    let left = record.flip.fields.len().saturating_sub(FIELDS);
+    if left > 0 { format!("{}, {left} more", told.join(", ")) } else { told.join(", ") }
+}
+
+/// The records as a table for other programs: path, key, verdict, old, new, and the other fields that changed as JSON.
+fn csv(page: &Page<'_>, found: &Flips) -> Result<()> {
+    let cell = |text: &str| {
+        let needs_quotes = text.contains([',', '"', '\n', '\r']) || text.starts_with(' ') || text.ends_with(' ');
+        if needs_quotes { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    };
+    let mut out = String::from("path,key,verdict,old,new,fields\n");
+    for record in &found.records {
+        let word = match record.verdict {
+            Verdict::Lost => "lost",
+            Verdict::Gained => "gained",
+            Verdict::Other => "other",
+        };
+        let flip = &record.flip;
+        let changed: BTreeMap<&str, [&str; 2]> =
+            flip.fields.iter().map(|field| (field.column.as_str(), [field.old.as_str(), field.new.as_str()])).collect();
+        let changed = serde_json::to_string(&changed).expect("texts have a JSON form");
+        let cells = [record.path.as_str(), &flip.key.join(","), word, &flip.old, &flip.new, &changed];
+        out.push_str(&(cells.map(cell).join(",") + "\n"));
+    }
+    page.cx.out().bytes(out.as_bytes())
+}

@@ -1,0 +1,247 @@
+//! Which decisions changed: one field of all records of two trees.
+
+use std::collections::BTreeMap;
+
+use compare::{CompareError, FileFlips, Flip, Limits, Query};
+use repos::tree::{Tree, directory_range, path_of};
+use repos::{RepoError, Store};
+use serde::Serialize;
+use specs::FilePath;
+
+use super::content::{side, store_error};
+use super::entries::Entries;
+use super::{Entry, Named};
+
+/// Unchanged files that are read for how their records divide by value. Of more only the files are counted.
+const READ: u64 = 200_000;
+/// Records with another value that are told one by one, of each file and in all.
+const LISTED: usize = 100_000;
+
+/// What became of a field.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Flips {
+    /// The field.
+    pub field: String,
+    /// The value that is looked for.
+    pub value: String,
+    /// Records that had the value and have another.
+    pub lost: u64,
+    /// Records that have the value and had another.
+    pub gained: u64,
+    /// Records that had and have other values, not the same.
+    pub other: u64,
+    /// Records with the same value on both sides.
+    pub unchanged: u64,
+    /// How the unchanged ones divide by value; short of `unchanged` by those in files that were only counted.
+    pub unchanged_by_value: BTreeMap<String, u64>,
+    /// Records of the older side alone, by value.
+    pub old_only: BTreeMap<String, u64>,
+    /// Records of the newer side alone, by value.
+    pub new_only: BTreeMap<String, u64>,
+    /// How many went from which value to which.
+    pub moves: Vec<Move>,
+    /// Files that differ and have no such records, or could not be read as such.
+    pub files_without: u64,
+    /// Why that is so of the first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without_because: Option<String>,
+    /// The records with another value: lost ones first, then gained ones.
+    pub records: Vec<Record>,
+}
+
+/// How many records went from one value to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct Move {
+    pub old: String,
+    pub new: String,
+    pub records: u64,
+    pub verdict: Verdict,
+}
+
+/// What a change of value means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields of `Flips` say what they mean")]
+pub enum Verdict {
+    Lost,
+    Gained,
+    Other,
+}
+
+/// A record with another value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct Record {
+    pub path: FilePath,
+    pub verdict: Verdict,
+    #[serde(flatten)]
+    pub flip: Flip,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Decision {
+    /// The field; with dots for one inside others.
+    pub field: String,
+    /// The value that is looked for.
+    pub value: String,
+    /// Key fields of records of one file.
+    pub key: Vec<String>,
+}
+
+impl Decision {
+    /// Whether this is the value: `True` is `true`.
+    fn is(&self, value: &str) -> bool {
+        let is_bool = matches!(self.value.as_str(), "true" | "false");
+        value == self.value || is_bool && value.eq_ignore_ascii_case(&self.value)
+    }
+
+    fn verdict(&self, old: &str, new: &str) -> Verdict {
+        match (self.is(old), self.is(new)) {
+            (true, false) => Verdict::Lost,
+            (false, true) => Verdict::Gained,
+            _ => Verdict::Other,
+        }
+    }
+}
+
+/// Compares a field of the records in `entries`, and in all other files at and below the path of the older tree that is given.
+///
+/// Files that differ are read on both sides. Files that do not are read once for how their records divide, unless they are more than 200,000:
+/// then each counts as one record, and the trees know how many they are.
+pub fn flips(
+    store: &Store,
+    older: Option<(Tree, &FilePath)>,
+    entries: Entries<'_>,
+    decision: &Decision,
+) -> Result<Flips, RepoError> {
+    let query = Query { field: decision.field.clone(), key: decision.key.clone(), listed: LISTED };
+    let mut reading =
+        Reading { store, query, limits: Limits::default(), moves: BTreeMap::new(), found: Flips::default() };
+    let mut differing = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        reading.entry(&entry, decision)?;
+        differing.extend(entry.old.map(|old| old.path));
+    }
+    if let Some((older, path)) = older {
+        let below = older.range_totals(store, &directory_range(path))?.entries;
+        let same = (below + u64::from(older.file(store, path)?.is_some())).saturating_sub(differing.len() as u64);
+        if same > READ {
+            reading.found.unchanged += same;
+        } else if same > 0 {
+            differing.sort();
+            reading.unchanged(older, path, &differing)?;
+        }
+    }
+    Ok(reading.finish(decision))
+}
+
+struct Reading<'s> {
+    store: &'s Store,
+    query: Query,
+    limits: Limits,
+    moves: BTreeMap<(String, String), u64>,
+    found: Flips,
+}
+
+impl Reading<'_> {
+    fn entry(&mut self, entry: &Entry, decision: &Decision) -> Result<(), RepoError> {
+        match (&entry.old, &entry.new) {
+            // The same bytes under another path, or with another bit: records of the one file are those of the other.
+            (Some(old), Some(new)) if old.file.digest == new.file.digest => self.same_file(new),
+            (old, new) => {
+                let files = [old.as_ref(), new.as_ref()];
+                if let Some(file) = self.read(files)? {
+                    self.add(entry, file, decision);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn same_file(&mut self, file: &Named) -> Result<(), RepoError> {
+        let Some(read) = self.read([Some(file), None])? else { return Ok(()) };
+        for (value, count) in read.old_only {
+            self.found.unchanged += count;
+            *self.found.unchanged_by_value.entry(value).or_default() += count;
+        }
+        Ok(())
+    }
+
+    /// Files of one tree that are the same in the other: all but the sorted `differing` ones.
+    fn unchanged(&mut self, tree: Tree, path: &FilePath, differing: &[FilePath]) -> Result<(), RepoError> {
+        let mut files = Vec::new();
+        if let Some(file) = tree.file(self.store, path)? {
+            files.push(Named { path: path.clone(), file });
+        }
+        for entry in tree.range(self.store, directory_range(path))? {
+            let (key, file) = entry?;
+            files.push(Named { path: path_of(&key)?, file });
+        }
+        let without = (self.found.files_without, self.found.without_because.clone());
+        for file in files.iter().filter(|file| differing.binary_search(&file.path).is_err()) {
+            self.same_file(file)?;
+        }
+        // Of files that are the same nobody asked.
+        (self.found.files_without, self.found.without_because) = without;
+        Ok(())
+    }
+
+    fn read(&mut self, [old, new]: [Option<&Named>; 2]) -> Result<Option<FileFlips>, RepoError> {
+        let open = |named: Option<&Named>| named.map(|named| self.store.open_file(&named.file)).transpose();
+        let (mut old_reader, mut new_reader) = (open(old)?, open(new)?);
+        let old_side = old.zip(old_reader.as_mut()).map(|(named, reader)| side(named, reader));
+        let new_side = new.zip(new_reader.as_mut()).map(|(named, reader)| side(named, reader));
+        let Some(of) = new.or(old) else { return Ok(None) };
+        let found = compare::flips(old_side, new_side, &self.query, &self.limits);
+        match found.map_err(|CompareError::Read(error)| store_error(error, of))? {
+            Ok(found) => Ok(Some(found)),
+            Err(why) => {
+                self.found.files_without += 1;
+                self.found.without_because.get_or_insert_with(|| format!("{}: {why}", of.path));
+                Ok(None)
+            }
+        }
+    }
+
+    fn add(&mut self, entry: &Entry, file: FileFlips, decision: &Decision) {
+        let found = &mut self.found;
+        let add = |into: &mut BTreeMap<String, u64>, from: BTreeMap<String, u64>| {
+            for (value, count) in from {
+                *into.entry(value).or_default() += count;
+            }
+        };
+        found.unchanged += file.unchanged.values().sum::<u64>();
+        add(&mut found.unchanged_by_value, file.unchanged);
+        add(&mut found.old_only, file.old_only);
+        add(&mut found.new_only, file.new_only);
+        for (values, count) in file.moves {
+            *self.moves.entry(values).or_default() += count;
+        }
+        let room = LISTED.saturating_sub(found.records.len());
+        found.records.extend(file.flipped.into_iter().take(room).map(|flip| Record {
+            path: entry.path.clone(),
+            verdict: decision.verdict(&flip.old, &flip.new),
+            flip,
+        }));
+    }
+
+    fn finish(self, decision: &Decision) -> Flips {
+        let mut found = self.found;
+        (found.field, found.value) = (decision.field.clone(), decision.value.clone());
+        for ((old, new), records) in self.moves {
+            let verdict = decision.verdict(&old, &new);
+            *match verdict {
+                Verdict::Lost => &mut found.lost,
+                Verdict::Gained => &mut found.gained,
+                Verdict::Other => &mut found.other,
+            } += records;
+            found.moves.push(Move { old, new, records, verdict });
+        }
+        found.moves.sort_by_key(|group| (group.verdict, std::cmp::Reverse(group.records)));
+        found.records.sort_by_key(|record| record.verdict);
+        found
+    }
+}

@@ -1,0 +1,55 @@
+//! What `pv diff --json` says of pairs of each kind, against what numpy, pandas and Pillow reckon.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tests::test_env;
+
+#[test]
+fn details_are_what_numpy_pandas_and_pillow_reckon() {
+    let env = test_env!();
+    let Some(printed) = tests::numpy::run(include_str!("pairs.py"), &env.work()) else { return };
+    let expected: BTreeMap<String, Value> = serde_json::from_str(&printed).unwrap();
+    env.ok(["put", "images", "old"]);
+    env.ok(["put", "images", "new", "--mirror"]);
+    let entries = env.json(["diff", "images"]);
+    let found: BTreeMap<&str, &Value> =
+        entries.iter().map(|entry| (entry["path"].as_str().unwrap(), &entry["detail"])).collect();
+    let names: Vec<&str> = expected.keys().map(String::as_str).collect();
+    assert_eq!(found.keys().copied().collect::<Vec<_>>(), names, "each differs");
+    for (path, expected) in &expected {
+        compare(path, found[path.as_str()], expected);
+    }
+}
+
+/// Compares what is expected: of tensors by name, of numbers but for the last digits.
+fn compare(place: &str, found: &Value, expected: &Value) {
+    match (found, expected) {
+        (Value::Array(found), Value::Object(expected)) => {
+            for (name, expected) in expected {
+                let tensor = found.iter().find(|tensor| tensor["name"] == **name);
+                let tensor = tensor.unwrap_or_else(|| panic!("{place}: `{name}` is not told"));
+                compare(&format!("{place} {name}"), tensor, expected);
+            }
+        }
+        (Value::Object(_), Value::Object(expected)) => {
+            for (name, expected) in expected {
+                compare(&format!("{place} {name}"), &found[name], expected);
+            }
+        }
+        (Value::Number(found), Value::Array(about)) => {
+            let (found, near, by) = (found.as_f64().unwrap(), about[1].as_f64().unwrap(), about[2].as_f64().unwrap());
+            assert!((found - near).abs() <= by, "{place}: {found} is not about {near}");
+        }
+        (Value::Array(found), Value::Array(expected)) => {
+            assert_eq!(found.len(), expected.len(), "{place}");
+            found.iter().zip(expected).for_each(|(found, expected)| compare(place, found, expected));
+        }
+        (Value::Number(one), Value::Number(other)) => {
+            let (one, other) = (one.as_f64().unwrap(), other.as_f64().unwrap());
+            let scale = one.abs().max(other.abs()).max(1e-9);
+            assert!((one - other).abs() <= 1e-9 * scale, "{place}: {one} is not {other}");
+        }
+        (found, expected) => assert_eq!(found, expected, "{place}"),
+    }
+}
