@@ -49,15 +49,23 @@ fn a_key_is_replaced_and_both_stay_on_record() {
     env.write("a", "1");
     env.ok(["put", "images", "a"]);
     let old = signer(&env, "images");
-    insta::assert_snapshot!(env.pv(["key", "rotate"]), @"");
+    insta::assert_snapshot!(env.pv(["key", "rotate"]), @r#"
+    --- stdout
+    [id 1]
+    --- stderr
+    takes the place of [id 2], which signed it; next: pv key show
+    "#);
     env.write("a", "2");
     env.ok(["put", "images", "a"]);
     let keys = env.json(["key", "show"]);
     assert_eq!((keys[0]["fingerprint"].as_str(), &keys[0]["own"]), (Some(old.as_str()), &false.into()));
     assert_eq!((&keys[1]["previous"], &keys[1]["own"]), (&old.as_str().into(), &true.into()));
     assert_eq!(keys[1]["fingerprint"].as_str(), Some(signer(&env, "images").as_str()));
-    insta::assert_snapshot!(env.pv(["key", "show"]).lines().rev().take(2).collect::<Vec<_>>().join("\n"), @"");
-    env.ok(["verify", "images^"]);
+    insta::assert_snapshot!(env.pv(["key", "show"]).lines().rev().take(2).collect::<Vec<_>>().join("\n"), @r#"
+    key [id 1]  since [time]  of this place
+    key [id 2]  since [time]  replaced [time]
+    "#);
+    env.ok(["verify", "images@main^"]);
     env.ok(["verify"]);
     env.ok(["fsck"]);
 }
@@ -67,7 +75,12 @@ fn a_key_that_others_may_read_is_refused_and_reading_needs_none() {
     let env = test_env!();
     env.write("a", "1");
     mode(&env, ".pv/key", 0o640);
-    insta::assert_snapshot!(env.pv(["put", "images", "a"]), @"");
+    insta::assert_snapshot!(env.pv(["put", "images", "a"]), @r#"
+    --- stderr
+    error: the key `[dir]/.pv/key` may be read or changed by others (its mode is 640); nothing was committed
+    hint: chmod 600 [dir]/.pv/key; pv key rotate, if others could read it
+    --- exit 4
+    "#);
     env.ok(["repo", "create", "more"]);
     mode(&env, ".pv/key", 0o600);
     env.ok(["put", "images", "a"]);

@@ -23,7 +23,7 @@ fn commits_files_and_runs_are_shown() {
     let env = test_env!();
     env.write("a.sh", "1");
     let run = env.json(["put", "images", "a.sh", "-m", "first"])[0]["run"].as_str().unwrap().to_owned();
-    insta::assert_snapshot!(env.pv(["show", "images"]), @r"
+    insta::assert_snapshot!(env.pv(["show", "images"]), @r#"
     --- stdout
     commit  [id 1]
     on  images@main
@@ -35,14 +35,15 @@ fn commits_files_and_runs_are_shown() {
     parent  none
     files  1 file  1 B
     changes  1 added, 0 modified, 0 removed
-    ");
-    insta::assert_snapshot!(env.pv(["show", "images:/a.sh"]), @r"
+    signed  by key [id 3]
+    "#);
+    insta::assert_snapshot!(env.pv(["show", "images:/a.sh"]), @r#"
     --- stdout
     file  images@[id 1]:/a.sh
-    sha256  [id 3]
+    sha256  [id 4]
     size  1 byte
     executable  no
-    ");
+    "#);
     insta::assert_snapshot!(env.pv(["show", &format!("@{run}")]), @r#"
     --- stdout
     run  [id 2]
@@ -58,12 +59,12 @@ fn commits_files_and_runs_are_shown() {
     hint: pv show @[id 2] --json
     --- exit 2
     ");
-    insta::assert_snapshot!(env.pv(["show", "@ffff0000ffff"]), @r"
+    insta::assert_snapshot!(env.pv(["show", "@ffff0000ffff"]), @r#"
     --- stderr
-    error: run `[id 4]` not found
+    error: run `[id 5]` not found
     hint: pv log shows the runs
     --- exit 3
-    ");
+    "#);
     assert_eq!(env.json(["show", &format!("@{run}")])[0]["id"], run.as_str());
     assert_eq!(env.json(["show", "images:/a.sh"])[0]["path"], "/a.sh");
     // A run stands for the commit that it made.

@@ -21,7 +21,32 @@ fn env() -> TestEnv {
 #[test]
 fn every_link_of_a_file_is_checked_and_told() {
     let env = env();
-    insta::assert_snapshot!(env.pv(["verify", "last:/a"]), @"");
+    insta::assert_snapshot!(env.pv(["verify", "last:/a"]), @r#"
+    --- stdout
+    ok  commit  last@[id 1]
+    ok  signature  last@[id 1] by key [id 2]
+    ok  tree  last@[id 1]:/a
+    ok  bytes  last@[id 1]:/a sha256 [id 3]
+    ok  lineage  last@[id 1]:/a by result [id 4]
+    ok  result  result [id 4] of last
+    ok  recipe  recipe [id 5] of last
+    ok  commit  say@[id 6]
+    ok  signature  say@[id 6] by key [id 2]
+    ok  input  say:/a of recipe [id 5] of last
+    ok  result  last@[id 1]:/a
+    ok  tree  say@[id 6]:/a
+    ok  lineage  say@[id 6]:/a by result [id 7]
+    ok  result  result [id 7] of say
+    ok  log  log [id 8] of result [id 7] of say
+    ok  recipe  recipe [id 9] of say
+    ok  commit  notes@[id 10]
+    ok  signature  notes@[id 10] by key [id 2]
+    ok  input  notes:/a of recipe [id 9] of say
+    ok  result  say@[id 6]:/a
+    ok  tree  notes@[id 10]:/a
+    ok  source  notes@[id 10]:/a  Anna <anna@example.com>
+    PROVEN  last@[id 1]:/a  22 links
+    "#);
     let report = env.json(["verify", "last"]).remove(0);
     assert_eq!((&report["verdict"], &report["not_held"]), (&"proven".into(), &serde_json::json!([])));
     assert_eq!([&report["checked"]["bytes"], &report["checked"]["signature"]], [3, 3]);
@@ -102,7 +127,33 @@ fn a_commit_whose_signature_is_gone_is_not_proven() {
 #[test]
 fn what_is_run_again_is_identical_and_that_is_kept() {
     let env = env();
-    insta::assert_snapshot!(env.pv(["verify", "last:/a", "--rerun", "-q"]), @"");
+    insta::assert_snapshot!(env.pv(["verify", "last:/a", "--rerun", "-q"]), @r#"
+    --- stdout
+    ok  commit  last@[id 1]
+    ok  signature  last@[id 1] by key [id 2]
+    ok  tree  last@[id 1]:/a
+    ok  bytes  last@[id 1]:/a sha256 [id 3]
+    ok  lineage  last@[id 1]:/a by result [id 4]
+    ok  result  result [id 4] of last
+    ok  recipe  recipe [id 5] of last
+    ok  commit  say@[id 6]
+    ok  signature  say@[id 6] by key [id 2]
+    ok  input  say:/a of recipe [id 5] of last
+    ok  result  last@[id 1]:/a
+    ok  tree  say@[id 6]:/a
+    ok  lineage  say@[id 6]:/a by result [id 7]
+    ok  result  result [id 7] of say
+    ok  log  log [id 8] of result [id 7] of say
+    ok  recipe  recipe [id 9] of say
+    ok  commit  notes@[id 10]
+    ok  signature  notes@[id 10] by key [id 2]
+    ok  input  notes:/a of recipe [id 9] of say
+    ok  result  say@[id 6]:/a
+    ok  tree  notes@[id 10]:/a
+    ok  source  notes@[id 10]:/a  Anna <anna@example.com>
+    PROVEN  last@[id 1]:/a  22 links
+    identical  last@[id 1]:/a  2 datums run again  certificate [id 11]
+    "#);
     env.ok(["verify", "last", "--rerun"]);
     let shown = env.json(["show", "last"]).remove(0);
     let certificates = shown["certificates"].as_array().unwrap();

@@ -43,7 +43,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let case = proof::gather(store, &at, args.data)?;
     cx.notes().line("it discloses");
     for line in case.discloses() {
-        cx.notes().line(&format!("  {line}"));
+        cx.notes().line(format!("  {line}"));
     }
     let (entries, size_bytes) = write(&out, |file| Ok(case.write(store, file)?))?;
     if cx.out().is_json() {
@@ -53,7 +53,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     cx.out().line(args.out.display().to_string())?;
     let size = crate::output::size(size_bytes);
-    cx.notes().line(&format!(
+    cx.notes().line(format!(
         "{}, {size}; next: pv verify --bundle {} --key KEY.pem      pv key show > KEY.pem",
         plural(entries as u64, "entry", "entries"),
         args.out.display()
@@ -61,19 +61,19 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Writes beside and renames: nobody finds half of it. What `fill` gave, and the length in bytes.
-fn write<T>(out: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> Result<T>) -> Result<(T, u64)> {
+/// Writes beside and renames: nobody finds half of it. What `contents` gave, and the length in bytes.
+fn write<T>(out: &Path, contents: impl FnOnce(&mut BufWriter<File>) -> Result<T>) -> Result<(T, u64)> {
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", repos::random_hex()));
     let part = out.with_file_name(name);
     let failed = |error: std::io::Error| CliError::io(format!("cannot write `{}`", out.display()), &error);
     let written = (|| {
         let mut file = BufWriter::new(File::create_new(&part).map_err(failed)?);
-        let filled = fill(&mut file)?;
+        let given = contents(&mut file)?;
         file.flush().and_then(|()| file.get_ref().sync_all()).map_err(failed)?;
         let length = file.get_ref().metadata().map_err(failed)?.len();
         std::fs::rename(&part, out).map_err(failed)?;
-        Ok((filled, length))
+        Ok((given, length))
     })();
     if written.is_err() {
         // It may not even be there.

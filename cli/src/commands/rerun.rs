@@ -18,7 +18,7 @@ pub(super) fn run(cx: &Context, store: &Store, at: &Resolved, subject: &str) -> 
     let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
     let setting = store.setting("jobs")?.and_then(|text| text.parse().ok());
     let cores = || std::thread::available_parallelism().map_or(1, Into::into);
-    let told = |stage: &CertifiedStage| cx.notes().line(&words(stage));
+    let told = |stage: &CertifiedStage| cx.notes().line(words(stage));
     let repeat = Repeat {
         executors: executors(cx, store)?,
         jobs: setting.unwrap_or_else(cores),

@@ -144,10 +144,9 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
             }
         }
         Entry::Key { public_key, previous, signature } => {
-            let (previous, signature) = (*previous, *signature);
+            let (previous, signature, after) = (*previous, *signature, counter(view, meta::RUNS)?);
             let public_key = public_key.clone();
-            let after = counter(view, meta::RUNS)?;
-            add_key(view, KeyRow { public_key, previous, signature, at, after, replaced_at: None })?;
+            add_key(view, &KeyRow { public_key, previous, signature, at, after, replaced_at: None })?;
         }
         Entry::CommitPrune { commits, why, committer } => {
             prune(view, commits, &Pruned { at, why: *why, by: committer.clone() })?;
@@ -161,7 +160,7 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
 }
 
 /// Adds a key. That it is there already is fine: several processes may find at once that it is not.
-fn add_key(view: &mut View<'_>, row: KeyRow) -> Result<(), RepoError> {
+fn add_key(view: &mut View<'_>, row: &KeyRow) -> Result<(), RepoError> {
     let key = keys::signing_key(&row.public_key.fingerprint());
     if view.get(&key)?.is_some() {
         return Ok(());
@@ -175,7 +174,7 @@ fn add_key(view: &mut View<'_>, row: KeyRow) -> Result<(), RepoError> {
             })?;
         view.put(previous, encode(&KeyRow { replaced_at: Some(row.at), ..replaced }));
     }
-    view.put(key, encode(&row));
+    view.put(key, encode(row));
     Ok(())
 }
 

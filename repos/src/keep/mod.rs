@@ -9,6 +9,7 @@
 //! | files and logs of commits that are too old (`retention`) or deleted (`pv commit delete`) | when a kept commit has them too |
 //! | what open jobs take as inputs, results of their runs | until they end |
 //! | outputs and logs of results that no commit names | until `gc_grace` after they ended; the documents stay |
+//! | signatures and certificates of commits | always |
 //! | versions of pipelines, with their code; job documents; messages of tags | always |
 //! | all else: aborted puts, dry runs, duplicates | nothing |
 //!

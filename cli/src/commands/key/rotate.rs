@@ -18,6 +18,6 @@ pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
         return cx.out().json(&json!({"fingerprint": fingerprint, "previous": old, "public_key": new.to_pem()}));
     }
     cx.out().line(fingerprint.to_string())?;
-    cx.notes().line(&format!("takes the place of {old}, which signed it; next: pv key show"));
+    cx.notes().line(format!("takes the place of {old}, which signed it; next: pv key show"));
     Ok(())
 }

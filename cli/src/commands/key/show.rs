@@ -43,7 +43,7 @@ pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
     for (name, row) in &keys {
         let until = row.replaced_at.map(|at| format!("   replaced {}", human.local(at))).unwrap_or_default();
         let here = if Some(*name) == fingerprint { "   of this place" } else { "" };
-        cx.notes().line(&format!("key {name}   since {}{until}{here}", human.local(row.at)));
+        cx.notes().line(format!("key {name}   since {}{until}{here}", human.local(row.at)));
     }
     let Some(own) = own else {
         let hint = "the next commit made here makes one";

@@ -39,7 +39,7 @@ pub fn verify_bundle(path: &Path, keys: &[PublicKey]) -> Result<(String, Report)
     };
     let subject = match &claim.paths[..] {
         [path] => format!("{}@{}:{path}", claim.repo, claim.commit.short(12)),
-        paths if paths.is_empty() => format!("{}@{}", claim.repo, claim.commit.short(12)),
+        [] => format!("{}@{}", claim.repo, claim.commit.short(12)),
         paths => format!("{}@{}, {} files", claim.repo, claim.commit.short(12), paths.len()),
     };
     let trust = Trust::of(&opened, &claim, keys, &mut report);

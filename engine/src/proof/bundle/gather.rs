@@ -171,7 +171,10 @@ impl Gathering<'_> {
         self.add(CLAIM, canonical(&self.claim));
         self.add_stories(at)?;
         self.add("README.txt", readme::text(&self.claim));
-        let sums: String = self.parts.iter().map(|(name, part)| format!("{}  {name}\n", part.digest())).collect();
+        let mut sums = String::new();
+        for (name, part) in &self.parts {
+            sums += &format!("{}  {name}\n", part.digest());
+        }
         let (_, signature) = self.store.sign_bytes(sums.as_bytes())?;
         self.add(SUMS_SIGNATURE, signature.as_bytes().to_vec());
         self.add(SUMS, sums);

@@ -165,13 +165,12 @@ impl Opened {
         let mut there = ZipArchive::new(File::open(path)?)?;
         let mut archive = Archive::new(Compare::with(File::open(path)?));
         for name in self.digests.keys() {
-            match self.entries.get(name) {
-                Some(bytes) => archive.add(name, bytes.len() as u64, &mut &bytes[..])?,
-                None => {
-                    let mut file = there.by_name(name)?;
-                    let size = file.size();
-                    archive.add(name, size, &mut file)?;
-                }
+            if let Some(bytes) = self.entries.get(name) {
+                archive.add(name, bytes.len() as u64, &mut &bytes[..])?;
+            } else {
+                let mut file = there.by_name(name)?;
+                let size = file.size();
+                archive.add(name, size, &mut file)?;
             }
         }
         archive.finish()?.first_other()

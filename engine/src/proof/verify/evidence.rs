@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use repos::history::introduced;
 use repos::keys::{PublicKey, replacement};
 use repos::object::Kind;
 use repos::store::Examiner;
-use repos::tree::{FileEntry, Tree};
+use repos::tree::FileEntry;
 use repos::{KeyRow, RepoError, Store};
 use specs::{CommitId, Digest, FilePath};
 
@@ -121,16 +122,7 @@ impl Evidence for StoreEvidence {
     }
 
     fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError> {
-        let mut id = *at;
-        let mut commit = self.store.commit(at)?;
-        let file = Tree::at(commit.tree).file(&self.store, path)?;
-        while let Some(parent) = commit.parents.first() {
-            let before = self.store.commit(parent)?;
-            if Tree::at(before.tree).file(&self.store, path)? != file {
-                break;
-            }
-            (id, commit) = (*parent, before);
-        }
-        Ok(id)
+        let repo = self.store.commit(at)?.repo;
+        Ok(introduced(&self.store, &repo, *at, path)?.unwrap_or(*at))
     }
 }

@@ -23,6 +23,9 @@ const NODES: usize = 20_000;
 
 type Result<T, E = RepoError> = std::result::Result<T, E>;
 
+/// Keys of a map with their values.
+type Entries<V> = Vec<(Vec<u8>, V)>;
+
 /// A claim that is being checked.
 pub(in crate::proof) struct Walk<'a> {
     evidence: &'a dyn Evidence,
@@ -125,7 +128,7 @@ impl<'a> Walk<'a> {
         subject: &str,
         map: Map<V>,
         range: KeyRange,
-    ) -> Result<Option<Vec<(Vec<u8>, V)>>> {
+    ) -> Result<Option<Entries<V>>> {
         let read = map.range(self, range).and_then(Iterator::collect::<Result<Vec<_>>>);
         self.checked(link, subject, read)
     }
@@ -328,16 +331,9 @@ impl<'a> Walk<'a> {
 
     fn take_input(&mut self, subject: &str, input: &RecipeInput, found: Option<Vec<(CommitId, FilePath)>>) {
         let subject = format!("{}:{} of {subject}", input.name, input.path);
-        match found {
-            Some(files) => {
-                self.report.add(LinkKind::Input, subject, State::Holds);
-                self.open.extend(files);
-            }
-            None => {
-                let why = "no commit that the output rests on has it with these bytes";
-                self.report.add(LinkKind::Input, subject, State::Fails(why.to_owned()));
-            }
-        }
+        let why = || State::Fails("no commit that the output rests on has it with these bytes".to_owned());
+        self.report.add(LinkKind::Input, subject, if found.is_some() { State::Holds } else { why() });
+        self.open.extend(found.unwrap_or_default());
     }
 
     /// The files of an input in a commit; `None` when that has other bytes there.
