@@ -23,7 +23,7 @@ WRONG=40 MODELS=4 # labels wrong on purpose in the first version of the data, an
 
 # ---- what must be, worked out without pv -----------------------------------------------------------------------------------------------------
 
-# flips BEFORE AFTER: of two predictions.csv, how many rows were right and are wrong now, the reverse, neither, only before, only after.
+# flips BEFORE AFTER: of two predictions.csv, how many rows were right and are wrong now, the reverse, neither, are only before, only after.
 flips() {
   /usr/bin/python3 - "$@" <<'PYTHON'
 import csv, sys
@@ -38,7 +38,7 @@ PYTHON
 # told_flips OLD NEW: the same five numbers, as pv says them.
 told_flips() {
   pv --json diff "$1" "$2" --flips correct --key id |
-    json '(lambda row: " ".join(str(row[name]) for name in ("lost", "new", "unchanged", "only_old", "only_new")))(rows[0])'
+    json '"{lost} {gained} {unchanged} {} {}".format(*(sum(rows[0][side].values()) for side in ("old_only", "new_only")), **rows[0])'
 }
 
 # accuracy REF: of the chosen model.
@@ -52,7 +52,7 @@ compare() {
   rm -rf "$DEMO_DIR/before" "$DEMO_DIR/after"
   pv get "$1:/predictions.csv" "$DEMO_DIR/before"
   pv get "$2:/predictions.csv" "$DEMO_DIR/after"
-  expect "lost, new, unchanged, only before, only after" "$(told_flips "$1" "$2")" \
+  expect "lost, gained, unchanged, only before, only after" "$(told_flips "$1" "$2")" \
     "$(flips "$DEMO_DIR/before/predictions.csv" "$DEMO_DIR/after/predictions.csv")"
 }
 
