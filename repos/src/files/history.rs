@@ -124,9 +124,10 @@ pub struct Log<'s> {
 
 /// The history of a commit, itself included. A path that is in the reference selects.
 pub fn log<'s>(store: &'s Store, from: &Resolved) -> Result<Log<'s>> {
-    let path = match from.path.is_root() {
-        true => None,
-        false => Some(PathHistory::with_below(store, &from.commit.repo, from.id, &from.path)?),
+    let path = if from.path.is_root() {
+        None
+    } else {
+        Some(PathHistory::with_below(store, &from.commit.repo, from.id, &from.path)?)
     };
     Ok(Log { store, next: Some(from.id), path })
 }

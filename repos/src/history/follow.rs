@@ -144,12 +144,11 @@ impl Follower<'_> {
             return Ok(true);
         }
         let begun = self.rows.get(&key)?.as_deref().and_then(decode::<Begun>);
-        let number = match &begun {
-            Some(begun) => begun.number,
-            None => {
-                self.number += 1;
-                self.number
-            }
+        let number = if let Some(begun) = &begun {
+            begun.number
+        } else {
+            self.number += 1;
+            self.number
         };
         let after = match document {
             Some(document) => self.link_of(id, &document)?.zip(Some(document)),

@@ -67,7 +67,7 @@ pub fn held(
             let mut after: Option<Vec<u8>> = None;
             while let Some((path, rows)) = search.next_path(glob, after.as_deref())? {
                 paths.remove(&path);
-                search.path(&path, &tips, Some(rows), visit)?;
+                search.path(&path, &tips, Some(&rows), visit)?;
                 after = Some(path.as_str().as_bytes().to_vec());
             }
             // What only commits have that the index does not.
@@ -189,19 +189,20 @@ impl Search<'_> {
             let Some((path, depth, number)) = keys::in_path_change(key, repo) else { return ControlFlow::Continue(()) };
             match &mut found {
                 Some((found, rows)) if found.as_str().as_bytes() == path => {
-                    Did::decode(value).into_iter().for_each(|did| rows.push_front((depth, number, did)));
+                    if let Some(did) = Did::decode(value) {
+                        rows.push_front((depth, number, did));
+                    }
                 }
                 Some(_) => return ControlFlow::Break(()),
                 None if other == path => {}
-                None => match path_of(path).ok().filter(|path| glob.matches(path.as_str())) {
-                    Some(path) => {
+                None => {
+                    if let Some(path) = path_of(path).ok().filter(|path| glob.matches(path.as_str())) {
                         found = Some((path, Did::decode(value).map(|did| (depth, number, did)).into_iter().collect()));
-                    }
-                    None => {
+                    } else {
                         other.clear();
                         other.extend_from_slice(path);
                     }
-                },
+                }
             }
             ControlFlow::Continue(())
         })?;
@@ -213,12 +214,12 @@ impl Search<'_> {
         &mut self,
         path: &FilePath,
         tips: &[CommitId],
-        rows: Option<VecDeque<PathRow>>,
+        rows: Option<&VecDeque<PathRow>>,
         visit: &mut dyn FnMut(Held) -> Result<()>,
     ) -> Result<()> {
         for tip in tips {
             let links = self.links.take().unwrap_or_else(|| Links::new(self.store));
-            let mut history = match &rows {
+            let mut history = match rows {
                 Some(rows) => PathHistory::with_rows(self.store, links, (self.repo, path), *tip, rows.clone()),
                 None => PathHistory::with_links(self.store, links, (self.repo, path), *tip),
             };

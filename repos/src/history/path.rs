@@ -168,8 +168,8 @@ impl<'s> PathHistory<'s> {
                 At::Commit(id) => match self.number(&id)? {
                     Some(number) => self.at = At::Number(number),
                     None => {
-                        if let Some(did) = self.walk(id)? {
-                            return Ok(Some((id, did)));
+                        if let Some(change) = self.walk(id)? {
+                            return Ok(Some(change));
                         }
                     }
                 },
@@ -199,15 +199,15 @@ impl<'s> PathHistory<'s> {
     }
 
     /// What a commit that is not in the index did, if it did something; goes on to its parent.
-    fn walk(&mut self, id: CommitId) -> Result<Option<Option<Did>>> {
+    fn walk(&mut self, id: CommitId) -> Result<Option<(CommitId, Option<Did>)>> {
         let commit = self.store.commit(&id)?;
         self.at = commit.parents.first().map_or(At::End, |parent| At::Commit(*parent));
         let did = did_at(self.store, &commit, &self.path)?;
         if did.is_some() || matches!(self.below, Below::Nothing) {
-            return Ok(did.map(Some));
+            return Ok(did.map(|did| (id, Some(did))));
         }
         let below = changes_of(self.store, &commit, Some(&self.path))?.next().transpose()?;
-        Ok(below.map(|_| None))
+        Ok(below.map(|_| (id, None)))
     }
 
     /// The newest change of a commit or one before it; without one, goes on to where what the index has of them begins.

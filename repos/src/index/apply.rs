@@ -248,12 +248,11 @@ fn name_commit(
     at: Timestamp,
 ) -> Result<(), RepoError> {
     // A branch that moves to an older commit does not change whose commit that is.
-    let row = match commit_row(view, commit)? {
-        Some(row) => CommitRow { named_at: at, ..row },
-        None => {
-            view.put(keys::waiting(order, commit), Vec::new());
-            CommitRow { repo: repo.clone(), order, named_at: at, pruned: None }
-        }
+    let row = if let Some(row) = commit_row(view, commit)? {
+        CommitRow { named_at: at, ..row }
+    } else {
+        view.put(keys::waiting(order, commit), Vec::new());
+        CommitRow { repo: repo.clone(), order, named_at: at, pruned: None }
     };
     view.put(keys::commit(commit), encode(&row));
     Ok(())
