@@ -3,6 +3,7 @@
 use engine::trace::{DatumNode, Extent, FileNode, InputNode, Origin, SourceNode, Trace};
 use repos::Store;
 use repos::documents::ResultState;
+use repos::store::Vouched;
 use specs::Reference;
 
 use super::words::{code, command_line, environment, file_line, short_job};
@@ -19,7 +20,7 @@ pub(super) fn print(cx: &Context, asked: &Reference, trace: &Trace) -> Result<()
     let most = if cx.out().is_terminal() { ON_A_TERMINAL } else { usize::MAX };
     let tree = Tree { cx, store: cx.store()?, human: cx.human(), most };
     if matches!(trace.file.origin, Origin::Datum(_)) {
-        cx.out().line(tree.file_line(&trace.file)?)?;
+        cx.out().line(format!("{}   {}", tree.file_line(&trace.file)?, tree.signature(&trace.file.commit)?))?;
         if let Some(error) = &trace.version.error {
             cx.out()
                 .line(format!("{}: {error}; no branch was ever here", cx.out().paint(31, "its job did not succeed")))?;
@@ -57,6 +58,17 @@ enum Branch<'t> {
 }
 
 impl Tree<'_> {
+    /// Whether a key of this store has signed a commit: only that is looked at; `pv verify` checks all that is below.
+    fn signature(&self, commit: &specs::CommitId) -> Result<String> {
+        let signed = self.store.signatures(commit)?;
+        let out = self.cx.out();
+        Ok(match signed.iter().find(|signed| matches!(signed.vouched, Vouched::Good)) {
+            Some(_) => "signed (pv verify)".to_owned(),
+            None if signed.is_empty() => out.paint(33, "unsigned"),
+            None => out.paint(31, "signature is not good (pv verify)"),
+        })
+    }
+
     fn verdict(&self, trace: &Trace) -> Result<()> {
         let mut counts = vec![
             plural(trace.datums as u64, "datum", "datums"),
