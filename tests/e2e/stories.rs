@@ -137,7 +137,10 @@ fn who_is_affected_by_a_poisoned_image_is_answered_from_all_history() {
         of("alarm").iter().any(|reader| reader["outputs"] == json!([])),
         "one wrote nothing, and is told: {forward}"
     );
-    assert!(of("score").iter().any(|reader| reader["outputs"][0]["at_head"] == true), "as /harmless it is there still: {forward}");
+    assert!(
+        of("score").iter().any(|reader| reader["outputs"][0]["at_head"] == true),
+        "as /harmless it is there still: {forward}"
+    );
     let told = env.ok(["trace", &at, "--forward", "--all-runs"]);
     assert!(told.contains("Mallory") && told.contains("score") && told.contains("alarm"), "{told}");
     assert_sound(&env);

@@ -55,7 +55,7 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    fn new(name: impl Into<String>, digest: impl ToString) -> Self {
+    fn new(name: impl Into<String>, digest: Digest) -> Self {
         Self { name: name.into(), digest: [("sha256".to_owned(), digest.to_string())].into() }
     }
 }
@@ -75,7 +75,7 @@ fn statement(store: &Store, id: CommitId, evidence: &Evidence<'_>, builder: &str
     };
     Ok(Statement {
         format: "https://in-toto.io/Statement/v1".to_owned(),
-        subject: vec![Descriptor::new(commit_name(&commit, &id), id)],
+        subject: vec![Descriptor::new(commit_name(&commit, &id), id.digest())],
         predicate_type: predicate_type.to_owned(),
         predicate,
     })
@@ -100,7 +100,7 @@ fn made_by_people(commit: &Commit, evidence: &Evidence<'_>) -> Value {
 }
 
 fn files(evidence: &Evidence<'_>) -> Vec<Descriptor> {
-    let of_file = |(repo, path, digest): &(_, _, Digest)| Descriptor::new(format!("{repo}:{path}"), digest);
+    let of_file = |(repo, path, digest): &(_, _, Digest)| Descriptor::new(format!("{repo}:{path}"), *digest);
     evidence.files.iter().map(of_file).collect()
 }
 
@@ -145,8 +145,9 @@ fn provenance(
 /// Input commits, spec, transform, image, code, and what the traced datums read.
 fn dependencies(commit: &Commit, stamp: &PipelineStamp, evidence: &Evidence<'_>) -> Vec<Descriptor> {
     let inputs = commit.provenance.iter();
-    let mut all: Vec<Descriptor> =
-        inputs.map(|origin| Descriptor::new(format!("{}@{}", origin.repo, origin.commit), origin.commit)).collect();
+    let mut all: Vec<Descriptor> = inputs
+        .map(|origin| Descriptor::new(format!("{}@{}", origin.repo, origin.commit), origin.commit.digest()))
+        .collect();
     all.push(Descriptor::new(format!("spec {} v{}", stamp.name, stamp.version), stamp.spec));
     all.push(Descriptor::new(format!("transform {} v{}", stamp.name, stamp.version), stamp.transform));
     all.extend(stamp.image.iter().map(|image| Descriptor::new(format!("image {}", image.reference), image.digest)));

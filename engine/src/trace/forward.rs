@@ -256,7 +256,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             self.results.insert((pipeline.name().clone(), digest));
-            self.reader(job, &pipeline, id, found, result)?;
+            self.reader(job, &pipeline, id, found, &result)?;
         }
         Ok(())
     }
@@ -316,13 +316,13 @@ impl<'a> Search<'a> {
         pipeline: &Pipeline,
         commit: CommitId,
         found: &Found,
-        result: ResultDocument,
+        result: &ResultDocument,
     ) -> Result<()> {
         let recipe: Recipe = self.store.document(&result.recipe.digest())?;
         let repo = pipeline.name().output_repo();
         let head = self.head(pipeline.output_branch())?;
         let mut outputs = Vec::new();
-        for (path, file) in self.outputs(&result)? {
+        for (path, file) in self.outputs(result)? {
             let at_head = head.map(|tree| tree.file(self.store, &path)).transpose()?.flatten() == Some(file);
             let FileEntry { digest, size, .. } = file;
             outputs.push(Made { path: path.clone(), digest, size_bytes: size, at_head });

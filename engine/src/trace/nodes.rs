@@ -161,12 +161,14 @@ pub struct DatumNode {
     pub more_inputs: u64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_none(count: &u64) -> bool {
     *count == 0
 }
 
 /// What a datum read of one input: a file, or a directory.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each marks another thing, and any of them go together")]
 pub struct InputNode {
     /// The input's name.
     pub input: String,

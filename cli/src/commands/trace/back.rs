@@ -140,7 +140,7 @@ impl Tree<'_> {
             match branch {
                 // Files of one commit share the line that tells who made it.
                 Branch::File(file) if next.is_some_and(|next| is_of_one_commit(file, next)) => {
-                    self.file_alone(file, &first)?
+                    self.file_alone(file, &first)?;
                 }
                 Branch::File(file) => self.file(file, &first, &rest)?,
                 Branch::Directory(input, extent) => self.directory(input, *extent, &first, &rest)?,

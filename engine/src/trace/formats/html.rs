@@ -283,7 +283,8 @@ impl Page<'_> {
         }
         for (title, list) in [("Could not be found out", gaps), ("Was left out", cut)] {
             if !list.is_empty() {
-                let items: String = list.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
+                let items =
+                    list.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect::<Vec<_>>().concat();
                 let _ = write!(text, "<h3>{title}</h3>\n<ul>\n{items}</ul>\n");
             }
         }
@@ -371,7 +372,7 @@ fn names<'n>(names: impl Iterator<Item = &'n str>, count: usize) -> String {
         list.push(format!("{} more", grouped((count - NAMED) as u64)));
     }
     match list.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((end, others)) if !others.is_empty() => format!("{} and {end}", others.join(", ")),
         _ => list.concat(),
     }
 }
@@ -381,8 +382,8 @@ fn file_place(file: &FileNode) -> String {
 }
 
 fn table_of(facts: &[(&str, String)]) -> String {
-    let rows: String =
-        facts.iter().map(|(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>\n")).collect();
+    let row = |(name, value): &(&str, String)| format!("<tr><th>{name}</th><td>{value}</td></tr>\n");
+    let rows = facts.iter().map(row).collect::<Vec<_>>().concat();
     format!("<table class=\"facts\">\n{rows}</table>\n")
 }
 

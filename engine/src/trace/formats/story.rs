@@ -1,6 +1,6 @@
 //! What happened, one step after another: each step stands before those that rest on it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use specs::{CommitId, DatumId, FilePath, RepoName};
 
@@ -22,7 +22,7 @@ pub(super) struct Story<'t> {
     pub(super) files: Vec<&'t FileNode>,
     commits: HashMap<CommitId, usize>,
     datums: HashMap<DatumId, usize>,
-    known: HashMap<(&'t RepoName, &'t CommitId, &'t FilePath), ()>,
+    known: HashSet<(&'t RepoName, &'t CommitId, &'t FilePath)>,
     /// Files of datums that are still being told.
     waiting: Vec<(DatumId, &'t FileNode)>,
 }
@@ -49,7 +49,7 @@ impl<'t> Story<'t> {
             Origin::Source(source) => self.committed(file, source),
             Origin::Gap(_) | Origin::Cut => {}
         }
-        if self.known.insert((&file.repo, shown_commit(file), &file.path), ()).is_none() {
+        if self.known.insert((&file.repo, shown_commit(file), &file.path)) {
             self.files.push(file);
         }
     }
