@@ -53,8 +53,12 @@ pub(super) fn print(page: &Page<'_>, args: &Args, sides: &Sides, wanted: &Wanted
         csv(page, &found)?;
         return Ok(differs);
     }
-    page.title(&sides.title)?;
-    why::header(page, store, sides)?;
+    if args.why {
+        page.line("")?;
+    } else {
+        page.title(&sides.title)?;
+        why::header(page, store, sides)?;
+    }
     let rows = rows(&found);
     let total = found.lost + found.gained + found.other + found.unchanged;
     page.line(&format!("{}   {} records on both sides", found.field, count(total)))?;

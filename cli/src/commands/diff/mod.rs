@@ -57,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["stat", "name_only"])]
     why: bool,
     /// Which decisions changed: a field of all records, and the value that matters (else `true`)
-    #[arg(long, value_name = "FIELD[=VALUE]", conflicts_with_all = ["stat", "name_only", "why"])]
+    #[arg(long, value_name = "FIELD[=VALUE]", conflicts_with_all = ["stat", "name_only"])]
     flips: Option<flips::Wanted>,
     /// With --flips: the records as CSV
     #[arg(long, requires = "flips", conflicts_with = "md")]
@@ -113,7 +113,10 @@ fn commits(cx: &Context, args: &Args, first: &Reference, second: Option<&Referen
     let store = cx.store()?;
     let sides = Sides::find(store, first, second)?;
     if args.why {
-        return why::in_full(cx, args, &sides);
+        let differs = why::in_full(cx, args, &sides)?;
+        if args.flips.is_none() {
+            return Ok(differs);
+        }
     }
     let page = Page::new(cx, args.md);
     if let Some(wanted) = &args.flips {
