@@ -60,7 +60,7 @@ fn one_bad_image_among_a_thousand_is_found_mended_and_accounted_for() {
     }
     let job = newest_job(&env, "score");
     assert_eq!(
-        (&job["state"], &job["datums_processed"], &job["datums_failed"]),
+        (&job["state"], &job["datums_cached"], &job["datums_failed"]),
         (&json!("failure"), &json!(999), &json!(1))
     );
     let failed = env.json(["datum", "list", "score", "--state", "failed"]).remove(0);
