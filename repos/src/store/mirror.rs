@@ -8,7 +8,8 @@ use std::path::Path;
 
 use specs::ErrorKind;
 
-use super::open::{FOLDER, OpenOptions};
+use super::open::FOLDER;
+use super::options::OpenOptions;
 use super::shared::{is_marked, mark};
 use super::{Result, Store};
 use crate::error::{IoContext, RepoError};

@@ -17,7 +17,8 @@
 //! Readers take no lock. A writer reads, hashes and writes packs without it and takes it for the last step, [`Store::publish`]. An
 //! *owner* ([`Store::own`], `pv run` and `pv serve`) keeps it for as long as it lives; other writers then hand it their last step.
 //!
-//! - `open` finds, makes and opens stores, saves what dead writers left; `catch_up` brings the index up to packs and journal
+//! - `options` how to open a store; `open` finds, makes and opens stores, saves what dead writers left;
+//!   `catch_up` brings the index up to packs and journal
 //! - `lock` the locks, and how they are waited for
 //! - `objects` writes and reads objects, each checked by its digest
 //! - `copies` finds other copies of objects that are damaged where the index says
@@ -64,6 +65,7 @@ mod names;
 mod noted;
 mod objects;
 mod open;
+mod options;
 mod publish;
 mod recheck;
 mod reserve;
@@ -77,7 +79,7 @@ pub use content::{FileReader, Stored};
 pub use examine::Examiner;
 pub use held::Operation;
 pub use mirror::{Mirrored, Progress, journal_at};
-pub use open::OpenOptions;
+pub use options::OpenOptions;
 pub use publish::{Change, Publisher};
 pub use resolve::Resolved;
 pub use signing::{Signed, Vouched};
@@ -125,7 +127,7 @@ struct Inner {
     following: Mutex<()>,
     /// Objects that this process has written, as far as their packs are finished.
     written: AtomicU64,
-    notify: open::Notify,
+    notify: options::Notify,
     faults: Faults,
     key_file: KeyFile,
     /// Read, or made, when the first commit is signed.

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use specs::BranchName;
 
+use super::options::OpenOptions;
 use super::shared;
 use super::{Inner, Lock, NodeWeight, Store};
 use crate::error::{IoContext, RepoError, is_of_disk};
-use crate::faults::Faults;
 use crate::history::Step;
 use crate::index::apply::{apply, meta};
 use crate::index::rows::{decode, encode};
@@ -16,10 +16,7 @@ use crate::index::{Changes, Index, VERSION, View, keys};
 use crate::journal::{Entry, Journal, Position, SharedJournal};
 use crate::keys::KeyFile;
 use crate::object::PackClass;
-use crate::packs::writer::{FULL_BYTES, PackWriter, salvage};
-use crate::packs::{LocalPacks, ObjectPacks, PackStore};
-use crate::place::{Access, Place};
-use crate::time::{Clock, SystemClock};
+use crate::packs::writer::{PackWriter, salvage};
 
 pub(super) const FOLDER: &str = ".pv";
 const FORMAT_FILE: &str = "format";
@@ -31,139 +28,7 @@ const OVERLAY_ROWS: usize = 4096;
 /// The same while a change is being made, when packs come one after another.
 const OVERLAY_ROWS_OF_A_CHANGE: usize = 100_000;
 
-/// Tells people what a process waits for.
-pub(super) type Notify = Arc<dyn Fn(&str) + Send + Sync>;
-
-/// How to open a store.
-#[derive(Clone)]
-pub struct OpenOptions {
-    clock: Arc<dyn Clock>,
-    notify: Notify,
-    pack_bytes: u64,
-    faults: Faults,
-    access: Access,
-    key: Option<PathBuf>,
-    #[cfg(any(test, feature = "testing"))]
-    wrap_packs: Option<WrapPacks>,
-    #[cfg(any(test, feature = "testing"))]
-    place: Option<Place>,
-}
-
-/// Puts something around the place where packs are kept, such as one that fails.
-#[cfg(any(test, feature = "testing"))]
-type WrapPacks = Arc<dyn Fn(Arc<dyn PackStore>) -> Arc<dyn PackStore> + Send + Sync>;
-
-impl std::fmt::Debug for OpenOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenOptions").field("clock", &self.clock).finish_non_exhaustive()
-    }
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            notify: Arc::new(|_| {}),
-            pack_bytes: FULL_BYTES,
-            faults: Faults::default(),
-            access: Access::default(),
-            key: None,
-            #[cfg(any(test, feature = "testing"))]
-            wrap_packs: None,
-            #[cfg(any(test, feature = "testing"))]
-            place: None,
-        }
-    }
-}
-
 impl OpenOptions {
-    /// Another clock than the machine's.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Called with what this process waits for, when that takes longer than a moment.
-    #[must_use]
-    pub fn notify(mut self, notify: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        self.notify = Arc::new(notify);
-        self
-    }
-
-    /// Begins another pack when one is longer than this many bytes; 1 GiB if not set.
-    #[must_use]
-    pub fn pack_bytes(mut self, bytes: u64) -> Self {
-        self.pack_bytes = bytes;
-        self
-    }
-
-    /// How to reach a store's packs and journal when they are in an object store.
-    #[must_use]
-    pub fn access(mut self, access: Access) -> Self {
-        self.access = access;
-        self
-    }
-
-    /// Another file for the private key than `.pv/key`.
-    #[must_use]
-    pub fn key(mut self, file: PathBuf) -> Self {
-        self.key = Some(file);
-        self
-    }
-
-    /// Whatever URL a store names, its objects are here.
-    #[cfg(any(test, feature = "testing"))]
-    #[must_use]
-    pub fn place(mut self, place: Place) -> Self {
-        self.place = Some(place);
-        self
-    }
-
-    /// The place of a URL.
-    pub(super) fn place_at(&self, url: &str) -> Result<Place, RepoError> {
-        #[cfg(any(test, feature = "testing"))]
-        if let Some(place) = &self.place {
-            return Ok(place.clone());
-        }
-        Place::open(url, &self.access)
-    }
-
-    /// Puts something around the place where packs are kept.
-    #[cfg(any(test, feature = "testing"))]
-    #[must_use]
-    pub fn wrap_packs(
-        mut self,
-        wrap: impl Fn(Arc<dyn PackStore>) -> Arc<dyn PackStore> + Send + Sync + 'static,
-    ) -> Self {
-        self.wrap_packs = Some(Arc::new(wrap));
-        self
-    }
-
-    /// Has writes to packs, journal and index fail.
-    #[cfg(any(test, feature = "testing"))]
-    #[must_use]
-    pub fn faults(mut self, faults: Faults) -> Self {
-        self.faults = faults.clone();
-        self.wrap_packs(move |packs| Arc::new(crate::packs::testing::FailAt::with(packs, faults.clone())))
-    }
-
-    #[cfg_attr(
-        not(any(test, feature = "testing")),
-        expect(clippy::unused_self, reason = "tests put a wrapper around it")
-    )]
-    fn packs(&self, folder: &Path, place: Option<&Place>) -> Arc<dyn PackStore> {
-        let packs: Arc<dyn PackStore> = match place {
-            Some(place) => Arc::new(ObjectPacks::new(place.clone(), folder)),
-            None => Arc::new(LocalPacks::new(folder.join("packs"))),
-        };
-        #[cfg(any(test, feature = "testing"))]
-        if let Some(wrap) = &self.wrap_packs {
-            return wrap(packs);
-        }
-        packs
-    }
-
     /// Makes a store in `dir/.pv`, with `default_branch` for references that name none.
     pub fn init(&self, dir: &Path, default_branch: BranchName) -> Result<Store, RepoError> {
         let folder = dir.join(FOLDER);

@@ -7,7 +7,8 @@ use std::path::Path;
 use bytes::Bytes;
 use specs::BranchName;
 
-use super::open::{FOLDER, FORMAT, OpenOptions, write_durably};
+use super::open::{FOLDER, FORMAT, write_durably};
+use super::options::OpenOptions;
 use super::{Result, Store};
 use crate::error::{IoContext, RepoError};
 use crate::place::Place;
