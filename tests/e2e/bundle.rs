@@ -47,7 +47,7 @@ fn a_bundle_says_what_it_discloses_and_is_the_same_each_time() {
     insta::assert_snapshot!(discloses.join("\n"), @r"
     3 commits of copy, last, notes, with messages
     who made them: Anna <anna@example.com>
-    specs, commands and environment of 2 pipelines' stages
+    specs, commands and environment of versions of pipelines: 2
     names, sizes and digests of files, also of those that stand beside them in a tree
     no bytes of files, and no logs (--data adds them)
     ");

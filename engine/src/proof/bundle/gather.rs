@@ -246,7 +246,7 @@ impl Gathering<'_> {
         let mut lines = vec![
             format!("{} commits of {}, with messages", commits.len(), joined(&repos)),
             format!("who made them: {}", joined(&authors)),
-            format!("specs, commands and environment of {} pipelines' stages", count(Kind::Transform)),
+            format!("specs, commands and environment of versions of pipelines: {}", count(Kind::Transform)),
             "names, sizes and digests of files, also of those that stand beside them in a tree".to_owned(),
         ];
         if with_data {
