@@ -49,7 +49,14 @@ install_packages() {
   rmdir "$fresh"
 }
 
+# One at a time: two that install packages at once get in each other's way.
+take_turns() {
+  exec 9>"${TMPDIR:-/tmp}/pv-examples-$(id -u).lock"
+  flock 9
+}
+
 main() {
+  take_turns
   local dir=${1:-$PACKAGES}
   if ! is_ready "$dir"; then
     install_python

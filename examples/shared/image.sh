@@ -79,7 +79,14 @@ build_offline() {
     --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' "$work/root.tar" "$TAG" >/dev/null
 }
 
+# One at a time: two that install packages at once get in each other's way.
+take_turns() {
+  exec 9>"${TMPDIR:-/tmp}/pv-examples-$(id -u).lock"
+  flock 9
+}
+
 main() {
+  take_turns
   local force="" offline=""
   while [[ $# -gt 0 ]]; do
     case $1 in
