@@ -142,7 +142,8 @@ fn same_line(why: &Why) -> Option<String> {
     }
     if !why.same_stages.is_empty() {
         let names: Vec<&str> = why.same_stages.iter().map(PipelineName::as_str).collect();
-        told.push(format!("what {} does", names.join(", ")));
+        let verb = if names.len() == 1 { "does" } else { "do" };
+        told.push(format!("what {} {verb}", names.join(", ")));
     }
     (!told.is_empty()).then(|| format!("same  {}", told.join("; ")))
 }
