@@ -16,7 +16,7 @@ use std::sync::{OnceLock, RwLock};
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DEFAULT_COLUMN_FAMILY_NAME, Direction,
-    FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions,
+    FlushOptions, InfoLogger, IteratorMode, LogLevel, Options, WriteBatch, WriteOptions,
 };
 
 use crate::error::{IoContext, RepoError};
@@ -74,8 +74,9 @@ fn options() -> Options {
     // Nobody reads how it goes.
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
-    options.set_keep_log_file_num(1);
-    options.set_log_level(rocksdb::LogLevel::Fatal);
+    // It keeps no log of its own: a file less, and one that every reader would write to.
+    options
+        .set_info_logger(InfoLogger::new_callback_logger(LogLevel::Fatal, |_, text| tracing::error!("index: {text}")));
     options.set_max_background_jobs(2);
     // The default of this RocksDB; said, since wrong rows must not come from damaged blocks.
     options.set_paranoid_checks(true);
