@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use common::{TestStore, name, options};
@@ -270,23 +270,39 @@ fn nothing_wrong_is_read(case: &str, (names, read): &(String, Read), expected: &
     assert!(read.keys().all(|file| file.1.is_empty() || expected.1.contains_key(file)), "{case}");
 }
 
-/// Every file that cannot be read is told of: itself, its commit, or a missing commit after it, without which nothing names it.
-fn all_hurt_are_named(case: &str, read: &Read, report: &Report) {
+/// Every file that cannot be read is told of: itself, its commit, or a commit that alone leads to it and is told of.
+fn all_hurt_are_named(case: &str, read: &Read, report: &Report, sound: &Path, commits: &[CommitId]) {
     let needers: Vec<_> = report.problems.iter().flat_map(|problem| &problem.needed_by).collect();
-    let a_pack_is_lost = report.problems.iter().any(|problem| matches!(problem.subject, Subject::Pack(_)));
+    let mut told = None;
     for (id, path) in read.iter().filter(|(_, read)| read.is_err()).map(|(file, _)| file) {
         let named = needers.iter().any(|needer| {
             needer.commit == Some(*id)
                 && needer.path.as_ref().is_none_or(|named| path.is_empty() || named.as_str() == path)
         });
-        // A damaged commit is needed by whoever names it.
-        let mut commits = report.problems.iter().filter_map(|problem| match &problem.subject {
-            Subject::Object(repos::object::Kind::Commit, digest) if !problem.needed_by.is_empty() => Some(*digest),
-            _ => None,
-        });
-        let is_told = commits.any(|digest| digest == id.digest() || a_pack_is_lost);
-        assert!(named || is_told, "{case}: {id} {path} is not named in {report:?}");
+        let mut is_told = || told.get_or_insert_with(|| told_commits(report, sound, commits)).contains(id);
+        assert!(named || is_told(), "{case}: {id} {path} is not named in {report:?}");
     }
+}
+
+/// The commits that are told to be damaged, by whoever needs them, and all that only these lead to: what a document named that is gone,
+/// nobody can say before it is back.
+fn told_commits(report: &Report, sound: &Path, commits: &[CommitId]) -> BTreeSet<CommitId> {
+    let is_told = |id: &CommitId| {
+        report.problems.iter().any(|problem| {
+            problem.subject == Subject::Object(repos::object::Kind::Commit, id.digest())
+                && !problem.needed_by.is_empty()
+        })
+    };
+    let sound = options().open(sound).unwrap();
+    let mut told: BTreeSet<CommitId> = commits.iter().copied().filter(is_told).collect();
+    let mut open: Vec<CommitId> = told.iter().copied().collect();
+    while let Some(id) = open.pop() {
+        let commit = sound.commit(&id).unwrap();
+        let named = commit.provenance.iter().map(|origin| origin.commit);
+        let named = named.chain(commit.sources.iter().map(|source| source.commit)).chain(commit.parents);
+        open.extend(named.filter(|id| told.insert(*id)).collect::<Vec<_>>());
+    }
+    told
 }
 
 fn repaired(dir: &Path, mirror: Option<&Mirror>) -> Result<Report, RepoError> {
@@ -336,7 +352,7 @@ fn try_one(
     let is_found = !found.problems.is_empty() || !found.notes.is_empty();
     assert!(is_found || is_disposable(inner), "{case} was not found");
     if let Some((_, read)) = &read {
-        all_hurt_are_named(case, read, &found);
+        all_hurt_are_named(case, read, &found, mirror, commits);
     }
     if heals_alone(inner, how, &found) {
         let alone = tempfile::tempdir().unwrap();
