@@ -8,12 +8,15 @@ PREFIX ?= $(HOME)/.local
 # What `make bench` is told besides: `BENCH='small large'` for some cases only, `BENCH=--long`.
 BENCH ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# RocksDB is compiled once, for all profiles (`scripts/rocksdb.sh`). Outside make: `eval "$(make -s env)"`, or cargo compiles it itself.
+export ROCKSDB_LIB_DIR := $(abspath $(TARGET_DIR))/rocksdb
+export ROCKSDB_STATIC := 1
 TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
 PV = $(abspath $(TARGET_DIR))/$(TRIPLE)/release/pv
 # nextest runs tests in parallel processes; plain cargo does where it is missing.
 TEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo 'nextest run --no-fail-fast' || echo test)
 
-.PHONY: help setup build demo demo-training test verify fmt-check lint doc bench bench-quick install
+.PHONY: help env setup rocksdb build demo demo-training test verify fmt-check lint doc bench bench-quick install
 
 help:
 	@echo 'make setup     install what building and tests need (Debian, Ubuntu)'
@@ -27,8 +30,14 @@ help:
 setup:
 	@scripts/setup.sh build docker
 
-build:
+env:
+	@echo 'export ROCKSDB_LIB_DIR=$(ROCKSDB_LIB_DIR) ROCKSDB_STATIC=$(ROCKSDB_STATIC)'
+
+rocksdb:
 	@scripts/setup.sh build
+	@scripts/rocksdb.sh $(ROCKSDB_LIB_DIR)
+
+build: rocksdb
 	cargo build --release --locked --package cli
 
 demo: build
@@ -37,8 +46,8 @@ demo: build
 demo-training: build
 	PV=$(PV) examples/model-training/demo.sh
 
-test:
-	@scripts/setup.sh build docker python s3 numpy proof
+test: rocksdb
+	@scripts/setup.sh docker python s3 numpy proof
 	@scripts/with-docker.sh cargo $(TEST) --workspace --locked
 
 verify: fmt-check lint doc test
@@ -46,10 +55,10 @@ verify: fmt-check lint doc test
 fmt-check:
 	cargo fmt --all --check
 
-lint:
+lint: rocksdb
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-doc:
+doc: rocksdb
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
 bench bench-quick: build
