@@ -178,6 +178,7 @@ pub(crate) fn user_commit(
         pipeline: None,
         job: None,
         error: None,
+        journal: None,
     }
 }
 

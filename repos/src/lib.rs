@@ -44,7 +44,9 @@ mod writeback;
 
 pub use error::RepoError;
 pub use faults::Faults;
-pub use index::rows::{BranchRow, CommitRow, JobRow, KeyRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow};
+pub use index::rows::{
+    BranchRow, CommitRow, Doubt, DoubtWhy, JobRow, KeyRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow,
+};
 pub use stop::{set_stop_point, stop_at};
 pub use store::{Change, OpenOptions, Publisher, Store};
 pub use time::Timestamp;

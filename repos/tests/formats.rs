@@ -73,6 +73,7 @@ fn user_commit() -> Commit {
         pipeline: None,
         job: None,
         error: None,
+        journal: None,
     }
 }
 
@@ -189,6 +190,7 @@ fn a_result_a_job_and_a_tag() {
     let executor = ExecutorStamp { kind: ExecutorKind::Docker, version: "28.2".to_owned(), host: "edge".to_owned() };
     let attempt = Try { exit_code: Some(0), reason: None, log: None, started_at: at(), finished_at: at() };
     let result = ResultDocument {
+        mac: None,
         recipe: DatumId::new(digest(1)),
         state: ResultState::Success,
         outputs: Some(digest(2)),
@@ -354,7 +356,7 @@ fn the_lines_of_a_journal() {
         vec![Entry::Run { run: run(), cause, moves: vec![moved], jobs }],
         vec![job, Entry::Setting { key: "jobs".to_owned(), value: None }],
     ] {
-        let record = Record { format: repos::journal::FORMAT, previous: position.last, at: at(), entries };
+        let record = Record::new(position.last, at(), entries);
         position = journal.append(position, &record).unwrap();
     }
     let text = std::fs::read_to_string(&file).unwrap();
@@ -384,8 +386,7 @@ fn the_lines_of_a_journal() {
 fn the_line_of_collected_garbage() {
     let pack = "ab".repeat(32) + ".data.pack";
     let removed = vec![pack.clone().try_into().unwrap()];
-    let record =
-        Record { format: repos::journal::FORMAT, previous: None, at: at(), entries: vec![Entry::Gc { removed }] };
+    let record = Record::new(None, at(), vec![Entry::Gc { removed }]);
     let expected = format!(
         r#"{{"at":"2026-07-01T12:14:43.000123Z","entries":[{{"kind":"gc","removed":["{pack}"]}}],"format":1}}"#
     );

@@ -169,6 +169,7 @@ fn commit(store: &Store, parent: Option<CommitId>, contents: &Files, run: RunId,
         pipeline: None,
         job: None,
         error: None,
+        journal: None,
     };
     store.put_commit(&commit).unwrap()
 }

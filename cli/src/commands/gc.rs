@@ -20,6 +20,13 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
+/// What a journal has lost is all that tells that its commits are needed: they would go.
+fn refuse_cut_back(cx: &Context) -> Result<()> {
+    let Some(cut_back) = cx.store()?.cut_back()? else { return Ok(()) };
+    let goes = format!("the journal lacks records, and what only they named goes for good: {cut_back}");
+    cx.confirm(&goes, "the journal lacks records: pv fsck --repair --from MIRROR may bring them back")
+}
+
 /// What went for one reason.
 #[derive(Serialize)]
 struct GoneView<'a> {
@@ -92,6 +99,9 @@ impl<'a> GcView<'a> {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
+    if !args.dry_run {
+        refuse_cut_back(cx)?;
+    }
     if !args.dry_run
         && let Some(url) = store.objects_url()?
     {

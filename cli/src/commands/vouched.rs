@@ -24,6 +24,7 @@ impl ShownCommit {
             let state = match &signed.vouched {
                 Vouched::Good => "good",
                 Vouched::UnknownKey => "unknown_key",
+                Vouched::UnvouchedKey => "unvouched_key",
                 Vouched::Bad => "bad",
                 Vouched::Damaged(_) => "damaged",
             };
@@ -55,6 +56,7 @@ pub(super) fn vouched_lines(
             match &signed.vouched {
                 Vouched::Good => format!("by key {key}"),
                 Vouched::UnknownKey => format!("by key {key}, which this store does not know"),
+                Vouched::UnvouchedKey => format!("by key {key}, which no key of this store vouches for"),
                 Vouched::Bad => format!("bad: not by key {key}, as it says"),
                 Vouched::Damaged(why) => format!("bad: {why}"),
             },

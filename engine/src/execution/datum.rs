@@ -139,6 +139,7 @@ impl DatumContext {
             executor: self.executor.clone(),
             network: self.network,
             tries,
+            mac: None,
         })?;
         repos::stop_at("datum.after_result");
         Ok(DatumEnd { state, result, outputs, recovered })

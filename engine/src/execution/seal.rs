@@ -142,5 +142,6 @@ fn output_commit(sealing: &Sealing<'_>, ended: &Ended, leaves: &[Leaf], trees: &
         job: Some(format!("{}@{}", job.pipeline, job.run)),
         error: error
             .map(|state| CommitError { state: state.to_owned(), message: ended.reason.clone().unwrap_or_default() }),
+        journal: None,
     })
 }

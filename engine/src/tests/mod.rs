@@ -6,6 +6,7 @@ mod chain;
 mod failures;
 mod faults;
 mod flow;
+mod forgeries;
 mod garbage;
 mod inputs;
 mod kept;

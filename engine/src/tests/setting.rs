@@ -26,7 +26,7 @@ pub(super) struct Setting {
     pub(super) by: By,
     /// Every call of a command since the last look.
     pub(super) calls: Arc<Mutex<Calls>>,
-    _folder: tempfile::TempDir,
+    pub(super) _folder: tempfile::TempDir,
 }
 
 impl Setting {

@@ -54,6 +54,18 @@ pub struct Commit {
     /// Why this commit is not good: it is never a branch's head and never a base.
     #[serde(default, skip_serializing_if = "is_default")]
     pub error: Option<CommitError>,
+    /// How far the journal went when it was made: whoever signs the commit says that the journal was at least this long.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub journal: Option<JournalEnd>,
+}
+
+/// A place in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEnd {
+    /// Records up to there.
+    pub records: u64,
+    /// Digest of the last of them.
+    pub last: Digest,
 }
 
 impl Document for Commit {

@@ -74,6 +74,10 @@ pub struct ResultDocument {
     pub network: Network,
     /// Each try, in order; exit code, log and times of the result are those of the last.
     pub tries: Vec<Try>,
+    /// The word of who executed it, for itself: HMAC-SHA-256 of the document with this field at 64 zeros, under a key derived from the
+    /// private key of the place. Who has another key takes the result when a signed commit names it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mac: Option<Digest>,
 }
 
 impl Document for ResultDocument {

@@ -15,7 +15,7 @@ mod execution;
 mod pipeline;
 mod proof;
 
-pub use commit::{Commit, CommitError, CommitKind, PipelineStamp, Provenance, Source};
+pub use commit::{Commit, CommitError, CommitKind, JournalEnd, PipelineStamp, Provenance, Source};
 pub use execution::{
     ExecutorKind, ExecutorStamp, JobDocument, Recipe, RecipeInput, Reference, ResultDocument, ResultState, TagDocument,
     Try,

@@ -7,8 +7,8 @@ use rocksdb::Direction;
 use super::{Findings, Subject};
 use crate::error::RepoError;
 use crate::faults::Faults;
-use crate::index::apply::{apply, meta};
-use crate::index::rows::encode;
+use crate::index::apply::{apply, cannot_have_happened, meta};
+use crate::index::rows::{DoubtWhy, encode};
 use crate::index::{Index, View, keys};
 use crate::journal::Position;
 use crate::store::{Result, Store};
@@ -25,7 +25,7 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
         }
         length => length?,
     };
-    let fresh = Fresh::new(store, length);
+    let (fresh, packs) = (Fresh::new(store, length), store.index());
     let noted = store.noted_position();
     let mut noted_fits = true;
     let read = store.journal().visit(Position::default(), |record, after| {
@@ -34,11 +34,8 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
         if after.bytes > known.bytes {
             return Ok(()); // written meanwhile
         }
-        let mut view = View::new(&fresh.index);
-        apply(&mut view, &record).map_err(|error| RepoError::DamagedJournal {
-            record: after.records,
-            why: format!("it cannot have happened: {error}"),
-        })?;
+        let mut view = View::beside(&fresh.index, &packs);
+        apply(&mut view, &record).map_err(|error| cannot_have_happened(after.records, error))?;
         view.put(keys::meta(meta::POSITION), encode(&after));
         fresh.index.commit(view.into_changes());
         Ok(())
@@ -68,6 +65,29 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
         findings.notes.push(format!("the journal ends in {left} bytes of {what}: the next change cuts them off"));
     }
     compare(&store.index(), &fresh.index, findings)
+}
+
+/// Whether all records are signed by keys that count, and whether the journal has lost its end as far as commits can tell.
+pub(super) fn check_proof(store: &Store, findings: &mut Findings) -> Result<()> {
+    for doubt in store.doubts()? {
+        let (words, does) = (doubt.words(), &doubt.does);
+        if doubt.why == DoubtWhy::Unvouched {
+            findings.notes.push(format!("record {} of the journal ({does}) proves nothing: {words}", doubt.record));
+        } else {
+            findings.add(Subject::Record(doubt.record), format!("{words} ({does})"));
+        }
+    }
+    if let Some(fork) = store.journal().fork()? {
+        findings.add(Subject::Journal, fork.words());
+    }
+    if let Some(cut_back) = store.cut_back()? {
+        findings.add(Subject::Journal, cut_back.to_string());
+    }
+    findings.notes.extend(store.unnamed_at_end()?.iter().map(ToString::to_string));
+    findings.notes.extend(store.unsigned_before()?.filter(|before| *before > 0).map(|before| {
+        format!("records 1 to {before} of the journal are from before records were signed; the next one vouches for them as they stood then")
+    }));
+    Ok(())
 }
 
 /// An index made from the journal alone.

@@ -42,6 +42,7 @@ pub fn check(store: &Store, progress: Progress<'_>) -> Result<Report> {
     }
     store.register_listed(&packs)?;
     journal::check(store, &mut findings)?;
+    journal::check_proof(store, &mut findings)?;
     packs::check(store, &packs, progress, &mut findings)?;
     reach::check(store, progress, &mut findings)?;
     findings.notes.extend(store.key_fault()?);

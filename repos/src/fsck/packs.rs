@@ -18,7 +18,7 @@ use crate::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
 use crate::packs::scan::scan;
 use crate::packs::writer::read_index;
 use crate::parallel;
-use crate::store::{Place, Result, Store, is_gone, row_about};
+use crate::store::{Place, Result, Store, is_gone, rows_about};
 
 /// Objects between two tellings of progress.
 const TOLD_EACH: u64 = 4096;
@@ -128,7 +128,7 @@ fn check_entry(store: &Store, name: &PackName, row: &Row) -> Result<Option<Fault
     }
     let index = store.index();
     let mut known = index.get(&keys::object(row.kind, &row.digest))?.is_some();
-    if let Some((key, value)) = row_about(row.kind, &row.digest, &object) {
+    for (key, value) in rows_about(row.kind, &row.digest, &object) {
         known &= index.get(&key)?.is_some_and(|found| found == value);
     }
     Ok((!known).then_some(Fault::NotInIndex))

@@ -194,7 +194,8 @@ impl Reach<'_> {
                 for Signed { signature, vouched, .. } in signatures {
                     let subject = Subject::Object(Kind::Signature, signature);
                     let why = match vouched {
-                        Vouched::Good => continue,
+                        // Of the key itself it is said once.
+                        Vouched::Good | Vouched::UnvouchedKey => continue,
                         Vouched::UnknownKey => "it is by a key that the journal does not know".to_owned(),
                         Vouched::Bad => "it does not fit its commit".to_owned(),
                         Vouched::Damaged(why) => why,

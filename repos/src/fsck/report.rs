@@ -45,6 +45,8 @@ pub enum Subject {
     Format,
     /// The journal.
     Journal,
+    /// A record of the journal, by its number.
+    Record(u64),
     /// A pack beside its objects: header, index, footer, all of it.
     Pack(PackName),
     /// The index, which can be made anew.
@@ -65,6 +67,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Format => f.write_str("format"),
             Self::Journal => f.write_str("journal"),
+            Self::Record(number) => write!(f, "record {number} of the journal"),
             Self::Pack(name) => write!(f, "pack {name}"),
             Self::Index => f.write_str("index"),
             Self::Object(kind, digest) => write!(f, "{kind} {digest}"),

@@ -1,18 +1,21 @@
 //! What each journal entry changes in the index, and when it is refused.
 //!
-//! The same code accepts a new change and replays an old one, so an index that is rebuilt is equal to the one that grew.
+//! The same code accepts a new change and replays an old one, so an index that is rebuilt is equal to the one that grew. What a command
+//! refuses, `rules` refuses here: in a new change, and in a record that somebody wrote to the journal without it.
 
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
-use specs::{BranchName, CommitId, PipelineName, RepoName, RunId};
+use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId};
 
 use super::rows::{
     BranchRow, CommitRow, JobRow, KeyRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow, decode, encode,
 };
+use super::rules::{self, Context, Namer};
 use super::{View, keys};
 use crate::error::RepoError;
-use crate::journal::{Cause, CauseKind, Entry, JobSeed, Move, PruneWhy, Record, SealedState};
+use crate::journal::{Cause, CauseKind, Entry, JobSeed, Move, Position, PruneWhy, Record, RepoKind, SealedState};
+use crate::keys::replacement;
 use crate::time::Timestamp;
 
 /// Names of the counters and facts under [`keys::meta`].
@@ -35,9 +38,13 @@ pub(crate) mod meta {
     pub(crate) const HISTORY: &str = "history";
     /// The number of the next pack.
     pub(crate) const NEXT_PACK: &str = "next_pack";
+    /// The number of the first record that is signed.
+    pub(crate) const SIGNED_FROM: &str = "signed_from";
+    /// The journal's position up to which the signatures of records were checked.
+    pub(crate) const CHECKED: &str = "checked";
 }
 
-fn read<T: DeserializeOwned>(view: &View<'_>, key: &[u8]) -> Result<Option<T>, RepoError> {
+pub(super) fn read<T: DeserializeOwned>(view: &View<'_>, key: &[u8]) -> Result<Option<T>, RepoError> {
     Ok(view.get(key)?.as_deref().and_then(decode))
 }
 
@@ -53,10 +60,24 @@ fn count_up(view: &mut View<'_>, name: &str) -> Result<u64, RepoError> {
 
 /// Applies all entries of a record; an error leaves the view unusable and the index as it was.
 pub(crate) fn apply(view: &mut View<'_>, record: &Record) -> Result<(), RepoError> {
-    record.entries.iter().try_for_each(|entry| apply_entry(view, entry, record.at))
+    let before: Position = read(view, &keys::meta(meta::POSITION))?.unwrap_or_default();
+    let of = Context { record, number: before.records + 1 };
+    if of.is_strict() && view.get(&keys::meta(meta::SIGNED_FROM))?.is_none() {
+        view.put(keys::meta(meta::SIGNED_FROM), encode(&of.number));
+    }
+    record.entries.iter().try_for_each(|entry| apply_entry(view, entry, &of))
 }
 
-fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), RepoError> {
+/// What to say of a record in the journal that [`apply`] refuses: it is damage, with the record's number.
+pub(crate) fn cannot_have_happened(record: u64, error: RepoError) -> RepoError {
+    match error {
+        error @ (RepoError::Index(_) | RepoError::Io { .. } | RepoError::DamagedJournal { .. }) => error,
+        error => RepoError::DamagedJournal { record, why: format!("it cannot have happened: {error}") },
+    }
+}
+
+fn apply_entry(view: &mut View<'_>, entry: &Entry, of: &Context<'_>) -> Result<(), RepoError> {
+    let at = of.at();
     match entry {
         Entry::Init { store, default_branch } => {
             if view.get(&keys::meta(meta::STORE))?.is_some() {
@@ -72,7 +93,10 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
             view.put(keys::repo(repo), encode(&RepoRow { kind: *repo_kind, created_at: at }));
         }
         Entry::RepoDelete { repo } => {
-            repo_row(view, repo)?;
+            if repo_row(view, repo)?.kind == RepoKind::Output && of.is_strict() {
+                let what = format!("repository `{repo}` goes with its pipeline");
+                return Err(RepoError::Conflict { what, hint: None });
+            }
             for commit in pointed_to(view, repo)?.into_values() {
                 touch(view, &commit, at)?;
             }
@@ -98,10 +122,11 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
             refuse_taken(view, repo, tag.as_str())?;
             refuse_pruned(view, commit)?;
             touch(view, commit, at)?;
-            view.put(
-                keys::tag(repo, tag.as_str()),
-                encode(&TagRow { commit: *commit, document: *document, created_at: at }),
-            );
+            let row = TagRow { commit: *commit, document: *document, created_at: at };
+            if of.is_strict() {
+                rules::tag(view, &row, repo)?;
+            }
+            view.put(keys::tag(repo, tag.as_str()), encode(&row));
         }
         Entry::TagDelete { repo, tag } => {
             let key = keys::tag(repo, tag.as_str());
@@ -116,10 +141,17 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
         Entry::Setting { key, value: Some(value) } => view.put(keys::setting(key), encode(value)),
         Entry::Setting { key, value: None } => view.delete(keys::setting(key)),
         Entry::PipelineApply { pipeline, version, document } => {
+            if of.is_strict() {
+                let newest: Option<PipelineRow> = read(view, &keys::pipeline(pipeline))?;
+                rules::version(view, pipeline, *version, document, newest.map(|row| row.version))?;
+            }
             let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
             apply_version(view, pipeline, row)?;
         }
         Entry::PipelineTry { pipeline, version, document } => {
+            if of.is_strict() {
+                rules::version(view, pipeline, *version, document, None)?;
+            }
             let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
             view.put(keys::version(pipeline, *version), encode(&row));
         }
@@ -132,22 +164,30 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
                 view.put(keys::removed_pack(pack), Vec::new());
             }
         }
-        Entry::Run { run, cause, moves, jobs } => apply_run(view, *run, cause, moves, jobs, at)?,
+        Entry::Run { run, cause, moves, jobs } => apply_run(view, *run, cause, moves, jobs, of)?,
         Entry::Job { pipeline, run, state, commit, document, moved } => {
             let job = seal(view, pipeline, run, *state, at)?;
             let job = JobRow { commit: *commit, document: *document, ..job };
             view.put(keys::job(job.order, pipeline), encode(&job));
+            let by = Namer::Job(run);
             if let Some(moved) = moved {
-                move_branch(view, moved, job.order, at)?;
+                rules::job_repo(pipeline, moved)?;
+                if of.is_strict() {
+                    rules::job_moves(view, &job, *state, *commit, moved)?;
+                }
+                move_branch(view, moved, job.order, by, of)?;
             } else if let Some(commit) = commit {
-                name_commit(view, commit, &pipeline.output_repo(), job.order, at)?;
+                name_commit(view, commit, &pipeline.output_repo(), job.order, by, of)?;
             }
         }
         Entry::Key { public_key, previous, signature } => {
             let (previous, signature, after) = (*previous, *signature, counter(view, meta::RUNS)?);
-            let public_key = public_key.clone();
-            add_key(view, &KeyRow { public_key, previous, signature, at, after, replaced_at: None })?;
+            let (public_key, replaced_at, replaced_in) = (public_key.clone(), None, None);
+            let row =
+                KeyRow { public_key, previous, signature, at, after, replaced_at, replaced_in, vouched: false };
+            add_key(view, row, of)?;
         }
+        Entry::KeyTrust { key } => trust_key(view, key, of)?,
         Entry::CommitPrune { commits, why, committer } => {
             prune(view, commits, &Pruned { at, why: *why, by: committer.clone() })?;
         }
@@ -160,21 +200,45 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, at: Timestamp) -> Result<(), 
 }
 
 /// Adds a key. That it is there already is fine: several processes may find at once that it is not.
-fn add_key(view: &mut View<'_>, row: &KeyRow) -> Result<(), RepoError> {
+///
+/// The first key of a store is believed; another one counts when a key that counts signed that it takes its place.
+fn add_key(view: &mut View<'_>, mut row: KeyRow, of: &Context<'_>) -> Result<(), RepoError> {
     let key = keys::signing_key(&row.public_key.fingerprint());
     if view.get(&key)?.is_some() {
         return Ok(());
     }
     if let Some(previous) = row.previous {
-        let previous = keys::signing_key(&previous);
-        let replaced: KeyRow =
-            read(view, &previous)?.filter(|row: &KeyRow| row.replaced_at.is_none()).ok_or_else(|| {
-                let what = "the key was replaced by another one already".to_owned();
-                RepoError::Conflict { what, hint: Some("pv key show".to_owned()) }
-            })?;
-        view.put(previous, encode(&KeyRow { replaced_at: Some(row.at), ..replaced }));
+        let at = keys::signing_key(&previous);
+        let replaced: KeyRow = read(view, &at)?.filter(|row: &KeyRow| row.replaced_at.is_none()).ok_or_else(|| {
+            let what = "the key was replaced by another one already".to_owned();
+            RepoError::Conflict { what, hint: Some("pv key show".to_owned()) }
+        })?;
+        let store: String = read(view, &keys::meta(meta::STORE))?.unwrap_or_default();
+        let message = replacement(&store, &previous, &row.public_key);
+        if !row.signature.is_some_and(|signature| replaced.public_key.has_signed(&message, &signature)) {
+            let what = format!("key {} did not sign that another takes its place", previous.short(12));
+            return Err(RepoError::Conflict { what, hint: None });
+        }
+        row.vouched = replaced.vouched;
+        let (replaced_at, replaced_in) = (Some(row.at), Some(of.number));
+        view.put(at, encode(&KeyRow { replaced_at, replaced_in, ..replaced }));
+    } else {
+        row.vouched = view.rows(&keys::signing_keys())?.is_empty();
     }
-    view.put(key, encode(row));
+    view.put(key, encode(&row));
+    Ok(())
+}
+
+/// Has a key count from now on, if it is a key that counts which says so; else the record changes nothing, and is in doubt itself.
+fn trust_key(view: &mut View<'_>, key: &Digest, of: &Context<'_>) -> Result<(), RepoError> {
+    let at = keys::signing_key(key);
+    let row: KeyRow = read(view, &at)?.ok_or_else(|| RepoError::NotFound {
+        what: format!("the journal does not know a key {}", key.short(12)),
+        hint: Some("pv key show".to_owned()),
+    })?;
+    if rules::is_vouched_for(view, of)? {
+        view.put(at, encode(&KeyRow { vouched: true, ..row }));
+    }
     Ok(())
 }
 
@@ -245,12 +309,20 @@ fn name_commit(
     commit: &CommitId,
     repo: &RepoName,
     order: u64,
-    at: Timestamp,
+    by: Namer<'_>,
+    of: &Context<'_>,
 ) -> Result<(), RepoError> {
+    let at = of.at();
     // A branch that moves to an older commit does not change whose commit that is.
     let row = if let Some(row) = commit_row(view, commit)? {
         CommitRow { named_at: at, ..row }
     } else {
+        if let Some(said) = view.said(commit)? {
+            rules::is_of(&said, commit, repo)?;
+            if of.is_strict() {
+                rules::new_commit(view, &said, commit, repo, by)?;
+            }
+        }
         view.put(keys::waiting(order, commit), Vec::new());
         CommitRow { repo: repo.clone(), order, named_at: at, pruned: None }
     };
@@ -316,8 +388,14 @@ fn prune(view: &mut View<'_>, commits: &[CommitId], pruned: &Pruned) -> Result<(
     Ok(())
 }
 
-fn move_branch(view: &mut View<'_>, moved: &Move, order: u64, at: Timestamp) -> Result<(), RepoError> {
-    let Move { repo, branch, from, to } = moved;
+fn move_branch(
+    view: &mut View<'_>,
+    moved: &Move,
+    order: u64,
+    by: Namer<'_>,
+    of: &Context<'_>,
+) -> Result<(), RepoError> {
+    let (Move { repo, branch, from, to }, at) = (moved, of.at());
     repo_row(view, repo)?;
     match branch_row(view, repo, branch)? {
         Some(row) if row.commit != *from => {
@@ -346,7 +424,10 @@ fn move_branch(view: &mut View<'_>, moved: &Move, order: u64, at: Timestamp) -> 
     }
     if let Some(to) = to {
         refuse_pruned(view, to)?;
-        name_commit(view, to, repo, order, at)?;
+        if let Some(said) = view.said(to)? {
+            rules::head(&said, to, repo)?;
+        }
+        name_commit(view, to, repo, order, by, of)?;
     }
     Ok(())
 }
@@ -357,11 +438,18 @@ fn apply_run(
     cause: &Cause,
     moves: &[Move],
     jobs: &[JobSeed],
-    at: Timestamp,
+    of: &Context<'_>,
 ) -> Result<(), RepoError> {
+    let at = of.at();
+    if view.get(&keys::run_order(&run))?.is_some() {
+        return Err(RepoError::Exists { what: format!("run {}", run.short(8)) });
+    }
+    if of.is_strict() {
+        rules::moves_of(view, cause, moves)?;
+    }
     let order = count_up(view, meta::RUNS)?;
     for moved in moves {
-        move_branch(view, moved, order, at)?;
+        move_branch(view, moved, order, Namer::Run(&run, cause.kind), of)?;
     }
     for seed in jobs {
         let job = JobRow {

@@ -54,6 +54,12 @@ enum Prefix {
     Signature = b'S',
     /// (commit id, digest of a certificate): the certificates of a commit.
     Certificate = b'E',
+    /// commit id → what its document says that the journal is compared with.
+    Said = b'C',
+    /// (records of the journal, commit id) → digest of the last of them, as the commit's document says.
+    Witness = b'W',
+    /// number of a record → why it does not count as vouched for.
+    Doubt = b'U',
     /// (run order, commit id): commits that the history index does not have yet, and how far it has come with each.
     Waiting = b'w',
     /// commit id → its number in the history index.
@@ -89,15 +95,24 @@ pub(crate) fn objects() -> Vec<u8> {
 /// Whether a row is not what the journal says: it comes from packs, as that of histories does, or is about the index itself.
 pub(crate) fn is_from_packs(key: &[u8]) -> bool {
     let histories = [Prefix::Waiting, Prefix::Number, Prefix::Link, Prefix::PathChange, Prefix::Holder];
-    let packs =
-        [Prefix::Object, Prefix::Pack, Prefix::PackNumber, Prefix::Result, Prefix::Signature, Prefix::Certificate];
-    let prefixes = packs.into_iter().chain(histories).collect::<Vec<_>>();
-    let of_index = [super::apply::meta::VERSION, super::apply::meta::NEXT_PACK, super::apply::meta::HISTORY];
+    // Doubts are told apart from the journal's rows since a reader leaves the checking of signatures to a writer.
+    let packs = [Prefix::Object, Prefix::Pack, Prefix::PackNumber, Prefix::Doubt];
+    let prefixes = packs.into_iter().chain(ABOUT_OBJECTS).chain(histories).collect::<Vec<_>>();
+    let of_index = [
+        super::apply::meta::VERSION,
+        super::apply::meta::NEXT_PACK,
+        super::apply::meta::HISTORY,
+        super::apply::meta::CHECKED,
+    ];
     prefixes.iter().any(|prefix| key.first() == Some(&(*prefix as u8))) || of_index.iter().any(|name| key == meta(name))
 }
-/// Whether a row says what an object is about: of a result, signature or certificate.
+/// The rows that say what an object is about: of a result, signature, certificate or commit.
+const ABOUT_OBJECTS: [Prefix; 5] =
+    [Prefix::Result, Prefix::Signature, Prefix::Certificate, Prefix::Said, Prefix::Witness];
+
+/// Whether a row says what an object is about.
 pub(crate) fn is_about_object(key: &[u8]) -> bool {
-    [Prefix::Result, Prefix::Signature, Prefix::Certificate].iter().any(|prefix| key.first() == Some(&(*prefix as u8)))
+    ABOUT_OBJECTS.iter().any(|prefix| key.first() == Some(&(*prefix as u8)))
 }
 pub(crate) fn pack_number(number: u32) -> Vec<u8> {
     key(Prefix::PackNumber, &[&number.to_be_bytes()])
@@ -286,6 +301,30 @@ pub(crate) fn certificates(commit: &CommitId) -> Vec<u8> {
 }
 pub(crate) fn certificate(commit: &CommitId, certificate: &Digest) -> Vec<u8> {
     key(Prefix::Certificate, &[commit.digest().as_bytes(), certificate.as_bytes()])
+}
+
+pub(crate) fn said(commit: &CommitId) -> Vec<u8> {
+    key(Prefix::Said, &[commit.digest().as_bytes()])
+}
+/// The start of the keys of all witnesses.
+pub(crate) fn witnesses() -> Vec<u8> {
+    key(Prefix::Witness, &[])
+}
+pub(crate) fn witness(records: u64, commit: &CommitId) -> Vec<u8> {
+    key(Prefix::Witness, &[&records.to_be_bytes(), commit.digest().as_bytes()])
+}
+/// Records of the journal and commit in the key of a witness.
+pub(crate) fn in_witness(key: &[u8]) -> Option<(u64, CommitId)> {
+    let (rest, commit) = key.split_last_chunk::<32>()?;
+    let (_, records) = rest.split_last_chunk::<8>()?;
+    Some((u64::from_be_bytes(*records), CommitId::new(Digest::from_bytes(*commit))))
+}
+/// The start of the keys of all doubts.
+pub(crate) fn doubts() -> Vec<u8> {
+    key(Prefix::Doubt, &[])
+}
+pub(crate) fn doubt(record: u64) -> Vec<u8> {
+    key(Prefix::Doubt, &[&record.to_be_bytes()])
 }
 
 /// The last eight bytes of a key as a number.

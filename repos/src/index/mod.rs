@@ -19,6 +19,8 @@ use rocksdb::{
     FlushOptions, InfoLogger, IteratorMode, LogLevel, Options, WriteBatch, WriteOptions,
 };
 
+use specs::CommitId;
+
 use crate::error::{IoContext, RepoError};
 use crate::faults::Faults;
 use crate::packs::PackName;
@@ -28,9 +30,10 @@ mod damage;
 pub(crate) mod keys;
 mod packs;
 pub(crate) mod rows;
+mod rules;
 
 /// Grows with every change of the layout of keys or rows; an index of another version is made anew.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 /// Changes of rows: a value, or `None` to delete.
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -276,12 +279,24 @@ impl Index {
 #[derive(Debug)]
 pub(crate) struct View<'a> {
     index: &'a Index,
+    /// The index that knows the packs.
+    packs: &'a Index,
     changes: Changes,
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(index: &'a Index) -> Self {
-        Self { index, changes: Changes::new() }
+        Self::beside(index, index)
+    }
+
+    /// The same of an index that knows the journal only, with what another knows of the packs.
+    pub(crate) fn beside(index: &'a Index, packs: &'a Index) -> Self {
+        Self { index, packs, changes: Changes::new() }
+    }
+
+    /// What a commit's document says; `None` while no pack that is known holds it.
+    pub(crate) fn said(&self, commit: &CommitId) -> Result<Option<rows::SaidRow>, RepoError> {
+        Ok(self.packs.get(&keys::said(commit))?.as_deref().and_then(rows::decode))
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, RepoError> {

@@ -2,9 +2,9 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use specs::{CommitId, Digest, PipelineName, RepoName, RunId};
+use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId};
 
-use crate::documents::ResultState;
+use crate::documents::{Commit, CommitKind, ResultState};
 use crate::journal::{Cause, JobSeed, Move, PruneWhy, RepoKind, SealedState};
 use crate::keys::{PublicKey, Signature};
 use crate::packs::format::Row;
@@ -223,6 +223,63 @@ pub struct KeyRow {
     pub after: u64,
     /// When another took its place; absent while it counts for new commits.
     pub replaced_at: Option<Timestamp>,
+    /// The number of the record that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_in: Option<u64>,
+    /// Whether it counts: it is the store's first, or took the place of one that counts, or one that counts vouches for it.
+    pub vouched: bool,
+}
+
+/// What a commit's document says that the journal is compared with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SaidRow {
+    pub(crate) repo: RepoName,
+    pub(crate) branch: BranchName,
+    pub(crate) kind: CommitKind,
+    pub(crate) run: RunId,
+    /// Whether it is of a job that failed.
+    pub(crate) failed: bool,
+}
+
+impl SaidRow {
+    pub(crate) fn of(commit: &Commit) -> Self {
+        let Commit { repo, branch, kind, run, error, .. } = commit;
+        Self { repo: repo.clone(), branch: branch.clone(), kind: *kind, run: *run, failed: error.is_some() }
+    }
+}
+
+/// Why a record of the journal does not count as vouched for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// The record's number, from 1.
+    pub record: u64,
+    /// Its digest.
+    pub digest: Digest,
+    /// When it says that it was written.
+    pub at: Timestamp,
+    /// What it does, in words.
+    pub does: String,
+    /// What is wrong.
+    pub why: DoubtWhy,
+    /// The key that is said to have signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Digest>,
+}
+
+/// What is wrong with a record of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DoubtWhy {
+    /// It is not signed, and one before it is.
+    Unsigned,
+    /// The journal does not know its key.
+    UnknownKey,
+    /// Its signature is not of its key.
+    Bad,
+    /// Another key had taken the place of its key.
+    Replaced,
+    /// No key that counts vouches for its key.
+    Unvouched,
 }
 
 /// A result of a recipe.

@@ -2,14 +2,16 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use specs::Digest;
 
-use super::record::{FORMAT, Record};
+use super::record::{FORMAT, Record, SIGNED_FORMAT};
 use super::shared::{AT_A_TIME, SharedJournal};
 use crate::error::{IoContext, RepoError};
 use crate::faults::Faults;
@@ -36,7 +38,7 @@ pub struct Journal {
     path: PathBuf,
     faults: Faults,
     /// Where the records are, when the file is only a copy of them.
-    shared: Option<SharedJournal>,
+    pub(super) shared: Option<SharedJournal>,
 }
 
 /// What a reading of the journal gave.
@@ -79,7 +81,13 @@ impl Journal {
         let Some(shared) = &self.shared else { return Ok(()) };
         loop {
             let end = self.end(from)?;
-            let lines = shared.after(end.records)?;
+            let Some(lines) = shared.after(end.records)? else {
+                self.put_back(shared, end)?;
+                continue;
+            };
+            if !lines.is_empty() {
+                self.refuse_fork(shared, &end)?;
+            }
             // Whoever else is fetching may have been faster: only what is still missing is written.
             let file = self.locked_copy()?;
             let mut written = self.end(from)?;
@@ -135,6 +143,47 @@ impl Journal {
             Ok(())
         })?;
         Ok(Read { records, end })
+    }
+
+    /// The JSON of at most `most` records after `from`, each with the position after it, and the position after the last.
+    pub(crate) fn values_after(&self, from: Position, most: usize) -> Result<(Vec<(Value, Position)>, Position), RepoError> {
+        let mut file = File::open(&self.path).doing("open", &self.path)?;
+        file.seek(SeekFrom::Start(from.bytes)).doing("seek in", &self.path)?;
+        let mut lines = BufReader::with_capacity(1 << 16, file);
+        let (mut values, mut end, mut line) = (Vec::new(), from, Vec::new());
+        while values.len() < most {
+            line.clear();
+            let length = lines.read_until(b'\n', &mut line).doing("read", &self.path)?;
+            if line.pop() != Some(b'\n') {
+                break;
+            }
+            let Some(value) = line_value(&line) else { break };
+            let last = line_digest(&line);
+            end = Position { bytes: end.bytes + length as u64, records: end.records + 1, last };
+            values.push((value, end));
+        }
+        Ok((values, end))
+    }
+
+    /// The digest of a record, counted from 1; `None` when there is none. Found from the end of the file back.
+    pub(crate) fn digest_at(&self, number: u64, end: &Position) -> Result<Option<Digest>, RepoError> {
+        let Some(back) = end.records.checked_sub(number).filter(|_| number > 0) else { return Ok(None) };
+        let file = File::open(&self.path).doing("open", &self.path)?;
+        for bytes in std::iter::successors(Some(1_u64 << 16), |bytes| Some(bytes * 8)) {
+            let start = end.bytes.saturating_sub(bytes);
+            let mut tail = vec![0; (end.bytes - start) as usize];
+            file.read_exact_at(&mut tail, start).doing("read", &self.path)?;
+            let lines: Vec<&[u8]> = tail.split_inclusive(|byte| *byte == b'\n').collect();
+            // The first is whole only where the file begins.
+            let whole = lines.len().saturating_sub(usize::from(start > 0));
+            if let Some(line) = lines.len().checked_sub(1 + back as usize).filter(|_| (back as usize) < whole) {
+                return Ok(line_digest(lines[line]));
+            }
+            if start == 0 {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Calls `visit` with each whole record after `from` and the position after it, and gives the position after the last.
@@ -242,6 +291,8 @@ impl Journal {
         end: Position,
         line: &Bytes,
     ) -> Result<(), RepoError> {
+        // Else the next record would follow one that the others do not have.
+        self.refuse_fork(shared, &after)?;
         if !shared.create(end.records, line)? {
             return Err(RepoError::JournalMoved { record: end.records });
         }
@@ -256,6 +307,11 @@ impl Journal {
             tracing::warn!("a record is not in the local copy of the journal yet: {error}");
         }
         Ok(())
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Makes the file durable.
@@ -280,6 +336,16 @@ impl Journal {
         }
         Ok(found)
     }
+}
+
+/// The digest that a line begins with.
+pub(super) fn line_digest(line: &[u8]) -> Option<Digest> {
+    std::str::from_utf8(line.get(..PREFIX - 1)?).ok()?.parse().ok()
+}
+
+/// The JSON of a line.
+pub(super) fn line_value(line: &[u8]) -> Option<Value> {
+    serde_json::from_slice(line.get(PREFIX..)?).ok()
 }
 
 /// The position after a line (with its newline) that comes from elsewhere, if it can stand at `at`.
@@ -312,12 +378,16 @@ fn parse(line: &[u8], at: &Position) -> Result<(Record, Digest), RepoError> {
         return Err(damaged("its digest does not fit its bytes".to_owned()));
     }
     let newer = || RepoError::MadeByNewer { what: format!("record {} of the journal", at.records + 1) };
-    let value: serde_json::Value = serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))?;
-    if value.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
+    let value: Value = serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))?;
+    let format = value.get("format").and_then(Value::as_u64);
+    if ![FORMAT, SIGNED_FORMAT].iter().any(|known| Some(u64::from(*known)) == format) {
         return Err(newer());
     }
     // The digest fits, so the bytes are as they were written: what cannot be read is of a kind not known here.
     let record: Record = serde_json::from_value(value).map_err(|_| newer())?;
+    if (record.format == SIGNED_FORMAT) != record.signature.is_some() {
+        return Err(damaged("its format and its signature do not go together".to_owned()));
+    }
     if record.previous != at.last {
         return Err(damaged("it does not follow the record before it".to_owned()));
     }

@@ -3,17 +3,19 @@
 use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId, TagName};
 
-use crate::keys::{PublicKey, Signature};
+use crate::keys::{OwnKey, PublicKey, Signature};
 use crate::packs::PackName;
 use crate::time::Timestamp;
 
-/// The format number that this version writes; a higher one is of a newer version.
+/// The format number of records without a signature: stores of earlier versions have them.
 pub const FORMAT: u32 = 1;
+/// The format number of records with a signature, which this version writes; a higher one is of a newer version.
+pub const SIGNED_FORMAT: u32 = 2;
 
 /// One change of the store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Format number, 1.
+    /// Format number: [`FORMAT`] without a signature, [`SIGNED_FORMAT`] with one.
     pub format: u32,
     /// Digest of the record before; absent in the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,6 +24,46 @@ pub struct Record {
     pub at: Timestamp,
     /// What happened, in order.
     pub entries: Vec<Entry>,
+    /// By whom; of the bytes that [`signed_bytes`] gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<RecordSignature>,
+}
+
+/// A key's word for a record, and by the digest in `previous` for all that came before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordSignature {
+    /// Fingerprint of the key.
+    pub key: Digest,
+    /// The signature itself.
+    pub signature: Signature,
+}
+
+/// What a key signs of a record: a line that says what it is, and the record's canonical JSON without `signature`.
+///
+/// No document begins like this, so such a signature is never that of a commit. Fields that this version does not know are signed too.
+pub fn signed_bytes(record: &serde_json::Value) -> Vec<u8> {
+    let mut record = record.clone();
+    if let Some(fields) = record.as_object_mut() {
+        fields.remove("signature");
+    }
+    let mut bytes = b"pv journal record\n".to_vec();
+    bytes.extend(crate::documents::canonical(&record));
+    bytes
+}
+
+impl Record {
+    /// A record without a signature.
+    pub fn new(previous: Option<Digest>, at: Timestamp, entries: Vec<Entry>) -> Self {
+        Self { format: FORMAT, previous, at, entries, signature: None }
+    }
+
+    /// The same record, signed.
+    pub(crate) fn signed(self, key: &OwnKey) -> Self {
+        let record = Self { format: SIGNED_FORMAT, signature: None, ..self };
+        let value = serde_json::to_value(&record).expect("records have a JSON form");
+        let signature = key.sign(&signed_bytes(&value));
+        Self { signature: Some(RecordSignature { key: key.public().fingerprint(), signature }), ..record }
+    }
 }
 
 /// One part of a change.
@@ -97,6 +139,8 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signature: Option<Signature>,
     },
+    /// A key is vouched for by the key that signs this record: what it signed counts, before and after.
+    KeyTrust { key: Digest },
     /// A commit that nothing names is given up. The branch that had it moved to its parent before, in the same record.
     CommitDelete { commit: CommitId, committer: String },
 }

@@ -36,12 +36,15 @@ impl SharedJournal {
 
     /// Lines of the records after number `known`, at most [`AT_A_TIME`]. One request when there are none.
     ///
-    /// That record `known` itself is still there is checked too: a place that lost its end must not get another one.
-    pub(super) fn after(&self, known: u64) -> Result<Vec<Bytes>, RepoError> {
+    /// `None` when record `known` itself is not there any more: a place that lost its end must not get another one.
+    pub(super) fn after(&self, known: u64) -> Result<Option<Vec<Bytes>>, RepoError> {
         let before = known.checked_sub(1).map_or_else(|| "0".to_owned(), name);
         let listed = self.place.list_after(FOLDER, &before, AT_A_TIME)?;
         let numbers = listed.iter().map(|found| found.name.parse::<u64>().unwrap_or(0));
         for (expected, found) in (known.max(1)..).zip(numbers.chain((known > 0 && listed.is_empty()).then_some(0))) {
+            if found != expected && expected == known {
+                return Ok(None);
+            }
             if found != expected {
                 let why = format!("it is not at `{}` any more", self.place.url());
                 return Err(RepoError::DamagedJournal { record: expected, why });
@@ -49,7 +52,12 @@ impl SharedJournal {
         }
         let new = listed.into_iter().skip(usize::from(known > 0));
         let names: Vec<String> = new.map(|found| format!("{FOLDER}/{}", found.name)).collect();
-        self.place.get_all(&names)
+        self.place.get_all(&names).map(Some)
+    }
+
+    /// Where the records are.
+    pub(super) fn url(&self) -> &str {
+        self.place.url()
     }
 
     /// Records lines as the numbers from `first` on, in no order: for a place that is not read yet. False when other records have

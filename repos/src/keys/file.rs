@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
 use ed25519_dalek::{Signer, SigningKey};
+use hmac::{KeyInit, Mac};
+use specs::Digest;
 
 use super::{PublicKey, Signature};
 use crate::error::{IoContext, RepoError};
@@ -23,6 +25,14 @@ const OTHERS: u32 = 0o077;
 pub(crate) struct OwnKey {
     key: SigningKey,
     public: PublicKey,
+    /// For codes that nobody but the holder of the key can make or check.
+    codes: HmacSha256,
+}
+
+type HmacSha256 = hmac::Hmac<sha2::Sha256>;
+
+fn hmac_of(secret: &[u8]) -> HmacSha256 {
+    HmacSha256::new_from_slice(secret).expect("a key of any length will do")
 }
 
 impl fmt::Debug for OwnKey {
@@ -34,7 +44,9 @@ impl fmt::Debug for OwnKey {
 impl OwnKey {
     fn of(key: SigningKey) -> Self {
         let public = PublicKey::of(key.verifying_key());
-        Self { key, public }
+        // Another key than the one that signs: of neither can the other be told.
+        let derived = hmac_of(key.as_bytes()).chain_update(b"pv codes of this key\n").finalize().into_bytes();
+        Self { key, public, codes: hmac_of(&derived) }
     }
 
     /// A new key.
@@ -50,6 +62,20 @@ impl OwnKey {
 
     pub(crate) fn sign(&self, bytes: &[u8]) -> Signature {
         Signature::from_bytes(&self.key.sign(bytes).to_bytes()).expect("a signature has 64 bytes")
+    }
+
+    /// A code of bytes that come in pieces: the holder of this key has seen just these.
+    pub(crate) fn code(&self, pieces: &[&[u8]]) -> Digest {
+        let mut codes = self.codes.clone();
+        pieces.iter().for_each(|piece| codes.update(piece));
+        Digest::from_bytes(codes.finalize().into_bytes().into())
+    }
+
+    /// Whether it is this code; takes the same time for every wrong one.
+    pub(crate) fn is_code(&self, pieces: &[&[u8]], code: &Digest) -> bool {
+        let mut codes = self.codes.clone();
+        pieces.iter().for_each(|piece| codes.update(piece));
+        codes.verify_slice(code.as_bytes()).is_ok()
     }
 
     fn from_pem(text: &str) -> Option<Self> {

@@ -5,9 +5,9 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use super::Store;
-use super::objects::{has_row_about, row_about};
+use super::objects::{has_rows_about, rows_about};
 use crate::error::RepoError;
-use crate::index::apply::{apply, meta};
+use crate::index::apply::{apply, cannot_have_happened, meta};
 use crate::index::rows::{Location, decode, encode};
 use crate::index::{Changes, Index, View, keys};
 use crate::journal::Position;
@@ -51,9 +51,12 @@ impl Store {
         }
         for (record, after) in &read.records {
             let mut view = View::new(index);
-            apply(&mut view, record)?;
+            apply(&mut view, record).map_err(|error| cannot_have_happened(after.records, error))?;
             view.put(keys::meta(meta::POSITION), encode(after));
             index.commit(view.into_changes());
+        }
+        if index.is_writable() {
+            self.check_records(index, &read.end)?;
         }
         *position = read.end;
         Ok(())
@@ -153,10 +156,11 @@ impl Store {
             for row in rows {
                 let key = keys::object(row.kind, &row.digest);
                 // One that the index knows from another pack is not read again: folding moves many.
-                let is_to_be_read = has_row_about(row.kind) && index.get(&key)?.is_none();
+                let is_to_be_read = has_rows_about(row.kind) && index.get(&key)?.is_none();
                 changes.insert(key, Some(Location::of(row, number).encode()));
                 if is_to_be_read && let Some(bytes) = unpack(row, self.packs().read(name, row.stored_range())?) {
-                    changes.extend(row_about(row.kind, &row.digest, &bytes).map(|(key, value)| (key, Some(value))));
+                    let about = rows_about(row.kind, &row.digest, &bytes);
+                    changes.extend(about.into_iter().map(|(key, value)| (key, Some(value))));
                 }
             }
             index.commit(changes);

@@ -34,6 +34,8 @@
 //! - `shared` stores whose packs and journal are in an object store
 //! - `resolve` turns references into commits
 //! - `signing` signs commits as they are published, and says by whom they are signed
+//! - `results` which results of executions count
+//! - `vouching` what the signatures of records and results are worth; `witness` whether the journal has lost its end
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -70,10 +72,13 @@ mod publish;
 mod recheck;
 mod reserve;
 mod resolve;
+mod results;
 mod shared;
 mod signing;
 mod sweep;
 mod sweep_plan;
+mod vouching;
+mod witness;
 
 pub use content::{FileReader, Stored};
 pub use examine::Examiner;
@@ -85,9 +90,11 @@ pub use resolve::Resolved;
 pub use signing::{Signed, Vouched};
 pub use sweep::Swept;
 pub use sweep_plan::SweepPlan;
+pub use vouching::KeyStanding;
+pub use witness::{CutBack, Unnamed};
 
 pub(crate) use lock::Lock;
-pub(crate) use objects::{Place, is_gone, row_about};
+pub(crate) use objects::{Place, is_gone, rows_about};
 pub(crate) use open::write_format;
 
 /// A store, opened by this process. Clones share all.
@@ -130,8 +137,12 @@ struct Inner {
     notify: options::Notify,
     faults: Faults,
     key_file: KeyFile,
-    /// Read, or made, when the first commit is signed.
+    /// Read, or made, when the first record is signed.
     key: Mutex<Option<Arc<OwnKey>>>,
+    /// Whether it was said that this key does not count.
+    told_of_key: AtomicBool,
+    /// What is known of the commits that name results.
+    naming: results::Naming,
 }
 
 impl std::fmt::Debug for Inner {

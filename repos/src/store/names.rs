@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId, TagName};
 
 use super::{Result, Store};
-use crate::documents::Commit;
+use crate::documents::{Commit, JournalEnd};
 use crate::error::RepoError;
 use crate::index::apply::meta;
 use crate::index::keys;
@@ -178,9 +178,12 @@ impl Store {
         self.document(&commit.digest())
     }
 
-    /// Keeps a commit's document and returns its id. It exists for others once the journal names it.
+    /// Keeps a commit's document and returns its id. It exists for others once the journal names it. The document says how far the
+    /// journal goes now.
     pub fn put_commit(&self, commit: &Commit) -> Result<CommitId> {
-        self.put_document(commit).map(CommitId::new)
+        let end = self.position();
+        let journal = end.last.map(|last| JournalEnd { records: end.records, last });
+        self.put_about(&Commit { journal, ..commit.clone() }).map(CommitId::new)
     }
 
     /// A run by its place in the order of runs, from 1.

@@ -4,13 +4,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
-use specs::{DatumId, Digest, ErrorKind};
+use specs::{CommitId, DatumId, Digest, ErrorKind};
 
 use super::{Result, Store};
-use crate::documents::{Certificate, Document, ResultDocument, ResultState, SignatureDocument, canonical};
+use crate::documents::{Certificate, Commit, Document, ResultDocument, ResultState, SignatureDocument, canonical};
 use crate::error::RepoError;
 use crate::hash::digest_of;
-use crate::index::rows::{Location, ResultRow, decode, encode};
+use crate::index::rows::{Location, ResultRow, SaidRow, decode, encode};
 use crate::index::{Changes, Index, keys};
 use crate::object::{Kind, PackClass};
 use crate::packs::PackName;
@@ -48,26 +48,39 @@ pub(crate) fn is_gone(error: &RepoError) -> bool {
     matches!(error, RepoError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// The index row that says what an object is about: of a result its recipe, of a signature or certificate its commit. `None` for other
-/// kinds, and for bytes that are no such document.
-pub(crate) fn row_about(kind: u8, digest: &Digest, bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    match Kind::from_number(kind)? {
-        Kind::Result => Some(result_row(digest, &serde_json::from_slice(bytes).ok()?)),
-        Kind::Signature => {
-            let signature: SignatureDocument = serde_json::from_slice(bytes).ok()?;
-            Some((keys::signature(&signature.commit, digest), Vec::new()))
+/// A row of the index.
+type IndexRow = (Vec<u8>, Vec<u8>);
+
+/// The index rows that say what an object is about: of a result its recipe, of a signature or certificate its commit, of a commit what
+/// the journal is compared with. None for other kinds, and for bytes that are no such document.
+pub(crate) fn rows_about(kind: u8, digest: &Digest, bytes: &[u8]) -> Vec<IndexRow> {
+    fn row<D: Document>(bytes: &[u8], row: impl FnOnce(D) -> IndexRow) -> Vec<IndexRow> {
+        serde_json::from_slice(bytes).ok().map(row).into_iter().collect()
+    }
+    match Kind::from_number(kind) {
+        Some(Kind::Result) => row(bytes, |result| result_row(digest, &result)),
+        Some(Kind::Signature) => {
+            row(bytes, |signature: SignatureDocument| (keys::signature(&signature.commit, digest), Vec::new()))
         }
-        Kind::Certificate => {
-            let certificate: Certificate = serde_json::from_slice(bytes).ok()?;
-            Some((keys::certificate(&certificate.commit, digest), Vec::new()))
+        Some(Kind::Certificate) => {
+            row(bytes, |certificate: Certificate| (keys::certificate(&certificate.commit, digest), Vec::new()))
         }
-        _ => None,
+        Some(Kind::Commit) => {
+            serde_json::from_slice(bytes).map_or(Vec::new(), |commit| commit_rows(CommitId::new(*digest), &commit))
+        }
+        _ => Vec::new(),
     }
 }
 
-/// Whether [`row_about`] has a row for objects of this kind.
-pub(crate) fn has_row_about(kind: u8) -> bool {
-    [Kind::Result, Kind::Signature, Kind::Certificate].iter().any(|known| *known as u8 == kind)
+/// Whether [`rows_about`] has rows for objects of this kind.
+pub(crate) fn has_rows_about(kind: u8) -> bool {
+    [Kind::Result, Kind::Signature, Kind::Certificate, Kind::Commit].iter().any(|known| *known as u8 == kind)
+}
+
+/// The index rows of a commit's document.
+pub(super) fn commit_rows(id: CommitId, commit: &Commit) -> Vec<IndexRow> {
+    let witness = commit.journal.map(|end| (keys::witness(end.records, &id), encode(&end.last)));
+    [(keys::said(&id), encode(&SaidRow::of(commit)))].into_iter().chain(witness).collect()
 }
 
 /// The index row of a result.
@@ -285,12 +298,13 @@ impl Store {
         self.object(Kind::Log, digest)
     }
 
-    /// Keeps a result, and makes it the newest of its recipe at once. It and all that was written before survive the death of this
-    /// process.
-    pub fn put_result(&self, result: &ResultDocument) -> Result<Digest> {
+    /// Keeps the bytes of a result, and makes it the newest of its recipe at once. It and all that was written before survive the death
+    /// of this process.
+    pub(super) fn write_result(&self, result: &ResultDocument, bytes: &[u8]) -> Result<Digest> {
         // What it names first: a result that is found must not lack its files.
         self.writer(PackClass::Data).flush()?;
-        let digest = self.put_document(result)?;
+        let digest = digest_of(bytes);
+        self.write(Kind::Result, digest, bytes)?;
         self.writer(PackClass::Meta).flush()?;
         let (key, value) = result_row(&digest, result);
         self.index().commit(Changes::from([(key, Some(value))]));
@@ -302,12 +316,12 @@ impl Store {
         let bytes = canonical(document);
         let digest = digest_of(&bytes);
         self.write(D::KIND, digest, &bytes)?;
-        let row = row_about(D::KIND as u8, &digest, &bytes).map(|(key, value)| (key, Some(value)));
-        self.index().commit(row.into_iter().collect());
+        let rows = rows_about(D::KIND as u8, &digest, &bytes).into_iter().map(|(key, value)| (key, Some(value)));
+        self.index().commit(rows.collect());
         Ok(digest)
     }
 
-    /// Digests of the results of a recipe with state and exit code, newest first.
+    /// Digests of all results of a recipe, whoever wrote them, with state and exit code, newest first.
     pub fn results(&self, recipe: &DatumId) -> Result<Vec<(Digest, ResultState, Option<i32>)>> {
         let prefix = keys::results(recipe);
         let mut found = Vec::new();

@@ -10,7 +10,7 @@ use super::shared;
 use super::{Inner, Lock, NodeWeight, Store};
 use crate::error::{IoContext, RepoError, is_of_disk};
 use crate::history::Step;
-use crate::index::apply::{apply, meta};
+use crate::index::apply::{apply, cannot_have_happened, meta};
 use crate::index::rows::{decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
 use crate::journal::{Entry, Journal, Position, SharedJournal};
@@ -147,6 +147,8 @@ impl OpenOptions {
             faults: self.faults.clone(),
             key_file: KeyFile::at(self.key.clone().unwrap_or_else(|| folder.join("key")), self.faults.clone()),
             key: Mutex::default(),
+            told_of_key: false.into(),
+            naming: super::results::Naming::default(),
         };
         Ok(Store { inner: Arc::new(inner) })
     }
@@ -323,7 +325,7 @@ impl Store {
         let mut end = Position::default();
         let read = self.journal().visit(end, |record, after| {
             let mut view = View::new(&index);
-            apply(&mut view, &record)?;
+            apply(&mut view, &record).map_err(|error| cannot_have_happened(after.records, error))?;
             view.put(keys::meta(meta::POSITION), encode(&after));
             index.commit(view.into_changes());
             end = after;
@@ -455,6 +457,7 @@ impl Store {
         self.save_left_by_others()?;
         let index = self.open_caught_up(&mut self.locked_position())?;
         self.use_index(index);
+        self.refuse_forged()?;
         self.inner.owned.set(lock).map_err(|_| RepoError::InUse { holder: "this process".to_owned() })
     }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use specs::CommitId;
 
+use super::signing::with_key;
+use super::vouching::checked_until;
 use super::{Lock, Result, Store};
 use crate::error::RepoError;
 use crate::index::apply::{apply, meta};
 use crate::index::rows::{decode, encode};
 use crate::index::{View, keys};
-use crate::journal;
 use crate::journal::{Entry, Position, Record};
 use crate::object::Kind;
 use crate::packs::PackName;
@@ -179,17 +180,19 @@ impl Store {
         if change.graph.is_some_and(|graph| self.graph().is_ok_and(|now| now != graph)) {
             return Err(RepoError::GraphMoved);
         }
-        let record = Record {
-            format: journal::FORMAT,
-            previous: position.last,
-            at: self.clock().now(),
-            entries: change.entries.clone(),
-        };
+        let key = self.own_key()?;
+        self.tell_of_standing(key.public())?;
+        let is_known = self.signing_key(&key.public().fingerprint())?.is_some();
+        let entries = with_key(change, &key, is_known);
+        let record = Record::new(position.last, self.clock().now(), entries).signed(&key);
         apply(&mut view, &record)?;
         stop_at("publish.before_record");
         let after = self.journal().append(*position, &record)?;
         stop_at("publish.after_record");
         view.put(keys::meta(meta::POSITION), encode(&after));
+        if index.is_writable() && checked_until(&index)? == *position {
+            view.put(keys::meta(meta::CHECKED), encode(&after));
+        }
         self.note_position(&after);
         *position = after;
         // The caller still holds the lock on the position: the next change sees this one.

@@ -11,6 +11,7 @@ use crate::documents::{Commit, JobDocument};
 use crate::error::RepoError;
 use crate::index::rows::{JobRow, RunRow};
 use crate::journal::{PruneWhy, SealedState};
+use crate::object::Kind;
 use crate::tree::Tree;
 
 /// Ids listed when a prefix fits several.
@@ -53,7 +54,17 @@ impl Store {
             return Err(RepoError::NotFound { what: format!("{place} not found: {pruned}"), hint: Some(hint) });
         }
         let commit = self.commit(&id)?;
+        self.refuse_foreign(&reference.repo, &id, &commit)?;
         Ok(Resolved { id, commit, path: reference.path.clone().unwrap_or_else(FilePath::root) })
+    }
+
+    /// Refuses a commit of another repository, to which a record can have moved a branch while its document was not there to be seen.
+    fn refuse_foreign(&self, repo: &RepoName, id: &CommitId, commit: &Commit) -> Result<()> {
+        if commit.repo == *repo {
+            return Ok(());
+        }
+        let why = format!("a branch or tag of `{repo}` points to it, and it is of `{}`", commit.repo);
+        Err(RepoError::DamagedObject { kind: Kind::Commit, digest: id.digest(), why })
     }
 
     /// The commit at which a branch stands; an error when it has none.

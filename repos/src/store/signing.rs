@@ -1,14 +1,15 @@
 //! Signs commits as they are published, and says by whom they are signed.
 //!
-//! `publish` signs each commit that the journal does not know yet, with the key of this store (`keys`), before its packs are finished.
-//! A key that is not in the journal comes with the record of the first commit that it signs; so a commit is never known before the key
-//! that it is to be checked with. Commits from before the first key have no signature; the signed commits that build on them name their
-//! digests, and so vouch for them.
+//! `publish` signs each commit that the journal does not know yet, with the key of this store (`keys`), before its packs are finished,
+//! and each record of the journal. A key that is not in the journal comes with the first record that it signs; so a commit is never known
+//! before the key that it is to be checked with. Commits from before the first key have no signature; the signed commits that build on
+//! them name their digests, and so vouch for them.
 //!
 //! A process may sign with a key that is being replaced just now: what counts is that the journal knows the key.
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rocksdb::Direction;
 use specs::{CommitId, Digest};
@@ -21,6 +22,13 @@ use crate::index::rows::{KeyRow, decode};
 use crate::journal::Entry;
 use crate::keys::{OwnKey, PublicKey, Signature, replacement};
 use crate::object::Kind;
+
+/// The change with the entry of the key that signs its record, if the journal does not know that key.
+pub(super) fn with_key(change: &Change, key: &OwnKey, is_known: bool) -> Vec<Entry> {
+    let has = |entry: &Entry| matches!(entry, Entry::Key { public_key, .. } if public_key == key.public());
+    let missing = !is_known && !change.entries.iter().any(has);
+    missing.then(|| Store::key_entry(key)).into_iter().chain(change.entries.iter().cloned()).collect()
+}
 
 /// A signature of a commit, and what it is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +44,12 @@ pub struct Signed {
 /// What a signature is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Vouched {
-    /// It fits the commit, and the journal knows its key.
+    /// It fits the commit, and its key counts.
     Good,
     /// The journal knows no such key.
     UnknownKey,
+    /// It fits the commit, and no key that counts vouches for its key.
+    UnvouchedKey,
     /// It does not fit the commit.
     Bad,
     /// It cannot be read: why.
@@ -64,9 +74,8 @@ impl Store {
         if self.signing_key(&key.public().fingerprint())?.is_some() {
             return Ok(Cow::Borrowed(change));
         }
-        let mut change = change.clone();
-        change.entries.insert(0, Self::key_entry(&key));
-        Ok(Cow::Owned(change))
+        // The owner that records it may have another key.
+        Ok(Cow::Owned(Change { entries: with_key(change, &key, false), graph: change.graph }))
     }
 
     fn sign(&self, key: &OwnKey, commit: &CommitId) -> Result<()> {
@@ -89,6 +98,33 @@ impl Store {
         let key = Arc::new(self.read_or_make_key()?);
         *own = Some(key.clone());
         Ok(key)
+    }
+
+    /// The key of this place, if there is one that this process may read.
+    pub(super) fn own_key_if_there(&self) -> Option<Arc<OwnKey>> {
+        let mut own = self.inner.key.lock().expect("no panic under this lock");
+        if own.is_none() {
+            *own = self.inner.key_file.read().ok().flatten().map(Arc::new);
+        }
+        own.clone()
+    }
+
+    /// Says, once a process, that what is signed with this place's key does not count.
+    pub(super) fn tell_of_standing(&self, key: &PublicKey) -> Result<()> {
+        if self.inner.told_of_key.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let known = self.signing_keys()?;
+        let name = key.fingerprint();
+        if known.is_empty() || known.iter().any(|(known, row)| *known == name && row.vouched) {
+            return Ok(());
+        }
+        let (path, trust) = (self.inner.key_file.path().display(), format!("pv key trust {}", name.short(12)));
+        (self.inner.notify)(&format!(
+            "no key of this store vouches for the key at `{path}`: what is changed with it is NOT PROVEN until somebody says `{trust}` \
+             where the store's key is; or put that key there"
+        ));
+        Ok(())
     }
 
     /// Whether a key is new, or one that has not been replaced.
@@ -140,6 +176,21 @@ impl Store {
         next.become_file(&self.inner.key_file)?;
         *own = Some(Arc::new(new));
         Ok((previous, public_key))
+    }
+
+    /// Vouches for a key that the journal knows: what it signed counts from now on, also what it signed before.
+    ///
+    /// `Conflict` when the key of this place does not count itself.
+    pub fn trust_key(&self, fingerprint: &Digest) -> Result<()> {
+        let own = self.own_key()?;
+        let standing = self.signing_key(&own.public().fingerprint())?;
+        if !standing.is_some_and(|row| row.vouched) {
+            return Err(RepoError::Conflict {
+                what: format!("the key `{}` is not one that the store vouches for", self.inner.key_file.path().display()),
+                hint: Some("say it where the store's key is; pv key show lists the keys".to_owned()),
+            });
+        }
+        self.publish(&Change::of(vec![Entry::KeyTrust { key: *fingerprint }]))
     }
 
     /// The public half of the key in this store's file, if there is one.
@@ -195,9 +246,9 @@ impl Store {
         Ok(self.index().get(&keys::signing_key(fingerprint))?.as_deref().and_then(decode))
     }
 
-    /// How many runs there were when commits came to be signed; `None` when they are not yet.
+    /// How many runs there were when commits came to be signed by a key that counts; `None` when they are not yet.
     pub fn signed_after(&self) -> Result<Option<u64>> {
-        Ok(self.signing_keys()?.into_iter().map(|(_, row)| row.after).min())
+        Ok(self.signing_keys()?.into_iter().filter(|(_, row)| row.vouched).map(|(_, row)| row.after).min())
     }
 
     /// The signatures of a commit, each checked.
@@ -217,10 +268,11 @@ impl Store {
         };
         let vouched = match self.signing_key(&document.key)? {
             None => Vouched::UnknownKey,
-            Some(row) if document.commit == *commit && row.public_key.has_signed(bytes, &document.signature) => {
-                Vouched::Good
+            Some(row) if document.commit != *commit || !row.public_key.has_signed(bytes, &document.signature) => {
+                Vouched::Bad
             }
-            Some(_) => Vouched::Bad,
+            Some(row) if row.vouched => Vouched::Good,
+            Some(_) => Vouched::UnvouchedKey,
         };
         Ok(Signed { signature, key: Some(document.key), vouched })
     }

@@ -14,10 +14,9 @@ use std::collections::HashSet;
 use std::sync::MutexGuard;
 
 use super::objects::Place;
-use super::objects::result_row;
+use super::objects::rows_about;
 use super::sweep_plan::{Victim, is_marked};
 use super::{Change, Lock, Result, Store};
-use crate::documents::ResultDocument;
 use crate::error::RepoError;
 use crate::fsck::Progress;
 use crate::index::{Changes, Index, keys};
@@ -295,11 +294,11 @@ impl Store {
         let mut changes = Changes::new();
         for (name, row) in garbage.iter().filter(|(name, _)| removed.contains(name)) {
             changes.insert(keys::object(row.kind, &row.digest), None);
-            if row.kind == Kind::Result as u8
-                && let Ok(bytes) = self.read_entry(name, row, Kind::Result, codec::unpack)
-                && let Ok(result) = serde_json::from_slice::<ResultDocument>(&bytes)
+            let about = [Kind::Result, Kind::Commit].into_iter().find(|kind| *kind as u8 == row.kind);
+            if let Some(kind) = about
+                && let Ok(bytes) = self.read_entry(name, row, kind, codec::unpack)
             {
-                changes.insert(result_row(&row.digest, &result).0, None);
+                changes.extend(rows_about(row.kind, &row.digest, &bytes).into_iter().map(|(key, _)| (key, None)));
             }
         }
         index.commit(changes);

@@ -158,6 +158,7 @@ pub fn commit(
             pipeline: None,
             job: None,
             error: None,
+            journal: None,
         };
         let id = store.put_commit(&commit)?;
         let moved = Move { repo: repo.clone(), branch: branch.clone(), from: head, to: Some(id) };

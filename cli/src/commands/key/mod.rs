@@ -5,11 +5,13 @@ use crate::error::Result;
 
 mod rotate;
 mod show;
+mod trust;
 
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     Show(show::Args),
     Rotate(rotate::Args),
+    Trust(trust::Args),
 }
 
 impl Command {
@@ -17,6 +19,7 @@ impl Command {
         match self {
             Self::Show(args) => show::run(cx, args),
             Self::Rotate(args) => rotate::run(cx, args),
+            Self::Trust(args) => trust::run(cx, args),
         }
     }
 }

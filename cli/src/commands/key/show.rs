@@ -24,6 +24,8 @@ struct KeyView {
     since: Timestamp,
     replaced_at: Option<Timestamp>,
     previous: Option<Digest>,
+    /// Whether it counts: the store's first key, or one that a key that counts vouches for.
+    vouched: bool,
 }
 
 pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
@@ -34,16 +36,17 @@ pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
     keys.sort_by_key(|(_, row)| row.at);
     if cx.out().is_json() {
         return keys.into_iter().try_for_each(|(name, row)| {
-            let KeyRow { public_key, previous, at, replaced_at, .. } = row;
+            let KeyRow { public_key, previous, at, replaced_at, vouched, .. } = row;
             let (public_key, own) = (public_key.to_pem(), Some(name) == fingerprint);
-            cx.out().json(&KeyView { fingerprint: name, public_key, own, since: at, replaced_at, previous })
+            cx.out().json(&KeyView { fingerprint: name, public_key, own, since: at, replaced_at, previous, vouched })
         });
     }
     let human = cx.human();
     for (name, row) in &keys {
         let until = row.replaced_at.map(|at| format!("   replaced {}", human.local(at))).unwrap_or_default();
         let here = if Some(*name) == fingerprint { "   of this place" } else { "" };
-        cx.notes().line(format!("key {name}   since {}{until}{here}", human.local(row.at)));
+        let doubt = if row.vouched { "" } else { "   nothing vouches for it: pv key trust" };
+        cx.notes().line(format!("key {name}   since {}{until}{here}{doubt}", human.local(row.at)));
     }
     let Some(own) = own else {
         let hint = "the next commit made here makes one";

@@ -101,6 +101,7 @@ pub fn gather(store: &Store, at: &Resolved, with_data: bool) -> Result<Case> {
         with_data,
     };
     let mut walk = Walk::new(&recorder);
+    recorder.store.journal.tell(&mut walk.report);
     claim(store, &mut walk, at)?;
     refuse_unproven(&walk)?;
     let (introduced, met) = (std::mem::take(&mut walk.introduced), std::mem::take(&mut walk.met));

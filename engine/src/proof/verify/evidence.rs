@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use repos::history::introduced;
-use repos::keys::{PublicKey, replacement};
+use repos::keys::PublicKey;
 use repos::object::Kind;
 use repos::store::Examiner;
 use repos::tree::FileEntry;
 use repos::{KeyRow, RepoError, Store};
 use specs::{CommitId, Digest, FilePath};
+
+use super::journal::Standing;
 
 /// What a claim is checked against. Whatever it gives has the digest that it was asked for.
 pub(in crate::proof) trait Evidence {
@@ -51,11 +53,14 @@ pub(in crate::proof) struct StoreEvidence {
     examiner: Examiner,
     keys: HashMap<Digest, KeyRow>,
     signed_after: Option<u64>,
+    /// What there is to say of the journal.
+    pub(in crate::proof) journal: Standing,
 }
 
 impl StoreEvidence {
     pub(in crate::proof) fn new(store: &Store) -> Result<Self, RepoError> {
         Ok(Self {
+            journal: Standing::of(store)?,
             store: store.clone(),
             examiner: Examiner::new(store.clone()),
             keys: store.signing_keys()?.into_iter().collect(),
@@ -72,7 +77,9 @@ impl StoreEvidence {
     fn unless_pruned(&self, read: Result<(), RepoError>, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
         match read {
             Err(error @ RepoError::MissingObject { .. }) => match self.store.is_pruned(commit)? {
-                Some(pruned) => Ok(Err(format!("not kept any more: {pruned}"))),
+                Some(pruned) if self.journal.faults.is_empty() => Ok(Err(format!("not kept any more: {pruned}"))),
+                // Who can write to the journal can say so of what was taken away.
+                Some(_) => Err(error),
                 None => Err(error),
             },
             read => read.map(Ok),
@@ -101,22 +108,15 @@ impl Evidence for StoreEvidence {
         let Some(row) = self.keys.get(fingerprint) else {
             return Ok(Key::Refused("the store does not know its key".to_owned()));
         };
-        let Some(previous) = row.previous else { return Ok(Key::Known(row.public_key.clone())) };
-        let message = replacement(&self.store.id()?, &previous, &row.public_key);
-        let is_vouched_for = self
-            .keys
-            .get(&previous)
-            .zip(row.signature.as_ref())
-            .is_some_and(|(old, signature)| old.public_key.has_signed(&message, signature));
-        Ok(if is_vouched_for {
+        Ok(if row.vouched {
             Key::Known(row.public_key.clone())
         } else {
-            Key::Refused(format!("its key took the place of {}, which did not sign that", previous.short(12)))
+            Key::Refused("no key of the store vouches for its key".to_owned())
         })
     }
 
     fn may_be_unsigned(&self, commit: &CommitId) -> Result<Option<String>, RepoError> {
-        let Some(first) = self.signed_after else { return Ok(Some("the store has no key yet".to_owned())) };
+        let (Some(first), true) = (self.signed_after, self.journal.is_vouched_for) else { return Ok(None) };
         let order = self.store.commit_row(commit)?.map_or(u64::MAX, |row| row.order);
         Ok((order <= first).then(|| "made before the store had a key".to_owned()))
     }

@@ -35,6 +35,8 @@ pub enum LinkKind {
     Bundle,
     /// A signed statement about a commit.
     Statement,
+    /// The journal, which says where branches point.
+    Journal,
 }
 
 impl LinkKind {
@@ -54,6 +56,7 @@ impl LinkKind {
             Self::Pack => "pack",
             Self::Bundle => "bundle",
             Self::Statement => "statement",
+            Self::Journal => "journal",
         }
     }
 }

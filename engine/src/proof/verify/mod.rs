@@ -6,6 +6,7 @@
 //! the signatures say who does.
 //!
 //! - `evidence` where documents come from: a store, past its caches, or a bundle
+//! - `journal`  whether the journal, which says where branches point, is the store's own
 //! - `links`    what was checked, and what it adds up to
 //! - `walk`     goes through a claim, link by link
 //!
@@ -20,6 +21,7 @@ use self::walk::Walk;
 use crate::error::Result;
 
 pub(super) mod evidence;
+pub(super) mod journal;
 mod links;
 pub(super) mod walk;
 
@@ -31,6 +33,7 @@ pub use links::{Link, LinkKind, Report, State, Verdict};
 pub fn verify(store: &Store, at: Option<&Resolved>) -> Result<Report> {
     let evidence = StoreEvidence::new(store)?;
     let mut walk = Walk::new(&evidence);
+    evidence.journal.tell(&mut walk.report);
     match at {
         Some(at) => claim(store, &mut walk, at)?,
         None => {

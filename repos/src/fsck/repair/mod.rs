@@ -16,7 +16,7 @@ use specs::Digest;
 use super::mirror::Mirror;
 use super::{Progress, Report, Subject, check_reach};
 use crate::error::{IoContext, RepoError};
-use crate::journal::Position;
+use crate::journal::{Fork, Position, side};
 use crate::object::Kind;
 use crate::packs::sync_folder;
 use crate::store::{Lock, Result, Store, write_format};
@@ -66,8 +66,7 @@ impl Repair {
             done.push(Done { subject: Subject::Format, how: "written again".to_owned(), is_healed: true });
         }
         if has(Subject::Journal) {
-            let mended = mend_journal(&store, mirror)?;
-            let has_journal = mended.is_healed;
+            let (mended, has_journal) = mend_journal(&store, mirror)?;
             done.push(mended);
             if !has_journal {
                 drop(store);
@@ -162,7 +161,41 @@ fn cut_journal(store: &Store) -> Result<()> {
     Ok(())
 }
 
-fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<Done> {
+/// Takes up the records that the place of a shared journal has in place of this machine's, and tells which those were.
+fn follow_place(store: &Store, fork: &Fork) -> Result<Done> {
+    let path = store.folder().join("journal");
+    packs::put_aside(store, "journal", &std::fs::read(&path).doing("read", &path)?)?;
+    write_journal(store, &store.journal().with_side_of_place(fork)?)?;
+    store.note_position(&store.journal().visit(Position::default(), |_, _| Ok(()))?);
+    let lost: Vec<String> = fork.ours.iter().take(10).map(|line| side(line)).collect();
+    let how = format!(
+        "record {}: {}; what is there counts now. Superseded: {}; the old one lies in .pv/damaged. Repeat what it did, such as pv put",
+        fork.record,
+        fork.words(),
+        lost.join(", ")
+    );
+    Ok(Done { subject: Subject::Journal, how, is_healed: true })
+}
+
+fn write_journal(store: &Store, bytes: &[u8]) -> Result<()> {
+    let path = store.folder().join("journal");
+    let beside = store.folder().join("journal.mended");
+    let write = || {
+        use std::io::Write;
+        let mut file = std::fs::File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, &path)
+    };
+    write().doing("write", &beside)?;
+    sync_folder(&store.folder())
+}
+
+/// What was done about the journal, and whether it is whole now: one that was cut back is, and lacks what it lacks.
+fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<(Done, bool)> {
+    if let Some(fork) = store.journal().fork()? {
+        return Ok((follow_place(store, &fork)?, true));
+    }
     let path = store.folder().join("journal");
     let own = match std::fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -173,20 +206,15 @@ fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<Done> {
         Ok(mended) => mended,
         Err(lost) => {
             let how = format!("cannot be healed: {lost}");
-            return Ok(Done { subject: Subject::Journal, how, is_healed: false });
+            return Ok((Done { subject: Subject::Journal, how, is_healed: false }, false));
         }
     };
+    if mended.bytes == own {
+        let how = "cannot be healed: what it lacks is not in the mirror either, or there is none".to_owned();
+        return Ok((Done { subject: Subject::Journal, how, is_healed: false }, true));
+    }
     packs::put_aside(store, "journal", &own)?;
-    let beside = store.folder().join("journal.mended");
-    let write = || {
-        use std::io::Write;
-        let mut file = std::fs::File::create(&beside)?;
-        file.write_all(&mended.bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &path)
-    };
-    write().doing("write", &beside)?;
-    sync_folder(&store.folder())?;
+    write_journal(store, &mended.bytes)?;
     let part = |source: Source, words: &str| mended.sources.get(&source).map(|count| format!("{count} {words}"));
     let parts = [
         part(Source::Own, "records as they were"),
@@ -196,7 +224,7 @@ fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<Done> {
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     let how = format!("put together again: {}; the damaged one lies in .pv/damaged", parts.join(", "));
-    Ok(Done { subject: Subject::Journal, how, is_healed: true })
+    Ok((Done { subject: Subject::Journal, how, is_healed: true }, true))
 }
 
 impl Store {

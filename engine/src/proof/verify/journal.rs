@@ -1,0 +1,73 @@
+//! Whether the journal is the store's own: each record signed by a key that counts, and none taken away as far as commits can tell.
+//!
+//! The journal says where branches point, which keys count and what was given up. So a claim is not proven in a store whose journal
+//! somebody without a key has written to, whatever the claim is about.
+
+use repos::store::KeyStanding;
+use repos::{RepoError, Store};
+
+use super::links::{LinkKind, Report, State};
+
+/// Records in doubt that are named one by one.
+const NAMED: usize = 20;
+
+/// What there is to say of the journal.
+pub(in crate::proof) struct Standing {
+    /// What does not hold: what it is about, and why.
+    pub(in crate::proof) faults: Vec<(String, String)>,
+    /// What holds only as far as it can be checked.
+    notes: Vec<(String, String)>,
+    /// Whether a record that is not in doubt vouches for what came before it.
+    pub(in crate::proof) is_vouched_for: bool,
+}
+
+impl Standing {
+    pub(in crate::proof) fn of(store: &Store) -> Result<Self, RepoError> {
+        let (mut faults, mut notes) = (Vec::new(), Vec::new());
+        let doubts = store.doubts()?;
+        for doubt in doubts.iter().take(NAMED) {
+            faults.push((format!("record {} ({})", doubt.record, doubt.does), doubt.words()));
+        }
+        if doubts.len() > NAMED {
+            let more = doubts.len() - NAMED;
+            faults.push((format!("{more} more records"), "they are in doubt too; pv fsck names them".to_owned()));
+        }
+        faults.extend(key(store)?);
+        faults.extend(store.cut_back()?.map(|cut_back| ("its end".to_owned(), cut_back.to_string())));
+        for unnamed in store.unnamed_at_end()? {
+            let said = ("its end".to_owned(), unnamed.to_string());
+            if unnamed.is_noted { notes.push(said) } else { faults.push(said) }
+        }
+        let (before, records) = (store.unsigned_before()?, store.position().records);
+        let unsigned = before.unwrap_or(records);
+        if unsigned > 0 {
+            let why = match before {
+                Some(_) => "made before records were signed: the first signed one vouches for them as they stood then",
+                None => "made before records were signed: the next change here vouches for them as they stand",
+            };
+            notes.push((format!("records 1 to {unsigned}"), why.to_owned()));
+        }
+        let is_vouched_for = records - unsigned > doubts.len() as u64;
+        Ok(Self { faults, notes, is_vouched_for })
+    }
+
+    /// Puts it into a report.
+    pub(in crate::proof) fn tell(&self, report: &mut Report) {
+        for (subject, why) in &self.faults {
+            report.add(LinkKind::Journal, subject, State::Fails(why.clone()));
+        }
+        for (subject, why) in &self.notes {
+            report.add(LinkKind::Journal, subject, State::Noted(why.clone()));
+        }
+    }
+}
+
+/// The key of this place is one that the store vouches for: else this is not the store that it was.
+fn key(store: &Store) -> Result<Option<(String, String)>, RepoError> {
+    let (key, why) = match store.key_standing()? {
+        KeyStanding::None | KeyStanding::Vouched(_) => return Ok(None),
+        KeyStanding::Unvouched(key) => (key, "no key of the store vouches for it"),
+        KeyStanding::Unknown(key) => (key, "the journal does not know it"),
+    };
+    Ok(Some((format!("key {} of this place", key.short(12)), why.to_owned())))
+}

@@ -1,0 +1,220 @@
+//! What the signatures of the journal's records are worth, and which keys count.
+//!
+//! The first key of a journal is believed (whoever wants more remembers it elsewhere); another one counts when a key that counts signed
+//! that it takes its place, or says so in a record of its own (`key_trust`). A record is *in doubt* when it is not signed and one before
+//! it is, when its signature does not fit, or when its key does not count. Nobody without a key that counts can make a record that is not
+//! in doubt, nor take one out, since each names the digest of the one before. Records from before the first signed one are of earlier
+//! versions: that one vouches for them as its signer saw them.
+//!
+//! To check a signature takes longer than all else about a record. So it is done once, by whoever writes the index; what came since,
+//! readers check when they are asked for proof.
+
+use rocksdb::Direction;
+use serde_json::Value;
+use specs::Digest;
+
+use super::{Result, Store};
+use crate::error::RepoError;
+use crate::index::apply::meta;
+use crate::index::rows::{Doubt, DoubtWhy, KeyRow, decode, encode};
+use crate::index::{Changes, Index, keys};
+use crate::journal::{Entry, Move, Position, Record, RecordSignature, signed_bytes};
+use crate::keys::PublicKey;
+use crate::parallel;
+use crate::time::Timestamp;
+
+/// Records that are read at a time.
+const AT_A_TIME: usize = 4096;
+
+/// What the store says of the key of this place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyStanding {
+    /// There is none here, or none that this process may read.
+    None,
+    /// It counts.
+    Vouched(Digest),
+    /// The journal knows it, and no key that counts vouches for it.
+    Unvouched(Digest),
+    /// The journal does not know it.
+    Unknown(Digest),
+}
+
+/// Up to where the signatures of records were checked.
+pub(super) fn checked_until(index: &Index) -> Result<Position> {
+    Ok(index.get(&keys::meta(meta::CHECKED))?.as_deref().and_then(decode).unwrap_or_default())
+}
+
+impl Store {
+    /// Checks the signatures of records up to `end` that the index has not had checked, and keeps what it finds there.
+    pub(super) fn check_records(&self, index: &Index, end: &Position) -> Result<()> {
+        if checked_until(index)? == *end {
+            return Ok(());
+        }
+        let mut changes = Changes::new();
+        for doubt in self.unchecked(index, end)? {
+            changes.insert(keys::doubt(doubt.record), Some(encode(&doubt)));
+        }
+        changes.insert(keys::meta(meta::CHECKED), Some(encode(end)));
+        index.commit(changes);
+        Ok(())
+    }
+
+    /// The records in doubt, in order.
+    pub fn doubts(&self) -> Result<Vec<Doubt>> {
+        let (index, prefix) = (self.index(), keys::doubts());
+        let mut found: Vec<Doubt> = Vec::new();
+        index.visit(&prefix, &prefix, Direction::Forward, |_, value| {
+            found.extend(decode::<Doubt>(value));
+            std::ops::ControlFlow::Continue(())
+        })?;
+        found.extend(self.unchecked(&index, &self.position())?);
+        let mut kept = Vec::new();
+        for doubt in found {
+            // Somebody may have vouched for the key since.
+            let is_over = doubt.why == DoubtWhy::Unvouched
+                && doubt.key.map(|key| self.signing_key(&key)).transpose()?.flatten().is_some_and(|row| row.vouched);
+            if !is_over {
+                kept.push(doubt);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// How many records came before the first that is signed; `None` when none is signed.
+    pub fn unsigned_before(&self) -> Result<Option<u64>> {
+        let from = self.index().get(&keys::meta(meta::SIGNED_FROM))?.as_deref().and_then(decode::<u64>);
+        Ok(from.map(|from| from.saturating_sub(1)))
+    }
+
+    /// What the store says of the key of this place.
+    pub fn key_standing(&self) -> Result<KeyStanding> {
+        let Ok(Some(key)) = self.public_key() else { return Ok(KeyStanding::None) };
+        let name = key.fingerprint();
+        Ok(match self.signing_key(&name)? {
+            Some(row) if row.vouched => KeyStanding::Vouched(name),
+            Some(_) => KeyStanding::Unvouched(name),
+            None => KeyStanding::Unknown(name),
+        })
+    }
+
+    /// Refuses to work on what somebody without a key wrote to the journal: such records could have it execute anything.
+    pub(super) fn refuse_forged(&self) -> Result<()> {
+        let has_key = !matches!(self.key_standing()?, KeyStanding::None);
+        if has_key && self.position().records > 0 && self.signing_keys()?.is_empty() {
+            let why = "it names no key, and there is one at this place: this is not the journal that it was".to_owned();
+            return Err(RepoError::DamagedJournal { record: 1, why });
+        }
+        match self.doubts()?.into_iter().find(|doubt| doubt.why != DoubtWhy::Unvouched) {
+            None => Ok(()),
+            Some(doubt) => {
+                Err(RepoError::DamagedJournal { record: doubt.record, why: format!("{} ({})", doubt.words(), doubt.does) })
+            }
+        }
+    }
+
+    fn unchecked(&self, index: &Index, end: &Position) -> Result<Vec<Doubt>> {
+        let signed_from: Option<u64> = index.get(&keys::meta(meta::SIGNED_FROM))?.as_deref().and_then(decode);
+        let mut found = Vec::new();
+        let mut from = checked_until(index)?;
+        while from.records < end.records {
+            let (values, next) = self.journal().values_after(from, AT_A_TIME)?;
+            let judged = parallel::map(values.len(), || (), |(), at| {
+                let (value, position) = &values[at];
+                judge(index, value, position, signed_from)
+            })?;
+            found.extend(judged.into_iter().flatten().filter(|doubt| doubt.record <= end.records));
+            if next == from {
+                break;
+            }
+            from = next;
+        }
+        Ok(found)
+    }
+}
+
+/// What is wrong with the record before a position.
+fn judge(index: &Index, value: &Value, after: &Position, signed_from: Option<u64>) -> Result<Option<Doubt>> {
+    let signature = value.get("signature").and_then(|it| serde_json::from_value::<RecordSignature>(it.clone()).ok());
+    let why = match &signature {
+        None if signed_from.is_none_or(|from| after.records < from) => return Ok(None),
+        None => DoubtWhy::Unsigned,
+        Some(signature) => match signer(index, signature, value, after.records)? {
+            None => return Ok(None),
+            Some(why) => why,
+        },
+    };
+    let record: Option<Record> = serde_json::from_value(value.clone()).ok();
+    let at = record.as_ref().map_or(Timestamp::from_micros(0), |record| record.at);
+    let does = record.map(|record| words_of(&record)).unwrap_or_default();
+    let (digest, key) = (after.last.unwrap_or(Digest::from_bytes([0; 32])), signature.map(|it| it.key));
+    Ok(Some(Doubt { record: after.records, digest, at, does, why, key }))
+}
+
+/// What is wrong with a record's signature.
+fn signer(index: &Index, by: &RecordSignature, value: &Value, number: u64) -> Result<Option<DoubtWhy>> {
+    let row: Option<KeyRow> = index.get(&keys::signing_key(&by.key))?.as_deref().and_then(decode);
+    Ok(match row {
+        None => Some(DoubtWhy::UnknownKey),
+        Some(row) if !has_signed(&row.public_key, value, by) => Some(DoubtWhy::Bad),
+        Some(row) if row.replaced_in.is_some_and(|replaced| replaced < number) => Some(DoubtWhy::Replaced),
+        Some(row) => (!row.vouched).then_some(DoubtWhy::Unvouched),
+    })
+}
+
+fn has_signed(key: &PublicKey, value: &Value, by: &RecordSignature) -> bool {
+    key.has_signed(&signed_bytes(value), &by.signature)
+}
+
+impl Doubt {
+    /// What is wrong, in words.
+    pub fn words(&self) -> String {
+        let key = self.key.map(|key| key.short(12).to_string()).unwrap_or_default();
+        match self.why {
+            DoubtWhy::Unsigned => "it is not signed, as the records before it are".to_owned(),
+            DoubtWhy::UnknownKey => format!("it is signed by key {key}, which the journal does not know"),
+            DoubtWhy::Bad => format!("its signature is not by key {key}, as it says"),
+            DoubtWhy::Replaced => format!("it is signed by key {key}, which another one had replaced"),
+            DoubtWhy::Unvouched => format!("it is signed by key {key}, which no key of the store vouches for"),
+        }
+    }
+}
+
+/// What a record does, in words; of many things the first.
+fn words_of(record: &Record) -> String {
+    let mut words: Vec<String> = record.entries.iter().filter_map(entry_words).collect();
+    let more = words.len().saturating_sub(3);
+    words.truncate(3);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", words.join(", "))
+}
+
+fn moves(moved: &Move) -> String {
+    format!("moves {}@{}", moved.repo, moved.branch)
+}
+
+fn entry_words(entry: &Entry) -> Option<String> {
+    Some(match entry {
+        Entry::Init { .. } => "makes the store".to_owned(),
+        Entry::RepoCreate { repo, .. } => format!("creates repository {repo}"),
+        Entry::RepoDelete { repo } => format!("deletes repository {repo}"),
+        Entry::BranchDelete { repo, branch } => format!("deletes branch {repo}@{branch}"),
+        Entry::TagCreate { repo, tag, .. } => format!("creates tag {repo}@{tag}"),
+        Entry::TagDelete { repo, tag } => format!("deletes tag {repo}@{tag}"),
+        Entry::Setting { key, .. } => format!("changes setting {key}"),
+        Entry::PipelineApply { pipeline, version, .. } => format!("applies pipeline {pipeline} version {version}"),
+        Entry::PipelineTry { pipeline, version, .. } => format!("tries pipeline {pipeline} version {version}"),
+        Entry::PipelineDelete { pipeline } => format!("deletes pipeline {pipeline}"),
+        Entry::PipelineStop { pipeline } => format!("stops pipeline {pipeline}"),
+        Entry::PipelineStart { pipeline } => format!("starts pipeline {pipeline}"),
+        Entry::Gc { removed } => format!("removes {} packs", removed.len()),
+        Entry::Run { run, moves: moved, .. } => {
+            moved.first().map_or_else(|| format!("makes run {}", run.short(8)), moves)
+        }
+        Entry::Job { moved: Some(moved), .. } => moves(moved),
+        Entry::Job { pipeline, run, .. } => format!("ends job {pipeline}@{}", run.short(8)),
+        Entry::CommitPrune { commits, .. } => format!("gives up files of {} commits", commits.len()),
+        Entry::Key { public_key, .. } => format!("adds key {}", public_key.fingerprint().short(12)),
+        Entry::KeyTrust { key } => format!("vouches for key {}", key.short(12)),
+        Entry::CommitDelete { commit, .. } => format!("deletes commit {}", commit.short(12)),
+    })
+}

@@ -1,0 +1,148 @@
+//! Whether the journal has lost its end, as far as commits can tell.
+//!
+//! Each commit's document says how far the journal went when it was made, and its signature covers that. So a journal that is shorter than
+//! a signed commit says, or has other records there, was cut back, replaced, or is a copy that was not finished. A commit that was signed
+//! on the present end and that no record names is one whose publishing was broken off, or all that is left of the last record.
+
+use std::ops::ControlFlow;
+
+use rocksdb::Direction;
+use specs::{CommitId, Digest};
+
+use super::signing::Vouched;
+use super::{Result, Store};
+use crate::index::keys;
+use crate::index::rows::decode;
+
+/// Witnesses that are looked at for one that is signed: others are what anybody can write.
+const LOOKED_AT: usize = 10_000;
+
+/// The journal lacks records that a signed commit knew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutBack {
+    /// The newest signed commit that says so.
+    pub commit: CommitId,
+    /// How many records there were when it was made.
+    pub had: u64,
+    /// How many there are.
+    pub has: u64,
+    /// How many commits in the packs are newer than the journal.
+    pub newer: u64,
+}
+
+impl std::fmt::Display for CutBack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { commit, had, has, newer } = self;
+        let commit = commit.short(12);
+        if had > has {
+            let commits = if *newer == 1 { "commit is" } else { "commits are" };
+            write!(
+                f,
+                "it has {has} records, and had at least {had} when commit {commit} was signed: it was cut back, or is an unfinished copy \
+                 ({newer} signed {commits} newer)"
+            )
+        } else {
+            write!(f, "record {had} is another one than when commit {commit} was signed: the journal was replaced, or it forked")
+        }
+    }
+}
+
+/// A signed commit made on the present end of the journal, which no record names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unnamed {
+    /// The commit.
+    pub commit: CommitId,
+    /// Whether this place noted, after the last change, that the journal ends here: then no record was cut off.
+    pub is_noted: bool,
+}
+
+impl std::fmt::Display for Unnamed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let commit = self.commit.short(12);
+        let why = if self.is_noted { "its writer ended before that" } else { "its writer ended before that, or it was cut off" };
+        write!(f, "commit {commit} was signed on top of the journal's last record, and no record names it: {why}")
+    }
+}
+
+/// What a commit says of the journal.
+struct Witness {
+    records: u64,
+    last: Digest,
+    commit: CommitId,
+}
+
+impl Store {
+    /// Whether the journal lacks what the newest signed commit says that it had.
+    pub fn cut_back(&self) -> Result<Option<CutBack>> {
+        let position = self.position();
+        let Some(Witness { records: had, last, commit }) = self.newest_signed_witness()? else { return Ok(None) };
+        let has = position.records;
+        if had <= has {
+            let there = if had == has { position.last } else { self.journal().digest_at(had, &position)? };
+            return Ok((there != Some(last)).then_some(CutBack { commit, had, has, newer: 0 }));
+        }
+        let mut newer = 0;
+        for other in self.witnesses(has, usize::MAX)? {
+            newer += u64::from(self.commit_row(&other.commit)?.is_none() && self.is_signed(&other.commit)?);
+        }
+        Ok(Some(CutBack { commit, had, has, newer }))
+    }
+
+    fn newest_signed_witness(&self) -> Result<Option<Witness>> {
+        // Most often it is the first.
+        for most in [8, LOOKED_AT] {
+            let found = self.witnesses(0, most)?;
+            let is_all = found.len() < most;
+            for witness in found {
+                if self.is_signed(&witness.commit)? {
+                    return Ok(Some(witness));
+                }
+            }
+            if is_all {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Signed commits made on the present end of the journal that no record names, but for those that are being published.
+    pub fn unnamed_at_end(&self) -> Result<Vec<Unnamed>> {
+        let position = self.position();
+        let mut found = Vec::new();
+        for Witness { commit, .. } in self.witnesses(position.records, usize::MAX)? {
+            if self.commit_row(&commit)?.is_none() && self.is_signed(&commit)? && !self.is_being_published(&commit)? {
+                found.push(Unnamed { commit, is_noted: self.has_noted_end() });
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_signed(&self, commit: &CommitId) -> Result<bool> {
+        match self.signatures(commit) {
+            Ok(signed) => Ok(signed.iter().any(|signed| signed.vouched == Vouched::Good)),
+            Err(error) if error.kind() == specs::ErrorKind::Damaged => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the writer of a commit's pack still holds it.
+    fn is_being_published(&self, commit: &CommitId) -> Result<bool> {
+        use super::objects::Place;
+        match self.place(crate::object::Kind::Commit as u8, &commit.digest())? {
+            Place::At(pack, _) => self.packs().is_held(&pack),
+            Place::Gone | Place::Nowhere => Ok(true),
+        }
+    }
+
+    /// What commits say of the journal, from those that knew most of it down to `least` records, at most `most` of them.
+    fn witnesses(&self, least: u64, most: usize) -> Result<Vec<Witness>> {
+        let prefix = keys::witnesses();
+        let mut found = Vec::new();
+        self.index().visit(&prefix, &keys::after(&prefix), Direction::Reverse, |key, value| {
+            let Some((records, commit)) = keys::in_witness(key) else { return ControlFlow::Continue(()) };
+            found.extend(decode(value).filter(|_| records >= least).map(|last| Witness { records, last, commit }));
+            if records < least || found.len() >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(found)
+    }
+}
