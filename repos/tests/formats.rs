@@ -9,12 +9,14 @@ use common::{name, path};
 use repos::Timestamp;
 use repos::documents::{
     Certificate, CertifiedStage, CodeStamp, Commit, CommitKind, ExecutorKind, ExecutorStamp, ImageStamp, JobDocument,
+    JournalEnd,
     PipelineStamp, Provenance, Recipe, RecipeInput, Repetition, ResultDocument, ResultState, SignatureDocument, Source,
     TagDocument, Transform, Try, canonical,
 };
 use repos::hash::digest_of;
 use repos::journal::{
-    Cause, CauseKind, Entry, JobSeed, Journal, Move, Position, PruneWhy, Record, RepoKind, SealedState,
+    Cause, CauseKind, Entry, JobSeed, Journal, Move, Position, PruneWhy, Record, RecordSignature, RepoKind,
+    SIGNED_FORMAT, SealedState, signed_bytes,
 };
 use repos::keys::{PublicKey, Signature, replacement};
 use repos::manifest::Manifest;
@@ -508,4 +510,47 @@ fn certificates() {
         "outcome":"differs","paths":["/a"],"paths_more":3,"pipeline":"threat"}]}"#,
         "7a86201f28f00c32db166d4f5f7da71114d82ea20f113a55605d39ea12c49201",
     );
+}
+
+#[test]
+fn a_signed_record_and_a_key_that_is_vouched_for() {
+    let key = digest(2);
+    is(
+        &Entry::KeyTrust { key },
+        r#"{"key":"0202020202020202020202020202020202020202020202020202020202020202","kind":"key_trust"}"#,
+        "821591965898b82b253cc29d1f70f2d9ecf31726b3a27f340882ed0b44391919",
+    );
+    let entries = vec![Entry::Setting { key: "jobs".to_owned(), value: None }];
+    let signature = Signature::from_bytes(&[5; 64]).unwrap();
+    let record = Record {
+        format: SIGNED_FORMAT,
+        signature: Some(RecordSignature { key, signature }),
+        ..Record::new(Some(digest(1)), at(), entries)
+    };
+    is(
+        &record,
+        r#"
+        {"at":"2026-07-01T12:14:43.000123Z","entries":[{"key":"jobs","kind":"setting"}],"format":2,
+        "previous":"0101010101010101010101010101010101010101010101010101010101010101",
+        "signature":{"key":"0202020202020202020202020202020202020202020202020202020202020202",
+        "signature":"BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQ=="}}"#,
+        "a09c199381a803c4d4619ab34026d067b459b8a8f0dfe09917bdc648f1a16ebe",
+    );
+    // What is signed, also of fields that a later version adds.
+    let mut value = serde_json::to_value(&record).unwrap();
+    value["more"] = true.into();
+    let signed = r#"
+        {"at":"2026-07-01T12:14:43.000123Z","entries":[{"key":"jobs","kind":"setting"}],"format":2,"more":true,
+        "previous":"0101010101010101010101010101010101010101010101010101010101010101"}"#;
+    let signed = format!("pv journal record\n{}", joined(signed));
+    assert_eq!(String::from_utf8(signed_bytes(&value)).unwrap(), signed);
+}
+
+#[test]
+fn a_commit_says_how_far_the_journal_went_and_a_result_carries_a_code() {
+    let journal = Some(JournalEnd { records: 12, last: digest(1) });
+    let text = |document: &Commit| String::from_utf8(canonical(document)).unwrap();
+    let end = r#""journal":{"last":"0101010101010101010101010101010101010101010101010101010101010101","records":12},"#;
+    let with = text(&Commit { journal, ..user_commit() });
+    assert_eq!(with.replace(end, ""), text(&user_commit()));
 }

@@ -16,7 +16,7 @@ use repos::packs::codec::unpack;
 use repos::packs::writer::{PackWriter, read_index};
 use repos::packs::{LocalPacks, PackStore};
 use repos::store::Vouched;
-use repos::{Change, Store};
+use repos::{Change, DoubtWhy, Store};
 use specs::{BranchName, CommitId, Digest};
 
 /// The key of the one signature of a commit, which is good.
@@ -53,7 +53,7 @@ fn without_keys(test: &TestStore) -> PathBuf {
     for (record, _) in read.records {
         let mut entries = record.entries;
         entries.retain(|entry| !matches!(entry, Entry::Key { .. }));
-        position = journal.append(position, &Record { previous: position.last, entries, ..record }).unwrap();
+        position = journal.append(position, &Record::new(position.last, record.at, entries)).unwrap();
     }
     let (from, to) = (LocalPacks::new(from.join("packs")), LocalPacks::new(to.join("packs")));
     for (name, length) in from.list().unwrap() {
@@ -106,10 +106,11 @@ fn an_older_store_gets_its_key_with_its_first_commit_and_older_ones_stay_unsigne
     let store = options().open(&old).unwrap();
     assert_eq!((store.signatures(&before).unwrap(), store.signing_keys().unwrap()), (vec![], vec![]));
     assert!(store.public_key().unwrap().is_none());
-    // What was there before is not signed when it is named once more.
+    // What was there before is not signed when it is named once more; the record is.
     let tag = Entry::TagCreate { repo: name("images"), tag: "v1".parse().unwrap(), commit: before, document: None };
     store.publish(&Change::of(vec![tag])).unwrap();
-    assert!(store.signing_keys().unwrap().is_empty());
+    assert_eq!((store.signing_keys().unwrap().len(), store.unsigned_before().unwrap()), (1, Some(3)));
+    assert_eq!(store.doubts().unwrap(), []);
     let edits = common::edits(&store, &[("/a", Some("2"))]);
     let after = common::commit(&store, &name("images"), &BranchName::main(), &edits).unwrap().0.unwrap();
     assert_eq!(signer(&store, &after), store.public_key().unwrap().unwrap().fingerprint());
@@ -129,10 +130,13 @@ fn a_key_that_was_lost_is_made_anew_and_said() {
         options().notify(move |what| told.lock().unwrap().push(what.to_owned())).open(test.store.dir()).unwrap();
     let edits = common::edits(&store, &[("/a", Some("2"))]);
     let second = common::commit(&store, &name("images"), &BranchName::main(), &edits).unwrap().0.unwrap();
-    assert_ne!(signer(&store, &first), signer(&store, &second));
+    signer(&store, &first);
+    assert_eq!(store.signatures(&second).unwrap()[0].vouched, Vouched::UnvouchedKey);
     assert_eq!(store.signing_keys().unwrap().len(), 2);
+    let doubts: Vec<_> = store.doubts().unwrap().iter().map(|doubt| (doubt.record, doubt.why)).collect();
+    assert_eq!(doubts, [(4, DoubtWhy::Unvouched)]);
     let said = said.lock().unwrap();
-    assert!(said.len() == 1 && said[0].contains("a new one was made"), "{said:?}");
+    assert!(said[0].contains("a new one was made") && said[1].contains("NOT PROVEN until"), "{said:?}");
 }
 
 #[test]
@@ -175,13 +179,14 @@ fn a_replacement_that_stopped_half_way_is_finished_by_the_next_commit() {
 }
 
 #[test]
-fn readers_and_changes_without_commits_need_no_key() {
+fn readers_need_no_key_and_every_change_does() {
     let test = TestStore::new();
     let commit = test.set("images", &[("/a", Some("1"))]);
     std::fs::set_permissions(key_of(&test), std::fs::Permissions::from_mode(0o644)).unwrap();
     let store = options().open(test.store.dir()).unwrap();
     signer(&store, &commit);
-    store.publish(&Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }])).unwrap();
+    let setting = Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }]);
+    assert!(store.publish(&setting).unwrap_err().to_string().contains("may be read or changed by others"));
     let edits = common::edits(&store, &[("/a", Some("2"))]);
     let error = common::commit(&store, &name("images"), &BranchName::main(), &edits).unwrap_err();
     assert!(error.hint().unwrap().starts_with("chmod 600"), "{error}");
@@ -196,8 +201,15 @@ fn another_file_can_hold_the_key_and_two_places_have_two() {
     let store = options().key(elsewhere.clone()).open(test.store.dir()).unwrap();
     let edits = common::edits(&store, &[("/a", Some("2"))]);
     let commit = common::commit(&store, &name("images"), &BranchName::main(), &edits).unwrap().0.unwrap();
-    let mine = signer(&store, &commit);
+    let mine = store.signatures(&commit).unwrap()[0].key.unwrap();
     assert_ne!(mine, test.store.public_key().unwrap().unwrap().fingerprint());
+    assert_eq!((store.signatures(&commit).unwrap()[0].vouched.clone(), store.doubts().unwrap().len()), (Vouched::UnvouchedKey, 1));
+    assert!(store.trust_key(&mine).unwrap_err().to_string().contains("is not one that the store vouches for"));
+    // Said where the store's key is, it counts, also for what it signed before.
+    test.store.refresh().unwrap();
+    test.store.trust_key(&mine).unwrap();
+    store.refresh().unwrap();
+    assert_eq!((signer(&store, &commit), store.doubts().unwrap()), (mine, vec![]));
     assert_eq!(store.public_key().unwrap().as_ref().map(PublicKey::fingerprint), Some(mine));
     assert!(elsewhere.exists());
 }

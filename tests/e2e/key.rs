@@ -81,7 +81,7 @@ fn a_key_that_others_may_read_is_refused_and_reading_needs_none() {
     hint: chmod 600 [dir]/.pv/key; pv key rotate, if others could read it
     --- exit 4
     "#);
-    env.ok(["repo", "create", "more"]);
+    assert_eq!(env.exit_code(["repo", "create", "more"]), 4, "each change is signed");
     mode(&env, ".pv/key", 0o600);
     env.ok(["put", "images", "a"]);
     mode(&env, ".pv/key", 0o644);
@@ -98,9 +98,18 @@ fn the_key_can_be_elsewhere() {
     assert!(output.status.success());
     assert!(env.work().join("mine.key").exists());
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("a new one was made"), "{stderr}");
-    assert_eq!(env.json(["key", "show"]).len(), 2);
+    assert!(stderr.contains("a new one was made") && stderr.contains("NOT PROVEN until"), "{stderr}");
+    let keys = env.json(["key", "show"]);
+    assert_eq!((keys.len(), &keys[0]["vouched"], &keys[1]["vouched"]), (2, &true.into(), &false.into()));
+    let (error, code) = env.json_error(["verify", "images:/a"]);
+    assert!(code == 1 && error["message"].as_str().unwrap().contains("no key of the store vouches for"), "{error}");
+    let shown = env.ok(["fsck"]);
+    assert!(shown.contains("proves nothing"), "{shown}");
+    // Where the store's key is somebody vouches for it.
+    env.ok(["key", "trust", &keys[1]["fingerprint"].as_str().unwrap()[..12]]);
     env.ok(["verify", "images:/a"]);
+    assert_eq!(env.exit_code(["key", "trust", "00000000"]), 3);
+    assert_eq!(env.exit_code(["key", "trust", "00"]), 2);
 }
 
 #[test]

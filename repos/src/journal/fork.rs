@@ -74,9 +74,13 @@ impl Journal {
 
     /// An error when the record before `end` is another one at the place.
     pub(super) fn refuse_fork(&self, shared: &SharedJournal, end: &Position) -> Result<(), RepoError> {
-        let Some(there) = (end.records > 0).then(|| shared.line(end.records)).transpose()?.flatten() else { return Ok(()) };
-        if line_digest(&there) == end.last {
+        if end.records == 0 {
             return Ok(());
+        }
+        match shared.line(end.records)? {
+            None => return self.put_back(shared, *end),
+            Some(there) if line_digest(&there) == end.last => return Ok(()),
+            Some(_) => {}
         }
         self.fork_before(shared, end.records)?.map_or(Ok(()), |fork| Err(fork.error()))
     }
