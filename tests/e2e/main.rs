@@ -30,6 +30,7 @@ mod explain;
 mod failures;
 mod find;
 mod flow;
+mod forged;
 mod fsck;
 mod gc;
 mod gc_beside;

@@ -264,6 +264,8 @@ pub struct Doubt {
     /// The key that is said to have signed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Digest>,
+    /// Whether it says what is executed, and how: versions of pipelines, settings.
+    pub commands: bool,
 }
 
 /// What is wrong with a record of the journal.

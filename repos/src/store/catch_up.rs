@@ -55,10 +55,14 @@ impl Store {
             view.put(keys::meta(meta::POSITION), encode(after));
             index.commit(view.into_changes());
         }
+        *position = read.end;
         if index.is_writable() {
             self.check_records(index, &read.end)?;
+            // Whoever executes pipelines must not follow what nobody signed.
+            if self.is_owner() && !read.records.is_empty() {
+                self.refuse_forged(index)?;
+            }
         }
-        *position = read.end;
         Ok(())
     }
 

@@ -456,8 +456,8 @@ impl Store {
         let lock = self.take_lock_without_owner()?;
         self.save_left_by_others()?;
         let index = self.open_caught_up(&mut self.locked_position())?;
+        self.refuse_forged(&index)?;
         self.use_index(index);
-        self.refuse_forged()?;
         self.inner.owned.set(lock).map_err(|_| RepoError::InUse { holder: "this process".to_owned() })
     }
 

@@ -180,6 +180,10 @@ impl Store {
         if change.graph.is_some_and(|graph| self.graph().is_ok_and(|now| now != graph)) {
             return Err(RepoError::GraphMoved);
         }
+        let is_trust = change.entries.iter().all(|entry| matches!(entry, Entry::KeyTrust { .. }));
+        if self.is_owner() && !is_trust {
+            self.refuse_forged(&index)?;
+        }
         let key = self.own_key()?;
         self.tell_of_standing(key.public())?;
         let is_known = self.signing_key(&key.public().fingerprint())?.is_some();

@@ -61,23 +61,10 @@ impl Store {
 
     /// The records in doubt, in order.
     pub fn doubts(&self) -> Result<Vec<Doubt>> {
-        let (index, prefix) = (self.index(), keys::doubts());
-        let mut found: Vec<Doubt> = Vec::new();
-        index.visit(&prefix, &prefix, Direction::Forward, |_, value| {
-            found.extend(decode::<Doubt>(value));
-            std::ops::ControlFlow::Continue(())
-        })?;
+        let index = self.index();
+        let mut found = known_doubts(&index)?;
         found.extend(self.unchecked(&index, &self.position())?);
-        let mut kept = Vec::new();
-        for doubt in found {
-            // Somebody may have vouched for the key since.
-            let is_over = doubt.why == DoubtWhy::Unvouched
-                && doubt.key.map(|key| self.signing_key(&key)).transpose()?.flatten().is_some_and(|row| row.vouched);
-            if !is_over {
-                kept.push(doubt);
-            }
-        }
-        Ok(kept)
+        still_in_doubt(&index, found)
     }
 
     /// How many records came before the first that is signed; `None` when none is signed.
@@ -97,18 +84,29 @@ impl Store {
         })
     }
 
-    /// Refuses to work on what somebody without a key wrote to the journal: such records could have it execute anything.
-    pub(super) fn refuse_forged(&self) -> Result<()> {
-        let has_key = !matches!(self.key_standing()?, KeyStanding::None);
-        if has_key && self.position().records > 0 && self.signing_keys()?.is_empty() {
+    /// Refuses, for who executes pipelines, a journal in which somebody without a key that counts says what is executed, or whose
+    /// records are not what any key signed. `index` is one for writing, which had the records checked.
+    pub(super) fn refuse_forged(&self, index: &Index) -> Result<()> {
+        let is_unsigned = checked_until(index)?.records > 0 && !has_keys(index)?;
+        if is_unsigned && self.public_key().is_ok_and(|key| key.is_some()) {
             let why = "it names no key, and there is one at this place: this is not the journal that it was".to_owned();
             return Err(RepoError::DamagedJournal { record: 1, why });
         }
-        match self.doubts()?.into_iter().find(|doubt| doubt.why != DoubtWhy::Unvouched) {
-            None => Ok(()),
-            Some(doubt) => {
-                Err(RepoError::DamagedJournal { record: doubt.record, why: format!("{} ({})", doubt.words(), doubt.does) })
-            }
+        let doubts = known_doubts(index)?;
+        if doubts.is_empty() {
+            return Ok(());
+        }
+        // What this place wrote itself it may follow, whoever else believes it.
+        let own = self.own_key_if_there().map(|key| key.public().fingerprint());
+        let is_bad = |doubt: &Doubt| doubt.why != DoubtWhy::Unvouched || (doubt.commands && doubt.key != own);
+        let Some(doubt) = still_in_doubt(index, doubts)?.into_iter().find(is_bad) else { return Ok(()) };
+        let (record, words, does) = (doubt.record, doubt.words(), &doubt.does);
+        match doubt.key.filter(|_| doubt.why == DoubtWhy::Unvouched) {
+            None => Err(RepoError::DamagedJournal { record, why: format!("{words} ({does})") }),
+            Some(key) => Err(RepoError::Conflict {
+                what: format!("record {record} of the journal ({does}) is not followed: {words}"),
+                hint: Some(format!("pv key trust {}, if you know whose it is", key.short(12))),
+            }),
         }
     }
 
@@ -132,6 +130,41 @@ impl Store {
     }
 }
 
+fn known_doubts(index: &Index) -> Result<Vec<Doubt>> {
+    let prefix = keys::doubts();
+    let mut found = Vec::new();
+    index.visit(&prefix, &prefix, Direction::Forward, |_, value| {
+        found.extend(decode::<Doubt>(value));
+        std::ops::ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}
+
+/// Those whose key nobody has vouched for since.
+fn still_in_doubt(index: &Index, doubts: Vec<Doubt>) -> Result<Vec<Doubt>> {
+    let mut kept = Vec::new();
+    for doubt in doubts {
+        let key = doubt.key.filter(|_| doubt.why == DoubtWhy::Unvouched).map(|key| key_row(index, &key)).transpose()?;
+        if !key.flatten().is_some_and(|row| row.vouched) {
+            kept.push(doubt);
+        }
+    }
+    Ok(kept)
+}
+
+fn has_keys(index: &Index) -> Result<bool> {
+    let (prefix, mut any) = (keys::signing_keys(), false);
+    index.visit(&prefix, &prefix, Direction::Forward, |_, _| {
+        any = true;
+        std::ops::ControlFlow::Break(())
+    })?;
+    Ok(any)
+}
+
+fn key_row(index: &Index, key: &Digest) -> Result<Option<KeyRow>> {
+    Ok(index.get(&keys::signing_key(key))?.as_deref().and_then(decode))
+}
+
 /// What is wrong with the record before a position.
 fn judge(index: &Index, value: &Value, after: &Position, signed_from: Option<u64>) -> Result<Option<Doubt>> {
     let signature = value.get("signature").and_then(|it| serde_json::from_value::<RecordSignature>(it.clone()).ok());
@@ -145,15 +178,16 @@ fn judge(index: &Index, value: &Value, after: &Position, signed_from: Option<u64
     };
     let record: Option<Record> = serde_json::from_value(value.clone()).ok();
     let at = record.as_ref().map_or(Timestamp::from_micros(0), |record| record.at);
+    // One that cannot be read says anything.
+    let commands = record.as_ref().is_none_or(|record| record.entries.iter().any(is_command));
     let does = record.map(|record| words_of(&record)).unwrap_or_default();
     let (digest, key) = (after.last.unwrap_or(Digest::from_bytes([0; 32])), signature.map(|it| it.key));
-    Ok(Some(Doubt { record: after.records, digest, at, does, why, key }))
+    Ok(Some(Doubt { record: after.records, digest, at, does, why, key, commands }))
 }
 
 /// What is wrong with a record's signature.
 fn signer(index: &Index, by: &RecordSignature, value: &Value, number: u64) -> Result<Option<DoubtWhy>> {
-    let row: Option<KeyRow> = index.get(&keys::signing_key(&by.key))?.as_deref().and_then(decode);
-    Ok(match row {
+    Ok(match key_row(index, &by.key)? {
         None => Some(DoubtWhy::UnknownKey),
         Some(row) if !has_signed(&row.public_key, value, by) => Some(DoubtWhy::Bad),
         Some(row) if row.replaced_in.is_some_and(|replaced| replaced < number) => Some(DoubtWhy::Replaced),
@@ -177,6 +211,11 @@ impl Doubt {
             DoubtWhy::Unvouched => format!("it is signed by key {key}, which no key of the store vouches for"),
         }
     }
+}
+
+/// Whether an entry says what is executed, and how.
+fn is_command(entry: &Entry) -> bool {
+    matches!(entry, Entry::PipelineApply { .. } | Entry::PipelineTry { .. } | Entry::Setting { .. } | Entry::Init { .. })
 }
 
 /// What a record does, in words; of many things the first.
