@@ -29,6 +29,9 @@ pub enum RepoError {
     MadeByNewer { what: String },
     #[error("the index cannot be used")]
     Index(#[from] rocksdb::Error),
+    /// A row that is there and does not read as one. It never counts as a row that is not there.
+    #[error("the index is damaged: its row `{row}` cannot be read")]
+    DamagedRow { row: String },
     #[error("the journal is damaged at record {record}: {why}")]
     DamagedJournal { record: u64, why: String },
     #[error("the journal is too short: {records} records ({bytes} bytes) were written, {found} bytes are there")]
@@ -142,6 +145,17 @@ fn list_sources(errors: &[(PathBuf, String)]) -> String {
 }
 
 impl RepoError {
+    /// The error for the index row at `key`, whose key or value cannot be read.
+    pub(crate) fn damaged_row(key: &[u8]) -> Self {
+        const SHOWN: usize = 80;
+        Self::DamagedRow { row: key.get(..SHOWN).unwrap_or(key).escape_ascii().to_string() }
+    }
+
+    /// Whether the index is what is wrong: packs and journal make it anew.
+    pub(crate) fn is_of_index(&self) -> bool {
+        matches!(self, Self::Index(_) | Self::DamagedRow { .. })
+    }
+
     /// Exit code, HTTP status and retry all follow from this.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -153,7 +167,8 @@ impl RepoError {
             | Self::MadeByNewer { .. }
             | Self::Index(_)
             | Self::Place { .. } => ErrorKind::Unavailable,
-            Self::DamagedJournal { .. }
+            Self::DamagedRow { .. }
+            | Self::DamagedJournal { .. }
             | Self::ShortJournal { .. }
             | Self::DamagedFormat { .. }
             | Self::DamagedPack { .. }
@@ -225,7 +240,7 @@ impl RepoError {
             Self::Index(error) if is_of_disk(error) => {
                 Some("free some space and see who may write there, then repeat the command".to_owned())
             }
-            Self::Index(_) => Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned()),
+            Self::Index(_) | Self::DamagedRow { .. } => Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned()),
             Self::Place { url, .. } if url.starts_with("s3:") => Some(
                 "check that the bucket exists, that AWS_ENDPOINT_URL and AWS_REGION are right, and that AWS_ACCESS_KEY_ID and \
                  AWS_SECRET_ACCESS_KEY are set and may use it"

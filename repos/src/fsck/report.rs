@@ -168,9 +168,13 @@ impl Findings {
             RepoError::MissingObject { .. } => "it is missing".to_owned(),
             error => error.to_string(),
         };
-        let subject = Subject::Object(kind, digest);
+        // What lies behind a row that cannot be read is not known to be damaged.
+        let is_of_index = error.is_of_index();
+        let subject = if is_of_index { Subject::Index } else { Subject::Object(kind, digest) };
         self.add(subject, why);
-        self.add_needer(subject, needed_by);
+        if !is_of_index {
+            self.add_needer(subject, needed_by);
+        }
         subject
     }
 

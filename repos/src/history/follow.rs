@@ -16,7 +16,7 @@ use crate::documents::Commit;
 use crate::error::RepoError;
 use crate::files::parent_tree;
 use crate::index::apply::meta;
-use crate::index::rows::{decode, encode};
+use crate::index::rows::{encode, read};
 use crate::index::{Changes, Index, View, keys};
 use crate::store::{Result, Store};
 use crate::tree::{Change, FileEntry, KeyRange, Tree, path_of};
@@ -66,7 +66,8 @@ impl Step {
         if waiting.is_empty() {
             return Ok(Self { mark, rows: Changes::new(), cost: 0, is_last: true });
         }
-        let number = mark.as_deref().and_then(decode::<Mark>).map_or(NONE, |mark| mark.number);
+        let known = mark.as_deref().map(|mark| read::<Mark>(&keys::meta(meta::HISTORY), mark)).transpose()?;
+        let number = known.map_or(NONE, |mark| mark.number);
         let mut follower = Follower { store, rows: View::new(&index), number, left: most };
         let mut is_last = waiting.len() < COMMITS;
         for commit in waiting {
@@ -143,7 +144,9 @@ impl Follower<'_> {
             self.rows.delete(key);
             return Ok(true);
         }
-        let begun = self.rows.get(&key)?.as_deref().and_then(decode::<Begun>);
+        // Empty while it only waits.
+        let begun = self.rows.get(&key)?.filter(|begun| !begun.is_empty());
+        let begun = begun.map(|begun| read::<Begun>(&key, &begun)).transpose()?;
         let number = if let Some(begun) = &begun {
             begun.number
         } else {
@@ -214,7 +217,7 @@ impl Follower<'_> {
 fn readable<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Ok(read) => Ok(Some(read)),
-        Err(error @ (RepoError::Index(_) | RepoError::Io { .. })) => Err(error),
+        Err(error) if error.is_of_index() || matches!(error, RepoError::Io { .. }) => Err(error),
         Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound) => Ok(None),
         Err(error) => Err(error),
     }

@@ -8,23 +8,24 @@ use specs::{CommitId, Digest, FilePath, Glob, RepoName};
 
 use super::link::{Links, NONE};
 use super::path::{Did, PathHistory, PathRow};
+use crate::error::RepoError;
 use crate::files::changes_of;
 use crate::index::keys;
 use crate::store::{Result, Store};
 use crate::tree::{FileEntry, path_of};
 
-/// A time for which a path had what was looked for.
+/// A period for which a path had what was looked for: in each commit from the first to the last of one line of commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     /// The path.
     pub path: FilePath,
-    /// The file.
+    /// The file as it was last.
     pub file: FileEntry,
-    /// The commit that gave the path this file.
+    /// The first commit of the period: in the one before it, if there is one, the path had something else or nothing.
     pub first: CommitId,
-    /// The last commit with it.
+    /// The last commit of the period.
     pub last: CommitId,
-    /// The commit after that, in which the path has another file or none; absent when a branch or tag ends with it.
+    /// The commit after that, in which the path has something else or nothing; absent when a branch or tag ends with the period.
     pub ended_by: Option<CommitId>,
 }
 
@@ -169,9 +170,10 @@ impl Search<'_> {
     fn holders(&mut self, digest: &Digest) -> Result<Vec<FilePath>> {
         let mut paths = Vec::new();
         let prefix = keys::holders(digest);
-        self.links().index().clone().visit(&prefix, &prefix, Direction::Forward, |key, _| {
-            paths.extend(keys::in_holder(key).filter(|(repo, _)| repo == self.repo).map(|(_, path)| path));
-            ControlFlow::Continue(())
+        self.links().index().clone().try_visit(&prefix, &prefix, Direction::Forward, |key, _| {
+            let (repo, path) = keys::in_holder(key).ok_or_else(|| RepoError::damaged_row(key))?;
+            paths.extend((repo == *self.repo).then_some(path));
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(paths)
     }
@@ -185,31 +187,32 @@ impl Search<'_> {
         let mut found: Option<(FilePath, VecDeque<PathRow>)> = None;
         let mut other: Vec<u8> = Vec::new();
         let repo = self.repo;
-        self.links().index().clone().visit(&prefix, &start, Direction::Forward, |key, value| {
-            let Some((path, depth, number)) = keys::in_path_change(key, repo) else { return ControlFlow::Continue(()) };
+        self.links().index().clone().try_visit(&prefix, &start, Direction::Forward, |key, value| {
+            let damaged = || RepoError::damaged_row(key);
+            let (path, depth, number) = keys::in_path_change(key, repo).ok_or_else(damaged)?;
             match &mut found {
                 Some((found, rows)) if found.as_str().as_bytes() == path => {
-                    if let Some(did) = Did::decode(value) {
-                        rows.push_front((depth, number, did));
-                    }
+                    rows.push_front((depth, number, Did::decode(value).ok_or_else(damaged)?));
                 }
-                Some(_) => return ControlFlow::Break(()),
+                Some(_) => return Ok(ControlFlow::Break(())),
                 None if other == path => {}
                 None => {
-                    if let Some(path) = path_of(path).ok().filter(|path| glob.matches(path.as_str())) {
-                        found = Some((path, Did::decode(value).map(|did| (depth, number, did)).into_iter().collect()));
+                    let whole = path_of(path).map_err(|_| damaged())?;
+                    if glob.matches(whole.as_str()) {
+                        let did = Did::decode(value).ok_or_else(damaged)?;
+                        found = Some((whole, VecDeque::from([(depth, number, did)])));
                     } else {
                         other.clear();
                         other.extend_from_slice(path);
                     }
                 }
             }
-            ControlFlow::Continue(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)
     }
 
-    /// The times for which one path had what is looked for.
+    /// The periods for which one path had what is looked for.
     fn path(
         &mut self,
         path: &FilePath,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use specs::{CommitId, Digest};
 
+use crate::error::RepoError;
 use crate::index::{Index, keys};
 use crate::store::{Result, Store};
 
@@ -46,7 +47,7 @@ impl Link {
         let (commit, rest) = bytes.split_first_chunk::<32>()?;
         let number = |at: usize| rest.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
         let commit = CommitId::new(Digest::from_bytes(*commit));
-        Some(Self { commit, parent: number(0)?, depth: number(4)?, jump: number(8)? })
+        (rest.len() == 12).then_some(Self { commit, parent: number(0)?, depth: number(4)?, jump: number(8)? })
     }
 }
 
@@ -69,8 +70,10 @@ impl Rows for crate::index::View<'_> {
 
 /// The number of a commit, if the index has it.
 pub(super) fn number_of(rows: &impl Rows, commit: &CommitId) -> Result<Option<u32>> {
-    let found = rows.get(&keys::number(commit))?;
-    Ok(found.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes))
+    let key = keys::number(commit);
+    let Some(found) = rows.get(&key)? else { return Ok(None) };
+    let number = found.try_into().map_err(|_| RepoError::damaged_row(&key))?;
+    Ok(Some(u32::from_be_bytes(number)))
 }
 
 /// The link of a number.
@@ -78,7 +81,9 @@ pub(super) fn link_of(rows: &impl Rows, number: u32) -> Result<Option<Link>> {
     if number == NONE {
         return Ok(Some(Link::BEGINNING));
     }
-    Ok(rows.get(&keys::link(number))?.as_deref().and_then(Link::decode))
+    let key = keys::link(number);
+    let Some(found) = rows.get(&key)? else { return Ok(None) };
+    Link::decode(&found).map(Some).ok_or_else(|| RepoError::damaged_row(&key))
 }
 
 /// The link of a commit whose parent has the number `parent`: every jump is as long as the two behind it, or one step, which makes

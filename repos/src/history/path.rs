@@ -8,6 +8,7 @@ use specs::{CommitId, FilePath, RepoName};
 
 use super::link::{Link, Links, NONE};
 use crate::documents::Commit;
+use crate::error::RepoError;
 use crate::files::{changes_of, parent_tree};
 use crate::index::keys;
 use crate::store::{Result, Store};
@@ -124,10 +125,11 @@ impl<'s> PathHistory<'s> {
         let links = Links::new(store);
         let (mut rows, mut read) = (BTreeSet::new(), 0);
         let prefix = keys::path_changes_from(repo, &path.as_prefix());
-        links.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
+        links.index().try_visit(&prefix, &prefix, Direction::Forward, |key, _| {
             read += 1;
-            rows.extend(keys::in_path_change(key, repo).map(|(_, depth, number)| (depth, number)));
-            if read <= MOST_BELOW { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            let (_, depth, number) = keys::in_path_change(key, repo).ok_or_else(|| RepoError::damaged_row(key))?;
+            rows.insert((depth, number));
+            Ok(if read <= MOST_BELOW { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
         let below = if read <= MOST_BELOW { Below::Rows(rows) } else { Below::TooMuch };
         Ok(Self { below, ..Self::with_links(store, links, (repo, path), commit) })
@@ -257,11 +259,11 @@ impl<'s> PathHistory<'s> {
         let prefix = keys::path_changes(&self.repo, self.path.as_str());
         let start = keys::path_change(&self.repo, self.path.as_str(), depth, number);
         let (repo, rows) = (&self.repo, &mut self.rows);
-        self.links.index().visit(&prefix, &start, Direction::Reverse, |key, value| {
-            if let (Some((_, depth, number)), Some(did)) = (keys::in_path_change(key, repo), Did::decode(value)) {
-                rows.push_back((depth, number, did));
-            }
-            if rows.len() < ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        self.links.index().try_visit(&prefix, &start, Direction::Reverse, |key, value| {
+            let row = keys::in_path_change(key, repo).zip(Did::decode(value));
+            let ((_, depth, number), did) = row.ok_or_else(|| RepoError::damaged_row(key))?;
+            rows.push_back((depth, number, did));
+            Ok(if rows.len() < ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
         let last = self.rows.back().filter(|_| self.rows.len() == ROWS);
         self.before = last.and_then(|(depth, number, _)| match number.checked_sub(1) {

@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId};
 
 use super::rows::{
-    BranchRow, CommitRow, JobRow, KeyRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow, decode, encode,
+    BranchRow, CommitRow, JobRow, KeyRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow, encode,
 };
 use super::rules::{self, Context, Namer};
-use super::{View, keys};
+use super::{View, keys, rows};
 use crate::error::RepoError;
 use crate::journal::{Cause, CauseKind, Entry, JobSeed, Move, Position, PruneWhy, Record, RepoKind, SealedState};
 use crate::keys::replacement;
@@ -45,7 +45,7 @@ pub(crate) mod meta {
 }
 
 pub(super) fn read<T: DeserializeOwned>(view: &View<'_>, key: &[u8]) -> Result<Option<T>, RepoError> {
-    Ok(view.get(key)?.as_deref().and_then(decode))
+    view.get(key)?.map(|bytes| rows::read(key, &bytes)).transpose()
 }
 
 fn counter(view: &View<'_>, name: &str) -> Result<u64, RepoError> {
@@ -344,13 +344,13 @@ fn pointed_to(view: &View<'_>, repo: &RepoName) -> Result<BTreeMap<String, Commi
     let mut commits = BTreeMap::new();
     let prefix = keys::branches(repo);
     for (key, value) in view.rows(&prefix)? {
-        let commit = decode::<BranchRow>(&value).and_then(|row| row.commit);
+        let commit = rows::read::<BranchRow>(&key, &value)?.commit;
         commits.extend(commit.map(|commit| (format!("branch `{repo}@{}`", name(&key, &prefix)), commit)));
     }
     let prefix = keys::tags(repo);
     for (key, value) in view.rows(&prefix)? {
-        let commit = decode::<TagRow>(&value).map(|row| row.commit);
-        commits.extend(commit.map(|commit| (format!("tag `{repo}@{}`", name(&key, &prefix)), commit)));
+        let commit = rows::read::<TagRow>(&key, &value)?.commit;
+        commits.insert(format!("tag `{repo}@{}`", name(&key, &prefix)), commit);
     }
     Ok(commits)
 }

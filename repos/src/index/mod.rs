@@ -18,6 +18,7 @@ use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DEFAULT_COLUMN_FAMILY_NAME, Direction,
     FlushOptions, InfoLogger, IteratorMode, LogLevel, Options, WriteBatch, WriteOptions,
 };
+use serde::de::DeserializeOwned;
 
 use specs::CommitId;
 
@@ -180,6 +181,29 @@ impl Index {
         self.walk(prefix, from, direction, &mut |key, value| {
             if key == last { ControlFlow::Continue(()) } else { visit(key, value) }
         })
+    }
+
+    /// Visits rows as [`Self::visit`] does, and ends with the first error of `visit`.
+    pub(crate) fn try_visit(
+        &self,
+        prefix: &[u8],
+        start: &[u8],
+        direction: Direction,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, RepoError>,
+    ) -> Result<(), RepoError> {
+        let mut done = Ok(());
+        self.visit(prefix, start, direction, |key, value| {
+            visit(key, value).unwrap_or_else(|error| {
+                done = Err(error);
+                ControlFlow::Break(())
+            })
+        })?;
+        done
+    }
+
+    /// The value at `key`, read; `DamagedRow` when it is not one.
+    pub(crate) fn row<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, RepoError> {
+        self.get(key)?.map(|bytes| rows::read(key, &bytes)).transpose()
     }
 
     fn walk(&self, prefix: &[u8], start: &[u8], direction: Direction, visit: Visit<'_>) -> Result<(), RepoError> {

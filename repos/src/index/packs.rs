@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use rocksdb::Direction;
 
 use super::apply::meta;
-use super::rows::{decode, encode};
+use super::rows::{encode, read};
 use super::{Changes, Index, keys};
 use crate::error::RepoError;
 use crate::object::PackClass;
@@ -28,13 +28,13 @@ impl Index {
     pub(super) fn load_packs(&self) -> Result<(), RepoError> {
         let prefix = keys::packs();
         let mut packs = Packs::default();
-        self.visit(&prefix, &prefix, Direction::Forward, |key, value| {
+        self.try_visit(&prefix, &prefix, Direction::Forward, |key, value| {
             let name = std::str::from_utf8(&key[prefix.len()..]).ok().and_then(|name| name.parse().ok());
-            if let (Some(name), Some(number)) = (name, decode(value)) {
-                packs.by_number.insert(number, name);
-                packs.by_name.insert(name, number);
-            }
-            ControlFlow::Continue(())
+            let name: PackName = name.ok_or_else(|| RepoError::damaged_row(key))?;
+            let number = read(key, value)?;
+            packs.by_number.insert(number, name);
+            packs.by_name.insert(name, number);
+            Ok(ControlFlow::Continue(()))
         })?;
         *self.packs.write().expect("no panic under this lock") = packs;
         Ok(())
@@ -84,7 +84,7 @@ impl Index {
 
     /// The number that the next pack gets.
     pub(crate) fn next_pack(&self) -> Result<u32, RepoError> {
-        Ok(self.get(&keys::meta(meta::NEXT_PACK))?.as_deref().and_then(decode).unwrap_or(0))
+        Ok(self.row(&keys::meta(meta::NEXT_PACK))?.unwrap_or(0))
     }
 
     /// Enters a pack under the number that is next, after the rows of its objects.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId};
 
 use crate::documents::{Commit, CommitKind, ResultState};
+use crate::error::RepoError;
 use crate::journal::{Cause, JobSeed, Move, PruneWhy, RepoKind, SealedState};
 use crate::keys::{PublicKey, Signature};
 use crate::packs::format::Row;
@@ -15,9 +16,14 @@ pub(crate) fn encode<T: Serialize>(row: &T) -> Vec<u8> {
     serde_json::to_vec(row).expect("rows have a JSON form")
 }
 
-/// Reads a row's value; `None` when it is not one, which only a damaged index gives.
+/// Reads a row's value; `None` when it is not one, which only a damaged index gives: [`read`] says so.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice(bytes).ok()
+}
+
+/// Reads the value of the row at `key`; `DamagedRow` when it is not one.
+pub(crate) fn read<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, RepoError> {
+    decode(bytes).ok_or_else(|| RepoError::damaged_row(key))
 }
 
 /// Where an object lies.

@@ -8,7 +8,7 @@ use super::Store;
 use super::objects::{has_rows_about, rows_about};
 use crate::error::RepoError;
 use crate::index::apply::{apply, cannot_have_happened, meta};
-use crate::index::rows::{Location, decode, encode};
+use crate::index::rows::{Location, encode};
 use crate::index::{Changes, Index, View, keys};
 use crate::journal::Position;
 use crate::packs::PackName;
@@ -27,7 +27,7 @@ impl Store {
 
     /// Brings an index up to packs and journal, and `position` with it.
     pub(super) fn catch_up(&self, index: &Index, position: &mut Position) -> Result<(), RepoError> {
-        let from: Position = index.get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode).unwrap_or_default();
+        let from: Position = index.row(&keys::meta(meta::POSITION))?.unwrap_or_default();
         let noted = self.noted_position();
         // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
         self.journal().fetch(from)?;

@@ -11,7 +11,7 @@ use crate::documents::{Commit, JournalEnd};
 use crate::error::RepoError;
 use crate::index::apply::meta;
 use crate::index::keys;
-use crate::index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, RepoRow, RunRow, TagRow, decode};
+use crate::index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, RepoRow, RunRow, TagRow, read};
 
 /// The text after `prefix` in a key.
 fn name_in<T: std::str::FromStr>(key: &[u8], prefix: &[u8]) -> Option<T> {
@@ -20,15 +20,15 @@ fn name_in<T: std::str::FromStr>(key: &[u8], prefix: &[u8]) -> Option<T> {
 
 impl Store {
     fn row<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>> {
-        Ok(self.index().get(key)?.as_deref().and_then(decode))
+        self.index().row(key)
     }
 
-    /// All rows below `prefix` whose key and value can be read, in key order.
-    fn rows<K, T: DeserializeOwned>(&self, prefix: &[u8], read: impl Fn(&[u8]) -> Option<K>) -> Result<Vec<(K, T)>> {
+    /// All rows below `prefix`, in key order; `DamagedRow` when a key or value cannot be read.
+    fn rows<K, T: DeserializeOwned>(&self, prefix: &[u8], key_of: impl Fn(&[u8]) -> Option<K>) -> Result<Vec<(K, T)>> {
         let mut rows = Vec::new();
-        self.index().visit(prefix, prefix, Direction::Forward, |key, value| {
-            rows.extend(read(key).zip(decode(value)));
-            ControlFlow::Continue(())
+        self.index().try_visit(prefix, prefix, Direction::Forward, |key, value| {
+            rows.push((key_of(key).ok_or_else(|| RepoError::damaged_row(key))?, read(key, value)?));
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(rows)
     }
@@ -115,9 +115,9 @@ impl Store {
     pub fn head_as_of(&self, repo: &RepoName, branch: &BranchName, order: u64) -> Result<Option<Option<CommitId>>> {
         let prefix = keys::heads(repo, branch.as_str());
         let mut found = None;
-        self.index().visit(&prefix, &keys::head(repo, branch.as_str(), order), Direction::Reverse, |_, value| {
-            found = decode(value);
-            ControlFlow::Break(())
+        self.index().try_visit(&prefix, &keys::head(repo, branch.as_str(), order), Direction::Reverse, |key, value| {
+            found = Some(read(key, value)?);
+            Ok(ControlFlow::Break(()))
         })?;
         Ok(found)
     }
@@ -130,11 +130,10 @@ impl Store {
     /// Visits all commits that the journal has named, in the order of their ids.
     pub(crate) fn visit_commits(&self, mut visit: impl FnMut(CommitId, CommitRow)) -> Result<()> {
         let prefix = keys::commits_from(&[]);
-        self.index().visit(&prefix, &prefix, Direction::Forward, |key, value| {
-            if let (Some(id), Some(row)) = (key.last_chunk::<32>(), decode(value)) {
-                visit(CommitId::new(Digest::from_bytes(*id)), row);
-            }
-            ControlFlow::Continue(())
+        self.index().try_visit(&prefix, &prefix, Direction::Forward, |key, value| {
+            let id = key.last_chunk::<32>().ok_or_else(|| RepoError::damaged_row(key))?;
+            visit(CommitId::new(Digest::from_bytes(*id)), read(key, value)?);
+            Ok(ControlFlow::Continue(()))
         })
     }
 
@@ -147,11 +146,12 @@ impl Store {
     pub fn pipelines_ever(&self) -> Result<Vec<PipelineName>> {
         let prefix = keys::all_versions();
         let mut names: Vec<PipelineName> = Vec::new();
-        self.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
+        self.index().try_visit(&prefix, &prefix, Direction::Forward, |key, _| {
             let end = key.iter().position(|byte| *byte == 0).unwrap_or(key.len());
-            let name = key.get(..end).and_then(|key| name_in(key, &prefix));
-            names.extend(name.filter(|name| names.last() != Some(name)));
-            ControlFlow::Continue(())
+            let name: PipelineName =
+                key.get(..end).and_then(|key| name_in(key, &prefix)).ok_or_else(|| RepoError::damaged_row(key))?;
+            names.extend((names.last() != Some(&name)).then_some(name));
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(names)
     }
@@ -165,11 +165,10 @@ impl Store {
     /// Visits all results that are there: digest, and when each ended.
     pub(crate) fn visit_results(&self, mut visit: impl FnMut(Digest, crate::time::Timestamp)) -> Result<()> {
         let prefix = keys::results_from(&[]);
-        self.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
-            if let Some((at, digest)) = keys::result_in(key) {
-                visit(digest, at);
-            }
-            ControlFlow::Continue(())
+        self.index().try_visit(&prefix, &prefix, Direction::Forward, |key, _| {
+            let (at, digest) = keys::result_in(key).ok_or_else(|| RepoError::damaged_row(key))?;
+            visit(digest, at);
+            Ok(ControlFlow::Continue(()))
         })
     }
 
@@ -198,9 +197,8 @@ impl Store {
 
     /// A run.
     pub fn run(&self, run: &RunId) -> Result<RunRow> {
-        let order = self.run_order(run)?;
-        let row = order.map(|order| self.run_at(order)).transpose()?.flatten();
-        row.ok_or_else(|| RepoError::RunNotFound { run: run.to_string() })
+        let order = self.run_order(run)?.ok_or_else(|| RepoError::RunNotFound { run: run.to_string() })?;
+        self.run_at(order)?.ok_or_else(|| RepoError::damaged_row(&keys::run(order)))
     }
 
     /// How many runs there are; also the order of the newest.
@@ -211,8 +209,8 @@ impl Store {
     /// Runs from the newest back, until `visit` breaks.
     pub fn visit_runs(&self, mut visit: impl FnMut(RunRow) -> ControlFlow<()>) -> Result<()> {
         let prefix = keys::runs();
-        self.index().visit(&prefix, &keys::after(&prefix), Direction::Reverse, |_, value| {
-            decode(value).map_or(ControlFlow::Continue(()), &mut visit)
+        self.index().try_visit(&prefix, &keys::after(&prefix), Direction::Reverse, |key, value| {
+            read(key, value).map(&mut visit)
         })
     }
 
@@ -224,6 +222,11 @@ impl Store {
     /// The job of a pipeline in a run.
     pub fn job(&self, order: u64, pipeline: &PipelineName) -> Result<Option<JobRow>> {
         self.row(&keys::job(order, pipeline))
+    }
+
+    /// A job that another row names.
+    fn listed_job(&self, order: u64, pipeline: &PipelineName) -> Result<JobRow> {
+        self.job(order, pipeline)?.ok_or_else(|| RepoError::damaged_row(&keys::job(order, pipeline)))
     }
 
     /// A pipeline's jobs from the one of the highest order up to `order` back, until `visit` breaks.
@@ -243,9 +246,7 @@ impl Store {
                 if orders.len() < 64 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })?;
             for order in &orders {
-                if let Some(job) = self.job(*order, pipeline)?
-                    && visit(job).is_break()
-                {
+                if visit(self.listed_job(*order, pipeline)?).is_break() {
                     return Ok(());
                 }
             }
@@ -274,10 +275,10 @@ impl Store {
         })?;
         let mut jobs = Vec::new();
         for key in open {
-            let Some((order, pipeline)) = key.split_first_chunk::<8>() else { continue };
-            if let Some(pipeline) = name_in(pipeline, b"") {
-                jobs.extend(self.job(u64::from_be_bytes(*order), &pipeline)?);
-            }
+            let damaged = || RepoError::damaged_row(&[&prefix, key.as_slice()].concat());
+            let (order, pipeline) = key.split_first_chunk::<8>().ok_or_else(damaged)?;
+            let pipeline = name_in(pipeline, b"").ok_or_else(damaged)?;
+            jobs.push(self.listed_job(u64::from_be_bytes(*order), &pipeline)?);
         }
         Ok(jobs)
     }

@@ -10,7 +10,7 @@ use super::{Result, Store};
 use crate::documents::{Certificate, Commit, Document, ResultDocument, ResultState, SignatureDocument, canonical};
 use crate::error::RepoError;
 use crate::hash::digest_of;
-use crate::index::rows::{Location, ResultRow, SaidRow, decode, encode};
+use crate::index::rows::{Location, ResultRow, SaidRow, encode, read};
 use crate::index::{Changes, Index, keys};
 use crate::object::{Kind, PackClass};
 use crate::packs::PackName;
@@ -38,8 +38,9 @@ pub(crate) enum Place {
 }
 
 fn place_in(index: &Index, kind: u8, digest: &Digest) -> Result<Place> {
-    let row = index.get(&keys::object(kind, digest))?;
-    let Some(location) = row.as_deref().and_then(Location::decode) else { return Ok(Place::Nowhere) };
+    let key = keys::object(kind, digest);
+    let Some(row) = index.get(&key)? else { return Ok(Place::Nowhere) };
+    let location = Location::decode(&row).ok_or_else(|| RepoError::damaged_row(&key))?;
     Ok(index.pack(location.pack).map_or(Place::Gone, |pack| Place::At(pack, location.row(kind, *digest))))
 }
 
@@ -325,11 +326,11 @@ impl Store {
     pub fn results(&self, recipe: &DatumId) -> Result<Vec<(Digest, ResultState, Option<i32>)>> {
         let prefix = keys::results(recipe);
         let mut found = Vec::new();
-        self.index().visit(&prefix, &keys::after(&prefix), rocksdb::Direction::Reverse, |key, value| {
-            if let (Some((_, digest)), Some(row)) = (key.split_last_chunk::<32>(), decode::<ResultRow>(value)) {
-                found.push((Digest::from_bytes(*digest), row.state, row.exit_code));
-            }
-            std::ops::ControlFlow::Continue(())
+        self.index().try_visit(&prefix, &keys::after(&prefix), rocksdb::Direction::Reverse, |key, value| {
+            let (_, digest) = key.split_last_chunk::<32>().ok_or_else(|| RepoError::damaged_row(key))?;
+            let row: ResultRow = read(key, value)?;
+            found.push((Digest::from_bytes(*digest), row.state, row.exit_code));
+            Ok(std::ops::ControlFlow::Continue(()))
         })?;
         Ok(found)
     }

@@ -257,7 +257,9 @@ impl Store {
         }
         let mut index = self.open_reading();
         if let Err(error) = self.catch_up(&index, &mut position) {
-            let RepoError::Index(_) = error else { return Err(error) };
+            if !error.is_of_index() {
+                return Err(error);
+            }
             tracing::warn!("the index cannot be read and is not used: {error}");
             index = Index::in_memory();
             self.catch_up(&index, &mut position)?;
@@ -373,7 +375,7 @@ impl Store {
     fn open_caught_up(&self, position: &mut Position) -> Result<Index, RepoError> {
         let index = self.open_writable()?;
         match self.catch_up(&index, position) {
-            Err(RepoError::Index(error)) => {
+            Err(error) if error.is_of_index() => {
                 tracing::warn!("the index is damaged and is made anew: {error}");
                 drop(index);
                 std::fs::remove_dir_all(self.index_path()).doing("remove", &self.index_path())?;

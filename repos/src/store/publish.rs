@@ -11,7 +11,7 @@ use super::vouching::checked_until;
 use super::{Lock, Result, Store};
 use crate::error::RepoError;
 use crate::index::apply::{apply, meta};
-use crate::index::rows::{decode, encode};
+use crate::index::rows::encode;
 use crate::index::{View, keys};
 use crate::journal::{Entry, Position, Record};
 use crate::object::Kind;
@@ -217,7 +217,7 @@ impl Store {
 
     /// How often pipelines have changed; a change that was planned on another number is refused.
     pub fn graph(&self) -> Result<u64> {
-        Ok(self.index().get(&keys::meta(meta::GRAPH))?.as_deref().and_then(decode).unwrap_or(0))
+        Ok(self.index().row(&keys::meta(meta::GRAPH))?.unwrap_or(0))
     }
 
     /// The journal's position as this process knows it.
@@ -227,7 +227,7 @@ impl Store {
 
     /// How often garbage was collected: as long as this is the same, all that was there still is.
     pub fn gc_epoch(&self) -> Result<u64> {
-        Ok(self.index().get(&keys::meta(meta::EPOCH))?.as_deref().and_then(decode).unwrap_or(0))
+        Ok(self.index().row(&keys::meta(meta::EPOCH))?.unwrap_or(0))
     }
 
     /// Whether an error says that garbage collection took what a change builds on: the caller writes that anew.

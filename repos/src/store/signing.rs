@@ -18,7 +18,7 @@ use super::{Change, Result, Store};
 use crate::documents::{Certificate, SignatureDocument};
 use crate::error::RepoError;
 use crate::index::keys;
-use crate::index::rows::{KeyRow, decode};
+use crate::index::rows::{KeyRow, read};
 use crate::journal::Entry;
 use crate::keys::{OwnKey, PublicKey, Signature, replacement};
 use crate::object::Kind;
@@ -233,17 +233,17 @@ impl Store {
     pub fn signing_keys(&self) -> Result<Vec<(Digest, KeyRow)>> {
         let prefix = keys::signing_keys();
         let mut found = Vec::new();
-        self.index().visit(&prefix, &prefix, Direction::Forward, |key, value| {
+        self.index().try_visit(&prefix, &prefix, Direction::Forward, |key, value| {
             let fingerprint = key.last_chunk::<32>().map(|bytes| Digest::from_bytes(*bytes));
-            found.extend(fingerprint.zip(decode(value)));
-            std::ops::ControlFlow::Continue(())
+            found.push((fingerprint.ok_or_else(|| RepoError::damaged_row(key))?, read(key, value)?));
+            Ok(std::ops::ControlFlow::Continue(()))
         })?;
         Ok(found)
     }
 
     /// A key that the journal knows.
     pub fn signing_key(&self, fingerprint: &Digest) -> Result<Option<KeyRow>> {
-        Ok(self.index().get(&keys::signing_key(fingerprint))?.as_deref().and_then(decode))
+        self.index().row(&keys::signing_key(fingerprint))
     }
 
     /// How many runs there were when commits came to be signed by a key that counts; `None` when they are not yet.

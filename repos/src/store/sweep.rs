@@ -184,7 +184,7 @@ impl Store {
             Ok(index)
         });
         let index = match opened {
-            Err(RepoError::Index(error)) => {
+            Err(error) if error.is_of_index() => {
                 tracing::warn!("the index cannot be written and is thrown away: {error}");
                 std::fs::remove_dir_all(self.index_path()).ok();
                 let index = Index::in_memory();
