@@ -17,6 +17,10 @@ use repos::{Change, Store, Timestamp};
 use specs::{CommitId, Glob, RunId};
 
 type Files = BTreeMap<String, String>;
+/// First and last commit of a period, what ended it, and whether a head is in it.
+type PeriodOf = (CommitId, CommitId, Option<CommitId>, bool);
+/// First and last commit, whether a head has it, and the periods.
+type Hit = (CommitId, CommitId, bool, BTreeSet<PeriodOf>);
 
 /// What is known without the index: of each commit its parent and files, in the order in which they were made.
 #[derive(Default)]
@@ -132,18 +136,42 @@ impl Model {
         self.heads.iter().flat_map(|head| self.line(*head)).collect()
     }
 
-    /// First and last commit of those that heads reach, in the order of runs, in which a path has what fits; and whether a head has it.
-    fn found(&self, fits: impl Fn(&str, &str) -> bool) -> BTreeMap<String, (CommitId, CommitId, bool)> {
-        let mut found: BTreeMap<String, (CommitId, CommitId, bool)> = BTreeMap::new();
+    /// First and last commit of those that heads reach, in the order of runs, in which a path has what fits; whether a head has it; and
+    /// its periods.
+    fn found(&self, fits: impl Fn(&str, &str) -> bool) -> BTreeMap<String, Hit> {
+        let mut found: BTreeMap<String, Hit> = BTreeMap::new();
         for at in self.reached() {
             let (id, _, files) = &self.commits[at];
             for (path, _) in files.iter().filter(|(path, content)| fits(path, content)) {
                 let is_head = self.heads.contains(&at);
-                let hit = found.entry(path.clone()).or_insert((*id, *id, false));
+                let hit = found.entry(path.clone()).or_insert((*id, *id, false, BTreeSet::new()));
                 (hit.1, hit.2) = (*id, hit.2 || is_head);
             }
         }
+        for (path, hit) in &mut found {
+            hit.3 = self.periods(|at| self.commits[at].2.get(path).is_some_and(|content| fits(path, content)));
+        }
         found
+    }
+
+    /// The stretches of commits that have something, over the lines of all heads that no other head comes after.
+    fn periods(&self, has: impl Fn(usize) -> bool) -> BTreeSet<PeriodOf> {
+        let is_covered = |head: &usize| self.heads.iter().any(|other| other != head && self.line(*other).contains(head));
+        let id = |at: usize| self.commits[at].0;
+        let mut periods = BTreeSet::new();
+        for head in self.heads.iter().filter(|head| !is_covered(head)) {
+            let line: Vec<usize> = self.line(*head).into_iter().rev().collect();
+            let mut start = None;
+            for (number, at) in line.iter().enumerate() {
+                start = if has(*at) { start.or(Some(number)) } else { None };
+                let next = line.get(number + 1).copied();
+                if let (Some(start), false) = (start, next.is_some_and(&has)) {
+                    let at_head = line[start..=number].iter().any(|at| self.heads.contains(at));
+                    periods.insert((id(line[start]), id(*at), next.map(id), at_head));
+                }
+            }
+        }
+        periods
     }
 }
 
@@ -232,9 +260,29 @@ fn compare(store: &Store, model: &Model) {
     }
 }
 
-fn all_found(store: &Store, what: &What) -> BTreeMap<String, (CommitId, CommitId, bool)> {
+fn all_found(store: &Store, what: &What) -> BTreeMap<String, Hit> {
+    let periods = |found: &files::Found| {
+        assert_eq!(found.periods_before, 0);
+        found.periods.iter().map(|period| (period.first, period.last, period.ended_by, period.at_head)).collect()
+    };
     let found = find(store, what).unwrap().into_iter();
-    found.map(|found| (found.path.to_string(), (found.first, found.last, found.at_head))).collect()
+    found.map(|found| (found.path.to_string(), (found.first, found.last, found.at_head, periods(&found)))).collect()
+}
+
+#[test]
+fn of_very_many_periods_the_newest_are_told_and_the_others_counted() {
+    let test = TestStore::new();
+    let ids: Vec<CommitId> =
+        (0..25).map(|number| test.set("images", &[("/a", Some(if number % 2 == 0 { "x" } else { "y" }))])).collect();
+    for _ in 0..2 {
+        let found = find(&test.store, &What::Bytes(digest_of(b"x"))).unwrap().remove(0);
+        assert_eq!((found.first, found.last, found.at_head), (ids[0], ids[24], true));
+        assert_eq!((found.periods.len(), found.periods_before), (10, 3));
+        let last = found.periods.last().unwrap();
+        assert_eq!((last.first, last.last, last.ended_by, last.at_head), (ids[24], ids[24], None, true));
+        assert_eq!((found.periods[8].first, found.periods[8].ended_by), (ids[22], Some(ids[23])));
+        test.store.rebuild_index().unwrap();
+    }
 }
 
 proptest! {

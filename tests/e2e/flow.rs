@@ -28,10 +28,15 @@ pub(crate) fn with_images() -> TestEnv {
 /// With both pipelines applied; their first jobs wait.
 pub(crate) fn applied() -> TestEnv {
     let env = with_images();
+    apply(&env);
+    env
+}
+
+/// Applies both pipelines.
+pub(crate) fn apply(env: &TestEnv) {
     env.write("specs/upper.yml", UPPER);
     env.write("specs/count.yml", COUNT);
     env.ok(["pipeline", "apply", "-f", "specs"]);
-    env
 }
 
 /// With both pipelines applied, and run.

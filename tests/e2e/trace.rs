@@ -201,12 +201,14 @@ fn forward_over_all_runs_knows_other_paths_older_versions_and_what_is_left() {
     insta::assert_snapshot!(steady(&env.pv(["trace", "--forward", "--all-runs", "images@main~2:/a"])), @r#"
     --- stdout
     images@[id 1]:/a  4 B  sha256 [id 2]
+    images@main has no file there now, since [id 3] (Anna, [date])
     in images:/a from [id 1] (Anna, [date]) to [id 3] (removed by Anna, [date])
     in images:/z from [id 3] (Anna, [date]) to [id 4] (removed by Anna, [date])
 
     REPOSITORY  READ BY  MADE  STILL AT HEAD
     upper  2 datums  2 files  0
     count  2 datums  2 files  0
+    none of the files that were made is at a head now; with their jobs: --files
     --- stderr
     each file: --files or --json
     "#);
@@ -218,6 +220,33 @@ fn forward_over_all_runs_knows_other_paths_older_versions_and_what_is_left() {
     // What is in another run is not in this one.
     let one = env.json(["trace", "--forward", "images@main~2:/a"]).remove(0);
     assert!(one["readers"].as_array().unwrap().len() < found["readers"].as_array().unwrap().len());
+}
+
+#[test]
+fn forward_of_a_file_that_is_not_current_says_so_and_what_read_it() {
+    let env = flow::with_images();
+    let old = env.json(["log", "images"])[0]["id"].as_str().unwrap().to_owned();
+    // Nothing read it yet, and then only as it came back: no job took the commit that was made in between.
+    env.write("a", "other\n");
+    env.ok(["put", "images", "a"]);
+    let between = env.json(["log", "images"])[0]["id"].as_str().unwrap().to_owned();
+    env.ok(["cp", &format!("images@{}:/a", &old[..12]), "images:/a"]);
+    flow::apply(&env);
+    env.ok(["run"]);
+    let at = format!("images@{old}:/a");
+    let shown = env.ok(["trace", "--forward", &at]);
+    assert!(shown.contains("no job took this commit and read it; other jobs read it: upper@"), "{shown}");
+    let found = env.json(["trace", "--forward", &at]).remove(0);
+    assert_eq!(found["readers"].as_array().unwrap().len(), 0);
+    assert_eq!(found["read_in_other_jobs"].as_array().unwrap().len(), 1);
+    assert_eq!(found["now"]["state"], "same");
+    let all = env.ok(["trace", "--forward", "--all-runs", &at]);
+    assert_eq!(all.lines().filter(|line| line.starts_with("in images:/a from ")).count(), 2, "{all}");
+    let shown = env.ok(["trace", "--forward", &format!("images@{between}:/a")]);
+    assert!(shown.contains("images@main has other bytes there now, since "), "{shown}");
+    assert!(shown.contains("no datum read it"), "{shown}");
+    let other = env.json(["trace", "--forward", &format!("images@{between}:/a")]).remove(0);
+    assert_eq!((&other["now"]["state"], &other["now"]["branch"]), (&"other".into(), &"main".into()));
 }
 
 #[test]

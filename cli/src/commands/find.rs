@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use repos::files::{self, Found};
+use repos::Store;
+use repos::files::{self, Found, Period};
 use repos::hash::Hasher;
 use repos::history::What;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use specs::{CommitId, Digest, ErrorKind, FilePath, Glob, RepoName};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{Human, Row, ShortIds, size};
+use crate::output::{Human, Row, ShortIds, plural, size};
 
 /// Find every repository and path that has or had these bytes, or this name
 #[derive(clap::Args, Debug)]
@@ -22,7 +23,7 @@ pub(crate) struct Args {
     what: String,
 }
 
-/// A hit.
+/// A hit. Between its first and last commit it may have been away: the periods tell.
 #[derive(Serialize)]
 struct FoundView {
     repo: RepoName,
@@ -32,16 +33,37 @@ struct FoundView {
     first: CommitId,
     last: CommitId,
     at_head: bool,
-    #[serde(skip)]
-    short: (String, String),
+    /// Oldest first.
+    periods: Vec<PeriodView>,
+    /// How many periods there were before these.
+    periods_before: u64,
 }
 
-impl Row for FoundView {
+/// Commits one after the other, each with the hit.
+#[derive(Serialize)]
+struct PeriodView {
+    first: CommitId,
+    last: CommitId,
+    /// The commit after the last, in which it was gone or other; `null` while a branch or tag ends with the last.
+    ended_by: Option<CommitId>,
+    at_head: bool,
+}
+
+/// One period of a hit, as people read it.
+#[derive(Serialize)]
+struct PeriodRow {
+    file: String,
+    size_bytes: u64,
+    first: String,
+    last: String,
+    at_head: bool,
+}
+
+impl Row for PeriodRow {
     const HEADER: &'static [&'static str] = &["FILE", "SIZE", "FIRST", "LAST", "STILL AT HEAD"];
     fn cells(&self, _: &Human) -> Vec<String> {
-        let (first, last) = self.short.clone();
         let still = if self.at_head { "yes" } else { "no" }.to_owned();
-        vec![format!("{}:{}", self.repo, self.path), size(self.size_bytes), first, last, still]
+        vec![self.file.clone(), size(self.size_bytes), self.first.clone(), self.last.clone(), still]
     }
 }
 
@@ -56,14 +78,41 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         };
         return Err(CliError::new(ErrorKind::NotFound, message));
     }
-    cx.list(
-        None,
-        found.into_iter().map(|found| {
-            let Found { repo, path, file, first, last, at_head, .. } = found;
-            let short = (store.short_commit(&first)?, store.short_commit(&last)?);
-            Ok(FoundView { repo, path, digest: file.digest, size_bytes: file.size, first, last, at_head, short })
-        }),
-    )
+    if cx.out().is_json() {
+        return found.into_iter().try_for_each(|found| cx.out().json(&FoundView::from(found)));
+    }
+    let more: Vec<(String, u64)> = found
+        .iter()
+        .filter(|found| found.periods_before > 0)
+        .map(|found| (format!("{}:{}", found.repo, found.path), found.periods_before))
+        .collect();
+    cx.list(None, found.iter().flat_map(|found| found.periods.iter().map(move |period| row(store, found, period))))?;
+    for (file, more) in more {
+        cx.notes().line(format!("{file}: {} before these", plural(more, "period", "periods")));
+    }
+    Ok(())
+}
+
+fn row(store: &Store, found: &Found, period: &Period) -> Result<PeriodRow> {
+    Ok(PeriodRow {
+        file: format!("{}:{}", found.repo, found.path),
+        size_bytes: found.file.size,
+        first: store.short_commit(&period.first)?,
+        last: store.short_commit(&period.last)?,
+        at_head: period.at_head,
+    })
+}
+
+impl From<Found> for FoundView {
+    fn from(found: Found) -> Self {
+        let Found { repo, path, file, first, last, at_head, periods, periods_before } = found;
+        let periods = periods.into_iter().map(|period| {
+            let Period { first, last, ended_by, at_head } = period;
+            PeriodView { first, last, ended_by, at_head }
+        });
+        let periods = periods.collect();
+        Self { repo, path, digest: file.digest, size_bytes: file.size, first, last, at_head, periods, periods_before }
+    }
 }
 
 /// A file that is there counts as one; then 64 hex digits; anything else is a glob, at any depth unless it has a `/`.

@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use repos::documents::{Commit, Recipe, Reference, ResultDocument};
 use repos::files;
-use repos::history::What;
+use repos::history::{PathHistory, What};
 use repos::journal::RepoKind;
 use repos::store::Resolved;
 use repos::tree::{FileEntry, KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store};
 use specs::{CommitId, Digest, FilePath, PipelineName, RepoName};
 
-use super::nodes::{Forward, ForwardPlace, Made, Mention, Reader};
+use super::nodes::{AtHead, Forward, ForwardPeriod, ForwardPlace, Made, Mention, Now, Reader};
 use crate::datums::{Shape, prefix};
 use crate::error::Result;
 use crate::graph::{BranchOf, Graph, Pipeline};
@@ -55,11 +55,41 @@ pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<
     while let Some(found) = search.open.pop_front() {
         search.readers_of(&found)?;
     }
+    let is_unread = search.readers.is_empty() && !search.cut && !options.all_runs;
+    let read_in_other_jobs = if is_unread { other_jobs(store, &start)? } else { Vec::new() };
+    let now = now(store, at, &start)?;
     let Search { mut readers, order, cut, .. } = search;
     let position = |name: &PipelineName| order.iter().position(|other| other == name);
     readers.sort_by_key(|reader| position(&reader.pipeline));
     let Found { repo, commit, path, file, .. } = start;
-    Ok(Forward { repo, commit, path, digest: file.digest, size_bytes: file.size, places, readers, cut })
+    let (digest, size_bytes, all_runs) = (file.digest, file.size, options.all_runs);
+    Ok(Forward { repo, commit, path, digest, size_bytes, now, all_runs, places, readers, read_in_other_jobs, cut })
+}
+
+/// What the head of the commit's branch has at the path.
+fn now(store: &Store, at: &Resolved, start: &Found) -> Result<Now> {
+    let branch = at.commit.branch.clone();
+    let head = store.find_branch(&start.repo, &branch)?.and_then(|row| row.commit);
+    let Some(head) = head else { return Ok(Now { branch, state: AtHead::NoBranch, since: None }) };
+    let file = Tree::at(store.commit(&head)?.tree).file(store, &start.path)?;
+    let state = match file {
+        Some(file) if file.digest == start.file.digest => return Ok(Now { branch, state: AtHead::Same, since: None }),
+        Some(_) => AtHead::Other,
+        None => AtHead::Gone,
+    };
+    // On a branch that was moved elsewhere the path may never have had a file.
+    let newest = PathHistory::new(store, &start.repo, head, &start.path).next().transpose()?;
+    let since = newest.map(|(commit, _)| mention(store, commit)).transpose()?;
+    Ok(Now { branch, state, since })
+}
+
+/// Jobs of which some datum read the bytes at this path, of all runs; newest first, and no more than a few.
+fn other_jobs(store: &Store, start: &Found) -> Result<Vec<String>> {
+    const MOST: usize = 10;
+    let mut search = Search::new(store, ForwardOptions { all_runs: true, depth: None })?;
+    search.readers_of(start)?;
+    let jobs: BTreeSet<(u64, String)> = search.readers.iter().map(|reader| (reader.order, reader.job.clone())).collect();
+    Ok(jobs.into_iter().rev().map(|(_, job)| job).take(MOST).collect())
 }
 
 /// Where the bytes of a file are and were among what people committed. Empty files say nothing: of these only the path itself counts.
@@ -69,16 +99,24 @@ fn places(store: &Store, start: &Found) -> Result<Vec<ForwardPlace>> {
         let is_asked = (&found.repo, &found.path) == (&start.repo, &start.path);
         let is_of_people = store.repo(&found.repo)?.kind == RepoKind::User;
         if is_asked || (is_of_people && start.file.size > 0) {
-            let files::Found { repo, path, first, ended_by, at_head, .. } = found;
-            let after = ended_by.map(|commit| store.commit(&commit)).transpose()?;
-            let after = after.map(|commit| Tree::at(commit.tree).file(store, &path)).transpose()?;
-            let ended_by = ended_by.map(|commit| mention(store, commit)).transpose()?;
-            let (first, removed) = (mention(store, first)?, after == Some(None));
-            places.push(ForwardPlace { repo, path, first, ended_by, removed, at_head });
+            let files::Found { repo, path, first, at_head, periods, periods_before, .. } = found;
+            let periods: Vec<_> = periods.iter().map(|one| period(store, &path, one)).collect::<Result<_>>()?;
+            let last = periods.last();
+            let (ended_by, removed) = (last.and_then(|last| last.ended_by.clone()), last.is_some_and(|last| last.removed));
+            let first = mention(store, first)?;
+            places.push(ForwardPlace { repo, path, first, ended_by, removed, at_head, periods, periods_before });
         }
     }
     places.sort_by_key(|place| (&place.repo, &place.path) != (&start.repo, &start.path));
     Ok(places)
+}
+
+fn period(store: &Store, path: &FilePath, period: &files::Period) -> Result<ForwardPeriod> {
+    let files::Period { first, last, ended_by, at_head } = *period;
+    let after = ended_by.map(|commit| store.commit(&commit)).transpose()?;
+    let after = after.map(|commit| Tree::at(commit.tree).file(store, path)).transpose()?;
+    let ended_by = ended_by.map(|commit| mention(store, commit)).transpose()?;
+    Ok(ForwardPeriod { first: mention(store, first)?, last, ended_by, removed: after == Some(None), at_head })
 }
 
 fn mention(store: &Store, commit: CommitId) -> Result<Mention> {
@@ -332,6 +370,7 @@ impl<'a> Search<'a> {
             pipeline: pipeline.name().clone(),
             version: job.version,
             job: format!("{}@{}", job.pipeline, job.run),
+            order: job.order,
             datum: result.recipe,
             state: result.state,
             read: (found.repo.clone(), found.path.clone()),

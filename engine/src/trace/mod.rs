@@ -21,6 +21,6 @@ pub use back::{Reach, trace};
 pub use forward::{ForwardOptions, forward};
 pub(crate) use inputs::{matched, origins_of};
 pub use nodes::{
-    BranchCommit, Brought, DatumNode, Extent, FileNode, Forward, ForwardPlace, InputNode, Made, Mention, Origin,
-    Reader, SourceNode, Trace, VersionNode,
+    AtHead, BranchCommit, Brought, DatumNode, Extent, FileNode, Forward, ForwardPeriod, ForwardPlace, InputNode, Made,
+    Mention, Now, Origin, Reader, SourceNode, Trace, VersionNode,
 };

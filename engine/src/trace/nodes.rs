@@ -140,7 +140,7 @@ pub struct DatumNode {
     /// Files of the host that its command names, under the process executor.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub host_files: BTreeMap<String, Digest>,
-    /// The code at `/code`, and the git commit of the spec's directory.
+    /// The code at `/code`, and how it and the spec compare with git; of old records that nothing was compared.
     pub code: Option<CodeStamp>,
     /// Which network it saw.
     pub network: Network,
@@ -263,10 +263,17 @@ pub struct Forward {
     pub digest: Digest,
     /// Its length.
     pub size_bytes: u64,
+    /// What is at this path now.
+    pub now: Now,
+    /// Whether all runs were looked at; else of each pipeline only the job that took this commit.
+    pub all_runs: bool,
     /// Where these bytes are and were among the files of people; empty when only one run was looked at.
     pub places: Vec<ForwardPlace>,
     /// The datums that read it, or read what came of it, upstream first.
     pub readers: Vec<Reader>,
+    /// Jobs that were not looked at and have datums that read these bytes at this path, newest first; looked for only where `readers` are
+    /// none. No more than ten.
+    pub read_in_other_jobs: Vec<String>,
     /// Whether something was not followed further, because the asked depth is reached.
     pub cut: bool,
 }
@@ -278,7 +285,7 @@ pub struct ForwardPlace {
     pub repo: RepoName,
     /// The path.
     pub path: FilePath,
-    /// The first commit with them.
+    /// The first commit with them. Since then they may have been away: the periods tell.
     pub first: Mention,
     /// The commit in which the path had other bytes, or none, after the last one with them; absent while a branch or tag ends with them.
     pub ended_by: Option<Mention>,
@@ -286,6 +293,50 @@ pub struct ForwardPlace {
     pub removed: bool,
     /// Whether a branch's head has them.
     pub at_head: bool,
+    /// The periods in which the path had them, oldest first.
+    pub periods: Vec<ForwardPeriod>,
+    /// How many periods there were before these.
+    pub periods_before: u64,
+}
+
+/// Commits one after the other that have the bytes of a file at a path.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ForwardPeriod {
+    /// The first of them.
+    pub first: Mention,
+    /// The last of them.
+    pub last: CommitId,
+    /// The commit after the last, in which the path has other bytes or none; absent while a branch or tag ends with the last.
+    pub ended_by: Option<Mention>,
+    /// Whether there is no file in that commit, rather than another one.
+    pub removed: bool,
+    /// Whether one of them is a branch's head.
+    pub at_head: bool,
+}
+
+/// Whether the head of the branch, on which the commit of a file was made, has the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AtHead {
+    /// The same bytes.
+    Same,
+    /// Other bytes.
+    Other,
+    /// No file.
+    Gone,
+    /// There is no such branch any more, or it has no commit.
+    NoBranch,
+}
+
+/// What is at the path now.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Now {
+    /// The branch on which the commit was made.
+    pub branch: BranchName,
+    /// What its head has there.
+    pub state: AtHead,
+    /// The commit since which that is so; absent for the same bytes, and without a head.
+    pub since: Option<Mention>,
 }
 
 /// A commit and who made it.
@@ -310,6 +361,9 @@ pub struct Reader {
     pub version: u32,
     /// The job in whose output it stands, `PIPELINE@RUN`; of several the newest.
     pub job: String,
+    /// The place of the job's run in the order of runs.
+    #[serde(skip)]
+    pub order: u64,
     /// Its id.
     pub datum: DatumId,
     /// How it ended.

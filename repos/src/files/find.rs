@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use specs::{CommitId, FilePath, RepoName};
 
-use crate::history::{Held, What, held};
+use crate::error::RepoError;
+use crate::history::{Held, Links, What, held};
 use crate::store::{Result, Store};
 use crate::tree::{FileEntry, Tree};
+
+/// Periods of a path that are told; of more only the newest.
+const PERIODS: usize = 10;
 
 /// A path that has, or had, what was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,25 +21,41 @@ pub struct Found {
     pub path: FilePath,
     /// The file as it was last.
     pub file: FileEntry,
-    /// The first commit with it.
+    /// The first commit with it. Between this one and the last it may have been away: `periods` tell.
     pub first: CommitId,
     /// The last commit with it.
     pub last: CommitId,
-    /// The commit in which it had it no more, after the last one; absent while a branch or tag ends with it.
-    pub ended_by: Option<CommitId>,
     /// Whether a branch's head has it.
+    pub at_head: bool,
+    /// The periods in which it was there, oldest first; at least one.
+    pub periods: Vec<Period>,
+    /// How many periods there were before these.
+    pub periods_before: u64,
+}
+
+/// A line of commits of which each had what was looked for. Where branches part, each has its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Period {
+    /// The first of them.
+    pub first: CommitId,
+    /// The last of them.
+    pub last: CommitId,
+    /// The commit after the last, in which it was not there any more; absent while a branch or tag ends with the last.
+    pub ended_by: Option<CommitId>,
+    /// Whether one of them is a branch's head.
     pub at_head: bool,
 }
 
 /// A commit with its place in the order of runs.
 type Placed = (u64, CommitId);
 
-/// One path over all its times.
+/// One path over all its periods.
 struct Trail {
+    file: FileEntry,
+    /// First and last commit of each, and what ended it.
+    periods: BTreeSet<(Placed, Placed, Option<CommitId>)>,
     first: Placed,
     last: Placed,
-    file: FileEntry,
-    ended_by: Option<CommitId>,
 }
 
 /// Finds every path that has or had these bytes or this name, sorted by repository and path: by the history index, so in time that
@@ -54,30 +74,62 @@ fn find_in(store: &Store, repo: &RepoName, what: &What, found: &mut Vec<Found>) 
     let tips: BTreeSet<CommitId> = heads.iter().copied().chain(tags).collect();
     let mut trails: BTreeMap<FilePath, Trail> = BTreeMap::new();
     held(store, repo, &tips, what, &mut |held| {
-        let Held { path, file, first, last, ended_by } = held;
-        let (first, last) = (place(store, first)?, place(store, last)?);
-        let trail = trails.entry(path).or_insert(Trail { first, last, file, ended_by });
-        trail.first = trail.first.min(first);
-        if last > trail.last {
-            (trail.last, trail.file, trail.ended_by) = (last, file, ended_by);
-        }
+        let (first, last) = (place(store, held.first)?, place(store, held.last)?);
+        let Held { path, file, ended_by, .. } = held;
+        trails.entry(path).or_insert_with(|| Trail::new(file, first, last)).add(file, first, last, ended_by);
         Ok(())
     })?;
     if trails.is_empty() {
         return Ok(());
     }
-    let trees = heads.iter().map(|head| Ok(Tree::at(store.commit(head)?.tree))).collect::<Result<Vec<_>>>()?;
-    let mut trees = trees.into_iter().map(|tree| tree.cursor(store)).collect::<Result<Vec<_>>>()?;
+    let trees = heads.iter().map(|head| Ok((*head, Tree::at(store.commit(head)?.tree)))).collect::<Result<Vec<_>>>()?;
+    let trees = trees.into_iter().map(|(head, tree)| Ok((head, tree.cursor(store)?)));
+    let mut trees = trees.collect::<Result<Vec<_>>>()?;
+    let mut links = Links::new(store);
     for (path, trail) in trails {
-        let mut at_head = false;
-        for tree in &mut trees {
+        let mut with_it = Vec::new();
+        for (head, tree) in &mut trees {
             let file = tree.get(path.as_str().as_bytes())?;
-            at_head = at_head || file.is_some_and(|file| what.fits(&path, &file));
+            with_it.extend(file.is_some_and(|file| what.fits(&path, &file)).then_some(*head));
         }
-        let Trail { first: (_, first), last: (_, last), file, ended_by } = trail;
-        found.push(Found { repo: repo.clone(), path, file, first, last, ended_by, at_head });
+        let before = trail.periods.len().saturating_sub(PERIODS);
+        let mut periods = Vec::new();
+        for ((_, first), (_, last), ended_by) in trail.periods.into_iter().skip(before) {
+            let mut at_head = false;
+            for head in &with_it {
+                let is_within = |links: &mut Links| {
+                    Ok::<_, RepoError>(links.leads_to(store, last, *head)? && links.leads_to(store, *head, first)?)
+                };
+                at_head = at_head || *head == last || is_within(&mut links)?;
+            }
+            periods.push(Period { first, last, ended_by, at_head });
+        }
+        found.push(Found {
+            repo: repo.clone(),
+            path,
+            file: trail.file,
+            first: trail.first.1,
+            last: trail.last.1,
+            at_head: !with_it.is_empty(),
+            periods,
+            periods_before: before as u64,
+        });
     }
     Ok(())
+}
+
+impl Trail {
+    fn new(file: FileEntry, first: Placed, last: Placed) -> Self {
+        Self { file, periods: BTreeSet::new(), first, last }
+    }
+
+    fn add(&mut self, file: FileEntry, first: Placed, last: Placed, ended_by: Option<CommitId>) {
+        self.first = self.first.min(first);
+        if last > self.last {
+            (self.last, self.file) = (last, file);
+        }
+        self.periods.insert((first, last, ended_by));
+    }
 }
 
 fn place(store: &Store, id: CommitId) -> Result<Placed> {

@@ -41,7 +41,7 @@ mod stat_cache;
 mod upload;
 mod walk;
 
-pub use find::{Found, find};
+pub use find::{Found, Period, find};
 pub use gather::{PutOptions, gather, parse_list};
 pub use gathered::Gathered;
 pub use get::{GetOptions, Got, get, get_loose};

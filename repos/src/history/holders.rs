@@ -48,8 +48,8 @@ impl What {
     }
 }
 
-/// Hands over the times for which paths of `repo` had what is looked for, over the histories that end in `tips`: path after path, and of
-/// each the newest first. A time that several of the histories have comes for each of them.
+/// Hands over the periods for which paths of `repo` had what is looked for, over the histories that end in `tips`: path after path, and of
+/// each the newest first. A period that several of the histories have comes for each of them.
 pub fn held(
     store: &Store,
     repo: &RepoName,
@@ -226,18 +226,24 @@ impl Search<'_> {
                 Some(rows) => PathHistory::with_rows(self.store, links, (self.repo, path), *tip, rows.clone()),
                 None => PathHistory::with_links(self.store, links, (self.repo, path), *tip),
             };
-            let mut ended_by = None;
+            let (mut ended_by, mut open): (_, Option<Held>) = (None, None);
             for change in &mut history {
                 let (first, did) = change?;
-                if let Some(file) = did.and_then(|did| did.file()).filter(|file| self.what.fits(path, file)) {
-                    let last = match &ended_by {
-                        None => *tip,
-                        Some(next) => self.store.commit(next)?.parents.first().copied().unwrap_or(first),
-                    };
-                    visit(Held { path: path.clone(), file, first, last, ended_by })?;
+                match (did.and_then(|did| did.file()).filter(|file| self.what.fits(path, file)), &mut open) {
+                    // A change within the period: of the executable bit, or of bytes where the name is looked for.
+                    (Some(_), Some(held)) => held.first = first,
+                    (Some(file), None) => {
+                        let last = match &ended_by {
+                            None => *tip,
+                            Some(next) => self.store.commit(next)?.parents.first().copied().unwrap_or(first),
+                        };
+                        open = Some(Held { path: path.clone(), file, first, last, ended_by });
+                    }
+                    (None, _) => open.take().map_or(Ok(()), &mut *visit)?,
                 }
                 ended_by = Some(first);
             }
+            open.map_or(Ok(()), &mut *visit)?;
             self.links = Some(history.into_links());
         }
         Ok(())

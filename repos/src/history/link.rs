@@ -139,6 +139,33 @@ impl Links {
         Ok(link)
     }
 
+    /// Whether `older` is `newer` or a commit before it. What the index does not have is walked.
+    pub(crate) fn leads_to(&mut self, store: &Store, newer: CommitId, older: CommitId) -> Result<bool> {
+        let order = |id: &CommitId| Ok::<_, RepoError>(store.commit_row(id)?.map_or(0, |row| row.order));
+        let (mut at, beginning) = (Some(newer), order(&older)?);
+        while let Some(id) = at {
+            if id == older {
+                return Ok(true);
+            }
+            // No commit comes before an older one.
+            if order(&id)? < beginning {
+                return Ok(false);
+            }
+            if let (Some(from), Some(to)) = (self.number(&id)?, self.number(&older)?) {
+                let depth = self.link(to)?.map_or(0, |link| link.depth);
+                if self.ancestor(from, depth)? == Some(to) {
+                    return Ok(true);
+                }
+                // Below a hole in the index the line may go on; then only a walk tells.
+                let bottom = self.ancestor(from, 0)?.filter(|bottom| *bottom != NONE);
+                at = bottom.map(|bottom| self.link(bottom)).transpose()?.flatten().map(|link| link.commit);
+                continue;
+            }
+            at = store.commit(&id)?.parents.first().copied();
+        }
+        Ok(false)
+    }
+
     /// The ancestor of `number` at `depth`, itself if that is its own; `None` when it stands higher.
     pub(super) fn ancestor(&mut self, number: u32, depth: u32) -> Result<Option<u32>> {
         let mut at = number;

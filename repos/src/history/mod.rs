@@ -23,5 +23,4 @@ pub use holders::{Held, What, held};
 pub use path::{Did, PathHistory, introduced};
 
 pub(crate) use follow::Step;
-#[cfg(any(test, feature = "testing"))]
 pub(crate) use link::Links;

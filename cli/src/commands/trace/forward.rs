@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::trace::{Forward, ForwardPlace, Mention, Reader};
+use engine::trace::{AtHead, Forward, ForwardPeriod, ForwardPlace, Mention, Reader};
 use repos::Store;
 use repos::documents::ResultState;
 use specs::PipelineName;
@@ -10,7 +10,7 @@ use specs::PipelineName;
 use super::words::{file_line, short_job};
 use crate::commands::views::name_of;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::{ShortIds, count, plural, table};
 
 /// Fewer inputs than these are nothing to speak of.
@@ -31,12 +31,13 @@ struct Sum {
 }
 
 pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<()> {
-    let Forward { repo, commit, path, size_bytes, digest, readers, places, cut } = found;
+    let Forward { repo, commit, path, size_bytes, digest, readers, places, cut, .. } = found;
     let store = cx.store()?;
     cx.out().line(file_line(store, (repo, commit, path), *size_bytes, digest)?)?;
+    print_now(cx, store, found)?;
     print_places(cx, store, places)?;
     if readers.is_empty() {
-        return cx.out().line(if *cut { "not followed: --depth" } else { "no datum read it" });
+        return cx.out().line(if *cut { "not followed: --depth".to_owned() } else { unread(store, found)? });
     }
     let sums = by_pipeline(readers);
     cx.out().line("")?;
@@ -44,6 +45,9 @@ pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<(
     for (name, sum) in sums.iter().filter(|(_, sum)| sum.files == 0) {
         let who = if sum.failed == sum.datums { "failed on it" } else { "read it and wrote nothing" };
         cx.out().line(format!("{name} {who}"))?;
+    }
+    if sums.iter().any(|(_, sum)| sum.files > 0) && sums.iter().all(|(_, sum)| sum.at_head == 0) {
+        cx.out().line("none of the files that were made is at a head now; with their jobs: --files")?;
     }
     if *cut {
         cx.out().line("not followed further: --depth")?;
@@ -57,25 +61,68 @@ pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<(
     Ok(())
 }
 
-/// `in images:/a from 77ab01c2 (anna, 2026-06-30) to a0b1c2d3 (removed by bob, 2026-07-02)`, one line a path.
+fn who(cx: &Context, mention: &Mention) -> String {
+    format!("{}, {}", name_of(&mention.author), cx.human().date(mention.created_at))
+}
+
+/// Says when the file is not what the branch has now: what follows is then about another time.
+fn print_now(cx: &Context, store: &Store, found: &Forward) -> Result<()> {
+    let Forward { repo, now, .. } = found;
+    let branch = format!("{repo}@{}", now.branch);
+    let what = match now.state {
+        AtHead::Same => return Ok(()),
+        AtHead::Other => format!("{branch} has other bytes there now"),
+        AtHead::Gone => format!("{branch} has no file there now"),
+        AtHead::NoBranch => format!("{branch} has no commit now"),
+    };
+    let since = now.since.as_ref().map(|since| {
+        let commit = store.short_commit(&since.commit)?;
+        Ok::<_, CliError>(format!(", since {commit} ({})", who(cx, since)))
+    });
+    cx.out().line(what + &since.transpose()?.unwrap_or_default())?;
+    if found.all_runs || found.readers.is_empty() {
+        return Ok(());
+    }
+    cx.out().line("looked at: the jobs that took this commit; all jobs that read these bytes: --all-runs")
+}
+
+/// That no datum read it, as far as was looked.
+fn unread(store: &Store, found: &Forward) -> Result<String> {
+    if found.read_in_other_jobs.is_empty() {
+        return Ok("no datum read it".to_owned());
+    }
+    let jobs = found.read_in_other_jobs.iter().map(|job| short_job(store, job)).collect::<Result<Vec<_>>>()?;
+    Ok(format!("no job took this commit and read it; other jobs read it: {}; all that came of it: --all-runs", jobs.join(", ")))
+}
+
+/// `in images:/a from 77ab01c2 (anna, 2026-06-30) to a0b1c2d3 (removed by bob, 2026-07-02)`, one line a period.
 fn print_places(cx: &Context, store: &Store, places: &[ForwardPlace]) -> Result<()> {
-    let who = |mention: &Mention| format!("{}, {}", name_of(&mention.author), cx.human().date(mention.created_at));
     for place in places {
-        let first = format!("{} ({})", store.short_commit(&place.first.commit)?, who(&place.first));
-        let until = match &place.ended_by {
-            Some(end) => {
-                let what = if place.removed { "removed by" } else { "changed by" };
-                format!(" to {} ({what} {})", store.short_commit(&end.commit)?, who(end))
-            }
-            None => " on".to_owned(),
-        };
-        let back = if place.at_head && place.ended_by.is_some() { ", and at a head" } else { "" };
-        cx.out().line(format!("in {}:{} from {first}{until}{back}", place.repo, place.path))?;
+        if place.periods_before > 0 {
+            let before = plural(place.periods_before, "period", "periods");
+            cx.out().line(format!("in {}:{} {before} before these", place.repo, place.path))?;
+        }
+        for period in &place.periods {
+            let first = format!("{} ({})", store.short_commit(&period.first.commit)?, who(cx, &period.first));
+            let until = until(cx, store, period)?;
+            cx.out().line(format!("in {}:{} from {first}{until}", place.repo, place.path))?;
+        }
     }
     match places.len() {
         1 => cx.out().line("no other path"),
         _ => Ok(()),
     }
+}
+
+fn until(cx: &Context, store: &Store, period: &ForwardPeriod) -> Result<String> {
+    let Some(end) = &period.ended_by else {
+        let last = store.short_commit(&period.last)?;
+        // A tag may keep a commit that no branch leads to any more.
+        return Ok(if period.at_head { " on".to_owned() } else { format!(" to {last}, which a tag names") });
+    };
+    let what = if period.removed { "removed by" } else { "changed by" };
+    let back = if period.at_head { ", and at a head" } else { "" };
+    Ok(format!(" to {} ({what} {}){back}", store.short_commit(&end.commit)?, who(cx, end)))
 }
 
 /// In the order in which pipelines come.
