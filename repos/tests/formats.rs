@@ -113,7 +113,7 @@ fn an_output_commit_has_all_fields() {
                 id: "sha256:9".to_owned(),
                 registry_digest: None,
             }),
-            code: Some(CodeStamp { tree: Some(digest(9)), git_commit: None, git_clean: Some(true) }),
+            code: Some(CodeStamp { tree: Some(digest(9)), git_clean: Some(true), ..CodeStamp::default() }),
         }),
         job: Some(format!("detect@{}", run())),
         ..user_commit()

@@ -220,6 +220,55 @@ fn code_is_found_beside_the_spec_and_kept() {
     assert_eq!(env.ok(["cat", "all:/all"]), "one\n");
 }
 
+/// Runs git in a folder.
+fn git(folder: &std::path::Path, args: &[&str]) -> String {
+    let mut git = std::process::Command::new("git");
+    git.args(["-c", "user.name=anna", "-c", "user.email=anna@example.com", "-c", "safe.directory=*"]).args(args);
+    let output = git.current_dir(folder).output().expect("git is there");
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn what_is_said_of_code_in_git_is_what_a_comparison_gave() {
+    let env = flow::with_images();
+    env.write("specs/code/run.sh", "cat /pfs/images/* > /pfs/out/all\n");
+    env.write("specs/.gitignore", "*.bin\n");
+    let spec = "pipeline: {name: all}\ntransform: {cmd: [sh, /code/run.sh], code: code}\ninput: {pfs: {repo: images, glob: /}}\n";
+    env.write("specs/all.yml", spec);
+    let folder = env.dir().join("specs");
+    ["init -q", "add .", "commit -q -m code"].map(|args| git(&folder, &args.split(' ').collect::<Vec<_>>()));
+    let head = git(&folder, &["rev-parse", "HEAD"]);
+    let short = &head[..8];
+    env.write("specs/notes.txt", "not tracked, and not the code's");
+    env.ok(["pipeline", "apply", "-f", "specs/all.yml"]);
+    env.ok(["run"]);
+    let traced = env.ok(["trace", "all:/all"]);
+    assert!(traced.contains(&format!(" in commit {short}   spec in commit {short}")), "{traced}");
+    assert!(!traced.contains("clean"), "{traced}");
+    let code = env.json(["trace", "all:/all", "--format", "json"])[0]["origin"]["datum"]["code"].clone();
+    assert_eq!((&code["git_code"]["state"], &code["git_code"]["path"]), (&json!("in_commit"), &json!("code")), "{code}");
+    assert_eq!((&code["git_commit"], &code["git_spec"]["state"]), (&json!(head), &json!("in_commit")), "{code}");
+
+    // Git ignores it, and it is code all the same.
+    env.write("specs/code/weights.bin", "1");
+    env.write("specs/code/more.sh", "echo");
+    env.ok(["pipeline", "apply", "-f", "specs/all.yml"]);
+    env.ok(["run"]);
+    let says = format!("differs from {short}: 2 files: /more.sh (not in the commit), /weights.bin (not in the commit)");
+    let traced = env.ok(["trace", "all:/all"]);
+    assert!(traced.contains(&says), "{traced}");
+    let shown = env.ok(["pipeline", "show", "all"]);
+    assert!(shown.contains(&format!("code differs from {head} at code: 2 files: /more.sh")), "{shown}");
+    assert!(env.ok(["trace", "all:/all", "--format", "html"]).contains(&format!("differs from {head} at code: 2 files")));
+    let statements = env.ok(["trace", "all:/all", "--format", "intoto"]);
+    assert!(!statements.is_empty());
+    let shown = env.json(["show", "all"])[0]["pipeline"]["code"]["git_code"].clone();
+    assert_eq!((&shown["state"], &shown["differ"]), (&json!("differs"), &json!(2)));
+    let why = env.ok(["diff", "all", "--why"]);
+    assert!(why.contains(&format!("in commit {short}")) && why.contains(&format!("differs from {short}")), "{why}");
+}
+
 #[test]
 fn list_and_show_say_how_far_pipelines_are() {
     let env = flow::failed();

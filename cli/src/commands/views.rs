@@ -53,6 +53,10 @@ fn with_defaults(commit: &Commit) -> Value {
         "parents": [], "lineage": null, "datums": null, "author": "", "message": "", "provenance": [], "sources": [],
         "pipeline": null, "job": null, "error": null,
     });
+    let mut commit = commit.clone();
+    if let Some(code) = commit.pipeline.as_mut().and_then(|pipeline| pipeline.code.as_mut()) {
+        *code = code.checked();
+    }
     let document = serde_json::to_value(commit).expect("commits have a JSON form");
     if let (Value::Object(fields), Value::Object(document)) = (&mut fields, document) {
         fields.extend(document);

@@ -1,6 +1,7 @@
-//! Code folders: what `transform.code` names, as a tree, and the git commit of the spec's folder.
+//! Code folders: what `transform.code` names, as a tree; what of it, and of the spec's file, is in a git commit, `git` tells.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use repos::Store;
 use repos::documents::CodeStamp;
@@ -9,7 +10,7 @@ use repos::tree::Tree;
 use specs::spec::Parsed;
 use specs::{Diagnostic, Glob};
 
-use super::SpecSources;
+use super::{SpecSources, git};
 use crate::error::Result;
 
 /// Never part of the code: it changes with every fetch.
@@ -18,8 +19,10 @@ const NOT_CODE: [&str; 2] = ["/.git", "/**/.git"];
 /// Where a spec and its code lie on this machine.
 #[derive(Debug)]
 pub(super) struct CodeFolder {
-    /// The folder of the spec's file.
+    /// The spec's file.
     spec: PathBuf,
+    /// What was read from it.
+    text: Arc<str>,
     /// The folder that the spec names.
     code: Option<PathBuf>,
 }
@@ -31,15 +34,16 @@ pub(super) fn folders(specs: &[Parsed], sources: &SpecSources, found: &mut Vec<D
         .map(|parsed| {
             let place = parsed.places.code.unwrap_or(parsed.places.transform);
             let code = parsed.spec.transform.code.as_ref();
-            let Some(spec) = sources.get(&parsed.file) else {
+            let Some(folder) = sources.get(&parsed.file) else {
                 let message = "`code` is relative to a spec file, and this spec is in none";
                 found.extend(code.map(|_| parsed.error(place, message, None)));
                 return None;
             };
-            let code = code.map(|code| spec.join(code));
+            let code = code.map(|code| folder.join(code));
             let problem = code.as_deref().and_then(problem);
             found.extend(problem.map(|problem| parsed.error(place, format!("`code`: {problem}"), None)));
-            Some(CodeFolder { spec: spec.clone(), code })
+            let spec = folder.join(Path::new(&parsed.file).file_name().unwrap_or_default());
+            Some(CodeFolder { spec, text: parsed.text.clone(), code })
         })
         .collect()
 }
@@ -64,12 +68,17 @@ fn problem(folder: &Path) -> Option<String> {
 }
 
 impl CodeFolder {
-    /// Stores the code, and looks the git commit up; `None` when there is neither.
+    /// Stores the code, and compares what is stored, and the spec, with the git commits that are checked out there; `None` when there is
+    /// neither code nor git.
     pub(super) fn store(&self, store: &Store) -> Result<Option<CodeStamp>> {
-        let tree = self.code.as_deref().map(|folder| tree_of(store, folder)).transpose()?;
-        let git = git_state(&self.spec, self.code.as_deref());
-        let (git_commit, git_clean) = git.unzip();
-        let stamp = CodeStamp { tree: tree.map(Tree::root), git_commit, git_clean };
+        let mut stamp = CodeStamp { git_spec: git::check_spec(&self.spec, &self.text), ..CodeStamp::default() };
+        if let Some(folder) = &self.code {
+            let tree = tree_of(store, folder)?;
+            stamp.tree = Some(tree.root());
+            stamp.git_code = Some(git::check_code(store, folder, tree)?);
+        }
+        let check = stamp.git_code.as_ref().or(stamp.git_spec.as_ref());
+        stamp.git_commit = check.and_then(|check| check.commit.clone());
         Ok(Some(stamp).filter(|stamp| *stamp != CodeStamp::default()))
     }
 }
@@ -78,25 +87,4 @@ fn tree_of(store: &Store, folder: &Path) -> Result<Tree> {
     let gathered = files::gather(&options(folder))?;
     let edits = files::upload(store, &gathered, &|_, _| {})?.into_edits(&gathered);
     Ok(files::apply(store, Tree::empty(), &edits)?.0)
-}
-
-/// The commit that is checked out where the spec lies, and whether neither that folder nor the code's has changes beyond it. `None`
-/// without git, without a commit, and when git does not trust the folder.
-fn git_state(spec: &Path, code: Option<&Path>) -> Option<(String, bool)> {
-    let spec = spec.canonicalize().ok()?;
-    let repository = git2::Repository::discover(&spec).ok()?;
-    let commit = repository.head().ok()?.peel_to_commit().ok()?.id().to_string();
-    let root = repository.workdir()?.canonicalize().ok()?;
-    let mut options = git2::StatusOptions::new();
-    options.include_untracked(true).recurse_untracked_dirs(true).disable_pathspec_match(true);
-    let folders = [Some(spec), code.and_then(|code| code.canonicalize().ok())];
-    let inside: Vec<&Path> = folders.iter().flatten().filter_map(|folder| folder.strip_prefix(&root).ok()).collect();
-    // No path stands for all: so when one of them is the root.
-    if inside.iter().all(|path| !path.as_os_str().is_empty()) {
-        for path in inside {
-            options.pathspec(path);
-        }
-    }
-    let clean = repository.statuses(Some(&mut options)).ok()?.is_empty();
-    Some((commit, clean))
 }

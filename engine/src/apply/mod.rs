@@ -3,7 +3,8 @@
 //! 1. `checks` says all that is wrong between the specs and the store, each with its place; `globs`, `clocks` and `code` are parts
 //!    of it;
 //! 2. `images` finds and pins the images, pulling what is missing;
-//! 3. `code` stores the code folders; `host` digests host files that a command names, where no image holds them;
+//! 3. `code` stores the code folders, and `git` compares what is stored with the commit that is checked out there; `host` digests host
+//!    files that a command names, where no image holds them;
 //! 4. `versions` settles what each pipeline is, and compares it with the version that there is;
 //! 5. `publish` makes all new versions and their jobs happen in one change.
 //!
@@ -14,6 +15,7 @@
 mod checks;
 mod clocks;
 mod code;
+mod git;
 mod globs;
 mod host;
 mod images;

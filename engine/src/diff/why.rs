@@ -270,16 +270,12 @@ fn changes(
     Ok(changes)
 }
 
-/// The code of a version as people know it: the git commit, else the tree.
+/// The code of a version: how it compares with git, and the tree.
 fn code_words(stamp: &PipelineStamp) -> Option<String> {
-    let code = stamp.code.as_ref()?;
-    let tree = code.tree.map(|tree| format!("tree {}", tree.short(8)));
-    let commit = code.git_commit.as_ref().map(|commit| commit.get(..8).unwrap_or(commit).to_owned());
-    let changed = if code.git_clean == Some(false) { ", with changes" } else { "" };
-    match (commit, tree) {
-        (Some(commit), Some(tree)) => Some(format!("{commit}{changed} ({tree})")),
-        (commit, tree) => commit.or(tree),
-    }
+    let code = stamp.code.as_ref()?.checked();
+    let tree = code.tree.map(|tree| format!("tree {}", tree.short(8)))?;
+    let git = code.git_code.filter(|check| check.commit.is_some());
+    Some(git.map_or_else(|| tree.clone(), |check| check.in_words(&format!("{tree},"), 8, 3)))
 }
 
 fn ran(store: &Store, pipeline: PipelineName, old: DatumMap, new: DatumMap) -> Result<Ran> {

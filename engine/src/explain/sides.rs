@@ -189,12 +189,8 @@ fn compare_code(store: &Store, old: &Side, new: &Side, found: &mut Differences) 
 }
 
 fn git_words(stamp: &CodeStamp) -> Option<String> {
-    let state = match stamp.git_clean {
-        Some(true) => ", clean",
-        Some(false) => ", changed since",
-        None => "",
-    };
-    stamp.git_commit.as_ref().map(|commit| format!("{commit}{state}"))
+    let check = stamp.checked().git_code.filter(|check| check.commit.is_some())?;
+    Some(check.in_words("code", 64, 3))
 }
 
 fn entry_words(entry: FileEntry) -> String {

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use repos::Store;
-use repos::documents::{Commit, CommitKind, JobDocument, PipelineStamp};
+use repos::documents::{CodeStamp, Commit, CommitKind, GitState, JobDocument, PipelineStamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use specs::{CommitId, Digest};
@@ -153,13 +153,27 @@ fn dependencies(commit: &Commit, stamp: &PipelineStamp, evidence: &Evidence<'_>)
     all.extend(stamp.image.iter().map(|image| Descriptor::new(format!("image {}", image.reference), image.digest)));
     if let Some(code) = &stamp.code {
         all.extend(code.tree.map(|tree| Descriptor::new("code", tree)));
-        all.extend(code.git_commit.iter().map(|git| Descriptor {
-            name: format!("git{}", if code.git_clean == Some(true) { "" } else { ", with changes beyond it" }),
-            digest: [("gitCommit".to_owned(), git.clone())].into(),
-        }));
+        all.extend(git_commits(code));
     }
     all.extend(evidence.datums.iter().flat_map(|datum| &datum.inputs).flat_map(input_files));
     all
+}
+
+/// The git commits that code and spec were compared with; each name says with what outcome.
+fn git_commits(code: &CodeStamp) -> Vec<Descriptor> {
+    let code = code.checked();
+    let checks = [("code", code.git_code), ("spec", code.git_spec)];
+    let commits = checks.into_iter().filter_map(|(what, check)| {
+        let check = check?;
+        let commit = check.commit.clone()?;
+        let state = match check.state {
+            GitState::InCommit => format!("{what} is in it"),
+            GitState::Differs => format!("{what} differs from it"),
+            GitState::InNoCommit | GitState::NotChecked => format!("{what} was not compared with it"),
+        };
+        Some(Descriptor { name: format!("git, {state}"), digest: [("gitCommit".to_owned(), commit)].into() })
+    });
+    commits.collect()
 }
 
 /// A matched directory stands for its files.

@@ -154,7 +154,7 @@ pub fn pipeline_details(store: &Store, name: &PipelineName, live: Option<&Live>)
         applied_at: row.applied_at,
         executor: pipeline.version.executor,
         image: pipeline.version.image.clone(),
-        code: pipeline.version.code.clone(),
+        code: pipeline.version.code.as_ref().map(CodeStamp::checked),
         transform: store.document(&pipeline.version.transform)?,
         entrypoint: pipeline.version.entrypoint.clone(),
         inputs: pipeline.input_branches().iter().map(|(repo, branch)| format!("{repo}@{branch}")).collect(),

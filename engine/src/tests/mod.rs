@@ -3,6 +3,7 @@
 mod apply;
 mod branches;
 mod chain;
+mod code;
 mod failures;
 mod faults;
 mod flow;

@@ -1,6 +1,7 @@
 //! What the tests of whole runs share: a store, pipelines, commits and an engine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -176,8 +177,13 @@ impl Setting {
 
     /// Applies specs as `pv pipeline apply` does, with an executor that knows no images.
     pub(super) async fn apply(&self, yaml: &str) -> crate::Result<Applied> {
+        self.apply_from(Path::new("/nonexistent"), yaml).await
+    }
+
+    /// Applies specs as `pv pipeline apply -f FOLDER/p.yml` does, with an executor that knows no images.
+    pub(super) async fn apply_from(&self, folder: &Path, yaml: &str) -> crate::Result<Applied> {
         let set = specs::parse_specs(&[("p.yml".to_owned(), yaml.to_owned())]);
-        let sources = [("p.yml".to_owned(), "/nonexistent".into())].into();
+        let sources = [("p.yml".to_owned(), folder.to_owned())].into();
         let executor = ScriptedExecutor::new(copy);
         let request =
             Request { set: &set, sources: &sources, by: &self.by, dry: false, on_pull: &|_| {}, announce: &|_| {} };

@@ -203,7 +203,7 @@ impl<'a> Tracer<'a> {
             env: transform.env,
             secrets: transform.secrets.into_iter().map(|secret| secret.name).collect(),
             host_files: transform.host_files,
-            code: version.and_then(|version| version.code),
+            code: version.and_then(|version| version.code).map(|code| code.checked()),
             network: result.network,
             executor: result.executor,
             started_at: last.as_ref().map(|last| last.started_at),

@@ -10,17 +10,19 @@ use serde::de::DeserializeOwned;
 
 use crate::object::Kind;
 
+mod code;
 mod commit;
 mod execution;
 mod pipeline;
 mod proof;
 
+pub use code::{CodeStamp, GitCheck, GitDifference, GitHow, GitState};
 pub use commit::{Commit, CommitError, CommitKind, JournalEnd, PipelineStamp, Provenance, Source};
 pub use execution::{
     ExecutorKind, ExecutorStamp, JobDocument, Recipe, RecipeInput, Reference, ResultDocument, ResultState, TagDocument,
     Try,
 };
-pub use pipeline::{CodeStamp, Host, ImageStamp, SpecDocument, Transform, VersionDocument};
+pub use pipeline::{Host, ImageStamp, SpecDocument, Transform, VersionDocument};
 pub use proof::{Certificate, CertifiedStage, Repetition, SignatureDocument};
 
 /// A document of one kind.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use specs::spec::SecretUse;
 use specs::{BranchName, Digest, Network, PipelineName};
 
-use super::{Document, ExecutorKind, is_default};
+use super::{CodeStamp, Document, ExecutorKind, is_default};
 use crate::object::Kind;
 
 /// A pipeline's spec in its normal form, as `specs` writes it.
@@ -84,20 +84,6 @@ pub struct ImageStamp {
     /// The registry's digest, when the engine knows one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub registry_digest: Option<String>,
-}
-
-/// The code of a pipeline.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct CodeStamp {
-    /// Root of the tree laid out at `/code`.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub tree: Option<Digest>,
-    /// The git commit of the spec's directory.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub git_commit: Option<String>,
-    /// Whether that directory had no changes beyond the commit.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub git_clean: Option<bool>,
 }
 
 /// One version of a pipeline: all that was settled at apply.

@@ -27,6 +27,8 @@ pub use self::types::{
     DEFAULT_DATUM_TRIES, Gpu, Metadata, Network, PipelineSpec, Reprocess, Resources, SecretUse, Transform,
 };
 
+use std::sync::Arc;
+
 use self::node::{Node, Value};
 use self::read::Document;
 use self::reader::{Notes, Reader};
@@ -37,6 +39,8 @@ use crate::diagnostics::{Diagnostic, Place, Severity};
 pub struct Parsed {
     /// The file's name, as the caller gave it.
     pub file: String,
+    /// All that the file holds, which may be more than this spec.
+    pub text: Arc<str>,
     /// The spec.
     pub spec: PipelineSpec,
     /// Where its fields are.
@@ -112,6 +116,7 @@ pub fn parse_specs(files: &[(String, String)]) -> SpecSet {
     let mut notes = Notes::default();
     let mut documents = Vec::new();
     for (file, text) in files {
+        let whole: Arc<str> = text.as_str().into();
         let (roots, problems) = node::parse(text);
         if roots.iter().all(Node::is_empty) && problems.is_empty() {
             notes.diagnostics.push(whole_file(file, "this file holds no pipeline spec"));
@@ -126,7 +131,7 @@ pub fn parse_specs(files: &[(String, String)]) -> SpecSet {
         notes.diagnostics.extend(broken);
         for node in roots.iter().flat_map(specs_in) {
             let mut reader = Reader::new(file, node, &mut notes);
-            documents.push((file.as_str(), read::document(&mut reader, node)));
+            documents.push((file.as_str(), read::document(&mut reader, node, &whole)));
         }
     }
     let mut diagnostics = notes.diagnostics;

@@ -1,5 +1,7 @@
 //! From a document to a spec, with the checks that need no other spec and no store.
 
+use std::sync::Arc;
+
 use super::fields::{GPU, METADATA, Object, PARALLELISM, PIPELINE, RESOURCES, SECRET, SPEC, TRANSFORM};
 use super::node::Node;
 use super::read_input::input_field;
@@ -21,7 +23,7 @@ pub(super) struct Document {
 }
 
 /// Reads one document; everything that is wrong with it is noted in `reader`.
-pub(super) fn document(reader: &mut Reader<'_>, node: &Node) -> Document {
+pub(super) fn document(reader: &mut Reader<'_>, node: &Node, text: &Arc<str>) -> Document {
     let errors = reader.errors();
     let Some(fields) = reader.fields(&SPEC, node) else { return Document { name: None, parsed: None } };
     let name = name(reader, &fields);
@@ -62,7 +64,7 @@ pub(super) fn document(reader: &mut Reader<'_>, node: &Node) -> Document {
                 autoscaling,
                 output_branch,
             };
-            Some(Parsed { file: reader.file.to_owned(), spec, places })
+            Some(Parsed { file: reader.file.to_owned(), text: text.clone(), spec, places })
         }
         _ => None,
     };

@@ -57,7 +57,7 @@ fn lines(cx: &Context, details: &PipelineDetails) -> Result<Vec<(&'static str, S
         lines.push(("image", format!("{}   {}", image.reference, image.digest)));
     }
     if let Some(code) = &details.code {
-        lines.push(("code", code_in_words(code)));
+        lines.extend(code_in_words(code));
     }
     lines.extend(details.inputs.iter().map(|input| ("reads", input.clone())));
     let head = view.output_commit.map_or(Ok("no commit yet".to_owned()), |id| store.short_commit(&id))?;
@@ -74,12 +74,9 @@ fn when(human: &Human, time: repos::Timestamp) -> String {
     format!("{}   {}", human.local(time), human.ago(time))
 }
 
-fn code_in_words(code: &CodeStamp) -> String {
-    let tree = code.tree.map(|tree| format!("tree {tree}"));
-    let clean = match code.git_clean {
-        Some(false) => ", with changes since",
-        _ => "",
-    };
-    let git = code.git_commit.as_ref().map(|commit| format!("git {commit}{clean}"));
-    [tree, git].into_iter().flatten().collect::<Vec<_>>().join("   ")
+/// The tree, and what is known of code and spec in git.
+fn code_in_words(code: &CodeStamp) -> Vec<(&'static str, String)> {
+    let checks = [("code", &code.git_code), ("spec", &code.git_spec)];
+    let git = checks.into_iter().filter_map(|(what, check)| Some(("git", check.as_ref()?.in_words(what, 64, 10))));
+    code.tree.map(|tree| ("code", format!("tree {tree}"))).into_iter().chain(git).collect()
 }

@@ -218,7 +218,7 @@ impl Tree<'_> {
             |image| format!("image {} ({})", image.reference, short_digest(&image.digest)),
         );
         let mut made_by = vec![image, format!("cmd {}", command_line(&datum.cmd))];
-        made_by.extend(code(datum.code.as_ref()));
+        let git = code(datum.code.as_ref());
         made_by.extend(datum.applied_at.map(|time| {
             let by = datum.applied_by.as_ref().map_or_else(String::new, |by| format!(" by {}", name_of(by)));
             format!("applied {}{by}", self.human.date(time))
@@ -227,7 +227,7 @@ impl Tree<'_> {
         if !datum.secrets.is_empty() {
             seen.push(format!("secrets {}", datum.secrets.join(", ")));
         }
-        let lines = [job, made_by, seen].into_iter().filter(|parts| !parts.is_empty());
+        let lines = [job, made_by, git, seen].into_iter().filter(|parts| !parts.is_empty());
         Ok(lines.map(|parts| parts.join("   ")).collect())
     }
 

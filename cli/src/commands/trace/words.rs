@@ -58,23 +58,18 @@ pub(super) fn command_line(words: &[String]) -> String {
     line.chars().take(LONGEST - 1).chain(['…']).collect()
 }
 
-/// `code 4e1d2f0, clean`; nothing when none is known.
-pub(super) fn code(stamp: Option<&CodeStamp>) -> Option<String> {
-    let stamp = stamp?;
-    let state = match stamp.git_clean {
-        Some(true) => ", clean",
-        Some(false) => ", changed since",
-        None => "",
-    };
-    match (&stamp.git_commit, stamp.tree) {
-        (Some(commit), _) => Some(format!("code {}{state}", commit.get(..8).unwrap_or(commit))),
-        (None, Some(tree)) => Some(format!("code {}", short_digest(&tree))),
-        (None, None) => None,
-    }
+/// What is known of the code and the spec in git, one thing each: `code in commit 4e1d2f0a`, `code differs from 4e1d2f0a: 2 files: …`.
+pub(super) fn code(stamp: Option<&CodeStamp>) -> Vec<String> {
+    let Some(stamp) = stamp.map(CodeStamp::checked) else { return Vec::new() };
+    let code = stamp.tree.map_or_else(|| "code".to_owned(), |tree| format!("code {}", short_digest(&tree)));
+    let checks = [(code.as_str(), &stamp.git_code), ("spec", &stamp.git_spec)];
+    checks.into_iter().filter_map(|(what, check)| Some(check.as_ref()?.in_words(what, 8, 3))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use repos::documents::GitCheck;
+
     use super::*;
 
     #[test]
@@ -85,9 +80,17 @@ mod tests {
     }
 
     #[test]
-    fn code_is_told_by_its_git_commit_first() {
-        let stamp = CodeStamp { tree: None, git_commit: Some("0123456789abcdef".to_owned()), git_clean: Some(true) };
-        assert_eq!(code(Some(&stamp)).as_deref(), Some("code 01234567, clean"));
-        assert_eq!(code(Some(&CodeStamp::default())), None);
+    fn code_is_told_by_what_was_compared() {
+        let old = CodeStamp {
+            tree: Some(Digest::from_bytes([0xab; 32])),
+            git_commit: Some("0123456789abcdef".to_owned()),
+            git_clean: Some(true),
+            ..CodeStamp::default()
+        };
+        assert_eq!(code(Some(&old)), ["code abababab not checked against commit 01234567: it was applied by an older pv"]);
+        let check = GitCheck::of(old.git_commit.clone(), String::new(), Vec::new());
+        let new = CodeStamp { git_clean: None, git_code: Some(check.clone()), git_spec: Some(check), ..old };
+        assert_eq!(code(Some(&new)), ["code abababab in commit 01234567", "spec in commit 01234567"]);
+        assert_eq!(code(Some(&CodeStamp::default())), Vec::<String>::new());
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use repos::Timestamp;
-use repos::documents::{CodeStamp, CommitKind, ExecutorKind, ExecutorStamp, ImageStamp, ResultState};
+use repos::documents::{CodeStamp, CommitKind, ExecutorKind, ExecutorStamp, GitCheck, ImageStamp, ResultState};
 use specs::{CommitId, DatumId, Digest, Network};
 
 use super::{dot, html, html_in, mermaid};
@@ -84,7 +84,12 @@ fn datum(pipeline: &str, number: u8, inputs: Vec<InputNode>) -> Origin {
         env: [("LEVEL".to_owned(), "2".to_owned())].into(),
         secrets: vec!["token".to_owned()],
         host_files: std::collections::BTreeMap::new(),
-        code: Some(CodeStamp { tree: Some(digest(7)), git_commit: Some("4e1d2f0".to_owned()), git_clean: Some(true) }),
+        code: Some(CodeStamp {
+            tree: Some(digest(7)),
+            git_commit: Some("4e1d2f0".to_owned()),
+            git_code: Some(GitCheck::of(Some("4e1d2f0".to_owned()), "stages".to_owned(), Vec::new())),
+            ..CodeStamp::default()
+        }),
         network: Network::None,
         executor: ExecutorStamp { kind: ExecutorKind::Docker, version: "28.2".to_owned(), host: "edge-2".to_owned() },
         started_at: Some(time(2)),
@@ -217,7 +222,7 @@ fn the_page_tells_who_did_what_with_every_digest_and_what_is_missing() {
         digest(104).to_string(),
         digest(101).to_string(),
         format!("threat:1 (sha256 {})", digest(9)),
-        "git commit 4e1d2f0, clean".to_owned(),
+        "code in commit 4e1d2f0 at stages".to_owned(),
         "LEVEL=2".to_owned(),
         "Secrets, by name</th><td>token".to_owned(),
         "success, exit code 0, after 2 tries".to_owned(),

@@ -5,6 +5,11 @@ use repos::Timestamp;
 use repos::documents::{CodeStamp, ImageStamp};
 use specs::{CommitId, FilePath, RepoName};
 
+/// Digits of a git commit's id, of which none is cut.
+const ID: usize = 64;
+/// Files that are named: all that a record has.
+const ALL: usize = usize::MAX;
+
 /// A moment in local time with its offset, and in UTC: `2026-07-01 11:02:31 +02:00 (2026-07-01 09:02:31 UTC)`.
 pub(super) fn moment(time: Timestamp, zone: &TimeZone) -> String {
     let utc = jiff::Timestamp::from_microsecond(time.as_micros()).unwrap_or_default().to_zoned(TimeZone::UTC);
@@ -68,18 +73,13 @@ pub(super) fn image(image: Option<&ImageStamp>) -> String {
     )
 }
 
-/// Code by git commit and digest: `git commit 4e1d2f0…, clean; files sha256 …`
+/// Code by digest, and how it and the spec compare with git: `code in commit 4e1d2f0… at train; spec in commit …; files sha256 …`
 pub(super) fn code(stamp: Option<&CodeStamp>) -> Option<String> {
-    let stamp = stamp?;
-    let state = match stamp.git_clean {
-        Some(true) => ", clean",
-        Some(false) => ", with changes that were not committed there",
-        None => "",
-    };
-    let git = stamp.git_commit.as_ref().map(|commit| format!("git commit {commit}{state}"));
-    let tree = stamp.tree.map(|tree| format!("files sha256 {tree}"));
-    let parts: Vec<String> = git.into_iter().chain(tree).collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
+    let stamp = stamp?.checked();
+    let git = [("code", &stamp.git_code), ("spec", &stamp.git_spec)];
+    let git = git.into_iter().filter_map(|(what, check)| Some(check.as_ref()?.in_words(what, ID, ALL)));
+    let parts: Vec<String> = git.chain(stamp.tree.map(|tree| format!("files sha256 {tree}"))).collect();
+    (!parts.is_empty()).then(|| visible(&parts.join("; ")))
 }
 
 /// Text in which nothing acts on what stands around it: control characters, and those that turn or hide text, are written out.

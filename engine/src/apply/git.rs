@@ -1,0 +1,406 @@
+//! What of a pipeline is in a git commit: the files that were stored are compared with those of the commit, one by one.
+//!
+//! Compared are bytes and executable bits as they are stored, not what `git status` says: files that git ignores or does not track count,
+//! and changes elsewhere in the repository do not. Where git stores other bytes than it checks out (ends of lines, Git LFS), the bytes
+//! differ, and it is said how. A link counts as the file that it leads to within the commit; a submodule as the files of its commit. The
+//! commit is the one that is checked out where the code lies, which need not be the spec's repository.
+//!
+//! Only the commit's part below the folder is read. Nothing here fails an apply because of git: what cannot be compared is `not checked`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use git2::{ErrorCode, ObjectType, Oid, Repository};
+use repos::documents::{GitCheck, GitDifference, GitHow};
+use repos::hash::digest_of;
+use repos::tree::{FileEntry, KeyRange, Tree, path_of};
+use repos::{RepoError, Store};
+
+use crate::error::Result;
+
+/// Files of a commit's folder that are compared at most.
+const MOST_FILES: usize = 200_000;
+/// Bytes of a file that are compared at most: git gives a file in one piece.
+const MOST_BYTES: u64 = 512 << 20;
+/// Bytes of files that are looked into for how they differ.
+const MOST_TO_EXPLAIN: u64 = 16 << 20;
+/// Links that are followed one after the other.
+const MOST_LINKS: usize = 10;
+
+/// Compares stored code with the git commit that is checked out in its folder.
+pub(super) fn check_code(store: &Store, folder: &Path, tree: Tree) -> Result<GitCheck> {
+    let place = match Place::of(folder) {
+        Ok(place) => place,
+        Err(Elsewhere::NoRepository) => return Ok(GitCheck::in_no_commit("its folder is in no git repository")),
+        Err(Elsewhere::Known(check)) => return Ok(check),
+    };
+    let mut stored = BTreeMap::new();
+    for entry in tree.range(store, KeyRange::all())? {
+        let (key, file): (Vec<u8>, FileEntry) = entry?;
+        stored.insert(path_of(&key).map_err(RepoError::from)?.to_string(), file);
+    }
+    let read = |file: &FileEntry| store.read_file(file, 0..file.size).map(|bytes| bytes.to_vec());
+    Ok(match place.files() {
+        Ok(files) => place.compared(files.differences(&place, &stored, &read)),
+        Err(why) => place.refused(why),
+    })
+}
+
+/// Compares a spec's file, as it was read, with the git commit that is checked out in its folder; `None` for a spec from no file (standard
+/// input), and for a file in no git repository.
+pub(super) fn check_spec(file: &Path, text: &str) -> Option<GitCheck> {
+    if !file.is_file() {
+        return None;
+    }
+    match Place::of(file) {
+        Ok(place) => Some(place.compared(place.difference_of_spec(file, text.as_bytes()))),
+        Err(Elsewhere::NoRepository) => None,
+        Err(Elsewhere::Known(check)) => Some(check),
+    }
+}
+
+/// Why there is nothing to compare with.
+enum Elsewhere {
+    NoRepository,
+    Known(GitCheck),
+}
+
+/// Why a comparison was not made.
+enum Refusal {
+    /// The commit does not have the place.
+    NotThere,
+    /// It cannot be done, for this reason.
+    Unknown(String),
+}
+
+impl From<git2::Error> for Refusal {
+    fn from(error: git2::Error) -> Self {
+        Self::Unknown(format!("git: {}", error.message()))
+    }
+}
+
+/// A folder or file of a working tree, and the commit that is checked out there.
+struct Place {
+    repository: Rc<Repository>,
+    commit: Oid,
+    /// Below the working tree; empty for all of it.
+    path: String,
+}
+
+/// What a commit has at a path.
+enum Found {
+    File(Blob),
+    Folder(Rc<Repository>, Oid),
+    Link(Oid),
+    Submodule(Oid),
+}
+
+/// A file of a commit.
+struct Blob {
+    repository: Rc<Repository>,
+    id: Oid,
+    executable: bool,
+}
+
+impl Place {
+    fn of(at: &Path) -> std::result::Result<Self, Elsewhere> {
+        let not_checked = |why: String| Elsewhere::Known(GitCheck::not_checked(why));
+        let in_none = |why: &str| Elsewhere::Known(GitCheck::in_no_commit(why));
+        let at = at.canonicalize().map_err(|error| not_checked(error.to_string()))?;
+        let folder = if at.is_dir() { &at } else { at.parent().unwrap_or(&at) };
+        let repository = Repository::discover(folder).map_err(|error| match error.code() {
+            ErrorCode::NotFound => Elsewhere::NoRepository,
+            ErrorCode::Owner => not_checked("git does not trust the repository (safe.directory)".to_owned()),
+            _ => not_checked(format!("git: {}", error.message())),
+        })?;
+        let root = repository.workdir().and_then(|root| root.canonicalize().ok());
+        let path = root.and_then(|root| at.strip_prefix(root).ok().map(Path::to_owned));
+        let Some(path) = path else { return Err(in_none("it is not in the working tree of its git repository")) };
+        let Some(path) = path.to_str().map(str::to_owned) else {
+            return Err(not_checked("its path is no text in UTF-8".to_owned()));
+        };
+        let head = repository.head().and_then(|head| head.peel_to_commit());
+        let commit = match head.map(|commit| commit.id()) {
+            Ok(commit) => commit,
+            Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
+                return Err(in_none("its git repository has no commit yet"));
+            }
+            Err(error) => return Err(not_checked(format!("git: {}", error.message()))),
+        };
+        Ok(Self { repository: Rc::new(repository), commit, path })
+    }
+
+    /// What the commit has at the whole place.
+    fn whole(&self) -> std::result::Result<Found, Refusal> {
+        let root = self.repository.find_commit(self.commit)?.tree_id();
+        look_up(&self.repository, root, &self.path)?.ok_or(Refusal::NotThere)
+    }
+
+    /// All files of the commit below the place.
+    fn files(&self) -> std::result::Result<Files, Refusal> {
+        let Found::Folder(repository, tree) = self.whole()? else { return Err(Refusal::NotThere) };
+        let mut files = Files::default();
+        files.collect(&repository, tree, &self.path, "")?;
+        Ok(files)
+    }
+
+    /// Whether the executable bit is the same does not matter: a spec is only read.
+    fn difference_of_spec(&self, file: &Path, bytes: &[u8]) -> std::result::Result<Vec<GitDifference>, Refusal> {
+        let Found::File(blob) = self.whole()? else { return Err(Refusal::NotThere) };
+        let stored = FileEntry { digest: digest_of(bytes), size: bytes.len() as u64, executable: blob.executable };
+        let how = blob.difference(&stored, &|_| Ok(bytes.to_vec()))?;
+        let path = format!("/{}", file.file_name().unwrap_or_default().to_string_lossy());
+        Ok(how.map(|how| GitDifference { path, how }).into_iter().collect())
+    }
+
+    fn compared(&self, differ: std::result::Result<Vec<GitDifference>, Refusal>) -> GitCheck {
+        match differ {
+            Ok(differ) => GitCheck::of(Some(self.commit.to_string()), self.path.clone(), differ),
+            Err(why) => self.refused(why),
+        }
+    }
+
+    fn refused(&self, why: Refusal) -> GitCheck {
+        match why {
+            Refusal::NotThere => {
+                let id = self.commit.to_string();
+                let id = id.get(..12).unwrap_or(&id);
+                GitCheck::in_no_commit(format!("git commit {id} does not have `{}`", self.path))
+            }
+            Refusal::Unknown(why) => {
+                let commit = Some(self.commit.to_string());
+                GitCheck { commit, path: self.path.clone(), ..GitCheck::not_checked(why) }
+            }
+        }
+    }
+}
+
+/// What a tree has at a path; `None` for nothing. Links on the way are not followed.
+fn look_up(repository: &Rc<Repository>, root: Oid, path: &str) -> std::result::Result<Option<Found>, git2::Error> {
+    if path.is_empty() {
+        return Ok(Some(Found::Folder(repository.clone(), root)));
+    }
+    let tree = repository.find_tree(root)?;
+    match tree.get_path(Path::new(path)) {
+        Ok(entry) => Ok(found(repository, &entry)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn found(repository: &Rc<Repository>, entry: &git2::TreeEntry<'_>) -> Option<Found> {
+    const LINK: i32 = 0o120_000;
+    let id = entry.id();
+    Some(match (entry.kind()?, entry.filemode()) {
+        (ObjectType::Tree, _) => Found::Folder(repository.clone(), id),
+        (ObjectType::Blob, LINK) => Found::Link(id),
+        (ObjectType::Blob, mode) => {
+            Found::File(Blob { repository: repository.clone(), id, executable: mode & 0o111 != 0 })
+        }
+        (ObjectType::Commit, _) => Found::Submodule(id),
+        _ => return None,
+    })
+}
+
+/// The files of a commit below a folder.
+#[derive(Default)]
+struct Files {
+    /// By path below the folder, `/` in front.
+    files: BTreeMap<String, Entry>,
+    /// Submodules whose commits are not there, as paths that end in `/`.
+    unknown: Vec<String>,
+}
+
+enum Entry {
+    File(Blob),
+    /// A link, with its own path in the repository.
+    Link { repository: Rc<Repository>, root: Oid, at: String, id: Oid },
+}
+
+impl Files {
+    /// Takes in all files below a tree that lies at `at` in its repository, and at `below` in the folder.
+    fn collect(&mut self, repository: &Rc<Repository>, tree: Oid, at: &str, below: &str) -> std::result::Result<(), Refusal> {
+        let root = tree;
+        self.collect_below(repository, (root, at), tree, "", below)
+    }
+
+    fn collect_below(
+        &mut self,
+        repository: &Rc<Repository>,
+        top: (Oid, &str),
+        tree: Oid,
+        inside: &str,
+        below: &str,
+    ) -> std::result::Result<(), Refusal> {
+        for entry in &repository.find_tree(tree)? {
+            let name = shown(entry.name_bytes());
+            let path = format!("{below}/{name}");
+            let own = if inside.is_empty() { name } else { format!("{inside}/{name}") };
+            match found(repository, &entry) {
+                None => {}
+                Some(Found::Folder(_, id)) => self.collect_below(repository, top, id, &own, &path)?,
+                Some(Found::File(blob)) => {
+                    self.files.insert(path, Entry::File(blob));
+                }
+                Some(Found::Link(id)) => {
+                    let repository = repository.clone();
+                    self.files.insert(path, Entry::Link { repository, root: top.0, at: own, id });
+                }
+                Some(Found::Submodule(id)) => {
+                    let at = if top.1.is_empty() { own } else { format!("{}/{own}", top.1) };
+                    self.submodule(repository, &at, id, &path)?;
+                }
+            }
+            if self.files.len() > MOST_FILES {
+                let why = format!("the commit has more than {MOST_FILES} files there");
+                return Err(Refusal::Unknown(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the files of a submodule in the commit that the commit above names.
+    fn submodule(&mut self, above: &Repository, at: &str, commit: Oid, below: &str) -> std::result::Result<(), Refusal> {
+        let opened = above.workdir().and_then(|root| Repository::open(root.join(at)).ok()).map(Rc::new);
+        let tree = opened.as_ref().and_then(|own| Some(own.find_commit(commit).ok()?.tree_id()));
+        match opened.zip(tree) {
+            Some((own, tree)) => self.collect(&own, tree, "", below),
+            None => {
+                self.unknown.push(format!("{below}/"));
+                Ok(())
+            }
+        }
+    }
+
+    /// The files that differ, and in what way; `read` reads a stored file.
+    fn differences(
+        mut self,
+        place: &Place,
+        stored: &BTreeMap<String, FileEntry>,
+        read: &Read<'_>,
+    ) -> std::result::Result<Vec<GitDifference>, Refusal> {
+        let mut differ = Vec::new();
+        let mut add = |path: &str, how| differ.push(GitDifference { path: path.replace('\0', ""), how });
+        for (path, file) in stored {
+            let how = match self.files.remove(path) {
+                Some(Entry::File(blob)) => blob.difference(file, read)?,
+                Some(Entry::Link { repository, root, at, id }) => {
+                    let target = followed(&repository, root, place, &at, id)?;
+                    let same = target.map(|blob| blob.difference(file, read)).transpose()?;
+                    if same == Some(None) { None } else { Some(GitHow::Link) }
+                }
+                None if self.unknown.iter().any(|below| path.starts_with(below.as_str())) => Some(GitHow::Submodule),
+                None => Some(GitHow::NotInCommit),
+            };
+            if let Some(how) = how {
+                add(path, how);
+            }
+        }
+        self.files.keys().for_each(|path| add(path, GitHow::OnlyInCommit));
+        let is_empty = |below: &&String| !stored.keys().any(|path| path.starts_with(below.as_str()));
+        self.unknown.iter().filter(is_empty).for_each(|below| add(below.trim_end_matches('/'), GitHow::Submodule));
+        Ok(differ)
+    }
+}
+
+/// Reads a stored file.
+type Read<'a> = dyn Fn(&FileEntry) -> std::result::Result<Vec<u8>, RepoError> + 'a;
+
+impl Blob {
+    /// In what way a stored file differs; `None` for none.
+    fn difference(&self, stored: &FileEntry, read: &Read<'_>) -> std::result::Result<Option<GitHow>, Refusal> {
+        let (size, _) = self.repository.odb()?.read_header(self.id)?;
+        let size = size as u64;
+        if size == stored.size && size > MOST_BYTES {
+            return Err(Refusal::Unknown(format!("a file is larger than {} MiB", MOST_BYTES >> 20)));
+        }
+        if size != stored.size && size.max(stored.size) > MOST_TO_EXPLAIN {
+            // A pointer is small whatever it points to.
+            let is_pointer = size <= LONGEST_POINTER && is_pointer(self.repository.find_blob(self.id)?.content(), stored);
+            return Ok(Some(if is_pointer { GitHow::LfsPointer } else { GitHow::Content }));
+        }
+        let blob = self.repository.find_blob(self.id)?;
+        let bytes = blob.content();
+        if size == stored.size && digest_of(bytes) == stored.digest {
+            return Ok((self.executable != stored.executable).then_some(GitHow::Executable));
+        }
+        if is_pointer(bytes, stored) {
+            return Ok(Some(GitHow::LfsPointer));
+        }
+        let is_small = size.max(stored.size) <= MOST_TO_EXPLAIN;
+        // That it differs is known; only how is told by the bytes, if they can be read.
+        let ends_only = is_small && read(stored).is_ok_and(|stored| one_line_end(&stored) == one_line_end(bytes));
+        Ok(Some(if ends_only { GitHow::LineEnds } else { GitHow::Content }))
+    }
+}
+
+/// Bytes of a Git LFS pointer at most, by its specification.
+const LONGEST_POINTER: u64 = 1024;
+
+/// Whether these bytes are a Git LFS pointer to the stored file: it names content by SHA-256 too.
+fn is_pointer(bytes: &[u8], stored: &FileEntry) -> bool {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= LONGEST_POINTER);
+    let names = |text: &str| text.lines().any(|line| line == format!("oid sha256:{}", stored.digest));
+    text.is_some_and(|text| text.starts_with("version https://git-lfs.github.com/spec/") && names(text))
+}
+
+/// The bytes with `\n` for each `\r\n`.
+fn one_line_end(bytes: &[u8]) -> Vec<u8> {
+    let is_kept = |at: &usize| !(bytes[*at] == b'\r' && bytes.get(at + 1) == Some(&b'\n'));
+    (0..bytes.len()).filter(is_kept).map(|at| bytes[at]).collect()
+}
+
+/// The file that a link leads to within its commit; `None` where it leads out of it, to nothing or to a folder.
+fn followed(
+    repository: &Rc<Repository>,
+    tree: Oid,
+    place: &Place,
+    at: &str,
+    link: Oid,
+) -> std::result::Result<Option<Blob>, Refusal> {
+    // Links may lead beside the folder, so they are followed from the top of the commit; those of a submodule from its own.
+    let is_own = Rc::ptr_eq(repository, &place.repository);
+    let root = if is_own { repository.find_commit(place.commit)?.tree_id() } else { tree };
+    let mut at = if is_own && !place.path.is_empty() { format!("{}/{at}", place.path) } else { at.to_owned() };
+    let mut link = link;
+    for _ in 0..MOST_LINKS {
+        let blob = repository.find_blob(link)?;
+        let target = std::str::from_utf8(blob.content()).ok().and_then(|target| joined(&at, target));
+        let Some(target) = target else { return Ok(None) };
+        match look_up(repository, root, &target)? {
+            Some(Found::File(blob)) => return Ok(Some(blob)),
+            Some(Found::Link(next)) => (at, link) = (target, next),
+            _ => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+/// Where a link at `at` leads, within the repository; `None` beyond it.
+fn joined(at: &str, target: &str) -> Option<String> {
+    if target.starts_with('/') {
+        return None;
+    }
+    let mut parts: Vec<&str> = at.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// A name as it can be compared and, without the zero byte, shown. The zero byte stands in those that are not UTF-8 or have control
+/// characters: no stored file has such a name.
+fn shown(name: &[u8]) -> String {
+    match std::str::from_utf8(name) {
+        Ok(name) if !name.chars().any(char::is_control) => name.to_owned(),
+        _ => format!("\0{}", name.escape_ascii()),
+    }
+}

@@ -1,0 +1,211 @@
+//! The code of a pipeline, and how it compares with a git commit.
+
+use serde::{Deserialize, Serialize};
+use specs::Digest;
+
+use super::is_default;
+
+/// The code of a pipeline, and what was compared with git when it was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CodeStamp {
+    /// Root of the tree laid out at `/code`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tree: Option<Digest>,
+    /// The git commit that the code was compared with; without code, the one for the spec's file. Before there were checks: the commit
+    /// that was checked out in the spec's folder, which says nothing about the code.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub git_commit: Option<String>,
+    /// Only in records from before there were checks, where it is no proof: files that git ignores did not count. [`Self::checked`] leaves
+    /// it out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub git_clean: Option<bool>,
+    /// How the files of `tree` compare with a git commit; absent without code.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub git_code: Option<GitCheck>,
+    /// How the spec's file, as it was read, compares with a git commit; absent where it is in no git repository.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub git_spec: Option<GitCheck>,
+}
+
+/// How files compare with a git commit: byte by byte, and by the executable bit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitCheck {
+    /// What the comparison gave.
+    pub state: GitState,
+    /// The commit that they were compared with; absent where there is none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub commit: Option<String>,
+    /// Where they lie in that commit: a folder or a file, without a slash in front; empty for all of it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub path: String,
+    /// Why they are in no commit, or were not compared.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub why: String,
+    /// How many files differ.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub differ: u64,
+    /// The first of those, by path.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub files: Vec<GitDifference>,
+}
+
+/// What comparing with a git commit gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GitState {
+    /// The commit has exactly these files at this place, and no others.
+    InCommit,
+    /// Some files differ.
+    Differs,
+    /// There is no commit that could have them.
+    InNoCommit,
+    /// It is not known.
+    NotChecked,
+}
+
+/// A file that differs from a git commit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GitDifference {
+    /// The file, below the folder that was compared; `/` in front.
+    pub path: String,
+    /// In what way.
+    pub how: GitHow,
+}
+
+/// In what way a file differs from a git commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GitHow {
+    /// Its bytes are other ones.
+    Content,
+    /// Its bytes are other ones by the ends of lines only, as where git converts them.
+    LineEnds,
+    /// The commit has a Git LFS pointer to exactly these bytes, and not the bytes.
+    LfsPointer,
+    /// The bytes are the same; the executable bit is not.
+    Executable,
+    /// The commit has a link there that does not lead to these bytes within the commit.
+    Link,
+    /// It belongs to a submodule whose commit is not there to compare with.
+    Submodule,
+    /// The commit does not have it.
+    NotInCommit,
+    /// Only the commit has it.
+    OnlyInCommit,
+}
+
+impl CodeStamp {
+    /// What may be said: in records from before there were checks, that nothing was compared.
+    pub fn checked(&self) -> Self {
+        let mut stamp = Self { git_clean: None, ..self.clone() };
+        if stamp.git_code.is_some() || stamp.git_spec.is_some() {
+            return stamp;
+        }
+        let check = GitCheck { commit: stamp.git_commit.clone(), ..GitCheck::not_checked("it was applied by an older pv") };
+        match stamp.tree {
+            Some(_) => stamp.git_code = Some(check),
+            None => stamp.git_spec = stamp.git_commit.is_some().then_some(check),
+        }
+        stamp
+    }
+}
+
+impl GitCheck {
+    /// That it is not known, and why.
+    pub fn not_checked(why: impl Into<String>) -> Self {
+        Self { state: GitState::NotChecked, why: why.into(), ..Self::of(None, String::new(), Vec::new()) }
+    }
+
+    /// That there is no commit, and why.
+    pub fn in_no_commit(why: impl Into<String>) -> Self {
+        Self { state: GitState::InNoCommit, why: why.into(), ..Self::of(None, String::new(), Vec::new()) }
+    }
+
+    /// What a comparison gave: all files that differ.
+    pub fn of(commit: Option<String>, path: String, mut files: Vec<GitDifference>) -> Self {
+        /// Files that are named.
+        const NAMED: usize = 10;
+        let state = if files.is_empty() { GitState::InCommit } else { GitState::Differs };
+        let differ = files.len() as u64;
+        files.sort();
+        files.truncate(NAMED);
+        Self { state, commit, path, why: String::new(), differ, files }
+    }
+
+    /// In words, for `what` (`code`, `spec`): `code in commit 4e1d2f0a`, `code differs from 4e1d2f0a: 2 files: /a (content), …`,
+    /// `code in no commit: …`, `code not checked against commit 4e1d2f0a: …`.
+    ///
+    /// Ids are cut to `digits`; with whole ids the place in the commit is said too. Of the files that differ at most `names` are named.
+    pub fn in_words(&self, what: &str, digits: usize, names: usize) -> String {
+        let id = self.commit.as_deref().unwrap_or_default();
+        let is_whole = digits >= id.len() && !self.path.is_empty();
+        let id = id.get(..digits).unwrap_or(id);
+        let at = if is_whole { format!(" at {}", self.path) } else { String::new() };
+        match self.state {
+            GitState::InCommit => format!("{what} in commit {id}{at}"),
+            GitState::InNoCommit => format!("{what} in no commit: {}", self.why),
+            GitState::NotChecked if id.is_empty() => format!("{what} not checked against git: {}", self.why),
+            GitState::NotChecked => format!("{what} not checked against commit {id}: {}", self.why),
+            GitState::Differs => {
+                let plural = if self.differ == 1 { "file" } else { "files" };
+                let named = self.files.iter().take(names);
+                let mut list: Vec<String> = named.map(|file| format!("{} ({})", file.path, file.how)).collect();
+                let more = self.differ.saturating_sub(list.len() as u64);
+                list.extend((more > 0).then(|| format!("{more} more")));
+                format!("{what} differs from {id}{at}: {} {plural}: {}", self.differ, list.join(", "))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for GitHow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Content => "other bytes",
+            Self::LineEnds => "other line ends",
+            Self::LfsPointer => "a Git LFS pointer in the commit",
+            Self::Executable => "other executable bit",
+            Self::Link => "a link in the commit",
+            Self::Submodule => "in a submodule that cannot be compared",
+            Self::NotInCommit => "not in the commit",
+            Self::OnlyInCommit => "only in the commit",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn differing(count: usize) -> Vec<GitDifference> {
+        (0..count).map(|at| GitDifference { path: format!("/{at:02}"), how: GitHow::Content }).collect()
+    }
+
+    #[test]
+    fn what_differs_is_named_and_counted() {
+        let id = Some("0123456789abcdef".to_owned());
+        let words = |files| GitCheck::of(id.clone(), String::new(), files).in_words("code", 8, 3);
+        assert_eq!(words(Vec::new()), "code in commit 01234567");
+        assert_eq!(words(differing(1)), "code differs from 01234567: 1 file: /00 (other bytes)");
+        let many = GitCheck::of(id.clone(), String::new(), differing(12));
+        assert_eq!((many.differ, many.files.len()), (12, 10));
+        assert!(many.in_words("code", 8, 10).ends_with("/09 (other bytes), 2 more"));
+        assert!(words(differing(5)).ends_with("/02 (other bytes), 2 more"));
+    }
+
+    #[test]
+    fn a_record_from_before_there_were_checks_says_that_nothing_was_compared() {
+        let old = CodeStamp {
+            tree: Some(crate::hash::digest_of(b"x")),
+            git_commit: Some("0123456789abcdef".to_owned()),
+            git_clean: Some(true),
+            ..CodeStamp::default()
+        };
+        let told = old.checked();
+        assert_eq!(told.git_clean, None);
+        let words = told.git_code.unwrap().in_words("code", 8, 3);
+        assert_eq!(words, "code not checked against commit 01234567: it was applied by an older pv");
+        assert_eq!(CodeStamp { tree: None, ..old }.checked().git_spec.unwrap().state, GitState::NotChecked);
+        assert_eq!(CodeStamp::default().checked(), CodeStamp::default());
+    }
+}
