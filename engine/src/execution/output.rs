@@ -106,34 +106,52 @@ impl Output {
         Ok(())
     }
 
-    /// Takes in an ended datum; a collision when it writes a path that another datum writes.
+    /// Takes in an ended datum; a collision when it writes a path that another datum writes. Then nothing of it is taken in: of each file
+    /// some datum of the map is the owner, and each datum's files are all there, also in the commit of a job that fails.
     pub(crate) fn add(&mut self, key: &DatumKey, end: &DatumEnd) -> Result<Option<Collision>, RepoError> {
-        self.datums.insert(key.below(prefix::DATUM), Some(end.result.as_bytes().to_vec()));
-        if let Some(why) = &end.recovered {
-            self.datums.insert(key.below(prefix::RECOVERED), Some(why.as_bytes().to_vec()));
-        }
-        self.pending += 1;
         let Some(outputs) = end.outputs else {
+            self.enter(key, &end.result, end.recovered.as_deref());
             self.flush_if_many()?;
             return Ok(None);
         };
+        if let Some((path, other)) = self.other_writer(outputs, &end.result)? {
+            if self.recipe_of(&other)? == self.recipe_of(&end.result)? {
+                // Two datums of one recipe that were executed side by side: the first result counts for both, and nothing of the other.
+                self.enter(key, &other, None);
+                return Ok(None);
+            }
+            let writers = [self.describe(&other)?, self.describe(&end.result)?];
+            return Ok(Some(Collision { path, writers }));
+        }
+        self.enter(key, &end.result, end.recovered.as_deref());
         let store = self.store.clone();
         for entry in Tree::at(outputs).range(&store, KeyRange::all())? {
             let (path, file) = entry?;
             let path = path_of(&path)?;
-            if let Some(other) = self.writer(&path)?.filter(|writer| *writer != end.result) {
-                if self.recipe_of(&other)? == self.recipe_of(&end.result)? {
-                    // Two datums of one recipe that were executed side by side: the first result counts for both.
-                    self.datums.insert(key.below(prefix::DATUM), Some(other.as_bytes().to_vec()));
-                    return Ok(None);
-                }
-                let writers = [self.describe(&other)?, self.describe(&end.result)?];
-                return Ok(Some(Collision { path, writers }));
-            }
             self.lineage.insert(path.clone(), Some(end.result));
             self.files.insert(path, Some(file));
             self.pending += 1;
             self.flush_if_many()?;
+        }
+        Ok(None)
+    }
+
+    /// Enters a datum with its result into the map of datums.
+    fn enter(&mut self, key: &DatumKey, result: &Digest, recovered: Option<&str>) {
+        self.datums.insert(key.below(prefix::DATUM), Some(result.as_bytes().to_vec()));
+        if let Some(why) = recovered {
+            self.datums.insert(key.below(prefix::RECOVERED), Some(why.as_bytes().to_vec()));
+        }
+        self.pending += 1;
+    }
+
+    /// The first of these files that another result writes too, and that result.
+    fn other_writer(&self, outputs: Digest, own: &Digest) -> Result<Option<(FilePath, Digest)>, RepoError> {
+        for entry in Tree::at(outputs).range(&self.store, KeyRange::all())? {
+            let path = path_of(&entry?.0)?;
+            if let Some(other) = self.writer(&path)?.filter(|writer| writer != own) {
+                return Ok(Some((path, other)));
+            }
         }
         Ok(None)
     }

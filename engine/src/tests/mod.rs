@@ -12,6 +12,7 @@ mod garbage;
 mod inputs;
 mod kept;
 mod living;
+mod owned;
 mod queries;
 mod setting;
 mod stop;
