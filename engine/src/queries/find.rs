@@ -115,16 +115,26 @@ fn of_result(store: &Store, digest: &Digest) -> Result<FoundDatum> {
 }
 
 fn in_job(store: &Store, job: &JobRow, id: &IdPrefix) -> Result<FoundDatum> {
+    /// Datums of the store with this prefix that are looked up; with more, those of the job are read instead.
+    const MOST: usize = 255;
     let mut known = BTreeSet::new();
-    for candidate in store.datums_by_prefix(id.as_str(), usize::from(u8::MAX))? {
+    let candidates = store.datums_by_prefix(id.as_str(), MOST)?;
+    let all_known = candidates.len() < MOST;
+    for candidate in candidates {
         known.extend(store.results(&candidate)?.into_iter().map(|(result, ..)| result));
     }
     let commit = job.commit.map(|commit| store.commit(&commit)).transpose()?;
     let map = commit.and_then(|commit| commit.datums).map_or(DatumMap::empty(), DatumMap::at);
-    // The map is by inputs, not by ids: a scan, but one that reads no documents.
+    // The map is by inputs, not by ids: a scan, but one that reads no documents unless the prefix says next to nothing.
     let mut results = BTreeSet::new();
     for entry in map.range(store, KeyRange::prefix([prefix::DATUM]))? {
-        results.extend(result_in(&entry?.1).filter(|result| known.contains(result)));
+        let Some(result) = result_in(&entry?.1) else { continue };
+        let is_meant = if all_known {
+            known.contains(&result)
+        } else {
+            store.document::<ResultDocument>(&result)?.recipe.to_string().starts_with(id.as_str())
+        };
+        results.extend(is_meant.then_some(result));
     }
     let views = results.iter().map(|result| datum_view(store, Some(job), result, None));
     let views: Vec<DatumView> = views.collect::<Result<_, RepoError>>()?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use repos::documents::{ExecutorKind, JobDocument, VersionDocument};
 use repos::journal::{CauseKind, SealedState};
-use repos::{JobRow, Store, Timestamp};
+use repos::{JobRow, RepoError, Store, Timestamp};
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, PipelineName, RunId};
 
@@ -120,12 +120,19 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
     match (job.sealed, live) {
         (Some(state), _) => {
             view.state = state.into();
-            // Retention may have dropped the document; what the journal says stays.
-            if let Ok(Some(document)) = job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose() {
-                view.reason.clone_from(&document.reason);
-                view.executor = Some(document.executor.kind);
-                view.started_at = document.started_at;
-                view.set_counts(counts_of(&document));
+            match job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose() {
+                Ok(Some(document)) => {
+                    view.reason.clone_from(&document.reason);
+                    view.executor = Some(document.executor.kind);
+                    view.started_at = document.started_at;
+                    view.set_counts(counts_of(&document));
+                }
+                Ok(None) => {}
+                // Retention may have dropped it; what the journal says stays.
+                Err(RepoError::MissingObject { .. }) => {
+                    view.reason = Some("how many datums it had is not kept any more".to_owned());
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         (None, Some(live)) => {
