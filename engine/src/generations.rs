@@ -11,6 +11,7 @@ use repos::documents::Commit;
 use repos::journal::SealedState;
 use repos::tree::Tree;
 use repos::{JobRow, PipelineRow, Store};
+use specs::spec::PfsInput;
 use specs::{CommitId, PipelineName};
 
 use crate::error::Result;
@@ -70,23 +71,49 @@ impl<'a> Generations<'a> {
         for input in pipeline.spec.input.leaves() {
             let branch = pipeline.input_branch(input);
             let writer = branch.0.as_pipeline();
-            for upstream in self.open.iter().filter(|other| other.pipeline == writer && other.order <= job.order) {
-                if self.writes(upstream, &branch)? {
-                    return Ok(Readiness::Waits { reason: format!("for {}", upstream.pipeline) });
-                }
+            if let Some(upstream) = self.open_writer(&branch, job.order)? {
+                return Ok(Readiness::Waits { reason: format!("for {}", upstream.pipeline) });
             }
             if let Some(state) = self.gave_nothing(job, &writer, &branch)? {
                 return Ok(Readiness::Unrunnable { reason: format!("{writer} {state}") });
             }
-            let commit = self.store.head_as_of(&branch.0, &branch.1, job.order)?.flatten();
-            let tree = commit.map(|id| self.store.commit(&id)).transpose()?;
-            let tree = tree.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
-            leaves.push(Leaf { input: input.clone(), branch, commit, tree });
+            leaves.push(self.leaf(input, branch, job.order)?);
         }
         Ok(match self.mixed(job.order, &leaves)? {
             None => Readiness::Ready(leaves),
             Some(reason) => Readiness::Unrunnable { reason },
         })
+    }
+
+    /// The inputs of a job as far as they are known before it can start; `Err` for one that a job is still to write, with its pipeline.
+    pub(crate) fn known_inputs(&self, pipeline: &Pipeline, job: &JobRow) -> Result<Vec<Result<Leaf, PipelineName>>> {
+        let input = |input| {
+            let branch = pipeline.input_branch(input);
+            if let Some(upstream) = self.open_writer(&branch, job.order)? {
+                return Ok(Err(upstream.pipeline.clone()));
+            }
+            self.leaf(input, branch, job.order).map(Ok)
+        };
+        pipeline.spec.input.leaves().into_iter().map(input).collect()
+    }
+
+    /// A job of this run or an earlier one that is still to write a branch.
+    fn open_writer(&self, branch: &BranchOf, order: u64) -> Result<Option<&'a JobRow>> {
+        let writer = branch.0.as_pipeline();
+        for upstream in self.open.iter().filter(|other| other.pipeline == writer && other.order <= order) {
+            if self.writes(upstream, branch)? {
+                return Ok(Some(upstream));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a branch gives to a run of this order.
+    fn leaf(&self, input: &PfsInput, branch: BranchOf, order: u64) -> Result<Leaf> {
+        let commit = self.store.head_as_of(&branch.0, &branch.1, order)?.flatten();
+        let tree = commit.map(|id| self.store.commit(&id)).transpose()?;
+        let tree = tree.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
+        Ok(Leaf { input: input.clone(), branch, commit, tree })
     }
 
     /// Whether a job's commit goes to a branch: there may be others in its repository, which people move.

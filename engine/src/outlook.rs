@@ -1,4 +1,6 @@
 //! The outlook: what would run, why, and about how long, without running anything.
+//!
+//! A number is exact, for a job that is not stopped on the way, or said to be a bound; where there is none, that is said.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,18 +8,20 @@ use repos::documents::{Recipe, ResultDocument};
 use repos::tree::{KeyRange, Tree};
 use repos::{JobRow, RepoError, Store};
 use serde::{Deserialize, Serialize};
-use specs::spec::PfsInput;
-use specs::{CommitId, DatumId, Digest, FilePath, PipelineName, RunId};
+use specs::spec::{Input, PfsInput, Reprocess};
+use specs::{DatumId, Digest, FilePath, Glob, PipelineName, RunId};
 
-use crate::cache::cached;
-use crate::datums::{Arm, DatumKey, prefix};
+use crate::cache::{Known, cached};
+use crate::datums::{Arm, DatumKey, count_matches, prefix, reads};
 use crate::error::Result;
+use crate::execution::Skipped;
 use crate::explain::changes_of_recipe;
-use crate::generations::{Readiness, inputs_of};
-use crate::graph::{Graph, Pipeline};
+use crate::generations::{Generations, Readiness};
+use crate::graph::{BranchOf, Graph, Pipeline};
 use crate::plan::{Base, Plan, plan};
 use crate::queries::result_in;
 use crate::recipe::{Kitchen, Leaf};
+use crate::scheduler::{paths_again, reprocesses};
 
 /// Past datums that an estimate of time looks at.
 const SAMPLE: usize = 20;
@@ -30,7 +34,7 @@ pub struct Outlook {
     /// Its run; absent for one that is not pending.
     #[serde(rename = "in_run", skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
-    /// Datums to execute; at most so many when `at_most`.
+    /// Datums to execute; at most so many when `at_most`; 2^53 − 1 when `unbounded`.
     #[serde(rename = "run")]
     pub executes: u64,
     /// Datums from the base or the cache.
@@ -44,8 +48,12 @@ pub struct Outlook {
     pub reasons: Vec<OutlookReason>,
     /// About how long it takes at the given parallelism; absent when nothing like it ran before.
     pub seconds_estimate: Option<f64>,
-    /// Whether it depends on what pipelines above it will give.
+    /// Whether it depends on what other jobs will give: then `executes` is a bound, `cached` and `removed` are not known, and the time is
+    /// that of the bound.
     pub at_most: bool,
+    /// Whether there is no bound: how many datums it has is told by files that are still to be written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unbounded: bool,
     /// The datums one by one, when asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datums: Vec<OutlookDatum>,
@@ -82,31 +90,59 @@ pub struct OutlookInput {
     pub path: FilePath,
 }
 
+/// The most datums that a number in JSON can count: said where there is no bound.
+const NO_BOUND: u64 = (1 << 53) - 1;
+
 /// What the open jobs would do, in the order in which they would; only those of `names`, unless it is empty.
+///
+/// A job that can start is told exactly. One that waits is told as a bound, if there is one: how many files a pipeline above will write is
+/// not known before it ran.
 pub fn pending(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit: usize) -> Result<Vec<Outlook>> {
     let open = store.open_jobs()?;
-    let mut outlooks = Vec::new();
+    let generations = Generations::new(store, &open);
+    let mut versions = Vec::new();
     for job in &open {
-        if !names.is_empty() && !names.contains(&job.pipeline) {
-            continue;
-        }
-        let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
-        let outlook = match inputs_of(store, &pipeline, job, &open)? {
+        versions.push((job, Pipeline::load_version(store, &job.pipeline, job.version)?));
+    }
+    let mut outlooks = Vec::new();
+    for (job, pipeline) in versions.iter().filter(|(job, _)| names.is_empty() || names.contains(&job.pipeline)) {
+        let outlook = match generations.inputs_of(pipeline, job)? {
             Readiness::Ready(leaves) => {
-                let why = why_pending(store, job)?;
-                Outlook { run: Some(job.run), ..of_inputs(store, &pipeline, leaves, why, each, limit)? }
+                let outlook = of_inputs(store, pipeline, leaves, &Told::of(store, job)?, each, limit)?;
+                // What one of two jobs executes the other may find in the cache.
+                let transform = pipeline.version.transform;
+                let mut others = versions.iter().filter(|(_, other)| other.version.transform == transform);
+                let may_share = others.any(|(other, _)| other.pipeline != job.pipeline);
+                Outlook { at_most: outlook.at_most || (may_share && outlook.executes > 0), ..outlook }
             }
-            Readiness::Unrunnable { reason } => bounded(store, &pipeline, Some(job.run), reason, 0, limit)?,
-            Readiness::Waits { reason } => {
-                let upstream = reason.trim_start_matches("for ").to_owned();
-                let above = outlooks.iter().rev().find(|above: &&Outlook| above.pipeline.as_str() == upstream);
-                let more = above.map_or(0, |above| above.executes);
-                bounded(store, &pipeline, Some(job.run), format!("as far as {upstream} changes"), more, limit)?
-            }
+            Readiness::Unrunnable { reason } => nothing(pipeline, format!("it cannot run: {reason}")),
+            Readiness::Waits { .. } => waiting(store, &generations, (pipeline, *job), each, limit)?,
         };
-        outlooks.push(outlook);
+        outlooks.push(Outlook { run: Some(job.run), ..outlook });
     }
     Ok(outlooks)
+}
+
+/// What a job would do that waits for others.
+fn waiting(
+    store: &Store,
+    generations: &Generations<'_>,
+    (pipeline, job): (&Pipeline, &JobRow),
+    each: bool,
+    limit: usize,
+) -> Result<Outlook> {
+    let inputs = generations.known_inputs(pipeline, job)?;
+    let Some(upstream) = inputs.iter().find_map(|input| input.as_ref().err().cloned()) else {
+        // Only its own earlier job is before it. What that executes is in the cache then, and what it leaves as it is too: so against the
+        // output of now there is nothing to execute that is not told here.
+        let leaves = inputs.into_iter().filter_map(std::result::Result::ok).collect();
+        let told = Told::of(store, job)?;
+        let told = Told { why: format!("{}, after its earlier run", told.why), ..told };
+        return Ok(Outlook { at_most: true, ..of_inputs(store, pipeline, leaves, &told, each, limit)? });
+    };
+    let known = |leaf: usize| inputs.get(leaf)?.as_ref().ok().map(|leaf| leaf.tree);
+    let why = format!("as far as {upstream} changes");
+    bounded(store, pipeline, most_datums(store, &pipeline.spec.input, &known)?, why, limit)
 }
 
 /// What the jobs would do that follow when `changed` pipelines became what they are in `graph`, on the present data.
@@ -118,22 +154,99 @@ pub fn proposed(
     limit: usize,
 ) -> Result<Vec<Outlook>> {
     let affected = graph.downstream(changed);
+    // Open jobs of older versions are killed; what others still write is not known.
+    let open = store.open_jobs()?;
+    let open: BTreeSet<&PipelineName> =
+        open.iter().map(|job| &job.pipeline).filter(|name| !changed.contains(name)).collect();
     let mut outlooks: Vec<Outlook> = Vec::new();
     for pipeline in graph.in_order().into_iter().filter(|pipeline| affected.contains(pipeline.name())) {
-        let upstream = pipeline.input_branches().iter().find_map(|branch| {
-            let writer = graph.writer(branch)?;
-            affected.contains(writer.name()).then(|| writer.name().clone())
-        });
+        let writer = |branch: &BranchOf| {
+            let writer = graph.writer(branch)?.name();
+            (affected.contains(writer) || open.contains(writer)).then(|| writer.clone())
+        };
+        let upstream = pipeline.input_branches().iter().find_map(writer);
         outlooks.push(if let Some(upstream) = upstream {
-            let above = outlooks.iter().find(|above| above.pipeline == upstream);
-            let more = above.map_or(0, |above| above.executes);
-            bounded(store, pipeline, None, format!("as far as {upstream} changes"), more, limit)?
+            let leaves = present_inputs(store, pipeline)?;
+            let known =
+                |leaf: usize| leaves.get(leaf).filter(|leaf| writer(&leaf.branch).is_none()).map(|leaf| leaf.tree);
+            let most = most_datums(store, &pipeline.spec.input, &known)?;
+            bounded(store, pipeline, most, format!("as far as {upstream} changes"), limit)?
         } else {
             let why = if store.find_pipeline(pipeline.name())?.is_some() { "a new version" } else { "a new pipeline" };
-            of_inputs(store, pipeline, present_inputs(store, pipeline)?, why.to_owned(), each, limit)?
+            let told = Told { why: why.to_owned(), ..Told::default() };
+            let outlook = of_inputs(store, pipeline, present_inputs(store, pipeline)?, &told, each, limit)?;
+            Outlook { at_most: outlook.at_most || open.contains(pipeline.name()), ..outlook }
         });
     }
     Ok(outlooks)
+}
+
+/// How many datums an input can have at most; `None` where that hangs on files that are not known. `known` gives the tree of a leaf, by its
+/// number in spec order, if it is known.
+fn most_datums(store: &Store, input: &Input, known: &dyn Fn(usize) -> Option<Tree>) -> Result<Option<u64>> {
+    let mut number = 0;
+    most_below(store, input, known, &mut number)
+}
+
+fn most_below(
+    store: &Store,
+    input: &Input,
+    known: &dyn Fn(usize) -> Option<Tree>,
+    number: &mut usize,
+) -> Result<Option<u64>> {
+    let leaf = |leaf: &PfsInput, number: &mut usize| {
+        let tree = known(*number);
+        *number += 1;
+        match tree {
+            Some(tree) => Ok(Some(count_matches(store, tree, &leaf.glob)?)),
+            // Without a special character it matches one path.
+            None => Ok((leaf.glob.literal_prefix() == leaf.glob.as_str()).then_some(1)),
+        }
+    };
+    let (inputs, is_union, is_product) = match input {
+        Input::Pfs(input) => return leaf(input, number),
+        Input::Cron(cron) => return leaf(&cron.ticks, number),
+        Input::Union(inputs) | Input::Group(inputs) => (inputs, true, false),
+        Input::Cross(inputs) => (inputs, false, true),
+        // Those without a partner may stay, each for itself.
+        Input::Join(inputs) => (inputs, true, true),
+    };
+    let (mut sum, mut product) = (Some(0_u64), Some(1_u64));
+    for input in inputs {
+        let most = most_below(store, input, known, number)?;
+        sum = sum.zip(most).map(|(sum, most)| sum.saturating_add(most));
+        product = product.zip(most).map(|(product, most)| product.saturating_mul(most));
+    }
+    let of = |wanted: bool, most: Option<u64>| if wanted { most } else { Some(0) };
+    Ok(of(is_union, sum).zip(of(is_product, product)).map(|(sum, product)| sum.saturating_add(product)))
+}
+
+/// What is told of a job that can start, and what its run asks for beyond the plan.
+#[derive(Debug, Default)]
+struct Told {
+    /// What there is anything to do for.
+    why: String,
+    /// Its run.
+    run: Option<RunId>,
+    /// Whether every datum runs, whatever the cache holds.
+    reprocess: bool,
+    /// Whether those that read a matching path do.
+    again: Option<Glob>,
+    /// What it goes on without.
+    skipped: Skipped,
+}
+
+impl Told {
+    fn of(store: &Store, job: &JobRow) -> Result<Self> {
+        let cause = store.run(&job.run)?.cause;
+        Ok(Self {
+            why: format!("{} {}", cause.kind.word(), cause.refs.join(" ")).trim_end().to_owned(),
+            run: Some(job.run),
+            reprocess: reprocesses(&cause, &job.pipeline),
+            again: paths_again(&cause, &job.pipeline),
+            skipped: Skipped::of(store, job)?,
+        })
+    }
 }
 
 /// The inputs of a pipeline at the present heads.
@@ -148,36 +261,43 @@ fn present_inputs(store: &Store, pipeline: &Pipeline) -> Result<Vec<Leaf>> {
     pipeline.spec.input.leaves().into_iter().map(leaf).collect()
 }
 
-fn why_pending(store: &Store, job: &JobRow) -> Result<String> {
-    let cause = store.run(&job.run)?.cause;
-    Ok(format!("{} {}", cause.kind.word(), cause.refs.join(" ")).trim_end().to_owned())
-}
-
-/// What a job of this pipeline would do with these inputs.
-pub fn of_inputs(
+/// What a job of this pipeline would do with these inputs, if it is not stopped on the way.
+fn of_inputs(
     store: &Store,
     pipeline: &Pipeline,
     leaves: Vec<Leaf>,
-    why: String,
+    told: &Told,
     each: bool,
     limit: usize,
 ) -> Result<Outlook> {
     let (repo, branch) = pipeline.output_branch();
     let parent =
         if store.has_repo(&repo)? { store.find_branch(&repo, &branch)?.and_then(|row| row.commit) } else { None };
-    let plan = plan(store, pipeline, &leaves, parent)?;
+    let reprocess = told.reprocess || pipeline.spec.reprocess == Reprocess::EveryJob;
+    let mut plan = plan(store, pipeline, &leaves, parent.filter(|_| !reprocess && told.again.is_none()))?;
+    if plan.parent.is_none() {
+        plan.parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
+    }
     let kitchen = Kitchen::new(store.clone(), pipeline.version.transform, leaves);
     let mut reasons = Reasons { store, plan: &plan, versions: HashMap::new(), counts: BTreeMap::new() };
     let (mut executes, mut known, mut datums) = (0, 0, Vec::new());
     for (key, arms) in &plan.todo {
         let prepared = kitchen.outlook(&arms)?;
-        let runs = cached(store, pipeline, &prepared.id)?.is_none();
-        let reason = if runs { reasons.of(&key, &prepared.recipe)? } else { "the cache has it".to_owned() };
+        let anew = reprocess || is_again(store, &kitchen, told.again.as_ref(), &arms)?;
+        let is_own = |found: &Known| Some(found.run) == told.run && found.pipeline == *pipeline.name();
+        let is_known = cached(store, pipeline, &prepared.id)?.is_some_and(|found| !anew || is_own(&found));
+        let skipped = told.skipped.of_datum(&prepared.id).filter(|_| !is_known);
+        let runs = !is_known && skipped.is_none();
+        let reason = match skipped {
+            Some((_, why)) => why.to_owned(),
+            None if is_known => "the cache has it".to_owned(),
+            None if anew => "asked to run again".to_owned(),
+            None => reasons.of(&key, &prepared.recipe)?,
+        };
+        executes += u64::from(runs);
+        known += u64::from(is_known);
         if runs {
-            executes += 1;
             *reasons.counts.entry(reason.clone()).or_default() += 1;
-        } else {
-            known += 1;
         }
         if each {
             let name = |arm: &Arm| kitchen.leaves()[arm.leaf].input.name.clone();
@@ -192,12 +312,25 @@ pub fn of_inputs(
         executes,
         cached: plan.kept() + known,
         removed: plan.removed() as u64,
-        why: if executes == 0 { "nothing of it is new".to_owned() } else { why },
+        why: if executes == 0 { "nothing of it is new".to_owned() } else { told.why.clone() },
         reasons,
-        seconds_estimate: estimate(store, &plan, executes, workers(pipeline, limit))?,
-        at_most: false,
+        seconds_estimate: estimate(store, plan.parent.as_ref(), executes, workers(pipeline, limit))?,
+        // Of two datums with one recipe the second may find the result of the first.
+        at_most: plan.results_may_be_shared && executes > 1,
+        unbounded: false,
         datums,
     })
+}
+
+/// Whether a datum is one of those that somebody wants again.
+fn is_again(store: &Store, kitchen: &Kitchen, again: Option<&Glob>, arms: &[Arm]) -> Result<bool, RepoError> {
+    let Some(glob) = again else { return Ok(false) };
+    for arm in arms {
+        if reads(store, kitchen.leaves()[arm.leaf].tree, arm, glob)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Why datums would be executed, counted.
@@ -256,38 +389,42 @@ fn workers(pipeline: &Pipeline, limit: usize) -> usize {
     pipeline.spec.parallelism.map_or(limit, |own| own as usize).min(limit).max(1)
 }
 
-/// What a job that waits would do at most: all datums that the pipeline has now, and `more`.
-fn bounded(
-    store: &Store,
-    pipeline: &Pipeline,
-    run: Option<RunId>,
-    why: String,
-    more: u64,
-    limit: usize,
-) -> Result<Outlook> {
+/// What a job that waits would do: `most` datums at most, if there is such a bound.
+fn bounded(store: &Store, pipeline: &Pipeline, most: Option<u64>, why: String, limit: usize) -> Result<Outlook> {
     let (repo, branch) = pipeline.output_branch();
-    let parent: Option<CommitId> = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
+    let parent =
+        if store.has_repo(&repo)? { store.find_branch(&repo, &branch)?.and_then(|row| row.commit) } else { None };
     let parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
-    let now = parent.as_ref().map_or(Ok(0), |base| crate::plan::count(store, base.datums()))?;
-    let plan = Plan::unchanged(parent, now);
-    Ok(Outlook {
+    let seconds = match most {
+        Some(most) => estimate(store, parent.as_ref(), most, workers(pipeline, limit))?,
+        None => None,
+    };
+    let executes = most.unwrap_or(NO_BOUND).min(NO_BOUND);
+    let (unbounded, at_most) = (most.is_none(), true);
+    Ok(Outlook { executes, seconds_estimate: seconds, at_most, unbounded, ..nothing(pipeline, why) })
+}
+
+/// What a job would do that does nothing.
+fn nothing(pipeline: &Pipeline, why: String) -> Outlook {
+    Outlook {
         pipeline: pipeline.name().clone(),
-        run,
-        executes: now + more,
+        run: None,
+        executes: 0,
         cached: 0,
         removed: 0,
         why,
         reasons: Vec::new(),
-        seconds_estimate: estimate(store, &plan, now + more, workers(pipeline, limit))?,
-        at_most: true,
+        seconds_estimate: None,
+        at_most: false,
+        unbounded: false,
         datums: Vec::new(),
-    })
+    }
 }
 
 /// About how long `executes` datums take: the mean of some past ones.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-fn estimate(store: &Store, plan: &Plan, executes: u64, workers: usize) -> Result<Option<f64>> {
-    let Some(base) = &plan.parent else { return Ok(None) };
+fn estimate(store: &Store, base: Option<&Base>, executes: u64, workers: usize) -> Result<Option<f64>> {
+    let Some(base) = base else { return Ok(None) };
     let mut seconds = Vec::new();
     for entry in base.datums().range(store, KeyRange::prefix([prefix::DATUM]))?.take(SAMPLE) {
         let Ok(result) = <[u8; 32]>::try_from(entry?.1) else { continue };

@@ -64,19 +64,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A plan in which all stays as it is in the parent, whose number of datums this is.
-    pub fn unchanged(parent: Option<Base>, total: u64) -> Self {
-        Self {
-            parent,
-            edits_parent: true,
-            todo: DatumList::default(),
-            replaced: BTreeMap::new(),
-            total,
-            results_may_be_shared: false,
-            members: MemberRows::Changed(Vec::new()),
-        }
-    }
-
     /// Datums that are neither new nor changed.
     pub fn kept(&self) -> u64 {
         self.total - self.todo.len() as u64

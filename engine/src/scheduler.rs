@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use repos::documents::ExecutorStamp;
-use repos::journal::{CauseKind, SealedState};
+use repos::journal::{Cause, CauseKind, SealedState};
 use repos::{JobRow, RepoError, Store, Timestamp};
 use specs::{ErrorKind, Glob, PipelineName, RunId};
 use tokio::runtime::Handle;
@@ -491,17 +491,12 @@ impl Engine {
 
     /// A rerun executes the datums of the pipelines that it names, whatever the cache holds.
     fn reprocesses(&self, job: &JobRow) -> Result<bool> {
-        let cause = self.store.run(&job.run)?.cause;
-        Ok(cause.kind == CauseKind::Rerun && cause.refs.iter().any(|name| name == job.pipeline.as_str()))
+        Ok(reprocesses(&self.store.run(&job.run)?.cause, &job.pipeline))
     }
 
     /// The paths whose datums a rerun executes anew, if it names some.
     fn again(&self, job: &JobRow) -> Result<Option<Glob>> {
-        let cause = self.store.run(&job.run)?.cause;
-        let named =
-            |reference: &String| reference.strip_prefix(job.pipeline.as_str())?.strip_prefix(':').map(str::to_owned);
-        let glob = cause.refs.iter().find_map(named).filter(|_| cause.kind == CauseKind::Rerun);
-        Ok(glob.and_then(|glob| Glob::parse(&glob).ok()))
+        Ok(paths_again(&self.store.run(&job.run)?.cause, &job.pipeline))
     }
 
     fn version(&self, name: &PipelineName, version: u32) -> Result<Arc<Pipeline>> {
@@ -550,6 +545,18 @@ impl Engine {
         let above = Graph::load(&self.store)?.upstream(names);
         Ok(open.iter().filter(|job| job.order <= newest && above.contains(&job.pipeline)).map(key_of).collect())
     }
+}
+
+/// Whether a run has every datum of a pipeline executed, whatever the cache holds.
+pub(crate) fn reprocesses(cause: &Cause, pipeline: &PipelineName) -> bool {
+    cause.kind == CauseKind::Rerun && cause.refs.iter().any(|name| name == pipeline.as_str())
+}
+
+/// The paths whose datums of a pipeline a run has executed anew, if it names some.
+pub(crate) fn paths_again(cause: &Cause, pipeline: &PipelineName) -> Option<Glob> {
+    let named = |reference: &String| reference.strip_prefix(pipeline.as_str())?.strip_prefix(':').map(str::to_owned);
+    let glob = cause.refs.iter().find_map(named).filter(|_| cause.kind == CauseKind::Rerun);
+    glob.and_then(|glob| Glob::parse(&glob).ok())
 }
 
 fn key_of(job: &JobRow) -> JobKey {

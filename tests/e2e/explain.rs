@@ -255,3 +255,28 @@ fn jobs_are_stopped_with_a_reason_and_whole_runs_at_once() {
     assert!(jobs[0]["reason"].as_str().unwrap().ends_with(": wrong batch"), "{jobs:?}");
     assert_eq!(env.exit_code(["job", "stop", &format!("@{run}")]), 4);
 }
+
+#[test]
+fn a_plan_lists_each_pending_run_and_bounds_nothing_that_has_no_bound() {
+    let env = env_with_copy();
+    apply(&env, &spec("below", "copy", &copy_of("copy")));
+    put_note(&env, "d", "d\n");
+    let shown = env.ok(["plan"]);
+    assert!(!shown.contains('≤'), "{shown}");
+    let plan = env.json(["plan"]);
+    let below: Vec<_> = plan.iter().filter(|one| one["pipeline"] == "below").collect();
+    assert_eq!(below.len(), 2, "{plan:?}");
+    for one in below {
+        assert_eq!((&one["at_most"], &one["unbounded"]), (&json!(true), &json!(true)));
+        let run = one["in_run"].as_str().unwrap();
+        assert!(shown.contains(&run[..8]), "{run}\n{shown}");
+        assert!(one["run"].as_u64().unwrap() >= outcome_after_run(&env, run), "{one}");
+    }
+    assert_eq!(env.json(["plan"]).len(), 0, "all of it ran");
+}
+
+/// How many datums the job of `below` in a run executed.
+fn outcome_after_run(env: &TestEnv, run: &str) -> u64 {
+    env.ok(["run"]);
+    env.json(["job", "show", &format!("below@{run}")])[0]["datums_processed"].as_u64().unwrap()
+}

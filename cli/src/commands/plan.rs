@@ -7,14 +7,14 @@ use engine::apply::{self, AppliedState, Request};
 use engine::outlook::{Outlook, OutlookDatum, pending, proposed};
 use repos::Store;
 use serde::Serialize;
-use specs::PipelineName;
+use specs::{PipelineName, RunId};
 
 use super::pipeline::sources::{Files, warn};
 use super::settle::settle;
 use crate::author;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{Human, Row, count};
+use crate::output::{Human, Row, ShortIds, count};
 
 /// Show what would run, and run nothing
 #[derive(clap::Args, Debug)]
@@ -43,16 +43,38 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if outlooks.is_empty() && !cx.out().is_json() {
         return cx.out().line("nothing is pending: every pipeline has looked at all its inputs");
     }
+    let lines = outlooks.into_iter().map(|outlook| {
+        let short_run = outlook.run.as_ref().map(|run| store.short_run(run)).transpose()?;
+        Ok(Line { outlook, short_run: short_run.unwrap_or_else(|| "new".to_owned()) })
+    });
+    let lines: Vec<Line> = lines.collect::<Result<_>>()?;
     if args.datums {
-        let rows = outlooks.into_iter().flat_map(|outlook| {
-            let pipeline = outlook.pipeline;
-            outlook.datums.into_iter().map(move |datum| Ok(DatumLine { pipeline: pipeline.clone(), datum }))
-        });
-        return cx.list(None, rows);
+        return print_datums(cx, lines);
     }
-    cx.list(None, outlooks.into_iter().map(|outlook| Ok(Line(outlook))))?;
+    cx.list(None, lines.into_iter().map(Ok))?;
     if !cx.out().is_json() {
         cx.notes().line("nothing was changed; pv run runs it");
+    }
+    Ok(())
+}
+
+/// The datums, as far as they are known; of jobs that wait for the files of others they are not.
+fn print_datums(cx: &Context, lines: Vec<Line>) -> Result<()> {
+    let unknown: Vec<String> = lines
+        .iter()
+        .filter(|line| line.outlook.at_most && line.outlook.datums.is_empty() && line.outlook.executes > 0)
+        .map(|line| format!("{} in run {}: {}", line.outlook.pipeline, line.short_run, line.outlook.why))
+        .collect();
+    let rows = lines.into_iter().flat_map(|Line { outlook, short_run }| {
+        let Outlook { pipeline, run: in_run, at_most, datums, .. } = outlook;
+        datums.into_iter().map(move |datum| {
+            let (pipeline, short_run) = (pipeline.clone(), short_run.clone());
+            Ok(DatumLine { pipeline, in_run, at_most, short_run, datum })
+        })
+    });
+    cx.list(None, rows)?;
+    if !cx.out().is_json() {
+        unknown.iter().for_each(|line| cx.notes().line(format!("not known yet: {line}")));
     }
     Ok(())
 }
@@ -86,22 +108,32 @@ fn if_applied(cx: &Context, store: &Store, args: &Args, limit: usize) -> Result<
 }
 
 #[derive(Serialize)]
-#[serde(transparent)]
-struct Line(Outlook);
+struct Line {
+    #[serde(flatten)]
+    outlook: Outlook,
+    #[serde(skip)]
+    short_run: String,
+}
 
 impl Row for Line {
-    const HEADER: &'static [&'static str] = &["PIPELINE", "RUN", "CACHED", "REMOVED", "WHY", "ABOUT"];
+    const HEADER: &'static [&'static str] = &["PIPELINE", "IN RUN", "RUN", "CACHED", "REMOVED", "WHY", "ABOUT"];
 
     fn cells(&self, _: &Human) -> Vec<String> {
-        let outlook = &self.0;
-        let at_most = if outlook.at_most { "≤ " } else { "" };
+        let outlook = &self.outlook;
+        let or_less = if outlook.at_most { " or less" } else { "" };
+        let exact = |number: u64| if outlook.at_most { "?".to_owned() } else { count(number) };
         vec![
             outlook.pipeline.to_string(),
-            format!("{at_most}{}", count(outlook.executes)),
-            if outlook.at_most { "?".to_owned() } else { count(outlook.cached) },
-            count(outlook.removed),
+            self.short_run.clone(),
+            match (outlook.unbounded, outlook.at_most) {
+                (true, _) => "?".to_owned(),
+                (false, true) if outlook.executes > 0 => format!("≤ {}", count(outlook.executes)),
+                (false, _) => count(outlook.executes),
+            },
+            exact(outlook.cached),
+            exact(outlook.removed),
             why(outlook),
-            outlook.seconds_estimate.map_or_else(String::new, |seconds| format!("{at_most}{}", about(seconds))),
+            outlook.seconds_estimate.map_or_else(String::new, |seconds| about(seconds) + or_less),
         ]
     }
 }
@@ -126,19 +158,31 @@ fn about(seconds: f64) -> String {
 #[derive(Serialize)]
 struct DatumLine {
     pipeline: PipelineName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_run: Option<RunId>,
+    /// Whether the job waits for an earlier one, which may do what is said of this one.
+    at_most: bool,
+    #[serde(skip)]
+    short_run: String,
     #[serde(flatten)]
     datum: OutlookDatum,
 }
 
 impl Row for DatumLine {
-    const HEADER: &'static [&'static str] = &["PIPELINE", "DATUM", "DOES", "WHY", "INPUTS"];
+    const HEADER: &'static [&'static str] = &["PIPELINE", "IN RUN", "DATUM", "DOES", "WHY", "INPUTS"];
 
     fn cells(&self, _: &Human) -> Vec<String> {
         let inputs = self.datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path));
         vec![
             self.pipeline.to_string(),
+            self.short_run.clone(),
             self.datum.id.short(8),
-            if self.datum.executes { "run" } else { "cached" }.to_owned(),
+            match (self.datum.executes, self.at_most) {
+                (true, true) => "run, or cached",
+                (true, false) => "run",
+                (false, _) => "cached",
+            }
+            .to_owned(),
             self.datum.why.clone(),
             inputs.collect::<Vec<_>>().join(" "),
         ]

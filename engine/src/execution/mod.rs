@@ -36,4 +36,4 @@ pub(crate) use pool::Pool;
 pub(crate) use remake::again;
 pub use remake::remake;
 pub(crate) use seal::{Ended, Sealing, end_of, seal};
-pub(crate) use skip::{failed_keys, failed_results};
+pub(crate) use skip::{Skipped, failed_keys, failed_results};

@@ -13,6 +13,7 @@ mod inputs;
 mod kept;
 mod living;
 mod owned;
+mod plan;
 mod queries;
 mod setting;
 mod stop;
