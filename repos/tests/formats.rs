@@ -8,10 +8,9 @@ mod common;
 use common::{name, path};
 use repos::Timestamp;
 use repos::documents::{
-    Certificate, CertifiedStage, CodeStamp, Commit, CommitKind, ExecutorKind, ExecutorStamp, ImageStamp, JobDocument,
-    JournalEnd,
-    PipelineStamp, Provenance, Recipe, RecipeInput, Repetition, ResultDocument, ResultState, SignatureDocument, Source,
-    TagDocument, Transform, Try, canonical,
+    Certificate, CertifiedStage, CodeStamp, Commit, CommitKind, ExecutorKind, ExecutorStamp, GitCheck, GitDifference,
+    GitHow, ImageStamp, JobDocument, JournalEnd, PipelineStamp, Provenance, Recipe, RecipeInput, Repetition,
+    ResultDocument, ResultState, SignatureDocument, Source, TagDocument, Transform, Try, canonical,
 };
 use repos::hash::digest_of;
 use repos::journal::{
@@ -454,6 +453,8 @@ fn entries_of_keys_and_signatures() {
 #[test]
 fn certificates() {
     let stage = |commit, datums, outcome, pipeline: &str| CertifiedStage {
+        left_out: 0,
+        not_run: 0,
         commit,
         pipeline: pipeline.parse().unwrap(),
         datums,
@@ -553,4 +554,48 @@ fn a_commit_says_how_far_the_journal_went_and_a_result_carries_a_code() {
     let end = r#""journal":{"last":"0101010101010101010101010101010101010101010101010101010101010101","records":12},"#;
     let with = text(&Commit { journal, ..user_commit() });
     assert_eq!(with.replace(end, ""), text(&user_commit()));
+}
+
+#[test]
+fn what_was_left_out_of_an_execution() {
+    let stage = CertifiedStage {
+        commit: commit_id(1),
+        pipeline: "detect".parse().unwrap(),
+        datums: 1,
+        left_out: 2,
+        not_run: 3,
+        outcome: Repetition::NotRun,
+        paths: Vec::new(),
+        paths_more: 0,
+        why: Some("it reaches the network".to_owned()),
+    };
+    is(
+        &stage,
+        r#"
+        {"commit":"0101010101010101010101010101010101010101010101010101010101010101","datums":1,"left_out":2,"not_run":3,
+        "outcome":"not_run","pipeline":"detect","why":"it reaches the network"}"#,
+        "eea94bec00088685cae24eff47ae27e7c326b18f858b9e886b56999f2f72d450",
+    );
+}
+
+#[test]
+fn code_that_was_compared_with_git() {
+    let commit = Some("4e1d2f0a".to_owned());
+    let files = vec![GitDifference { path: "/a".to_owned(), how: GitHow::NotInCommit }];
+    let code = CodeStamp {
+        tree: Some(digest(9)),
+        git_commit: commit.clone(),
+        git_code: Some(GitCheck { differ: 12, ..GitCheck::of(commit, "train".to_owned(), files) }),
+        git_spec: Some(GitCheck::in_no_commit("its git repository has no commit yet")),
+        ..CodeStamp::default()
+    };
+    is(
+        &code,
+        r#"
+        {"git_code":{"commit":"4e1d2f0a","differ":12,"files":[{"how":"not_in_commit","path":"/a"}],"path":"train",
+        "state":"differs"},"git_commit":"4e1d2f0a",
+        "git_spec":{"state":"in_no_commit","why":"its git repository has no commit yet"},
+        "tree":"0909090909090909090909090909090909090909090909090909090909090909"}"#,
+        "186558f0887238dae2e56dbfabfffb1403729b4328cf879714eacaab45e4d0e3",
+    );
 }

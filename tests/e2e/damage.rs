@@ -136,7 +136,7 @@ fn an_output_is_made_again_by_its_recipe() {
     let sound = env.ok(["cat", "loud:/b"]);
     flip(&env, |kind, digest| kind == Kind::Chunk && *digest == digest_of(b"B\n"));
     assert_eq!(env.exit_code(["cat", "loud:/b"]), 5);
-    let said = env.ok(["fsck", "--repair"]);
+    let said = env.ok(["fsck", "--repair", "--network"]);
     assert!(said.contains("re-made by running loud again (datum "), "{said}");
     assert_eq!(env.ok(["cat", "loud:/b"]), sound);
     assert!(env.ok(["fsck"]).starts_with("sound: "));
@@ -163,9 +163,26 @@ fn an_output_that_rests_on_another_is_made_after_it() {
     let wanted = sound.clone().map(|text| digest_of(text.as_bytes()));
     flip(&env, |kind, digest| kind == Kind::Chunk && wanted.contains(digest));
     assert_eq!([env.exit_code(["cat", "tree:/t/x"]), env.exit_code(["cat", "count:/all"])], [5, 5]);
-    let said = env.ok(["fsck", "--repair"]);
+    let said = env.ok(["fsck", "--repair", "--network"]);
     assert!(said.contains("running tree again") && said.contains("running count again"), "{said}");
     assert_eq!([env.ok(["cat", "tree:/t/x"]), env.ok(["cat", "count:/all"])], sound);
+}
+
+#[test]
+fn what_reaches_the_network_is_not_run_for_a_repair_unless_that_is_allowed() {
+    let env = env_with_notes();
+    apply(&env, &spec("loud", "notes", "for f in /pfs/notes/*; do tr a-z A-Z < $f > /pfs/out/$(basename $f); done"));
+    env.ok(["run"]);
+    flip(&env, |kind, digest| kind == Kind::Chunk && *digest == digest_of(b"B\n"));
+    let output = env.output(["fsck", "--repair"]);
+    assert_eq!(output.status.code(), Some(5), "{}", env.shown(&output));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("running loud again") && said.contains("would reach the network: --network runs it"),
+        "{said}"
+    );
+    assert!(env.ok(["fsck", "--repair", "--network"]).contains("re-made by running loud again"));
+    assert_eq!(env.ok(["cat", "loud:/b"]), "B\n");
 }
 
 #[test]
@@ -175,7 +192,7 @@ fn what_gives_other_bytes_now_heals_nothing() {
     env.ok(["run"]);
     let drawn = env.ok(["cat", "draw:/a"]);
     flip(&env, |kind, digest| kind == Kind::Chunk && *digest == digest_of(drawn.as_bytes()));
-    let output = env.output(["fsck", "--repair"]);
+    let output = env.output(["fsck", "--repair", "--network"]);
     assert_eq!(output.status.code(), Some(5), "{}", env.shown(&output));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("gives other bytes than it did") && said.contains(":/a"), "{said}");

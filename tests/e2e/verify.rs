@@ -4,6 +4,7 @@ use repos::object::Kind;
 use repos::packs::codec::unpack;
 use repos::packs::writer::{PackWriter, read_index};
 use repos::packs::{LocalPacks, PackStore};
+use serde_json::json;
 use tests::TestEnv;
 
 use crate::damage::{flip, mirrored, restore};
@@ -127,7 +128,7 @@ fn a_commit_whose_signature_is_gone_is_not_proven() {
 #[test]
 fn what_is_run_again_is_identical_and_that_is_kept() {
     let env = env();
-    insta::assert_snapshot!(env.pv(["verify", "last:/a", "--rerun", "-q"]), @r#"
+    insta::assert_snapshot!(env.pv(["verify", "last:/a", "--rerun", "--network", "-q"]), @r#"
     --- stdout
     ok  commit  last@[id 1]
     ok  signature  last@[id 1] by key [id 2]
@@ -154,7 +155,7 @@ fn what_is_run_again_is_identical_and_that_is_kept() {
     PROVEN  last@[id 1]:/a  22 links
     identical  last@[id 1]:/a  2 datums run again  certificate [id 11]
     "#);
-    env.ok(["verify", "last", "--rerun"]);
+    env.ok(["verify", "last", "--rerun", "--network"]);
     let shown = env.json(["show", "last"]).remove(0);
     let certificates = shown["certificates"].as_array().unwrap();
     let told: Vec<_> =
@@ -176,7 +177,7 @@ fn a_stage_that_does_not_repeat_is_named_with_its_paths() {
     apply(&env, &spec("after", "dice", &copy_of("dice")));
     env.ok(["run"]);
     env.ok(["verify", "after"]);
-    let (error, code) = env.json_error(["verify", "after", "--rerun"]);
+    let (error, code) = env.json_error(["verify", "after", "--rerun", "--network"]);
     assert_eq!(code, 1);
     let message = error["message"].as_str().unwrap();
     assert!(
@@ -200,9 +201,42 @@ fn what_cannot_be_run_again_says_why() {
     let script = "echo ${#WORD} > /pfs/out/${notes##*/}";
     apply(&env, &spec_with("open", r#"{"pfs": {"repo": "notes", "glob": "/*"}}"#, script, secrets));
     env.ok(["run"]);
-    env.ok(["verify", "open:/a", "--rerun"]);
+    env.ok(["verify", "open:/a", "--rerun", "--network"]);
     env.ok(["secret", "delete", "door", "--yes"]);
-    let (error, code) = env.json_error(["verify", "open:/a", "--rerun"]);
+    let (error, code) = env.json_error(["verify", "open:/a", "--rerun", "--network"]);
     assert_eq!(code, 6);
     assert!(error["message"].as_str().unwrap().contains("cannot run"), "{error}");
+    let shown = env.pv(["verify", "open:/a", "--rerun", "--network"]);
+    assert!(shown.contains("0 datums run again, 1 could not run (open)"), "{shown}");
+    let stage = env.json(["show", "open"])[0]["certificates"][1]["stages"][0].clone();
+    assert_eq!((&stage["datums"], &stage["not_run"]), (&json!(0), &json!(1)));
+}
+
+#[test]
+fn what_reaches_the_network_is_run_again_only_when_that_is_allowed() {
+    let env = env_with_notes();
+    let quiet = r#""network": "none","#;
+    apply(&env, &spec_with("quiet", r#"{"pfs": {"repo": "notes", "glob": "/*"}}"#, &copy_of("notes"), quiet));
+    apply(&env, &spec("mailer", "quiet", &copy_of("quiet")));
+    env.ok(["run"]);
+    let shown = env.pv(["verify", "mailer:/a", "--rerun"]);
+    for line in [
+        "will run  quiet  1 datum",
+        "network none",
+        "left out  mailer  1 datum",
+        "network default: --network runs it too",
+        "left out  mailer@",
+        "1 datum run again, 1 left out (mailer)",
+        "--- exit 6",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    let certificate = env.json(["show", "mailer"])[0]["certificates"][0].clone();
+    let stages: Vec<_> = certificate["stages"].as_array().unwrap().iter().collect();
+    assert_eq!(certificate["outcome"], "not_run");
+    assert_eq!((&stages[0]["outcome"], &stages[0]["datums"]), (&json!("identical"), &json!(1)));
+    assert_eq!((&stages[1]["outcome"], &stages[1]["left_out"]), (&json!("not_run"), &json!(1)));
+    assert_eq!(stages[1]["datums"], 0);
+    assert!(env.ok(["verify", "mailer:/a", "--rerun", "--network"]).contains("2 datums run again"));
+    assert_eq!(env.exit_code(["verify", "mailer:/a", "--network"]), 2, "it is about running again");
 }

@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Heal what is damaged: from what is whole here, from a mirror, or by running again what made it
     #[arg(long)]
     repair: bool,
+    /// With --repair: also run again what reaches the network, such as a stage that sends mail
+    #[arg(long, requires = "repair")]
+    network: bool,
     /// Where a mirror is: the URL that it was copied to, a folder with `packs` and `journal`, or one that holds a store
     #[arg(long, value_name = "MIRROR", requires = "repair")]
     from: Option<PathBuf>,
@@ -84,7 +87,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         if !cx.out().is_json() {
             print_problems(cx, &report.problems)?;
         }
-        done = repair(cx, mirror.as_ref(), &report)?;
+        done = repair(cx, mirror.as_ref(), &report, args.network)?;
         report = check(cx, &opened(cx)?)?;
     }
     if cx.out().is_json() {
@@ -127,7 +130,7 @@ fn open_mirror(cx: &Context, from: &Path) -> Result<Mirror> {
     Ok(Mirror::new(open_url(url, &access)?, journal_at(url, &access)?))
 }
 
-fn repair(cx: &Context, mirror: Option<&Mirror>, report: &Report) -> Result<Vec<Done>> {
+fn repair(cx: &Context, mirror: Option<&Mirror>, report: &Report, network: bool) -> Result<Vec<Done>> {
     let progress = cx.progress("repair");
     let tell = |what: &str, done, total| progress.count(what, done, total);
     let (options, dir) = (cx.open_options()?, cx.store_dir()?);
@@ -138,7 +141,7 @@ fn repair(cx: &Context, mirror: Option<&Mirror>, report: &Report) -> Result<Vec<
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
         let executors = executors(cx, repair.store())?;
-        let remade = runtime.block_on(engine::remake(repair.store(), &left, &executors))?;
+        let remade = runtime.block_on(engine::remake(repair.store(), &left, &executors, network))?;
         repair.done.extend(remade);
     }
     Ok(repair.finish()?)

@@ -1,8 +1,8 @@
 //! What `pv verify --rerun` does and prints.
 
-use engine::proof::{self, Repeat};
+use engine::proof::{self, Intended, Repeat};
 use repos::Store;
-use repos::documents::{CertifiedStage, Repetition};
+use repos::documents::{Certificate, CertifiedStage, Repetition};
 use repos::store::Resolved;
 use specs::ErrorKind;
 
@@ -12,17 +12,21 @@ use crate::error::{CliError, Result};
 use crate::executors::executors;
 use crate::output::plural;
 
-/// Executes what a claim rests on again; an error when something is other than it was, or could not be executed.
-pub(super) fn run(cx: &Context, store: &Store, at: &Resolved, subject: &str) -> Result<()> {
+/// Executes what a claim rests on again; an error when something is other than it was, or was not executed. Without `network` what
+/// reaches the network is left out.
+pub(super) fn run(cx: &Context, store: &Store, (at, subject): (&Resolved, &str), network: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
     let setting = store.setting("jobs")?.and_then(|text| text.parse().ok());
     let cores = || std::thread::available_parallelism().map_or(1, Into::into);
+    let plan = |intended: &[Intended]| intended.iter().for_each(|one| cx.notes().line(intention(one)));
     let told = |stage: &CertifiedStage| cx.notes().line(words(stage));
     let repeat = Repeat {
         executors: executors(cx, store)?,
         jobs: setting.unwrap_or_else(cores),
         committer: author::by(cx, None).committer,
+        network,
+        on_plan: &plan,
         on_stage: &told,
     };
     let (digest, certificate) = runtime.block_on(proof::rerun(store, at, repeat))?;
@@ -32,21 +36,68 @@ pub(super) fn run(cx: &Context, store: &Store, at: &Resolved, subject: &str) -> 
         fields["id"] = serde_json::json!(digest);
         cx.out().json(&fields)?;
     } else {
-        let datums = certificate.stages.iter().map(|stage| stage.datums).sum();
-        let what = format!("{}   {subject}   {}", outcome.words(), plural(datums, "datum", "datums"));
-        cx.out().line(format!("{what} run again   certificate {}", digest.short(8)))?;
+        let word = verdict(&certificate);
+        let done = executed(&certificate.stages);
+        cx.out().line(format!("{word}   {subject}   {done}   certificate {}", digest.short(8)))?;
     }
     let bad = certificate.stages.iter().find(|stage| stage.outcome == outcome).map(words).unwrap_or_default();
-    match outcome {
-        Repetition::Identical => Ok(()),
-        Repetition::Differs => Err(CliError::new(ErrorKind::Failed, format!("{subject} does not repeat: {bad}"))),
-        Repetition::NotRun => Err(CliError::new(ErrorKind::Unavailable, format!("{subject}: {bad}"))),
+    let is_left_out = certificate.stages.iter().any(|stage| stage.left_out > 0);
+    let error = match outcome {
+        Repetition::Identical => return Ok(()),
+        Repetition::Differs => CliError::new(ErrorKind::Failed, format!("{subject} does not repeat: {bad}")),
+        Repetition::NotRun => {
+            CliError::new(ErrorKind::Unavailable, format!("{subject} was not run again as a whole: {bad}"))
+        }
+    };
+    Err(if is_left_out { error.hint("--network executes what reaches the network too") } else { error })
+}
+
+/// The outcome in words; where nothing went wrong but something was left out, that.
+fn verdict(certificate: &Certificate) -> &'static str {
+    let left_out = certificate.stages.iter().any(|stage| stage.left_out > 0);
+    let not_run = certificate.stages.iter().any(|stage| stage.not_run > 0);
+    match certificate.outcome {
+        Repetition::NotRun if left_out && !not_run => "left out",
+        outcome => outcome.words(),
     }
 }
 
+/// `2 datums run again, 1 left out (mailer)`
+pub(super) fn executed(stages: &[CertifiedStage]) -> String {
+    let counted = |count: fn(&CertifiedStage) -> u64, word: &str| {
+        let of: Vec<(String, u64)> = stages.iter().map(|stage| (stage.pipeline.to_string(), count(stage))).collect();
+        let names: Vec<&str> = of.iter().filter(|(_, count)| *count > 0).map(|(name, _)| name.as_str()).collect();
+        let sum: u64 = of.iter().map(|(_, count)| count).sum();
+        if sum == 0 { String::new() } else { format!(", {sum} {word} ({})", names.join(", ")) }
+    };
+    let datums = stages.iter().filter(|stage| !is_unclear(stage)).map(|stage| stage.datums).sum();
+    let parts = [
+        counted(|stage| stage.left_out, "left out"),
+        counted(|stage| stage.not_run, "could not run"),
+        counted(|stage| if is_unclear(stage) { stage.datums } else { 0 }, "of which not all could run"),
+    ];
+    format!("{} run again{}", plural(datums, "datum", "datums"), parts.concat())
+}
+
+/// Whether a certificate does not tell how much of a stage was executed: one by an older pv.
+fn is_unclear(stage: &CertifiedStage) -> bool {
+    stage.outcome == Repetition::NotRun && stage.left_out + stage.not_run == 0
+}
+
+/// What will be done with some datums: `detect   2 datums   docker   network none`.
+fn intention(one: &Intended) -> String {
+    let Intended { pipeline, datums, executor, network, is_left_out } = one;
+    let what = if *is_left_out { "left out" } else { "will run" };
+    let datums = plural(*datums, "datum", "datums");
+    let why = if *is_left_out { ": --network runs it too" } else { "" };
+    format!("{what}   {pipeline}   {datums}   {executor}   network {network}{why}")
+}
+
 fn words(stage: &CertifiedStage) -> String {
-    let CertifiedStage { pipeline, datums, outcome, paths, paths_more, why, .. } = stage;
-    let mut line = format!("{pipeline}   {}   {}", outcome.words(), plural(*datums, "datum", "datums"));
+    let CertifiedStage { pipeline, outcome, paths, paths_more, why, left_out, not_run, .. } = stage;
+    let word =
+        if *left_out > 0 && *not_run == 0 && *outcome == Repetition::NotRun { "left out" } else { outcome.words() };
+    let mut line = format!("{pipeline}   {word}   {}", executed(std::slice::from_ref(stage)));
     line.extend(why.iter().map(|why| format!("   {why}")));
     for path in paths.iter().take(5) {
         line += &format!("   {path}");

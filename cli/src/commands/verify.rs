@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Execute its datums, and all that they rest on, again in fresh sandboxes; what comes of it is kept, and shown by `pv show`
     #[arg(long, requires = "reference")]
     rerun: bool,
+    /// With --rerun: also what reaches the network, such as a stage that sends mail; it is left out otherwise
+    #[arg(long, requires = "rerun")]
+    network: bool,
     /// Check this bundle; it needs no store
     #[arg(long, value_name = "FILE", conflicts_with_all = ["reference", "rerun"])]
     bundle: Option<PathBuf>,
@@ -54,7 +57,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     };
     show(cx, &subject, &report)?;
     match at.filter(|_| args.rerun) {
-        Some(at) => super::rerun::run(cx, store, &at, &subject),
+        Some(at) => super::rerun::run(cx, store, (&at, &subject), args.network),
         None => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use specs::Digest;
 
 use super::views::CommitView;
-use crate::output::{Human, plural, short_digest};
+use crate::output::{Human, short_digest};
 
 /// A commit with what vouches for it.
 #[derive(Serialize)]
@@ -63,9 +63,8 @@ pub(super) fn vouched_lines(
         ));
     }
     for (_, certificate) in certificates {
-        let datums = certificate.stages.iter().map(|stage| stage.datums).sum();
         let of = certificate.path.as_ref().map(|path| format!("{path}, ")).unwrap_or_default();
-        let what = format!("{of}{}", plural(datums, "datum", "datums"));
+        let what = format!("{of}{}", super::rerun::executed(&certificate.stages));
         let when = human.local(certificate.at);
         lines.push(("run again", format!("{}   {what}   {when}{}", certificate.outcome.words(), tail(certificate))));
     }

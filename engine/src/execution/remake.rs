@@ -13,7 +13,7 @@ use repos::fsck::repair::Done;
 use repos::fsck::{Needer, Problem, Report, Subject};
 use repos::object::Kind;
 use repos::tree::{Map, Tree};
-use specs::Digest;
+use specs::{Digest, Network};
 
 use super::datum::DatumContext;
 use super::job::{confide, sandbox_spec};
@@ -31,8 +31,10 @@ use crate::scheduler::job_settings;
 
 /// Makes what is missing again where a recipe tells how, and says of every object in the report what came of it.
 ///
+/// What reaches the network is executed only with `network`: it has effects outside, such as a mail that is sent once more.
+///
 /// Runs on a runtime with several threads. The caller holds the store's lock and makes what was written durable.
-pub async fn remake(store: &Store, report: &Report, executors: &Executors) -> Result<Vec<Done>> {
+pub async fn remake(store: &Store, report: &Report, executors: &Executors, network: bool) -> Result<Vec<Done>> {
     let mut open: Vec<&Problem> = report.problems.iter().filter(|problem| problem.subject.object().is_some()).collect();
     let mut done = Vec::new();
     let mut reasons: BTreeMap<Subject, String> = BTreeMap::new();
@@ -41,7 +43,7 @@ pub async fn remake(store: &Store, report: &Report, executors: &Executors) -> Re
         let before = open.len();
         let mut tried: BTreeMap<Digest, Result<String, String>> = BTreeMap::new();
         for problem in std::mem::take(&mut open) {
-            match one(store, problem, executors, &mut tried).await {
+            match one(store, problem, (executors, network), &mut tried).await {
                 Ok(how) => done.push(Done { subject: problem.subject, how, is_healed: true }),
                 Err(why) => {
                     reasons.insert(problem.subject, why);
@@ -70,7 +72,7 @@ pub async fn remake(store: &Store, report: &Report, executors: &Executors) -> Re
 async fn one(
     store: &Store,
     problem: &Problem,
-    executors: &Executors,
+    (executors, network): (&Executors, bool),
     tried: &mut BTreeMap<Digest, Result<String, String>>,
 ) -> Result<String, String> {
     let (kind, digest) = problem.subject.object().expect("only objects are asked for");
@@ -88,7 +90,7 @@ async fn one(
         };
         let made = match tried.entry(result) {
             Entry::Occupied(made) => made.into_mut(),
-            Entry::Vacant(made) => made.insert(run_again(store, &result, executors).await),
+            Entry::Vacant(made) => made.insert(run_again(store, &result, executors, network).await),
         };
         match made {
             Ok(how) if is_there() => return Ok(how.clone()),
@@ -119,8 +121,13 @@ pub(crate) async fn again(store: &Store, result: &Digest, executors: &Executors)
 }
 
 /// Runs the recipe of a result in the executor that made it; what was done, or why it could not be.
-async fn run_again(store: &Store, result: &Digest, executors: &Executors) -> Result<String, String> {
+async fn run_again(store: &Store, result: &Digest, executors: &Executors, network: bool) -> Result<String, String> {
     let prepared = tokio::task::block_in_place(|| prepare(store, result)).map_err(|error| error.to_string())?;
+    let transform = store.document::<Transform>(&prepared.pipeline.version.transform);
+    if transform.map_err(|error| error.to_string())?.network != Network::None && !network {
+        let words = format!("{} again (datum {})", prepared.result.pipeline, prepared.result.recipe.short(8));
+        return Err(format!("running {words} would reach the network: --network runs it"));
+    }
     let executor = prepared.executor(executors);
     executor.check().await.map_err(|error| format!("the executor that made it cannot be used: {error}"))?;
     let words = format!("running {} again (datum {})", prepared.result.pipeline, prepared.result.recipe.short(8));

@@ -23,7 +23,7 @@ use crate::trace::Trace;
 
 pub use bundle::{Case, gather, verify_bundle};
 pub use envelope::{Envelope, EnvelopeSignature, PAYLOAD_TYPE, authenticated};
-pub use rerun::{Repeat, rerun};
+pub use rerun::{Intended, Repeat, rerun};
 pub use statement::{COMMIT_PREDICATE, Descriptor, JOB_BUILD_TYPE, SLSA_PREDICATE, Statement, statements};
 pub use verify::{Link, LinkKind, Report, State, Verdict, verify};
 

@@ -2,15 +2,21 @@
 //!
 //! No cache is asked, no branch moves, and no result is kept; what comes of it is a certificate. Stages come one after another, upstream
 //! first, datums of a stage in parallel. Sandboxes are closed one by one; nothing else is cleaned up, since an engine may be running.
+//!
+//! What reaches the network has effects outside, such as a mail that is sent once more: it is executed only when that is allowed, and else
+//! left out, by name.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use repos::documents::{Certificate, CertifiedStage, Commit, ExecutorStamp, Repetition, ResultDocument};
+use repos::documents::{
+    Certificate, CertifiedStage, Commit, ExecutorKind, ExecutorStamp, Recipe, Repetition, ResultDocument, Transform,
+};
 use repos::store::Resolved;
 use repos::tree::{Tree, path_of};
 use repos::{RepoError, Store};
-use specs::{CommitId, Digest, FilePath};
+use serde::Serialize;
+use specs::{CommitId, Digest, FilePath, Network, PipelineName};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -32,8 +38,27 @@ pub struct Repeat<'a> {
     pub jobs: usize,
     /// Whom the store authenticated.
     pub committer: String,
+    /// Whether datums that reach the network are executed too.
+    pub network: bool,
+    /// Called with what is going to be executed and what is left out, before anything is.
+    pub on_plan: &'a (dyn Fn(&[Intended]) + Sync),
     /// Called with each stage as it ends.
     pub on_stage: &'a (dyn Fn(&CertifiedStage) + Sync),
+}
+
+/// Datums of one stage that are executed in the same way, or left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Intended {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// How many.
+    pub datums: u64,
+    /// What executes them.
+    pub executor: ExecutorKind,
+    /// What they reach of the network.
+    pub network: Network,
+    /// Whether they are left out, because of the network.
+    pub is_left_out: bool,
 }
 
 /// Executes the datums of a file, directory or commit, and all that they rest on, again, and keeps what comes of it; the certificate and
@@ -42,11 +67,12 @@ pub struct Repeat<'a> {
 /// `NotFound` when no datum made what is asked about: people committed it.
 pub async fn rerun(store: &Store, at: &Resolved, repeat: Repeat<'_>) -> Result<(Digest, Certificate)> {
     let stages = tokio::task::block_in_place(|| stages(store, at))?;
-    let Some(first) = stages.iter().find_map(|stage| stage.results.first()) else {
+    let Some(first) = stages.iter().find_map(|stage| stage.datums.first()).map(|datum| datum.result) else {
         let what = format!("no datum made {}:{}: people committed it", at.place(), at.path);
         return Err(EngineError::NotFound { what, hint: None });
     };
-    let executor = stamp(store, first, &repeat.executors).await?;
+    (repeat.on_plan)(&intended(&stages, repeat.network));
+    let executor = stamp(store, &first, &repeat.executors).await?;
     let mut done = Vec::new();
     for stage in stages {
         let stage = stage.execute(store, &repeat).await?;
@@ -76,10 +102,10 @@ async fn stamp(store: &Store, result: &Digest, executors: &Executors) -> Result<
     Ok(ExecutorStamp { kind, version, host })
 }
 
-fn of_kind(executors: &Executors, kind: repos::documents::ExecutorKind) -> &Arc<dyn Executor> {
+fn of_kind(executors: &Executors, kind: ExecutorKind) -> &Arc<dyn Executor> {
     match kind {
-        repos::documents::ExecutorKind::Docker => &executors.docker,
-        repos::documents::ExecutorKind::Process => &executors.process,
+        ExecutorKind::Docker => &executors.docker,
+        ExecutorKind::Process => &executors.process,
     }
 }
 
@@ -87,7 +113,48 @@ fn of_kind(executors: &Executors, kind: repos::documents::ExecutorKind) -> &Arc<
 struct Stage {
     id: CommitId,
     commit: Commit,
-    results: Vec<Digest>,
+    datums: Vec<StageDatum>,
+}
+
+/// A datum by its result, and what executing it again takes.
+struct StageDatum {
+    result: Digest,
+    executor: ExecutorKind,
+    network: Network,
+}
+
+impl StageDatum {
+    /// What cannot be read is not executed, and says why then.
+    fn of(store: &Store, result: Digest) -> Self {
+        let read = || {
+            let document: ResultDocument = store.document(&result)?;
+            let recipe: Recipe = store.document(&document.recipe.digest())?;
+            let transform: Transform = store.document(&recipe.transform)?;
+            Ok::<_, RepoError>((document.executor.kind, transform.network))
+        };
+        let (executor, network) = read().unwrap_or((ExecutorKind::Process, Network::None));
+        Self { result, executor, network }
+    }
+
+    fn is_left_out(&self, network: bool) -> bool {
+        self.network != Network::None && !network
+    }
+}
+
+/// What is going to be executed, in this order, and what is left out.
+fn intended(stages: &[Stage], network: bool) -> Vec<Intended> {
+    let mut all: Vec<Intended> = Vec::new();
+    for (stage, datum) in stages.iter().flat_map(|stage| stage.datums.iter().map(move |datum| (stage, datum))) {
+        let Some(stamp) = &stage.commit.pipeline else { continue };
+        let StageDatum { executor, network: reaches, .. } = *datum;
+        let is_left_out = datum.is_left_out(network);
+        let one = Intended { pipeline: stamp.name.clone(), datums: 1, executor, network: reaches, is_left_out };
+        match all.iter_mut().find(|known| Intended { datums: 1, ..(*known).clone() } == one) {
+            Some(known) => known.datums += 1,
+            None => all.push(one),
+        }
+    }
+    all
 }
 
 /// All that a claim rests on, upstream first.
@@ -102,7 +169,8 @@ fn stages(store: &Store, at: &Resolved) -> Result<Vec<Stage>> {
     let mut stages = Vec::new();
     for (id, mut results) in results {
         results.sort_unstable();
-        stages.push(Stage { id, commit: store.commit(&id)?, results });
+        let datums = results.into_iter().map(|result| StageDatum::of(store, result)).collect();
+        stages.push(Stage { id, commit: store.commit(&id)?, datums });
     }
     let mut depths = HashMap::new();
     for stage in &stages {
@@ -136,24 +204,29 @@ impl Stage {
     async fn execute(self, store: &Store, repeat: &Repeat<'_>) -> Result<CertifiedStage> {
         let turns = Arc::new(Semaphore::new(repeat.jobs.max(1)));
         let mut running = JoinSet::new();
-        let datums = self.results.len() as u64;
-        for result in self.results {
+        let (left_out, datums): (Vec<_>, Vec<_>) =
+            self.datums.into_iter().partition(|datum| datum.is_left_out(repeat.network));
+        let left_out = left_out.len() as u64;
+        for StageDatum { result, .. } in datums {
             let (store, executors, turns) = (store.clone(), repeat.executors.clone(), turns.clone());
             running.spawn(async move {
                 let _turn = turns.acquire_owned().await;
                 one(&store, &result, &executors).await
             });
         }
-        let (mut paths, mut why) = (Vec::new(), None);
-        let mut outcome = Repetition::Identical;
+        let mut why = (left_out > 0).then(|| "it reaches the network".to_owned());
+        let mut outcome = if left_out > 0 { Repetition::NotRun } else { Repetition::Identical };
+        let (mut paths, mut datums, mut not_run) = (Vec::new(), 0, 0);
         while let Some(ended) = running.join_next().await {
             match ended.map_err(|error| EngineError::Stopped(error.to_string()))?? {
-                Outcome::Same => {}
+                Outcome::Same => datums += 1,
                 Outcome::NotRun(reason) => {
+                    not_run += 1;
                     outcome = outcome.max(Repetition::NotRun);
                     why.get_or_insert(reason);
                 }
                 Outcome::Other(others) => {
+                    datums += 1;
                     outcome = Repetition::Differs;
                     paths.extend(others);
                 }
@@ -164,7 +237,8 @@ impl Stage {
         let paths_more = paths.len().saturating_sub(NAMED) as u64;
         paths.truncate(NAMED);
         let stamp = self.commit.pipeline.ok_or_else(|| EngineError::Stopped("an output has a pipeline".to_owned()))?;
-        Ok(CertifiedStage { commit: self.id, pipeline: stamp.name, datums, outcome, paths, paths_more, why })
+        let (commit, pipeline) = (self.id, stamp.name);
+        Ok(CertifiedStage { commit, pipeline, datums, left_out, not_run, outcome, paths, paths_more, why })
     }
 }
 

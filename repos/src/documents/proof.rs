@@ -56,8 +56,14 @@ pub struct CertifiedStage {
     pub commit: CommitId,
     /// The pipeline.
     pub pipeline: PipelineName,
-    /// How many datums were executed.
+    /// How many datums were executed to an end. Before `left_out` and `not_run` were told it also counted those that could not be.
     pub datums: u64,
+    /// How many were left out, since they reach the network and nobody allowed that.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub left_out: u64,
+    /// How many could not be executed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub not_run: u64,
     /// What came of it.
     pub outcome: Repetition,
     /// Paths that are not as they were, in order; the first of them if there are many.
@@ -66,7 +72,7 @@ pub struct CertifiedStage {
     /// How many there are beyond.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paths_more: u64,
-    /// Why it could not be executed.
+    /// Why not all of it was executed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub why: Option<String>,
 }
@@ -77,7 +83,7 @@ pub struct CertifiedStage {
 pub enum Repetition {
     /// All outputs are the same, byte for byte.
     Identical,
-    /// It could not be executed.
+    /// Some of it was not executed: it could not be, or was left out.
     NotRun,
     /// Some outputs are others.
     Differs,
