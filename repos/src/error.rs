@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use specs::{BranchName, CommitId, Digest, ErrorKind, FilePath, PathError, RepoName, RunId};
+use specs::{BranchName, CommitId, Digest, ErrorKind, FilePath, PathError, PipelineName, RepoName, RunId};
 
 use crate::index::rows::Pruned;
 use crate::object::Kind;
@@ -82,6 +82,8 @@ pub enum RepoError {
     Collected { kind: Kind, digest: Digest },
     #[error("the pipelines changed in between")]
     GraphMoved,
+    #[error("job `{pipeline}@{}` has ended already", .run.short(8))]
+    JobEnded { pipeline: PipelineName, run: RunId },
     #[error("no room for {} in `{}`, where {} are free", in_words(*.needed), .folder.display(), in_words(*.free))]
     NoSpace { folder: PathBuf, needed: u64, free: u64 },
     #[error("`{path}` was changed while it was read")]
@@ -196,6 +198,7 @@ impl RepoError {
             | Self::Exists { .. }
             | Self::BranchMoved { .. }
             | Self::GraphMoved
+            | Self::JobEnded { .. }
             | Self::JournalMoved { .. }
             | Self::Collected { .. }
             | Self::RevertConflict { .. }

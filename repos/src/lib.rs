@@ -47,7 +47,7 @@ pub use faults::Faults;
 pub use index::rows::{
     BranchRow, CommitRow, Doubt, DoubtWhy, JobRow, KeyRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow,
 };
-pub use stop::{set_stop_point, stop_at};
+pub use stop::{fail_at, set_stop_point, stop_at};
 pub use store::{Change, OpenOptions, Publisher, Store};
 pub use time::Timestamp;
 pub use watch::Step;

@@ -17,7 +17,8 @@ use crate::store::{Result, Store};
 const IN_MEMORY_BYTES: u64 = 32 << 20;
 
 pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
-    let known = store.position();
+    // Of one moment: what others record from here on is left for the next time.
+    let (index, known) = store.index_at()?;
     let length = match store.journal().length() {
         Err(error) if error.kind() == specs::ErrorKind::Damaged => {
             findings.add(Subject::Journal, error.to_string());
@@ -59,12 +60,13 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
     if noted.is_none() && store.noted_path().exists() {
         findings.notes.push("the noted position is not whole: the next change writes it anew".to_owned());
     }
-    let left = store.journal().length()?.saturating_sub(end.bytes);
+    // Of what was there before: a record that came since is no beginning of one.
+    let left = length.saturating_sub(store.journal().visit(end, |_, _| Ok(()))?.bytes);
     if left > 0 && end.bytes >= longest.bytes {
         let what = "the beginning of a record that never happened";
         findings.notes.push(format!("the journal ends in {left} bytes of {what}: the next change cuts them off"));
     }
-    compare(&store.index(), &fresh.index, findings)
+    compare(&index, &fresh.index, findings)
 }
 
 /// Whether all records are signed by keys that count, and whether the journal has lost its end as far as commits can tell.

@@ -4,7 +4,10 @@
 //! 2. `packs` reads every entry of every pack, and compares the index with them;
 //! 3. `reach` goes from branches, tags, jobs and pipelines to all that they rest on, and names who needs what is damaged.
 //!
-//! A check changes nothing and locks nothing: what others write meanwhile is left for the next time. [`repair`] takes the store's lock.
+//! A check changes nothing and locks nothing: what others write meanwhile is left for the next time. What looks damaged is looked at again
+//! when others have written meanwhile, and is damaged if it still looks so: a commit may have been given up between a look at its name
+//! and one at its files. The index that is checked is the one on disk, as this process opened it: an owner checks its store as any other
+//! process does. [`repair`] takes the store's lock.
 //! Not here: whether a claim is true, such as who made a file from what (`verify`, in `engine`); making an output again (`engine`).
 
 use crate::store::{Result, Store};
@@ -22,11 +25,30 @@ pub use report::{Counts, Needer, Problem, Report, Subject};
 /// Tells how far a check is: what it looks at, how many it has seen, and how many there are (0 when that is not known).
 pub type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Sync);
 
+/// How often what looks damaged is looked at again while others write.
+const LOOKS_AGAIN: u32 = 3;
+
 /// Checks everything. An error only when the store cannot be looked at; what is wrong is in the report.
 ///
 /// A store that cannot be opened because it is damaged is looked at when it was opened by
 /// [`crate::OpenOptions::open_damaged`].
 pub fn check(store: &Store, progress: Progress<'_>) -> Result<Report> {
+    let mut before = store.outline().ok();
+    let mut findings = check_once(store, progress)?;
+    for _ in 0..LOOKS_AGAIN {
+        let now = store.outline().ok();
+        if findings.is_empty() || now == before {
+            break;
+        }
+        before = now;
+        let again = check_once(store, progress)?;
+        findings = again.confirmed_by(&findings);
+    }
+    Ok(findings.into_report())
+}
+
+/// Goes once through everything.
+fn check_once(store: &Store, progress: Progress<'_>) -> Result<Findings> {
     let mut findings = Findings::default();
     if !store.format_is_sound()? {
         findings.add(Subject::Format, "it does not say which layout the store has");
@@ -60,7 +82,7 @@ pub fn check(store: &Store, progress: Progress<'_>) -> Result<Report> {
     if let Some(why) = store.index().damage() {
         findings.add(Subject::Index, format!("{why}; pv fsck --rebuild-index makes it anew"));
     }
-    Ok(findings.into_report())
+    Ok(findings)
 }
 
 /// Checks only whether all is there that is named, without reading the packs through.

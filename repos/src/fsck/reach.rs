@@ -343,10 +343,26 @@ impl Reach<'_> {
         if u64::from(row.raw_bytes) == file.size { Ok(()) } else { Err(damaged(Kind::Chunk, file.digest, why)) }
     }
 
+    /// What is wrong with a file of which no finished pack has the beginning: a pack that is still being written may have it.
+    fn fault_of_new(&self, file: &FileEntry) -> Result<Option<RepoError>> {
+        let mut whole = Hasher::default();
+        let mut reader = self.store.open_file(file)?;
+        let mut size_bytes = 0;
+        while let Some(chunk) = reader.next_chunk()? {
+            whole.update(&chunk);
+            size_bytes += chunk.len() as u64;
+        }
+        let is_right = size_bytes == file.size && whole.finish() == file.digest;
+        let why = "it is not the file that its tree says";
+        Ok((!is_right).then(|| damaged(Kind::Chunk, file.digest, why)))
+    }
+
     fn faults_of_chunks(&self, file: &FileEntry) -> Result<Vec<RepoError>> {
-        let bytes = self.store.find_object(Kind::Manifest, &file.digest)?;
+        let Some(bytes) = self.store.find_object(Kind::Manifest, &file.digest)? else {
+            return Ok(self.fault_of_new(file)?.into_iter().collect());
+        };
         let missing = RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest };
-        let manifest = bytes.as_deref().and_then(Manifest::decode).ok_or(missing)?;
+        let manifest = Manifest::decode(&bytes).ok_or(missing)?;
         let mut whole = Hasher::default();
         let mut faults = Vec::new();
         for (digest, _) in &manifest.chunks {

@@ -191,6 +191,12 @@ impl Findings {
         }
     }
 
+    /// What is wrong here and was so before: damage does not go by itself.
+    pub(super) fn confirmed_by(mut self, before: &Self) -> Self {
+        self.problems.retain(|subject, _| before.problems.contains_key(subject));
+        self
+    }
+
     pub(super) fn into_report(self) -> Report {
         let Self { problems, notes, counts, damaged_packs } = self;
         Report { problems: problems.into_values().collect(), notes, counts, damaged_packs }

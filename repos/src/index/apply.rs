@@ -491,10 +491,7 @@ fn seal(
         hint: None,
     })?;
     if job.sealed.is_some() {
-        return Err(RepoError::Conflict {
-            what: format!("job `{pipeline}@{}` has ended already", run.short(8)),
-            hint: None,
-        });
+        return Err(RepoError::JobEnded { pipeline: pipeline.clone(), run: *run });
     }
     view.delete(keys::open_job(order, pipeline));
     Ok(JobRow { sealed: Some(state), sealed_at: Some(at), ..job })

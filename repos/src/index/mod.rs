@@ -79,12 +79,21 @@ fn options() -> Options {
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
     // It keeps no log of its own: a file less, and one that every reader would write to.
-    options
-        .set_info_logger(InfoLogger::new_callback_logger(LogLevel::Fatal, |_, text| tracing::error!("index: {text}")));
+    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Error, tell));
     options.set_max_background_jobs(2);
     // The default of this RocksDB; said, since wrong rows must not come from damaged blocks.
     options.set_paranoid_checks(true);
     options
+}
+
+/// Passes on what `RocksDB` says. What it calls an error also comes back from the call, where it is judged; its header, which it sends
+/// whatever is asked for, lists its version and options.
+fn tell(level: LogLevel, text: &str) {
+    match level {
+        LogLevel::Fatal => tracing::error!("index: {text}"),
+        LogLevel::Error | LogLevel::Warn => tracing::debug!("index: {text}"),
+        LogLevel::Info | LogLevel::Debug | LogLevel::Header => tracing::trace!("index: {text}"),
+    }
 }
 
 impl Index {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use rustix::fs::FlockOperation;
 
-use super::{PackFile, PackName, PackStore, format};
+use super::{PackFile, PackName, PackStore, UnfinishedPack, format};
 use crate::error::{IoContext, RepoError};
 use crate::object::PackClass;
 use crate::watch::{Step, tell};
@@ -137,11 +137,24 @@ impl PackStore for LocalPacks {
         Ok(())
     }
 
+    fn unfinished(&self) -> Result<Vec<UnfinishedPack>, RepoError> {
+        let mut parts = Vec::new();
+        for (name, path) in self.entries()? {
+            let Some(class) = class_of_part(&name) else { continue };
+            match File::open(&path) {
+                Ok(file) => parts.push(UnfinishedPack { name, class, file }),
+                // Finished or given up since the folder was read.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error).doing("open", &path),
+            }
+        }
+        Ok(parts)
+    }
+
     fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError> {
         let mut parts: Vec<Box<dyn PackFile>> = Vec::new();
         for (name, path) in self.entries()? {
-            let class = PackClass::ALL.into_iter().find(|class| name.ends_with(&format!(".{}.{PART}", class.word())));
-            let Some(class) = class else { continue };
+            let Some(class) = class_of_part(&name) else { continue };
             // Its writer may finish it between the listing and here.
             let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
             if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() || !path.exists() {
@@ -152,6 +165,11 @@ impl PackStore for LocalPacks {
         }
         Ok(parts)
     }
+}
+
+/// The class of an unfinished pack by its file's name; `None` for other files.
+fn class_of_part(name: &str) -> Option<PackClass> {
+    PackClass::ALL.into_iter().find(|class| name.ends_with(&format!(".{}.{PART}", class.word())))
 }
 
 pub(super) fn read_range(file: &File, range: Range<u64>) -> std::io::Result<Bytes> {

@@ -9,12 +9,13 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::str::FromStr;
 
 use bytes::Bytes;
 use specs::Digest;
 
-use crate::error::RepoError;
+use crate::error::{IoContext, RepoError};
 use crate::object::PackClass;
 
 pub mod codec;
@@ -98,9 +99,36 @@ pub trait PackStore: fmt::Debug + Send + Sync + 'static {
     fn remove(&self, pack: &PackName) -> Result<(), RepoError>;
     /// Packs that writers left unfinished when they died; none that a living writer still holds.
     fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError>;
+    /// Packs that are being written, or were when their writer died: what a record names may still lie in one of these. None where
+    /// records name nothing in unfinished packs.
+    fn unfinished(&self) -> Result<Vec<UnfinishedPack>, RepoError> {
+        Ok(Vec::new())
+    }
     /// Whether [`PackFile::sync`] makes as durable as [`PackFile::finish`] does; else a record must name nothing in an unfinished pack.
     fn sync_is_enough(&self) -> bool {
         true
+    }
+}
+
+/// A pack that somebody is writing, as others read it: whole entries, then perhaps a part of one.
+#[derive(Debug)]
+pub struct UnfinishedPack {
+    /// The name of its file, which it keeps until it is finished.
+    pub name: String,
+    /// What kinds of objects it holds.
+    pub class: PackClass,
+    file: std::fs::File,
+}
+
+impl UnfinishedPack {
+    /// Bytes so far.
+    pub fn length(&self) -> Result<u64, RepoError> {
+        self.file.metadata().map(|data| data.len()).doing("read", Path::new(&self.name))
+    }
+
+    /// Reads a range of bytes; shorter at its end.
+    pub fn read(&self, range: Range<u64>) -> Result<Bytes, RepoError> {
+        local::read_range(&self.file, range).doing("read", Path::new(&self.name))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::writer::{PackWriter, read_index, salvage};
-use super::{PackFile, PackName, PackStore};
+use super::{PackFile, PackName, PackStore, UnfinishedPack};
 use crate::error::{IoContext, RepoError};
 use crate::faults::Faults;
 use crate::hash::digest_of;
@@ -164,6 +164,10 @@ impl PackStore for FailAt {
 
     fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError> {
         Ok(self.inner.abandoned()?.into_iter().map(|file| self.wrap(file)).collect())
+    }
+
+    fn unfinished(&self) -> Result<Vec<UnfinishedPack>, RepoError> {
+        self.inner.unfinished()
     }
 
     fn sync_is_enough(&self) -> bool {

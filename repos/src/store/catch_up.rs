@@ -1,7 +1,7 @@
 //! Brings an index up to packs and journal: records that are new, packs that came and packs that went.
 
 use std::collections::HashSet;
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 use std::sync::atomic::Ordering;
 
 use super::Store;
@@ -23,6 +23,12 @@ impl Store {
     /// Taken after the lock on a pack writer, never before.
     pub(super) fn locked_position(&self) -> MutexGuard<'_, Position> {
         self.inner.position.lock().expect("no panic under this lock")
+    }
+
+    /// The index with the position that it stands at.
+    pub(crate) fn index_at(&self) -> Result<(Arc<Index>, Position), RepoError> {
+        let position = self.locked_position();
+        Ok((self.index(), *position))
     }
 
     /// Brings an index up to packs and journal, and `position` with it.

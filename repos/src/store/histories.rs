@@ -29,9 +29,9 @@ impl Store {
         })
     }
 
-    /// Brings the history index up as far as it goes, waiting for others in between.
+    /// Brings the history index up as far as it goes, waiting for others in between; `InUse` when an owner comes.
     pub(super) fn follow_all_histories(&self) -> Result<()> {
-        self.follow_histories(u64::MAX, &|| self.take_lock().map(Some))
+        self.follow_histories(u64::MAX, &|| self.take_lock_without_owner().map(Some))
     }
 
     fn follow_histories(&self, most: u64, lock: &dyn Fn() -> Result<Option<Lock>>) -> Result<()> {

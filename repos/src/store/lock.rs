@@ -51,15 +51,14 @@ fn command() -> String {
 }
 
 impl Store {
-    /// Waits for the lock; says for whom.
-    pub(super) fn take_lock(&self) -> Result<Lock, RepoError> {
-        self.wait_for(&self.lock_path(), || true)
+    /// Waits for the lock, and says for whom, as long as no owner has it, which may keep it for days; then `InUse`.
+    pub(super) fn take_lock_without_owner(&self) -> Result<Lock, RepoError> {
+        self.wait_for(&self.lock_path(), || !self.has_owner())
     }
 
-    /// Waits for the lock as long as no owner has it, which may keep it for days; then `InUse`.
-    pub(super) fn take_lock_without_owner(&self) -> Result<Lock, RepoError> {
-        let has_no_owner = || self.inner.publisher.get().is_none_or(|publisher| !publisher.is_there());
-        self.wait_for(&self.lock_path(), has_no_owner)
+    /// Whether another process owns the store and answers for it.
+    pub(super) fn has_owner(&self) -> bool {
+        self.inner.publisher.get().is_some_and(|publisher| publisher.is_there())
     }
 
     /// That the store is in use, and by whom.

@@ -87,10 +87,10 @@ impl Store {
         unreachable!("the last try returns")
     }
 
-    /// Packs that hold all that the journal up to a position names.
+    /// Packs that hold all that the journal up to a position names. `InUse` when an owner came, which can do it.
     fn snapshot(&self) -> Result<Snapshot> {
         // Whoever owns the store may seal jobs whose objects are in packs that it has still open.
-        let _lock = if self.is_owner() { None } else { Some(self.take_lock()?) };
+        let _lock = if self.is_owner() { None } else { Some(self.take_lock_without_owner()?) };
         self.refresh()?;
         let position = self.position();
         self.finish_packs()?;

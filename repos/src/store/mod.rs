@@ -23,6 +23,7 @@
 //! - `objects` writes and reads objects, each checked by its digest
 //! - `copies` finds other copies of objects that are damaged where the index says
 //! - `examine` reads objects for whoever trusts nothing
+//! - `parts` finds objects in packs that another process is still writing
 //! - `noted` notes how far the journal goes, so that a lost end is noticed
 //! - `content` cuts files into chunks and puts them together again
 //! - `publish` the last step of every change; `recheck` looks again whether all is there that it names
@@ -68,6 +69,7 @@ mod noted;
 mod objects;
 mod open;
 mod options;
+mod parts;
 mod publish;
 mod recheck;
 mod reserve;
@@ -85,6 +87,7 @@ pub use examine::Examiner;
 pub use held::Operation;
 pub use mirror::{Mirrored, Progress, journal_at};
 pub use options::OpenOptions;
+pub use parts::Outline;
 pub use publish::{Change, Publisher};
 pub use resolve::Resolved;
 pub use signing::{Signed, Vouched};
@@ -122,10 +125,14 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// Held for as long as this lives, when it is an owner.
     owned: OnceLock<Lock>,
+    /// Set when this owner comes to its end: from then on whatever it records lies in finished packs.
+    ends: AtomicBool,
     /// How to hand the last step of a change to the owner.
     publisher: OnceLock<Arc<dyn Publisher>>,
     /// Packs that others must not remove yet.
     held: Mutex<held::Held>,
+    /// Packs that others, or this process, are writing.
+    parts: Mutex<parts::Parts>,
     /// Packs in which this store may have found what it builds on.
     relied: Mutex<BTreeSet<PackName>>,
     /// Whether no pack is put off until it is needed.

@@ -14,6 +14,9 @@ use super::Store;
 use crate::hash::digest_of;
 use crate::journal::Position;
 
+/// How often the note is read until it is whole.
+const READS: u32 = 5;
+
 impl Store {
     /// The file of the noted position.
     pub(crate) fn noted_path(&self) -> PathBuf {
@@ -37,7 +40,13 @@ impl Store {
 
     /// Where the journal ended when it was last written, as far as that is known.
     pub(crate) fn noted_position(&self) -> Option<Position> {
-        parse(&std::fs::read(self.noted_path()).ok()?)
+        // It is written in one go, but not read so: one that is being written is whole the next time.
+        for _ in 0..READS {
+            if let Some(noted) = parse(&std::fs::read(self.noted_path()).ok()?) {
+                return Some(noted);
+            }
+        }
+        None
     }
 }
 

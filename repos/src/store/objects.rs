@@ -24,7 +24,7 @@ use crate::tree::{NodeSink, NodeStore};
 const LOOKS: u32 = 20;
 
 /// Makes an object's bytes of those stored for it, as [`codec::unpack`] does.
-type Unpack = fn(&Row, Bytes) -> Option<Bytes>;
+pub(super) type Unpack = fn(&Row, Bytes) -> Option<Bytes>;
 
 /// Where an object lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,11 +195,14 @@ impl Store {
 
     /// The bytes of a chunk, not checked against its digest: the caller checks the file.
     pub(super) fn chunk_unchecked(&self, digest: &Digest) -> Result<Bytes> {
-        let bytes = self.unpacked(Kind::Chunk, digest, codec::unpack_unchecked)?;
+        let mut bytes = self.unpacked(Kind::Chunk, digest, codec::unpack_unchecked)?;
+        if bytes.is_none() {
+            bytes = self.find_beside_writers(Kind::Chunk, digest, codec::unpack)?;
+        }
         bytes.ok_or(RepoError::MissingObject { kind: Kind::Chunk, digest: *digest })
     }
 
-    fn unpacked(&self, kind: Kind, digest: &Digest, unpack: Unpack) -> Result<Option<Bytes>> {
+    pub(super) fn unpacked(&self, kind: Kind, digest: &Digest, unpack: Unpack) -> Result<Option<Bytes>> {
         // An object that is in no finished pack is in the open one; the order of the two looks does not lose one that moves over,
         // because a pack is entered into the index before its writer forgets it.
         if let Some(found) = self.writer(kind.class()).read(kind, digest) {
@@ -261,7 +264,8 @@ impl Store {
             }
             self.index().settle();
         }
-        Err(RepoError::MissingObject { kind, digest: *digest })
+        let found = self.find_beside_writers(kind, digest, codec::unpack)?;
+        found.ok_or(RepoError::MissingObject { kind, digest: *digest })
     }
 
     /// Keeps a document and returns its digest.

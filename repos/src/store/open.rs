@@ -1,6 +1,7 @@
 //! Finding, making and opening stores; catching the index up; saving what dead writers left.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use specs::BranchName;
@@ -138,7 +139,9 @@ impl OpenOptions {
             clock: self.clock.clone(),
             owned: OnceLock::new(),
             publisher: OnceLock::new(),
+            ends: false.into(),
             held: Mutex::default(),
+            parts: Mutex::default(),
             relied: Mutex::default(),
             knows_all: false.into(),
             following: Mutex::default(),
@@ -348,10 +351,13 @@ impl Store {
         if !path.join("CURRENT").exists() {
             return Index::in_memory();
         }
-        match Index::open_reading(&path) {
-            Ok(index) if is_current(&index).unwrap_or(false) => index,
-            _ => Index::in_memory(),
+        match Index::open_reading(&path).and_then(|index| Ok((is_current(&index)?, index))) {
+            Ok((true, index)) => return index,
+            Ok((false, _)) => tracing::debug!("the index is of another version and is not used"),
+            Err(RepoError::Index(error)) => tracing::warn!("the index cannot be read and is not used: {error}"),
+            Err(error) => tracing::warn!("the index cannot be read and is not used: {error}"),
         }
+        Index::in_memory()
     }
 
     /// Brings the index on disk up to packs and journal. The caller holds the lock.
@@ -406,14 +412,21 @@ impl Store {
         Ok(index)
     }
 
-    /// Throws the index away and makes it anew from packs and journal.
+    /// Throws the index away and makes it anew from packs and journal. `InUse` when a process owns the store: the index is open there.
     pub fn rebuild_index(&self) -> Result<(), RepoError> {
+        if self.is_owner() || self.has_owner() {
+            return Err(self.in_use());
+        }
         let _removing = self.take_removal_lock()?;
         {
-            let _lock = self.take_lock()?;
+            let _lock = self.take_lock_without_owner()?;
             self.rebuild_locked(&mut self.locked_position())?;
         }
-        self.follow_all_histories()
+        match self.follow_all_histories() {
+            // An owner came, who brings it up in steps.
+            Err(RepoError::InUse { .. }) => Ok(()),
+            followed => followed,
+        }
     }
 
     fn rebuild_locked(&self, position: &mut Position) -> Result<(), RepoError> {
@@ -461,6 +474,18 @@ impl Store {
         self.refuse_forged(&index)?;
         self.use_index(index);
         self.inner.owned.set(lock).map_err(|_| RepoError::InUse { holder: "this process".to_owned() })
+    }
+
+    /// Has an owner that comes to its end finish its open packs: what it records from now on lies in finished ones, so that others read
+    /// all of it when nobody answers for the store any more.
+    pub fn end_owning(&self) -> Result<(), RepoError> {
+        self.inner.ends.store(true, Ordering::Relaxed);
+        self.finish_packs()
+    }
+
+    /// Brings what the index has in memory to the disk, for whoever opens the store next.
+    pub fn flush_index(&self) -> Result<(), RepoError> {
+        self.index().flush()
     }
 
     fn save_left_by_others(&self) -> Result<(), RepoError> {

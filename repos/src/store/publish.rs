@@ -1,6 +1,7 @@
 //! The last step of every change: its record, after the data it names, all or nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,7 @@ impl Store {
     /// `BranchMoved` and `GraphMoved` mean that somebody was quicker: the caller looks again and repeats. `Collected`: what the change
     /// builds on has gone meanwhile; the caller writes it anew.
     pub fn publish(&self, change: &Change) -> Result<()> {
+        stop_at("publish.begin");
         self.refuse_missing(change)?;
         let change = &*self.signed(change)?;
         if self.is_owner() {
@@ -104,7 +106,8 @@ impl Store {
     fn publish_as_owner(&self, change: &Change, relied: &[PackName]) -> Result<()> {
         // A writer that began before this owner came builds on what people committed since: it must find that in finished packs.
         let is_own_work = change.entries.iter().all(|entry| matches!(entry, Entry::Job { .. }));
-        let mut in_finished = !(is_own_work && self.packs().sync_is_enough());
+        let ends = self.inner.ends.load(Ordering::Relaxed);
+        let mut in_finished = ends || !(is_own_work && self.packs().sync_is_enough());
         loop {
             if in_finished {
                 self.finish_packs()?;
@@ -237,7 +240,12 @@ impl Store {
 
     /// Whether an error says that somebody was quicker, so that looking again may help.
     pub fn is_race(error: &RepoError) -> bool {
-        matches!(error, RepoError::BranchMoved { .. } | RepoError::GraphMoved | RepoError::StillNamed { .. })
-            || matches!(error, RepoError::Remote { race: true, .. })
+        matches!(
+            error,
+            RepoError::BranchMoved { .. }
+                | RepoError::GraphMoved
+                | RepoError::StillNamed { .. }
+                | RepoError::JobEnded { .. }
+        ) || matches!(error, RepoError::Remote { race: true, .. })
     }
 }

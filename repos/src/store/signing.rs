@@ -254,7 +254,7 @@ impl Store {
     /// The signatures of a commit, each checked.
     pub fn signatures(&self, commit: &CommitId) -> Result<Vec<Signed>> {
         let bytes = self.object(Kind::Commit, &commit.digest())?;
-        let digests = self.about(&keys::signatures(commit))?;
+        let digests = self.signature_digests(commit)?;
         digests.into_iter().map(|signature| self.check_signature(commit, &bytes, signature)).collect()
     }
 
@@ -277,9 +277,21 @@ impl Store {
         Ok(Signed { signature, key: Some(document.key), vouched })
     }
 
-    /// The digests of a commit's signatures, as far as the index knows; nothing of them is read.
+    /// The digests of a commit's signatures; nothing of them is read.
     pub fn signature_digests(&self, commit: &CommitId) -> Result<Vec<Digest>> {
-        self.about(&keys::signatures(commit))
+        let prefix = keys::signatures(commit);
+        let found = self.about(&prefix)?;
+        // An owner's index knows what is in its open packs; any other has to look there.
+        if !found.is_empty() || self.index().is_writable() || !self.has_to_be_signed(commit)? {
+            return Ok(found);
+        }
+        self.signatures_beside_writers(&prefix)
+    }
+
+    /// Whether a commit was made after the store had a key.
+    fn has_to_be_signed(&self, commit: &CommitId) -> Result<bool> {
+        let Some(first) = self.signed_after()? else { return Ok(false) };
+        Ok(self.commit_row(commit)?.is_none_or(|row| row.order > first))
     }
 
     /// Keeps a certificate and returns its digest.
@@ -300,7 +312,7 @@ impl Store {
     }
 
     /// The digests at the ends of the keys that begin with `prefix`.
-    fn about(&self, prefix: &[u8]) -> Result<Vec<Digest>> {
+    pub(super) fn about(&self, prefix: &[u8]) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         self.index().visit(prefix, prefix, Direction::Forward, |key, _| {
             found.extend(key.last_chunk::<32>().map(|bytes| Digest::from_bytes(*bytes)));

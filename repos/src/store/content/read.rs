@@ -13,6 +13,7 @@ use crate::error::{IoContext, RepoError};
 use crate::hash::Hasher;
 use crate::manifest::Manifest;
 use crate::object::Kind;
+use crate::packs::codec;
 use crate::tree::FileEntry;
 
 /// From this length on another thread takes the digest while this one reads and writes.
@@ -23,15 +24,24 @@ const CHUNKS_AHEAD: usize = 8;
 impl Store {
     /// Opens a file for reading.
     pub fn open_file(&self, file: &FileEntry) -> Result<FileReader> {
-        let mut found = self.find_content(file)?;
+        let mut found = self.find_content(file, &|kind| self.find_object(kind, &file.digest))?;
         // A list of packs that was read while some were folded may lack both the old ones and the new one.
         if found.is_none() && self.look_again()? {
-            found = self.find_content(file)?;
+            found = self.find_content(file, &|kind| self.find_object(kind, &file.digest))?;
+        }
+        if found.is_none() {
+            let beside = |kind| self.find_beside_writers(kind, &file.digest, codec::unpack);
+            found = self.find_content(file, &beside)?;
         }
         found.ok_or(RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest })
     }
 
-    fn find_content(&self, file: &FileEntry) -> Result<Option<FileReader>> {
+    /// The reader of a file, whose first object `find` gives.
+    fn find_content(
+        &self,
+        file: &FileEntry,
+        find: &dyn Fn(Kind) -> Result<Option<Bytes>>,
+    ) -> Result<Option<FileReader>> {
         let reader =
             |chunks, whole: Bytes| FileReader { store: self.clone(), chunks, next: 0, rest: whole.clone(), whole };
         // What is looked for first is most often what is there: one look-up and one read for a small file.
@@ -41,7 +51,7 @@ impl Store {
             (Kind::Manifest, Kind::Chunk)
         };
         for kind in [first, second] {
-            if let Some(bytes) = self.find_object(kind, &file.digest)? {
+            if let Some(bytes) = find(kind)? {
                 return Ok(Some(match kind {
                     Kind::Chunk => reader(Vec::new(), bytes),
                     _ => reader(manifest(file, &bytes)?.chunks, Bytes::new()),
