@@ -407,9 +407,11 @@ impl Engine {
                 }
                 Readiness::Ready(leaves) => {
                     let (stop, stopped) = watch::channel(None);
-                    self.active.lock().expect("no panic under this lock").insert(key.clone(), stop);
+                    repos::fail_at("job.before_start")?;
                     let (reprocess, again) = (self.reprocesses(job)?, self.again(job)?);
                     let context = JobContext { reprocess, again, ..self.context(job, pipeline, leaves, stopped)? };
+                    // Last: a job that could not be started for a reason that passes is started at the next look.
+                    self.active.lock().expect("no panic under this lock").insert(key.clone(), stop);
                     jobs.spawn(async move { (key, run_job(context).await) });
                 }
             }
@@ -518,7 +520,11 @@ impl Engine {
             counts: Counts::default(),
             made: None,
         };
-        seal(&sealing, &ended)?;
+        match seal(&sealing, &ended) {
+            // Somebody ended it at that moment.
+            Err(EngineError::Store(RepoError::JobEnded { .. })) => {}
+            sealed => sealed?,
+        }
         self.live.ended(&key_of(job), job.run, SealedState::Unrunnable);
         Ok(())
     }

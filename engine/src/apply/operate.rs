@@ -63,17 +63,19 @@ fn kill_all(store: &Store, name: &PipelineName, reason: &str) -> Result<Vec<Entr
     open.map(|job| killed(store, &job, reason.to_owned())).collect()
 }
 
-/// Stops a pipeline: it gets no job until it is started, and those that have not ended are killed. False when it is stopped already.
-pub fn stop_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<bool> {
+/// Stops a pipeline: it gets no job until it is started, and those that have not ended are killed. How many these are; `None` when it is
+/// stopped already.
+pub fn stop_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<Option<u64>> {
     until_first(store, || {
         if store.pipeline(name)?.is_stopped() {
-            return Ok(false);
+            return Ok(None);
         }
         let number = store.graph()?;
         let mut entries = kill_all(store, name, &format!("pipeline was stopped by {}", by.author))?;
+        let killed = entries.len() as u64;
         entries.push(Entry::PipelineStop { pipeline: name.clone() });
         store.publish(&Change { entries, graph: Some(number) })?;
-        Ok(true)
+        Ok(Some(killed))
     })
 }
 
@@ -180,7 +182,14 @@ fn again(
     })
 }
 
-/// Ends a job that no living engine runs, as killed for this reason. A running one is the engine's to stop.
-pub fn stop_job(store: &Store, job: &JobRow, reason: &str) -> Result<()> {
-    until_first(store, || Ok(store.publish(&Change::of(vec![killed(store, job, reason.to_owned())?]))?))
+/// Ends a job that no living engine runs, as killed for this reason; false when it has ended already. A running one is the engine's to
+/// stop.
+pub fn stop_job(store: &Store, job: &JobRow, reason: &str) -> Result<bool> {
+    until_first(store, || {
+        if store.job(job.order, &job.pipeline)?.is_none_or(|now| now.sealed.is_some()) {
+            return Ok(false);
+        }
+        store.publish(&Change::of(vec![killed(store, job, reason.to_owned())?]))?;
+        Ok(true)
+    })
 }

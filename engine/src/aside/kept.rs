@@ -227,7 +227,7 @@ impl One<'_> {
         let commit = if let Entry::Job { commit, .. } = &entry { *commit } else { None };
         match store.publish(&Change::of(vec![entry])) {
             // Somebody ended it meanwhile.
-            Err(RepoError::Conflict { .. }) => Ok(None),
+            Err(RepoError::JobEnded { .. }) => Ok(None),
             done => Ok(done.map(|()| commit)?),
         }
     }

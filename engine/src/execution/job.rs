@@ -146,7 +146,7 @@ async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
     }
     match sealed {
         // Somebody ended it meanwhile, such as a new version of the pipeline.
-        Err(EngineError::Store(RepoError::Conflict { .. })) => Ok(()),
+        Err(EngineError::Store(RepoError::JobEnded { .. })) => Ok(()),
         sealed => sealed,
     }
 }

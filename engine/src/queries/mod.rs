@@ -16,4 +16,4 @@ pub(crate) use datum::result_in;
 pub use datum::{DatumFilter, DatumInput, DatumState, DatumView, Datums, datum_view, datums, running_datums};
 pub use find::{FoundDatum, find_datum, find_datums_of_input, find_job, find_jobs};
 pub use job::{JobState, JobView, job_id, job_view};
-pub use pipeline::{PipelineDetails, PipelineState, PipelineView, pipeline_details, pipeline_view};
+pub use pipeline::{PipelineDetails, PipelineState, PipelineView, newest_of_version, pipeline_details, pipeline_view};

@@ -82,8 +82,15 @@ pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) ->
         since_good.push(job);
         ControlFlow::Continue(())
     })?;
-    let (state, reason) =
-        if row.is_stopped() { (PipelineState::Stopped, None) } else { state_of(store, &since_good, live)? };
+    // An update makes a job, unless there is no data for it: then how older versions ended says nothing about this one.
+    let has_no_data = since_good.first().is_some_and(|job| job.sealed.is_some() && job.version != row.version);
+    let (state, reason) = if row.is_stopped() {
+        (PipelineState::Stopped, None)
+    } else if has_no_data {
+        (PipelineState::Current, Some(format!("no data for version {} yet", row.version)))
+    } else {
+        state_of(store, &since_good, live)?
+    };
     let newest = since_good.first().or(good.as_ref()).cloned();
     let ended = since_good.iter().chain(&good).find(|job| job.sealed.is_some()).cloned();
     Ok(PipelineView {
@@ -92,12 +99,18 @@ pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) ->
         state,
         reason,
         last_job: newest.as_ref().map(|job| job_id(&job.pipeline, &job.run)),
-        behind_runs: since_good.len() as u64,
+        behind_runs: if has_no_data { 0 } else { since_good.len() as u64 },
         output_commit: store.find_branch(&repo, &branch)?.and_then(|row| row.commit),
         next_tick: crate::time::next_tick(store, name, store.clock().now())?,
         newest,
         ended,
     })
+}
+
+/// The newest job of a pipeline's present version; `None` when that has none, since there is no data for it.
+pub fn newest_of_version(store: &Store, name: &PipelineName) -> Result<Option<JobRow>> {
+    let version = store.pipeline(name)?.version;
+    Ok(store.newest_job(name)?.filter(|job| job.sealed.is_none() || job.version == version))
 }
 
 /// State and reason, from the jobs since the last good one, newest first.

@@ -14,6 +14,7 @@ mod kept;
 mod living;
 mod owned;
 mod plan;
+mod outside;
 mod queries;
 mod setting;
 mod stop;

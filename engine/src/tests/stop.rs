@@ -37,8 +37,8 @@ async fn a_stopped_pipeline_gets_no_job_and_its_start_catches_up_in_one_run() {
     s.run().await;
     let upper = "upper".parse().unwrap();
     let before = (s.jobs("upper").len(), s.jobs("lower").len());
-    assert!(stop_pipeline(&s.store, &upper, &s.by).unwrap());
-    assert!(!stop_pipeline(&s.store, &upper, &s.by).unwrap(), "it is stopped already");
+    assert_eq!(stop_pipeline(&s.store, &upper, &s.by).unwrap(), Some(0));
+    assert_eq!(stop_pipeline(&s.store, &upper, &s.by).unwrap(), None, "it is stopped already");
     assert_eq!(pipeline_view(&s.store, &upper, None).unwrap().state, PipelineState::Stopped);
     for path in ["/b", "/c", "/d"] {
         s.put("images", [(path, Some("1"))]);
@@ -62,7 +62,7 @@ async fn stopping_kills_what_has_not_ended_and_an_update_leaves_it_stopped() {
     s.apply(UPPER).await.unwrap();
     s.put("images", [("/a", Some("1"))]);
     let upper = "upper".parse().unwrap();
-    stop_pipeline(&s.store, &upper, &s.by).unwrap();
+    assert_eq!(stop_pipeline(&s.store, &upper, &s.by).unwrap(), Some(1), "what it killed");
     let job = s.job("upper");
     assert_eq!(job.sealed, Some(SealedState::Killed));
     assert_eq!((s.reason(&job).as_str(), job.commit), ("pipeline was stopped by anna", None));

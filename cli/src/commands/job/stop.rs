@@ -1,15 +1,23 @@
 //! `pv job stop`
 
-use engine::live::JobKey;
-use engine::{apply, queries};
+use std::time::{Duration, Instant};
+
+use engine::live::{Happened, JobKey};
+use engine::{Engine, apply, queries};
+use repos::journal::SealedState;
 use repos::{JobRow, Store};
 use serde_json::json;
 use specs::{ErrorKind, JobRef};
+use tokio::sync::broadcast::Receiver;
 
 use crate::author;
 use crate::commands::jobs::short_job;
+use crate::commands::run::news;
 use crate::context::Context;
 use crate::error::{CliError, Result};
+
+/// How long a job that runs may take to end.
+const TO_END: Duration = Duration::from_secs(30);
 
 /// Stop a job: it ends as killed, and what it finished stays in the cache
 #[derive(clap::Args, Debug)]
@@ -41,15 +49,71 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         };
         return Err(CliError::new(ErrorKind::Conflict, message).hint(format!("pv job show {name}")));
     }
+    let deadline = Instant::now() + TO_END;
+    // Before the engine is told: no end is missed.
+    let feed = cx.engine().map(|engine| engine.live().listen());
     // Downstream jobs first: none of them starts because one above it has ended.
-    jobs.iter().rev().try_for_each(|job| stop(cx, store, job, &reason))
+    jobs.iter().rev().try_for_each(|job| tell(cx, store, job, &reason))?;
+    if let (Some(engine), Some(feed)) = (cx.engine(), feed) {
+        cx.block_on(until_ended(cx, engine, feed, &jobs, deadline))??;
+    }
+    let said: Vec<Result<()>> = jobs.iter().rev().map(|job| say(cx, store, job)).collect();
+    said.into_iter().collect()
 }
 
-fn stop(cx: &Context, store: &Store, job: &JobRow, reason: &str) -> Result<()> {
+/// Has the engine that runs a job stop it; one that nobody runs ends here.
+fn tell(cx: &Context, store: &Store, job: &JobRow, reason: &str) -> Result<()> {
     let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
     if !cx.engine().is_some_and(|engine| engine.stop_job(&key, reason)) {
         apply::stop_job(store, job, reason)?;
     }
-    let id = queries::job_id(&job.pipeline, &job.run);
-    cx.done(&format!("stopped {}", short_job(store, job)?), &json!({ "stopped": id }))
+    Ok(())
+}
+
+fn is_open(store: &Store, job: &JobRow) -> Result<bool> {
+    Ok(store.job(job.order, &job.pipeline)?.is_some_and(|now| now.sealed.is_none()))
+}
+
+/// Waits until all of these have ended, or the time for it is over.
+async fn until_ended(
+    cx: &Context,
+    engine: &Engine,
+    mut feed: Receiver<Happened>,
+    jobs: &[JobRow],
+    deadline: Instant,
+) -> Result<()> {
+    while jobs.iter().map(|job| is_open(engine.store(), job)).collect::<Result<Vec<_>>>()?.contains(&true) {
+        if engine.has_ended() {
+            // Nobody runs them any more: whoever called ends them.
+            return Err(CliError::OwnerEnds);
+        }
+        tokio::select! {
+            _ = news(&mut feed) => {}
+            () = cx.cancel().asked(1) => return Err(CliError::Cancelled),
+            () = tokio::time::sleep_until(deadline.into()) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Says how a job ended that was to be stopped.
+fn say(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
+    let name = short_job(store, job)?;
+    match store.job(job.order, &job.pipeline)?.and_then(|now| now.sealed) {
+        Some(SealedState::Killed) => {
+            cx.done(&format!("stopped {name}"), &json!({ "stopped": queries::job_id(&job.pipeline, &job.run) }))
+        }
+        Some(state) => {
+            let state = format!("{state:?}").to_lowercase();
+            let error = CliError::new(ErrorKind::Conflict, format!("job `{name}` ended before it was stopped: {state}"));
+            Err(error.hint(format!("pv job show {name}")))
+        }
+        None => {
+            let error = CliError::new(
+                ErrorKind::TimedOut,
+                format!("job `{name}` was told to stop and has not ended within {} seconds", TO_END.as_secs()),
+            );
+            Err(error.hint(format!("pv wait {name}")).done("it ends as soon as what it runs has ended"))
+        }
+    }
 }

@@ -19,12 +19,12 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let name = &args.name;
-    let open = store.open_jobs()?.iter().filter(|job| job.pipeline == *name).count() as u64;
-    let done = if apply::stop_pipeline(store, name, &author::by(cx, None))? {
-        let killed = if open == 0 { String::new() } else { format!(", {} killed", plural(open, "job", "jobs")) };
-        format!("stopped pipeline `{name}`{killed}; pv pipeline start {name} catches up")
-    } else {
-        format!("pipeline `{name}` is stopped already")
+    let done = match apply::stop_pipeline(store, name, &author::by(cx, None))? {
+        Some(killed) => {
+            let killed = if killed == 0 { String::new() } else { format!(", {} killed", plural(killed, "job", "jobs")) };
+            format!("stopped pipeline `{name}`{killed}; pv pipeline start {name} catches up")
+        }
+        None => format!("pipeline `{name}` is stopped already"),
     };
     cx.done(&done, &json!({ "stopped": name }))
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Instant;
 
+use engine::queries::newest_of_version;
 use engine::{Engine, Graph, Selection, apply, time};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
@@ -195,7 +196,7 @@ fn retry(cx: &Context, store: &Store, wanted: bool, selected: Selected) -> Resul
     }
     let order = Graph::load(store)?;
     for pipeline in order.in_order().into_iter().filter(|pipeline| selected.names.contains(pipeline.name())) {
-        let newest = store.newest_job(pipeline.name())?;
+        let newest = newest_of_version(store, pipeline.name())?;
         if let Some(job) = newest.filter(|job| job.sealed == Some(SealedState::Failure)) {
             let run = apply::retry(store, &job, &by(cx, None), None)?;
             cx.notes().line(format!("retrying {}@{} as run {}", job.pipeline, job.run.short(8), run.short(8)));
@@ -211,9 +212,11 @@ fn retry(cx: &Context, store: &Store, wanted: bool, selected: Selected) -> Resul
 
 /// The jobs that say how it ended: those of the run, else the newest of the pipelines.
 fn newest(store: &Store, selected: &Selected) -> Result<Vec<JobRow>> {
-    let jobs: Result<Vec<_>, _> = match &selected.selection {
+    let jobs: engine::Result<Vec<_>> = match &selected.selection {
         Selection::Run(run) => return Ok(store.jobs_of_run(store.run(run)?.order)?),
-        Selection::All | Selection::Pipelines(_) => selected.names.iter().map(|name| store.newest_job(name)).collect(),
+        Selection::All | Selection::Pipelines(_) => {
+            selected.names.iter().map(|name| newest_of_version(store, name)).collect()
+        }
     };
     Ok(jobs?.into_iter().flatten().collect())
 }

@@ -17,7 +17,7 @@ use super::{CLAIM, Claim, Introduced, STATEMENTS, SUMS, SUMS_SIGNATURE, Unsigned
 use crate::error::{EngineError, Result};
 use crate::proof::verify::evidence::{Evidence, Key, StoreEvidence};
 use crate::proof::verify::walk::Walk;
-use crate::proof::verify::{State, Verdict, claim};
+use crate::proof::verify::{State, Verdict, claim, while_others_write};
 use crate::trace;
 
 /// Files whose trace is told one by one; of a larger claim the first.
@@ -93,6 +93,10 @@ impl Evidence for Recorder {
 ///
 /// `Failed` when the claim is not proven, `Damaged` when something it rests on is: there is nothing to convince anybody of.
 pub fn gather(store: &Store, at: &Resolved, with_data: bool) -> Result<Case> {
+    while_others_write(store, || gather_once(store, at, with_data), |_| false)
+}
+
+fn gather_once(store: &Store, at: &Resolved, with_data: bool) -> Result<Case> {
     let recorder = Recorder {
         store: StoreEvidence::new(store)?,
         objects: RefCell::default(),

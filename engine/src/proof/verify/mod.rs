@@ -15,6 +15,7 @@
 use repos::store::Resolved;
 use repos::tree::Tree;
 use repos::{RepoError, Store};
+use specs::ErrorKind;
 
 use self::evidence::StoreEvidence;
 use self::walk::Walk;
@@ -30,7 +31,39 @@ pub use links::{Link, LinkKind, Report, State, Verdict};
 /// Checks what a store says of a commit, or with a path of one file or of all files of a directory; with nothing, of all heads.
 ///
 /// What does not hold is in the report. An error only when the store cannot be looked at, or has no such file.
+///
+/// What looks damaged is looked at again when others have written meanwhile: it may have been given up between two looks.
 pub fn verify(store: &Store, at: Option<&Resolved>) -> Result<Report> {
+    while_others_write(store, || verify_once(store, at), |report| report.verdict() == Verdict::Damaged)
+}
+
+/// How often something that looks damaged is looked at again while others write.
+const LOOKS_AGAIN: u32 = 3;
+
+/// Does `look` again for as long as others write and what it gives `is_damaged`.
+pub(super) fn while_others_write<T>(
+    store: &Store,
+    mut look: impl FnMut() -> Result<T>,
+    is_damaged: impl Fn(&T) -> bool,
+) -> Result<T> {
+    let mut before = store.outline()?;
+    for _ in 0..LOOKS_AGAIN {
+        let looked = look();
+        let now = store.outline()?;
+        let looks_damaged = match &looked {
+            Ok(looked) => is_damaged(looked),
+            Err(error) => error.kind() == ErrorKind::Damaged,
+        };
+        if !looks_damaged || now == before {
+            return looked;
+        }
+        before = now;
+        store.refresh()?;
+    }
+    look()
+}
+
+fn verify_once(store: &Store, at: Option<&Resolved>) -> Result<Report> {
     let evidence = StoreEvidence::new(store)?;
     let mut walk = Walk::new(&evidence);
     evidence.journal.tell(&mut walk.report);
