@@ -12,7 +12,7 @@ use crate::args::{Cli, Flags};
 use crate::commands::{self, Command};
 use crate::context::{Cancel, Context, Outside};
 use crate::error::{CliError, Result};
-use crate::output::{Notes, Out};
+use crate::output::{Notes, Out, Sink};
 use crate::socket;
 
 /// Which process does the work.
@@ -65,15 +65,17 @@ pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> Option<u
         Ok(cli) => cli,
         Err(error) => return Some(refuse(&outside, argv, error)),
     };
-    if cli.flags.verbose && matches!(place, Place::Called) {
-        let filter = tracing_subscriber::EnvFilter::new("warn,cli=debug,engine=debug,repos=debug");
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
+    if matches!(place, Place::Called) {
+        log(&outside, &cli);
     }
     let engine = match place {
         Place::Called => None,
         Place::Owner(engine) => Some(engine),
     };
     let is_owner = engine.is_some();
+    // Until it has published, nothing goes that it wrote.
+    let writes = cli.command.as_ref().is_some_and(|command| !command.only_reads());
+    let _operation = engine.as_ref().filter(|_| writes).map(|engine| engine.store().operation());
     let cancel = outside.cancel.clone();
     let Ok(cx) = Context::new(outside, cli.flags, engine) else { return Some(1) };
     // Alone inside a store, `pv` is `pv status`.
@@ -91,10 +93,29 @@ pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> Option<u
     }
 }
 
+/// Has what goes on inside written to stderr: with `-v` all of it; by a process that lives on what people should know, since nobody is there
+/// to see what a command answers.
+fn log(outside: &Outside, cli: &Cli) {
+    let filter = match &cli.command {
+        _ if cli.flags.verbose => "warn,cli=debug,engine=debug,repos=debug",
+        Some(Command::Serve(_)) => "warn",
+        _ => return,
+    };
+    let Ok(stderr) = outside.streams.stderr.try_clone() else { return };
+    let stderr = Sink::new(stderr, outside.cancel.clone(), outside.client.clone());
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || stderr.notes()).try_init().ok();
+}
+
+/// Whether a command line changes nothing.
+pub(crate) fn only_reads(argv: &[OsString]) -> bool {
+    parse(argv).is_ok_and(|cli| cli.command.is_none_or(|command| command.only_reads()))
+}
+
 /// Runs a command in the process that owns the store, now or as soon as one does and the command needs it; else here.
 fn run_or_hand_over(cx: &Context, argv: &[OsString], command: &Command) -> Result<()> {
     loop {
-        if let Some(exit_code) = socket::hand_over(cx, argv, command.may_be_repeated())? {
+        if let Some(exit_code) = socket::hand_over(cx, argv, command.repeat())? {
             return Err(CliError::Exit(exit_code));
         }
         match command.run(cx) {

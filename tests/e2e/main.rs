@@ -46,6 +46,7 @@ mod ls;
 mod names;
 mod objects;
 mod output;
+mod owner;
 mod pipeline;
 mod put;
 mod repo;

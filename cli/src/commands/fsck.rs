@@ -17,6 +17,8 @@ use crate::executors::executors;
 use crate::output::{plural, size};
 
 /// Check that the store is sound: all bytes as they were written, and everything there that something else names
+///
+/// Other commands may write meanwhile. --rebuild-index and --repair need the store for themselves: stop `pv serve` and `pv run` first.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Make the index anew from packs and journal first
@@ -31,13 +33,6 @@ pub(crate) struct Args {
     /// Where a mirror is: the URL that it was copied to, a folder with `packs` and `journal`, or one that holds a store
     #[arg(long, value_name = "MIRROR", requires = "repair")]
     from: Option<PathBuf>,
-}
-
-impl Args {
-    /// Whether it changes more than the index: nobody else may use the store then.
-    pub(crate) fn repairs(&self) -> bool {
-        self.repair
-    }
 }
 
 /// One thing that is wrong.
@@ -111,9 +106,6 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 /// The store, as far as it can be opened.
 fn opened(cx: &Context) -> Result<Store> {
-    if cx.engine().is_some() {
-        return Ok(cx.store()?.clone());
-    }
     Ok(cx.open_options()?.open_damaged(&cx.store_dir()?)?)
 }
 

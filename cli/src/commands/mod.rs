@@ -61,6 +61,7 @@ mod wait;
 
 use crate::context::Context;
 use crate::error::Result;
+use crate::socket::Repeat;
 
 pub(crate) use help::without_a_command;
 
@@ -143,18 +144,36 @@ impl Command {
             // An input that may never end would hold the owner up; only the last step is handed over then.
             Self::Put(args) => !args.reads_stdin(),
             Self::Txn(args) => !args.reads_stdin(),
-            Self::Verify(args) => args.needs_store(),
-            // Nobody may own the store meanwhile.
-            Self::Fsck(args) => !args.repairs(),
+            // Whoever doubts a store reads it as it lies there, and takes as long as that takes.
+            Self::Verify(args) => args.executes(),
+            Self::Bundle(_) => false,
+            // It looks at the index on the disk and the packs in the folder, as they are for everybody; nobody may own the store while it
+            // mends them.
+            Self::Fsck(_) => false,
             _ => true,
         }
     }
 
-    /// Whether doing it anew is as good as having it go on, wherever it was.
-    pub(crate) fn may_be_repeated(&self) -> bool {
+    /// Whether it may be done anew when the process that did it ended suddenly.
+    pub(crate) fn repeat(&self) -> Repeat {
         match self {
-            Self::Wait(_) => true,
-            Self::Run(args) => args.only_runs(),
+            Self::Wait(_) => Repeat::Always,
+            Self::Run(args) if args.only_runs() => Repeat::Always,
+            command if command.only_reads() => Repeat::Unprinted,
+            _ => Repeat::Never,
+        }
+    }
+
+    /// Whether it changes nothing in the store. Of those that do the one or the other, only the ones that people call often are told apart.
+    pub(crate) fn only_reads(&self) -> bool {
+        match self {
+            Self::Get(_) | Self::Cat(_) | Self::Ls(_) | Self::Log(_) | Self::Show(_) | Self::Status(_) | Self::Datum(_) => true,
+            Self::Trace(_) | Self::Explain(_) | Self::Find(_) | Self::Bundle(_) | Self::Diff(_) | Self::Plan(_) => true,
+            Self::Wait(_) | Self::Logs(_) | Self::Fsck(_) => true,
+            Self::Verify(args) => !args.executes(),
+            Self::Repo(repo::Command::List(_) | repo::Command::Show(_)) => true,
+            Self::Job(job::Command::List(_) | job::Command::Show(_)) => true,
+            Self::Pipeline(pipeline::Command::List(_) | pipeline::Command::Show(_)) => true,
             _ => false,
         }
     }

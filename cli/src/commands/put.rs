@@ -139,7 +139,7 @@ impl Put<'_> {
     fn read_list(&self, file: &Path) -> Result<Vec<PathBuf>> {
         let mut bytes = Vec::new();
         let read = if file.as_os_str() == "-" {
-            (&self.cx.outside().streams.stdin).read_to_end(&mut bytes)
+            self.cx.outside().stdin().read_to_end(&mut bytes)
         } else {
             std::fs::File::open(self.cx.path(file)).and_then(|mut file| file.read_to_end(&mut bytes))
         };
@@ -215,7 +215,7 @@ impl Put<'_> {
 
     /// Standard input is that of the process that was called, which need not be this one.
     fn put_stdin(&self, path: &FilePath) -> Result<Edits> {
-        let stored = self.store.put_content(&self.cx.outside().streams.stdin);
+        let stored = self.store.put_content(self.cx.outside().stdin());
         let stored = stored.map_err(|error| match error.downcast::<RepoError>() {
             Ok(error) => CliError::from(error),
             Err(error) => CliError::io("cannot read standard input", &error),

@@ -35,9 +35,9 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Whether it is about a store.
-    pub(super) fn needs_store(&self) -> bool {
-        self.bundle.is_none()
+    /// Whether it runs user code, which one process at a time does.
+    pub(super) fn executes(&self) -> bool {
+        self.rerun
     }
 }
 

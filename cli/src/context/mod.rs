@@ -4,6 +4,7 @@
 //! over (see `socket`), and then all of these are that process's.
 //! - `outside` streams, folder, environment and user, as the process that was called has them
 //! - `cancel` whether whoever asked still wants the answer
+//! - `client` what the process that handed a command over has got of it, and whether it is waited for
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,9 +22,11 @@ use crate::output::{Human, Notes, Out, Progress};
 use crate::socket::Owner;
 
 mod cancel;
+mod client;
 mod outside;
 
 pub(crate) use cancel::Cancel;
+pub(crate) use client::{BEGUN, Client};
 pub(crate) use outside::{Environment, Outside, Streams};
 
 /// What a command works with.
@@ -88,7 +91,7 @@ impl Context {
     /// A path that reaches, from this process, what `given` means where the command was called. Left as it is if it can be: it comes
     /// back in messages.
     pub(crate) fn path(&self, given: &Path) -> PathBuf {
-        if self.outside.is_handed_over { self.outside.cwd.join(given) } else { given.to_owned() }
+        if self.outside.client.is_other() { self.outside.cwd.join(given) } else { given.to_owned() }
     }
 
     /// Sizes and times for people.
@@ -151,7 +154,7 @@ impl Context {
 
     /// How this command opens or makes a store.
     pub(crate) fn open_options(&self) -> Result<OpenOptions> {
-        let notes = self.notes.another().map_err(|error| CliError::io("cannot use stderr", &error))?;
+        let notes = self.notes.another();
         let mut options = OpenOptions::default().clock(self.clock.clone()).access(self.access());
         if let Some(key) = self.env().get("PV_KEY") {
             options = options.key(self.outside.cwd.join(key));

@@ -7,7 +7,9 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use super::Cancel;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::{Cancel, Client};
 
 /// Standard input, output and error.
 #[derive(Debug)]
@@ -60,8 +62,8 @@ pub(crate) struct Outside {
     /// Numeric id of the user who called, as the operating system says it.
     pub(crate) uid: u32,
     pub(crate) cancel: Cancel,
-    /// Whether this is of another process, which handed its command over.
-    pub(crate) is_handed_over: bool,
+    /// The process that was called, when it handed its command over to this one.
+    pub(crate) client: Client,
 }
 
 impl Outside {
@@ -73,8 +75,13 @@ impl Outside {
             env: Environment::new(std::env::vars_os()),
             uid: rustix::process::getuid().as_raw(),
             cancel,
-            is_handed_over: false,
+            client: Client::default(),
         })
+    }
+
+    /// Standard input. Reading from that of another process ends when nobody waits for the command any more.
+    pub(crate) fn stdin(&self) -> Stdin<'_> {
+        Stdin { outside: self }
     }
 
     /// Whether somebody can read a question and answer it.
@@ -86,10 +93,35 @@ impl Outside {
     pub(crate) fn answer(&self) -> Option<String> {
         let mut line = Vec::new();
         let mut byte = [0];
-        let mut stdin = &self.streams.stdin;
+        let mut stdin = self.stdin();
         while stdin.read(&mut byte).ok()? == 1 && byte[0] != b'\n' {
             line.push(byte[0]);
         }
         String::from_utf8(line).ok().map(|line| line.trim().to_owned())
+    }
+}
+
+/// Time between two looks whether anybody still waits for what is read.
+const BETWEEN_LOOKS: u16 = 100;
+
+/// Standard input as a command reads it.
+#[derive(Debug)]
+pub(crate) struct Stdin<'a> {
+    outside: &'a Outside,
+}
+
+impl Read for Stdin<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let Outside { streams, cancel, client, .. } = self.outside;
+        if client.is_other() {
+            let _waits = client.waits();
+            let mut looked = [PollFd::new(streams.stdin.as_fd(), PollFlags::POLLIN)];
+            while poll(&mut looked, PollTimeout::from(BETWEEN_LOOKS))? == 0 {
+                if cancel.is_asked() {
+                    return Err(std::io::ErrorKind::ConnectionAborted.into());
+                }
+            }
+        }
+        (&streams.stdin).read(into)
     }
 }

@@ -3,11 +3,13 @@
 //! - `list` lists: a table for people, one JSON object a line for programs; how many and how far back
 //! - `human` sizes, counts, times and ids for people
 //! - `progress` how far a long operation has come
+//! - `sink` writes to a stream without standing still when nobody reads
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -18,10 +20,12 @@ use crate::error::{CliError, Result};
 mod human;
 mod list;
 mod progress;
+mod sink;
 
 pub(crate) use human::{Human, ShortIds, count, duration, plural, short_digest, size};
 pub(crate) use list::{Row, Since, Window, table};
 pub(crate) use progress::Progress;
+pub(crate) use sink::Sink;
 
 /// Whether to colour what goes to `stream`.
 fn wants_color(flags: &Flags, env: &Environment, stream: &File) -> bool {
@@ -40,10 +44,14 @@ fn width(stream: &File) -> Option<u16> {
     Some(if size.ws_col == 0 { 80 } else { size.ws_col })
 }
 
+/// How long a reader who stands still may take for what was kept back for it.
+const FINISH_WAIT: Duration = Duration::from_secs(2);
+
 /// Standard output.
 #[derive(Debug)]
 pub(crate) struct Out {
-    writer: Mutex<BufWriter<File>>,
+    writer: Mutex<BufWriter<Sink>>,
+    sink: Sink,
     json: bool,
     color: bool,
     width: Option<u16>,
@@ -53,8 +61,10 @@ pub(crate) struct Out {
 impl Out {
     pub(crate) fn new(outside: &Outside, flags: &Flags) -> std::io::Result<Self> {
         let stdout = &outside.streams.stdout;
+        let sink = Sink::new(stdout.try_clone()?, outside.cancel.clone(), outside.client.clone());
         Ok(Self {
-            writer: Mutex::new(BufWriter::with_capacity(1 << 16, stdout.try_clone()?)),
+            writer: Mutex::new(BufWriter::with_capacity(1 << 16, sink.clone())),
+            sink,
             json: flags.json,
             color: wants_color(flags, &outside.env, stdout),
             width: width(stdout),
@@ -111,7 +121,18 @@ impl Out {
         self.bytes(b"\n")
     }
 
-    /// Writes what was kept back.
+    /// From now on whoever prints does not wait for a reader who stands still, up to a bound.
+    pub(crate) fn keep_back(&self) {
+        self.sink.keep_back();
+    }
+
+    /// Keeps nothing back any more: gives the reader a moment to take what was.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.flush()?;
+        self.sink.finish(FINISH_WAIT).map_err(|error| stopped(&error))
+    }
+
+    /// Writes what was gathered.
     pub(crate) fn flush(&self) -> Result<()> {
         self.writer.lock().expect("no panic under this lock").flush().map_err(|error| stopped(&error))
     }
@@ -171,6 +192,8 @@ fn escaped_json(json: &str) -> Cow<'_, str> {
 fn stopped(error: &std::io::Error) -> CliError {
     match error.kind() {
         std::io::ErrorKind::BrokenPipe => CliError::ClosedPipe,
+        // Nobody waits for it any more.
+        std::io::ErrorKind::ConnectionAborted => CliError::Cancelled,
         _ => CliError::io("cannot write the output", error),
     }
 }
@@ -178,7 +201,7 @@ fn stopped(error: &std::io::Error) -> CliError {
 /// Standard error: hints, warnings, what goes on. That it cannot be written stops nothing.
 #[derive(Debug)]
 pub(crate) struct Notes {
-    stderr: File,
+    stderr: Sink,
     quiet: bool,
     color: bool,
     width: Option<u16>,
@@ -189,7 +212,7 @@ impl Notes {
     pub(crate) fn new(outside: &Outside, flags: &Flags) -> std::io::Result<Self> {
         let stderr = &outside.streams.stderr;
         Ok(Self {
-            stderr: stderr.try_clone()?,
+            stderr: Sink::new(stderr.try_clone()?, outside.cancel.clone(), outside.client.clone()),
             quiet: flags.quiet,
             color: wants_color(flags, &outside.env, stderr),
             width: width(stderr),
@@ -198,8 +221,13 @@ impl Notes {
     }
 
     /// Another that writes to the same.
-    pub(crate) fn another(&self) -> std::io::Result<Self> {
-        Ok(Self { stderr: self.stderr.try_clone()?, cancel: self.cancel.clone(), ..*self })
+    pub(crate) fn another(&self) -> Self {
+        Self { stderr: self.stderr.clone(), cancel: self.cancel.clone(), ..*self }
+    }
+
+    /// From now on notes that nobody reads for a moment are dropped: whoever tells them has other things to do.
+    pub(crate) fn do_not_wait(&self) {
+        self.stderr.drop_notes();
     }
 
     /// Whether to colour.
@@ -227,14 +255,14 @@ impl Notes {
     /// The last line of a command that ends because it was asked to.
     pub(crate) fn farewell(&self, line: &str) {
         if !self.quiet {
-            (&self.stderr).write_all(format!("{line}\n").as_bytes()).ok();
+            self.stderr.note(format!("{line}\n").as_bytes());
         }
     }
 
     /// Text as it is, also with `-q`: errors and questions.
     pub(crate) fn text(&self, text: &str) {
         if !self.cancel.is_urgent() {
-            (&self.stderr).write_all(text.as_bytes()).ok();
+            self.stderr.note(text.as_bytes());
         }
     }
 }

@@ -1,13 +1,11 @@
 //! How far a long operation has come: a bar on a terminal, elsewhere a line at most every ten seconds.
 
-use std::fs::File;
-use std::io::Write;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
-use super::{Notes, count, size};
+use super::{Notes, Sink, count, size};
 
 /// Time between two lines where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
@@ -28,12 +26,11 @@ enum How {
 
 impl Progress {
     pub(crate) fn new(notes: &Notes, verb: &'static str) -> Self {
-        let how = match notes.another() {
-            Ok(notes) if !notes.quiet => match notes.width {
-                Some(width) => How::Bar(bar(notes, width, verb)),
-                None => How::Lines { notes, last: Mutex::new(Instant::now()) },
-            },
-            _ => How::Silent,
+        let notes = notes.another();
+        let how = match notes.width {
+            _ if notes.quiet => How::Silent,
+            Some(width) => How::Bar(bar(notes, width, verb)),
+            None => How::Lines { notes, last: Mutex::new(Instant::now()) },
         };
         Self { verb, how }
     }
@@ -120,13 +117,15 @@ fn bar(notes: Notes, width: u16, verb: &'static str) -> ProgressBar {
 /// The terminal behind a context's stderr, which need not be that of this process.
 #[derive(Debug)]
 struct Terminal {
-    stderr: File,
+    stderr: Sink,
     width: u16,
 }
 
 impl Terminal {
+    #[expect(clippy::unnecessary_wraps, reason = "the trait's methods give a result")]
     fn send(&self, text: &str) -> std::io::Result<()> {
-        (&self.stderr).write_all(text.as_bytes())
+        self.stderr.note(text.as_bytes());
+        Ok(())
     }
 
     fn go(&self, n: usize, direction: char) -> std::io::Result<()> {
@@ -167,13 +166,13 @@ impl TermLike for Terminal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::Cancel;
+    use crate::context::{Cancel, Client};
 
     #[test]
     fn a_bar_tells_files_bytes_and_total() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let notes = Notes {
-            stderr: file.reopen().unwrap(),
+            stderr: Sink::new(file.reopen().unwrap(), Cancel::default(), Client::default()),
             quiet: false,
             color: false,
             width: Some(100),

@@ -9,7 +9,7 @@ use repos::packs::PackName;
 use repos::{Change, Publisher, RepoError};
 use specs::ErrorKind;
 
-use super::protocol::{Answer, Request, is_taken, receive_answer, send_request};
+use super::protocol::{Answer, Broken, Request, is_taken, receive_answer, send_request};
 use super::short_path;
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -20,20 +20,38 @@ fn connect(dir: &Path) -> Option<UnixStream> {
     UnixStream::connect(short_path(&folder)).ok()
 }
 
+/// Whether a command may be done again after the owner ended in the middle of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// Doing it once more is as good as doing it once.
+    Always,
+    /// It only reads: as long as nothing was printed.
+    Unprinted,
+    /// It may have changed something.
+    Never,
+}
+
 /// Lets the owner of the store run this command line; its exit code, or `None` when nobody owns the store, or whoever did came to its
-/// end before the command. `may_repeat`: whether doing it once more is as good as doing it once, so that a sudden end does not matter.
-pub(crate) fn hand_over(cx: &Context, argv: &[OsString], may_repeat: bool) -> Result<Option<u8>> {
+/// end before the command.
+pub(crate) fn hand_over(cx: &Context, argv: &[OsString], repeat: Repeat) -> Result<Option<u8>> {
     let Some(stream) = connect(&cx.store_dir()?) else { return Ok(None) };
     let outside = cx.outside();
     let request = Request::Command { argv: argv.to_vec(), cwd: outside.cwd.clone(), env: outside.env.pairs() };
-    if send_request(&stream, &request, Some(&outside.streams)).is_err() || !is_taken(&stream) {
+    let is_sent = send_request(&stream, &request, Some(&outside.streams)).is_ok();
+    if !is_taken(&stream) {
         return Ok(None); // it went away before it looked at the request
     }
     match receive_answer(&stream) {
+        // It was refused before it was read.
+        answer if !is_sent && !matches!(answer, Ok(Answer::Error { .. })) => Ok(None),
         Ok(Answer::Exit(exit_code)) => Ok(Some(exit_code)),
         Ok(Answer::GoOn) => Ok(None),
-        Err(_) if may_repeat => Ok(None),
-        Ok(Answer::Error { kind, message, hint, .. }) => Err(with_hint(CliError::new(kind, message), hint)),
+        Err(_) if repeat == Repeat::Always => Ok(None),
+        Err(Broken { has_begun: false }) if repeat == Repeat::Unprinted => Ok(None),
+        Ok(Answer::Error { kind, message, hint, .. }) => {
+            let error = with_hint(CliError::new(kind, message), hint);
+            Err(if repeat == Repeat::Unprinted { error } else { error.done("what was done is not known") })
+        }
         Ok(Answer::Published | Answer::Unsure(_)) | Err(_) => {
             let error =
                 CliError::new(ErrorKind::Unavailable, "the process that owns the store ended before its answer");

@@ -4,8 +4,9 @@
 //! over: it sends its arguments, folder, environment and streams, and the owner runs the very same code over them. A command that was
 //! already at work when the owner came hands over its last step only, but a collection of garbage begins anew there.
 //!
-//! One connection a request, each side one line of JSON; before its answer the owner sends an empty line, by which the request is taken.
-//! Without that line nothing was done and nothing will be, and the caller goes on by itself:
+//! One connection a request, each side one line of JSON; when a request has come whole, the owner sends an empty line, by which it is
+//! taken. Without that line nothing was done and nothing will be, and the caller goes on by itself. A space before the answer says that
+//! the command's streams have got something, so that it cannot be repeated unseen:
 //! - `{"command": {argv, cwd, env}}`, with stdin, stdout and stderr attached → `{"exit": N}`, or `"go_on"`: the owner is at its end, and the caller does
 //!   what is left of it. The end of the connection cancels.
 //! - `{"publish": CHANGE}` → `"published"` or `{"error": {kind, message, hint}}`.
@@ -13,17 +14,18 @@
 //! The socket has mode 0600, and only the owner's user and root are answered. It is reached through an open directory, so that the path
 //! of a store may be longer than an address can be.
 //! - `protocol` requests and answers, lines with streams attached
-//! - `client` hands over; `server` answers
+//! - `client` hands over; `server` answers; `presence` sees whether store and socket are still there
 
 use std::path::{Path, PathBuf};
 
 mod client;
+mod presence;
 mod protocol;
 mod server;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::{Owner, hand_over};
+pub(crate) use client::{Owner, Repeat, hand_over};
 pub(crate) use server::serve;
 
 /// Whether a store has a socket, be it that of an owner or of one that ended suddenly.

@@ -6,6 +6,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use repos::Change;
 use repos::packs::PackName;
@@ -15,7 +18,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 use specs::ErrorKind;
 
-use crate::context::Streams;
+use crate::context::{BEGUN, Streams};
 
 /// What is asked of the owner.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,7 +50,9 @@ pub(super) enum Answer {
 /// How many streams a command has.
 const STREAMS: usize = 3;
 /// The most bytes of a request: arguments and environment are bounded by the operating system, changes by what one command changes.
-const REQUEST_MAX: u64 = 64 << 20;
+const REQUEST_MAX: usize = 64 << 20;
+/// What every request may have without asking.
+const SMALL: usize = 1 << 16;
 
 fn line_of(message: &impl Serialize) -> std::io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(message)?;
@@ -72,12 +77,20 @@ pub(super) fn send_request(stream: &UnixStream, request: &Request, streams: Opti
     (&*stream).write_all(&line[sent..])
 }
 
-/// Receives a request, and streams if three are attached.
-pub(super) fn receive_request(stream: &UnixStream) -> std::io::Result<(Request, Option<Streams>)> {
-    let mut first = vec![0; 1 << 16];
+/// Receives a request, and streams if three are attached. All of it has to come `within` this time; what is larger than a small request
+/// needs room in `memory`.
+pub(super) fn receive_request(
+    stream: &UnixStream,
+    within: Duration,
+    memory: &Memory,
+) -> std::io::Result<(Request, Option<Streams>, Share)> {
+    let deadline = Instant::now() + within;
+    let mut share = memory.share();
+    let mut line = vec![0; SMALL];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STREAMS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let slices = &mut [IoSliceMut::new(&mut first)];
+    wait_until(stream, deadline)?;
+    let slices = &mut [IoSliceMut::new(&mut line)];
     let received = rustix::net::recvmsg(stream, slices, &mut control, RecvFlags::CMSG_CLOEXEC)?;
     let attached: Vec<OwnedFd> = control
         .drain()
@@ -86,34 +99,88 @@ pub(super) fn receive_request(stream: &UnixStream) -> std::io::Result<(Request, 
             _ => Vec::new(),
         })
         .collect();
-    first.truncate(received.bytes);
-    let request = read_line(first.chain_with(stream))?;
+    line.truncate(received.bytes);
+    read_rest(stream, &mut line, deadline, &mut share)?;
+    let request = serde_json::from_slice(&line)?;
     let streams = <[OwnedFd; STREAMS]>::try_from(attached).ok().map(|[stdin, stdout, stderr]| Streams {
         stdin: stdin.into(),
         stdout: stdout.into(),
         stderr: stderr.into(),
     });
-    Ok((request, streams))
+    Ok((request, streams, share))
 }
 
-/// Bytes that were read already, before those that are still to come.
-trait ChainWith {
-    fn chain_with(self, rest: impl Read) -> impl Read;
+/// Has the next read of a connection end at this time.
+fn wait_until(stream: &UnixStream, deadline: Instant) -> std::io::Result<()> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    // No time at all would mean all the time there is.
+    stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))
 }
 
-impl ChainWith for Vec<u8> {
-    fn chain_with(self, rest: impl Read) -> impl Read {
-        std::io::Cursor::new(self).chain(rest)
+/// Reads a line, of which the beginning was read, to its end.
+fn read_rest(
+    mut stream: &UnixStream,
+    line: &mut Vec<u8>,
+    deadline: Instant,
+    share: &mut Share,
+) -> std::io::Result<()> {
+    let mut piece = [0; SMALL];
+    while line.last() != Some(&b'\n') {
+        if Instant::now() >= deadline {
+            return Err(std::io::ErrorKind::TimedOut.into());
+        }
+        wait_until(stream, deadline)?;
+        let length = stream.read(&mut piece)?;
+        if length == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let needed = line.len() + length;
+        if needed > REQUEST_MAX || !share.grow_to(needed - SMALL.min(needed)) {
+            return Err(std::io::ErrorKind::OutOfMemory.into());
+        }
+        line.extend_from_slice(&piece[..length]);
+    }
+    Ok(())
+}
+
+/// Room for requests that are larger than a small one, of all connections together.
+#[derive(Debug, Clone)]
+pub(super) struct Memory {
+    left: Arc<AtomicUsize>,
+}
+
+/// What a request has of it, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    memory: Memory,
+    bytes: usize,
+}
+
+impl Memory {
+    pub(super) fn of(bytes: usize) -> Self {
+        Self { left: Arc::new(bytes.into()) }
+    }
+
+    fn share(&self) -> Share {
+        Share { memory: self.clone(), bytes: 0 }
     }
 }
 
-fn read_line<T: serde::de::DeserializeOwned>(from: impl Read) -> std::io::Result<T> {
-    let mut line = Vec::new();
-    BufReader::new(from.take(REQUEST_MAX)).read_until(b'\n', &mut line)?;
-    if line.last() != Some(&b'\n') {
-        return Err(std::io::ErrorKind::UnexpectedEof.into());
+impl Share {
+    /// Makes it so large; false when there is no room for that.
+    fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let left = &self.memory.left;
+        let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(more));
+        self.bytes += if taken.is_ok() { more } else { 0 };
+        taken.is_ok()
     }
-    Ok(serde_json::from_slice(&line)?)
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.memory.left.fetch_add(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// Sends an answer.
@@ -131,7 +198,19 @@ pub(super) fn is_taken(mut stream: &UnixStream) -> bool {
     stream.read_exact(&mut [0]).is_ok()
 }
 
-/// Waits for the answer.
-pub(super) fn receive_answer(stream: &UnixStream) -> std::io::Result<Answer> {
-    read_line(stream)
+/// Waits for the answer. An error says also whether the command's streams had got something by then.
+pub(super) fn receive_answer(stream: &UnixStream) -> Result<Answer, Broken> {
+    let mut line = Vec::new();
+    let read = BufReader::new(stream.take(REQUEST_MAX as u64)).read_until(b'\n', &mut line);
+    let has_begun = line.first() == Some(&BEGUN);
+    let whole = read.is_ok() && line.last() == Some(&b'\n');
+    let answer = if whole { serde_json::from_slice(&line).ok() } else { None };
+    answer.ok_or(Broken { has_begun })
+}
+
+/// A connection that ended without an answer.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// Whether the command's streams had got something.
+    pub(super) has_begun: bool,
 }

@@ -1,116 +1,448 @@
 //! Answering for the store that this process owns.
+//!
+//! One thread listens and looks each second whether the store and its socket are still there; each connection has a thread of its own,
+//! and a command another one that sees when its caller goes away. No client can hold any of this up: a request has to come within a time,
+//! requests share a bound of memory, output is given up when nobody takes it any more, a panic ends one command, and at the end whoever
+//! does not come to his own is cut off, then left behind.
 
+use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
-use std::io::Read;
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use engine::Engine;
-use repos::{RepoError, Store};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use repos::packs::PackName;
+use repos::{Change, RepoError, Store};
+use specs::ErrorKind;
+use tokio::sync::watch;
 
-use super::protocol::{Answer, Request, receive_request, send_answer, send_taken};
+use super::presence::{Found, Presence};
+use super::protocol::{Answer, Memory, Request, receive_request, send_answer, send_taken};
 use super::short_path;
 use crate::app::{self, Place};
-use crate::context::{Cancel, Environment, Outside};
+use crate::context::{Cancel, Client, Environment, Outside};
 
-/// Answers on a store's socket until it is dropped; commands at work are let finish.
+/// How much of this process clients may have, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// How long a request may take to come.
+    pub(super) request: Duration,
+    /// Bytes of large requests, all together.
+    pub(super) memory: usize,
+    /// Connections at a time.
+    pub(super) connections: usize,
+    /// How long a command may wait for its caller's streams when this process wants to end, and how long it may take at all then when
+    /// this process has to.
+    pub(super) patience: Duration,
+    /// How long a command that was cut off may take to end.
+    pub(super) to_end: Duration,
+    /// Time between two looks at the store's folder.
+    pub(super) look: Duration,
+    /// Starts a thread.
+    pub(super) spawn: fn(Work) -> std::io::Result<()>,
+}
+
+/// What a thread does.
+pub(super) type Work = Box<dyn FnOnce() + Send>;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request: Duration::from_secs(10),
+            memory: 128 << 20,
+            connections: 512,
+            patience: Duration::from_secs(2),
+            to_end: Duration::from_secs(1),
+            look: Duration::from_secs(1),
+            spawn,
+        }
+    }
+}
+
+/// Starts a thread that nobody waits for.
+pub(super) fn spawn(work: Work) -> std::io::Result<()> {
+    std::thread::Builder::new().name("client".to_owned()).spawn(work).map(drop)
+}
+
+/// How long it takes at most to send an answer to whoever does not read.
+const ANSWER_WAIT: Duration = Duration::from_secs(1);
+/// Between two looks at clients that are waited for.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// Answers on a store's socket until it [ends](Self::end) or is dropped.
 #[derive(Debug)]
 pub(crate) struct Serving {
-    path: PathBuf,
-    folder: File,
-    over: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+    /// Wakes the listener.
+    waker: PipeWriter,
     listening: Option<JoinHandle<()>>,
+}
+
+/// What all threads share.
+#[derive(Debug)]
+struct Shared {
+    engine: Arc<Engine>,
+    folder: File,
+    limits: Limits,
+    memory: Memory,
+    clients: Mutex<Clients>,
+    /// Told when a client is gone.
+    left: Condvar,
+    /// Why the store is this process's no more.
+    lost: watch::Sender<Option<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Clients {
+    next: u64,
+    open: BTreeMap<u64, Connection>,
+    /// Nobody is answered any more who comes now.
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: Arc<UnixStream>,
+    /// Once its request has come.
+    at_work: Option<AtWork>,
+}
+
+/// A request that is being done.
+#[derive(Debug, Clone)]
+struct AtWork {
+    cancel: Cancel,
+    client: Client,
+    is_cut: Arc<std::sync::atomic::AtomicBool>,
 }
 
 /// Begins to answer for the engine's store, which this process owns.
 pub(crate) fn serve(engine: &Arc<Engine>) -> std::io::Result<Serving> {
+    serve_within(engine, Limits::default())
+}
+
+/// The same within these limits.
+pub(super) fn serve_within(engine: &Arc<Engine>, limits: Limits) -> std::io::Result<Serving> {
     let folder = File::open(engine.store().folder())?;
-    let path = short_path(&folder);
     // Whoever owned the store before is gone: this process has the lock.
-    match std::fs::remove_file(&path) {
+    let listener = bind(&short_path(&folder))?;
+    let presence = Presence::of(engine.store(), &folder)?;
+    let shared = Arc::new(Shared {
+        engine: engine.clone(),
+        folder,
+        limits,
+        memory: Memory::of(limits.memory),
+        clients: Mutex::default(),
+        left: Condvar::new(),
+        lost: watch::Sender::default(),
+    });
+    let (wake, waker) = std::io::pipe()?;
+    let listening = std::thread::Builder::new().name("socket".to_owned()).spawn({
+        let shared = shared.clone();
+        move || shared.listen(listener, presence, wake)
+    })?;
+    Ok(Serving { shared, waker, listening: Some(listening) })
+}
+
+/// Listens at this path, whatever was there before.
+fn bind(path: &PathBuf) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-    let over = Arc::new(AtomicBool::new(false));
-    let listening = std::thread::Builder::new().name("socket".to_owned()).spawn({
-        let (engine, over) = (engine.clone(), over.clone());
-        move || listen(&listener, &engine, &over)
-    })?;
-    Ok(Serving { path, folder, over, listening: Some(listening) })
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+impl Serving {
+    /// Waits until the store is this process's no more; why.
+    pub(crate) async fn lost(&self) -> String {
+        let mut lost = self.shared.lost.subscribe();
+        match lost.wait_for(Option::is_some).await.map(|why| why.clone()) {
+            Ok(Some(why)) => why,
+            // The sender lives as long as this.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Why the store is this process's no more, if that is so.
+    pub(crate) fn is_lost(&self) -> Option<String> {
+        self.shared.lost.borrow().clone()
+    }
+
+    /// Answers nobody who comes from now on, and waits for commands at work. One that does not get on, since its caller does not read or
+    /// write, is cut off; when `is_urgent`, so is every other after a moment. How many are left that did not end even so: these end with
+    /// this process.
+    pub(crate) fn end(&mut self, is_urgent: impl Fn() -> bool) -> usize {
+        let Some(listening) = self.listening.take() else { return 0 };
+        self.shared.close();
+        // The name goes, so that others find nobody; one that is not ours stays.
+        self.waker.write_all(b"\n").ok();
+        listening.join().ok();
+        self.shared.until_left(is_urgent)
+    }
+}
+
+#[cfg(test)]
+impl Serving {
+    /// How many are being answered.
+    pub(super) fn clients(&self) -> usize {
+        self.shared.clients().open.len()
+    }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        // One last connection wakes the listener; then the name goes, so that others find nobody.
-        UnixStream::connect(short_path(&self.folder)).ok();
-        std::fs::remove_file(&self.path).ok();
-        if let Some(listening) = self.listening.take() {
-            listening.join().ok();
-        }
+        self.end(|| true);
     }
 }
 
-fn listen(listener: &UnixListener, engine: &Arc<Engine>, over: &AtomicBool) {
-    std::thread::scope(|scope| {
-        for stream in listener.incoming() {
-            if over.load(Ordering::Relaxed) {
-                break;
+impl Shared {
+    fn clients(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().expect("no panic under this lock")
+    }
+
+    /// Takes connections until there are to be no more; sees that the store and its socket stay where they are.
+    fn listen(self: &Arc<Self>, mut listener: UnixListener, mut presence: Presence, wake: PipeReader) {
+        let mut looked = Instant::now();
+        while !self.clients().is_closed {
+            let mut events = [&listener.as_fd(), &wake.as_fd()].map(|fd| PollFd::new(*fd, PollFlags::POLLIN));
+            let wait = self.limits.look.saturating_sub(looked.elapsed());
+            poll(&mut events, PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO)).ok();
+            self.accept(&listener);
+            if looked.elapsed() < self.limits.look {
+                continue;
             }
-            match stream {
-                Ok(stream) => {
-                    scope.spawn(move || answer(&stream, engine));
-                }
+            looked = Instant::now();
+            match presence.look(&self.folder) {
+                Found::All => {}
+                Found::NoSocket => match bind(&short_path(&self.folder)) {
+                    Ok(again) => {
+                        tracing::warn!("the store's socket was removed and is made anew");
+                        listener = again;
+                        presence.note_socket(&self.folder);
+                    }
+                    Err(error) => tracing::warn!("the store's socket is gone and cannot be made anew: {error}"),
+                },
+                Found::Lost(why) => drop(self.lost.send_replace(Some(why))),
+            }
+        }
+        if matches!(presence.look(&self.folder), Found::All) {
+            std::fs::remove_file(short_path(&self.folder)).ok();
+        }
+    }
+
+    /// Takes all connections that wait.
+    fn accept(self: &Arc<Self>, listener: &UnixListener) {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => self.take(stream),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 // Out of descriptors, say: others are being closed meanwhile.
-                Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
+                Err(_) => return std::thread::sleep(Duration::from_millis(10)),
             }
         }
-    });
-}
-
-fn answer(stream: &UnixStream, engine: &Arc<Engine>) {
-    let Some(uid) = peer(stream) else { return };
-    if send_taken(stream).is_err() {
-        return;
     }
-    let Ok((request, streams)) = receive_request(stream) else { return };
-    let answer = match (request, streams) {
-        (Request::Publish { change, relied }, _) => match engine.store().publish_for_other(&change, &relied) {
-            Ok(()) => Answer::Published,
-            Err(RepoError::Unsure { why, .. }) => Answer::Unsure(why),
-            Err(error) => Answer::Error {
+
+    /// Has a thread attend to a connection.
+    fn take(self: &Arc<Self>, stream: UnixStream) {
+        let Some(uid) = peer(&stream) else { return };
+        let stream = Arc::new(stream);
+        let Some(number) = self.enter(&stream) else {
+            return refuse(&stream, "has too many commands at work");
+        };
+        let leave = Leave { shared: self.clone(), number };
+        let attended = stream.clone();
+        let work = move || leave.shared.clone().attend(leave, &attended, uid);
+        if let Err(error) = (self.limits.spawn)(Box::new(work)) {
+            refuse(&stream, &format!("cannot start a thread: {error}"));
+        }
+    }
+
+    /// Notes a connection; `None` when there are too many. When this process comes to its end the listener is, too.
+    fn enter(&self, stream: &Arc<UnixStream>) -> Option<u64> {
+        let mut clients = self.clients();
+        if clients.open.len() >= self.limits.connections {
+            return None;
+        }
+        let number = clients.next;
+        clients.next += 1;
+        clients.open.insert(number, Connection { stream: stream.clone(), at_work: None });
+        if clients.is_closed {
+            stream.shutdown(Shutdown::Both).ok();
+        }
+        Some(number)
+    }
+
+    /// Notes that a request has come and is being done; false when this process is at its end.
+    fn begin(&self, number: u64, at_work: &AtWork) -> bool {
+        let mut clients = self.clients();
+        let may = !clients.is_closed;
+        if let Some(connection) = clients.open.get_mut(&number).filter(|_| may) {
+            connection.at_work = Some(at_work.clone());
+        }
+        may
+    }
+
+    /// Nobody is answered any more whose request has not come.
+    fn close(&self) {
+        let mut clients = self.clients();
+        clients.is_closed = true;
+        for connection in clients.open.values().filter(|connection| connection.at_work.is_none()) {
+            connection.stream.shutdown(Shutdown::Both).ok();
+        }
+    }
+
+    /// Waits until all clients are gone, as [`Serving::end`] says.
+    fn until_left(&self, is_urgent: impl Fn() -> bool) -> usize {
+        let Limits { patience, to_end, .. } = self.limits;
+        let mut urgent_since = None;
+        let mut cut: BTreeMap<u64, Instant> = BTreeMap::new();
+        let mut clients = self.clients();
+        loop {
+            if urgent_since.is_none() && is_urgent() {
+                urgent_since = Some(Instant::now());
+            }
+            let must_end = urgent_since.is_some_and(|since: Instant| since.elapsed() >= patience);
+            for (number, connection) in &clients.open {
+                let must_end = must_end || connection.at_work.as_ref().is_none_or(|at| at.client.waited() >= patience);
+                if must_end && !cut.contains_key(number) {
+                    connection.at_work.iter().for_each(AtWork::cut_off);
+                    cut.insert(*number, Instant::now());
+                }
+            }
+            let is_left = |number: &u64| cut.get(number).is_some_and(|cut| cut.elapsed() >= to_end);
+            if clients.open.keys().all(is_left) {
+                return clients.open.len();
+            }
+            let waited = self.left.wait_timeout(clients, BETWEEN_LOOKS).expect("no panic under this lock");
+            clients = waited.0;
+        }
+    }
+
+    /// Does what a client asks for.
+    fn attend(self: Arc<Self>, leave: Leave, stream: &Arc<UnixStream>, uid: u32) {
+        stream.set_write_timeout(Some(ANSWER_WAIT)).ok();
+        // What does not come whole, in time and within bounds, is not taken: nothing was done, and whoever sent it knows.
+        let Ok((request, streams, _share)) = receive_request(stream, self.limits.request, &self.memory) else { return };
+        stream.set_read_timeout(None).ok();
+        let client = stream.try_clone().map(Client::at);
+        let Ok(client) = client else { return refuse(stream, "has no descriptors left") };
+        let at_work = AtWork { cancel: Cancel::default(), client, is_cut: Arc::default() };
+        if !self.begin(leave.number, &at_work) || send_taken(stream).is_err() {
+            return;
+        }
+        let answer = match (request, streams) {
+            (Request::Publish { change, relied }, _) => self.publish(&change, &relied),
+            (Request::Command { argv, cwd, env }, Some(streams)) => {
+                let env = Environment::new(env);
+                let AtWork { cancel, client, .. } = at_work.clone();
+                let outside = Outside { streams, cwd, env, uid, cancel, client };
+                self.command(outside, &argv, stream, &at_work)
+            }
+            (Request::Command { .. }, None) => error("the command came without its streams", None),
+        };
+        self.engine.look_again();
+        send_answer(stream, &answer).ok();
+        stream.shutdown(Shutdown::Both).ok();
+    }
+
+    fn publish(&self, change: &Change, relied: &[PackName]) -> Answer {
+        let published = catch_unwind(AssertUnwindSafe(|| self.engine.store().publish_for_other(change, relied)));
+        match published {
+            Ok(Ok(())) => Answer::Published,
+            Ok(Err(RepoError::Unsure { why, .. })) => Answer::Unsure(why),
+            Ok(Err(error)) => Answer::Error {
                 kind: error.kind(),
                 message: error.to_string(),
                 hint: error.hint(),
                 race: Store::is_race(&error),
                 collected: Store::is_collected(&error),
             },
-        },
-        (Request::Command { argv, cwd, env }, Some(streams)) => {
-            let _operation = engine.store().operation();
-            let cancel = Cancel::default();
-            let outside =
-                Outside { streams, cwd, env: Environment::new(env), uid, cancel: cancel.clone(), is_handed_over: true };
-            std::thread::scope(|scope| {
-                scope.spawn(|| cancel_at_end(stream, &cancel));
-                let ended = app::run(outside, &argv, Place::Owner(engine.clone()));
-                engine.look_again();
-                send_answer(stream, &ended.map_or(Answer::GoOn, Answer::Exit)).ok();
-                stream.shutdown(Shutdown::Both).ok();
-            });
-            return;
+            Err(panic) => Answer::Unsure(panicked(&*panic)),
         }
-        (Request::Command { .. }, None) => return,
-    };
-    engine.look_again();
-    send_answer(stream, &answer).ok();
+    }
+
+    fn command(&self, outside: Outside, argv: &[std::ffi::OsString], stream: &Arc<UnixStream>, at: &AtWork) -> Answer {
+        let watched = (self.limits.spawn)(Box::new({
+            let (stream, cancel) = (stream.clone(), at.cancel.clone());
+            move || cancel_at_end(&stream, &cancel)
+        }));
+        if let Err(error) = watched {
+            return refused(&format!("cannot start a thread: {error}"));
+        }
+        let engine = self.engine.clone();
+        let ended = catch_unwind(AssertUnwindSafe(|| app::run(outside, argv, Place::Owner(engine))));
+        let is_cut = at.is_cut.load(std::sync::atomic::Ordering::Relaxed);
+        match ended {
+            Ok(None) => Answer::GoOn,
+            // It was to end because this process does, not because anybody pressed Ctrl-C.
+            Ok(Some(1..)) if is_cut && app::only_reads(argv) && !at.client.has_begun() => Answer::GoOn,
+            // What it would have said of itself was not said any more.
+            Ok(Some(1..)) if is_cut => error(
+                "the process that owns the store ended before this command did",
+                Some("repeat the command: what it prints was not read, or it took too long"),
+            ),
+            Ok(Some(exit_code)) => Answer::Exit(exit_code),
+            Err(panic) => error(
+                &panicked(&*panic),
+                Some("this is a fault of pv, please report it; look at what is there before you repeat the command"),
+            ),
+        }
+    }
+}
+
+impl AtWork {
+    /// Ends a command that waits for its caller, or takes too long.
+    fn cut_off(&self) {
+        self.is_cut.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.cancel.ask();
+    }
+}
+
+/// Takes a connection off the list when its thread ends, whatever ends it.
+struct Leave {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.shared.clients().open.remove(&self.number);
+        self.shared.left.notify_all();
+    }
+}
+
+fn error(message: &str, hint: Option<&str>) -> Answer {
+    let (message, hint) = (message.to_owned(), hint.map(str::to_owned));
+    Answer::Error { kind: ErrorKind::Unavailable, message, hint, race: false, collected: false }
+}
+
+fn refused(why: &str) -> Answer {
+    error(&format!("the process that owns the store {why}; nothing was done"), Some("repeat the command a little later"))
+}
+
+/// Says that a request is not done, before it has been read.
+fn refuse(stream: &UnixStream, why: &str) {
+    stream.set_write_timeout(Some(ANSWER_WAIT)).ok();
+    send_taken(stream).and_then(|()| send_answer(stream, &refused(why))).ok();
+}
+
+/// What to say of a panic.
+fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = text.unwrap_or("no message");
+    format!("the command panicked in the process that owns the store: {text}; what was done is not known")
 }
 
 /// The user at the other end, if this process answers to that user: its own, and root.

@@ -1,7 +1,12 @@
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use engine::Engine;
 use engine::changes::By;
@@ -10,19 +15,24 @@ use repos::journal::{Entry, RepoKind};
 use repos::{Change, Publisher, Store};
 use specs::{BranchName, ErrorKind};
 
-use super::client::{Owner, hand_over};
-use super::server::{Serving, serve};
+use super::client::{Owner, Repeat, hand_over};
+use super::protocol::{Answer, Request, is_taken, receive_answer, send_request};
+use super::server::{Limits, Serving, Work, serve_within, spawn};
 use crate::args::Flags;
-use crate::context::{Cancel, Context, Environment, Outside, Streams};
+use crate::context::{Cancel, Client, Context, Environment, Outside, Streams};
 
 /// A store that this process owns and serves, in a folder whose path is longer than a socket's address may be.
 struct Place {
     dir: std::path::PathBuf,
-    _serving: Serving,
+    serving: Serving,
     _temporary: tempfile::TempDir,
 }
 
 fn place() -> Place {
+    place_within(Limits::default())
+}
+
+fn place_within(limits: Limits) -> Place {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path().join("deep".repeat(30)).join("deeper".repeat(20));
     std::fs::create_dir_all(&dir).unwrap();
@@ -32,8 +42,28 @@ fn place() -> Place {
     let executor = Arc::new(ScriptedExecutor::new(|_| Reply::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let engine = runtime.block_on(Engine::new(store, by, executor, 1)).unwrap();
-    let serving = serve(&Arc::new(engine)).unwrap();
-    Place { dir, _serving: serving, _temporary: temporary }
+    let serving = serve_within(&Arc::new(engine), limits).unwrap();
+    Place { dir, serving, _temporary: temporary }
+}
+
+fn connect(dir: &Path) -> UnixStream {
+    let folder = File::open(dir.join(".pv")).unwrap();
+    UnixStream::connect(super::short_path(&folder)).unwrap()
+}
+
+/// Waits for the end of a connection; what came of it.
+fn rest(mut stream: &UnixStream) -> String {
+    let mut rest = Vec::new();
+    // A connection that is closed before all was read says so.
+    stream.read_to_end(&mut rest).ok();
+    String::from_utf8(rest).unwrap()
+}
+
+/// The rest of a pipe that others write to: its end comes when all of them have let it go.
+fn read_to_end(mut pipe: std::io::PipeReader) -> String {
+    let mut all = String::new();
+    pipe.read_to_string(&mut all).unwrap();
+    all
 }
 
 /// A context of a process that does not own the store, with files as its streams.
@@ -47,7 +77,7 @@ fn called_in(dir: &std::path::Path) -> (Context, File, File) {
         env: Environment::new([("PV_AUTHOR".into(), "Anna".into())]),
         uid: rustix::process::getuid().as_raw(),
         cancel: Cancel::default(),
-        is_handed_over: false,
+        client: Client::default(),
     };
     (Context::new(outside, Flags::default(), None).unwrap(), read.0, read.1)
 }
@@ -62,7 +92,7 @@ fn text(mut file: &File) -> String {
 fn call(dir: &std::path::Path, args: &[&str]) -> (u8, String, String) {
     let (cx, stdout, stderr) = called_in(dir);
     let command_line: Vec<_> = ["pv"].iter().chain(args).map(Into::into).collect();
-    let exit_code = hand_over(&cx, &command_line, false).unwrap().expect("somebody owns the store");
+    let exit_code = hand_over(&cx, &command_line, Repeat::Never).unwrap().expect("somebody owns the store");
     (exit_code, text(&stdout), text(&stderr))
 }
 
@@ -109,55 +139,174 @@ fn only_the_owners_user_may_connect_and_nobody_answers_afterwards() {
     let place = place();
     let socket = place.dir.join(".pv/socket");
     assert_eq!(std::fs::symlink_metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-    let Place { dir, _serving: serving, _temporary } = place;
+    let Place { dir, serving, _temporary } = place;
     drop(serving);
     assert!(!socket.exists());
     let (cx, _, _) = called_in(&dir);
-    assert!(hand_over(&cx, &["pv".into(), "ls".into()], false).unwrap().is_none());
+    assert!(hand_over(&cx, &["pv".into(), "ls".into()], Repeat::Never).unwrap().is_none());
+}
+
+/// A command in the owner that waits for its standard input, with pipes as its streams.
+struct Waiting {
+    stream: UnixStream,
+    stdin: std::io::PipeWriter,
+    stdout: std::io::PipeReader,
+}
+
+fn put_from_pipe(dir: &Path) -> Waiting {
+    let (read, stdin) = std::io::pipe().unwrap();
+    let (stdout, write) = std::io::pipe().unwrap();
+    let file = |fd: OwnedFd| File::from(fd);
+    let streams =
+        Streams { stdin: file(read.into()), stdout: file(write.try_clone().unwrap().into()), stderr: file(write.into()) };
+    let stream = connect(dir);
+    let argv = ["pv", "put", "images", "-", "--as", "/x"].map(Into::into).to_vec();
+    let request = Request::Command { argv, cwd: dir.to_owned(), env: Vec::new() };
+    send_request(&stream, &request, Some(&streams)).unwrap();
+    assert!(is_taken(&stream));
+    Waiting { stream, stdin, stdout }
 }
 
 #[test]
 fn the_end_of_the_connection_cancels_the_command() {
     let place = place();
     call(&place.dir, &["repo", "create", "images"]);
-    // The command waits for its standard input, a pipe that stays open until it is cancelled.
-    let (reader, writer) = std::io::pipe().unwrap();
-    let (cx, stdout, _) = called_in(&place.dir);
-    let streams = Streams {
-        stdin: std::os::fd::OwnedFd::from(reader).into(),
-        stdout: stdout.try_clone().unwrap(),
-        stderr: cx.outside().streams.stderr.try_clone().unwrap(),
-    };
-    let folder = File::open(place.dir.join(".pv")).unwrap();
-    let stream = std::os::unix::net::UnixStream::connect(super::short_path(&folder)).unwrap();
-    let request = super::protocol::Request::Command {
-        argv: ["pv", "put", "images", "-", "--as", "/x"].map(Into::into).to_vec(),
-        cwd: place.dir.clone(),
-        env: Vec::new(),
-    };
-    super::protocol::send_request(&stream, &request, Some(&streams)).unwrap();
-    drop((streams, stream));
-    // The owner goes on answering others, and by then it has long seen that nobody waits for the first answer.
-    for _ in 0..50 {
-        let (exit_code, _, _) = call(&place.dir, &["ls", "--json"]);
-        assert_eq!(exit_code, 0);
-    }
-    // Whatever it was about to say is not said any more.
-    drop(writer);
-    let (exit_code, _, _) = call(&place.dir, &["ls", "--json"]);
-    assert_eq!(exit_code, 0);
-    assert_eq!(text(&stdout), "");
+    // The command waits for its standard input, a pipe that stays open.
+    let Waiting { stream, stdin, stdout } = put_from_pipe(&place.dir);
+    drop(stream);
+    // It lets go of its streams without a word.
+    assert_eq!(read_to_end(stdout), "");
+    drop(stdin);
+    assert_eq!(call(&place.dir, &["ls", "images"]).0, 3, "the branch was not made");
 }
 
 #[test]
 fn a_caller_whom_an_ending_owner_does_not_take_goes_on_by_itself() {
-    let Place { dir, _serving: serving, _temporary } = place();
+    let Place { dir, serving, _temporary } = place();
     drop(serving);
     let folder = File::open(dir.join(".pv")).unwrap();
     let listener = std::os::unix::net::UnixListener::bind(super::short_path(&folder)).unwrap();
     let ending = std::thread::spawn(move || listener.incoming().take(2).for_each(drop));
     let (cx, _, _) = called_in(&dir);
-    assert!(hand_over(&cx, &["pv".into(), "ls".into()], false).unwrap().is_none());
+    assert!(hand_over(&cx, &["pv".into(), "ls".into()], Repeat::Never).unwrap().is_none());
     assert_eq!(Owner::of(&dir).publish(&Change::of(Vec::new()), &[]).unwrap(), None);
     ending.join().unwrap();
+}
+
+#[test]
+fn a_request_that_does_not_come_whole_in_its_time_is_not_taken() {
+    let place = place_within(Limits { request: Duration::from_millis(50), ..Limits::default() });
+    for begun in [&b""[..], b"{\"command\": {\"argv\"", b"no JSON\n"] {
+        let mut stream = connect(&place.dir);
+        stream.write_all(begun).unwrap();
+        assert_eq!(rest(&stream), "", "nothing is done, and the caller knows");
+    }
+    assert_eq!(call(&place.dir, &["repo", "create", "images"]).0, 0);
+}
+
+#[test]
+fn large_requests_share_a_bound_of_memory() {
+    let bound = 1 << 20;
+    let place = place_within(Limits { memory: bound, ..Limits::default() });
+    // The beginnings of forty requests that would each need all of it; none of them ends by itself.
+    let begin = format!("{{\"command\": {{\"argv\": \"{}", "x".repeat(bound / 2 + (2 << 16)));
+    let mut streams = Vec::new();
+    for _ in 0..40 {
+        let mut stream = connect(&place.dir);
+        // Whoever is not read any more cannot write either.
+        stream.write_all(begin.as_bytes()).ok();
+        streams.push(stream);
+    }
+    assert_eq!(call(&place.dir, &["repo", "create", "images"]).0, 0, "small ones are answered meanwhile");
+    // One has its room; the others were not taken.
+    for stream in &streams {
+        stream.set_nonblocking(true).unwrap();
+    }
+    let is_open = |mut stream: &UnixStream| {
+        matches!(stream.read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    while streams.iter().filter(|stream| is_open(stream)).count() > 1 {
+        std::thread::yield_now();
+    }
+    drop(streams);
+    // All room is there again.
+    let (cx, _, _) = called_in(&place.dir);
+    let command_line = ["pv".to_owned(), "cat".to_owned(), "x".repeat(bound / 8)].map(Into::into);
+    while hand_over(&cx, &command_line, Repeat::Never).is_ok_and(|exit_code| exit_code.is_none()) {
+        std::thread::yield_now();
+    }
+}
+
+static NO_THREADS: AtomicBool = AtomicBool::new(false);
+
+#[test]
+fn a_thread_that_cannot_be_made_is_an_error_and_the_listener_lives_on() {
+    fn sometimes(work: Work) -> std::io::Result<()> {
+        if NO_THREADS.load(Ordering::SeqCst) { Err(std::io::ErrorKind::WouldBlock.into()) } else { spawn(work) }
+    }
+    let place = place_within(Limits { spawn: sometimes, ..Limits::default() });
+    for _ in 0..3 {
+        NO_THREADS.store(true, Ordering::SeqCst);
+        let (cx, _, _) = called_in(&place.dir);
+        let error = hand_over(&cx, &["pv".into(), "ls".into()], Repeat::Unprinted).unwrap_err();
+        let crate::error::CliError::Failure(failure) = error else { panic!("no failure") };
+        assert_eq!(failure.kind, ErrorKind::Unavailable);
+        assert!(failure.message.contains("cannot start a thread"), "{}", failure.message);
+        NO_THREADS.store(false, Ordering::SeqCst);
+        assert_eq!(call(&place.dir, &["ls"]).0, 0);
+    }
+}
+
+#[test]
+fn more_connections_than_there_may_be_are_refused_in_words() {
+    let place = place_within(Limits { connections: 2, ..Limits::default() });
+    call(&place.dir, &["repo", "create", "images"]);
+    let idle = [connect(&place.dir), connect(&place.dir)];
+    let third = connect(&place.dir);
+    assert!(is_taken(&third));
+    let Ok(Answer::Error { message, .. }) = receive_answer(&third) else { panic!("no answer") };
+    assert!(message.contains("too many commands"), "{message}");
+    drop(idle);
+    let (cx, _, _) = called_in(&place.dir);
+    while hand_over(&cx, &["pv".into(), "ls".into()], Repeat::Never).is_err() {
+        std::thread::yield_now();
+    }
+}
+
+/// Limits under which an owner at its end waits shortly.
+fn hasty() -> Limits {
+    let (patience, to_end) = (Duration::from_millis(50), Duration::from_secs(30));
+    Limits { patience, to_end, ..Limits::default() }
+}
+
+#[test]
+fn an_owner_at_its_end_cuts_off_whoever_does_not_come_to_his_own() {
+    for is_urgent in [false, true] {
+        let mut place = place_within(hasty());
+        call(&place.dir, &["repo", "create", "images"]);
+        let idle = connect(&place.dir);
+        let waiting = put_from_pipe(&place.dir);
+        assert_eq!(place.serving.end(|| is_urgent), 0, "none is left behind");
+        assert_eq!(rest(&idle), "");
+        let Ok(Answer::Error { message, .. }) = receive_answer(&waiting.stream) else { panic!("no answer") };
+        assert!(message.contains("ended before this command did"), "{message}");
+        assert_eq!(read_to_end(waiting.stdout), "");
+        drop(waiting.stdin);
+    }
+}
+
+#[test]
+fn what_does_not_end_is_left_behind() {
+    fn lost(work: Work) -> std::io::Result<()> {
+        std::mem::forget(work);
+        Ok(())
+    }
+    let mut place = place_within(Limits { spawn: lost, to_end: Duration::from_millis(50), ..hasty() });
+    let stuck = connect(&place.dir);
+    // Whoever is taken from the queue after that has a number.
+    while place.serving.clients() == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(place.serving.end(|| false), 1);
+    drop(stuck);
 }

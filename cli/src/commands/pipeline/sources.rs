@@ -90,7 +90,7 @@ fn in_folder(cx: &Context, folder: &Path) -> Result<Vec<PathBuf>> {
 fn read(cx: &Context, path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
-        (&cx.outside().streams.stdin).read_to_end(&mut bytes)
+        cx.outside().stdin().read_to_end(&mut bytes)
     } else {
         std::fs::File::open(cx.path(path)).and_then(|mut file| file.read_to_end(&mut bytes))
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use engine::{Engine, EngineError, apply};
 use repos::Store;
+use specs::ErrorKind;
 
 use super::Board;
 use crate::author::by;
@@ -16,7 +17,7 @@ use crate::output::plural;
 use crate::socket;
 
 /// How long what runs may take to end in order.
-const TO_END: Duration = Duration::from_secs(10);
+const TO_END: Duration = Duration::from_secs(6);
 
 /// Owns the store and has `work` done by an engine on it, which other processes reach through the store's socket meanwhile.
 pub(crate) fn with_engine(
@@ -26,11 +27,15 @@ pub(crate) fn with_engine(
     work: impl AsyncFnOnce(&Engine, &mut Board<'_>) -> Result<()>,
 ) -> Result<()> {
     store.own()?;
+    // Whoever reads what this prints may stop doing so, and others rely on this process.
+    cx.out().keep_back();
+    cx.notes().do_not_wait();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
     let done = runtime.block_on(live(cx, store, jobs, work));
-    runtime.shutdown_timeout(Duration::from_secs(2));
-    done
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    // What nobody reads even now is not worth holding the store for.
+    done.and(cx.out().finish())
 }
 
 async fn live(
@@ -50,23 +55,42 @@ async fn live(
     }
     let limit = limit(store, jobs)?;
     let engine = Arc::new(Engine::new(store.clone(), who, settled.executor, limit).await?);
-    let serving =
+    let mut serving =
         socket::serve(&engine).map_err(|error| CliError::io("cannot answer on the store's socket", &error))?;
     let mut board = Board::new(cx, &engine)?;
-    let done = work(&engine, &mut board).await;
+    let done = tokio::select! {
+        done = work(&engine, &mut board) => done,
+        why = serving.lost() => Err(lost(why)),
+    };
+    // What fails in a store that is gone fails because it is.
+    let done = done.map_err(|error| serving.is_lost().map_or(error, lost));
     // Nobody may be there to see it; what runs is ended all the same.
     let shown = board.finish();
     // Those who still wait for something here go on by themselves.
     engine.say_ended();
-    drop(serving);
+    if let Err(error) = store.end_owning() {
+        tracing::warn!("an open pack is left for the next process: {error}");
+    }
+    let left = serving.end(|| cx.cancel().is_asked());
+    if left > 0 {
+        tracing::warn!("{} did not end and {} left behind", plural(left as u64, "command", "commands"), if left == 1 { "is" } else { "are" });
+    }
     engine.close().await;
     let histories = store.clone();
     let followed = tokio::task::spawn_blocking(move || histories.follow_histories_as_owner()).await;
     let cleaned = engine.executor_handle().clean_up(&BTreeSet::new()).await;
+    // Whoever was left behind still holds the store: what its end would do is done here.
+    if let Err(error) = store.end_owning().and_then(|()| store.flush_index()) {
+        tracing::warn!("something is left for the next process to put in order: {error}");
+    }
     done?;
     shown?;
     followed.map_err(|error| CliError::io("cannot bring up the history index", &std::io::Error::other(error)))?;
     Ok(cleaned.map_err(EngineError::from)?)
+}
+
+fn lost(why: String) -> CliError {
+    CliError::new(ErrorKind::NotFound, why).hint("put it back where it was, then start this again")
 }
 
 /// Datums at a time: as asked for, else the setting `jobs`, else one for each core.

@@ -84,7 +84,7 @@ fn read(cx: &Context, file: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let most = MAX_BYTES as u64 + 1;
     let read = if file == "-" {
-        (&cx.outside().streams.stdin).take(most).read_to_end(&mut bytes)
+        cx.outside().stdin().take(most).read_to_end(&mut bytes)
     } else {
         File::open(cx.outside().cwd.join(file)).and_then(|file| file.take(most).read_to_end(&mut bytes))
     };

@@ -112,7 +112,7 @@ fn act(cx: &Context, args: &Args, name: &str) -> Result<Outcome> {
 fn read(cx: &Context, args: &Args, name: &str) -> Result<String> {
     let mut text = String::new();
     let read = if args.reads_stdin() {
-        (&cx.outside().streams.stdin).read_to_string(&mut text)
+        cx.outside().stdin().read_to_string(&mut text)
     } else {
         std::fs::File::open(cx.path(&args.file)).and_then(|mut file| file.read_to_string(&mut text))
     };
