@@ -9,7 +9,7 @@ PREFIX ?= $(HOME)/.local
 BENCH ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # RocksDB is compiled once, for all profiles (`scripts/rocksdb.sh`). Outside make: `eval "$(make -s env)"`, or cargo compiles it itself.
-export ROCKSDB_LIB_DIR := $(abspath $(TARGET_DIR))/rocksdb
+export ROCKSDB_LIB_DIR := $(shell scripts/rocksdb.sh --folder $(abspath $(TARGET_DIR)))
 export ROCKSDB_STATIC := 1
 TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
 PV = $(abspath $(TARGET_DIR))/$(TRIPLE)/release/pv
@@ -35,7 +35,7 @@ env:
 
 rocksdb:
 	@scripts/setup.sh build
-	@scripts/rocksdb.sh $(ROCKSDB_LIB_DIR)
+	@scripts/rocksdb.sh $(abspath $(TARGET_DIR))
 
 build: rocksdb
 	cargo build --release --locked --package cli
