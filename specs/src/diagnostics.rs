@@ -61,10 +61,12 @@ impl fmt::Display for Diagnostic {
 
 /// The candidate that `word` was probably meant to be: at most a third of the letters differ (swapped neighbours count once).
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = word.chars().count().div_ceil(3);
+    let letters = word.chars().count();
+    let allowed = letters.div_ceil(3);
     candidates
         .into_iter()
-        .filter(|candidate| *candidate != word)
+        // The number of letters alone tells of most that they are too far: comparing takes time in proportion to both lengths.
+        .filter(|candidate| *candidate != word && letters.abs_diff(candidate.chars().count()) <= allowed)
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
         .min()

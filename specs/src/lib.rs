@@ -24,7 +24,7 @@ pub use glob::{Glob, GlobError, KeyTemplate, KeyTemplateError};
 pub use ids::{CommitId, DatumId, RunId};
 pub use kind::ErrorKind;
 pub use names::{BranchName, NameError, PipelineName, RepoName, SecretKey, SecretName, TagName};
-pub use path::{FilePath, MAX_PATH_BYTES, PathError};
+pub use path::{FilePath, MAX_PART_BYTES, MAX_PATH_BYTES, PathError};
 pub use quantity::{Quantity, QuantityError};
 pub use reference::{
     DatumRef, IdPrefix, JobRef, Reference, ReferenceError, Revision, RevisionBase, RunRef, Target, parse_target,

@@ -8,10 +8,13 @@ use crate::digest::serde_as_text;
 /// The longest path, in bytes.
 pub const MAX_PATH_BYTES: usize = 4096;
 
+/// The longest part of a path that a new commit may hold, in bytes: a longer name is a file on no common file system.
+pub const MAX_PART_BYTES: usize = 255;
+
 /// A path inside a commit, such as `/cam7/1511891098.json`; `/` alone is the whole.
 ///
 /// Shape: begins with `/`, does not end with it (but for `/` itself); UTF-8 without control characters; no empty, `.` or `..` part;
-/// at most 4,096 bytes. Sorted by bytes.
+/// at most 4,096 bytes. Sorted by bytes. Commits of before may hold what [`FilePath::check_new`] refuses, so that can be read.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FilePath(String);
 
@@ -56,6 +59,15 @@ impl FilePath {
         match std::str::from_utf8(bytes) {
             Ok(text) => text.parse(),
             Err(_) => Err(PathError { text: String::from_utf8_lossy(bytes).into_owned(), why: "it is not UTF-8" }),
+        }
+    }
+
+    /// Refuses what could be stored, but then not be brought back as a file or laid out for a datum: a part of more than 255 bytes. Asked
+    /// wherever a path comes into a commit.
+    pub fn check_new(&self) -> Result<(), PathError> {
+        match self.0.split('/').find(|part| part.len() > MAX_PART_BYTES) {
+            None => Ok(()),
+            Some(_) => Err(PathError { text: self.0.clone(), why: "a part of it is longer than 255 bytes" }),
         }
     }
 
@@ -152,6 +164,20 @@ mod tests {
         }
         assert!(FilePath::from_bytes(b"/\xff").is_err());
         assert!("/-a b*?[]{}()@+^".parse::<FilePath>().is_ok());
+    }
+
+    #[test]
+    fn a_part_that_no_file_system_can_name_is_read_but_not_taken() {
+        let long = "é".repeat(128);
+        assert_eq!(path(&format!("/a/{}/b", &long[2..])).check_new(), Ok(()));
+        for bad in [format!("/{long}"), format!("/a/{long}/b"), format!("/a/{long}")] {
+            let error = path(&bad).check_new().unwrap_err();
+            assert!(
+                error.to_string().ends_with("is not a legal path: a part of it is longer than 255 bytes"),
+                "{error}"
+            );
+        }
+        assert_eq!(FilePath::root().check_new(), Ok(()));
     }
 
     #[test]

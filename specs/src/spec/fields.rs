@@ -338,6 +338,44 @@ impl Object {
         // `workerRc` and `tfJob` come back right; a capital first letter or `_` before one is no style of Pachyderm's
         self.fields
             .iter()
-            .find(|field| field.name == key || (field.name.contains('_') && camel_case(field.name) == key))
+            .find(|field| field.name == key || (field.name.contains('_') && is_camel_case_of(key, field.name)))
+    }
+}
+
+/// Whether `key` is `camel_case(name)`. Every key of a file is compared with every field, so nothing is allocated.
+fn is_camel_case_of(key: &str, name: &str) -> bool {
+    let mut is_start = false;
+    let mut letters = key.bytes();
+    for letter in name.bytes() {
+        if letter == b'_' {
+            is_start = true;
+            continue;
+        }
+        let expected = if is_start { letter.to_ascii_uppercase() } else { letter };
+        is_start = false;
+        if letters.next() != Some(expected) {
+            return false;
+        }
+    }
+    letters.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_found_in_both_styles_and_in_no_other() {
+        for object in OBJECTS {
+            for field in object.fields {
+                let camel = camel_case(field.name);
+                assert_eq!(object.field(field.name).map(|found| found.name), Some(field.name));
+                assert_eq!(object.field(&camel).map(|found| found.name), Some(field.name), "{camel}");
+                assert!(
+                    !is_camel_case_of(&camel[1..], field.name) && !is_camel_case_of(&format!("{camel}x"), field.name)
+                );
+            }
+        }
+        assert!(SPEC.field("DatumTries").is_none() && SPEC.field("datum_Tries").is_none());
     }
 }

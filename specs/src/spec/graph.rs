@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Parsed;
+use super::limits::MAX_CIRCLES;
 use super::read::Document;
 use super::types::PipelineSpec;
 use crate::diagnostics::{Diagnostic, Severity};
@@ -59,7 +60,7 @@ pub fn loop_warning(members: &[PipelineName]) -> String {
 }
 
 /// Pipelines that would wait for each other, if `specs` were all there is: each cycle once, every member named, in the order in which data
-/// flows.
+/// flows; 100 cycles at most.
 ///
 /// A pipeline that reads another branch of an output repository than the one that is written there does not wait for it. A spec that names
 /// no branch means `default_branch`; while that is `None`, a branch that is named counts as another. What a trigger takes does not wait.
@@ -71,23 +72,24 @@ pub fn find_cycles(specs: &[&PipelineSpec], default_branch: Option<&BranchName>)
 pub fn find_loops(specs: &[&PipelineSpec], default_branch: Option<&BranchName>) -> Vec<Vec<PipelineName>> {
     let cycles = find_cycles(specs, default_branch);
     let mut loops = circles(specs, &Graph::new(specs, default_branch, true));
-    loops.retain(|members| !cycles.iter().any(|cycle| cycle.iter().all(|name| members.contains(name))));
+    loops.retain(|members| {
+        let members: BTreeSet<_> = members.iter().collect();
+        !cycles.iter().any(|cycle| cycle.iter().all(|name| members.contains(name)))
+    });
     loops
 }
 
 fn circles(specs: &[&PipelineSpec], graph: &Graph) -> Vec<Vec<PipelineName>> {
-    let mut cycles = Vec::new();
-    let mut reported = BTreeSet::new();
-    for start in 0..specs.len() {
-        if reported.contains(&start) {
-            continue;
-        }
-        if let Some(path) = graph.path_back_to(start) {
-            reported.extend(path.iter().copied());
-            cycles.push(path.into_iter().map(|index| specs[index].name.clone()).collect());
-        }
-    }
-    cycles
+    let names = |path: Vec<usize>| path.into_iter().map(|index| specs[index].name.clone()).collect();
+    graph.circles().into_iter().map(names).collect()
+}
+
+/// Which specs reach each other: two are in one knot if each leads to the other.
+struct Knots {
+    /// The knot of each.
+    of: Vec<usize>,
+    /// Whether a circle goes through it.
+    has_circle: Vec<bool>,
 }
 
 /// For each spec the indices of those that read its output.
@@ -112,12 +114,56 @@ impl Graph {
         Self(readers)
     }
 
-    /// The shortest way from `start` along its readers back to it, `start` first.
-    fn path_back_to(&self, start: usize) -> Option<Vec<usize>> {
+    /// Circles that together hold every spec that lies on one, 100 at most.
+    fn circles(&self) -> Vec<Vec<usize>> {
+        let mut circles = Vec::new();
+        let mut reported = BTreeSet::new();
+        let knots = self.knots();
+        // Only what lies on a circle is searched for one: in a set without circles that is nothing.
+        for start in (0..self.0.len()).filter(|start| knots.has_circle[*start]) {
+            if circles.len() == MAX_CIRCLES {
+                break;
+            }
+            if let (false, Some(path)) = (reported.contains(&start), self.path_back_to(start, &knots.of)) {
+                reported.extend(path.iter().copied());
+                circles.push(path);
+            }
+        }
+        circles
+    }
+
+    /// The knots, in time proportional to the graph (after Kosaraju).
+    fn knots(&self) -> Knots {
+        let mut writers = vec![Vec::new(); self.0.len()];
+        for (writer, readers) in self.0.iter().enumerate() {
+            readers.iter().for_each(|&reader| writers[reader].push(writer));
+        }
+        let mut order = Vec::with_capacity(self.0.len());
+        let mut seen = vec![false; self.0.len()];
+        for start in 0..self.0.len() {
+            walk(&self.0, start, &mut seen, |left| order.push(left));
+        }
+        let mut of = vec![0; self.0.len()];
+        let mut sizes = Vec::new();
+        seen.fill(false);
+        for &start in order.iter().rev() {
+            let (knot, mut size) = (sizes.len(), 0);
+            walk(&writers, start, &mut seen, |left| {
+                of[left] = knot;
+                size += 1;
+            });
+            sizes.push(size);
+        }
+        let has_circle = (0..self.0.len()).map(|at| sizes[of[at]] > 1 || self.0[at].contains(&at)).collect();
+        Knots { of, has_circle }
+    }
+
+    /// The shortest way from `start` along its readers back to it, `start` first. It never leaves the knot of `start`.
+    fn path_back_to(&self, start: usize, knots: &[usize]) -> Option<Vec<usize>> {
         let mut came_from = vec![None; self.0.len()];
         let mut queue = std::collections::VecDeque::from([start]);
         while let Some(at) = queue.pop_front() {
-            for &reader in &self.0[at] {
+            for &reader in self.0[at].iter().filter(|reader| knots[**reader] == knots[start]) {
                 if reader == start {
                     let mut path: Vec<_> = std::iter::successors(Some(at), |&index| came_from[index]).collect();
                     path.reverse();
@@ -130,5 +176,57 @@ impl Graph {
             }
         }
         None
+    }
+}
+
+/// Walks depth first from `start` over what was not `seen` yet; `leave` is told of each when all behind it is done.
+fn walk(next: &[Vec<usize>], start: usize, seen: &mut [bool], mut leave: impl FnMut(usize)) {
+    if std::mem::replace(&mut seen[start], true) {
+        return;
+    }
+    let mut path = vec![(start, 0)];
+    while let Some((at, tried)) = path.last_mut() {
+        match next[*at].get(*tried) {
+            Some(&other) => {
+                *tried += 1;
+                if !std::mem::replace(&mut seen[other], true) {
+                    path.push((other, 0));
+                }
+            }
+            None => {
+                leave(*at);
+                path.pop();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A graph of so many specs, with these edges.
+    pub(in crate::spec) struct Small(Graph);
+
+    pub(in crate::spec) fn graph(size: usize, edges: &[(usize, usize)]) -> Small {
+        let mut readers = vec![Vec::new(); size];
+        edges.iter().for_each(|(writer, reader)| readers[*writer].push(*reader));
+        Small(Graph(readers))
+    }
+
+    impl Small {
+        pub(in crate::spec) fn circles_by_knots(&self) -> Vec<Vec<usize>> {
+            self.0.circles()
+        }
+
+        /// Searches from every spec, as if all were one knot.
+        pub(in crate::spec) fn circles_from_each(&self) -> Vec<Vec<usize>> {
+            let mut circles: Vec<Vec<usize>> = Vec::new();
+            for start in 0..self.0.0.len() {
+                let is_reported = circles.iter().any(|circle| circle.contains(&start));
+                circles.extend(self.0.path_back_to(start, &vec![0; self.0.0.len()]).filter(|_| !is_reported));
+            }
+            circles
+        }
     }
 }

@@ -4,13 +4,15 @@
 //! 2. `fields` is the table of every field and what becomes of it, `reader` follows it;
 //! 3. `read` and `read_input` make a [`PipelineSpec`] (`types`, `input`) of a document and checks what needs no other;
 //! 4. `graph` looks at all specs together: names held twice, cycles;
-//! 5. `schema` makes the JSON Schema of the same table.
+//! 5. `limits` says how large all this may be;
+//! 6. `schema` makes the JSON Schema of the same table.
 //!
 //! Nothing stops at the first problem. Not here: what needs a store (missing repositories, a new version or not) or an image.
 
 mod fields;
 mod graph;
 mod input;
+mod limits;
 mod node;
 mod read;
 mod read_input;
@@ -22,13 +24,16 @@ mod types;
 
 pub use self::graph::{find_cycles, find_loops, in_words, loop_warning};
 pub use self::input::{CronInput, Input, PfsInput, Trigger};
+pub use self::limits::MAX_FILE_BYTES;
 pub use self::schema::schema;
 pub use self::types::{
     DEFAULT_DATUM_TRIES, Gpu, Metadata, Network, PipelineSpec, Reprocess, Resources, SecretUse, Transform,
 };
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use self::limits::{MAX_PIPELINES, MAX_PROBLEMS, grouped};
 use self::node::{Node, Value};
 use self::read::Document;
 use self::reader::{Notes, Reader};
@@ -116,31 +121,50 @@ pub fn parse_specs(files: &[(String, String)]) -> SpecSet {
     let mut notes = Notes::default();
     let mut documents = Vec::new();
     for (file, text) in files {
+        if text.len() > MAX_FILE_BYTES {
+            notes.push(too_large(file, text.len()));
+            continue;
+        }
         let whole: Arc<str> = text.as_str().into();
         let (roots, problems) = node::parse(text);
         if roots.iter().all(Node::is_empty) && problems.is_empty() {
-            notes.diagnostics.push(whole_file(file, "this file holds no pipeline spec"));
+            notes.push(whole_file(file, "this file holds no pipeline spec"));
         }
-        let broken = problems.into_iter().map(|problem| Diagnostic {
-            file: file.clone(),
-            place: problem.place,
-            severity: Severity::Error,
-            message: problem.message,
-            hint: None,
-        });
-        notes.diagnostics.extend(broken);
+        for node::Problem { place, message } in problems {
+            notes.push(Diagnostic { file: file.clone(), place, severity: Severity::Error, message, hint: None });
+        }
         for node in roots.iter().flat_map(specs_in) {
+            if documents.len() == MAX_PIPELINES {
+                notes.push(too_many(file, node.place));
+                break;
+            }
             let mut reader = Reader::new(file, node, &mut notes);
             documents.push((file.as_str(), read::document(&mut reader, node, &whole)));
         }
     }
-    let mut diagnostics = notes.diagnostics;
-    diagnostics.extend(graph::names_held_twice(&documents));
+    graph::names_held_twice(&documents).into_iter().for_each(|problem| notes.push(problem));
     let specs: Vec<_> = documents.into_iter().filter_map(|(_, Document { parsed, .. })| parsed).collect();
-    diagnostics.extend(graph::cycles(&specs));
-    let order = |file: &str| files.iter().position(|(name, _)| name == file);
-    diagnostics.sort_by_key(|diagnostic| (order(&diagnostic.file), diagnostic.place));
+    graph::cycles(&specs).into_iter().for_each(|problem| notes.push(problem));
+    let mut diagnostics = notes.diagnostics;
+    let order: HashMap<&str, usize> = files.iter().map(|(name, _)| name.as_str()).zip(0..).collect();
+    diagnostics.sort_by_key(|diagnostic| (order.get(diagnostic.file.as_str()), diagnostic.place));
+    if diagnostics.len() >= MAX_PROBLEMS {
+        let last = diagnostics.last().expect("there are a thousand").clone();
+        let message = format!("{} problems are listed; there are more", grouped(MAX_PROBLEMS));
+        diagnostics.push(Diagnostic { severity: Severity::Error, message, hint: None, ..last });
+    }
     SpecSet { specs, diagnostics }
+}
+
+fn too_large(file: &str, bytes: usize) -> Diagnostic {
+    let message = format!("this file has {} bytes; a spec file has at most 4 MiB", grouped(bytes));
+    let hint = Some("put the pipelines into several files: `-f` takes many, and folders".to_owned());
+    Diagnostic { severity: Severity::Error, hint, ..whole_file(file, &message) }
+}
+
+fn too_many(file: &str, place: Place) -> Diagnostic {
+    let message = format!("more than {} pipelines are given at a time", grouped(MAX_PIPELINES));
+    Diagnostic { file: file.to_owned(), place, severity: Severity::Error, message, hint: None }
 }
 
 fn whole_file(file: &str, message: &str) -> Diagnostic {

@@ -4,24 +4,29 @@
 //! between them, and `\u` escapes in surrogate pairs. What follows a broken document is read all the same, from the next `---` on.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
+use super::limits::{MAX_PIPELINES, MAX_PROBLEMS};
 use crate::diagnostics::Place;
 
 /// Containers inside containers.
 const MAX_DEPTH: usize = 64;
-/// Nodes that aliases may add to a file; a few nested aliases could ask for billions.
-const MAX_ALIASED_NODES: usize = 100_000;
+/// What aliases may add to a file, in nodes; a few nested aliases could ask for billions.
+const MAX_ALIASED: usize = 100_000;
+/// What is kept for aliases, in nodes: anchors inside anchors are kept several times.
+const MAX_ANCHORED: usize = 1_000_000;
+/// Text that counts as another node.
+const BYTES_A_NODE: usize = 64;
 
 /// A value in a file.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) place: Place,
     pub(super) value: Value,
-    /// Nodes in it, itself included.
+    /// Nodes in it, itself included; long texts count as several.
     size: usize,
 }
 
@@ -96,6 +101,9 @@ pub(super) fn parse(text: &str) -> (Vec<Node>, Vec<Problem>) {
     let mut builder = Builder::default();
     let mut chunk = Chunk { text: &text, line: 1, column: 1 };
     while let Some(error) = builder.read(chunk) {
+        if builder.problems.len() == MAX_PROBLEMS {
+            break;
+        }
         let next = chunk.further_object(&error).filter(|_| builder.between_documents());
         if next.is_none() {
             builder.problem(chunk.place(error.marker()), format!("not valid YAML or JSON: {}", error.info()));
@@ -164,12 +172,15 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     aliased: usize,
+    anchored: usize,
     in_document: bool,
 }
 
 impl Builder {
     fn problem(&mut self, place: Place, message: impl Into<String>) {
-        self.problems.push(Problem { place, message: message.into() });
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem { place, message: message.into() });
+        }
     }
 
     fn between_documents(&self) -> bool {
@@ -185,6 +196,9 @@ impl Builder {
     /// Reads documents up to the end or to the error that is returned.
     fn read(&mut self, chunk: Chunk<'_>) -> Option<ScanError> {
         for event in Parser::new_from_str(chunk.text) {
+            if self.documents.len() > MAX_PIPELINES {
+                return None; // one more than may be given, which is refused
+            }
             match event {
                 Ok((event, span)) => {
                     if let Err(message) = self.event(event, chunk.place(&span.start)) {
@@ -203,29 +217,29 @@ impl Builder {
             Event::DocumentEnd => self.in_document = false,
             Event::Nothing | Event::StreamStart | Event::StreamEnd => {}
             Event::Scalar(text, style, anchor, _) => {
+                let size = 1 + text.len() / BYTES_A_NODE;
                 let value = Value::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
-                self.finish(Node { place, value, size: 1 }, anchor);
+                self.finish(Node { place, value, size }, anchor)?;
             }
             Event::SequenceStart(anchor, _) => self.start(anchor, place, Value::Sequence(Vec::new()))?,
             Event::MappingStart(anchor, _) => self.start(anchor, place, Value::Mapping(Vec::new()))?,
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(Open { anchor, place, mut value, size, merged, .. }) = self.open.pop() {
                     if let Value::Mapping(entries) = &mut value {
-                        for node in merged {
-                            merge(entries, node);
-                        }
+                        take_repeated(entries).into_iter().for_each(|(at, message)| self.problem(at, message));
+                        merge(entries, merged);
                     }
-                    self.finish(Node { place, value, size }, anchor);
+                    self.finish(Node { place, value, size }, anchor)?;
                 }
             }
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor).ok_or("an alias stands inside its own anchor")?;
                 self.aliased += node.size;
-                if self.aliased > MAX_ALIASED_NODES {
+                if self.aliased > MAX_ALIASED {
                     return Err("aliases stand for more than 100,000 nodes".to_owned());
                 }
                 let node = node.clone();
-                self.finish(node, 0);
+                self.finish(node, 0)?;
             }
         }
         Ok(())
@@ -240,15 +254,19 @@ impl Builder {
     }
 
     /// Puts a finished node where it belongs.
-    fn finish(&mut self, node: Node, anchor: usize) {
+    fn finish(&mut self, node: Node, anchor: usize) -> Result<(), String> {
         if anchor > 0 {
+            self.anchored += node.size;
+            if self.anchored > MAX_ANCHORED {
+                return Err("anchors stand for more than 1,000,000 nodes".to_owned());
+            }
             self.anchors.insert(anchor, node.clone());
         }
         let Some(parent) = self.open.last_mut() else {
             if !node.is_null() {
                 self.documents.push(node);
             }
-            return;
+            return Ok(());
         };
         parent.size += node.size;
         match &mut parent.value {
@@ -256,49 +274,69 @@ impl Builder {
             Value::Scalar { .. } => {}
             Value::Mapping(entries) => match parent.key.take() {
                 None => parent.key = Some(node),
-                Some(key) => match add_entry(entries, key, node) {
-                    Ok(None) => {}
-                    Ok(Some(merged)) => parent.merged.push(merged),
-                    Err(problem) => self.problems.push(problem),
+                Some(key) => match entry_of(key, node) {
+                    Ok(Part::Entry(entry)) => entries.push(entry),
+                    Ok(Part::Merged(merged)) => parent.merged.push(merged),
+                    Err((place, message)) => self.problem(place, message),
                 },
             },
         }
+        Ok(())
     }
 }
 
-/// Adds an entry to a mapping; gives the value back if its key is `<<`.
-fn add_entry(entries: &mut Vec<Entry>, key: Node, value: Node) -> Result<Option<Node>, Problem> {
+/// What a key and a value are in a mapping.
+enum Part {
+    Entry(Entry),
+    /// The value of `<<`.
+    Merged(Node),
+}
+
+fn entry_of(key: Node, value: Node) -> Result<Part, (Place, String)> {
     let place = key.place;
     let message = format!("a key must be text, got {}", key.describe());
-    let Value::Scalar { text, plain } = key.value else {
-        return Err(Problem { place, message });
-    };
-    if plain && text == "<<" {
-        return Ok(Some(value));
+    match key.value {
+        Value::Scalar { text, plain: true } if text == "<<" => Ok(Part::Merged(value)),
+        Value::Scalar { text, .. } => Ok(Part::Entry(Entry { key: text, place, value })),
+        _ => Err((place, message)),
     }
-    if let Some(first) = entries.iter().find(|entry| entry.key == text) {
-        return Err(Problem {
-            place,
-            message: format!("`{}` is given twice; first at {}", text.escape_debug(), first.place),
-        });
-    }
-    entries.push(Entry { key: text, place, value });
-    Ok(None)
 }
 
-/// Adds what `<<` names, a mapping or a list of them, where the mapping has no such key yet.
-fn merge(entries: &mut Vec<Entry>, node: Node) {
-    match node.value {
-        Value::Mapping(others) => {
-            for other in others {
-                if !entries.iter().any(|entry| entry.key == other.key) {
-                    entries.push(other);
-                }
-            }
+/// Takes out every entry whose key an earlier one has, and says so at its place.
+fn take_repeated(entries: &mut Vec<Entry>) -> Vec<(Place, String)> {
+    let mut first: HashMap<&str, Place> = HashMap::with_capacity(entries.len());
+    let mut repeated = Vec::new();
+    for (at, Entry { key, place, .. }) in entries.iter().enumerate() {
+        if let Some(first) = first.get(key.as_str()) {
+            repeated.push((at, (*place, format!("`{}` is given twice; first at {first}", key.escape_debug()))));
+        } else {
+            first.insert(key, *place);
         }
-        Value::Sequence(nodes) => nodes.into_iter().for_each(|node| merge(entries, node)),
-        Value::Scalar { .. } => {}
     }
+    if !repeated.is_empty() {
+        let gone: HashSet<usize> = repeated.iter().map(|(at, _)| *at).collect();
+        let mut at = 0..;
+        entries.retain(|_| at.next().is_some_and(|at| !gone.contains(&at)));
+    }
+    repeated.into_iter().map(|(_, problem)| problem).collect()
+}
+
+/// Adds what `<<` names, mappings or lists of them, where the mapping has no such key yet.
+fn merge(entries: &mut Vec<Entry>, merged: Vec<Node>) {
+    fn add(entries: &mut Vec<Entry>, known: &mut HashSet<String>, node: Node) {
+        match node.value {
+            Value::Mapping(others) => {
+                entries.extend(others.into_iter().filter(|other| known.insert(other.key.clone())));
+            }
+            Value::Sequence(nodes) => nodes.into_iter().for_each(|node| add(entries, known, node)),
+            Value::Scalar { .. } => {}
+        }
+    }
+    if merged.is_empty() {
+        return;
+    }
+    let mut known = entries.iter().map(|entry| entry.key.clone()).collect();
+    merged.into_iter().for_each(|node| add(entries, &mut known, node));
 }
 
 /// Replaces each pair of `\u` surrogates, which YAML does not know, by the one escape that it does.

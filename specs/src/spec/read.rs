@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::fields::{GPU, METADATA, Object, PARALLELISM, PIPELINE, RESOURCES, SECRET, SPEC, TRANSFORM};
+use super::limits::{MAX_ARGUMENT_BYTES, MAX_COMMAND_BYTES, grouped};
 use super::node::Node;
 use super::read_input::input_field;
 use super::reader::{Fields, Reader};
@@ -108,6 +109,8 @@ fn transform(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Transform,
     };
     let fields = reader.fields(&TRANSFORM, node)?;
     let secrets = reader.list(&fields, "secrets");
+    let place = fields.place("secrets").unwrap_or(fields.place);
+    let secrets = if reader.has_too_many("secrets", place, secrets.len()) { &[] } else { secrets };
     let secrets = secrets.iter().filter_map(|node| Some((node.place, secret(reader, node)?)));
     let (secret_places, secrets) = secrets.unzip();
     let transform = Transform {
@@ -181,7 +184,7 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
 
 /// Whether a path is absolute, plain, and not one that pv lays out itself.
 fn is_own_directory(path: &str) -> bool {
-    let Ok(path) = path.parse::<FilePath>() else { return false };
+    let Some(path) = path.parse::<FilePath>().ok().filter(|path| path.check_new().is_ok()) else { return false };
     let first = path.as_str().split('/').nth(1).unwrap_or_default();
     !path.is_root() && !["pfs", "code", "tmp", "proc", "sys", "dev", ".pv"].contains(&first)
 }
@@ -214,6 +217,7 @@ fn check_transform(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Tra
         let place = fields.place("env").unwrap_or(fields.place);
         reader.error(place, format!("`env`: `{}` cannot name an environment variable", key.escape_debug()));
     }
+    check_size(reader, fields, transform);
     if let (Some(image), Some(place)) = (&transform.image, fields.place("image")) {
         check_image(reader, place, image);
     }
@@ -227,6 +231,30 @@ fn check_transform(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Tra
         let message = format!("`transform` has {what}: it must come from the image's entrypoint, known at apply");
         reader.warn(fields.place, message, None);
     }
+}
+
+/// Refuses arguments and variables that Linux gives to no program: every datum would fail.
+fn check_size(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Transform) {
+    let variables = || transform.env.iter().map(|(name, value)| name.len() + 1 + value.len());
+    for (name, command) in [("cmd", &transform.cmd), ("err_cmd", &transform.err_cmd)] {
+        let Some(place) = fields.place(name) else { continue };
+        let total: usize = command.iter().map(String::len).chain(variables()).map(|bytes| bytes + 9).sum();
+        if let Some(longest) = command.iter().map(String::len).max().filter(|bytes| *bytes > MAX_ARGUMENT_BYTES) {
+            too_long(reader, place, &format!("`{}`: an argument", reader.styled(name)), longest, MAX_ARGUMENT_BYTES);
+        } else if total > MAX_COMMAND_BYTES {
+            let what = format!("`{}` and `env` together", reader.styled(name));
+            too_long(reader, place, &what, total, MAX_COMMAND_BYTES);
+        }
+    }
+    if let Some(longest) = variables().max().filter(|bytes| *bytes > MAX_ARGUMENT_BYTES) {
+        let place = fields.place("env").unwrap_or(fields.place);
+        too_long(reader, place, "`env`: a variable", longest, MAX_ARGUMENT_BYTES);
+    }
+}
+
+fn too_long(reader: &mut Reader<'_>, place: Place, what: &str, bytes: usize, most: usize) {
+    let message = format!("{what}: {} bytes; a program is given at most {}", grouped(bytes), grouped(most));
+    reader.error_with_hint(place, message, "put it into a file of an input or of `code`, or into `stdin`");
 }
 
 /// Warns of an image that may be another one tomorrow.

@@ -1,8 +1,11 @@
 //! From the field `input` to an [`Input`].
 
+use std::collections::HashMap;
+
 use super::LeafPlaces;
 use super::fields::{CRON, INPUT, PFS, PROPAGATION, TRIGGER};
 use super::input::{CronInput, Input, PfsInput, Trigger, input_name_problem};
+use super::limits::{MAX_INPUTS, grouped};
 use super::node::Node;
 use super::read::object;
 use super::reader::{Fields, Reader};
@@ -27,6 +30,8 @@ struct Leaves<'a> {
     above: Vec<(usize, &'static str)>,
     /// Inputs seen so far.
     seen: usize,
+    /// Leaves seen so far, those that could not be read too.
+    leaves: usize,
 }
 
 /// Reads what the pipeline `name` reads, with the places of its leaves.
@@ -44,7 +49,7 @@ pub(super) fn input_field(
         );
         return None;
     };
-    let mut leaves = Leaves { pipeline: name, found: Vec::new(), above: Vec::new(), seen: 0 };
+    let mut leaves = Leaves { pipeline: name, found: Vec::new(), above: Vec::new(), seen: 0, leaves: 0 };
     let input = input(reader, node, &mut leaves, Keyed::default());
     check_names(reader, &leaves.found);
     Some((input?, leaves.found.into_iter().map(|leaf| leaf.places).collect()))
@@ -58,6 +63,9 @@ struct Keyed {
 }
 
 fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: Keyed) -> Option<Input> {
+    if leaves.leaves >= MAX_INPUTS {
+        return too_many(reader, node, leaves);
+    }
     let errors = reader.errors();
     let fields = reader.fields(&INPUT, node)?;
     let kinds: Vec<_> = fields.found().collect();
@@ -69,8 +77,14 @@ fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: K
             }
             None
         }
-        [("pfs" | "atom", entry)] => pfs(reader, &entry.value, leaves, keyed).map(Input::Pfs),
-        [("cron", entry)] => cron(reader, &entry.value, leaves).map(Input::Cron),
+        [("pfs" | "atom", entry)] => {
+            leaves.leaves += 1;
+            pfs(reader, &entry.value, leaves, keyed).map(Input::Pfs)
+        }
+        [("cron", entry)] => {
+            leaves.leaves += 1;
+            cron(reader, &entry.value, leaves).map(Input::Cron)
+        }
         [(kind, entry)] => {
             let keyed = Keyed { join: keyed.join || *kind == "join", group: keyed.group || *kind == "group" };
             leaves.seen += 1;
@@ -98,6 +112,21 @@ fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: K
             None
         }
     }
+}
+
+/// Says once that there are too many leaves; no more of them is read.
+fn too_many(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Option<Input> {
+    if leaves.leaves == MAX_INPUTS {
+        leaves.leaves += 1;
+        let message =
+            format!("this is input {}; a pipeline has at most {}", grouped(leaves.leaves), grouped(MAX_INPUTS));
+        reader.error_with_hint(
+            node.place,
+            message,
+            "read several directories of one repository with one glob, as in `/{a,b}/*`",
+        );
+    }
+    None
 }
 
 /// Warns of inputs of a join or group that say no part of the key: theirs is the empty text.
@@ -237,12 +266,14 @@ fn cron(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Option
 }
 
 fn check_names(reader: &mut Reader<'_>, leaves: &[Leaf]) {
+    let mut met = Met::default();
     for (index, leaf) in leaves.iter().enumerate() {
         let place = leaf.places.name.unwrap_or(leaf.places.repo);
+        let first = met.first(leaf, index);
         if let Some(why) = input_name_problem(&leaf.name) {
             let message = format!("`{}` cannot name an input: {why}", leaf.name.escape_debug());
             reader.error_with_hint(place, message, "give the input another `name`");
-        } else if let Some(first) = leaves[..index].iter().find(|first| first.name == leaf.name && meet(first, leaf)) {
+        } else if let Some(first) = first.map(|first| &leaves[first]) {
             let at = first.places.name.unwrap_or(first.places.repo);
             let message = format!("two inputs are named `{}`; the first is at {at}", leaf.name);
             reader.error_with_hint(place, message, "give one of them another `name`");
@@ -250,9 +281,76 @@ fn check_names(reader: &mut Reader<'_>, leaves: &[Leaf]) {
     }
 }
 
-/// Whether two leaves can be in one datum: all but those that a union keeps apart, unless a group above brings them together again.
-fn meet(one: &Leaf, other: &Leaf) -> bool {
-    let shared = one.above.iter().zip(&other.above).take_while(|(one, other)| one.0 == other.0);
-    let kinds: Vec<&str> = shared.map(|((_, kind), _)| *kind).collect();
-    kinds.last() != Some(&"union") || kinds.contains(&"group")
+/// Which leaves of one name were seen below which input, so that each leaf looks at the inputs above it and not at all leaves before it.
+#[derive(Default)]
+struct Met<'l>(HashMap<(&'l str, usize), Below>);
+
+/// The leaves of one name below an input.
+struct Below {
+    /// The first, and the arm of the input that holds it.
+    first: (usize, Arm),
+    /// The first in another arm.
+    other: Option<usize>,
+}
+
+/// An arm: the input's number, or that of the leaf.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arm {
+    Input(usize),
+    Leaf(usize),
+}
+
+impl<'l> Met<'l> {
+    /// The first leaf of the same name that can be in one datum with this one: their lowest common input is any but a union, or a group
+    /// holds it, or is it. Takes note of this one.
+    fn first(&mut self, leaf: &'l Leaf, index: usize) -> Option<usize> {
+        let mut found: Option<usize> = None;
+        let mut in_group = false;
+        for (depth, (input, kind)) in leaf.above.iter().enumerate() {
+            in_group |= *kind == "group";
+            let arm = leaf.above.get(depth + 1).map_or(Arm::Leaf(index), |(input, _)| Arm::Input(*input));
+            let entry = self.0.entry((leaf.name.as_str(), *input));
+            let below = entry.or_insert(Below { first: (index, arm), other: None });
+            let apart = if below.first.1 == arm { below.other } else { Some(below.first.0) };
+            if below.first.1 != arm {
+                below.other = below.other.or(Some(index));
+            }
+            if in_group || *kind != "union" {
+                found = found.into_iter().chain(apart).min();
+            }
+        }
+        found
+    }
+}
+
+/// For each leaf, its name and the inputs above it: the first before it that it meets.
+#[cfg(test)]
+pub(super) fn met(leaves: &[(String, Vec<(usize, &'static str)>)]) -> Vec<Option<usize>> {
+    let leaves = leaves_of(leaves);
+    let mut met = Met::default();
+    leaves.iter().enumerate().map(|(index, leaf)| met.first(leaf, index)).collect()
+}
+
+/// The same, pair by pair: two leaves meet unless a union keeps them apart that no group brings together again.
+#[cfg(test)]
+pub(super) fn meet_one_by_one(leaves: &[(String, Vec<(usize, &'static str)>)]) -> Vec<Option<usize>> {
+    let leaves = leaves_of(leaves);
+    let meet = |one: &Leaf, other: &Leaf| {
+        let shared = one.above.iter().zip(&other.above).take_while(|(one, other)| one.0 == other.0);
+        let kinds: Vec<&str> = shared.map(|((_, kind), _)| *kind).collect();
+        kinds.last() != Some(&"union") || kinds.contains(&"group")
+    };
+    let first = |index: usize| {
+        (0..index).find(|before| leaves[*before].name == leaves[index].name && meet(&leaves[*before], &leaves[index]))
+    };
+    (0..leaves.len()).map(first).collect()
+}
+
+#[cfg(test)]
+fn leaves_of(leaves: &[(String, Vec<(usize, &'static str)>)]) -> Vec<Leaf> {
+    let places = LeafPlaces { repo: Place::START, name: None, branch: None, glob: Place::START };
+    leaves
+        .iter()
+        .map(|(name, above)| Leaf { name: name.clone(), places: places.clone(), above: above.clone() })
+        .collect()
 }

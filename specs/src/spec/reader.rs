@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::fields::{Class, DETAILS, Field, OBJECTS, Object, camel_case, snake_case};
+use super::limits::{MAX_ENTRIES, MAX_PROBLEMS, grouped, shortened};
 use super::node::{Entry, Node, Value};
 use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
 use crate::duration::Duration;
@@ -15,6 +16,21 @@ pub(super) struct Notes {
     pub(super) diagnostics: Vec<Diagnostic>,
     errors: usize,
     warned: BTreeSet<String>,
+}
+
+impl Notes {
+    /// Notes a problem, unless very many are noted. One that is not listed counts all the same.
+    pub(super) fn push(&mut self, mut problem: Diagnostic) {
+        self.errors += usize::from(problem.is_error());
+        if !self.is_full() {
+            problem.message = shortened(problem.message);
+            self.diagnostics.push(problem);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.diagnostics.len() >= MAX_PROBLEMS
+    }
 }
 
 /// Reads one document.
@@ -73,8 +89,7 @@ impl<'a> Reader<'a> {
     }
 
     fn note(&mut self, severity: Severity, place: Place, message: String, hint: Option<String>) {
-        self.notes.errors += usize::from(severity == Severity::Error);
-        self.notes.diagnostics.push(Diagnostic { file: self.file.to_owned(), place, severity, message, hint });
+        self.notes.push(Diagnostic { file: self.file.to_owned(), place, severity, message, hint });
     }
 
     pub(super) fn error(&mut self, place: Place, message: impl Into<String>) {
@@ -174,6 +189,9 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown(&mut self, object: &'static Object, entry: &Entry) {
+        if self.notes.is_full() {
+            return self.error(entry.place, ""); // it is counted, not listed
+        }
         let key = entry.key.escape_debug();
         let whole = self.whole(object);
         let word = snake_case(&entry.key);
@@ -247,6 +265,16 @@ impl<'a> Reader<'a> {
         fields.get(name).map_or(&[], |node| self.items(node, name))
     }
 
+    /// Whether a field has more entries than anybody needs, which is noted.
+    pub(super) fn has_too_many(&mut self, name: &str, place: Place, entries: usize) -> bool {
+        let has_too_many = entries > MAX_ENTRIES;
+        if has_too_many {
+            let (name, entries) = (self.styled(name), grouped(entries));
+            self.error(place, format!("`{name}` has {entries} entries; at most {} are allowed", grouped(MAX_ENTRIES)));
+        }
+        has_too_many
+    }
+
     /// A list of texts.
     pub(super) fn texts(&mut self, fields: &Fields<'_>, name: &str) -> Vec<String> {
         self.list(fields, name).iter().filter_map(|item| self.scalar(item, name).map(str::to_owned)).collect()
@@ -260,6 +288,9 @@ impl<'a> Reader<'a> {
             return BTreeMap::new();
         };
         let mut map = BTreeMap::new();
+        if self.has_too_many(name, node.place, entries.len()) {
+            return map;
+        }
         for Entry { key, value, .. } in entries {
             let (name, shown) = (self.styled(name), key.escape_debug());
             match &value.value {

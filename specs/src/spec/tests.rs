@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::*;
 
+mod limits;
 mod properties;
 mod schema;
 

@@ -1,0 +1,53 @@
+//! How large specs may be.
+//!
+//! Reading takes time and memory in proportion to the text. These bounds keep both small, and refuse what could be read but never executed.
+
+/// Bytes of one spec file.
+pub const MAX_FILE_BYTES: usize = 4 << 20;
+/// Pipelines in all files that are read together.
+pub(super) const MAX_PIPELINES: usize = 10_000;
+/// Repositories that one pipeline reads. A leaf's number is stored in 16 bits.
+pub(super) const MAX_INPUTS: usize = 1_000;
+/// Entries of `env`, `labels`, `annotations`, `secrets`.
+pub(super) const MAX_ENTRIES: usize = 1_000;
+/// Bytes of one argument, or of a variable's name, `=` and value: `MAX_ARG_STRLEN` of Linux without the zero byte at its end.
+pub(super) const MAX_ARGUMENT_BYTES: usize = (128 << 10) - 1;
+/// Bytes of all arguments and variables of one command, each with 9 bytes for its pointer and its end. Linux takes 2 MiB, and pv adds
+/// variables of its own.
+pub(super) const MAX_COMMAND_BYTES: usize = 1 << 20;
+/// Problems that are listed.
+pub(super) const MAX_PROBLEMS: usize = 1_000;
+/// Bytes of one message; a name or glob in it can be as long as a file.
+const MAX_MESSAGE_BYTES: usize = 4_096;
+/// Circles of pipelines that are named.
+pub(super) const MAX_CIRCLES: usize = 100;
+
+/// A message, without its middle if it is very long: what it is about stands first, the rule that is broken last.
+pub(super) fn shortened(message: String) -> String {
+    let half = MAX_MESSAGE_BYTES / 2;
+    if message.len() <= MAX_MESSAGE_BYTES {
+        return message;
+    }
+    let from = |at: usize| (at..=message.len()).find(|at| message.is_char_boundary(*at)).unwrap_or(message.len());
+    format!("{} … {}", &message[..from(half)], &message[from(message.len() - half)..])
+}
+
+/// A number with a comma after each thousand: `10,000`.
+pub(super) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_long_messages_cut() {
+        assert_eq!([grouped(7), grouped(999), grouped(1000), grouped(10_000_000)], ["7", "999", "1,000", "10,000,000"]);
+        assert_eq!(shortened("short".to_owned()), "short");
+        let long = shortened("é".repeat(MAX_MESSAGE_BYTES));
+        assert!(long.len() <= MAX_MESSAGE_BYTES + 10 && long.contains("é … é"));
+    }
+}
