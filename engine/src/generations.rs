@@ -56,6 +56,12 @@ pub struct Generations<'a> {
     rows: RefCell<HashMap<PipelineName, Option<PipelineRow>>>,
 }
 
+/// Specs of so many inputs are refused at apply; one that was applied before they were is told here.
+fn too_many(inputs: usize) -> Option<String> {
+    let most = usize::from(u16::MAX);
+    (inputs > most).then(|| format!("it has {inputs} inputs, and datums can name {most}: apply it with fewer"))
+}
+
 impl<'a> Generations<'a> {
     /// `open` are all jobs that have not ended, in the order of runs.
     pub fn new(store: &'a Store, open: &'a [JobRow]) -> Self {
@@ -67,8 +73,12 @@ impl<'a> Generations<'a> {
         if self.open.iter().any(|other| other.pipeline == job.pipeline && other.order < job.order) {
             return Ok(Readiness::Waits { reason: "for its earlier run".to_owned() });
         }
+        let inputs = pipeline.spec.input.leaves();
+        if let Some(reason) = too_many(inputs.len()) {
+            return Ok(Readiness::Unrunnable { reason });
+        }
         let mut leaves = Vec::new();
-        for input in pipeline.spec.input.leaves() {
+        for input in inputs {
             let branch = pipeline.input_branch(input);
             let writer = branch.0.as_pipeline();
             if let Some(upstream) = self.open_writer(&branch, job.order)? {

@@ -5,13 +5,14 @@ mod common;
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use common::{TestStore, edits, files_in, name, path};
+use common::{TestStore, commit_tree, edits, entry, files_in, name, path};
 use repos::RepoError;
 use repos::files::{
-    FileChange, GetOptions, Got, cp, diff, find, get, kind_at, list, log, mv, pair_renames, revert, rm,
+    FileChange, GetOptions, Got, PutOptions, apply, cp, diff, find, gather, get, kind_at, list, log, mv, pair_renames,
+    preview, revert, rm,
 };
 use repos::history::What;
-use repos::tree::{PathKind, Tree};
+use repos::tree::{Editor, PathKind, Tree};
 use specs::{ErrorKind, Glob};
 
 fn names(files: &[(String, String)]) -> Vec<&str> {
@@ -239,4 +240,60 @@ fn find_knows_the_first_and_last_commit_with_bytes_or_a_name() {
     let found = find(&test.store, &What::Path(Glob::parse("/a/*").unwrap())).unwrap();
     let found: Vec<_> = found.iter().map(|hit| (hit.path.as_str(), hit.first, hit.last, hit.file.size)).collect();
     assert_eq!(found, [("/a/x", first, last, 5), ("/a/y", first, last, 1)]);
+}
+
+/// A commit that holds `/d/<long>` and `/d/a`, as a store of before may: today none takes it in.
+fn with_a_part_that_no_file_system_can_name() -> (TestStore, String) {
+    let test = TestStore::new();
+    let long = "w".repeat(300);
+    let mut sink = &test.store;
+    let mut editor = Editor::new(Tree::empty(), &test.store, &mut sink).unwrap();
+    editor.set(b"/d/a", &entry(&test.store, b"a")).unwrap();
+    editor.set(format!("/d/{long}").as_bytes(), &entry(&test.store, b"w")).unwrap();
+    let tree = editor.finish().unwrap();
+    commit_tree(&test.store, &name("images"), tree);
+    (test, long)
+}
+
+#[test]
+fn a_path_that_no_file_system_can_name_is_read_and_given_a_shorter_one() {
+    let (test, long) = with_a_part_that_no_file_system_can_name();
+    assert_eq!(test.contents("images")[1], (format!("/d/{long}"), "w".to_owned()));
+    let kind = kind_at(&test.store, test.tree("images"), "images", &path(&format!("/d/{long}"))).unwrap();
+    assert!(matches!(kind, PathKind::File(file) if file.size == 1));
+    let into = test.work().join("got");
+    let options = GetOptions { since: None, force: false, progress: &|_, _| {} };
+    for reference in ["images:/d", &format!("images:/d/{long}")] {
+        let error = get(&test.store, &test.resolve(reference), &into, options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains(&format!("`{long}` cannot be a file")), "{error}");
+    }
+    let base = test.tree("images");
+    test.commit("images", &mv(&test.store, base, "images", &path(&format!("/d/{long}")), &path("/d/short")).unwrap());
+    assert_eq!(names(&test.contents("images")), ["/d/a", "/d/short"]);
+}
+
+#[test]
+fn no_door_lets_a_path_in_that_no_file_system_can_name() {
+    let (test, long) = with_a_part_that_no_file_system_can_name();
+    let base = test.tree("images");
+    let to = path(&format!("/{long}"));
+    let refused = |edits: repos::files::Edits| {
+        for error in [apply(&test.store, base, &edits).unwrap_err(), preview(&test.store, base, &edits).unwrap_err()] {
+            assert!(matches!(&error, RepoError::IllegalPaths(paths) if paths.len() == 1), "{error}");
+            assert!(error.kind() == ErrorKind::Usage && error.to_string().contains("longer than 255 bytes"), "{error}");
+        }
+    };
+    refused(edits(&test.store, &[(to.as_str(), Some("x"))]));
+    refused(edits(&test.store, &[(&format!("/{long}/x"), Some("x"))]));
+    refused(mv(&test.store, base, "images", &path("/d/a"), &to).unwrap());
+    refused(mv(&test.store, base, "images", &path("/d"), &path("/e")).unwrap());
+    refused(cp(&test.store, &test.resolve("images:/d/a"), &name("images"), base, &to).unwrap());
+    test.write("f", "x");
+    for (directory, as_path) in [(None, Some(to.clone())), (Some(to.clone()), None)] {
+        let options = PutOptions { directory, as_path, sources: vec![test.work().join("f")], ..PutOptions::default() };
+        assert!(matches!(gather(&options), Err(RepoError::IllegalPaths(_))));
+    }
+    apply(&test.store, base, &edits(&test.store, &[("/d/a", Some("other"))])).unwrap();
+    apply(&test.store, base, &rm(&test.store, base, "images", &[path("/d")], true).unwrap()).unwrap();
 }

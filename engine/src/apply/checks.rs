@@ -1,5 +1,8 @@
 //! What can be wrong between specs and a store.
 
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
 use repos::Store;
 use repos::documents::ExecutorKind;
 use repos::journal::RepoKind;
@@ -57,6 +60,8 @@ impl Findings {
 /// Looks at all specs together with what is in the store.
 pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result<Findings> {
     let mut findings = Findings::default();
+    let by_name = specs.iter().map(|parsed| (&parsed.spec.name, parsed)).collect();
+    let not_found = Cell::new(0);
     for parsed in specs {
         names(scope, parsed, &mut findings)?;
         clocks::diagnose(scope, graph, specs, parsed, &mut findings)?;
@@ -68,7 +73,8 @@ pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result
             if crons.iter().any(|cron| std::ptr::eq(&raw const cron.ticks, leaf)) {
                 continue;
             }
-            let check = LeafCheck { scope, graph, specs, parsed, leaf, places };
+            let check =
+                LeafCheck { scope, graph, specs, by_name: &by_name, not_found: &not_found, parsed, leaf, places };
             findings.diagnostics.extend(check.diagnose()?);
         }
     }
@@ -123,11 +129,17 @@ fn secrets(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) -> Resul
     Ok(())
 }
 
+/// How many repositories that are not there get a suggestion: each is compared with all names.
+const SUGGESTIONS: usize = 20;
+
 /// One input and all that it is checked against.
 struct LeafCheck<'a> {
     scope: &'a Scope,
     graph: &'a Graph,
     specs: &'a [Parsed],
+    by_name: &'a BTreeMap<&'a PipelineName, &'a Parsed>,
+    /// Repositories that were not found so far.
+    not_found: &'a Cell<usize>,
     parsed: &'a Parsed,
     leaf: &'a PfsInput,
     places: &'a LeafPlaces,
@@ -157,7 +169,7 @@ impl LeafCheck<'_> {
     /// The branch that a pipeline writes in this repository, after the apply.
     fn written(&self, repo: &RepoName) -> Option<BranchName> {
         let pipeline = repo.as_pipeline();
-        if let Some(parsed) = self.specs.iter().find(|parsed| parsed.spec.name == pipeline) {
+        if let Some(parsed) = self.by_name.get(&pipeline) {
             return Some(
                 parsed.spec.output_branch.clone().unwrap_or_else(|| self.scope.settings.default_branch.clone()),
             );
@@ -166,13 +178,17 @@ impl LeafCheck<'_> {
     }
 
     fn no_repo(&self) -> Result<Diagnostic> {
-        let LeafCheck { scope, specs, leaf, .. } = self;
+        let LeafCheck { scope, specs, leaf, not_found, .. } = self;
+        let message = format!("input `{}`: repository `{}` not found", leaf.name, leaf.repo);
+        not_found.set(not_found.get() + 1);
+        if not_found.get() > SUGGESTIONS {
+            return Ok(self.parsed.error(self.places.repo, message, None));
+        }
         let mut names: Vec<String> = scope.store.repos()?.into_iter().map(|(name, _)| name.to_string()).collect();
         names.extend(specs.iter().map(|parsed| parsed.spec.name.to_string()));
         let near = specs::nearest(leaf.repo.as_str(), names.iter().map(String::as_str));
         let hint =
             near.map_or_else(|| format!("pv repo create {}", leaf.repo), |near| format!("did you mean `{near}`?"));
-        let message = format!("input `{}`: repository `{}` not found", leaf.name, leaf.repo);
         Ok(self.parsed.error(self.places.repo, message, Some(hint)))
     }
 
@@ -212,7 +228,8 @@ impl LeafCheck<'_> {
 fn cycles(graph: &Graph, specs: &[Parsed], default_branch: &BranchName) -> Vec<Diagnostic> {
     let given: Vec<&PipelineSpec> = specs.iter().map(|parsed| &parsed.spec).collect();
     let mut all: Vec<PipelineSpec> = given.iter().map(|spec| with_branches(spec, default_branch)).collect();
-    let others = graph.pipelines.values().filter(|pipeline| given.iter().all(|spec| spec.name != *pipeline.name()));
+    let names: BTreeSet<_> = given.iter().map(|spec| &spec.name).collect();
+    let others = graph.pipelines.values().filter(|pipeline| !names.contains(pipeline.name()));
     all.extend(others.map(|pipeline| with_branches(&pipeline.spec, &pipeline.version.default_branch)));
     let all: Vec<&PipelineSpec> = all.iter().collect();
     let mut found = Vec::new();

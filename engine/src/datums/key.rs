@@ -81,7 +81,7 @@ impl DatumKey {
 }
 
 fn push_part(bytes: &mut Vec<u8>, leaf: usize, text: &str) {
-    let leaf = u16::try_from(leaf).expect("a spec of so many inputs is refused by its size");
+    let leaf = u16::try_from(leaf).expect("no job has more inputs: `generations` refuses it");
     let length = u16::try_from(text.len()).expect("a path has at most 4,096 bytes, and so has a key");
     bytes.extend_from_slice(&leaf.to_be_bytes());
     bytes.extend_from_slice(&length.to_be_bytes());

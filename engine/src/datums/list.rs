@@ -117,7 +117,7 @@ fn pack(arm: &Arm) -> PackedArm<'_> {
         Match::File(FileEntry { digest, size, executable }) => Some((*digest.as_bytes(), size, executable)),
         Match::Directory => None,
     };
-    let leaf = u16::try_from(arm.leaf).expect("a spec of so many inputs is refused by its size");
+    let leaf = u16::try_from(arm.leaf).expect("no job has more inputs: `generations` refuses it");
     (leaf, arm.path.as_str(), file, arm.key.as_deref())
 }
 

@@ -164,7 +164,8 @@ impl<'a> Intake<'a> {
 }
 
 fn legal(path: &str) -> Result<FilePath, ExecError> {
-    path.parse().map_err(|error| ExecError::SandboxLost { why: format!("its agent sent an illegal path: {error}") })
+    let legal = path.parse::<FilePath>().and_then(|path| path.check_new().map(|()| path));
+    legal.map_err(|error| ExecError::SandboxLost { why: format!("its agent sent an illegal path: {error}") })
 }
 
 fn out_of_turn() -> ExecError {

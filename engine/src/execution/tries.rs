@@ -14,7 +14,7 @@ use super::intake::{Intake, LogBuffer, Outputs, TakenIn};
 use super::source::StoreSource;
 use crate::datums::Arm;
 use crate::error::Result;
-use crate::executor::{Console, DatumTask, ExecError, Exit, Outcome, Sandbox};
+use crate::executor::{Console, DatumTask, ExecError, Exit, InputFile, Outcome, Sandbox};
 use crate::live::Happened;
 use crate::recipe::Prepared;
 
@@ -224,6 +224,9 @@ impl DatumContext {
         sandbox: &mut Option<Sandbox>,
         next: &mut Option<Next<'_>>,
     ) -> Result<Ended, ExecError> {
+        if let Some(why) = task.inputs.iter().find_map(unnameable) {
+            return Ok(self.not_started(why, log));
+        }
         let source = StoreSource::new(self.store.clone());
         let sandbox = match sandbox {
             Some(sandbox) => sandbox,
@@ -260,6 +263,21 @@ impl DatumContext {
         })
     }
 
+    /// A try that no sandbox was needed for.
+    fn not_started(&self, why: String, log: LogBuffer) -> Ended {
+        let now = self.store.clock().now();
+        let reason = Some(format!("the command did not start: {why}"));
+        Ended {
+            exit_code: None,
+            reason,
+            log,
+            started_at: now,
+            finished_at: now,
+            outputs: None,
+            is_worth_another: false,
+        }
+    }
+
     /// Why a try failed, where its exit code alone does not say it.
     fn reason(&self, outcome: &Outcome) -> Option<String> {
         match &outcome.exit {
@@ -278,6 +296,19 @@ impl DatumContext {
             Exit::TouchedInput { path } => Some(format!("it changed its input `{path}`")),
         }
     }
+}
+
+/// Why an input cannot be a file below `/pfs`: commits of before may hold such paths.
+fn unnameable(input: &InputFile) -> Option<String> {
+    const PATH_MAX: usize = 4096;
+    let part = input.path.split('/').any(|part| part.len() > specs::MAX_PART_BYTES);
+    let whole = "/pfs/".len() + input.path.len() >= PATH_MAX;
+    let why = match (part, whole) {
+        (true, _) => "a part of its path is longer than 255 bytes",
+        (_, true) => "its path is longer than 4,095 bytes",
+        _ => return None,
+    };
+    Some(format!("its input `/pfs/{}` cannot be laid out: {why}", input.path))
 }
 
 /// A number of bytes, exactly, in the largest unit that fits.

@@ -76,6 +76,17 @@ impl Setting {
         }
     }
 
+    /// Commits a tree that no put could have made.
+    pub(super) fn commit_tree(&self, repo: &str, tree: Tree) {
+        let branch: (RepoName, _) = (repo.parse().unwrap(), "main".parse().unwrap());
+        let run = changes::new_run();
+        let commit = changes::user_commit(&self.store, run, (&branch.0, &branch.1), &self.by, tree);
+        let to = Some(self.store.put_commit(&commit).unwrap());
+        let moves = vec![Move { repo: branch.0, branch: branch.1, from: None, to }];
+        let cause = changes::cause(&self.store, CauseKind::Commit, &self.by, Vec::new());
+        self.store.publish(&changes::run_change(&self.store, run, cause, moves).unwrap()).unwrap();
+    }
+
     /// Puts a pipeline version in place, as `apply` does for one without image or code, and starts its run.
     pub(super) fn pipeline(&self, yaml: &str) -> &Self {
         let set = specs::parse_specs(&[("test.yml".to_owned(), yaml.to_owned())]);

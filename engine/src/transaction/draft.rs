@@ -49,6 +49,7 @@ struct Branch {
     /// Counts of files that were given; the others are counted at the end.
     given: Census,
     messages: Vec<String>,
+    known_messages: BTreeSet<String>,
     /// The line that last changed files.
     changed_by: Option<u32>,
     /// The commit that its changes are, once something named it, and the line that did.
@@ -76,6 +77,7 @@ impl Branch {
             sources: Vec::new(),
             given: Census::default(),
             messages: Vec::new(),
+            known_messages: BTreeSet::new(),
             changed_by: None,
             named: None,
             census: Census::default(),
@@ -131,7 +133,8 @@ impl<'s> Draft<'s> {
             }
         }
         let branch = self.branch(&step.branch)?;
-        if let Some(message) = step.message.as_ref().filter(|message| !branch.messages.contains(message)) {
+        if let Some(message) = step.message.as_ref().filter(|message| branch.known_messages.insert((*message).clone()))
+        {
             branch.messages.push(message.clone());
         }
         let (from, (repo, name)) = (branch.from, &step.branch);

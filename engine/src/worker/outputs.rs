@@ -134,7 +134,8 @@ impl<W: Write> Walk<'_, W> {
     fn legal_path(&mut self, directory: &str, name: &CStr) -> Result<String, Trouble> {
         let path = [directory.as_bytes(), if directory.is_empty() { b"" } else { b"/" }, name.to_bytes()].concat();
         let shown = String::from_utf8_lossy(&path).into_owned();
-        FilePath::from_bytes(&[b"/", path.as_slice()].concat()).map_err(|error| bad(&shown, error.why))?;
+        let legal = FilePath::from_bytes(&[b"/", path.as_slice()].concat()).and_then(|path| path.check_new());
+        legal.map_err(|error| bad(&shown, error.why))?;
         self.count(&shown)?;
         Ok(shown)
     }
@@ -202,9 +203,8 @@ impl<W: Write> Walk<'_, W> {
         for file in inputs.below(input) {
             let path = format!("{path}{}", &file[input.len()..]);
             self.count(&path)?;
-            if format!("/{path}").parse::<FilePath>().is_err() {
-                return Err(bad(&path, "it is longer than 4,096 bytes"));
-            }
+            let legal = format!("/{path}").parse::<FilePath>().and_then(|path| path.check_new());
+            legal.map_err(|error| bad(&path, error.why))?;
             self.answer.message(&FromAgent::Link { path, input: file.to_owned() })?;
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType};
-use specs::{FilePath, Glob};
+use specs::{FilePath, Glob, PathError};
 
 use super::gathered::{Extent, Gathered, Source};
 use super::stamp::Stamp;
@@ -45,6 +45,11 @@ pub fn parse_list(bytes: &[u8]) -> Vec<PathBuf> {
 pub fn gather(options: &PutOptions) -> Result<Gathered> {
     refuse_stores(&options.sources)?;
     let directory = options.directory.clone().unwrap_or_else(FilePath::root);
+    let targets = options.as_path.iter().chain(&options.directory);
+    let illegal: Vec<_> = targets.filter_map(|path| path.check_new().err()).collect();
+    if !illegal.is_empty() {
+        return Err(RepoError::IllegalPaths(illegal));
+    }
     let mut gathering = Gathering { options, gathered: Gathered::new(), refused: Refused::default(), pieces: 0 };
     match (&options.as_path, &options.files_from) {
         (Some(_), Some(_)) => return Err(usage("--as and --files-from exclude each other", None)),
@@ -182,7 +187,7 @@ impl Gathering<'_> {
                 return Err(usage(format!("`{}` has no name to keep", source.display()), None));
             };
             refuse_own_name(options, directory, source, name)?;
-            match FilePath::from_bytes(&[directory.as_prefix().as_bytes(), name.as_bytes()].concat()) {
+            match new_path(&[directory.as_prefix().as_bytes(), name.as_bytes()].concat()) {
                 Ok(path) => self.add_file_source(source, &path, &data),
                 Err(error) => self.refused.illegal.push(error),
             }
@@ -246,7 +251,7 @@ impl Gathering<'_> {
         }
         let whole = source.join(path);
         match stamp_at(&whole) {
-            Ok(Some(stamp)) => match FilePath::from_bytes(&[target.as_prefix().as_bytes(), relative].concat()) {
+            Ok(Some(stamp)) => match new_path(&[target.as_prefix().as_bytes(), relative].concat()) {
                 Ok(_) => {
                     self.gathered.add(folder, relative, stamp);
                     self.pieces += 1;
@@ -258,6 +263,12 @@ impl Gathering<'_> {
             Err(why) => self.refused.bad.push((whole, why)),
         }
     }
+}
+
+/// The path that a name gets in a commit.
+pub(super) fn new_path(bytes: &[u8]) -> Result<FilePath, PathError> {
+    let path = FilePath::from_bytes(bytes)?;
+    path.check_new().map(|()| path)
 }
 
 /// The stamp of a file, `None` for a folder.

@@ -202,8 +202,18 @@ fn own<'a>(folder: &'a mut std::io::Result<Folder>, dest: &Path) -> Result<&'a m
     }
 }
 
+/// Commits of before may hold paths that no file system can name.
+fn refuse_unnameable(item: &Item) -> Result<()> {
+    if item.path.split('/').all(|part| part.len() <= specs::MAX_PART_BYTES) {
+        return Ok(());
+    }
+    let what = format!("`{}` cannot be a file: a part of its path is longer than 255 bytes", item.path);
+    Err(RepoError::Usage { what, hint: Some("pv cat prints its content, pv mv gives it a shorter path".to_owned()) })
+}
+
 /// What is to be done for an item, or what is in its way.
 fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &Item) -> Result<Result<Step, String>> {
+    refuse_unnameable(item)?;
     let there = own(folder, dest)?.look(&item.path).doing("read", &dest.join(&item.path))?;
     let mut file = match there {
         There::Nothing => return Ok(Ok(Step::Create)),
@@ -293,6 +303,7 @@ impl Work<'_> {
     }
 
     fn write(&self, folder: &mut Folder, item: &Item, replace: bool) -> Result<()> {
+        refuse_unnameable(item)?;
         let path = self.dest.join(&item.path);
         let fill = |file: &mut File| self.store.copy_to(&item.file, &mut Eager::new(file)).map_err(into_io);
         folder.write(&item.path, item.file.executable, replace || self.options.force, fill).map_err(|error| match error

@@ -124,8 +124,16 @@ impl Edits {
     }
 }
 
+/// The last door before a commit: no path goes in that could not come out as a file.
+fn refuse_unnameable(edits: &Edits) -> Result<()> {
+    let new = edits.files.iter().filter(|(_, file)| file.is_some()).map(|(path, _)| path);
+    let illegal: Vec<_> = new.filter_map(|path| path.check_new().err()).collect();
+    if illegal.is_empty() { Ok(()) } else { Err(RepoError::IllegalPaths(illegal)) }
+}
+
 /// Counts what `edits` would change, and writes nothing.
 pub fn preview(store: &Store, base: Tree, edits: &Edits) -> Result<Census> {
+    refuse_unnameable(edits)?;
     let mut census = edits.census();
     let mut cursor = base.cursor(store)?;
     for (path, file) in &edits.files {
@@ -137,7 +145,9 @@ pub fn preview(store: &Store, base: Tree, edits: &Edits) -> Result<Census> {
 /// Writes the tree that `base` becomes by `edits`, and counts what that changes.
 ///
 /// `Clashes` names every path that would be both a file and a directory.
+/// `IllegalPaths` names every path that a commit may not take in any more.
 pub fn apply(store: &Store, base: Tree, edits: &Edits) -> Result<(Tree, Census)> {
+    refuse_unnameable(edits)?;
     let mut census = edits.census();
     let mut sink = store;
     let mut editor = Editor::new(base, store, &mut sink)?;

@@ -12,9 +12,9 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
-use specs::{FilePath, Glob, PathError};
+use specs::{Glob, PathError};
 
-use super::gather::{excluded, special, why_bad_link, why_unreadable};
+use super::gather::{excluded, new_path, special, why_bad_link, why_unreadable};
 use super::gathered::Gathered;
 use super::stamp::Stamp;
 use crate::store::Store;
@@ -301,7 +301,7 @@ impl Walker<'_> {
         if open.is_plain && is_plain_name(self.walk.target.len() + open.relative.len(), name) {
             return true;
         }
-        let path = FilePath::from_bytes(&[self.walk.target, &open.relative, name].concat());
+        let path = new_path(&[self.walk.target, &open.relative, name].concat());
         path.map_err(|error| found.refused.illegal.push(error)).is_ok()
     }
 
@@ -345,5 +345,7 @@ fn is_plain(byte: u8) -> bool {
 
 /// Whether a name is surely a legal end of a path with `before` bytes before it. The others are looked at closely.
 fn is_plain_name(before: usize, name: &[u8]) -> bool {
-    before + name.len() <= specs::MAX_PATH_BYTES && name.iter().all(|byte| is_plain(*byte))
+    before + name.len() <= specs::MAX_PATH_BYTES
+        && name.len() <= specs::MAX_PART_BYTES
+        && name.iter().all(|byte| is_plain(*byte))
 }

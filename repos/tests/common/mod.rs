@@ -138,36 +138,54 @@ pub fn commit(
         if !census.is_change() {
             return Ok((None, census));
         }
-        let run = RunId::from_bytes(repos::random_bytes());
-        let at = store.clock().now();
-        let commit = Commit {
-            repo: repo.clone(),
-            branch: branch.clone(),
-            parents: head.into_iter().collect(),
-            tree: tree.root(),
-            lineage: None,
-            datums: None,
-            run,
-            kind: CommitKind::User,
-            author: "anna".to_owned(),
-            committer: "uid:1@edge".to_owned(),
-            message: String::new(),
-            created_at: at,
-            provenance: Vec::new(),
-            sources: edits.sources.clone(),
-            pipeline: None,
-            job: None,
-            error: None,
-            journal: None,
-        };
-        let id = store.put_commit(&commit)?;
-        let moved = Move { repo: repo.clone(), branch: branch.clone(), from: head, to: Some(id) };
-        match store.publish(&Change::of(vec![run_entry(run, vec![moved], at)])) {
+        let (change, id) = change_to(store, repo, branch, head, tree, edits)?;
+        match store.publish(&change) {
             Ok(()) => return Ok((Some(id), census)),
             Err(error) if Store::is_race(&error) => store.refresh()?,
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Makes a commit of a tree that no edits may have made, on an empty branch.
+pub fn commit_tree(store: &Store, repo: &RepoName, tree: Tree) {
+    let (change, _) = change_to(store, repo, &BranchName::main(), None, tree, &Edits::default()).unwrap();
+    store.publish(&change).unwrap();
+}
+
+fn change_to(
+    store: &Store,
+    repo: &RepoName,
+    branch: &BranchName,
+    head: Option<CommitId>,
+    tree: Tree,
+    edits: &Edits,
+) -> Result<(Change, CommitId), RepoError> {
+    let run = RunId::from_bytes(repos::random_bytes());
+    let at = store.clock().now();
+    let commit = Commit {
+        repo: repo.clone(),
+        branch: branch.clone(),
+        parents: head.into_iter().collect(),
+        tree: tree.root(),
+        lineage: None,
+        datums: None,
+        run,
+        kind: CommitKind::User,
+        author: "anna".to_owned(),
+        committer: "uid:1@edge".to_owned(),
+        message: String::new(),
+        created_at: at,
+        provenance: Vec::new(),
+        sources: edits.sources.clone(),
+        pipeline: None,
+        job: None,
+        error: None,
+        journal: None,
+    };
+    let id = store.put_commit(&commit)?;
+    let moved = Move { repo: repo.clone(), branch: branch.clone(), from: head, to: Some(id) };
+    Ok((Change::of(vec![run_entry(run, vec![moved], at)]), id))
 }
 
 pub fn run_entry(run: RunId, moves: Vec<Move>, at: Timestamp) -> Entry {
