@@ -156,7 +156,8 @@ impl Model {
 
     /// The stretches of commits that have something, over the lines of all heads that no other head comes after.
     fn periods(&self, has: impl Fn(usize) -> bool) -> BTreeSet<PeriodOf> {
-        let is_covered = |head: &usize| self.heads.iter().any(|other| other != head && self.line(*other).contains(head));
+        let is_covered =
+            |head: &usize| self.heads.iter().any(|other| other != head && self.line(*other).contains(head));
         let id = |at: usize| self.commits[at].0;
         let mut periods = BTreeSet::new();
         for head in self.heads.iter().filter(|head| !is_covered(head)) {

@@ -116,17 +116,26 @@ fn ask(store: &Store) -> Vec<(&'static str, Answer)> {
         ("signatures", rows(&|| Ok(format!("{:?}", store.signatures(&head("main")?)?)))),
         ("bytes of /a", bytes_of(store, "/a")),
         ("bytes of /b", bytes_of(store, "/b")),
-        ("tree", rows(&|| Ok(format!("{:?}", Tree::at(store.commit(&head("main^")?)?.tree).file(store, &path("/a"))?)))),
+        (
+            "tree",
+            rows(&|| Ok(format!("{:?}", Tree::at(store.commit(&head("main^")?)?.tree).file(store, &path("/a"))?))),
+        ),
         ("log", rows(&|| Ok(format!("{:?}", log()?)))),
         ("find bytes", rows(&|| Ok(format!("{:?}", files::find(store, &What::Bytes(first_chunk))?)))),
-        ("find name", rows(&|| Ok(format!("{:?}", files::find(store, &What::Path(specs::Glob::parse("/*").unwrap()))?)))),
+        (
+            "find name",
+            rows(&|| Ok(format!("{:?}", files::find(store, &What::Path(specs::Glob::parse("/*").unwrap()))?))),
+        ),
     ]
 }
 
 /// Every row of an index on disk.
 fn rows_of(index: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let db = rocksdb::DB::open_for_read_only(&rocksdb::Options::default(), index, false).unwrap();
-    db.iterator(rocksdb::IteratorMode::Start).map(|row| row.unwrap()).map(|(key, value)| (key.into(), value.into())).collect()
+    db.iterator(rocksdb::IteratorMode::Start)
+        .map(|row| row.unwrap())
+        .map(|(key, value)| (key.into(), value.into()))
+        .collect()
 }
 
 fn set(index: &Path, key: &[u8], value: &[u8]) {
@@ -140,7 +149,8 @@ fn a_row_that_cannot_be_read_is_damage_and_never_an_absence() {
     let test = example();
     let dir = test.store.dir().to_owned();
     let index = dir.join(".pv/index");
-    let sound: Vec<(&str, String)> = ask(&test.store).into_iter().map(|(what, answer)| (what, answer.unwrap())).collect();
+    let sound: Vec<(&str, String)> =
+        ask(&test.store).into_iter().map(|(what, answer)| (what, answer.unwrap())).collect();
     let mut noticed = 0;
     for (key, value) in rows_of(&index).into_iter().filter(|(_, value)| !value.is_empty()) {
         set(&index, &key, b"{\"");
@@ -177,7 +187,8 @@ fn a_check_reports_a_wrong_row_and_the_index_is_made_anew() {
         assert!(others.all(|problem| problem.subject == repos::fsck::Subject::Index), "{row}: {report:?}");
         set(&index, &key, &value);
     }
-    let branch = rows_of(&index).into_iter().find(|(_, value)| value.windows(8).any(|part| part == b"moved_at")).unwrap().0;
+    let branch =
+        rows_of(&index).into_iter().find(|(_, value)| value.windows(8).any(|part| part == b"moved_at")).unwrap().0;
     set(&index, &branch, b"[]");
     options().open(&dir).unwrap().rebuild_index().unwrap();
     assert_eq!(repos::fsck::check(&options().open(&dir).unwrap(), &|_, _, _| {}).unwrap().problems, before);

@@ -247,7 +247,11 @@ fn what_is_said_of_code_in_git_is_what_a_comparison_gave() {
     assert!(traced.contains(&format!(" in commit {short}   spec in commit {short}")), "{traced}");
     assert!(!traced.contains("clean"), "{traced}");
     let code = env.json(["trace", "all:/all", "--format", "json"])[0]["origin"]["datum"]["code"].clone();
-    assert_eq!((&code["git_code"]["state"], &code["git_code"]["path"]), (&json!("in_commit"), &json!("code")), "{code}");
+    assert_eq!(
+        (&code["git_code"]["state"], &code["git_code"]["path"]),
+        (&json!("in_commit"), &json!("code")),
+        "{code}"
+    );
     assert_eq!((&code["git_commit"], &code["git_spec"]["state"]), (&json!(head), &json!("in_commit")), "{code}");
 
     // Git ignores it, and it is code all the same.
@@ -260,7 +264,9 @@ fn what_is_said_of_code_in_git_is_what_a_comparison_gave() {
     assert!(traced.contains(&says), "{traced}");
     let shown = env.ok(["pipeline", "show", "all"]);
     assert!(shown.contains(&format!("code differs from {head} at code: 2 files: /more.sh")), "{shown}");
-    assert!(env.ok(["trace", "all:/all", "--format", "html"]).contains(&format!("differs from {head} at code: 2 files")));
+    assert!(
+        env.ok(["trace", "all:/all", "--format", "html"]).contains(&format!("differs from {head} at code: 2 files"))
+    );
     let statements = env.ok(["trace", "all:/all", "--format", "intoto"]);
     assert!(!statements.is_empty());
     let shown = env.json(["show", "all"])[0]["pipeline"]["code"]["git_code"].clone();

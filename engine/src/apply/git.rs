@@ -215,12 +215,23 @@ struct Files {
 enum Entry {
     File(Blob),
     /// A link, with its own path in the repository.
-    Link { repository: Rc<Repository>, root: Oid, at: String, id: Oid },
+    Link {
+        repository: Rc<Repository>,
+        root: Oid,
+        at: String,
+        id: Oid,
+    },
 }
 
 impl Files {
     /// Takes in all files below a tree that lies at `at` in its repository, and at `below` in the folder.
-    fn collect(&mut self, repository: &Rc<Repository>, tree: Oid, at: &str, below: &str) -> std::result::Result<(), Refusal> {
+    fn collect(
+        &mut self,
+        repository: &Rc<Repository>,
+        tree: Oid,
+        at: &str,
+        below: &str,
+    ) -> std::result::Result<(), Refusal> {
         let root = tree;
         self.collect_below(repository, (root, at), tree, "", below)
     }
@@ -261,7 +272,13 @@ impl Files {
     }
 
     /// Takes in the files of a submodule in the commit that the commit above names.
-    fn submodule(&mut self, above: &Repository, at: &str, commit: Oid, below: &str) -> std::result::Result<(), Refusal> {
+    fn submodule(
+        &mut self,
+        above: &Repository,
+        at: &str,
+        commit: Oid,
+        below: &str,
+    ) -> std::result::Result<(), Refusal> {
         let opened = above.workdir().and_then(|root| Repository::open(root.join(at)).ok()).map(Rc::new);
         let tree = opened.as_ref().and_then(|own| Some(own.find_commit(commit).ok()?.tree_id()));
         match opened.zip(tree) {
@@ -317,7 +334,8 @@ impl Blob {
         }
         if size != stored.size && size.max(stored.size) > MOST_TO_EXPLAIN {
             // A pointer is small whatever it points to.
-            let is_pointer = size <= LONGEST_POINTER && is_pointer(self.repository.find_blob(self.id)?.content(), stored);
+            let is_pointer =
+                size <= LONGEST_POINTER && is_pointer(self.repository.find_blob(self.id)?.content(), stored);
             return Ok(Some(if is_pointer { GitHow::LfsPointer } else { GitHow::Content }));
         }
         let blob = self.repository.find_blob(self.id)?;

@@ -15,7 +15,8 @@ struct Git {
     repository: Repository,
 }
 
-const SPEC: &str = "pipeline: {name: up}\ntransform: {cmd: [up], code: code}\ninput: {pfs: {repo: images, glob: '/*'}}\n";
+const SPEC: &str =
+    "pipeline: {name: up}\ntransform: {cmd: [up], code: code}\ninput: {pfs: {repo: images, glob: '/*'}}\n";
 
 impl Git {
     fn new() -> Self {
@@ -77,7 +78,20 @@ impl Git {
 fn entry(path: &str, mode: u32, id: Oid) -> IndexEntry {
     let time = IndexTime::new(0, 0);
     let (flags, path) = (0, path.as_bytes().to_vec());
-    IndexEntry { ctime: time, mtime: time, dev: 0, ino: 0, mode, uid: 0, gid: 0, file_size: 0, id, flags, flags_extended: 0, path }
+    IndexEntry {
+        ctime: time,
+        mtime: time,
+        dev: 0,
+        ino: 0,
+        mode,
+        uid: 0,
+        gid: 0,
+        file_size: 0,
+        id,
+        flags,
+        flags_extended: 0,
+        path,
+    }
 }
 
 /// What is recorded of a spec that is applied from a folder.
@@ -115,7 +129,10 @@ async fn files_that_git_ignores_or_does_not_track_are_not_in_the_commit() {
     git.write(".gitignore", "*.pkl\n").commit();
     git.write("code/model.pkl", "weights").write("code/new.py", "b = 1\n");
     let differing = git.differing().await;
-    assert_eq!(differing, [("/model.pkl".to_owned(), GitHow::NotInCommit), ("/new.py".to_owned(), GitHow::NotInCommit)]);
+    assert_eq!(
+        differing,
+        [("/model.pkl".to_owned(), GitHow::NotInCommit), ("/new.py".to_owned(), GitHow::NotInCommit)]
+    );
     // A whole folder that git ignores is in no commit.
     let other = Git::new();
     other.write(".gitignore", "code\n").commit();
@@ -155,7 +172,9 @@ async fn each_way_to_differ_is_named() {
 async fn the_list_is_bounded_and_the_count_is_not() {
     let git = Git::new();
     git.commit();
-    (0..40).for_each(|number| drop(git.write(&format!("code/n{number:02}"), "x")));
+    for number in 0..40 {
+        git.write(&format!("code/n{number:02}"), "x");
+    }
     let check = git.code().await;
     assert_eq!((check.differ, check.files.len(), check.files[9].path.as_str()), (40, 10, "/n09"));
 }
@@ -189,7 +208,10 @@ async fn without_a_commit_there_is_none_to_name() {
     assert_eq!((of_plain.git_commit, of_plain.git_spec), (None, None));
     let git = Git::new();
     let unborn = git.stamp().await;
-    assert_eq!(unborn.git_code.unwrap().in_words("code", 8, 3), "code in no commit: its git repository has no commit yet");
+    assert_eq!(
+        unborn.git_code.unwrap().in_words("code", 8, 3),
+        "code in no commit: its git repository has no commit yet"
+    );
     assert_eq!(unborn.git_spec.unwrap().state, GitState::InNoCommit);
 }
 
@@ -244,6 +266,25 @@ async fn a_submodule_counts_with_the_commit_that_is_named() {
     assert_eq!(git.differing().await, expected);
     std::fs::remove_dir_all(git.at("code/lib")).unwrap();
     assert_eq!(git.differing().await, [("/lib".to_owned(), GitHow::Submodule)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_git_does_not_trust_is_not_checked() {
+    let git = Git::new();
+    git.commit();
+    let others = Some(12_345);
+    let is_given_away = [git.folder.path().to_owned(), git.at(".git")].iter().all(|path| {
+        // Only root may.
+        std::os::unix::fs::chown(path, others, None).is_ok()
+    });
+    if is_given_away {
+        let check = git.code().await;
+        assert_eq!(check.state, GitState::NotChecked);
+        assert_eq!(
+            check.in_words("code", 8, 3),
+            "code not checked against git: git does not trust the repository (safe.directory)"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

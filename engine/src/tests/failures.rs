@@ -103,7 +103,7 @@ async fn an_error_command_that_fails_leaves_the_datum_failed() {
 async fn kill_by_timeout(limit: &str) -> (Setting, bool) {
     let s = setting("", &format!(", job_timeout: {limit}"));
     s.put("images", [("/a", Some("a")), ("/b", Some("b"))]);
-    let (job_ended, has_ended) = std::sync::mpsc::channel();
+    let (job_ended, has_ended) = std::sync::mpsc::channel::<()>();
     let has_ended = std::sync::Mutex::new(has_ended);
     let engine = s
         .engine(move |call| {

@@ -49,7 +49,8 @@ fn assert_agreed(s: &Setting, id: CommitId) {
     let commit: Commit = s.store.commit(&id).unwrap();
     let files = files_of(s, Tree::at(commit.tree));
     let lineage = commit.lineage.map_or(Map::empty(), Map::<Digest>::at);
-    let lineage: BTreeMap<Vec<u8>, Digest> = lineage.range(&s.store, KeyRange::all()).unwrap().map(Result::unwrap).collect();
+    let lineage: BTreeMap<Vec<u8>, Digest> =
+        lineage.range(&s.store, KeyRange::all()).unwrap().map(Result::unwrap).collect();
     assert_eq!(files.keys().collect::<Vec<_>>(), lineage.keys().collect::<Vec<_>>());
     let datums = commit.datums.map_or(DatumMap::empty(), DatumMap::at);
     let mut owned = BTreeMap::new();

@@ -88,7 +88,8 @@ fn other_jobs(store: &Store, start: &Found) -> Result<Vec<String>> {
     const MOST: usize = 10;
     let mut search = Search::new(store, ForwardOptions { all_runs: true, depth: None })?;
     search.readers_of(start)?;
-    let jobs: BTreeSet<(u64, String)> = search.readers.iter().map(|reader| (reader.order, reader.job.clone())).collect();
+    let jobs: BTreeSet<(u64, String)> =
+        search.readers.iter().map(|reader| (reader.order, reader.job.clone())).collect();
     Ok(jobs.into_iter().rev().map(|(_, job)| job).take(MOST).collect())
 }
 
@@ -102,7 +103,8 @@ fn places(store: &Store, start: &Found) -> Result<Vec<ForwardPlace>> {
             let files::Found { repo, path, first, at_head, periods, periods_before, .. } = found;
             let periods: Vec<_> = periods.iter().map(|one| period(store, &path, one)).collect::<Result<_>>()?;
             let last = periods.last();
-            let (ended_by, removed) = (last.and_then(|last| last.ended_by.clone()), last.is_some_and(|last| last.removed));
+            let (ended_by, removed) =
+                (last.and_then(|last| last.ended_by.clone()), last.is_some_and(|last| last.removed));
             let first = mention(store, first)?;
             places.push(ForwardPlace { repo, path, first, ended_by, removed, at_head, periods, periods_before });
         }

@@ -101,7 +101,8 @@ impl CodeStamp {
         if stamp.git_code.is_some() || stamp.git_spec.is_some() {
             return stamp;
         }
-        let check = GitCheck { commit: stamp.git_commit.clone(), ..GitCheck::not_checked("it was applied by an older pv") };
+        let check =
+            GitCheck { commit: stamp.git_commit.clone(), ..GitCheck::not_checked("it was applied by an older pv") };
         match stamp.tree {
             Some(_) => stamp.git_code = Some(check),
             None => stamp.git_spec = stamp.git_commit.is_some().then_some(check),

@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId};
 
-use super::rows::{
-    BranchRow, CommitRow, JobRow, KeyRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow, encode,
-};
+use super::rows::{BranchRow, CommitRow, JobRow, KeyRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow, encode};
 use super::rules::{self, Context, Namer};
 use super::{View, keys, rows};
 use crate::error::RepoError;

@@ -115,10 +115,15 @@ impl Store {
     pub fn head_as_of(&self, repo: &RepoName, branch: &BranchName, order: u64) -> Result<Option<Option<CommitId>>> {
         let prefix = keys::heads(repo, branch.as_str());
         let mut found = None;
-        self.index().try_visit(&prefix, &keys::head(repo, branch.as_str(), order), Direction::Reverse, |key, value| {
-            found = Some(read(key, value)?);
-            Ok(ControlFlow::Break(()))
-        })?;
+        self.index().try_visit(
+            &prefix,
+            &keys::head(repo, branch.as_str(), order),
+            Direction::Reverse,
+            |key, value| {
+                found = Some(read(key, value)?);
+                Ok(ControlFlow::Break(()))
+            },
+        )?;
         Ok(found)
     }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use bytes::Bytes;
 use specs::Digest;
 
-use super::objects::{Unpack, row_about};
+use super::objects::{Unpack, rows_about};
 use super::{Result, Store};
 use crate::object::{Kind, PackClass};
 use crate::packs::codec;
@@ -63,7 +63,7 @@ impl Part {
             if row.kind == Kind::Signature as u8
                 && let Some(bytes) = codec::unpack(&row, self.pack.read(range.clone())?)
             {
-                self.signatures.extend(row_about(row.kind, &row.digest, &bytes).map(|(key, _)| key));
+                self.signatures.extend(rows_about(row.kind, &row.digest, &bytes).into_iter().map(|(key, _)| key));
             }
             self.end = range.end;
             self.rows.insert((row.kind, row.digest), row);

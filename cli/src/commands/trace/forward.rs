@@ -92,7 +92,10 @@ fn unread(store: &Store, found: &Forward) -> Result<String> {
         return Ok("no datum read it".to_owned());
     }
     let jobs = found.read_in_other_jobs.iter().map(|job| short_job(store, job)).collect::<Result<Vec<_>>>()?;
-    Ok(format!("no job took this commit and read it; other jobs read it: {}; all that came of it: --all-runs", jobs.join(", ")))
+    Ok(format!(
+        "no job took this commit and read it; other jobs read it: {}; all that came of it: --all-runs",
+        jobs.join(", ")
+    ))
 }
 
 /// `in images:/a from 77ab01c2 (anna, 2026-06-30) to a0b1c2d3 (removed by bob, 2026-07-02)`, one line a period.

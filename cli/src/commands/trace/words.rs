@@ -87,7 +87,10 @@ mod tests {
             git_clean: Some(true),
             ..CodeStamp::default()
         };
-        assert_eq!(code(Some(&old)), ["code abababab not checked against commit 01234567: it was applied by an older pv"]);
+        assert_eq!(
+            code(Some(&old)),
+            ["code abababab not checked against commit 01234567: it was applied by an older pv"]
+        );
         let check = GitCheck::of(old.git_commit.clone(), String::new(), Vec::new());
         let new = CodeStamp { git_clean: None, git_code: Some(check.clone()), git_spec: Some(check), ..old };
         assert_eq!(code(Some(&new)), ["code abababab in commit 01234567", "spec in commit 01234567"]);
