@@ -18,7 +18,9 @@ use specs::{BranchName, CommitId, Digest, ErrorKind, RunId};
 fn example() -> (TestStore, CommitId, CommitId) {
     let test = TestStore::new();
     let images = test.set("images", &[("/a", Some("1"))]);
-    test.store.publish(&Change::of(vec![Entry::RepoCreate { repo: name("rules"), repo_kind: RepoKind::User }])).unwrap();
+    test.store
+        .publish(&Change::of(vec![Entry::RepoCreate { repo: name("rules"), repo_kind: RepoKind::User }]))
+        .unwrap();
     let rules = test.set("rules", &[("/rule", Some("1"))]);
     (test, images, rules)
 }
@@ -118,9 +120,13 @@ fn what_commands_refuse_is_refused_where_it_takes_effect() {
         vec![Entry::PipelineApply { pipeline: "detect".parse().unwrap(), version, document }]
     };
     store.publish(&Change::of([version(1, 1), version(2, 2)].concat())).unwrap();
-    let failed = Commit { error: Some(repos::documents::CommitError { state: "failure".to_owned(), message: String::new() }), ..store.commit(&images).unwrap() };
+    let failed = Commit {
+        error: Some(repos::documents::CommitError { state: "failure".to_owned(), message: String::new() }),
+        ..store.commit(&images).unwrap()
+    };
     let failed = store.put_commit(&failed).unwrap();
-    let other = store.put_commit(&Commit { run: RunId::from_bytes([9; 16]), ..store.commit(&images).unwrap() }).unwrap();
+    let other =
+        store.put_commit(&Commit { run: RunId::from_bytes([9; 16]), ..store.commit(&images).unwrap() }).unwrap();
     let to = |to| moved("images", Some(images), to);
     let refused: [(&str, Vec<Entry>); 12] = [
         ("a commit of a failed job", entries("commit", &[to(failed)])),
@@ -133,7 +139,10 @@ fn what_commands_refuse_is_refused_where_it_takes_effect() {
         ("a job that moves to what it did not make", job("images", SealedState::Success, None, Some(to(images)))),
         ("a version once more", version(2, 3)),
         ("an older version", version(1, 1)),
-        ("a tag on another's commit", vec![Entry::TagCreate { repo: name("images"), tag: "t".parse().unwrap(), commit: rules, document: None }]),
+        (
+            "a tag on another's commit",
+            vec![Entry::TagCreate { repo: name("images"), tag: "t".parse().unwrap(), commit: rules, document: None }],
+        ),
         ("a key that nobody vouches for", vec![Entry::KeyTrust { key: Digest::from_bytes([1; 32]) }]),
     ];
     let before = store.position();
@@ -269,7 +278,10 @@ fn records_of_before_are_read_and_said_to_be_unsigned() {
     assert_eq!((store.unsigned_before().unwrap(), store.doubts().unwrap()), (None, vec![]));
     store.publish(&Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }])).unwrap();
     let report = check(&store, &|_, _, _| {}).unwrap();
-    assert!(report.notes.iter().any(|note| note.starts_with("records 1 to 5 of the journal are from before")), "{report:?}");
+    assert!(
+        report.notes.iter().any(|note| note.starts_with("records 1 to 5 of the journal are from before")),
+        "{report:?}"
+    );
     let read = Journal::new(dir.join(".pv/journal")).read_after(Position::default()).unwrap();
     let formats: Vec<u32> = read.records.iter().map(|(record, _): &(Record, Position)| record.format).collect();
     assert_eq!(formats, [1, 1, 1, 1, 1, 2]);

@@ -291,6 +291,7 @@ impl World {
     fn txn(&mut self, parts: &[(usize, Vec<(String, String)>)], stale: bool) {
         let mut changes: BTreeMap<String, (CommitId, Files)> = BTreeMap::new();
         let mut moves = Vec::new();
+        let run = RunId::from_bytes(repos::random_bytes());
         for (number, put) in parts {
             let branch = self.branch_at(*number);
             let after = with(&self.files(&branch), put);
@@ -298,7 +299,7 @@ impl World {
                 continue;
             }
             let (tree, _) = apply(&self.test.store, self.tree_of(&branch), &edits_of(&self.test.store, put)).unwrap();
-            let id = self.put_commit(&branch, tree);
+            let id = self.put_commit(&branch, tree, run);
             moves.push(self.moved(&branch, Some(id)));
             changes.insert(branch, (id, after));
         }
@@ -308,17 +309,17 @@ impl World {
         if moves.is_empty() {
             return;
         }
-        let done = self.publish(vec![self.run(moves)]);
+        let done = self.publish(vec![common::run_entry(run, moves, self.test.store.clock().now())]);
         assert_eq!(done.is_err(), stale, "{done:?}");
         for (branch, (id, files)) in changes.into_iter().filter(|_| !stale) {
             self.note(&branch, id, files, Vec::new());
         }
     }
 
-    fn put_commit(&self, branch: &str, tree: Tree) -> CommitId {
+    fn put_commit(&self, branch: &str, tree: Tree, run: RunId) -> CommitId {
         let parents = self.branches.get(branch).map(ToString::to_string).into_iter().collect::<Vec<_>>();
         let commit = json!({"repo": "images", "branch": branch, "parents": parents, "tree": tree.root(), "kind": "user",
-            "run": RunId::from_bytes(repos::random_bytes()), "committer": "uid:1@edge",
+            "run": run, "committer": "uid:1@edge",
             "created_at": self.test.store.clock().now()});
         self.test.store.put_commit(&serde_json::from_value(commit).unwrap()).unwrap()
     }

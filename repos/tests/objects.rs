@@ -439,7 +439,8 @@ fn a_journal_that_forked_shows_both_sides_and_a_repair_takes_up_the_places() {
     // The other machine has not seen it.
     let edits = edits(&other.store, &[("/a", Some("kept"))]);
     let kept = common::commit(&other.store, &name("images"), &BranchName::main(), &edits).unwrap().0.unwrap();
-    let error = test.store.publish(&Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }])).unwrap_err();
+    let error =
+        test.store.publish(&Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }])).unwrap_err();
     let RepoError::DamagedJournal { record: 3, why } = error else { panic!("{error}") };
     let line = |store: &Store| {
         let text = std::fs::read_to_string(store.folder().join("journal")).unwrap();

@@ -203,7 +203,10 @@ fn another_file_can_hold_the_key_and_two_places_have_two() {
     let commit = common::commit(&store, &name("images"), &BranchName::main(), &edits).unwrap().0.unwrap();
     let mine = store.signatures(&commit).unwrap()[0].key.unwrap();
     assert_ne!(mine, test.store.public_key().unwrap().unwrap().fingerprint());
-    assert_eq!((store.signatures(&commit).unwrap()[0].vouched.clone(), store.doubts().unwrap().len()), (Vouched::UnvouchedKey, 1));
+    assert_eq!(
+        (store.signatures(&commit).unwrap()[0].vouched.clone(), store.doubts().unwrap().len()),
+        (Vouched::UnvouchedKey, 1)
+    );
     assert!(store.trust_key(&mine).unwrap_err().to_string().contains("is not one that the store vouches for"));
     // Said where the store's key is, it counts, also for what it signed before.
     test.store.refresh().unwrap();

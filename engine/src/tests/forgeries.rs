@@ -13,7 +13,7 @@ use std::sync::Arc;
 use repos::documents::{Commit, Recipe, ResultDocument, SignatureDocument, canonical};
 use repos::files::Edits;
 use repos::hash::digest_of;
-use repos::journal::{CauseKind, Entry, Move};
+use repos::journal::Entry;
 use repos::keys::Signature;
 use repos::object::Kind;
 use repos::packs::codec::unpack;
@@ -183,7 +183,8 @@ impl Records {
             let moved = entry.get("moved").cloned().filter(|moved| !moved.is_null());
             entry["moves"].as_array().cloned().unwrap_or_default().into_iter().chain(moved)
         });
-        let to = moves.filter(|moved| moved["repo"] == repo && moved["branch"] == branch).map(|moved| moved["to"].clone());
+        let to =
+            moves.filter(|moved| moved["repo"] == repo && moved["branch"] == branch).map(|moved| moved["to"].clone());
         to.last().unwrap_or(Value::Null)
     }
 
@@ -390,7 +391,8 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
                 hit
             });
             let one = records.commits();
-            records.append(numbers, json!([{"kind": "commit_prune", "commits": one, "why": "asked", "committer": "x"}]));
+            records
+                .append(numbers, json!([{"kind": "commit_prune", "commits": one, "why": "asked", "committer": "x"}]));
             records.write(dir);
             "content gone, and said to be pruned"
         }
@@ -529,7 +531,9 @@ async fn assert_runs_true(dir: &Path, truth: &Truth, what: &str) {
     engine.run(Selection::All).await.ok();
     drop(engine);
     let mut since = BTreeMap::new();
-    for (name, above, suffix) in [("images", None, ""), ("upper", Some("images"), "|upper"), ("lower", Some("upper"), "|lower")] {
+    for (name, above, suffix) in
+        [("images", None, ""), ("upper", Some("images"), "|upper"), ("lower", Some("upper"), "|lower")]
+    {
         let Ok(at) = resolve(&store, name) else { continue };
         let signed = store.signatures(&at.id).unwrap_or_default();
         let is_ours = signed.iter().any(|signed| signed.key == Some(truth.key));

@@ -181,8 +181,7 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, of: &Context<'_>) -> Result<(
         Entry::Key { public_key, previous, signature } => {
             let (previous, signature, after) = (*previous, *signature, counter(view, meta::RUNS)?);
             let (public_key, replaced_at, replaced_in) = (public_key.clone(), None, None);
-            let row =
-                KeyRow { public_key, previous, signature, at, after, replaced_at, replaced_in, vouched: false };
+            let row = KeyRow { public_key, previous, signature, at, after, replaced_at, replaced_in, vouched: false };
             add_key(view, row, of)?;
         }
         Entry::KeyTrust { key } => trust_key(view, key, of)?,

@@ -50,7 +50,10 @@ pub(super) enum Namer<'a> {
 pub(super) fn head(said: &SaidRow, commit: &CommitId, repo: &RepoName) -> Result<()> {
     is_of(said, commit, repo)?;
     if said.failed {
-        return Err(refused(format!("commit {} is of a job that failed; a branch never points to it", commit.short(12))));
+        return Err(refused(format!(
+            "commit {} is of a job that failed; a branch never points to it",
+            commit.short(12)
+        )));
     }
     Ok(())
 }

@@ -63,7 +63,11 @@ impl Journal {
             }
         }
         let url = shared.url();
-        tracing::warn!("`{url}` had lost records {} to {} of the journal: they were put back from here", kept + 1, end.records);
+        tracing::warn!(
+            "`{url}` had lost records {} to {} of the journal: they were put back from here",
+            kept + 1,
+            end.records
+        );
         Ok(())
     }
 

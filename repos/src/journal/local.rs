@@ -146,7 +146,11 @@ impl Journal {
     }
 
     /// The JSON of at most `most` records after `from`, each with the position after it, and the position after the last.
-    pub(crate) fn values_after(&self, from: Position, most: usize) -> Result<(Vec<(Value, Position)>, Position), RepoError> {
+    pub(crate) fn values_after(
+        &self,
+        from: Position,
+        most: usize,
+    ) -> Result<(Vec<(Value, Position)>, Position), RepoError> {
         let mut file = File::open(&self.path).doing("open", &self.path)?;
         file.seek(SeekFrom::Start(from.bytes)).doing("seek in", &self.path)?;
         let mut lines = BufReader::with_capacity(1 << 16, file);

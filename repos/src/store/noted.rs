@@ -54,7 +54,9 @@ impl Store {
     /// Whether the holder of this place's key noted that the journal ends where it does now.
     pub(crate) fn has_noted_end(&self) -> bool {
         let noted = std::fs::read(self.noted_path()).ok().and_then(|bytes| parse::<Noted>(&bytes));
-        let (Some(Noted { position, mac: Some(mac) }), Some(key)) = (noted, self.own_key_if_there()) else { return false };
+        let (Some(Noted { position, mac: Some(mac) }), Some(key)) = (noted, self.own_key_if_there()) else {
+            return false;
+        };
         position == self.position() && key.is_code(&pieces(&position), &mac)
     }
 }

@@ -186,7 +186,10 @@ impl Store {
         let standing = self.signing_key(&own.public().fingerprint())?;
         if !standing.is_some_and(|row| row.vouched) {
             return Err(RepoError::Conflict {
-                what: format!("the key `{}` is not one that the store vouches for", self.inner.key_file.path().display()),
+                what: format!(
+                    "the key `{}` is not one that the store vouches for",
+                    self.inner.key_file.path().display()
+                ),
                 hint: Some("say it where the store's key is; pv key show lists the keys".to_owned()),
             });
         }

@@ -116,10 +116,14 @@ impl Store {
         let mut from = checked_until(index)?;
         while from.records < end.records {
             let (values, next) = self.journal().values_after(from, AT_A_TIME)?;
-            let judged = parallel::map(values.len(), || (), |(), at| {
-                let (value, position) = &values[at];
-                judge(index, value, position, signed_from)
-            })?;
+            let judged = parallel::map(
+                values.len(),
+                || (),
+                |(), at| {
+                    let (value, position) = &values[at];
+                    judge(index, value, position, signed_from)
+                },
+            )?;
             found.extend(judged.into_iter().flatten().filter(|doubt| doubt.record <= end.records));
             if next == from {
                 break;
@@ -215,7 +219,10 @@ impl Doubt {
 
 /// Whether an entry says what is executed, and how.
 fn is_command(entry: &Entry) -> bool {
-    matches!(entry, Entry::PipelineApply { .. } | Entry::PipelineTry { .. } | Entry::Setting { .. } | Entry::Init { .. })
+    matches!(
+        entry,
+        Entry::PipelineApply { .. } | Entry::PipelineTry { .. } | Entry::Setting { .. } | Entry::Init { .. }
+    )
 }
 
 /// What a record does, in words; of many things the first.

@@ -42,7 +42,10 @@ impl std::fmt::Display for CutBack {
                  ({newer} signed {commits} newer)"
             )
         } else {
-            write!(f, "record {had} is another one than when commit {commit} was signed: the journal was replaced, or it forked")
+            write!(
+                f,
+                "record {had} is another one than when commit {commit} was signed: the journal was replaced, or it forked"
+            )
         }
     }
 }
@@ -59,7 +62,11 @@ pub struct Unnamed {
 impl std::fmt::Display for Unnamed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let commit = self.commit.short(12);
-        let why = if self.is_noted { "its writer ended before that" } else { "its writer ended before that, or it was cut off" };
+        let why = if self.is_noted {
+            "its writer ended before that"
+        } else {
+            "its writer ended before that, or it was cut off"
+        };
         write!(f, "commit {commit} was signed on top of the journal's last record, and no record names it: {why}")
     }
 }

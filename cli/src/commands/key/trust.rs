@@ -26,7 +26,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if wanted.len() < LEAST_DIGITS {
         return Err(CliError::usage("a fingerprint is given with at least 8 digits", "pv key show lists the keys"));
     }
-    let fits: Vec<Digest> = known.iter().map(|(key, _)| *key).filter(|key| key.to_string().starts_with(&wanted)).collect();
+    let fits: Vec<Digest> =
+        known.iter().map(|(key, _)| *key).filter(|key| key.to_string().starts_with(&wanted)).collect();
     let [key] = fits[..] else {
         let kind = if fits.is_empty() { specs::ErrorKind::NotFound } else { specs::ErrorKind::Usage };
         let what = if fits.is_empty() { "the journal does not know a key" } else { "several keys begin with" };
