@@ -153,6 +153,9 @@ fn excludes_and_lists_choose_files() {
     assert_eq!(parse_list(b"a\nb\0c\0"), [PathBuf::from("a\nb"), PathBuf::from("c")]);
     let listed = PutOptions { files_from: Some(list), ..options(&test, "/in", &["d"]) };
     assert_eq!(targets(&listed), ["/in/a.txt", "/in/sub/b.txt", "/in/sub/c.tmp"]);
+    // A folder is walked once, however often it is listed: a list cannot ask for more work than it is long.
+    let again = PutOptions { files_from: Some(vec!["sub".into(); 100_000]), ..options(&test, "/in", &["d"]) };
+    assert!(matches!(gather(&again), Err(RepoError::SameTarget { paths }) if paths == [path("/in/sub")]));
     let outside = PutOptions { files_from: Some(vec!["../d/a.txt".into()]), ..options(&test, "/", &["d"]) };
     assert!(matches!(gather(&outside), Err(RepoError::IllegalPaths(_))));
 }

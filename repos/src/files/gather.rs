@@ -1,5 +1,6 @@
 //! Which files of this machine a put means, and where they go. Nothing is read yet but names and sizes.
 
+use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
@@ -50,7 +51,14 @@ pub fn gather(options: &PutOptions) -> Result<Gathered> {
     if !illegal.is_empty() {
         return Err(RepoError::IllegalPaths(illegal));
     }
-    let mut gathering = Gathering { options, gathered: Gathered::new(), refused: Refused::default(), pieces: 0 };
+    let mut gathering = Gathering {
+        options,
+        gathered: Gathered::new(),
+        refused: Refused::default(),
+        pieces: 0,
+        walked: BTreeSet::new(),
+        again: Vec::new(),
+    };
     match (&options.as_path, &options.files_from) {
         (Some(_), Some(_)) => return Err(usage("--as and --files-from exclude each other", None)),
         (Some(path), None) => gathering.add_one(path)?,
@@ -118,6 +126,10 @@ struct Gathering<'o> {
     options: &'o PutOptions,
     gathered: Gathered,
     refused: Refused,
+    /// Folders of a list that were walked.
+    walked: BTreeSet<Vec<u8>>,
+    /// Those that are listed again: each has two sources, and is not walked once more to find that out.
+    again: Vec<FilePath>,
     /// How many times files were added, in order each time.
     pieces: usize,
 }
@@ -132,6 +144,11 @@ impl Gathering<'_> {
         if !illegal.is_empty() {
             illegal.sort_unstable_by(|one, other| one.text.cmp(&other.text));
             return Err(RepoError::IllegalPaths(illegal));
+        }
+        if !self.again.is_empty() {
+            self.again.sort();
+            self.again.dedup();
+            return Err(RepoError::SameTarget { paths: self.again });
         }
         let twice = if self.pieces > 1 { self.gathered.sort() } else { Vec::new() };
         if twice.is_empty() { Ok(self.gathered) } else { Err(RepoError::SameTarget { paths: twice }) }
@@ -258,6 +275,14 @@ impl Gathering<'_> {
                 }
                 Err(error) => self.refused.illegal.push(error),
             },
+            Ok(None) if !self.walked.insert(relative.to_vec()) => {
+                let below = if relative.is_empty() {
+                    Ok(target.clone())
+                } else {
+                    new_path(&[target.as_prefix().as_bytes(), relative].concat())
+                };
+                self.again.extend(below.ok());
+            }
             Ok(None) if relative.is_empty() => self.walk(root, source, target, b""),
             Ok(None) => self.walk(root, source, target, &[relative, b"/"].concat()),
             Err(why) => self.refused.bad.push((whole, why)),
