@@ -1,17 +1,19 @@
 //! One call of `pv`: parse, then run here or hand over to the process that owns the store, then say how it ended.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches};
 use engine::Engine;
 use nix::sys::signal::{SigSet, Signal};
+use specs::ErrorKind;
 
 use crate::args::{Cli, Flags};
 use crate::commands::{self, Command};
 use crate::context::{Cancel, Context, Outside};
-use crate::error::{CliError, Result};
+use crate::error::{CliError, Failure, Result};
 use crate::output::{Notes, Out, Sink};
 use crate::socket;
 
@@ -36,8 +38,11 @@ pub(crate) fn main() -> ExitCode {
             let ended = run(outside, &std::env::args_os().collect::<Vec<_>>(), Place::Called);
             ended.map_or(ExitCode::FAILURE, ExitCode::from)
         }
-        // Without a working folder or streams there is nobody to tell.
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            let words = format!("error: cannot use the working folder, stdin, stdout or stderr: {error}\n");
+            std::io::stderr().write_all(words.as_bytes()).ok();
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -67,6 +72,10 @@ pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> Option<u
     };
     if matches!(place, Place::Called) {
         log(&outside, &cli);
+    }
+    if let Some(name) = outside.env.not_text() {
+        let error = CliError::new(ErrorKind::Usage, format!("the environment variable `{name}` is no text in UTF-8"));
+        return Some(refuse_with(&outside, &cli.flags, error));
     }
     let engine = match place {
         Place::Called => None,
@@ -139,8 +148,7 @@ fn finish(cx: &Context, done: Result<()>) -> u8 {
         Err(CliError::OwnerEnds) => 1,
         Err(CliError::Exit(exit_code)) => exit_code,
         Err(CliError::Failure(failure) | CliError::InUse(failure)) => {
-            let text = if cx.out().is_json() { failure.json() } else { failure.text(cx.notes().color()) };
-            cx.notes().text(&text);
+            say(cx.notes(), &failure, cx.out().is_json());
             failure.kind.exit_code()
         }
     }
@@ -150,15 +158,25 @@ fn finish(cx: &Context, done: Result<()>) -> u8 {
 fn refuse(outside: &Outside, argv: &[OsString], error: clap::Error) -> u8 {
     let has = |flag: &str| argv.iter().take_while(|word| *word != "--").any(|word| word == flag);
     let flags = Flags { json: has("--json"), ..Flags::default() };
-    let (Ok(out), Ok(notes)) = (Out::new(outside, &flags), Notes::new(outside, &flags)) else { return 2 };
     if !error.use_stderr() {
+        let Ok(out) = Out::new(outside, &flags) else { return 2 };
         let styled = error.render();
         let text = if out.is_colored() { styled.ansi().to_string() } else { styled.to_string() };
         // A reader that has enough of the help is fine.
         out.bytes(text.as_bytes()).and_then(|()| out.flush()).ok();
         return 0;
     }
-    let CliError::Failure(failure) = CliError::from(error) else { return 2 };
-    notes.text(&if flags.json { failure.json() } else { failure.text(notes.color()) });
+    refuse_with(outside, &flags, CliError::from(error))
+}
+
+/// Says what is wrong before there is anything to work with.
+fn refuse_with(outside: &Outside, flags: &Flags, error: CliError) -> u8 {
+    let Ok(notes) = Notes::new(outside, flags) else { return 2 };
+    let CliError::Failure(failure) = error else { return 2 };
+    say(&notes, &failure, flags.json);
     failure.kind.exit_code()
+}
+
+fn say(notes: &Notes, failure: &Failure, json: bool) {
+    if json { notes.json(&failure.json()) } else { notes.text(&failure.text(notes.color())) }
 }

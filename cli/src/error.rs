@@ -7,7 +7,7 @@ use repos::RepoError;
 use serde::Serialize;
 use specs::{Diagnostic, ErrorKind, GlobError, Place, ReferenceError, Severity};
 
-use crate::output::plural;
+use crate::output::{paint, plural};
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -142,9 +142,9 @@ impl CliError {
 impl Failure {
     /// As people read it; with colour when `color`.
     pub(crate) fn text(&self, color: bool) -> String {
-        let (red, cyan, plain) = if color { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
+        let paint = |numbers: &str, word: &str| if color { paint(numbers, word) } else { word.to_owned() };
         let mut text: String = self.diagnostics.iter().map(|problem| diagnostic_text(problem, color) + "\n").collect();
-        let head = if self.diagnostics.is_empty() { format!("{red}error:{plain} ") } else { String::new() };
+        let head = if self.diagnostics.is_empty() { paint("1;31", "error:") + " " } else { String::new() };
         let _ = write!(text, "{head}{}", self.message.replace('\n', "\n       "));
         if self.done != NOTHING {
             let between = if self.message.contains('\n') { "\n       " } else { "; " };
@@ -154,7 +154,7 @@ impl Failure {
             let _ = write!(text, "\n  because: {cause}");
         }
         if let Some(hint) = &self.hint {
-            let _ = write!(text, "\n{cyan}hint:{plain} {}", hint.replace('\n', "\n      "));
+            let _ = write!(text, "\n{} {}", paint("36", "hint:"), hint.replace('\n', "\n      "));
         }
         text.push('\n');
         text
@@ -189,7 +189,7 @@ impl Failure {
 
 /// One problem of a file as compilers print it: an error as errors are, a warning with its place first; the hint below it.
 pub(crate) fn diagnostic_text(problem: &Diagnostic, color: bool) -> String {
-    let paint = |code: &str, word: &str| if color { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() };
+    let paint = |numbers: &str, word: &str| if color { paint(numbers, word) } else { word.to_owned() };
     let Diagnostic { file, place, message, .. } = problem;
     let mut text = if problem.is_error() {
         format!("{} {problem}", paint("1;31", "error:"))

@@ -9,6 +9,7 @@
 //! - `stories` what people come with, from the first command to the answer
 //! - `threat` `training` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
+//! - `terminal` what others wrote does not act on a terminal
 //! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
 //! - `support` events to wait for, pipelines to wait in
 
@@ -62,6 +63,7 @@ mod status;
 mod stories;
 mod support;
 mod tag;
+mod terminal;
 mod threat;
 mod time;
 mod trace;

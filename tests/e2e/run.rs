@@ -371,8 +371,18 @@ fn a_timeout_ends_the_run_and_keeps_what_is_done() {
     let gate = Gate::new();
     let script = format!("[ $(cat $notes) = a ] || {}; {}", gate.wait(), copy_of("notes"));
     apply(&env, &spec("hold", "notes", &script));
-    let mut run = Background::start(&env, ["--json", "run", "-j", "1", "--timeout", "3s"]);
-    gate.until_waiting(1);
+    // However busy the machine is: the time is long enough once the second datum has begun in it.
+    let mut seconds = 2;
+    let start =
+        |seconds: u32| Background::start(&env, ["--json", "run", "-j", "1", "--timeout", &format!("{seconds}s")]);
+    let mut run = start(seconds);
+    until_true("the second datum", || {
+        if run.is_over() {
+            seconds *= 2;
+            run = start(seconds);
+        }
+        gate.waiting().len() == 1
+    });
     until_true("the end of the time", || run.is_over());
     let ended = run.end().assert_code(8);
     assert_says(

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::count;
+use crate::output::{LogText, count};
 
 /// Time between two looks for more.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Go on until the job has ended
     #[arg(short, long)]
     follow: bool,
+    /// Print bytes as they came, also what a terminal acts on; else control characters are made visible
+    #[arg(long)]
+    raw: bool,
 }
 
 /// What is asked for.
@@ -41,13 +44,13 @@ enum Subject {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     match subject(store, &args.what)? {
-        Subject::Result(result) => print_result(cx, store, &result, None),
+        Subject::Result(result) => print_result(cx, store, &result, None, args.raw),
         Subject::Jobs(jobs) => {
             for job in &jobs {
                 if args.follow && job.sealed.is_none() {
-                    follow(cx, job)?;
+                    follow(cx, job, args.raw)?;
                 } else {
-                    print_job(cx, store, job, args.failed)?;
+                    print_job(cx, store, job, args)?;
                 }
             }
             Ok(())
@@ -89,7 +92,7 @@ fn result_of(store: &Store, datum: &DatumRef) -> Result<Subject> {
 }
 
 /// The logs of all datums of a job that executed something; a headline each, when there are several.
-fn print_job(cx: &Context, store: &Store, job: &JobRow, failed_only: bool) -> Result<()> {
+fn print_job(cx: &Context, store: &Store, job: &JobRow, args: &Args) -> Result<()> {
     let Some(commit) = job.commit.map(|id| store.commit(&id)).transpose()? else {
         let reason = super::failures::reason(store, job)?;
         cx.notes().line(format!("job {}@{} has no datums: {reason}", job.pipeline, job.run.short(8)));
@@ -101,21 +104,21 @@ fn print_job(cx: &Context, store: &Store, job: &JobRow, failed_only: bool) -> Re
         let (key, value) = entry?;
         let Ok(digest) = <[u8; 32]>::try_from(value) else { continue };
         let result: ResultDocument = store.document(&Digest::from_bytes(digest))?;
-        if failed_only && result.state != ResultState::Failed {
+        if args.failed && result.state != ResultState::Failed {
             continue;
         }
         let key = DatumKey::from_map(&key);
         let parts: Vec<&str> = key.parts().unwrap_or_default().into_iter().map(|(_, text)| text).collect();
-        print_result(cx, store, &result, Some(&parts.join(" ")))?;
+        print_result(cx, store, &result, Some(&parts.join(" ")), args.raw)?;
         printed += 1;
     }
     if printed == 0 {
-        cx.notes().line(if failed_only { "no datum failed" } else { "the job has no datums" });
+        cx.notes().line(if args.failed { "no datum failed" } else { "the job has no datums" });
     }
     Ok(())
 }
 
-fn print_result(cx: &Context, store: &Store, result: &ResultDocument, title: Option<&str>) -> Result<()> {
+fn print_result(cx: &Context, store: &Store, result: &ResultDocument, title: Option<&str>, raw: bool) -> Result<()> {
     let tries = result.tries.len();
     for (number, one) in result.tries.iter().enumerate() {
         let log = one.log.map(|log| store.log_of(result, &log)).transpose()?.unwrap_or_default();
@@ -130,7 +133,7 @@ fn print_result(cx: &Context, store: &Store, result: &ResultDocument, title: Opt
         if title.is_some() || tries > 1 {
             cx.out().line(headline(result, title, number + 1, tries, one))?;
         }
-        cx.out().bytes(&log)?;
+        cx.out().log(&mut LogText::default(), &log, raw)?;
         if log.last().is_some_and(|last| *last != b'\n') {
             cx.out().line("")?;
         }
@@ -149,17 +152,18 @@ fn headline(result: &ResultDocument, title: Option<&str>, number: usize, tries: 
 }
 
 /// Prints what a running job prints, as it comes.
-fn follow(cx: &Context, job: &JobRow) -> Result<()> {
+fn follow(cx: &Context, job: &JobRow, raw: bool) -> Result<()> {
     let Some(engine) = cx.engine() else {
         let error = CliError::new(ErrorKind::Unavailable, format!("job `{}` is not running", job.pipeline));
         return Err(error.hint("pv run runs it; its output is printed with pv logs -f meanwhile"));
     };
     let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
     let mut feed = engine.live().listen();
+    let mut text = LogText::default();
     loop {
         match feed.try_recv() {
             Ok(Happened::Log { job, bytes, .. }) if job == key => {
-                cx.out().bytes(&bytes)?;
+                cx.out().log(&mut text, &bytes, raw)?;
                 cx.out().flush()?;
             }
             Ok(Happened::Ended { job, .. }) if job == key => return Ok(()),

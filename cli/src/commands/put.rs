@@ -1,6 +1,5 @@
 //! `pv put`
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -110,6 +109,9 @@ pub(super) enum Content {
     Stdin(Edits),
 }
 
+/// Bytes of a list of files: about ten million of them.
+const MAX_LIST_BYTES: u64 = 1 << 30;
+
 impl Put<'_> {
     pub(super) fn directory(&self) -> FilePath {
         self.args.target.path.clone().unwrap_or_else(FilePath::root)
@@ -137,13 +139,8 @@ impl Put<'_> {
     }
 
     fn read_list(&self, file: &Path) -> Result<Vec<PathBuf>> {
-        let mut bytes = Vec::new();
-        let read = if file.as_os_str() == "-" {
-            self.cx.outside().stdin().read_to_end(&mut bytes)
-        } else {
-            std::fs::File::open(self.cx.path(file)).and_then(|mut file| file.read_to_end(&mut bytes))
-        };
-        read.map_err(|error| CliError::io(format!("cannot read the list `{}`", file.display()), &error))?;
+        let name = if file.as_os_str() == "-" { "standard input".to_owned() } else { format!("`{}`", file.display()) };
+        let bytes = self.cx.read(file, &format!("the list {name}"), MAX_LIST_BYTES)?;
         Ok(files::parse_list(&bytes))
     }
 

@@ -38,7 +38,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         Target::Word(word) => {
             let at = store.resolve(&word.parse()?)?;
             if args.raw {
-                return cx.out().bytes(&store.document_bytes(Kind::Commit, &at.id.digest())?);
+                let document = store.document_bytes(Kind::Commit, &at.id.digest())?;
+                let is_text = cx.out().is_terminal();
+                return if is_text {
+                    cx.out().text(String::from_utf8_lossy(&document))
+                } else {
+                    cx.out().bytes(&document)
+                };
             }
             show_commit(cx, &at)
         }
@@ -51,7 +57,7 @@ fn show_run(cx: &Context, run: &RunRef) -> Result<()> {
     if cx.out().is_json() {
         return cx.out().json(&view);
     }
-    cx.out().bytes(table(&[], view.lines(&cx.human())).as_bytes())?;
+    cx.out().text(table(&[], view.lines(&cx.human())))?;
     let jobs = queries::find_jobs(store, &JobRef::Run(run.clone()))?;
     if jobs.is_empty() {
         return Ok(());
@@ -82,7 +88,7 @@ fn show_file(cx: &Context, reference: &Reference) -> Result<()> {
 
 fn print(cx: &Context, lines: impl IntoIterator<Item = (&'static str, String)>) -> Result<()> {
     let lines = lines.into_iter().map(|(word, text)| vec![word.to_owned(), text]).collect();
-    cx.out().bytes(table(&[], lines).as_bytes())
+    cx.out().text(table(&[], lines))
 }
 
 fn show_commit(cx: &Context, at: &Resolved) -> Result<()> {

@@ -43,7 +43,7 @@ impl Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if let Some(bundle) = &args.bundle {
-        let keys = args.key.iter().map(|file| read_key(&cx.path(file))).collect::<Result<Vec<_>>>()?;
+        let keys = args.key.iter().map(|file| read_key(cx, file)).collect::<Result<Vec<_>>>()?;
         let (subject, report) = proof::verify_bundle(&cx.path(bundle), &keys)?;
         return show(cx, &subject, &report);
     }
@@ -62,9 +62,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
 }
 
-fn read_key(file: &Path) -> Result<PublicKey> {
-    let text = std::fs::read_to_string(file);
-    let text = text.map_err(|error| CliError::io(format!("cannot read the key `{}`", file.display()), &error))?;
+fn read_key(cx: &Context, file: &Path) -> Result<PublicKey> {
+    let name = format!("the key `{}`", file.display());
+    let text = cx.read_text(file, &name, 1 << 16, "pv key show > KEY.pem")?;
     PublicKey::from_pem(&text)
         .map_err(|error| CliError::usage(format!("`{}`: {error}", file.display()), "pv key show > KEY.pem"))
 }
@@ -120,7 +120,7 @@ fn lines(cx: &Context, subject: &str, report: &Report) -> Result<()> {
         rows.extend(report.counts.iter().map(counted));
     }
     rows.extend(report.bad.iter().take(20).map(row));
-    cx.out().bytes(table(&[], rows).as_bytes())?;
+    cx.out().text(table(&[], rows))?;
     let noted = match report.noted() {
         0 => String::new(),
         noted => format!(", but {} only as far as can be checked", plural(noted, "link", "links")),

@@ -7,6 +7,8 @@
 //! - `client` what the process that handed a command over has got of it, and whether it is waited for
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -18,7 +20,7 @@ use specs::ErrorKind;
 
 use crate::args::Flags;
 use crate::error::{CliError, Result};
-use crate::output::{Human, Notes, Out, Progress};
+use crate::output::{Human, Notes, Out, Progress, count, size};
 use crate::socket::Owner;
 
 mod cancel;
@@ -92,6 +94,29 @@ impl Context {
     /// back in messages.
     pub(crate) fn path(&self, given: &Path) -> PathBuf {
         if self.outside.client.is_other() { self.outside.cwd.join(given) } else { given.to_owned() }
+    }
+
+    /// The bytes of a file that was named, or of standard input for `-`; `what` it is in messages. No more than `most` are read.
+    pub(crate) fn read(&self, file: &Path, what: &str, most: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = if file.as_os_str() == "-" {
+            self.outside.stdin().take(most + 1).read_to_end(&mut bytes)
+        } else {
+            File::open(self.path(file)).and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+        };
+        read.map_err(|error| CliError::io(format!("cannot read {what}"), &error))?;
+        if bytes.len() as u64 > most {
+            return Err(CliError::new(ErrorKind::Usage, format!("{what} is longer than {}", size(most))));
+        }
+        Ok(bytes)
+    }
+
+    /// The same as text. `example` shows what is expected of it.
+    pub(crate) fn read_text(&self, file: &Path, what: &str, most: u64, example: &str) -> Result<String> {
+        String::from_utf8(self.read(file, what, most)?).map_err(|error| {
+            let error = error.utf8_error().valid_up_to();
+            CliError::usage(format!("{what} is no text in UTF-8: the byte at {} is none", count(error as u64)), example)
+        })
     }
 
     /// Sizes and times for people.

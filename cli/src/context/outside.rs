@@ -46,10 +46,23 @@ impl Environment {
         self.0.get(std::ffi::OsStr::new(name))?.to_str().filter(|value| !value.is_empty())
     }
 
+    /// A variable of pv's own whose value is no text: it cannot be followed, and must not be passed over.
+    pub(crate) fn not_text(&self) -> Option<String> {
+        let is_own = |name: &str| name.starts_with("PV_");
+        let unread = self.0.iter().filter(|(_, value)| value.to_str().is_none());
+        unread.filter_map(|(name, _)| name.to_str()).find(|name| is_own(name)).map(str::to_owned)
+    }
+
     /// All names and values.
     pub(crate) fn pairs(&self) -> Vec<(OsString, OsString)> {
         self.0.clone().into_iter().collect()
     }
+}
+
+/// The folder in which this process was called. One that was removed meanwhile has no path; the kernel's name for it leads nowhere, which
+/// is what relative paths are to do, while all others work.
+fn working_folder() -> std::io::Result<PathBuf> {
+    std::env::current_dir().or_else(|_| std::fs::read_link("/proc/self/cwd"))
 }
 
 /// The outside, as the process that was called has it.
@@ -71,7 +84,7 @@ impl Outside {
     pub(crate) fn own(cancel: Cancel) -> std::io::Result<Self> {
         Ok(Self {
             streams: Streams::own()?,
-            cwd: std::env::current_dir()?,
+            cwd: working_folder()?,
             env: Environment::new(std::env::vars_os()),
             uid: rustix::process::getuid().as_raw(),
             cancel,

@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use repos::Timestamp;
 use serde::Serialize;
 
-use super::{Human, visible};
+use super::{Human, escaped};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
@@ -109,8 +109,8 @@ pub(crate) fn table(header: &[&str], lines: Vec<Vec<String>>) -> String {
     if !header.is_empty() {
         table.set_header(header.iter().copied());
     }
-    // A line end in a cell would look like another row, and control characters could drive the terminal.
-    let cell = |cell: String| visible(&cell.replace('\n', " ")).into_owned();
+    // A line end in a cell would look like another row; a column is as wide as what is seen of its cells.
+    let cell = |cell: String| escaped(&cell.replace('\n', " ")).into_owned();
     table.add_rows(lines.into_iter().map(|line| line.into_iter().map(cell)));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

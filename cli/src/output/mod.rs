@@ -2,10 +2,10 @@
 //!
 //! - `list` lists: a table for people, one JSON object a line for programs; how many and how far back
 //! - `human` sizes, counts, times and ids for people
+//! - `escape` the one exit of text: no control character of others gets to a terminal
 //! - `progress` how far a long operation has come
 //! - `sink` writes to a stream without standing still when nobody reads
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::sync::Mutex;
@@ -17,11 +17,14 @@ use crate::args::{Flags, When};
 use crate::context::{Cancel, Environment, Outside};
 use crate::error::{CliError, Result};
 
+mod escape;
 mod human;
 mod list;
 mod progress;
 mod sink;
 
+pub(crate) use escape::{LogText, paint};
+use escape::{escaped, escaped_json, shown};
 pub(crate) use human::{Human, ShortIds, count, duration, plural, short_digest, size};
 pub(crate) use list::{Row, Since, Window, table};
 pub(crate) use progress::Progress;
@@ -94,10 +97,10 @@ impl Out {
 
     /// `text` in the colour of this ANSI number, if colours are wanted.
     pub(crate) fn paint(&self, number: u8, text: &str) -> String {
-        if self.color { format!("\x1b[{number}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.color { paint(&number.to_string(), text) } else { text.to_owned() }
     }
 
-    /// Writes bytes as they are.
+    /// Writes bytes as they are: content of files, whose reader asked for exactly that. Text goes through `text` or `line`.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
         if self.cancel.is_urgent() {
             return Err(CliError::Cancelled);
@@ -105,13 +108,21 @@ impl Out {
         self.writer.lock().expect("no panic under this lock").write_all(bytes).map_err(|error| stopped(&error))
     }
 
-    /// Writes a line. Control characters in it are made visible, but for colours: names and messages come from anybody. On a terminal so
-    /// are characters that cannot be seen or turn the text around them; a pipe gets names as they are.
+    /// Writes text, each of its lines with its end. Control characters in it are made visible, but for our own colours: names and messages
+    /// come from anybody. On a terminal so are characters that cannot be seen or turn the text around them; a pipe gets names as they are.
+    pub(crate) fn text(&self, text: impl AsRef<str>) -> Result<()> {
+        self.bytes(shown(text.as_ref(), self.is_terminal()).as_bytes())
+    }
+
+    /// Writes a line, as `text` does.
     pub(crate) fn line(&self, line: impl AsRef<str>) -> Result<()> {
-        let line = visible(line.as_ref());
-        let line = if self.is_terminal() { without_tricks(&line) } else { line };
-        self.bytes(line.as_bytes())?;
+        self.text(line)?;
         self.bytes(b"\n")
+    }
+
+    /// Writes a piece of what user code printed: as text, or as it came if `raw`.
+    pub(crate) fn log(&self, so_far: &mut LogText, piece: &[u8], raw: bool) -> Result<()> {
+        if raw { self.bytes(piece) } else { self.text(so_far.push(piece)) }
     }
 
     /// Writes an object as one line of JSON, whose escapes stand for what a terminal would act on.
@@ -136,57 +147,6 @@ impl Out {
     pub(crate) fn flush(&self) -> Result<()> {
         self.writer.lock().expect("no panic under this lock").flush().map_err(|error| stopped(&error))
     }
-}
-
-/// Text whose control characters are written out, but for line ends, tabs and the codes of colours.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        let (own, after) = rest.split_at(next.len_utf8());
-        let color = after.strip_prefix('[').filter(|_| next == '\x1b').and_then(|code| code.split_once('m'));
-        if let Some((code, behind)) = color
-            && code.bytes().all(|byte| byte.is_ascii_digit() || byte == b';')
-        {
-            shown.push_str(&rest[..rest.len() - behind.len()]);
-            rest = behind;
-            continue;
-        }
-        if next.is_control() && next != '\n' && next != '\t' {
-            shown.extend(next.escape_default());
-        } else {
-            shown.push_str(own);
-        }
-        rest = after;
-    }
-    Cow::Owned(shown)
-}
-
-/// Whether a character shows nothing of itself but changes how those around it look, or where they stand.
-fn is_a_trick(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// Text in which such characters are written out.
-fn without_tricks(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_a_trick) {
-        return Cow::Borrowed(text);
-    }
-    let shown = |c: char| if is_a_trick(c) { c.escape_unicode().to_string() } else { c.to_string() };
-    Cow::Owned(text.chars().map(shown).collect())
-}
-
-/// JSON whose texts hold no control characters: JSON itself asks for the escapes of some only.
-fn escaped_json(json: &str) -> Cow<'_, str> {
-    if !json.contains(char::is_control) {
-        return Cow::Borrowed(json);
-    }
-    let shown = |c: char| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
-    Cow::Owned(json.chars().map(shown).collect())
 }
 
 fn stopped(error: &std::io::Error) -> CliError {
@@ -243,44 +203,35 @@ impl Notes {
     /// A line, unless `-q`.
     pub(crate) fn line(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            self.text(&format!("{}\n", visible(line.as_ref())));
+            self.text(&format!("{}\n", line.as_ref()));
         }
     }
 
     /// Moves up so many lines and clears what follows: a block is drawn anew.
     pub(crate) fn wipe(&self, lines: usize) {
-        self.text(&format!("\x1b[{lines}A\x1b[J"));
+        self.send(&format!("\x1b[{lines}A\x1b[J"));
     }
 
     /// The last line of a command that ends because it was asked to.
     pub(crate) fn farewell(&self, line: &str) {
         if !self.quiet {
-            self.stderr.note(format!("{line}\n").as_bytes());
+            self.stderr.note(shown(&format!("{line}\n"), true).as_bytes());
         }
     }
 
-    /// Text as it is, also with `-q`: errors and questions.
+    /// Text, also with `-q`: errors and questions. As everywhere, control characters in it are made visible, but for our own colours.
     pub(crate) fn text(&self, text: &str) {
+        self.send(&shown(text, true));
+    }
+
+    /// An error as programs read it.
+    pub(crate) fn json(&self, json: &str) {
+        self.send(&(escaped_json(json.trim_end_matches('\n')).into_owned() + "\n"));
+    }
+
+    fn send(&self, text: &str) {
         if !self.cancel.is_urgent() {
             self.stderr.note(text.as_bytes());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_keeps_every_character_and_a_terminal_gets_none_that_it_acts_on() {
-        let text: String = (0..0x300_u32).chain(0x2000..0x2100).filter_map(char::from_u32).collect();
-        let json = serde_json::to_string(&text).unwrap();
-        let escaped = escaped_json(&json);
-        assert!(!escaped.contains(char::is_control));
-        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
-        assert_eq!(
-            without_tricks(&visible("a\u{202e}gpj.\u{1b}]0;x\u{7f}e\u{301}")),
-            "a\\u{202e}gpj.\\u{1b}]0;x\\u{7f}e\u{301}"
-        );
     }
 }

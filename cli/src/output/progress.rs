@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
-use super::{Notes, Sink, count, size};
+use super::{Notes, Sink, count, shown, size};
 
 /// Time between two lines where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ impl Progress {
             How::Bar(bar) => {
                 bar.set_length(total.max(done));
                 bar.set_position(done);
-                bar.set_message(format!("{what} {}", count(done)));
+                bar.set_message(shown(&format!("{what} {}", count(done)), true).into_owned());
             }
             How::Lines { notes, last } => {
                 if is_time(last) {
@@ -71,7 +71,7 @@ impl Progress {
             How::Bar(bar) => {
                 bar.set_length(total_bytes.max(bytes));
                 bar.set_position(bytes);
-                bar.set_message(format!("{}  {}{}", what(), size(bytes), of()));
+                bar.set_message(shown(&format!("{}  {}{}", what(), size(bytes), of()), true).into_owned());
             }
             How::Lines { notes, last } => {
                 if is_time(last) {

@@ -132,7 +132,7 @@ fn print(cx: &Context, commits: &[PrunedView], size_bytes: u64, pruned: bool) ->
     }
     let human = cx.human();
     let lines = commits.iter().map(|commit| commit.cells(&human)).collect();
-    cx.out().bytes(table(PrunedView::HEADER, lines).as_bytes())?;
+    cx.out().text(table(PrunedView::HEADER, lines))?;
     let (verb, next) =
         if pruned { ("pruned", "; next: pv gc frees") } else { ("would prune", "; pv gc would then free") };
     let count = plural(commits.len() as u64, "commit", "commits");

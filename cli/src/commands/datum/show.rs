@@ -44,7 +44,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 fn print(cx: &Context, store: &Store, found: &FoundDatum) -> Result<()> {
     let lines = lines(cx, store, found)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
-    cx.out().bytes(table(&[], lines.collect()).as_bytes())?;
+    cx.out().text(table(&[], lines.collect()))?;
     failures::last_words(store, &found.result)?.iter().try_for_each(|line| cx.out().line(line))?;
     cx.out().flush()?;
     if found.view.log.is_some() {

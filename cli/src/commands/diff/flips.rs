@@ -176,5 +176,5 @@ fn csv(page: &Page<'_>, found: &Flips) -> Result<()> {
         let cells = [record.path.as_str(), &flip.key.join(","), word, &flip.old, &flip.new, &changed];
         out.push_str(&(cells.map(cell).join(",") + "\n"));
     }
-    page.cx.out().bytes(out.as_bytes())
+    page.cx.out().text(out)
 }

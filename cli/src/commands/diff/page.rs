@@ -69,7 +69,7 @@ impl<'a> Page<'a> {
         if self.markdown {
             return self.markdown(&Block::Table(header, rows));
         }
-        self.cx.out().bytes(table(header, rows).as_bytes())
+        self.cx.out().text(table(header, rows))
     }
 
     fn text(&self, text: &str) -> Result<()> {

@@ -18,7 +18,7 @@ pub(super) fn pipeline(cx: &Context, store: &Store, explained: &PipelineExplaine
     for input in &explained.inputs {
         rows.push(input_cells(store, input)?);
     }
-    cx.out().bytes(table(&["INPUT", "BRANCH", "GLOB", "MATCHES", "HEAD", "TAKEN"], rows).as_bytes())?;
+    cx.out().text(table(&["INPUT", "BRANCH", "GLOB", "MATCHES", "HEAD", "TAKEN"], rows))?;
     if let Some(newest) = &explained.job {
         cx.out().line("\nits newest job")?;
         job(cx, store, newest)?;
@@ -52,7 +52,7 @@ pub(super) fn job(cx: &Context, store: &Store, explained: &JobExplained) -> Resu
     if let Some(before) = explained.version_before {
         lines.push(vec!["version".to_owned(), format!("v{before} → v{}", view.pipeline_version)]);
     }
-    cx.out().bytes(table(&[], lines).as_bytes())?;
+    cx.out().text(table(&[], lines))?;
     sides::transform(cx, store, &explained.changes)
 }
 
@@ -63,7 +63,7 @@ pub(super) fn datum(cx: &Context, store: &Store, explained: &DatumExplained) -> 
     for input in &datum.inputs {
         lines.push(vec!["reads".to_owned(), format!("{}:{}   {}", input.input, input.path, input.digest)]);
     }
-    cx.out().bytes(table(&[], lines).as_bytes())?;
+    cx.out().text(table(&[], lines))?;
     if explained.earlier.is_some() {
         cx.out().line("")?;
         sides::earlier(cx, store, explained)?;

@@ -64,7 +64,7 @@ pub(super) fn transform(cx: &Context, store: &Store, changes: &[FieldChange]) ->
     }
     cx.out().line("")?;
     let rows = changes.iter().map(|change| cells(store, change));
-    cx.out().bytes(table(&HEADER, rows.collect::<Result<_>>()?).as_bytes())
+    cx.out().text(table(&HEADER, rows.collect::<Result<_>>()?))
 }
 
 fn fact(name: &str, old: String, new: String) -> Vec<String> {
@@ -79,7 +79,7 @@ fn print(cx: &Context, store: &Store, mut rows: Vec<Vec<String>>, differences: &
             rows.push(line);
         }
     }
-    cx.out().bytes(table(&HEADER, rows).as_bytes())?;
+    cx.out().text(table(&HEADER, rows))?;
     let mut same: Vec<&str> = differences.same.iter().map(|field| short_field(field)).collect();
     same.dedup();
     if same.is_empty() { Ok(()) } else { cx.out().line(format!("same  {}", same.join(", "))) }

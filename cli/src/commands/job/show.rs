@@ -36,7 +36,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return cx.out().json(&line);
     }
     let lines = lines(cx, store, &job, &line)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
-    cx.out().bytes(table(&[], lines.collect()).as_bytes())?;
+    cx.out().text(table(&[], lines.collect()))?;
     at_work(cx, store, &job)?;
     failed(cx, store, &job, &line)
 }

@@ -90,7 +90,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if cx.out().is_json() {
         return cx.out().json(&spec);
     }
-    cx.out().bytes(text.as_bytes())?;
+    cx.out().text(&text)?;
     cx.out().flush()?;
     cx.notes().line(format!("next: save it as {}.yml, then  pv pipeline apply -f {0}.yml", spec.name));
     Ok(())

@@ -23,7 +23,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return cx.out().json(&details);
     }
     let lines = lines(cx, &details)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
-    cx.out().bytes(table(&[], lines.collect()).as_bytes())?;
+    cx.out().text(table(&[], lines.collect()))?;
     cx.out().line("\nspec")?;
     yaml::of_value(&details.spec).lines().try_for_each(|line| cx.out().line(format!("  {line}")))
 }

@@ -1,10 +1,10 @@
 //! Spec files: those that are named, all of a folder, or standard input.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use engine::apply::SpecSources;
 use serde::Serialize;
+use specs::spec::MAX_FILE_BYTES;
 use specs::{Diagnostic, SpecSet, parse_specs};
 
 use crate::context::Context;
@@ -12,6 +12,8 @@ use crate::error::{CliError, Result};
 
 /// The name of standard input in messages.
 const STDIN: &str = "stdin";
+/// Bytes of all files that are read together.
+const MAX_BYTES: usize = 64 << 20;
 /// Files of a folder that are specs.
 const ENDINGS: [&str; 3] = ["yml", "yaml", "json"];
 
@@ -41,12 +43,18 @@ impl Files {
     pub(in crate::commands) fn read(&self, cx: &Context) -> Result<Specs> {
         let mut files: Vec<(String, String)> = Vec::new();
         let mut folders = SpecSources::new();
+        let mut total = 0;
         for path in self.paths(cx)? {
             let name = if path == Path::new("-") { STDIN.to_owned() } else { path.display().to_string() };
             if folders.contains_key(&name) {
                 continue; // named twice
             }
-            files.push((name.clone(), read(cx, &path)?));
+            let text = read(cx, &path)?;
+            total += text.len();
+            if total > MAX_BYTES {
+                return Err(CliError::usage("the spec files have more than 64 MiB together", "apply them in parts"));
+            }
+            files.push((name.clone(), text));
             // Standard input is read as if it were a file in the current folder.
             let folder = path.parent().filter(|_| name != STDIN).unwrap_or(Path::new(""));
             folders.insert(name, cx.outside().cwd.join(folder));
@@ -88,16 +96,8 @@ fn in_folder(cx: &Context, folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn read(cx: &Context, path: &Path) -> Result<String> {
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        cx.outside().stdin().read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(cx.path(path)).and_then(|mut file| file.read_to_end(&mut bytes))
-    };
-    read.map_err(|error| CliError::io(format!("cannot read `{}`", path.display()), &error))?;
-    String::from_utf8(bytes).map_err(|_| {
-        CliError::usage(format!("`{}` is no text in UTF-8", path.display()), "pv pipeline new shows what a spec is")
-    })
+    let name = if path == Path::new("-") { "standard input".to_owned() } else { format!("`{}`", path.display()) };
+    cx.read_text(path, &name, MAX_FILE_BYTES as u64, "pv pipeline new shows what a spec is")
 }
 
 /// A warning as programs read it.

@@ -41,7 +41,7 @@ pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<(
     }
     let sums = by_pipeline(readers);
     cx.out().line("")?;
-    cx.out().bytes(summary(&sums).as_bytes())?;
+    cx.out().text(summary(&sums))?;
     for (name, sum) in sums.iter().filter(|(_, sum)| sum.files == 0) {
         let who = if sum.failed == sum.datums { "failed on it" } else { "read it and wrote nothing" };
         cx.out().line(format!("{name} {who}"))?;
@@ -54,7 +54,7 @@ pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<(
     }
     if with_files {
         cx.out().line("")?;
-        return cx.out().bytes(by_file(store, readers)?.as_bytes());
+        return cx.out().text(by_file(store, readers)?);
     }
     cx.out().flush()?;
     cx.notes().line("each file: --files or --json");

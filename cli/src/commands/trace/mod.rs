@@ -84,9 +84,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
                 cx.out().json(&envelope)?;
             }
         }
-        Format::Dot => cx.out().bytes(formats::dot(&found).as_bytes())?,
-        Format::Mermaid => cx.out().bytes(formats::mermaid(&found).as_bytes())?,
-        Format::Html => cx.out().bytes(formats::html_in(&found, cx.human().zone()).as_bytes())?,
+        Format::Dot => cx.out().text(formats::dot(&found))?,
+        Format::Mermaid => cx.out().text(formats::mermaid(&found))?,
+        Format::Html => cx.out().text(formats::html_in(&found, cx.human().zone()))?,
     }
     if !found.is_damaged {
         return Ok(());

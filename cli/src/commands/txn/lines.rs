@@ -42,6 +42,10 @@ const VERBS: [(&str, &[&str]); 6] = [
     ("branch_create", &["at"]),
 ];
 const COMMON: [&str; 2] = ["message", "expect"];
+/// More fields than any line takes.
+const MAX_FIELDS: usize = 20;
+/// Problems that are told of one line.
+const MAX_PROBLEMS: usize = 100;
 
 /// Reads all lines; empty ones are passed over.
 pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Line>, Vec<Diagnostic>> {
@@ -78,6 +82,14 @@ impl Fields<'_> {
                 self.problem_at(error.column(), message, None);
                 return None;
             }
+        }
+        if self.values.len() > MAX_FIELDS {
+            self.problem_at(
+                1,
+                format!("it has {} fields; no line takes more than {MAX_FIELDS}", self.values.len()),
+                None,
+            );
+            return None;
         }
         self.refuse_twice();
         let (verb, own) = self.verb()?;
@@ -161,6 +173,9 @@ impl Fields<'_> {
     }
 
     fn problem(&mut self, field: &str, message: String, hint: Option<String>) {
+        if self.problems.len() == MAX_PROBLEMS {
+            return;
+        }
         let quoted = format!("\"{field}\"");
         self.problem_at(self.text.find(&quoted).map_or(1, |at| self.text[..at].chars().count() + 1), message, hint);
     }

@@ -1,6 +1,6 @@
 //! `pv txn`
 
-use std::io::Read;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -44,6 +44,9 @@ Example: new images and the rules that fit them, seen together by every pipeline
   {"put": "rules", "from": "new.json", "as": "/rules.json", "expect": "v3"}
   {"branch_move": "rules@live", "to": "rules@main"}"#;
 
+/// Bytes of all lines: about a million of them.
+const MAX_BYTES: u64 = 256 << 20;
+
 /// Do several changes of files and branches together: all become visible at once, as one run, or none
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = FORMAT, after_help = "pv help txn shows the lines")]
@@ -80,7 +83,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 fn act(cx: &Context, args: &Args, name: &str) -> Result<Outcome> {
     let store = cx.store()?;
-    let text = read(cx, args, name)?;
+    let text = cx.read_text(&args.file, &format!("`{name}`"), MAX_BYTES, "pv help txn shows the lines")?;
     let lines = lines::parse(name, &text).map_err(|problems| CliError::in_file(ErrorKind::Usage, name, problems))?;
     let by = author::by(cx, args.message.author.as_deref());
     let steps = Steps { cx, store, dry_run: args.dry_run }.of(name, &lines)?;
@@ -107,17 +110,6 @@ fn act(cx: &Context, args: &Args, name: &str) -> Result<Outcome> {
         }
         done => done.map_err(in_lines),
     }
-}
-
-fn read(cx: &Context, args: &Args, name: &str) -> Result<String> {
-    let mut text = String::new();
-    let read = if args.reads_stdin() {
-        cx.outside().stdin().read_to_string(&mut text)
-    } else {
-        std::fs::File::open(cx.path(&args.file)).and_then(|mut file| file.read_to_string(&mut text))
-    };
-    read.map_err(|error| CliError::io(format!("cannot read `{name}`"), &error))?;
-    Ok(text)
 }
 
 /// Asks before mirrors remove most of what is there.
@@ -149,10 +141,14 @@ impl Steps<'_> {
     fn of(&self, name: &str, lines: &[Line]) -> Result<Vec<Step>> {
         let mut problems = Vec::new();
         let mut found = Vec::new();
-        for (at, line) in lines.iter().enumerate() {
-            match self.find(line, &lines[..at]) {
+        let mut made = HashSet::new();
+        for line in lines {
+            match self.find(line, &made) {
                 Ok(line) => found.push(line),
                 Err(problem) => problems.push((line.number, problem)),
+            }
+            if let Verb::BranchCreate { branch, .. } = &line.verb {
+                made.insert((branch.repo.clone(), branch.name.clone()));
             }
         }
         if !problems.is_empty() {
@@ -161,14 +157,14 @@ impl Steps<'_> {
         found.into_iter().map(|found| self.step(found)).collect()
     }
 
-    fn find<'l>(&self, line: &'l Line, before: &[Line]) -> Result<Found<'l>> {
+    fn find<'l>(&self, line: &'l Line, made: &HashSet<BranchOf>) -> Result<Found<'l>> {
         let branch = match &line.verb {
             Verb::BranchMove { branch, .. } | Verb::BranchCreate { branch, .. } => {
                 self.store.repo(&branch.repo)?;
                 (branch.repo.clone(), branch.name.clone())
             }
-            Verb::Put(args) => self.branch_of(&args.target, before)?,
-            Verb::Rm { on: to, .. } | Verb::Mv { to, .. } | Verb::Cp { to, .. } => self.branch_of(to, before)?,
+            Verb::Put(args) => self.branch_of(&args.target, made)?,
+            Verb::Rm { on: to, .. } | Verb::Mv { to, .. } | Verb::Cp { to, .. } => self.branch_of(to, made)?,
         };
         let expect = match &line.expect {
             Some(revision) => {
@@ -184,17 +180,12 @@ impl Steps<'_> {
         Ok(Found { line, branch, expect, gathered })
     }
 
-    /// The branch that gets a commit; it may be one that a line before makes.
-    fn branch_of(&self, reference: &Reference, before: &[Line]) -> Result<BranchOf> {
+    /// The branch that gets a commit; it may be one that a line before made.
+    fn branch_of(&self, reference: &Reference, made: &HashSet<BranchOf>) -> Result<BranchOf> {
         let named = reference.revision.as_ref().and_then(specs::Revision::as_branch);
-        let makes = |line: &Line| match &line.verb {
-            Verb::BranchCreate { branch, .. } => {
-                (&branch.repo, Some(&branch.name)) == (&reference.repo, named.as_ref())
-            }
-            _ => false,
-        };
-        if let Some(name) = named.as_ref().filter(|_| before.iter().any(makes)) {
-            return Ok((reference.repo.clone(), name.clone()));
+        let of = named.map(|name| (reference.repo.clone(), name));
+        if let Some(of) = of.filter(|of| made.contains(of)) {
+            return Ok(of);
         }
         let Target { repo, branch } = Target::of(self.store, reference)?;
         Ok((repo, branch))

@@ -1,0 +1,190 @@
+//! The one exit of text: whatever a command prints as text goes through here.
+//!
+//! Names, messages, paths, log lines and answers of the operating system come from anybody, and a terminal acts on control characters in
+//! them: it renames its window, hides what follows, goes back and overwrites what stands there. So they are written out (`\u{1b}`). Only
+//! pv's own colours pass: [`paint`] marks them with a random word of this process, which nobody outside can know.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+
+/// What begins a colour of our own; the ANSI numbers and `m` follow.
+fn mark() -> &'static str {
+    static MARK: OnceLock<String> = OnceLock::new();
+    MARK.get_or_init(|| format!("\u{1b}{}:", repos::random_hex()))
+}
+
+/// `text` in the colour of these ANSI numbers, such as `1;31`, once it passes the exit.
+pub(crate) fn paint(numbers: &str, text: &str) -> String {
+    let mark = mark();
+    format!("{mark}{numbers}m{text}{mark}0m")
+}
+
+/// Text without control characters but for line ends and tabs, and with the marks of our own colours as they are: for a part of a text.
+pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+    written_out(
+        text,
+        |c| c.is_control() && c != '\n' && c != '\t',
+        |numbers| Cow::Owned(format!("{}{numbers}m", mark())),
+    )
+}
+
+/// Text as it leaves pv; with `tricks`, characters that cannot be seen or turn the text around them are written out too.
+pub(super) fn shown(text: &str, tricks: bool) -> Cow<'_, str> {
+    let is_refused = |c: char| (c.is_control() && c != '\n' && c != '\t') || (tricks && is_a_trick(c));
+    written_out(text, is_refused, |numbers| Cow::Owned(format!("\u{1b}[{numbers}m")))
+}
+
+fn written_out<'t>(
+    text: &'t str,
+    is_refused: impl Fn(char) -> bool,
+    color: impl Fn(&str) -> Cow<'static, str>,
+) -> Cow<'t, str> {
+    if !text.contains(&is_refused) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(&is_refused) {
+        let (before, from) = rest.split_at(at);
+        shown.push_str(before);
+        if let Some((numbers, behind)) = from.strip_prefix(mark()).and_then(|numbers| numbers.split_once('m')) {
+            shown.push_str(&color(numbers));
+            rest = behind;
+            continue;
+        }
+        let mut chars = from.chars();
+        shown.extend(chars.next().into_iter().flat_map(char::escape_default));
+        rest = chars.as_str();
+    }
+    Cow::Owned(shown + rest)
+}
+
+/// Whether a character shows nothing of itself but changes how those around it look, or where they stand.
+fn is_a_trick(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// JSON whose texts hold no control characters: JSON itself asks for the escapes of some only.
+pub(super) fn escaped_json(json: &str) -> Cow<'_, str> {
+    if !json.contains(char::is_control) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_control() {
+            write!(escaped, "\\u{:04x}", u32::from(c)).expect("a string takes all text");
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Bytes that a program printed, as text; piece by piece, since a character or line end can lie in two pieces.
+///
+/// A byte that is no UTF-8 is written out (`\xff`). A carriage return ends a line: what comes after it must not cover what was before.
+#[derive(Debug, Default)]
+pub(crate) struct LogText {
+    /// The beginning of a character, at most 3 bytes.
+    rest: Vec<u8>,
+    /// The last byte was a carriage return; a line feed after it belongs to it.
+    returned: bool,
+}
+
+impl LogText {
+    /// The text of the next piece.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
+        let bytes = [std::mem::take(&mut self.rest).as_slice(), bytes].concat();
+        let mut text = String::with_capacity(bytes.len());
+        let mut chunks = bytes.utf8_chunks().peekable();
+        while let Some(chunk) = chunks.next() {
+            self.lines(chunk.valid(), &mut text);
+            let is_cut = chunks.peek().is_none()
+                && std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
+            if is_cut {
+                chunk.invalid().clone_into(&mut self.rest);
+            } else if !chunk.invalid().is_empty() {
+                self.returned = false;
+                write!(text, "{}", chunk.invalid().escape_ascii()).expect("a string takes all text");
+            }
+        }
+        text
+    }
+
+    /// What is left when no more comes.
+    pub(crate) fn finish(&mut self) -> String {
+        std::mem::take(&mut self.rest).escape_ascii().to_string()
+    }
+
+    fn lines(&mut self, piece: &str, text: &mut String) {
+        for c in piece.chars() {
+            match c {
+                '\n' if self.returned => {}
+                '\r' => text.push('\n'),
+                c => text.push(c),
+            }
+            self.returned = c == '\r';
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_terminal_acts_on_passes(text in any::<String>(), numbers in "[0-9]{1,2}") {
+            for tricks in [true, false] {
+                let shown = shown(&text, tricks);
+                prop_assert!(!shown.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{:?}", shown);
+                prop_assert!(!(tricks && shown.contains(is_a_trick)));
+            }
+            let painted = paint(&numbers, &text);
+            let expected = format!("\u{1b}[{numbers}m{}\u{1b}[0m", shown(&text, true));
+            prop_assert_eq!(shown(&painted, true), expected.as_str());
+            let part = escaped(&painted);
+            prop_assert_eq!(shown(&part, true), expected.as_str());
+        }
+
+        #[test]
+        fn a_log_is_the_same_text_however_it_is_cut(bytes in any::<Vec<u8>>(), cut in 0_usize..100) {
+            let whole = |pieces: &[&[u8]]| {
+                let mut log = LogText::default();
+                let mut text: String = pieces.iter().map(|piece| log.push(piece)).collect();
+                text.push_str(&log.finish());
+                text
+            };
+            let (one, two) = bytes.split_at(cut.min(bytes.len()));
+            prop_assert_eq!(whole(&[one, two]), whole(&[&bytes]));
+            prop_assert!(!whole(&[&bytes]).contains('\r'));
+        }
+    }
+
+    #[test]
+    fn json_keeps_every_character_and_a_terminal_gets_none_that_it_acts_on() {
+        let text: String = (0..0x300_u32).chain(0x2000..0x2100).filter_map(char::from_u32).collect();
+        let json = serde_json::to_string(&text).unwrap();
+        let escaped = escaped_json(&json);
+        assert!(!escaped.contains(char::is_control));
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+        assert_eq!(shown("a\u{202e}gpj.\u{1b}]0;x\u{7f}e\u{301}", true), "a\\u{202e}gpj.\\u{1b}]0;x\\u{7f}e\u{301}");
+    }
+
+    #[test]
+    fn foreign_colours_are_written_out() {
+        assert_eq!(shown("ok \u{1b}[8mhidden", false), "ok \\u{1b}[8mhidden");
+    }
+
+    #[test]
+    fn a_log_keeps_lines_and_shows_what_is_no_text() {
+        let mut log = LogText::default();
+        assert_eq!(log.push(b"10%\r20%\r\nd\xffne \xe2\x82"), "10%\n20%\nd\\xffne ");
+        assert_eq!(log.push(b"\xac\r"), "€\n");
+        assert_eq!(log.push(b"\n\xe2"), "");
+        assert_eq!(log.finish(), "\\xe2");
+    }
+}
