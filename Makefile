@@ -7,22 +7,25 @@ NAME ?= pv
 PREFIX ?= $(HOME)/.local
 # What `make bench` is told besides: `BENCH='small large'` for some cases only, `BENCH=--long`.
 BENCH ?=
-TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# Not `abspath`, which takes a path with spaces for several.
+TARGET_DIR := $(shell realpath -m '$(or $(CARGO_TARGET_DIR),target)')
 # RocksDB is compiled once, for all profiles (`scripts/rocksdb.sh`). Outside make: `eval "$(make -s env)"`, or cargo compiles it itself.
-export ROCKSDB_LIB_DIR := $(shell scripts/rocksdb.sh --folder $(abspath $(TARGET_DIR)))
+# Asked for anew by each line (`=`): the first lines install the compiler, whose version is a part of it.
+export ROCKSDB_LIB_DIR = $(shell scripts/rocksdb.sh --folder '$(TARGET_DIR)')
 export ROCKSDB_STATIC := 1
 TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
-PV = $(abspath $(TARGET_DIR))/$(TRIPLE)/release/pv
+PV = $(TARGET_DIR)/$(TRIPLE)/release/pv
 # nextest runs tests in parallel processes; plain cargo does where it is missing.
 TEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo 'nextest run --no-fail-fast' || echo test)
 
-.PHONY: help env setup rocksdb build demo demo-training test verify fmt-check lint doc bench bench-quick install
+.PHONY: help env setup rocksdb build demo demo-training test bare-root verify fmt-check lint doc bench bench-quick install
 
 help:
 	@echo 'make setup     install what building and tests need (Debian, Ubuntu)'
 	@echo 'make demo      threat detection on camera frames, from nothing to a traced flag'
 	@echo 'make demo-training   a grid of models on handwritten digits, compared and proven'
 	@echo 'make test      all tests; starts a Docker daemon if none answers and it may'
+	@echo 'make bare-root   does a fresh Debian build this? (root, 2 to 5 minutes; a part of CI)'
 	@echo 'make verify    formatting, lints, documentation and tests'
 	@echo 'make bench     measure against rivals and floors (40 minutes; bench-quick: 5, printed only)'
 	@echo 'make install   the binary to $(PREFIX)/bin/$(NAME); NAME=… picks another name'
@@ -31,24 +34,28 @@ setup:
 	@scripts/setup.sh build docker
 
 env:
-	@echo 'export ROCKSDB_LIB_DIR=$(ROCKSDB_LIB_DIR) ROCKSDB_STATIC=$(ROCKSDB_STATIC)'
+	@echo "export ROCKSDB_LIB_DIR='$(ROCKSDB_LIB_DIR)' ROCKSDB_STATIC=$(ROCKSDB_STATIC)"
 
 rocksdb:
 	@scripts/setup.sh build
-	@scripts/rocksdb.sh $(abspath $(TARGET_DIR))
+	@scripts/rocksdb.sh '$(TARGET_DIR)'
 
 build: rocksdb
+	@[ -e '$(PV)' ] || echo 'make: compiling pv and the crates it is made of (about 8 minutes on 2 cores the first time)' >&2
 	cargo build --release --locked --package cli
 
 demo: build
-	PV=$(PV) examples/threat-detection/demo.sh
+	PV='$(PV)' examples/threat-detection/demo.sh
 
 demo-training: build
-	PV=$(PV) examples/model-training/demo.sh
+	PV='$(PV)' examples/model-training/demo.sh
 
 test: rocksdb
 	@scripts/setup.sh docker python s3 numpy proof
 	@scripts/with-docker.sh cargo $(TEST) --workspace --locked
+
+bare-root:
+	@tests/bare-root.sh
 
 verify: fmt-check lint doc test
 
@@ -63,8 +70,8 @@ doc: rocksdb
 
 bench bench-quick: build
 	@scripts/setup.sh docker bench
-	@PV=$(PV) scripts/with-docker.sh python3 scripts/bench $(if $(filter bench-quick,$@),--quick) $(BENCH)
+	@PV='$(PV)' scripts/with-docker.sh python3 scripts/bench $(if $(filter bench-quick,$@),--quick) $(BENCH)
 
 install: build
-	install -D -m 755 $(PV) $(PREFIX)/bin/$(NAME)
+	install -D -m 755 '$(PV)' '$(PREFIX)/bin/$(NAME)'
 	@echo 'installed $(PREFIX)/bin/$(NAME)'

@@ -2,7 +2,8 @@
 # Installs what is missing on a bare Debian or Ubuntu machine; says what, asks nothing, does nothing when all is there.
 # Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's
 # stages); from PyPI into the target folder, for tests: s3 (a server), numpy (numpy, pandas, Pillow …, which reckon independently),
-# proof (outside tools that check what pv signs); bench (the rivals).
+# proof (outside tools that check what pv signs); bare-root (mmdebstrap, for the test of this script); bench (the rivals).
+# Exit code 6: something is missing that it may not install; it says what, in a line to paste.
 set -euo pipefail
 
 missing=()
@@ -11,7 +12,35 @@ need() { # need PACKAGE TEST...: PACKAGE is needed when TEST fails
     shift
     "$@" >/dev/null 2>&1 || missing+=("$package")
 }
-has_libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*' || [ -n "${LIBCLANG_PATH:-}" ]; }
+# Whether bindgen will find libclang: what clang-sys looks for, where it looks (its build/common.rs and dynamic.rs). `libclang-cpp` is
+# another library, which looks alike. The library alone is no use: the headers of the compiler itself have to be there too.
+has_libclang() {
+    local folders=() more=() prefix folder file head own
+    shopt -s nullglob
+    LC_ALL=C IFS= read -rN 5 own </proc/self/exe || true
+    if [ -n "${LIBCLANG_PATH:-}" ]; then
+        folders=("$LIBCLANG_PATH" "$(dirname "$LIBCLANG_PATH")")
+        [ -d "$LIBCLANG_PATH" ] && unset 'folders[1]'
+    else
+        if prefix=$("${LLVM_CONFIG_PATH:-llvm-config}" --prefix 2>/dev/null); then
+            folders=("$prefix/bin" "$prefix/lib" "$prefix/lib64")
+        fi
+        IFS=: read -ra more <<<"${LD_LIBRARY_PATH:-}:${LIBRARY_PATH:-}"
+        folders+=("${more[@]}" /usr/local/llvm*/lib* /usr/local/lib*/*/* /usr/local/lib*/* /usr/local/lib* /usr/lib*/*/* /usr/lib*/* /usr/lib*)
+    fi
+    for folder in "${folders[@]}"; do
+        for file in "$folder"/libclang.so "$folder"/libclang.so.* "$folder"/libclang-*.so "$folder"/libclang-*.so.*; do
+            [[ $file != *-cpp.* ]] && [ -f "$file" ] && LC_ALL=C IFS= read -rN 5 head <"$file" || continue
+            [ "$head" = "$own" ] && has_headers "$(dirname "$(realpath "$file")")" && return 0 # an ELF file of this machine's class
+        done
+    done
+    return 1
+}
+has_headers() { # has_headers FOLDER: of a compiler, beside its library or where distributions put them
+    local headers=("$1"/clang/*/include/stddef.h "$1"/../lib*/clang/*/include/stddef.h
+        /usr/lib*/clang/*/include/stddef.h /usr/lib/llvm*/lib/clang/*/include/stddef.h /usr/local/lib*/clang/*/include/stddef.h)
+    [ ${#headers[@]} -gt 0 ] && [ -e "${headers[0]}" ]
+}
 
 # venv NAME PACKAGE...: a Python with these packages, below the target folder. Versions are fixed where tests depend on them.
 venv() {
@@ -42,6 +71,8 @@ for part in "$@"; do
     case $part in
         build)
             need g++ command -v c++
+            need gcc command -v cc
+            need libc6-dev test -e /usr/include/stdio.h
             need make command -v make
             need libclang-dev has_libclang
             ;;
@@ -52,6 +83,9 @@ for part in "$@"; do
         python)
             need python3 command -v /usr/bin/python3
             need python3-pip /usr/bin/python3 -m pip --version
+            ;;
+        bare-root)
+            need mmdebstrap command -v mmdebstrap
             ;;
         bench)
             need python3 command -v python3
@@ -75,27 +109,40 @@ for part in "$@"; do
     esac
 done
 
-if ! command -v cargo >/dev/null; then
-    echo 'setup: no cargo here; install Rust from https://rustup.rs' >&2
-    exit 6
-fi
-if [ ${#missing[@]} -eq 0 ]; then
-    after "$@"
-    exit 0
-fi
-if ! command -v apt-get >/dev/null; then
-    echo "setup: please install: ${missing[*]} (this is no Debian or Ubuntu, so make does not)" >&2
-    exit 6
-fi
-sudo=()
-if [ "$(id -u)" != 0 ]; then
-    sudo=(sudo -n)
-    if ! sudo -n true 2>/dev/null; then
-        echo "setup: please run: sudo apt-get install ${missing[*]}" >&2
-        exit 6
+lacks=()
+command -v cargo >/dev/null || lacks+=('setup: no cargo here; install Rust from https://rustup.rs')
+if [ ${#missing[@]} -gt 0 ]; then
+    sudo=()
+    if ! command -v apt-get >/dev/null; then
+        lacks+=("setup: please install: ${missing[*]} (as Debian calls them; this is no Debian or Ubuntu, so nothing is installed by itself)")
+    elif [ "$(id -u)" != 0 ]; then
+        sudo=(sudo -n)
+        if ! sudo -n true 2>/dev/null; then
+            as_root='' who=' as root'
+            if command -v sudo >/dev/null; then as_root='sudo ' who=''; fi
+            lacks+=("setup: not everything is installed, and this user may not do that without a password. Please run$who:")
+            lacks+=("    ${as_root}apt-get update && ${as_root}apt-get install -y --no-install-recommends ${missing[*]}")
+        fi
     fi
 fi
-echo "setup: installing ${missing[*]}" >&2
-"${sudo[@]}" apt-get update -qq >&2
-"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+if [ ${#lacks[@]} -gt 0 ]; then
+    printf '%s\n' "${lacks[@]}" >&2
+    exit 6
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "setup: installing ${missing[*]} with apt-get (one to three minutes)" >&2
+    started=$SECONDS
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    install() {
+        "${sudo[@]}" apt-get update -qq &&
+            "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    }
+    if ! install >"$log" 2>&1; then
+        tail -n 15 "$log" >&2
+        echo "setup: apt-get failed; once it works again: apt-get install -y --no-install-recommends ${missing[*]}" >&2
+        exit 6
+    fi
+    echo "setup: installed after $((SECONDS - started)) s" >&2
+fi
 after "$@"
