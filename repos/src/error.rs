@@ -32,6 +32,8 @@ pub enum RepoError {
     /// A row that is there and does not read as one. It never counts as a row that is not there.
     #[error("the index is damaged: its row `{row}` cannot be read")]
     DamagedRow { row: String },
+    #[error("the index is damaged: it lacks {what}")]
+    DamagedIndex { what: String },
     #[error("the journal is damaged at record {record}: {why}")]
     DamagedJournal { record: u64, why: String },
     #[error("the journal is too short: {records} records ({bytes} bytes) were written, {found} bytes are there")]
@@ -155,7 +157,7 @@ impl RepoError {
 
     /// Whether the index is what is wrong: packs and journal make it anew.
     pub(crate) fn is_of_index(&self) -> bool {
-        matches!(self, Self::Index(_) | Self::DamagedRow { .. })
+        matches!(self, Self::Index(_) | Self::DamagedRow { .. } | Self::DamagedIndex { .. })
     }
 
     /// Exit code, HTTP status and retry all follow from this.
@@ -170,6 +172,7 @@ impl RepoError {
             | Self::Index(_)
             | Self::Place { .. } => ErrorKind::Unavailable,
             Self::DamagedRow { .. }
+            | Self::DamagedIndex { .. }
             | Self::DamagedJournal { .. }
             | Self::ShortJournal { .. }
             | Self::DamagedFormat { .. }
@@ -243,7 +246,9 @@ impl RepoError {
             Self::Index(error) if is_of_disk(error) => {
                 Some("free some space and see who may write there, then repeat the command".to_owned())
             }
-            Self::Index(_) | Self::DamagedRow { .. } => Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned()),
+            Self::Index(_) | Self::DamagedRow { .. } | Self::DamagedIndex { .. } => {
+                Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned())
+            }
             Self::Place { url, .. } if url.starts_with("s3:") => Some(
                 "check that the bucket exists, that AWS_ENDPOINT_URL and AWS_REGION are right, and that AWS_ACCESS_KEY_ID and \
                  AWS_SECRET_ACCESS_KEY are set and may use it"

@@ -10,6 +10,7 @@
 //! history    which commits changed which path, looked up instead of walked
 //! index      what packs and journal add up to; RocksDB, disposable
 //! journal    every change that is not an object
+//! log        the journal as a Merkle tree, and signed roots of it
 //! keys       who vouches for commits
 //! stop       points at which tests end the process
 //! watch      where tests see what reaches the disk
@@ -30,6 +31,7 @@ mod index;
 pub mod journal;
 pub mod keep;
 pub mod keys;
+pub mod log;
 pub mod manifest;
 pub mod object;
 pub mod packs;

@@ -7,10 +7,11 @@ use rocksdb::Direction;
 use super::{Findings, Subject};
 use crate::error::RepoError;
 use crate::faults::Faults;
-use crate::index::apply::{apply, cannot_have_happened, meta};
-use crate::index::rows::{DoubtWhy, encode};
+use crate::index::apply::{apply, cannot_have_happened};
+use crate::index::rows::DoubtWhy;
 use crate::index::{Index, View, keys};
 use crate::journal::Position;
+use crate::log::rows::advance;
 use crate::store::{Result, Store};
 
 /// The index that a longer journal gives is made on the disk.
@@ -29,7 +30,7 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
     let (fresh, packs) = (Fresh::new(store, length), store.index());
     let noted = store.noted_position();
     let mut noted_fits = true;
-    let read = store.journal().visit(Position::default(), |record, after| {
+    let read = store.journal().visit(Position::default(), |record, after, leaf| {
         findings.counts.records += 1;
         noted_fits &= noted.is_none_or(|noted| noted.records != after.records || noted == after);
         if after.bytes > known.bytes {
@@ -37,7 +38,7 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
         }
         let mut view = View::beside(&fresh.index, &packs);
         apply(&mut view, &record).map_err(|error| cannot_have_happened(after.records, error))?;
-        view.put(keys::meta(meta::POSITION), encode(&after));
+        advance(&mut view, &record, &after, leaf)?;
         fresh.index.commit(view.into_changes());
         Ok(())
     });
@@ -61,7 +62,7 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
         findings.notes.push("the noted position is not whole: the next change writes it anew".to_owned());
     }
     // Of what was there before: a record that came since is no beginning of one.
-    let left = length.saturating_sub(store.journal().visit(end, |_, _| Ok(()))?.bytes);
+    let left = length.saturating_sub(store.journal().visit(end, |_, _, _| Ok(()))?.bytes);
     if left > 0 && end.bytes >= longest.bytes {
         let what = "the beginning of a record that never happened";
         findings.notes.push(format!("the journal ends in {left} bytes of {what}: the next change cuts them off"));

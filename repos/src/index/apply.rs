@@ -42,7 +42,7 @@ pub(crate) mod meta {
     pub(crate) const CHECKED: &str = "checked";
 }
 
-pub(super) fn read<T: DeserializeOwned>(view: &View<'_>, key: &[u8]) -> Result<Option<T>, RepoError> {
+pub(crate) fn read<T: DeserializeOwned>(view: &View<'_>, key: &[u8]) -> Result<Option<T>, RepoError> {
     view.get(key)?.map(|bytes| rows::read(key, &bytes)).transpose()
 }
 

@@ -50,6 +50,10 @@ enum Prefix {
     Setting = b's',
     /// fingerprint → public key.
     Key = b'k',
+    /// fingerprint → the records by which the key was in use.
+    KeySpan = b'K',
+    /// (level, index): the hash of a complete part of the tree over the journal's records.
+    Subtree = b'M',
     /// (commit id, digest of a signature): the signatures of a commit.
     Signature = b'S',
     /// (commit id, digest of a certificate): the certificates of a commit.
@@ -289,6 +293,13 @@ pub(crate) fn signing_keys() -> Vec<u8> {
 }
 pub(crate) fn signing_key(fingerprint: &Digest) -> Vec<u8> {
     key(Prefix::Key, &[fingerprint.as_bytes()])
+}
+pub(crate) fn key_span(fingerprint: &Digest) -> Vec<u8> {
+    key(Prefix::KeySpan, &[fingerprint.as_bytes()])
+}
+pub(crate) fn subtree(level: u32, index: u64) -> Vec<u8> {
+    let level = u8::try_from(level).expect("a tree has at most 64 levels");
+    key(Prefix::Subtree, &[&[level], &index.to_be_bytes()])
 }
 pub(crate) fn signatures(commit: &CommitId) -> Vec<u8> {
     key(Prefix::Signature, &[commit.digest().as_bytes()])

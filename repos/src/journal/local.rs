@@ -16,6 +16,7 @@ use super::shared::{AT_A_TIME, SharedJournal};
 use crate::error::{IoContext, RepoError};
 use crate::faults::Faults;
 use crate::hash::digest_of;
+use crate::log::tree::leaf_hash;
 use crate::watch::{Step, tell};
 
 /// Hex digits and space before the JSON of a line.
@@ -39,6 +40,31 @@ pub struct Journal {
     faults: Faults,
     /// Where the records are, when the file is only a copy of them.
     pub(super) shared: Option<SharedJournal>,
+}
+
+/// A record as the line that is to be appended for it.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// The line with its newline.
+    bytes: Bytes,
+    /// The position behind it.
+    pub(crate) end: Position,
+    /// Its hash as a leaf of the tree over all records.
+    pub(crate) leaf: Digest,
+}
+
+impl Line {
+    /// The line of a record that stands at `after`.
+    pub(crate) fn of(record: &Record, after: Position) -> Self {
+        debug_assert_eq!(record.previous, after.last);
+        let json = crate::documents::canonical(record);
+        let (digest, leaf) = (digest_of(&json), leaf_hash(&json));
+        let mut bytes = format!("{digest} ").into_bytes();
+        bytes.extend_from_slice(&json);
+        bytes.push(b'\n');
+        let end = Position { bytes: after.bytes + bytes.len() as u64, records: after.records + 1, last: Some(digest) };
+        Self { bytes: bytes.into(), end, leaf }
+    }
 }
 
 /// What a reading of the journal gave.
@@ -138,7 +164,7 @@ impl Journal {
     /// Reads all whole records after `from`; a last line that is not whole is left out.
     pub fn read_after(&self, from: Position) -> Result<Read, RepoError> {
         let mut records = Vec::new();
-        let end = self.visit(from, |record, after| {
+        let end = self.visit(from, |record, after, _| {
             records.push((record, after));
             Ok(())
         })?;
@@ -191,10 +217,12 @@ impl Journal {
     }
 
     /// Calls `visit` with each whole record after `from` and the position after it, and gives the position after the last.
+    /// Calls `visit` with each whole record after `from`, the position after it and its hash as a leaf of the tree over all records
+    /// (`log`), and gives the position after the last.
     pub fn visit(
         &self,
         from: Position,
-        mut visit: impl FnMut(Record, Position) -> Result<(), RepoError>,
+        mut visit: impl FnMut(Record, Position, Digest) -> Result<(), RepoError>,
     ) -> Result<Position, RepoError> {
         let mut file = match File::open(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing()),
@@ -219,7 +247,7 @@ impl Journal {
                 Err(error) => return Err(error),
             };
             end = Position { bytes: end.bytes + length as u64, records: end.records + 1, last: Some(digest) };
-            visit(record, end)?;
+            visit(record, end, leaf_hash(&line[PREFIX..]))?;
         }
     }
 
@@ -234,19 +262,19 @@ impl Journal {
     /// The caller holds the store's lock. `JournalMoved` when another machine was first; `Unsure` when the record could neither be made
     /// durable nor be taken back. After any other error it does not exist.
     pub fn append(&self, after: Position, record: &Record) -> Result<Position, RepoError> {
-        debug_assert_eq!(record.previous, after.last);
-        let json = crate::documents::canonical(record);
-        let digest = digest_of(&json);
-        let mut line = format!("{digest} ").into_bytes();
-        line.extend_from_slice(&json);
-        line.push(b'\n');
-        let end = Position { bytes: after.bytes + line.len() as u64, records: after.records + 1, last: Some(digest) };
+        let line = Line::of(record, after);
+        self.append_line(after, &line)?;
+        Ok(line.end)
+    }
+
+    /// The same with a record that is a line already.
+    pub(crate) fn append_line(&self, after: Position, line: &Line) -> Result<(), RepoError> {
+        let Line { bytes, end, .. } = line;
         if let Some(shared) = &self.shared {
-            self.append_shared(shared, after, end, &line.into())?;
-            return Ok(end);
+            return self.append_shared(shared, after, *end, bytes);
         }
         let mut file = OpenOptions::new().write(true).open(&self.path).doing("open", &self.path)?;
-        if let Err(source) = self.write_at(&mut file, after.bytes, &line) {
+        if let Err(source) = self.write_at(&mut file, after.bytes, bytes) {
             // A line that is not whole does not count: to cut it off is tidy and no more.
             if file.set_len(after.bytes).is_ok() {
                 tell(&self.path, || Step::Cut { length: after.bytes });
@@ -257,7 +285,7 @@ impl Journal {
             return Err(self.take_back(&file, after.bytes, source));
         }
         tell(&self.path, || Step::Synced);
-        Ok(end)
+        Ok(())
     }
 
     fn write_at(&self, file: &mut File, end: u64, line: &[u8]) -> std::io::Result<()> {
@@ -316,6 +344,30 @@ impl Journal {
     /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Calls `visit` with the JSON of each whole record, as it is in its line, from the first on. That it has the digest that its line
+    /// says is checked, and no more: `DamagedJournal` if not.
+    pub(crate) fn visit_bytes(&self, mut visit: impl FnMut(&[u8])) -> Result<(), RepoError> {
+        let file = File::open(&self.path).doing("open", &self.path)?;
+        let mut lines = BufReader::with_capacity(1 << 16, file);
+        let mut line = Vec::new();
+        for record in 1.. {
+            line.clear();
+            lines.read_until(b'\n', &mut line).doing("read", &self.path)?;
+            if line.pop() != Some(b'\n') {
+                break;
+            }
+            match line.split_at_checked(PREFIX) {
+                Some((prefix, json)) if prefix == format!("{} ", digest_of(json)).as_bytes() => visit(json),
+                _ if lines.fill_buf().doing("read", &self.path)?.is_empty() && self.is_torn(&line) => break,
+                _ => {
+                    let why = "its digest does not fit its bytes".to_owned();
+                    return Err(RepoError::DamagedJournal { record, why });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes the file durable.

@@ -22,6 +22,7 @@ mod record;
 mod shared;
 
 pub(crate) use fork::{Fork, side};
+pub(crate) use local::Line;
 pub use local::{Journal, Position, Read};
 pub(crate) use shared::SharedJournal;
 

@@ -45,6 +45,16 @@ impl PublicKey {
         self.0.to_public_key_pem(LineEnding::LF).expect("32 bytes have a PEM form")
     }
 
+    /// Its 32 bytes as RFC 8032 has them.
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
+    /// Reads the 32 bytes of RFC 8032.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        VerifyingKey::from_bytes(bytes).map(Self).map_err(|_| KeyError::PublicKey)
+    }
+
     fn der(&self) -> Vec<u8> {
         self.0.to_public_key_der().expect("32 bytes have a DER form").into_vec()
     }

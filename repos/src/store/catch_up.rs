@@ -8,9 +8,10 @@ use super::Store;
 use super::objects::{has_rows_about, rows_about};
 use crate::error::RepoError;
 use crate::index::apply::{apply, cannot_have_happened, meta};
-use crate::index::rows::{Location, encode};
+use crate::index::rows::Location;
 use crate::index::{Changes, Index, View, keys};
 use crate::journal::Position;
+use crate::log::rows::advance;
 use crate::packs::PackName;
 use crate::packs::codec::unpack;
 use crate::packs::format::Row;
@@ -37,35 +38,38 @@ impl Store {
         let noted = self.noted_position();
         // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
         self.journal().fetch(from)?;
-        let mut read = crate::journal::Read { records: Vec::new(), end: from };
+        let (mut records, mut end) = (Vec::new(), from);
         let length = self.journal().length()?;
         if length < from.bytes {
             return Err(RepoError::ShortJournal { records: from.records, bytes: from.bytes, found: length });
         }
         if length != from.bytes {
-            read = self.journal().read_after(from)?;
+            end = self.journal().visit(from, |record, after, leaf| {
+                records.push((record, after, leaf));
+                Ok(())
+            })?;
         }
-        if let Some(noted) = noted.filter(|noted| noted.bytes > read.end.bytes) {
-            return Err(RepoError::ShortJournal { records: noted.records, bytes: noted.bytes, found: read.end.bytes });
+        if let Some(noted) = noted.filter(|noted| noted.bytes > end.bytes) {
+            return Err(RepoError::ShortJournal { records: noted.records, bytes: noted.bytes, found: end.bytes });
         }
         // Packs on other machines hold nothing that matters before a record names it.
-        let (packs, all) = if read.records.is_empty() { self.packs().known()? } else { (self.packs().list()?, true) };
+        let (packs, all) = if records.is_empty() { self.packs().known()? } else { (self.packs().list()?, true) };
         self.follow_packs(index, packs, all)?;
-        if index.is_writable() && !read.records.is_empty() {
+        if index.is_writable() && !records.is_empty() {
             // A writer may have died between write and sync. After a power cut the index must not know more than the journal.
             self.journal().sync()?;
         }
-        for (record, after) in &read.records {
+        for (record, after, leaf) in &records {
             let mut view = View::new(index);
             apply(&mut view, record).map_err(|error| cannot_have_happened(after.records, error))?;
-            view.put(keys::meta(meta::POSITION), encode(after));
+            advance(&mut view, record, after, *leaf)?;
             index.commit(view.into_changes());
         }
-        *position = read.end;
+        *position = end;
         if index.is_writable() {
-            self.check_records(index, &read.end)?;
+            self.check_records(index, &end)?;
             // Whoever executes pipelines must not follow what nobody signed.
-            if self.is_owner() && !read.records.is_empty() {
+            if self.is_owner() && !records.is_empty() {
                 self.refuse_forged(index)?;
             }
         }

@@ -34,6 +34,7 @@
 //! - `mirror` copies packs and journal elsewhere, and makes stores from such copies
 //! - `shared` stores whose packs and journal are in an object store
 //! - `resolve` turns references into commits
+//! - `heads` the states of the journal as roots of a Merkle tree, signed and proven
 //! - `signing` signs commits as they are published, and says by whom they are signed
 //! - `results` which results of executions count
 //! - `vouching` what the signatures of records and results are worth; `witness` whether the journal has lost its end
@@ -60,6 +61,7 @@ mod content;
 mod copies;
 mod examine;
 mod fold;
+mod heads;
 mod held;
 mod histories;
 mod lock;
@@ -84,6 +86,7 @@ mod witness;
 
 pub use content::{FileReader, Stored};
 pub use examine::Examiner;
+pub use heads::Included;
 pub use held::Operation;
 pub use mirror::{Mirrored, Progress, journal_at};
 pub use options::OpenOptions;

@@ -16,6 +16,7 @@ use crate::index::rows::{decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
 use crate::journal::{Entry, Journal, Position, SharedJournal};
 use crate::keys::KeyFile;
+use crate::log::rows::advance;
 use crate::object::PackClass;
 use crate::packs::writer::{PackWriter, salvage};
 
@@ -328,10 +329,10 @@ impl Store {
         let packs = self.packs().list()?;
         self.follow_packs(&index, packs, true)?;
         let mut end = Position::default();
-        let read = self.journal().visit(end, |record, after| {
+        let read = self.journal().visit(end, |record, after, leaf| {
             let mut view = View::new(&index);
             apply(&mut view, &record).map_err(|error| cannot_have_happened(after.records, error))?;
-            view.put(keys::meta(meta::POSITION), encode(&after));
+            advance(&mut view, &record, &after, leaf)?;
             index.commit(view.into_changes());
             end = after;
             Ok(())

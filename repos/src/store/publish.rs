@@ -14,7 +14,8 @@ use crate::error::RepoError;
 use crate::index::apply::{apply, meta};
 use crate::index::rows::encode;
 use crate::index::{View, keys};
-use crate::journal::{Entry, Position, Record};
+use crate::journal::{Entry, Line, Position, Record};
+use crate::log::rows::advance;
 use crate::object::Kind;
 use crate::packs::PackName;
 use crate::stop::stop_at;
@@ -193,10 +194,13 @@ impl Store {
         let entries = with_key(change, &key, is_known);
         let record = Record::new(position.last, self.clock().now(), entries).signed(&key);
         apply(&mut view, &record)?;
+        // All that can fail comes before the record.
+        let line = Line::of(&record, *position);
+        let after = line.end;
+        advance(&mut view, &record, &after, line.leaf)?;
         stop_at("publish.before_record");
-        let after = self.journal().append(*position, &record)?;
+        self.journal().append_line(*position, &line)?;
         stop_at("publish.after_record");
-        view.put(keys::meta(meta::POSITION), encode(&after));
         if index.is_writable() && checked_until(&index)? == *position {
             view.put(keys::meta(meta::CHECKED), encode(&after));
         }

@@ -152,7 +152,7 @@ impl Repair {
 /// Cuts off what a dead writer left behind the last record, and notes the end anew.
 fn cut_journal(store: &Store) -> Result<()> {
     let path = store.folder().join("journal");
-    let end = store.journal().visit(Position::default(), |_, _| Ok(()))?;
+    let end = store.journal().visit(Position::default(), |_, _, _| Ok(()))?;
     if store.journal().length()? != end.bytes {
         let file = std::fs::OpenOptions::new().write(true).open(&path).doing("open", &path)?;
         file.set_len(end.bytes).and_then(|()| file.sync_all()).doing("truncate", &path)?;
@@ -166,7 +166,7 @@ fn follow_place(store: &Store, fork: &Fork) -> Result<Done> {
     let path = store.folder().join("journal");
     packs::put_aside(store, "journal", &std::fs::read(&path).doing("read", &path)?)?;
     write_journal(store, &store.journal().with_side_of_place(fork)?)?;
-    store.note_position(&store.journal().visit(Position::default(), |_, _| Ok(()))?);
+    store.note_position(&store.journal().visit(Position::default(), |_, _, _| Ok(()))?);
     let lost: Vec<String> = fork.ours.iter().take(10).map(|line| side(line)).collect();
     let how = format!(
         "record {}: {}; what is there counts now. Superseded: {}; the old one lies in .pv/damaged. Repeat what it did, such as pv put",
