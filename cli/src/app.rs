@@ -95,6 +95,7 @@ pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> Option<u
         Some(command) => run_or_hand_over(&cx, argv, &command),
     };
     let done = done.and_then(|()| cx.out().flush());
+    cx.note_seen();
     match (cancel.exit_code(), done) {
         (Some(exit_code), _) => Some(exit_code),
         (None, Err(CliError::OwnerEnds)) => None,

@@ -1,6 +1,6 @@
 //! What kind of trouble an error is: exit codes, HTTP statuses and retries follow from it.
 
-/// The kind of an error, one for each exit code from 1 to 8.
+/// The kind of an error, one for each exit code from 1 to 9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Refused,
     /// The time given was not enough.
     TimedOut,
+    /// All fits together, but nothing that was given says whose word it is: no key to check signatures by, or no signature.
+    Unchecked,
 }
 
 impl ErrorKind {
@@ -34,6 +36,7 @@ impl ErrorKind {
             Self::Unavailable => 6,
             Self::Refused => 7,
             Self::TimedOut => 8,
+            Self::Unchecked => 9,
         }
     }
 }

@@ -108,8 +108,19 @@ fn it_is_checked_on_a_machine_without_a_store() {
     let there = elsewhere(&env);
     let proven = there.ok(["verify", "--bundle", "case.zip", "--key", "key.pem"]);
     assert!(proven.contains("PROVEN   last@"), "{proven}");
-    let whole = there.ok(["verify", "--bundle", "case.zip"]);
-    assert!(whole.contains("whole, but signer not checked"), "{whole}");
+    // Without a key nobody's word is checked, and that is no success.
+    insta::assert_snapshot!(there.pv(["verify", "--bundle", "case.zip"]).lines().rev().take(5).collect::<Vec<_>>().join("\n"), @"");
+    let whole = there.output(["verify", "--bundle", "case.zip", "--json"]);
+    assert_eq!(whole.status.code(), Some(9));
+    let report: serde_json::Value = serde_json::from_slice(&whole.stdout).unwrap();
+    assert_eq!(report["verdict"], "whole");
+    let (error, _) = there.json_error(["verify", "--bundle", "case.zip"]);
+    assert_eq!((&error["kind"], &error["exit_code"]), (&"unchecked".into(), &9.into()));
+    // The fingerprint is enough: the key is in the bundle.
+    let fingerprint = env.json(["key", "show"])[0]["fingerprint"].as_str().unwrap().to_owned();
+    assert!(there.ok(["verify", "--bundle", "case.zip", "--key", &fingerprint]).contains("PROVEN   last@"));
+    let other = "0".repeat(64);
+    assert_eq!(there.exit_code(["verify", "--bundle", "case.zip", "--key", &other]), 1);
     let other = env_with_notes();
     there.write("other.pem", other.ok(["key", "show"]));
     let (error, code) = there.json_error(["verify", "--bundle", "case.zip", "--key", "other.pem"]);
@@ -184,4 +195,87 @@ fn hostile_archives_are_refused_and_write_nothing() {
     assert_eq!(std::fs::read_dir(there.dir()).unwrap().count(), before);
     there.write("forged.zip", "no archive at all");
     assert_eq!(there.exit_code(["verify", "--bundle", "forged.zip"]), 5);
+}
+
+/// Notes that a script beside the spec copies; `code.zip` proves one of the copies.
+fn env_with_code() -> TestEnv {
+    let env = env_with_notes();
+    env.write("scripts/copy.sh", "cp /pfs/notes/* /pfs/out/\n");
+    env.write("scripts/lib/words.txt", "some words\n");
+    let code = r#""code": "scripts", "cmd": ["sh", "/code/copy.sh"]"#;
+    env.write(
+        "coded.json",
+        format!(r#"{{"pipeline": {{"name": "coded"}}, "input": {{"pfs": {{"repo": "notes", "glob": "/*"}}}}, "transform": {{{code}}}}}"#),
+    );
+    env.ok(["pipeline", "apply", "-f", "coded.json"]);
+    env.ok(["run"]);
+    env.ok(["bundle", "coded:/a", "-o", "case.zip"]);
+    env.write("key.pem", env.ok(["key", "show"]));
+    env
+}
+
+#[test]
+fn the_code_of_the_stages_is_in_it_and_checked() {
+    let env = env_with_code();
+    let stored = env.ok(["verify", "coded:/a"]);
+    assert!(
+        stored.contains("code") && stored.contains(": /copy.sh") && stored.contains(": /lib/words.txt"),
+        "{stored}"
+    );
+    let folder = unpacked(&env, "case.zip");
+    let readme = std::fs::read_to_string(folder.join("README.txt")).unwrap();
+    let listed: Vec<(&str, &str)> =
+        readme.lines().filter_map(|line| line.strip_prefix("  files/")?.split_once("  ")).collect();
+    let [(script, "/copy.sh"), (words, "/lib/words.txt")] = listed[..] else { panic!("{readme}") };
+    assert_eq!(std::fs::read_to_string(folder.join("files").join(script)).unwrap(), "cp /pfs/notes/* /pfs/out/\n");
+    assert_eq!(std::fs::read_to_string(folder.join("files").join(words)).unwrap(), "some words\n");
+    assert_eq!(std::fs::read_dir(folder.join("files")).unwrap().count(), 2, "the bytes of no other file");
+    let there = elsewhere(&env);
+    let proven = there.ok(["verify", "--bundle", "case.zip", "--key", "key.pem"]);
+    assert!(proven.contains(": /copy.sh") && proven.contains("PROVEN   coded@"), "{proven}");
+
+    let told = env.json(["bundle", "coded:/a", "-o", "case.zip", "--no-code", "--force"]).remove(0);
+    assert!(!told["discloses"].to_string().contains("the code of"), "{told}");
+    let folder = unpacked(&env, "case.zip");
+    assert!(!folder.join("files").exists());
+    let there = elsewhere(&env);
+    // As of bundles from before there was code in them.
+    assert!(!std::fs::read_to_string(folder.join("claim.json")).unwrap().contains("\"code\""));
+    let proven = there.ok(["verify", "--bundle", "case.zip", "--key", "key.pem"]);
+    assert!(proven.contains("1 code link: it is not in the bundle"), "{proven}");
+}
+
+/// Packs a bundle anew, signed as it should be, with other code in it or without some of it.
+const FORGE_CODE: &str = "
+import sys, zipfile, hashlib
+sort = sys.argv[1]
+entries = {i.filename: zipfile.ZipFile('case.zip').read(i) for i in zipfile.ZipFile('case.zip').infolist()}
+script = [name for name, data in entries.items() if data == b'cp /pfs/notes/* /pfs/out/\\n'][0]
+if sort == 'missing': del entries[script]
+if sort == 'other':
+    del entries[script]
+    data = b'rm -rf /'
+    entries['files/' + hashlib.sha256(data).hexdigest()] = data
+if sort == 'bytes': entries[script] = b'rm -rf /'
+rest = {name: data for name, data in entries.items() if name not in ('SHA256SUMS', 'SHA256SUMS.sig')}
+entries['SHA256SUMS'] = ''.join(f'{hashlib.sha256(data).hexdigest()}  {name}\\n' for name, data in sorted(rest.items())).encode()
+out = zipfile.ZipFile('forged.zip', 'w', zipfile.ZIP_STORED)
+for name, data in sorted(entries.items()): out.writestr(name, data)
+";
+
+#[test]
+fn code_that_is_other_or_missing_is_found() {
+    let env = env_with_code();
+    let there = elsewhere(&env);
+    for sort in ["missing", "other", "bytes"] {
+        let forged = Command::new("python3").args(["-c", FORGE_CODE, sort]).current_dir(there.work()).output().unwrap();
+        assert!(forged.status.success(), "{}", String::from_utf8_lossy(&forged.stderr));
+        // Whoever cannot sign is found anyway; so look at what is said of the code itself.
+        let report = there.output(["verify", "--bundle", "forged.zip", "--json"]);
+        assert_eq!(report.status.code(), Some(5));
+        let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
+        let bad = report["not_held"].as_array().unwrap();
+        let found = bad.iter().any(|link| link["link"] == "code" && link["state"] == "damaged");
+        assert!(found, "{sort}: {bad:?}");
+    }
 }

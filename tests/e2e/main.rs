@@ -10,6 +10,7 @@
 //! - `threat` `training` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
 //! - `terminal` what others wrote does not act on a terminal
+//! - `checkpoint` `known` that a journal only grew, shown to others and noted by oneself
 //! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
 //! - `support` events to wait for, pipelines to wait in
 
@@ -19,6 +20,7 @@ mod beside;
 mod branch;
 mod bundle;
 mod chain;
+mod checkpoint;
 mod classics;
 mod config;
 mod damage;
@@ -42,6 +44,7 @@ mod intoto;
 mod job;
 mod key;
 mod kill;
+mod known;
 mod log;
 mod ls;
 mod names;

@@ -240,3 +240,31 @@ fn what_reaches_the_network_is_run_again_only_when_that_is_allowed() {
     assert!(env.ok(["verify", "mailer:/a", "--rerun", "--network"]).contains("2 datums run again"));
     assert_eq!(env.exit_code(["verify", "mailer:/a", "--network"]), 2, "it is about running again");
 }
+
+#[test]
+fn with_a_key_only_what_it_vouches_for_is_proven() {
+    let env = env();
+    env.write("first.pem", env.ok(["key", "show"]));
+    let first = env.json(["key", "show"])[0]["fingerprint"].as_str().unwrap().to_owned();
+    for args in [&["verify", "last:/a", "--key", "first.pem"][..], &["verify", "--key", &first]] {
+        assert!(env.ok(args).contains("PROVEN"));
+    }
+    // A key that took its place, signed by it, counts with it; the first does not count with the later one.
+    env.ok(["key", "rotate"]);
+    env.write("second.pem", env.ok(["key", "show"]));
+    env.write("d", "4");
+    env.ok(["put", "notes", "d"]);
+    env.ok(["run"]);
+    env.ok(["verify", "--key", "first.pem"]);
+    env.ok(["verify", "notes:/d", "--key", "second.pem"]);
+    let (error, code) = env.json_error(["verify", "notes:/a", "--key", "second.pem"]);
+    assert_eq!(code, 1);
+    assert!(error["message"].as_str().unwrap().contains("its key is not the one that was given"), "{error}");
+    env.ok(["verify", "notes:/a", "--key", "second.pem", "--key", &first]);
+    // Somebody else's key, and one that nobody has.
+    let other = env_with_notes();
+    env.write("other.pem", other.ok(["key", "show"]));
+    assert_eq!(env.exit_code(["verify", "last:/a", "--key", "other.pem"]), 1);
+    assert_eq!(env.exit_code(["verify", "last:/a", "--key", &"0".repeat(64)]), 1);
+    assert_eq!(env.exit_code(["verify", "last:/a", "--key", "none.pem"]), 3);
+}

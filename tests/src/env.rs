@@ -73,7 +73,8 @@ impl TestEnv {
         let mut command = Command::new(&self.binary);
         command.args(args).current_dir(self.work()).env_clear().stdin(Stdio::null());
         command.envs([("HOME", self.dir().as_os_str()), ("PV_AUTHOR", OsStr::new("Anna <anna@example.com>"))]);
-        command.env("TZ", "UTC");
+        // Tests put stores back; those of what is noted of stores say where.
+        command.env("TZ", "UTC").env("PV_KNOWN_STORES", "none");
         command
     }
 

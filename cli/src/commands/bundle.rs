@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use engine::proof;
+use engine::proof::{self, Contents};
 use serde_json::json;
 use specs::Reference;
 
@@ -14,7 +14,7 @@ use crate::output::plural;
 
 /// Put a claim and all that proves it into one file, for people without this store
 ///
-/// With a path only what that file rests on. It says first what it discloses. `pv verify --bundle` checks it anywhere; README.txt in it says
+/// With a path only what that file rests on. The code of the stages is in it, data only if asked for. It says first what it discloses. `pv verify --bundle` checks it anywhere; README.txt in it says
 /// how to do so with sha256sum and openssl.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Add the bytes of files, and logs
     #[arg(long)]
     data: bool,
+    /// Leave out the code of the stages
+    #[arg(long)]
+    no_code: bool,
     /// Replace FILE if it is there
     #[arg(long)]
     force: bool,
@@ -40,7 +43,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     let store = cx.store()?;
     let at = store.resolve(&args.reference)?;
-    let case = proof::gather(store, &at, args.data)?;
+    let case = proof::gather(store, &at, Contents { data: args.data, code: !args.no_code })?;
     cx.notes().line("it discloses");
     for line in case.discloses() {
         cx.notes().line(format!("  {line}"));
@@ -62,7 +65,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 }
 
 /// Writes beside and renames: nobody finds half of it. What `contents` gave, and the length in bytes.
-fn write<T>(out: &Path, contents: impl FnOnce(&mut BufWriter<File>) -> Result<T>) -> Result<(T, u64)> {
+pub(super) fn write<T>(out: &Path, contents: impl FnOnce(&mut BufWriter<File>) -> Result<T>) -> Result<(T, u64)> {
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", repos::random_hex()));
     let part = out.with_file_name(name);

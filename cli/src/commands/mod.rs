@@ -12,6 +12,7 @@ mod branch;
 mod bundle;
 mod cat;
 mod change;
+mod checkpoint;
 mod commit;
 mod completions;
 mod config;
@@ -116,6 +117,7 @@ pub(crate) enum Command {
     Find(find::Args),
     Verify(verify::Args),
     Bundle(bundle::Args),
+    Checkpoint(checkpoint::Args),
     Diff(diff::Args),
     Fsck(fsck::Args),
     Mirror(mirror::Args),
@@ -214,6 +216,7 @@ impl Command {
             Self::Find(args) => find::run(cx, args),
             Self::Verify(args) => verify::run(cx, args),
             Self::Bundle(args) => bundle::run(cx, args),
+            Self::Checkpoint(args) => checkpoint::run(cx, args),
             Self::Diff(args) => diff::run(cx, args),
             Self::Fsck(args) => fsck::run(cx, args),
             Self::Mirror(args) => mirror::run(cx, args),

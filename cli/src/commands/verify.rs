@@ -2,19 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::proof::{self, Link, Report, State, Verdict};
+use engine::proof::{self, Link, Report, Since, State, TrustedKey, Verdict};
+use repos::Store;
 use repos::keys::PublicKey;
+use repos::log::checkpoint::Checkpoint;
 use serde_json::json;
-use specs::Reference;
+use specs::{Digest, ErrorKind, Reference};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::known::Standing;
 use crate::output::{plural, table};
 
 /// Check whether what a store says of its files is true
 ///
 /// Each link from a file to what people committed is checked by itself, past all caches: bytes, tree, commit, signature, lineage, result,
-/// recipe, inputs, log, source. Exit code 0: proven; 1: not proven; 5: something is damaged.
+/// recipe, code, inputs, log, source. Exit code 0: proven; 1: not proven; 5: something is damaged; 9: all fits together, but whose word it
+/// is was not checked, for want of --key or of any signature.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A commit, or a file or directory of one; without it the heads of all branches
@@ -29,8 +33,12 @@ pub(crate) struct Args {
     /// Check this bundle; it needs no store
     #[arg(long, value_name = "FILE", conflicts_with_all = ["reference", "rerun"])]
     bundle: Option<PathBuf>,
-    /// The public key, as PEM, of who has to have signed the bundle; can be given more than once
-    #[arg(long, value_name = "FILE", requires = "bundle")]
+    /// Show that the store contains this signed state of before, which `pv checkpoint` made, and what was added since
+    #[arg(long, value_name = "FILE", conflicts_with = "bundle")]
+    checkpoint: Option<PathBuf>,
+    /// The key of who has to have signed: a file with the public key as PEM, or its fingerprint; can be given more than once. In a store
+    /// the keys that took its place, each signed by the one before, count too
+    #[arg(long, value_name = "KEY")]
     key: Vec<PathBuf>,
 }
 
@@ -42,27 +50,86 @@ impl Args {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let keys = args.key.iter().map(|key| read_key(cx, key)).collect::<Result<Vec<_>>>()?;
     if let Some(bundle) = &args.bundle {
-        let keys = args.key.iter().map(|file| read_key(cx, file)).collect::<Result<Vec<_>>>()?;
         let (subject, report) = proof::verify_bundle(&cx.path(bundle), &keys)?;
-        return show(cx, &subject, &report);
+        return show(cx, &subject, &report, None);
     }
+    let checkpoint = args.checkpoint.as_ref().map(|file| read_checkpoint(&cx.path(file))).transpose()?;
     let store = cx.store()?;
     let at = args.reference.as_ref().map(|reference| store.resolve(reference)).transpose()?;
-    let report = proof::verify(store, at.as_ref())?;
+    let mut report = match (&at, &checkpoint) {
+        // The journal alone is asked about.
+        (None, Some(_)) => Report::default(),
+        _ => proof::verify(store, at.as_ref(), &keys)?,
+    };
+    let since = checkpoint.as_ref().map(|checkpoint| check_checkpoint(store, checkpoint, &keys, &mut report));
+    let since = since.transpose()?.flatten();
+    add_seen(cx, &mut report);
     let subject = match &at {
         Some(at) if at.path.is_root() => at.place(),
         Some(at) => format!("{}:{}", at.place(), at.path),
+        None if checkpoint.is_some() => "the journal".to_owned(),
         None => "the heads of all branches".to_owned(),
     };
-    show(cx, &subject, &report)?;
+    let shown = show(cx, &subject, &report, since.as_ref());
     match at.filter(|_| args.rerun) {
-        Some(at) => super::rerun::run(cx, store, (&at, &subject), args.network),
-        None => Ok(()),
+        // That nobody signed says nothing of whether it repeats.
+        Some(at) if matches!(report.verdict(), Verdict::Proven | Verdict::Unsigned) => {
+            super::rerun::run(cx, store, (&at, &subject), args.network).and(shown)
+        }
+        _ => shown,
     }
 }
 
-fn read_key(cx: &Context, file: &Path) -> Result<PublicKey> {
+fn check_checkpoint(
+    store: &Store,
+    checkpoint: &Result<Checkpoint, String>,
+    keys: &[TrustedKey],
+    report: &mut Report,
+) -> Result<Option<Since>> {
+    match checkpoint {
+        Ok(checkpoint) => Ok(proof::verify_checkpoint(store, checkpoint, keys, report)?),
+        Err(why) => {
+            report.add_unread_checkpoint(why);
+            Ok(None)
+        }
+    }
+}
+
+/// A checkpoint; else why it is none, which is for the report to say: somebody may have changed it.
+fn read_checkpoint(file: &Path) -> Result<Result<Checkpoint, String>> {
+    let text = std::fs::read(file);
+    let text =
+        text.map_err(|error| CliError::io(format!("cannot read the checkpoint `{}`", file.display()), &error))?;
+    let text = String::from_utf8(text).map_err(|_| "it is no text".to_owned());
+    Ok(text.and_then(|text| text.parse::<Checkpoint>().map_err(|error| error.to_string())))
+}
+
+/// What this machine saw of the store before is part of the answer.
+fn add_seen(cx: &Context, report: &mut Report) {
+    match cx.standing() {
+        None | Some(Standing::New) => {}
+        Some(Standing::Same(seen)) => report.add_seen(&format!("on this machine: {}", seen.words()), Ok(())),
+        Some(Standing::Other(other)) => {
+            let why = format!("{}; now: {}; pv checkpoint --accept takes it as it is", other.why, other.now.words());
+            report.add_seen(&format!("on this machine: {}", other.before.words()), Err(why));
+        }
+    }
+}
+
+/// A key's file, or its fingerprint.
+fn read_key(cx: &Context, given: &Path) -> Result<TrustedKey> {
+    let file = cx.path(given);
+    if let Some(fingerprint) = given.to_str().and_then(|text| text.parse::<Digest>().ok())
+        && !file.exists()
+    {
+        return Ok(TrustedKey::Fingerprint(fingerprint));
+    }
+    read_key_file(cx, given).map(TrustedKey::Key)
+}
+
+fn read_key_file(cx: &Context, file: &Path) -> Result<PublicKey> {
     let name = format!("the key `{}`", file.display());
     let text = cx.read_text(file, &name, 1 << 16, "pv key show > KEY.pem")?;
     PublicKey::from_pem(&text)
@@ -70,25 +137,56 @@ fn read_key(cx: &Context, file: &Path) -> Result<PublicKey> {
 }
 
 /// Prints the links and the verdict, which is also the exit code.
-pub(super) fn show(cx: &Context, subject: &str, report: &Report) -> Result<()> {
+fn show(cx: &Context, subject: &str, report: &Report, since: Option<&Since>) -> Result<()> {
     let verdict = report.verdict();
     if cx.out().is_json() {
         let counts: serde_json::Map<_, _> =
             report.counts.iter().map(|(kind, count)| (kind.word().to_owned(), json!(count))).collect();
-        cx.out().json(&json!({
+        let mut object = json!({
             "subject": subject, "verdict": verdict, "checked": counts,
             "links": report.links, "not_held": report.bad,
-        }))?;
+        });
+        if let Some(since) = since {
+            object["since"] = json!({"records": since.records, "entries": since.entries});
+        }
+        cx.out().json(&object)?;
     } else {
         lines(cx, subject, report)?;
+        if let Some(since) = since {
+            cx.out().line(since_words(since))?;
+        }
     }
     let Some(kind) = verdict.error_kind() else { return Ok(()) };
+    if kind == ErrorKind::Unchecked {
+        let (why, hint) = unchecked(verdict);
+        return Err(CliError::new(kind, format!("{subject} fits together, but {why}")).hint(hint));
+    }
     let worst = report.worst().map(words).unwrap_or_default();
     let error = CliError::new(kind, format!("{subject} is not proven: {worst}"));
     Err(match verdict {
         Verdict::Damaged => error.hint("pv fsck names all that is damaged; pv fsck --repair --from MIRROR heals it"),
         _ => error,
     })
+}
+
+/// Why nobody's word stands for what fits together, and what to do about it.
+fn unchecked(verdict: Verdict) -> (&'static str, &'static str) {
+    match verdict {
+        Verdict::Unsigned => {
+            ("nobody signed it", "the next commit made here is signed, and vouches for all that it names")
+        }
+        _ => (
+            "whose keys signed it was not checked",
+            "--key KEY.pem, from whoever owns the store: pv key show > KEY.pem",
+        ),
+    }
+}
+
+/// What was added to the journal since a checkpoint.
+fn since_words(since: &Since) -> String {
+    let kinds: Vec<String> = since.entries.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let added = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
+    format!("since   {added}   {} now", plural(since.records, "record", "records"))
 }
 
 fn words(link: &Link) -> String {
@@ -121,16 +219,24 @@ fn lines(cx: &Context, subject: &str, report: &Report) -> Result<()> {
     }
     rows.extend(report.bad.iter().take(20).map(row));
     cx.out().text(table(&[], rows))?;
-    let noted = match report.noted() {
-        0 => String::new(),
-        noted => format!(", but {} only as far as can be checked", plural(noted, "link", "links")),
-    };
+    let not_checked: Vec<String> = report.not_checked().iter().map(|(link, count)| noted_words(link, *count)).collect();
+    let noted = if not_checked.is_empty() { String::new() } else { format!(", but for {}", not_checked.join("; ")) };
     let checked = plural(report.total(), "link", "links");
     cx.out().line(match report.verdict() {
         Verdict::Proven => format!("PROVEN   {subject}   {checked}{noted}"),
-        Verdict::Whole => format!("whole, but signer not checked   {subject}   {checked}{noted}"),
+        Verdict::Whole => format!("WHOLE, SIGNER NOT CHECKED   {subject}   {checked}{noted}"),
+        Verdict::Unsigned => format!("WHOLE, NOT SIGNED   {subject}   {checked}{noted}"),
         Verdict::NotProven | Verdict::Damaged => {
             format!("NOT PROVEN: {}", report.worst().map(words).unwrap_or_default())
         }
     })
+}
+
+/// What was not checked, of links that have this in common.
+fn noted_words(link: &Link, count: u64) -> String {
+    let why = match &link.state {
+        State::Noted(why) => why.as_str(),
+        _ => "",
+    };
+    format!("{}: {why}", plural(count, &format!("{} link", link.link.word()), &format!("{} links", link.link.word())))
 }

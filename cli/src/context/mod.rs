@@ -20,6 +20,7 @@ use specs::ErrorKind;
 
 use crate::args::Flags;
 use crate::error::{CliError, Result};
+use crate::known::{KnownStores, Standing};
 use crate::output::{Human, Notes, Out, Progress, count, size};
 use crate::socket::Owner;
 
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     store: OnceLock<Store>,
     /// Held while the store is being opened, so that this happens once.
     opening: Mutex<()>,
+    /// How the store stands to what was seen of it before; `None` when nothing is noted of stores.
+    standing: OnceLock<Option<Standing>>,
     engine: Option<Arc<Engine>>,
 }
 
@@ -61,6 +64,7 @@ impl Context {
             clock: Arc::new(SystemClock),
             store: opened,
             opening: Mutex::new(()),
+            standing: OnceLock::new(),
             engine,
         })
     }
@@ -151,12 +155,57 @@ impl Context {
     /// The store.
     pub(crate) fn store(&self) -> Result<&Store> {
         let _opening = self.opening.lock().expect("no panic under this lock");
-        if let Some(store) = self.store.get() {
-            return Ok(store);
+        let store = match self.store.get() {
+            Some(store) => store,
+            None => {
+                let store = self.open_options()?.open(&self.store_dir()?)?;
+                store.set_publisher(Arc::new(Owner::of(store.dir())));
+                self.store.get_or_init(|| store)
+            }
+        };
+        self.standing.get_or_init(|| self.look_at(store));
+        Ok(store)
+    }
+
+    /// Where it is noted what was seen of stores, if anywhere.
+    pub(crate) fn known_stores(&self) -> Option<KnownStores> {
+        KnownStores::of(self.env(), &self.outside.cwd)
+    }
+
+    /// How a store stands to what was seen of it before; says so once when it is another one now.
+    pub(crate) fn look_at(&self, store: &Store) -> Option<Standing> {
+        let known = self.known_stores()?;
+        let standing = known.standing(store, self.clock.now());
+        // What is wrong with the store itself the command finds by itself.
+        let standing = standing.inspect_err(|error| tracing::debug!("the store is not compared: {error}")).ok()?;
+        if let Standing::Other(other) = &standing
+            && other.is_new()
+        {
+            self.notes.text(&other.warning(self.notes.color()));
+            known.told(other);
         }
-        let store = self.open_options()?.open(&self.store_dir()?)?;
-        store.set_publisher(Arc::new(Owner::of(store.dir())));
-        Ok(self.store.get_or_init(|| store))
+        Some(standing)
+    }
+
+    /// How the store stands to what was seen of it before this command; `None` when nothing is noted of stores, or none was opened.
+    pub(crate) fn standing(&self) -> Option<&Standing> {
+        self.standing.get()?.as_ref()
+    }
+
+    /// Notes what is to be seen of the store at the end of a command.
+    pub(crate) fn note_seen(&self) {
+        let Some(store) = self.store.get() else { return };
+        let (is_news, was_told) = match self.standing() {
+            None | Some(Standing::Other(_)) => (false, false),
+            Some(Standing::New) => (true, false),
+            Some(Standing::Same(seen)) => (seen.records < store.position().records, seen.was_told()),
+        };
+        if (is_news || was_told)
+            && let Some(known) = self.known_stores()
+            && let Err(error) = known.see(store, self.clock.now(), was_told)
+        {
+            tracing::debug!("the store is not noted: {error}");
+        }
     }
 
     /// The engine of this process, when the command was handed over to it.

@@ -21,11 +21,11 @@ use repos::Store;
 use crate::error::Result;
 use crate::trace::Trace;
 
-pub use bundle::{Case, gather, verify_bundle};
+pub use bundle::{Case, Contents, gather, verify_bundle};
 pub use envelope::{Envelope, EnvelopeSignature, PAYLOAD_TYPE, authenticated};
 pub use rerun::{Intended, Repeat, rerun};
 pub use statement::{COMMIT_PREDICATE, Descriptor, JOB_BUILD_TYPE, SLSA_PREDICATE, Statement, statements};
-pub use verify::{Link, LinkKind, Report, State, Verdict, verify};
+pub use verify::{Link, LinkKind, Report, Since, State, TrustedKey, Verdict, verify, verify_checkpoint};
 
 /// Every statement about a trace, signed with the key of this place.
 pub fn envelopes(store: &Store, trace: &Trace) -> Result<Vec<Envelope>> {

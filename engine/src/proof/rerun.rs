@@ -159,7 +159,7 @@ fn intended(stages: &[Stage], network: bool) -> Vec<Intended> {
 
 /// All that a claim rests on, upstream first.
 fn stages(store: &Store, at: &Resolved) -> Result<Vec<Stage>> {
-    let evidence = StoreEvidence::new(store)?;
+    let evidence = StoreEvidence::new(store, &[])?;
     let mut walk = Walk::new(&evidence);
     super::verify::claim(store, &mut walk, at)?;
     let mut results: BTreeMap<CommitId, Vec<Digest>> = BTreeMap::new();

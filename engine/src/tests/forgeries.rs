@@ -503,7 +503,7 @@ fn assert_true(store: &Store, truth: &Truth, what: &str, since: &BTreeMap<&str, 
     let mut proven = 0;
     for name in ASKED {
         let Ok(at) = resolve(store, name) else { continue };
-        let report = match verify(store, Some(&at)) {
+        let report = match verify(store, Some(&at), &[]) {
             Ok(report) => report,
             Err(error) => {
                 assert!(matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound), "{what}: {name}: {error}");

@@ -7,7 +7,7 @@ use specs::{Reference, RepoName};
 use super::flow::UPPER;
 use super::setting::{Setting, copy};
 use crate::executor::scripted::{Call, Reply};
-use crate::proof::{Verdict, gather, verify};
+use crate::proof::{Contents, Verdict, gather, verify};
 
 /// Bytes of a file that is more than one chunk.
 const LARGE: usize = 3 << 20;
@@ -35,12 +35,12 @@ fn files(store: &Store, repo: &str) -> Vec<FileEntry> {
 
 /// Looks at a store in all the ways there are.
 fn assert_whole(store: &Store) {
-    let report = verify(store, None).unwrap();
+    let report = verify(store, None, &[]).unwrap();
     assert_eq!(report.verdict(), Verdict::Proven, "{:?}", report.worst());
     let sound = fsck::check(store, &|_, _, _| {}).unwrap();
     assert_eq!((sound.problems, sound.notes), (vec![], vec![]));
     let at = store.resolve(&"upper".parse::<Reference>().unwrap()).unwrap();
-    gather(store, &at, true).unwrap();
+    gather(store, &at, Contents { data: true, code: true }).unwrap();
     for file in files(store, "upper") {
         store.copy_to(&file, &mut std::io::sink()).unwrap();
     }
@@ -60,7 +60,7 @@ async fn output_in_unfinished_packs_is_read_proven_and_sound_in_and_outside_of_i
     for store in [&before, &after] {
         assert_whole(store);
     }
-    let report = verify(&s.store, None).unwrap();
+    let report = verify(&s.store, None, &[]).unwrap();
     assert_eq!(report.verdict(), Verdict::Proven, "{:?}", report.worst());
     // Once it comes to its end, whatever it does is finished at once.
     s.store.end_owning().unwrap();
@@ -88,7 +88,7 @@ async fn what_is_in_no_pack_at_all_is_missing() {
     let other = Store::open(s.store.dir()).unwrap();
     let missing = files(&other, "upper").into_iter().map(|file| other.copy_to(&file, &mut std::io::sink()).unwrap_err());
     assert!(missing.into_iter().all(|error| matches!(error, RepoError::MissingObject { .. })));
-    assert_eq!(verify(&other, None).unwrap().verdict(), Verdict::Damaged);
+    assert_eq!(verify(&other, None, &[]).unwrap().verdict(), Verdict::Damaged);
     assert!(!fsck::check(&other, &|_, _, _| {}).unwrap().problems.is_empty());
 }
 

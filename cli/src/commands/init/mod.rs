@@ -6,11 +6,13 @@ mod example;
 
 use std::path::PathBuf;
 
+use repos::Store;
 use serde::Serialize;
 use specs::BranchName;
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::known::Standing;
 
 /// Make a store
 #[derive(clap::Args, Debug)]
@@ -41,6 +43,17 @@ struct StoreView {
     objects: Option<String>,
 }
 
+/// Notes the new store. One that was there before is compared with what was seen of it.
+fn see(cx: &Context, args: &Args, store: &Store) {
+    let is_new = args.from.is_none() && (args.objects.is_none() || store.position().records <= 1);
+    let known = cx.known_stores().filter(|_| is_new || !matches!(cx.look_at(store), Some(Standing::Other(_))));
+    if let Some(known) = known
+        && let Err(error) = known.see(store, cx.human().now(), is_new)
+    {
+        tracing::debug!("the store is not noted: {error}");
+    }
+}
+
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let dir = match (args.dir.clone(), cx.flags().store.clone()) {
         (Some(dir), Some(store)) if dir != store => {
@@ -61,6 +74,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         }
         (None, None) => options.init(&dir, args.default_branch.clone())?,
     };
+    see(cx, args, &store);
     if args.example {
         example::fill(cx, &store, &dir)?;
     }

@@ -1,5 +1,6 @@
 //! `pv key show`
 
+use repos::log::checkpoint::verifier_key;
 use repos::{KeyRow, Timestamp};
 use serde::Serialize;
 use specs::Digest;
@@ -10,7 +11,7 @@ use crate::error::{CliError, Result};
 /// Show the keys that commits are signed with: public halves and fingerprints
 ///
 /// On stdout the public key of this place as PEM, for `pv verify --bundle F --key K` and openssl; all else on stderr. The fingerprint is
-/// the SHA-256 of the key's DER form.
+/// the SHA-256 of the key's DER form; the verifier key is for tools that read signed notes, as `pv checkpoint` writes them.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {}
 
@@ -19,6 +20,8 @@ pub(crate) struct Args {}
 struct KeyView {
     fingerprint: Digest,
     public_key: String,
+    /// The form that readers of signed notes take.
+    verifier_key: String,
     /// Whether it is the one of this place.
     own: bool,
     since: Timestamp,
@@ -32,13 +35,24 @@ pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
     let store = cx.store()?;
     let own = store.public_key()?;
     let fingerprint = own.as_ref().map(repos::keys::PublicKey::fingerprint);
+    let id = store.id()?;
     let mut keys = store.signing_keys()?;
     keys.sort_by_key(|(_, row)| row.at);
     if cx.out().is_json() {
         return keys.into_iter().try_for_each(|(name, row)| {
             let KeyRow { public_key, previous, at, replaced_at, vouched, .. } = row;
-            let (public_key, own) = (public_key.to_pem(), Some(name) == fingerprint);
-            cx.out().json(&KeyView { fingerprint: name, public_key, own, since: at, replaced_at, previous, vouched })
+            let (verifier_key, public_key) = (verifier_key(&id, &public_key), public_key.to_pem());
+            let own = Some(name) == fingerprint;
+            cx.out().json(&KeyView {
+                fingerprint: name,
+                public_key,
+                verifier_key,
+                own,
+                since: at,
+                replaced_at,
+                previous,
+                vouched,
+            })
         });
     }
     let human = cx.human();
@@ -52,5 +66,6 @@ pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
         let hint = "the next commit made here makes one";
         return Err(CliError::new(specs::ErrorKind::NotFound, "there is no key here yet").hint(hint));
     };
+    cx.notes().line(format!("for signed notes   {}", verifier_key(&id, &own)));
     cx.out().bytes(own.to_pem().as_bytes())
 }

@@ -16,7 +16,7 @@ use super::open::{Opened, open};
 use super::{CLAIM, Claim, STATEMENTS, SUMS, SUMS_SIGNATURE};
 use crate::error::Result;
 use crate::proof::Envelope;
-use crate::proof::verify::evidence::{Evidence, Key};
+use crate::proof::verify::evidence::{Evidence, Key, TrustedKey};
 use crate::proof::verify::walk::Walk;
 use crate::proof::verify::{LinkKind, Report, State};
 
@@ -24,7 +24,7 @@ use crate::proof::verify::{LinkKind, Report, State};
 /// whether all fits together.
 ///
 /// An error only when there is no such file.
-pub fn verify_bundle(path: &Path, keys: &[PublicKey]) -> Result<(String, Report)> {
+pub fn verify_bundle(path: &Path, keys: &[TrustedKey]) -> Result<(String, Report)> {
     if let Err(source) = std::fs::metadata(path) {
         return Err(RepoError::Io { doing: "open", path: path.to_owned(), source }.into());
     }
@@ -61,6 +61,7 @@ impl Walk<'_> {
         for path in &claim.paths {
             self.file(claim.commit, path)?;
         }
+        self.finish();
         Ok(())
     }
 }
@@ -71,11 +72,18 @@ struct Trust {
     keys: HashMap<Digest, PublicKey>,
     /// Those that were given; all, when one of them vouches for the whole bundle. `None` when none was given.
     trusted: Option<Vec<Digest>>,
+    /// Whether a key that was given vouches for the whole bundle.
+    for_all: bool,
 }
 
 impl Trust {
-    fn of(opened: &Opened, claim: &Claim, given: &[PublicKey], report: &mut Report) -> Self {
-        let mut keys: HashMap<Digest, PublicKey> = given.iter().map(|key| (key.fingerprint(), key.clone())).collect();
+    fn of(opened: &Opened, claim: &Claim, given: &[TrustedKey], report: &mut Report) -> Self {
+        let mut keys = HashMap::new();
+        for given in given {
+            if let TrustedKey::Key(key) = given {
+                keys.insert(key.fingerprint(), key.clone());
+            }
+        }
         for (name, bytes) in opened.entries.range("keys/".to_owned().."keys0".to_owned()) {
             let key = std::str::from_utf8(bytes).ok().and_then(|pem| PublicKey::from_pem(pem).ok());
             match key.filter(|key| *name == format!("keys/{}.pem", key.fingerprint())) {
@@ -83,18 +91,19 @@ impl Trust {
                 None => report.add(LinkKind::Bundle, format!("entry {name}"), damaged("it is not the key of its name")),
             }
         }
-        let mut trusted: Vec<Digest> = given.iter().map(PublicKey::fingerprint).collect();
+        let mut trusted: Vec<Digest> = given.iter().map(TrustedKey::fingerprint).collect();
         let empty = Bytes::new();
         let part = |name: &str| opened.entries.get(name).unwrap_or(&empty);
         let signature = Signature::from_bytes(part(SUMS_SIGNATURE)).ok();
         let fits = keys.get(&claim.key).zip(signature).is_some_and(|(key, sign)| key.has_signed(part(SUMS), &sign));
+        let for_all = fits && trusted.contains(&claim.key);
         let subject = format!("the whole bundle by key {}", claim.key.short(12));
         let state = if !fits {
             State::Fails(format!("{SUMS_SIGNATURE} does not fit {SUMS}"))
         } else if given.is_empty() {
             report.unchecked_signers += 1;
             State::Holds
-        } else if trusted.contains(&claim.key) {
+        } else if for_all {
             // Whoever holds it vouches for the list of keys too.
             trusted = keys.keys().copied().collect();
             State::Holds
@@ -102,7 +111,7 @@ impl Trust {
             State::Fails("this is not the key that was given".to_owned())
         };
         report.add(LinkKind::Signature, subject, state);
-        Self { keys, trusted: (!given.is_empty()).then_some(trusted) }
+        Self { keys, trusted: (!given.is_empty()).then_some(trusted), for_all }
     }
 
     fn key(&self, fingerprint: &Digest) -> Key {
@@ -127,6 +136,7 @@ struct BundleEvidence {
     signatures: HashMap<CommitId, Vec<Digest>>,
     introduced: HashMap<(CommitId, FilePath), CommitId>,
     unsigned: HashMap<CommitId, String>,
+    code: Vec<Digest>,
     trust: Trust,
 }
 
@@ -163,6 +173,7 @@ impl BundleEvidence {
             statements: opened.entries.get(STATEMENTS).cloned().unwrap_or_default(),
             introduced: claim.introduced.iter().map(|it| ((it.at, it.path.clone()), it.by)).collect(),
             unsigned: claim.unsigned.iter().map(|it| (it.commit, it.why.clone())).collect(),
+            code: claim.code.iter().map(|code| code.tree).collect(),
             trust,
         }
     }
@@ -229,6 +240,24 @@ impl Evidence for BundleEvidence {
 
     fn may_be_unsigned(&self, commit: &CommitId) -> Result<Option<String>, RepoError> {
         Ok(self.unsigned.get(commit).cloned())
+    }
+
+    fn is_vouched_for(&self) -> bool {
+        self.trust.for_all
+    }
+
+    fn wants_signer(&self) -> bool {
+        self.trust.trusted.is_some()
+    }
+
+    fn code_left_out(&self, tree: &Digest) -> Option<String> {
+        (!self.code.contains(tree)).then(|| "it is not in the bundle".to_owned())
+    }
+
+    fn code_file(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
+        // The bundle says that it is there.
+        let missing = |_| RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest };
+        self.content(file, commit)?.map_err(missing).map(Ok)
     }
 
     fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError> {

@@ -1,6 +1,6 @@
 //! Finds what belongs to a claim: all that is read when it is checked, and nothing else.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Seek, Write};
 
@@ -8,12 +8,12 @@ use bytes::Bytes;
 use repos::documents::{Commit, SignatureDocument, canonical};
 use repos::object::Kind;
 use repos::store::Resolved;
-use repos::tree::FileEntry;
+use repos::tree::{FileEntry, KeyRange, Tree, path_of};
 use repos::{RepoError, Store};
 use specs::{CommitId, Digest, FilePath};
 
 use super::archive::Archive;
-use super::{CLAIM, Claim, Introduced, STATEMENTS, SUMS, SUMS_SIGNATURE, Unsigned, readme};
+use super::{CLAIM, Claim, Code, Introduced, STATEMENTS, SUMS, SUMS_SIGNATURE, Unsigned, readme};
 use crate::error::{EngineError, Result};
 use crate::proof::verify::evidence::{Evidence, Key, StoreEvidence};
 use crate::proof::verify::walk::Walk;
@@ -22,6 +22,19 @@ use crate::trace;
 
 /// Files whose trace is told one by one; of a larger claim the first.
 const TOLD: usize = 1000;
+
+/// Files of code, and bytes, that a bundle has at most; a stage's code that does not fit is left out as a whole.
+const CODE_FILES: u64 = 10_000;
+const CODE_BYTES: u64 = 64 << 20;
+
+/// What a bundle holds beside documents.
+#[derive(Debug, Clone, Copy)]
+pub struct Contents {
+    /// The bytes of files, and logs.
+    pub data: bool,
+    /// The code of the stages.
+    pub code: bool,
+}
 
 /// An entry of a bundle.
 #[derive(Debug)]
@@ -44,7 +57,51 @@ struct Recorder {
     objects: RefCell<BTreeMap<(Kind, Digest), Bytes>>,
     contents: RefCell<BTreeMap<Digest, FileEntry>>,
     unsigned: RefCell<Vec<Unsigned>>,
-    with_data: bool,
+    code: RefCell<Vec<Code>>,
+    code_files: RefCell<BTreeMap<Digest, FileEntry>>,
+    code_left_out: RefCell<Vec<Digest>>,
+    /// The code that is being looked at.
+    looked_at: Cell<Option<Digest>>,
+    with: Contents,
+}
+
+impl Recorder {
+    fn new(store: &Store, with: Contents) -> Result<Self> {
+        Ok(Self {
+            store: StoreEvidence::new(store, &[])?,
+            objects: RefCell::default(),
+            contents: RefCell::default(),
+            unsigned: RefCell::default(),
+            code: RefCell::default(),
+            code_files: RefCell::default(),
+            code_left_out: RefCell::default(),
+            looked_at: Cell::default(),
+            with,
+        })
+    }
+
+    /// Takes back that the code that is being looked at is in the bundle; its nodes and other files do no harm there.
+    fn leave_out_last_code(&self) {
+        let last = self.looked_at.get();
+        let mut code = self.code.borrow_mut();
+        if let Some(at) = code.iter().position(|code| Some(code.tree) == last) {
+            self.code_left_out.borrow_mut().push(code.remove(at).tree);
+        }
+    }
+
+    /// Whether a stage's code is to be in the bundle, which then counts it in.
+    fn takes_code(&self, tree: &Digest) -> bool {
+        let Ok(totals) = Tree::at(*tree).totals(self.store.store()) else { return self.with.code }; // the walk names what is damaged
+        let mut taken = self.code.borrow_mut();
+        let files: u64 = taken.iter().map(|code| code.files).sum();
+        let bytes: u64 = taken.iter().map(|code| code.size_bytes).sum();
+        let fits =
+            files.saturating_add(totals.entries) <= CODE_FILES && bytes.saturating_add(totals.weight) <= CODE_BYTES;
+        if self.with.code && fits {
+            taken.push(Code { tree: *tree, files: totals.entries, size_bytes: totals.weight });
+        }
+        self.with.code && fits
+    }
 }
 
 impl Evidence for Recorder {
@@ -56,7 +113,7 @@ impl Evidence for Recorder {
 
     fn content(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
         let there = self.store.content(file, commit)?;
-        if self.with_data && there.is_ok() {
+        if self.with.data && there.is_ok() {
             self.contents.borrow_mut().insert(file.digest, *file);
         }
         Ok(there)
@@ -64,7 +121,7 @@ impl Evidence for Recorder {
 
     fn log(&self, log: &Digest, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
         let there = self.store.log(log, commit)?;
-        if self.with_data && there.is_ok() {
+        if self.with.data && there.is_ok() {
             self.object(Kind::Log, log)?;
         }
         Ok(there)
@@ -84,29 +141,48 @@ impl Evidence for Recorder {
         Ok(why)
     }
 
+    fn wants_signer(&self) -> bool {
+        false
+    }
+
+    fn code_left_out(&self, tree: &Digest) -> Option<String> {
+        self.looked_at.set(Some(*tree));
+        if self.takes_code(tree) {
+            return None;
+        }
+        self.code_left_out.borrow_mut().push(*tree);
+        Some("it is left out of the bundle".to_owned())
+    }
+
+    fn code_file(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
+        // Whatever data is asked for: it is part of the code.
+        let there = self.store.content(file, commit)?;
+        match &there {
+            Ok(()) => drop(self.code_files.borrow_mut().insert(file.digest, *file)),
+            // Not kept any more: a part of the code is not the code.
+            Err(_) => self.leave_out_last_code(),
+        }
+        Ok(there)
+    }
+
     fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError> {
         self.store.introduced(at, path)
     }
 }
 
-/// Gathers all that belongs to the claim of a file, a directory or a commit; `with_data` the bytes of its files and its logs, too.
+/// Gathers all that belongs to the claim of a file, a directory or a commit, and of contents what is asked for.
 ///
 /// `Failed` when the claim is not proven, `Damaged` when something it rests on is: there is nothing to convince anybody of.
-pub fn gather(store: &Store, at: &Resolved, with_data: bool) -> Result<Case> {
-    while_others_write(store, || gather_once(store, at, with_data), |_| false)
+pub fn gather(store: &Store, at: &Resolved, with: Contents) -> Result<Case> {
+    while_others_write(store, || gather_once(store, at, with), |_| false)
 }
 
-fn gather_once(store: &Store, at: &Resolved, with_data: bool) -> Result<Case> {
-    let recorder = Recorder {
-        store: StoreEvidence::new(store)?,
-        objects: RefCell::default(),
-        contents: RefCell::default(),
-        unsigned: RefCell::default(),
-        with_data,
-    };
+fn gather_once(store: &Store, at: &Resolved, with: Contents) -> Result<Case> {
+    let recorder = Recorder::new(store, with)?;
     let mut walk = Walk::new(&recorder);
     recorder.store.journal.tell(&mut walk.report);
     claim(store, &mut walk, at)?;
+    walk.finish();
     refuse_unproven(&walk)?;
     let (introduced, met) = (std::mem::take(&mut walk.introduced), std::mem::take(&mut walk.met));
     let introduced = introduced.into_iter().map(|(at, path, by)| Introduced { at, path, by }).collect();
@@ -126,6 +202,7 @@ fn gather_once(store: &Store, at: &Resolved, with_data: bool) -> Result<Case> {
         introduced,
         unsigned: recorder.unsigned.take(),
         key,
+        code: recorder.code.take(),
     };
     Gathering { store, claim, met, parts: BTreeMap::new() }.finish(at, recorder)
 }
@@ -163,19 +240,21 @@ impl Gathering<'_> {
     }
 
     fn finish(mut self, at: &Resolved, recorder: Recorder) -> Result<Case> {
+        let (with, left_out) = (recorder.with, recorder.code_left_out.into_inner().len());
         let objects = recorder.objects.into_inner();
-        let contents = recorder.contents.into_inner();
-        let discloses = self.disclosure(&objects, &contents, recorder.with_data)?;
+        let (contents, code_files) = (recorder.contents.into_inner(), recorder.code_files.into_inner());
+        let discloses = self.disclosure(&objects, &contents, with, left_out)?;
+        let listed = self.code_files()?;
         self.add_vouchers(&objects)?;
         for ((kind, digest), bytes) in objects {
             self.add(format!("objects/{kind}/{digest}"), bytes);
         }
-        for (digest, file) in contents {
+        for (digest, file) in contents.into_iter().chain(code_files) {
             self.parts.insert(format!("files/{digest}"), Part::File(file));
         }
         self.add(CLAIM, canonical(&self.claim));
         self.add_stories(at)?;
-        self.add("README.txt", readme::text(&self.claim));
+        self.add("README.txt", readme::text(&self.claim, &listed));
         let mut sums = String::new();
         for (name, part) in &self.parts {
             sums += &format!("{}  {name}\n", part.digest());
@@ -184,6 +263,19 @@ impl Gathering<'_> {
         self.add(SUMS_SIGNATURE, signature.as_bytes().to_vec());
         self.add(SUMS, sums);
         Ok(Case { parts: self.parts, discloses })
+    }
+
+    /// The files of the code that is in it, a line each: digest and path.
+    fn code_files(&self) -> Result<String> {
+        let mut lines = String::new();
+        for code in &self.claim.code {
+            for entry in Tree::at(code.tree).range(self.store, KeyRange::all())? {
+                let (key, file) = entry?;
+                let path = path_of(&key).map_err(RepoError::from)?;
+                lines += &format!("  files/{}  {path}\n", file.digest);
+            }
+        }
+        Ok(lines)
     }
 
     /// Signatures as files of their own, and the keys.
@@ -241,7 +333,8 @@ impl Gathering<'_> {
         &self,
         objects: &BTreeMap<(Kind, Digest), Bytes>,
         contents: &BTreeMap<Digest, FileEntry>,
-        with_data: bool,
+        with: Contents,
+        left_out: usize,
     ) -> Result<Vec<String>> {
         let commits = self.met.iter().map(|id| self.store.commit(id)).collect::<Result<Vec<Commit>, _>>()?;
         let authors: BTreeSet<&str> =
@@ -254,7 +347,16 @@ impl Gathering<'_> {
             format!("specs, commands and environment of versions of pipelines: {}", count(Kind::Transform)),
             "names, sizes and digests of files, also of those that stand beside them in a tree".to_owned(),
         ];
-        if with_data {
+        let code = &self.claim.code;
+        if !code.is_empty() {
+            let (files, bytes) =
+                code.iter().fold((0, 0), |(files, bytes), code| (files + code.files, bytes + code.size_bytes));
+            lines.push(format!("the code of stages: {files} files ({bytes} bytes) (--no-code leaves it out)"));
+        }
+        if left_out > 0 && with.code {
+            lines.push(format!("not the code of {left_out} stages: it is too large, or not kept any more"));
+        }
+        if with.data {
             let bytes: u64 = contents.values().map(|file| file.size).sum();
             lines.push(format!("the bytes of {} files ({bytes} bytes), and {} logs", contents.len(), count(Kind::Log)));
         } else {
@@ -270,8 +372,8 @@ fn joined(words: &BTreeSet<&str>) -> String {
 
 /// The first files of a commit.
 fn first_paths(store: &Store, at: &Resolved) -> Result<Vec<FilePath>> {
-    let files = at.tree().range(store, repos::tree::KeyRange::all())?.take(TOLD);
-    Ok(files.map(|entry| Ok(repos::tree::path_of(&entry?.0)?)).collect::<Result<_, RepoError>>()?)
+    let files = at.tree().range(store, KeyRange::all())?.take(TOLD);
+    Ok(files.map(|entry| Ok(path_of(&entry?.0)?)).collect::<Result<_, RepoError>>()?)
 }
 
 impl Part {

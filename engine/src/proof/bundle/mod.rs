@@ -11,7 +11,7 @@
 //! objects/<kind>/<digest>     documents, and nodes of trees from the root down to what is claimed: Merkle paths
 //! signatures/<commit>.<key>.sig  64 bytes: a key's signature of the commit's document
 //! keys/<fingerprint>.pem      public keys
-//! files/<digest>              the bytes of files, if they were asked for
+//! files/<digest>              the bytes of the stages' code, and of files, if they were asked for
 //! ```
 //! - `gather`  finds what belongs to a claim
 //! - `archive` entries to bytes
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use specs::{CommitId, FilePath, RepoName};
 
 pub use check::verify_bundle;
-pub use gather::{Case, gather};
+pub use gather::{Case, Contents, gather};
 
 const CLAIM: &str = "claim.json";
 const SUMS: &str = "SHA256SUMS";
@@ -54,6 +54,18 @@ struct Claim {
     unsigned: Vec<Unsigned>,
     /// The fingerprint of the key that signed the list of digests.
     key: specs::Digest,
+    /// The trees of code that are in it whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    code: Vec<Code>,
+}
+
+/// The code of a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Code {
+    /// Root of its tree, as transforms name it.
+    tree: specs::Digest,
+    files: u64,
+    size_bytes: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

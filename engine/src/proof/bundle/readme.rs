@@ -3,8 +3,16 @@
 use super::Claim;
 
 /// The text of `README.txt`. Its commands work when they are pasted into a shell in the folder of the unpacked bundle; a test does that.
-pub(super) fn text(claim: &Claim) -> String {
+/// `code`: the files of the stages' code, a line each.
+pub(super) fn text(claim: &Claim, code: &str) -> String {
     let Claim { store, made_by, repo, commit, paths, key, .. } = claim;
+    let code = if code.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "\nThe code of the stages, as it was laid out at /code; each file has the SHA-256 of its bytes as its name here:\n\n{code}"
+        )
+    };
     let what = match &paths[..] {
         [] => "all files of this commit".to_owned(),
         [path] => format!("the file {path} of this commit"),
@@ -52,6 +60,6 @@ With pv, all of it at once, the links between the documents too:
     pv verify --bundle BUNDLE.zip --key KEY.pem
 
 intoto.jsonl holds the same as in-toto Statements in DSSE envelopes, one a line, for programs that know them.
-"#
+{code}"#
     )
 }

@@ -1,6 +1,6 @@
 //! Where a claim's documents come from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use repos::history::introduced;
@@ -33,6 +33,22 @@ pub(in crate::proof) trait Evidence {
     /// Why a commit may be without a signature; `None` when it has to have one.
     fn may_be_unsigned(&self, commit: &CommitId) -> Result<Option<String>, RepoError>;
 
+    /// Whether somebody whose word counts vouches for all of it together.
+    fn is_vouched_for(&self) -> bool {
+        false
+    }
+
+    /// Whether only certain keys count, so that what none of them vouches for is not proven.
+    fn wants_signer(&self) -> bool;
+
+    /// Why the code of this tree is not there by right; `None` when it has to be there.
+    fn code_left_out(&self, tree: &Digest) -> Option<String>;
+
+    /// Whether the bytes of a file of code are there, which has to be; the same as of any other file.
+    fn code_file(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
+        self.content(file, commit)
+    }
+
     /// The commit that brought a file in, which `at` still has as it came: the oldest of an unbroken row back from there.
     fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError>;
 }
@@ -47,6 +63,25 @@ pub(in crate::proof) enum Key {
     Refused(String),
 }
 
+/// A key that somebody trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrustedKey {
+    /// The key itself.
+    Key(PublicKey),
+    /// Its fingerprint.
+    Fingerprint(Digest),
+}
+
+impl TrustedKey {
+    /// The key's fingerprint.
+    pub fn fingerprint(&self) -> Digest {
+        match self {
+            Self::Key(key) => key.fingerprint(),
+            Self::Fingerprint(fingerprint) => *fingerprint,
+        }
+    }
+}
+
 /// A store, past its caches.
 pub(in crate::proof) struct StoreEvidence {
     store: Store,
@@ -55,17 +90,44 @@ pub(in crate::proof) struct StoreEvidence {
     signed_after: Option<u64>,
     /// What there is to say of the journal.
     pub(in crate::proof) journal: Standing,
+    /// The keys that count: those given, and those that took their places. `None` for all that the store knows.
+    trusted: Option<HashSet<Digest>>,
 }
 
 impl StoreEvidence {
-    pub(in crate::proof) fn new(store: &Store) -> Result<Self, RepoError> {
-        Ok(Self {
+    /// All of a store. If any key is given, no other one counts, but for those that took its place, each signed by the one before.
+    pub(in crate::proof) fn new(store: &Store, given: &[TrustedKey]) -> Result<Self, RepoError> {
+        let mut evidence = Self {
             journal: Standing::of(store)?,
             store: store.clone(),
             examiner: Examiner::new(store.clone()),
             keys: store.signing_keys()?.into_iter().collect(),
             signed_after: store.signed_after()?,
-        })
+            trusted: None,
+        };
+        if !given.is_empty() {
+            evidence.trusted = Some(evidence.successors(given)?);
+        }
+        Ok(evidence)
+    }
+
+    /// Keys with those that took their places, as far as each was signed by the one before.
+    fn successors(&self, given: &[TrustedKey]) -> Result<HashSet<Digest>, RepoError> {
+        let mut trusted: HashSet<Digest> = given.iter().map(TrustedKey::fingerprint).collect();
+        let mut open: Vec<Digest> = trusted.iter().copied().collect();
+        while let Some(previous) = open.pop() {
+            for (next, _) in self.keys.iter().filter(|(_, row)| row.previous == Some(previous)) {
+                if matches!(self.store_says(next)?, Key::Known(_)) && trusted.insert(*next) {
+                    open.push(*next);
+                }
+            }
+        }
+        Ok(trusted)
+    }
+
+    /// The store itself.
+    pub(in crate::proof) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// What is wrong with the packs that something was found in.
@@ -105,6 +167,41 @@ impl Evidence for StoreEvidence {
     }
 
     fn key(&self, fingerprint: &Digest) -> Result<Key, RepoError> {
+        let counts = self.trusted.as_ref().is_none_or(|trusted| trusted.contains(fingerprint));
+        Ok(match self.store_says(fingerprint)? {
+            Key::Known(_) if !counts => {
+                Key::Refused("its key is not the one that was given, nor one that took its place".to_owned())
+            }
+            key => key,
+        })
+    }
+
+    fn may_be_unsigned(&self, commit: &CommitId) -> Result<Option<String>, RepoError> {
+        let Some(first) = self.signed_after else { return Ok(Some("the store has no key yet".to_owned())) };
+        if !self.journal.is_vouched_for {
+            return Ok(None);
+        }
+        let order = self.store.commit_row(commit)?.map_or(u64::MAX, |row| row.order);
+        Ok((order <= first).then(|| "made before the store had a key".to_owned()))
+    }
+
+    fn wants_signer(&self) -> bool {
+        self.trusted.is_some()
+    }
+
+    fn code_left_out(&self, _: &Digest) -> Option<String> {
+        None
+    }
+
+    fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError> {
+        let repo = self.store.commit(at)?.repo;
+        Ok(introduced(&self.store, &repo, *at, path)?.unwrap_or(*at))
+    }
+}
+
+impl StoreEvidence {
+    /// What the store's own record of keys says of one.
+    fn store_says(&self, fingerprint: &Digest) -> Result<Key, RepoError> {
         let Some(row) = self.keys.get(fingerprint) else {
             return Ok(Key::Refused("the store does not know its key".to_owned()));
         };
@@ -113,16 +210,5 @@ impl Evidence for StoreEvidence {
         } else {
             Key::Refused("no key of the store vouches for its key".to_owned())
         })
-    }
-
-    fn may_be_unsigned(&self, commit: &CommitId) -> Result<Option<String>, RepoError> {
-        let (Some(first), true) = (self.signed_after, self.journal.is_vouched_for) else { return Ok(None) };
-        let order = self.store.commit_row(commit)?.map_or(u64::MAX, |row| row.order);
-        Ok((order <= first).then(|| "made before the store had a key".to_owned()))
-    }
-
-    fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError> {
-        let repo = self.store.commit(at)?.repo;
-        Ok(introduced(&self.store, &repo, *at, path)?.unwrap_or(*at))
     }
 }

@@ -23,6 +23,8 @@ pub enum LinkKind {
     Result,
     /// A result is that of this recipe, and the recipe that of the commit's pipeline.
     Recipe,
+    /// The code that a result was made with.
+    Code,
     /// An input of a recipe is a file of a commit that the output commit rests on.
     Input,
     /// What a try printed.
@@ -37,6 +39,10 @@ pub enum LinkKind {
     Statement,
     /// The journal, which says where branches point.
     Journal,
+    /// The journal contains a state of before that somebody signed.
+    Checkpoint,
+    /// The journal contains what this machine saw of it before.
+    Seen,
 }
 
 impl LinkKind {
@@ -50,6 +56,7 @@ impl LinkKind {
             Self::Lineage => "lineage",
             Self::Result => "result",
             Self::Recipe => "recipe",
+            Self::Code => "code",
             Self::Input => "input",
             Self::Log => "log",
             Self::Source => "source",
@@ -57,6 +64,8 @@ impl LinkKind {
             Self::Bundle => "bundle",
             Self::Statement => "statement",
             Self::Journal => "journal",
+            Self::Checkpoint => "checkpoint",
+            Self::Seen => "seen",
         }
     }
 }
@@ -107,6 +116,8 @@ pub struct Report {
     damaged: u64,
     /// Signatures that fit a key of which nothing says whose it is.
     pub(in crate::proof) unchecked_signers: u64,
+    /// Commits that nobody signed, nor anything that names them.
+    pub(in crate::proof) unsigned: u64,
 }
 
 /// What all links add up to.
@@ -117,6 +128,8 @@ pub enum Verdict {
     Proven,
     /// Every link holds, but nothing says whose the keys are that signed.
     Whole,
+    /// Every link holds, but nobody signed: by right, since there was no key yet.
+    Unsigned,
     /// Some link does not.
     NotProven,
     /// Something that a link rests on is damaged or missing.
@@ -157,11 +170,34 @@ impl Report {
         self.noted
     }
 
+    /// The first of these of each sort and reason, with how many there are of them among those that are kept.
+    pub fn not_checked(&self) -> Vec<(&Link, u64)> {
+        let mut found: Vec<(&Link, u64)> = Vec::new();
+        for link in self.bad.iter().filter(|link| matches!(link.state, State::Noted(_))) {
+            match found.iter_mut().find(|(first, _)| (first.link, &first.state) == (link.link, &link.state)) {
+                Some((_, count)) => *count += 1,
+                None => found.push((link, 1)),
+            }
+        }
+        found
+    }
+
+    /// Takes in that what was given as a checkpoint is none.
+    pub fn add_unread_checkpoint(&mut self, why: &str) {
+        self.add(LinkKind::Checkpoint, "the checkpoint", State::Fails(why.to_owned()));
+    }
+
+    /// Takes in what this machine saw of the store before: that it is still there, or what is there instead.
+    pub fn add_seen(&mut self, subject: &str, found: Result<(), String>) {
+        self.add(LinkKind::Seen, subject, found.map_or_else(State::Fails, |()| State::Holds));
+    }
+
     /// What all links add up to.
     pub fn verdict(&self) -> Verdict {
         match self {
             Self { damaged: 1.., .. } => Verdict::Damaged,
             Self { failing: 1.., .. } => Verdict::NotProven,
+            Self { unsigned: 1.., .. } => Verdict::Unsigned,
             Self { unchecked_signers: 1.., .. } => Verdict::Whole,
             _ => Verdict::Proven,
         }
@@ -178,7 +214,8 @@ impl Verdict {
     /// The kind of error that it is; `None` when it is none.
     pub fn error_kind(self) -> Option<ErrorKind> {
         match self {
-            Self::Proven | Self::Whole => None,
+            Self::Proven => None,
+            Self::Whole | Self::Unsigned => Some(ErrorKind::Unchecked),
             Self::NotProven => Some(ErrorKind::Failed),
             Self::Damaged => Some(ErrorKind::Damaged),
         }

@@ -5,6 +5,7 @@
 //! people committed. Every document is named by the digest of its bytes, so nothing but the links between them has to be believed, and
 //! the signatures say who does.
 //!
+//! - `checkpoint` whether a store contains a state of before that somebody signed
 //! - `evidence` where documents come from: a store, past its caches, or a bundle
 //! - `journal`  whether the journal, which says where branches point, is the store's own
 //! - `links`    what was checked, and what it adds up to
@@ -21,20 +22,24 @@ use self::evidence::StoreEvidence;
 use self::walk::Walk;
 use crate::error::Result;
 
+mod checkpoint;
 pub(super) mod evidence;
 pub(super) mod journal;
 mod links;
 pub(super) mod walk;
 
+pub use checkpoint::{Since, verify_checkpoint};
+pub use evidence::TrustedKey;
 pub use links::{Link, LinkKind, Report, State, Verdict};
 
 /// Checks what a store says of a commit, or with a path of one file or of all files of a directory; with nothing, of all heads.
 ///
-/// What does not hold is in the report. An error only when the store cannot be looked at, or has no such file.
+/// If `keys` are given, what is signed by other ones does not count, unless these took their places. What does not hold is in the report.
+/// An error only when the store cannot be looked at, or has no such file.
 ///
 /// What looks damaged is looked at again when others have written meanwhile: it may have been given up between two looks.
-pub fn verify(store: &Store, at: Option<&Resolved>) -> Result<Report> {
-    while_others_write(store, || verify_once(store, at), |report| report.verdict() == Verdict::Damaged)
+pub fn verify(store: &Store, at: Option<&Resolved>, keys: &[TrustedKey]) -> Result<Report> {
+    while_others_write(store, || verify_once(store, at, keys), |report| report.verdict() == Verdict::Damaged)
 }
 
 /// How often something that looks damaged is looked at again while others write.
@@ -63,8 +68,8 @@ pub(super) fn while_others_write<T>(
     look()
 }
 
-fn verify_once(store: &Store, at: Option<&Resolved>) -> Result<Report> {
-    let evidence = StoreEvidence::new(store)?;
+fn verify_once(store: &Store, at: Option<&Resolved>, keys: &[TrustedKey]) -> Result<Report> {
+    let evidence = StoreEvidence::new(store, keys)?;
     let mut walk = Walk::new(&evidence);
     evidence.journal.tell(&mut walk.report);
     match at {
@@ -77,6 +82,7 @@ fn verify_once(store: &Store, at: Option<&Resolved>) -> Result<Report> {
             }
         }
     }
+    walk.finish();
     let mut report = walk.report;
     for fault in evidence.pack_faults()? {
         report.add(LinkKind::Pack, "packs", State::Damaged(fault.to_string()));

@@ -42,6 +42,12 @@ pub(in crate::proof) struct Walk<'a> {
     pub(in crate::proof) met: Vec<CommitId>,
     /// Which commit brought a source file in.
     pub(in crate::proof) introduced: Vec<(CommitId, FilePath, CommitId)>,
+    /// Trees of code that were checked.
+    code: HashSet<Digest>,
+    /// Commits with a signature that counts.
+    signed: Vec<CommitId>,
+    /// Commits without a signature that may be so, in words, and why.
+    unsigned: Vec<(CommitId, String, String)>,
 }
 
 impl NodeStore for Walk<'_> {
@@ -80,6 +86,41 @@ impl<'a> Walk<'a> {
             report: Report::default(),
             met: Vec::new(),
             introduced: Vec::new(),
+            code: HashSet::new(),
+            signed: Vec::new(),
+            unsigned: Vec::new(),
+        }
+    }
+
+    /// Says what commits without a signature are worth, once all are met: one that a signed commit names, or one of those that it names,
+    /// is vouched for by that. Has to be called at the end.
+    pub(in crate::proof) fn finish(&mut self) {
+        if self.unsigned.is_empty() {
+            return;
+        }
+        let mut brought: HashMap<CommitId, HashSet<CommitId>> = HashMap::new();
+        for (at, _, by) in &self.introduced {
+            brought.entry(*at).or_default().insert(*by);
+        }
+        let mut vouched: HashSet<CommitId> = self.signed.iter().copied().collect();
+        let mut open = std::mem::take(&mut self.signed);
+        while let Some(id) = open.pop() {
+            let named = self.commits.get(&id).into_iter().flatten().flat_map(|commit| named_by(commit));
+            let brought = brought.get(&id).into_iter().flatten().copied();
+            open.extend(named.chain(brought).filter(|named| vouched.insert(*named)));
+        }
+        for (id, subject, why) in std::mem::take(&mut self.unsigned) {
+            let state = if vouched.contains(&id) {
+                State::Noted(format!("unsigned: {why}; a signed commit names it"))
+            } else if self.evidence.is_vouched_for() {
+                State::Noted(format!("unsigned: {why}"))
+            } else if self.evidence.wants_signer() {
+                State::Fails(format!("unsigned: {why}, and nothing that the given key signed names it"))
+            } else {
+                self.report.unsigned += 1;
+                State::Noted(format!("unsigned: {why}"))
+            };
+            self.report.add(LinkKind::Signature, subject, state);
         }
     }
 
@@ -187,8 +228,12 @@ impl<'a> Walk<'a> {
                 Key::Known(key) | Key::Unchecked(key) if !fits(&key) => {
                     State::Fails(format!("signature {} is not by key {name}, as it says", digest.short(12)))
                 }
-                Key::Known(_) => State::Holds,
+                Key::Known(_) => {
+                    self.signed.push(id);
+                    State::Holds
+                }
                 Key::Unchecked(_) => {
+                    self.signed.push(id);
                     self.report.unchecked_signers += 1;
                     State::Holds
                 }
@@ -196,11 +241,10 @@ impl<'a> Walk<'a> {
             self.report.add(LinkKind::Signature, format!("{subject} by key {name}"), state);
         }
         if signed == 0 {
-            let state = match self.evidence.may_be_unsigned(&id)? {
-                Some(why) => State::Noted(format!("unsigned: {why}")),
-                None => State::Fails("it is not signed".to_owned()),
-            };
-            self.report.add(LinkKind::Signature, subject, state);
+            match self.evidence.may_be_unsigned(&id)? {
+                Some(why) => self.unsigned.push((id, subject.to_owned(), why)),
+                None => self.report.add(LinkKind::Signature, subject, State::Fails("it is not signed".to_owned())),
+            }
         }
         Ok(())
     }
@@ -277,11 +321,11 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        self.recipe(commit, &result)?;
+        self.recipe(id, commit, &result)?;
         Ok(Some(outputs))
     }
 
-    fn recipe(&mut self, commit: &Rc<Commit>, result: &ResultDocument) -> Result<()> {
+    fn recipe(&mut self, id: CommitId, commit: &Rc<Commit>, result: &ResultDocument) -> Result<()> {
         let subject = format!("recipe {} of {}", result.recipe.short(12), commit.repo);
         let Some(recipe) = self.document::<Recipe>(LinkKind::Recipe, &subject, &result.recipe.digest())? else {
             return Ok(());
@@ -290,7 +334,9 @@ impl<'a> Walk<'a> {
             self.report.add(LinkKind::Recipe, subject, State::Fails("its commit names no pipeline".to_owned()));
             return Ok(());
         };
-        let Some(_) = self.document::<Transform>(LinkKind::Recipe, &subject, &recipe.transform)? else { return Ok(()) };
+        let transform = self.document::<Transform>(LinkKind::Recipe, &subject, &recipe.transform)?;
+        let Some(transform) = transform else { return Ok(()) };
+        transform.code.map_or(Ok(()), |code| self.code(id, commit, code))?;
         let Some(spec) = self.document::<SpecDocument>(LinkKind::Recipe, &subject, &stamp.spec)? else { return Ok(()) };
         // A job that failed kept outputs of before, which may be of another version.
         let is_its_own = recipe.transform == stamp.transform || commit.error.is_some();
@@ -311,6 +357,29 @@ impl<'a> Walk<'a> {
             };
             let found = self.find_input(reference.commit, &wanted)?;
             self.take_input(&subject, &wanted, found);
+        }
+        Ok(())
+    }
+
+    /// The code that a transform names, file by file.
+    fn code(&mut self, id: CommitId, commit: &Rc<Commit>, code: Digest) -> Result<()> {
+        if !self.code.insert(code) {
+            return Ok(());
+        }
+        let subject = format!("code {} of {}", code.short(12), commit.repo);
+        if let Some(why) = self.evidence.code_left_out(&code) {
+            self.report.add(LinkKind::Code, subject, State::Noted(why));
+            return Ok(());
+        }
+        let Some(files) = self.all(LinkKind::Code, &subject, Tree::at(code), KeyRange::all())? else {
+            return Ok(());
+        };
+        for (key, file) in files {
+            let subject = format!("{subject}: {}", path_of(&key)?);
+            let read = self.evidence.code_file(&file, &id);
+            if let Some(there) = self.checked(LinkKind::Code, &subject, read)? {
+                self.report.add(LinkKind::Code, subject, there.map_or_else(State::Noted, |()| State::Holds));
+            }
         }
         Ok(())
     }
@@ -395,6 +464,12 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
+}
+
+/// The commits that a commit's document names, and so vouches for.
+fn named_by(commit: &Commit) -> impl Iterator<Item = CommitId> {
+    let (parents, origins) = (commit.parents.iter().copied(), commit.provenance.iter().map(|origin| origin.commit));
+    parents.chain(origins).chain(commit.sources.iter().map(|source| source.commit))
 }
 
 fn parse<D: Document>(digest: &Digest, bytes: &[u8]) -> Result<D> {

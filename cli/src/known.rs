@@ -1,0 +1,258 @@
+//! What this user has seen of stores on this machine, as ssh's `known_hosts` has it of hosts.
+//!
+//! One small file a store, named by the store's id, and one a place that says which store was there; by default below
+//! `~/.local/state/pv/known_stores`. It holds the journal's state (records and root), the first key and the place. A command that opens
+//! a store checks that its journal still contains that state, in O(log n), and notes the new one at its end if it grew. Otherwise it
+//! says so, once; `pv verify` does not call the store proven until `pv checkpoint --accept`.
+//!
+//! Nothing here is needed: what cannot be read is not known, and what cannot be written is not noted.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use repos::{RepoError, Store, Timestamp};
+use serde::{Deserialize, Serialize};
+use specs::Digest;
+
+use crate::context::Environment;
+
+/// Stores that are remembered, and places; of more those that were not seen for longest are forgotten.
+const REMEMBERED: usize = 1000;
+/// The word in `PV_KNOWN_STORES` for none.
+const NONE: &str = "none";
+
+/// Where it is noted which stores are known.
+#[derive(Debug)]
+pub(crate) struct KnownStores {
+    folder: PathBuf,
+}
+
+/// What was seen of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// The store's id.
+    pub(crate) store: String,
+    /// Folder or URL.
+    pub(crate) place: String,
+    /// Records of its journal.
+    pub(crate) records: u64,
+    /// The root of the tree over them.
+    pub(crate) root: Digest,
+    /// Digest of the last of them.
+    pub(crate) last: Option<Digest>,
+    /// Fingerprint of the first key that the journal knows.
+    pub(crate) key: Option<Digest>,
+    /// When it was noted.
+    pub(crate) at: Timestamp,
+    /// Whether it was said that the store is another one now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    told: bool,
+}
+
+/// How a store stands to what was seen before.
+#[derive(Debug, Clone)]
+pub(crate) enum Standing {
+    /// It was not seen before.
+    New,
+    /// It contains what was seen.
+    Same(Seen),
+    /// It does not.
+    Other(Box<Other>),
+}
+
+/// A store that is not what was seen before.
+#[derive(Debug, Clone)]
+pub(crate) struct Other {
+    pub(crate) before: Seen,
+    pub(crate) now: Seen,
+    /// What is other, in words.
+    pub(crate) why: String,
+}
+
+impl KnownStores {
+    /// The folder that the environment names: `PV_KNOWN_STORES`, else that of the user; `None` when there is none, or it is not wanted.
+    pub(crate) fn of(env: &Environment, cwd: &Path) -> Option<Self> {
+        let folder = match env.get("PV_KNOWN_STORES") {
+            Some(NONE) => return None,
+            Some(folder) => cwd.join(folder),
+            None => {
+                let state = env.get("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+                let home = || Some(Path::new(env.get("HOME")?).join(".local/state"));
+                state.or_else(home)?.join("pv/known_stores")
+            }
+        };
+        Some(Self { folder })
+    }
+
+    /// How a store stands to what was seen of it, and of the place where it is.
+    pub(crate) fn standing(&self, store: &Store, now: Timestamp) -> Result<Standing, RepoError> {
+        let (id, place) = (store.id()?, place_of(store)?);
+        let other = |before: Seen, why: String| -> Result<Standing, RepoError> {
+            Ok(Standing::Other(Box::new(Other { before, now: present(store, now)?, why })))
+        };
+        if let Some(before) = self.at_place(&place).filter(|before| before.store != id) {
+            return other(before, "another store is at this place".to_owned());
+        }
+        let Some(seen) = self.read(&id) else { return Ok(Standing::New) };
+        let position = store.position();
+        if (position.records, position.last) == (seen.records, seen.last) {
+            return Ok(Standing::Same(seen));
+        }
+        match store.root_at(seen.records)? {
+            None => return other(seen, format!("the journal was cut back to {} records", position.records)),
+            Some(root) if root != seen.root => {
+                let why = format!("at or before record {} the journal goes another way", seen.records);
+                return other(seen, why);
+            }
+            Some(_) => {}
+        }
+        if seen.key.is_some() && store.first_key()? != seen.key {
+            return other(seen, "its first key is another one".to_owned());
+        }
+        Ok(Standing::Same(seen))
+    }
+
+    /// Notes that it was said what a store is now.
+    pub(crate) fn told(&self, other: &Other) {
+        self.note(&Seen { told: true, ..other.before.clone() });
+    }
+
+    /// Notes a store as it is now, if it has more records than were noted; in any case if it is to be `taken` as it is.
+    pub(crate) fn see(&self, store: &Store, now: Timestamp, taken: bool) -> Result<Seen, RepoError> {
+        let seen = present(store, now)?;
+        let noted = self.read(&seen.store);
+        if noted.is_none() {
+            forget_oldest(&self.folder);
+            forget_oldest(&self.folder.join("places"));
+        }
+        // Another process may have seen more meanwhile.
+        if taken || noted.is_none_or(|noted| noted.records < seen.records) {
+            self.note(&seen);
+        }
+        if self.store_at(&seen.place).as_ref() != Some(&seen.store) {
+            self.write(&self.place_file(&seen.place), format!("{}\n", seen.store).as_bytes());
+        }
+        Ok(seen)
+    }
+
+    fn read(&self, store: &str) -> Option<Seen> {
+        let text = std::fs::read(self.folder.join(store)).ok()?;
+        serde_json::from_slice(&text).ok().filter(|seen: &Seen| seen.store == store)
+    }
+
+    /// Which store was at a place.
+    fn store_at(&self, place: &str) -> Option<String> {
+        let text = std::fs::read_to_string(self.place_file(place)).ok()?;
+        // It is a file's name in the folder.
+        let id = text.trim_end();
+        (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
+    }
+
+    fn at_place(&self, place: &str) -> Option<Seen> {
+        self.read(&self.store_at(place)?)
+    }
+
+    fn place_file(&self, place: &str) -> PathBuf {
+        self.folder.join("places").join(repos::hash::digest_of(place.as_bytes()).to_string())
+    }
+
+    fn note(&self, seen: &Seen) {
+        let mut text = serde_json::to_vec(seen).expect("what was seen has a JSON form");
+        text.push(b'\n');
+        self.write(&self.folder.join(&seen.store), &text);
+    }
+
+    /// Writes beside and renames: nobody finds half of it. Not synced: what a power cut loses is not known, and no more.
+    fn write(&self, file: &Path, bytes: &[u8]) {
+        let part = file.with_extension(format!("{}.part", repos::random_hex()));
+        let written = (|| {
+            let created = match std::fs::File::create_new(&part) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    part.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                    std::fs::File::create_new(&part)
+                }
+                created => created,
+            };
+            created?.write_all(bytes)?;
+            std::fs::rename(&part, file)
+        })();
+        if let Err(error) = written {
+            tracing::debug!("`{}` is not noted: {error}", file.display());
+            std::fs::remove_file(&part).ok();
+        }
+    }
+}
+
+/// Makes room for one more file in a folder: a machine that makes stores all the time does not keep all that it ever saw.
+fn forget_oldest(folder: &Path) {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<_> = files
+        .filter_map(|entry| {
+            Some((entry.metadata().ok().filter(std::fs::Metadata::is_file)?.modified().ok()?, entry.path()))
+        })
+        .collect();
+    if files.len() >= REMEMBERED {
+        files.sort_unstable();
+        for (_, file) in &files[..files.len() - REMEMBERED * 9 / 10] {
+            std::fs::remove_file(file).ok();
+        }
+    }
+}
+
+/// Where a store is: the URL of its packs and journal, else its folder.
+fn place_of(store: &Store) -> Result<String, RepoError> {
+    if let Some(url) = store.objects_url()? {
+        return Ok(url);
+    }
+    Ok(store.dir().canonicalize().unwrap_or_else(|_| store.dir().to_owned()).display().to_string())
+}
+
+/// A store as it is.
+fn present(store: &Store, at: Timestamp) -> Result<Seen, RepoError> {
+    let (position, place) = (store.position(), place_of(store)?);
+    // That many records there are, since a store's journal only grows while it is open.
+    let root = store.root_at(position.records)?.unwrap_or_else(repos::log::tree::empty_root);
+    let (store_id, key) = (store.id()?, store.first_key()?);
+    Ok(Seen { store: store_id, place, records: position.records, root, last: position.last, key, at, told: false })
+}
+
+impl Seen {
+    /// Whether it was said that the store was another one, which it is not now.
+    pub(crate) fn was_told(&self) -> bool {
+        self.told
+    }
+
+    /// In words: what distinguishes it.
+    pub(crate) fn words(&self) -> String {
+        let key = self.key.map_or_else(|| "no key".to_owned(), |key| format!("key {}", key.short(12)));
+        format!(
+            "store {}, {} records, root {}, {key}",
+            &self.store[..8.min(self.store.len())],
+            self.records,
+            self.root.short(12)
+        )
+    }
+}
+
+impl Other {
+    /// Whether it still has to be said.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.before.told
+    }
+
+    /// What is said, once.
+    pub(crate) fn warning(&self, color: bool) -> String {
+        let (red, plain, cyan) = if color { ("\x1b[1;31m", "\x1b[0m", "\x1b[36m") } else { ("", "", "") };
+        let mut text =
+            format!("{red}WARNING: THIS STORE IS NOT WHAT IT WAS{plain}: {}: {}\n", self.now.place, self.why);
+        let _ = writeln!(text, "  seen {}  {}", self.before.at, self.before.words());
+        let _ = writeln!(text, "  now there {}", self.now.words());
+        text += "  It may be that a backup was put back, that its disk lost what it had confirmed, or that somebody changed it.\n";
+        let _ = writeln!(
+            text,
+            "{cyan}hint:{plain} pv verify --checkpoint FILE compares it with a signed state; pv checkpoint --accept takes it as it is"
+        );
+        text
+    }
+}
