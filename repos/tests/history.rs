@@ -17,8 +17,8 @@ use repos::{Change, Store, Timestamp};
 use specs::{CommitId, Glob, RunId};
 
 type Files = BTreeMap<String, String>;
-/// First and last commit of a period, what ended it, and whether a head is in it.
-type PeriodOf = (CommitId, CommitId, Option<CommitId>, bool);
+/// First and last commit of a period, what ended it, whether a head is in it, and the bytes that the last has.
+type PeriodOf = (CommitId, CommitId, Option<CommitId>, bool, specs::Digest);
 /// First and last commit, whether a head has it, and the periods.
 type Hit = (CommitId, CommitId, bool, BTreeSet<PeriodOf>);
 
@@ -149,13 +149,14 @@ impl Model {
             }
         }
         for (path, hit) in &mut found {
-            hit.3 = self.periods(|at| self.commits[at].2.get(path).is_some_and(|content| fits(path, content)));
+            hit.3 = self
+                .periods(|at| self.commits[at].2.get(path).filter(|content| fits(path, content)).map(|it| entry(it)));
         }
         found
     }
 
     /// The stretches of commits that have something, over the lines of all heads that no other head comes after.
-    fn periods(&self, has: impl Fn(usize) -> bool) -> BTreeSet<PeriodOf> {
+    fn periods(&self, file: impl Fn(usize) -> Option<FileEntry>) -> BTreeSet<PeriodOf> {
         let is_covered =
             |head: &usize| self.heads.iter().any(|other| other != head && self.line(*other).contains(head));
         let id = |at: usize| self.commits[at].0;
@@ -164,11 +165,11 @@ impl Model {
             let line: Vec<usize> = self.line(*head).into_iter().rev().collect();
             let mut start = None;
             for (number, at) in line.iter().enumerate() {
-                start = if has(*at) { start.or(Some(number)) } else { None };
+                start = file(*at).and(start.or(Some(number)));
                 let next = line.get(number + 1).copied();
-                if let (Some(start), false) = (start, next.is_some_and(&has)) {
+                if let (Some(start), Some(file), None) = (start, file(*at), next.and_then(&file)) {
                     let at_head = line[start..=number].iter().any(|at| self.heads.contains(at));
-                    periods.insert((id(line[start]), id(*at), next.map(id), at_head));
+                    periods.insert((id(line[start]), id(*at), next.map(id), at_head, file.digest));
                 }
             }
         }
@@ -264,7 +265,8 @@ fn compare(store: &Store, model: &Model) {
 fn all_found(store: &Store, what: &What) -> BTreeMap<String, Hit> {
     let periods = |found: &files::Found| {
         assert_eq!(found.periods_before, 0);
-        found.periods.iter().map(|period| (period.first, period.last, period.ended_by, period.at_head)).collect()
+        let of = |it: &files::Period| (it.first, it.last, it.ended_by, it.at_head, it.file.digest);
+        found.periods.iter().map(of).collect()
     };
     let found = find(store, what).unwrap().into_iter();
     found.map(|found| (found.path.to_string(), (found.first, found.last, found.at_head, periods(&found)))).collect()

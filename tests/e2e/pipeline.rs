@@ -237,7 +237,9 @@ fn what_is_said_of_code_in_git_is_what_a_comparison_gave() {
     let spec = "pipeline: {name: all}\ntransform: {cmd: [sh, /code/run.sh], code: code}\ninput: {pfs: {repo: images, glob: /}}\n";
     env.write("specs/all.yml", spec);
     let folder = env.dir().join("specs");
-    ["init -q", "add .", "commit -q -m code"].map(|args| git(&folder, &args.split(' ').collect::<Vec<_>>()));
+    for args in ["init -q", "add .", "commit -q -m code"] {
+        git(&folder, &args.split(' ').collect::<Vec<_>>());
+    }
     let head = git(&folder, &["rev-parse", "HEAD"]);
     let short = &head[..8];
     env.write("specs/notes.txt", "not tracked, and not the code's");

@@ -235,11 +235,15 @@ fn forward_of_a_file_that_is_not_current_says_so_and_what_read_it() {
     env.ok(["run"]);
     let at = format!("images@{old}:/a");
     let shown = env.ok(["trace", "--forward", &at]);
-    assert!(shown.contains("no job took this commit and read it; other jobs read it: upper@"), "{shown}");
+    assert!(shown.contains("no datum of the jobs that were looked at read it; it was read in upper@"), "{shown}");
     let found = env.json(["trace", "--forward", &at]).remove(0);
     assert_eq!(found["readers"].as_array().unwrap().len(), 0);
     assert_eq!(found["read_in_other_jobs"].as_array().unwrap().len(), 1);
     assert_eq!(found["now"]["state"], "same");
+    env.ok(["pipeline", "delete", "count", "--yes"]);
+    env.ok(["pipeline", "delete", "upper", "--yes"]);
+    let head = env.json(["trace", "--forward", "images:/a"]).remove(0);
+    assert_eq!(head["readers"][0]["pipeline"], "upper", "what a deleted pipeline read is told: {head}");
     let all = env.ok(["trace", "--forward", "--all-runs", &at]);
     assert_eq!(all.lines().filter(|line| line.starts_with("in images:/a from ")).count(), 2, "{all}");
     let shown = env.ok(["trace", "--forward", &format!("images@{between}:/a")]);

@@ -47,6 +47,9 @@ struct PeriodView {
     /// The commit after the last, in which it was gone or other; `null` while a branch or tag ends with the last.
     ended_by: Option<CommitId>,
     at_head: bool,
+    /// As the last has it.
+    digest: Digest,
+    size_bytes: u64,
 }
 
 /// One period of a hit, as people read it.
@@ -96,7 +99,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 fn row(store: &Store, found: &Found, period: &Period) -> Result<PeriodRow> {
     Ok(PeriodRow {
         file: format!("{}:{}", found.repo, found.path),
-        size_bytes: found.file.size,
+        size_bytes: period.file.size,
         first: store.short_commit(&period.first)?,
         last: store.short_commit(&period.last)?,
         at_head: period.at_head,
@@ -107,8 +110,8 @@ impl From<Found> for FoundView {
     fn from(found: Found) -> Self {
         let Found { repo, path, file, first, last, at_head, periods, periods_before } = found;
         let periods = periods.into_iter().map(|period| {
-            let Period { first, last, ended_by, at_head } = period;
-            PeriodView { first, last, ended_by, at_head }
+            let Period { first, last, file, ended_by, at_head } = period;
+            PeriodView { first, last, ended_by, at_head, digest: file.digest, size_bytes: file.size }
         });
         let periods = periods.collect();
         Self { repo, path, digest: file.digest, size_bytes: file.size, first, last, at_head, periods, periods_before }

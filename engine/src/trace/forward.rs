@@ -114,7 +114,7 @@ fn places(store: &Store, start: &Found) -> Result<Vec<ForwardPlace>> {
 }
 
 fn period(store: &Store, path: &FilePath, period: &files::Period) -> Result<ForwardPeriod> {
-    let files::Period { first, last, ended_by, at_head } = *period;
+    let files::Period { first, last, ended_by, at_head, .. } = *period;
     let after = ended_by.map(|commit| store.commit(&commit)).transpose()?;
     let after = after.map(|commit| Tree::at(commit.tree).file(store, path)).transpose()?;
     let ended_by = ended_by.map(|commit| mention(store, commit)).transpose()?;
@@ -163,10 +163,9 @@ impl<'a> Search<'a> {
     fn new(store: &'a Store, options: ForwardOptions) -> Result<Self> {
         let mut order: Vec<PipelineName> =
             Graph::load(store)?.in_order().iter().map(|pipeline| pipeline.name().clone()).collect();
-        if options.all_runs {
-            let deleted = store.pipelines_ever()?.into_iter().filter(|name| !order.contains(name)).collect::<Vec<_>>();
-            order.extend(deleted);
-        }
+        // What a pipeline that was deleted read stays true.
+        let deleted = store.pipelines_ever()?.into_iter().filter(|name| !order.contains(name)).collect::<Vec<_>>();
+        order.extend(deleted);
         Ok(Self {
             store,
             options,

@@ -40,6 +40,8 @@ pub struct Period {
     pub first: CommitId,
     /// The last of them.
     pub last: CommitId,
+    /// The file as the last has it.
+    pub file: FileEntry,
     /// The commit after the last, in which it was not there any more; absent while a branch or tag ends with the last.
     pub ended_by: Option<CommitId>,
     /// Whether one of them is a branch's head.
@@ -52,8 +54,8 @@ type Placed = (u64, CommitId);
 /// One path over all its periods.
 struct Trail {
     file: FileEntry,
-    /// First and last commit of each, and what ended it.
-    periods: BTreeSet<(Placed, Placed, Option<CommitId>)>,
+    /// By first and last commit of each, and what ended it.
+    periods: BTreeMap<(Placed, Placed, Option<CommitId>), FileEntry>,
     first: Placed,
     last: Placed,
 }
@@ -94,7 +96,7 @@ fn find_in(store: &Store, repo: &RepoName, what: &What, found: &mut Vec<Found>) 
         }
         let before = trail.periods.len().saturating_sub(PERIODS);
         let mut periods = Vec::new();
-        for ((_, first), (_, last), ended_by) in trail.periods.into_iter().skip(before) {
+        for (((_, first), (_, last), ended_by), file) in trail.periods.into_iter().skip(before) {
             let mut at_head = false;
             for head in &with_it {
                 let is_within = |links: &mut Links| {
@@ -102,7 +104,7 @@ fn find_in(store: &Store, repo: &RepoName, what: &What, found: &mut Vec<Found>) 
                 };
                 at_head = at_head || *head == last || is_within(&mut links)?;
             }
-            periods.push(Period { first, last, ended_by, at_head });
+            periods.push(Period { first, last, file, ended_by, at_head });
         }
         found.push(Found {
             repo: repo.clone(),
@@ -120,7 +122,7 @@ fn find_in(store: &Store, repo: &RepoName, what: &What, found: &mut Vec<Found>) 
 
 impl Trail {
     fn new(file: FileEntry, first: Placed, last: Placed) -> Self {
-        Self { file, periods: BTreeSet::new(), first, last }
+        Self { file, periods: BTreeMap::new(), first, last }
     }
 
     fn add(&mut self, file: FileEntry, first: Placed, last: Placed, ended_by: Option<CommitId>) {
@@ -128,7 +130,7 @@ impl Trail {
         if last > self.last {
             (self.last, self.file) = (last, file);
         }
-        self.periods.insert((first, last, ended_by));
+        self.periods.insert((first, last, ended_by), file);
     }
 }
 

@@ -83,7 +83,8 @@ fn print_now(cx: &Context, store: &Store, found: &Forward) -> Result<()> {
     if found.all_runs || found.readers.is_empty() {
         return Ok(());
     }
-    cx.out().line("looked at: the jobs that took this commit; all jobs that read these bytes: --all-runs")
+    cx.out()
+        .line("looked at: of each pipeline the job that took this commit; all jobs that read these bytes: --all-runs")
 }
 
 /// That no datum read it, as far as was looked.
@@ -92,9 +93,9 @@ fn unread(store: &Store, found: &Forward) -> Result<String> {
         return Ok("no datum read it".to_owned());
     }
     let jobs = found.read_in_other_jobs.iter().map(|job| short_job(store, job)).collect::<Result<Vec<_>>>()?;
+    let jobs = jobs.join(", ");
     Ok(format!(
-        "no job took this commit and read it; other jobs read it: {}; all that came of it: --all-runs",
-        jobs.join(", ")
+        "no datum of the jobs that were looked at read it; it was read in {jobs}; all that came of it: --all-runs"
     ))
 }
 
