@@ -4,6 +4,8 @@
 #![expect(clippy::print_stderr, reason = "what was skipped, and times, are for whoever runs the tests")]
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use engine::executor::contract::{Subject, executor_contract};
 use engine::executor::{
-    DatumTask, DockerExecutor, DockerSettings, Event, EventSink, ExecError, Executor, Exit, FileSource, InputFile,
-    Owner, ProcessExecutor, ProcessSettings, Sandbox, SandboxSpec,
+    DatumTask, DockerExecutor, DockerSettings, Event, EventSink, ExecError, Executor, Exit, FileSource, HostFolder,
+    InputFile, Owner, ProcessExecutor, ProcessSettings, Sandbox, SandboxSpec,
 };
 use specs::ErrorKind;
 
@@ -24,9 +26,12 @@ fn owner(instance: &str) -> Owner {
     Owner { store: format!("contract-{}", std::process::id()), instance: instance.to_owned() }
 }
 
+/// A variable that names another place of the binary, for a user who cannot go to where it was built.
+const BINARY: &str = "PV_TEST_BINARY";
+
 fn process_settings(scratch: &Path) -> ProcessSettings {
     ProcessSettings {
-        pv: PathBuf::from(env!("CARGO_BIN_EXE_pv")),
+        pv: std::env::var_os(BINARY).map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_pv")), PathBuf::from),
         scratch: scratch.join("scratch"),
         hidden: vec![],
         owner: owner("this"),
@@ -81,6 +86,38 @@ async fn bwrap_keeps_the_contract_where_it_is_installed() {
     let executor = ProcessExecutor::with_bwrap(process_settings(scratch.path()), bwrap.to_owned());
     let mean = executor_contract(&Subject { executor: &executor, image: None, canary: CANARY }).await;
     eprintln!("bwrap: {mean:?} a datum");
+}
+
+/// Runs a test of this file as a user without rights. Root has other ways to make a sandbox, so both have to be tried.
+fn run_as_nobody_in_particular(test: &str) {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let temporary = place.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o1777)).unwrap();
+    let (tests, pv) = (place.path().join("tests"), place.path().join("pv"));
+    std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_pv"), &pv).unwrap();
+    let mut command = Command::new(tests);
+    command.args(["--exact", test, "--nocapture"]).uid(12345).gid(12345).current_dir(&temporary);
+    let output = command.env(BINARY, pv).env("TMPDIR", &temporary).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    eprintln!("as another user: {said}");
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn the_process_executor_keeps_the_contract_for_an_engine_without_rights() {
+    if rustix::process::geteuid().is_root() {
+        run_as_nobody_in_particular("the_process_executor_keeps_the_contract");
+    }
+}
+
+#[test]
+fn bwrap_keeps_the_contract_for_an_engine_without_rights() {
+    if rustix::process::geteuid().is_root() {
+        run_as_nobody_in_particular("bwrap_keeps_the_contract_where_it_is_installed");
+    }
 }
 
 #[tokio::test]
@@ -196,6 +233,42 @@ async fn readable_paths_show_and_the_store_in_them_does_not() {
     let missing = SandboxSpec { readable: vec!["/no/such".into()], ..SandboxSpec::default() };
     let error = executor.open(&missing, &Log::default()).await.unwrap_err();
     assert!(error.to_string().contains("/no/such"), "{error}");
+}
+
+/// Opens a sandbox that shows a folder with a file for its owner alone; how a try ends whose output links to it, and what it prints.
+async fn link_to_a_closed_file(executor: &dyn Executor, spec: SandboxSpec) -> (Exit, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("closed"), "for root alone").unwrap();
+    std::fs::set_permissions(folder.path().join("closed"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mounts = vec![HostFolder { from: folder.path().to_owned(), at: "/shown".into() }];
+    let mut sandbox = executor.open(&SandboxSpec { mounts, ..spec }, &Log::default()).await.unwrap();
+    let script = "cat /shown/closed 2>/dev/null; ln -s /shown /pfs/out/all; ln -s /shown/closed /pfs/out/one; true";
+    let task = DatumTask { cmd: ["sh", "-c", script].map(str::to_owned).to_vec(), ..DatumTask::default() };
+    let mut log = Log::default();
+    let outcome = sandbox.run(&task, &Log::default(), &mut log).await.unwrap();
+    sandbox.close().await.unwrap();
+    (outcome.exit, log.0)
+}
+
+#[tokio::test]
+async fn a_link_in_the_output_reads_what_the_command_may_read_and_no_more() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root has files that others may not read");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let executor = ProcessExecutor::new(process_settings(scratch.path()));
+    let refused = |exit: &Exit| matches!(exit, Exit::BadOutput { path, why } if (path == "/one" || path == "/all/closed") && why.contains("ermission denied"));
+    let (exit, log) = link_to_a_closed_file(&executor, SandboxSpec::default()).await;
+    assert!(refused(&exit) && log.is_empty(), "{exit:?} {log}");
+    let Some((executor, image)) = docker().await else { return };
+    let spec = SandboxSpec { image: Some(image), ..SandboxSpec::default() };
+    let (exit, log) =
+        link_to_a_closed_file(&executor, SandboxSpec { user: Some("ana".to_owned()), ..spec.clone() }).await;
+    assert!(refused(&exit) && log.is_empty(), "{exit:?} {log}");
+    // Root in a container may read it, and so may its links.
+    assert_eq!(link_to_a_closed_file(&executor, spec).await, (Exit::Code(0), "for root alone".to_owned()));
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
 mod beside;
+mod bounds;
 mod branch;
 mod bundle;
 mod chain;

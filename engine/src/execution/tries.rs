@@ -288,8 +288,11 @@ impl DatumContext {
             Exit::Code(_) => None,
             Exit::Signal(signal) => Some(format!("ended by signal {signal}")),
             Exit::TimedOut => {
-                let limit = self.pipeline.spec.datum_timeout.map(|limit| limit.to_string()).unwrap_or_default();
-                Some(format!("it took longer than `datum_timeout` allows: {limit}"))
+                let limit = self.pipeline.spec.datum_timeout;
+                let shown = limit.map(|limit| limit.to_string()).unwrap_or_default();
+                let is_intake = limit.is_some_and(|limit| outcome.process_time < limit.get());
+                let what = if is_intake { "the command ended, but with taking in its output it" } else { "it" };
+                Some(format!("{what} took longer than `datum_timeout` allows: {shown}"))
             }
             Exit::NotStarted { why } => Some(format!("the command did not start: {why}")),
             Exit::BadOutput { path, why } => Some(format!("its output `{path}` cannot be stored: {why}")),

@@ -14,7 +14,7 @@ use crate::worker::protocol::{FrameHead, FromAgent, MAX_DATA, ToAgent, data_head
 
 /// How much of the agent's complaints is kept, in bytes.
 const COMPLAINT_MAX: usize = 8 * 1024;
-/// How long an agent that should end may be silent before it is left to its guard.
+/// How long an agent that should end may take before it is left to its guard, whatever it still says.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes that came from a sandbox.
@@ -91,7 +91,9 @@ impl Connection {
         // Errors mean that the agent is gone already, which is what is wanted.
         let _ = self.outgoing.stream.shutdown().await;
         drop(self.outgoing);
-        while let Ok(Some(Ok(_))) = timeout(PATIENCE, self.incoming.stream.next()).await {}
+        let rest = async { while let Some(Ok(_)) = self.incoming.stream.next().await {} };
+        // What it said is not wanted, and its guard takes care of one that does not end.
+        timeout(PATIENCE, rest).await.ok();
     }
 }
 
@@ -168,11 +170,17 @@ impl Incoming {
 
     /// The error for a connection that broke: what the agent complained of, if it did, else what the stream said.
     async fn lost(&mut self, error: &io::Error) -> ExecError {
-        while let Ok(Some(Ok(chunk))) = timeout(PATIENCE, self.stream.next()).await {
-            self.keep(chunk);
-            if let Ok(Some(Said::Message(FromAgent::Broken { why }))) = self.take_frame() {
-                return ExecError::SandboxLost { why };
+        let last_word = async {
+            while let Some(Ok(chunk)) = self.stream.next().await {
+                self.keep(chunk);
+                if let Ok(Some(Said::Message(FromAgent::Broken { why }))) = self.take_frame() {
+                    return Some(why);
+                }
             }
+            None
+        };
+        if let Ok(Some(why)) = timeout(PATIENCE, last_word).await {
+            return ExecError::SandboxLost { why };
         }
         let complaint = String::from_utf8_lossy(&self.complaint).trim().to_owned();
         let why = match error.kind() {

@@ -230,7 +230,11 @@ async fn receive(incoming: &mut Incoming, events: &mut dyn EventSink) -> Result<
     loop {
         match incoming.next().await? {
             Said::Data(bytes) => events.event(Event::Log(bytes)).await?,
-            Said::Message(FromAgent::File(header)) => receive_file(incoming, header, events).await?,
+            Said::Message(FromAgent::File(header)) => {
+                if let Some(cut_off) = receive_file(incoming, header, events).await? {
+                    return Ok(cut_off);
+                }
+            }
             Said::Message(FromAgent::Link { path, input }) => {
                 events.event(Event::Link { path: format!("/{path}"), input }).await?;
             }
@@ -241,13 +245,15 @@ async fn receive(incoming: &mut Incoming, events: &mut dyn EventSink) -> Result<
     }
 }
 
+/// Takes in a file; the end of the try if it came before the end of the file.
 async fn receive_file(
     incoming: &mut Incoming,
     header: FileHeader,
     events: &mut dyn EventSink,
-) -> Result<(), ExecError> {
+) -> Result<Option<Report>, ExecError> {
     let FileHeader { path, size_bytes, executable } = header;
     events.event(Event::File { path: format!("/{path}"), size_bytes, executable }).await?;
+    repos::stop_at("datum.in_intake");
     let mut left = size_bytes;
     while left > 0 {
         match incoming.next().await? {
@@ -255,11 +261,13 @@ async fn receive_file(
                 left -= bytes.len() as u64;
                 events.event(Event::Data(bytes)).await?;
             }
+            Said::Message(FromAgent::Done(report)) if !matches!(report.exit, Exit::Code(_)) => return Ok(Some(report)),
             Said::Message(FromAgent::Broken { why }) => return Err(ExecError::SandboxLost { why }),
             _ => return Err(out_of_turn()),
         }
     }
-    events.event(Event::EndFile).await
+    events.event(Event::EndFile).await?;
+    Ok(None)
 }
 
 async fn greet(

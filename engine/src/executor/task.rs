@@ -134,7 +134,7 @@ pub struct DatumTask {
     pub env: Vec<(String, String)>,
     /// All that the try sees below `/pfs`; best sorted by path.
     pub inputs: Vec<InputFile>,
-    /// Wall-clock limit of the command; `None` for no limit.
+    /// Wall-clock limit of the command and of taking in what it wrote; `None` for no limit.
     pub timeout: Option<Duration>,
     /// Exit codes beside 0 after which `/pfs/out` is read.
     pub accept: BTreeSet<i32>,
@@ -192,7 +192,7 @@ pub trait FileSource: Send + Sync {
 pub enum Event {
     /// Bytes of the command's stdout and stderr, as they came.
     Log(Bytes),
-    /// A file of `/pfs/out` begins; its `Data` and an `EndFile` follow.
+    /// A file of `/pfs/out` begins; its `Data` and an `EndFile` follow, unless the try ends in another way than with an exit code.
     File {
         /// Below `/pfs/out`, such as `/cam7/1.json`; always a legal [`specs::FilePath`].
         path: String,
@@ -228,7 +228,7 @@ pub enum Exit {
     Code(i32),
     /// The number of the signal that ended the command.
     Signal(i32),
-    /// The time limit passed; every process of the command was killed.
+    /// The time limit passed, while the command ran or what it wrote was taken in; every process of the command was killed.
     TimedOut,
     /// The command did not start: no such program, user or directory.
     NotStarted {

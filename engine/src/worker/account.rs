@@ -3,9 +3,12 @@
 //! Read by hand: the binary is static, and NSS would load libraries of the image.
 
 use std::fs;
+use std::io;
+use std::thread;
 
 use rustix::fs::{Gid, Uid};
 use rustix::process::{getegid, geteuid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 /// Who a command runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,32 @@ impl Account {
     /// Whether the agent runs as this account already.
     pub(crate) fn is_own(&self) -> bool {
         self.uid == geteuid().as_raw() && self.gid == getegid().as_raw()
+    }
+
+    /// Does `work` with the rights of this account and no others. On Linux users belong to threads: one that is made for this takes the
+    /// user on, and ends with it. So there is not a line of code between the fork and the exec of a command.
+    pub(crate) fn act<T: Send, E: From<io::Error> + Send>(
+        &self,
+        work: impl FnOnce() -> Result<T, E> + Send,
+    ) -> Result<T, E> {
+        if self.is_own() {
+            return work();
+        }
+        thread::scope(|scope| {
+            let acting = thread::Builder::new().spawn_scoped(scope, || {
+                self.take_on()?;
+                work()
+            })?;
+            acting.join().unwrap_or_else(|_| Err(io::Error::other("the thread of the command's user failed").into()))
+        })
+    }
+
+    fn take_on(&self) -> io::Result<()> {
+        let (uid, gid) = self.owner();
+        let groups: Vec<Gid> = self.groups.iter().map(|id| Gid::from_raw(*id)).collect();
+        set_thread_groups(&groups)?;
+        set_thread_res_gid(gid, gid, gid)?;
+        Ok(set_thread_res_uid(uid, uid, uid)?)
     }
 
     pub(crate) fn owner(&self) -> (Uid, Gid) {

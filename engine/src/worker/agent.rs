@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::fs::StatVfsMountFlags;
@@ -13,7 +15,7 @@ use super::account::Account;
 use super::command::{self, Ended, Next};
 use super::inputs::Inputs;
 use super::memory;
-use super::outputs::{self, Trouble};
+use super::outputs::{self, Bounds, Trouble};
 use super::protocol::{Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, ToAgent, Try, VERSION};
 use super::secrets::SecretDirectories;
 use super::staging::Staging;
@@ -74,6 +76,9 @@ pub(crate) fn run(place: Place) -> Result<(), Stop> {
     let stream = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
     let engine = stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?;
     let answer = stream(io::stdout().as_fd()).or_stop(|| "write to the engine".to_owned())?;
+    let signals = watch_signals().or_stop(|| "watch signals".to_owned())?;
+    end_with(stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?)
+        .or_stop(|| "watch the engine".to_owned())?;
     let mut agent = Agent {
         pfs: Inputs::new(place.pfs, "/pfs", Some("out")),
         code: Inputs::new(place.code, "/code", None),
@@ -82,7 +87,7 @@ pub(crate) fn run(place: Place) -> Result<(), Stop> {
         secrets: SecretDirectories::open(&[])?,
         engine: FrameReader::new(engine),
         answer: FrameWriter::new(answer),
-        signals: watch_signals().or_stop(|| "watch signals".to_owned())?,
+        signals,
         staging: Staging::default(),
     };
     agent.serve().inspect_err(|stop| {
@@ -100,6 +105,26 @@ fn watch_signals() -> io::Result<SignalFd> {
     }
     mask.thread_block()?;
     Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+}
+
+/// Ends this process, and so all of the sandbox, at the moment at which the engine's end of the stream is closed: whatever the agent is
+/// at then (reading a large output, waiting for a disk, writing to a pipe that nobody empties), nobody wants it any more.
+fn end_with(engine: File) -> io::Result<()> {
+    // Made when the signals are blocked already: this thread must not take those that the agent waits for.
+    std::thread::Builder::new().spawn(move || {
+        loop {
+            // No event is asked for: the end of the stream comes unasked, also while there is something left to read.
+            let mut watched = [PollFd::new(engine.as_fd(), PollFlags::empty())];
+            match poll(&mut watched, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Err(_) => std::process::exit(1),
+            }
+            if watched[0].revents().is_none_or(|events| !events.is_empty()) {
+                std::process::exit(0);
+            }
+        }
+    })?;
+    Ok(())
 }
 
 impl Agent {
@@ -184,7 +209,7 @@ impl Agent {
         let killed_before = killed();
         let prepared = begun.elapsed();
         let ended = match account {
-            Err(why) => Ended { exit: Exit::NotStarted { why: why.clone() }, took: Duration::ZERO },
+            Err(why) => Ended::not_started(why.clone()),
             Ok(account) => {
                 let mut next = Next { engine: &mut self.engine, staging: &mut self.staging, root: self.pfs.root() };
                 command::run(task, settings, account, &self.signals, &mut next, &mut self.answer)
@@ -192,7 +217,10 @@ impl Agent {
             }
         };
         let out_of_memory = killed() > killed_before;
-        let exit = self.collect(task, ended.exit)?;
+        let exit = match account {
+            Ok(account) => self.collect(task, ended.exit, ended.deadline, account)?,
+            Err(_) => ended.exit,
+        };
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let report = Report {
             exit,
@@ -206,8 +234,8 @@ impl Agent {
         self.clear_try()
     }
 
-    /// Sends what a successful command left. All its processes are gone, so nothing changes meanwhile.
-    fn collect(&mut self, task: &Try, exit: Exit) -> Result<Exit, Stop> {
+    /// Sends what a successful command left, as long as its time lasts. All its processes are gone, so nothing changes meanwhile.
+    fn collect(&mut self, task: &Try, exit: Exit, deadline: Option<Instant>, account: &Account) -> Result<Exit, Stop> {
         // The code is there for later tries as well, so that a failure may not hide a change of it.
         if let Some(path) = self.code.touched() {
             return Ok(Exit::TouchedInput { path });
@@ -221,8 +249,12 @@ impl Agent {
         if task.drops_output {
             return Ok(exit);
         }
-        match outputs::send(&self.out, &self.pfs, task.limits, &mut self.answer) {
+        let Self { out, pfs, answer, .. } = self;
+        let bounds = Bounds { limits: task.limits, deadline };
+        // Links in the output may lead anywhere: what the command's user may not read is not read for it.
+        match account.act(|| outputs::send(out, pfs, bounds, answer)) {
             Ok(()) => Ok(exit),
+            Err(Trouble::Late) => Ok(Exit::TimedOut),
             Err(Trouble::Bad { path, why }) => Ok(Exit::BadOutput { path, why }),
             Err(Trouble::Io(error)) => Err(Stop::new(format!("cannot read /pfs/out: {error}"))),
         }

@@ -16,8 +16,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use rustix::fs::{Gid, OFlags, fcntl_setfl};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::account::Account;
 use super::memory;
@@ -34,6 +33,14 @@ const LOG_BYTES: usize = 64 * 1024;
 pub(crate) struct Ended {
     pub(crate) exit: Exit,
     pub(crate) took: Duration,
+    /// Until when its output has to be taken in; `None` for no limit.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Ended {
+    pub(crate) fn not_started(why: String) -> Self {
+        Self { exit: Exit::NotStarted { why }, took: Duration::ZERO, deadline: None }
+    }
 }
 
 /// Something typed at a command.
@@ -80,7 +87,7 @@ pub(crate) fn run(
     let started = Instant::now();
     let child = match start(task, settings, account, stdin_end, log_end) {
         Ok(child) => child,
-        Err(why) => return Ok(Ended { exit: Exit::NotStarted { why }, took: Duration::ZERO }),
+        Err(why) => return Ok(Ended::not_started(why)),
     };
     if settings.has_memory_limit {
         memory::offer(child.id());
@@ -103,7 +110,7 @@ pub(crate) fn run(
         Some(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
         _ => return Err(io::Error::other("the command's exit code was lost")),
     };
-    Ok(Ended { exit, took })
+    Ok(Ended { exit, took, deadline: watch.deadline })
 }
 
 /// Starts the command, or tells what stands in the way.
@@ -125,9 +132,9 @@ fn start(
     let log_again = log.try_clone().map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
     // `process_group`: a terminal signal or a `kill 0` of the command stays its own.
-    command.arg0(name).args(args).env_clear().envs(env).current_dir(&directory).process_group(0);
+    command.arg0(name).args(args).env_clear().envs(env).process_group(0);
     command.stdin(Stdio::from(stdin)).stdout(Stdio::from(log)).stderr(Stdio::from(log_again));
-    spawn_as(&mut command, account).map_err(|error| format!("cannot run `{name}`: {error}"))
+    account.act(|| spawn_in(&directory, &mut command)).map_err(|error| format!("cannot run `{name}`: {error}"))
 }
 
 /// The image's environment and the try's; `HOME` is the user's own where neither says it.
@@ -146,23 +153,13 @@ fn find_program(name: &str, path: &str, directory: &Path) -> Option<PathBuf> {
     path.split(':').map(|part| directory.join(part).join(name)).find(executable)
 }
 
-/// Spawns as another user without a line of code between fork and exec: on Linux users belong to threads, and a thread made for
-/// this one command takes the user on and ends.
-fn spawn_as(command: &mut Command, account: &Account) -> io::Result<Child> {
-    if account.is_own() {
-        return spawn_unblocked(command);
-    }
-    let (uid, gid) = account.owner();
-    let groups: Vec<Gid> = account.groups.iter().map(|id| Gid::from_raw(*id)).collect();
-    std::thread::scope(|scope| {
-        let spawned = scope.spawn(|| {
-            set_thread_groups(&groups)?;
-            set_thread_res_gid(gid, gid, gid)?;
-            set_thread_res_uid(uid, uid, uid)?;
-            spawn_unblocked(command)
-        });
-        spawned.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts commands failed")))
-    })
+/// The agent itself goes into the directory for a moment: where a command is to be started in another one than the agent's, the library
+/// copies the agent's memory for it, which takes as long as all else of a small try.
+fn spawn_in(directory: &Path, command: &mut Command) -> io::Result<Child> {
+    std::env::set_current_dir(directory)?;
+    let spawned = spawn_unblocked(command);
+    std::env::set_current_dir("/")?;
+    spawned
 }
 
 /// A command inherits which signals are blocked; it shall not inherit the agent's.
@@ -336,7 +333,10 @@ impl Watch {
         loop {
             match waitpid(Pid::from_raw(-1), Some(flags)) {
                 Ok(WaitStatus::StillAlive) => return Ok(true),
-                Ok(status) if status.pid() == Some(self.main) => self.status = Some(status),
+                Ok(status @ (WaitStatus::Exited(id, _) | WaitStatus::Signaled(id, ..))) if id == self.main => {
+                    self.status = Some(status);
+                }
+                // A command may have the agent trace it, and then tells of stops as well. It has not ended with one.
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(Errno::ECHILD) => return Ok(false),
                 Err(error) => return Err(error.into()),

@@ -1,14 +1,15 @@
 //! The agent: what `pv worker` is, inside a sandbox.
 //!
 //! It is the first process of the sandbox's process namespace, so it can end every process of a try for certain, and reaps what is
-//! orphaned. It is synchronous and has one thread, but for the moment in which it starts a command as another user. One try is:
+//! orphaned. It is synchronous; beside the thread that works another one waits for the end of the engine, and a third is there while the
+//! agent acts for another user. One try is:
 //! 1. `inputs`: lay out `/pfs` while it comes from the engine; 2. `command`: run, stream the log, end every process left;
 //! 3. check that no input was touched; 4. `outputs`: walk `/pfs/out` and stream it; 5. `clear`: empty it all for the next try.
 //!
 //! `pv worker` alone expects that it is in a sandbox already (a container). `pv worker enter` makes one with Linux namespaces
-//! first (`namespace`). `protocol` is what it speaks with the engine; `account` reads users without NSS;
-//! `staging` holds the next try's
-//! inputs while a command runs; `secrets` writes what a try is told in confidence; `memory` tells whether it ran out of that.
+//! first, `pv worker bwrap` has `bwrap` make one (`namespace`). `protocol` is what it speaks with the engine; `account` reads users
+//! without NSS and acts as one; `staging` holds the next try's inputs while a command runs; `secrets` writes what a try is told in
+//! confidence; `memory` tells whether it ran out of that; `inherited` closes what nobody in a sandbox is to have.
 //!
 //! Not here: the engine's half (`executor`), and anything async.
 
@@ -16,6 +17,7 @@ mod account;
 mod agent;
 mod clear;
 mod command;
+mod inherited;
 mod inputs;
 mod memory;
 pub(crate) mod namespace;
@@ -44,6 +46,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         [] => begin(),
         ["enter", plan] => namespace::enter(plan),
         ["inside", number] => namespace::inside(number),
+        ["bwrap", plan] => namespace::by_bwrap(plan),
+        ["within", pfs, code] => namespace::within(pfs, code),
         _ => Err(Stop::new("`pv worker` is started by pv itself")),
     };
     match ended {
@@ -58,6 +62,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// In a container: all is there, so only the agent's own memory and pipes are closed to user code.
 fn begin() -> Result<(), Stop> {
+    inherited::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
     prctl::set_dumpable(false).map_err(|error| Stop::new(format!("cannot protect the agent: {error}")))?;
     agent::run(agent::Place::of_container()?)
 }

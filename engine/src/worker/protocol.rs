@@ -8,6 +8,8 @@
 //! engine: Hello File* Open          agent: Ready               once
 //! engine: Begin (File|Same)* Go     agent: data* (File|Link)* Done   for each try
 //! ```
+//! A `Done` of any but an accepted end may come in place of the rest of a file: the output counts no more.
+//!
 //! While a command runs the engine may send the next try, up to its `Go`, which waits for `Done`. Another `Begin` in place of `Go` drops what
 //! came before it; to a command with a console it may also send `Input`, and once `EndInput`. The engine always reads while it sends, so
 //! streams of any length cannot block each other. The end of the engine's stream ends the agent.
@@ -20,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::executor::{Exit, OutputLimits, SecretFile};
 
 /// Changes with every change of the messages; both sides come from one binary, so unequal numbers mean a stale agent.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// The longest data frame, in bytes.
 pub(crate) const MAX_DATA: usize = 256 * 1024;
 /// The longest message, in bytes: a command with its lines of stdin.

@@ -1,5 +1,7 @@
 //! Inputs and outputs: bytes, bits, links, and what is refused.
 
+use std::time::{Duration, Instant};
+
 use super::super::{DatumTask, Exit, OutputLimits};
 use super::{Bench, Subject, shell};
 
@@ -11,6 +13,7 @@ pub(super) async fn suite(subject: &Subject<'_>) {
     other_links_are_followed(&mut bench).await;
     what_no_commit_can_hold_is_refused(&mut bench).await;
     limits_hold(&mut bench).await;
+    time_covers_taking_in(&mut bench).await;
     a_hostile_tree_does_no_harm(&mut bench).await;
     inputs_cannot_be_changed_unseen(&mut bench).await;
     bench.close().await;
@@ -85,6 +88,12 @@ async fn what_no_commit_can_hold_is_refused(bench: &mut Bench) {
         ("ln -s /pfs /pfs/out/up", "/up"),
         ("ln -s /dev/zero /pfs/out/zero", "/zero"),
         ("ln -s /proc/1/environ /pfs/out/agent", "/agent"),
+        ("ln -s /proc/self/root/etc/passwd /pfs/out/root", "/root"),
+        ("ln -s /proc/self/fd/0 /pfs/out/open", "/open"),
+        ("ln -s /proc/self/cwd /pfs/out/cwd", "/cwd"),
+        ("ln -s b /pfs/out/a; ln -s a /pfs/out/b", "/a"),
+        ("ln -s /etc/passwd/x /pfs/out/below", "/below"),
+        ("ln -s /usr/../proc/1/cwd /pfs/out/d", "/d"),
         ("touch \"$(printf '/pfs/out/a\\001b')\"", "/a\u{1}b"),
         ("touch \"$(printf '/pfs/out/\\377')\"", "/\u{fffd}"),
     ] {
@@ -101,6 +110,21 @@ async fn limits_hold(bench: &mut Bench) {
         let (outcome, _) = bench.run(&DatumTask { limits, ..shell(script) }).await;
         assert!(matches!(outcome.exit, Exit::BadOutput { .. }), "{outcome:?}");
     }
+}
+
+async fn time_covers_taking_in(bench: &mut Bench) {
+    let task = DatumTask { timeout: Some(Duration::from_millis(400)), ..shell("truncate -s 700G /pfs/out/sparse") };
+    let begun = Instant::now();
+    let (outcome, record) = bench.run(&task).await;
+    assert_eq!(outcome.exit, Exit::TimedOut);
+    assert!(begun.elapsed() < Duration::from_secs(60), "nobody waited for all of it");
+    drop(record);
+    let record = bench.good("ls -A /pfs/out; echo x > /pfs/out/x", vec![]).await;
+    assert_eq!((record.log().as_str(), record.text("/x").as_str()), ("", "x\n"));
+    let limits = OutputLimits { files_max: 9, bytes_max: 600 << 30 };
+    let (outcome, record) = bench.run(&DatumTask { limits, ..shell("truncate -s 700G /pfs/out/sparse") }).await;
+    assert!(matches!(outcome.exit, Exit::BadOutput { .. }), "{outcome:?}");
+    assert!(record.files.is_empty(), "refused by its length");
 }
 
 async fn a_hostile_tree_does_no_harm(bench: &mut Bench) {

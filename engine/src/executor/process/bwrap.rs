@@ -1,19 +1,16 @@
 //! Sandboxes made by `bwrap`, where the host allows namespaces to it alone (setuid, or a profile of its own).
 //!
-//! The same things are shown and hidden as in `worker::namespace`, but `/pfs` stays writable to the command: `bwrap` offers no second,
-//! hidden way to it. The agent's check of every input after a try covers for that.
+//! The same things are shown and hidden as in `worker::namespace`. The agent's own way to `/pfs` and `/code`, which the command sees
+//! read-only, are directories that it inherits through `bwrap` (`worker::namespace::bwrap`).
 
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tokio::process::Command;
-
-use super::super::{Network, SandboxSpec};
+use super::super::{ExecError, Network, SandboxSpec};
 use super::ProcessSettings;
 use super::scratch::Scratch;
-use crate::worker::namespace::{SECRET, SYSTEM};
+use crate::worker::namespace::{BwrapPlan, SECRET, SYSTEM};
 
 /// Looks where packages install it; the engine's own `PATH` is not asked. None for root: where root may make no namespaces `bwrap`
 /// may not either, and it could not become another user and still reach the scratch directory.
@@ -26,17 +23,18 @@ pub(super) fn find() -> Option<PathBuf> {
     ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].map(PathBuf::from).into_iter().find(executable)
 }
 
-pub(super) fn command(bwrap: &Path, settings: &ProcessSettings, scratch: &Scratch, spec: &SandboxSpec) -> Command {
-    let mut args = Args(Vec::new());
-    args.flags(&[
-        "--unshare-user",
-        "--unshare-pid",
-        "--unshare-ipc",
-        "--unshare-uts",
-        "--as-pid-1",
-        "--die-with-parent",
-    ]);
+/// What the process that becomes `bwrap` is told.
+pub(super) fn plan(
+    bwrap: &Path,
+    settings: &ProcessSettings,
+    scratch: &Scratch,
+    spec: &SandboxSpec,
+) -> Result<BwrapPlan, ExecError> {
+    let mut args = Args { args: Vec::new(), not_text: None };
+    args.flags(&["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1"]);
     args.flags(&["--hostname", "pv", "--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]);
+    // Without a mount of its own it would be read-only with the rest of `/dev`.
+    args.flags(&["--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]);
     if spec.network == Network::None {
         args.flags(&["--unshare-net"]);
     }
@@ -55,8 +53,8 @@ pub(super) fn command(bwrap: &Path, settings: &ProcessSettings, scratch: &Scratc
     {
         args.path("--ro-bind", &real, &real);
     }
-    for name in ["pfs", "tmp", "code"] {
-        args.path("--bind", &scratch.path().join(name), &Path::new("/").join(name));
+    for (flag, name) in [("--ro-bind", "pfs"), ("--bind", "tmp"), ("--ro-bind", "code")] {
+        args.path(flag, &scratch.path().join(name), &Path::new("/").join(name));
     }
     args.path("--bind", &scratch.path().join("out"), Path::new("/pfs/out"));
     for path in &spec.secret_directories {
@@ -71,21 +69,38 @@ pub(super) fn command(bwrap: &Path, settings: &ProcessSettings, scratch: &Scratc
     args.flags(&["--symlink", "/tmp", "/var/tmp"]);
     args.hide(spec, settings);
     args.path("--ro-bind", &settings.pv, Path::new("/.pv/pv"));
-    args.flags(&["--remount-ro", "/", "/.pv/pv", "worker"]);
-    let mut command = Command::new(bwrap);
-    command.args(args.0);
-    command
+    args.flags(&["--remount-ro", "/", "/.pv/pv"]);
+    match args.not_text {
+        None => Ok(BwrapPlan { bwrap: bwrap.to_owned(), args: args.args, scratch: scratch.path().to_owned() }),
+        Some(path) => Err(ExecError::SandboxLost { why: format!("the path `{}` is not UTF-8", path.display()) }),
+    }
 }
 
-struct Args(Vec<OsString>);
+struct Args {
+    args: Vec<String>,
+    /// A path that cannot be passed on.
+    not_text: Option<PathBuf>,
+}
 
 impl Args {
     fn flags(&mut self, flags: &[&str]) {
-        self.0.extend(flags.iter().map(OsString::from));
+        self.args.extend(flags.iter().map(|&flag| flag.to_owned()));
     }
 
     fn path(&mut self, flag: &str, source: &Path, target: &Path) {
-        self.0.extend([OsString::from(flag), source.into(), target.into()]);
+        self.flags(&[flag]);
+        for path in [source, target] {
+            match path.to_str() {
+                Some(text) => self.flags(&[text]),
+                None => self.not_text = Some(path.to_owned()),
+            }
+        }
+    }
+
+    /// An empty directory, on which nothing can be left.
+    fn cover(&mut self, path: &Path) {
+        let Some(text) = path.to_str() else { return self.not_text = Some(path.to_owned()) };
+        self.flags(&["--tmpfs", text, "--remount-ro", text]);
     }
 
     fn link(&mut self, path: &Path) {
@@ -99,7 +114,7 @@ impl Args {
         let hidden = settings.hidden.iter().filter(|path| spec.readable.iter().any(|shown| path.starts_with(shown)));
         for path in SECRET.iter().map(Path::new).chain(hidden.map(PathBuf::as_path)) {
             match fs::symlink_metadata(path) {
-                Ok(data) if data.is_dir() => self.0.extend([OsString::from("--tmpfs"), path.into()]),
+                Ok(data) if data.is_dir() => self.cover(path),
                 Ok(data) if !data.is_symlink() => self.path("--ro-bind", Path::new("/dev/null"), path),
                 _ => {}
             }

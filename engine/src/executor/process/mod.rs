@@ -18,6 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::BytesMut;
 use futures_util::stream::{self, BoxStream, StreamExt};
+use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
@@ -76,9 +77,12 @@ impl ProcessExecutor {
     async fn open_with(&self, means: &Means, spec: &SandboxSpec, files: &dyn FileSource) -> Result<Sandbox, Failed> {
         let scratch = Scratch::make(&self.settings.scratch, &self.settings.owner.instance).map_err(Failed::plain)?;
         let command = match means {
-            Means::Unaided => self.unaided(&scratch, spec).map_err(Failed::plain)?,
-            Means::Bwrap(bwrap) => self::bwrap::command(bwrap, &self.settings, &scratch, spec),
+            Means::Unaided => self.unaided(&scratch, spec),
+            Means::Bwrap(bwrap) => {
+                self::bwrap::plan(bwrap, &self.settings, &scratch, spec).and_then(|plan| self.worker("bwrap", &plan))
+            }
         };
+        let command = command.map_err(Failed::plain)?;
         let (connection, child) = connect(command).map_err(|source| {
             Failed::plain(ExecError::Io { action: "start", path: self.settings.pv.clone(), source })
         })?;
@@ -103,10 +107,15 @@ impl ProcessExecutor {
             mounts: spec.mounts.clone(),
             secret_directories: spec.secret_directories.iter().map(PathBuf::from).collect(),
         };
-        let plan = serde_json::to_string(&plan)
+        self.worker("enter", &plan)
+    }
+
+    /// Calls `pv worker WAY PLAN`.
+    fn worker(&self, way: &str, plan: &impl Serialize) -> Result<Command, ExecError> {
+        let plan = serde_json::to_string(plan)
             .map_err(|error| ExecError::SandboxLost { why: format!("a path is not UTF-8: {error}") })?;
         let mut command = Command::new(&self.settings.pv);
-        command.args(["worker", "enter", &plan]);
+        command.args(["worker", way, &plan]);
         Ok(command)
     }
 }

@@ -35,7 +35,8 @@ impl Scratch {
         let path = root.join(format!("{instance}.{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         private_directory(&path).map_err(failed("make", &path))?;
         let scratch = Self { path };
-        for name in ["pfs", "out", "tmp", "code"] {
+        // `pfs/out` is where the output shows: it cannot be made in what is shown read-only.
+        for name in ["pfs", "pfs/out", "out", "tmp", "code"] {
             let inner = scratch.path.join(name);
             fs::DirBuilder::new().mode(0o755).create(&inner).map_err(failed("make", &inner))?;
             give_away(&inner)?;

@@ -15,7 +15,7 @@ use rustix::io::FdFlags;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use serde::{Deserialize, Serialize};
 
-use super::super::{OrStop, Stop};
+use super::super::{OrStop, Stop, inherited};
 use super::{NOBODY, Plan, SYSTEM, loopback};
 use crate::executor::Network;
 
@@ -47,8 +47,19 @@ pub(super) struct Inside {
     pub(super) secret_directories: Vec<PathBuf>,
 }
 
+impl Inside {
+    /// Numbers of all inherited files that are still to be taken over.
+    pub(super) fn held(&self) -> Vec<i32> {
+        let mounts = self.mounts.iter().map(|(source, _)| source);
+        self.shown.iter().chain(mounts).chain([&self.scratch]).filter_map(|source| source.held).collect()
+    }
+}
+
 /// Makes a sandbox as `plan` (JSON of [`Plan`]) says, and lives as long as it.
 pub(in super::super) fn enter(plan: &str) -> Result<(), Stop> {
+    inherited::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
+    // Out of the engine's terminal: a command could type into one that it shares. It fails only where that is so already.
+    rustix::process::setsid().ok();
     let plan: Plan = serde_json::from_str(plan).or_stop(|| "read the plan of the sandbox".to_owned())?;
     let mut inside = survey(&plan)?;
     let held = if geteuid().is_root() { become_nobody(&mut inside)? } else { Vec::new() };

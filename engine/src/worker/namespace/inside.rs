@@ -1,5 +1,7 @@
 //! The second process: makes the namespaces its own, then is the agent.
 
+use std::os::fd::RawFd;
+
 use caps::CapSet;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
@@ -7,9 +9,9 @@ use rustix::fs::CWD;
 
 use super::super::agent::{self, Place};
 use super::super::clear::open_directory;
-use super::super::{OrStop, Stop};
+use super::super::{OrStop, Stop, inherited};
 use super::enter::Inside;
-use super::root;
+use super::{fence, root};
 
 /// Builds the sandbox that the inherited file of this number (JSON of [`Inside`]) tells, and serves the engine in it.
 pub(in super::super) fn inside(number: &str) -> Result<(), Stop> {
@@ -17,17 +19,21 @@ pub(in super::super) fn inside(number: &str) -> Result<(), Stop> {
     if std::process::id() != 1 {
         return Err(Stop::new("`pv worker` is started by pv itself"));
     }
+    let number: RawFd = number.parse().or_stop(|| "read the plan of the sandbox".to_owned())?;
     let plan =
         std::fs::read(format!("/proc/self/fd/{number}")).or_stop(|| "read the plan of the sandbox".to_owned())?;
     let plan: Inside = serde_json::from_slice(&plan).or_stop(|| "read the plan of the sandbox".to_owned())?;
+    inherited::close_all_but(&plan.held()).or_stop(|| "close what was inherited".to_owned())?;
     let writable = root::move_in(&plan)?;
+    fence::limit_processes()?;
     give_up_rights()?;
+    fence::put_up()?;
     let out = open_directory(CWD, "/pfs/out").or_stop(|| "open /pfs/out".to_owned())?;
     agent::run(Place { pfs: writable.pfs, code: writable.code, out, temporary: Place::temporary()? })
 }
 
 /// No capability is left, none can be gained, and no other process may look into this one.
-fn give_up_rights() -> Result<(), Stop> {
+pub(super) fn give_up_rights() -> Result<(), Stop> {
     prctl::set_no_new_privs().or_stop(|| "forbid new rights".to_owned())?;
     drop_capabilities().or_stop(|| "drop all capabilities".to_owned())?;
     prctl::set_dumpable(false).or_stop(|| "protect the agent".to_owned())

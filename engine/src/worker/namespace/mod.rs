@@ -5,9 +5,14 @@
 //! 2. `inside`: the first process of the new process namespace. It builds a root of its own (`root`), drops the host's, drops all
 //!    capabilities, and goes on as the agent.
 //!
+//! Where only `bwrap` may make namespaces that does it, and `bwrap` tells how the agent comes into them. `fence` closes what namespaces
+//! leave open.
+//!
 //! What runs inside has no capability, cannot get one, and finds no path to the host but read-only programs and configuration.
 
+mod bwrap;
 mod enter;
+mod fence;
 mod inside;
 mod loopback;
 mod root;
@@ -16,6 +21,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use bwrap::{by_bwrap, within};
 pub(super) use enter::enter;
 pub(super) use inside::inside;
 
@@ -38,6 +44,17 @@ pub(crate) struct Plan {
     pub(crate) mounts: Vec<HostFolder>,
     /// Made for files with secrets, in memory.
     pub(crate) secret_directories: Vec<PathBuf>,
+}
+
+/// What `pv worker bwrap` is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BwrapPlan {
+    /// Where `bwrap` is.
+    pub(crate) bwrap: PathBuf,
+    /// All that it is told, up to and with the agent's binary.
+    pub(crate) args: Vec<String>,
+    /// As in [`Plan::scratch`].
+    pub(crate) scratch: PathBuf,
 }
 
 /// Directories of the host that every sandbox shows read-only, where they exist.

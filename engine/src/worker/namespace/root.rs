@@ -53,6 +53,7 @@ pub(super) fn move_in(inside: &Inside) -> Result<Writable, Stop> {
         make_directories(&built(path)).or_stop(|| format!("make `{}` for secrets", path.display()))?;
         mount_tmpfs(&built(path), "mode=0755,size=16m")?;
     }
+    let_go_of_held(inside)?;
     hide(inside)?;
     switch()?;
     make_read_only(&inside.secret_directories)?;
@@ -72,6 +73,11 @@ fn take(source: &Source) -> Result<OwnedFd, Stop> {
         Some(number) => openat(CWD, format!("/proc/self/fd/{number}"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .or_stop(|| format!("take over `{}`", source.path.display())),
     }
+}
+
+/// Closes the inherited files: what they hold is in the new root by now.
+fn let_go_of_held(inside: &Inside) -> Result<(), Stop> {
+    inside.held().into_iter().try_for_each(nix::unistd::close).or_stop(|| "let go of the host".to_owned())
 }
 
 fn take_path(path: &Path) -> Result<OwnedFd, Stop> {

@@ -1,0 +1,23 @@
+//! What namespaces leave open: sockets with names in no directory, and how many processes there may be.
+
+use landlock::{Ruleset, RulesetAttr, Scope};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::super::{OrStop, Stop};
+
+/// Most processes and threads of a sandbox. From Linux 5.14 on they are counted in each sandbox by itself, before over all of its user.
+pub(crate) const PROCESSES_MAX: u64 = 4096;
+
+/// Leaves no way to abstract sockets of the host, such as that of its display, to a sandbox that has the host's network. A kernel before
+/// Linux 6.12 cannot do that, and nothing changes.
+pub(super) fn put_up() -> Result<(), Stop> {
+    let shut_off = || Ruleset::default().scope(Scope::AbstractUnixSocket)?.create()?.restrict_self();
+    shut_off().map(drop).or_stop(|| "shut off the host's sockets".to_owned())
+}
+
+/// Bounds the processes of the sandbox, so that one that multiplies does not take the machine.
+pub(super) fn limit_processes() -> Result<(), Stop> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NPROC).or_stop(|| "read a limit".to_owned())?;
+    let (soft, hard) = (soft.min(PROCESSES_MAX), hard.min(PROCESSES_MAX));
+    setrlimit(Resource::RLIMIT_NPROC, soft, hard).or_stop(|| "limit the number of processes".to_owned())
+}
