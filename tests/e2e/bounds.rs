@@ -202,3 +202,18 @@ fn a_command_has_no_way_to_the_engines_terminal() {
         assert_eq!(env.ok(["cat", "look:/seen"]), "none\n", "{executor}");
     }
 }
+
+#[test]
+fn a_datum_that_spoils_its_sandbox_reaches_no_other() {
+    let env = env_with_notes_on("process");
+    // The first takes processors, files and priority from the agent, and leaves memory for all; the others tell what they find.
+    let script = "name=$(basename $notes)
+        { nproc; ulimit -n; cut -d' ' -f19 /proc/self/stat; wc -l < /proc/sysvipc/shm; } > /pfs/out/$name
+        if [ $name = a ]; then taskset -p 1 1; prlimit --pid 1 --nofile=64:64; renice -n 7 -p 1; ipcmk -M 4096; fi > /dev/null 2>&1; true";
+    apply(&env, &spec("look", "notes", script));
+    env.ok(["run", "-j", "1"]);
+    let found = |name: &str| env.ok(["cat", &format!("look:/{name}")]);
+    assert_eq!((found("b"), found("c")), (found("a"), found("a")));
+    assert_eq!(outcome(&env, "look"), success(3, 0));
+    assert_nothing_is_left(&env);
+}

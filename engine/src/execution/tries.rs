@@ -228,6 +228,11 @@ impl DatumContext {
             return Ok(self.not_started(why, log));
         }
         let source = StoreSource::new(self.store.clone());
+        if let Some(spent) = sandbox.take_if(|sandbox| sandbox.spent_by().is_some()) {
+            tracing::warn!("{}: a new sandbox: {}", self.pipeline.name(), spent.spent_by().unwrap_or_default());
+            // What it leaves goes with the next clean-up, if not now.
+            spent.close().await.ok();
+        }
         let sandbox = match sandbox {
             Some(sandbox) => sandbox,
             none => none.insert(self.pool.take(&self.sandbox, &self.store).await?),

@@ -1,5 +1,6 @@
 //! A sandbox and the tries in it: the engine's half of the conversation with the agent, whatever the executor.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub struct Sandbox {
     connection: Connection,
     guard: Box<dyn Guard>,
     /// Why no try may run here any more; also set while one runs, so that a try that was dropped half-way is noticed.
-    lost: Option<&'static str>,
+    lost: Option<Cow<'static, str>>,
     held: Held,
     /// The try that was announced while the last one ran.
     staged: Option<Staged>,
@@ -86,8 +87,8 @@ impl Sandbox {
         events: &mut dyn EventSink,
         next: impl Future<Output = Option<Arc<DatumTask>>> + Send,
     ) -> Result<Outcome, ExecError> {
-        if let Some(why) = self.lost.replace("an earlier try in it did not end") {
-            return Err(ExecError::SandboxLost { why: why.to_owned() });
+        if let Some(why) = self.lost.replace("an earlier try in it did not end".into()) {
+            return Err(ExecError::SandboxLost { why: why.into_owned() });
         }
         let Self { connection, held, staged, .. } = self;
         let is_announced = match staged.take() {
@@ -132,9 +133,12 @@ impl Sandbox {
                 *staged = Some(Staged { takes_kept: false, ..useless });
             }
         }
-        self.lost = match &report.exit {
-            Exit::TouchedInput { path } if path.starts_with("/code/") => Some("an earlier try in it changed `/code`"),
-            _ => None,
+        self.lost = match (&report.exit, report.left) {
+            (Exit::TouchedInput { path }, _) if path.starts_with("/code/") => {
+                Some("an earlier try in it changed `/code`".into())
+            }
+            (_, Some(left)) => Some(format!("an earlier try in it left {left}").into()),
+            (_, None) => None,
         };
         Ok(Outcome {
             exit: report.exit,
@@ -146,7 +150,12 @@ impl Sandbox {
 
     /// Whether nothing was announced that did not run: else it holds inputs for nobody.
     pub fn is_clean(&self) -> bool {
-        self.staged.is_none()
+        self.staged.is_none() && self.spent_by().is_none()
+    }
+
+    /// Why no other try may run in it: the last one did not end, or left something that another would notice.
+    pub fn spent_by(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 
     /// Ends the sandbox and all in it.

@@ -175,6 +175,7 @@ fn reply(writer: &mut FrameWriter<&UnixStream>, reply: Reply) -> Option<()> {
         process_micros: 1000,
         out_of_memory: false,
         kept: false,
+        left: None,
     };
     writer.message(&FromAgent::Done(report)).ok()?;
     writer.flush().ok()

@@ -17,8 +17,10 @@ use super::inputs::Inputs;
 use super::memory;
 use super::outputs::{self, Bounds, Trouble};
 use super::protocol::{Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, ToAgent, Try, VERSION};
+use super::renew::Writable;
 use super::secrets::SecretDirectories;
 use super::staging::Staging;
+use super::surroundings::Surroundings;
 use super::{OrStop, Stop, clear};
 use crate::executor::Exit;
 
@@ -44,12 +46,12 @@ impl Place {
         Ok(Self { pfs, out, code, temporary: Self::temporary()? })
     }
 
-    /// `/tmp` and shared memory, where they are.
+    /// `/tmp`, shared memory and queues of messages, where they are.
     pub(crate) fn temporary() -> Result<Vec<OwnedFd>, Stop> {
         let tmp = clear::open_or_make("/tmp", 0o1777).or_stop(|| "open `/tmp`".to_owned())?;
-        // Without `/dev/shm` there is nothing to empty.
-        let shared = clear::open_directory(rustix::fs::CWD, "/dev/shm").ok();
-        Ok([Some(tmp), shared].into_iter().flatten().collect())
+        // Without these there is nothing to empty.
+        let shared = ["/dev/shm", "/dev/mqueue"].map(|path| clear::open_directory(rustix::fs::CWD, path).ok());
+        Ok([Some(tmp)].into_iter().chain(shared).flatten().collect())
     }
 }
 
@@ -57,9 +59,11 @@ impl Place {
 struct Agent {
     pfs: Inputs,
     code: Inputs,
-    out: OwnedFd,
-    temporary: Vec<OwnedFd>,
+    out: Writable,
+    temporary: Vec<Writable>,
     secrets: SecretDirectories,
+    /// As every try is to find them.
+    surroundings: Surroundings,
     engine: FrameReader<File>,
     answer: FrameWriter<File>,
     signals: SignalFd,
@@ -79,12 +83,14 @@ pub(crate) fn run(place: Place) -> Result<(), Stop> {
     let signals = watch_signals().or_stop(|| "watch signals".to_owned())?;
     end_with(stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?)
         .or_stop(|| "watch the engine".to_owned())?;
+    let writable = |directory| Writable::new(directory).or_stop(|| "look at what commands write to".to_owned());
     let mut agent = Agent {
         pfs: Inputs::new(place.pfs, "/pfs", Some("out")),
         code: Inputs::new(place.code, "/code", None),
-        out: place.out,
-        temporary: place.temporary,
+        out: writable(place.out)?,
+        temporary: place.temporary.into_iter().map(writable).collect::<Result<_, _>>()?,
         secrets: SecretDirectories::open(&[])?,
+        surroundings: Surroundings::look().or_stop(|| "look at the sandbox".to_owned())?,
         engine: FrameReader::new(engine),
         answer: FrameWriter::new(answer),
         signals,
@@ -203,7 +209,7 @@ impl Agent {
         let begun = Instant::now();
         let task = &*self.receive_try(task)?;
         let owner = account.as_ref().ok().filter(|account| !account.is_own()).map(Account::owner);
-        clear::hand_over(&self.out, 0o755, owner).or_stop(|| "make /pfs/out ready".to_owned())?;
+        clear::hand_over(self.out.directory(), 0o755, owner).or_stop(|| "make /pfs/out ready".to_owned())?;
         self.secrets.lay_out(&task.secret_files, owner).or_stop(|| "lay out the secrets".to_owned())?;
         let killed = || if settings.has_memory_limit { memory::kills() } else { 0 };
         let killed_before = killed();
@@ -217,6 +223,7 @@ impl Agent {
             }
         };
         let out_of_memory = killed() > killed_before;
+        let left = self.surroundings.difference().or_stop(|| "look at the sandbox".to_owned())?;
         let exit = match account {
             Ok(account) => self.collect(task, ended.exit, ended.deadline, account)?,
             Err(_) => ended.exit,
@@ -228,6 +235,7 @@ impl Agent {
             process_micros: micros(ended.took),
             out_of_memory,
             kept: self.pfs.keeps_all(),
+            left: left.map(str::to_owned),
         };
         self.answer.message(&FromAgent::Done(report)).or_stop(|| "answer the engine".to_owned())?;
         self.answer.flush().or_stop(|| "answer the engine".to_owned())?;
@@ -252,7 +260,7 @@ impl Agent {
         let Self { out, pfs, answer, .. } = self;
         let bounds = Bounds { limits: task.limits, deadline };
         // Links in the output may lead anywhere: what the command's user may not read is not read for it.
-        match account.act(|| outputs::send(out, pfs, bounds, answer)) {
+        match account.act(|| outputs::send(out.directory(), pfs, bounds, answer)) {
             Ok(()) => Ok(exit),
             Err(Trouble::Late) => Ok(Exit::TimedOut),
             Err(Trouble::Bad { path, why }) => Ok(Exit::BadOutput { path, why }),
@@ -262,12 +270,9 @@ impl Agent {
 
     fn clear_try(&mut self) -> Result<(), Stop> {
         self.pfs.clear().or_stop(|| "empty /pfs".to_owned())?;
-        clear::empty(&self.out, None).or_stop(|| "empty /pfs/out".to_owned())?;
+        self.out.renew().or_stop(|| "empty /pfs/out".to_owned())?;
         self.secrets.clear().or_stop(|| "remove the secrets".to_owned())?;
-        self.temporary
-            .iter()
-            .try_for_each(|directory| clear::empty(directory, None))
-            .or_stop(|| "empty /tmp".to_owned())
+        self.temporary.iter_mut().try_for_each(Writable::renew).or_stop(|| "empty /tmp".to_owned())
     }
 
     /// What the image or an earlier agent left in the directories that are ours.

@@ -9,7 +9,7 @@
 //! `pv worker` alone expects that it is in a sandbox already (a container). `pv worker enter` makes one with Linux namespaces
 //! first, `pv worker bwrap` has `bwrap` make one (`namespace`). `protocol` is what it speaks with the engine; `account` reads users
 //! without NSS and acts as one; `staging` holds the next try's inputs while a command runs; `secrets` writes what a try is told in
-//! confidence; `memory` tells whether it ran out of that; `inherited` closes what nobody in a sandbox is to have.
+//! confidence; `memory` tells whether it ran out of that; `surroundings` and `renew` see to it that no try finds anything of another.
 //!
 //! Not here: the engine's half (`executor`), and anything async.
 
@@ -17,14 +17,15 @@ mod account;
 mod agent;
 mod clear;
 mod command;
-mod inherited;
 mod inputs;
 mod memory;
 pub(crate) mod namespace;
 mod outputs;
 pub(crate) mod protocol;
+mod renew;
 mod secrets;
 mod staging;
+mod surroundings;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -62,7 +63,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// In a container: all is there, so only the agent's own memory and pipes are closed to user code.
 fn begin() -> Result<(), Stop> {
-    inherited::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
+    surroundings::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
     prctl::set_dumpable(false).map_err(|error| Stop::new(format!("cannot protect the agent: {error}")))?;
     agent::run(agent::Place::of_container()?)
 }

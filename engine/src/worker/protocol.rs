@@ -124,6 +124,8 @@ pub(crate) struct Report {
     pub(crate) out_of_memory: bool,
     /// Whether all files that were to be kept are there for the next try.
     pub(crate) kept: bool,
+    /// What is left of the try and cannot be removed for certain: no other may run in this sandbox.
+    pub(crate) left: Option<String>,
 }
 
 /// The head of a frame, taken apart.

@@ -9,17 +9,18 @@ use std::path::Path;
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
 
+use super::renew::Writable;
 use super::{OrStop, Stop, clear};
 use crate::executor::SecretFile;
 
 /// The directories, with their paths.
-pub(super) struct SecretDirectories(Vec<(String, OwnedFd)>);
+pub(super) struct SecretDirectories(Vec<(String, Writable)>);
 
 impl SecretDirectories {
     pub(super) fn open(paths: &[String]) -> Result<Self, Stop> {
         let open = |path: &String| {
-            let opened = clear::open_directory(CWD, path.as_str()).or_stop(|| format!("open `{path}` for secrets"))?;
-            Ok((path.clone(), opened))
+            let opened = clear::open_directory(CWD, path.as_str()).and_then(Writable::new);
+            Ok((path.clone(), opened.or_stop(|| format!("open `{path}` for secrets"))?))
         };
         paths.iter().map(open).collect::<Result<_, Stop>>().map(Self)
     }
@@ -31,7 +32,7 @@ impl SecretDirectories {
 
     fn write(&self, file: &SecretFile, owner: Option<(Uid, Gid)>) -> io::Result<()> {
         let path = Path::new(&file.path);
-        let below = self.0.iter().find_map(|(top, opened)| Some((opened, path.strip_prefix(top).ok()?)));
+        let below = self.0.iter().find_map(|(top, opened)| Some((opened.directory(), path.strip_prefix(top).ok()?)));
         let (top, below) = below.ok_or_else(|| io::Error::other(format!("`{}` has no place", file.path)))?;
         for directory in below.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty()) {
             make_directories(top, directory)?;
@@ -46,8 +47,8 @@ impl SecretDirectories {
     }
 
     /// Removes the files and all that user code put beside them.
-    pub(super) fn clear(&self) -> io::Result<()> {
-        self.0.iter().try_for_each(|(_, directory)| clear::empty(directory, None))
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.0.iter_mut().try_for_each(|(_, directory)| directory.renew())
     }
 }
 
@@ -73,7 +74,7 @@ mod tests {
     fn files_are_for_their_user_alone_and_go() {
         let root = tempfile::tempdir().unwrap();
         let top = root.path().to_str().unwrap().to_owned();
-        let directories = SecretDirectories::open(std::slice::from_ref(&top)).unwrap();
+        let mut directories = SecretDirectories::open(std::slice::from_ref(&top)).unwrap();
         let file = |path: &str| SecretFile { path: format!("{top}/{path}"), content: b"value".to_vec() };
         directories.lay_out(&[file("token"), file("deep/er/key")], None).unwrap();
         for path in ["token", "deep/er/key"] {

@@ -3,6 +3,7 @@
 //! The sandbox needs a POSIX shell with the usual small programs (`busybox` has all of them). Each function panics where the
 //! executor breaks its promise.
 
+mod attacks;
 mod isolation;
 mod output;
 mod running;
@@ -42,6 +43,7 @@ pub async fn executor_contract(subject: &Subject<'_>) -> Duration {
     output::suite(subject).await;
     staging::suite(subject).await;
     isolation::suite(subject).await;
+    attacks::suite(subject).await;
     subject
         .executor
         .clean_up(&std::collections::BTreeSet::new())

@@ -34,7 +34,7 @@ pub(super) fn plan(
     args.flags(&["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1"]);
     args.flags(&["--hostname", "pv", "--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]);
     // Without a mount of its own it would be read-only with the rest of `/dev`.
-    args.flags(&["--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]);
+    args.flags(&["--perms", "1777", "--tmpfs", "/dev/shm", "--mqueue", "/dev/mqueue", "--remount-ro", "/dev"]);
     if spec.network == Network::None {
         args.flags(&["--unshare-net"]);
     }

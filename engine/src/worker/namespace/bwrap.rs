@@ -16,12 +16,12 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::super::agent::{self, Place};
 use super::super::clear::open_directory;
-use super::super::{OrStop, Stop, inherited};
+use super::super::{OrStop, Stop, surroundings};
 use super::{BwrapPlan, fence};
 
 /// Becomes `bwrap` as `plan` (JSON of [`BwrapPlan`]) says.
 pub(in super::super) fn by_bwrap(plan: &str) -> Result<(), Stop> {
-    inherited::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
+    surroundings::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
     // Out of the engine's terminal: a command could type into one that it shares. It fails only where that is so already.
     rustix::process::setsid().ok();
     let plan: BwrapPlan = serde_json::from_str(plan).or_stop(|| "read the plan of the sandbox".to_owned())?;
@@ -44,7 +44,7 @@ pub(in super::super) fn within(pfs: &str, code: &str) -> Result<(), Stop> {
     prctl::set_pdeathsig(Signal::SIGKILL).or_stop(|| "bind the agent's life to that of bwrap".to_owned())?;
     let number = |text: &str| text.parse::<RawFd>().or_stop(|| "read the number of an open file".to_owned());
     let numbers = [number(pfs)?, number(code)?];
-    inherited::close_all_but(&numbers).or_stop(|| "close what was inherited".to_owned())?;
+    surroundings::close_all_but(&numbers).or_stop(|| "close what was inherited".to_owned())?;
     let [pfs, code] = [take_over(numbers[0])?, take_over(numbers[1])?];
     fence::limit_processes()?;
     prctl::set_no_new_privs().or_stop(|| "forbid new rights".to_owned())?;

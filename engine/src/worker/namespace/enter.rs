@@ -15,7 +15,7 @@ use rustix::io::FdFlags;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use serde::{Deserialize, Serialize};
 
-use super::super::{OrStop, Stop, inherited};
+use super::super::{OrStop, Stop, surroundings};
 use super::{NOBODY, Plan, SYSTEM, loopback};
 use crate::executor::Network;
 
@@ -57,7 +57,7 @@ impl Inside {
 
 /// Makes a sandbox as `plan` (JSON of [`Plan`]) says, and lives as long as it.
 pub(in super::super) fn enter(plan: &str) -> Result<(), Stop> {
-    inherited::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
+    surroundings::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
     // Out of the engine's terminal: a command could type into one that it shares. It fails only where that is so already.
     rustix::process::setsid().ok();
     let plan: Plan = serde_json::from_str(plan).or_stop(|| "read the plan of the sandbox".to_owned())?;

@@ -9,7 +9,7 @@ use rustix::fs::CWD;
 
 use super::super::agent::{self, Place};
 use super::super::clear::open_directory;
-use super::super::{OrStop, Stop, inherited};
+use super::super::{OrStop, Stop, surroundings};
 use super::enter::Inside;
 use super::{fence, root};
 
@@ -23,7 +23,7 @@ pub(in super::super) fn inside(number: &str) -> Result<(), Stop> {
     let plan =
         std::fs::read(format!("/proc/self/fd/{number}")).or_stop(|| "read the plan of the sandbox".to_owned())?;
     let plan: Inside = serde_json::from_slice(&plan).or_stop(|| "read the plan of the sandbox".to_owned())?;
-    inherited::close_all_but(&plan.held()).or_stop(|| "close what was inherited".to_owned())?;
+    surroundings::close_all_but(&plan.held()).or_stop(|| "close what was inherited".to_owned())?;
     let writable = root::move_in(&plan)?;
     fence::limit_processes()?;
     give_up_rights()?;

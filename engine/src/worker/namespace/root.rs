@@ -119,13 +119,15 @@ fn mount_tmpfs(target: &Path, options: &str) -> Result<(), Stop> {
 
 /// `/proc`, `/dev`, links, and the directories that are there and empty.
 fn furnish(inside: &Inside, devices: &[OwnedFd]) -> Result<(), Stop> {
-    for name in EMPTY.into_iter().chain(["proc", "dev", "dev/shm"]) {
+    for name in EMPTY.into_iter().chain(["proc", "dev", "dev/shm", "dev/mqueue"]) {
         make_directories(&built(name)).or_stop(|| format!("make `/{name}`"))?;
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), &built("proc"), Some("proc"), flags, NONE)
         .map_err(|error| Stop::refused(format!("cannot mount /proc: {error}")))?;
     mount_tmpfs(&built("dev/shm"), "mode=1777")?;
+    // Shown so that it can be emptied: a queue outlives its process. A kernel without queues has none to show.
+    mount(Some("mqueue"), &built("dev/mqueue"), Some("mqueue"), flags, NONE).ok();
     for (name, device) in DEVICES.iter().zip(devices) {
         attach(device, &Path::new("/dev").join(name))?;
     }
@@ -197,7 +199,7 @@ fn hide(inside: &Inside) -> Result<(), Stop> {
 /// Takes the right to write from every mount but those for output, temporary files and secrets. All of the table is ours by now.
 fn make_read_only(secret_directories: &[PathBuf]) -> Result<(), Stop> {
     let table = fs::read_to_string("/proc/self/mountinfo").or_stop(|| "read the table of mounts".to_owned())?;
-    let writable = ["/tmp", "/pfs/out", "/dev/shm", "/proc"].map(Path::new);
+    let writable = ["/tmp", "/pfs/out", "/dev/shm", "/dev/mqueue", "/proc"].map(Path::new);
     for (path, options) in table.lines().filter_map(parse_mount) {
         let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_NOSUID | flags_of(options);
         if !path.starts_with("/dev") {

@@ -1,0 +1,148 @@
+//! What a command finds around it beside files and environment, and how a try is kept from leaving something there for the next.
+//!
+//! Files that the engine's own caller left open come down to the agent; a command would have them too, and with them whatever they lead
+//! to. So each process of a sandbox closes them before it opens anything. What the agent opens itself is closed at every exec
+//! (`O_CLOEXEC`), so that a command has 0, 1 and 2 and nothing else.
+//!
+//! Limits, priority and processors come from the agent, and a process of the agent's user may change the agent's. System V IPC outlives
+//! all processes. Both are compared after each try; where they differ no other try may run.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::RawFd;
+use std::os::unix::fs::FileExt;
+
+use rustix::process::{Resource, Rlimit, getrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity};
+
+/// All limits that Linux has.
+const LIMITS: [Resource; 16] = [
+    Resource::As,
+    Resource::Core,
+    Resource::Cpu,
+    Resource::Data,
+    Resource::Fsize,
+    Resource::Locks,
+    Resource::Memlock,
+    Resource::Msgqueue,
+    Resource::Nice,
+    Resource::Nofile,
+    Resource::Nproc,
+    Resource::Rss,
+    Resource::Rtprio,
+    Resource::Rttime,
+    Resource::Sigpending,
+    Resource::Stack,
+];
+
+/// Lists of all that there is of System V IPC, whatever its rights.
+const IPC: [&str; 3] = ["/proc/sysvipc/shm", "/proc/sysvipc/msg", "/proc/sysvipc/sem"];
+
+/// Closes all open files but 0, 1, 2 and `kept`. To be called while this process has opened none that it still wants.
+pub(super) fn close_all_but(kept: &[RawFd]) -> io::Result<()> {
+    for number in open_files()?.into_iter().filter(|number| *number > 2 && !kept.contains(number)) {
+        // The number of the listing is among them, and closed already.
+        let _ = nix::unistd::close(number);
+    }
+    Ok(())
+}
+
+fn open_files() -> io::Result<Vec<RawFd>> {
+    let names = fs::read_dir("/proc/self/fd")?.map(|entry| entry.map(|entry| entry.file_name()));
+    let names: Vec<_> = names.collect::<io::Result<_>>()?;
+    Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+}
+
+/// What commands get from the agent or share with it, as it was when it was first looked at.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// The agent's line of numbers, and the lists of [`IPC`]; kept open, since opening one costs more than reading it.
+    stat: File,
+    ipc: Vec<File>,
+    before: Seen,
+}
+
+#[derive(Debug, PartialEq)]
+struct Seen {
+    limits: [Rlimit; LIMITS.len()],
+    processors: CpuSet,
+    /// Nice value, priority in real time, policy.
+    schedule: Vec<String>,
+    ipc: Vec<Vec<u8>>,
+}
+
+impl Surroundings {
+    /// Looks for the first time.
+    pub(super) fn look() -> io::Result<Self> {
+        let stat = File::open("/proc/thread-self/stat")?;
+        // A kernel without System V IPC has no lists.
+        let ipc: Vec<File> = IPC.iter().filter_map(|list| File::open(list).ok()).collect();
+        let before = Seen::now(&stat, &ipc)?;
+        Ok(Self { stat, ipc, before })
+    }
+
+    /// What is not as it was.
+    pub(super) fn difference(&self) -> io::Result<Option<&'static str>> {
+        Ok(Seen::now(&self.stat, &self.ipc)?.difference(&self.before))
+    }
+}
+
+impl Seen {
+    fn now(stat: &File, ipc: &[File]) -> io::Result<Self> {
+        Ok(Self {
+            limits: LIMITS.map(getrlimit),
+            processors: sched_getaffinity(None)?,
+            schedule: schedule(&String::from_utf8_lossy(&beginning(stat)?)),
+            ipc: ipc.iter().map(beginning).collect::<io::Result<_>>()?,
+        })
+    }
+
+    fn difference(&self, before: &Self) -> Option<&'static str> {
+        if self.limits != before.limits {
+            return Some("other limits");
+        }
+        if self.processors != before.processors {
+            return Some("other processors");
+        }
+        if self.schedule != before.schedule {
+            return Some("another priority");
+        }
+        (self.ipc != before.ipc).then_some("System V IPC")
+    }
+}
+
+/// The beginning of a file of the kernel's: all of a line of numbers, more than the heading of a list.
+fn beginning(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 1024];
+    let length = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+/// Fields 19, 40 and 41 of a line of `/proc/<id>/stat`; the second, a name in brackets, may have spaces.
+fn schedule(stat: &str) -> Vec<String> {
+    let after_name: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    [19, 40, 41].iter().filter_map(|field| after_name.get(field - 3)).map(|&field| field.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_differs_by_itself_and_each_change_shows() {
+        let mut surroundings = Surroundings::look().unwrap();
+        assert_eq!(surroundings.difference().unwrap(), None);
+        assert_eq!(surroundings.before.schedule.len(), 3);
+        surroundings.before.ipc[0].push(b'x');
+        assert_eq!(surroundings.difference().unwrap(), Some("System V IPC"));
+        surroundings.before.limits[0].current = Some(12345);
+        assert_eq!(surroundings.difference().unwrap(), Some("other limits"));
+    }
+
+    #[test]
+    fn fields_are_counted_behind_the_name() {
+        let fields: Vec<String> = (3..=52).map(|field| field.to_string()).collect();
+        assert_eq!(schedule(&format!("7 (a b) c) {}\n", fields.join(" "))), ["19", "40", "41"]);
+    }
+}
