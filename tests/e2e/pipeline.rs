@@ -236,7 +236,7 @@ fn what_is_said_of_code_in_git_is_what_a_comparison_gave() {
     env.write("specs/.gitignore", "*.bin\n");
     let spec = "pipeline: {name: all}\ntransform: {cmd: [sh, /code/run.sh], code: code}\ninput: {pfs: {repo: images, glob: /}}\n";
     env.write("specs/all.yml", spec);
-    let folder = env.dir().join("specs");
+    let folder = env.work().join("specs");
     for args in ["init -q", "add .", "commit -q -m code"] {
         git(&folder, &args.split(' ').collect::<Vec<_>>());
     }

@@ -58,8 +58,9 @@ pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<
     let is_unread = search.readers.is_empty() && !search.cut && !options.all_runs;
     let read_in_other_jobs = if is_unread { other_jobs(store, &start)? } else { Vec::new() };
     let now = now(store, at, &start)?;
-    let Search { mut readers, order, cut, .. } = search;
-    let position = |name: &PipelineName| order.iter().position(|other| other == name);
+    let Search { mut readers, order, present, cut, .. } = search;
+    // Those that were deleted come last, in the order in which they were found.
+    let position = |name: &PipelineName| order.iter().take(present).position(|other| other == name).unwrap_or(present);
     readers.sort_by_key(|reader| position(&reader.pipeline));
     let Found { repo, commit, path, file, .. } = start;
     let (digest, size_bytes, all_runs) = (file.digest, file.size, options.all_runs);
@@ -145,8 +146,10 @@ type JobOf = (JobRow, BTreeSet<RepoName>);
 struct Search<'a> {
     store: &'a Store,
     options: ForwardOptions,
-    /// Pipelines, upstream first.
+    /// Pipelines, upstream first, and then those that were deleted.
     order: Vec<PipelineName>,
+    /// How many of them were not deleted.
+    present: usize,
     pipelines: HashMap<(PipelineName, u32), Pipeline>,
     /// For all runs: the jobs of a pipeline, newest first, with the repositories whose commits they took.
     jobs: HashMap<PipelineName, Arc<Vec<JobOf>>>,
@@ -165,11 +168,13 @@ impl<'a> Search<'a> {
             Graph::load(store)?.in_order().iter().map(|pipeline| pipeline.name().clone()).collect();
         // What a pipeline that was deleted read stays true.
         let deleted = store.pipelines_ever()?.into_iter().filter(|name| !order.contains(name)).collect::<Vec<_>>();
+        let present = order.len();
         order.extend(deleted);
         Ok(Self {
             store,
             options,
             order,
+            present,
             pipelines: HashMap::new(),
             jobs: HashMap::new(),
             heads: HashMap::new(),
