@@ -285,7 +285,7 @@ fn text_that_is_not_utf_8_is_wrong_usage_whoever_reads_it() {
         let (error, exit_code) = env.json_error(args);
         assert_eq!(exit_code, 2, "{args:?}: {error}");
         assert!(
-            error["message"].as_str().unwrap().contains("is no text in UTF-8: the byte at 20 is none"),
+            error["message"].as_str().unwrap().contains("is no text in UTF-8: the byte at 19 is none"),
             "{args:?}: {error}"
         );
     }

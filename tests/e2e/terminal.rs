@@ -29,16 +29,7 @@ fn env_with_hostile() -> TestEnv {
         "-m",
         &format!("said{hostile}\nmore{hostile}"),
     ]);
-    env.ok([
-        "tag",
-        "create",
-        "notes@old",
-        "notes~1",
-        "-m",
-        &format!("tag{hostile}"),
-        "--author",
-        &format!("Eve{hostile}"),
-    ]);
+    env.ok(["tag", "create", "notes@old", "notes@main~1", "-m", &format!("tag{hostile}")]);
     env.write("payload", &hostile);
     let octal: String = hostile.bytes().map(|byte| format!("\\{byte:03o}")).collect();
     let print = format!("printf '{octal}\\n'; printf '{octal}' >&2");
@@ -192,6 +183,19 @@ fn logs_are_text_unless_their_bytes_are_asked_for() {
     assert_eq!(shown.lines().skip(1).collect::<Vec<_>>(), ["10%", "20%", r"\u{1b}[8mx\xff"]);
     let id = env.json(["datum", "list", "prints"])[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(env.output(["logs", &id, "--raw"]).stdout, b"10%\r20%\r\n\x1b[8mx\xff\n");
+}
+
+#[test]
+fn a_stage_cannot_make_lines_that_look_like_those_of_pv() {
+    let env = env_with_notes();
+    let script = r#"printf x > "$(printf '/pfs/out/x\nforged  success')""#;
+    apply(&env, &spec_with("forges", &pfs("notes", "/a"), script, ""));
+    let ran = env.output(["run"]);
+    for output in [ran, env.output(["job", "show", "forges"]), env.output(["datum", "list", "forges"]), env.output(["status"])] {
+        let shown = env.shown(&output);
+        assert!(!shown.lines().any(|line| line.trim_start().starts_with("forged")), "{shown}");
+    }
+    assert!(env.json(["datum", "list", "forges"])[0]["reason"].as_str().unwrap().contains(r"`/x\nforged  success`"));
 }
 
 #[test]

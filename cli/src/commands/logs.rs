@@ -133,7 +133,9 @@ fn print_result(cx: &Context, store: &Store, result: &ResultDocument, title: Opt
         if title.is_some() || tries > 1 {
             cx.out().line(headline(result, title, number + 1, tries, one))?;
         }
-        cx.out().log(&mut LogText::default(), &log, raw)?;
+        let mut text = LogText::default();
+        cx.out().log(&mut text, &log, raw)?;
+        cx.out().end_log(&mut text)?;
         if log.last().is_some_and(|last| *last != b'\n') {
             cx.out().line("")?;
         }

@@ -125,6 +125,11 @@ impl Out {
         if raw { self.bytes(piece) } else { self.text(so_far.push(piece)) }
     }
 
+    /// Writes what is left of a log when no more of it comes.
+    pub(crate) fn end_log(&self, so_far: &mut LogText) -> Result<()> {
+        self.text(so_far.finish())
+    }
+
     /// Writes an object as one line of JSON, whose escapes stand for what a terminal would act on.
     pub(crate) fn json(&self, object: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string(object).expect("what is printed has a JSON form");

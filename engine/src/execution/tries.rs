@@ -300,7 +300,10 @@ impl DatumContext {
                 Some(format!("{what} took longer than `datum_timeout` allows: {shown}"))
             }
             Exit::NotStarted { why } => Some(format!("the command did not start: {why}")),
-            Exit::BadOutput { path, why } => Some(format!("its output `{path}` cannot be stored: {why}")),
+            // Stages choose both: a line end must not make lines that look like pv's own.
+            Exit::BadOutput { path, why } => {
+                Some(format!("its output `{}` cannot be stored: {}", path.escape_debug(), why.escape_debug()))
+            }
             Exit::TouchedInput { path } => Some(format!("it changed its input `{path}`")),
         }
     }
