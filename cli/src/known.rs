@@ -247,7 +247,7 @@ impl Other {
         let mut text =
             format!("{red}WARNING: THIS STORE IS NOT WHAT IT WAS{plain}: {}: {}\n", self.now.place, self.why);
         let _ = writeln!(text, "  seen {}  {}", self.before.at, self.before.words());
-        let _ = writeln!(text, "  now there {}", self.now.words());
+        let _ = writeln!(text, "  now   {}", self.now.words());
         text += "  It may be that a backup was put back, that its disk lost what it had confirmed, or that somebody changed it.\n";
         let _ = writeln!(
             text,

@@ -109,7 +109,8 @@ fn it_is_checked_on_a_machine_without_a_store() {
     let proven = there.ok(["verify", "--bundle", "case.zip", "--key", "key.pem"]);
     assert!(proven.contains("PROVEN   last@"), "{proven}");
     // Without a key nobody's word is checked, and that is no success.
-    insta::assert_snapshot!(there.pv(["verify", "--bundle", "case.zip"]).lines().rev().take(5).collect::<Vec<_>>().join("\n"), @"");
+    let whole = there.pv(["verify", "--bundle", "case.zip"]);
+    assert!(whole.contains("WHOLE, SIGNER NOT CHECKED") && !whole.contains("PROVEN"), "{whole}");
     let whole = there.output(["verify", "--bundle", "case.zip", "--json"]);
     assert_eq!(whole.status.code(), Some(9));
     let report: serde_json::Value = serde_json::from_slice(&whole.stdout).unwrap();

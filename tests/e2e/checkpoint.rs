@@ -142,10 +142,22 @@ fn write_journal(dir: &Path, records: &[Vec<u8>]) {
 fn a_store_contains_the_checkpoints_that_it_signed_and_says_what_came_since() {
     let env = env();
     env.ok(["checkpoint", "-o", "one.checkpoint"]);
-    insta::assert_snapshot!(env.pv(["verify", "--checkpoint", "one.checkpoint"]), @"");
+    insta::assert_snapshot!(env.pv(["verify", "--checkpoint", "one.checkpoint"]), @r#"
+    --- stdout
+    ok  signature  checkpoint of 5 records by key [id 1]
+    ok  checkpoint  of 5 records
+    PROVEN  the journal  2 links
+    since  nothing  5 records now
+    "#);
     put(&env, "4");
     env.ok(["config", "set", "jobs", "3"]);
-    insta::assert_snapshot!(env.pv(["verify", "--checkpoint", "one.checkpoint"]), @"");
+    insta::assert_snapshot!(env.pv(["verify", "--checkpoint", "one.checkpoint"]), @r#"
+    --- stdout
+    ok  signature  checkpoint of 5 records by key [id 1]
+    ok  checkpoint  of 5 records
+    PROVEN  the journal  2 links
+    since  1 run, 1 setting  7 records now
+    "#);
     let report = env.json(["verify", "--checkpoint", "one.checkpoint"]).remove(0);
     assert_eq!((&report["verdict"], &report["since"]["entries"]["run"]), (&"proven".into(), &1.into()));
     // Together with a claim, after the key was replaced, and beside whoever owns the store.
@@ -172,10 +184,26 @@ fn a_journal_that_was_cut_back_or_goes_another_way_is_not_proven() {
     let size = before.len() + 1;
 
     write_journal(env.dir(), &before);
-    insta::assert_snapshot!(env.pv(["verify", "--checkpoint", "one.checkpoint"]), @"");
+    insta::assert_snapshot!(env.pv(["verify", "--checkpoint", "one.checkpoint"]), @r#"
+    --- stdout
+    ok  signature  checkpoint of 6 records by key [id 1]
+    NO  checkpoint  of 6 records  the journal was cut back: it has 5 records
+    NOT PROVEN: checkpoint of 6 records: the journal was cut back: it has 5 records
+    --- stderr
+    error: the journal is not proven: checkpoint of 6 records: the journal was cut back: it has 5 records
+    --- exit 1
+    "#);
     assert!(refused(&env).contains("the journal was cut back"));
     put(&env, "5");
-    insta::assert_snapshot!(env.pv(["verify", "--checkpoint", "one.checkpoint"]), @"");
+    insta::assert_snapshot!(env.pv(["verify", "--checkpoint", "one.checkpoint"]), @r#"
+    --- stdout
+    ok  signature  checkpoint of 6 records by key [id 1]
+    NO  checkpoint  of 6 records  the journal is another one: at or before record 6 it goes another way
+    NOT PROVEN: checkpoint of 6 records: the journal is another one: at or before record 6 it goes another way
+    --- stderr
+    error: the journal is not proven: checkpoint of 6 records: the journal is another one: at or before record 6 it goes another way
+    --- exit 1
+    "#);
     assert!(refused(&env).contains(&format!("at or before record {size} it goes another way")));
 
     // Bytes that change while index and length stay: seen all the same.

@@ -56,6 +56,9 @@ pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
         });
     }
     let human = cx.human();
+    if let Some(own) = &own {
+        cx.notes().line(format!("for signed notes   {}", verifier_key(&id, own)));
+    }
     for (name, row) in &keys {
         let until = row.replaced_at.map(|at| format!("   replaced {}", human.local(at))).unwrap_or_default();
         let here = if Some(*name) == fingerprint { "   of this place" } else { "" };
@@ -66,6 +69,5 @@ pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
         let hint = "the next commit made here makes one";
         return Err(CliError::new(specs::ErrorKind::NotFound, "there is no key here yet").hint(hint));
     };
-    cx.notes().line(format!("for signed notes   {}", verifier_key(&id, &own)));
     cx.out().bytes(own.to_pem().as_bytes())
 }

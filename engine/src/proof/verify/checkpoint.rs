@@ -33,7 +33,7 @@ pub fn verify_checkpoint(
     report: &mut Report,
 ) -> Result<Option<Since>> {
     let size = checkpoint.head.size;
-    let subject = format!("checkpoint of {size} records");
+    let subject = format!("of {size} records");
     let mut fail = |why: String| report.add(LinkKind::Checkpoint, &subject, State::Fails(why));
     let id = store.id()?;
     if checkpoint.origin != id {
@@ -43,7 +43,7 @@ pub fn verify_checkpoint(
     match signer(store, checkpoint, keys)? {
         Err(why) => fail(why),
         Ok(key) => {
-            report.add(LinkKind::Signature, format!("{subject} by key {}", key.short(12)), State::Holds);
+            report.add(LinkKind::Signature, format!("checkpoint {subject} by key {}", key.short(12)), State::Holds);
         }
     }
     let (roots, now) = match store.read_roots(&[size]) {

@@ -184,7 +184,7 @@ impl Report {
 
     /// Takes in that what was given as a checkpoint is none.
     pub fn add_unread_checkpoint(&mut self, why: &str) {
-        self.add(LinkKind::Checkpoint, "the checkpoint", State::Fails(why.to_owned()));
+        self.add(LinkKind::Checkpoint, "file", State::Fails(why.to_owned()));
     }
 
     /// Takes in what this machine saw of the store before: that it is still there, or what is there instead.
