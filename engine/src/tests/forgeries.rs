@@ -336,7 +336,7 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
         }
         9 => {
             if let Ok(store) = as_mallory(dir) {
-                commit(&store, numbers.of::<&str>(&["images", "rules"]), "/forged", "forged");
+                commit(&store, *numbers.of(&["images", "rules"]), "/forged", "forged");
             }
             "a commit with a key of their own"
         }
