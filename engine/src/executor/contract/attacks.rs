@@ -82,13 +82,15 @@ async fn nothing_but_three_streams_is_open(bench: &mut Bench) {
         let (outcome, record) = bench.run(&task).await;
         assert_eq!(outcome.exit, Exit::Code(0));
         let log = record.log();
+        // Such as `lr-x------ 1 root root 64 Nov 29 15:57 0 -> pipe:[7]`; some close the list before they look at its own entry.
         let open: Vec<(&str, &str)> = log
             .lines()
-            .filter_map(|line| line.split_once(" -> "))
+            .filter(|line| line.starts_with("lr") || line.starts_with("l-"))
+            .map(|line| line.split_once(" -> ").unwrap_or((line, "")))
             .map(|(line, target)| (line.rsplit(' ').next().unwrap_or_default(), target))
             .collect();
         assert_eq!(open.iter().map(|(number, _)| *number).collect::<Vec<_>>(), ["0", "1", "2", "3"], "{log}");
-        assert!(open[3].1.starts_with("/proc/") && open[3].1.ends_with("/fd"), "{log}");
+        assert!(open[3].1.is_empty() || open[3].1.ends_with("/fd"), "{log}");
         assert!(open[..3].iter().all(|(_, target)| target.starts_with("pipe:")), "{log}");
         assert_eq!(open[1].1, open[2].1, "both go to the log");
         assert_ne!(open[0].1, open[1].1);
