@@ -21,10 +21,17 @@ command -v mmdebstrap >/dev/null || scripts/setup.sh bare-root || skip 'no mmdeb
 unshare --mount true 2>/dev/null || skip 'no mount namespaces here'
 case $(uname -m) in x86_64 | aarch64) ;; *) skip "Rust's own toolchain is not copied for $(uname -m)" ;; esac
 
-# All mounts are made in a namespace of this process: they go with it, however it ends.
-if [ -z "${PV_BARE_ROOT:-}" ]; then
-    exec env PV_BARE_ROOT=1 unshare --mount --propagation private "$0" "$@"
+# All mounts are made in a namespace of a child and go with it, however it ends. Here none of them is seen, so that what is removed here
+# are the roots' own files, never this machine's behind a mount.
+if [ -z "${PV_BARE_ROOTS:-}" ]; then
+    roots=$(mktemp -d "${TMPDIR:-/tmp}/pv-bare-root.XXXXXX")
+    trap 'grep -qF " $roots/" /proc/self/mountinfo || rm -rf --one-file-system "$roots"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    PV_BARE_ROOTS=$roots unshare --mount --propagation private "$0" "$@"
+    exit
 fi
+roots=$PV_BARE_ROOTS
 
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 kept=$target/bare-root
@@ -32,8 +39,6 @@ mkdir -p "$kept/archives/partial" "$kept/target"
 exec 9>"$kept/lock"
 flock 9 # one at a time
 base=$kept/bookworm.tar
-roots=$(mktemp -d "${TMPDIR:-/tmp}/pv-bare-root.XXXXXX")
-trap 'umount --recursive --lazy "$roots"/* 2>/dev/null || true; rm -rf --one-file-system "$roots"' EXIT
 
 if [ ! -f "$base" ]; then
     say 'making a bare Debian 12 (about half a minute)'

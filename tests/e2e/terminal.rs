@@ -191,7 +191,9 @@ fn a_stage_cannot_make_lines_that_look_like_those_of_pv() {
     let script = r#"printf x > "$(printf '/pfs/out/x\nforged  success')""#;
     apply(&env, &spec_with("forges", &pfs("notes", "/a"), script, ""));
     let ran = env.output(["run"]);
-    for output in [ran, env.output(["job", "show", "forges"]), env.output(["datum", "list", "forges"]), env.output(["status"])] {
+    for output in
+        [ran, env.output(["job", "show", "forges"]), env.output(["datum", "list", "forges"]), env.output(["status"])]
+    {
         let shown = env.shown(&output);
         assert!(!shown.lines().any(|line| line.trim_start().starts_with("forged")), "{shown}");
     }
