@@ -86,7 +86,14 @@ pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> Option<u
     let writes = cli.command.as_ref().is_some_and(|command| !command.only_reads());
     let _operation = engine.as_ref().filter(|_| writes).map(|engine| engine.store().operation());
     let cancel = outside.cancel.clone();
+    let client = outside.client.clone();
     let Ok(cx) = Context::new(outside, cli.flags, engine) else { return Some(1) };
+    // Whoever only reads is not held up by a pager then, and can be done again as long as there is no answer.
+    let is_held = client.takes_output() && cli.command.as_ref().is_none_or(Command::prints_at_its_end);
+    if is_held {
+        cx.out().hold();
+        cx.notes().hold();
+    }
     // Alone inside a store, `pv` is `pv status`.
     let command = cli.command.or_else(|| cx.store_dir().is_ok().then(Command::status));
     let done = match command {
@@ -99,7 +106,13 @@ pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> Option<u
     match (cancel.exit_code(), done) {
         (Some(exit_code), _) => Some(exit_code),
         (None, Err(CliError::OwnerEnds)) => None,
-        (None, done) => Some(finish(&cx, done)),
+        (None, done) => {
+            let exit_code = finish(&cx, done);
+            if is_held {
+                client.keep(cx.out().take_held(), cx.notes().take_held());
+            }
+            Some(exit_code)
+        }
     }
 }
 

@@ -160,14 +160,17 @@ fn an_owner_whose_store_is_gone_ends_and_says_so() {
     let takes: [(Take, &str); 3] = [
         (|pv| std::fs::rename(pv, pv.with_file_name("away")).unwrap(), "was removed or moved away"),
         (|pv| std::fs::remove_file(pv.join("lock")).unwrap(), "another process may own the store"),
-        (|pv| { until_true("its removal", || std::fs::remove_dir_all(pv).is_ok()) }, "was removed or moved away"),
+        (|pv| until_true("its removal", || std::fs::remove_dir_all(pv).is_ok()), "was removed or moved away"),
     ];
     let (env, gate) = env();
     let pv = env.dir().join(".pv");
     for (take, said) in takes {
         for args in [&["serve", "-j", "1"][..], &["run", "-j", "1"]] {
             let mut command = env.command(args);
-            let owner = Background::of(&env, { command.env("PV_NO_COLOR", "1"); command });
+            let owner = Background::of(&env, {
+                command.env("PV_NO_COLOR", "1");
+                command
+            });
             gate.until_waiting(1);
             let kept = env.dir().join("kept");
             std::process::Command::new("cp").arg("-a").arg(&pv).arg(&kept).status().unwrap();

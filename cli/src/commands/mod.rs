@@ -166,10 +166,21 @@ impl Command {
         }
     }
 
+    /// Whether nobody misses anything when all that it prints comes at once.
+    pub(crate) fn prints_at_its_end(&self) -> bool {
+        self.only_reads() && !matches!(self, Self::Wait(_) | Self::Logs(_))
+    }
+
     /// Whether it changes nothing in the store. Of those that do the one or the other, only the ones that people call often are told apart.
     pub(crate) fn only_reads(&self) -> bool {
         match self {
-            Self::Get(_) | Self::Cat(_) | Self::Ls(_) | Self::Log(_) | Self::Show(_) | Self::Status(_) | Self::Datum(_) => true,
+            Self::Get(_)
+            | Self::Cat(_)
+            | Self::Ls(_)
+            | Self::Log(_)
+            | Self::Show(_)
+            | Self::Status(_)
+            | Self::Datum(_) => true,
             Self::Trace(_) | Self::Explain(_) | Self::Find(_) | Self::Bundle(_) | Self::Diff(_) | Self::Plan(_) => true,
             Self::Wait(_) | Self::Logs(_) | Self::Fsck(_) => true,
             Self::Verify(args) => !args.executes(),

@@ -14,6 +14,7 @@ pub(crate) struct Client {
 #[derive(Debug)]
 struct Other {
     stream: UnixStream,
+    takes_output: bool,
     state: Mutex<State>,
 }
 
@@ -21,6 +22,8 @@ struct Other {
 struct State {
     /// Whether something of the command's output has gone to its streams.
     has_begun: bool,
+    /// What goes to its streams with the answer: stdout and stderr.
+    held: Option<[Vec<u8>; 2]>,
     /// How many threads wait for somebody to read or write its streams, and since when one does.
     waiting: u32,
     since: Option<Instant>,
@@ -36,9 +39,26 @@ pub(crate) struct Waits<'a> {
 pub(crate) const BEGUN: u8 = b' ';
 
 impl Client {
-    /// The process at the other end of a connection.
-    pub(crate) fn at(stream: UnixStream) -> Self {
-        Self { other: Some(Arc::new(Other { stream, state: Mutex::default() })) }
+    /// The process at the other end of a connection; `takes_output`: whether it takes what a command prints with the answer.
+    pub(crate) fn at(stream: UnixStream, takes_output: bool) -> Self {
+        Self { other: Some(Arc::new(Other { stream, takes_output, state: Mutex::default() })) }
+    }
+
+    /// Whether it takes what a command prints with the answer.
+    pub(crate) fn takes_output(&self) -> bool {
+        self.other.as_ref().is_some_and(|other| other.takes_output)
+    }
+
+    /// Has these bytes of stdout and stderr go out with the answer.
+    pub(crate) fn keep(&self, stdout: Vec<u8>, stderr: Vec<u8>) {
+        if let Some(other) = &self.other {
+            other.state().held = Some([stdout, stderr]);
+        }
+    }
+
+    /// What goes out with the answer.
+    pub(crate) fn take_kept(&self) -> [Vec<u8>; 2] {
+        self.other.as_ref().and_then(|other| other.state().held.take()).unwrap_or_default()
     }
 
     /// Whether a command works for another process.

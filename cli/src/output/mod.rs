@@ -137,6 +137,16 @@ impl Out {
         self.bytes(b"\n")
     }
 
+    /// From now on a bounded part of the results is held until it is taken.
+    pub(crate) fn hold(&self) {
+        self.sink.hold();
+    }
+
+    /// What was held.
+    pub(crate) fn take_held(&self) -> Vec<u8> {
+        self.sink.take_held()
+    }
+
     /// From now on whoever prints does not wait for a reader who stands still, up to a bound.
     pub(crate) fn keep_back(&self) {
         self.sink.keep_back();
@@ -190,6 +200,18 @@ impl Notes {
         Self { stderr: self.stderr.clone(), cancel: self.cancel.clone(), ..*self }
     }
 
+    /// From now on a bounded part of the notes is held until it is taken, unless people watch what comes.
+    pub(crate) fn hold(&self) {
+        if !self.is_watched() {
+            self.stderr.hold();
+        }
+    }
+
+    /// What was held.
+    pub(crate) fn take_held(&self) -> Vec<u8> {
+        self.stderr.take_held()
+    }
+
     /// From now on notes that nobody reads for a moment are dropped: whoever tells them has other things to do.
     pub(crate) fn do_not_wait(&self) {
         self.stderr.drop_notes();
@@ -221,6 +243,13 @@ impl Notes {
     pub(crate) fn farewell(&self, line: &str) {
         if !self.quiet {
             self.stderr.note(shown(&format!("{line}\n"), true).as_bytes());
+        }
+    }
+
+    /// Bytes as they are: what another process said for this one.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.stderr.note(bytes);
         }
     }
 

@@ -27,6 +27,8 @@ const ATOMIC: usize = 4096;
 const NOTES_WAIT: Duration = Duration::from_secs(1);
 /// The most bytes that are kept back for a reader who stands still.
 const KEPT_BACK: usize = 1 << 20;
+/// The most bytes of a stream that are held until a command has ended.
+const HELD: usize = 256 << 10;
 
 /// Writes to one stream. Clones share it.
 #[derive(Debug, Clone)]
@@ -46,6 +48,8 @@ struct Inner {
     has_dropped: AtomicBool,
     /// What is kept back for a reader who stands still; `None` when the writer waits.
     kept_back: Mutex<Option<Vec<u8>>>,
+    /// What is held until the command has ended, to go out with its answer; `None` when nothing is.
+    held: Mutex<Option<Vec<u8>>>,
 }
 
 /// How bytes get to a stream without waiting.
@@ -92,7 +96,44 @@ impl Sink {
 
     fn with(file: File, way: Way, cancel: Cancel, client: Client) -> Self {
         let (drops, has_dropped) = (AtomicBool::new(client.is_other()), AtomicBool::new(false));
-        Self { inner: Arc::new(Inner { file, way, cancel, client, drops, has_dropped, kept_back: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                file,
+                way,
+                cancel,
+                client,
+                drops,
+                has_dropped,
+                kept_back: Mutex::default(),
+                held: Mutex::default(),
+            }),
+        }
+    }
+
+    /// From now on a bounded part is held until it is [taken](Self::take_held). What is longer goes to the stream at once, all of it.
+    pub(crate) fn hold(&self) {
+        self.held().get_or_insert_default();
+    }
+
+    /// What was held; nothing when it was too long.
+    pub(crate) fn take_held(&self) -> Vec<u8> {
+        self.held().take().unwrap_or_default()
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Option<Vec<u8>>> {
+        self.inner.held.lock().expect("no panic under this lock")
+    }
+
+    /// Holds these bytes if they are to be, and then gives `None`; else what has to be written before them.
+    fn before(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut held = self.held();
+        match &mut *held {
+            Some(held) if held.len() + bytes.len() <= HELD => {
+                held.extend_from_slice(bytes);
+                None
+            }
+            _ => Some(held.take().unwrap_or_default()),
+        }
     }
 
     /// From now on notes are dropped rather than waited for.
@@ -107,13 +148,15 @@ impl Sink {
 
     /// Writes a note, as far as somebody reads it soon.
     pub(crate) fn note(&self, text: &[u8]) {
+        let Some(mut all) = self.before(text) else { return };
+        all.extend_from_slice(text);
         let drops = self.inner.drops.load(Ordering::Relaxed);
         let wait = match self.inner.has_dropped.load(Ordering::Relaxed) {
             true => Some(Duration::ZERO),
             false => drops.then_some(NOTES_WAIT),
         };
         let until = wait.map(|wait| Instant::now() + wait);
-        let written = self.write_all_until(text, until);
+        let written = self.write_all_until(&all, until);
         self.inner.has_dropped.store(drops && written.is_err(), Ordering::Relaxed);
     }
 
@@ -137,15 +180,11 @@ impl Sink {
     /// Writes some of these bytes as soon as there is room; gives up when nobody waits for them, or the time is over.
     fn write_until(&self, bytes: &[u8], until: Option<Instant>) -> std::io::Result<usize> {
         let mut waiting = None;
+        self.inner.client.begins();
         loop {
             match self.try_write(bytes) {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                done => {
-                    if matches!(done, Ok(1..)) {
-                        self.inner.client.begins();
-                    }
-                    return done;
-                }
+                done => return done,
             }
             if self.inner.cancel.is_asked() || until.is_some_and(|until| Instant::now() >= until) {
                 return Err(std::io::ErrorKind::ConnectionAborted.into());
@@ -214,6 +253,8 @@ impl Write for NoteWriter {
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let Some(before) = self.before(bytes) else { return Ok(bytes.len()) };
+        self.write_all_until(&before, None)?;
         let mut kept_back = self.kept_back();
         if let Some(kept_back) = &mut *kept_back {
             self.hand_on(kept_back)?;
@@ -323,6 +364,28 @@ mod tests {
                 cancel.ask();
                 assert!(sink.write_all(&vec![0; MUCH]).is_err(), "no more than that is kept back");
                 drop(read);
+            });
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_taken_whole_and_what_is_longer_goes_to_the_stream() {
+        for (mut sink, mut read, _) in ways() {
+            sink.hold();
+            sink.write_all(b"short").unwrap();
+            sink.note(b", and a note");
+            assert_eq!(sink.take_held(), b"short, and a note");
+            sink.hold();
+            let bytes: Vec<u8> = (0..HELD + 2).map(|at| at as u8).collect();
+            std::thread::scope(|scope| {
+                let reader = scope.spawn(move || {
+                    let mut found = vec![0; HELD + 2];
+                    read.read_exact(&mut found).unwrap();
+                    found
+                });
+                bytes.chunks(HELD / 2 + 1).for_each(|piece| sink.write_all(piece).unwrap());
+                assert_eq!(reader.join().unwrap(), bytes);
+                assert!(sink.take_held().is_empty());
             });
         }
     }

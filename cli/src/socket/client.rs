@@ -9,7 +9,7 @@ use repos::packs::PackName;
 use repos::{Change, Publisher, RepoError};
 use specs::ErrorKind;
 
-use super::protocol::{Answer, Broken, Request, is_taken, receive_answer, send_request};
+use super::protocol::{Answer, Broken, Request, is_taken, receive_answer, receive_with_output, send_request};
 use super::short_path;
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -36,15 +36,26 @@ pub(crate) enum Repeat {
 pub(crate) fn hand_over(cx: &Context, argv: &[OsString], repeat: Repeat) -> Result<Option<u8>> {
     let Some(stream) = connect(&cx.store_dir()?) else { return Ok(None) };
     let outside = cx.outside();
-    let request = Request::Command { argv: argv.to_vec(), cwd: outside.cwd.clone(), env: outside.env.pairs() };
+    let (argv, cwd, env) = (argv.to_vec(), outside.cwd.clone(), outside.env.pairs());
+    let request = Request::Command { argv, cwd, env, takes_output: true };
     let is_sent = send_request(&stream, &request, Some(&outside.streams)).is_ok();
     if !is_taken(&stream) {
         return Ok(None); // it went away before it looked at the request
     }
-    match receive_answer(&stream) {
+    let (answer, [stdout, stderr]) = match receive_with_output(&stream) {
+        Ok((answer, output)) => (Ok(answer), output),
+        Err(broken) => (Err(broken), <[Vec<u8>; 2]>::default()),
+    };
+    match answer {
         // It was refused before it was read.
         answer if !is_sent && !matches!(answer, Ok(Answer::Error { .. })) => Ok(None),
         Ok(Answer::Exit(exit_code)) => Ok(Some(exit_code)),
+        Ok(Answer::Printed { exit, .. }) => {
+            cx.out().bytes(&stdout)?;
+            cx.out().flush()?;
+            cx.notes().bytes(&stderr);
+            Ok(Some(exit))
+        }
         Ok(Answer::GoOn) => Ok(None),
         Err(_) if repeat == Repeat::Always => Ok(None),
         Err(Broken { has_begun: false }) if repeat == Repeat::Unprinted => Ok(None),
@@ -97,7 +108,7 @@ impl Publisher for Owner {
                 Err(RepoError::Remote { kind, message, hint, race, collected })
             }
             Ok(Answer::Unsure(why)) => Err(RepoError::Unsure { why, source: None }),
-            Ok(Answer::Exit(_) | Answer::GoOn) | Err(_) => Err(RepoError::Unsure {
+            Ok(Answer::Exit(_) | Answer::Printed { .. } | Answer::GoOn) | Err(_) => Err(RepoError::Unsure {
                 why: "the process that owns the store ended before its answer".to_owned(),
                 source: None,
             }),

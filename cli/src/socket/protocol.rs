@@ -24,8 +24,14 @@ use crate::context::{BEGUN, Streams};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
-    /// Run this command line. Its streams are attached.
-    Command { argv: Vec<OsString>, cwd: PathBuf, env: Vec<(OsString, OsString)> },
+    /// Run this command line. Its streams are attached. `takes_output`: what it prints may come with the answer.
+    Command {
+        argv: Vec<OsString>,
+        cwd: PathBuf,
+        env: Vec<(OsString, OsString)>,
+        #[serde(default)]
+        takes_output: bool,
+    },
     /// Make this change happen; what it names is in finished packs. `relied`: those in which the sender may have found some of it.
     Publish { change: Change, relied: Vec<PackName> },
 }
@@ -36,6 +42,8 @@ pub(super) enum Request {
 pub(super) enum Answer {
     /// The command ended with this exit code.
     Exit(u8),
+    /// The command ended with this exit code; so many bytes for stdout and then for stderr follow.
+    Printed { exit: u8, stdout: usize, stderr: usize },
     /// The owner is at its end before the command is: the caller goes on by itself.
     GoOn,
     /// The change is durable.
@@ -118,12 +126,7 @@ fn wait_until(stream: &UnixStream, deadline: Instant) -> std::io::Result<()> {
 }
 
 /// Reads a line, of which the beginning was read, to its end.
-fn read_rest(
-    mut stream: &UnixStream,
-    line: &mut Vec<u8>,
-    deadline: Instant,
-    share: &mut Share,
-) -> std::io::Result<()> {
+fn read_rest(mut stream: &UnixStream, line: &mut Vec<u8>, deadline: Instant, share: &mut Share) -> std::io::Result<()> {
     let mut piece = [0; SMALL];
     while line.last() != Some(&b'\n') {
         if Instant::now() >= deadline {
@@ -188,6 +191,14 @@ pub(super) fn send_answer(mut stream: &UnixStream, answer: &Answer) -> std::io::
     stream.write_all(&line_of(answer)?)
 }
 
+/// Sends the exit code of a command with what it printed.
+pub(super) fn send_printed(mut stream: &UnixStream, exit: u8, [stdout, stderr]: &[Vec<u8>; 2]) -> std::io::Result<()> {
+    let mut all = line_of(&Answer::Printed { exit, stdout: stdout.len(), stderr: stderr.len() })?;
+    all.extend_from_slice(stdout);
+    all.extend_from_slice(stderr);
+    stream.write_all(&all)
+}
+
 /// Says that the connection is taken: its request will be answered.
 pub(super) fn send_taken(mut stream: &UnixStream) -> std::io::Result<()> {
     stream.write_all(b"\n")
@@ -200,12 +211,29 @@ pub(super) fn is_taken(mut stream: &UnixStream) -> bool {
 
 /// Waits for the answer. An error says also whether the command's streams had got something by then.
 pub(super) fn receive_answer(stream: &UnixStream) -> Result<Answer, Broken> {
+    receive_with_output(stream).map(|(answer, _)| answer)
+}
+
+/// The same with what comes with it for stdout and stderr.
+pub(super) fn receive_with_output(stream: &UnixStream) -> Result<(Answer, [Vec<u8>; 2]), Broken> {
     let mut line = Vec::new();
-    let read = BufReader::new(stream.take(REQUEST_MAX as u64)).read_until(b'\n', &mut line);
-    let has_begun = line.first() == Some(&BEGUN);
-    let whole = read.is_ok() && line.last() == Some(&b'\n');
-    let answer = if whole { serde_json::from_slice(&line).ok() } else { None };
-    answer.ok_or(Broken { has_begun })
+    let mut from = BufReader::new(stream.take(REQUEST_MAX as u64));
+    let read = from.read_until(b'\n', &mut line);
+    let broken = || Broken { has_begun: line.first() == Some(&BEGUN) };
+    if read.is_err() || line.last() != Some(&b'\n') {
+        return Err(broken());
+    }
+    let answer: Answer = serde_json::from_slice(&line).map_err(|_| broken())?;
+    let mut output = <[Vec<u8>; 2]>::default();
+    if let Answer::Printed { stdout, stderr, .. } = &answer {
+        for (bytes, length) in output.iter_mut().zip([*stdout, *stderr]) {
+            let read = (&mut from).take(length as u64).read_to_end(bytes);
+            if read.is_err() || bytes.len() != length {
+                return Err(broken());
+            }
+        }
+    }
+    Ok((answer, output))
 }
 
 /// A connection that ended without an answer.

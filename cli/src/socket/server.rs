@@ -26,7 +26,7 @@ use specs::ErrorKind;
 use tokio::sync::watch;
 
 use super::presence::{Found, Presence};
-use super::protocol::{Answer, Memory, Request, receive_request, send_answer, send_taken};
+use super::protocol::{Answer, Memory, Request, receive_request, send_answer, send_printed, send_taken};
 use super::short_path;
 use crate::app::{self, Place};
 use crate::context::{Cancel, Client, Environment, Outside};
@@ -336,7 +336,8 @@ impl Shared {
         // What does not come whole, in time and within bounds, is not taken: nothing was done, and whoever sent it knows.
         let Ok((request, streams, _share)) = receive_request(stream, self.limits.request, &self.memory) else { return };
         stream.set_read_timeout(None).ok();
-        let client = stream.try_clone().map(Client::at);
+        let takes_output = matches!(&request, Request::Command { takes_output: true, .. });
+        let client = stream.try_clone().map(|stream| Client::at(stream, takes_output));
         let Ok(client) = client else { return refuse(stream, "has no descriptors left") };
         let at_work = AtWork { cancel: Cancel::default(), client, is_cut: Arc::default() };
         if !self.begin(leave.number, &at_work) || send_taken(stream).is_err() {
@@ -344,7 +345,7 @@ impl Shared {
         }
         let answer = match (request, streams) {
             (Request::Publish { change, relied }, _) => self.publish(&change, &relied),
-            (Request::Command { argv, cwd, env }, Some(streams)) => {
+            (Request::Command { argv, cwd, env, .. }, Some(streams)) => {
                 let env = Environment::new(env);
                 let AtWork { cancel, client, .. } = at_work.clone();
                 let outside = Outside { streams, cwd, env, uid, cancel, client };
@@ -353,7 +354,12 @@ impl Shared {
             (Request::Command { .. }, None) => error("the command came without its streams", None),
         };
         self.engine.look_again();
-        send_answer(stream, &answer).ok();
+        let sent = match answer {
+            Answer::Exit(exit_code) if takes_output => send_printed(stream, exit_code, &at_work.client.take_kept()),
+            answer => send_answer(stream, &answer),
+        };
+        // Nobody is there any more, or does not read.
+        sent.ok();
         stream.shutdown(Shutdown::Both).ok();
     }
 
@@ -429,7 +435,10 @@ fn error(message: &str, hint: Option<&str>) -> Answer {
 }
 
 fn refused(why: &str) -> Answer {
-    error(&format!("the process that owns the store {why}; nothing was done"), Some("repeat the command a little later"))
+    error(
+        &format!("the process that owns the store {why}; nothing was done"),
+        Some("repeat the command a little later"),
+    )
 }
 
 /// Says that a request is not done, before it has been read.

@@ -16,7 +16,9 @@ use repos::{Change, Publisher, Store};
 use specs::{BranchName, ErrorKind};
 
 use super::client::{Owner, Repeat, hand_over};
-use super::protocol::{Answer, Request, is_taken, receive_answer, send_request};
+use super::protocol::{
+    Answer, Memory, Request, is_taken, receive_answer, receive_request, receive_with_output, send_request,
+};
 use super::server::{Limits, Serving, Work, serve_within, spawn};
 use crate::args::Flags;
 use crate::context::{Cancel, Client, Context, Environment, Outside, Streams};
@@ -157,11 +159,14 @@ fn put_from_pipe(dir: &Path) -> Waiting {
     let (read, stdin) = std::io::pipe().unwrap();
     let (stdout, write) = std::io::pipe().unwrap();
     let file = |fd: OwnedFd| File::from(fd);
-    let streams =
-        Streams { stdin: file(read.into()), stdout: file(write.try_clone().unwrap().into()), stderr: file(write.into()) };
+    let streams = Streams {
+        stdin: file(read.into()),
+        stdout: file(write.try_clone().unwrap().into()),
+        stderr: file(write.into()),
+    };
     let stream = connect(dir);
     let argv = ["pv", "put", "images", "-", "--as", "/x"].map(Into::into).to_vec();
-    let request = Request::Command { argv, cwd: dir.to_owned(), env: Vec::new() };
+    let request = Request::Command { argv, cwd: dir.to_owned(), env: Vec::new(), takes_output: true };
     send_request(&stream, &request, Some(&streams)).unwrap();
     assert!(is_taken(&stream));
     Waiting { stream, stdin, stdout }
@@ -222,9 +227,7 @@ fn large_requests_share_a_bound_of_memory() {
     for stream in &streams {
         stream.set_nonblocking(true).unwrap();
     }
-    let is_open = |mut stream: &UnixStream| {
-        matches!(stream.read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
-    };
+    let is_open = |mut stream: &UnixStream| matches!(stream.read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
     while streams.iter().filter(|stream| is_open(stream)).count() > 1 {
         std::thread::yield_now();
     }
@@ -309,4 +312,56 @@ fn what_does_not_end_is_left_behind() {
     }
     assert_eq!(place.serving.end(|| false), 1);
     drop(stuck);
+}
+
+#[test]
+fn what_only_reads_is_done_again_after_a_sudden_end_unless_it_has_printed() {
+    let Place { dir, serving, _temporary } = place();
+    drop(serving);
+    let folder = File::open(dir.join(".pv")).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(super::short_path(&folder)).unwrap();
+    // An owner that ends in the middle: before anything was printed, after a part of it was, and in the middle of the answer.
+    let ends = [&b"\n"[..], b"\n ", b"\n{\"printed\":{\"exit\":0,\"stdout\":9,\"stderr\":0}}\nhalf"];
+    let calls = [(0, Repeat::Unprinted, true), (0, Repeat::Never, false), (1, Repeat::Unprinted, false)];
+    let calls = [calls.as_slice(), &[(1, Repeat::Always, true), (2, Repeat::Unprinted, true)]].concat();
+    for (end, repeat, is_done_again) in calls {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                receive_request(&stream, Duration::from_secs(90), &Memory::of(0)).unwrap();
+                stream.write_all(ends[end]).unwrap();
+            });
+            let (cx, stdout, _) = called_in(&dir);
+            let handed_over = hand_over(&cx, &["pv".into(), "ls".into()], repeat);
+            assert_eq!(matches!(handed_over, Ok(None)), is_done_again, "{end} {repeat:?}");
+            assert_eq!(handed_over.is_err(), !is_done_again, "{end} {repeat:?}");
+            assert_eq!(text(&stdout), "", "half of an answer is not printed");
+        });
+    }
+}
+
+#[test]
+fn a_reader_who_stands_still_does_not_hold_up_a_command_of_which_the_output_is_short() {
+    let place = place();
+    call(&place.dir, &["repo", "create", "images"]);
+    // A pipe that takes nothing more.
+    let (mut read, mut write) = std::io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&write).unwrap();
+    rustix::fs::fcntl_setfl(&write, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    while write.write(&[b'x'; 4096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&write, flags).unwrap();
+    let file = |fd: OwnedFd| File::from(fd);
+    let stdin = tempfile::tempfile().unwrap();
+    let streams = Streams { stdin, stdout: file(write.try_clone().unwrap().into()), stderr: file(write.into()) };
+    let stream = connect(&place.dir);
+    let argv = ["pv", "repo", "list", "--json"].map(Into::into).to_vec();
+    let request = Request::Command { argv, cwd: place.dir.clone(), env: Vec::new(), takes_output: true };
+    send_request(&stream, &request, Some(&streams)).unwrap();
+    assert!(is_taken(&stream));
+    let Ok((Answer::Printed { exit: 0, .. }, [stdout, stderr])) = receive_with_output(&stream) else { panic!() };
+    assert!(String::from_utf8(stdout).unwrap().contains("\"images\"") && stderr.is_empty());
+    drop(streams);
+    let mut all = Vec::new();
+    read.read_to_end(&mut all).unwrap();
+    assert!(all.iter().all(|byte| *byte == b'x'), "the owner wrote nothing there");
 }

@@ -80,13 +80,15 @@ async fn what_is_in_no_pack_at_all_is_missing() {
     s.put("images", [("/a", Some("1"))]);
     s.run().await;
     let packs = s.store.folder().join("packs");
-    let part = std::fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().path()).find(|path| {
-        path.to_str().unwrap().ends_with(".data.part")
-    });
+    let part = std::fs::read_dir(&packs)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_str().unwrap().ends_with(".data.part"));
     // All but its header is lost.
     std::fs::OpenOptions::new().write(true).open(part.unwrap()).unwrap().set_len(16).unwrap();
     let other = Store::open(s.store.dir()).unwrap();
-    let missing = files(&other, "upper").into_iter().map(|file| other.copy_to(&file, &mut std::io::sink()).unwrap_err());
+    let missing =
+        files(&other, "upper").into_iter().map(|file| other.copy_to(&file, &mut std::io::sink()).unwrap_err());
     assert!(missing.into_iter().all(|error| matches!(error, RepoError::MissingObject { .. })));
     assert_eq!(verify(&other, None, &[]).unwrap().verdict(), Verdict::Damaged);
     assert!(!fsck::check(&other, &|_, _, _| {}).unwrap().problems.is_empty());

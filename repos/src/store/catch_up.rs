@@ -1,8 +1,8 @@
 //! Brings an index up to packs and journal: records that are new, packs that came and packs that went.
 
 use std::collections::HashSet;
-use std::sync::{Arc, MutexGuard};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 
 use super::Store;
 use super::objects::{has_rows_about, rows_about};

@@ -13,8 +13,8 @@ use specs::Digest;
 use super::objects::{Unpack, rows_about};
 use super::{Result, Store};
 use crate::object::{Kind, PackClass};
-use crate::packs::codec;
 use crate::packs::UnfinishedPack;
+use crate::packs::codec;
 use crate::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row};
 
 /// How often it is looked again while others write; a store that stands still needs two looks.
@@ -130,11 +130,7 @@ impl Store {
 
     /// Brings what is known of the unfinished packs of a class up, and asks each until one answers; says in which state the store was
     /// before.
-    fn each_part<T>(
-        &self,
-        class: PackClass,
-        ask: impl Fn(&Part) -> Result<Option<T>>,
-    ) -> Result<(State, Option<T>)> {
+    fn each_part<T>(&self, class: PackClass, ask: impl Fn(&Part) -> Result<Option<T>>) -> Result<(State, Option<T>)> {
         let journal_bytes = self.journal().length()?;
         let listed = self.packs().unfinished()?;
         let state = State { journal_bytes, parts: listed.iter().map(|pack| pack.name.clone()).collect() };

@@ -105,7 +105,8 @@ fn say(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
         }
         Some(state) => {
             let state = format!("{state:?}").to_lowercase();
-            let error = CliError::new(ErrorKind::Conflict, format!("job `{name}` ended before it was stopped: {state}"));
+            let error =
+                CliError::new(ErrorKind::Conflict, format!("job `{name}` ended before it was stopped: {state}"));
             Err(error.hint(format!("pv job show {name}")))
         }
         None => {

@@ -21,7 +21,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let name = &args.name;
     let done = match apply::stop_pipeline(store, name, &author::by(cx, None))? {
         Some(killed) => {
-            let killed = if killed == 0 { String::new() } else { format!(", {} killed", plural(killed, "job", "jobs")) };
+            let killed =
+                if killed == 0 { String::new() } else { format!(", {} killed", plural(killed, "job", "jobs")) };
             format!("stopped pipeline `{name}`{killed}; pv pipeline start {name} catches up")
         }
         None => format!("pipeline `{name}` is stopped already"),

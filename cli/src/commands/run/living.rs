@@ -73,7 +73,11 @@ async fn live(
     }
     let left = serving.end(|| cx.cancel().is_asked());
     if left > 0 {
-        tracing::warn!("{} did not end and {} left behind", plural(left as u64, "command", "commands"), if left == 1 { "is" } else { "are" });
+        tracing::warn!(
+            "{} did not end and {} left behind",
+            plural(left as u64, "command", "commands"),
+            if left == 1 { "is" } else { "are" }
+        );
     }
     engine.close().await;
     let histories = store.clone();
