@@ -153,6 +153,7 @@ fn a_transform_and_a_recipe() {
         user: None,
         working_dir: None,
         code: None,
+        code_path: None,
         network: Network::None,
         secrets: Vec::new(),
         salt: None,

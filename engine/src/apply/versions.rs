@@ -110,6 +110,7 @@ impl Prepared {
             user: spec.transform.user.clone(),
             working_dir: spec.transform.working_dir.clone(),
             code: code.as_ref().and_then(|code| code.tree),
+            code_path: spec.transform.code_path.clone(),
             network,
             secrets: spec.transform.secrets.clone(),
             salt: spec.salt.clone(),

@@ -130,6 +130,7 @@ pub(super) fn compare_transforms(store: &Store, old: &Side, new: &Side, found: &
     found.compare("transform.user", was.user.clone(), is.user.clone());
     found.compare("transform.working_dir", was.working_dir.clone(), is.working_dir.clone());
     compare_code(store, old, new, found)?;
+    found.compare("transform.code_path", was.code_path.clone(), is.code_path.clone());
     found.compare("transform.network", Some(was.network.to_string()), Some(is.network.to_string()));
     let secrets = |side: &Transform| side.secrets.iter().map(secret_words).collect::<Vec<_>>().join(", ");
     let secrets = |side| Some(secrets(side)).filter(|text| !text.is_empty());

@@ -102,6 +102,7 @@ impl Setting {
             user: None,
             working_dir: None,
             code: None,
+            code_path: None,
             network: specs::Network::None,
             secrets: Vec::new(),
             salt: None,

@@ -8,7 +8,7 @@ use super::is_default;
 /// The code of a pipeline, and what was compared with git when it was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CodeStamp {
-    /// Root of the tree laid out at `/code`.
+    /// Root of the tree laid out at the transform's `code_path`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tree: Option<Digest>,
     /// The git commit that the code was compared with; without code, the one for the spec's file. Before there were checks: the commit

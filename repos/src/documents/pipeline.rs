@@ -42,9 +42,12 @@ pub struct Transform {
     /// Where it runs, when it is not the image's directory.
     #[serde(default, skip_serializing_if = "is_default")]
     pub working_dir: Option<String>,
-    /// Root of the tree laid out at `/code`.
+    /// Root of the tree laid out at `code_path`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub code: Option<Digest>,
+    /// Where the code is, when that is not `/code`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub code_path: Option<String>,
     /// Which network it sees.
     #[serde(default, skip_serializing_if = "is_default")]
     pub network: Network,

@@ -27,7 +27,8 @@ pub use self::input::{CronInput, Input, PfsInput, Trigger};
 pub use self::limits::MAX_FILE_BYTES;
 pub use self::schema::schema;
 pub use self::types::{
-    DEFAULT_DATUM_TRIES, Gpu, Metadata, Network, PipelineSpec, Reprocess, Resources, SecretUse, Transform,
+    DEFAULT_CODE_PATH, DEFAULT_DATUM_TRIES, Gpu, Metadata, Network, PipelineSpec, Reprocess, Resources, SecretUse,
+    Transform,
 };
 
 use std::collections::HashMap;

@@ -8,7 +8,8 @@ use super::node::Node;
 use super::read_input::input_field;
 use super::reader::{Fields, Reader};
 use super::types::{
-    DEFAULT_DATUM_TRIES, Gpu, Metadata, Network, PipelineSpec, Reprocess, Resources, SecretUse, Transform,
+    DEFAULT_CODE_PATH, DEFAULT_DATUM_TRIES, Gpu, Metadata, Network, PipelineSpec, Reprocess, Resources, SecretUse,
+    Transform,
 };
 use super::{Parsed, Places};
 use crate::diagnostics::Place;
@@ -121,6 +122,7 @@ fn transform(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Transform,
         user: reader.text(&fields, "user"),
         working_dir: reader.text(&fields, "working_dir"),
         code: reader.text(&fields, "code"),
+        code_path: reader.text(&fields, "code_path").filter(|path| path != DEFAULT_CODE_PATH),
         network: reader.one_of(&fields, "network", &[("none", Network::None), ("default", Network::Default)]),
         accept_return_code: reader.exit_codes(&fields, "accept_return_code"),
         err_cmd: reader.texts(&fields, "err_cmd"),
@@ -128,6 +130,7 @@ fn transform(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Transform,
         secrets,
     };
     check_transform(reader, &fields, &transform);
+    check_code_path(reader, &fields, &transform);
     let places = Places {
         pipeline: node.place,
         name: node.place,
@@ -184,9 +187,39 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
 
 /// Whether a path is absolute, plain, and not one that pv lays out itself.
 fn is_own_directory(path: &str) -> bool {
+    is_free(path) && !is_below(path, DEFAULT_CODE_PATH)
+}
+
+/// Whether a path is absolute, plain, and not in a directory that every sandbox has anew.
+fn is_free(path: &str) -> bool {
     let Some(path) = path.parse::<FilePath>().ok().filter(|path| path.check_new().is_ok()) else { return false };
     let first = path.as_str().split('/').nth(1).unwrap_or_default();
-    !path.is_root() && !["pfs", "code", "tmp", "proc", "sys", "dev", ".pv"].contains(&first)
+    !path.is_root() && !["pfs", "tmp", "proc", "sys", "dev", ".pv"].contains(&first)
+}
+
+/// Whether a path is `directory` or lies below it.
+fn is_below(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn check_code_path(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Transform) {
+    let Some(place) = fields.place("code_path") else { return };
+    let (name, code) = (reader.styled("code_path"), reader.styled("code"));
+    if transform.code.is_none() {
+        reader.error(place, format!("`{name}` without `{code}`: there is no code to show there"));
+    }
+    let Some(path) = &transform.code_path else { return };
+    if !is_free(path) {
+        let message = format!("`{name}`: `{}` cannot hold code", path.escape_debug());
+        let hint = "name an absolute directory that is not below `/pfs` or `/tmp`, such as `/app`";
+        reader.error_with_hint(place, message, hint);
+    }
+    let secrets = transform.secrets.iter().filter_map(|secret| secret.mount_path.as_deref());
+    if let Some(secret) = secrets.into_iter().find(|secret| is_below(secret, path) || is_below(path, secret)) {
+        let message =
+            format!("`{name}`: `{}` and the secrets at `{secret}` are in each other's way", path.escape_debug());
+        reader.error(place, message);
+    }
 }
 
 fn resources(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Resources {

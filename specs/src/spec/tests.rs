@@ -526,3 +526,33 @@ fn images_that_may_move_are_warned_of_once() {
       hint: name a version, as in `NAME:1.2`
     "##);
 }
+
+#[test]
+fn code_has_a_place_of_its_own() {
+    let with = |fields: &str| {
+        let text = format!(
+            "pipeline: {{name: a}}\ntransform: {{cmd: [x], image: a:1, {fields}}}\ninput: {{pfs: {{repo: r, glob: /}}}}\n"
+        );
+        parse(&text)
+    };
+    let set = with("code: src, codePath: /app/code");
+    assert_eq!(set.specs[0].spec.transform.code_path.as_deref(), Some("/app/code"));
+    let set = with("code: src, code_path: /code");
+    assert_eq!(set.specs[0].spec.transform.code_path, None, "the default is left out, so that it changes no id");
+    for (fields, expected) in [
+        ("code_path: /app", "`code_path` without `code`: there is no code to show there"),
+        ("code: src, code_path: app", "`code_path`: `app` cannot hold code"),
+        ("code: src, code_path: /", "`code_path`: `/` cannot hold code"),
+        ("code: src, code_path: /pfs/in", "`code_path`: `/pfs/in` cannot hold code"),
+        ("code: src, code_path: /tmp/x", "`code_path`: `/tmp/x` cannot hold code"),
+        ("code: src, code_path: /a/../b", "`code_path`: `/a/../b` cannot hold code"),
+        (
+            "code: src, code_path: /app, secrets: [{name: s, mount_path: /app/secret}]",
+            "`code_path`: `/app` and the secrets at `/app/secret` are in each other's way",
+        ),
+    ] {
+        let set = with(fields);
+        let errors: Vec<_> = set.diagnostics.iter().map(|one| one.message.as_str()).collect();
+        assert!(set.has_errors() && errors.contains(&expected), "{fields}: {errors:?}");
+    }
+}

@@ -184,6 +184,9 @@ pub struct Transform {
     /// The directory with the code, relative to the spec's own file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// The absolute path at which the code is shown; `None` for [`DEFAULT_CODE_PATH`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_path: Option<String>,
     /// What user code reaches of the network; `None` for the setting `network`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
@@ -200,6 +203,9 @@ pub struct Transform {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretUse>,
 }
+
+/// Where the code of a transform is shown if the spec does not say.
+pub const DEFAULT_CODE_PATH: &str = "/code";
 
 /// A secret as user code sees it: as an environment variable, as files below a directory, or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
