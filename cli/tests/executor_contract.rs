@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "tests; the lint's own exception does not reach their helpers")]
 #![expect(clippy::print_stderr, reason = "what was skipped, and times, are for whoever runs the tests")]
 
+#[path = "executor_contract/odd_images.rs"]
+mod odd_images;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -14,13 +17,15 @@ use bytes::Bytes;
 use engine::executor::contract::{Subject, executor_contract};
 use engine::executor::{
     DatumTask, DockerExecutor, DockerSettings, Event, EventSink, ExecError, Executor, Exit, FileSource, HostFolder,
-    InputFile, Owner, ProcessExecutor, ProcessSettings, Sandbox, SandboxSpec,
+    Image, InputFile, Owner, ProcessExecutor, ProcessSettings, Sandbox, SandboxSpec,
 };
 use specs::ErrorKind;
 
 /// A variable of this process that no command may see.
 const CANARY: &str = "CARGO_MANIFEST_DIR";
 const IMAGE: &str = "pv-test-busybox:1";
+/// The same with perl, where the host has it.
+const TOOLS: &str = "pv-test-tools:1";
 
 fn owner(instance: &str) -> Owner {
     Owner { store: format!("contract-{}", std::process::id()), instance: instance.to_owned() }
@@ -49,17 +54,23 @@ fn docker_settings(instance: &str) -> DockerSettings {
 
 /// The executor and the test image, where Docker answers. Under `CI` it has to.
 async fn docker() -> Option<(DockerExecutor, String)> {
+    let (executor, image) = docker_with("busybox", IMAGE).await?;
+    assert_eq!((image.config.os.as_str(), image.config.diff_ids.len(), image.registry_digest), ("linux", 1, None));
+    Some((executor, image.id))
+}
+
+/// The same with another image, made by a script of this name.
+async fn docker_with(script: &str, image: &str) -> Option<(DockerExecutor, Image)> {
     let executor = DockerExecutor::new(docker_settings("this"));
     if let Err(error) = executor.check().await {
         assert!(std::env::var_os("CI").is_none(), "CI needs Docker: {error}");
         eprintln!("SKIPPED: Docker does not answer: {error}");
         return None;
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/busybox.sh");
-    assert!(Command::new("sh").arg(script).status().unwrap().success());
-    let image = executor.resolve_image(IMAGE, &|_| {}).await.unwrap();
-    assert_eq!((image.config.os.as_str(), image.config.diff_ids.len(), image.registry_digest), ("linux", 1, None));
-    Some((executor, image.id))
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images");
+    assert!(Command::new("sh").arg(scripts.join(format!("{script}.sh"))).status().unwrap().success());
+    let image = executor.resolve_image(image, &|_| {}).await.unwrap();
+    Some((executor, image))
 }
 
 #[tokio::test]
@@ -122,9 +133,21 @@ fn bwrap_keeps_the_contract_for_an_engine_without_rights() {
 
 #[tokio::test]
 async fn the_docker_executor_keeps_the_contract() {
-    let Some((executor, image)) = docker().await else { return };
-    let mean = executor_contract(&Subject { executor: &executor, image: Some(image), canary: CANARY }).await;
+    let Some((executor, image)) = docker_with("tools", TOOLS).await else { return };
+    let mean = executor_contract(&Subject { executor: &executor, image: Some(image.id), canary: CANARY }).await;
     eprintln!("docker: {mean:?} a datum");
+    executor.clean_up(&BTreeSet::new()).await.unwrap();
+    let left = docker_says(&["volume", "ls", "-q", "--filter", &format!("label=pv.store={}", owner("").store)]);
+    assert_eq!(left, "", "no volume with code is left");
+    let left = docker_says(&["ps", "-aq", "--filter", &format!("label=pv.store={}", owner("").store)]);
+    assert_eq!(left, "", "no container is left");
+}
+
+/// What a `docker` command prints.
+fn docker_says(args: &[&str]) -> String {
+    let output = Command::new("docker").args(args).output().unwrap();
+    assert!(output.status.success(), "docker {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// No inputs, and the log.

@@ -233,8 +233,7 @@ fn find_knows_the_first_and_last_commit_with_bytes_or_a_name() {
     test.create("other");
     let elsewhere = test.commit("other", &edits(&test.store, &[("/copy", Some("x"))]));
     let found = find(&test.store, &What::Bytes(repos::hash::digest_of(b"x"))).unwrap();
-    let found: Vec<_> =
-        found.iter().map(|hit| (hit.path.as_str(), hit.first, hit.last, hit.at_head)).collect();
+    let found: Vec<_> = found.iter().map(|hit| (hit.path.as_str(), hit.first, hit.last, hit.at_head)).collect();
     let expected = [("/a/x", first, second, false), ("/d", second, last, true), ("/copy", elsewhere, elsewhere, true)];
     assert_eq!(found, expected);
     let found = find(&test.store, &What::Path(Glob::parse("/a/*").unwrap())).unwrap();

@@ -1,14 +1,16 @@
 //! Images: found, pulled if missing, and pinned by what they are.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use repos::documents::ImageStamp;
 use specs::Diagnostic;
-use specs::spec::{Parsed, PipelineSpec};
+use specs::spec::{DEFAULT_CODE_PATH, Parsed, PipelineSpec};
 
 use super::versions::Settings;
 use crate::error::Result;
 use crate::executor::{Executor, ExecutorKind, Image, OnPull};
+use crate::worker::namespace::SYSTEM;
 
 /// A pinned image.
 #[derive(Debug, Clone)]
@@ -57,8 +59,35 @@ pub(super) async fn resolve(
                 format!("pipeline `{}` has no `cmd`, and image `{image}` has no entrypoint", parsed.spec.name);
             found.push(parsed.error(parsed.places.cmd.unwrap_or(parsed.places.transform), message, None));
         }
+        let pinned = images.of(&parsed.spec, settings);
+        if let Some(message) = code_in_the_way(executor, &parsed.spec, pinned.as_ref()).await? {
+            let hint =
+                "show the code where there is nothing, as in `code_path: /app`, and name that path in `cmd`".to_owned();
+            found.push(parsed.error(parsed.places.code.unwrap_or(parsed.places.transform), message, Some(hint)));
+        }
     }
     Ok(images)
+}
+
+/// What the code of a spec would hide in its sandbox: files of the image, or of the host where there are no images.
+pub(super) async fn code_in_the_way(
+    executor: &dyn Executor,
+    spec: &PipelineSpec,
+    image: Option<&Pinned>,
+) -> Result<Option<String>> {
+    if spec.transform.code.is_none() {
+        return Ok(None);
+    }
+    let path = spec.transform.code_path.as_deref().unwrap_or(DEFAULT_CODE_PATH);
+    if executor.kind() == ExecutorKind::Process {
+        let system = SYSTEM.iter().find(|system| Path::new(path).starts_with(system));
+        return Ok(
+            system.map(|system| format!("`code` at `{path}` would hide what the process executor shows in `{system}`"))
+        );
+    }
+    let Some(Pinned { stamp: ImageStamp { reference, id, .. }, .. }) = image else { return Ok(None) };
+    let is_in_the_way = executor.has_content_at(id, path).await?;
+    Ok(is_in_the_way.then(|| format!("`code` would hide what image `{reference}` has at `{path}`")))
 }
 
 /// Finds and pins the image of one spec.

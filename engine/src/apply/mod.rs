@@ -198,6 +198,9 @@ pub async fn refresh_versions(
     let mut prepared = Vec::new();
     for pipeline in graph.pipelines.values().filter(|pipeline| pipeline.version.executor != kind) {
         let image = images::for_spec(executor, &settings, &pipeline.spec, on_pull).await?;
+        if let Some(why) = images::code_in_the_way(executor, &pipeline.spec, image.as_ref()).await? {
+            return Err(EngineError::NotReady { pipeline: pipeline.name().clone(), why });
+        }
         prepared.push(Prepared::again(store, pipeline, kind, image)?);
     }
     if prepared.is_empty() {

@@ -287,6 +287,7 @@ pub(super) fn sandbox_spec(
         working_dir: spec.working_dir.clone(),
         labels: labels(pipeline),
         code: transform.code.map(|code| code_files(store, Tree::at(code))).transpose()?.unwrap_or_default(),
+        code_path: transform.code_path.clone(),
         readable,
         resources: resources(&pipeline.spec),
         secret_directories: secrets::directories(&spec.secrets),

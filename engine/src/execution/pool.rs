@@ -1,6 +1,7 @@
 //! Warm sandboxes, kept between datums and between jobs.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use repos::Store;
@@ -19,13 +20,15 @@ pub(crate) struct Pool {
     executor: Arc<dyn Executor>,
     /// Those that wait longest come first.
     idle: Mutex<VecDeque<(Arc<SandboxSpec>, Sandbox)>>,
-    /// Sandboxes that are being opened. Not cut short when nobody wants them any more, or they would be left behind half made.
-    opening: Mutex<JoinSet<()>>,
+    /// Sandboxes that are being opened or closed. Not cut short when nobody wants them any more, or they would be left behind half made.
+    changing: Mutex<JoinSet<()>>,
+    /// Whether it was said that tries leave something behind.
+    has_said: AtomicBool,
 }
 
 impl Pool {
     pub(crate) fn new(executor: Arc<dyn Executor>) -> Self {
-        Self { executor, idle: Mutex::default(), opening: Mutex::default() }
+        Self { executor, idle: Mutex::default(), changing: Mutex::default(), has_said: AtomicBool::new(false) }
     }
 
     pub(crate) fn executor(&self) -> &Arc<dyn Executor> {
@@ -39,16 +42,35 @@ impl Pool {
         }
         let (done, opened) = oneshot::channel();
         let (executor, spec, source) = (self.executor.clone(), spec.clone(), StoreSource::new(store.clone()));
-        {
-            let mut opening = self.opening.lock().expect("no panic under this lock");
-            while opening.try_join_next().is_some() {}
-            opening.spawn(async move {
-                if let Err(Ok(unwanted)) = done.send(executor.open(&spec, &source).await) {
-                    close(unwanted).await;
-                }
-            });
-        }
+        self.change(async move {
+            if let Err(Ok(unwanted)) = done.send(executor.open(&spec, &source).await) {
+                close(unwanted).await;
+            }
+        });
         opened.await.unwrap_or_else(|_| Err(ExecError::SandboxLost { why: "it was not opened to the end".to_owned() }))
+    }
+
+    fn change(&self, change: impl Future<Output = ()> + Send + 'static) {
+        let mut changing = self.changing.lock().expect("no panic under this lock");
+        while changing.try_join_next().is_some() {}
+        changing.spawn(change);
+    }
+
+    /// Closes a sandbox that no try may use any more, while others go on.
+    pub(crate) fn dispose(&self, sandbox: Sandbox) {
+        self.change(close(sandbox));
+    }
+
+    /// Closes a sandbox in which a try left something. That costs time, so it is said once.
+    pub(crate) fn dispose_spent(&self, sandbox: Sandbox) {
+        if let Some(why) = sandbox.spent_by()
+            && !self.has_said.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                "{why}: each such datum costs a new sandbox; what is left in `/tmp` and `/pfs/out` costs nothing"
+            );
+        }
+        self.dispose(sandbox);
     }
 
     fn take_warm(&self, spec: &SandboxSpec) -> Option<Sandbox> {
@@ -89,10 +111,10 @@ impl Pool {
         while closing.join_next().await.is_some() {}
     }
 
-    /// Closes all that wait, and waits for those that are being opened: nothing is left behind.
+    /// Closes all that wait, and waits for those that are being opened or closed: nothing is left behind.
     pub(crate) async fn close_all(&self) {
-        let mut opening = std::mem::take(&mut *self.opening.lock().expect("no panic under this lock"));
-        while opening.join_next().await.is_some() {}
+        let mut changing = std::mem::take(&mut *self.changing.lock().expect("no panic under this lock"));
+        while changing.join_next().await.is_some() {}
         self.close(|_| true).await;
     }
 }

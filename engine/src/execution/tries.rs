@@ -8,6 +8,7 @@ use bytes::Bytes;
 use repos::documents::Try;
 use repos::{RepoError, Store, Timestamp};
 use specs::DatumId;
+use tokio::time::Instant;
 
 use super::datum::DatumContext;
 use super::intake::{Intake, LogBuffer, Outputs, TakenIn};
@@ -20,6 +21,11 @@ use crate::recipe::Prepared;
 
 /// Lost sandboxes that a try survives; then the job fails.
 const LOST_SANDBOXES: u32 = 3;
+/// How long a try waits before another sandbox is asked for, doubled each time, but not beyond the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long an executor may be out of reach before the job fails.
+const OUTAGE_MAX: Duration = Duration::from_mins(10);
 
 /// What came of the tries of a datum.
 #[derive(Debug)]
@@ -203,16 +209,36 @@ impl DatumContext {
                 Err(error) => {
                     // What it left is not fit for another try; its end may fail like the try did.
                     if let Some(broken) = sandbox.take() {
-                        broken.close().await.ok();
+                        self.pool.dispose(broken);
                     }
                     lost += 1;
                     if lost == LOST_SANDBOXES || !may_pass(&error) {
                         return Err(error.into());
                     }
                     tracing::warn!("datum {} is tried again: {error}", datum.short(12));
-                    tokio::time::sleep(Duration::from_millis(200 << lost)).await;
+                    self.wait_for_executor(lost).await?;
                 }
             }
+        }
+    }
+
+    /// Waits a moment, and then until the executor answers: a container engine that is restarted is back after a while.
+    async fn wait_for_executor(&self, lost: u32) -> Result<(), ExecError> {
+        let begun = Instant::now();
+        let mut pause = FIRST_PAUSE * (1 << lost);
+        let mut has_said = false;
+        loop {
+            tokio::time::sleep(pause).await;
+            match self.pool.executor().check().await {
+                Ok(_) => return Ok(()),
+                Err(error) if !may_pass(&error) || begun.elapsed() > OUTAGE_MAX => return Err(error),
+                Err(error) => {
+                    if !std::mem::replace(&mut has_said, true) {
+                        tracing::warn!("{error}; waiting for it, {} minutes at most", OUTAGE_MAX.as_secs() / 60);
+                    }
+                }
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -221,19 +247,14 @@ impl DatumContext {
         task: &Arc<DatumTask>,
         log: LogBuffer,
         datum: &DatumId,
-        sandbox: &mut Option<Sandbox>,
+        holder: &mut Option<Sandbox>,
         next: &mut Option<Next<'_>>,
     ) -> Result<Ended, ExecError> {
         if let Some(why) = task.inputs.iter().find_map(unnameable) {
             return Ok(self.not_started(why, log));
         }
         let source = StoreSource::new(self.store.clone());
-        if let Some(spent) = sandbox.take_if(|sandbox| sandbox.spent_by().is_some()) {
-            tracing::warn!("{}: a new sandbox: {}", self.pipeline.name(), spent.spent_by().unwrap_or_default());
-            // What it leaves goes with the next clean-up, if not now.
-            spent.close().await.ok();
-        }
-        let sandbox = match sandbox {
+        let sandbox = match &mut *holder {
             Some(sandbox) => sandbox,
             none => none.insert(self.pool.take(&self.sandbox, &self.store).await?),
         };
@@ -247,6 +268,9 @@ impl DatumContext {
             None => sandbox.run_before(task, &source, &mut intake, std::future::ready(None)).await?,
         };
         repos::stop_at("datum.after_intake");
+        if let Some(spent) = holder.take_if(|sandbox| sandbox.spent_by().is_some()) {
+            self.pool.dispose_spent(spent);
+        }
         let (log, outputs) = intake.finish();
         let finished_at = self.store.clock().now();
         let micros = i64::try_from(outcome.process_time.as_micros()).unwrap_or(i64::MAX);

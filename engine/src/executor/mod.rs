@@ -76,6 +76,10 @@ pub trait Executor: Debug + Send + Sync + 'static {
     /// Finds an image and pulls it if it is missing. An executor without images answers `Unsuited`.
     async fn resolve_image(&self, reference: &str, on_pull: OnPull<'_>) -> Result<Image, ExecError>;
 
+    /// Whether an image has anything that a directory put at this absolute path would hide: a file, a link, or what is in a directory. `image`
+    /// is its id. Never, where there are no images.
+    async fn has_content_at(&self, image: &str, path: &str) -> Result<bool, ExecError>;
+
     /// Opens a sandbox with the agent in it and `code` (read from `files`) laid out; it serves one try after another.
     async fn open(&self, spec: &SandboxSpec, files: &dyn FileSource) -> Result<Sandbox, ExecError>;
 

@@ -1,6 +1,5 @@
 //! A sandbox and the tries in it: the engine's half of the conversation with the agent, whatever the executor.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,7 +32,7 @@ pub struct Sandbox {
     connection: Connection,
     guard: Box<dyn Guard>,
     /// Why no try may run here any more; also set while one runs, so that a try that was dropped half-way is noticed.
-    lost: Option<Cow<'static, str>>,
+    lost: Option<String>,
     held: Held,
     /// The try that was announced while the last one ran.
     staged: Option<Staged>,
@@ -67,7 +66,8 @@ impl Sandbox {
         }
     }
 
-    /// Runs one try: `/pfs` holds exactly its inputs, `/pfs/out` and `/tmp` are empty, no process of an earlier try is left.
+    /// Runs one try: `/pfs` holds exactly its inputs, `/pfs/out` is empty, all else is as the image has it, no process of an earlier try
+    /// is left. What the try leaves beside its output may make the sandbox unfit for another ([`Sandbox::spent_by`]).
     ///
     /// What the command does wrong is in the outcome; an error means that it could not be run or watched, and the sandbox is lost.
     pub async fn run(
@@ -87,8 +87,8 @@ impl Sandbox {
         events: &mut dyn EventSink,
         next: impl Future<Output = Option<Arc<DatumTask>>> + Send,
     ) -> Result<Outcome, ExecError> {
-        if let Some(why) = self.lost.replace("an earlier try in it did not end".into()) {
-            return Err(ExecError::SandboxLost { why: why.into_owned() });
+        if let Some(why) = self.lost.replace("an earlier try in it did not end".to_owned()) {
+            return Err(ExecError::SandboxLost { why });
         }
         let Self { connection, held, staged, .. } = self;
         let is_announced = match staged.take() {
@@ -133,13 +133,7 @@ impl Sandbox {
                 *staged = Some(Staged { takes_kept: false, ..useless });
             }
         }
-        self.lost = match (&report.exit, report.left) {
-            (Exit::TouchedInput { path }, _) if path.starts_with("/code/") => {
-                Some("an earlier try in it changed `/code`".into())
-            }
-            (_, Some(left)) => Some(format!("an earlier try in it left {left}").into()),
-            (_, None) => None,
-        };
+        self.lost = report.left.map(|left| format!("an earlier try in it left {left}"));
         Ok(Outcome {
             exit: report.exit,
             prepare_time: Duration::from_micros(report.prepare_micros),

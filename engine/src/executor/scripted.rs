@@ -82,6 +82,10 @@ impl Executor for ScriptedExecutor {
         Err(ExecError::Unsuited { executor: ExecutorKind::Process, why: "has no images" })
     }
 
+    async fn has_content_at(&self, _: &str, _: &str) -> Result<bool, ExecError> {
+        Ok(false)
+    }
+
     async fn open(&self, spec: &SandboxSpec, files: &dyn FileSource) -> Result<Sandbox, ExecError> {
         let lost = |error: std::io::Error| ExecError::SandboxLost { why: error.to_string() };
         let (ours, theirs) = UnixStream::pair().map_err(lost)?;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use specs::Digest;
 pub use specs::Network;
+use specs::spec::DEFAULT_CODE_PATH;
 use tokio::sync::{Mutex, mpsc};
 
 use super::ExecError;
@@ -41,8 +42,10 @@ pub struct SandboxSpec {
     pub working_dir: Option<String>,
     /// Marks to find the sandbox by, beside those of store and instance.
     pub labels: BTreeMap<String, String>,
-    /// Laid out below `/code`, read-only.
+    /// Laid out below `code_path`, read-only.
     pub code: Vec<InputFile>,
+    /// Absolute directory of the code; `None` for [`DEFAULT_CODE_PATH`]. The image has nothing there.
+    pub code_path: Option<String>,
     /// Host paths that the process executor shows, read-only, under their own names.
     pub readable: Vec<PathBuf>,
     /// Limits of the whole sandbox.
@@ -51,6 +54,13 @@ pub struct SandboxSpec {
     pub mounts: Vec<HostFolder>,
     /// Absolute directories, none below another, that hold nothing but the secrets of a try, in memory.
     pub secret_directories: BTreeSet<String>,
+}
+
+impl SandboxSpec {
+    /// Where the command sees its code.
+    pub fn code_path(&self) -> &str {
+        self.code_path.as_deref().unwrap_or(DEFAULT_CODE_PATH)
+    }
 }
 
 /// A folder of the machine that runs user code, shown read-only in a sandbox. Nothing else of that machine is; a try alone has any.
@@ -89,7 +99,7 @@ pub struct SameImage {
 /// A file to lay out in the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InputFile {
-    /// Below `/pfs` (or `/code`), without a leading `/`, such as `images/cam1/a.jpg`; the first part is never `out`.
+    /// Below `/pfs` (or the directory of the code), without a leading `/`, such as `images/cam1/a.jpg`; the first part is never `out`.
     pub path: String,
     /// Tells the source which bytes are meant.
     pub digest: Digest,

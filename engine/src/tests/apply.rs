@@ -78,6 +78,11 @@ impl Executor for Known {
         Ok(Image { reference: reference.to_owned(), id: "sha256:1".to_owned(), registry_digest: None, config })
     }
 
+    async fn has_content_at(&self, image: &str, path: &str) -> Result<bool, ExecError> {
+        assert_eq!(image, "sha256:1");
+        Ok(path == "/code")
+    }
+
     async fn open(&self, _: &SandboxSpec, _: &dyn FileSource) -> Result<Sandbox, ExecError> {
         Err(ExecError::Unsuited { executor: self.kind, why: "runs nothing" })
     }
@@ -268,6 +273,34 @@ async fn what_a_spec_leaves_out_comes_from_image_and_settings() {
     assert!(applied.warnings.iter().any(|one| one.message.contains("`d:1` of the setting `default_image`")));
     assert_eq!(version_of(&s, "up").entrypoint, ["run", "it"]);
     assert_eq!(transform_of(&s, "up").network, specs::Network::None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_may_not_hide_what_is_there_and_has_another_place() {
+    let s = Setting::new();
+    s.repo("images");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("code")).unwrap();
+    std::fs::write(folder.path().join("code/run.sh"), "echo 1").unwrap();
+    let docker = Known::of(ExecutorKind::Docker);
+    docker.images.lock().unwrap().insert("d:1".to_owned(), ImageConfig::default());
+    let text = |more: &str| spec("up", "images", &format!(", image: 'd:1', code: code{more}"));
+    let refused = said(apply_in(&s, &docker, folder.path(), &text(""), false).await.unwrap_err());
+    let expected = "`code` would hide what image `d:1` has at `/code` (show the code where there is nothing, as in \
+                    `code_path: /app`, and name that path in `cmd`)";
+    assert_eq!(refused.iter().filter(|line| line.contains(expected)).count(), 1, "{refused:?}");
+    apply_in(&s, &docker, folder.path(), &text(", code_path: /app"), false).await.unwrap();
+    assert_eq!(transform_of(&s, "up").code_path.as_deref(), Some("/app"));
+
+    let process = Known::of(ExecutorKind::Process);
+    let system =
+        said(apply_in(&s, &process, folder.path(), &text(", code_path: /usr/lib/app"), false).await.unwrap_err());
+    assert!(
+        system.iter().any(|line| line.contains("would hide what the process executor shows in `/usr`")),
+        "{system:?}"
+    );
+    apply_in(&s, &process, folder.path(), &text(""), false).await.unwrap();
+    assert_eq!(transform_of(&s, "up").code_path, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 pub(crate) struct Account {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// All groups beside `gid`.
+    /// All groups, `gid` first, as a container engine gives them to a first process.
     pub(crate) groups: Vec<u32>,
     /// From `/etc/passwd`; `None` when the user is not in it.
     pub(crate) home: Option<String>,
@@ -70,15 +70,27 @@ impl Account {
         Ok(set_thread_res_uid(uid, uid, uid)?)
     }
 
+    /// Gives the agent the groups of this account if it is the agent's own and the agent may; a command of another user gets them anyway.
+    pub(crate) fn join_groups(&self) -> std::io::Result<()> {
+        if !self.is_own() || !geteuid().is_root() {
+            return Ok(());
+        }
+        let groups: Vec<Gid> = self.groups.iter().map(|id| Gid::from_raw(*id)).collect();
+        Ok(rustix::thread::set_thread_groups(&groups)?)
+    }
+
     pub(crate) fn owner(&self) -> (Uid, Gid) {
         (Uid::from_raw(self.uid), Gid::from_raw(self.gid))
     }
 }
 
-/// Fields of the line of a passwd-like file whose first field or id (third field) is `key`.
+/// Fields of the line of a passwd-like file whose id (third field) is `key`, or, where that is no number, whose name is.
 fn line<'a>(text: &'a str, key: &str) -> Option<Vec<&'a str>> {
-    let lines = || text.lines().map(|line| line.split(':').collect::<Vec<_>>()).filter(|fields| fields.len() >= 3);
-    lines().find(|fields| fields[0] == key).or_else(|| lines().find(|fields| fields[2] == key))
+    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).filter(|fields| fields.len() >= 3);
+    match key.parse::<u32>() {
+        Ok(id) => lines.find(|fields| fields[2].parse() == Ok(id)),
+        Err(_) => lines.find(|fields| fields[0] == key),
+    }
 }
 
 fn parse(user: Option<&str>, own: (u32, u32), passwd: &str, group: &str) -> Result<Account, String> {
@@ -101,10 +113,11 @@ fn parse(user: Option<&str>, own: (u32, u32), passwd: &str, group: &str) -> Resu
             .or_else(|| number(Some(group_name)))
             .ok_or_else(|| format!("no group `{group_name}` in the sandbox's /etc/group"))?,
     };
-    let groups = match &entry {
+    let others = match &entry {
         Some(fields) if group_name.is_none() => groups_of(fields[0], gid, group),
         _ => Vec::new(),
     };
+    let groups = std::iter::once(gid).chain(others).collect();
     let home = entry.and_then(|fields| fields.get(5).map(|home| (*home).to_owned())).filter(|home| !home.is_empty());
     Ok(Account { uid, gid, groups, home })
 }
@@ -128,17 +141,24 @@ mod tests {
 
     #[test]
     fn a_name_brings_its_groups_and_home() {
-        let ana = Account { uid: 1000, gid: 100, groups: vec![44, 63], home: Some("/home/ana".into()) };
+        let ana = Account { uid: 1000, gid: 100, groups: vec![100, 44, 63], home: Some("/home/ana".into()) };
         assert_eq!(account("ana").unwrap(), ana);
         assert_eq!(account("1000").unwrap(), ana);
     }
 
     #[test]
     fn a_group_replaces_all_others() {
-        let expected = Account { uid: 1000, gid: 44, groups: vec![], home: Some("/home/ana".into()) };
+        let expected = Account { uid: 1000, gid: 44, groups: vec![44], home: Some("/home/ana".into()) };
         assert_eq!(account("ana:video").unwrap(), expected);
-        assert_eq!(account("7:9").unwrap(), Account { uid: 7, gid: 9, groups: vec![], home: None });
+        assert_eq!(account("7:9").unwrap(), Account { uid: 7, gid: 9, groups: vec![9], home: None });
         assert_eq!(account("7").unwrap().gid, 0);
+    }
+
+    #[test]
+    fn a_number_is_never_a_name() {
+        let passwd = "7:x:1000:1000::/home/seven:/bin/sh\n";
+        let seven = parse(Some("7"), (0, 0), passwd, "").unwrap();
+        assert_eq!((seven.uid, seven.gid, seven.home), (7, 0, None));
     }
 
     #[test]

@@ -9,61 +9,65 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{CWD, Mode, fchmod};
 
 use super::account::Account;
 use super::command::{self, Ended, Next};
+use super::forbidden;
 use super::inputs::Inputs;
 use super::memory;
 use super::outputs::{self, Bounds, Trouble};
-use super::protocol::{Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, ToAgent, Try, VERSION};
+use super::protocol::{Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, Tmp, ToAgent, Try, VERSION};
 use super::renew::Writable;
 use super::secrets::SecretDirectories;
 use super::staging::Staging;
-use super::surroundings::Surroundings;
+use super::traces::Traces;
 use super::{OrStop, Stop, clear};
 use crate::executor::Exit;
+use specs::spec::DEFAULT_CODE_PATH;
 
 /// The directories of a sandbox that the agent works on.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) pfs: OwnedFd,
     pub(crate) out: OwnedFd,
-    pub(crate) code: OwnedFd,
+    /// Where the agent lays out the code; `None` where the executor did.
+    pub(crate) code: Option<OwnedFd>,
     /// Emptied after each try.
     pub(crate) temporary: Vec<OwnedFd>,
 }
 
+/// Shared memory and message queues, which have names in directories of their own.
+const SHARED: [&str; 2] = ["/dev/shm", "/dev/mqueue"];
+
 impl Place {
-    /// The directories of a container, made where the image lacks them.
+    /// The directories of a container. All others are the image's.
     pub(crate) fn of_container() -> Result<Self, Stop> {
-        let open = |path, mode| clear::open_or_make(path, mode).or_stop(|| format!("open `{path}`"));
-        let pfs = open("/pfs", 0o755)?;
-        let out = open("/pfs/out", 0o755)?;
-        // What is under edit is shown there, and is not the agent's to empty.
-        let is_shown = rustix::fs::statvfs("/code").is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY));
-        let code = open(if is_shown { "/.code" } else { "/code" }, 0o755)?;
-        Ok(Self { pfs, out, code, temporary: Self::temporary()? })
+        let open = |path| clear::open_directory(CWD, path).or_stop(|| format!("open `{path}`"));
+        Ok(Self { pfs: open("/pfs")?, out: open("/pfs/out")?, code: None, temporary: Self::shared() })
     }
 
-    /// `/tmp`, shared memory and queues of messages, where they are.
+    /// The directories of a sandbox that has a `/tmp` of its own.
     pub(crate) fn temporary() -> Result<Vec<OwnedFd>, Stop> {
         let tmp = clear::open_or_make("/tmp", 0o1777).or_stop(|| "open `/tmp`".to_owned())?;
-        // Without these there is nothing to empty.
-        let shared = ["/dev/shm", "/dev/mqueue"].map(|path| clear::open_directory(rustix::fs::CWD, path).ok());
-        Ok([Some(tmp)].into_iter().chain(shared).flatten().collect())
+        Ok(std::iter::once(tmp).chain(Self::shared()).collect())
+    }
+
+    /// What is not there need not be emptied.
+    fn shared() -> Vec<OwnedFd> {
+        SHARED.iter().filter_map(|path| clear::open_directory(CWD, *path).ok()).collect()
     }
 }
 
 /// The directories of a try, filled.
 struct Agent {
     pfs: Inputs,
-    code: Inputs,
+    code: Option<Inputs>,
     out: Writable,
     temporary: Vec<Writable>,
+    /// The directory of the inputs, whose own rights and attributes a command may change.
+    top: Writable,
     secrets: SecretDirectories,
-    /// As every try is to find them.
-    surroundings: Surroundings,
     engine: FrameReader<File>,
     answer: FrameWriter<File>,
     signals: SignalFd,
@@ -76,7 +80,8 @@ pub(crate) fn run(place: Place) -> Result<(), Stop> {
     if std::process::id() != 1 {
         return Err(Stop::new("the agent must be the first process of a sandbox"));
     }
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    forbidden::forbid()?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
     let stream = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
     let engine = stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?;
     let answer = stream(io::stdout().as_fd()).or_stop(|| "write to the engine".to_owned())?;
@@ -84,13 +89,14 @@ pub(crate) fn run(place: Place) -> Result<(), Stop> {
     end_with(stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?)
         .or_stop(|| "watch the engine".to_owned())?;
     let writable = |directory| Writable::new(directory).or_stop(|| "look at what commands write to".to_owned());
+    let pfs = place.pfs.try_clone().or_stop(|| "keep a directory open".to_owned())?;
     let mut agent = Agent {
+        top: writable(pfs)?,
         pfs: Inputs::new(place.pfs, "/pfs", Some("out")),
-        code: Inputs::new(place.code, "/code", None),
+        code: place.code.map(|code| Inputs::new(code, DEFAULT_CODE_PATH, None)),
         out: writable(place.out)?,
         temporary: place.temporary.into_iter().map(writable).collect::<Result<_, _>>()?,
         secrets: SecretDirectories::open(&[])?,
-        surroundings: Surroundings::look().or_stop(|| "look at the sandbox".to_owned())?,
         engine: FrameReader::new(engine),
         answer: FrameWriter::new(answer),
         signals,
@@ -135,8 +141,11 @@ fn end_with(engine: File) -> io::Result<()> {
 
 impl Agent {
     fn serve(&mut self) -> Result<(), Stop> {
-        let Some(settings) = self.greet()? else { return Ok(()) };
+        let Some((settings, mut traces)) = self.greet()? else { return Ok(()) };
         let account = Account::find(settings.user.as_deref());
+        if let Ok(account) = &account {
+            account.join_groups().or_stop(|| "join the groups of the user".to_owned())?;
+        }
         loop {
             let task = match self.staging.take_task() {
                 Some(task) => task,
@@ -148,34 +157,56 @@ impl Agent {
                     Some(_) => return Err(out_of_turn()),
                 },
             };
-            self.serve_try(task, &settings, &account)?;
+            self.serve_try(task, &settings, &account, &mut traces)?;
         }
     }
 
     /// Takes settings and code; `None` when the engine hangs up.
-    fn greet(&mut self) -> Result<Option<Settings>, Stop> {
+    fn greet(&mut self) -> Result<Option<(Settings, Traces)>, Stop> {
         let settings = match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
             None => return Ok(None),
             Some(Frame::Message(ToAgent::Hello { version: VERSION, settings })) => settings,
             Some(_) => return Err(Stop::new("the agent is of another version of pv than the engine")),
         };
         self.secrets = SecretDirectories::open(&settings.secret_directories)?;
+        self.furnish_tmp(settings.tmp)?;
         self.clear_all()?;
-        self.receive_code()?;
+        self.receive_code(&settings.code_path)?;
+        let traces =
+            Traces::begin(settings.is_watched, || self.renewed()).or_stop(|| "look at the sandbox".to_owned())?;
         self.answer.message(&FromAgent::Ready { version: VERSION }).or_stop(|| "answer the engine".to_owned())?;
         self.answer.flush().or_stop(|| "answer the engine".to_owned())?;
-        Ok(Some(settings))
+        Ok(Some((settings, traces)))
     }
 
-    fn receive_code(&mut self) -> Result<(), Stop> {
+    /// A container's `/tmp`: emptied after each try if the image has nothing there, else watched like any other directory of the image.
+    fn furnish_tmp(&mut self, tmp: Tmp) -> Result<(), Stop> {
+        // A link leads to another directory of the image.
+        let Ok(directory) = clear::open_directory(CWD, "/tmp") else { return Ok(()) };
+        let entries = clear::entries(directory.as_fd()).or_stop(|| "look into `/tmp`".to_owned())?;
+        if tmp == Tmp::Ready || !entries.is_empty() {
+            return Ok(());
+        }
+        if tmp == Tmp::Missing {
+            fchmod(&directory, Mode::from_raw_mode(0o1777)).or_stop(|| "open `/tmp` to all".to_owned())?;
+        }
+        self.temporary.push(Writable::new(directory).or_stop(|| "look at `/tmp`".to_owned())?);
+        Ok(())
+    }
+
+    fn receive_code(&mut self, shown_at: &str) -> Result<(), Stop> {
         let mut laid_out = Ok(());
         loop {
             match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
                 None => return Err(Stop::new("the engine hung up")),
                 Some(Frame::Message(ToAgent::Open)) => {
-                    return laid_out.and_then(|()| self.code.seal()).or_stop(|| "lay out the code".to_owned());
+                    let sealed = self.code.as_mut().map_or(Ok(()), |code| code.seal_as(shown_at));
+                    return laid_out.and(sealed).or_stop(|| "lay out the code".to_owned());
                 }
-                Some(frame) => laid_out = lay_out(&mut self.code, laid_out, frame)?,
+                Some(frame) => match &mut self.code {
+                    Some(code) => laid_out = lay_out(code, laid_out, frame)?,
+                    None => return Err(out_of_turn()),
+                },
             }
         }
     }
@@ -205,6 +236,7 @@ impl Agent {
         task: Box<Try>,
         settings: &Settings,
         account: &Result<Account, String>,
+        traces: &mut Traces,
     ) -> Result<(), Stop> {
         let begun = Instant::now();
         let task = &*self.receive_try(task)?;
@@ -223,7 +255,6 @@ impl Agent {
             }
         };
         let out_of_memory = killed() > killed_before;
-        let left = self.surroundings.difference().or_stop(|| "look at the sandbox".to_owned())?;
         let exit = match account {
             Ok(account) => self.collect(task, ended.exit, ended.deadline, account)?,
             Err(_) => ended.exit,
@@ -235,17 +266,28 @@ impl Agent {
             process_micros: micros(ended.took),
             out_of_memory,
             kept: self.pfs.keeps_all(),
-            left: left.map(str::to_owned),
+            left: self.left_behind(traces),
         };
         self.answer.message(&FromAgent::Done(report)).or_stop(|| "answer the engine".to_owned())?;
         self.answer.flush().or_stop(|| "answer the engine".to_owned())?;
         self.clear_try()
     }
 
+    /// What makes the sandbox unfit for another try.
+    fn left_behind(&self, traces: &mut Traces) -> Option<String> {
+        let code = || self.code.as_ref().and_then(Inputs::touched).map(|path| format!("a change of `{path}`"));
+        traces.found().or_else(code)
+    }
+
+    /// The directories that are as new for each try.
+    fn renewed(&self) -> impl Iterator<Item = &Writable> {
+        [&self.top, &self.out].into_iter().chain(&self.temporary).chain(self.secrets.opened())
+    }
+
     /// Sends what a successful command left, as long as its time lasts. All its processes are gone, so nothing changes meanwhile.
     fn collect(&mut self, task: &Try, exit: Exit, deadline: Option<Instant>, account: &Account) -> Result<Exit, Stop> {
         // The code is there for later tries as well, so that a failure may not hide a change of it.
-        if let Some(path) = self.code.touched() {
+        if let Some(path) = self.code.as_ref().and_then(Inputs::touched) {
             return Ok(Exit::TouchedInput { path });
         }
         if !matches!(exit, Exit::Code(code) if code == 0 || task.accept.contains(&code)) {
@@ -272,12 +314,13 @@ impl Agent {
         self.pfs.clear().or_stop(|| "empty /pfs".to_owned())?;
         self.out.renew().or_stop(|| "empty /pfs/out".to_owned())?;
         self.secrets.clear().or_stop(|| "remove the secrets".to_owned())?;
+        self.top.restore().or_stop(|| "give /pfs its rights".to_owned())?;
         self.temporary.iter_mut().try_for_each(Writable::renew).or_stop(|| "empty /tmp".to_owned())
     }
 
-    /// What the image or an earlier agent left in the directories that are ours.
+    /// What an earlier agent left in the directories that are ours.
     fn clear_all(&mut self) -> Result<(), Stop> {
-        self.code.clear().or_stop(|| "empty /code".to_owned())?;
+        self.code.as_mut().map_or(Ok(()), Inputs::clear).or_stop(|| "empty the directory of the code".to_owned())?;
         self.clear_try()
     }
 }

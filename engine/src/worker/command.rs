@@ -137,10 +137,13 @@ fn start(
     account.act(|| spawn_in(&directory, &mut command)).map_err(|error| format!("cannot run `{name}`: {error}"))
 }
 
-/// The image's environment and the try's; `HOME` is the user's own where neither says it.
+/// The image's environment and the try's; `HOME` is the user's own where neither says it, or it is empty.
 fn environment(task: &Try, settings: &Settings, account: &Account) -> HashMap<String, String> {
-    let home = [("HOME".to_owned(), account.home.clone().unwrap_or_else(|| "/".to_owned()))];
-    home.into_iter().chain(settings.env.iter().cloned()).chain(task.env.iter().cloned()).collect()
+    let mut env: HashMap<String, String> = settings.env.iter().chain(&task.env).cloned().collect();
+    if env.get("HOME").is_none_or(String::is_empty) {
+        env.insert("HOME".to_owned(), account.home.clone().unwrap_or_else(|| "/".to_owned()));
+    }
+    env
 }
 
 /// Looks a program up as a shell would. A name with a `/` is a path from the working directory.
@@ -377,7 +380,7 @@ mod tests {
     fn the_try_wins_over_the_image_and_that_over_the_account() {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let settings = Settings { env: vec![pair("A", "1"), pair("B", "1")], ..Settings::default() };
-        let account = Account { uid: 1, gid: 1, groups: vec![], home: Some("/home/ana".into()) };
+        let account = Account { uid: 1, gid: 1, groups: vec![1], home: Some("/home/ana".into()) };
         let task = Try { env: vec![pair("B", "2"), pair("B", "3")], ..Try::default() };
         let env = environment(&task, &settings, &account);
         assert_eq!((env["A"].as_str(), env["B"].as_str(), env["HOME"].as_str()), ("1", "3", "/home/ana"));

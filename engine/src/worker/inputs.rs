@@ -1,4 +1,4 @@
-//! Files that the engine sends and user code may only read: `/pfs/<input>/…` and `/code`.
+//! Files that the engine sends and user code may only read: `/pfs/<input>/…`, and the code where no executor mounts it.
 //!
 //! They are written through a directory that the command has no way to, or by another user than the command's. Where neither
 //! holds (a command that is root in its container), what it did shows in the file's stamp afterwards.
@@ -24,14 +24,14 @@ use super::protocol::FileHeader;
 
 /// Modification time of every input and directory, in seconds since 1970: 1980-01-02 UTC. It is the same in each run, so that what a command
 /// makes of it is too, it is late enough for a ZIP archive, and a write changes it however coarse the clock of `ctime` is.
-const MTIME: i64 = 315_619_200;
+pub(crate) const MTIME: u64 = 315_619_200;
 
 /// Longer than a tick of the clock that file systems take their times from; the slowest kernels have 100 in a second.
 const TICK: Duration = Duration::from_millis(12);
 
 const TIMES: Timestamps = Timestamps {
-    last_access: Timespec { tv_sec: MTIME, tv_nsec: 0 },
-    last_modification: Timespec { tv_sec: MTIME, tv_nsec: 0 },
+    last_access: Timespec { tv_sec: MTIME.cast_signed(), tv_nsec: 0 },
+    last_modification: Timespec { tv_sec: MTIME.cast_signed(), tv_nsec: 0 },
 };
 
 /// What changes when a file or directory is written, replaced, or given other rights.
@@ -66,7 +66,7 @@ struct Laid {
 pub(crate) struct Inputs {
     root: OwnedFd,
     /// Where user code sees them, such as `/pfs`.
-    shown_as: &'static str,
+    shown_as: String,
     /// An entry of `root` that is not ours.
     keep: Option<&'static str>,
     /// Directories of this try, with their stamps once sealed. `.` is the root.
@@ -82,10 +82,10 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    pub(crate) fn new(root: OwnedFd, shown_as: &'static str, keep: Option<&'static str>) -> Self {
+    pub(crate) fn new(root: OwnedFd, shown_as: &str, keep: Option<&'static str>) -> Self {
         Self {
             root,
-            shown_as,
+            shown_as: shown_as.to_owned(),
             keep,
             directories: BTreeMap::new(),
             spare: BTreeSet::new(),
@@ -227,6 +227,12 @@ impl Inputs {
         }
         self.let_time_pass();
         Ok(())
+    }
+
+    /// The same, where user code sees the files elsewhere than was thought.
+    pub(crate) fn seal_as(&mut self, shown_as: &str) -> io::Result<()> {
+        shown_as.clone_into(&mut self.shown_as);
+        self.seal()
     }
 
     /// Waits until a change of a file that is to be kept has another time than its writing: a change must not pass for none.

@@ -4,12 +4,14 @@
 //! orphaned. It is synchronous; beside the thread that works another one waits for the end of the engine, and a third is there while the
 //! agent acts for another user. One try is:
 //! 1. `inputs`: lay out `/pfs` while it comes from the engine; 2. `command`: run, stream the log, end every process left;
-//! 3. check that no input was touched; 4. `outputs`: walk `/pfs/out` and stream it; 5. `clear`: empty it all for the next try.
+//! 3. check that no input was touched; 4. `outputs`: walk `/pfs/out` and stream it; 5. `traces`: look for what is left elsewhere;
+//! 6. `clear`: empty it all for the next try.
 //!
 //! `pv worker` alone expects that it is in a sandbox already (a container). `pv worker enter` makes one with Linux namespaces
 //! first, `pv worker bwrap` has `bwrap` make one (`namespace`). `protocol` is what it speaks with the engine; `account` reads users
 //! without NSS and acts as one; `staging` holds the next try's inputs while a command runs; `secrets` writes what a try is told in
-//! confidence; `memory` tells whether it ran out of that; `surroundings` and `renew` see to it that no try finds anything of another.
+//! confidence; `memory` tells whether it ran out of that; `traces`, with `surroundings` and `mounts`, finds what a try left; `renew`
+//! empties what every try may write to; `forbidden` takes away the system calls whose traces nobody finds.
 //!
 //! Not here: the engine's half (`executor`), and anything async.
 
@@ -17,8 +19,10 @@ mod account;
 mod agent;
 mod clear;
 mod command;
+mod forbidden;
 mod inputs;
 mod memory;
+mod mounts;
 pub(crate) mod namespace;
 mod outputs;
 pub(crate) mod protocol;
@@ -26,6 +30,7 @@ mod renew;
 mod secrets;
 mod staging;
 mod surroundings;
+mod traces;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -35,6 +40,7 @@ use nix::sys::prctl;
 
 pub(crate) use clear::{empty as empty_directory, open_directory};
 pub(crate) use command::DEFAULT_PATH;
+pub(crate) use inputs::MTIME as INPUT_SECONDS;
 
 /// Exit code of `pv worker enter` when this host refuses namespaces; another means may be tried then.
 pub(crate) const NAMESPACES_REFUSED: u8 = 77;

@@ -32,7 +32,7 @@ const DATA_BIT: u32 = 1 << 31;
 /// A file whose content follows as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileHeader {
-    /// Relative, below the directory that the context tells (`/code`, `/pfs`, `/pfs/out`).
+    /// Relative, below the directory that the context tells (that of the code, `/pfs`, `/pfs/out`).
     pub(crate) path: String,
     pub(crate) size_bytes: u64,
     pub(crate) executable: bool,
@@ -51,6 +51,24 @@ pub(crate) struct Settings {
     pub(crate) secret_directories: Vec<String>,
     /// Whether the sandbox has a limit of memory, and so what reaches it is to be told.
     pub(crate) has_memory_limit: bool,
+    /// Where the command sees its code; absolute.
+    pub(crate) code_path: String,
+    /// Whose `/tmp` is.
+    pub(crate) tmp: Tmp,
+    /// Whether user code may be able to change files outside the agent's own directories, so that they are watched.
+    pub(crate) is_watched: bool,
+}
+
+/// What the agent makes of `/tmp`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Tmp {
+    /// It is the sandbox's own, and in order.
+    #[default]
+    Ready,
+    /// It is the image's, and is emptied after each try only if the image has nothing in it.
+    OfImage,
+    /// The image has none, so the one that is there is to be for all users.
+    Missing,
 }
 
 /// One try. Never printed: secrets are in it.

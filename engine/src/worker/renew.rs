@@ -7,8 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{
-    IFlags, Mode, Stat, Timespec, Timestamps, UTIME_NOW, fchmod, flistxattr, fremovexattr, fstat, futimens,
-    ioctl_getflags, ioctl_setflags,
+    Gid, IFlags, Mode, Stat, Timespec, Timestamps, UTIME_NOW, Uid, fchmod, fchown, flistxattr, fremovexattr, fstat,
+    futimens, ioctl_getflags, ioctl_setflags,
 };
 use rustix::io::Errno;
 
@@ -30,6 +30,9 @@ const NOW: Timestamps = Timestamps {
 #[derive(Debug)]
 pub(super) struct Writable {
     directory: OwnedFd,
+    /// Device and number.
+    place: (u64, u64),
+    owner: (u32, u32),
     mode: Mode,
     modified: [i128; 2],
     /// `None` where the file system has none.
@@ -41,12 +44,18 @@ impl Writable {
     pub(super) fn new(directory: OwnedFd) -> io::Result<Self> {
         let stat = fstat(&directory)?;
         let flags = ioctl_getflags(&directory).ok();
-        Ok(Self { directory, mode: mode_of(&stat), modified: modified(&stat), flags })
+        let (place, owner) = (place_of(&stat), (stat.st_uid, stat.st_gid));
+        Ok(Self { directory, place, owner, mode: mode_of(&stat), modified: modified(&stat), flags })
     }
 
     /// The directory.
     pub(super) fn directory(&self) -> &OwnedFd {
         &self.directory
+    }
+
+    /// Whether `stat` is of this directory.
+    pub(super) fn is(&self, stat: &Stat) -> bool {
+        self.place == place_of(stat)
     }
 
     /// Removes all that is in it, and makes it as it was. Nothing is written to one that nobody touched: that costs more than to look.
@@ -59,17 +68,28 @@ impl Writable {
         if !was_empty {
             clear::empty(&self.directory, None)?;
         }
-        self.reset_flags()?;
-        self.remove_attributes()?;
+        self.restore()?;
         let stat = fstat(&self.directory)?;
-        if mode_of(&stat) != self.mode {
-            fchmod(&self.directory, self.mode)?;
-        }
         // Emptying gave it the present time. One that was empty may have another from the command.
         if was_empty && modified(&stat) != self.modified {
             futimens(&self.directory, &NOW)?;
         }
         self.modified = modified(&fstat(&self.directory)?);
+        Ok(())
+    }
+
+    /// Gives it its owner, rights, flags and attributes again, whatever is in it.
+    pub(super) fn restore(&mut self) -> io::Result<()> {
+        self.reset_flags()?;
+        self.remove_attributes()?;
+        let stat = fstat(&self.directory)?;
+        if (stat.st_uid, stat.st_gid) != self.owner {
+            let (user, group) = (Uid::from_raw(self.owner.0), Gid::from_raw(self.owner.1));
+            fchown(&self.directory, Some(user), Some(group))?;
+        }
+        if mode_of(&stat) != self.mode {
+            fchmod(&self.directory, self.mode)?;
+        }
         Ok(())
     }
 
@@ -101,6 +121,10 @@ impl Writable {
         }
         Ok(())
     }
+}
+
+fn place_of(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
 }
 
 fn mode_of(stat: &Stat) -> Mode {

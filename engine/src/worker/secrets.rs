@@ -25,6 +25,11 @@ impl SecretDirectories {
         paths.iter().map(open).collect::<Result<_, Stop>>().map(Self)
     }
 
+    /// The directories.
+    pub(super) fn opened(&self) -> impl Iterator<Item = &Writable> {
+        self.0.iter().map(|(_, directory)| directory)
+    }
+
     /// Writes the files of a try; `owner` is the command's user if that is not the agent's.
     pub(super) fn lay_out(&self, files: &[SecretFile], owner: Option<(Uid, Gid)>) -> io::Result<()> {
         files.iter().try_for_each(|file| self.write(file, owner))

@@ -53,12 +53,17 @@ fn open_files() -> io::Result<Vec<RawFd>> {
     Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
 }
 
+/// What else a command inherits from the agent and a process of its user may change: how soon it is ended when memory is short, and what a
+/// core dump holds.
+const INHERITED: [&str; 2] = ["/proc/self/oom_score_adj", "/proc/self/coredump_filter"];
+
 /// What commands get from the agent or share with it, as it was when it was first looked at.
 #[derive(Debug)]
 pub(super) struct Surroundings {
     /// The agent's line of numbers, and the lists of [`IPC`]; kept open, since opening one costs more than reading it.
     stat: File,
     ipc: Vec<File>,
+    inherited: Vec<File>,
     before: Seen,
 }
 
@@ -69,6 +74,7 @@ struct Seen {
     /// Nice value, priority in real time, policy.
     schedule: Vec<String>,
     ipc: Vec<Vec<u8>>,
+    inherited: Vec<Vec<u8>>,
 }
 
 impl Surroundings {
@@ -76,24 +82,26 @@ impl Surroundings {
     pub(super) fn look() -> io::Result<Self> {
         let stat = File::open("/proc/thread-self/stat")?;
         // A kernel without System V IPC has no lists.
-        let ipc: Vec<File> = IPC.iter().filter_map(|list| File::open(list).ok()).collect();
-        let before = Seen::now(&stat, &ipc)?;
-        Ok(Self { stat, ipc, before })
+        let opened = |paths: &[&str]| -> Vec<File> { paths.iter().filter_map(|path| File::open(path).ok()).collect() };
+        let (ipc, inherited) = (opened(&IPC), opened(&INHERITED));
+        let before = Seen::now(&stat, &ipc, &inherited)?;
+        Ok(Self { stat, ipc, inherited, before })
     }
 
     /// What is not as it was.
     pub(super) fn difference(&self) -> io::Result<Option<&'static str>> {
-        Ok(Seen::now(&self.stat, &self.ipc)?.difference(&self.before))
+        Ok(Seen::now(&self.stat, &self.ipc, &self.inherited)?.difference(&self.before))
     }
 }
 
 impl Seen {
-    fn now(stat: &File, ipc: &[File]) -> io::Result<Self> {
+    fn now(stat: &File, ipc: &[File], inherited: &[File]) -> io::Result<Self> {
         Ok(Self {
             limits: LIMITS.map(getrlimit),
             processors: sched_getaffinity(None)?,
             schedule: schedule(&String::from_utf8_lossy(&beginning(stat)?)),
             ipc: ipc.iter().map(beginning).collect::<io::Result<_>>()?,
+            inherited: inherited.iter().map(beginning).collect::<io::Result<_>>()?,
         })
     }
 
@@ -106,6 +114,9 @@ impl Seen {
         }
         if self.schedule != before.schedule {
             return Some("another priority");
+        }
+        if self.inherited != before.inherited {
+            return Some("another rank when memory is short, or other core dumps");
         }
         (self.ipc != before.ipc).then_some("System V IPC")
     }

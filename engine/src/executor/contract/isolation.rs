@@ -13,7 +13,7 @@ pub(super) async fn suite(subject: &Subject<'_>) {
     without_a_network_nothing_answers(subject).await;
 }
 
-async fn nothing_of_the_engine_shows(bench: &mut Bench, canary: &str) {
+async fn nothing_of_the_engine_shows(bench: &mut Bench<'_>, canary: &str) {
     let record = bench.good("env; cat /proc/1/environ 2>/dev/null; cat /proc/mounts", vec![]).await;
     assert!(!record.log().contains(canary), "{}", record.log());
     for path in
@@ -31,7 +31,7 @@ async fn nothing_of_the_engine_shows(bench: &mut Bench, canary: &str) {
     assert_eq!(record.log(), "", "the engine's own files show");
 }
 
-async fn no_right_can_be_gained(bench: &mut Bench) {
+async fn no_right_can_be_gained(bench: &mut Bench<'_>) {
     let record = bench.good("grep -E 'NoNewPrivs|CapEff' /proc/self/status", vec![]).await;
     assert!(record.log().contains("NoNewPrivs:\t1"), "{}", record.log());
     let record = bench
@@ -43,7 +43,7 @@ async fn no_right_can_be_gained(bench: &mut Bench) {
     assert_eq!(record.log(), "");
 }
 
-async fn the_agent_is_out_of_reach(bench: &mut Bench) {
+async fn the_agent_is_out_of_reach(bench: &mut Bench<'_>) {
     let script = "kill -9 1; kill -TERM 1; cat /proc/1/mem; ls /proc/1/fd; echo x > /proc/1/fd/1; true";
     bench
         .good(&format!("{{ {script}; }} >/tmp/seen 2>/dev/null; [ -s /tmp/seen ] && cat /tmp/seen; true"), vec![])

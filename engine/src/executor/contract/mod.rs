@@ -5,6 +5,7 @@
 
 mod attacks;
 mod isolation;
+mod leftovers;
 mod output;
 mod running;
 mod staging;
@@ -44,6 +45,7 @@ pub async fn executor_contract(subject: &Subject<'_>) -> Duration {
     staging::suite(subject).await;
     isolation::suite(subject).await;
     attacks::suite(subject).await;
+    leftovers::suite(subject).await;
     subject
         .executor
         .clean_up(&std::collections::BTreeSet::new())
@@ -128,10 +130,14 @@ impl Record {
     }
 }
 
-/// A sandbox and the files that it may ask for.
-struct Bench {
+/// A sandbox and the files that it may ask for. One that a try left something in is replaced, as the engine does.
+struct Bench<'a> {
     sandbox: Sandbox,
     files: MemoryFiles,
+    spec: SandboxSpec,
+    executor: &'a dyn Executor,
+    /// How many sandboxes there were.
+    opened: usize,
 }
 
 impl Subject<'_> {
@@ -139,22 +145,31 @@ impl Subject<'_> {
         SandboxSpec { image: self.image.clone(), ..SandboxSpec::default() }
     }
 
-    async fn bench(&self) -> Bench {
+    async fn bench(&self) -> Bench<'_> {
         self.bench_with(self.spec(), MemoryFiles::default()).await
     }
 
-    async fn bench_with(&self, spec: SandboxSpec, files: MemoryFiles) -> Bench {
+    async fn bench_with(&self, spec: SandboxSpec, files: MemoryFiles) -> Bench<'_> {
         let sandbox = self.executor.open(&spec, &files).await.expect("the sandbox opens");
-        Bench { sandbox, files }
+        Bench { sandbox, files, spec, executor: self.executor, opened: 1 }
     }
 }
 
-impl Bench {
+impl Bench<'_> {
     async fn run(&mut self, task: &DatumTask) -> (Outcome, Record) {
         let mut record = Record::default();
         let outcome = self.sandbox.run(task, &self.files, &mut record).await.expect("the try can be watched");
         assert!(record.open.is_none() || !matches!(outcome.exit, Exit::Code(_)), "every file of a good try ends");
+        self.replace_if_spent().await;
         (outcome, record)
+    }
+
+    async fn replace_if_spent(&mut self) {
+        if self.sandbox.spent_by().is_some() {
+            let fresh = self.executor.open(&self.spec, &self.files).await.expect("another sandbox opens");
+            std::mem::replace(&mut self.sandbox, fresh).close().await.expect("the spent sandbox closes");
+            self.opened += 1;
+        }
     }
 
     /// Runs a shell script and gives how it ended.

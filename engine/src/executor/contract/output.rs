@@ -19,7 +19,7 @@ pub(super) async fn suite(subject: &Subject<'_>) {
     bench.close().await;
 }
 
-async fn inputs_come_back_byte_by_byte(bench: &mut Bench) {
+async fn inputs_come_back_byte_by_byte(bench: &mut Bench<'_>) {
     let large: Vec<u8> = (0..5_u32 << 20).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut tool = bench.files.add("in/bin/tool", "#!/bin/sh\necho made > /pfs/out/made\n");
     tool.executable = true;
@@ -40,7 +40,7 @@ async fn inputs_come_back_byte_by_byte(bench: &mut Bench) {
     assert_eq!(record.text("/other/-x"), "dash");
 }
 
-async fn many_files_pass(bench: &mut Bench) {
+async fn many_files_pass(bench: &mut Bench<'_>) {
     let inputs: Vec<_> = (0..3000)
         .map(|number| bench.files.add(&format!("in/{}/{number:04}", number / 100), number.to_string()))
         .collect();
@@ -50,7 +50,7 @@ async fn many_files_pass(bench: &mut Bench) {
     assert_eq!(record.text("/2999"), "2999\n");
 }
 
-async fn links_to_inputs_move_no_byte(bench: &mut Bench) {
+async fn links_to_inputs_move_no_byte(bench: &mut Bench<'_>) {
     let inputs = vec![
         bench.files.add("images/cam1/a.jpg", "a"),
         bench.files.add("images/cam1/b.jpg", "b"),
@@ -71,7 +71,7 @@ async fn links_to_inputs_move_no_byte(bench: &mut Bench) {
     assert_eq!(links, expected);
 }
 
-async fn other_links_are_followed(bench: &mut Bench) {
+async fn other_links_are_followed(bench: &mut Bench<'_>) {
     let script = "mkdir /tmp/d; echo t > /tmp/d/t; echo o > /pfs/out/o; ln -s /tmp/d /pfs/out/d; ln -s o /pfs/out/p; ln /pfs/out/o /pfs/out/q";
     let record = bench.good(script, vec![]).await;
     let files: Vec<_> = record.files.keys().map(|path| (path.as_str(), record.text(path))).collect();
@@ -80,7 +80,7 @@ async fn other_links_are_followed(bench: &mut Bench) {
     assert_eq!(files, expected);
 }
 
-async fn what_no_commit_can_hold_is_refused(bench: &mut Bench) {
+async fn what_no_commit_can_hold_is_refused(bench: &mut Bench<'_>) {
     for (script, expected) in [
         ("ln -s nowhere /pfs/out/link", "/link"),
         ("mkdir /pfs/out/d; mkfifo /pfs/out/d/pipe", "/d/pipe"),
@@ -102,7 +102,7 @@ async fn what_no_commit_can_hold_is_refused(bench: &mut Bench) {
     }
 }
 
-async fn limits_hold(bench: &mut Bench) {
+async fn limits_hold(bench: &mut Bench<'_>) {
     for (limits, script) in [
         (OutputLimits { files_max: 2, bytes_max: 100 }, "cd /pfs/out; touch a b c"),
         (OutputLimits { files_max: 9, bytes_max: 100 }, "cd /pfs/out; printf %0200d 1 > a"),
@@ -112,7 +112,7 @@ async fn limits_hold(bench: &mut Bench) {
     }
 }
 
-async fn time_covers_taking_in(bench: &mut Bench) {
+async fn time_covers_taking_in(bench: &mut Bench<'_>) {
     let task = DatumTask { timeout: Some(Duration::from_millis(400)), ..shell("truncate -s 700G /pfs/out/sparse") };
     let begun = Instant::now();
     let (outcome, record) = bench.run(&task).await;
@@ -127,7 +127,7 @@ async fn time_covers_taking_in(bench: &mut Bench) {
     assert!(record.files.is_empty(), "refused by its length");
 }
 
-async fn a_hostile_tree_does_no_harm(bench: &mut Bench) {
+async fn a_hostile_tree_does_no_harm(bench: &mut Bench<'_>) {
     let script = "cd /pfs/out; name=$(printf %0200d 1); i=0; \
                   while [ $i -lt 40 ]; do mkdir $name && cd -P $name || exit 1; i=$((i+1)); done; touch bottom";
     let (exit, _) = bench.sh(script, vec![]).await;
@@ -137,7 +137,7 @@ async fn a_hostile_tree_does_no_harm(bench: &mut Bench) {
     assert_eq!((record.text("/-rf $(x)").as_str(), record.text("/\\").as_str()), ("x", "y"));
 }
 
-async fn inputs_cannot_be_changed_unseen(bench: &mut Bench) {
+async fn inputs_cannot_be_changed_unseen(bench: &mut Bench<'_>) {
     for script in [
         "echo x >> /pfs/in/a",
         "chmod u+w /pfs/in/a; echo x > /pfs/in/a",

@@ -21,12 +21,13 @@ fn task(script: &str, inputs: Vec<InputFile>) -> Arc<DatumTask> {
     Arc::new(DatumTask { inputs, ..shell(script) })
 }
 
-impl Bench {
+impl Bench<'_> {
     /// Runs a try while the next one is taken in.
     async fn before(&mut self, task: &Arc<DatumTask>, next: &Arc<DatumTask>) -> (Exit, Record) {
         let mut record = Record::default();
         let next = std::future::ready(Some(next.clone()));
         let outcome = self.sandbox.run_before(task, &self.files, &mut record, next).await;
+        self.replace_if_spent().await;
         (outcome.expect("the try can be watched").exit, record)
     }
 
@@ -40,7 +41,7 @@ impl Bench {
 /// Prints all that a try sees.
 const SHOW: &str = "cd /pfs; find . -type f | sort | while read -r f; do md5sum \"$f\"; done; ls -A /pfs";
 
-async fn the_next_try_comes_unseen_while_one_runs(bench: &mut Bench) {
+async fn the_next_try_comes_unseen_while_one_runs(bench: &mut Bench<'_>) {
     let middle: Vec<u8> = (0..600_000_u32).map(|number| (number >> 7) as u8).collect();
     let (small, middle) = (bench.files.add("in/small", "small"), bench.files.add("in/middle", middle));
     let inputs = vec![small, middle, bench.model(1)];
@@ -55,7 +56,7 @@ async fn the_next_try_comes_unseen_while_one_runs(bench: &mut Bench) {
     assert_eq!((exit, record.log()), (Exit::Code(0), alone));
 }
 
-async fn a_try_that_was_announced_may_be_put_off(bench: &mut Bench) {
+async fn a_try_that_was_announced_may_be_put_off(bench: &mut Bench<'_>) {
     let (one, other) = (bench.files.add("in/one", "one"), bench.files.add("in/other", "other"));
     let (one, other) = (task("cat /pfs/in/*", vec![one]), task("cat /pfs/in/*", vec![other, bench.model(2)]));
     for _ in 0..2 {
@@ -65,12 +66,12 @@ async fn a_try_that_was_announced_may_be_put_off(bench: &mut Bench) {
     }
 }
 
-async fn a_large_input_comes_once(bench: &mut Bench) {
+async fn a_large_input_comes_once(bench: &mut Bench<'_>) {
     let model = bench.model(3);
     let sum = bench.good("md5sum < /pfs/model/weights", vec![model.clone()]).await.log();
     bench.good("[ ! -e /pfs/model ]", vec![]).await;
     let before = bench.files.read_bytes(&model);
-    let own = |number: u32, bench: &mut Bench| {
+    let own = |number: u32, bench: &mut Bench<'_>| {
         let file = bench.files.add(&format!("in/{number}"), number.to_string());
         task("md5sum < /pfs/model/weights; ls /pfs/in", vec![file, model.clone()])
     };
@@ -84,7 +85,7 @@ async fn a_large_input_comes_once(bench: &mut Bench) {
     assert_eq!(bench.files.read_bytes(&model) - before, MODEL_BYTES as u64, "it was sent once");
 }
 
-async fn no_try_changes_what_the_next_one_sees(bench: &mut Bench) {
+async fn no_try_changes_what_the_next_one_sees(bench: &mut Bench<'_>) {
     let model = bench.model(4);
     let good = task("md5sum < /pfs/model/weights", vec![model.clone()]);
     let sum = bench.before(&good, &good).await.1.log();

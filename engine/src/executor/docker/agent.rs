@@ -1,23 +1,24 @@
 //! How the agent gets into containers: on a volume, named after the binary's digest and filled once over the API.
 //!
 //! A volume may exist and yet be half full (its writer died, or is at work). So a marker is uploaded after the binary, and only a
-//! volume with the marker counts. Filling twice at once is harmless: each upload replaces whole files.
+//! volume with the marker counts. Only one engine fills it at a time, since a program cannot start while it is written: the container through
+//! which it is filled has a name, which no two have.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
-use bollard::query_parameters::{
-    ContainerArchiveInfoOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
-    UploadToContainerOptionsBuilder,
-};
+use bollard::models::{Mount, MountType};
+use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions, UploadToContainerOptionsBuilder};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::super::ExecError;
+use super::helper::{self, Helper, failed};
 
 /// Where the volume is in every container.
 pub(super) const MOUNT_POINT: &str = "/.pv";
@@ -25,6 +26,9 @@ pub(super) const MOUNT_POINT: &str = "/.pv";
 pub(super) const AGENT: &str = "/.pv/pv";
 const MARKER: &str = "complete";
 const PREFIX: &str = "pv-agent-";
+/// How long another engine may take to fill the volume.
+const FILL_TIME: Duration = Duration::from_mins(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The volume of this engine's binary.
 #[derive(Debug)]
@@ -53,27 +57,38 @@ impl AgentVolume {
     }
 
     /// Makes sure that the volume, mounted in this container, holds the binary.
-    pub(super) async fn fill(&self, docker: &Docker, container: &str, image: &str) -> Result<(), ExecError> {
-        if is_complete(docker, container).await? {
-            return Ok(());
+    pub(super) async fn fill(
+        &self,
+        docker: &Docker,
+        container: &str,
+        image: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<(), ExecError> {
+        let volume = self.name().await?;
+        let (name, begun) = (format!("{volume}-filler"), Instant::now());
+        loop {
+            if is_complete(docker, container).await? {
+                return Ok(());
+            }
+            // The container has the volume read-only, so another one takes the upload.
+            let mounts = vec![mount(volume, false)];
+            if let Some(helper) = Helper::create_as(docker, Some(&name), image, labels.clone(), mounts).await? {
+                let filled = match is_complete(docker, container).await {
+                    Ok(false) => self.upload(docker, &helper.id).await,
+                    known => known.map(drop),
+                };
+                return filled.and(helper.remove().await);
+            }
+            if begun.elapsed() > 2 * FILL_TIME {
+                let why = format!("the container `{name}`, which fills the agent's volume, is in the way");
+                return Err(ExecError::SandboxLost { why });
+            }
+            if begun.elapsed() > FILL_TIME {
+                // Whoever made it is dead, or hopeless; another try makes its own.
+                Helper::named(docker, &name).remove().await.ok();
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
-        // The container has the volume read-only, so another one, never started, takes the upload.
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            cmd: Some(vec![AGENT.to_owned()]),
-            host_config: Some(HostConfig {
-                mounts: Some(vec![mount(self.name().await?, false)]),
-                ..HostConfig::default()
-            }),
-            ..ContainerCreateBody::default()
-        };
-        let helper =
-            docker.create_container(None, body).await.map_err(failed("create a container for the agent's volume"))?.id;
-        let filled = self.upload(docker, &helper).await;
-        let options = RemoveContainerOptionsBuilder::default().force(true).build();
-        let removed = docker.remove_container(&helper, Some(options)).await;
-        filled?;
-        removed.map_err(failed("remove the container for the agent's volume"))
     }
 
     /// Removes the volumes of other binaries that no container has. An engine that still wants one fills it again.
@@ -121,12 +136,7 @@ pub(super) fn mount(volume: &str, read_only: bool) -> Mount {
 }
 
 async fn is_complete(docker: &Docker, container: &str) -> Result<bool, ExecError> {
-    let options = ContainerArchiveInfoOptionsBuilder::default().path(&format!("{MOUNT_POINT}/{MARKER}")).build();
-    match docker.get_container_archive_info(container, Some(options)).await {
-        Ok(_) => Ok(true),
-        Err(DockerError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
-        Err(error) => Err(failed("look into the agent's volume")(error)),
-    }
+    Ok(helper::stat(docker, container, &format!("{MOUNT_POINT}/{MARKER}")).await?.is_some())
 }
 
 fn archive(name: &str, content: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -138,8 +148,4 @@ fn archive(name: &str, content: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::with_capacity(content.len() + 4096));
     archive.append_data(&mut header, name, content)?;
     archive.into_inner()
-}
-
-fn failed(action: &'static str) -> impl FnOnce(DockerError) -> ExecError {
-    move |source| ExecError::Docker { action, source }
 }

@@ -1,19 +1,25 @@
 //! The docker executor: a warm container for each sandbox, over Docker's API alone.
 //!
 //! The container's first process is the agent, `/.pv/pv worker`, reached through the container's stdin and stdout. The binary comes
-//! from a volume that is filled over the API (`agent`), so the engine may be on another machine or around this one. `/pfs` and
-//! `/pfs/out` are anonymous volumes and go with the container. No path of the host, no socket and no variable of the engine is in it.
+//! from a volume that is filled over the API (`agent`), and so does the code of a stage (`code`), read-only; so the engine may be on another
+//! machine or around this one. `/pfs`, `/pfs/out` and `/tmp` are anonymous volumes and go with the container; what the image has in `/tmp`
+//! is in it, and no hard link leads out of it. All else is as `docker run` has it, but for the rights that are taken away. No path of the
+//! host, no socket and no variable of the engine is in a container.
 //!
-//! `pull`: images; `credentials`: logins of Docker's own configuration.
+//! `pull`: images; `credentials`: logins of Docker's own configuration; `helper`: containers that never start, to fill volumes and look into
+//! images.
 
 mod agent;
+mod code;
 mod credentials;
+mod helper;
 mod pull;
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,8 +27,8 @@ use bollard::Docker;
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error as DockerError;
 use bollard::models::{
-    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, ImageInspect, Mount, MountTmpfsOptions,
-    MountType,
+    ContainerCreateBody, DeviceRequest, HealthConfig, HostConfig, HostConfigLogConfig, ImageInspect, Mount,
+    MountTmpfsOptions, MountType, MountVolumeOptions,
 };
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
@@ -32,6 +38,8 @@ use futures_util::stream::StreamExt;
 use tokio::sync::OnceCell;
 
 use self::agent::{AGENT, AgentVolume};
+use self::code::CodeVolumes;
+use self::helper::Helper;
 use super::connection::{Chunk, Connection};
 use super::sandbox::Guard;
 use super::{
@@ -39,7 +47,7 @@ use super::{
     SameImage, Sandbox, SandboxSpec,
 };
 use crate::worker::DEFAULT_PATH;
-use crate::worker::protocol::Settings;
+use crate::worker::protocol::{Settings, Tmp};
 
 /// Labels by which containers are found again.
 const STORE_LABEL: &str = "pv.store";
@@ -48,6 +56,8 @@ const INSTANCE_LABEL: &str = "pv.instance";
 /// list: raw sockets, devices, file capabilities, another root.
 const CAPABILITIES: [&str; 8] =
     ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
+/// Most processes and threads of a sandbox: far more than a stage needs, and far fewer than stop a machine.
+const PIDS_MAX: i64 = 8192;
 /// How long Docker may take to remove a container by itself after its agent ended.
 const END_TIME: Duration = Duration::from_secs(5);
 
@@ -62,7 +72,14 @@ pub struct DockerExecutor {
     negotiated: OnceCell<Docker>,
     /// Docker's configuration directory, for logins.
     config_dir: Option<PathBuf>,
+    code: CodeVolumes,
+    /// By image: whose `/tmp` is.
+    tmps: Mutex<HashMap<String, Tmp>>,
+    leftovers: Leftovers,
 }
+
+/// Containers of this engine that could not be removed when their time had come, since Docker did not answer.
+type Leftovers = Arc<Mutex<Vec<String>>>;
 
 /// What a docker executor is made of. The caller reads the environment.
 #[derive(Debug, Clone)]
@@ -84,7 +101,10 @@ impl DockerExecutor {
         Self {
             docker: Docker::connect_with_host(&address).map_err(|error| error.to_string()),
             address,
+            code: CodeVolumes::new(settings.owner.clone()),
             owner: settings.owner,
+            tmps: Mutex::default(),
+            leftovers: Leftovers::default(),
             agent: AgentVolume::new(settings.pv),
             negotiated: OnceCell::new(),
             config_dir: settings.config_dir,
@@ -152,17 +172,26 @@ impl DockerExecutor {
         Err(ExecError::ImageNotFound { reference: id.clone(), why })
     }
 
-    fn body(&self, image: &str, spec: &SandboxSpec, agent_volume: &str) -> ContainerCreateBody {
+    fn body(
+        &self,
+        (image, inspected): (&str, &ImageInspect),
+        spec: &SandboxSpec,
+        agent_volume: &str,
+        code: Option<Mount>,
+    ) -> ContainerCreateBody {
         let mut labels: HashMap<String, String> = spec.labels.clone().into_iter().collect();
-        labels.insert(STORE_LABEL.to_owned(), self.owner.store.clone());
-        labels.insert(INSTANCE_LABEL.to_owned(), self.owner.instance.clone());
+        labels.extend(labels_of(&self.owner));
+        // Docker makes the image's own directory where the image lacks it. One that a spec names has to be there.
+        let of_image = || inspected.config.as_ref()?.working_dir.clone();
+        let working_dir = if spec.working_dir.is_none() { of_image() } else { None };
         ContainerCreateBody {
             image: Some(image.to_owned()),
             entrypoint: Some(vec![AGENT.to_owned(), "worker".to_owned()]),
             cmd: Some(vec![]),
             // The agent starts as root, lays out inputs that the command cannot change, and then starts it as the user it should be.
             user: Some("0:0".to_owned()),
-            working_dir: Some("/".to_owned()),
+            working_dir: Some(working_dir.filter(|directory| !directory.is_empty()).unwrap_or_else(|| "/".to_owned())),
+            healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
             open_stdin: Some(true),
             stdin_once: Some(true),
             attach_stdin: Some(true),
@@ -170,13 +199,39 @@ impl DockerExecutor {
             attach_stderr: Some(true),
             tty: Some(false),
             labels: Some(labels),
-            host_config: Some(host_config(spec, agent_volume)),
+            host_config: Some(host_config(spec, agent_volume, code)),
             ..ContainerCreateBody::default()
         }
     }
 
+    /// Whose `/tmp` is in containers of an image; looked at once.
+    async fn tmp_of(&self, docker: &Docker, image: &str) -> Result<Tmp, ExecError> {
+        let known = self.tmps.lock().expect("no panic under this lock").get(image).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let helper = Helper::create(docker, image, labels_of(&self.owner), Vec::new()).await?;
+        let has_tmp = helper.has("/tmp").await;
+        let removed = helper.remove().await;
+        let tmp = if has_tmp? { Tmp::OfImage } else { Tmp::Missing };
+        self.tmps.lock().expect("no panic under this lock").insert(image.to_owned(), tmp);
+        removed.map(|()| tmp)
+    }
+
+    /// Removes the containers that could not be removed before; those that still cannot wait for the next time.
+    async fn remove_leftovers(&self, docker: &Docker) {
+        let leftovers = std::mem::take(&mut *self.leftovers.lock().expect("no panic under this lock"));
+        for id in leftovers {
+            self.guard(docker, id).remove_or_note().await.ok();
+        }
+    }
+
+    fn guard(&self, docker: &Docker, id: String) -> ContainerGuard {
+        ContainerGuard { docker: docker.clone(), id, leftovers: self.leftovers.clone() }
+    }
+
     async fn start(&self, docker: &Docker, id: &str, image: &str) -> Result<Connection, ExecError> {
-        self.agent.fill(docker, id, image).await?;
+        self.agent.fill(docker, id, image, labels_of(&self.owner)).await?;
         let options =
             AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true).build();
         let attached =
@@ -184,6 +239,12 @@ impl DockerExecutor {
         docker.start_container(id, None::<StartContainerOptions>).await.map_err(self.failed("start a container"))?;
         Ok(connection(attached))
     }
+}
+
+/// The labels by which what an engine made is found again.
+fn labels_of(owner: &Owner) -> HashMap<String, String> {
+    let labels = [(STORE_LABEL, &owner.store), (INSTANCE_LABEL, &owner.instance)];
+    labels.map(|(label, value)| (label.to_owned(), value.clone())).into()
 }
 
 fn connection(attached: AttachContainerResults) -> Connection {
@@ -195,9 +256,13 @@ fn connection(attached: AttachContainerResults) -> Connection {
     Connection::new(attached.input, incoming.boxed())
 }
 
-fn host_config(spec: &SandboxSpec, agent_volume: &str) -> HostConfig {
-    let anonymous =
-        |target: &str| Mount { target: Some(target.to_owned()), typ: Some(MountType::VOLUME), ..Mount::default() };
+fn host_config(spec: &SandboxSpec, agent_volume: &str, code: Option<Mount>) -> HostConfig {
+    let anonymous = |target: &str, no_copy: bool| Mount {
+        target: Some(target.to_owned()),
+        typ: Some(MountType::VOLUME),
+        volume_options: Some(MountVolumeOptions { no_copy: Some(no_copy), ..MountVolumeOptions::default() }),
+        ..Mount::default()
+    };
     let in_memory = |target: &String| Mount {
         target: Some(target.clone()),
         typ: Some(MountType::TMPFS),
@@ -211,15 +276,16 @@ fn host_config(spec: &SandboxSpec, agent_volume: &str) -> HostConfig {
         read_only: Some(true),
         ..Mount::default()
     };
-    // Two volumes, so that no hard link leads from the output to an input.
-    let volumes = [agent::mount(agent_volume, true), anonymous("/pfs"), anonymous("/pfs/out")];
+    // Volumes of their own, so that no hard link leads from the output to an input, or from `/tmp` to a file of the image.
+    let own = [anonymous("/pfs", true), anonymous("/pfs/out", true), anonymous("/tmp", false)];
     let Resources { cpu_thousandths, memory_bytes, gpus } = spec.resources;
     let memory = memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     HostConfig {
         auto_remove: Some(true),
         mounts: Some(
-            volumes
-                .into_iter()
+            own.into_iter()
+                .chain([agent::mount(agent_volume, true)])
+                .chain(code)
                 .chain(spec.secret_directories.iter().map(in_memory))
                 .chain(spec.mounts.iter().map(folder))
                 .collect(),
@@ -228,6 +294,8 @@ fn host_config(spec: &SandboxSpec, agent_volume: &str) -> HostConfig {
             Network::None => Some("none".to_owned()),
             Network::Default => None,
         },
+        ipc_mode: Some("private".to_owned()),
+        pids_limit: Some(PIDS_MAX),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
@@ -249,7 +317,7 @@ fn host_config(spec: &SandboxSpec, agent_volume: &str) -> HostConfig {
 }
 
 /// What commands in a container of this image get, where the spec does not say otherwise.
-fn settings_of(spec: &SandboxSpec, image: &ImageInspect) -> Settings {
+fn settings_of(spec: &SandboxSpec, image: &ImageInspect, tmp: Tmp) -> Settings {
     let config = image.config.clone().unwrap_or_default();
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let variables = config.env.unwrap_or_default();
@@ -266,6 +334,9 @@ fn settings_of(spec: &SandboxSpec, image: &ImageInspect) -> Settings {
         working_dir: spec.working_dir.clone().or(filled(config.working_dir)),
         secret_directories: spec.secret_directories.iter().cloned().collect(),
         has_memory_limit: spec.resources.memory_bytes.is_some(),
+        code_path: spec.code_path().to_owned(),
+        tmp,
+        is_watched: true,
     }
 }
 
@@ -292,23 +363,37 @@ impl Executor for DockerExecutor {
         pull::resolve(docker, reference, self.config_dir.as_deref(), on_pull, &self.failed("look at an image")).await
     }
 
+    async fn has_content_at(&self, image: &str, path: &str) -> Result<bool, ExecError> {
+        let docker = self.docker().await?;
+        let helper = Helper::create(docker, image, labels_of(&self.owner), Vec::new()).await?;
+        let found = helper.has_content_at(path).await;
+        let removed = helper.remove().await;
+        found.and_then(|found| removed.map(|()| found))
+    }
+
     async fn open(&self, spec: &SandboxSpec, files: &dyn FileSource) -> Result<Sandbox, ExecError> {
         let docker = self.docker().await?;
+        self.remove_leftovers(docker).await;
         let (image, inspected) = self.image_of(docker, spec).await?;
-        let body = self.body(&image, spec, self.agent.name().await?);
+        let tmp = self.tmp_of(docker, &image).await?;
+        let code = self.code.ready(docker, &image, spec, files).await?;
+        let mount = code.as_ref().map(|code| code.mount(spec));
+        let body = self.body((&image, &inspected), spec, self.agent.name().await?, mount);
         let created = docker.create_container(None, body).await.map_err(self.failed("create a container"))?;
-        let mut guard = Box::new(ContainerGuard { docker: docker.clone(), id: created.id });
+        drop(code);
+        let mut guard = Box::new(self.guard(docker, created.id));
         let connection = match self.start(docker, &guard.id, &image).await {
             Ok(connection) => connection,
             Err(error) => {
-                guard.remove().await?;
+                // The first error tells more than one of clearing up after it.
+                guard.remove_or_note().await.ok();
                 return Err(error);
             }
         };
-        match Sandbox::start(connection, guard, settings_of(spec, &inspected), &spec.code, files).await {
+        // The code is there already.
+        match Sandbox::start(connection, guard, settings_of(spec, &inspected, tmp), &[], files).await {
             Ok(sandbox) => Ok(sandbox),
             Err((error, guard)) => {
-                // The first error tells more than one of clearing up after it.
                 let _ = guard.end().await;
                 Err(error)
             }
@@ -324,9 +409,11 @@ impl Executor for DockerExecutor {
             let instance = container.labels.as_ref().and_then(|labels| labels.get(INSTANCE_LABEL));
             let Some((id, instance)) = container.id.zip(instance) else { continue };
             if *instance != self.owner.instance && !alive.contains(instance) {
-                ContainerGuard { docker: docker.clone(), id }.remove().await?;
+                self.guard(docker, id).remove().await?;
             }
         }
+        self.remove_leftovers(docker).await;
+        self.code.clean_up(docker, alive).await?;
         self.agent.remove_others(docker).await
     }
 }
@@ -335,6 +422,7 @@ impl Executor for DockerExecutor {
 struct ContainerGuard {
     docker: Docker,
     id: String,
+    leftovers: Leftovers,
 }
 
 impl ContainerGuard {
@@ -345,6 +433,15 @@ impl ContainerGuard {
             Ok(()) | Err(DockerError::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
             Err(source) => Err(ExecError::Docker { action: "remove a container", source }),
         }
+    }
+
+    /// The same; what cannot be removed now is removed with a later sandbox, or at the engine's end.
+    async fn remove_or_note(&mut self) -> Result<(), ExecError> {
+        let removed = self.remove().await;
+        if removed.is_err() {
+            self.leftovers.lock().expect("no panic under this lock").push(self.id.clone());
+        }
+        removed
     }
 
     async fn is_gone(&self) -> bool {
@@ -365,6 +462,6 @@ impl Guard for ContainerGuard {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        if patience.await.is_err() { self.remove().await } else { Ok(()) }
+        if patience.await.is_err() { self.remove_or_note().await } else { Ok(()) }
     }
 }

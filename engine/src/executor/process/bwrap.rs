@@ -53,8 +53,10 @@ pub(super) fn plan(
     {
         args.path("--ro-bind", &real, &real);
     }
-    for (flag, name) in [("--ro-bind", "pfs"), ("--bind", "tmp"), ("--ro-bind", "code")] {
-        args.path(flag, &scratch.path().join(name), &Path::new("/").join(name));
+    for (flag, name, at) in
+        [("--ro-bind", "pfs", "/pfs"), ("--bind", "tmp", "/tmp"), ("--ro-bind", "code", spec.code_path())]
+    {
+        args.path(flag, &scratch.path().join(name), Path::new(at));
     }
     args.path("--bind", &scratch.path().join("out"), Path::new("/pfs/out"));
     for path in &spec.secret_directories {

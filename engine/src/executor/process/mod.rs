@@ -28,7 +28,7 @@ use super::sandbox::Guard;
 use super::{ExecError, Executor, ExecutorInfo, ExecutorKind, FileSource, Image, OnPull, Owner, Sandbox, SandboxSpec};
 use crate::worker::NAMESPACES_REFUSED;
 use crate::worker::namespace::Plan;
-use crate::worker::protocol::Settings;
+use crate::worker::protocol::{Settings, Tmp};
 
 /// How much is read from an agent at once, in bytes.
 const READ_BYTES: usize = 256 * 1024;
@@ -106,6 +106,7 @@ impl ProcessExecutor {
             network: spec.network,
             mounts: spec.mounts.clone(),
             secret_directories: spec.secret_directories.iter().map(PathBuf::from).collect(),
+            code_path: spec.code_path().into(),
         };
         self.worker("enter", &plan)
     }
@@ -156,6 +157,10 @@ impl Executor for ProcessExecutor {
         Err(ExecError::Unsuited { executor: self.kind(), why: "does not use images" })
     }
 
+    async fn has_content_at(&self, _: &str, _: &str) -> Result<bool, ExecError> {
+        Ok(false)
+    }
+
     async fn open(&self, spec: &SandboxSpec, files: &dyn FileSource) -> Result<Sandbox, ExecError> {
         if let Some(means) = self.means.get() {
             return self.open_with(means, spec, files).await.map_err(|failed| failed.error);
@@ -195,6 +200,9 @@ fn settings_of(spec: &SandboxSpec) -> Settings {
         working_dir: spec.working_dir.clone(),
         secret_directories: spec.secret_directories.iter().cloned().collect(),
         has_memory_limit: false, // it knows no limits
+        code_path: spec.code_path().to_owned(),
+        tmp: Tmp::Ready,
+        is_watched: false, // what is not emptied is read-only
     }
 }
 

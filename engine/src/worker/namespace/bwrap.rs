@@ -49,9 +49,9 @@ pub(in super::super) fn within(pfs: &str, code: &str) -> Result<(), Stop> {
     fence::limit_processes()?;
     prctl::set_no_new_privs().or_stop(|| "forbid new rights".to_owned())?;
     prctl::set_dumpable(false).or_stop(|| "protect the agent".to_owned())?;
-    fence::put_up()?;
+    fence::shut_off_sockets()?;
     let out = open_directory(CWD, "/pfs/out").or_stop(|| "open /pfs/out".to_owned())?;
-    agent::run(Place { pfs, code, out, temporary: Place::temporary()? })
+    agent::run(Place { pfs, code: Some(code), out, temporary: Place::temporary()? })
 }
 
 /// Opened anew, as a number alone is no file without `unsafe`, and then closed.

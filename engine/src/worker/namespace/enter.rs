@@ -45,6 +45,7 @@ pub(super) struct Inside {
     pub(super) resolver: Option<(PathBuf, Vec<u8>)>,
     pub(super) hidden: Vec<PathBuf>,
     pub(super) secret_directories: Vec<PathBuf>,
+    pub(super) code_path: PathBuf,
 }
 
 impl Inside {
@@ -126,7 +127,8 @@ fn survey(plan: &Plan) -> Result<Inside, Stop> {
     let (hidden, secret_directories) = (plan.hidden.clone(), plan.secret_directories.clone());
     let mounts = plan.mounts.iter();
     let mounts = mounts.map(|mount| (Source { path: mount.from.clone(), held: None }, mount.at.clone())).collect();
-    Ok(Inside { scratch, shown, mounts, links, resolver, hidden, secret_directories })
+    let code_path = plan.code_path.clone();
+    Ok(Inside { scratch, shown, mounts, links, resolver, hidden, secret_directories, code_path })
 }
 
 /// Where `/etc/resolv.conf` leads to outside `/etc` (systemd keeps it in `/run`, which the sandbox has anew).

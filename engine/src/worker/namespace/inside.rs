@@ -27,9 +27,9 @@ pub(in super::super) fn inside(number: &str) -> Result<(), Stop> {
     let writable = root::move_in(&plan)?;
     fence::limit_processes()?;
     give_up_rights()?;
-    fence::put_up()?;
+    fence::shut_off_sockets()?;
     let out = open_directory(CWD, "/pfs/out").or_stop(|| "open /pfs/out".to_owned())?;
-    agent::run(Place { pfs: writable.pfs, code: writable.code, out, temporary: Place::temporary()? })
+    agent::run(Place { pfs: writable.pfs, code: Some(writable.code), out, temporary: Place::temporary()? })
 }
 
 /// No capability is left, none can be gained, and no other process may look into this one.

@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) mounts: Vec<HostFolder>,
     /// Made for files with secrets, in memory.
     pub(crate) secret_directories: Vec<PathBuf>,
+    /// Where the code is shown.
+    pub(crate) code_path: PathBuf,
 }
 
 /// What `pv worker bwrap` is told.

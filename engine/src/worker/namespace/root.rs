@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -44,8 +45,8 @@ pub(super) fn move_in(inside: &Inside) -> Result<Writable, Stop> {
         attach(tree, &source.path)?;
     }
     furnish(inside, &devices)?;
-    let writable = place_scratch(scratch)?;
-    // On top of `/code`, if that is what is under edit: the agent has its own way to what lies beneath.
+    let writable = place_scratch(scratch, &inside.code_path)?;
+    // On top of the code, if that is what is under edit: the agent has its own way to what lies beneath.
     for (tree, (_, at)) in mounts.iter().zip(&inside.mounts) {
         attach(tree, at)?;
     }
@@ -126,8 +127,11 @@ fn furnish(inside: &Inside, devices: &[OwnedFd]) -> Result<(), Stop> {
     mount(Some("proc"), &built("proc"), Some("proc"), flags, NONE)
         .map_err(|error| Stop::refused(format!("cannot mount /proc: {error}")))?;
     mount_tmpfs(&built("dev/shm"), "mode=1777")?;
-    // Shown so that it can be emptied: a queue outlives its process. A kernel without queues has none to show.
-    mount(Some("mqueue"), &built("dev/mqueue"), Some("mqueue"), flags, NONE).ok();
+    match mount(Some("mqueue"), &built("dev/mqueue"), Some("mqueue"), flags, NONE) {
+        // Shown so that what is left in it can be removed; a kernel without message queues has none.
+        Ok(()) | Err(Errno::ENODEV) => {}
+        Err(error) => return Err(Stop::new(format!("cannot mount /dev/mqueue: {error}"))),
+    }
     for (name, device) in DEVICES.iter().zip(devices) {
         attach(device, &Path::new("/dev").join(name))?;
     }
@@ -148,11 +152,11 @@ fn furnish(inside: &Inside, devices: &[OwnedFd]) -> Result<(), Stop> {
     Ok(())
 }
 
-/// `/tmp`, `/pfs` and `/code` lie on the engine's disk: inputs and outputs may be larger than memory.
-fn place_scratch(scratch: &OwnedFd) -> Result<Writable, Stop> {
+/// `/tmp`, `/pfs` and the code lie on the engine's disk: inputs and outputs may be larger than memory.
+fn place_scratch(scratch: &OwnedFd, code_path: &Path) -> Result<Writable, Stop> {
     let at = Path::new("/.scratch");
     attach(scratch, at)?;
-    for (name, path) in [("tmp", "/tmp"), ("pfs", "/pfs"), ("code", "/code")] {
+    for (name, path) in [("tmp", Path::new("/tmp")), ("pfs", Path::new("/pfs")), ("code", code_path)] {
         bind(&built(at).join(name), &built(path))?;
     }
     make_directories(&built("/pfs/out")).or_stop(|| "make `/pfs/out`".to_owned())?;
@@ -166,7 +170,7 @@ fn place_scratch(scratch: &OwnedFd) -> Result<Writable, Stop> {
     };
     let writable = Writable {
         pfs: open("pfs").or_stop(|| "open /pfs".to_owned())?,
-        code: open("code").or_stop(|| "open /code".to_owned())?,
+        code: open("code").or_stop(|| "open the directory of the code".to_owned())?,
     };
     umount2(&scratch, MntFlags::MNT_DETACH).or_stop(|| "put the scratch directory away".to_owned())?;
     fs::remove_dir(&scratch).or_stop(|| "put the scratch directory away".to_owned())?;

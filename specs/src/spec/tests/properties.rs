@@ -37,7 +37,8 @@ prop_compose! {
             mount_path: Some("/secrets".to_owned()),
         });
         let secrets = secret.into_iter().collect();
-        Transform { image, cmd, stdin, env, user, working_dir, code, network, accept_return_code, err_cmd, err_stdin, secrets }
+        let code_path = code.as_ref().map(|code| format!("/app/{code}"));
+        Transform { image, cmd, stdin, env, user, working_dir, code, code_path, network, accept_return_code, err_cmd, err_stdin, secrets }
     }
 }
 prop_compose! {

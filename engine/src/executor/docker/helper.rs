@@ -1,0 +1,119 @@
+//! Containers that never start: through them the API fills volumes and looks into images.
+
+use std::collections::HashMap;
+
+use bollard::Docker;
+use bollard::container::PathStatResponse;
+use bollard::errors::Error as DockerError;
+use bollard::models::{ContainerCreateBody, HostConfig, Mount};
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder,
+};
+use futures_util::stream::StreamExt;
+
+use super::super::ExecError;
+use super::agent::AGENT;
+
+/// Go's mark of a directory among the bits of a file's mode.
+const IS_DIRECTORY: u32 = 1 << 31;
+/// Enough of an archive to see whether a directory has an entry, in bytes.
+const GLANCE: usize = 16 * 1024;
+
+/// A container that never starts. To be removed; one that is left behind has the labels of its engine and goes with its next clean-up.
+pub(super) struct Helper<'a> {
+    docker: &'a Docker,
+    pub(super) id: String,
+}
+
+impl<'a> Helper<'a> {
+    pub(super) async fn create(
+        docker: &'a Docker,
+        image: &str,
+        labels: HashMap<String, String>,
+        mounts: Vec<Mount>,
+    ) -> Result<Self, ExecError> {
+        let made = Self::create_as(docker, None, image, labels, mounts).await?;
+        made.ok_or_else(|| ExecError::SandboxLost {
+            why: "a container without a name has the name of another".to_owned(),
+        })
+    }
+
+    /// The same with a name, which no two containers have: `None` when there is one already.
+    pub(super) async fn create_as(
+        docker: &'a Docker,
+        name: Option<&str>,
+        image: &str,
+        labels: HashMap<String, String>,
+        mounts: Vec<Mount>,
+    ) -> Result<Option<Self>, ExecError> {
+        let options = name.map(|name| CreateContainerOptionsBuilder::default().name(name).build());
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            cmd: Some(vec![AGENT.to_owned()]),
+            labels: Some(labels),
+            host_config: Some(HostConfig { mounts: Some(mounts), ..HostConfig::default() }),
+            ..ContainerCreateBody::default()
+        };
+        match docker.create_container(options, body).await {
+            Ok(created) => Ok(Some(Self { docker, id: created.id })),
+            Err(DockerError::DockerResponseServerError { status_code: 409, .. }) if name.is_some() => Ok(None),
+            Err(error) => Err(failed("create a container to prepare others")(error)),
+        }
+    }
+
+    /// One that another process made under this name, to be removed.
+    pub(super) fn named(docker: &'a Docker, name: &str) -> Self {
+        Self { docker, id: name.to_owned() }
+    }
+
+    /// Removes it, with the volumes that the image asks for.
+    pub(super) async fn remove(self) -> Result<(), ExecError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let removed = self.docker.remove_container(&self.id, Some(options)).await;
+        removed.map_err(failed("remove a container that prepared others"))
+    }
+
+    /// Whether the image has anything at this path; a link counts, wherever it leads.
+    pub(super) async fn has(&self, path: &str) -> Result<bool, ExecError> {
+        Ok(stat(self.docker, &self.id, path).await?.is_some())
+    }
+
+    /// Whether a directory put at this path would hide anything: a file, a link, or a directory that is not empty.
+    pub(super) async fn has_content_at(&self, path: &str) -> Result<bool, ExecError> {
+        let Some(found) = stat(self.docker, &self.id, path).await? else { return Ok(false) };
+        if found.file_mode & IS_DIRECTORY == 0 {
+            return Ok(true);
+        }
+        let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
+        let mut archive = Box::pin(self.docker.download_from_container(&self.id, Some(options)));
+        let mut seen = Vec::new();
+        while seen.len() < GLANCE
+            && let Some(chunk) = archive.next().await
+        {
+            seen.extend_from_slice(&chunk.map_err(failed("look into an image"))?);
+        }
+        // The first entry is the directory itself. The archive may be cut off after the second.
+        let mut archive = tar::Archive::new(seen.as_slice());
+        let entries = archive.entries().map_err(cannot_read)?.take(2);
+        Ok(entries.filter(Result::is_ok).count() > 1)
+    }
+}
+
+/// What a container has at a path; `None` for nothing.
+pub(super) async fn stat(docker: &Docker, container: &str, path: &str) -> Result<Option<PathStatResponse>, ExecError> {
+    let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
+    match docker.get_container_archive_info(container, Some(options)).await {
+        Ok(found) => Ok(Some(found)),
+        Err(DockerError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(failed("look into a container")(error)),
+    }
+}
+
+fn cannot_read(error: std::io::Error) -> ExecError {
+    failed("send an archive that can be read")(error.into())
+}
+
+pub(super) fn failed(action: &'static str) -> impl FnOnce(DockerError) -> ExecError {
+    move |source| ExecError::Docker { action, source }
+}

@@ -1,0 +1,163 @@
+//! What a try leaves behind beside its output, where a later try could find it.
+//!
+//! A sandbox serves one try after another, and a command that is root in a container can write nearly anywhere. Three sorts of places:
+//! - what is emptied after each try for certain: `/pfs`, `/pfs/out`, secrets, shared memory, message queues, and a `/tmp` in which the
+//!   image has nothing ([`Writable`]);
+//! - all other files of a container: every directory is watched (`inotify`). A change of content, rights or names is an event there; one
+//!   through a mapping too, since the file was opened for writing and is closed. A try that changes nothing costs one system call;
+//! - what lies in no file: sockets on their way through sockets (which keep files open), and what `surroundings` compares.
+//!
+//! What is found in the latter two is not undone: the engine throws the sandbox away. Keys and asynchronous rings cannot be left, since
+//! `forbidden` takes the calls for them away.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::fs::{CWD, fstat};
+use rustix::io::Errno;
+
+use super::clear;
+use super::mounts::{self, Mount};
+use super::renew::Writable;
+use super::surroundings::Surroundings;
+
+/// Tells of any change of a directory, of what is in it, and of the files in it.
+const ANY_CHANGE: WatchFlags = CHANGE_OF_NAMES.union(WatchFlags::MODIFY).union(WatchFlags::CLOSE_WRITE);
+/// The same without the content of files: what is written to a device stays nowhere.
+const CHANGE_OF_NAMES: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MOVE)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::DELETE_SELF)
+    .union(WatchFlags::MOVE_SELF)
+    .union(WatchFlags::DONT_FOLLOW);
+/// What is looked at after each try.
+pub(super) struct Traces {
+    /// `None` where nothing needs to be watched, an error where it cannot be: then each try may have changed anything.
+    watch: Option<io::Result<Watch>>,
+    surroundings: Surroundings,
+    sockets: Option<usize>,
+}
+
+impl Traces {
+    /// Remembers how things are before the first try. With `watched`, all files but those in the directories `renewed` are watched.
+    pub(super) fn begin<'e, E: Iterator<Item = &'e Writable>>(
+        watched: bool,
+        renewed: impl Fn() -> E,
+    ) -> io::Result<Self> {
+        let watch = watched.then(|| Watch::begin(&renewed));
+        Ok(Self { sockets: watch.as_ref().map(|_| sockets()), watch, surroundings: Surroundings::look()? })
+    }
+
+    /// What a try left that cannot be removed for certain; `None` when the next one finds all as it was. All its processes are gone.
+    pub(super) fn found(&mut self) -> Option<String> {
+        let sockets_before = self.sockets;
+        self.changed_files()
+            .or_else(|| self.changed_surroundings())
+            .or_else(|| (sockets_before.is_some_and(|before| sockets() > before)).then(|| "an open socket".to_owned()))
+    }
+
+    fn changed_surroundings(&self) -> Option<String> {
+        match self.surroundings.difference() {
+            Ok(difference) => difference.map(str::to_owned),
+            Err(error) => Some(format!("surroundings that cannot be read: {error}")),
+        }
+    }
+
+    fn changed_files(&mut self) -> Option<String> {
+        match self.watch.as_mut()? {
+            Ok(watch) => watch.change(),
+            Err(error) => Some(format!(
+                "what nobody could watch ({error}; `fs.inotify.max_user_watches` may be too low for this image)"
+            )),
+        }
+    }
+}
+
+/// Sockets of the sandbox's own network. One that no process has any more is on its way through another, and may hold open files.
+fn sockets() -> usize {
+    fs::read_to_string("/proc/net/unix").map_or(0, |list| list.lines().count())
+}
+
+/// Watches every directory of a container.
+struct Watch {
+    inotify: OwnedFd,
+    /// What each number stands for.
+    paths: HashMap<i32, String>,
+}
+
+impl Watch {
+    fn begin<'e, E: Iterator<Item = &'e Writable>>(renewed: &impl Fn() -> E) -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        let mut watch = Self { inotify, paths: HashMap::new() };
+        for mount in mounts::table()?.into_iter().filter(Mount::may_be_written) {
+            let place = fs::symlink_metadata(&mount.at);
+            match place {
+                Ok(data) if data.is_dir() => watch.tree(&mount, renewed)?,
+                // Such as `/etc/hosts`, which lies in another folder of the host.
+                Ok(_) => watch.add(&mount.at, ANY_CHANGE)?,
+                Err(_) => {} // covered by a later mount
+            }
+        }
+        Ok(watch)
+    }
+
+    /// Watches the directories of one mount.
+    fn tree<'e, E: Iterator<Item = &'e Writable>>(
+        &mut self,
+        mount: &Mount,
+        renewed: &impl Fn() -> E,
+    ) -> io::Result<()> {
+        let flags = if mount.is_of_devices() { CHANGE_OF_NAMES } else { ANY_CHANGE };
+        let mut waiting = vec![mount.at.clone()];
+        let mut device = None;
+        while let Some(path) = waiting.pop() {
+            let opened = clear::open_directory(CWD, path.as_str())?;
+            let stat = fstat(&opened)?;
+            let is_of_another_mount = *device.get_or_insert(stat.st_dev) != stat.st_dev;
+            if is_of_another_mount || renewed().any(|directory| directory.is(&stat)) {
+                continue;
+            }
+            self.add(&path, flags | WatchFlags::ONLYDIR)?;
+            let prefix = path.trim_end_matches('/');
+            for (name, is_directory) in clear::entries(opened.as_fd())? {
+                if is_directory {
+                    waiting.push(format!("{prefix}/{}", path_text(&name)?));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, path: &str, flags: WatchFlags) -> io::Result<()> {
+        let number = inotify::add_watch(&self.inotify, path, flags)?;
+        self.paths.insert(number, path.to_owned());
+        Ok(())
+    }
+
+    /// The first change since the beginning.
+    fn change(&mut self) -> Option<String> {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        match inotify::Reader::new(&self.inotify, &mut buffer).next() {
+            Err(Errno::WOULDBLOCK) => None,
+            Err(error) => Some(format!("changes that cannot be told: {error}")),
+            Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => Some("very many changes".to_owned()),
+            Ok(event) => {
+                let directory = self.paths.get(&event.wd()).map_or("", String::as_str);
+                let name = event.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+                Some(format!("a change of `{}`", Path::new(directory).join(&*name).display()))
+            }
+        }
+    }
+}
+
+fn path_text(name: &CString) -> io::Result<&str> {
+    let unreadable = |_| io::Error::new(io::ErrorKind::InvalidData, "a directory has a name that is not UTF-8");
+    name.to_str().map_err(unreadable)
+}
