@@ -173,27 +173,22 @@ struct Walker<'a> {
 impl Walker<'_> {
     fn run(&self) -> Found {
         let mut found = Found::default();
-        while let Some(task) = self.take() {
+        while let Some((task, _busy)) = self.take() {
             match task {
                 Task::List { folder, relative } => self.list(folder, relative, &mut found),
                 Task::Look { open, names } => self.look(&open, &names, Vec::new(), &mut found),
-            }
-            let mut queue = self.queue.lock().expect("no panic under this lock");
-            queue.busy -= 1;
-            if queue.busy == 0 && queue.tasks.is_empty() {
-                self.more.notify_all();
             }
         }
         found
     }
 
     /// The next task; `None` when nobody can add one any more. The newest comes first, so that few folders are open at a time.
-    fn take(&self) -> Option<Task> {
+    fn take(&self) -> Option<(Task, Busy<'_>)> {
         let mut queue = self.queue.lock().expect("no panic under this lock");
         loop {
             if let Some(task) = queue.tasks.pop() {
                 queue.busy += 1;
-                return Some(task);
+                return Some((task, Busy { queue: &self.queue, more: &self.more }));
             }
             if queue.busy == 0 {
                 return None;
@@ -318,6 +313,22 @@ impl Walker<'_> {
     }
 }
 
+/// Counts as a thread that has a task; also when a panic ends it, so that no other waits for what it would have added.
+struct Busy<'a> {
+    queue: &'a Mutex<Queue>,
+    more: &'a Condvar,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.queue.lock().expect("no panic under this lock");
+        queue.busy -= 1;
+        if queue.busy == 0 && queue.tasks.is_empty() {
+            self.more.notify_all();
+        }
+    }
+}
+
 /// The stamp of a file or of what a link leads to, `None` for a folder, or what it is that has no content to keep.
 pub(super) fn file_stamp(at: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stamp>, String> {
     let unreadable = |error: rustix::io::Errno| why_unreadable(&error.into());
@@ -348,4 +359,29 @@ fn is_plain_name(before: usize, name: &[u8]) -> bool {
     before + name.len() <= specs::MAX_PATH_BYTES
         && name.len() <= specs::MAX_PART_BYTES
         && name.iter().all(|byte| is_plain(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_leaves_nobody_waiting() {
+        let walk = Walk { source: Path::new("/nowhere"), target: b"/", excludes: &[] };
+        let task = |folder| Task::List { folder, relative: Vec::new() };
+        let queue = Mutex::new(Queue { tasks: vec![task(0)], busy: 0 });
+        let walker = Walker { walk: &walk, queue, more: Condvar::new(), folders: AtomicUsize::new(1) };
+        let (taken, is_taken) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let panics = scope.spawn(|| {
+                let _task = walker.take();
+                taken.send(()).unwrap();
+                panic!("in the middle of a folder");
+            });
+            is_taken.recv().unwrap();
+            // It waits for what the other may add, and ends with it.
+            assert!(walker.take().is_none());
+            assert!(panics.join().is_err());
+        });
+    }
 }
