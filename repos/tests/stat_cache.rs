@@ -9,9 +9,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::{TestStore, name, path};
-use repos::files::{Census, PutOptions, UploadOptions, gather, parse_list, upload_with};
+use repos::files::{Census, Gathered, PutOptions, UploadOptions, gather, parse_list, upload_with};
 use repos::tree::Tree;
 use specs::BranchName;
+
+/// Longer than any file system needs before it is trusted.
+const LATER: Duration = Duration::from_mins(30);
 
 /// How many files were read, and what the put changed.
 type Done = (u64, Census);
@@ -20,20 +23,29 @@ fn options(test: &TestStore, source: &str) -> PutOptions {
     PutOptions { sources: vec![test.work().join(source)], ..PutOptions::default() }
 }
 
+/// As if the files had lain on a disk for half an hour.
 fn put_with(test: &TestStore, options: &PutOptions) -> Done {
-    let gathered = gather(options).unwrap();
+    put_gathered(test, &gather(options).unwrap().as_if_later(LATER).as_if_on_disk(), true)
+}
+
+fn put_gathered(test: &TestStore, gathered: &Gathered, trust_stat: bool) -> Done {
     let head = test.store.find_branch(&name("images"), &BranchName::main()).unwrap().and_then(|row| row.commit);
     let base = head.map_or(Tree::empty(), |id| Tree::at(test.store.commit(&id).unwrap().tree));
-    let how = UploadOptions { base, trust_stat: true, dry_run: false, progress: &|_, _| {} };
-    let uploaded = upload_with(&test.store, &gathered, &how).unwrap();
-    let edits = uploaded.edits(&test.store, base, &gathered).unwrap();
+    let how = UploadOptions { base, trust_stat, dry_run: false, progress: &|_, _| {} };
+    let uploaded = upload_with(&test.store, gathered, &how).unwrap();
+    let edits = uploaded.edits(&test.store, base, gathered).unwrap();
     let (_, census) = common::commit(&test.store, &name("images"), &BranchName::main(), &edits).unwrap();
-    uploaded.remember(&test.store, &gathered);
+    uploaded.remember(&test.store, gathered);
     (uploaded.read, census)
 }
 
 fn put(test: &TestStore, source: &str) -> Done {
     put_with(test, &options(test, source))
+}
+
+/// At this moment, wherever the files lie.
+fn put_now(test: &TestStore, source: &str) -> Done {
+    put_gathered(test, &gather(&options(test, source)).unwrap(), true)
 }
 
 /// Waits until the clock of files has gone on, so that what was written before is told from what is written after.
@@ -95,7 +107,7 @@ fn changes_in_one_step_of_the_clock_are_seen() {
     for round in 0..50 {
         let content = format!("{round:03}");
         test.write("d/a", &content);
-        put(&test, "d");
+        put_now(&test, "d");
         assert_eq!(test.contents("images")[0].1, content);
     }
 }
@@ -149,7 +161,7 @@ fn a_cache_of_another_store_is_passed_over() {
 #[test]
 fn what_the_store_does_not_have_is_read() {
     let test = three_files();
-    let gathered = gather(&options(&test, "d")).unwrap();
+    let gathered = gather(&options(&test, "d")).unwrap().as_if_later(LATER).as_if_on_disk();
     let dry = UploadOptions { base: Tree::empty(), trust_stat: true, dry_run: true, progress: &|_, _| {} };
     let hashed = upload_with(&test.store, &gathered, &dry).unwrap();
     assert_eq!((hashed.read, hashed.new_bytes), (3, 11));
@@ -185,4 +197,90 @@ fn of_single_files_the_large_ones_are_remembered() {
     let_time_pass();
     assert_eq!([put(&test, "small").0, put(&test, "small").0], [1, 1]);
     assert_eq!([put(&test, "large").0, put(&test, "large").0], [1, 0]);
+}
+
+#[test]
+fn what_has_just_changed_is_read_again_until_its_pages_are_surely_clean() {
+    let test = three_files();
+    let later = |by: u64| {
+        let gathered = gather(&options(&test, "d")).unwrap();
+        put_gathered(&test, &gathered.as_if_later(Duration::from_secs(by)).as_if_on_disk(), true).0
+    };
+    assert_eq!([later(0), later(5), later(50)], [3, 3, 3], "the kernel may not have written it yet");
+    assert_eq!([later(700), later(700), later(0)], [3, 0, 0], "what was read when it was old is known");
+    let all = gather(&options(&test, "d")).unwrap().as_if_later(LATER).as_if_on_disk();
+    assert_eq!(put_gathered(&test, &all, false).0, 3, "unless all is to be read");
+}
+
+#[test]
+fn a_file_in_memory_is_always_read() {
+    let memory = std::path::Path::new("/dev/shm");
+    let Ok(folder) = tempfile::tempdir_in(memory) else { return };
+    let is_tmpfs =
+        std::fs::read_to_string("/proc/mounts").unwrap().lines().any(|line| line.contains(" /dev/shm tmpfs "));
+    if !is_tmpfs {
+        return;
+    }
+    let test = TestStore::new();
+    std::fs::write(folder.path().join("a"), "one").unwrap();
+    let options = PutOptions { sources: vec![folder.path().to_owned()], ..PutOptions::default() };
+    let put = || put_gathered(&test, &gather(&options).unwrap().as_if_later(LATER), true).0;
+    assert_eq!([put(), put()], [1, 1]);
+}
+
+/// A process that keeps a file mapped, and writes to it through the mapping when it is told to.
+struct Mapped(std::process::Child);
+
+impl Mapped {
+    const PROGRAM: &'static str = "
+import mmap, sys
+file = open(sys.argv[1], 'r+b')
+mapped = mmap.mmap(file.fileno(), 0)
+file.close()
+for line in sys.stdin:
+    mapped[:3] = line.strip().encode()
+    print('written', flush=True)
+";
+
+    fn of(path: &std::path::Path) -> Option<Self> {
+        use std::process::{Command, Stdio};
+        let mut python = Command::new("python3");
+        python.args(["-c", Self::PROGRAM]).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped());
+        python.spawn().map(Self).ok()
+    }
+
+    fn write(&mut self, text: &str) {
+        use std::io::{Read, Write};
+        writeln!(self.0.stdin.as_mut().unwrap(), "{text}").unwrap();
+        self.0.stdout.as_mut().unwrap().read_exact(&mut [0; 8]).unwrap();
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[test]
+fn what_is_written_through_a_mapping_after_a_put_is_seen() {
+    let test = three_files();
+    let at = test.work().join("d/a");
+    let Some(mut mapped) = Mapped::of(&at) else {
+        tests::tools::skip("no python3, which maps files");
+        return;
+    };
+    for (before, after) in [("een", "twe"), ("dri", "vir"), ("vyf", "ses")] {
+        // The page is dirty from here on, and what is written to it next changes no time.
+        mapped.write(before);
+        let_time_pass();
+        put_now(&test, "d");
+        let stamp = std::fs::metadata(&at).unwrap().modified().unwrap();
+        mapped.write(after);
+        put_now(&test, "d");
+        assert_eq!(test.contents("images")[0].1, after);
+        // Else the kernel has just cleaned the page, and the test has shown less than it could.
+        eprintln!("hidden: {}", std::fs::metadata(&at).unwrap().modified().unwrap() == stamp);
+    }
 }

@@ -7,10 +7,12 @@ import random
 import shutil
 import subprocess
 import tempfile
+import time
 
 from measure import Failed, run
 
 SOURCE = "linux-source-6.1"
+OLD = 75  # seconds: what changed since then is read again by the next put, since the kernel may hide further changes
 
 
 def helper(folder):
@@ -29,6 +31,12 @@ def small_files(folder, count):
         for number in range(count // 100):
             size = 4_000 + int(36_000 * numbers.betavariate(1, 2.636))
             (place / f"f{number:03}.bin").write_bytes(numbers.randbytes(size))
+
+
+def grow_old(bench):
+    """Waits until files that were just made are as old as most files are."""
+    bench.say(f"waiting for {OLD} s, until the files are old")
+    time.sleep(OLD)
 
 
 @contextlib.contextmanager

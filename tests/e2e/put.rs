@@ -366,3 +366,14 @@ fn puts_at_the_same_time_all_land() {
     assert_eq!(env.json(["log", "images"]).len(), 8);
     assert_eq!(paths(&env, "images").len(), 8);
 }
+
+#[test]
+fn all_is_read_when_that_is_asked_for() {
+    let env = test_env!();
+    env.write("a.jpg", "one");
+    env.ok(["put", "images", "a.jpg"]);
+    let again = env.json(["put", "images", "a.jpg", "--checksum"]).remove(0);
+    assert_eq!([&again["changed"], &again["unchanged"]], [&json!(false), &json!(1)]);
+    env.write("lines", r#"{"put": "images", "from": "a.jpg", "checksum": true}"#);
+    assert_eq!(env.json(["txn", "lines"])[0]["changed"], false);
+}

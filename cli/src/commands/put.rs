@@ -8,7 +8,7 @@ use repos::tree::{FileEntry, Tree};
 use repos::{RepoError, Store};
 use specs::{CommitId, FilePath, Glob, Reference, Revision};
 
-use super::change::{Commit, Message, PutView, Target, census_line, commit, nothing_committed};
+use super::change::{Commit, Message, PutView, Target, after, census_line, commit, nothing_committed};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::count;
@@ -16,6 +16,10 @@ use crate::output::count;
 /// Commit files and directories of this machine
 ///
 /// A file lands as DIR/name, a directory's contents under DIR/; all in one commit, or nothing. Unchanged content makes no commit.
+///
+/// Files that were put before from the same folder are read again only when their size, times, mode or place on the disk differ, when they
+/// changed within a minute or so before they were read, or when they are kept in memory (tmpfs) or on overlayfs, where writes through a
+/// mapping (mmap) may not change a file's time. On network file systems and FUSE it is ten minutes. --checksum reads all.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Where to: `images`, `images@branch`, `images:/dir`
@@ -38,6 +42,9 @@ pub(crate) struct Args {
     /// Put only the paths in this list, relative to SRC; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(super) files_from: Option<PathBuf>,
+    /// Read all files, also those that look the same as at the put before
+    #[arg(long)]
+    pub(super) checksum: bool,
     /// Only if the branch is still at this revision
     #[arg(long, value_name = "REV")]
     pub(super) expect: Option<Revision>,
@@ -83,7 +90,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         uploaded.remember(store, gathered);
     }
     match run.filter(|_| args.wait) {
-        Some(run) => super::run::bring_to_end(cx, &run),
+        Some(run) => super::run::bring_to_end(cx, &run).map_err(|error| after(Some(run), error)),
         None => Ok(()),
     }
 }
@@ -167,7 +174,7 @@ impl Put<'_> {
         let total = gathered.size_bytes;
         let progress = |files, bytes| progress.update(files, bytes, total);
         let base = self.target.files(self.store)?;
-        let options = UploadOptions { base, trust_stat: true, dry_run, progress: &progress };
+        let options = UploadOptions { base, trust_stat: !self.args.checksum, dry_run, progress: &progress };
         let uploaded = files::upload_with(self.store, &gathered, &options)?;
         Ok(Content::Files(gathered, uploaded))
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use specs::FilePath;
 
 use super::stamp::Stamp;
+use super::trust::Trust;
 use crate::time::{Clock, SystemClock};
 
 /// Files to be put, sorted by path, each path once.
@@ -24,6 +25,8 @@ pub struct Gathered {
     pub size_bytes: u64,
     /// Folders of stores that lie in the sources: they are left out.
     pub stores: Vec<PathBuf>,
+    /// Whether all file systems count as disks of this machine: in tests only.
+    everywhere: bool,
 }
 
 /// Where a part of the files comes from.
@@ -84,6 +87,7 @@ impl Gathered {
             looked_at: SystemClock.now().as_micros() * 1000,
             size_bytes: 0,
             stores: Vec::new(),
+            everywhere: false,
         }
     }
 
@@ -197,9 +201,33 @@ impl Gathered {
         }
     }
 
-    /// Whether a change after this was gathered shows in the file's metadata.
-    pub(super) fn is_settled(&self, at: usize) -> bool {
-        self.stamp(at).is_settled(self.looked_at)
+    /// Which files' metadata tells of every change after they were gathered.
+    pub(super) fn trust(&self) -> Trust {
+        Trust::new(self.looked_at, self.everywhere)
+    }
+
+    /// Whether that of this file does.
+    pub(super) fn is_trusted(&self, at: usize, trust: &mut Trust) -> bool {
+        trust.covers(self.stamp(at), || match self.content(at) {
+            Content::File(path) => Some(path),
+            Content::Stdin => None,
+        })
+    }
+
+    /// As if they had been gathered so much later: for tests, which cannot make old files.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn as_if_later(mut self, by: std::time::Duration) -> Self {
+        self.looked_at += i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        self
+    }
+
+    /// As if they lay on a disk of this machine: for tests, whose folders may lie in memory.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn as_if_on_disk(mut self) -> Self {
+        self.everywhere = true;
+        self
     }
 
     /// Whether one of the files has this path.

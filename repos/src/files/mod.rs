@@ -6,7 +6,7 @@
 //! ```text
 //! gather   which files of this machine are meant, and where they go: all that is wrong is told at once (walk, gathered)
 //! upload   reads, hashes and stores them, on all cores and without the store's lock; what the stat cache knows is not read (stamp,
-//!          stat_cache), what cannot fit is not begun (space)
+//!          stat_cache, trust), what cannot fit is not begun (space)
 //! mirror   what a put removes because its sources lack it
 //! rework   rm, mv, cp, revert: edits of what is stored already; no bytes are moved
 //! get      brings files back to this machine, all or nothing, never through a link
@@ -38,6 +38,7 @@ mod rework;
 mod space;
 mod stamp;
 mod stat_cache;
+mod trust;
 mod upload;
 mod walk;
 

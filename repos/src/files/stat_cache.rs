@@ -2,11 +2,11 @@
 //!
 //! One file a source in `.pv/stat`, named by the digest of the source's path, with an entry for each file in order of their paths: it is
 //! read from front to back beside a walk. Nothing depends on it: what is damaged or of another store is passed over, and a digest from it
-//! counts only if the store has the content. An entry is written only for a file whose stamp is *settled*
-//! ([`Stamp::is_settled`]): any later change shows there.
+//! counts only if the store has the content. An entry is written only for a file whose stamp tells of any later change
+//! (see [`super::trust`]).
 //!
 //! ```text
-//! file   = "PVSTAT" 00 01 block*              the first block holds the store's id
+//! file   = "PVSTAT" 00 02 block*              the first block holds the store's id
 //! block  = length u32 · SHA-256 · entry*      of the entries; a block that is damaged ends the file
 //! entry  = shared length suffix size modified changed device inode mode digest
 //! ```
@@ -26,7 +26,8 @@ use crate::store::Store;
 use crate::tree::varint;
 
 const FOLDER: &str = "stat";
-const MAGIC: &[u8; 8] = b"PVSTAT\x00\x01";
+/// Number 1 trusted files that had just been written, which a mapping could change unseen.
+const MAGIC: &[u8; 8] = b"PVSTAT\x00\x02";
 /// A block is written when it is longer than this.
 const BLOCK_BYTES: usize = 64 << 10;
 /// No block that was written is longer: a path and a little more beyond.

@@ -87,6 +87,7 @@ impl Uploaded {
         let is_large = |at: usize| gathered.stamp(at).size_bytes >= REMEMBERED_BYTES;
         let mut writers: Vec<Option<Writer>> = gathered.roots().iter().map(|_| None).collect();
         let mut relative = Vec::new();
+        let mut trust = gathered.trust();
         for (at, file) in self.files.iter().enumerate() {
             let root = gathered.root(at);
             let source = match &gathered.roots()[root].source {
@@ -94,7 +95,7 @@ impl Uploaded {
                 Source::File(source) if is_large(at) => source,
                 _ => continue,
             };
-            if gathered.is_settled(at) && self.changed.binary_search(&at).is_err() {
+            if gathered.is_trusted(at, &mut trust) && self.changed.binary_search(&at).is_err() {
                 let writer = match &mut writers[root] {
                     Some(writer) => writer,
                     none => none.insert(Writer::create(store, source)?),

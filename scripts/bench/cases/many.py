@@ -4,6 +4,7 @@ import collections
 import os
 import shutil
 
+import inputs
 from measure import Series
 from report import Target, at_most, times
 from sizes import MIB
@@ -24,6 +25,7 @@ def measure(bench, place, table):
     table.note(f"{sizes.many_files:,} files of 1 KB, {FOLDER:,} a folder.")
     bench.say("making the files")
     place.run(bench.helper, "tree", source, sizes.many_files, FOLDER, 1_000)
+    inputs.grow_old(bench)
     place.warm("source")
     few = at_few(place, source)
     pv, took = Pv(place), collections.defaultdict(Series)

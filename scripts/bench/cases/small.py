@@ -17,6 +17,7 @@ def measure(bench, place, table):
     inputs.small_files(source, sizes.small_files)
     total = sum(file.stat().st_size for file in source.rglob("*.bin"))
     table.note(f"{sizes.small_files:,} files of 4–40 kB in 100 folders, {total / 1e6:.0f} MB.")
+    inputs.grow_old(bench)
     place.warm("source")
     pv, others = Pv(place), rivals(place, Borg, Restic, Git)
     took = collections.defaultdict(Series)

@@ -18,6 +18,7 @@ def measure(bench, place, table):
     inputs.source_tree(source, sizes.source_parts)
     files = [file.lstat() for file in source.rglob("*") if file.is_file()]
     table.note(f"{inputs.SOURCE}: {len(files):,} text files, {sum(file.st_size for file in files) / 1e6:,.0f} MB.")
+    inputs.grow_old(bench)
     place.warm("source")
     pv, others = Pv(place), rivals(place, Borg, Restic, Git)
     took = collections.defaultdict(Series)

@@ -34,7 +34,7 @@ pub(super) enum Verb {
 
 /// The commands, each with the fields it takes beside those that all do.
 const VERBS: [(&str, &[&str]); 6] = [
-    ("put", &["from", "as", "mirror", "exclude", "files_from"]),
+    ("put", &["from", "as", "mirror", "exclude", "files_from", "checksum"]),
     ("rm", &["recursive"]),
     ("mv", &["to"]),
     ("cp", &["to"]),
@@ -125,9 +125,21 @@ impl Fields<'_> {
         }
         let (as_path, mirror, exclude) = (self.parsed("as"), self.flag("mirror"), self.all_parsed("exclude"));
         let message = Message::default();
-        let (expect, wait, dry_run) = (None, false, false);
+        let (expect, wait, dry_run, checksum) = (None, false, false, self.flag("checksum"));
         let target = target?;
-        let args = put::Args { target, sources, message, as_path, mirror, exclude, files_from, expect, wait, dry_run };
+        let args = put::Args {
+            target,
+            sources,
+            message,
+            as_path,
+            mirror,
+            exclude,
+            files_from,
+            checksum,
+            expect,
+            wait,
+            dry_run,
+        };
         Some(Verb::Put(Box::new(args)))
     }
 

@@ -25,7 +25,7 @@ use lines::{Line, Verb};
 
 const FORMAT: &str = r#"One JSON object a line; the first word of each line below is its command:
   {"put": "images:/cam7", "from": ["batch", "x.jpg"]}
-        also "as": "/PATH", "mirror": true, "exclude": ["*.tmp"], "files_from": "LIST"
+        also "as": "/PATH", "mirror": true, "exclude": ["*.tmp"], "files_from": "LIST", "checksum": true
   {"rm": "images:/old.jpg"}                          also a list; "recursive": true
   {"mv": "images:/a", "to": "images:/b"}
   {"cp": "models@v2:/m.bin", "to": "images:/m.bin"}  from any commit, on a branch
@@ -76,7 +76,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let outcome = act(cx, args, &name).map_err(nothing_committed)?;
     report(cx, args, &outcome, started).map_err(|error| after(outcome.run, error))?;
     match outcome.run.filter(|_| args.wait) {
-        Some(run) => super::run::bring_to_end(cx, &run),
+        Some(run) => super::run::bring_to_end(cx, &run).map_err(|error| after(Some(run), error)),
         None => Ok(()),
     }
 }
