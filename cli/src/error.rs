@@ -38,21 +38,49 @@ pub(crate) struct Failure {
     /// The next thing to try; may have several lines.
     pub(crate) hint: Option<String>,
     /// What was done all the same.
-    pub(crate) done: String,
+    pub(crate) done: Done,
     /// All that is wrong with files that were given, each with its place; the message counts them.
     pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// What a command has done although it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// Nothing, which goes without saying.
+    Nothing,
+    /// Nothing, where that is worth a word: a change is made whole or not at all.
+    NothingCommitted,
+    /// Perhaps all of it: the answer of whoever does it was lost.
+    NotKnown,
+    /// This.
+    Part(String),
+}
+
+impl Done {
+    /// In words that follow what failed.
+    fn words(&self) -> &str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::NothingCommitted => "nothing was committed",
+            Self::NotKnown => "what was done is not known",
+            Self::Part(words) => words,
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Done {
+    fn from(words: T) -> Self {
+        Self::Part(words.into())
+    }
 }
 
 /// Result of commands.
 pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
 
-const NOTHING: &str = "nothing";
-const NOT_KNOWN: &str = "whether it was done is not known";
-
 impl CliError {
     /// An error without causes and hint.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let (message, done) = (message.into(), NOTHING.to_owned());
+        let (message, done) = (message.into(), Done::Nothing);
         let (causes, diagnostics) = (Vec::new(), Vec::new());
         Self::Failure(Box::new(Failure { kind, message, causes, hint: None, done, diagnostics }))
     }
@@ -70,7 +98,7 @@ impl CliError {
     /// From any error, with the causes it names.
     pub(crate) fn from_error(kind: ErrorKind, error: &dyn std::error::Error, hint: Option<String>) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect();
-        let (message, done) = (error.to_string(), NOTHING.to_owned());
+        let (message, done) = (error.to_string(), Done::Nothing);
         Self::Failure(Box::new(Failure { kind, message, causes, hint, done, diagnostics: Vec::new() }))
     }
 
@@ -102,13 +130,11 @@ impl CliError {
         for (line, problem) in problems {
             let Self::Failure(failure) = problem else { return problem };
             kind = kind.or(Some(failure.kind));
-            // It is said once, of all lines together.
-            let message = failure.message.trim_end_matches("; nothing was committed").to_owned();
             diagnostics.push(Diagnostic {
                 file: file.to_owned(),
                 place: Place { line, ..Place::START },
                 severity: Severity::Error,
-                message: [vec![message], failure.causes].concat().join(": "),
+                message: [vec![failure.message], failure.causes].concat().join(": "),
                 hint: failure.hint,
             });
         }
@@ -127,15 +153,18 @@ impl CliError {
     /// Says that nothing was committed, unless the error knows better.
     pub(crate) fn nothing_committed(self) -> Self {
         match &self {
-            Self::Failure(failure) if failure.done != NOTHING => self,
-            Self::Failure(failure) if failure.message.contains("nothing was committed") => self,
-            _ => self.done("nothing was committed"),
+            Self::Failure(failure) if failure.done != Done::Nothing => self,
+            _ => self.done(Done::NothingCommitted),
         }
     }
 
-    /// Says what was done in spite of the error.
-    pub(crate) fn done(self, done: impl Into<String>) -> Self {
-        self.map(|failure| failure.done = done.into())
+    /// Says what was done in spite of the error, unless that is not known.
+    pub(crate) fn done(self, done: impl Into<Done>) -> Self {
+        self.map(|failure| {
+            if failure.done != Done::NotKnown {
+                failure.done = done.into();
+            }
+        })
     }
 }
 
@@ -146,9 +175,9 @@ impl Failure {
         let mut text: String = self.diagnostics.iter().map(|problem| diagnostic_text(problem, color) + "\n").collect();
         let head = if self.diagnostics.is_empty() { paint("1;31", "error:") + " " } else { String::new() };
         let _ = write!(text, "{head}{}", self.message.replace('\n', "\n       "));
-        if self.done != NOTHING {
+        if self.done != Done::Nothing {
             let between = if self.message.contains('\n') { "\n       " } else { "; " };
-            let _ = write!(text, "{between}{}", self.done);
+            let _ = write!(text, "{between}{}", self.done.words());
         }
         for cause in self.causes.iter().filter(|_| self.diagnostics.is_empty()) {
             let _ = write!(text, "\n  because: {cause}");
@@ -181,7 +210,7 @@ impl Failure {
             message: &self.message,
             causes: &self.causes,
             hint: &self.hint,
-            done: &self.done,
+            done: self.done.words(),
         };
         serde_json::to_string(&Line { error }).expect("texts and a number have a JSON form") + "\n"
     }
@@ -210,7 +239,7 @@ impl From<RepoError> for CliError {
     fn from(error: RepoError) -> Self {
         let told = Self::from_error(error.kind(), &error, error.hint());
         match error {
-            RepoError::Unsure { .. } => told.done(NOT_KNOWN),
+            RepoError::Unsure { .. } => told.done(Done::NotKnown),
             RepoError::RevertConflict { paths, .. } => told
                 .map(|failure| failure.causes.extend(paths.iter().map(|path| format!("`{path}` is other than then")))),
             RepoError::InUse { .. } => match told {
@@ -226,6 +255,9 @@ impl From<EngineError> for CliError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Store(error) => error.into(),
+            EngineError::NoBranchToPut { .. } => {
+                Self::from_error(error.kind(), &error, error.hint()).done(Done::NothingCommitted)
+            }
             EngineError::Specs { ref diagnostics, .. } => {
                 let diagnostics = diagnostics.clone();
                 Self::from_error(error.kind(), &error, None).map(|failure| {
@@ -266,5 +298,40 @@ impl From<clap::Error> for CliError {
         // Our own errors say by themselves which text is wrong.
         let own = error.source().map(ToString::to_string).filter(|own| own.contains('`'));
         Self::new(ErrorKind::Usage, own.unwrap_or(message)).map(|failure| failure.hint = hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(error: CliError) -> Box<Failure> {
+        let CliError::Failure(failure) = error else { panic!("a failure") };
+        failure
+    }
+
+    #[test]
+    fn what_may_have_happened_is_never_called_nothing() {
+        let unsure = || RepoError::Unsure { why: "no answer came".to_owned(), source: None };
+        for error in [CliError::from(unsure()), EngineError::Store(unsure()).into()] {
+            let failure = failure(error.nothing_committed().done("nothing was applied"));
+            let text = failure.text(false);
+            assert_eq!((failure.kind.exit_code(), failure.done.clone()), (6, Done::NotKnown), "{text}");
+            assert!(text.contains("may have happened") && text.contains("hint: pv log shows"), "{text}");
+            assert!(!text.contains("nothing"), "{text}");
+        }
+    }
+
+    #[test]
+    fn that_nothing_was_committed_is_said_once() {
+        let branch = EngineError::NoBranchToPut {
+            repo: "images".parse().expect("a name"),
+            branch: "mian".parse().expect("a name"),
+            similar: None,
+        };
+        let text = failure(CliError::from(branch).nothing_committed()).text(false);
+        assert_eq!(text.matches("nothing was committed").count(), 1, "{text}");
+        let told = CliError::from(RepoError::GraphMoved).nothing_committed();
+        assert_eq!(failure(told).done, Done::NothingCommitted);
     }
 }

@@ -19,7 +19,7 @@ pub enum EngineError {
     Specs { diagnostics: Vec<Diagnostic>, files: usize },
     #[error("`{repo}` is the output of pipeline `{repo}`: only its jobs commit to it")]
     OutputRepo { repo: RepoName },
-    #[error("branch `{branch}` not found in repository `{repo}`; nothing was committed")]
+    #[error("branch `{branch}` not found in repository `{repo}`")]
     NoBranchToPut { repo: RepoName, branch: specs::BranchName, similar: Option<String> },
     #[error("`{repo}@{branch}` is at {}, not at {}", short(.actual.as_ref()), short(.expected.as_ref()))]
     NotExpected { repo: RepoName, branch: specs::BranchName, expected: Option<CommitId>, actual: Option<CommitId> },

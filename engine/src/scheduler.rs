@@ -125,9 +125,11 @@ impl Work {
     }
 }
 
-/// Whether the same may work a little later: space comes back, a daemon answers again. Not when it may have happened.
+/// Whether the same may work a little later: space comes back, a daemon answers again. Not when a disk may have it and cannot say so; what
+/// may be in a bucket is seen there by the next try.
 fn may_pass(error: &EngineError) -> bool {
-    error.kind() == ErrorKind::Unavailable && !matches!(error, EngineError::Store(RepoError::Unsure { .. }))
+    let is_in_doubt = matches!(error, EngineError::Store(RepoError::Unsure { source: Some(_), .. }));
+    error.kind() == ErrorKind::Unavailable && !is_in_doubt
 }
 
 impl Engine {

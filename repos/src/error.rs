@@ -17,8 +17,11 @@ pub enum RepoError {
     #[error("cannot {doing} `{}`", .path.display())]
     Io { doing: &'static str, path: PathBuf, source: std::io::Error },
     /// The change may have happened: the caller says neither that it did nor that it did not.
-    #[error("it is not known whether the change was made: {why}")]
+    #[error("the change may have happened: {why}")]
     Unsure { why: String, source: Option<std::io::Error> },
+    /// A change was handed over, and its answer did not come. [`Store::publish`](crate::Store::publish) looks what became of it.
+    #[error("the process that owns the store ended before its answer")]
+    AnswerLost,
     #[error("no store at `{}`{}", .dir.display(), if *.searched { " or above" } else { "" })]
     NoStore { dir: PathBuf, searched: bool },
     #[error("there is a store at `{}` already", .dir.display())]
@@ -167,6 +170,7 @@ impl RepoError {
             Self::NoSpace { .. }
             | Self::Io { .. }
             | Self::Unsure { .. }
+            | Self::AnswerLost
             | Self::InUse { .. }
             | Self::MadeByNewer { .. }
             | Self::Index(_)
@@ -265,7 +269,10 @@ impl RepoError {
             | Self::NotFound { hint, .. }
             | Self::Remote { hint, .. } => hint.clone(),
             Self::NoSpace { .. } => Some("free some space there, or put less at a time".to_owned()),
-            Self::Unsure { .. } => Some("pv log shows whether it was made; dmesg what the disk says".to_owned()),
+            Self::Unsure { source: Some(_), .. } => {
+                Some("pv log shows whether it happened: look before you repeat it; dmesg shows what the disk says".to_owned())
+            }
+            Self::Unsure { .. } => Some("pv log shows whether it happened: look before you repeat it".to_owned()),
             Self::Io { source, .. } => way_out(source).map(str::to_owned),
             _ if self.kind() == ErrorKind::Damaged => Some(
                 "pv fsck names all that is damaged and what needs it; pv fsck --repair --from MIRROR heals it".to_owned(),

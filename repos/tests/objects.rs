@@ -294,6 +294,7 @@ fn put(store: &Store) -> Result<(), RepoError> {
 
 /// Breaks one request after another until none is left to break; `stays`: all after it as well.
 fn whole_or_absent(stays: bool, only_answer: bool) {
+    let mut unsure = 0;
     for n in 0.. {
         let place = memory();
         let test = made(&place);
@@ -308,8 +309,12 @@ fn whole_or_absent(stays: bool, only_answer: bool) {
         let now = contents(&reopened, reopened.resolve(&"images".parse().unwrap()).unwrap().tree());
         match &done {
             Ok(()) => assert_eq!(now.len(), 3, "request {n}"),
-            // When all answers are lost from the record's on, nobody can know that it is there: it is whole then.
-            Err(_) if only_answer && stays && now.len() == 3 => {}
+            // When all answers are lost from the record's on, nobody can know that it is there: it is whole then, or absent.
+            Err(RepoError::Unsure { why, source: None }) => {
+                assert!(stays && (now.len() == 3 || now == before), "request {n}");
+                assert!(why.contains("journal/0000"), "{why}");
+                unsure += 1;
+            }
             Err(error) => {
                 assert_eq!(now, before, "request {n}");
                 assert_eq!(error.kind(), specs::ErrorKind::Unavailable, "{error}");
@@ -322,6 +327,7 @@ fn whole_or_absent(stays: bool, only_answer: bool) {
         assert_sound(&elsewhere.store);
         if ended {
             assert!(n >= 4, "there were requests to break: {n}");
+            assert_eq!(unsure > 0, stays, "only the record itself can be in doubt");
             return;
         }
     }
@@ -337,6 +343,36 @@ fn a_put_is_whole_or_absent_whichever_request_fails() {
 fn a_put_is_whole_or_absent_whichever_answer_is_lost() {
     whole_or_absent(false, true);
     whole_or_absent(true, true);
+}
+
+#[test]
+fn a_change_that_nobody_is_sure_of_is_seen_by_the_next() {
+    let create = |repo: &str| Change::of(vec![Entry::RepoCreate { repo: name(repo), repo_kind: RepoKind::User }]);
+    for owner in [false, true] {
+        let mut unsure = 0;
+        for n in 0..12 {
+            let place = memory();
+            let test = made(&place);
+            // Two tries to write the record, and two looks for it.
+            let plan = Plan::failing(n..n + 4, true);
+            let Ok(store) = options(&flaky(&place, &plan)).open(test.store.dir()) else { continue };
+            if owner && store.own().is_err() {
+                continue;
+            }
+            let done = store.publish(&create("rules"));
+            if let Err(RepoError::Unsure { .. }) = &done {
+                unsure += 1;
+                assert!(joined(&place).store.has_repo(&name("rules")).unwrap(), "its answer was all that was lost");
+                store.publish(&create("other")).unwrap();
+                assert!(store.has_repo(&name("rules")).unwrap(), "request {n}");
+                let error = store.publish(&create("rules")).unwrap_err();
+                assert_eq!(error.kind(), specs::ErrorKind::Conflict, "{error}");
+            }
+            drop(store);
+            assert_sound(&joined(&place).store);
+        }
+        assert_eq!(unsure, 1, "owner: {owner}");
+    }
 }
 
 #[test]

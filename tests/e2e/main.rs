@@ -3,6 +3,7 @@
 //! - `run` `failures` `sandbox` `hostile` `executors` pipelines: how they end, what they see, that executors agree
 //! - `reuse` what is computed once is not computed again
 //! - `serve` the engine that lives on
+//! - `outcome` changes whose answer was lost
 //! - `beside` `kill` `chain` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
 //! - `time` pipelines that stop and start, clocks, triggers
@@ -51,6 +52,7 @@ mod ls;
 mod names;
 mod objects;
 mod outage;
+mod outcome;
 mod output;
 mod owner;
 mod pipeline;

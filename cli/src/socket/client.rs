@@ -12,7 +12,7 @@ use specs::ErrorKind;
 use super::protocol::{Answer, Broken, Request, is_taken, receive_answer, receive_with_output, send_request};
 use super::short_path;
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::{CliError, Done, Result};
 
 /// Connects to the owner of the store in `dir`; `None` when there is none.
 fn connect(dir: &Path) -> Option<UnixStream> {
@@ -66,7 +66,7 @@ pub(crate) fn hand_over(cx: &Context, argv: &[OsString], repeat: Repeat) -> Resu
         Ok(Answer::Published | Answer::Unsure(_)) | Err(_) => {
             let error =
                 CliError::new(ErrorKind::Unavailable, "the process that owns the store ended before its answer");
-            Err(error.hint("look at what is there, then repeat the command").done("what was done is not known"))
+            Err(error.hint("look at what is there, then repeat the command").done(Done::NotKnown))
         }
     }
 }
@@ -108,10 +108,7 @@ impl Publisher for Owner {
                 Err(RepoError::Remote { kind, message, hint, race, collected })
             }
             Ok(Answer::Unsure(why)) => Err(RepoError::Unsure { why, source: None }),
-            Ok(Answer::Exit(_) | Answer::Printed { .. } | Answer::GoOn) | Err(_) => Err(RepoError::Unsure {
-                why: "the process that owns the store ended before its answer".to_owned(),
-                source: None,
-            }),
+            Ok(Answer::Exit(_) | Answer::Printed { .. } | Answer::GoOn) | Err(_) => Err(RepoError::AnswerLost),
         }
     }
 }

@@ -151,23 +151,37 @@ impl Place {
 
     /// Writes an object that is not there yet, durably. False when another has its name; an object with these very bytes is this one,
     /// written by a request whose answer was lost.
+    ///
+    /// `Unsure` when no answer came and looking did not tell either; after any other error it is not there and will not be.
     pub(crate) fn create(&self, name: &str, bytes: &Bytes) -> Result<bool, RepoError> {
-        let own = bytes.clone();
-        self.request("write", name, |objects, path| async move { create(&*objects, &path, &own).await })
+        let (own, is_prompt) = (bytes.clone(), self.is_prompt());
+        let request = async move |objects: Arc<dyn ObjectStore>, path| create(&*objects, &path, &own, is_prompt).await;
+        self.request("write", name, request)?.known(|why| self.unsure(name, &why))
+    }
+
+    /// Whether a request that has failed is over: one over a network may still be on its way.
+    fn is_prompt(&self) -> bool {
+        self.url.starts_with("file:")
+    }
+
+    fn unsure(&self, name: &str, why: &str) -> RepoError {
+        RepoError::Unsure { why: format!("no answer to the write of `{}/{name}` came ({why})", self.url), source: None }
     }
 
     /// The same for many, some at a time and in no order. True when all are there now.
     pub(crate) fn create_all(&self, named: Vec<(String, Bytes)>) -> Result<bool, RepoError> {
         let Some((first, _)) = named.first().cloned() else { return Ok(true) };
         let paths: Vec<(Path, Bytes)> = named.into_iter().map(|(name, bytes)| (self.path(&name), bytes)).collect();
-        self.request("write", &first, |objects, _| async move {
+        let is_prompt = self.is_prompt();
+        let created = self.request("write", &first, |objects, _| async move {
             let create = |(path, bytes): (Path, Bytes)| {
                 let objects = objects.clone();
-                async move { create(&*objects, &path, &bytes).await }
+                async move { create(&*objects, &path, &bytes, is_prompt).await }
             };
             let created = futures_util::stream::iter(paths.into_iter().map(create)).buffer_unordered(AT_ONCE);
-            created.try_fold(true, |all, created| std::future::ready(Ok(all && created))).await
-        })
+            created.try_fold(Created::Own, |all, created| std::future::ready(Ok(all.and(created)))).await
+        })?;
+        created.known(|why| self.unsure(&first, &why))
     }
 
     /// The objects of a folder, by name.
@@ -222,24 +236,100 @@ fn listed(found: &ObjectMeta) -> Option<Listed> {
     Some(Listed { name, size_bytes: found.size, written_at })
 }
 
+/// What became of a write that must not be done twice.
+#[derive(Debug)]
+enum Created {
+    /// It is there.
+    Own,
+    /// Another object has its name.
+    Other,
+    /// Nobody knows, and why.
+    Unknown(String),
+}
+
+impl Created {
+    fn of(is_own: bool) -> Self {
+        if is_own { Self::Own } else { Self::Other }
+    }
+
+    /// What became of two; that something is not known outweighs all else.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Own, other) => other,
+            (one, Self::Own) => one,
+            (Self::Other, other) => other,
+            (unknown, _) => unknown,
+        }
+    }
+
+    fn known(self, unsure: impl FnOnce(String) -> RepoError) -> Result<bool, RepoError> {
+        match self {
+            Self::Own => Ok(true),
+            Self::Other => Ok(false),
+            Self::Unknown(why) => Err(unsure(why)),
+        }
+    }
+}
+
 /// Such a request is not tried again by itself, since its answer may be all that was lost: looking tells.
-async fn create(objects: &dyn ObjectStore, path: &Path, own: &Bytes) -> Result<bool, Error> {
+async fn create(objects: &dyn ObjectStore, path: &Path, own: &Bytes, is_prompt: bool) -> Result<Created, Error> {
     let put = || {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         objects.put_opts(path, own.clone().into(), options)
     };
-    let mut done = put().await;
-    if !matches!(done, Ok(_) | Err(Error::AlreadyExists { .. })) {
-        tokio::time::sleep(runtime::PAUSE).await;
-        done = put().await;
+    let first = put().await;
+    let (done, was_answered) = match first {
+        Ok(_) | Err(Error::AlreadyExists { .. }) => (first, true),
+        Err(error) => {
+            tokio::time::sleep(runtime::PAUSE).await;
+            (put().await, is_answer(&error))
+        }
+    };
+    let error = match done {
+        Ok(_) => return Ok(Created::Own),
+        Err(error) => error,
+    };
+    // It may have been done all the same, the first time or the second.
+    match look(objects, path).await {
+        Ok(Some(bytes)) => Ok(Created::of(bytes == own)),
+        Ok(None) if is_prompt || (was_answered && is_answer(&error)) => Err(error),
+        Err(_) if was_answered && is_answer(&error) => Err(error),
+        Ok(None) => Ok(Created::Unknown(why::cause(&error))),
+        Err(blind) => Ok(Created::Unknown(why::cause(&blind))),
     }
-    match done {
-        Ok(_) => Ok(true),
-        Err(Error::AlreadyExists { .. }) => Ok(objects.get(path).await?.bytes().await? == own),
-        // The second may have been done in the same way.
-        Err(error) => match objects.get(path).await {
-            Ok(found) => Ok(found.bytes().await? == own),
-            Err(_) => Err(error),
-        },
+}
+
+/// The bytes of an object, with one more try: much hangs on this look.
+async fn look(objects: &dyn ObjectStore, path: &Path) -> Result<Option<Bytes>, Error> {
+    let get = || async {
+        match objects.get(path).await {
+            Ok(found) => found.bytes().await.map(Some),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    match get().await {
+        Err(_) => {
+            tokio::time::sleep(runtime::PAUSE).await;
+            get().await
+        }
+        seen => seen,
+    }
+}
+
+/// Whether an error is a refusal, in the place's own words; else nobody knows what the place did.
+fn is_answer(error: &Error) -> bool {
+    match error {
+        Error::NotFound { .. }
+        | Error::InvalidPath { .. }
+        | Error::NotSupported { .. }
+        | Error::Precondition { .. }
+        | Error::NotModified { .. }
+        | Error::NotImplemented { .. }
+        | Error::PermissionDenied { .. }
+        | Error::Unauthenticated { .. }
+        | Error::UnknownConfigurationKey { .. } => true,
+        // `JoinError`, `Generic`: also a connection that broke.
+        _ => false,
     }
 }

@@ -20,6 +20,10 @@ use crate::object::Kind;
 use crate::packs::PackName;
 use crate::stop::stop_at;
 
+/// How often the journal is looked at for a change whose answer was lost, and the time between.
+const LOOKS: u32 = 200;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
 /// A change to be made, with what it takes for granted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
@@ -51,7 +55,7 @@ pub trait Publisher: Send + Sync {
     /// Whether a process owns the store and answers.
     fn is_there(&self) -> bool;
 
-    /// `Ok(None)` when no owner answers (any more); else what it said. `relied`: the packs in which the sender may have found what its
+    /// `Ok(None)` when no owner answers (any more); else what it said; `AnswerLost` when that did not come. `relied`: the packs in which the sender may have found what its
     /// change builds on.
     fn publish(&self, change: &Change, relied: &[PackName]) -> Result<Option<()>>;
 }
@@ -87,7 +91,7 @@ impl Store {
                 return done;
             }
             if let Some(publisher) = self.inner.publisher.get()
-                && publisher.publish(change, &self.relied())?.is_some()
+                && self.hand_over(publisher.as_ref(), change)?
             {
                 self.release_held();
                 // The change has happened, whether it can be seen from here or not.
@@ -102,6 +106,44 @@ impl Store {
             std::thread::sleep(Duration::from_millis(2));
         }
         unreachable!("the loop has no end")
+    }
+
+    /// Has the owner make a change happen; false when it did not happen and this process may go on by itself.
+    fn hand_over(&self, publisher: &dyn Publisher, change: &Change) -> Result<bool> {
+        let before = self.position();
+        match publisher.publish(change, &self.relied()) {
+            // Its end may have come before the record or after it: looking tells.
+            Err(lost @ RepoError::AnswerLost) => match self.has_happened(change, before) {
+                Ok(Some(happened)) => Ok(happened),
+                Ok(None) | Err(_) => Err(RepoError::Unsure { why: lost.to_string(), source: None }),
+            },
+            handed_over => Ok(handed_over?.is_some()),
+        }
+    }
+
+    /// Whether the journal has a change after a position; `None` when it may still come.
+    fn has_happened(&self, change: &Change, before: Position) -> Result<Option<bool>> {
+        // A write to another place may outlive the process that sent it, so there only its presence tells something.
+        let is_elsewhere = self.objects_url()?.is_some();
+        for _ in 0..if is_elsewhere { 1 } else { LOOKS } {
+            // Who has the lock knows that no other process writes any more.
+            let lock = Lock::try_take(&self.lock_path())?;
+            self.journal().fetch(before)?;
+            let records = self.journal().read_after(before)?.records;
+            let entries = change.entries.as_slice();
+            if records
+                .iter()
+                .any(|(record, _)| record.entries.windows(entries.len().max(1)).any(|there| there == entries))
+            {
+                self.journal().sync()?;
+                return Ok(Some(true));
+            }
+            if lock.is_some() && !is_elsewhere {
+                return Ok(Some(false));
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        Ok(None)
     }
 
     fn publish_as_owner(&self, change: &Change, relied: &[PackName]) -> Result<()> {
