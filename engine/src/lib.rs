@@ -9,6 +9,7 @@
 //! generations which commits a job takes         plan     what it has to do
 //! datums     globs and trees to units of work  recipe   what one of them executes
 //! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
+//! feed       what jobs that run have done and printed so far
 //! aside      tries: other data, specs or code in place of the current, moving nothing
 //! proof      whether a claim is true, and what convinces others of it
 //! explain    why something ran, or did not        outlook  what would run
@@ -31,6 +32,7 @@ mod execution;
 pub mod executor;
 pub mod executors;
 pub mod explain;
+pub mod feed;
 pub mod generations;
 pub mod graph;
 pub mod keep;

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use repos::Timestamp;
 use repos::journal::SealedState;
 use serde::{Deserialize, Serialize};
 use specs::{DatumId, PipelineName, RunId};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::feed::{AtWork, Feed, SoFar};
 
 /// Names a job.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +71,8 @@ pub struct LiveJob {
     pub counts: Counts,
     /// Datums that are executed right now, and since when.
     pub running: BTreeMap<DatumId, Timestamp>,
+    /// What it has done and printed.
+    pub feed: Arc<Feed>,
     /// Seconds that the last executed datums took, the newest last; at most [`REMEMBERED`].
     took: VecDeque<f64>,
 }
@@ -79,9 +82,10 @@ const REMEMBERED: usize = 1000;
 
 #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
 impl LiveJob {
-    fn new(run: RunId, reason: &str, now: Timestamp) -> Self {
+    fn new(run: RunId, reason: &str, now: Timestamp, feed: Arc<Feed>) -> Self {
         Self {
             run,
+            feed,
             state: LiveState::Waiting,
             reason: reason.to_owned(),
             since: now,
@@ -121,7 +125,7 @@ impl LiveJob {
     }
 }
 
-/// Something that happened.
+/// Something that happened. What user code prints is not among it: that is in a job's [`Feed`].
 #[derive(Debug, Clone)]
 pub enum Happened {
     /// A job came into another state, or its counts changed.
@@ -139,15 +143,6 @@ pub enum Happened {
         /// How.
         state: SealedState,
     },
-    /// User code printed something.
-    Log {
-        /// The job.
-        job: JobKey,
-        /// The datum.
-        datum: DatumId,
-        /// What.
-        bytes: Bytes,
-    },
 }
 
 /// All jobs of a living engine that have not ended.
@@ -159,6 +154,8 @@ pub struct Live {
 #[derive(Debug)]
 struct Inner {
     jobs: Mutex<HashMap<JobKey, LiveJob>>,
+    /// Those who wait for jobs of a run to begin.
+    expecting: Mutex<Vec<(u64, mpsc::UnboundedSender<Arc<Feed>>)>>,
     feed: broadcast::Sender<Happened>,
 }
 
@@ -168,7 +165,7 @@ const FEED: usize = 4096;
 impl Default for Live {
     fn default() -> Self {
         let (feed, _) = broadcast::channel(FEED);
-        Self { inner: Arc::new(Inner { jobs: Mutex::default(), feed }) }
+        Self { inner: Arc::new(Inner { jobs: Mutex::default(), expecting: Mutex::default(), feed }) }
     }
 }
 
@@ -202,7 +199,8 @@ impl Live {
         if jobs.get(job).is_some_and(|live| live.reason == reason) {
             return;
         }
-        jobs.insert(job.clone(), LiveJob::new(run, reason, now));
+        let feed = jobs.get(job).map_or_else(|| self.new_feed(job), |live| live.feed.clone());
+        jobs.insert(job.clone(), LiveJob::new(run, reason, now, feed));
         drop(jobs);
         self.tell(Happened::Changed(job.clone()));
     }
@@ -214,6 +212,9 @@ impl Live {
             live.since = now;
             live.reason.clear();
             live.started_at.get_or_insert(now);
+            if state == LiveState::Running {
+                live.feed.begin(now);
+            }
         });
         self.tell(Happened::Changed(job.clone()));
     }
@@ -242,8 +243,48 @@ impl Live {
         }
     }
 
+    /// What the jobs of a run do and print, each from its start, for those that begin from now on.
+    pub fn expect(&self, order: u64) -> mpsc::UnboundedReceiver<Arc<Feed>> {
+        let (tell, told) = mpsc::unbounded_channel();
+        self.expecting().push((order, tell));
+        told
+    }
+
+    fn expecting(&self) -> std::sync::MutexGuard<'_, Vec<(u64, mpsc::UnboundedSender<Arc<Feed>>)>> {
+        self.inner.expecting.lock().expect("no panic under this lock")
+    }
+
+    fn new_feed(&self, job: &JobKey) -> Arc<Feed> {
+        let feed = Arc::<Feed>::default();
+        let mut expecting = self.expecting();
+        expecting.retain(|(_, tell)| !tell.is_closed());
+        for (_, tell) in expecting.iter().filter(|(order, _)| *order == job.order) {
+            tell.send(feed.clone()).ok();
+        }
+        feed
+    }
+
+    /// What a job has done and printed, if it has not ended and the engine has looked at it.
+    pub fn feed(&self, job: &JobKey) -> Option<Arc<Feed>> {
+        self.jobs().get(job).map(|live| live.feed.clone())
+    }
+
+    /// A datum of a job begins. Nobody follows it when the job is not among these.
+    pub(crate) fn begin(&self, job: &JobKey, datum: DatumId) -> AtWork {
+        AtWork::begin(&self.feed(job).unwrap_or_default(), datum)
+    }
+
+    /// Where the map of a job's datums can be looked at.
+    pub(crate) fn datums(&self, job: &JobKey, so_far: Arc<SoFar>) {
+        if let Some(feed) = self.feed(job) {
+            feed.set_so_far(so_far);
+        }
+    }
+
     pub(crate) fn ended(&self, job: &JobKey, run: RunId, state: SealedState) {
-        self.jobs().remove(job);
+        if let Some(live) = self.jobs().remove(job) {
+            live.feed.end();
+        }
         self.tell(Happened::Ended { job: job.clone(), run, state });
     }
 }

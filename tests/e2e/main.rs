@@ -3,6 +3,7 @@
 //! - `run` `failures` `sandbox` `hostile` `executors` pipelines: how they end, what they see, that executors agree
 //! - `reuse` what is computed once is not computed again
 //! - `serve` the engine that lives on
+//! - `watching` what is seen of a job while it runs
 //! - `outcome` changes whose answer was lost
 //! - `beside` `kill` `chain` what other processes and sudden ends do to a run
 //! - `damage` stores of which something is damaged
@@ -80,3 +81,4 @@ mod tries;
 mod txn;
 mod verify;
 mod waiting;
+mod watching;

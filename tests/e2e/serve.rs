@@ -243,10 +243,13 @@ fn logs_are_followed_until_the_job_ends() {
     let serve = serve_with(&env, env.command(["serve", "-j", "1"]));
     gate.until_waiting(1);
     let mut logs = Background::start(&env, ["logs", "-f", "hold"]);
-    until_true("it was handed over", || logs.is_served_by(&serve));
+    until_true("what was printed before it came", || logs.stdout().contains("before\n"));
     gate.open_until(|| logs.is_over());
     let followed = logs.end().assert_code(0).stdout;
-    assert_eq!(followed.matches("after\n").count(), 3, "{followed}");
+    for word in ["before\n", "after\n"] {
+        assert_eq!(followed.matches(word).count(), 3, "{followed}");
+    }
+    assert!(followed.ends_with("after\n"), "{followed}");
     stop(serve);
 }
 

@@ -1,6 +1,7 @@
 //! Why a job failed, with what a person needs next: the first failed datums, what they read, what they said last.
 
-use engine::queries::{DatumFilter, DatumInput, DatumState, DatumView, datums};
+use engine::live::Live;
+use engine::queries::{DatumFilter, DatumInput, DatumState, DatumView, datums, provenance_of};
 use repos::documents::{JobDocument, ResultDocument, Try};
 use repos::tree::Tree;
 use repos::{JobRow, Store};
@@ -32,11 +33,11 @@ pub(crate) fn reason(store: &Store, job: &JobRow) -> Result<String> {
     })
 }
 
-/// The first failed datums of a job: id, inputs, exit code, tries, and the last lines of the log.
-pub(crate) fn failed_datums(store: &Store, job: &JobRow) -> Result<Vec<String>> {
+/// The first failed datums of a job, of one that runs those so far: id, inputs, exit code, tries, and the last lines of the log.
+pub(crate) fn failed_datums(store: &Store, live: Option<&Live>, job: &JobRow) -> Result<Vec<String>> {
     let filter = DatumFilter { state: Some(DatumState::Failed), ..DatumFilter::default() };
     let mut lines = Vec::new();
-    for datum in datums(store, job, filter)?.take(SHOWN) {
+    for datum in datums(store, live, job, filter)?.take(SHOWN) {
         let datum = datum?;
         let Some(digest) = datum.result else { continue };
         let result: ResultDocument = store.document(&digest)?;
@@ -81,10 +82,9 @@ pub(crate) fn end_of(tried: &Try) -> String {
     }
 }
 
-/// The size of an input file, found in the commits that the job's output rests on; `None` for a directory.
+/// The size of an input file, found in the commits that the job took; `None` for a directory.
 pub(crate) fn input_bytes(store: &Store, job: &JobRow, input: &DatumInput) -> Result<Option<u64>> {
-    let Some(output) = job.commit.map(|id| store.commit(&id)).transpose()? else { return Ok(None) };
-    for origin in output.provenance {
+    for origin in provenance_of(store, job)? {
         let file = Tree::at(store.commit(&origin.commit)?.tree).file(store, &input.path)?;
         if let Some(file) = file.filter(|file| file.digest == input.digest) {
             return Ok(Some(file.size));

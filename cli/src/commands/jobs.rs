@@ -131,6 +131,11 @@ impl PipelineLine {
         self.newest.as_ref()
     }
 
+    /// Datums of its newest job that have failed, while it runs.
+    pub(super) fn failed_so_far(&self) -> u64 {
+        self.newest.as_ref().filter(|job| job.job.finished_at.is_none()).map_or(0, |job| job.job.datums_failed)
+    }
+
     fn output(&self) -> String {
         match (self.pipeline.behind_runs, &self.output) {
             (0, Some(commit)) => commit.clone(),

@@ -1,24 +1,28 @@
 //! `pv logs`
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use engine::datums::DatumKey;
-use engine::live::{Happened, JobKey};
-use engine::queries::{find_datum, find_jobs};
+use engine::feed::{Feed, Printing};
+use engine::live::JobKey;
+use engine::queries::{find_datum, find_jobs, job_id, paths_of, results_of};
 use repos::documents::{ResultDocument, ResultState, Try};
-use repos::tree::{KeyRange, Map};
-use repos::{JobRow, Store};
-use specs::{DatumRef, Digest, ErrorKind, JobRef, Target, parse_target};
-use tokio::sync::broadcast::error::TryRecvError;
+use repos::{JobRow, RepoError, Store};
+use specs::{DatumId, DatumRef, ErrorKind, JobRef, Target, parse_target};
 
+use super::following;
+use super::jobs::live;
 use crate::context::Context;
-use crate::error::{CliError, Result};
-use crate::output::{LogText, count};
+use crate::error::Result;
+use crate::output::LogText;
 
-/// Time between two looks for more.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+/// Inputs of a datum that are named in its headline.
+const NAMED: usize = 8;
 
 /// Print what user code printed
+///
+/// Of a job that runs: what its datums printed so far. With -f it goes on from there until the job has ended. With --json -f each object is
+/// a piece of a try's log; the last one of a try says how it ended.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A job, a datum, or the file that a datum wrote
@@ -39,18 +43,24 @@ pub(crate) struct Args {
 enum Subject {
     Jobs(Vec<JobRow>),
     Result(Box<ResultDocument>),
+    /// A datum that is at work.
+    AtWork(JobRow, Arc<Feed>, Arc<Printing>),
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    match subject(store, &args.what)? {
+    match subject(cx, store, &args.what)? {
         Subject::Result(result) => print_result(cx, store, &result, None, args.raw),
+        Subject::AtWork(job, feed, printing) if args.follow => {
+            following::follow_datum(cx, store, &job, (&feed, printing.number()), args.raw)
+        }
+        Subject::AtWork(job, _, printing) => print_at_work(cx, store, &job, &printing, args.raw),
         Subject::Jobs(jobs) => {
             for job in &jobs {
                 if args.follow && job.sealed.is_none() {
-                    follow(cx, job, args.raw)?;
+                    following::follow(cx, store, job, (args.failed, args.raw))?;
                 } else {
-                    print_job(cx, store, job, args)?;
+                    print_job(cx, store, job, (args.failed, args.raw), false)?;
                 }
             }
             Ok(())
@@ -58,15 +68,15 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
 }
 
-fn subject(store: &Store, what: &str) -> Result<Subject> {
+fn subject(cx: &Context, store: &Store, what: &str) -> Result<Subject> {
     match parse_target(what)? {
-        Target::File(reference) => result_of(store, &DatumRef::Writer(reference)),
+        Target::File(reference) => result_of(cx, store, &DatumRef::Writer(reference)),
         Target::Run(run) => Ok(Subject::Jobs(find_jobs(store, &JobRef::Run(run))?)),
         Target::Word(word) => match word.parse::<JobRef>() {
             // A pipeline's name wins over the id of a datum.
             Ok(job) if is_pipelines(store, &job)? => Ok(Subject::Jobs(find_jobs(store, &job)?)),
             job => match word.parse() {
-                Ok(datum) => result_of(store, &datum),
+                Ok(datum) => result_of(cx, store, &datum),
                 // No id either, so it was meant as a pipeline: which is not there.
                 Err(error) => {
                     if let Ok(JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. }) = job {
@@ -87,103 +97,161 @@ pub(super) fn is_pipelines(store: &Store, job: &JobRef) -> Result<bool> {
     }
 }
 
-fn result_of(store: &Store, datum: &DatumRef) -> Result<Subject> {
-    Ok(Subject::Result(Box::new(find_datum(store, datum)?.result)))
+fn result_of(cx: &Context, store: &Store, datum: &DatumRef) -> Result<Subject> {
+    match find_datum(store, live(cx), datum) {
+        Err(error) if error.kind() == ErrorKind::NotFound => match at_work(cx, store, datum)? {
+            Some(subject) => Ok(subject),
+            None => Err(error.into()),
+        },
+        found => Ok(Subject::Result(Box::new(found?.result))),
+    }
 }
 
-/// The logs of all datums of a job that executed something; a headline each, when there are several.
-fn print_job(cx: &Context, store: &Store, job: &JobRow, args: &Args) -> Result<()> {
-    let Some(commit) = job.commit.map(|id| store.commit(&id)).transpose()? else {
-        let reason = super::failures::reason(store, job)?;
-        cx.notes().line(format!("job {}@{} has no datums: {reason}", job.pipeline, job.run.short(8)));
-        return Ok(());
+/// The one datum at work that a reference names, if it names one.
+fn at_work(cx: &Context, store: &Store, datum: &DatumRef) -> Result<Option<Subject>> {
+    let Some(live) = live(cx) else { return Ok(None) };
+    let (only, id) = match datum {
+        DatumRef::Id(id) => (None, id),
+        DatumRef::InJob { job, id } => (Some(engine::queries::find_job(store, job)?), id),
+        DatumRef::Writer(_) => return Ok(None),
     };
-    let datums: Map<Vec<u8>> = commit.datums.map_or(Map::empty(), Map::at);
+    let is_meant = |key: &JobKey| only.as_ref().is_none_or(|job| key_of(job) == *key);
+    let mut found = Vec::new();
+    for (key, known) in live.all().into_iter().filter(|(key, _)| is_meant(key)) {
+        let datums = known.feed.at_work().into_iter();
+        let meant = datums.filter(|printing| printing.datum().to_string().starts_with(id.as_str()));
+        found.extend(meant.map(|printing| (key.clone(), known.feed.clone(), printing)));
+    }
+    let (Some((key, feed, printing)), true) = (found.pop(), found.is_empty()) else { return Ok(None) };
+    let job = store.job(key.order, &key.pipeline)?;
+    Ok(job.map(|job| Subject::AtWork(job, feed, printing)))
+}
+
+pub(super) fn key_of(job: &JobRow) -> JobKey {
+    JobKey { order: job.order, pipeline: job.pipeline.clone() }
+}
+
+/// The logs of all datums of a job that have ended, then of those at work; a headline each. `own`: only of those that this job executed.
+pub(super) fn print_job(
+    cx: &Context,
+    store: &Store,
+    job: &JobRow,
+    (failed_only, raw): (bool, bool),
+    own: bool,
+) -> Result<()> {
+    // Before those that have ended, so that none is in neither.
+    let known = live(cx).and_then(|live| live.job(&key_of(job)));
+    let at_work = known.map(|known| known.feed.at_work()).unwrap_or_default();
     let mut printed = 0;
-    for entry in datums.range(store, KeyRange::prefix(*b"d"))? {
-        let (key, value) = entry?;
-        let Ok(digest) = <[u8; 32]>::try_from(value) else { continue };
-        let result: ResultDocument = store.document(&Digest::from_bytes(digest))?;
-        if args.failed && result.state != ResultState::Failed {
+    let mut ended = HashSet::new();
+    for entry in results_of(store, live(cx), job)? {
+        let (place, digest) = entry?;
+        let result: ResultDocument = store.document(&digest)?;
+        let is_own = result.run == job.run && result.pipeline == job.pipeline;
+        if is_own && !at_work.is_empty() {
+            ended.insert(result.recipe);
+        }
+        if (own && !is_own) || (failed_only && result.state != ResultState::Failed) {
             continue;
         }
-        let key = DatumKey::from_map(&key);
-        let parts: Vec<&str> = key.parts().unwrap_or_default().into_iter().map(|(_, text)| text).collect();
-        print_result(cx, store, &result, Some(&parts.join(" ")), args.raw)?;
+        let title = place.map_or_else(|| title_of(store, &result.recipe), Ok)?;
+        print_result(cx, store, &result, Some(&title), raw)?;
         printed += 1;
     }
-    if printed == 0 {
-        cx.notes().line(if args.failed { "no datum failed" } else { "the job has no datums" });
+    for printing in at_work.iter().filter(|printing| !failed_only && !ended.contains(&printing.datum())) {
+        print_at_work(cx, store, job, printing, raw)?;
+        printed += 1;
+    }
+    if printed == 0 && !own {
+        let so_far = if job.sealed.is_none() { " so far" } else { "" };
+        let short = format!("job {}@{}", job.pipeline, job.run.short(8));
+        cx.notes().line(match (failed_only, job.commit.is_some() || job.sealed.is_none()) {
+            (true, true) => format!("no datum failed{so_far}"),
+            (false, true) => format!("{short} has no datums{so_far}"),
+            (_, false) => format!("{short} has no datums: {}", super::failures::reason(store, job)?),
+        });
     }
     Ok(())
 }
 
-fn print_result(cx: &Context, store: &Store, result: &ResultDocument, title: Option<&str>, raw: bool) -> Result<()> {
+/// The paths that a datum reads, in a line.
+pub(super) fn title_of(store: &Store, datum: &DatumId) -> Result<String, RepoError> {
+    let paths = paths_of(store, datum)?;
+    let more = if paths.len() > NAMED { " …" } else { "" };
+    let named: Vec<&str> = paths.iter().take(NAMED).map(specs::FilePath::as_str).collect();
+    Ok(named.join(" ") + more)
+}
+
+/// All that a datum printed, each try under a headline if there is a title or there are several.
+pub(super) fn print_result(
+    cx: &Context,
+    store: &Store,
+    result: &ResultDocument,
+    title: Option<&str>,
+    raw: bool,
+) -> Result<()> {
     let tries = result.tries.len();
     for (number, one) in result.tries.iter().enumerate() {
         let log = one.log.map(|log| store.log_of(result, &log)).transpose()?.unwrap_or_default();
         if cx.out().is_json() {
-            cx.out().json(&serde_json::json!({
-                "datum": result.recipe, "job": format!("{}@{}", result.pipeline, result.run), "try": number + 1,
-                "exit_code": one.exit_code, "reason": one.reason, "started_at": one.started_at,
-                "finished_at": one.finished_at, "log": String::from_utf8_lossy(&log),
-            }))?;
+            let job = job_id(&result.pipeline, &result.run);
+            cx.out().json(&object(&result.recipe, &job, number + 1, Some(one), &log))?;
             continue;
         }
         if title.is_some() || tries > 1 {
-            cx.out().line(headline(result, title, number + 1, tries, one))?;
+            let of = if tries > 1 { format!("  try {} of {tries}", number + 1) } else { String::new() };
+            cx.out().line(headline(&result.recipe, title.unwrap_or_default(), &(end_of(one) + &of)))?;
         }
-        let mut text = LogText::default();
-        cx.out().log(&mut text, &log, raw)?;
-        cx.out().end_log(&mut text)?;
-        if log.last().is_some_and(|last| *last != b'\n') {
-            cx.out().line("")?;
-        }
+        whole_lines(cx, &log, raw)?;
     }
     Ok(())
 }
 
-fn headline(result: &ResultDocument, title: Option<&str>, number: usize, tries: usize, one: &Try) -> String {
-    let end = match (&one.reason, one.exit_code) {
+/// What a datum at work has printed so far.
+fn print_at_work(cx: &Context, store: &Store, job: &JobRow, printing: &Printing, raw: bool) -> Result<()> {
+    let title = title_of(store, &printing.datum())?;
+    for piece in printing.so_far(store)? {
+        if cx.out().is_json() {
+            let job = job_id(&job.pipeline, &job.run);
+            cx.out().json(&object(&piece.datum, &job, piece.try_number, piece.end.as_ref(), &piece.bytes))?;
+            continue;
+        }
+        let end = piece.end.as_ref().map_or_else(|| "at work".to_owned(), end_of);
+        let of = if piece.try_number > 1 { format!("  try {}", piece.try_number) } else { String::new() };
+        cx.out().line(headline(&piece.datum, &title, &(end + &of)))?;
+        whole_lines(cx, &piece.bytes, raw)?;
+    }
+    Ok(())
+}
+
+/// What a try printed, as programs read it; without its end as long as it runs.
+pub(super) fn object(datum: &DatumId, job: &str, number: usize, end: Option<&Try>, log: &[u8]) -> serde_json::Value {
+    serde_json::json!({
+        "datum": datum, "job": job, "try": number,
+        "exit_code": end.and_then(|end| end.exit_code), "reason": end.and_then(|end| end.reason.as_ref()),
+        "started_at": end.map(|end| end.started_at), "finished_at": end.map(|end| end.finished_at),
+        "log": String::from_utf8_lossy(log),
+    })
+}
+
+/// `== 91ce22aa /cam7/a.jpg  exit 1  try 1 of 3`
+pub(super) fn headline(datum: &DatumId, title: &str, end: &str) -> String {
+    format!("== {} {title}  {end}", datum.short(8))
+}
+
+/// How a try ended.
+pub(super) fn end_of(one: &Try) -> String {
+    match (&one.reason, one.exit_code) {
         (Some(reason), _) => reason.clone(),
         (None, Some(code)) => format!("exit {code}"),
         (None, None) => String::new(),
-    };
-    let of = if tries > 1 { format!("  try {number} of {tries}") } else { String::new() };
-    format!("== {} {}  {end}{of}", result.recipe.short(8), title.unwrap_or_default())
+    }
 }
 
-/// Prints what a running job prints, as it comes.
-fn follow(cx: &Context, job: &JobRow, raw: bool) -> Result<()> {
-    let Some(engine) = cx.engine() else {
-        let error = CliError::new(ErrorKind::Unavailable, format!("job `{}` is not running", job.pipeline));
-        return Err(error.hint("pv run runs it; its output is printed with pv logs -f meanwhile"));
-    };
-    let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
-    let mut feed = engine.live().listen();
+/// What user code printed, and a line end if it has none.
+fn whole_lines(cx: &Context, log: &[u8], raw: bool) -> Result<()> {
     let mut text = LogText::default();
-    loop {
-        match feed.try_recv() {
-            Ok(Happened::Log { job, bytes, .. }) if job == key => {
-                cx.out().log(&mut text, &bytes, raw)?;
-                cx.out().flush()?;
-            }
-            Ok(Happened::Ended { job, .. }) if job == key => return Ok(()),
-            Ok(_) => {}
-            Err(TryRecvError::Empty) => {
-                let ended = engine.store().job(key.order, &key.pipeline)?.is_none_or(|job| job.sealed.is_some());
-                if ended || engine.has_ended() {
-                    return Ok(());
-                }
-                if cx.cancel().is_asked() {
-                    return Err(CliError::Cancelled);
-                }
-                std::thread::sleep(BETWEEN_LOOKS);
-            }
-            Err(TryRecvError::Lagged(missed)) => {
-                cx.notes().line(format!("{} pieces of output came too quickly to show", count(missed)));
-            }
-            Err(TryRecvError::Closed) => return Ok(()),
-        }
-    }
+    cx.out().log(&mut text, log, raw)?;
+    cx.out().end_log(&mut text)?;
+    if log.last().is_some_and(|last| *last != b'\n') { cx.out().line("") } else { Ok(()) }
 }

@@ -2,6 +2,7 @@
 //!
 //! - `change` what all commands share that commit files: the target, the report
 //! - `settle` what commands share that need the store's executor
+//! - `following` what `pv logs -f` does
 //! - `jobs` jobs and pipelines as they are printed
 //! - `names` arguments such as `REPO@BRANCH`
 //! - `views` commits, files, repositories … as they are printed
@@ -22,6 +23,7 @@ mod diff;
 mod explain;
 mod failures;
 mod find;
+mod following;
 mod fsck;
 mod gc;
 mod get;

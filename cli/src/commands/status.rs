@@ -12,7 +12,7 @@ use super::jobs::PipelineLine;
 use super::views::RepoView;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::size;
+use crate::output::{plural, size};
 
 /// Show the whole at a glance: store, repositories, pipelines, and what needs you
 #[derive(clap::Args, Debug, Default)]
@@ -115,6 +115,10 @@ fn need(line: &PipelineLine) -> Option<Need> {
     let why = view.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
     let job = line.newest_job().map_or(name.as_str(), |job| job.short.as_str());
     let (what, commands) = match view.state {
+        PipelineState::Running if line.failed_so_far() > 0 => {
+            let failed = plural(line.failed_so_far(), "datum has", "datums have");
+            (format!("running; {failed} failed so far"), vec![format!("pv logs {job} --failed")])
+        }
         PipelineState::Current | PipelineState::Running => return None,
         // Somebody has to look at the pipeline above it.
         PipelineState::Failed if line.newest_job().is_some_and(|job| job.job.state == JobState::Unrunnable) => {

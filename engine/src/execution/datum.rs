@@ -16,6 +16,7 @@ use crate::cache::cached;
 use crate::datums::{Arm, reads};
 use crate::error::Result;
 use crate::executor::{OutputLimits, Sandbox, SandboxSpec};
+use crate::feed::AtWork;
 use crate::graph::Pipeline;
 use crate::live::{JobKey, Live};
 use crate::recipe::{Kitchen, Prepared};
@@ -81,12 +82,24 @@ impl DatumContext {
             let end = DatumEnd { state, result: known.result, outputs: Some(known.outputs), recovered: None };
             (is_own || !anew).then_some(end)
         });
+        if let Some(DatumEnd { state: DatumState::Processed, result, .. }) = &known {
+            self.found(result)?;
+        }
         let skipped = || {
             let (result, why) = self.skipped.of_datum(&prepared.id)?;
             Some(DatumEnd { state: DatumState::Recovered, result, outputs: None, recovered: Some(why.to_owned()) })
         };
         let known = known.or_else(skipped);
         Ok((prepared, known))
+    }
+
+    /// Tells those who follow of a result that this job has already.
+    fn found(&self, result: &Digest) -> Result<(), RepoError> {
+        if let Some(feed) = self.live.feed(&self.job) {
+            let document: ResultDocument = self.store.document(result)?;
+            document.tries.last().into_iter().for_each(|last| feed.found(*result, last.finished_at));
+        }
+        Ok(())
     }
 
     /// Whether a datum is one of those that somebody wants again.
@@ -105,10 +118,10 @@ impl DatumContext {
         self.pool.give_back(&self.sandbox, sandbox).await;
     }
 
-    /// Takes what the tries of a datum gave into the store.
-    pub(super) async fn keep(&self, prepared: &Prepared, tries: Tries) -> Result<DatumEnd> {
-        let done = tries.finish(&self.store).await?;
-        Ok(tokio::task::block_in_place(|| self.keep_result(prepared, done))?)
+    /// Takes what the tries of a datum gave into the store. It is at work until the job has taken in its end.
+    pub(super) async fn keep(&self, prepared: &Prepared, tries: Tries) -> Result<(DatumEnd, AtWork)> {
+        let (done, at_work) = tries.finish(&self.store).await?;
+        Ok((tokio::task::block_in_place(|| self.keep_result(prepared, done))?, at_work))
     }
 
     /// The root of the map of these output files, stored.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::mask::{Mask, Stream};
 use crate::executor::{Event, EventSink, ExecError, InputFile};
+use crate::feed::{Printing, SharedLog};
 
 /// A file up to this size waits in memory until it is complete; a larger one is stored as it comes.
 const IN_MEMORY_BYTES: u64 = 1 << 20;
@@ -24,16 +25,14 @@ const PENDING: usize = 2;
 /// The output files of a try.
 pub(crate) type Outputs = BTreeMap<FilePath, FileEntry>;
 
-/// Called with each piece of log as it comes.
-pub(crate) type OnLog<'a> = &'a (dyn Fn(&[u8]) + Send + Sync);
-
 /// Takes in the events of one try.
 pub(crate) struct Intake<'a> {
     store: &'a Store,
     /// The try's inputs by their path below `/pfs`: what a link means.
     inputs: HashMap<&'a str, &'a InputFile>,
-    on_log: OnLog<'a>,
-    log: LogBuffer,
+    /// Those who follow the datum.
+    printing: &'a Printing,
+    log: SharedLog,
     mask: &'a Mask,
     masked: Stream,
     outputs: TakenIn,
@@ -92,16 +91,18 @@ impl<'a> Intake<'a> {
     pub(crate) fn new(
         store: &'a Store,
         inputs: &'a [InputFile],
-        log: LogBuffer,
+        log: SharedLog,
         mask: &'a Mask,
-        on_log: OnLog<'a>,
+        printing: &'a Printing,
     ) -> Self {
         let inputs = inputs.iter().map(|input| (input.path.as_str(), input)).collect();
-        Self { store, inputs, on_log, log, mask, masked: Stream::default(), outputs: TakenIn::default(), file: None }
+        printing.prints_to(&log);
+        let outputs = TakenIn::default();
+        Self { store, inputs, printing, log, mask, masked: Stream::default(), outputs, file: None }
     }
 
     /// All that the try printed and wrote.
-    pub(crate) fn finish(mut self) -> (LogBuffer, TakenIn) {
+    pub(crate) fn finish(mut self) -> (SharedLog, TakenIn) {
         let rest = self.masked.finish(self.mask);
         self.print(&rest);
         (self.log, self.outputs)
@@ -109,8 +110,8 @@ impl<'a> Intake<'a> {
 
     fn print(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
-            (self.on_log)(bytes);
             self.log.push(bytes);
+            self.printing.tell();
         }
     }
 
@@ -215,54 +216,5 @@ impl std::io::Read for Pieces {
         let taken = into.len().min(self.rest.len());
         into[..taken].copy_from_slice(&self.rest.split_to(taken));
         Ok(taken)
-    }
-}
-
-/// A log of bounded size: beyond it the head and the tail are kept, and the cut is marked.
-#[derive(Debug, Clone)]
-pub(crate) struct LogBuffer {
-    head: Vec<u8>,
-    tail: VecDeque<u8>,
-    half: usize,
-    cut: u64,
-}
-
-impl LogBuffer {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { head: Vec::new(), tail: VecDeque::new(), half: max / 2, cut: 0 }
-    }
-
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let fits = bytes.len().min(self.half - self.head.len());
-        self.head.extend_from_slice(&bytes[..fits]);
-        self.tail.extend(&bytes[fits..]);
-        let over = self.tail.len().saturating_sub(self.half);
-        self.tail.drain(..over);
-        self.cut += over as u64;
-    }
-
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        let mut bytes = self.head;
-        if self.cut > 0 {
-            bytes.extend_from_slice(format!("\n… {} bytes left out …\n", self.cut).as_bytes());
-        }
-        bytes.extend(self.tail);
-        bytes
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_log_keeps_its_head_and_tail() {
-        let mut log = LogBuffer::new(10);
-        log.push(b"0123");
-        log.push(b"456789abcdef");
-        assert_eq!(String::from_utf8(log.into_bytes()).unwrap(), "01234\n… 6 bytes left out …\nbcdef");
-        let mut short = LogBuffer::new(10);
-        short.push(b"0123456789");
-        assert_eq!(short.into_bytes(), b"0123456789");
     }
 }

@@ -159,6 +159,7 @@ pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<
         tokio::task::spawn_blocking(move || prepare(&cx))
     };
     let (mut plan, datums, mut output) = planned.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
+    cx.live.datums(&cx.key(), output.datums());
     let counts = Counts { total: plan.total, cached: plan.kept(), ..Counts::default() };
     let todo = std::mem::take(&mut plan.todo);
     let dispatched = dispatch(cx, begun, datums, todo, counts, &mut output).await?;
@@ -392,7 +393,7 @@ async fn collect(
                 return Ok(Dispatched { counts, stopped: Some(why), problem: None });
             }
         };
-        let ended = match ended {
+        let (ended, at_work) = match ended {
             Ok(ended) => ended,
             // Not the datum's fault: the job cannot go on, but keeps what is done.
             Err(error) => return Ok(Dispatched { counts, stopped: None, problem: Some(in_full(&error)) }),
@@ -405,6 +406,9 @@ async fn collect(
         }
         let collision = tokio::task::block_in_place(|| output.add(&datum, &ended))?;
         show(counts);
+        if let Some(at_work) = at_work {
+            at_work.ended(ended.result);
+        }
         if let Some(collision) = collision {
             return Ok(Dispatched { counts, stopped: None, problem: Some(collision.to_string()) });
         }

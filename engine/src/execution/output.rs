@@ -3,6 +3,7 @@
 //! Edits are collected and worked into the three maps whenever there are many, so memory does not grow with the job.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use repos::documents::{Recipe, ResultDocument};
 use repos::tree::{FileEntry, KeyRange, Map, Tree, path_of};
@@ -11,6 +12,7 @@ use specs::{DatumId, Digest, FilePath};
 
 use super::datum::DatumEnd;
 use crate::datums::{DatumKey, prefix};
+use crate::feed::SoFar;
 use crate::plan::{DatumMap, Plan};
 use crate::queries::result_in;
 
@@ -25,7 +27,8 @@ pub(crate) struct Output {
     trees: Trees,
     files: BTreeMap<FilePath, Option<FileEntry>>,
     lineage: BTreeMap<FilePath, Option<Digest>>,
-    datums: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Shared with those who look at the job while it runs.
+    datums: Arc<SoFar>,
     /// The first path that is both file and directory.
     clash: Option<FilePath>,
     pending: usize,
@@ -87,10 +90,15 @@ impl Output {
             trees,
             files: BTreeMap::new(),
             lineage: BTreeMap::new(),
-            datums: BTreeMap::new(),
+            datums: Arc::new(SoFar::new(trees.datums)),
             clash: None,
             pending: 0,
         }
+    }
+
+    /// The map of datums as it grows.
+    pub(crate) fn datums(&self) -> Arc<SoFar> {
+        self.datums.clone()
     }
 
     fn remove_outputs(&mut self, result: &ResultDocument) -> Result<(), RepoError> {
@@ -182,10 +190,10 @@ impl Output {
 
     fn flush(&mut self) -> Result<(), RepoError> {
         let store = &self.store;
-        let Trees { tree, lineage, datums } = self.trees;
+        let Trees { tree, lineage, .. } = self.trees;
         let tree = tree.edit(store, keyed(&self.files), &mut &*store)?;
         let lineage = lineage.edit(store, keyed(&self.lineage), &mut &*store)?;
-        let datums = datums.edit(store, std::mem::take(&mut self.datums), &mut &*store)?;
+        let datums = self.datums.flush(store)?;
         self.trees = Trees { tree, lineage, datums };
         if self.clash.is_none() {
             let written = self.files.iter().filter(|(_, file)| file.is_some()).map(|(path, _)| path);

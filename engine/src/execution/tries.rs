@@ -4,19 +4,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use repos::documents::Try;
 use repos::{RepoError, Store, Timestamp};
 use specs::DatumId;
 use tokio::time::Instant;
 
 use super::datum::DatumContext;
-use super::intake::{Intake, LogBuffer, Outputs, TakenIn};
+use super::intake::{Intake, Outputs, TakenIn};
 use super::source::StoreSource;
 use crate::datums::Arm;
 use crate::error::Result;
 use crate::executor::{Console, DatumTask, ExecError, Exit, InputFile, Outcome, Sandbox};
-use crate::live::Happened;
+use crate::feed::{AtWork, Printing, SharedLog};
 use crate::recipe::Prepared;
 
 /// Lost sandboxes that a try survives; then the job fails.
@@ -43,6 +42,7 @@ pub(super) struct Tries {
     before: Vec<Try>,
     last: Ended,
     is_recovered: bool,
+    at_work: AtWork,
 }
 
 /// A try that has ended, whose log is not stored yet.
@@ -50,7 +50,7 @@ struct Ended {
     exit_code: Option<i32>,
     /// Why it failed, where the exit code does not say it.
     reason: Option<String>,
-    log: LogBuffer,
+    log: SharedLog,
     started_at: Timestamp,
     finished_at: Timestamp,
     /// Present when it succeeded.
@@ -65,24 +65,26 @@ impl Ended {
         self.reason.clone().unwrap_or_else(code)
     }
 
-    fn keep(self, store: &Store) -> Result<Try, RepoError> {
-        let Self { exit_code, reason, log, started_at, finished_at, .. } = self;
-        let log = log.into_bytes();
+    fn keep(self, store: &Store, printing: &Printing) -> Result<Try, RepoError> {
+        let Self { exit_code, reason, log: printed, started_at, finished_at, .. } = self;
+        let log = printed.to_bytes();
         let log = if log.is_empty() { None } else { Some(tokio::task::block_in_place(|| store.put_log(&log))?) };
-        Ok(Try { exit_code, reason, log, started_at, finished_at })
+        let tried = Try { exit_code, reason, log, started_at, finished_at };
+        printing.stored(&tried, &printed);
+        Ok(tried)
     }
 }
 
 impl Tries {
-    /// Stores the log of the last, and waits until all files are stored.
-    pub(super) async fn finish(self, store: &Store) -> Result<Tried> {
-        let Self { before: mut tries, mut last, is_recovered } = self;
+    /// Stores the log of the last, and waits until all files are stored. The datum is at work until its result is stored too.
+    pub(super) async fn finish(self, store: &Store) -> Result<(Tried, AtWork)> {
+        let Self { before: mut tries, mut last, is_recovered, at_work } = self;
         let outputs = match last.outputs.take() {
             None => None,
             Some(outputs) => Some(outputs.finish().await?),
         };
-        tries.push(last.keep(store)?);
-        Ok(Tried { tries, outputs, is_recovered })
+        tries.push(last.keep(store, at_work.printing())?);
+        Ok((Tried { tries, outputs, is_recovered }, at_work))
     }
 }
 
@@ -99,7 +101,8 @@ impl DatumContext {
     ) -> Result<Tried> {
         let task = Arc::new(tokio::task::block_in_place(|| self.task(arms, prepared))?);
         let nothing = Box::pin(std::future::ready(None));
-        self.try_task(&task, &prepared.id, sandbox, nothing).await?.finish(&self.store).await
+        let tries = self.try_task(&task, &prepared.id, sandbox, nothing).await?;
+        Ok(tries.finish(&self.store).await?.0)
     }
 
     /// The same; while the first try runs the sandbox takes in what `next` gives.
@@ -112,17 +115,19 @@ impl DatumContext {
     ) -> Result<Tries> {
         let mut next = Some(next);
         let mut before = Vec::new();
+        let at_work = self.live.begin(&self.job, *datum);
+        let printing = at_work.printing();
         loop {
-            let log = LogBuffer::new(self.log_max);
-            let mut last = self.one_try(task, &log, datum, sandbox, &mut next).await?;
+            let log = SharedLog::new(self.log_max);
+            let mut last = self.one_try(task, &log, printing, sandbox, &mut next).await?;
             let is_over = last.outputs.is_some()
                 || !last.is_worth_another
                 || before.len() + 1 >= self.pipeline.spec.datum_tries as usize;
             if is_over {
-                let is_recovered = last.outputs.is_none() && self.recover(task, &mut last, datum, sandbox).await?;
-                return Ok(Tries { before, last, is_recovered });
+                let is_recovered = last.outputs.is_none() && self.recover(task, &mut last, printing, sandbox).await?;
+                return Ok(Tries { before, last, is_recovered, at_work });
             }
-            before.push(last.keep(&self.store)?);
+            before.push(last.keep(&self.store, printing)?);
         }
     }
 
@@ -158,8 +163,8 @@ impl DatumContext {
         let accept = (0..=255).collect();
         let task = DatumTask { cmd: shell, stdin: Vec::new(), timeout: None, accept, console: Some(console), ..task };
         let nothing = Box::pin(std::future::ready(None));
-        let tried = self.try_task(&Arc::new(task), &prepared.id, sandbox, nothing).await?.finish(&self.store).await?;
-        Ok(tried.outputs)
+        let tries = self.try_task(&Arc::new(task), &prepared.id, sandbox, nothing).await?;
+        Ok(tries.finish(&self.store).await?.0.outputs)
     }
 
     /// Runs the error command, if there is one, after the last try. It sees the same inputs and prints to the same log.
@@ -167,7 +172,7 @@ impl DatumContext {
         &self,
         task: &Arc<DatumTask>,
         last: &mut Ended,
-        datum: &DatumId,
+        printing: &Printing,
         sandbox: &mut Option<Sandbox>,
     ) -> Result<bool> {
         let transform = &self.pipeline.spec.transform;
@@ -181,7 +186,7 @@ impl DatumContext {
             drops_output: true,
             ..(**task).clone()
         });
-        let ended = self.one_try(&task, &last.log, datum, sandbox, &mut None).await?;
+        let ended = self.one_try(&task, &last.log, printing, sandbox, &mut None).await?;
         let is_recovered = ended.outputs.is_some();
         last.reason = Some(if is_recovered {
             format!("{}; `err_cmd` took care of it", last.why())
@@ -197,14 +202,14 @@ impl DatumContext {
     async fn one_try(
         &self,
         task: &Arc<DatumTask>,
-        log: &LogBuffer,
-        datum: &DatumId,
+        log: &SharedLog,
+        printing: &Printing,
         sandbox: &mut Option<Sandbox>,
         next: &mut Option<Next<'_>>,
     ) -> Result<Ended> {
         let mut lost = 0;
         loop {
-            match self.attempt(task, log.clone(), datum, sandbox, next).await {
+            match self.attempt(task, log.fork(), printing, sandbox, next).await {
                 Ok(done) => return Ok(done),
                 Err(error) => {
                     // What it left is not fit for another try; its end may fail like the try did.
@@ -215,7 +220,7 @@ impl DatumContext {
                     if lost == LOST_SANDBOXES || !may_pass(&error) {
                         return Err(error.into());
                     }
-                    tracing::warn!("datum {} is tried again: {error}", datum.short(12));
+                    tracing::warn!("datum {} is tried again: {error}", printing.datum().short(12));
                     self.wait_for_executor(lost).await?;
                 }
             }
@@ -245,8 +250,8 @@ impl DatumContext {
     async fn attempt(
         &self,
         task: &Arc<DatumTask>,
-        log: LogBuffer,
-        datum: &DatumId,
+        log: SharedLog,
+        printing: &Printing,
         holder: &mut Option<Sandbox>,
         next: &mut Option<Next<'_>>,
     ) -> Result<Ended, ExecError> {
@@ -258,11 +263,7 @@ impl DatumContext {
             Some(sandbox) => sandbox,
             none => none.insert(self.pool.take(&self.sandbox, &self.store).await?),
         };
-        let on_log = |bytes: &[u8]| {
-            let bytes = Bytes::copy_from_slice(bytes);
-            self.live.tell(Happened::Log { job: self.job.clone(), datum: *datum, bytes });
-        };
-        let mut intake = Intake::new(&self.store, &task.inputs, log, &self.mask, &on_log);
+        let mut intake = Intake::new(&self.store, &task.inputs, log, &self.mask, printing);
         let outcome = match next.take() {
             Some(next) => sandbox.run_before(task, &source, &mut intake, next).await?,
             None => sandbox.run_before(task, &source, &mut intake, std::future::ready(None)).await?,
@@ -293,7 +294,7 @@ impl DatumContext {
     }
 
     /// A try that no sandbox was needed for.
-    fn not_started(&self, why: String, log: LogBuffer) -> Ended {
+    fn not_started(&self, why: String, log: SharedLog) -> Ended {
         let now = self.store.clock().now();
         let reason = Some(format!("the command did not start: {why}"));
         Ended {

@@ -15,14 +15,15 @@ use super::job::until;
 use crate::datums::DatumKey;
 use crate::error::Result;
 use crate::executor::{DatumTask, Sandbox};
+use crate::feed::AtWork;
 use crate::recipe::Prepared;
 use crate::turns::Turns;
 
 /// Datums whose end is known already that are passed over while another runs: whoever waits for the next one should not wait for long.
 const LOOK_AHEAD: usize = 64;
 
-/// What a datum of the queue became.
-pub(super) type Collected = (DatumKey, Result<DatumEnd>);
+/// What a datum of the queue became; with those that were executed what others see of them meanwhile.
+pub(super) type Collected = (DatumKey, Result<(DatumEnd, Option<AtWork>)>);
 
 /// What the workers of a job share.
 #[derive(Debug)]
@@ -100,7 +101,7 @@ impl Work {
             });
             let ended = match ended {
                 Ok(Ok((task, prepared))) => return Some(Ready { key, prepared, task: Arc::new(task) }),
-                Ok(Err(known)) => Ok(known),
+                Ok(Err(known)) => Ok((known, None)),
                 Err(error) => Err(error),
             };
             self.collected.send((key, ended)).await.ok()?;
@@ -159,7 +160,7 @@ impl Worker {
         join(&mut self.taken_in).await;
         self.taken_in.spawn(async move {
             let ended = match tries {
-                Ok(tries) => work.datums.keep(&prepared, tries).await,
+                Ok(tries) => work.datums.keep(&prepared, tries).await.map(|(end, at_work)| (end, Some(at_work))),
                 Err(error) => Err(error),
             };
             // Nobody collects any more when the job has halted.

@@ -1,18 +1,20 @@
 //! Why a datum was executed, or was not.
 
-use repos::documents::{Recipe, ResultDocument, ResultState};
+use repos::documents::{Commit, Recipe, ResultDocument, ResultState};
 use repos::journal::CauseKind;
-use repos::tree::KeyRange;
 use repos::{JobRow, Store};
 use serde::Serialize;
 use specs::{DatumId, Digest};
 
+use super::job::before;
 use super::recipes::{Differing, changes_of_recipe};
 use super::sides::{Differences, Side, compare_inputs, compare_transforms};
-use crate::datums::{DatumKey, prefix};
+use crate::datums::prefix;
 use crate::error::Result;
+use crate::graph::Pipeline;
+use crate::live::Live;
 use crate::plan::DatumMap;
-use crate::queries::{DatumState, DatumView, FoundDatum, job_id, result_in};
+use crate::queries::{DatumState, DatumView, FoundDatum, Known, job_id, result_in};
 
 /// Why a datum is as it is in a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,22 +48,24 @@ pub struct Earlier {
     result: Digest,
 }
 
-/// Explains a datum of a job against the one in the same place of the commit before.
-pub fn explain_datum(store: &Store, found: FoundDatum) -> Result<DatumExplained> {
+/// Explains a datum of a job against the one in the same place of the commit before. `live` is what goes on in this process.
+pub fn explain_datum(store: &Store, live: Option<&Live>, found: FoundDatum) -> Result<DatumExplained> {
     let FoundDatum { job, view, .. } = found;
-    let earlier = match &view.result {
-        Some(result) => earlier(store, &job, result)?,
-        None => None,
-    };
     let commit = job.commit.map(|id| store.commit(&id)).transpose()?;
-    let before = commit.as_ref().and_then(|commit| commit.parents.first()).map(|id| store.commit(id)).transpose()?;
+    let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
+    let before = before(store, &pipeline, &job, commit.as_ref())?;
+    let earlier = match (&view.result, &before) {
+        (Some(result), Some(before)) => earlier(store, &Known::of(store, live, &job)?, before, result)?,
+        _ => None,
+    };
     let (mut words, mut differences) = (Vec::new(), Differences::default());
     if let (Some(earlier), Some(before)) = (&earlier, before) {
         let recipe: Recipe = store.document(&view.id.digest())?;
         let old: Recipe = store.document(&earlier.id.digest())?;
         words = changes_of_recipe(store, &old, &recipe)?;
-        if let (Some(was), Some(is)) = (Side::of_commit(store, &before)?, commit) {
-            let is = Side::of_commit(store, &is)?.map_or_else(|| Side::of_job(store, &job), Ok)?;
+        if let Some(was) = Side::of_commit(store, &before)? {
+            let is = commit.map(|is| Side::of_commit(store, &is)).transpose()?.flatten();
+            let is = is.map_or_else(|| Side::of_job(store, &job), Ok)?;
             compare_transforms(store, &was, &is, &mut differences)?;
             compare_inputs(store, (&was, &old), (&is, &recipe), &mut differences)?;
         }
@@ -111,12 +115,9 @@ fn why(
 }
 
 /// What was in the place of a result in the commit before.
-fn earlier(store: &Store, job: &JobRow, result: &Digest) -> Result<Option<Earlier>> {
-    let Some(commit) = job.commit.map(|id| store.commit(&id)).transpose()? else { return Ok(None) };
-    let Some(parent) = commit.parents.first().map(|id| store.commit(id)).transpose()? else { return Ok(None) };
-    let map = |root: Option<Digest>| root.map_or(DatumMap::empty(), DatumMap::at);
-    let (own, before) = (map(commit.datums), map(parent.datums));
-    let Some(key) = place(store, own, result)? else { return Ok(None) };
+fn earlier(store: &Store, known: &Known, before: &Commit, result: &Digest) -> Result<Option<Earlier>> {
+    let Some(key) = known.place(store, result)? else { return Ok(None) };
+    let before = before.datums.map_or(DatumMap::empty(), DatumMap::at);
     let Some(old) = before.get(store, &key.below(prefix::DATUM))?.as_deref().and_then(result_in) else {
         return Ok(None);
     };
@@ -129,15 +130,4 @@ fn earlier(store: &Store, job: &JobRow, result: &Digest) -> Result<Option<Earlie
     };
     let executed_by = job_id(&document.pipeline, &document.run);
     Ok(Some(Earlier { id: document.recipe, executed_by, state, result: old }))
-}
-
-/// Where a result is in a map of datums. The map is by inputs: a scan, but one that reads no documents.
-fn place(store: &Store, map: DatumMap, result: &Digest) -> Result<Option<DatumKey>> {
-    for entry in map.range(store, KeyRange::prefix([prefix::DATUM]))? {
-        let (key, value) = entry?;
-        if result_in(&value).as_ref() == Some(result) {
-            return Ok(Some(DatumKey::from_map(&key)));
-        }
-    }
-    Ok(None)
 }

@@ -10,7 +10,7 @@ use super::sides::{Differences, FieldChange, Side, compare_transforms};
 use crate::error::Result;
 use crate::graph::Pipeline;
 use crate::live::Live;
-use crate::queries::{JobView, job_view};
+use crate::queries::{JobView, job_view, provenance_of};
 
 /// Why a job is as it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,7 +57,7 @@ pub fn explain_job(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<J
     let commit = job.commit.map(|id| store.commit(&id)).transpose()?;
     let before = before(store, &pipeline, job, commit.as_ref())?;
     let (mut inputs, mut same) = (Vec::new(), Vec::new());
-    for Provenance { repo, branch, commit } in commit.as_ref().map_or(&[][..], |commit| &commit.provenance) {
+    for Provenance { repo, branch, commit } in &provenance_of(store, job)? {
         let origins = before.as_ref().map_or(&[][..], |before| &before.provenance);
         let old = origins.iter().find(|origin| origin.repo == *repo && origin.branch == *branch);
         let old = old.map(|origin| origin.commit);
@@ -94,7 +94,12 @@ pub fn explain_job(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<J
 }
 
 /// The output commit that was the head when the job began.
-fn before(store: &Store, pipeline: &Pipeline, job: &JobRow, commit: Option<&Commit>) -> Result<Option<Commit>> {
+pub(super) fn before(
+    store: &Store,
+    pipeline: &Pipeline,
+    job: &JobRow,
+    commit: Option<&Commit>,
+) -> Result<Option<Commit>> {
     let id = if let Some(commit) = commit {
         commit.parents.first().copied()
     } else {
@@ -111,6 +116,9 @@ fn why(view: &JobView, inputs: &[InputChange], version_before: Option<u32>, has_
     }
     let reason = view.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
     let did = match (view.finished_at, view.output_commit) {
+        (None, _) if view.datums_failed > 0 => {
+            format!("{}{reason}; {} of {} datums failed so far", view.state, view.datums_failed, view.datums_total)
+        }
         (None, _) | (_, None) => format!("{}{reason}", view.state),
         _ => {
             let [run, cached, failed] = [view.datums_processed, view.datums_cached, view.datums_failed];

@@ -1,19 +1,19 @@
-//! The datums of a job, from its output commit's map.
+//! The datums of a job: those that have ended, and those at work.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use repos::documents::{Commit, Recipe, ResultDocument, ResultState};
-use repos::tree::{KeyRange, Range, Tree};
+use repos::documents::{Recipe, ResultDocument, ResultState};
+use repos::tree::Tree;
 use repos::{JobRow, RepoError, Store, Timestamp};
 use serde::{Deserialize, Serialize};
 use specs::{DatumId, Digest, FilePath, PipelineName, RunId};
 
-use crate::datums::{DatumKey, Shape, prefix};
+use super::known::{Entries, Known, provenance_of};
+use crate::datums::Shape;
 use crate::error::Result;
 use crate::graph::Pipeline;
-use crate::live::LiveJob;
-use crate::plan::DatumMap;
+use crate::live::{Live, LiveJob};
 
 /// States of a datum in a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -100,33 +100,29 @@ pub struct DatumFilter {
 pub struct Datums<'s> {
     store: &'s Store,
     job: JobRow,
-    map: DatumMap,
-    entries: Option<Range<'s, Vec<u8>, Store>>,
+    known: Known,
+    entries: Option<Entries<'s>>,
     filter: DatumFilter,
     /// The pipeline's input, and the leaves in whose commit the wanted file is; absent when no file is wanted.
     holders: Option<(Shape, BTreeSet<usize>)>,
 }
 
-/// The datums of a job that has an output commit; none of one that has not.
-pub fn datums<'s>(store: &'s Store, job: &JobRow, filter: DatumFilter) -> Result<Datums<'s>> {
-    let commit = job.commit.map(|commit| store.commit(&commit)).transpose()?;
-    let root = commit.as_ref().and_then(|commit| commit.datums);
-    let map = root.map_or(DatumMap::empty(), DatumMap::at);
-    let entries = Some(map.range(store, KeyRange::prefix([prefix::DATUM]))?);
-    let holders = match (&commit, &filter.input) {
-        (Some(commit), Some(path)) => Some(holders(store, job, commit, path)?),
-        _ => None,
-    };
-    Ok(Datums { store, job: job.clone(), map, entries, filter, holders })
+/// The datums of a job that have ended: of one that runs, those so far. `live` is what goes on in this process.
+pub fn datums<'s>(store: &'s Store, live: Option<&Live>, job: &JobRow, filter: DatumFilter) -> Result<Datums<'s>> {
+    let known = Known::of(store, live, job)?;
+    let entries = Some(known.entries(store)?);
+    let holders = filter.input.as_ref().map(|path| holders(store, job, path)).transpose()?;
+    Ok(Datums { store, job: job.clone(), known, entries, filter, holders })
 }
 
 /// The leaves in whose commit a file is: a directory that a glob matched holds it only there.
-fn holders(store: &Store, job: &JobRow, commit: &Commit, path: &FilePath) -> Result<(Shape, BTreeSet<usize>)> {
+fn holders(store: &Store, job: &JobRow, path: &FilePath) -> Result<(Shape, BTreeSet<usize>)> {
+    let provenance = provenance_of(store, job)?;
     let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
     let mut holders = BTreeSet::new();
     for (number, leaf) in pipeline.spec.input.leaves().into_iter().enumerate() {
         let (repo, branch) = pipeline.input_branch(leaf);
-        let origin = commit.provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch);
+        let origin = provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch);
         if let Some(origin) = origin
             && Tree::at(store.commit(&origin.commit)?.tree).kind_at(store, path)?.is_some()
         {
@@ -139,6 +135,11 @@ fn holders(store: &Store, job: &JobRow, commit: &Commit, path: &FilePath) -> Res
 /// The datums that are executed right now.
 pub fn running_datums(store: &Store, live: &LiveJob) -> Result<Vec<DatumView>> {
     live.running.keys().map(|id| running(store, id)).collect()
+}
+
+/// The datums of which the result is not stored yet: those that are executed, and those whose output is being taken in.
+pub fn datums_at_work(store: &Store, live: &LiveJob) -> Result<Vec<DatumView>> {
+    live.feed.at_work().iter().map(|printing| running(store, &printing.datum())).collect()
 }
 
 fn running(store: &Store, id: &DatumId) -> Result<DatumView> {
@@ -156,6 +157,11 @@ fn running(store: &Store, id: &DatumId) -> Result<DatumView> {
         log: None,
         finished_at: None,
     })
+}
+
+/// The paths that a datum reads, in spec order.
+pub fn paths_of(store: &Store, id: &DatumId) -> Result<Vec<FilePath>, RepoError> {
+    Ok(inputs_of(store, id)?.into_iter().map(|input| input.path).collect())
 }
 
 fn inputs_of(store: &Store, id: &DatumId) -> Result<Vec<DatumInput>, RepoError> {
@@ -202,6 +208,11 @@ pub fn datum_view(
     })
 }
 
+/// Whether an input is a file, or a directory that may hold it.
+fn reads(input: &DatumInput, path: &FilePath) -> bool {
+    input.path == *path || input.path.contains(path)
+}
+
 /// The result in a value of the map of datums.
 pub(crate) fn result_in(value: &[u8]) -> Option<Digest> {
     <[u8; 32]>::try_from(value).ok().map(Digest::from_bytes)
@@ -210,18 +221,21 @@ pub(crate) fn result_in(value: &[u8]) -> Option<Digest> {
 impl Datums<'_> {
     fn advance(&mut self) -> Result<Option<DatumView>> {
         while let Some(entry) = self.entries.as_mut().and_then(Iterator::next) {
-            let (key, value) = entry?;
-            let key = DatumKey::from_map(&key);
-            let Some(result) = result_in(&value) else { continue };
-            if let (Some(path), Some((shape, holders))) = (&self.filter.input, &self.holders)
-                && !shape.reads(self.store, (&key, &result), path, holders)?
+            let (key, result) = entry?;
+            if let (Some(path), Some((shape, holders)), Some(key)) = (&self.filter.input, &self.holders, &key)
+                && !shape.reads(self.store, (key, &result), path, holders)?
             {
                 continue;
             }
-            let recovered = self.map.get(self.store, &key.below(prefix::RECOVERED))?;
-            let recovered = recovered.map(|reason| String::from_utf8_lossy(&reason).into_owned());
+            let recovered = key.map(|key| self.known.recovered(self.store, &key)).transpose()?.flatten();
             let view = datum_view(self.store, Some(&self.job), &result, recovered)?;
-            if self.filter.state.is_none_or(|state| state == view.state) {
+            let is_read = match &self.filter.input {
+                Some(path) if matches!(self.known, Known::Results(_)) => {
+                    view.inputs.iter().any(|input| reads(input, path))
+                }
+                _ => true,
+            };
+            if is_read && self.filter.state.is_none_or(|state| state == view.state) {
                 return Ok(Some(view));
             }
         }

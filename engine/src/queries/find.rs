@@ -1,19 +1,21 @@
 //! References to jobs and datums, resolved.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use repos::documents::ResultDocument;
-use repos::tree::{KeyRange, Map};
+use repos::tree::Map;
 use repos::{JobRow, RepoError, Store};
 use specs::reference::{DatumRef, IdPrefix, JobRef, Reference};
 use specs::{DatumId, Digest, FilePath};
 
-use super::datum::{DatumFilter, DatumView, datum_view, datums, result_in};
+use super::datum::{DatumFilter, DatumView, datum_view, datums};
 use super::job::job_id;
-use crate::datums::prefix;
+use super::known::Known;
 use crate::error::{EngineError, Result};
-use crate::plan::DatumMap;
+use crate::live::Live;
 
+/// Ids with a prefix that are looked up; with more than these the documents of a job's results are read.
+const LOOKED_UP: usize = 256;
 /// Ids listed when a prefix fits several.
 const CANDIDATES: usize = 10;
 
@@ -70,8 +72,9 @@ pub fn find_job(store: &Store, job: &JobRef) -> Result<JobRow> {
     }
 }
 
-/// The datum that a reference names, with its newest result, the one in the named job, or the one that wrote the named file.
-pub fn find_datum(store: &Store, datum: &DatumRef) -> Result<FoundDatum> {
+/// The datum that a reference names, with its newest result, the one in the named job, or the one that wrote the named file. `live` is
+/// what goes on in this process.
+pub fn find_datum(store: &Store, live: Option<&Live>, datum: &DatumRef) -> Result<FoundDatum> {
     match datum {
         DatumRef::Id(prefix) => {
             let id = unique(prefix, store.datums_by_prefix(prefix.as_str(), CANDIDATES)?)?;
@@ -79,16 +82,21 @@ pub fn find_datum(store: &Store, datum: &DatumRef) -> Result<FoundDatum> {
             let (result, ..) = newest.ok_or_else(|| not_found(prefix, ""))?;
             of_result(store, &result)
         }
-        DatumRef::InJob { job, id } => in_job(store, &find_job(store, job)?, id),
+        DatumRef::InJob { job, id } => in_job(store, live, &find_job(store, job)?, id),
         DatumRef::Writer(reference) => writer_of(store, reference),
     }
 }
 
 /// The datums of a job that saw a file, itself or in a directory.
-pub fn find_datums_of_input(store: &Store, job: &JobRow, path: &FilePath) -> Result<Vec<FoundDatum>> {
+pub fn find_datums_of_input(
+    store: &Store,
+    live: Option<&Live>,
+    job: &JobRow,
+    path: &FilePath,
+) -> Result<Vec<FoundDatum>> {
     let filter = DatumFilter { input: Some(path.clone()), ..DatumFilter::default() };
     let found: Vec<FoundDatum> =
-        datums(store, job, filter)?.map(|view| with_result(store, job, view?)).collect::<Result<_>>()?;
+        datums(store, live, job, filter)?.map(|view| with_result(store, job, view?)).collect::<Result<_>>()?;
     if found.is_empty() {
         let job = format!("{}@{}", job.pipeline, job.run.short(8));
         let hint = Some(format!("pv datum list {job} shows what its datums read"));
@@ -114,31 +122,30 @@ fn of_result(store: &Store, digest: &Digest) -> Result<FoundDatum> {
     Ok(FoundDatum { job, view, result })
 }
 
-fn in_job(store: &Store, job: &JobRow, id: &IdPrefix) -> Result<FoundDatum> {
-    /// Datums of the store with this prefix that are looked up; with more, those of the job are read instead.
-    const MOST: usize = 255;
-    let mut known = BTreeSet::new();
-    let candidates = store.datums_by_prefix(id.as_str(), MOST)?;
-    let all_known = candidates.len() < MOST;
-    for candidate in candidates {
-        known.extend(store.results(&candidate)?.into_iter().map(|(result, ..)| result));
+fn in_job(store: &Store, live: Option<&Live>, job: &JobRow, id: &IdPrefix) -> Result<FoundDatum> {
+    let candidates = store.datums_by_prefix(id.as_str(), LOOKED_UP)?;
+    // The map is by inputs, not by ids: a scan, but one that reads no documents unless the prefix says nearly nothing.
+    let mut meant = (candidates.len() < LOOKED_UP).then(BTreeSet::new);
+    if let Some(meant) = &mut meant {
+        for candidate in &candidates {
+            meant.extend(store.results(candidate)?.into_iter().map(|(result, ..)| result));
+        }
     }
-    let commit = job.commit.map(|commit| store.commit(&commit)).transpose()?;
-    let map = commit.and_then(|commit| commit.datums).map_or(DatumMap::empty(), DatumMap::at);
-    // The map is by inputs, not by ids: a scan, but one that reads no documents unless the prefix says next to nothing.
-    let mut results = BTreeSet::new();
-    for entry in map.range(store, KeyRange::prefix([prefix::DATUM]))? {
-        let Some(result) = result_in(&entry?.1) else { continue };
-        let is_meant = if all_known {
-            known.contains(&result)
-        } else {
-            store.document::<ResultDocument>(&result)?.recipe.to_string().starts_with(id.as_str())
+    let known = Known::of(store, live, job)?;
+    let mut views = BTreeMap::new();
+    for entry in known.entries(store)? {
+        let (key, result) = entry?;
+        let is_meant = match &meant {
+            Some(meant) => meant.contains(&result),
+            None => store.document::<ResultDocument>(&result)?.recipe.to_string().starts_with(id.as_str()),
         };
-        results.extend(is_meant.then_some(result));
+        if is_meant && !views.contains_key(&result) {
+            let recovered = key.map(|key| known.recovered(store, &key)).transpose()?.flatten();
+            views.insert(result, datum_view(store, Some(job), &result, recovered)?);
+        }
     }
-    let views = results.iter().map(|result| datum_view(store, Some(job), result, None));
-    let views: Vec<DatumView> = views.collect::<Result<_, RepoError>>()?;
     let place = format!(" in job `{}@{}`", job.pipeline, job.run.short(8));
+    let views: Vec<DatumView> = views.into_values().collect();
     unique(id, views.iter().map(|view| view.id).collect())?;
     let view = views.into_iter().next().ok_or_else(|| not_found(id, &place))?;
     with_result(store, job, view)
@@ -162,6 +169,7 @@ fn writer_of(store: &Store, reference: &Reference) -> Result<FoundDatum> {
 }
 
 fn unique(prefix: &IdPrefix, mut ids: Vec<DatumId>) -> Result<DatumId> {
+    ids.sort_unstable();
     ids.dedup();
     match ids.as_slice() {
         [] => Err(not_found(prefix, "")),

@@ -1,7 +1,8 @@
 //! Queries: what a store knows of jobs, datums and pipelines, as plain data with the names that programs rely on.
 //!
 //! - `job`       a job, live or ended
-//! - `datum`     the datums of a job, from its output commit's map; nothing is kept twice
+//! - `datum`     the datums of a job; nothing is kept twice
+//! - `known`     where the datums of a job are known from, whether it has ended or not
 //! - `find`      references to jobs and datums, resolved
 //! - `pipeline`  a pipeline: how far it is, and what it is made of
 //!
@@ -10,10 +11,16 @@
 mod datum;
 mod find;
 mod job;
+mod known;
 mod pipeline;
 
 pub(crate) use datum::result_in;
-pub use datum::{DatumFilter, DatumInput, DatumState, DatumView, Datums, datum_view, datums, running_datums};
+pub use datum::{
+    DatumFilter, DatumInput, DatumState, DatumView, Datums, datum_view, datums, datums_at_work, paths_of,
+    running_datums,
+};
 pub use find::{FoundDatum, find_datum, find_datums_of_input, find_job, find_jobs};
 pub use job::{JobState, JobView, job_id, job_view};
+pub(crate) use known::Known;
+pub use known::{provenance_of, results_of};
 pub use pipeline::{PipelineDetails, PipelineState, PipelineView, newest_of_version, pipeline_details, pipeline_view};

@@ -42,7 +42,7 @@ impl Setting {
     fn datum(&self, state: DatumState) -> DatumView {
         let filter = DatumFilter { state: Some(state), ..DatumFilter::default() };
         let found: Vec<_> =
-            datums(&self.store, &self.job("upper"), filter).unwrap().collect::<crate::Result<_>>().unwrap();
+            datums(&self.store, None, &self.job("upper"), filter).unwrap().collect::<crate::Result<_>>().unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         found.into_iter().next().unwrap()
     }
@@ -243,7 +243,7 @@ async fn secrets_reach_the_command_and_no_log() {
     s.run_with(print).await;
     assert_eq!((s.state("upper"), s.counts()), (SealedState::Success, [2, 2, 0, 0, 0]));
     let filter = DatumFilter::default();
-    for datum in datums(&s.store, &s.job("upper"), filter).unwrap() {
+    for datum in datums(&s.store, None, &s.job("upper"), filter).unwrap() {
         assert_eq!(s.log(&datum.unwrap()), "the token is ***, and hunt again: ***");
     }
     keep("another");

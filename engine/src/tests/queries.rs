@@ -24,7 +24,7 @@ fn name(text: &str) -> PipelineName {
 }
 
 fn listed(s: &Setting, pipeline: &str, filter: DatumFilter) -> Vec<DatumView> {
-    datums(&s.store, &s.job(pipeline), filter).unwrap().collect::<Result<_, _>>().unwrap()
+    datums(&s.store, None, &s.job(pipeline), filter).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
 fn states(views: &[DatumView]) -> Vec<(String, DatumState)> {
@@ -80,24 +80,27 @@ async fn a_datum_is_found_by_its_id_its_job_its_output_and_its_input() {
         reply
     })
     .await;
-    let wrote = find_datum(&s.store, &"pairs:/a".parse().unwrap()).unwrap();
+    let wrote = find_datum(&s.store, None, &"pairs:/a".parse().unwrap()).unwrap();
     assert_eq!(wrote.job, s.job("pairs"));
     assert_eq!(wrote.view.inputs.len(), 2);
     let id = wrote.view.id;
-    assert_eq!(find_datum(&s.store, &id.short(12).parse().unwrap()).unwrap().view.id, id);
-    assert_eq!(find_datum(&s.store, &format!("pairs/{}", id.short(12)).parse().unwrap()).unwrap().view, wrote.view);
-    let elsewhere = find_datum(&s.store, &format!("upper/{}", id.short(12)).parse().unwrap());
+    assert_eq!(find_datum(&s.store, None, &id.short(12).parse().unwrap()).unwrap().view.id, id);
+    assert_eq!(
+        find_datum(&s.store, None, &format!("pairs/{}", id.short(12)).parse().unwrap()).unwrap().view,
+        wrote.view
+    );
+    let elsewhere = find_datum(&s.store, None, &format!("upper/{}", id.short(12)).parse().unwrap());
     assert_eq!(elsewhere.unwrap_err().kind(), ErrorKind::NotFound);
 
-    let by_model = find_datums_of_input(&s.store, &s.job("pairs"), &"/m".parse().unwrap()).unwrap();
+    let by_model = find_datums_of_input(&s.store, None, &s.job("pairs"), &"/m".parse().unwrap()).unwrap();
     assert_eq!(by_model.len(), 2, "each datum saw the directory that holds it");
-    let by_image = find_datums_of_input(&s.store, &s.job("pairs"), &"/a".parse().unwrap()).unwrap();
+    let by_image = find_datums_of_input(&s.store, None, &s.job("pairs"), &"/a".parse().unwrap()).unwrap();
     assert_eq!(by_image.iter().map(|found| found.view.id).collect::<Vec<_>>(), [id]);
-    assert!(find_datums_of_input(&s.store, &s.job("pairs"), &"/z".parse().unwrap()).is_err());
+    assert!(find_datums_of_input(&s.store, None, &s.job("pairs"), &"/z".parse().unwrap()).is_err());
 
-    let of_a_person = find_datum(&s.store, &"images:/a".parse().unwrap()).unwrap_err();
+    let of_a_person = find_datum(&s.store, None, &"images:/a".parse().unwrap()).unwrap_err();
     assert!(of_a_person.to_string().contains("anna committed it"), "{of_a_person}");
-    assert_eq!(find_datum(&s.store, &"pairs:/zz".parse().unwrap()).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(find_datum(&s.store, None, &"pairs:/zz".parse().unwrap()).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -177,6 +177,19 @@ impl Store {
         })
     }
 
+    /// The results that ended at `since` or later, whatever job they are of, in the order in which they ended. Looks through the keys
+    /// of all results.
+    pub fn results_since(&self, since: crate::time::Timestamp) -> Result<Vec<Digest>> {
+        let mut found = Vec::new();
+        self.visit_results(|digest, at| {
+            if at >= since {
+                found.push((at, digest));
+            }
+        })?;
+        found.sort_unstable();
+        Ok(found.into_iter().map(|(_, digest)| digest).collect())
+    }
+
     /// The commit's document.
     pub fn commit(&self, commit: &CommitId) -> Result<Commit> {
         self.document(&commit.digest())

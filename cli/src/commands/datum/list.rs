@@ -1,5 +1,7 @@
 //! `pv datum list`
 
+use std::cell::RefCell;
+
 use clap::ValueEnum;
 use engine::live::JobKey;
 use engine::queries::{self, DatumFilter, DatumState, DatumView};
@@ -78,21 +80,30 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let job = queries::find_job(store, &args.job)?;
     let state = args.state.map(DatumState::from);
     let limit = args.window.limit(cx);
+    let mut running = Vec::new();
     if job.sealed.is_none() {
+        // Before those that have ended, so that none is in neither.
         let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
         let known = live(cx).and_then(|live| live.job(&key));
-        let mut running = match known {
-            Some(known) => queries::running_datums(store, &known)?,
-            None => Vec::new(),
-        };
+        running = known.map(|known| queries::datums_at_work(store, &known)).transpose()?.unwrap_or_default();
         running.retain(|datum| state.is_none_or(|state| state == datum.state));
-        cx.notes().line("the job has not ended: only datums that are at work are listed");
-        return cx.list(limit, running.into_iter().map(|datum| Ok(DatumLine(datum))));
+        cx.notes().line("the job has not ended: datums that wait are not listed");
     }
-    let datums = queries::datums(store, &job, DatumFilter { state, ..DatumFilter::default() })?;
+    let datums = queries::datums(store, live(cx), &job, DatumFilter { state, ..DatumFilter::default() })?;
     let datums = datums.filter(|datum| {
         let ended = datum.as_ref().ok().and_then(|datum| datum.finished_at);
         ended.is_none_or(|ended| args.window.includes(cx, ended))
     });
-    cx.list(limit, datums.map(|datum| Ok(DatumLine(datum?))))
+    let running = RefCell::new(running);
+    let ended = datums.map(|datum| {
+        let datum = datum?;
+        // One that has ended since is not at work any more.
+        running.borrow_mut().retain(|other| other.id != datum.id);
+        Ok(DatumLine(datum))
+    });
+    let at_work = std::iter::from_fn(|| {
+        let mut running = running.borrow_mut();
+        if running.is_empty() { None } else { Some(Ok(DatumLine(running.remove(0)))) }
+    });
+    cx.list(limit, ended.chain(at_work))
 }

@@ -7,7 +7,7 @@ use specs::{DatumRef, ErrorKind, FilePath, JobRef};
 
 use super::list::DatumLine;
 use crate::commands::failures;
-use crate::commands::jobs::short_job;
+use crate::commands::jobs::{live, short_job};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, duration, plural, short_digest, size, table};
@@ -31,9 +31,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let mut found = match &args.input {
         Some(path) => {
             let job = queries::find_job(store, &args.datum.parse::<JobRef>()?)?;
-            queries::find_datums_of_input(store, &job, path)?
+            queries::find_datums_of_input(store, live(cx), &job, path)?
         }
-        None => vec![queries::find_datum(store, &args.datum.parse::<DatumRef>()?)?],
+        None => vec![queries::find_datum(store, live(cx), &args.datum.parse::<DatumRef>()?)?],
     };
     if found.len() > 1 || cx.out().is_json() {
         return cx.list(None, found.into_iter().map(|found| Ok(DatumLine(found.view))));

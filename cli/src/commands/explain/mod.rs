@@ -60,7 +60,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             Ok(())
         }
         Subject::Datum(datum) => {
-            let explained = explain_datum(store, find_datum(store, &datum)?)?;
+            let explained = explain_datum(store, live(cx), find_datum(store, live(cx), &datum)?)?;
             if cx.out().is_json() { cx.out().json(&explained) } else { print::datum(cx, store, &explained) }
         }
     }
@@ -70,7 +70,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 fn compare(cx: &Context, store: &Store, (old, new): (&str, &str)) -> Result<()> {
     match (subject(store, old)?, subject(store, new)?) {
         (Subject::Datum(was), Subject::Datum(is)) => {
-            let compared = compare_datums(store, &find_datum(store, &was)?, &find_datum(store, &is)?)?;
+            let found = |datum| find_datum(store, live(cx), datum);
+            let compared = compare_datums(store, &found(&was)?, &found(&is)?)?;
             if cx.out().is_json() { cx.out().json(&compared) } else { sides::datums(cx, store, &compared) }
         }
         (Subject::Datum(_), _) | (_, Subject::Datum(_)) => {

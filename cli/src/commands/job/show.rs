@@ -131,11 +131,19 @@ fn at_work(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
 }
 
 fn failed(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<()> {
-    if line.job.datums_failed > 0 {
-        cx.out().line(format!("\nfailed: {}", plural(line.job.datums_failed, "datum", "datums")))?;
-        failures::failed_datums(store, job)?.iter().try_for_each(|text| cx.out().line(text))?;
+    // Of a job whose engine is gone nobody has counted.
+    let is_broken_off = job.sealed.is_none() && line.job.started_at.is_none();
+    let failed = line.job.datums_failed;
+    let said = if failed > 0 || is_broken_off { failures::failed_datums(store, live(cx), job)? } else { Vec::new() };
+    if !said.is_empty() {
+        let so_far = if job.sealed.is_none() { " so far" } else { "" };
+        let number = if failed > 0 { format!(": {}", plural(failed, "datum", "datums")) } else { String::new() };
+        cx.out().line(format!("\nfailed{so_far}{number}"))?;
+        said.iter().try_for_each(|text| cx.out().line(text))?;
         cx.out().flush()?;
         cx.notes().line(format!("all they said: pv logs {} --failed", line.short));
+    }
+    if failed > 0 && job.sealed.is_some() {
         cx.notes().line(format!("go on without: pv job retry {} --skip-failed -m WHY", job.pipeline));
     }
     if matches!(line.job.state, queries::JobState::Failure | queries::JobState::Killed) {

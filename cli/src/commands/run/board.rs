@@ -167,8 +167,7 @@ impl<'a> Board<'a> {
             LiveState::Finishing => format!("{name}  finishing"),
             LiveState::Running => {
                 let done = counts.done();
-                let full = BAR * done / counts.total.max(1);
-                let bar = "━".repeat(full as usize) + &"─".repeat((BAR - full) as usize);
+                let bar = bar(done, counts.total);
                 let now = self.engine.store().clock().now();
                 let rate = live.rate(now).map_or_else(String::new, |rate| format!("  {rate:.1}/s"));
                 let left = live.seconds_left(now);
@@ -192,11 +191,17 @@ impl<'a> Board<'a> {
     }
 }
 
+/// How much of a whole is done, as a bar of [`BAR`] columns; never more than all.
+fn bar(done: u64, total: u64) -> String {
+    let full = BAR * done.min(total) / total.max(1);
+    "━".repeat(full as usize) + &"─".repeat((BAR - full) as usize)
+}
+
 /// Waits until jobs may have ended, or something else is worth a look; what failed, if that is it.
 pub(crate) async fn news(feed: &mut Receiver<Happened>) -> Option<String> {
     loop {
         match feed.recv().await {
-            Ok(Happened::Changed(_) | Happened::Log { .. }) => {}
+            Ok(Happened::Changed(_)) => {}
             Ok(Happened::Trouble(what)) => return Some(what),
             Ok(Happened::Ended { .. } | Happened::Look) | Err(RecvError::Lagged(_)) => return None,
             // The engine is gone, with all that could happen.
@@ -273,5 +278,19 @@ fn people_line(job: &JobRow, document: Option<&JobDocument>) -> String {
         }
         Some(JobDocument { reason: Some(reason), .. }) => format!("{start}  {reason}"),
         _ => start,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_has_its_width_whatever_is_counted() {
+        for (done, total) in [(0, 0), (1, 0), (0, 3), (1, 3), (3, 3), (4, 3), (u64::MAX / BAR, 3)] {
+            let bar = bar(done, total);
+            assert_eq!(bar.chars().count() as u64, BAR, "{done} of {total}: {bar}");
+            assert_eq!(bar.contains('─'), done < total || total == 0, "{done} of {total}: {bar}");
+        }
     }
 }

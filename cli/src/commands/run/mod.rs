@@ -240,7 +240,7 @@ pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
     };
     let reason = failures::reason(store, job)?;
     let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
-    let datums = failures::failed_datums(store, job)?;
+    let datums = failures::failed_datums(store, None, job)?;
     let mut message = format!("job `{name}` {state}{reason}");
     for line in &datums {
         message.push('\n');

@@ -1,42 +1,47 @@
 //! What user code prints while it is tried, a line at a time with its datum.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::aside::{Begun, Tried};
-use engine::live::Happened;
+use engine::feed::{Feed, Follower, Heard};
 use repos::Store;
-use specs::DatumId;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use repos::documents::ResultDocument;
+use specs::{DatumId, Digest};
+use tokio::sync::{mpsc, watch};
 
 use crate::context::Context;
-use crate::error::Result;
-use crate::output::ShortIds;
+use crate::error::{CliError, Result};
+use crate::output::{ShortIds, count};
 
 /// How long a line may wait for its end before it is shown without.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// A try that begins, and what its jobs print, each from its start.
+pub(super) type Began = (Begun, mpsc::UnboundedReceiver<Arc<Feed>>);
+
 /// Shows the output of one try.
 pub(super) struct Log<'a> {
     cx: &'a Context,
-    feed: Receiver<Happened>,
-    begins: watch::Receiver<Option<Begun>>,
-    /// Lines that have not ended yet.
-    open: HashMap<DatumId, Vec<u8>>,
+    begins: mpsc::UnboundedReceiver<Began>,
+    jobs: Option<mpsc::UnboundedReceiver<Arc<Feed>>>,
+    followed: Vec<Followed>,
+    /// Lines that have not ended yet, by the number of the datum.
+    open: BTreeMap<u64, (DatumId, Vec<u8>)>,
     /// Whether somebody sits at a shell: then all is shown as it comes.
     is_shell: bool,
 }
 
+/// A job whose output is shown.
+struct Followed {
+    follower: Follower,
+    news: watch::Receiver<()>,
+}
+
 impl<'a> Log<'a> {
-    pub(super) fn new(
-        cx: &'a Context,
-        feed: Receiver<Happened>,
-        begins: watch::Receiver<Option<Begun>>,
-        is_shell: bool,
-    ) -> Self {
-        Self { cx, feed, begins, open: HashMap::new(), is_shell }
+    pub(super) fn new(cx: &'a Context, begins: mpsc::UnboundedReceiver<Began>, is_shell: bool) -> Self {
+        Self { cx, begins, jobs: None, followed: Vec::new(), open: BTreeMap::new(), is_shell }
     }
 
     /// Waits for the try and shows what it prints; asks it to stop when nobody wants it any more.
@@ -50,57 +55,116 @@ impl<'a> Log<'a> {
         let mut work = std::pin::pin!(work);
         let mut is_told = false;
         loop {
+            self.look(store)?;
             tokio::select! {
                 biased;
-                happened = self.feed.recv() => match happened {
-                    Ok(happened) => self.show(happened),
-                    Err(RecvError::Lagged(_)) => self.cx.notes().line("… some of what it printed is left out here"),
-                    Err(RecvError::Closed) => return Ok(work.await?),
-                },
+                Some((begun, jobs)) = self.begins.recv() => {
+                    self.introduce(store, begun);
+                    self.jobs = Some(jobs);
+                }
+                Some(feed) = next(&mut self.jobs) => self.follow(&feed),
                 tried = &mut work => {
-                    self.flush();
+                    self.rest(store)?;
                     return Ok(tried?);
                 }
+                () = news(&mut self.followed) => {}
                 () = cx.cancel().asked(1), if !is_told => {
                     is_told = true;
                     stop.send_replace(true);
                 }
                 () = tokio::time::sleep(PATIENCE), if !self.open.is_empty() => self.flush(),
-                true = async { self.begins.changed().await.is_ok() } => self.introduce(store),
             }
         }
     }
 
-    fn introduce(&self, store: &Store) {
-        let run = self.begins.borrow().and_then(|begun| begun.run);
-        if let Some(short) = run.and_then(|run| store.short_run(&run).ok()) {
+    fn introduce(&self, store: &Store, begun: Begun) {
+        if let Some(short) = begun.run.and_then(|run| store.short_run(&run).ok()) {
             self.cx.notes().line(format!("try @{short}"));
         }
     }
 
-    fn show(&mut self, happened: Happened) {
-        let Happened::Log { job, datum, bytes } = happened else { return };
-        if self.begins.borrow().is_none_or(|begun| begun.order != job.order) {
-            return;
+    fn follow(&mut self, feed: &Arc<Feed>) {
+        self.followed.push(Followed { follower: feed.follow(), news: feed.news() });
+    }
+
+    /// Shows what is new; false when that was nothing.
+    fn look(&mut self, store: &Store) -> Result<bool> {
+        let mut is_new = false;
+        let mut followed = std::mem::take(&mut self.followed);
+        for one in &mut followed {
+            // What comes from now on wakes again.
+            one.news.mark_unchanged();
+            one.follower.look(store, |heard| {
+                is_new = true;
+                self.show(store, heard)
+            })?;
         }
+        self.followed = followed;
+        Ok(is_new)
+    }
+
+    /// What was printed up to the end.
+    fn rest(&mut self, store: &Store) -> Result<()> {
+        while let Some(Ok(feed)) = self.jobs.as_mut().map(mpsc::UnboundedReceiver::try_recv) {
+            self.follow(&feed);
+        }
+        while self.look(store)? {}
+        self.flush();
+        Ok(())
+    }
+
+    fn show(&mut self, store: &Store, heard: Heard) -> Result<(), CliError> {
+        match heard {
+            Heard::Printed(piece) => {
+                if piece.skipped_bytes > 0 {
+                    self.cx.notes().line(format!("  … {} bytes are left out here", count(piece.skipped_bytes)));
+                }
+                self.bytes(piece.number, piece.datum, &piece.bytes);
+                if piece.end.is_some() {
+                    self.flush_one(piece.number);
+                }
+            }
+            Heard::Over(number, _) => self.flush_one(number),
+            Heard::Ended(result) => self.ended(store, &result)?,
+        }
+        Ok(())
+    }
+
+    /// A datum that came and went between two looks.
+    fn ended(&mut self, store: &Store, result: &Digest) -> Result<()> {
+        let result: ResultDocument = store.document(result)?;
+        for log in result.tries.iter().filter_map(|one| one.log) {
+            self.bytes(0, result.recipe, &store.log_of(&result, &log)?);
+            self.flush_one(0);
+        }
+        Ok(())
+    }
+
+    fn bytes(&mut self, number: u64, datum: DatumId, bytes: &[u8]) {
         if self.is_shell {
             // That nobody can see it ends nothing.
-            self.cx.out().bytes(&bytes).and_then(|()| self.cx.out().flush()).ok();
+            self.cx.out().bytes(bytes).and_then(|()| self.cx.out().flush()).ok();
             return;
         }
-        let open = self.open.entry(datum).or_default();
-        open.extend_from_slice(&bytes);
+        let (_, open) = self.open.entry(number).or_insert_with(|| (datum, Vec::new()));
+        open.extend_from_slice(bytes);
         let whole = open.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let lines: Vec<u8> = open.drain(..whole).collect();
         if open.is_empty() {
-            self.open.remove(&datum);
+            self.open.remove(&number);
         }
         self.print(&datum, &lines);
     }
 
     /// Shows lines that have not ended, too.
     fn flush(&mut self) {
-        for (datum, text) in std::mem::take(&mut self.open) {
+        for (datum, text) in std::mem::take(&mut self.open).into_values() {
+            self.print(&datum, &text);
+        }
+    }
+
+    fn flush_one(&mut self, number: u64) {
+        if let Some((datum, text)) = self.open.remove(&number) {
             self.print(&datum, &text);
         }
     }
@@ -109,5 +173,21 @@ impl<'a> Log<'a> {
         for line in String::from_utf8_lossy(text).lines() {
             self.cx.notes().line(format!("  {} | {line}", datum.short(8)));
         }
+    }
+}
+
+/// The next job of a try that begins.
+async fn next(jobs: &mut Option<mpsc::UnboundedReceiver<Arc<Feed>>>) -> Option<Arc<Feed>> {
+    match jobs {
+        Some(jobs) => jobs.recv().await,
+        None => None,
+    }
+}
+
+/// Waits for something new of the job that began last: they run one after another.
+async fn news(followed: &mut [Followed]) {
+    match followed.last_mut() {
+        Some(one) => drop(one.news.changed().await),
+        None => std::future::pending().await,
     }
 }

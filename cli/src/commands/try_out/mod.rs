@@ -17,7 +17,7 @@ use engine::aside::{Begun, Loose, Request, Tried};
 use engine::changes::By;
 use repos::Store;
 use specs::{ErrorKind, Glob, PipelineName};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use self::log::Log;
 use self::request::parse_mount;
@@ -70,13 +70,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         let mut tried = None;
         with_engine(cx, store, None, async |engine, _| {
             let (stop, stopped) = watch::channel(false);
-            let (begun, begins) = watch::channel(None);
+            let (begun, begins) = mpsc::unbounded_channel();
             let request = args.request(cx, store, engine.executor_handle().as_ref()).await?;
             let who = by(cx, None);
-            let log = Log::new(cx, engine.live().listen(), begins, args.shell);
+            let log = Log::new(cx, begins, args.shell);
             let attend = pin!(engine.attend());
             let on_begin = |one: Begun| {
-                begun.send_replace(Some(one));
+                begun.send((one, engine.live().expect(one.order))).ok();
             };
             let work = engine.try_out(&request, &loose, &who, stopped, &on_begin);
             let work = log.beside(cx, store, work, stop);
@@ -97,8 +97,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 fn beside(cx: &Context, args: &Args, engine: &Arc<Engine>, loose: Loose) -> Result<Tried> {
     let store = engine.store().clone();
     let (stop, stopped) = watch::channel(false);
-    let (begun, begins) = watch::channel(None);
-    let log = Log::new(cx, engine.live().listen(), begins, args.shell);
+    let (begun, begins) = mpsc::unbounded_channel();
+    let log = Log::new(cx, begins, args.shell);
     let who = by(cx, None);
     cx.block_on(async {
         let request = args.request(cx, &store, engine.executor_handle().as_ref()).await?;
@@ -114,12 +114,12 @@ async fn on_engine(
     loose: Loose,
     who: By,
     stopped: watch::Receiver<bool>,
-    begun: watch::Sender<Option<Begun>>,
+    begun: mpsc::UnboundedSender<log::Began>,
 ) -> engine::Result<Tried> {
     let runtime = engine.runtime().clone();
     let work = runtime.spawn(async move {
         let on_begin = |one: Begun| {
-            begun.send_replace(Some(one));
+            begun.send((one, engine.live().expect(one.order))).ok();
         };
         engine.try_out(&request, &loose, &who, stopped, &on_begin).await
     });

@@ -1,0 +1,306 @@
+//! `pv logs -f`: what there is of a job that runs, then what comes, until it has ended.
+//!
+//! Lines of datums that run side by side are kept apart: each datum's come under its headline, a line at a time. A line that has not
+//! ended is shown when nothing else came for a while.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::Engine;
+use engine::feed::{Feed, Heard, Printed};
+use engine::queries::job_id;
+use repos::documents::{ResultDocument, ResultState};
+use repos::{JobRow, Store};
+use specs::{Digest, ErrorKind};
+
+use super::logs::{end_of, headline, key_of, object, print_job, print_result, title_of};
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::output::{LogText, count};
+
+/// Time between two looks for more.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+/// Looks without anything new after which a line is shown that has not ended, and the job is looked at in the store.
+const PATIENCE: u32 = 10;
+/// A line is not kept back any longer than this.
+const LINE_BYTES: usize = 64 << 10;
+
+/// Prints what a job has printed and prints. `Unavailable` when nothing runs it (any more).
+pub(super) fn follow(cx: &Context, store: &Store, job: &JobRow, (failed_only, raw): (bool, bool)) -> Result<()> {
+    let Some(engine) = cx.engine() else {
+        print_job(cx, store, job, (failed_only, raw), true)?;
+        cx.out().flush()?;
+        return Err(not_running(job));
+    };
+    match feed_of(cx, engine, job)? {
+        Some(feed) => Following { failed_only, raw, ..Following::new(cx, store, job) }.all(engine, &feed),
+        None => {
+            let ended = store.job(job.order, &job.pipeline)?.unwrap_or_else(|| job.clone());
+            print_job(cx, store, &ended, (failed_only, raw), true)
+        }
+    }
+}
+
+/// The same of one datum at work, by its number in the job.
+pub(super) fn follow_datum(
+    cx: &Context,
+    store: &Store,
+    job: &JobRow,
+    (feed, number): (&Arc<Feed>, u64),
+    raw: bool,
+) -> Result<()> {
+    let Some(engine) = cx.engine() else { return Err(not_running(job)) };
+    Following { only: Some(number), raw, ..Following::new(cx, store, job) }.all(engine, feed)
+}
+
+fn not_running(job: &JobRow) -> CliError {
+    let message = format!("job {}@{} has not ended, and nothing runs it", job.pipeline, job.run.short(8));
+    CliError::new(ErrorKind::Unavailable, message).hint("pv run runs it; what it prints is followed meanwhile")
+}
+
+/// Waits until the engine has looked at the job; `None` when it has ended before.
+fn feed_of(cx: &Context, engine: &Engine, job: &JobRow) -> Result<Option<Arc<Feed>>> {
+    loop {
+        let has_ended = engine.has_ended();
+        if let Some(feed) = engine.live().feed(&key_of(job)) {
+            return Ok(Some(feed));
+        }
+        if is_sealed(engine.store(), job)? {
+            return Ok(None);
+        }
+        if has_ended {
+            return Err(not_running(job));
+        }
+        pause(cx)?;
+    }
+}
+
+fn is_sealed(store: &Store, job: &JobRow) -> Result<bool> {
+    Ok(store.job(job.order, &job.pipeline)?.is_none_or(|job| job.sealed.is_some()))
+}
+
+fn pause(cx: &Context) -> Result<()> {
+    if cx.cancel().is_asked() {
+        return Err(CliError::Cancelled);
+    }
+    std::thread::sleep(BETWEEN_LOOKS);
+    Ok(())
+}
+
+/// A job that is followed.
+struct Following<'a> {
+    cx: &'a Context,
+    store: &'a Store,
+    job: &'a JobRow,
+    failed_only: bool,
+    /// Whether bytes are printed as they came.
+    raw: bool,
+    /// What was printed last, where a character or a line end may be cut.
+    text: LogText,
+    /// Just the datum with this number.
+    only: Option<u64>,
+    open: BTreeMap<u64, Open>,
+    /// The datum and the try under whose headline the output stands, if it does.
+    under: Option<(u64, usize)>,
+    /// Whether the last line printed has not ended.
+    is_mid_line: bool,
+    is_done: bool,
+}
+
+/// A datum that prints.
+struct Open {
+    title: String,
+    try_number: usize,
+    last: Printed,
+    /// A line that has not ended.
+    line: Vec<u8>,
+}
+
+impl<'a> Following<'a> {
+    fn new(cx: &'a Context, store: &'a Store, job: &'a JobRow) -> Self {
+        let (open, under, text) = (BTreeMap::new(), None, LogText::default());
+        let (failed_only, raw, is_mid_line, is_done) = (false, false, false, false);
+        Self { cx, store, job, failed_only, raw, text, only: None, open, under, is_mid_line, is_done }
+    }
+
+    fn all(mut self, engine: &Engine, feed: &Arc<Feed>) -> Result<()> {
+        let (mut follower, mut idle) = (feed.follow(), 0);
+        loop {
+            // What was printed before this is seen by the look after it. A job may be ended from outside before it began.
+            let is_over = engine.has_ended()
+                || (idle % PATIENCE == PATIENCE - 1 && feed.at_work().is_empty() && is_sealed(self.store, self.job)?);
+            let mut is_new = false;
+            let goes_on = follower.look(self.store, |heard| {
+                is_new = true;
+                self.hear(heard)
+            })?;
+            idle = if is_new { 0 } else { idle + 1 };
+            if !goes_on || self.is_done || (is_over && !is_new) {
+                return self.end();
+            }
+            // Programs get whole lines.
+            if idle == PATIENCE && !self.cx.out().is_json() {
+                self.show_open_lines()?;
+            }
+            self.cx.out().flush()?;
+            if !is_new {
+                pause(self.cx)?;
+            } else if self.cx.cancel().is_asked() {
+                return Err(CliError::Cancelled);
+            }
+        }
+    }
+
+    fn end(mut self) -> Result<()> {
+        self.show_open_lines()?;
+        self.break_line()?;
+        self.cx.out().flush()?;
+        if self.is_done || is_sealed(self.store, self.job)? { Ok(()) } else { Err(not_running(self.job)) }
+    }
+
+    fn hear(&mut self, heard: Heard) -> Result<()> {
+        match heard {
+            Heard::Printed(piece) if self.is_wanted(piece.number) => self.piece(piece),
+            Heard::Printed(_) => Ok(()),
+            Heard::Over(number, result) => self.over(number, result),
+            Heard::Ended(result) if self.only.is_none() => self.ended(&result),
+            Heard::Ended(_) => Ok(()),
+        }
+    }
+
+    /// Whether pieces of this datum are shown as they come.
+    fn is_wanted(&self, number: u64) -> bool {
+        !self.failed_only && self.only.is_none_or(|only| only == number)
+    }
+
+    fn over(&mut self, number: u64, result: Option<Digest>) -> Result<()> {
+        self.is_done |= self.only == Some(number);
+        if let Some(open) = self.open.remove(&number) {
+            self.show(&open, &open.line, 0, None)?;
+        }
+        match result.filter(|_| self.failed_only) {
+            Some(result) => self.ended(&result),
+            None => Ok(()),
+        }
+    }
+
+    /// A datum of which nothing was shown.
+    fn ended(&mut self, result: &Digest) -> Result<()> {
+        let result: ResultDocument = self.store.document(result)?;
+        if self.failed_only && result.state != ResultState::Failed {
+            return Ok(());
+        }
+        self.break_line()?;
+        self.under = None;
+        print_result(self.cx, self.store, &result, Some(&title_of(self.store, &result.recipe)?), self.raw)
+    }
+
+    fn piece(&mut self, piece: Printed) -> Result<()> {
+        let mut open = match self.open.remove(&piece.number) {
+            Some(open) if open.try_number == piece.try_number => open,
+            Some(Open { title, .. }) => {
+                Open { title, try_number: piece.try_number, last: piece.clone(), line: Vec::new() }
+            }
+            None => {
+                let title = title_of(self.store, &piece.datum)?;
+                Open { title, try_number: piece.try_number, last: piece.clone(), line: Vec::new() }
+            }
+        };
+        let Printed { bytes, skipped_bytes, end, .. } = &piece;
+        if *skipped_bytes > 0 {
+            let line = std::mem::take(&mut open.line);
+            self.show(&open, &line, 0, None)?;
+        }
+        open.line.extend_from_slice(bytes);
+        let whole = if end.is_some() { open.line.len() } else { whole(&open.line) };
+        let rest = open.line.split_off(whole);
+        let lines = std::mem::replace(&mut open.line, rest);
+        open.last = Printed { bytes: Vec::new(), ..piece.clone() };
+        self.show(&open, &lines, *skipped_bytes, end.as_ref())?;
+        self.open.insert(piece.number, open);
+        Ok(())
+    }
+
+    fn show_open_lines(&mut self) -> Result<()> {
+        let mut open = std::mem::take(&mut self.open);
+        for one in open.values_mut() {
+            let line = std::mem::take(&mut one.line);
+            self.show(one, &line, 0, None)?;
+        }
+        self.open = open;
+        Ok(())
+    }
+
+    /// Prints bytes of a datum, under its headline.
+    fn show(&mut self, open: &Open, bytes: &[u8], skipped: u64, end: Option<&repos::documents::Try>) -> Result<()> {
+        if bytes.is_empty() && skipped == 0 && end.is_none() {
+            return Ok(());
+        }
+        let (datum, number) = (&open.last.datum, open.try_number);
+        if self.cx.out().is_json() {
+            let mut object = object(datum, &job_id(&self.job.pipeline, &self.job.run), number, end, bytes);
+            object["ended"] = end.is_some().into();
+            object["skipped_bytes"] = skipped.into();
+            return self.cx.out().json(&object);
+        }
+        let place = (open.last.number, number);
+        if self.under != Some(place) {
+            self.break_line()?;
+            self.head(open, "at work")?;
+            self.under = Some(place);
+        }
+        if skipped > 0 {
+            self.break_line()?;
+            self.cx.out().line(format!("… {} bytes came too quickly to be shown …", count(skipped)))?;
+        }
+        self.cx.out().log(&mut self.text, bytes, self.raw)?;
+        self.is_mid_line = bytes.last().map_or(self.is_mid_line, |last| *last != b'\n');
+        if let Some(end) = end {
+            self.break_line()?;
+            if end.exit_code != Some(0) || end.reason.is_some() {
+                self.head(open, &end_of(end))?;
+            }
+            self.under = None;
+        }
+        Ok(())
+    }
+
+    fn head(&self, open: &Open, end: &str) -> Result<()> {
+        let of = if open.try_number > 1 { format!("  try {}", open.try_number) } else { String::new() };
+        self.cx.out().line(headline(&open.last.datum, &open.title, &format!("{end}{of}")))
+    }
+
+    fn break_line(&mut self) -> Result<()> {
+        self.cx.out().end_log(&mut self.text)?;
+        self.text = LogText::default();
+        if std::mem::take(&mut self.is_mid_line) { self.cx.out().line("") } else { Ok(()) }
+    }
+}
+
+/// How much of a text is whole lines; all but a character that is not whole, when a line does not end.
+fn whole(text: &[u8]) -> usize {
+    match text.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')) {
+        Some(end) => end + 1,
+        None if text.len() < LINE_BYTES => 0,
+        None => match std::str::from_utf8(text) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => text.len(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_shown_whole_and_characters_too() {
+        assert_eq!(whole(b"one\ntw"), 4);
+        assert_eq!(whole(b"50 %\r"), 5);
+        assert_eq!(whole(b"no end"), 0);
+        let mut long = vec![b'x'; LINE_BYTES];
+        long.extend_from_slice(&"é".as_bytes()[..1]);
+        assert_eq!(whole(&long), LINE_BYTES);
+    }
+}

@@ -1,0 +1,159 @@
+//! What a job that runs here has done and printed so far: one source for those who ask and for those who follow.
+//!
+//! - `log`      what a try prints, bounded in size
+//! - `printing` what one datum prints, try by try
+//! - `so_far`   the map of datums that the job's output commit will have
+//! - `follower` somebody who follows: what is new since the last look, without a gap and without a repetition
+//!
+//! Nothing here waits for a follower: a datum prints into its own bounded log, and a follower reads there. One that is too slow is told
+//! how many bytes it missed. A datum is at work until its result is stored, and in the same moment it is among those that have ended.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use repos::Timestamp;
+use specs::{DatumId, Digest};
+use tokio::sync::watch;
+
+mod follower;
+mod log;
+mod printing;
+mod so_far;
+#[cfg(test)]
+mod tests;
+
+pub use follower::{Follower, Heard};
+pub(crate) use log::SharedLog;
+pub use printing::{Printed, Printing};
+pub(crate) use so_far::{DatumEdits, SoFar};
+
+/// A job that runs here, from its start in this engine on.
+#[derive(Debug)]
+pub struct Feed {
+    inner: Mutex<Inner>,
+    /// Told whenever there is something new.
+    news: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Results that this job made, in the order in which they came: 32 bytes a datum.
+    ended: Vec<Digest>,
+    /// By number.
+    at_work: BTreeMap<u64, Arc<Printing>>,
+    /// Those that came to nothing, such as datums of a job that was stopped.
+    given_up: Vec<Arc<Printing>>,
+    /// Datums that were begun.
+    begun: u64,
+    so_far: Option<Arc<SoFar>>,
+    /// When the job first began in this engine.
+    began: Option<Timestamp>,
+    /// Whether nothing more will come.
+    is_over: bool,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self { inner: Mutex::default(), news: watch::Sender::new(()) }
+    }
+}
+
+impl Feed {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no panic under this lock")
+    }
+
+    /// Somebody who follows the job from its start in this engine on.
+    pub fn follow(self: &Arc<Self>) -> Follower {
+        Follower::new(self.clone())
+    }
+
+    /// The datums at work, in the order in which they were begun.
+    pub fn at_work(&self) -> Vec<Arc<Printing>> {
+        self.inner().at_work.values().cloned().collect()
+    }
+
+    /// Told whenever there is something new.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// The datums that have ended, with those that are taken over from the base.
+    pub(crate) fn so_far(&self) -> Option<Arc<SoFar>> {
+        self.inner().so_far.clone()
+    }
+
+    pub(crate) fn set_so_far(&self, so_far: Arc<SoFar>) {
+        self.inner().so_far = Some(so_far);
+    }
+
+    /// A result of this very job, made at `made_at`, that it goes on with. What an earlier engine made was not told of here yet.
+    pub(crate) fn found(&self, result: Digest, made_at: Timestamp) {
+        let mut inner = self.inner();
+        if inner.began.is_some_and(|began| made_at < began) {
+            inner.ended.push(result);
+            drop(inner);
+            self.tell();
+        }
+    }
+
+    /// The job begins, or begins again.
+    pub(crate) fn begin(&self, now: Timestamp) {
+        self.inner().began.get_or_insert(now);
+    }
+
+    /// Nothing more will come.
+    pub(crate) fn end(&self) {
+        self.inner().is_over = true;
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.news.send_replace(());
+    }
+}
+
+/// A datum at work. Dropped before [`AtWork::ended`], it came to nothing.
+#[derive(Debug)]
+pub(crate) struct AtWork {
+    feed: Arc<Feed>,
+    number: u64,
+    printing: Arc<Printing>,
+    result: Option<Digest>,
+}
+
+impl AtWork {
+    /// A datum of the job begins.
+    pub(crate) fn begin(feed: &Arc<Feed>, datum: DatumId) -> Self {
+        let mut inner = feed.inner();
+        inner.begun += 1;
+        let number = inner.begun;
+        let printing = Arc::new(Printing::new(number, datum, feed.news.clone()));
+        inner.at_work.insert(number, printing.clone());
+        drop(inner);
+        Self { feed: feed.clone(), number, printing, result: None }
+    }
+
+    pub(crate) fn printing(&self) -> &Arc<Printing> {
+        &self.printing
+    }
+
+    /// Its result is stored.
+    pub(crate) fn ended(mut self, result: Digest) {
+        self.result = Some(result);
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.printing.end(self.result);
+        let mut inner = self.feed.inner();
+        inner.at_work.remove(&self.number);
+        match self.result {
+            Some(result) => inner.ended.push(result),
+            None => inner.given_up.push(self.printing.clone()),
+        }
+        drop(inner);
+        self.feed.tell();
+    }
+}

@@ -1,0 +1,44 @@
+//! The map of datums that a job's output commit will have, as far as the job has come.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use repos::{RepoError, Store};
+
+use crate::plan::DatumMap;
+
+/// Edits of a map of datums: a value, or `None` where an entry goes.
+pub(crate) type DatumEdits = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// A map, and edits that are not worked in yet.
+#[derive(Debug)]
+pub(crate) struct SoFar {
+    inner: Mutex<(DatumMap, DatumEdits)>,
+}
+
+impl SoFar {
+    pub(crate) fn new(map: DatumMap) -> Self {
+        Self { inner: Mutex::new((map, DatumEdits::new())) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, (DatumMap, DatumEdits)> {
+        self.inner.lock().expect("no panic under this lock")
+    }
+
+    pub(crate) fn insert(&self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.inner().1.insert(key, value);
+    }
+
+    /// The map and its edits as they are now.
+    pub(crate) fn snapshot(&self) -> (DatumMap, DatumEdits) {
+        self.inner().clone()
+    }
+
+    /// Works the edits into the map, while others may look; only one thread edits.
+    pub(crate) fn flush(&self, store: &Store) -> Result<DatumMap, RepoError> {
+        let (map, edits) = self.snapshot();
+        let map = map.edit(store, edits, &mut &*store)?;
+        *self.inner() = (map, DatumEdits::new());
+        Ok(map)
+    }
+}
