@@ -100,9 +100,8 @@ fn one_flipped_byte_is_found_and_named_whatever_it_is_in() {
     }
 }
 
-#[test]
-fn a_commit_whose_signature_is_gone_is_not_proven() {
-    let env = env();
+/// Takes all signatures of commits out of the packs.
+fn drop_signatures(env: &TestEnv) {
     let folder = env.dir().join(".pv/packs");
     let packs = LocalPacks::new(folder.clone());
     for (name, length) in packs.list().unwrap() {
@@ -118,6 +117,12 @@ fn a_commit_whose_signature_is_gone_is_not_proven() {
         writer.finish().unwrap();
     }
     std::fs::remove_dir_all(env.dir().join(".pv/index")).unwrap();
+}
+
+#[test]
+fn a_commit_whose_signature_is_gone_is_not_proven() {
+    let env = env();
+    drop_signatures(&env);
     let (error, code) = env.json_error(["verify", "last:/a"]);
     assert_eq!(code, 1);
     assert!(error["message"].as_str().unwrap().contains("it is not signed"), "{error}");
@@ -267,4 +272,39 @@ fn with_a_key_only_what_it_vouches_for_is_proven() {
     assert_eq!(env.exit_code(["verify", "last:/a", "--key", "other.pem"]), 1);
     assert_eq!(env.exit_code(["verify", "last:/a", "--key", &"0".repeat(64)]), 1);
     assert_eq!(env.exit_code(["verify", "last:/a", "--key", "none.pem"]), 3);
+}
+
+#[test]
+fn what_nobody_signed_is_whole_and_no_more() {
+    let env = env();
+    env.write("key.pem", env.ok(["key", "show"]));
+    drop_signatures(&env);
+    // As of a `pv` that knew no keys, or of somebody who took them away.
+    let journal = env.dir().join(".pv/journal");
+    let (mut text, mut previous) = (String::new(), None);
+    for line in std::fs::read_to_string(&journal).unwrap().lines() {
+        let mut record: serde_json::Value = serde_json::from_str(&line[65..]).unwrap();
+        record["entries"].as_array_mut().unwrap().retain(|entry| entry["kind"] != "key");
+        if let Some(previous) = previous {
+            record["previous"] = serde_json::json!(previous);
+        }
+        let json = String::from_utf8(repos::documents::canonical(&record)).unwrap();
+        let digest = repos::hash::digest_of(json.as_bytes()).to_string();
+        text += &format!("{digest} {json}\n");
+        previous = Some(digest);
+    }
+    std::fs::write(&journal, text).unwrap();
+    std::fs::remove_dir_all(env.dir().join(".pv/index")).ok();
+    std::fs::remove_file(env.dir().join(".pv/position")).unwrap();
+    let output = env.pv(["verify", "last:/a"]);
+    assert!(output.contains("WHOLE, NOT SIGNED") && output.ends_with("--- exit 9"), "{output}");
+    assert_eq!(env.json_error(["verify"]).0["kind"], "unchecked");
+    let (error, code) = env.json_error(["verify", "last:/a", "--key", "key.pem"]);
+    assert_eq!(code, 1);
+    assert!(error["message"].as_str().unwrap().contains("nothing that the given key signed names it"), "{error}");
+    // A commit that is signed vouches for those that it names.
+    env.write("d", "4");
+    env.ok(["put", "notes", "d"]);
+    let output = env.ok(["verify", "notes:/a"]);
+    assert!(output.contains("PROVEN   notes@") && output.contains("a signed commit names it"), "{output}");
 }
