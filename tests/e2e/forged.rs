@@ -54,7 +54,7 @@ fn an_unsigned_record_is_named_by_verify_and_fsck_and_nothing_runs_on_it() {
 #[test]
 fn the_pipelines_of_a_key_that_nobody_vouches_for_do_not_run() {
     let env = env();
-    env.write("other.json", spec("other", "notes", "echo other > /pfs/out/other"));
+    env.write("other.json", spec("other", "notes", "cp /pfs/notes/* /pfs/out/"));
     let mut command = env.command(["pipeline", "apply", "-f", "other.json"]);
     assert!(command.env("PV_KEY", "mine.key").output().unwrap().status.success());
     let (error, code) = env.json_error(["run"]);

@@ -80,6 +80,7 @@ fn a_commit_has_every_field_of_the_contract() {
         "files",
         "id",
         "job",
+        "journal",
         "kind",
         "lineage",
         "message",

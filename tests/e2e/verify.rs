@@ -279,11 +279,13 @@ fn what_nobody_signed_is_whole_and_no_more() {
     let env = env();
     env.write("key.pem", env.ok(["key", "show"]));
     drop_signatures(&env);
-    // As of a `pv` that knew no keys, or of somebody who took them away.
+    // As of a `pv` that knew no keys, or of somebody who took them away: that cannot be told apart, and neither is proven.
     let journal = env.dir().join(".pv/journal");
     let (mut text, mut previous) = (String::new(), None);
     for line in std::fs::read_to_string(&journal).unwrap().lines() {
         let mut record: serde_json::Value = serde_json::from_str(&line[65..]).unwrap();
+        record["format"] = 1.into();
+        record.as_object_mut().unwrap().remove("signature");
         record["entries"].as_array_mut().unwrap().retain(|entry| entry["kind"] != "key");
         if let Some(previous) = previous {
             record["previous"] = serde_json::json!(previous);
@@ -296,15 +298,11 @@ fn what_nobody_signed_is_whole_and_no_more() {
     std::fs::write(&journal, text).unwrap();
     std::fs::remove_dir_all(env.dir().join(".pv/index")).ok();
     std::fs::remove_file(env.dir().join(".pv/position")).unwrap();
+    std::fs::remove_file(env.dir().join(".pv/key")).unwrap();
     let output = env.pv(["verify", "last:/a"]);
     assert!(output.contains("WHOLE, NOT SIGNED") && output.ends_with("--- exit 9"), "{output}");
     assert_eq!(env.json_error(["verify"]).0["kind"], "unchecked");
     let (error, code) = env.json_error(["verify", "last:/a", "--key", "key.pem"]);
     assert_eq!(code, 1);
     assert!(error["message"].as_str().unwrap().contains("nothing that the given key signed names it"), "{error}");
-    // A commit that is signed vouches for those that it names.
-    env.write("d", "4");
-    env.ok(["put", "notes", "d"]);
-    let output = env.ok(["verify", "notes:/a"]);
-    assert!(output.contains("PROVEN   notes@") && output.contains("a signed commit names it"), "{output}");
 }

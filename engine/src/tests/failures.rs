@@ -6,7 +6,6 @@ use specs::spec::Reprocess;
 
 use super::setting::{Setting, copy};
 use crate::executor::scripted::{Call, Reply};
-use crate::live::Happened;
 use crate::queries::{DatumFilter, DatumState, DatumView, datums};
 use crate::secrets;
 
@@ -99,27 +98,18 @@ async fn an_error_command_that_fails_leaves_the_datum_failed() {
     assert_eq!(reason, "exit code 1; `err_cmd` failed too: exit code 7");
 }
 
-/// A job of this limit whose datum `/b` does not end before the job does; whether `/a` was done in time.
-async fn kill_by_timeout(limit: &str) -> (Setting, bool) {
-    let s = setting("", &format!(", job_timeout: {limit}"));
+/// A job of this limit, in milliseconds, whose datum `/b` takes twice as long; whether `/a` was done in time.
+async fn kill_by_timeout(limit: u64) -> (Setting, bool) {
+    let s = setting("", &format!(", job_timeout: {limit}ms"));
     s.put("images", [("/a", Some("a")), ("/b", Some("b"))]);
-    let (job_ended, has_ended) = std::sync::mpsc::channel::<()>();
-    let has_ended = std::sync::Mutex::new(has_ended);
-    let engine = s
-        .engine(move |call| {
-            if call.inputs.contains_key("images/b") {
-                has_ended.lock().unwrap().recv().ok();
-            }
-            copy(call)
-        })
-        .await;
-    let mut feed = engine.live().listen();
-    let ended = async {
-        while !matches!(feed.recv().await, Ok(Happened::Ended { .. }) | Err(_)) {}
-        drop(job_ended);
-    };
-    let (ran, ()) = tokio::join!(engine.run(crate::Selection::All), ended);
-    ran.unwrap();
+    let takes = std::time::Duration::from_millis(2 * limit);
+    s.run_with(move |call| {
+        if call.inputs.contains_key("images/b") {
+            std::thread::sleep(takes);
+        }
+        copy(call)
+    })
+    .await;
     let is_done = s.document().datums_processed == 1;
     (s, is_done)
 }
@@ -127,10 +117,10 @@ async fn kill_by_timeout(limit: &str) -> (Setting, bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_takes_too_long_is_killed_and_keeps_what_is_done() {
     // However busy the machine is, in some time the first datum is done.
-    for limit in [300, 1_000, 5_000, 30_000].map(|millis| format!("{millis}ms")) {
-        let (s, is_done) = kill_by_timeout(&limit).await;
+    for limit in [300, 1_000, 5_000, 30_000] {
+        let (s, is_done) = kill_by_timeout(limit).await;
         assert_eq!(s.state("upper"), SealedState::Killed);
-        let written = limit.parse::<specs::Duration>().unwrap();
+        let written = format!("{limit}ms").parse::<specs::Duration>().unwrap();
         assert_eq!(s.why(), format!("it took longer than `job_timeout` allows: {written}"));
         if !is_done {
             continue;
