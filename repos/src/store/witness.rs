@@ -95,6 +95,11 @@ impl Store {
         Ok(Some(CutBack { commit, had, has, newer }))
     }
 
+    /// Whether any commit says how far the journal went: whoever made it signs records.
+    pub fn has_witness(&self) -> Result<bool> {
+        Ok(!self.witnesses(0, 1)?.is_empty())
+    }
+
     fn newest_signed_witness(&self) -> Result<Option<Witness>> {
         // Most often it is the first.
         for most in [8, LOOKED_AT] {

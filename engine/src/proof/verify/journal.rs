@@ -36,10 +36,15 @@ impl Standing {
         faults.extend(store.cut_back()?.map(|cut_back| ("its end".to_owned(), cut_back.to_string())));
         for unnamed in store.unnamed_at_end()? {
             let said = ("its end".to_owned(), unnamed.to_string());
-            if unnamed.is_noted { notes.push(said) } else { faults.push(said) }
+            // A writer that was killed leaves the same behind as a record that was cut off: it is said, and proves nothing.
+            notes.push(said);
         }
         let (before, records) = (store.unsigned_before()?, store.position().records);
         let unsigned = before.unwrap_or(records);
+        if before.is_none() && records > 0 && store.has_witness()? {
+            let why = "none is signed, though commits were made by a pv that signs them";
+            faults.push((format!("records 1 to {records}"), why.to_owned()));
+        }
         if unsigned > 0 {
             let why = match before {
                 Some(_) => "made before records were signed: the first signed one vouches for them as they stood then",
