@@ -471,7 +471,8 @@ fn whoever_looks_beside_owners_that_come_and_go_sees_no_damage() {
                 } else if !owner.is_over() {
                     owner.send(Signal::SIGTERM);
                     let ended = owner.end();
-                    assert!(ended.code.is_some(), "{}", ended.stderr);
+                    // One that had not begun yet is ended by the signal itself.
+                    assert!(ended.code.is_some() || ended.stderr.is_empty(), "{}", ended.stderr);
                 }
             }
         });

@@ -95,9 +95,9 @@ impl Store {
         Ok(Some(CutBack { commit, had, has, newer }))
     }
 
-    /// Whether any commit says how far the journal went: whoever made it signs records.
-    pub fn has_witness(&self) -> Result<bool> {
-        Ok(!self.witnesses(0, 1)?.is_empty())
+    /// Whether any commit was made on a journal of fewer records than this by a pv that signs records.
+    pub fn has_witness_below(&self, records: u64) -> Result<bool> {
+        Ok(self.witnesses(0, usize::MAX)?.iter().any(|witness| witness.records < records))
     }
 
     fn newest_signed_witness(&self) -> Result<Option<Witness>> {

@@ -41,9 +41,9 @@ impl Standing {
         }
         let (before, records) = (store.unsigned_before()?, store.position().records);
         let unsigned = before.unwrap_or(records);
-        if before.is_none() && records > 0 && store.has_witness()? {
+        if unsigned > 0 && store.has_witness_below(unsigned)? {
             let why = "none is signed, though commits were made by a pv that signs them";
-            faults.push((format!("records 1 to {records}"), why.to_owned()));
+            faults.push((format!("records 1 to {unsigned}"), why.to_owned()));
         }
         if unsigned > 0 {
             let why = match before {
