@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -26,8 +25,8 @@ pub(crate) enum Place {
     Owner(Arc<Engine>),
 }
 
-/// The whole of `pv`, but for the agent inside sandboxes.
-pub(crate) fn main() -> ExitCode {
+/// The whole of `pv`, but for the agent inside sandboxes; its exit code.
+pub(crate) fn main() -> u8 {
     let cancel = Cancel::default();
     end_on_signals(cancel.clone());
     match Outside::own(cancel.clone()) {
@@ -36,12 +35,12 @@ pub(crate) fn main() -> ExitCode {
                 repos::set_stop_point(point);
             }
             let ended = run(outside, &std::env::args_os().collect::<Vec<_>>(), Place::Called);
-            ended.map_or(ExitCode::FAILURE, ExitCode::from)
+            ended.unwrap_or(1)
         }
         Err(error) => {
             let words = format!("error: cannot use the working folder, stdin, stdout or stderr: {error}\n");
             std::io::stderr().write_all(words.as_bytes()).ok();
-            ExitCode::FAILURE
+            1
         }
     }
 }
@@ -58,7 +57,7 @@ fn end_on_signals(cancel: Cancel) {
     std::thread::spawn(move || {
         while let Ok(signal) = signals.wait() {
             if !cancel.ask_by(signal) {
-                std::process::exit(128 + signal as i32);
+                crate::end(128 + signal as u8);
             }
         }
     });

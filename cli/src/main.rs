@@ -13,7 +13,7 @@
 //! ```
 //! Not here: anything that is more than arguments in and text out (`engine`, `repos`).
 
-use std::process::ExitCode;
+use std::io::Write;
 
 mod app;
 mod args;
@@ -26,11 +26,17 @@ mod known;
 mod output;
 mod socket;
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     let mut args = std::env::args_os().skip(1);
     // The agent inside a sandbox: before any thread, runtime or argument parser exists.
     if args.next().is_some_and(|first| first == "worker") {
         return engine::worker::main(args);
     }
-    app::main()
+    end(app::main())
+}
+
+/// Ends the process at once. The usual end destroys what RocksDB's threads still use, and they then abort the process.
+fn end(code: u8) -> ! {
+    std::io::stdout().flush().ok();
+    signal_hook::low_level::exit(code.into())
 }

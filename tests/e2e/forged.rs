@@ -79,12 +79,35 @@ fn a_journal_cut_back_is_noticed_and_its_commits_are_not_collected() {
     let lines: Vec<&str> = text.lines().collect();
     std::fs::write(&path, lines[..lines.len() - 2].join("\n") + "\n").unwrap();
     std::fs::remove_dir_all(env.dir().join(".pv/index")).unwrap();
+    let noted = std::fs::read(env.dir().join(".pv/position")).unwrap();
     std::fs::remove_file(env.dir().join(".pv/position")).unwrap();
     let (error, code) = env.json_error(["verify", "notes"]);
-    assert!(code == 1 && error["message"].as_str().unwrap().contains("it was cut back"), "{error}");
+    assert!(code == 1 && error["message"].as_str().unwrap().contains("its end: "), "{error}");
+    let output = env.pv(["verify", "notes"]);
+    assert!(output.contains("it was cut back"), "{output}");
     assert_eq!(env.exit_code(["fsck"]), 5);
     assert_eq!(env.exit_code(["gc"]), 7);
     std::fs::write(&path, text).unwrap();
+    std::fs::write(env.dir().join(".pv/position"), noted).unwrap();
     env.ok(["gc"]);
+    env.ok(["verify", "notes"]);
+}
+
+#[test]
+fn a_last_record_taken_away_is_not_proven_until_the_next_change() {
+    let env = env();
+    env.ok(["tag", "create", "notes@v1"]);
+    let path = env.dir().join(".pv/journal");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    std::fs::write(&path, lines[..lines.len() - 1].join("\n") + "\n").unwrap();
+    std::fs::remove_dir_all(env.dir().join(".pv/index")).unwrap();
+    assert_eq!(env.exit_code(["verify", "notes"]), 5, "what was noted is more than what is there");
+    std::fs::remove_file(env.dir().join(".pv/position")).unwrap();
+    let (error, code) = env.json_error(["verify", "notes"]);
+    assert!(code == 1 && error["message"].as_str().unwrap().contains("records may have been taken away"), "{error}");
+    let report = env.ok(["fsck"]);
+    assert!(report.contains("records may have been taken away"), "{report}");
+    put_note(&env, "d", "more\n");
     env.ok(["verify", "notes"]);
 }

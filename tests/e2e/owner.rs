@@ -14,7 +14,7 @@ use crate::support::*;
 
 /// Within this an owner has ended after SIGTERM, whatever clients do.
 fn bound() -> Duration {
-    Duration::from_secs(scaled("PV_BOUND_SECONDS", 60))
+    Duration::from_secs(scaled("PV_BOUND_SECONDS", 10))
 }
 /// More than a pipe and the buffers in front of it hold.
 const MUCH: usize = 1 << 20;
@@ -429,10 +429,10 @@ fn scaled(name: &str, default: u64) -> u64 {
 }
 
 /// `PV_LOOKS` commands (60) beside puts, jobs, collections of garbage and owners that end or are killed, with `PV_SEED`; none may take
-/// `PV_LOOK_SECONDS` (120, for machines that are busy with other tests).
+/// `PV_LOOK_SECONDS` (20, for machines that are busy with other tests).
 #[test]
 fn whoever_looks_beside_owners_that_come_and_go_sees_no_damage() {
-    let (looks, longest) = (scaled("PV_LOOKS", 60), scaled("PV_LOOK_SECONDS", 120));
+    let (looks, longest) = (scaled("PV_LOOKS", 60), scaled("PV_LOOK_SECONDS", 20));
     let env = env_with_notes();
     env.ok(["config", "set", "gc_grace", "0s"]);
     apply(&env, &spec("hold", "notes", &copy_of("notes")));

@@ -58,7 +58,11 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
     } else if !noted_fits {
         findings.add(Subject::Journal, "its last records are not those that were written".to_owned());
     }
-    if noted.is_none() && store.noted_path().exists() {
+    if store.has_lost_its_end()? {
+        let note = "the end of the journal is not noted in `.pv/position` by this place's key: records may have been taken away there; \
+                    the next change notes it anew";
+        findings.notes.push(note.to_owned());
+    } else if noted.is_none() && store.noted_path().exists() {
         findings.notes.push("the noted position is not whole: the next change writes it anew".to_owned());
     }
     // Of what was there before: a record that came since is no beginning of one.
@@ -86,7 +90,10 @@ pub(super) fn check_proof(store: &Store, findings: &mut Findings) -> Result<()> 
     if let Some(cut_back) = store.cut_back()? {
         findings.add(Subject::Journal, cut_back.to_string());
     }
-    findings.notes.extend(store.unnamed_at_end()?.iter().map(ToString::to_string));
+    let unnamed = store.unnamed_at_end()?;
+    findings.notes.extend(unnamed.iter().map(|commit| {
+        format!("commit {} was signed and never recorded: its writer ended before that", commit.short(12))
+    }));
     findings.notes.extend(store.unsigned_before()?.filter(|before| *before > 0).map(|before| {
         format!("records 1 to {before} of the journal are from before records were signed; the next one vouches for them as they stood then")
     }));

@@ -97,7 +97,7 @@ pub use signing::{Signed, Vouched};
 pub use sweep::Swept;
 pub use sweep_plan::SweepPlan;
 pub use vouching::KeyStanding;
-pub use witness::{CutBack, Unnamed};
+pub use witness::CutBack;
 
 pub(crate) use lock::Lock;
 pub(crate) use objects::{Place, is_gone, rows_about};

@@ -1,8 +1,8 @@
 //! The last position of the journal, noted in a file of its own: a journal that lost its end looks like one that was never longer.
 //!
 //! It is written after the record is durable, so it is never ahead of it, and not synced: after a power cut it may be behind or torn,
-//! and then tells less. One line: `<SHA-256 of the JSON> <JSON>\n`. A code of this place's key (`mac`) says who noted it: so where a
-//! writer ended before its record, it can be told from where the record was taken away.
+//! and then tells less. One line: `<SHA-256 of the JSON> <JSON>\n`. A code of this place's key (`mac`) says who noted it, so nobody else
+//! can write another note, only put an older one back.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use specs::Digest;
 
 use super::Store;
+use crate::error::RepoError;
 use crate::hash::digest_of;
 use crate::journal::Position;
 
@@ -40,24 +41,27 @@ impl Store {
 
     /// Where the journal ended when it was last written, as far as that is known.
     pub(crate) fn noted_position(&self) -> Option<Position> {
-        // It is written in one go, but not read so: one that is being written is whole the next time.
-        for _ in 0..READS {
-            if let Some(noted) = parse(&std::fs::read(self.noted_path()).ok()?) {
-                return Some(noted);
-            }
-        }
-        None
+        self.read_note()
     }
 }
 
 impl Store {
-    /// Whether the holder of this place's key noted that the journal ends where it does now.
-    pub(crate) fn has_noted_end(&self) -> bool {
-        let noted = std::fs::read(self.noted_path()).ok().and_then(|bytes| parse::<Noted>(&bytes));
-        let (Some(Noted { position, mac: Some(mac) }), Some(key)) = (noted, self.own_key_if_there()) else {
-            return false;
-        };
-        position == self.position() && key.is_code(&pieces(&position), &mac)
+    /// Whether this place, which signed records of the journal, cannot say any more where the journal ended: its note is gone, or is not
+    /// by its key. Then its last records may have been taken away, together with the note.
+    pub fn has_lost_its_end(&self) -> Result<bool, RepoError> {
+        let Some(key) = self.own_key_if_there() else { return Ok(false) };
+        let is_writer = self.signing_key(&key.public().fingerprint())?.is_some();
+        if !is_writer || self.unsigned_before()?.is_none() {
+            return Ok(false);
+        }
+        let by_key = |noted: &Noted| noted.mac.is_some_and(|mac| key.is_code(&pieces(&noted.position), &mac));
+        Ok(!self.read_note().as_ref().is_some_and(by_key))
+    }
+
+    /// What is noted, when it is whole.
+    fn read_note<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
+        // It is written in one go, but not read so: one that is being written is whole the next time.
+        (0..READS).find_map(|_| parse(&std::fs::read(self.noted_path()).ok()?))
     }
 }
 

@@ -175,6 +175,9 @@ impl Store {
         let mut own = self.inner.key.lock().expect("no panic under this lock");
         next.become_file(&self.inner.key_file)?;
         *own = Some(Arc::new(new));
+        drop(own);
+        // The note of the journal's end is by the key that this place has from now on.
+        self.note_position(&self.locked_position());
         Ok((previous, public_key))
     }
 

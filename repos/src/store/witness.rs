@@ -2,7 +2,8 @@
 //!
 //! Each commit's document says how far the journal went when it was made, and its signature covers that. So a journal that is shorter than
 //! a signed commit says, or has other records there, was cut back, replaced, or is a copy that was not finished. A commit that was signed
-//! on the present end and that no record names is one whose publishing was broken off, or all that is left of the last record.
+//! on the present end and that no record names is one whose publishing was broken off, or all that is left of the last record (`noted`
+//! tells these apart).
 
 use std::ops::ControlFlow;
 
@@ -50,27 +51,6 @@ impl std::fmt::Display for CutBack {
     }
 }
 
-/// A signed commit made on the present end of the journal, which no record names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unnamed {
-    /// The commit.
-    pub commit: CommitId,
-    /// Whether this place noted, after the last change, that the journal ends here: then no record was cut off.
-    pub is_noted: bool,
-}
-
-impl std::fmt::Display for Unnamed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let commit = self.commit.short(12);
-        let why = if self.is_noted {
-            "its writer ended before that"
-        } else {
-            "its writer ended before that, or it was cut off"
-        };
-        write!(f, "commit {commit} was signed on top of the journal's last record, and no record names it: {why}")
-    }
-}
-
 /// What a commit says of the journal.
 struct Witness {
     records: u64,
@@ -97,7 +77,12 @@ impl Store {
 
     /// Whether any commit was made on a journal of fewer records than this by a pv that signs records.
     pub fn has_witness_below(&self, records: u64) -> Result<bool> {
-        Ok(self.witnesses(0, usize::MAX)?.iter().any(|witness| witness.records < records))
+        let (prefix, mut first) = (keys::witnesses(), None);
+        self.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
+            first = keys::in_witness(key).map(|(had, _)| had);
+            ControlFlow::Break(())
+        })?;
+        Ok(first.is_some_and(|had| had < records))
     }
 
     fn newest_signed_witness(&self) -> Result<Option<Witness>> {
@@ -117,13 +102,14 @@ impl Store {
         Ok(None)
     }
 
-    /// Signed commits made on the present end of the journal that no record names, but for those that are being published.
-    pub fn unnamed_at_end(&self) -> Result<Vec<Unnamed>> {
+    /// Signed commits made on the present end of the journal that no record names, but for those that are being published: their writer
+    /// ended before the record, or the record was taken away.
+    pub fn unnamed_at_end(&self) -> Result<Vec<CommitId>> {
         let position = self.position();
         let mut found = Vec::new();
         for Witness { commit, .. } in self.witnesses(position.records, usize::MAX)? {
             if self.commit_row(&commit)?.is_none() && self.is_signed(&commit)? && !self.is_being_published(&commit)? {
-                found.push(Unnamed { commit, is_noted: self.has_noted_end() });
+                found.push(commit);
             }
         }
         Ok(found)
@@ -141,7 +127,11 @@ impl Store {
     fn is_being_published(&self, commit: &CommitId) -> Result<bool> {
         use super::objects::Place;
         match self.place(crate::object::Kind::Commit as u8, &commit.digest())? {
-            Place::At(pack, _) => self.packs().is_held(&pack),
+            Place::At(pack, _) => match self.packs().is_held(&pack) {
+                // Folded into another one or collected since it was looked up: its writer has let it go.
+                Err(error) if super::objects::is_gone(&error) => Ok(true),
+                is_held => is_held,
+            },
             Place::Gone | Place::Nowhere => Ok(true),
         }
     }

@@ -34,10 +34,14 @@ impl Standing {
         }
         faults.extend(key(store)?);
         faults.extend(store.cut_back()?.map(|cut_back| ("its end".to_owned(), cut_back.to_string())));
-        for unnamed in store.unnamed_at_end()? {
-            let said = ("its end".to_owned(), unnamed.to_string());
-            // A writer that was killed leaves the same behind as a record that was cut off: it is said, and proves nothing.
-            notes.push(said);
+        if store.has_lost_its_end()? {
+            let why = "`.pv/position` is gone or not by this place's key, so records may have been taken away there; the next change \
+                       notes it anew";
+            faults.push(("its end".to_owned(), why.to_owned()));
+        }
+        for commit in store.unnamed_at_end()? {
+            let why = "its writer ended before it was recorded";
+            notes.push((format!("commit {}", commit.short(12)), why.to_owned()));
         }
         let (before, records) = (store.unsigned_before()?, store.position().records);
         let unsigned = before.unwrap_or(records);
