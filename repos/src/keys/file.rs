@@ -201,3 +201,18 @@ impl KeyFile {
         RepoError::Conflict { what: format!("the key `{}` {why}", self.path.display()), hint: Some(hint) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_hmacs_of_a_key_derived_from_the_private_one() {
+        // By Python's hmac: k = HMAC(seed, "pv codes of this key\n"), code = HMAC(k, pieces one after the other), all with SHA-256.
+        let key = OwnKey::of(SigningKey::from_bytes(&[7; 32]));
+        let pieces: [&[u8]; 4] = [b"pv result\n", b"{\"mac\":\"", &[b'0'; 64], b"\"}"];
+        let code = key.code(&pieces);
+        assert_eq!(code.to_string(), "496982215187707aa81a8f97fb21e725e82112df6703c72298d559f2e570168f");
+        assert!(key.is_code(&pieces, &code) && !key.is_code(&pieces[1..], &code));
+    }
+}

@@ -1,8 +1,8 @@
 //! Which results of executions count: those that this place executed itself, and those that a signed commit names.
 //!
 //! A result is taken in place of an execution, and what it wrote is signed with the output commit. So that nobody can slip one in who can
-//! write to the packs, each carries a code (`mac`) that only the holder of this place's private key can make and check: at once, for
-//! about a microsecond, so that a process that dies loses no finished datum. Results of other machines, of a key that was replaced and of
+//! write to the packs, each carries a code (`mac`) that only the holder of this place's private key can make and check: at once, in
+//! one or two microseconds, so that a process that dies loses no finished datum. Results of other machines, of a key that was replaced and of
 //! earlier versions have no such code, or another; they count when the commit of their job is signed and names them. All others are as if
 //! they were not there: the datum is executed anew.
 
