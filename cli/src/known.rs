@@ -95,6 +95,10 @@ impl KnownStores {
             return other(before, "another store is at this place".to_owned());
         }
         let Some(seen) = self.read(&id) else { return Ok(Standing::New) };
+        if store.position().records < seen.records {
+            // Another process may have seen what came since this one opened the store.
+            store.refresh()?;
+        }
         let position = store.position();
         if (position.records, position.last) == (seen.records, seen.last) {
             return Ok(Standing::Same(seen));

@@ -9,6 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{TestStore, edits, name};
 use repos::Store;
 use repos::fsck::check;
+use repos::object::{Kind, PackClass};
+use repos::packs::writer::PackWriter;
+use repos::packs::{LocalPacks, PackStore};
+use repos::tree::Tree;
 use specs::BranchName;
 
 const WRITERS: usize = 3;
@@ -93,4 +97,25 @@ fn an_owner_holds_the_store_until_it_is_dropped() {
     test.store.refresh().unwrap();
     assert_eq!(test.contents("images").len(), 2 * PUTS + 1);
     assert_eq!(check(&test.store, &|_, _, _| {}).unwrap().problems, []);
+}
+
+#[test]
+fn an_object_is_found_when_the_copy_seen_last_goes_and_an_older_one_stays() {
+    let test = TestStore::new();
+    test.set("images", &[("/a", Some("1"))]);
+    test.store.finish_packs().unwrap();
+    let reader = Store::open(test.store.dir()).unwrap();
+    let tree = reader.commit(&test.resolve("images").id).unwrap().tree;
+    // Another process writes the same node once more, and it is the newest copy that this reader comes to know.
+    let packs = LocalPacks::new(test.store.dir().join(".pv/packs"));
+    let mut writer = PackWriter::new(PackClass::Meta, 1 << 30);
+    let bytes = reader.document_bytes(Kind::Node, &tree).unwrap();
+    writer.append(&packs, Kind::Node, tree, &bytes).unwrap();
+    let again = writer.finish().unwrap()[0].name;
+    reader.refresh().unwrap();
+    // Who collects garbage counts the other copy.
+    packs.remove(&again).unwrap();
+    reader.refresh().unwrap();
+    assert_eq!(reader.document_bytes(Kind::Node, &tree).unwrap(), bytes);
+    assert_eq!(common::contents(&reader, Tree::at(tree)), [("/a".to_owned(), "1".to_owned())]);
 }

@@ -66,7 +66,11 @@ pub(crate) fn hand_over(cx: &Context, argv: &[OsString], repeat: Repeat) -> Resu
         Ok(Answer::Published | Answer::Unsure(_)) | Err(_) => {
             let error =
                 CliError::new(ErrorKind::Unavailable, "the process that owns the store ended before its answer");
-            Err(error.hint("look at what is there, then repeat the command").done(Done::NotKnown))
+            Err(match repeat {
+                // What was printed is not whole, and nothing was changed.
+                Repeat::Always | Repeat::Unprinted => error.hint("repeat the command: its output is not whole"),
+                Repeat::Never => error.hint("look at what is there, then repeat the command").done(Done::NotKnown),
+            })
         }
     }
 }

@@ -111,6 +111,8 @@ impl Store {
             known.iter().filter(|name| !listed.contains(*name)).for_each(|name| index.forget_pack(name));
         }
         self.rely_on(known.into_iter().filter(|name| !all || listed.contains(name)));
+        // Which other copies there are may have changed.
+        self.inner.copies.lock().expect("no panic under this lock").take();
         Ok(())
     }
 

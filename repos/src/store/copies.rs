@@ -1,4 +1,5 @@
-//! Other copies of objects than those that the index names: looked for only when one of these cannot be read as what it is.
+//! Other copies of objects than those that the index names: looked for only when one of these cannot be read as what it is, or is gone.
+//! Of two copies each process counts the one that it saw last; the pack of that one may be removed by a process that counts the other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use super::{Result, Store};
 use crate::error::RepoError;
 use crate::index::keys;
 use crate::index::rows::Location;
+use crate::object::Kind;
 use crate::packs::PackName;
 use crate::packs::codec::unpack;
 use crate::packs::format::Row;
@@ -19,16 +21,15 @@ use crate::packs::format::Row;
 pub(super) struct Copies(HashMap<(u8, Digest), Vec<(PackName, Row)>>);
 
 impl Store {
-    /// A sound copy of an object whose copy at `known` (where the index says) is not; for a wrong row of the index, the object itself.
-    pub(super) fn another_copy(&self, known: &Row) -> Result<Option<Bytes>> {
-        for (pack, row) in self.copies()?.0.get(&(known.kind, known.digest)).into_iter().flatten() {
-            if let Some(bytes) = self.packs().read(pack, row.stored_range()).ok().and_then(|stored| unpack(row, stored))
-            {
-                tracing::warn!("an object was read from pack {pack}: not where the index says; pv fsck tells why");
-                return Ok(Some(bytes));
-            }
-        }
-        Ok(None)
+    /// A sound copy of an object whose copy where the index says is not, or has gone with its pack; for a wrong row of the index, the
+    /// object itself.
+    pub(super) fn another_copy(&self, kind: Kind, digest: &Digest) -> Result<Option<(PackName, Bytes)>> {
+        let copies = self.copies()?;
+        let mut others = copies.0.get(&(kind as u8, *digest)).into_iter().flatten();
+        Ok(others.find_map(|(pack, row)| {
+            let stored = self.packs().read(pack, row.stored_range()).ok()?;
+            Some((*pack, unpack(row, stored)?))
+        }))
     }
 
     fn copies(&self) -> Result<Arc<Copies>> {

@@ -212,14 +212,21 @@ impl Store {
             return bytes.map(Some).ok_or_else(|| RepoError::DamagedObject { kind, digest: *digest, why: why() });
         }
         for look in 1.. {
-            let Place::At(pack, row) = self.find_place(kind, digest)? else { break };
+            let (pack, row) = match self.find_place(kind, digest)? {
+                Place::At(pack, row) => (pack, row),
+                Place::Gone => return Ok(self.another_copy(kind, digest)?.map(|(_, bytes)| bytes)),
+                Place::Nowhere => break,
+            };
             match self.read_entry(&pack, &row, kind, unpack) {
                 // Its pack was removed between the two: what counts of it lies in another by now.
                 Err(error) if is_gone(&error) && look < LOOKS => self.refresh()?,
                 Err(error) if is_gone(&error) || error.kind() == ErrorKind::Damaged => {
-                    let found = self.another_copy(&row)?;
-                    let lost = is_gone(&error).then_some(RepoError::MissingObject { kind, digest: *digest });
-                    return found.map(Some).ok_or(lost.unwrap_or(error));
+                    let Some((pack, bytes)) = self.another_copy(kind, digest)? else {
+                        let lost = is_gone(&error).then_some(RepoError::MissingObject { kind, digest: *digest });
+                        return Err(lost.unwrap_or(error));
+                    };
+                    tracing::warn!("an object was read from pack {pack}: not where the index says; pv fsck tells why");
+                    return Ok(Some(bytes));
                 }
                 read => return read.map(Some),
             }
