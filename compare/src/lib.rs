@@ -8,6 +8,8 @@
 //! - `images`  pixels
 //! - `tensors` `.npy`, `.npz` and `.safetensors`, tensor by tensor
 //! - `bytes`   everything else, and whatever is malformed or goes beyond the [`Limits`]: the finding then says why
+//! - `figures` what one file says in values: metrics, parameters
+//! - `shown`   what one file shows to people: text, a small picture, tensors
 //! - `flips`   one field of the records of JSON and CSV: which decisions changed
 //!
 //! Readers are streaming and bounded; a hostile file costs no more than a large one. Not here: which files differ (`repos::tree`), why they
@@ -16,11 +18,13 @@
 mod bytes;
 mod content;
 mod error;
+mod figures;
 mod flips;
 mod images;
 mod kind;
 mod limits;
 mod metrics;
+mod shown;
 mod table;
 mod tensors;
 mod text;
@@ -30,11 +34,13 @@ use serde::Serialize;
 pub use bytes::BytesDiff;
 pub use content::{Content, Piece, Side};
 pub use error::CompareError;
+pub use figures::{Figures, Values, figures, may_have_figures};
 pub use flips::{FileFlips, Flip, Query, flips};
 pub use images::{ImageDiff, ImageFacts};
 pub use kind::Kind;
 pub use limits::Limits;
 pub use metrics::{MetricChange, MetricsDiff};
+pub use shown::{Bounds, Picture, Shown, show};
 pub use table::{CellChange, ColumnChange, RowChange, TableDiff};
 pub use tensors::{Distance, TensorChange, TensorDiff, TensorsDiff};
 pub use text::{Hunk, TextDiff};

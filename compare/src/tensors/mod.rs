@@ -164,3 +164,15 @@ fn pair(
     let is_equal = diff.distance.as_ref().is_some_and(|distance| distance.changed == 0);
     Ok((is_retyped || !is_equal).then_some(diff))
 }
+
+/// Names, element types and shapes of the tensors of a file, no more than `most`, and how many there are more: `w float32 3 × 4`.
+pub(crate) fn outline(kind: Kind, side: &mut Watched<'_>, limits: &Limits, most: usize) -> Fit<(Vec<String>, usize)> {
+    let file = open::File::open(kind, side, limits)?;
+    let line = |tensor: &open::Tensor| {
+        let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
+        let shape = if shape.is_empty() { "one number".to_owned() } else { shape.join(" × ") };
+        format!("{}   {}   {shape}", tensor.name, tensor.type_name)
+    };
+    let tensors = file.tensors();
+    Ok((tensors.iter().take(most).map(line).collect(), tensors.len().saturating_sub(most)))
+}
