@@ -16,7 +16,25 @@ fn datums_are_listed_with_what_they_read() {
     ");
     let failed = env.json(["datum", "list", "upper", "--state", "failed"]);
     assert_eq!(failed.len(), 1);
-    let expected = ["exit_code", "id", "inputs", "outputs_count", "process_seconds", "reason", "state", "tries"];
+    let expected = [
+        "executed_by",
+        "executed_on",
+        "exit_code",
+        "finished_at",
+        "id",
+        "inputs",
+        "log",
+        "network",
+        "outputs_count",
+        "pipeline_version",
+        "process_seconds",
+        "reason",
+        "result",
+        "started_at",
+        "state",
+        "tries",
+        "try_details",
+    ];
     assert_eq!(fields(&failed[0]), expected);
     assert_eq!(fields(&failed[0]["inputs"][0]), ["digest", "input", "path"]);
     assert_eq!([&failed[0]["tries"], &failed[0]["exit_code"]], [&json!(3), &json!(7)]);
@@ -71,4 +89,25 @@ fn show_tells_every_try() {
     try  1 of 1  exit 0  [took]  [time] [utc]
     made  /a  4 B  [id 7]
     ");
+}
+
+#[test]
+fn programs_are_told_all_that_people_are() {
+    let env = flow::failed();
+    let failed = env.json(["datum", "show", "upper", "--input", "/c"]).remove(0);
+    let tries = failed["try_details"].as_array().unwrap();
+    assert_eq!((tries.len(), &tries[0]["exit_code"], &failed["last_words"]), (3, &json!(7), &json!(["what is bad"])));
+    assert_eq!(tries[2]["log"], failed["log"]);
+    assert!(tries.iter().all(|one| one["started_at"].is_string() && one["process_seconds"].is_number()), "{failed}");
+    assert_eq!(
+        (&failed["inputs"][0]["size_bytes"], &failed["outputs"], &failed["executed_on"]["kind"], &failed["network"]),
+        (&json!(4), &json!([]), &json!("process"), &json!("default"))
+    );
+    let cached = env.json(["datum", "show", "upper", "--input", "/a"]).remove(0);
+    assert_eq!((&cached["outputs"][0]["path"], &cached["outputs"][0]["size_bytes"]), (&json!("/a"), &json!(4)));
+    assert_ne!(cached["job"], cached["executed_by"], "{cached}");
+    assert!(cached["job"].as_str().unwrap().starts_with("upper@"));
+    // A list has it too, but for what takes a look-up each.
+    let listed = env.json(["datum", "list", "upper", "--state", "failed"]).remove(0);
+    assert_eq!((&listed["try_details"], &listed["result"]), (&failed["try_details"], &failed["result"]));
 }

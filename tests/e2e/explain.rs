@@ -160,7 +160,7 @@ fn a_job_tells_which_inputs_moved_and_what_it_did() {
     let job = newest_job(&env, "copy")["id"].as_str().unwrap().to_owned();
     let told = explained(&env, &job);
     assert_eq!(told["why"], "notes@main changed: 1 executed, 2 not executed, 0 failed, 0 recovered");
-    assert_eq!((&told["inputs"][0]["message"], &told["cause"]), (&json!("a"), &json!("commit")));
+    assert_eq!((&told["inputs"][0]["message"], &told["cause"]["kind"]), (&json!("a"), &json!("commit")));
     let all = env.json(["explain", &format!("@{}", told["run"].as_str().unwrap())]);
     assert_eq!(all.len(), 1);
 }
@@ -226,7 +226,7 @@ fn a_retry_goes_on_without_what_failed_in_that_job_alone() {
     env.ok(["run"]);
     let job = newest_job(&env, "picky");
     assert_eq!(
-        (&job["state"], &job["datums_recovered"], &job["cause"]),
+        (&job["state"], &job["datums_recovered"], &job["cause"]["kind"]),
         (&json!("success"), &json!(1), &json!("retry"))
     );
     assert_eq!(job["datums_processed"], 0, "nothing is executed again");

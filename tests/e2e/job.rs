@@ -37,21 +37,36 @@ fn a_job_has_the_fields_of_the_contract() {
         "created_at",
         "datums_cached",
         "datums_failed",
+        "datums_per_second",
         "datums_processed",
         "datums_recovered",
         "datums_total",
+        "duration_seconds",
+        "executed_on",
         "executor",
+        "failed_datums",
         "finished_at",
         "id",
+        "inputs",
         "output_commit",
         "pipeline",
         "pipeline_version",
         "reason",
         "run",
+        "running_datums",
+        "seconds_left",
         "started_at",
         "state",
     ];
     assert_eq!(fields(&job), expected);
+    let listed = env.json(["job", "list", "upper"]).remove(0);
+    assert!(fields(&listed).iter().all(|field| listed[field] == job[field]), "{listed}");
+    let head = env.json(["show", "images"]).remove(0);
+    assert_eq!((&head["commit"], &head["id"]), (&job["inputs"][0]["commit"], &job["inputs"][0]["commit"]));
+    let run = env.json(["show", &format!("@{}", job["run"].as_str().unwrap())]).remove(0);
+    let trace = env.json(["trace", "upper:/a"]).remove(0);
+    assert_eq!((&job["cause"], &trace["origin"]["datum"]["cause"]), (&run["cause"], &run["cause"]), "of one shape");
+    assert_eq!(trace["origin"]["datum"]["inputs"][0]["commit"]["commit"], head["commit"]);
     assert_eq!(job["id"], json!(format!("upper@{}", job["run"].as_str().unwrap())));
     assert_eq!(
         [&job["state"], &job["executor"], &job["datums_total"]],
@@ -64,6 +79,10 @@ fn a_job_has_the_fields_of_the_contract() {
 #[test]
 fn show_says_which_datums_failed_and_what_they_said() {
     let env = flow::failed();
+    let job = env.json(["job", "show", "upper"]).remove(0);
+    let failed = &job["failed_datums"][0];
+    assert_eq!((&failed["inputs"][0]["path"], &failed["last_words"]), (&json!("/c"), &json!(["what is bad"])));
+    assert_eq!((&job["executed_on"]["kind"], job["duration_seconds"].is_number()), (&json!("process"), true));
     insta::assert_snapshot!(steady(&env.pv(["job", "show", "upper"])), @r"
     --- stdout
     job  upper@[id 1]
@@ -148,7 +167,7 @@ fn retry_is_a_new_run_and_only_of_the_newest_job() {
     env.ok(["put", "images", "c"]);
     assert_eq!(env.exit_code(["run"]), 0);
     let retried = env.json(["job", "list", "upper"]).remove(1);
-    assert_eq!(retried["cause"], "retry");
+    assert_eq!(retried["cause"]["kind"], "retry");
     assert_eq!(env.exit_code(["job", "retry", "upper", "--skip-failed"]), 2);
 }
 

@@ -363,7 +363,7 @@ fn rerun_executes_again_what_the_cache_holds() {
     env.ok(["run"]);
     let job = env.json(["job", "show", "upper"]).remove(0);
     assert_eq!(
-        [&job["cause"], &job["datums_processed"], &job["datums_cached"]],
+        [&job["cause"]["kind"], &job["datums_processed"], &job["datums_cached"]],
         [&json!("rerun"), &json!(2), &json!(0)]
     );
     assert_eq!(env.exit_code(["pipeline", "rerun", "nobody"]), 3);

@@ -442,7 +442,7 @@ fn a_retry_runs_what_failed_when_its_cause_is_gone() {
     std::fs::write(host.path().join("repaired"), "").unwrap();
     env.ok(["run", "--retry"]);
     assert_eq!(outcome(&env, "up"), success(1, 2));
-    assert_eq!(newest_job(&env, "up")["cause"], "retry");
+    assert_eq!(newest_job(&env, "up")["cause"]["kind"], "retry");
     assert_eq!(env.ok(["cat", "up:/b"]), "b\n");
     assert_eq!(env.json(["job", "list"]).len(), 2);
 }

@@ -345,7 +345,7 @@ fn clocks_tick_by_themselves() {
     let input = "{\"cron\": {\"name\": \"tick\", \"spec\": \"@every 1s\"}}";
     apply(&env, &spec_with("clock", input, "ls /pfs/tick > /pfs/out/ticks", ""));
     let serve = serve(&env);
-    let ticked = || env.json(["job", "list", "clock"]).iter().filter(|job| job["cause"] == "cron").count();
+    let ticked = || env.json(["job", "list", "clock"]).iter().filter(|job| job["cause"]["kind"] == "cron").count();
     until_true("two ticks", || ticked() >= 2);
     stop(serve);
     assert_sound(&env);

@@ -60,7 +60,7 @@ fn a_clock_ticks_when_somebody_says_so() {
     assert_eq!(ticks.len(), 1);
     assert_eq!(env.json(["ls", "report"])[0]["path"], ticks[0]["path"]);
     assert_eq!(env.json(["show", "report_tick"])[0]["kind"], "cron");
-    assert_eq!(env.json(["job", "show", "report"])[0]["cause"], "cron");
+    assert_eq!(env.json(["job", "show", "report"])[0]["cause"]["kind"], "cron");
     assert_eq!(env.exit_code(["put", "report_tick", "a"]), 4);
     assert_eq!(env.exit_code(["repo", "delete", "report_tick", "--yes"]), 4);
     env.ok(["pipeline", "delete", "report", "--with-data", "--yes"]);

@@ -1,11 +1,11 @@
 //! Why a job failed, with what a person needs next: the first failed datums, what they read, what they said last.
 
 use engine::live::Live;
-use engine::queries::{DatumFilter, DatumInput, DatumState, DatumView, datums, provenance_of};
+use engine::queries::{self, DatumFilter, DatumInput, DatumState, DatumView, datums, provenance_of};
 use repos::documents::{JobDocument, ResultDocument, Try};
 use repos::tree::Tree;
 use repos::{JobRow, Store};
-use specs::{ErrorKind, PipelineName};
+use specs::PipelineName;
 
 use crate::error::Result;
 use crate::output::{plural, size};
@@ -95,13 +95,6 @@ pub(crate) fn input_bytes(store: &Store, job: &JobRow, input: &DatumInput) -> Re
 
 /// The last lines that the last try printed.
 pub(crate) fn last_words(store: &Store, result: &ResultDocument) -> Result<Vec<String>> {
-    let Some(log) = result.tries.last().and_then(|last| last.log) else { return Ok(Vec::new()) };
-    let log = match store.log_of(result, &log) {
-        // Given up by right: the failure is told without it.
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        read => read?,
-    };
-    let text = String::from_utf8_lossy(&log);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    Ok(lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("    | {line}")).collect())
+    let said = queries::last_words(store, result, LINES)?;
+    Ok(said.into_iter().map(|line| format!("    | {line}")).collect())
 }

@@ -28,9 +28,6 @@ pub(super) struct JobLine {
     /// Its id with a short run.
     #[serde(skip)]
     pub(super) short: String,
-    /// `commit images@main`
-    #[serde(skip)]
-    cause: String,
 }
 
 impl JobLine {
@@ -38,12 +35,7 @@ impl JobLine {
         let store = cx.store()?;
         let key = JobKey { order: row.order, pipeline: row.pipeline.clone() };
         let known = live(cx).and_then(|live| live.job(&key));
-        let cause = store.run(&row.run)?.cause;
-        Ok(Self {
-            job: queries::job_view(store, row, known.as_ref())?,
-            short: short_job(store, row)?,
-            cause: cause_words(cause.kind, &cause.refs),
-        })
+        Ok(Self { job: queries::job_view(store, row, known.as_ref())?, short: short_job(store, row)? })
     }
 
     /// `60 + 2,113,442`, and how many failed; nothing for a job that never started.
@@ -59,7 +51,7 @@ impl JobLine {
 
     /// From its start to its end.
     pub(super) fn took(&self) -> Option<String> {
-        Some(duration(self.job.finished_at?.seconds_since(self.job.started_at?)))
+        self.job.duration_seconds.map(duration)
     }
 
     /// `success  12 min ago  1.1 s`
@@ -79,7 +71,7 @@ impl Row for JobLine {
             human.ago(job.finished_at.or(job.since).unwrap_or(job.created_at)),
             self.took().unwrap_or_default(),
             self.datums(),
-            self.cause.clone(),
+            cause_words(job.cause.kind, &job.cause.refs),
             first_line(job.reason.as_deref().unwrap_or_default()),
         ]
     }

@@ -1,6 +1,7 @@
 //! Commits, files, runs … as they are printed: for programs all fields, for people a line.
 
 use engine::live::{JobKey, Live, LiveState};
+use engine::queries::CauseView;
 use repos::documents::{Commit, TagDocument};
 use repos::journal::{CauseKind, Move, RepoKind, SealedState};
 use repos::tree::{FileEntry, Tree};
@@ -28,6 +29,8 @@ pub(super) fn name_of(author: &str) -> String {
 #[derive(Serialize)]
 pub(super) struct CommitView {
     id: CommitId,
+    /// The id again, under the name that it has in every other object.
+    commit: CommitId,
     #[serde(flatten)]
     fields: Value,
     files: u64,
@@ -43,7 +46,7 @@ impl CommitView {
         let totals = Tree::at(document.tree).totals(store)?;
         let (files, size_bytes) = (totals.entries, totals.weight);
         let short = store.short_commit(&id)?;
-        Ok(Self { fields: with_defaults(&document), id, files, size_bytes, short, document })
+        Ok(Self { fields: with_defaults(&document), id, commit: id, files, size_bytes, short, document })
     }
 }
 
@@ -225,16 +228,6 @@ pub(super) struct RunView {
 }
 
 #[derive(Serialize)]
-struct CauseView {
-    kind: CauseKind,
-    author: Option<String>,
-    committer: String,
-    at: Timestamp,
-    message: String,
-    refs: Vec<String>,
-}
-
-#[derive(Serialize)]
 struct MoveView {
     repo: RepoName,
     branch: BranchName,
@@ -288,23 +281,13 @@ impl RunView {
         };
         let is_over = !matches!(state, RunState::Waiting | RunState::Running);
         let last = jobs.iter().filter_map(|job| job.sealed_at).max();
-        let made = row.moves.iter().find_map(|moved| moved.to).map(|id| store.commit(&id)).transpose()?;
-        let message = made.filter(|commit| commit.run == row.run).map(|commit| commit.message).unwrap_or_default();
-        let cause = row.cause;
-        let message = cause.message.unwrap_or(message);
+        let cause = CauseView::of(store, &row)?;
         let aside = if is_try { ", no branch moved" } else { "" };
         Ok(Self {
             id: row.run,
             short: store.short_run(&row.run)?,
             result: format!("{}{aside}", result_of(&jobs, live)),
-            cause: CauseView {
-                kind: cause.kind,
-                author: cause.author,
-                committer: cause.committer,
-                at: cause.at,
-                message,
-                refs: cause.refs,
-            },
+            cause,
             moves: row.moves.into_iter().map(MoveView::from).collect(),
             jobs: jobs.iter().map(|job| format!("{}@{}", job.pipeline, job.run)).collect(),
             state,
@@ -321,7 +304,7 @@ impl RunView {
     }
 
     fn who(&self) -> &str {
-        self.cause.author.as_deref().unwrap_or(&self.cause.committer)
+        self.cause.who()
     }
 
     /// All about the run, a line each.

@@ -195,7 +195,7 @@ impl<'a> Trial<'a> {
         if verdict != Verdict::Same && self.compared.datums.len() < SHOWN {
             let inputs = prepared.recipe.inputs.iter().filter_map(|input| {
                 let digest = input.digest.or(input.tree)?;
-                Some(DatumInput { input: input.name.clone(), path: input.path.clone(), digest })
+                Some(DatumInput { input: input.name.clone(), path: input.path.clone(), digest, size_bytes: None })
             });
             let paths = differing_paths(store, old.and_then(|old| old.outputs), root)?;
             self.compared.datums.push(TriedDatum { id: prepared.id, verdict, inputs: inputs.collect(), paths });

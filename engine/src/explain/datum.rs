@@ -24,8 +24,6 @@ pub struct DatumExplained {
     pub datum: DatumView,
     /// The job.
     pub job: String,
-    /// The job that executed it.
-    pub executed_by: Option<String>,
     /// The answer in one line.
     pub why: String,
     /// The nearest earlier datum, if there is one.
@@ -70,9 +68,8 @@ pub fn explain_datum(store: &Store, live: Option<&Live>, found: FoundDatum) -> R
             compare_inputs(store, (&was, &old), (&is, &recipe), &mut differences)?;
         }
     }
-    let executed_by = view.made_by.as_ref().map(|(pipeline, run)| job_id(pipeline, run));
     let why = why(store, &job, &view, earlier.as_ref(), &words)?;
-    Ok(DatumExplained { job: job_id(&job.pipeline, &job.run), executed_by, why, earlier, differences, datum: view })
+    Ok(DatumExplained { job: job_id(&job.pipeline, &job.run), why, earlier, differences, datum: view })
 }
 
 fn why(

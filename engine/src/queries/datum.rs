@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use repos::documents::{Recipe, ResultDocument, ResultState};
+use repos::documents::{ExecutorStamp, Recipe, ResultDocument, ResultState, Try};
 use repos::tree::Tree;
 use repos::{JobRow, RepoError, Store, Timestamp};
-use serde::{Deserialize, Serialize};
-use specs::{DatumId, Digest, FilePath, PipelineName, RunId};
+use serde::{Deserialize, Serialize, Serializer};
+use specs::{DatumId, Digest, FilePath, Network, PipelineName, RunId};
 
+use super::job::job_id;
 use super::known::{Entries, Known, provenance_of};
 use crate::datums::Shape;
 use crate::error::Result;
@@ -55,6 +56,37 @@ pub struct DatumInput {
     pub path: FilePath,
     /// SHA-256 of the file's bytes; of a directory, the root of the map of its files.
     pub digest: Digest,
+    /// The file's length, where it was looked up; a directory has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+}
+
+/// One try of a datum as programs see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct TryView {
+    /// Absent when the command gave none.
+    pub exit_code: Option<i32>,
+    /// Why it failed, when the exit code does not say it.
+    pub reason: Option<String>,
+    /// The digest of what it printed.
+    pub log: Option<Digest>,
+    pub started_at: Timestamp,
+    pub finished_at: Timestamp,
+    pub process_seconds: f64,
+}
+
+impl TryView {
+    fn of(tried: &Try) -> Self {
+        Self {
+            exit_code: tried.exit_code,
+            reason: tried.reason.clone(),
+            log: tried.log,
+            started_at: tried.started_at,
+            finished_at: tried.finished_at,
+            process_seconds: tried.finished_at.seconds_since(tried.started_at),
+        }
+    }
 }
 
 /// A datum as programs see it.
@@ -73,17 +105,36 @@ pub struct DatumView {
     pub process_seconds: f64,
     pub reason: Option<String>,
     /// The result; absent while it has none.
-    #[serde(skip)]
     pub result: Option<Digest>,
     /// The job that executed it: pipeline and run. Of a cached datum that is another one.
-    #[serde(skip)]
+    #[serde(rename = "executed_by", serialize_with = "as_job_id")]
     pub made_by: Option<(PipelineName, RunId)>,
+    /// The pipeline's version for which it was executed.
+    pub pipeline_version: Option<u32>,
+    /// Where it was executed.
+    pub executed_on: Option<ExecutorStamp>,
+    /// Which network it saw.
+    pub network: Option<Network>,
     /// What its last try printed.
-    #[serde(skip)]
     pub log: Option<Digest>,
+    /// When its last try started.
+    pub started_at: Option<Timestamp>,
     /// When its last try ended.
-    #[serde(skip)]
     pub finished_at: Option<Timestamp>,
+    /// Each try, in order.
+    pub try_details: Vec<TryView>,
+}
+
+#[expect(clippy::ref_option, reason = "serde asks so")]
+fn as_job_id<S: Serializer>(job: &Option<(PipelineName, RunId)>, to: S) -> Result<S::Ok, S::Error> {
+    job.as_ref().map(|(pipeline, run)| job_id(pipeline, run)).serialize(to)
+}
+
+impl DatumView {
+    /// The id of the job that executed it.
+    pub fn executed_by(&self) -> Option<String> {
+        self.made_by.as_ref().map(|(pipeline, run)| job_id(pipeline, run))
+    }
 }
 
 /// Which datums of a job are wanted.
@@ -154,8 +205,13 @@ fn running(store: &Store, id: &DatumId) -> Result<DatumView> {
         reason: None,
         result: None,
         made_by: None,
+        pipeline_version: None,
+        executed_on: None,
+        network: None,
         log: None,
+        started_at: None,
         finished_at: None,
+        try_details: Vec::new(),
     })
 }
 
@@ -167,7 +223,7 @@ pub fn paths_of(store: &Store, id: &DatumId) -> Result<Vec<FilePath>, RepoError>
 fn inputs_of(store: &Store, id: &DatumId) -> Result<Vec<DatumInput>, RepoError> {
     let recipe: Recipe = store.document(&id.digest())?;
     let inputs = recipe.inputs.into_iter().filter_map(|input| {
-        Some(DatumInput { input: input.name, path: input.path, digest: input.digest.or(input.tree)? })
+        Some(DatumInput { input: input.name, path: input.path, digest: input.digest.or(input.tree)?, size_bytes: None })
     });
     Ok(inputs.collect())
 }
@@ -190,7 +246,12 @@ pub fn datum_view(
     };
     let mut inputs = inputs_of(store, &result.recipe)?;
     let references = result.references.into_iter();
-    inputs.extend(references.map(|one| DatumInput { input: one.input, path: one.path, digest: one.digest }));
+    inputs.extend(references.map(|one| DatumInput {
+        input: one.input,
+        path: one.path,
+        digest: one.digest,
+        size_bytes: None,
+    }));
     let last = result.tries.last();
     Ok(DatumView {
         id: result.recipe,
@@ -202,9 +263,14 @@ pub fn datum_view(
         process_seconds: last.map_or(0.0, |last| last.finished_at.seconds_since(last.started_at)),
         reason: recovered.or_else(|| last.and_then(|last| last.reason.clone())),
         result: Some(*digest),
-        made_by: Some((result.pipeline, result.run)),
         log: last.and_then(|last| last.log),
+        started_at: last.map(|last| last.started_at),
         finished_at: last.map(|last| last.finished_at),
+        try_details: result.tries.iter().map(TryView::of).collect(),
+        made_by: Some((result.pipeline, result.run)),
+        pipeline_version: Some(result.version),
+        executed_on: Some(result.executor),
+        network: Some(result.network),
     })
 }
 

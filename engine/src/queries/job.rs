@@ -8,6 +8,7 @@ use repos::{JobRow, RepoError, Store, Timestamp};
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, PipelineName, RunId};
 
+use super::cause::CauseView;
 use crate::error::Result;
 use crate::generations::{Readiness, inputs_of};
 use crate::graph::Pipeline;
@@ -71,8 +72,8 @@ pub struct JobView {
     pub run: RunId,
     pub state: JobState,
     pub reason: Option<String>,
-    /// The word for the run's cause, such as `commit`.
-    pub cause: String,
+    /// Why its run came about.
+    pub cause: CauseView,
     pub executor: Option<ExecutorKind>,
     pub pipeline_version: u32,
     pub datums_total: u64,
@@ -85,6 +86,8 @@ pub struct JobView {
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+    /// From its start to its end.
+    pub duration_seconds: Option<f64>,
     /// Since when it is in its state, if it has not ended.
     #[serde(skip)]
     pub since: Option<Timestamp>,
@@ -103,7 +106,7 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
         run: job.run,
         state: JobState::Waiting,
         reason: None,
-        cause: store.run(&job.run)?.cause.kind.word().to_owned(),
+        cause: CauseView::of(store, &store.run(&job.run)?)?,
         executor: executor_of(store, job)?,
         pipeline_version: job.version,
         datums_total: 0,
@@ -115,6 +118,7 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
         created_at: job.created_at,
         started_at: None,
         finished_at: job.sealed_at,
+        duration_seconds: None,
         since: None,
     };
     match (job.sealed, live) {
@@ -143,7 +147,7 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
             view.set_counts(live.counts);
         }
         // Nobody goes on with a try: it was to be looked at while it ran.
-        (None, None) if view.cause == CauseKind::Try.word() => {
+        (None, None) if view.cause.kind == CauseKind::Try => {
             view.state = JobState::Killed;
             view.reason = Some("its try ended half-way".to_owned());
         }
@@ -152,6 +156,7 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
             view.since = Some(job.created_at);
         }
     }
+    view.duration_seconds = view.finished_at.zip(view.started_at).map(|(end, start)| end.seconds_since(start));
     Ok(view)
 }
 

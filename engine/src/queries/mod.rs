@@ -2,23 +2,29 @@
 //!
 //! - `job`       a job, live or ended
 //! - `datum`     the datums of a job; nothing is kept twice
+//! - `details`   all about one datum or job, with what it read and wrote
+//! - `cause`     why a run came about
 //! - `known`     where the datums of a job are known from, whether it has ended or not
 //! - `find`      references to jobs and datums, resolved
 //! - `pipeline`  a pipeline: how far it is, and what it is made of
 //!
 //! Not here: where bytes came from (`trace`), what would run (`outlook`), printing (`cli`).
 
+mod cause;
 mod datum;
+mod details;
 mod find;
 mod job;
 mod known;
 mod pipeline;
 
+pub use cause::CauseView;
 pub(crate) use datum::result_in;
 pub use datum::{
-    DatumFilter, DatumInput, DatumState, DatumView, Datums, datum_view, datums, datums_at_work, paths_of,
+    DatumFilter, DatumInput, DatumState, DatumView, Datums, TryView, datum_view, datums, datums_at_work, paths_of,
     running_datums,
 };
+pub use details::{DatumDetails, JobDetails, OutputView, datum_details, job_details, last_words};
 pub use find::{FoundDatum, find_datum, find_datums_of_input, find_job, find_jobs};
 pub use job::{JobState, JobView, job_id, job_view};
 pub(crate) use known::Known;

@@ -50,7 +50,7 @@ async fn datums_are_cached_when_another_job_executed_them() {
 
     let job = job_view(&s.store, &s.job("upper"), None).unwrap();
     assert_eq!(
-        (job.state, job.cause.as_str(), job.output_commit),
+        (job.state, job.cause.kind.word(), job.output_commit),
         (JobState::Success, "commit", s.job("upper").commit)
     );
     assert_eq!((job.datums_total, job.datums_processed, job.datums_cached), (3, 1, 2));

@@ -15,6 +15,7 @@ use specs::{CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 use super::nodes::{Brought, DatumNode, FileNode, Origin, SourceNode, Trace, VersionNode};
 use crate::error::Result;
 use crate::graph::Pipeline;
+use crate::queries::CauseView;
 
 /// Copies of copies that are followed one after another.
 const MOST_COPIES: usize = 100;
@@ -218,8 +219,9 @@ impl<'a> Tracer<'a> {
         })
     }
 
-    fn cause(&self, run: &RunId) -> Result<Option<repos::journal::Cause>> {
-        Ok(self.store.run_order(run)?.map(|order| self.store.run_at(order)).transpose()?.flatten().map(|run| run.cause))
+    fn cause(&self, run: &RunId) -> Result<Option<CauseView>> {
+        let run = self.store.run_order(run)?.map(|order| self.store.run_at(order)).transpose()?.flatten();
+        Ok(run.map(|run| CauseView::of(self.store, &run)).transpose()?)
     }
 
     /// Who applied a version of a pipeline: the run of that moment, found by halving. Nobody is named when nothing ran for it.

@@ -7,6 +7,8 @@ use repos::documents::{CodeStamp, CommitKind, ExecutorStamp, ImageStamp, ResultS
 use repos::journal::Cause;
 use serde::Serialize;
 use specs::{BranchName, CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName, RunId};
+use crate::queries::CauseView;
+
 
 /// Everything that one file rests on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -121,7 +123,7 @@ pub struct DatumNode {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taken_over_by: Option<String>,
     /// Why that job's run came about.
-    pub cause: Option<Cause>,
+    pub cause: Option<CauseView>,
     /// The image; absent under the process executor.
     pub image: Option<ImageStamp>,
     /// Digest of the document of what was executed.
@@ -220,6 +222,7 @@ pub struct Extent {
 /// The commit that brought a file in.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SourceNode {
+    #[serde(rename = "commit")]
     /// The commit that introduced these bytes under this path.
     pub commit: CommitId,
     /// Who is said to have made it.

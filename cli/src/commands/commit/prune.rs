@@ -35,6 +35,8 @@ pub(crate) struct Args {
 struct PrunedView {
     repo: RepoName,
     id: CommitId,
+    /// The id again, under the name that it has in every other object.
+    commit: CommitId,
     created_at: Timestamp,
     message: String,
     #[serde(skip)]
@@ -108,7 +110,7 @@ fn views(store: &Store, plan: &Plan) -> Result<Vec<PrunedView>> {
     for id in plan.commits.keys() {
         let commit = store.commit(id)?;
         let (repo, message, created_at) = (commit.repo, commit.message, commit.created_at);
-        views.push(PrunedView { repo, id: *id, created_at, message, short: store.short_commit(id)? });
+        views.push(PrunedView { repo, id: *id, commit: *id, created_at, message, short: store.short_commit(id)? });
     }
     views.sort_by_key(|view| std::cmp::Reverse(view.created_at));
     Ok(views)

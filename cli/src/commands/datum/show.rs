@@ -35,7 +35,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         }
         None => vec![queries::find_datum(store, live(cx), &args.datum.parse::<DatumRef>()?)?],
     };
-    if found.len() > 1 || cx.out().is_json() {
+    if cx.out().is_json() {
+        return found.iter().try_for_each(|found| cx.out().json(&queries::datum_details(store, found)?));
+    }
+    if found.len() > 1 {
         return cx.list(None, found.into_iter().map(|found| Ok(DatumLine(found.view))));
     }
     let found = found.pop().ok_or_else(|| CliError::new(ErrorKind::NotFound, "there is no such datum"))?;

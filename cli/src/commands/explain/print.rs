@@ -69,7 +69,7 @@ pub(super) fn datum(cx: &Context, store: &Store, explained: &DatumExplained) -> 
         sides::earlier(cx, store, explained)?;
     }
     cx.out().flush()?;
-    if let Some(by) = &explained.executed_by {
+    if let Some(by) = &explained.datum.executed_by() {
         cx.notes().line(format!("what it printed: pv logs {}/{}", short_job(by), datum.id.short(8)));
     }
     Ok(())

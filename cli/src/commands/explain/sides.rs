@@ -20,7 +20,7 @@ const HEADER: [&str; 3] = ["FIELD", "EARLIER", "NOW"];
 /// Prints a datum beside the one that was in its place before.
 pub(super) fn earlier(cx: &Context, store: &Store, explained: &DatumExplained) -> Result<()> {
     let Some(earlier) = &explained.earlier else { return Ok(()) };
-    let executed = explained.executed_by.as_deref().map_or_else(|| "not yet".to_owned(), short_job);
+    let executed = explained.datum.executed_by().as_deref().map_or_else(|| "not yet".to_owned(), short_job);
     let facts = vec![
         fact("datum", earlier.id.short(8), explained.datum.id.short(8)),
         fact("executed by", short_job(&earlier.executed_by), executed),

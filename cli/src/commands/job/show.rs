@@ -28,13 +28,16 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     if let JobRef::Run(_) = &args.job {
         let jobs = queries::find_jobs(store, &args.job)?;
+        if cx.out().is_json() {
+            return jobs.iter().try_for_each(|job| cx.out().json(&queries::job_details(store, job, live(cx))?));
+        }
         return cx.list(None, jobs.iter().map(|job| JobLine::new(cx, job)));
     }
     let job = queries::find_job(store, &args.job)?;
-    let line = JobLine::new(cx, &job)?;
     if cx.out().is_json() {
-        return cx.out().json(&line);
+        return cx.out().json(&queries::job_details(store, &job, live(cx))?);
     }
+    let line = JobLine::new(cx, &job)?;
     let lines = lines(cx, store, &job, &line)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
     cx.out().text(table(&[], lines.collect()))?;
     at_work(cx, store, &job)?;

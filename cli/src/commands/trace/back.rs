@@ -206,8 +206,7 @@ impl Tree<'_> {
         let executor = &datum.executor;
         job.push(format!("{} {} on {}", executor.kind, executor.version, executor.host));
         if let Some(cause) = &datum.cause {
-            let who = cause.author.as_deref().unwrap_or(&cause.committer);
-            job.push(format!("caused by {}, {}", cause_words(cause.kind, &cause.refs), name_of(who)));
+            job.push(format!("caused by {}, {}", cause_words(cause.kind, &cause.refs), name_of(cause.who())));
         }
         if datum.cached {
             let by = datum.taken_over_by.as_ref().map(|job| short_job(self.store, job)).transpose()?;

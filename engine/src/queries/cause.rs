@@ -1,0 +1,46 @@
+//! Why a run came about, in the one shape in which programs see it: of runs, jobs and traces.
+
+use repos::journal::CauseKind;
+use repos::{RepoError, RunRow, Store, Timestamp};
+use serde::Serialize;
+
+/// Why a run came about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CauseView {
+    /// What sort of change it was.
+    pub kind: CauseKind,
+    /// Who is said to have made the change.
+    pub author: Option<String>,
+    /// Whom the store authenticated.
+    pub committer: String,
+    /// When the change was asked for.
+    pub at: Timestamp,
+    /// Why, in the words of who decided it; else the message of the commit that was made. May be empty.
+    pub message: String,
+    /// References that say what changed, such as `images@main`.
+    pub refs: Vec<String>,
+}
+
+impl CauseView {
+    /// Why a run came about.
+    pub fn of(store: &Store, run: &RunRow) -> Result<Self, RepoError> {
+        let cause = run.cause.clone();
+        let message = match cause.message {
+            Some(message) => message,
+            None => message_of(store, run)?,
+        };
+        let (kind, author, committer, at, refs) = (cause.kind, cause.author, cause.committer, cause.at, cause.refs);
+        Ok(Self { kind, author, committer, at, message, refs })
+    }
+
+    /// Who made the change, as far as is known.
+    pub fn who(&self) -> &str {
+        self.author.as_deref().unwrap_or(&self.committer)
+    }
+}
+
+/// The message of the commit that a run made first.
+fn message_of(store: &Store, run: &RunRow) -> Result<String, RepoError> {
+    let made = run.moves.iter().find_map(|moved| moved.to).map(|id| store.commit(&id)).transpose()?;
+    Ok(made.filter(|commit| commit.run == run.run).map(|commit| commit.message).unwrap_or_default())
+}
