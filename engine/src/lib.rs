@@ -14,6 +14,7 @@
 //! proof      whether a claim is true, and what convinces others of it
 //! explain    why something ran, or did not        outlook  what would run
 //! diff       what differs between two commits, and why
+//! metrics    what files say in figures, beside the parameters that they came from
 //! proof      claims that others can check: statements, envelopes
 //! secrets    what stages are told in confidence
 //! executors  which executor a store uses
@@ -37,6 +38,7 @@ pub mod generations;
 pub mod graph;
 pub mod keep;
 pub mod live;
+pub mod metrics;
 pub mod outlook;
 pub mod plan;
 pub mod proof;

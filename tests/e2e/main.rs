@@ -52,6 +52,7 @@ mod log;
 mod ls;
 mod names;
 mod objects;
+mod metrics;
 mod outage;
 mod outcome;
 mod output;

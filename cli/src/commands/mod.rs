@@ -36,6 +36,7 @@ mod log;
 mod logs;
 mod ls;
 mod mirror;
+mod metrics;
 mod mv;
 mod names;
 mod pipeline;
@@ -125,6 +126,7 @@ pub(crate) enum Command {
     Mirror(mirror::Args),
     Gc(gc::Args),
     Schema(schema::Args),
+    Metrics(metrics::Args),
     Plan(plan::Args),
     Run(run::Args),
     Try(try_out::Args),
@@ -184,7 +186,7 @@ impl Command {
             | Self::Status(_)
             | Self::Datum(_) => true,
             Self::Trace(_) | Self::Explain(_) | Self::Find(_) | Self::Bundle(_) | Self::Diff(_) | Self::Plan(_) => true,
-            Self::Wait(_) | Self::Logs(_) | Self::Fsck(_) => true,
+            Self::Wait(_) | Self::Logs(_) | Self::Fsck(_) | Self::Metrics(_) => true,
             Self::Verify(args) => !args.executes(),
             Self::Repo(repo::Command::List(_) | repo::Command::Show(_)) => true,
             Self::Job(job::Command::List(_) | job::Command::Show(_)) => true,
@@ -239,6 +241,7 @@ impl Command {
             Self::Run(args) => run::run(cx, args),
             Self::Try(args) => try_out::run(cx, args),
             Self::Serve(args) => serve::run(cx, args),
+            Self::Metrics(args) => metrics::run(cx, args),
             Self::Wait(args) => wait::run(cx, args),
             Self::Logs(args) => logs::run(cx, args),
             Self::Completions(args) => completions::run(cx, args),

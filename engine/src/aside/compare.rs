@@ -4,7 +4,7 @@ use repos::documents::{ResultDocument, ResultState};
 use repos::tree::{KeyRange, Map, Tree, path_of};
 use repos::{RepoError, Store};
 use serde::Serialize;
-use specs::{DatumId, Digest, FilePath};
+use specs::{CommitId, DatumId, Digest, FilePath};
 
 use crate::datums::prefix;
 use crate::error::Result;
@@ -69,14 +69,18 @@ pub struct TriedPath {
     pub new_bytes: Option<u64>,
 }
 
-/// The map of datums of a pipeline's present output.
-pub(super) fn present(store: &Store, pipeline: &Pipeline) -> Result<DatumMap, RepoError> {
+/// A pipeline's present output; `None` while it has none.
+pub(super) fn head(store: &Store, pipeline: &Pipeline) -> Result<Option<CommitId>, RepoError> {
     let (repo, branch) = pipeline.output_branch();
     if !store.has_repo(&repo)? {
-        return Ok(DatumMap::empty());
+        return Ok(None);
     }
-    let head = store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
-    let datums = head.map(|id| store.commit(&id)).transpose()?.and_then(|commit| commit.datums);
+    Ok(store.find_branch(&repo, &branch)?.and_then(|row| row.commit))
+}
+
+/// The map of datums of a pipeline's present output.
+pub(super) fn present(store: &Store, pipeline: &Pipeline) -> Result<DatumMap, RepoError> {
+    let datums = head(store, pipeline)?.map(|id| store.commit(&id)).transpose()?.and_then(|commit| commit.datums);
     Ok(datums.map_or(DatumMap::empty(), DatumMap::at))
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use repos::journal::{Cause, CauseKind, Entry, JobSeed, RepoKind, SealedState};
 use repos::{Change, JobRow, RepoError, Store};
-use specs::{CommitId, RunId};
+use specs::{CommitId, DatumId, RunId};
 use tokio::sync::watch;
 
-use super::compare::{compare, present};
+use super::compare::{Compared, compare, head, present};
 use super::sample::keys;
 use super::select::{Inputs, Selected};
 use super::{Begun, OnBegin, Request, Tried, TriedJob};
@@ -19,6 +19,7 @@ use crate::error::{EngineError, Result, in_full};
 use crate::execution::{Ended, JobContext, Pool, Sealing, Stop, end_of, work};
 use crate::graph::{BranchOf, Pipeline};
 use crate::live::{Counts, LiveState};
+use crate::metrics::{self, Sides};
 use crate::queries::JobState;
 use crate::recipe::Leaf;
 use crate::scheduler::Engine;
@@ -180,6 +181,7 @@ impl One<'_> {
             let now = present(store, self.pipeline)?;
             tried.map(|tried| compare(store, now, tried, is_sample)).transpose()
         })?;
+        let metrics = tokio::task::block_in_place(|| self.metrics(commit, compared.as_ref()))?;
         Ok(TriedJob {
             pipeline: self.pipeline.name().clone(),
             version: self.pipeline.version.version,
@@ -189,7 +191,22 @@ impl One<'_> {
             seconds: store.clock().now().seconds_since(started_at),
             commit,
             compared,
+            metrics,
         })
+    }
+
+    /// The figures that differ from the present ones: of the commit, or of the datums of a sample that are told.
+    fn metrics(&self, commit: Option<CommitId>, compared: Option<&Compared>) -> Result<Sides> {
+        let store = self.engine.store();
+        let now = head(store, self.pipeline)?;
+        match (commit, compared) {
+            (Some(commit), _) => metrics::sides(store, now, commit),
+            (None, Some(compared)) => {
+                let told: Vec<DatumId> = compared.datums.iter().map(|datum| datum.id).collect();
+                metrics::sides_of_datums(store, now, &told)
+            }
+            (None, None) => Ok(Sides::default()),
+        }
     }
 
     async fn execute(&self, leaves: Vec<Leaf>) -> Result<Ended> {

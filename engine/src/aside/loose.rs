@@ -9,7 +9,7 @@ use repos::tree::Map;
 use repos::{JobRow, RepoError, Store};
 use tokio::sync::watch;
 
-use super::compare::{Compared, SHOWN, TriedDatum, Verdict, differing_paths, present};
+use super::compare::{Compared, SHOWN, TriedDatum, Verdict, differing_paths, head, present};
 use super::sample::keys;
 use super::select::Selected;
 use super::{Begun, OnBegin, Request, Tried, TriedJob};
@@ -20,6 +20,7 @@ use crate::execution::{DatumContext, JobContext, Outputs, Pool, datum_context};
 use crate::executor::{Console, HostFolder, Sandbox};
 use crate::graph::Pipeline;
 use crate::live::{Counts, LiveState};
+use crate::metrics::sides_of_files;
 use crate::plan::{DatumMap, plan};
 use crate::queries::{DatumInput, JobState, result_in};
 use crate::recipe::{Leaf, Prepared};
@@ -151,6 +152,10 @@ impl<'a> Trial<'a> {
             tokio::task::block_in_place(|| self.bring(out))?;
         }
         let Counts { failed, total, .. } = self.counts;
+        let metrics = tokio::task::block_in_place(|| {
+            let head = head(store, &self.context.pipeline)?;
+            sides_of_files(store, head, self.outputs.iter().map(|(path, file)| (path.clone(), *file)))
+        })?;
         Ok(TriedJob {
             pipeline: self.context.pipeline.name().clone(),
             version: self.context.pipeline.version.version,
@@ -160,6 +165,7 @@ impl<'a> Trial<'a> {
             seconds: store.clock().now().seconds_since(started_at),
             commit: None,
             compared: Some(self.compared),
+            metrics,
         })
     }
 

@@ -28,6 +28,7 @@ use crate::changes::By;
 use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph};
 use crate::live::Counts;
+use crate::metrics::Sides;
 use crate::queries::JobState;
 use crate::scheduler::Engine;
 
@@ -111,6 +112,8 @@ pub struct TriedJob {
     pub commit: Option<CommitId>,
     /// How it compares with the present output; absent when it did not run.
     pub compared: Option<Compared>,
+    /// The figures that differ from those of the present output.
+    pub metrics: Sides,
 }
 
 /// The branches of a repository that pipelines read.

@@ -20,7 +20,7 @@ mod detail;
 mod flips;
 mod listing;
 mod number;
-mod page;
+pub(super) mod page;
 mod runs;
 mod sides;
 mod why;

@@ -119,7 +119,7 @@ impl<'a> Page<'a> {
 }
 
 /// Text that Markdown shows as it is: names and messages come from anybody.
-fn escaped(text: &str) -> Cow<'_, str> {
+pub(in crate::commands) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['\\', '`', '*', '_', '[', ']', '<', '>', '|', '&', '\n', '~']) {
         return Cow::Borrowed(text);
     }

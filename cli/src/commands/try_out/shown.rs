@@ -1,12 +1,14 @@
 //! How a try ended, and how it compares with the present.
 
 use engine::aside::{Compared, Tried, TriedDatum, TriedJob, TriedPath, Verdict};
+use engine::metrics::Sides;
 use engine::queries::JobState;
 use repos::Store;
 use serde::Serialize;
 use specs::{CommitId, PipelineName, RunId};
 
 use crate::commands::jobs::paint_state;
+use crate::commands::metrics::sides;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{ShortIds, count, duration, plural, size};
@@ -33,6 +35,7 @@ struct JobView<'a> {
     seconds: f64,
     output_commit: Option<CommitId>,
     compared: &'a Option<Compared>,
+    metrics: &'a Sides,
 }
 
 impl<'a> From<&'a TriedJob> for JobView<'a> {
@@ -50,6 +53,7 @@ impl<'a> From<&'a TriedJob> for JobView<'a> {
             seconds: job.seconds,
             output_commit: job.commit,
             compared: &job.compared,
+            metrics: &job.metrics,
         }
     }
 }
@@ -72,6 +76,7 @@ pub(super) fn print(cx: &Context, store: &Store, tried: &Tried) -> Result<()> {
         }
     }
     cx.out().line(in_words(&all))?;
+    tried.jobs.iter().try_for_each(|job| sides::print(cx, &job.pipeline, &job.metrics))?;
     cx.out().flush()?;
     hints(cx, store, tried)
 }

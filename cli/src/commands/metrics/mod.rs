@@ -1,0 +1,105 @@
+//! `pv metrics`: figures of files beside the parameters that they came from.
+//!
+//! - `print` the table as text, Markdown and CSV
+//! - `sides` the figures of two sides, with which `pv try` ends
+
+use engine::metrics::{self, Question, Scope};
+use repos::store::Resolved;
+use serde::Serialize;
+use specs::Reference;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::Since;
+
+mod print;
+pub(super) mod sides;
+
+/// Show metrics beside the parameters that they came from
+///
+/// A row is a file with figures: numbers by name in JSON or YAML, the last record of JSON lines, or a file that is one number. Its parameters
+/// are the figures of the small files that it was made from, as far up as the commits of people, the variables that specs set, and the
+/// versions of pipelines. Parameters that all rows share stand below the table. The best value of a metric is marked with `*`: by its
+/// name (accuracy, loss, …) more or less of it is good, unless --max or --min says so.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  pv metrics evaluate                       a row a file, the best first
+  pv metrics evaluate:/small --all-runs     how it changed, a row a version
+  pv metrics evaluate --tries --by rounds   what was tried beside what is now
+  pv metrics model@v1 model@v2 --md         two commits, for a pull request")]
+pub(crate) struct Args {
+    /// Commits; with a path only that file or directory
+    #[arg(value_name = "REF[:/PATH]", required = true)]
+    places: Vec<Reference>,
+    /// Sort by this parameter or metric, and show it also where all rows have the same; may be repeated
+    #[arg(long, value_name = "PARAM")]
+    by: Vec<String>,
+    /// A row for each version of a file that the commit, or one before it, brought; tries of samples make no commit
+    #[arg(long, conflicts_with_all = ["since", "tries"])]
+    all_runs: bool,
+    /// The same, but not older: `30d`, `2026-07-01`, or a time
+    #[arg(long, value_name = "TIME", conflicts_with = "tries")]
+    since: Option<Since>,
+    /// What tries made in place of these files, beside what is there
+    #[arg(long)]
+    tries: bool,
+    /// Only this metric; may be repeated
+    #[arg(long, value_name = "METRIC")]
+    only: Vec<String>,
+    /// More of this metric is better
+    #[arg(long, value_name = "METRIC")]
+    max: Vec<String>,
+    /// Less of this metric is better
+    #[arg(long, value_name = "METRIC")]
+    min: Vec<String>,
+    /// As a table for other programs
+    #[arg(long, conflicts_with = "md")]
+    csv: bool,
+    /// As Markdown, for a pull request
+    #[arg(long)]
+    md: bool,
+}
+
+impl Args {
+    fn scope(&self, cx: &Context) -> Scope {
+        match &self.since {
+            Some(since) => Scope::AllRuns(since.start(&cx.human())),
+            None if self.all_runs => Scope::AllRuns(None),
+            None if self.tries => Scope::Tries,
+            None => Scope::Named,
+        }
+    }
+}
+
+/// A row as programs read it: with its repository's whole address, so that each line stands for itself.
+#[derive(Serialize)]
+struct RowView<'a> {
+    #[serde(flatten)]
+    row: &'a metrics::Row,
+    /// Parameters that are columns, in their order.
+    by: &'a [String],
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let places: Vec<Resolved> = args.places.iter().map(|place| store.resolve(place)).collect::<Result<_, _>>()?;
+    let question = Question {
+        places: &places,
+        scope: args.scope(cx),
+        by: &args.by,
+        only: &args.only,
+        highest: &args.max,
+        lowest: &args.min,
+    };
+    let table = metrics::metrics(store, &question)?;
+    if cx.out().is_json() {
+        table.rows.iter().try_for_each(|row| cx.out().json(&RowView { row, by: &table.parameters }))?;
+    } else if args.csv {
+        cx.out().text(print::csv(&table))?;
+    } else {
+        print::print(cx, &table, args.md)?;
+    }
+    cx.out().flush()?;
+    table.notes.iter().for_each(|note| cx.notes().line(note));
+    Ok(())
+}

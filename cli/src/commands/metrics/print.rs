@@ -1,0 +1,196 @@
+//! The table: for people as wide as it has to be, as Markdown, as CSV.
+
+use std::collections::BTreeSet;
+
+use engine::metrics::{Goal, Metric, Row, Table};
+use repos::Store;
+use serde_json::Value;
+
+use crate::commands::diff::page::escaped;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{ShortIds, table};
+
+/// Metrics that people see in one table; --only chooses others.
+const COLUMNS: usize = 12;
+
+/// What names a row, where rows differ in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    File,
+    Commit,
+    Run,
+    When,
+}
+
+impl Key {
+    fn head(self) -> &'static str {
+        match self {
+            Self::File => "FILE",
+            Self::Commit => "COMMIT",
+            Self::Run => "RUN",
+            Self::When => "WHEN",
+        }
+    }
+
+    /// Of a row; files with their repository where there are several.
+    fn cell(self, cx: &Context, store: &Store, row: &Row, with_repo: bool) -> Result<String> {
+        Ok(match self {
+            Self::File if with_repo => format!("{}:{}", row.repo, row.path),
+            Self::File => row.path.to_string(),
+            Self::Commit => format!("{}@{}", row.repo, store.short_commit(&row.commit)?),
+            Self::Run => {
+                let what = if row.is_try { "try " } else { "" };
+                format!("{what}@{}", store.short_run(&row.run)?)
+            }
+            Self::When => cx.human().ago(row.created_at),
+        })
+    }
+}
+
+/// Which of these tell rows apart; the file, when nothing does.
+fn keys(rows: &[Row]) -> Vec<Key> {
+    let files: BTreeSet<_> = rows.iter().map(|row| (&row.repo, &row.path)).collect();
+    let commits: BTreeSet<_> = rows.iter().map(|row| row.commit).collect();
+    let repos: BTreeSet<_> = rows.iter().map(|row| &row.repo).collect();
+    let mut keys = Vec::new();
+    if files.len() > 1 || commits.len() == 1 {
+        keys.push(Key::File);
+    }
+    // A commit of each repository is told by the file.
+    if commits.len() > repos.len() {
+        keys.extend([Key::Commit, Key::Run, Key::When]);
+    }
+    keys
+}
+
+/// Prints the table for people.
+pub(super) fn print(cx: &Context, found: &Table, markdown: bool) -> Result<()> {
+    let store = cx.store()?;
+    let keys = keys(&found.rows);
+    let with_repo = found.rows.iter().any(|row| row.repo != found.rows[0].repo);
+    let metrics = &found.metrics[..found.metrics.len().min(COLUMNS)];
+    let heads = keys.iter().map(|key| key.head().to_owned());
+    let heads = heads.chain(found.parameters.iter().cloned()).chain(metrics.iter().map(|metric| metric.name.clone()));
+    let heads: Vec<String> = heads.collect();
+    let mut rows = Vec::new();
+    for row in &found.rows {
+        let mut cells: Vec<String> =
+            keys.iter().map(|key| key.cell(cx, store, row, with_repo)).collect::<Result<_>>()?;
+        cells.extend(found.parameters.iter().map(|name| word(row.parameters.get(name))));
+        cells.extend(metrics.iter().map(|metric| marked(row, metric)));
+        rows.push(cells);
+    }
+    if markdown {
+        cx.out().text(as_markdown(&heads, &rows))?;
+    } else {
+        let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
+        cx.out().text(table(&heads, rows))?;
+    }
+    for line in below(found) {
+        cx.out().line(if markdown { format!("\n{}", escaped(&line)) } else { line })?;
+    }
+    Ok(())
+}
+
+/// What stands below the table: what all rows share, and what was marked.
+fn below(found: &Table) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !found.same.is_empty() {
+        let same: Vec<String> =
+            found.same.iter().map(|(name, value)| format!("{name} {}", word(Some(value)))).collect();
+        lines.push(format!("same in all rows: {}", same.join(", ")));
+    }
+    let marked: BTreeSet<&str> = found.rows.iter().flat_map(|row| row.best.iter().map(String::as_str)).collect();
+    let goals: Vec<String> = found
+        .metrics
+        .iter()
+        .filter(|metric| marked.contains(metric.name.as_str()))
+        .filter_map(|metric| {
+            let goal = match metric.goal? {
+                Goal::Highest => "highest",
+                Goal::Lowest => "lowest",
+            };
+            Some(format!("{goal} {}", metric.name))
+        })
+        .collect();
+    if !goals.is_empty() {
+        lines.push(format!("* best: {}", goals.join(", ")));
+    }
+    let more = found.metrics.len().saturating_sub(COLUMNS);
+    if more > 0 {
+        lines.push(format!("{more} more metrics: --only METRIC, --csv or --json"));
+    }
+    lines
+}
+
+/// A metric of a row; the best one marked.
+fn marked(row: &Row, metric: &Metric) -> String {
+    let mark = if row.best.contains(&metric.name) { " *" } else { "" };
+    format!("{}{mark}", word(row.metrics.get(&metric.name)))
+}
+
+/// A value as people read it: numbers with six digits that count.
+pub(super) fn word(value: Option<&Value>) -> String {
+    match value {
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) if number.is_f64() => figure(number.as_f64().unwrap_or_default()),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// A number with six digits that count.
+pub(super) fn figure(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-4..1e9).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let before = size.log10().floor() as i32 + 1;
+    let places = usize::try_from(6 - before).unwrap_or(0).min(9);
+    let text = format!("{value:.places$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+fn as_markdown(heads: &[String], rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| escaped(cell).into_owned()).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule = format!("|{}\n", " --- |".repeat(heads.len()));
+    let rows: String = rows.iter().map(|row| line(row)).collect();
+    line(heads) + &rule + &rows
+}
+
+/// The table for other programs: every value in full, what is best in a column of its own.
+pub(super) fn csv(found: &Table) -> String {
+    let cell = |text: &str| {
+        let needs_quotes = text.contains([',', '"', '\n', '\r']) || text.starts_with(' ') || text.ends_with(' ');
+        if needs_quotes { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    };
+    let whole = |value: Option<&Value>| match value {
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    let fixed = ["repo", "path", "commit", "run", "try", "created_at"].map(str::to_owned);
+    let names = found.parameters.iter().cloned().chain(found.metrics.iter().map(|metric| metric.name.clone()));
+    let mut lines = vec![fixed.into_iter().chain(names).chain(["best".to_owned()]).collect::<Vec<_>>()];
+    for row in &found.rows {
+        let fixed = [
+            row.repo.to_string(),
+            row.path.to_string(),
+            row.commit.to_string(),
+            row.run.to_string(),
+            row.is_try.to_string(),
+            row.created_at.to_string(),
+        ];
+        let values = found.parameters.iter().map(|name| whole(row.parameters.get(name)));
+        let metrics = found.metrics.iter().map(|metric| whole(row.metrics.get(&metric.name)));
+        lines.push(fixed.into_iter().chain(values).chain(metrics).chain([row.best.join(" ")]).collect());
+    }
+    lines.iter().map(|line| line.iter().map(|text| cell(text)).collect::<Vec<_>>().join(",") + "\n").collect()
+}
