@@ -12,7 +12,7 @@ use repos::tree::{FileEntry, Map, Tree};
 use repos::{RepoError, RunRow, Store, Timestamp};
 use specs::{CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 
-use super::nodes::{Brought, DatumNode, FileNode, Origin, SourceNode, Trace, VersionNode};
+use super::nodes::{Brought, DatumNode, FileNode, Origin, SameAs, SourceNode, Trace, VersionNode};
 use crate::error::Result;
 use crate::graph::Pipeline;
 use crate::queries::CauseView;
@@ -97,6 +97,8 @@ pub(super) struct Tracer<'a> {
     sources: HashSet<(RepoName, FilePath, Digest)>,
     /// Pipelines that were loaded: many datums are of one.
     pub(super) pipelines: HashMap<(PipelineName, u32), Rc<Pipeline>>,
+    /// Files of directories that datums read, by their bytes.
+    pub(super) by_bytes: HashMap<Place, HashMap<Digest, FilePath>>,
     /// Copies of copies on the way to where it is now.
     copies: usize,
     pub(super) cut: Vec<String>,
@@ -114,6 +116,7 @@ impl<'a> Tracer<'a> {
             directories: HashSet::new(),
             sources: HashSet::new(),
             pipelines: HashMap::new(),
+            by_bytes: HashMap::new(),
             copies: 0,
             cut: Vec::new(),
             gaps: Vec::new(),
@@ -122,18 +125,18 @@ impl<'a> Tracer<'a> {
     }
 
     pub(super) fn file(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<FileNode> {
-        let origin = match self.origin(place, file, depth) {
-            Ok(origin) => origin,
+        let (origin, same_as) = match self.origin(place, file, depth) {
+            Ok(found) => found,
             // What is missing or damaged ends this branch of the trace, not the trace.
             Err(error) if error.kind() == specs::ErrorKind::Damaged => {
                 self.is_damaged = true;
-                self.gap(place, error.to_string())
+                (self.gap(place, error.to_string()), None)
             }
             Err(error) => return Err(error),
         };
         let Place { repo, commit, path } = place.clone();
         let FileEntry { digest, size, executable } = file;
-        Ok(FileNode { repo, commit, path, size_bytes: size, digest, executable, origin })
+        Ok(FileNode { repo, commit, path, size_bytes: size, digest, executable, same_as, origin })
     }
 
     fn gap(&mut self, place: &Place, why: String) -> Origin {
@@ -141,25 +144,29 @@ impl<'a> Tracer<'a> {
         Origin::Gap(why)
     }
 
-    fn origin(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<Origin> {
+    fn origin(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<(Origin, Option<SameAs>)> {
         let commit = self.store.commit(&place.commit)?;
         if commit.kind != CommitKind::Output {
-            return Ok(Origin::Source(Box::new(self.source(place, file, depth)?)));
+            return Ok((Origin::Source(Box::new(self.source(place, file, depth)?)), None));
         }
         if depth == Some(0) {
             self.cut.push(format!("{place}: deeper than asked for"));
-            return Ok(Origin::Cut);
+            return Ok((Origin::Cut, None));
         }
         let lineage: Map<Digest> = commit.lineage.map_or(Map::empty(), Map::at);
         let Some(digest) = lineage.get(self.store, place.path.as_str().as_bytes())? else {
-            return Ok(self.gap(place, "the commit does not say which datum wrote it".to_owned()));
+            return Ok((self.gap(place, "the commit does not say which datum wrote it".to_owned()), None));
         };
         let result: ResultDocument = self.store.document(&digest)?;
+        let recipe: Recipe = self.store.document(&result.recipe.digest())?;
+        let same_as = self.same_as(&commit, &result, &recipe, &place.path, file)?;
         if !self.seen.insert(digest) {
-            return Ok(Origin::SeenDatum(result.recipe));
+            return Ok((Origin::SeenDatum(result.recipe), same_as));
         }
         let depth = depth.map(|depth| depth - 1);
-        Ok(Origin::Datum(Box::new(self.datum(&commit, digest, result, file, depth)?)))
+        let mut datum = self.datum(&commit, digest, result, &recipe, depth)?;
+        datum.by_reference = same_as.is_some();
+        Ok((Origin::Datum(Box::new(datum)), same_as))
     }
 
     fn datum(
@@ -167,16 +174,14 @@ impl<'a> Tracer<'a> {
         commit: &Commit,
         digest: Digest,
         mut result: ResultDocument,
-        file: FileEntry,
+        recipe: &Recipe,
         depth: Option<usize>,
     ) -> Result<DatumNode> {
-        let recipe: Recipe = self.store.document(&result.recipe.digest())?;
         let transform: Transform = self.store.document(&recipe.transform)?;
         let row = self.store.pipeline_version(&result.pipeline, result.version)?;
         let version: Option<VersionDocument> =
             row.as_ref().map(|row| self.store.document(&row.document)).transpose()?;
-        let (inputs, more_inputs) = self.inputs(commit, &result, &recipe, depth)?;
-        let read = inputs.iter().flat_map(|input| &input.files).any(|read| read.digest == file.digest);
+        let (inputs, more_inputs) = self.inputs(commit, &result, recipe, depth)?;
         let cached =
             commit.run != result.run || commit.pipeline.as_ref().is_none_or(|stamp| stamp.name != result.pipeline);
         let applied_at = row.map(|row| row.applied_at);
@@ -212,7 +217,7 @@ impl<'a> Tracer<'a> {
             finished_at: last.as_ref().map(|last| last.finished_at),
             log: last.as_ref().and_then(|last| last.log),
             earlier_tries: result.tries,
-            by_reference: read,
+            by_reference: false,
             inputs,
             more_inputs,
             pipeline: result.pipeline,

@@ -13,11 +13,11 @@ use repos::files;
 use repos::history::{PathHistory, What};
 use repos::journal::RepoKind;
 use repos::store::Resolved;
-use repos::tree::{FileEntry, KeyRange, Tree, path_of};
+use repos::tree::{FileEntry, KeyRange, PathKind, Tree, directory_range, path_of};
 use repos::{JobRow, RepoError, Store};
 use specs::{CommitId, Digest, FilePath, PipelineName, RepoName};
 
-use super::nodes::{AtHead, Forward, ForwardPeriod, ForwardPlace, Made, Mention, Now, Reader};
+use super::nodes::{AtHead, Forward, ForwardPeriod, ForwardPlace, Made, Mention, Now, Reader, Start};
 use crate::datums::{Shape, prefix};
 use crate::error::Result;
 use crate::graph::{BranchOf, Graph, Pipeline};
@@ -31,40 +31,101 @@ pub struct ForwardOptions {
     pub all_runs: bool,
     /// No further than so many datums.
     pub depth: Option<usize>,
+    /// Of a commit only the files that it brought: added, or with other bytes than in its parent.
+    pub brought: bool,
+    /// Follow every file of a large directory or commit, not only the first ones.
+    pub all_files: bool,
 }
 
-/// Every datum that read the file at `at`, or read what came of it, also those that wrote nothing.
+/// Files of a directory or commit that are followed.
+const FOLLOWED: usize = 1000;
+/// Files of which all other places are looked for.
+const PLACED: usize = 64;
+
+/// Every datum that read the file at `at`, or read what came of it, also those that wrote nothing; of a directory or commit those that read
+/// any of its files.
 pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<Forward> {
-    let file = at.tree().file(store, &at.path)?.ok_or_else(|| RepoError::FileNotFound {
-        path: at.path.clone(),
-        place: at.place(),
-        similar: None,
-    })?;
-    let start = Found { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone(), file, depth: 0 };
-    let places = if options.all_runs { places(store, &start)? } else { Vec::new() };
+    let (starts, start) = starts(store, at, options)?;
+    let mut places = Vec::new();
     let mut search = Search::new(store, options)?;
-    let others = places.iter().map(|place| Found {
-        repo: place.repo.clone(),
-        commit: place.first.commit,
-        path: place.path.clone(),
-        ..start
-    });
-    for found in std::iter::once(start.clone()).chain(others) {
-        search.follow(found);
+    for (number, found) in starts.iter().enumerate() {
+        search.follow(found.clone());
+        if options.all_runs && number < PLACED {
+            places.extend(self::places(store, found)?);
+        }
+    }
+    for place in &places {
+        // Of the bytes of one start: which one does not matter, for a file is named by its bytes.
+        let Some(of) = starts.iter().find(|of| place.digest == of.file.digest) else { continue };
+        search.follow(Found {
+            repo: place.repo.clone(),
+            commit: place.first.commit,
+            path: place.path.clone(),
+            ..of.clone()
+        });
     }
     while let Some(found) = search.open.pop_front() {
         search.readers_of(&found)?;
     }
     let is_unread = search.readers.is_empty() && !search.cut && !options.all_runs;
-    let read_in_other_jobs = if is_unread { other_jobs(store, &start)? } else { Vec::new() };
-    let now = now(store, at, &start)?;
+    let read_in_other_jobs = if is_unread { other_jobs(store, &starts)? } else { Vec::new() };
+    let (now, digest) = match (&start, starts.first()) {
+        (None, Some(one)) => (Some(now(store, at, one)?), Some(one.file.digest)),
+        _ => (None, None),
+    };
+    let size_bytes = starts.iter().map(|one| one.file.size).sum();
     let Search { mut readers, order, present, cut, .. } = search;
     // Those that were deleted come last, in the order in which they were found.
     let position = |name: &PipelineName| order.iter().take(present).position(|other| other == name).unwrap_or(present);
     readers.sort_by_key(|reader| position(&reader.pipeline));
-    let Found { repo, commit, path, file, .. } = start;
-    let (digest, size_bytes, all_runs) = (file.digest, file.size, options.all_runs);
-    Ok(Forward { repo, commit, path, digest, size_bytes, now, all_runs, places, readers, read_in_other_jobs, cut })
+    let (repo, commit, path) = (at.commit.repo.clone(), at.id, at.path.clone());
+    let all_runs = options.all_runs;
+    Ok(Forward {
+        repo,
+        commit,
+        path,
+        digest,
+        size_bytes,
+        start,
+        now,
+        all_runs,
+        places,
+        readers,
+        read_in_other_jobs,
+        cut,
+    })
+}
+
+/// The files that are asked about; how many of a directory or commit there are.
+fn starts(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<(Vec<Found>, Option<Start>)> {
+    let found = |path: FilePath, file| Found { repo: at.commit.repo.clone(), commit: at.id, path, file, depth: 0 };
+    let kind = files::kind_at(store, at.tree(), &at.place(), &at.path)?;
+    if let PathKind::File(file) = kind {
+        return Ok((vec![found(at.path.clone(), file)], None));
+    }
+    let most = if options.all_files { usize::MAX } else { FOLLOWED };
+    let mut starts = Vec::new();
+    let mut count = 0;
+    if options.brought {
+        for change in files::changes_of(store, &at.commit, None)? {
+            let change = change?;
+            let Some(file) = change.new else { continue };
+            if change.old.is_none_or(|old| old.digest != file.digest) {
+                count += 1;
+                if starts.len() < most {
+                    starts.push(found(change.path, file));
+                }
+            }
+        }
+    } else {
+        for entry in at.tree().range(store, directory_range(&at.path))?.take(most) {
+            let (key, file) = entry?;
+            starts.push(found(path_of(&key).map_err(RepoError::from)?, file));
+        }
+        count = at.tree().range_totals(store, &directory_range(&at.path))?.entries;
+    }
+    let left_out = count - starts.len() as u64;
+    Ok((starts, Some(Start { brought: options.brought, files: count, left_out })))
 }
 
 /// What the head of the commit's branch has at the path.
@@ -84,11 +145,11 @@ fn now(store: &Store, at: &Resolved, start: &Found) -> Result<Now> {
     Ok(Now { branch, state, since })
 }
 
-/// Jobs of which some datum read the bytes at this path, of all runs; newest first, and no more than a few.
-fn other_jobs(store: &Store, start: &Found) -> Result<Vec<String>> {
+/// Jobs of which some datum read the bytes at these paths, of all runs; newest first, and no more than a few.
+fn other_jobs(store: &Store, starts: &[Found]) -> Result<Vec<String>> {
     const MOST: usize = 10;
-    let mut search = Search::new(store, ForwardOptions { all_runs: true, depth: None })?;
-    search.readers_of(start)?;
+    let mut search = Search::new(store, ForwardOptions { all_runs: true, ..ForwardOptions::default() })?;
+    starts.iter().take(PLACED).try_for_each(|start| search.readers_of(start))?;
     let jobs: BTreeSet<(u64, String)> =
         search.readers.iter().map(|reader| (reader.order, reader.job.clone())).collect();
     Ok(jobs.into_iter().rev().map(|(_, job)| job).take(MOST).collect())
@@ -107,7 +168,18 @@ fn places(store: &Store, start: &Found) -> Result<Vec<ForwardPlace>> {
             let (ended_by, removed) =
                 (last.and_then(|last| last.ended_by.clone()), last.is_some_and(|last| last.removed));
             let first = mention(store, first)?;
-            places.push(ForwardPlace { repo, path, first, ended_by, removed, at_head, periods, periods_before });
+            let digest = start.file.digest;
+            places.push(ForwardPlace {
+                repo,
+                path,
+                digest,
+                first,
+                ended_by,
+                removed,
+                at_head,
+                periods,
+                periods_before,
+            });
         }
     }
     places.sort_by_key(|place| (&place.repo, &place.path) != (&start.repo, &start.path));

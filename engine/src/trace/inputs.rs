@@ -140,7 +140,7 @@ impl Tracer<'_> {
         Ok(head.is_some_and(|head| head != origin.commit))
     }
 
-    fn pipeline_of(&mut self, commit: &Commit) -> Result<Option<Rc<Pipeline>>> {
+    pub(super) fn pipeline_of(&mut self, commit: &Commit) -> Result<Option<Rc<Pipeline>>> {
         let Some(stamp) = &commit.pipeline else { return Ok(None) };
         let key = (stamp.name.clone(), stamp.version);
         if let Some(known) = self.pipelines.get(&key) {

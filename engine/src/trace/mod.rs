@@ -2,7 +2,9 @@
 //!
 //! - `back`    the datum that wrote a file, what that datum read, who wrote that, down to the commits of people
 //! - `inputs`  of these, what a datum read: files, directories, groups
-//! - `forward` every datum that read a file, also those that wrote nothing, and so on downstream
+//! - `same`    which input a file is, when a datum linked or copied it
+//! - `exhibits` what the files of a trace show: pictures, texts, tensors; and who vouches for its commits
+//! - `forward` every datum that read a file, or one of a directory or commit, also those that wrote nothing, and so on downstream
 //! - `nodes`   what both find, as data
 //! - `formats` a trace as a page, or as a graph for other programs; the tree for a terminal is the caller's business
 //!
@@ -11,16 +13,19 @@
 //! content, is a *gap*, and what was left out is *cut*; both are named, and without them a trace is complete.
 
 mod back;
+mod exhibits;
 pub mod formats;
 mod forward;
 mod inputs;
 mod nodes;
+mod same;
 
 pub(crate) use back::{Place, brought};
 pub use back::{Reach, trace};
+pub use exhibits::{Exhibits, exhibits};
 pub use forward::{ForwardOptions, forward};
 pub(crate) use inputs::{matched, origins_of};
 pub use nodes::{
     AtHead, BranchCommit, Brought, DatumNode, Extent, FileNode, Forward, ForwardPeriod, ForwardPlace, InputNode, Made,
-    Mention, Now, Origin, Reader, SourceNode, Trace, VersionNode,
+    Mention, Now, Origin, Reader, SameAs, SourceNode, Start, Trace, VersionNode,
 };

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use repos::Timestamp;
 use repos::documents::{CodeStamp, CommitKind, ExecutorStamp, ImageStamp, ResultState, Try};
-use repos::journal::Cause;
 use serde::Serialize;
 use specs::{BranchName, CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName, RunId};
-use crate::queries::CauseView;
 
+use crate::queries::CauseView;
 
 /// Everything that one file rests on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,8 +70,24 @@ pub struct FileNode {
     pub digest: Digest,
     /// Whether it is executable.
     pub executable: bool,
+    /// The input of its datum that has the same bytes: it is a link to that file, or a copy of it. Never said of an empty file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<SameAs>,
     /// Where it came from.
     pub origin: Origin,
+}
+
+/// A file that a datum read, of which one that it wrote has the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SameAs {
+    /// The input's name.
+    pub input: String,
+    /// Its repository.
+    pub repo: RepoName,
+    /// The commit in which it was found.
+    pub commit: CommitId,
+    /// Its path.
+    pub path: FilePath,
 }
 
 /// Where a file came from.
@@ -207,6 +222,7 @@ pub struct BranchCommit {
     /// The branch; absent for an input outside the recipe.
     pub branch: Option<BranchName>,
     /// The commit.
+    #[serde(rename = "commit")]
     pub id: CommitId,
 }
 
@@ -222,7 +238,6 @@ pub struct Extent {
 /// The commit that brought a file in.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SourceNode {
-    #[serde(rename = "commit")]
     /// The commit that introduced these bytes under this path.
     pub commit: CommitId,
     /// Who is said to have made it.
@@ -262,12 +277,15 @@ pub struct Forward {
     pub commit: CommitId,
     /// Its path.
     pub path: FilePath,
-    /// SHA-256 of its bytes.
-    pub digest: Digest,
-    /// Its length.
+    /// SHA-256 of its bytes; absent when a directory or a commit was asked about.
+    pub digest: Option<Digest>,
+    /// Its length; of several files the sum.
     pub size_bytes: u64,
-    /// What is at this path now.
-    pub now: Now,
+    /// How many files were asked about, and how much of them was followed; absent for one file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
+    /// What is at this path now; absent when a directory or a commit was asked about.
+    pub now: Option<Now>,
     /// Whether all runs were looked at; else of each pipeline only the job that took this commit.
     pub all_runs: bool,
     /// Where these bytes are and were among the files of people; empty when only one run was looked at.
@@ -281,6 +299,17 @@ pub struct Forward {
     pub cut: bool,
 }
 
+/// The files with which a trace forward starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Start {
+    /// Whether only those are meant that the commit brought: added, or with other bytes than before.
+    pub brought: bool,
+    /// How many there are.
+    pub files: u64,
+    /// Those among them that were not followed, because there are many.
+    pub left_out: u64,
+}
+
 /// A path that has or had the bytes of a file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ForwardPlace {
@@ -288,6 +317,8 @@ pub struct ForwardPlace {
     pub repo: RepoName,
     /// The path.
     pub path: FilePath,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
     /// The first commit with them. Since then they may have been away: the periods tell.
     pub first: Mention,
     /// The commit in which the path had other bytes, or none, after the last one with them; absent while a branch or tag ends with them.

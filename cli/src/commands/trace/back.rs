@@ -1,11 +1,15 @@
 //! What a file rests on, as a tree: a datum is a bullet, what it read hangs below it.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+
 use engine::trace::{DatumNode, Extent, FileNode, InputNode, Origin, SourceNode, Trace};
 use repos::Store;
 use repos::documents::ResultState;
 use repos::store::Vouched;
-use specs::Reference;
+use specs::{DatumId, Reference};
 
+use super::grid::collapsed;
 use super::words::{code, command_line, environment, file_line, short_job};
 use crate::commands::views::{cause_words, first_line};
 use crate::context::Context;
@@ -16,9 +20,9 @@ use crate::output::{Human, ShortIds, count, duration, plural, short_digest, size
 const ON_A_TERMINAL: usize = 20;
 
 /// Prints the tree, then whether it is complete.
-pub(super) fn print(cx: &Context, asked: &Reference, trace: &Trace) -> Result<()> {
+pub(super) fn print(cx: &Context, asked: &Reference, trace: &Trace, in_full: bool) -> Result<()> {
     let most = if cx.out().is_terminal() { ON_A_TERMINAL } else { usize::MAX };
-    let tree = Tree { cx, store: cx.store()?, human: cx.human(), most };
+    let tree = Tree { cx, store: cx.store()?, human: cx.human(), most, in_full, hidden: RefCell::default() };
     if matches!(trace.file.origin, Origin::Datum(_)) {
         cx.out().line(format!("{}   {}", tree.file_line(&trace.file)?, tree.signature(&trace.file.commit)?))?;
         if let Some(error) = &trace.version.error {
@@ -45,16 +49,22 @@ struct Tree<'a> {
     store: &'a Store,
     human: Human,
     most: usize,
+    /// Whether each datum of a grid is shown.
+    in_full: bool,
+    /// Datums that are not shown.
+    hidden: RefCell<HashSet<DatumId>>,
 }
 
 /// What hangs below a datum or a directory.
-enum Branch<'t> {
+pub(super) enum Branch<'t> {
     File(&'t FileNode),
     Directory(&'t InputNode, Extent),
     /// An input that was not found again.
     Missing(&'t InputNode),
     /// So many files that are not shown, and how to see them.
     More(u64, &'static str),
+    /// Datums like the one above, in words.
+    Grid(String),
 }
 
 impl Tree<'_> {
@@ -108,7 +118,11 @@ impl Tree<'_> {
         let out = self.cx.out();
         let what = match &file.origin {
             Origin::Datum(_) | Origin::Source(_) => String::new(),
-            Origin::SeenDatum(datum) => format!("   by datum {}, which stands above", datum.short(8)),
+            Origin::SeenDatum(datum) => {
+                let is_hidden = self.hidden.borrow().contains(datum);
+                let place = if is_hidden { "which is left out above" } else { "which stands above" };
+                format!("   by datum {}, {place}{}", datum.short(8), self.same_as(file)?)
+            }
             Origin::Gap(why) => format!("   {}: {why}", out.paint(31, "gap")),
             Origin::Cut => format!("   {}: --depth", out.paint(33, "not followed further")),
         };
@@ -120,7 +134,7 @@ impl Tree<'_> {
         let branches = branches_of(datum);
         let bar = if branches.is_empty() { "  " } else { "│ " };
         // The asked file stands at the top already.
-        let wrote = if first.is_empty() && !datum.by_reference { None } else { Some(self.wrote(datum, file)?) };
+        let wrote = if first.is_empty() && !datum.by_reference { None } else { Some(self.wrote(file)?) };
         for line in wrote.into_iter().chain(self.details(datum)?).chain(notes(datum)) {
             self.cx.out().line(format!("{rest}{bar}  {line}"))?;
         }
@@ -128,6 +142,9 @@ impl Tree<'_> {
     }
 
     fn branches(&self, mut branches: Vec<Branch<'_>>, rest: &str) -> Result<()> {
+        if !self.in_full {
+            branches = collapsed(branches, &mut self.hidden.borrow_mut());
+        }
         if branches.len() > self.most {
             let hidden = branches.len() - self.most;
             branches.truncate(self.most);
@@ -148,6 +165,7 @@ impl Tree<'_> {
                     let gap = self.cx.out().paint(31, "gap");
                     self.cx.out().line(format!("{first} {}:{}   {gap}: not found again", input.input, input.path))?;
                 }
+                Branch::Grid(words) => self.cx.out().line(format!("{first}…  {words}: --files"))?,
                 Branch::More(files, way) => {
                     self.cx.out().line(format!("{first}…  {}: {way}", plural(*files, "more file", "more files")))?;
                 }
@@ -195,9 +213,14 @@ impl Tree<'_> {
         parts.join("   ")
     }
 
-    fn wrote(&self, datum: &DatumNode, file: &FileNode) -> Result<String> {
-        let by_reference = if datum.by_reference { "   by reference: the bytes of an input" } else { "" };
-        Ok(format!("wrote {}{by_reference}", self.file_line(file)?))
+    fn wrote(&self, file: &FileNode) -> Result<String> {
+        Ok(format!("wrote {}{}", self.file_line(file)?, self.same_as(file)?))
+    }
+
+    /// `   by reference: train@b21e07aa:/small/weights.npz`, of a file that has the bytes of an input.
+    fn same_as(&self, file: &FileNode) -> Result<String> {
+        let Some(same) = &file.same_as else { return Ok(String::new()) };
+        Ok(format!("   by reference: {}@{}:{}", same.repo, self.store.short_commit(&same.commit)?, same.path))
     }
 
     fn details(&self, datum: &DatumNode) -> Result<Vec<String>> {

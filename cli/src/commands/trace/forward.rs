@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::trace::{AtHead, Forward, ForwardPeriod, ForwardPlace, Mention, Reader};
+use engine::trace::{AtHead, Forward, ForwardPeriod, ForwardPlace, Mention, Reader, Start};
 use repos::Store;
 use repos::documents::ResultState;
 use specs::PipelineName;
@@ -11,7 +11,7 @@ use super::words::{file_line, short_job};
 use crate::commands::views::name_of;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, count, plural, table};
+use crate::output::{ShortIds, count, plural, size, table};
 
 /// Fewer inputs than these are nothing to speak of.
 const MANY_INPUTS: usize = 10;
@@ -33,9 +33,14 @@ struct Sum {
 pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<()> {
     let Forward { repo, commit, path, size_bytes, digest, readers, places, cut, .. } = found;
     let store = cx.store()?;
-    cx.out().line(file_line(store, (repo, commit, path), *size_bytes, digest)?)?;
-    print_now(cx, store, found)?;
-    print_places(cx, store, places)?;
+    match (digest, &found.start) {
+        (Some(digest), _) => {
+            cx.out().line(file_line(store, (repo, commit, path), *size_bytes, digest)?)?;
+            print_now(cx, store, found)?;
+            print_places(cx, store, places)?;
+        }
+        (None, start) => print_start(cx, store, found, start.as_ref())?,
+    }
     if readers.is_empty() {
         return cx.out().line(if *cut { "not followed: --depth".to_owned() } else { unread(store, found)? });
     }
@@ -61,6 +66,28 @@ pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<(
     Ok(())
 }
 
+/// `images@77ab01c2:/cam7   60 files   12 MB`, or `images@77ab01c2   60 files that it brought   12 MB`.
+fn print_start(cx: &Context, store: &Store, found: &Forward, start: Option<&Start>) -> Result<()> {
+    let Some(start) = start else { return Ok(()) };
+    let place = format!("{}@{}", found.repo, store.short_commit(&found.commit)?);
+    let files = plural(start.files, "file", "files");
+    cx.out().line(if start.brought {
+        format!("{place}   {files} that it brought   {}", size(found.size_bytes))
+    } else {
+        format!("{place}:{}   {files}   {}", found.path, size(found.size_bytes))
+    })?;
+    if start.files == 0 && start.brought {
+        let hint =
+            format!("all files that it has: {place}:/   those that it removed are in its parent: {place}~1:/PATH");
+        cx.out().line(hint)?;
+    }
+    if start.left_out > 0 {
+        cx.out()
+            .line(format!("followed are the first {}: --files follows all", count(start.files - start.left_out)))?;
+    }
+    Ok(())
+}
+
 fn who(cx: &Context, mention: &Mention) -> String {
     format!("{}, {}", name_of(&mention.author), cx.human().date(mention.created_at))
 }
@@ -68,6 +95,7 @@ fn who(cx: &Context, mention: &Mention) -> String {
 /// Says when the file is not what the branch has now: what follows is then about another time.
 fn print_now(cx: &Context, store: &Store, found: &Forward) -> Result<()> {
     let Forward { repo, now, .. } = found;
+    let Some(now) = now else { return Ok(()) };
     let branch = format!("{repo}@{}", now.branch);
     let what = match now.state {
         AtHead::Same => return Ok(()),

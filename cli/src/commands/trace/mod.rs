@@ -1,11 +1,13 @@
 //! `pv trace`
 //!
 //! - `back` what a file rests on, as a tree
+//! - `grid` many datums of one stage side by side, of which one is shown whole
 //! - `forward` what read a file, as tables
 //! - `words` commands, jobs and code in the words that both use
 
 mod back;
 mod forward;
+mod grid;
 mod words;
 
 use clap::ValueEnum;
@@ -17,10 +19,18 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 
 /// Show what a file rests on, down to the commits of people; or what read it
+///
+/// Forward may start with a file, with a directory (`REF:/DIR`, `REF:/` for all files), or with a commit (`REF`): then with the files that it
+/// brought, added or changed.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  pv trace threat:/cam7/1511891098.json                        what it rests on
+  pv trace threat:/cam7/1511891098.json --format html > x.html  a page with the frame on it
+  pv trace --forward --all-runs images:/cam7                   everything that read any file of camera 7
+  pv trace --forward images@c07d5e21                           what came of one commit")]
 pub(crate) struct Args {
-    /// The file
-    #[arg(value_name = "REF:/PATH")]
+    /// The file; forward also a directory or a commit
+    #[arg(value_name = "REF[:/PATH]")]
     file: Reference,
     /// Show the datums that read it, also those that wrote nothing, and what came of it below
     #[arg(long)]
@@ -31,7 +41,8 @@ pub(crate) struct Args {
     /// Go so many datums back, or forward, at most
     #[arg(long, value_name = "N")]
     depth: Option<usize>,
-    /// Follow every file of large directories, not only the first ones; forward, list each datum and each file that was made
+    /// Follow every file of large directories, not only the first ones, and show each datum of a grid; forward, list each datum and each file
+    /// that was made
     #[arg(long)]
     files: bool,
     /// How to print it
@@ -63,21 +74,29 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         let error = CliError::new(ErrorKind::Usage, format!("--forward cannot be printed as {word}"));
         return Err(error.hint("--format tree or json"));
     }
-    if args.file.path.as_ref().is_none_or(specs::FilePath::is_root) {
+    if !args.forward && args.file.path.as_ref().is_none_or(specs::FilePath::is_root) {
         let repo = Reference { path: None, ..args.file.clone() };
-        return Err(CliError::usage(format!("`{}` names no file", args.file), format!("pv trace {repo}:/PATH")));
+        return Err(CliError::usage(
+            format!("`{}` names no file", args.file),
+            format!("pv trace {repo}:/PATH\npv trace --forward {repo}      what came of the commit"),
+        ));
     }
     let store = cx.store()?;
     let at = store.resolve(&args.file)?;
     if args.forward {
-        let options = trace::ForwardOptions { all_runs: args.all_runs, depth: args.depth };
+        let options = trace::ForwardOptions {
+            all_runs: args.all_runs,
+            depth: args.depth,
+            brought: args.file.path.is_none(),
+            all_files: args.files,
+        };
         let found = trace::forward(store, &at, options)?;
         let is_json = format == Format::Json;
         return if is_json { cx.out().json(&found) } else { forward::print(cx, &found, args.files) };
     }
     let found = trace::trace(store, &at, Reach { depth: args.depth, all_files: args.files })?;
     match format {
-        Format::Tree => back::print(cx, &args.file, &found)?,
+        Format::Tree => back::print(cx, &args.file, &found, args.files)?,
         Format::Json => cx.out().json(&found)?,
         Format::Intoto => {
             for envelope in proof::envelopes(store, &found)? {
@@ -86,7 +105,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         }
         Format::Dot => cx.out().text(formats::dot(&found))?,
         Format::Mermaid => cx.out().text(formats::mermaid(&found))?,
-        Format::Html => cx.out().text(formats::html_in(&found, cx.human().zone()))?,
+        Format::Html => {
+            let exhibits = trace::exhibits(store, &found)?;
+            cx.out().text(formats::page(&found, cx.human().zone(), &exhibits))?;
+        }
     }
     if !found.is_damaged {
         return Ok(());

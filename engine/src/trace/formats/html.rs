@@ -1,11 +1,14 @@
 //! One page for people who have no `pv`: it needs no script, no other file and no network, and prints.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
 
+use super::evidence;
 use super::story::{Step, Story, shown_commit};
 use super::words::{code, command, grouped, image, moment, place, plural, size, visible};
+use crate::trace::Exhibits;
 use crate::trace::nodes::{DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
 
 /// Files that a sentence names; a table has them all.
@@ -20,18 +23,25 @@ pub fn html(trace: &Trace) -> String {
 
 /// The same with times as they were in `zone`, with the offset, and in UTC.
 pub fn html_in(trace: &Trace, zone: &TimeZone) -> String {
+    page(trace, zone, &Exhibits::default())
+}
+
+/// The same with what the files show, and who vouches for the commits.
+pub fn page(trace: &Trace, zone: &TimeZone, exhibits: &Exhibits) -> String {
     let page = Page { trace, zone, story: Story::of(trace) };
     let title = format!("Where {} comes from", file_place(&trace.file));
     let mut text = String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-    text += "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n";
+    text += "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n";
     text += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
     let _ = write!(text, "<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n", escaped(&title));
     let _ = writeln!(text, "<h1>Where <code>{}</code> comes from</h1>", escaped(&file_place(&trace.file)));
     text += &page.claim();
+    text += &evidence::exhibits(trace, exhibits);
     text += &page.steps();
     text += &page.files();
     text += &page.executions();
     text += &page.missing();
+    text += &evidence::vouched(exhibits, zone);
     text += &page.how_to_check();
     text + WORDS + "</main>\n</body>\n</html>\n"
 }
@@ -122,9 +132,11 @@ impl Page<'_> {
         let mut text = String::from(
             "<section>\n<h2>How it came to be</h2>\n<p>Each step stands before those that rest on it.</p>\n<ol>\n",
         );
+        let mut told = Told::default();
         for step in &self.story.steps {
             let step = match step {
                 Step::Commit { repo, source, files } => self.committed(repo.as_str(), source, files),
+                Step::Datum { datum, wrote } if told.is_one_of_many(datum) => repeated(datum, wrote),
                 Step::Datum { datum, wrote } => self.executed(datum, wrote),
             };
             let _ = writeln!(text, "<li>{step}</li>");
@@ -190,7 +202,13 @@ impl Page<'_> {
             let _ = write!(text, " It read {}{more}.", read.join("; "));
         }
         let _ = write!(text, " It wrote {}", names(wrote.iter().map(|file| file.path.as_str()), wrote.len()));
-        text += if datum.by_reference { ", which has the very bytes of a file that it read." } else { "." };
+        let same = wrote.iter().find_map(|file| Some((file, file.same_as.as_ref()?)));
+        if let Some((file, same)) = same {
+            let (file, same) = (text_code(file.path.as_str()), text_code(&place(&same.repo, &same.commit, &same.path)));
+            let _ = write!(text, "; {file} has the very bytes of {same}, which it read.");
+        } else {
+            text += ".";
+        }
         if let (true, Some(job)) = (datum.cached, &datum.taken_over_by) {
             let _ =
                 write!(text, " Later jobs took this result over without running it again, last {}.", text_code(job));
@@ -225,13 +243,46 @@ impl Page<'_> {
 
     fn executions(&self) -> String {
         let mut text = String::from("<section>\n<h2>What was executed</h2>\n");
+        let mut told = Told::default();
+        let mut others: Vec<(&DatumNode, &[&FileNode])> = Vec::new();
         for step in &self.story.steps {
             if let Step::Datum { datum, wrote } = step {
+                if told.is_one_of_many(datum) {
+                    others.push((*datum, wrote.as_slice()));
+                    continue;
+                }
                 let title = format!("{} version {}, execution {}", datum.pipeline, datum.version, datum.id.short(16));
                 let _ = writeln!(text, "<h3>{}</h3>\n{}", escaped(&title), table_of(&self.facts(datum, wrote)));
             }
         }
-        text + "</section>\n"
+        text + &self.others(&others) + "</section>\n"
+    }
+
+    /// Executions like others above, a row each.
+    fn others(&self, others: &[(&DatumNode, &[&FileNode])]) -> String {
+        if others.is_empty() {
+            return String::new();
+        }
+        let mut text = String::from(
+            "<h3>Executions of the same command, image and code as one above</h3>\n<table class=\"wide\">\n<thead><tr><th>Stage and \
+             execution</th><th>Read and wrote</th><th>Ended, outcome, digests</th></tr></thead>\n<tbody>\n",
+        );
+        for (datum, wrote) in others {
+            let stage = escaped(&format!("{} version {}", datum.pipeline, datum.version));
+            let read: Vec<String> = datum.inputs.iter().map(input_line).collect();
+            let files: Vec<String> = wrote.iter().map(|file| text_code(&file_place(file))).collect();
+            let ended = datum.finished_at.map_or_else(String::new, |time| escaped(&moment(time, self.zone)));
+            let _ = writeln!(
+                text,
+                "<tr><td>{stage}<br>{}</td><td>{}<br>wrote {}</td><td>{ended}<br>{}<br>result sha256 {}</td></tr>",
+                text_code(&datum.id.to_string()),
+                read.join("<br>"),
+                files.join("<br>"),
+                outcome(datum),
+                text_code(&datum.result.to_string()),
+            );
+        }
+        text + "</tbody>\n</table>\n"
     }
 
     fn facts(&self, datum: &DatumNode, wrote: &[&FileNode]) -> Vec<(&'static str, String)> {
@@ -309,6 +360,30 @@ impl Page<'_> {
     }
 }
 
+/// Executions of one stage that are told in full.
+const IN_FULL: usize = 3;
+
+/// Which executions were told: of many that do the same to other files the first are told in full.
+#[derive(Default)]
+struct Told(HashMap<(String, u32, specs::Digest), usize>);
+
+impl Told {
+    /// Whether so many like it were told in full that a line will do.
+    fn is_one_of_many(&mut self, datum: &DatumNode) -> bool {
+        let count = self.0.entry((datum.pipeline.to_string(), datum.version, datum.transform)).or_default();
+        *count += 1;
+        *count > IN_FULL
+    }
+}
+
+/// An execution like one that was told before.
+fn repeated(datum: &DatumNode, wrote: &[&FileNode]) -> String {
+    let read: Vec<String> = datum.inputs.iter().map(input_words).collect();
+    let stage = escaped(datum.pipeline.as_str());
+    let wrote = names(wrote.iter().map(|file| file.path.as_str()), wrote.len());
+    format!("The same stage <b>{stage}</b>, version {}, on {}. It wrote {wrote}.", datum.version, read.join("; "))
+}
+
 /// `success, exit code 0, at the third try`
 fn outcome(datum: &DatumNode) -> String {
     let state = match datum.state {
@@ -381,18 +456,18 @@ fn file_place(file: &FileNode) -> String {
     place(&file.repo, shown_commit(file), &file.path)
 }
 
-fn table_of(facts: &[(&str, String)]) -> String {
+pub(super) fn table_of(facts: &[(&str, String)]) -> String {
     let row = |(name, value): &(&str, String)| format!("<tr><th>{name}</th><td>{value}</td></tr>\n");
     let rows = facts.iter().map(row).collect::<Vec<_>>().concat();
     format!("<table class=\"facts\">\n{rows}</table>\n")
 }
 
-fn text_code(text: &str) -> String {
+pub(super) fn text_code(text: &str) -> String {
     format!("<code>{}</code>", escaped(text))
 }
 
 /// Text of users for the page: nothing in it is markup, and nothing turns or hides what stands around it.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in visible(text).chars() {
         match c {

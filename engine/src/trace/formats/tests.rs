@@ -1,11 +1,15 @@
 //! What all formats promise, on a trace made by hand: a model and a picture, read by a stage whose result a second one reads.
 
+use compare::{Picture, Shown};
 use proptest::prelude::*;
 use repos::Timestamp;
-use repos::documents::{CodeStamp, CommitKind, ExecutorKind, ExecutorStamp, GitCheck, ImageStamp, ResultState};
+use repos::documents::{
+    Certificate, CodeStamp, CommitKind, ExecutorKind, ExecutorStamp, GitCheck, ImageStamp, Repetition, ResultState,
+};
 use specs::{CommitId, DatumId, Digest, Network};
 
-use super::{dot, html, html_in, mermaid};
+use super::{dot, html, html_in, mermaid, page};
+use crate::trace::exhibits::{Exhibit, Exhibits, SignedCommit};
 use crate::trace::{BranchCommit, DatumNode, Extent, FileNode, InputNode, Origin, SourceNode, Trace, VersionNode};
 
 fn digest(number: u8) -> Digest {
@@ -24,6 +28,7 @@ fn file(repo: &str, path: &str, number: u8, origin: Origin) -> FileNode {
         size_bytes: 1_234_567,
         digest: digest(number + 100),
         executable: false,
+        same_as: None,
         origin,
     }
 }
@@ -130,6 +135,47 @@ fn trace_with(author: &str, message: &str, path: &str) -> Trace {
     }
 }
 
+/// What files of that trace may show, in these words.
+fn exhibits_with(text: &str, path: &str) -> Exhibits {
+    let exhibit = |number: u8, path: &str, shown| Exhibit {
+        place: ("images".parse().unwrap(), CommitId::new(digest(number)), path.parse().unwrap()),
+        digest: digest(number + 100),
+        size_bytes: 1_234_567,
+        shown,
+    };
+    let picture = Picture { bytes: vec![0xff, 0xd8], media_type: "image/jpeg", size: (320, 180), of: (1280, 720) };
+    Exhibits {
+        shown: vec![
+            exhibit(4, "/flag.json", Shown::Text(text.to_owned(), true)),
+            exhibit(1, path, Shown::Picture(picture)),
+            exhibit(2, "/svm.npy", Shown::Tensors(vec![format!("{text}   float64   3781")], 2)),
+            exhibit(3, "/lost", Shown::Nothing(text.to_owned())),
+        ],
+        left_out: 3,
+        signed: vec![SignedCommit {
+            repo: "images".parse().unwrap(),
+            commit: CommitId::new(digest(1)),
+            words: text.to_owned(),
+            is_good: true,
+        }],
+        commits_left_out: 0,
+        certificates: vec![(digest(50), certificate(text))],
+    }
+}
+
+fn certificate(words: &str) -> Certificate {
+    Certificate {
+        commit: CommitId::new(digest(4)),
+        path: None,
+        at: time(9),
+        committer: words.to_owned(),
+        made_by: "pv".to_owned(),
+        executor: ExecutorStamp { kind: ExecutorKind::Docker, version: "28.2".to_owned(), host: "edge-2".to_owned() },
+        outcome: Repetition::Identical,
+        stages: Vec::new(),
+    }
+}
+
 fn plain() -> Trace {
     trace_with("anna", "camera batch", "/cam7.jpg")
 }
@@ -138,14 +184,17 @@ fn plain() -> Trace {
 fn check_html(page: &str) -> Result<(), String> {
     let mut open: Vec<&str> = Vec::new();
     let body = page.split_once("</style>").ok_or("no style")?.1;
-    let known = "head body main html h1 h2 h3 section p code b q ol ul li table thead tbody tr th td br dl dt dd span";
+    let known = "head body main html h1 h2 h3 section p code b q ol ul li table thead tbody tr th td br dl dt dd span figure figcaption \
+                 pre img";
     for part in body.split('<').skip(1) {
         let tag = part.split_once('>').ok_or_else(|| format!("a tag without an end: {part:?}"))?.0;
         let (name, attributes) = tag.split_once(' ').unwrap_or((tag, ""));
         let bare = name.trim_start_matches('/');
-        if !known.split(' ').any(|known| known == bare)
-            || !(attributes.is_empty() || attributes.starts_with("class=\""))
-        {
+        let is_ours = match bare {
+            "img" => is_embedded(attributes),
+            _ => attributes.is_empty() || attributes.starts_with("class=\""),
+        };
+        if !known.split_whitespace().any(|known| known == bare) || !is_ours {
             return Err(format!("an unknown tag: {tag:?}"));
         }
         match name.strip_prefix('/') {
@@ -155,11 +204,22 @@ fn check_html(page: &str) -> Result<(), String> {
                 None if ["head", "html"].contains(&name) => {}
                 last => return Err(format!("</{name}> closes {last:?}")),
             },
-            None if name == "br" => {}
+            None if name == "br" || name == "img" => {}
             None => open.push(name),
         }
     }
     if open.is_empty() { Ok(()) } else { Err(format!("not closed: {open:?}")) }
+}
+
+/// Whether a picture is in the page itself, and its words are one attribute.
+fn is_embedded(attributes: &str) -> bool {
+    let Some((data, rest)) =
+        attributes.strip_prefix("src=\"data:image/jpeg;base64,").and_then(|rest| rest.split_once('"'))
+    else {
+        return false;
+    };
+    let is_base64 = data.chars().all(|c| c.is_ascii_alphanumeric() || "+/=".contains(c));
+    is_base64 && rest.starts_with(" alt=\"") && rest.matches('"').count() == 6
 }
 
 /// The statements of a graph in dot: strings are whole, and only arrows and nodes stand outside of them.
@@ -238,6 +298,52 @@ fn the_page_tells_who_did_what_with_every_digest_and_what_is_missing() {
 }
 
 #[test]
+fn the_page_shows_the_file_its_frame_and_who_vouches_for_it() {
+    let shown = exhibits_with("{\"flag\": \"<b>threat</b>\"}", "/cam7.jpg");
+    let page = page(&plain(), &jiff::tz::TimeZone::UTC, &shown);
+    check_html(&page).unwrap();
+    for part in [
+        "img-src data:",
+        "<b>The file itself</b>: <code>images@04040404:/flag.json</code>",
+        "cut: this is its beginning",
+        "<pre>{&quot;flag&quot;: &quot;&lt;b&gt;threat&lt;/b&gt;&quot;}</pre>",
+        "1280 × 720 pixels",
+        "<img src=\"data:image/jpeg;base64,/9g=\" alt=\"images@01010101:/cam7.jpg\" width=\"320\" height=\"180\">",
+        "float64   3781\n… 2 more",
+        "3 more files are not shown here",
+        "Who vouches for it",
+        "<b class=\"good\">identical</b>",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    assert!(!html(&plain()).contains("Who vouches"), "what was not looked up is not told");
+}
+
+#[test]
+fn of_many_executions_of_one_stage_the_first_are_told_in_full() {
+    let mut trace = plain();
+    let Origin::Datum(threat) = &mut trace.file.origin else { panic!() };
+    for number in 40..50 {
+        let picture = file("images", &format!("/{number}.jpg"), number, source(number, "anna", "more"));
+        let found = file(
+            "detect",
+            &format!("/{number}.json"),
+            number,
+            datum("detect", number, vec![input("images", vec![picture], None)]),
+        );
+        threat.inputs.push(input("detect", vec![found], None));
+    }
+    let page = html(&trace);
+    check_html(&page).unwrap();
+    assert_eq!(page.matches("Stage <b>detect</b>, version 3, ran").count(), 3, "{page}");
+    assert_eq!(page.matches("The same stage <b>detect</b>, version 3, on").count(), 8, "{page}");
+    assert_eq!(page.matches("<h3>detect version 3, execution").count(), 3);
+    for number in 40..50 {
+        assert!(page.contains(&digest(number).to_string()), "every execution is named in full");
+    }
+}
+
+#[test]
 fn steps_stand_before_what_rests_on_them() {
     let page = html(&plain());
     let at = |part: &str| page.find(part).unwrap_or_else(|| panic!("{part}"));
@@ -302,6 +408,7 @@ fn what_users_typed_is_text_in_every_format() {
     check_html(&page).unwrap();
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;\\\\u{202e}\\u{7}"), "{page}");
     assert!(page.contains("default-src 'none'") && !page.contains('\u{202e}'));
+    check_html(&self::page(&trace, &jiff::tz::TimeZone::UTC, &exhibits_with(bad, "/a<script>\"b"))).unwrap();
     check_dot(&dot(&trace)).unwrap();
     check_mermaid(&mermaid(&trace)).unwrap();
 }
@@ -314,6 +421,8 @@ proptest! {
         prop_assume!(path.parse::<specs::FilePath>().is_ok());
         let trace = trace_with(&author, &message, &path);
         prop_assert_eq!(check_html(&html(&trace)), Ok(()));
+        let shown = exhibits_with(&message, &path);
+        prop_assert_eq!(check_html(&page(&trace, &jiff::tz::TimeZone::UTC, &shown)), Ok(()));
         prop_assert_eq!(check_dot(&dot(&trace)), Ok(()));
         prop_assert_eq!(check_mermaid(&mermaid(&trace)), Ok(()));
     }

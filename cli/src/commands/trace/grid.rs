@@ -1,0 +1,135 @@
+//! Many datums of one stage side by side, such as the models of a grid: the first is shown whole, the others in a line.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use engine::trace::{DatumNode, FileNode, Origin};
+use specs::DatumId;
+
+use super::back::Branch;
+use crate::output::{count, plural};
+
+/// Datums of one stage that are each shown.
+const SHOWN: usize = 3;
+/// Paths that a line names.
+const NAMED: usize = 4;
+
+/// The same branches with what repeats in a line: of more than three datums of one stage, that execute the same, all but the first; and more
+/// than three files in a row whose datums stand elsewhere. Datums that are not shown are noted in `hidden`.
+pub(super) fn collapsed<'t>(branches: Vec<Branch<'t>>, hidden: &mut HashSet<DatumId>) -> Vec<Branch<'t>> {
+    let mut shown = Vec::new();
+    let mut group: Vec<&FileNode> = Vec::new();
+    for branch in branches {
+        match branch {
+            Branch::File(file) if is_like(&group, file) => group.push(file),
+            Branch::File(file) if matches!(file.origin, Origin::Datum(_) | Origin::SeenDatum(_)) => {
+                end(&mut shown, std::mem::take(&mut group), hidden);
+                group.push(file);
+            }
+            other => {
+                end(&mut shown, std::mem::take(&mut group), hidden);
+                shown.push(other);
+            }
+        }
+    }
+    end(&mut shown, group, hidden);
+    shown
+}
+
+/// Notes the datums that wrote a file, and all that they rest on.
+fn hide(file: &FileNode, hidden: &mut HashSet<DatumId>) {
+    if let Origin::Datum(datum) = &file.origin {
+        hidden.insert(datum.id);
+        datum.inputs.iter().flat_map(|input| &input.files).for_each(|file| hide(file, hidden));
+    }
+}
+
+fn datums<'t>(group: &[&'t FileNode]) -> Vec<&'t DatumNode> {
+    let datum = |file: &&'t FileNode| if let Origin::Datum(datum) = &file.origin { Some(&**datum) } else { None };
+    group.iter().filter_map(datum).collect()
+}
+
+/// Whether a file is of the group: written by one of its datums, or by another that executes the same.
+fn is_like(group: &[&FileNode], file: &FileNode) -> bool {
+    let datums = datums(group);
+    let Some(first) = datums.first() else {
+        // Datums that stand elsewhere are alike in that.
+        return !group.is_empty() && matches!(file.origin, Origin::SeenDatum(_));
+    };
+    match &file.origin {
+        Origin::Datum(datum) => {
+            let key = |datum: &DatumNode| (datum.pipeline.clone(), datum.version, datum.transform, datum.network);
+            key(datum) == key(first)
+        }
+        Origin::SeenDatum(id) => datums.iter().any(|datum| datum.id == *id),
+        Origin::Source(_) | Origin::Gap(_) | Origin::Cut => false,
+    }
+}
+
+/// Adds a group: each file of a small one, of a large one those of the first datum and a line.
+fn end<'t>(shown: &mut Vec<Branch<'t>>, group: Vec<&'t FileNode>, hidden: &mut HashSet<DatumId>) {
+    let datums = datums(&group);
+    let is_small = if datums.is_empty() { group.len() <= SHOWN } else { datums.len() <= SHOWN };
+    if is_small {
+        shown.extend(group.into_iter().map(Branch::File));
+        return;
+    }
+    let Some(first) = datums.first() else {
+        let files = plural(group.len() as u64, "file", "files");
+        shown.push(Branch::Grid(format!("{files} by datums that stand above or are left out above")));
+        return;
+    };
+    let (of_first, others): (Vec<_>, Vec<_>) = group.into_iter().partition(|file| is_of(file, first.id));
+    others.iter().for_each(|file| hide(file, hidden));
+    shown.extend(of_first.into_iter().map(Branch::File));
+    shown.push(Branch::Grid(words(&datums, others.len())));
+}
+
+fn is_of(file: &FileNode, id: DatumId) -> bool {
+    match &file.origin {
+        Origin::Datum(datum) => datum.id == id,
+        Origin::SeenDatum(datum) => *datum == id,
+        Origin::Source(_) | Origin::Gap(_) | Origin::Cut => false,
+    }
+}
+
+/// `11 more files by 11 datums of train v1 like this one, with parameters:/b.json /c.json … 9 more`
+fn words(datums: &[&DatumNode], files: usize) -> String {
+    let (first, others) = (datums[0], &datums[1..]);
+    let files = plural(files as u64, "more file", "more files");
+    let mut text = format!(
+        "{files} by {} of {} v{} like this one",
+        plural(others.len() as u64, "datum", "datums"),
+        first.pipeline,
+        first.version
+    );
+    let differing = differing(first, others);
+    if !differing.is_empty() {
+        text += &format!(", with {}", differing.join("; "));
+    }
+    text
+}
+
+/// By input the paths of the others, where these are not those of the first.
+fn differing(first: &DatumNode, others: &[&DatumNode]) -> Vec<String> {
+    let paths = |datum: &DatumNode| {
+        let mut paths: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for input in &datum.inputs {
+            paths.entry(input.input.clone()).or_default().insert(input.path.to_string());
+        }
+        paths
+    };
+    let own = paths(first);
+    let mut others_by_input: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for other in others {
+        for (input, paths) in paths(other).into_iter().filter(|(input, paths)| own.get(input) != Some(paths)) {
+            others_by_input.entry(input).or_default().extend(paths);
+        }
+    }
+    let line = |(input, paths): (String, BTreeSet<String>)| {
+        let named: Vec<&str> = paths.iter().take(NAMED).map(String::as_str).collect();
+        let more = paths.len() - named.len();
+        let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
+        format!("{input}:{}{more}", named.join(" "))
+    };
+    others_by_input.into_iter().map(line).collect()
+}
