@@ -270,6 +270,12 @@ impl From<EngineError> for CliError {
     }
 }
 
+impl From<engine::executor::ExecError> for CliError {
+    fn from(error: engine::executor::ExecError) -> Self {
+        EngineError::from(error).into()
+    }
+}
+
 impl From<ReferenceError> for CliError {
     fn from(error: ReferenceError) -> Self {
         Self::from_error(ErrorKind::Usage, &error, error.hint())

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use engine::executor::{DockerExecutor, DockerSettings, Owner, ProcessExecutor, ProcessSettings};
+use engine::executor::{DockerExecutor, DockerSettings, Owner, ProcessExecutor, ProcessSettings, SavedImages};
 use engine::executors::Executors;
 use repos::Store;
 
@@ -21,6 +21,7 @@ pub(crate) fn executors(cx: &Context, store: &Store) -> Result<Executors> {
         config_dir: config_dir.or_else(|| env.get("HOME").map(|home| Path::new(home).join(".docker"))),
         pv: pv.clone(),
         owner: owner.clone(),
+        images: Some(SavedImages::of(&store.folder())),
     });
     let process = ProcessExecutor::new(ProcessSettings {
         pv,

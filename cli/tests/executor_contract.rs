@@ -49,6 +49,7 @@ fn docker_settings(instance: &str) -> DockerSettings {
         config_dir: None,
         pv: PathBuf::from(env!("CARGO_BIN_EXE_pv")),
         owner: owner(instance),
+        images: None,
     }
 }
 

@@ -28,6 +28,7 @@ mod fsck;
 mod gc;
 mod get;
 mod help;
+mod image;
 mod init;
 mod job;
 mod jobs;
@@ -35,8 +36,8 @@ mod key;
 mod log;
 mod logs;
 mod ls;
-mod mirror;
 mod metrics;
+mod mirror;
 mod mv;
 mod names;
 mod pipeline;
@@ -91,6 +92,9 @@ pub(crate) enum Command {
     /// Keep, list and delete what only stages may know
     #[command(subcommand)]
     Secret(secret::Command),
+    /// The images in which pipelines ran: what is on record, kept beside the store
+    #[command(subcommand)]
+    Image(image::Command),
     /// The keys that commits are signed with
     #[command(subcommand)]
     Key(key::Command),
@@ -122,11 +126,11 @@ pub(crate) enum Command {
     Bundle(bundle::Args),
     Checkpoint(checkpoint::Args),
     Diff(diff::Args),
+    Metrics(metrics::Args),
     Fsck(fsck::Args),
     Mirror(mirror::Args),
     Gc(gc::Args),
     Schema(schema::Args),
-    Metrics(metrics::Args),
     Plan(plan::Args),
     Run(run::Args),
     Try(try_out::Args),
@@ -147,6 +151,8 @@ impl Command {
             Self::Pipeline(command) => command.needs_store(),
             // Files of this machine beside the store's own, and values that are better in one process only.
             Self::Secret(_) => false,
+            // It reaches the container engine as the environment of its caller says.
+            Self::Image(_) => false,
             // An input that may never end would hold the owner up; only the last step is handed over then.
             Self::Put(args) => !args.reads_stdin(),
             Self::Txn(args) => !args.reads_stdin(),
@@ -188,6 +194,7 @@ impl Command {
             Self::Trace(_) | Self::Explain(_) | Self::Find(_) | Self::Bundle(_) | Self::Diff(_) | Self::Plan(_) => true,
             Self::Wait(_) | Self::Logs(_) | Self::Fsck(_) | Self::Metrics(_) => true,
             Self::Verify(args) => !args.executes(),
+            Self::Image(command) => command.only_reads(),
             Self::Repo(repo::Command::List(_) | repo::Command::Show(_)) => true,
             Self::Job(job::Command::List(_) | job::Command::Show(_)) => true,
             Self::Pipeline(pipeline::Command::List(_) | pipeline::Command::Show(_)) => true,
@@ -210,6 +217,7 @@ impl Command {
             Self::Tag(command) => command.run(cx),
             Self::Pipeline(command) => command.run(cx),
             Self::Secret(command) => command.run(cx),
+            Self::Image(command) => command.run(cx),
             Self::Key(command) => command.run(cx),
             Self::Commit(command) => command.run(cx),
             Self::Put(args) => put::run(cx, args),
@@ -233,6 +241,7 @@ impl Command {
             Self::Bundle(args) => bundle::run(cx, args),
             Self::Checkpoint(args) => checkpoint::run(cx, args),
             Self::Diff(args) => diff::run(cx, args),
+            Self::Metrics(args) => metrics::run(cx, args),
             Self::Fsck(args) => fsck::run(cx, args),
             Self::Mirror(args) => mirror::run(cx, args),
             Self::Gc(args) => gc::run(cx, args),
@@ -241,7 +250,6 @@ impl Command {
             Self::Run(args) => run::run(cx, args),
             Self::Try(args) => try_out::run(cx, args),
             Self::Serve(args) => serve::run(cx, args),
-            Self::Metrics(args) => metrics::run(cx, args),
             Self::Wait(args) => wait::run(cx, args),
             Self::Logs(args) => logs::run(cx, args),
             Self::Completions(args) => completions::run(cx, args),

@@ -278,11 +278,7 @@ pub(super) fn sandbox_spec(
     let spec = &pipeline.spec.transform;
     Ok(SandboxSpec {
         image: pipeline.version.image.as_ref().map(|image| image.id.clone()),
-        same_image: pipeline
-            .version
-            .image
-            .as_ref()
-            .map(|image| SameImage { reference: image.reference.clone(), identity: image.digest }),
+        same_image: pipeline.version.image.as_ref().map(SameImage::from),
         network: transform.network,
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),

@@ -361,6 +361,7 @@ fn may_pass(error: &ExecError) -> bool {
         ExecError::PermissionDenied { .. }
         | ExecError::SandboxRefused { .. }
         | ExecError::ImageNotFound { .. }
+        | ExecError::ImageGone { .. }
         | ExecError::PullFailed { .. }
         | ExecError::Unsuited { .. }
         | ExecError::Io { .. }

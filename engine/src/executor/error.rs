@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use specs::ErrorKind;
 
-use super::ExecutorKind;
+use super::{ExecutorKind, SameImage};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -39,6 +39,14 @@ pub enum ExecError {
         /// As the spec names it.
         reference: String,
         /// What the registry said.
+        why: String,
+    },
+    /// An image that was pinned is in the engine no more, and cannot be had again.
+    #[error("image `{}` is gone: {why}; recorded were sha256 {}, id {}{}", .image.reference, .image.identity, .image.id, in_registry(.image))]
+    ImageGone {
+        /// What is on record of it.
+        image: Box<SameImage>,
+        /// What was tried.
         why: String,
     },
     /// The registry may have the image, but it did not come.
@@ -93,6 +101,18 @@ pub enum ExecError {
     },
 }
 
+/// A reference without tag and digest: `localhost:5000/a/b`.
+fn name_of(reference: &str) -> &str {
+    let name = reference.split('@').next().unwrap_or_default();
+    let last = name.rfind('/').map_or(0, |slash| slash + 1);
+    name[last..].find(':').map_or(name, |colon| &name[..last + colon])
+}
+
+/// `, in the registry as sha256:…`
+fn in_registry(image: &SameImage) -> String {
+    image.registry_digest.as_ref().map_or_else(String::new, |digest| format!(", in the registry as {digest}"))
+}
+
 impl ExecError {
     /// Exit code, HTTP status and retry all follow from this.
     pub fn kind(&self) -> ErrorKind {
@@ -104,7 +124,7 @@ impl ExecError {
             | Self::Docker { .. }
             | Self::SandboxLost { .. }
             | Self::Io { .. } => ErrorKind::Unavailable,
-            Self::ImageNotFound { .. } => ErrorKind::NotFound,
+            Self::ImageNotFound { .. } | Self::ImageGone { .. } => ErrorKind::NotFound,
             Self::Unsuited { .. } => ErrorKind::Usage,
             Self::Caller { kind, .. } => *kind,
         }
@@ -127,6 +147,14 @@ impl ExecError {
             ),
             Self::ImageNotFound { reference, .. } => {
                 Some(format!("check the name, `docker login` for a private registry, or build it: `docker build -t {reference} .`"))
+            }
+            Self::ImageGone { image, .. } => {
+                let name = name_of(&image.reference);
+                let pull = image.registry_digest.as_ref().map(|digest| format!("; docker pull {name}@{digest}"));
+                Some(format!(
+                    "an archive of it from `pv image save` goes into the store's folder `images`, one from `docker save` in with `docker load`{}",
+                    pull.unwrap_or_default()
+                ))
             }
             Self::PullFailed { reference, .. } => Some(format!("try `docker pull {reference}`")),
             Self::Unsuited { .. }

@@ -6,7 +6,7 @@
 //! - `task`: what goes into a sandbox and what comes out; `sandbox`: one try, the same for each executor; `connection`: frames; `held`: files
 //!   that stay;
 //! - `docker`: warm containers; `process`: Linux namespaces where there is no container engine;
-//! - `image`: what an image is; `contract`: what each executor must do, as tests.
+//! - `image`: what an image is; `saved`: images kept beside a store; `contract`: what each executor must do, as tests.
 //!
 //! Not here: which datum runs where and when, what becomes of its output, retries.
 
@@ -19,12 +19,14 @@ mod held;
 mod image;
 mod process;
 mod sandbox;
+mod saved;
 #[cfg(any(test, feature = "testing"))]
 pub mod scripted;
 mod task;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::io::Write;
 
 use async_trait::async_trait;
 
@@ -34,6 +36,7 @@ pub use image::{Image, ImageConfig, PullProgress};
 pub use process::{ProcessExecutor, ProcessSettings};
 pub use repos::documents::ExecutorKind;
 pub use sandbox::Sandbox;
+pub use saved::{Incoming, SavedImage, SavedImages};
 pub use task::{
     Console, DatumTask, Event, EventSink, Exit, FileSource, HostFolder, InputFile, Network, Outcome, OutputLimits,
     Resources, SameImage, SandboxSpec, SecretFile,
@@ -75,6 +78,21 @@ pub trait Executor: Debug + Send + Sync + 'static {
 
     /// Finds an image and pulls it if it is missing. An executor without images answers `Unsuited`.
     async fn resolve_image(&self, reference: &str, on_pull: OnPull<'_>) -> Result<Image, ExecError>;
+
+    /// Whether the engine has an image, by its id or as another copy of the same; never, where there are no images. Nothing is pulled.
+    async fn has_image(&self, _image: &SameImage) -> Result<bool, ExecError> {
+        Ok(false)
+    }
+
+    /// Writes an image as an archive. An executor without images answers `Unsuited`.
+    async fn save_image(&self, _image: &SameImage, _to: &mut (dyn Write + Send)) -> Result<(), ExecError> {
+        Err(ExecError::Unsuited { executor: self.kind(), why: "has no images" })
+    }
+
+    /// Brings an image back that was saved. An executor without images answers `Unsuited`.
+    async fn load_image(&self, _image: &SavedImage, _from: &SavedImages) -> Result<(), ExecError> {
+        Err(ExecError::Unsuited { executor: self.kind(), why: "has no images" })
+    }
 
     /// Whether an image has anything that a directory put at this absolute path would hide: a file, a link, or what is in a directory. `image`
     /// is its id. Never, where there are no images.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use repos::documents::ImageStamp;
 use serde::{Deserialize, Serialize};
 use specs::Digest;
 pub use specs::Network;
@@ -90,10 +91,25 @@ impl fmt::Debug for SecretFile {
 /// A reference under which an image may be found, and what it must be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SameImage {
+    /// The id that the engine gave it then.
+    pub id: String,
     /// Such as `busybox:1.36`.
     pub reference: String,
+    /// Digest under which the registry had it, `sha256:…`.
+    pub registry_digest: Option<String>,
     /// What [`super::Image::identity`] must be.
     pub identity: Digest,
+}
+
+impl From<&ImageStamp> for SameImage {
+    fn from(stamp: &ImageStamp) -> Self {
+        Self {
+            id: stamp.id.clone(),
+            reference: stamp.reference.clone(),
+            registry_digest: stamp.registry_digest.clone(),
+            identity: stamp.digest,
+        }
+    }
 }
 
 /// A file to lay out in the sandbox.

@@ -6,10 +6,11 @@
 //! is in it, and no hard link leads out of it. All else is as `docker run` has it, but for the rights that are taken away. No path of the
 //! host, no socket and no variable of the engine is in a container.
 //!
-//! `pull`: images; `credentials`: logins of Docker's own configuration; `helper`: containers that never start, to fill volumes and look into
+//! `pull`: images; `archive`: the same in files; `credentials`: logins of Docker's own configuration; `helper`: containers that never start, to fill volumes and look into
 //! images.
 
 mod agent;
+mod archive;
 mod code;
 mod credentials;
 mod helper;
@@ -17,7 +18,7 @@ mod pull;
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error as _;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,7 +45,7 @@ use super::connection::{Chunk, Connection};
 use super::sandbox::Guard;
 use super::{
     ExecError, Executor, ExecutorInfo, ExecutorKind, FileSource, HostFolder, Image, Network, OnPull, Owner, Resources,
-    SameImage, Sandbox, SandboxSpec,
+    SameImage, Sandbox, SandboxSpec, SavedImage, SavedImages,
 };
 use crate::worker::DEFAULT_PATH;
 use crate::worker::protocol::{Settings, Tmp};
@@ -76,6 +77,14 @@ pub struct DockerExecutor {
     /// By image: whose `/tmp` is.
     tmps: Mutex<HashMap<String, Tmp>>,
     leftovers: Leftovers,
+    images: Option<SavedImages>,
+}
+
+/// The archive of a saved image; checking it reads all of it.
+async fn open(images: &SavedImages, saved: &SavedImage) -> Result<Box<dyn Read + Send>, ExecError> {
+    let (images, saved) = (images.clone(), saved.clone());
+    let opened = tokio::task::spawn_blocking(move || images.open(&saved)).await;
+    opened.map_err(|error| ExecError::SandboxLost { why: error.to_string() })?
 }
 
 /// Containers of this engine that could not be removed when their time had come, since Docker did not answer.
@@ -92,6 +101,8 @@ pub struct DockerSettings {
     pub pv: PathBuf,
     /// Whose containers these are.
     pub owner: Owner,
+    /// Where images are that were saved; `None` where nobody looks for them.
+    pub images: Option<SavedImages>,
 }
 
 impl DockerExecutor {
@@ -108,6 +119,7 @@ impl DockerExecutor {
             agent: AgentVolume::new(settings.pv),
             negotiated: OnceCell::new(),
             config_dir: settings.config_dir,
+            images: settings.images,
         }
     }
 
@@ -148,28 +160,73 @@ impl DockerExecutor {
         }
     }
 
-    /// The image of a sandbox, by its id, else by its reference if what that names is the same image; the id that it has.
+    /// The image of a sandbox: the id that it has, and what it is. One that the engine lost is looked for in the registry and among those
+    /// that were saved, and taken only if it is the same.
     async fn image_of(&self, docker: &Docker, spec: &SandboxSpec) -> Result<(String, ImageInspect), ExecError> {
         let Some(id) = &spec.image else {
             return Err(ExecError::Unsuited { executor: self.kind(), why: "needs an image" });
         };
-        let inspect = async |id: &str| pull::inspect(docker, id).await.map_err(self.failed("look at an image"));
-        if let Some(found) = inspect(id).await? {
-            return Ok((id.clone(), found));
+        let Some(image) = &spec.same_image else {
+            let found = self.inspect(docker, id).await?.map(|found| (id.clone(), found));
+            let why = "the engine does not have it any more".to_owned();
+            return found.ok_or_else(|| ExecError::ImageNotFound { reference: id.clone(), why });
+        };
+        if let Some(found) = self.here(docker, image).await? {
+            return Ok(found);
         }
-        let mut why = "the engine does not have it any more".to_owned();
-        if let Some(SameImage { reference, identity }) = &spec.same_image {
-            match self.resolve_image(reference, &|_| {}).await {
-                Ok(image) if image.identity() == *identity => {
-                    if let Some(found) = inspect(&image.id).await? {
-                        return Ok((image.id, found));
-                    }
-                }
-                Ok(_) => why = format!("{why}, and `{reference}` is another one now; pv pipeline apply takes that"),
-                Err(error) => tracing::debug!("`{reference}` is not found again: {error}"),
+        let mut why = match self.from_registry(docker, image).await? {
+            Ok(found) => return Ok(found),
+            Err(why) => why,
+        };
+        if let Some(images) = &self.images {
+            match images.find(&image.identity)? {
+                Some(saved) => return archive::load(docker, &saved, open(images, &saved).await?).await,
+                None => why += "; it was not saved with pv image save",
             }
         }
-        Err(ExecError::ImageNotFound { reference: id.clone(), why })
+        Err(ExecError::ImageGone { image: Box::new(image.clone()), why })
+    }
+
+    async fn inspect(&self, docker: &Docker, image: &str) -> Result<Option<ImageInspect>, ExecError> {
+        pull::inspect(docker, image).await.map_err(self.failed("look at an image"))
+    }
+
+    /// An image that the engine has, by its id, or by its reference if that names the same one.
+    async fn here(&self, docker: &Docker, image: &SameImage) -> Result<Option<(String, ImageInspect)>, ExecError> {
+        if let Some(found) = self.inspect(docker, &image.id).await? {
+            return Ok(Some((image.id.clone(), found)));
+        }
+        let found = self.inspect(docker, &image.reference).await?;
+        Ok(found.and_then(|found| {
+            let is_same = pull::describe(&image.reference, found.clone()).identity() == image.identity;
+            Some((found.id.clone()?, found)).filter(|_| is_same)
+        }))
+    }
+
+    /// An image as the registry has it under its reference, else under the digest that it had there; why not, when neither gives it.
+    async fn from_registry(
+        &self,
+        docker: &Docker,
+        image: &SameImage,
+    ) -> Result<Result<(String, ImageInspect), String>, ExecError> {
+        let mut why = "the engine does not have it any more".to_owned();
+        let name = pull::name_of(&image.reference);
+        let by_digest = image.registry_digest.as_ref().map(|digest| format!("{name}@{digest}"));
+        for reference in [Some(image.reference.clone()), by_digest].into_iter().flatten() {
+            match self.resolve_image(&reference, &|_| {}).await {
+                Ok(found) if found.identity() == image.identity => {
+                    if let Some(inspected) = self.inspect(docker, &found.id).await? {
+                        return Ok(Ok((found.id, inspected)));
+                    }
+                }
+                Ok(_) => why += &format!(", and `{reference}` is another one now; pv pipeline apply takes that"),
+                Err(error) => {
+                    why += &format!(", and no registry gives `{reference}`");
+                    tracing::debug!("`{reference}` is not found again: {error}");
+                }
+            }
+        }
+        Ok(Err(why))
     }
 
     fn body(
@@ -361,6 +418,26 @@ impl Executor for DockerExecutor {
     async fn resolve_image(&self, reference: &str, on_pull: OnPull<'_>) -> Result<Image, ExecError> {
         let docker = self.docker().await?;
         pull::resolve(docker, reference, self.config_dir.as_deref(), on_pull, &self.failed("look at an image")).await
+    }
+
+    async fn has_image(&self, image: &SameImage) -> Result<bool, ExecError> {
+        Ok(self.here(self.docker().await?, image).await?.is_some())
+    }
+
+    async fn save_image(&self, image: &SameImage, to: &mut (dyn Write + Send)) -> Result<(), ExecError> {
+        let docker = self.docker().await?;
+        let found = match self.here(docker, image).await? {
+            Some(found) => Ok(found),
+            None => self.from_registry(docker, image).await?,
+        };
+        match found {
+            Ok((id, _)) => archive::save(docker, &id, to).await,
+            Err(why) => Err(ExecError::ImageGone { image: Box::new(image.clone()), why }),
+        }
+    }
+
+    async fn load_image(&self, image: &SavedImage, from: &SavedImages) -> Result<(), ExecError> {
+        archive::load(self.docker().await?, image, open(from, image).await?).await.map(drop)
     }
 
     async fn has_content_at(&self, image: &str, path: &str) -> Result<bool, ExecError> {

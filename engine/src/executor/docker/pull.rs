@@ -102,7 +102,8 @@ fn progress(info: CreateImageInfo) -> PullProgress {
     }
 }
 
-fn describe(reference: &str, found: ImageInspect) -> Image {
+/// What an image is.
+pub(super) fn describe(reference: &str, found: ImageInspect) -> Image {
     let config = found.config.unwrap_or_default();
     let registry_digest = found.repo_digests.unwrap_or_default().into_iter().find_map(|name| {
         let (name, digest) = name.split_once('@')?;
@@ -126,7 +127,7 @@ fn describe(reference: &str, found: ImageInspect) -> Image {
 }
 
 /// The reference without tag and digest, as engines list it: `docker.io/library/` left out.
-fn name_of(reference: &str) -> &str {
+pub(super) fn name_of(reference: &str) -> &str {
     let name = reference.split_once('@').map_or(reference, |(name, _)| name);
     let slash = name.rfind('/').map_or(0, |at| at + 1);
     let name = name[slash..].find(':').map_or(name, |colon| &name[..slash + colon]);

@@ -1,0 +1,57 @@
+//! `pv image load`
+
+use engine::executor::SameImage;
+use serde_json::json;
+use specs::ErrorKind;
+
+use super::recorded::{self, words};
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::executors::executors;
+
+/// Bring saved images back into the container engine
+///
+/// What comes is compared with what is on record: an archive that holds another image is refused.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  pv image load             all that were saved and that the engine does not have
+  pv image load detect      that of one pipeline")]
+pub(crate) struct Args {
+    /// A pipeline, an image by reference or digest, or a file of an output: then all that it rests on
+    #[arg(value_name = "PIPELINE|IMAGE|REF:/PATH")]
+    what: Vec<String>,
+}
+
+pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let docker = executors(cx, store)?.docker;
+    let saved = recorded::saved(store);
+    let mut done = 0;
+    for image in recorded::named(store, &args.what, true)? {
+        let stamp = image.stamp;
+        let Some(archive) = saved.find(&stamp.digest)? else {
+            if args.what.is_empty() {
+                continue;
+            }
+            let message = format!("image `{}` ({}) was not saved", stamp.reference, stamp.digest.short(8));
+            return Err(CliError::new(ErrorKind::NotFound, message).hint("pv image save where it is still there"));
+        };
+        done += 1;
+        let same = SameImage::from(&stamp);
+        let is_there = cx.block_on(async { docker.has_image(&same).await })??;
+        if !is_there {
+            cx.block_on(async { docker.load_image(&archive, &saved).await })??;
+        }
+        if cx.out().is_json() {
+            let object = json!({"digest": stamp.digest, "reference": stamp.reference, "loaded": !is_there});
+            cx.out().json(&object)?;
+        } else {
+            let told = if is_there { "is there" } else { "loaded" };
+            cx.out().line(format!("{told}   {}", words(&stamp)))?;
+        }
+    }
+    if done == 0 {
+        return Err(CliError::new(ErrorKind::NotFound, "no image was saved").hint("pv image save keeps them"));
+    }
+    Ok(())
+}

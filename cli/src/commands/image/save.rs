@@ -1,0 +1,63 @@
+//! `pv image save`
+
+use engine::executor::SameImage;
+use serde_json::json;
+use specs::ErrorKind;
+
+use super::recorded::{self, words};
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::executors::executors;
+use crate::output::size;
+
+/// Keep images beside the store, so that what ran in them can run again when engine and registry have lost them
+///
+/// Each is an archive in the store's folder `images`, compressed, named by its own SHA-256, with a record that says which image it is. `pv run`
+/// and `pv verify --rerun` take it from there by themselves. `pv mirror` does not copy that folder.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  pv image save                                 those of all pipelines as they are now
+  pv image save detect                          that of one pipeline
+  pv image save threat:/cam7/1511891098.json    all that this result rests on")]
+pub(crate) struct Args {
+    /// A pipeline, an image by reference or digest, or a file of an output: then all that it rests on
+    #[arg(value_name = "PIPELINE|IMAGE|REF:/PATH")]
+    what: Vec<String>,
+    /// Those of earlier versions too
+    #[arg(long, conflicts_with = "what")]
+    all: bool,
+}
+
+pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let images = recorded::named(store, &args.what, args.all)?;
+    if images.is_empty() {
+        let error = CliError::new(ErrorKind::NotFound, "no image is on record for these");
+        return Err(error.hint("pv image list; under the process executor there are none"));
+    }
+    let docker = executors(cx, store)?.docker;
+    let saved = recorded::saved(store);
+    for image in images {
+        let stamp = image.stamp;
+        let known = saved.find(&stamp.digest)?;
+        let is_new = known.is_none();
+        let kept = match known {
+            Some(known) => known,
+            None => {
+                let mut incoming = saved.begin()?;
+                cx.block_on(async { docker.save_image(&SameImage::from(&stamp), &mut incoming).await })??;
+                incoming.finish(&stamp, store.clock().now())?
+            }
+        };
+        let told = if is_new { "saved" } else { "is there" };
+        let line = format!("{told}   {}   {}   images/{}.tar.zst", words(&stamp), size(kept.size_bytes), kept.archive);
+        if cx.out().is_json() {
+            cx.out().json(&json!({
+                "digest": stamp.digest, "reference": stamp.reference, "new": is_new, "saved": recorded::archive(&kept),
+            }))?;
+        } else {
+            cx.out().line(line)?;
+        }
+    }
+    Ok(())
+}
