@@ -9,6 +9,7 @@
 //! - `damage` stores of which something is damaged
 //! - `time` pipelines that stop and start, clocks, triggers
 //! - `stories` what people come with, from the first command to the answer
+//! - `first_week` an analyst's three days, a model builder's grid, an auditor's page, an image that is lost
 //! - `threat` `training` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
 //! - `terminal` what others wrote does not act on a terminal
@@ -35,6 +36,7 @@ mod executors;
 mod explain;
 mod failures;
 mod find;
+mod first_week;
 mod flow;
 mod forged;
 mod fsck;
@@ -50,9 +52,9 @@ mod kill;
 mod known;
 mod log;
 mod ls;
+mod metrics;
 mod names;
 mod objects;
-mod metrics;
 mod outage;
 mod outcome;
 mod output;
