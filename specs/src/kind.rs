@@ -25,6 +25,34 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All kinds, by exit code.
+    pub const ALL: [Self; 9] = [
+        Self::Failed,
+        Self::Usage,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Damaged,
+        Self::Unavailable,
+        Self::Refused,
+        Self::TimedOut,
+        Self::Unchecked,
+    ];
+
+    /// What it says, for people who look a code up.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Failed => "the operation or a job failed; with --exit-code also: something differs, or is not current",
+            Self::Usage => "wrong usage, or an invalid spec",
+            Self::NotFound => "something that was named does not exist",
+            Self::Conflict => "the state does not allow it, such as a branch that has moved",
+            Self::Damaged => "stored data is damaged",
+            Self::Unavailable => "an executor, the network or space is not available",
+            Self::Refused => "only --yes or another right would allow it",
+            Self::TimedOut => "the time given was not enough",
+            Self::Unchecked => "all fits together, but whose word it is was not checked: no key was given, or nothing is signed",
+        }
+    }
+
     /// The exit code of a command that ends with this kind of error.
     pub const fn exit_code(self) -> u8 {
         match self {

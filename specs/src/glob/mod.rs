@@ -28,6 +28,30 @@ use self::syntax::Pattern;
 pub use self::template::{KeyTemplate, KeyTemplateError};
 use crate::digest::serde_as_text;
 
+/// What can be written and what it matches, a line each: the table above, which is the only one.
+pub fn syntax() -> Vec<(String, String)> {
+    let rows = docs().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")).skip(1);
+    let cells = rows.filter_map(|row| {
+        // A bar within a cell is escaped.
+        let (written, matches) = row.replace("\\|", "\0").split_once(" | ").map(|(one, two)| (one.to_owned(), two.to_owned()))?;
+        let text = |cell: String| cell.replace('\0', "|").replace('`', "");
+        Some((text(written), text(matches)))
+    });
+    cells.collect()
+}
+
+/// What else there is to say of it: the paragraph below the table.
+pub fn notes() -> String {
+    let below = docs().skip_while(|line| !line.starts_with('|')).skip_while(|line| line.starts_with('|'));
+    below.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The lines of this module's own documentation.
+fn docs() -> impl Iterator<Item = &'static str> {
+    let lines = include_str!("mod.rs").lines().map_while(|line| line.strip_prefix("//!"));
+    lines.map(|line| line.strip_prefix(' ').unwrap_or(line))
+}
+
 /// A pattern for paths, such as `/*`, `/cam7/*.jpg` or `/(*)_*.txt`.
 ///
 /// Equal if written alike. Paths given to it begin with `/`. Matching takes time linear in the path's length, except with `!(…)`: there a
@@ -156,6 +180,15 @@ mod tests {
         for path in no {
             assert!(!glob.matches(path), "`{text}` should not match `{path}`");
         }
+    }
+
+    #[test]
+    fn the_documentation_is_what_people_are_told() {
+        let syntax = syntax();
+        assert_eq!(syntax.len(), 8, "{syntax:?}");
+        assert_eq!(syntax[4], ("(a|b) @(a|b)".to_owned(), "one of the alternatives, captured".to_owned()));
+        assert!(syntax.iter().all(|(written, _)| written.split(' ').all(|one| one == "\\" || Glob::parse(one).is_ok())));
+        assert!(notes().starts_with("A leading `/` may be left out") && notes().ends_with("nothing special."), "{}", notes());
     }
 
     #[test]

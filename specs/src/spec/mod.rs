@@ -5,12 +5,13 @@
 //! 3. `read` and `read_input` make a [`PipelineSpec`] (`types`, `input`) of a document and checks what needs no other;
 //! 4. `graph` looks at all specs together: names held twice, cycles;
 //! 5. `limits` says how large all this may be;
-//! 6. `schema` makes the JSON Schema of the same table.
+//! 6. `schema` makes the JSON Schema of the same table, [`guide`] what people read of it.
 //!
 //! Nothing stops at the first problem. Not here: what needs a store (missing repositories, a new version or not) or an image.
 
 mod fields;
 mod graph;
+pub mod guide;
 mod input;
 mod limits;
 mod node;
