@@ -46,7 +46,7 @@ pub async fn settle(store: &Store, executors: &Executors) -> Result<Settled> {
         Some(other) => {
             return Err(EngineError::Usage {
                 what: format!("`{other}` is no executor"),
-                hint: Some("pv config set executor auto|docker|process".to_owned()),
+                hint: Some("pv config set executor auto   or docker, or process".to_owned()),
             });
         }
     };
@@ -75,7 +75,7 @@ pub fn default_network(store: &Store) -> Result<Network> {
         None | Some("default") => Ok(Network::Default),
         Some(other) => Err(EngineError::Usage {
             what: format!("`{other}` is no value of the setting `network`"),
-            hint: Some("pv config set network none|default".to_owned()),
+            hint: Some("pv config set network default   or none".to_owned()),
         }),
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn folders(specs: &[Parsed], sources: &SpecSources, found: &mut Vec<D
         .collect()
 }
 
-fn options(folder: &Path) -> PutOptions {
+/// What of a folder is code.
+pub(super) fn options(folder: &Path) -> PutOptions {
     let excludes = NOT_CODE.iter().filter_map(|glob| Glob::parse(glob).ok()).collect();
     PutOptions { sources: vec![folder.to_owned()], excludes, ..PutOptions::default() }
 }
@@ -68,6 +69,11 @@ fn problem(folder: &Path) -> Option<String> {
 }
 
 impl CodeFolder {
+    /// The spec's file.
+    pub(super) fn spec(&self) -> &Path {
+        &self.spec
+    }
+
     /// Stores the code, and compares what is stored, and the spec, with the git commits that are checked out there; `None` when there is
     /// neither code nor git.
     pub(super) fn store(&self, store: &Store) -> Result<Option<CodeStamp>> {

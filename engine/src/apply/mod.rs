@@ -9,12 +9,14 @@
 //! 5. `publish` makes all new versions and their jobs happen in one change.
 //!
 //! Reading and storing happen without the store's lock; only the last step takes it, and is repeated when somebody was quicker.
+//! `drift` tells later whether the files are still what was applied.
 //! `operate` is what people do to pipelines and jobs that are there: stop, start, delete, rerun, retry.
 //! Not here: what is wrong with a spec in itself (`specs`), what the jobs then do (`plan`).
 
 mod checks;
 mod clocks;
 mod code;
+mod drift;
 mod git;
 mod globs;
 mod host;
@@ -33,6 +35,7 @@ use serde::Serialize;
 use specs::spec::{Parsed, SpecSet};
 use specs::{Diagnostic, PipelineName, RunId};
 
+pub use drift::{Drift, drifts};
 pub use operate::{Data, delete_pipeline, find_retry, rerun, retry, start_pipeline, stop_job, stop_pipeline};
 
 pub(crate) use versions::fields_that_differ;
@@ -145,8 +148,9 @@ pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>)
 
     let scope = Arc::new(Scope { store: store.clone(), settings, kind });
     let specs: Arc<Vec<Parsed>> = Arc::new(request.set.specs.clone());
+    let folders = Arc::new(folders);
     let prepared = {
-        let (scope, specs) = (scope.clone(), specs.clone());
+        let (scope, specs, folders) = (scope.clone(), specs.clone(), folders.clone());
         Arc::new(blocking(move || prepare(&scope, &specs, &folders, &images)).await?)
     };
     let files = request.sources.len();
@@ -162,11 +166,17 @@ pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>)
     };
     let warnings = findings.diagnostics;
     let will_be = Applied { warnings: warnings.clone(), ..publish(true).await? };
-    if request.dry || !will_be.is_change() {
+    if request.dry {
         return Ok(will_be);
     }
-    (request.announce)(&will_be);
-    Ok(Applied { warnings, ..publish(false).await? })
+    let applied = if will_be.is_change() {
+        (request.announce)(&will_be);
+        Applied { warnings, ..publish(false).await? }
+    } else {
+        will_be
+    };
+    drift::note(store, &specs, &folders);
+    Ok(applied)
 }
 
 impl Applied {

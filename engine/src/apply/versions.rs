@@ -181,7 +181,7 @@ impl Prepared {
     }
 }
 
-fn value_of<T: Serialize>(value: &T) -> Value {
+pub(super) fn value_of<T: Serialize>(value: &T) -> Value {
     serde_json::to_value(value).expect("documents have a JSON form")
 }
 

@@ -364,6 +364,7 @@ fn may_pass(error: &ExecError) -> bool {
         | ExecError::ImageGone { .. }
         | ExecError::PullFailed { .. }
         | ExecError::Unsuited { .. }
+        | ExecError::NoBridge { .. }
         | ExecError::Io { .. }
         | ExecError::Caller { .. } => false,
     }

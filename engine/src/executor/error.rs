@@ -73,6 +73,15 @@ pub enum ExecError {
         /// Its answer.
         source: bollard::errors::Error,
     },
+    /// The container engine has none of the network that containers get which are to reach one.
+    #[error(
+        "docker has no network `bridge`, so no stage can reach the network: give the engine one (it was started with `--bridge=none`), or \
+         say `transform.network: none` where none is needed"
+    )]
+    NoBridge {
+        /// Its answer.
+        source: bollard::errors::Error,
+    },
     /// The sandbox ended or its connection broke before the try was done.
     #[error("the sandbox was lost: {why}")]
     SandboxLost {
@@ -122,6 +131,7 @@ impl ExecError {
             | Self::SandboxRefused { .. }
             | Self::PullFailed { .. }
             | Self::Docker { .. }
+            | Self::NoBridge { .. }
             | Self::SandboxLost { .. }
             | Self::Io { .. } => ErrorKind::Unavailable,
             Self::ImageNotFound { .. } | Self::ImageGone { .. } => ErrorKind::NotFound,
@@ -157,6 +167,10 @@ impl ExecError {
                 ))
             }
             Self::PullFailed { reference, .. } => Some(format!("try `docker pull {reference}`")),
+            Self::NoBridge { .. } => Some(
+                "start the engine without `--bridge=none`; or, if no stage needs a network: pv config set network none\nthen  pv pipeline apply -f FILE"
+                    .to_owned(),
+            ),
             Self::Unsuited { .. }
             | Self::Docker { .. }
             | Self::SandboxLost { .. }

@@ -1,0 +1,125 @@
+//! Whether specs and code on this machine's disk still are what was applied.
+//!
+//! An apply notes beside the store, in `.pv/applied/<pipeline>`, which file a pipeline's spec came from. The note is disposable, is copied
+//! nowhere, and says nothing of what was applied: that is looked up in the store, so it is right also after somebody else applied the
+//! pipeline from elsewhere. A file that is not there any more, or that no longer holds the pipeline, is nothing to compare with.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use repos::Store;
+use repos::documents::SpecDocument;
+use repos::files::{self, UploadOptions};
+use repos::tree::Tree;
+use serde::Serialize;
+use specs::spec::{MAX_FILE_BYTES, Parsed};
+use specs::{PipelineName, parse_specs};
+
+use super::code::{CodeFolder, options};
+use super::versions::value_of;
+use crate::error::Result;
+use crate::graph::{Graph, Pipeline};
+
+/// The folder of the notes, in the store's own.
+const NOTES: &str = "applied";
+/// Code that is read to compare it; what is more is not compared.
+const MOST_FILES: usize = 10_000;
+const MOST_BYTES: u64 = 256 << 20;
+
+/// What a spec's file holds now, beside what was applied of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The spec's file.
+    pub file: PathBuf,
+    /// What differs: `spec`, `code`, or `errors` for a file that holds no legal specs now.
+    pub what: Vec<&'static str>,
+}
+
+/// Notes where specs came from; of those from no file an earlier note goes. What cannot be noted is only not compared later.
+pub(super) fn note(store: &Store, specs: &[Parsed], folders: &[Option<CodeFolder>]) {
+    let place = store.folder().join(NOTES);
+    for (parsed, folder) in specs.iter().zip(folders) {
+        let note = place.join(parsed.spec.name.as_str());
+        let noted = match folder.as_ref().map(CodeFolder::spec).filter(|file| file.is_absolute() && file.is_file()) {
+            Some(file) => write(&place, &note, file),
+            None => fs::remove_file(&note).or(Ok(())),
+        };
+        if let Err(error) = noted {
+            tracing::debug!("the place of the spec of {} is not noted: {error}", parsed.spec.name);
+        }
+    }
+}
+
+/// Written beside and renamed: nobody reads half a path.
+fn write(place: &Path, note: &Path, file: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(place)?;
+    let part = note.with_extension(format!("{}.part", std::process::id()));
+    fs::File::create(&part)?.write_all(file.as_os_str().as_encoded_bytes())?;
+    fs::rename(&part, note)
+}
+
+/// The pipelines whose spec or code on this machine's disk differs from their present version.
+pub fn drifts(store: &Store, graph: &Graph) -> Result<Vec<Drift>> {
+    let mut files: BTreeMap<PathBuf, Option<Vec<Parsed>>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for pipeline in graph.in_order() {
+        let Some(file) = noted(store, pipeline.name()) else { continue };
+        let Some(parsed) = files.entry(file.clone()).or_insert_with(|| read(&file)) else { continue };
+        let what = match parsed.iter().find(|parsed| parsed.spec.name == *pipeline.name()) {
+            Some(parsed) => differences(store, pipeline, parsed, &file)?,
+            // All specs of a file with errors are left out of it.
+            None if parsed.is_empty() => vec!["errors"],
+            None => Vec::new(),
+        };
+        if !what.is_empty() {
+            found.push(Drift { pipeline: pipeline.name().clone(), file, what });
+        }
+    }
+    Ok(found)
+}
+
+/// The file that a pipeline's spec came from, if it is noted.
+fn noted(store: &Store, name: &PipelineName) -> Option<PathBuf> {
+    let path = fs::read_to_string(store.folder().join(NOTES).join(name.as_str())).ok()?;
+    Some(PathBuf::from(path)).filter(|file| file.is_absolute())
+}
+
+/// The specs of a file; `None` when it cannot be read, none when they have errors.
+fn read(file: &Path) -> Option<Vec<Parsed>> {
+    let is_small = fs::metadata(file).is_ok_and(|data| data.is_file() && data.len() <= MAX_FILE_BYTES as u64);
+    let text = is_small.then(|| fs::read_to_string(file).ok())??;
+    let set = parse_specs(&[(file.display().to_string(), text)]);
+    Some(if set.has_errors() { Vec::new() } else { set.specs })
+}
+
+fn differences(store: &Store, pipeline: &Pipeline, parsed: &Parsed, file: &Path) -> Result<Vec<&'static str>> {
+    let SpecDocument(applied) = store.document(&pipeline.version.spec)?;
+    let mut what = Vec::new();
+    if value_of(&parsed.spec) != applied {
+        what.push("spec");
+    }
+    let code = parsed.spec.transform.code.as_ref().and_then(|code| Some(file.parent()?.join(code)));
+    let applied = pipeline.version.code.as_ref().and_then(|code| code.tree);
+    if let (Some(folder), Some(tree)) = (code, applied)
+        && code_differs(store, &folder, Tree::at(tree))?
+    {
+        what.push("code");
+    }
+    Ok(what)
+}
+
+/// Whether a folder holds other files than were stored of it. Nothing is stored; what is too much to read, or cannot be, is not compared.
+fn code_differs(store: &Store, folder: &Path, stored: Tree) -> Result<bool> {
+    let Ok(gathered) = files::gather(&options(folder)) else { return Ok(false) };
+    if gathered.len() > MOST_FILES || gathered.size_bytes > MOST_BYTES {
+        return Ok(false);
+    }
+    let options = UploadOptions { base: stored, trust_stat: true, dry_run: true, progress: &|_, _| {} };
+    let Ok(looked_at) = files::upload_with(store, &gathered, &options) else { return Ok(false) };
+    let edits = looked_at.edits(store, stored, &gathered)?;
+    Ok(!edits.files.is_empty() || edits.unchanged != stored.totals(store)?.entries)
+}
