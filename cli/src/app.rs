@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::sync::Arc;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 use engine::Engine;
 use nix::sys::signal::{SigSet, Signal};
 use specs::ErrorKind;
@@ -13,28 +13,29 @@ use crate::args::{Cli, Flags};
 use crate::commands::{self, Command};
 use crate::context::{Cancel, Context, Outside};
 use crate::error::{CliError, Failure, Result};
-use crate::output::{Notes, Out, Sink};
+use crate::output::{Notes, Out, Pager, Sink};
 use crate::socket;
 
 /// Which process does the work.
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// The one that was called; it hands over when another owns the store.
-    Called,
+    /// The one that was called; it hands over when another owns the store. What it prints may be read page by page.
+    Called(Pager),
     /// The one that owns the store and runs this engine.
     Owner(Arc<Engine>),
 }
 
 /// The whole of `pv`, but for the agent inside sandboxes; its exit code.
 pub(crate) fn main() -> u8 {
-    let cancel = Cancel::default();
-    end_on_signals(cancel.clone());
+    let (cancel, pager) = (Cancel::default(), Pager::default());
+    end_on_signals(cancel.clone(), pager.clone());
     match Outside::own(cancel.clone()) {
         Ok(outside) => {
             if let Some(point) = outside.env.get("PV_STOP_AT") {
                 repos::set_stop_point(point);
             }
-            let ended = run(outside, &std::env::args_os().collect::<Vec<_>>(), Place::Called);
+            let ended = run(outside, &std::env::args_os().collect::<Vec<_>>(), Place::Called(pager.clone()));
+            pager.end();
             ended.unwrap_or(1)
         }
         Err(error) => {
@@ -47,7 +48,9 @@ pub(crate) fn main() -> u8 {
 
 /// Exit codes as shells know them: 130 after Ctrl-C, 143 after SIGTERM. A command that heeds `cancel` gets the time to clean up, until
 /// one signal more. Nothing is lost by ending at once: what was not published is garbage, and what was is durable.
-fn end_on_signals(cancel: Cancel) {
+///
+/// Who reads page by page is not left alone with the terminal: the end comes when the pager has ended, which Ctrl-C does not do.
+fn end_on_signals(cancel: Cancel, pager: Pager) {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
     signals.add(Signal::SIGTERM);
@@ -57,6 +60,9 @@ fn end_on_signals(cancel: Cancel) {
     std::thread::spawn(move || {
         while let Ok(signal) = signals.wait() {
             if !cancel.ask_by(signal) {
+                if signal == Signal::SIGINT {
+                    pager.end();
+                }
                 crate::end(128 + signal as u8);
             }
         }
@@ -64,29 +70,37 @@ fn end_on_signals(cancel: Cancel) {
 }
 
 /// Runs one command line; its exit code, or `None` when this process owns the store and is at its end: whoever called it goes on.
-pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> Option<u8> {
+pub(crate) fn run(mut outside: Outside, argv: &[OsString], place: Place) -> Option<u8> {
     let cli = match parse(argv) {
         Ok(cli) => cli,
         Err(error) => return Some(refuse(&outside, argv, error)),
     };
-    if matches!(place, Place::Called) {
-        log(&outside, &cli);
+    if cfg!(debug_assertions) && outside.env.get("PV_PARSE_ONLY").is_some() {
+        return Some(0); // tests ask so whether a line that pv suggests is one
     }
     if let Some(name) = outside.env.not_text() {
         let error = CliError::new(ErrorKind::Usage, format!("the environment variable `{name}` is no text in UTF-8"));
         return Some(refuse_with(&outside, &cli.flags, error));
     }
+    if let Place::Called(pager) = &place
+        && cli.is_paged()
+    {
+        pager.start(&mut outside);
+    }
     let engine = match place {
-        Place::Called => None,
+        Place::Called(_) => None,
         Place::Owner(engine) => Some(engine),
     };
     let is_owner = engine.is_some();
     // Until it has published, nothing goes that it wrote.
     let writes = cli.command.as_ref().is_some_and(|command| !command.only_reads());
     let _operation = engine.as_ref().filter(|_| writes).map(|engine| engine.store().operation());
-    let cancel = outside.cancel.clone();
-    let client = outside.client.clone();
+    let (cancel, client) = (outside.cancel.clone(), outside.client.clone());
+    let logged = if is_owner { None } else { logged(&cli) };
     let Ok(cx) = Context::new(outside, cli.flags, engine) else { return Some(1) };
+    if let Some(filter) = logged {
+        log(&cx, filter);
+    }
     // Whoever only reads is not held up by a pager then, and can be done again as long as there is no answer.
     let is_held = client.takes_output() && cli.command.as_ref().is_none_or(Command::prints_at_its_end);
     if is_held {
@@ -115,18 +129,22 @@ pub(crate) fn run(outside: Outside, argv: &[OsString], place: Place) -> Option<u
     }
 }
 
-/// Has what goes on inside written to stderr: with `-v` all of it; by a process that lives on what people should know, since nobody is there
-/// to see what a command answers.
-fn log(outside: &Outside, cli: &Cli) {
-    let filter = match &cli.command {
-        _ if cli.flags.verbose => "warn,cli=debug,engine=debug,repos=debug",
-        Some(Command::Serve(_)) => "warn",
-        _ => return,
-    };
+/// What of all that goes on inside is written to stderr: with `-v` all of it; by a process that lives on what people should know, since
+/// nobody is there to see what a command answers.
+fn logged(cli: &Cli) -> Option<&'static str> {
+    match &cli.command {
+        _ if cli.flags.verbose => Some("warn,cli=debug,engine=debug,repos=debug"),
+        Some(Command::Serve(_)) => Some("warn"),
+        _ => None,
+    }
+}
+
+fn log(cx: &Context, filter: &str) {
+    let outside = cx.outside();
     let Ok(stderr) = outside.streams.stderr.try_clone() else { return };
     let stderr = Sink::new(stderr, outside.cancel.clone(), outside.client.clone());
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || stderr.notes()).try_init().ok();
+    let (filter, screen) = (tracing_subscriber::EnvFilter::new(filter), cx.notes().screen());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || stderr.notes(&screen)).try_init().ok();
 }
 
 /// Whether a command line changes nothing.
@@ -148,7 +166,7 @@ fn run_or_hand_over(cx: &Context, argv: &[OsString], command: &Command) -> Resul
 }
 
 fn parse(argv: &[OsString]) -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(&Cli::command().try_get_matches_from(argv)?)
+    Cli::from_arg_matches(&commands::command_line().try_get_matches_from(argv)?)
 }
 
 /// Says how a command ended.
@@ -172,7 +190,7 @@ fn refuse(outside: &Outside, argv: &[OsString], error: clap::Error) -> u8 {
     let has = |flag: &str| argv.iter().take_while(|word| *word != "--").any(|word| word == flag);
     let flags = Flags { json: has("--json"), ..Flags::default() };
     if !error.use_stderr() {
-        let Ok(out) = Out::new(outside, &flags) else { return 2 };
+        let Ok(out) = Notes::new(outside, &flags).and_then(|notes| Out::new(outside, &flags, &notes)) else { return 2 };
         let styled = error.render();
         let text = if out.is_colored() { styled.ansi().to_string() } else { styled.to_string() };
         // A reader that has enough of the help is fine.

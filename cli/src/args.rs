@@ -8,12 +8,20 @@ use crate::commands::Command;
 
 /// Commits data, runs pipelines on what changed, knows where every file came from
 #[derive(clap::Parser, Debug)]
-#[command(name = "pv", version, disable_help_subcommand = false, subcommand_required = false, max_term_width = 120)]
+#[command(name = "pv", version, disable_help_subcommand = true, subcommand_required = false, max_term_width = 120)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) flags: Flags,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+impl Cli {
+    /// Whether people may read what it prints page by page.
+    pub(crate) fn is_paged(&self) -> bool {
+        // What goes on inside is written until the very end, and so would hold the pager up.
+        !self.flags.json && !self.flags.verbose && self.command.as_ref().is_none_or(Command::is_paged)
+    }
 }
 
 /// What every command takes.

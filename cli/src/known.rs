@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use specs::Digest;
 
 use crate::context::Environment;
+use crate::output::paint;
 
 /// Stores that are remembered, and places; of more those that were not seen for longest are forgotten.
 const REMEMBERED: usize = 1000;
@@ -247,16 +248,15 @@ impl Other {
 
     /// What is said, once.
     pub(crate) fn warning(&self, color: bool) -> String {
-        let (red, plain, cyan) = if color { ("\x1b[1;31m", "\x1b[0m", "\x1b[36m") } else { ("", "", "") };
-        let mut text =
-            format!("{red}WARNING: THIS STORE IS NOT WHAT IT WAS{plain}: {}: {}\n", self.now.place, self.why);
+        let painted = |numbers: &str, word: &str| if color { paint(numbers, word) } else { word.to_owned() };
+        let head = painted("1;31", "WARNING: THIS STORE IS NOT WHAT IT WAS");
+        let mut text = format!("{head}: {}: {}\n", self.now.place, self.why);
         let _ = writeln!(text, "  seen {}  {}", self.before.at, self.before.words());
         let _ = writeln!(text, "  now   {}", self.now.words());
         text += "  It may be that a backup was put back, that its disk lost what it had confirmed, or that somebody changed it.\n";
-        let _ = writeln!(
-            text,
-            "{cyan}hint:{plain} pv verify --checkpoint FILE compares it with a signed state; pv checkpoint --accept takes it as it is"
-        );
+        let hint = painted("36", "hint:");
+        let _ = writeln!(text, "{hint} pv verify --checkpoint FILE compares it with a signed state");
+        let _ = writeln!(text, "      pv checkpoint --accept takes it as it is");
         text
     }
 }

@@ -1,6 +1,8 @@
 //! `pv config`
 
-use tests::test_env;
+use tests::{TestEnv, test_env};
+
+use crate::flow;
 
 #[test]
 fn every_setting_has_a_source() {
@@ -26,6 +28,11 @@ fn every_setting_has_a_source() {
     assert_eq!(keys, expected);
     assert!(settings.iter().all(|setting| setting["source"] == "default"));
     env.ok(["config", "set", "jobs", "3"]);
+    assert!(env.pv(["config", "set", "jobs", "3"]).contains("it counts from the next pv run or pv serve on"));
+    for setting in &settings {
+        let help = env.ok(["help", "settings"]);
+        assert!(help.contains(setting["key"].as_str().unwrap()) && help.contains("it counts"), "{setting}");
+    }
     let jobs = env.json(["config", "get", "jobs"]).remove(0);
     assert_eq!([&jobs["value"], &jobs["source"]], ["3", "store"]);
     env.ok(["config", "unset", "jobs"]);
@@ -62,4 +69,23 @@ fn values_that_mean_nothing_are_refused() {
     error: `job` is no setting; did you mean `jobs`?
     --- exit 2
     ");
+}
+
+#[test]
+fn it_is_said_from_when_on_a_setting_counts_and_so_it_is() {
+    let env = flow::applied();
+    insta::assert_snapshot!(env.pv(["config", "set", "network", "none"]), @r"
+    --- stderr
+    network is none now; it counts for a pipeline from its next pv pipeline apply on
+    ");
+    let network = |env: &TestEnv| env.json(["pipeline", "show", "upper"])[0]["transform"]["network"].clone();
+    let before = network(&env);
+    env.ok(["run"]);
+    assert_eq!(network(&env), before);
+    assert!(env.pv(["pipeline", "apply", "-f", "specs"]).contains("updated"), "now it counts");
+    insta::assert_snapshot!(env.pv(["config", "unset", "jobs"]), @r"
+    --- stderr
+    jobs has its default again; that counts from the next pv run or pv serve on
+    ");
+    assert!(env.json(["config", "set", "jobs", "2"])[0]["counts"].as_str().unwrap().contains("pv run"));
 }

@@ -3,7 +3,7 @@
 
 use tests::{TestEnv, test_env};
 
-const UPPER: &str = r#"
+pub(crate) const UPPER: &str = r#"
 pipeline: {name: upper}
 transform:
   cmd: [sh, -c, "for f in /pfs/images/*; do if grep -q bad $f; then echo what is bad; exit 7; fi; tr a-z A-Z < $f > /pfs/out/${f##*/}; done"]

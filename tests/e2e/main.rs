@@ -12,9 +12,10 @@
 //! - `first_week` an analyst's three days, a model builder's grid, an auditor's page, an image that is lost
 //! - `threat` `training` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
-//! - `terminal` what others wrote does not act on a terminal
+//! - `terminal` what others wrote does not act on a terminal; `screen` what is to be seen there
 //! - `checkpoint` `known` that a journal only grew, shown to others and noted by oneself
 //! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
+//! - `documents` `hints` `help` what people are told to type is done as it stands
 //! - `support` events to wait for, pipelines to wait in
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
@@ -31,6 +32,7 @@ mod damage;
 mod datum;
 mod diff;
 mod disk;
+mod documents;
 mod errors;
 mod executors;
 mod explain;
@@ -43,6 +45,8 @@ mod fsck;
 mod gc;
 mod gc_beside;
 mod get;
+mod help;
+mod hints;
 mod hostile;
 mod init;
 mod intoto;
@@ -68,6 +72,7 @@ mod rework;
 mod round_trip;
 mod run;
 mod sandbox;
+mod screen;
 mod secret;
 mod serve;
 mod show;

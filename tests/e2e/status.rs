@@ -71,11 +71,64 @@ fn the_exit_code_says_whether_every_pipeline_is_current() {
 fn programs_get_the_whole_at_once() {
     let env = flow::failed();
     let status = env.json(["status"]).remove(0);
-    let expected = ["executor", "free_bytes", "needs_you", "pipelines", "repos", "running", "size_bytes", "store"];
+    let expected =
+        ["differs_on_disk", "executor", "free_bytes", "needs_you", "pipelines", "repos", "running", "size_bytes", "store"];
     assert_eq!(fields(&status), expected);
     assert_eq!([&status["executor"], &status["running"]], [&json!("process"), &json!(false)]);
     assert_eq!(status["repos"].as_array().unwrap().len(), 3);
     let needs = status["needs_you"].as_array().unwrap();
     assert_eq!(needs.iter().map(|need| &need["pipeline"]).collect::<Vec<_>>(), ["upper"]);
     assert!(status["size_bytes"].as_u64().unwrap() > 0);
+}
+
+/// What status says of files that are not what was applied.
+fn drifts(env: &TestEnv) -> Vec<serde_json::Value> {
+    env.json(["status"]).remove(0)["differs_on_disk"].as_array().unwrap().clone()
+}
+
+#[test]
+fn specs_and_code_that_are_not_what_was_applied_are_said() {
+    let env = flow::with_images();
+    let spec = |code: &str, comment: &str| {
+        format!("{comment}\npipeline: {{name: count}}\ninput: {{pfs: {{repo: images, glob: /}}}}\ntransform: {{cmd: [sh, /code/run.sh], {code}}}\n")
+    };
+    env.write("specs/count.yml", spec("code: ../code", "# one"));
+    env.write("code/run.sh", "ls /pfs/images > /pfs/out/list\n");
+    env.ok(["pipeline", "apply", "-f", "specs"]);
+    env.ok(["run"]);
+    assert!(drifts(&env).is_empty());
+    assert!(!env.ok(["status"]).contains("needs you"));
+
+    // Comments mean nothing, and neither does the place from which one looks.
+    env.write("specs/count.yml", spec("code: ../code", "# two"));
+    let elsewhere = env.command(["--json", "status"]).current_dir(env.dir()).output().unwrap();
+    assert!(drifts(&env).is_empty() && String::from_utf8_lossy(&elsewhere.stdout).contains("\"differs_on_disk\":[]"));
+
+    env.write("code/run.sh", "ls -l /pfs/images > /pfs/out/list\n");
+    assert_eq!(drifts(&env)[0]["what"], json!(["code"]));
+    env.write("specs/count.yml", spec("code: ../code, env: {A: b}", ""));
+    assert_eq!(drifts(&env)[0]["what"], json!(["spec", "code"]));
+    let shown = env.ok(["status"]);
+    insta::assert_snapshot!(shown.split_once("needs you").unwrap().1.split_whitespace().collect::<Vec<_>>().join(" "), @"count spec and code on disk differ from what was applied: specs/count.yml pv plan -f specs/count.yml then pv pipeline apply -f specs/count.yml");
+    assert_eq!(env.exit_code(["status", "--exit-code"]), 0, "the pipeline itself is current");
+
+    env.write("specs/count.yml", "pipeline: {name: count}\n");
+    assert_eq!(drifts(&env)[0]["what"], json!(["errors"]));
+    assert!(env.ok(["status"]).contains("pv pipeline check -f specs/count.yml"));
+
+    // What was applied is back, or applied anew; a file that is gone is nothing to compare with, nor is one that was never there.
+    env.write("specs/count.yml", spec("code: ../code", ""));
+    env.write("code/run.sh", "ls /pfs/images > /pfs/out/list\n");
+    assert!(drifts(&env).is_empty());
+    env.write("code/more.sh", "true\n");
+    assert_eq!(drifts(&env)[0]["what"], json!(["code"]));
+    env.ok(["pipeline", "apply", "-f", "specs"]);
+    assert!(drifts(&env).is_empty());
+    std::fs::remove_file(env.work().join("specs/count.yml")).unwrap();
+    assert!(drifts(&env).is_empty());
+    env.write("specs/count.yml", spec("env: {A: c}", ""));
+    assert_eq!(drifts(&env).len(), 1);
+    let text = spec("env: {A: d}", "");
+    assert!(env.with_stdin(["pipeline", "apply", "-f", "-"], text.as_bytes()).status.success());
+    assert!(drifts(&env).is_empty(), "this version came from no file");
 }

@@ -144,7 +144,7 @@ fn on_a_terminal(env: &TestEnv, args: &[String]) -> Option<String> {
     shell.args(["-qec", &format!("'{}' {}", env!("CARGO_BIN_EXE_pv"), quoted.join(" ")), "/dev/null"]);
     let plain = env.command::<&str>([]);
     shell.current_dir(env.work()).env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shell.env("TERM", "xterm").env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    shell.env("TERM", "xterm").env("PATH", "/usr/bin:/bin").env("PV_PAGER", "cat").stdin(Stdio::null());
     let output = shell.output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
 }

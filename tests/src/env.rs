@@ -17,6 +17,7 @@ pub struct TestEnv {
     binary: PathBuf,
     dir: tempfile::TempDir,
     filters: Mutex<Filters>,
+    variables: Mutex<Vec<(String, String)>>,
 }
 
 impl TestEnv {
@@ -28,7 +29,7 @@ impl TestEnv {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let place = dir.path().canonicalize().expect("the folder exists");
         std::fs::create_dir(place.join("work")).expect("an empty folder");
-        Self { binary: binary.into(), dir, filters: Mutex::new(Filters::new(&place)) }
+        Self { binary: binary.into(), dir, filters: Mutex::new(Filters::new(&place)), variables: Mutex::default() }
     }
 
     /// A place with a store that has the repository `images`.
@@ -37,6 +38,19 @@ impl TestEnv {
         env.ok(["init", ".."]);
         env.ok(["repo", "create", "images"]);
         env
+    }
+
+    /// The `pv` that is called.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// From now on `pv` is called with this variable.
+    ///
+    /// # Panics
+    /// When another thread panicked with the variables in hand.
+    pub fn set(&self, name: &str, value: &str) {
+        self.variables.lock().expect("no panic under this lock").push((name.to_owned(), value.to_owned()));
     }
 
     /// The folder that holds the store.
@@ -75,6 +89,7 @@ impl TestEnv {
         command.envs([("HOME", self.dir().as_os_str()), ("PV_AUTHOR", OsStr::new("Anna <anna@example.com>"))]);
         // Tests put stores back; those of what is noted of stores say where.
         command.env("TZ", "UTC").env("PV_KNOWN_STORES", "none");
+        command.envs(self.variables.lock().expect("no panic under this lock").iter().cloned());
         command
     }
 
@@ -90,7 +105,9 @@ impl TestEnv {
         // Whether pv reads it is up to the test.
         pipe.write_all(stdin).ok();
         drop(pipe);
-        child.wait_with_output().expect("pv ends")
+        let output = child.wait_with_output().expect("pv ends");
+        self.check_hints(&output, false);
+        output
     }
 
     /// Calls `pv`.
@@ -98,7 +115,27 @@ impl TestEnv {
     /// # Panics
     /// When it cannot be called.
     pub fn output<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
-        self.command(args).output().expect("pv can be called")
+        let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        let output = self.command(&args).output().expect("pv can be called");
+        // Elsewhere than in this place's store it means something else.
+        let is_here = !args.iter().any(|arg| arg.to_string_lossy().starts_with("--store"));
+        self.check_hints(&output, is_here);
+        output
+    }
+
+    /// Every command that `pv` told people to type is one; what only looks leads somewhere, as far as it can be followed `here`.
+    fn check_hints(&self, output: &Output, here: bool) {
+        let said = String::from_utf8_lossy(&output.stderr);
+        crate::hints::check(&self.binary, &said, |mut shell| {
+            // Whoever owns the store may be held by the test.
+            let store = self.dir().join(".pv");
+            if !here || !store.exists() || store.join("socket").exists() {
+                return None;
+            }
+            shell.current_dir(self.work()).env_clear();
+            shell.envs(self.command::<&str>([]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+            shell.output().expect("a shell can be called").status.code()
+        });
     }
 
     /// Calls `pv`; stdout, stderr and exit code in one text, without what differs from run to run.

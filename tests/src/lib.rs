@@ -2,14 +2,18 @@
 //!
 //! - `env` a temporary folder with a store, and calls of `pv` in it
 //! - `filters` ids, times and paths become words
+//! - `hints` what `pv` tells people to type
 //! - `numpy` a Python that reckons independently
+//! - `pty` a real terminal
 //! - `s3` a server that speaks S3
 //! - `tools` outside tools
 //! - `strategies` values for property tests
 
 pub mod env;
 mod filters;
+pub mod hints;
 pub mod numpy;
+pub mod pty;
 pub mod s3;
 pub mod strategies;
 pub mod tools;

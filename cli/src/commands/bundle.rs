@@ -8,6 +8,7 @@ use engine::proof::{self, Contents};
 use serde_json::json;
 use specs::Reference;
 
+use super::names::shell_word;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::plural;
@@ -57,9 +58,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     cx.out().line(args.out.display().to_string())?;
     let size = crate::output::size(size_bytes);
     cx.notes().line(format!(
-        "{}, {size}; next: pv verify --bundle {} --key KEY.pem      pv key show > KEY.pem",
+        "{}, {size}\nnext: pv key show > KEY.pem      then  pv verify --bundle {} --key KEY.pem",
         plural(entries as u64, "entry", "entries"),
-        args.out.display()
+        shell_word(&args.out.display().to_string())
     ));
     Ok(())
 }

@@ -10,6 +10,7 @@ use repos::{RepoError, Store};
 use serde::Serialize;
 use specs::{BranchName, CommitId, Reference, RepoName, RunId};
 
+use super::next;
 use crate::author;
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -90,6 +91,16 @@ pub(super) fn commit(
     commit: &Commit<'_>,
     change: impl FnMut(Tree) -> Result<Edits, RepoError>,
 ) -> Result<Option<RunId>> {
+    commit_then(cx, commit, false, change)
+}
+
+/// The same; with `runs` the command itself runs what it caused, and nobody is told to.
+pub(super) fn commit_then(
+    cx: &Context,
+    commit: &Commit<'_>,
+    runs: bool,
+    change: impl FnMut(Tree) -> Result<Edits, RepoError>,
+) -> Result<Option<RunId>> {
     let Commit { target, message, expect, started } = commit;
     let store = cx.store()?;
     let by = author::by(cx, message.author.as_deref());
@@ -100,7 +111,7 @@ pub(super) fn commit(
         Committed::Made { run, .. } => Some(run),
         Committed::Unchanged { .. } => None,
     };
-    report(cx, target, &committed, &census, *started).map_err(|error| after(run, error))?;
+    report(cx, target, &committed, &census, (*started, runs)).map_err(|error| after(run, error))?;
     Ok(run)
 }
 
@@ -164,7 +175,13 @@ pub(super) fn census_line(census: &Census) -> String {
     )
 }
 
-fn report(cx: &Context, target: &Target, committed: &Committed, census: &Census, started: Instant) -> Result<()> {
+fn report(
+    cx: &Context,
+    target: &Target,
+    committed: &Committed,
+    census: &Census,
+    (started, runs): (Instant, bool),
+) -> Result<()> {
     let (id, run) = match committed {
         Committed::Unchanged { head } => (*head, None),
         Committed::Made { commit, run, .. } => (Some(*commit), Some(*run)),
@@ -188,7 +205,8 @@ fn report(cx: &Context, target: &Target, committed: &Committed, census: &Census,
         cx.notes().line(changed);
     }
     cx.notes().line(format!("run {}", store.short_run(&run)?));
-    let next = if store.run(&run)?.jobs.is_empty() { "" } else { "next: pv run        " };
+    let next = if runs { None } else { next::after(cx, store, &run)? };
+    let next = next.map_or_else(String::new, |next| format!("{next}        "));
     cx.notes().line(format!("{next}back: pv revert {}", target.shortest(store)?));
     Ok(())
 }

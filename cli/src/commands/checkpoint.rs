@@ -10,6 +10,7 @@ use serde_json::json;
 use specs::{Digest, ErrorKind, Reference};
 
 use super::bundle::write;
+use super::names::shell_word;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::known::Standing;
@@ -68,7 +69,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         Some(out) => {
             cx.out().line(out.display().to_string())?;
             let records = plural(checkpoint.head.size, "record", "records");
-            cx.notes().line(format!("{records}; next: pv verify --checkpoint {}", out.display()));
+            cx.notes().line(format!("{records}; next: pv verify --checkpoint {}", shell_word(&out.display().to_string())));
             Ok(())
         }
     }

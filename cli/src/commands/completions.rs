@@ -1,9 +1,7 @@
 //! `pv completions`
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::args::Cli;
 use crate::context::Context;
 use crate::error::Result;
 
@@ -18,6 +16,6 @@ pub(crate) struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "pv", &mut script);
+    clap_complete::generate(args.shell, &mut super::command_line(), "pv", &mut script);
     cx.out().bytes(&script)
 }

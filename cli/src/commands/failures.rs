@@ -1,12 +1,14 @@
 //! Why a job failed, with what a person needs next: the first failed datums, what they read, what they said last.
 
+use engine::apply;
 use engine::live::Live;
 use engine::queries::{self, DatumFilter, DatumInput, DatumState, DatumView, datums, provenance_of};
 use repos::documents::{JobDocument, ResultDocument, Try};
 use repos::tree::Tree;
 use repos::{JobRow, Store};
-use specs::PipelineName;
+use specs::{ErrorKind, PipelineName};
 
+use super::jobs::short_job;
 use crate::error::Result;
 use crate::output::{plural, size};
 
@@ -47,15 +49,24 @@ pub(crate) fn failed_datums(store: &Store, live: Option<&Live>, job: &JobRow) ->
     Ok(lines)
 }
 
-/// What helps with datums that failed, a command a line.
-pub(crate) fn hint(pipeline: &PipelineName) -> String {
-    [
+/// Whether `pv job retry` takes a job: the newest of a pipeline that is not stopped, once it has ended.
+pub(crate) fn may_be_retried(store: &Store, job: &JobRow) -> bool {
+    apply::find_retry(store, job).is_ok() && store.pipeline(&job.pipeline).is_ok_and(|row| !row.is_stopped())
+}
+
+/// What helps with datums that failed, a command a line; where the job is not what its pipeline has come to, only what it said.
+pub(crate) fn hint(store: &Store, job: &JobRow) -> Result<String> {
+    let pipeline = &job.pipeline;
+    if !may_be_retried(store, job) {
+        return Ok(format!("pv logs {} --failed                          all it said", short_job(store, job)?));
+    }
+    Ok([
         format!("pv logs {pipeline} --failed                          all it said"),
         format!("pv try {pipeline} --failed --shell                   see what it saw"),
         format!("pv job retry {pipeline}                              when the cause is gone"),
         format!("pv job retry {pipeline} --skip-failed -m WHY         go on without it, recorded"),
     ]
-    .join("\n")
+    .join("\n"))
 }
 
 /// `datum 91ce22aa  validate:/valid/cam7.jpg  0 B  exit 1  3 tries`

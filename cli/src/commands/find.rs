@@ -64,6 +64,7 @@ struct PeriodRow {
 
 impl Row for PeriodRow {
     const HEADER: &'static [&'static str] = &["FILE", "SIZE", "FIRST", "LAST", "STILL AT HEAD"];
+    const GIVES_UP: &'static [&'static str] = &["SIZE"];
     fn cells(&self, _: &Human) -> Vec<String> {
         let still = if self.at_head { "yes" } else { "no" }.to_owned();
         vec![self.file.clone(), size(self.size_bytes), self.first.clone(), self.last.clone(), still]

@@ -171,7 +171,7 @@ fn view<'a>(report: &'a Report, done: &'a [Done]) -> ReportView<'a> {
 
 fn print_problems(cx: &Context, problems: &[Problem]) -> Result<()> {
     for problem in problems {
-        cx.out().line(format!("{} {}: {}", cx.out().paint(31, "damaged"), problem.subject, problem.why))?;
+        cx.out().wrapped(format!("{} {}: {}", cx.out().paint(31, "damaged"), problem.subject, problem.why))?;
         problem.needed_by.iter().try_for_each(|needer| cx.out().line(format!("  needed by {needer}")))?;
         if problem.needed_by_more > 0 {
             cx.out().line(format!("  needed by {} more", problem.needed_by_more))?;
@@ -183,10 +183,10 @@ fn print_problems(cx: &Context, problems: &[Problem]) -> Result<()> {
 fn print(cx: &Context, report: &Report, done: &[Done]) -> Result<()> {
     for done in done {
         let word = if done.is_healed { cx.out().paint(32, "healed") } else { cx.out().paint(31, "not healed") };
-        cx.out().line(format!("{word} {}: {}", done.subject, done.how))?;
+        cx.out().wrapped(format!("{word} {}: {}", done.subject, done.how))?;
     }
     print_problems(cx, &report.problems)?;
-    report.notes.iter().try_for_each(|note| cx.out().line(format!("note: {note}")))?;
+    report.notes.iter().try_for_each(|note| cx.out().wrapped(format!("note: {note}")))?;
     let counts = &report.counts;
     cx.out().line(format!(
         "{}: {}, {}, {} ({}), {}, {}, {}",

@@ -7,7 +7,7 @@ use specs::RepoName;
 use crate::author;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{count, plural, size, table};
+use crate::output::{count, plural, size};
 
 /// Free the space of what nothing needs: given up puts, pruned and expired files, duplicates
 ///
@@ -130,7 +130,7 @@ fn print(cx: &Context, collected: &Collected, dry_run: bool) -> Result<()> {
     });
     let gone: Vec<Vec<String>> = gone.collect();
     if !gone.is_empty() {
-        cx.out().text(table(&["REASON", "REPO", "OBJECTS", "BYTES"], gone))?;
+        cx.table(&["REASON", "REPO", "OBJECTS", "BYTES"], gone)?;
     }
     let objects = plural(swept.objects_removed, "object", "objects");
     let packs = plural(swept.packs_removed, "pack", "packs");
@@ -152,12 +152,12 @@ fn print_kept(cx: &Context, collected: &Collected) -> Result<()> {
         let files = account.largest.iter().map(|file| {
             vec![format!("{:>7}", size(file.size_bytes)), format!("{}:{}", file.place, file.path), file.held_by.clone()]
         });
-        cx.out().text(table(&[], files.collect()))?;
+        cx.table(&[], files.collect())?;
     }
     if !account.only.is_empty() {
         cx.out().line("\nheld by one alone")?;
         let only = account.only.iter().map(|only| vec![format!("{:>7}", size(only.size_bytes)), only.holder.clone()]);
-        cx.out().text(table(&[], only.collect()))?;
+        cx.table(&[], only.collect())?;
     }
     Ok(())
 }

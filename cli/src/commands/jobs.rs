@@ -63,6 +63,8 @@ impl JobLine {
 
 impl Row for JobLine {
     const HEADER: &'static [&'static str] = &["JOB", "STATE", "WHEN", "TOOK", "RUN + CACHED", "CAUSE", "REASON"];
+    const GIVES_UP: &'static [&'static str] = &["TOOK", "CAUSE", "WHEN", "RUN + CACHED"];
+    const SHORTENS: &'static [&'static str] = &["CAUSE"];
     fn cells(&self, human: &Human) -> Vec<String> {
         let job = &self.job;
         vec![
@@ -139,6 +141,7 @@ impl PipelineLine {
 
 impl Row for PipelineLine {
     const HEADER: &'static [&'static str] = &["PIPELINE", "STATE", "LAST JOB", "RUN + CACHED", "OUTPUT"];
+    const GIVES_UP: &'static [&'static str] = &["RUN + CACHED", "OUTPUT", "LAST JOB"];
     fn cells(&self, human: &Human) -> Vec<String> {
         let state = self.pipeline.state;
         // A running job is told by its own numbers, any other state by the last one that ended.

@@ -81,6 +81,8 @@ impl ChangedView {
 
 impl Row for ChangedView {
     const HEADER: &'static [&'static str] = &["COMMIT", "WHEN", "WHO", "CHANGE", "SIZE", "MESSAGE"];
+    const GIVES_UP: &'static [&'static str] = &["SIZE", "WHO", "WHEN"];
+    const SHORTENS: &'static [&'static str] = &["MESSAGE"];
     fn cells(&self, human: &Human) -> Vec<String> {
         let mut cells = self.commit.cells(human);
         let change = match self.change {

@@ -5,6 +5,7 @@
 //! - `following` what `pv logs -f` does
 //! - `jobs` jobs and pipelines as they are printed
 //! - `names` arguments such as `REPO@BRANCH`
+//! - `next` what a person does next
 //! - `views` commits, files, repositories … as they are printed
 //! - `rerun` what `pv verify --rerun` does and prints
 //! - `vouched` signatures and certificates of commits as they are printed
@@ -40,6 +41,7 @@ mod metrics;
 mod mirror;
 mod mv;
 mod names;
+mod next;
 mod pipeline;
 mod plan;
 mod put;
@@ -68,7 +70,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::socket::Repeat;
 
-pub(crate) use help::without_a_command;
+pub(crate) use help::{command_line, without_a_command};
 
 /// What `pv` can do.
 #[derive(clap::Subcommand, Debug)]
@@ -139,13 +141,14 @@ pub(crate) enum Command {
     Logs(logs::Args),
     Completions(completions::Args),
     Version(version::Args),
+    Help(help::Args),
 }
 
 impl Command {
     /// Whether the process that owns the store may run it: not what makes a store or needs none.
     pub(crate) fn may_be_handed_over(&self) -> bool {
         match self {
-            Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Version(_) => false,
+            Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Version(_) | Self::Help(_) => false,
             // It becomes the owner, or says who is.
             Self::Serve(_) => false,
             Self::Pipeline(command) => command.needs_store(),
@@ -181,6 +184,15 @@ impl Command {
         self.only_reads() && !matches!(self, Self::Wait(_) | Self::Logs(_))
     }
 
+    /// Whether what it prints is for reading, and may be long.
+    pub(crate) fn is_paged(&self) -> bool {
+        match self {
+            Self::Diff(_) | Self::Trace(_) | Self::Status(_) | Self::Log(_) | Self::Show(_) | Self::Explain(_) => true,
+            Self::Help(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether it changes nothing in the store. Of those that do the one or the other, only the ones that people call often are told apart.
     pub(crate) fn only_reads(&self) -> bool {
         match self {
@@ -192,7 +204,7 @@ impl Command {
             | Self::Status(_)
             | Self::Datum(_) => true,
             Self::Trace(_) | Self::Explain(_) | Self::Find(_) | Self::Bundle(_) | Self::Diff(_) | Self::Plan(_) => true,
-            Self::Wait(_) | Self::Logs(_) | Self::Fsck(_) | Self::Metrics(_) => true,
+            Self::Wait(_) | Self::Logs(_) | Self::Fsck(_) | Self::Metrics(_) | Self::Help(_) => true,
             Self::Verify(args) => !args.executes(),
             Self::Image(command) => command.only_reads(),
             Self::Repo(repo::Command::List(_) | repo::Command::Show(_)) => true,
@@ -254,6 +266,7 @@ impl Command {
             Self::Logs(args) => logs::run(cx, args),
             Self::Completions(args) => completions::run(cx, args),
             Self::Version(args) => version::run(cx, args),
+            Self::Help(args) => help::run(cx, args),
         }
     }
 }

@@ -117,6 +117,7 @@ struct Line {
 
 impl Row for Line {
     const HEADER: &'static [&'static str] = &["PIPELINE", "IN RUN", "RUN", "CACHED", "REMOVED", "WHY", "ABOUT"];
+    const GIVES_UP: &'static [&'static str] = &["REMOVED", "CACHED", "ABOUT"];
 
     fn cells(&self, _: &Human) -> Vec<String> {
         let outlook = &self.outlook;
@@ -170,6 +171,8 @@ struct DatumLine {
 
 impl Row for DatumLine {
     const HEADER: &'static [&'static str] = &["PIPELINE", "IN RUN", "DATUM", "DOES", "WHY", "INPUTS"];
+    const GIVES_UP: &'static [&'static str] = &["IN RUN", "DATUM"];
+    const SHORTENS: &'static [&'static str] = &["INPUTS"];
 
     fn cells(&self, _: &Human) -> Vec<String> {
         let inputs = self.datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path));

@@ -8,7 +8,7 @@ use repos::tree::{FileEntry, Tree};
 use repos::{RepoError, Store};
 use specs::{CommitId, FilePath, Glob, Reference, Revision};
 
-use super::change::{Commit, Message, PutView, Target, after, census_line, commit, nothing_committed};
+use super::change::{Commit, Message, PutView, Target, after, census_line, commit_then, nothing_committed};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::count;
@@ -77,7 +77,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     put.confirm_mirror(&content)?;
     let new = Commit { target: &target, message: &args.message, expect, started };
     let mut tries = 0;
-    let run = commit(cx, &new, |base| {
+    let run = commit_then(cx, &new, args.wait, |base| {
         tries += 1;
         let (edits, _) = put.edits(&content, base)?;
         if tries == 1 || !put.is_any_gone(&edits)? {

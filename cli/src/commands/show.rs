@@ -13,7 +13,7 @@ use super::views::{CommitView, FileView, RunView};
 use super::vouched::{ShownCommit, vouched_lines};
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, plural, size, table};
+use crate::output::{ShortIds, plural, size};
 
 /// Show a commit, a file's entry, or a run
 #[derive(clap::Args, Debug)]
@@ -57,7 +57,7 @@ fn show_run(cx: &Context, run: &RunRef) -> Result<()> {
     if cx.out().is_json() {
         return cx.out().json(&view);
     }
-    cx.out().text(table(&[], view.lines(&cx.human())))?;
+    cx.table(&[], view.lines(&cx.human()))?;
     let jobs = queries::find_jobs(store, &JobRef::Run(run.clone()))?;
     if jobs.is_empty() {
         return Ok(());
@@ -88,7 +88,7 @@ fn show_file(cx: &Context, reference: &Reference) -> Result<()> {
 
 fn print(cx: &Context, lines: impl IntoIterator<Item = (&'static str, String)>) -> Result<()> {
     let lines = lines.into_iter().map(|(word, text)| vec![word.to_owned(), text]).collect();
-    cx.out().text(table(&[], lines))
+    cx.table(&[], lines)
 }
 
 fn show_commit(cx: &Context, at: &Resolved) -> Result<()> {

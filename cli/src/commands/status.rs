@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use engine::Graph;
+use engine::apply::{Drift, drifts};
 use engine::queries::{JobState, PipelineState};
 use repos::Store;
 use repos::journal::RepoKind;
@@ -9,10 +11,11 @@ use serde::Serialize;
 use specs::PipelineName;
 
 use super::jobs::PipelineLine;
+use super::names::shell_word;
 use super::views::RepoView;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{plural, size};
+use crate::output::{columns, plural, size};
 
 /// Show the whole at a glance: store, repositories, pipelines, and what needs you
 #[derive(clap::Args, Debug, Default)]
@@ -34,6 +37,8 @@ struct StatusView {
     repos: Vec<RepoView>,
     pipelines: Vec<PipelineLine>,
     needs_you: Vec<Need>,
+    /// Specs and code on this machine that are not what was applied.
+    differs_on_disk: Vec<Drift>,
 }
 
 /// Something that goes on only when somebody does something.
@@ -56,13 +61,16 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         }
     }
     let folder = store.folder();
+    let differs_on_disk = drifts(store, &Graph::load(store)?)?;
+    let needs_you = pipelines.iter().filter_map(need).chain(differs_on_disk.iter().map(|drift| apply_need(cx, drift)));
     let status = StatusView {
         store: store.dir().to_owned(),
         executor: store.setting("executor")?.unwrap_or_else(|| "auto".to_owned()),
         running: cx.engine().is_some(),
         size_bytes: bytes_below(&folder),
         free_bytes: free_bytes(&folder)?,
-        needs_you: pipelines.iter().filter_map(need).collect(),
+        needs_you: needs_you.collect(),
+        differs_on_disk,
         repos,
         pipelines,
     };
@@ -84,7 +92,7 @@ fn print(cx: &Context, store: &Store, status: StatusView) -> Result<()> {
         None => format!("executor {}   pipelines run when you say `pv run`", status.executor),
     };
     let disk = format!("{} stored, {} free", size(status.size_bytes), size(status.free_bytes));
-    cx.out().line(format!("{}   {engine}   {disk}", store.dir().display()))?;
+    cx.out().wrapped(format!("{}   {engine}   {disk}", store.dir().display()))?;
     if status.repos.is_empty() {
         cx.out().line("\nno repositories yet: pv repo create NAME, then  pv put NAME FILES")?;
     } else {
@@ -97,15 +105,40 @@ fn print(cx: &Context, store: &Store, status: StatusView) -> Result<()> {
     }
     if !status.needs_you.is_empty() {
         cx.out().line(format!("\n{}", cx.out().paint(1, "needs you")))?;
-        let name_width = status.needs_you.iter().map(|need| need.pipeline.as_str().len()).max().unwrap_or(0);
-        let what_width = status.needs_you.iter().map(|need| need.what.chars().count()).max().unwrap_or(0);
-        for Need { pipeline, what, commands } in &status.needs_you {
-            let pipeline = pipeline.as_str();
-            let commands = commands.join("        then  ");
-            cx.out().line(format!("  {pipeline:name_width$}  {what:what_width$}  {commands}"))?;
-        }
+        print_needs(cx, &status.needs_you)?;
     }
     Ok(())
+}
+
+/// What needs somebody, a line each; where that is too narrow, each command in a line of its own, so that it can be copied.
+fn print_needs(cx: &Context, needs: &[Need]) -> Result<()> {
+    let name_width = needs.iter().map(|need| need.pipeline.as_str().len()).max().unwrap_or(0);
+    let what_width = needs.iter().map(|need| columns(&need.what)).max().unwrap_or(0);
+    for Need { pipeline, what, commands } in needs {
+        let name = format!("  {:name_width$}  ", pipeline.as_str());
+        let line = format!("{name}{what}{}  {}", " ".repeat(what_width - columns(what)), commands.join("        then  "));
+        if cx.out().columns().is_none_or(|width| columns(&line) <= width) {
+            cx.out().line(line)?;
+            continue;
+        }
+        cx.out().branch(&name, &" ".repeat(columns(&name)), what)?;
+        commands.iter().try_for_each(|command| cx.out().line(format!("      {command}")))?;
+    }
+    Ok(())
+}
+
+/// That what lies on the disk is to be applied, or put back.
+fn apply_need(cx: &Context, drift: &Drift) -> Need {
+    let file = drift.file.strip_prefix(&cx.outside().cwd).unwrap_or(&drift.file).display().to_string();
+    let word = shell_word(&file);
+    let (what, commands) = if drift.what == ["errors"] {
+        (format!("{file} has errors now"), vec![format!("pv pipeline check -f {word}")])
+    } else {
+        let differs = if drift.what.len() == 1 { "differs" } else { "differ" };
+        let what = format!("{} on disk {differs} from what was applied: {file}", drift.what.join(" and "));
+        (what, vec![format!("pv plan -f {word}"), format!("pv pipeline apply -f {word}")])
+    };
+    Need { pipeline: drift.pipeline.clone(), what, commands }
 }
 
 /// What a pipeline needs of its people; nothing when it is current or goes on by itself.

@@ -12,7 +12,7 @@ use specs::{Digest, ErrorKind, Reference};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::known::Standing;
-use crate::output::{plural, table};
+use crate::output::plural;
 
 /// Check whether what a store says of its files is true
 ///
@@ -218,7 +218,7 @@ fn lines(cx: &Context, subject: &str, report: &Report) -> Result<()> {
         rows.extend(report.counts.iter().map(counted));
     }
     rows.extend(report.bad.iter().take(20).map(row));
-    cx.out().text(table(&[], rows))?;
+    cx.table(&[], rows)?;
     let not_checked: Vec<String> = report.not_checked().iter().map(|(link, count)| noted_words(link, *count)).collect();
     let noted = if not_checked.is_empty() { String::new() } else { format!(", but for {}", not_checked.join("; ")) };
     let checked = plural(report.total(), "link", "links");

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use specs::{BranchName, CommitId, Digest, FilePath, RepoName, RunId};
 
 use super::jobs::live;
+use super::next;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, Row, ShortIds, count, plural, size};
@@ -74,6 +75,8 @@ fn with_defaults(commit: &Commit) -> Value {
 
 impl Row for CommitView {
     const HEADER: &'static [&'static str] = &["COMMIT", "WHEN", "WHO", "FILES", "SIZE", "MESSAGE"];
+    const GIVES_UP: &'static [&'static str] = &["SIZE", "FILES", "WHO", "WHEN"];
+    const SHORTENS: &'static [&'static str] = &["MESSAGE"];
     fn cells(&self, human: &Human) -> Vec<String> {
         let who = match &self.document.pipeline {
             Some(pipeline) => format!("{} v{}", pipeline.name, pipeline.version),
@@ -154,6 +157,8 @@ impl RepoView {
 
 impl Row for RepoView {
     const HEADER: &'static [&'static str] = &["REPOSITORY", "HEAD", "FILES", "SIZE", "LAST COMMIT"];
+    const GIVES_UP: &'static [&'static str] = &["SIZE", "FILES"];
+    const SHORTENS: &'static [&'static str] = &["LAST COMMIT"];
     fn cells(&self, human: &Human) -> Vec<String> {
         let head = self.last.as_ref().map_or("none", |(short, _)| short.as_str()).to_owned();
         vec![self.name.to_string(), head, count(self.files), size(self.size_bytes), self.last_commit(human)]
@@ -205,6 +210,8 @@ impl NameView {
 
 impl Row for NameView {
     const HEADER: &'static [&'static str] = &["NAME", "COMMIT", "WHEN", "MESSAGE"];
+    const GIVES_UP: &'static [&'static str] = &["WHEN"];
+    const SHORTENS: &'static [&'static str] = &["MESSAGE"];
     fn cells(&self, human: &Human) -> Vec<String> {
         let when = self.created_at.map_or_else(String::new, |time| human.ago(time));
         vec![format!("{}@{}", self.repo, self.name), self.short.clone(), when, first_line(&self.message)]
@@ -359,6 +366,8 @@ fn result_of(jobs: &[JobRow], live: Option<&Live>) -> String {
 
 impl Row for RunView {
     const HEADER: &'static [&'static str] = &["RUN", "WHEN", "WHO", "CAUSE", "RESULT"];
+    const GIVES_UP: &'static [&'static str] = &["WHO", "WHEN"];
+    const SHORTENS: &'static [&'static str] = &["CAUSE"];
     fn cells(&self, human: &Human) -> Vec<String> {
         let who = name_of(self.who());
         vec![self.short.clone(), human.ago(self.created_at), who, self.cause_line(), self.result.clone()]
@@ -375,8 +384,9 @@ pub(super) fn caused(cx: &Context, run: &RunId) -> Result<()> {
     cx.out().line(format!("@{}", store.short_run(run)?))?;
     cx.out().flush()?;
     let names: Vec<&str> = row.jobs.iter().map(|job| job.pipeline.as_str()).collect();
-    cx.notes().line(format!("{}: {}", plural(names.len() as u64, "job", "jobs"), names.join(", ")));
-    cx.notes().line("next: pv run");
+    let named = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+    cx.notes().line(plural(names.len() as u64, "job", "jobs") + &named);
+    next::after(cx, store, run)?.iter().for_each(|next| cx.notes().line(next));
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! over (see `socket`), and then all of these are that process's.
 //! - `outside` streams, folder, environment and user, as the process that was called has them
 //! - `cancel` whether whoever asked still wants the answer
+//! - `clock` the machine's, but in tests that compare what is printed
 //! - `client` what the process that handed a command over has got of it, and whether it is waited for
 
 use std::ffi::OsString;
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use engine::Engine;
 use repos::place::Access;
-use repos::time::{Clock, SystemClock};
+use repos::time::Clock;
 use repos::{OpenOptions, Store};
 use specs::ErrorKind;
 
@@ -26,6 +27,7 @@ use crate::socket::Owner;
 
 mod cancel;
 mod client;
+mod clock;
 mod outside;
 
 pub(crate) use cancel::Cancel;
@@ -50,18 +52,18 @@ pub(crate) struct Context {
 impl Context {
     /// A context whose streams are those of `outside`; the store is that of `engine`, else opened when a command first asks for it.
     pub(crate) fn new(outside: Outside, flags: Flags, engine: Option<Arc<Engine>>) -> std::io::Result<Self> {
-        let out = Out::new(&outside, &flags)?;
         let notes = Notes::new(&outside, &flags)?;
+        let out = Out::new(&outside, &flags, &notes)?;
         let opened = OnceLock::new();
         if let Some(engine) = &engine {
             opened.set(engine.store().clone()).ok();
         }
         Ok(Self {
             flags,
+            clock: clock::of(&outside.env),
             outside,
             out,
             notes,
-            clock: Arc::new(SystemClock),
             store: opened,
             opening: Mutex::new(()),
             standing: OnceLock::new(),

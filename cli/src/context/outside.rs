@@ -46,6 +46,16 @@ impl Environment {
         self.0.get(std::ffi::OsStr::new(name))?.to_str().filter(|value| !value.is_empty())
     }
 
+    /// The value, if it is set and text; it may be empty.
+    pub(crate) fn raw(&self, name: &str) -> Option<&str> {
+        self.0.get(std::ffi::OsStr::new(name))?.to_str()
+    }
+
+    /// Sets a variable for what is called from here on.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.into(), value.into());
+    }
+
     /// A variable of pv's own whose value is no text: it cannot be followed, and must not be passed over.
     pub(crate) fn not_text(&self) -> Option<String> {
         let is_own = |name: &str| name.starts_with("PV_");

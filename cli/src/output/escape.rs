@@ -21,12 +21,49 @@ pub(crate) fn paint(numbers: &str, text: &str) -> String {
 }
 
 /// Text without control characters but for line ends and tabs, and with the marks of our own colours as they are: for a part of a text.
-pub(super) fn escaped(text: &str) -> Cow<'_, str> {
-    written_out(
-        text,
-        |c| c.is_control() && c != '\n' && c != '\t',
-        |numbers| Cow::Owned(format!("{}{numbers}m", mark())),
-    )
+/// With `tricks` as in [`shown`].
+pub(super) fn escaped(text: &str, tricks: bool) -> Cow<'_, str> {
+    let is_refused = |c: char| (c.is_control() && c != '\n' && c != '\t') || (tricks && is_a_trick(c));
+    written_out(text, is_refused, |numbers| Cow::Owned(format!("{}{numbers}m", mark())))
+}
+
+/// A piece of a text that is laid out: a mark of our own colours, which takes no room, or a character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece<'t> {
+    /// The mark as it stands in the text.
+    Color(&'t str),
+    Char(char),
+}
+
+/// The pieces of a text, in order.
+pub(super) fn pieces(mut text: &str) -> impl Iterator<Item = Piece<'_>> {
+    std::iter::from_fn(move || {
+        let length = color_length(text).unwrap_or(0);
+        if length > 0 {
+            let (color, rest) = text.split_at(length);
+            text = rest;
+            return Some(Piece::Color(color));
+        }
+        let mut chars = text.chars();
+        let c = chars.next()?;
+        text = chars.as_str();
+        Some(Piece::Char(c))
+    })
+}
+
+/// How long the mark of a colour is with which a text begins.
+fn color_length(text: &str) -> Option<usize> {
+    Some(mark().len() + text.strip_prefix(mark())?.find('m')? + 1)
+}
+
+/// Whether a mark is that of the end of a colour.
+pub(super) fn ends_color(color: &str) -> bool {
+    color.strip_prefix(mark()) == Some("0m")
+}
+
+/// The mark of the end of a colour.
+pub(super) fn color_end() -> String {
+    format!("{}0m", mark())
 }
 
 /// Text as it leaves pv; with `tricks`, characters that cannot be seen or turn the text around them are written out too.
@@ -146,7 +183,7 @@ mod tests {
             let painted = paint(&numbers, &text);
             let expected = format!("\u{1b}[{numbers}m{}\u{1b}[0m", shown(&text, true));
             prop_assert_eq!(shown(&painted, true), expected.as_str());
-            let part = escaped(&painted);
+            let part = escaped(&painted, true);
             prop_assert_eq!(shown(&part, true), expected.as_str());
         }
 

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use repos::Timestamp;
 use serde::Serialize;
 
-use super::{Human, escaped};
+use super::table::{Columns, fitted};
+use super::Human;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
@@ -18,6 +18,11 @@ const ON_A_TERMINAL: usize = 20;
 pub(crate) trait Row: Serialize {
     /// The words above the columns.
     const HEADER: &'static [&'static str];
+    /// The columns that a narrow terminal does without, the first of them first. What is in neither list is always there whole, the last
+    /// such column in several lines if need be.
+    const GIVES_UP: &'static [&'static str] = &[];
+    /// The columns whose texts may be cut short.
+    const SHORTENS: &'static [&'static str] = &[];
     /// The text of each column.
     fn cells(&self, human: &Human) -> Vec<String>;
 }
@@ -102,22 +107,6 @@ impl Since {
     }
 }
 
-/// Lines of text in columns, with their heads if there are any.
-pub(crate) fn table(header: &[&str], lines: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    if !header.is_empty() {
-        table.set_header(header.iter().copied());
-    }
-    // A line end in a cell would look like another row; a column is as wide as what is seen of its cells.
-    let cell = |cell: String| escaped(&cell.replace('\n', " ")).into_owned();
-    table.add_rows(lines.into_iter().map(|line| line.into_iter().map(cell)));
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
-}
-
 impl Context {
     /// Prints a list. `rows` may be endless: no more are asked for than are shown, and one to know that there are more.
     pub(crate) fn list<R: Row>(&self, limit: Option<usize>, rows: impl IntoIterator<Item = Result<R>>) -> Result<()> {
@@ -131,22 +120,21 @@ impl Context {
         if lines.is_empty() {
             return Ok(());
         }
-        for line in table(R::HEADER, lines).lines() {
-            self.out().line(self.cut(line))?;
-        }
+        let columns = Columns { header: R::HEADER, gives_up: R::GIVES_UP, shortens: R::SHORTENS };
+        self.out().text(fitted(&columns, lines, self.out().columns()))?;
         if self.out().is_terminal() && rows.next().is_some() {
             self.out().line("…  more: -n 0")?;
         }
         Ok(())
     }
 
-    /// A line as wide as the terminal at most.
-    fn cut(&self, line: &str) -> String {
-        match self.out().width() {
-            Some(width) if line.chars().count() > usize::from(width) => {
-                line.chars().take(usize::from(width).saturating_sub(1)).chain(['…']).collect()
-            }
-            _ => line.to_owned(),
-        }
+    /// Prints lines of text in columns, with their heads if there are any. Where they do not fit, the last column takes several lines.
+    pub(crate) fn table(&self, header: &[&str], lines: Vec<Vec<String>>) -> Result<()> {
+        self.columns(&Columns { header, ..Columns::default() }, lines)
+    }
+
+    /// The same, with columns that can be given up or cut short.
+    pub(crate) fn columns(&self, columns: &Columns<'_>, lines: Vec<Vec<String>>) -> Result<()> {
+        self.out().text(fitted(columns, lines, self.out().columns()))
     }
 }

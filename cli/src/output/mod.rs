@@ -3,7 +3,9 @@
 //! - `list` lists: a table for people, one JSON object a line for programs; how many and how far back
 //! - `human` sizes, counts, times and ids for people
 //! - `escape` the one exit of text: no control character of others gets to a terminal
-//! - `progress` how far a long operation has come
+//! - `fit` where a text is cut or broken on a terminal of so many columns; `table` columns that fit
+//! - `screen` lines at the end of a terminal that are drawn anew; `progress` how far a long operation has come
+//! - `pager` what is long is read page by page
 //! - `sink` writes to a stream without standing still when nobody reads
 
 use std::fs::File;
@@ -18,33 +20,60 @@ use crate::context::{Cancel, Environment, Outside};
 use crate::error::{CliError, Result};
 
 mod escape;
+mod fit;
 mod human;
 mod list;
+mod pager;
 mod progress;
+mod screen;
 mod sink;
+mod table;
 
 pub(crate) use escape::{LogText, paint};
-use escape::{escaped, escaped_json, shown};
+use escape::{escaped_json, shown};
+pub(crate) use fit::{Part, behind, columns, of_parts};
 pub(crate) use human::{Human, ShortIds, count, duration, plural, short_digest, size};
-pub(crate) use list::{Row, Since, Window, table};
+pub(crate) use list::{Row, Since, Window};
+pub(crate) use pager::Pager;
 pub(crate) use progress::Progress;
+pub(crate) use screen::{Block, Screen, bar};
 pub(crate) use sink::Sink;
+pub(crate) use table::{Columns, fitted};
 
-/// Whether to colour what goes to `stream`.
-fn wants_color(flags: &Flags, env: &Environment, stream: &File) -> bool {
+/// Whether to colour what goes to a stream, which people look at or not.
+fn wants_color(flags: &Flags, env: &Environment, is_looked_at: bool) -> bool {
     match flags.color {
         When::Always => true,
         When::Never => false,
-        When::Auto => {
-            rustix::termios::isatty(stream) && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb")
-        }
+        When::Auto => is_looked_at && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb"),
     }
 }
 
-/// Columns of a terminal; `None` when `stream` is none.
-fn width(stream: &File) -> Option<u16> {
-    let size = rustix::termios::tcgetwinsize(stream).ok()?;
-    Some(if size.ws_col == 0 { 80 } else { size.ws_col })
+/// Whether two streams are the same pipe or file.
+fn is_same(one: &File, other: &File) -> bool {
+    let place = |file: &File| rustix::fs::fstat(file).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    place(one).is_some_and(|at| place(other) == Some(at))
+}
+
+/// Takes what is drawn at the end of the terminal away before it writes to it.
+#[derive(Debug)]
+struct Wiping {
+    sink: Sink,
+    /// Where something may be drawn that is in the way.
+    screen: Option<Screen>,
+}
+
+impl Write for Wiping {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if let Some(screen) = &self.screen {
+            screen.wipe();
+        }
+        self.sink.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.sink.flush()
+    }
 }
 
 /// How long a reader who stands still may take for what was kept back for it.
@@ -53,24 +82,27 @@ const FINISH_WAIT: Duration = Duration::from_secs(2);
 /// Standard output.
 #[derive(Debug)]
 pub(crate) struct Out {
-    writer: Mutex<BufWriter<Sink>>,
+    writer: Mutex<BufWriter<Wiping>>,
     sink: Sink,
     json: bool,
     color: bool,
-    width: Option<u16>,
+    width: Option<usize>,
     cancel: Cancel,
 }
 
 impl Out {
-    pub(crate) fn new(outside: &Outside, flags: &Flags) -> std::io::Result<Self> {
+    pub(crate) fn new(outside: &Outside, flags: &Flags, notes: &Notes) -> std::io::Result<Self> {
         let stdout = &outside.streams.stdout;
         let sink = Sink::new(stdout.try_clone()?, outside.cancel.clone(), outside.client.clone());
+        let terminal = screen::size(stdout).map(|(columns, _)| columns);
+        let width = terminal.or_else(|| pager::columns(&outside.env));
+        let wiping = Wiping { sink: sink.clone(), screen: terminal.map(|_| notes.screen.clone()) };
         Ok(Self {
-            writer: Mutex::new(BufWriter::with_capacity(1 << 16, sink.clone())),
+            writer: Mutex::new(BufWriter::with_capacity(1 << 16, wiping)),
             sink,
             json: flags.json,
-            color: wants_color(flags, &outside.env, stdout),
-            width: width(stdout),
+            color: wants_color(flags, &outside.env, width.is_some()),
+            width,
             cancel: outside.cancel.clone(),
         })
     }
@@ -86,8 +118,24 @@ impl Out {
     }
 
     /// Columns of the terminal, if it is one.
-    pub(crate) fn width(&self) -> Option<u16> {
+    pub(crate) fn columns(&self) -> Option<usize> {
         self.width
+    }
+
+    /// Writes a line that a terminal shows in several if it is longer: `first` stands in front of it, `rest` in front of what is broken off.
+    pub(crate) fn branch(&self, first: &str, rest: &str, text: &str) -> Result<()> {
+        match self.width {
+            Some(width) => behind(first, rest, text, width).iter().try_for_each(|line| self.line(line.trim_end())),
+            None => self.line(format!("{first}{text}")),
+        }
+    }
+
+    /// The same of a line that stands by itself; what is broken off is set in.
+    pub(crate) fn wrapped(&self, text: impl AsRef<str>) -> Result<()> {
+        let text = text.as_ref();
+        let own = text.len() - text.trim_start_matches(' ').len();
+        let (front, text) = text.split_at(own);
+        self.branch(front, &" ".repeat(own + 4), text)
     }
 
     /// Whether to colour.
@@ -177,27 +225,48 @@ fn stopped(error: &std::io::Error) -> CliError {
 #[derive(Debug)]
 pub(crate) struct Notes {
     stderr: Sink,
+    screen: Screen,
     quiet: bool,
     color: bool,
-    width: Option<u16>,
+    /// Whether it is a terminal on which lines can be drawn anew.
+    is_drawable: bool,
     cancel: Cancel,
 }
 
 impl Notes {
     pub(crate) fn new(outside: &Outside, flags: &Flags) -> std::io::Result<Self> {
-        let stderr = &outside.streams.stderr;
+        let (streams, env) = (&outside.streams, &outside.env);
+        let stderr = Sink::new(streams.stderr.try_clone()?, outside.cancel.clone(), outside.client.clone());
+        let is_terminal = screen::size(&streams.stderr).is_some();
+        let is_paged = pager::columns(env).is_some() && is_same(&streams.stderr, &streams.stdout);
         Ok(Self {
-            stderr: Sink::new(stderr.try_clone()?, outside.cancel.clone(), outside.client.clone()),
+            screen: Screen::new(stderr.clone()),
+            stderr,
             quiet: flags.quiet,
-            color: wants_color(flags, &outside.env, stderr),
-            width: width(stderr),
+            color: wants_color(flags, env, is_terminal || is_paged),
+            is_drawable: is_terminal && env.get("TERM") != Some("dumb"),
             cancel: outside.cancel.clone(),
         })
     }
 
     /// Another that writes to the same.
     pub(crate) fn another(&self) -> Self {
-        Self { stderr: self.stderr.clone(), cancel: self.cancel.clone(), ..*self }
+        Self { stderr: self.stderr.clone(), screen: self.screen.clone(), cancel: self.cancel.clone(), ..*self }
+    }
+
+    /// The end of the terminal, where lines are drawn anew.
+    pub(crate) fn block(&self) -> Block {
+        Block::new(self.screen.clone())
+    }
+
+    /// What is drawn there; whoever else writes to the terminal wipes it before.
+    pub(crate) fn screen(&self) -> Screen {
+        self.screen.clone()
+    }
+
+    /// Whether only results and errors are wanted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// From now on a bounded part of the notes is held until it is taken, unless people watch what comes.
@@ -224,7 +293,7 @@ impl Notes {
 
     /// Whether people look at it directly and want more than errors.
     pub(crate) fn is_watched(&self) -> bool {
-        self.width.is_some() && !self.quiet
+        self.is_drawable && !self.quiet
     }
 
     /// A line, unless `-q`.
@@ -234,14 +303,10 @@ impl Notes {
         }
     }
 
-    /// Moves up so many lines and clears what follows: a block is drawn anew.
-    pub(crate) fn wipe(&self, lines: usize) {
-        self.send(&format!("\x1b[{lines}A\x1b[J"));
-    }
-
     /// The last line of a command that ends because it was asked to.
     pub(crate) fn farewell(&self, line: &str) {
         if !self.quiet {
+            self.screen.wipe();
             self.stderr.note(shown(&format!("{line}\n"), true).as_bytes());
         }
     }
@@ -249,6 +314,7 @@ impl Notes {
     /// Bytes as they are: what another process said for this one.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
         if !bytes.is_empty() {
+            self.screen.wipe();
             self.stderr.note(bytes);
         }
     }
@@ -265,6 +331,7 @@ impl Notes {
 
     fn send(&self, text: &str) {
         if !self.cancel.is_urgent() {
+            self.screen.wipe();
             self.stderr.note(text.as_bytes());
         }
     }

@@ -3,10 +3,12 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
+use super::fit::{Part, of_parts};
+use super::screen::Block;
+use super::{Notes, count, duration, size};
 
-use super::{Notes, Sink, count, shown, size};
-
+/// Time between two drawings on a terminal. What has ended before the first is not shown: it would only flicker.
+const BETWEEN_DRAWINGS: Duration = Duration::from_millis(100);
 /// Time between two lines where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
@@ -20,17 +22,25 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 enum How {
     Silent,
-    Bar(ProgressBar),
+    Bar(Mutex<Bar>),
     Lines { notes: Notes, last: Mutex<Instant> },
+}
+
+/// A line that is drawn anew.
+#[derive(Debug)]
+struct Bar {
+    block: Block,
+    started: Instant,
+    last: Instant,
 }
 
 impl Progress {
     pub(crate) fn new(notes: &Notes, verb: &'static str) -> Self {
-        let notes = notes.another();
-        let how = match notes.width {
-            _ if notes.quiet => How::Silent,
-            Some(width) => How::Bar(bar(notes, width, verb)),
-            None => How::Lines { notes, last: Mutex::new(Instant::now()) },
+        let now = Instant::now();
+        let how = match notes.is_watched() {
+            _ if notes.is_quiet() => How::Silent,
+            true => How::Bar(Mutex::new(Bar { block: notes.block(), started: now, last: now })),
+            false => How::Lines { notes: notes.another(), last: Mutex::new(now) },
         };
         Self { verb, how }
     }
@@ -39,11 +49,10 @@ impl Progress {
     pub(crate) fn count(&self, what: &str, done: u64, total: u64) {
         match &self.how {
             How::Silent => {}
-            How::Bar(bar) => {
-                bar.set_length(total.max(done));
-                bar.set_position(done);
-                bar.set_message(shown(&format!("{what} {}", count(done)), true).into_owned());
-            }
+            How::Bar(bar) => self.draw(bar, done, total, || {
+                let of = if total > 0 { format!(" of {}", count(total)) } else { String::new() };
+                format!("{what} {}{of}", count(done))
+            }),
             How::Lines { notes, last } => {
                 if is_time(last) {
                     let of = if total > 0 { format!(" of {}", count(total)) } else { String::new() };
@@ -68,11 +77,7 @@ impl Progress {
         let of = || if total_bytes > 0 { format!(" of {}", size(total_bytes)) } else { String::new() };
         match &self.how {
             How::Silent => {}
-            How::Bar(bar) => {
-                bar.set_length(total_bytes.max(bytes));
-                bar.set_position(bytes);
-                bar.set_message(shown(&format!("{}  {}{}", what(), size(bytes), of()), true).into_owned());
-            }
+            How::Bar(bar) => self.draw(bar, bytes, total_bytes, || format!("{}  {}{}", what(), size(bytes), of())),
             How::Lines { notes, last } => {
                 if is_time(last) {
                     notes.line(format!("{} {}, {}{}", self.verb, what(), size(bytes), of()));
@@ -80,6 +85,35 @@ impl Progress {
             }
         }
     }
+}
+
+impl Progress {
+    fn draw(&self, bar: &Mutex<Bar>, done: u64, total: u64, what: impl Fn() -> String) {
+        // Whoever finds another one drawing has nothing newer to show.
+        let Ok(mut bar) = bar.try_lock() else { return };
+        if bar.last.elapsed() < BETWEEN_DRAWINGS {
+            return;
+        }
+        bar.last = Instant::now();
+        let elapsed = bar.started.elapsed();
+        let line = |width| line(&format!("{} {}", self.verb, what()), done, total, elapsed, width);
+        bar.block.draw(|width| vec![line(width)]);
+    }
+}
+
+/// `put 1,200 files  5.0 MB of 10 MB  ━━━━━━━━━━──────────  3 s left`, as far as there is room.
+fn line(what: &str, done: u64, total: u64, elapsed: Duration, width: usize) -> String {
+    let left = seconds_left(done, total, elapsed).map_or_else(String::new, |left| format!("{} left", duration(left)));
+    let bar = if total > 0 { super::bar(done, total) } else { String::new() };
+    let part = |rank, text| Part { rank, text };
+    of_parts(vec![part(0, what.to_owned()), part(2, bar), part(1, left)], width)
+}
+
+/// As long as what is left takes at the pace until now.
+#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+fn seconds_left(done: u64, total: u64, elapsed: Duration) -> Option<f64> {
+    let left = total.checked_sub(done).filter(|left| *left > 0 && done > 0)?;
+    Some(elapsed.as_secs_f64() / done as f64 * left as f64)
 }
 
 /// Whether the last line was long enough ago.
@@ -92,99 +126,24 @@ fn is_time(last: &Mutex<Instant>) -> bool {
     is_time
 }
 
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let How::Bar(bar) = &self.how {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn bar(notes: Notes, width: u16, verb: &'static str) -> ProgressBar {
-    let left = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
-        if state.pos() > 0 {
-            write!(text, "{:#} left", indicatif::HumanDuration(state.eta())).ok();
-        }
-    };
-    let style = ProgressStyle::with_template("{prefix} {msg}  {bar:20} {left}")
-        .expect("the template is a constant that a test renders")
-        .progress_chars("━╸─")
-        .with_key("left", left);
-    let target = ProgressDrawTarget::term_like_with_hz(Box::new(Terminal { stderr: notes.stderr, width }), 10);
-    ProgressBar::with_draw_target(Some(0), target).with_style(style).with_prefix(verb)
-}
-
-/// The terminal behind a context's stderr, which need not be that of this process.
-#[derive(Debug)]
-struct Terminal {
-    stderr: Sink,
-    width: u16,
-}
-
-impl Terminal {
-    #[expect(clippy::unnecessary_wraps, reason = "the trait's methods give a result")]
-    fn send(&self, text: &str) -> std::io::Result<()> {
-        self.stderr.note(text.as_bytes());
-        Ok(())
-    }
-
-    fn go(&self, n: usize, direction: char) -> std::io::Result<()> {
-        if n == 0 { Ok(()) } else { self.send(&format!("\x1b[{n}{direction}")) }
-    }
-}
-
-impl TermLike for Terminal {
-    fn width(&self) -> u16 {
-        self.width
-    }
-    fn move_cursor_up(&self, n: usize) -> std::io::Result<()> {
-        self.go(n, 'A')
-    }
-    fn move_cursor_down(&self, n: usize) -> std::io::Result<()> {
-        self.go(n, 'B')
-    }
-    fn move_cursor_right(&self, n: usize) -> std::io::Result<()> {
-        self.go(n, 'C')
-    }
-    fn move_cursor_left(&self, n: usize) -> std::io::Result<()> {
-        self.go(n, 'D')
-    }
-    fn write_line(&self, s: &str) -> std::io::Result<()> {
-        self.send(&format!("{s}\n"))
-    }
-    fn write_str(&self, s: &str) -> std::io::Result<()> {
-        self.send(s)
-    }
-    fn clear_line(&self) -> std::io::Result<()> {
-        self.send("\r\x1b[2K")
-    }
-    fn flush(&self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::{Cancel, Client};
+    use crate::output::fit::columns;
 
     #[test]
-    fn a_bar_tells_files_bytes_and_total() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let notes = Notes {
-            stderr: Sink::new(file.reopen().unwrap(), Cancel::default(), Client::default()),
-            quiet: false,
-            color: false,
-            width: Some(100),
-            cancel: Cancel::default(),
-        };
-        let progress = Progress::new(&notes, "put");
-        progress.update(1200, 5_000_000, 10_000_000);
-        let How::Bar(bar) = &progress.how else { panic!("a terminal has a bar") };
-        bar.tick();
-        std::thread::sleep(Duration::from_millis(150));
-        bar.tick();
-        let drawn = std::fs::read_to_string(file.path()).unwrap();
-        assert!(drawn.contains("put 1,200 files  5.0 MB of 10 MB"), "{drawn}");
+    fn a_bar_tells_files_bytes_and_total_at_any_width() {
+        let what = "put 1,200 files  5.0 MB of 10 MB";
+        let at = |width| line(what, 5_000_000, 10_000_000, Duration::from_secs(3), width);
+        assert_eq!(at(80), format!("{what}  ━━━━━━━━━━──────────  3.0 s left"));
+        assert_eq!(at(60), format!("{what}  3.0 s left"));
+        assert_eq!(at(40), what);
+        assert_eq!(columns(&at(20)), 20);
+    }
+
+    #[test]
+    fn what_is_left_is_reckoned_from_what_was_done() {
+        assert_eq!(seconds_left(10, 40, Duration::from_secs(2)), Some(6.0));
+        assert_eq!([seconds_left(0, 40, Duration::ZERO), seconds_left(9, 0, Duration::ZERO), seconds_left(9, 9, Duration::ZERO)], [None; 3]);
     }
 }

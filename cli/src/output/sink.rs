@@ -17,6 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::net::SendFlags;
 
+use super::Screen;
 use crate::context::{Cancel, Client};
 
 /// Time between two looks whether anybody still waits for what cannot be written.
@@ -161,9 +162,14 @@ impl Sink {
     }
 
     /// The same as something to write to. From now on notes are dropped rather than waited for.
-    pub(crate) fn notes(&self) -> NoteWriter {
+    pub(crate) fn notes(&self, screen: &Screen) -> NoteWriter {
         self.drop_notes();
-        NoteWriter { sink: self.clone() }
+        NoteWriter { sink: self.clone(), screen: screen.clone() }
+    }
+
+    /// Columns and rows of the terminal as it is now, if it is one.
+    pub(super) fn window(&self) -> Option<(usize, usize)> {
+        super::screen::size(&self.inner.file)
     }
 
     fn kept_back(&self) -> std::sync::MutexGuard<'_, Option<Vec<u8>>> {
@@ -238,10 +244,12 @@ impl Sink {
 #[derive(Debug)]
 pub(crate) struct NoteWriter {
     sink: Sink,
+    screen: Screen,
 }
 
 impl Write for NoteWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.screen.wipe();
         self.sink.note(bytes);
         Ok(bytes.len())
     }

@@ -9,7 +9,7 @@ use specs::{BranchName, CommitId, Reference, RepoName};
 use crate::author;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{Human, Row, ShortIds, Since, plural, size, table};
+use crate::output::{Human, Row, ShortIds, Since, plural, size};
 
 /// Drop the files of old commits; ids, trees, lineage and results stay
 ///
@@ -54,6 +54,7 @@ struct PruneView<'a> {
 
 impl Row for PrunedView {
     const HEADER: &'static [&'static str] = &["COMMIT", "WHEN", "MESSAGE"];
+    const SHORTENS: &'static [&'static str] = &["MESSAGE"];
     fn cells(&self, human: &Human) -> Vec<String> {
         let message = self.message.lines().next().unwrap_or_default().to_owned();
         vec![format!("{}@{}", self.repo, self.short), human.ago(self.created_at), message]
@@ -134,7 +135,7 @@ fn print(cx: &Context, commits: &[PrunedView], size_bytes: u64, pruned: bool) ->
     }
     let human = cx.human();
     let lines = commits.iter().map(|commit| commit.cells(&human)).collect();
-    cx.out().text(table(PrunedView::HEADER, lines))?;
+    cx.table(PrunedView::HEADER, lines)?;
     let (verb, next) =
         if pruned { ("pruned", "; next: pv gc frees") } else { ("would prune", "; pv gc would then free") };
     let count = plural(commits.len() as u64, "commit", "commits");

@@ -11,6 +11,8 @@ mod set;
 mod settings;
 mod unset;
 
+pub(crate) use settings::SETTINGS;
+
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     List(list::Args),

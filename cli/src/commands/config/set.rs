@@ -23,5 +23,6 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return Err(CliError::usage(message, format!("it is {}", setting.what)));
     }
     changes::set_setting(cx.store()?, setting.key, Some(&args.value))?;
-    if cx.out().is_json() { cx.out().json(&json!({ "key": setting.key, "value": args.value })) } else { Ok(()) }
+    let words = format!("{} is {} now; it counts {}", setting.key, args.value, setting.counts);
+    cx.done(&words, &json!({ "key": setting.key, "value": args.value, "counts": setting.counts }))
 }

@@ -15,7 +15,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let key = args.key.0.key;
-    changes::set_setting(cx.store()?, key, None)?;
-    if cx.out().is_json() { cx.out().json(&json!({ "key": key, "value": null })) } else { Ok(()) }
+    let setting = args.key.0;
+    changes::set_setting(cx.store()?, setting.key, None)?;
+    let words = format!("{} has its default again; that counts {}", setting.key, setting.counts);
+    cx.done(&words, &json!({ "key": setting.key, "value": null, "counts": setting.counts }))
 }

@@ -58,6 +58,8 @@ pub(super) struct DatumLine(pub(super) DatumView);
 
 impl Row for DatumLine {
     const HEADER: &'static [&'static str] = &["DATUM", "STATE", "TRIES", "EXIT", "TOOK", "READ", "MADE", "REASON"];
+    const GIVES_UP: &'static [&'static str] = &["TRIES", "TOOK", "MADE", "EXIT", "READ"];
+    const SHORTENS: &'static [&'static str] = &["READ"];
     fn cells(&self, _: &Human) -> Vec<String> {
         let datum = &self.0;
         let inputs: Vec<String> = datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path)).collect();

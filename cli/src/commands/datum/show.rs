@@ -10,7 +10,7 @@ use crate::commands::failures;
 use crate::commands::jobs::{live, short_job};
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, duration, plural, short_digest, size, table};
+use crate::output::{ShortIds, duration, plural, short_digest, size};
 
 /// Output files that are shown.
 const SHOWN: usize = 20;
@@ -47,7 +47,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 fn print(cx: &Context, store: &Store, found: &FoundDatum) -> Result<()> {
     let lines = lines(cx, store, found)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
-    cx.out().text(table(&[], lines.collect()))?;
+    cx.table(&[], lines.collect())?;
     failures::last_words(store, &found.result)?.iter().try_for_each(|line| cx.out().line(line))?;
     cx.out().flush()?;
     if found.view.log.is_some() {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::table;
+use crate::output::{Columns, fitted};
 
 /// A part of what is told of a file.
 pub(super) enum Block {
@@ -15,6 +15,9 @@ pub(super) enum Block {
     /// Lines that begin with ` `, `+`, `-` or `@`.
     Patch(Vec<String>),
 }
+
+/// What stands in front of the lines of a block.
+const SET_IN: &str = "    ";
 
 /// Where it is printed, and how.
 pub(super) struct Page<'a> {
@@ -29,7 +32,7 @@ impl<'a> Page<'a> {
 
     /// What the page is about.
     pub(super) fn title(&self, title: &str) -> Result<()> {
-        if self.markdown { self.text(&format!("### {}\n", escaped(title))) } else { self.cx.out().line(title) }
+        if self.markdown { self.text(&format!("### {}\n", escaped(title))) } else { self.cx.out().wrapped(title) }
     }
 
     /// What a part of it is about.
@@ -37,18 +40,19 @@ impl<'a> Page<'a> {
         if self.markdown {
             self.text(&format!("\n#### {}\n", escaped(heading)))
         } else {
-            self.text(&format!("\n{heading}"))
+            self.text("")?;
+            self.cx.out().wrapped(heading)
         }
     }
 
     /// A line of its own.
     pub(super) fn line(&self, line: &str) -> Result<()> {
-        if self.markdown { self.text(&format!("\n{}", escaped(line))) } else { self.cx.out().line(line) }
+        if self.markdown { self.text(&format!("\n{}", escaped(line))) } else { self.cx.out().wrapped(line) }
     }
 
     /// One of several lines that belong together.
     pub(super) fn item(&self, line: &str) -> Result<()> {
-        if self.markdown { self.text(&format!("- {}", escaped(line))) } else { self.text(line) }
+        if self.markdown { self.text(&format!("- {}", escaped(line))) } else { self.cx.out().wrapped(line) }
     }
 
     /// A path that differs, behind the sign and the word of its change.
@@ -56,7 +60,7 @@ impl<'a> Page<'a> {
         if self.markdown {
             return self.text(&format!("- **{word}** {}", escaped(text)));
         }
-        self.cx.out().line(self.cx.out().paint(color, &format!("{sign} {text}")))
+        self.cx.out().wrapped(self.cx.out().paint(color, &format!("{sign} {text}")))
     }
 
     /// What belongs to the item before.
@@ -69,7 +73,7 @@ impl<'a> Page<'a> {
         if self.markdown {
             return self.markdown(&Block::Table(header, rows));
         }
-        self.cx.out().text(table(header, rows))
+        self.cx.table(header, rows)
     }
 
     fn text(&self, text: &str) -> Result<()> {
@@ -78,9 +82,11 @@ impl<'a> Page<'a> {
 
     fn plain(&self, block: &Block) -> Result<()> {
         match block {
-            Block::Line(line) => self.text(&format!("    {line}")),
+            Block::Line(line) => self.cx.out().branch(SET_IN, SET_IN, line),
             Block::Table(header, rows) => {
-                table(header, rows.clone()).lines().try_for_each(|line| self.text(&format!("    {line}")))
+                let width = self.cx.out().columns().map(|width| width.saturating_sub(SET_IN.len()));
+                let table = fitted(&Columns { header, ..Columns::default() }, rows.clone(), width);
+                table.lines().try_for_each(|line| self.text(&format!("{SET_IN}{line}")))
             }
             Block::Patch(lines) => lines.iter().try_for_each(|line| {
                 let color = match line.as_bytes().first() {

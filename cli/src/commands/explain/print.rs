@@ -7,18 +7,18 @@ use super::sides;
 use crate::commands::views::cause_words;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{ShortIds, table};
+use crate::output::ShortIds;
 
 pub(super) fn pipeline(cx: &Context, store: &Store, explained: &PipelineExplained) -> Result<()> {
     let view = &explained.pipeline;
-    cx.out().line(format!("{} v{}   {}", view.name, view.version, view.state))?;
-    explained.because.iter().try_for_each(|reason| cx.out().line(format!("  {reason}")))?;
+    cx.out().wrapped(format!("{} v{}   {}", view.name, view.version, view.state))?;
+    explained.because.iter().try_for_each(|reason| cx.out().wrapped(format!("  {reason}")))?;
     cx.out().line("")?;
     let mut rows = Vec::new();
     for input in &explained.inputs {
         rows.push(input_cells(store, input)?);
     }
-    cx.out().text(table(&["INPUT", "BRANCH", "GLOB", "MATCHES", "HEAD", "TAKEN"], rows))?;
+    cx.table(&["INPUT", "BRANCH", "GLOB", "MATCHES", "HEAD", "TAKEN"], rows)?;
     if let Some(newest) = &explained.job {
         cx.out().line("\nits newest job")?;
         job(cx, store, newest)?;
@@ -34,7 +34,7 @@ fn input_cells(store: &Store, input: &InputExplained) -> Result<Vec<String>> {
 
 pub(super) fn job(cx: &Context, store: &Store, explained: &JobExplained) -> Result<()> {
     let view = &explained.job;
-    cx.out().line(format!("{}@{}   {}", view.pipeline, store.short_run(&view.run)?, explained.why))?;
+    cx.out().wrapped(format!("{}@{}   {}", view.pipeline, store.short_run(&view.run)?, explained.why))?;
     let mut lines = Vec::new();
     let cause = store.run(&view.run)?.cause;
     let message = explained.message.as_deref().map_or_else(String::new, |message| format!("   {message}"));
@@ -52,18 +52,18 @@ pub(super) fn job(cx: &Context, store: &Store, explained: &JobExplained) -> Resu
     if let Some(before) = explained.version_before {
         lines.push(vec!["version".to_owned(), format!("v{before} → v{}", view.pipeline_version)]);
     }
-    cx.out().text(table(&[], lines))?;
+    cx.table(&[], lines)?;
     sides::transform(cx, store, &explained.changes)
 }
 
 pub(super) fn datum(cx: &Context, store: &Store, explained: &DatumExplained) -> Result<()> {
     let datum = &explained.datum;
-    cx.out().line(format!("datum {} of {}   {}", datum.id.short(8), short_job(&explained.job), explained.why))?;
+    cx.out().wrapped(format!("datum {} of {}   {}", datum.id.short(8), short_job(&explained.job), explained.why))?;
     let mut lines: Vec<Vec<String>> = Vec::new();
     for input in &datum.inputs {
         lines.push(vec!["reads".to_owned(), format!("{}:{}   {}", input.input, input.path, input.digest)]);
     }
-    cx.out().text(table(&[], lines))?;
+    cx.table(&[], lines)?;
     if explained.earlier.is_some() {
         cx.out().line("")?;
         sides::earlier(cx, store, explained)?;

@@ -9,7 +9,7 @@ use super::print::short_job;
 use crate::commands::views::first_line;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{Human, ShortIds, table};
+use crate::output::{Human, ShortIds};
 
 /// Characters of a value that a table shows.
 const LONGEST: usize = 64;
@@ -64,7 +64,7 @@ pub(super) fn transform(cx: &Context, store: &Store, changes: &[FieldChange]) ->
     }
     cx.out().line("")?;
     let rows = changes.iter().map(|change| cells(store, change));
-    cx.out().text(table(&HEADER, rows.collect::<Result<_>>()?))
+    cx.table(&HEADER, rows.collect::<Result<_>>()?)
 }
 
 fn fact(name: &str, old: String, new: String) -> Vec<String> {
@@ -79,10 +79,10 @@ fn print(cx: &Context, store: &Store, mut rows: Vec<Vec<String>>, differences: &
             rows.push(line);
         }
     }
-    cx.out().text(table(&HEADER, rows))?;
+    cx.table(&HEADER, rows)?;
     let mut same: Vec<&str> = differences.same.iter().map(|field| short_field(field)).collect();
     same.dedup();
-    if same.is_empty() { Ok(()) } else { cx.out().line(format!("same  {}", same.join(", "))) }
+    if same.is_empty() { Ok(()) } else { cx.out().wrapped(format!("same  {}", same.join(", "))) }
 }
 
 fn cells(store: &Store, change: &FieldChange) -> Result<Vec<String>> {

@@ -11,7 +11,7 @@ use crate::commands::jobs::{JobLine, live, paint_state};
 use crate::commands::views::cause_words;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{Human, ShortIds, count, duration, plural, table};
+use crate::output::{Human, ShortIds, count, duration, plural};
 
 /// Datums at work that are shown.
 const SHOWN: usize = 10;
@@ -39,7 +39,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     let line = JobLine::new(cx, &job)?;
     let lines = lines(cx, store, &job, &line)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
-    cx.out().text(table(&[], lines.collect()))?;
+    cx.table(&[], lines.collect())?;
     at_work(cx, store, &job)?;
     failed(cx, store, &job, &line)
 }
@@ -145,6 +145,9 @@ fn failed(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<(
         said.iter().try_for_each(|text| cx.out().line(text))?;
         cx.out().flush()?;
         cx.notes().line(format!("all they said: pv logs {} --failed", line.short));
+    }
+    if !failures::may_be_retried(store, job) {
+        return Ok(());
     }
     if failed > 0 && job.sealed.is_some() {
         cx.notes().line(format!("go on without: pv job retry {} --skip-failed -m WHY", job.pipeline));

@@ -6,6 +6,7 @@ use specs::RunId;
 
 use super::sources::{Files, Specs, WarningView, warn};
 use crate::author;
+use crate::commands::next;
 use crate::commands::settle::{Pulling, keep, settle};
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -116,7 +117,7 @@ fn announce(cx: &Context, applied: &Applied) {
 }
 
 fn report(cx: &Context, applied: Applied) -> Result<()> {
-    let Applied { run, pipelines, jobs, .. } = applied;
+    let Applied { run, pipelines, .. } = applied;
     cx.list(None, pipelines.into_iter().map(Ok))?;
     cx.out().flush()?;
     let Some(run) = run else {
@@ -124,8 +125,10 @@ fn report(cx: &Context, applied: Applied) -> Result<()> {
         return Ok(());
     };
     cx.notes().line(format!("run {}", cx.store()?.short_run(&run)?));
-    if !jobs.is_empty() {
-        cx.notes().line("next: pv run        before that: pv plan");
+    // Where an engine takes jobs by itself there is no time to look at the plan.
+    match next::after(cx, cx.store()?, &run)? {
+        Some(next) if next == "next: pv run" => cx.notes().line(format!("{next}        before that: pv plan")),
+        next => next.iter().for_each(|next| cx.notes().line(next)),
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::yaml;
 use crate::commands::jobs::live;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{Human, ShortIds, plural, table};
+use crate::output::{Human, ShortIds, plural};
 
 /// Show a pipeline: how far it is, what it is made of, its spec
 #[derive(clap::Args, Debug)]
@@ -23,7 +23,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return cx.out().json(&details);
     }
     let lines = lines(cx, &details)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
-    cx.out().text(table(&[], lines.collect()))?;
+    cx.table(&[], lines.collect())?;
     cx.out().line("\nspec")?;
     yaml::of_value(&details.spec).lines().try_for_each(|line| cx.out().line(format!("  {line}")))
 }

@@ -15,14 +15,14 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{count, duration};
+use crate::output::{Block, Part, bar, behind, columns, count, duration, of_parts};
 
 /// Time between two drawings of running jobs on a terminal.
 const BETWEEN_DRAWINGS: Duration = Duration::from_millis(100);
 /// Time between two lines about them where there is none.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
-/// Cells of a bar.
-const BAR: u64 = 20;
+/// Columns of the names of pipelines: as many as the longest has, but in these bounds.
+const NAMES: std::ops::RangeInclusive<usize> = 12..=24;
 
 /// Shows the jobs of an engine: a block that is drawn anew on a terminal, now and then a line elsewhere.
 pub(crate) struct Board<'a> {
@@ -34,8 +34,8 @@ pub(crate) struct Board<'a> {
     /// Order of the newest run whose jobs are known, since a job may come and end between two looks; `None` when only those that are
     /// open already are shown.
     newest: Option<u64>,
-    /// Lines of the block as drawn.
-    drawn: usize,
+    /// Where running jobs are drawn.
+    block: Block,
     last_line: Instant,
     /// The run whose jobs were printed last: its cause stands above them.
     run: Option<u64>,
@@ -53,7 +53,7 @@ impl<'a> Board<'a> {
     /// Shows these jobs until they have ended.
     pub(crate) fn of(cx: &'a Context, engine: &'a Engine, jobs: BTreeSet<JobKey>) -> Self {
         let (feed, last_line) = (engine.live().listen(), Instant::now());
-        Self { cx, engine, feed, open: jobs, newest: None, drawn: 0, last_line, run: None }
+        Self { cx, engine, feed, open: jobs, newest: None, block: cx.notes().block(), last_line, run: None }
     }
 
     /// Whether none of its jobs is open.
@@ -69,7 +69,6 @@ impl<'a> Board<'a> {
         let is_busy = self.engine.live().all().values().any(|live| live.state != LiveState::Waiting);
         tokio::select! {
             trouble = news(&mut self.feed) => if let Some(trouble) = trouble {
-                self.wipe();
                 self.cx.notes().line(format!("{trouble}; trying again"));
             },
             () = tokio::time::sleep_until(next.into()), if is_busy => {}
@@ -116,7 +115,6 @@ impl<'a> Board<'a> {
         }
         ended.sort();
         if !ended.is_empty() {
-            self.wipe();
             for (_, job) in ended {
                 self.ended(&job)?;
             }
@@ -128,11 +126,14 @@ impl<'a> Board<'a> {
         live.retain(|job, _| self.open.contains(job));
         if self.cx.notes().is_watched() {
             self.last_line = Instant::now();
-            self.draw(&live);
+            self.draw(&live)?;
         } else if self.last_line.elapsed() >= BETWEEN_LINES {
             self.last_line = Instant::now();
             let running = live.iter().filter(|(_, live)| live.state != LiveState::Waiting);
-            running.for_each(|(job, live)| self.cx.notes().line(self.progress(job, live)));
+            running.for_each(|(job, live)| {
+                let lines = progress(self.engine, job, live, *NAMES.start(), usize::MAX);
+                lines.iter().for_each(|line| self.cx.notes().line(line));
+            });
         }
         Ok(())
     }
@@ -140,42 +141,23 @@ impl<'a> Board<'a> {
     /// The last look.
     pub(crate) fn finish(&mut self) -> Result<()> {
         self.look()?;
-        self.wipe();
+        self.block.wipe();
         Ok(())
     }
 
-    fn wipe(&mut self) {
-        if self.drawn > 0 {
-            self.cx.notes().wipe(self.drawn);
-            self.drawn = 0;
-        }
-    }
-
-    fn draw(&mut self, live: &BTreeMap<JobKey, LiveJob>) {
-        self.wipe();
-        for (job, live) in live {
-            self.cx.notes().line(self.progress(job, live));
-            self.drawn += 1;
-        }
-    }
-
-    fn progress(&self, job: &JobKey, live: &LiveJob) -> String {
-        let name = format!("  {:<12}", job.pipeline);
-        let counts = live.counts;
-        match live.state {
-            LiveState::Waiting => format!("{name}  waiting      {}", live.reason),
-            LiveState::Finishing => format!("{name}  finishing"),
-            LiveState::Running => {
-                let done = counts.done();
-                let bar = bar(done, counts.total);
-                let now = self.engine.store().clock().now();
-                let rate = live.rate(now).map_or_else(String::new, |rate| format!("  {rate:.1}/s"));
-                let left = live.seconds_left(now);
-                let left = left.map_or_else(String::new, |left| format!("  {} left", duration(left)));
-                let also = also(&[(counts.failed, "failed"), (counts.recovered, "recovered")]);
-                format!("{name}  running      {} of {}  {bar}{rate}{left}{also}", count(done), count(counts.total))
+    fn draw(&mut self, live: &BTreeMap<JobKey, LiveJob>) -> Result<()> {
+        let names = name_columns(self.engine.store())?;
+        let Self { engine, block, .. } = self;
+        block.draw(|width| {
+            let mut lines = Vec::new();
+            // Those at work first: of more than the terminal has rows the others are counted.
+            let (waiting, at_work): (Vec<_>, Vec<_>) = live.iter().partition(|(_, live)| live.state == LiveState::Waiting);
+            for (job, live) in at_work.into_iter().chain(waiting) {
+                lines.extend(progress(engine, job, live, names, width));
             }
-        }
+            lines
+        });
+        Ok(())
     }
 
     fn ended(&mut self, key: &JobKey) -> Result<()> {
@@ -184,17 +166,42 @@ impl<'a> Board<'a> {
         if self.run != Some(job.order) && self.cx.out().is_terminal() && !self.cx.out().is_json() {
             self.run = Some(job.order);
             if let Some(run) = store.run_at(job.order)? {
-                self.cx.out().line(cause_line(&run))?;
+                self.cx.out().wrapped(cause_line(&run))?;
             }
         }
         print_ended(self.cx, store, &job)
     }
 }
 
-/// How much of a whole is done, as a bar of [`BAR`] columns; never more than all.
-fn bar(done: u64, total: u64) -> String {
-    let full = BAR * done.min(total) / total.max(1);
-    "━".repeat(full as usize) + &"─".repeat((BAR - full) as usize)
+/// How far a job is, in a line; in several where why it waits is long.
+fn progress(engine: &Engine, job: &JobKey, live: &LiveJob, names: usize, width: usize) -> Vec<String> {
+    let names = names.min(width / 3);
+    let name = format!("  {:<names$}", job.pipeline.as_str());
+    let counts = live.counts;
+    match live.state {
+        LiveState::Waiting => {
+            let rest = " ".repeat(columns(&name) + 15);
+            behind(&format!("{name}  waiting      "), &rest, &live.reason, width)
+        }
+        LiveState::Finishing => vec![format!("{name}  finishing")],
+        LiveState::Running => {
+            let now = engine.store().clock().now();
+            let rate = live.rate(now).map_or_else(String::new, |rate| format!("{rate:.1}/s"));
+            let left = live.seconds_left(now);
+            let left = left.map_or_else(String::new, |left| format!("{} left", duration(left)));
+            let also = also(&[(counts.failed, "failed"), (counts.recovered, "recovered")]).trim_start().to_owned();
+            let done = format!("running      {} of {}", count(counts.done()), count(counts.total));
+            let part = |rank, text| Part { rank, text };
+            let bar = bar(counts.done(), counts.total);
+            vec![of_parts(vec![part(0, name), part(0, done), part(2, bar), part(3, rate), part(1, left), part(0, also)], width)]
+        }
+    }
+}
+
+/// Columns for the names of a store's pipelines.
+fn name_columns(store: &Store) -> Result<usize> {
+    let longest = store.pipelines()?.iter().map(|(name, _)| name.as_str().len()).max().unwrap_or(0);
+    Ok(longest.clamp(*NAMES.start(), *NAMES.end()))
 }
 
 /// Waits until jobs may have ended, or something else is worth a look; what failed, if that is it.
@@ -216,8 +223,12 @@ pub(crate) fn print_ended(cx: &Context, store: &Store, job: &JobRow) -> Result<(
         return cx.out().json(&job_view(store, job, None)?);
     }
     let document = job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose()?;
-    let line = if cx.out().is_terminal() { people_line } else { plain_line };
-    cx.out().line(line(job, document.as_ref()))
+    if !cx.out().is_terminal() {
+        return cx.out().line(plain_line(job, document.as_ref()));
+    }
+    let names = name_columns(store)?.min(cx.out().columns().unwrap_or(usize::MAX) / 3);
+    let start = format!("  {:<names$}  {:<11}  ", job.pipeline.as_str(), state_of(job));
+    cx.out().branch(&start, &" ".repeat(columns(&start)), &how_it_ended(document.as_ref()))
 }
 
 fn state_of(job: &JobRow) -> String {
@@ -264,33 +275,19 @@ fn cause_line(run: &RunRow) -> String {
     format!("{}  {} {}  {author}", run.run.short(8), run.cause.kind.word(), run.cause.refs.join(" "))
 }
 
-fn people_line(job: &JobRow, document: Option<&JobDocument>) -> String {
-    let start = format!("  {:<12}  {:<11}", job.pipeline.to_string(), state_of(job));
+/// `50,000 run  2,063,502 cached  1 failed  41.2 s`, or why there is nothing to count.
+fn how_it_ended(document: Option<&JobDocument>) -> String {
     match document {
         Some(document) if document.started_at.is_some() => {
             let also = also(&[(document.datums_failed, "failed"), (document.datums_recovered, "recovered")]);
             format!(
-                "{start}  {} run  {} cached{also}  {:.1} s",
+                "{} run  {} cached{also}  {:.1} s",
                 count(document.datums_processed),
                 count(document.datums_cached),
                 seconds(document)
             )
         }
-        Some(JobDocument { reason: Some(reason), .. }) => format!("{start}  {reason}"),
-        _ => start,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bar_has_its_width_whatever_is_counted() {
-        for (done, total) in [(0, 0), (1, 0), (0, 3), (1, 3), (3, 3), (4, 3), (u64::MAX / BAR, 3)] {
-            let bar = bar(done, total);
-            assert_eq!(bar.chars().count() as u64, BAR, "{done} of {total}: {bar}");
-            assert_eq!(bar.contains('─'), done < total || total == 0, "{done} of {total}: {bar}");
-        }
+        Some(JobDocument { reason: Some(reason), .. }) => reason.clone(),
+        _ => String::new(),
     }
 }

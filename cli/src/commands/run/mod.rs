@@ -231,7 +231,7 @@ fn judge(cx: &Context, store: &Store, jobs: &[JobRow]) -> Result<()> {
 pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
     let bad: Vec<&JobRow> = jobs.iter().filter(|job| job.sealed != Some(SealedState::Success)).collect();
     let Some(job) = bad.iter().min_by_key(|job| (rank(job.sealed), job.order)) else { return Ok(()) };
-    let name = format!("{}@{}", job.pipeline, job.run.short(8));
+    let name = super::jobs::short_job(store, job)?;
     let state = match job.sealed {
         None => "has not ended",
         Some(SealedState::Killed) => "was killed",
@@ -250,7 +250,7 @@ pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
         message
             .push_str(&format!("\n{} did not succeed either", plural(bad.len() as u64 - 1, "other job", "other jobs")));
     }
-    let hint = if datums.is_empty() { format!("pv job show {name}") } else { failures::hint(&job.pipeline) };
+    let hint = if datums.is_empty() { format!("pv job show {name}") } else { failures::hint(store, job)? };
     Err(CliError::new(ErrorKind::Failed, message).hint(hint))
 }
 

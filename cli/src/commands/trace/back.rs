@@ -24,10 +24,10 @@ pub(super) fn print(cx: &Context, asked: &Reference, trace: &Trace, in_full: boo
     let most = if cx.out().is_terminal() { ON_A_TERMINAL } else { usize::MAX };
     let tree = Tree { cx, store: cx.store()?, human: cx.human(), most, in_full, hidden: RefCell::default() };
     if matches!(trace.file.origin, Origin::Datum(_)) {
-        cx.out().line(format!("{}   {}", tree.file_line(&trace.file)?, tree.signature(&trace.file.commit)?))?;
+        cx.out().wrapped(format!("{}   {}", tree.file_line(&trace.file)?, tree.signature(&trace.file.commit)?))?;
         if let Some(error) = &trace.version.error {
-            cx.out()
-                .line(format!("{}: {error}; no branch was ever here", cx.out().paint(31, "its job did not succeed")))?;
+            let what = cx.out().paint(31, "its job did not succeed");
+            cx.out().wrapped(format!("{what}: {error}; no branch was ever here"))?;
         }
         cx.out().line("")?;
     }
@@ -94,8 +94,8 @@ impl Tree<'_> {
             (true, false) => out.paint(33, "cut short"),
             (false, _) => out.paint(31, "not complete"),
         };
-        out.line(format!("{verdict}: {}", counts.join(", ")))?;
-        trace.gaps.iter().try_for_each(|gap| out.line(format!("  gap: {gap}")))
+        out.wrapped(format!("{verdict}: {}", counts.join(", ")))?;
+        trace.gaps.iter().try_for_each(|gap| out.wrapped(format!("  gap: {gap}")))
     }
 
     fn file_line(&self, file: &FileNode) -> Result<String> {
@@ -109,12 +109,12 @@ impl Tree<'_> {
         if let Origin::Datum(datum) = &file.origin {
             return self.datum(datum, file, first, rest);
         }
-        self.file_alone(file, first)?;
+        self.file_alone(file, first, rest)?;
         if let Origin::Source(source) = &file.origin { self.source(source, rest) } else { Ok(()) }
     }
 
     /// Prints the line of a file that no datum stands above for.
-    fn file_alone(&self, file: &FileNode, first: &str) -> Result<()> {
+    fn file_alone(&self, file: &FileNode, first: &str, rest: &str) -> Result<()> {
         let out = self.cx.out();
         let what = match &file.origin {
             Origin::Datum(_) | Origin::Source(_) => String::new(),
@@ -126,17 +126,19 @@ impl Tree<'_> {
             Origin::Gap(why) => format!("   {}: {why}", out.paint(31, "gap")),
             Origin::Cut => format!("   {}: --depth", out.paint(33, "not followed further")),
         };
-        out.line(format!("{}{}{what}", spaced(first), self.file_line(file)?))
+        out.branch(&spaced(first), &format!("{rest}     "), &format!("{}{what}", self.file_line(file)?))
     }
 
     fn datum(&self, datum: &DatumNode, file: &FileNode, first: &str, rest: &str) -> Result<()> {
-        self.cx.out().line(format!("{first}● {}", self.headline(datum)))?;
+        let out = self.cx.out();
         let branches = branches_of(datum);
         let bar = if branches.is_empty() { "  " } else { "│ " };
+        let own = format!("{rest}{bar}  ");
+        out.branch(&format!("{first}● "), &own, &self.headline(datum))?;
         // The asked file stands at the top already.
         let wrote = if first.is_empty() && !datum.by_reference { None } else { Some(self.wrote(file)?) };
         for line in wrote.into_iter().chain(self.details(datum)?).chain(notes(datum)) {
-            self.cx.out().line(format!("{rest}{bar}  {line}"))?;
+            out.branch(&own, &format!("{own}  "), &line)?;
         }
         self.branches(branches, rest)
     }
@@ -157,13 +159,14 @@ impl Tree<'_> {
             match branch {
                 // Files of one commit share the line that tells who made it.
                 Branch::File(file) if next.is_some_and(|next| is_of_one_commit(file, next)) => {
-                    self.file_alone(file, &first)?;
+                    self.file_alone(file, &first, &rest)?;
                 }
                 Branch::File(file) => self.file(file, &first, &rest)?,
                 Branch::Directory(input, extent) => self.directory(input, *extent, &first, &rest)?,
                 Branch::Missing(input) => {
                     let gap = self.cx.out().paint(31, "gap");
-                    self.cx.out().line(format!("{first} {}:{}   {gap}: not found again", input.input, input.path))?;
+                    let text = format!("{}:{}   {gap}: not found again", input.input, input.path);
+                    self.cx.out().branch(&format!("{first} "), &format!("{rest}     "), &text)?;
                 }
                 Branch::Grid(words) => self.cx.out().line(format!("{first}…  {words}: --files"))?,
                 Branch::More(files, way) => {
@@ -180,7 +183,8 @@ impl Tree<'_> {
         let files = plural(extent.files, "file", "files");
         let place = format!("{}@{}:{}", found.repo, self.store.short_commit(&found.id)?, input.path);
         let seen = if input.seen { "   as above" } else { "" };
-        self.cx.out().line(format!("{} {place}   {files}   {}{seen}", first, size(extent.size_bytes)))?;
+        let text = format!("{place}   {files}   {}{seen}", size(extent.size_bytes));
+        self.cx.out().branch(&format!("{first} "), &format!("{rest}     "), &text)?;
         let mut branches: Vec<Branch<'_>> = input.files.iter().map(Branch::File).collect();
         let more = extent.files - input.files.len() as u64;
         if more > 0 && !input.seen {
@@ -256,10 +260,11 @@ impl Tree<'_> {
     fn source(&self, source: &SourceNode, rest: &str) -> Result<()> {
         let time = self.human.local_and_utc(source.created_at);
         let SourceNode { author, committer, message, .. } = source;
-        let line = format!("{rest}     {author} ({committer})   {time}   {}", first_line(message));
-        self.cx.out().line(line.trim_end())?;
+        let (own, out) = (format!("{rest}     "), self.cx.out());
+        let line = format!("{author} ({committer})   {time}   {}", first_line(message));
+        out.branch(&own, &own, line.trim_end())?;
         if let Some(why) = &source.gone {
-            self.cx.out().line(format!("{rest}     {}: {why}", self.cx.out().paint(31, "gap")))?;
+            out.branch(&own, &own, &format!("{}: {why}", out.paint(31, "gap")))?;
         }
         if let Some(original) = &source.copied_from {
             self.file(original, &format!("{rest}     copied from "), &format!("{rest}     "))?;

@@ -11,7 +11,7 @@ use super::words::{file_line, short_job};
 use crate::commands::views::name_of;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, count, plural, size, table};
+use crate::output::{Columns, ShortIds, count, plural, size};
 
 /// Fewer inputs than these are nothing to speak of.
 const MANY_INPUTS: usize = 10;
@@ -35,31 +35,31 @@ pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<(
     let store = cx.store()?;
     match (digest, &found.start) {
         (Some(digest), _) => {
-            cx.out().line(file_line(store, (repo, commit, path), *size_bytes, digest)?)?;
+            cx.out().wrapped(file_line(store, (repo, commit, path), *size_bytes, digest)?)?;
             print_now(cx, store, found)?;
             print_places(cx, store, places)?;
         }
         (None, start) => print_start(cx, store, found, start.as_ref())?,
     }
     if readers.is_empty() {
-        return cx.out().line(if *cut { "not followed: --depth".to_owned() } else { unread(store, found)? });
+        return cx.out().wrapped(if *cut { "not followed: --depth".to_owned() } else { unread(store, found)? });
     }
     let sums = by_pipeline(readers);
     cx.out().line("")?;
-    cx.out().text(summary(&sums))?;
+    summary(cx, &sums)?;
     for (name, sum) in sums.iter().filter(|(_, sum)| sum.files == 0) {
         let who = if sum.failed == sum.datums { "failed on it" } else { "read it and wrote nothing" };
         cx.out().line(format!("{name} {who}"))?;
     }
     if sums.iter().any(|(_, sum)| sum.files > 0) && sums.iter().all(|(_, sum)| sum.at_head == 0) {
-        cx.out().line("none of the files that were made is at a head now; with their jobs: --files")?;
+        cx.out().wrapped("none of the files that were made is at a head now; with their jobs: --files")?;
     }
     if *cut {
         cx.out().line("not followed further: --depth")?;
     }
     if with_files {
         cx.out().line("")?;
-        return cx.out().text(by_file(store, readers)?);
+        return by_file(cx, store, readers);
     }
     cx.out().flush()?;
     cx.notes().line("each file: --files or --json");
@@ -107,12 +107,12 @@ fn print_now(cx: &Context, store: &Store, found: &Forward) -> Result<()> {
         let commit = store.short_commit(&since.commit)?;
         Ok::<_, CliError>(format!(", since {commit} ({})", who(cx, since)))
     });
-    cx.out().line(what + &since.transpose()?.unwrap_or_default())?;
+    cx.out().wrapped(what + &since.transpose()?.unwrap_or_default())?;
     if found.all_runs || found.readers.is_empty() {
         return Ok(());
     }
     cx.out()
-        .line("looked at: of each pipeline the job that took this commit; all jobs that read these bytes: --all-runs")
+        .wrapped("looked at: of each pipeline the job that took this commit; all jobs that read these bytes: --all-runs")
 }
 
 /// That no datum read it, as far as was looked.
@@ -132,12 +132,12 @@ fn print_places(cx: &Context, store: &Store, places: &[ForwardPlace]) -> Result<
     for place in places {
         if place.periods_before > 0 {
             let before = plural(place.periods_before, "period", "periods");
-            cx.out().line(format!("in {}:{} {before} before these", place.repo, place.path))?;
+            cx.out().wrapped(format!("in {}:{} {before} before these", place.repo, place.path))?;
         }
         for period in &place.periods {
             let first = format!("{} ({})", store.short_commit(&period.first.commit)?, who(cx, &period.first));
             let until = until(cx, store, period)?;
-            cx.out().line(format!("in {}:{} from {first}{until}", place.repo, place.path))?;
+            cx.out().wrapped(format!("in {}:{} from {first}{until}", place.repo, place.path))?;
         }
     }
     match places.len() {
@@ -181,14 +181,14 @@ fn by_pipeline(readers: &[Reader]) -> Vec<(&PipelineName, Sum)> {
     order.into_iter().map(|name| (name, sums.remove(name).unwrap_or_default())).collect()
 }
 
-fn summary(sums: &[(&PipelineName, Sum)]) -> String {
+fn summary(cx: &Context, sums: &[(&PipelineName, Sum)]) -> Result<()> {
     let line = |(name, sum): &(&PipelineName, Sum)| {
         let none =
             if sum.without_files > 0 { format!("; {} wrote none", count(sum.without_files)) } else { String::new() };
         let files = plural(sum.files, "file", "files") + &none;
         vec![name.to_string(), plural(sum.datums, "datum", "datums"), files, count(sum.at_head), note(sum)]
     };
-    table(&["REPOSITORY", "READ BY", "MADE", "STILL AT HEAD", ""], sums.iter().map(line).collect())
+    cx.table(&["REPOSITORY", "READ BY", "MADE", "STILL AT HEAD", ""], sums.iter().map(line).collect())
 }
 
 /// `versions v1 v2; v1 saw nothing; from 50,000 inputs each`, as far as that is worth saying.
@@ -216,7 +216,7 @@ fn note(sum: &Sum) -> String {
     notes.join("; ")
 }
 
-fn by_file(store: &Store, readers: &[Reader]) -> Result<String> {
+fn by_file(cx: &Context, store: &Store, readers: &[Reader]) -> Result<()> {
     let mut lines = Vec::new();
     for reader in readers {
         let state = match reader.state {
@@ -237,5 +237,6 @@ fn by_file(store: &Store, readers: &[Reader]) -> Result<String> {
             lines.push(line(made.path.to_string(), if made.at_head { "yes" } else { "no" }));
         }
     }
-    Ok(table(&["JOB", "DATUM", "STATE", "READ", "MADE", "STILL AT HEAD"], lines))
+    let header = &["JOB", "DATUM", "STATE", "READ", "MADE", "STILL AT HEAD"];
+    cx.columns(&Columns { header, gives_up: &["DATUM", "STATE"], shortens: &[] }, lines)
 }

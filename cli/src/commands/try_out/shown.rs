@@ -91,9 +91,9 @@ fn print_job(cx: &Context, job: &TriedJob) -> Result<()> {
     } else if let Some(reason) = &job.reason {
         line.push_str(&format!("  {reason}"));
     }
-    cx.out().line(line)?;
+    cx.out().wrapped(line)?;
     let Some(compared) = &job.compared else { return Ok(()) };
-    compared.datums.iter().try_for_each(|datum| cx.out().line(datum_line(datum)))?;
+    compared.datums.iter().try_for_each(|datum| cx.out().wrapped(datum_line(datum)))?;
     let told = compared.datums.len() as u64;
     let others = compared.differs + compared.new + compared.failed;
     if others > told {

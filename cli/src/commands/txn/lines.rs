@@ -332,3 +332,24 @@ fn parse_object(text: &str) -> serde_json::Result<Vec<(String, Value)>> {
     reader.end()?;
     Ok(fields)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::FORMAT;
+    use super::*;
+
+    #[test]
+    fn what_people_are_told_of_the_lines_is_what_is_read() {
+        let objects = FORMAT.lines().filter_map(|line| {
+            let line = line.trim();
+            Some(&line[..=line.rfind('}').filter(|_| line.starts_with('{'))?])
+        });
+        for object in objects {
+            assert!(parse("FORMAT", object).is_ok(), "{object}: {:?}", parse("FORMAT", object).err());
+        }
+        let fields = VERBS.iter().flat_map(|(verb, fields)| fields.iter().chain([verb])).chain(&COMMON);
+        for field in fields {
+            assert!(FORMAT.contains(&format!("\"{field}\"")), "{field}");
+        }
+    }
+}

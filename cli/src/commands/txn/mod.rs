@@ -13,6 +13,7 @@ use repos::tree::Tree;
 use specs::{CommitId, ErrorKind, Reference};
 
 use super::change::{Message, PutView, Target, after, census_line, nothing_committed, took};
+use super::next;
 use super::put::{self, Put};
 use crate::author;
 use crate::context::Context;
@@ -23,7 +24,8 @@ mod lines;
 
 use lines::{Line, Verb};
 
-const FORMAT: &str = r#"One JSON object a line; the first word of each line below is its command:
+/// The lines, for people.
+pub(super) const FORMAT: &str = r#"One JSON object a line; the first word of each line below is its command:
   {"put": "images:/cam7", "from": ["batch", "x.jpg"]}
         also "as": "/PATH", "mirror": true, "exclude": ["*.tmp"], "files_from": "LIST", "checksum": true
   {"rm": "images:/old.jpg"}                          also a list; "recursive": true
@@ -253,8 +255,8 @@ fn report(cx: &Context, args: &Args, outcome: &Outcome, started: Instant) -> Res
         None => cx.notes().line("nothing differs: no commit was made"),
         Some(run) => {
             cx.notes().line(format!("run {} · {}", store.short_run(&run)?, took(started)));
-            if !store.run(&run)?.jobs.is_empty() {
-                cx.notes().line("next: pv run");
+            if !args.wait {
+                next::after(cx, store, &run)?.iter().for_each(|next| cx.notes().line(next));
             }
         }
     }

@@ -1,0 +1,137 @@
+//! `pv help`, and `pv` alone, outside a store.
+//!
+//! - `topics` what is about no single command: specs, references, globs, settings, transactions, exit codes
+//! - `examples` a line to copy for every command
+
+use clap::CommandFactory;
+
+use crate::args::Cli;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+mod examples;
+mod topics;
+
+use topics::{TOPICS, Topic};
+
+/// Explain a command, or a topic: specs, references, globs, settings, txn, exit-codes
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A command, such as `put` or `job retry`, or a topic; without it all commands are listed
+    #[arg(value_name = "COMMAND|TOPIC")]
+    words: Vec<String>,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    if let [word] = args.words.as_slice()
+        && let Some(topic) = TOPICS.iter().find(|topic| topic.name == word)
+    {
+        return topic.print(cx);
+    }
+    let mut command = command_line();
+    // So that each knows by which words it is called.
+    command.build();
+    for word in &args.words {
+        let Some(below) = command.find_subcommand(word).filter(|below| !below.is_hide_set()) else {
+            return Err(unknown(word, &command, args.words.len() == 1));
+        };
+        command = below.clone();
+    }
+    let text = command.render_long_help();
+    cx.out().bytes(if cx.out().is_colored() { text.ansi().to_string() } else { text.to_string() }.as_bytes())
+}
+
+fn unknown(word: &str, within: &clap::Command, may_be_topic: bool) -> CliError {
+    let known = within.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+    let topics = TOPICS.iter().map(|topic| topic.name).filter(|_| may_be_topic);
+    let error = CliError::new(specs::ErrorKind::Usage, format!("`{word}` is neither a command nor a topic"));
+    match specs::nearest(word, known.chain(topics)) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("pv help"),
+    }
+}
+
+/// The whole command line, each command with an example in its help.
+pub(crate) fn command_line() -> clap::Command {
+    let topics = TOPICS.iter().map(|Topic { name, about, .. }| format!("  pv help {name:<12} {about}\n"));
+    let command = examples::add_to(Cli::command(), "");
+    command.after_help(format!("Topics:\n{}", topics.collect::<String>()))
+}
+
+/// Says what one can begin with.
+pub(crate) fn without_a_command(cx: &Context) -> Result<()> {
+    cx.out().line(format!(
+        "pv {}: commits data, runs pipelines on what changed, knows where every file came from.",
+        env!("CARGO_PKG_VERSION")
+    ))?;
+    if let Err(error) = cx.store_dir() {
+        match error {
+            CliError::Failure(failure) if failure.kind == specs::ErrorKind::NotFound => {}
+            error => return Err(error),
+        }
+    }
+    cx.out().line("No store here or above.")?;
+    cx.out().line("  pv init              make one here")?;
+    cx.out().line("  pv init --example    one with something to play with")?;
+    cx.out().line("  --store, PV_STORE    use one elsewhere")?;
+    cx.out().line("  pv help              all commands")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of every command that does something, below `command`.
+    fn leaves(command: &clap::Command, words: &str) -> Vec<String> {
+        let below = command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help");
+        let leaves = below.flat_map(|below| leaves(below, format!("{words} {}", below.get_name()).trim()));
+        let leaves: Vec<_> = leaves.collect();
+        if leaves.is_empty() { vec![words.to_owned()] } else { leaves }
+    }
+
+    #[test]
+    fn every_command_has_an_example_in_its_help_and_each_example_is_a_command_line() {
+        let command = command_line();
+        for words in leaves(&command, "") {
+            let found = words.split(' ').try_fold(&command, |command, word| command.find_subcommand(word));
+            let help = found.unwrap().clone().render_long_help().to_string();
+            let examples: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  pv ")).collect();
+            assert!(!examples.is_empty(), "pv {words} has no example");
+            for example in examples {
+                let args = shell_words(example);
+                assert!(example.starts_with(&words), "`pv {example}` is an example of `pv {words}`");
+                let parsed = command.clone().try_get_matches_from(std::iter::once("pv".to_owned()).chain(args));
+                assert!(parsed.is_ok(), "pv {example}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
+    /// The words of a line as a shell takes them, up to a redirection.
+    fn shell_words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for c in line.chars() {
+            match (c, quote) {
+                (c, Some(open)) if c == open => quote = None,
+                ('\'' | '"', None) => {
+                    quote = Some(c);
+                    word.get_or_insert_default();
+                }
+                ('>' | '#', None) if word.is_none() => break,
+                (' ', None) => words.extend(word.take()),
+                (c, _) => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    #[test]
+    fn the_command_line_is_sound_and_lists_the_topics() {
+        let mut command = command_line();
+        command.clone().debug_assert();
+        let help = command.render_help().to_string();
+        for topic in TOPICS {
+            assert!(help.contains(&format!("pv help {}", topic.name)), "{help}");
+        }
+    }
+}

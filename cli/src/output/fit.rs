@@ -1,0 +1,262 @@
+//! Text on a terminal of so many columns: how wide it is, where it is cut, where it is broken into lines.
+//!
+//! Widths are those of what leaves pv: control characters count as they are written out, our own colours take no room, and a character of
+//! East Asian scripts or a picture takes two columns.
+
+use unicode_width::UnicodeWidthChar;
+
+use super::escape::{Piece, color_end, ends_color, escaped, pieces};
+
+/// What stands for text that was cut off.
+const CUT: char = '…';
+/// What parts of a line are set apart with.
+const BETWEEN: &str = "   ";
+/// No line is broken into pieces narrower than this, however deep it stands.
+const NARROWEST: usize = 16;
+/// Columns from one tab stop to the next; a tab counts as so many.
+const TAB: usize = 8;
+
+fn width_of(piece: Piece<'_>) -> usize {
+    match piece {
+        Piece::Color(_) => 0,
+        Piece::Char('\t') => TAB,
+        Piece::Char(c) => c.width().unwrap_or(0),
+    }
+}
+
+/// Columns that a text takes.
+pub(crate) fn columns(text: &str) -> usize {
+    pieces(&escaped(text, true)).map(width_of).sum()
+}
+
+/// A text of `width` columns at most; what is cut off is marked.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let (mut head, _) = split(&escaped(text, true), width.saturating_sub(1));
+    if width > 0 {
+        head.push(CUT);
+    }
+    closed(head).0
+}
+
+/// The longest beginning of a text that takes `width` columns at most, and the rest.
+fn split(text: &str, width: usize) -> (String, String) {
+    let (mut head, mut used) = (String::new(), 0);
+    let mut rest = pieces(text);
+    for piece in rest.by_ref() {
+        used += width_of(piece);
+        if used > width {
+            return (head, text_of(piece) + &rest.map(text_of).collect::<String>());
+        }
+        head += &text_of(piece);
+    }
+    (head, String::new())
+}
+
+fn text_of(piece: Piece<'_>) -> String {
+    match piece {
+        Piece::Color(color) => color.to_owned(),
+        Piece::Char(c) => c.to_string(),
+    }
+}
+
+/// A text whose colour ends with it, and the colour that was open.
+fn closed(text: String) -> (String, Option<String>) {
+    let colors = pieces(&text).filter_map(|piece| if let Piece::Color(color) = piece { Some(color) } else { None });
+    match colors.last().filter(|color| !ends_color(color)).map(str::to_owned) {
+        Some(open) => (text + &color_end(), Some(open)),
+        None => (text, None),
+    }
+}
+
+/// Puts `text` in front of a line that is being filled, if it fits; else gives it back.
+struct Lines {
+    width: usize,
+    done: Vec<String>,
+    line: String,
+    used: usize,
+}
+
+impl Lines {
+    fn push(&mut self, between: &str, text: &str) -> bool {
+        let between = if self.used == 0 { "" } else { between };
+        let fits = self.used + between.len() + columns(text) <= self.width;
+        if fits {
+            self.line = std::mem::take(&mut self.line) + between + text;
+            self.used += between.len() + columns(text);
+        }
+        fits
+    }
+
+    fn end_line(&mut self) {
+        if self.used > 0 {
+            self.done.push(std::mem::take(&mut self.line));
+            self.used = 0;
+        }
+    }
+
+    /// A word that is longer than a line goes on in the next ones.
+    fn push_word(&mut self, between: &str, word: &str) {
+        if self.push(between, word) {
+            return;
+        }
+        self.end_line();
+        let mut rest = word.to_owned();
+        while columns(&rest) > self.width {
+            let (head, tail) = split(&rest, self.width);
+            self.done.push(head);
+            rest = tail;
+        }
+        self.push("", &rest);
+    }
+}
+
+/// A text in lines of `width` columns at most: broken between its parts if these fit in a line, else between words, else anywhere.
+///
+/// All of it stays, but for the spaces at which it was broken. There is always one line at least.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(NARROWEST);
+    let text = escaped(text, true);
+    if columns(&text) <= width {
+        return vec![text.into_owned()];
+    }
+    let mut lines = Lines { width, done: Vec::new(), line: String::new(), used: 0 };
+    for part in text.split(BETWEEN) {
+        if lines.push(BETWEEN, part) {
+            continue;
+        }
+        if columns(part) <= width {
+            lines.end_line();
+            lines.push("", part);
+            continue;
+        }
+        for (number, word) in part.split(' ').enumerate() {
+            lines.push_word(if number == 0 { BETWEEN } else { " " }, word);
+        }
+    }
+    lines.end_line();
+    if lines.done.is_empty() {
+        lines.done.push(String::new()); // nothing but spaces
+    }
+    colored_each(lines.done)
+}
+
+/// Lines of which each has the colours of its text by itself: what stands in front of the next one has none.
+fn colored_each(lines: Vec<String>) -> Vec<String> {
+    let mut open: Option<String> = None;
+    let color = |line: String| {
+        let (line, now_open) = closed(open.take().unwrap_or_default() + &line);
+        open = now_open;
+        line
+    };
+    lines.into_iter().map(color).collect()
+}
+
+/// `text` behind `first`, in lines of `width` columns; `rest` stands in front of all lines but the first.
+///
+/// What stands in front is cut from the left where it would leave no room for the text: of a deep branch the nearest part is seen.
+pub(crate) fn behind(first: &str, rest: &str, text: &str, width: usize) -> Vec<String> {
+    let most = width.saturating_sub(NARROWEST);
+    let (first, rest) = (nearest(first, most), nearest(rest, most));
+    let room = width.saturating_sub(columns(&first).max(columns(&rest)));
+    let lines = wrap(text, room).into_iter().enumerate();
+    lines.map(|(number, line)| format!("{}{line}", if number == 0 { &first } else { &rest })).collect()
+}
+
+/// The last `most` columns of what stands in front of a text.
+fn nearest(front: &str, most: usize) -> String {
+    let too_many = columns(front).saturating_sub(most);
+    if too_many == 0 {
+        return front.to_owned();
+    }
+    format!("{CUT}{}", split(front, too_many + 1).1)
+}
+
+/// A part of a line that may have to do without some: the first goes last.
+pub(crate) struct Part {
+    /// Which one a narrow line does without first: that with the highest number. Parts of rank 0 always stay.
+    pub(crate) rank: u8,
+    pub(crate) text: String,
+}
+
+/// A line of the parts that fit into `width` columns, two spaces between them. Empty parts take no room.
+pub(crate) fn of_parts(parts: Vec<Part>, width: usize) -> String {
+    let mut parts: Vec<Part> = parts.into_iter().filter(|part| !part.text.is_empty()).collect();
+    let line = |parts: &[Part]| parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join("  ");
+    while columns(&line(&parts)) > width {
+        let Some(rank) = parts.iter().map(|part| part.rank).max().filter(|rank| *rank > 0) else { break };
+        parts.retain(|part| part.rank != rank);
+    }
+    cut(&line(&parts), width)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::output::escape::{paint, shown};
+
+    fn plain(text: &str) -> String {
+        text.chars().filter(|c| !c.is_whitespace()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_broken_text_fits_and_loses_nothing(text in "([a-z]{0,30}|[ ]{1,4}|世|\u{1b}|\u{202e}){0,40}", width in 0_usize..120) {
+            let lines = wrap(&text, width);
+            prop_assert!(!lines.is_empty());
+            for line in &lines {
+                prop_assert!(columns(line) <= width.max(NARROWEST), "{line:?}");
+                prop_assert_eq!(shown(line, true).chars().filter_map(UnicodeWidthChar::width).sum::<usize>(), columns(line));
+            }
+            prop_assert_eq!(plain(&lines.concat()), plain(&escaped(&text, true)));
+        }
+
+        #[test]
+        fn a_cut_text_fits(text in any::<String>(), width in 0_usize..50) {
+            prop_assert!(columns(&cut(&text, width)) <= width);
+        }
+
+        #[test]
+        fn what_stands_in_front_leaves_room(depth in 0_usize..80, text in "[a-z ]{0,200}", width in 20_usize..120) {
+            let front = "│ ".repeat(depth);
+            for line in behind(&front, &front, &text, width) {
+                prop_assert!(columns(&line) <= width, "{line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_break_between_parts_then_words_then_anywhere() {
+        assert_eq!(wrap("image busybox:1   cmd sh -c x   applied by Anna", 24), ["image busybox:1", "cmd sh -c x", "applied by Anna"]);
+        assert_eq!(wrap("one two three four five", 16), ["one two three", "four five"]);
+        assert_eq!(wrap(&"x".repeat(40), 16), ["x".repeat(16), "x".repeat(16), "x".repeat(8)]);
+    }
+
+    #[test]
+    fn a_colour_ends_with_its_line_and_goes_on_in_the_next() {
+        let lines = wrap(&paint("31", "one two three four five"), 16);
+        let shown: Vec<_> = lines.iter().map(|line| shown(line, true).into_owned()).collect();
+        assert_eq!(shown, ["\u{1b}[31mone two three\u{1b}[0m", "\u{1b}[31mfour five\u{1b}[0m"]);
+        assert_eq!(shown_cut(&paint("31", "abcdef"), 4), "\u{1b}[31mabc…\u{1b}[0m");
+    }
+
+    fn shown_cut(text: &str, width: usize) -> String {
+        shown(&cut(text, width), true).into_owned()
+    }
+
+    #[test]
+    fn a_line_does_without_its_least_parts() {
+        let line = |width| {
+            let part = |rank, text: &str| Part { rank, text: text.to_owned() };
+            of_parts(vec![part(0, "detect"), part(3, "━━━━━━"), part(2, "118/s"), part(0, "1 failed")], width)
+        };
+        assert_eq!(line(40), "detect  ━━━━━━  118/s  1 failed");
+        assert_eq!(line(24), "detect  118/s  1 failed");
+        assert_eq!(line(20), "detect  1 failed");
+        assert_eq!(line(8), "detect …");
+    }
+}

@@ -1,0 +1,130 @@
+//! A pager, as git has one: what a command prints on a terminal can be read page by page.
+//!
+//! `PV_PAGER` names it, else `PAGER`, else it is `less`, which ends by itself when all fits on the screen (`-F`), keeps colours (`-R`) and
+//! leaves what was read where it is (`-X`). An empty name or `cat` is none. Errors and hints go through it too, so that they come where
+//! they belong. Whoever prints for it, be it the process that owns the store, learns from `PV_PAGED` how large the terminal is.
+
+use std::fs::File;
+use std::io::PipeWriter;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use nix::sys::signal::SigSet;
+
+use super::screen;
+use crate::context::{Environment, Outside};
+
+/// The variable that says how large the terminal behind a pager is: `80x24`.
+const PAGED: &str = "PV_PAGED";
+/// What `less` is told when nobody tells it anything.
+const LESS: &str = "FRX";
+
+/// The columns of the terminal behind a pager, if this environment is that of a command that prints to one.
+pub(super) fn columns(env: &Environment) -> Option<usize> {
+    env.get(PAGED)?.split_once('x')?.0.parse().ok()
+}
+
+/// A pager that runs. Clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pager {
+    child: Arc<Mutex<Option<Child>>>,
+}
+
+impl Pager {
+    /// Puts a pager between a command and its terminal. Nothing happens where there is no terminal, or no pager.
+    pub(crate) fn start(&self, outside: &mut Outside) {
+        if let Some((child, to_stdout, to_stderr)) = started(outside) {
+            outside.streams.stdout = to_stdout;
+            if let Some(to_stderr) = to_stderr {
+                outside.streams.stderr = to_stderr;
+            }
+            *self.child() = Some(child);
+        }
+    }
+
+    /// Waits until whoever reads has read enough. Nothing must be left that writes to the pager.
+    pub(crate) fn end(&self) {
+        let mut child = self.child();
+        if let Some(mut pager) = child.take() {
+            // It is over if it cannot be waited for.
+            pager.wait().ok();
+        }
+    }
+
+    fn child(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The pager, what goes to it as stdout, and as stderr if that is the terminal too.
+fn started(outside: &mut Outside) -> Option<(Child, File, Option<File>)> {
+    let (columns, rows) = screen::size(&outside.streams.stdout)?;
+    let mut command = command(&outside.env)?;
+    let (read, write) = std::io::pipe().ok()?;
+    let file = |write: PipeWriter| File::from(OwnedFd::from(write));
+    let to_stderr = rustix::termios::isatty(&outside.streams.stderr).then(|| write.try_clone().map(file)).transpose().ok()?;
+    command.stdin(Stdio::from(OwnedFd::from(read)));
+    // A thread of its own, since a process inherits the signals that its parent's thread has blocked, and a pager heeds Ctrl-C.
+    let spawn = || {
+        SigSet::all().thread_unblock().ok();
+        command.spawn().ok()
+    };
+    let child = std::thread::scope(|scope| scope.spawn(spawn).join().ok())??;
+    outside.env.set(PAGED, &format!("{columns}x{rows}"));
+    Some((child, file(write), to_stderr))
+}
+
+/// How the pager is called; `None` when there is to be none.
+fn command(env: &Environment) -> Option<Command> {
+    if env.get("TERM").is_none_or(|kind| kind == "dumb") {
+        return None;
+    }
+    let mut command = match env.raw("PV_PAGER").or_else(|| env.raw("PAGER")) {
+        Some(words) if words.trim().is_empty() || words.trim() == "cat" => return None,
+        Some(words) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", words]);
+            shell
+        }
+        None => Command::new("less"),
+    };
+    for (name, value) in [("LESS", LESS), ("LV", "-c")] {
+        if env.raw(name).is_none() {
+            command.env(name, value);
+        }
+    }
+    Some(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(variables: &[(&str, &str)]) -> Option<String> {
+        let env = Environment::new(variables.iter().map(|(name, value)| (name.into(), value.into())));
+        let command = command(&env)?;
+        let words: Vec<_> = [command.get_program()].into_iter().chain(command.get_args()).collect();
+        let set: Vec<_> = command.get_envs().filter_map(|(name, value)| Some(format!("{}={}", name.display(), value?.display()))).collect();
+        Some(format!("{} {}", words.join(" ".as_ref()).display(), set.join(" ")))
+    }
+
+    #[test]
+    fn the_pager_is_the_one_that_the_environment_names() {
+        let xterm = ("TERM", "xterm");
+        assert_eq!(called(&[xterm]).as_deref(), Some("less LESS=FRX LV=-c"));
+        assert_eq!(called(&[xterm, ("LESS", "S")]).as_deref(), Some("less LV=-c"));
+        assert_eq!(called(&[xterm, ("PAGER", "more")]).as_deref(), Some("sh -c more LESS=FRX LV=-c"));
+        assert_eq!(called(&[xterm, ("PAGER", "more"), ("PV_PAGER", "less -S")]).as_deref(), Some("sh -c less -S LESS=FRX LV=-c"));
+        for none in [[xterm, ("PV_PAGER", "")], [xterm, ("PV_PAGER", "cat")], [xterm, ("PAGER", " ")], [("TERM", "dumb"), ("PAGER", "more")]] {
+            assert_eq!(called(&none), None, "{none:?}");
+        }
+        assert_eq!(called(&[("PV_PAGER", "less")]), None, "a terminal of unknown kind");
+    }
+
+    #[test]
+    fn whoever_prints_to_a_pager_knows_the_width_of_the_terminal() {
+        let env = |value: &str| Environment::new([(PAGED.into(), value.into())]);
+        assert_eq!([columns(&env("100x24")), columns(&env("wide")), columns(&Environment::default())], [Some(100), None, None]);
+    }
+}

@@ -1,0 +1,138 @@
+//! The end of the screen, where lines are drawn anew while something goes on.
+//!
+//! A terminal has one such place, whoever draws there: all that writes to it first wipes what is drawn (`Screen::wipe`), so that no line of
+//! it is left behind. What is drawn is never wider or higher than the terminal, since only what it still shows can be wiped.
+
+use std::sync::{Arc, Mutex};
+
+use super::fit::{columns, cut};
+use super::{Sink, shown};
+
+/// The rows of a terminal that does not say how many it has.
+const ROWS: usize = 24;
+/// The same of its columns.
+const COLUMNS: usize = 80;
+
+/// Columns and rows of a terminal; `None` when `file` is none.
+pub(super) fn size(file: &std::fs::File) -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(file).ok()?;
+    let or = |number: u16, default| if number == 0 { default } else { usize::from(number) };
+    Some((or(size.ws_col, COLUMNS), or(size.ws_row, ROWS)))
+}
+
+/// What is drawn at the end of a terminal. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Screen {
+    sink: Sink,
+    /// Columns of each line that is drawn.
+    drawn: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Screen {
+    /// Of the terminal that `sink` writes to.
+    pub(super) fn new(sink: Sink) -> Self {
+        Self { sink, drawn: Arc::default() }
+    }
+
+    /// Takes away what is drawn, so that something else can be written in its place.
+    pub(crate) fn wipe(&self) {
+        let mut drawn = self.drawn.lock().expect("no panic under this lock");
+        if let Some(moves) = self.moves(&mut drawn) {
+            self.sink.note(moves.as_bytes());
+        }
+    }
+
+    /// The moves that take away what is drawn. The terminal may have become narrower since: then its lines take more rows.
+    fn moves(&self, drawn: &mut Vec<usize>) -> Option<String> {
+        let (width, _) = self.sink.window().unwrap_or((COLUMNS, ROWS));
+        let rows: usize = drawn.drain(..).map(|columns| columns.div_ceil(width).max(1)).sum();
+        (rows > 0).then(|| format!("\r\x1b[{rows}A\x1b[J"))
+    }
+
+    /// Draws these lines in place of those before; `lines` makes them for so many columns.
+    fn draw(&self, lines: impl FnOnce(usize) -> Vec<String>) {
+        let (width, height) = self.sink.window().unwrap_or((COLUMNS, ROWS));
+        // In its last column a terminal may already be in the next line.
+        let width = width.saturating_sub(1).max(1);
+        let lines = as_high(lines(width), height.saturating_sub(1).max(1));
+        let lines: Vec<String> = lines.iter().map(|line| cut(line, width)).collect();
+        let mut drawn = self.drawn.lock().expect("no panic under this lock");
+        let mut text = self.moves(&mut drawn).unwrap_or_default();
+        for line in &lines {
+            text += &shown(line, true);
+            text.push('\n');
+        }
+        drawn.extend(lines.iter().map(|line| columns(line)));
+        self.sink.note(text.as_bytes());
+    }
+}
+
+/// At most so many lines; how many are left out stands in place of the last.
+fn as_high(mut lines: Vec<String>, height: usize) -> Vec<String> {
+    if lines.len() > height {
+        let left = lines.len() - height + 1;
+        lines.truncate(height - 1);
+        lines.push(format!("  … {left} more"));
+    }
+    lines
+}
+
+/// Lines that somebody draws anew, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Block {
+    screen: Screen,
+}
+
+impl Block {
+    pub(super) fn new(screen: Screen) -> Self {
+        Self { screen }
+    }
+
+    /// Draws these lines in place of those before; `lines` makes them for so many columns.
+    pub(crate) fn draw(&mut self, lines: impl FnOnce(usize) -> Vec<String>) {
+        self.screen.draw(lines);
+    }
+
+    /// Takes the lines away.
+    pub(crate) fn wipe(&mut self) {
+        self.screen.wipe();
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.screen.wipe();
+    }
+}
+
+/// Cells of a bar.
+const BAR: u64 = 20;
+
+/// How much of a whole is done, as a bar of twenty columns; never more than all.
+pub(crate) fn bar(done: u64, total: u64) -> String {
+    let part = u128::from(done.min(total)) * u128::from(BAR) / u128::from(total.max(1));
+    let full = usize::try_from(part).unwrap_or(usize::MAX);
+    "━".repeat(full) + &"─".repeat((BAR as usize).saturating_sub(full))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_has_its_width_whatever_is_counted() {
+        for (done, total) in [(0, 0), (1, 0), (0, 3), (1, 3), (3, 3), (4, 3), (u64::MAX, 3), (u64::MAX, u64::MAX)] {
+            let bar = bar(done, total);
+            assert_eq!(bar.chars().count() as u64, BAR, "{done} of {total}: {bar}");
+            assert_eq!(bar.contains('─'), done < total || total == 0, "{done} of {total}: {bar}");
+        }
+    }
+
+    #[test]
+    fn what_is_higher_than_the_terminal_is_counted() {
+        let lines = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+        assert_eq!(as_high(lines(3), 3), lines(3));
+        assert_eq!(as_high(lines(9), 3), ["0", "1", "  … 7 more"]);
+        assert_eq!(as_high(lines(9), 1), ["  … 9 more"]);
+    }
+}

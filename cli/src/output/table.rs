@@ -1,0 +1,230 @@
+//! Lines of text in columns, as wide as the terminal at most.
+//!
+//! Where there is no room for all, texts that may be are cut short, then columns are given up in the order of their importance, and the
+//! last column that is neither is broken into lines: what a person looks for, such as a reason, is never lost.
+
+use super::escape::escaped;
+use super::fit::{behind, columns, cut, wrap};
+
+/// Columns between two columns.
+const GAP: usize = 2;
+/// A text is not cut shorter than this as long as a column can be given up instead.
+const SHORTEST: usize = 20;
+/// The same of a text that is broken into lines.
+const NARROWEST: usize = 28;
+
+/// The columns of a table.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Columns<'a> {
+    /// The words above them; none for lines of a word and a text.
+    pub(crate) header: &'a [&'a str],
+    /// Those that a narrow terminal does without, the first of them first.
+    pub(crate) gives_up: &'a [&'a str],
+    /// Those whose texts may be cut short.
+    pub(crate) shortens: &'a [&'a str],
+}
+
+/// What becomes of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It is as wide as its widest cell.
+    Whole,
+    /// Its cells are cut short.
+    Short,
+    /// Its cells are broken into lines.
+    Broken,
+    /// It is left out.
+    Gone,
+}
+
+/// The text of a table; each line has its end. `width` is that of the terminal; without one nothing has to fit.
+pub(crate) fn fitted(spec: &Columns<'_>, rows: Vec<Vec<String>>, width: Option<usize>) -> String {
+    // A line end in a cell would look like another row; a column is as wide as what is seen of its cells.
+    let cell = |cell: String| escaped(&cell.replace('\n', " "), width.is_some()).into_owned();
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().map(cell).collect()).collect();
+    let mut layout = Layout::of(spec, &rows);
+    if let Some(width) = width {
+        layout.fit(spec, width);
+    }
+    let header: Vec<String> = spec.header.iter().map(|word| (*word).to_owned()).collect();
+    let head = if header.is_empty() { None } else { Some(&header) };
+    let lines = head.into_iter().chain(&rows).flat_map(|row| layout.lines(row, width));
+    // Names may be longer than the terminal is wide.
+    lines.flat_map(|line| width.map_or_else(|| vec![line.clone()], |width| behind("", "    ", &line, width))).map(|line| line + "\n").collect()
+}
+
+struct Layout {
+    /// How wide each column is, and what became of it.
+    columns: Vec<(usize, Way)>,
+    /// Those without any text below their word.
+    empty: Vec<bool>,
+    /// The column that does not fit beside the others and stands below them.
+    below: Option<usize>,
+}
+
+impl Layout {
+    /// Each column as wide as its widest cell.
+    fn of(spec: &Columns<'_>, rows: &[Vec<String>]) -> Self {
+        let count = rows.iter().map(Vec::len).chain([spec.header.len()]).max().unwrap_or(0);
+        let filled = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| columns(cell)).max().unwrap_or(0);
+        let widest = |at: usize| filled(at).max(spec.header.get(at).map_or(0, |head| columns(head)));
+        let is_in = |list: &[&str], at: usize| spec.header.get(at).is_some_and(|word| list.contains(word));
+        let way = |at| if is_in(spec.shortens, at) { Way::Short } else { Way::Whole };
+        let mut columns: Vec<_> = (0..count).map(|at| (widest(at), way(at))).collect();
+        let stays = |at: &usize| !is_in(spec.gives_up, *at) && columns[*at].1 == Way::Whole;
+        if let Some(last) = (0..count).rev().find(stays) {
+            columns[last].1 = Way::Broken;
+        }
+        Self { columns, empty: (0..count).map(|at| filled(at) == 0).collect(), below: None }
+    }
+
+    fn fit(&mut self, spec: &Columns<'_>, width: usize) {
+        let natural = self.columns.clone();
+        self.drop_empty(width);
+        for word in spec.gives_up {
+            if self.least() <= width {
+                break;
+            }
+            if let Some(at) = spec.header.iter().position(|head| head == word) {
+                self.columns[at].1 = Way::Gone;
+            }
+        }
+        if self.least() > width {
+            self.below = self.columns.iter().position(|(_, way)| *way == Way::Broken).filter(|at| *at > 0);
+        }
+        self.share(&natural, width);
+    }
+
+    /// Columns without a text are the first to go.
+    fn drop_empty(&mut self, width: usize) {
+        for at in 0..self.columns.len() {
+            if self.empty[at] && self.least() > width {
+                self.columns[at].1 = Way::Gone;
+            }
+        }
+    }
+
+    /// The room that all columns beside each other take at least.
+    fn least(&self) -> usize {
+        let least = |(width, way): &(usize, Way)| match way {
+            Way::Whole => Some(*width),
+            Way::Short => Some(*width.min(&SHORTEST)),
+            Way::Broken => Some(*width.min(&NARROWEST)),
+            Way::Gone => None,
+        };
+        let there: Vec<usize> = self.columns.iter().filter_map(least).collect();
+        there.iter().sum::<usize>() + GAP * there.len().saturating_sub(1)
+    }
+
+    /// Gives the columns that are cut or broken the room that the others leave.
+    fn share(&mut self, natural: &[(usize, Way)], width: usize) {
+        let below = self.below;
+        let is_beside = |at: usize, way: Way| way != Way::Gone && Some(at) != below;
+        let beside = self.columns.iter().enumerate().filter(|(at, (_, way))| is_beside(*at, *way)).count();
+        let whole: usize = self.columns.iter().filter(|(_, way)| *way == Way::Whole).map(|(width, _)| width).sum();
+        let mut room = width.saturating_sub(whole + GAP * beside.saturating_sub(1));
+        // The broken one comes first, but leaves the others what they need.
+        let short = self.columns.iter().filter(|(_, way)| *way == Way::Short);
+        let kept: usize = short.map(|(width, _)| *width.min(&SHORTEST)).sum();
+        for wanted in [Way::Broken, Way::Short] {
+            for at in (0..self.columns.len()).filter(|at| Some(*at) != below) {
+                if self.columns[at].1 == wanted {
+                    let own = if wanted == Way::Broken { room.saturating_sub(kept) } else { room };
+                    let given = natural[at].0.min(own.max(1));
+                    self.columns[at].0 = given;
+                    room = room.saturating_sub(given);
+                }
+            }
+        }
+    }
+
+    /// A row in lines.
+    fn lines(&self, row: &[String], width: Option<usize>) -> Vec<String> {
+        let mut cells: Vec<Vec<String>> = Vec::new();
+        let mut widths = Vec::new();
+        for (at, cell) in row.iter().enumerate().filter(|(at, _)| Some(*at) != self.below) {
+            let (room, way) = self.columns[at];
+            cells.push(match way {
+                Way::Gone => continue,
+                Way::Whole => vec![cell.clone()],
+                Way::Short => vec![cut(cell, room)],
+                Way::Broken if columns(cell) <= room => vec![cell.clone()],
+                Way::Broken => wrap(cell, room),
+            });
+            widths.push(room);
+        }
+        let height = cells.iter().map(Vec::len).max().unwrap_or(0);
+        let mut lines: Vec<String> = (0..height).map(|line| beside(&cells, &widths, line)).collect();
+        let below = self.below.and_then(|at| row.get(at)).filter(|cell| !cell.is_empty());
+        if let (Some(cell), Some(width)) = (below, width) {
+            lines.extend(behind("    ", "    ", cell, width));
+        }
+        lines
+    }
+}
+
+/// One line of the cells of a row.
+fn beside(cells: &[Vec<String>], widths: &[usize], line: usize) -> String {
+    let mut text = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        let part = cell.get(line).map_or("", String::as_str);
+        text += part;
+        text += &" ".repeat(width.saturating_sub(columns(part)) + GAP);
+    }
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const JOBS: Columns<'static> = Columns {
+        header: &["JOB", "STATE", "WHEN", "CAUSE", "REASON"],
+        gives_up: &["WHEN"],
+        shortens: &["CAUSE"],
+    };
+
+    fn jobs(width: Option<usize>) -> String {
+        let row = |cells: [&str; 5]| cells.map(str::to_owned).to_vec();
+        let rows = vec![
+            row(["detect@3fa9c1d2", "failure", "12 min ago", "commit images@main rules@main", "1 of 60 datums failed, see the log"]),
+            row(["detect@90c4d5e1", "success", "3 h ago", "commit rules@main", ""]),
+        ];
+        fitted(&JOBS, rows, width)
+    }
+
+    #[test]
+    fn a_narrow_table_does_without_what_matters_least_and_keeps_the_reason() {
+        insta::assert_snapshot!(jobs(None), @r"
+        JOB              STATE    WHEN        CAUSE                          REASON
+        detect@3fa9c1d2  failure  12 min ago  commit images@main rules@main  1 of 60 datums failed, see the log
+        detect@90c4d5e1  success  3 h ago     commit rules@main
+        ");
+        assert_eq!(jobs(Some(200)), jobs(None));
+        insta::assert_snapshot!(jobs(Some(90)), @"");
+        insta::assert_snapshot!(jobs(Some(78)), @"");
+        insta::assert_snapshot!(jobs(Some(40)), @"");
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_fits_and_the_last_column_is_whole(
+            rows in prop::collection::vec(["[a-z]{1,12}", "[a-z ]{0,40}", "[a-z]{0,9}", "[a-z ]{0,90}"], 1..6),
+            width in 40_usize..160,
+        ) {
+            let spec = Columns { header: &["NAME", "TEXT", "SIZE", "REASON"], gives_up: &["SIZE"], shortens: &["TEXT"] };
+            let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.to_vec()).collect();
+            let reasons: Vec<String> = rows.iter().map(|row| row[3].split_whitespace().collect()).collect();
+            let shown = fitted(&spec, rows, Some(width));
+            for line in shown.lines() {
+                prop_assert!(columns(line) <= width, "{}", shown);
+            }
+            let all: String = shown.split_whitespace().collect();
+            for reason in reasons {
+                prop_assert!(all.contains(&reason), "{reason} in {shown}");
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What `pv` tells people to type: every line of it is a command line, and what only looks is tried at once.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+/// What stands in front of commands.
+const HEADS: [&str; 9] = [
+    "hint: ",
+    "next: ",
+    "back: ",
+    "again: ",
+    "logs: ",
+    "before that: ",
+    "all they said: ",
+    "what it printed: ",
+    "go on without: ",
+];
+/// Words that go on with the sentence after a command.
+const PROSE: [&str; 42] = [
+    "adds", "again", "and", "are", "at", "begins", "brings", "catches", "compares", "does", "drops", "first", "for", "frees", "gives", "goes", "heals", "if",
+    "is", "lists", "makes", "may", "names", "of", "on", "or", "prints", "removes", "runs", "says", "shows", "starts", "takes", "tells", "then", "to", "uses",
+    "where", "which", "without", "works", "writes",
+];
+/// Commands that only look at a store; each may be followed as soon as it is told.
+const LOOKS: [&str; 26] = [
+    "branch list", "branch log", "config get", "config list", "datum list", "datum show", "diff", "explain", "find", "help", "job list", "job show", "key show",
+    "log", "logs", "ls", "pipeline list", "pipeline log", "pipeline show", "plan", "repo list", "repo show", "secret list", "show", "status", "tag list",
+];
+
+/// The commands that a text tells people to type, without the words around them.
+pub fn commands(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut goes_on = false;
+    for line in text.lines() {
+        let begins = HEADS.iter().filter_map(|head| line.find(head)).min();
+        // The lines of a hint stand below each other.
+        goes_on = if begins.is_some() { line.starts_with("hint: ") } else { goes_on && line.starts_with("      ") };
+        match begins {
+            Some(at) => found.extend(in_line(&line[at..])),
+            None if goes_on => found.extend(in_line(line)),
+            None => {}
+        }
+    }
+    found
+}
+
+fn in_line(line: &str) -> Vec<String> {
+    let starts = line.match_indices("pv ").map(|(at, _)| at);
+    // How a command is called in general is no line to type.
+    let is_word = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || "-_./".contains(c));
+    let is_start = |at: &usize| is_word(&line[..*at]) && !line[..*at].ends_with("Usage: ");
+    let starts: Vec<usize> = starts.filter(is_start).collect();
+    let ends = starts.iter().skip(1).copied().chain([line.len()]);
+    starts.iter().zip(ends).filter_map(|(at, end)| command_at(&line[..*at], &line[*at..end])).collect()
+}
+
+/// The command that a text begins with: up to the end of its backticks, two spaces, a comma or semicolon, or a word of prose.
+fn command_at(before: &str, text: &str) -> Option<String> {
+    if before.ends_with('`') {
+        return text.split('`').next().map(str::to_owned);
+    }
+    let text = text.split("  ").next().unwrap_or_default();
+    let mut words: Vec<&str> = Vec::new();
+    let mut is_quoted = false;
+    for word in text.split(' ') {
+        if !is_quoted && (PROSE.contains(&word) || word == "…") {
+            break;
+        }
+        is_quoted ^= word.matches('\'').count() % 2 == 1;
+        let bare = if is_quoted { word } else { word.trim_end_matches([',', ';', ':', ')']) };
+        words.push(bare);
+        if bare.len() < word.len() {
+            break;
+        }
+    }
+    (words.len() > 1).then(|| words.join(" "))
+}
+
+/// Whether it says what to fill in, such as `NAME`, `@RUN` or `KEY.pem`.
+pub fn has_gaps(command: &str) -> bool {
+    let is_gap = |word: &str| {
+        let letters = word.trim_start_matches('@').split(['.', '=', '@', ':', '/']).next().unwrap_or_default();
+        letters.len() > 1 && letters.chars().all(|c| c.is_ascii_uppercase())
+    };
+    command.split([' ', '=', '@', '/', '\'']).any(is_gap)
+}
+
+/// Whether a command only looks.
+fn looks(command: &str) -> bool {
+    let words = command.strip_prefix("pv ").unwrap_or_default();
+    LOOKS.iter().any(|known| words == *known || words.starts_with(&format!("{known} "))) && !words.contains('>')
+}
+
+/// A shell in which `pv` is this binary.
+pub fn shell(binary: &Path, line: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("pv() {{ '{}' \"$@\"; }}; {line}", binary.display())]).stdin(Stdio::null());
+    shell
+}
+
+/// Whether `pv` takes a command line, or it is the name of a command; else what is wrong with it.
+///
+/// # Panics
+/// When no shell can be called.
+pub fn parses(binary: &Path, command: &str) -> Result<(), String> {
+    let call = |line: &str, variable: &str| {
+        shell(binary, line).env_clear().env(variable, "1").output().expect("a shell can be called")
+    };
+    let parsed = call(command, "PV_PARSE_ONLY");
+    let is_name = command.split(' ').skip(1).all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()));
+    let is_known = || is_name && call(&command.replacen("pv ", "pv help ", 1), "PV_NONE").status.success();
+    if parsed.status.success() || is_known() { Ok(()) } else { Err(String::from_utf8_lossy(&parsed.stderr).into_owned()) }
+}
+
+/// Checks that each command that a text tells is one, and follows those that only look and lack nothing; `call` makes the call.
+///
+/// # Panics
+/// When something is told that is no command, or that leads nowhere.
+pub fn check(binary: &Path, text: &str, follow: impl Fn(Command) -> Option<i32>) {
+    static PARSED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    for command in commands(text) {
+        if PARSED.lock().expect("no panic under this lock").insert(command.clone()) {
+            // What it redirects is not to be written.
+            let words = command.split(" > ").next().unwrap_or_default();
+            if let Err(said) = parses(binary, words) {
+                panic!("`{command}` is told, and is no command: {said}\nin:\n{text}");
+            }
+        }
+        if looks(&command) && !has_gaps(&command) {
+            let code = follow(shell(binary, &command));
+            assert!(!matches!(code, Some(2 | 3)), "`{command}` is told, and ends with {code:?}; in:\n{text}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_found_among_words() {
+        let text = "error: repository `imgs` not found\nhint: pv repo list shows all; pv repo create imgs\n      pv log   all of them\nnote pv x";
+        assert_eq!(commands(text), ["pv repo list", "pv repo create imgs", "pv log"]);
+        assert_eq!(commands("next: pv run        back: pv revert images"), ["pv run", "pv revert images"]);
+        assert_eq!(commands("hint: start Docker, or `pv config set executor process`"), ["pv config set executor process"]);
+        assert_eq!(commands("hint: pv cp 'a:/x y' 'a:/z'  brings it back"), ["pv cp 'a:/x y' 'a:/z'"]);
+        assert!(commands("run 1 of pv run\nlog line: pv nothing").is_empty());
+    }
+
+    #[test]
+    fn what_has_to_be_filled_in_is_seen() {
+        for command in ["pv repo create NAME", "pv show @RUN", "pv key show > KEY.pem", "pv secret create mail KEY=FILE", "pv trace images:/PATH"] {
+            assert!(has_gaps(command), "{command}");
+        }
+        for command in ["pv repo create images", "pv put images 'A b'", "pv show images@0a1b2c3d:/A"] {
+            assert!(!has_gaps(command), "{command}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! A real terminal, which `script` makes.
+
+use std::process::{Command, Stdio};
+
+use crate::TestEnv;
+
+/// Columns and rows of a terminal.
+pub type Size = (u16, u16);
+
+/// Whether there is a `script` that makes terminals.
+pub fn has_script() -> bool {
+    Command::new("script").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+impl TestEnv {
+    /// A shell line on a terminal of this size, to be called. `pv` in it is the binary under test, without a pager unless the line names one.
+    ///
+    /// # Panics
+    /// When the binary cannot be put into the shell's path.
+    pub fn on_a_terminal(&self, line: &str, (columns, rows): Size) -> Command {
+        let folder = self.dir().join("bin");
+        if !folder.exists() {
+            std::fs::create_dir(&folder).expect("a folder");
+            std::os::unix::fs::symlink(self.binary(), folder.join("pv")).expect("a link");
+        }
+        let mut shell = Command::new("script");
+        shell.args(["-qefc", &format!("stty cols {columns} rows {rows}; {line}"), "/dev/null"]);
+        shell.current_dir(self.work()).env_clear().stdin(Stdio::null());
+        shell.envs(self.command::<&str>([]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", folder.display()));
+        shell.envs([("TERM", "xterm"), ("PV_PAGER", "cat"), ("SHELL", "/bin/sh")]);
+        shell
+    }
+
+    /// What such a line writes to the terminal, byte for byte.
+    ///
+    /// # Panics
+    /// When there can be no terminal.
+    pub fn terminal_bytes(&self, line: &str, size: Size) -> Vec<u8> {
+        self.on_a_terminal(line, size).output().expect("`script` can be called").stdout
+    }
+}
