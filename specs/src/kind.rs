@@ -41,7 +41,9 @@ impl ErrorKind {
     /// What it says, for people who look a code up.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Failed => "the operation or a job failed; with --exit-code also: something differs, or is not current",
+            Self::Failed => {
+                "the operation or a job failed; with --exit-code also: something differs, or is not current"
+            }
             Self::Usage => "wrong usage, or an invalid spec",
             Self::NotFound => "something that was named does not exist",
             Self::Conflict => "the state does not allow it, such as a branch that has moved",
@@ -49,7 +51,9 @@ impl ErrorKind {
             Self::Unavailable => "an executor, the network or space is not available",
             Self::Refused => "only --yes or another right would allow it",
             Self::TimedOut => "the time given was not enough",
-            Self::Unchecked => "all fits together, but whose word it is was not checked: no key was given, or nothing is signed",
+            Self::Unchecked => {
+                "all fits together, but whose word it is was not checked: no key was given, or nothing is signed"
+            }
         }
     }
 

@@ -63,9 +63,18 @@ fn documents() -> Vec<PathBuf> {
 
 /// Executes blocks one after the other in one shell, in an empty folder. What stands still until somebody ends it is ended.
 fn execute(env: &TestEnv, blocks: &[String]) -> Output {
-    let serve = "serve_for_a_moment() { command pv serve & until [ -S .pv/socket ]; do sleep 0.05; done; kill -INT $!; wait $! || [ $? = 130 ]; }\n";
+    let serve = "serve_for_a_moment() { pv serve & until [ -S .pv/socket ]; do sleep 0.05; done; kill -INT $!; wait $! || [ $? = 130 ]; }\n";
     let lines = blocks.concat();
-    let lines: Vec<String> = lines.lines().map(|line| if line.trim_start() == "pv serve" { "serve_for_a_moment".to_owned() } else { line.to_owned() }).collect();
+    let lines: Vec<String> = lines
+        .lines()
+        .map(|line| {
+            if line.split('#').next().is_some_and(|line| line.trim() == "pv serve") {
+                "serve_for_a_moment".to_owned()
+            } else {
+                line.to_owned()
+            }
+        })
+        .collect();
     let script = format!("set -eu\n{serve}{}", lines.join("\n"));
     env.write("script.sh", script);
     let bin = env.dir().join("bin");
@@ -91,13 +100,25 @@ fn the_readme_is_executed_from_its_first_line_to_its_last() {
     }
     let env = TestEnv::without_store(env!("CARGO_BIN_EXE_pv"));
     // Its pictures are in the words of the store that its commands make.
-    let shows: Vec<String> = blocks(&readme, "text").iter().filter_map(|block| block.lines().next()?.strip_prefix("$ ").map(str::to_owned)).collect();
+    let shows: Vec<String> = blocks(&readme, "text")
+        .iter()
+        .filter_map(|block| block.lines().next()?.strip_prefix("$ ").map(str::to_owned))
+        .collect();
     assert!(!shows.is_empty(), "it shows an output");
-    let shown_again: Vec<String> = shows.iter().enumerate().map(|(number, command)| format!("{command} > ../shown.{number} 2>/dev/null\n")).collect();
+    let shown_again: Vec<String> = shows
+        .iter()
+        .enumerate()
+        .map(|(number, command)| format!("{command} > ../shown.{number} 2>/dev/null\n"))
+        .collect();
     let at = pv.iter().position(|block| block.contains("pv trace count:/c.txt")).expect("the tour traces a file") + 1;
     let all: Vec<String> = pv[..at].iter().chain(&shown_again).chain(&pv[at..]).cloned().collect();
     let done = execute(&env, &all);
-    assert!(done.status.success(), "{}\n{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
     for (number, block) in blocks(&readme, "text").iter().filter(|block| block.starts_with("$ ")).enumerate() {
         let (command, expected) = block.split_once('\n').unwrap();
         assert_eq!(steady_words(expected), steady_words(&env.read(format!("shown.{number}"))), "{command}");
@@ -121,7 +142,13 @@ fn steady_words(text: &str) -> Vec<String> {
             }
             let is_id = part.len() >= 8 && part.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
             let is_number = !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
-            shown += if is_id { "[id]" } else if is_number { "0" } else { &part };
+            shown += if is_id {
+                "[id]"
+            } else if is_number {
+                "0"
+            } else {
+                &part
+            };
             part.clear();
             if c != '\n' {
                 shown.push(c);

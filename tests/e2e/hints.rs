@@ -11,7 +11,8 @@ use crate::support::*;
 
 /// Follows all commands of an output that lack nothing, each in a copy of its place; those that were followed.
 fn follow(env: &TestEnv, output: &Output) -> Vec<String> {
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stderr), needs(&String::from_utf8_lossy(&output.stdout)));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stderr), needs(&String::from_utf8_lossy(&output.stdout)));
     let told: Vec<String> = commands(&said).into_iter().filter(|command| !has_gaps(command)).collect();
     for command in &told {
         if command.contains("--shell") {
@@ -22,12 +23,16 @@ fn follow(env: &TestEnv, output: &Output) -> Vec<String> {
         assert!(copied.success());
         let mut call = shell(env.binary(), command);
         call.current_dir(place.path().join("work")).env_clear();
-        call.envs(env.command::<&str>([]).get_envs().filter_map(|(name, value)| Some((name, value?)))).env("HOME", place.path());
+        call.envs(env.command::<&str>([]).get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .env("HOME", place.path());
         let done = call.output().unwrap();
         let shown = env.shown(&done);
         // What is run again may fail again, for the reason that it failed before.
         let may_fail = ["pv run", "pv job retry", "pv try"].iter().any(|verb| command.starts_with(verb));
-        assert!(matches!(done.status.code(), Some(0) | Some(1) if may_fail || done.status.success()), "`{command}`: {shown}\nin:\n{said}");
+        assert!(
+            matches!(done.status.code(), Some(0) | Some(1) if may_fail || done.status.success()),
+            "`{command}`: {shown}\nin:\n{said}"
+        );
     }
     told
 }
@@ -112,7 +117,7 @@ fn what_is_told_of_failures_can_be_done() {
     let datum = env.json(["datum", "list", "upper", "--state", "failed"])[0]["id"].as_str().unwrap().to_owned();
     for args in [&["datum", "show", &datum][..], &["explain", &datum], &["trace", "count:/count"]] {
         let output = env.output(args);
-        assert_eq!(follow(&env, &output).len(), usize::from(args[0] != "datum") , "{args:?} {}", env.shown(&output));
+        assert_eq!(follow(&env, &output).len(), usize::from(args[0] != "datum"), "{args:?} {}", env.shown(&output));
     }
 }
 

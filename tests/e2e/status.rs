@@ -71,8 +71,17 @@ fn the_exit_code_says_whether_every_pipeline_is_current() {
 fn programs_get_the_whole_at_once() {
     let env = flow::failed();
     let status = env.json(["status"]).remove(0);
-    let expected =
-        ["differs_on_disk", "executor", "free_bytes", "needs_you", "pipelines", "repos", "running", "size_bytes", "store"];
+    let expected = [
+        "differs_on_disk",
+        "executor",
+        "free_bytes",
+        "needs_you",
+        "pipelines",
+        "repos",
+        "running",
+        "size_bytes",
+        "store",
+    ];
     assert_eq!(fields(&status), expected);
     assert_eq!([&status["executor"], &status["running"]], [&json!("process"), &json!(false)]);
     assert_eq!(status["repos"].as_array().unwrap().len(), 3);
@@ -90,7 +99,9 @@ fn drifts(env: &TestEnv) -> Vec<serde_json::Value> {
 fn specs_and_code_that_are_not_what_was_applied_are_said() {
     let env = flow::with_images();
     let spec = |code: &str, comment: &str| {
-        format!("{comment}\npipeline: {{name: count}}\ninput: {{pfs: {{repo: images, glob: /}}}}\ntransform: {{cmd: [sh, /code/run.sh], {code}}}\n")
+        format!(
+            "{comment}\npipeline: {{name: count}}\ninput: {{pfs: {{repo: images, glob: /}}}}\ntransform: {{cmd: [sh, /code/run.sh], {code}}}\n"
+        )
     };
     env.write("specs/count.yml", spec("code: ../code", "# one"));
     env.write("code/run.sh", "ls /pfs/images > /pfs/out/list\n");

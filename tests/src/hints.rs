@@ -19,14 +19,39 @@ const HEADS: [&str; 9] = [
 ];
 /// Words that go on with the sentence after a command.
 const PROSE: [&str; 42] = [
-    "adds", "again", "and", "are", "at", "begins", "brings", "catches", "compares", "does", "drops", "first", "for", "frees", "gives", "goes", "heals", "if",
-    "is", "lists", "makes", "may", "names", "of", "on", "or", "prints", "removes", "runs", "says", "shows", "starts", "takes", "tells", "then", "to", "uses",
-    "where", "which", "without", "works", "writes",
+    "adds", "again", "and", "are", "at", "begins", "brings", "catches", "compares", "does", "drops", "first", "for",
+    "frees", "gives", "goes", "heals", "if", "is", "lists", "makes", "may", "names", "of", "on", "or", "prints",
+    "removes", "runs", "says", "shows", "starts", "takes", "tells", "then", "to", "uses", "where", "which", "without",
+    "works", "writes",
 ];
 /// Commands that only look at a store; each may be followed as soon as it is told.
 const LOOKS: [&str; 26] = [
-    "branch list", "branch log", "config get", "config list", "datum list", "datum show", "diff", "explain", "find", "help", "job list", "job show", "key show",
-    "log", "logs", "ls", "pipeline list", "pipeline log", "pipeline show", "plan", "repo list", "repo show", "secret list", "show", "status", "tag list",
+    "branch list",
+    "branch log",
+    "config get",
+    "config list",
+    "datum list",
+    "datum show",
+    "diff",
+    "explain",
+    "find",
+    "help",
+    "job list",
+    "job show",
+    "key show",
+    "log",
+    "logs",
+    "ls",
+    "pipeline list",
+    "pipeline log",
+    "pipeline show",
+    "plan",
+    "repo list",
+    "repo show",
+    "secret list",
+    "show",
+    "status",
+    "tag list",
 ];
 
 /// The commands that a text tells people to type, without the words around them.
@@ -109,9 +134,14 @@ pub fn parses(binary: &Path, command: &str) -> Result<(), String> {
         shell(binary, line).env_clear().env(variable, "1").output().expect("a shell can be called")
     };
     let parsed = call(command, "PV_PARSE_ONLY");
-    let is_name = command.split(' ').skip(1).all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()));
+    let is_name =
+        command.split(' ').skip(1).all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()));
     let is_known = || is_name && call(&command.replacen("pv ", "pv help ", 1), "PV_NONE").status.success();
-    if parsed.status.success() || is_known() { Ok(()) } else { Err(String::from_utf8_lossy(&parsed.stderr).into_owned()) }
+    if parsed.status.success() || is_known() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&parsed.stderr).into_owned())
+    }
 }
 
 /// Checks that each command that a text tells is one, and follows those that only look and lack nothing; `call` makes the call.
@@ -144,14 +174,23 @@ mod tests {
         let text = "error: repository `imgs` not found\nhint: pv repo list shows all; pv repo create imgs\n      pv log   all of them\nnote pv x";
         assert_eq!(commands(text), ["pv repo list", "pv repo create imgs", "pv log"]);
         assert_eq!(commands("next: pv run        back: pv revert images"), ["pv run", "pv revert images"]);
-        assert_eq!(commands("hint: start Docker, or `pv config set executor process`"), ["pv config set executor process"]);
+        assert_eq!(
+            commands("hint: start Docker, or `pv config set executor process`"),
+            ["pv config set executor process"]
+        );
         assert_eq!(commands("hint: pv cp 'a:/x y' 'a:/z'  brings it back"), ["pv cp 'a:/x y' 'a:/z'"]);
         assert!(commands("run 1 of pv run\nlog line: pv nothing").is_empty());
     }
 
     #[test]
     fn what_has_to_be_filled_in_is_seen() {
-        for command in ["pv repo create NAME", "pv show @RUN", "pv key show > KEY.pem", "pv secret create mail KEY=FILE", "pv trace images:/PATH"] {
+        for command in [
+            "pv repo create NAME",
+            "pv show @RUN",
+            "pv key show > KEY.pem",
+            "pv secret create mail KEY=FILE",
+            "pv trace images:/PATH",
+        ] {
             assert!(has_gaps(command), "{command}");
         }
         for command in ["pv repo create images", "pv put images 'A b'", "pv show images@0a1b2c3d:/A"] {

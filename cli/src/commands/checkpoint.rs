@@ -69,7 +69,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         Some(out) => {
             cx.out().line(out.display().to_string())?;
             let records = plural(checkpoint.head.size, "record", "records");
-            cx.notes().line(format!("{records}; next: pv verify --checkpoint {}", shell_word(&out.display().to_string())));
+            cx.notes()
+                .line(format!("{records}; next: pv verify --checkpoint {}", shell_word(&out.display().to_string())));
             Ok(())
         }
     }

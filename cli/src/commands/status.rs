@@ -116,7 +116,8 @@ fn print_needs(cx: &Context, needs: &[Need]) -> Result<()> {
     let what_width = needs.iter().map(|need| columns(&need.what)).max().unwrap_or(0);
     for Need { pipeline, what, commands } in needs {
         let name = format!("  {:name_width$}  ", pipeline.as_str());
-        let line = format!("{name}{what}{}  {}", " ".repeat(what_width - columns(what)), commands.join("        then  "));
+        let line =
+            format!("{name}{what}{}  {}", " ".repeat(what_width - columns(what)), commands.join("        then  "));
         if cx.out().columns().is_none_or(|width| columns(&line) <= width) {
             cx.out().line(line)?;
             continue;

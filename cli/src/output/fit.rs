@@ -158,6 +158,9 @@ fn colored_each(lines: Vec<String>) -> Vec<String> {
 ///
 /// What stands in front is cut from the left where it would leave no room for the text: of a deep branch the nearest part is seen.
 pub(crate) fn behind(first: &str, rest: &str, text: &str, width: usize) -> Vec<String> {
+    if columns(first) + columns(text) <= width {
+        return vec![format!("{first}{}", escaped(text, true))];
+    }
     let most = width.saturating_sub(NARROWEST);
     let (first, rest) = (nearest(first, most), nearest(rest, most));
     let room = width.saturating_sub(columns(&first).max(columns(&rest)));
@@ -231,7 +234,10 @@ mod tests {
 
     #[test]
     fn lines_break_between_parts_then_words_then_anywhere() {
-        assert_eq!(wrap("image busybox:1   cmd sh -c x   applied by Anna", 24), ["image busybox:1", "cmd sh -c x", "applied by Anna"]);
+        assert_eq!(
+            wrap("image busybox:1   cmd sh -c x   applied by Anna", 24),
+            ["image busybox:1", "cmd sh -c x", "applied by Anna"]
+        );
         assert_eq!(wrap("one two three four five", 16), ["one two three", "four five"]);
         assert_eq!(wrap(&"x".repeat(40), 16), ["x".repeat(16), "x".repeat(16), "x".repeat(8)]);
     }

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use repos::Timestamp;
 use serde::Serialize;
 
-use super::table::{Columns, fitted};
 use super::Human;
+use super::table::{Columns, fitted};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 

@@ -63,7 +63,8 @@ fn started(outside: &mut Outside) -> Option<(Child, File, Option<File>)> {
     let mut command = command(&outside.env)?;
     let (read, write) = std::io::pipe().ok()?;
     let file = |write: PipeWriter| File::from(OwnedFd::from(write));
-    let to_stderr = rustix::termios::isatty(&outside.streams.stderr).then(|| write.try_clone().map(file)).transpose().ok()?;
+    let to_stderr =
+        rustix::termios::isatty(&outside.streams.stderr).then(|| write.try_clone().map(file)).transpose().ok()?;
     command.stdin(Stdio::from(OwnedFd::from(read)));
     // A thread of its own, since a process inherits the signals that its parent's thread has blocked, and a pager heeds Ctrl-C.
     let spawn = || {
@@ -105,7 +106,10 @@ mod tests {
         let env = Environment::new(variables.iter().map(|(name, value)| (name.into(), value.into())));
         let command = command(&env)?;
         let words: Vec<_> = [command.get_program()].into_iter().chain(command.get_args()).collect();
-        let set: Vec<_> = command.get_envs().filter_map(|(name, value)| Some(format!("{}={}", name.display(), value?.display()))).collect();
+        let set: Vec<_> = command
+            .get_envs()
+            .filter_map(|(name, value)| Some(format!("{}={}", name.display(), value?.display())))
+            .collect();
         Some(format!("{} {}", words.join(" ".as_ref()).display(), set.join(" ")))
     }
 
@@ -115,8 +119,16 @@ mod tests {
         assert_eq!(called(&[xterm]).as_deref(), Some("less LESS=FRX LV=-c"));
         assert_eq!(called(&[xterm, ("LESS", "S")]).as_deref(), Some("less LV=-c"));
         assert_eq!(called(&[xterm, ("PAGER", "more")]).as_deref(), Some("sh -c more LESS=FRX LV=-c"));
-        assert_eq!(called(&[xterm, ("PAGER", "more"), ("PV_PAGER", "less -S")]).as_deref(), Some("sh -c less -S LESS=FRX LV=-c"));
-        for none in [[xterm, ("PV_PAGER", "")], [xterm, ("PV_PAGER", "cat")], [xterm, ("PAGER", " ")], [("TERM", "dumb"), ("PAGER", "more")]] {
+        assert_eq!(
+            called(&[xterm, ("PAGER", "more"), ("PV_PAGER", "less -S")]).as_deref(),
+            Some("sh -c less -S LESS=FRX LV=-c")
+        );
+        for none in [
+            [xterm, ("PV_PAGER", "")],
+            [xterm, ("PV_PAGER", "cat")],
+            [xterm, ("PAGER", " ")],
+            [("TERM", "dumb"), ("PAGER", "more")],
+        ] {
             assert_eq!(called(&none), None, "{none:?}");
         }
         assert_eq!(called(&[("PV_PAGER", "less")]), None, "a terminal of unknown kind");
@@ -125,6 +137,9 @@ mod tests {
     #[test]
     fn whoever_prints_to_a_pager_knows_the_width_of_the_terminal() {
         let env = |value: &str| Environment::new([(PAGED.into(), value.into())]);
-        assert_eq!([columns(&env("100x24")), columns(&env("wide")), columns(&Environment::default())], [Some(100), None, None]);
+        assert_eq!(
+            [columns(&env("100x24")), columns(&env("wide")), columns(&Environment::default())],
+            [Some(100), None, None]
+        );
     }
 }

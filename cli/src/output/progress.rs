@@ -144,6 +144,13 @@ mod tests {
     #[test]
     fn what_is_left_is_reckoned_from_what_was_done() {
         assert_eq!(seconds_left(10, 40, Duration::from_secs(2)), Some(6.0));
-        assert_eq!([seconds_left(0, 40, Duration::ZERO), seconds_left(9, 0, Duration::ZERO), seconds_left(9, 9, Duration::ZERO)], [None; 3]);
+        assert_eq!(
+            [
+                seconds_left(0, 40, Duration::ZERO),
+                seconds_left(9, 0, Duration::ZERO),
+                seconds_left(9, 9, Duration::ZERO)
+            ],
+            [None; 3]
+        );
     }
 }

@@ -47,10 +47,11 @@ pub(crate) fn fitted(spec: &Columns<'_>, rows: Vec<Vec<String>>, width: Option<u
         layout.fit(spec, width);
     }
     let header: Vec<String> = spec.header.iter().map(|word| (*word).to_owned()).collect();
-    let head = if header.is_empty() { None } else { Some(&header) };
-    let lines = head.into_iter().chain(&rows).flat_map(|row| layout.lines(row, width));
+    let head = if header.is_empty() { Vec::new() } else { layout.beside(&header) };
+    let lines = head.into_iter().chain(rows.iter().flat_map(|row| layout.lines(row, width)));
     // Names may be longer than the terminal is wide.
-    lines.flat_map(|line| width.map_or_else(|| vec![line.clone()], |width| behind("", "    ", &line, width))).map(|line| line + "\n").collect()
+    let fits = |line: String| width.map_or_else(|| vec![line.clone()], |width| behind("", "    ", &line, width));
+    lines.flat_map(fits).map(|line| line + "\n").collect()
 }
 
 struct Layout {
@@ -138,8 +139,18 @@ impl Layout {
         }
     }
 
-    /// A row in lines.
+    /// A row in lines, that of its column below the others last.
     fn lines(&self, row: &[String], width: Option<usize>) -> Vec<String> {
+        let mut lines = self.beside(row);
+        let below = self.below.and_then(|at| row.get(at)).filter(|cell| !cell.is_empty());
+        if let (Some(cell), Some(width)) = (below, width) {
+            lines.extend(behind("    ", "    ", cell, width));
+        }
+        lines
+    }
+
+    /// The columns of a row that stand beside each other, in lines.
+    fn beside(&self, row: &[String]) -> Vec<String> {
         let mut cells: Vec<Vec<String>> = Vec::new();
         let mut widths = Vec::new();
         for (at, cell) in row.iter().enumerate().filter(|(at, _)| Some(*at) != self.below) {
@@ -154,17 +165,12 @@ impl Layout {
             widths.push(room);
         }
         let height = cells.iter().map(Vec::len).max().unwrap_or(0);
-        let mut lines: Vec<String> = (0..height).map(|line| beside(&cells, &widths, line)).collect();
-        let below = self.below.and_then(|at| row.get(at)).filter(|cell| !cell.is_empty());
-        if let (Some(cell), Some(width)) = (below, width) {
-            lines.extend(behind("    ", "    ", cell, width));
-        }
-        lines
+        (0..height).map(|line| line_of(&cells, &widths, line)).collect()
     }
 }
 
 /// One line of the cells of a row.
-fn beside(cells: &[Vec<String>], widths: &[usize], line: usize) -> String {
+fn line_of(cells: &[Vec<String>], widths: &[usize], line: usize) -> String {
     let mut text = String::new();
     for (cell, width) in cells.iter().zip(widths) {
         let part = cell.get(line).map_or("", String::as_str);
@@ -180,16 +186,19 @@ mod tests {
 
     use super::*;
 
-    const JOBS: Columns<'static> = Columns {
-        header: &["JOB", "STATE", "WHEN", "CAUSE", "REASON"],
-        gives_up: &["WHEN"],
-        shortens: &["CAUSE"],
-    };
+    const JOBS: Columns<'static> =
+        Columns { header: &["JOB", "STATE", "WHEN", "CAUSE", "REASON"], gives_up: &["WHEN"], shortens: &["CAUSE"] };
 
     fn jobs(width: Option<usize>) -> String {
         let row = |cells: [&str; 5]| cells.map(str::to_owned).to_vec();
         let rows = vec![
-            row(["detect@3fa9c1d2", "failure", "12 min ago", "commit images@main rules@main", "1 of 60 datums failed, see the log"]),
+            row([
+                "detect@3fa9c1d2",
+                "failure",
+                "12 min ago",
+                "commit images@main rules@main",
+                "1 of 60 datums failed, see the log",
+            ]),
             row(["detect@90c4d5e1", "success", "3 h ago", "commit rules@main", ""]),
         ];
         fitted(&JOBS, rows, width)
@@ -203,9 +212,24 @@ mod tests {
         detect@90c4d5e1  success  3 h ago     commit rules@main
         ");
         assert_eq!(jobs(Some(200)), jobs(None));
-        insta::assert_snapshot!(jobs(Some(90)), @"");
-        insta::assert_snapshot!(jobs(Some(78)), @"");
-        insta::assert_snapshot!(jobs(Some(40)), @"");
+        insta::assert_snapshot!(jobs(Some(90)), @r"
+        JOB              STATE    WHEN        CAUSE                 REASON
+        detect@3fa9c1d2  failure  12 min ago  commit images@main …  1 of 60 datums failed, see the
+                                                                    log
+        detect@90c4d5e1  success  3 h ago     commit rules@main
+        ");
+        insta::assert_snapshot!(jobs(Some(78)), @r"
+        JOB              STATE    CAUSE                 REASON
+        detect@3fa9c1d2  failure  commit images@main …  1 of 60 datums failed, see the
+                                                        log
+        detect@90c4d5e1  success  commit rules@main
+        ");
+        insta::assert_snapshot!(jobs(Some(40)), @r"
+        JOB              STATE    CAUSE
+        detect@3fa9c1d2  failure  commit images…
+            1 of 60 datums failed, see the log
+        detect@90c4d5e1  success  commit rules@…
+        ");
     }
 
     proptest! {

@@ -33,7 +33,8 @@ pub fn syntax() -> Vec<(String, String)> {
     let rows = docs().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")).skip(1);
     let cells = rows.filter_map(|row| {
         // A bar within a cell is escaped.
-        let (written, matches) = row.replace("\\|", "\0").split_once(" | ").map(|(one, two)| (one.to_owned(), two.to_owned()))?;
+        let (written, matches) =
+            row.replace("\\|", "\0").split_once(" | ").map(|(one, two)| (one.to_owned(), two.to_owned()))?;
         let text = |cell: String| cell.replace('\0', "|").replace('`', "");
         Some((text(written), text(matches)))
     });
@@ -187,8 +188,14 @@ mod tests {
         let syntax = syntax();
         assert_eq!(syntax.len(), 8, "{syntax:?}");
         assert_eq!(syntax[4], ("(a|b) @(a|b)".to_owned(), "one of the alternatives, captured".to_owned()));
-        assert!(syntax.iter().all(|(written, _)| written.split(' ').all(|one| one == "\\" || Glob::parse(one).is_ok())));
-        assert!(notes().starts_with("A leading `/` may be left out") && notes().ends_with("nothing special."), "{}", notes());
+        assert!(
+            syntax.iter().all(|(written, _)| written.split(' ').all(|one| one == "\\" || Glob::parse(one).is_ok()))
+        );
+        assert!(
+            notes().starts_with("A leading `/` may be left out") && notes().ends_with("nothing special."),
+            "{}",
+            notes()
+        );
     }
 
     #[test]

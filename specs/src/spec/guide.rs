@@ -65,7 +65,11 @@ mod tests {
     fn every_field_that_acts_is_told_with_what_it_is_for() {
         let all = sections();
         assert_eq!(all[0].title, "the spec");
-        assert!(all.iter().flat_map(|section| &section.fields).all(|field| !field.about.is_empty() && !field.shape.is_empty()));
+        assert!(
+            all.iter()
+                .flat_map(|section| &section.fields)
+                .all(|field| !field.about.is_empty() && !field.shape.is_empty())
+        );
         let transform = all.iter().find(|section| section.title == "transform").unwrap();
         let cmd = transform.fields.iter().find(|field| field.name == "cmd").unwrap();
         assert_eq!(cmd.shape, "list of text");

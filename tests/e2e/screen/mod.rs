@@ -58,7 +58,8 @@ fn tables_and_reports_are_as_they_were_at_four_widths() {
     }
     let env = busy();
     for width in WIDTHS {
-        let shown = SNAPSHOTS.map(|command| format!("$ {command}\n{}\n", on_screen(&env, command, (width, HIGH)).join("\n")));
+        let shown =
+            SNAPSHOTS.map(|command| format!("$ {command}\n{}\n", on_screen(&env, command, (width, HIGH)).join("\n")));
         let shown = masked(&env, &shown.join("\n"));
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/e2e/screen/{width}.txt"));
         if std::env::var_os("PV_SCREENS").is_some_and(|wish| wish == "write") {
@@ -75,9 +76,20 @@ fn nothing_is_wider_than_the_terminal_and_no_reason_is_lost() {
         return skip("`script` is not there");
     }
     let env = busy();
-    let others =
-        ["pv", "pv trace count:/count", "pv trace images:/a --forward --all-runs", "pv job show upper", "pv explain upper",
-         "pv explain count", "pv find a", "pv help specs", "pv help settings", "pv help references", "pv help globs", "pv config list"];
+    let others = [
+        "pv",
+        "pv trace count:/count",
+        "pv trace images:/a --forward --all-runs",
+        "pv job show upper",
+        "pv explain upper",
+        "pv explain count",
+        "pv find a",
+        "pv help specs",
+        "pv help settings",
+        "pv help references",
+        "pv help globs",
+        "pv config list",
+    ];
     for command in SNAPSHOTS.iter().chain(&others) {
         for width in WIDTHS {
             let text = text_of(&env.terminal_bytes(command, (width, HIGH)));
@@ -100,7 +112,8 @@ fn a_tree_keeps_its_branches_where_lines_are_broken_and_loses_no_word() {
         return skip("`script` is not there");
     }
     let env = busy();
-    let tree = |text: &str| text.lines().filter(|line| !line.starts_with("logs:")).map(str::to_owned).collect::<Vec<_>>();
+    let tree =
+        |text: &str| text.lines().filter(|line| !line.starts_with("logs:")).map(str::to_owned).collect::<Vec<_>>();
     let words = |lines: &[String]| {
         lines.concat().chars().filter(|c| !c.is_whitespace() && !"│├└─●".contains(*c)).collect::<String>()
     };
@@ -111,7 +124,8 @@ fn a_tree_keeps_its_branches_where_lines_are_broken_and_loses_no_word() {
         let lines = tree(&text_of(&env.terminal_bytes("pv trace count:/count", (width, HIGH))));
         assert_eq!(words(&lines), words(&whole), "at {width}");
         // Between the first datum and the verdict every line stands behind a branch, or behind what a branch leaves free.
-        let below = lines.iter().skip_while(|line| !line.starts_with('●')).take_while(|line| !line.starts_with("complete"));
+        let below =
+            lines.iter().skip_while(|line| !line.starts_with('●')).take_while(|line| !line.starts_with("complete"));
         for line in below.skip(1) {
             assert!(line.starts_with(['│', '├', '└', ' ']), "at {width}: {line:?}\n{}", lines.join("\n"));
         }
@@ -133,7 +147,10 @@ fn many(datums: usize, script: &str) -> TestEnv {
     }
     env.ok(["put", "images", "in", "-m", "batch"]);
     let long = "a-pipeline-with-a-name-that-is-longer-than-a-column";
-    env.write("specs.yml", format!("{}---\n{}", spec("copy", "images", script), spec(long, "copy", "cp -r /pfs/copy /pfs/out/")));
+    env.write(
+        "specs.yml",
+        format!("{}---\n{}", spec("copy", "images", script), spec(long, "copy", "cp -r /pfs/copy /pfs/out/")),
+    );
     env.ok(["pipeline", "apply", "-f", "specs.yml"]);
     env
 }
@@ -154,7 +171,10 @@ fn a_job_of_200_datums_leaves_no_line_behind() {
             assert!(!text.contains(word), "`{word}` is left behind at {columns} × {rows}:\n{text}");
         }
         assert!(lines.len() <= 6, "at {columns} × {rows}:\n{text}");
-        assert!(text.contains("200 run") && lines.iter().filter(|line| line.contains("success")).count() == 2, "{text}");
+        assert!(
+            text.contains("200 run") && lines.iter().filter(|line| line.contains("success")).count() == 2,
+            "{text}"
+        );
     }
 }
 
@@ -167,7 +187,9 @@ fn more_jobs_than_the_terminal_has_rows_leave_no_line_behind() {
     env.ok(["config", "set", "executor", "process"]);
     env.write("a", "1");
     env.ok(["put", "images", "a"]);
-    let specs: Vec<String> = (0..12).map(|number| spec(&format!("stage-{number:02}"), "images", &format!("sleep 0.1; {}", copy_of("images")))).collect();
+    let specs: Vec<String> = (0..12)
+        .map(|number| spec(&format!("stage-{number:02}"), "images", &format!("sleep 0.1; {}", copy_of("images"))))
+        .collect();
     env.write("specs.yml", specs.join("---\n"));
     env.ok(["pipeline", "apply", "-f", "specs.yml"]);
     let bytes = env.terminal_bytes("pv run -j 1", (80, 6));
@@ -204,8 +226,15 @@ fn diff_trace_and_status_are_read_page_by_page() {
     let env = flow::run();
     env.write("many", (0..500).map(|number| format!("{number}\n")).collect::<String>());
     env.ok(["put", "images", "many"]);
-    for (command, expected) in [("pv diff images", "/many"), ("pv trace count:/count", "complete"), ("pv status", "REPOSITORY"), ("pv", "REPOSITORY")] {
-        let shown = |pager: &str, end: &str| text_of(&env.terminal_bytes(&format!("PV_PAGER='{pager}' {command}{end}"), (80, 24)));
+    for (command, expected) in [
+        ("pv diff images", "/many"),
+        ("pv trace count:/count", "complete"),
+        ("pv status", "REPOSITORY"),
+        ("pv", "REPOSITORY"),
+    ] {
+        let shown = |pager: &str, end: &str| {
+            text_of(&env.terminal_bytes(&format!("PV_PAGER='{pager}' {command}{end}"), (80, 24)))
+        };
         // What goes to the pager is what the terminal would get: its width, its colours, and the hints at their place.
         let paged = shown("cat > paged; echo LESS=$LESS", "");
         let there = env.read("paged");
@@ -223,7 +252,10 @@ fn diff_trace_and_status_are_read_page_by_page() {
         assert_eq!(status.code(), Some(0), "{command}");
     }
     let code = |line: &str| env.on_a_terminal(line, (80, 24)).output().unwrap().status.code();
-    assert_eq!([code("PV_PAGER='cat >/dev/null' pv diff images --exit-code"), code("PV_PAGER=not-there pv diff nothing")], [Some(1), Some(3)]);
+    assert_eq!(
+        [code("PV_PAGER='cat >/dev/null' pv diff images --exit-code"), code("PV_PAGER=not-there pv diff nothing")],
+        [Some(1), Some(3)]
+    );
 }
 
 #[test]

@@ -47,7 +47,9 @@ datum_timeout: 30s
 
 fn specs_topic(cx: &Context) -> Result<()> {
     let out = cx.out();
-    out.wrapped("A pipeline is a YAML or JSON document in Pachyderm's format, one or several a file: pv pipeline apply -f FILE")?;
+    out.wrapped(
+        "A pipeline is a YAML or JSON document in Pachyderm's format, one or several a file: pv pipeline apply -f FILE",
+    )?;
     out.line("The inputs of a datum are below /pfs/NAME, and what it writes to /pfs/out is its output.\n")?;
     SPEC.lines().try_for_each(|line| out.line(format!("  {line}")))?;
     for section in sections() {
@@ -64,12 +66,18 @@ fn print_section(cx: &Context, section: &Section) -> Result<()> {
     let row = |field: &specs::spec::guide::Described| {
         vec![format!("  {}", field.name), field.shape.clone(), field.about.to_owned()]
     };
-    cx.columns(&Columns { header: &["", "", " "], gives_up: &[""], shortens: &[] }, section.fields.iter().map(row).collect())?;
+    cx.columns(
+        &Columns { header: &["", "", " "], gives_up: &[""], shortens: &[] },
+        section.fields.iter().map(row).collect(),
+    )?;
     let names = |list: &[&str]| list.join(" ");
     if !section.ignored.is_empty() {
         cx.out().branch("  ignored, said once: ", "    ", &names(&section.ignored))?;
     }
-    section.refused.iter().try_for_each(|(name, why)| cx.out().branch("  ", "    ", &format!("refused: {name}, since {why}")))
+    section
+        .refused
+        .iter()
+        .try_for_each(|(name, why)| cx.out().branch("  ", "    ", &format!("refused: {name}, since {why}")))
 }
 
 /// How things are named: what is written, and what it means.
@@ -134,7 +142,8 @@ fn transactions(cx: &Context) -> Result<()> {
 fn exit_codes(cx: &Context) -> Result<()> {
     let mut rows = vec![vec!["0".to_owned(), String::new(), "done".to_owned()]];
     rows.extend(ErrorKind::ALL.map(|kind| {
-        let word = serde_json::to_value(kind).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+        let word =
+            serde_json::to_value(kind).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
         vec![kind.exit_code().to_string(), word, kind.meaning().to_owned()]
     }));
     rows.push(vec!["130".to_owned(), String::new(), "ended by Ctrl-C".to_owned()]);
@@ -163,7 +172,8 @@ mod tests {
         }
         for (written, _) in OTHERS {
             let word = written.split(" --").next().unwrap();
-            let is_known = word.parse::<RunRef>().is_ok() || word.parse::<JobRef>().is_ok() || word.parse::<DatumRef>().is_ok();
+            let is_known =
+                word.parse::<RunRef>().is_ok() || word.parse::<JobRef>().is_ok() || word.parse::<DatumRef>().is_ok();
             assert!(is_known, "{written}");
         }
     }

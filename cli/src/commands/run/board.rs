@@ -151,7 +151,8 @@ impl<'a> Board<'a> {
         block.draw(|width| {
             let mut lines = Vec::new();
             // Those at work first: of more than the terminal has rows the others are counted.
-            let (waiting, at_work): (Vec<_>, Vec<_>) = live.iter().partition(|(_, live)| live.state == LiveState::Waiting);
+            let (waiting, at_work): (Vec<_>, Vec<_>) =
+                live.iter().partition(|(_, live)| live.state == LiveState::Waiting);
             for (job, live) in at_work.into_iter().chain(waiting) {
                 lines.extend(progress(engine, job, live, names, width));
             }
@@ -193,7 +194,10 @@ fn progress(engine: &Engine, job: &JobKey, live: &LiveJob, names: usize, width: 
             let done = format!("running      {} of {}", count(counts.done()), count(counts.total));
             let part = |rank, text| Part { rank, text };
             let bar = bar(counts.done(), counts.total);
-            vec![of_parts(vec![part(0, name), part(0, done), part(2, bar), part(3, rate), part(1, left), part(0, also)], width)]
+            vec![of_parts(
+                vec![part(0, name), part(0, done), part(2, bar), part(3, rate), part(1, left), part(0, also)],
+                width,
+            )]
         }
     }
 }

@@ -111,8 +111,9 @@ fn print_now(cx: &Context, store: &Store, found: &Forward) -> Result<()> {
     if found.all_runs || found.readers.is_empty() {
         return Ok(());
     }
-    cx.out()
-        .wrapped("looked at: of each pipeline the job that took this commit; all jobs that read these bytes: --all-runs")
+    cx.out().wrapped(
+        "looked at: of each pipeline the job that took this commit; all jobs that read these bytes: --all-runs",
+    )
 }
 
 /// That no datum read it, as far as was looked.

@@ -302,14 +302,17 @@ impl DockerExecutor {
 /// That the engine has no network for containers, if that is what it says; else as `other` has it.
 fn no_bridge(error: DockerError, other: impl Fn(DockerError) -> ExecError) -> ExecError {
     match &error {
-        DockerError::DockerResponseServerError { message, .. } if lacks_bridge(message) => ExecError::NoBridge { source: error },
+        DockerError::DockerResponseServerError { message, .. } if lacks_bridge(message) => {
+            ExecError::NoBridge { source: error }
+        }
         _ => other(error),
     }
 }
 
 /// `network bridge not found`, in the words of several versions.
 fn lacks_bridge(message: &str) -> bool {
-    message.contains("network bridge not found") || message.contains("could not find a network matching network mode default")
+    message.contains("network bridge not found")
+        || message.contains("could not find a network matching network mode default")
 }
 
 /// The labels by which what an engine made is found again.
@@ -470,7 +473,10 @@ impl Executor for DockerExecutor {
         let code = self.code.ready(docker, &image, spec, files).await?;
         let mount = code.as_ref().map(|code| code.mount(spec));
         let body = self.body((&image, &inspected), spec, self.agent.name().await?, mount);
-        let created = docker.create_container(None, body).await.map_err(|error| no_bridge(error, self.failed("create a container")))?;
+        let created = docker
+            .create_container(None, body)
+            .await
+            .map_err(|error| no_bridge(error, self.failed("create a container")))?;
         drop(code);
         let mut guard = Box::new(self.guard(docker, created.id));
         let connection = match self.start(docker, &guard.id, &image).await {
@@ -568,7 +574,10 @@ mod tests {
 
     #[test]
     fn an_engine_without_a_bridge_is_told_with_the_way_out() {
-        for message in ["network bridge not found", "could not find a network matching network mode default: network default not found"] {
+        for message in [
+            "network bridge not found",
+            "could not find a network matching network mode default: network default not found",
+        ] {
             let error = answer(message);
             let said = format!("{error} {}", error.hint().unwrap_or_default());
             assert!(matches!(error, ExecError::NoBridge { .. }) && said.contains("--bridge=none"), "{said}");
