@@ -21,11 +21,7 @@ fn follow(env: &TestEnv, output: &Output) -> Vec<String> {
         let place = tempfile::tempdir().unwrap();
         let copied = Command::new("cp").arg("-a").arg(env.dir().join(".")).arg(place.path()).status().unwrap();
         assert!(copied.success());
-        let mut call = shell(env.binary(), command);
-        call.current_dir(place.path().join("work")).env_clear();
-        call.envs(env.command::<&str>([]).get_envs().filter_map(|(name, value)| Some((name, value?))))
-            .env("HOME", place.path());
-        let done = call.output().unwrap();
+        let done = call(env, command, place.path());
         let shown = env.shown(&done);
         // What is run again may fail again, for the reason that it failed before.
         let may_fail = ["pv run", "pv job retry", "pv try"].iter().any(|verb| command.starts_with(verb));
@@ -35,6 +31,14 @@ fn follow(env: &TestEnv, output: &Output) -> Vec<String> {
         );
     }
     told
+}
+
+/// Calls a shell line in the folder `work` of a place that is one of this environment, or a copy of it.
+fn call(env: &TestEnv, line: &str, place: &Path) -> Output {
+    let mut call = shell(env.binary(), line);
+    call.current_dir(place.join("work")).env_clear();
+    call.envs(env.command::<&str>([]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+    call.env("HOME", place).output().unwrap()
 }
 
 /// The lines below `needs you`, as hints are read.
@@ -98,7 +102,7 @@ fn beside_an_engine_that_takes_jobs_there_is_only_something_to_wait_for() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let told = commands(&said);
     assert!(told[0].starts_with("pv wait @") && told[1] == "pv revert images", "{said}");
-    assert!(shell(env.binary(), &told[0]).current_dir(env.work()).status().unwrap().success());
+    assert!(call(&env, &told[0], env.dir()).status.success());
     served.send(nix::sys::signal::Signal::SIGINT);
     served.end().assert_code(130);
 }
@@ -117,7 +121,7 @@ fn what_is_told_of_failures_can_be_done() {
     let datum = env.json(["datum", "list", "upper", "--state", "failed"])[0]["id"].as_str().unwrap().to_owned();
     for args in [&["datum", "show", &datum][..], &["explain", &datum], &["trace", "count:/count"]] {
         let output = env.output(args);
-        assert_eq!(follow(&env, &output).len(), usize::from(args[0] != "datum"), "{args:?} {}", env.shown(&output));
+        assert_eq!(follow(&env, &output).len(), 1, "{args:?} {}", env.shown(&output));
     }
 }
 
@@ -187,7 +191,7 @@ fn what_is_told_at_the_beginning_can_be_done() {
     let told = commands(&String::from_utf8_lossy(&bundled.stderr));
     assert_eq!(told, ["pv key show > KEY.pem", "pv verify --bundle case.zip --key KEY.pem"]);
     for command in told {
-        let done = shell(Path::new(env.binary()), &command).current_dir(env.work()).output().unwrap();
+        let done = call(&env, &command, env.dir());
         assert!(done.status.success(), "{command}: {}", env.shown(&done));
     }
 }

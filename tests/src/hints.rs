@@ -6,13 +6,14 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 /// What stands in front of commands.
-const HEADS: [&str; 9] = [
+const HEADS: [&str; 10] = [
     "hint: ",
     "next: ",
     "back: ",
     "again: ",
     "logs: ",
     "before that: ",
+    "all it said: ",
     "all they said: ",
     "what it printed: ",
     "go on without: ",

@@ -27,13 +27,14 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let started = Instant::now();
     let store = cx.store()?;
     let (from, to) = (path_of(&args.from)?, path_of(&args.to)?);
+    let target = Target::of(store, &args.to)?;
     if (&args.from.repo, &args.from.revision) != (&args.to.repo, &args.to.revision) {
         let message = format!("`{}` and `{}` are at two places, and a move is one commit at one", args.from, args.to);
         let is_branch = args.from.revision.as_ref().is_none_or(|revision| revision.as_branch().is_some());
-        let rest = if is_branch { format!("  then pv rm '{}'", args.from) } else { String::new() };
+        let is_user = engine::changes::refuse_output(store, &args.from.repo).is_ok();
+        let rest = if is_branch && is_user { format!("  then pv rm '{}'", args.from) } else { String::new() };
         return Err(CliError::usage(message, format!("pv cp '{}' '{}'{rest}", args.from, args.to)));
     }
-    let target = Target::of(store, &args.to)?;
     let new = Commit { target: &target, message: &args.message, expect: None, started };
     commit(cx, &new, |base| files::mv(store, base, &target.place(), &from, &to))?;
     Ok(())

@@ -97,6 +97,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         (What::Commit(first), Some(What::Commit(second))) => commits(cx, args, first, Some(second))?,
         (What::Run(first), Some(What::Run(second))) => runs::diff(cx, args, first, second)?,
         (What::Run(run), None) => {
+            cx.store()?.run_by_prefix(&run.0)?; // else there is nothing to show either
             let message = format!("`{run}` is a run, and is compared with another one");
             return Err(CliError::usage(message, format!("pv show {run} tells what it did")));
         }
