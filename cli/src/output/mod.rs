@@ -31,7 +31,7 @@ mod table;
 
 pub(crate) use escape::{LogText, paint};
 use escape::{escaped_json, shown};
-pub(crate) use fit::{Part, behind, columns, of_parts};
+pub(crate) use fit::{Part, behind, columns, cut, of_parts};
 pub(crate) use human::{Human, ShortIds, count, duration, plural, short_digest, size};
 pub(crate) use list::{Row, Since, Window};
 pub(crate) use pager::Pager;

@@ -149,7 +149,11 @@ fn many(datums: usize, script: &str) -> TestEnv {
     let long = "a-pipeline-with-a-name-that-is-longer-than-a-column";
     env.write(
         "specs.yml",
-        format!("{}---\n{}", spec("copy", "images", script), spec(long, "copy", "cp -r /pfs/copy /pfs/out/")),
+        format!(
+            "{}---\n{}",
+            spec("copy", "images", script),
+            spec_with(long, &pfs("copy", "/"), "cp -r /pfs/copy /pfs/out/", "")
+        ),
     );
     env.ok(["pipeline", "apply", "-f", "specs.yml"]);
     env
@@ -161,7 +165,8 @@ fn a_job_of_200_datums_leaves_no_line_behind() {
         return skip("`script` is not there");
     }
     for (columns, rows) in [(80, 24), (60, 10), (100, 24), (200, 50)] {
-        let env = many(200, &format!("sleep 0.01; {}", copy_of("images")));
+        let datums = if rows == 24 && columns == 80 { 200 } else { 50 };
+        let env = many(datums, &format!("sleep 0.01; {}", copy_of("images")));
         let bytes = env.terminal_bytes("pv run -j 2", (columns, rows));
         let drawn = String::from_utf8_lossy(&bytes).matches("\u{1b}[J").count();
         assert!(drawn > 3, "it was drawn anew: {}", String::from_utf8_lossy(&bytes));
@@ -172,7 +177,8 @@ fn a_job_of_200_datums_leaves_no_line_behind() {
         }
         assert!(lines.len() <= 6, "at {columns} × {rows}:\n{text}");
         assert!(
-            text.contains("200 run") && lines.iter().filter(|line| line.contains("success")).count() == 2,
+            text.contains(&format!("{datums} run"))
+                && lines.iter().filter(|line| line.contains("success")).count() == 2,
             "{text}"
         );
     }
@@ -207,14 +213,14 @@ fn a_put_and_its_run_leave_no_line_behind() {
     }
     let env = many(20, &copy_of("images"));
     env.ok(["run"]);
-    for number in 0..40 {
-        env.write(format!("large/{number}"), noise(2 << 20, number));
+    for number in 0..16 {
+        env.write(format!("large/{number}"), noise(3 << 20, number));
     }
     let bytes = env.terminal_bytes("pv put images large --wait -m large", (80, 24));
     assert!(String::from_utf8_lossy(&bytes).contains("MB of"), "there was a bar: {}", String::from_utf8_lossy(&bytes));
     let text = seen(&bytes, (80, 24)).join("\n");
     assert!(!text.contains("━") && !text.contains(" left"), "{text}");
-    assert!(text.contains("40 run") && text.contains("back: pv revert images"), "{text}");
+    assert!(text.contains("16 run") && text.contains("back: pv revert images"), "{text}");
     assert!(!text.contains("next: pv run"), "it has run already: {text}");
 }
 
@@ -224,6 +230,7 @@ fn diff_trace_and_status_are_read_page_by_page() {
         return skip("`script` is not there");
     }
     let env = flow::run();
+    env.set("PV_NOW", NOW);
     env.write("many", (0..500).map(|number| format!("{number}\n")).collect::<String>());
     env.ok(["put", "images", "many"]);
     for (command, expected) in [
@@ -240,7 +247,10 @@ fn diff_trace_and_status_are_read_page_by_page() {
         let there = env.read("paged");
         assert!(paged.contains("LESS=FRX") && !paged.contains(expected), "{command}: {paged}");
         let plain = shown("cat", "");
-        assert_eq!(text_of(there.as_bytes()), plain, "{command}");
+        // But for the room that is left on the disk.
+        let steady =
+            |text: &str| text.lines().filter(|line| !line.contains(" free")).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(steady(&text_of(there.as_bytes())), steady(&plain), "{command}");
         assert!(plain.contains(expected), "{command}: {plain}");
         // Off when piped, when nobody wants it, and for programs.
         for (pager, end) in [("echo PAGED", " | cat"), ("", ""), ("echo PAGED", " --json")] {
@@ -266,11 +276,8 @@ fn less_ends_by_itself_when_all_fits_and_an_owner_prints_to_it_too() {
     }
     let env = flow::run();
     let served = serve(&env);
-    let shown = text_of(&env.terminal_bytes("unset PV_PAGER; pv status", (80, 40)));
+    let shown = on_screen(&env, "unset PV_PAGER; pv status", (80, 40)).join("\n");
     assert!(shown.contains("REPOSITORY") && shown.contains("pv serve runs jobs"), "{shown}");
-    for line in shown.lines() {
-        assert!(line.chars().count() <= 80, "{shown}");
-    }
     served.send(Signal::SIGINT);
     served.end().assert_code(130);
 }

@@ -15,7 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{Block, Part, bar, behind, columns, count, duration, of_parts};
+use crate::output::{Block, Part, bar, behind, columns, count, cut, duration, of_parts};
 
 /// Time between two drawings of running jobs on a terminal.
 const BETWEEN_DRAWINGS: Duration = Duration::from_millis(100);
@@ -177,7 +177,7 @@ impl<'a> Board<'a> {
 /// How far a job is, in a line; in several where why it waits is long.
 fn progress(engine: &Engine, job: &JobKey, live: &LiveJob, names: usize, width: usize) -> Vec<String> {
     let names = names.min(width / 3);
-    let name = format!("  {:<names$}", job.pipeline.as_str());
+    let name = format!("  {:<names$}", cut(job.pipeline.as_str(), names));
     let counts = live.counts;
     match live.state {
         LiveState::Waiting => {
@@ -230,9 +230,17 @@ pub(crate) fn print_ended(cx: &Context, store: &Store, job: &JobRow) -> Result<(
     if !cx.out().is_terminal() {
         return cx.out().line(plain_line(job, document.as_ref()));
     }
-    let names = name_columns(store)?.min(cx.out().columns().unwrap_or(usize::MAX) / 3);
-    let start = format!("  {:<names$}  {:<11}  ", job.pipeline.as_str(), state_of(job));
-    cx.out().branch(&start, &" ".repeat(columns(&start)), &how_it_ended(document.as_ref()))
+    let (out, name) = (cx.out(), job.pipeline.as_str());
+    let width = out.columns().unwrap_or(usize::MAX);
+    let names = name_columns(store)?.min(width / 3);
+    let (state, how) = (state_of(job), how_it_ended(document.as_ref()));
+    let start = format!("  {name:<names$}  {state:<11}  ");
+    if columns(&start) + NAMES.start() <= width {
+        return out.branch(&start, &" ".repeat(columns(&start)), &how);
+    }
+    // A name is whole, however long it is.
+    out.line(format!("  {name}"))?;
+    out.branch("    ", "    ", &format!("{state:<11}  {how}"))
 }
 
 fn state_of(job: &JobRow) -> String {
