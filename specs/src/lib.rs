@@ -4,6 +4,7 @@
 //! Pure functions only: no I/O, no clock, no async.
 //! Not here: what is stored (`repos`), what is executed (`engine`).
 
+pub mod as_of;
 pub mod diagnostics;
 pub mod digest;
 pub mod duration;
@@ -15,8 +16,10 @@ pub mod path;
 pub mod quantity;
 pub mod reference;
 pub mod schedule;
+pub mod source;
 pub mod spec;
 
+pub use as_of::AsOf;
 pub use diagnostics::{Diagnostic, Place, Severity, nearest};
 pub use digest::Digest;
 pub use duration::{Duration, DurationError};
@@ -30,4 +33,5 @@ pub use reference::{
     DatumRef, IdPrefix, JobRef, Reference, ReferenceError, Revision, RevisionBase, RunRef, Target, parse_target,
 };
 pub use schedule::{Schedule, ScheduleError};
+pub use source::Source;
 pub use spec::{Input, Network, Parsed, PfsInput, PipelineSpec, SpecSet, Transform, parse_specs};

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::as_of::{self, AsOf};
 use crate::digest::serde_as_text;
 use crate::names::{BranchName, NameError, PipelineName, RepoName};
 use crate::path::{FilePath, PathError};
@@ -55,9 +56,10 @@ impl ReferenceError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::PathWithoutSlash { text } => {
-                let (head, path) = text.split_once(':')?;
-                Some(format!("write `{head}:/{path}`"))
+                let at = colon(text)?;
+                Some(format!("write `{}:/{}`", &text[..at], &text[at + 1..]))
             }
+            Self::Revision { why, .. } if *why == NO_TIME => Some(as_of::FORMS.to_owned()),
             Self::Path(PathError { text, .. }) if text.len() > 1 && text.ends_with('/') => {
                 Some(format!("leave out the last `/`: `{}`", text.trim_end_matches('/')))
             }
@@ -76,7 +78,33 @@ impl ReferenceError {
     }
 }
 
-fn is_id_prefix(text: &str) -> bool {
+/// What is said of braces that hold no time.
+const NO_TIME: &str = "no point in time is between its braces";
+
+/// Where the first `:` is that is not between braces, as those of a time are.
+fn colon(text: &str) -> Option<usize> {
+    let mut is_time = false;
+    text.char_indices().find_map(|(at, letter)| {
+        is_time = match letter {
+            '{' if text[..at].ends_with('@') => true,
+            '}' => false,
+            _ => is_time,
+        };
+        (letter == ':' && !is_time).then_some(at)
+    })
+}
+
+/// A reference's part before its path, and the path; `None` for a `:` that no path follows.
+pub(crate) fn split_path(text: &str) -> Option<(&str, Option<&str>)> {
+    match colon(text) {
+        None => Some((text, None)),
+        // Before the first `:/` there may be no other `:`.
+        Some(at) if text[at..].starts_with(":/") => Some((&text[..at], Some(&text[at + 1..]))),
+        Some(_) => None,
+    }
+}
+
+pub(crate) fn is_id_prefix(text: &str) -> bool {
     (4..=64).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
@@ -127,6 +155,13 @@ pub enum RevisionBase {
         /// The run, or a commit of it.
         run: IdPrefix,
     },
+    /// `REPO@BRANCH@{TIME}`: where the branch was then; without a branch the store's default one.
+    BranchThen {
+        /// The branch.
+        branch: Option<BranchName>,
+        /// When.
+        time: AsOf,
+    },
 }
 
 impl Revision {
@@ -157,6 +192,8 @@ impl fmt::Display for Revision {
         match &self.base {
             RevisionBase::Word(word) => f.write_str(word)?,
             RevisionBase::BranchOfRun { branch, run } => write!(f, "{branch}@{run}")?,
+            RevisionBase::BranchThen { branch: Some(branch), time } => write!(f, "{branch}@{time}")?,
+            RevisionBase::BranchThen { branch: None, time } => time.fmt(f)?,
         }
         match self.back {
             0 => Ok(()),
@@ -170,9 +207,14 @@ impl FromStr for Revision {
     type Err = ReferenceError;
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         let refuse = |why| ReferenceError::Revision { text: text.to_owned(), why };
-        let (base, steps) = text.split_at(text.find(['^', '~']).unwrap_or(text.len()));
+        let after_time = text.rfind('}').map_or(0, |at| at + 1);
+        let steps_at = text[after_time..].find(['^', '~']).map_or(text.len(), |at| after_time + at);
+        let (base, steps) = text.split_at(steps_at);
         let base = if base.is_empty() {
             return Err(refuse("a branch, tag or id is expected after `@`"));
+        } else if let Some((branch, time)) = split_time(base) {
+            let time = AsOf::parse(time).ok_or_else(|| refuse(NO_TIME))?;
+            RevisionBase::BranchThen { branch: branch.map(str::parse).transpose()?, time }
         } else if let Some((branch, run)) = base.split_once('@') {
             RevisionBase::BranchOfRun { branch: branch.parse()?, run: run.parse()? }
         } else {
@@ -183,6 +225,15 @@ impl FromStr for Revision {
         };
         Ok(Self { base, back: steps_back(steps).map_err(refuse)? })
     }
+}
+
+/// A branch, if one is named, and what stands between braces after it.
+fn split_time(base: &str) -> Option<(Option<&str>, &str)> {
+    let (branch, time) = match base.split_once("@{") {
+        Some((branch, time)) => (Some(branch), time),
+        None => (None, base.strip_prefix('{')?),
+    };
+    Some((branch, time.strip_suffix('}')?))
 }
 
 /// How many commits `^`, `^N`, `~` and `~N`, in any combination, go back.
@@ -226,11 +277,9 @@ impl fmt::Display for Reference {
 impl FromStr for Reference {
     type Err = ReferenceError;
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        let (head, path) = match text.find(":/") {
-            Some(colon) => (&text[..colon], Some(text[colon + 1..].parse()?)),
-            None if text.contains(':') => return Err(ReferenceError::PathWithoutSlash { text: text.to_owned() }),
-            None => (text, None),
-        };
+        let without_slash = || ReferenceError::PathWithoutSlash { text: text.to_owned() };
+        let (head, path) = split_path(text).ok_or_else(without_slash)?;
+        let path = path.map(str::parse).transpose()?;
         let (repo, revision) = match head.split_once('@') {
             Some((repo, revision)) => (repo, Some(revision)),
             None => (head, None),
@@ -320,7 +369,7 @@ impl fmt::Display for DatumRef {
 impl FromStr for DatumRef {
     type Err = ReferenceError;
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        if text.contains(':') {
+        if colon(text).is_some() {
             return text.parse().map(Self::Writer);
         }
         Ok(match text.rsplit_once('/') {
@@ -355,7 +404,7 @@ impl fmt::Display for Target {
 pub fn parse_target(text: &str) -> Result<Target, ReferenceError> {
     if text.starts_with('@') {
         text.parse().map(Target::Run)
-    } else if text.contains(':') {
+    } else if colon(text).is_some() {
         text.parse().map(Target::File)
     } else {
         Ok(Target::Word(text.to_owned()))
@@ -407,6 +456,27 @@ mod tests {
         for (steps, expected) in cases {
             assert_eq!(back(&format!("images@main{steps}")), expected, "{steps}");
         }
+    }
+
+    #[test]
+    fn a_time_in_braces_is_of_a_branch() {
+        let then = |text: &str| match reference(text).revision.unwrap().base {
+            RevisionBase::BranchThen { branch, time } => {
+                (branch.map(|branch| branch.to_string()), time.as_str().to_owned())
+            }
+            other => panic!("{other:?}"),
+        };
+        let at = |branch: &str, time: &str| (Some(branch.to_owned()), time.to_owned());
+        assert_eq!(then("images@main@{2026-09-01 14:02}:/a"), at("main", "2026-09-01 14:02"));
+        assert_eq!(then("images@{3 days ago}"), (None, "3 days ago".to_owned()));
+        assert_eq!(back("images@main@{3 days ago}~2"), 2);
+        assert_eq!(reference("images@main@{2026-09-01T14:02:05Z}:/a{b:c}").path.unwrap().as_str(), "/a{b:c}");
+        assert_eq!(reference("images@main@{now}").revision.unwrap().as_branch(), None);
+        assert!(matches!("images@main@{2026-09-01 14:02}".parse().unwrap(), Target::Word(_)));
+        assert_eq!(
+            refusal::<Reference>("images@main@{3}"),
+            format!("`main@{{3}}` is not a revision: {NO_TIME}\n  {}", as_of::FORMS)
+        );
     }
 
     #[test]
@@ -486,7 +556,7 @@ mod tests {
     prop_compose! {
         fn references()(
             repo in "[a-z][a-z0-9_-]{0,8}[a-z0-9]",
-            base in proptest::option::of(prop_oneof!["[a-z][a-z0-9./_-]{0,8}[a-z0-9]", "[a-z]{1,5}@[0-9a-f]{4,64}", "[0-9a-f]{64}"]),
+            base in proptest::option::of(prop_oneof!["[a-z][a-z0-9./_-]{0,8}[a-z0-9]", "[a-z]{1,5}@[0-9a-f]{4,64}", "[0-9a-f]{64}", r"[a-z]{1,5}@\{[1-9] days ago\}", r"\{2026-09-0[1-9] 1[0-9]:30\}"]),
             steps in "([~^][0-9]{0,3}){0,3}",
             path in proptest::option::of("(/[a-z@:^~ é]{1,5}){1,4}"),
         ) -> String {

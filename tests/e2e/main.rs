@@ -20,6 +20,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
+mod as_of;
 mod beside;
 mod bounds;
 mod branch;

@@ -210,6 +210,7 @@ impl Command {
             Self::Repo(repo::Command::List(_) | repo::Command::Show(_)) => true,
             Self::Job(job::Command::List(_) | job::Command::Show(_)) => true,
             Self::Pipeline(pipeline::Command::List(_) | pipeline::Command::Show(_)) => true,
+            Self::Branch(branch::Command::List(_) | branch::Command::Log(_)) => true,
             _ => false,
         }
     }

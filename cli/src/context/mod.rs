@@ -56,7 +56,8 @@ impl Context {
         let out = Out::new(&outside, &flags, &notes)?;
         let opened = OnceLock::new();
         if let Some(engine) = &engine {
-            opened.set(engine.store().clone()).ok();
+            let zone = Human::new(SystemClock.now(), &outside.env).zone().clone();
+            opened.set(engine.store().in_zone(zone)).ok();
         }
         Ok(Self {
             flags,
@@ -149,7 +150,7 @@ impl Context {
             return Ok(store.dir().to_owned());
         }
         match self.flags.store.as_deref().or_else(|| self.env().get("PV_STORE").map(Path::new)) {
-            Some(dir) => Ok(self.outside.cwd.join(dir)),
+            Some(dir) => Ok(above_its_own(self.outside.cwd.join(dir))),
             None => Ok(Store::find(&self.outside.cwd)?),
         }
     }
@@ -162,7 +163,7 @@ impl Context {
             None => {
                 let store = self.open_options()?.open(&self.store_dir()?)?;
                 store.set_publisher(Arc::new(Owner::of(store.dir())));
-                self.store.get_or_init(|| store)
+                self.store.get_or_init(|| store.in_zone(self.human().zone().clone()))
             }
         };
         self.standing.get_or_init(|| self.look_at(store));
@@ -280,4 +281,10 @@ impl Context {
         }
         Err(CliError::new(ErrorKind::Refused, refused).hint("--yes does it without a question"))
     }
+}
+
+/// The folder that holds a store, also where its `.pv` was named in its place.
+fn above_its_own(dir: PathBuf) -> PathBuf {
+    let above = dir.parent().filter(|above| dir.ends_with(Store::FOLDER) && Store::is_at(above) && !Store::is_at(&dir));
+    above.map(Path::to_owned).unwrap_or(dir)
 }

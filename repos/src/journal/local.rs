@@ -251,6 +251,42 @@ impl Journal {
         }
     }
 
+    /// Calls `visit` with each whole record whose line is wanted; the others are passed over unread.
+    pub(crate) fn visit_where(
+        &self,
+        wants: impl Fn(&str) -> bool,
+        mut visit: impl FnMut(Record) -> Result<(), RepoError>,
+    ) -> Result<(), RepoError> {
+        let file = match File::open(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing()),
+            opened => opened.doing("open", &self.path)?,
+        };
+        let mut lines = BufReader::with_capacity(1 << 20, file);
+        let mut line = Vec::new();
+        for number in 1.. {
+            line.clear();
+            lines.read_until(b'\n', &mut line).doing("read", &self.path)?;
+            if line.pop() != Some(b'\n') {
+                break;
+            }
+            if !std::str::from_utf8(&line).is_ok_and(&wants) {
+                continue;
+            }
+            let is_whole = line_digest(&line).is_some_and(|digest| digest == digest_of(&line[PREFIX..]));
+            let record = line.get(PREFIX..).and_then(|json| serde_json::from_slice::<Record>(json).ok());
+            match record.filter(|_| is_whole) {
+                Some(record) => visit(record)?,
+                // What a torn write left of a last line.
+                None if lines.fill_buf().doing("read", &self.path)?.is_empty() => break,
+                None => {
+                    let why = format!("record {number} is not what it was written as");
+                    return Err(RepoError::DamagedJournal { record: number, why });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a last line may be what a power cut left of a write: pages that never came are zeros.
     #[expect(clippy::unused_self, reason = "reads as a question to the journal")]
     fn is_torn(&self, line: &[u8]) -> bool {

@@ -45,6 +45,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use bytes::Bytes;
+use jiff::tz::TimeZone;
 use specs::Digest;
 
 use crate::error::RepoError;
@@ -66,6 +67,7 @@ mod held;
 mod histories;
 mod lock;
 mod mirror;
+mod moves;
 mod names;
 mod noted;
 mod objects;
@@ -89,6 +91,7 @@ pub use examine::Examiner;
 pub use heads::Included;
 pub use held::Operation;
 pub use mirror::{Mirrored, Progress, journal_at};
+pub use moves::{BranchChange, BranchMove, MovedBy};
 pub use options::OpenOptions;
 pub use parts::Outline;
 pub use publish::{Change, Publisher};
@@ -107,6 +110,8 @@ pub(crate) use open::write_format;
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// In which times without one are meant.
+    zone: TimeZone,
 }
 
 struct Inner {
@@ -199,6 +204,16 @@ impl Store {
     /// The folder `.pv`.
     pub fn folder(&self) -> PathBuf {
         self.inner.dir.join(open::FOLDER)
+    }
+
+    /// The same store for somebody in this time zone; else in UTC.
+    #[must_use]
+    pub fn in_zone(&self, zone: TimeZone) -> Self {
+        Self { inner: self.inner.clone(), zone }
+    }
+
+    pub(crate) fn zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     /// The clock of this store.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
+use jiff::tz::TimeZone;
 use specs::BranchName;
 
 use super::options::OpenOptions;
@@ -154,7 +155,7 @@ impl OpenOptions {
             told_of_key: false.into(),
             naming: super::results::Naming::default(),
         };
-        Ok(Store { inner: Arc::new(inner) })
+        Ok(Store { inner: Arc::new(inner), zone: TimeZone::UTC })
     }
 }
 
@@ -314,7 +315,7 @@ impl Store {
         index.when_damaged(move || {
             let fresh = Index::in_memory();
             if let Some(inner) = inner.upgrade() {
-                Self { inner }.catch_up(&fresh, &mut Position::default())?;
+                Self { inner, zone: TimeZone::UTC }.catch_up(&fresh, &mut Position::default())?;
             }
             Ok(fresh)
         });

@@ -82,6 +82,7 @@ impl Store {
                 let run = self.run(&self.run_by_prefix(run)?)?;
                 self.commit_of_run(repo, Some(branch), &run)?
             }
+            RevisionBase::BranchThen { branch, time } => self.head_then(repo, branch.as_ref(), time)?,
         };
         self.go_back(repo, base, revision)
     }

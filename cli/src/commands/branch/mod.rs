@@ -6,6 +6,7 @@ use crate::error::Result;
 mod create;
 mod delete;
 mod list;
+mod log;
 #[path = "move.rs"]
 mod moving;
 
@@ -13,6 +14,7 @@ mod moving;
 pub(crate) enum Command {
     Create(create::Args),
     List(list::Args),
+    Log(log::Args),
     Move(moving::Args),
     Delete(delete::Args),
 }
@@ -22,6 +24,7 @@ impl Command {
         match self {
             Self::Create(args) => create::run(cx, args),
             Self::List(args) => list::run(cx, args),
+            Self::Log(args) => log::run(cx, args),
             Self::Move(args) => moving::run(cx, args),
             Self::Delete(args) => delete::run(cx, args),
         }

@@ -1,0 +1,152 @@
+//! Where a branch was, when, and who moved it: from the journal, so also of a branch that was deleted since.
+
+use specs::{AsOf, BranchName, CommitId, PipelineName, RepoName, RunId};
+
+use super::{Result, Store};
+use crate::error::RepoError;
+use crate::journal::{Cause, Entry, Record};
+use crate::time::Timestamp;
+
+/// One move of a branch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BranchMove {
+    /// When.
+    pub at: Timestamp,
+    /// What became of it.
+    pub change: BranchChange,
+    /// Who or what moved it.
+    pub by: MovedBy,
+}
+
+/// What became of a branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BranchChange {
+    /// It came into being, with or without a commit.
+    Made(Option<CommitId>),
+    /// It got another commit, or its first.
+    Moved {
+        /// Before.
+        from: Option<CommitId>,
+        /// From then on.
+        to: Option<CommitId>,
+    },
+    /// It was deleted, by itself or with its repository.
+    Deleted {
+        /// Where it was.
+        from: Option<CommitId>,
+    },
+}
+
+/// Who or what moved a branch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MovedBy {
+    /// A run, when it came about.
+    Run(RunId, Box<Cause>),
+    /// A job, when it ended.
+    Job(PipelineName, RunId),
+    /// Somebody whom the journal does not name: of what is deleted it says only when.
+    Unnamed,
+}
+
+impl BranchChange {
+    /// Where the branch is from then on: the outer `None` when it is not there.
+    pub fn to(&self) -> Option<Option<CommitId>> {
+        match self {
+            Self::Made(to) | Self::Moved { to, .. } => Some(*to),
+            Self::Deleted { .. } => None,
+        }
+    }
+}
+
+impl Store {
+    /// All moves of a branch, oldest first. The journal is looked through: O(its bytes), but only records that name the branch are read.
+    pub fn branch_moves(&self, repo: &RepoName, branch: &BranchName) -> Result<Vec<BranchMove>> {
+        let mut moves = Vec::new();
+        let mut there: Option<Option<CommitId>> = None;
+        let named = format!("\"repo\":\"{repo}\"");
+        self.journal().visit_where(
+            |line| line.contains(&named),
+            |record| {
+                for moved in moves_in(&record, repo, branch) {
+                    let change = match (moved.change.to(), there) {
+                        (None, None) => continue,
+                        (None, Some(from)) => BranchChange::Deleted { from },
+                        (Some(to), None) => BranchChange::Made(to),
+                        (Some(to), Some(from)) => BranchChange::Moved { from, to },
+                    };
+                    there = change.to();
+                    moves.push(BranchMove { change, ..moved });
+                }
+                Ok(())
+            },
+        )?;
+        Ok(moves)
+    }
+
+    /// Calls `visit` with the records that made versions of a pipeline, oldest first: O(the journal's bytes), as for branches.
+    pub fn visit_versions(&self, pipeline: &PipelineName, mut visit: impl FnMut(&Record)) -> Result<()> {
+        let named = format!("\"pipeline\":\"{pipeline}\"");
+        let kinds = ["\"kind\":\"pipeline_apply\"", "\"kind\":\"pipeline_try\""];
+        let wants = |line: &str| line.contains(&named) && kinds.iter().any(|kind| line.contains(kind));
+        self.journal().visit_where(wants, |record| {
+            visit(&record);
+            Ok(())
+        })
+    }
+
+    /// The commit that a branch had at a time, by the journal.
+    pub(super) fn head_then(&self, repo: &RepoName, branch: Option<&BranchName>, time: &AsOf) -> Result<CommitId> {
+        let branch = branch.cloned().map_or_else(|| self.default_branch(), Ok)?;
+        let place = format!("{repo}@{branch}");
+        let now = jiff::Timestamp::from_microsecond(self.clock().now().as_micros()).unwrap_or_default();
+        let then = time.instant(now, self.zone()).ok_or_else(|| RepoError::Usage {
+            what: format!("`{place}@{time}` is beyond the years that are known"),
+            hint: None,
+        })?;
+        let then = Timestamp::from_micros(then.as_microsecond());
+        let moves = self.branch_moves(repo, &branch)?;
+        if moves.is_empty() {
+            self.branch(repo, &branch)?;
+        }
+        let hint = Some(format!("pv branch log {place} shows where it was"));
+        let not_there =
+            |why: String| RepoError::NotFound { what: format!("`{place}` had no commit at {then}: {why}"), hint };
+        let Some(last) = moves.iter().rfind(|moved| moved.at <= then) else {
+            let first = moves.first().map_or_else(String::new, |first| format!("it was made at {}", first.at));
+            return Err(not_there(first));
+        };
+        match last.change.to() {
+            Some(Some(commit)) => Ok(commit),
+            Some(None) => Err(not_there("nothing was committed to it yet".to_owned())),
+            None => Err(not_there(format!("it was deleted at {}", last.at))),
+        }
+    }
+}
+
+/// The moves of a branch in a record; of each only where it leads to is settled.
+fn moves_in(record: &Record, repo: &RepoName, branch: &BranchName) -> Vec<BranchMove> {
+    let at = record.at;
+    let is_it = |own: &RepoName, other: &BranchName| own == repo && other == branch;
+    let deleted = || BranchMove { at, change: BranchChange::Deleted { from: None }, by: MovedBy::Unnamed };
+    let mut moves = Vec::new();
+    for entry in &record.entries {
+        match entry {
+            Entry::RepoDelete { repo: own } if own == repo => moves.push(deleted()),
+            Entry::BranchDelete { repo: own, branch: other } if is_it(own, other) => moves.push(deleted()),
+            Entry::Run { run, cause, moves: moved, .. } => {
+                let own = moved.iter().filter(|moved| is_it(&moved.repo, &moved.branch));
+                moves.extend(own.map(|moved| BranchMove {
+                    at,
+                    change: BranchChange::Moved { from: moved.from, to: moved.to },
+                    by: MovedBy::Run(*run, Box::new(cause.clone())),
+                }));
+            }
+            Entry::Job { pipeline, run, moved: Some(moved), .. } if is_it(&moved.repo, &moved.branch) => {
+                let change = BranchChange::Moved { from: moved.from, to: moved.to };
+                moves.push(BranchMove { at, change, by: MovedBy::Job(pipeline.clone(), *run) });
+            }
+            _ => {}
+        }
+    }
+    moves
+}
