@@ -118,6 +118,19 @@ impl CliError {
         self
     }
 
+    /// Its kind, if it is a failure.
+    pub(crate) fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Failure(failure) | Self::InUse(failure) => Some(failure.kind),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a failure whose message begins with these words.
+    pub(crate) fn is_about(&self, words: &str) -> bool {
+        matches!(self, Self::Failure(failure) if failure.message.starts_with(words))
+    }
+
     /// Says what to try next.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         self.map(|failure| failure.hint = Some(hint.into()))

@@ -67,6 +67,15 @@ pub fn cause(store: &Store, kind: CauseKind, by: &By, refs: Vec<String>) -> Caus
     Cause { kind, author, committer, at: store.clock().now(), refs, message: None }
 }
 
+/// Refuses to move what is a tag and no branch.
+pub fn refuse_tag(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
+    if store.find_branch(repo, branch)?.is_some() || store.find_tag(repo, branch.as_str())?.is_none() {
+        return Ok(());
+    }
+    let what = format!("`{branch}` is a tag of repository `{repo}`, and a tag never moves");
+    Err(EngineError::Conflict { what, hint: Some(format!("pv branch list {repo} shows its branches")) })
+}
+
 /// A change that is one run: `moves`, and the jobs that follow from them and from `changed` pipelines.
 pub fn run_change(store: &Store, run: RunId, cause: Cause, moves: Vec<Move>) -> Result<Change> {
     let graph = Graph::load(store)?;

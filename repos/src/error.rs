@@ -237,6 +237,10 @@ impl RepoError {
             }
             Self::RevisionNotFound { repo, similar: None, .. } => Some(format!("pv log {repo} shows its commits")),
             Self::RunNotFound { .. } => Some("pv log shows the runs".to_owned()),
+            Self::BadSources(_) => Some(LEAVE_OUT.to_owned()),
+            Self::ChangedWhileRead { .. } => {
+                Some("repeat the command when nobody writes to it, or leave it out: --skip-unreadable".to_owned())
+            }
             Self::SeveralCommits { repo, run, .. } => Some(format!("name the branch: {repo}@BRANCH@{}", run.short(8))),
             Self::IsDirectory { .. } => Some("-r takes directories".to_owned()),
             Self::BranchMoved { .. } | Self::GraphMoved | Self::JournalMoved { .. } | Self::Collected { .. } => {
@@ -281,6 +285,9 @@ impl RepoError {
         }
     }
 }
+
+/// The ways round sources that cannot be put.
+const LEAVE_OUT: &str = "--skip-unreadable leaves them out; --exclude or a .pvignore does by name";
 
 /// What to try when the operating system refuses a file.
 fn way_out(error: &std::io::Error) -> Option<&'static str> {

@@ -1,7 +1,7 @@
 //! Sets the disk to work on a long file while more of it is written, so that the last sync has little left to wait for.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::thread::JoinHandle;
 
 /// The disk is set to work each time a file has grown by this many bytes.
@@ -53,6 +53,17 @@ pub(crate) struct Eager<'a> {
 impl<'a> Eager<'a> {
     pub(crate) fn new(file: &'a mut File) -> Self {
         Self { file, length: 0, writeback: Writeback::default() }
+    }
+
+    /// Goes on so many bytes further, and leaves a hole.
+    pub(crate) fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        self.length += bytes;
+        self.file.seek(SeekFrom::Start(self.length)).map(drop)
+    }
+
+    /// Cuts or lengthens the file.
+    pub(crate) fn set_length(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
     }
 }
 

@@ -100,7 +100,7 @@ fn revert_takes_a_change_back_unless_its_paths_changed_since() {
 }
 
 fn plain() -> GetOptions<'static> {
-    GetOptions { since: None, force: false, progress: &|_, _| {} }
+    GetOptions { since: None, matching: None, force: false, progress: &|_, _| {} }
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_path_that_no_file_system_can_name_is_read_and_given_a_shorter_one() {
     let kind = kind_at(&test.store, test.tree("images"), "images", &path(&format!("/d/{long}"))).unwrap();
     assert!(matches!(kind, PathKind::File(file) if file.size == 1));
     let into = test.work().join("got");
-    let options = GetOptions { since: None, force: false, progress: &|_, _| {} };
+    let options = GetOptions { since: None, matching: None, force: false, progress: &|_, _| {} };
     for reference in ["images:/d", &format!("images:/d/{long}")] {
         let error = get(&test.store, &test.resolve(reference), &into, options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);

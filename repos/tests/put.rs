@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use common::{TestStore, contents, path};
 use repos::RepoError;
-use repos::files::{Mirror, PutOptions, apply, gather, mirror, parse_list, upload};
-use specs::{ErrorKind, Glob};
+use repos::files::{Excludes, LeftOut, Mirror, PutOptions, apply, gather, mirror, parse_list, upload};
+use specs::ErrorKind;
 
 fn options(test: &TestStore, directory: &str, sources: &[&str]) -> PutOptions {
     let sources = sources.iter().map(|source| test.work().join(source)).collect();
@@ -146,10 +146,12 @@ fn excludes_and_lists_choose_files() {
     for file in ["d/a.txt", "d/a.tmp", "d/sub/b.txt", "d/sub/c.tmp", "d/skip/z.txt"] {
         test.write(file, file);
     }
-    let excludes = ["**.tmp", "/skip"].map(|glob| Glob::parse(glob).unwrap()).to_vec();
-    let with = PutOptions { excludes, ..options(&test, "/", &["d"]) };
+    let patterns = ["*.tmp", "/skip"].map(|pattern| pattern.parse().unwrap()).to_vec();
+    let excludes = Excludes { patterns, ..Excludes::default() };
+    let with = PutOptions { excludes: excludes.clone(), ..options(&test, "/", &["d"]) };
     assert_eq!(targets(&with), ["/a.txt", "/sub/b.txt"]);
     let list = parse_list(b"./a.txt\nsub/\n");
+    assert_eq!(parse_list(b"\xef\xbb\xbf./a.txt\r\n\r\nsub/\r\n"), list, "as Windows writes it");
     assert_eq!(parse_list(b"a\nb\0c\0"), [PathBuf::from("a\nb"), PathBuf::from("c")]);
     let listed = PutOptions { files_from: Some(list), ..options(&test, "/in", &["d"]) };
     assert_eq!(targets(&listed), ["/in/a.txt", "/in/sub/b.txt", "/in/sub/c.tmp"]);
@@ -183,8 +185,8 @@ fn a_mirror_removes_what_its_source_lacks_but_not_what_is_excluded() {
     let put = PutOptions { mirror: true, ..options(&test, "/d", &["d"]) };
     let gathered = gather(&put).unwrap();
     let mut edits = upload(&test.store, &gathered, &|_, _| {}).unwrap().into_edits(&gathered);
-    let excludes = [Glob::parse("/x").unwrap()];
-    let removed = mirror(&test.store, test.tree("images"), &path("/d"), &excludes, &mut edits).unwrap();
+    let left_out = LeftOut::by(&Excludes { patterns: vec!["/x".parse().unwrap()], ..Excludes::default() });
+    let removed = mirror(&test.store, test.tree("images"), &path("/d"), &left_out, &mut edits).unwrap();
     assert_eq!(removed, Mirror { removed: 1, total_before: 3 });
     assert!(!removed.is_drastic() && Mirror { removed: 2, total_before: 3 }.is_drastic());
     let (tree, census) = apply(&test.store, test.tree("images"), &edits).unwrap();

@@ -31,7 +31,7 @@ fn put_with(test: &TestStore, options: &PutOptions) -> Done {
 fn put_gathered(test: &TestStore, gathered: &Gathered, trust_stat: bool) -> Done {
     let head = test.store.find_branch(&name("images"), &BranchName::main()).unwrap().and_then(|row| row.commit);
     let base = head.map_or(Tree::empty(), |id| Tree::at(test.store.commit(&id).unwrap().tree));
-    let how = UploadOptions { base, trust_stat, dry_run: false, progress: &|_, _| {} };
+    let how = UploadOptions { base, trust_stat, dry_run: false, skip_unreadable: false, progress: &|_, _| {} };
     let uploaded = upload_with(&test.store, gathered, &how).unwrap();
     let edits = uploaded.edits(&test.store, base, gathered).unwrap();
     let (_, census) = common::commit(&test.store, &name("images"), &BranchName::main(), &edits).unwrap();
@@ -162,7 +162,13 @@ fn a_cache_of_another_store_is_passed_over() {
 fn what_the_store_does_not_have_is_read() {
     let test = three_files();
     let gathered = gather(&options(&test, "d")).unwrap().as_if_later(LATER).as_if_on_disk();
-    let dry = UploadOptions { base: Tree::empty(), trust_stat: true, dry_run: true, progress: &|_, _| {} };
+    let dry = UploadOptions {
+        base: Tree::empty(),
+        trust_stat: true,
+        dry_run: true,
+        skip_unreadable: false,
+        progress: &|_, _| {},
+    };
     let hashed = upload_with(&test.store, &gathered, &dry).unwrap();
     assert_eq!((hashed.read, hashed.new_bytes), (3, 11));
     // As if the content had been there and was collected since.

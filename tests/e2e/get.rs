@@ -54,6 +54,48 @@ fn other_bytes_are_a_conflict_and_nothing_is_written() {
 }
 
 #[test]
+fn by_force_a_directory_takes_the_place_of_a_file_and_the_reverse() {
+    let env = env_with_files();
+    env.write("out/cam7", "a file");
+    env.write("out/run.sh/deep/x", "in a directory");
+    env.write("out/run.sh/y", "too");
+    let before = env.pv(["get", "images", "out"]);
+    assert!(before.contains("`out/cam7` is a file, and a directory is to be there"), "{before}");
+    assert!(before.contains("`out/run.sh` is a directory"), "{before}");
+    assert!(before.contains("removes the 2 files") && before.ends_with("--- exit 4"), "{before}");
+    assert_eq!(env.read("out/cam7"), "a file");
+    insta::assert_snapshot!(env.pv(["get", "images", "out", "--force"]), @r"
+    --- stderr
+    removed 2 files in directories that files took the place of
+    2 files · 11 B → out
+    ");
+    assert_eq!([env.read("out/run.sh"), env.read("out/cam7/a.jpg")], ["#!/bin/sh\n", "a"]);
+    let left: Vec<_> = std::fs::read_dir(env.work().join("out")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+    // A store is no file's place.
+    std::fs::remove_file(env.work().join("out/run.sh")).unwrap();
+    env.ok(["init", "out/run.sh"]);
+    assert_eq!(env.exit_code(["get", "images", "out", "--force"]), 4);
+    assert!(env.work().join("out/run.sh/.pv/format").exists());
+}
+
+#[test]
+fn a_sparse_file_comes_back_sparse() {
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    let env = test_env!();
+    let file = std::fs::File::create(env.work().join("sparse")).unwrap();
+    file.set_len(24 << 20).unwrap();
+    file.write_all_at(b"in the middle", 11 << 20).unwrap();
+    env.ok(["put", "images", "sparse"]);
+    env.ok(["get", "images", "out"]);
+    let back = std::fs::metadata(env.work().join("out/sparse")).unwrap();
+    assert_eq!(back.len(), 24 << 20);
+    assert!(back.blocks() * 512 < 1 << 20, "{} bytes on the disk", back.blocks() * 512);
+    let bytes = |path: &str| std::fs::read(env.work().join(path)).unwrap();
+    assert!(bytes("out/sparse") == bytes("sparse"));
+}
+
+#[test]
 fn get_never_writes_through_a_link() {
     let env = env_with_files();
     std::fs::create_dir_all(env.work().join("out")).unwrap();

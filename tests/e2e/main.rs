@@ -35,6 +35,7 @@ mod diff;
 mod disk;
 mod documents;
 mod errors;
+mod excludes;
 mod executors;
 mod explain;
 mod failures;

@@ -103,6 +103,24 @@ fn a_dir_that_ends_in_the_sources_name_is_refused() {
 }
 
 #[test]
+fn a_target_that_looks_like_a_name_is_said_to_be_a_directory() {
+    let env = test_env!();
+    env.write("x.jpg", "1");
+    env.write("y.jpg", "2");
+    env.ok(["put", "images", "x.jpg"]);
+    let shown = env.pv(["put", "images:/x.jpg", "y.jpg"]);
+    assert!(
+        shown.contains("hint: to choose the name: pv put images y.jpg --as /x.jpg") && shown.ends_with("exit 2"),
+        "{shown}"
+    );
+    let shown = env.pv(["put", "images:/new.jpg", "y.jpg"]);
+    assert!(
+        shown.contains("it lands as `/new.jpg/y.jpg`; to choose the name: pv put images y.jpg --as /new.jpg"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn two_sources_with_one_target_are_refused() {
     let env = test_env!();
     env.write("one/x.jpg", "1");
@@ -126,6 +144,7 @@ fn special_unreadable_and_dangling_sources_are_all_named() {
     error: `d/dangling` is a link to nothing
            `d/fifo` is a pipe
            nothing was committed
+    hint: --skip-unreadable leaves them out; --exclude or a .pvignore does by name
     --- exit 1
     ");
     assert_eq!(env.json(["log"]).len(), 0);

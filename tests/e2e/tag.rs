@@ -18,6 +18,10 @@ fn tags_are_made_listed_and_deleted_and_never_move() {
     error: tag `v1` of repository `images` exists already
     --- exit 4
     ");
+    assert_eq!(env.exit_code(["branch", "move", "images@v1", "images@main"]), 4);
+    assert_eq!(env.exit_code(["put", "images@v1", "a"]), 4);
+    env.write("lines", r#"{"branch_move": "images@v1", "to": "images@main"}"#);
+    assert_eq!(env.exit_code(["txn", "lines"]), 4);
     assert_eq!(env.ok(["cat", "images@v1:/a"]), "1");
     insta::assert_snapshot!(env.pv(["tag", "list"]), @r"
     --- stdout

@@ -1,5 +1,6 @@
 //! What all commands share that commit files: the branch they commit to, and what they say afterwards.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use engine::EngineError;
@@ -35,11 +36,7 @@ impl Target {
             })?,
         };
         changes::refuse_output(store, &repo)?;
-        if store.find_tag(&repo, branch.as_str())?.is_some() {
-            let what = format!("`{branch}` is a tag of repository `{repo}`, and a tag never moves");
-            let hint = Some(format!("pv branch list {repo} shows its branches"));
-            return Err(EngineError::Conflict { what, hint }.into());
-        }
+        refuse_tag(store, &repo, &branch)?;
         match store.branch(&repo, &branch) {
             Err(RepoError::BranchNotFound { repo, branch, similar }) if branch != store.default_branch()? => {
                 Err(EngineError::NoBranchToPut { repo, branch, similar }.into())
@@ -66,6 +63,11 @@ impl Target {
     }
 }
 
+/// Refuses to move what is a tag and no branch.
+pub(super) fn refuse_tag(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
+    Ok(changes::refuse_tag(store, repo, branch)?)
+}
+
 /// Who commits and why.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub(super) struct Message {
@@ -83,6 +85,8 @@ pub(super) struct Commit<'a> {
     pub(super) message: &'a Message,
     pub(super) expect: Option<CommitId>,
     pub(super) started: Instant,
+    /// What of the sources could not be read, and why.
+    pub(super) skipped: &'a [(PathBuf, String)],
 }
 
 /// Commits what `change` makes of the branch's files, and says what became of it.
@@ -101,7 +105,7 @@ pub(super) fn commit_then(
     runs: bool,
     change: impl FnMut(Tree) -> Result<Edits, RepoError>,
 ) -> Result<Option<RunId>> {
-    let Commit { target, message, expect, started } = commit;
+    let Commit { target, message, expect, started, skipped } = commit;
     let store = cx.store()?;
     let by = author::by(cx, message.author.as_deref());
     let new =
@@ -111,7 +115,7 @@ pub(super) fn commit_then(
         Committed::Made { run, .. } => Some(run),
         Committed::Unchanged { .. } => None,
     };
-    report(cx, target, &committed, &census, (*started, runs)).map_err(|error| after(run, error))?;
+    report(cx, target, &committed, &census, (*started, runs), skipped).map_err(|error| after(run, error))?;
     Ok(run)
 }
 
@@ -142,6 +146,16 @@ pub(super) struct PutView<'a> {
     pub(super) unchanged: u64,
     pub(super) size_bytes: u64,
     pub(super) new_bytes: u64,
+    /// What `--skip-unreadable` left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) skipped: Vec<SkippedView<'a>>,
+}
+
+/// A source that could not be read.
+#[derive(Serialize)]
+pub(super) struct SkippedView<'a> {
+    path: &'a Path,
+    why: &'a str,
 }
 
 impl<'a> PutView<'a> {
@@ -158,7 +172,14 @@ impl<'a> PutView<'a> {
             unchanged: census.unchanged,
             size_bytes: census.size_bytes,
             new_bytes: census.new_bytes,
+            skipped: Vec::new(),
         }
+    }
+
+    /// The same, with what could not be read.
+    pub(super) fn skipped(mut self, skipped: &'a [(PathBuf, String)]) -> Self {
+        self.skipped = skipped.iter().map(|(path, why)| SkippedView { path, why }).collect();
+        self
     }
 }
 
@@ -181,13 +202,14 @@ fn report(
     committed: &Committed,
     census: &Census,
     (started, runs): (Instant, bool),
+    skipped: &[(PathBuf, String)],
 ) -> Result<()> {
     let (id, run) = match committed {
         Committed::Unchanged { head } => (*head, None),
         Committed::Made { commit, run, .. } => (Some(*commit), Some(*run)),
     };
     if cx.out().is_json() {
-        return cx.out().json(&PutView::new(target, census, id, run));
+        return cx.out().json(&PutView::new(target, census, id, run).skipped(skipped));
     }
     let store = cx.store()?;
     let place = match id {

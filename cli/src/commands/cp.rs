@@ -30,7 +30,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let to = path_of(&args.to)?;
     let target = Target::of(store, &args.to)?;
     let from = store.resolve(&args.from)?;
-    let new = Commit { target: &target, message: &args.message, expect: None, started };
+    let new = Commit { target: &target, message: &args.message, expect: None, started, skipped: &[] };
     commit(cx, &new, |base| files::cp(store, &from, &target.repo, base, &to))?;
     Ok(())
 }

@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// With `--changed`: since this revision, instead of the commit before
     #[arg(long, value_name = "REV", requires = "changed")]
     since: Option<Revision>,
-    /// Replace files with other bytes
+    /// Replace files with other bytes; also a directory where a file is to be, with all that is in it, and the reverse
     #[arg(long)]
     force: bool,
 }
@@ -53,7 +53,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let dest = cx.path(&args.dest);
     let progress = cx.progress("get");
     let update = |files, bytes| progress.update(files, bytes, 0);
-    let got = files::get(store, &from, &dest, GetOptions { since, force: args.force, progress: &update })?;
+    let got = files::get(store, &from, &dest, GetOptions { since, matching: None, force: args.force, progress: &update })?;
     drop(progress);
     if cx.out().is_json() {
         let (repo, commit) = (&from.commit.repo, from.id);
@@ -63,6 +63,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let files = plural(got.files, "file", "files");
     let there = got.files - got.written;
     let there = if there == 0 { String::new() } else { format!(", {} were there", count(there)) };
+    if got.removed > 0 {
+        let gone = plural(got.removed, "file", "files");
+        cx.notes().line(format!("removed {gone} in directories that files took the place of"));
+    }
     cx.notes().line(format!("{files} · {} → {}{there}", size(got.size_bytes), args.dest.display()));
     Ok(())
 }

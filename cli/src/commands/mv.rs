@@ -35,7 +35,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         let rest = if is_branch && is_user { format!("  then pv rm '{}'", args.from) } else { String::new() };
         return Err(CliError::usage(message, format!("pv cp '{}' '{}'{rest}", args.from, args.to)));
     }
-    let new = Commit { target: &target, message: &args.message, expect: None, started };
+    let new = Commit { target: &target, message: &args.message, expect: None, started, skipped: &[] };
     commit(cx, &new, |base| files::mv(store, base, &target.place(), &from, &to))?;
     Ok(())
 }

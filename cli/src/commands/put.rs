@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use repos::files::{self, Edits, Gathered, Mirror, PutOptions, UploadOptions, Uploaded};
+use repos::files::{
+    self, By, Edits, Excludes, Gathered, LeftOut, Mirror, PATTERN_FILE, Pattern, PutOptions, UploadOptions, Uploaded,
+};
 use repos::tree::{FileEntry, Tree};
 use repos::{RepoError, Store};
-use specs::{CommitId, FilePath, Glob, Reference, Revision};
+use specs::{CommitId, ErrorKind, FilePath, Reference, Revision};
 
 use super::change::{Commit, Message, PutView, Target, after, census_line, commit_then, nothing_committed};
 use crate::context::Context;
@@ -36,9 +38,12 @@ pub(crate) struct Args {
     /// Also remove what is below DIR and not in SRC
     #[arg(long)]
     pub(super) mirror: bool,
-    /// Leave out what matches, relative to SRC; may be given several times
-    #[arg(long, value_name = "GLOB")]
-    pub(super) exclude: Vec<Glob>,
+    /// Leave out what matches, as a line of a .gitignore would: `*.tmp` at any depth, `/top`, `cache/`; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) exclude: Vec<Pattern>,
+    /// Leave out, and list, what cannot be read, is changed while it is read, or is no file: such as a link to nothing
+    #[arg(long)]
+    pub(super) skip_unreadable: bool,
     /// Put only the paths in this list, relative to SRC; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(super) files_from: Option<PathBuf>,
@@ -73,11 +78,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return put.say_what_would_change().map_err(nothing_committed);
     }
     let (options, gathered) = put.gather().map_err(nothing_committed)?;
+    put.note_odd_directory();
     let mut content = put.content(&options, gathered, false).map_err(nothing_committed)?;
     put.confirm_mirror(&content)?;
-    let new = Commit { target: &target, message: &args.message, expect, started };
+    let skipped = content.skipped();
+    let new = Commit { target: &target, message: &args.message, expect, started, skipped: &skipped };
     let mut tries = 0;
-    let run = commit_then(cx, &new, args.wait, |base| {
+    let made = commit_then(cx, &new, args.wait, |base| {
         tries += 1;
         let (edits, _) = put.edits(&content, base)?;
         if tries == 1 || !put.is_any_gone(&edits)? {
@@ -85,7 +92,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         }
         content = put.content_again(&options)?;
         put.edits(&content, base).map(|(edits, _)| edits)
-    })?;
+    });
+    let run = made.map_err(|error| put.hint_at_name(error))?;
     if let Content::Files(gathered, uploaded) = &content {
         uploaded.remember(store, gathered);
     }
@@ -116,6 +124,42 @@ pub(super) enum Content {
     Stdin(Edits),
 }
 
+impl Content {
+    /// What was left out of the sources.
+    pub(super) fn left_out(&self) -> LeftOut {
+        match self {
+            Self::Files(gathered, uploaded) => uploaded.left_out(gathered),
+            Self::Stdin(_) => LeftOut::default(),
+        }
+    }
+
+    /// What could not be read and was left out for it, and why.
+    fn skipped(&self) -> Vec<(PathBuf, String)> {
+        match self {
+            Self::Files(gathered, uploaded) => [gathered.skipped.as_slice(), &uploaded.skipped].concat(),
+            Self::Stdin(_) => Vec::new(),
+        }
+    }
+}
+
+/// The first few of several names, and how many more there are.
+fn some_of(named: &[&str], all: u64) -> String {
+    const NAMED: usize = 5;
+    let shown = &named[..named.len().min(NAMED)];
+    let more = all.saturating_sub(shown.len() as u64);
+    let more = if more == 0 { String::new() } else { format!(" and {} more", count(more)) };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// What a pattern that fits nothing may have been meant as.
+fn why_unused(pattern: &Pattern) -> &'static str {
+    if pattern.as_str().contains('{') {
+        "; braces stand for themselves, as in a .gitignore: give --exclude several times"
+    } else {
+        ""
+    }
+}
+
 /// Bytes of a list of files: about ten million of them.
 const MAX_LIST_BYTES: u64 = 1 << 30;
 
@@ -135,7 +179,8 @@ impl Put<'_> {
             directory: self.args.target.path.clone(),
             sources,
             as_path: self.args.as_path.clone(),
-            excludes: self.args.exclude.clone(),
+            excludes: Excludes { patterns: self.args.exclude.clone(), files: &[PATTERN_FILE], built_in: &[] },
+            skip_unreadable: self.args.skip_unreadable,
             files_from: list,
             mirror: self.args.mirror,
         })
@@ -163,9 +208,7 @@ impl Put<'_> {
         if let (Some(path), true) = (&options.as_path, options.sources == [PathBuf::from("-")]) {
             return Ok(Content::Stdin(self.put_stdin(path)?));
         }
-        for folder in &gathered.stores {
-            self.cx.notes().line(format!("left out: `{}`, which is a store", folder.display()));
-        }
+        self.say_left_out(&gathered);
         // A folder that is not mounted, say; a mirror asks about it.
         if gathered.is_empty() && !self.args.mirror {
             self.cx.notes().line("the sources hold no file");
@@ -174,8 +217,15 @@ impl Put<'_> {
         let total = gathered.size_bytes;
         let progress = |files, bytes| progress.update(files, bytes, total);
         let base = self.target.files(self.store)?;
-        let options = UploadOptions { base, trust_stat: !self.args.checksum, dry_run, progress: &progress };
+        let options = UploadOptions {
+            base,
+            trust_stat: !self.args.checksum,
+            dry_run,
+            skip_unreadable: self.args.skip_unreadable,
+            progress: &progress,
+        };
         let uploaded = files::upload_with(self.store, &gathered, &options)?;
+        self.say_skipped(&uploaded.skipped);
         Ok(Content::Files(gathered, uploaded))
     }
 
@@ -189,8 +239,7 @@ impl Put<'_> {
         if !self.args.mirror {
             return Ok((edits, None));
         }
-        let (directory, excludes) = (self.directory(), &self.args.exclude);
-        let mirror = files::mirror_gathered(self.store, base, &directory, excludes, gathered, &mut edits)?;
+        let mirror = files::mirror_gathered(self.store, base, &self.directory(), gathered, &mut edits)?;
         Ok((edits, Some(mirror)))
     }
 
@@ -213,8 +262,69 @@ impl Put<'_> {
             });
         }
         let gathered = files::gather(options)?;
-        let uploaded = files::upload(self.store, &gathered, &|_, _| {})?;
+        let skip_unreadable = self.args.skip_unreadable;
+        let (base, progress) = (Tree::empty(), &|_, _| {});
+        let how = UploadOptions { base, trust_stat: false, dry_run: false, skip_unreadable, progress };
+        let uploaded = files::upload_with(self.store, &gathered, &how)?;
         Ok(Content::Files(gathered, uploaded))
+    }
+
+    /// Says where a file lands when its directory looks like a file's name.
+    fn note_odd_directory(&self) {
+        let (Some(path), [source]) = (&self.args.target.path, self.args.sources.as_slice()) else { return };
+        let extension = |name: &str| Path::new(name).extension().map(|end| end.to_ascii_lowercase());
+        let Some(name) = source.file_name().and_then(|name| name.to_str()) else { return };
+        let is_alike = extension(name).is_some() && extension(name) == extension(path.name());
+        let is_directory =
+            || self.target.files(self.store).is_ok_and(|tree| matches!(tree.kind_at(self.store, path), Ok(Some(_))));
+        if is_alike && self.args.as_path.is_none() && self.cx.path(source).is_file() && !is_directory() {
+            let reference = Reference { path: None, ..self.args.target.clone() };
+            let as_path = format!("pv put {reference} {} --as {path}", source.display());
+            self.cx.notes().line(format!("it lands as `{}{name}`; to choose the name: {as_path}", path.as_prefix()));
+        }
+    }
+
+    /// A target that is a file is most likely meant as the new file's name.
+    fn hint_at_name(&self, error: CliError) -> CliError {
+        let (Some(path), [source]) = (&self.args.target.path, self.args.sources.as_slice()) else { return error };
+        let is_file = |tree: Tree| tree.file(self.store, path).is_ok_and(|file| file.is_some());
+        if error.kind() != Some(ErrorKind::Usage) || !self.cx.path(source).is_file() {
+            return error;
+        }
+        match self.target.files(self.store) {
+            Ok(tree) if is_file(tree) => {
+                let reference = Reference { path: None, ..self.args.target.clone() };
+                error.hint(format!("to choose the name: pv put {reference} {} --as {path}", source.display()))
+            }
+            _ => error,
+        }
+    }
+
+    /// Says what of the sources is left out, and why.
+    fn say_left_out(&self, gathered: &Gathered) {
+        let notes = self.cx.notes();
+        for folder in &gathered.stores {
+            notes.line(format!("left out: `{}`, which is a store", folder.display()));
+        }
+        for (file, wrong) in &gathered.wrong_patterns {
+            notes.line(format!("`{}`, {wrong}; it leaves nothing out", file.display()));
+        }
+        let by = By::File(PATTERN_FILE);
+        let named = gathered.omitted.named(&by);
+        if !named.is_empty() {
+            notes.line(format!("left out by {PATTERN_FILE}: {}", some_of(&named, gathered.omitted.count(&by))));
+        }
+        for pattern in &gathered.unused {
+            notes.line(format!("--exclude `{pattern}` left nothing out{}", why_unused(pattern)));
+        }
+        self.say_skipped(&gathered.skipped);
+    }
+
+    /// Lists what could not be read.
+    fn say_skipped(&self, skipped: &[(PathBuf, String)]) {
+        for (path, why) in skipped {
+            self.cx.notes().line(format!("left out: `{}` {why}", path.display()));
+        }
     }
 
     /// Standard input is that of the process that was called, which need not be this one.
@@ -258,7 +368,8 @@ impl Put<'_> {
         let (edits, _) = self.edits(&content, base)?;
         let census = files::preview(self.store, base, &edits)?;
         if self.cx.out().is_json() {
-            return self.cx.out().json(&PutView::new(self.target, &census, None, None));
+            let view = PutView::new(self.target, &census, None, None);
+            return self.cx.out().json(&view.skipped(&content.skipped()));
         }
         self.cx.out().line(census_line(&census))?;
         self.cx.notes().line("nothing was committed: --dry-run");

@@ -45,7 +45,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         message.message = format!("revert {} {}", store.short_commit(&commit_to_revert.id)?, document.message);
         message.message.truncate(message.message.trim_end().len());
     }
-    let new = Commit { target: &target, message: &message, expect: None, started };
+    let new = Commit { target: &target, message: &message, expect: None, started, skipped: &[] };
     commit(cx, &new, |head| files::revert(store, &commit_to_revert, head))?;
     Ok(())
 }

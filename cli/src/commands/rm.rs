@@ -34,7 +34,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     let paths: Vec<FilePath> = args.references.iter().map(path_of).collect::<Result<_>>()?;
     let target = Target::of(store, first)?;
-    let new = Commit { target: &target, message: &args.message, expect: None, started };
+    let new = Commit { target: &target, message: &args.message, expect: None, started, skipped: &[] };
     commit(cx, &new, |base| files::rm(store, base, &target.place(), &paths, args.recursive))?;
     Ok(())
 }

@@ -1,20 +1,38 @@
 //! Code folders: what `transform.code` names, as a tree; what of it, and of the spec's file, is in a git commit, `git` tells.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use repos::RepoError;
 use repos::Store;
 use repos::documents::CodeStamp;
-use repos::files::{self, PutOptions};
+use repos::files::{self, By, Excludes, Gathered, LeftOut, PATTERN_FILE, PutOptions};
 use repos::tree::Tree;
+use specs::Diagnostic;
 use specs::spec::Parsed;
-use specs::{Diagnostic, Glob};
 
 use super::{SpecSources, git};
 use crate::error::Result;
 
-/// Never part of the code: it changes with every fetch.
-const NOT_CODE: [&str; 2] = ["/.git", "/**/.git"];
+/// No part of the code, unless a file of patterns there takes it in: what git keeps for itself, what Python and desktops leave behind, and
+/// what editors keep beside the files that are open.
+const NOT_CODE: &[&str] = &[
+    ".git",
+    "__pycache__/",
+    "*.pyc",
+    ".DS_Store",
+    "*~",
+    ".*.sw[a-p]",
+    ".#*",
+    "\\#*#",
+    ".idea/",
+    ".vscode/",
+    ".ipynb_checkpoints/",
+];
+
+/// The files in a code folder that say what else is none; the last wins.
+const PATTERN_FILES: &[&str] = &[".gitignore", PATTERN_FILE];
 
 /// Where a spec and its code lie on this machine.
 #[derive(Debug)]
@@ -29,6 +47,7 @@ pub(super) struct CodeFolder {
 
 /// The folders of each spec; says of all code folders what is wrong with them. `None` for a spec that came from no file.
 pub(super) fn folders(specs: &[Parsed], sources: &SpecSources, found: &mut Vec<Diagnostic>) -> Vec<Option<CodeFolder>> {
+    let mut told = BTreeSet::new();
     specs
         .iter()
         .map(|parsed| {
@@ -40,8 +59,15 @@ pub(super) fn folders(specs: &[Parsed], sources: &SpecSources, found: &mut Vec<D
                 return None;
             };
             let code = code.map(|code| folder.join(code));
-            let problem = code.as_deref().and_then(problem);
-            found.extend(problem.map(|problem| parsed.error(place, format!("`code`: {problem}"), None)));
+            match code.as_deref().map(look) {
+                Some(Err(problem)) => {
+                    found.push(parsed.error(place, format!("`code`: {}", problem.what), problem.hint));
+                }
+                Some(Ok(notes)) if told.insert(code.clone()) => {
+                    found.extend(notes.into_iter().map(|(note, hint)| parsed.warning(place, note, Some(hint))));
+                }
+                _ => {}
+            }
             let spec = folder.join(Path::new(&parsed.file).file_name().unwrap_or_default());
             Some(CodeFolder { spec, text: parsed.text.clone(), code })
         })
@@ -50,22 +76,56 @@ pub(super) fn folders(specs: &[Parsed], sources: &SpecSources, found: &mut Vec<D
 
 /// What of a folder is code.
 pub(super) fn options(folder: &Path) -> PutOptions {
-    let excludes = NOT_CODE.iter().filter_map(|glob| Glob::parse(glob).ok()).collect();
+    let excludes = Excludes { patterns: Vec::new(), files: PATTERN_FILES, built_in: NOT_CODE };
     PutOptions { sources: vec![folder.to_owned()], excludes, ..PutOptions::default() }
 }
 
-/// Why a folder cannot be stored as code.
-fn problem(folder: &Path) -> Option<String> {
+/// Why a folder cannot be stored as code, and the way round it.
+struct Problem {
+    what: String,
+    hint: Option<String>,
+}
+
+/// Looks at a code folder: what is worth knowing of it, each with a hint.
+fn look(folder: &Path) -> std::result::Result<Vec<(String, String)>, Problem> {
+    let no_hint = |what| Problem { what, hint: None };
     match std::fs::metadata(folder) {
         Ok(data) if data.is_dir() => {}
-        Ok(_) => return Some(format!("`{}` is not a folder", folder.display())),
-        Err(error) => return Some(format!("`{}`: {error}", folder.display())),
+        Ok(_) => return Err(no_hint(format!("`{}` is not a folder", folder.display()))),
+        Err(error) => return Err(no_hint(format!("`{}`: {error}", folder.display()))),
     }
+    let hint = Some(format!("what is no code can be named in `{}`", folder.join(PATTERN_FILE).display()));
     match files::gather(&options(folder)) {
-        Ok(files) if files.is_empty() => Some(format!("`{}` holds no files", folder.display())),
-        Ok(_) => None,
-        Err(error) => Some(error.to_string()),
+        Ok(files) if files.is_empty() => Err(no_hint(format!("`{}` holds no files", folder.display()))),
+        Ok(files) => Ok(notes(folder, &files)),
+        Err(error @ (RepoError::BadSources(_) | RepoError::IllegalPaths(_))) => {
+            Err(Problem { what: error.to_string(), hint })
+        }
+        Err(error) => Err(no_hint(error.to_string())),
     }
+}
+
+/// What of a code folder is no code, and which lines that say so cannot be read.
+fn notes(folder: &Path, files: &Gathered) -> Vec<(String, String)> {
+    const NAMED: usize = 5;
+    let by: Vec<&By> = files.omitted.by().collect();
+    let of_git = |path: &&&str| path.trim_end_matches('/').rsplit('/').next() == Some(".git");
+    let named: Vec<&str> = by.iter().flat_map(|by| files.omitted.named(by)).collect();
+    let git = named.iter().filter(of_git).count();
+    let all = by.iter().map(|by| files.omitted.count(by)).sum::<u64>() - git as u64;
+    let mut shown: Vec<String> =
+        named.iter().filter(|path| !of_git(path)).take(NAMED).map(|path| (*path).to_owned()).collect();
+    let more = all - shown.len() as u64;
+    shown.extend((more > 0).then(|| format!("{more} more")));
+    let mut notes = Vec::new();
+    if !shown.is_empty() {
+        let hint = format!("`!NAME` in `{}` takes it in", folder.join(PATTERN_FILE).display());
+        notes.push((format!("left out of the code: {}", shown.join(", ")), hint));
+    }
+    for (file, wrong) in &files.wrong_patterns {
+        notes.push((format!("`{}`, {wrong}", file.display()), "it leaves nothing out".to_owned()));
+    }
+    notes
 }
 
 impl CodeFolder {
@@ -79,9 +139,9 @@ impl CodeFolder {
     pub(super) fn store(&self, store: &Store) -> Result<Option<CodeStamp>> {
         let mut stamp = CodeStamp { git_spec: git::check_spec(&self.spec, &self.text), ..CodeStamp::default() };
         if let Some(folder) = &self.code {
-            let tree = tree_of(store, folder)?;
+            let (tree, left_out) = tree_of(store, folder)?;
             stamp.tree = Some(tree.root());
-            stamp.git_code = Some(git::check_code(store, folder, tree)?);
+            stamp.git_code = Some(git::check_code(store, folder, tree, &left_out)?);
         }
         let check = stamp.git_code.as_ref().or(stamp.git_spec.as_ref());
         stamp.git_commit = check.and_then(|check| check.commit.clone());
@@ -89,8 +149,9 @@ impl CodeFolder {
     }
 }
 
-fn tree_of(store: &Store, folder: &Path) -> Result<Tree> {
+/// The code of a folder, and what there is none.
+fn tree_of(store: &Store, folder: &Path) -> Result<(Tree, LeftOut)> {
     let gathered = files::gather(&options(folder))?;
     let edits = files::upload(store, &gathered, &|_, _| {})?.into_edits(&gathered);
-    Ok(files::apply(store, Tree::empty(), &edits)?.0)
+    Ok((files::apply(store, Tree::empty(), &edits)?.0, gathered.left_out))
 }

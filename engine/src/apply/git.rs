@@ -3,7 +3,8 @@
 //! Compared are bytes and executable bits as they are stored, not what `git status` says: files that git ignores or does not track count,
 //! and changes elsewhere in the repository do not. Where git stores other bytes than it checks out (ends of lines, Git LFS), the bytes
 //! differ, and it is said how. A link counts as the file that it leads to within the commit; a submodule as the files of its commit. The
-//! commit is the one that is checked out where the code lies, which need not be the spec's repository.
+//! commit is the one that is checked out where the code lies, which need not be the spec's repository. Files of the commit that are no
+//! code (`code`) are counted, and are no difference.
 //!
 //! Only the commit's part below the folder is read. Nothing here fails an apply because of git: what cannot be compared is `not checked`.
 
@@ -13,6 +14,7 @@ use std::rc::Rc;
 
 use git2::{ErrorCode, ObjectType, Oid, Repository};
 use repos::documents::{GitCheck, GitDifference, GitHow};
+use repos::files::LeftOut;
 use repos::hash::digest_of;
 use repos::tree::{FileEntry, KeyRange, Tree, path_of};
 use repos::{RepoError, Store};
@@ -28,8 +30,8 @@ const MOST_TO_EXPLAIN: u64 = 16 << 20;
 /// Links that are followed one after the other.
 const MOST_LINKS: usize = 10;
 
-/// Compares stored code with the git commit that is checked out in its folder.
-pub(super) fn check_code(store: &Store, folder: &Path, tree: Tree) -> Result<GitCheck> {
+/// Compares stored code with the git commit that is checked out in its folder. What was left out of the code is left out of the commit.
+pub(super) fn check_code(store: &Store, folder: &Path, tree: Tree, left_out: &LeftOut) -> Result<GitCheck> {
     let place = match Place::of(folder) {
         Ok(place) => place,
         Err(Elsewhere::NoRepository) => return Ok(GitCheck::in_no_commit("its folder is in no git repository")),
@@ -42,7 +44,10 @@ pub(super) fn check_code(store: &Store, folder: &Path, tree: Tree) -> Result<Git
     }
     let read = |file: &FileEntry| store.read_file(file, 0..file.size).map(|bytes| bytes.to_vec());
     Ok(match place.files() {
-        Ok(files) => place.compared(files.differences(&place, &stored, &read)),
+        Ok(mut files) => {
+            let left_out = files.leave_out(&stored, left_out);
+            GitCheck { left_out, ..place.compared(files.differences(&place, &stored, &read)) }
+        }
         Err(why) => place.refused(why),
     })
 }
@@ -288,6 +293,13 @@ impl Files {
                 Ok(())
             }
         }
+    }
+
+    /// Takes out the files that are no code; how many.
+    fn leave_out(&mut self, stored: &BTreeMap<String, FileEntry>, left_out: &LeftOut) -> u64 {
+        let before = self.files.len();
+        self.files.retain(|path, _| stored.contains_key(path) || !left_out.covers(path.trim_start_matches('/')));
+        (before - self.files.len()) as u64
     }
 
     /// The files that differ, and in what way; `read` reads a stored file.

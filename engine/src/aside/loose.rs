@@ -221,7 +221,7 @@ impl<'a> Trial<'a> {
         let store = self.engine.store();
         let entries = self.outputs.iter().map(|(path, file)| (path.as_str(), *file));
         let tree = Map::build(entries, &mut &*store)?;
-        let options = GetOptions { since: None, force: true, progress: &|_, _| {} };
+        let options = GetOptions { since: None, matching: None, force: true, progress: &|_, _| {} };
         files::get_loose(store, tree, out, options).map(drop)
     }
 }

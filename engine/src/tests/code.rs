@@ -142,6 +142,21 @@ async fn files_that_git_ignores_or_does_not_track_are_not_in_the_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_code_is_counted_in_the_commit_and_no_difference() {
+    let git = Git::new();
+    git.write("code/.pvignore", "*.log\n").write("code/x.log", "1").write("code/lib/y.log", "2").commit();
+    // What comes and goes there is none either.
+    git.write("code/__pycache__/a.pyc", "bytes").write("code/.run.sh.swp", "swap");
+    let code = git.code().await;
+    assert_eq!((code.state, code.differ, code.left_out), (GitState::InCommit, 0, 3));
+    assert!(code.in_words("code", 8, 3).ends_with(", less 3 files left out"));
+    // Left out since, of what the commit has: said as that, and the rest is compared.
+    git.write("code/.pvignore", "*.log\n/lib/\n").write("code/run.sh", "echo 2\n");
+    let code = git.code().await;
+    assert_eq!((code.state, code.differ, code.left_out), (GitState::Differs, 1, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_way_to_differ_is_named() {
     let git = Git::new();
     git.write("code/crlf.py", "a\r\nb\r\n").write("code/gone.py", "x").write("code/tool", "#!/bin/sh\n");

@@ -192,7 +192,7 @@ impl<'s> Draft<'s> {
     }
 
     fn mirrored(&mut self, step: &Step, base: Tree, mut edits: Edits, of: &MirrorOf) -> Result<Edits> {
-        let mirror = files::mirror(self.store, base, &of.directory, &of.excludes, &mut edits)?;
+        let mirror = files::mirror(self.store, base, &of.directory, &of.left_out, &mut edits)?;
         if mirror.is_drastic() {
             let place = format!("{}:{}", place(&step.branch), of.directory);
             let (removed, total_before) = (mirror.removed, mirror.total_before);
@@ -221,6 +221,7 @@ impl<'s> Draft<'s> {
     fn move_branch(&mut self, step: &Step, to: &Reference) -> Result<()> {
         let (repo, name) = &step.branch;
         if !self.branches.contains_key(&step.branch) {
+            crate::changes::refuse_tag(self.store, repo, name)?;
             self.store.branch(repo, name)?;
         }
         refuse_output_branch(self.graph, repo, name)?;

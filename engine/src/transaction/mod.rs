@@ -11,9 +11,9 @@
 
 use std::collections::BTreeSet;
 
-use specs::{BranchName, CommitId, FilePath, Glob, Reference, RepoName, RunId};
+use specs::{BranchName, CommitId, FilePath, Reference, RepoName, RunId};
 
-use repos::files::{Census, Edits};
+use repos::files::{Census, Edits, LeftOut};
 use repos::journal::{CauseKind, Move};
 use repos::{Change, Store};
 
@@ -75,7 +75,7 @@ pub struct MirrorOf {
     /// The directory that holds what was put, and nothing else.
     pub directory: FilePath,
     /// What was left out of the put stays.
-    pub excludes: Vec<Glob>,
+    pub left_out: LeftOut,
 }
 
 /// A mirror that removes so much that it may be a mistake.

@@ -47,13 +47,16 @@ pub struct GitCheck {
     /// The first of those, by path.
     #[serde(default, skip_serializing_if = "is_default")]
     pub files: Vec<GitDifference>,
+    /// How many files of the commit are no code by the patterns that held when it was applied; they are not among those that differ.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub left_out: u64,
 }
 
 /// What comparing with a git commit gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GitState {
-    /// The commit has exactly these files at this place, and no others.
+    /// The commit has exactly these files at this place, and no others but those that were left out.
     InCommit,
     /// Some files differ.
     Differs,
@@ -130,7 +133,7 @@ impl GitCheck {
         let differ = files.len() as u64;
         files.sort();
         files.truncate(NAMED);
-        Self { state, commit, path, why: String::new(), differ, files }
+        Self { state, commit, path, why: String::new(), differ, files, left_out: 0 }
     }
 
     /// In words, for `what` (`code`, `spec`): `code in commit 4e1d2f0a`, `code differs from 4e1d2f0a: 2 files: /a (content), …`,
@@ -142,8 +145,13 @@ impl GitCheck {
         let is_whole = digits >= id.len() && !self.path.is_empty();
         let id = id.get(..digits).unwrap_or(id);
         let at = if is_whole { format!(" at {}", self.path) } else { String::new() };
+        let less = match self.left_out {
+            0 => String::new(),
+            1 => ", less 1 file left out".to_owned(),
+            more => format!(", less {more} files left out"),
+        };
         match self.state {
-            GitState::InCommit => format!("{what} in commit {id}{at}"),
+            GitState::InCommit => format!("{what} in commit {id}{at}{less}"),
             GitState::InNoCommit => format!("{what} in no commit: {}", self.why),
             GitState::NotChecked if id.is_empty() => format!("{what} not checked against git: {}", self.why),
             GitState::NotChecked => format!("{what} not checked against commit {id}: {}", self.why),
@@ -153,7 +161,7 @@ impl GitCheck {
                 let mut list: Vec<String> = named.map(|file| format!("{} ({})", file.path, file.how)).collect();
                 let more = self.differ.saturating_sub(list.len() as u64);
                 list.extend((more > 0).then(|| format!("{more} more")));
-                format!("{what} differs from {id}{at}: {} {plural}: {}", self.differ, list.join(", "))
+                format!("{what} differs from {id}{at}{less}: {} {plural}: {}", self.differ, list.join(", "))
             }
         }
     }
@@ -187,6 +195,8 @@ mod tests {
         let id = Some("0123456789abcdef".to_owned());
         let words = |files| GitCheck::of(id.clone(), String::new(), files).in_words("code", 8, 3);
         assert_eq!(words(Vec::new()), "code in commit 01234567");
+        let less = GitCheck { left_out: 2, ..GitCheck::of(id.clone(), String::new(), Vec::new()) };
+        assert_eq!(less.in_words("code", 8, 3), "code in commit 01234567, less 2 files left out");
         assert_eq!(words(differing(1)), "code differs from 01234567: 1 file: /00 (other bytes)");
         let many = GitCheck::of(id.clone(), String::new(), differing(12));
         assert_eq!((many.differ, many.files.len()), (12, 10));

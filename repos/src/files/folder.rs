@@ -1,5 +1,6 @@
 //! A folder of this machine that is written to without ever following a link below it.
 
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -7,8 +8,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+
+use crate::store::Store;
 
 /// Directories are opened for their names only.
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -32,7 +35,40 @@ pub(super) enum There {
     Nothing,
     File(File),
     /// Something that is no file, or no directory on the way: which path, and what it is.
-    InTheWay(String, &'static str),
+    InTheWay(String, Obstacle),
+}
+
+/// What is in the way of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// At the file's own path.
+    Directory,
+    /// Where a directory is to be.
+    File,
+    Link,
+    /// A pipe, say: `is a pipe`.
+    Special(&'static str),
+}
+
+impl Obstacle {
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Self::Directory => "is a directory",
+            Self::File => "is a file, and a directory is to be there",
+            Self::Link => "is a link",
+            Self::Special(what) => what,
+        }
+    }
+}
+
+/// What a file may take the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replaces {
+    Nothing,
+    /// A file or link at its own path.
+    File,
+    /// Also a directory at its own path, with all that is in it, and a file on the way to it.
+    Anything,
 }
 
 impl Folder {
@@ -74,12 +110,16 @@ impl Folder {
             Ok(file) => {
                 let file = File::from(file);
                 let data = file.metadata()?;
-                Ok(super::gather::special(data.mode())
-                    .map_or(There::File(file), |what| There::InTheWay(path.to_owned(), what)))
+                let obstacle = match super::gather::special(data.mode()) {
+                    None => return Ok(There::File(file)),
+                    Some(_) if data.is_dir() => Obstacle::Directory,
+                    Some(what) => Obstacle::Special(what),
+                };
+                Ok(There::InTheWay(path.to_owned(), obstacle))
             }
             Err(Errno::NOENT) => Ok(There::Nothing),
-            Err(Errno::LOOP) => Ok(There::InTheWay(path.to_owned(), "is a link")),
-            Err(Errno::NXIO) => Ok(There::InTheWay(path.to_owned(), "is a socket")),
+            Err(Errno::LOOP) => Ok(There::InTheWay(path.to_owned(), Obstacle::Link)),
+            Err(Errno::NXIO) => Ok(There::InTheWay(path.to_owned(), Obstacle::Special("is a socket"))),
             Err(error) => Err(error.into()),
         }
     }
@@ -92,27 +132,43 @@ impl Folder {
         }
         let name = path.rsplit('/').next().unwrap_or_default();
         let data = rustix::fs::statat(self.newest(), name, AtFlags::SYMLINK_NOFOLLOW);
-        let is_link = data.is_ok_and(|data| rustix::fs::FileType::from_raw_mode(data.st_mode).is_symlink());
-        There::InTheWay(path, if is_link { "is a link" } else { "is no directory" })
+        There::InTheWay(
+            path,
+            match data.map(|data| FileType::from_raw_mode(data.st_mode)) {
+                Ok(FileType::Symlink) => Obstacle::Link,
+                Ok(FileType::RegularFile) => Obstacle::File,
+                _ => Obstacle::Special("is no directory"),
+            },
+        )
     }
 
-    /// Writes a file with `content` and then puts it in its place, making directories on the way. Unless `replace`, what has come there
-    /// meanwhile stays: `AlreadyExists`.
+    /// How many files lie in the directory at `path`, at any depth; `None` when a store lies there, or its end is not to be seen.
+    pub(super) fn files_below(&mut self, path: &str) -> io::Result<Option<u64>> {
+        let (parent, name) = split(path);
+        self.enter(parent, false)?;
+        count_below(self.newest(), &c_name(name)?, DEEPEST)
+    }
+
+    /// Writes a file with `content` and then puts it in its place, making directories on the way. What it may not replace stays:
+    /// `AlreadyExists`.
     pub(super) fn write(
         &mut self,
         path: &str,
         executable: bool,
-        replace: bool,
+        replaces: Replaces,
         content: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> io::Result<()> {
         let (parent, name) = split(path);
+        if replaces == Replaces::Anything {
+            self.make_way(parent)?;
+        }
         self.enter(parent, true)?;
         let mode = Mode::from_raw_mode(if executable { 0o777 } else { 0o666 });
         if self.can_be_nameless {
             match create_nameless(self.newest(), mode) {
                 Ok(mut file) => {
                     content(&mut file)?;
-                    return give_name(self.newest(), &file, name, replace);
+                    return give_name(self.newest(), &file, name, replaces);
                 }
                 Err(error) if is_unsupported(error) => self.can_be_nameless = false,
                 Err(error) => return Err(error.into()),
@@ -122,11 +178,23 @@ impl Folder {
         let part = part_name();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(directory, &part, flags, mode)?);
-        let placed = content(&mut file).and_then(|()| place(directory, &part, name, replace));
+        let placed = content(&mut file).and_then(|()| place(directory, &part, name, replaces));
         if placed.is_err() {
             rustix::fs::unlinkat(directory, &part, AtFlags::empty()).ok();
         }
         placed
+    }
+
+    /// Removes a file that lies where a directory of `parent` is to be. Another thread may have done so already, and made the directory.
+    fn make_way(&mut self, parent: &str) -> io::Result<()> {
+        if self.enter(parent, false) != Err(Errno::NOTDIR) {
+            return Ok(());
+        }
+        let There::InTheWay(path, Obstacle::File) = self.obstacle(parent) else { return Ok(()) };
+        match rustix::fs::unlinkat(self.newest(), split(&path).1, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn newest(&self) -> BorrowedFd<'_> {
@@ -188,14 +256,14 @@ fn is_unsupported(error: Errno) -> bool {
 }
 
 /// Names a nameless file; one that is there is replaced at once or not at all.
-fn give_name(directory: BorrowedFd<'_>, file: &File, name: &str, replace: bool) -> io::Result<()> {
+fn give_name(directory: BorrowedFd<'_>, file: &File, name: &str, replaces: Replaces) -> io::Result<()> {
     let open = format!("{DESCRIPTORS}/{}", file.as_raw_fd());
     let link = |name: &str| rustix::fs::linkat(CWD, &open, directory, name, AtFlags::SYMLINK_FOLLOW);
     match link(name) {
-        Err(Errno::EXIST) if replace => {
+        Err(Errno::EXIST) if replaces != Replaces::Nothing => {
             let part = part_name();
             link(&part)?;
-            let placed = place(directory, &part, name, replace);
+            let placed = place(directory, &part, name, replaces);
             if placed.is_err() {
                 rustix::fs::unlinkat(directory, &part, AtFlags::empty()).ok();
             }
@@ -205,13 +273,86 @@ fn give_name(directory: BorrowedFd<'_>, file: &File, name: &str, replace: bool) 
     }
 }
 
-fn place(directory: BorrowedFd<'_>, part: &str, name: &str, replace: bool) -> io::Result<()> {
-    if !replace {
+fn place(directory: BorrowedFd<'_>, part: &str, name: &str, replaces: Replaces) -> io::Result<()> {
+    if replaces == Replaces::Nothing {
         match rustix::fs::renameat_with(directory, part, directory, name, RenameFlags::NOREPLACE) {
             // Not every file system can; then the look before is all there is.
             Err(Errno::INVAL | Errno::NOSYS) => {}
             done => return done.map_err(Into::into),
         }
     }
-    rustix::fs::renameat(directory, part, directory, name).map_err(Into::into)
+    match rustix::fs::renameat(directory, part, directory, name) {
+        Err(Errno::ISDIR) if replaces == Replaces::Anything => {
+            // The directory is there until the file is, and goes under a name that says what it is.
+            let aside = part_name();
+            rustix::fs::renameat(directory, name, directory, &aside)?;
+            rustix::fs::renameat(directory, part, directory, name)?;
+            remove_all(directory, &c_name(&aside)?).map_err(Into::into)
+        }
+        done => done.map_err(Into::into),
+    }
+}
+
+/// How deep directories may lie in each other to be removed; a path of a commit has at most as many parts.
+const DEEPEST: usize = 2_048;
+
+/// A part of a path, which has no zero byte.
+fn c_name(name: &str) -> io::Result<CString> {
+    CString::new(name).map_err(io::Error::other)
+}
+
+fn open_to_list(at: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(at, name, flags, Mode::empty())
+}
+
+/// The names in a directory, and whether each is a directory itself.
+fn names_in(directory: &OwnedFd) -> Result<Vec<(CString, bool)>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        if matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let is_directory = match entry.file_type() {
+            FileType::Unknown => {
+                let data = rustix::fs::statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
+                FileType::from_raw_mode(data.st_mode).is_dir()
+            }
+            kind => kind.is_dir(),
+        };
+        names.push((entry.file_name().to_owned(), is_directory));
+    }
+    Ok(names)
+}
+
+fn count_below(at: BorrowedFd<'_>, name: &CStr, deepest: usize) -> io::Result<Option<u64>> {
+    let directory = open_to_list(at, name)?;
+    let mut files = 0;
+    for (name, is_directory) in names_in(&directory)? {
+        if !is_directory {
+            files += 1;
+            continue;
+        }
+        if name.to_bytes() == Store::FOLDER.as_bytes() || deepest == 0 {
+            return Ok(None);
+        }
+        match count_below(directory.as_fd(), &name, deepest - 1)? {
+            Some(below) => files += below,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(files))
+}
+
+/// Removes a directory with all that is in it; links are removed, not followed.
+fn remove_all(at: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    let directory = open_to_list(at, name)?;
+    for (name, is_directory) in names_in(&directory)? {
+        match is_directory {
+            true => remove_all(directory.as_fd(), &name)?,
+            false => rustix::fs::unlinkat(&directory, &name, AtFlags::empty())?,
+        }
+    }
+    rustix::fs::unlinkat(at, name, AtFlags::REMOVEDIR)
 }

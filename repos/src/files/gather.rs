@@ -1,16 +1,18 @@
 //! Which files of this machine a put means, and where they go. Nothing is read yet but names and sizes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr};
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, FileType};
-use specs::{FilePath, Glob, PathError};
+use specs::{FilePath, PathError};
 
 use super::gathered::{Extent, Gathered, Source};
+use super::ignore::{Decider, Excludes, Rules};
 use super::stamp::Stamp;
 use super::walk::{Refused, Walk, file_stamp};
 use crate::error::RepoError;
@@ -27,20 +29,30 @@ pub struct PutOptions {
     pub sources: Vec<PathBuf>,
     /// The whole path of the one file that is put.
     pub as_path: Option<FilePath>,
-    /// Leaves out files and directories whose path relative to their source matches.
-    pub excludes: Vec<Glob>,
+    /// What of directories is left out.
+    pub excludes: Excludes,
+    /// Leaves out what cannot be read, is no file or leads to none, and says so in place of an error.
+    pub skip_unreadable: bool,
     /// Puts only these paths, relative to the one source (`.` when there is none); see [`parse_list`].
     pub files_from: Option<Vec<PathBuf>>,
     /// Whether the sources are to stand for all of the directory; only directories can.
     pub mirror: bool,
 }
 
-/// Reads a list of paths, as `find` and `git ls-files` write it: each ends with a zero byte if there is one, else with a newline.
+/// Reads a list of paths, as `find` and `git ls-files` write it: each ends with a zero byte if there is one, else with a newline, before
+/// which a carriage return may stand; no path of a commit could have one.
 pub fn parse_list(bytes: &[u8]) -> Vec<PathBuf> {
-    let end = if bytes.contains(&0) { 0 } else { b'\n' };
-    let lines = bytes.split(|byte| *byte == end).filter(|line| !line.is_empty());
-    lines.map(|line| PathBuf::from(OsStr::from_bytes(line))).collect()
+    let path = |line| PathBuf::from(OsStr::from_bytes(line));
+    if bytes.contains(&0) {
+        return bytes.split(|byte| *byte == 0).filter(|line| !line.is_empty()).map(path).collect();
+    }
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.filter(|line| !line.is_empty()).map(path).collect()
 }
+
+/// What editors of Windows write in front of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Finds all files of a put. All illegal paths, all bad sources and all double targets are told at once, each in an error of its own.
 pub fn gather(options: &PutOptions) -> Result<Gathered> {
@@ -53,6 +65,8 @@ pub fn gather(options: &PutOptions) -> Result<Gathered> {
     }
     let mut gathering = Gathering {
         options,
+        decider: Decider::new(&options.excludes),
+        rules: BTreeMap::new(),
         gathered: Gathered::new(),
         refused: Refused::default(),
         pieces: 0,
@@ -88,14 +102,26 @@ fn usage(what: impl Into<String>, hint: Option<String>) -> RepoError {
 
 /// The sources' metadata, links followed; a missing one is an error that names all that are.
 fn stat_sources(sources: &[PathBuf]) -> Result<Vec<Metadata>> {
+    let (found, bad) = stat_all(sources)?;
+    if bad.is_empty() { Ok(found.into_iter().flatten().collect()) } else { Err(RepoError::BadSources(bad)) }
+}
+
+/// What is wrong with sources.
+type Bad = Vec<(PathBuf, String)>;
+
+/// The same; beside it what is wrong with those that are there and cannot be read.
+fn stat_all(sources: &[PathBuf]) -> Result<(Vec<Option<Metadata>>, Bad)> {
     let mut missing = Vec::new();
     let mut bad = Vec::new();
     let mut found = Vec::new();
     for source in sources {
         match std::fs::metadata(source) {
-            Ok(data) => found.push(data),
+            Ok(data) => found.push(Some(data)),
             Err(error) if is_absent(&error) && source.symlink_metadata().is_err() => missing.push(source.clone()),
-            Err(error) => bad.push((source.clone(), why_bad_link(&error))),
+            Err(error) => {
+                found.push(None);
+                bad.push((source.clone(), why_bad_link(&error)));
+            }
         }
     }
     if !missing.is_empty() {
@@ -105,7 +131,7 @@ fn stat_sources(sources: &[PathBuf]) -> Result<Vec<Metadata>> {
             hint: None,
         });
     }
-    if bad.is_empty() { Ok(found) } else { Err(RepoError::BadSources(bad)) }
+    Ok((found, bad))
 }
 
 fn is_absent(error: &std::io::Error) -> bool {
@@ -124,6 +150,9 @@ pub(super) fn why_bad_link(error: &std::io::Error) -> String {
 
 struct Gathering<'o> {
     options: &'o PutOptions,
+    decider: Decider,
+    /// The patterns of folders that a list has paths in; by source and folder.
+    rules: BTreeMap<(u32, Vec<u8>), Option<Arc<Rules>>>,
     gathered: Gathered,
     refused: Refused,
     /// Folders of a list that were walked.
@@ -136,11 +165,14 @@ struct Gathering<'o> {
 
 impl Gathering<'_> {
     fn finish(mut self) -> Result<Gathered> {
-        let Refused { mut bad, mut illegal } = self.refused;
-        if !bad.is_empty() {
-            bad.sort_unstable();
+        let Refused { mut bad, mut illegal, mut wrong_patterns } = self.refused;
+        bad.sort_unstable();
+        bad.dedup();
+        if !bad.is_empty() && !self.options.skip_unreadable {
             return Err(RepoError::BadSources(bad));
         }
+        wrong_patterns.sort_unstable();
+        wrong_patterns.dedup();
         if !illegal.is_empty() {
             illegal.sort_unstable_by(|one, other| one.text.cmp(&other.text));
             return Err(RepoError::IllegalPaths(illegal));
@@ -150,6 +182,8 @@ impl Gathering<'_> {
             self.again.dedup();
             return Err(RepoError::SameTarget { paths: self.again });
         }
+        let unused = if self.gathered.has_directory() { self.decider.unused() } else { Vec::new() };
+        self.gathered.say_left_out(bad, wrong_patterns, unused, self.decider);
         let twice = if self.pieces > 1 { self.gathered.sort() } else { Vec::new() };
         if twice.is_empty() { Ok(self.gathered) } else { Err(RepoError::SameTarget { paths: twice }) }
     }
@@ -173,7 +207,9 @@ impl Gathering<'_> {
             self.add(Source::Stdin, path, Stamp::nothing());
             return Ok(());
         }
-        let data = stat_sources(std::slice::from_ref(source))?.remove(0);
+        let (found, mut bad) = stat_all(std::slice::from_ref(source))?;
+        self.refused.bad.append(&mut bad);
+        let Some(data) = found.into_iter().flatten().next() else { return Ok(()) };
         if data.is_dir() {
             let hint = format!("pv put {}:{path} {}", options.reference, source.display());
             return Err(usage(format!("`{}` is a directory: --as names one file", source.display()), Some(hint)));
@@ -191,10 +227,13 @@ impl Gathering<'_> {
         if options.sources.is_empty() {
             return Err(usage("nothing to put", None));
         }
-        for (source, data) in options.sources.iter().zip(stat_sources(&options.sources)?) {
+        let (found, mut bad) = stat_all(&options.sources)?;
+        self.refused.bad.append(&mut bad);
+        for (source, data) in options.sources.iter().zip(found) {
+            let Some(data) = data else { continue };
             if data.is_dir() {
                 let root = self.add_directory(source, directory, Extent::Whole);
-                self.walk(root, source, directory, b"");
+                self.walk(root, source, directory, b"", None);
                 continue;
             }
             if options.mirror {
@@ -231,10 +270,10 @@ impl Gathering<'_> {
         self.gathered.add_root(Source::Directory(source.to_owned(), extent), target.as_prefix().into_bytes())
     }
 
-    fn walk(&mut self, root: u32, source: &Path, target: &FilePath, relative: &[u8]) {
+    fn walk(&mut self, root: u32, source: &Path, target: &FilePath, relative: &[u8], rules: Option<Arc<Rules>>) {
         let target = target.as_prefix();
-        let walk = Walk { source, target: target.as_bytes(), excludes: &self.options.excludes };
-        walk.run(root, relative, &mut self.gathered, &mut self.refused);
+        let walk = Walk { source, target: target.as_bytes(), decider: &self.decider };
+        walk.run(root, relative, rules, &mut self.gathered, &mut self.refused);
         self.pieces += 1;
     }
 
@@ -263,11 +302,10 @@ impl Gathering<'_> {
     fn add_listed_path(&mut self, (root, folder): (u32, u32), source: &Path, target: &FilePath, path: &Path) {
         let relative = path.strip_prefix(".").unwrap_or(path).as_os_str().as_bytes();
         let relative = relative.strip_suffix(b"/").unwrap_or(relative);
-        if excluded(&self.options.excludes, &String::from_utf8_lossy(relative)) {
-            return;
-        }
         let whole = source.join(path);
-        match stamp_at(&whole) {
+        let stamp = stamp_at(&whole);
+        let Some(rules) = self.rules_of_listed(root, source, relative, matches!(stamp, Ok(None))) else { return };
+        match stamp {
             Ok(Some(stamp)) => match new_path(&[target.as_prefix().as_bytes(), relative].concat()) {
                 Ok(_) => {
                     self.gathered.add(folder, relative, stamp);
@@ -283,11 +321,45 @@ impl Gathering<'_> {
                 };
                 self.again.extend(below.ok());
             }
-            Ok(None) if relative.is_empty() => self.walk(root, source, target, b""),
-            Ok(None) => self.walk(root, source, target, &[relative, b"/"].concat()),
+            Ok(None) if relative.is_empty() => self.walk(root, source, target, b"", None),
+            Ok(None) => self.walk(root, source, target, &[relative, b"/"].concat(), rules),
             Err(why) => self.refused.bad.push((whole, why)),
         }
     }
+
+    /// What is left out in the folder of a listed path; `None` when the path is left out itself, or a folder above it.
+    fn rules_of_listed(
+        &mut self,
+        root: u32,
+        source: &Path,
+        relative: &[u8],
+        is_folder: bool,
+    ) -> Option<Option<Arc<Rules>>> {
+        let name = relative.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        if !is_folder && self.decider.is_pattern_file(name) {
+            return None;
+        }
+        let folder = &relative[..relative.len() - name.len()];
+        let key = (root, folder.to_vec());
+        let (decider, refused) = (&self.decider, &mut self.refused);
+        let rules = self.rules.entry(key).or_insert_with(|| decider.rules_at(source, folder, refused)).clone();
+        if self.decider.is_idle(rules.as_deref()) {
+            return Some(rules);
+        }
+        let by = ends_of(relative).find_map(|end| {
+            let is_folder = is_folder || end < relative.len();
+            self.decider.left_out(rules.as_deref(), &relative[..end], is_folder)
+        });
+        if let Some(by) = &by {
+            self.gathered.omitted.add(by, relative, is_folder);
+        }
+        by.is_none().then_some(rules)
+    }
+}
+
+/// A path of a list, that of a folder without `/`, up to each of its folders and as a whole.
+fn ends_of(relative: &[u8]) -> impl Iterator<Item = usize> {
+    relative.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).chain([relative.len()])
 }
 
 /// The path that a name gets in a commit.
@@ -300,12 +372,6 @@ pub(super) fn new_path(bytes: &[u8]) -> Result<FilePath, PathError> {
 fn stamp_at(path: &Path) -> Result<Option<Stamp>, String> {
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| "has a zero byte in its name".to_owned())?;
     file_stamp(CWD, &name)
-}
-
-/// Whether a path relative to its source, or a directory above it, is left out.
-pub(super) fn excluded(excludes: &[Glob], relative: &str) -> bool {
-    let path = format!("/{relative}");
-    excludes.iter().any(|glob| glob.matches(&path))
 }
 
 pub(super) fn why_unreadable(error: &std::io::Error) -> String {

@@ -1,12 +1,15 @@
 //! The list of files to be put: a million of them take less than 100 MB.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use specs::FilePath;
 
+use super::ignore::{By, Decider, LeftOut, Pattern, Rules};
 use super::stamp::Stamp;
 use super::trust::Trust;
 use crate::time::{Clock, SystemClock};
@@ -25,8 +28,65 @@ pub struct Gathered {
     pub size_bytes: u64,
     /// Folders of stores that lie in the sources: they are left out.
     pub stores: Vec<PathBuf>,
+    /// What patterns left out.
+    pub omitted: Omitted,
+    /// What could not be read and was left out for it, and why; sorted.
+    pub skipped: Vec<(PathBuf, String)>,
+    /// Lines of files of patterns that are none, and so fit nothing: which file, and what is wrong.
+    pub wrong_patterns: Vec<(PathBuf, String)>,
+    /// Patterns given by hand that fitted nothing.
+    pub unused: Vec<Pattern>,
+    /// Tells of any path whether it was left out.
+    pub left_out: LeftOut,
+    rules: Vec<BTreeMap<Vec<u8>, Arc<Rules>>>,
     /// Whether all file systems count as disks of this machine: in tests only.
     everywhere: bool,
+}
+
+/// Files and folders that patterns left out.
+#[derive(Debug, Clone, Default)]
+pub struct Omitted {
+    counts: BTreeMap<By, u64>,
+    named: Vec<(By, String)>,
+}
+
+impl Omitted {
+    /// How many paths are kept.
+    const NAMED: usize = 1_000;
+
+    pub(super) fn add(&mut self, by: &By, relative: &[u8], is_folder: bool) {
+        *self.counts.entry(by.clone()).or_default() += 1;
+        if self.named.len() < Self::NAMED {
+            let slash = if is_folder { "/" } else { "" };
+            self.named.push((by.clone(), format!("{}{slash}", String::from_utf8_lossy(relative))));
+        }
+    }
+
+    pub(super) fn append(&mut self, other: &mut Self) {
+        for (by, count) in std::mem::take(&mut other.counts) {
+            *self.counts.entry(by).or_default() += count;
+        }
+        self.named.append(&mut other.named);
+    }
+
+    /// How many files and folders these left out; of a folder not what lies in it.
+    pub fn count(&self, by: &By) -> u64 {
+        self.counts.get(by).copied().unwrap_or_default()
+    }
+
+    /// Who left anything out.
+    pub fn by(&self) -> impl Iterator<Item = &By> {
+        self.counts.keys()
+    }
+
+    /// The paths of up to a thousand of them, relative to their sources, sorted; those of folders end with `/`.
+    pub fn named(&self, by: &By) -> Vec<&str> {
+        let mut named: Vec<&str> =
+            self.named.iter().filter(|(own, _)| own == by).map(|(_, path)| path.as_str()).collect();
+        named.sort_unstable();
+        named.truncate(Self::NAMED);
+        named
+    }
 }
 
 /// Where a part of the files comes from.
@@ -87,6 +147,12 @@ impl Gathered {
             looked_at: SystemClock.now().as_micros() * 1000,
             size_bytes: 0,
             stores: Vec::new(),
+            omitted: Omitted::default(),
+            skipped: Vec::new(),
+            wrong_patterns: Vec::new(),
+            unused: Vec::new(),
+            left_out: LeftOut::default(),
+            rules: Vec::new(),
             everywhere: false,
         }
     }
@@ -107,6 +173,48 @@ impl Gathered {
         self.size_bytes += stamp.size_bytes;
         self.files.push(GatheredFile { folder, name_length: name.len() as u32, name_start: self.names.len(), stamp });
         self.names.extend_from_slice(name);
+    }
+
+    /// Notes the patterns that lie in folders of a source.
+    pub(super) fn add_rules(&mut self, root: u32, rules: Vec<(Vec<u8>, Arc<Rules>)>) {
+        let root = root as usize;
+        if self.rules.len() <= root {
+            self.rules.resize_with(root + 1, BTreeMap::new);
+        }
+        self.rules[root].extend(rules);
+    }
+
+    /// Whether a directory was looked into.
+    pub(super) fn has_directory(&self) -> bool {
+        self.roots.iter().any(|root| matches!(root.source, Source::Directory(..)))
+    }
+
+    /// Notes at the end what was left out, and why.
+    pub(super) fn say_left_out(
+        &mut self,
+        skipped: Vec<(PathBuf, String)>,
+        wrong_patterns: Vec<(PathBuf, String)>,
+        unused: Vec<Pattern>,
+        decider: Decider,
+    ) {
+        let targets = skipped.iter().flat_map(|(path, _)| self.targets(path)).collect();
+        self.left_out = LeftOut::new(decider, std::mem::take(&mut self.rules), targets);
+        (self.skipped, self.wrong_patterns, self.unused) = (skipped, wrong_patterns, unused);
+    }
+
+    /// The paths that something in a source has in the target.
+    pub(super) fn targets(&self, path: &Path) -> Vec<FilePath> {
+        let below = |root: &Root| match &root.source {
+            Source::Directory(source, _) => {
+                path.strip_prefix(source).ok().map(|below| [&root.target, below.as_os_str().as_bytes()].concat())
+            }
+            _ => None,
+        };
+        let target = |bytes: Vec<u8>| {
+            let bytes = bytes.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(&bytes).to_vec();
+            FilePath::from_bytes(&bytes).ok()
+        };
+        self.roots.iter().filter_map(below).filter_map(target).collect()
     }
 
     pub(super) fn reserve(&mut self, files: usize) {

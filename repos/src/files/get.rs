@@ -10,16 +10,19 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::folder::{Folder, There};
+use specs::{FilePath, Glob};
+
+use super::folder::{Folder, Obstacle, Replaces, There};
 use super::history::diff;
+use super::holes::Holes;
 use super::lookup::kind_at;
+use super::matching::{Matching, nothing_matches};
 use crate::error::{IoContext, RepoError};
 use crate::hash::Hasher;
 use crate::parallel;
 use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
-use crate::tree::{FileEntry, KeyRange, PathKind, Tree};
-use crate::writeback::Eager;
+use crate::tree::{FileEntry, PathKind, Tree};
 
 /// How many files an error names.
 const NAMED: usize = 20;
@@ -29,7 +32,9 @@ const NAMED: usize = 20;
 pub struct GetOptions<'a> {
     /// Only files that are new or other than in this tree.
     pub since: Option<Tree>,
-    /// Replaces files with other bytes.
+    /// Only files that match, by themselves or with a directory above them.
+    pub matching: Option<&'a Glob>,
+    /// Replaces files with other bytes; also a directory where a file is to be, with all that is in it, and the reverse.
     pub force: bool,
     /// Called with the files and bytes done so far, from several threads.
     pub progress: &'a (dyn Fn(u64, u64) + Sync),
@@ -44,6 +49,8 @@ pub struct Got {
     pub size_bytes: u64,
     /// Files that were written; the others were there with the same bytes.
     pub written: u64,
+    /// Files in directories that files took the place of: they are gone.
+    pub removed: u64,
 }
 
 /// A file to bring: where below the folder, and which.
@@ -64,6 +71,8 @@ enum Step {
     Replace,
     /// The bytes are right, the executable bit is not.
     SetMode,
+    /// A directory is where the file is to be, or a file where one of its directories is to be.
+    Displace,
 }
 
 /// What was found where the items go.
@@ -73,6 +82,10 @@ struct Looked {
     steps: Vec<Step>,
     /// What is in the way and is not replaced even with `force`.
     blocked: BTreeSet<String>,
+    /// What is in the way and is replaced with `force`.
+    displaced: BTreeSet<String>,
+    /// Files in directories that are.
+    removed: u64,
 }
 
 impl Looked {
@@ -90,26 +103,45 @@ impl Looked {
 
 /// Brings the file that a reference names to `dest/name`, or the contents of a directory to `dest/`, which is made when it is missing.
 ///
-/// A link below `dest` is never followed. `Conflict` when other bytes are there, unless forced, or anything that is no file: then nothing
-/// was written. Each file appears whole or not at all.
-pub fn get(store: &Store, from: &Resolved, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
-    let items = || items(store, from, options.since);
+/// A link below `dest` is never followed. `Conflict` when other bytes or a directory are there, unless forced, or anything that is neither:
+/// then nothing was written. Each file appears whole or not at all.
+pub fn get<'a>(store: &'a Store, from: &Resolved, dest: &Path, options: GetOptions<'a>) -> Result<Got> {
+    let items = || items(store, from, &options);
     if store.is_pruned(&from.id)?.is_some() {
         for item in items()? {
             let Item { path, file } = item?;
             store.refuse_pruned(&from.id, &from.path.join(&path).unwrap_or_else(|_| from.path.clone()), &file)?;
         }
     }
+    if let Some(glob) = options.matching.filter(|_| options.since.is_none())
+        && items()?.next().is_none()
+    {
+        return Err(nothing_matches(glob, &from.place(), &from.path));
+    }
     bring(store, parallel::threads(how_many(store, from)?), items, dest, options)
 }
 
-/// Brings files that no commit has to `dest/`, under the same promises; `since` is not looked at.
+/// Brings one file that no commit need have to `dest/name`, under the same promises; only `force` and `progress` are looked at.
+pub fn get_one(store: &Store, name: &str, file: FileEntry, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
+    let items = || -> Result<Items<'_>> { Ok(Box::new(std::iter::once(Ok(Item { path: name.to_owned(), file })))) };
+    bring(store, 1, items, dest, options)
+}
+
+/// Brings files that no commit has to `dest/`, under the same promises; `since` and `matching` are not looked at.
 pub fn get_loose(store: &Store, tree: Tree, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
+    get_below(store, tree, &FilePath::root(), dest, options)
+}
+
+/// The same for what lies at and below `path`; nothing when nothing does.
+pub fn get_below(store: &Store, tree: Tree, path: &FilePath, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
+    if let (false, Some(file)) = (path.is_root(), tree.file(store, path)?) {
+        return get_one(store, path.name(), file, dest, options);
+    }
     let items = || -> Result<Items<'_>> {
-        let entries = tree.range(store, KeyRange::all())?;
+        let entries = tree.range(store, directory_range(path))?;
         Ok(Box::new(entries.map(|entry| {
             let (key, file) = entry?;
-            Ok(Item { path: path_of(&key)?.as_str().trim_start_matches('/').to_owned(), file })
+            Ok(Item { path: path_of(&key)?.below(path).unwrap_or_default().to_owned(), file })
         })))
     };
     let files = usize::try_from(tree.totals(store)?.entries).unwrap_or(usize::MAX);
@@ -137,6 +169,7 @@ fn bring<'s>(
         Err(error) => return Err(error).doing("open", dest),
     };
     refuse_conflicts(dest, items()?, &looked, options.force)?;
+    let removed = looked.removed;
     std::fs::create_dir_all(dest).doing("create", dest)?;
     let folder = Folder::open(dest).doing("open", dest)?;
     let work =
@@ -144,10 +177,23 @@ fn bring<'s>(
     let bring = |folder: &mut std::io::Result<Folder>, at, item: Item| work.bring(folder, &item, looked.step(at));
     parallel::each(threads, items()?, || folder.again(), bring)?;
     let [files, size_bytes, written] = [work.files, work.bytes, work.written].map(AtomicU64::into_inner);
-    Ok(Got { files, size_bytes, written })
+    Ok(Got { files, size_bytes, written, removed })
 }
 
-fn items<'s>(store: &'s Store, from: &Resolved, since: Option<Tree>) -> Result<Items<'s>> {
+fn items<'s>(store: &'s Store, from: &Resolved, options: &GetOptions<'s>) -> Result<Items<'s>> {
+    let all = all_items(store, from, options.since)?;
+    let Some(glob) = options.matching else { return Ok(all) };
+    let mut matching = Matching::new(glob);
+    let path = from.path.clone();
+    let is_file = matches!(from.tree().kind_at(store, &path)?, Some(PathKind::File(_)));
+    Ok(Box::new(all.filter(move |item| match item {
+        Ok(_) if is_file => matching.fits(&path),
+        Ok(item) => path.join(&item.path).is_ok_and(|path| matching.fits(&path)),
+        Err(_) => true,
+    })))
+}
+
+fn all_items<'s>(store: &'s Store, from: &Resolved, since: Option<Tree>) -> Result<Items<'s>> {
     let path = from.path.clone();
     let kind = kind_at(store, from.tree(), &from.place(), &path)?;
     if let Some(since) = since {
@@ -185,8 +231,14 @@ fn look(threads: usize, items: Items<'_>, folder: &Folder, dest: &Path) -> Resul
             let step = check(folder, dest, &item)?;
             let mut looked = looked.lock().expect("no panic under this lock");
             match step {
-                Ok(step) => looked.set(at, step),
-                Err(in_the_way) => drop(looked.blocked.insert(in_the_way)),
+                Check::Do(step) => looked.set(at, step),
+                Check::Displace(what, files) => {
+                    looked.set(at, Step::Displace);
+                    if looked.displaced.insert(what) {
+                        looked.removed += files;
+                    }
+                }
+                Check::Blocked(what) => drop(looked.blocked.insert(what)),
             }
             Ok(())
         },
@@ -211,22 +263,43 @@ fn refuse_unnameable(item: &Item) -> Result<()> {
     Err(RepoError::Usage { what, hint: Some("pv cat prints its content, pv mv gives it a shorter path".to_owned()) })
 }
 
+/// What was found where an item goes.
+enum Check {
+    Do(Step),
+    /// What is in the way and can be replaced, in words, and how many files go with a directory.
+    Displace(String, u64),
+    /// What is in the way, in words.
+    Blocked(String),
+}
+
 /// What is to be done for an item, or what is in its way.
-fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &Item) -> Result<Result<Step, String>> {
+fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &Item) -> Result<Check> {
     refuse_unnameable(item)?;
-    let there = own(folder, dest)?.look(&item.path).doing("read", &dest.join(&item.path))?;
+    let folder = own(folder, dest)?;
+    let there = folder.look(&item.path).doing("read", &dest.join(&item.path))?;
     let mut file = match there {
-        There::Nothing => return Ok(Ok(Step::Create)),
-        There::InTheWay(path, "is a link") if path == item.path => return Ok(Ok(Step::Replace)),
-        There::InTheWay(path, what) => return Ok(Err(format!("`{}` {what}", dest.join(path).display()))),
+        There::Nothing => return Ok(Check::Do(Step::Create)),
+        There::InTheWay(path, Obstacle::Link) if path == item.path => return Ok(Check::Do(Step::Replace)),
+        There::InTheWay(path, obstacle) => {
+            let at = dest.join(&path);
+            let what = format!("`{}` {}", at.display(), obstacle.in_words());
+            return Ok(match obstacle {
+                Obstacle::File => Check::Displace(what, 0),
+                Obstacle::Directory => match folder.files_below(&path).doing("read", &at)? {
+                    Some(files) => Check::Displace(what, files),
+                    None => Check::Blocked(format!("`{}` holds a store", at.display())),
+                },
+                Obstacle::Link | Obstacle::Special(_) => Check::Blocked(what),
+            });
+        }
         There::File(file) => file,
     };
     let data = file.metadata().doing("read", dest)?;
     if !has_bytes(&mut file, &data, &item.file).doing("read", &dest.join(&item.path))? {
-        return Ok(Ok(Step::Replace));
+        return Ok(Check::Do(Step::Replace));
     }
     let is_executable = data.permissions().mode() & 0o111 != 0;
-    Ok(Ok(if is_executable == item.file.executable { Step::Nothing } else { Step::SetMode }))
+    Ok(Check::Do(if is_executable == item.file.executable { Step::Nothing } else { Step::SetMode }))
 }
 
 fn has_bytes(file: &mut File, data: &Metadata, wanted: &FileEntry) -> std::io::Result<bool> {
@@ -248,23 +321,27 @@ fn has_bytes(file: &mut File, data: &Metadata, wanted: &FileEntry) -> std::io::R
 fn refuse_conflicts(dest: &Path, items: Items<'_>, looked: &Looked, force: bool) -> Result<()> {
     if !looked.blocked.is_empty() {
         let hint = Some(
-            "nothing is written through a link or in place of a directory; move it away or choose another folder"
+            "nothing is written through a link, nor in place of a store, a pipe or a device; move it away or choose another folder"
                 .to_owned(),
         );
         let first = looked.blocked.iter().take(NAMED).cloned().collect();
         return Err(RepoError::Conflict { what: named(first, looked.blocked.len()), hint });
     }
     let other = looked.steps.iter().filter(|step| **step == Step::Replace).count();
-    if force || other == 0 {
+    let all = other + looked.displaced.len();
+    if force || all == 0 {
         return Ok(());
     }
-    let first: Result<_> = items
-        .zip(&looked.steps)
-        .filter(|(_, step)| **step == Step::Replace)
-        .take(NAMED)
-        .map(|(item, _)| Ok(format!("`{}` has other bytes", dest.join(item?.path).display())))
-        .collect();
-    Err(RepoError::Conflict { what: named(first?, other), hint: Some("--force replaces them".to_owned()) })
+    let replaced = items.zip(&looked.steps).filter(|(_, step)| **step == Step::Replace);
+    let replaced = replaced.map(|(item, _)| Ok(format!("`{}` has other bytes", dest.join(item?.path).display())));
+    let displaced = looked.displaced.iter().map(|what| Ok(what.clone()));
+    let first: Result<_> = displaced.chain(replaced).take(NAMED).collect();
+    let with = match looked.removed {
+        0 => String::new(),
+        1 => ", and removes the 1 file in directories where a file is to be".to_owned(),
+        files => format!(", and removes the {files} files in directories where a file is to be"),
+    };
+    Err(RepoError::Conflict { what: named(first?, all), hint: Some(format!("--force replaces them{with}")) })
 }
 
 /// The first of `all` lines, and how many more there are.
@@ -288,12 +365,14 @@ impl Work<'_> {
     fn bring(&self, folder: &mut std::io::Result<Folder>, item: &Item, step: Step) -> Result<()> {
         let folder = own(folder, self.dest)?;
         match step {
-            Step::Create => self.write(folder, item, false)?,
-            Step::Replace => self.write(folder, item, true)?,
+            Step::Create if self.options.force => self.write(folder, item, Replaces::File)?,
+            Step::Create => self.write(folder, item, Replaces::Nothing)?,
+            Step::Replace => self.write(folder, item, Replaces::File)?,
+            Step::Displace => self.write(folder, item, Replaces::Anything)?,
             Step::SetMode => self.set_mode(folder, item)?,
             Step::Nothing => {}
         }
-        if matches!(step, Step::Create | Step::Replace) {
+        if matches!(step, Step::Create | Step::Replace | Step::Displace) {
             self.written.fetch_add(1, Ordering::Relaxed);
         }
         let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
@@ -302,12 +381,15 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn write(&self, folder: &mut Folder, item: &Item, replace: bool) -> Result<()> {
+    fn write(&self, folder: &mut Folder, item: &Item, replaces: Replaces) -> Result<()> {
         refuse_unnameable(item)?;
         let path = self.dest.join(&item.path);
-        let fill = |file: &mut File| self.store.copy_to(&item.file, &mut Eager::new(file)).map_err(into_io);
-        folder.write(&item.path, item.file.executable, replace || self.options.force, fill).map_err(|error| match error
-        {
+        let fill = |file: &mut File| {
+            let mut holes = Holes::new(file);
+            self.store.copy_to(&item.file, &mut holes).map_err(into_io)?;
+            holes.finish()
+        };
+        folder.write(&item.path, item.file.executable, replaces, fill).map_err(|error| match error {
             error if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 RepoError::Conflict { what: format!("`{}` came into being meanwhile", path.display()), hint: None }
             }

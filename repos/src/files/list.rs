@@ -5,8 +5,8 @@ use specs::FilePath;
 use super::lookup::kind_at;
 use crate::error::RepoError;
 use crate::store::{Resolved, Result, Store};
-use crate::tree::PathKind;
 use crate::tree::files::{directory_range, path_of};
+use crate::tree::{PathKind, Tree};
 
 /// One line of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +25,19 @@ pub fn list<'s>(
     at: &Resolved,
     recursive: bool,
 ) -> Result<Box<dyn Iterator<Item = Result<Listed>> + 's>> {
-    let (tree, path) = (at.tree(), at.path.clone());
-    if let kind @ PathKind::File(_) = kind_at(store, tree, &at.place(), &path)? {
+    list_tree(store, at.tree(), &at.place(), &at.path, recursive)
+}
+
+/// The same of a tree that need not be a commit's; `place` names it in errors.
+pub fn list_tree<'s>(
+    store: &'s Store,
+    tree: Tree,
+    place: &str,
+    path: &FilePath,
+    recursive: bool,
+) -> Result<Box<dyn Iterator<Item = Result<Listed>> + 's>> {
+    let path = path.clone();
+    if let kind @ PathKind::File(_) = kind_at(store, tree, place, &path)? {
         return Ok(Box::new(std::iter::once(Ok(Listed { path, kind }))));
     }
     if recursive {

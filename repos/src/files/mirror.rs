@@ -1,9 +1,8 @@
 //! What a put removes so that a directory holds what its sources hold, and nothing else.
 
-use specs::{FilePath, Glob};
+use specs::FilePath;
 
-use super::gather::excluded;
-use super::{Edits, Gathered};
+use super::{Edits, Gathered, LeftOut};
 use crate::store::{Result, Store};
 use crate::tree::Tree;
 use crate::tree::files::{directory_range, path_of};
@@ -24,10 +23,15 @@ impl Mirror {
     }
 }
 
-/// Adds to `edits`, which put files below `directory`, the removal of all other files there. What `excludes` match, relative to
-/// `directory`, was left out of the put and stays.
-pub fn mirror(store: &Store, base: Tree, directory: &FilePath, excludes: &[Glob], edits: &mut Edits) -> Result<Mirror> {
-    let (mirror, removed) = removals(store, base, directory, excludes, |path| edits.files.contains_key(path))?;
+/// Adds to `edits`, which put files below `directory`, the removal of all other files there. What was left out of the put stays.
+pub fn mirror(
+    store: &Store,
+    base: Tree,
+    directory: &FilePath,
+    left_out: &LeftOut,
+    edits: &mut Edits,
+) -> Result<Mirror> {
+    let (mirror, removed) = removals(store, base, directory, left_out, |path| edits.files.contains_key(path))?;
     edits.files.extend(removed.into_iter().map(|path| (path, None)));
     Ok(mirror)
 }
@@ -37,11 +41,11 @@ pub fn mirror_gathered(
     store: &Store,
     base: Tree,
     directory: &FilePath,
-    excludes: &[Glob],
     gathered: &Gathered,
     edits: &mut Edits,
 ) -> Result<Mirror> {
-    let (mirror, removed) = removals(store, base, directory, excludes, |path| gathered.holds(path))?;
+    let left_out = &gathered.left_out;
+    let (mirror, removed) = removals(store, base, directory, left_out, |path| gathered.holds(path))?;
     edits.files.extend(removed.into_iter().map(|path| (path, None)));
     Ok(mirror)
 }
@@ -51,7 +55,7 @@ fn removals(
     store: &Store,
     base: Tree,
     directory: &FilePath,
-    excludes: &[Glob],
+    left_out: &LeftOut,
     is_put: impl Fn(&FilePath) -> bool,
 ) -> Result<(Mirror, Vec<FilePath>)> {
     let mut removed = Vec::new();
@@ -59,18 +63,10 @@ fn removals(
     for entry in base.range(store, directory_range(directory))? {
         let path = path_of(&entry?.0)?;
         total_before += 1;
-        if !is_put(&path) && !is_left_out(excludes, directory, &path) {
+        let is_kept = || left_out.covers(path.below(directory).unwrap_or_default()) || left_out.is_skipped(&path);
+        if !is_put(&path) && !is_kept() {
             removed.push(path);
         }
     }
     Ok((Mirror { removed: removed.len() as u64, total_before }, removed))
-}
-
-fn is_left_out(excludes: &[Glob], directory: &FilePath, path: &FilePath) -> bool {
-    if excludes.is_empty() {
-        return false;
-    }
-    let relative = path.below(directory).unwrap_or_default();
-    let ends = relative.match_indices('/').map(|(at, _)| at).chain([relative.len()]);
-    ends.map(|end| &relative[..end]).any(|part| excluded(excludes, part))
 }

@@ -4,13 +4,14 @@
 //! When somebody else was quicker, the caller makes the edits anew from the new head, except for a put, whose edits still hold.
 //!
 //! ```text
-//! gather   which files of this machine are meant, and where they go: all that is wrong is told at once (walk, gathered)
+//! gather   which files of this machine are meant, and where they go: all that is wrong is told at once (walk, gathered, ignore)
 //! upload   reads, hashes and stores them, on all cores and without the store's lock; what the stat cache knows is not read (stamp,
 //!          stat_cache, trust), what cannot fit is not begun (space)
 //! mirror   what a put removes because its sources lack it
 //! rework   rm, mv, cp, revert: edits of what is stored already; no bytes are moved
-//! get      brings files back to this machine, all or nothing, never through a link
+//! get      brings files back to this machine, all or nothing, never through a link (folder), zeros as holes (holes)
 //! list     what lies in a directory
+//! matching what a glob matches
 //! history  which commits changed a path, what differs between two trees
 //! find     where bytes or names are and were
 //! ```
@@ -31,8 +32,11 @@ mod gather;
 mod gathered;
 mod get;
 mod history;
+mod holes;
+mod ignore;
 mod list;
 mod lookup;
+mod matching;
 mod mirror;
 mod rework;
 mod space;
@@ -44,11 +48,13 @@ mod walk;
 
 pub use find::{Found, Period, find};
 pub use gather::{PutOptions, gather, parse_list};
-pub use gathered::Gathered;
-pub use get::{GetOptions, Got, get, get_loose};
+pub use gathered::{Gathered, Omitted};
+pub use get::{GetOptions, Got, get, get_below, get_loose, get_one};
 pub use history::{Changes, FileChange, Log, Logged, Renamed, changes_of, diff, log, pair_renames, parent_tree};
-pub use list::{Listed, list};
+pub use ignore::{By, Excludes, LeftOut, PATTERN_FILE, Pattern, PatternError};
+pub use list::{Listed, list, list_tree};
 pub use lookup::kind_at;
+pub use matching::{Match, Matching, cp_matching, glob_hint, matching, nothing_matches, rm_matching};
 pub use mirror::{Mirror, mirror, mirror_gathered};
 pub use rework::{cp, cp_within, mv, revert, rm};
 pub use upload::{UploadOptions, Uploaded, upload, upload_with};

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::gather::special;
+use super::gather::{special, why_unreadable};
 use super::gathered::{Content, Extent, Gathered, Source};
+use super::ignore::LeftOut;
 use super::stamp::Stamp;
 use super::stat_cache::{Reader, Writer};
 use super::{Edits, space};
@@ -31,6 +32,8 @@ pub struct UploadOptions<'a> {
     pub trust_stat: bool,
     /// Only reads and hashes; nothing is stored.
     pub dry_run: bool,
+    /// Leaves out what cannot be read, or is changed while it is read, and says so in place of an error.
+    pub skip_unreadable: bool,
     /// Called with the files and bytes done so far, from several threads.
     pub progress: &'a (dyn Fn(u64, u64) + Sync),
 }
@@ -38,8 +41,10 @@ pub struct UploadOptions<'a> {
 /// Files that were stored.
 #[derive(Debug)]
 pub struct Uploaded {
-    /// What each gathered file became, in their order.
-    pub files: Vec<FileEntry>,
+    /// What each gathered file became, in their order; `None` for one that was left out.
+    pub files: Vec<Option<FileEntry>>,
+    /// What was left out, and why; sorted.
+    pub skipped: Vec<(PathBuf, String)>,
     /// How many bytes of them the store did not hold before.
     pub new_bytes: u64,
     /// How many files were read.
@@ -51,7 +56,8 @@ pub struct Uploaded {
 impl Uploaded {
     /// The edits that put these files, gathered as `gathered`, in their places.
     pub fn into_edits(self, gathered: &Gathered) -> Edits {
-        let files = (0..gathered.len()).map(|at| gathered.path(at)).zip(self.files.into_iter().map(Some)).collect();
+        let files = self.files.into_iter().enumerate();
+        let files = files.filter_map(|(at, file)| Some((gathered.path(at), Some(file?)))).collect();
         Edits { files, new_bytes: self.new_bytes, ..Edits::default() }
     }
 
@@ -61,7 +67,8 @@ impl Uploaded {
         let mut cursor = base.cursor(store)?;
         let mut key = Vec::new();
         let mut files = Vec::new();
-        for (at, file) in self.files.iter().enumerate() {
+        let stored = self.files.iter().enumerate().filter_map(|(at, file)| Some((at, file.as_ref()?)));
+        for (at, file) in stored {
             gathered.key(at, &mut key);
             if cursor.get(&key)? == Some(*file) {
                 edits.unchanged += 1;
@@ -72,6 +79,11 @@ impl Uploaded {
         }
         edits.files = files.into_iter().collect();
         Ok(edits)
+    }
+
+    /// What was left out of the sources, also what could not be read.
+    pub fn left_out(&self, gathered: &Gathered) -> LeftOut {
+        gathered.left_out.with_skipped(self.skipped.iter().flat_map(|(path, _)| gathered.targets(path)))
     }
 
     /// Writes down the digests for the next put of the same sources. For after the commit: it saves time and nothing depends on it.
@@ -88,7 +100,8 @@ impl Uploaded {
         let mut writers: Vec<Option<Writer>> = gathered.roots().iter().map(|_| None).collect();
         let mut relative = Vec::new();
         let mut trust = gathered.trust();
-        for (at, file) in self.files.iter().enumerate() {
+        let stored = self.files.iter().enumerate().filter_map(|(at, file)| Some((at, file.as_ref()?)));
+        for (at, file) in stored {
             let root = gathered.root(at);
             let source = match &gathered.roots()[root].source {
                 Source::Directory(source, Extent::Whole) => source,
@@ -112,7 +125,8 @@ impl Uploaded {
 ///
 /// `ChangedWhileRead` when a file was written to meanwhile; `BadSources` names all that cannot be opened.
 pub fn upload(store: &Store, gathered: &Gathered, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Uploaded> {
-    let options = UploadOptions { base: Tree::empty(), trust_stat: false, dry_run: false, progress };
+    let options =
+        UploadOptions { base: Tree::empty(), trust_stat: false, dry_run: false, skip_unreadable: false, progress };
     upload_with(store, gathered, &options)
 }
 
@@ -142,16 +156,14 @@ pub fn upload_with(store: &Store, gathered: &Gathered, options: &UploadOptions<'
         Ok(())
     })?;
     let mut bad = job.bad.into_inner().unwrap_or_default();
-    if !bad.is_empty() {
-        bad.sort_unstable();
+    bad.sort_unstable();
+    if !bad.is_empty() && !options.skip_unreadable {
         return Err(RepoError::BadSources(bad));
     }
     stop_at("put.after_upload");
     let mut changed = job.changed.into_inner().unwrap_or_default();
     changed.sort_unstable();
-    // Without a bad source, every file is there.
-    let files = files.into_iter().flatten().collect();
-    Ok(Uploaded { files, new_bytes: job.new_bytes.into_inner(), read: unknown as u64, changed })
+    Ok(Uploaded { files, skipped: bad, new_bytes: job.new_bytes.into_inner(), read: unknown as u64, changed })
 }
 
 /// What the stat cache knows of the files; only what the store has counts.
@@ -245,14 +257,14 @@ impl Upload<'_> {
             Ok(file) => Ok(Some(file)),
             Err(error) if is_short_of_files(&error) => Err(error).doing("open", path),
             Err(error) => {
-                self.refuse(path, format!("cannot be read: {error}"));
+                self.refuse(path, why_unreadable(&error));
                 Ok(None)
             }
         }
     }
 
     fn refuse(&self, path: &Path, why: String) {
-        self.spoilt.store(true, Ordering::Relaxed);
+        self.spoilt.store(!self.options.skip_unreadable, Ordering::Relaxed);
         self.bad.lock().expect("no panic under this lock").push((path.to_owned(), why));
     }
 
@@ -281,10 +293,21 @@ impl Upload<'_> {
             return Ok(None);
         }
         file.rewind().doing("read", path)?;
-        let stored = self.keep_all(&mut file).map_err(|error| unwrap_error(error, path))?;
+        let stored = match self.keep_all(&mut file).map_err(|error| unwrap_error(error, path)) {
+            Ok(stored) => stored,
+            Err(RepoError::Io { doing: "read", source, .. }) if self.options.skip_unreadable => {
+                self.refuse(path, why_unreadable(&source));
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
         let after = stamp_of(&file, path)?;
         let bytes = |stamp: &Stamp| (stamp.size_bytes, stamp.modified);
         if bytes(&before) != bytes(&after) || stored.size_bytes != after.size_bytes {
+            if self.options.skip_unreadable {
+                self.refuse(path, "was changed while it was read".to_owned());
+                return Ok(None);
+            }
             return Err(RepoError::ChangedWhileRead { path: path.to_owned() });
         }
         if after != *self.gathered.stamp(at) {

@@ -12,10 +12,11 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
-use specs::{Glob, PathError};
+use specs::PathError;
 
-use super::gather::{excluded, new_path, special, why_bad_link, why_unreadable};
-use super::gathered::Gathered;
+use super::gather::{new_path, special, why_bad_link, why_unreadable};
+use super::gathered::{Gathered, Omitted};
+use super::ignore::{Decider, Rules};
 use super::stamp::Stamp;
 use crate::store::Store;
 
@@ -27,6 +28,8 @@ const BATCH: usize = 512;
 pub(super) struct Refused {
     pub(super) illegal: Vec<PathError>,
     pub(super) bad: Vec<(PathBuf, String)>,
+    /// Lines of files of patterns that are none: which file, and what is wrong. They hold nothing up.
+    pub(super) wrong_patterns: Vec<(PathBuf, String)>,
 }
 
 /// A part of a source to be walked.
@@ -35,7 +38,7 @@ pub(super) struct Walk<'a> {
     pub(super) source: &'a Path,
     /// What precedes a name relative to `source` in its path in the commit; ends with `/`.
     pub(super) target: &'a [u8],
-    pub(super) excludes: &'a [Glob],
+    pub(super) decider: &'a Decider,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +50,7 @@ struct Queue {
 
 #[derive(Debug)]
 enum Task {
-    List { folder: usize, relative: Vec<u8> },
+    List { folder: usize, relative: Vec<u8>, rules: Option<Arc<Rules>> },
     Look { open: Arc<Open>, names: Vec<u8> },
 }
 
@@ -59,6 +62,8 @@ struct Open {
     relative: Vec<u8>,
     /// Whether every plain name makes a legal path here.
     is_plain: bool,
+    /// What is left out here.
+    rules: Option<Arc<Rules>>,
     at: OwnedFd,
 }
 
@@ -88,6 +93,9 @@ struct Found {
     parts: Vec<Part>,
     refused: Refused,
     stores: Vec<PathBuf>,
+    left_out: Omitted,
+    /// Folders with patterns of their own.
+    rules: Vec<(Vec<u8>, Arc<Rules>)>,
 }
 
 impl Found {
@@ -103,9 +111,17 @@ struct Folders {
 }
 
 impl Walk<'_> {
-    /// Adds to `gathered`, as files of `root`, all that lie below `relative`, which is empty or ends with `/`.
-    pub(super) fn run(&self, root: u32, relative: &[u8], gathered: &mut Gathered, refused: &mut Refused) {
-        let first = Task::List { folder: 0, relative: relative.to_vec() };
+    /// Adds to `gathered`, as files of `root`, all that lie below `relative`, which is empty or ends with `/`; `rules` are those of the
+    /// folders above it.
+    pub(super) fn run(
+        &self,
+        root: u32,
+        relative: &[u8],
+        rules: Option<Arc<Rules>>,
+        gathered: &mut Gathered,
+        refused: &mut Refused,
+    ) {
+        let first = Task::List { folder: 0, relative: relative.to_vec(), rules };
         let walker = Walker {
             walk: self,
             queue: Mutex::new(Queue { tasks: vec![first], busy: 0 }),
@@ -125,7 +141,10 @@ impl Walk<'_> {
         for (thread, found) in folders.found.iter_mut().enumerate() {
             refused.bad.append(&mut found.refused.bad);
             refused.illegal.append(&mut found.refused.illegal);
+            refused.wrong_patterns.append(&mut found.refused.wrong_patterns);
             gathered.stores.append(&mut found.stores);
+            gathered.omitted.append(&mut found.left_out);
+            gathered.add_rules(root, std::mem::take(&mut found.rules));
             for part in std::mem::take(&mut found.parts) {
                 folders.parts[part.folder].push((thread, part));
             }
@@ -175,7 +194,7 @@ impl Walker<'_> {
         let mut found = Found::default();
         while let Some((task, _busy)) = self.take() {
             match task {
-                Task::List { folder, relative } => self.list(folder, relative, &mut found),
+                Task::List { folder, relative, rules } => self.list(folder, relative, rules, &mut found),
                 Task::Look { open, names } => self.look(&open, &names, Vec::new(), &mut found),
             }
         }
@@ -202,17 +221,17 @@ impl Walker<'_> {
         self.more.notify_one();
     }
 
-    fn list(&self, folder: usize, relative: Vec<u8>, found: &mut Found) {
+    fn list(&self, folder: usize, relative: Vec<u8>, rules: Option<Arc<Rules>>, found: &mut Found) {
         let path = self.path(&relative);
-        if let Err(error) = self.list_open(folder, relative, &path, found) {
+        if let Err(error) = self.list_open((folder, relative), rules, &path, found) {
             found.refused.bad.push((path, why_unreadable(&error.into())));
         }
     }
 
     fn list_open(
         &self,
-        folder: usize,
-        relative: Vec<u8>,
+        (folder, relative): (usize, Vec<u8>),
+        above: Option<Arc<Rules>>,
         path: &Path,
         found: &mut Found,
     ) -> Result<(), rustix::io::Errno> {
@@ -220,7 +239,8 @@ impl Walker<'_> {
         let at = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
         let entries = Dir::read_from(&at)?;
         let is_plain = [self.walk.target, &relative].concat().iter().all(|byte| is_plain(*byte));
-        let open = Arc::new(Open { folder, relative, is_plain, at });
+        let rules = self.rules_in(at.as_fd(), &relative, above, found);
+        let open = Arc::new(Open { folder, relative, is_plain, rules, at });
         let (mut names, mut count, mut folders) = (Vec::new(), 0, Vec::new());
         for entry in entries {
             let entry = entry?;
@@ -245,7 +265,7 @@ impl Walker<'_> {
     /// Takes up a folder, unless it is left out; its name, ended by `/`, and number.
     fn folder(&self, open: &Open, name: &[u8], found: &mut Found) -> Option<(Vec<u8>, usize)> {
         let relative = [&open.relative, name].concat();
-        if self.is_excluded(&relative) {
+        if self.is_left_out(open, &relative, true, found) {
             return None;
         }
         let above = self.path(&open.relative);
@@ -254,7 +274,7 @@ impl Walker<'_> {
             return None;
         }
         let folder = self.folders.fetch_add(1, Ordering::Relaxed);
-        self.push(Task::List { folder, relative: [&relative, &b"/"[..]].concat() });
+        self.push(Task::List { folder, relative: [&relative, &b"/"[..]].concat(), rules: open.rules.clone() });
         Some(([name, b"/"].concat(), folder))
     }
 
@@ -276,7 +296,10 @@ impl Walker<'_> {
     fn look_at(&self, open: &Open, name: &CStr, found: &mut Found) -> Option<(Vec<u8>, usize)> {
         let bytes = name.to_bytes();
         let relative = || [&open.relative, bytes].concat();
-        if !self.walk.excludes.is_empty() && self.is_excluded(&relative()) {
+        if self.walk.decider.is_pattern_file(bytes) {
+            return None;
+        }
+        if !self.walk.decider.is_idle(open.rules.as_deref()) && self.is_left_out(open, &relative(), false, found) {
             return None;
         }
         match file_stamp(open.at.as_fd(), name) {
@@ -307,9 +330,27 @@ impl Walker<'_> {
         }
     }
 
-    fn is_excluded(&self, relative: &[u8]) -> bool {
-        let excludes = self.walk.excludes;
-        !excludes.is_empty() && excluded(excludes, &String::from_utf8_lossy(relative))
+    /// What is left out in a folder, from what is left out above it.
+    fn rules_in(
+        &self,
+        at: BorrowedFd<'_>,
+        relative: &[u8],
+        above: Option<Arc<Rules>>,
+        found: &mut Found,
+    ) -> Option<Arc<Rules>> {
+        let Walk { source, decider, .. } = self.walk;
+        let rules = decider.rules_in(at, source, relative, above.clone(), &mut found.refused);
+        let is_own = rules.as_ref().map(Arc::as_ptr) != above.as_ref().map(Arc::as_ptr);
+        found.rules.extend(rules.clone().filter(|_| is_own).map(|rules| (relative.to_vec(), rules)));
+        rules
+    }
+
+    fn is_left_out(&self, open: &Open, relative: &[u8], is_folder: bool, found: &mut Found) -> bool {
+        let by = self.walk.decider.left_out(open.rules.as_deref(), relative, is_folder);
+        if let Some(by) = &by {
+            found.left_out.add(by, relative, is_folder);
+        }
+        by.is_some()
     }
 }
 
@@ -367,8 +408,9 @@ mod tests {
 
     #[test]
     fn a_thread_that_panics_leaves_nobody_waiting() {
-        let walk = Walk { source: Path::new("/nowhere"), target: b"/", excludes: &[] };
-        let task = |folder| Task::List { folder, relative: Vec::new() };
+        let decider = Decider::default();
+        let walk = Walk { source: Path::new("/nowhere"), target: b"/", decider: &decider };
+        let task = |folder| Task::List { folder, relative: Vec::new(), rules: None };
         let queue = Mutex::new(Queue { tasks: vec![task(0)], busy: 0 });
         let walker = Walker { walk: &walk, queue, more: Condvar::new(), folders: AtomicUsize::new(1) };
         let (taken, is_taken) = std::sync::mpsc::channel();

@@ -34,7 +34,7 @@ pub(super) enum Verb {
 
 /// The commands, each with the fields it takes beside those that all do.
 const VERBS: [(&str, &[&str]); 6] = [
-    ("put", &["from", "as", "mirror", "exclude", "files_from", "checksum"]),
+    ("put", &["from", "as", "mirror", "exclude", "files_from", "checksum", "skip_unreadable"]),
     ("rm", &["recursive"]),
     ("mv", &["to"]),
     ("cp", &["to"]),
@@ -126,6 +126,7 @@ impl Fields<'_> {
         let (as_path, mirror, exclude) = (self.parsed("as"), self.flag("mirror"), self.all_parsed("exclude"));
         let message = Message::default();
         let (expect, wait, dry_run, checksum) = (None, false, false, self.flag("checksum"));
+        let skip_unreadable = self.flag("skip_unreadable");
         let target = target?;
         let args = put::Args {
             target,
@@ -134,6 +135,7 @@ impl Fields<'_> {
             as_path,
             mirror,
             exclude,
+            skip_unreadable,
             files_from,
             checksum,
             expect,

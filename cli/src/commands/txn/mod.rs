@@ -8,7 +8,7 @@ use engine::EngineError;
 use engine::graph::BranchOf;
 use engine::transaction::{Action, BranchChange, MirrorOf, Outcome, Step, Transaction};
 use repos::Store;
-use repos::files::{Edits, Gathered, PutOptions};
+use repos::files::{Gathered, PutOptions};
 use repos::tree::Tree;
 use specs::{CommitId, ErrorKind, Reference};
 
@@ -27,7 +27,8 @@ use lines::{Line, Verb};
 /// The lines, for people.
 pub(super) const FORMAT: &str = r#"One JSON object a line; the first word of each line below is its command:
   {"put": "images:/cam7", "from": ["batch", "x.jpg"]}
-        also "as": "/PATH", "mirror": true, "exclude": ["*.tmp"], "files_from": "LIST", "checksum": true
+        also "as": "/PATH", "mirror": true, "exclude": ["*.tmp"], "files_from": "LIST", "checksum": true,
+        "skip_unreadable": true
   {"rm": "images:/old.jpg"}                          also a list; "recursive": true
   {"mv": "images:/a", "to": "images:/b"}
   {"cp": "models@v2:/m.bin", "to": "images:/m.bin"}  from any commit, on a branch
@@ -86,7 +87,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 fn act(cx: &Context, args: &Args, name: &str) -> Result<Outcome> {
     let store = cx.store()?;
     let text = cx.read_text(&args.file, &format!("`{name}`"), MAX_BYTES, "pv help txn shows the lines")?;
-    let lines = lines::parse(name, &text).map_err(|problems| CliError::in_file(ErrorKind::Usage, name, problems))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let lines = lines::parse(name, text).map_err(|problems| CliError::in_file(ErrorKind::Usage, name, problems))?;
     let by = author::by(cx, args.message.author.as_deref());
     let steps = Steps { cx, store, dry_run: args.dry_run }.of(name, &lines)?;
     let transaction = Transaction { by: &by, message: &args.message.message, steps: &steps };
@@ -204,9 +206,11 @@ impl Steps<'_> {
                 let put_target = target(&branch);
                 let put = self.put(args, &put_target);
                 let (options, gathered) = gathered.expect("a put was gathered when it was found");
-                let mirror =
-                    args.mirror.then(|| MirrorOf { directory: put.directory(), excludes: args.exclude.clone() });
-                Action::Put { edits: self.content(&put, &options, gathered)?, mirror }
+                let content = put.content(&options, gathered, self.dry_run)?;
+                let left_out = content.left_out();
+                let mirror = args.mirror.then(|| MirrorOf { directory: put.directory(), left_out });
+                // All files, whatever the branch holds: steps before may change that.
+                Action::Put { edits: put.edits(&content, Tree::empty())?.0, mirror }
             }
             Verb::Rm { paths, recursive, .. } => Action::Rm { paths: paths.clone(), recursive: *recursive },
             Verb::Mv { from, to } => Action::Mv { from: from.clone(), to: super::rm::path_of(to)? },
@@ -215,12 +219,6 @@ impl Steps<'_> {
             Verb::BranchCreate { at, .. } => Action::Create { at: at.clone() },
         };
         Ok(Step { line: line.number, message: line.message.clone(), expect, branch, action })
-    }
-
-    fn content(&self, put: &Put<'_>, options: &PutOptions, gathered: Gathered) -> Result<Edits> {
-        let content = put.content(options, gathered, self.dry_run)?;
-        // All files, whatever the branch holds: steps before may change that.
-        Ok(put.edits(&content, Tree::empty())?.0)
     }
 }
 

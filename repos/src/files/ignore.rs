@@ -1,0 +1,420 @@
+//! What is left out of sources: patterns as lines of a `.gitignore`, with git's meaning.
+//!
+//! The first that says anything about a path decides:
+//! 1. patterns given by hand, the last of them first;
+//! 2. files of patterns in the sources, from the path's own folder upwards, within a folder the last line first;
+//! 3. patterns that are built in.
+//!
+//! `!` takes back in. What lies in a folder that is left out is not looked at, so nothing takes it back in, as in git. Files called
+//! [`PATTERN_FILE`] say what is data and are none, wherever they count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ignore::Match;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use specs::FilePath;
+
+use super::walk::Refused;
+
+/// The file in a source that says what of its folder is no data.
+pub const PATTERN_FILE: &str = ".pvignore";
+
+/// Bytes of a file of patterns.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A pattern as a line of a `.gitignore`: without a slash but at its end it fits at any depth, else relative to the source.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: String,
+    rules: Gitignore,
+}
+
+/// Why a text is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not a pattern: {why}", .text.escape_debug())]
+pub struct PatternError {
+    /// What was given.
+    pub text: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let refuse = |why: String| PatternError { text: text.to_owned(), why };
+        if text.trim().is_empty() || text.contains('\n') {
+            return Err(refuse("one line of a .gitignore is expected".to_owned()));
+        }
+        // By hand there are no comments.
+        let line = if text.starts_with('#') { format!("\\{text}") } else { text.to_owned() };
+        let mut builder = GitignoreBuilder::new("");
+        builder.add_line(None, &translated(&line)).map_err(|error| refuse(in_words(error)))?;
+        let rules = builder.build().map_err(|error| refuse(in_words(error)))?;
+        Ok(Self { text: text.to_owned(), rules })
+    }
+}
+
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Pattern {
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+fn in_words(error: ignore::Error) -> String {
+    match error {
+        ignore::Error::Glob { err, .. } => err,
+        error => error.to_string(),
+    }
+}
+
+/// Sets of characters by name, as git knows them and the matcher does not.
+const CLASSES: [(&str, &str); 8] = [
+    ("[:digit:]", "0-9"),
+    ("[:alpha:]", "a-zA-Z"),
+    ("[:alnum:]", "a-zA-Z0-9"),
+    ("[:upper:]", "A-Z"),
+    ("[:lower:]", "a-z"),
+    ("[:xdigit:]", "0-9a-fA-F"),
+    ("[:space:]", " \t"),
+    ("[:blank:]", " \t"),
+];
+
+/// A line in git's words as one in the matcher's: there braces stand for themselves.
+fn translated(line: &str) -> String {
+    let line = CLASSES.iter().fold(line.to_owned(), |line, (name, set)| line.replace(name, set));
+    let mut out = String::with_capacity(line.len());
+    let (mut is_escaped, mut in_class) = (false, false);
+    for letter in line.chars() {
+        match letter {
+            '{' | '}' if !is_escaped && !in_class => out.extend(['\\', letter]),
+            letter => out.push(letter),
+        }
+        in_class = match letter {
+            '[' if !is_escaped => true,
+            ']' => false,
+            _ => in_class,
+        };
+        is_escaped = letter == '\\' && !is_escaped;
+    }
+    out
+}
+
+/// What a put or a code folder leaves out, before the sources are looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Excludes {
+    /// Given by hand.
+    pub patterns: Vec<Pattern>,
+    /// The files of patterns that count, such as [`PATTERN_FILE`]; of a folder the last wins.
+    pub files: &'static [&'static str],
+    /// Patterns that anything else overrules.
+    pub built_in: &'static [&'static str],
+}
+
+/// Who left something out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// A pattern given by hand.
+    Hand,
+    /// A file of patterns, by its name.
+    File(&'static str),
+    /// A built-in pattern.
+    BuiltIn,
+}
+
+/// The patterns that lie in a folder, and those above it.
+#[derive(Debug)]
+pub(super) struct Rules {
+    above: Option<Arc<Rules>>,
+    /// Bytes of the path of the folder, relative to the source; with its last `/`.
+    depth: usize,
+    /// In the order in which they win.
+    own: Vec<(&'static str, Gitignore)>,
+}
+
+/// What decides while sources are looked at.
+#[derive(Debug, Default)]
+pub(super) struct Decider {
+    excludes: Excludes,
+    built_in: Option<Gitignore>,
+    used: Vec<AtomicBool>,
+}
+
+impl Decider {
+    pub(super) fn new(excludes: &Excludes) -> Self {
+        let built_in = (!excludes.built_in.is_empty()).then(|| parse(excludes.built_in.iter().copied()).0);
+        let used = excludes.patterns.iter().map(|_| AtomicBool::new(false)).collect();
+        Self { excludes: excludes.clone(), built_in, used }
+    }
+
+    /// Who leaves a path out, if anything does; `rules` are those of the folder it lies in.
+    pub(super) fn left_out(&self, rules: Option<&Rules>, relative: &[u8], is_folder: bool) -> Option<By> {
+        let by_hand = self.by_hand(relative, is_folder);
+        if let Some(is_out) = by_hand {
+            return is_out.then_some(By::Hand);
+        }
+        let mut next = rules;
+        while let Some(rules) = next {
+            // Patterns say nothing of the folder they lie in, nor of those above.
+            let below = relative.get(rules.depth..).filter(|below| !below.is_empty());
+            for (name, own) in &rules.own {
+                if let Some(is_out) = below.and_then(|below| verdict(own, below, is_folder)) {
+                    return is_out.then_some(By::File(name));
+                }
+            }
+            next = rules.above.as_deref();
+        }
+        let built_in = self.built_in.as_ref().and_then(|rules| verdict(rules, relative, is_folder));
+        built_in.is_some_and(|is_out| is_out).then_some(By::BuiltIn)
+    }
+
+    /// What the patterns given by hand say. All that fit are marked as used, also those that a later one overrules.
+    fn by_hand(&self, relative: &[u8], is_folder: bool) -> Option<bool> {
+        let mut said = None;
+        for (pattern, used) in self.excludes.patterns.iter().zip(&self.used).rev() {
+            if said.is_some() && used.load(Ordering::Relaxed) {
+                continue;
+            }
+            if let Some(is_out) = verdict(&pattern.rules, relative, is_folder) {
+                used.store(true, Ordering::Relaxed);
+                said = said.or(Some(is_out));
+            }
+        }
+        said
+    }
+
+    /// Whether a file of this name only says what is left out.
+    pub(super) fn is_pattern_file(&self, name: &[u8]) -> bool {
+        name == PATTERN_FILE.as_bytes() && self.excludes.files.contains(&PATTERN_FILE)
+    }
+
+    /// Whether no pattern can leave anything out.
+    pub(super) fn is_idle(&self, rules: Option<&Rules>) -> bool {
+        rules.is_none() && self.excludes.patterns.is_empty() && self.built_in.is_none()
+    }
+
+    /// The patterns given by hand that fitted nothing.
+    pub(super) fn unused(&self) -> Vec<Pattern> {
+        let patterns = self.excludes.patterns.iter().zip(&self.used);
+        patterns.filter(|(_, used)| !used.load(Ordering::Relaxed)).map(|(pattern, _)| pattern.clone()).collect()
+    }
+
+    /// The rules for what lies in the folder that is open as `at`, at `relative` (empty, or ends with `/`) in `source`.
+    pub(super) fn rules_in(
+        &self,
+        at: BorrowedFd<'_>,
+        source: &Path,
+        relative: &[u8],
+        above: Option<Arc<Rules>>,
+        refused: &mut Refused,
+    ) -> Option<Arc<Rules>> {
+        let mut own = Vec::new();
+        for name in self.excludes.files.iter().rev() {
+            let (rules, wrong) = match read(at, name) {
+                Ok(Some(text)) => parse(text.lines()),
+                Ok(None) => continue,
+                Err(why) => {
+                    let path = source.join(OsStr::from_bytes(relative)).join(name);
+                    refused.bad.push((path, format!("cannot be read: {why}")));
+                    continue;
+                }
+            };
+            let path = || source.join(OsStr::from_bytes(relative)).join(name);
+            refused.wrong_patterns.extend(wrong.into_iter().map(|wrong| (path(), wrong)));
+            own.extend((!rules.is_empty()).then_some((*name, rules)));
+        }
+        if own.is_empty() { above } else { Some(Arc::new(Rules { above, depth: relative.len(), own })) }
+    }
+
+    /// The same for a folder of a source that is not walked to; `relative` is empty or ends with `/`.
+    pub(super) fn rules_at(&self, source: &Path, relative: &[u8], refused: &mut Refused) -> Option<Arc<Rules>> {
+        if self.excludes.files.is_empty() {
+            return None;
+        }
+        let ends = relative.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
+        let mut rules = None;
+        for end in std::iter::once(0).chain(ends) {
+            let folder = &relative[..end];
+            if let Ok(at) = open_folder(&source.join(OsStr::from_bytes(folder))) {
+                rules = self.rules_in(at.as_fd(), source, folder, rules, refused);
+            }
+        }
+        rules
+    }
+}
+
+fn open_folder(path: &Path) -> Result<OwnedFd, rustix::io::Errno> {
+    rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn verdict(rules: &Gitignore, relative: &[u8], is_folder: bool) -> Option<bool> {
+    match rules.matched(Path::new(OsStr::from_bytes(relative)), is_folder) {
+        Match::None => None,
+        Match::Ignore(_) => Some(true),
+        Match::Whitelist(_) => Some(false),
+    }
+}
+
+/// Rules from lines; those that no pattern can be, each with why. In git they fit nothing, and so they do here.
+fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> (Gitignore, Vec<String>) {
+    let mut builder = GitignoreBuilder::new("");
+    let mut wrong = Vec::new();
+    for (at, line) in lines.enumerate() {
+        let line = if at == 0 { line.trim_start_matches('\u{feff}') } else { line };
+        if let Err(error) = builder.add_line(None, &translated(line)) {
+            wrong.push(format!("line {}, `{}`: {}", at + 1, line.escape_debug(), in_words(error)));
+        }
+    }
+    match builder.build() {
+        Ok(rules) => (rules, wrong),
+        Err(error) => (Gitignore::empty(), vec![in_words(error)]),
+    }
+}
+
+/// The text of a file of patterns; `None` when there is none, or something else of that name.
+fn read(at: BorrowedFd<'_>, name: &str) -> std::io::Result<Option<String>> {
+    match rustix::fs::statat(at, name, AtFlags::empty()) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {}
+        Ok(_) | Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = std::fs::File::from(rustix::fs::openat(at, name, flags, Mode::empty())?);
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(std::io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// What was left out of sources, as a test for other paths: what a mirror keeps, what of a git commit is no code.
+#[derive(Debug, Clone, Default)]
+pub struct LeftOut {
+    by_patterns: Arc<ByPatterns>,
+    /// Paths of the target that unreadable files and folders would have.
+    skipped: BTreeSet<FilePath>,
+}
+
+#[derive(Debug, Default)]
+struct ByPatterns {
+    decider: Decider,
+    /// For each source: its folders that have patterns of their own.
+    sources: Vec<BTreeMap<Vec<u8>, Arc<Rules>>>,
+}
+
+impl LeftOut {
+    /// By patterns alone, without sources.
+    pub fn by(excludes: &Excludes) -> Self {
+        Self::new(Decider::new(excludes), Vec::new(), BTreeSet::new())
+    }
+
+    pub(super) fn new(
+        decider: Decider,
+        sources: Vec<BTreeMap<Vec<u8>, Arc<Rules>>>,
+        skipped: BTreeSet<FilePath>,
+    ) -> Self {
+        Self { by_patterns: Arc::new(ByPatterns { decider, sources }), skipped }
+    }
+
+    /// The same, with more that could not be read.
+    pub(super) fn with_skipped(&self, more: impl IntoIterator<Item = FilePath>) -> Self {
+        let mut left_out = self.clone();
+        left_out.skipped.extend(more);
+        left_out
+    }
+
+    /// Whether a file at this path, relative to a source, is left out, be it with a folder above it.
+    pub fn covers(&self, relative: &str) -> bool {
+        let none = [BTreeMap::new()];
+        let by_patterns = &self.by_patterns;
+        let sources = if by_patterns.sources.is_empty() { &none[..] } else { &by_patterns.sources };
+        sources.iter().any(|folders| by_patterns.covers(folders, relative))
+    }
+
+    /// Whether a file of the target could not be read in the sources, be it with a folder above it.
+    pub(super) fn is_skipped(&self, path: &FilePath) -> bool {
+        let above = std::iter::successors(path.parent(), FilePath::parent);
+        !self.skipped.is_empty() && std::iter::once(path.clone()).chain(above).any(|path| self.skipped.contains(&path))
+    }
+}
+
+impl ByPatterns {
+    fn covers(&self, folders: &BTreeMap<Vec<u8>, Arc<Rules>>, relative: &str) -> bool {
+        let name = relative.rsplit('/').next().unwrap_or_default();
+        if self.decider.is_pattern_file(name.as_bytes()) {
+            return true;
+        }
+        let mut rules = folders.get(&b""[..]);
+        for (end, _) in relative.match_indices('/') {
+            if self.decider.left_out(rules.map(AsRef::as_ref), relative[..end].as_bytes(), true).is_some() {
+                return true;
+            }
+            rules = folders.get(relative[..=end].as_bytes()).or(rules);
+        }
+        self.decider.left_out(rules.map(AsRef::as_ref), relative.as_bytes(), false).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covers(patterns: &[&str], relative: &str) -> bool {
+        let patterns = patterns.iter().map(|pattern| pattern.parse().unwrap()).collect();
+        LeftOut::by(&Excludes { patterns, ..Excludes::default() }).covers(relative)
+    }
+
+    #[test]
+    fn patterns_mean_what_they_mean_to_git() {
+        for relative in ["a.tmp", "sub/a.tmp", "sub/deep/a.tmp"] {
+            assert!(covers(&["*.tmp"], relative), "{relative}");
+        }
+        assert!(covers(&["/a.tmp"], "a.tmp") && !covers(&["/a.tmp"], "sub/a.tmp"));
+        assert!(covers(&["sub/a"], "sub/a") && !covers(&["sub/a"], "x/sub/a"));
+        assert!(covers(&["cache/"], "x/cache/y") && !covers(&["cache/"], "x/cache"));
+        assert!(covers(&["**/cache/*.bin"], "x/cache/y.bin") && covers(&["a/**/z"], "a/z"));
+        assert!(covers(&["#notes#"], "#notes#") && covers(&["a{b,c}"], "a{b,c}") && !covers(&["a{b,c}"], "ab"));
+        assert!(covers(&["[[:digit:]]*"], "7a") && !covers(&["[[:digit:]]*"], "a7") && covers(&["[!a]b"], "xb"));
+        assert!(!covers(&["*.log", "!keep.log"], "keep.log") && covers(&["*.log", "!keep.log"], "x.log"));
+        assert!(covers(&["logs", "!keep.log"], "logs/keep.log"), "its folder is left out");
+    }
+
+    #[test]
+    fn a_text_that_is_no_pattern_is_refused() {
+        for text in ["", "  ", "a\nb", "a[", "{["] {
+            assert!(text.parse::<Pattern>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_fits_nothing_is_known() {
+        let patterns = ["*.tmp", "b.tmp", "none"].map(|pattern| pattern.parse().unwrap()).to_vec();
+        let decider = Decider::new(&Excludes { patterns, ..Excludes::default() });
+        assert_eq!(decider.left_out(None, b"b.tmp", false), Some(By::Hand));
+        let unused = decider.unused();
+        assert_eq!(unused.iter().map(Pattern::as_str).collect::<Vec<_>>(), ["none"]);
+    }
+}
