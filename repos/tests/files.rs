@@ -112,7 +112,7 @@ fn get_brings_files_back_and_leaves_equal_ones_alone() {
     let out = test.work().join("deep/out");
     let from = test.resolve("images");
     let got = get(&test.store, &from, &out, plain()).unwrap();
-    assert_eq!(got, Got { files: 5, size_bytes: 7, written: 5 });
+    assert_eq!(got, Got { files: 5, size_bytes: 7, written: 5, removed: 0 });
     let back = [("a-b", "z"), ("a/tool", "run"), ("a/x", "x"), ("a/y", "y"), ("c", "c")];
     assert_eq!(files_in(&out), back.map(|(path, bytes)| (path.to_owned(), bytes.to_owned())));
     let mode = |at: &str| std::fs::metadata(out.join(at)).unwrap().permissions().mode() & 0o111;

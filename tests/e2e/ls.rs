@@ -55,3 +55,29 @@ fn without_a_reference_repositories_are_listed() {
     assert_eq!(env.json(["ls"]), env.json(["repo", "list"]));
     assert_eq!(env.exit_code(["ls", "-r"]), 2);
 }
+
+#[test]
+fn an_empty_repository_lists_as_empty() {
+    let env = test_env!();
+    env.ok(["branch", "create", "images@dev"]);
+    for words in [["ls", "images"], ["log", "images"], ["ls", "images@dev"], ["log", "images@dev"]] {
+        let output = env.output(words);
+        assert!(output.status.success() && output.stdout.is_empty(), "{}", env.shown(&output));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("yet"), "{}", env.shown(&output));
+        assert_eq!(env.json(words).len(), 0);
+    }
+    assert_eq!(env.exit_code(["ls", "images:/a"]), 3);
+    assert_eq!(env.exit_code(["ls", "images@other"]), 3);
+    assert_eq!(env.exit_code(["ls", "other"]), 3);
+}
+
+#[test]
+fn a_store_may_be_named_by_its_own_folder() {
+    let env = test_env!();
+    env.write("a", "1");
+    env.ok(["put", "images", "a"]);
+    let store = env.dir().join(".pv");
+    assert_eq!(env.ok(["--store", store.to_str().unwrap(), "cat", "images:/a"]), "1");
+    let by_variable = env.command(["cat", "images:/a"]).env("PV_STORE", &store).output().unwrap();
+    assert_eq!(by_variable.stdout, b"1");
+}

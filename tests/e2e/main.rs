@@ -14,6 +14,7 @@
 //! - `gc_beside` garbage collected while others work, and killed
 //! - `terminal` what others wrote does not act on a terminal; `screen` what is to be seen there
 //! - `checkpoint` `known` that a journal only grew, shown to others and noted by oneself
+//! - `ids` `as_of` `versions` `matching` `excludes` what can be named: ids, times, versions of pipelines, patterns
 //! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
 //! - `documents` `hints` `help` what people are told to type is done as it stands
 //! - `support` events to wait for, pipelines to wait in
@@ -50,6 +51,7 @@ mod get;
 mod help;
 mod hints;
 mod hostile;
+mod ids;
 mod init;
 mod intoto;
 mod job;
@@ -58,6 +60,7 @@ mod kill;
 mod known;
 mod log;
 mod ls;
+mod matching;
 mod metrics;
 mod names;
 mod objects;
@@ -90,5 +93,6 @@ mod training;
 mod tries;
 mod txn;
 mod verify;
+mod versions;
 mod waiting;
 mod watching;

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use repos::files;
-use specs::Reference;
+use specs::{FilePath, Glob, Reference};
 
 use super::change::{Commit, Message, Target, commit};
+use super::matching::literal;
 use super::rm::path_of;
 use crate::context::Context;
 use crate::error::Result;
@@ -19,6 +20,9 @@ pub(crate) struct Args {
     /// The copy's path itself, on a branch
     #[arg(value_name = "REF:/B")]
     to: Reference,
+    /// All that matches below A, as globs of pipelines do, of whole paths, to the same places below B
+    #[arg(long = "match", value_name = "GLOB")]
+    matching: Option<Glob>,
     #[command(flatten)]
     message: Message,
 }
@@ -26,11 +30,18 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let started = Instant::now();
     let store = cx.store()?;
+    let target = Target::of(store, &args.to)?;
+    let new = Commit { target: &target, message: &args.message, expect: None, started, skipped: &[] };
+    if let Some(glob) = &args.matching {
+        let from = store.resolve(&args.from)?;
+        let to = args.to.path.clone().unwrap_or_else(FilePath::root);
+        commit(cx, &new, |base| files::cp_matching(store, &from, glob, &target.repo, base, &to))?;
+        return Ok(());
+    }
     path_of(&args.from)?;
     let to = path_of(&args.to)?;
-    let target = Target::of(store, &args.to)?;
     let from = store.resolve(&args.from)?;
-    let new = Commit { target: &target, message: &args.message, expect: None, started, skipped: &[] };
-    commit(cx, &new, |base| files::cp(store, &from, &target.repo, base, &to))?;
+    let copied = commit(cx, &new, |base| files::cp(store, &from, &target.repo, base, &to));
+    copied.map_err(|error| literal(error, args.from.path.as_ref()))?;
     Ok(())
 }

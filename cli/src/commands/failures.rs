@@ -6,7 +6,6 @@ use engine::queries::{self, DatumFilter, DatumInput, DatumState, DatumView, datu
 use repos::documents::{JobDocument, ResultDocument, Try};
 use repos::tree::Tree;
 use repos::{JobRow, Store};
-use specs::{ErrorKind, PipelineName};
 
 use super::jobs::short_job;
 use crate::error::Result;

@@ -1,25 +1,30 @@
 //! `pv find`
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use engine::queries::{self, Files};
 use repos::Store;
 use repos::files::{self, Found, Period};
 use repos::hash::Hasher;
 use repos::history::What;
+use repos::tree::PathKind;
 use serde::Serialize;
-use specs::{CommitId, Digest, ErrorKind, FilePath, Glob, RepoName};
+use specs::{CommitId, Digest, ErrorKind, FilePath, Glob, IdPrefix, RepoName};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{Human, Row, ShortIds, plural, size};
 
 /// Find every repository and path that has or had these bytes, or this name
+///
+/// Of an id that stands for several files (a commit, a datum, a result, a code tree) each file is looked for.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A file of this machine, a SHA-256, or a glob for paths
-    #[arg(value_name = "FILE|DIGEST|GLOB")]
+    /// A file of this machine, a SHA-256 or its first digits, a glob for paths, or an id
+    #[arg(value_name = "FILE|DIGEST|GLOB|ID")]
     what: String,
 }
 
@@ -73,14 +78,13 @@ impl Row for PeriodRow {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let what = meant(cx, &args.what)?;
-    let found = files::find(store, &what)?;
+    let what = meant(cx, store, &args.what)?;
+    let mut found = Vec::new();
+    for what in &what {
+        found.extend(files::find(store, what)?);
+    }
     if found.is_empty() {
-        let message = match what {
-            What::Bytes(digest) => format!("no commit has a file with the bytes of {digest}"),
-            What::Path(_) => format!("no commit has a file that matches `{}`", args.what),
-        };
-        return Err(CliError::new(ErrorKind::NotFound, message));
+        return Err(nothing(args, &what));
     }
     if cx.out().is_json() {
         return found.into_iter().try_for_each(|found| cx.out().json(&FoundView::from(found)));
@@ -119,18 +123,69 @@ impl From<Found> for FoundView {
     }
 }
 
-/// A file that is there counts as one; then 64 hex digits; anything else is a glob, at any depth unless it has a `/`.
-fn meant(cx: &Context, text: &str) -> Result<What> {
+/// Digits of an id that are printed at least.
+const PRINTED: usize = 8;
+/// Files of an id that are looked for.
+const FILES: usize = 1_000;
+
+fn nothing(args: &Args, what: &[What]) -> CliError {
+    let (message, hint) = match what {
+        [What::Bytes(digest)] => (format!("no commit has a file with the bytes of {digest}"), None),
+        [What::Path(_)] => (format!("no commit has a file that matches `{}`", args.what), files::glob_hint(&args.what)),
+        _ => (format!("no commit has any of the files of `{}`", args.what), None),
+    };
+    let error = CliError::new(ErrorKind::NotFound, message);
+    hint.into_iter().fold(error, CliError::hint)
+}
+
+/// A file that is there counts as one; then an id, as short as it is printed; anything else is a glob, at any depth unless it has a `/`.
+fn meant(cx: &Context, store: &Store, text: &str) -> Result<Vec<What>> {
     let path = cx.path(Path::new(text));
     if path.is_file() {
         let digest = hash(&path).map_err(|error| CliError::io(format!("cannot read `{text}`"), &error))?;
-        return Ok(What::Bytes(digest));
+        return Ok(vec![What::Bytes(digest)]);
     }
-    if let Ok(digest) = text.trim_start_matches("sha256:").parse() {
-        return Ok(What::Bytes(digest));
+    let digits = text.trim_start_matches("sha256:");
+    if let Ok(digest) = digits.parse() {
+        let files = by_id(cx, store, digits)?;
+        return Ok(files.unwrap_or_else(|| vec![What::Bytes(digest)]));
+    }
+    if let Some(files) = by_id(cx, store, digits)? {
+        return Ok(files);
     }
     let glob = if text.contains('/') { text.to_owned() } else { format!("/{{**/,}}{text}") };
-    Ok(What::Path(Glob::parse(&glob)?))
+    Ok(vec![What::Path(Glob::parse(&glob)?)])
+}
+
+/// The files of an id; `None` for what is none, or has no files, so that it may be a name. What fits several is an error.
+fn by_id(cx: &Context, store: &Store, digits: &str) -> Result<Option<Vec<What>>> {
+    // Shorter ids are not printed, and may well be names.
+    let Some(prefix) = digits.parse::<IdPrefix>().ok().filter(|_| digits.len() >= PRINTED) else { return Ok(None) };
+    let named = match queries::find_id(store, &prefix) {
+        Ok(named) => named,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let (tree, path) = match queries::files_of(store, &named, None) {
+        Ok(Files::One { file, .. }) => return Ok(Some(vec![What::Bytes(file.digest)])),
+        Ok(Files::Commit(at)) => (at.tree(), at.path.clone()),
+        Ok(Files::Tree { tree, path, .. }) => (tree, path),
+        Err(_) => return Ok(None),
+    };
+    let mut files = BTreeSet::new();
+    for file in files::list_tree(store, tree, digits, &path, true)? {
+        let PathKind::File(file) = file?.kind else { continue };
+        if files.len() < FILES {
+            files.insert(file.digest);
+        } else if !files.contains(&file.digest) {
+            cx.notes().line(format!(
+                "{} {digits} has more than {FILES} different files: {FILES} of them are looked for",
+                named.sort()
+            ));
+            break;
+        }
+    }
+    Ok(Some(files.into_iter().map(What::Bytes).collect()))
 }
 
 fn hash(path: &Path) -> std::io::Result<Digest> {

@@ -2,25 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
+use engine::queries::{self, Files};
 use repos::Store;
-use repos::files::{self, GetOptions};
+use repos::files::{self, GetOptions, Got};
 use repos::store::Resolved;
 use repos::tree::Tree;
 use serde::Serialize;
-use specs::{CommitId, Reference, RepoName, Revision};
+use specs::{CommitId, Glob, Reference, RepoName, Revision, Source};
 
+use super::matching::literal;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::{count, plural, size};
 
 /// Bring files back to this machine
 ///
-/// A file lands as DEST/name, a directory's contents under DEST/. Files with other bytes are only replaced with --force.
+/// A file lands as DEST/name, a directory's contents under DEST/. Files with other bytes are only replaced with --force. Beside commits it
+/// takes the code of a pipeline's version (`detect@v3`), and any id that has files: of a datum, a result, a code tree, a file's content.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// What to bring
-    #[arg(value_name = "REF[:/PATH]")]
-    reference: Reference,
+    #[arg(value_name = "REF[:/PATH]|ID")]
+    source: Source,
     /// Where to; made if it is missing
     #[arg(default_value = ".")]
     dest: PathBuf,
@@ -30,6 +33,9 @@ pub(crate) struct Args {
     /// With `--changed`: since this revision, instead of the commit before
     #[arg(long, value_name = "REV", requires = "changed")]
     since: Option<Revision>,
+    /// Only what matches, as globs of pipelines do: of whole paths, a directory with all that is in it
+    #[arg(long = "match", value_name = "GLOB")]
+    matching: Option<Glob>,
     /// Replace files with other bytes; also a directory where a file is to be, with all that is in it, and the reverse
     #[arg(long)]
     force: bool,
@@ -38,8 +44,9 @@ pub(crate) struct Args {
 /// What was brought.
 #[derive(Serialize)]
 struct GetView<'a> {
-    repo: &'a RepoName,
-    commit: CommitId,
+    /// `null` for files that no commit was asked for.
+    repo: Option<&'a RepoName>,
+    commit: Option<CommitId>,
     dest: &'a Path,
     files: u64,
     written: u64,
@@ -48,15 +55,18 @@ struct GetView<'a> {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let from = store.resolve(&args.reference)?;
-    let since = if args.changed { Some(older(store, &from, args.since.as_ref())?) } else { None };
+    let from = queries::find_files(store, &args.source)?;
     let dest = cx.path(&args.dest);
     let progress = cx.progress("get");
     let update = |files, bytes| progress.update(files, bytes, 0);
-    let got = files::get(store, &from, &dest, GetOptions { since, matching: None, force: args.force, progress: &update })?;
+    let got =
+        get(store, &from, args, &dest, &update).map_err(|error| literal(error, args.source.path().filter(|_| args.matching.is_none())))?;
     drop(progress);
     if cx.out().is_json() {
-        let (repo, commit) = (&from.commit.repo, from.id);
+        let (repo, commit) = match &from {
+            Files::Commit(at) => (Some(&at.commit.repo), Some(at.id)),
+            _ => (None, None),
+        };
         let (files, written, size_bytes) = (got.files, got.written, got.size_bytes);
         return cx.out().json(&GetView { repo, commit, dest: &dest, files, written, size_bytes });
     }
@@ -69,6 +79,26 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     cx.notes().line(format!("{files} · {} → {}{there}", size(got.size_bytes), args.dest.display()));
     Ok(())
+}
+
+fn get(store: &Store, from: &Files, args: &Args, dest: &Path, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Got> {
+    let mut options = GetOptions { since: None, matching: args.matching.as_ref(), force: args.force, progress };
+    let is_plain = !args.changed && args.matching.is_none();
+    Ok(match from {
+        Files::Commit(at) => {
+            options.since = if args.changed { Some(older(store, at, args.since.as_ref())?) } else { None };
+            files::get(store, at, dest, options)?
+        }
+        _ if !is_plain => {
+            let message = format!("--changed and --match are for commits, and `{}` is none", args.source);
+            return Err(CliError::usage(message, format!("pv get {} {}", args.source, args.dest.display())));
+        }
+        Files::Tree { tree, path, place } => {
+            files::kind_at(store, *tree, place, path)?;
+            files::get_below(store, *tree, path, dest, options)?
+        }
+        Files::One { file, name } => files::get_one(store, name, *file, dest, options)?,
+    })
 }
 
 /// The files that a commit's are compared with: those of `since`, else of the commit before.

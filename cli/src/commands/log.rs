@@ -4,15 +4,17 @@ use std::ops::ControlFlow;
 
 use engine::diff::Change;
 use repos::Store;
-use repos::files::{self, Logged};
+use repos::files::{self, Logged, Matching};
 use repos::history::Did;
+use repos::store::Resolved;
 use serde::Serialize;
-use specs::{FilePath, Reference};
+use specs::{FilePath, Glob, Reference, Source};
 
 use super::jobs::live;
+use super::matching::literal;
 use super::views::{CommitView, FileView, RunView};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::{Human, Row, Window, size};
 
 /// List the runs of the store, or the commits of a branch
@@ -23,13 +25,56 @@ pub(crate) struct Args {
     reference: Option<Reference>,
     #[command(flatten)]
     window: Window,
+    /// Only commits that changed what matches, as globs of pipelines do: of whole paths
+    #[arg(long = "match", value_name = "GLOB", requires = "reference")]
+    matching: Option<Glob>,
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     match &args.reference {
-        Some(reference) => commits(cx, reference, &args.window),
+        Some(reference) if is_empty(cx, reference)? => {
+            cx.notes().line(format!("`{reference}` has no commits yet"));
+            Ok(())
+        }
+        Some(reference) => match &args.matching {
+            Some(glob) => matching(cx, reference, glob, &args.window),
+            None => {
+                commits(cx, reference, &args.window).map_err(|error| literal(error, reference.path.as_ref()))
+            }
+        },
         None => runs(cx, &args.window),
     }
+}
+
+/// Whether a whole repository, or one of its branches, is there and has no commit.
+fn is_empty(cx: &Context, reference: &Reference) -> Result<bool> {
+    Ok(super::ls::empty(cx.store()?, &Source::Reference(reference.clone()))?.is_some())
+}
+
+/// Commits that changed a path that matches: each commit is looked at, down to the first change that does.
+fn matching(cx: &Context, reference: &Reference, glob: &Glob, window: &Window) -> Result<()> {
+    let store = cx.store()?;
+    let from = store.resolve(reference)?;
+    let whole = Resolved { path: FilePath::root(), ..from.clone() };
+    let commits = files::log(store, &whole)?
+        .take_while(|logged| logged.as_ref().map_or(true, |logged| window.includes(cx, logged.commit.created_at)));
+    let found = commits.filter_map(|logged| {
+        let fits = |logged: Logged| -> Result<Option<Logged>> {
+            let mut matching = Matching::new(glob);
+            for change in files::changes_of(store, &logged.commit, Some(&from.path))? {
+                if matching.fits(&change?.path) {
+                    return Ok(Some(logged));
+                }
+            }
+            Ok(None)
+        };
+        logged.map_err(CliError::from).and_then(fits).transpose()
+    });
+    let mut rows = found.map(|logged| logged.and_then(|one| CommitView::new(store, one.id, one.commit))).peekable();
+    if rows.peek().is_none() && window.is_open() {
+        return Err(files::nothing_matches(glob, &format!("the history of {}", from.place()), &from.path).into());
+    }
+    cx.list(window.limit(cx), rows)
 }
 
 fn commits(cx: &Context, reference: &Reference, window: &Window) -> Result<()> {

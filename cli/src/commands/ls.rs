@@ -1,28 +1,34 @@
 //! `pv ls`
 
-use repos::files;
-use repos::tree::PathKind;
+use engine::queries::{self, Files};
+use repos::files::{self, Matching};
+use repos::tree::{PathKind, Tree};
+use repos::{RepoError, Store};
 use serde::Serialize;
-use specs::{FilePath, Reference};
+use specs::{FilePath, Glob, Source};
 
+use super::matching::literal;
 use super::repo;
 use super::views::FileView;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::{plural, short_digest, size};
 
 /// List repositories, or the files of a commit
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A directory; the repositories when it is left out
-    #[arg(value_name = "REF[:/PATH]", required_if_eq_any([("recursive", "true"), ("changed", "true")]))]
-    reference: Option<Reference>,
+    #[arg(value_name = "REF[:/PATH]|ID", required_if_eq_any([("recursive", "true"), ("changed", "true")]))]
+    source: Option<Source>,
     /// All files below, not only the next level
     #[arg(short, long)]
     recursive: bool,
     /// Only files that the commit added or modified
     #[arg(long)]
     changed: bool,
+    /// Only what matches, as globs of pipelines do: of whole paths, files and directories
+    #[arg(long = "match", value_name = "GLOB", requires = "source")]
+    matching: Option<Glob>,
 }
 
 /// A directory as programs read it.
@@ -34,23 +40,89 @@ struct DirectoryView {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let Some(reference) = &args.reference else { return repo::list::run(cx, &repo::list::Args {}) };
+    let Some(source) = &args.source else { return repo::list::run(cx, &repo::list::Args {}) };
     let store = cx.store()?;
-    let at = store.resolve(reference)?;
-    if args.changed {
-        for change in files::changes_of(store, &at.commit, Some(&at.path))? {
-            let change = change?;
-            if let Some(file) = change.new {
-                print(cx, change.path, PathKind::File(file))?;
-            }
-        }
+    if let Some(what) = empty(store, source)? {
+        cx.notes().line(format!("{what} has no files yet: pv put {source} SRC"));
         return Ok(());
     }
-    for listed in files::list(store, &at, args.recursive)? {
-        let listed = listed?;
-        print(cx, listed.path, listed.kind)?;
+    list(cx, store, args, source).map_err(|error| literal(error, source.path().filter(|_| args.matching.is_none())))
+}
+
+/// A repository or branch that is there and to which nothing was committed, in words.
+pub(super) fn empty(store: &Store, source: &Source) -> Result<Option<String>> {
+    let Source::Reference(reference) = source else { return Ok(None) };
+    let is_whole = reference.path.as_ref().is_none_or(FilePath::is_root);
+    if !is_whole || !store.has_repo(&reference.repo)? {
+        return Ok(None);
     }
-    Ok(())
+    let branch = match &reference.revision {
+        None if store.branches(&reference.repo)?.iter().all(|(_, row)| row.commit.is_none()) => {
+            return Ok(Some(format!("repository `{}`", reference.repo)));
+        }
+        None => return Ok(None),
+        Some(revision) => revision.as_branch(),
+    };
+    let row = branch.map(|branch| store.find_branch(&reference.repo, &branch)).transpose()?.flatten();
+    Ok(row.filter(|row| row.commit.is_none()).map(|_| format!("branch `{reference}`")))
+}
+
+fn list(cx: &Context, store: &Store, args: &Args, source: &Source) -> Result<()> {
+    let (tree, path, place) = match queries::find_files(store, source)? {
+        Files::Commit(at) if args.changed => {
+            let mut matching = args.matching.as_ref().map(Matching::new);
+            for change in files::changes_of(store, &at.commit, Some(&at.path))? {
+                let change = change?;
+                let fits = matching.as_mut().is_none_or(|matching| matching.fits(&change.path));
+                if let Some(file) = change.new.filter(|_| fits) {
+                    print(cx, change.path, PathKind::File(file))?;
+                }
+            }
+            return Ok(());
+        }
+        _ if args.changed => {
+            let message = format!("--changed is for commits, and `{source}` is none");
+            return Err(CliError::usage(message, format!("pv ls {source}")));
+        }
+        Files::Commit(at) => (at.tree(), at.path.clone(), at.place()),
+        Files::Tree { tree, path, place } => (tree, path, place),
+        Files::One { file, name } => {
+            let path = FilePath::root().join(&name).map_err(|error| RepoError::IllegalPaths(vec![error]))?;
+            return print(cx, path, PathKind::File(file));
+        }
+    };
+    match &args.matching {
+        Some(glob) => list_matching(cx, store, (tree, &path, &place), glob, args.recursive),
+        None => {
+            for listed in files::list_tree(store, tree, &place, &path, args.recursive)? {
+                let listed = listed?;
+                print(cx, listed.path, listed.kind)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What matches, each file and directory once; with `recursive` the files in these.
+fn list_matching(
+    cx: &Context,
+    store: &Store,
+    (tree, path, place): (Tree, &FilePath, &str),
+    glob: &Glob,
+    recursive: bool,
+) -> Result<()> {
+    let mut last = None;
+    for found in files::matching(store, tree, path, glob)? {
+        let found = found?;
+        if recursive || found.by == found.path {
+            print(cx, found.path, PathKind::File(found.file))?;
+        } else if last.as_ref() != Some(&found.by) {
+            let kind = files::kind_at(store, tree, place, &found.by)?;
+            print(cx, found.by.clone(), kind)?;
+        }
+        last = Some(found.by);
+    }
+    if last.is_some() { Ok(()) } else { Err(files::nothing_matches(glob, place, path).into()) }
 }
 
 /// One line, at once: a listing may have a million.

@@ -4,6 +4,7 @@
 //! - `settle` what commands share that need the store's executor
 //! - `following` what `pv logs -f` does
 //! - `jobs` jobs and pipelines as they are printed
+//! - `matching` what commands share that take `--match`
 //! - `names` arguments such as `REPO@BRANCH`
 //! - `next` what a person does next
 //! - `views` commits, files, repositories … as they are printed
@@ -37,6 +38,7 @@ mod key;
 mod log;
 mod logs;
 mod ls;
+mod matching;
 mod metrics;
 mod mirror;
 mod mv;
@@ -209,7 +211,7 @@ impl Command {
             Self::Image(command) => command.only_reads(),
             Self::Repo(repo::Command::List(_) | repo::Command::Show(_)) => true,
             Self::Job(job::Command::List(_) | job::Command::Show(_)) => true,
-            Self::Pipeline(pipeline::Command::List(_) | pipeline::Command::Show(_)) => true,
+            Self::Pipeline(pipeline::Command::List(_) | pipeline::Command::Show(_) | pipeline::Command::Log(_)) => true,
             Self::Branch(branch::Command::List(_) | branch::Command::Log(_)) => true,
             _ => false,
         }

@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
-use repos::files;
-use specs::{FilePath, Reference};
+use repos::files::{self, Edits};
+use repos::tree::Tree;
+use repos::{RepoError, Store};
+use specs::{FilePath, Glob, Reference};
 
 use super::change::{Commit, Message, Target, commit};
+use super::matching::literal;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
@@ -18,6 +21,9 @@ pub(crate) struct Args {
     /// Also directories, with all below them
     #[arg(short, long)]
     recursive: bool,
+    /// All that matches, as globs of pipelines do, of whole paths; then REF need not have a path
+    #[arg(long = "match", value_name = "GLOB")]
+    matching: Option<Glob>,
     #[command(flatten)]
     message: Message,
 }
@@ -32,11 +38,34 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         let message = format!("`{first}` and `{other}` are on two branches, and one commit is on one");
         return Err(CliError::usage(message, "remove them one after the other"));
     }
-    let paths: Vec<FilePath> = args.references.iter().map(path_of).collect::<Result<_>>()?;
     let target = Target::of(store, first)?;
+    if let Some(glob) = &args.matching {
+        let new = Commit { target: &target, message: &args.message, expect: None, started, skipped: &[] };
+        let below: Vec<FilePath> =
+            args.references.iter().map(|reference| reference.path.clone().unwrap_or_else(FilePath::root)).collect();
+        commit(cx, &new, |base| rm_matching(store, base, &target.place(), &below, glob, args.recursive))?;
+        return Ok(());
+    }
+    let paths: Vec<FilePath> = args.references.iter().map(path_of).collect::<Result<_>>()?;
     let new = Commit { target: &target, message: &args.message, expect: None, started, skipped: &[] };
-    commit(cx, &new, |base| files::rm(store, base, &target.place(), &paths, args.recursive))?;
+    let removed = commit(cx, &new, |base| files::rm(store, base, &target.place(), &paths, args.recursive));
+    removed.map_err(|error| paths.iter().fold(error, |error, path| literal(error, Some(path))))?;
     Ok(())
+}
+
+fn rm_matching(
+    store: &Store,
+    base: Tree,
+    place: &str,
+    below: &[FilePath],
+    glob: &Glob,
+    recursive: bool,
+) -> std::result::Result<Edits, RepoError> {
+    let mut edits = Edits::default();
+    for path in below {
+        edits.files.extend(files::rm_matching(store, base, place, path, glob, recursive)?.files);
+    }
+    Ok(edits)
 }
 
 /// The path of a reference that must have one.

@@ -55,13 +55,14 @@ impl Context {
         let notes = Notes::new(&outside, &flags)?;
         let out = Out::new(&outside, &flags, &notes)?;
         let opened = OnceLock::new();
+        let clock = clock::of(&outside.env);
         if let Some(engine) = &engine {
-            let zone = Human::new(SystemClock.now(), &outside.env).zone().clone();
+            let zone = Human::new(clock.now(), &outside.env).zone().clone();
             opened.set(engine.store().in_zone(zone)).ok();
         }
         Ok(Self {
             flags,
-            clock: clock::of(&outside.env),
+            clock,
             outside,
             out,
             notes,

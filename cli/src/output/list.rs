@@ -85,6 +85,11 @@ impl Window {
         self.start(cx).is_none_or(|start| time >= start)
     }
 
+    /// Whether it leaves nothing out for its time.
+    pub(crate) fn is_open(&self) -> bool {
+        self.since.is_none()
+    }
+
     fn start(&self, cx: &Context) -> Option<Timestamp> {
         self.since.as_ref()?.start(&cx.human())
     }

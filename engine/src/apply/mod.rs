@@ -10,7 +10,8 @@
 //!
 //! Reading and storing happen without the store's lock; only the last step takes it, and is repeated when somebody was quicker.
 //! `drift` tells later whether the files are still what was applied.
-//! `operate` is what people do to pipelines and jobs that are there: stop, start, delete, rerun, retry.
+//! `operate` is what people do to pipelines and jobs that are there: stop, start, delete, rerun, retry; `rollback` makes a pipeline again
+//! what it was.
 //! Not here: what is wrong with a spec in itself (`specs`), what the jobs then do (`plan`).
 
 mod checks;
@@ -23,6 +24,7 @@ mod host;
 mod images;
 mod operate;
 mod publish;
+mod rollback;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -38,6 +40,8 @@ use specs::{Diagnostic, PipelineName, RunId};
 pub use drift::{Drift, drifts};
 pub use operate::{Data, delete_pipeline, find_retry, rerun, retry, start_pipeline, stop_job, stop_pipeline};
 
+pub use rollback::rollback;
+pub use versions::differences;
 pub(crate) use versions::fields_that_differ;
 
 use self::checks::{Findings, Scope};
@@ -157,7 +161,7 @@ pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>)
     let publish = |dry| {
         let (scope, specs, prepared, by) = (scope.clone(), specs.clone(), prepared.clone(), request.by.clone());
         blocking(move || {
-            let why = publish::Why { kind: CauseKind::Apply, by: &by, dry };
+            let why = publish::Why { kind: CauseKind::Apply, by: &by, dry, message: None };
             publish::publish(&scope.store, &prepared, &why, |graph| {
                 // Others may have applied or deleted something since the first look.
                 checks::diagnose(&scope, graph, &specs)?.refuse(files)
@@ -218,7 +222,7 @@ pub async fn refresh_versions(
     }
     let (store, by) = (store.clone(), by.clone());
     blocking(move || {
-        let cause = publish::Why { kind: CauseKind::Apply, by: &by, dry: false };
+        let cause = publish::Why { kind: CauseKind::Apply, by: &by, dry: false, message: None };
         publish::publish(&store, &prepared, &cause, |_| Ok(())).map(Some)
     })
     .await

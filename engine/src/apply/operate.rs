@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use repos::files::glob_hint;
 use repos::journal::{Cause, CauseKind, Entry};
 use repos::tree::Tree;
 use repos::{Change, JobRow, Store};
@@ -117,7 +118,8 @@ pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &By) 
         let what = format!("no input of pipeline `{name}` has a path that `{glob}` matches");
         let reads: Vec<String> =
             pipeline.input_branches().iter().map(|(repo, branch)| format!("pv ls {repo}@{branch}")).collect();
-        return Err(EngineError::NotFound { what, hint: Some(reads.join("; ")) });
+        let hint = glob_hint(glob.as_str()).unwrap_or_else(|| reads.join("; "));
+        return Err(EngineError::NotFound { what, hint: Some(hint) });
     }
     again(store, name, format!("{name}:{glob}"), by, CauseKind::Rerun, before.as_ref(), None)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use repos::documents::{ExecutorStamp, JobDocument, VersionDocument};
-use repos::journal::{CauseKind, Entry, Move, RepoKind, SealedState};
+use repos::journal::{Cause, CauseKind, Entry, Move, RepoKind, SealedState};
 use repos::{Change, JobRow, Store};
 use specs::PipelineName;
 
@@ -21,6 +21,8 @@ pub(super) struct Why<'a> {
     pub(super) kind: CauseKind,
     pub(super) by: &'a By,
     pub(super) dry: bool,
+    /// In words, if there are any.
+    pub(super) message: Option<String>,
 }
 
 /// Makes the pipelines what they were prepared to be. `recheck` looks at the graph that the change is made on.
@@ -63,7 +65,7 @@ pub(super) fn publish(
         }
         entries.extend(given_up(store, &before, &graph, &changed)?);
         let refs = changed.iter().map(ToString::to_string).collect();
-        let cause = cause(store, why.kind, why.by, refs);
+        let cause = Cause { message: why.message.clone(), ..cause(store, why.kind, why.by, refs) };
         entries.extend(run_entries(store, &graph, run, cause, moves, &changed)?);
         store.publish(&Change { entries, graph: Some(before.number) })?;
         applied.run = Some(run);

@@ -22,7 +22,7 @@ use crate::scheduler::readable_paths;
 pub(super) struct Settings {
     pub(super) default_branch: BranchName,
     pub(super) default_image: Option<String>,
-    network: Network,
+    pub(super) network: Network,
 }
 
 impl Settings {
@@ -39,9 +39,7 @@ impl Settings {
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
     pub(super) spec: PipelineSpec,
-    spec_value: Value,
     spec_digest: Digest,
-    transform: Transform,
     transform_digest: Digest,
     executor: ExecutorKind,
     default_branch: BranchName,
@@ -88,6 +86,20 @@ impl Prepared {
         Self::settle(store, pipeline.spec.clone(), executor, image, code, old.network, branch)
     }
 
+    /// A version that there was, with its spec as it is read today.
+    pub(super) fn of_version(version: &VersionDocument, spec: PipelineSpec) -> Self {
+        Self {
+            spec,
+            spec_digest: version.spec,
+            transform_digest: version.transform,
+            executor: version.executor,
+            default_branch: version.default_branch.clone(),
+            image: version.image.clone(),
+            code: version.code.clone(),
+            entrypoint: version.entrypoint.clone(),
+        }
+    }
+
     fn settle(
         store: &Store,
         spec: PipelineSpec,
@@ -117,21 +129,9 @@ impl Prepared {
             host_files,
         };
         let transform_digest = store.put_document(&transform)?;
-        let spec_value = value_of(&spec);
-        let spec_digest = store.put_document(&SpecDocument(spec_value.clone()))?;
+        let spec_digest = store.put_document(&SpecDocument(value_of(&spec)))?;
         let entrypoint = if spec.transform.cmd.is_empty() { entrypoint.unwrap_or_default() } else { Vec::new() };
-        Ok(Self {
-            spec,
-            spec_value,
-            spec_digest,
-            transform,
-            transform_digest,
-            executor,
-            default_branch,
-            image,
-            code,
-            entrypoint,
-        })
+        Ok(Self { spec, spec_digest, transform_digest, executor, default_branch, image, code, entrypoint })
     }
 
     /// Its document as version `version`.
@@ -149,36 +149,40 @@ impl Prepared {
         }
     }
 
-    /// What differs from the present version, in the words of spec and transform; nothing when they are the same. Another git commit,
-    /// image id or registry digest with the same content is no difference.
+    /// What differs from the present version.
     pub(super) fn differences(&self, store: &Store, present: &Pipeline) -> Result<Vec<String>> {
-        let old = &present.version;
-        let mut why = BTreeSet::new();
-        if old.transform != self.transform_digest {
-            let before: Transform = store.document(&old.transform)?;
-            why.extend(fields_that_differ(&value_of(&before), &value_of(&self.transform)));
-        }
-        if old.spec != self.spec_digest {
-            let SpecDocument(before) = store.document(&old.spec)?;
-            why.extend(fields_that_differ(&before, &self.spec_value).into_iter().filter(|field| field != "transform"));
-            let within = fields_that_differ(&before["transform"], &self.spec_value["transform"]);
-            // The reference of an image or the path of the code can differ while what they name does not.
-            let within = within.into_iter().filter(|field| !why.contains(field)).map(|field| match field.as_str() {
-                "image" => "image reference".to_owned(),
-                "code" => "code path".to_owned(),
-                _ => field,
-            });
-            let within: Vec<String> = within.collect();
-            why.extend(within);
-        }
-        let facts = [
-            ("executor", old.executor != self.executor),
-            ("default_branch", old.default_branch != self.default_branch),
-            ("cmd", old.entrypoint != self.entrypoint),
-        ];
-        why.extend(facts.iter().filter(|(_, differs)| *differs).map(|(field, _)| (*field).to_owned()));
-        Ok(why.into_iter().collect())
+        differences(store, &present.version, &self.document(present.version.version))
     }
+}
+
+/// What differs between two versions, in the words of spec and transform; nothing when they are the same. Another git commit, image id or
+/// registry digest with the same content is no difference.
+pub fn differences(store: &Store, old: &VersionDocument, new: &VersionDocument) -> Result<Vec<String>> {
+    let mut why = BTreeSet::new();
+    if old.transform != new.transform {
+        let [before, after]: [Transform; 2] = [store.document(&old.transform)?, store.document(&new.transform)?];
+        why.extend(fields_that_differ(&value_of(&before), &value_of(&after)));
+    }
+    if old.spec != new.spec {
+        let [SpecDocument(before), SpecDocument(after)] = [store.document(&old.spec)?, store.document(&new.spec)?];
+        why.extend(fields_that_differ(&before, &after).into_iter().filter(|field| field != "transform"));
+        let within = fields_that_differ(&before["transform"], &after["transform"]);
+        // The reference of an image or the path of the code can differ while what they name does not.
+        let within = within.into_iter().filter(|field| !why.contains(field)).map(|field| match field.as_str() {
+            "image" => "image reference".to_owned(),
+            "code" => "code path".to_owned(),
+            _ => field,
+        });
+        let within: Vec<String> = within.collect();
+        why.extend(within);
+    }
+    let facts = [
+        ("executor", old.executor != new.executor),
+        ("default_branch", old.default_branch != new.default_branch),
+        ("cmd", old.entrypoint != new.entrypoint),
+    ];
+    why.extend(facts.iter().filter(|(_, differs)| *differs).map(|(field, _)| (*field).to_owned()));
+    Ok(why.into_iter().collect())
 }
 
 pub(super) fn value_of<T: Serialize>(value: &T) -> Value {

@@ -55,7 +55,8 @@ fn none(pipeline: &Pipeline, sample: &Sample) -> EngineError {
     let (what, hint) = match sample {
         Sample::Failed => (format!("no datum of the newest job of `{name}` failed"), format!("pv job show {name}")),
         Sample::Matching(glob) => {
-            (format!("no datum of `{name}` reads a path that matches `{glob}`"), format!("pv plan {name} --datums"))
+            let hint = repos::files::glob_hint(glob.as_str()).unwrap_or_else(|| format!("pv plan {name} --datums"));
+            (format!("no datum of `{name}` reads a path that matches `{glob}`"), hint)
         }
         Sample::All | Sample::Some(_) => {
             (format!("pipeline `{name}` has no datum with these inputs"), format!("pv explain {name}"))

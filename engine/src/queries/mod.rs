@@ -6,7 +6,9 @@
 //! - `cause`     why a run came about
 //! - `known`     where the datums of a job are known from, whether it has ended or not
 //! - `find`      references to jobs and datums, resolved
+//! - `ids`       ids of every sort by their first digits, and the files they stand for
 //! - `pipeline`  a pipeline: how far it is, and what it is made of
+//! - `versions`  the versions that it had
 //!
 //! Not here: where bytes came from (`trace`), what would run (`outlook`), printing (`cli`).
 
@@ -14,9 +16,13 @@ mod cause;
 mod datum;
 mod details;
 mod find;
+mod ids;
 mod job;
 mod known;
 mod pipeline;
+mod versions;
+
+pub use crate::apply::differences;
 
 pub use cause::CauseView;
 pub(crate) use datum::result_in;
@@ -26,7 +32,9 @@ pub use datum::{
 };
 pub use details::{DatumDetails, JobDetails, OutputView, datum_details, job_details, last_words};
 pub use find::{FoundDatum, find_datum, find_datums_of_input, find_job, find_jobs};
+pub use ids::{Files, Named, VersionOf, commit_of_certificate, files_of, find_files, find_id, find_version};
 pub use job::{JobState, JobView, job_id, job_view};
 pub(crate) use known::Known;
 pub use known::{provenance_of, results_of};
 pub use pipeline::{PipelineDetails, PipelineState, PipelineView, newest_of_version, pipeline_details, pipeline_view};
+pub use versions::{VersionDetails, VersionView, pipeline_versions, version_details};

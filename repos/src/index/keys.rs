@@ -92,6 +92,10 @@ pub(crate) fn meta(name: &str) -> Vec<u8> {
 pub(crate) fn object(kind: u8, digest: &Digest) -> Vec<u8> {
     key(Prefix::Object, &[&[kind], digest.as_bytes()])
 }
+/// The start of the keys of objects of a kind whose digest begins with `bytes`.
+pub(crate) fn objects_from(kind: u8, bytes: &[u8]) -> Vec<u8> {
+    key(Prefix::Object, &[&[kind], bytes])
+}
 /// The start of the keys of all objects.
 pub(crate) fn objects() -> Vec<u8> {
     key(Prefix::Object, &[])

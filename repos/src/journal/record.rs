@@ -231,6 +231,7 @@ pub enum CauseKind {
     Rerun,
     Retry,
     Try,
+    Rollback,
 }
 
 /// How a job ended.
@@ -261,6 +262,7 @@ impl CauseKind {
             Self::Rerun => "rerun",
             Self::Retry => "retry",
             Self::Try => "try",
+            Self::Rollback => "rollback",
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::error::RepoError;
 use crate::index::apply::meta;
 use crate::index::keys;
 use crate::index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, RepoRow, RunRow, TagRow, read};
+use crate::object::{Kind, PackClass};
 
 /// The text after `prefix` in a key.
 fn name_in<T: std::str::FromStr>(key: &[u8], prefix: &[u8]) -> Option<T> {
@@ -356,6 +357,22 @@ impl Store {
         ids.dedup();
         ids.truncate(limit);
         Ok(ids)
+    }
+
+    /// Digests of objects of a kind that begin with these hex digits, at most `limit`.
+    pub fn objects_by_prefix(&self, kind: Kind, prefix: &str, limit: usize) -> Result<Vec<Digest>> {
+        let found = self.known_objects_by_prefix(kind, prefix, limit)?;
+        if !found.is_empty() || kind.class() == PackClass::Meta {
+            return Ok(found);
+        }
+        // Packs of content are not looked into before they are needed.
+        self.know_all()?;
+        self.known_objects_by_prefix(kind, prefix, limit)
+    }
+
+    fn known_objects_by_prefix(&self, kind: Kind, prefix: &str, limit: usize) -> Result<Vec<Digest>> {
+        let keys = |bytes: &[u8]| keys::objects_from(kind as u8, bytes);
+        self.by_prefix(prefix, limit, 32, keys, |key| key.last_chunk::<32>().map(|bytes| Digest::from_bytes(*bytes)))
     }
 
     fn by_prefix<T: std::fmt::Display>(

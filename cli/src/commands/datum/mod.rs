@@ -6,6 +6,8 @@ use crate::error::Result;
 mod list;
 mod show;
 
+pub(super) use show::show_one;
+
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     List(list::Args),

@@ -45,6 +45,16 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     print(cx, store, &found)
 }
 
+/// Shows the datum that a reference names.
+pub(in crate::commands) fn show_one(cx: &Context, datum: &DatumRef) -> Result<()> {
+    let store = cx.store()?;
+    let found = queries::find_datum(store, live(cx), datum)?;
+    if cx.out().is_json() {
+        return cx.list(None, [Ok(DatumLine(found.view))]);
+    }
+    print(cx, store, &found)
+}
+
 fn print(cx: &Context, store: &Store, found: &FoundDatum) -> Result<()> {
     let lines = lines(cx, store, found)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
     cx.table(&[], lines.collect())?;

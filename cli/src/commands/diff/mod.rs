@@ -11,8 +11,10 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use specs::{Reference, ReferenceError, RunRef};
+use engine::queries;
+use specs::{Glob, ReferenceError, RunRef, Source};
 
+use super::matching::literal;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
@@ -68,6 +70,9 @@ pub(crate) struct Args {
     /// Key columns of tables and records, with commas between
     #[arg(long, value_name = "COLS", value_delimiter = ',')]
     key: Vec<String>,
+    /// Only what matches, as globs of pipelines do: of whole paths, a directory with all that is in it
+    #[arg(long = "match", value_name = "GLOB")]
+    matching: Option<Glob>,
     /// Write pictures of where images differ below this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -76,7 +81,7 @@ pub(crate) struct Args {
 /// A side: a commit or file, or a run.
 #[derive(Debug, Clone)]
 enum What {
-    Commit(Box<Reference>),
+    Commit(Box<Source>),
     Run(RunRef),
 }
 
@@ -103,16 +108,21 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         }
         (What::Run(run), Some(What::Commit(commit))) | (What::Commit(commit), Some(What::Run(run))) => {
             let message = format!("`{run}` is a run, `{commit}` a commit, and two of a sort are compared");
-            return Err(CliError::usage(message, format!("pv diff {} {}{run}", commit, commit.repo)));
+            let hint = match &**commit {
+                Source::Reference(reference) => format!("pv diff {commit} {}{run}", reference.repo),
+                Source::Id(..) => format!("name its repository: REPO{run}"),
+            };
+            return Err(CliError::usage(message, hint));
         }
     };
     if args.exit_code && differs { Err(CliError::Exit(1)) } else { Ok(()) }
 }
 
 /// Whether something differs.
-fn commits(cx: &Context, args: &Args, first: &Reference, second: Option<&Reference>) -> Result<bool> {
+fn commits(cx: &Context, args: &Args, first: &Source, second: Option<&Source>) -> Result<bool> {
     let store = cx.store()?;
-    let sides = Sides::find(store, first, second)?;
+    let sides = Sides::find(store, first, second).map_err(|error| literal(error, first.path().filter(|_| args.matching.is_none())))?;
+    let sides = sides.matching(args.matching.clone());
     if args.why {
         let differs = why::in_full(cx, args, &sides)?;
         if args.flips.is_none() {
@@ -126,6 +136,7 @@ fn commits(cx: &Context, args: &Args, first: &Reference, second: Option<&Referen
     if !cx.out().is_json() && !args.name_only {
         page.title(&sides.title)?;
         why::header(&page, store, &sides)?;
+        versions(cx, &page, first, second)?;
     }
     let counts = listing::print(&page, args, store, &sides)?;
     if !cx.out().is_json() && !args.name_only {
@@ -134,4 +145,18 @@ fn commits(cx: &Context, args: &Args, first: &Reference, second: Option<&Referen
         cx.out().json(&counts)?;
     }
     Ok(counts.total() > 0)
+}
+
+/// Of two versions of pipelines, what they are made of that differs; their code is listed below it.
+fn versions(cx: &Context, page: &Page<'_>, first: &Source, second: Option<&Source>) -> Result<()> {
+    let (Source::Reference(first), Some(Source::Reference(second))) = (first, second) else { return Ok(()) };
+    let store = cx.store()?;
+    let (old, new) = (queries::find_version(store, first)?, queries::find_version(store, second)?);
+    let (Some((_, old)), Some((_, new))) = (old, new) else { return Ok(()) };
+    let differ = queries::differences(store, &old, &new)?;
+    page.line(&if differ.is_empty() {
+        "made of the same".to_owned()
+    } else {
+        format!("differs in: {}", differ.join(", "))
+    })
 }

@@ -1,11 +1,12 @@
 //! Which two are compared.
 
 use engine::diff::{Entries, Entry, Named, entries};
-use repos::files;
+use engine::queries::{self, Files};
+use repos::files::{self, Matching};
 use repos::store::Resolved;
 use repos::tree::Tree;
 use repos::{RepoError, Store};
-use specs::{CommitId, FilePath, Reference};
+use specs::{CommitId, FilePath, Glob, Source};
 
 use crate::error::{CliError, Result};
 use crate::output::ShortIds;
@@ -18,7 +19,17 @@ pub(super) struct Sides {
     pub(super) old: Option<CommitId>,
     pub(super) new: Option<CommitId>,
     what: Compared,
+    /// What is left of it.
+    matching: Option<Glob>,
     pub(super) title: String,
+}
+
+/// What a side is: the files, and at and below which path they are compared.
+struct Side {
+    tree: Tree,
+    commit: Option<CommitId>,
+    path: FilePath,
+    place: String,
 }
 
 enum Compared {
@@ -30,21 +41,29 @@ enum Compared {
 
 impl Sides {
     /// Of one reference the commit before it and itself.
-    pub(super) fn find(store: &Store, first: &Reference, second: Option<&Reference>) -> Result<Self> {
-        let first_at = store.resolve(first)?;
-        let Some(second) = second else { return Self::of_commit(store, first_at) };
-        let second_at = store.resolve(second)?;
-        let what = match (&first.path, &second.path) {
+    pub(super) fn find(store: &Store, first: &Source, second: Option<&Source>) -> Result<Self> {
+        let Some(second) = second else {
+            return match queries::find_files(store, first)? {
+                Files::Commit(at) => Self::of_commit(store, *at),
+                _ => {
+                    let message = format!("`{first}` is no commit, and is compared with another one");
+                    Err(CliError::usage(message, format!("pv diff {first} OTHER")))
+                }
+            };
+        };
+        let (first_at, second_at) = (Side::find(store, first)?, Side::find(store, second)?);
+        let what = match (first.path(), second.path()) {
             (Some(one), Some(other)) if one != other => two_files(store, (first, &first_at), (second, &second_at))?,
-            (one, other) => Compared::Below(one.clone().or_else(|| other.clone()).unwrap_or_else(FilePath::root)),
+            (one, other) => Compared::Below(one.or(other).cloned().unwrap_or_else(FilePath::root)),
         };
         Ok(Self {
-            older: first_at.tree(),
-            newer: second_at.tree(),
-            title: format!("{} → {}", name(store, &first_at)?, name(store, &second_at)?),
-            old: Some(first_at.id),
-            new: Some(second_at.id),
+            older: first_at.tree,
+            newer: second_at.tree,
+            title: format!("{} → {}", first_at.place, second_at.place),
+            old: first_at.commit,
+            new: second_at.commit,
             what,
+            matching: None,
         })
     }
 
@@ -61,12 +80,13 @@ impl Sides {
             old: before,
             new: Some(at.id),
             what: Compared::Below(at.path),
+            matching: None,
         })
     }
 
     /// All of two trees.
     pub(super) fn of_trees(older: Tree, newer: Tree, title: String) -> Self {
-        Self { older, newer, old: None, new: None, what: Compared::Below(FilePath::root()), title }
+        Self { older, newer, old: None, new: None, what: Compared::Below(FilePath::root()), matching: None, title }
     }
 
     /// Two commits of one repository, or the files of one where the other is not.
@@ -82,8 +102,21 @@ impl Sides {
         Ok(Self { old, new, ..Self::of_trees(tree(old)?, tree(new)?, title) })
     }
 
+    /// Only what matches of it.
+    pub(super) fn matching(self, matching: Option<Glob>) -> Self {
+        Self { matching, ..self }
+    }
+
     /// What differs.
     pub(super) fn entries<'s>(&self, store: &'s Store) -> Result<Entries<'s>, RepoError> {
+        let all = self.all_entries(store)?;
+        let Some(glob) = &self.matching else { return Ok(all) };
+        let mut matching = Matching::new(glob);
+        let fits = all.filter(|entry| entry.as_ref().map_or(true, |entry| matching.fits(&entry.path)));
+        Ok(Entries::of(fits.collect::<Result<_, _>>()?))
+    }
+
+    fn all_entries<'s>(&self, store: &'s Store) -> Result<Entries<'s>, RepoError> {
         match &self.what {
             Compared::Below(path) => entries(store, self.older, self.newer, path),
             Compared::Files(files) => {
@@ -114,9 +147,31 @@ impl Sides {
     }
 }
 
-fn two_files(store: &Store, old: (&Reference, &Resolved), new: (&Reference, &Resolved)) -> Result<Compared> {
-    let file = |(_, at): (&Reference, &Resolved)| -> Result<Option<Named>> {
-        let file = at.tree().file(store, &at.path)?;
+impl Side {
+    fn find(store: &Store, source: &Source) -> Result<Self> {
+        if let Source::Reference(reference) = source
+            && let Some((of, document)) = queries::find_version(store, reference)?
+        {
+            let root = document.code.and_then(|code| code.tree);
+            let path = reference.path.clone().unwrap_or_else(FilePath::root);
+            return Ok(Self { tree: root.map_or(Tree::empty(), Tree::at), commit: None, path, place: of.to_string() });
+        }
+        Ok(match queries::find_files(store, source)? {
+            Files::Commit(at) => {
+                Self { tree: at.tree(), commit: Some(at.id), path: at.path.clone(), place: name(store, &at)? }
+            }
+            Files::Tree { tree, path, place } => Self { tree, commit: None, path, place },
+            Files::One { .. } => {
+                let message = format!("`{source}` is the content of a file, and is compared by the path that has it");
+                return Err(CliError::usage(message, format!("pv find {source} names the paths")));
+            }
+        })
+    }
+}
+
+fn two_files(store: &Store, old: (&Source, &Side), new: (&Source, &Side)) -> Result<Compared> {
+    let file = |(_, at): (&Source, &Side)| -> Result<Option<Named>> {
+        let file = at.tree.file(store, &at.path)?;
         Ok(file.map(|file| Named { path: at.path.clone(), file }))
     };
     if let (Some(old), Some(new)) = (file(old)?, file(new)?) {
@@ -124,7 +179,7 @@ fn two_files(store: &Store, old: (&Reference, &Resolved), new: (&Reference, &Res
     }
     let (one, other) = (&old.1.path, &new.1.path);
     let message = format!("`{one}` and `{other}` are two paths and not two files, and one is compared");
-    let again = Reference { path: Some(one.clone()), ..new.0.clone() };
+    let again = new.0.at(Some(one.clone()));
     Err(CliError::usage(message, format!("pv diff {} {again}", old.0)))
 }
 

@@ -8,6 +8,8 @@ mod retry;
 mod show;
 mod stop;
 
+pub(super) use show::show_one;
+
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     List(list::Args),

@@ -44,6 +44,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     failed(cx, store, &job, &line)
 }
 
+/// Shows the job that a reference names.
+pub(in crate::commands) fn show_one(cx: &Context, job: &JobRef) -> Result<()> {
+    run(cx, &Args { job: job.clone() })
+}
+
 fn lines(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<Vec<(&'static str, String)>> {
     let (view, human) = (&line.job, cx.human());
     let run = store.run(&job.run)?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::commands::diff::page::escaped;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{ShortIds, table};
+use crate::output::ShortIds;
 
 /// Metrics that people see in one table; --only chooses others.
 const COLUMNS: usize = 12;
@@ -85,7 +85,7 @@ pub(super) fn print(cx: &Context, found: &Table, markdown: bool) -> Result<()> {
         cx.out().text(as_markdown(&heads, &rows))?;
     } else {
         let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-        cx.out().text(table(&heads, rows))?;
+        cx.table(&heads, rows)?;
     }
     for line in below(found) {
         cx.out().line(if markdown { format!("\n{}", escaped(&line)) } else { line })?;

@@ -6,7 +6,7 @@ use specs::PipelineName;
 use super::print::{figure, word};
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{count, table};
+use crate::output::count;
 
 /// Prints what the figures are now and what they would be; nothing where there are none.
 pub(in crate::commands) fn print(cx: &Context, pipeline: &PipelineName, sides: &Sides) -> Result<()> {
@@ -37,7 +37,7 @@ pub(in crate::commands) fn print(cx: &Context, pipeline: &PipelineName, sides: &
         }
         cells
     };
-    cx.out().text(table(&heads, sides.figures.iter().map(line).collect()))?;
+    cx.table(&heads, sides.figures.iter().map(line).collect())?;
     for (left_out, what) in [(sides.files_left_out, "files"), (sides.figures_left_out, "figures")] {
         if left_out > 0 {
             cx.out().line(format!("… {} more {what}", count(left_out)))?;

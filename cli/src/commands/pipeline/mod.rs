@@ -10,14 +10,19 @@ mod apply;
 mod check;
 mod delete;
 mod list;
+mod log;
 mod new;
 mod rerun;
+mod rollback;
 mod show;
 pub(super) mod sources;
 mod start;
 mod stop;
 mod tick;
 mod yaml;
+
+pub(super) use show::code_in_words;
+pub(super) use yaml::of_value;
 
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
@@ -26,6 +31,8 @@ pub(crate) enum Command {
     New(new::Args),
     List(list::Args),
     Show(show::Args),
+    Log(log::Args),
+    Rollback(rollback::Args),
     Delete(delete::Args),
     Stop(stop::Args),
     Start(start::Args),
@@ -46,6 +53,8 @@ impl Command {
             Self::New(args) => new::run(cx, args),
             Self::List(args) => list::run(cx, args),
             Self::Show(args) => show::run(cx, args),
+            Self::Log(args) => log::run(cx, args),
+            Self::Rollback(args) => rollback::run(cx, args),
             Self::Delete(args) => delete::run(cx, args),
             Self::Stop(args) => stop::run(cx, args),
             Self::Start(args) => start::run(cx, args),

@@ -1,24 +1,34 @@
 //! `pv pipeline show`
 
-use engine::queries::{PipelineDetails, pipeline_details};
+use engine::queries::{PipelineDetails, find_version, pipeline_details};
 use repos::documents::CodeStamp;
-use specs::PipelineName;
+use specs::{PipelineName, Reference, ReferenceError};
 
 use super::yaml;
 use crate::commands::jobs::live;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::{Human, ShortIds, plural};
 
 /// Show a pipeline: how far it is, what it is made of, its spec
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
-    name: PipelineName,
+    /// Its name; with `@v3` that version of it
+    #[arg(value_name = "NAME[@vN]")]
+    name: Reference,
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let details = pipeline_details(cx.store()?, &args.name, live(cx))?;
+    let store = cx.store()?;
+    if let Some((of, document)) = find_version(store, &args.name)? {
+        return crate::commands::show::version(cx, store, &of, &document);
+    }
+    if args.name.revision.is_some() || args.name.path.is_some() {
+        let message = format!("`{}` is no pipeline, and no version of one", args.name);
+        return Err(CliError::usage(message, format!("pv pipeline log {} lists its versions", args.name.repo)));
+    }
+    let name: PipelineName = args.name.repo.as_str().parse().map_err(ReferenceError::from)?;
+    let details = pipeline_details(store, &name, live(cx))?;
     if cx.out().is_json() {
         return cx.out().json(&details);
     }
@@ -75,7 +85,7 @@ fn when(human: &Human, time: repos::Timestamp) -> String {
 }
 
 /// The tree, and what is known of code and spec in git.
-fn code_in_words(code: &CodeStamp) -> Vec<(&'static str, String)> {
+pub(in crate::commands) fn code_in_words(code: &CodeStamp) -> Vec<(&'static str, String)> {
     let checks = [("code", &code.git_code), ("spec", &code.git_spec)];
     let git = checks.into_iter().filter_map(|(what, check)| Some(("git", check.as_ref()?.in_words(what, 64, 10))));
     code.tree.map(|tree| ("code", format!("tree {tree}"))).into_iter().chain(git).collect()

@@ -28,7 +28,7 @@ pub(super) fn text(spec: &PipelineSpec) -> String {
 }
 
 /// A spec in its normal form as one YAML document.
-pub(super) fn of_value(spec: &Value) -> String {
+pub(in crate::commands) fn of_value(spec: &Value) -> String {
     let mut lines = String::new();
     if let Value::Object(fields) = spec {
         write_fields(&mut lines, fields, 0);

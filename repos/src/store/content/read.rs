@@ -36,6 +36,15 @@ impl Store {
         found.ok_or(RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest })
     }
 
+    /// The file whose content has this digest, if the store has it; nobody says that it is executable.
+    pub fn find_file(&self, digest: &Digest) -> Result<Option<FileEntry>> {
+        let file = |size| FileEntry { digest: *digest, size, executable: false };
+        if let Some(bytes) = self.find_object(Kind::Manifest, digest)? {
+            return Ok(Some(file(manifest(&file(0), &bytes)?.size_bytes())));
+        }
+        Ok(self.find_object(Kind::Chunk, digest)?.map(|bytes| file(bytes.len() as u64)))
+    }
+
     /// The reader of a file, whose first object `find` gives.
     fn find_content(
         &self,

@@ -1,27 +1,31 @@
-//! `pv show`
+//! `pv show`: commits, files, runs; `ids` all else that has an id, `versions` a version of a pipeline.
 
-use engine::queries;
-use repos::Store;
+use engine::queries::{self, VersionOf};
+use repos::documents::VersionDocument;
 use repos::files;
 use repos::object::Kind;
 use repos::store::Resolved;
 use repos::tree::{PathKind, Tree};
-use specs::{JobRef, Reference, RunRef, Target};
+use repos::{RepoError, Store};
+use specs::{DatumRef, Digest, JobRef, Reference, RunRef, Source, Target};
 
 use super::jobs::{JobLine, live};
 use super::views::{CommitView, FileView, RunView};
 use super::vouched::{ShownCommit, vouched_lines};
+
+mod ids;
+mod versions;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, plural, size};
 
-/// Show a commit, a file's entry, or a run
+/// Show a commit, a file's entry, a run, a version of a pipeline (`detect@v3`), or whatever has an id
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A commit, a file, or a run
-    #[arg(value_name = "REF|@RUN")]
+    /// A commit, a file, a run, a version, or any id that pv prints, as short as it prints it
+    #[arg(value_name = "REF|@RUN|NAME@vN|ID")]
     target: Target,
-    /// The exact bytes of the commit's document, whose SHA-256 is the commit's id
+    /// The exact bytes of the document, whose SHA-256 is its id
     #[arg(long)]
     raw: bool,
 }
@@ -35,20 +39,54 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         Target::File(reference) => {
             Err(CliError::usage("only a commit has a document", format!("pv cat {reference} prints the file's bytes")))
         }
-        Target::Word(word) => {
-            let at = store.resolve(&word.parse()?)?;
-            if args.raw {
-                let document = store.document_bytes(Kind::Commit, &at.id.digest())?;
-                let is_text = cx.out().is_terminal();
-                return if is_text {
-                    cx.out().text(String::from_utf8_lossy(&document))
-                } else {
-                    cx.out().bytes(&document)
-                };
-            }
-            show_commit(cx, &at)
-        }
+        Target::Word(word) => show_word(cx, store, word, args.raw),
     }
+}
+
+/// A name comes first: of a repository, a branch, a tag; then a version; then an id; then a job or datum.
+fn show_word(cx: &Context, store: &Store, word: &str, raw: bool) -> Result<()> {
+    if word.contains('/')
+        && let Ok(datum @ DatumRef::InJob { .. }) = word.parse::<DatumRef>()
+        && word.parse::<Reference>().is_err()
+    {
+        return super::datum::show_one(cx, &datum);
+    }
+    let source: Source = word.parse()?;
+    let Source::Reference(reference) = &source else { return ids::show(cx, store, &source, raw) };
+    if let Some((of, document)) = queries::find_version(store, reference)? {
+        return versions::show(cx, store, &of, &document, raw);
+    }
+    let is_id = source.as_id().is_some() && !store.has_repo(&reference.repo)?;
+    if is_id {
+        return ids::show(cx, store, &source, raw);
+    }
+    match store.resolve(reference) {
+        Ok(at) => show_whole_commit(cx, &at, raw),
+        // A job that made no commit has an id all the same.
+        Err(error @ RepoError::NoCommit { .. }) => match word.parse::<JobRef>() {
+            Ok(job @ JobRef::InRun { .. }) if !raw && queries::find_job(store, &job).is_ok() => {
+                super::job::show_one(cx, &job)
+            }
+            _ => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A commit, or the bytes of its document.
+fn show_whole_commit(cx: &Context, at: &Resolved, raw: bool) -> Result<()> {
+    if raw { print_document(cx, Kind::Commit, &at.id.digest()) } else { show_commit(cx, at) }
+}
+
+/// The exact bytes of a document; for a terminal as text.
+fn print_document(cx: &Context, kind: Kind, digest: &Digest) -> Result<()> {
+    let document = cx.store()?.document_bytes(kind, digest)?;
+    if cx.out().is_terminal() { cx.out().text(String::from_utf8_lossy(&document)) } else { cx.out().bytes(&document) }
+}
+
+/// A version of a pipeline.
+pub(super) fn version(cx: &Context, store: &Store, of: &VersionOf, document: &VersionDocument) -> Result<()> {
+    versions::show(cx, store, of, document, false)
 }
 
 fn show_run(cx: &Context, run: &RunRef) -> Result<()> {

@@ -1,0 +1,17 @@
+//! What commands share that take `--match`.
+
+use specs::{FilePath, Glob};
+
+use crate::error::CliError;
+
+/// An error about a path that is taken literally, with a word about `--match` when it looks like a glob.
+pub(super) fn literal(error: impl Into<CliError>, path: Option<&FilePath>) -> CliError {
+    let error = error.into();
+    let is_glob = |path: &&FilePath| path.as_str().contains(['*', '?', '[', '{']) && Glob::parse(path.as_str()).is_ok();
+    match path.filter(is_glob) {
+        Some(path) if error.is_about(&format!("`{path}` not found")) => {
+            error.hint(format!("paths are taken as they are written; for a pattern: --match '{path}'"))
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,86 @@
+//! `pv pipeline rollback`
+
+use std::str::FromStr;
+
+use engine::apply::{self, AppliedState};
+use serde::Serialize;
+use specs::{PipelineName, RunId};
+
+use crate::author;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::output::{ShortIds, plural};
+
+/// Make a pipeline what it was in an earlier version, under a new number
+///
+/// What that version computed is taken from the cache. Files and folders of this machine are not read.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Its name
+    name: PipelineName,
+    /// The version, as `pv pipeline log` shows it: `v3`
+    version: Number,
+    /// Why, for those who read the log
+    #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    message: String,
+    /// Who, if it is not you: `Anna <anna@example.com>`
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+}
+
+/// The number of a version, with or without its `v`.
+#[derive(Debug, Clone, Copy)]
+struct Number(u32);
+
+impl FromStr for Number {
+    type Err = String;
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let digits = text.strip_prefix('v').unwrap_or(text);
+        digits.parse().map(Self).map_err(|_| format!("`{text}` is no version: write `v3`"))
+    }
+}
+
+#[derive(Serialize)]
+struct RolledView<'a> {
+    pipeline: &'a PipelineName,
+    /// The version now.
+    version: u32,
+    /// The one that it is like.
+    rolled_back_to: u32,
+    changed: bool,
+    run: Option<RunId>,
+    /// What differs from the version before it.
+    changes: &'a [String],
+    jobs: Vec<String>,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
+    let store = cx.store()?;
+    let (name, Number(to)) = (&args.name, args.version);
+    let by = author::by(cx, args.author.as_deref());
+    let applied = apply::rollback(store, name, to, &by, &args.message)
+        .map_err(|error| CliError::from(error).done("nothing was rolled back"))?;
+    let [pipeline] = applied.pipelines.as_slice() else { return Ok(()) };
+    let changed = pipeline.state != AppliedState::Unchanged;
+    if cx.out().is_json() {
+        let run = applied.run;
+        let jobs = applied.jobs.iter().filter_map(|job| run.map(|run| format!("{job}@{run}"))).collect();
+        let (version, changes) = (pipeline.version, pipeline.why.as_slice());
+        return cx.out().json(&RolledView { pipeline: name, version, rolled_back_to: to, changed, run, changes, jobs });
+    }
+    cx.out().line(format!("{name}@v{}", pipeline.version))?;
+    cx.out().flush()?;
+    let Some(run) = applied.run else {
+        cx.notes().line(format!("nothing differs: version {} is made of the same as version {to}", pipeline.version));
+        return Ok(());
+    };
+    cx.notes().line(format!("as v{to}; differs from the version before in: {}", pipeline.why.join(", ")));
+    if !applied.kills.is_empty() {
+        cx.notes().line(format!("killed {}", plural(applied.kills.len() as u64, "job", "jobs")));
+    }
+    cx.notes().line(format!("run {}", store.short_run(&run)?));
+    if !applied.jobs.is_empty() {
+        cx.notes().line("next: pv run");
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! A version of a pipeline: what it is made of, and its spec as it was applied.
+
+use engine::queries::{self, VersionOf};
+use repos::Store;
+use repos::documents::VersionDocument;
+use repos::object::Kind;
+
+use super::{print, print_document};
+use crate::commands::pipeline::{code_in_words, of_value};
+use crate::commands::views::name_of;
+use crate::context::Context;
+use crate::error::{CliError, Result};
+
+pub(crate) fn show(cx: &Context, store: &Store, of: &VersionOf, document: &VersionDocument, raw: bool) -> Result<()> {
+    let not_found = || CliError::new(specs::ErrorKind::NotFound, format!("{of} not found"));
+    if raw {
+        let row = store.pipeline_version(&of.pipeline, of.version)?.ok_or_else(not_found)?;
+        return print_document(cx, Kind::Version, &row.document);
+    }
+    let details = queries::version_details(store, &of.pipeline, of.version)?.ok_or_else(not_found)?;
+    if cx.out().is_json() {
+        return cx.out().json(&details);
+    }
+    let (view, human) = (&details.view, cx.human());
+    let state = match (view.is_current, view.is_try) {
+        (true, _) => "   what the pipeline is now",
+        (false, true) => "   only tried",
+        (false, false) => "",
+    };
+    let mut lines = vec![
+        ("version", format!("{of}{state}")),
+        ("applied", format!("{}   {}", human.local(view.created_at), human.ago(view.created_at))),
+        ("by", view.author.as_deref().map(name_of).unwrap_or_default()),
+        (
+            "why",
+            format!("{} {}", view.cause.map_or("", repos::journal::CauseKind::word), view.message).trim().to_owned(),
+        ),
+        ("run", view.run.map_or_else(String::new, |run| run.to_string())),
+        ("changed", view.changes.join(", ")),
+        ("executor", details.executor.to_string()),
+        ("network", details.transform.network.to_string()),
+    ];
+    if let Some(image) = &document.image {
+        lines.push(("image", format!("{}   {}", image.reference, image.digest)));
+    }
+    lines.extend(view.code.iter().flat_map(code_in_words));
+    lines.retain(|(_, text)| !text.is_empty());
+    print(cx, lines)?;
+    cx.out().line("\nspec")?;
+    of_value(&details.spec).lines().try_for_each(|line| cx.out().line(format!("  {line}")))
+}

@@ -1,0 +1,45 @@
+//! Rollback: a pipeline becomes again what it was in an earlier version, under a new number. Nothing is pulled, no code is read again; what
+//! that version computed is in the cache.
+
+use repos::Store;
+use repos::documents::{SpecDocument, VersionDocument};
+use repos::journal::CauseKind;
+use specs::{PipelineName, parse_specs};
+
+use super::Applied;
+use super::checks::{self, Scope};
+use super::publish::{self, Why};
+use super::versions::{Prepared, Settings};
+use crate::changes::By;
+use crate::error::{EngineError, Result};
+
+/// Makes a pipeline what it was in `version`; `message` says why.
+///
+/// `Specs` names all that does not fit any more, such as a repository that is gone. Nothing happens when it is that already.
+pub fn rollback(store: &Store, name: &PipelineName, version: u32, by: &By, message: &str) -> Result<Applied> {
+    store.pipeline(name)?;
+    let row = store.pipeline_version(name, version)?.ok_or_else(|| EngineError::NotFound {
+        what: format!("pipeline `{name}` has no version {version}"),
+        hint: Some(format!("pv pipeline log {name} lists those that it has")),
+    })?;
+    let document: VersionDocument = store.document(&row.document)?;
+    let SpecDocument(value) = store.document(&document.spec)?;
+    let file = format!("{name}@v{version}");
+    let set = parse_specs(&[(file, value.to_string())]);
+    let settings = Settings { default_branch: document.default_branch.clone(), ..Settings::of(store)? };
+    let scope = Scope { store: store.clone(), settings, kind: document.executor };
+    let specs = set.specs.clone();
+    let Some(parsed) = specs.first() else {
+        let problems = set.diagnostics.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ");
+        let what = format!("the spec of version {version} is none to this pv any more: {problems}");
+        return Err(EngineError::Usage { what, hint: Some(format!("pv show {name}@v{version} prints it")) });
+    };
+    let prepared = [Prepared::of_version(&document, parsed.spec.clone())];
+    let why = Why { kind: CauseKind::Rollback, by, dry: false, message: Some(rolled(version, message)) };
+    publish::publish(store, &prepared, &why, |graph| checks::diagnose(&scope, graph, &specs)?.refuse(1))
+}
+
+/// `to v3: the new model misses bags`
+fn rolled(version: u32, message: &str) -> String {
+    if message.is_empty() { format!("to v{version}") } else { format!("to v{version}: {message}") }
+}
