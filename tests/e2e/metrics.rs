@@ -48,7 +48,16 @@ fn paths(rows: &[Value]) -> Vec<&str> {
 #[test]
 fn a_row_a_file_has_its_parameters_beside_its_metrics_and_the_best_is_first_and_marked() {
     let env = grid();
-    insta::assert_snapshot!(env.pv(["metrics", "evaluate"]), @"");
+    insta::assert_snapshot!(env.pv(["metrics", "evaluate"]), @r"
+    --- stdout
+    FILE  model.rate  model.rounds  accuracy  loss  note
+    /d.json  2  50  0.38 *  62 *  d
+    /b.json  1  30  0.29  71  b
+    /c.json  2  30  0.28  72  c
+    /a.json  1  20  0.19  81  a
+    same in all rows: MOST 40, seed 7
+    * best: highest accuracy, lowest loss
+    ");
     let rows = env.json(["metrics", "evaluate"]);
     assert_eq!(paths(&rows), ["/d.json", "/b.json", "/c.json", "/a.json"]);
     let best = &rows[0];
@@ -71,7 +80,12 @@ fn rows_are_sorted_by_what_is_asked_for_and_a_misspelt_name_is_refused() {
     assert_eq!(paths(&rows)[0], "/d.json");
     assert_eq!(env.json(["metrics", "evaluate", "--max", "loss", "--only", "loss"])[0]["best"], json!(["loss"]));
     assert_eq!(env.json(["metrics", "evaluate", "--max", "loss", "--only", "loss"])[0]["path"], "/a.json");
-    insta::assert_snapshot!(env.pv(["metrics", "evaluate", "--by", "ronds"]), @"");
+    insta::assert_snapshot!(env.pv(["metrics", "evaluate", "--by", "ronds"]), @r"
+    --- stderr
+    error: no row has a parameter or metric `ronds`
+    hint: did you mean `rounds`?
+    --- exit 2
+    ");
     assert_eq!(env.exit_code(["metrics", "evaluate", "--only", "acuracy"]), 2);
     assert_eq!(env.exit_code(["metrics", "train:/none"]), 3);
     assert_eq!(env.exit_code(["metrics", "evaluate", "--all-runs", "--tries"]), 2);

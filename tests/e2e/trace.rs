@@ -276,6 +276,7 @@ fn what_cannot_be_traced_is_refused() {
     --- stderr
     error: `images` names no file
     hint: pv trace images:/PATH
+          pv trace --forward images  what came of the commit
     --- exit 2
     ");
     assert_eq!(env.exit_code(["trace", "images:/a", "--all-runs"]), 2);
