@@ -188,3 +188,32 @@ fn parameters_of_one_word_have_the_names_of_inputs_and_equal_names_get_their_pla
     assert_eq!(row["parameters"]["slope.slope"], 1, "{row}");
     assert_eq!(row["parameters"]["names.slope"], "fixed");
 }
+
+#[test]
+fn a_chosen_model_has_its_own_parameters_and_its_trace_shows_the_one_that_was_chosen() {
+    let env = grid();
+    let choose = "ln -s /pfs/evaluate/d.json /pfs/out/best.json";
+    apply(&env, &spec_with("select", &pfs("evaluate", "/"), choose, ""));
+    env.ok(["run"]);
+    let row = env.json(["metrics", "select"]).remove(0);
+    assert_eq!(
+        (&row["parameters"]["model.rounds"], &row["parameters"]["select.version"], &row["metrics"]["accuracy"]),
+        (&json!(50), &json!("v1"), &json!(0.38)),
+        "of all four it is this one: {row}"
+    );
+    assert!(env.ok(["metrics", "select"]).contains("model.rounds"), "of one row nothing differs, and all is shown");
+
+    let told = env.ok(["trace", "select:/best.json"]);
+    for part in [
+        "by reference: evaluate@",
+        "3 more files by 3 datums of evaluate v1 like this one, with train:/a.weights /b.weights /c.weights: --files",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    let own = told.lines().filter(|line| line.contains("parameters@")).collect::<Vec<_>>();
+    assert!(own.len() == 1 && own[0].contains(":/d.json"), "{told}");
+    assert_eq!(told.matches("● evaluate v1").count(), 1, "{told}");
+    assert!(told.ends_with("complete: 9 datums, 4 source files, 0 gaps\n"), "{told}");
+    let in_full = env.ok(["trace", "select:/best.json", "--files"]);
+    assert_eq!((in_full.matches("● evaluate v1").count(), in_full.contains("like this one")), (4, false), "{in_full}");
+}

@@ -285,7 +285,9 @@ fn shown(rows: &[Row], sorts: &BTreeMap<String, Sort>, by: &[String]) -> (Vec<St
     let mut differ: BTreeMap<Sort, Vec<String>> = BTreeMap::new();
     for (name, sort) in sorts {
         let first = rows.first().and_then(|row| row.parameters.get(name));
-        if rows.iter().any(|row| row.parameters.get(name) != first) {
+        // Of one row nothing differs; what it was made with is what is asked.
+        let is_column = rows.len() == 1 && *sort == Sort::Given;
+        if is_column || rows.iter().any(|row| row.parameters.get(name) != first) {
             differ.entry(*sort).or_default().push(name.clone());
         } else if let Some(value) = first.filter(|_| *sort == Sort::Given) {
             same.insert(name.clone(), value.clone());

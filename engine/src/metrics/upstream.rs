@@ -82,14 +82,48 @@ impl<'s> Upstream<'s> {
         notes
     }
 
-    /// The parameters of a file: none of one that people committed.
+    /// The parameters of a file: none of one that people committed. A file that its datum linked or copied has those of the original, not of
+    /// everything that the datum chose from.
     pub(super) fn of_file(&mut self, commit: CommitId, path: &FilePath) -> Result<Rc<Vec<Parameter>>> {
         let commit = self.store.commit(&commit)?;
         let lineage: Map<Digest> = commit.lineage.map_or(Map::empty(), Map::at);
-        match lineage.get(self.store, path.as_str().as_bytes())? {
-            Some(result) => self.of_result(&commit, &result),
-            None => Ok(Rc::default()),
+        let Some(digest) = lineage.get(self.store, path.as_str().as_bytes())? else { return Ok(Rc::default()) };
+        let result: ResultDocument = self.store.document(&digest)?;
+        let file = Tree::at(commit.tree).file(self.store, path)?;
+        if let Some(file) = file.filter(|file| file.size > 0)
+            && let Some((repo_commit, original)) = self.original(&commit, &result, path, file)?
+        {
+            let recipe: Recipe = self.store.document(&result.recipe.digest())?;
+            let mut found = self.of_stage(&result, &recipe)?;
+            found.extend(self.of_file(repo_commit, &original)?.iter().cloned());
+            return Ok(Rc::new(found));
         }
+        self.of_result(&commit, &digest)
+    }
+
+    /// The one file that a pipeline wrote and the datum read that has the bytes of a file; of several the one that has its name, too.
+    fn original(
+        &mut self,
+        commit: &Commit,
+        result: &ResultDocument,
+        path: &FilePath,
+        file: FileEntry,
+    ) -> Result<Option<(CommitId, FilePath)>> {
+        let recipe: Recipe = self.store.document(&result.recipe.digest())?;
+        let mut same = Vec::new();
+        for read in self.inputs(commit, &recipe)? {
+            let is_new = |known: &(CommitId, FilePath)| (known.0, &known.1) != (read.commit, &read.path);
+            if read.file.digest == file.digest
+                && same.iter().all(is_new)
+                && self.store.commit(&read.commit)?.kind == CommitKind::Output
+            {
+                same.push((read.commit, read.path));
+            }
+        }
+        if same.len() > 1 {
+            same.retain(|(_, original)| original.name() == path.name());
+        }
+        Ok(if same.len() == 1 { same.pop() } else { None })
     }
 
     fn of_result(&mut self, commit: &Commit, digest: &Digest) -> Result<Rc<Vec<Parameter>>> {

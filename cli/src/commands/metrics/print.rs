@@ -11,8 +11,10 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::ShortIds;
 
-/// Metrics that people see in one table; --only chooses others.
+/// Metrics that people see in one table, and parameters; --only and --by choose others.
 const COLUMNS: usize = 12;
+/// Parameters below the table.
+const SAME: usize = 20;
 
 /// What names a row, where rows differ in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +72,15 @@ pub(super) fn print(cx: &Context, found: &Table, markdown: bool) -> Result<()> {
     let keys = keys(&found.rows);
     let with_repo = found.rows.iter().any(|row| row.repo != found.rows[0].repo);
     let metrics = &found.metrics[..found.metrics.len().min(COLUMNS)];
+    let parameters = &found.parameters[..found.parameters.len().min(COLUMNS)];
     let heads = keys.iter().map(|key| key.head().to_owned());
-    let heads = heads.chain(found.parameters.iter().cloned()).chain(metrics.iter().map(|metric| metric.name.clone()));
+    let heads = heads.chain(parameters.iter().cloned()).chain(metrics.iter().map(|metric| metric.name.clone()));
     let heads: Vec<String> = heads.collect();
     let mut rows = Vec::new();
     for row in &found.rows {
         let mut cells: Vec<String> =
             keys.iter().map(|key| key.cell(cx, store, row, with_repo)).collect::<Result<_>>()?;
-        cells.extend(found.parameters.iter().map(|name| word(row.parameters.get(name))));
+        cells.extend(parameters.iter().map(|name| word(row.parameters.get(name))));
         cells.extend(metrics.iter().map(|metric| marked(row, metric)));
         rows.push(cells);
     }
@@ -97,8 +100,11 @@ pub(super) fn print(cx: &Context, found: &Table, markdown: bool) -> Result<()> {
 fn below(found: &Table) -> Vec<String> {
     let mut lines = Vec::new();
     if !found.same.is_empty() {
-        let same: Vec<String> =
-            found.same.iter().map(|(name, value)| format!("{name} {}", word(Some(value)))).collect();
+        let same = found.same.iter().take(SAME).map(|(name, value)| format!("{name} {}", word(Some(value))));
+        let mut same: Vec<String> = same.collect();
+        if found.same.len() > SAME {
+            same.push(format!("{} more", found.same.len() - SAME));
+        }
         lines.push(format!("same in all rows: {}", same.join(", ")));
     }
     let marked: BTreeSet<&str> = found.rows.iter().flat_map(|row| row.best.iter().map(String::as_str)).collect();
@@ -117,9 +123,12 @@ fn below(found: &Table) -> Vec<String> {
     if !goals.is_empty() {
         lines.push(format!("* best: {}", goals.join(", ")));
     }
-    let more = found.metrics.len().saturating_sub(COLUMNS);
-    if more > 0 {
-        lines.push(format!("{more} more metrics: --only METRIC, --csv or --json"));
+    for (all, what, way) in
+        [(found.metrics.len(), "metrics", "--only METRIC"), (found.parameters.len(), "parameters", "--by PARAM")]
+    {
+        if all > COLUMNS {
+            lines.push(format!("{} more {what}: {way}, --csv or --json", all - COLUMNS));
+        }
     }
     lines
 }

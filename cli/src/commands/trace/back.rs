@@ -7,7 +7,7 @@ use engine::trace::{DatumNode, Extent, FileNode, InputNode, Origin, SourceNode, 
 use repos::Store;
 use repos::documents::ResultState;
 use repos::store::Vouched;
-use specs::{DatumId, Reference};
+use specs::{DatumId, Digest, Reference};
 
 use super::grid::collapsed;
 use super::words::{code, command_line, environment, file_line, short_job};
@@ -140,12 +140,13 @@ impl Tree<'_> {
         for line in wrote.into_iter().chain(self.details(datum)?).chain(notes(datum)) {
             out.branch(&own, &format!("{own}  "), &line)?;
         }
-        self.branches(branches, rest)
+        self.branches(branches, file.same_as.as_ref().map(|_| file.digest), rest)
     }
 
-    fn branches(&self, mut branches: Vec<Branch<'_>>, rest: &str) -> Result<()> {
+    /// What hangs below; of a grid the datum that wrote the bytes of `chosen` is shown.
+    fn branches(&self, mut branches: Vec<Branch<'_>>, chosen: Option<Digest>, rest: &str) -> Result<()> {
         if !self.in_full {
-            branches = collapsed(branches, &mut self.hidden.borrow_mut());
+            branches = collapsed(branches, chosen, &mut self.hidden.borrow_mut());
         }
         if branches.len() > self.most {
             let hidden = branches.len() - self.most;
@@ -162,7 +163,7 @@ impl Tree<'_> {
                     self.file_alone(file, &first, &rest)?;
                 }
                 Branch::File(file) => self.file(file, &first, &rest)?,
-                Branch::Directory(input, extent) => self.directory(input, *extent, &first, &rest)?,
+                Branch::Directory(input, extent) => self.directory((*input, *extent), chosen, &first, &rest)?,
                 Branch::Missing(input) => {
                     let gap = self.cx.out().paint(31, "gap");
                     let text = format!("{}:{}   {gap}: not found again", input.input, input.path);
@@ -178,7 +179,13 @@ impl Tree<'_> {
     }
 
     /// `model@b21e07aa:/   2 files   42 MB`, and its files below.
-    fn directory(&self, input: &InputNode, extent: Extent, first: &str, rest: &str) -> Result<()> {
+    fn directory(
+        &self,
+        (input, extent): (&InputNode, Extent),
+        chosen: Option<Digest>,
+        first: &str,
+        rest: &str,
+    ) -> Result<()> {
         let Some(found) = &input.commit else { return Ok(()) };
         let files = plural(extent.files, "file", "files");
         let place = format!("{}@{}:{}", found.repo, self.store.short_commit(&found.id)?, input.path);
@@ -190,7 +197,7 @@ impl Tree<'_> {
         if more > 0 && !input.seen {
             branches.push(Branch::More(more, "--files"));
         }
-        self.branches(branches, rest)
+        self.branches(branches, chosen, rest)
     }
 
     /// `threat v3   datum 0b77c1aa   exit 0   0.02 s   network none`

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use engine::trace::{DatumNode, FileNode, Origin};
-use specs::DatumId;
+use specs::{DatumId, Digest};
 
 use super::back::Branch;
 use crate::output::{count, plural};
@@ -13,25 +13,30 @@ const SHOWN: usize = 3;
 /// Paths that a line names.
 const NAMED: usize = 4;
 
-/// The same branches with what repeats in a line: of more than three datums of one stage, that execute the same, all but the first; and more
-/// than three files in a row whose datums stand elsewhere. Datums that are not shown are noted in `hidden`.
-pub(super) fn collapsed<'t>(branches: Vec<Branch<'t>>, hidden: &mut HashSet<DatumId>) -> Vec<Branch<'t>> {
+/// The same branches with what repeats in a line: of more than three datums of one stage, that execute the same, all but one; and more than
+/// three files in a row whose datums stand elsewhere. The one is the datum that wrote the file with the bytes of `chosen`, else the first.
+/// Datums that are not shown are noted in `hidden`.
+pub(super) fn collapsed<'t>(
+    branches: Vec<Branch<'t>>,
+    chosen: Option<Digest>,
+    hidden: &mut HashSet<DatumId>,
+) -> Vec<Branch<'t>> {
     let mut shown = Vec::new();
     let mut group: Vec<&FileNode> = Vec::new();
     for branch in branches {
         match branch {
             Branch::File(file) if is_like(&group, file) => group.push(file),
             Branch::File(file) if matches!(file.origin, Origin::Datum(_) | Origin::SeenDatum(_)) => {
-                end(&mut shown, std::mem::take(&mut group), hidden);
+                end(&mut shown, std::mem::take(&mut group), chosen, hidden);
                 group.push(file);
             }
             other => {
-                end(&mut shown, std::mem::take(&mut group), hidden);
+                end(&mut shown, std::mem::take(&mut group), chosen, hidden);
                 shown.push(other);
             }
         }
     }
-    end(&mut shown, group, hidden);
+    end(&mut shown, group, chosen, hidden);
     shown
 }
 
@@ -65,9 +70,22 @@ fn is_like(group: &[&FileNode], file: &FileNode) -> bool {
     }
 }
 
-/// Adds a group: each file of a small one, of a large one those of the first datum and a line.
-fn end<'t>(shown: &mut Vec<Branch<'t>>, group: Vec<&'t FileNode>, hidden: &mut HashSet<DatumId>) {
-    let datums = datums(&group);
+/// Adds a group: each file of a small one, of a large one those of one datum and a line.
+fn end<'t>(
+    shown: &mut Vec<Branch<'t>>,
+    group: Vec<&'t FileNode>,
+    chosen: Option<Digest>,
+    hidden: &mut HashSet<DatumId>,
+) {
+    let mut datums = datums(&group);
+    let is_chosen = |datum: &&DatumNode| {
+        group.iter().any(|file| is_of(file, datum.id) && Some(file.digest) == chosen && file.size_bytes > 0)
+    };
+    // What is told of the others is told against the one that is shown.
+    let one = datums.iter().position(is_chosen).unwrap_or_default();
+    if !datums.is_empty() {
+        datums.swap(0, one);
+    }
     let is_small = if datums.is_empty() { group.len() <= SHOWN } else { datums.len() <= SHOWN };
     if is_small {
         shown.extend(group.into_iter().map(Branch::File));
