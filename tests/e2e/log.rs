@@ -73,6 +73,7 @@ fn a_commit_has_every_field_of_the_contract() {
     let expected = [
         "author",
         "branch",
+        "commit",
         "committer",
         "created_at",
         "datums",
@@ -94,6 +95,7 @@ fn a_commit_has_every_field_of_the_contract() {
         "tree",
     ];
     assert_eq!(fields, expected);
+    assert_eq!(commit["commit"], commit["id"], "as every other object calls it");
     assert_eq!((commit["files"].as_u64(), commit["size_bytes"].as_u64()), (Some(1), Some(2)));
     assert!(commit["created_at"].as_str().unwrap().ends_with('Z'));
 }
