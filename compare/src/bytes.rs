@@ -86,7 +86,7 @@ fn prefix(old: &mut Watched<'_>, new: &mut Watched<'_>, known: u64) -> Fit<u64> 
 }
 
 /// Equal bytes at the end, at most `most`; `known` of them are.
-fn suffix(old: &mut Watched<'_>, new: &mut Watched<'_>, known: u64, most: u64) -> Fit<u64> {
+pub(crate) fn suffix(old: &mut Watched<'_>, new: &mut Watched<'_>, known: u64, most: u64) -> Fit<u64> {
     let (mut one, mut other) = (vec![0; BLOCK], vec![0; BLOCK]);
     let mut found = known;
     while found < most {

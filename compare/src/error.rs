@@ -23,6 +23,16 @@ impl Unfit {
         Self(format!("malformed {kind}: {why}"))
     }
 
+    /// More values than are held.
+    pub(crate) fn too_many_values(most: usize) -> Self {
+        Self(format!("too much: it has more than {most} values"))
+    }
+
+    /// More lists and mappings inside each other than are followed.
+    pub(crate) fn too_deep() -> Self {
+        Self("too much: it is nested too deep".to_owned())
+    }
+
     /// The same, of one side.
     pub(crate) fn on(self, side: &str) -> Self {
         Self(format!("the {side} side is {}", self.0))

@@ -101,6 +101,11 @@ impl Kind {
     }
 }
 
+/// Whether a file is lines of text, as git tells it: by its first bytes.
+pub(crate) fn is_text(side: &mut Watched<'_>) -> Fit<bool> {
+    Ok(!side.start(LOOKED_AT)?.contains(&0))
+}
+
 /// What both sides are; an empty file is whatever the other one is, as text.
 pub(crate) fn common(old: &mut Watched<'_>, new: &mut Watched<'_>) -> Fit<Kind> {
     let (old_start, new_start) = (old.start(LOOKED_AT)?, new.start(LOOKED_AT)?);

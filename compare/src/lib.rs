@@ -7,10 +7,13 @@
 //! - `table`   CSV and TSV, by row and cell
 //! - `images`  pixels
 //! - `tensors` `.npy`, `.npz` and `.safetensors`, tensor by tensor
-//! - `bytes`   everything else, and whatever is malformed or goes beyond the [`Limits`]: the finding then says why
+//! - `bytes`   everything else
 //! - `figures` what one file says in values: metrics, parameters
 //! - `shown`   what one file shows to people: text, a small picture, tensors
 //! - `flips`   one field of the records of JSON and CSV: which decisions changed
+//! - `value`   what values say, and when they are equal: one rule for all of these; `keys` and `pairing` which rows and items belong together
+//!
+//! Whatever is malformed or goes beyond the [`Limits`] is compared by lines as long as it is text, else by bytes; the finding then says why.
 //!
 //! Readers are streaming and bounded; a hostile file costs no more than a large one. Not here: which files differ (`repos::tree`), why they
 //! do (`engine`), how findings are printed (`cli`).
@@ -21,13 +24,17 @@ mod error;
 mod figures;
 mod flips;
 mod images;
+mod keys;
 mod kind;
 mod limits;
 mod metrics;
+mod pairing;
+mod sequence;
 mod shown;
 mod table;
 mod tensors;
 mod text;
+mod value;
 
 use serde::Serialize;
 
@@ -35,14 +42,15 @@ pub use bytes::BytesDiff;
 pub use content::{Content, Piece, Side};
 pub use error::CompareError;
 pub use figures::{Figures, Values, figures, may_have_figures};
-pub use flips::{FileFlips, Flip, Query, flips};
-pub use images::{ImageDiff, ImageFacts};
+pub use flips::{FileFlips, Flip, NoRecords, Query, flips};
+pub use images::{FrameChange, ImageDiff, ImageFacts};
 pub use kind::Kind;
 pub use limits::Limits;
-pub use metrics::{MetricChange, MetricsDiff};
+pub use metrics::{ListPairing, MetricChange, MetricsDiff};
+pub use pairing::PairedBy;
 pub use shown::{Bounds, Picture, Shown, show};
 pub use table::{CellChange, ColumnChange, RowChange, TableDiff};
-pub use tensors::{Distance, TensorChange, TensorDiff, TensorsDiff};
+pub use tensors::{Distance, MetadataChange, TensorChange, TensorDiff, TensorsDiff};
 pub use text::{Hunk, TextDiff};
 
 use content::Watched;
@@ -77,6 +85,15 @@ pub struct Options {
     pub picture: bool,
 }
 
+/// What became of a key that was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyUse {
+    /// Columns or fields of it that are not on both sides: then it was not used.
+    pub lacking: Vec<String>,
+    /// Those that there are.
+    pub columns: Vec<String>,
+}
+
 /// The outcome of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
@@ -84,11 +101,19 @@ pub struct Compared {
     pub detail: Detail,
     /// A PNG of where two images differ, if it was asked for and they have the same size.
     pub picture: Option<Vec<u8>>,
+    /// What became of the key; nothing for files without rows or records.
+    pub key_use: Option<KeyUse>,
+}
+
+/// Whether two values say the same, as cells of a table do: `1` and `1.0`, `true` and `True`.
+pub fn is_same_value(one: &str, other: &str) -> bool {
+    value::canonical_cell(one.as_bytes()) == value::canonical_cell(other.as_bytes())
 }
 
 /// Compares two files.
 ///
-/// The only errors are those of reading; a file that is not what its kind asks for is compared by its bytes, and the finding says why.
+/// The only errors are those of reading; a file that is not what its kind asks for is compared line by line as long as it is text, else
+/// by its bytes, and the finding says why.
 pub fn compare<'c>(old: Side<'c>, new: Side<'c>, options: &Options) -> Result<Compared, CompareError> {
     let (mut old, mut new) = (Watched::new(old), Watched::new(new));
     let found = by_kind(&mut old, &mut new, options);
@@ -98,22 +123,38 @@ pub fn compare<'c>(old: Side<'c>, new: Side<'c>, options: &Options) -> Result<Co
         Ok(compared) => return Ok(compared),
         Err(unfit) => unfit.0,
     };
-    let detail = bytes::compare(&mut old, &mut new);
+    let detail = fallback(&mut old, &mut new, why, options);
     old.check()?;
     new.check()?;
-    let mut detail = detail.map_err(|unfit| CompareError::Read(std::io::Error::other(unfit.0)))?;
-    detail.why = why;
-    Ok(Compared { detail: Detail::Bytes(detail), picture: None })
+    let detail = detail.map_err(|unfit| CompareError::Read(std::io::Error::other(unfit.0)))?;
+    Ok(Compared { detail, picture: None, key_use: None })
+}
+
+/// Lines, or bytes where these are none.
+fn fallback<'c>(old: &mut Watched<'c>, new: &mut Watched<'c>, why: String, options: &Options) -> Fit<Detail> {
+    if kind::is_text(old)? && kind::is_text(new)? {
+        let found = text::compare(old, new, &options.limits)?;
+        return Ok(Detail::Text(TextDiff { why, ..found }));
+    }
+    Ok(Detail::Bytes(BytesDiff { why, ..bytes::compare(old, new)? }))
 }
 
 fn by_kind<'c>(old: &mut Watched<'c>, new: &mut Watched<'c>, options: &Options) -> Fit<Compared> {
     let kind = kind::common(old, new)?;
     let limits = &options.limits;
-    let mut picture = None;
+    let (mut picture, mut key_use) = (None, None);
     let detail = match kind {
         Kind::Text => Detail::Text(text::compare(old, new, limits)?),
-        Kind::Json | Kind::JsonLines | Kind::Yaml => Detail::Metrics(metrics::compare(kind, old, new, limits)?),
-        Kind::Csv | Kind::Tsv => Detail::Table(table::compare(kind, old, new, options)?),
+        Kind::Json | Kind::JsonLines | Kind::Yaml => {
+            let (found, key) = metrics::compare(kind, old, new, options)?;
+            key_use = key;
+            Detail::Metrics(found)
+        }
+        Kind::Csv | Kind::Tsv => {
+            let (found, key) = table::compare(kind, old, new, options)?;
+            key_use = Some(key);
+            Detail::Table(found)
+        }
         Kind::Image => {
             let (found, drawn) = images::compare(old, new, options)?;
             picture = drawn;
@@ -122,5 +163,5 @@ fn by_kind<'c>(old: &mut Watched<'c>, new: &mut Watched<'c>, options: &Options) 
         Kind::Npy | Kind::Npz | Kind::Safetensors => Detail::Tensors(tensors::compare(kind, old, new, limits)?),
         Kind::Bytes => Detail::Bytes(bytes::compare(old, new)?),
     };
-    Ok(Compared { detail, picture })
+    Ok(Compared { detail, picture, key_use })
 }

@@ -3,8 +3,8 @@
 /// Bounds of what is read and told. What goes beyond them is compared by its bytes, or told in part with a count of the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a text file.
-    pub text_bytes: u64,
+    /// Lines of each side of a text that are held at a time, with 8 bytes each.
+    pub text_held: usize,
     /// Lines of a unified difference.
     pub text_lines: usize,
     /// Characters of a line or of a value that are told.
@@ -23,8 +23,14 @@ pub struct Limits {
     pub row_bytes: u64,
     /// Bytes of changed rows that are held at a time.
     pub held_bytes: usize,
-    /// Pixels of an image.
+    /// Bytes of the file of an image.
+    pub image_bytes: u64,
+    /// Pixels of an image, and of one frame of several.
     pub pixels: u64,
+    /// Frames or pages of an image that are compared.
+    pub frames: u64,
+    /// Pixels of all frames that are compared.
+    pub frame_pixels: u64,
     /// Bytes of the header of a file of tensors.
     pub header_bytes: u64,
     /// Tensors of a file.
@@ -38,7 +44,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            text_bytes: 8 << 20,
+            text_held: 1 << 20,
             text_lines: 10_000,
             shown_characters: 2000,
             metrics_bytes: 16 << 20,
@@ -48,7 +54,10 @@ impl Default for Limits {
             columns: 10_000,
             row_bytes: 8 << 20,
             held_bytes: 64 << 20,
+            image_bytes: 256 << 20,
             pixels: 40_000_000,
+            frames: 1000,
+            frame_pixels: 400_000_000,
             header_bytes: 16 << 20,
             tensors: 100_000,
             inflated_bytes: 16 << 30,

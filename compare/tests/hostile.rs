@@ -148,7 +148,7 @@ proptest! {
             &query,
             &compare::Limits::default(),
         ).unwrap().unwrap_or_default();
-        let FileFlips { unchanged, old_only, new_only, moves, flipped } = found;
+        let FileFlips { unchanged, old_only, new_only, moves, flipped, .. } = found;
         let sum = |counts: &std::collections::BTreeMap<String, u64>| counts.values().sum::<u64>();
         let moved: u64 = moves.values().sum();
         prop_assert_eq!(sum(&unchanged) + sum(&old_only) + moved, old.len() as u64);

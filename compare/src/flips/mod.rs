@@ -1,7 +1,7 @@
 //! Which decisions changed: one field of the records of JSON and CSV.
 //!
-//! A JSON file is one record if it has the field, else the list or mapping of records that it is; `records` finds them. A row of a table is
-//! a record (`table::flips`). Records are found again by their file, and in it by key columns, else by their name or number.
+//! A JSON file is one record if it has the field, else the list or mapping of records that it is or holds; `records` finds them. A row of a
+//! table is a record (`table::flips`). Records are found again by their file, and in it as `diff` does it; the field itself is no key.
 
 mod records;
 
@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::content::{Side, Watched};
-use crate::error::{CompareError, Fit, Unfit};
+use crate::error::{CompareError, Unfit};
 use crate::kind::Kind;
 use crate::table::CellChange;
-use crate::{Limits, Options, metrics, table};
+use crate::{KeyUse, Limits, Options, table, value};
 
 /// Bytes by which the kind of a file is told.
 const LOOKED_AT: u64 = 8000;
@@ -42,6 +42,8 @@ pub struct FileFlips {
     pub moves: BTreeMap<(String, String), u64>,
     /// The first of these.
     pub flipped: Vec<Flip>,
+    /// What became of the key that was asked for; nothing where no records had to be found again.
+    pub key_use: Option<KeyUse>,
 }
 
 impl FileFlips {
@@ -63,6 +65,29 @@ pub struct Flip {
     pub new: String,
     /// Other fields that differ.
     pub fields: Vec<CellChange>,
+    /// How many more of them there are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub fields_left_out: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// Why a file has no records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NoRecords {
+    /// In words.
+    pub why: String,
+    /// Fields or columns that there are; some of very many.
+    pub fields: Vec<String>,
+}
+
+impl From<Unfit> for NoRecords {
+    fn from(unfit: Unfit) -> Self {
+        Self { why: unfit.0, fields: Vec::new() }
+    }
 }
 
 /// Compares a field of the records of two versions of a file, or counts those of one. The inner error says why a file has no records.
@@ -71,13 +96,13 @@ pub fn flips<'c>(
     new: Option<Side<'c>>,
     query: &Query,
     limits: &Limits,
-) -> Result<Result<FileFlips, String>, CompareError> {
+) -> Result<Result<FileFlips, NoRecords>, CompareError> {
     let (mut old, mut new) = (old.map(Watched::new), new.map(Watched::new));
     let found = find(old.as_mut(), new.as_mut(), query, limits);
     for side in [&mut old, &mut new].into_iter().flatten() {
         side.check()?;
     }
-    Ok(found.map_err(|unfit| unfit.0))
+    Ok(found)
 }
 
 fn find<'c>(
@@ -85,7 +110,7 @@ fn find<'c>(
     new: Option<&mut Watched<'c>>,
     query: &Query,
     limits: &Limits,
-) -> Fit<FileFlips> {
+) -> Result<FileFlips, NoRecords> {
     let mut sides = [old, new];
     let mut kinds = Vec::new();
     for side in sides.iter_mut().flatten() {
@@ -95,25 +120,23 @@ fn find<'c>(
     let kind = kinds.first().copied().filter(|kind| kinds.iter().all(|other| other == kind));
     let found = match (kind, sides) {
         (Some(kind @ (Kind::Json | Kind::JsonLines | Kind::Yaml)), [old, new]) => {
-            let read = |side: Option<&mut Watched<'c>>| side.map(|side| metrics::read(kind, side, limits)).transpose();
+            let read = |side: Option<&mut Watched<'c>>| side.map(|side| value::read(kind, side, limits)).transpose();
             let (old, new) = (read(old)?, read(new)?);
-            records::flips(old.as_ref(), new.as_ref(), query, limits)
+            records::flips(old.as_ref(), new.as_ref(), query, limits)?
         }
         (Some(kind @ (Kind::Csv | Kind::Tsv)), [Some(old), Some(new)]) => {
             let limits = Limits { listed: query.listed, ..limits.clone() };
             let options = Options { limits, key: query.key.clone(), picture: false };
-            table::flips(kind, old, new, &query.field, &options)?
+            let (found, key_use) = table::flips(kind, old, new, &query.field, &options)?;
+            return Ok(FileFlips { key_use: Some(key_use), ..found });
         }
         (Some(kind @ (Kind::Csv | Kind::Tsv)), [Some(old), None]) => {
-            FileFlips { old_only: table::values(kind, old, &query.field, limits)?, ..FileFlips::default() }
+            return Ok(FileFlips { old_only: table::values(kind, old, &query.field, limits)?, ..FileFlips::default() });
         }
         (Some(kind @ (Kind::Csv | Kind::Tsv)), [None, Some(new)]) => {
-            FileFlips { new_only: table::values(kind, new, &query.field, limits)?, ..FileFlips::default() }
+            return Ok(FileFlips { new_only: table::values(kind, new, &query.field, limits)?, ..FileFlips::default() });
         }
-        _ => return Err(Unfit("neither JSON, YAML nor a table".to_owned())),
+        _ => return Err(Unfit("neither JSON, YAML nor a table".to_owned()).into()),
     };
-    if found.is_empty() {
-        return Err(Unfit(format!("no record has the field `{}`", query.field)));
-    }
     Ok(found)
 }

@@ -1,22 +1,27 @@
-//! Two images, pixel by pixel.
+//! Two images, pixel by pixel: all frames of animations and all pages of a TIFF, as they are seen.
 //!
-//! Of a file with several frames the first is compared. Pixels are compared as they are stored: colour profiles and orientation marks are
-//! not applied.
+//! A mark that turns the image (EXIF) is applied to both sides when they have different ones; colour profiles are not. What else a file
+//! has beside its pixels is told when it differs.
+//! - `frames`  one frame after the other; `whole` whether a JPEG is cut off
 //! - `measure` counts and means; `similarity` what an eye would say; `picture` draws where they differ
 
+mod frames;
 mod measure;
 mod picture;
 mod similarity;
+mod whole;
 
 use std::io::BufReader;
 
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::metadata::Orientation;
+use image::{ImageDecoder, ImageFormat, ImageReader};
 use serde::Serialize;
 
 use crate::Options;
 use crate::content::Watched;
 use crate::error::{Fit, Unfit};
 use crate::limits::Limits;
+use frames::{Frame, Pixels, Source};
 
 /// How two images differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,7 +30,7 @@ pub struct ImageDiff {
     pub old: ImageFacts,
     /// The new side.
     pub new: ImageFacts,
-    /// Share of the pixels that differ in any channel; absent, as all that follows, when the sizes differ.
+    /// Share of the pixels that differ in any channel, over all frames of both; absent, as all that follows, when the sizes differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pixels_changed: Option<f64>,
     /// Mean size of the difference, over all pixels and channels, on the scale 0 to 255.
@@ -37,6 +42,25 @@ pub struct ImageDiff {
     /// Mean structural similarity of the luma: 1 for equal images, about 0 for unrelated ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<f64>,
+    /// Frames, or pages, of both sides that differ; absent when there is one on each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames_changed: Option<u64>,
+    /// The first of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<FrameChange>,
+    /// What else is to be known: metadata that differs, frames that were not compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// A frame, or page, that differs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FrameChange {
+    /// Which, from 1.
+    pub number: u64,
+    /// Share of its pixels that differ; absent when they are of a sort that is not measured, or the sizes differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pixels_changed: Option<f64>,
 }
 
 /// What an image is.
@@ -44,12 +68,35 @@ pub struct ImageDiff {
 pub struct ImageFacts {
     /// Such as `png`.
     pub format: String,
-    /// Pixels from left to right.
+    /// Pixels from left to right, as they are stored.
     pub width: u32,
-    /// Pixels from top to bottom.
+    /// Pixels from top to bottom, as they are stored.
     pub height: u32,
     /// Channels and bits of each: `rgb8`, `l16`.
     pub color: String,
+    /// The EXIF mark that says how it is turned when it is shown, 2 to 8; absent when it is shown as it is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orientation: Option<u8>,
+    /// Frames or pages; absent when there is one, or when not all were looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<u64>,
+}
+
+/// What is known of a side before its pixels are.
+struct Opened {
+    facts: ImageFacts,
+    format: Option<ImageFormat>,
+    orientation: Orientation,
+    /// What it has beside its pixels, by name.
+    metadata: Vec<(&'static str, Option<Vec<u8>>)>,
+}
+
+impl Opened {
+    /// Its size as it is seen.
+    fn size(&self) -> (u32, u32) {
+        let (width, height) = (self.facts.width, self.facts.height);
+        if self.orientation.to_exif() > 4 { (height, width) } else { (width, height) }
+    }
 }
 
 pub(crate) fn compare(
@@ -57,38 +104,173 @@ pub(crate) fn compare(
     new: &mut Watched<'_>,
     options: &Options,
 ) -> Fit<(ImageDiff, Option<Vec<u8>>)> {
-    let old_facts = facts(old, &options.limits).map_err(|unfit| unfit.on("old"))?;
-    let new_facts = facts(new, &options.limits).map_err(|unfit| unfit.on("new"))?;
-    let same_size = (old_facts.width, old_facts.height) == (new_facts.width, new_facts.height);
+    let limits = &options.limits;
+    let old_opened = open(old, limits).map_err(|unfit| unfit.on("old"))?;
+    let new_opened = open(new, limits).map_err(|unfit| unfit.on("new"))?;
     let mut found = ImageDiff {
-        old: old_facts,
-        new: new_facts,
+        old: old_opened.facts.clone(),
+        new: new_opened.facts.clone(),
         pixels_changed: None,
         mean_difference: None,
         max_difference: None,
         similarity: None,
+        frames_changed: None,
+        frames: Vec::new(),
+        notes: notes(&old_opened, &new_opened),
     };
-    if !same_size {
+    if old_opened.size() != new_opened.size() {
         return Ok((found, None));
     }
-    let old = decode(old, &options.limits).map_err(|unfit| unfit.on("old"))?;
-    let new = decode(new, &options.limits).map_err(|unfit| unfit.on("new"))?;
-    let measured = measure::measure(&old, &new);
-    found.pixels_changed = Some(measured.changed);
-    found.mean_difference = Some(measured.mean);
-    found.max_difference = Some(measured.max);
-    let (old, new) = (old.into_rgb8(), new.into_rgb8());
-    found.similarity = Some(similarity::similarity(&old, &new));
-    let picture = if options.picture { Some(picture::draw(&old, &new)?) } else { None };
+    // One turn for both changes nothing that is told.
+    let turn = |opened: &Opened| {
+        if old_opened.orientation == new_opened.orientation { Orientation::NoTransforms } else { opened.orientation }
+    };
+    let old_frames = Source::open(old, old_opened.format, turn(&old_opened), limits);
+    let new_frames = Source::open(new, new_opened.format, turn(&new_opened), limits);
+    let (old_frames, new_frames) =
+        (old_frames.map_err(|unfit| unfit.on("old"))?, new_frames.map_err(|unfit| unfit.on("new"))?);
+    let picture = compare_frames(&mut found, old_frames, new_frames, options)?;
     Ok((found, picture))
+}
+
+/// What differs beside the pixels.
+fn notes(old: &Opened, new: &Opened) -> Vec<String> {
+    let mut notes = Vec::new();
+    let names = old.metadata.iter().zip(&new.metadata).filter(|(old, new)| old.1 != new.1).map(|(old, _)| old.0);
+    let names: Vec<&str> = names.collect();
+    if old.orientation != new.orientation {
+        let (old, new) = (old.orientation.to_exif(), new.orientation.to_exif());
+        notes.push(format!("EXIF orientation {old} → {new}: compared as they are seen"));
+    }
+    if !names.is_empty() {
+        notes.push(format!("metadata differs: {}", names.join(", ")));
+    }
+    notes
+}
+
+/// Sums over all frames.
+#[derive(Default)]
+struct Sums {
+    pixels: f64,
+    changed: f64,
+    difference: f64,
+    largest: f64,
+    similarity: f64,
+    measured: f64,
+}
+
+fn compare_frames(
+    found: &mut ImageDiff,
+    mut old: Source<'_>,
+    mut new: Source<'_>,
+    options: &Options,
+) -> Fit<Option<Vec<u8>>> {
+    let limits = &options.limits;
+    let (mut sums, mut picture, mut limited) = (Sums::default(), None, false);
+    let (mut old_count, mut new_count, mut changed, mut delays, mut pixels) = (0, 0, 0, 0, 0);
+    loop {
+        let one = old.next().map_err(|unfit| unfit.on("old"))?;
+        let other = new.next().map_err(|unfit| unfit.on("new"))?;
+        let is_limit = old_count.max(new_count) >= limits.frames || pixels > limits.frame_pixels;
+        if is_limit && (one.is_some() || other.is_some()) {
+            let number = old_count.min(new_count);
+            found.notes.push(format!("frames behind the first {number} were not compared"));
+            limited = true;
+            break;
+        }
+        old_count += u64::from(one.is_some());
+        new_count += u64::from(other.is_some());
+        let (one, other) = match (one, other) {
+            (None, None) => break,
+            (Some(one), Some(other)) => (one, other),
+            (one, other) => {
+                let size = one.or(other).map_or((0, 0), |frame| frame.pixels.size());
+                pixels += u64::from(size.0) * u64::from(size.1);
+                continue;
+            }
+        };
+        let (width, height) = one.pixels.size();
+        pixels += u64::from(width) * u64::from(height);
+        delays += u64::from(one.delay != other.delay);
+        let share = compare_frame(&one, &other, &mut sums);
+        if share == Some(0.0) {
+            continue;
+        }
+        changed += 1;
+        if found.frames.len() < limits.listed {
+            found.frames.push(FrameChange { number: old_count, pixels_changed: share });
+        }
+        if options.picture && picture.is_none() {
+            picture = Some((one, other));
+        }
+    }
+    if delays > 0 {
+        found.notes.push(format!("{delays} frames are shown for another time"));
+    }
+    if sums.measured > 0.0 {
+        found.pixels_changed = Some(sums.changed / sums.pixels.max(1.0));
+        found.mean_difference = Some(sums.difference / sums.pixels.max(1.0));
+        found.max_difference = Some(sums.largest);
+        found.similarity = Some(sums.similarity / sums.measured);
+    }
+    if old_count.max(new_count) > 1 {
+        let known = |count: u64| (!limited).then_some(count);
+        (found.old.frames, found.new.frames) = (known(old_count), known(new_count));
+        found.frames_changed = Some(changed);
+    } else {
+        found.frames.clear();
+    }
+    if changed == 0 && old_count == new_count && found.notes.is_empty() && found.old == found.new {
+        found.notes.push("no pixel differs: the files differ in metadata or in how pixels are packed".to_owned());
+    }
+    draw(picture)
+}
+
+fn draw(frames: Option<(Frame, Frame)>) -> Fit<Option<Vec<u8>>> {
+    match frames {
+        Some((Frame { pixels: Pixels::Image(old), .. }, Frame { pixels: Pixels::Image(new), .. }))
+            if (old.width(), old.height()) == (new.width(), new.height()) =>
+        {
+            picture::draw(&old.into_rgb8(), &new.into_rgb8()).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The share of pixels that differ; none where that is not measured.
+#[expect(clippy::cast_precision_loss, reason = "shares and means")]
+fn compare_frame(old: &Frame, new: &Frame, sums: &mut Sums) -> Option<f64> {
+    if old.pixels.size() != new.pixels.size() {
+        return None;
+    }
+    let (old, new) = match (&old.pixels, &new.pixels) {
+        (Pixels::Image(old), Pixels::Image(new)) => (old, new),
+        (Pixels::Raw { sort, bytes, .. }, Pixels::Raw { sort: other_sort, bytes: other, .. }) => {
+            return (sort == other_sort && bytes == other).then_some(0.0);
+        }
+        _ => return None,
+    };
+    let measured = measure::measure(old, new);
+    let pixels = (u64::from(old.width()) * u64::from(old.height())) as f64;
+    sums.pixels += pixels;
+    sums.changed += measured.changed * pixels;
+    sums.difference += measured.mean * pixels;
+    sums.largest = sums.largest.max(measured.max);
+    sums.similarity += similarity::similarity(&old.to_rgb8(), &new.to_rgb8());
+    sums.measured += 1.0;
+    Some(measured.changed)
+}
+
+fn limited(limits: &Limits) -> image::Limits {
+    let mut bounds = image::Limits::default();
+    // The largest pixels have sixteen bytes; decoders need about as much again.
+    bounds.max_alloc = Some(limits.pixels.saturating_mul(12));
+    bounds
 }
 
 fn reader<'a, 'c>(side: &'a mut Watched<'c>, limits: &Limits) -> Fit<ImageReader<BufReader<&'a mut Watched<'c>>>> {
     let mut reader = ImageReader::new(BufReader::new(side.rewind()?)).with_guessed_format()?;
-    let mut bounds = image::Limits::default();
-    // The largest pixels have sixteen bytes; decoders need about as much again.
-    bounds.max_alloc = Some(limits.pixels.saturating_mul(12));
-    reader.limits(bounds);
+    reader.limits(limited(limits));
     Ok(reader)
 }
 
@@ -100,18 +282,32 @@ fn unfit(error: image::ImageError) -> Unfit {
     }
 }
 
-fn facts(side: &mut Watched<'_>, limits: &Limits) -> Fit<ImageFacts> {
+fn open(side: &mut Watched<'_>, limits: &Limits) -> Fit<Opened> {
+    if side.size_bytes() > limits.image_bytes {
+        return Err(Unfit(format!("too large an image: a file of more than {} bytes", limits.image_bytes)));
+    }
+    if !whole::is_whole(side)? {
+        return Err(Unfit("a JPEG that is cut off: its end mark is missing".to_owned()));
+    }
     let reader = reader(side, limits)?;
-    let format = reader.format().and_then(|format| format.extensions_str().first().copied()).unwrap_or_default();
-    let decoder = reader.into_decoder().map_err(unfit)?;
+    let format = reader.format();
+    let mut decoder = reader.into_decoder().map_err(unfit)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > limits.pixels {
-        return Err(Unfit(format!("too large an image: {width} × {height} pixels")));
+        let most = limits.pixels;
+        return Err(Unfit(format!("too large an image: {width} × {height} pixels, and {most} are compared")));
     }
     let color = format!("{:?}", decoder.color_type()).to_ascii_lowercase();
-    Ok(ImageFacts { format: format.to_owned(), width, height, color })
-}
-
-fn decode(side: &mut Watched<'_>, limits: &Limits) -> Fit<DynamicImage> {
-    reader(side, limits)?.decode().map_err(unfit)
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    // A part that cannot be read counts as one that is not there: it is not what is compared.
+    let metadata = vec![
+        ("EXIF", decoder.exif_metadata().unwrap_or_default()),
+        ("colour profile", decoder.icc_profile().unwrap_or_default()),
+        ("XMP", decoder.xmp_metadata().unwrap_or_default()),
+        ("IPTC", decoder.iptc_metadata().unwrap_or_default()),
+    ];
+    let name = format.and_then(|format| format.extensions_str().first().copied()).unwrap_or_default();
+    let mark = Some(orientation.to_exif()).filter(|mark| *mark != 1);
+    let facts = ImageFacts { format: name.to_owned(), width, height, color, orientation: mark, frames: None };
+    Ok(Opened { facts, format, orientation, metadata })
 }

@@ -8,7 +8,8 @@ use super::rows::Paired;
 use super::{CellChange, ColumnChange, Pair, RowChange, TableDiff};
 use crate::error::Fit;
 use crate::limits::Limits;
-use crate::text::shortened;
+use crate::text::{lossless, shortened, shortened_pair};
+use crate::value::canonical_cell;
 
 /// Reads again what changed, and tells it. Changed rows of the old side are held a batch at a time; for each the new side is read once.
 pub(super) fn fill(found: &mut TableDiff, pair: &mut Pair<'_, '_>, paired: &Paired, limits: &Limits) -> Fit<()> {
@@ -67,12 +68,12 @@ fn compare(
         let mut cells = Vec::new();
         for ((column, old_at, new_at), count) in both.iter().zip(counts.iter_mut()) {
             let (old, new) = (old_row.get(*old_at).unwrap_or_default(), row.get(*new_at).unwrap_or_default());
-            if old == new {
+            if old == new || canonical_cell(old) == canonical_cell(new) {
                 continue;
             }
             *count += 1;
             if told.contains_key(&number) {
-                let [old, new] = [old, new].map(|cell| text(cell, limits));
+                let (old, new) = shortened_pair(&lossless(old), &lossless(new), limits.shown_characters);
                 cells.push(CellChange { column: column.clone(), old, new });
             }
         }
@@ -112,5 +113,5 @@ fn key_of(row: &ByteRecord, number: u32, places: &[usize], limits: &Limits) -> V
 }
 
 fn text(cell: &[u8], limits: &Limits) -> String {
-    shortened(&String::from_utf8_lossy(cell), limits.shown_characters)
+    shortened(&lossless(cell), limits.shown_characters)
 }

@@ -1,18 +1,17 @@
 //! One column of two tables: which rows have another value there.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
-use super::key::Hash;
-use super::read::{Sheet, delimiter};
+use super::read::Sheet;
 use super::rows::Paired;
 use super::{Pair, TableDiff, cells};
-use crate::Options;
 use crate::content::Watched;
 use crate::error::{Fit, Unfit};
-use crate::flips::{FileFlips, Flip};
+use crate::flips::{FileFlips, Flip, NoRecords};
 use crate::kind::Kind;
 use crate::limits::Limits;
+use crate::value::{canonical_cell, shown_cell};
+use crate::{KeyUse, Options};
 
 /// Different values of a column.
 const VALUES: usize = 100_000;
@@ -20,21 +19,23 @@ const VALUES: usize = 100_000;
 /// Each different value once.
 #[derive(Default)]
 struct Values {
-    numbers: HashMap<Vec<u8>, u32>,
+    numbers: HashMap<(u8, Vec<u8>), u32>,
     texts: Vec<String>,
 }
 
 impl Values {
     fn number(&mut self, value: &[u8]) -> Fit<u32> {
-        if let Some(number) = self.numbers.get(value) {
+        let (sort, text) = canonical_cell(value);
+        let named = (sort, text.into_owned());
+        if let Some(number) = self.numbers.get(&named) {
             return Ok(*number);
         }
         if self.texts.len() >= VALUES {
             return Err(Unfit(format!("too much: the column has more than {VALUES} different values")));
         }
         let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
-        self.texts.push(String::from_utf8_lossy(value).into_owned());
-        self.numbers.insert(value.to_vec(), number);
+        self.texts.push(shown_cell(value));
+        self.numbers.insert(named, number);
         Ok(number)
     }
 
@@ -43,21 +44,20 @@ impl Values {
     }
 }
 
-struct Row {
-    key: u128,
-    number: u32,
-    value: u32,
-}
-
-fn column(sheet: &Sheet<'_, '_>, name: &str) -> Fit<usize> {
+/// The column of this name; the error says which there are.
+fn column(sheet: &Sheet<'_, '_>, name: &str) -> Result<usize, NoRecords> {
     let place = sheet.header().iter().position(|other| other == name);
-    place.ok_or_else(|| Unfit(format!("there is no column `{name}`")))
+    place.ok_or_else(|| NoRecords { why: format!("there is no column `{name}`"), fields: sheet.header().to_vec() })
 }
 
 /// How many rows of one table have which value.
-pub(crate) fn values(kind: Kind, side: &mut Watched<'_>, field: &str, limits: &Limits) -> Fit<BTreeMap<String, u64>> {
-    let delimiter = delimiter(kind, side)?;
-    let mut sheet = Sheet::open(side, delimiter, limits)?;
+pub(crate) fn values(
+    kind: Kind,
+    side: &mut Watched<'_>,
+    field: &str,
+    limits: &Limits,
+) -> Result<BTreeMap<String, u64>, NoRecords> {
+    let mut sheet = Sheet::open(kind, side, limits)?;
     let at = column(&sheet, field)?;
     let (mut values, mut counts) = (Values::default(), HashMap::<u32, u64>::new());
     sheet.each(|_, row| {
@@ -67,79 +67,52 @@ pub(crate) fn values(kind: Kind, side: &mut Watched<'_>, field: &str, limits: &L
     Ok(counts.into_iter().map(|(number, count)| (values.text(number), count)).collect())
 }
 
-/// Compares a column, row by row.
+/// Compares a column, row by row. A decision does not tell records apart: it is no key.
 pub(crate) fn flips<'c>(
     kind: Kind,
     old: &mut Watched<'c>,
     new: &mut Watched<'c>,
     field: &str,
     options: &Options,
-) -> Fit<FileFlips> {
-    let mut pair = Pair::open(kind, old, new, options)?;
+) -> Result<(FileFlips, KeyUse), NoRecords> {
+    let mut pair = Pair::open(kind, old, new, options, Some(field))?;
     let (old_at, new_at) = (column(&pair.old, field)?, column(&pair.new, field)?);
-    // A decision does not tell records apart.
-    if options.key.is_empty() {
-        let both = &pair.both;
-        if pair.key.iter().any(|at| both[*at].0 == field) {
-            pair.key.clear();
-        }
-    }
-    let (old_key, new_key): (Vec<usize>, Vec<usize>) =
-        pair.key.iter().map(|at| (pair.both[*at].1, pair.both[*at].2)).unzip();
-    let (hash, mut values) = (Hash::default(), Values::default());
-    let old_rows = rows(&mut pair.old, &hash, &old_key, old_at, &mut values)?;
-    let new_rows = rows(&mut pair.new, &hash, &new_key, new_at, &mut values)?;
-    let mut found = FileFlips::default();
-    let mut flipped = join(old_rows, new_rows, &values, &mut found);
-    flipped.sort_unstable_by_key(|(old, _)| old.number);
-    flipped.truncate(options.limits.listed);
-    let changed = flipped.iter().map(|(old, new)| (old.number, new.number)).collect();
-    let mut told = TableDiff::default();
-    cells::fill(&mut told, &mut pair, &Paired { changed, ..Paired::default() }, &options.limits)?;
-    for ((old, new), row) in flipped.into_iter().zip(told.changed) {
-        let fields = row.cells.into_iter().filter(|cell| cell.column != field).collect();
-        let (old, new) = (values.text(old.value), values.text(new.value));
-        found.flipped.push(Flip { key: row.key, old, new, fields });
-    }
-    Ok(found)
-}
-
-fn rows(sheet: &mut Sheet<'_, '_>, hash: &Hash, key: &[usize], at: usize, values: &mut Values) -> Fit<Vec<Row>> {
-    let mut rows = Vec::new();
-    sheet.each(|number, row| {
-        let key = if key.is_empty() { u128::from(number) } else { hash.long(row, key) };
-        rows.push(Row { key, number, value: values.number(row.get(at).unwrap_or_default())? });
-        Ok(true)
-    })?;
-    rows.sort_unstable_by_key(|row| (row.key, row.number));
-    Ok(rows)
-}
-
-/// Counts all rows, and returns those with another value.
-fn join(old: Vec<Row>, new: Vec<Row>, values: &Values, found: &mut FileFlips) -> Vec<(Row, Row)> {
+    let paired = pair.rows()?;
+    let mut values = Values::default();
+    let old_values = column_values(&mut pair.old, old_at, &mut values)?;
+    let new_values = column_values(&mut pair.new, new_at, &mut values)?;
+    let (mut found, mut unchanged) = (FileFlips::default(), HashMap::<u32, u64>::new());
     let mut flipped = Vec::new();
-    let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
-    let mut unchanged = HashMap::<u32, u64>::new();
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (None, None) => break,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(old), Some(new)) => old.key.cmp(&new.key),
-        };
-        let from_old = if order == Ordering::Greater { None } else { old.next() };
-        let from_new = if order == Ordering::Less { None } else { new.next() };
-        match (from_old, from_new) {
-            (Some(old), Some(new)) if old.value == new.value => *unchanged.entry(old.value).or_default() += 1,
-            (Some(old), Some(new)) => {
-                *found.moves.entry((values.text(old.value), values.text(new.value))).or_default() += 1;
-                flipped.push((old, new));
-            }
-            (Some(old), None) => *found.old_only.entry(values.text(old.value)).or_default() += 1,
-            (None, Some(new)) => *found.new_only.entry(values.text(new.value)).or_default() += 1,
-            (None, None) => {}
+    for (old, new) in paired.equal.iter().chain(&paired.changed) {
+        let (old_value, new_value) = (old_values[*old as usize], new_values[*new as usize]);
+        if old_value == new_value {
+            *unchanged.entry(old_value).or_default() += 1;
+        } else {
+            *found.moves.entry((values.text(old_value), values.text(new_value))).or_default() += 1;
+            flipped.push((*old, *new));
         }
     }
     found.unchanged = unchanged.into_iter().map(|(value, count)| (values.text(value), count)).collect();
-    flipped
+    paired.removed.iter().for_each(|row| *found.old_only.entry(values.text(old_values[*row as usize])).or_default() += 1);
+    paired.added.iter().for_each(|row| *found.new_only.entry(values.text(new_values[*row as usize])).or_default() += 1);
+    flipped.sort_unstable();
+    flipped.truncate(options.limits.listed);
+    let mut told = TableDiff::default();
+    cells::fill(&mut told, &mut pair, &Paired { changed: flipped.clone(), ..Paired::default() }, &options.limits)?;
+    for ((old, new), row) in flipped.into_iter().zip(told.changed) {
+        let fields = row.cells.into_iter().filter(|cell| cell.column != field).collect();
+        let (old, new) = (values.text(old_values[old as usize]), values.text(new_values[new as usize]));
+        found.flipped.push(Flip { key: row.key, old, new, fields, fields_left_out: 0 });
+    }
+    Ok((found, pair.key_use))
+}
+
+/// The value of each row.
+fn column_values(sheet: &mut Sheet<'_, '_>, at: usize, values: &mut Values) -> Fit<Vec<u32>> {
+    let mut found = Vec::new();
+    sheet.each(|_, row| {
+        found.push(values.number(row.get(at).unwrap_or_default())?);
+        Ok(true)
+    })?;
+    Ok(found)
 }

@@ -1,86 +1,130 @@
-//! Which columns tell rows apart.
+//! Which columns tell rows apart, and names of rows by their cells.
 
-use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
+use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::hash::{BuildHasher, Hasher};
 
 use csv::ByteRecord;
 
 use super::read::Sheet;
-use crate::error::{Fit, Unfit};
+use crate::error::Fit;
+use crate::keys::{self, COLUMNS, Column, Counter, LOOKED_AT, Named};
+use crate::value::{hash_cell, is_value_cell};
 
-/// Leading columns that are tried.
-const TRIED: usize = 8;
+/// Bytes of the first rows that are held.
+const HELD: usize = 8 << 20;
 
-/// Hashes cells, so that two rows with other cells have other hashes but for a chance of one in 2^64 or 2^128.
+/// Names rows by cells, so that two with other cells have other names but for a chance of one in 2^128. Names are of one process.
 #[derive(Clone, Default)]
 pub(crate) struct Hash {
     states: [RandomState; 2],
 }
 
 impl Hash {
-    /// A hash for comparing two rows that are paired already.
-    pub(super) fn short(&self, row: &ByteRecord, columns: &[usize]) -> u64 {
-        hash(&self.states[0], row, columns)
-    }
-
-    /// A hash for finding a row among all.
-    pub(super) fn long(&self, row: &ByteRecord, columns: &[usize]) -> u128 {
+    pub(super) fn name(&self, row: &ByteRecord, columns: &[usize]) -> u128 {
         let [one, other] = &self.states;
-        u128::from(hash(one, row, columns)) << 64 | u128::from(hash(other, row, columns))
+        let hash = |state: &RandomState| u128::from(hash(state.build_hasher(), row, columns));
+        hash(one) << 64 | hash(other)
     }
 }
 
-fn hash(state: &RandomState, row: &ByteRecord, columns: &[usize]) -> u64 {
-    let mut hasher = state.build_hasher();
-    for at in columns {
-        let cell = row.get(*at).unwrap_or_default();
-        hasher.write_usize(cell.len());
-        hasher.write(cell);
-    }
+fn hash(mut hasher: impl Hasher, row: &ByteRecord, columns: &[usize]) -> u64 {
+    columns.iter().for_each(|at| hash_cell(row.get(*at).unwrap_or_default(), &mut hasher));
     hasher.finish()
 }
 
-/// Places among `names` of the columns that were given; `None` when none were.
-pub(crate) fn columns_named(given: &[String], names: &[&str]) -> Fit<Option<Vec<usize>>> {
-    if given.is_empty() {
-        return Ok(None);
-    }
-    let place = |name: &String| {
-        let place = names.iter().position(|other| other == name);
-        place.ok_or_else(|| Unfit(format!("there is no column `{name}` on both sides")))
-    };
-    given.iter().map(place).collect::<Fit<_>>().map(Some)
+/// The hash of a cell that is the same in every process: what is told must not depend on chance.
+pub(super) fn fixed_hash(column: usize, cell: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_usize(column);
+    hash_cell(cell, &mut hasher);
+    hasher.finish()
 }
 
-/// The fewest leading columns of the old side, as places in `both`, that no two rows of a side share; none when even the first
-/// eight are shared.
+/// Name, place in the old side, place in the new one.
+type Both = (String, usize, usize);
+
+/// The columns by which most rows are found again, as places in `both`; none when there is no key. See [`keys`].
 pub(crate) fn find(
     old: &mut Sheet<'_, '_>,
     new: &mut Sheet<'_, '_>,
-    both: &[(String, usize, usize)],
+    both: &[Both],
+    not_key: Option<&str>,
 ) -> Fit<Vec<usize>> {
-    // Behind a column that only the old side has there is no leading one.
-    let leading = both.iter().enumerate().take_while(|(at, (_, old, _))| at == old).count().min(TRIED);
-    let hash = Hash::default();
-    for count in 1..=leading {
-        let places = |side: fn(&(String, usize, usize)) -> usize| both[..count].iter().map(side).collect::<Vec<_>>();
-        let (old_places, new_places) = (places(|(_, at, _)| *at), places(|(.., at)| *at));
-        if is_unique(old, &hash, &old_places).map_err(|unfit| unfit.on("old"))?
-            && is_unique(new, &hash, &new_places).map_err(|unfit| unfit.on("new"))?
-        {
-            return Ok((0..count).collect());
-        }
-    }
-    Ok(Vec::new())
+    let (old_places, new_places): (Vec<usize>, Vec<usize>) = both.iter().map(|(_, old, new)| (*old, *new)).unzip();
+    let old_start = Start::read(old, &old_places).map_err(|unfit| unfit.on("old"))?;
+    let new_start = Start::read(new, &new_places).map_err(|unfit| unfit.on("new"))?;
+    let measured = |at: usize| old_start.measured.contains(&at) || new_start.measured.contains(&at);
+    let counts = |at: usize, name: &str| [&old_start, &new_start].iter().all(|start| start.counts_rows(at, name));
+    let columns: Vec<Column> = both
+        .iter()
+        .enumerate()
+        .map(|(at, (name, ..))| Column { name: name.clone(), is_out: measured(at) || not_key == Some(name) || counts(at, name) })
+        .collect();
+    keys::find(&columns, |key, all| {
+        let old = old_start.names(key, all, old, &old_places).map_err(|unfit| unfit.on("old"))?;
+        let new = new_start.names(key, all, new, &new_places).map_err(|unfit| unfit.on("new"))?;
+        Ok([old, new])
+    })
 }
 
-fn is_unique(sheet: &mut Sheet<'_, '_>, hash: &Hash, columns: &[usize]) -> Fit<bool> {
-    let mut seen = HashSet::new();
-    let mut unique = true;
-    sheet.each(|_, row| {
-        unique = seen.insert(hash.long(row, columns));
-        Ok(unique)
-    })?;
-    Ok(unique)
+/// The first rows of a side.
+struct Start {
+    /// The first cells of each row by their hashes, and the hash of all.
+    rows: Vec<(Vec<u64>, u64)>,
+    /// Whether they are all rows.
+    is_all: bool,
+    /// Columns with a value that is measured.
+    measured: Vec<usize>,
+    counters: Vec<Counter>,
+}
+
+impl Start {
+    fn read(sheet: &mut Sheet<'_, '_>, places: &[usize]) -> Fit<Self> {
+        let mut found = Self { rows: Vec::new(), is_all: true, measured: Vec::new(), counters: Vec::new() };
+        found.counters.resize(places.len().min(COLUMNS), Counter::default());
+        let mut bytes = 0;
+        sheet.each(|_, row| {
+            if found.rows.len() >= LOOKED_AT || bytes > HELD {
+                found.is_all = false;
+                return Ok(false);
+            }
+            let mut cells = Vec::new();
+            for (at, place) in places.iter().enumerate().take(COLUMNS) {
+                let cell = row.get(*place).unwrap_or_default();
+                if is_value_cell(cell) && !found.measured.contains(&at) {
+                    found.measured.push(at);
+                }
+                found.counters[at].see(std::str::from_utf8(cell).ok().and_then(|cell| cell.parse().ok()));
+                cells.push(fixed_hash(0, cell));
+            }
+            bytes += row.as_slice().len() + cells.len() * 8;
+            found.rows.push((cells, hash(DefaultHasher::new(), row, places)));
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    fn counts_rows(&self, column: usize, name: &str) -> bool {
+        self.counters.get(column).is_some_and(|counter| counter.counts_rows(name))
+    }
+
+    /// Rows by some columns.
+    fn names(&self, key: &[usize], all: bool, sheet: &mut Sheet<'_, '_>, places: &[usize]) -> Fit<Vec<Named>> {
+        if !all || self.is_all {
+            let name = |cells: &[u64]| key.iter().fold(0, |name: u64, at| joined(name, cells[*at]));
+            return Ok(self.rows.iter().map(|(cells, content)| (name(cells), *content)).collect());
+        }
+        let mut names = Vec::new();
+        sheet.each(|_, row| {
+            let cell = |at: &usize| fixed_hash(0, row.get(places[*at]).unwrap_or_default());
+            let name = key.iter().fold(0, |name, at| joined(name, cell(at)));
+            names.push((name, hash(DefaultHasher::new(), row, places)));
+            Ok(true)
+        })?;
+        Ok(names)
+    }
+}
+
+fn joined(name: u64, cell: u64) -> u64 {
+    name.rotate_left(17).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ cell
 }

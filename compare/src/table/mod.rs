@@ -1,9 +1,9 @@
 //! CSV and TSV, by row and cell.
 //!
-//! The first line names the columns. Rows are found again by their key: columns that are given, else the fewest leading ones that no two
-//! rows of a side share, else the number of the row. Three passes, none of which holds a table:
-//! 1. `key`   tries keys;
-//! 2. `rows`  keeps a hash of each row's key and of its cells (32 bytes a row), and pairs the rows of both sides;
+//! The first line names the columns, unless it is a row like the others. What separates cells is found for each side by itself. Cells are
+//! equal when they say the same (`value`): `1` and `1.0`, `true` and `True`. Three steps, none of which holds a table:
+//! 1. `key`   finds the columns that tell rows apart, if none were given (`keys` has the rule);
+//! 2. `rows`  pairs equal rows, then the others by key or likeness, with 32 bytes a row;
 //! 3. `cells` reads again the rows that changed, a bounded batch at a time.
 //!
 //! `flips` goes the same way with one column in place of all.
@@ -16,20 +16,25 @@ mod rows;
 
 use serde::Serialize;
 
-use crate::Options;
 use crate::content::Watched;
 use crate::error::{Fit, Unfit};
 use crate::kind::Kind;
+use crate::pairing::PairedBy;
+use crate::{KeyUse, Options};
 
 pub(crate) use flips::{flips, values};
-use key::{columns_named, find as find_key};
-use read::{Sheet, delimiter};
+use key::find as find_key;
+use read::Sheet;
 
 /// How two tables differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TableDiff {
-    /// Columns by which rows are found again; empty when it is the number of the row.
+    /// Columns by which rows are found again; empty when there are none that tell rows apart.
     pub key: Vec<String>,
+    /// How rows were paired: by these, or by all that they say.
+    pub by: PairedBy,
+    /// Whether rows of both sides stand in another order.
+    pub reordered: bool,
     /// Rows of the old side.
     pub old_rows: u64,
     /// Rows of the new side.
@@ -38,9 +43,9 @@ pub struct TableDiff {
     pub columns_added: Vec<String>,
     /// Columns that only the old side has.
     pub columns_removed: Vec<String>,
-    /// Rows whose key only the new side has.
+    /// Rows of the new side without a partner.
     pub rows_added: u64,
-    /// Rows whose key only the old side has.
+    /// Rows of the old side without a partner.
     pub rows_removed: u64,
     /// Rows on both sides of which a cell differs in a column of both.
     pub rows_changed: u64,
@@ -54,6 +59,9 @@ pub struct TableDiff {
     pub added: Vec<Vec<String>>,
     /// Keys of the first removed rows.
     pub removed: Vec<Vec<String>>,
+    /// What else is to be known: that there is no header, that cells are separated otherwise, that columns stand in another order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A column with cells that differ.
@@ -89,29 +97,77 @@ struct Pair<'a, 'c> {
     new: Sheet<'a, 'c>,
     /// Columns of both: name, place in the old side, place in the new one.
     both: Vec<(String, usize, usize)>,
-    /// Key columns among `both`, by place there; empty for the number of the row.
+    /// Key columns among `both`, by place there; empty when there are none.
     key: Vec<usize>,
+    /// What became of the key that was asked for.
+    key_use: KeyUse,
+    /// Whether the key is that one.
+    was_given: bool,
+    has_header: bool,
 }
 
 impl<'a, 'c> Pair<'a, 'c> {
-    /// Opens both sides and settles the key: that of the options, else one that is found.
-    fn open(kind: Kind, old: &'a mut Watched<'c>, new: &'a mut Watched<'c>, options: &Options) -> Fit<Self> {
+    /// Opens both sides and settles the key: that of the options, else one that is found, which `not_key` is no part of.
+    fn open(
+        kind: Kind,
+        old: &'a mut Watched<'c>,
+        new: &'a mut Watched<'c>,
+        options: &Options,
+        not_key: Option<&str>,
+    ) -> Fit<Self> {
         let limits = &options.limits;
-        let delimiter = delimiter(kind, old)?;
-        let mut old = Sheet::open(old, delimiter, limits).map_err(|unfit| unfit.on("old"))?;
-        let mut new = Sheet::open(new, delimiter, limits).map_err(|unfit| unfit.on("new"))?;
+        let mut old = Sheet::open(kind, old, limits).map_err(|unfit| unfit.on("old"))?;
+        let mut new = Sheet::open(kind, new, limits).map_err(|unfit| unfit.on("new"))?;
+        let has_header = !Sheet::without_header(&mut old, &mut new);
         let in_new = |name: &String| new.header().iter().position(|other| other == name);
         let names = old.header().iter().enumerate();
         let both: Vec<_> = names.filter_map(|(at, name)| Some((name.clone(), at, in_new(name)?))).collect();
         if both.is_empty() {
             return Err(Unfit("the two tables have no column in common".to_owned()));
         }
-        let names: Vec<&str> = both.iter().map(|(name, ..)| name.as_str()).collect();
-        let key = match columns_named(&options.key, &names)? {
-            Some(key) => key,
-            None => find_key(&mut old, &mut new, &both)?,
+        let place = |name: &String| both.iter().position(|(other, ..)| other == name);
+        let lacking: Vec<String> = options.key.iter().filter(|name| place(name).is_none()).cloned().collect();
+        let was_given = !options.key.is_empty() && lacking.is_empty();
+        let key = if !was_given {
+            find_key(&mut old, &mut new, &both, not_key)?
+        } else {
+            options.key.iter().filter_map(place).collect()
         };
-        Ok(Self { old, new, both, key })
+        let columns = both.iter().map(|(name, ..)| name.clone()).collect();
+        Ok(Self { old, new, both, key, key_use: KeyUse { lacking, columns }, was_given, has_header })
+    }
+
+    /// Pairs the rows. A key that was found and fits nothing on the other side was no key.
+    fn rows(&mut self) -> Fit<rows::Paired> {
+        let paired = rows::pair(self)?;
+        if paired.is_disjoint() && !self.was_given && !self.key.is_empty() {
+            self.key.clear();
+            return rows::pair(self);
+        }
+        Ok(paired)
+    }
+
+    fn notes(&self, paired: &rows::Paired) -> Vec<String> {
+        let mut notes = Vec::new();
+        if paired.limited {
+            notes.push("rows that differ in one cell alone were not looked for: there are too many rows or columns".to_owned());
+        }
+        if !self.key_use.lacking.is_empty() {
+            let names = self.key_use.lacking.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+            notes.push(format!("the key is left aside: there is no column {} on both sides", names.join(", ")));
+        }
+        if !self.has_header {
+            notes.push("there is no header: columns have their numbers as names".to_owned());
+        }
+        if self.old.delimiter != self.new.delimiter {
+            let name = |delimiter: u8| if delimiter == b'\t' { "a tab".to_owned() } else { format!("`{}`", delimiter as char) };
+            let (old, new) = (name(self.old.delimiter), name(self.new.delimiter));
+            notes.push(format!("cells are separated otherwise: {old} → {new}"));
+        }
+        if self.both.windows(2).any(|pair| pair[0].2 > pair[1].2) {
+            notes.push("columns stand in another order".to_owned());
+        }
+        notes
     }
 }
 
@@ -120,21 +176,16 @@ pub(crate) fn compare<'c>(
     old: &mut Watched<'c>,
     new: &mut Watched<'c>,
     options: &Options,
-) -> Fit<TableDiff> {
-    let mut pair = Pair::open(kind, old, new, options)?;
-    let paired = match rows::pair(&mut pair)? {
-        // A key that fits nothing on the other side was no key.
-        paired if paired.is_disjoint() && options.key.is_empty() && !pair.key.is_empty() => {
-            pair.key.clear();
-            rows::pair(&mut pair)?
-        }
-        paired => paired,
-    };
+) -> Fit<(TableDiff, KeyUse)> {
+    let mut pair = Pair::open(kind, old, new, options, None)?;
+    let paired = pair.rows()?;
     let only = |one: &[String], other: &[String]| -> Vec<String> {
         one.iter().filter(|name| !other.contains(name)).cloned().collect()
     };
     let mut found = TableDiff {
         key: pair.key.iter().map(|at| pair.both[*at].0.clone()).collect(),
+        by: if pair.key.is_empty() { PairedBy::Content } else { PairedBy::Key },
+        reordered: paired.reordered,
         old_rows: paired.old_rows,
         new_rows: paired.new_rows,
         columns_added: only(pair.new.header(), pair.old.header()),
@@ -142,8 +193,9 @@ pub(crate) fn compare<'c>(
         rows_added: paired.added.len() as u64,
         rows_removed: paired.removed.len() as u64,
         rows_changed: paired.changed.len() as u64,
+        notes: pair.notes(&paired),
         ..TableDiff::default()
     };
     cells::fill(&mut found, &mut pair, &paired, &options.limits)?;
-    Ok(found)
+    Ok((found, pair.key_use))
 }

@@ -9,32 +9,64 @@ use crate::content::Watched;
 use crate::error::{Fit, Unfit};
 use crate::kind::Kind;
 use crate::limits::Limits;
+use crate::text::lossless;
+use crate::value::canonical_cell;
 
-/// What separates cells: a tab, else what the first line of `side` has most of.
-pub(crate) fn delimiter(kind: Kind, side: &mut Watched<'_>) -> Fit<u8> {
-    if kind == Kind::Tsv {
-        return Ok(b'\t');
+/// Bytes and rows by which it is told what separates cells.
+const LOOKED_AT: u64 = 1 << 16;
+const ROWS: usize = 500;
+
+/// What separates the cells of a side: that which gives all of the first rows equally many cells, and more than one. Of several such the
+/// one that the name promises, then the one with most cells.
+fn delimiter(kind: Kind, side: &mut Watched<'_>) -> Fit<u8> {
+    let start = side.start(LOOKED_AT)?;
+    let is_cut = (start.len() as u64) < side.size_bytes();
+    let promised = if kind == Kind::Tsv { b'\t' } else { b',' };
+    let mut best = (promised, 0, false);
+    for delimiter in *b",;\t|" {
+        let (cells, is_even) = shape(&start, delimiter, is_cut);
+        let is_better = match (is_even && cells > 1, best.2) {
+            (true, false) => true,
+            (false, true) => false,
+            // A tab in a name ending in `.tsv` is no chance; a comma is.
+            _ if best.0 == b'\t' && kind == Kind::Tsv && best.1 > 1 => false,
+            _ => cells > best.1 || cells == best.1 && delimiter == promised,
+        };
+        if is_better || delimiter == promised && kind == Kind::Tsv && is_even && cells > 1 {
+            best = (delimiter, cells, is_even && cells > 1);
+        }
     }
-    let start = side.start(1 << 16)?;
-    let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let count = |wanted: u8| line.split(|byte| *byte == wanted).count();
-    // The first of equals: the comma.
-    Ok(b",;\t|".iter().copied().rev().max_by_key(|byte| count(*byte)).unwrap_or(b','))
+    Ok(best.0)
+}
+
+/// Cells of the first row, and whether all have as many.
+fn shape(start: &[u8], delimiter: u8, is_cut: bool) -> (usize, bool) {
+    let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(start);
+    let rows = reader.into_byte_records().take(ROWS);
+    let mut counts: Vec<usize> = rows.filter_map(Result::ok).map(|row| row.len()).collect();
+    if is_cut && counts.len() > 1 && counts.len() < ROWS {
+        counts.pop();
+    }
+    let first = counts.first().copied().unwrap_or_default();
+    (first, counts.iter().all(|count| *count == first))
 }
 
 /// One side as a table.
 pub(crate) struct Sheet<'a, 'c> {
     side: &'a mut Watched<'c>,
     header: Vec<String>,
-    delimiter: u8,
+    has_header: bool,
+    pub(crate) delimiter: u8,
     row_bytes: u64,
     rows: usize,
 }
 
 impl<'a, 'c> Sheet<'a, 'c> {
     /// Reads the header. A name that was there before gets its number: `a`, `a#2`.
-    pub(crate) fn open(side: &'a mut Watched<'c>, delimiter: u8, limits: &Limits) -> Fit<Self> {
-        let mut sheet = Self { side, header: Vec::new(), delimiter, row_bytes: limits.row_bytes, rows: limits.rows };
+    pub(crate) fn open(kind: Kind, side: &'a mut Watched<'c>, limits: &Limits) -> Fit<Self> {
+        let delimiter = delimiter(kind, side)?;
+        let (row_bytes, rows) = (limits.row_bytes, limits.rows);
+        let mut sheet = Self { side, header: Vec::new(), has_header: true, delimiter, row_bytes, rows };
         let mut rows = sheet.reader()?;
         let header = rows.next()?.ok_or_else(|| Unfit::malformed("CSV", "it has no header"))?;
         if header.len() > limits.columns {
@@ -43,7 +75,7 @@ impl<'a, 'c> Sheet<'a, 'c> {
         let mut seen = std::collections::HashMap::new();
         let mut names = Vec::new();
         for name in header {
-            let name = String::from_utf8_lossy(name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(name)).into_owned();
+            let name = lossless(name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(name)).into_owned();
             let count: &mut usize = seen.entry(name.clone()).or_default();
             *count += 1;
             names.push(if *count == 1 { name } else { format!("{name}#{count}") });
@@ -58,11 +90,30 @@ impl<'a, 'c> Sheet<'a, 'c> {
         &self.header
     }
 
+    /// Takes the first line as a row of both, if it can be no header: they differ in it, and have a number at one place.
+    pub(crate) fn without_header(one: &mut Self, other: &mut Self) -> bool {
+        let is_number = |name: &str| canonical_cell(name.as_bytes()).0 == b'n';
+        let pairs = one.header.iter().zip(&other.header);
+        let are_rows = one.header != other.header
+            && one.header.len() == other.header.len()
+            && pairs.clone().any(|(one, other)| is_number(one) && is_number(other))
+            && !pairs.clone().any(|(one, other)| one == other && !is_number(one) && one.len() > 1);
+        if are_rows {
+            for sheet in [one, other] {
+                sheet.header = (1..=sheet.header.len()).map(|number| number.to_string()).collect();
+                sheet.has_header = false;
+            }
+        }
+        are_rows
+    }
+
     /// Hands each row to `see` with its number from 0, until that says no or all were seen.
     pub(crate) fn each(&mut self, mut see: impl FnMut(u32, &ByteRecord) -> Fit<bool>) -> Fit<()> {
-        let most = self.rows;
+        let (most, has_header) = (self.rows, self.has_header);
         let mut rows = self.reader()?;
-        rows.next()?;
+        if has_header {
+            rows.next()?;
+        }
         for number in 0.. {
             let Some(row) = rows.next()? else { return Ok(()) };
             if number as usize >= most {
@@ -92,9 +143,20 @@ struct Rows<'a, 'c> {
 impl Rows<'_, '_> {
     fn next(&mut self) -> Fit<Option<&ByteRecord>> {
         self.reader.get_ref().left.set(self.row_bytes);
-        let has_row = self.reader.read_byte_record(&mut self.row);
-        let has_row = has_row.map_err(|error| Unfit::malformed("CSV", error))?;
+        let has_row = self.reader.read_byte_record(&mut self.row).map_err(|error| unfit(&error))?;
         Ok(has_row.then_some(&self.row))
+    }
+}
+
+fn unfit(error: &csv::Error) -> Unfit {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            let cells = if *len == 1 { "cell" } else { "cells" };
+            Unfit::malformed("CSV", format_args!("line {line} has {len} {cells}, the first one {expected_len}"))
+        }
+        csv::ErrorKind::Io(error) => Unfit::malformed("CSV", error),
+        _ => Unfit::malformed("CSV", error),
     }
 }
 

@@ -1,87 +1,206 @@
 //! Which rows belong together, and which of these differ.
-
-use std::cmp::Ordering;
+//!
+//! Equal rows are paired first, wherever they stand; then those of one key, or, without a key, those that differ in one cell alone; then,
+//! without a key, if there are equally many and none of these moved, those of one number.
 
 use super::Pair;
-use super::key::Hash;
+use super::key::{Hash, fixed_hash};
 use super::read::Sheet;
 use crate::error::Fit;
+use crate::pairing::join;
+use crate::sequence::{is_in_order, is_reordered};
+
+/// Cells of rows without a partner that are held to find rows that differ in one cell alone.
+const CELLS: usize = 8 << 20;
+/// Columns of a table in which such rows are looked for.
+const COLUMNS: usize = 64;
 
 /// The rows of two tables, by their numbers from 0.
 #[derive(Debug, Default)]
 pub(super) struct Paired {
     pub(super) old_rows: u64,
     pub(super) new_rows: u64,
+    /// Rows of both sides that are equal in all columns of both.
+    pub(super) equal: Vec<(u32, u32)>,
     /// Rows of both sides of which a cell differs, in the order of the old side.
     pub(super) changed: Vec<(u32, u32)>,
     /// Rows of the new side alone, in order.
     pub(super) added: Vec<u32>,
     /// Rows of the old side alone, in order.
     pub(super) removed: Vec<u32>,
+    /// Whether rows of both sides stand in another order.
+    pub(super) reordered: bool,
+    /// Whether rows that differ in one cell alone were not looked for, since there are too many of them, or of columns.
+    pub(super) limited: bool,
 }
 
 impl Paired {
     /// Whether both sides have rows, and no two belong together.
     pub(super) fn is_disjoint(&self) -> bool {
-        let added = self.added.len() as u64;
-        added > 0 && added == self.new_rows && self.removed.len() as u64 == self.old_rows && self.old_rows > 0
+        self.equal.is_empty() && self.changed.is_empty() && self.old_rows > 0 && self.new_rows > 0
+    }
+
+    /// Pairs what has one name; the lists are sorted by it.
+    fn take(&mut self, old: &[(u128, u32)], new: &[(u128, u32)]) -> Vec<(u32, u32)> {
+        let pairs = join(old, new);
+        without(&mut self.removed, pairs.iter().map(|(old, _)| *old).collect());
+        without(&mut self.added, pairs.iter().map(|(_, new)| *new).collect());
+        pairs
     }
 }
 
-/// What is kept of a row.
-struct Row {
-    key: u128,
-    content: u64,
-    number: u32,
+fn without(rows: &mut Vec<u32>, mut taken: Vec<u32>) {
+    taken.sort_unstable();
+    rows.retain(|row| taken.binary_search(row).is_err());
 }
 
-/// Pairs rows by key; of several with one key the first with the first, and so on.
+/// Pairs all rows.
 pub(super) fn pair(pair: &mut Pair<'_, '_>) -> Fit<Paired> {
     let hash = Hash::default();
-    let places = |key_only: bool, is_old: bool| -> Vec<usize> {
-        let place = |(_, old, new): &(String, usize, usize)| if is_old { *old } else { *new };
-        if key_only {
-            pair.key.iter().map(|at| place(&pair.both[*at])).collect()
-        } else {
-            pair.both.iter().map(place).collect()
-        }
+    let (old_all, new_all): (Vec<usize>, Vec<usize>) = pair.both.iter().map(|(_, old, new)| (*old, *new)).unzip();
+    let old = names(&mut pair.old, None, |row| hash.name(row, &old_all)).map_err(|unfit| unfit.on("old"))?;
+    let new = names(&mut pair.new, None, |row| hash.name(row, &new_all)).map_err(|unfit| unfit.on("new"))?;
+    let count = |rows: &[(u128, u32)]| u32::try_from(rows.len()).unwrap_or(u32::MAX);
+    let mut paired = Paired {
+        old_rows: old.len() as u64,
+        new_rows: new.len() as u64,
+        removed: (0..count(&old)).collect(),
+        added: (0..count(&new)).collect(),
+        ..Paired::default()
     };
-    let (old_key, old_all, new_key, new_all) =
-        (places(true, true), places(false, true), places(true, false), places(false, false));
-    let old = rows(&mut pair.old, &hash, &old_key, &old_all).map_err(|unfit| unfit.on("old"))?;
-    let new = rows(&mut pair.new, &hash, &new_key, &new_all).map_err(|unfit| unfit.on("new"))?;
-    let mut paired = Paired { old_rows: old.len() as u64, new_rows: new.len() as u64, ..Paired::default() };
-    let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (None, None) => break,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(old), Some(new)) => old.key.cmp(&new.key),
-        };
-        let from_old = if order == Ordering::Greater { None } else { old.next() };
-        let from_new = if order == Ordering::Less { None } else { new.next() };
-        match (from_old, from_new) {
-            (Some(old), Some(new)) if old.content != new.content => paired.changed.push((old.number, new.number)),
-            (Some(old), None) => paired.removed.push(old.number),
-            (None, Some(new)) => paired.added.push(new.number),
-            _ => {}
-        }
-    }
-    paired.changed.sort_unstable();
-    paired.added.sort_unstable();
-    paired.removed.sort_unstable();
+    paired.equal = paired.take(&old, &new);
+    let repeats = (has_repeats(&old) || has_repeats(&new)).then(|| (by_row(&old), by_row(&new)));
+    drop((old, new));
+    pair_others(pair, &mut paired, &hash, (&old_all, &new_all))?;
+    paired.reordered = has_other_order(&paired, repeats);
     Ok(paired)
 }
 
-/// All rows of a side, sorted by key, then number.
-fn rows(sheet: &mut Sheet<'_, '_>, hash: &Hash, key: &[usize], all: &[usize]) -> Fit<Vec<Row>> {
-    let mut rows = Vec::new();
+/// Whether the pairs stand in another order; of rows that are there several times any may be the partner.
+fn has_other_order(paired: &Paired, repeats: Option<(Vec<u64>, Vec<u64>)>) -> bool {
+    if is_in_order(paired.equal.iter().chain(&paired.changed).copied()) {
+        return false;
+    }
+    let Some((mut old, mut new)) = repeats else { return true };
+    for (name, (old_row, new_row)) in (0..).zip(&paired.changed) {
+        (old[*old_row as usize], new[*new_row as usize]) = (name, name);
+    }
+    is_reordered(&old, &new, paired.equal.len() + paired.changed.len())
+}
+
+fn has_repeats(sorted: &[(u128, u32)]) -> bool {
+    sorted.windows(2).any(|pair| pair[0].0 == pair[1].0)
+}
+
+/// Names in the order of the rows; half of each is enough to tell order.
+fn by_row(names: &[(u128, u32)]) -> Vec<u64> {
+    let mut names: Vec<(u32, u64)> = names.iter().map(|(name, row)| (*row, *name as u64)).collect();
+    names.sort_unstable();
+    names.into_iter().map(|(_, name)| name).collect()
+}
+
+/// Pairs rows that are not equal.
+fn pair_others(
+    pair: &mut Pair<'_, '_>,
+    paired: &mut Paired,
+    hash: &Hash,
+    (old_all, new_all): (&[usize], &[usize]),
+) -> Fit<()> {
+    let places = |all: &[usize]| pair.key.iter().map(|at| all[*at]).collect::<Vec<_>>();
+    let (old_key, new_key) = (places(old_all), places(new_all));
+    if paired.removed.is_empty() || paired.added.is_empty() {
+        return Ok(());
+    }
+    if pair.key.is_empty() {
+        nearly_equal(pair, paired, (old_all, new_all))?;
+        by_number(paired);
+    } else {
+        let old = names(&mut pair.old, Some(&paired.removed), |row| hash.name(row, &old_key))?;
+        let new = names(&mut pair.new, Some(&paired.added), |row| hash.name(row, &new_key))?;
+        paired.changed = paired.take(&old, &new);
+    }
+    paired.changed.sort_unstable();
+    Ok(())
+}
+
+/// Names of rows, sorted, those of one name by number: all, or some.
+fn names(
+    sheet: &mut Sheet<'_, '_>,
+    rows: Option<&[u32]>,
+    name: impl Fn(&csv::ByteRecord) -> u128,
+) -> Fit<Vec<(u128, u32)>> {
+    let mut names = Vec::new();
     sheet.each(|number, row| {
-        let found_by = if key.is_empty() { u128::from(number) } else { hash.long(row, key) };
-        rows.push(Row { key: found_by, content: hash.short(row, all), number });
-        Ok(true)
+        if rows.is_none_or(|rows| rows.binary_search(&number).is_ok()) {
+            names.push((name(row), number));
+        }
+        Ok(rows.is_none_or(|rows| names.len() < rows.len()))
     })?;
-    rows.sort_unstable_by_key(|row| (row.key, row.number));
-    Ok(rows)
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Pairs rows that differ in one cell alone, column by column. Which ones depends on what they say, not on where they stand.
+fn nearly_equal(pair: &mut Pair<'_, '_>, paired: &mut Paired, (old_all, new_all): (&[usize], &[usize])) -> Fit<()> {
+    let columns = pair.both.len();
+    let cells = (paired.removed.len() + paired.added.len()).saturating_mul(columns);
+    if !(2..=COLUMNS).contains(&columns) || cells > CELLS {
+        paired.limited = columns > 1;
+        return Ok(());
+    }
+    let old = Cells::read(&mut pair.old, &paired.removed, old_all)?;
+    let new = Cells::read(&mut pair.new, &paired.added, new_all)?;
+    let mut by_name: Vec<usize> = (0..columns).collect();
+    by_name.sort_by_key(|at| &pair.both[*at].0);
+    for column in by_name {
+        let (old, new) = (old.without(column, &paired.removed), new.without(column, &paired.added));
+        let pairs = paired.take(&old, &new);
+        paired.changed.extend(pairs);
+    }
+    Ok(())
+}
+
+/// Pairs rows of one number, if both sides have equally many rows and none has moved so far.
+fn by_number(paired: &mut Paired) {
+    let has_moved = paired.equal.iter().chain(&paired.changed).any(|(old, new)| old != new);
+    if paired.old_rows == paired.new_rows && !has_moved {
+        let names = |rows: &[u32]| rows.iter().map(|row| (u128::from(*row), *row)).collect::<Vec<_>>();
+        let (old, new) = (names(&paired.removed), names(&paired.added));
+        let pairs = paired.take(&old, &new);
+        paired.changed.extend(pairs);
+    }
+}
+
+/// The cells of some rows, by their hashes.
+struct Cells {
+    rows: Vec<u32>,
+    columns: usize,
+    cells: Vec<u64>,
+}
+
+impl Cells {
+    fn read(sheet: &mut Sheet<'_, '_>, rows: &[u32], places: &[usize]) -> Fit<Self> {
+        let mut found = Self { rows: rows.to_vec(), columns: places.len(), cells: Vec::new() };
+        let mut left = rows.len();
+        sheet.each(|number, row| {
+            if rows.binary_search(&number).is_ok() {
+                let cells = places.iter().enumerate();
+                found.cells.extend(cells.map(|(at, place)| fixed_hash(at, row.get(*place).unwrap_or_default())));
+                left -= 1;
+            }
+            Ok(left > 0)
+        })?;
+        Ok(found)
+    }
+
+    /// The rows that are still open, by all of their cells but one; those of one name by that cell.
+    fn without(&self, column: usize, open: &[u32]) -> Vec<(u128, u32)> {
+        let rows = self.rows.iter().zip(self.cells.chunks_exact(self.columns));
+        let rows = rows.filter(|(row, _)| open.binary_search(row).is_ok());
+        let sum = |cells: &[u64]| cells.iter().fold(0_u64, |sum, cell| sum.wrapping_add(*cell));
+        let mut names: Vec<(u64, u64, u32)> =
+            rows.map(|(row, cells)| (sum(cells).wrapping_sub(cells[column]), cells[column], *row)).collect();
+        names.sort_unstable();
+        names.into_iter().map(|(rest, _, row)| (u128::from(rest), row)).collect()
+    }
 }

@@ -19,9 +19,10 @@ use crate::content::Watched;
 use crate::error::Fit;
 use crate::kind::Kind;
 use crate::limits::Limits;
+use crate::text::{shortened, shortened_pair};
 
 pub use distance::Distance;
-use open::{File, Tensor};
+use open::{File, Tensor, Texts};
 
 /// How the tensors of two files differ.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -40,6 +41,28 @@ pub struct TensorsDiff {
     pub unchanged: usize,
     /// The first that are not equal: added, removed and reshaped ones, then the most changed.
     pub tensors: Vec<TensorDiff>,
+    /// What differs in the texts that a `.safetensors` file has about itself, by key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metadata: Vec<MetadataChange>,
+    /// Differences of metadata that are not told.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub metadata_left_out: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// A text about the file that is another, or on one side alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct MetadataChange {
+    pub key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
 }
 
 /// What became of a tensor.
@@ -92,6 +115,7 @@ pub(crate) fn compare(kind: Kind, old: &mut Watched<'_>, new: &mut Watched<'_>, 
         names.entry(tensor.name.clone()).or_default().1 = Some(tensor.clone());
     }
     let mut found = TensorsDiff::default();
+    found.tell_metadata(old.metadata(), new.metadata(), limits);
     for (name, sides) in names {
         let Some(tensor) = pair(name, &sides, &mut old, &mut new)? else {
             found.unchanged += 1;
@@ -113,6 +137,29 @@ pub(crate) fn compare(kind: Kind, old: &mut Watched<'_>, new: &mut Watched<'_>, 
     });
     found.tensors.truncate(limits.listed);
     Ok(found)
+}
+
+impl TensorsDiff {
+    fn tell_metadata(&mut self, old: &Texts, new: &Texts, limits: &Limits) {
+        let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys.into_iter().filter(|key| old.get(*key) != new.get(*key)) {
+            if self.metadata.len() >= limits.listed {
+                self.metadata_left_out += 1;
+                continue;
+            }
+            let most = limits.shown_characters;
+            let (old, new) = match (old.get(key), new.get(key)) {
+                (Some(old), Some(new)) => {
+                    let (old, new) = shortened_pair(old, new, most);
+                    (Some(old), Some(new))
+                }
+                (old, new) => (old.map(|text| shortened(text, most)), new.map(|text| shortened(text, most))),
+            };
+            self.metadata.push(MetadataChange { key: key.clone(), old, new });
+        }
+    }
 }
 
 /// What differs between two tensors of one name; `None` when nothing does.

@@ -1,5 +1,6 @@
 //! Which tensors a file has, and the bytes of each.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 
 use safetensors::tensor::Metadata;
@@ -28,9 +29,13 @@ pub(super) struct Tensor {
     pub(super) place: u64,
 }
 
+/// Texts that a file has about itself, by key.
+pub(super) type Texts = BTreeMap<String, String>;
+
 /// A file of tensors.
 pub(super) struct File<'a, 'c> {
     tensors: Vec<Tensor>,
+    metadata: Texts,
     form: Form<'a, 'c>,
 }
 
@@ -50,13 +55,18 @@ impl<'a, 'c> File<'a, 'c> {
                 let (mut tensor, start) = npy::header(side.rewind()?, "array")?;
                 tensor.place = start;
                 check_size(&tensor, side.size_bytes() - start.min(side.size_bytes()))?;
-                Ok(Self { tensors: vec![tensor], form: Form::Plain(side) })
+                Ok(Self { tensors: vec![tensor], metadata: Texts::new(), form: Form::Plain(side) })
             }
         }
     }
 
     pub(super) fn tensors(&self) -> &[Tensor] {
         &self.tensors
+    }
+
+    /// What the file says about itself.
+    pub(super) fn metadata(&self) -> &Texts {
+        &self.metadata
     }
 
     /// The bytes of a tensor's elements, and what may follow.
@@ -96,7 +106,7 @@ impl<'a, 'c> File<'a, 'c> {
             check_size(&tensor, unpacked.saturating_sub(start))?;
             tensors.push(tensor);
         }
-        Ok(Self { tensors, form: Form::Archive(Box::new(archive)) })
+        Ok(Self { tensors, metadata: Texts::new(), form: Form::Archive(Box::new(archive)) })
     }
 
     fn open_safetensors(side: &'a mut Watched<'c>, limits: &Limits) -> Fit<Self> {
@@ -133,7 +143,8 @@ impl<'a, 'c> File<'a, 'c> {
         if tensors.len() > limits.tensors {
             return Err(too_many(limits));
         }
-        Ok(Self { tensors, form: Form::Plain(side) })
+        let texts = metadata.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect();
+        Ok(Self { tensors, metadata: texts, form: Form::Plain(side) })
     }
 }
 

@@ -12,9 +12,10 @@ pub(crate) fn compared(name: &str, old: &[u8], new: &[u8], options: &Options) ->
 }
 
 /// Limits that a small file reaches.
+#[allow(dead_code, reason = "each test binary has its own copy of this module")]
 pub(crate) fn tight() -> Limits {
     Limits {
-        text_bytes: 2000,
+        text_held: 4,
         text_lines: 5,
         shown_characters: 20,
         metrics_bytes: 1000,
@@ -24,7 +25,10 @@ pub(crate) fn tight() -> Limits {
         columns: 5,
         row_bytes: 200,
         held_bytes: 100,
+        image_bytes: 1 << 20,
         pixels: 400,
+        frames: 2,
+        frame_pixels: 1000,
         header_bytes: 1000,
         tensors: 4,
         inflated_bytes: 4000,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use compare::{CompareError, FileFlips, Flip, Limits, Query};
+use compare::{CompareError, FileFlips, Flip, KeyUse, Limits, Query, is_same_value};
 use repos::tree::{Tree, directory_range, path_of};
 use repos::{RepoError, Store};
 use serde::Serialize;
@@ -16,6 +16,8 @@ use super::{Entry, Named};
 const READ: u64 = 200_000;
 /// Records with another value that are told one by one, of each file and in all.
 const LISTED: usize = 100_000;
+/// Names of fields that are gathered for whom the one asked for is none.
+const NAMES: usize = 500;
 
 /// What became of a field.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -47,6 +49,41 @@ pub struct Flips {
     pub without_because: Option<String>,
     /// The records with another value: lost ones first, then gained ones.
     pub records: Vec<Record>,
+    /// Records with another value that are not among these.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub records_left_out: u64,
+    /// Files that were read as records, and whether one had the field.
+    #[serde(skip)]
+    pub seen: Seen,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What the files that were read have, so that a misspelt field or key is noticed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether a record has the field.
+    pub has_field: bool,
+    /// Files without it that were read.
+    pub files_without: u64,
+    /// Fields that their records have.
+    pub fields: Vec<String>,
+    /// What became of the key in the first file that lacks it; nothing if a file has it.
+    pub key: Option<KeyUse>,
+    has_key: bool,
+}
+
+impl Seen {
+    fn add(&mut self, found: &FileFlips) {
+        self.has_field = true;
+        if let Some(key) = &found.key_use {
+            self.has_key |= key.lacking.is_empty();
+            self.key = if self.has_key { None } else { self.key.take().or_else(|| Some(key.clone())) };
+        }
+    }
 }
 
 /// How many records went from one value to another.
@@ -91,10 +128,10 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether this is the value: `True` is `true`.
+    /// Whether this is the value: `True` is `true`, `1.0` is `1`, and a text is meant by what stands between its quotes.
     fn is(&self, value: &str) -> bool {
-        let is_bool = matches!(self.value.as_str(), "true" | "false");
-        value == self.value || is_bool && value.eq_ignore_ascii_case(&self.value)
+        let text = value.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(value);
+        is_same_value(value, &self.value) || text == self.value
     }
 
     fn verdict(&self, old: &str, new: &str) -> Verdict {
@@ -197,10 +234,18 @@ impl Reading<'_> {
         let Some(of) = new.or(old) else { return Ok(None) };
         let found = compare::flips(old_side, new_side, &self.query, &self.limits);
         match found.map_err(|CompareError::Read(error)| store_error(error, of))? {
-            Ok(found) => Ok(Some(found)),
-            Err(why) => {
+            Ok(found) => {
+                self.found.seen.add(&found);
+                Ok(Some(found))
+            }
+            Err(none) => {
                 self.found.files_without += 1;
-                self.found.without_because.get_or_insert_with(|| format!("{}: {why}", of.path));
+                self.found.without_because.get_or_insert_with(|| format!("{}: {}", of.path, none.why));
+                let seen = &mut self.found.seen;
+                seen.files_without += 1;
+                if seen.fields.len() < NAMES {
+                    seen.fields.extend(none.fields);
+                }
                 Ok(None)
             }
         }
@@ -242,6 +287,10 @@ impl Reading<'_> {
         }
         found.moves.sort_by_key(|group| (group.verdict, std::cmp::Reverse(group.records)));
         found.records.sort_by_key(|record| record.verdict);
+        let turned = found.lost + found.gained + found.other;
+        found.records_left_out = turned.saturating_sub(found.records.len() as u64);
+        found.seen.fields.sort_unstable();
+        found.seen.fields.dedup();
         found
     }
 }

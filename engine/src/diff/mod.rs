@@ -14,5 +14,5 @@ mod why;
 
 pub use content::{Named, compare_files};
 pub use entries::{Change, Counts, Entries, Entry, entries};
-pub use flips::{Decision, Flips, Move, Record, Verdict, flips};
+pub use flips::{Decision, Flips, Move, Record, Seen, Verdict, flips};
 pub use why::{Ran, SourceCause, StageCause, Why, why};

@@ -39,6 +39,8 @@ pub struct Why {
     pub same_fields: Vec<String>,
     /// How much of each stage is other work than before.
     pub ran: Vec<Ran>,
+    /// Whether both commits have the same files.
+    pub identical: bool,
 }
 
 impl Why {
@@ -102,16 +104,17 @@ pub struct Ran {
 /// What an output commit rests on, itself included: of each branch one commit.
 type Ancestry = BTreeMap<RepoName, BTreeMap<BranchName, (CommitId, Commit)>>;
 
-/// Why two output commits of one repository differ; `None` when they are no output commits.
+/// Why two output commits of one repository differ, or do not; `None` when they are no output commits of one repository.
 pub fn why(store: &Store, old: &CommitId, new: &CommitId) -> Result<Option<Why>> {
     let (old_commit, new_commit) = (store.commit(old)?, store.commit(new)?);
     let are_outputs = old_commit.pipeline.is_some() && new_commit.pipeline.is_some();
-    if old == new || !are_outputs || old_commit.repo != new_commit.repo {
+    if !are_outputs || old_commit.repo != new_commit.repo {
         return Ok(None);
     }
     let (old, _) = ancestry(store, *old)?;
     let (new, order) = ancestry(store, *new)?;
-    let mut why = Why::default();
+    let identical = old_commit.tree == new_commit.tree;
+    let mut why = Why { identical, ..Why::default() };
     let mut same: BTreeSet<&str> = ["image", "cmd", "env", "code"].into();
     // The nearest was found first: what comes first in the chain is told first.
     let mut repos: Vec<RepoName> = order.into_iter().rev().collect();

@@ -3,19 +3,27 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use compare::CellChange;
 use engine::diff::{Decision, Flips, Record, Verdict, flips};
 use specs::ErrorKind;
 
 use super::page::Page;
 use super::sides::Sides;
-use super::{Args, listing, why};
+use super::{Args, listing, misspelt, why};
 use crate::error::{CliError, Result};
 use crate::output::count;
 
 /// Records that are shown, unless all are asked for: of each verdict.
 const RECORDS: usize = 10;
-/// Other fields that are shown of a record.
-const FIELDS: usize = 3;
+/// Other fields that are shown of a record with their values; of more the names.
+const FIELDS: usize = 8;
+/// What the names of fields begin with that say why a decision was taken: they come first.
+const REASONS: [&str; 16] = [
+    "reason", "why", "because", "cause", "rule", "message", "note", "explanation", "error", "score", "confidence", "prob",
+    "threshold", "zone", "class", "label",
+];
+/// Characters of a value.
+const CHARACTERS: usize = 60;
 
 /// `FIELD` or `FIELD=VALUE`.
 #[derive(Debug, Clone)]
@@ -44,6 +52,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, sides: &Sides, wanted: &Wanted
     }
     let decision = Decision { field: wanted.field.clone(), value: wanted.value.clone(), key: args.key.clone() };
     let found = flips(store, sides.path().map(|path| (sides.older, path)), sides.entries(store)?, &decision)?;
+    misspelt::check(&found.seen, &wanted.field)?;
     let differs = !found.moves.is_empty() || !found.old_only.is_empty() || !found.new_only.is_empty();
     if cx.out().is_json() {
         cx.out().json(&found)?;
@@ -57,7 +66,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, sides: &Sides, wanted: &Wanted
         page.line("")?;
     } else {
         page.title(&sides.title)?;
-        why::header(page, store, sides)?;
+        why::header(page, store, sides, why::Reasons::Full)?;
     }
     let rows = rows(&found);
     let total = found.lost + found.gained + found.other + found.unchanged;
@@ -132,13 +141,15 @@ fn records(page: &Page<'_>, args: &Args, found: &Flips) -> Result<()> {
         }
         rows.extend(shown.into_iter().map(|record| {
             let flip = &record.flip;
-            vec![word.to_owned(), place(record), format!("{} → {}", flip.old, flip.new), fields(record)]
+            let value = format!("{} {} → {}", found.field, flip.old, flip.new);
+            vec![word.to_owned(), place(record), value, fields(record, args.all)]
         }));
     }
     if !rows.is_empty() {
         page.table(&["", "RECORD", "VALUE", "OTHER FIELDS"], rows)?;
     }
-    if left.is_empty() { Ok(()) } else { page.line(&format!("… {}: --all", left.join(", "))) }
+    let hint = if args.all { "more than are listed" } else { "--all" };
+    if left.is_empty() { Ok(()) } else { page.line(&format!("… {}: {hint}", left.join(", "))) }
 }
 
 /// Which record: its file, and what tells it from the others there.
@@ -149,11 +160,33 @@ fn place(record: &Record) -> String {
     format!("{} {}", record.path, record.flip.key.join(", "))
 }
 
-fn fields(record: &Record) -> String {
-    let fields = record.flip.fields.iter().take(FIELDS);
-    let told: Vec<String> = fields.map(|field| format!("{} {} → {}", field.column, field.old, field.new)).collect();
-    let left = record.flip.fields.len().saturating_sub(FIELDS);
-    if left > 0 { format!("{}, {left} more", told.join(", ")) } else { told.join(", ") }
+/// What else differs in a record: what may say why with its values first, and the names of what is beyond a line.
+fn fields(record: &Record, all: bool) -> String {
+    let mut fields: Vec<&CellChange> = record.flip.fields.iter().collect();
+    fields.sort_by_key(|field| !may_say_why(&field.column));
+    let most = if all { usize::MAX } else { FIELDS };
+    let told = |field: &&CellChange| format!("{} {} → {}", field.column, short(&field.old), short(&field.new));
+    let mut words: Vec<String> = fields.iter().take(most).map(told).collect();
+    let rest: Vec<&str> = fields.iter().skip(most).map(|field| field.column.as_str()).collect();
+    if !rest.is_empty() {
+        words.push(format!("also {}", rest.join(" ")));
+    }
+    if record.flip.fields_left_out > 0 {
+        words.push(format!("and {} fields that are not read here", count(record.flip.fields_left_out as u64)));
+    }
+    words.join(", ")
+}
+
+fn may_say_why(field: &str) -> bool {
+    let name = field.rsplit('.').next().unwrap_or(field).to_lowercase();
+    REASONS.iter().any(|reason| name.contains(reason))
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(CHARACTERS) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
 }
 
 /// The records as a table for other programs: path, key, verdict, old, new, and the other fields that changed as JSON.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use compare::{Compared, Detail, Options};
+use compare::{Compared, Detail, KeyUse, Options};
 use engine::diff::{Change, Counts, Entry, Named, compare_files};
 use repos::Store;
 use serde::Serialize;
@@ -11,12 +11,13 @@ use specs::FilePath;
 
 use super::Args;
 use super::detail;
+use super::misspelt::KeySeen;
 use super::page::{Block, Page};
 use super::sides::Sides;
 use crate::commands::views::FileView;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{count, size};
+use crate::output::{count, plural, size};
 
 /// Paths that are listed one by one; of more the first few, and a roll-up.
 const LISTED: usize = 100;
@@ -42,8 +43,16 @@ struct View {
     picture: Option<PathBuf>,
 }
 
+/// What was printed.
+#[derive(Default)]
+pub(super) struct Listed {
+    pub(super) counts: Counts,
+    /// What became of `--key`.
+    pub(super) key: KeySeen,
+}
+
 /// Prints what differs as it is found, and counts it.
-pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) -> Result<Counts> {
+pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) -> Result<Listed> {
     let entries = sides.entries(store)?;
     let readable = sides.are_readable(store)?;
     if !readable && !page.cx.out().is_json() && !args.stat && !args.name_only {
@@ -57,7 +66,8 @@ pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) 
         _ => FIRST,
     };
     let reader = Reader { cx: page.cx, args, store, readable };
-    let (mut counts, mut directories, mut compared) = (Counts::default(), Directories::default(), 0);
+    let (mut counts, mut key) = (Counts::default(), KeySeen::default());
+    let (mut directories, mut compared, mut left_out) = (Directories::default(), 0, 0);
     for (number, entry) in entries.enumerate() {
         let entry = entry?;
         counts.add(&entry);
@@ -72,15 +82,19 @@ pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) 
             }
             continue;
         }
+        let has_content = readable && entry.other_bytes().is_some();
         if number >= listed {
             directories.add(&entry);
+            left_out += u64::from(has_content);
             continue;
         }
         let wanted = list_all || args.out.is_some() || listed == usize::MAX && compared < COMPARED;
-        let found = if wanted { reader.detail(&entry)? } else { None };
+        let mut found = if wanted { reader.detail(&entry)? } else { None };
         compared += usize::from(found.is_some());
+        left_out += u64::from(has_content && !wanted);
+        key.add(found.as_mut().and_then(|found| found.key_use.take()));
         if is_json {
-            let (detail, picture) = found.map_or((None, None), |(detail, picture)| (Some(detail), picture));
+            let (detail, picture) = found.map_or((None, None), |found| (Some(found.detail), found.picture));
             page.cx.out().json(&View::new(entry, detail, picture))?;
         } else {
             print_entry(page, args, &entry, found)?;
@@ -90,7 +104,11 @@ pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) 
         }
     }
     directories.print(page)?;
-    Ok(counts)
+    if left_out > 0 {
+        let files = plural(left_out, "modified file", "modified files");
+        page.line(&format!("what is in {files} was not compared: --all compares it, so does naming a path"))?;
+    }
+    Ok(Listed { counts, key })
 }
 
 /// How many paths differ, in a line.
@@ -113,11 +131,11 @@ impl View {
     }
 }
 
-fn print_entry(page: &Page<'_>, args: &Args, entry: &Entry, found: Option<(Detail, Option<PathBuf>)>) -> Result<()> {
+fn print_entry(page: &Page<'_>, args: &Args, entry: &Entry, found: Option<Content>) -> Result<()> {
     print_path(page, entry)?;
-    let Some((detail, picture)) = found else { return Ok(()) };
-    let mut blocks = detail::blocks(&detail, args.all);
-    blocks.extend(picture.map(|picture| Block::Line(format!("picture: {}", picture.display()))));
+    let Some(found) = found else { return Ok(()) };
+    let mut blocks = detail::blocks(&found.detail, detail::Extent::of(args.all));
+    blocks.extend(found.picture.map(|picture| Block::Line(format!("picture: {}", picture.display()))));
     page.blocks(&blocks)
 }
 
@@ -137,6 +155,13 @@ fn print_path(page: &Page<'_>, entry: &Entry) -> Result<()> {
     }
 }
 
+/// What differs in a file.
+struct Content {
+    detail: Detail,
+    picture: Option<PathBuf>,
+    key_use: Option<KeyUse>,
+}
+
 /// Compares files by what is in them.
 struct Reader<'a> {
     cx: &'a Context,
@@ -146,19 +171,19 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn detail(&self, entry: &Entry) -> Result<Option<(Detail, Option<PathBuf>)>> {
+    fn detail(&self, entry: &Entry) -> Result<Option<Content>> {
         let Some((old, new)) = entry.other_bytes().filter(|_| self.readable) else { return Ok(None) };
         let mut options =
             Options { key: self.args.key.clone(), picture: self.args.out.is_some(), ..Options::default() };
         if self.args.all {
             (options.limits.listed, options.limits.text_lines) = (ALL, ALL);
         }
-        let Compared { detail, picture } = compare_files(self.store, old, new, &options)?;
+        let Compared { detail, picture, key_use } = compare_files(self.store, old, new, &options)?;
         let picture = match (&self.args.out, picture) {
             (Some(folder), Some(png)) => Some(write_picture(self.cx, folder, &entry.path, &png)?),
             _ => None,
         };
-        Ok(Some((detail, picture)))
+        Ok(Some(Content { detail, picture, key_use }))
     }
 }
 

@@ -3,6 +3,7 @@
 //! - `sides`   which two are meant
 //! - `listing` the paths that differ, what is in them, a roll-up of very many, the census
 //! - `detail`  what differs between two files, as blocks; `number` values as people read them
+//! - `misspelt` fields and keys that are nowhere
 //! - `page`    blocks as text or Markdown
 //! - `why`     the header above the listing, and in full
 //! - `flips`   which decisions changed
@@ -21,6 +22,7 @@ use crate::error::{CliError, Result};
 mod detail;
 mod flips;
 mod listing;
+mod misspelt;
 mod number;
 pub(super) mod page;
 mod runs;
@@ -135,16 +137,17 @@ fn commits(cx: &Context, args: &Args, first: &Source, second: Option<&Source>) -
     }
     if !cx.out().is_json() && !args.name_only {
         page.title(&sides.title)?;
-        why::header(&page, store, &sides)?;
+        why::header(&page, store, &sides, why::Reasons::Short)?;
         versions(cx, &page, first, second)?;
     }
-    let counts = listing::print(&page, args, store, &sides)?;
+    let listed = listing::print(&page, args, store, &sides)?;
     if !cx.out().is_json() && !args.name_only {
-        page.line(&listing::census(&counts))?;
+        page.line(&listing::census(&listed.counts))?;
     } else if cx.out().is_json() && args.stat {
-        cx.out().json(&counts)?;
+        cx.out().json(&listed.counts)?;
     }
-    Ok(counts.total() > 0)
+    listed.key.check()?;
+    Ok(listed.counts.total() > 0)
 }
 
 /// Of two versions of pipelines, what they are made of that differs; their code is listed below it.

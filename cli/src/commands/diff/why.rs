@@ -2,6 +2,7 @@
 
 use compare::Options;
 use engine::diff::{Entry, Ran, SourceCause, StageCause, Why, compare_files, why};
+use engine::explain::FieldChange;
 use repos::Store;
 use specs::{CommitId, PipelineName};
 
@@ -26,15 +27,30 @@ fn of(store: &Store, sides: &Sides) -> Result<Option<Why>> {
     }
 }
 
+/// How much a header tells of each cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reasons {
+    /// A line of some length.
+    Short,
+    /// All values: they are why decisions turned.
+    Full,
+}
+
+impl Reasons {
+    fn values(self) -> usize {
+        if self == Self::Short { 2 } else { 20 }
+    }
+}
+
 /// At most ten lines; none when these are no outputs.
-pub(super) fn header(page: &Page<'_>, store: &Store, sides: &Sides) -> Result<()> {
+pub(super) fn header(page: &Page<'_>, store: &Store, sides: &Sides, reasons: Reasons) -> Result<()> {
     let Some(why) = of(store, sides)? else { return Ok(()) };
     let mut lines = Vec::new();
     for cause in &why.sources {
-        lines.push(format!("why   {}", source_line(store, cause)?));
+        lines.push(format!("why   {}", source_line(store, cause, reasons)?));
     }
     lines.extend(why.stages.iter().map(|cause| format!("why   {}", stage_line(cause))));
-    if lines.len() > CAUSES {
+    if lines.len() > CAUSES && reasons == Reasons::Short {
         let left = lines.len() - CAUSES + 1;
         lines.truncate(CAUSES - 1);
         lines.push(format!("why   … {} more: --why", count(left as u64)));
@@ -44,6 +60,7 @@ pub(super) fn header(page: &Page<'_>, store: &Store, sides: &Sides) -> Result<()
     }
     lines.extend(same_line(&why));
     lines.extend(ran_line(&why));
+    let cut = |line: &String| if reasons == Reasons::Short { cut(line) } else { line.clone() };
     lines.iter().try_for_each(|line| page.item(&cut(line)))?;
     page.cx.out().line("")
 }
@@ -52,7 +69,7 @@ pub(super) fn header(page: &Page<'_>, store: &Store, sides: &Sides) -> Result<()
 pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> {
     let store = cx.store()?;
     let Some(why) = of(store, sides)? else {
-        let message = "`--why` compares two outputs of a pipeline".to_owned();
+        let message = "`--why` compares two outputs of one pipeline".to_owned();
         return Err(CliError::usage(message, "pv diff without --why compares any two commits"));
     };
     if cx.out().is_json() {
@@ -64,14 +81,15 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
     for cause in &why.sources {
         page.heading(&source_title(store, cause)?)?;
         let sides = Sides::of_commits(store, cause.old, cause.new, String::new())?;
-        let counts = listing::print(&page, args, store, &sides)?;
-        page.line(&listing::census(&counts))?;
+        let listed = listing::print(&page, args, store, &sides)?;
+        page.line(&listing::census(&listed.counts))?;
     }
     for cause in &why.stages {
         page.heading(&stage_title(cause))?;
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-        let rows =
-            cause.changes.iter().map(|change| vec![change.field.clone(), value(&change.old), value(&change.new)]);
+        let rows = cause.changes.iter().map(|change| {
+            let (old, new) = values(change);
+            vec![change.field.clone(), old, new]
+        });
         page.blocks(&[Block::Table(&["FIELD", "OLD", "NEW"], rows.collect())])?;
         if let Some((old, new)) = cause.code {
             listing::print(&page, args, store, &Sides::of_trees(old, new, String::new()))?;
@@ -82,7 +100,36 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
     }
     page.heading("otherwise")?;
     same_line(&why).iter().chain(ran_line(&why).iter()).try_for_each(|line| page.item(line))?;
+    if sides.entries(store)?.next().is_none() {
+        page.line("outputs are identical")?;
+    }
     Ok(!why.is_empty())
+}
+
+/// Both values of a field, digests in them by their first digits.
+fn values(change: &FieldChange) -> (String, String) {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+    let (old, new) = (value(&change.old), value(&change.new));
+    let (short_old, short_new) = (short_digests(&old), short_digests(&new));
+    if short_old == short_new { (old, new) } else { (short_old, short_new) }
+}
+
+/// Text of which each digest is its first digits.
+fn short_digests(text: &str) -> String {
+    const DIGITS: usize = 64;
+    const SHOWN: usize = 8;
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(|byte| is_digit(*byte)).count();
+        let (word, after) = rest.split_at(digits);
+        shown.push_str(if digits == DIGITS { &word[..SHOWN] } else { word });
+        let other = after.bytes().take_while(|byte| !is_digit(*byte)).count();
+        shown.push_str(&after[..other]);
+        rest = &after[other..];
+    }
+    shown
 }
 
 fn commits(store: &Store, old: Option<CommitId>, new: Option<CommitId>) -> Result<String> {
@@ -95,10 +142,10 @@ fn source_title(store: &Store, cause: &SourceCause) -> Result<String> {
     Ok(format!("{} {commits}   {}   {}", cause.repo, cause.author, cause.message).trim_end().to_owned())
 }
 
-fn source_line(store: &Store, cause: &SourceCause) -> Result<String> {
+fn source_line(store: &Store, cause: &SourceCause, reasons: Reasons) -> Result<String> {
     let mut told = Vec::new();
     for entry in &cause.first {
-        told.push(entry_words(store, cause, entry)?);
+        told.push(entry_words(store, cause, entry, reasons)?);
     }
     let left = cause.files.total() - told.len() as u64;
     if left > 0 {
@@ -108,7 +155,7 @@ fn source_line(store: &Store, cause: &SourceCause) -> Result<String> {
 }
 
 /// What became of a file of a cause, in a few words.
-fn entry_words(store: &Store, cause: &SourceCause, entry: &Entry) -> Result<String> {
+fn entry_words(store: &Store, cause: &SourceCause, entry: &Entry, reasons: Reasons) -> Result<String> {
     let path = entry.path.as_str().trim_start_matches('/');
     let is_small =
         |entry: &Entry| [&entry.old, &entry.new].into_iter().flatten().all(|named| named.file.size <= COMPARED);
@@ -116,7 +163,7 @@ fn entry_words(store: &Store, cause: &SourceCause, entry: &Entry) -> Result<Stri
     match entry.other_bytes() {
         Some((old, new)) if is_small(entry) && sides.are_readable(store)? => {
             let compared = compare_files(store, old, new, &Options::default())?;
-            Ok(format!("{path} {}", detail::summary(&compared.detail)))
+            Ok(format!("{path} {}", detail::summary(&compared.detail, reasons.values())))
         }
         Some(_) => Ok(format!("{path} modified")),
         None => Ok(format!("{path} {}", format!("{:?}", entry.change).to_lowercase())),
@@ -129,9 +176,10 @@ fn stage_title(cause: &StageCause) -> String {
 }
 
 fn stage_line(cause: &StageCause) -> String {
-    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-    let changes = cause.changes.iter();
-    let changes = changes.map(|change| format!("{} {} → {}", change.field, value(&change.old), value(&change.new)));
+    let changes = cause.changes.iter().map(|change| {
+        let (old, new) = values(change);
+        format!("{} {old} → {new}", change.field)
+    });
     format!("{}   {}", stage_title(cause), changes.collect::<Vec<_>>().join("; "))
 }
 
@@ -168,5 +216,25 @@ fn cut(line: &str) -> String {
     match line.char_indices().nth(CHARACTERS) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_their_first_digits() {
+        let digest = "0123456789abcdef".repeat(4);
+        assert_eq!(short_digests(&format!("sha256:{digest} é deadbeef {digest}0")), format!("sha256:01234567 é deadbeef {digest}0"));
+        let change = |old: &str, new: &str| FieldChange {
+            field: "image".to_owned(),
+            old: Some(old.to_owned()),
+            new: Some(new.to_owned()),
+            old_by: None,
+            new_by: None,
+        };
+        let other = format!("{}{}", &digest[..60], "ffff");
+        assert_eq!(values(&change(&digest, &other)), (digest.clone(), other), "two that begin alike are told apart");
     }
 }

@@ -1,0 +1,145 @@
+//! Which columns, or fields of records, tell rows apart.
+//!
+//! A key is a set of columns that no two different rows of a side share. Of those that there are the one counts under which most rows are
+//! found again on the other side; of equals the one with a name like `id`, then the one that stands further left. What is measured (a
+//! number with something behind its point) tells nothing apart, nor does what only counts the rows and has no such name. Rows that are the
+//! same in all cells are one row here, if they are few: a table with some lines twice has its key all the same, and a log of the same few
+//! lines has none.
+
+use crate::error::Fit;
+
+/// Rows of each side that are looked at before all are.
+pub(crate) const LOOKED_AT: usize = 4000;
+/// Columns that are tried.
+pub(crate) const COLUMNS: usize = 64;
+/// Keys that are tried on all rows.
+const TRIED: usize = 4;
+/// Columns of which pairs are tried, and the longest run of leading ones.
+const PAIRED: usize = 6;
+const LEADING: usize = 8;
+
+/// A row by its key and by all that it says.
+pub(crate) type Named = (u64, u64);
+
+/// What is known of a column from the first rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// Whether a value in it is measured or missing, or it may not be a key for another reason.
+    pub(crate) is_out: bool,
+}
+
+/// The key that fits best, as places in `columns`; none when there is none. `rows` names the rows of both sides by some columns: all of
+/// them, or the first of each side.
+pub(crate) fn find(
+    columns: &[Column],
+    mut rows: impl FnMut(&[usize], bool) -> Fit<[Vec<Named>; 2]>,
+) -> Fit<Vec<usize>> {
+    let mut open: Vec<usize> = (0..columns.len().min(COLUMNS)).filter(|at| !columns[*at].is_out).collect();
+    // A stable sort: of those with such a name, and of the others, the left ones come first.
+    open.sort_by_key(|at| !is_named_so(&columns[*at].name));
+    let singles: Vec<Vec<usize>> = open.iter().map(|at| vec![*at]).collect();
+    if let Some(key) = best(&singles, columns, &mut rows)? {
+        return Ok(key);
+    }
+    open.sort_unstable();
+    best(&several(&open), columns, &mut rows).map(Option::unwrap_or_default)
+}
+
+/// Sets of two and more columns: leading ones, then pairs.
+fn several(open: &[usize]) -> Vec<Vec<usize>> {
+    let mut sets: Vec<Vec<usize>> = (2..=open.len().min(LEADING)).map(|count| open[..count].to_vec()).collect();
+    for (at, one) in open.iter().enumerate().take(PAIRED) {
+        sets.extend(open[at + 1..].iter().take(PAIRED).map(|other| vec![*one, *other]));
+    }
+    sets.sort_by_key(Vec::len);
+    sets.dedup();
+    sets
+}
+
+fn best(
+    sets: &[Vec<usize>],
+    columns: &[Column],
+    rows: &mut impl FnMut(&[usize], bool) -> Fit<[Vec<Named>; 2]>,
+) -> Fit<Option<Vec<usize>>> {
+    let mut tried = 0;
+    let mut found: Option<(usize, &Vec<usize>)> = None;
+    // A key of all columns finds equal rows alone, and these are paired before.
+    for set in sets.iter().filter(|set| set.len() < columns.len()) {
+        if !are_unique(&mut rows(set, false)?) {
+            continue;
+        }
+        let mut all = rows(set, true)?;
+        if !are_unique(&mut all) {
+            continue;
+        }
+        let [old, new] = &all;
+        let (again, fewest) = (shared(old, new), distinct(old).min(distinct(new)));
+        // Columns of few values tell rows apart only where there are few different rows.
+        let is_coarse = |side: &[Named]| distinct(side) * 2 <= side.len() && !side.is_empty();
+        if is_coarse(old) || is_coarse(new) {
+            continue;
+        }
+        let is_enough = again * 2 >= fewest || again > 0 && set.iter().any(|at| is_named_so(&columns[*at].name));
+        if is_enough && again > 0 && found.is_none_or(|(most, _)| again > most) {
+            found = Some((again, set));
+        }
+        tried += 1;
+        if tried >= TRIED || again == fewest && again > 0 {
+            break;
+        }
+    }
+    Ok(found.map(|(_, set)| set.clone()))
+}
+
+/// Whether no two different rows of a side share a key. Sorts them.
+fn are_unique(sides: &mut [Vec<Named>; 2]) -> bool {
+    sides.iter_mut().all(|side| {
+        side.sort_unstable();
+        side.windows(2).all(|pair| pair[0].0 != pair[1].0 || pair[0].1 == pair[1].1)
+    })
+}
+
+fn distinct(side: &[Named]) -> usize {
+    side.chunk_by(|one, other| one.0 == other.0).count()
+}
+
+/// Keys of both sorted sides.
+fn shared(old: &[Named], new: &[Named]) -> usize {
+    let keys = |side: &[Named]| side.chunk_by(|one, other| one.0 == other.0).map(|rows| rows[0].0).collect::<Vec<_>>();
+    let (old, new) = (keys(old), keys(new));
+    old.iter().filter(|key| new.binary_search(key).is_ok()).count()
+}
+
+/// Finds out whether a column only counts the rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counter {
+    rows: u64,
+    first: u64,
+    broken: bool,
+}
+
+impl Counter {
+    /// Looks at the column in the next row; `None` for what is no whole number.
+    pub(crate) fn see(&mut self, value: Option<u64>) {
+        match value {
+            Some(first) if self.rows == 0 && first < 2 => self.first = first,
+            Some(value) if self.rows > 0 && value == self.first + self.rows => {}
+            _ => self.broken = true,
+        }
+        self.rows += 1;
+    }
+
+    /// Whether it counts several rows, and has no name of a key.
+    pub(crate) fn counts_rows(&self, name: &str) -> bool {
+        !self.broken && self.rows > 1 && !is_named_so(name)
+    }
+}
+
+/// Whether a column is called as keys are.
+fn is_named_so(name: &str) -> bool {
+    const WHOLE: [&str; 9] = ["id", "key", "uuid", "guid", "name", "path", "file", "filename", "image"];
+    const ENDS: [&str; 6] = ["_id", "-id", ".id", " id", "_key", "_uuid"];
+    let lower = name.to_lowercase();
+    WHOLE.contains(&&*lower) || ENDS.iter().any(|end| lower.ends_with(end)) || name.ends_with("Id") || name.ends_with("ID")
+}

@@ -1,0 +1,57 @@
+//! What the cells of a table say. A table has no types: a cell that reads as a number of JSON is one, and `True` is `true`.
+
+use std::borrow::Cow;
+use std::hash::Hasher;
+
+use super::number;
+use crate::text::lossless;
+
+/// A cell as all cells that say the same are written, behind a letter for its sort.
+pub(crate) fn canonical_cell(cell: &[u8]) -> (u8, Cow<'_, [u8]>) {
+    match cell {
+        b"true" | b"True" | b"TRUE" => (b'b', Cow::Borrowed(b"true")),
+        b"false" | b"False" | b"FALSE" => (b'b', Cow::Borrowed(b"false")),
+        _ => match number::of_cell(cell) {
+            Some(number) => (b'n', Cow::Owned(number.canonical().into_bytes())),
+            None => (b't', Cow::Borrowed(cell)),
+        },
+    }
+}
+
+/// Gives a hasher what equal cells share.
+pub(crate) fn hash_cell(cell: &[u8], hasher: &mut impl Hasher) {
+    let (sort, text) = canonical_cell(cell);
+    hasher.write_u8(sort);
+    hasher.write_usize(text.len());
+    hasher.write(&text);
+}
+
+/// Whether a cell is something measured, which tells no rows apart: a number with something behind its point.
+pub(crate) fn is_value_cell(cell: &[u8]) -> bool {
+    number::of_cell(cell).is_some_and(|number| !number.is_whole())
+}
+
+/// A cell as people read it: equal ones alike.
+pub(crate) fn shown_cell(cell: &[u8]) -> String {
+    match canonical_cell(cell) {
+        (b'n', _) => number::of_cell(cell).map_or_else(String::new, |number| number.plain()),
+        (_, text) => lossless(&text).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_that_say_the_same_are_one() {
+        for group in [&["1", "1.0", "1e0"][..], &["true", "True", "TRUE"], &["a"], &["007"], &["7"], &[""], &["+7"], &[" 7"]] {
+            assert!(group.iter().all(|cell| canonical_cell(cell.as_bytes()) == canonical_cell(group[0].as_bytes())));
+        }
+        assert_ne!(canonical_cell(b"007"), canonical_cell(b"7"), "a name");
+        assert_ne!(canonical_cell(b"1e0"), canonical_cell(b"t1e0"));
+        assert!(is_value_cell(b"0.5") && !is_value_cell(b"5.0") && !is_value_cell(b"v0.5"));
+        assert_eq!(["1.50", "TRUE", "caf\u{e9}"].map(|cell| shown_cell(cell.as_bytes())), ["1.5", "true", "café"]);
+        assert_eq!(shown_cell(b"caf\xe9"), "caf\\xe9");
+    }
+}
