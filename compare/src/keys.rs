@@ -141,5 +141,8 @@ fn is_named_so(name: &str) -> bool {
     const WHOLE: [&str; 9] = ["id", "key", "uuid", "guid", "name", "path", "file", "filename", "image"];
     const ENDS: [&str; 6] = ["_id", "-id", ".id", " id", "_key", "_uuid"];
     let lower = name.to_lowercase();
-    WHOLE.contains(&&*lower) || ENDS.iter().any(|end| lower.ends_with(end)) || name.ends_with("Id") || name.ends_with("ID")
+    WHOLE.contains(&&*lower)
+        || ENDS.iter().any(|end| lower.ends_with(end))
+        || name.ends_with("Id")
+        || name.ends_with("ID")
 }

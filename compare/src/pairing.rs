@@ -256,19 +256,17 @@ fn find_key(old: &[Node], new: &[Node], wanted: Wanted<'_>) -> Fit<Vec<String>> 
         .take(keys::COLUMNS)
         .map(|(name, _)| Column {
             name: name.to_string(),
-            is_out: wanted.not_key == Some(&**name)
-                || !is_everywhere(name)
-                || counts(old, name) && counts(new, name),
+            is_out: wanted.not_key == Some(&**name) || !is_everywhere(name) || counts(old, name) && counts(new, name),
         })
         .collect();
-    let contents = [old, new].map(|side| side.iter().map(|record| short_name([record].into_iter())).collect::<Vec<_>>());
+    let contents =
+        [old, new].map(|side| side.iter().map(|record| short_name([record].into_iter())).collect::<Vec<_>>());
     let null = Node::Null;
     let places = keys::find(&columns, |places, all| {
         let name = |side: &[Node], contents: &[u64]| -> Vec<Named> {
             let rows = side.iter().zip(contents).take(if all { usize::MAX } else { LOOKED_AT });
-            let key = |record: &Node| {
-                short_name(places.iter().map(|at| record.get(&columns[*at].name).unwrap_or(&null)))
-            };
+            let key =
+                |record: &Node| short_name(places.iter().map(|at| record.get(&columns[*at].name).unwrap_or(&null)));
             rows.map(|(record, content)| (key(record), *content)).collect()
         };
         Ok([name(old, &contents[0]), name(new, &contents[1])])

@@ -59,13 +59,19 @@ fn numbers_are_equal_when_they_are_the_same_number_in_every_kind_of_file() {
     ];
     for (old, new, are_equal) in cases {
         for name in ["a.json", "a.yaml", "a.jsonl"] {
-            let file = |number: &str| if name == "a.yaml" { format!("id: {number}\n") } else { format!("{{\"id\": {number}}}") };
+            let file = |number: &str| {
+                if name == "a.yaml" { format!("id: {number}\n") } else { format!("{{\"id\": {number}}}") }
+            };
             let found = json(name, file(old), file(new));
             assert_eq!(counts(&found), [u64::from(!are_equal), 0, 0], "{name} {old} {new}");
         }
         let file = |number: &str| format!("k,v\na,{number}\n");
         let found = table("a.csv", &file(old), &file(new));
-        assert_eq!((found.rows_changed, found.cells_changed), (u64::from(!are_equal), u64::from(!are_equal)), "{old} {new}");
+        assert_eq!(
+            (found.rows_changed, found.cells_changed),
+            (u64::from(!are_equal), u64::from(!are_equal)),
+            "{old} {new}"
+        );
         for name in ["a.csv", "a.jsonl"] {
             let file = |number: &str| match name {
                 "a.csv" => format!("k,v\na,{number}\n"),
@@ -96,7 +102,8 @@ fn spellings_of_true_are_equal_where_the_format_has_them_and_sorts_are_told_apar
 
 #[test]
 fn a_key_that_is_given_twice_is_compared_each_time_and_said() {
-    let found = json("a.json", r#"{"a": 1, "b": {"a": 5, "a": 6}, "a": 2}"#, r#"{"a": 3, "b": {"a": 5, "a": 7}, "a": 2}"#);
+    let found =
+        json("a.json", r#"{"a": 1, "b": {"a": 5, "a": 6}, "a": 2}"#, r#"{"a": 3, "b": {"a": 5, "a": 7}, "a": 2}"#);
     let paths: Vec<&Value> = found["values"].as_array().unwrap().iter().map(|change| &change["path"]).collect();
     assert_eq!(value!(paths), value!(["a", "b.a#2"]));
     assert_eq!(found["repeated_keys"], value!(["a", "b.a"]));
@@ -105,7 +112,11 @@ fn a_key_that_is_given_twice_is_compared_each_time_and_said() {
 
 #[test]
 fn what_python_writes_is_read() {
-    let found = json("a.json", "{\"loss\": NaN, \"acc\": 0.5, \"big\": Infinity}", "{\"loss\": 0.25, \"acc\": 0.75, \"big\": Infinity}");
+    let found = json(
+        "a.json",
+        "{\"loss\": NaN, \"acc\": 0.5, \"big\": Infinity}",
+        "{\"loss\": 0.25, \"acc\": 0.75, \"big\": Infinity}",
+    );
     let values = value!([
         {"path": "acc", "old": 0.5, "new": 0.75, "change": 0.25, "relative": 0.5},
         {"path": "loss", "old": "NaN", "new": 0.25},
@@ -117,11 +128,36 @@ fn what_python_writes_is_read() {
 #[test]
 fn what_cannot_be_read_as_its_kind_is_compared_as_text_and_says_why() {
     let cases: [(&str, &[u8], &[u8], &str); 9] = [
-        ("a.json", b"{\"x\": 1 // one\n}\n", b"{\"x\": 2 // one\n}\n", "the old side is malformed JSON: expected `,` or `}` at line 1 column 9"),
-        ("a.json", b"[1,\n2,\n]\n", b"[1,\n3,\n]\n", "the old side is malformed JSON: a comma before the end at line 3 column 1"),
-        ("a.json", b"{\"x\": 1}\n", b"{\"x\": 1e400}\n", "the new side is malformed JSON: a number beyond what floats hold at line 1 column 7"),
-        ("a.json", b"{\"x\": \"a\tb\"}\n", b"{\"x\": 1}\n", "the old side is malformed JSON: a control character in a text at line 1 column 9"),
-        ("a.json", b"{\"x\": \"caf\xe9\"}\n", b"{\"x\": \"caf\xe8\"}\n", "the old side is malformed JSON: invalid utf-8 sequence of 1 bytes from index 10"),
+        (
+            "a.json",
+            b"{\"x\": 1 // one\n}\n",
+            b"{\"x\": 2 // one\n}\n",
+            "the old side is malformed JSON: expected `,` or `}` at line 1 column 9",
+        ),
+        (
+            "a.json",
+            b"[1,\n2,\n]\n",
+            b"[1,\n3,\n]\n",
+            "the old side is malformed JSON: a comma before the end at line 3 column 1",
+        ),
+        (
+            "a.json",
+            b"{\"x\": 1}\n",
+            b"{\"x\": 1e400}\n",
+            "the new side is malformed JSON: a number beyond what floats hold at line 1 column 7",
+        ),
+        (
+            "a.json",
+            b"{\"x\": \"a\tb\"}\n",
+            b"{\"x\": 1}\n",
+            "the old side is malformed JSON: a control character in a text at line 1 column 9",
+        ),
+        (
+            "a.json",
+            b"{\"x\": \"caf\xe9\"}\n",
+            b"{\"x\": \"caf\xe8\"}\n",
+            "the old side is malformed JSON: invalid utf-8 sequence of 1 bytes from index 10",
+        ),
         ("a.yaml", b"a:\n\t- 1\n", b"a:\n\t- 2\n", "the old side is malformed YAML"),
         ("a.csv", b"a,b\n1,2\n", b"a,b\n1,2,3\n", "the new side is malformed CSV: line 2 has 3 cells, the first one 2"),
         ("a.csv", b"x\n1\n", b"y\n1\n", "the two tables have no column in common"),
@@ -151,11 +187,19 @@ fn long_texts_are_compared_whatever_is_held_at_a_time() {
     assert_eq!(found.hunks[1].lines[3], "+inserted");
     assert_eq!((found.hunks[1].old_start, found.hunks[1].old_lines, found.hunks[1].new_lines), (98, 6, 7));
     // Four lines a side at a time: what is told is more, and is a way from one to the other all the same.
-    let options = Options { limits: Limits { text_held: 50, text_lines: 10_000, ..Limits::default() }, ..Options::default() };
-    let Detail::Text(found) = compared("a.txt", old.as_bytes(), new.concat().as_bytes(), &options).detail else { panic!() };
+    let options =
+        Options { limits: Limits { text_held: 50, text_lines: 10_000, ..Limits::default() }, ..Options::default() };
+    let Detail::Text(found) = compared("a.txt", old.as_bytes(), new.concat().as_bytes(), &options).detail else {
+        panic!()
+    };
     assert_eq!((found.lines_added, found.lines_removed), (2, 2), "what is found within the parts is as little");
     assert_eq!(found.notes, ["compared in parts of 50 lines: lines that moved further count as removed and added"]);
-    let Detail::Text(found) = compared("a.txt", old.as_bytes(), new.concat().as_bytes(), &Options { limits: tight(), ..Options::default() }).detail else { panic!() };
+    let Detail::Text(found) =
+        compared("a.txt", old.as_bytes(), new.concat().as_bytes(), &Options { limits: tight(), ..Options::default() })
+            .detail
+    else {
+        panic!()
+    };
     assert!(found.lines_left_out > 0 && found.hunks.iter().map(|hunk| hunk.lines.len()).sum::<usize>() <= 5);
 }
 
@@ -178,7 +222,8 @@ fn line_ends_that_differ_are_said() {
 }
 
 fn records(ids: impl IntoIterator<Item = u32>, label: impl Fn(u32) -> &'static str) -> String {
-    let records = ids.into_iter().map(|id| format!("{{\"id\": \"r{id}\", \"label\": \"{}\", \"s\": 0.{id}}}", label(id)));
+    let records =
+        ids.into_iter().map(|id| format!("{{\"id\": \"r{id}\", \"label\": \"{}\", \"s\": 0.{id}}}", label(id)));
     format!("[{}]", records.collect::<Vec<_>>().join(", "))
 }
 
@@ -188,7 +233,8 @@ fn records_of_lists_find_a_key_and_say_so() {
     let new = records([42].into_iter().chain(1..=9), |id| if id == 4 { "b" } else { "a" });
     let found = json("a.json", &old, &new);
     assert_eq!(counts(&found), [1, 1, 0]);
-    let list = value!([{"path": "(all)", "by": "key", "key": ["id"], "old_items": 9, "new_items": 10, "reordered": false}]);
+    let list =
+        value!([{"path": "(all)", "by": "key", "key": ["id"], "old_items": 9, "new_items": 10, "reordered": false}]);
     assert_eq!(found["lists"], list);
     let paths: Vec<&Value> = found["values"].as_array().unwrap().iter().map(|change| &change["path"]).collect();
     assert_eq!(value!(paths), value!(["[id=r42]", "[id=r4].label"]));
@@ -216,8 +262,16 @@ fn records_without_a_key_are_paired_by_content() {
     let found = json("a.json", list(&old), list(&new));
     assert_eq!(counts(&found), [1, 1, 0], "the row that differs in one field is that row");
     let (one, other) = (row("a", 1), row("b", 2));
-    let found = json("a.json", list(&[one.clone(), other.clone(), one.clone()]), list(&[one.clone(), one.clone(), other.clone(), one]));
-    assert_eq!((counts(&found), &found["lists"][0]["reordered"]), ([0, 1, 0], &value!(false)), "one more of what is there twice");
+    let found = json(
+        "a.json",
+        list(&[one.clone(), other.clone(), one.clone()]),
+        list(&[one.clone(), one.clone(), other.clone(), one]),
+    );
+    assert_eq!(
+        (counts(&found), &found["lists"][0]["reordered"]),
+        ([0, 1, 0], &value!(false)),
+        "one more of what is there twice"
+    );
     // What are no records are sequences.
     assert_eq!(counts(&json("a.json", "[1, 2, 3]", "[0, 1, 2, 3]")), [0, 1, 0]);
     assert_eq!(counts(&json("a.json", "[1, 2, 3]", "[3, 2, 1]")), [2, 0, 0], "order is what a sequence says");
@@ -231,7 +285,11 @@ fn equal_rows_are_paired_before_keys() {
     let Detail::Table(found) = compared("a.csv", old, new, &options).detail else { panic!() };
     assert_eq!((found.rows_removed, found.rows_added, found.rows_changed), (2, 0, 0));
     let found = table("a.csv", "id,v\n1,a\n1,a\n2,b\n", "id,v\n2,c\n1,a\n1,a\n");
-    assert_eq!((found.key, found.rows_changed, found.reordered), (vec!["id".to_owned()], 1, true), "a row that is there twice hides no key");
+    assert_eq!(
+        (found.key, found.rows_changed, found.reordered),
+        (vec!["id".to_owned()], 1, true),
+        "a row that is there twice hides no key"
+    );
 }
 
 #[test]
@@ -250,11 +308,15 @@ fn a_value_column_is_no_key() {
 
 #[test]
 fn a_row_that_was_inserted_is_one_row() {
-    let rows: Vec<String> = (0..200).map(|at| format!("{},{},{}", ["INFO", "WARN"][at % 2], ["a", "b", "c"][at % 3], at % 4)).collect();
+    let rows: Vec<String> =
+        (0..200).map(|at| format!("{},{},{}", ["INFO", "WARN"][at % 2], ["a", "b", "c"][at % 3], at % 4)).collect();
     let file = |rows: &[String]| format!("level,part,n\n{}\n", rows.join("\n"));
     let new = [&["WARN,NEW,9".to_owned()], &rows[..]].concat();
     let found = table("a.csv", &file(&rows), &file(&new));
-    assert_eq!((found.rows_added, found.rows_removed, found.rows_changed, found.added), (1, 0, 0, vec![vec!["1".to_owned()]]));
+    assert_eq!(
+        (found.rows_added, found.rows_removed, found.rows_changed, found.added),
+        (1, 0, 0, vec![vec!["1".to_owned()]])
+    );
     let found = table("a.csv", "k,v\na,1\nb,2\na,1\n", "k,v\na,1\na,1\nb,2\na,1\n");
     assert_eq!((found.rows_added, found.reordered), (1, false), "one more of what is there twice");
     let mut new = rows.clone();
@@ -287,10 +349,14 @@ fn a_table_without_header_has_numbers_for_names() {
 #[test]
 fn a_field_or_key_that_is_nowhere_is_said_with_those_that_there_are() {
     let none = turned("a.csv", "id,flag\n1,true\n", "id,flag\n1,false\n", "flga", &[]).unwrap_err();
-    assert_eq!((none.why.as_str(), none.fields), ("there is no column `flga`", vec!["id".to_owned(), "flag".to_owned()]));
+    assert_eq!(
+        (none.why.as_str(), none.fields),
+        ("there is no column `flga`", vec!["id".to_owned(), "flag".to_owned()])
+    );
     let none = turned("a.json", "[{\"id\": 1, \"flag\": true}]", "[]", "flga", &[]).unwrap_err();
     assert_eq!(none.fields, ["flag", "id"]);
-    let found = turned("a.json", "[{\"id\": 1, \"flag\": true}]", "[{\"id\": 1, \"flag\": false}]", "flag", &["idd"]).unwrap();
+    let found =
+        turned("a.json", "[{\"id\": 1, \"flag\": true}]", "[{\"id\": 1, \"flag\": false}]", "flag", &["idd"]).unwrap();
     assert_eq!(found.key_use.unwrap().lacking, ["idd"]);
 }
 
@@ -305,7 +371,8 @@ fn metadata_of_safetensors_is_compared() {
     let old = safetensors(r#"{"format": "pt", "epoch": "1", "gone": "x"}"#);
     let new = safetensors(r#"{"format": "pt", "epoch": "2", "new": "y"}"#);
     let found = json("a.safetensors", old, new);
-    let metadata = value!([{"key": "epoch", "old": "1", "new": "2"}, {"key": "gone", "old": "x"}, {"key": "new", "new": "y"}]);
+    let metadata =
+        value!([{"key": "epoch", "old": "1", "new": "2"}, {"key": "gone", "old": "x"}, {"key": "new", "new": "y"}]);
     assert_eq!([&found["metadata"], &found["unchanged"]], [&metadata, &value!(1)]);
 }
 
@@ -325,14 +392,23 @@ fn gif(colors: &[u8], delay: u32) -> Vec<u8> {
 #[test]
 fn all_frames_of_an_animation_are_compared() {
     let found = json("a.gif", gif(&[0, 100, 200], 100), gif(&[0, 150, 200], 100));
-    assert_eq!([&found["frames_changed"], &found["frames"]], [&value!(1), &value!([{"number": 2, "pixels_changed": 1.0}])]);
+    assert_eq!(
+        [&found["frames_changed"], &found["frames"]],
+        [&value!(1), &value!([{"number": 2, "pixels_changed": 1.0}])]
+    );
     assert!((found["pixels_changed"].as_f64().unwrap() - 1.0 / 3.0).abs() < 1e-9);
     let found = json("a.gif", gif(&[0, 100], 100), gif(&[0, 100, 100], 100));
-    assert_eq!([&found["old"]["frames"], &found["new"]["frames"], &found["frames_changed"]], [&value!(2), &value!(3), &value!(0)]);
+    assert_eq!(
+        [&found["old"]["frames"], &found["new"]["frames"], &found["frames_changed"]],
+        [&value!(2), &value!(3), &value!(0)]
+    );
     let found = json("a.gif", gif(&[0, 100], 100), gif(&[0, 100], 200));
     assert_eq!(found["notes"], value!(["2 frames are shown for another time"]));
     let options = Options { limits: tight(), ..Options::default() };
-    let Detail::Image(found) = compared("a.gif", &gif(&[0, 1, 2, 3], 1), &gif(&[0, 1, 2, 9], 1), &options).detail else { panic!() };
+    let Detail::Image(found) = compared("a.gif", &gif(&[0, 1, 2, 3], 1), &gif(&[0, 1, 2, 9], 1), &options).detail
+    else {
+        panic!()
+    };
     assert_eq!(found.notes, ["frames behind the first 2 were not compared"], "nothing is said of what was not read");
 }
 

@@ -232,14 +232,14 @@ fn what_is_malformed_or_too_large_is_compared_as_text_or_bytes_and_says_why() {
     let cases: [(&str, Vec<u8>, &str); 11] = [
         ("a.json", b"{\"a\": }".to_vec(), "the new side is malformed JSON: expected value at line 1 column 7"),
         ("a.json", deep.clone().into_bytes(), "the new side is too much: it is nested too deep"),
-        ("a.json", format!("[{}1]", "1,".repeat(60)).into_bytes(), "the new side is too much: it has more than 50 values"),
+        (
+            "a.json",
+            format!("[{}1]", "1,".repeat(60)).into_bytes(),
+            "the new side is too much: it has more than 50 values",
+        ),
         ("a.yaml", deep.into_bytes(), "the new side is too much: it is nested too deep"),
         ("a.yaml", bomb.into_bytes(), "the new side is too much: it has more than 50 values"),
-        (
-            "a.csv",
-            b"a,b\n1\n".to_vec(),
-            "the new side is malformed CSV: line 2 has 1 cell, the first one 2",
-        ),
+        ("a.csv", b"a,b\n1\n".to_vec(), "the new side is malformed CSV: line 2 has 1 cell, the first one 2"),
         (
             "a.csv",
             format!("a,b\n1,\"{}", "x".repeat(9000)).into_bytes(),

@@ -55,11 +55,13 @@ fn two_values() -> impl Strategy<Value = (Value, Value)> {
     prop_oneof![
         (any_value(), any_value()),
         any_value().prop_map(|value| (value.clone(), value)),
-        (prop::collection::vec(any_value(), 0..6), any::<prop::sample::Index>(), any_value()).prop_map(|(items, at, item)| {
-            let mut new = items.clone();
-            new.insert(at.index(items.len() + 1), item);
-            (Value::from(items), Value::from(new))
-        }),
+        (prop::collection::vec(any_value(), 0..6), any::<prop::sample::Index>(), any_value()).prop_map(
+            |(items, at, item)| {
+                let mut new = items.clone();
+                new.insert(at.index(items.len() + 1), item);
+                (Value::from(items), Value::from(new))
+            }
+        ),
         (records(), records()).prop_map(|(old, new)| (Value::from(old), Value::from(new))),
     ]
 }
@@ -170,6 +172,41 @@ proptest! {
         prop_assert_eq!((changed, added, removed), (other.0, other.1, other.2));
     }
 
+    /// Nothing is said of what was not read, and what is not told is counted.
+    #[test]
+    fn limits_change_what_is_told_and_not_what_is_counted(
+        (old, new) in two_values(),
+        old_lines in prop::collection::vec("[ab]{0,2}\n", 0..12),
+        new_lines in prop::collection::vec("[ab]{0,2}\n", 0..12),
+        most in 0..4_usize,
+    ) {
+        let mut narrow = Options::default();
+        (narrow.limits.listed, narrow.limits.text_lines) = (most, most);
+        let (one, other) = (old.to_string(), new.to_string());
+        let both = [Options::default(), narrow.clone()].map(|options| {
+            match compared("a.json", one.as_bytes(), other.as_bytes(), &options).detail {
+                Detail::Metrics(found) => found,
+                other => panic!("{other:?}"),
+            }
+        });
+        let counts = both.each_ref().map(|found| [found.changed, found.added, found.removed, found.unchanged]);
+        prop_assert_eq!(counts[0], counts[1]);
+        prop_assert_eq!(both[1].values.as_slice(), &both[0].values[..both[0].values.len().min(most)]);
+        prop_assert_eq!(both[0].lists.len(), both[1].lists.len() + both[1].left_out);
+        let (one, other) = (old_lines.concat(), new_lines.concat());
+        let both = [Options::default(), narrow].map(|options| {
+            match compared("a.txt", one.as_bytes(), other.as_bytes(), &options).detail {
+                Detail::Text(found) => found,
+                other => panic!("{other:?}"),
+            }
+        });
+        let counts = both.each_ref().map(|found| [found.lines_added, found.lines_removed]);
+        let told = both.each_ref().map(|found| found.hunks.iter().map(|hunk| hunk.lines.len() as u64).sum::<u64>());
+        prop_assert_eq!(counts[0], counts[1]);
+        prop_assert!(told[1] <= most as u64 && told[1] + both[1].lines_left_out >= counts[1][0] + counts[1][1]);
+        prop_assert_eq!(told[1] == told[0], both[1].lines_left_out == 0);
+    }
+
     /// The lines of a text that are told lead from the one side to the other.
     #[test]
     fn a_difference_of_texts_is_a_way_from_one_to_the_other(
@@ -191,7 +228,7 @@ proptest! {
             let start = hunk.old_start as usize - usize::from(hunk.old_lines > 0);
             made.extend(old_lines[at..start].iter().copied());
             at = start;
-            for line in hunk.lines.iter() {
+            for line in &hunk.lines {
                 let (sign, text) = line.split_at(1);
                 match sign {
                     " " => { made.push_str(text); made.push('\n'); at += 1; }

@@ -25,7 +25,12 @@ pub(super) struct Frame {
 pub(super) enum Pixels {
     Image(DynamicImage),
     /// Samples that are compared as bytes: of a sort that is not measured.
-    Raw { width: u32, height: u32, sort: String, bytes: Vec<u8> },
+    Raw {
+        width: u32,
+        height: u32,
+        sort: String,
+        bytes: Vec<u8>,
+    },
 }
 
 impl Pixels {
@@ -72,9 +77,7 @@ impl<'a> Source<'a> {
             Some(ImageFormat::Png) => {
                 PngDecoder::new(BufReader::new(side.rewind()?)).map_err(unfit)?.is_apng().map_err(unfit)?
             }
-            Some(ImageFormat::WebP) => {
-                WebPDecoder::new(BufReader::new(side.rewind()?)).map_err(unfit)?.has_animation()
-            }
+            Some(ImageFormat::WebP) => WebPDecoder::new(BufReader::new(side.rewind()?)).map_err(unfit)?.has_animation(),
             _ => false,
         };
         if animation {
@@ -100,9 +103,7 @@ impl<'a> Source<'a> {
     /// The next frame; none behind the last.
     pub(super) fn next(&mut self) -> Fit<Option<Frame>> {
         match self {
-            Self::One(image) => {
-                Ok(image.take().map(|image| Frame { pixels: Pixels::Image(*image), delay: None }))
-            }
+            Self::One(image) => Ok(image.take().map(|image| Frame { pixels: Pixels::Image(*image), delay: None })),
             Self::Animation(frames) => frames.next().transpose().map_err(unfit).map(|frame| {
                 frame.map(|frame| {
                     let delay = Some(frame.delay().numer_denom_ms());

@@ -127,7 +127,14 @@ impl Walk<'_> {
             let Some((at, item)) = new_at.or(old_at).zip(new.or(old)) else { continue };
             let part = item_part(&pairing, at, item);
             let is_whole = is_set && (old.is_none() || new.is_none());
-            self.below(&part, |walk| if is_whole { walk.leaf(old, new); Ok(()) } else { walk.pair(old, new) })?;
+            self.below(&part, |walk| {
+                if is_whole {
+                    walk.leaf(old, new);
+                    Ok(())
+                } else {
+                    walk.pair(old, new)
+                }
+            })?;
         }
         Ok(())
     }

@@ -93,7 +93,10 @@ pub(crate) fn flips<'c>(
         }
     }
     found.unchanged = unchanged.into_iter().map(|(value, count)| (values.text(value), count)).collect();
-    paired.removed.iter().for_each(|row| *found.old_only.entry(values.text(old_values[*row as usize])).or_default() += 1);
+    paired
+        .removed
+        .iter()
+        .for_each(|row| *found.old_only.entry(values.text(old_values[*row as usize])).or_default() += 1);
     paired.added.iter().for_each(|row| *found.new_only.entry(values.text(new_values[*row as usize])).or_default() += 1);
     flipped.sort_unstable();
     flipped.truncate(options.limits.listed);

@@ -58,7 +58,10 @@ pub(crate) fn find(
     let columns: Vec<Column> = both
         .iter()
         .enumerate()
-        .map(|(at, (name, ..))| Column { name: name.clone(), is_out: measured(at) || not_key == Some(name) || counts(at, name) })
+        .map(|(at, (name, ..))| Column {
+            name: name.clone(),
+            is_out: measured(at) || not_key == Some(name) || counts(at, name),
+        })
         .collect();
     keys::find(&columns, |key, all| {
         let old = old_start.names(key, all, old, &old_places).map_err(|unfit| unfit.on("old"))?;

@@ -128,10 +128,10 @@ impl<'a, 'c> Pair<'a, 'c> {
         let place = |name: &String| both.iter().position(|(other, ..)| other == name);
         let lacking: Vec<String> = options.key.iter().filter(|name| place(name).is_none()).cloned().collect();
         let was_given = !options.key.is_empty() && lacking.is_empty();
-        let key = if !was_given {
-            find_key(&mut old, &mut new, &both, not_key)?
-        } else {
+        let key = if was_given {
             options.key.iter().filter_map(place).collect()
+        } else {
+            find_key(&mut old, &mut new, &both, not_key)?
         };
         let columns = both.iter().map(|(name, ..)| name.clone()).collect();
         Ok(Self { old, new, both, key, key_use: KeyUse { lacking, columns }, was_given, has_header })
@@ -150,7 +150,9 @@ impl<'a, 'c> Pair<'a, 'c> {
     fn notes(&self, paired: &rows::Paired) -> Vec<String> {
         let mut notes = Vec::new();
         if paired.limited {
-            notes.push("rows that differ in one cell alone were not looked for: there are too many rows or columns".to_owned());
+            notes.push(
+                "rows that differ in one cell alone were not looked for: there are too many rows or columns".to_owned(),
+            );
         }
         if !self.key_use.lacking.is_empty() {
             let names = self.key_use.lacking.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
@@ -160,7 +162,9 @@ impl<'a, 'c> Pair<'a, 'c> {
             notes.push("there is no header: columns have their numbers as names".to_owned());
         }
         if self.old.delimiter != self.new.delimiter {
-            let name = |delimiter: u8| if delimiter == b'\t' { "a tab".to_owned() } else { format!("`{}`", delimiter as char) };
+            let name = |delimiter: u8| {
+                if delimiter == b'\t' { "a tab".to_owned() } else { format!("`{}`", delimiter as char) }
+            };
             let (old, new) = (name(self.old.delimiter), name(self.new.delimiter));
             notes.push(format!("cells are separated otherwise: {old} → {new}"));
         }

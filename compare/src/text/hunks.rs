@@ -95,9 +95,9 @@ pub(super) fn find<'c>(old: &mut Watched<'c>, new: &mut Watched<'c>, limits: &Li
     }
     if parts > 1 {
         let held = limits.text_held;
-        found.notes.push(format!(
-            "compared in parts of {held} lines: lines that moved further count as removed and added"
-        ));
+        found
+            .notes
+            .push(format!("compared in parts of {held} lines: lines that moved further count as removed and added"));
     }
     let [one, other] = &sides;
     if let (Some(one), Some(other)) = (one.ends.name(), other.ends.name())

@@ -52,12 +52,8 @@ pub struct Hunk {
 
 pub(crate) fn compare<'c>(old: &mut Watched<'c>, new: &mut Watched<'c>, limits: &Limits) -> Fit<TextDiff> {
     let found = hunks::find(old, new, limits)?;
-    let mut told = TextDiff {
-        lines_added: found.added,
-        lines_removed: found.removed,
-        notes: found.notes,
-        ..TextDiff::default()
-    };
+    let mut told =
+        TextDiff { lines_added: found.added, lines_removed: found.removed, notes: found.notes, ..TextDiff::default() };
     shown::fill(&mut told, &found.start, &found.changes, found.more_lines, (old, new), limits)?;
     Ok(told)
 }

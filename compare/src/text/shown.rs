@@ -35,9 +35,7 @@ pub(super) fn fill<'c>(
         limits,
         told,
     };
-    changes
-        .chunk_by(|one, next| next.old.start - one.old.end <= 2 * CONTEXT)
-        .try_for_each(|group| teller.hunk(group))
+    changes.chunk_by(|one, next| next.old.start - one.old.end <= 2 * CONTEXT).try_for_each(|group| teller.hunk(group))
 }
 
 struct Teller<'t, 'a, 'c> {

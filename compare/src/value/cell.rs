@@ -45,7 +45,9 @@ mod tests {
 
     #[test]
     fn cells_that_say_the_same_are_one() {
-        for group in [&["1", "1.0", "1e0"][..], &["true", "True", "TRUE"], &["a"], &["007"], &["7"], &[""], &["+7"], &[" 7"]] {
+        for group in
+            [&["1", "1.0", "1e0"][..], &["true", "True", "TRUE"], &["a"], &["007"], &["7"], &[""], &["+7"], &[" 7"]]
+        {
             assert!(group.iter().all(|cell| canonical_cell(cell.as_bytes()) == canonical_cell(group[0].as_bytes())));
         }
         assert_ne!(canonical_cell(b"007"), canonical_cell(b"7"), "a name");

@@ -248,7 +248,11 @@ mod tests {
         for (text, why) in cases {
             assert_eq!(read(text), Err(format!("malformed JSON: {why}")), "{text}");
         }
-        assert_eq!(read(&format!("[{}]", "9".repeat(500))), Ok(format!("[\"{}\"]", "9".repeat(500))), "integers of any size");
+        assert_eq!(
+            read(&format!("[{}]", "9".repeat(500))),
+            Ok(format!("[\"{}\"]", "9".repeat(500))),
+            "integers of any size"
+        );
         assert_eq!(read("[NaN, -Infinity]"), Ok("[\"NaN\",\"-Infinity\"]".to_owned()));
     }
 }

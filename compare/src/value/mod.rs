@@ -49,7 +49,8 @@ impl Node {
             }
             (Self::Mapping(one), Self::Mapping(other)) => {
                 let (one, other) = (sorted(one), sorted(other));
-                let is_same = |(one, other): (&(&str, &Node), &(&str, &Node))| one.0 == other.0 && one.1.is_equal(other.1);
+                let is_same =
+                    |(one, other): (&(&str, &Node), &(&str, &Node))| one.0 == other.0 && one.1.is_equal(other.1);
                 one.len() == other.len() && one.iter().zip(&other).all(is_same)
             }
             _ => false,
@@ -126,8 +127,7 @@ impl Node {
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Text(text) => {
-                let looks_otherwise =
-                    matches!(&**text, "true" | "false" | "null" | "") || Exact::of(text).is_some();
+                let looks_otherwise = matches!(&**text, "true" | "false" | "null" | "") || Exact::of(text).is_some();
                 if looks_otherwise { format!("{text:?}") } else { text.to_string() }
             }
             Self::Number(text) => Exact::of(text).map_or_else(|| text.to_string(), |number| number.plain()),

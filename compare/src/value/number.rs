@@ -52,7 +52,7 @@ impl Exact {
         if short.is_empty() {
             return Self::Finite { negative: false, digits: "".into(), exponent: 0 };
         }
-        let exponent = exponent - fraction.len() as i64 + (digits.len() - short.len()) as i64;
+        let exponent = exponent - length(fraction) + length(digits) - length(short);
         Self::Finite { negative, digits: short.into(), exponent }
     }
 
@@ -72,7 +72,7 @@ impl Exact {
     pub(crate) fn plain(&self) -> String {
         let Self::Finite { negative, digits, exponent } = self else { return self.canonical() };
         let sign = if *negative { "-" } else { "" };
-        let length = digits.len() as i64;
+        let length = length(digits);
         match *exponent {
             _ if digits.is_empty() => "0".to_owned(),
             zeros @ 0..=40 => format!("{sign}{digits}{}", "0".repeat(zeros as usize)),
@@ -94,14 +94,22 @@ impl Exact {
     pub(crate) fn float(&self) -> f64 {
         match self {
             Self::Nan => f64::NAN,
-            Self::Infinite(negative) => if *negative { f64::NEG_INFINITY } else { f64::INFINITY },
+            Self::Infinite(negative) => {
+                if *negative {
+                    f64::NEG_INFINITY
+                } else {
+                    f64::INFINITY
+                }
+            }
             Self::Finite { .. } => self.canonical().parse().unwrap_or(f64::NAN),
         }
     }
 
     /// `new` less `old`, exactly before it is rounded to a float; `None` where that is no finite number, or rounds to 0 without being 0.
     pub(crate) fn difference(old: &Self, new: &Self) -> Option<f64> {
-        let (Self::Finite { exponent: one, .. }, Self::Finite { exponent: other, .. }) = (old, new) else { return None };
+        let (Self::Finite { exponent: one, .. }, Self::Finite { exponent: other, .. }) = (old, new) else {
+            return None;
+        };
         let scale = *one.min(other);
         let difference = match (old.scaled(scale), new.scaled(scale)) {
             (Some(old), Some(new)) => format!("{}e{scale}", new.checked_sub(old)?).parse().ok()?,
@@ -118,7 +126,7 @@ impl Exact {
         if digits.is_empty() {
             return Some(0);
         }
-        if (digits.len() as i64).checked_add(zeros)? > DIGITS {
+        if length(digits).checked_add(zeros)? > DIGITS {
             return None;
         }
         let sign = if *negative { "-" } else { "" };
@@ -137,6 +145,11 @@ impl Exact {
         let number = serde_json::Number::from_f64(self.float())?;
         (Self::of(&number.to_string()).as_ref() == Some(self)).then_some(number)
     }
+}
+
+/// Bytes of a text: no file has more than fit.
+fn length(text: &str) -> i64 {
+    i64::try_from(text.len()).unwrap_or(i64::MAX)
 }
 
 fn exponent(text: &str) -> Option<i64> {
@@ -176,14 +189,31 @@ mod tests {
 
     #[test]
     fn equal_numbers_have_one_canonical_text() {
-        for group in [&["1", "1.0", "10e-1", "0.1E+1", "1e0"][..], &["0", "-0", "0.0", "-0e5", "0e-9"], &["1200", "12e2", "1.2e3"]] {
+        for group in [
+            &["1", "1.0", "10e-1", "0.1E+1", "1e0"][..],
+            &["0", "-0", "0.0", "-0e5", "0e-9"],
+            &["1200", "12e2", "1.2e3"],
+        ] {
             assert!(group.iter().all(|text| canonical(text) == canonical(group[0])), "{group:?}");
         }
-        let distinct = ["18446744073709551616", "18446744073709551617", "0.1", "0.10000000000000001", "1", "-1", "NaN", "Infinity"];
+        let distinct = [
+            "18446744073709551616",
+            "18446744073709551617",
+            "0.1",
+            "0.10000000000000001",
+            "1",
+            "-1",
+            "NaN",
+            "Infinity",
+        ];
         for (at, one) in distinct.iter().enumerate() {
             assert!(distinct[at + 1..].iter().all(|other| canonical(one) != canonical(other)), "{one}");
         }
-        assert!(["", "-", "01", "+1", ".5", "5.", "1e", "1e+", "0x1", "1 ", "1_000", "1e9999999999999999"].iter().all(|text| Exact::of(text).is_none()));
+        assert!(
+            ["", "-", "01", "+1", ".5", "5.", "1e", "1e+", "0x1", "1 ", "1_000", "1e9999999999999999"]
+                .iter()
+                .all(|text| Exact::of(text).is_none())
+        );
     }
 
     #[test]
@@ -199,6 +229,9 @@ mod tests {
     #[test]
     fn numbers_are_shown_plainly() {
         let shown = |text: &str| Exact::of(text).unwrap().plain();
-        assert_eq!(["1.0", "0.250", "-12e2", "1.5e-3", "0", "1e60"].map(shown), ["1", "0.25", "-1200", "0.0015", "0", "1e60"]);
+        assert_eq!(
+            ["1.0", "0.250", "-12e2", "1.5e-3", "0", "1e60"].map(shown),
+            ["1", "0.25", "-1200", "0.0015", "0", "1e60"]
+        );
     }
 }

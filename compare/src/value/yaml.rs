@@ -116,7 +116,8 @@ impl Builder {
                 (None, value) => parent.key = Some(key_text(value)),
                 (Some(key), Node::Mapping(merged)) if &*key == "<<" => parent.merged.extend(merged),
                 (Some(key), Node::List(maps)) if &*key == "<<" && maps.iter().all(|map| map.entries().is_some()) => {
-                    let entries = maps.into_iter().filter_map(|map| if let Node::Mapping(map) = map { Some(map) } else { None });
+                    let entries =
+                        maps.into_iter().filter_map(|map| if let Node::Mapping(map) = map { Some(map) } else { None });
                     parent.merged.extend(entries.flatten());
                 }
                 (Some(key), value) => entries.push((key, value)),
@@ -174,7 +175,8 @@ fn scalar(text: &str) -> Fit<Node> {
 
 /// A number of the core schema, as JSON writes it.
 fn number(text: &str) -> Option<Cow<'_, str>> {
-    let radix = |digits: &str, radix| u128::from_str_radix(digits, radix).ok().map(|value| Cow::Owned(value.to_string()));
+    let radix =
+        |digits: &str, radix| u128::from_str_radix(digits, radix).ok().map(|value| Cow::Owned(value.to_string()));
     if let Some(digits) = text.strip_prefix("0x").filter(|digits| !digits.starts_with('+')) {
         return radix(digits, 16);
     }
@@ -199,7 +201,8 @@ fn number(text: &str) -> Option<Cow<'_, str>> {
         return None;
     }
     let whole = whole.trim_start_matches('0');
-    let (whole, fraction) = (if whole.is_empty() { "0" } else { whole }, if fraction.is_empty() { "0" } else { fraction });
+    let (whole, fraction) =
+        (if whole.is_empty() { "0" } else { whole }, if fraction.is_empty() { "0" } else { fraction });
     let is_integer = unsigned.bytes().all(|byte| byte.is_ascii_digit());
     let number = if is_integer { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}{rest}") };
     Exact::of(&number).is_some().then_some(Cow::Owned(number))

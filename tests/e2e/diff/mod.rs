@@ -104,7 +104,12 @@ fn what_is_in_files_is_compared_by_their_kind() {
     --- stdout
     images@[id 1] → images@[id 2]
     ~ /broken.json  8 B → 7 B
-        8 B → 7 B, 7 B shared, first difference at byte 6  compared as bytes: the new side is malformed JSON: expected value at line 1 column 7
+        compared as text: the new side is malformed JSON: expected value at line 1 column 7
+        @@ -1,1 +1,1 @@
+        -{"a": 1}
+        \ no line end at the end of the file
+        +{"a": }
+        \ no line end at the end of the file
     ~ /m.json  33 B → 36 B
         VALUE  OLD  NEW  CHANGE
         auc  0.76  0.8  +0.04 (+5.26%)
@@ -122,7 +127,16 @@ fn what_is_in_files_is_compared_by_their_kind() {
 
     - **modified** /broken.json  8 B → 7 B
 
-      8 B → 7 B, 7 B shared, first difference at byte 6  compared as bytes: the new side is malformed JSON: expected value at line 1 column 7
+      compared as text: the new side is malformed JSON: expected value at line 1 column 7
+
+      ```diff
+      @@ -1,1 +1,1 @@
+      -{"a": 1}
+      \ no line end at the end of the file
+      +{"a": }
+      \ no line end at the end of the file
+      ```
+
     - **modified** /m.json  33 B → 36 B
 
       | VALUE | OLD | NEW | CHANGE |
@@ -154,7 +168,7 @@ fn what_is_in_files_is_compared_by_their_kind() {
     0 added, 0 removed, 1 modified, 0 renamed · 33 B → 6 B
     "#);
     let details: Vec<_> = env.json(["diff", "images"]).iter().map(|entry| entry["detail"]["kind"].clone()).collect();
-    assert_eq!(json!(details), json!(["bytes", "metrics", "text"]));
+    assert_eq!(json!(details), json!(["text", "metrics", "text"]));
 }
 
 #[test]
@@ -187,4 +201,89 @@ fn pictures_of_where_images_differ_are_written_on_demand() {
         [&json!(0.5), &json!("pictures/cam/a.ppm.diff.png")]
     );
     assert!(std::fs::read(env.work().join("pictures/cam/a.ppm.diff.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn what_is_not_compared_is_said() {
+    let env = test_env!();
+    for side in ["1", "2"] {
+        for number in 0..25 {
+            env.write(format!("d/{number:02}.txt"), side);
+        }
+        env.ok(["put", "images", "d"]);
+    }
+    let shown = env.ok(["diff", "images"]);
+    let words = "what is in 5 modified files was not compared: --all compares it, so does naming a path\n";
+    assert!(shown.contains(words), "{shown}");
+    assert!(!env.ok(["diff", "images", "--all"]).contains("was not compared"));
+    env.write("d/00.txt", "1\n".repeat(200));
+    env.ok(["put", "images", "d"]);
+    let shown = env.ok(["diff", "images"]);
+    assert!(shown.contains("… 143 more lines: --all shows more\n"), "{shown}");
+}
+
+#[test]
+fn how_rows_and_records_were_paired_is_said() {
+    let env = test_env!();
+    env.write("d/list.json", r#"[{"id": "a", "s": 1}, {"id": "b", "s": 2}]"#);
+    env.write("d/log.csv", "level,n\nINFO,1\nWARN,1\nINFO,1\n");
+    env.write("d/twice.json", r#"{"a": 1, "a": 2}"#);
+    env.write("d/written.json", r#"{"a": 1}"#);
+    env.ok(["put", "images", "d"]);
+    env.write("d/list.json", r#"[{"id": "c", "s": 9}, {"id": "b", "s": 2}, {"id": "a", "s": 1.5}]"#);
+    env.write("d/log.csv", "level,n\nNEW,7\nINFO,1\nWARN,1\nINFO,1\n");
+    env.write("d/twice.json", r#"{"a": 3, "a": 2}"#);
+    env.write("d/written.json", r#"{"a": 1.0}"#);
+    env.ok(["put", "images", "d"]);
+    insta::assert_snapshot!(env.pv(["diff", "images"]), @r#"
+    --- stdout
+    images@[id 1] → images@[id 2]
+    ~ /list.json  42 B → 65 B
+        records by id: 2 → 3, in another order
+        VALUE  OLD  NEW  CHANGE
+        [id=c]  {"id":"c","s":9}  added
+        [id=a].s  1  1.5  +0.5 (+50.00%)
+    ~ /log.csv  29 B → 35 B
+        rows by content, as no columns tell them apart: 1 added, 0 removed, 0 changed (0 cells) of 3 → 4
+        added: row 1
+    ~ /twice.json  16 B → 16 B
+        key `a` is given more than once in one mapping: each is compared, most readers take the last
+        VALUE  OLD  NEW  CHANGE
+        a  1  3  +2 (+200.00%)
+    ~ /written.json  8 B → 10 B
+        the same values, written otherwise
+    0 added, 0 removed, 4 modified, 0 renamed · 95 B → 126 B
+    "#);
+}
+
+#[test]
+fn a_misspelt_key_is_an_error_with_the_nearest_name() {
+    let env = test_env!();
+    env.write("d/p.csv", "id,label\n1,cat\n2,dog\n");
+    env.ok(["put", "images", "d"]);
+    env.write("d/p.csv", "id,label\n1,cat\n2,owl\n");
+    env.ok(["put", "images", "d"]);
+    let refused = env.pv(["diff", "images", "--key", "lable"]);
+    insta::assert_snapshot!(refused, @r"
+    --- stdout
+    images@[id 1] → images@[id 2]
+    ~ /p.csv  21 B → 21 B
+        rows by id: 0 added, 0 removed, 1 changed (1 cell) of 2 → 2
+        the key is left aside: there is no column `lable` on both sides
+        ROW  COLUMN  OLD  NEW
+        2  label  dog  owl
+    0 added, 0 removed, 1 modified, 0 renamed · 21 B → 21 B
+    --- stderr
+    error: no file has the key `lable` on both sides
+    hint: did you mean `label`?
+    --- exit 2
+    ");
+    assert_eq!(env.exit_code(["diff", "images", "--key", "id"]), 0);
+    // A file that has it is enough.
+    env.write("d/q.csv", "lable,n\n1,1\n");
+    env.ok(["put", "images", "d"]);
+    env.write("d/q.csv", "lable,n\n1,2\n");
+    env.write("d/p.csv", "id,label\n1,cat\n2,cow\n");
+    env.ok(["put", "images", "d"]);
+    assert_eq!(env.exit_code(["diff", "images", "--key", "lable"]), 0);
 }

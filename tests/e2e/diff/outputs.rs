@@ -112,9 +112,9 @@ fn flips_are_a_table_then_the_records() {
     true → false  3  lost: no longer true
     unchanged  7  5 false, 2 true
           RECORD  VALUE  OTHER FIELDS
-    lost  /i5.json  true → false
-    lost  /i6.json  true → false
-    lost  /i7.json  true → false  near 0 → 1
+    lost  /i5.json  flagged true → false
+    lost  /i6.json  flagged true → false
+    lost  /i7.json  flagged true → false  near 0 → 1
     files: 0 added, 0 removed, 4 modified, 0 renamed · 168 B → 171 B
     "#);
     let found = env.json(["diff", "threat", "--flips", "flagged"]).remove(0);
@@ -126,7 +126,15 @@ fn flips_are_a_table_then_the_records() {
     let back = env.json(["diff", "threat", "threat@main^", "--flips", "flagged=true"]).remove(0);
     assert_eq!([&back["lost"], &back["gained"]], [&json!(0), &json!(3)]);
     assert_eq!(env.exit_code(["diff", "threat", "--flips", "flagged", "--exit-code"]), 1);
-    assert_eq!(env.exit_code(["diff", "threat", "--flips", "none", "--exit-code"]), 0);
+    let misspelt = env.pv(["diff", "threat", "--flips", "flaged"]);
+    insta::assert_snapshot!(misspelt, @r"
+    --- stderr
+    error: no record that was read has the field `flaged`
+    hint: did you mean `flagged`?
+    --- exit 2
+    ");
+    assert_eq!(env.exit_code(["diff", "threat", "threat", "--flips", "flagged"]), 0);
+    assert_eq!(env.exit_code(["diff", "threat", "threat", "--flips", "none"]), 2, "also when nothing differs");
 }
 
 #[test]
@@ -189,4 +197,63 @@ fn two_runs_are_a_line_a_repository() {
     assert_eq!(env.exit_code(["diff", &id(0), &id(0), "--exit-code"]), 0);
     assert_eq!(env.exit_code(["diff", &id(0)]), 2);
     assert_eq!(env.exit_code(["diff", &id(0), "threat"]), 2);
+}
+
+#[test]
+fn outputs_that_are_identical_are_said_to_be() {
+    let env = with_threshold("0.500");
+    let shown = env.ok(["diff", "threat", "--why"]);
+    assert!(shown.contains("the same values, written otherwise\n"), "{shown}");
+    assert!(shown.ends_with("\noutputs are identical\n"), "{shown}");
+    assert_eq!(env.json(["diff", "threat", "--why"])[0]["identical"], json!(true));
+    let shown = env.ok(["diff", "threat", "threat", "--why"]);
+    assert!(shown.contains("both rest on the same files and do the same\n"), "{shown}");
+    assert!(shown.ends_with("\noutputs are identical\n"), "{shown}");
+    assert_eq!(env.exit_code(["diff", "images", "images", "--why"]), 2, "these are no outputs");
+}
+
+#[test]
+fn flips_show_the_reasons_and_do_not_count_them() {
+    let env = flagged();
+    let record = |flagged: bool, n: u32| {
+        let mut record = json!({"flagged": flagged, "reason": format!("rule {n}"), "score": f64::from(n) / 10.0});
+        for field in "abcdefghij".chars() {
+            record[field.to_string()] = json!(n);
+        }
+        record.to_string()
+    };
+    env.ok(["repo", "create", "out"]);
+    env.write("out/x.json", record(true, 1));
+    env.ok(["put", "out", "out"]);
+    env.write("out/x.json", record(false, 2));
+    env.ok(["put", "out", "out"]);
+    let shown = env.ok(["diff", "out", "--flips", "flagged"]);
+    assert!(shown.contains("reason rule 1 → rule 2, score 0.1 → 0.2, a 1 → 2, "), "{shown}");
+    assert!(shown.contains(", also g h i j") && !shown.contains(" more"), "{shown}");
+    let params =
+        |n: u32| json!({"a": n, "b": n, "c": n, "d": n, "threshold": if n == 1 { 0.5 } else { 0.75 }}).to_string();
+    for n in [1, 2] {
+        env.write("model/params.json", params(n));
+        env.ok(["put", "model", "model"]);
+        env.ok(["run"]);
+    }
+    let shown = env.ok(["diff", "threat", "--flips", "flagged"]);
+    assert!(shown.contains("d 1 → 2, threshold 0.5 → 0.75\n"), "{shown}");
+    assert!(env.ok(["diff", "threat", "--stat"]).contains("b 1 → 2, 3 more\n"), "the header of the listing is short");
+}
+
+#[test]
+fn digests_of_images_and_code_are_short() {
+    let env = flagged();
+    let spec = spec("0.1").replace("\"transform\":{", "\"transform\":{\"code\":\"code\",");
+    env.write("code/a.txt", "1");
+    env.write("threat.json", spec);
+    env.ok(["pipeline", "apply", "-f", "threat.json"]);
+    env.ok(["run"]);
+    env.write("code/a.txt", "2");
+    env.ok(["pipeline", "apply", "-f", "threat.json"]);
+    env.ok(["run"]);
+    let shown = env.ok(["diff", "threat", "--why"]);
+    let is_long = |word: &str| word.len() >= 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(shown.contains("code ") && !shown.split(|c: char| !c.is_ascii_alphanumeric()).any(is_long), "{shown}");
 }

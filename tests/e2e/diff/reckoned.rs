@@ -22,6 +22,38 @@ fn details_are_what_numpy_pandas_and_pillow_reckon() {
     }
 }
 
+/// 75 pairs, most of them odd in one way.
+#[test]
+fn odd_pairs_are_what_others_reckon() {
+    let env = test_env!();
+    let Some(printed) = tests::numpy::run(include_str!("odd.py"), &env.work()) else { return };
+    let expected: BTreeMap<String, Value> = serde_json::from_str(&printed).unwrap();
+    assert!(expected.len() >= 60, "{}", expected.len());
+    env.ok(["put", "images", "old"]);
+    env.ok(["put", "images", "new", "--mirror"]);
+    let entries = env.json(["diff", "images"]);
+    let found: BTreeMap<&str, &Value> =
+        entries.iter().map(|entry| (entry["path"].as_str().unwrap(), &entry["detail"])).collect();
+    for (path, expected) in &expected {
+        compare(path, found[path.as_str()], expected);
+    }
+    // The other way round is told the other way round.
+    let back = env.json(["diff", "images", "images@main^"]);
+    for entry in back {
+        let (path, back) = (entry["path"].as_str().unwrap(), &entry["detail"]);
+        for (one, other) in [
+            ("added", "removed"),
+            ("rows_added", "rows_removed"),
+            ("lines_added", "lines_removed"),
+            ("changed", "changed"),
+        ] {
+            if back["kind"] != "bytes" && back[one].is_number() {
+                assert_eq!(back[one], found[path][other], "{path} {one}");
+            }
+        }
+    }
+}
+
 /// Compares what is expected: of tensors by name, of numbers but for the last digits.
 fn compare(place: &str, found: &Value, expected: &Value) {
     match (found, expected) {
@@ -36,6 +68,10 @@ fn compare(place: &str, found: &Value, expected: &Value) {
             for (name, expected) in expected {
                 compare(&format!("{place} {name}"), &found[name], expected);
             }
+        }
+        (Value::String(found), Value::Object(has)) => {
+            let part = has["has"].as_str().unwrap();
+            assert!(found.contains(part), "{place}: no `{part}` in `{found}`");
         }
         (Value::Number(found), Value::Array(about)) => {
             let (found, near, by) = (found.as_f64().unwrap(), about[1].as_f64().unwrap(), about[2].as_f64().unwrap());

@@ -19,8 +19,22 @@ const RECORDS: usize = 10;
 const FIELDS: usize = 8;
 /// What the names of fields begin with that say why a decision was taken: they come first.
 const REASONS: [&str; 16] = [
-    "reason", "why", "because", "cause", "rule", "message", "note", "explanation", "error", "score", "confidence", "prob",
-    "threshold", "zone", "class", "label",
+    "reason",
+    "why",
+    "because",
+    "cause",
+    "rule",
+    "message",
+    "note",
+    "explanation",
+    "error",
+    "score",
+    "confidence",
+    "prob",
+    "threshold",
+    "zone",
+    "class",
+    "label",
 ];
 /// Characters of a value.
 const CHARACTERS: usize = 60;

@@ -226,7 +226,10 @@ mod tests {
     #[test]
     fn digests_are_their_first_digits() {
         let digest = "0123456789abcdef".repeat(4);
-        assert_eq!(short_digests(&format!("sha256:{digest} é deadbeef {digest}0")), format!("sha256:01234567 é deadbeef {digest}0"));
+        assert_eq!(
+            short_digests(&format!("sha256:{digest} é deadbeef {digest}0")),
+            format!("sha256:01234567 é deadbeef {digest}0")
+        );
         let change = |old: &str, new: &str| FieldChange {
             field: "image".to_owned(),
             old: Some(old.to_owned()),

@@ -46,8 +46,7 @@ fn frames_words(found: &ImageDiff) -> String {
 }
 
 pub(super) fn image_words(found: &ImageDiff) -> String {
-    let facts =
-        |image: &ImageFacts| format!("{} {} × {} {}", image.format, image.width, image.height, image.color);
+    let facts = |image: &ImageFacts| format!("{} {} × {} {}", image.format, image.width, image.height, image.color);
     let (old, new) = (facts(&found.old), facts(&found.new));
     let kind = if old == new { new } else { format!("{old} → {new}") };
     match (found.pixels_changed, found.similarity) {

@@ -27,11 +27,7 @@ pub(super) struct Extent {
 
 impl Extent {
     pub(super) fn of(all: bool) -> Self {
-        if all {
-            Self { rows: usize::MAX, lines: usize::MAX, all }
-        } else {
-            Self { rows: ROWS, lines: LINES, all }
-        }
+        if all { Self { rows: usize::MAX, lines: usize::MAX, all } } else { Self { rows: ROWS, lines: LINES, all } }
     }
 
     /// Says what is left out, and how to see more of it.

@@ -34,7 +34,11 @@ pub(super) fn blocks(found: &TableDiff, extent: Extent) -> Vec<Block> {
 
 /// How the rows were paired, and how many of which sort there are.
 fn census(found: &TableDiff) -> String {
-    let by = if found.by == PairedBy::Key { found.key.join(", ") } else { "content, as no columns tell them apart".to_owned() };
+    let by = if found.by == PairedBy::Key {
+        found.key.join(", ")
+    } else {
+        "content, as no columns tell them apart".to_owned()
+    };
     format!(
         "rows by {by}: {} added, {} removed, {} changed ({}) of {} → {}{}",
         count(found.rows_added),
@@ -82,10 +86,13 @@ pub(super) fn summary(found: &TableDiff) -> String {
     let rows = [("added", found.rows_added), ("removed", found.rows_removed), ("changed", found.rows_changed)];
     let rows = rows.iter().filter(|(_, rows)| *rows > 0).map(|(what, rows)| format!("{} {what}", count(*rows)));
     let rows: Vec<String> = rows.collect();
-    match rows.is_empty() {
-        false => format!("rows: {}", rows.join(", ")),
-        true if !is_same(found) => "other columns".to_owned(),
-        true if found.reordered => "the same rows in another order".to_owned(),
-        true => "the same rows".to_owned(),
+    if !rows.is_empty() {
+        return format!("rows: {}", rows.join(", "));
     }
+    let words = match (is_same(found), found.reordered) {
+        (false, _) => "other columns",
+        (true, true) => "the same rows in another order",
+        (true, false) => "the same rows",
+    };
+    words.to_owned()
 }

@@ -16,7 +16,9 @@ pub(super) fn blocks(found: &MetricsDiff, extent: Extent) -> Vec<Block> {
         found.lists.iter().filter(|list| is_told(list)).take(named).map(|list| Block::Line(list_words(list))).collect();
     let repeated = found.repeated_keys.iter().take(named);
     blocks.extend(repeated.map(|key| {
-        Block::Line(format!("key `{key}` is given more than once in one mapping: each is compared, most readers take the last"))
+        Block::Line(format!(
+            "key `{key}` is given more than once in one mapping: each is compared, most readers take the last"
+        ))
     }));
     let left = found.lists.iter().filter(|list| is_told(list)).count().saturating_sub(named)
         + found.repeated_keys.len().saturating_sub(named)
@@ -25,7 +27,8 @@ pub(super) fn blocks(found: &MetricsDiff, extent: Extent) -> Vec<Block> {
     let total = found.changed + found.added + found.removed;
     if total == 0 {
         let is_reordered = found.lists.iter().any(|list| list.reordered);
-        let words = if is_reordered { "the same values, in another order" } else { "the same values, written otherwise" };
+        let words =
+            if is_reordered { "the same values, in another order" } else { "the same values, written otherwise" };
         blocks.push(Block::Line(words.to_owned()));
         return blocks;
     }
@@ -45,9 +48,14 @@ fn list_words(list: &ListPairing) -> String {
     let by = if list.by == PairedBy::Key { list.key.join(", ") } else { "content".to_owned() };
     let order = if list.reordered { ", in another order" } else { "" };
     let lacks = if list.lacks_key { "; the key is left aside: no record has it" } else { "" };
-    let limited = if list.limited { "; those that nearly agree were not looked for: they have too many fields" } else { "" };
+    let limited =
+        if list.limited { "; those that nearly agree were not looked for: they have too many fields" } else { "" };
     let place = if list.path == "(all)" { String::new() } else { format!("{}: ", list.path) };
-    format!("{place}records by {by}: {} → {}{order}{lacks}{limited}", count(list.old_items as u64), count(list.new_items as u64))
+    format!(
+        "{place}records by {by}: {} → {}{order}{lacks}{limited}",
+        count(list.old_items as u64),
+        count(list.new_items as u64)
+    )
 }
 
 fn row(change: &MetricChange) -> Vec<String> {
@@ -77,7 +85,9 @@ pub(super) fn summary(found: &MetricsDiff, most: usize) -> String {
     });
     let mut told: Vec<String> = told.collect();
     match total - told.len() {
-        0 if told.is_empty() && found.lists.iter().any(|list| list.reordered) => "the same values in another order".to_owned(),
+        0 if told.is_empty() && found.lists.iter().any(|list| list.reordered) => {
+            "the same values in another order".to_owned()
+        }
         0 if told.is_empty() => "the same values".to_owned(),
         0 => told.join(", "),
         left => {
