@@ -125,6 +125,8 @@ impl std::fmt::Debug for Confided {
 pub(crate) struct Missing {
     /// Which of the uses asks for it.
     pub(crate) number: usize,
+    /// Whether the secret itself is, not only a key of it.
+    pub(crate) is_whole: bool,
     pub(crate) what: String,
     pub(crate) hint: String,
 }
@@ -136,10 +138,12 @@ pub(crate) fn confide(store: &Store, uses: &[SecretUse]) -> Result<(Confided, Ve
         let name: Option<SecretName> = one.name.parse().ok();
         match name.map(|name| find(store, &name)).transpose()?.flatten() {
             Some(values) => {
-                missing.extend(confided.add(one, &values).map(|(what, hint)| Missing { number, what, hint }));
+                let lacks = confided.add(one, &values);
+                missing.extend(lacks.map(|(what, hint)| Missing { number, is_whole: false, what, hint }));
             }
             None => missing.push(Missing {
                 number,
+                is_whole: true,
                 what: format!("secret `{}` not found", one.name.escape_debug()),
                 hint: format!("pv secret create {} {}=FILE", one.name, one.key.as_deref().unwrap_or("KEY")),
             }),
@@ -186,11 +190,18 @@ impl Confided {
     }
 }
 
-/// The directories in which a stage finds secrets, without those below another.
+/// The directories that are made for a stage's secrets, without those below another.
+///
+/// In `/tmp` that is the topmost one: what is mounted there can be neither moved nor removed, so it stays when the rest of `/tmp` goes.
 pub(crate) fn directories(uses: &[SecretUse]) -> BTreeSet<String> {
-    let all: BTreeSet<&str> = uses.iter().filter_map(|one| one.mount_path.as_deref()).collect();
+    let all: BTreeSet<&str> = uses.iter().filter_map(|one| one.mount_path.as_deref()).map(top_in_tmp).collect();
     let below = |path: &str| all.iter().any(|top| path.strip_prefix(top).is_some_and(|rest| rest.starts_with('/')));
     all.iter().filter(|path| !below(path)).map(|path| (*path).to_owned()).collect()
+}
+
+fn top_in_tmp(path: &str) -> &str {
+    let end = path.strip_prefix("/tmp/").and_then(|rest| rest.find('/')).map_or(path.len(), |end| "/tmp/".len() + end);
+    &path[..end]
 }
 
 #[cfg(test)]
@@ -256,5 +267,7 @@ mod tests {
     fn directories_inside_others_are_no_places_of_their_own() {
         let uses = ["/secrets/a", "/secrets", "/secretsb"].map(|path| used(None, None, Some(path)));
         assert_eq!(directories(&uses).into_iter().collect::<Vec<_>>(), ["/secrets", "/secretsb"]);
+        let uses = ["/tmp/a/b", "/tmp/a/c/d", "/tmp/e"].map(|path| used(None, None, Some(path)));
+        assert_eq!(directories(&uses).into_iter().collect::<Vec<_>>(), ["/tmp/a", "/tmp/e"]);
     }
 }

@@ -1,5 +1,6 @@
 //! Amounts of a resource as Kubernetes writes them: `500m` cores, `64M`, `1.5Gi`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -23,7 +24,8 @@ const SUFFIXES: [(&str, u128); 14] = [
     ("B", 1000),
 ];
 
-/// An amount with a precision of a thousandth, such as `500m`, `64M` or `1.5Gi`; a trailing `B` changes nothing. Equal if written alike.
+/// An amount with a precision of a thousandth, such as `500m`, `64M` or `1.5Gi`; a trailing `B` changes nothing. Numbers
+/// may be written as YAML and Kubernetes take them (`.5`, `1e3`); they are kept in one form. Equal if written alike otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity {
     text: String,
@@ -53,25 +55,64 @@ impl Quantity {
 impl FromStr for Quantity {
     type Err = QuantityError;
     fn from_str(text: &str) -> Result<Self, QuantityError> {
-        let read = || {
-            let (number, suffix) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-            let suffix = suffix.strip_suffix('B').unwrap_or(suffix);
-            let (_, unit) = SUFFIXES.iter().find(|(name, _)| *name == suffix)?;
-            let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-            if fraction.is_empty()
-                || fraction.len() > 9
-                || !(whole.to_owned() + fraction).bytes().all(|b| b.is_ascii_digit())
-            {
-                return None;
-            }
-            let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-            let number = whole.parse::<u64>().ok().map(u128::from)? * scale + fraction.parse::<u128>().ok()?;
-            u64::try_from((number.checked_mul(*unit)?).div_ceil(scale)).ok()
-        };
-        let thousandths = read().ok_or_else(|| QuantityError { text: text.to_owned() })?;
-        Ok(Self { text: text.to_owned(), thousandths })
+        let refused = || QuantityError { text: text.to_owned() };
+        let plain = plain(text).ok_or_else(refused)?;
+        let thousandths = thousandths(&plain).ok_or_else(refused)?;
+        Ok(Self { text: plain.into_owned(), thousandths })
     }
 }
+
+/// Thousandths of a number with digits on both sides of its point, if it has one, and a suffix.
+fn thousandths(text: &str) -> Option<u64> {
+    let (number, suffix) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let suffix = suffix.strip_suffix('B').unwrap_or(suffix);
+    let (_, unit) = SUFFIXES.iter().find(|(name, _)| *name == suffix)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if fraction.is_empty() || fraction.len() > 9 || !(whole.to_owned() + fraction).bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    let number = whole.parse::<u64>().ok().map(u128::from)? * scale + fraction.parse::<u128>().ok()?;
+    u64::try_from((number.checked_mul(*unit)?).div_ceil(scale)).ok()
+}
+
+/// The text that is kept: `0.5` for `.5`, `5` for `5.` and `+5`, `1000` for `1e3`; `None` if it is no number that could be meant.
+fn plain(text: &str) -> Option<Cow<'_, str>> {
+    let unsigned = text.strip_prefix('+').unwrap_or(text);
+    let end = unsigned.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(end);
+    if let Some(power) = suffix.strip_prefix(['e', 'E']).filter(|power| !power.is_empty() && *power != "i") {
+        return shifted(number, power.parse().ok()?).map(Cow::Owned);
+    }
+    let (whole, fraction) = match number.split_once('.') {
+        Some(("", "")) => return None,
+        Some((whole, fraction)) => (if whole.is_empty() { "0" } else { whole }, Some(fraction)),
+        None => (number, None),
+    };
+    Some(match fraction.filter(|fraction| !fraction.is_empty()) {
+        _ if unsigned == text && fraction.is_none() => Cow::Borrowed(text),
+        Some(fraction) => Cow::Owned(format!("{whole}.{fraction}{suffix}")),
+        None => Cow::Owned(format!("{whole}{suffix}")),
+    })
+}
+
+/// A number times a power of ten, without the power.
+fn shifted(number: &str, power: i32) -> Option<String> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || digits.len() > 30 || power.unsigned_abs() > 30 {
+        return None;
+    }
+    let point = i32::try_from(whole.len()).ok()? + power;
+    let padded = format!("{}{digits}", "0".repeat(usize::try_from(-point).unwrap_or(0)));
+    let point = usize::try_from(point).unwrap_or(0);
+    let padded = format!("{padded:0<point$}");
+    let (whole, fraction) = padded.split_at(point);
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    let whole = if whole.is_empty() { "0" } else { whole };
+    Some(if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") })
+}
+
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
@@ -95,10 +136,22 @@ mod tests {
             ("1.5Gi", 1_610_612_736_000),
             ("100MB", 100_000_000_000),
             ("0", 0),
+            (".5", 500),
+            ("1.", 1000),
+            ("+2", 2000),
+            (".5Gi", 536_870_912_000),
+            ("1e3", 1_000_000),
+            ("1.5E2", 150_000),
+            ("25e-2", 250),
         ] {
             assert_eq!(amount(text), Some(thousandths), "{text}");
         }
-        for text in ["", "-1", "1X", "Gi", ".5", "1.", "1e3", "99999999P", "1 G"] {
+        for (text, kept) in
+            [(".5", "0.5"), ("1.", "1"), ("+2", "2"), ("1e3", "1000"), ("25e-2", "0.25"), ("0.50", "0.50")]
+        {
+            assert_eq!(text.parse::<Quantity>().unwrap().to_string(), kept);
+        }
+        for text in ["", "-1", "1X", "Gi", ".", ".Gi", "+", "1e", "e3", "1e99", "1e3Gi", "99999999P", "1 G"] {
             assert_eq!(amount(text), None, "{text}");
         }
         assert_eq!("1m".parse::<Quantity>().unwrap().whole(), 1);

@@ -12,8 +12,8 @@ use crate::duration::Duration;
 
 /// When something is due, in UTC.
 ///
-/// Shape: five fields of cron (minute, hour, day of month, month, day of week), `@yearly @monthly @weekly @daily @hourly`, `@every DURATION`
-/// of at least a second, or `@never`. Equal if written alike. `@every` counts from 1970-01-01T00:00:00Z, so its times do not depend on when
+/// Shape: five fields of cron (minute, hour, day of month, month, day of week), `@yearly @annually @monthly @weekly @daily @midnight
+/// @hourly`, `@every DURATION` of at least a second, or `@never`. Equal if written alike. `@every` counts from 1970-01-01T00:00:00Z, so its times do not depend on when
 /// somebody began to look.
 #[derive(Clone)]
 pub struct Schedule {
@@ -56,7 +56,12 @@ impl Schedule {
                 }
                 Rule::Every(micros)
             }
+            zoned if zoned.starts_with("CRON_TZ=") || zoned.starts_with("TZ=") => {
+                return Err(refuse("it names a time zone, and all schedules are in UTC".to_owned()));
+            }
             cron => {
+                // The name that robfig's cron, and so Pachyderm, has beside `@daily`.
+                let cron = if cron.eq_ignore_ascii_case("@midnight") { "@daily" } else { cron };
                 let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
                 let parsed = parser.parse(cron).map_err(|error| {
                     refuse(format!("{error}; write five fields, `@daily`, `@every 10s` or `@never`"))
@@ -70,6 +75,17 @@ impl Schedule {
     /// The schedule as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it is in the form of cron and yet no day is ever meant, as with 31 February. One that says `@never` is not.
+    ///
+    /// Such a schedule can be read, since specs that were applied long ago may have it; no new spec may.
+    pub fn is_empty(&self) -> bool {
+        // Every date there is comes within 28 years, but for the century that is no leap year.
+        const BEGIN: i64 = 1_704_067_200; // 2024-01-01
+        let Rule::Cron(cron) = &self.rule else { return false };
+        let begin = Timestamp::from_second(BEGIN).expect("a time of this century");
+        cron.find_next_occurrence(&TimeZone::UTC.to_datetime(begin), true).is_err()
     }
 
     /// The first time that is due after `time`; `None` if nothing ever is again.
@@ -162,8 +178,36 @@ mod tests {
     }
 
     #[test]
+    fn a_date_that_no_month_has_is_known() {
+        let is_empty = |text: &str| Schedule::parse(text).expect(text).is_empty();
+        let before = std::time::Instant::now();
+        for text in ["0 0 31 2 *", "0 0 30 2 *", "0 0 31 4,6,9,11 *", "*/5 * 30-31 FEB *"] {
+            assert!(is_empty(text), "{text}");
+        }
+        for text in
+            ["0 0 29 2 *", "0 0 31 * *", "0 0 31 2 MON", "0 0 L 2 *", "@midnight", "@annually", "@every 1h", "@never"]
+        {
+            assert!(!is_empty(text), "{text}");
+        }
+        assert!(before.elapsed().as_secs() < 10, "bounded, whatever is written");
+        assert_eq!(after("@midnight", "2026-11-20T12:00:00Z"), after("@daily", "2026-11-20T12:00:00Z"));
+        assert_eq!(Schedule::parse("@midnight").unwrap().as_str(), "@midnight");
+    }
+
+    #[test]
     fn what_is_no_schedule_is_refused_with_the_reason() {
-        for text in ["", "* * * *", "* * * * * *", "61 * * * *", "@sometimes", "@every", "@every 10ms", "@every x"] {
+        for text in [
+            "",
+            "* * * *",
+            "* * * * * *",
+            "61 * * * *",
+            "@sometimes",
+            "@every",
+            "@every 10ms",
+            "@every x",
+            "@reboot",
+            "CRON_TZ=Europe/Berlin 0 3 * * *",
+        ] {
             let error = Schedule::parse(text).expect_err(text).to_string();
             assert!(error.starts_with(&format!("`{text}` is not a schedule: ")), "{error}");
         }

@@ -65,11 +65,9 @@ fn a_spec_whose_secret_is_missing_is_refused() {
     env.write("spec.json", spec_with("sees", &pfs("notes", "/*"), "true", USES));
     insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "spec.json"]), @r#"
     --- stderr
-    error: spec.json:2:28: secret `mail` not found
+    error: spec.json:2:28: secret `mail` not found; also asked for at spec.json:2:82
     hint: pv secret create mail token=FILE
-    error: spec.json:2:82: secret `mail` not found
-    hint: pv secret create mail KEY=FILE
-    2 errors in 1 of 1 file; nothing was applied
+    1 error in 1 of 1 file; nothing was applied
     --- exit 2
     "#);
     env.write("other", "x");
@@ -77,6 +75,22 @@ fn a_spec_whose_secret_is_missing_is_refused() {
     let (error, code) = env.json_error(["pipeline", "apply", "-f", "spec.json"]);
     assert_eq!(code, 2, "{error}");
     assert!(error.to_string().contains("has no key `token`, but other"), "{error}");
+}
+
+#[test]
+fn secrets_below_tmp_stay_where_they_are_and_all_else_there_goes() {
+    let uses = r#""secrets": [{"name": "mail", "mount_path": "/tmp/mail/deep"}, {"name": "mail", "key": "token", "mount_path": "/tmp/other/"}],"#;
+    for executor in executors() {
+        let env = env_with_notes_on(executor);
+        create(&env, TOKEN);
+        // Each finds `/tmp` as new, but for the secrets; nobody can move these away.
+        let script = "[ \"$(echo $(ls /tmp))\" = 'mail other' ] || exit 7; mv /tmp/mail /tmp/moved 2>/dev/null && exit 8
+            [ $(wc -c < /tmp/mail/deep/token) = 20 ] && [ $(wc -c < /tmp/other/token) = 20 ] && [ -e /tmp/mail/deep/tls.key ] || exit 9
+            mkdir -p /tmp/left/deep && echo x > /tmp/left/deep/file && cp $notes /pfs/out/";
+        apply(&env, &spec_with("sees", &pfs("notes", "/*"), script, uses));
+        let run = env.output(["run", "-j", "1"]);
+        assert_eq!(outcome(&env, "sees"), success(3, 0), "{executor}: {}", env.shown(&run));
+    }
 }
 
 #[test]

@@ -8,10 +8,12 @@ use repos::documents::ExecutorKind;
 use repos::journal::RepoKind;
 use repos::tree::Tree;
 use specs::spec::{
-    Input, LeafPlaces, Parsed, PfsInput, PipelineSpec, SpecSet, find_cycles, find_loops, in_words, loop_warning,
+    Input, LOOP_HINT, LeafPlaces, Parsed, PfsInput, PipelineSpec, SpecSet, find_cycles, find_loops, in_words,
+    loop_in_words,
 };
 use specs::{BranchName, Diagnostic, PipelineName, Place, RepoName};
 
+use super::branches::{self, Missing};
 use super::clocks;
 use super::globs::{self, Fit};
 use super::versions::Settings;
@@ -62,11 +64,11 @@ pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result
     let mut findings = Findings::default();
     let by_name = specs.iter().map(|parsed| (&parsed.spec.name, parsed)).collect();
     let not_found = Cell::new(0);
+    let mut missing = Vec::new();
     for parsed in specs {
         names(scope, parsed, &mut findings)?;
         clocks::diagnose(scope, graph, specs, parsed, &mut findings)?;
         execution(scope, parsed, &mut findings.diagnostics);
-        secrets(scope, parsed, &mut findings.diagnostics)?;
         let crons = parsed.spec.input.crons();
         for (leaf, places) in parsed.spec.input.leaves().into_iter().zip(&parsed.places.leaves) {
             // The apply makes a clock's repository.
@@ -75,9 +77,15 @@ pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result
             }
             let check =
                 LeafCheck { scope, graph, specs, by_name: &by_name, not_found: &not_found, parsed, leaf, places };
-            findings.diagnostics.extend(check.diagnose()?);
+            match check.diagnose()? {
+                Said::Nothing => {}
+                Said::Problem(problem) => findings.diagnostics.push(problem),
+                Said::NoBranch(branch) => missing.push(branch),
+            }
         }
     }
+    findings.diagnostics.extend(branches::diagnose(scope, missing)?);
+    findings.diagnostics.extend(secrets(scope, specs)?);
     findings.diagnostics.extend(cycles(graph, specs, &scope.settings.default_branch));
     Ok(findings)
 }
@@ -121,16 +129,56 @@ fn execution(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether the store has what the stages are to be told in confidence.
-fn secrets(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) -> Result<()> {
-    let (_, missing) = crate::secrets::confide(&scope.store, &parsed.spec.transform.secrets)?;
-    let place = |number: usize| parsed.places.secrets[number];
-    found.extend(missing.into_iter().map(|one| parsed.error(place(one.number), one.what, Some(one.hint))));
-    Ok(())
+/// Something that the store lacks of a secret, with all that ask for it.
+#[derive(Default)]
+struct Lacking<'a> {
+    places: Vec<(&'a Parsed, Place)>,
+    /// The keys that are asked for, when the secret itself is missing.
+    keys: BTreeSet<&'a str>,
+    hint: String,
+}
+
+/// Whether the store has what the stages are to be told in confidence. What is missing is said once, however many ask for it.
+fn secrets(scope: &Scope, specs: &[Parsed]) -> Result<Vec<Diagnostic>> {
+    let mut lacking: BTreeMap<String, Lacking<'_>> = BTreeMap::new();
+    for parsed in specs {
+        let uses = &parsed.spec.transform.secrets;
+        let (_, missing) = crate::secrets::confide(&scope.store, uses)?;
+        for one in missing {
+            let entry = lacking.entry(one.what).or_default();
+            entry.places.push((parsed, parsed.places.secrets[one.number]));
+            entry.keys.extend(uses[one.number].key.as_deref());
+            let name = &uses[one.number].name;
+            let keys: Vec<String> = entry.keys.iter().map(|key| format!("{key}=FILE")).collect();
+            let is_known = one.is_whole && !keys.is_empty();
+            entry.hint = if is_known { format!("pv secret create {name} {}", keys.join(" ")) } else { one.hint };
+        }
+    }
+    let found = lacking.into_iter().filter_map(|(what, Lacking { places, hint, .. })| {
+        let (&(first, place), more) = places.split_first()?;
+        let also: Vec<String> = more.iter().map(|(parsed, place)| format!("{}:{place}", parsed.file)).collect();
+        let also = if also.is_empty() { String::new() } else { format!("; also asked for at {}", also.join(", ")) };
+        Some(first.error(place, what + &also, Some(hint)))
+    });
+    Ok(found.collect())
 }
 
 /// How many repositories that are not there get a suggestion: each is compared with all names.
 const SUGGESTIONS: usize = 20;
+
+/// What is said of an input.
+enum Said<'a> {
+    Nothing,
+    Problem(Diagnostic),
+    /// Its branch is not there, of which is said something together with others.
+    NoBranch(Missing<'a>),
+}
+
+impl From<Option<Diagnostic>> for Said<'_> {
+    fn from(problem: Option<Diagnostic>) -> Self {
+        problem.map_or(Self::Nothing, Self::Problem)
+    }
+}
 
 /// One input and all that it is checked against.
 struct LeafCheck<'a> {
@@ -145,25 +193,28 @@ struct LeafCheck<'a> {
     places: &'a LeafPlaces,
 }
 
-impl LeafCheck<'_> {
-    fn diagnose(&self) -> Result<Option<Diagnostic>> {
-        let repo = &self.leaf.repo;
+impl<'a> LeafCheck<'a> {
+    fn diagnose(&self) -> Result<Said<'a>> {
+        let (repo, store) = (&self.leaf.repo, &self.scope.store);
         let watched = self.leaf.trigger.as_ref().and_then(|trigger| trigger.branch.as_ref());
         let branch = watched.or(self.leaf.branch.as_ref()).unwrap_or(&self.scope.settings.default_branch);
-        let row = if self.scope.store.has_repo(repo)? { self.scope.store.find_branch(repo, branch)? } else { None };
-        if let Some(row) = row {
-            let commit = row.commit.map(|id| self.scope.store.commit(&id)).transpose()?;
-            return self.glob(commit.map_or(Tree::empty(), |commit| Tree::at(commit.tree)));
+        let is_there = store.has_repo(repo)?;
+        if let Some(row) = if is_there { store.find_branch(repo, branch)? } else { None } {
+            let commit = row.commit.map(|id| store.commit(&id)).transpose()?;
+            return Ok(self.glob(commit.map_or(Tree::empty(), |commit| Tree::at(commit.tree)))?.into());
         }
-        match self.written(repo) {
-            Some(written) if written == *branch => Ok(None),
-            Some(written) => Ok(Some(self.no_output_branch(branch, &written))),
+        let written = self.written(repo);
+        Ok(match &written {
+            Some(written) if written == branch => Said::Nothing,
             // The first put makes the default branch, so there is nothing to say.
-            None if self.scope.store.has_repo(repo)? && *branch == self.scope.settings.default_branch => Ok(None),
-            None if self.scope.store.has_repo(repo)? => Ok(Some(self.no_branch_yet(branch)?)),
-            None if self.specs.iter().any(|parsed| clocks::ticks_in(parsed, repo)) => Ok(None),
-            None => Ok(Some(self.no_repo()?)),
-        }
+            None if is_there && *branch == self.scope.settings.default_branch => Said::Nothing,
+            None if !is_there && self.specs.iter().any(|parsed| clocks::ticks_in(parsed, repo)) => Said::Nothing,
+            None if !is_there => Said::Problem(self.no_repo()?),
+            _ => {
+                let LeafCheck { parsed, leaf, places, .. } = *self;
+                Said::NoBranch(Missing { parsed, leaf, places, branch: branch.clone(), written })
+            }
+        })
     }
 
     /// The branch that a pipeline writes in this repository, after the apply.
@@ -192,28 +243,6 @@ impl LeafCheck<'_> {
         Ok(self.parsed.error(self.places.repo, message, Some(hint)))
     }
 
-    fn no_output_branch(&self, branch: &BranchName, written: &BranchName) -> Diagnostic {
-        let repo = &self.leaf.repo;
-        let message = format!(
-            "input `{}`: repository `{repo}` has no branch `{branch}`, and pipeline `{repo}` writes `{written}`",
-            self.leaf.name
-        );
-        let hint = format!("`branch: {written}`, or first: pv branch create {repo}@{branch}");
-        self.parsed.error(self.places.branch.unwrap_or(self.places.repo), message, Some(hint))
-    }
-
-    /// People may commit to the branch later; until then it counts as empty.
-    fn no_branch_yet(&self, branch: &BranchName) -> Result<Diagnostic> {
-        let repo = &self.leaf.repo;
-        let names: Vec<String> =
-            self.scope.store.branches(repo)?.into_iter().map(|(name, _)| name.to_string()).collect();
-        let near = specs::nearest(branch.as_str(), names.iter().map(String::as_str));
-        let message =
-            format!("input `{}`: repository `{repo}` has no branch `{branch}` yet: it counts as empty", self.leaf.name);
-        let place = self.places.branch.unwrap_or(self.places.repo);
-        Ok(self.parsed.warning(place, message, near.map(|near| format!("did you mean `{near}`?"))))
-    }
-
     fn glob(&self, tree: Tree) -> Result<Option<Diagnostic>> {
         let Fit::Nothing { nearest } = globs::fit(&self.scope.store, tree, &self.leaf.glob)? else { return Ok(None) };
         let message =
@@ -240,8 +269,8 @@ fn cycles(graph: &Graph, specs: &[Parsed], default_branch: &BranchName) -> Vec<D
     }
     let known = find_loops(&given, None);
     for round in find_loops(&all, None).into_iter().filter(|round| !known.contains(round)) {
-        let message = loop_warning(&round);
-        found.extend(place_of(&round, specs).map(|(parsed, place)| parsed.warning(place, message, None)));
+        let (message, hint) = (loop_in_words(&round), Some(LOOP_HINT.to_owned()));
+        found.extend(place_of(&round, specs).map(|(parsed, place)| parsed.error(place, message, hint)));
     }
     found
 }

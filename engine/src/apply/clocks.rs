@@ -102,9 +102,13 @@ fn trigger(
     }
     let default = &scope.settings.default_branch;
     if follows_itself(graph, specs, repo, &branch, default) {
-        let message =
-            format!("input `{}`: its trigger follows itself through other triggers, so it never fires", leaf.name);
-        findings.diagnostics.push(parsed.warning(place, message, None));
+        let message = format!(
+            "input `{}`: its trigger follows itself, over other triggers or at once, so it never fires",
+            leaf.name
+        );
+        let hint =
+            format!("`trigger: {{branch: BRANCH}}` with a branch of `{repo}` that people or a pipeline commit to");
+        findings.diagnostics.push(parsed.error(place, message, Some(hint)));
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use specs::Diagnostic;
 use specs::spec::{DEFAULT_CODE_PATH, Parsed, PipelineSpec};
 
 use super::versions::Settings;
-use crate::error::Result;
-use crate::executor::{Executor, ExecutorKind, Image, OnPull};
+use crate::error::{EngineError, Result, in_full};
+use crate::executor::{ExecError, Executor, ExecutorKind, Image, OnPull};
 use crate::worker::namespace::SYSTEM;
 
 /// A pinned image.
@@ -45,12 +45,19 @@ pub(super) async fn resolve(
     found: &mut Vec<Diagnostic>,
 ) -> Result<Images> {
     let mut images = Images::default();
+    let mut missing = NotFound::default();
     for parsed in specs {
         if let Some(reference) = reference_of(&parsed.spec, settings)
             && !images.0.contains_key(reference)
-            && let Some(pinned) = for_spec(executor, settings, &parsed.spec, on_pull).await?
+            && !missing.has(reference, parsed)
         {
-            images.0.insert(reference.to_owned(), pinned);
+            match for_spec(executor, settings, &parsed.spec, on_pull).await {
+                Ok(pinned) => images.0.extend(pinned.map(|pinned| (reference.to_owned(), pinned))),
+                Err(EngineError::Executor(error @ ExecError::ImageNotFound { .. })) => {
+                    missing.add(reference, error, parsed);
+                }
+                Err(error) => return Err(error),
+            }
         }
         let silent = images.of(&parsed.spec, settings).filter(|pinned| pinned.entrypoint.is_empty());
         if let Some(pinned) = silent.filter(|_| parsed.spec.transform.cmd.is_empty()) {
@@ -66,7 +73,38 @@ pub(super) async fn resolve(
             found.push(parsed.error(parsed.places.code.unwrap_or(parsed.places.transform), message, Some(hint)));
         }
     }
+    missing.refuse()?;
     Ok(images)
+}
+
+/// Images that neither engine nor registry has, each with the places that name it.
+#[derive(Default)]
+struct NotFound(BTreeMap<String, (ExecError, Vec<String>)>);
+
+impl NotFound {
+    /// Whether an image was missed already; then it is missed here too.
+    fn has(&mut self, reference: &str, parsed: &Parsed) -> bool {
+        let known = self.0.get_mut(reference);
+        known.map(|(_, places)| places.push(place_of(parsed))).is_some()
+    }
+
+    fn add(&mut self, reference: &str, error: ExecError, parsed: &Parsed) {
+        self.0.insert(reference.to_owned(), (error, vec![place_of(parsed)]));
+    }
+
+    /// `NotFound` with a line for each.
+    fn refuse(self) -> Result<()> {
+        let Some((_, (first, _))) = self.0.first_key_value() else { return Ok(()) };
+        let hint = first.hint();
+        let line = |(error, places): &(ExecError, Vec<String>)| format!("{}: {}", places.join(", "), in_full(error));
+        let what: Vec<String> = self.0.values().map(line).collect();
+        Err(EngineError::NotFound { what: what.join("\n"), hint })
+    }
+}
+
+/// Where a spec names its image, or could.
+fn place_of(parsed: &Parsed) -> String {
+    format!("{}:{}", parsed.file, parsed.places.image.unwrap_or(parsed.places.transform))
 }
 
 /// What the code of a spec would hide in its sandbox: files of the image, or of the host where there are no images.

@@ -1,7 +1,7 @@
 //! Apply: from spec files to pipeline versions, and the one run that these cause. All files or none.
 //!
-//! 1. `checks` says all that is wrong between the specs and the store, each with its place; `globs`, `clocks` and `code` are parts
-//!    of it;
+//! 1. `checks` says all that is wrong between the specs and the store, each with its place; `branches`, `globs`, `clocks` and `code`
+//!    are parts of it;
 //! 2. `images` finds and pins the images, pulling what is missing;
 //! 3. `code` stores the code folders, and `git` compares what is stored with the commit that is checked out there; `host` digests host
 //!    files that a command names, where no image holds them;
@@ -14,6 +14,7 @@
 //! what it was.
 //! Not here: what is wrong with a spec in itself (`specs`), what the jobs then do (`plan`).
 
+mod branches;
 mod checks;
 mod clocks;
 mod code;
@@ -91,6 +92,8 @@ pub struct Applied {
     pub pipelines: Vec<AppliedPipeline>,
     /// The pipelines that get a job, in the order in which data flows.
     pub jobs: Vec<PipelineName>,
+    /// The branches that are made, empty, since an input reads them and nobody has written them: `REPO@BRANCH`.
+    pub branches: Vec<String>,
     /// The jobs of older versions that are killed, `PIPELINE@RUN`.
     pub kills: Vec<String>,
     /// What is worth knowing.

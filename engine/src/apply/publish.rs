@@ -8,6 +8,7 @@ use repos::journal::{Cause, CauseKind, Entry, Move, RepoKind, SealedState};
 use repos::{Change, JobRow, Store};
 use specs::PipelineName;
 
+use super::branches;
 use super::versions::Prepared;
 use super::{Applied, AppliedPipeline, AppliedState};
 use crate::changes::{By, cause, new_run, run_entries, until_first};
@@ -43,7 +44,10 @@ pub(super) fn publish(
             .filter(|pipeline| pipeline.state != AppliedState::Unchanged)
             .map(|pipeline| pipeline.name.clone())
             .collect();
-        let moves = branches(store, &graph, &changed)?;
+        let mut moves = branches(store, &graph, &changed)?;
+        let needed = branches::needed(store, &graph, &changed, &moves)?;
+        let made = needed.iter().map(|made| format!("{}@{}", made.repo, made.branch)).collect();
+        moves.extend(needed);
         let jobs = graph.jobs_after(store, &moves, &changed)?;
         let killed: Vec<JobRow> =
             store.open_jobs()?.into_iter().filter(|job| changed.contains(&job.pipeline)).collect();
@@ -51,6 +55,7 @@ pub(super) fn publish(
             run: None,
             pipelines,
             jobs: jobs.into_iter().map(|seed| seed.pipeline).collect(),
+            branches: made,
             kills: killed.iter().map(|job| job_id(&job.pipeline, &job.run)).collect(),
             warnings: Vec::new(),
             graph: graph.clone(),

@@ -52,7 +52,8 @@ pub(crate) struct Collision {
 impl std::fmt::Display for Collision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [first, second] = &self.writers;
-        write!(f, "two datums write `{}`: {first} and {second}", self.path)
+        write!(f, "two datums write `{}`: {first} and {second}; give each a path of its own, ", self.path)?;
+        f.write_str("or make one datum of all files with the glob `/`")
     }
 }
 

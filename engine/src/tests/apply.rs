@@ -149,8 +149,8 @@ async fn every_problem_between_specs_and_store_is_told_at_once() {
     assert!(said[3].starts_with("p.yml:6:12: pipeline `down` has no `cmd`"), "{}", said[3]);
     assert_eq!(
         said[4],
-        "p.yml:7:33: input `up`: repository `up` has no branch `dev`, and pipeline `up` writes `main` \
-         (`branch: main`, or first: pv branch create up@dev)"
+        "p.yml:7:33: input `up`: pipeline `up` writes `main`; the branch `dev` is made, empty \
+         (pv branch move up@dev up@main  gives it what is written there)"
     );
     assert!(s.store.pipelines().unwrap().is_empty());
     assert_eq!(s.store.runs_count().unwrap(), 0);

@@ -16,6 +16,7 @@ mod outside;
 mod owned;
 mod plan;
 mod queries;
+mod readers;
 mod setting;
 mod stop;
 mod time;

@@ -298,28 +298,31 @@ async fn the_branch_of_a_trigger_comes_and_goes_with_its_pipeline() {
     assert!(s.store.find_branch(&images, &branch).unwrap().is_none());
 }
 
+/// What a refused apply says, without its warnings.
+fn errors_of(applied: crate::Result<crate::apply::Applied>) -> Vec<String> {
+    let Err(crate::EngineError::Specs { diagnostics, .. }) = applied else { panic!("it is refused") };
+    diagnostics.iter().filter(|one| one.is_error()).map(ToString::to_string).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn loops_over_triggers_are_told() {
+async fn loops_over_triggers_are_refused() {
     let (s, _) = setting("2026-11-20T12:00:30Z");
     s.repo("images");
     let around = triggered("one", "{commits: 1}").replace("repo: images", "repo: two")
         + "---\n"
         + &triggered("two", "{commits: 1}").replace("repo: images", "repo: one").replace(", trigger: {commits: 1}", "");
-    let applied = s.apply(&around).await.unwrap();
-    let warnings: Vec<String> = applied.warnings.iter().map(ToString::to_string).collect();
-    assert!(
-        warnings
-            .iter()
-            .any(|text| text.contains("for ever: `two` → `one` → `two`")
-                || text.contains("for ever: `one` → `two` → `one`")),
-        "{warnings:?}"
-    );
+    let errors = errors_of(s.apply(&around).await);
+    assert_eq!(errors, ["p.yml:3:21: pipelines start each other for ever, over a trigger: `one` → `two` → `one`"]);
+    // One that starts nothing is read all the same.
+    let quiet = around.replacen("trigger:", "propagation_spec: {never: true}, trigger:", 1);
+    s.apply(&quiet).await.unwrap();
     let pair = triggered("left", "{commits: 1, branch: right-trigger-1}")
         + "---\n"
         + &triggered("right", "{commits: 1, branch: left-trigger-1}");
-    let applied = s.apply(&pair).await.unwrap();
-    let never = applied.warnings.iter().filter(|warning| warning.to_string().contains("never fires")).count();
-    assert_eq!(never, 2, "{:?}", applied.warnings);
+    let never = errors_of(s.apply(&pair).await);
+    assert!(never.len() == 2 && never.iter().all(|error| error.contains("never fires")), "{never:?}");
+    let own = triggered("own", "{commits: 1, branch: own-trigger-1}");
+    assert_eq!(errors_of(s.apply(&own).await).len(), 1);
     let long = "n".repeat(60);
     let error = s.apply(&triggered(&long, "{commits: 1}")).await.unwrap_err();
     assert!(error.to_string().contains('1'), "{error}");

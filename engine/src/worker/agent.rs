@@ -169,7 +169,8 @@ impl Agent {
             Some(_) => return Err(Stop::new("the agent is of another version of pv than the engine")),
         };
         self.secrets = SecretDirectories::open(&settings.secret_directories)?;
-        self.furnish_tmp(settings.tmp)?;
+        let in_tmp = settings.secret_directories.iter().filter_map(|path| path.strip_prefix("/tmp/"));
+        self.furnish_tmp(settings.tmp, in_tmp.map(str::to_owned).collect())?;
         self.clear_all()?;
         self.receive_code(&settings.code_path)?;
         let traces =
@@ -180,17 +181,30 @@ impl Agent {
     }
 
     /// A container's `/tmp`: emptied after each try if the image has nothing there, else watched like any other directory of the image.
-    fn furnish_tmp(&mut self, tmp: Tmp) -> Result<(), Stop> {
+    ///
+    /// `secrets` are the names of directories in it that secrets are mounted on.
+    fn furnish_tmp(&mut self, tmp: Tmp, secrets: Vec<String>) -> Result<(), Stop> {
         // A link leads to another directory of the image.
         let Ok(directory) = clear::open_directory(CWD, "/tmp") else { return Ok(()) };
-        let entries = clear::entries(directory.as_fd()).or_stop(|| "look into `/tmp`".to_owned())?;
-        if tmp == Tmp::Ready || !entries.is_empty() {
+        let directory = Writable::new(directory).or_stop(|| "look at `/tmp`".to_owned())?.with_mounts(secrets.clone());
+        if tmp == Tmp::Ready {
+            // It is among those that are emptied already.
+            if let Some(known) = self.temporary.iter_mut().find(|known| known.is_same(&directory)) {
+                *known = directory;
+            }
             return Ok(());
         }
-        if tmp == Tmp::Missing {
-            fchmod(&directory, Mode::from_raw_mode(0o1777)).or_stop(|| "open `/tmp` to all".to_owned())?;
+        let entries = clear::entries(directory.directory().as_fd()).or_stop(|| "look into `/tmp`".to_owned())?;
+        if !entries.iter().all(|(name, _)| clear::is_one_of(name, &secrets)) {
+            return Ok(());
         }
-        self.temporary.push(Writable::new(directory).or_stop(|| "look at `/tmp`".to_owned())?);
+        let directory = if tmp == Tmp::Missing {
+            fchmod(directory.directory(), Mode::from_raw_mode(0o1777)).or_stop(|| "open `/tmp` to all".to_owned())?;
+            directory.as_it_is().or_stop(|| "look at `/tmp`".to_owned())?
+        } else {
+            directory
+        };
+        self.temporary.push(directory);
         Ok(())
     }
 

@@ -6,6 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, mkdirat, openat, renameat, statat, unlinkat};
 
+/// For emptying a directory wholly.
+pub(crate) const NOTHING: &[&str] = &[];
+
 /// Opens a directory, never through a link.
 pub(crate) fn open_directory(at: impl AsFd, name: impl rustix::path::Arg) -> io::Result<OwnedFd> {
     Ok(openat(at, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
@@ -20,17 +23,17 @@ pub(crate) fn open_or_make(path: &str, mode: u32) -> io::Result<OwnedFd> {
     Ok(openat(CWD, path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// Removes all entries of `directory` but the one named `keep`.
+/// Removes all entries of `directory` but those named in `keep`.
 ///
 /// Works at any depth with two open files and no recursion: a directory inside a directory is moved to the top, under a fresh name,
 /// until none is left. User code can build a tree that is deeper than any stack or path.
-pub(crate) fn empty(directory: impl AsFd, keep: Option<&str>) -> io::Result<()> {
+pub(crate) fn empty(directory: impl AsFd, keep: &[impl AsRef<str>]) -> io::Result<()> {
     let directory = directory.as_fd();
     let mut moved = 0_u64;
     loop {
         let mut found = false;
         for (name, is_directory) in entries(directory)? {
-            if keep.is_some_and(|keep| keep.as_bytes() == name.as_bytes()) {
+            if is_one_of(&name, keep) {
                 continue;
             }
             found = true;
@@ -44,6 +47,11 @@ pub(crate) fn empty(directory: impl AsFd, keep: Option<&str>) -> io::Result<()> 
             return Ok(());
         }
     }
+}
+
+/// Whether a name is among these.
+pub(super) fn is_one_of(name: &CString, names: &[impl AsRef<str>]) -> bool {
+    names.iter().any(|one| one.as_ref().as_bytes() == name.as_bytes())
 }
 
 fn remove_directory(top: BorrowedFd<'_>, name: &CString, moved: &mut u64) -> io::Result<()> {
@@ -126,7 +134,7 @@ mod tests {
         fs::write(root.path().join("a/b/file"), "x").unwrap();
         std::os::unix::fs::symlink("/etc", root.path().join("a/link")).unwrap();
         let directory = open_or_make(root.path().to_str().unwrap(), 0o755).unwrap();
-        empty(&directory, Some("out")).unwrap();
+        empty(&directory, &["out"]).unwrap();
         let left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["out"]);
         assert!(fs::metadata("/etc/passwd").is_ok());
@@ -143,7 +151,7 @@ mod tests {
             at = open_directory(&at, name.as_str()).unwrap();
         }
         drop(at);
-        empty(&top, None).unwrap();
+        empty(&top, NOTHING).unwrap();
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 }

@@ -288,7 +288,7 @@ impl Inputs {
         if !untouched {
             self.kept.clear();
             self.spare.clear();
-            return clear::empty(&self.root, self.keep);
+            return clear::empty(&self.root, self.keep.as_slice());
         }
         for directory in directories.keys() {
             chmodat(&self.root, directory.as_str(), Mode::from_raw_mode(0o755), AtFlags::empty())?;

@@ -38,7 +38,7 @@ use std::process::ExitCode;
 
 use nix::sys::prctl;
 
-pub(crate) use clear::{empty as empty_directory, open_directory};
+pub(crate) use clear::{NOTHING, empty as empty_directory, open_directory};
 pub(crate) use command::DEFAULT_PATH;
 pub(crate) use inputs::MTIME as INPUT_SECONDS;
 

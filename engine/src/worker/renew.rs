@@ -37,6 +37,8 @@ pub(super) struct Writable {
     modified: [i128; 2],
     /// `None` where the file system has none.
     flags: Option<IFlags>,
+    /// What stays in it: places of mounts, which nobody can move or remove.
+    keep: Vec<String>,
 }
 
 impl Writable {
@@ -45,7 +47,22 @@ impl Writable {
         let stat = fstat(&directory)?;
         let flags = ioctl_getflags(&directory).ok();
         let (place, owner) = (place_of(&stat), (stat.st_uid, stat.st_gid));
-        Ok(Self { directory, place, owner, mode: mode_of(&stat), modified: modified(&stat), flags })
+        Ok(Self { directory, place, owner, mode: mode_of(&stat), modified: modified(&stat), flags, keep: Vec::new() })
+    }
+
+    /// The same for a directory in which something is mounted, on entries of these names.
+    pub(super) fn with_mounts(self, keep: Vec<String>) -> Self {
+        Self { keep, ..self }
+    }
+
+    /// Takes it for new as it is now.
+    pub(super) fn as_it_is(self) -> io::Result<Self> {
+        Ok(Self::new(self.directory)?.with_mounts(self.keep))
+    }
+
+    /// Whether both are one directory.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.place == other.place
     }
 
     /// The directory.
@@ -64,9 +81,10 @@ impl Writable {
             // The right to list it was taken away.
             fchmod(&self.directory, self.mode | Mode::RWXU)?;
         }
-        let was_empty = clear::entries(self.directory.as_fd())?.is_empty();
+        let entries = clear::entries(self.directory.as_fd())?;
+        let was_empty = entries.iter().all(|(name, _)| clear::is_one_of(name, &self.keep));
         if !was_empty {
-            clear::empty(&self.directory, None)?;
+            clear::empty(&self.directory, &self.keep)?;
         }
         self.restore()?;
         let stat = fstat(&self.directory)?;

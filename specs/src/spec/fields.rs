@@ -31,6 +31,8 @@ pub(super) enum Class {
     IgnoredIf(&'static str, &'static str),
     /// What a pipeline had come to when it was exported: ignored with a warning.
     Status,
+    /// What editors read and nobody else: nothing is said of it.
+    ForEditors,
     /// Results or effects would differ: an error, since …
     Refused(&'static str),
 }
@@ -87,6 +89,7 @@ pub(super) const DETAILS: &str = "details";
 pub(super) static SPEC: Object = Object {
     name: "",
     fields: &[
+        field("$schema", Class::ForEditors),
         acts("pipeline", Shape::Object(&PIPELINE), "which pipeline this is"),
         acts("description", Shape::Text, "for people"),
         acts("metadata", Shape::Object(&METADATA), "free notes that change nothing"),

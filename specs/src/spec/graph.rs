@@ -9,6 +9,9 @@ use super::types::PipelineSpec;
 use crate::diagnostics::{Diagnostic, Severity};
 use crate::names::{BranchName, PipelineName};
 
+/// The way out of a loop: such an input is read and starts nothing.
+pub const LOOP_HINT: &str = "`propagation_spec: {never: true}` beside the trigger, or read another repository";
+
 pub(super) fn names_held_twice(documents: &[(&str, Document)]) -> Vec<Diagnostic> {
     let mut first = BTreeMap::new();
     let mut diagnostics = Vec::new();
@@ -41,11 +44,11 @@ pub(super) fn cycles(specs: &[Parsed]) -> Vec<Diagnostic> {
         let (parsed, place) = at(&members)?;
         Some(parsed.error(place, format!("pipelines wait for each other: {}", in_words(&members)), None))
     });
-    let warnings = find_loops(&all, None).into_iter().filter_map(|members| {
+    let loops = find_loops(&all, None).into_iter().filter_map(|members| {
         let (parsed, place) = at(&members)?;
-        Some(parsed.warning(place, loop_warning(&members), None))
+        Some(parsed.error(place, loop_in_words(&members), Some(LOOP_HINT.to_owned())))
     });
-    errors.chain(warnings).collect()
+    errors.chain(loops).collect()
 }
 
 /// Pipelines that run in a circle, the first again at the end.
@@ -54,9 +57,9 @@ pub fn in_words(members: &[PipelineName]) -> String {
     names.join(" → ")
 }
 
-/// What is worth knowing of a loop.
-pub fn loop_warning(members: &[PipelineName]) -> String {
-    format!("each makes the next one's trigger fire, for ever: {}", in_words(members))
+/// What is wrong with a loop.
+pub fn loop_in_words(members: &[PipelineName]) -> String {
+    format!("pipelines start each other for ever, over a trigger: {}", in_words(members))
 }
 
 /// Pipelines that would wait for each other, if `specs` were all there is: each cycle once, every member named, in the order in which data
@@ -105,7 +108,8 @@ impl Graph {
                 let Some(&writer) = writers.get(leaf.repo.as_str()) else { continue };
                 let written = specs[writer].output_branch.as_ref().or(default_branch);
                 let watched = leaf.trigger.as_ref().and_then(|trigger| trigger.branch.as_ref());
-                let is_counted = with_triggers || leaf.trigger.is_none();
+                // What a trigger takes starts nothing either where nothing there is to start a job.
+                let is_counted = leaf.trigger.is_none() || (with_triggers && !leaf.propagation_never);
                 if is_counted && watched.or(leaf.branch.as_ref()).or(default_branch) == written {
                     readers[writer].push(reader);
                 }

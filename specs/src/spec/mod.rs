@@ -1,8 +1,8 @@
 //! Pipeline specs: from the text of files to values that are always legal, or to all that is wrong with them.
 //!
-//! 1. `node` turns YAML or JSON into nodes that know their place;
+//! 1. `node` turns YAML or JSON into nodes that know their place (`number`: whole numbers in them);
 //! 2. `fields` is the table of every field and what becomes of it, `reader` follows it;
-//! 3. `read` and `read_input` make a [`PipelineSpec`] (`types`, `input`) of a document and checks what needs no other;
+//! 3. `read`, `read_input` and `read_env` make a [`PipelineSpec`] (`types`, `input`) of a document and check what needs no other;
 //! 4. `graph` looks at all specs together: names held twice, cycles;
 //! 5. `limits` says how large all this may be;
 //! 6. `schema` makes the JSON Schema of the same table, [`guide`] what people read of it.
@@ -15,7 +15,9 @@ pub mod guide;
 mod input;
 mod limits;
 mod node;
+mod number;
 mod read;
+mod read_env;
 mod read_input;
 mod reader;
 mod schema;
@@ -23,7 +25,7 @@ mod schema;
 mod tests;
 mod types;
 
-pub use self::graph::{find_cycles, find_loops, in_words, loop_warning};
+pub use self::graph::{LOOP_HINT, find_cycles, find_loops, in_words, loop_in_words};
 pub use self::input::{CronInput, Input, PfsInput, Trigger};
 pub use self::limits::MAX_FILE_BYTES;
 pub use self::schema::schema;
@@ -132,8 +134,8 @@ pub fn parse_specs(files: &[(String, String)]) -> SpecSet {
         if roots.iter().all(Node::is_empty) && problems.is_empty() {
             notes.push(whole_file(file, "this file holds no pipeline spec"));
         }
-        for node::Problem { place, message } in problems {
-            notes.push(Diagnostic { file: file.clone(), place, severity: Severity::Error, message, hint: None });
+        for node::Problem { place, severity, message } in problems {
+            notes.push(Diagnostic { file: file.clone(), place, severity, message, hint: None });
         }
         for node in roots.iter().flat_map(specs_in) {
             if documents.len() == MAX_PIPELINES {

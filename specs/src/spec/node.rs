@@ -4,13 +4,15 @@
 //! between them, and `\u` escapes in surrogate pairs. What follows a broken document is read all the same, from the next `---` on.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry as Known;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
 use super::limits::{MAX_PIPELINES, MAX_PROBLEMS};
-use crate::diagnostics::Place;
+use super::number;
+use crate::diagnostics::{Place, Severity};
 
 /// Containers inside containers.
 const MAX_DEPTH: usize = 64;
@@ -38,7 +40,7 @@ pub(super) enum Value {
         plain: bool,
     },
     Sequence(Vec<Node>),
-    /// In the order of the file, no key twice.
+    /// In the order of the file, no key twice: of equal keys the last one counts.
     Mapping(Vec<Entry>),
 }
 
@@ -49,14 +51,32 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
-/// Something in the text that no document can have.
+/// Something in the text itself, whatever its fields mean.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) place: Place,
+    pub(super) severity: Severity,
     pub(super) message: String,
 }
 
 impl Node {
+    /// Whether this is `true` or `false`, in one of the three ways in which YAML writes them; quoted or not.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        let Value::Scalar { text, .. } = &self.value else { return None };
+        match text.as_str() {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The whole number that this is, in any way in which YAML writes one without quotes (`0x10`, `010`, `1_000`), or as `3`, `3.0` or
+    /// `3e1`, quoted or not, as in JSON.
+    pub(super) fn integer(&self) -> Option<i64> {
+        let Value::Scalar { text, plain } = &self.value else { return None };
+        (if *plain { number::of_yaml(text) } else { None }).or_else(|| number::of_json(text))
+    }
+
     /// Whether this is `null`, `~` or nothing.
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
@@ -178,8 +198,12 @@ struct Builder {
 
 impl Builder {
     fn problem(&mut self, place: Place, message: impl Into<String>) {
+        self.note(Severity::Error, place, message.into());
+    }
+
+    fn note(&mut self, severity: Severity, place: Place, message: String) {
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(Problem { place, message: message.into() });
+            self.problems.push(Problem { place, severity, message });
         }
     }
 
@@ -226,7 +250,9 @@ impl Builder {
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(Open { anchor, place, mut value, size, merged, .. }) = self.open.pop() {
                     if let Value::Mapping(entries) = &mut value {
-                        take_repeated(entries).into_iter().for_each(|(at, message)| self.problem(at, message));
+                        for (at, message) in keep_last(entries) {
+                            self.note(Severity::Warning, at, message);
+                        }
                         merge(entries, merged);
                     }
                     self.finish(Node { place, value, size }, anchor)?;
@@ -302,23 +328,31 @@ fn entry_of(key: Node, value: Node) -> Result<Part, (Place, String)> {
     }
 }
 
-/// Takes out every entry whose key an earlier one has, and says so at its place.
-fn take_repeated(entries: &mut Vec<Entry>) -> Vec<(Place, String)> {
-    let mut first: HashMap<&str, Place> = HashMap::with_capacity(entries.len());
-    let mut repeated = Vec::new();
+/// Takes out every entry whose key a later one has, as readers of JSON do, and says so at the place of the later one.
+fn keep_last(entries: &mut Vec<Entry>) -> Vec<(Place, String)> {
+    let mut last: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
+    let mut gone = vec![false; entries.len()];
+    let mut said = Vec::new();
     for (at, Entry { key, place, .. }) in entries.iter().enumerate() {
-        if let Some(first) = first.get(key.as_str()) {
-            repeated.push((at, (*place, format!("`{}` is given twice; first at {first}", key.escape_debug()))));
-        } else {
-            first.insert(key, *place);
+        match last.entry(key) {
+            Known::Vacant(known) => drop(known.insert(at)),
+            Known::Occupied(mut known) => {
+                let before = known.insert(at);
+                gone[before] = true;
+                let message = format!(
+                    "`{}` is given twice: this one counts, the one at {} does not",
+                    key.escape_debug(),
+                    entries[before].place
+                );
+                said.push((*place, message));
+            }
         }
     }
-    if !repeated.is_empty() {
-        let gone: HashSet<usize> = repeated.iter().map(|(at, _)| *at).collect();
-        let mut at = 0..;
-        entries.retain(|_| at.next().is_some_and(|at| !gone.contains(&at)));
+    if !said.is_empty() {
+        let mut gone = gone.into_iter();
+        entries.retain(|_| !gone.next().is_some_and(|gone| gone));
     }
-    repeated.into_iter().map(|(_, problem)| problem).collect()
+    said
 }
 
 /// Adds what `<<` names, mappings or lists of them, where the mapping has no such key yet.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::fields::{GPU, METADATA, Object, PARALLELISM, PIPELINE, RESOURCES, SECRET, SPEC, TRANSFORM};
 use super::limits::{MAX_ARGUMENT_BYTES, MAX_COMMAND_BYTES, grouped};
 use super::node::Node;
+use super::read_env;
 use super::read_input::input_field;
 use super::reader::{Fields, Reader};
 use super::types::{
@@ -45,6 +46,10 @@ pub(super) fn document(reader: &mut Reader<'_>, node: &Node, text: &Arc<str>) ->
     let resource_limits = resources(reader, &fields, "resource_limits");
     let autoscaling = reader.boolean(&fields, "autoscaling");
     let output_branch = reader.parsed(&fields, "output_branch");
+    if let (Some((transform, at)), Some((input, _))) = (&transform, &input) {
+        let env = fields.get("transform").and_then(|node| node.entry("env"));
+        read_env::check(reader, transform, env, &at.secrets, input);
+    }
     let whole = reader.errors() == errors;
     let parsed = match (name.clone(), transform, input) {
         (Some((name, place)), Some((transform, at)), Some((input, leaves))) if whole => {
@@ -154,7 +159,11 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
         name,
         key: reader.text(&fields, "key"),
         env_var: reader.text(&fields, "env_var"),
-        mount_path: reader.text(&fields, "mount_path"),
+        // Kubernetes takes a path with `/` at its end.
+        mount_path: reader.text(&fields, "mount_path").map(|path| match path.trim_end_matches('/') {
+            "" => path.clone(),
+            plain => plain.to_owned(),
+        }),
     };
     let shown = secret.name.escape_debug();
     let (env_var, mount_path) = (reader.styled("env_var"), reader.styled("mount_path"));
@@ -177,7 +186,7 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
             reader.error_with_hint(
                 place,
                 message,
-                "name an absolute directory that is not below `/pfs` or `/tmp`, such as `/secrets/mail`",
+                "name an absolute directory that pv does not lay out itself, such as `/secrets/mail` or `/tmp/mail`",
             );
         }
         _ => {}
@@ -185,16 +194,21 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
     Some(secret)
 }
 
-/// Whether a path is absolute, plain, and not one that pv lays out itself.
+/// Whether a path is absolute, plain, and not one that pv lays out itself. Below `/tmp` the directories of secrets stay when all else goes.
 fn is_own_directory(path: &str) -> bool {
-    is_free(path) && !is_below(path, DEFAULT_CODE_PATH)
+    let below_tmp = path.strip_prefix("/tmp").filter(|rest| rest.starts_with('/') && rest.len() > 1);
+    is_free(below_tmp.map_or(path, |_| "/free")) && is_plain(path) && !is_below(path, DEFAULT_CODE_PATH)
+}
+
+/// Whether a path is absolute and could be that of a file in a commit.
+fn is_plain(path: &str) -> bool {
+    path.parse::<FilePath>().is_ok_and(|path| path.check_new().is_ok())
 }
 
 /// Whether a path is absolute, plain, and not in a directory that every sandbox has anew.
 fn is_free(path: &str) -> bool {
-    let Some(path) = path.parse::<FilePath>().ok().filter(|path| path.check_new().is_ok()) else { return false };
-    let first = path.as_str().split('/').nth(1).unwrap_or_default();
-    !path.is_root() && !["pfs", "tmp", "proc", "sys", "dev", ".pv"].contains(&first)
+    let first = path.split('/').nth(1).unwrap_or_default();
+    is_plain(path) && path != "/" && !["pfs", "tmp", "proc", "sys", "dev", ".pv"].contains(&first)
 }
 
 /// Whether a path is `directory` or lies below it.

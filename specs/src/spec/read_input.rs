@@ -12,6 +12,7 @@ use super::reader::{Fields, Reader};
 use crate::diagnostics::Place;
 use crate::glob::{Glob, KeyTemplate};
 use crate::names::{PipelineName, RepoName};
+use crate::schedule::Schedule;
 
 const GLOB_HINT: &str = "`/*` makes a datum of each top-level file or directory, `/` one of the whole repository";
 
@@ -85,23 +86,23 @@ fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: K
             leaves.leaves += 1;
             cron(reader, &entry.value, leaves).map(Input::Cron)
         }
-        [(kind, entry)] => {
+        [(kind, _)] => {
             let keyed = Keyed { join: keyed.join || *kind == "join", group: keyed.group || *kind == "group" };
             leaves.seen += 1;
             leaves.above.push((leaves.seen, kind));
-            let arms: Vec<_> = reader.list(&fields, kind).iter().map(|arm| input(reader, arm, leaves, keyed)).collect();
+            let nodes = reader.list(&fields, kind);
+            let arms: Vec<_> = nodes.iter().map(|arm| input(reader, arm, leaves, keyed)).collect();
             leaves.above.pop();
             let arms = arms.into_iter().collect::<Option<Vec<_>>>()?;
-            let place = entry.value.place;
             Some(match *kind {
                 "cross" => Input::Cross(arms),
                 "union" => Input::Union(arms),
                 "join" => {
-                    warn_of_silent(reader, place, &arms, "join_on", |leaf| leaf.join_on.is_some());
+                    refuse_silent(reader, nodes, &arms, "join_on", |leaf| leaf.join_on.is_some());
                     Input::Join(arms)
                 }
                 _ => {
-                    warn_of_silent(reader, place, &arms, "group_by", |leaf| leaf.group_by.is_some());
+                    refuse_silent(reader, nodes, &arms, "group_by", |leaf| leaf.group_by.is_some());
                     Input::Group(arms)
                 }
             })
@@ -129,14 +130,34 @@ fn too_many(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Op
     None
 }
 
-/// Warns of inputs of a join or group that say no part of the key: theirs is the empty text.
-fn warn_of_silent(reader: &mut Reader<'_>, place: Place, arms: &[Input], field: &str, is_keyed: fn(&PfsInput) -> bool) {
-    for arm in arms.iter().filter(|arm| !arm.leaves().into_iter().any(is_keyed)) {
-        let names: Vec<_> = arm.leaves().iter().map(|leaf| format!("`{}`", leaf.name)).collect();
+/// Refuses inputs of a join or group that say no part of the key: nothing could be meant by the empty one.
+fn refuse_silent(
+    reader: &mut Reader<'_>,
+    nodes: &[Node],
+    arms: &[Input],
+    field: &str,
+    is_keyed: fn(&PfsInput) -> bool,
+) {
+    for (arm, node) in arms.iter().zip(nodes) {
+        let silent = silent(arm, is_keyed);
+        if silent.is_empty() {
+            continue;
+        }
+        let names: Vec<_> = silent.iter().map(|leaf| format!("`{}`", leaf.name.escape_debug())).collect();
         let field = reader.styled(field);
-        let message = format!("input {} has no `{field}`, so its key is the empty text", names.join(", "));
+        let kind = if field.starts_with("join") { "join" } else { "group" };
+        let message = format!("input {} has no `{field}`, and a `{kind}` pairs by it", names.join(", "));
         let hint = format!("name a capture of its glob, as in `{field}: $1` with the glob `/(*).txt`");
-        reader.warn(place, message, Some(hint));
+        reader.error_with_hint(node.place, message, hint);
+    }
+}
+
+/// The leaves for want of whose part some datums of an input have no key: all arms of a union need one, of a combination one is enough.
+fn silent(input: &Input, is_keyed: fn(&PfsInput) -> bool) -> Vec<&PfsInput> {
+    match input {
+        Input::Union(arms) => arms.iter().flat_map(|arm| silent(arm, is_keyed)).collect(),
+        other if other.leaves().into_iter().any(is_keyed) => Vec::new(),
+        other => other.leaves(),
     }
 }
 
@@ -214,10 +235,10 @@ fn trigger(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Trigger> {
     let trigger = Trigger {
         branch: reader.parsed(fields, "branch"),
         all: reader.boolean(fields, "all"),
-        rate_limit_spec: reader.parsed(fields, "rate_limit_spec"),
+        rate_limit_spec: schedule(reader, fields, "rate_limit_spec"),
         size: reader.parsed(fields, "size"),
         commits: reader.count(fields, "commits"),
-        cron_spec: reader.parsed(fields, "cron_spec"),
+        cron_spec: schedule(reader, fields, "cron_spec"),
     };
     if trigger == Trigger::default() {
         return None;
@@ -239,7 +260,7 @@ fn cron(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Option
     if name.is_none() {
         reader.error(fields.place, "the cron input has no `name`");
     }
-    let spec = reader.parsed(&fields, "spec");
+    let spec = schedule(reader, &fields, "spec");
     if fields.get("spec").is_none() {
         reader.error_with_hint(
             fields.place,
@@ -265,6 +286,21 @@ fn cron(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Option
     Some(CronInput { start, overwrite, ..CronInput::new(name?, repo?, spec?) })
 }
 
+/// When something is due; one that is never due is noted.
+fn schedule(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Option<Schedule> {
+    let schedule: Schedule = reader.parsed(fields, name)?;
+    if schedule.is_empty() {
+        let message = format!("`{}`: `{}` never comes: no month of it has such a day", reader.styled(name), schedule);
+        let place = fields.place(name).unwrap_or(fields.place);
+        reader.error_with_hint(
+            place,
+            message,
+            "the last day of a month is `L`, as in `0 0 L 2 *`; `@never` says that it never comes",
+        );
+    }
+    Some(schedule)
+}
+
 fn check_names(reader: &mut Reader<'_>, leaves: &[Leaf]) {
     let mut met = Met::default();
     for (index, leaf) in leaves.iter().enumerate() {
@@ -277,8 +313,28 @@ fn check_names(reader: &mut Reader<'_>, leaves: &[Leaf]) {
             let at = first.places.name.unwrap_or(first.places.repo);
             let message = format!("two inputs are named `{}`; the first is at {at}", leaf.name);
             reader.error_with_hint(place, message, "give one of them another `name`");
+        } else if !is_shell_name(&leaf.name) {
+            warn_of_variable(reader, place, &leaf.name);
         }
     }
+}
+
+/// Whether a shell can read a variable of this name.
+fn is_shell_name(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Says, once for each name, that commands find such an input by its directory only.
+fn warn_of_variable(reader: &mut Reader<'_>, place: Place, name: &str) {
+    let other = name.replace('-', "_");
+    let other = if other.starts_with(|c: char| c.is_ascii_digit()) { format!("input_{other}") } else { other };
+    let message = format!(
+        "input `{name}`: a shell cannot read a variable of this name, so `${name}` is not the path of the datum"
+    );
+    let hint =
+        format!("`name: {other}` gives it `${other}`, and the directory `/pfs/{other}`; `/pfs/{name}` needs no change");
+    reader.warn_once(place, message, Some(hint));
 }
 
 /// Which leaves of one name were seen below which input, so that each leaf looks at the inputs above it and not at all leaves before it.

@@ -160,6 +160,7 @@ impl<'a> Reader<'a> {
             };
             match field.class {
                 Class::Status => status.push((&entry.key, entry.place)),
+                Class::ForEditors => {}
                 Class::Acts => match fields.found.iter().find(|(other, _)| other.name == field.name) {
                     None => fields.found.push((field, entry)),
                     Some((_, first)) => {
@@ -182,7 +183,7 @@ impl<'a> Reader<'a> {
             Class::IgnoredIf(value, why) if !asks_only_for(&entry.value, value) => {
                 self.error(entry.place, format!("`{key}` other than `{value}` is not supported by pv: {why}"));
             }
-            Class::Ignored | Class::IgnoredIf(..) | Class::Acts | Class::Status => {
+            Class::Ignored | Class::IgnoredIf(..) | Class::Acts | Class::Status | Class::ForEditors => {
                 self.warn_once(entry.place, format!("ignored: `{key}`; results do not depend on it"), None);
             }
         }
@@ -195,7 +196,7 @@ impl<'a> Reader<'a> {
         let key = entry.key.escape_debug();
         let whole = self.whole(object);
         let word = snake_case(&entry.key);
-        let known = |class: Class| !matches!(class, Class::Status);
+        let known = |class: Class| !matches!(class, Class::Status | Class::ForEditors);
         let here = object.fields.iter().filter(|field| known(field.class)).map(|field| field.name);
         let elsewhere = OBJECTS.iter().find(|other| other.field(&entry.key).is_some_and(|field| known(field.class)));
         let hint = match (nearest(&word, here), elsewhere) {
@@ -311,11 +312,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number that is `allowed`, quoted or not.
-    fn integer<T: FromStr>(&mut self, node: &Node, name: &str, expected: &str, allowed: fn(&T) -> bool) -> Option<T> {
-        let number = match &node.value {
-            Value::Scalar { text, .. } => text.parse().ok().filter(allowed),
-            _ => None,
-        };
+    fn integer<T: TryFrom<i64>>(
+        &mut self,
+        node: &Node,
+        name: &str,
+        expected: &str,
+        allowed: fn(&T) -> bool,
+    ) -> Option<T> {
+        let number = node.integer().and_then(|number| T::try_from(number).ok()).filter(allowed);
         if number.is_none() {
             self.mismatch(node, name, expected);
         }
@@ -345,17 +349,13 @@ impl<'a> Reader<'a> {
         codes.filter(|code| *code != 0).collect()
     }
 
-    /// `true` or `false`, quoted or not; false if not given.
+    /// `true` or `false`, also as `True` or `TRUE`, quoted or not; false if not given.
     pub(super) fn boolean(&mut self, fields: &Fields<'_>, name: &str) -> bool {
         let Some(node) = fields.get(name) else { return false };
-        match &node.value {
-            Value::Scalar { text, .. } if text == "true" => true,
-            Value::Scalar { text, .. } if text == "false" => false,
-            _ => {
-                self.mismatch(node, name, "`true` or `false`");
-                false
-            }
-        }
+        node.boolean().unwrap_or_else(|| {
+            self.mismatch(node, name, "`true` or `false`");
+            false
+        })
     }
 
     /// One of several words.
@@ -401,7 +401,7 @@ fn written_name(document: &Node) -> Option<String> {
 fn is_harmless(node: &Node, field: &Field) -> bool {
     let mapping_asks = matches!(field.class, Class::Refused(_)); // `spout: {}` is a spout
     match &node.value {
-        Value::Scalar { text, .. } => node.is_empty() || text == "false" || text == field.harmless,
+        Value::Scalar { text, .. } => node.is_empty() || node.boolean() == Some(false) || text == field.harmless,
         Value::Sequence(items) => items.is_empty(),
         Value::Mapping(entries) => !mapping_asks && entries.iter().all(|entry| is_harmless(&entry.value, field)),
     }

@@ -40,6 +40,7 @@ fn property(field: &Field) -> Option<Value> {
             Some(property)
         }
         Class::Ignored | Class::IgnoredIf(..) => Some(json!({"deprecated": true, "description": "ignored"})),
+        Class::ForEditors => Some(json!({"type": "string", "description": "the schema, for editors"})),
         Class::Status | Class::Refused(_) => None,
     }
 }
@@ -48,7 +49,7 @@ fn shape(shape_of: Shape) -> Value {
     match shape_of {
         Shape::Anything => json!({}),
         Shape::Text => json!({"type": ["string", "number", "boolean"]}),
-        Shape::Boolean => json!({"enum": [true, false, "true", "false"]}),
+        Shape::Boolean => json!({"enum": [true, false, "true", "false", "True", "False", "TRUE", "FALSE"]}),
         Shape::Integer(least, most) => json!({"anyOf": [
             {"type": "integer", "minimum": least, "maximum": most},
             {"type": "string", "pattern": "^[0-9]+$"},

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::*;
 
 mod limits;
+mod pachyderm;
 mod properties;
 mod schema;
 
@@ -163,8 +164,8 @@ descripton: finds objects
 transform:
   image: detect
   cmd: python3 /detect.py
-  env: {A: }
   env: {B: 2}
+  env: {A: }
   workingDir: tmp
   network: host
   accept_return_code: [300]
@@ -191,9 +192,9 @@ cmd: [x]
     warning: p.yml:6:10: image `detect` has no tag: `latest` is taken, which may be another one at the next apply
       hint: name a version, as in `NAME:1.2`
     error: p.yml:7:8: `cmd`: expected a list, got `python3 /detect.py`
-    error: p.yml:8:10: `env`: `A` has no value
+    warning: p.yml:9:3: `env` is given twice: this one counts, the one at 8:3 does not
+    error: p.yml:9:10: `env`: `A` has no value
       hint: for an empty one write `A: ""`
-    error: p.yml:9:3: `env` is given twice; first at 8:3
     error: p.yml:10:15: `working_dir`: expected an absolute path, got `tmp`
     error: p.yml:11:12: `network`: expected `none` or `default`, got `host`
     error: p.yml:12:24: `accept_return_code`: expected exit codes from 0 to 255, got `300`
@@ -202,7 +203,7 @@ cmd: [x]
       hint: `/*` makes a datum of each top-level file or directory, `/` one of the whole repository
     error: p.yml:17:39: `out` cannot name an input: this name is reserved
       hint: give the input another `name`
-    warning: p.yml:18:11: input `a` has no `join_on`, so its key is the empty text
+    error: p.yml:18:12: input `a` has no `join_on`, and a `join` pairs by it
       hint: name a capture of its glob, as in `join_on: $1` with the glob `/(*).txt`
     error: p.yml:19:1: unknown field `paralelism_spec` in pipeline `detect_`
       hint: did you mean `parallelism_spec`?
@@ -313,7 +314,7 @@ fn what_cannot_be_meant_by_an_input_is_said() {
     .map(|text| input(text))
     .collect();
     insta::assert_snapshot!(said.join(""), @r#"
-    warning: p.yml:3:15: input `b` has no `join_on`, so its key is the empty text
+    error: p.yml:3:61: input `b` has no `join_on`, and a `join` pairs by it
       hint: name a capture of its glob, as in `join_on: $1` with the glob `/(*).txt`
     error: p.yml:3:57: `group_by`: `$2` names capture 2, but the glob `/(*)` has 1
       hint: put what is to be captured in parentheses, as in `/(*).txt`
@@ -347,7 +348,7 @@ fn what_cannot_be_meant_by_an_input_is_said() {
     error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
     error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
     error: p.yml:2:85: `mount_path`: `/pfs/x` cannot hold a secret
-      hint: name an absolute directory that is not below `/pfs` or `/tmp`, such as `/secrets/mail`
+      hint: name an absolute directory that pv does not lay out itself, such as `/secrets/mail` or `/tmp/mail`
     error: p.yml:4:16: `datum_timeout`: expected a duration of more than zero, as in `30s`, got `0s`
     error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
     error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody

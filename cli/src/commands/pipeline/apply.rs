@@ -31,6 +31,8 @@ struct AppliedView<'a> {
     run: Option<RunId>,
     pipelines: &'a [AppliedPipeline],
     jobs: Vec<String>,
+    /// Branches that were made, empty, for inputs that read them.
+    branches: &'a [String],
     /// Jobs of older versions that were killed.
     kills: &'a [String],
     warnings: Vec<WarningView<'a>>,
@@ -58,6 +60,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             run,
             pipelines: &applied.pipelines,
             jobs: applied.jobs.iter().filter_map(job).collect(),
+            branches: &applied.branches,
             kills: &applied.kills,
             warnings: applied.warnings.iter().map(WarningView::from).collect(),
         });

@@ -14,7 +14,7 @@ use rustix::fs::CWD;
 use super::super::ExecError;
 use super::private_directory;
 use crate::worker::namespace::NOBODY;
-use crate::worker::{empty_directory, open_directory};
+use crate::worker::{NOTHING, empty_directory, open_directory};
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -64,7 +64,7 @@ fn give_away(path: &Path) -> Result<(), ExecError> {
 }
 
 fn remove(path: &Path) -> Result<(), ExecError> {
-    let emptied = open_directory(CWD, path).and_then(|directory| empty_directory(&directory, None));
+    let emptied = open_directory(CWD, path).and_then(|directory| empty_directory(&directory, NOTHING));
     emptied.and_then(|()| fs::remove_dir(path)).map_err(failed("remove", path))
 }
 
