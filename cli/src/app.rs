@@ -13,6 +13,7 @@ use crate::args::{Cli, Flags};
 use crate::commands::{self, Command};
 use crate::context::{Cancel, Context, Outside};
 use crate::error::{CliError, Failure, Result};
+use crate::habits;
 use crate::output::{Notes, Out, Pager, Sink};
 use crate::socket;
 
@@ -73,7 +74,10 @@ fn end_on_signals(cancel: Cancel, pager: Pager) {
 pub(crate) fn run(mut outside: Outside, argv: &[OsString], place: Place) -> Option<u8> {
     let cli = match parse(argv) {
         Ok(cli) => cli,
-        Err(error) => return Some(refuse(&outside, argv, error)),
+        Err(error) => match habits::answer(argv).filter(|_| error.use_stderr()) {
+            Some(answer) => return Some(refuse_with(&outside, &seen_flags(argv), answer)),
+            None => return Some(refuse(&outside, argv, error)),
+        },
     };
     if cfg!(debug_assertions) && outside.env.get("PV_PARSE_ONLY").is_some() {
         return Some(0); // tests ask so whether a line that pv suggests is one
@@ -114,7 +118,7 @@ pub(crate) fn run(mut outside: Outside, argv: &[OsString], place: Place) -> Opti
         Some(command) if is_owner || !command.may_be_handed_over() => command.run(&cx),
         Some(command) => run_or_hand_over(&cx, argv, &command),
     };
-    let done = done.and_then(|()| cx.out().flush());
+    let done = habits::amend(argv, done).and_then(|()| cx.out().flush());
     cx.note_seen();
     match (cancel.exit_code(), done) {
         (Some(exit_code), _) => Some(exit_code),
@@ -187,8 +191,7 @@ fn finish(cx: &Context, done: Result<()>) -> u8 {
 
 /// Prints help, or says what is wrong with a command line. Its flags count as far as they can be seen.
 fn refuse(outside: &Outside, argv: &[OsString], error: clap::Error) -> u8 {
-    let has = |flag: &str| argv.iter().take_while(|word| *word != "--").any(|word| word == flag);
-    let flags = Flags { json: has("--json"), ..Flags::default() };
+    let flags = seen_flags(argv);
     if !error.use_stderr() {
         let Ok(out) = Notes::new(outside, &flags).and_then(|notes| Out::new(outside, &flags, &notes)) else { return 2 };
         let styled = error.render();
@@ -198,6 +201,12 @@ fn refuse(outside: &Outside, argv: &[OsString], error: clap::Error) -> u8 {
         return 0;
     }
     refuse_with(outside, &flags, CliError::from(error))
+}
+
+/// The flags of a command line that was not understood, as far as they can be seen.
+fn seen_flags(argv: &[OsString]) -> Flags {
+    let has = |flag: &str| argv.iter().take_while(|word| *word != "--").any(|word| word == flag);
+    Flags { json: has("--json"), ..Flags::default() }
 }
 
 /// Says what is wrong before there is anything to work with.

@@ -7,6 +7,7 @@
 //! output     tables, JSON, human sizes and times, progress
 //! error      what a command says when it fails
 //! executors  the executors of this machine, made of what the environment says
+//! habits     commands of other tools, and the line that does the same here
 //! known      what this user has seen of stores before
 //! socket     the store's socket: how commands reach the process that owns the store
 //! commands   a folder a noun, a file a verb
@@ -22,6 +23,7 @@ mod commands;
 mod context;
 mod error;
 mod executors;
+mod habits;
 mod known;
 mod output;
 mod socket;

@@ -38,7 +38,8 @@ impl JobLine {
         Ok(Self { job: queries::job_view(store, row, known.as_ref())?, short: short_job(store, row)? })
     }
 
-    /// `60 + 2,113,442`, and how many failed; nothing for a job that never started.
+    /// `60 + 2,113,442`, and how many failed; nothing for a job that never started. Where some were recovered, all four numbers, as
+    /// Pachyderm writes them: `0 + 1 + 1 / 2` are none executed, one cached and one recovered of two.
     pub(super) fn datums(&self) -> String {
         let job = &self.job;
         if job.started_at.is_none() {
@@ -46,7 +47,11 @@ impl JobLine {
         }
         let failed =
             if job.datums_failed > 0 { format!("  {} failed", count(job.datums_failed)) } else { String::new() };
-        format!("{} + {}{failed}", count(job.datums_processed), count(job.datums_cached))
+        let done = format!("{} + {}", count(job.datums_processed), count(job.datums_cached));
+        match job.datums_recovered {
+            0 => format!("{done}{failed}"),
+            recovered => format!("{done} + {} / {}{failed}", count(recovered), count(job.datums_total)),
+        }
     }
 
     /// From its start to its end.
