@@ -150,7 +150,7 @@ pub fn commit(
         let mut commit = user_commit(store, run, (new.repo, new.branch), new.by, tree);
         commit.parents.extend(head);
         new.message.clone_into(&mut commit.message);
-        commit.sources = edits.sources;
+        (commit.sources, commit.origins) = (edits.sources, edits.origins);
         // A million paths are not kept while the packs are finished and the index takes them in.
         drop(edits.files);
         let commit = store.put_commit(&commit)?;
@@ -184,6 +184,7 @@ pub(crate) fn user_commit(
         created_at: store.clock().now(),
         provenance: Vec::new(),
         sources: Vec::new(),
+        origins: Vec::new(),
         pipeline: None,
         job: None,
         error: None,

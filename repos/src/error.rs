@@ -262,6 +262,9 @@ impl RepoError {
                  AWS_SECRET_ACCESS_KEY are set and may use it"
                     .to_owned(),
             ),
+            Self::Place { url, .. } if url.starts_with("http") => {
+                Some(format!("check the address, and that this machine reaches it: curl -I '{url}'"))
+            }
             Self::Place { .. } => Some("check that the folder is there and may be written".to_owned()),
             Self::MadeByNewer { .. } => Some("use the newer pv".to_owned()),
             Self::PrunedCommit { .. } => {

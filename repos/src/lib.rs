@@ -15,6 +15,7 @@
 //! stop       points at which tests end the process
 //! watch      where tests see what reaches the disk
 //! place      a prefix of an object store, where packs and journal can be kept
+//! web        files that are read from the web, once
 //! packs      the few large files in which all objects lie
 //! ```
 //! Synchronous throughout: callers that are async use one blocking task an operation.
@@ -42,6 +43,7 @@ pub mod store;
 pub mod time;
 pub mod tree;
 mod watch;
+pub mod web;
 mod writeback;
 
 pub use error::RepoError;

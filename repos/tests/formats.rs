@@ -71,6 +71,7 @@ fn user_commit() -> Commit {
         created_at: at(),
         provenance: Vec::new(),
         sources: Vec::new(),
+        origins: Vec::new(),
         pipeline: None,
         job: None,
         error: None,
@@ -101,6 +102,7 @@ fn an_output_commit_has_all_fields() {
         message: "größer \"now\"".to_owned(),
         provenance: vec![Provenance { repo: name("images"), branch: BranchName::main(), commit: commit_id(4) }],
         sources: vec![Source { repo: name("rules"), commit: commit_id(5), path: path("/a") }],
+        origins: Vec::new(),
         pipeline: Some(PipelineStamp {
             name: "detect".parse().unwrap(),
             version: 7,

@@ -11,6 +11,7 @@ use repos::{RepoError, Store};
 use specs::{CommitId, ErrorKind, FilePath, Reference, Revision};
 
 use super::change::{Commit, Message, PutView, Target, after, census_line, commit_then, nothing_committed};
+use super::streams::{self, Sources};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::count;
@@ -22,14 +23,16 @@ use crate::output::count;
 /// Files that were put before from the same folder are read again only when their size, times, mode or place on the disk differ, when they
 /// changed within a minute or so before they were read, or when they are kept in memory (tmpfs) or on overlayfs, where writes through a
 /// mapping (mmap) may not change a file's time. On network file systems and FUSE it is ten minutes. --checksum reads all.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Args {
     /// Where to: `images`, `images@branch`, `images:/dir`
     #[arg(value_name = "REF[:/DIR]")]
     pub(super) target: Reference,
-    /// Files and directories; `-` is standard input and needs `--as`
-    #[arg(value_name = "SRC", required_unless_present = "files_from")]
+    /// Files, directories and `https://` addresses; `-` is standard input and needs `--as` or `--untar`
+    #[arg(value_name = "SRC", required_unless_present_any = ["files_from", "input_list"])]
     pub(super) sources: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) streams: streams::Args,
     #[command(flatten)]
     pub(super) message: Message,
     /// The whole path of the one file that is put
@@ -64,7 +67,12 @@ pub(crate) struct Args {
 impl Args {
     /// Whether content or a list comes from standard input.
     pub(super) fn reads_stdin(&self) -> bool {
-        self.sources.iter().chain(&self.files_from).any(|source| source.as_os_str() == "-")
+        self.sources.iter().any(|source| source.as_os_str() == "-") || self.reads_list_from_stdin()
+    }
+
+    /// Whether a list comes from standard input.
+    pub(super) fn reads_list_from_stdin(&self) -> bool {
+        self.files_from.as_ref().is_some_and(|list| list.as_os_str() == "-") || self.streams.reads_stdin()
     }
 }
 
@@ -73,34 +81,46 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let target = Target::of(store, &args.target)?;
     let expect = args.expect.as_ref().map(|revision| expected(store, &target, revision)).transpose()?;
+    let sources = Sources::of(cx, args).map_err(nothing_committed)?;
+    let args = &Args { sources: sources.local.clone(), ..args.clone() };
     let put = Put { cx, store, target: &target, args };
     if args.dry_run {
         return put.say_what_would_change().map_err(nothing_committed);
     }
-    let (options, gathered) = put.gather().map_err(nothing_committed)?;
+    let streamed = sources.store(cx, store).map_err(nothing_committed)?;
     put.note_odd_directory();
-    let mut content = put.content(&options, gathered, false).map_err(nothing_committed)?;
-    put.confirm_mirror(&content)?;
-    let skipped = content.skipped();
+    let mut local = put.local(&sources, &streamed).map_err(nothing_committed)?;
+    let skipped = local.as_ref().map(|(_, content)| content.skipped()).unwrap_or_default();
     let new = Commit { target: &target, message: &args.message, expect, started, skipped: &skipped };
     let mut tries = 0;
     let made = commit_then(cx, &new, args.wait, |base| {
         tries += 1;
-        let (edits, _) = put.edits(&content, base)?;
+        let edits = put.all_edits(local.as_ref(), &streamed, base)?;
         if tries == 1 || !put.is_any_gone(&edits)? {
             return Ok(edits);
         }
-        content = put.content_again(&options)?;
-        put.edits(&content, base).map(|(edits, _)| edits)
+        if !streamed.files.is_empty() {
+            return Err(read_only_once("a stream"));
+        }
+        if let Some((options, content)) = &mut local {
+            *content = put.content_again(options)?;
+        }
+        put.all_edits(local.as_ref(), &streamed, base)
     });
     let run = made.map_err(|error| put.hint_at_name(error))?;
-    if let Content::Files(gathered, uploaded) = &content {
+    if let Some((_, Content::Files(gathered, uploaded))) = &local {
         uploaded.remember(store, gathered);
     }
     match run.filter(|_| args.wait) {
         Some(run) => super::run::bring_to_end(cx, &run).map_err(|error| after(Some(run), error)),
         None => Ok(()),
     }
+}
+
+/// Content is gone that cannot be read again.
+fn read_only_once(source: &str) -> RepoError {
+    let what = format!("garbage collection took content that {source} had too");
+    RepoError::Conflict { what, hint: Some("repeat the command".to_owned()) }
 }
 
 /// The commit that `--expect` names.
@@ -164,6 +184,35 @@ fn why_unused(pattern: &Pattern) -> &'static str {
 const MAX_LIST_BYTES: u64 = 1 << 30;
 
 impl Put<'_> {
+    /// The content of files of this machine, read and stored; `None` when all sources are streams.
+    fn local(&self, sources: &Sources, streamed: &Edits) -> Result<Option<(PutOptions, Content)>> {
+        if !sources.is_local() && sources.local.is_empty() {
+            return Ok(None);
+        }
+        let (options, gathered) = self.gather()?;
+        let content = self.content(&options, gathered, false)?;
+        self.confirm_mirror(&content)?;
+        if !streamed.files.is_empty() {
+            // All files, not only those that differ: none may be written twice.
+            streams::join(&mut self.edits(&content, Tree::empty())?.0, streamed.clone())?;
+        }
+        Ok(Some((options, content)))
+    }
+
+    fn all_edits(
+        &self,
+        local: Option<&(PutOptions, Content)>,
+        streamed: &Edits,
+        base: Tree,
+    ) -> Result<Edits, RepoError> {
+        let mut edits = match local {
+            Some((_, content)) => self.edits(content, base)?.0,
+            None => Edits::default(),
+        };
+        streams::join(&mut edits, streamed.clone())?;
+        Ok(edits)
+    }
+
     pub(super) fn directory(&self) -> FilePath {
         self.args.target.path.clone().unwrap_or_else(FilePath::root)
     }
@@ -256,10 +305,7 @@ impl Put<'_> {
     /// Stores the content of all sources once more.
     fn content_again(&self, options: &PutOptions) -> Result<Content, RepoError> {
         if options.sources.contains(&PathBuf::from("-")) {
-            return Err(RepoError::Conflict {
-                what: "garbage collection took content that standard input had too".to_owned(),
-                hint: Some("repeat the command".to_owned()),
-            });
+            return Err(read_only_once("standard input"));
         }
         let gathered = files::gather(options)?;
         let skip_unreadable = self.args.skip_unreadable;

@@ -55,6 +55,7 @@ impl CommitView {
 fn with_defaults(commit: &Commit) -> Value {
     let mut fields = json!({
         "parents": [], "lineage": null, "datums": null, "author": "", "message": "", "provenance": [], "sources": [],
+        "origins": [],
         "pipeline": null, "job": null, "error": null,
     });
     let mut commit = commit.clone();

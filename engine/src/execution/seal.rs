@@ -138,6 +138,7 @@ fn output_commit(sealing: &Sealing<'_>, ended: &Ended, leaves: &[Leaf], trees: &
         created_at: store.clock().now(),
         provenance: provenance.collect(),
         sources: Vec::new(),
+        origins: Vec::new(),
         pipeline: Some(pipeline.stamp()),
         job: Some(format!("{}@{}", job.pipeline, job.run)),
         error: error

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use repos::documents::{Commit, CommitKind, Recipe, ResultDocument, Source, Transform, VersionDocument};
+use repos::documents::{
+    Commit, CommitKind, Origin as WebOrigin, Recipe, ResultDocument, Source, Transform, VersionDocument,
+};
 use repos::history::introduced;
 use repos::journal::CauseKind;
 use repos::store::Resolved;
@@ -104,6 +106,19 @@ pub(super) struct Tracer<'a> {
     pub(super) cut: Vec<String>,
     pub(super) gaps: Vec<String>,
     is_damaged: bool,
+}
+
+/// The address that a file was read from. Of several archives that were put into one directory it is not known which held it.
+fn read_from(origins: &[WebOrigin], path: &FilePath) -> Option<String> {
+    for path in std::iter::successors(Some(path.clone()), FilePath::parent) {
+        let found: Vec<&WebOrigin> = origins.iter().filter(|origin| origin.path == path).collect();
+        match found[..] {
+            [] => {}
+            [origin] => return Some(origin.url.clone()),
+            _ => return None,
+        }
+    }
+    None
 }
 
 impl<'a> Tracer<'a> {
@@ -264,6 +279,7 @@ impl<'a> Tracer<'a> {
         let commit = self.store.commit(&id)?;
         let copied_from = self.copied_from(&commit.sources, place, file, depth)?;
         let gone = self.gone(place, &file)?;
+        let read_from = read_from(&commit.origins, &place.path);
         Ok(SourceNode {
             commit: id,
             author: commit.author,
@@ -271,6 +287,7 @@ impl<'a> Tracer<'a> {
             message: commit.message,
             created_at: commit.created_at,
             gone,
+            read_from,
             copied_from,
         })
     }

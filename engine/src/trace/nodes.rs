@@ -251,6 +251,9 @@ pub struct SourceNode {
     /// Why its bytes are not here any more, if they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gone: Option<String>,
+    /// The address on the web that it was read from, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_from: Option<String>,
     /// Where it was copied from, if it was.
     pub copied_from: Option<FileNode>,
 }

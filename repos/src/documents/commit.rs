@@ -45,6 +45,9 @@ pub struct Commit {
     /// Where files that `cp` took over came from.
     #[serde(default, skip_serializing_if = "is_default")]
     pub sources: Vec<Source>,
+    /// Where files that were read from the web came from.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub origins: Vec<Origin>,
     /// The pipeline that made it; outputs only.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pipeline: Option<PipelineStamp>,
@@ -104,6 +107,15 @@ pub struct Source {
     pub commit: CommitId,
     /// The file or directory there.
     pub path: FilePath,
+}
+
+/// Where files from the web came from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Origin {
+    /// The file, or the directory whose files an archive held.
+    pub path: FilePath,
+    /// The address, without anything that could open it to others.
+    pub url: String,
 }
 
 /// The pipeline version that made a commit.

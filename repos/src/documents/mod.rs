@@ -17,7 +17,7 @@ mod pipeline;
 mod proof;
 
 pub use code::{CodeStamp, GitCheck, GitDifference, GitHow, GitState};
-pub use commit::{Commit, CommitError, CommitKind, JournalEnd, PipelineStamp, Provenance, Source};
+pub use commit::{Commit, CommitError, CommitKind, JournalEnd, Origin, PipelineStamp, Provenance, Source};
 pub use execution::{
     ExecutorKind, ExecutorStamp, JobDocument, Recipe, RecipeInput, Reference, ResultDocument, ResultState, TagDocument,
     Try,

@@ -7,6 +7,7 @@
 //! gather   which files of this machine are meant, and where they go: all that is wrong is told at once (walk, gathered, ignore)
 //! upload   reads, hashes and stores them, on all cores and without the store's lock; what the stat cache knows is not read (stamp,
 //!          stat_cache, trust), what cannot fit is not begun (space)
+//! archive  files of a tar archive, on the way from a stream to the store
 //! mirror   what a put removes because its sources lack it
 //! rework   rm, mv, cp, revert: edits of what is stored already; no bytes are moved
 //! get      brings files back to this machine, all or nothing, never through a link (folder), zeros as holes (holes)
@@ -21,11 +22,12 @@ use std::collections::BTreeMap;
 
 use specs::FilePath;
 
-use crate::documents::Source;
+use crate::documents::{Origin, Source};
 use crate::error::RepoError;
 use crate::store::{Result, Store};
 use crate::tree::{Editor, FileEntry, Tree};
 
+mod archive;
 mod find;
 mod folder;
 mod gather;
@@ -46,6 +48,7 @@ mod trust;
 mod upload;
 mod walk;
 
+pub use archive::unpack;
 pub use find::{Found, Period, find};
 pub use gather::{PutOptions, gather, parse_list};
 pub use gathered::{Gathered, Omitted};
@@ -69,6 +72,8 @@ pub struct Edits {
     pub files: BTreeMap<FilePath, Option<FileEntry>>,
     /// Where files copied from other repositories came from, for the commit.
     pub sources: Vec<Source>,
+    /// Where files from the web came from, for the commit.
+    pub origins: Vec<Origin>,
     /// How many bytes of the files' content the store did not hold before.
     pub new_bytes: u64,
     /// How many files were given that the tree holds as they are, and so are not among `files`.

@@ -25,7 +25,7 @@ use crate::error::RepoError;
 use crate::time::Timestamp;
 
 mod access;
-mod runtime;
+pub(crate) mod runtime;
 mod upload;
 mod why;
 

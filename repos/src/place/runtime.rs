@@ -6,16 +6,16 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// Why a request failed.
-pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Before a request is repeated here; object stores' own repetitions have pauses of their own.
-pub(super) const PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
 static RUNTIME: LazyLock<std::io::Result<Runtime>> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).thread_name("objects").enable_all().build());
 
 /// Waits for work that is done on the runtime. The caller's own thread only waits, so it may belong to another runtime.
-pub(super) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Failure> {
+pub(crate) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Failure> {
     let runtime = RUNTIME.as_ref().map_err(ToString::to_string)?;
     let (tell, told) = mpsc::sync_channel(1);
     runtime.spawn(async move { tell.send(work.await).ok() });

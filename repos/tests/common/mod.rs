@@ -178,6 +178,7 @@ fn change_to(
         created_at: at,
         provenance: Vec::new(),
         sources: edits.sources.clone(),
+        origins: edits.origins.clone(),
         pipeline: None,
         job: None,
         error: None,

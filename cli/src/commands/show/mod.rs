@@ -19,7 +19,14 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, plural, size};
 
+<<<<<<< HEAD:cli/src/commands/show/mod.rs
 /// Show a commit, a file's entry, a run, a version of a pipeline (`detect@v3`), or whatever has an id
+=======
+/// So many addresses are shown of those that a commit's files were read from; `--json` has all.
+const ORIGINS: usize = 20;
+
+/// Show a commit, a file's entry, or a run
+>>>>>>> a41361d (put: addresses on the web, lists of sources, archives):cli/src/commands/show.rs
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A commit, a file, a run, a version, or any id that pv prints, as short as it prints it
@@ -158,6 +165,10 @@ fn show_commit(cx: &Context, at: &Resolved) -> Result<()> {
         commit.provenance.iter().map(|from| ("from", format!("{}@{}   {}", from.repo, from.branch, from.commit))),
     );
     lines.extend(commit.sources.iter().map(|from| ("copied", format!("{}@{}:{}", from.repo, from.commit, from.path))));
+    lines
+        .extend(commit.origins.iter().take(ORIGINS).map(|from| ("read from", format!("{}   {}", from.path, from.url))));
+    let more = commit.origins.len().saturating_sub(ORIGINS) as u64;
+    lines.extend((more > 0).then(|| ("", format!("and {}", plural(more, "more address", "more addresses")))));
     lines.extend(vouched_lines(&signatures, &certificates, &human));
     lines.extend(commit.error.iter().map(|error| ("error", format!("{}: {}", error.state, error.message))));
     lines.retain(|(_, text)| !text.is_empty());

@@ -273,6 +273,9 @@ impl Tree<'_> {
         if let Some(why) = &source.gone {
             out.branch(&own, &own, &format!("{}: {why}", out.paint(31, "gap")))?;
         }
+        if let Some(address) = &source.read_from {
+            self.cx.out().line(format!("{rest}     read from {address}"))?;
+        }
         if let Some(original) = &source.copied_from {
             self.file(original, &format!("{rest}     copied from "), &format!("{rest}     "))?;
         }
@@ -300,7 +303,10 @@ fn is_of_one_commit(file: &FileNode, next: &Branch<'_>) -> bool {
     let Branch::File(next) = next else { return false };
     match (&file.origin, &next.origin) {
         (Origin::Source(source), Origin::Source(next)) => {
-            source.commit == next.commit && source.copied_from.is_none() && source.gone.is_none()
+            source.commit == next.commit
+                && source.copied_from.is_none()
+                && source.gone.is_none()
+                && source.read_from.is_none()
         }
         _ => false,
     }

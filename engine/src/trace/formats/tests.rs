@@ -41,6 +41,8 @@ fn source(number: u8, author: &str, message: &str) -> Origin {
         message: message.to_owned(),
         created_at: time(0),
         gone: None,
+        read_from: None,
+        read_from: None,
         copied_from: None,
     }))
 }

@@ -1,0 +1,273 @@
+//! Files of a tar archive, from a stream into the store: nothing is laid out on a disk in between.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
+
+use specs::{Digest, FilePath, PathError};
+use tar::{Archive, EntryType};
+
+use super::Edits;
+use crate::error::RepoError;
+use crate::hash::Hasher;
+use crate::store::{Result, Store};
+use crate::tree::FileEntry;
+
+/// What an archive of this sort begins with, and what it is called.
+const COMPRESSED: [(&[u8], Compression); 4] = [
+    (&[0x1f, 0x8b], Compression::Gzip),
+    (&[0x28, 0xb5, 0x2f, 0xfd], Compression::Zstd),
+    (b"BZh", Compression::Unread("bzip2")),
+    (&[0xfd, b'7', b'z', b'X', b'Z'], Compression::Unread("xz")),
+];
+/// Links that lead to links.
+const MOST_HOPS: usize = 40;
+/// Bytes of a block of a tar archive.
+const BLOCK: usize = 512;
+/// So many of the entries that cannot be put are named.
+const NAMED: usize = 100;
+
+#[derive(Clone, Copy)]
+enum Compression {
+    Gzip,
+    Zstd,
+    /// By its program.
+    Unread(&'static str),
+}
+
+/// What an archive held.
+#[derive(Debug)]
+pub struct Unpacked {
+    /// Its files, below the directory that was given.
+    pub edits: Edits,
+    /// SHA-256 of the archive's own bytes.
+    pub digest: Digest,
+    /// How many bytes that were.
+    pub size_bytes: u64,
+}
+
+/// Stores the files of a tar archive, plain or compressed with gzip or zstd, which is named `name` in messages; each lands below
+/// `directory` under the path that it has in the archive.
+///
+/// A link to a file of the archive becomes that file; directories are made by what is in them. All illegal paths, and all entries that are no
+/// files, are told at once. Of two entries of one path the later one counts, as when `tar` unpacks them.
+pub fn unpack(store: &Store, source: impl Read, directory: &FilePath, name: &str) -> Result<Unpacked> {
+    let mut whole = BufReader::new(Whole { source, hasher: Hasher::default(), bytes: 0 });
+    let head = whole.fill_buf().map_err(|error| unreadable(name, error))?;
+    let compression = COMPRESSED.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, compression)| *compression);
+    let mut unpacking = Unpacking::new(store, directory, name);
+    match compression {
+        None => unpacking.read(&mut whole)?,
+        Some(Compression::Gzip) => unpacking.read(&mut flate2::bufread::MultiGzDecoder::new(&mut whole))?,
+        Some(Compression::Zstd) => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(&mut whole);
+            unpacking.read(&mut decoder.map_err(|error| unreadable(name, error))?)?;
+        }
+        Some(Compression::Unread(program)) => {
+            let what = format!("`{name}` is compressed with {program}, which pv does not read");
+            let hint = Some(format!("{program} -dc ARCHIVE | pv put REF --untar -"));
+            return Err(RepoError::Usage { what, hint });
+        }
+    }
+    let edits = unpacking.finish()?;
+    // What follows the archive is part of its digest, and whoever writes a pipe may end in peace.
+    io::copy(&mut whole, &mut io::sink()).map_err(|error| unreadable(name, error))?;
+    let Whole { hasher, bytes, .. } = whole.into_inner();
+    Ok(Unpacked { edits, digest: hasher.finish(), size_bytes: bytes })
+}
+
+fn unreadable(name: &str, error: io::Error) -> RepoError {
+    match error.downcast::<RepoError>() {
+        Ok(error) => error,
+        Err(error) => {
+            RepoError::BadSources(vec![(PathBuf::from(name), format!("the archive cannot be read: {error}"))])
+        }
+    }
+}
+
+/// Hashes all that is read.
+struct Whole<R> {
+    source: R,
+    hasher: Hasher,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        self.bytes += read as u64;
+        Ok(read)
+    }
+}
+
+/// Remembers the last block that was read: an archive ends with zeros, one that was cut off does not.
+struct Ending<R> {
+    source: R,
+    last: Vec<u8>,
+}
+
+impl<R: Read> Read for Ending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        let new = &buffer[..read];
+        if new.len() >= BLOCK {
+            self.last = new[new.len() - BLOCK..].to_vec();
+        } else {
+            self.last.extend_from_slice(new);
+            let surplus = self.last.len().saturating_sub(BLOCK);
+            self.last.drain(..surplus);
+        }
+        Ok(read)
+    }
+}
+
+struct Unpacking<'a> {
+    store: &'a Store,
+    directory: &'a FilePath,
+    name: &'a str,
+    /// By the path in the archive.
+    files: BTreeMap<String, FileEntry>,
+    /// Links by their own path, with the path that they lead to.
+    links: BTreeMap<String, String>,
+    new_bytes: u64,
+    illegal: Vec<PathError>,
+    refused: Vec<(PathBuf, String)>,
+}
+
+impl<'a> Unpacking<'a> {
+    fn new(store: &'a Store, directory: &'a FilePath, name: &'a str) -> Self {
+        let (files, links) = (BTreeMap::new(), BTreeMap::new());
+        Self { store, directory, name, files, links, new_bytes: 0, illegal: Vec::new(), refused: Vec::new() }
+    }
+
+    fn read(&mut self, source: &mut impl Read) -> Result<()> {
+        let mut ending = Ending { source, last: Vec::new() };
+        let mut archive = Archive::new(&mut ending);
+        for entry in archive.entries().map_err(|error| unreadable(self.name, error))? {
+            self.entry(entry.map_err(|error| unreadable(self.name, error))?)?;
+        }
+        drop(archive);
+        if ending.last.len() < BLOCK || ending.last.iter().any(|byte| *byte != 0) {
+            let why = "the archive has no end: it was cut off, or is no tar archive".to_owned();
+            return Err(RepoError::BadSources(vec![(PathBuf::from(self.name), why)]));
+        }
+        // Compressed data has a checksum behind its end.
+        io::copy(&mut ending, &mut io::sink()).map_err(|error| unreadable(self.name, error))?;
+        Ok(())
+    }
+
+    fn entry(&mut self, mut entry: tar::Entry<'_, impl Read>) -> Result<()> {
+        let kind = entry.header().entry_type();
+        let is_file = matches!(kind, EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse);
+        let Ok(written) = String::from_utf8(entry.path_bytes().into_owned()) else {
+            let text = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            self.illegal.push(PathError { text, why: "it is not UTF-8" });
+            return Ok(());
+        };
+        let path = plain(&written);
+        match kind {
+            EntryType::Directory | EntryType::XGlobalHeader => {}
+            _ if is_file && !written.ends_with('/') => {
+                let is_executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
+                let stored = self.store.put_content(&mut entry).map_err(|error| unreadable(self.name, error))?;
+                self.new_bytes += stored.new_bytes;
+                let file = FileEntry { digest: stored.digest, size: stored.size_bytes, executable: is_executable };
+                self.links.remove(&path);
+                self.files.insert(path, file);
+            }
+            _ if is_file => {} // how tar of old writes a directory
+            EntryType::Link | EntryType::Symlink => {
+                let target = entry.link_name_bytes().map(|target| String::from_utf8_lossy(&target).into_owned());
+                let target = target.unwrap_or_default();
+                let leads_to = if kind == EntryType::Link { Some(plain(&target)) } else { beside(&path, &target) };
+                match leads_to {
+                    Some(leads_to) => {
+                        self.files.remove(&path);
+                        self.links.insert(path, leads_to);
+                    }
+                    None => self.refuse(written, format!("a link to `{target}`, outside the archive")),
+                }
+            }
+            _ => self.refuse(written, "neither a file, nor a directory, nor a link".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, path: String, why: String) {
+        if self.refused.len() < NAMED {
+            self.refused.push((PathBuf::from(path), why));
+        }
+    }
+
+    /// The file that a link leads to.
+    fn resolve(&self, link: &str) -> Option<FileEntry> {
+        let mut at = link;
+        for _ in 0..MOST_HOPS {
+            match self.links.get(at) {
+                Some(next) => at = next,
+                None => return self.files.get(at).copied(),
+            }
+        }
+        None
+    }
+
+    fn finish(mut self) -> Result<Edits> {
+        let mut files = self.files.clone();
+        for (link, target) in self.links.clone() {
+            match self.resolve(&link) {
+                Some(file) => drop(files.insert(link, file)),
+                None => self.refuse(link, format!("a link to `{target}`, which is no file of the archive")),
+            }
+        }
+        let mut edits = Edits { new_bytes: self.new_bytes, ..Edits::default() };
+        for (path, file) in files {
+            match self.directory.join(&path).and_then(|path| path.check_new().map(|()| path)) {
+                Ok(path) => drop(edits.files.insert(path, Some(file))),
+                Err(error) => self.illegal.push(error),
+            }
+        }
+        if !self.illegal.is_empty() {
+            return Err(RepoError::IllegalPaths(self.illegal));
+        }
+        if !self.refused.is_empty() {
+            return Err(RepoError::BadSources(self.refused));
+        }
+        Ok(edits)
+    }
+}
+
+/// A path of an archive as one of a commit, without a slash before it: `./a//b/` is `a/b`. Parts `..` stay, and are refused.
+fn plain(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    parts.join("/")
+}
+
+/// What a symbolic link at `path` leads to; `None` for outside the archive.
+fn beside(path: &str, target: &str) -> Option<String> {
+    if target.starts_with('/') {
+        return None;
+    }
+    let mut parts: Vec<&str> = path.split('/').collect();
+    parts.pop();
+    for part in target.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        match part {
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_of_the_archive() {
+        assert_eq!([plain("./a//b/"), plain("/etc/x"), plain("../x")], ["a/b", "etc/x", "../x"]);
+        assert_eq!(beside("a/b/link", "../c").as_deref(), Some("a/c"));
+        assert_eq!(beside("a/link", "./c").as_deref(), Some("a/c"));
+        assert_eq!((beside("link", "../c"), beside("a/link", "/etc/passwd")), (None, None));
+    }
+}
