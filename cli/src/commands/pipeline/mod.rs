@@ -1,6 +1,7 @@
 //! `pv pipeline`
 //!
 //! - `sources` reads spec files
+//! - `jsonnet` renders templates of specs
 //! - `yaml` writes a spec
 
 use crate::context::Context;
@@ -9,6 +10,7 @@ use crate::error::Result;
 mod apply;
 mod check;
 mod delete;
+mod jsonnet;
 mod list;
 mod log;
 mod new;

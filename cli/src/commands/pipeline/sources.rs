@@ -1,4 +1,4 @@
-//! Spec files: those that are named, all of a folder, or standard input.
+//! Spec files: those that are named, all of a folder, templates, an address, or standard input.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,11 @@ use serde::Serialize;
 use specs::spec::MAX_FILE_BYTES;
 use specs::{Diagnostic, SpecSet, parse_specs};
 
+use super::jsonnet::{self, Argument};
+use crate::commands::streams;
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::output::plural;
 
 /// The name of standard input in messages.
 const STDIN: &str = "stdin";
@@ -17,12 +20,23 @@ const MAX_BYTES: usize = 64 << 20;
 /// Files of a folder that are specs.
 const ENDINGS: [&str; 3] = ["yml", "yaml", "json"];
 
+/// Files that are templates of specs. Those of a folder are not taken, since each may want other arguments.
+const TEMPLATE: &str = "jsonnet";
+
 /// Which files.
 #[derive(clap::Args, Debug)]
 pub(in crate::commands) struct Files {
     /// Spec files, and folders of them (all `*.yml`, `*.yaml` and `*.json` in it); `-` is standard input
-    #[arg(short, long = "file", value_name = "FILE|DIR", required = true, num_args = 1..)]
+    ///
+    /// A file `*.jsonnet` is rendered, with each `--arg` as an argument of its function. An `https://` address is read.
+    #[arg(short, long = "file", value_name = "FILE|DIR", required_unless_present = "jsonnet", num_args = 1..)]
     file: Vec<PathBuf>,
+    /// A template in Jsonnet, whatever its name ends with
+    #[arg(long, value_name = "FILE")]
+    jsonnet: Vec<PathBuf>,
+    /// An argument of the templates; may be given several times
+    #[arg(long = "arg", value_name = "KEY=VALUE")]
+    arguments: Vec<Argument>,
 }
 
 /// Specs that were read.
@@ -36,7 +50,7 @@ pub(in crate::commands) struct Specs {
 impl Files {
     /// These files and folders.
     pub(in crate::commands) fn named(file: Vec<PathBuf>) -> Self {
-        Self { file }
+        Self { file, jsonnet: Vec::new(), arguments: Vec::new() }
     }
 
     /// Reads and parses them all.
@@ -44,48 +58,65 @@ impl Files {
         let mut files: Vec<(String, String)> = Vec::new();
         let mut folders = SpecSources::new();
         let mut total = 0;
-        for path in self.paths(cx)? {
-            let name = if path == Path::new("-") { STDIN.to_owned() } else { path.display().to_string() };
+        let mut templates = 0;
+        for (path, is_template) in self.paths(cx)? {
+            let is_address = streams::is_address(&path);
+            let shown = if path == Path::new("-") { STDIN.to_owned() } else { path.display().to_string() };
+            let name = if is_template { format!("{shown}, rendered") } else { shown.clone() };
             if folders.contains_key(&name) {
                 continue; // named twice
             }
-            let text = read(cx, &path)?;
+            let mut text = if is_address { streams::read_text(&shown, MAX_FILE_BYTES)? } else { read(cx, &path)? };
+            if is_template {
+                text = jsonnet::render(&cx.path(&path), &shown, &text, &self.arguments)?;
+                templates += 1;
+            }
             total += text.len();
             if total > MAX_BYTES {
                 return Err(CliError::usage("the spec files have more than 64 MiB together", "apply them in parts"));
             }
             files.push((name.clone(), text));
             // Standard input is read as if it were a file in the current folder.
-            let folder = path.parent().filter(|_| name != STDIN).unwrap_or(Path::new(""));
+            let folder = path.parent().filter(|_| name != STDIN && !is_address).unwrap_or(Path::new(""));
             folders.insert(name, cx.outside().cwd.join(folder));
+        }
+        if templates == 0 && !self.arguments.is_empty() {
+            return Err(CliError::usage("--arg is for templates in Jsonnet, and none is given", "--jsonnet FILE"));
         }
         Ok(Specs { set: parse_specs(&files), folders })
     }
 
-    /// The files, as they were named.
-    fn paths(&self, cx: &Context) -> Result<Vec<PathBuf>> {
+    /// The files, as they were named, and whether each is a template.
+    fn paths(&self, cx: &Context) -> Result<Vec<(PathBuf, bool)>> {
         let mut paths = Vec::new();
         for given in &self.file {
-            if cx.path(given).is_dir() {
-                paths.extend(in_folder(cx, given)?);
+            if !streams::is_address(given) && cx.path(given).is_dir() {
+                paths.extend(in_folder(cx, given)?.into_iter().map(|path| (path, false)));
             } else {
-                paths.push(given.clone());
+                paths.push((given.clone(), given.extension().is_some_and(|ending| ending == TEMPLATE)));
             }
         }
+        paths.extend(self.jsonnet.iter().map(|given| (given.clone(), true)));
         Ok(paths)
     }
 }
 
 fn in_folder(cx: &Context, folder: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = |error: std::io::Error| CliError::io(format!("cannot read `{}`", folder.display()), &error);
-    let mut paths = Vec::new();
+    let (mut paths, mut templates) = (Vec::new(), 0);
     for entry in std::fs::read_dir(cx.path(folder)).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
         let path = folder.join(&name);
         let is_spec = path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
         if is_spec && cx.path(&path).is_file() {
             paths.push(path);
+        } else if path.extension().is_some_and(|ending| ending == TEMPLATE) {
+            templates += 1;
         }
+    }
+    if templates > 0 {
+        let templates = plural(templates, "template", "templates");
+        cx.notes().line(format!("left out: {templates} in `{}`; name each, as in -f X.jsonnet", folder.display()));
     }
     if paths.is_empty() {
         let message = format!("`{}` holds no spec: no *.yml, *.yaml or *.json", folder.display());
