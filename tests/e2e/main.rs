@@ -9,11 +9,9 @@
 //! - `damage` stores of which something is damaged
 //! - `time` pipelines that stop and start, clocks, triggers
 //! - `stories` what people come with, from the first command to the answer
-<<<<<<< HEAD
 //! - `first_week` an analyst's three days, a model builder's grid, an auditor's page, an image that is lost
-=======
+//! - `pachyderm` what its users bring: their specs, their habits, the page for them
 //! - `web` files from the web, from lists and from archives
->>>>>>> a41361d (put: addresses on the web, lists of sources, archives)
 //! - `threat` `training` `classics` the examples as a whole
 //! - `gc_beside` garbage collected while others work, and killed
 //! - `terminal` what others wrote does not act on a terminal; `screen` what is to be seen there
@@ -72,6 +70,7 @@ mod outage;
 mod outcome;
 mod output;
 mod owner;
+mod pachyderm;
 mod pipeline;
 mod published;
 mod put;

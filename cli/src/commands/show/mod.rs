@@ -19,14 +19,10 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, plural, size};
 
-<<<<<<< HEAD:cli/src/commands/show/mod.rs
-/// Show a commit, a file's entry, a run, a version of a pipeline (`detect@v3`), or whatever has an id
-=======
 /// So many addresses are shown of those that a commit's files were read from; `--json` has all.
 const ORIGINS: usize = 20;
 
-/// Show a commit, a file's entry, or a run
->>>>>>> a41361d (put: addresses on the web, lists of sources, archives):cli/src/commands/show.rs
+/// Show a commit, a file's entry, a run, a version of a pipeline (`detect@v3`), or whatever has an id
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A commit, a file, a run, a version, or any id that pv prints, as short as it prints it

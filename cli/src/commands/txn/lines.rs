@@ -126,14 +126,11 @@ impl Fields<'_> {
         let (as_path, mirror, exclude) = (self.parsed("as"), self.flag("mirror"), self.all_parsed("exclude"));
         let message = Message::default();
         let (expect, wait, dry_run, checksum) = (None, false, false, self.flag("checksum"));
-<<<<<<< HEAD
         let skip_unreadable = self.flag("skip_unreadable");
-=======
         if let Some(address) = sources.iter().find(|source| streams::is_address(source)) {
             let message = format!("a transaction takes no content from the web: `{}`", address.display());
             self.problem("from", message, Some("put the file into a repository first, then `cp` it".to_owned()));
         }
->>>>>>> a41361d (put: addresses on the web, lists of sources, archives)
         let target = target?;
         let args = put::Args {
             target,
