@@ -117,14 +117,15 @@ impl Out {
         self.width.is_some()
     }
 
-    /// Columns of the terminal, if it is one.
+    /// Columns of the terminal as it is now, if it is one.
     pub(crate) fn columns(&self) -> Option<usize> {
-        self.width
+        let width = self.width?;
+        Some(self.sink.window().map_or(width, |(columns, _)| columns))
     }
 
     /// Writes a line that a terminal shows in several if it is longer: `first` stands in front of it, `rest` in front of what is broken off.
     pub(crate) fn branch(&self, first: &str, rest: &str, text: &str) -> Result<()> {
-        match self.width {
+        match self.columns() {
             Some(width) => behind(first, rest, text, width).iter().try_for_each(|line| self.line(line.trim_end())),
             None => self.line(format!("{first}{text}")),
         }

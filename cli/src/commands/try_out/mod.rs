@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use engine::Engine;
-use engine::aside::{Begun, Loose, Request, Tried};
+use engine::aside::{Begun, Loose, Request, Tried, Verdict};
 use engine::changes::By;
 use repos::Store;
 use specs::{ErrorKind, Glob, PipelineName};
@@ -142,5 +142,10 @@ fn finish(cx: &Context, args: &Args, store: &Store, tried: &Tried) -> Result<()>
     };
     let reason = bad.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
     let error = CliError::new(ErrorKind::Failed, format!("{} did not succeed{reason}", bad.pipeline));
-    Err(error.hint(format!("pv try {} --failed --shell      see what it saw", bad.pipeline)))
+    // `--failed` is about the pipeline's own newest job; what a try said is found by its datums.
+    let failed = bad.compared.iter().flat_map(|compared| &compared.datums).find(|datum| datum.verdict == Verdict::Failed);
+    Err(match failed.filter(|_| tried.run.is_some()) {
+        Some(datum) => error.hint(format!("pv logs {}      all it said", datum.id.short(8))),
+        None => error,
+    })
 }
