@@ -48,7 +48,7 @@ pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
     if let Some(writer) = graph.writer(&(repo.clone(), branch.clone())) {
         return Err(EngineError::Conflict {
             what: format!("only pipeline `{}` moves its output branch `{repo}@{branch}`", writer.name()),
-            hint: Some(format!("pv commit prune {repo} drops the files of old commits")),
+            hint: Some(format!("pv commit prune {repo} --keep 1 drops the files of old commits")),
         });
     }
     refuse_output_branch(&graph, repo, branch)?;
