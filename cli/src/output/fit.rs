@@ -232,6 +232,77 @@ mod tests {
         }
     }
 
+    /// A part of a trace, with what stands in front of its lines and of what is broken off.
+    fn tree(width: usize) -> String {
+        let lines = [
+            ("● ", "│   ", "threat v3   datum 0b77c1aa   exit 0   0.02 s   network none"),
+            (
+                "│   ",
+                "│     ",
+                "job threat@90c4d5e1   2026-07-01 11:02:31 +02:00 (09:02:31Z)   docker 28.2 on edge-2   caused by rules, dora",
+            ),
+            (
+                "│   ",
+                "│     ",
+                "image threat (1c9e7701)   cmd python3 /threat.py --zones /pfs/rules/zones.json --hours 22-05   applied 2026-06-02 by carl",
+            ),
+            ("└─● ", "  │   ", "detect v4   datum c2f0a4d7   exit 0   0.31 s   network default: not hermetic"),
+            (
+                "  └─ ",
+                "       ",
+                "images@77ab01c2:/cam7/a-file-with-a-name-that-is-longer-than-sixty-columns-1782820929.jpg   187 kB   sha256 e07c11d9",
+            ),
+        ];
+        lines.iter().flat_map(|(first, rest, text)| behind(first, rest, text, width)).map(|line| line + "\n").collect()
+    }
+
+    #[test]
+    fn a_tree_breaks_its_lines_inside_their_branch() {
+        insta::assert_snapshot!(tree(60), @r"
+        ● threat v3   datum 0b77c1aa   exit 0   0.02 s
+        │   network none
+        │   job threat@90c4d5e1
+        │     2026-07-01 11:02:31 +02:00 (09:02:31Z)
+        │     docker 28.2 on edge-2   caused by rules, dora
+        │   image threat (1c9e7701)   cmd python3 /threat.py
+        │     --zones /pfs/rules/zones.json --hours 22-05
+        │     applied 2026-06-02 by carl
+        └─● detect v4   datum c2f0a4d7   exit 0   0.31 s
+          │   network default: not hermetic
+          └─ images@77ab01c2:/cam7/a-file-with-a-name-that-is-long
+               er-than-sixty-columns-1782820929.jpg   187 kB
+               sha256 e07c11d9
+        ");
+        insta::assert_snapshot!(tree(80), @r"
+        ● threat v3   datum 0b77c1aa   exit 0   0.02 s   network none
+        │   job threat@90c4d5e1   2026-07-01 11:02:31 +02:00 (09:02:31Z)
+        │     docker 28.2 on edge-2   caused by rules, dora
+        │   image threat (1c9e7701)
+        │     cmd python3 /threat.py --zones /pfs/rules/zones.json --hours 22-05
+        │     applied 2026-06-02 by carl
+        └─● detect v4   datum c2f0a4d7   exit 0   0.31 s   network default: not hermetic
+          └─ images@77ab01c2:/cam7/a-file-with-a-name-that-is-longer-than-sixty-column
+               s-1782820929.jpg   187 kB   sha256 e07c11d9
+        ");
+        insta::assert_snapshot!(tree(100), @r"
+        ● threat v3   datum 0b77c1aa   exit 0   0.02 s   network none
+        │   job threat@90c4d5e1   2026-07-01 11:02:31 +02:00 (09:02:31Z)   docker 28.2 on edge-2
+        │     caused by rules, dora
+        │   image threat (1c9e7701)   cmd python3 /threat.py --zones /pfs/rules/zones.json --hours 22-05
+        │     applied 2026-06-02 by carl
+        └─● detect v4   datum c2f0a4d7   exit 0   0.31 s   network default: not hermetic
+          └─ images@77ab01c2:/cam7/a-file-with-a-name-that-is-longer-than-sixty-columns-1782820929.jpg
+               187 kB   sha256 e07c11d9
+        ");
+        insta::assert_snapshot!(tree(200), @r"
+        ● threat v3   datum 0b77c1aa   exit 0   0.02 s   network none
+        │   job threat@90c4d5e1   2026-07-01 11:02:31 +02:00 (09:02:31Z)   docker 28.2 on edge-2   caused by rules, dora
+        │   image threat (1c9e7701)   cmd python3 /threat.py --zones /pfs/rules/zones.json --hours 22-05   applied 2026-06-02 by carl
+        └─● detect v4   datum c2f0a4d7   exit 0   0.31 s   network default: not hermetic
+          └─ images@77ab01c2:/cam7/a-file-with-a-name-that-is-longer-than-sixty-columns-1782820929.jpg   187 kB   sha256 e07c11d9
+        ");
+    }
+
     #[test]
     fn lines_break_between_parts_then_words_then_anywhere() {
         assert_eq!(

@@ -186,49 +186,49 @@ mod tests {
 
     use super::*;
 
-    const JOBS: Columns<'static> =
-        Columns { header: &["JOB", "STATE", "WHEN", "CAUSE", "REASON"], gives_up: &["WHEN"], shortens: &["CAUSE"] };
+    const JOBS: Columns<'static> = Columns {
+        header: &["JOB", "STATE", "WHEN", "TOOK", "RUN + CACHED", "CAUSE", "REASON"],
+        gives_up: &["TOOK", "CAUSE", "WHEN", "RUN + CACHED"],
+        shortens: &["CAUSE"],
+    };
 
     fn jobs(width: Option<usize>) -> String {
-        let row = |cells: [&str; 5]| cells.map(str::to_owned).to_vec();
+        let row = |cells: [&str; 7]| cells.map(str::to_owned).to_vec();
+        let reason = "1 of 60 datums failed; the other 59 are kept";
+        let datums = "59 + 2,113,442  1 failed";
+        let cause = "commit images@main rules@main";
         let rows = vec![
-            row([
-                "detect@3fa9c1d2",
-                "failure",
-                "12 min ago",
-                "commit images@main rules@main",
-                "1 of 60 datums failed, see the log",
-            ]),
-            row(["detect@90c4d5e1", "success", "3 h ago", "commit rules@main", ""]),
+            row(["detect@3fa9c1d2", "failure", "12 min ago", "41 s", datums, cause, reason]),
+            row(["detect@90c4d5e1", "success", "3 h ago", "2.0 s", "60 + 0", "commit rules@main", ""]),
         ];
         fitted(&JOBS, rows, width)
     }
 
     #[test]
     fn a_narrow_table_does_without_what_matters_least_and_keeps_the_reason() {
-        insta::assert_snapshot!(jobs(None), @r"
-        JOB              STATE    WHEN        CAUSE                          REASON
-        detect@3fa9c1d2  failure  12 min ago  commit images@main rules@main  1 of 60 datums failed, see the log
-        detect@90c4d5e1  success  3 h ago     commit rules@main
-        ");
         assert_eq!(jobs(Some(200)), jobs(None));
-        insta::assert_snapshot!(jobs(Some(90)), @r"
-        JOB              STATE    WHEN        CAUSE                 REASON
-        detect@3fa9c1d2  failure  12 min ago  commit images@main …  1 of 60 datums failed, see the
-                                                                    log
-        detect@90c4d5e1  success  3 h ago     commit rules@main
+        insta::assert_snapshot!(jobs(Some(60)), @r"
+        JOB              STATE    REASON
+        detect@3fa9c1d2  failure  1 of 60 datums failed; the other
+                                  59 are kept
+        detect@90c4d5e1  success
         ");
-        insta::assert_snapshot!(jobs(Some(78)), @r"
-        JOB              STATE    CAUSE                 REASON
-        detect@3fa9c1d2  failure  commit images@main …  1 of 60 datums failed, see the
-                                                        log
-        detect@90c4d5e1  success  commit rules@main
+        insta::assert_snapshot!(jobs(Some(80)), @r"
+        JOB              STATE    RUN + CACHED              REASON
+        detect@3fa9c1d2  failure  59 + 2,113,442  1 failed  1 of 60 datums failed; the
+                                                            other 59 are kept
+        detect@90c4d5e1  success  60 + 0
         ");
-        insta::assert_snapshot!(jobs(Some(40)), @r"
-        JOB              STATE    CAUSE
-        detect@3fa9c1d2  failure  commit images…
-            1 of 60 datums failed, see the log
-        detect@90c4d5e1  success  commit rules@…
+        insta::assert_snapshot!(jobs(Some(100)), @r"
+        JOB              STATE    WHEN        RUN + CACHED              REASON
+        detect@3fa9c1d2  failure  12 min ago  59 + 2,113,442  1 failed  1 of 60 datums failed; the other 59
+                                                                        are kept
+        detect@90c4d5e1  success  3 h ago     60 + 0
+        ");
+        insta::assert_snapshot!(jobs(Some(200)), @r"
+        JOB              STATE    WHEN        TOOK   RUN + CACHED              CAUSE                          REASON
+        detect@3fa9c1d2  failure  12 min ago  41 s   59 + 2,113,442  1 failed  commit images@main rules@main  1 of 60 datums failed; the other 59 are kept
+        detect@90c4d5e1  success  3 h ago     2.0 s  60 + 0                    commit rules@main
         ");
     }
 
