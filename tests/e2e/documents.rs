@@ -188,7 +188,9 @@ fn every_command_that_a_document_names_is_one() {
                 continue;
             }
             let taken = parses(env.binary(), command.split(" > ").next().unwrap());
-            assert!(taken.is_ok() || has_gaps(&command), "{}: `{command}`: {taken:?}", path.display());
+            // Prose may name a command with a flag alone.
+            let is_named = taken.as_ref().is_err_and(|said| said.contains("required arguments were not provided"));
+            assert!(taken.is_ok() || is_named || has_gaps(&command), "{}: `{command}`: {taken:?}", path.display());
         }
     }
 }

@@ -55,6 +55,7 @@ fn a_version_is_shown_fetched_and_compared() {
     let details = env.json(["show", "up@v1"]).remove(0);
     assert_eq!((&details["version"], &details["spec"]["pipeline"]["name"]), (&1.into(), &"up".into()));
     assert_eq!(env.ok(["cat", "up@v1:/run.sh"]), GOOD);
+    assert!(env.ok(["show", "up@v1:/run.sh"]).contains("the code of up@v1:/run.sh"));
     env.ok(["get", "up@v1", "old"]);
     assert_eq!(env.read("old/run.sh"), GOOD);
     env.ok(["get", "up@v2:/run.sh", "new"]);

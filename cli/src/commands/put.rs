@@ -20,6 +20,8 @@ use crate::output::count;
 ///
 /// A file lands as DIR/name, a directory's contents under DIR/; all in one commit, or nothing. Unchanged content makes no commit.
 ///
+/// A `.pvignore` in a directory says, in lines as those of a .gitignore, what of it is no data; it is none itself.
+///
 /// Files that were put before from the same folder are read again only when their size, times, mode or place on the disk differ, when they
 /// changed within a minute or so before they were read, or when they are kept in memory (tmpfs) or on overlayfs, where writes through a
 /// mapping (mmap) may not change a file's time. On network file systems and FUSE it is ten minutes. --checksum reads all.

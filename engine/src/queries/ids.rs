@@ -1,11 +1,11 @@
 //! Ids of every sort that is printed, found by their first digits, and the files that they stand for.
 //!
-//! Sorts are looked through in the order of [`Named`], and the first that has any match counts: so what is typed most needs the fewest
-//! digits. Within one sort a prefix has to fit one id alone.
+//! Sorts are looked through one after the other ([`first_sort`]), and the first that has any match counts: so what is typed most needs the
+//! fewest digits. Within one sort a prefix has to fit one id alone.
 
 use std::collections::BTreeMap;
 
-use repos::documents::{Certificate, ImageStamp, ResultDocument, ResultState, VersionDocument};
+use repos::documents::{ImageStamp, ResultDocument, ResultState, VersionDocument};
 use repos::object::Kind;
 use repos::store::Resolved;
 use repos::tree::{FileEntry, Tree};
@@ -116,8 +116,7 @@ fn sort_of(kind: Kind) -> &'static str {
 
 /// What an id with these first digits names; `NotFound` when nothing does, `AmbiguousId` when several of a sort do.
 pub fn find_id(store: &Store, prefix: &IdPrefix) -> Result<Named> {
-    let found = if let Some(found) = first_sort(store, prefix.as_str())? { found } else { Vec::new() };
-    match found.as_slice() {
+    match first_sort(store, prefix.as_str())?.as_slice() {
         [] => Err(EngineError::NotFound {
             what: format!("nothing in this store has an id that begins with `{prefix}`"),
             hint: Some("pv find looks for files by their names and bytes".to_owned()),
@@ -132,7 +131,7 @@ pub fn find_id(store: &Store, prefix: &IdPrefix) -> Result<Named> {
 }
 
 /// All of the first sort that has any.
-fn first_sort(store: &Store, prefix: &str) -> Result<Option<Vec<Named>>> {
+fn first_sort(store: &Store, prefix: &str) -> Result<Vec<Named>> {
     let mut found: Vec<Named> = store.commits_by_prefix(prefix, CANDIDATES)?.into_iter().map(Named::Commit).collect();
     found.extend(store.runs_by_prefix(prefix, CANDIDATES)?.into_iter().map(Named::Run));
     if found.is_empty() {
@@ -166,7 +165,7 @@ fn first_sort(store: &Store, prefix: &str) -> Result<Option<Vec<Named>>> {
         let logs = store.objects_by_prefix(Kind::Log, prefix, CANDIDATES)?;
         found.extend(logs.into_iter().map(|digest| Named::Document(Kind::Log, digest)));
     }
-    Ok(Some(found).filter(|found| !found.is_empty()))
+    Ok(found)
 }
 
 /// Code and images of all versions that pipelines had.
@@ -198,7 +197,7 @@ fn is_of_image(image: &ImageStamp, prefix: &str) -> bool {
         || image.registry_digest.as_deref().is_some_and(|id| id.contains("sha256:") && digits(id))
 }
 
-/// Contents of files. What is only a piece of one is told by whether any path holds it.
+/// Contents of files, and pieces of large ones.
 fn contents(store: &Store, prefix: &str) -> Result<Vec<Named>> {
     let mut digests = store.objects_by_prefix(Kind::Manifest, prefix, CANDIDATES)?;
     digests.extend(store.objects_by_prefix(Kind::Chunk, prefix, CANDIDATES)?);
@@ -342,9 +341,4 @@ pub fn find_version(store: &Store, reference: &Reference) -> Result<Option<(Vers
         hint: Some(format!("pv pipeline log {pipeline} lists those that it has")),
     })?;
     Ok(Some((VersionOf { pipeline, version }, store.document(&row.document)?)))
-}
-
-/// The commit that a certificate is about.
-pub fn commit_of_certificate(store: &Store, certificate: &Digest) -> Result<CommitId> {
-    Ok(store.document::<Certificate>(certificate)?.commit)
 }

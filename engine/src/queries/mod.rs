@@ -32,7 +32,7 @@ pub use datum::{
 };
 pub use details::{DatumDetails, JobDetails, OutputView, datum_details, job_details, last_words};
 pub use find::{FoundDatum, find_datum, find_datums_of_input, find_job, find_jobs};
-pub use ids::{Files, Named, VersionOf, commit_of_certificate, files_of, find_files, find_id, find_version};
+pub use ids::{Files, Named, VersionOf, files_of, find_files, find_id, find_version};
 pub use job::{JobState, JobView, job_id, job_view};
 pub(crate) use known::Known;
 pub use known::{provenance_of, results_of};

@@ -1,6 +1,6 @@
 //! `pv show`: commits, files, runs; `ids` all else that has an id, `versions` a version of a pipeline.
 
-use engine::queries::{self, VersionOf};
+use engine::queries::{self, Files, VersionOf};
 use repos::documents::VersionDocument;
 use repos::files;
 use repos::object::Kind;
@@ -109,17 +109,24 @@ fn show_run(cx: &Context, run: &RunRef) -> Result<()> {
 
 fn show_file(cx: &Context, reference: &Reference) -> Result<()> {
     let store = cx.store()?;
-    let at = store.resolve(reference)?;
-    let PathKind::File(file) = files::kind_at(store, at.tree(), &at.place(), &at.path)? else {
-        let message = format!("`{}` in {} is a directory", at.path, at.place());
+    let (tree, path, place, shown) = match queries::find_files(store, &Source::Reference(reference.clone()))? {
+        Files::Commit(at) => {
+            let shown = format!("{}@{}", at.commit.repo, store.short_commit(&at.id)?);
+            (at.tree(), at.path.clone(), at.place(), shown)
+        }
+        Files::Tree { tree, path, place } => (tree, path, place.clone(), place),
+        Files::One { .. } => return Err(CliError::usage(format!("`{reference}` names no path"), "pv show ID")),
+    };
+    let PathKind::File(file) = files::kind_at(store, tree, &place, &path)? else {
+        let message = format!("`{path}` in {place} is a directory");
         return Err(CliError::usage(message, format!("pv ls {reference}")));
     };
-    let view = FileView::new(at.path, file);
+    let view = FileView::new(path, file);
     if cx.out().is_json() {
         return cx.out().json(&view);
     }
     let lines = [
-        ("file", format!("{}@{}:{}", reference.repo, store.short_commit(&at.id)?, view.path)),
+        ("file", format!("{shown}:{}", view.path)),
         ("sha256", view.digest.to_string()),
         ("size", plural(view.size_bytes, "byte", "bytes")),
         ("executable", if view.executable { "yes" } else { "no" }.to_owned()),
