@@ -9,7 +9,7 @@ use crate::content::{Side, Watched};
 use crate::error::{CompareError, Fit};
 use crate::kind::Kind;
 use crate::limits::Limits;
-use crate::metrics;
+use crate::value::{self, Node, sorted};
 
 /// Bytes of a text that may be one value.
 const WORD: u64 = 256;
@@ -58,12 +58,12 @@ fn read(side: &mut Watched<'_>, limits: &Limits) -> Fit<Figures> {
     let kind = Kind::of(side.name(), &start);
     let value = match kind {
         Kind::Text if side.size_bytes() <= WORD => return Ok(word(&start)),
-        Kind::Json | Kind::JsonLines | Kind::Yaml => metrics::read(kind, side, limits)?,
+        Kind::Json | Kind::JsonLines | Kind::Yaml => value::read(kind, side, limits)?,
         _ => return Ok(Figures::Other),
     };
     let mut values = Values::default();
     match (kind, value) {
-        (Kind::JsonLines, Value::Array(records)) => {
+        (Kind::JsonLines, Node::List(records)) => {
             values.records = Some(records.len());
             if let Some(last) = records.last() {
                 values.add(&mut String::new(), last);
@@ -100,19 +100,24 @@ fn number(word: &str) -> Option<Value> {
 }
 
 impl Values {
-    fn add(&mut self, path: &mut String, value: &Value) {
+    fn add(&mut self, path: &mut String, value: &Node) {
         match value {
-            Value::Array(items) if !items.is_empty() => self.lists.push(path.clone()),
-            Value::Object(entries) if !entries.is_empty() => {
-                for (key, value) in entries {
+            Node::List(items) if !items.is_empty() => self.lists.push(path.clone()),
+            Node::Mapping(entries) => {
+                let entries = sorted(entries);
+                for (at, (key, value)) in entries.iter().enumerate() {
+                    // Of a key that is given twice the last counts, as for most readers.
+                    if entries.get(at + 1).is_some_and(|(next, _)| next == key) {
+                        continue;
+                    }
                     let length = path.len();
                     push(path, key);
                     self.add(path, value);
                     path.truncate(length);
                 }
             }
-            Value::Array(_) | Value::Object(_) => {}
-            leaf => self.leaves.push((path.clone(), leaf.clone())),
+            Node::List(_) => {}
+            leaf => self.leaves.push((path.clone(), leaf.json(usize::MAX))),
         }
     }
 }

@@ -34,4 +34,4 @@ pub use reference::{
 };
 pub use schedule::{Schedule, ScheduleError};
 pub use source::Source;
-pub use spec::{Input, Network, Parsed, PfsInput, PipelineSpec, SpecSet, Transform, parse_specs};
+pub use spec::{Input, Network, Parsed, PfsInput, PipelineSpec, SpecSet, Transform, is_shell_name, parse_specs};

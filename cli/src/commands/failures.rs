@@ -1,11 +1,14 @@
 //! Why a job failed, with what a person needs next: the first failed datums, what they read, what they said last.
 
+use std::collections::BTreeSet;
+
 use engine::apply;
 use engine::live::Live;
 use engine::queries::{self, DatumFilter, DatumInput, DatumState, DatumView, datums, provenance_of};
 use repos::documents::{JobDocument, ResultDocument, Try};
 use repos::tree::Tree;
 use repos::{JobRow, Store};
+use specs::is_shell_name;
 
 use super::jobs::short_job;
 use crate::error::Result;
@@ -37,14 +40,19 @@ pub(crate) fn reason(store: &Store, job: &JobRow) -> Result<String> {
 /// The first failed datums of a job, of one that runs those so far: id, inputs, exit code, tries, and the last lines of the log.
 pub(crate) fn failed_datums(store: &Store, live: Option<&Live>, job: &JobRow) -> Result<Vec<String>> {
     let filter = DatumFilter { state: Some(DatumState::Failed), ..DatumFilter::default() };
-    let mut lines = Vec::new();
+    let (mut lines, mut unreadable) = (Vec::new(), BTreeSet::new());
     for datum in datums(store, live, job, filter)?.take(SHOWN) {
         let datum = datum?;
+        let names = datum.inputs.iter().map(|input| &input.input);
+        unreadable.extend(names.filter(|name| !is_shell_name(name)).cloned());
         let Some(digest) = datum.result else { continue };
         let result: ResultDocument = store.document(&digest)?;
         lines.push(headline(store, job, &datum, &result)?);
         lines.extend(last_words(store, &result)?);
     }
+    lines.extend(unreadable.iter().map(|name| {
+        format!("    a shell cannot read a variable `{name}`; `name:` gives the input another one, and `/pfs/{name}` is its directory")
+    }));
     Ok(lines)
 }
 

@@ -28,6 +28,7 @@ const MIRROR_HINT: &str = "get the files to a folder first, then put that";
 
 /// Options of `pv put` for what is no file of this machine.
 #[derive(clap::Args, Debug, Default, Clone)]
+#[group(skip)]
 pub(super) struct Args {
     /// Put also what this list names: a path or an address a line, `#` before a comment; `-` is standard input
     ///

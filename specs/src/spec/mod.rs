@@ -28,6 +28,7 @@ mod types;
 pub use self::graph::{LOOP_HINT, find_cycles, find_loops, in_words, loop_in_words};
 pub use self::input::{CronInput, Input, PfsInput, Trigger};
 pub use self::limits::MAX_FILE_BYTES;
+pub use self::read_input::is_shell_name;
 pub use self::schema::schema;
 pub use self::types::{
     DEFAULT_CODE_PATH, DEFAULT_DATUM_TRIES, Gpu, Metadata, Network, PipelineSpec, Reprocess, Resources, SecretUse,

@@ -319,8 +319,8 @@ fn check_names(reader: &mut Reader<'_>, leaves: &[Leaf]) {
     }
 }
 
-/// Whether a shell can read a variable of this name.
-fn is_shell_name(name: &str) -> bool {
+/// Whether a shell can read the variable that has this input's name.
+pub fn is_shell_name(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -42,7 +42,6 @@ fn source(number: u8, author: &str, message: &str) -> Origin {
         created_at: time(0),
         gone: None,
         read_from: None,
-        read_from: None,
         copied_from: None,
     }))
 }
