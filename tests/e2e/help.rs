@@ -17,7 +17,24 @@ fn topics_and_commands_are_explained_without_a_store() {
     }
     assert_eq!(env.ok(["help", "put"]), env.ok(["put", "--help"]));
     assert_eq!(env.ok(["help", "job", "retry"]), env.ok(["job", "retry", "--help"]));
-    insta::assert_snapshot!(env.pv(["help", "exit-codes"]), @"");
+    insta::assert_snapshot!(env.pv(["help", "exit-codes"]), @r#"
+    --- stdout
+    CODE  ERROR.KIND  MEANING
+    0  done
+    1  failed  the operation or a job failed; with --exit-code also: something differs, or is not current
+    2  usage  wrong usage, or an invalid spec
+    3  not_found  something that was named does not exist
+    4  conflict  the state does not allow it, such as a branch that has moved
+    5  damaged  stored data is damaged
+    6  unavailable  an executor, the network or space is not available
+    7  refused  only --yes or another right would allow it
+    8  timed_out  the time given was not enough
+    9  unchecked  all fits together, but whose word it is was not checked: no key was given, or nothing is signed
+    130  ended by Ctrl-C
+    143  ended by SIGTERM
+
+    With --json the last line on stderr is {"error": {kind, exit_code, message, causes, hint, done}}. A reader that closes its pipe is no error.
+    "#);
     insta::assert_snapshot!(env.pv(["help", "sepcs"]), @r"
     --- stderr
     error: `sepcs` is neither a command nor a topic

@@ -178,7 +178,7 @@ fn what_errors_tell_can_be_done() {
 fn what_is_told_at_the_beginning_can_be_done() {
     let env = TestEnv::without_store(env!("CARGO_BIN_EXE_pv"));
     let none: [&str; 0] = [];
-    for line in env.ok(none).lines().filter_map(|line| line.trim().strip_prefix("pv ")) {
+    for line in env.ok(none).lines().filter_map(|line| line.strip_prefix("  pv ")) {
         let command = line.split("  ").next().unwrap();
         tests::hints::parses(env.binary(), &format!("pv {command}")).unwrap();
     }

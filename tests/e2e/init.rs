@@ -76,6 +76,7 @@ fn pv_alone_says_how_to_begin() {
     pv 0.1.0: commits data, runs pipelines on what changed, knows where every file came from.
     No store here or above.
       pv init  make one here
+      pv init --example  one with something to play with
       --store, PV_STORE  use one elsewhere
       pv help  all commands
     ");

@@ -59,7 +59,7 @@ fn a_backup_that_was_put_back_is_said_once_and_is_not_proven_until_it_is_accepte
       now  store [id 2], 3 records, root [id 5], key [id 4]
       It may be that a backup was put back, that its disk lost what it had confirmed, or that somebody changed it.
     hint: pv verify --checkpoint FILE compares it with a signed state
-      pv checkpoint --accept takes it as it is
+          pv checkpoint --accept takes it as it is
     "#);
     assert!(!stderr(&pv(&env, &["ls", "images"])).contains(WARNING), "once");
     let verified = pv(&env, &["verify"]);

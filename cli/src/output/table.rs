@@ -47,7 +47,7 @@ pub(crate) fn fitted(spec: &Columns<'_>, rows: Vec<Vec<String>>, width: Option<u
         layout.fit(spec, width);
     }
     let header: Vec<String> = spec.header.iter().map(|word| (*word).to_owned()).collect();
-    let head = if header.is_empty() { Vec::new() } else { layout.beside(&header) };
+    let head = if header.iter().all(|word| word.trim().is_empty()) { Vec::new() } else { layout.beside(&header) };
     let lines = head.into_iter().chain(rows.iter().flat_map(|row| layout.lines(row, width)));
     // Names may be longer than the terminal is wide.
     let fits = |line: String| width.map_or_else(|| vec![line.clone()], |width| behind("", "    ", &line, width));
