@@ -85,7 +85,7 @@ fn it_is_said_from_when_on_a_setting_counts_and_so_it_is() {
     assert!(env.pv(["pipeline", "apply", "-f", "specs"]).contains("updated"), "now it counts");
     insta::assert_snapshot!(env.pv(["config", "unset", "jobs"]), @r"
     --- stderr
-    jobs has its default again; that counts from the next pv run or pv serve on
+    jobs has its default again; that counts from the next pv run or pv serve on; one that is at work keeps its number
     ");
     assert!(env.json(["config", "set", "jobs", "2"])[0]["counts"].as_str().unwrap().contains("pv run"));
 }

@@ -97,13 +97,19 @@ impl Lines {
         }
     }
 
-    /// A word that is longer than a line goes on in the next ones.
+    /// A word that is longer than a line begins where there is room and goes on in the next ones.
     fn push_word(&mut self, between: &str, word: &str) {
         if self.push(between, word) {
             return;
         }
-        self.end_line();
+        let room = self.width.saturating_sub(self.used + between.len());
         let mut rest = word.to_owned();
+        if columns(word) > self.width && self.used > 0 && room >= NARROWEST {
+            let (head, tail) = split(word, room);
+            self.push(between, &head);
+            rest = tail;
+        }
+        self.end_line();
         while columns(&rest) > self.width {
             let (head, tail) = split(&rest, self.width);
             self.done.push(head);

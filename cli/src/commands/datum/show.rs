@@ -58,7 +58,7 @@ pub(in crate::commands) fn show_one(cx: &Context, datum: &DatumRef) -> Result<()
 fn print(cx: &Context, store: &Store, found: &FoundDatum) -> Result<()> {
     let lines = lines(cx, store, found)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
     cx.table(&[], lines.collect())?;
-    failures::last_words(store, &found.result)?.iter().try_for_each(|line| cx.out().line(line))?;
+    failures::last_words(store, &found.result)?.iter().try_for_each(|line| cx.out().wrapped(line))?;
     cx.out().flush()?;
     if found.view.log.is_some() {
         cx.notes().line(format!("all it said: pv logs {}/{}", short_job(store, &found.job)?, found.view.id.short(8)));

@@ -133,7 +133,7 @@ fn at_work(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
     for datum in running.iter().take(SHOWN) {
         let since = known.running.get(&datum.id).map_or_else(String::new, |since| human.ago(*since));
         let inputs: Vec<String> = datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path)).collect();
-        cx.out().line(format!("  datum {}  {}  since {since}", datum.id.short(8), inputs.join(" ")))?;
+        cx.out().wrapped(format!("  datum {}  {}  since {since}", datum.id.short(8), inputs.join(" ")))?;
     }
     Ok(())
 }
@@ -147,7 +147,7 @@ fn failed(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<(
         let so_far = if job.sealed.is_none() { " so far" } else { "" };
         let number = if failed > 0 { format!(": {}", plural(failed, "datum", "datums")) } else { String::new() };
         cx.out().line(format!("\nfailed{so_far}{number}"))?;
-        said.iter().try_for_each(|text| cx.out().line(text))?;
+        said.iter().try_for_each(|text| cx.out().wrapped(text))?;
         cx.out().flush()?;
         cx.notes().line(format!("all they said: pv logs {} --failed", line.short));
     }
