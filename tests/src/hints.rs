@@ -1,6 +1,6 @@
 //! What `pv` tells people to type: every line of it is a command line, and what only looks is tried at once.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -87,11 +87,12 @@ fn command_at(before: &str, text: &str) -> Option<String> {
     if before.ends_with('`') {
         return text.split('`').next().map(str::to_owned);
     }
-    let text = text.split("  ").next().unwrap_or_default();
+    // Before two spaces or the next command all belongs to it, also a name that is a word of prose.
+    let (text, is_whole) = text.split_once("  ").map_or((text, false), |(text, _)| (text, true));
     let mut words: Vec<&str> = Vec::new();
     let mut is_quoted = false;
     for word in text.split(' ') {
-        if !is_quoted && (PROSE.contains(&word) || word == "…") {
+        if !is_quoted && (word == "…" || !is_whole && PROSE.contains(&word)) {
             break;
         }
         is_quoted ^= word.matches('\'').count() % 2 == 1;
@@ -131,40 +132,49 @@ pub fn shell(binary: &Path, line: &str) -> Command {
     shell
 }
 
-/// Whether `pv` takes a command line, or it is the name of a command; else what is wrong with it.
+/// How `pv` takes a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// As a command line.
+    Line,
+    /// As the name of a command, such as `pv job show`.
+    Name,
+}
+
+/// How `pv` takes a command; else what is wrong with it.
 ///
 /// # Panics
 /// When no shell can be called.
-pub fn parses(binary: &Path, command: &str) -> Result<(), String> {
+pub fn parses(binary: &Path, command: &str) -> Result<Taken, String> {
     let call = |line: &str, variable: &str| {
         shell(binary, line).env_clear().env(variable, "1").output().expect("a shell can be called")
     };
     let parsed = call(command, "PV_PARSE_ONLY");
-    let is_name =
-        command.split(' ').skip(1).all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()));
-    let is_known = || is_name && call(&command.replacen("pv ", "pv help ", 1), "PV_NONE").status.success();
-    if parsed.status.success() || is_known() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&parsed.stderr).into_owned())
+    if parsed.status.success() {
+        return Ok(Taken::Line);
     }
+    let is_plain = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
+    let is_name = command.split(' ').skip(1).all(is_plain)
+        && call(&command.replacen("pv ", "pv help ", 1), "PV_NONE").status.success();
+    if is_name { Ok(Taken::Name) } else { Err(String::from_utf8_lossy(&parsed.stderr).into_owned()) }
 }
 
-/// Checks that each command that a text tells is one, and follows those that only look and lack nothing; `call` makes the call.
+/// Checks that each command that a text tells is one, and follows those that only look and lack nothing; `follow` makes the call.
 ///
 /// # Panics
 /// When something is told that is no command, or that leads nowhere.
 pub fn check(binary: &Path, text: &str, follow: impl Fn(Command) -> Option<i32>) {
-    static PARSED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    static TAKEN: Mutex<BTreeMap<String, Taken>> = Mutex::new(BTreeMap::new());
     for command in commands(text).into_iter().filter(|command| is_plain(command)) {
-        if PARSED.lock().expect("no panic under this lock").insert(command.clone()) {
+        let known = TAKEN.lock().expect("no panic under this lock").get(&command).copied();
+        let taken = known.unwrap_or_else(|| {
             // What it redirects is not to be written.
             let words = command.split(" > ").next().unwrap_or_default();
-            if let Err(said) = parses(binary, words) {
-                panic!("`{command}` is told, and is no command: {said}\nin:\n{text}");
-            }
-        }
-        if looks(&command) && !has_gaps(&command) {
+            parses(binary, words)
+                .unwrap_or_else(|said| panic!("`{command}` is told, and is no command: {said}\nin:\n{text}"))
+        });
+        TAKEN.lock().expect("no panic under this lock").insert(command.clone(), taken);
+        if taken == Taken::Line && looks(&command) && !has_gaps(&command) {
             let code = follow(shell(binary, &command));
             assert!(!matches!(code, Some(2 | 3)), "`{command}` is told, and ends with {code:?}; in:\n{text}");
         }
@@ -185,6 +195,7 @@ mod tests {
             ["pv config set executor process"]
         );
         assert_eq!(commands("hint: pv cp 'a:/x y' 'a:/z'  brings it back"), ["pv cp 'a:/x y' 'a:/z'"]);
+        assert_eq!(commands("hint: pv logs names --failed   all it said"), ["pv logs names --failed"]);
         assert!(commands("run 1 of pv run\nlog line: pv nothing").is_empty());
     }
 
