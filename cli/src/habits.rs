@@ -49,7 +49,7 @@ const HABITS: &[Habit] = &[
     ("start commit", "pv put REF SRC  is one commit; several changes at once: pv txn FILE"),
     ("finish commit", "pv put REF SRC  is one commit; several changes at once: pv txn FILE"),
     ("delete commit", "pv commit delete …"),
-    ("squash commit", "pv commit prune …"),
+    ("squash commit", "pv commit prune --keep 5 …"),
     ("wait commit", "pv wait …"),
     ("flush commit", "pv wait …"),
     ("subscribe commit", "pv wait …"),

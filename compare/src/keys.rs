@@ -17,6 +17,8 @@ const TRIED: usize = 4;
 /// Columns of which pairs are tried, and the longest run of leading ones.
 const PAIRED: usize = 6;
 const LEADING: usize = 8;
+/// Rows from which on a column that counts them does so by more than chance.
+const COUNTED: u64 = 10;
 
 /// A row by its key and by all that it says.
 pub(crate) type Named = (u64, u64);
@@ -130,9 +132,9 @@ impl Counter {
         self.rows += 1;
     }
 
-    /// Whether it counts several rows, and has no name of a key.
+    /// Whether it counts the rows of a table that is no small one, and has no name of a key.
     pub(crate) fn counts_rows(&self, name: &str) -> bool {
-        !self.broken && self.rows > 1 && !is_named_so(name)
+        !self.broken && self.rows >= COUNTED && !is_named_so(name)
     }
 }
 

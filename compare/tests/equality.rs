@@ -300,7 +300,13 @@ fn a_value_column_is_no_key() {
     assert_eq!((found.key, found.rows_changed), (vec!["label".to_owned()], 2), "more rows are found again");
     let found = table("a.csv", "name,count\n", "name,count\n");
     assert_eq!((found.by, found.rows_changed), (PairedBy::Content, 0));
-    let found = table("a.csv", ",name,n\n0,cat,5\n1,dog,6\n2,owl,7\n", ",name,n\n0,new,1\n1,cat,5\n2,dog,6\n3,owl,7\n");
+    let counted = |names: &[String]| {
+        let rows = names.iter().enumerate().map(|(at, name)| format!("{at},{name},{}\n", name.len()));
+        format!(",name,n\n{}", rows.collect::<String>())
+    };
+    let names: Vec<String> = (0..12).map(|at| format!("name-{at}")).collect();
+    let more = [&["first".to_owned()], &names[..]].concat();
+    let found = table("a.csv", &counted(&names), &counted(&more));
     assert_eq!((found.key, found.rows_added), (vec!["name".to_owned()], 1), "the number of the row is no key either");
     let found = turned("a.csv", "label,id\ncat,1\ndog,2\n", "label,id\ndog,1\ncat,2\n", "label", &[]).unwrap();
     assert_eq!(found.flipped.len(), 2, "a decision is no key");

@@ -63,13 +63,13 @@ impl WebUrl {
         if !matches!(url.scheme(), "https" | "http") {
             return Err(usage(
                 format!("`{}`: pv reads `https` addresses, not `{}`", text.escape_debug(), url.scheme()),
-                "let its own program read it: PROGRAM … | pv put REF - --as PATH",
+                "let its own program read it: PROGRAM … | pv put REF - --as /NAME",
             ));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(usage(
                 "an address must not hold a user's name or password: it is kept in the commit".to_owned(),
-                "curl -u USER ADDRESS | pv put REF - --as PATH",
+                "curl -u USER ADDRESS | pv put REF - --as /NAME",
             ));
         }
         Ok(Self(url))

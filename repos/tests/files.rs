@@ -144,7 +144,7 @@ fn get_writes_nothing_when_other_bytes_are_there() {
 }
 
 #[test]
-fn get_never_writes_through_a_link_or_in_place_of_a_directory() {
+fn get_never_writes_through_a_link_and_changes_files_and_directories_only_by_force() {
     let test = example();
     let from = test.resolve("images");
     let force = GetOptions { force: true, ..plain() };
@@ -164,9 +164,11 @@ fn get_never_writes_through_a_link_or_in_place_of_a_directory() {
     let other = test.work().join("other");
     std::fs::create_dir_all(other.join("c")).unwrap();
     test.write("other/a", "a file where a directory goes");
-    let error = get(&test.store, &from, &other, force).unwrap_err().to_string();
-    assert!(error.contains("/other/a` is no directory") && error.contains("/other/c` is a directory"), "{error}");
-    assert_eq!(names(&files_in(&other)), ["a"]);
+    let error = get(&test.store, &from, &other, plain()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert_eq!(names(&files_in(&other)), ["a"], "nothing was changed");
+    get(&test.store, &from, &other, force).unwrap();
+    assert_eq!(names(&files_in(&other)), ["a-b", "a/x", "a/y", "c"]);
 }
 
 #[test]

@@ -404,6 +404,8 @@ impl fmt::Display for Target {
 pub fn parse_target(text: &str) -> Result<Target, ReferenceError> {
     if text.starts_with('@') {
         text.parse().map(Target::Run)
+    } else if text.strip_prefix("sha256:").is_some_and(is_id_prefix) {
+        Ok(Target::Word(text.to_owned()))
     } else if colon(text).is_some() {
         text.parse().map(Target::File)
     } else {
@@ -540,6 +542,7 @@ mod tests {
         assert!(matches!("@90c4".parse().unwrap(), Target::Run(_)));
         assert!(matches!("threat:/a@b".parse().unwrap(), Target::File(_)));
         assert!(matches!("detect@90c4/91ce".parse().unwrap(), Target::Word(_)));
+        assert!(matches!("sha256:91ce22aa".parse().unwrap(), Target::Word(_)));
         assert!(parse_target("threat:a").is_err());
     }
 

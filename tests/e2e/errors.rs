@@ -22,14 +22,14 @@ fn wrong_usage_is_json_too() {
     let env = test_env!();
     insta::assert_snapshot!(env.pv(["cat", "--json"]), @r#"
     --- stderr
-    {"error":{"kind":"usage","exit_code":2,"message":"the following required arguments were not provided: <REF:/PATH>...","causes":[],"hint":"Usage: pv cat --json <REF:/PATH>...","done":"nothing"}}
+    {"error":{"kind":"usage","exit_code":2,"message":"the following required arguments were not provided: <REF:/PATH|ID>...","causes":[],"hint":"Usage: pv cat --json <REF:/PATH|ID>...","done":"nothing"}}
     --- exit 2
     "#);
     insta::assert_snapshot!(env.pv(["cat", "--jsn"]), @r"
     --- stderr
     error: unexpected argument '--jsn' found
     hint: a similar argument exists: '--json'
-          Usage: pv cat --json <REF:/PATH>...
+          Usage: pv cat --json <REF:/PATH|ID>...
     --- exit 2
     ");
     insta::assert_snapshot!(env.pv(["putt"]), @r"

@@ -206,7 +206,10 @@ fn an_image_that_is_removed_meanwhile() {
     assert_eq!(env.exit_code(["run"]), 1);
     let (state, reason, counts) = end_of(&env, "gone");
     assert_eq!((state.as_str(), counts), ("failure", [3, 0, 0, 0, 0]));
-    assert!(reason.starts_with("image `sha256:") && reason.contains("does not have it any more"), "{reason}");
+    assert!(
+        reason.starts_with(&format!("image `{name}` is gone")) && reason.contains("does not have it any more"),
+        "{reason}"
+    );
     image(&name);
     apply(&env, &spec);
     the_next_is_good(&env, &["gone"]);

@@ -85,6 +85,7 @@ fn a_commit_has_every_field_of_the_contract() {
         "kind",
         "lineage",
         "message",
+        "origins",
         "parents",
         "pipeline",
         "provenance",

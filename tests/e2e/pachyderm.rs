@@ -210,7 +210,7 @@ fn the_page_names_every_field_and_answers_every_verb_as_pv_does() {
         rows += 1;
         let words = Command::new("bash").args(["-c", &format!("printf '%s\\n' {asked}")]).output().unwrap();
         let words = String::from_utf8(words.stdout).unwrap();
-        let said = env.pv(words.lines());
+        let said = env.shown(&env.command(words.lines()).output().unwrap());
         let verb: Vec<&str> =
             line.split(' ').take(2).take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())).collect();
         // Some are said alike in both, and some lines here need more than a habit can know.

@@ -196,7 +196,7 @@ fn a_warning_stands_where_its_cause_is_and_holds_nothing_up() {
     next: pv run  before that: pv plan
     ");
     let view = env.json(["pipeline", "apply", "-f", "one.yml"]).remove(0);
-    assert_eq!(fields(&view), ["jobs", "kills", "pipelines", "run", "warnings"]);
+    assert_eq!(fields(&view), ["branches", "jobs", "kills", "pipelines", "run", "warnings"]);
     assert_eq!(
         [&view["run"], &view["jobs"], &view["pipelines"][0]["state"]],
         [&json!(null), &json!([]), &json!("unchanged")]

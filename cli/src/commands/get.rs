@@ -59,8 +59,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let dest = cx.path(&args.dest);
     let progress = cx.progress("get");
     let update = |files, bytes| progress.update(files, bytes, 0);
-    let got =
-        get(store, &from, args, &dest, &update).map_err(|error| literal(error, args.source.path().filter(|_| args.matching.is_none())))?;
+    let got = get(store, &from, args, &dest, &update)
+        .map_err(|error| literal(error, args.source.path().filter(|_| args.matching.is_none())))?;
     drop(progress);
     if cx.out().is_json() {
         let (repo, commit) = match &from {

@@ -38,9 +38,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         }
         Some(reference) => match &args.matching {
             Some(glob) => matching(cx, reference, glob, &args.window),
-            None => {
-                commits(cx, reference, &args.window).map_err(|error| literal(error, reference.path.as_ref()))
-            }
+            None => commits(cx, reference, &args.window).map_err(|error| literal(error, reference.path.as_ref())),
         },
         None => runs(cx, &args.window),
     }

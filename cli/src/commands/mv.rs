@@ -27,7 +27,6 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let started = Instant::now();
     let store = cx.store()?;
     let (from, to) = (path_of(&args.from)?, path_of(&args.to)?);
-    let target = Target::of(store, &args.to)?;
     if (&args.from.repo, &args.from.revision) != (&args.to.repo, &args.to.revision) {
         let message = format!("`{}` and `{}` are at two places, and a move is one commit at one", args.from, args.to);
         let is_branch = args.from.revision.as_ref().is_none_or(|revision| revision.as_branch().is_some());
@@ -35,6 +34,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         let rest = if is_branch && is_user { format!("  then pv rm '{}'", args.from) } else { String::new() };
         return Err(CliError::usage(message, format!("pv cp '{}' '{}'{rest}", args.from, args.to)));
     }
+    let target = Target::of(store, &args.to)?;
     let new = Commit { target: &target, message: &args.message, expect: None, started, skipped: &[] };
     commit(cx, &new, |base| files::mv(store, base, &target.place(), &from, &to))?;
     Ok(())

@@ -90,8 +90,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return put.say_what_would_change().map_err(nothing_committed);
     }
     let streamed = sources.store(cx, store).map_err(nothing_committed)?;
-    put.note_odd_directory();
     let mut local = put.local(&sources, &streamed).map_err(nothing_committed)?;
+    put.note_odd_directory();
     let skipped = local.as_ref().map(|(_, content)| content.skipped()).unwrap_or_default();
     let new = Commit { target: &target, message: &args.message, expect, started, skipped: &skipped };
     let mut tries = 0;

@@ -110,13 +110,17 @@ impl Sources {
     pub(super) fn of(cx: &Context, args: &put::Args) -> Result<Self> {
         let mut given: Vec<(PathBuf, Option<Digest>)> =
             args.sources.iter().map(|source| (source.clone(), None)).collect();
+        let twice = || CliError::usage("standard input is named twice", "name a file instead");
+        if args.sources.iter().any(|source| is_stdin(source)) && args.reads_list_from_stdin() {
+            return Err(twice());
+        }
         if let Some(list) = &args.streams.input_list {
             given.extend(read_list(cx, list)?);
         }
         let is_alone = given.len() == 1;
         let stdins = given.iter().filter(|(source, _)| is_stdin(source)).count();
         if stdins > 0 && (stdins > 1 || args.reads_list_from_stdin()) {
-            return Err(CliError::usage("standard input is named twice", "name a file instead"));
+            return Err(twice());
         }
         if let Some(digest) = args.streams.sha256 {
             match given.as_mut_slice() {

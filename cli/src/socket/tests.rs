@@ -182,7 +182,7 @@ fn the_end_of_the_connection_cancels_the_command() {
     // It lets go of its streams without a word.
     assert_eq!(read_to_end(stdout), "");
     drop(stdin);
-    assert_eq!(call(&place.dir, &["ls", "images"]).0, 3, "the branch was not made");
+    assert_eq!(call(&place.dir, &["show", "images"]).0, 3, "the branch was not made");
 }
 
 #[test]

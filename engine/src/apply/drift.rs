@@ -118,7 +118,8 @@ fn code_differs(store: &Store, folder: &Path, stored: Tree) -> Result<bool> {
     if gathered.len() > MOST_FILES || gathered.size_bytes > MOST_BYTES {
         return Ok(false);
     }
-    let options = UploadOptions { base: stored, trust_stat: true, dry_run: true, skip_unreadable: false, progress: &|_, _| {} };
+    let options =
+        UploadOptions { base: stored, trust_stat: true, dry_run: true, skip_unreadable: false, progress: &|_, _| {} };
     let Ok(looked_at) = files::upload_with(store, &gathered, &options) else { return Ok(false) };
     let edits = looked_at.edits(store, stored, &gathered)?;
     Ok(!edits.files.is_empty() || edits.unchanged != stored.totals(store)?.entries)

@@ -58,7 +58,7 @@ async fn datums_are_cached_when_another_job_executed_them() {
     let fields: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
     let mut contract: Vec<&str> =
         "id pipeline run state reason cause executor pipeline_version datums_total datums_processed \
-        datums_cached datums_failed datums_recovered output_commit created_at started_at finished_at"
+        datums_cached datums_failed datums_recovered duration_seconds output_commit created_at started_at finished_at"
             .split_whitespace()
             .collect();
     contract.sort_unstable();

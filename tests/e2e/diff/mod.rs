@@ -244,8 +244,8 @@ fn how_rows_and_records_were_paired_is_said() {
         [id=c]  {"id":"c","s":9}  added
         [id=a].s  1  1.5  +0.5 (+50.00%)
     ~ /log.csv  29 B → 35 B
-        rows by content, as no columns tell them apart: 1 added, 0 removed, 0 changed (0 cells) of 3 → 4
-        added: row 1
+        rows by level: 1 added, 0 removed, 0 changed (0 cells) of 3 → 4
+        added: NEW
     ~ /twice.json  16 B → 16 B
         key `a` is given more than once in one mapping: each is compared, most readers take the last
         VALUE  OLD  NEW  CHANGE

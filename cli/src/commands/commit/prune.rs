@@ -80,7 +80,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 fn branch_of(store: &Store, of: &Reference) -> Result<(RepoName, Option<BranchName>)> {
     if of.path.is_some() {
-        return Err(CliError::usage("prune takes whole commits, not paths", format!("pv commit prune {} --keep 1", of.repo)));
+        return Err(CliError::usage(
+            "prune takes whole commits, not paths",
+            format!("pv commit prune {} --keep 1", of.repo),
+        ));
     }
     store.repo(&of.repo)?;
     let Some(revision) = &of.revision else { return Ok((of.repo.clone(), None)) };

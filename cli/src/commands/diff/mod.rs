@@ -123,7 +123,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 /// Whether something differs.
 fn commits(cx: &Context, args: &Args, first: &Source, second: Option<&Source>) -> Result<bool> {
     let store = cx.store()?;
-    let sides = Sides::find(store, first, second).map_err(|error| literal(error, first.path().filter(|_| args.matching.is_none())))?;
+    let sides = Sides::find(store, first, second)
+        .map_err(|error| literal(error, first.path().filter(|_| args.matching.is_none())))?;
     let sides = sides.matching(args.matching.clone());
     if args.why {
         let differs = why::in_full(cx, args, &sides)?;

@@ -35,13 +35,13 @@ impl Topic {
 /// A spec that says what most say.
 const SPEC: &str = r#"pipeline: {name: detect}
 input:
-  cross:
-    - pfs: {repo: images, glob: "/*/*"}   # each image is a datum …
-    - pfs: {repo: model, glob: /}         # … together with the whole model
+  cross:                # each image with the whole model
+    - pfs: {repo: images, glob: "/*/*"}
+    - pfs: {repo: model, glob: /}
 transform:
   image: python:3.13
   cmd: [python3, /code/detect.py]
-  code: ./code                            # read-only at /code, relative to this file
+  code: ./code          # a folder beside this file
 datum_timeout: 30s
 "#;
 
@@ -50,7 +50,8 @@ fn specs_topic(cx: &Context) -> Result<()> {
     out.wrapped(
         "A pipeline is a YAML or JSON document in Pachyderm's format, one or several a file: pv pipeline apply -f FILE",
     )?;
-    out.line("The inputs of a datum are below /pfs/NAME, and what it writes to /pfs/out is its output.\n")?;
+    out.wrapped("The inputs of a datum are below /pfs/NAME, and what it writes to /pfs/out is its output.")?;
+    out.line("")?;
     SPEC.lines().try_for_each(|line| out.line(format!("  {line}")))?;
     for section in sections() {
         print_section(cx, &section)?;
@@ -67,7 +68,8 @@ fn print_section(cx: &Context, section: &Section) -> Result<()> {
         vec![format!("  {}", field.name), field.shape.clone(), field.about.to_owned()]
     };
     cx.columns(
-        &Columns { header: &["", "", " "], gives_up: &[""], shortens: &[] },
+        // Words that are not seen, to name the columns by.
+        &Columns { header: &["", " ", "  "], gives_up: &[" "], shortens: &[] },
         section.fields.iter().map(row).collect(),
     )?;
     let names = |list: &[&str]| list.join(" ");

@@ -13,8 +13,6 @@ use crate::output::{Human, Row, Window, short_digest, size};
 
 /// List the images that pipelines were pinned to: what is on record, and where each can be had
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:
-  pv image list            which images the store's results rest on, and which of them are saved")]
 pub(crate) struct Args {
     #[command(flatten)]
     window: Window,

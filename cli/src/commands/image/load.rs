@@ -13,9 +13,6 @@ use crate::executors::executors;
 ///
 /// What comes is compared with what is on record: an archive that holds another image is refused.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
-  pv image load             all that were saved and that the engine does not have
-  pv image load detect      that of one pipeline")]
 pub(crate) struct Args {
     /// A pipeline, an image by reference or digest, or a file of an output: then all that it rests on
     #[arg(value_name = "PIPELINE|IMAGE|REF:/PATH")]

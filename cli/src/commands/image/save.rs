@@ -15,10 +15,6 @@ use crate::output::size;
 /// Each is an archive in the store's folder `images`, compressed, named by its own SHA-256, with a record that says which image it is. `pv run`
 /// and `pv verify --rerun` take it from there by themselves. `pv mirror` does not copy that folder.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
-  pv image save                                 those of all pipelines as they are now
-  pv image save detect                          that of one pipeline
-  pv image save threat:/cam7/1511891098.json    all that this result rests on")]
 pub(crate) struct Args {
     /// A pipeline, an image by reference or digest, or a file of an output: then all that it rests on
     #[arg(value_name = "PIPELINE|IMAGE|REF:/PATH")]

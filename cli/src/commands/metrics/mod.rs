@@ -22,11 +22,6 @@ pub(super) mod sides;
 /// versions of pipelines. Parameters that all rows share stand below the table. The best value of a metric is marked with `*`: by its
 /// name (accuracy, loss, …) more or less of it is good, unless --max or --min says so.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
-  pv metrics evaluate                       a row a file, the best first
-  pv metrics evaluate:/small --all-runs     how it changed, a row a version
-  pv metrics evaluate --tries --by rounds   what was tried beside what is now
-  pv metrics model@v1 model@v2 --md         two commits, for a pull request")]
 pub(crate) struct Args {
     /// Commits; with a path only that file or directory
     #[arg(value_name = "REF[:/PATH]", required = true)]

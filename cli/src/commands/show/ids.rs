@@ -1,13 +1,13 @@
 //! What an id names, whatever its sort.
 
 use engine::queries::{self, Named, VersionOf};
-use repos::Store;
 use repos::documents::{ImageStamp, ResultDocument, ResultState};
 use repos::files;
 use repos::history::What;
 use repos::object::Kind;
 use repos::store::Resolved;
-use repos::tree::{FileEntry, Tree};
+use repos::tree::{FileEntry, Map, Tree, TreeError};
+use repos::{RepoError, Store};
 use serde_json::json;
 use specs::{DatumRef, Digest, FilePath, RunRef, Source};
 
@@ -203,15 +203,23 @@ fn show_document(cx: &Context, store: &Store, named: &Named, kind: Kind, digest:
 }
 
 fn show_map(cx: &Context, store: &Store, named: &Named, root: &Digest) -> Result<()> {
-    let totals = Tree::at(*root).totals(store)?;
+    let as_files = Tree::at(*root).totals(store);
+    let entries = match as_files.or_else(|_| Map::<Digest>::at(*root).totals(store)) {
+        Ok(totals) => Some(totals.entries),
+        // A map with other values, such as that of a job's datums.
+        Err(RepoError::Tree(TreeError::Damaged { .. })) => None,
+        Err(error) => return Err(error.into()),
+    };
     let has_files = queries::files_of(store, named, None).is_ok();
     if cx.out().is_json() {
-        return cx
-            .out()
-            .json(&json!({ "id": root, "sort": "tree", "entries": totals.entries, "has_files": has_files }));
+        return cx.out().json(&json!({ "id": root, "sort": "tree", "entries": entries, "has_files": has_files }));
     }
     let look = if has_files { format!("pv ls {} -r", root.short(12)) } else { String::new() };
-    let lines = [("tree", root.to_string()), ("entries", totals.entries.to_string()), ("look", look)];
+    let lines = [
+        ("tree", root.to_string()),
+        ("entries", entries.map_or_else(String::new, |entries| entries.to_string())),
+        ("look", look),
+    ];
     print(cx, lines.into_iter().filter(|(_, text)| !text.is_empty()))
 }
 

@@ -7,7 +7,7 @@ use repos::object::Kind;
 use repos::store::Resolved;
 use repos::tree::{PathKind, Tree};
 use repos::{RepoError, Store};
-use specs::{DatumRef, Digest, JobRef, Reference, RunRef, Source, Target};
+use specs::{DatumRef, Digest, ErrorKind, JobRef, Reference, RunRef, Source, Target};
 
 use super::jobs::{JobLine, live};
 use super::views::{CommitView, FileView, RunView};
@@ -48,13 +48,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 /// A name comes first: of a repository, a branch, a tag; then a version; then an id; then a job or datum.
 fn show_word(cx: &Context, store: &Store, word: &str, raw: bool) -> Result<()> {
-    if word.contains('/')
-        && let Ok(datum @ DatumRef::InJob { .. }) = word.parse::<DatumRef>()
-        && word.parse::<Reference>().is_err()
-    {
-        return super::datum::show_one(cx, &datum);
-    }
-    let source: Source = word.parse()?;
+    let datum = word.parse::<DatumRef>().ok().filter(|datum| matches!(datum, DatumRef::InJob { .. }));
+    let source = match (word.parse::<Source>(), &datum) {
+        (Err(_), Some(datum)) => return super::datum::show_one(cx, datum),
+        (parsed, _) => parsed?,
+    };
     let Source::Reference(reference) = &source else { return ids::show(cx, store, &source, raw) };
     if let Some((of, document)) = queries::find_version(store, reference)? {
         return versions::show(cx, store, &of, &document, raw);
@@ -72,7 +70,10 @@ fn show_word(cx: &Context, store: &Store, word: &str, raw: bool) -> Result<()> {
             }
             _ => Err(error.into()),
         },
-        Err(error) => Err(error.into()),
+        Err(error) => match datum.filter(|_| !raw && error.kind() == ErrorKind::NotFound) {
+            Some(datum) if queries::find_datum(store, live(cx), &datum).is_ok() => super::datum::show_one(cx, &datum),
+            _ => Err(error.into()),
+        },
     }
 }
 

@@ -23,11 +23,6 @@ use crate::error::{CliError, Result};
 /// Forward may start with a file, with a directory (`REF:/DIR`, `REF:/` for all files), or with a commit (`REF`): then with the files that it
 /// brought, added or changed.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
-  pv trace threat:/cam7/1511891098.json                        what it rests on
-  pv trace threat:/cam7/1511891098.json --format html > x.html  a page with the frame on it
-  pv trace --forward --all-runs images:/cam7                   everything that read any file of camera 7
-  pv trace --forward images@c07d5e21                           what came of one commit")]
 pub(crate) struct Args {
     /// The file; forward also a directory or a commit
     #[arg(value_name = "REF[:/PATH]")]

@@ -143,7 +143,8 @@ fn finish(cx: &Context, args: &Args, store: &Store, tried: &Tried) -> Result<()>
     let reason = bad.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
     let error = CliError::new(ErrorKind::Failed, format!("{} did not succeed{reason}", bad.pipeline));
     // `--failed` is about the pipeline's own newest job; what a try said is found by its datums.
-    let failed = bad.compared.iter().flat_map(|compared| &compared.datums).find(|datum| datum.verdict == Verdict::Failed);
+    let failed =
+        bad.compared.iter().flat_map(|compared| &compared.datums).find(|datum| datum.verdict == Verdict::Failed);
     Err(match failed.filter(|_| tried.run.is_some()) {
         Some(datum) => error.hint(format!("pv logs {}      all it said", datum.id.short(8))),
         None => error,

@@ -60,8 +60,8 @@ fn the_last_of_two_equal_keys_counts_and_is_warned_of() {
         let set = parse(&text);
         assert_eq!(
             report(&set),
-            "warning: p.yml:5:1: `datum_tries` is given twice: this one counts, the one at 4:1 does not\n\
-             warning: p.yml:6:1: `datum_tries` is given twice: this one counts, the one at 5:1 does not\n"
+            "warning: p.yml:4:1: `datum_tries` is given twice: this one counts, the one at 3:1 does not\n\
+             warning: p.yml:5:1: `datum_tries` is given twice: this one counts, the one at 4:1 does not\n"
         );
         assert_eq!(set.specs[0].spec.datum_tries, 3);
     }
@@ -78,8 +78,8 @@ fn a_schedule_that_never_comes_is_refused_with_its_place() {
     let trigger = |field: &str| {
         report(&parse(&of("", &format!("{{pfs: {{repo: images, glob: /, trigger: {{{field}: '0 0 30 2 *'}}}}}}"))))
     };
-    assert!(trigger("cron_spec").starts_with("error: p.yml:3:60: `cron_spec`: `0 0 30 2 *` never comes"));
-    assert!(trigger("rate_limit_spec").starts_with("error: p.yml:3:66: `rate_limit_spec`: `0 0 30 2 *` never comes"));
+    assert!(trigger("cron_spec").starts_with("error: p.yml:3:54: `cron_spec`: `0 0 30 2 *` never comes"));
+    assert!(trigger("rate_limit_spec").starts_with("error: p.yml:3:60: `rate_limit_spec`: `0 0 30 2 *` never comes"));
     for fine in ["@midnight", "@never", "0 0 29 2 *", "@every 1h30m"] {
         assert_eq!(cron("spec", fine), "", "{fine}");
     }
@@ -90,9 +90,9 @@ fn an_input_that_no_shell_can_name_is_warned_of_once() {
     let input = "{cross: [{pfs: {repo: my-repo, glob: /}}, {pfs: {repo: a, name: 2nd, glob: /}}, {pfs: {repo: ok_1, glob: /}}]}";
     let text = of("", input) + "---\n" + &of("", "{pfs: {repo: my-repo, glob: /}}").replace("name: d", "name: e");
     insta::assert_snapshot!(report(&parse(&text)), @r"
-    warning: p.yml:3:23: input `my-repo`: a shell cannot read a variable of this name, so `$my-repo` is not the path of the datum
+    warning: p.yml:3:30: input `my-repo`: a shell cannot read a variable of this name, so `$my-repo` is not the path of the datum
       hint: `name: my_repo` gives it `$my_repo`, and the directory `/pfs/my_repo`; `/pfs/my-repo` needs no change
-    warning: p.yml:3:65: input `2nd`: a shell cannot read a variable of this name, so `$2nd` is not the path of the datum
+    warning: p.yml:3:72: input `2nd`: a shell cannot read a variable of this name, so `$2nd` is not the path of the datum
       hint: `name: input_2nd` gives it `$input_2nd`, and the directory `/pfs/input_2nd`; `/pfs/2nd` needs no change
     ");
 }
@@ -102,17 +102,17 @@ fn variables_that_would_be_shadowed_are_refused_one_by_one() {
     let transform = ", env: {images: x, images_COMMIT: x, PACH_JOB_ID: x, PACH_DATUM_images_JOIN_ON: x, FINE: x, TOKEN: x, PACH_TOKEN: x}, \
                      secrets: [{name: s, key: k, env_var: TOKEN}, {name: s, key: k, env_var: ONE}, {name: u, key: k, env_var: ONE}, {name: u, key: k, env_var: images}]";
     insta::assert_snapshot!(report(&parse(&of(transform, IMAGES))), @r"
-    error: p.yml:2:46: `env` sets `images`, and input `images` sets it to the path of the datum
+    error: p.yml:2:43: `env` sets `images`, and input `images` sets it to the path of the datum
       hint: give the variable another name, or the input another `name`
-    error: p.yml:2:57: `env` sets `images_COMMIT`, and input `images` sets it to the commit that is read
+    error: p.yml:2:54: `env` sets `images_COMMIT`, and input `images` sets it to the commit that is read
       hint: give the variable another name, or the input another `name`
-    error: p.yml:2:75: `env` sets `PACH_JOB_ID`, and pv sets it for each datum
+    error: p.yml:2:72: `env` sets `PACH_JOB_ID`, and pv sets it for each datum
       hint: give the variable another name, or the input another `name`
-    error: p.yml:2:91: `env` sets `PACH_DATUM_images_JOIN_ON`, and input `images` sets it to the key of the datum
+    error: p.yml:2:88: `env` sets `PACH_DATUM_images_JOIN_ON`, and input `images` sets it to the key of the datum
       hint: give the variable another name, or the input another `name`
-    error: p.yml:2:178: `env_var` of secret `s` sets `TOKEN`, and `env` at 2:130 does so too
-    error: p.yml:2:250: `env_var` of secret `u` sets `ONE`, and `env_var` of secret `s` at 2:213 does so too
-    error: p.yml:2:286: `env_var` of secret `u` sets `images`, and input `images` sets it to the path of the datum
+    error: p.yml:2:163: `env_var` of secret `s` sets `TOKEN`, and `env` at 2:127 does so too
+    error: p.yml:2:231: `env_var` of secret `u` sets `ONE`, and `env_var` of secret `s` at 2:198 does so too
+    error: p.yml:2:264: `env_var` of secret `u` sets `images`, and input `images` sets it to the path of the datum
       hint: give the variable another name, or the input another `name`
     ");
 }
@@ -126,7 +126,7 @@ fn a_join_or_group_without_a_key_is_refused_wherever_it_lies() {
         said(
             "{join: [{pfs: {repo: a, glob: '/(*)', join_on: $1}}, {union: [{pfs: {repo: b, glob: '/(*)', join_on: $1}}, {pfs: {repo: c, glob: /}}]}]}"
         ),
-        ["3:62: input `c` has no `join_on`, and a `join` pairs by it"]
+        ["3:61: input `c` has no `join_on`, and a `join` pairs by it"]
     );
     assert_eq!(
         said("{group: [{pfs: {repo: a, glob: '/(*)', group_by: $1}}, {cron: {name: t, spec: '@daily'}}]}"),
