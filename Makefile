@@ -51,7 +51,7 @@ demo-training: build
 	PV='$(PV)' examples/model-training/demo.sh
 
 test: rocksdb
-	@scripts/setup.sh docker python s3 numpy proof
+	@scripts/setup.sh docker python terminal s3 numpy proof
 	@scripts/with-docker.sh cargo $(TEST) --workspace --locked
 
 bare-root:

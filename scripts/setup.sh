@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing on a bare Debian or Ubuntu machine; says what, asks nothing, does nothing when all is there.
 # Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's
-# stages); from PyPI into the target folder, for tests: s3 (a server), numpy (numpy, pandas, Pillow …, which reckon independently),
+# stages), terminal (a pager and a pseudo-terminal, for tests); from PyPI into the target folder, for tests: s3 (a server), numpy (numpy, pandas, Pillow …, which reckon independently),
 # proof (outside tools that check what pv signs); bare-root (mmdebstrap, for the test of this script); bench (the rivals).
 # Exit code 6: something is missing that it may not install; it says what, in a line to paste.
 set -euo pipefail
@@ -83,6 +83,10 @@ for part in "$@"; do
         python)
             need python3 command -v /usr/bin/python3
             need python3-pip /usr/bin/python3 -m pip --version
+            ;;
+        terminal)
+            need less command -v less
+            need bsdutils command -v script
             ;;
         bare-root)
             need mmdebstrap command -v mmdebstrap
