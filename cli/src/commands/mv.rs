@@ -28,6 +28,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let (from, to) = (path_of(&args.from)?, path_of(&args.to)?);
     if (&args.from.repo, &args.from.revision) != (&args.to.repo, &args.to.revision) {
+        engine::changes::refuse_output(store, &args.to.repo)?;
         let message = format!("`{}` and `{}` are at two places, and a move is one commit at one", args.from, args.to);
         let is_branch = args.from.revision.as_ref().is_none_or(|revision| revision.as_branch().is_some());
         let is_user = engine::changes::refuse_output(store, &args.from.repo).is_ok();
