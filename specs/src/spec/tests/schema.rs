@@ -24,7 +24,11 @@ fn the_schema_has_what_acts_and_nothing_else() {
             true,
             false,
             "true",
-            "false"
+            "false",
+            "True",
+            "False",
+            "TRUE",
+            "FALSE"
           ]
         },
         "glob": {
@@ -57,7 +61,11 @@ fn the_schema_has_what_acts_and_nothing_else() {
             true,
             false,
             "true",
-            "false"
+            "false",
+            "True",
+            "False",
+            "TRUE",
+            "FALSE"
           ]
         },
         "name": {
@@ -74,7 +82,11 @@ fn the_schema_has_what_acts_and_nothing_else() {
             true,
             false,
             "true",
-            "false"
+            "false",
+            "True",
+            "False",
+            "TRUE",
+            "FALSE"
           ]
         },
         "project": {
@@ -91,7 +103,11 @@ fn the_schema_has_what_acts_and_nothing_else() {
             true,
             false,
             "true",
-            "false"
+            "false",
+            "True",
+            "False",
+            "TRUE",
+            "FALSE"
           ]
         },
         "repo": {
