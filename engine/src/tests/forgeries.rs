@@ -69,7 +69,7 @@ fn by() -> By {
     By { author: "mallory".to_owned(), committer: "uid:0@test".to_owned() }
 }
 
-/// The store as it was, and what is true of it.
+/// The store as it was, with what is true of it.
 struct Truth {
     _folder: tempfile::TempDir,
     dir: PathBuf,
@@ -401,7 +401,6 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
             "content gone, and said to be pruned"
         }
         16 => {
-            // A commit of their own, made on the true one, and a record that no key signed.
             if let Ok(store) = as_mallory(dir)
                 && let Ok(true_one) = resolve(&store, repo)
                 && let Ok(forged) = store.put_bytes(b"forged")
