@@ -41,6 +41,7 @@ use nix::sys::prctl;
 pub(crate) use clear::{NOTHING, empty as empty_directory, open_directory};
 pub(crate) use command::DEFAULT_PATH;
 pub(crate) use inputs::MTIME as INPUT_SECONDS;
+pub(crate) use namespace::most_processes;
 
 /// Exit code of `pv worker enter` when this host refuses namespaces; another means may be tried then.
 pub(crate) const NAMESPACES_REFUSED: u8 = 77;

@@ -47,8 +47,8 @@ use super::{
     ExecError, Executor, ExecutorInfo, ExecutorKind, FileSource, HostFolder, Image, Network, OnPull, Owner, Resources,
     SameImage, Sandbox, SandboxSpec, SavedImage, SavedImages,
 };
-use crate::worker::DEFAULT_PATH;
 use crate::worker::protocol::{Settings, Tmp};
+use crate::worker::{DEFAULT_PATH, most_processes};
 
 /// Labels by which containers are found again.
 const STORE_LABEL: &str = "pv.store";
@@ -57,8 +57,6 @@ const INSTANCE_LABEL: &str = "pv.instance";
 /// list: raw sockets, devices, file capabilities, another root.
 const CAPABILITIES: [&str; 8] =
     ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
-/// Most processes and threads of a sandbox: far more than a stage needs, and far fewer than stop a machine.
-const PIDS_MAX: i64 = 8192;
 /// How long Docker may take to remove a container by itself after its agent ended.
 const END_TIME: Duration = Duration::from_secs(5);
 
@@ -369,7 +367,7 @@ fn host_config(spec: &SandboxSpec, agent_volume: &str, code: Option<Mount>) -> H
             Network::Default => None,
         },
         ipc_mode: Some("private".to_owned()),
-        pids_limit: Some(PIDS_MAX),
+        pids_limit: Some(most_processes().into()),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use bwrap::{by_bwrap, within};
 pub(super) use enter::enter;
+pub(crate) use fence::most_processes;
 pub(super) use inside::inside;
 
 use crate::executor::{HostFolder, Network};
