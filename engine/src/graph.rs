@@ -1,9 +1,10 @@
 //! The graph of pipelines: who reads what, and which jobs a change causes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use repos::documents::{PipelineStamp, SpecDocument, VersionDocument};
+use repos::documents::{Commit, PipelineStamp, SpecDocument, VersionDocument};
 use repos::journal::{JobSeed, Move};
 use repos::{PipelineRow, RepoError, Store};
 use specs::spec::{PfsInput, PipelineSpec, Trigger};
@@ -20,6 +21,28 @@ pub struct Pipeline {
     pub version: VersionDocument,
     /// The spec.
     pub spec: PipelineSpec,
+}
+
+/// Versions of pipelines that a question has read: many datums are of one.
+#[derive(Debug, Default)]
+pub(crate) struct Versions(HashMap<(PipelineName, u32), Rc<Pipeline>>);
+
+impl Versions {
+    /// One version of a pipeline, as [`Pipeline::load_version`] reads it.
+    pub(crate) fn get(&mut self, store: &Store, name: &PipelineName, version: u32) -> Result<Rc<Pipeline>> {
+        let key = (name.clone(), version);
+        if let Some(known) = self.0.get(&key) {
+            return Ok(Rc::clone(known));
+        }
+        let pipeline = Rc::new(Pipeline::load_version(store, name, version)?);
+        self.0.insert(key, Rc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    /// The version that made a commit; `None` when people made it.
+    pub(crate) fn of_commit(&mut self, store: &Store, commit: &Commit) -> Result<Option<Rc<Pipeline>>> {
+        commit.pipeline.as_ref().map(|stamp| self.get(store, &stamp.name, stamp.version)).transpose()
+    }
 }
 
 /// A branch of a repository.

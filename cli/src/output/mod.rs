@@ -1,7 +1,7 @@
 //! What commands print: results on stdout, all else on stderr.
 //!
 //! - `list` lists: a table for people, one JSON object a line for programs; how many and how far back
-//! - `human` sizes, counts, times and ids for people
+//! - `human` sizes, counts, times and ids for people; `number` figures and shares
 //! - `escape` the one exit of text: no control character of others gets to a terminal
 //! - `fit` where a text is cut or broken on a terminal of so many columns; `table` columns that fit
 //! - `screen` lines at the end of a terminal that are drawn anew; `progress` how far a long operation has come
@@ -23,6 +23,7 @@ mod escape;
 mod fit;
 mod human;
 mod list;
+pub(crate) mod number;
 mod pager;
 mod progress;
 mod screen;

@@ -8,11 +8,11 @@ use repos::documents::{Commit, CommitKind, Recipe, Reference, ResultDocument, Tr
 use repos::tree::{FileEntry, Map, PathKind, Tree, directory_range, path_of};
 use repos::{RepoError, Store};
 use serde_json::Value;
-use specs::{CommitId, Digest, FilePath, PipelineName, RepoName};
+use specs::{CommitId, Digest, FilePath, RepoName};
 
 use super::files::{figures_of, parameter_of_word};
 use crate::error::Result;
-use crate::graph::Pipeline;
+use crate::graph::Versions;
 use crate::trace::{matched, origins_of};
 
 /// Inputs of a datum, and files of a directory, that are looked at.
@@ -58,7 +58,7 @@ struct Read {
 pub(super) struct Upstream<'s> {
     store: &'s Store,
     known: HashMap<Digest, Rc<Vec<Parameter>>>,
-    pipelines: HashMap<(PipelineName, u32), Rc<Pipeline>>,
+    pipelines: Versions,
     unfit: BTreeSet<String>,
     /// Whether inputs were not looked at because there are many.
     is_cut: bool,
@@ -66,7 +66,7 @@ pub(super) struct Upstream<'s> {
 
 impl<'s> Upstream<'s> {
     pub(super) fn new(store: &'s Store) -> Self {
-        Self { store, known: HashMap::new(), pipelines: HashMap::new(), unfit: BTreeSet::new(), is_cut: false }
+        Self { store, known: HashMap::new(), pipelines: Versions::default(), unfit: BTreeSet::new(), is_cut: false }
     }
 
     /// What could not be read, and that something was left out.
@@ -161,7 +161,7 @@ impl<'s> Upstream<'s> {
 
     /// The files that a datum read.
     fn inputs(&mut self, commit: &Commit, recipe: &Recipe) -> Result<Vec<Read>> {
-        let Some(pipeline) = self.pipeline_of(commit)? else { return Ok(Vec::new()) };
+        let Some(pipeline) = self.pipelines.of_commit(self.store, commit)? else { return Ok(Vec::new()) };
         self.is_cut |= recipe.inputs.len() > LOOKED_AT;
         let mut files = Vec::new();
         for input in recipe.inputs.iter().filter(|input| !input.empty_files).take(LOOKED_AT) {
@@ -223,17 +223,6 @@ impl<'s> Upstream<'s> {
             add(Parameter { sort, place: repo.to_string(), file: Some((input.clone(), path.clone())), key, value });
         }
         Ok(())
-    }
-
-    fn pipeline_of(&mut self, commit: &Commit) -> Result<Option<Rc<Pipeline>>> {
-        let Some(stamp) = &commit.pipeline else { return Ok(None) };
-        let key = (stamp.name.clone(), stamp.version);
-        if let Some(known) = self.pipelines.get(&key) {
-            return Ok(Some(Rc::clone(known)));
-        }
-        let pipeline = Rc::new(Pipeline::load_version(self.store, &stamp.name, stamp.version)?);
-        self.pipelines.insert(key, Rc::clone(&pipeline));
-        Ok(Some(pipeline))
     }
 }
 

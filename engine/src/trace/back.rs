@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::rc::Rc;
 
 use repos::documents::{
     Commit, CommitKind, Origin as WebOrigin, Recipe, ResultDocument, Source, Transform, VersionDocument,
@@ -16,7 +15,7 @@ use specs::{CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 
 use super::nodes::{Brought, DatumNode, FileNode, Origin, SameAs, SourceNode, Trace, VersionNode};
 use crate::error::Result;
-use crate::graph::Pipeline;
+use crate::graph::Versions;
 use crate::queries::CauseView;
 
 /// Copies of copies that are followed one after another.
@@ -97,8 +96,7 @@ pub(super) struct Tracer<'a> {
     /// Directories whose files stand somewhere in the trace.
     pub(super) directories: HashSet<Place>,
     sources: HashSet<(RepoName, FilePath, Digest)>,
-    /// Pipelines that were loaded: many datums are of one.
-    pub(super) pipelines: HashMap<(PipelineName, u32), Rc<Pipeline>>,
+    pub(super) pipelines: Versions,
     /// Files of directories that datums read, by their bytes.
     pub(super) by_bytes: HashMap<Place, HashMap<Digest, FilePath>>,
     /// Copies of copies on the way to where it is now.
@@ -130,7 +128,7 @@ impl<'a> Tracer<'a> {
             seen: HashSet::new(),
             directories: HashSet::new(),
             sources: HashSet::new(),
-            pipelines: HashMap::new(),
+            pipelines: Versions::default(),
             by_bytes: HashMap::new(),
             copies: 0,
             cut: Vec::new(),

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use repos::documents::{Commit, Recipe, Reference, ResultDocument};
@@ -20,7 +21,7 @@ use specs::{CommitId, Digest, FilePath, PipelineName, RepoName};
 use super::nodes::{AtHead, Forward, ForwardPeriod, ForwardPlace, Made, Mention, Now, Reader, Start};
 use crate::datums::{Shape, prefix};
 use crate::error::Result;
-use crate::graph::{BranchOf, Graph, Pipeline};
+use crate::graph::{BranchOf, Graph, Pipeline, Versions};
 use crate::plan::DatumMap;
 use crate::queries::result_in;
 
@@ -222,7 +223,7 @@ struct Search<'a> {
     order: Vec<PipelineName>,
     /// How many of them were not deleted.
     present: usize,
-    pipelines: HashMap<(PipelineName, u32), Pipeline>,
+    pipelines: Versions,
     /// For all runs: the jobs of a pipeline, newest first, with the repositories whose commits they took.
     jobs: HashMap<PipelineName, Arc<Vec<JobOf>>>,
     heads: HashMap<BranchOf, Option<Tree>>,
@@ -247,7 +248,7 @@ impl<'a> Search<'a> {
             options,
             order,
             present,
-            pipelines: HashMap::new(),
+            pipelines: Versions::default(),
             jobs: HashMap::new(),
             heads: HashMap::new(),
             files: HashSet::new(),
@@ -378,14 +379,8 @@ impl<'a> Search<'a> {
     }
 
     /// As the pipeline was when the job ran.
-    fn pipeline(&mut self, job: &JobRow) -> Result<Pipeline> {
-        let key = (job.pipeline.clone(), job.version);
-        if let Some(known) = self.pipelines.get(&key) {
-            return Ok(known.clone());
-        }
-        let pipeline = Pipeline::load_version(self.store, &job.pipeline, job.version)?;
-        self.pipelines.insert(key, pipeline.clone());
-        Ok(pipeline)
+    fn pipeline(&mut self, job: &JobRow) -> Result<Rc<Pipeline>> {
+        self.pipelines.get(self.store, &job.pipeline, job.version)
     }
 
     /// The trees that a job's leaves took, and which of them hold the file; `None` when none does.

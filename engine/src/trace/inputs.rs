@@ -1,7 +1,5 @@
 //! What a datum read.
 
-use std::rc::Rc;
-
 use repos::documents::{Commit, Provenance, Recipe, RecipeInput, Reference, ResultDocument};
 use repos::tree::{FileEntry, PathKind, Tree, directory_range, path_of};
 use repos::{RepoError, Store};
@@ -27,7 +25,7 @@ impl Tracer<'_> {
         recipe: &Recipe,
         depth: Option<usize>,
     ) -> Result<(Vec<InputNode>, u64)> {
-        let pipeline = self.pipeline_of(commit)?;
+        let pipeline = self.pipelines.of_commit(self.store, commit)?;
         let is_large = recipe.inputs.len() as u64 > WHOLE && !self.reach.all_files;
         let (mut inputs, mut more) = (Vec::new(), 0);
         for input in &recipe.inputs {
@@ -138,17 +136,6 @@ impl Tracer<'_> {
     fn is_older(&self, origin: &Provenance) -> Result<bool> {
         let head = self.store.head_as_of(&origin.repo, &origin.branch, self.order)?.flatten();
         Ok(head.is_some_and(|head| head != origin.commit))
-    }
-
-    pub(super) fn pipeline_of(&mut self, commit: &Commit) -> Result<Option<Rc<Pipeline>>> {
-        let Some(stamp) = &commit.pipeline else { return Ok(None) };
-        let key = (stamp.name.clone(), stamp.version);
-        if let Some(known) = self.pipelines.get(&key) {
-            return Ok(Some(Rc::clone(known)));
-        }
-        let pipeline = Rc::new(Pipeline::load_version(self.store, &stamp.name, stamp.version)?);
-        self.pipelines.insert(key, Rc::clone(&pipeline));
-        Ok(Some(pipeline))
     }
 }
 

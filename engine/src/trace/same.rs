@@ -52,7 +52,7 @@ impl Tracer<'_> {
         digest: Digest,
     ) -> Result<Vec<(String, Place)>> {
         let mut places = Vec::new();
-        if let Some(pipeline) = self.pipeline_of(commit)? {
+        if let Some(pipeline) = self.pipelines.of_commit(self.store, commit)? {
             // A directory has no digest of bytes.
             let inputs = recipe.inputs.iter().filter(|input| input.digest.is_none_or(|own| own == digest));
             for input in inputs.filter(|input| !input.empty_files) {

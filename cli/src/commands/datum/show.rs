@@ -50,7 +50,7 @@ pub(in crate::commands) fn show_one(cx: &Context, datum: &DatumRef) -> Result<()
     let store = cx.store()?;
     let found = queries::find_datum(store, live(cx), datum)?;
     if cx.out().is_json() {
-        return cx.list(None, [Ok(DatumLine(found.view))]);
+        return cx.out().json(&queries::datum_details(store, &found)?);
     }
     print(cx, store, &found)
 }

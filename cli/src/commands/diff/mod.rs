@@ -23,7 +23,6 @@ mod detail;
 mod flips;
 mod listing;
 mod misspelt;
-mod number;
 pub(super) mod page;
 mod runs;
 mod sides;

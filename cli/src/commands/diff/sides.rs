@@ -46,7 +46,7 @@ impl Sides {
             return match queries::find_files(store, first)? {
                 Files::Commit(at) => Self::of_commit(store, *at),
                 _ => {
-                    let message = format!("`{first}` is no commit, and is compared with another one");
+                    let message = format!("`{first}` is not a commit, and is compared with one");
                     Err(CliError::usage(message, format!("pv diff {first} OTHER")))
                 }
             };

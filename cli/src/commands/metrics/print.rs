@@ -10,6 +10,7 @@ use crate::commands::diff::page::escaped;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::ShortIds;
+use crate::output::number::number;
 
 /// Metrics that people see in one table, and parameters; --only and --by choose others.
 const COLUMNS: usize = 12;
@@ -144,24 +145,9 @@ pub(super) fn word(value: Option<&Value>) -> String {
     match value {
         None => String::new(),
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) if number.is_f64() => figure(number.as_f64().unwrap_or_default()),
+        Some(Value::Number(of)) if of.is_f64() => number(of.as_f64().unwrap_or_default()),
         Some(other) => other.to_string(),
     }
-}
-
-/// A number with six digits that count.
-pub(super) fn figure(value: f64) -> String {
-    let size = value.abs();
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    if !(1e-4..1e9).contains(&size) {
-        return format!("{value:.3e}");
-    }
-    let before = size.log10().floor() as i32 + 1;
-    let places = usize::try_from(6 - before).unwrap_or(0).min(9);
-    let text = format!("{value:.places$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 fn as_markdown(heads: &[String], rows: &[Vec<String>]) -> String {

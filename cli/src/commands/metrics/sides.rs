@@ -3,10 +3,11 @@
 use engine::metrics::{SideBySide, Sides};
 use specs::PipelineName;
 
-use super::print::{figure, word};
+use super::print::word;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::count;
+use crate::output::number::number;
 
 /// Prints what the figures are now and what they would be; nothing where there are none.
 pub(in crate::commands) fn print(cx: &Context, pipeline: &PipelineName, sides: &Sides) -> Result<()> {
@@ -23,7 +24,7 @@ pub(in crate::commands) fn print(cx: &Context, pipeline: &PipelineName, sides: &
     }
     let line = |one: &SideBySide| {
         let change = one.change.filter(|change| *change != 0.0).map(|change| {
-            let (sign, text) = (if change > 0.0 { "+" } else { "" }, figure(change));
+            let (sign, text) = (if change > 0.0 { "+" } else { "" }, number(change));
             match one.better {
                 Some(true) => format!("{sign}{text}  better"),
                 Some(false) => format!("{sign}{text}  worse"),

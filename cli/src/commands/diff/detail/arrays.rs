@@ -3,8 +3,8 @@
 use compare::{Distance, ImageDiff, ImageFacts, MetadataChange, TensorDiff, TensorsDiff};
 
 use super::{Extent, short_pair};
-use crate::commands::diff::number::{number, share};
 use crate::commands::diff::page::Block;
+use crate::output::number::{number, share};
 use crate::output::{count, plural};
 
 /// Frames that are named.

@@ -37,7 +37,7 @@ impl Extent {
     }
 }
 
-/// All that is told of a difference.
+/// The whole description of a difference.
 pub(super) fn blocks(detail: &Detail, extent: Extent) -> Vec<Block> {
     match detail {
         Detail::Text(found) => text(found, extent),

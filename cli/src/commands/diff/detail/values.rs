@@ -3,9 +3,9 @@
 use compare::{ListPairing, MetricChange, MetricsDiff, PairedBy};
 
 use super::{Extent, short_pair};
-use crate::commands::diff::number::{number, share, value};
 use crate::commands::diff::page::Block;
 use crate::output::count;
+use crate::output::number::{number, share, value};
 
 /// Lists and keys that are named before the values.
 const NAMED: usize = 5;

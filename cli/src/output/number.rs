@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A number with six digits that count.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
@@ -18,13 +18,13 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// A share of 1 as a percentage.
-pub(super) fn share(value: f64) -> String {
+pub(crate) fn share(value: f64) -> String {
     let percent = value * 100.0;
     if percent == 0.0 || percent.abs() >= 0.01 { format!("{percent:.2}%") } else { format!("{percent:.1e}%") }
 }
 
 /// A value of JSON or YAML; texts without quotes.
-pub(super) fn value(value: Option<&Value>) -> String {
+pub(crate) fn value(value: Option<&Value>) -> String {
     match value {
         None => String::new(),
         Some(Value::String(text)) => text.clone(),
