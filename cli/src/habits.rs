@@ -96,7 +96,7 @@ const HABITS: &[Habit] = &[
     // DVC
     ("repro", "pv run"),
     ("exp run", "pv try …"),
-    ("exp show", "pv log …"),
+    ("exp show", "pv metrics …"),
     ("exp list", "pv log …"),
     ("exp diff", "pv diff …"),
     ("exp apply", "pv pipeline apply -f FILE"),
@@ -126,7 +126,7 @@ const HABITS: &[Habit] = &[
     ("rebase", "pv branch move REPO@NAME REF"),
     ("blame", "pv trace …"),
     ("stash", "pv branch create REPO@NEW"),
-    ("reflog", "pv log"),
+    ("reflog", "pv branch log REPO@BRANCH"),
     ("undo", "pv revert REPO"),
     ("rollback", "pv revert REPO"),
     // other tools, and other words for the same

@@ -104,7 +104,7 @@ fn habits_of_other_tools_are_answered_with_the_line() {
     for (asked, line) in [
         ("repro", "pv run"),
         ("clone x", "pv init DIR --from URL"),
-        ("exp show", "pv log"),
+        ("exp show", "pv metrics"),
         ("checkout v1", "pv get v1"),
     ] {
         let said = env.pv(asked.split(' '));

@@ -2,7 +2,7 @@
 //!
 //! - `sides`   which two are meant
 //! - `listing` the paths that differ, what is in them, a roll-up of very many, the census
-//! - `detail`  what differs between two files, as blocks; `number` values as people read them
+//! - `detail`  what differs between two files, as blocks
 //! - `misspelt` fields and keys that are nowhere
 //! - `page`    blocks as text or Markdown
 //! - `why`     the header above the listing, and in full
