@@ -283,8 +283,8 @@ impl From<EngineError> for CliError {
     }
 }
 
-impl From<engine::executor::ExecError> for CliError {
-    fn from(error: engine::executor::ExecError) -> Self {
+impl From<sandbox::ExecError> for CliError {
+    fn from(error: sandbox::ExecError) -> Self {
         EngineError::from(error).into()
     }
 }

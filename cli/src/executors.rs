@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use engine::executor::{DockerExecutor, DockerSettings, Owner, ProcessExecutor, ProcessSettings, SavedImages};
 use engine::executors::Executors;
 use repos::Store;
+use sandbox::{DockerExecutor, DockerSettings, Owner, ProcessExecutor, ProcessSettings, SavedImages};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};

@@ -32,7 +32,7 @@ fn main() -> std::process::ExitCode {
     let mut args = std::env::args_os().skip(1);
     // The agent inside a sandbox: before any thread, runtime or argument parser exists.
     if args.next().is_some_and(|first| first == "worker") {
-        return engine::worker::main(args);
+        return sandbox::agent::main(args);
     }
     end(app::main())
 }

@@ -14,8 +14,8 @@ use std::process::Command;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use engine::executor::contract::{Subject, executor_contract};
-use engine::executor::{
+use sandbox::contract::{Subject, executor_contract};
+use sandbox::{
     DatumTask, DockerExecutor, DockerSettings, Event, EventSink, ExecError, Executor, Exit, FileSource, HostFolder,
     Image, InputFile, Owner, ProcessExecutor, ProcessSettings, Sandbox, SandboxSpec,
 };

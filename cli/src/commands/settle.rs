@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use engine::executor::PullProgress;
 use engine::executors::{self, Settled};
 use repos::Store;
+use sandbox::PullProgress;
 
 use crate::context::Context;
 use crate::error::Result;

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use engine::Engine;
 use engine::changes::By;
-use engine::executor::scripted::{Reply, ScriptedExecutor};
 use repos::journal::{Entry, RepoKind};
 use repos::{Change, Publisher, Store};
+use sandbox::scripted::{Reply, ScriptedExecutor};
 use specs::{BranchName, ErrorKind};
 
 use super::client::{Owner, Repeat, hand_over};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-use engine::executor::{DatumTask, DockerExecutor, Executor, Network, Sandbox, SandboxSpec};
+use sandbox::{DatumTask, DockerExecutor, Executor, Network, Sandbox, SandboxSpec};
 
 use super::{Log, docker, docker_says, sh};
 

@@ -1,6 +1,6 @@
 //! `pv image list`
 
-use engine::executor::SameImage;
+use sandbox::SameImage;
 use serde::Serialize;
 use serde_json::Value;
 use specs::Digest;

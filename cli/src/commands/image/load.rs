@@ -1,6 +1,6 @@
 //! `pv image load`
 
-use engine::executor::SameImage;
+use sandbox::SameImage;
 use serde_json::json;
 use specs::ErrorKind;
 

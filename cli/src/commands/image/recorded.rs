@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use engine::executor::{SavedImage, SavedImages};
 use engine::trace::{FileNode, Origin, Reach, trace};
 use repos::Store;
 use repos::documents::{ImageStamp, VersionDocument};
+use sandbox::{SavedImage, SavedImages};
 use specs::{Digest, ErrorKind, Reference};
 
 use crate::error::{CliError, Result};

@@ -1,6 +1,6 @@
 //! `pv image save`
 
-use engine::executor::SameImage;
+use sandbox::SameImage;
 use serde_json::json;
 use specs::ErrorKind;
 

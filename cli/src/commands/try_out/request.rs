@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use engine::Graph;
 use engine::apply;
 use engine::aside::{Loose, Request, Sample, branch_read};
-use engine::executor::{Console, Executor, HostFolder};
 use engine::graph::BranchOf;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use repos::Store;
+use sandbox::{Console, Executor, HostFolder};
 use specs::{CommitId, ErrorKind, Reference};
 
 use super::Args;

@@ -1,0 +1,126 @@
+//! What can go wrong in the engine, with its kind and a hint.
+
+use repos::RepoError;
+use specs::{CommitId, Diagnostic, ErrorKind, PipelineName, RepoName};
+
+use sandbox::ExecError;
+
+/// An error of the engine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages say what the variants and fields are")]
+pub enum EngineError {
+    #[error(transparent)]
+    Store(#[from] RepoError),
+    #[error(transparent)]
+    Executor(#[from] ExecError),
+    /// Every problem of every spec; warnings among them.
+    #[error("{}", summary(.diagnostics, *.files))]
+    Specs { diagnostics: Vec<Diagnostic>, files: usize },
+    #[error("`{repo}` is the output of pipeline `{repo}`: only its jobs commit to it")]
+    OutputRepo { repo: RepoName },
+    #[error("branch `{branch}` not found in repository `{repo}`")]
+    NoBranchToPut { repo: RepoName, branch: specs::BranchName, similar: Option<String> },
+    #[error("`{repo}@{branch}` is at {}, not at {}", short(.actual.as_ref()), short(.expected.as_ref()))]
+    NotExpected { repo: RepoName, branch: specs::BranchName, expected: Option<CommitId>, actual: Option<CommitId> },
+    #[error("{what} is in use: {by}")]
+    InUse { what: String, by: String },
+    #[error("job `{job}` not found")]
+    JobNotFound { job: String },
+    #[error("{what}")]
+    Conflict { what: String, hint: Option<String> },
+    #[error("{what}")]
+    Usage { what: String, hint: Option<String> },
+    #[error("{what}")]
+    NotFound { what: String, hint: Option<String> },
+    /// What is wrong with lines of a transaction, in their order; at least one.
+    #[error("{}", .0.iter().map(|(line, error)| format!("line {line}: {error}")).collect::<Vec<_>>().join("\n"))]
+    Lines(Vec<(u32, EngineError)>),
+    #[error("pipeline `{pipeline}` cannot be made ready: {why}")]
+    NotReady { pipeline: PipelineName, why: String },
+    #[error("cannot {action} secret `{name}`")]
+    Secret { action: &'static str, name: String, source: std::io::Error },
+    #[error("jobs wait for disk: {} MB are free, and {} MB should be", .free / 1_000_000, .least / 1_000_000)]
+    NoSpace { free: u64, least: u64 },
+    #[error("a part of the engine stopped unexpectedly: {0}")]
+    Stopped(String),
+}
+
+fn short(commit: Option<&CommitId>) -> String {
+    commit.map_or_else(|| "no commit".to_owned(), |id| id.short(12))
+}
+
+fn summary(diagnostics: &[Diagnostic], files: usize) -> String {
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+    let mut broken: Vec<&str> = errors.clone().map(|diagnostic| diagnostic.file.as_str()).collect();
+    let count = broken.len();
+    broken.sort_unstable();
+    broken.dedup();
+    format!("{count} error{} in {} of {files} file{}", plural(count), broken.len(), plural(files))
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+impl EngineError {
+    /// Exit code, HTTP status and retry all follow from this.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Executor(error) => error.kind(),
+            Self::Lines(lines) => lines.first().map_or(ErrorKind::Usage, |(_, error)| error.kind()),
+            Self::Specs { .. } | Self::Usage { .. } => ErrorKind::Usage,
+            Self::NoBranchToPut { .. } | Self::JobNotFound { .. } | Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::OutputRepo { .. } | Self::NotExpected { .. } | Self::InUse { .. } | Self::Conflict { .. } => {
+                ErrorKind::Conflict
+            }
+            Self::Stopped(_) => ErrorKind::Failed,
+            Self::NotReady { .. } | Self::NoSpace { .. } | Self::Secret { .. } => ErrorKind::Unavailable,
+        }
+    }
+
+    /// The next thing to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Executor(error) => error.hint(),
+            Self::Lines(lines) => lines.iter().find_map(|(_, error)| error.hint()),
+            Self::OutputRepo { repo } => {
+                Some(format!("commit to an input of `{repo}`; pv pipeline show {repo} lists them"))
+            }
+            Self::NoBranchToPut { similar: Some(similar), repo, branch } => {
+                Some(format!("did you mean `{similar}`? a new branch: pv branch create {repo}@{branch}"))
+            }
+            Self::NoBranchToPut { similar: None, repo, branch } => {
+                Some(format!("a new branch: pv branch create {repo}@{branch}"))
+            }
+            Self::NotExpected { repo, branch, .. } => {
+                Some(format!("pv log {repo}@{branch} shows what came in between"))
+            }
+            Self::NoSpace { .. } => Some("free some space, or pv config set min_free BYTES".to_owned()),
+            Self::JobNotFound { .. } => Some("pv job list shows all".to_owned()),
+            Self::Conflict { hint, .. } | Self::Usage { hint, .. } | Self::NotFound { hint, .. } => hint.clone(),
+            Self::Specs { .. }
+            | Self::InUse { .. }
+            | Self::NotReady { .. }
+            | Self::Secret { .. }
+            | Self::Stopped(_) => None,
+        }
+    }
+}
+
+/// Result of engine operations.
+pub type Result<T, E = EngineError> = std::result::Result<T, E>;
+
+/// An error with its causes, on one line.
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

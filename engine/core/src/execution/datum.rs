@@ -1,0 +1,171 @@
+//! One datum: the cache, its environment, its result.
+
+use std::sync::Arc;
+
+use repos::documents::{ExecutorStamp, ResultDocument, ResultState};
+use repos::tree::Map;
+use repos::{RepoError, Store};
+use specs::{DatumId, Digest, Glob, RunId};
+
+use super::intake::Outputs;
+use super::mask::Mask;
+use super::pool::Pool;
+use super::skip::Skipped;
+use super::tries::{Tried, Tries};
+use crate::cache::cached;
+use crate::datums::{Arm, reads};
+use crate::error::Result;
+use crate::feed::AtWork;
+use crate::graph::Pipeline;
+use crate::live::{JobKey, Live};
+use crate::recipe::{Kitchen, Prepared};
+use crate::secrets::Confided;
+use sandbox::{OutputLimits, Sandbox, SandboxSpec};
+
+/// Everything that the datums of a job share.
+#[derive(Debug)]
+pub(crate) struct DatumContext {
+    pub(crate) store: Store,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) kitchen: Kitchen,
+    pub(crate) job: JobKey,
+    pub(crate) run: RunId,
+    pub(crate) executor: ExecutorStamp,
+    pub(crate) network: specs::Network,
+    pub(crate) sandbox: Arc<SandboxSpec>,
+    /// What user code is told in confidence.
+    pub(crate) confided: Confided,
+    /// What is masked in logs because of that.
+    pub(crate) mask: Mask,
+    pub(crate) cmd: Vec<String>,
+    /// Whether every datum runs, whatever the cache holds.
+    pub(crate) reprocess: bool,
+    /// Datums that read a path that this matches run too, whatever the cache holds.
+    pub(crate) again: Option<Glob>,
+    pub(crate) log_max: usize,
+    pub(crate) limits: OutputLimits,
+    pub(crate) live: Live,
+    /// Datums that this job goes on without.
+    pub(crate) skipped: Skipped,
+}
+
+/// How a datum ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DatumState {
+    Processed,
+    Cached,
+    Failed,
+    Recovered,
+}
+
+/// A datum that has ended, with its result.
+#[derive(Debug, Clone)]
+pub(crate) struct DatumEnd {
+    pub(crate) state: DatumState,
+    pub(crate) result: Digest,
+    /// Root of the map of output files; absent when it failed.
+    pub(crate) outputs: Option<Digest>,
+    /// Why it is recovered, if it is.
+    pub(crate) recovered: Option<String>,
+}
+
+impl DatumContext {
+    /// The recipe of a datum, and its end when that is known: from the cache, from this very job, if an engine that is no more began it,
+    /// or since it is skipped.
+    pub(crate) fn prepare(&self, arms: &[Arm]) -> Result<(Prepared, Option<DatumEnd>), RepoError> {
+        let prepared = self.kitchen.prepare(arms)?;
+        let anew = self.reprocess || self.is_again(arms)?;
+        let known = cached(&self.store, &self.pipeline, &prepared.id)?.and_then(|known| {
+            let is_own = known.run == self.run && known.pipeline == *self.pipeline.name();
+            let state = if is_own { DatumState::Processed } else { DatumState::Cached };
+            let end = DatumEnd { state, result: known.result, outputs: Some(known.outputs), recovered: None };
+            (is_own || !anew).then_some(end)
+        });
+        if let Some(DatumEnd { state: DatumState::Processed, result, .. }) = &known {
+            self.found(result)?;
+        }
+        let skipped = || {
+            let (result, why) = self.skipped.of_datum(&prepared.id)?;
+            Some(DatumEnd { state: DatumState::Recovered, result, outputs: None, recovered: Some(why.to_owned()) })
+        };
+        let known = known.or_else(skipped);
+        Ok((prepared, known))
+    }
+
+    /// Tells those who follow of a result that this job has already.
+    fn found(&self, result: &Digest) -> Result<(), RepoError> {
+        if let Some(feed) = self.live.feed(&self.job) {
+            let document: ResultDocument = self.store.document(result)?;
+            document.tries.last().into_iter().for_each(|last| feed.found(*result, last.finished_at));
+        }
+        Ok(())
+    }
+
+    /// Whether a datum is one of those that somebody wants again.
+    fn is_again(&self, arms: &[Arm]) -> Result<bool, RepoError> {
+        let Some(glob) = &self.again else { return Ok(false) };
+        for arm in arms {
+            if reads(&self.store, self.kitchen.leaves()[arm.leaf].tree, arm, glob)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Keeps a sandbox for the next job of this pipeline.
+    pub(crate) async fn give_back(&self, sandbox: Sandbox) {
+        self.pool.give_back(&self.sandbox, sandbox).await;
+    }
+
+    /// Takes what the tries of a datum gave into the store. It is at work until the job has taken in its end.
+    pub(super) async fn keep(&self, prepared: &Prepared, tries: Tries) -> Result<(DatumEnd, AtWork)> {
+        let (done, at_work) = tries.finish(&self.store).await?;
+        Ok((tokio::task::block_in_place(|| self.keep_result(prepared, done))?, at_work))
+    }
+
+    /// The root of the map of these output files, stored.
+    pub(crate) fn keep_outputs(&self, outputs: &Outputs) -> Result<Digest, RepoError> {
+        let entries = outputs.iter().map(|(path, file)| (path.as_str(), *file));
+        Map::build(entries, &mut &self.store).map(Map::root)
+    }
+
+    fn keep_result(&self, prepared: &Prepared, tried: Tried) -> Result<DatumEnd, RepoError> {
+        let Tried { tries, outputs, is_recovered } = tried;
+        let outputs_count = outputs.as_ref().map_or(0, Outputs::len) as u64;
+        let outputs = outputs.map(|outputs| self.keep_outputs(&outputs)).transpose()?;
+        let recovered = tries.last().filter(|_| is_recovered).and_then(|last| last.reason.clone());
+        let (state, kept_as) = match (&outputs, is_recovered) {
+            (Some(_), _) => (DatumState::Processed, ResultState::Success),
+            (None, true) => (DatumState::Recovered, ResultState::Recovered),
+            (None, false) => (DatumState::Failed, ResultState::Failed),
+        };
+        let result = self.store.put_result(&ResultDocument {
+            recipe: prepared.id,
+            state: kept_as,
+            outputs,
+            outputs_count,
+            references: prepared.references.clone(),
+            pipeline: self.pipeline.name().clone(),
+            version: self.pipeline.version.version,
+            run: self.run,
+            executor: self.executor.clone(),
+            network: self.network,
+            tries,
+            mac: None,
+        })?;
+        repos::stop_at("datum.after_result");
+        Ok(DatumEnd { state, result, outputs, recovered })
+    }
+
+    pub(super) fn environment(&self, arms: &[Arm], datum: &DatumId) -> Vec<(String, String)> {
+        let mut env: Vec<(String, String)> =
+            self.pipeline.spec.transform.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        env.extend(self.kitchen.environment(arms));
+        env.extend(self.confided.env.iter().cloned());
+        env.push(("PACH_DATUM_ID".to_owned(), datum.to_string()));
+        env.push(("PACH_JOB_ID".to_owned(), self.run.to_string()));
+        env.push(("PACH_OUTPUT_COMMIT_ID".to_owned(), self.run.to_string()));
+        env
+    }
+}

@@ -1,0 +1,419 @@
+//! Runs one job: dispatches its datums to sandboxes and collects what they give.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use repos::documents::{ExecutorKind, ExecutorStamp, Transform};
+use repos::journal::SealedState;
+use repos::tree::{FileEntry, KeyRange, Tree, path_of};
+use repos::{JobRow, RepoError, Store, Timestamp};
+use specs::spec::{PipelineSpec, Reprocess};
+use specs::{Glob, Quantity};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::datum::{DatumContext, DatumState};
+use super::mask::Mask;
+use super::output::Output;
+use super::pool::Pool;
+use super::seal::{Ended, Sealing, seal};
+use super::skip::Skipped;
+use super::worker::{Collected, Work};
+use crate::changes::{By, COLLECTED_TRIES};
+use crate::datums::DatumKey;
+use crate::error::{EngineError, Result, in_full};
+use crate::graph::Pipeline;
+use crate::live::{Counts, Happened, JobKey, Live, LiveState};
+use crate::plan::{Plan, plan};
+use crate::recipe::{Kitchen, Leaf};
+use crate::secrets::{self, Confided, Missing};
+use crate::turns::Turns;
+use sandbox::{HostFolder, InputFile, Resources, SameImage, SandboxSpec};
+
+/// A wait that outlives every job.
+const NEVER: Duration = Duration::from_hours(24 * 365);
+/// When so many datums have failed and none has succeeded, the job stops.
+const FAIL_FAST: u64 = 100;
+
+/// A job and all that it needs.
+#[derive(Debug)]
+pub(crate) struct JobContext {
+    pub(crate) store: Store,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) live: Live,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) job: JobRow,
+    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) by: By,
+    pub(crate) executor: ExecutorStamp,
+    /// One for each datum that may be executed at a time, over all jobs.
+    pub(crate) turns: Arc<Turns>,
+    /// How many these are.
+    pub(crate) limit: usize,
+    /// Whether every datum runs, whatever the cache holds.
+    pub(crate) reprocess: bool,
+    /// Whether those that read a matching path do.
+    pub(crate) again: Option<Glob>,
+    pub(crate) settings: JobSettings,
+    /// Set when the job is not to go on.
+    pub(crate) stop: watch::Receiver<Option<Stop>>,
+    /// Just these datums, whatever the base; `None` for all.
+    pub(crate) only: Option<BTreeSet<DatumKey>>,
+    /// Folders of the host that its sandboxes show.
+    pub(crate) mounts: Vec<HostFolder>,
+}
+
+/// Why a job does not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Somebody ended it, for this reason.
+    Killed(String),
+    /// The engine ends. The job stays open, and the next engine goes on with it.
+    Interrupted,
+}
+
+/// Settings of the store that jobs follow.
+#[derive(Debug, Clone)]
+pub(crate) struct JobSettings {
+    pub(crate) fail_fast: bool,
+    pub(crate) log_max: usize,
+    pub(crate) limits: sandbox::OutputLimits,
+    pub(crate) readable: Vec<PathBuf>,
+}
+
+impl JobContext {
+    /// Its name among the living.
+    pub(crate) fn key(&self) -> JobKey {
+        JobKey { order: self.job.order, pipeline: self.job.pipeline.clone() }
+    }
+
+    /// Whether every datum runs, whatever the cache holds.
+    fn reprocesses(&self) -> bool {
+        self.reprocess || self.pipeline.spec.reprocess == Reprocess::EveryJob
+    }
+}
+
+/// Runs a job to its end, whatever that is, unless it is interrupted; an error only when the end cannot be recorded.
+pub(crate) async fn run_job(cx: JobContext) -> Result<()> {
+    let cx = Arc::new(cx);
+    let _operation = cx.store.operation();
+    let started_at = cx.store.clock().now();
+    let mut tries = 1;
+    loop {
+        match run_once(&cx, started_at).await {
+            // What it took from the cache went before it could be named: then it is executed again.
+            Err(EngineError::Store(error)) if Store::is_collected(&error) && tries < COLLECTED_TRIES => tries += 1,
+            done => return done,
+        }
+    }
+}
+
+/// The same, without another try.
+async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
+    let key = cx.key();
+    cx.live.enters(&key, cx.job.run, LiveState::Running, started_at);
+    let ended = match work(cx, started_at).await {
+        Ok(Some(ended)) => ended,
+        Ok(None) => return Ok(()),
+        Err(error) => Ended {
+            state: SealedState::Failure,
+            reason: Some(in_full(&error)),
+            started_at: Some(started_at),
+            counts: cx.live.job(&key).map(|live| live.counts).unwrap_or_default(),
+            made: None,
+        },
+    };
+    let state = ended.state;
+    let sealed = {
+        let cx = cx.clone();
+        tokio::task::spawn_blocking(move || {
+            let sealing = Sealing {
+                store: &cx.store,
+                pipeline: &cx.pipeline,
+                job: &cx.job,
+                by: &cx.by,
+                executor: cx.executor.clone(),
+            };
+            seal(&sealing, &ended)
+        })
+    };
+    let sealed = sealed.await.map_err(|error| EngineError::Stopped(error.to_string()))?;
+    if !matches!(&sealed, Err(EngineError::Store(error)) if Store::is_collected(error)) {
+        cx.live.ended(&key, cx.job.run, state);
+    }
+    match sealed {
+        // Somebody ended it meanwhile, such as a new version of the pipeline.
+        Err(EngineError::Store(RepoError::JobEnded { .. })) => Ok(()),
+        sealed => sealed,
+    }
+}
+
+/// Does all but recording the end; `None` when the job was interrupted.
+pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
+    let begun = Instant::now();
+    let planned = {
+        let cx = cx.clone();
+        tokio::task::spawn_blocking(move || prepare(&cx))
+    };
+    let (mut plan, datums, mut output) = planned.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
+    cx.live.datums(&cx.key(), output.datums());
+    let counts = Counts { total: plan.total, cached: plan.kept(), ..Counts::default() };
+    let todo = std::mem::take(&mut plan.todo);
+    let dispatched = dispatch(cx, begun, datums, todo, counts, &mut output).await?;
+    if dispatched.stopped == Some(Stop::Interrupted) {
+        return Ok(None);
+    }
+    let cx = cx.clone();
+    cx.live.enters(&cx.key(), cx.job.run, LiveState::Finishing, cx.store.clock().now());
+    let finished = tokio::task::spawn_blocking(move || {
+        let (trees, clash) = output.finish()?;
+        Ok::<_, RepoError>((cx.leaves.clone(), trees, clash))
+    });
+    let (leaves, trees, clash) = finished.await.map_err(|error| EngineError::Stopped(error.to_string()))??;
+    let Dispatched { counts, stopped, problem } = dispatched;
+    let clash = clash.map(|path| format!("`{path}` is written both as a file and as a directory"));
+    let failed = (counts.failed > 0).then(|| format!("{} of {} datums failed", counts.failed, counts.total));
+    let (state, reason) = match (stopped, problem.or(clash).or(failed)) {
+        (Some(Stop::Killed(why)), _) => (SealedState::Killed, Some(why)),
+        (_, Some(why)) => (SealedState::Failure, Some(why)),
+        (_, None) => (SealedState::Success, None),
+    };
+    Ok(Some(Ended { state, reason, started_at: Some(started_at), counts, made: Some((leaves, trees)) }))
+}
+
+/// Plans the job and lays out what its datums share.
+fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
+    let (repo, branch) = cx.pipeline.output_branch();
+    let parent = cx.store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
+    let plan = if cx.reprocesses() || cx.again.is_some() {
+        // Nothing of the parent is kept, so every datum is planned.
+        let planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
+        let parent = plan_parent(cx, parent)?;
+        Plan { parent, ..planned }
+    } else if let Some(only) = &cx.only {
+        let mut planned = plan(&cx.store, &cx.pipeline, &cx.leaves, None)?;
+        planned.todo.retain(|key| only.contains(key));
+        Plan { total: planned.todo.len() as u64, ..planned }
+    } else {
+        plan(&cx.store, &cx.pipeline, &cx.leaves, parent)?
+    };
+    let output = Output::new(&cx.store, &plan)?;
+    Ok((plan, datum_context(cx)?, output))
+}
+
+/// What the datums of a job share.
+pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
+    let version = &cx.pipeline.version;
+    let transform: Transform = cx.store.document(&version.transform)?;
+    let confided = confide(&cx.store, &cx.pipeline)?;
+    say_what_is_not_kept(cx);
+    let sandbox = sandbox_spec(&cx.store, &cx.pipeline, &transform, cx.settings.readable.clone())?;
+    Ok(DatumContext {
+        store: cx.store.clone(),
+        pool: cx.pool.clone(),
+        pipeline: cx.pipeline.clone(),
+        kitchen: Kitchen::new(cx.store.clone(), version.transform, cx.leaves.clone()),
+        job: cx.key(),
+        run: cx.job.run,
+        executor: cx.executor.clone(),
+        network: transform.network,
+        sandbox: Arc::new(SandboxSpec { mounts: cx.mounts.clone(), ..sandbox }),
+        mask: Mask::of(&confided.values),
+        confided,
+        cmd: cx.pipeline.command(),
+        reprocess: cx.reprocesses(),
+        again: cx.again.clone(),
+        log_max: cx.settings.log_max,
+        limits: cx.settings.limits,
+        live: cx.live.clone(),
+        skipped: Skipped::of(&cx.store, &cx.job)?,
+    })
+}
+
+/// What the pipeline's stages are told in confidence; an error when something of it is gone.
+pub(super) fn confide(store: &Store, pipeline: &Pipeline) -> Result<Confided> {
+    let (confided, missing) = secrets::confide(store, &pipeline.spec.transform.secrets)?;
+    match missing.into_iter().next() {
+        None => Ok(confided),
+        Some(Missing { what, hint, .. }) => {
+            Err(EngineError::NotReady { pipeline: pipeline.name().clone(), why: format!("{what} ({hint})") })
+        }
+    }
+}
+
+/// Once a job: what the spec asks for and this executor cannot do.
+fn say_what_is_not_kept(cx: &JobContext) {
+    let limits = &cx.pipeline.spec.resource_limits;
+    if cx.executor.kind == ExecutorKind::Process && (limits.cpu.is_some() || limits.memory.is_some()) {
+        tracing::warn!("{}: the process executor does not enforce resource limits", cx.pipeline.name());
+    }
+}
+
+/// The limits of a pipeline's sandboxes. What is only requested is no limit, but for graphics processors, which come in whole.
+fn resources(spec: &PipelineSpec) -> Resources {
+    let limits = &spec.resource_limits;
+    Resources {
+        cpu_thousandths: limits.cpu.as_ref().map(Quantity::thousandths),
+        memory_bytes: limits.memory.as_ref().map(Quantity::whole),
+        gpus: limits.gpu.as_ref().or(spec.resource_requests.gpu.as_ref()).map(|gpu| gpu.number),
+    }
+}
+
+/// What marks the sandboxes of a pipeline's version.
+pub(crate) fn labels(pipeline: &Pipeline) -> BTreeMap<String, String> {
+    let version = pipeline.version.version.to_string();
+    [("pv.pipeline".to_owned(), pipeline.name().to_string()), ("pv.version".to_owned(), version)].into()
+}
+
+/// The sandboxes of a pipeline's version.
+pub(super) fn sandbox_spec(
+    store: &Store,
+    pipeline: &Pipeline,
+    transform: &Transform,
+    readable: Vec<PathBuf>,
+) -> Result<SandboxSpec, RepoError> {
+    let spec = &pipeline.spec.transform;
+    Ok(SandboxSpec {
+        image: pipeline.version.image.as_ref().map(|image| image.id.clone()),
+        same_image: pipeline.version.image.as_ref().map(SameImage::from),
+        network: transform.network,
+        user: spec.user.clone(),
+        working_dir: spec.working_dir.clone(),
+        labels: labels(pipeline),
+        code: transform.code.map(|code| code_files(store, Tree::at(code))).transpose()?.unwrap_or_default(),
+        code_path: transform.code_path.clone(),
+        readable,
+        resources: resources(&pipeline.spec),
+        secret_directories: secrets::directories(&spec.secrets),
+        mounts: Vec::new(),
+    })
+}
+
+fn plan_parent(cx: &JobContext, parent: Option<specs::CommitId>) -> Result<Option<crate::plan::Base>, RepoError> {
+    parent.map(|id| Ok(crate::plan::Base { id, commit: cx.store.commit(&id)? })).transpose()
+}
+
+fn code_files(store: &Store, code: Tree) -> Result<Vec<InputFile>, RepoError> {
+    code.range(store, KeyRange::all())?
+        .map(|entry| {
+            let (key, file) = entry?;
+            let path = path_of(&key)?.as_str().trim_start_matches('/').to_owned();
+            let FileEntry { digest, size: size_bytes, executable } = file;
+            Ok(InputFile { path, digest, size_bytes, executable, is_placeholder: false })
+        })
+        .collect()
+}
+
+/// What came of a job's datums.
+struct Dispatched {
+    counts: Counts,
+    /// Why it was stopped from outside.
+    stopped: Option<Stop>,
+    /// What stopped it from within.
+    problem: Option<String>,
+}
+
+/// Has all datums of `todo` executed, or taken from the cache, by as many workers as the spec and the store's limit allow.
+async fn dispatch(
+    cx: &Arc<JobContext>,
+    begun: Instant,
+    datums: DatumContext,
+    todo: crate::datums::DatumList,
+    counts: Counts,
+    output: &mut Output,
+) -> Result<Dispatched> {
+    let own_limit = cx.pipeline.spec.parallelism.map_or(cx.limit, |own| own as usize);
+    let count = own_limit.min(cx.limit).min(todo.len()).max(1);
+    let (sender, collected) = mpsc::channel(2 * count);
+    let (halt, halted) = watch::channel(false);
+    let work = Arc::new(Work::new(datums, todo, cx.turns.clone(), sender));
+    let mut workers = JoinSet::new();
+    for number in 0..count {
+        workers.spawn(work.clone().as_worker(number, halted.clone()));
+    }
+    // The workers alone hold what is collected open.
+    drop(work);
+    let dispatched = collect(cx, begun, collected, counts, output).await;
+    // Workers that are in the middle of a datum end their sandboxes.
+    halt.send_replace(true);
+    while let Some(ended) = workers.join_next().await {
+        ended.map_err(|error| EngineError::Stopped(error.to_string()))?;
+    }
+    dispatched
+}
+
+/// Waits until a watched value is as asked, or will never be.
+pub(super) async fn until<T>(watched: &mut watch::Receiver<T>, is: impl FnMut(&T) -> bool) {
+    watched.wait_for(is).await.ok();
+}
+
+/// When the job has to have ended, and what is said if it has not.
+fn deadline(cx: &JobContext, begun: Instant) -> (Instant, String) {
+    let Some(limit) = cx.pipeline.spec.job_timeout else {
+        return (begun + NEVER, String::new());
+    };
+    (begun + limit.get().min(NEVER), format!("it took longer than `job_timeout` allows: {limit}"))
+}
+
+/// Collects ended datums until all have come, somebody stops the job, or it cannot go on.
+async fn collect(
+    cx: &JobContext,
+    begun: Instant,
+    mut collected: mpsc::Receiver<Collected>,
+    mut counts: Counts,
+    output: &mut Output,
+) -> Result<Dispatched> {
+    let key = cx.key();
+    let deadline = deadline(cx, begun);
+    let mut stop = cx.stop.clone();
+    let show = |counts: Counts| {
+        cx.live.update(&key, |live| live.counts = counts);
+        cx.live.tell(Happened::Changed(key.clone()));
+    };
+    show(counts);
+    loop {
+        let (datum, ended) = tokio::select! {
+            next = collected.recv() => match next {
+                Some(next) => next,
+                None => return Ok(Dispatched { counts, stopped: None, problem: None }),
+            },
+            () = tokio::time::sleep_until(deadline.0) => {
+                return Ok(Dispatched { counts, stopped: Some(Stop::Killed(deadline.1)), problem: None });
+            }
+            () = until(&mut stop, Option::is_some) => {
+                // Nobody is left to stop it when the engine is gone.
+                let why = stop.borrow().clone().unwrap_or(Stop::Interrupted);
+                return Ok(Dispatched { counts, stopped: Some(why), problem: None });
+            }
+        };
+        let (ended, at_work) = match ended {
+            Ok(ended) => ended,
+            // Not the datum's fault: the job cannot go on, but keeps what is done.
+            Err(error) => return Ok(Dispatched { counts, stopped: None, problem: Some(in_full(&error)) }),
+        };
+        match ended.state {
+            DatumState::Processed => counts.processed += 1,
+            DatumState::Cached => counts.cached += 1,
+            DatumState::Failed => counts.failed += 1,
+            DatumState::Recovered => counts.recovered += 1,
+        }
+        let collision = tokio::task::block_in_place(|| output.add(&datum, &ended))?;
+        show(counts);
+        if let Some(at_work) = at_work {
+            at_work.ended(ended.result);
+        }
+        if let Some(collision) = collision {
+            return Ok(Dispatched { counts, stopped: None, problem: Some(collision.to_string()) });
+        }
+        if cx.settings.fail_fast
+            && counts.failed >= FAIL_FAST
+            && counts.processed + counts.cached + counts.recovered == 0
+        {
+            let problem = format!("its first {FAIL_FAST} datums all failed, so it was stopped");
+            return Ok(Dispatched { counts, stopped: None, problem: Some(problem) });
+        }
+    }
+}

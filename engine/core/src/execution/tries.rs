@@ -1,0 +1,385 @@
+//! The tries of a datum: each from a clean state, until one succeeds, none is left, or the error command takes care of it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use repos::documents::Try;
+use repos::{RepoError, Store, Timestamp};
+use specs::DatumId;
+use tokio::time::Instant;
+
+use super::datum::DatumContext;
+use super::intake::{Intake, Outputs, TakenIn};
+use super::source::StoreSource;
+use crate::datums::Arm;
+use crate::error::Result;
+use crate::feed::{AtWork, Printing, SharedLog};
+use crate::recipe::Prepared;
+use sandbox::{Console, DatumTask, ExecError, Exit, InputFile, Outcome, Sandbox};
+
+/// Lost sandboxes that a try survives; then the job fails.
+const LOST_SANDBOXES: u32 = 3;
+/// How long a try waits before another sandbox is asked for, doubled each time, but not beyond the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long an executor may be out of reach before the job fails.
+const OUTAGE_MAX: Duration = Duration::from_mins(10);
+
+/// What came of the tries of a datum.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    /// At least one.
+    pub(crate) tries: Vec<Try>,
+    /// The files of the try that succeeded.
+    pub(crate) outputs: Option<Outputs>,
+    /// Whether the error command took care of it.
+    pub(crate) is_recovered: bool,
+}
+
+/// The tries of a datum, not all of which is stored yet.
+pub(super) struct Tries {
+    before: Vec<Try>,
+    last: Ended,
+    is_recovered: bool,
+    at_work: AtWork,
+}
+
+/// A try that has ended, whose log is not stored yet.
+struct Ended {
+    exit_code: Option<i32>,
+    /// Why it failed, where the exit code does not say it.
+    reason: Option<String>,
+    log: SharedLog,
+    started_at: Timestamp,
+    finished_at: Timestamp,
+    /// Present when it succeeded.
+    outputs: Option<TakenIn>,
+    /// Whether another try may end otherwise.
+    is_worth_another: bool,
+}
+
+impl Ended {
+    fn why(&self) -> String {
+        let code = || self.exit_code.map_or_else(|| "it failed".to_owned(), |code| format!("exit code {code}"));
+        self.reason.clone().unwrap_or_else(code)
+    }
+
+    fn keep(self, store: &Store, printing: &Printing) -> Result<Try, RepoError> {
+        let Self { exit_code, reason, log: printed, started_at, finished_at, .. } = self;
+        let log = printed.to_bytes();
+        let log = if log.is_empty() { None } else { Some(tokio::task::block_in_place(|| store.put_log(&log))?) };
+        let tried = Try { exit_code, reason, log, started_at, finished_at };
+        printing.stored(&tried, &printed);
+        Ok(tried)
+    }
+}
+
+impl Tries {
+    /// Stores the log of the last, and waits until all files are stored. The datum is at work until its result is stored too.
+    pub(super) async fn finish(self, store: &Store) -> Result<(Tried, AtWork)> {
+        let Self { before: mut tries, mut last, is_recovered, at_work } = self;
+        let outputs = match last.outputs.take() {
+            None => None,
+            Some(outputs) => Some(outputs.finish().await?),
+        };
+        tries.push(last.keep(store, at_work.printing())?);
+        Ok((Tried { tries, outputs, is_recovered }, at_work))
+    }
+}
+
+/// The try that a sandbox may take in meanwhile.
+pub(super) type Next<'a> = Pin<Box<dyn Future<Output = Option<Arc<DatumTask>>> + Send + 'a>>;
+
+impl DatumContext {
+    /// Tries a datum until it succeeds or no try is left. `sandbox` is kept for the next datum.
+    pub(crate) async fn try_out(
+        &self,
+        arms: &[Arm],
+        prepared: &Prepared,
+        sandbox: &mut Option<Sandbox>,
+    ) -> Result<Tried> {
+        let task = Arc::new(tokio::task::block_in_place(|| self.task(arms, prepared))?);
+        let nothing = Box::pin(std::future::ready(None));
+        let tries = self.try_task(&task, &prepared.id, sandbox, nothing).await?;
+        Ok(tries.finish(&self.store).await?.0)
+    }
+
+    /// The same; while the first try runs the sandbox takes in what `next` gives.
+    pub(super) async fn try_task(
+        &self,
+        task: &Arc<DatumTask>,
+        datum: &DatumId,
+        sandbox: &mut Option<Sandbox>,
+        next: Next<'_>,
+    ) -> Result<Tries> {
+        let mut next = Some(next);
+        let mut before = Vec::new();
+        let at_work = self.live.begin(&self.job, *datum);
+        let printing = at_work.printing();
+        loop {
+            let log = SharedLog::new(self.log_max);
+            let mut last = self.one_try(task, &log, printing, sandbox, &mut next).await?;
+            let is_over = last.outputs.is_some()
+                || !last.is_worth_another
+                || before.len() + 1 >= self.pipeline.spec.datum_tries as usize;
+            if is_over {
+                let is_recovered = last.outputs.is_none() && self.recover(task, &mut last, printing, sandbox).await?;
+                return Ok(Tries { before, last, is_recovered, at_work });
+            }
+            before.push(last.keep(&self.store, printing)?);
+        }
+    }
+
+    /// What is executed, by whatever try.
+    pub(super) fn task(&self, arms: &[Arm], prepared: &Prepared) -> Result<DatumTask, RepoError> {
+        let spec = &self.pipeline.spec;
+        Ok(DatumTask {
+            cmd: self.cmd.clone(),
+            stdin: spec.transform.stdin.clone(),
+            env: self.environment(arms, &prepared.id),
+            inputs: self.kitchen.files(arms)?,
+            timeout: spec.datum_timeout.map(specs::Duration::get),
+            accept: spec.transform.accept_return_code.clone(),
+            limits: self.limits,
+            secret_files: self.confided.files.clone(),
+            drops_output: false,
+            console: None,
+        })
+    }
+
+    /// Has somebody at a console in place of the command, once; what is in `/pfs/out` in the end.
+    pub(crate) async fn converse(
+        &self,
+        arms: &[Arm],
+        prepared: &Prepared,
+        sandbox: &mut Option<Sandbox>,
+        console: Console,
+    ) -> Result<Option<Outputs>> {
+        let mut task = tokio::task::block_in_place(|| self.task(arms, prepared))?;
+        task.env.push(("PS1".to_owned(), format!("{} {}$ ", self.pipeline.name(), prepared.id.short(8))));
+        let shell = ["sh", "-i"].map(str::to_owned).to_vec();
+        // However the last command typed ended, what is there is the output.
+        let accept = (0..=255).collect();
+        let task = DatumTask { cmd: shell, stdin: Vec::new(), timeout: None, accept, console: Some(console), ..task };
+        let nothing = Box::pin(std::future::ready(None));
+        let tries = self.try_task(&Arc::new(task), &prepared.id, sandbox, nothing).await?;
+        Ok(tries.finish(&self.store).await?.0.outputs)
+    }
+
+    /// Runs the error command, if there is one, after the last try. It sees the same inputs and prints to the same log.
+    async fn recover(
+        &self,
+        task: &Arc<DatumTask>,
+        last: &mut Ended,
+        printing: &Printing,
+        sandbox: &mut Option<Sandbox>,
+    ) -> Result<bool> {
+        let transform = &self.pipeline.spec.transform;
+        if transform.err_cmd.is_empty() {
+            return Ok(false);
+        }
+        let task = Arc::new(DatumTask {
+            cmd: transform.err_cmd.clone(),
+            stdin: transform.err_stdin.clone(),
+            accept: [].into(),
+            drops_output: true,
+            ..(**task).clone()
+        });
+        let ended = self.one_try(&task, &last.log, printing, sandbox, &mut None).await?;
+        let is_recovered = ended.outputs.is_some();
+        last.reason = Some(if is_recovered {
+            format!("{}; `err_cmd` took care of it", last.why())
+        } else {
+            format!("{}; `err_cmd` failed too: {}", last.why(), ended.why())
+        });
+        last.log = ended.log;
+        last.finished_at = ended.finished_at;
+        Ok(is_recovered)
+    }
+
+    /// One try, whose log goes on from `log`; a lost sandbox is replaced a few times, since that is not the datum's fault.
+    async fn one_try(
+        &self,
+        task: &Arc<DatumTask>,
+        log: &SharedLog,
+        printing: &Printing,
+        sandbox: &mut Option<Sandbox>,
+        next: &mut Option<Next<'_>>,
+    ) -> Result<Ended> {
+        let mut lost = 0;
+        loop {
+            match self.attempt(task, log.fork(), printing, sandbox, next).await {
+                Ok(done) => return Ok(done),
+                Err(error) => {
+                    // What it left is not fit for another try; its end may fail like the try did.
+                    if let Some(broken) = sandbox.take() {
+                        self.pool.dispose(broken);
+                    }
+                    lost += 1;
+                    if lost == LOST_SANDBOXES || !may_pass(&error) {
+                        return Err(error.into());
+                    }
+                    tracing::warn!("datum {} is tried again: {error}", printing.datum().short(12));
+                    self.wait_for_executor(lost).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits a moment, and then until the executor answers: a container engine that is restarted is back after a while.
+    async fn wait_for_executor(&self, lost: u32) -> Result<(), ExecError> {
+        let begun = Instant::now();
+        let mut pause = FIRST_PAUSE * (1 << lost);
+        let mut has_said = false;
+        loop {
+            tokio::time::sleep(pause).await;
+            match self.pool.executor().check().await {
+                Ok(_) => return Ok(()),
+                Err(error) if !may_pass(&error) || begun.elapsed() > OUTAGE_MAX => return Err(error),
+                Err(error) => {
+                    if !std::mem::replace(&mut has_said, true) {
+                        tracing::warn!("{error}; waiting for it, {} minutes at most", OUTAGE_MAX.as_secs() / 60);
+                    }
+                }
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn attempt(
+        &self,
+        task: &Arc<DatumTask>,
+        log: SharedLog,
+        printing: &Printing,
+        holder: &mut Option<Sandbox>,
+        next: &mut Option<Next<'_>>,
+    ) -> Result<Ended, ExecError> {
+        if let Some(why) = task.inputs.iter().find_map(unnameable) {
+            return Ok(self.not_started(why, log));
+        }
+        let source = StoreSource::new(self.store.clone());
+        let sandbox = match &mut *holder {
+            Some(sandbox) => sandbox,
+            none => none.insert(self.pool.take(&self.sandbox, &self.store).await?),
+        };
+        let mut intake = Intake::new(&self.store, &task.inputs, log, &self.mask, printing);
+        let outcome = match next.take() {
+            Some(next) => sandbox.run_before(task, &source, &mut intake, next).await?,
+            None => sandbox.run_before(task, &source, &mut intake, std::future::ready(None)).await?,
+        };
+        repos::stop_at("datum.after_intake");
+        if let Some(spent) = holder.take_if(|sandbox| sandbox.spent_by().is_some()) {
+            self.pool.dispose_spent(spent);
+        }
+        let (log, outputs) = intake.finish();
+        let finished_at = self.store.clock().now();
+        let micros = i64::try_from(outcome.process_time.as_micros()).unwrap_or(i64::MAX);
+        let started_at = Timestamp::from_micros(finished_at.as_micros() - micros);
+        let is_accepted = matches!(outcome.exit, Exit::Code(code) if task.accepts(code));
+        let exit_code = match &outcome.exit {
+            Exit::Code(code) => Some(*code),
+            Exit::BadOutput { .. } | Exit::TouchedInput { .. } => Some(0),
+            Exit::Signal(_) | Exit::TimedOut | Exit::NotStarted { .. } => None,
+        };
+        Ok(Ended {
+            exit_code,
+            reason: if is_accepted { None } else { self.reason(&outcome).map(|reason| self.mask.text(reason)) },
+            log,
+            started_at,
+            finished_at,
+            is_worth_another: !is_accepted && !matches!(outcome.exit, Exit::NotStarted { .. }),
+            outputs: is_accepted.then_some(outputs),
+        })
+    }
+
+    /// A try that no sandbox was needed for.
+    fn not_started(&self, why: String, log: SharedLog) -> Ended {
+        let now = self.store.clock().now();
+        let reason = Some(format!("the command did not start: {why}"));
+        Ended {
+            exit_code: None,
+            reason,
+            log,
+            started_at: now,
+            finished_at: now,
+            outputs: None,
+            is_worth_another: false,
+        }
+    }
+
+    /// Why a try failed, where its exit code alone does not say it.
+    fn reason(&self, outcome: &Outcome) -> Option<String> {
+        match &outcome.exit {
+            Exit::Code(_) | Exit::Signal(_) if outcome.out_of_memory => {
+                let limit = self.sandbox.resources.memory_bytes.unwrap_or_default();
+                Some(format!("out of memory: limit {}", shown(limit)))
+            }
+            Exit::Code(_) => None,
+            Exit::Signal(signal) => Some(format!("ended by signal {signal}")),
+            Exit::TimedOut => {
+                let limit = self.pipeline.spec.datum_timeout;
+                let shown = limit.map(|limit| limit.to_string()).unwrap_or_default();
+                let is_intake = limit.is_some_and(|limit| outcome.process_time < limit.get());
+                let what = if is_intake { "the command ended, but with taking in its output it" } else { "it" };
+                Some(format!("{what} took longer than `datum_timeout` allows: {shown}"))
+            }
+            Exit::NotStarted { why } => Some(format!("the command did not start: {why}")),
+            // Stages choose both: a line end must not make lines that look like pv's own.
+            Exit::BadOutput { path, why } => {
+                Some(format!("its output `{}` cannot be stored: {}", path.escape_debug(), why.escape_debug()))
+            }
+            Exit::TouchedInput { path } => Some(format!("it changed its input `{path}`")),
+        }
+    }
+}
+
+/// Why an input cannot be a file below `/pfs`: commits of before may hold such paths.
+fn unnameable(input: &InputFile) -> Option<String> {
+    const PATH_MAX: usize = 4096;
+    let part = input.path.split('/').any(|part| part.len() > specs::MAX_PART_BYTES);
+    let whole = "/pfs/".len() + input.path.len() >= PATH_MAX;
+    let why = match (part, whole) {
+        (true, _) => "a part of its path is longer than 255 bytes",
+        (_, true) => "its path is longer than 4,095 bytes",
+        _ => return None,
+    };
+    Some(format!("its input `/pfs/{}` cannot be laid out: {why}", input.path))
+}
+
+/// A number of bytes, exactly, in the largest unit that fits.
+fn shown(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let fits = units.iter().find(|(_, shift)| bytes > 0 && bytes.is_multiple_of(1 << shift));
+    fits.map_or_else(|| format!("{bytes} bytes"), |(unit, shift)| format!("{} {unit}", bytes >> shift))
+}
+
+/// Whether another sandbox may do better.
+fn may_pass(error: &ExecError) -> bool {
+    match error {
+        ExecError::SandboxLost { .. } | ExecError::Docker { .. } | ExecError::NotAnswering { .. } => true,
+        ExecError::PermissionDenied { .. }
+        | ExecError::SandboxRefused { .. }
+        | ExecError::ImageNotFound { .. }
+        | ExecError::ImageGone { .. }
+        | ExecError::PullFailed { .. }
+        | ExecError::Unsuited { .. }
+        | ExecError::NoBridge { .. }
+        | ExecError::Io { .. }
+        | ExecError::Caller { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_shown_exactly() {
+        for (bytes, expected) in
+            [(64 << 20, "64 MiB"), (3 << 30, "3 GiB"), (1536, "1536 bytes"), (64_000_000, "62500 KiB"), (0, "0 bytes")]
+        {
+            assert_eq!(shown(bytes), expected);
+        }
+    }
+}

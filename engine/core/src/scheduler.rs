@@ -1,0 +1,596 @@
+//! The scheduler: which job runs when.
+//!
+//! It looks at the jobs that have not ended, in the order of runs, starts those whose inputs are there, ends those that can never
+//! run, and looks again whenever a job ends or a change comes. What it knows lies in the store, so a new engine goes on where a dead one
+//! stopped.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use repos::documents::ExecutorStamp;
+use repos::journal::{Cause, CauseKind, SealedState};
+use repos::{JobRow, RepoError, Store, Timestamp};
+use specs::{ErrorKind, Glob, PipelineName, RunId};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::changes::By;
+use crate::error::{EngineError, Result, in_full};
+use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, labels, run_job, seal};
+use crate::generations::{Generations, Readiness};
+use crate::graph::{Graph, Pipeline};
+use crate::live::{Counts, Happened, JobKey, Live};
+use crate::recipe::Leaf;
+use crate::time;
+use crate::turns::Turns;
+use sandbox::{Executor, OutputLimits};
+
+/// Free bytes of disk below which no job starts, when no setting says otherwise.
+const MIN_FREE: u64 = 2 << 30;
+/// How long an engine that lives on rests when something failed that may pass.
+const REST: Duration = Duration::from_secs(5);
+/// The clock is looked at this often while something is to come due: it may be set, and a machine may sleep.
+const CLOCK: Duration = Duration::from_mins(1);
+/// What jobs wait for while the disk is full.
+const DISK: &str = "disk";
+/// While jobs run, results are made durable and the disk is looked at this often.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Which jobs are to be brought to their end.
+#[derive(Debug, Clone, Default)]
+pub enum Selection {
+    /// All.
+    #[default]
+    All,
+    /// Those of these pipelines, and what they need.
+    Pipelines(BTreeSet<PipelineName>),
+    /// Those of a run, and what they need.
+    Run(RunId),
+}
+
+/// A living engine on a store that this process owns.
+#[derive(Debug)]
+pub struct Engine {
+    store: Store,
+    by: By,
+    pool: Arc<Pool>,
+    stamp: ExecutorStamp,
+    limit: usize,
+    turns: Arc<Turns>,
+    live: Live,
+    /// Told when somebody changed the store.
+    changed: Notify,
+    /// What is to be brought to its end; others may add to it.
+    wanted: Mutex<Vec<Selection>>,
+    /// Set when it runs what comes until it is told to end.
+    lives_on: AtomicBool,
+    /// Set when nothing more will be started.
+    over: AtomicBool,
+    /// Set when nothing runs any more either.
+    ended: AtomicBool,
+    active: Mutex<HashMap<JobKey, watch::Sender<Option<Stop>>>>,
+    /// Versions that were read.
+    versions: Mutex<HashMap<(PipelineName, u32), Arc<Pipeline>>>,
+    runtime: Handle,
+}
+
+/// When scheduling ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// When nothing that is wanted is left.
+    Done,
+    /// When somebody says so.
+    Told,
+}
+
+/// Jobs at work.
+type Jobs = JoinSet<(JobKey, Result<()>)>;
+
+/// What a scheduler has at hand.
+#[derive(Debug)]
+struct Work {
+    until: Until,
+    /// Since when somebody is there when something comes due.
+    since: Timestamp,
+    jobs: Jobs,
+    /// Sandboxes that nobody will need, on their way out.
+    closing: JoinSet<()>,
+    look: Interval,
+    /// Whether jobs that were at work when the engine came to its end were told to end too.
+    is_given_back: bool,
+    /// Free bytes of the disk and how many there should be, when these are fewer.
+    full_disk: Option<(u64, u64)>,
+}
+
+impl Work {
+    fn new(until: Until, since: Timestamp) -> Self {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { until, since, jobs: Jobs::new(), closing: JoinSet::new(), look, is_given_back: false, full_disk: None }
+    }
+
+    /// Jobs that wait for space will not get it from an engine that ends.
+    fn refuse_full_disk(&self, live: &Live) -> Result<()> {
+        match self.full_disk {
+            Some((free, least)) if self.until == Until::Done && live.all().values().any(|job| job.reason == DISK) => {
+                Err(EngineError::NoSpace { free, least })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the same may work a little later: space comes back, a daemon answers again. Not when a disk may have it and cannot say so; what
+/// may be in a bucket is seen there by the next try.
+fn may_pass(error: &EngineError) -> bool {
+    let is_in_doubt = matches!(error, EngineError::Store(RepoError::Unsure { source: Some(_), .. }));
+    error.kind() == ErrorKind::Unavailable && !is_in_doubt
+}
+
+impl Engine {
+    /// An engine that executes datums by `executor`, at most `limit` at a time.
+    pub async fn new(store: Store, by: By, executor: Arc<dyn Executor>, limit: usize) -> Result<Self> {
+        let info = executor.check().await?;
+        let stamp = ExecutorStamp { kind: executor.kind(), version: info.version, host: info.host };
+        executor.clean_up(&BTreeSet::new()).await?;
+        Ok(Self {
+            store,
+            by,
+            pool: Arc::new(Pool::new(executor)),
+            stamp,
+            limit,
+            turns: Arc::new(Turns::new(limit)),
+            live: Live::default(),
+            changed: Notify::new(),
+            wanted: Mutex::default(),
+            lives_on: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            active: Mutex::default(),
+            versions: Mutex::default(),
+            runtime: Handle::current(),
+        })
+    }
+
+    /// What is going on.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where datums are executed.
+    pub fn executor(&self) -> &ExecutorStamp {
+        &self.stamp
+    }
+
+    /// The executor itself.
+    pub fn executor_handle(&self) -> Arc<dyn Executor> {
+        self.pool.executor().clone()
+    }
+
+    /// How many datums run at a time.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Has the scheduler look again: somebody changed the store.
+    pub fn look_again(&self) {
+        self.changed.notify_one();
+        self.live.tell(Happened::Look);
+    }
+
+    /// Also brings this to its end; false when the engine starts nothing more.
+    pub fn want(&self, selection: Selection) -> bool {
+        {
+            let mut wanted = self.wanted.lock().expect("no panic under this lock");
+            if !wanted.iter().any(|known| matches!(known, Selection::All)) {
+                wanted.push(selection);
+            }
+        }
+        self.look_again();
+        !self.is_over()
+    }
+
+    /// Whether it runs what comes until it is told to end, and not only what is pending.
+    pub fn lives_on(&self) -> bool {
+        self.lives_on.load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing more will be started.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing runs any more, nor will.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// The jobs that have not ended and are to be brought to their end for `selection`: those selected, and what they wait for.
+    pub fn pending(&self, selection: &Selection) -> Result<BTreeSet<JobKey>> {
+        self.needed_for(selection, &self.store.open_jobs()?)
+    }
+
+    /// Stops a job that is running here; false when it is not.
+    pub fn stop_job(&self, job: &JobKey, why: &str) -> bool {
+        let active = self.active.lock().expect("no panic under this lock");
+        active.get(job).is_some_and(|stop| stop.send(Some(Stop::Killed(why.to_owned()))).is_ok())
+    }
+
+    /// Starts nothing more and lets datums finish that run; then all ends as by [`Engine::interrupt`].
+    pub fn wind_down(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.turns.close();
+        self.look_again();
+    }
+
+    /// Starts nothing more and ends what runs; [`Engine::run`] and [`Engine::serve`] return when all sandboxes are gone. What is done is
+    /// kept, and the next engine goes on.
+    pub fn interrupt(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.give_back();
+        self.look_again();
+    }
+
+    /// Ends all jobs that run here; in the store they stay open.
+    fn give_back(&self) {
+        for stop in self.active.lock().expect("no panic under this lock").values() {
+            // What somebody has stopped stays stopped.
+            stop.send_if_modified(|why| why.is_none() && why.replace(Stop::Interrupted).is_none());
+        }
+    }
+
+    /// Tells those who wait for something here that nothing more will come, however the engine ended.
+    pub fn say_ended(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.ended.store(true, Ordering::SeqCst);
+        self.live.tell(Happened::Look);
+    }
+
+    /// Runs what is pending to its end. Dropping this stops everything at once; what is done is kept, and the next run goes on.
+    pub async fn run(&self, selection: Selection) -> Result<()> {
+        self.want(selection);
+        self.schedule(Until::Done).await
+    }
+
+    /// Runs all that is pending, and what comes, until it is told to end.
+    pub async fn serve(&self) -> Result<()> {
+        self.lives_on.store(true, Ordering::SeqCst);
+        self.want(Selection::All);
+        self.schedule(Until::Told).await
+    }
+
+    /// Runs what others want, until it is told to end: for whoever owns the store for something else.
+    pub async fn attend(&self) -> Result<()> {
+        self.schedule(Until::Told).await
+    }
+
+    async fn schedule(&self, until: Until) -> Result<()> {
+        let mut work = Work::new(until, self.store.clock().now());
+        let done = loop {
+            match self.step(&mut work).await {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                // Whoever lives on does not end for what may pass; but it must know what has happened.
+                Err(error) if until == Until::Told && !self.is_over() && may_pass(&error) => self.rest(&error).await,
+                Err(error) => break Err(error),
+            }
+        };
+        self.over.store(true, Ordering::SeqCst);
+        // None is left, unless something failed.
+        work.jobs.shutdown().await;
+        self.say_ended();
+        work.closing.join_all().await;
+        self.close().await;
+        done
+    }
+
+    /// Tells what is wrong, and waits before all is tried again.
+    async fn rest(&self, error: &EngineError) {
+        self.live.tell(Happened::Trouble(in_full(error)));
+        let rest = tokio::time::sleep(REST);
+        tokio::select! {
+            () = rest => {}
+            () = self.told_to_end() => {}
+        }
+    }
+
+    /// Waits until nothing more is to be started.
+    async fn told_to_end(&self) {
+        while !self.is_over() {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Starts what can start and waits until something happens; false when there is nothing left to do.
+    async fn step(&self, work: &mut Work) -> Result<bool> {
+        let mut next_due = None;
+        if !self.is_over() {
+            self.mind_disk(work)?;
+            next_due = self.mind_time(work)?;
+        }
+        while !self.is_over() && self.start_ready(&mut work.jobs)? {}
+        if work.jobs.is_empty() && (self.is_over() || work.until == Until::Done) {
+            return work.refuse_full_disk(&self.live).map(|()| false);
+        }
+        tokio::select! {
+            Some(ended) = work.jobs.join_next() => {
+                let (job, ended) = ended.map_err(|error| EngineError::Stopped(error.to_string()))?;
+                self.active.lock().expect("no panic under this lock").remove(&job);
+                ended?;
+                self.close_unused(&mut work.closing)?;
+            }
+            () = self.changed.notified() => {
+                self.stop_ended()?;
+                self.close_unused(&mut work.closing)?;
+            }
+            () = self.turns.all_back(), if self.is_over() && !self.turns.is_open() && !work.is_given_back => {
+                work.is_given_back = true;
+                self.give_back();
+            }
+            () = tokio::time::sleep(next_due.unwrap_or_default()), if next_due.is_some() => {}
+            // Without jobs there is nothing to look at, and nothing wakes.
+            _ = work.look.tick(), if !work.jobs.is_empty() || work.full_disk.is_some() => self.sync().await?,
+        }
+        Ok(true)
+    }
+
+    /// Makes results durable.
+    async fn sync(&self) -> Result<()> {
+        let store = self.store.clone();
+        let synced = tokio::task::spawn_blocking(move || store.sync()).await;
+        Ok(synced.map_err(|error| EngineError::Stopped(error.to_string()))??)
+    }
+
+    /// Ends all sandboxes that wait for work.
+    pub async fn close(&self) {
+        self.pool.close_all().await;
+    }
+
+    /// Ends the sandboxes of versions that no pipeline and no job has any more.
+    fn close_unused(&self, closing: &mut JoinSet<()>) -> Result<()> {
+        while closing.try_join_next().is_some() {}
+        if self.pool.is_empty() {
+            return Ok(());
+        }
+        let mut used = BTreeSet::new();
+        for (name, row) in self.store.pipelines()? {
+            used.insert(labels(&*self.version(&name, row.version)?));
+        }
+        for job in self.store.open_jobs()? {
+            used.insert(labels(&*self.version(&job.pipeline, job.version)?));
+        }
+        let pool = self.pool.clone();
+        closing.spawn(async move { pool.close(|spec| !used.contains(&spec.labels)).await });
+        Ok(())
+    }
+
+    /// Stops jobs that run here although they have ended in the store, such as those of an old version.
+    fn stop_ended(&self) -> Result<()> {
+        let open: BTreeSet<JobKey> = self.store.open_jobs()?.iter().map(key_of).collect();
+        for (job, stop) in self.active.lock().expect("no panic under this lock").iter() {
+            if !open.contains(job) {
+                stop.send_replace(Some(Stop::Killed("it was ended from outside".to_owned())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts every job that can start, and ends those that never can; true when one was ended, so that others may be ready now.
+    fn start_ready(&self, jobs: &mut Jobs) -> Result<bool> {
+        let open = self.store.open_jobs()?;
+        let needed = self.needed(&open)?;
+        let mut ended_one = false;
+        let is_full = !self.turns.is_open();
+        let generations = Generations::new(&self.store, &open);
+        for job in open.iter().filter(|job| needed.contains(&key_of(job))) {
+            let key = key_of(job);
+            if self.active.lock().expect("no panic under this lock").contains_key(&key) {
+                continue;
+            }
+            let pipeline = self.version(&job.pipeline, job.version)?;
+            match generations.inputs_of(&pipeline, job)? {
+                Readiness::Waits { reason } => self.live.waits(&key, job.run, &reason, self.store.clock().now()),
+                Readiness::Unrunnable { reason } => {
+                    self.end_unrunnable(job, &pipeline, reason)?;
+                    ended_one = true;
+                }
+                Readiness::Ready(_) if is_full => {
+                    self.live.waits(&key, job.run, DISK, self.store.clock().now());
+                }
+                Readiness::Ready(leaves) => {
+                    let (stop, stopped) = watch::channel(None);
+                    repos::fail_at("job.before_start")?;
+                    let (reprocess, again) = (self.reprocesses(job)?, self.again(job)?);
+                    let context = JobContext { reprocess, again, ..self.context(job, pipeline, leaves, stopped)? };
+                    // Last: a job that could not be started for a reason that passes is started at the next look.
+                    self.active.lock().expect("no panic under this lock").insert(key.clone(), stop);
+                    jobs.spawn(async move { (key, run_job(context).await) });
+                }
+            }
+        }
+        Ok(ended_one)
+    }
+
+    /// A job and all that it needs.
+    pub(crate) fn context(
+        &self,
+        job: &JobRow,
+        pipeline: Arc<Pipeline>,
+        leaves: Vec<Leaf>,
+        stop: watch::Receiver<Option<Stop>>,
+    ) -> Result<JobContext> {
+        Ok(JobContext {
+            store: self.store.clone(),
+            pool: self.pool.clone(),
+            live: self.live.clone(),
+            pipeline,
+            job: job.clone(),
+            leaves,
+            by: self.by.clone(),
+            executor: self.stamp.clone(),
+            turns: self.turns.clone(),
+            limit: self.limit,
+            reprocess: false,
+            again: None,
+            settings: job_settings(&self.store)?,
+            stop,
+            only: None,
+            mounts: Vec::new(),
+        })
+    }
+
+    /// The runtime that the engine lives on: what a command in this process does with sandboxes it does there.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Free bytes of the store's disk and how many there should be, when these are fewer.
+    fn free_space(&self) -> Result<Option<(u64, u64)>> {
+        let least = self.store.setting("min_free")?.and_then(|text| text.parse().ok()).unwrap_or(MIN_FREE);
+        let Ok(disk) = rustix::fs::statvfs(self.store.folder()) else { return Ok(None) };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        Ok((free < least).then_some((free, least)))
+    }
+
+    /// Makes ticks and takes commits that are due; how long to wait for the next. Only an engine that lives on is there when they come.
+    fn mind_time(&self, work: &Work) -> Result<Option<Duration>> {
+        if work.until == Until::Done {
+            return Ok(None);
+        }
+        let now = self.store.clock().now();
+        if !time::due(&self.store, now, work.since, &self.by)?.is_empty() {
+            self.live.tell(Happened::Look);
+        }
+        let next = time::next_due(&self.store, now)?;
+        let wait = |next: Timestamp| Duration::from_secs_f64(next.seconds_since(now).max(0.0)).min(CLOCK);
+        Ok(next.map(wait))
+    }
+
+    /// On a full disk no datum begins. An engine that lives on waits for space; any other comes to its end.
+    fn mind_disk(&self, work: &mut Work) -> Result<()> {
+        let now = self.store.clock().now();
+        work.full_disk = self.free_space()?;
+        if work.full_disk.is_some() {
+            self.turns.close();
+            self.live.hold(DISK, now);
+            if work.until == Until::Done && !work.jobs.is_empty() {
+                self.wind_down();
+            }
+        } else if !self.turns.is_open() {
+            self.turns.open();
+            self.live.go_on(now);
+        }
+        Ok(())
+    }
+
+    /// A rerun executes the datums of the pipelines that it names, whatever the cache holds.
+    fn reprocesses(&self, job: &JobRow) -> Result<bool> {
+        Ok(reprocesses(&self.store.run(&job.run)?.cause, &job.pipeline))
+    }
+
+    /// The paths whose datums a rerun executes anew, if it names some.
+    fn again(&self, job: &JobRow) -> Result<Option<Glob>> {
+        Ok(paths_again(&self.store.run(&job.run)?.cause, &job.pipeline))
+    }
+
+    fn version(&self, name: &PipelineName, version: u32) -> Result<Arc<Pipeline>> {
+        let key = (name.clone(), version);
+        if let Some(known) = self.versions.lock().expect("no panic under this lock").get(&key) {
+            return Ok(known.clone());
+        }
+        let pipeline = Arc::new(Pipeline::load_version(&self.store, name, version)?);
+        self.versions.lock().expect("no panic under this lock").insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    fn end_unrunnable(&self, job: &JobRow, pipeline: &Pipeline, reason: String) -> Result<()> {
+        let sealing = Sealing { store: &self.store, pipeline, job, by: &self.by, executor: self.stamp.clone() };
+        let ended = Ended {
+            state: SealedState::Unrunnable,
+            reason: Some(reason),
+            started_at: None,
+            counts: Counts::default(),
+            made: None,
+        };
+        match seal(&sealing, &ended) {
+            // Somebody ended it at that moment.
+            Err(EngineError::Store(RepoError::JobEnded { .. })) => {}
+            sealed => sealed?,
+        }
+        self.live.ended(&key_of(job), job.run, SealedState::Unrunnable);
+        Ok(())
+    }
+
+    /// The open jobs that are wanted.
+    fn needed(&self, open: &[JobRow]) -> Result<BTreeSet<JobKey>> {
+        let wanted = self.wanted.lock().expect("no panic under this lock").clone();
+        wanted.iter().try_fold(BTreeSet::new(), |mut needed, selection| {
+            needed.append(&mut self.needed_for(selection, open)?);
+            Ok(needed)
+        })
+    }
+
+    /// The open jobs that are selected, with those that they wait for: earlier ones of the same pipeline and of the pipelines above.
+    fn needed_for(&self, selection: &Selection, open: &[JobRow]) -> Result<BTreeSet<JobKey>> {
+        let (names, newest): (BTreeSet<PipelineName>, u64) = match selection {
+            Selection::All => return Ok(open.iter().map(key_of).collect()),
+            Selection::Pipelines(names) => (names.clone(), u64::MAX),
+            Selection::Run(run) => {
+                let order = self.store.run(run)?.order;
+                (open.iter().filter(|job| job.order == order).map(|job| job.pipeline.clone()).collect(), order)
+            }
+        };
+        let above = Graph::load(&self.store)?.upstream(names);
+        Ok(open.iter().filter(|job| job.order <= newest && above.contains(&job.pipeline)).map(key_of).collect())
+    }
+}
+
+/// Whether a run has every datum of a pipeline executed, whatever the cache holds.
+pub(crate) fn reprocesses(cause: &Cause, pipeline: &PipelineName) -> bool {
+    cause.kind == CauseKind::Rerun && cause.refs.iter().any(|name| name == pipeline.as_str())
+}
+
+/// The paths whose datums of a pipeline a run has executed anew, if it names some.
+pub(crate) fn paths_again(cause: &Cause, pipeline: &PipelineName) -> Option<Glob> {
+    let named = |reference: &String| reference.strip_prefix(pipeline.as_str())?.strip_prefix(':').map(str::to_owned);
+    let glob = cause.refs.iter().find_map(named).filter(|_| cause.kind == CauseKind::Rerun);
+    glob.and_then(|glob| Glob::parse(&glob).ok())
+}
+
+fn key_of(job: &JobRow) -> JobKey {
+    JobKey { order: job.order, pipeline: job.pipeline.clone() }
+}
+
+/// Bytes of a try's log that are kept when no setting says otherwise.
+const LOG_MAX: usize = 16 << 20;
+
+/// The settings of jobs.
+pub(crate) fn job_settings(store: &Store) -> Result<JobSettings> {
+    let number = |key: &str| -> Result<Option<u64>> { Ok(store.setting(key)?.and_then(|text| text.parse().ok())) };
+    let limits = OutputLimits::default();
+    Ok(JobSettings {
+        fail_fast: store.setting("fail_fast")?.is_none_or(|text| text != "false"),
+        log_max: number("log_max")?.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(LOG_MAX),
+        limits: OutputLimits {
+            files_max: number("output_files_max")?.unwrap_or(limits.files_max),
+            bytes_max: number("output_bytes_max")?.unwrap_or(limits.bytes_max),
+        },
+        readable: readable_paths(store)?,
+    })
+}
+
+/// Host paths that the process executor shows to stages beside its own.
+pub fn readable_paths(store: &Store) -> Result<Vec<PathBuf>> {
+    let paths = store.setting("process.paths")?.unwrap_or_default();
+    Ok(paths.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect())
+}

@@ -1,0 +1,354 @@
+//! The agent's loop: greeting, then one try after another until the engine's stream ends.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::fs::{CWD, Mode, fchmod};
+
+use super::account::Account;
+use super::command::{self, Ended, Next};
+use super::forbidden;
+use super::inputs::Inputs;
+use super::memory;
+use super::outputs::{self, Bounds, Trouble};
+use super::renew::Writable;
+use super::secrets::SecretDirectories;
+use super::staging::Staging;
+use super::traces::Traces;
+use super::{OrStop, Stop, clear};
+use crate::Exit;
+use crate::protocol::{Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, Tmp, ToAgent, Try, VERSION};
+use specs::spec::DEFAULT_CODE_PATH;
+
+/// The directories of a sandbox that the agent works on.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) pfs: OwnedFd,
+    pub(crate) out: OwnedFd,
+    /// Where the agent lays out the code; `None` where the executor did.
+    pub(crate) code: Option<OwnedFd>,
+    /// Emptied after each try.
+    pub(crate) temporary: Vec<OwnedFd>,
+}
+
+/// Shared memory and message queues, which have names in directories of their own.
+const SHARED: [&str; 2] = ["/dev/shm", "/dev/mqueue"];
+
+impl Place {
+    /// The directories of a container. All others are the image's.
+    pub(crate) fn of_container() -> Result<Self, Stop> {
+        let open = |path| clear::open_directory(CWD, path).or_stop(|| format!("open `{path}`"));
+        Ok(Self { pfs: open("/pfs")?, out: open("/pfs/out")?, code: None, temporary: Self::shared() })
+    }
+
+    /// The directories of a sandbox that has a `/tmp` of its own.
+    pub(crate) fn temporary() -> Result<Vec<OwnedFd>, Stop> {
+        let tmp = clear::open_or_make("/tmp", 0o1777).or_stop(|| "open `/tmp`".to_owned())?;
+        Ok(std::iter::once(tmp).chain(Self::shared()).collect())
+    }
+
+    /// What is not there need not be emptied.
+    fn shared() -> Vec<OwnedFd> {
+        SHARED.iter().filter_map(|path| clear::open_directory(CWD, *path).ok()).collect()
+    }
+}
+
+/// The directories of a try, filled.
+struct Agent {
+    pfs: Inputs,
+    code: Option<Inputs>,
+    out: Writable,
+    temporary: Vec<Writable>,
+    /// The directory of the inputs, whose own rights and attributes a command may change.
+    top: Writable,
+    secrets: SecretDirectories,
+    engine: FrameReader<File>,
+    answer: FrameWriter<File>,
+    signals: SignalFd,
+    staging: Staging,
+}
+
+/// Serves the engine until its stream ends.
+pub(crate) fn run(place: Place) -> Result<(), Stop> {
+    // Ending all processes of a try is `kill(-1)`: only the first process of a namespace may do that.
+    if std::process::id() != 1 {
+        return Err(Stop::new("the agent must be the first process of a sandbox"));
+    }
+    forbidden::forbid()?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let stream = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
+    let engine = stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?;
+    let answer = stream(io::stdout().as_fd()).or_stop(|| "write to the engine".to_owned())?;
+    let signals = watch_signals().or_stop(|| "watch signals".to_owned())?;
+    end_with(stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?)
+        .or_stop(|| "watch the engine".to_owned())?;
+    let writable = |directory| Writable::new(directory).or_stop(|| "look at what commands write to".to_owned());
+    let pfs = place.pfs.try_clone().or_stop(|| "keep a directory open".to_owned())?;
+    let mut agent = Agent {
+        top: writable(pfs)?,
+        pfs: Inputs::new(place.pfs, "/pfs", Some("out")),
+        code: place.code.map(|code| Inputs::new(code, DEFAULT_CODE_PATH, None)),
+        out: writable(place.out)?,
+        temporary: place.temporary.into_iter().map(writable).collect::<Result<_, _>>()?,
+        secrets: SecretDirectories::open(&[])?,
+        engine: FrameReader::new(engine),
+        answer: FrameWriter::new(answer),
+        signals,
+        staging: Staging::default(),
+    };
+    agent.serve().inspect_err(|stop| {
+        // The engine may be gone; then nobody is left to tell.
+        let _ = agent.answer.message(&FromAgent::Broken { why: stop.why.clone() });
+        let _ = agent.answer.flush();
+    })
+}
+
+/// `SIGCHLD` tells of ended processes, the others ask the agent to end. Blocked, so that they wait to be read.
+fn watch_signals() -> io::Result<SignalFd> {
+    let mut mask = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
+        mask.add(signal);
+    }
+    mask.thread_block()?;
+    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+}
+
+/// Ends this process, and so all of the sandbox, at the moment at which the engine's end of the stream is closed: whatever the agent is
+/// at then (reading a large output, waiting for a disk, writing to a pipe that nobody empties), nobody wants it any more.
+fn end_with(engine: File) -> io::Result<()> {
+    // Made when the signals are blocked already: this thread must not take those that the agent waits for.
+    std::thread::Builder::new().spawn(move || {
+        loop {
+            // No event is asked for: the end of the stream comes unasked, also while there is something left to read.
+            let mut watched = [PollFd::new(engine.as_fd(), PollFlags::empty())];
+            match poll(&mut watched, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Err(_) => std::process::exit(1),
+            }
+            if watched[0].revents().is_none_or(|events| !events.is_empty()) {
+                std::process::exit(0);
+            }
+        }
+    })?;
+    Ok(())
+}
+
+impl Agent {
+    fn serve(&mut self) -> Result<(), Stop> {
+        let Some((settings, mut traces)) = self.greet()? else { return Ok(()) };
+        let account = Account::find(settings.user.as_deref());
+        if let Ok(account) = &account {
+            account.join_groups().or_stop(|| "join the groups of the user".to_owned())?;
+        }
+        loop {
+            let task = match self.staging.take_task() {
+                Some(task) => task,
+                None => match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
+                    None => return Ok(()),
+                    Some(Frame::Message(ToAgent::Begin(task))) => task,
+                    // What was typed after the command had ended.
+                    Some(Frame::Message(ToAgent::Input(_) | ToAgent::EndInput)) => continue,
+                    Some(_) => return Err(out_of_turn()),
+                },
+            };
+            self.serve_try(task, &settings, &account, &mut traces)?;
+        }
+    }
+
+    /// Takes settings and code; `None` when the engine hangs up.
+    fn greet(&mut self) -> Result<Option<(Settings, Traces)>, Stop> {
+        let settings = match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
+            None => return Ok(None),
+            Some(Frame::Message(ToAgent::Hello { version: VERSION, settings })) => settings,
+            Some(_) => return Err(Stop::new("the agent is of another version of pv than the engine")),
+        };
+        self.secrets = SecretDirectories::open(&settings.secret_directories)?;
+        let in_tmp = settings.secret_directories.iter().filter_map(|path| path.strip_prefix("/tmp/"));
+        self.furnish_tmp(settings.tmp, in_tmp.map(str::to_owned).collect())?;
+        self.clear_all()?;
+        self.receive_code(&settings.code_path)?;
+        let traces =
+            Traces::begin(settings.is_watched, || self.renewed()).or_stop(|| "look at the sandbox".to_owned())?;
+        self.answer.message(&FromAgent::Ready { version: VERSION }).or_stop(|| "answer the engine".to_owned())?;
+        self.answer.flush().or_stop(|| "answer the engine".to_owned())?;
+        Ok(Some((settings, traces)))
+    }
+
+    /// A container's `/tmp`: emptied after each try if the image has nothing there, else watched like any other directory of the image.
+    ///
+    /// `secrets` are the names of directories in it that secrets are mounted on.
+    fn furnish_tmp(&mut self, tmp: Tmp, secrets: Vec<String>) -> Result<(), Stop> {
+        // A link leads to another directory of the image.
+        let Ok(directory) = clear::open_directory(CWD, "/tmp") else { return Ok(()) };
+        let directory = Writable::new(directory).or_stop(|| "look at `/tmp`".to_owned())?.with_mounts(secrets.clone());
+        if tmp == Tmp::Ready {
+            // It is among those that are emptied already.
+            if let Some(known) = self.temporary.iter_mut().find(|known| known.is_same(&directory)) {
+                *known = directory;
+            }
+            return Ok(());
+        }
+        let entries = clear::entries(directory.directory().as_fd()).or_stop(|| "look into `/tmp`".to_owned())?;
+        if !entries.iter().all(|(name, _)| clear::is_one_of(name, &secrets)) {
+            return Ok(());
+        }
+        let directory = if tmp == Tmp::Missing {
+            fchmod(directory.directory(), Mode::from_raw_mode(0o1777)).or_stop(|| "open `/tmp` to all".to_owned())?;
+            directory.as_it_is().or_stop(|| "look at `/tmp`".to_owned())?
+        } else {
+            directory
+        };
+        self.temporary.push(directory);
+        Ok(())
+    }
+
+    fn receive_code(&mut self, shown_at: &str) -> Result<(), Stop> {
+        let mut laid_out = Ok(());
+        loop {
+            match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
+                None => return Err(Stop::new("the engine hung up")),
+                Some(Frame::Message(ToAgent::Open)) => {
+                    let sealed = self.code.as_mut().map_or(Ok(()), |code| code.seal_as(shown_at));
+                    return laid_out.and(sealed).or_stop(|| "lay out the code".to_owned());
+                }
+                Some(frame) => match &mut self.code {
+                    Some(code) => laid_out = lay_out(code, laid_out, frame)?,
+                    None => return Err(out_of_turn()),
+                },
+            }
+        }
+    }
+
+    /// Lays out the inputs of a try, those that came already and those still to come, until the engine says that these are all. The try
+    /// itself is another when the engine changed its mind.
+    fn receive_try(&mut self, mut task: Box<Try>) -> Result<Box<Try>, Stop> {
+        let mut laid_out = self.staging.lay_out(&mut self.pfs);
+        loop {
+            match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
+                None => return Err(Stop::new("the engine hung up")),
+                Some(Frame::Message(ToAgent::Begin(other))) => {
+                    laid_out = self.pfs.clear();
+                    task = other;
+                }
+                Some(Frame::Message(ToAgent::Go)) => {
+                    laid_out.and_then(|()| self.pfs.seal()).or_stop(|| "lay out the inputs".to_owned())?;
+                    return Ok(task);
+                }
+                Some(frame) => laid_out = lay_out(&mut self.pfs, laid_out, frame)?,
+            }
+        }
+    }
+
+    fn serve_try(
+        &mut self,
+        task: Box<Try>,
+        settings: &Settings,
+        account: &Result<Account, String>,
+        traces: &mut Traces,
+    ) -> Result<(), Stop> {
+        let begun = Instant::now();
+        let task = &*self.receive_try(task)?;
+        let owner = account.as_ref().ok().filter(|account| !account.is_own()).map(Account::owner);
+        clear::hand_over(self.out.directory(), 0o755, owner).or_stop(|| "make /pfs/out ready".to_owned())?;
+        self.secrets.lay_out(&task.secret_files, owner).or_stop(|| "lay out the secrets".to_owned())?;
+        let killed = || if settings.has_memory_limit { memory::kills() } else { 0 };
+        let killed_before = killed();
+        let prepared = begun.elapsed();
+        let ended = match account {
+            Err(why) => Ended::not_started(why.clone()),
+            Ok(account) => {
+                let mut next = Next { engine: &mut self.engine, staging: &mut self.staging, root: self.pfs.root() };
+                command::run(task, settings, account, &self.signals, &mut next, &mut self.answer)
+                    .or_stop(|| "run the command".to_owned())?
+            }
+        };
+        let out_of_memory = killed() > killed_before;
+        let exit = match account {
+            Ok(account) => self.collect(task, ended.exit, ended.deadline, account)?,
+            Err(_) => ended.exit,
+        };
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let report = Report {
+            exit,
+            prepare_micros: micros(prepared),
+            process_micros: micros(ended.took),
+            out_of_memory,
+            kept: self.pfs.keeps_all(),
+            left: self.left_behind(traces),
+        };
+        self.answer.message(&FromAgent::Done(report)).or_stop(|| "answer the engine".to_owned())?;
+        self.answer.flush().or_stop(|| "answer the engine".to_owned())?;
+        self.clear_try()
+    }
+
+    /// What makes the sandbox unfit for another try.
+    fn left_behind(&self, traces: &mut Traces) -> Option<String> {
+        let code = || self.code.as_ref().and_then(Inputs::touched).map(|path| format!("a change of `{path}`"));
+        traces.found().or_else(code)
+    }
+
+    /// The directories that are as new for each try.
+    fn renewed(&self) -> impl Iterator<Item = &Writable> {
+        [&self.top, &self.out].into_iter().chain(&self.temporary).chain(self.secrets.opened())
+    }
+
+    /// Sends what a successful command left, as long as its time lasts. All its processes are gone, so nothing changes meanwhile.
+    fn collect(&mut self, task: &Try, exit: Exit, deadline: Option<Instant>, account: &Account) -> Result<Exit, Stop> {
+        // The code is there for later tries as well, so that a failure may not hide a change of it.
+        if let Some(path) = self.code.as_ref().and_then(Inputs::touched) {
+            return Ok(Exit::TouchedInput { path });
+        }
+        if !matches!(exit, Exit::Code(code) if code == 0 || task.accept.contains(&code)) {
+            return Ok(exit);
+        }
+        if let Some(path) = self.pfs.touched() {
+            return Ok(Exit::TouchedInput { path });
+        }
+        if task.drops_output {
+            return Ok(exit);
+        }
+        let Self { out, pfs, answer, .. } = self;
+        let bounds = Bounds { limits: task.limits, deadline };
+        // Links in the output may lead anywhere: what the command's user may not read is not read for it.
+        match account.act(|| outputs::send(out.directory(), pfs, bounds, answer)) {
+            Ok(()) => Ok(exit),
+            Err(Trouble::Late) => Ok(Exit::TimedOut),
+            Err(Trouble::Bad { path, why }) => Ok(Exit::BadOutput { path, why }),
+            Err(Trouble::Io(error)) => Err(Stop::new(format!("cannot read /pfs/out: {error}"))),
+        }
+    }
+
+    fn clear_try(&mut self) -> Result<(), Stop> {
+        self.pfs.clear().or_stop(|| "empty /pfs".to_owned())?;
+        self.out.renew().or_stop(|| "empty /pfs/out".to_owned())?;
+        self.secrets.clear().or_stop(|| "remove the secrets".to_owned())?;
+        self.top.restore().or_stop(|| "give /pfs its rights".to_owned())?;
+        self.temporary.iter_mut().try_for_each(Writable::renew).or_stop(|| "empty /tmp".to_owned())
+    }
+
+    /// What an earlier agent left in the directories that are ours.
+    fn clear_all(&mut self) -> Result<(), Stop> {
+        self.code.as_mut().map_or(Ok(()), Inputs::clear).or_stop(|| "empty the directory of the code".to_owned())?;
+        self.clear_try()
+    }
+}
+
+/// Lays out what a frame brings. After an error nothing more is, but all is read: the engine listens only afterwards.
+fn lay_out(into: &mut Inputs, so_far: io::Result<()>, frame: Frame<'_, ToAgent>) -> Result<io::Result<()>, Stop> {
+    match frame {
+        Frame::Data(bytes) => Ok(so_far.and_then(|()| into.data(bytes))),
+        Frame::Message(ToAgent::File { header, keep }) => Ok(so_far.and_then(|()| into.file(header, keep))),
+        Frame::Message(ToAgent::Same { path }) => Ok(so_far.and_then(|()| into.same(&path))),
+        Frame::Message(_) => Err(out_of_turn()),
+    }
+}
+
+fn out_of_turn() -> Stop {
+    Stop::new("the engine spoke out of turn")
+}

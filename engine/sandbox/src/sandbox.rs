@@ -1,0 +1,339 @@
+//! A sandbox and the tries in it: the engine's half of the conversation with the agent, whatever the executor.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::sync::Notify;
+
+use super::connection::{Connection, Incoming, Outgoing, Said, SendError};
+use super::held::{Held, Place};
+use super::{Console, DatumTask, Event, EventSink, ExecError, Exit, FileSource, InputFile, Outcome};
+use crate::protocol::{FileHeader, FromAgent, MAX_DATA, Report, Settings, ToAgent, Try, VERSION};
+
+/// Ends the process or container around an agent.
+#[async_trait]
+pub(super) trait Guard: Send + Sync {
+    /// Waits for the end of an agent that ended by itself; `None` when it does not, or its code is not known.
+    async fn exit_code(&mut self) -> Option<i32>;
+
+    /// Called after the agent's input ended: waits for its end, or brings it about, and removes what it leaves.
+    async fn end(self: Box<Self>) -> Result<(), ExecError>;
+}
+
+/// A place in which commands run, one try after another, each from a clean state.
+///
+/// `close` it when done. When it is only dropped the agent ends too, but its leftovers stay until the next clean-up.
+pub struct Sandbox {
+    connection: Connection,
+    guard: Box<dyn Guard>,
+    /// Why no try may run here any more; also set while one runs, so that a try that was dropped half-way is noticed.
+    lost: Option<String>,
+    held: Held,
+    /// The try that was announced while the last one ran.
+    staged: Option<Staged>,
+}
+
+/// A try whose inputs the agent has, but for its word to go.
+struct Staged {
+    task: Arc<DatumTask>,
+    /// Whether it takes files of the try before for its own.
+    takes_kept: bool,
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox").field("lost", &self.lost).finish_non_exhaustive()
+    }
+}
+
+impl Sandbox {
+    /// Greets the agent and lays out `code`.
+    pub(super) async fn start(
+        mut connection: Connection,
+        guard: Box<dyn Guard>,
+        settings: Settings,
+        code: &[InputFile],
+        files: &dyn FileSource,
+    ) -> Result<Self, (ExecError, Box<dyn Guard>)> {
+        match greet(&mut connection, settings, code, files).await {
+            Ok(()) => Ok(Self { connection, guard, lost: None, held: Held::default(), staged: None }),
+            Err(error) => Err((error, guard)),
+        }
+    }
+
+    /// Runs one try: `/pfs` holds exactly its inputs, `/pfs/out` is empty, all else is as the image has it, no process of an earlier try
+    /// is left. What the try leaves beside its output may make the sandbox unfit for another ([`Sandbox::spent_by`]).
+    ///
+    /// What the command does wrong is in the outcome; an error means that it could not be run or watched, and the sandbox is lost.
+    pub async fn run(
+        &mut self,
+        task: &DatumTask,
+        files: &dyn FileSource,
+        events: &mut dyn EventSink,
+    ) -> Result<Outcome, ExecError> {
+        self.run_before(&Arc::new(task.clone()), files, events, std::future::ready(None)).await
+    }
+
+    /// Runs one try; meanwhile the sandbox takes in the inputs of the try that `next` gives. That is run next if the next call asks for it.
+    pub async fn run_before(
+        &mut self,
+        task: &Arc<DatumTask>,
+        files: &dyn FileSource,
+        events: &mut dyn EventSink,
+        next: impl Future<Output = Option<Arc<DatumTask>>> + Send,
+    ) -> Result<Outcome, ExecError> {
+        if let Some(why) = self.lost.replace("an earlier try in it did not end".to_owned()) {
+            return Err(ExecError::SandboxLost { why });
+        }
+        let Self { connection, held, staged, .. } = self;
+        let is_announced = match staged.take() {
+            Some(other) if !Arc::ptr_eq(&other.task, task) => {
+                // The agent drops it, and with it all that was kept.
+                held.forget();
+                false
+            }
+            staged => staged.is_some(),
+        };
+        if let Err(error) = go(&mut connection.outgoing, held, task, is_announced, files).await {
+            return Err(connection.explain(error).await);
+        }
+        let ended = Notify::new();
+        let stage = async {
+            if let Some(console) = &task.console {
+                type_in(&mut connection.outgoing, console, &ended).await?;
+            }
+            let Some(next) = next.await else { return Ok(None) };
+            let takes_kept = announce(&mut connection.outgoing, held, &next, files).await?;
+            connection.outgoing.flush().await?;
+            Ok(Some(Staged { task: next, takes_kept }))
+        };
+        let (report, staged_now) =
+            both(receive(&mut connection.incoming, events).inspect(|_| ended.notify_one()), stage).await;
+        let report = report?;
+        *staged = match staged_now {
+            Ok(staged_now) => staged_now,
+            Err(error) => return Err(connection.explain(error).await),
+        };
+        if !report.kept {
+            held.forget();
+            if let Some(useless) = staged.take_if(|staged| staged.takes_kept) {
+                // What it counted on was changed, and is gone: once more, with all its files.
+                let again = async {
+                    announce(&mut connection.outgoing, held, &useless.task, files).await?;
+                    connection.outgoing.flush().await
+                };
+                if let Err(error) = again.await {
+                    return Err(connection.explain(error).await);
+                }
+                *staged = Some(Staged { takes_kept: false, ..useless });
+            }
+        }
+        self.lost = report.left.map(|left| format!("an earlier try in it left {left}"));
+        Ok(Outcome {
+            exit: report.exit,
+            prepare_time: Duration::from_micros(report.prepare_micros),
+            process_time: Duration::from_micros(report.process_micros),
+            out_of_memory: report.out_of_memory,
+        })
+    }
+
+    /// Whether nothing was announced that did not run: else it holds inputs for nobody.
+    pub fn is_clean(&self) -> bool {
+        self.staged.is_none() && self.spent_by().is_none()
+    }
+
+    /// Why no other try may run in it: the last one did not end, or left something that another would notice.
+    pub fn spent_by(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+
+    /// Ends the sandbox and all in it.
+    pub async fn close(self) -> Result<(), ExecError> {
+        let Self { connection, guard, .. } = self;
+        connection.close().await;
+        guard.end().await
+    }
+}
+
+/// Passes on what is typed at a command until that has ended.
+async fn type_in(outgoing: &mut Outgoing, console: &Console, ended: &Notify) -> Result<(), SendError> {
+    loop {
+        let typed = tokio::select! {
+            () = ended.notified() => return Ok(()),
+            typed = console.next() => typed,
+        };
+        let is_over = typed.is_none();
+        outgoing.message(&typed.map_or(ToAgent::EndInput, ToAgent::Input)).await?;
+        outgoing.flush().await?;
+        if is_over {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits for both, but not for the second when the first fails: an agent that is gone takes nothing more.
+async fn both<T, U>(
+    first: impl Future<Output = Result<T, ExecError>>,
+    second: impl Future<Output = Result<Option<U>, SendError>>,
+) -> (Result<T, ExecError>, Result<Option<U>, SendError>) {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    tokio::select! {
+        done = &mut first => match done {
+            Ok(done) => (Ok(done), second.await),
+            failed => (failed, Ok(None)),
+        },
+        staged = &mut second => (first.await, staged),
+    }
+}
+
+/// Announces a try if that is still to be done, and has it run.
+async fn go(
+    outgoing: &mut Outgoing,
+    held: &mut Held,
+    task: &DatumTask,
+    is_announced: bool,
+    files: &dyn FileSource,
+) -> Result<(), SendError> {
+    if !is_announced {
+        announce(outgoing, held, task, files).await?;
+    }
+    repos::stop_at("datum.after_staging");
+    outgoing.message(&ToAgent::Go).await?;
+    outgoing.flush().await
+}
+
+/// Tells the agent of a try and sends its inputs; true when it takes files that were kept of the try before.
+async fn announce(
+    outgoing: &mut Outgoing,
+    held: &mut Held,
+    task: &DatumTask,
+    files: &dyn FileSource,
+) -> Result<bool, SendError> {
+    outgoing.message(&ToAgent::Begin(Box::new(describe(task)))).await?;
+    let mut takes_kept = false;
+    let before = held.begin(&task.inputs);
+    for (input, place) in task.inputs.iter().zip(before) {
+        match place {
+            Place::Kept => {
+                takes_kept = true;
+                outgoing.message(&ToAgent::Same { path: input.path.clone() }).await?;
+            }
+            Place::Sent { keep } => send_file(outgoing, input, keep, files).await?,
+        }
+    }
+    Ok(takes_kept)
+}
+
+async fn receive(incoming: &mut Incoming, events: &mut dyn EventSink) -> Result<Report, ExecError> {
+    loop {
+        match incoming.next().await? {
+            Said::Data(bytes) => events.event(Event::Log(bytes)).await?,
+            Said::Message(FromAgent::File(header)) => {
+                if let Some(cut_off) = receive_file(incoming, header, events).await? {
+                    return Ok(cut_off);
+                }
+            }
+            Said::Message(FromAgent::Link { path, input }) => {
+                events.event(Event::Link { path: format!("/{path}"), input }).await?;
+            }
+            Said::Message(FromAgent::Done(report)) => return Ok(report),
+            Said::Message(FromAgent::Broken { why }) => return Err(ExecError::SandboxLost { why }),
+            Said::Message(FromAgent::Ready { .. }) => return Err(out_of_turn()),
+        }
+    }
+}
+
+/// Takes in a file; the end of the try if it came before the end of the file.
+async fn receive_file(
+    incoming: &mut Incoming,
+    header: FileHeader,
+    events: &mut dyn EventSink,
+) -> Result<Option<Report>, ExecError> {
+    let FileHeader { path, size_bytes, executable } = header;
+    events.event(Event::File { path: format!("/{path}"), size_bytes, executable }).await?;
+    repos::stop_at("datum.in_intake");
+    let mut left = size_bytes;
+    while left > 0 {
+        match incoming.next().await? {
+            Said::Data(bytes) if bytes.len() as u64 <= left => {
+                left -= bytes.len() as u64;
+                events.event(Event::Data(bytes)).await?;
+            }
+            Said::Message(FromAgent::Done(report)) if !matches!(report.exit, Exit::Code(_)) => return Ok(Some(report)),
+            Said::Message(FromAgent::Broken { why }) => return Err(ExecError::SandboxLost { why }),
+            _ => return Err(out_of_turn()),
+        }
+    }
+    events.event(Event::EndFile).await?;
+    Ok(None)
+}
+
+async fn greet(
+    connection: &mut Connection,
+    settings: Settings,
+    code: &[InputFile],
+    files: &dyn FileSource,
+) -> Result<(), ExecError> {
+    let outgoing = &mut connection.outgoing;
+    let send = async {
+        outgoing.message(&ToAgent::Hello { version: VERSION, settings }).await?;
+        for file in code {
+            send_file(outgoing, file, false, files).await?;
+        }
+        outgoing.message(&ToAgent::Open).await?;
+        outgoing.flush().await
+    };
+    if let Err(error) = send.await {
+        return Err(connection.explain(error).await);
+    }
+    match connection.incoming.next().await? {
+        Said::Message(FromAgent::Ready { version: VERSION }) => Ok(()),
+        Said::Message(FromAgent::Broken { why }) => Err(ExecError::SandboxLost { why }),
+        _ => Err(out_of_turn()),
+    }
+}
+
+async fn send_file(
+    outgoing: &mut Outgoing,
+    file: &InputFile,
+    keep: bool,
+    files: &dyn FileSource,
+) -> Result<(), SendError> {
+    let (path, size_bytes, executable) = (file.path.clone(), file.laid_out_bytes(), file.executable);
+    outgoing.message(&ToAgent::File { header: FileHeader { path, size_bytes, executable }, keep }).await?;
+    let mut offset = 0;
+    while offset < size_bytes {
+        let max = (size_bytes - offset).min(MAX_DATA as u64) as usize;
+        let bytes: Bytes = files.read(file, offset, max).await.map_err(SendError::Other)?;
+        if bytes.is_empty() || bytes.len() > max {
+            let why = format!("`{}` came with another length than announced", file.path);
+            return Err(SendError::Other(ExecError::SandboxLost { why }));
+        }
+        outgoing.data(&bytes).await?;
+        offset += bytes.len() as u64;
+    }
+    Ok(())
+}
+
+fn describe(task: &DatumTask) -> Try {
+    Try {
+        cmd: task.cmd.clone(),
+        stdin: task.stdin.clone(),
+        env: task.env.clone(),
+        timeout_millis: task.timeout.map(|timeout| timeout.as_millis().try_into().unwrap_or(u64::MAX)),
+        accept: task.accept.iter().copied().collect(),
+        limits: task.limits,
+        secret_files: task.secret_files.clone(),
+        drops_output: task.drops_output,
+        has_console: task.console.is_some(),
+    }
+}
+
+fn out_of_turn() -> ExecError {
+    ExecError::SandboxLost { why: "its agent spoke out of turn".to_owned() }
+}

@@ -1,0 +1,186 @@
+//! An executor for tests: its sandboxes run a function in place of a command, behind the same protocol.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use repos::documents::ExecutorKind;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::connection::{Chunk, Connection};
+use super::sandbox::Guard;
+use super::{ExecError, Executor, ExecutorInfo, Exit, FileSource, Image, OnPull, Sandbox, SandboxSpec};
+use crate::protocol::{
+    FileHeader, Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, ToAgent, Try, VERSION,
+};
+
+/// What a command of a test sees.
+#[derive(Debug, Default)]
+pub struct Call {
+    /// Program and arguments.
+    pub cmd: Vec<String>,
+    /// The try's environment.
+    pub env: BTreeMap<String, String>,
+    /// Its inputs by their paths below `/pfs`.
+    pub inputs: BTreeMap<String, Vec<u8>>,
+}
+
+/// What a command of a test gives.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// What it prints.
+    pub log: Vec<u8>,
+    /// Its output files by their paths below `/pfs/out`.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// Its exit code.
+    pub code: i32,
+    /// Whether the sandbox is gone in its middle, in place of all this.
+    pub is_lost: bool,
+}
+
+type Script = Arc<dyn Fn(Call) -> Reply + Send + Sync>;
+
+/// Runs `script` for every try.
+#[derive(Clone)]
+pub struct ScriptedExecutor {
+    script: Script,
+}
+
+impl ScriptedExecutor {
+    /// An executor whose commands are all this function.
+    pub fn new(script: impl Fn(Call) -> Reply + Send + Sync + 'static) -> Self {
+        Self { script: Arc::new(script) }
+    }
+}
+
+impl fmt::Debug for ScriptedExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptedExecutor").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Executor for ScriptedExecutor {
+    fn kind(&self) -> ExecutorKind {
+        ExecutorKind::Process
+    }
+
+    async fn check(&self) -> Result<ExecutorInfo, ExecError> {
+        Ok(ExecutorInfo {
+            kind: ExecutorKind::Process,
+            version: "scripted".to_owned(),
+            host: "test".to_owned(),
+            platform: ("linux".to_owned(), "x86_64".to_owned()),
+        })
+    }
+
+    async fn resolve_image(&self, _: &str, _: OnPull<'_>) -> Result<Image, ExecError> {
+        Err(ExecError::Unsuited { executor: ExecutorKind::Process, why: "has no images" })
+    }
+
+    async fn has_content_at(&self, _: &str, _: &str) -> Result<bool, ExecError> {
+        Ok(false)
+    }
+
+    async fn open(&self, spec: &SandboxSpec, files: &dyn FileSource) -> Result<Sandbox, ExecError> {
+        let lost = |error: std::io::Error| ExecError::SandboxLost { why: error.to_string() };
+        let (ours, theirs) = UnixStream::pair().map_err(lost)?;
+        let script = self.script.clone();
+        let thread = std::thread::spawn(move || {
+            serve(&theirs, &script);
+        });
+        ours.set_nonblocking(true).map_err(lost)?;
+        let (read, write) = tokio::net::UnixStream::from_std(ours).map_err(lost)?.into_split();
+        let connection = Connection::new(write, frames(read).boxed());
+        let settings = Settings::default();
+        Sandbox::start(connection, Box::new(Agent(thread)), settings, &spec.code, files)
+            .await
+            .map_err(|(error, _)| error)
+    }
+
+    async fn clean_up(&self, _: &BTreeSet<String>) -> Result<(), ExecError> {
+        Ok(())
+    }
+}
+
+fn frames(read: impl AsyncRead + Unpin + Send) -> impl futures_util::Stream<Item = std::io::Result<Chunk>> + Send {
+    futures_util::stream::unfold(read, |mut read| async move {
+        let mut bytes = bytes::BytesMut::with_capacity(1 << 16);
+        match read.read_buf(&mut bytes).await {
+            Ok(0) => None,
+            Ok(_) => Some((Ok(Chunk::Frames(bytes.freeze())), read)),
+            Err(error) => Some((Err(error), read)),
+        }
+    })
+}
+
+/// The thread in an agent's place, which ends with its stream. What its script holds, such as a store, is let go before a test ends.
+struct Agent(JoinHandle<()>);
+
+#[async_trait]
+impl Guard for Agent {
+    async fn exit_code(&mut self) -> Option<i32> {
+        None
+    }
+
+    async fn end(self: Box<Self>) -> Result<(), ExecError> {
+        // A script that panics has been told as a lost sandbox.
+        tokio::task::spawn_blocking(|| self.0.join()).await.ok();
+        Ok(())
+    }
+}
+
+/// The agent's side; any error is the end of the stream.
+fn serve(stream: &UnixStream, script: &Script) -> Option<()> {
+    let mut reader = FrameReader::new(stream);
+    let mut writer = FrameWriter::new(stream);
+    let mut call = Call::default();
+    let mut file = String::new();
+    loop {
+        match reader.next::<ToAgent>().ok()?? {
+            Frame::Data(bytes) => call.inputs.get_mut(&file)?.extend_from_slice(bytes),
+            Frame::Message(ToAgent::Hello { .. } | ToAgent::Input(_) | ToAgent::EndInput) => {}
+            Frame::Message(ToAgent::Open) => {
+                writer.message(&FromAgent::Ready { version: VERSION }).ok()?;
+                writer.flush().ok()?;
+            }
+            // It says that nothing is kept, so nobody asks for it.
+            Frame::Message(ToAgent::Same { .. }) => return None,
+            Frame::Message(ToAgent::File { header, .. }) => {
+                file.clone_from(&header.path);
+                call.inputs.insert(header.path, Vec::new());
+            }
+            Frame::Message(ToAgent::Begin(begun)) => {
+                let Try { cmd, env, .. } = *begun;
+                call = Call { cmd, env: env.into_iter().collect(), inputs: BTreeMap::new() };
+            }
+            Frame::Message(ToAgent::Go) => reply(&mut writer, script(std::mem::take(&mut call)))?,
+        }
+    }
+}
+
+fn reply(writer: &mut FrameWriter<&UnixStream>, reply: Reply) -> Option<()> {
+    if reply.is_lost {
+        return None;
+    }
+    writer.data(&reply.log).ok()?;
+    for (path, bytes) in reply.files {
+        let header = FileHeader { path, size_bytes: bytes.len() as u64, executable: false };
+        writer.message(&FromAgent::File(header)).ok()?;
+        writer.data(&bytes).ok()?;
+    }
+    let report = Report {
+        exit: Exit::Code(reply.code),
+        prepare_micros: 0,
+        process_micros: 1000,
+        out_of_memory: false,
+        kept: false,
+        left: None,
+    };
+    writer.message(&FromAgent::Done(report)).ok()?;
+    writer.flush().ok()
+}
