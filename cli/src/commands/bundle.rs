@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use engine::proof::{self, Contents};
+use answers::proof::{self, Contents};
 use serde_json::json;
 use specs::Reference;
 

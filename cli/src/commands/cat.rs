@@ -1,6 +1,6 @@
 //! `pv cat`
 
-use engine::queries::{self, Files};
+use answers::queries::{self, Files};
 use repos::Store;
 use repos::files;
 use repos::tree::{FileEntry, PathKind};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use answers::queries::{self, DatumFilter, DatumInput, DatumState, DatumView, datums, provenance_of};
 use engine::apply;
 use engine::live::Live;
-use engine::queries::{self, DatumFilter, DatumInput, DatumState, DatumView, datums, provenance_of};
 use repos::documents::{JobDocument, ResultDocument, Try};
 use repos::tree::Tree;
 use repos::{JobRow, Store};

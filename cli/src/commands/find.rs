@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use engine::queries::{self, Files};
+use answers::queries::{self, Files};
 use repos::Store;
 use repos::files::{self, Found, Period};
 use repos::hash::Hasher;

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use answers::queries::job_id;
 use engine::Engine;
 use engine::feed::{Feed, Heard, Printed};
-use engine::queries::job_id;
 use repos::documents::{ResultDocument, ResultState};
 use repos::{JobRow, Store};
 use specs::{Digest, ErrorKind};

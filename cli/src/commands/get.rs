@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::queries::{self, Files};
+use answers::queries::{self, Files};
 use repos::Store;
 use repos::files::{self, GetOptions, Got};
 use repos::store::Resolved;

@@ -1,7 +1,7 @@
 //! Jobs and pipelines as they are printed: for programs the engine's answers, for people a line each.
 
+use answers::queries::{self, JobState, JobView, PipelineState, PipelineView};
 use engine::live::{JobKey, Live};
-use engine::queries::{self, JobState, JobView, PipelineState, PipelineView};
 use repos::{JobRow, Store};
 use serde::Serialize;
 

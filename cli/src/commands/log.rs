@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use engine::diff::Change;
+use answers::diff::Change;
 use repos::Store;
 use repos::files::{self, Logged, Matching};
 use repos::history::Did;

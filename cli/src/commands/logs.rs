@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use answers::queries::{find_datum, find_jobs, job_id, paths_of, results_of};
 use engine::feed::{Feed, Printing};
 use engine::live::JobKey;
-use engine::queries::{find_datum, find_jobs, job_id, paths_of, results_of};
 use repos::documents::{ResultDocument, ResultState, Try};
 use repos::{JobRow, RepoError, Store};
 use specs::{DatumId, DatumRef, ErrorKind, JobRef, Target, parse_target};
@@ -112,7 +112,7 @@ fn at_work(cx: &Context, store: &Store, datum: &DatumRef) -> Result<Option<Subje
     let Some(live) = live(cx) else { return Ok(None) };
     let (only, id) = match datum {
         DatumRef::Id(id) => (None, id),
-        DatumRef::InJob { job, id } => (Some(engine::queries::find_job(store, job)?), id),
+        DatumRef::InJob { job, id } => (Some(answers::queries::find_job(store, job)?), id),
         DatumRef::Writer(_) => return Ok(None),
     };
     let is_meant = |key: &JobKey| only.as_ref().is_none_or(|job| key_of(job) == *key);

@@ -1,6 +1,6 @@
 //! `pv ls`
 
-use engine::queries::{self, Files};
+use answers::queries::{self, Files};
 use repos::files::{self, Matching};
 use repos::tree::{PathKind, Tree};
 use repos::{RepoError, Store};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use answers::outlook::{Outlook, OutlookDatum, pending, proposed};
 use engine::apply::{self, AppliedState, Request};
-use engine::outlook::{Outlook, OutlookDatum, pending, proposed};
 use repos::Store;
 use serde::Serialize;
 use specs::{PipelineName, RunId};

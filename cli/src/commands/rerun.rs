@@ -1,6 +1,6 @@
 //! What `pv verify --rerun` does and prints.
 
-use engine::proof::{self, Intended, Repeat};
+use answers::proof::{self, Intended, Repeat};
 use repos::Store;
 use repos::documents::{Certificate, CertifiedStage, Repetition};
 use repos::store::Resolved;

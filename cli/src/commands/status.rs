@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use answers::queries::{JobState, PipelineState};
 use engine::Graph;
 use engine::apply::{Drift, drifts};
-use engine::queries::{JobState, PipelineState};
 use repos::Store;
 use repos::journal::RepoKind;
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::proof::{self, Link, Report, Since, State, TrustedKey, Verdict};
+use answers::proof::{self, Link, Report, Since, State, TrustedKey, Verdict};
 use repos::Store;
 use repos::keys::PublicKey;
 use repos::log::checkpoint::Checkpoint;

@@ -1,7 +1,7 @@
 //! Commits, files, runs … as they are printed: for programs all fields, for people a line.
 
+use answers::queries::CauseView;
 use engine::live::{JobKey, Live, LiveState};
-use engine::queries::CauseView;
 use repos::documents::{Commit, TagDocument};
 use repos::journal::{CauseKind, Move, RepoKind, SealedState};
 use repos::tree::{FileEntry, Tree};

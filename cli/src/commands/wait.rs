@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use answers::queries::find_job;
 use engine::Engine;
-use engine::queries::find_job;
 use repos::{JobRow, Store};
 use specs::{ErrorKind, JobRef, PipelineName, Reference, RunId, Target, parse_target};
 

@@ -11,17 +11,19 @@ use crate::graph::Pipeline;
 
 /// A result that can be taken for another execution of its recipe.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
-    pub(crate) result: Digest,
+pub struct Known {
+    /// Its digest.
+    pub result: Digest,
     /// Root of its map of output files.
-    pub(crate) outputs: Digest,
+    pub outputs: Digest,
     /// The job that executed it.
-    pub(crate) pipeline: PipelineName,
-    pub(crate) run: RunId,
+    pub pipeline: PipelineName,
+    /// The run of that job.
+    pub run: RunId,
 }
 
 /// The newest result of a recipe whose exit code the pipeline's spec accepts and of whose output every byte is there.
-pub(crate) fn cached(store: &Store, pipeline: &Pipeline, recipe: &DatumId) -> Result<Option<Known>, RepoError> {
+pub fn cached(store: &Store, pipeline: &Pipeline, recipe: &DatumId) -> Result<Option<Known>, RepoError> {
     let accepts = |code: i32| code == 0 || pipeline.spec.transform.accept_return_code.contains(&code);
     for (digest, state, exit_code) in store.results(recipe)? {
         // After a power cut the index may know a result whose bytes never came to rest.

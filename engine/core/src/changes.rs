@@ -162,13 +162,7 @@ pub fn commit(
 }
 
 /// A user's commit without parents, message and sources.
-pub(crate) fn user_commit(
-    store: &Store,
-    run: RunId,
-    (repo, branch): (&RepoName, &BranchName),
-    by: &By,
-    tree: Tree,
-) -> Commit {
+pub fn user_commit(store: &Store, run: RunId, (repo, branch): (&RepoName, &BranchName), by: &By, tree: Tree) -> Commit {
     Commit {
         repo: repo.clone(),
         branch: branch.clone(),
@@ -193,7 +187,7 @@ pub(crate) fn user_commit(
 }
 
 /// The head of a branch that is to get a commit: of a user's repository, no tag, and there unless it is the default branch.
-pub(crate) fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
+pub fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
     refuse_output(store, repo)?;
     if branch.as_str().contains("-trigger-") {
         refuse_output_branch(&Graph::load(store)?, repo, branch)?;

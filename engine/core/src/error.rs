@@ -114,7 +114,7 @@ impl EngineError {
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
 
 /// An error with its causes, on one line.
-pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+pub fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

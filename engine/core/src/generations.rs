@@ -96,7 +96,7 @@ impl<'a> Generations<'a> {
     }
 
     /// The inputs of a job as far as they are known before it can start; `Err` for one that a job is still to write, with its pipeline.
-    pub(crate) fn known_inputs(&self, pipeline: &Pipeline, job: &JobRow) -> Result<Vec<Result<Leaf, PipelineName>>> {
+    pub fn known_inputs(&self, pipeline: &Pipeline, job: &JobRow) -> Result<Vec<Result<Leaf, PipelineName>>> {
         let input = |input| {
             let branch = pipeline.input_branch(input);
             if let Some(upstream) = self.open_writer(&branch, job.order)? {

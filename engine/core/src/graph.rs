@@ -25,11 +25,11 @@ pub struct Pipeline {
 
 /// Versions of pipelines that a question has read: many datums are of one.
 #[derive(Debug, Default)]
-pub(crate) struct Versions(HashMap<(PipelineName, u32), Rc<Pipeline>>);
+pub struct Versions(HashMap<(PipelineName, u32), Rc<Pipeline>>);
 
 impl Versions {
     /// One version of a pipeline, as [`Pipeline::load_version`] reads it.
-    pub(crate) fn get(&mut self, store: &Store, name: &PipelineName, version: u32) -> Result<Rc<Pipeline>> {
+    pub fn get(&mut self, store: &Store, name: &PipelineName, version: u32) -> Result<Rc<Pipeline>> {
         let key = (name.clone(), version);
         if let Some(known) = self.0.get(&key) {
             return Ok(Rc::clone(known));
@@ -40,7 +40,7 @@ impl Versions {
     }
 
     /// The version that made a commit; `None` when people made it.
-    pub(crate) fn of_commit(&mut self, store: &Store, commit: &Commit) -> Result<Option<Rc<Pipeline>>> {
+    pub fn of_commit(&mut self, store: &Store, commit: &Commit) -> Result<Option<Rc<Pipeline>>> {
         commit.pipeline.as_ref().map(|stamp| self.get(store, &stamp.name, stamp.version)).transpose()
     }
 }

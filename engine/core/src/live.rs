@@ -1,6 +1,7 @@
 //! What is going on right now: states of jobs that have not ended, and a feed of what happens.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use repos::Timestamp;
@@ -30,6 +31,60 @@ pub enum LiveState {
     Running,
     /// Its output commit is being made.
     Finishing,
+}
+
+/// States of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words of the contract; `SealedState` and `LiveState` say what they mean")]
+pub enum JobState {
+    Waiting,
+    Running,
+    Finishing,
+    Success,
+    Failure,
+    Killed,
+    Unrunnable,
+}
+
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Finishing => "finishing",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Killed => "killed",
+            Self::Unrunnable => "unrunnable",
+        })
+    }
+}
+
+impl From<SealedState> for JobState {
+    fn from(state: SealedState) -> Self {
+        match state {
+            SealedState::Success => Self::Success,
+            SealedState::Failure => Self::Failure,
+            SealedState::Killed => Self::Killed,
+            SealedState::Unrunnable => Self::Unrunnable,
+        }
+    }
+}
+
+impl From<LiveState> for JobState {
+    fn from(state: LiveState) -> Self {
+        match state {
+            LiveState::Waiting => Self::Waiting,
+            LiveState::Running => Self::Running,
+            LiveState::Finishing => Self::Finishing,
+        }
+    }
+}
+
+/// A job's id: `detect@<32 hex digits>`.
+pub fn job_id(pipeline: &PipelineName, run: &RunId) -> String {
+    format!("{pipeline}@{run}")
 }
 
 /// How far the datums of a job are.

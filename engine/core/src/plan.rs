@@ -14,14 +14,18 @@ use specs::{CommitId, Digest};
 use crate::datums::{self, Datum, DatumKey, DatumList, Difference, KeyedChanges, MemberRows, Shape, prefix};
 use crate::error::Result;
 use crate::graph::Pipeline;
-use crate::queries::result_in;
 use crate::recipe::Leaf;
 
 /// The map of datums of an output commit.
 pub type DatumMap = Map<Vec<u8>>;
 
+/// The result in a value of the map of datums.
+pub fn result_in(value: &[u8]) -> Option<Digest> {
+    <[u8; 32]>::try_from(value).ok().map(Digest::from_bytes)
+}
+
 /// So many changes of files in joins and groups are held in memory; with more, a plan in full costs little more.
-const MOST_CHANGES: usize = if cfg!(test) { 50 } else { 200_000 };
+const MOST_CHANGES: usize = if cfg!(any(test, feature = "testing")) { 50 } else { 200_000 };
 
 /// What a job starts from.
 #[derive(Debug, Clone)]
@@ -58,7 +62,7 @@ pub struct Plan {
     /// How many datums the job has in all.
     pub total: u64,
     /// Whether two datums may have one recipe, and so one result: an input lies outside it, or two inputs have one name.
-    pub(crate) results_may_be_shared: bool,
+    pub results_may_be_shared: bool,
     /// Rows of the map of datums that come and go with the inputs.
     pub(crate) members: MemberRows,
 }

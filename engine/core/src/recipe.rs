@@ -165,7 +165,7 @@ impl Kitchen {
 }
 
 /// Root of the map of exactly the entries below a directory. The name is all that is wanted: the nodes are not stored.
-pub(crate) fn root_below<S>(store: &S, tree: Tree, directory: &FilePath) -> Result<Digest, RepoError>
+pub fn root_below<S>(store: &S, tree: Tree, directory: &FilePath) -> Result<Digest, RepoError>
 where
     S: NodeStore<Error = RepoError> + ?Sized,
 {

@@ -556,12 +556,12 @@ impl Engine {
 }
 
 /// Whether a run has every datum of a pipeline executed, whatever the cache holds.
-pub(crate) fn reprocesses(cause: &Cause, pipeline: &PipelineName) -> bool {
+pub fn reprocesses(cause: &Cause, pipeline: &PipelineName) -> bool {
     cause.kind == CauseKind::Rerun && cause.refs.iter().any(|name| name == pipeline.as_str())
 }
 
 /// The paths whose datums of a pipeline a run has executed anew, if it names some.
-pub(crate) fn paths_again(cause: &Cause, pipeline: &PipelineName) -> Option<Glob> {
+pub fn paths_again(cause: &Cause, pipeline: &PipelineName) -> Option<Glob> {
     let named = |reference: &String| reference.strip_prefix(pipeline.as_str())?.strip_prefix(':').map(str::to_owned);
     let glob = cause.refs.iter().find_map(named).filter(|_| cause.kind == CauseKind::Rerun);
     glob.and_then(|glob| Glob::parse(&glob).ok())

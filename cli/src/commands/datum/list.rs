@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 
+use answers::queries::{self, DatumFilter, DatumState, DatumView};
 use clap::ValueEnum;
 use engine::live::JobKey;
-use engine::queries::{self, DatumFilter, DatumState, DatumView};
 use serde::Serialize;
 use specs::JobRef;
 

@@ -1,6 +1,6 @@
 //! `pv datum show`
 
-use engine::queries::{self, DatumState, FoundDatum};
+use answers::queries::{self, DatumState, FoundDatum};
 use repos::Store;
 use repos::tree::{KeyRange, Tree, path_of};
 use specs::{DatumRef, ErrorKind, FilePath, JobRef};

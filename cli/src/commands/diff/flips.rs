@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use answers::diff::{Decision, Flips, Record, Verdict, flips};
 use compare::CellChange;
-use engine::diff::{Decision, Flips, Record, Verdict, flips};
 use specs::ErrorKind;
 
 use super::page::Page;
@@ -91,7 +91,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, sides: &Sides, wanted: &Wanted
         let files = count(found.files_without);
         page.cx.notes().line(format!("{files} of the files that differ hold no such records: {why}"));
     }
-    let mut counts = engine::diff::Counts::default();
+    let mut counts = answers::diff::Counts::default();
     for entry in sides.entries(store)? {
         counts.add(&entry?);
     }

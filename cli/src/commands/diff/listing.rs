@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use answers::diff::{Change, Counts, Entry, Named, compare_files};
 use compare::{Compared, Detail, KeyUse, Options};
-use engine::diff::{Change, Counts, Entry, Named, compare_files};
 use repos::Store;
 use serde::Serialize;
 use specs::FilePath;

@@ -1,7 +1,7 @@
 //! Fields and keys that no file has: most likely they are misspelt.
 
+use answers::diff::Seen;
 use compare::KeyUse;
-use engine::diff::Seen;
 use specs::nearest;
 
 use crate::error::{CliError, Result};

@@ -12,7 +12,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use engine::queries;
+use answers::queries;
 use specs::{Glob, ReferenceError, RunRef, Source};
 
 use super::matching::literal;

@@ -1,6 +1,6 @@
 //! Two runs: a line a repository that differs.
 
-use engine::diff::Counts;
+use answers::diff::Counts;
 use repos::{RepoError, RunRow, Store};
 use serde::Serialize;
 use specs::{CommitId, ErrorKind, RepoName, RunRef};

@@ -1,7 +1,7 @@
 //! Which two are compared.
 
-use engine::diff::{Entries, Entry, Named, entries};
-use engine::queries::{self, Files};
+use answers::diff::{Entries, Entry, Named, entries};
+use answers::queries::{self, Files};
 use repos::files::{self, Matching};
 use repos::store::Resolved;
 use repos::tree::Tree;

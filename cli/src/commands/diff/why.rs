@@ -1,8 +1,8 @@
 //! Why two outputs differ: a few lines above the listing, or in full.
 
+use answers::diff::{Entry, Ran, SourceCause, StageCause, Why, compare_files, why};
+use answers::explain::FieldChange;
 use compare::Options;
-use engine::diff::{Entry, Ran, SourceCause, StageCause, Why, compare_files, why};
-use engine::explain::FieldChange;
 use repos::Store;
 use specs::{CommitId, PipelineName};
 

@@ -1,6 +1,6 @@
 //! Pipelines, jobs and datums in words.
 
-use engine::explain::{DatumExplained, InputExplained, JobExplained, PipelineExplained};
+use answers::explain::{DatumExplained, InputExplained, JobExplained, PipelineExplained};
 use repos::Store;
 
 use super::sides;

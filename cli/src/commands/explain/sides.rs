@@ -1,8 +1,8 @@
 //! What differs between two, as a table: a line a field, and who brought in what differs.
 
-use engine::explain::{Compared, DatumExplained, DatumSide, Differences, FieldChange};
-use engine::queries::JobView;
-use engine::trace::Brought;
+use answers::explain::{Compared, DatumExplained, DatumSide, Differences, FieldChange};
+use answers::queries::JobView;
+use answers::trace::Brought;
 use repos::Store;
 
 use super::print::short_job;

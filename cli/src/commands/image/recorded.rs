@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::trace::{FileNode, Origin, Reach, trace};
+use answers::trace::{FileNode, Origin, Reach, trace};
 use repos::Store;
 use repos::documents::{ImageStamp, VersionDocument};
 use sandbox::{SavedImage, SavedImages};

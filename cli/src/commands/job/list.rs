@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use engine::queries;
+use answers::queries;
 use repos::{JobRow, Store};
 use specs::{JobRef, PipelineName};
 

@@ -1,6 +1,7 @@
 //! `pv job retry`
 
-use engine::{apply, queries};
+use answers::queries;
+use engine::apply;
 use specs::JobRef;
 
 use crate::author;

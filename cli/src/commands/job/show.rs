@@ -1,7 +1,7 @@
 //! `pv job show`
 
+use answers::queries;
 use engine::live::JobKey;
-use engine::queries;
 use repos::documents::JobDocument;
 use repos::{JobRow, Store, Timestamp};
 use specs::JobRef;

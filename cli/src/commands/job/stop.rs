@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use answers::queries;
 use engine::live::{Happened, JobKey};
-use engine::{Engine, apply, queries};
+use engine::{Engine, apply};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
 use serde_json::json;

@@ -3,7 +3,7 @@
 //! - `print` the table as text, Markdown and CSV
 //! - `sides` the figures of two sides, with which `pv try` ends
 
-use engine::metrics::{self, Question, Scope};
+use answers::metrics::{self, Question, Scope};
 use repos::store::Resolved;
 use serde::Serialize;
 use specs::Reference;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use engine::metrics::{Goal, Metric, Row, Table};
+use answers::metrics::{Goal, Metric, Row, Table};
 use repos::Store;
 use serde_json::Value;
 

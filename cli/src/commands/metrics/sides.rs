@@ -1,6 +1,6 @@
 //! The figures of two sides, a line a figure.
 
-use engine::metrics::{SideBySide, Sides};
+use answers::metrics::{SideBySide, Sides};
 use specs::PipelineName;
 
 use super::print::word;

@@ -1,6 +1,6 @@
 //! `pv pipeline log`
 
-use engine::queries::{self, VersionView};
+use answers::queries::{self, VersionView};
 use serde::Serialize;
 use specs::PipelineName;
 

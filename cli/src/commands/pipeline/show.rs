@@ -1,6 +1,6 @@
 //! `pv pipeline show`
 
-use engine::queries::{PipelineDetails, find_version, pipeline_details};
+use answers::queries::{PipelineDetails, find_version, pipeline_details};
 use repos::documents::CodeStamp;
 use specs::{PipelineName, Reference, ReferenceError};
 

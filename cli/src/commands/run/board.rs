@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use answers::queries::job_view;
 use engine::Engine;
 use engine::live::{Happened, JobKey, LiveJob, LiveState};
-use engine::queries::job_view;
 use repos::documents::JobDocument;
 use repos::journal::CauseKind;
 use repos::{JobRow, RunRow, Store};

@@ -1,6 +1,6 @@
 //! What an id names, whatever its sort.
 
-use engine::queries::{self, Named, VersionOf};
+use answers::queries::{self, Named, VersionOf};
 use repos::documents::{ImageStamp, ResultDocument, ResultState};
 use repos::files;
 use repos::history::What;

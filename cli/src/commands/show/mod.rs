@@ -1,6 +1,6 @@
 //! `pv show`: commits, files, runs; `ids` all else that has an id, `versions` a version of a pipeline.
 
-use engine::queries::{self, Files, VersionOf};
+use answers::queries::{self, Files, VersionOf};
 use repos::documents::VersionDocument;
 use repos::files;
 use repos::object::Kind;

@@ -1,6 +1,6 @@
 //! A version of a pipeline: what it is made of, and its spec as it was applied.
 
-use engine::queries::{self, VersionOf};
+use answers::queries::{self, VersionOf};
 use repos::Store;
 use repos::documents::VersionDocument;
 use repos::object::Kind;

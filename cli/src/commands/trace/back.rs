@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use engine::trace::{DatumNode, Extent, FileNode, InputNode, Origin, SourceNode, Trace};
+use answers::trace::{DatumNode, Extent, FileNode, InputNode, Origin, SourceNode, Trace};
 use repos::Store;
 use repos::documents::ResultState;
 use repos::store::Vouched;

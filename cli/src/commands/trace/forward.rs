@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::trace::{AtHead, Forward, ForwardPeriod, ForwardPlace, Mention, Reader, Start};
+use answers::trace::{AtHead, Forward, ForwardPeriod, ForwardPlace, Mention, Reader, Start};
 use repos::Store;
 use repos::documents::ResultState;
 use specs::PipelineName;

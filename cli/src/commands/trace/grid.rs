@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use engine::trace::{DatumNode, FileNode, Origin};
+use answers::trace::{DatumNode, FileNode, Origin};
 use specs::{DatumId, Digest};
 
 use super::back::Branch;

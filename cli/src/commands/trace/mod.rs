@@ -10,9 +10,9 @@ mod forward;
 mod grid;
 mod words;
 
+use answers::proof;
+use answers::trace::{self, Reach, formats};
 use clap::ValueEnum;
-use engine::proof;
-use engine::trace::{self, Reach, formats};
 use specs::{ErrorKind, Reference};
 
 use crate::context::Context;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::aside::{Begun, Tried};
 use engine::feed::{Feed, Follower, Heard};
+use engine::trial::{Begun, Tried};
 use repos::Store;
 use repos::documents::ResultDocument;
 use specs::{DatumId, Digest};

@@ -12,9 +12,11 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
+use answers::trial::{Verdict, trial_view};
 use engine::Engine;
-use engine::aside::{Begun, Loose, Request, Tried, Verdict};
 use engine::changes::By;
+use engine::live::JobState;
+use engine::trial::{Begun, Loose, Request, Tried};
 use repos::Store;
 use specs::{ErrorKind, Glob, PipelineName};
 use tokio::sync::{mpsc, watch};
@@ -136,8 +138,9 @@ fn finish(cx: &Context, args: &Args, store: &Store, tried: &Tried) -> Result<()>
         cx.notes().line("nothing is kept");
         return Ok(());
     }
-    shown::print(cx, store, tried)?;
-    let Some(bad) = tried.jobs.iter().find(|job| job.state != engine::queries::JobState::Success) else {
+    let tried = trial_view(store, tried)?;
+    shown::print(cx, store, &tried)?;
+    let Some(bad) = tried.jobs.iter().find(|job| job.state != JobState::Success) else {
         return Ok(());
     };
     let reason = bad.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use engine::Graph;
 use engine::apply;
-use engine::aside::{Loose, Request, Sample, branch_read};
 use engine::graph::BranchOf;
+use engine::trial::{Loose, Request, Sample, branch_read};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use repos::Store;

@@ -1,11 +1,8 @@
 //! How a try ended, and how it compares with the present.
 
-use engine::aside::{Compared, Tried, TriedDatum, TriedJob, TriedPath, Verdict};
-use engine::metrics::Sides;
-use engine::queries::JobState;
+use answers::trial::{Compared, TrialView, TriedDatum, TriedJobView, TriedPath, Verdict};
 use repos::Store;
-use serde::Serialize;
-use specs::{CommitId, PipelineName, RunId};
+use specs::PipelineName;
 
 use crate::commands::jobs::paint_state;
 use crate::commands::metrics::sides;
@@ -13,56 +10,10 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{ShortIds, count, duration, plural, size};
 
-/// A try, as programs read it.
-#[derive(Serialize)]
-struct TriedView<'a> {
-    run: Option<RunId>,
-    jobs: Vec<JobView<'a>>,
-    left_out: &'a [PipelineName],
-}
-
-#[derive(Serialize)]
-struct JobView<'a> {
-    pipeline: &'a PipelineName,
-    pipeline_version: u32,
-    state: JobState,
-    reason: &'a Option<String>,
-    datums_total: u64,
-    datums_processed: u64,
-    datums_cached: u64,
-    datums_failed: u64,
-    datums_recovered: u64,
-    seconds: f64,
-    output_commit: Option<CommitId>,
-    compared: &'a Option<Compared>,
-    metrics: &'a Sides,
-}
-
-impl<'a> From<&'a TriedJob> for JobView<'a> {
-    fn from(job: &'a TriedJob) -> Self {
-        Self {
-            pipeline: &job.pipeline,
-            pipeline_version: job.version,
-            state: job.state,
-            reason: &job.reason,
-            datums_total: job.counts.total,
-            datums_processed: job.counts.processed,
-            datums_cached: job.counts.cached,
-            datums_failed: job.counts.failed,
-            datums_recovered: job.counts.recovered,
-            seconds: job.seconds,
-            output_commit: job.commit,
-            compared: &job.compared,
-            metrics: &job.metrics,
-        }
-    }
-}
-
 /// Prints it.
-pub(super) fn print(cx: &Context, store: &Store, tried: &Tried) -> Result<()> {
+pub(super) fn print(cx: &Context, store: &Store, tried: &TrialView) -> Result<()> {
     if cx.out().is_json() {
-        let jobs = tried.jobs.iter().map(JobView::from).collect();
-        return cx.out().json(&TriedView { run: tried.run, jobs, left_out: &tried.left_out });
+        return cx.out().json(tried);
     }
     let mut all = Compared::default();
     for job in &tried.jobs {
@@ -81,12 +32,11 @@ pub(super) fn print(cx: &Context, store: &Store, tried: &Tried) -> Result<()> {
     hints(cx, store, tried)
 }
 
-fn print_job(cx: &Context, job: &TriedJob) -> Result<()> {
-    let counts = &job.counts;
+fn print_job(cx: &Context, job: &TriedJobView) -> Result<()> {
     let state = paint_state(cx.out(), job.state);
     let mut line = format!("{:<12}  {state}", job.pipeline.to_string());
     if let Some(compared) = &job.compared {
-        let (run, cached, took) = (count(counts.processed), count(counts.cached), duration(job.seconds));
+        let (run, cached, took) = (count(job.datums_processed), count(job.datums_cached), duration(job.seconds));
         line.push_str(&format!("  {run} run  {cached} cached  {took}   {}", in_words(compared)));
     } else if let Some(reason) = &job.reason {
         line.push_str(&format!("  {reason}"));
@@ -138,7 +88,7 @@ fn path_words(path: &TriedPath) -> String {
     }
 }
 
-fn hints(cx: &Context, store: &Store, tried: &Tried) -> Result<()> {
+fn hints(cx: &Context, store: &Store, tried: &TrialView) -> Result<()> {
     if !tried.left_out.is_empty() {
         let names: Vec<&str> = tried.left_out.iter().map(PipelineName::as_str).collect();
         cx.notes().line(format!("not tried, since nothing was committed above: {}", names.join(", ")));
@@ -148,14 +98,14 @@ fn hints(cx: &Context, store: &Store, tried: &Tried) -> Result<()> {
         return Ok(());
     };
     let short = store.short_run(&run)?;
-    let last = tried.jobs.iter().rev().find(|job| job.commit.is_some());
+    let last = tried.jobs.iter().rev().find(|job| job.output_commit.is_some());
     if let Some(job) = last {
         cx.notes().line(format!(
             "no branch moved; what it gave: pv diff {0} {0}@{short}      and is in the cache once it is the present",
             job.pipeline
         ));
     } else {
-        let datums: u64 = tried.jobs.iter().map(|job| job.counts.processed).sum();
+        let datums: u64 = tried.jobs.iter().map(|job| job.datums_processed).sum();
         cx.notes().line(format!("no commit; {} in the cache now", plural(datums, "result is", "results are")));
     }
     Ok(())

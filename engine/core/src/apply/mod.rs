@@ -43,7 +43,7 @@ pub use operate::{Data, delete_pipeline, find_retry, rerun, retry, start_pipelin
 
 pub use rollback::rollback;
 pub use versions::differences;
-pub(crate) use versions::fields_that_differ;
+pub use versions::fields_that_differ;
 
 use self::checks::{Findings, Scope};
 use self::code::CodeFolder;

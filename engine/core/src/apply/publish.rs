@@ -14,7 +14,7 @@ use super::{Applied, AppliedPipeline, AppliedState};
 use crate::changes::{By, cause, new_run, run_entries, until_first};
 use crate::error::Result;
 use crate::graph::{BranchOf, Graph, Pipeline};
-use crate::queries::job_id;
+use crate::live::job_id;
 use crate::time;
 
 /// Why, by whom, and whether in earnest.

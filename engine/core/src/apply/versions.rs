@@ -190,7 +190,7 @@ pub(super) fn value_of<T: Serialize>(value: &T) -> Value {
 }
 
 /// The fields of two objects whose values differ.
-pub(crate) fn fields_that_differ(one: &Value, other: &Value) -> Vec<String> {
+pub fn fields_that_differ(one: &Value, other: &Value) -> Vec<String> {
     let keys = |value: &Value| value.as_object().map(|object| object.keys().cloned().collect::<BTreeSet<_>>());
     let mut all = keys(one).unwrap_or_default();
     all.extend(keys(other).unwrap_or_default());

@@ -12,13 +12,13 @@ use super::Arm;
 pub struct DatumKey(Vec<u8>);
 
 /// First bytes of the keys of the datums map.
-pub(crate) mod prefix {
+pub mod prefix {
     /// `d` + datum key → digest of the result.
-    pub(crate) const DATUM: u8 = b'd';
+    pub const DATUM: u8 = b'd';
     /// `r` + datum key → why the datum is recovered.
-    pub(crate) const RECOVERED: u8 = b'r';
+    pub const RECOVERED: u8 = b'r';
     /// `k` + leaf number + key of a join or group + path → nothing.
-    pub(crate) const MEMBER: u8 = b'k';
+    pub const MEMBER: u8 = b'k';
 }
 
 impl DatumKey {
@@ -67,7 +67,7 @@ impl DatumKey {
     }
 
     /// Its key in the map of datums, below one of the prefixes.
-    pub(crate) fn below(&self, prefix: u8) -> Vec<u8> {
+    pub fn below(&self, prefix: u8) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.0.len() + 1);
         bytes.push(prefix);
         bytes.extend_from_slice(&self.0);

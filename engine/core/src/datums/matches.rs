@@ -170,7 +170,7 @@ pub(super) fn visit_changes(
 }
 
 /// Whether a datum reads a path that `glob` matches over this arm: the arm's own path, or a file below it.
-pub(crate) fn reads(store: &Store, tree: Tree, arm: &Arm, glob: &Glob) -> Result<bool, RepoError> {
+pub fn reads(store: &Store, tree: Tree, arm: &Arm, glob: &Glob) -> Result<bool, RepoError> {
     let is_matched = |path: &FilePath| if path.is_root() { glob.is_root() } else { glob.matches(path.as_str()) };
     if is_matched(&arm.path) || arm.matched != Match::Directory {
         return Ok(is_matched(&arm.path));

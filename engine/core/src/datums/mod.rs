@@ -43,20 +43,20 @@ use repos::{RepoError, Store};
 pub use datum::Arm;
 pub(crate) use datum::Datum;
 pub(crate) use difference::{Difference, KeyedChanges};
-pub use key::DatumKey;
-pub(crate) use key::prefix;
+pub use key::{DatumKey, prefix};
 pub use list::{DatumList, IntoIter};
+pub(crate) use matches::files_of;
+pub use matches::reads;
 pub use matches::{Match, match_at};
-pub(crate) use matches::{files_of, reads};
 pub(crate) use members::MemberRows;
 #[cfg(test)]
-pub(crate) use readers::ReadBy;
-pub(crate) use shape::Shape;
+pub use readers::ReadBy;
+pub use shape::Shape;
 
 use crate::plan::DatumMap;
 
 /// How many paths of a commit a glob matches.
-pub(crate) fn count_matches(store: &Store, tree: Tree, glob: &specs::Glob) -> Result<u64, RepoError> {
+pub fn count_matches(store: &Store, tree: Tree, glob: &specs::Glob) -> Result<u64, RepoError> {
     let mut count = 0;
     matches::visit_matches(store, tree, glob, &mut |_, _| {
         count += 1;

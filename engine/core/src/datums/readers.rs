@@ -21,17 +21,17 @@ use crate::plan::DatumMap;
 
 /// A datum that read a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ReadBy {
+pub struct ReadBy {
     /// Its place in the map of datums.
-    pub(crate) key: DatumKey,
+    pub key: DatumKey,
     /// Whether it did so through inputs alone that lie outside its recipe: then its result may be from other bytes.
-    pub(crate) by_reference: bool,
+    pub by_reference: bool,
 }
 
 impl Shape {
     /// Hands over the datums that read the file at `path` through one of the leaves `holders`. `trees` are those of all leaves, and
     /// `datums` is the map of datums of the output commit that was made of them.
-    pub(crate) fn readers(
+    pub fn readers(
         &self,
         store: &Store,
         (trees, datums): (Vec<Tree>, DatumMap),

@@ -11,7 +11,7 @@ use super::shape::{By, KeyedNode, Node, Shape};
 
 impl Shape {
     /// Whether a datum of this key and result saw a file, itself or in a directory, through one of the leaves that hold it.
-    pub(crate) fn reads(
+    pub fn reads(
         &self,
         store: &Store,
         (key, result): (&DatumKey, &Digest),

@@ -8,7 +8,7 @@ use super::key::bounded;
 
 /// A pipeline's input: a tree of combinations, and its leaves in spec order.
 #[derive(Debug, Clone)]
-pub(crate) struct Shape {
+pub struct Shape {
     pub(super) root: Node,
     pub(super) leaves: Vec<LeafShape>,
 }
@@ -48,7 +48,8 @@ pub(super) struct LeafShape {
 }
 
 impl Shape {
-    pub(crate) fn of(input: &Input) -> Self {
+    /// The shape of an input.
+    pub fn of(input: &Input) -> Self {
         let mut leaves = Vec::new();
         let root = number(input, None, &mut leaves);
         Self { root, leaves }

@@ -23,7 +23,7 @@ const PIECES: usize = 64;
 const PENDING: usize = 2;
 
 /// The output files of a try.
-pub(crate) type Outputs = BTreeMap<FilePath, FileEntry>;
+pub type Outputs = BTreeMap<FilePath, FileEntry>;
 
 /// Takes in the events of one try.
 pub(crate) struct Intake<'a> {

@@ -30,10 +30,10 @@ mod tries;
 mod worker;
 
 pub(crate) use datum::DatumContext;
-pub(crate) use intake::Outputs;
+pub use intake::Outputs;
 pub(crate) use job::{JobContext, JobSettings, Stop, datum_context, labels, run_job, work};
 pub(crate) use pool::Pool;
-pub(crate) use remake::again;
-pub use remake::remake;
+pub use remake::{again, remake};
 pub(crate) use seal::{Ended, Sealing, end_of, seal};
-pub(crate) use skip::{Skipped, failed_keys, failed_results};
+pub use skip::Skipped;
+pub(crate) use skip::{failed_keys, failed_results};

@@ -13,8 +13,8 @@ use specs::{DatumId, Digest, FilePath};
 use super::datum::DatumEnd;
 use crate::datums::{DatumKey, prefix};
 use crate::feed::SoFar;
+use crate::plan::result_in;
 use crate::plan::{DatumMap, Plan};
-use crate::queries::result_in;
 
 /// So many edits wait in memory; in tests few, so that all of them work with edits that came before.
 const PENDING: usize = if cfg!(test) { 20 } else { 50_000 };

@@ -113,7 +113,7 @@ fn result_of(store: &Store, needer: &Needer) -> Result<Option<Digest>> {
 
 /// Executes the recipe of a result once more, in a fresh sandbox of the executor that made it: the root of what it writes now, `None` when
 /// it fails. An error says why it cannot be executed.
-pub(crate) async fn again(store: &Store, result: &Digest, executors: &Executors) -> Result<Option<Digest>> {
+pub async fn again(store: &Store, result: &Digest, executors: &Executors) -> Result<Option<Digest>> {
     let prepared = tokio::task::block_in_place(|| prepare(store, result))?;
     let executor = prepared.executor(executors).clone();
     executor.check().await?;

@@ -14,7 +14,7 @@ use crate::plan::DatumMap;
 
 /// Failed datums that count as recovered in one job.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Skipped {
+pub struct Skipped {
     /// By the digest of its recipe, the result of each.
     results: HashMap<DatumId, Digest>,
     /// Who decided it, and why.
@@ -23,7 +23,7 @@ pub(crate) struct Skipped {
 
 impl Skipped {
     /// What a job goes on without: nothing, unless it is a retry that says so.
-    pub(crate) fn of(store: &Store, job: &JobRow) -> Result<Self> {
+    pub fn of(store: &Store, job: &JobRow) -> Result<Self> {
         // A try that keeps nothing has no run.
         if store.run_order(&job.run)?.is_none() {
             return Ok(Self::default());
@@ -42,7 +42,7 @@ impl Skipped {
     }
 
     /// The failed result of a datum that is skipped, with who decided it and why.
-    pub(crate) fn of_datum(&self, datum: &DatumId) -> Option<(Digest, &str)> {
+    pub fn of_datum(&self, datum: &DatumId) -> Option<(Digest, &str)> {
         self.results.get(datum).map(|result| (*result, self.why.as_str()))
     }
 }
@@ -71,7 +71,7 @@ fn visit_failed(store: &Store, job: &JobRow, mut visit: impl FnMut(DatumKey, Res
     for entry in map.range(store, KeyRange::prefix([prefix::DATUM]))? {
         let (key, value) = entry?;
         let key = DatumKey::from_map(&key);
-        let Some(digest) = crate::queries::result_in(&value) else { continue };
+        let Some(digest) = crate::plan::result_in(&value) else { continue };
         let result: ResultDocument = store.document(&digest)?;
         if result.state == ResultState::Failed && map.get(store, &key.below(prefix::RECOVERED))?.is_none() {
             visit(key, result, digest);

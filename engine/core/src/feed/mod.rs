@@ -25,7 +25,7 @@ mod tests;
 pub use follower::{Follower, Heard};
 pub(crate) use log::SharedLog;
 pub use printing::{Printed, Printing};
-pub(crate) use so_far::{DatumEdits, SoFar};
+pub use so_far::{DatumEdits, SoFar};
 
 /// A job that runs here, from its start in this engine on.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Feed {
     }
 
     /// The datums that have ended, with those that are taken over from the base.
-    pub(crate) fn so_far(&self) -> Option<Arc<SoFar>> {
+    pub fn so_far(&self) -> Option<Arc<SoFar>> {
         self.inner().so_far.clone()
     }
 

@@ -8,11 +8,11 @@ use repos::{RepoError, Store};
 use crate::plan::DatumMap;
 
 /// Edits of a map of datums: a value, or `None` where an entry goes.
-pub(crate) type DatumEdits = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+pub type DatumEdits = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// A map, and edits that are not worked in yet.
 #[derive(Debug)]
-pub(crate) struct SoFar {
+pub struct SoFar {
     inner: Mutex<(DatumMap, DatumEdits)>,
 }
 
@@ -30,12 +30,12 @@ impl SoFar {
     }
 
     /// The map and its edits as they are now.
-    pub(crate) fn snapshot(&self) -> (DatumMap, DatumEdits) {
+    pub fn snapshot(&self) -> (DatumMap, DatumEdits) {
         self.inner().clone()
     }
 
     /// Works the edits into the map, while others may look; only one thread edits.
-    pub(crate) fn flush(&self, store: &Store) -> Result<DatumMap, RepoError> {
+    pub fn flush(&self, store: &Store) -> Result<DatumMap, RepoError> {
         let (map, edits) = self.snapshot();
         let map = map.edit(store, edits, &mut &*store)?;
         *self.inner() = (map, DatumEdits::new());

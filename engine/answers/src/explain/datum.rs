@@ -1,0 +1,131 @@
+//! Why a datum was executed, or was not.
+
+use repos::documents::{Commit, Recipe, ResultDocument, ResultState};
+use repos::journal::CauseKind;
+use repos::{JobRow, Store};
+use serde::Serialize;
+use specs::{DatumId, Digest};
+
+use super::job::before;
+use super::recipes::{Differing, changes_of_recipe};
+use super::sides::{Differences, Side, compare_inputs, compare_transforms};
+use crate::queries::{DatumState, DatumView, FoundDatum, Known, job_id};
+use engine::Result;
+use engine::datums::prefix;
+use engine::graph::Pipeline;
+use engine::live::Live;
+use engine::plan::DatumMap;
+use engine::plan::result_in;
+
+/// Why a datum is as it is in a job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DatumExplained {
+    /// The datum, seen from the job.
+    #[serde(flatten)]
+    pub datum: DatumView,
+    /// The job.
+    pub job: String,
+    /// The answer in one line.
+    pub why: String,
+    /// The nearest earlier datum, if there is one.
+    pub earlier: Option<Earlier>,
+    /// What differs from it, and what is the same.
+    #[serde(flatten)]
+    pub differences: Differences,
+}
+
+/// The datum that was in the same place before.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Earlier {
+    /// Its id.
+    pub id: DatumId,
+    /// The job that executed it.
+    pub executed_by: String,
+    /// How it ended.
+    pub state: DatumState,
+    #[serde(skip)]
+    result: Digest,
+}
+
+/// Explains a datum of a job against the one in the same place of the commit before. `live` is what goes on in this process.
+pub fn explain_datum(store: &Store, live: Option<&Live>, found: FoundDatum) -> Result<DatumExplained> {
+    let FoundDatum { job, view, .. } = found;
+    let commit = job.commit.map(|id| store.commit(&id)).transpose()?;
+    let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
+    let before = before(store, &pipeline, &job, commit.as_ref())?;
+    let earlier = match (&view.result, &before) {
+        (Some(result), Some(before)) => earlier(store, &Known::of(store, live, &job)?, before, result)?,
+        _ => None,
+    };
+    let (mut words, mut differences) = (Vec::new(), Differences::default());
+    if let (Some(earlier), Some(before)) = (&earlier, before) {
+        let recipe: Recipe = store.document(&view.id.digest())?;
+        let old: Recipe = store.document(&earlier.id.digest())?;
+        words = changes_of_recipe(store, &old, &recipe)?;
+        if let Some(was) = Side::of_commit(store, &before)? {
+            let is = commit.map(|is| Side::of_commit(store, &is)).transpose()?.flatten();
+            let is = is.map_or_else(|| Side::of_job(store, &job), Ok)?;
+            compare_transforms(store, &was, &is, &mut differences)?;
+            compare_inputs(store, (&was, &old), (&is, &recipe), &mut differences)?;
+        }
+    }
+    let why = why(store, &job, &view, earlier.as_ref(), &words)?;
+    Ok(DatumExplained { job: job_id(&job.pipeline, &job.run), why, earlier, differences, datum: view })
+}
+
+fn why(
+    store: &Store,
+    job: &JobRow,
+    view: &DatumView,
+    earlier: Option<&Earlier>,
+    changes: &[Differing],
+) -> Result<String> {
+    let by = view.made_by.as_ref().map_or_else(String::new, |(pipeline, run)| format!("{pipeline}@{}", run.short(8)));
+    match view.state {
+        DatumState::Waiting | DatumState::Running => return Ok("it has not ended".to_owned()),
+        DatumState::Cached if earlier.is_some_and(|earlier| Some(earlier.result) == view.result) => {
+            return Ok(format!("not executed: nothing that it reads has changed since {by} executed it"));
+        }
+        DatumState::Cached => {
+            return Ok(format!("not executed: {by} had executed the same recipe; taken from the cache"));
+        }
+        DatumState::Recovered if view.made_by.as_ref().is_some_and(|(_, run)| *run != job.run) => {
+            let reason = view.reason.clone().unwrap_or_default();
+            return Ok(format!("not executed: it had failed in {by}, and was {reason}"));
+        }
+        DatumState::Success | DatumState::Failed | DatumState::Recovered => {}
+    }
+    let cause = store.run(&job.run)?.cause;
+    let Some(earlier) = earlier else {
+        return Ok("executed: it is new; the commit before has no datum in its place".to_owned());
+    };
+    Ok(if !changes.is_empty() {
+        let mut words: Vec<&str> = changes.iter().map(|change| change.word.as_str()).collect();
+        words.dedup();
+        format!("executed: {} changed", words.join(", "))
+    } else if cause.kind == CauseKind::Rerun {
+        "executed: a rerun was asked for, and the recipe is the same".to_owned()
+    } else if earlier.state != DatumState::Success {
+        "executed: the same recipe had not succeeded before".to_owned()
+    } else {
+        "executed: the recipe is the same, but its result was not to be reused (a spec that reprocesses, or bytes that were gone)".to_owned()
+    })
+}
+
+/// What was in the place of a result in the commit before.
+fn earlier(store: &Store, known: &Known, before: &Commit, result: &Digest) -> Result<Option<Earlier>> {
+    let Some(key) = known.place(store, result)? else { return Ok(None) };
+    let before = before.datums.map_or(DatumMap::empty(), DatumMap::at);
+    let Some(old) = before.get(store, &key.below(prefix::DATUM))?.as_deref().and_then(result_in) else {
+        return Ok(None);
+    };
+    let document: ResultDocument = store.document(&old)?;
+    let state = match document.state {
+        _ if before.get(store, &key.below(prefix::RECOVERED))?.is_some() => DatumState::Recovered,
+        ResultState::Success => DatumState::Success,
+        ResultState::Failed => DatumState::Failed,
+        ResultState::Recovered => DatumState::Recovered,
+    };
+    let executed_by = job_id(&document.pipeline, &document.run);
+    Ok(Some(Earlier { id: document.recipe, executed_by, state, result: old }))
+}

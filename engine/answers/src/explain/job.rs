@@ -1,0 +1,142 @@
+//! Why a job came about, what had changed, and what it did.
+
+use repos::documents::{Commit, Provenance};
+use repos::journal::SealedState;
+use repos::{JobRow, Store};
+use serde::Serialize;
+use specs::{BranchName, CommitId, RepoName};
+
+use super::sides::{Differences, FieldChange, Side, compare_transforms};
+use crate::queries::{JobView, job_view, provenance_of};
+use engine::Result;
+use engine::graph::Pipeline;
+use engine::live::Live;
+
+/// Why a job is as it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JobExplained {
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobView,
+    /// Who caused its run.
+    pub author: Option<String>,
+    /// What changed then, such as `images@main`.
+    pub refs: Vec<String>,
+    /// Why it was decided, in the words of who did.
+    pub message: Option<String>,
+    /// Inputs whose commit is another than in the commit before.
+    pub inputs: Vec<InputChange>,
+    /// Inputs that are the same.
+    pub same: Vec<String>,
+    /// The version before, if it is another.
+    pub version_before: Option<u32>,
+    /// What the new version executes otherwise.
+    pub changes: Vec<FieldChange>,
+    /// The answer in one line.
+    pub why: String,
+}
+
+/// An input that moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct InputChange {
+    pub repo: RepoName,
+    pub branch: BranchName,
+    pub old: Option<CommitId>,
+    pub new: CommitId,
+    /// Who made the new commit.
+    pub author: String,
+    pub message: String,
+}
+
+/// Explains a job against the output commit that was there before it.
+pub fn explain_job(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<JobExplained> {
+    let key = engine::live::JobKey { order: job.order, pipeline: job.pipeline.clone() };
+    let view = job_view(store, job, live.and_then(|live| live.job(&key)).as_ref())?;
+    let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
+    let commit = job.commit.map(|id| store.commit(&id)).transpose()?;
+    let before = before(store, &pipeline, job, commit.as_ref())?;
+    let (mut inputs, mut same) = (Vec::new(), Vec::new());
+    for Provenance { repo, branch, commit } in &provenance_of(store, job)? {
+        let origins = before.as_ref().map_or(&[][..], |before| &before.provenance);
+        let old = origins.iter().find(|origin| origin.repo == *repo && origin.branch == *branch);
+        let old = old.map(|origin| origin.commit);
+        if old == Some(*commit) {
+            same.push(format!("{repo}@{branch}"));
+            continue;
+        }
+        let Commit { author, message, .. } = store.commit(commit)?;
+        let (repo, branch) = (repo.clone(), branch.clone());
+        inputs.push(InputChange { repo, branch, old, new: *commit, author, message });
+    }
+    let stamp = before.as_ref().and_then(|before| before.pipeline.as_ref());
+    let stamp = stamp.filter(|stamp| stamp.version != job.version);
+    let mut differences = Differences::default();
+    if let (Some(before), true) = (&before, stamp.is_some())
+        && let Some(old) = Side::of_commit(store, before)?
+    {
+        compare_transforms(store, &old, &Side::of_job(store, job)?, &mut differences)?;
+    }
+    let cause = store.run(&job.run)?.cause;
+    let version_before = stamp.map(|stamp| stamp.version);
+    let why = why(&view, &inputs, version_before, before.is_some());
+    Ok(JobExplained {
+        job: view,
+        author: cause.author,
+        refs: cause.refs,
+        message: cause.message,
+        inputs,
+        same,
+        version_before,
+        changes: differences.changes,
+        why,
+    })
+}
+
+/// The output commit that was the head when the job began.
+pub(super) fn before(
+    store: &Store,
+    pipeline: &Pipeline,
+    job: &JobRow,
+    commit: Option<&Commit>,
+) -> Result<Option<Commit>> {
+    let id = if let Some(commit) = commit {
+        commit.parents.first().copied()
+    } else {
+        let (repo, branch) = pipeline.output_branch();
+        store.head_as_of(&repo, &branch, job.order.saturating_sub(1))?.flatten()
+    };
+    Ok(id.map(|id| store.commit(&id)).transpose()?)
+}
+
+fn why(view: &JobView, inputs: &[InputChange], version_before: Option<u32>, has_before: bool) -> String {
+    let mut reasons: Vec<String> = inputs.iter().map(|input| format!("{}@{}", input.repo, input.branch)).collect();
+    if let Some(version) = version_before {
+        reasons.push(format!("version {version} → {}", view.pipeline_version));
+    }
+    let reason = view.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let did = match (view.finished_at, view.output_commit) {
+        (None, _) if view.datums_failed > 0 => {
+            format!("{}{reason}; {} of {} datums failed so far", view.state, view.datums_failed, view.datums_total)
+        }
+        (None, _) | (_, None) => format!("{}{reason}", view.state),
+        _ => {
+            let [run, cached, failed] = [view.datums_processed, view.datums_cached, view.datums_failed];
+            let ended = if view.state == SealedState::Success.into() {
+                String::new()
+            } else {
+                format!("; {}{reason}", view.state)
+            };
+            format!(
+                "{run} executed, {cached} not executed, {failed} failed, {} recovered{ended}",
+                view.datums_recovered
+            )
+        }
+    };
+    match (view.output_commit, has_before, reasons.is_empty()) {
+        (None, ..) => did,
+        (_, false, _) => format!("the first output: {did}"),
+        (_, true, true) => format!("no input and no version changed: {did}"),
+        (_, true, false) => format!("{} changed: {did}", reasons.join(", ")),
+    }
+}

@@ -1,0 +1,97 @@
+//! Two datums or two jobs that somebody named, side by side.
+
+use repos::documents::{Commit, Provenance, Recipe};
+use repos::{JobRow, Store};
+use serde::Serialize;
+use specs::DatumId;
+
+use super::sides::{Differences, FieldChange, Side, compare_inputs, compare_transforms};
+use crate::queries::{DatumState, FoundDatum, JobView, job_id, job_view};
+use crate::trace::Brought;
+use engine::Result;
+
+/// What differs between two of a kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Compared<T> {
+    /// The one that was named first.
+    pub old: T,
+    /// The other.
+    pub new: T,
+    /// What differs, and what is the same.
+    #[serde(flatten)]
+    pub differences: Differences,
+}
+
+/// A datum that is compared.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct DatumSide {
+    pub id: DatumId,
+    /// The job from which it is seen, `PIPELINE@RUN`.
+    pub job: String,
+    /// The job that executed it.
+    pub executed_by: String,
+    pub state: DatumState,
+    pub exit_code: Option<i32>,
+}
+
+/// Compares two datums, of one pipeline or of two: what was executed, what was read, and what came out.
+pub fn compare_datums(store: &Store, old: &FoundDatum, new: &FoundDatum) -> Result<Compared<DatumSide>> {
+    let mut differences = Differences::default();
+    let (was, is) = (Side::of_job(store, &old.job)?, Side::of_job(store, &new.job)?);
+    let recipe = |found: &FoundDatum| store.document::<Recipe>(&found.view.id.digest());
+    compare_transforms(store, &was, &is, &mut differences)?;
+    compare_inputs(store, (&was, &recipe(old)?), (&is, &recipe(new)?), &mut differences)?;
+    let outputs = |found: &FoundDatum| {
+        let count = found.result.outputs_count;
+        let root = found.result.outputs.map_or_else(String::new, |root| format!(", {root}"));
+        Some(format!("{count} {}{root}", if count == 1 { "file" } else { "files" }))
+    };
+    differences.compare("outputs", outputs(old), outputs(new));
+    let side = |found: &FoundDatum| DatumSide {
+        id: found.view.id,
+        job: job_id(&found.job.pipeline, &found.job.run),
+        executed_by: job_id(&found.result.pipeline, &found.result.run),
+        state: found.view.state,
+        exit_code: found.view.exit_code,
+    };
+    Ok(Compared { old: side(old), new: side(new), differences })
+}
+
+/// Compares two jobs: the version, what it executes, and the commits that they took.
+pub fn compare_jobs(store: &Store, old: &JobRow, new: &JobRow) -> Result<Compared<JobView>> {
+    let mut differences = Differences::default();
+    differences.compare("version", Some(old.version.to_string()), Some(new.version.to_string()));
+    let (was, is) = (Side::of_job(store, old)?, Side::of_job(store, new)?);
+    compare_transforms(store, &was, &is, &mut differences)?;
+    compare_commits(store, was.commit.as_ref(), is.commit.as_ref(), &mut differences)?;
+    Ok(Compared { old: job_view(store, old, None)?, new: job_view(store, new, None)?, differences })
+}
+
+/// The input commits, by branch.
+fn compare_commits(store: &Store, old: Option<&Commit>, new: Option<&Commit>, found: &mut Differences) -> Result<()> {
+    let origins = |commit: Option<&'_ Commit>| commit.map_or_else(Vec::new, |commit| commit.provenance.clone());
+    let (was, is) = (origins(old), origins(new));
+    let mut branches: Vec<_> = was.iter().chain(&is).map(|origin| (&origin.repo, &origin.branch)).collect();
+    branches.sort_unstable();
+    branches.dedup();
+    for branch in branches {
+        let name = format!("{}@{}", branch.0, branch.1);
+        let of = |side: &[Provenance]| side.iter().find(|one| (&one.repo, &one.branch) == branch).map(|one| one.commit);
+        let (old, new) = (of(&was), of(&is));
+        if old == new {
+            found.same.push(name);
+            continue;
+        }
+        let by = |id: Option<specs::CommitId>| -> Result<Option<Brought>> {
+            let Some(id) = id else { return Ok(None) };
+            let Commit { author, committer, message, created_at, job, .. } = store.commit(&id)?;
+            let by = job.unwrap_or(if author.is_empty() { committer } else { author });
+            Ok(Some(Brought { commit: id, by, message, at: created_at }))
+        };
+        let text = |id: Option<specs::CommitId>| id.map(|id| id.to_string());
+        let change = FieldChange { field: name, old: text(old), new: text(new), old_by: by(old)?, new_by: by(new)? };
+        found.changes.push(change);
+    }
+    Ok(())
+}

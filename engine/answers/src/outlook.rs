@@ -1,0 +1,436 @@
+//! The outlook: what would run, why, and about how long, without running anything.
+//!
+//! A number is exact, for a job that is not stopped on the way, or said to be a bound; where there is none, that is said.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use repos::documents::{Recipe, ResultDocument};
+use repos::tree::{KeyRange, Tree};
+use repos::{JobRow, RepoError, Store};
+use serde::{Deserialize, Serialize};
+use specs::spec::{Input, PfsInput, Reprocess};
+use specs::{DatumId, Digest, FilePath, Glob, PipelineName, RunId};
+
+use crate::explain::changes_of_recipe;
+use engine::Result;
+use engine::cache::{Known, cached};
+use engine::datums::{Arm, DatumKey, count_matches, prefix, reads};
+use engine::execution::Skipped;
+use engine::generations::{Generations, Readiness};
+use engine::graph::{BranchOf, Graph, Pipeline};
+use engine::plan::result_in;
+use engine::plan::{Base, Plan, plan};
+use engine::recipe::{Kitchen, Leaf};
+use engine::scheduler::{paths_again, reprocesses};
+
+/// Past datums that an estimate of time looks at.
+const SAMPLE: usize = 20;
+
+/// What a job would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its run; absent for one that is not pending.
+    #[serde(rename = "in_run", skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// Datums to execute; at most so many when `at_most`; 2^53 − 1 when `unbounded`.
+    #[serde(rename = "run")]
+    pub executes: u64,
+    /// Datums from the base or the cache.
+    pub cached: u64,
+    /// Datums that are gone.
+    pub removed: u64,
+    /// What there is anything to do for.
+    pub why: String,
+    /// Why datums would be executed, or go: `new`, `changed: images`, `new version: cmd, env`, `recovered`, `removed`; each with how many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<OutlookReason>,
+    /// About how long it takes at the given parallelism; absent when nothing like it ran before.
+    pub seconds_estimate: Option<f64>,
+    /// Whether it depends on what other jobs will give: then `executes` is a bound, `cached` and `removed` are not known, and the time is
+    /// that of the bound.
+    pub at_most: bool,
+    /// Whether there is no bound: how many datums it has is told by files that are still to be written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unbounded: bool,
+    /// The datums one by one, when asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub datums: Vec<OutlookDatum>,
+}
+
+/// What would become of a datum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutlookDatum {
+    /// Its id.
+    pub id: DatumId,
+    /// The matched path of each input.
+    pub inputs: Vec<OutlookInput>,
+    /// Whether it would be executed; else the cache has it.
+    pub executes: bool,
+    /// Why, as in the roll-up.
+    pub why: String,
+}
+
+/// Why some datums would be executed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutlookReason {
+    /// In words.
+    pub why: String,
+    /// How many.
+    pub datums: u64,
+}
+
+/// The matched path of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutlookInput {
+    /// The input's name.
+    pub input: String,
+    /// The path.
+    pub path: FilePath,
+}
+
+/// The most datums that a number in JSON can count: said where there is no bound.
+const NO_BOUND: u64 = (1 << 53) - 1;
+
+/// What the open jobs would do, in the order in which they would; only those of `names`, unless it is empty.
+///
+/// A job that can start is told exactly. One that waits is told as a bound, if there is one: how many files a pipeline above will write is
+/// not known before it ran.
+pub fn pending(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit: usize) -> Result<Vec<Outlook>> {
+    let open = store.open_jobs()?;
+    let generations = Generations::new(store, &open);
+    let mut versions = Vec::new();
+    for job in &open {
+        versions.push((job, Pipeline::load_version(store, &job.pipeline, job.version)?));
+    }
+    let mut outlooks = Vec::new();
+    for (job, pipeline) in versions.iter().filter(|(job, _)| names.is_empty() || names.contains(&job.pipeline)) {
+        let outlook = match generations.inputs_of(pipeline, job)? {
+            Readiness::Ready(leaves) => {
+                let outlook = of_inputs(store, pipeline, leaves, &Told::of(store, job)?, each, limit)?;
+                // What one of two jobs executes the other may find in the cache.
+                let transform = pipeline.version.transform;
+                let mut others = versions.iter().filter(|(_, other)| other.version.transform == transform);
+                let may_share = others.any(|(other, _)| other.pipeline != job.pipeline);
+                Outlook { at_most: outlook.at_most || (may_share && outlook.executes > 0), ..outlook }
+            }
+            Readiness::Unrunnable { reason } => nothing(pipeline, format!("it cannot run: {reason}")),
+            Readiness::Waits { .. } => waiting(store, &generations, (pipeline, *job), each, limit)?,
+        };
+        outlooks.push(Outlook { run: Some(job.run), ..outlook });
+    }
+    Ok(outlooks)
+}
+
+/// What a job would do that waits for others.
+fn waiting(
+    store: &Store,
+    generations: &Generations<'_>,
+    (pipeline, job): (&Pipeline, &JobRow),
+    each: bool,
+    limit: usize,
+) -> Result<Outlook> {
+    let inputs = generations.known_inputs(pipeline, job)?;
+    let Some(upstream) = inputs.iter().find_map(|input| input.as_ref().err().cloned()) else {
+        // Only its own earlier job is before it. What that executes is in the cache then, and what it leaves as it is too: so against the
+        // output of now there is nothing to execute that is not told here.
+        let leaves = inputs.into_iter().filter_map(std::result::Result::ok).collect();
+        let told = Told::of(store, job)?;
+        let told = Told { why: format!("{}, after its earlier run", told.why), ..told };
+        return Ok(Outlook { at_most: true, ..of_inputs(store, pipeline, leaves, &told, each, limit)? });
+    };
+    let known = |leaf: usize| inputs.get(leaf)?.as_ref().ok().map(|leaf| leaf.tree);
+    let why = format!("as far as {upstream} changes");
+    bounded(store, pipeline, most_datums(store, &pipeline.spec.input, &known)?, why, limit)
+}
+
+/// What the jobs would do that follow when `changed` pipelines became what they are in `graph`, on the present data.
+pub fn proposed(
+    store: &Store,
+    graph: &Graph,
+    changed: &BTreeSet<PipelineName>,
+    each: bool,
+    limit: usize,
+) -> Result<Vec<Outlook>> {
+    let affected = graph.downstream(changed);
+    // Open jobs of older versions are killed; what others still write is not known.
+    let open = store.open_jobs()?;
+    let open: BTreeSet<&PipelineName> =
+        open.iter().map(|job| &job.pipeline).filter(|name| !changed.contains(name)).collect();
+    let mut outlooks: Vec<Outlook> = Vec::new();
+    for pipeline in graph.in_order().into_iter().filter(|pipeline| affected.contains(pipeline.name())) {
+        let writer = |branch: &BranchOf| {
+            let writer = graph.writer(branch)?.name();
+            (affected.contains(writer) || open.contains(writer)).then(|| writer.clone())
+        };
+        let upstream = pipeline.input_branches().iter().find_map(writer);
+        outlooks.push(if let Some(upstream) = upstream {
+            let leaves = present_inputs(store, pipeline)?;
+            let known =
+                |leaf: usize| leaves.get(leaf).filter(|leaf| writer(&leaf.branch).is_none()).map(|leaf| leaf.tree);
+            let most = most_datums(store, &pipeline.spec.input, &known)?;
+            bounded(store, pipeline, most, format!("as far as {upstream} changes"), limit)?
+        } else {
+            let why = if store.find_pipeline(pipeline.name())?.is_some() { "a new version" } else { "a new pipeline" };
+            let told = Told { why: why.to_owned(), ..Told::default() };
+            let outlook = of_inputs(store, pipeline, present_inputs(store, pipeline)?, &told, each, limit)?;
+            Outlook { at_most: outlook.at_most || open.contains(pipeline.name()), ..outlook }
+        });
+    }
+    Ok(outlooks)
+}
+
+/// How many datums an input can have at most; `None` where that hangs on files that are not known. `known` gives the tree of a leaf, by its
+/// number in spec order, if it is known.
+fn most_datums(store: &Store, input: &Input, known: &dyn Fn(usize) -> Option<Tree>) -> Result<Option<u64>> {
+    let mut number = 0;
+    most_below(store, input, known, &mut number)
+}
+
+fn most_below(
+    store: &Store,
+    input: &Input,
+    known: &dyn Fn(usize) -> Option<Tree>,
+    number: &mut usize,
+) -> Result<Option<u64>> {
+    let leaf = |leaf: &PfsInput, number: &mut usize| {
+        let tree = known(*number);
+        *number += 1;
+        match tree {
+            Some(tree) => Ok(Some(count_matches(store, tree, &leaf.glob)?)),
+            // Without a special character it matches one path.
+            None => Ok((leaf.glob.literal_prefix() == leaf.glob.as_str()).then_some(1)),
+        }
+    };
+    let (inputs, is_union, is_product) = match input {
+        Input::Pfs(input) => return leaf(input, number),
+        Input::Cron(cron) => return leaf(&cron.ticks, number),
+        Input::Union(inputs) | Input::Group(inputs) => (inputs, true, false),
+        Input::Cross(inputs) => (inputs, false, true),
+        // Those without a partner may stay, each for itself.
+        Input::Join(inputs) => (inputs, true, true),
+    };
+    let (mut sum, mut product) = (Some(0_u64), Some(1_u64));
+    for input in inputs {
+        let most = most_below(store, input, known, number)?;
+        sum = sum.zip(most).map(|(sum, most)| sum.saturating_add(most));
+        product = product.zip(most).map(|(product, most)| product.saturating_mul(most));
+    }
+    let of = |wanted: bool, most: Option<u64>| if wanted { most } else { Some(0) };
+    Ok(of(is_union, sum).zip(of(is_product, product)).map(|(sum, product)| sum.saturating_add(product)))
+}
+
+/// What is told of a job that can start, and what its run asks for beyond the plan.
+#[derive(Debug, Default)]
+struct Told {
+    /// What there is anything to do for.
+    why: String,
+    /// Its run.
+    run: Option<RunId>,
+    /// Whether every datum runs, whatever the cache holds.
+    reprocess: bool,
+    /// Whether those that read a matching path do.
+    again: Option<Glob>,
+    /// What it goes on without.
+    skipped: Skipped,
+}
+
+impl Told {
+    fn of(store: &Store, job: &JobRow) -> Result<Self> {
+        let cause = store.run(&job.run)?.cause;
+        Ok(Self {
+            why: format!("{} {}", cause.kind.word(), cause.refs.join(" ")).trim_end().to_owned(),
+            run: Some(job.run),
+            reprocess: reprocesses(&cause, &job.pipeline),
+            again: paths_again(&cause, &job.pipeline),
+            skipped: Skipped::of(store, job)?,
+        })
+    }
+}
+
+/// The inputs of a pipeline at the present heads.
+fn present_inputs(store: &Store, pipeline: &Pipeline) -> Result<Vec<Leaf>> {
+    let leaf = |input: &PfsInput| {
+        let branch = pipeline.input_branch(input);
+        let commit = store.find_branch(&branch.0, &branch.1)?.and_then(|row| row.commit);
+        let tree =
+            commit.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
+        Ok(Leaf { input: input.clone(), branch, commit, tree })
+    };
+    pipeline.spec.input.leaves().into_iter().map(leaf).collect()
+}
+
+/// What a job of this pipeline would do with these inputs, if it is not stopped on the way.
+fn of_inputs(
+    store: &Store,
+    pipeline: &Pipeline,
+    leaves: Vec<Leaf>,
+    told: &Told,
+    each: bool,
+    limit: usize,
+) -> Result<Outlook> {
+    let (repo, branch) = pipeline.output_branch();
+    let parent =
+        if store.has_repo(&repo)? { store.find_branch(&repo, &branch)?.and_then(|row| row.commit) } else { None };
+    let reprocess = told.reprocess || pipeline.spec.reprocess == Reprocess::EveryJob;
+    let mut plan = plan(store, pipeline, &leaves, parent.filter(|_| !reprocess && told.again.is_none()))?;
+    if plan.parent.is_none() {
+        plan.parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
+    }
+    let kitchen = Kitchen::new(store.clone(), pipeline.version.transform, leaves);
+    let mut reasons = Reasons { store, plan: &plan, versions: HashMap::new(), counts: BTreeMap::new() };
+    let (mut executes, mut known, mut datums) = (0, 0, Vec::new());
+    for (key, arms) in &plan.todo {
+        let prepared = kitchen.outlook(&arms)?;
+        let anew = reprocess || is_again(store, &kitchen, told.again.as_ref(), &arms)?;
+        let is_own = |found: &Known| Some(found.run) == told.run && found.pipeline == *pipeline.name();
+        let is_known = cached(store, pipeline, &prepared.id)?.is_some_and(|found| !anew || is_own(&found));
+        let skipped = told.skipped.of_datum(&prepared.id).filter(|_| !is_known);
+        let runs = !is_known && skipped.is_none();
+        let reason = match skipped {
+            Some((_, why)) => why.to_owned(),
+            None if is_known => "the cache has it".to_owned(),
+            None if anew => "asked to run again".to_owned(),
+            None => reasons.of(&key, &prepared.recipe)?,
+        };
+        executes += u64::from(runs);
+        known += u64::from(is_known);
+        if runs {
+            *reasons.counts.entry(reason.clone()).or_default() += 1;
+        }
+        if each {
+            let name = |arm: &Arm| kitchen.leaves()[arm.leaf].input.name.clone();
+            let named = arms.iter().map(|arm| OutlookInput { input: name(arm), path: arm.path.clone() });
+            datums.push(OutlookDatum { id: prepared.id, inputs: named.collect(), executes: runs, why: reason });
+        }
+    }
+    let reasons = reasons.rolled_up();
+    Ok(Outlook {
+        pipeline: pipeline.name().clone(),
+        run: None,
+        executes,
+        cached: plan.kept() + known,
+        removed: plan.removed() as u64,
+        why: if executes == 0 { "nothing of it is new".to_owned() } else { told.why.clone() },
+        reasons,
+        seconds_estimate: estimate(store, plan.parent.as_ref(), executes, workers(pipeline, limit))?,
+        // Of two datums with one recipe the second may find the result of the first.
+        at_most: plan.results_may_be_shared && executes > 1,
+        unbounded: false,
+        datums,
+    })
+}
+
+/// Whether a datum is one of those that somebody wants again.
+fn is_again(store: &Store, kitchen: &Kitchen, again: Option<&Glob>, arms: &[Arm]) -> Result<bool, RepoError> {
+    let Some(glob) = again else { return Ok(false) };
+    for arm in arms {
+        if reads(store, kitchen.leaves()[arm.leaf].tree, arm, glob)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Why datums would be executed, counted.
+struct Reasons<'a> {
+    store: &'a Store,
+    plan: &'a Plan,
+    /// What differs from a transform of before, in words.
+    versions: HashMap<Digest, String>,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Reasons<'_> {
+    /// Why a datum would be: against the one in its place in the commit before.
+    fn of(&mut self, key: &DatumKey, new: &Recipe) -> Result<String> {
+        let Some(base) = &self.plan.parent else { return Ok("new".to_owned()) };
+        let old = base.datums().get(self.store, &key.below(prefix::DATUM))?;
+        let Some(old) = old.as_deref().and_then(result_in) else { return Ok("new".to_owned()) };
+        if base.datums().get(self.store, &key.below(prefix::RECOVERED))?.is_some() {
+            return Ok("recovered".to_owned());
+        }
+        let result: ResultDocument = self.store.document(&old)?;
+        let old: Recipe = self.store.document(&result.recipe.digest())?;
+        let mut parts = Vec::new();
+        if old.transform != new.transform {
+            if !self.versions.contains_key(&old.transform) {
+                let without_inputs = |recipe: &Recipe| Recipe { inputs: Vec::new(), ..recipe.clone() };
+                let changes = changes_of_recipe(self.store, &without_inputs(&old), &without_inputs(new))?;
+                let words: Vec<String> = changes.into_iter().map(|change| change.word).collect();
+                self.versions.insert(old.transform, format!("new version: {}", words.join(", ")));
+            }
+            parts.extend(self.versions.get(&old.transform).cloned());
+        }
+        let same = Recipe { transform: new.transform, ..old };
+        let mut inputs: Vec<String> =
+            changes_of_recipe(self.store, &same, new)?.into_iter().map(|change| change.field).collect();
+        inputs.dedup();
+        if !inputs.is_empty() {
+            parts.push(format!("changed: {}", inputs.join(", ")));
+        }
+        // The same recipe, but nothing that could be used of it.
+        Ok(if parts.is_empty() { "not in the cache".to_owned() } else { parts.join("; ") })
+    }
+
+    /// The most frequent first, and what is gone.
+    fn rolled_up(self) -> Vec<OutlookReason> {
+        let mut reasons: Vec<OutlookReason> =
+            self.counts.into_iter().map(|(why, datums)| OutlookReason { why, datums }).collect();
+        reasons.sort_by(|one, other| other.datums.cmp(&one.datums).then_with(|| one.why.cmp(&other.why)));
+        let removed = self.plan.removed() as u64;
+        reasons.extend((removed > 0).then(|| OutlookReason { why: "removed".to_owned(), datums: removed }));
+        reasons
+    }
+}
+
+fn workers(pipeline: &Pipeline, limit: usize) -> usize {
+    pipeline.spec.parallelism.map_or(limit, |own| own as usize).min(limit).max(1)
+}
+
+/// What a job that waits would do: `most` datums at most, if there is such a bound.
+fn bounded(store: &Store, pipeline: &Pipeline, most: Option<u64>, why: String, limit: usize) -> Result<Outlook> {
+    let (repo, branch) = pipeline.output_branch();
+    let parent =
+        if store.has_repo(&repo)? { store.find_branch(&repo, &branch)?.and_then(|row| row.commit) } else { None };
+    let parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
+    let seconds = match most {
+        Some(most) => estimate(store, parent.as_ref(), most, workers(pipeline, limit))?,
+        None => None,
+    };
+    let executes = most.unwrap_or(NO_BOUND).min(NO_BOUND);
+    let (unbounded, at_most) = (most.is_none(), true);
+    Ok(Outlook { executes, seconds_estimate: seconds, at_most, unbounded, ..nothing(pipeline, why) })
+}
+
+/// What a job would do that does nothing.
+fn nothing(pipeline: &Pipeline, why: String) -> Outlook {
+    Outlook {
+        pipeline: pipeline.name().clone(),
+        run: None,
+        executes: 0,
+        cached: 0,
+        removed: 0,
+        why,
+        reasons: Vec::new(),
+        seconds_estimate: None,
+        at_most: false,
+        unbounded: false,
+        datums: Vec::new(),
+    }
+}
+
+/// About how long `executes` datums take: the mean of some past ones.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn estimate(store: &Store, base: Option<&Base>, executes: u64, workers: usize) -> Result<Option<f64>> {
+    let Some(base) = base else { return Ok(None) };
+    let mut seconds = Vec::new();
+    for entry in base.datums().range(store, KeyRange::prefix([prefix::DATUM]))?.take(SAMPLE) {
+        let Ok(result) = <[u8; 32]>::try_from(entry?.1) else { continue };
+        let result: ResultDocument = store.document(&Digest::from_bytes(result))?;
+        seconds.extend(result.tries.last().map(|last| last.finished_at.seconds_since(last.started_at)));
+    }
+    let mean = seconds.iter().sum::<f64>() / seconds.len().max(1) as f64;
+    Ok((!seconds.is_empty()).then_some(mean * executes as f64 / workers as f64))
+}

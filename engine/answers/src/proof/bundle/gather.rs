@@ -1,0 +1,408 @@
+//! Finds what belongs to a claim: all that is read when it is checked, and nothing else.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Seek, Write};
+
+use bytes::Bytes;
+use repos::documents::{Commit, SignatureDocument, canonical};
+use repos::object::Kind;
+use repos::store::Resolved;
+use repos::tree::{FileEntry, KeyRange, Tree, path_of};
+use repos::{RepoError, Store};
+use specs::{CommitId, Digest, FilePath};
+
+use super::archive::Archive;
+use super::{CLAIM, Claim, Code, Introduced, STATEMENTS, SUMS, SUMS_SIGNATURE, Unsigned, readme};
+use crate::proof::verify::evidence::{Evidence, Key, StoreEvidence};
+use crate::proof::verify::walk::Walk;
+use crate::proof::verify::{State, Verdict, claim, while_others_write};
+use crate::trace;
+use engine::{EngineError, Result};
+
+/// Files whose trace is told one by one; of a larger claim the first.
+const TOLD: usize = 1000;
+
+/// Files of code, and bytes, that a bundle has at most; a stage's code that does not fit is left out as a whole.
+const CODE_FILES: u64 = 10_000;
+const CODE_BYTES: u64 = 64 << 20;
+
+/// What a bundle holds beside documents.
+#[derive(Debug, Clone, Copy)]
+pub struct Contents {
+    /// The bytes of files, and logs.
+    pub data: bool,
+    /// The code of the stages.
+    pub code: bool,
+}
+
+/// An entry of a bundle.
+#[derive(Debug)]
+enum Part {
+    Bytes(Bytes),
+    /// The bytes of a file of the store.
+    File(FileEntry),
+}
+
+/// A claim with all that belongs to it.
+#[derive(Debug)]
+pub struct Case {
+    parts: BTreeMap<String, Part>,
+    discloses: Vec<String>,
+}
+
+/// What was read of a store while a claim was checked.
+struct Recorder {
+    store: StoreEvidence,
+    objects: RefCell<BTreeMap<(Kind, Digest), Bytes>>,
+    contents: RefCell<BTreeMap<Digest, FileEntry>>,
+    unsigned: RefCell<Vec<Unsigned>>,
+    code: RefCell<Vec<Code>>,
+    code_files: RefCell<BTreeMap<Digest, FileEntry>>,
+    code_left_out: RefCell<Vec<Digest>>,
+    /// The code that is being looked at.
+    looked_at: Cell<Option<Digest>>,
+    with: Contents,
+}
+
+impl Recorder {
+    fn new(store: &Store, with: Contents) -> Result<Self> {
+        Ok(Self {
+            store: StoreEvidence::new(store, &[])?,
+            objects: RefCell::default(),
+            contents: RefCell::default(),
+            unsigned: RefCell::default(),
+            code: RefCell::default(),
+            code_files: RefCell::default(),
+            code_left_out: RefCell::default(),
+            looked_at: Cell::default(),
+            with,
+        })
+    }
+
+    /// Takes back that the code that is being looked at is in the bundle; its nodes and other files do no harm there.
+    fn leave_out_last_code(&self) {
+        let last = self.looked_at.get();
+        let mut code = self.code.borrow_mut();
+        if let Some(at) = code.iter().position(|code| Some(code.tree) == last) {
+            self.code_left_out.borrow_mut().push(code.remove(at).tree);
+        }
+    }
+
+    /// Whether a stage's code is to be in the bundle, which then counts it in.
+    fn takes_code(&self, tree: &Digest) -> bool {
+        let Ok(totals) = Tree::at(*tree).totals(self.store.store()) else { return self.with.code }; // the walk names what is damaged
+        let mut taken = self.code.borrow_mut();
+        let files: u64 = taken.iter().map(|code| code.files).sum();
+        let bytes: u64 = taken.iter().map(|code| code.size_bytes).sum();
+        let fits =
+            files.saturating_add(totals.entries) <= CODE_FILES && bytes.saturating_add(totals.weight) <= CODE_BYTES;
+        if self.with.code && fits {
+            taken.push(Code { tree: *tree, files: totals.entries, size_bytes: totals.weight });
+        }
+        self.with.code && fits
+    }
+}
+
+impl Evidence for Recorder {
+    fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes, RepoError> {
+        let bytes = self.store.object(kind, digest)?;
+        self.objects.borrow_mut().insert((kind, *digest), bytes.clone());
+        Ok(bytes)
+    }
+
+    fn content(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
+        let there = self.store.content(file, commit)?;
+        if self.with.data && there.is_ok() {
+            self.contents.borrow_mut().insert(file.digest, *file);
+        }
+        Ok(there)
+    }
+
+    fn log(&self, log: &Digest, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
+        let there = self.store.log(log, commit)?;
+        if self.with.data && there.is_ok() {
+            self.object(Kind::Log, log)?;
+        }
+        Ok(there)
+    }
+
+    fn signatures(&self, commit: &CommitId) -> Result<Vec<Digest>, RepoError> {
+        self.store.signatures(commit)
+    }
+
+    fn key(&self, fingerprint: &Digest) -> Result<Key, RepoError> {
+        self.store.key(fingerprint)
+    }
+
+    fn may_be_unsigned(&self, commit: &CommitId) -> Result<Option<String>, RepoError> {
+        let why = self.store.may_be_unsigned(commit)?;
+        self.unsigned.borrow_mut().extend(why.clone().map(|why| Unsigned { commit: *commit, why }));
+        Ok(why)
+    }
+
+    fn wants_signer(&self) -> bool {
+        false
+    }
+
+    fn code_left_out(&self, tree: &Digest) -> Option<String> {
+        self.looked_at.set(Some(*tree));
+        if self.takes_code(tree) {
+            return None;
+        }
+        self.code_left_out.borrow_mut().push(*tree);
+        Some("it is left out of the bundle".to_owned())
+    }
+
+    fn code_file(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
+        // Whatever data is asked for: it is part of the code.
+        let there = self.store.content(file, commit)?;
+        match &there {
+            Ok(()) => drop(self.code_files.borrow_mut().insert(file.digest, *file)),
+            // Not kept any more: a part of the code is not the code.
+            Err(_) => self.leave_out_last_code(),
+        }
+        Ok(there)
+    }
+
+    fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError> {
+        self.store.introduced(at, path)
+    }
+}
+
+/// Gathers all that belongs to the claim of a file, a directory or a commit, and of contents what is asked for.
+///
+/// `Failed` when the claim is not proven, `Damaged` when something it rests on is: there is nothing to convince anybody of.
+pub fn gather(store: &Store, at: &Resolved, with: Contents) -> Result<Case> {
+    while_others_write(store, || gather_once(store, at, with), |_| false)
+}
+
+fn gather_once(store: &Store, at: &Resolved, with: Contents) -> Result<Case> {
+    let recorder = Recorder::new(store, with)?;
+    let mut walk = Walk::new(&recorder);
+    recorder.store.journal.tell(&mut walk.report);
+    claim(store, &mut walk, at)?;
+    walk.finish();
+    refuse_unproven(&walk)?;
+    let (introduced, met) = (std::mem::take(&mut walk.introduced), std::mem::take(&mut walk.met));
+    let introduced = introduced.into_iter().map(|(at, path, by)| Introduced { at, path, by }).collect();
+    let paths = if at.path.is_root() { Vec::new() } else { super::super::verify::paths(store, at)? };
+    drop(walk);
+    let key = store.public_key()?.map(|key| key.fingerprint()).ok_or_else(|| EngineError::Conflict {
+        what: "there is no key here to sign the bundle with".to_owned(),
+        hint: Some("the next commit made here makes one".to_owned()),
+    })?;
+    let claim = Claim {
+        format: 1,
+        store: store.id()?,
+        made_by: format!("pv {}", env!("CARGO_PKG_VERSION")),
+        repo: at.commit.repo.clone(),
+        commit: at.id,
+        paths,
+        introduced,
+        unsigned: recorder.unsigned.take(),
+        key,
+        code: recorder.code.take(),
+    };
+    Gathering { store, claim, met, parts: BTreeMap::new() }.finish(at, recorder)
+}
+
+fn refuse_unproven(walk: &Walk<'_>) -> Result<()> {
+    let Some(worst) = walk.report.worst() else { return Ok(()) };
+    let why = match &worst.state {
+        State::Fails(why) | State::Damaged(why) | State::Noted(why) => why.as_str(),
+        State::Holds => "",
+    };
+    let what = format!("the claim is not proven: {} {}: {why}", worst.link.word(), worst.subject);
+    Err(match walk.report.verdict() {
+        Verdict::Damaged => RepoError::Remote {
+            kind: specs::ErrorKind::Damaged,
+            message: what,
+            hint: Some("pv fsck names all that is damaged".to_owned()),
+            race: false,
+            collected: false,
+        }
+        .into(),
+        _ => EngineError::Stopped(what),
+    })
+}
+
+struct Gathering<'a> {
+    store: &'a Store,
+    claim: Claim,
+    met: Vec<CommitId>,
+    parts: BTreeMap<String, Part>,
+}
+
+impl Gathering<'_> {
+    fn add(&mut self, name: impl Into<String>, bytes: impl Into<Bytes>) {
+        self.parts.insert(name.into(), Part::Bytes(bytes.into()));
+    }
+
+    fn finish(mut self, at: &Resolved, recorder: Recorder) -> Result<Case> {
+        let (with, left_out) = (recorder.with, recorder.code_left_out.into_inner().len());
+        let objects = recorder.objects.into_inner();
+        let (contents, code_files) = (recorder.contents.into_inner(), recorder.code_files.into_inner());
+        let discloses = self.disclosure(&objects, &contents, with, left_out)?;
+        let listed = self.code_files()?;
+        self.add_vouchers(&objects)?;
+        for ((kind, digest), bytes) in objects {
+            self.add(format!("objects/{kind}/{digest}"), bytes);
+        }
+        for (digest, file) in contents.into_iter().chain(code_files) {
+            self.parts.insert(format!("files/{digest}"), Part::File(file));
+        }
+        self.add(CLAIM, canonical(&self.claim));
+        self.add_stories(at)?;
+        self.add("README.txt", readme::text(&self.claim, &listed));
+        let mut sums = String::new();
+        for (name, part) in &self.parts {
+            sums += &format!("{}  {name}\n", part.digest());
+        }
+        let (_, signature) = self.store.sign_bytes(sums.as_bytes())?;
+        self.add(SUMS_SIGNATURE, signature.as_bytes().to_vec());
+        self.add(SUMS, sums);
+        Ok(Case { parts: self.parts, discloses })
+    }
+
+    /// The files of the code that is in it, a line each: digest and path.
+    fn code_files(&self) -> Result<String> {
+        let mut lines = String::new();
+        for code in &self.claim.code {
+            for entry in Tree::at(code.tree).range(self.store, KeyRange::all())? {
+                let (key, file) = entry?;
+                let path = path_of(&key).map_err(RepoError::from)?;
+                lines += &format!("  files/{}  {path}\n", file.digest);
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Signatures as files of their own, and the keys.
+    fn add_vouchers(&mut self, objects: &BTreeMap<(Kind, Digest), Bytes>) -> Result<()> {
+        let mut keys = BTreeSet::from([self.claim.key]);
+        for ((_, digest), bytes) in objects.iter().filter(|((kind, _), _)| *kind == Kind::Signature) {
+            let document: SignatureDocument = serde_json::from_slice(bytes).map_err(|error| {
+                RepoError::DamagedObject { kind: Kind::Signature, digest: *digest, why: error.to_string() }
+            })?;
+            let name = format!("signatures/{}.{}.sig", document.commit, document.key);
+            self.add(name, document.signature.as_bytes().to_vec());
+            keys.insert(document.key);
+        }
+        for key in keys {
+            if let Some(row) = self.store.signing_key(&key)? {
+                self.add(format!("keys/{key}.pem"), row.public_key.to_pem());
+            }
+        }
+        Ok(())
+    }
+
+    /// What the bundle tells, for people and for programs.
+    fn add_stories(&mut self, at: &Resolved) -> Result<()> {
+        let paths = match &self.claim.paths[..] {
+            [] => first_paths(self.store, at)?,
+            paths => paths.iter().take(TOLD).cloned().collect(),
+        };
+        let mut traces = Vec::new();
+        let reach = trace::Reach { depth: None, all_files: true };
+        for path in paths {
+            traces.push(trace::trace(self.store, &Resolved { path, ..at.clone() }, reach)?);
+        }
+        let json: String =
+            traces.iter().map(|trace| String::from_utf8_lossy(&canonical(trace)).into_owned() + "\n").collect();
+        self.add("trace.json", json);
+        if let [trace] = &traces[..] {
+            self.add("index.html", trace::formats::html(trace));
+        }
+        let mut told = BTreeSet::new();
+        let mut statements = String::new();
+        for trace in &traces {
+            for envelope in crate::proof::envelopes(self.store, trace)? {
+                let line = serde_json::to_string(&envelope).expect("an envelope has a JSON form");
+                if told.insert(line.clone()) {
+                    statements += &(line + "\n");
+                }
+            }
+        }
+        self.add(STATEMENTS, statements);
+        Ok(())
+    }
+
+    /// What whoever gets the bundle comes to know.
+    fn disclosure(
+        &self,
+        objects: &BTreeMap<(Kind, Digest), Bytes>,
+        contents: &BTreeMap<Digest, FileEntry>,
+        with: Contents,
+        left_out: usize,
+    ) -> Result<Vec<String>> {
+        let commits = self.met.iter().map(|id| self.store.commit(id)).collect::<Result<Vec<Commit>, _>>()?;
+        let authors: BTreeSet<&str> =
+            commits.iter().map(|commit| commit.author.as_str()).filter(|author| !author.is_empty()).collect();
+        let repos: BTreeSet<&str> = commits.iter().map(|commit| commit.repo.as_str()).collect();
+        let count = |kind: Kind| objects.keys().filter(|(of, _)| *of == kind).count();
+        let mut lines = vec![
+            format!("{} commits of {}, with messages", commits.len(), joined(&repos)),
+            format!("who made them: {}", joined(&authors)),
+            format!("specs, commands and environment of versions of pipelines: {}", count(Kind::Transform)),
+            "names, sizes and digests of files, also of those that stand beside them in a tree".to_owned(),
+        ];
+        let code = &self.claim.code;
+        if !code.is_empty() {
+            let (files, bytes) =
+                code.iter().fold((0, 0), |(files, bytes), code| (files + code.files, bytes + code.size_bytes));
+            lines.push(format!("the code of stages: {files} files ({bytes} bytes) (--no-code leaves it out)"));
+        }
+        if left_out > 0 && with.code {
+            lines.push(format!("not the code of {left_out} stages: it is too large, or not kept any more"));
+        }
+        if with.data {
+            let bytes: u64 = contents.values().map(|file| file.size).sum();
+            lines.push(format!("the bytes of {} files ({bytes} bytes), and {} logs", contents.len(), count(Kind::Log)));
+        } else {
+            lines.push("no bytes of files, and no logs (--data adds them)".to_owned());
+        }
+        Ok(lines)
+    }
+}
+
+fn joined(words: &BTreeSet<&str>) -> String {
+    words.iter().copied().collect::<Vec<_>>().join(", ")
+}
+
+/// The first files of a commit.
+fn first_paths(store: &Store, at: &Resolved) -> Result<Vec<FilePath>> {
+    let files = at.tree().range(store, KeyRange::all())?.take(TOLD);
+    Ok(files.map(|entry| Ok(path_of(&entry?.0)?)).collect::<Result<_, RepoError>>()?)
+}
+
+impl Part {
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Bytes(bytes) => repos::hash::digest_of(bytes),
+            Self::File(file) => file.digest,
+        }
+    }
+}
+
+impl Case {
+    /// What whoever gets the bundle comes to know, a line each.
+    pub fn discloses(&self) -> &[String] {
+        &self.discloses
+    }
+
+    /// Writes the archive; how many entries it has.
+    pub fn write(&self, store: &Store, into: &mut (impl Write + Seek)) -> Result<usize> {
+        let mut archive = Archive::new(into);
+        let failed = |source| RepoError::Io { doing: "write", path: "the bundle".into(), source };
+        for (name, part) in &self.parts {
+            match part {
+                Part::Bytes(bytes) => archive.add(name, bytes.len() as u64, &mut &bytes[..]),
+                Part::File(file) => archive.add(name, file.size, &mut store.open_file(file)?),
+            }
+            .map_err(failed)?;
+        }
+        archive.finish().map_err(failed)?;
+        Ok(self.parts.len())
+    }
+}

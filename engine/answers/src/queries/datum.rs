@@ -1,0 +1,317 @@
+//! The datums of a job: those that have ended, and those at work.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use repos::documents::{ExecutorStamp, Recipe, ResultDocument, ResultState, Try};
+use repos::tree::Tree;
+use repos::{JobRow, RepoError, Store, Timestamp};
+use serde::{Deserialize, Serialize, Serializer};
+use specs::{DatumId, Digest, FilePath, Network, PipelineName, RunId};
+
+use super::known::{Entries, Known, provenance_of};
+use engine::Result;
+use engine::datums::Shape;
+use engine::graph::Pipeline;
+use engine::live::job_id;
+use engine::live::{Live, LiveJob};
+
+/// States of a datum in a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatumState {
+    /// It has not been looked at.
+    Waiting,
+    /// It is executed right now.
+    Running,
+    /// Executed in this job, with success.
+    Success,
+    /// Its result is of another job.
+    Cached,
+    /// It failed in every try.
+    Failed,
+    /// It failed, and that was taken care of.
+    Recovered,
+}
+
+impl fmt::Display for DatumState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Cached => "cached",
+            Self::Failed => "failed",
+            Self::Recovered => "recovered",
+        })
+    }
+}
+
+/// One input of a datum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DatumInput {
+    /// The input's name.
+    pub input: String,
+    /// The path that its glob matched.
+    pub path: FilePath,
+    /// SHA-256 of the file's bytes; of a directory, the root of the map of its files.
+    pub digest: Digest,
+    /// The file's length, where it was looked up; a directory has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+}
+
+/// One try of a datum as programs see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct TryView {
+    /// Absent when the command gave none.
+    pub exit_code: Option<i32>,
+    /// Why it failed, when the exit code does not say it.
+    pub reason: Option<String>,
+    /// The digest of what it printed.
+    pub log: Option<Digest>,
+    pub started_at: Timestamp,
+    pub finished_at: Timestamp,
+    pub process_seconds: f64,
+}
+
+impl TryView {
+    fn of(tried: &Try) -> Self {
+        Self {
+            exit_code: tried.exit_code,
+            reason: tried.reason.clone(),
+            log: tried.log,
+            started_at: tried.started_at,
+            finished_at: tried.finished_at,
+            process_seconds: tried.finished_at.seconds_since(tried.started_at),
+        }
+    }
+}
+
+/// A datum as programs see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields of the contract")]
+pub struct DatumView {
+    pub id: DatumId,
+    pub state: DatumState,
+    pub tries: usize,
+    /// Of the last try.
+    pub exit_code: Option<i32>,
+    /// In spec order, those outside the recipe last.
+    pub inputs: Vec<DatumInput>,
+    pub outputs_count: u64,
+    /// Of the last try.
+    pub process_seconds: f64,
+    pub reason: Option<String>,
+    /// The result; absent while it has none.
+    pub result: Option<Digest>,
+    /// The job that executed it: pipeline and run. Of a cached datum that is another one.
+    #[serde(rename = "executed_by", serialize_with = "as_job_id")]
+    pub made_by: Option<(PipelineName, RunId)>,
+    /// The pipeline's version for which it was executed.
+    pub pipeline_version: Option<u32>,
+    /// Where it was executed.
+    pub executed_on: Option<ExecutorStamp>,
+    /// Which network it saw.
+    pub network: Option<Network>,
+    /// What its last try printed.
+    pub log: Option<Digest>,
+    /// When its last try started.
+    pub started_at: Option<Timestamp>,
+    /// When its last try ended.
+    pub finished_at: Option<Timestamp>,
+    /// Each try, in order.
+    pub try_details: Vec<TryView>,
+}
+
+#[expect(clippy::ref_option, reason = "serde asks so")]
+fn as_job_id<S: Serializer>(job: &Option<(PipelineName, RunId)>, to: S) -> Result<S::Ok, S::Error> {
+    job.as_ref().map(|(pipeline, run)| job_id(pipeline, run)).serialize(to)
+}
+
+impl DatumView {
+    /// The id of the job that executed it.
+    pub fn executed_by(&self) -> Option<String> {
+        self.made_by.as_ref().map(|(pipeline, run)| job_id(pipeline, run))
+    }
+}
+
+/// Which datums of a job are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct DatumFilter {
+    /// Only those in this state.
+    pub state: Option<DatumState>,
+    /// Only those that saw this file, itself or in a directory.
+    pub input: Option<FilePath>,
+}
+
+/// Datums of a job in the order of their keys, read as they are asked for.
+#[derive(Debug)]
+pub struct Datums<'s> {
+    store: &'s Store,
+    job: JobRow,
+    known: Known,
+    entries: Option<Entries<'s>>,
+    filter: DatumFilter,
+    /// The pipeline's input, and the leaves in whose commit the wanted file is; absent when no file is wanted.
+    holders: Option<(Shape, BTreeSet<usize>)>,
+}
+
+/// The datums of a job that have ended: of one that runs, those so far. `live` is what goes on in this process.
+pub fn datums<'s>(store: &'s Store, live: Option<&Live>, job: &JobRow, filter: DatumFilter) -> Result<Datums<'s>> {
+    let known = Known::of(store, live, job)?;
+    let entries = Some(known.entries(store)?);
+    let holders = filter.input.as_ref().map(|path| holders(store, job, path)).transpose()?;
+    Ok(Datums { store, job: job.clone(), known, entries, filter, holders })
+}
+
+/// The leaves in whose commit a file is: a directory that a glob matched holds it only there.
+fn holders(store: &Store, job: &JobRow, path: &FilePath) -> Result<(Shape, BTreeSet<usize>)> {
+    let provenance = provenance_of(store, job)?;
+    let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
+    let mut holders = BTreeSet::new();
+    for (number, leaf) in pipeline.spec.input.leaves().into_iter().enumerate() {
+        let (repo, branch) = pipeline.input_branch(leaf);
+        let origin = provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch);
+        if let Some(origin) = origin
+            && Tree::at(store.commit(&origin.commit)?.tree).kind_at(store, path)?.is_some()
+        {
+            holders.insert(number);
+        }
+    }
+    Ok((Shape::of(&pipeline.spec.input), holders))
+}
+
+/// The datums that are executed right now.
+pub fn running_datums(store: &Store, live: &LiveJob) -> Result<Vec<DatumView>> {
+    live.running.keys().map(|id| running(store, id)).collect()
+}
+
+/// The datums of which the result is not stored yet: those that are executed, and those whose output is being taken in.
+pub fn datums_at_work(store: &Store, live: &LiveJob) -> Result<Vec<DatumView>> {
+    live.feed.at_work().iter().map(|printing| running(store, &printing.datum())).collect()
+}
+
+fn running(store: &Store, id: &DatumId) -> Result<DatumView> {
+    Ok(DatumView {
+        id: *id,
+        state: DatumState::Running,
+        tries: 0,
+        exit_code: None,
+        inputs: inputs_of(store, id)?,
+        outputs_count: 0,
+        process_seconds: 0.0,
+        reason: None,
+        result: None,
+        made_by: None,
+        pipeline_version: None,
+        executed_on: None,
+        network: None,
+        log: None,
+        started_at: None,
+        finished_at: None,
+        try_details: Vec::new(),
+    })
+}
+
+/// The paths that a datum reads, in spec order.
+pub fn paths_of(store: &Store, id: &DatumId) -> Result<Vec<FilePath>, RepoError> {
+    Ok(inputs_of(store, id)?.into_iter().map(|input| input.path).collect())
+}
+
+fn inputs_of(store: &Store, id: &DatumId) -> Result<Vec<DatumInput>, RepoError> {
+    let recipe: Recipe = store.document(&id.digest())?;
+    let inputs = recipe.inputs.into_iter().filter_map(|input| {
+        Some(DatumInput { input: input.name, path: input.path, digest: input.digest.or(input.tree)?, size_bytes: None })
+    });
+    Ok(inputs.collect())
+}
+
+/// A result as a datum of `job`; of the job that executed it when `job` is `None`. `recovered` says why it is, if it is.
+pub fn datum_view(
+    store: &Store,
+    job: Option<&JobRow>,
+    digest: &Digest,
+    recovered: Option<String>,
+) -> Result<DatumView, RepoError> {
+    let result: ResultDocument = store.document(digest)?;
+    let is_own = job.is_none_or(|job| job.run == result.run && job.pipeline == result.pipeline);
+    let state = match result.state {
+        _ if recovered.is_some() => DatumState::Recovered,
+        ResultState::Recovered => DatumState::Recovered,
+        ResultState::Failed => DatumState::Failed,
+        ResultState::Success if is_own => DatumState::Success,
+        ResultState::Success => DatumState::Cached,
+    };
+    let mut inputs = inputs_of(store, &result.recipe)?;
+    let references = result.references.into_iter();
+    inputs.extend(references.map(|one| DatumInput {
+        input: one.input,
+        path: one.path,
+        digest: one.digest,
+        size_bytes: None,
+    }));
+    let last = result.tries.last();
+    Ok(DatumView {
+        id: result.recipe,
+        state,
+        tries: result.tries.len(),
+        exit_code: last.and_then(|last| last.exit_code),
+        inputs,
+        outputs_count: result.outputs_count,
+        process_seconds: last.map_or(0.0, |last| last.finished_at.seconds_since(last.started_at)),
+        reason: recovered.or_else(|| last.and_then(|last| last.reason.clone())),
+        result: Some(*digest),
+        log: last.and_then(|last| last.log),
+        started_at: last.map(|last| last.started_at),
+        finished_at: last.map(|last| last.finished_at),
+        try_details: result.tries.iter().map(TryView::of).collect(),
+        made_by: Some((result.pipeline, result.run)),
+        pipeline_version: Some(result.version),
+        executed_on: Some(result.executor),
+        network: Some(result.network),
+    })
+}
+
+/// Whether an input is a file, or a directory that may hold it.
+fn reads(input: &DatumInput, path: &FilePath) -> bool {
+    input.path == *path || input.path.contains(path)
+}
+
+impl Datums<'_> {
+    fn advance(&mut self) -> Result<Option<DatumView>> {
+        while let Some(entry) = self.entries.as_mut().and_then(Iterator::next) {
+            let (key, result) = entry?;
+            if let (Some(path), Some((shape, holders)), Some(key)) = (&self.filter.input, &self.holders, &key)
+                && !shape.reads(self.store, (key, &result), path, holders)?
+            {
+                continue;
+            }
+            let recovered = key.map(|key| self.known.recovered(self.store, &key)).transpose()?.flatten();
+            let view = datum_view(self.store, Some(&self.job), &result, recovered)?;
+            let is_read = match &self.filter.input {
+                Some(path) if matches!(self.known, Known::Results(_)) => {
+                    view.inputs.iter().any(|input| reads(input, path))
+                }
+                _ => true,
+            };
+            if is_read && self.filter.state.is_none_or(|state| state == view.state) {
+                return Ok(Some(view));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Datums<'_> {
+    type Item = Result<DatumView>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance().transpose();
+        if !matches!(next, Some(Ok(_))) {
+            self.entries = None;
+        }
+        next
+    }
+}

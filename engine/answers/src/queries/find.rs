@@ -1,0 +1,187 @@
+//! References to jobs and datums, resolved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use repos::documents::ResultDocument;
+use repos::tree::Map;
+use repos::{JobRow, RepoError, Store};
+use specs::reference::{DatumRef, IdPrefix, JobRef, Reference};
+use specs::{DatumId, Digest, FilePath};
+
+use super::datum::{DatumFilter, DatumView, datum_view, datums};
+use super::known::Known;
+use engine::live::Live;
+use engine::live::job_id;
+use engine::{EngineError, Result};
+
+/// Ids with a prefix that are looked up; with more than these the documents of a job's results are read.
+const LOOKED_UP: usize = 256;
+/// Ids listed when a prefix fits several.
+const CANDIDATES: usize = 10;
+
+/// A datum in a job.
+#[derive(Debug, Clone)]
+pub struct FoundDatum {
+    /// The job that the reference names; else the one that executed it.
+    pub job: JobRow,
+    /// The datum, seen from that job.
+    pub view: DatumView,
+    /// Its result.
+    pub result: ResultDocument,
+}
+
+/// The jobs that a reference names: one, or all of a run in the order in which data flows.
+pub fn find_jobs(store: &Store, job: &JobRef) -> Result<Vec<JobRow>> {
+    let (pipeline, run) = match job {
+        JobRef::Newest(pipeline) => {
+            if let Some(job) = store.newest_job(pipeline)? {
+                return Ok(vec![job]);
+            }
+            store.pipeline(pipeline)?;
+            return Err(EngineError::NotFound {
+                what: format!("pipeline `{pipeline}` has no job yet"),
+                hint: Some(format!("pv plan {pipeline} shows what it waits for")),
+            });
+        }
+        JobRef::InRun { pipeline, run } => (Some(pipeline), run),
+        JobRef::Run(run) => (None, &run.0),
+    };
+    let run = store.run(&store.run_by_prefix(run)?)?;
+    let mut jobs = Vec::new();
+    for seed in run.jobs.iter().filter(|seed| pipeline.is_none_or(|pipeline| seed.pipeline == *pipeline)) {
+        jobs.extend(store.job(run.order, &seed.pipeline)?);
+    }
+    match pipeline {
+        Some(pipeline) if jobs.is_empty() => Err(EngineError::JobNotFound { job: job_id(pipeline, &run.run) }),
+        _ => Ok(jobs),
+    }
+}
+
+/// The one job that a reference names.
+pub fn find_job(store: &Store, job: &JobRef) -> Result<JobRow> {
+    let mut jobs = find_jobs(store, job)?;
+    match (jobs.pop(), jobs.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (None, _) => Err(EngineError::NotFound { what: format!("run `{job}` caused no job"), hint: None }),
+        (Some(last), false) => {
+            jobs.push(last);
+            let names: Vec<String> = jobs.iter().map(|job| format!("{}@{}", job.pipeline, job.run.short(8))).collect();
+            let what = format!("`{job}` names {} jobs: {}", names.len(), names.join(", "));
+            Err(EngineError::Usage { what, hint: Some(format!("name one, such as {}", names[0])) })
+        }
+    }
+}
+
+/// The datum that a reference names, with its newest result, the one in the named job, or the one that wrote the named file. `live` is
+/// what goes on in this process.
+pub fn find_datum(store: &Store, live: Option<&Live>, datum: &DatumRef) -> Result<FoundDatum> {
+    match datum {
+        DatumRef::Id(prefix) => {
+            let id = unique(prefix, store.datums_by_prefix(prefix.as_str(), CANDIDATES)?)?;
+            let newest = store.results(&id)?.into_iter().next();
+            let (result, ..) = newest.ok_or_else(|| not_found(prefix, ""))?;
+            of_result(store, &result)
+        }
+        DatumRef::InJob { job, id } => in_job(store, live, &find_job(store, job)?, id),
+        DatumRef::Writer(reference) => writer_of(store, reference),
+    }
+}
+
+/// The datums of a job that saw a file, itself or in a directory.
+pub fn find_datums_of_input(
+    store: &Store,
+    live: Option<&Live>,
+    job: &JobRow,
+    path: &FilePath,
+) -> Result<Vec<FoundDatum>> {
+    let filter = DatumFilter { input: Some(path.clone()), ..DatumFilter::default() };
+    let found: Vec<FoundDatum> =
+        datums(store, live, job, filter)?.map(|view| with_result(store, job, view?)).collect::<Result<_>>()?;
+    if found.is_empty() {
+        let job = format!("{}@{}", job.pipeline, job.run.short(8));
+        let hint = Some(format!("pv datum list {job} shows what its datums read"));
+        return Err(EngineError::NotFound { what: format!("no datum of job `{job}` read `{path}`"), hint });
+    }
+    Ok(found)
+}
+
+fn with_result(store: &Store, job: &JobRow, view: DatumView) -> Result<FoundDatum> {
+    let result = view.result.map(|digest| store.document(&digest)).transpose()?;
+    let result = result
+        .ok_or_else(|| EngineError::NotFound { what: format!("datum `{}` has no result yet", view.id), hint: None })?;
+    Ok(FoundDatum { job: job.clone(), view, result })
+}
+
+/// A result in the job that executed it.
+fn of_result(store: &Store, digest: &Digest) -> Result<FoundDatum> {
+    let result: ResultDocument = store.document(digest)?;
+    let order = store.run_order(&result.run)?;
+    let job = order.map(|order| store.job(order, &result.pipeline)).transpose()?.flatten();
+    let job = job.ok_or_else(|| EngineError::JobNotFound { job: job_id(&result.pipeline, &result.run) })?;
+    let view = datum_view(store, Some(&job), digest, None)?;
+    Ok(FoundDatum { job, view, result })
+}
+
+fn in_job(store: &Store, live: Option<&Live>, job: &JobRow, id: &IdPrefix) -> Result<FoundDatum> {
+    let candidates = store.datums_by_prefix(id.as_str(), LOOKED_UP)?;
+    // The map is by inputs, not by ids: a scan, but one that reads no documents unless the prefix says nearly nothing.
+    let mut meant = (candidates.len() < LOOKED_UP).then(BTreeSet::new);
+    if let Some(meant) = &mut meant {
+        for candidate in &candidates {
+            meant.extend(store.results(candidate)?.into_iter().map(|(result, ..)| result));
+        }
+    }
+    let known = Known::of(store, live, job)?;
+    let mut views = BTreeMap::new();
+    for entry in known.entries(store)? {
+        let (key, result) = entry?;
+        let is_meant = match &meant {
+            Some(meant) => meant.contains(&result),
+            None => store.document::<ResultDocument>(&result)?.recipe.to_string().starts_with(id.as_str()),
+        };
+        if is_meant && !views.contains_key(&result) {
+            let recovered = key.map(|key| known.recovered(store, &key)).transpose()?.flatten();
+            views.insert(result, datum_view(store, Some(job), &result, recovered)?);
+        }
+    }
+    let place = format!(" in job `{}@{}`", job.pipeline, job.run.short(8));
+    let views: Vec<DatumView> = views.into_values().collect();
+    unique(id, views.iter().map(|view| view.id).collect())?;
+    let view = views.into_iter().next().ok_or_else(|| not_found(id, &place))?;
+    with_result(store, job, view)
+}
+
+/// The datum that wrote a file of an output commit.
+fn writer_of(store: &Store, reference: &Reference) -> Result<FoundDatum> {
+    let resolved = store.resolve(reference)?;
+    let lineage = resolved.commit.lineage.map_or(Map::<Digest>::empty(), Map::at);
+    if let Some(result) = lineage.get(store, resolved.path.as_str().as_bytes())? {
+        return of_result(store, &result);
+    }
+    let place = resolved.place();
+    match repos::files::kind_at(store, resolved.tree(), &place, &resolved.path)? {
+        repos::tree::PathKind::Directory { .. } => Err(RepoError::IsDirectory { path: resolved.path, place }.into()),
+        repos::tree::PathKind::File(_) => Err(EngineError::NotFound {
+            what: format!("no datum wrote `{}` in {place}: {} committed it", resolved.path, resolved.commit.author),
+            hint: Some(format!("pv log {}@{}:{}", resolved.commit.repo, resolved.id.short(8), resolved.path)),
+        }),
+    }
+}
+
+fn unique(prefix: &IdPrefix, mut ids: Vec<DatumId>) -> Result<DatumId> {
+    ids.sort_unstable();
+    ids.dedup();
+    match ids.as_slice() {
+        [] => Err(not_found(prefix, "")),
+        [one] => Ok(*one),
+        several => {
+            let candidates = several.iter().take(CANDIDATES).map(|id| format!("datum {}", id.short(16))).collect();
+            Err(RepoError::AmbiguousId { prefix: prefix.to_string(), candidates }.into())
+        }
+    }
+}
+
+fn not_found(prefix: &IdPrefix, place: &str) -> EngineError {
+    let hint = Some("pv datum list JOB shows a job's datums".to_owned());
+    EngineError::NotFound { what: format!("datum `{prefix}` not found{place}"), hint }
+}

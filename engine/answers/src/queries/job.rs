@@ -1,0 +1,140 @@
+//! A job, live or ended.
+
+use repos::documents::{ExecutorKind, JobDocument, VersionDocument};
+use repos::journal::CauseKind;
+use repos::{JobRow, RepoError, Store, Timestamp};
+use serde::Serialize;
+use specs::{CommitId, PipelineName, RunId};
+
+use super::cause::CauseView;
+use engine::Result;
+use engine::generations::{Readiness, inputs_of};
+use engine::graph::Pipeline;
+use engine::live::{Counts, JobState, LiveJob, job_id};
+
+/// A job as programs see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields of the contract")]
+pub struct JobView {
+    pub id: String,
+    pub pipeline: PipelineName,
+    pub run: RunId,
+    pub state: JobState,
+    pub reason: Option<String>,
+    /// Why its run came about.
+    pub cause: CauseView,
+    pub executor: Option<ExecutorKind>,
+    pub pipeline_version: u32,
+    pub datums_total: u64,
+    pub datums_processed: u64,
+    pub datums_cached: u64,
+    pub datums_failed: u64,
+    pub datums_recovered: u64,
+    /// `None` while it has not ended, and when it ended without one.
+    pub output_commit: Option<CommitId>,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    /// From its start to its end.
+    pub duration_seconds: Option<f64>,
+    /// Since when it is in its state, if it has not ended.
+    #[serde(skip)]
+    pub since: Option<Timestamp>,
+}
+
+/// All about a job. `live` is what an engine in this process knows of it; without one, an open job waits.
+pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<JobView> {
+    let mut view = JobView {
+        id: job_id(&job.pipeline, &job.run),
+        pipeline: job.pipeline.clone(),
+        run: job.run,
+        state: JobState::Waiting,
+        reason: None,
+        cause: CauseView::of(store, &store.run(&job.run)?)?,
+        executor: executor_of(store, job)?,
+        pipeline_version: job.version,
+        datums_total: 0,
+        datums_processed: 0,
+        datums_cached: 0,
+        datums_failed: 0,
+        datums_recovered: 0,
+        output_commit: job.commit,
+        created_at: job.created_at,
+        started_at: None,
+        finished_at: job.sealed_at,
+        duration_seconds: None,
+        since: None,
+    };
+    match (job.sealed, live) {
+        (Some(state), _) => {
+            view.state = state.into();
+            match job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose() {
+                Ok(Some(document)) => {
+                    view.reason.clone_from(&document.reason);
+                    view.executor = Some(document.executor.kind);
+                    view.started_at = document.started_at;
+                    view.set_counts(counts_of(&document));
+                }
+                Ok(None) => {}
+                // Retention may have dropped it; what the journal says stays.
+                Err(RepoError::MissingObject { .. }) => {
+                    view.reason = Some("how many datums it had is not kept any more".to_owned());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        (None, Some(live)) => {
+            view.state = live.state.into();
+            view.reason = Some(live.reason.clone()).filter(|reason| !reason.is_empty());
+            view.since = Some(live.since);
+            view.started_at = live.started_at;
+            view.set_counts(live.counts);
+        }
+        // Nobody goes on with a try: it was to be looked at while it ran.
+        (None, None) if view.cause.kind == CauseKind::Try => {
+            view.state = JobState::Killed;
+            view.reason = Some("its try ended half-way".to_owned());
+        }
+        (None, None) => {
+            view.reason = Some(why_waiting(store, job)?);
+            view.since = Some(job.created_at);
+        }
+    }
+    view.duration_seconds = view.finished_at.zip(view.started_at).map(|(end, start)| end.seconds_since(start));
+    Ok(view)
+}
+
+impl JobView {
+    fn set_counts(&mut self, counts: Counts) {
+        self.datums_total = counts.total;
+        self.datums_processed = counts.processed;
+        self.datums_cached = counts.cached;
+        self.datums_failed = counts.failed;
+        self.datums_recovered = counts.recovered;
+    }
+}
+
+fn counts_of(document: &JobDocument) -> Counts {
+    Counts {
+        total: document.datums_total,
+        processed: document.datums_processed,
+        cached: document.datums_cached,
+        failed: document.datums_failed,
+        recovered: document.datums_recovered,
+    }
+}
+
+fn executor_of(store: &Store, job: &JobRow) -> Result<Option<ExecutorKind>> {
+    let row = store.pipeline_version(&job.pipeline, job.version)?;
+    let version: Option<VersionDocument> = row.map(|row| store.document(&row.document)).transpose()?;
+    Ok(version.map(|version| version.executor))
+}
+
+/// What a job waits for that no engine looks at.
+fn why_waiting(store: &Store, job: &JobRow) -> Result<String> {
+    let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
+    Ok(match inputs_of(store, &pipeline, job, &store.open_jobs()?)? {
+        Readiness::Waits { reason } | Readiness::Unrunnable { reason } => reason,
+        Readiness::Ready(_) => "for pv run".to_owned(),
+    })
+}

@@ -1,0 +1,184 @@
+//! What is known of the datums of a job, wherever that is: in its output commit, in the engine that runs it, or in the results that an
+//! engine left which is gone.
+
+use std::collections::btree_map;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::iter::Peekable;
+
+use repos::documents::{Provenance, ResultDocument};
+use repos::object::Kind;
+use repos::tree::{KeyRange, Range};
+use repos::{JobRow, RepoError, Store};
+use specs::{DatumId, Digest};
+
+use engine::Result;
+use engine::datums::{DatumKey, prefix};
+use engine::feed::DatumEdits;
+use engine::generations::{Readiness, inputs_of};
+use engine::graph::Pipeline;
+use engine::live::{JobKey, Live};
+use engine::plan::DatumMap;
+use engine::plan::result_in;
+
+/// The datums of a job that have ended so far, with those that are taken over from its base.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// Those of a map, and edits that are not worked in yet.
+    Map(DatumMap, DatumEdits),
+    /// Just results, of a job that was broken off: no map has them yet.
+    Results(Vec<Digest>),
+}
+
+impl Known {
+    /// Of a job; `live` is what goes on in this process, if an engine lives here.
+    pub(crate) fn of(store: &Store, live: Option<&Live>, job: &JobRow) -> Result<Self> {
+        let map = |map| Self::Map(map, DatumEdits::new());
+        if let Some(commit) = job.commit {
+            return Ok(map(store.commit(&commit)?.datums.map_or(DatumMap::empty(), DatumMap::at)));
+        }
+        if job.sealed.is_some() {
+            return Ok(map(DatumMap::empty()));
+        }
+        let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
+        let feed = live.and_then(|live| live.feed(&key));
+        match feed.and_then(|feed| feed.so_far()) {
+            Some(so_far) => {
+                let (map, edits) = so_far.snapshot();
+                Ok(Self::Map(map, edits))
+            }
+            None => Ok(Self::Results(left_behind(store, job)?)),
+        }
+    }
+
+    /// Why a datum is recovered, if it is.
+    pub(crate) fn recovered(&self, store: &Store, key: &DatumKey) -> Result<Option<String>, RepoError> {
+        let Self::Map(map, edits) = self else { return Ok(None) };
+        let key = key.below(prefix::RECOVERED);
+        let reason = match edits.get(&key) {
+            Some(edited) => edited.clone(),
+            None => map.get(store, &key)?,
+        };
+        Ok(reason.map(|reason| String::from_utf8_lossy(&reason).into_owned()))
+    }
+
+    /// All of them, in the order of their keys as far as these are known.
+    pub(crate) fn entries<'s>(&self, store: &'s Store) -> Result<Entries<'s>, RepoError> {
+        match self {
+            Self::Results(results) => Ok(Entries::Results(results.clone().into_iter())),
+            Self::Map(map, edits) => {
+                let edits: DatumEdits = edits
+                    .range(vec![prefix::DATUM]..vec![prefix::DATUM + 1])
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect();
+                let stored = map.range(store, KeyRange::prefix([prefix::DATUM]))?.peekable();
+                Ok(Entries::Map { stored, edits: edits.into_iter().peekable() })
+            }
+        }
+    }
+
+    /// Where a result is. The map is by inputs: a scan, but one that reads no documents.
+    pub(crate) fn place(&self, store: &Store, result: &Digest) -> Result<Option<DatumKey>> {
+        for entry in self.entries(store)? {
+            let (key, found) = entry?;
+            if found == *result {
+                return Ok(key);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Places and results of datums; a result that is in no map yet has no place.
+#[derive(Debug)]
+pub(crate) enum Entries<'s> {
+    Map { stored: Peekable<Range<'s, Vec<u8>, Store>>, edits: Peekable<btree_map::IntoIter<Vec<u8>, Option<Vec<u8>>>> },
+    Results(std::vec::IntoIter<Digest>),
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<(Option<DatumKey>, Digest), RepoError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Self::Map { stored, edits } = self else {
+            let Self::Results(results) = self else { return None };
+            return results.next().map(|result| Ok((None, result)));
+        };
+        loop {
+            let (key, value) = match next_of(stored, edits)? {
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(error)),
+            };
+            if let Some(result) = value.as_deref().and_then(result_in) {
+                return Some(Ok((Some(DatumKey::from_map(&key)), result)));
+            }
+        }
+    }
+}
+
+/// The next of the two by key; of one key the edit counts.
+#[expect(clippy::type_complexity, reason = "an entry of a map, or an edit")]
+fn next_of(
+    stored: &mut Peekable<Range<'_, Vec<u8>, Store>>,
+    edits: &mut Peekable<btree_map::IntoIter<Vec<u8>, Option<Vec<u8>>>>,
+) -> Option<Result<(Vec<u8>, Option<Vec<u8>>), RepoError>> {
+    let Some((edited, _)) = edits.peek() else {
+        return stored.next().map(|entry| entry.map(|(key, value)| (key, Some(value))));
+    };
+    match stored.peek() {
+        Some(Ok((key, _))) if key < edited => stored.next().map(|entry| entry.map(|(key, value)| (key, Some(value)))),
+        Some(Ok((key, _))) if key == edited => {
+            stored.next();
+            edits.next().map(Ok)
+        }
+        Some(Err(_)) => stored.next().map(|entry| entry.map(|(key, value)| (key, Some(value)))),
+        _ => edits.next().map(Ok),
+    }
+}
+
+/// The results of the datums of a job that have ended, of one that runs so far, each with the paths or keys of its place if that is known.
+pub fn results_of<'s>(
+    store: &'s Store,
+    live: Option<&Live>,
+    job: &JobRow,
+) -> Result<impl Iterator<Item = Result<(Option<String>, Digest), RepoError>> + use<'s>> {
+    let entries = Known::of(store, live, job)?.entries(store)?;
+    Ok(entries.map(|entry| {
+        let (key, result) = entry?;
+        let parts = key.as_ref().and_then(DatumKey::parts);
+        let place = parts.map(|parts| parts.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" "));
+        Ok((place, result))
+    }))
+}
+
+/// The newest result of each datum that a job executed before its engine went away, in the order in which they ended.
+fn left_behind(store: &Store, job: &JobRow) -> Result<Vec<Digest>> {
+    let mut newest: HashMap<DatumId, Digest> = HashMap::new();
+    let mut in_order = Vec::new();
+    for digest in store.results_since(job.created_at)? {
+        // After a power cut the index may know a result whose bytes never came to rest.
+        if !store.contains(Kind::Result, &digest)? {
+            continue;
+        }
+        let result: ResultDocument = store.document(&digest)?;
+        if result.run == job.run && result.pipeline == job.pipeline {
+            newest.insert(result.recipe, digest);
+            in_order.push(digest);
+        }
+    }
+    let newest: HashSet<Digest> = newest.into_values().collect();
+    in_order.retain(|digest| newest.contains(digest));
+    Ok(in_order)
+}
+
+/// The commits that a job took as inputs, also while it runs; none of one whose inputs are not there yet.
+pub fn provenance_of(store: &Store, job: &JobRow) -> Result<Vec<Provenance>> {
+    if let Some(commit) = job.commit {
+        return Ok(store.commit(&commit)?.provenance);
+    }
+    let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
+    let Readiness::Ready(leaves) = inputs_of(store, &pipeline, job, &store.open_jobs()?)? else {
+        return Ok(Vec::new());
+    };
+    let commits: BTreeMap<_, _> = leaves.into_iter().filter_map(|leaf| Some((leaf.branch, leaf.commit?))).collect();
+    Ok(commits.into_iter().map(|((repo, branch), commit)| Provenance { repo, branch, commit }).collect())
+}

@@ -1,0 +1,178 @@
+//! A pipeline: how far it is, and what it is made of.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use repos::documents::{CodeStamp, ExecutorKind, ImageStamp, JobDocument, SpecDocument, Transform};
+use repos::journal::SealedState;
+use repos::{JobRow, Store, Timestamp};
+use serde::{Deserialize, Serialize};
+use specs::{CommitId, PipelineName};
+
+use super::job::job_view;
+use engine::Result;
+use engine::graph::Pipeline;
+use engine::live::job_id;
+use engine::live::{JobKey, Live, LiveState};
+
+/// How far a pipeline is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PipelineState {
+    /// Its output is that of its newest inputs.
+    Current,
+    /// It has a job that nobody runs yet.
+    Pending,
+    /// A job of it runs.
+    Running,
+    /// Its newest job gave nothing good.
+    Failed,
+    /// It gets no jobs.
+    Stopped,
+}
+
+impl fmt::Display for PipelineState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Current => "current",
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// A pipeline as programs see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields of the contract")]
+pub struct PipelineView {
+    pub name: PipelineName,
+    pub version: u32,
+    pub state: PipelineState,
+    pub reason: Option<String>,
+    /// The id of its newest job.
+    pub last_job: Option<String>,
+    /// Runs since its last good one.
+    pub behind_runs: u64,
+    /// The head of its output branch.
+    pub output_commit: Option<CommitId>,
+    /// When its clocks tick next; absent without one, and while it is stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_tick: Option<Timestamp>,
+    /// Its newest job.
+    #[serde(skip)]
+    pub newest: Option<JobRow>,
+    /// Its newest job that ended.
+    #[serde(skip)]
+    pub ended: Option<JobRow>,
+}
+
+/// How far a pipeline is; `live` is what an engine in this process does.
+pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) -> Result<PipelineView> {
+    let row = store.pipeline(name)?;
+    let pipeline = Pipeline::load(store, &row)?;
+    let (repo, branch) = pipeline.output_branch();
+    let mut since_good = Vec::new();
+    let mut good = None;
+    store.visit_jobs(name, u64::MAX, |job| {
+        if job.sealed == Some(SealedState::Success) {
+            good = Some(job);
+            return ControlFlow::Break(());
+        }
+        since_good.push(job);
+        ControlFlow::Continue(())
+    })?;
+    // An update makes a job, unless there is no data for it: then how older versions ended says nothing about this one.
+    let has_no_data = since_good.first().is_some_and(|job| job.sealed.is_some() && job.version != row.version);
+    let (state, reason) = if row.is_stopped() {
+        (PipelineState::Stopped, None)
+    } else if has_no_data {
+        (PipelineState::Current, Some(format!("no data for version {} yet", row.version)))
+    } else {
+        state_of(store, &since_good, live)?
+    };
+    let newest = since_good.first().or(good.as_ref()).cloned();
+    let ended = since_good.iter().chain(&good).find(|job| job.sealed.is_some()).cloned();
+    Ok(PipelineView {
+        name: name.clone(),
+        version: row.version,
+        state,
+        reason,
+        last_job: newest.as_ref().map(|job| job_id(&job.pipeline, &job.run)),
+        behind_runs: if has_no_data { 0 } else { since_good.len() as u64 },
+        output_commit: store.find_branch(&repo, &branch)?.and_then(|row| row.commit),
+        next_tick: engine::time::next_tick(store, name, store.clock().now())?,
+        newest,
+        ended,
+    })
+}
+
+/// The newest job of a pipeline's present version; `None` when that has none, since there is no data for it.
+pub fn newest_of_version(store: &Store, name: &PipelineName) -> Result<Option<JobRow>> {
+    let version = store.pipeline(name)?.version;
+    Ok(store.newest_job(name)?.filter(|job| job.sealed.is_none() || job.version == version))
+}
+
+/// State and reason, from the jobs since the last good one, newest first.
+fn state_of(store: &Store, jobs: &[JobRow], live: Option<&Live>) -> Result<(PipelineState, Option<String>)> {
+    let Some(newest) = jobs.first() else { return Ok((PipelineState::Current, None)) };
+    for job in jobs.iter().filter(|job| job.sealed.is_none()) {
+        let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
+        if let Some(running) = live.and_then(|live| live.job(&key)).filter(|live| live.state != LiveState::Waiting) {
+            let counts = running.counts;
+            return Ok((PipelineState::Running, Some(format!("{} of {}", counts.done(), counts.total))));
+        }
+    }
+    if newest.sealed.is_some() {
+        let document = newest.document.map(|digest| store.document::<JobDocument>(&digest)).transpose()?;
+        return Ok((PipelineState::Failed, document.and_then(|document| document.reason)));
+    }
+    let oldest = jobs.iter().rev().find(|job| job.sealed.is_none()).unwrap_or(newest);
+    Ok((PipelineState::Pending, job_view(store, oldest, None)?.reason))
+}
+
+/// What a pipeline is made of in its newest version.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct PipelineDetails {
+    #[serde(flatten)]
+    pub view: PipelineView,
+    pub description: String,
+    pub applied_at: Timestamp,
+    pub executor: ExecutorKind,
+    pub image: Option<ImageStamp>,
+    pub code: Option<CodeStamp>,
+    /// What is executed.
+    pub transform: Transform,
+    /// The image's entrypoint, where the spec has no `cmd`.
+    pub entrypoint: Vec<String>,
+    /// The branches that it reads, `REPO@BRANCH`.
+    pub inputs: Vec<String>,
+    /// The branch that it writes, `REPO@BRANCH`.
+    pub output: String,
+    /// The spec in its normal form.
+    pub spec: serde_json::Value,
+}
+
+/// All about a pipeline.
+pub fn pipeline_details(store: &Store, name: &PipelineName, live: Option<&Live>) -> Result<PipelineDetails> {
+    let view = pipeline_view(store, name, live)?;
+    let row = store.pipeline(name)?;
+    let pipeline = Pipeline::load(store, &row)?;
+    let SpecDocument(spec) = store.document(&pipeline.version.spec)?;
+    let (repo, branch) = pipeline.output_branch();
+    Ok(PipelineDetails {
+        view,
+        description: pipeline.spec.description.clone(),
+        applied_at: row.applied_at,
+        executor: pipeline.version.executor,
+        image: pipeline.version.image.clone(),
+        code: pipeline.version.code.as_ref().map(CodeStamp::checked),
+        transform: store.document(&pipeline.version.transform)?,
+        entrypoint: pipeline.version.entrypoint.clone(),
+        inputs: pipeline.input_branches().iter().map(|(repo, branch)| format!("{repo}@{branch}")).collect(),
+        output: format!("{repo}@{branch}"),
+        spec,
+    })
+}

@@ -1,0 +1,133 @@
+//! The versions of a pipeline: when each came, by whom, and what it changed.
+
+use repos::documents::{CodeStamp, ImageStamp, SpecDocument, Transform, VersionDocument};
+use repos::journal::{Cause, CauseKind, Entry};
+use repos::{Store, Timestamp};
+use serde::Serialize;
+use specs::{PipelineName, RunId};
+
+use engine::Result;
+use engine::apply::differences;
+
+/// One version of a pipeline.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct VersionView {
+    pub pipeline: PipelineName,
+    pub version: u32,
+    pub created_at: Timestamp,
+    /// Who applied it; `null` where nobody did by hand.
+    pub author: Option<String>,
+    /// `apply`, `try` or `rollback`; `null` for one whose record the journal does not have.
+    pub cause: Option<CauseKind>,
+    pub run: Option<RunId>,
+    /// Why, in the words of whoever did it.
+    pub message: String,
+    /// What differs from the version before it; empty for the first.
+    pub changes: Vec<String>,
+    pub image: Option<ImageStamp>,
+    pub code: Option<CodeStamp>,
+    /// Whether it is what the pipeline is now.
+    pub is_current: bool,
+    /// Whether it was only tried.
+    pub is_try: bool,
+}
+
+/// All versions of a pipeline, newest first, also of one that was deleted.
+pub fn pipeline_versions(store: &Store, name: &PipelineName) -> Result<Vec<VersionView>> {
+    let rows = store.pipeline_versions(name)?;
+    let current = store.find_pipeline(name)?.map(|row| row.version);
+    if rows.is_empty() {
+        store.pipeline(name)?;
+    }
+    let made = records_of(store, name)?;
+    let mut views: Vec<VersionView> = Vec::with_capacity(rows.len());
+    let mut before: Option<VersionDocument> = None;
+    for row in rows {
+        let document: VersionDocument = store.document(&row.document)?;
+        let changes = before.as_ref().map(|before| differences(store, before, &document)).transpose()?;
+        let of = |made: &&Made| made.version == row.version;
+        let first = made.iter().find(of);
+        let is_try = made.iter().filter(of).all(|made| made.is_try) && first.is_some();
+        let cause = first.and_then(|made| made.cause.as_ref());
+        views.push(VersionView {
+            pipeline: name.clone(),
+            version: row.version,
+            created_at: first.map_or(row.applied_at, |made| made.at),
+            author: cause.and_then(|(_, cause)| cause.author.clone()),
+            cause: cause.map(|(_, cause)| cause.kind),
+            run: cause.map(|(run, _)| *run),
+            message: cause.and_then(|(_, cause)| cause.message.clone()).unwrap_or_default(),
+            changes: changes.unwrap_or_default(),
+            image: document.image.clone(),
+            code: document.code.as_ref().map(CodeStamp::checked),
+            is_current: current == Some(row.version),
+            is_try,
+        });
+        // What was only tried is nothing that the next one came after.
+        if !is_try || before.is_none() {
+            before = Some(document);
+        }
+    }
+    views.reverse();
+    Ok(views)
+}
+
+/// A record that made a version.
+struct Made {
+    version: u32,
+    at: Timestamp,
+    is_try: bool,
+    cause: Option<(RunId, Cause)>,
+}
+
+fn records_of(store: &Store, name: &PipelineName) -> Result<Vec<Made>> {
+    let mut made = Vec::new();
+    store.visit_versions(name, |record| {
+        let cause = record.entries.iter().find_map(|entry| match entry {
+            Entry::Run { run, cause, .. } => Some((*run, cause.clone())),
+            _ => None,
+        });
+        for entry in &record.entries {
+            let (version, is_try) = match entry {
+                Entry::PipelineApply { pipeline, version, .. } if pipeline == name => (*version, false),
+                Entry::PipelineTry { pipeline, version, .. } if pipeline == name => (*version, true),
+                _ => continue,
+            };
+            made.push(Made { version, at: record.at, is_try, cause: cause.clone() });
+        }
+    })?;
+    Ok(made)
+}
+
+/// What a version of a pipeline is made of.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct VersionDetails {
+    #[serde(flatten)]
+    pub view: VersionView,
+    pub executor: repos::documents::ExecutorKind,
+    /// What is executed.
+    pub transform: Transform,
+    /// The image's entrypoint, where the spec has no `cmd`.
+    pub entrypoint: Vec<String>,
+    /// The spec as it was applied, in its normal form.
+    pub spec: serde_json::Value,
+}
+
+/// All about one version.
+pub fn version_details(store: &Store, name: &PipelineName, version: u32) -> Result<Option<VersionDetails>> {
+    let Some(view) = pipeline_versions(store, name)?.into_iter().find(|view| view.version == version) else {
+        return Ok(None);
+    };
+    let Some(row) = store.pipeline_version(name, version)? else { return Ok(None) };
+    let document: VersionDocument = store.document(&row.document)?;
+    let SpecDocument(spec) = store.document(&document.spec)?;
+    Ok(Some(VersionDetails {
+        view,
+        executor: document.executor,
+        transform: store.document(&document.transform)?,
+        entrypoint: document.entrypoint,
+        spec,
+    }))
+}

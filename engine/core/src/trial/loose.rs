@@ -1,0 +1,244 @@
+//! Tries of which nothing is kept: with folders of the host inside, with the outputs put into a folder of the host, or with a shell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use repos::files::{self, GetOptions};
+use repos::tree::Map;
+use repos::{JobRow, RepoError, Store};
+use specs::CommitId;
+use tokio::sync::watch;
+
+use super::sample::keys;
+use super::select::Selected;
+use super::{Begun, LooseDatum, OnBegin, Request, Tried, TriedJob, TriedOutput, present};
+use crate::changes::new_run;
+use crate::datums::{Arm, DatumKey};
+use crate::error::{EngineError, Result};
+use crate::execution::{DatumContext, JobContext, Outputs, Pool, datum_context};
+use crate::graph::Pipeline;
+use crate::live::{Counts, JobState, LiveState};
+use crate::plan::plan;
+use crate::recipe::{Leaf, Prepared};
+use crate::scheduler::Engine;
+use sandbox::{Console, HostFolder, Sandbox};
+
+/// What ties a try to the host.
+#[derive(Debug, Clone, Default)]
+pub struct Loose {
+    /// Folders that the sandboxes show.
+    pub mounts: Vec<HostFolder>,
+    /// Where the outputs go.
+    pub out: Option<PathBuf>,
+    /// Who types at a shell in place of the pipeline's command; that is for one datum.
+    pub console: Option<Console>,
+}
+
+impl Loose {
+    /// Whether a try is of this sort at all.
+    pub fn is_any(&self) -> bool {
+        !self.mounts.is_empty() || self.out.is_some() || self.console.is_some()
+    }
+}
+
+/// Tries the datums of one pipeline after each other.
+pub(super) async fn run(
+    engine: &Engine,
+    request: &Request,
+    loose: &Loose,
+    stop: watch::Receiver<bool>,
+    on_begin: OnBegin<'_>,
+) -> Result<Tried> {
+    let store = engine.store().clone();
+    let _operation = store.operation();
+    let selected = tokio::task::block_in_place(|| Selected::of(&store, request, true))?;
+    super::kept::refuse_other_executor(engine, &selected)?;
+    let [pipeline] = selected.pipelines.as_slice() else {
+        let names: Vec<String> = selected.names().iter().map(ToString::to_string).collect();
+        return Err(EngineError::Usage {
+            what: format!("one pipeline at a time with --mount, --out or --shell: this would try {}", names.join(", ")),
+            hint: names.first().map(|name| format!("name one, such as {name}")),
+        });
+    };
+    let leaves = tokio::task::block_in_place(|| selected.inputs(&store, request, pipeline, &BTreeMap::new()))?;
+    let leaves = leaves.map_err(|why| EngineError::Conflict {
+        what: format!("`{}` cannot run: {why}", pipeline.name()),
+        hint: None,
+    })?;
+    let trial = Trial::begin(engine, request, loose, pipeline, leaves, stop)?;
+    on_begin(Begun { run: None, order: trial.context.job.order });
+    let job = trial.run().await?;
+    Ok(Tried { run: None, jobs: vec![job], left_out: selected.left_out })
+}
+
+/// One pipeline at work.
+struct Trial<'a> {
+    engine: &'a Engine,
+    loose: &'a Loose,
+    context: JobContext,
+    datums: DatumContext,
+    todo: Vec<(DatumKey, Vec<Arm>)>,
+    present: Option<CommitId>,
+    stop: watch::Receiver<bool>,
+    tried: Vec<LooseDatum>,
+    counts: Counts,
+    outputs: Outputs,
+}
+
+impl<'a> Trial<'a> {
+    fn begin(
+        engine: &'a Engine,
+        request: &Request,
+        loose: &'a Loose,
+        pipeline: &Arc<Pipeline>,
+        leaves: Vec<Leaf>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Self> {
+        let store = engine.store();
+        let todo = tokio::task::block_in_place(|| todo(store, request, pipeline, &leaves, loose.console.is_some()))?;
+        // A second try of a command under edit tells nothing new.
+        let mut once = (**pipeline).clone();
+        once.spec.datum_tries = 1;
+        let row = row(store, pipeline);
+        let context = engine.context(&row, Arc::new(once), leaves, watch::channel(None).1)?;
+        let pool = Arc::new(Pool::new(engine.executor_handle()));
+        let context = JobContext { mounts: loose.mounts.clone(), pool, ..context };
+        let datums = tokio::task::block_in_place(|| datum_context(&context))?;
+        let present = tokio::task::block_in_place(|| present(store, pipeline))?;
+        let counts = Counts { total: todo.len() as u64, ..Counts::default() };
+        Ok(Self {
+            engine,
+            loose,
+            context,
+            datums,
+            todo,
+            present,
+            stop,
+            tried: Vec::new(),
+            counts,
+            outputs: Outputs::new(),
+        })
+    }
+
+    async fn run(mut self) -> Result<TriedJob> {
+        let (store, live) = (self.engine.store(), self.engine.live());
+        let (key, run) = (self.context.key(), self.context.job.run);
+        let started_at = store.clock().now();
+        live.enters(&key, run, LiveState::Running, started_at);
+        let mut sandbox = None;
+        let ended = self.all(&mut sandbox).await;
+        if let Some(sandbox) = sandbox {
+            sandbox.close().await.ok();
+        }
+        let state = match &ended {
+            Ok(false) => JobState::Killed,
+            Ok(true) if self.counts.failed == 0 => JobState::Success,
+            _ => JobState::Failure,
+        };
+        live.ended(
+            &key,
+            run,
+            if state == JobState::Success {
+                repos::journal::SealedState::Success
+            } else {
+                repos::journal::SealedState::Failure
+            },
+        );
+        ended?;
+        if let Some(out) = &self.loose.out {
+            tokio::task::block_in_place(|| self.bring(out))?;
+        }
+        let Counts { failed, total, .. } = self.counts;
+        Ok(TriedJob {
+            pipeline: self.context.pipeline.name().clone(),
+            version: self.context.pipeline.version.version,
+            state,
+            reason: (failed > 0).then(|| format!("{failed} of {total} datums failed")),
+            counts: self.counts,
+            seconds: store.clock().now().seconds_since(started_at),
+            commit: None,
+            present: self.present,
+            output: TriedOutput::Loose { datums: self.tried, files: self.outputs },
+        })
+    }
+
+    /// False when it was stopped.
+    async fn all(&mut self, sandbox: &mut Option<Sandbox>) -> Result<bool> {
+        let mut stop = self.stop.clone();
+        for (key, arms) in std::mem::take(&mut self.todo) {
+            let prepared = tokio::task::block_in_place(|| self.datums.kitchen.outlook(&arms))?;
+            let tried = tokio::select! {
+                tried = self.one(&arms, &prepared, sandbox) => tried?,
+                true = async { stop.wait_for(|stop| *stop).await.is_ok() } => return Ok(false),
+            };
+            tokio::task::block_in_place(|| self.take_in(key, prepared, tried))?;
+        }
+        Ok(true)
+    }
+
+    /// The output of a datum; `None` when it failed.
+    async fn one(&self, arms: &[Arm], prepared: &Prepared, sandbox: &mut Option<Sandbox>) -> Result<Option<Outputs>> {
+        let _turn = self.context.turns.take().await;
+        match &self.loose.console {
+            None => Ok(self.datums.try_out(arms, prepared, sandbox).await?.outputs),
+            Some(console) => self.datums.converse(arms, prepared, sandbox, console.clone()).await,
+        }
+    }
+
+    fn take_in(&mut self, key: DatumKey, prepared: Prepared, outputs: Option<Outputs>) -> Result<()> {
+        let root = outputs.as_ref().map(|outputs| self.datums.keep_outputs(outputs)).transpose()?;
+        self.tried.push(LooseDatum { key, id: prepared.id, inputs: prepared.recipe.inputs, outputs: root });
+        if outputs.is_some() {
+            self.counts.processed += 1;
+        } else {
+            self.counts.failed += 1;
+        }
+        self.engine.live().update(&self.context.key(), |live| live.counts = self.counts);
+        self.outputs.extend(outputs.unwrap_or_default());
+        Ok(())
+    }
+
+    /// Puts all outputs into a folder of the host. What an earlier try left there is replaced.
+    fn bring(&self, out: &std::path::Path) -> Result<(), RepoError> {
+        let store = self.engine.store();
+        let entries = self.outputs.iter().map(|(path, file)| (path.as_str(), *file));
+        let tree = Map::build(entries, &mut &*store)?;
+        let options = GetOptions { since: None, matching: None, force: true, progress: &|_, _| {} };
+        files::get_loose(store, tree, out, options).map(drop)
+    }
+}
+
+/// The job that there would be, if it were kept; its order is that of no other.
+fn row(store: &Store, pipeline: &Pipeline) -> JobRow {
+    JobRow {
+        pipeline: pipeline.name().clone(),
+        run: new_run(),
+        order: u64::from_be_bytes(*repos::random_bytes().first_chunk().expect("16 bytes hold 8")) | 1 << 63,
+        version: pipeline.version.version,
+        sealed: None,
+        commit: None,
+        document: None,
+        created_at: store.clock().now(),
+        sealed_at: None,
+    }
+}
+
+fn todo(
+    store: &Store,
+    request: &Request,
+    pipeline: &Pipeline,
+    leaves: &[Leaf],
+    only_one: bool,
+) -> Result<Vec<(DatumKey, Vec<Arm>)>> {
+    let only: Option<BTreeSet<DatumKey>> = keys(store, pipeline, leaves, &request.sample)?;
+    let planned = plan(store, pipeline, leaves, None)?.todo.into_iter();
+    let wanted = planned.filter(|(key, _)| only.as_ref().is_none_or(|only| only.contains(key)));
+    let todo: Vec<_> = wanted.take(if only_one { 1 } else { usize::MAX }).collect();
+    if todo.is_empty() {
+        let name = pipeline.name();
+        let hint = Some(format!("pv explain {name}"));
+        return Err(EngineError::NotFound { what: format!("pipeline `{name}` has no datum with these inputs"), hint });
+    }
+    Ok(todo)
+}
