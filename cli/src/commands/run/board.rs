@@ -65,13 +65,17 @@ impl<'a> Board<'a> {
     pub(crate) async fn news(&mut self) {
         let period = if self.cx.notes().is_watched() { BETWEEN_DRAWINGS } else { BETWEEN_LINES };
         let next = self.last_line + period;
-        // Nothing is drawn while nothing runs, and so nothing wakes.
-        let is_busy = self.engine.live().all().values().any(|live| live.state != LiveState::Waiting);
-        tokio::select! {
-            trouble = news(&mut self.feed) => if let Some(trouble) = trouble {
-                self.cx.notes().line(format!("{trouble}; trying again"));
-            },
-            () = tokio::time::sleep_until(next.into()), if is_busy => {}
+        // Nothing is drawn while nothing runs, until a job begins.
+        let mut is_busy = self.engine.live().all().values().any(|live| live.state != LiveState::Waiting);
+        loop {
+            tokio::select! {
+                happened = self.feed.recv() => match happened {
+                    Ok(Happened::Changed(_)) => is_busy = true,
+                    Ok(Happened::Trouble(what)) => return self.cx.notes().line(format!("{what}; trying again")),
+                    _ => return,
+                },
+                () = tokio::time::sleep_until(next.into()), if is_busy => return,
+            }
         }
     }
 
