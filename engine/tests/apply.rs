@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use repos::documents::{CodeStamp, ExecutorKind, JobDocument, Transform, VersionDocument};
 use repos::journal::SealedState;
+use repos::settings;
 use repos::tree::Tree;
 use specs::{ErrorKind, PipelineName, parse_specs};
 
@@ -261,12 +262,12 @@ async fn what_a_spec_leaves_out_comes_from_image_and_settings() {
     let none = said(apply_text(&s, &docker, text).await.unwrap_err());
     assert!(none.iter().any(|line| line.starts_with("p.yml:2:12: pipeline `up` names no image")), "{none:?}");
 
-    changes::set_setting(&s.store, "default_image", Some("silent:1")).unwrap();
+    s.store.set_setting(&settings::DEFAULT_IMAGE, Some("silent:1")).unwrap();
     let silent = said(apply_text(&s, &docker, text).await.unwrap_err());
     assert!(silent.iter().any(|line| line.contains("image `silent:1` has no entrypoint")), "{silent:?}");
 
-    changes::set_setting(&s.store, "default_image", Some("d:1")).unwrap();
-    changes::set_setting(&s.store, "network", Some("none")).unwrap();
+    s.store.set_setting(&settings::DEFAULT_IMAGE, Some("d:1")).unwrap();
+    s.store.set_setting(&settings::NETWORK, Some("none")).unwrap();
     let applied = apply_text(&s, &docker, text).await.unwrap();
     assert!(applied.warnings.iter().any(|one| one.message.contains("`d:1` of the setting `default_image`")));
     assert_eq!(version_of(&s, "up").entrypoint, ["run", "it"]);
@@ -345,7 +346,7 @@ async fn host_files_that_a_command_names_are_part_of_it() {
     apply_text(&s, &process, &text).await.unwrap();
     assert_eq!(transform_of(&s, "up").host_files.keys().collect::<Vec<_>>(), ["/bin/sh"], "others are not shown");
 
-    changes::set_setting(&s.store, "process.paths", Some(&folder.to_string())).unwrap();
+    s.store.set_setting(&settings::PROCESS_PATHS, Some(&folder.to_string())).unwrap();
     apply_text(&s, &process, &text).await.unwrap();
     let files = transform_of(&s, "up").host_files;
     assert_eq!(files[&tool.display().to_string()], repos::hash::digest_of(b"1"));
@@ -361,12 +362,12 @@ async fn the_executor_is_settled_once_and_never_replaced() {
     let both = Executors { docker: docker.clone(), process: process.clone() };
     *docker.answer.lock().unwrap() = Answer::Denied;
     assert_eq!(settle(&s.store, &both).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(s.store.setting("executor").unwrap(), None, "no way was chosen for good");
+    assert_eq!(s.store.setting(&settings::EXECUTOR).unwrap(), None, "no way was chosen for good");
 
     *docker.answer.lock().unwrap() = Answer::NotThere;
     let settled = settle(&s.store, &both).await.unwrap();
     assert_eq!((settled.executor.kind(), settled.is_new), (ExecutorKind::Process, true));
-    assert_eq!(s.store.setting("executor").unwrap(), None, "nothing has come of it yet");
+    assert_eq!(s.store.setting(&settings::EXECUTOR).unwrap(), None, "nothing has come of it yet");
     keep(&s.store, &settled).unwrap();
     *docker.answer.lock().unwrap() = Answer::Yes;
     let settled = settle(&s.store, &both).await.unwrap();

@@ -12,7 +12,7 @@ use repos::keep::{self, Collected, Plan};
 use repos::store::{Resolved, Swept};
 use repos::time::Clock;
 use repos::tree::{KeyRange, Map, Tree};
-use repos::{RepoError, Timestamp};
+use repos::{RepoError, Timestamp, settings};
 use specs::{CommitId, Digest, ErrorKind};
 use tokio::runtime::Runtime;
 
@@ -50,7 +50,7 @@ impl Aging {
     fn new() -> Self {
         let clock = Arc::new(HandClock(AtomicI64::new(1_782_864_000_000_000)));
         let s = Setting::of(&OpenOptions::default().clock(clock.clone()));
-        changes::set_setting(&s.store, "gc_grace", Some("1h")).unwrap();
+        s.store.set_setting(&settings::GC_GRACE, Some("1h")).unwrap();
         s.repo("images");
         Self { s, clock }
     }
@@ -160,7 +160,7 @@ async fn pruned_outputs_are_made_again_when_they_are_needed() {
     let (old, old_output) = (a.head("images"), a.head("lower"));
     a.s.put("images", [("/a", Some("1'")), ("/c", None)]);
     a.s.run().await;
-    changes::set_setting(&a.s.store, "retention", Some("1h")).unwrap();
+    a.s.store.set_setting(&settings::RETENTION, Some("1h")).unwrap();
     a.wait(2);
     let done = a.collect(&["images", "upper", "lower"]);
     assert!(done.plan.commits.contains_key(&old) && done.plan.commits.contains_key(&old_output));
@@ -231,7 +231,7 @@ async fn inputs_of_open_jobs_stay_although_no_branch_has_them() {
     let second = a.s.put("images", [("/a", Some("1'")), ("/b", Some("2"))]);
     let (repo, branch) = ("images".parse().unwrap(), "main".parse().unwrap());
     changes::move_branch(&a.s.store, &repo, &branch, first, &a.s.by).unwrap();
-    changes::set_setting(&a.s.store, "retention", Some("0s")).unwrap();
+    a.s.store.set_setting(&settings::RETENTION, Some("0s")).unwrap();
     a.wait(2);
     let done = a.collect(&[]);
     assert!(!done.plan.commits.contains_key(&second) && a.has("1'") && a.has("2"));
@@ -240,7 +240,7 @@ async fn inputs_of_open_jobs_stay_although_no_branch_has_them() {
     assert_eq!(a.s.seen("upper"), ["images/a", "images/b"]);
     assert_eq!(a.s.files("lower"), [("/a".into(), "1|upper|lower".into())].into());
     // The outputs are in the history of their branch, and rest on the commit that no branch has.
-    changes::set_setting(&a.s.store, "retention", None).unwrap();
+    a.s.store.set_setting(&settings::RETENTION, None).unwrap();
     a.wait(2);
     a.collect(&["images", "upper", "lower"]);
     assert!(a.has("1'") && a.has("2|upper|lower"));
@@ -259,7 +259,7 @@ async fn directories_and_all_of_a_repository_are_inputs_too() {
     a.s.run().await;
     a.wait(2);
     a.collect(&["images", "upper", "all"]);
-    changes::set_setting(&a.s.store, "retention", Some("0s")).unwrap();
+    a.s.store.set_setting(&settings::RETENTION, Some("0s")).unwrap();
     a.collect(&["images", "upper", "all"]);
     assert!(!a.has("3|upper|all") && a.has("1|upper|all"));
     a.s.seen("upper");
@@ -275,7 +275,7 @@ async fn directories_and_all_of_a_repository_are_inputs_too() {
 fn results_of_an_open_job_stay_also_those_that_came_after_the_marks() {
     for late in [false, true] {
         let a = Aging::new();
-        changes::set_setting(&a.s.store, "gc_grace", Some("0s")).unwrap();
+        a.s.store.set_setting(&settings::GC_GRACE, Some("0s")).unwrap();
         a.s.pipeline(UPPER);
         let files: Vec<(String, String)> = (0..12).map(|n| (format!("/{n:02}"), n.to_string())).collect();
         a.s.put("images", files.iter().map(|(path, content)| (path.as_str(), Some(content.as_str()))));

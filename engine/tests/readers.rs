@@ -1,5 +1,6 @@
 //! Branches that specs read and that nobody has written yet.
 
+use repos::settings;
 use specs::RepoName;
 
 use super::setting::Setting;
@@ -95,7 +96,7 @@ async fn specs_that_say_master_in_a_store_of_main_get_one_hint() {
         )]
     );
     // The hint is right: what it says is done, and the specs are applied as they are.
-    changes::set_setting(&s.store, "default_branch", Some("master")).unwrap();
+    s.store.set_setting(&settings::DEFAULT_BRANCH, Some("master")).unwrap();
     changes::create_branch(&s.store, &name("images"), &"master".parse().unwrap(), s.head("images", "main"), &s.by)
         .unwrap();
     let applied = s.apply(&specs).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use repos::documents::CommitKind;
 use repos::journal::{CauseKind, RepoKind};
-use repos::{OpenOptions, Timestamp};
+use repos::{OpenOptions, Timestamp, settings};
 use specs::{ErrorKind, RunId};
 
 use super::setting::{Setting, StandingClock};
@@ -85,7 +85,7 @@ async fn the_setting_says_what_becomes_of_missed_ticks() {
         (Some("none"), vec![]),
     ] {
         let (s, clock) = setting("2026-11-20T12:00:30Z");
-        changes::set_setting(&s.store, "missed_ticks", policy).unwrap();
+        s.store.set_setting(&settings::MISSED_TICKS, policy).unwrap();
         s.apply(&clock_of("report", "*/5 * * * *", "")).await.unwrap();
         clock.set("2026-11-20T12:22:00Z");
         assert_eq!(begin(&s).len(), expected.len(), "{policy:?}");
@@ -100,7 +100,7 @@ async fn the_setting_says_what_becomes_of_missed_ticks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_in_the_past_is_missed_ticks_from_then_and_overwrite_keeps_one() {
     let (s, clock) = setting("2026-11-20T12:00:30Z");
-    changes::set_setting(&s.store, "missed_ticks", Some("all")).unwrap();
+    s.store.set_setting(&settings::MISSED_TICKS, Some("all")).unwrap();
     s.apply(&clock_of("report", "@hourly", ", start: '2026-11-20T10:00:00Z', overwrite: true")).await.unwrap();
     assert_eq!(begin(&s).len(), 3, "10, 11 and 12 o'clock");
     assert_eq!(ticks(&s, "report_tick"), ["/2026-11-20T12:00:00Z"]);
@@ -120,7 +120,7 @@ async fn a_start_in_the_past_is_missed_ticks_from_then_and_overwrite_keeps_one()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_schedule_counts_from_its_apply_and_clocks_of_one_time_share_a_run() {
     let (s, clock) = setting("2026-11-20T12:00:30Z");
-    changes::set_setting(&s.store, "missed_ticks", Some("all")).unwrap();
+    s.store.set_setting(&settings::MISSED_TICKS, Some("all")).unwrap();
     s.apply(&clock_of("report", "@daily", "")).await.unwrap();
     clock.set("2026-11-20T14:00:00Z");
     s.apply(&clock_of("report", "@every 1h", "")).await.unwrap();

@@ -6,6 +6,7 @@
 //! fsck       whether all of a store is as it was written
 //! store      one folder on disk: objects in, objects out, the last step of every change, names
 //! tree       commits' files and all other maps as content-defined search trees
+//! settings   one table of all settings: name, type, default, check
 //! documents  commits, recipes, results …: canonical JSON
 //! history    which commits changed which path, looked up instead of walked
 //! index      what packs and journal add up to; RocksDB, disposable
@@ -38,6 +39,7 @@ pub mod object;
 pub mod packs;
 mod parallel;
 pub mod place;
+pub mod settings;
 mod stop;
 pub mod store;
 pub mod time;

@@ -88,7 +88,7 @@ fn ask(store: &Store) -> Vec<(&'static str, Answer)> {
     vec![
         ("id", store.id()),
         ("default_branch", store.default_branch().map(|branch| branch.to_string())),
-        ("setting", rows(&|| Ok(format!("{:?}", store.setting("jobs")?)))),
+        ("setting", rows(&|| Ok(format!("{:?}", store.setting(&repos::settings::JOBS)?)))),
         ("settings", rows(&|| Ok(format!("{:?}", store.settings()?)))),
         ("repos", rows(&|| Ok(format!("{:?}", store.repos()?)))),
         ("repo", rows(&|| Ok(format!("{:?}", store.repo(&images)?)))),

@@ -6,6 +6,7 @@ use repos::documents::{Certificate, CertifiedStage, Repetition};
 use repos::store::Resolved;
 use specs::ErrorKind;
 
+use super::run::limit;
 use crate::author;
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -17,13 +18,11 @@ use crate::output::plural;
 pub(super) fn run(cx: &Context, store: &Store, (at, subject): (&Resolved, &str), network: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
-    let setting = store.setting("jobs")?.and_then(|text| text.parse().ok());
-    let cores = || std::thread::available_parallelism().map_or(1, Into::into);
     let plan = |intended: &[Intended]| intended.iter().for_each(|one| cx.notes().line(intention(one)));
     let told = |stage: &CertifiedStage| cx.notes().line(words(stage));
     let repeat = Repeat {
         executors: executors(cx, store)?,
-        jobs: setting.unwrap_or_else(cores),
+        jobs: limit(store, None)?,
         committer: author::by(cx, None).committer,
         network,
         on_plan: &plan,

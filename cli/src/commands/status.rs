@@ -7,6 +7,7 @@ use engine::Graph;
 use engine::apply::{Drift, drifts};
 use repos::Store;
 use repos::journal::RepoKind;
+use repos::settings::EXECUTOR;
 use serde::Serialize;
 use specs::PipelineName;
 
@@ -65,7 +66,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let needs_you = pipelines.iter().filter_map(need).chain(differs_on_disk.iter().map(|drift| apply_need(cx, drift)));
     let status = StatusView {
         store: store.dir().to_owned(),
-        executor: store.setting("executor")?.unwrap_or_else(|| "auto".to_owned()),
+        executor: store.setting_text(&EXECUTOR)?.0,
         running: cx.engine().is_some(),
         size_bytes: bytes_below(&folder),
         free_bytes: free_bytes(&folder)?,

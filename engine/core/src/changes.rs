@@ -374,9 +374,3 @@ pub fn delete_tag(store: &Store, repo: &RepoName, tag: &TagName) -> Result<()> {
     store.repo(repo)?;
     Ok(store.publish(&Change::of(vec![Entry::TagDelete { repo: repo.clone(), tag: tag.clone() }]))?)
 }
-
-/// Sets a setting, or with `None` unsets it.
-pub fn set_setting(store: &Store, key: &str, value: Option<&str>) -> Result<()> {
-    let entry = Entry::Setting { key: key.to_owned(), value: value.map(str::to_owned) };
-    Ok(store.publish(&Change::of(vec![entry]))?)
-}

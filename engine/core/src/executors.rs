@@ -6,14 +6,13 @@
 use std::sync::Arc;
 
 use repos::Store;
+use repos::documents::ExecutorKind;
+use repos::settings::{self, EXECUTOR};
 use specs::Network;
 
-use crate::changes::set_setting;
-use crate::error::{EngineError, Result};
+use crate::error::Result;
 use sandbox::{ExecError, Executor, ExecutorInfo};
 
-/// The setting that names the executor.
-pub const EXECUTOR: &str = "executor";
 /// The executors of this machine; which one is used, the store says.
 #[derive(Debug, Clone)]
 pub struct Executors {
@@ -39,16 +38,10 @@ pub struct Settled {
 /// When it does not answer, that is the executor's own error. A Docker engine that this user may not use is one too: choosing the other
 /// executor in silence would be for good.
 pub async fn settle(store: &Store, executors: &Executors) -> Result<Settled> {
-    let executor = match store.setting(EXECUTOR)?.as_deref() {
-        Some("docker") => &executors.docker,
-        Some("process") => &executors.process,
-        None | Some("auto") => return choose(executors).await,
-        Some(other) => {
-            return Err(EngineError::Usage {
-                what: format!("`{other}` is no executor"),
-                hint: Some("pv config set executor auto   or docker, or process".to_owned()),
-            });
-        }
+    let executor = match store.setting(&EXECUTOR)? {
+        Some(ExecutorKind::Docker) => &executors.docker,
+        Some(ExecutorKind::Process) => &executors.process,
+        None => return choose(executors).await,
     };
     let info = executor.check().await?;
     Ok(Settled { executor: executor.clone(), info, is_new: false })
@@ -56,7 +49,10 @@ pub async fn settle(store: &Store, executors: &Executors) -> Result<Settled> {
 
 /// Keeps a choice for good: at the first apply or run that comes about.
 pub fn keep(store: &Store, settled: &Settled) -> Result<()> {
-    if settled.is_new { set_setting(store, EXECUTOR, Some(&settled.executor.kind().to_string())) } else { Ok(()) }
+    if settled.is_new {
+        store.set_setting(&EXECUTOR, Some(&settled.executor.kind().to_string()))?;
+    }
+    Ok(())
 }
 
 async fn choose(executors: &Executors) -> Result<Settled> {
@@ -70,12 +66,5 @@ async fn choose(executors: &Executors) -> Result<Settled> {
 
 /// The network that stages see whose spec does not say: the setting `network`.
 pub fn default_network(store: &Store) -> Result<Network> {
-    match store.setting("network")?.as_deref() {
-        Some("none") => Ok(Network::None),
-        None | Some("default") => Ok(Network::Default),
-        Some(other) => Err(EngineError::Usage {
-            what: format!("`{other}` is no value of the setting `network`"),
-            hint: Some("pv config set network default   or none".to_owned()),
-        }),
-    }
+    Ok(store.setting(&settings::NETWORK)?)
 }

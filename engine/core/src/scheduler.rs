@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use repos::documents::ExecutorStamp;
 use repos::journal::{Cause, CauseKind, SealedState};
-use repos::{JobRow, RepoError, Store, Timestamp};
+use repos::{JobRow, RepoError, Store, Timestamp, settings};
 use specs::{ErrorKind, Glob, PipelineName, RunId};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -30,8 +30,6 @@ use crate::time;
 use crate::turns::Turns;
 use sandbox::{Executor, OutputLimits};
 
-/// Free bytes of disk below which no job starts, when no setting says otherwise.
-const MIN_FREE: u64 = 2 << 30;
 /// How long an engine that lives on rests when something failed that may pass.
 const REST: Duration = Duration::from_secs(5);
 /// The clock is looked at this often while something is to come due: it may be set, and a machine may sleep.
@@ -456,7 +454,7 @@ impl Engine {
 
     /// Free bytes of the store's disk and how many there should be, when these are fewer.
     fn free_space(&self) -> Result<Option<(u64, u64)>> {
-        let least = self.store.setting("min_free")?.and_then(|text| text.parse().ok()).unwrap_or(MIN_FREE);
+        let least = self.store.setting(&settings::MIN_FREE)?;
         let Ok(disk) = rustix::fs::statvfs(self.store.folder()) else { return Ok(None) };
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         Ok((free < least).then_some((free, least)))
@@ -571,19 +569,14 @@ fn key_of(job: &JobRow) -> JobKey {
     JobKey { order: job.order, pipeline: job.pipeline.clone() }
 }
 
-/// Bytes of a try's log that are kept when no setting says otherwise.
-const LOG_MAX: usize = 16 << 20;
-
 /// The settings of jobs.
 pub(crate) fn job_settings(store: &Store) -> Result<JobSettings> {
-    let number = |key: &str| -> Result<Option<u64>> { Ok(store.setting(key)?.and_then(|text| text.parse().ok())) };
-    let limits = OutputLimits::default();
     Ok(JobSettings {
-        fail_fast: store.setting("fail_fast")?.is_none_or(|text| text != "false"),
-        log_max: number("log_max")?.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(LOG_MAX),
+        fail_fast: store.setting(&settings::FAIL_FAST)?,
+        log_max: usize::try_from(store.setting(&settings::LOG_MAX)?).unwrap_or(usize::MAX),
         limits: OutputLimits {
-            files_max: number("output_files_max")?.unwrap_or(limits.files_max),
-            bytes_max: number("output_bytes_max")?.unwrap_or(limits.bytes_max),
+            files_max: store.setting(&settings::OUTPUT_FILES_MAX)?.get(),
+            bytes_max: store.setting(&settings::OUTPUT_BYTES_MAX)?.get(),
         },
         readable: readable_paths(store)?,
     })
@@ -591,6 +584,5 @@ pub(crate) fn job_settings(store: &Store) -> Result<JobSettings> {
 
 /// Host paths that the process executor shows to stages beside its own.
 pub fn readable_paths(store: &Store) -> Result<Vec<PathBuf>> {
-    let paths = store.setting("process.paths")?.unwrap_or_default();
-    Ok(paths.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect())
+    Ok(store.setting(&settings::PROCESS_PATHS)?.0)
 }

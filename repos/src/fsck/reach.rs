@@ -14,6 +14,7 @@ use crate::manifest::Manifest;
 use crate::object::Kind;
 use crate::packs::PackName;
 use crate::packs::format::Row;
+use crate::settings::{RETENTION, Source};
 use crate::store::{Place, Result, Signed, Store, Vouched};
 use crate::tree::{FileEntry, Map, MapValue, Step, Tree, path_of};
 
@@ -87,7 +88,7 @@ impl Reach<'_> {
             }
         }
         // Retention drops documents of jobs: then only one that is there must be sound.
-        let may_be_dropped = self.store.setting("retention")?.is_some();
+        let may_be_dropped = self.store.setting_text(&RETENTION)?.1 == Source::Store;
         for order in 1..=self.store.runs_count()? {
             self.check_jobs(order, may_be_dropped, &mut open)?;
         }

@@ -33,6 +33,7 @@ use crate::error::RepoError;
 use crate::index::rows::{CommitRow, Pruned};
 use crate::journal::Entry;
 use crate::object::Kind;
+use crate::settings::{GC_GRACE, RETENTION};
 use crate::store::{Change, Result, Store, Swept};
 use crate::tree::FileEntry;
 
@@ -55,8 +56,6 @@ pub trait Marks {
     fn catch_up(&mut self, store: &Store) -> Result<()>;
 }
 
-/// The setting `gc_grace` when nobody sets it.
-pub const DEFAULT_GRACE: &str = "14d";
 /// Commits that one journal entry names at most.
 const COMMITS_AN_ENTRY: usize = 10_000;
 
@@ -120,17 +119,17 @@ impl Store {
 
     /// How long what nothing reaches is kept.
     pub fn gc_grace(&self) -> Result<Duration> {
-        duration("gc_grace", &self.gc_grace_text()?)
+        Ok(self.setting(&GC_GRACE)?.get())
     }
 
     /// The same as it was written.
     pub fn gc_grace_text(&self) -> Result<String> {
-        Ok(self.setting("gc_grace")?.unwrap_or_else(|| DEFAULT_GRACE.to_owned()))
+        Ok(self.setting_text(&GC_GRACE)?.0)
     }
 
     /// After what age files of commits that are no heads and not tagged go; `None` for never.
     pub fn retention(&self) -> Result<Option<Duration>> {
-        self.setting("retention")?.map(|text| duration("retention", &text)).transpose()
+        Ok(self.setting(&RETENTION)?.map(|age| age.get()))
     }
 
     /// Refuses a file of a commit that gave up its files, unless its bytes are there all the same: other commits may have them too.
@@ -162,12 +161,4 @@ impl Store {
             None => Err(RepoError::NotFound { what: format!("{what} is not kept any more"), hint: Some(hint) }),
         }
     }
-}
-
-fn duration(key: &str, text: &str) -> Result<Duration> {
-    let duration = text.parse::<specs::Duration>().map_err(|error| RepoError::Usage {
-        what: format!("the setting `{key}` cannot be used: {error}"),
-        hint: Some(format!("pv config set {key} {DEFAULT_GRACE}")),
-    })?;
-    Ok(duration.get())
 }

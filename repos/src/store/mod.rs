@@ -31,6 +31,7 @@
 //! - `histories` when the history index is brought up, and by whom
 //! - `held` which packs must not go yet, because what they hold is still to be named
 //! - `names` repositories, branches, tags, runs, jobs, pipelines: what the index knows of them
+//! - `settings` what a store sets of the table of settings
 //! - `mirror` copies packs and journal elsewhere, and makes stores from such copies
 //! - `shared` stores whose packs and journal are in an object store
 //! - `resolve` turns references into commits
@@ -79,6 +80,7 @@ mod recheck;
 mod reserve;
 mod resolve;
 mod results;
+mod settings;
 mod shared;
 mod signing;
 mod sweep;

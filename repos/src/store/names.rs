@@ -1,4 +1,4 @@
-//! What the index knows of repositories, branches, tags, runs, jobs, pipelines and settings.
+//! What the index knows of repositories, branches, tags, runs, jobs and pipelines.
 
 use std::ops::ControlFlow;
 
@@ -20,7 +20,7 @@ fn name_in<T: std::str::FromStr>(key: &[u8], prefix: &[u8]) -> Option<T> {
 }
 
 impl Store {
-    fn row<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>> {
+    pub(super) fn row<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>> {
         self.index().row(key)
     }
 
@@ -34,31 +34,13 @@ impl Store {
         Ok(rows)
     }
 
-    fn named<K: std::str::FromStr, T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<(K, T)>> {
+    pub(super) fn named<K: std::str::FromStr, T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<(K, T)>> {
         self.rows(prefix, |key| name_in(key, prefix))
     }
 
     /// The store's own id, 32 hex digits.
     pub fn id(&self) -> Result<String> {
         Ok(self.row(&keys::meta(meta::STORE))?.unwrap_or_default())
-    }
-
-    /// The branch of references that name none: the setting, else the one given to `init`.
-    pub fn default_branch(&self) -> Result<BranchName> {
-        if let Some(branch) = self.setting("default_branch")?.and_then(|text| text.parse().ok()) {
-            return Ok(branch);
-        }
-        Ok(self.row(&keys::meta(meta::DEFAULT_BRANCH))?.unwrap_or_else(BranchName::main))
-    }
-
-    /// A setting that was set in this store.
-    pub fn setting(&self, key: &str) -> Result<Option<String>> {
-        self.row(&keys::setting(key))
-    }
-
-    /// All settings that were set in this store.
-    pub fn settings(&self) -> Result<Vec<(String, String)>> {
-        self.named(&keys::settings())
     }
 
     /// All repositories by name.

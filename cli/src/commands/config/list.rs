@@ -1,6 +1,8 @@
 //! `pv config list`
 
-use super::settings::{SETTINGS, SettingView};
+use repos::settings;
+
+use super::settings::SettingView;
 use crate::context::Context;
 use crate::error::Result;
 
@@ -10,5 +12,5 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
     let store = cx.store()?;
-    cx.list(None, SETTINGS.iter().map(|setting| SettingView::new(store, setting)))
+    cx.list(None, settings::ALL.iter().map(|setting| SettingView::new(store, setting)))
 }

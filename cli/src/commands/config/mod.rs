@@ -1,6 +1,8 @@
 //! `pv config`
 //!
-//! - `settings` which settings there are, what they may be, what they are when nobody sets them
+//! - `settings` one setting as it is
+//!
+//! Not here: which settings there are (`repos::settings`).
 
 use crate::context::Context;
 use crate::error::Result;
@@ -10,8 +12,6 @@ mod list;
 mod set;
 mod settings;
 mod unset;
-
-pub(crate) use settings::SETTINGS;
 
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {

@@ -1,6 +1,5 @@
 //! `pv config unset`
 
-use engine::changes;
 use serde_json::json;
 
 use super::settings::Key;
@@ -16,7 +15,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let setting = args.key.0;
-    changes::set_setting(cx.store()?, setting.key, None)?;
-    let words = format!("{} has its default again; that counts {}", setting.key, setting.counts);
-    cx.done(&words, &json!({ "key": setting.key, "value": null, "counts": setting.counts }))
+    cx.store()?.set_setting(setting, None)?;
+    let words = format!("{} has its default again; that counts {}", setting.name, setting.counts);
+    cx.done(&words, &json!({ "key": setting.name, "value": null, "counts": setting.counts }))
 }

@@ -1,9 +1,9 @@
 //! What is about no single command. Each topic is made of the table that the program itself goes by.
 
+use repos::settings;
 use specs::spec::guide::{Section, sections};
 use specs::{ErrorKind, glob};
 
-use crate::commands::config::SETTINGS;
 use crate::commands::txn;
 use crate::context::Context;
 use crate::error::Result;
@@ -126,8 +126,8 @@ fn globs(cx: &Context) -> Result<()> {
 
 fn settings(cx: &Context) -> Result<()> {
     cx.out().line("pv config set KEY VALUE; pv config list shows what is set.\n")?;
-    for setting in SETTINGS {
-        cx.out().line(cx.out().paint(1, setting.key))?;
+    for setting in settings::ALL {
+        cx.out().line(cx.out().paint(1, setting.name))?;
         cx.out().wrapped(format!("  {}", setting.about))?;
         let default = if setting.default.is_empty() { String::new() } else { format!("; else {}", setting.default) };
         cx.out().wrapped(format!("  it is {}{default}", setting.what))?;

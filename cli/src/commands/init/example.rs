@@ -4,9 +4,9 @@ use std::path::Path;
 
 use engine::apply::{self, Request, SpecSources};
 use engine::changes::{self, NewCommit};
-use engine::executors::EXECUTOR;
 use repos::Store;
 use repos::files::Edits;
+use repos::settings::EXECUTOR;
 use repos::tree::FileEntry;
 use specs::parse_specs;
 
@@ -42,7 +42,7 @@ pub(super) fn fill(cx: &Context, store: &Store, dir: &Path) -> Result<()> {
             .map_err(|error| CliError::io(format!("cannot write `{}`", file.display()), &error))?;
     }
     // Containers would need an image; `sh` is everywhere.
-    changes::set_setting(store, EXECUTOR, Some("process"))?;
+    store.set_setting(&EXECUTOR, Some("process"))?;
     let set = parse_specs(&[(SPECS_FILE.to_owned(), SPECS.to_owned())]);
     let sources = SpecSources::from([(SPECS_FILE.to_owned(), dir.to_owned())]);
     cx.block_on(async {

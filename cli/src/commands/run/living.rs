@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use engine::{Engine, EngineError, apply};
 use repos::Store;
+use repos::settings::JOBS;
 use specs::ErrorKind;
 
 use super::Board;
@@ -99,7 +100,7 @@ fn lost(why: String) -> CliError {
 
 /// Datums at a time: as asked for, else the setting `jobs`, else one for each core.
 pub(crate) fn limit(store: &Store, given: Option<u32>) -> Result<usize> {
-    let set = store.setting("jobs")?.and_then(|text| text.parse().ok());
+    let set = store.setting(&JOBS)?.map(|jobs| usize::try_from(jobs.get()).unwrap_or(usize::MAX));
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Ok(given.map(|jobs| jobs as usize).or(set).filter(|jobs| *jobs > 0).unwrap_or_else(cores))
 }

@@ -13,6 +13,7 @@ use std::time::Instant;
 use answers::queries::newest_of_version;
 use engine::{Engine, Graph, Selection, apply, time};
 use repos::journal::SealedState;
+use repos::settings::EXECUTOR;
 use repos::{JobRow, Store};
 use specs::{ErrorKind, PipelineName, ReferenceError, RunId, Target, parse_target};
 
@@ -134,9 +135,9 @@ fn is_idle(store: &Store, selected: &Selected) -> Result<bool> {
     if store.open_jobs()?.iter().any(|job| selected.names.contains(&job.pipeline)) || socket::is_there(store) {
         return Ok(false);
     }
-    let kind = store.setting("executor")?;
+    let kind = store.setting(&EXECUTOR)?;
     let graph = Graph::load(store)?;
-    Ok(graph.pipelines.values().all(|pipeline| kind.as_ref() == Some(&pipeline.version.executor.to_string())))
+    Ok(graph.pipelines.values().all(|pipeline| kind == Some(pipeline.version.executor)))
 }
 
 /// The engine of this process does what is selected, as it does all else.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use repos::Store;
 use repos::documents::{CodeStamp, ExecutorKind, ImageStamp, SpecDocument, Transform, VersionDocument};
+use repos::settings::DEFAULT_IMAGE;
 use serde::Serialize;
 use serde_json::Value;
 use specs::spec::PipelineSpec;
@@ -29,7 +30,7 @@ impl Settings {
     pub(super) fn of(store: &Store) -> Result<Self> {
         Ok(Self {
             default_branch: store.default_branch()?,
-            default_image: store.setting("default_image")?,
+            default_image: store.setting(&DEFAULT_IMAGE)?.map(|image| image.0),
             network: default_network(store)?,
         })
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use repos::documents::{Commit, CommitKind};
 use repos::files::{self, Edits};
 use repos::journal::{CauseKind, Move};
+use repos::settings::{MISSED_TICKS, MissedTicks};
 use repos::tree::{FileEntry, Tree, path_of};
 use repos::{Change, Store, Timestamp};
 use specs::spec::CronInput;
@@ -17,17 +18,6 @@ use super::{instant, next_after, stored};
 use crate::changes::{By, cause, new_run, run_entries, until_first, user_commit};
 use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph, Pipeline};
-
-/// What becomes of ticks that nobody made in time: the setting `missed_ticks`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Missed {
-    /// The newest is made.
-    One,
-    /// Each is made.
-    All,
-    /// None is made.
-    None,
-}
 
 /// A clock: the cron input of a pipeline.
 #[derive(Debug, Clone)]
@@ -39,11 +29,7 @@ struct Clock {
 
 /// Makes the ticks that are due, each time's in one run.
 pub(super) fn due(store: &Store, now: Timestamp, watched_since: Timestamp, by: &By) -> Result<Vec<RunId>> {
-    let missed = match store.setting("missed_ticks")?.as_deref() {
-        Some("all") => Missed::All,
-        Some("none") => Missed::None,
-        _ => Missed::One,
-    };
+    let missed = store.setting(&MISSED_TICKS)?;
     let graph = Graph::load(store)?;
     let mut ticks: BTreeMap<Timestamp, Vec<Clock>> = BTreeMap::new();
     for pipeline in graph.at_work() {
@@ -51,7 +37,7 @@ pub(super) fn due(store: &Store, now: Timestamp, watched_since: Timestamp, by: &
             let clock = Clock::of(pipeline, cron);
             let after = ticked_until(store, pipeline, cron, &clock)?;
             for time in times(cron, after, now, missed) {
-                if missed != Missed::None || time >= watched_since {
+                if missed != MissedTicks::None || time >= watched_since {
                     ticks.entry(time).or_default().push(clock.clone());
                 }
             }
@@ -65,8 +51,8 @@ pub(super) fn due(store: &Store, now: Timestamp, watched_since: Timestamp, by: &
 }
 
 /// The times to tick after one and up to another.
-fn times(cron: &CronInput, after: Timestamp, now: Timestamp, missed: Missed) -> Vec<Timestamp> {
-    if missed == Missed::All {
+fn times(cron: &CronInput, after: Timestamp, now: Timestamp, missed: MissedTicks) -> Vec<Timestamp> {
+    if missed == MissedTicks::All {
         let next = |time: &Timestamp| next_after(&cron.spec, *time);
         return std::iter::successors(next(&after), next).take_while(|time| *time <= now).collect();
     }

@@ -1,0 +1,201 @@
+//! The settings of a store: one table, by which all read and write them.
+//!
+//! | column | what it says |
+//! |---|---|
+//! | name | what `pv config` calls it, and the journal |
+//! | type | what a reader gets; [`Value`] says which texts are values of it |
+//! | default | the text that holds when nobody sets it; empty where the type is an `Option`, which is then `None` |
+//! | `what` | which values it takes, after `it is` |
+//! | `about` | what it is for, one line |
+//! | `counts` | from when on a new value counts, after `it counts` |
+//!
+//! A text in a store that is not a value is an error for every reader, never the default: `Store::set_setting` refuses it.
+//!
+//! - `value` which texts are values of which type
+//!
+//! Not here: where they are kept (`store`).
+
+use std::marker::PhantomData;
+use std::num::NonZeroU64;
+use std::ops::Deref;
+
+use specs::{BranchName, Duration, Network};
+
+use crate::documents::ExecutorKind;
+use crate::error::RepoError;
+
+mod value;
+
+pub use value::{HostPaths, ImageName, MissedTicks, Value};
+
+/// A setting, whatever the type of its value: a row of the table.
+#[derive(Debug)]
+pub struct AnySetting {
+    /// Its name.
+    pub name: &'static str,
+    /// The text of its value when nobody sets it; empty for none.
+    pub default: &'static str,
+    /// Which values it takes, after `it is`.
+    pub what: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// From when on a new value counts, after `it counts`.
+    pub counts: &'static str,
+    is_value: fn(&str) -> bool,
+}
+
+impl AnySetting {
+    /// Refuses a text that is not a value of this setting.
+    pub fn check(&self, text: &str) -> Result<(), RepoError> {
+        if !text.is_empty() && (self.is_value)(text) {
+            return Ok(());
+        }
+        Err(RepoError::Usage {
+            what: format!("`{}` is no value for `{}`", text.escape_debug(), self.name),
+            hint: Some(format!("it is {}", self.what)),
+        })
+    }
+}
+
+/// A setting whose value is a `T`.
+#[derive(Debug)]
+pub struct Setting<T> {
+    any: AnySetting,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Deref for Setting<T> {
+    type Target = AnySetting;
+    fn deref(&self) -> &AnySetting {
+        &self.any
+    }
+}
+
+impl<T: Value> Setting<T> {
+    /// The value that a text in a store or in the table stands for.
+    pub fn read(&self, text: &str) -> Result<T, RepoError> {
+        T::read(text).ok_or_else(|| RepoError::Usage {
+            what: format!(
+                "the setting `{}` cannot be used: its value `{}` is not valid",
+                self.name,
+                text.escape_debug()
+            ),
+            hint: Some(format!("pv config set {} VALUE   it is {}", self.name, self.what)),
+        })
+    }
+}
+
+/// Where the value of a setting comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Nobody set it.
+    Default,
+    /// It was set in this store.
+    Store,
+}
+
+/// There is no setting of this name.
+#[derive(Debug, thiserror::Error)]
+#[error("`{name}` is no setting{}", .similar.map_or_else(String::new, |name| format!("; did you mean `{name}`?")))]
+pub struct NoSetting {
+    name: String,
+    similar: Option<&'static str>,
+}
+
+/// The setting of a name.
+pub fn named(name: &str) -> Result<&'static AnySetting, NoSetting> {
+    ALL.iter().copied().find(|setting| setting.name == name).ok_or_else(|| NoSetting {
+        name: name.escape_debug().to_string(),
+        similar: specs::nearest(name, ALL.iter().map(|setting| setting.name)),
+    })
+}
+
+/// Makes a constant of each row, and [`ALL`] of them all.
+macro_rules! table {
+    ($($constant:ident: $type:ty, $name:literal, default $default:literal, $what:literal, $about:literal, $counts:expr;)+) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $about, ".")]
+            pub static $constant: Setting<$type> = Setting {
+                any: AnySetting {
+                    name: $name,
+                    default: $default,
+                    what: $what,
+                    about: $about,
+                    counts: $counts,
+                    is_value: |text| <$type>::read(text).is_some(),
+                },
+                value: PhantomData,
+            };
+        )+
+        /// All settings, by name.
+        pub static ALL: &[&AnySetting] = &[$(&$constant.any),+];
+    };
+}
+
+const FROM_NEXT_APPLY: &str = "for a pipeline from its next pv pipeline apply on";
+const FROM_NEXT_JOB: &str = "for jobs that start from now on";
+const FROM_NEXT_GC: &str = "at the next pv gc";
+
+table! {
+    DEFAULT_BRANCH: BranchName, "default_branch", default "main",
+        "the name of a branch",
+        "the branch that references and specs mean that name none",
+        "for commands at once; for a pipeline from its next pv pipeline apply on";
+    DEFAULT_IMAGE: Option<ImageName>, "default_image", default "",
+        "an image, such as `debian:13`",
+        "the image of specs that name none",
+        FROM_NEXT_APPLY;
+    // `auto` is `None`.
+    EXECUTOR: Option<ExecutorKind>, "executor", default "auto",
+        "`auto`, `docker` or `process`",
+        "what executes datums; `auto` becomes the first that answers, and stays it",
+        "from the next pv pipeline apply, pv run or pv serve on; it makes a new version of every pipeline, whose datums run anew";
+    FAIL_FAST: bool, "fail_fast", default "true",
+        "`true` or `false`",
+        "whether a job stops whose first 100 datums all fail",
+        FROM_NEXT_JOB;
+    GC_GRACE: Duration, "gc_grace", default "14d",
+        "a time, such as `14d`",
+        "how long files stay that no branch or tag reaches any more",
+        FROM_NEXT_GC;
+    JOBS: Option<NonZeroU64>, "jobs", default "",
+        "a number from 1; when unset, one a CPU",
+        "datums at a time, of all jobs together",
+        "from the next pv run or pv serve on; one that is at work keeps its number";
+    LOG_MAX: u64, "log_max", default "16777216",
+        "a number of bytes",
+        "how much of a try's log is kept: its head and its tail",
+        FROM_NEXT_JOB;
+    MIN_FREE: u64, "min_free", default "2147483648",
+        "a number of bytes",
+        "jobs wait while the store's disk has less free",
+        "at once, also for jobs that wait";
+    MISSED_TICKS: MissedTicks, "missed_ticks", default "one",
+        "`one`, `all` or `none`",
+        "which ticks of a clock are made up for that came while no engine was there",
+        "the next time that ticks are due";
+    NETWORK: Network, "network", default "default",
+        "`default` or `none`",
+        "what stages reach whose spec does not say `transform.network`",
+        FROM_NEXT_APPLY;
+    OUTPUT_BYTES_MAX: NonZeroU64, "output_bytes_max", default "1099511627776",
+        "a number of bytes from 1",
+        "the most bytes that a datum may write",
+        FROM_NEXT_JOB;
+    OUTPUT_FILES_MAX: NonZeroU64, "output_files_max", default "1000000",
+        "a number of files from 1",
+        "the most files that a datum may write",
+        FROM_NEXT_JOB;
+    PROCESS_PATHS: HostPaths, "process.paths", default "",
+        "absolute paths with `:` between them",
+        "folders of this machine that the executor `process` shows to stages, beside /usr and its like",
+        FROM_NEXT_JOB;
+    RETENTION: Option<Duration>, "retention", default "",
+        "a time, such as `365d`; when unset, for ever",
+        "how long files and logs of old commits stay; ids, lineage and jobs do for ever",
+        FROM_NEXT_GC;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! Which texts are values of which type.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use specs::{BranchName, Duration, Network};
+
+use crate::documents::ExecutorKind;
+
+/// What a setting may be.
+pub trait Value: Sized {
+    /// The value that a text stands for; `None` where it stands for none.
+    fn read(text: &str) -> Option<Self>;
+}
+
+/// An image that somebody names: not empty, without spaces and control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageName(pub String);
+
+/// Folders of this machine, each an absolute path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostPaths(pub Vec<PathBuf>);
+
+/// What becomes of ticks that nobody made in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissedTicks {
+    /// The newest is made.
+    One,
+    /// Each is made.
+    All,
+    /// None is made.
+    None,
+}
+
+/// Unset is `None`.
+macro_rules! optional {
+    ($($type:ty),+) => { $(
+        impl Value for Option<$type> {
+            fn read(text: &str) -> Option<Self> {
+                if text.is_empty() { Some(None) } else { <$type>::read(text).map(Some) }
+            }
+        }
+    )+ };
+}
+optional!(Duration, ImageName, NonZeroU64);
+
+impl Value for BranchName {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Value for Duration {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Value for bool {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Value for u64 {
+    fn read(text: &str) -> Option<Self> {
+        // `parse` takes a sign too.
+        text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+}
+
+impl Value for NonZeroU64 {
+    fn read(text: &str) -> Option<Self> {
+        u64::read(text).and_then(Self::new)
+    }
+}
+
+impl Value for ImageName {
+    fn read(text: &str) -> Option<Self> {
+        let is_one = !text.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+        is_one.then(|| Self(text.to_owned()))
+    }
+}
+
+impl Value for HostPaths {
+    fn read(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::default());
+        }
+        let is_one = |path: &str| path.starts_with('/') && !path.chars().any(char::is_control);
+        text.split(':').map(|path| is_one(path).then(|| path.into())).collect::<Option<_>>().map(Self)
+    }
+}
+
+/// Without one the first executor that answers is chosen: `auto`.
+impl Value for Option<ExecutorKind> {
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(None),
+            "docker" => Some(Some(ExecutorKind::Docker)),
+            "process" => Some(Some(ExecutorKind::Process)),
+            _ => None,
+        }
+    }
+}
+
+impl Value for Network {
+    fn read(text: &str) -> Option<Self> {
+        [Self::Default, Self::None].into_iter().find(|network| network.to_string() == text)
+    }
+}
+
+impl Value for MissedTicks {
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "one" => Some(Self::One),
+            "all" => Some(Self::All),
+            "none" => Some(Self::None),
+            _ => None,
+        }
+    }
+}

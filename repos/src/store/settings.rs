@@ -1,0 +1,50 @@
+//! What the settings of a store are, and changing one.
+
+use specs::BranchName;
+
+use super::{Change, Result, Store};
+use crate::index::apply::meta;
+use crate::index::keys;
+use crate::journal::Entry;
+use crate::settings::{AnySetting, DEFAULT_BRANCH, Setting, Source, Value};
+
+impl Store {
+    /// The value of a setting: as it was set in this store, else its default. `Usage` when what was set is not a value.
+    pub fn setting<T: Value>(&self, setting: &Setting<T>) -> Result<T> {
+        setting.read(&self.setting_text(setting)?.0)
+    }
+
+    /// The text of a setting's value, empty for none, and where it comes from. It need not be a value.
+    pub fn setting_text(&self, setting: &AnySetting) -> Result<(String, Source)> {
+        match self.row(&keys::setting(setting.name))? {
+            Some(text) => Ok((text, Source::Store)),
+            None => Ok((self.default_text(setting)?, Source::Default)),
+        }
+    }
+
+    fn default_text(&self, setting: &AnySetting) -> Result<String> {
+        // `init` may have chosen it.
+        let chosen: Option<BranchName> = match setting.name == DEFAULT_BRANCH.name {
+            true => self.row(&keys::meta(meta::DEFAULT_BRANCH))?,
+            false => None,
+        };
+        Ok(chosen.map_or_else(|| setting.default.to_owned(), |branch| branch.to_string()))
+    }
+
+    /// All settings that were set in this store, also those of other versions of this program.
+    pub fn settings(&self) -> Result<Vec<(String, String)>> {
+        self.named(&keys::settings())
+    }
+
+    /// Sets a setting, or with `None` gives it its default again. `Usage` when the text is not a value.
+    pub fn set_setting(&self, setting: &AnySetting, value: Option<&str>) -> Result<()> {
+        value.map_or(Ok(()), |text| setting.check(text))?;
+        let entry = Entry::Setting { key: setting.name.to_owned(), value: value.map(str::to_owned) };
+        self.publish(&Change::of(vec![entry]))
+    }
+
+    /// The branch of references that name none: the setting, else the one given to `init`.
+    pub fn default_branch(&self) -> Result<BranchName> {
+        self.setting(&DEFAULT_BRANCH)
+    }
+}
