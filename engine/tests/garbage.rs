@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use repos::files::Edits;
+use repos::gc::Marks;
 use repos::hash::digest_of;
 use repos::journal::SealedState;
-use repos::keep::Marks;
 use repos::object::Kind;
 use repos::tree::FileEntry;
 use repos::{RepoError, Store};

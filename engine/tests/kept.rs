@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use repos::OpenOptions;
 use repos::documents::ResultDocument;
 use repos::fsck::check;
+use repos::gc::{self, Collected, Plan};
 use repos::hash::digest_of;
 use repos::journal::SealedState;
-use repos::keep::{self, Collected, Plan};
 use repos::store::{Resolved, Swept};
 use repos::time::Clock;
 use repos::tree::{KeyRange, Map, Tree};
@@ -61,7 +61,7 @@ impl Aging {
 
     /// Collects garbage: as much as a dry run says, all of it, and nothing of what `repos` need.
     fn collect(&self, repos: &[&str]) -> Collected {
-        let collect = |dry_run| keep::collect(&self.s.store, "uid:0@test", dry_run, &silent).unwrap();
+        let collect = |dry_run| gc::collect(&self.s.store, "uid:0@test", dry_run, &silent).unwrap();
         self.s.store.finish_packs().unwrap();
         // With the end of an operation packs are let go that nothing is writing to any more.
         drop(self.s.store.operation());
@@ -279,7 +279,7 @@ fn results_of_an_open_job_stay_also_those_that_came_after_the_marks() {
         a.s.pipeline(UPPER);
         let files: Vec<(String, String)> = (0..12).map(|n| (format!("/{n:02}"), n.to_string())).collect();
         a.s.put("images", files.iter().map(|(path, content)| (path.as_str(), Some(content.as_str()))));
-        let mut marks = keep::mark(&a.s.store, &Plan::of_settings(&a.s.store).unwrap(), &silent).unwrap();
+        let mut marks = gc::mark(&a.s.store, &Plan::of_settings(&a.s.store).unwrap(), &silent).unwrap();
         let (reached, done) = std::sync::mpsc::channel();
         let (go_on, held) = std::sync::mpsc::channel::<()>();
         let held = std::sync::Mutex::new(held);

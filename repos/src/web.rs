@@ -11,8 +11,8 @@ use bytes::{Buf, Bytes};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 
-use crate::error::RepoError;
-use crate::place::runtime;
+use crate::base::error::RepoError;
+use crate::objects::place::runtime;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -12,9 +12,9 @@ use common::{edits, name, path};
 use proptest::prelude::*;
 use repos::documents::Source;
 use repos::fsck::check;
+use repos::gc::{self, Plan, Selection};
 use repos::hash::digest_of;
 use repos::journal::{Entry, Move, PruneWhy, RepoKind};
-use repos::keep::{self, Plan, Selection};
 use repos::store::Swept;
 use repos::time::Clock;
 use repos::tree::{KeyRange, Tree};
@@ -315,7 +315,7 @@ impl World {
         let (repo, branch) = (name(REPOS[repo]), branch_name(branch));
         let plan = Plan::of_selection(self.store(), &repo, Some(&branch), Selection::AllBut(keep)).unwrap();
         assert_eq!(plan.commits.keys().copied().collect::<BTreeSet<_>>(), expected);
-        keep::give_up(self.store(), &plan, "anna").unwrap();
+        gc::give_up(self.store(), &plan, "anna").unwrap();
         for id in expected {
             self.commits.get_mut(&id).unwrap().pruned = Some(PruneWhy::Asked);
         }
@@ -327,7 +327,7 @@ impl World {
         let live = self.commits.values().filter(|made| made.pruned != Some(PruneWhy::Deleted));
         let is_named = pointers > 1 || live.into_iter().any(|made| made.rests_on.contains(&id));
         let holder = format!("branch {}@{}", REPOS[repo], BRANCHES[branch]);
-        assert_eq!(!keep::named_by(self.store(), &id, &holder).unwrap().is_empty(), is_named);
+        assert_eq!(!gc::named_by(self.store(), &id, &holder).unwrap().is_empty(), is_named);
         if is_named {
             return;
         }
@@ -390,13 +390,13 @@ impl World {
     fn collect(&mut self) {
         self.reopen();
         let expected = self.expected();
-        let said = keep::collect(self.store(), "anna", true, &silent).unwrap();
-        let done = keep::collect(self.store(), "anna", false, &silent).unwrap();
+        let said = gc::collect(self.store(), "anna", true, &silent).unwrap();
+        let done = gc::collect(self.store(), "anna", false, &silent).unwrap();
         assert_eq!(done.plan.commits, expected);
         // The record of what is given up may fold packs, so that less goes of what is around objects.
-        let objects = |collected: &keep::Collected| {
+        let objects = |collected: &gc::Collected| {
             let mut gone = collected.account.gone.clone();
-            gone.retain(|(reason, _), _| *reason != keep::Reason::Packs);
+            gone.retain(|(reason, _), _| *reason != gc::Reason::Packs);
             (gone, collected.swept.objects_removed)
         };
         assert_eq!(objects(&said), objects(&done));
@@ -405,7 +405,7 @@ impl World {
             self.commits.get_mut(&id).unwrap().pruned = Some(why);
         }
         self.compare();
-        assert_eq!(keep::collect(self.store(), "anna", false, &silent).unwrap().swept, Swept::default());
+        assert_eq!(gc::collect(self.store(), "anna", false, &silent).unwrap().swept, Swept::default());
     }
 
     fn compare(&self) {

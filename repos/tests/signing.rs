@@ -89,7 +89,7 @@ fn a_commit_is_signed_by_the_key_made_with_the_store() {
 fn signatures_are_found_after_the_index_was_made_anew_and_packs_were_folded_and_swept() {
     let test = TestStore::new();
     let commits: Vec<CommitId> = (0..20).map(|n| test.set("images", &[("/a", Some(&format!("{n}")))])).collect();
-    repos::keep::collect(&test.store, "uid:1@edge", false, &|_, _, _| {}).unwrap();
+    repos::gc::collect(&test.store, "uid:1@edge", false, &|_, _, _| {}).unwrap();
     test.store.rebuild_index().unwrap();
     let again = options().open(test.store.dir()).unwrap();
     for commit in &commits {

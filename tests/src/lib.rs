@@ -5,6 +5,7 @@
 //! - `hints` what `pv` tells people to type
 //! - `numpy` a Python that reckons independently
 //! - `pty` a real terminal
+//! - `rooms` whether the modules of a crate keep to their order
 //! - `s3` a server that speaks S3
 //! - `tools` outside tools
 //! - `strategies` values for property tests
@@ -14,6 +15,7 @@ mod filters;
 pub mod hints;
 pub mod numpy;
 pub mod pty;
+pub mod rooms;
 pub mod s3;
 pub mod strategies;
 pub mod tools;

@@ -1,6 +1,6 @@
 //! `pv gc`
 
-use repos::keep::{self, Collected, Reason};
+use repos::gc::{self, Collected, Reason};
 use serde::Serialize;
 use specs::RepoName;
 
@@ -112,7 +112,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let progress = cx.progress("gc");
     let by = author::by(cx, None).committer;
     let show = |what: &str, done, total| progress.count(what, done, total);
-    let collected = keep::collect(store, &by, args.dry_run, &show)?;
+    let collected = gc::collect(store, &by, args.dry_run, &show)?;
     drop(progress);
     if cx.out().is_json() {
         return cx.out().json(&GcView::new(&collected, args.dry_run));

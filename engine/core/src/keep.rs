@@ -1,9 +1,9 @@
 //! Giving up commits: pruning the files of old ones, deleting a head.
 //!
-//! Not here: what is garbage, and collecting it (`repos::keep`).
+//! Not here: what is garbage, and collecting it (`repos::gc`).
 
+use repos::gc::{self, Plan};
 use repos::journal::{CauseKind, Entry, Move};
-use repos::keep::{self, Plan};
 use repos::{RepoError, Store};
 use specs::{BranchName, CommitId, RunId};
 
@@ -15,7 +15,7 @@ use crate::graph::Graph;
 pub fn prune(store: &Store, by: &By, mut plan: impl FnMut() -> Result<Plan, RepoError>) -> Result<Plan> {
     until_first(store, || {
         let plan = plan()?;
-        keep::give_up(store, &plan, &by.committer)?;
+        gc::give_up(store, &plan, &by.committer)?;
         Ok(plan)
     })
 }
@@ -52,7 +52,7 @@ pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
         });
     }
     refuse_output_branch(&graph, repo, branch)?;
-    let named_by = keep::named_by(store, &id, &format!("branch {repo}@{branch}"))?;
+    let named_by = gc::named_by(store, &id, &format!("branch {repo}@{branch}"))?;
     if !named_by.is_empty() {
         return Err(EngineError::InUse { what, by: named_by.join(", ") });
     }

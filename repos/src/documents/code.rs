@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_record_from_before_there_were_checks_says_that_nothing_was_compared() {
         let old = CodeStamp {
-            tree: Some(crate::hash::digest_of(b"x")),
+            tree: Some(crate::base::hash::digest_of(b"x")),
             git_commit: Some("0123456789abcdef".to_owned()),
             git_clean: Some(true),
             ..CodeStamp::default()

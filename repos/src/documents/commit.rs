@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 
 use super::{CodeStamp, Document, ImageStamp, is_default};
-use crate::object::Kind;
-use crate::time::Timestamp;
+use crate::base::kind::Kind;
+use crate::base::time::Timestamp;
 
 /// An immutable version of a map of files. Its id is the SHA-256 of its canonical bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use specs::{CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName, RunId};
 
 use super::{Document, big, is_default};
-use crate::object::Kind;
-use crate::time::Timestamp;
+use crate::base::kind::Kind;
+use crate::base::time::Timestamp;
 
 /// Transform and inputs: determines a datum's output. Its digest is the datum's id and the key of the cache.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,14 +1,14 @@
 //! Documents: everything a store knows that is not file content, as canonical JSON.
 //!
 //! The bytes are RFC 8785 JSON, and the id of a document is the SHA-256 of them. A field that is absent or at its default is left out, so
-//! a new field changes no old id; a reader ignores fields it does not know. Times are [`Timestamp`](crate::time::Timestamp)s;
+//! a new field changes no old id; a reader ignores fields it does not know. Times are [`Timestamp`](crate::base::time::Timestamp)s;
 //! integers beyond 2^53 − 1 are strings ([`big`]).
 //! Not here: trees and maps (`tree`), the journal's records (`journal`).
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::object::Kind;
+use crate::base::kind::Kind;
 
 mod code;
 mod commit;

@@ -7,7 +7,7 @@ use specs::spec::SecretUse;
 use specs::{BranchName, Digest, Network, PipelineName};
 
 use super::{CodeStamp, Document, ExecutorKind, is_default};
-use crate::object::Kind;
+use crate::base::kind::Kind;
 
 /// A pipeline's spec in its normal form, as `specs` writes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

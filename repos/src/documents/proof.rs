@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use specs::{CommitId, Digest, FilePath, PipelineName};
 
 use super::{Document, ExecutorStamp, is_default};
+use crate::base::kind::Kind;
+use crate::base::time::Timestamp;
 use crate::keys::Signature;
-use crate::object::Kind;
-use crate::time::Timestamp;
 
 /// A signature of a commit. What is signed are the bytes of the commit's document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

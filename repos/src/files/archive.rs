@@ -8,8 +8,8 @@ use specs::{Digest, FilePath, PathError};
 use tar::{Archive, EntryType};
 
 use super::Edits;
-use crate::error::RepoError;
-use crate::hash::Hasher;
+use crate::base::error::RepoError;
+use crate::base::hash::Hasher;
 use crate::store::{Result, Store};
 use crate::tree::FileEntry;
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use specs::{CommitId, FilePath, RepoName};
 
-use crate::error::RepoError;
-use crate::history::{Held, Links, What, held};
+use crate::base::error::RepoError;
+use crate::history::{Held, What, held};
+use crate::index::history::Links;
 use crate::store::{Result, Store};
 use crate::tree::{FileEntry, Tree};
 
@@ -87,7 +88,7 @@ fn find_in(store: &Store, repo: &RepoName, what: &What, found: &mut Vec<Found>) 
     let trees = heads.iter().map(|head| Ok((*head, Tree::at(store.commit(head)?.tree)))).collect::<Result<Vec<_>>>()?;
     let trees = trees.into_iter().map(|(head, tree)| Ok((head, tree.cursor(store)?)));
     let mut trees = trees.collect::<Result<Vec<_>>>()?;
-    let mut links = Links::new(store);
+    let mut links = Links::new(store.index());
     for (path, trail) in trails {
         let mut with_it = Vec::new();
         for (head, tree) in &mut trees {

@@ -237,7 +237,7 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 fn part_name() -> String {
-    format!(".pv-{}.part", crate::random_hex())
+    format!(".pv-{}.part", crate::base::random::hex())
 }
 
 /// Whether a nameless file can be given a name.

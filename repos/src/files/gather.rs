@@ -15,7 +15,7 @@ use super::gathered::{Extent, Gathered, Source};
 use super::ignore::{Decider, Excludes, Rules};
 use super::stamp::Stamp;
 use super::walk::{Refused, Walk, file_stamp};
-use crate::error::RepoError;
+use crate::base::error::RepoError;
 use crate::store::{Result, Store};
 
 /// What is put where.

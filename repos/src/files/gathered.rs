@@ -12,7 +12,7 @@ use specs::FilePath;
 use super::ignore::{By, Decider, LeftOut, Pattern, Rules};
 use super::stamp::Stamp;
 use super::trust::Trust;
-use crate::time::{Clock, SystemClock};
+use crate::base::time::{Clock, SystemClock};
 
 /// Files to be put, sorted by path, each path once.
 #[derive(Debug)]

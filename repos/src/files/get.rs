@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use specs::{FilePath, Glob};
 
 use super::folder::{Folder, Obstacle, Replaces, There};
-use super::history::diff;
 use super::holes::Holes;
 use super::lookup::kind_at;
 use super::matching::{Matching, nothing_matches};
-use crate::error::{IoContext, RepoError};
-use crate::hash::Hasher;
-use crate::parallel;
+use crate::base::error::{IoContext, RepoError};
+use crate::base::hash::Hasher;
+use crate::base::parallel;
+use crate::history::diff;
 use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
 use crate::tree::{FileEntry, PathKind, Tree};

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use crate::writeback::Eager;
+use crate::base::durable::Eager;
 
 /// What file systems allocate at a time, or a multiple of it.
 const BLOCK: usize = 4096;

@@ -3,7 +3,7 @@
 use specs::FilePath;
 
 use super::lookup::kind_at;
-use crate::error::RepoError;
+use crate::base::error::RepoError;
 use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
 use crate::tree::{PathKind, Tree};

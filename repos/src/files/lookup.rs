@@ -2,7 +2,7 @@
 
 use specs::FilePath;
 
-use crate::error::RepoError;
+use crate::base::error::RepoError;
 use crate::store::{Result, Store};
 use crate::tree::{PathKind, Tree};
 

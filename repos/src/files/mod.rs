@@ -13,7 +13,7 @@
 //! get      brings files back to this machine, all or nothing, never through a link (folder), zeros as holes (holes)
 //! list     what lies in a directory
 //! matching what a glob matches
-//! history  which commits changed a path, what differs between two trees
+//! history  which commits changed a path, which files only moved
 //! find     where bytes or names are and were
 //! ```
 //! Not here: commits and runs (`engine`), how trees are kept (`tree`), how content is cut (`store`).
@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 
 use specs::FilePath;
 
+use crate::base::error::RepoError;
 use crate::documents::{Origin, Source};
-use crate::error::RepoError;
 use crate::store::{Result, Store};
 use crate::tree::{Editor, FileEntry, Tree};
 
@@ -48,12 +48,13 @@ mod trust;
 mod upload;
 mod walk;
 
+pub use crate::history::{Changes, FileChange, changes_of, diff, parent_tree};
 pub use archive::unpack;
 pub use find::{Found, Period, find};
 pub use gather::{PutOptions, gather, parse_list};
 pub use gathered::{Gathered, Omitted};
 pub use get::{GetOptions, Got, get, get_below, get_loose, get_one};
-pub use history::{Changes, FileChange, Log, Logged, Renamed, changes_of, diff, log, pair_renames, parent_tree};
+pub use history::{Log, Logged, Renamed, log, pair_renames};
 pub use ignore::{By, Excludes, LeftOut, PATTERN_FILE, Pattern, PatternError};
 pub use list::{Listed, list, list_tree};
 pub use lookup::kind_at;

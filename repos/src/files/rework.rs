@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use specs::{FilePath, RepoName};
 
 use super::lookup::kind_at;
-use super::{Edits, apply, history};
+use super::{Edits, apply};
+use crate::base::error::RepoError;
 use crate::documents::Source;
-use crate::error::RepoError;
+use crate::history::changes_of;
 use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
 use crate::tree::{FileEntry, PathKind, Tree};
@@ -78,7 +79,7 @@ fn copied(store: &Store, tree: Tree, place: &str, from: &FilePath, base: Tree, t
 pub fn revert(store: &Store, commit: &Resolved, head: Tree) -> Result<Edits> {
     let mut edits = Edits::default();
     let mut conflicts = Vec::new();
-    for change in history::changes_of(store, &commit.commit, None)? {
+    for change in changes_of(store, &commit.commit, None)? {
         let change = change?;
         let now = head.file(store, &change.path)?;
         if now == change.new {

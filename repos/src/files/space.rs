@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::gathered::{Content, Gathered};
-use crate::error::{IoContext, RepoError};
+use crate::base::error::{IoContext, RepoError};
 use crate::store::{Result, Store};
 
 /// How much smaller content may become by compression and by what the store holds already. A guess on the generous side: a put that is

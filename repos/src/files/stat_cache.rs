@@ -21,7 +21,7 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use specs::Digest;
 
 use super::stamp::Stamp;
-use crate::hash::digest_of;
+use crate::base::hash::digest_of;
 use crate::store::Store;
 use crate::tree::varint;
 
@@ -150,7 +150,7 @@ impl Writer {
         let place = place(store, source)?;
         let folder = store.folder().join(FOLDER);
         std::fs::create_dir_all(&folder)?;
-        let part = folder.join(format!("{}.part", crate::random_hex()));
+        let part = folder.join(format!("{}.part", crate::base::random::hex()));
         let file = BufWriter::with_capacity(4 * BLOCK_BYTES, File::create_new(&part)?);
         let mut writer = Self { file, place, part, block: Vec::new(), path: Vec::new() };
         writer.file.write_all(MAGIC)?;

@@ -13,10 +13,10 @@ use super::ignore::LeftOut;
 use super::stamp::Stamp;
 use super::stat_cache::{Reader, Writer};
 use super::{Edits, space};
-use crate::error::{IoContext, RepoError};
-use crate::hash::{Hasher, digest_of};
-use crate::parallel;
-use crate::stop::stop_at;
+use crate::base::error::{IoContext, RepoError};
+use crate::base::hash::{Hasher, digest_of};
+use crate::base::parallel;
+use crate::base::stop::stop_at;
 use crate::store::{Result, Store, Stored};
 use crate::tree::{FileEntry, Tree};
 

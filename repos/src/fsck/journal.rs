@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use rocksdb::Direction;
 
 use super::{Findings, Subject};
-use crate::error::RepoError;
-use crate::faults::Faults;
+use crate::base::error::RepoError;
+use crate::base::faults::Faults;
 use crate::index::apply::{apply, cannot_have_happened};
+use crate::index::log::advance;
 use crate::index::rows::DoubtWhy;
 use crate::index::{Index, View, keys};
 use crate::journal::Position;
-use crate::log::rows::advance;
 use crate::store::{Result, Store};
 
 /// The index that a longer journal gives is made on the disk.
@@ -109,7 +109,7 @@ struct Fresh {
 impl Fresh {
     fn new(store: &Store, length: u64) -> Self {
         if length > IN_MEMORY_BYTES {
-            let folder = store.folder().join(format!("check-{}", crate::random_hex()));
+            let folder = store.folder().join(format!("check-{}", crate::base::random::hex()));
             if let Ok(index) = Index::open_writable(&folder, &Faults::default()) {
                 return Self { index, folder: Some(folder) };
             }

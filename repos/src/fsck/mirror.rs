@@ -7,13 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use specs::Digest;
 
-use crate::error::{IoContext, RepoError};
-use crate::object::Kind;
-use crate::packs::codec::unpack;
-use crate::packs::format::Row;
-use crate::packs::scan::scan;
-use crate::packs::writer::read_index;
-use crate::packs::{LocalPacks, PackName, PackStore};
+use crate::base::error::{IoContext, RepoError};
+use crate::base::kind::Kind;
+use crate::objects::packs::codec::unpack;
+use crate::objects::packs::format::Row;
+use crate::objects::packs::scan::scan;
+use crate::objects::packs::writer::read_index;
+use crate::objects::packs::{LocalPacks, PackName, PackStore};
 use crate::store::{Result, Store};
 
 /// A mirror: packs, and the journal's bytes. It may be behind, or damaged itself: all that is taken from it is checked.

@@ -19,11 +19,9 @@ mod reach;
 pub mod repair;
 mod report;
 
+pub use crate::base::progress::Progress;
 use report::Findings;
 pub use report::{Counts, Needer, Problem, Report, Subject};
-
-/// Tells how far a check is: what it looks at, how many it has seen, and how many there are (0 when that is not known).
-pub type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Sync);
 
 /// How often what looks damaged is looked at again while others write.
 const LOOKS_AGAIN: u32 = 3;

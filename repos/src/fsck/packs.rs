@@ -8,16 +8,16 @@ use rocksdb::Direction;
 use specs::Digest;
 
 use super::{Findings, Progress, Subject};
-use crate::error::RepoError;
+use crate::base::error::RepoError;
+use crate::base::kind::Kind;
+use crate::base::pack_name::PackName;
+use crate::base::parallel;
 use crate::index::keys;
 use crate::index::rows::Location;
-use crate::object::Kind;
-use crate::packs::PackName;
-use crate::packs::codec::unpack;
-use crate::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
-use crate::packs::scan::scan;
-use crate::packs::writer::read_index;
-use crate::parallel;
+use crate::objects::packs::codec::unpack;
+use crate::objects::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
+use crate::objects::packs::scan::scan;
+use crate::objects::packs::writer::read_index;
 use crate::store::{Place, Result, Store, is_gone, rows_about};
 
 /// Objects between two tellings of progress.

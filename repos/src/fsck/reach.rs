@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use specs::{CommitId, DatumId, Digest};
 
 use super::{Findings, Needer, Progress, Subject};
+use crate::base::error::RepoError;
+use crate::base::hash::Hasher;
+use crate::base::kind::Kind;
+use crate::base::pack_name::PackName;
 use crate::documents::{
     Commit, Document, JobDocument, Recipe, ResultDocument, SpecDocument, TagDocument, Transform, VersionDocument,
 };
-use crate::error::RepoError;
-use crate::hash::Hasher;
-use crate::manifest::Manifest;
-use crate::object::Kind;
-use crate::packs::PackName;
-use crate::packs::format::Row;
+use crate::objects::manifest::Manifest;
+use crate::objects::packs::format::Row;
 use crate::settings::{RETENTION, Source};
 use crate::store::{Place, Result, Signed, Store, Vouched};
 use crate::tree::{FileEntry, Map, MapValue, Step, Tree, path_of};

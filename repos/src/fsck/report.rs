@@ -5,9 +5,9 @@ use std::fmt;
 
 use specs::{CommitId, Digest, FilePath};
 
-use crate::error::RepoError;
-use crate::object::Kind;
-use crate::packs::PackName;
+use crate::base::error::RepoError;
+use crate::base::kind::Kind;
+use crate::base::pack_name::PackName;
 
 /// How many dependents a problem names; the rest is counted.
 pub(super) const NAMED: usize = 100;

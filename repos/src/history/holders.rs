@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 use rocksdb::Direction;
 use specs::{CommitId, Digest, FilePath, Glob, RepoName};
 
-use super::link::{Links, NONE};
-use super::path::{Did, PathHistory, PathRow};
-use crate::error::RepoError;
-use crate::files::changes_of;
+use super::changes::changes_of;
+use super::path::{PathHistory, PathRow};
+use crate::base::error::RepoError;
+use crate::index::history::{Did, Links, NONE};
 use crate::index::keys;
 use crate::store::{Result, Store};
 use crate::tree::{FileEntry, path_of};
@@ -57,7 +57,7 @@ pub fn held(
     what: &What,
     visit: &mut dyn FnMut(Held) -> Result<()>,
 ) -> Result<()> {
-    let mut search = Search { store, repo, what, links: Some(Links::new(store)) };
+    let mut search = Search { store, repo, what, links: Some(Links::new(store.index())) };
     let (tips, mut paths) = search.ends(tips)?;
     match what {
         What::Bytes(digest) => {
@@ -99,7 +99,7 @@ struct Walk {
 
 impl Search<'_> {
     fn links(&mut self) -> &mut Links {
-        self.links.get_or_insert_with(|| Links::new(self.store))
+        self.links.get_or_insert_with(|| Links::new(self.store.index()))
     }
 
     /// The tips that no other tip comes after, as far as the index tells; and the paths that fit in commits that it does not have.
@@ -221,7 +221,7 @@ impl Search<'_> {
         visit: &mut dyn FnMut(Held) -> Result<()>,
     ) -> Result<()> {
         for tip in tips {
-            let links = self.links.take().unwrap_or_else(|| Links::new(self.store));
+            let links = self.links.take().unwrap_or_else(|| Links::new(self.store.index()));
             let mut history = match rows {
                 Some(rows) => PathHistory::with_rows(self.store, links, (self.repo, path), *tip, rows.clone()),
                 None => PathHistory::with_links(self.store, links, (self.repo, path), *tip),

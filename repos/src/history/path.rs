@@ -6,13 +6,13 @@ use std::ops::ControlFlow;
 use rocksdb::Direction;
 use specs::{CommitId, FilePath, RepoName};
 
-use super::link::{Link, Links, NONE};
+use super::changes::{changes_of, parent_tree};
+use crate::base::error::RepoError;
 use crate::documents::Commit;
-use crate::error::RepoError;
-use crate::files::{changes_of, parent_tree};
+use crate::index::history::{Did, Link, Links, NONE};
 use crate::index::keys;
 use crate::store::{Result, Store};
-use crate::tree::{FileEntry, MapValue, Tree};
+use crate::tree::Tree;
 
 /// Rows that are read at a time.
 const ROWS: usize = 64;
@@ -20,58 +20,6 @@ const ROWS: usize = 64;
 const MOST_BELOW: usize = 100_000;
 /// Depth and number after those of all rows.
 const LAST: (u32, u32) = (u32::MAX, u32::MAX);
-
-/// What a commit did to a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Did {
-    /// There was no file before.
-    Added(FileEntry),
-    /// There was another file before.
-    Modified(FileEntry),
-    /// There is none since.
-    Removed,
-}
-
-impl Did {
-    /// From whether there was a file before, and the file after. At least one is there.
-    pub(crate) fn of(was: bool, new: Option<FileEntry>) -> Self {
-        match new {
-            Some(file) if was => Self::Modified(file),
-            Some(file) => Self::Added(file),
-            None => Self::Removed,
-        }
-    }
-
-    /// The file from then on.
-    pub fn file(&self) -> Option<FileEntry> {
-        match self {
-            Self::Added(file) | Self::Modified(file) => Some(*file),
-            Self::Removed => None,
-        }
-    }
-
-    /// Shape: `+`, `~` or `-`, then the file as in a tree.
-    pub(super) fn encode(self) -> Vec<u8> {
-        let mut bytes = vec![match self {
-            Self::Added(_) => b'+',
-            Self::Modified(_) => b'~',
-            Self::Removed => b'-',
-        }];
-        if let Some(file) = self.file() {
-            file.encode(&mut bytes);
-        }
-        bytes
-    }
-
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        match bytes.split_first()? {
-            (b'+', file) => FileEntry::decode(file).map(Self::Added),
-            (b'~', file) => FileEntry::decode(file).map(Self::Modified),
-            (b'-', []) => Some(Self::Removed),
-            _ => None,
-        }
-    }
-}
 
 /// A change of one path as the index has it: the depth and number of the commit, and what it did.
 pub(super) type PathRow = (u32, u32, Did);
@@ -117,12 +65,12 @@ enum Below {
 impl<'s> PathHistory<'s> {
     /// What happened to the file at `path` from the commit back. The repository is the commit's.
     pub fn new(store: &'s Store, repo: &RepoName, commit: CommitId, path: &FilePath) -> Self {
-        Self::with_links(store, Links::new(store), (repo, path), commit)
+        Self::with_links(store, Links::new(store.index()), (repo, path), commit)
     }
 
     /// The same, and what happened below `path`.
     pub fn with_below(store: &'s Store, repo: &RepoName, commit: CommitId, path: &FilePath) -> Result<Self> {
-        let links = Links::new(store);
+        let links = Links::new(store.index());
         let (mut rows, mut read) = (BTreeSet::new(), 0);
         let prefix = keys::path_changes_from(repo, &path.as_prefix());
         links.index().try_visit(&prefix, &prefix, Direction::Forward, |key, _| {
@@ -296,19 +244,4 @@ impl Iterator for PathHistory<'_> {
 pub fn introduced(store: &Store, repo: &RepoName, commit: CommitId, path: &FilePath) -> Result<Option<CommitId>> {
     let newest = PathHistory::new(store, repo, commit, path).next().transpose()?;
     Ok(newest.filter(|(_, did)| did.is_some_and(|did| did.file().is_some())).map(|(commit, _)| commit))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_commit_did_is_read_as_it_was_written() {
-        let file = FileEntry { digest: crate::hash::digest_of(b"x"), size: 300, executable: true };
-        for did in [Did::Added(file), Did::Modified(file), Did::Removed] {
-            assert_eq!(Did::decode(&did.encode()), Some(did));
-        }
-        assert_eq!(Did::decode(b"-x"), None);
-        assert_eq!(Did::decode(b""), None);
-    }
 }

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId};
 
-use super::rows::{BranchRow, CommitRow, JobRow, KeyRow, PipelineRow, Pruned, RepoRow, RunRow, Stop, TagRow, encode};
+use super::rows::{BranchRow, CommitRow, JobRow, KeyRow, PipelineRow, RepoRow, RunRow, Stop, TagRow, encode};
 use super::rules::{self, Context, Namer};
 use super::{View, keys, rows};
-use crate::error::RepoError;
-use crate::journal::{Cause, CauseKind, Entry, JobSeed, Move, Position, PruneWhy, Record, RepoKind, SealedState};
+use crate::base::error::RepoError;
+use crate::base::pruned::{PruneWhy, Pruned};
+use crate::base::time::Timestamp;
+use crate::journal::{Cause, CauseKind, Entry, JobSeed, Move, Position, Record, RepoKind, SealedState};
 use crate::keys::replacement;
-use crate::time::Timestamp;
 
 /// Names of the counters and facts under [`keys::meta`].
 pub(crate) mod meta {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Index, keys};
-use crate::error::RepoError;
+use crate::base::error::RepoError;
 
 /// How to make an index from packs and journal; absent where that is up to the caller.
 #[derive(Default)]

@@ -3,8 +3,8 @@
 
 use specs::{CommitId, DatumId, Digest, PipelineName, RepoName, RunId};
 
-use crate::packs::PackName;
-use crate::time::Timestamp;
+use crate::base::pack_name::PackName;
+use crate::base::time::Timestamp;
 
 /// What a key is about. The bytes are part of the index's version.
 #[derive(Debug, Clone, Copy)]

@@ -6,6 +6,7 @@
 //!
 //! Packs come and go: an object whose row names a pack that is gone (`packs`) is not there.
 //!
+//! [`history`] follows which commits changed which path, [`mod@log`] the tree over the journal.
 //! [`keys`] has the layout of keys, [`rows`] the values, [`apply`] what each journal entry changes and when it is refused.
 
 use std::collections::BTreeMap;
@@ -22,13 +23,15 @@ use serde::de::DeserializeOwned;
 
 use specs::CommitId;
 
-use crate::error::{IoContext, RepoError};
-use crate::faults::Faults;
-use crate::packs::PackName;
+use crate::base::error::{IoContext, RepoError};
+use crate::base::faults::Faults;
+use crate::base::pack_name::PackName;
 
 pub(crate) mod apply;
 mod damage;
+pub(crate) mod history;
 pub(crate) mod keys;
+pub(crate) mod log;
 mod packs;
 pub(crate) mod rows;
 mod rules;

@@ -13,9 +13,9 @@ use rocksdb::Direction;
 use super::apply::meta;
 use super::rows::{encode, read};
 use super::{Changes, Index, keys};
-use crate::error::RepoError;
-use crate::object::PackClass;
-use crate::packs::PackName;
+use crate::base::error::RepoError;
+use crate::base::kind::PackClass;
+use crate::base::pack_name::PackName;
 
 /// Packs by number and by name.
 #[derive(Debug, Default)]

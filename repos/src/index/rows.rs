@@ -4,12 +4,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId};
 
+use crate::base::error::RepoError;
+use crate::base::pruned::Pruned;
+use crate::base::time::Timestamp;
 use crate::documents::{Commit, CommitKind, ResultState};
-use crate::error::RepoError;
-use crate::journal::{Cause, JobSeed, Move, PruneWhy, RepoKind, SealedState};
+use crate::journal::{Cause, JobSeed, Move, RepoKind, SealedState};
 use crate::keys::{PublicKey, Signature};
-use crate::packs::format::Row;
-use crate::time::Timestamp;
+use crate::objects::packs::format::Row;
 
 /// A row's value as stored.
 pub(crate) fn encode<T: Serialize>(row: &T) -> Vec<u8> {
@@ -187,31 +188,6 @@ pub struct CommitRow {
     /// That its files are not kept any more; absent while they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
-}
-
-/// That the files of a commit are given up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pruned {
-    /// Since when.
-    pub at: Timestamp,
-    /// Why.
-    pub why: PruneWhy,
-    /// Whom the store authenticated.
-    pub by: String,
-}
-
-impl std::fmt::Display for Pruned {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { at, why, by } = self;
-        let day = at.to_string();
-        let day = day.get(..10).unwrap_or(&day);
-        match why {
-            PruneWhy::Asked => write!(f, "pruned on {day} by {by}"),
-            PruneWhy::Retention => write!(f, "pruned on {day} by the setting `retention`"),
-            PruneWhy::Expired => write!(f, "dropped on {day} by `pv gc`, since no branch or tag reached its commit"),
-            PruneWhy::Deleted => write!(f, "its commit was deleted on {day} by {by}"),
-        }
-    }
 }
 
 /// A key that commits are signed with.

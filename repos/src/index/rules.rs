@@ -9,12 +9,12 @@ use specs::{CommitId, PipelineName, RepoName, RunId};
 use super::apply::read;
 use super::rows::{JobRow, KeyRow, RepoRow, RunRow, SaidRow, TagRow};
 use super::{View, keys};
+use crate::base::error::RepoError;
+use crate::base::time::Timestamp;
 use crate::documents::CommitKind;
-use crate::error::RepoError;
 use crate::journal::{Cause, CauseKind, Move, Record, RepoKind, SealedState, signed_bytes};
-use crate::time::Timestamp;
 
-type Result<T, E = RepoError> = std::result::Result<T, E>;
+use crate::base::error::Result;
 
 /// The record that takes effect.
 #[derive(Debug)]

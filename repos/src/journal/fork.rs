@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::local::{Journal, Position, line_digest, line_value};
 use super::shared::SharedJournal;
-use crate::error::{IoContext, RepoError};
+use crate::base::error::{IoContext, RepoError};
 
 /// The first record that is another one at the place than in this machine's copy.
 #[derive(Debug, Clone)]

@@ -13,11 +13,11 @@ use specs::Digest;
 
 use super::record::{FORMAT, Record, SIGNED_FORMAT};
 use super::shared::{AT_A_TIME, SharedJournal};
-use crate::error::{IoContext, RepoError};
-use crate::faults::Faults;
-use crate::hash::digest_of;
+use crate::base::error::{IoContext, RepoError};
+use crate::base::faults::Faults;
+use crate::base::hash::digest_of;
+use crate::base::watch::{Step, tell};
 use crate::log::tree::leaf_hash;
-use crate::watch::{Step, tell};
 
 /// Hex digits and space before the JSON of a line.
 const PREFIX: usize = 65;

@@ -26,7 +26,9 @@ pub(crate) use local::Line;
 pub use local::{Journal, Position, Read};
 pub(crate) use shared::SharedJournal;
 
+pub use crate::base::pruned::PruneWhy;
+
 pub use record::{
-    Cause, CauseKind, Entry, FORMAT, JobSeed, Move, PruneWhy, Record, RecordSignature, RepoKind, SIGNED_FORMAT,
-    SealedState, signed_bytes,
+    Cause, CauseKind, Entry, FORMAT, JobSeed, Move, Record, RecordSignature, RepoKind, SIGNED_FORMAT, SealedState,
+    signed_bytes,
 };

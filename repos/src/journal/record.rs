@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId, TagName};
 
+use crate::base::pack_name::PackName;
+use crate::base::pruned::PruneWhy;
+use crate::base::time::Timestamp;
 use crate::keys::{OwnKey, PublicKey, Signature};
-use crate::packs::PackName;
-use crate::time::Timestamp;
 
 /// The format number of records without a signature: stores of earlier versions have them.
 pub const FORMAT: u32 = 1;
@@ -143,20 +144,6 @@ pub enum Entry {
     KeyTrust { key: Digest },
     /// A commit that nothing names is given up. The branch that had it moved to its parent before, in the same record.
     CommitDelete { commit: CommitId, committer: String },
-}
-
-/// Why the files of commits are given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PruneWhy {
-    /// Somebody asked for it.
-    Asked,
-    /// They are older than the setting `retention` allows.
-    Retention,
-    /// No branch or tag has reached them for as long as the setting `gc_grace` says.
-    Expired,
-    /// The commit was deleted.
-    Deleted,
 }
 
 /// Who writes a repository.

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
-use crate::error::RepoError;
-use crate::place::Place;
+use crate::base::error::RepoError;
+use crate::objects::place::Place;
 
 /// The folder of records in a place.
 const FOLDER: &str = "journal";

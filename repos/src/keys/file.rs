@@ -12,9 +12,9 @@ use hmac::{KeyInit, Mac};
 use specs::Digest;
 
 use super::{PublicKey, Signature};
-use crate::error::{IoContext, RepoError};
-use crate::faults::Faults;
-use crate::store::Result;
+use crate::base::error::Result;
+use crate::base::error::{IoContext, RepoError};
+use crate::base::faults::Faults;
 
 /// A key is a few lines of text.
 const MAX_BYTES: u64 = 4096;
@@ -170,7 +170,7 @@ impl KeyFile {
 
     fn write_beside(&self, key: &OwnKey) -> Result<PathBuf> {
         let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", crate::random_hex()));
+        name.push(format!(".{}.part", crate::base::random::hex()));
         let part = self.path.with_file_name(name);
         self.faults.step().doing("write", &part)?;
         let mut options = std::fs::OpenOptions::new();
@@ -185,7 +185,7 @@ impl KeyFile {
 
     fn sync_folder(&self) -> Result<()> {
         match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            Some(folder) => crate::packs::sync_folder(folder),
+            Some(folder) => crate::base::durable::sync_folder(folder),
             None => Ok(()),
         }
     }

@@ -10,7 +10,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePublicKey, EncodePublicKey};
 use specs::Digest;
 
-use crate::hash::digest_of;
+use crate::base::hash::digest_of;
 
 /// The text is no public key or signature of this sort.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::faults::Faults;
+use crate::base::faults::Faults;
 
 fn file() -> (tempfile::TempDir, KeyFile) {
     let folder = tempfile::tempdir().unwrap();

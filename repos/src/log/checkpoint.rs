@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use specs::Digest;
 
 use super::Head;
-use crate::hash::digest_of;
+use crate::base::hash::digest_of;
 use crate::keys::{PublicKey, Signature};
 
 /// The type of a plain Ed25519 signature.

@@ -4,18 +4,14 @@
 //! the root of yesterday can check in O(log n) that the journal of today only grew since; tools for such logs do it too.
 //!
 //! - `tree`       hashes, proofs and roots, as RFC 6962 has them
-//! - `rows`       the tree's complete parts in the index, entered with each record
 //! - `checkpoint` a signed root as text: C2SP `tlog-checkpoint` on `signed-note`
 //!
-//! Not here: where a store's roots and keys come from (`store::heads`), what a checkpoint proves (`engine::proof`).
+//! Not here: the tree's complete parts in the index (`index::log`), where a store's roots and keys come from (`store::heads`), what a checkpoint proves (`engine::proof`).
 
 pub mod checkpoint;
-pub(crate) mod rows;
 pub mod tree;
 
 use specs::Digest;
-
-pub use rows::KeySpan;
 
 /// The state of a journal in one line: how many records it has, and the root of the tree over them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use specs::Digest;
 
-use crate::hash::{Hasher, digest_of};
+use crate::base::hash::{Hasher, digest_of};
 
 /// The hash of a leaf.
 pub fn leaf_hash(leaf: &[u8]) -> Digest {

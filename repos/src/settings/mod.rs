@@ -21,8 +21,8 @@ use std::ops::Deref;
 
 use specs::{BranchName, Duration, Network};
 
+use crate::base::error::RepoError;
 use crate::documents::ExecutorKind;
-use crate::error::RepoError;
 
 mod value;
 

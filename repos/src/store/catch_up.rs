@@ -6,15 +6,15 @@ use std::sync::{Arc, MutexGuard};
 
 use super::Store;
 use super::objects::{has_rows_about, rows_about};
-use crate::error::RepoError;
+use crate::base::error::RepoError;
+use crate::base::pack_name::PackName;
 use crate::index::apply::{apply, cannot_have_happened, meta};
+use crate::index::log::advance;
 use crate::index::rows::Location;
 use crate::index::{Changes, Index, View, keys};
 use crate::journal::Position;
-use crate::log::rows::advance;
-use crate::packs::PackName;
-use crate::packs::codec::unpack;
-use crate::packs::format::Row;
+use crate::objects::packs::codec::unpack;
+use crate::objects::packs::format::Row;
 
 /// Rows of a pack that are read into the index at a time.
 const ROWS_AT_A_TIME: usize = 50_000;

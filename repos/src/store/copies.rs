@@ -8,13 +8,13 @@ use bytes::Bytes;
 use specs::Digest;
 
 use super::{Result, Store};
-use crate::error::RepoError;
+use crate::base::error::RepoError;
+use crate::base::kind::Kind;
+use crate::base::pack_name::PackName;
 use crate::index::keys;
 use crate::index::rows::Location;
-use crate::object::Kind;
-use crate::packs::PackName;
-use crate::packs::codec::unpack;
-use crate::packs::format::Row;
+use crate::objects::packs::codec::unpack;
+use crate::objects::packs::format::Row;
 
 /// All entries of packs that lie elsewhere than the index says, by kind and digest. None but duplicates in a store that is sound.
 #[derive(Debug, Default)]
@@ -61,10 +61,10 @@ impl Store {
 
     /// What a finished pack holds: by its index, else by its entries.
     pub(super) fn rows_of_pack(&self, name: &PackName, length: u64) -> Result<Vec<Row>> {
-        match crate::packs::writer::read_index(self.packs(), name, length) {
+        match crate::objects::packs::writer::read_index(self.packs(), name, length) {
             Err(error @ RepoError::DamagedPack { .. }) => {
                 tracing::warn!("{error}; its entries are read one by one");
-                crate::packs::scan::scan(self.packs(), name, length).map(|scan| scan.rows)
+                crate::objects::packs::scan::scan(self.packs(), name, length).map(|scan| scan.rows)
             }
             rows => rows,
         }

@@ -11,14 +11,14 @@ use specs::Digest;
 
 use super::objects::{Place, is_gone};
 use super::{Result, Store};
-use crate::error::RepoError;
-use crate::hash::Hasher;
-use crate::manifest::Manifest;
-use crate::object::Kind;
-use crate::packs::PackName;
-use crate::packs::codec::unpack;
-use crate::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
-use crate::packs::writer::read_index;
+use crate::base::error::RepoError;
+use crate::base::hash::Hasher;
+use crate::base::kind::Kind;
+use crate::base::pack_name::PackName;
+use crate::objects::manifest::Manifest;
+use crate::objects::packs::codec::unpack;
+use crate::objects::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
+use crate::objects::packs::writer::read_index;
 use crate::tree::FileEntry;
 
 /// The object of an entry; else which of its bytes are wrong.

@@ -9,12 +9,12 @@
 //! Needs no lock of the store: only one process at a time removes packs.
 
 use super::{Lock, Result, Store};
-use crate::error::RepoError;
-use crate::object::PackClass;
-use crate::packs::PackName;
-use crate::packs::copy::PackCopy;
-use crate::packs::writer::read_index;
-use crate::stop::stop_at;
+use crate::base::error::RepoError;
+use crate::base::kind::PackClass;
+use crate::base::pack_name::PackName;
+use crate::base::stop::stop_at;
+use crate::objects::packs::copy::PackCopy;
+use crate::objects::packs::writer::read_index;
 
 /// So many packs of a tier become one.
 const FAN_IN: usize = 8;
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn pack(number: u8, length: u64) -> (PackName, u64) {
-        (PackName { class: PackClass::Meta, digest: crate::hash::digest_of(&[number]) }, length)
+        (PackName { class: PackClass::Meta, digest: crate::base::hash::digest_of(&[number]) }, length)
     }
 
     #[test]

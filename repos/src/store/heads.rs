@@ -3,13 +3,14 @@
 use specs::{CommitId, Digest};
 
 use super::{Result, Store};
-use crate::error::RepoError;
+use crate::base::error::RepoError;
 use crate::index::keys;
+use crate::index::log::KeySpan;
 use crate::index::rows::decode;
 use crate::journal::{Entry, Record};
+use crate::log::Head;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::tree::{Growing, consistency, inclusion, leaf_hash, root};
-use crate::log::{Head, KeySpan};
 
 /// What shows that a record is in the journal.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Result, Store};
-use crate::packs::{PackFile, PackName};
+use crate::objects::packs::{PackFile, PackName};
 
 /// Packs that this process holds.
 #[derive(Debug, Default)]

@@ -2,9 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
+use specs::CommitId;
+
 use super::{Lock, Result, Store};
-use crate::error::RepoError;
-use crate::history::Step;
+use crate::base::error::RepoError;
+use crate::documents::Commit;
+use crate::index::history::{Commits, Links, Step};
+use crate::index::rows::CommitRow;
 
 /// Rows in memory above which a writer that does not own the store catches up the index on disk: few, because every reader has to make
 /// the same rows; not fewer, because `RocksDB` syncs nine times for them.
@@ -14,6 +18,16 @@ const OVERLAY_ROWS: usize = 512;
 const STEP: usize = 65_536;
 /// Changes that a writer takes over from others, who left them.
 const OF_OTHERS: u64 = 65_536;
+
+impl Commits for Store {
+    fn commit(&self, id: &CommitId) -> Result<Commit> {
+        Self::commit(self, id)
+    }
+
+    fn commit_row(&self, id: &CommitId) -> Result<Option<CommitRow>> {
+        Self::commit_row(self, id)
+    }
+}
 
 impl Store {
     /// Brings the index on disk up, and the history index by as much as this process wrote and a little more, if there is enough to do
@@ -40,7 +54,7 @@ impl Store {
         loop {
             let Some(_lock) = lock()? else { return Ok(()) };
             // Without the position: what is read may turn out to need a look at packs, which takes it.
-            let step = Step::next(self, STEP)?;
+            let step = Step::next(self, &self.index(), STEP)?;
             let (is_last, cost) = (step.is_last, step.cost as u64);
             self.catch_up_disk_with(&mut self.locked_position(), Some(step))?;
             left = left.saturating_sub(cost);
@@ -78,14 +92,14 @@ impl Store {
 
     /// Whether the history index has what a commit changed.
     #[cfg(any(test, feature = "testing"))]
-    pub fn has_followed(&self, commit: &specs::CommitId) -> Result<bool> {
-        crate::history::Links::new(self).has(commit)
+    pub fn has_followed(&self, commit: &CommitId) -> Result<bool> {
+        Links::new(self.index()).has(commit)
     }
 
     /// Whether there is more to do.
     fn take_step(&self, changes: usize) -> Result<bool, RepoError> {
         let Ok(_following) = self.inner.following.try_lock() else { return Ok(false) };
-        let step = Step::next(self, changes)?;
+        let step = Step::next(self, &self.index(), changes)?;
         let is_last = step.is_last;
         step.take(&self.index())?;
         Ok(!is_last)

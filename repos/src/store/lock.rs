@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::fs::FlockOperation;
 
 use super::Store;
-use crate::error::{IoContext, RepoError};
+use crate::base::error::{IoContext, RepoError};
 
 /// The lock, held until this is dropped.
 #[derive(Debug)]

@@ -12,11 +12,12 @@ use super::open::FOLDER;
 use super::options::OpenOptions;
 use super::shared::{is_marked, mark};
 use super::{Result, Store};
-use crate::error::{IoContext, RepoError};
+use crate::base::error::{IoContext, RepoError};
+use crate::base::progress::Progress;
 use crate::journal::{Journal, Position, SharedJournal};
-use crate::packs::writer::read_index;
-use crate::packs::{LocalPacks, PACKS, PackName, PackStore, PlacePacks};
-use crate::place::{Access, Place};
+use crate::objects::packs::writer::read_index;
+use crate::objects::packs::{LocalPacks, PACKS, PackName, PackStore, PlacePacks};
+use crate::objects::place::{Access, Place};
 
 /// Bytes of a pack that are read at a time when it is copied into a folder.
 const PIECE_BYTES: u64 = 8 << 20;
@@ -43,9 +44,6 @@ pub struct Mirrored {
     /// Packs that the store no longer has, and that were removed.
     pub removed_packs: u64,
 }
-
-/// Tells how far it is: what is copied, how many are done, and how many there are.
-pub type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Sync);
 
 /// What there is to copy, all of one moment.
 struct Snapshot {

@@ -31,6 +31,7 @@
 //! - `histories` when the history index is brought up, and by whom
 //! - `held` which packs must not go yet, because what they hold is still to be named
 //! - `names` repositories, branches, tags, runs, jobs, pipelines: what the index knows of them
+//! - `pruned` what of commits is not kept any more
 //! - `settings` what a store sets of the table of settings
 //! - `mirror` copies packs and journal elsewhere, and makes stores from such copies
 //! - `shared` stores whose packs and journal are in an object store
@@ -49,14 +50,14 @@ use bytes::Bytes;
 use jiff::tz::TimeZone;
 use specs::Digest;
 
-use crate::error::RepoError;
-use crate::faults::Faults;
+use crate::base::faults::Faults;
+use crate::base::pack_name::PackName;
+use crate::base::time::Clock;
 use crate::index::Index;
 use crate::journal::{Journal, Position};
 use crate::keys::{KeyFile, OwnKey};
-use crate::packs::writer::PackWriter;
-use crate::packs::{PackName, PackStore};
-use crate::time::Clock;
+use crate::objects::packs::PackStore;
+use crate::objects::packs::writer::PackWriter;
 
 mod catch_up;
 mod content;
@@ -75,6 +76,7 @@ mod objects;
 mod open;
 mod options;
 mod parts;
+mod pruned;
 mod publish;
 mod recheck;
 mod reserve;
@@ -88,18 +90,20 @@ mod sweep_plan;
 mod vouching;
 mod witness;
 
+pub use crate::base::error::Result;
+pub use crate::base::progress::Progress;
 pub use content::{FileReader, Stored};
 pub use examine::Examiner;
 pub use heads::Included;
 pub use held::Operation;
-pub use mirror::{Mirrored, Progress, journal_at};
+pub use mirror::{Mirrored, journal_at};
 pub use moves::{BranchChange, BranchMove, MovedBy};
 pub use options::OpenOptions;
 pub use parts::Outline;
 pub use publish::{Change, Publisher};
 pub use resolve::Resolved;
 pub use signing::{Signed, Vouched};
-pub use sweep::Swept;
+pub use sweep::{Marks, Swept};
 pub use sweep_plan::SweepPlan;
 pub use vouching::KeyStanding;
 pub use witness::CutBack;
@@ -235,6 +239,3 @@ impl Store {
         &self.inner.journal
     }
 }
-
-/// Result of store operations.
-pub type Result<T, E = RepoError> = std::result::Result<T, E>;

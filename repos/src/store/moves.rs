@@ -3,9 +3,9 @@
 use specs::{AsOf, BranchName, CommitId, PipelineName, RepoName, RunId};
 
 use super::{Result, Store};
-use crate::error::RepoError;
+use crate::base::error::RepoError;
+use crate::base::time::Timestamp;
 use crate::journal::{Cause, Entry, Record};
-use crate::time::Timestamp;
 
 /// One move of a branch.
 #[derive(Debug, Clone, PartialEq)]

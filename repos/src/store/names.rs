@@ -7,12 +7,12 @@ use serde::de::DeserializeOwned;
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId, TagName};
 
 use super::{Result, Store};
+use crate::base::error::RepoError;
+use crate::base::kind::{Kind, PackClass};
 use crate::documents::{Commit, JournalEnd};
-use crate::error::RepoError;
 use crate::index::apply::meta;
 use crate::index::keys;
 use crate::index::rows::{BranchRow, CommitRow, JobRow, PipelineRow, RepoRow, RunRow, TagRow, read};
-use crate::object::{Kind, PackClass};
 
 /// The text after `prefix` in a key.
 fn name_in<T: std::str::FromStr>(key: &[u8], prefix: &[u8]) -> Option<T> {
@@ -151,7 +151,7 @@ impl Store {
     }
 
     /// Visits all results that are there: digest, and when each ended.
-    pub(crate) fn visit_results(&self, mut visit: impl FnMut(Digest, crate::time::Timestamp)) -> Result<()> {
+    pub(crate) fn visit_results(&self, mut visit: impl FnMut(Digest, crate::base::time::Timestamp)) -> Result<()> {
         let prefix = keys::results_from(&[]);
         self.index().try_visit(&prefix, &prefix, Direction::Forward, |key, _| {
             let (at, digest) = keys::result_in(key).ok_or_else(|| RepoError::damaged_row(key))?;
@@ -162,7 +162,7 @@ impl Store {
 
     /// The results that ended at `since` or later, whatever job they are of, in the order in which they ended. Looks through the keys
     /// of all results.
-    pub fn results_since(&self, since: crate::time::Timestamp) -> Result<Vec<Digest>> {
+    pub fn results_since(&self, since: crate::base::time::Timestamp) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         self.visit_results(|digest, at| {
             if at >= since {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use specs::Digest;
 
 use super::Store;
-use crate::error::RepoError;
-use crate::hash::digest_of;
+use crate::base::error::RepoError;
+use crate::base::hash::digest_of;
 use crate::journal::Position;
 
 /// How often the note is read until it is whole.

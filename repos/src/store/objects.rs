@@ -7,17 +7,17 @@ use bytes::Bytes;
 use specs::{CommitId, DatumId, Digest, ErrorKind};
 
 use super::{Result, Store};
+use crate::base::error::RepoError;
+use crate::base::hash::digest_of;
+use crate::base::kind::{Kind, PackClass};
+use crate::base::pack_name::PackName;
+use crate::base::time::Timestamp;
 use crate::documents::{Certificate, Commit, Document, ResultDocument, ResultState, SignatureDocument, canonical};
-use crate::error::RepoError;
-use crate::hash::digest_of;
 use crate::index::rows::{Location, ResultRow, SaidRow, encode, read};
 use crate::index::{Changes, Index, keys};
-use crate::object::{Kind, PackClass};
-use crate::packs::PackName;
-use crate::packs::codec;
-use crate::packs::format::Row;
-use crate::packs::writer::{Finished, PackWriter};
-use crate::time::Timestamp;
+use crate::objects::packs::codec;
+use crate::objects::packs::format::Row;
+use crate::objects::packs::writer::{Finished, PackWriter};
 use crate::tree::{NodeSink, NodeStore};
 
 /// How often an object is looked for whose pack goes each time before it is read.

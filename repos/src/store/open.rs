@@ -10,16 +10,16 @@ use specs::BranchName;
 use super::options::OpenOptions;
 use super::shared;
 use super::{Inner, Lock, NodeWeight, Store};
-use crate::error::{IoContext, RepoError, is_of_disk};
-use crate::history::Step;
+use crate::base::error::{IoContext, RepoError, is_of_disk};
+use crate::base::kind::PackClass;
 use crate::index::apply::{apply, cannot_have_happened, meta};
+use crate::index::history::Step;
+use crate::index::log::advance;
 use crate::index::rows::{decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
 use crate::journal::{Entry, Journal, Position, SharedJournal};
 use crate::keys::KeyFile;
-use crate::log::rows::advance;
-use crate::object::PackClass;
-use crate::packs::writer::{PackWriter, salvage};
+use crate::objects::packs::writer::{PackWriter, salvage};
 
 pub(super) const FOLDER: &str = ".pv";
 const FORMAT_FILE: &str = "format";
@@ -53,7 +53,7 @@ impl OpenOptions {
             Journal::create(&journal)?;
         }
         let store = self.assemble(dir)?;
-        let entry = Entry::Init { store: crate::random_hex(), default_branch };
+        let entry = Entry::Init { store: crate::base::random::hex(), default_branch };
         if store.position().records == 0 {
             let key = Store::key_entry(&*store.own_key()?);
             match store.publish(&super::Change::of(vec![entry, key])) {
@@ -65,7 +65,7 @@ impl OpenOptions {
         // Last: a folder without this file is no store, and `init` may go on with it.
         self.faults.step().doing("write", &folder.join(FORMAT_FILE))?;
         write_format(&folder)?;
-        crate::packs::sync_folder(dir)?;
+        crate::base::durable::sync_folder(dir)?;
         store.fill_reserve();
         Ok(store)
     }
@@ -175,7 +175,7 @@ fn has_history(dir: &Path) -> bool {
 /// Writes the file that says which layout a store has, durably.
 pub(crate) fn write_format(folder: &Path) -> Result<(), RepoError> {
     write_durably(&folder.join(FORMAT_FILE), FORMAT.as_bytes())?;
-    crate::packs::sync_folder(folder)
+    crate::base::durable::sync_folder(folder)
 }
 
 pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::RepoError;
-use crate::faults::Faults;
-use crate::packs::writer::FULL_BYTES;
-use crate::packs::{LocalPacks, ObjectPacks, PackStore};
-use crate::place::{Access, Place};
-use crate::time::{Clock, SystemClock};
+use crate::base::error::RepoError;
+use crate::base::faults::Faults;
+use crate::base::time::{Clock, SystemClock};
+use crate::objects::packs::writer::FULL_BYTES;
+use crate::objects::packs::{LocalPacks, ObjectPacks, PackStore};
+use crate::objects::place::{Access, Place};
 
 /// Tells people what a process waits for.
 pub(super) type Notify = Arc<dyn Fn(&str) + Send + Sync>;
@@ -124,7 +124,7 @@ impl OpenOptions {
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults.clone();
-        self.wrap_packs(move |packs| Arc::new(crate::packs::testing::FailAt::with(packs, faults.clone())))
+        self.wrap_packs(move |packs| Arc::new(crate::objects::packs::testing::FailAt::with(packs, faults.clone())))
     }
 
     #[cfg_attr(

@@ -12,10 +12,10 @@ use specs::Digest;
 
 use super::objects::{Unpack, rows_about};
 use super::{Result, Store};
-use crate::object::{Kind, PackClass};
-use crate::packs::UnfinishedPack;
-use crate::packs::codec;
-use crate::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row};
+use crate::base::kind::{Kind, PackClass};
+use crate::objects::packs::UnfinishedPack;
+use crate::objects::packs::codec;
+use crate::objects::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row};
 
 /// How often it is looked again while others write; a store that stands still needs two looks.
 const LOOKS: u32 = 20;

@@ -10,15 +10,15 @@ use specs::CommitId;
 use super::signing::with_key;
 use super::vouching::checked_until;
 use super::{Lock, Result, Store};
-use crate::error::RepoError;
+use crate::base::error::RepoError;
+use crate::base::kind::Kind;
+use crate::base::pack_name::PackName;
+use crate::base::stop::stop_at;
 use crate::index::apply::{apply, meta};
+use crate::index::log::advance;
 use crate::index::rows::encode;
 use crate::index::{View, keys};
 use crate::journal::{Entry, Line, Position, Record};
-use crate::log::rows::advance;
-use crate::object::Kind;
-use crate::packs::PackName;
-use crate::stop::stop_at;
 
 /// How often the journal is looked at for a change whose answer was lost, and the time between.
 const LOOKS: u32 = 200;

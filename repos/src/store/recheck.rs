@@ -12,13 +12,13 @@ use specs::{CommitId, Digest};
 
 use super::objects::{Place, is_gone};
 use super::{Change, Result, Store};
+use crate::base::error::RepoError;
+use crate::base::kind::Kind;
+use crate::base::pack_name::PackName;
 use crate::documents::{Commit, Document, Recipe, ResultDocument, Transform, VersionDocument};
-use crate::error::RepoError;
 use crate::journal::{Entry, Move};
-use crate::manifest::Manifest;
-use crate::object::Kind;
-use crate::packs::PackName;
-use crate::packs::codec;
+use crate::objects::manifest::Manifest;
+use crate::objects::packs::codec;
 use crate::tree::{KeyRange, Map, NodeStore, Tree};
 
 impl Store {

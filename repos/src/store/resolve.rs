@@ -7,11 +7,12 @@ use specs::{BranchName, CommitId, FilePath, RepoName, RunId};
 
 use super::names::nearest;
 use super::{Result, Store};
+use crate::base::error::RepoError;
+use crate::base::kind::Kind;
+use crate::base::pruned::PruneWhy;
 use crate::documents::{Commit, JobDocument};
-use crate::error::RepoError;
 use crate::index::rows::{JobRow, RunRow};
-use crate::journal::{PruneWhy, SealedState};
-use crate::object::Kind;
+use crate::journal::SealedState;
 use crate::tree::Tree;
 
 /// Ids listed when a prefix fits several.

@@ -14,9 +14,9 @@ use specs::{CommitId, Digest};
 
 use super::signing::Vouched;
 use super::{Result, Store};
+use crate::base::error::RepoError;
+use crate::base::kind::Kind;
 use crate::documents::{Commit, ResultDocument, canonical};
-use crate::error::RepoError;
-use crate::object::Kind;
 use crate::tree::{KeyRange, Map, Tree, path_of};
 
 /// What stands before a code in a result.

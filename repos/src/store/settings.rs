@@ -1,12 +1,14 @@
 //! What the settings of a store are, and changing one.
 
+use std::time::Duration;
+
 use specs::BranchName;
 
 use super::{Change, Result, Store};
 use crate::index::apply::meta;
 use crate::index::keys;
 use crate::journal::Entry;
-use crate::settings::{AnySetting, DEFAULT_BRANCH, Setting, Source, Value};
+use crate::settings::{AnySetting, DEFAULT_BRANCH, GC_GRACE, RETENTION, Setting, Source, Value};
 
 impl Store {
     /// The value of a setting: as it was set in this store, else its default. `Usage` when what was set is not a value.
@@ -46,5 +48,20 @@ impl Store {
     /// The branch of references that name none: the setting, else the one given to `init`.
     pub fn default_branch(&self) -> Result<BranchName> {
         self.setting(&DEFAULT_BRANCH)
+    }
+
+    /// How long what nothing reaches is kept.
+    pub fn gc_grace(&self) -> Result<Duration> {
+        Ok(self.setting(&GC_GRACE)?.get())
+    }
+
+    /// The same as it was written.
+    pub fn gc_grace_text(&self) -> Result<String> {
+        Ok(self.setting_text(&GC_GRACE)?.0)
+    }
+
+    /// After what age files of commits that are no heads and not tagged go; `None` for never.
+    pub fn retention(&self) -> Result<Option<Duration>> {
+        Ok(self.setting(&RETENTION)?.map(|age| age.get()))
     }
 }

@@ -10,8 +10,8 @@ use specs::BranchName;
 use super::open::{FOLDER, FORMAT, write_durably};
 use super::options::OpenOptions;
 use super::{Result, Store};
-use crate::error::{IoContext, RepoError};
-use crate::place::Place;
+use crate::base::error::{IoContext, RepoError};
+use crate::objects::place::Place;
 
 /// The file that holds the URL.
 pub(super) const OBJECTS_FILE: &str = "objects";

@@ -15,13 +15,13 @@ use rocksdb::Direction;
 use specs::{CommitId, Digest};
 
 use super::{Change, Result, Store};
+use crate::base::error::RepoError;
+use crate::base::kind::Kind;
 use crate::documents::{Certificate, SignatureDocument};
-use crate::error::RepoError;
 use crate::index::keys;
 use crate::index::rows::{KeyRow, read};
 use crate::journal::Entry;
 use crate::keys::{OwnKey, PublicKey, Signature, replacement};
-use crate::object::Kind;
 
 /// The change with the entry of the key that signs its record, if the journal does not know that key.
 pub(super) fn with_key(change: &Change, key: &OwnKey, is_known: bool) -> Vec<Entry> {

@@ -13,22 +13,23 @@
 use std::collections::HashSet;
 use std::sync::MutexGuard;
 
+use specs::Digest;
+
 use super::objects::Place;
 use super::objects::rows_about;
 use super::sweep_plan::{Victim, is_marked};
 use super::{Change, Lock, Result, Store};
-use crate::error::RepoError;
-use crate::fsck::Progress;
+use crate::base::error::RepoError;
+use crate::base::kind::{Kind, PackClass};
+use crate::base::pack_name::PackName;
+use crate::base::progress::Progress;
+use crate::base::stop::stop_at;
 use crate::index::{Changes, Index, keys};
 use crate::journal::{Entry, Position};
-use crate::keep::Marks;
-use crate::object::{Kind, PackClass};
-use crate::packs::PackName;
-use crate::packs::codec;
-use crate::packs::copy::PackCopy;
-use crate::packs::format::Row;
-use crate::packs::writer::Finished;
-use crate::stop::stop_at;
+use crate::objects::packs::codec;
+use crate::objects::packs::copy::PackCopy;
+use crate::objects::packs::format::Row;
+use crate::objects::packs::writer::Finished;
 
 /// Space that copying leaves free for what others write.
 const LEFT_FREE_BYTES: u64 = 8 << 20;
@@ -78,6 +79,14 @@ impl Drop for Writing<'_> {
             }
         }
     }
+}
+
+/// What is live: all else may go.
+pub trait Marks {
+    /// Whether an object is needed.
+    fn is_live(&self, kind: Kind, digest: &Digest) -> bool;
+    /// Adds what has come to be needed since this was made or last caught up. The store's lock is held, so nothing comes meanwhile.
+    fn catch_up(&mut self, store: &Store) -> Result<()>;
 }
 
 impl Store {

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::Marks;
 use super::fold::LARGE_BYTES;
 use super::objects::Place;
 use super::sweep::Swept;
 use super::{Result, Store};
-use crate::error::RepoError;
-use crate::keep::Marks;
-use crate::object::{Kind, PackClass};
-use crate::packs::PackName;
-use crate::packs::format::{ENTRY_BYTES, FOOTER_BYTES, HEADER_BYTES, ROW_BYTES, Row};
-use crate::packs::writer::read_index;
+use crate::base::error::RepoError;
+use crate::base::kind::{Kind, PackClass};
+use crate::base::pack_name::PackName;
+use crate::objects::packs::format::{ENTRY_BYTES, FOOTER_BYTES, HEADER_BYTES, ROW_BYTES, Row};
+use crate::objects::packs::writer::read_index;
 
 /// What is done under the lock at a time: entries to look at, and bytes that are copied before it.
 const BATCH_ENTRIES: u64 = 250_000;
@@ -134,7 +134,7 @@ impl Store {
     /// Whether the copy that the index names can stand for another that goes.
     fn is_sound(&self, pack: &PackName, row: &Row) -> bool {
         let stored = self.packs().read(pack, row.stored_range());
-        stored.is_ok_and(|stored| crate::packs::codec::unpack(row, stored).is_some())
+        stored.is_ok_and(|stored| crate::objects::packs::codec::unpack(row, stored).is_some())
     }
 }
 

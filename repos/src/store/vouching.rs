@@ -14,14 +14,14 @@ use serde_json::Value;
 use specs::Digest;
 
 use super::{Result, Store};
-use crate::error::RepoError;
+use crate::base::error::RepoError;
+use crate::base::parallel;
+use crate::base::time::Timestamp;
 use crate::index::apply::meta;
 use crate::index::rows::{Doubt, DoubtWhy, KeyRow, decode, encode};
 use crate::index::{Changes, Index, keys};
 use crate::journal::{Entry, Move, Position, Record, RecordSignature, signed_bytes};
 use crate::keys::PublicKey;
-use crate::parallel;
-use crate::time::Timestamp;
 
 /// Records that are read at a time.
 const AT_A_TIME: usize = 4096;

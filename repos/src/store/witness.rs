@@ -126,7 +126,7 @@ impl Store {
     /// Whether the writer of a commit's pack still holds it.
     fn is_being_published(&self, commit: &CommitId) -> Result<bool> {
         use super::objects::Place;
-        match self.place(crate::object::Kind::Commit as u8, &commit.digest())? {
+        match self.place(crate::base::kind::Kind::Commit as u8, &commit.digest())? {
             Place::At(pack, _) => match self.packs().is_held(&pack) {
                 // Folded into another one or collected since it was looked up: its writer has let it go.
                 Err(error) if super::objects::is_gone(&error) => Ok(true),

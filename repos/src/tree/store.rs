@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use specs::Digest;
 
+pub use crate::base::tree_error::TreeError;
+
 /// Where nodes are read from. Caching is the store's business; the tree reads a node whenever it needs it.
 pub trait NodeStore {
     /// What a read can fail with; it also carries what the tree itself finds wrong.
@@ -19,43 +21,6 @@ pub trait NodeSink {
 
     /// Keeps `bytes` under `digest`, which is their SHA-256. Writing a node that is there already changes nothing.
     fn write(&mut self, digest: Digest, bytes: Vec<u8>) -> Result<(), Self::Error>;
-}
-
-/// What the tree itself finds wrong; a store's own failures keep their own type ([`NodeStore::Error`]).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TreeError {
-    /// A node that a root or an inner node names is not in the store.
-    #[error("tree node {digest} is missing")]
-    Missing {
-        /// The node's name.
-        digest: Digest,
-    },
-    /// The bytes have the right digest, but no correct writer makes such a node, or not at this place.
-    #[error("tree node {digest} is damaged: {why}")]
-    Damaged {
-        /// The node's name.
-        digest: Digest,
-        /// The rule that it breaks.
-        why: &'static str,
-    },
-    /// A key of a file tree is no legal path.
-    #[error("`{}` is a key of a file tree, but not a legal path", .key.escape_debug())]
-    NotAPath {
-        /// The key, as far as it is text.
-        key: String,
-    },
-    /// The caller gave keys that do not ascend strictly: an error in the program, not in the data.
-    #[error("key `{}` does not come after the one before it", .key.escape_debug())]
-    Unsorted {
-        /// The key that came too late, as far as it is text.
-        key: String,
-    },
-}
-
-impl TreeError {
-    pub(super) fn unsorted(key: &[u8]) -> Self {
-        Self::Unsorted { key: String::from_utf8_lossy(key).into_owned() }
-    }
 }
 
 #[cfg(any(test, feature = "testing"))]

@@ -1,7 +1,7 @@
 //! `pv commit prune`
 
 use engine::keep as giving_up;
-use repos::keep::{self, Plan, Reason, Selection};
+use repos::gc::{self, Plan, Reason, Selection};
 use repos::{RepoError, Store, Timestamp};
 use serde::Serialize;
 use specs::{BranchName, CommitId, Reference, RepoName};
@@ -123,7 +123,7 @@ fn views(store: &Store, plan: &Plan) -> Result<Vec<PrunedView>> {
 /// What the next collection frees because of this plan.
 fn freed(cx: &Context, store: &Store, plan: &Plan) -> Result<u64, RepoError> {
     let progress = cx.progress("prune");
-    let account = keep::account_of(store, plan, &|what, done, total| progress.count(what, done, total))?;
+    let account = gc::account_of(store, plan, &|what, done, total| progress.count(what, done, total))?;
     let pruned = account.gone.iter().filter(|((reason, _), _)| *reason == Reason::Pruned);
     Ok(pruned.map(|(_, amount)| amount.size_bytes).sum())
 }

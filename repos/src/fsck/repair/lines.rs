@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use specs::Digest;
 
-use crate::hash::{Hasher, digest_of};
+use crate::base::hash::{Hasher, digest_of};
 use crate::journal::Position;
 
 /// Hex digits and space before the JSON of a line.

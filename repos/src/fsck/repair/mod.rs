@@ -15,10 +15,10 @@ use specs::Digest;
 
 use super::mirror::Mirror;
 use super::{Progress, Report, Subject, check_reach};
-use crate::error::{IoContext, RepoError};
+use crate::base::durable::sync_folder;
+use crate::base::error::{IoContext, RepoError};
+use crate::base::kind::Kind;
 use crate::journal::{Fork, Position, side};
-use crate::object::Kind;
-use crate::packs::sync_folder;
 use crate::store::{Lock, Result, Store, write_format};
 
 mod lines;
@@ -58,7 +58,7 @@ impl Repair {
         open: impl Fn() -> Result<Store>,
         progress: Progress<'_>,
     ) -> Result<Self> {
-        let lock = store.try_lock()?;
+        let lock = try_lock(&store)?;
         let mut done = Vec::new();
         let has = |subject| report.problems.iter().any(|problem| problem.subject == subject);
         if has(Subject::Format) {
@@ -227,10 +227,8 @@ fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<(Done, bool)> 
     Ok((Done { subject: Subject::Journal, how, is_healed: true }, true))
 }
 
-impl Store {
-    /// The lock, now; nobody may change the store beside a repair.
-    fn try_lock(&self) -> Result<Lock> {
-        let path = self.lock_path();
-        Lock::try_take(&path)?.ok_or_else(|| RepoError::InUse { holder: Lock::holder(&path) })
-    }
+/// The lock, now; nobody may change the store beside a repair.
+fn try_lock(store: &Store) -> Result<Lock> {
+    let path = store.lock_path();
+    Lock::try_take(&path)?.ok_or_else(|| RepoError::InUse { holder: Lock::holder(&path) })
 }

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use specs::Digest;
 
 use super::{Done, Mirror, Report, Store, Subject};
-use crate::error::{IoContext, RepoError};
-use crate::object::Kind;
-use crate::packs::codec::unpack;
-use crate::packs::format::Row;
-use crate::packs::scan::scan;
-use crate::packs::writer::{finish, read_index};
-use crate::packs::{PackName, PackStore, sync_folder};
+use crate::base::durable::sync_folder;
+use crate::base::error::{IoContext, RepoError};
+use crate::base::kind::Kind;
+use crate::objects::packs::codec::unpack;
+use crate::objects::packs::format::Row;
+use crate::objects::packs::scan::scan;
+use crate::objects::packs::writer::{finish, read_index};
+use crate::objects::packs::{PackName, PackStore};
 use crate::store::Result;
 
 /// Writes every damaged pack anew, and brings back those that are missing and that the mirror has.

@@ -11,8 +11,8 @@ mod read;
 use specs::Digest;
 
 use super::{Result, Store};
-use crate::manifest::Manifest;
-use crate::object::Kind;
+use crate::base::kind::Kind;
+use crate::objects::manifest::Manifest;
 
 pub use read::FileReader;
 

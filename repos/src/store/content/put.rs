@@ -14,9 +14,9 @@ use specs::Digest;
 
 use super::cut::{Blocks, Cut, MIN_CHUNK, Piece, cut};
 use super::{Result, Store, Stored};
-use crate::hash::{Hasher, digest_of};
-use crate::manifest::Manifest;
-use crate::object::Kind;
+use crate::base::hash::{Hasher, digest_of};
+use crate::base::kind::Kind;
+use crate::objects::manifest::Manifest;
 
 /// Blocks of a file that threads work on together: 32 MiB.
 const SHARED_BLOCKS: usize = 16;

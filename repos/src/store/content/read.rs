@@ -9,11 +9,11 @@ use crossbeam_channel::bounded;
 use specs::Digest;
 
 use super::{Result, Store};
-use crate::error::{IoContext, RepoError};
-use crate::hash::Hasher;
-use crate::manifest::Manifest;
-use crate::object::Kind;
-use crate::packs::codec;
+use crate::base::error::{IoContext, RepoError};
+use crate::base::hash::Hasher;
+use crate::base::kind::Kind;
+use crate::objects::manifest::Manifest;
+use crate::objects::packs::codec;
 use crate::tree::FileEntry;
 
 /// From this length on another thread takes the digest while this one reads and writes.

@@ -1,0 +1,40 @@
+//! What trees find wrong.
+
+use specs::Digest;
+
+/// What the tree itself finds wrong; a store's own failures keep their own type (`NodeStore::Error`).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TreeError {
+    /// A node that a root or an inner node names is not in the store.
+    #[error("tree node {digest} is missing")]
+    Missing {
+        /// The node's name.
+        digest: Digest,
+    },
+    /// The bytes have the right digest, but no correct writer makes such a node, or not at this place.
+    #[error("tree node {digest} is damaged: {why}")]
+    Damaged {
+        /// The node's name.
+        digest: Digest,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
+    /// A key of a file tree is no legal path.
+    #[error("`{}` is a key of a file tree, but not a legal path", .key.escape_debug())]
+    NotAPath {
+        /// The key, as far as it is text.
+        key: String,
+    },
+    /// The caller gave keys that do not ascend strictly: an error in the program, not in the data.
+    #[error("key `{}` does not come after the one before it", .key.escape_debug())]
+    Unsorted {
+        /// The key that came too late, as far as it is text.
+        key: String,
+    },
+}
+
+impl TreeError {
+    pub(crate) fn unsorted(key: &[u8]) -> Self {
+        Self::Unsorted { key: String::from_utf8_lossy(key).into_owned() }
+    }
+}

@@ -1,0 +1,134 @@
+//! What branches, tags, open jobs, and what was named lately reach.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use specs::CommitId;
+
+use crate::base::pruned::PruneWhy;
+use crate::base::time::Timestamp;
+use crate::documents::Commit;
+use crate::store::{Result, Store};
+
+/// What holds commits: branches and tags first, then what holds them for a time.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    /// In words, such as `branch images@main`; the number of a holder is its place.
+    pub(super) holders: Vec<String>,
+    /// How many of them are branches and tags.
+    lasting: u32,
+    /// Each commit that something reaches: by which holder first, and whether by it alone.
+    pub(super) commits: HashMap<CommitId, Held>,
+    /// Heads and tagged commits.
+    pub(super) pointed_to: HashSet<CommitId>,
+}
+
+/// What holds a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    /// The first of its holders.
+    pub(super) by: u32,
+    /// Whether it is the only one.
+    pub(super) alone: bool,
+}
+
+/// All that a commit rests on.
+pub(super) fn below(commit: &Commit) -> impl Iterator<Item = CommitId> {
+    let origins = commit.provenance.iter().map(|origin| origin.commit);
+    commit.parents.iter().copied().chain(origins).chain(commit.sources.iter().map(|source| source.commit))
+}
+
+impl Reach {
+    /// What is reached when all that the journal named after `since` counts too.
+    pub(super) fn of(store: &Store, since: Timestamp) -> Result<Self> {
+        let mut reach = Self::default();
+        let mut roots: BTreeMap<u32, Vec<CommitId>> = BTreeMap::new();
+        for (holder, commit) in Self::of_pointers(store)? {
+            reach.pointed_to.insert(commit);
+            roots.insert(reach.holders.len() as u32, vec![commit]);
+            reach.holders.push(holder);
+        }
+        reach.lasting = reach.holders.len() as u32;
+        roots.insert(reach.lasting, inputs_of_open_jobs(store)?);
+        reach.holders.push("open jobs".to_owned());
+        let mut lately = Vec::new();
+        store.visit_commits(|id, row| {
+            if row.named_at > since {
+                lately.push(id);
+            }
+        })?;
+        roots.insert(reach.holders.len() as u32, lately);
+        reach.holders.push("gc_grace".to_owned());
+        for (holder, commits) in roots {
+            reach.walk(store, holder, commits)?;
+        }
+        Ok(reach)
+    }
+
+    /// What branches and tags point to.
+    fn of_pointers(store: &Store) -> Result<Vec<(String, CommitId)>> {
+        let mut pointers = Vec::new();
+        for (repo, _) in store.repos()? {
+            let branches = store.branches(&repo)?.into_iter();
+            pointers.extend(branches.filter_map(|(name, row)| Some((format!("branch {repo}@{name}"), row.commit?))));
+            let tags = store.tags(&repo)?.into_iter();
+            pointers.extend(tags.map(|(name, row)| (format!("tag {repo}@{name}"), row.commit)));
+        }
+        Ok(pointers)
+    }
+
+    /// Goes over a commit twice at most: for its first holder, and for its second.
+    fn walk(&mut self, store: &Store, holder: u32, mut open: Vec<CommitId>) -> Result<()> {
+        while let Some(id) = open.pop() {
+            match self.commits.get_mut(&id) {
+                // What holds for a time only takes nothing away from what branches and tags hold alone.
+                Some(held) if held.by == holder || !held.alone || holder >= self.lasting => continue,
+                Some(held) => held.alone = false,
+                None => {
+                    self.commits.insert(id, Held { by: holder, alone: true });
+                }
+            }
+            open.extend(below(&store.commit(&id)?));
+        }
+        Ok(())
+    }
+}
+
+/// What branches had when the runs of open jobs were new: all that these jobs may take.
+pub(super) fn inputs_of_open_jobs(store: &Store) -> Result<Vec<CommitId>> {
+    let mut orders: Vec<u64> = store.open_jobs()?.into_iter().map(|job| job.order).collect();
+    orders.dedup();
+    let mut inputs = Vec::new();
+    if orders.is_empty() {
+        return Ok(inputs);
+    }
+    for (repo, _) in store.repos()? {
+        for (branch, _) in store.branches(&repo)? {
+            for order in &orders {
+                inputs.extend(store.head_as_of(&repo, &branch, *order)?.flatten());
+            }
+        }
+    }
+    Ok(inputs)
+}
+
+/// What names a commit, beside the branch `but`: other branches, tags, commits that rest on it, open jobs; in words.
+pub fn named_by(store: &Store, commit: &CommitId, but: &str) -> Result<Vec<String>> {
+    let reach = Reach::of_pointers(store)?;
+    let mut named_by: Vec<String> =
+        reach.into_iter().filter(|(holder, at)| at == commit && holder != but).map(|(holder, _)| holder).collect();
+    let mut others = Vec::new();
+    store.visit_commits(|id, row| {
+        if row.pruned.is_none_or(|pruned| pruned.why != PruneWhy::Deleted) {
+            others.push((id, row.repo));
+        }
+    })?;
+    for (id, repo) in others {
+        if below(&store.commit(&id)?).any(|other| other == *commit) {
+            named_by.push(format!("commit {repo}@{}", id.short(12)));
+        }
+    }
+    if inputs_of_open_jobs(store)?.contains(commit) {
+        named_by.push("jobs that have not ended".to_owned());
+    }
+    Ok(named_by)
+}

@@ -1,0 +1,101 @@
+//! Takes entries of finished packs over into new ones, as they are stored, each checked.
+
+use std::collections::HashSet;
+
+use specs::Digest;
+
+use super::codec::unpack;
+use super::format::Row;
+use super::writer::{Finished, finish};
+use super::{PackFile, PackName, PackStore};
+use crate::base::error::RepoError;
+use crate::base::kind::PackClass;
+
+/// A new pack of entries of others.
+#[derive(Debug)]
+pub(crate) struct PackCopy {
+    class: PackClass,
+    file: Option<Box<dyn PackFile>>,
+    rows: Vec<Row>,
+    seen: HashSet<(u8, Digest)>,
+}
+
+impl PackCopy {
+    /// A copy that holds nothing yet.
+    pub(crate) fn new(class: PackClass) -> Self {
+        Self { class, file: None, rows: Vec::new(), seen: HashSet::new() }
+    }
+
+    /// Bytes of entries so far.
+    pub(crate) fn length(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.length())
+    }
+
+    /// Takes over all `rows` of a pack but those of objects that are here already; false when one is damaged: then nothing of this pack
+    /// was taken.
+    pub(crate) fn take(
+        &mut self,
+        store: &dyn PackStore,
+        pack: &PackName,
+        rows: impl IntoIterator<Item = Row>,
+    ) -> Result<bool, RepoError> {
+        let (length, count) = (self.length(), self.rows.len());
+        let taken = rows.into_iter().try_fold(true, |whole, row| Ok(whole && self.take_one(store, pack, row)?));
+        if !matches!(taken, Ok(true)) {
+            for row in self.rows.drain(count..) {
+                self.seen.remove(&(row.kind, row.digest));
+            }
+            match &mut self.file {
+                Some(file) if length > 0 => file.truncate(length)?,
+                _ => self.discard()?,
+            }
+        }
+        taken
+    }
+
+    fn take_one(&mut self, store: &dyn PackStore, pack: &PackName, row: Row) -> Result<bool, RepoError> {
+        if self.seen.contains(&(row.kind, row.digest)) {
+            return Ok(true);
+        }
+        let stored = store.read(pack, row.stored_range())?;
+        if unpack(&row, stored.clone()).is_none() {
+            tracing::warn!("pack {pack} is left as it is: its entry at {} is damaged", row.offset);
+            return Ok(false);
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(store.create(self.class)?),
+        };
+        let row = Row { offset: file.length(), ..row };
+        file.append(&[&row.entry_header(), &stored])?;
+        self.seen.insert((row.kind, row.digest));
+        self.rows.push(row);
+        Ok(true)
+    }
+
+    /// Makes the pack durable and lists it; `None` when it holds nothing.
+    pub(crate) fn finish(mut self) -> Result<Option<Finished>, RepoError> {
+        let Some(file) = &mut self.file else { return Ok(None) };
+        let finished = finish(&mut **file, &[], std::mem::take(&mut self.rows));
+        if finished.is_err() {
+            self.discard().ok();
+        }
+        finished.map(Some)
+    }
+
+    /// Gives up what was copied.
+    pub(crate) fn discard(&mut self) -> Result<(), RepoError> {
+        self.rows.clear();
+        self.seen.clear();
+        self.file.take().map_or(Ok(()), PackFile::discard)
+    }
+}
+
+impl Drop for PackCopy {
+    /// What an error left unfinished is not kept for others to save.
+    fn drop(&mut self) {
+        if !self.rows.is_empty() {
+            self.discard().ok();
+        }
+    }
+}
