@@ -2,6 +2,25 @@
 //!
 //! Text is parsed once, here, at the edge; everything above works with types whose values are always legal.
 //! Pure functions only: no I/O, no clock, no async.
+//!
+//! The modules, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
+//!
+//! ```text
+//! kind         kinds of errors: exit codes, HTTP statuses
+//! diagnostics  what is wrong with a text, and where; the nearest name
+//! digest       SHA-256 digests
+//! duration     spans of time, such as `14d`
+//! as_of        points in time that a reference means
+//! quantity     numbers with a unit
+//! path         paths of files in commits
+//! glob         globs, and the keys that they capture
+//! ids          ids of commits, datums and runs
+//! names        names of repositories, branches, pipelines …
+//! schedule     when a cron input ticks
+//! reference    references to commits, files, jobs and datums
+//! source       where a file that is put comes from
+//! spec         pipeline specs
+//! ```
 //! Not here: what is stored (`repos`), what is executed (`engine`).
 
 pub mod as_of;

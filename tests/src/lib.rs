@@ -1,5 +1,6 @@
 //! What end-to-end tests of the `pv` binary need: a place of their own, and output without what differs from run to run.
 //!
+//! - `crates` whether each crate uses what it declares
 //! - `env` a temporary folder with a store, and calls of `pv` in it
 //! - `filters` ids, times and paths become words
 //! - `hints` what `pv` tells people to type
@@ -10,6 +11,7 @@
 //! - `tools` outside tools
 //! - `strategies` values for property tests
 
+pub mod crates;
 pub mod env;
 mod filters;
 pub mod hints;

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 mod tokens;
 
+pub(crate) use tokens::words_of;
 use tokens::{Named, inherent_impls, paths_in, re_exports};
 
 /// The words before the list.

@@ -71,6 +71,11 @@ pub(super) fn re_exports(text: &str) -> BTreeMap<String, String> {
     found.into_iter().filter_map(name_and_module).collect()
 }
 
+/// The words of a file's code.
+pub(crate) fn words_of(text: &str) -> impl Iterator<Item = String> {
+    tokens(text).into_iter().map(|token| token.text.to_owned())
+}
+
 /// The types that get methods of their own by `impl Type {`, each with its line.
 pub(super) fn inherent_impls(text: &str) -> Vec<(usize, &str)> {
     let tokens = tokens(text);
