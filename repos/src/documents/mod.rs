@@ -12,6 +12,7 @@ use crate::base::kind::Kind;
 
 mod code;
 mod commit;
+pub mod datums;
 mod execution;
 mod pipeline;
 mod proof;

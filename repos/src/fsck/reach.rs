@@ -11,6 +11,7 @@ use crate::base::kind::Kind;
 use crate::base::pack_name::PackName;
 use crate::documents::{
     Commit, Document, JobDocument, Recipe, ResultDocument, SpecDocument, TagDocument, Transform, VersionDocument,
+    datums,
 };
 use crate::objects::manifest::Manifest;
 use crate::objects::packs::format::Row;
@@ -173,10 +174,9 @@ impl Reach<'_> {
                 reach.check_result(*result, has_files, &place)
             });
         }
-        if let Some(datums) = commit.datums {
-            self.check_map(Values::Datums, Map::<Vec<u8>>::at(datums), &place, |reach, key, value| {
-                let result = <[u8; 32]>::try_from(value.as_slice()).ok().filter(|_| key.first() == Some(&b'd'));
-                result.is_none_or(|result| reach.check_result(Digest::from_bytes(result), has_files, &place))
+        if let Some(map) = commit.datums {
+            self.check_map(Values::Datums, Map::<Vec<u8>>::at(map), &place, |reach, key, value| {
+                datums::result_of(key, value).is_none_or(|result| reach.check_result(result, has_files, &place))
             });
         }
         if let Some(pipeline) = &commit.pipeline {

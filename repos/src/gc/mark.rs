@@ -11,7 +11,7 @@ use crate::base::error::RepoError;
 use crate::base::kind::Kind;
 use crate::base::progress::Progress;
 use crate::base::pruned::PruneWhy;
-use crate::documents::{Commit, Recipe, ResultDocument, Transform, VersionDocument};
+use crate::documents::{Commit, Recipe, ResultDocument, Transform, VersionDocument, datums};
 use crate::index::rows::CommitRow;
 use crate::journal::{Entry, Position};
 use crate::objects::manifest::Manifest;
@@ -257,10 +257,9 @@ impl Kept {
         if let Some(lineage) = commit.lineage {
             self.walk(lineage, all, &mut |kept, _, result: &Digest| kept.mark_result(result, all))?;
         }
-        if let Some(datums) = commit.datums {
-            self.walk(datums, all, &mut |kept, key, value: &Vec<u8>| match <[u8; 32]>::try_from(value.as_slice()) {
-                Ok(result) if key.first() == Some(&b'd') => kept.mark_result(&Digest::from_bytes(result), all),
-                _ => Ok(()),
+        if let Some(map) = commit.datums {
+            self.walk(map, all, &mut |kept, key, value: &Vec<u8>| {
+                datums::result_of(key, value).map_or(Ok(()), |result| kept.mark_result(&result, all))
             })?;
         }
         match &commit.pipeline {

@@ -15,7 +15,7 @@ use super::{Change, Result, Store};
 use crate::base::error::RepoError;
 use crate::base::kind::Kind;
 use crate::base::pack_name::PackName;
-use crate::documents::{Commit, Document, Recipe, ResultDocument, Transform, VersionDocument};
+use crate::documents::{Commit, Document, Recipe, ResultDocument, Transform, VersionDocument, datums};
 use crate::journal::{Entry, Move};
 use crate::objects::manifest::Manifest;
 use crate::objects::packs::codec;
@@ -181,15 +181,15 @@ impl Recheck<'_> {
         changed.iter().try_for_each(|result| self.result(result))
     }
 
-    fn datums(&mut self, base: Option<Digest>, datums: Option<Digest>) -> Result<()> {
-        let Some(datums) = datums else { return Ok(()) };
+    fn datums(&mut self, base: Option<Digest>, map: Option<Digest>) -> Result<()> {
+        let Some(map) = map else { return Ok(()) };
         let base = base.map_or(Map::empty(), Map::<Vec<u8>>::at);
-        let is_result = |value: &Vec<u8>| <[u8; 32]>::try_from(value.as_slice()).ok().map(Digest::from_bytes);
+        let is_result = |key: &[u8]| key.first() == Some(&datums::DATUM);
         let changed: Vec<Vec<u8>> = changed(
-            base.diff(&self.present, Map::at(datums))?
-                .filter(|change| change.as_ref().map_or(true, |change| change.key.first() == Some(&b'd'))),
+            base.diff(&self.present, Map::at(map))?
+                .filter(|change| change.as_ref().map_or(true, |change| is_result(&change.key))),
         )?;
-        changed.iter().filter_map(is_result).try_for_each(|result| self.result(&result))
+        changed.iter().filter_map(|value| datums::result_in(value)).try_for_each(|result| self.result(&result))
     }
 
     fn result(&mut self, digest: &Digest) -> Result<()> {

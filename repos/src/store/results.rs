@@ -16,7 +16,7 @@ use super::signing::Vouched;
 use super::{Result, Store};
 use crate::base::error::RepoError;
 use crate::base::kind::Kind;
-use crate::documents::{Commit, ResultDocument, canonical};
+use crate::documents::{Commit, ResultDocument, canonical, datums};
 use crate::tree::{KeyRange, Map, Tree, path_of};
 
 /// What stands before a code in a result.
@@ -133,8 +133,10 @@ impl Store {
             return Ok(named.clone());
         }
         let mut named = HashSet::new();
-        for entry in commit.datums.map_or(Map::<Vec<u8>>::empty(), Map::at).range(self, KeyRange::prefix([b'd']))? {
-            named.extend(<[u8; 32]>::try_from(entry?.1.as_slice()).ok().map(Digest::from_bytes));
+        for entry in
+            commit.datums.map_or(Map::<Vec<u8>>::empty(), Map::at).range(self, KeyRange::prefix([datums::DATUM]))?
+        {
+            named.extend(datums::result_in(&entry?.1));
         }
         let named = Arc::new(named);
         if kept.len() == KEPT {

@@ -1,5 +1,7 @@
 //! A datum's place in the map of datums, and the other keys of that map.
 
+/// First bytes of the keys of the datums map.
+pub use repos::documents::datums as prefix;
 use specs::{FilePath, MAX_PATH_BYTES};
 
 use super::Arm;
@@ -10,16 +12,6 @@ use super::Arm;
 /// Shape, in maps: for each part the leaf number (u16), the length of the text in bytes (u16), big-endian both, and the text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct DatumKey(Vec<u8>);
-
-/// First bytes of the keys of the datums map.
-pub mod prefix {
-    /// `d` + datum key → digest of the result.
-    pub const DATUM: u8 = b'd';
-    /// `r` + datum key → why the datum is recovered.
-    pub const RECOVERED: u8 = b'r';
-    /// `k` + leaf number + key of a join or group + path → nothing.
-    pub const MEMBER: u8 = b'k';
-}
 
 impl DatumKey {
     /// The key of one arm.
