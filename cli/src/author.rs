@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use engine::changes::By;
+use engine::run::By;
 use git2::{Config, ConfigLevel, Repository};
 
 use crate::context::{Context, Environment};

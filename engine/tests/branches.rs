@@ -47,14 +47,14 @@ input:
     let find = |text: String| s.store.resolve(&text.parse().unwrap()).map(|found| found.id);
     assert_eq!(Some(find(format!("images@{run}")).unwrap()), s.head("images", "serve"));
     let commits = [s.put_on("images", "train", [("/t", Some("1"))]), s.put_on("images", "serve", [("/t", Some("2"))])];
-    let transaction = changes::new_run();
+    let transaction = engine::run::new_run();
     let moves = ["train", "serve"].into_iter().zip(commits).map(|(name, from)| repos::journal::Move {
         repo: "images".parse().unwrap(),
         branch: name.parse().unwrap(),
         from: Some(from),
         to: s.store.commit(&from).unwrap().parents.first().copied(),
     });
-    let cause = changes::cause(&s.store, repos::journal::CauseKind::Txn, &s.by, Vec::new());
+    let cause = engine::run::cause(&s.store, repos::journal::CauseKind::Txn, &s.by, Vec::new());
     s.store.publish(&changes::run_change(&s.store, transaction, cause, moves.collect()).unwrap()).unwrap();
     let error = find(format!("images@{transaction}")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);

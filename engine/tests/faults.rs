@@ -9,7 +9,8 @@ use repos::tree::{FileEntry, KeyRange, Tree};
 use repos::{Faults, OpenOptions, RepoError, Store};
 use specs::{BranchName, CommitId, RepoName};
 
-use engine::changes::{self, By, NewCommit};
+use engine::changes::{self, NewCommit};
+use engine::run::By;
 use engine::transaction::{Action, Step, Transaction};
 use engine::{EngineError, Result};
 

@@ -26,7 +26,8 @@ use specs::{CommitId, Digest, ErrorKind};
 
 use super::setting::{Setting, copy};
 use answers::proof::{Verdict, verify};
-use engine::changes::{self, By, NewCommit};
+use engine::changes::{self, NewCommit};
+use engine::run::By;
 use engine::{Engine, Selection};
 use sandbox::scripted::ScriptedExecutor;
 

@@ -9,7 +9,7 @@ use repos::tree::{FileEntry, KeyRange, Map, Tree};
 use specs::{CommitId, Digest};
 
 use super::setting::Setting;
-use engine::plan::DatumMap;
+use engine::datums::DatumMap;
 use sandbox::scripted::{Call, Reply};
 
 /// Arms of one name: datums that have one recipe.

@@ -14,7 +14,8 @@ use repos::{Change, JobRow, OpenOptions, Store, Timestamp};
 use specs::{CommitId, PipelineName, RepoName};
 
 use engine::apply::{self, Applied, Request};
-use engine::changes::{self, By, Committed, NewCommit};
+use engine::changes::{self, Committed, NewCommit};
+use engine::run::By;
 use engine::{Engine, Graph, Pipeline, Selection};
 use sandbox::scripted::{Call, Reply, ScriptedExecutor};
 
@@ -79,11 +80,11 @@ impl Setting {
     /// Commits a tree that no put could have made.
     pub(super) fn commit_tree(&self, repo: &str, tree: Tree) {
         let branch: (RepoName, _) = (repo.parse().unwrap(), "main".parse().unwrap());
-        let run = changes::new_run();
+        let run = engine::run::new_run();
         let commit = changes::user_commit(&self.store, run, (&branch.0, &branch.1), &self.by, tree);
         let to = Some(self.store.put_commit(&commit).unwrap());
         let moves = vec![Move { repo: branch.0, branch: branch.1, from: None, to }];
-        let cause = changes::cause(&self.store, CauseKind::Commit, &self.by, Vec::new());
+        let cause = engine::run::cause(&self.store, CauseKind::Commit, &self.by, Vec::new());
         self.store.publish(&changes::run_change(&self.store, run, cause, moves).unwrap()).unwrap();
     }
 
@@ -133,8 +134,8 @@ impl Setting {
         }
         entries.push(Entry::PipelineApply { pipeline: name.clone(), version, document: digest });
         let jobs = graph.jobs_after(&self.store, &moves, &BTreeSet::from([name])).unwrap();
-        let cause = changes::cause(&self.store, CauseKind::Apply, &self.by, Vec::new());
-        entries.push(Entry::Run { run: changes::new_run(), cause, moves, jobs });
+        let cause = engine::run::cause(&self.store, CauseKind::Apply, &self.by, Vec::new());
+        entries.push(Entry::Run { run: engine::run::new_run(), cause, moves, jobs });
         self.store.publish(&Change::of(entries)).unwrap();
         self
     }

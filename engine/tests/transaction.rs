@@ -6,7 +6,6 @@ use repos::tree::FileEntry;
 use specs::{CommitId, ErrorKind};
 
 use super::setting::{Setting, copy};
-use engine::changes;
 use engine::transaction::{Action, Outcome, Step, Transaction};
 use engine::{EngineError, Result};
 
@@ -215,7 +214,7 @@ fn writers_of_several_branches_at_once_all_land() {
     });
     assert_eq!((s.files("images").len(), s.files("rules").len()), (24, 24));
     assert_eq!(s.store.runs_count().unwrap(), 24);
-    let by = changes::By { ..s.by.clone() };
+    let by = engine::run::By { ..s.by.clone() };
     let preview = steps([("images@main", put(&s, &[("/new", Some("1"))]))]);
     let preview = Transaction { by: &by, message: "", steps: &preview }.preview(&s.store).unwrap();
     assert_eq!((preview.run, preview.branches[0].census.added), (None, 1));

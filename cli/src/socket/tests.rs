@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engine::Engine;
-use engine::changes::By;
+use engine::run::By;
 use repos::journal::{Entry, RepoKind};
 use repos::{Change, Publisher, Store};
 use sandbox::scripted::{Reply, ScriptedExecutor};

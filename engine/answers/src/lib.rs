@@ -1,4 +1,5 @@
 //! Answers: what a store tells when it is asked. Each question is a function, and beside it stands the type that it returns.
+//! The modules, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
 //!
 //! ```text
 //! queries  jobs, datums, pipelines, runs and ids, as plain data with the names that programs rely on

@@ -1,18 +1,28 @@
 //! Differences of two files by their kind: text, metrics, tables, images, tensors.
 //!
 //! Bytes of both sides in, findings out. Pure but for reading: nothing here knows of stores, commits or terminals.
-//! - `kind`    what two files are, by content and name: a table
-//! - `text`    lines, unified
-//! - `metrics` JSON and YAML, value by value
-//! - `table`   CSV and TSV, by row and cell
-//! - `images`  pixels
-//! - `tensors` `.npy`, `.npz` and `.safetensors`, tensor by tensor
-//! - `bytes`   everything else
-//! - `figures` what one file says in values: metrics, parameters
-//! - `shown`   what one file shows to people: text, a small picture, tensors
-//! - `flips`   one field of the records of JSON and CSV: which decisions changed
-//! - `value`   what values say, and when they are equal: one rule for all of these; `keys` and `pairing` which rows and items belong together
+//! The modules, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
 //!
+//! ```text
+//! error     why a comparison failed, and what does not fit its kind
+//! limits    what is too much
+//! options   how to compare
+//! content   the bytes of a side, read in pieces and watched
+//! kind      what two files are, by content and name: a table
+//! bytes     everything that is nothing else
+//! sequence  which items of two lists are equal, by Myers
+//! text      lines, unified
+//! value     what values say, and when they are equal: one rule for all of these
+//! keys      which columns or fields tell rows and records apart
+//! pairing   which records belong together
+//! metrics   JSON and YAML, value by value
+//! table     CSV and TSV, by row and cell
+//! images    pixels
+//! tensors   `.npy`, `.npz` and `.safetensors`, tensor by tensor
+//! flips     one field of the records of JSON and CSV: which decisions changed
+//! figures   what one file says in values: metrics, parameters
+//! shown     what one file shows to people: text, a small picture, tensors
+//! ```
 //! Whatever is malformed or goes beyond the [`Limits`] is compared by lines as long as it is text, else by bytes; the finding then says why.
 //!
 //! Readers are streaming and bounded; a hostile file costs no more than a large one. Not here: which files differ (`repos::tree`), why they
@@ -28,6 +38,7 @@ mod keys;
 mod kind;
 mod limits;
 mod metrics;
+mod options;
 mod pairing;
 mod sequence;
 mod shown;
@@ -47,6 +58,7 @@ pub use images::{FrameChange, ImageDiff, ImageFacts};
 pub use kind::Kind;
 pub use limits::Limits;
 pub use metrics::{ListPairing, MetricChange, MetricsDiff};
+pub use options::{KeyUse, Options};
 pub use pairing::PairedBy;
 pub use shown::{Bounds, Picture, Shown, show};
 pub use table::{CellChange, ColumnChange, RowChange, TableDiff};
@@ -72,26 +84,6 @@ pub enum Detail {
     Tensors(TensorsDiff),
     /// Bytes, for want of something better.
     Bytes(BytesDiff),
-}
-
-/// How to compare.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// What is too much.
-    pub limits: Limits,
-    /// Key columns of tables; empty to find them.
-    pub key: Vec<String>,
-    /// Whether to draw a picture of where two images differ.
-    pub picture: bool,
-}
-
-/// What became of a key that was asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeyUse {
-    /// Columns or fields of it that are not on both sides: then it was not used.
-    pub lacking: Vec<String>,
-    /// Those that there are.
-    pub columns: Vec<String>,
 }
 
 /// The outcome of a comparison.

@@ -11,16 +11,8 @@ use specs::{BranchName, CommitId, PipelineName, RepoName, RunId, TagName};
 
 use crate::error::{EngineError, Result};
 use crate::graph::Graph;
-use crate::time;
-
-/// Who makes a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct By {
-    /// The claim.
-    pub author: String,
-    /// Whom the store authenticated: `uid:N@host`, or a token's name.
-    pub committer: String,
-}
+use crate::run::{By, cause, new_run, until_first};
+use crate::triggers;
 
 /// A commit to be made.
 #[derive(Debug, Clone)]
@@ -56,17 +48,6 @@ pub enum Committed {
     },
 }
 
-/// A new run's id.
-pub fn new_run() -> RunId {
-    RunId::from_bytes(repos::random_bytes())
-}
-
-/// Why a run comes about.
-pub fn cause(store: &Store, kind: CauseKind, by: &By, refs: Vec<String>) -> Cause {
-    let (author, committer) = (Some(by.author.clone()), by.committer.clone());
-    Cause { kind, author, committer, at: store.clock().now(), refs, message: None }
-}
-
 /// Refuses to move what is a tag and no branch.
 pub fn refuse_tag(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
     if store.find_branch(repo, branch)?.is_some() || store.find_tag(repo, branch.as_str())?.is_none() {
@@ -93,28 +74,10 @@ pub(crate) fn run_entries(
     changed: &BTreeSet<PipelineName>,
 ) -> Result<Vec<Entry>> {
     let jobs = graph.jobs_after(store, &moves, changed)?;
-    let triggered = time::runs_after(store, graph, &moves, &cause)?;
+    let triggered = triggers::runs_after(store, graph, &moves, &cause)?;
     let mut entries = vec![Entry::Run { run, cause, moves, jobs }];
     entries.extend(triggered);
     Ok(entries)
-}
-
-/// How often a change is tried that garbage collection took something from each time.
-pub const COLLECTED_TRIES: u32 = 5;
-
-/// Does `attempt` until nobody was quicker. It writes anew what it builds on, or garbage collection may be in its way each time.
-pub fn until_first<T>(store: &Store, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut tries = 1;
-    loop {
-        match attempt() {
-            Err(EngineError::Store(error)) if Store::is_collected(&error) && tries < COLLECTED_TRIES => {
-                tries += 1;
-                store.refresh()?;
-            }
-            Err(EngineError::Store(error)) if Store::is_race(&error) => store.refresh()?,
-            done => return done,
-        }
-    }
 }
 
 /// Refuses what only a pipeline or a clock may do: to commit to their repositories.

@@ -3,6 +3,7 @@
 //! `auto` becomes docker if that answers, else process, at the first apply or run. From then on an executor that does not answer is an
 //! error and never a reason to take the other one: the two make different recipes.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use repos::Store;
@@ -67,4 +68,9 @@ async fn choose(executors: &Executors) -> Result<Settled> {
 /// The network that stages see whose spec does not say: the setting `network`.
 pub fn default_network(store: &Store) -> Result<Network> {
     Ok(store.setting(&settings::NETWORK)?)
+}
+
+/// Host paths that the process executor shows to stages beside its own.
+pub fn readable_paths(store: &Store) -> Result<Vec<PathBuf>> {
+    Ok(store.setting(&settings::PROCESS_PATHS)?.0)
 }

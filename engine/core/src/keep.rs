@@ -7,9 +7,10 @@ use repos::journal::{CauseKind, Entry, Move};
 use repos::{RepoError, Store};
 use specs::{BranchName, CommitId, RunId};
 
-use crate::changes::{By, cause, new_run, refuse_output_branch, run_change, until_first};
+use crate::changes::{refuse_output_branch, run_change};
 use crate::error::{EngineError, Result};
 use crate::graph::Graph;
+use crate::run::{By, cause, new_run, until_first};
 
 /// Gives up the files of the plan's commits. The plan is made again when one of them has become a head or got a tag.
 pub fn prune(store: &Store, by: &By, mut plan: impl FnMut() -> Result<Plan, RepoError>) -> Result<Plan> {

@@ -1,18 +1,31 @@
 //! Planning, scheduling and datums: what makes commits flow through pipelines.
 //!
+//! The modules, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
+//!
 //! ```text
-//! changes    what people do to a store; each change that can cause jobs is one run
+//! error       what can go wrong
+//! run         what every change that can cause jobs begins with: who, why, its run
+//! graph       who reads what; which jobs a change causes
+//! schedule    when a schedule comes due
+//! triggers    branches that follow another one when their conditions hold
+//! changes     what people do to a store; each change that can cause jobs is one run
 //! transaction several of these as one
-//! keep       giving up commits: prune, delete
-//! apply      from spec files to pipeline versions      graph  who reads what; which jobs a change causes
-//! time       ticks of clocks, and triggers
-//! generations which commits a job takes         plan     what it has to do
-//! datums     globs and trees to units of work  recipe   what one of them executes
-//! scheduler  which job runs when     turns    how many datums at a time     live     what goes on
-//! feed       what jobs that run have done and printed so far
-//! trial      other data, specs or code in place of the current, moving nothing
-//! secrets    what stages are told in confidence
-//! executors  which executor a store uses
+//! keep        giving up commits: prune, delete
+//! time        ticks of clocks
+//! secrets     what stages are told in confidence
+//! executors   which executor a store uses
+//! datums      globs and trees to units of work
+//! recipe      what one datum executes
+//! generations which commits a job takes
+//! plan        what a job has to do
+//! cache       results that can be taken in place of an execution
+//! feed        what jobs that run have done and printed so far
+//! live        what goes on
+//! turns       how many datums at a time
+//! execution   one job, from its plan to its seal
+//! scheduler   which job runs when
+//! apply       from spec files to pipeline versions
+//! trial       other data, specs or code in place of the current, moving nothing
 //! ```
 //! Not here: how anything is stored (`repos`), where user code runs (`sandbox`), what a store answers to questions (`answers`), arguments
 //! and printing (`cli`).
@@ -31,11 +44,14 @@ pub mod keep;
 pub mod live;
 pub mod plan;
 pub mod recipe;
+pub mod run;
+mod schedule;
 pub mod scheduler;
 pub mod secrets;
 pub mod time;
 pub mod transaction;
 pub mod trial;
+mod triggers;
 mod turns;
 
 pub use error::{EngineError, Result, in_full};

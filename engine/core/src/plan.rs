@@ -11,18 +11,12 @@ use repos::tree::{KeyRange, Map, Tree};
 use repos::{RepoError, Store};
 use specs::{CommitId, Digest};
 
-use crate::datums::{self, Datum, DatumKey, DatumList, Difference, KeyedChanges, MemberRows, Shape, prefix};
+use crate::datums::{
+    self, Datum, DatumKey, DatumList, DatumMap, Difference, KeyedChanges, MemberRows, Shape, prefix, result_in,
+};
 use crate::error::Result;
 use crate::graph::Pipeline;
 use crate::recipe::Leaf;
-
-/// The map of datums of an output commit.
-pub type DatumMap = Map<Vec<u8>>;
-
-/// The result in a value of the map of datums.
-pub fn result_in(value: &[u8]) -> Option<Digest> {
-    <[u8; 32]>::try_from(value).ok().map(Digest::from_bytes)
-}
 
 /// So many changes of files in joins and groups are held in memory; with more, a plan in full costs little more.
 const MOST_CHANGES: usize = if cfg!(any(test, feature = "testing")) { 50 } else { 200_000 };

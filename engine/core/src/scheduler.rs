@@ -5,7 +5,6 @@
 //! stopped.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,16 +18,16 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::changes::By;
 use crate::error::{EngineError, Result, in_full};
 use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, labels, run_job, seal};
 use crate::generations::{Generations, Readiness};
 use crate::graph::{Graph, Pipeline};
 use crate::live::{Counts, Happened, JobKey, Live};
 use crate::recipe::Leaf;
+use crate::run::By;
 use crate::time;
 use crate::turns::Turns;
-use sandbox::{Executor, OutputLimits};
+use sandbox::Executor;
 
 /// How long an engine that lives on rests when something failed that may pass.
 const REST: Duration = Duration::from_secs(5);
@@ -440,7 +439,7 @@ impl Engine {
             limit: self.limit,
             reprocess: false,
             again: None,
-            settings: job_settings(&self.store)?,
+            settings: JobSettings::of(&self.store)?,
             stop,
             only: None,
             mounts: Vec::new(),
@@ -567,22 +566,4 @@ pub fn paths_again(cause: &Cause, pipeline: &PipelineName) -> Option<Glob> {
 
 fn key_of(job: &JobRow) -> JobKey {
     JobKey { order: job.order, pipeline: job.pipeline.clone() }
-}
-
-/// The settings of jobs.
-pub(crate) fn job_settings(store: &Store) -> Result<JobSettings> {
-    Ok(JobSettings {
-        fail_fast: store.setting(&settings::FAIL_FAST)?,
-        log_max: usize::try_from(store.setting(&settings::LOG_MAX)?).unwrap_or(usize::MAX),
-        limits: OutputLimits {
-            files_max: store.setting(&settings::OUTPUT_FILES_MAX)?.get(),
-            bytes_max: store.setting(&settings::OUTPUT_BYTES_MAX)?.get(),
-        },
-        readable: readable_paths(store)?,
-    })
-}
-
-/// Host paths that the process executor shows to stages beside its own.
-pub fn readable_paths(store: &Store) -> Result<Vec<PathBuf>> {
-    Ok(store.setting(&settings::PROCESS_PATHS)?.0)
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use specs::ErrorKind;
 
-use super::{ExecutorKind, SameImage};
+use repos::documents::ExecutorKind;
+
+use crate::image::SameImage;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 

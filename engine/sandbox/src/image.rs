@@ -1,6 +1,6 @@
 //! Images: what the engine calls them, and what they *are*.
 
-use repos::documents::canonical;
+use repos::documents::{ImageStamp, canonical};
 use repos::hash::digest_of;
 use serde::{Deserialize, Serialize};
 use specs::Digest;
@@ -76,4 +76,28 @@ pub struct PullProgress {
     pub current_bytes: u64,
     /// Bytes of this layer; 0 when unknown.
     pub total_bytes: u64,
+}
+
+/// A reference under which an image may be found, and what it must be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SameImage {
+    /// The id that the engine gave it then.
+    pub id: String,
+    /// Such as `busybox:1.36`.
+    pub reference: String,
+    /// Digest under which the registry had it, `sha256:…`.
+    pub registry_digest: Option<String>,
+    /// What [`Image::identity`] must be.
+    pub identity: Digest,
+}
+
+impl From<&ImageStamp> for SameImage {
+    fn from(stamp: &ImageStamp) -> Self {
+        Self {
+            id: stamp.id.clone(),
+            reference: stamp.reference.clone(),
+            registry_digest: stamp.registry_digest.clone(),
+            identity: stamp.digest,
+        }
+    }
 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use repos::documents::ImageStamp;
 use serde::{Deserialize, Serialize};
 use specs::Digest;
 pub use specs::Network;
 use specs::spec::DEFAULT_CODE_PATH;
 use tokio::sync::{Mutex, mpsc};
 
-use super::ExecError;
+use crate::error::ExecError;
+use crate::image::SameImage;
 
 /// Limits of a sandbox; `None` for no limit. The process executor knows none of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -85,30 +85,6 @@ pub struct SecretFile {
 impl fmt::Debug for SecretFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretFile").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-/// A reference under which an image may be found, and what it must be.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SameImage {
-    /// The id that the engine gave it then.
-    pub id: String,
-    /// Such as `busybox:1.36`.
-    pub reference: String,
-    /// Digest under which the registry had it, `sha256:…`.
-    pub registry_digest: Option<String>,
-    /// What [`super::Image::identity`] must be.
-    pub identity: Digest,
-}
-
-impl From<&ImageStamp> for SameImage {
-    fn from(stamp: &ImageStamp) -> Self {
-        Self {
-            id: stamp.id.clone(),
-            reference: stamp.reference.clone(),
-            registry_digest: stamp.registry_digest.clone(),
-            identity: stamp.digest,
-        }
     }
 }
 

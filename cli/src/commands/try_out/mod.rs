@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use answers::trial::{Verdict, trial_view};
 use engine::Engine;
-use engine::changes::By;
 use engine::live::JobState;
-use engine::trial::{Begun, Loose, Request, Tried};
+use engine::run::By;
+use engine::trial::{Begun, Loose, Request, Tried, try_out};
 use repos::Store;
 use specs::{ErrorKind, Glob, PipelineName};
 use tokio::sync::{mpsc, watch};
@@ -80,7 +80,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             let on_begin = |one: Begun| {
                 begun.send((one, engine.live().expect(one.order))).ok();
             };
-            let work = engine.try_out(&request, &loose, &who, stopped, &on_begin);
+            let work = try_out(engine, &request, &loose, &who, stopped, &on_begin);
             let work = log.beside(cx, store, work, stop);
             let mut attend = attend;
             tried = Some(tokio::select! {
@@ -123,7 +123,7 @@ async fn on_engine(
         let on_begin = |one: Begun| {
             begun.send((one, engine.live().expect(one.order))).ok();
         };
-        engine.try_out(&request, &loose, &who, stopped, &on_begin).await
+        try_out(&engine, &request, &loose, &who, stopped, &on_begin).await
     });
     work.await.map_err(|error| engine::EngineError::Stopped(error.to_string()))?
 }

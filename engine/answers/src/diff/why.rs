@@ -15,8 +15,7 @@ use crate::queries::job_id;
 use engine::Result;
 use engine::apply::fields_that_differ;
 use engine::datums::prefix;
-use engine::plan::DatumMap;
-use engine::plan::result_in;
+use engine::datums::{DatumMap, result_in};
 
 /// Files of a cause that are named.
 const FILES: usize = 3;

@@ -12,10 +12,9 @@ use super::sides::{Differences, Side, compare_inputs, compare_transforms};
 use crate::queries::{DatumState, DatumView, FoundDatum, Known, job_id};
 use engine::Result;
 use engine::datums::prefix;
+use engine::datums::{DatumMap, result_in};
 use engine::graph::Pipeline;
 use engine::live::Live;
-use engine::plan::DatumMap;
-use engine::plan::result_in;
 
 /// Why a datum is as it is in a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]

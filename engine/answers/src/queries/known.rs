@@ -13,12 +13,11 @@ use specs::{DatumId, Digest};
 
 use engine::Result;
 use engine::datums::{DatumKey, prefix};
+use engine::datums::{DatumMap, result_in};
 use engine::feed::DatumEdits;
 use engine::generations::{Readiness, inputs_of};
 use engine::graph::Pipeline;
 use engine::live::{JobKey, Live};
-use engine::plan::DatumMap;
-use engine::plan::result_in;
 
 /// The datums of a job that have ended so far, with those that are taken over from its base.
 #[derive(Debug)]

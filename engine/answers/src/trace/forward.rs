@@ -20,10 +20,9 @@ use specs::{CommitId, Digest, FilePath, PipelineName, RepoName};
 
 use super::nodes::{AtHead, Forward, ForwardPeriod, ForwardPlace, Made, Mention, Now, Reader, Start};
 use engine::Result;
+use engine::datums::{DatumMap, result_in};
 use engine::datums::{Shape, prefix};
 use engine::graph::{BranchOf, Graph, Pipeline, Versions};
-use engine::plan::DatumMap;
-use engine::plan::result_in;
 
 /// How far a trace goes forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,7 +8,7 @@ use specs::{CommitId, DatumId, Digest, FilePath};
 
 use engine::Result;
 use engine::datums::prefix;
-use engine::plan::{DatumMap, result_in};
+use engine::datums::{DatumMap, result_in};
 use engine::trial::{LooseDatum, TriedJob, TriedOutput};
 
 use crate::queries::{DatumInput, datum_view};

@@ -1,9 +1,10 @@
 //! Which decisions changed: one field of the records of JSON and CSV.
 //!
 //! A JSON file is one record if it has the field, else the list or mapping of records that it is or holds; `records` finds them. A row of a
-//! table is a record (`table::flips`). Records are found again by their file, and in it as `diff` does it; the field itself is no key.
+//! table is a record (`rows`). Records are found again by their file, and in it as `diff` does it; the field itself is no key.
 
 mod records;
+mod rows;
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,10 @@ use serde::Serialize;
 use crate::content::{Side, Watched};
 use crate::error::{CompareError, Unfit};
 use crate::kind::Kind;
+use crate::limits::Limits;
+use crate::options::{KeyUse, Options};
 use crate::table::CellChange;
-use crate::{KeyUse, Limits, Options, table, value};
+use crate::value;
 
 /// Bytes by which the kind of a file is told.
 const LOOKED_AT: u64 = 8000;
@@ -127,14 +130,14 @@ fn find<'c>(
         (Some(kind @ (Kind::Csv | Kind::Tsv)), [Some(old), Some(new)]) => {
             let limits = Limits { listed: query.listed, ..limits.clone() };
             let options = Options { limits, key: query.key.clone(), picture: false };
-            let (found, key_use) = table::flips(kind, old, new, &query.field, &options)?;
+            let (found, key_use) = rows::flips(kind, old, new, &query.field, &options)?;
             return Ok(FileFlips { key_use: Some(key_use), ..found });
         }
         (Some(kind @ (Kind::Csv | Kind::Tsv)), [Some(old), None]) => {
-            return Ok(FileFlips { old_only: table::values(kind, old, &query.field, limits)?, ..FileFlips::default() });
+            return Ok(FileFlips { old_only: rows::values(kind, old, &query.field, limits)?, ..FileFlips::default() });
         }
         (Some(kind @ (Kind::Csv | Kind::Tsv)), [None, Some(new)]) => {
-            return Ok(FileFlips { new_only: table::values(kind, new, &query.field, limits)?, ..FileFlips::default() });
+            return Ok(FileFlips { new_only: rows::values(kind, new, &query.field, limits)?, ..FileFlips::default() });
         }
         _ => return Err(Unfit("neither JSON, YAML nor a table".to_owned()).into()),
     };

@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::content::Watched;
 use crate::error::Fit;
 use crate::kind::Kind;
+use crate::options::{KeyUse, Options};
 use crate::pairing::PairedBy;
 use crate::value::{Node, read};
-use crate::{KeyUse, Options};
 
 pub(crate) use walk::difference;
 

@@ -12,7 +12,7 @@ use crate::text::{lossless, shortened, shortened_pair};
 use crate::value::canonical_cell;
 
 /// Reads again what changed, and tells it. Changed rows of the old side are held a batch at a time; for each the new side is read once.
-pub(super) fn fill(found: &mut TableDiff, pair: &mut Pair<'_, '_>, paired: &Paired, limits: &Limits) -> Fit<()> {
+pub(crate) fn fill(found: &mut TableDiff, pair: &mut Pair<'_, '_>, paired: &Paired, limits: &Limits) -> Fit<()> {
     let mut counts = vec![0; pair.both.len()];
     let mut left = paired.changed.as_slice();
     while !left.is_empty() {

@@ -6,10 +6,9 @@
 //! 2. `rows`  pairs equal rows, then the others by key or likeness, with 32 bytes a row;
 //! 3. `cells` reads again the rows that changed, a bounded batch at a time.
 //!
-//! `flips` goes the same way with one column in place of all.
+//! `flips::rows` goes the same way with one column in place of all.
 
-mod cells;
-mod flips;
+pub(crate) mod cells;
 mod key;
 mod read;
 mod rows;
@@ -19,12 +18,12 @@ use serde::Serialize;
 use crate::content::Watched;
 use crate::error::{Fit, Unfit};
 use crate::kind::Kind;
+use crate::options::{KeyUse, Options};
 use crate::pairing::PairedBy;
-use crate::{KeyUse, Options};
 
-pub(crate) use flips::{flips, values};
 use key::find as find_key;
-use read::Sheet;
+pub(crate) use read::Sheet;
+pub(crate) use rows::Paired;
 
 /// How two tables differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -92,23 +91,23 @@ pub struct CellChange {
 }
 
 /// Both sides as tables, and which of their columns belong together.
-struct Pair<'a, 'c> {
-    old: Sheet<'a, 'c>,
-    new: Sheet<'a, 'c>,
+pub(crate) struct Pair<'a, 'c> {
+    pub(crate) old: Sheet<'a, 'c>,
+    pub(crate) new: Sheet<'a, 'c>,
     /// Columns of both: name, place in the old side, place in the new one.
-    both: Vec<(String, usize, usize)>,
+    pub(crate) both: Vec<(String, usize, usize)>,
     /// Key columns among `both`, by place there; empty when there are none.
-    key: Vec<usize>,
+    pub(crate) key: Vec<usize>,
     /// What became of the key that was asked for.
-    key_use: KeyUse,
+    pub(crate) key_use: KeyUse,
     /// Whether the key is that one.
-    was_given: bool,
-    has_header: bool,
+    pub(crate) was_given: bool,
+    pub(crate) has_header: bool,
 }
 
 impl<'a, 'c> Pair<'a, 'c> {
     /// Opens both sides and settles the key: that of the options, else one that is found, which `not_key` is no part of.
-    fn open(
+    pub(crate) fn open(
         kind: Kind,
         old: &'a mut Watched<'c>,
         new: &'a mut Watched<'c>,
@@ -138,7 +137,7 @@ impl<'a, 'c> Pair<'a, 'c> {
     }
 
     /// Pairs the rows. A key that was found and fits nothing on the other side was no key.
-    fn rows(&mut self) -> Fit<rows::Paired> {
+    pub(crate) fn rows(&mut self) -> Fit<rows::Paired> {
         let paired = rows::pair(self)?;
         if paired.is_disjoint() && !self.was_given && !self.key.is_empty() {
             self.key.clear();

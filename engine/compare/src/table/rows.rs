@@ -17,26 +17,26 @@ const COLUMNS: usize = 64;
 
 /// The rows of two tables, by their numbers from 0.
 #[derive(Debug, Default)]
-pub(super) struct Paired {
-    pub(super) old_rows: u64,
-    pub(super) new_rows: u64,
+pub(crate) struct Paired {
+    pub(crate) old_rows: u64,
+    pub(crate) new_rows: u64,
     /// Rows of both sides that are equal in all columns of both.
-    pub(super) equal: Vec<(u32, u32)>,
+    pub(crate) equal: Vec<(u32, u32)>,
     /// Rows of both sides of which a cell differs, in the order of the old side.
-    pub(super) changed: Vec<(u32, u32)>,
+    pub(crate) changed: Vec<(u32, u32)>,
     /// Rows of the new side alone, in order.
-    pub(super) added: Vec<u32>,
+    pub(crate) added: Vec<u32>,
     /// Rows of the old side alone, in order.
-    pub(super) removed: Vec<u32>,
+    pub(crate) removed: Vec<u32>,
     /// Whether rows of both sides stand in another order.
-    pub(super) reordered: bool,
+    pub(crate) reordered: bool,
     /// Whether rows that differ in one cell alone were not looked for, since there are too many of them, or of columns.
-    pub(super) limited: bool,
+    pub(crate) limited: bool,
 }
 
 impl Paired {
     /// Whether both sides have rows, and no two belong together.
-    pub(super) fn is_disjoint(&self) -> bool {
+    pub(crate) fn is_disjoint(&self) -> bool {
         self.equal.is_empty() && self.changed.is_empty() && self.old_rows > 0 && self.new_rows > 0
     }
 
@@ -55,7 +55,7 @@ fn without(rows: &mut Vec<u32>, mut taken: Vec<u32>) {
 }
 
 /// Pairs all rows.
-pub(super) fn pair(pair: &mut Pair<'_, '_>) -> Fit<Paired> {
+pub(crate) fn pair(pair: &mut Pair<'_, '_>) -> Fit<Paired> {
     let hash = Hash::default();
     let (old_all, new_all): (Vec<usize>, Vec<usize>) = pair.both.iter().map(|(_, old, new)| (*old, *new)).unzip();
     let old = names(&mut pair.old, None, |row| hash.name(row, &old_all)).map_err(|unfit| unfit.on("old"))?;

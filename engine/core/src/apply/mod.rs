@@ -48,9 +48,9 @@ pub use versions::fields_that_differ;
 use self::checks::{Findings, Scope};
 use self::code::CodeFolder;
 use self::versions::{Prepared, Settings};
-use crate::changes::By;
 use crate::error::{EngineError, Result};
 use crate::graph::Graph;
+use crate::run::By;
 use sandbox::{Executor, OnPull};
 
 /// The folder of each spec file, by the file's name in the diagnostics.

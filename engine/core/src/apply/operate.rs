@@ -9,12 +9,13 @@ use repos::{Change, JobRow, Store};
 use specs::{Glob, PipelineName, RepoName, RunId};
 
 use super::publish::{killed, trigger_branches};
-use crate::changes::{By, cause, new_run, run_entries, until_first};
+use crate::changes::run_entries;
 use crate::datums;
 use crate::error::{EngineError, Result};
 use crate::execution::failed_results;
 use crate::graph::{Graph, Pipeline};
-use crate::time;
+use crate::run::{By, cause, new_run, until_first};
+use crate::triggers;
 
 /// What a pipeline may take with it when it is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,7 @@ pub fn start_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<Opt
         }
         let mut graph = Graph::load(store)?;
         graph.stopped.remove(name);
-        let moves = time::first_heads(store, &graph.pipelines[name], store.clock().now())?;
+        let moves = triggers::first_heads(store, &graph.pipelines[name], store.clock().now())?;
         let cause = cause(store, CauseKind::Start, by, vec![name.to_string()]);
         let mut entries = vec![Entry::PipelineStart { pipeline: name.clone() }];
         entries.extend(run_entries(store, &graph, run, cause, moves, &BTreeSet::from([name.clone()]))?);

@@ -11,11 +11,12 @@ use specs::PipelineName;
 use super::branches;
 use super::versions::Prepared;
 use super::{Applied, AppliedPipeline, AppliedState};
-use crate::changes::{By, cause, new_run, run_entries, until_first};
+use crate::changes::run_entries;
 use crate::error::Result;
 use crate::graph::{BranchOf, Graph, Pipeline};
 use crate::live::job_id;
-use crate::time;
+use crate::run::{By, cause, new_run, until_first};
+use crate::triggers;
 
 /// Why, by whom, and whether in earnest.
 pub(super) struct Why<'a> {
@@ -158,7 +159,7 @@ fn branches(store: &Store, graph: &Graph, changed: &BTreeSet<PipelineName>) -> R
                 moves.push(Move { repo, branch, from: None, to: None });
             }
         }
-        let triggers = time::first_heads(store, pipeline, store.clock().now())?;
+        let triggers = triggers::first_heads(store, pipeline, store.clock().now())?;
         let stopped = graph.stopped.contains(name);
         // A stopped pipeline takes nothing; its branches are there for when it starts.
         moves.extend(triggers.into_iter().filter_map(|moved| match (stopped, moved.from) {

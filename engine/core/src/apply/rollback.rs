@@ -10,8 +10,8 @@ use super::Applied;
 use super::checks::{self, Scope};
 use super::publish::{self, Why};
 use super::versions::{Prepared, Settings};
-use crate::changes::By;
 use crate::error::{EngineError, Result};
+use crate::run::By;
 
 /// Makes a pipeline what it was in `version`; `message` says why.
 ///

@@ -15,8 +15,8 @@ use super::host;
 use super::images::Pinned;
 use crate::error::{EngineError, Result};
 use crate::executors::default_network;
+use crate::executors::readable_paths;
 use crate::graph::Pipeline;
-use crate::scheduler::readable_paths;
 
 /// The settings that an apply reads and a version keeps.
 #[derive(Debug, Clone)]

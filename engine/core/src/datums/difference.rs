@@ -14,8 +14,7 @@ use super::matches::{VisitChange, visit_changes};
 use super::members::{Changes, MemberRows, Members};
 use super::shape::{KeyedNode, Node, Shape};
 use super::view::{Source, View, Visit};
-use super::{Datum, DatumKey};
-use crate::plan::DatumMap;
+use super::{Datum, DatumKey, DatumMap};
 
 /// The inputs of a pipeline at two moments.
 pub(crate) struct Difference<'a> {

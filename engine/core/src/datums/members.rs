@@ -9,10 +9,10 @@ use repos::tree::{KeyRange, Tree, path_of};
 use repos::{RepoError, Store};
 use specs::FilePath;
 
+use super::DatumMap;
 use super::key::member_row;
 use super::matches::{ChangedMatch, visit_matches};
 use super::shape::{LeafShape, Shape};
-use crate::plan::DatumMap;
 
 /// The matches of one leaf that differ between two commits.
 #[derive(Debug, Default)]

@@ -37,8 +37,9 @@ mod shape;
 mod tests;
 mod view;
 
-use repos::tree::Tree;
+use repos::tree::{Map, Tree};
 use repos::{RepoError, Store};
+use specs::Digest;
 
 pub use datum::Arm;
 pub(crate) use datum::Datum;
@@ -49,11 +50,16 @@ pub(crate) use matches::files_of;
 pub use matches::reads;
 pub use matches::{Match, match_at};
 pub(crate) use members::MemberRows;
-#[cfg(test)]
 pub use readers::ReadBy;
 pub use shape::Shape;
 
-use crate::plan::DatumMap;
+/// The map of datums of an output commit.
+pub type DatumMap = Map<Vec<u8>>;
+
+/// The result in a value of the map of datums.
+pub fn result_in(value: &[u8]) -> Option<Digest> {
+    <[u8; 32]>::try_from(value).ok().map(Digest::from_bytes)
+}
 
 /// How many paths of a commit a glob matches.
 pub fn count_matches(store: &Store, tree: Tree, glob: &specs::Glob) -> Result<u64, RepoError> {

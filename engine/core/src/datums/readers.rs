@@ -16,8 +16,7 @@ use super::matches::Finder;
 use super::members::Members;
 use super::shape::{KeyedNode, Node, Shape};
 use super::view::{View, Visit};
-use super::{Datum, DatumKey};
-use crate::plan::DatumMap;
+use super::{Datum, DatumKey, DatumMap};
 
 /// A datum that read a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

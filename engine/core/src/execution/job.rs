@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use repos::documents::{ExecutorKind, ExecutorStamp, Transform};
 use repos::journal::SealedState;
+use repos::settings;
 use repos::tree::{FileEntry, KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
 use specs::spec::{PipelineSpec, Reprocess};
@@ -22,16 +23,17 @@ use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
 use super::skip::Skipped;
 use super::worker::{Collected, Work};
-use crate::changes::{By, COLLECTED_TRIES};
 use crate::datums::DatumKey;
 use crate::error::{EngineError, Result, in_full};
+use crate::executors::readable_paths;
 use crate::graph::Pipeline;
 use crate::live::{Counts, Happened, JobKey, Live, LiveState};
 use crate::plan::{Plan, plan};
 use crate::recipe::{Kitchen, Leaf};
+use crate::run::{By, COLLECTED_TRIES};
 use crate::secrets::{self, Confided, Missing};
 use crate::turns::Turns;
-use sandbox::{HostFolder, InputFile, Resources, SameImage, SandboxSpec};
+use sandbox::{HostFolder, InputFile, OutputLimits, Resources, SameImage, SandboxSpec};
 
 /// A wait that outlives every job.
 const NEVER: Duration = Duration::from_hours(24 * 365);
@@ -80,8 +82,23 @@ pub(crate) enum Stop {
 pub(crate) struct JobSettings {
     pub(crate) fail_fast: bool,
     pub(crate) log_max: usize,
-    pub(crate) limits: sandbox::OutputLimits,
+    pub(crate) limits: OutputLimits,
     pub(crate) readable: Vec<PathBuf>,
+}
+
+impl JobSettings {
+    /// The settings as they are now.
+    pub(crate) fn of(store: &Store) -> Result<Self> {
+        Ok(Self {
+            fail_fast: store.setting(&settings::FAIL_FAST)?,
+            log_max: usize::try_from(store.setting(&settings::LOG_MAX)?).unwrap_or(usize::MAX),
+            limits: OutputLimits {
+                files_max: store.setting(&settings::OUTPUT_FILES_MAX)?.get(),
+                bytes_max: store.setting(&settings::OUTPUT_BYTES_MAX)?.get(),
+            },
+            readable: readable_paths(store)?,
+        })
+    }
 }
 
 impl JobContext {

@@ -11,10 +11,11 @@ use repos::{RepoError, Store};
 use specs::{DatumId, Digest, FilePath};
 
 use super::datum::DatumEnd;
+use crate::datums::DatumMap;
+use crate::datums::result_in;
 use crate::datums::{DatumKey, prefix};
 use crate::feed::SoFar;
-use crate::plan::result_in;
-use crate::plan::{DatumMap, Plan};
+use crate::plan::Plan;
 
 /// So many edits wait in memory; in tests few, so that all of them work with edits that came before.
 const PENDING: usize = if cfg!(test) { 20 } else { 50_000 };

@@ -16,7 +16,7 @@ use repos::tree::{Map, Tree};
 use specs::{Digest, Network};
 
 use super::datum::DatumContext;
-use super::job::{confide, sandbox_spec};
+use super::job::{JobSettings, confide, sandbox_spec};
 use super::mask::Mask;
 use super::pool::Pool;
 use super::skip::Skipped;
@@ -26,7 +26,6 @@ use crate::executors::Executors;
 use crate::graph::Pipeline;
 use crate::live::{JobKey, Live};
 use crate::recipe::{Kitchen, Leaf};
-use crate::scheduler::job_settings;
 use sandbox::{ExecError, Executor};
 
 /// Makes what is missing again where a recipe tells how, and says of every object in the report what came of it.
@@ -213,7 +212,7 @@ impl Again {
     }
 
     fn context(&self, store: &Store, executor: Arc<dyn Executor>) -> Result<DatumContext> {
-        let settings = job_settings(store)?;
+        let settings = JobSettings::of(store)?;
         let confided = confide(store, &self.pipeline)?;
         let version = &self.pipeline.version;
         let transform: Transform = store.document(&version.transform)?;

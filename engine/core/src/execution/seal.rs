@@ -8,12 +8,12 @@ use repos::{Change, JobRow, RepoError, Store, Timestamp};
 use specs::{BranchName, RepoName};
 
 use super::output::Trees;
-use crate::changes::{By, cause};
 use crate::error::Result;
 use crate::graph::{Graph, Pipeline};
 use crate::live::Counts;
 use crate::recipe::Leaf;
-use crate::time::runs_after;
+use crate::run::{By, cause};
+use crate::triggers::runs_after;
 
 /// What there is to seal.
 #[derive(Debug)]

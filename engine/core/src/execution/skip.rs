@@ -8,9 +8,9 @@ use repos::tree::KeyRange;
 use repos::{JobRow, Store};
 use specs::{DatumId, Digest, RunId};
 
+use crate::datums::DatumMap;
 use crate::datums::{DatumKey, prefix};
 use crate::error::Result;
-use crate::plan::DatumMap;
 
 /// Failed datums that count as recovered in one job.
 #[derive(Debug, Clone, Default)]
@@ -71,7 +71,7 @@ fn visit_failed(store: &Store, job: &JobRow, mut visit: impl FnMut(DatumKey, Res
     for entry in map.range(store, KeyRange::prefix([prefix::DATUM]))? {
         let (key, value) = entry?;
         let key = DatumKey::from_map(&key);
-        let Some(digest) = crate::plan::result_in(&value) else { continue };
+        let Some(digest) = crate::datums::result_in(&value) else { continue };
         let result: ResultDocument = store.document(&digest)?;
         if result.state == ResultState::Failed && map.get(store, &key.below(prefix::RECOVERED))?.is_none() {
             visit(key, result, digest);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use repos::{RepoError, Store};
 
-use crate::plan::DatumMap;
+use crate::datums::DatumMap;
 
 /// Edits of a map of datums: a value, or `None` where an entry goes.
 pub type DatumEdits = BTreeMap<Vec<u8>, Option<Vec<u8>>>;

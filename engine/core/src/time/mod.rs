@@ -1,23 +1,21 @@
 //! Time: what happens without anybody's change, and changes that wait for more of their kind.
 //!
-//! - `ticks`    a cron input's repository gets a commit whenever its schedule comes due
-//! - `triggers` a trigger's branch follows another one when its conditions hold
+//! - `ticks` a cron input's repository gets a commit whenever its schedule comes due
 //!
 //! Nothing here remembers anything: what was done is what journal and commits say, so whoever looks next goes on, and what is there
 //! already is not made twice. Not here: who looks, and when (`pv run` at its start, `pv serve` at [`next_due`]).
 
 mod ticks;
-mod triggers;
 
 use repos::{Store, Timestamp};
 use specs::{PipelineName, RunId};
 
 pub use ticks::tick;
-pub(crate) use triggers::{first_heads, runs_after};
 
-use crate::changes::By;
 use crate::error::Result;
 use crate::graph::{Graph, Pipeline};
+use crate::run::By;
+use crate::triggers;
 
 /// Makes all ticks and takes all commits that are due at `now`; returns the runs, in order.
 ///
@@ -49,17 +47,4 @@ pub fn next_tick(store: &Store, name: &PipelineName, now: Timestamp) -> Result<O
         return Ok(None);
     }
     Ok(ticks::next(&Pipeline::load(store, &row)?, now))
-}
-
-/// The next time of a schedule, as the store keeps times.
-fn next_after(schedule: &specs::Schedule, time: Timestamp) -> Option<Timestamp> {
-    schedule.next_after(instant(time)).map(stored)
-}
-
-fn instant(time: Timestamp) -> jiff::Timestamp {
-    jiff::Timestamp::from_microsecond(time.as_micros()).unwrap_or_default()
-}
-
-fn stored(time: jiff::Timestamp) -> Timestamp {
-    Timestamp::from_micros(time.as_microsecond())
 }

@@ -14,10 +14,11 @@ use repos::{Change, Store, Timestamp};
 use specs::spec::CronInput;
 use specs::{FilePath, PipelineName, RunId};
 
-use super::{instant, next_after, stored};
-use crate::changes::{By, cause, new_run, run_entries, until_first, user_commit};
+use crate::changes::{run_entries, user_commit};
 use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph, Pipeline};
+use crate::run::{By, cause, new_run, until_first};
+use crate::schedule::{instant, next_after, stored};
 
 /// A clock: the cron input of a pipeline.
 #[derive(Debug, Clone)]

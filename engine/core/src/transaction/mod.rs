@@ -17,9 +17,10 @@ use repos::files::{Census, Edits, LeftOut};
 use repos::journal::{CauseKind, Move};
 use repos::{Change, Store};
 
-use crate::changes::{By, cause, new_run, run_entries, until_first};
+use crate::changes::run_entries;
 use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph};
+use crate::run::{By, cause, new_run, until_first};
 
 mod draft;
 

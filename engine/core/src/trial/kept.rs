@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use super::sample::keys;
 use super::select::{Inputs, Selected};
 use super::{Begun, OnBegin, Request, Tried, TriedJob, TriedOutput, present};
-use crate::changes::{By, cause, new_run};
 use crate::datums::DatumKey;
 use crate::error::{EngineError, Result, in_full};
 use crate::execution::{Ended, JobContext, Pool, Sealing, Stop, end_of, work};
 use crate::graph::{BranchOf, Pipeline};
 use crate::live::{Counts, JobState, LiveState};
 use crate::recipe::Leaf;
+use crate::run::{By, cause, new_run};
 use crate::scheduler::Engine;
 
 /// Tries all that a request comes to, one pipeline after another. `stop` ends it: what is done stays in the cache.

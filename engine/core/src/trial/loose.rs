@@ -13,7 +13,6 @@ use tokio::sync::watch;
 use super::sample::keys;
 use super::select::Selected;
 use super::{Begun, LooseDatum, OnBegin, Request, Tried, TriedJob, TriedOutput, present};
-use crate::changes::new_run;
 use crate::datums::{Arm, DatumKey};
 use crate::error::{EngineError, Result};
 use crate::execution::{DatumContext, JobContext, Outputs, Pool, datum_context};
@@ -21,6 +20,7 @@ use crate::graph::Pipeline;
 use crate::live::{Counts, JobState, LiveState};
 use crate::plan::plan;
 use crate::recipe::{Leaf, Prepared};
+use crate::run::new_run;
 use crate::scheduler::Engine;
 use sandbox::{Console, HostFolder, Sandbox};
 

@@ -24,13 +24,13 @@ use tokio::sync::watch;
 
 pub use loose::Loose;
 
-use crate::changes::By;
 use crate::datums::DatumKey;
+use crate::datums::DatumMap;
 use crate::error::{EngineError, Result};
 use crate::execution::Outputs;
 use crate::graph::{BranchOf, Graph, Pipeline};
 use crate::live::{Counts, JobState};
-use crate::plan::DatumMap;
+use crate::run::By;
 use crate::scheduler::Engine;
 
 /// What is to be tried.
@@ -184,21 +184,19 @@ pub fn branch_read(graph: &Graph, repo: &RepoName) -> Result<BranchOf> {
     }
 }
 
-impl Engine {
-    /// Tries what a request comes to. `stop` ends it: what is done stays in the cache. `on_begin` is told before anything is executed.
-    ///
-    /// Runs on the engine's [runtime](Engine::runtime). `Usage` when the request comes to nothing, `NotFound` when no datum is left of it.
-    pub async fn try_out(
-        &self,
-        request: &Request,
-        loose: &Loose,
-        by: &By,
-        stop: watch::Receiver<bool>,
-        on_begin: OnBegin<'_>,
-    ) -> Result<Tried> {
-        if loose.is_any() {
-            return loose::run(self, request, loose, stop, on_begin).await;
-        }
-        kept::run(self, request, by, stop, on_begin).await
+/// Tries what a request comes to. `stop` ends it: what is done stays in the cache. `on_begin` is told before anything is executed.
+///
+/// Runs on the engine's [runtime](Engine::runtime). `Usage` when the request comes to nothing, `NotFound` when no datum is left of it.
+pub async fn try_out(
+    engine: &Engine,
+    request: &Request,
+    loose: &Loose,
+    by: &By,
+    stop: watch::Receiver<bool>,
+    on_begin: OnBegin<'_>,
+) -> Result<Tried> {
+    if loose.is_any() {
+        return loose::run(engine, request, loose, stop, on_begin).await;
     }
+    kept::run(engine, request, by, stop, on_begin).await
 }

@@ -36,6 +36,7 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, StartContainerOptions,
 };
 use futures_util::stream::StreamExt;
+use repos::documents::ExecutorKind;
 use tokio::sync::OnceCell;
 
 use self::agent::{AGENT, AgentVolume};
@@ -44,8 +45,8 @@ use self::helper::Helper;
 use super::connection::{Chunk, Connection};
 use super::sandbox::Guard;
 use super::{
-    ExecError, Executor, ExecutorInfo, ExecutorKind, FileSource, HostFolder, Image, Network, OnPull, Owner, Resources,
-    SameImage, Sandbox, SandboxSpec, SavedImage, SavedImages,
+    ExecError, Executor, ExecutorInfo, FileSource, HostFolder, Image, Network, OnPull, Owner, Resources, SameImage,
+    Sandbox, SandboxSpec, SavedImage, SavedImages,
 };
 use crate::agent::{DEFAULT_PATH, most_processes};
 use crate::protocol::{Settings, Tmp};

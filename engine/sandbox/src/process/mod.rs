@@ -25,7 +25,9 @@ use tokio::process::{Child, Command};
 use self::scratch::Scratch;
 use super::connection::{Chunk, Connection};
 use super::sandbox::Guard;
-use super::{ExecError, Executor, ExecutorInfo, ExecutorKind, FileSource, Image, OnPull, Owner, Sandbox, SandboxSpec};
+use repos::documents::ExecutorKind;
+
+use super::{ExecError, Executor, ExecutorInfo, FileSource, Image, OnPull, Owner, Sandbox, SandboxSpec};
 use crate::agent::NAMESPACES_REFUSED;
 use crate::agent::namespace::Plan;
 use crate::protocol::{Settings, Tmp};

@@ -10,8 +10,8 @@ use specs::spec::Input;
 
 use super::model::{self, ModelDatum, World, content};
 use super::world::{KINDS, history, input, pair, store, trees, world};
+use crate::datums::DatumMap;
 use crate::datums::{self, Arm, DatumKey, Difference, KeyedChanges, MemberRows, Shape, prefix};
-use crate::plan::DatumMap;
 
 /// What a datum shows to user code, without what lies outside its recipe.
 type Shown = Vec<(usize, String, Option<String>, Vec<(String, String)>)>;

@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::read::Sheet;
-use super::rows::Paired;
-use super::{Pair, TableDiff, cells};
+use super::{FileFlips, Flip, NoRecords};
 use crate::content::Watched;
 use crate::error::{Fit, Unfit};
-use crate::flips::{FileFlips, Flip, NoRecords};
 use crate::kind::Kind;
 use crate::limits::Limits;
+use crate::options::{KeyUse, Options};
+use crate::table::{Pair, Paired, Sheet, TableDiff, cells};
 use crate::value::{canonical_cell, shown_cell};
-use crate::{KeyUse, Options};
 
 /// Different values of a column.
 const VALUES: usize = 100_000;

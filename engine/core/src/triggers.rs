@@ -11,10 +11,10 @@ use repos::{BranchRow, Change, RepoError, Store, Timestamp};
 use specs::spec::Trigger;
 use specs::{CommitId, RunId};
 
-use super::next_after;
-use crate::changes::{By, cause, new_run, until_first};
 use crate::error::Result;
 use crate::graph::{BranchOf, Graph, Pipeline, TriggerOf};
+use crate::run::{By, cause, new_run, until_first};
+use crate::schedule::next_after;
 
 /// What a trigger is judged by.
 struct Sight<'a> {
@@ -142,7 +142,7 @@ pub(crate) fn first_heads(store: &Store, pipeline: &Pipeline, now: Timestamp) ->
 }
 
 /// Takes what is due by now, in one run.
-pub(super) fn due(store: &Store, now: Timestamp, by: &By) -> Result<Vec<RunId>> {
+pub(crate) fn due(store: &Store, now: Timestamp, by: &By) -> Result<Vec<RunId>> {
     until_first(store, || {
         let graph = Graph::load(store)?;
         let mut fired = Vec::new();
@@ -165,7 +165,7 @@ pub(super) fn due(store: &Store, now: Timestamp, by: &By) -> Result<Vec<RunId>> 
 }
 
 /// When a schedule of a pipeline's triggers comes due after `now`, of those for which something waits.
-pub(super) fn next(store: &Store, pipeline: &Pipeline, now: Timestamp) -> Result<Option<Timestamp>> {
+pub(crate) fn next(store: &Store, pipeline: &Pipeline, now: Timestamp) -> Result<Option<Timestamp>> {
     let mut next = None;
     for of in pipeline.triggers() {
         let source = store.find_branch(&of.source.0, &of.source.1)?;
