@@ -324,9 +324,9 @@ impl From<clap::Error> for CliError {
 mod tests {
     use super::*;
 
-    fn failure(error: CliError) -> Box<Failure> {
+    fn failure(error: CliError) -> Failure {
         let CliError::Failure(failure) = error else { panic!("a failure") };
-        failure
+        *failure
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl KnownStores {
             self.note(&seen);
         }
         if self.store_at(&seen.place).as_ref() != Some(&seen.store) {
-            self.write(&self.place_file(&seen.place), format!("{}\n", seen.store).as_bytes());
+            Self::write(&self.place_file(&seen.place), format!("{}\n", seen.store).as_bytes());
         }
         Ok(seen)
     }
@@ -165,11 +165,11 @@ impl KnownStores {
     fn note(&self, seen: &Seen) {
         let mut text = serde_json::to_vec(seen).expect("what was seen has a JSON form");
         text.push(b'\n');
-        self.write(&self.folder.join(&seen.store), &text);
+        Self::write(&self.folder.join(&seen.store), &text);
     }
 
     /// Writes beside and renames: nobody finds half of it. Not synced: what a power cut loses is not known, and no more.
-    fn write(&self, file: &Path, bytes: &[u8]) {
+    fn write(file: &Path, bytes: &[u8]) {
         let part = file.with_extension(format!("{}.part", repos::random_hex()));
         let written = (|| {
             let created = match std::fs::File::create_new(&part) {

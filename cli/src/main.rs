@@ -37,7 +37,7 @@ fn main() -> std::process::ExitCode {
     end(app::main())
 }
 
-/// Ends the process at once. The usual end destroys what RocksDB's threads still use, and they then abort the process.
+/// Ends the process at once. The usual end destroys what `RocksDB`'s threads still use, and they then abort the process.
 fn end(code: u8) -> ! {
     std::io::stdout().flush().ok();
     signal_hook::low_level::exit(code.into())

@@ -163,7 +163,7 @@ impl Records {
     }
 
     /// A record without a signature, or with that of another.
-    fn append(&mut self, numbers: &mut Numbers, entries: Value) {
+    fn append(&mut self, numbers: &mut Numbers, entries: &Value) {
         let at = self.0.last().unwrap()["at"].clone();
         let mut record = json!({"format": 1, "at": at, "entries": entries});
         if numbers.below(2) == 0 {
@@ -188,9 +188,9 @@ impl Records {
             let moved = entry.get("moved").cloned().filter(|moved| !moved.is_null());
             entry["moves"].as_array().cloned().unwrap_or_default().into_iter().chain(moved)
         });
-        let to =
+        let mut to =
             moves.filter(|moved| moved["repo"] == repo && moved["branch"] == branch).map(|moved| moved["to"].clone());
-        to.last().unwrap_or(Value::Null)
+        to.next_back().unwrap_or(Value::Null)
     }
 
     /// Every commit that the journal names.
@@ -201,7 +201,7 @@ impl Records {
     }
 }
 
-fn run_entry(numbers: &mut Numbers, cause: &str, moved: Value) -> Value {
+fn run_entry(numbers: &mut Numbers, cause: &str, moved: &Value) -> Value {
     let run = format!("{:016x}{:016x}", numbers.below(1 << 30), numbers.below(1 << 30));
     let at = "2026-07-01T12:14:43.000123Z";
     json!({"kind": "run", "run": run, "cause": {"cause": cause, "committer": "uid:0@test", "at": at}, "moves": [moved]})
@@ -270,6 +270,7 @@ fn forge_result(dir: &Path, numbers: &mut Numbers, path: &str, content: &str) ->
 }
 
 /// Makes one change; what it was.
+#[expect(clippy::too_many_lines, reason = "one arm for each forgery")]
 fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
     let mut records = Records::read(dir);
     let repo = *numbers.of(&["images", "rules", "upper", "lower"]);
@@ -279,8 +280,8 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
         0 => {
             let cause = *numbers.of(&["commit", "move", "txn", "cron", "trigger", "try"]);
             let moved = json!({"repo": repo, "branch": "main", "from": head, "to": to});
-            let entry = run_entry(numbers, cause, moved);
-            records.append(numbers, json!([entry]));
+            let entry = run_entry(numbers, cause, &moved);
+            records.append(numbers, &json!([entry]));
             records.write(dir);
             "a branch moved by a record of their own"
         }
@@ -321,7 +322,7 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
         6 => {
             records.unsign();
             let moved = json!({"repo": repo, "branch": "main", "from": head, "to": to});
-            let entry = run_entry(numbers, "move", moved);
+            let entry = run_entry(numbers, "move", &moved);
             records.0.push(json!({"format": 1, "at": records.0[0]["at"], "entries": [entry]}));
             records.write(dir);
             "the journal without signatures, and a move"
@@ -341,7 +342,8 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
         }
         9 => {
             if let Ok(store) = as_mallory(dir) {
-                commit(&store, *numbers.of(&["images", "rules"]), "/forged", "forged");
+                let name = *numbers.of(&["images", "rules"]);
+                commit(&store, name, "/forged", "forged");
             }
             "a commit with a key of their own"
         }
@@ -358,18 +360,18 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
                 commit(&store, "rules", "/forged", "forged");
             }
             let mut records = Records::read(dir);
-            let fake = records.0.iter().flat_map(|record| record["entries"].as_array().unwrap().clone());
-            let key = fake.filter(|entry| entry["kind"] == "key").last().unwrap();
+            let mut fake = records.0.iter().flat_map(|record| record["entries"].as_array().unwrap().clone());
+            let key = fake.rfind(|entry| entry["kind"] == "key").unwrap();
             let der: repos::keys::PublicKey = serde_json::from_value(key["public_key"].clone()).unwrap();
-            records.append(numbers, json!([{"kind": "key_trust", "key": der.fingerprint()}]));
+            records.append(numbers, &json!([{"kind": "key_trust", "key": der.fingerprint()}]));
             records.write(dir);
             "a key vouched for by a record of their own"
         }
         12 => {
             std::fs::remove_file(dir.join(".pv/key")).unwrap();
             let moved = json!({"repo": repo, "branch": "main", "from": head, "to": to});
-            let entry = run_entry(numbers, "move", moved);
-            records.append(numbers, json!([entry]));
+            let entry = run_entry(numbers, "move", &moved);
+            records.append(numbers, &json!([entry]));
             records.write(dir);
             "the key file gone, and a move"
         }
@@ -397,7 +399,7 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
             });
             let one = records.commits();
             records
-                .append(numbers, json!([{"kind": "commit_prune", "commits": one, "why": "asked", "committer": "x"}]));
+                .append(numbers, &json!([{"kind": "commit_prune", "commits": one, "why": "asked", "committer": "x"}]));
             records.write(dir);
             "content gone, and said to be pruned"
         }
@@ -411,8 +413,8 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
                 let id = store.put_commit(&Commit { tree, ..true_one.commit }).unwrap();
                 store.finish_packs().unwrap();
                 let moved = json!({"repo": repo, "branch": "main", "from": head, "to": id});
-                let entry = run_entry(numbers, "commit", moved);
-                records.append(numbers, json!([entry]));
+                let entry = run_entry(numbers, "commit", &moved);
+                records.append(numbers, &json!([entry]));
                 records.write(dir);
             }
             "a forged commit"
@@ -430,19 +432,19 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
             let version = document.version;
             records.append(
                 numbers,
-                json!([{"kind": "pipeline_apply", "pipeline": "upper", "version": version, "document": forged}]),
+                &json!([{"kind": "pipeline_apply", "pipeline": "upper", "version": version, "document": forged}]),
             );
             records.write(dir);
             "a pipeline's version of their own"
         }
         18 => {
-            let run = run_entry(numbers, "rerun", json!({}))["run"].clone();
+            let run = run_entry(numbers, "rerun", &json!({}))["run"].clone();
             let seeds = json!([{"pipeline": "upper", "version": 1}]);
             let cause = json!({"cause": "rerun", "committer": "x", "at": records.0[0]["at"]});
             let moved = json!({"repo": "upper", "branch": "main", "from": records.head("upper", "main"), "to": to});
             records.append(
                 numbers,
-                json!([{"kind": "run", "run": run, "cause": cause, "jobs": seeds},
+                &json!([{"kind": "run", "run": run, "cause": cause, "jobs": seeds},
                     {"kind": "job", "pipeline": "upper", "run": run, "state": "success", "commit": to, "moved": moved}]),
             );
             records.write(dir);
@@ -470,7 +472,7 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
             if entry["kind"] == "tag_delete" {
                 entries.push(json!({"kind": "tag_create", "repo": "rules", "tag": "v1", "commit": to}));
             }
-            records.append(numbers, json!(entries));
+            records.append(numbers, &json!(entries));
             records.write(dir);
             "another entry of their own"
         }

@@ -96,7 +96,9 @@ proptest! {
                 let state = state.clone();
                 s.run_with(move |call| throw(&call, &state)).await;
                 let commits: BTreeSet<CommitId> = s.jobs("dice").iter().filter_map(|job| job.commit).collect();
-                commits.into_iter().for_each(|commit| assert_agreed(&s, commit));
+                for commit in commits {
+assert_agreed(&s, commit);
+}
             }
         });
     }

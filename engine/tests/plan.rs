@@ -160,7 +160,9 @@ proptest! {
         runtime.block_on(async {
             let mut world = World::new();
             for steps in [&first, &second] {
-                steps.iter().for_each(|step| world.step(step));
+                for step in steps {
+world.step(step);
+}
                 world.run_as_planned().await;
             }
             assert!(pending(&world.s.store, &[].into(), false, 2).unwrap().is_empty());

@@ -223,7 +223,7 @@ fn a_key_takes_the_place_of_another_only_with_its_word() {
 #[test]
 fn a_journal_that_was_cut_back_or_replaced_is_told_from_signed_commits() {
     let (test, images, _) = example();
-    let last = (2..6).map(|n| test.set("images", &[("/a", Some(&format!("{n}")))])).last().unwrap();
+    let [.., last] = [2, 3, 4, 5].map(|n| test.set("images", &[("/a", Some(&format!("{n}")))]));
     assert_eq!(test.store.cut_back().unwrap(), None);
     let (_folder, dir) = copy(&test);
     rewrite(&dir, |records| records.truncate(5));

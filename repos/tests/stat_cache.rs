@@ -269,6 +269,7 @@ impl Drop for Mapped {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "what the test could show depends on the kernel")]
 #[test]
 fn what_is_written_through_a_mapping_after_a_put_is_seen() {
     let test = three_files();

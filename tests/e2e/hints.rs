@@ -26,7 +26,7 @@ fn follow(env: &TestEnv, output: &Output) -> Vec<String> {
         // What is run again may fail again, for the reason that it failed before.
         let may_fail = ["pv run", "pv job retry", "pv try"].iter().any(|verb| command.starts_with(verb));
         assert!(
-            matches!(done.status.code(), Some(0) | Some(1) if may_fail || done.status.success()),
+            matches!(done.status.code(), Some(0 | 1) if may_fail || done.status.success()),
             "`{command}`: {shown}\nin:\n{said}"
         );
     }
@@ -44,7 +44,7 @@ fn call(env: &TestEnv, line: &str, place: &Path) -> Output {
 /// The lines below `needs you`, as hints are read.
 fn needs(stdout: &str) -> String {
     let below = stdout.split_once("needs you\n").map_or("", |(_, below)| below);
-    below.lines().map(|line| format!("hint: {}\n", line.trim())).collect()
+    below.lines().map(|line| format!("hint: {}\n", line.trim())).collect::<Vec<_>>().concat()
 }
 
 #[track_caller]

@@ -56,7 +56,7 @@ fn nuisances(env: &TestEnv, owner: &Background) -> (Vec<UnixStream>, Vec<Child>)
     half.write_all(b"{\"command\": {\"argv\"").unwrap();
     let begun = (0..5).map(|_| connect(env)).chain([half]).collect();
     // One that prints much, one that says much of what is wrong, one that reads.
-    let unknown: String = (0..4000).map(|number| format!("field{number}: 1\n")).collect();
+    let unknown = (0..4000).map(|number| format!("field{number}: 1\n")).collect::<Vec<_>>().concat();
     env.write("bad.yml", unknown);
     let calls: [&[&str]; 3] =
         [&["cat", "large:/much"], &["pipeline", "apply", "-f", "bad.yml"], &["pipeline", "apply", "-f", "-"]];

@@ -308,7 +308,7 @@ const SELECT: &str = r#"{
 
 #[test]
 fn the_best_of_many_parameters_is_selected() {
-    let rows: String = (0..100).map(|row| format!("{row},setosa\n")).collect();
+    let rows = (0..100).map(|row| format!("{row},setosa\n")).collect::<Vec<_>>().concat();
     let repos: [(&str, &[_]); 2] = [
         ("raw_data", &[("iris.csv", rows.as_str())]),
         (

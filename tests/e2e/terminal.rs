@@ -31,7 +31,7 @@ fn env_with_hostile() -> TestEnv {
     ]);
     env.ok(["tag", "create", "notes@old", "notes@main~1", "-m", &format!("tag{hostile}")]);
     env.write("payload", &hostile);
-    let octal: String = hostile.bytes().map(|byte| format!("\\{byte:03o}")).collect();
+    let octal = hostile.bytes().map(|byte| format!("\\{byte:03o}")).collect::<Vec<_>>().concat();
     let print = format!("printf '{octal}\\n'; printf '{octal}' >&2");
     apply(&env, &spec("prints", "notes", &format!("{print}; {}", copy_of("notes"))));
     env.output(["run"]);
@@ -46,7 +46,10 @@ fn env_with_hostile() -> TestEnv {
 fn commands(env: &TestEnv) -> Vec<Vec<String>> {
     let hostile = hostile();
     env.write("bad.jsonl", format!("{{\"rm\": \"notes:/{}\"}}\n{{\"x\": 1}}\n{hostile}\n", "a\\u001b[8m"));
-    env.write("bad.yml", format!("pipeline: {{name: \"x\\e[8m\\x9b\"}}\n\"key\\e[8m\\a\": 1\ninput: {{pfs: {{repo: \"\\e[8m\", glob: \"[\\e\"}}}}\n"));
+    env.write(
+        "bad.yml",
+        "pipeline: {name: \"x\\e[8m\\x9b\"}\n\"key\\e[8m\\a\": 1\ninput: {pfs: {repo: \"\\e[8m\", glob: \"[\\e\"}}\n",
+    );
     env.write("list", &hostile);
     let lines = "run
         status

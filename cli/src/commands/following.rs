@@ -33,13 +33,11 @@ pub(super) fn follow(cx: &Context, store: &Store, job: &JobRow, (failed_only, ra
         cx.out().flush()?;
         return Err(not_running(job));
     };
-    match feed_of(cx, engine, job)? {
-        Some(feed) => Following { failed_only, raw, ..Following::new(cx, store, job) }.all(engine, &feed),
-        None => {
-            let ended = store.job(job.order, &job.pipeline)?.unwrap_or_else(|| job.clone());
-            print_job(cx, store, &ended, (failed_only, raw), true)
-        }
+    if let Some(feed) = feed_of(cx, engine, job)? {
+        return Following { failed_only, raw, ..Following::new(cx, store, job) }.all(engine, &feed);
     }
+    let ended = store.job(job.order, &job.pipeline)?.unwrap_or_else(|| job.clone());
+    print_job(cx, store, &ended, (failed_only, raw), true)
 }
 
 /// The same of one datum at work, by its number in the job.
@@ -89,6 +87,7 @@ fn pause(cx: &Context) -> Result<()> {
 }
 
 /// A job that is followed.
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 struct Following<'a> {
     cx: &'a Context,
     store: &'a Store,
@@ -161,7 +160,7 @@ impl<'a> Following<'a> {
 
     fn hear(&mut self, heard: Heard) -> Result<()> {
         match heard {
-            Heard::Printed(piece) if self.is_wanted(piece.number) => self.piece(piece),
+            Heard::Printed(piece) if self.is_wanted(piece.number) => self.piece(&piece),
             Heard::Printed(_) => Ok(()),
             Heard::Over(number, result) => self.over(number, result),
             Heard::Ended(result) if self.only.is_none() => self.ended(&result),
@@ -196,7 +195,7 @@ impl<'a> Following<'a> {
         print_result(self.cx, self.store, &result, Some(&title_of(self.store, &result.recipe)?), self.raw)
     }
 
-    fn piece(&mut self, piece: Printed) -> Result<()> {
+    fn piece(&mut self, piece: &Printed) -> Result<()> {
         let mut open = match self.open.remove(&piece.number) {
             Some(open) if open.try_number == piece.try_number => open,
             Some(Open { title, .. }) => {
@@ -207,7 +206,7 @@ impl<'a> Following<'a> {
                 Open { title, try_number: piece.try_number, last: piece.clone(), line: Vec::new() }
             }
         };
-        let Printed { bytes, skipped_bytes, end, .. } = &piece;
+        let Printed { bytes, skipped_bytes, end, .. } = piece;
         if *skipped_bytes > 0 {
             let line = std::mem::take(&mut open.line);
             self.show(&open, &line, 0, None)?;

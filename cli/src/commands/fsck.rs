@@ -106,7 +106,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 /// The store, as far as it can be opened.
 fn opened(cx: &Context) -> Result<Store> {
-    Ok(cx.open_options()?.open_damaged(&cx.store_dir()?)?)
+    Ok(cx.open_options().open_damaged(&cx.store_dir()?)?)
 }
 
 fn check(cx: &Context, store: &Store) -> Result<Report> {
@@ -125,7 +125,7 @@ fn open_mirror(cx: &Context, from: &Path) -> Result<Mirror> {
 fn repair(cx: &Context, mirror: Option<&Mirror>, report: &Report, network: bool) -> Result<Vec<Done>> {
     let progress = cx.progress("repair");
     let tell = |what: &str, done, total| progress.count(what, done, total);
-    let (options, dir) = (cx.open_options()?, cx.store_dir()?);
+    let (options, dir) = (cx.open_options(), cx.store_dir()?);
     let store = options.open_damaged(&dir)?;
     let mut repair = Repair::begin(store, report, mirror, || options.open_damaged(&dir), &tell)?;
     let left = fsck::check_reach(repair.store(), &tell)?;

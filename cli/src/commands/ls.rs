@@ -91,16 +91,14 @@ fn list(cx: &Context, store: &Store, args: &Args, source: &Source) -> Result<()>
             return print(cx, path, PathKind::File(file));
         }
     };
-    match &args.matching {
-        Some(glob) => list_matching(cx, store, (tree, &path, &place), glob, args.recursive),
-        None => {
-            for listed in files::list_tree(store, tree, &place, &path, args.recursive)? {
-                let listed = listed?;
-                print(cx, listed.path, listed.kind)?;
-            }
-            Ok(())
-        }
+    if let Some(glob) = &args.matching {
+        return list_matching(cx, store, (tree, &path, &place), glob, args.recursive);
     }
+    for listed in files::list_tree(store, tree, &place, &path, args.recursive)? {
+        let listed = listed?;
+        print(cx, listed.path, listed.kind)?;
+    }
+    Ok(())
 }
 
 /// What matches, each file and directory once; with `recursive` the files in these.

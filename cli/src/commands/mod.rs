@@ -190,11 +190,16 @@ impl Command {
 
     /// Whether what it prints is for reading, and may be long.
     pub(crate) fn is_paged(&self) -> bool {
-        match self {
-            Self::Diff(_) | Self::Trace(_) | Self::Status(_) | Self::Log(_) | Self::Show(_) | Self::Explain(_) => true,
-            Self::Help(_) => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::Diff(_)
+                | Self::Trace(_)
+                | Self::Status(_)
+                | Self::Log(_)
+                | Self::Show(_)
+                | Self::Explain(_)
+                | Self::Help(_)
+        )
     }
 
     /// Whether it changes nothing in the store. Of those that do the one or the other, only the ones that people call often are told apart.

@@ -74,7 +74,9 @@ fn print_datums(cx: &Context, lines: Vec<Line>) -> Result<()> {
     });
     cx.list(None, rows)?;
     if !cx.out().is_json() {
-        unknown.iter().for_each(|line| cx.notes().line(format!("not known yet: {line}")));
+        for line in unknown {
+            cx.notes().line(format!("not known yet: {line}"));
+        }
     }
     Ok(())
 }

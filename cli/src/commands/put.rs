@@ -26,6 +26,7 @@ use crate::output::count;
 /// changed within a minute or so before they were read, or when they are kept in memory (tmpfs) or on overlayfs, where writes through a
 /// mapping (mmap) may not change a file's time. On network file systems and FUSE it is ten minutes. --checksum reads all.
 #[derive(clap::Args, Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// Where to: `images`, `images@branch`, `images:/dir`
     #[arg(value_name = "REF[:/DIR]")]
@@ -141,7 +142,7 @@ pub(super) struct Put<'a> {
 
 /// What is put, read and stored already.
 pub(super) enum Content {
-    Files(Gathered, Uploaded),
+    Files(Box<Gathered>, Uploaded),
     /// Standard input, which can be read only once.
     Stdin(Edits),
 }
@@ -277,7 +278,7 @@ impl Put<'_> {
         };
         let uploaded = files::upload_with(self.store, &gathered, &options)?;
         self.say_skipped(&uploaded.skipped);
-        Ok(Content::Files(gathered, uploaded))
+        Ok(Content::Files(Box::new(gathered), uploaded))
     }
 
     /// What is to change in `base`; for a mirror also how much of it goes.
@@ -314,13 +315,13 @@ impl Put<'_> {
         let (base, progress) = (Tree::empty(), &|_, _| {});
         let how = UploadOptions { base, trust_stat: false, dry_run: false, skip_unreadable, progress };
         let uploaded = files::upload_with(self.store, &gathered, &how)?;
-        Ok(Content::Files(gathered, uploaded))
+        Ok(Content::Files(Box::new(gathered), uploaded))
     }
 
     /// Says where a file lands when its directory looks like a file's name.
     fn note_odd_directory(&self) {
         let (Some(path), [source]) = (&self.args.target.path, self.args.sources.as_slice()) else { return };
-        let extension = |name: &str| Path::new(name).extension().map(|end| end.to_ascii_lowercase());
+        let extension = |name: &str| Path::new(name).extension().map(std::ffi::OsStr::to_ascii_lowercase);
         let Some(name) = source.file_name().and_then(|name| name.to_str()) else { return };
         let is_alike = extension(name).is_some() && extension(name) == extension(path.name());
         let is_directory =

@@ -385,8 +385,8 @@ pub(super) fn caused(cx: &Context, run: &RunId) -> Result<()> {
     cx.out().line(format!("@{}", store.short_run(run)?))?;
     cx.out().flush()?;
     let names: Vec<&str> = row.jobs.iter().map(|job| job.pipeline.as_str()).collect();
-    let named = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
-    cx.notes().line(plural(names.len() as u64, "job", "jobs") + &named);
+    let list = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+    cx.notes().line(plural(names.len() as u64, "job", "jobs") + &list);
     next::after(cx, store, run)?.iter().for_each(|next| cx.notes().line(next));
     Ok(())
 }

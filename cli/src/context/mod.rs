@@ -159,13 +159,12 @@ impl Context {
     /// The store.
     pub(crate) fn store(&self) -> Result<&Store> {
         let _opening = self.opening.lock().expect("no panic under this lock");
-        let store = match self.store.get() {
-            Some(store) => store,
-            None => {
-                let store = self.open_options()?.open(&self.store_dir()?)?;
-                store.set_publisher(Arc::new(Owner::of(store.dir())));
-                self.store.get_or_init(|| store.in_zone(self.human().zone().clone()))
-            }
+        let store = if let Some(store) = self.store.get() {
+            store
+        } else {
+            let store = self.open_options().open(&self.store_dir()?)?;
+            store.set_publisher(Arc::new(Owner::of(store.dir())));
+            self.store.get_or_init(|| store.in_zone(self.human().zone().clone()))
         };
         self.standing.get_or_init(|| self.look_at(store));
         Ok(store)
@@ -231,13 +230,13 @@ impl Context {
     }
 
     /// How this command opens or makes a store.
-    pub(crate) fn open_options(&self) -> Result<OpenOptions> {
+    pub(crate) fn open_options(&self) -> OpenOptions {
         let notes = self.notes.another();
         let mut options = OpenOptions::default().clock(self.clock.clone()).access(self.access());
         if let Some(key) = self.env().get("PV_KEY") {
             options = options.key(self.outside.cwd.join(key));
         }
-        Ok(options.notify(move |what| notes.line(what)))
+        options.notify(move |what| notes.line(what))
     }
 
     /// The URL of a place for objects that was given as one, or as the path of a folder.

@@ -72,11 +72,11 @@ pub(super) fn shown(text: &str, tricks: bool) -> Cow<'_, str> {
     written_out(text, is_refused, |numbers| Cow::Owned(format!("\u{1b}[{numbers}m")))
 }
 
-fn written_out<'t>(
-    text: &'t str,
+fn written_out(
+    text: &str,
     is_refused: impl Fn(char) -> bool,
     color: impl Fn(&str) -> Cow<'static, str>,
-) -> Cow<'t, str> {
+) -> Cow<'_, str> {
     if !text.contains(&is_refused) {
         return Cow::Borrowed(text);
     }

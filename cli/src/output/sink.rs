@@ -152,10 +152,8 @@ impl Sink {
         let Some(mut all) = self.before(text) else { return };
         all.extend_from_slice(text);
         let drops = self.inner.drops.load(Ordering::Relaxed);
-        let wait = match self.inner.has_dropped.load(Ordering::Relaxed) {
-            true => Some(Duration::ZERO),
-            false => drops.then_some(NOTES_WAIT),
-        };
+        let has_dropped = self.inner.has_dropped.load(Ordering::Relaxed);
+        let wait = if has_dropped { Some(Duration::ZERO) } else { drops.then_some(NOTES_WAIT) };
         let until = wait.map(|wait| Instant::now() + wait);
         let written = self.write_all_until(&all, until);
         self.inner.has_dropped.store(drops && written.is_err(), Ordering::Relaxed);

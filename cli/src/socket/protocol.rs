@@ -127,7 +127,7 @@ fn wait_until(stream: &UnixStream, deadline: Instant) -> std::io::Result<()> {
 
 /// Reads a line, of which the beginning was read, to its end.
 fn read_rest(mut stream: &UnixStream, line: &mut Vec<u8>, deadline: Instant, share: &mut Share) -> std::io::Result<()> {
-    let mut piece = [0; SMALL];
+    let mut piece = vec![0; SMALL];
     while line.last() != Some(&b'\n') {
         if Instant::now() >= deadline {
             return Err(std::io::ErrorKind::TimedOut.into());

@@ -213,6 +213,7 @@ impl Shared {
     }
 
     /// Takes connections until there are to be no more; sees that the store and its socket stay where they are.
+    #[expect(clippy::needless_pass_by_value, reason = "the pipe is closed when the listener ends")]
     fn listen(self: &Arc<Self>, mut listener: UnixListener, mut presence: Presence, wake: PipeReader) {
         let mut looked = Instant::now();
         while !self.clients().is_closed {
@@ -331,6 +332,7 @@ impl Shared {
     }
 
     /// Does what a client asks for.
+    #[expect(clippy::needless_pass_by_value, reason = "dropping `leave` takes the client off the list")]
     fn attend(self: Arc<Self>, leave: Leave, stream: &Arc<UnixStream>, uid: u32) {
         stream.set_write_timeout(Some(ANSWER_WAIT)).ok();
         // What does not come whole, in time and within bounds, is not taken: nothing was done, and whoever sent it knows.

@@ -300,6 +300,7 @@ fn an_owner_at_its_end_cuts_off_whoever_does_not_come_to_his_own() {
 
 #[test]
 fn what_does_not_end_is_left_behind() {
+    #[expect(clippy::unnecessary_wraps, reason = "it stands for a function that can fail")]
     fn lost(work: Work) -> std::io::Result<()> {
         std::mem::forget(work);
         Ok(())

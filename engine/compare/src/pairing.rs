@@ -156,7 +156,7 @@ impl Left {
     /// Pairs records that differ in one field alone, field by field. Which ones depends on what they say, not on where they stand.
     fn take_nearly_equal(&mut self, old: &[Node], new: &[Node]) -> Vec<(usize, usize)> {
         let (old_fields, new_fields) = (Fields::of_all(old, &self.old), Fields::of_all(new, &self.new));
-        let mut names: Vec<&str> = old_fields.iter().flat_map(|record| record.fields.keys().copied()).collect();
+        let mut names: Vec<&str> = old_fields.iter().flat_map(|record| record.by_name.keys().copied()).collect();
         names.sort_unstable();
         names.dedup();
         if names.len() > FIELDS || names.len() < 2 {
@@ -182,7 +182,7 @@ impl Left {
 struct Fields<'n> {
     at: usize,
     sum: u64,
-    fields: HashMap<&'n str, u64>,
+    by_name: HashMap<&'n str, u64>,
 }
 
 impl<'n> Fields<'n> {
@@ -191,21 +191,21 @@ impl<'n> Fields<'n> {
     }
 
     fn of(record: &'n Node, at: usize) -> Self {
-        let mut found = Self { at, sum: 0, fields: HashMap::new() };
+        let mut found = Self { at, sum: 0, by_name: HashMap::new() };
         for (key, value) in record.entries().unwrap_or_default() {
             let mut hasher = DefaultHasher::new();
             hasher.write(key.as_bytes());
             feed(value, &mut hasher);
             let hash = hasher.finish();
             found.sum = found.sum.wrapping_add(hash);
-            found.fields.insert(key, hash);
+            found.by_name.insert(key, hash);
         }
         found
     }
 
     /// The name of all other fields, that of the field, and which record it is; none if it lacks the field.
     fn without(&self, name: &str) -> Option<(u128, u64, usize)> {
-        let hash = *self.fields.get(name)?;
+        let hash = *self.by_name.get(name)?;
         Some((u128::from(self.sum.wrapping_sub(hash)), hash, self.at))
     }
 }
@@ -245,10 +245,12 @@ fn find_key(old: &[Node], new: &[Node], wanted: Wanted<'_>) -> Fit<Vec<String>> 
     let is_everywhere = |name: &str| old.iter().chain(new).all(|record| record.get(name).is_some_and(is_key));
     let counts = |side: &[Node], name: &str| {
         let mut counter = Counter::default();
-        side.iter().for_each(|record| match record.get(name) {
-            Some(Node::Number(text)) => counter.see(text.parse().ok()),
-            _ => counter.see(None),
-        });
+        for record in side {
+            match record.get(name) {
+                Some(Node::Number(text)) => counter.see(text.parse().ok()),
+                _ => counter.see(None),
+            }
+        }
         counter.counts_rows(name)
     };
     let columns: Vec<Column> = entries

@@ -10,12 +10,12 @@ const FEWEST: usize = 4000;
 
 struct Items<'i, T>(&'i [T]);
 
-impl<T: Copy + Eq + Hash> TokenSource for Items<'_, T> {
+impl<'i, T: Copy + Eq + Hash> TokenSource for Items<'i, T> {
     type Token = T;
-    type Tokenizer = std::vec::IntoIter<T>;
+    type Tokenizer = std::iter::Copied<std::slice::Iter<'i, T>>;
 
     fn tokenize(&self) -> Self::Tokenizer {
-        self.0.to_vec().into_iter()
+        self.0.iter().copied()
     }
 
     fn estimate_tokens(&self) -> u32 {

@@ -99,7 +99,7 @@ fn picture(side: &mut Watched<'_>, bounds: &Bounds, limits: &Limits) -> Fit<Pict
     let of = (image.width(), image.height());
     let side = bounds.picture_side;
     let small = if of.0.max(of.1) > side { image.thumbnail(side, side) } else { image };
-    let size = (small.width(), small.height());
+    let shown = (small.width(), small.height());
     let mut bytes = Vec::new();
     let media_type = if small.color().has_alpha() {
         let small = DynamicImage::ImageRgba8(small.into_rgba8());
@@ -110,7 +110,7 @@ fn picture(side: &mut Watched<'_>, bounds: &Bounds, limits: &Limits) -> Fit<Pict
         small.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 82)).map_err(malformed)?;
         "image/jpeg"
     };
-    Ok(Picture { bytes, media_type, size, of })
+    Ok(Picture { bytes, media_type, size: shown, of })
 }
 
 #[cfg(test)]

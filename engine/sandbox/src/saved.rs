@@ -222,7 +222,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let images = SavedImages::of(folder.path());
         let mut incoming = images.begin().unwrap();
-        incoming.write_all(&[7; 100_000]).unwrap();
+        incoming.write_all(&vec![7; 100_000]).unwrap();
         let saved = incoming.finish(&stamp(), Timestamp::from_micros(1)).unwrap();
         (folder, images, saved)
     }
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!((images.list().unwrap().len(), saved.size_bytes < 1000), (1, true));
         let mut bytes = Vec::new();
         images.open(&saved).unwrap().read_to_end(&mut bytes).unwrap();
-        assert_eq!(bytes, [7; 100_000]);
+        assert_eq!(bytes, vec![7; 100_000]);
         assert_eq!(images.find(&Digest::from_bytes([1; 32])).unwrap(), None);
     }
 

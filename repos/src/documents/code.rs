@@ -99,6 +99,7 @@ pub enum GitHow {
 
 impl CodeStamp {
     /// What may be said: in records from before there were checks, that nothing was compared.
+    #[must_use]
     pub fn checked(&self) -> Self {
         let mut stamp = Self { git_clean: None, ..self.clone() };
         if stamp.git_code.is_some() || stamp.git_spec.is_some() {
@@ -157,8 +158,8 @@ impl GitCheck {
             GitState::NotChecked => format!("{what} not checked against commit {id}: {}", self.why),
             GitState::Differs => {
                 let plural = if self.differ == 1 { "file" } else { "files" };
-                let named = self.files.iter().take(names);
-                let mut list: Vec<String> = named.map(|file| format!("{} ({})", file.path, file.how)).collect();
+                let first = self.files.iter().take(names);
+                let mut list: Vec<String> = first.map(|file| format!("{} ({})", file.path, file.how)).collect();
                 let more = self.differ.saturating_sub(list.len() as u64);
                 list.extend((more > 0).then(|| format!("{more} more")));
                 format!("{what} differs from {id}{at}{less}: {} {plural}: {}", self.differ, list.join(", "))

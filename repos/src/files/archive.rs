@@ -143,11 +143,9 @@ impl<'a> Unpacking<'a> {
 
     fn read(&mut self, source: &mut impl Read) -> Result<()> {
         let mut ending = Ending { source, last: Vec::new() };
-        let mut archive = Archive::new(&mut ending);
-        for entry in archive.entries().map_err(|error| unreadable(self.name, error))? {
+        for entry in Archive::new(&mut ending).entries().map_err(|error| unreadable(self.name, error))? {
             self.entry(entry.map_err(|error| unreadable(self.name, error))?)?;
         }
-        drop(archive);
         if ending.last.len() < BLOCK || ending.last.iter().any(|byte| *byte != 0) {
             let why = "the archive has no end: it was cut off, or is no tar archive".to_owned();
             return Err(RepoError::BadSources(vec![(PathBuf::from(self.name), why)]));

@@ -349,9 +349,10 @@ fn count_below(at: BorrowedFd<'_>, name: &CStr, deepest: usize) -> io::Result<Op
 fn remove_all(at: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
     let directory = open_to_list(at, name)?;
     for (name, is_directory) in names_in(&directory)? {
-        match is_directory {
-            true => remove_all(directory.as_fd(), &name)?,
-            false => rustix::fs::unlinkat(&directory, &name, AtFlags::empty())?,
+        if is_directory {
+            remove_all(directory.as_fd(), &name)?;
+        } else {
+            rustix::fs::unlinkat(&directory, &name, AtFlags::empty())?;
         }
     }
     rustix::fs::unlinkat(at, name, AtFlags::REMOVEDIR)

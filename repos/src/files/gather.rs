@@ -328,6 +328,7 @@ impl Gathering<'_> {
     }
 
     /// What is left out in the folder of a listed path; `None` when the path is left out itself, or a folder above it.
+    #[expect(clippy::option_option, reason = "the outer one: is it wanted; the inner one: has it rules")]
     fn rules_of_listed(
         &mut self,
         root: u32,

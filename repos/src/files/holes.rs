@@ -28,9 +28,9 @@ impl<'a> Holes<'a> {
 
     fn put(&mut self, bytes: &[u8], is_hole: bool) -> io::Result<()> {
         if is_hole {
-            self.file.skip(bytes.len() as u64)?
+            self.file.skip(bytes.len() as u64)?;
         } else {
-            self.file.write_all(bytes)?
+            self.file.write_all(bytes)?;
         }
         self.length += bytes.len() as u64;
         self.ends_with_hole = is_hole;
@@ -77,7 +77,9 @@ mod tests {
         let path = folder.path().join("file");
         let mut file = File::create(&path).unwrap();
         let mut holes = Holes::new(&mut file);
-        pieces.iter().for_each(|piece| holes.write_all(piece).unwrap());
+        for piece in pieces {
+            holes.write_all(piece).unwrap();
+        }
         holes.finish().unwrap();
         (std::fs::read(&path).unwrap(), std::fs::metadata(&path).unwrap().blocks() * 512)
     }

@@ -369,10 +369,10 @@ impl ByPatterns {
         }
         let mut rules = folders.get(&b""[..]);
         for (end, _) in relative.match_indices('/') {
-            if self.decider.left_out(rules.map(AsRef::as_ref), relative[..end].as_bytes(), true).is_some() {
+            if self.decider.left_out(rules.map(AsRef::as_ref), &relative.as_bytes()[..end], true).is_some() {
                 return true;
             }
-            rules = folders.get(relative[..=end].as_bytes()).or(rules);
+            rules = folders.get(&relative.as_bytes()[..=end]).or(rules);
         }
         self.decider.left_out(rules.map(AsRef::as_ref), relative.as_bytes(), false).is_some()
     }

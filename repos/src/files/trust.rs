@@ -91,17 +91,16 @@ impl Trust {
         if !stamp.is_settled(self.looked_at) {
             return false;
         }
-        let quiet = match self.known.iter().find(|(device, _)| *device == stamp.device) {
-            Some((_, quiet)) => *quiet,
-            None => {
-                let kind = path().and_then(|path| file_system(&path, stamp.device));
-                let quiet = kind.and_then(|kind| self.quiet_on(kind));
-                // A path that leads elsewhere by now says nothing of the device.
-                if kind.is_some() {
-                    self.known.push((stamp.device, quiet));
-                }
-                quiet
+        let quiet = if let Some((_, quiet)) = self.known.iter().find(|(device, _)| *device == stamp.device) {
+            *quiet
+        } else {
+            let kind = path().and_then(|path| file_system(&path, stamp.device));
+            let quiet = kind.and_then(|kind| self.quiet_on(kind));
+            // A path that leads elsewhere by now says nothing of the device.
+            if kind.is_some() {
+                self.known.push((stamp.device, quiet));
             }
+            quiet
         };
         quiet.is_some_and(|quiet| stamp.is_settled(self.looked_at.saturating_sub(nanos(quiet))))
     }

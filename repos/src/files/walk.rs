@@ -339,8 +339,9 @@ impl Walker<'_> {
         found: &mut Found,
     ) -> Option<Arc<Rules>> {
         let Walk { source, decider, .. } = self.walk;
-        let rules = decider.rules_in(at, source, relative, above.clone(), &mut found.refused);
-        let is_own = rules.as_ref().map(Arc::as_ptr) != above.as_ref().map(Arc::as_ptr);
+        let before = above.as_ref().map(Arc::as_ptr);
+        let rules = decider.rules_in(at, source, relative, above, &mut found.refused);
+        let is_own = rules.as_ref().map(Arc::as_ptr) != before;
         found.rules.extend(rules.clone().filter(|_| is_own).map(|rules| (relative.to_vec(), rules)));
         rules
     }

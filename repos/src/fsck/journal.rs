@@ -19,7 +19,7 @@ const IN_MEMORY_BYTES: u64 = 32 << 20;
 
 pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
     // Of one moment: what others record from here on is left for the next time.
-    let (index, known) = store.index_at()?;
+    let (index, known) = store.index_at();
     let length = match store.journal().length() {
         Err(error) if error.kind() == specs::ErrorKind::Damaged => {
             findings.add(Subject::Journal, error.to_string());

@@ -45,6 +45,9 @@ pub fn check(store: &Store, progress: Progress<'_>) -> Result<Report> {
     Ok(findings.into_report())
 }
 
+/// One part of the check.
+type Step<'s> = &'s dyn Fn(&mut Findings) -> Result<()>;
+
 /// Goes once through everything.
 fn check_once(store: &Store, progress: Progress<'_>) -> Result<Findings> {
     let mut findings = Findings::default();
@@ -61,7 +64,7 @@ fn check_once(store: &Store, progress: Progress<'_>) -> Result<Findings> {
         refreshed => refreshed?,
     }
     store.register_listed(&packs)?;
-    let steps: [&dyn Fn(&mut Findings) -> Result<()>; 5] = [
+    let steps: [Step<'_>; 5] = [
         &|findings| journal::check(store, findings),
         &|findings| journal::check_proof(store, findings),
         &|findings| packs::check(store, &packs, progress, findings),

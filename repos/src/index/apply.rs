@@ -75,6 +75,7 @@ pub(crate) fn cannot_have_happened(record: u64, error: RepoError) -> RepoError {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of entry")]
 fn apply_entry(view: &mut View<'_>, entry: &Entry, of: &Context<'_>) -> Result<(), RepoError> {
     let at = of.at();
     match entry {

@@ -67,14 +67,18 @@ impl OwnKey {
     /// A code of bytes that come in pieces: the holder of this key has seen just these.
     pub(crate) fn code(&self, pieces: &[&[u8]]) -> Digest {
         let mut codes = self.codes.clone();
-        pieces.iter().for_each(|piece| codes.update(piece));
+        for piece in pieces {
+            codes.update(piece);
+        }
         Digest::from_bytes(codes.finalize().into_bytes().into())
     }
 
     /// Whether it is this code; takes the same time for every wrong one.
     pub(crate) fn is_code(&self, pieces: &[&[u8]], code: &Digest) -> bool {
         let mut codes = self.codes.clone();
-        pieces.iter().for_each(|piece| codes.update(piece));
+        for piece in pieces {
+            codes.update(piece);
+        }
         codes.verify_slice(code.as_bytes()).is_ok()
     }
 

@@ -163,7 +163,7 @@ fn typed(key: &PublicKey) -> Vec<u8> {
 
 /// A key with its name in the form that readers of signed notes take: `<name>+<key id>+<base64 of type and key>`.
 pub fn verifier_key(name: &str, key: &PublicKey) -> String {
-    let id: String = key_id(name, key).iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = key_id(name, key).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     format!("{name}+{id}+{}", STANDARD.encode(typed(key)))
 }
 

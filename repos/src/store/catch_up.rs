@@ -27,9 +27,9 @@ impl Store {
     }
 
     /// The index with the position that it stands at.
-    pub(crate) fn index_at(&self) -> Result<(Arc<Index>, Position), RepoError> {
+    pub(crate) fn index_at(&self) -> (Arc<Index>, Position) {
         let position = self.locked_position();
-        Ok((self.index(), *position))
+        (self.index(), *position)
     }
 
     /// Brings an index up to packs and journal, and `position` with it.

@@ -133,16 +133,16 @@ fn moves_in(record: &Record, repo: &RepoName, branch: &BranchName) -> Vec<Branch
         match entry {
             Entry::RepoDelete { repo: own } if own == repo => moves.push(deleted()),
             Entry::BranchDelete { repo: own, branch: other } if is_it(own, other) => moves.push(deleted()),
-            Entry::Run { run, cause, moves: moved, .. } => {
-                let own = moved.iter().filter(|moved| is_it(&moved.repo, &moved.branch));
-                moves.extend(own.map(|moved| BranchMove {
+            Entry::Run { run, cause, moves: all, .. } => {
+                let own = all.iter().filter(|one| is_it(&one.repo, &one.branch));
+                moves.extend(own.map(|one| BranchMove {
                     at,
-                    change: BranchChange::Moved { from: moved.from, to: moved.to },
+                    change: BranchChange::Moved { from: one.from, to: one.to },
                     by: MovedBy::Run(*run, Box::new(cause.clone())),
                 }));
             }
-            Entry::Job { pipeline, run, moved: Some(moved), .. } if is_it(&moved.repo, &moved.branch) => {
-                let change = BranchChange::Moved { from: moved.from, to: moved.to };
+            Entry::Job { pipeline, run, moved: Some(own), .. } if is_it(&own.repo, &own.branch) => {
+                let change = BranchChange::Moved { from: own.from, to: own.to };
                 moves.push(BranchMove { at, change, by: MovedBy::Job(pipeline.clone(), *run) });
             }
             _ => {}

@@ -206,7 +206,7 @@ fn has_signed(key: &PublicKey, value: &Value, by: &RecordSignature) -> bool {
 impl Doubt {
     /// What is wrong, in words.
     pub fn words(&self) -> String {
-        let key = self.key.map(|key| key.short(12).to_string()).unwrap_or_default();
+        let key = self.key.map(|key| key.short(12)).unwrap_or_default();
         match self.why {
             DoubtWhy::Unsigned => "it is not signed, as the records before it are".to_owned(),
             DoubtWhy::UnknownKey => format!("it is signed by key {key}, which the journal does not know"),
@@ -227,7 +227,7 @@ fn is_command(entry: &Entry) -> bool {
 
 /// What a record does, in words; of many things the first.
 fn words_of(record: &Record) -> String {
-    let mut words: Vec<String> = record.entries.iter().filter_map(entry_words).collect();
+    let mut words: Vec<String> = record.entries.iter().map(entry_words).collect();
     let more = words.len().saturating_sub(3);
     words.truncate(3);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -238,8 +238,8 @@ fn moves(moved: &Move) -> String {
     format!("moves {}@{}", moved.repo, moved.branch)
 }
 
-fn entry_words(entry: &Entry) -> Option<String> {
-    Some(match entry {
+fn entry_words(entry: &Entry) -> String {
+    match entry {
         Entry::Init { .. } => "makes the store".to_owned(),
         Entry::RepoCreate { repo, .. } => format!("creates repository {repo}"),
         Entry::RepoDelete { repo } => format!("deletes repository {repo}"),
@@ -262,5 +262,5 @@ fn entry_words(entry: &Entry) -> Option<String> {
         Entry::Key { public_key, .. } => format!("adds key {}", public_key.fingerprint().short(12)),
         Entry::KeyTrust { key } => format!("vouches for key {}", key.short(12)),
         Entry::CommitDelete { commit, .. } => format!("deletes commit {}", commit.short(12)),
-    })
+    }
 }

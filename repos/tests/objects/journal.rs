@@ -75,8 +75,8 @@ fn a_journal_that_forked_shows_both_sides_and_a_repair_takes_up_the_places() {
         test.store.publish(&Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }])).unwrap_err();
     let RepoError::DamagedJournal { record: 3, why } = error else { panic!("{error}") };
     let line = |store: &Store| {
-        let text = std::fs::read_to_string(store.folder().join("journal")).unwrap();
-        text.lines().nth(2).unwrap()[..12].to_owned()
+        let journal = std::fs::read_to_string(store.folder().join("journal")).unwrap();
+        journal.lines().nth(2).unwrap()[..12].to_owned()
     };
     assert!(why.contains(&line(&test.store)) && why.contains(&line(&other.store)) && why.contains("--repair"), "{why}");
     let dir = test.store.dir().to_owned();

@@ -140,7 +140,9 @@ impl Graph {
     fn knots(&self) -> Knots {
         let mut writers = vec![Vec::new(); self.0.len()];
         for (writer, readers) in self.0.iter().enumerate() {
-            readers.iter().for_each(|&reader| writers[reader].push(writer));
+            for &reader in readers {
+                writers[reader].push(writer);
+            }
         }
         let mut order = Vec::with_capacity(self.0.len());
         let mut seen = vec![false; self.0.len()];
@@ -190,17 +192,14 @@ fn walk(next: &[Vec<usize>], start: usize, seen: &mut [bool], mut leave: impl Fn
     }
     let mut path = vec![(start, 0)];
     while let Some((at, tried)) = path.last_mut() {
-        match next[*at].get(*tried) {
-            Some(&other) => {
-                *tried += 1;
-                if !std::mem::replace(&mut seen[other], true) {
-                    path.push((other, 0));
-                }
+        if let Some(&other) = next[*at].get(*tried) {
+            *tried += 1;
+            if !std::mem::replace(&mut seen[other], true) {
+                path.push((other, 0));
             }
-            None => {
-                leave(*at);
-                path.pop();
-            }
+        } else {
+            leave(*at);
+            path.pop();
         }
     }
 }
@@ -214,7 +213,9 @@ pub(super) mod tests {
 
     pub(in crate::spec) fn graph(size: usize, edges: &[(usize, usize)]) -> Small {
         let mut readers = vec![Vec::new(); size];
-        edges.iter().for_each(|(writer, reader)| readers[*writer].push(*reader));
+        for (writer, reader) in edges {
+            readers[*writer].push(*reader);
+        }
         Small(Graph(readers))
     }
 

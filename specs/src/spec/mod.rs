@@ -147,9 +147,13 @@ pub fn parse_specs(files: &[(String, String)]) -> SpecSet {
             documents.push((file.as_str(), read::document(&mut reader, node, &whole)));
         }
     }
-    graph::names_held_twice(&documents).into_iter().for_each(|problem| notes.push(problem));
+    for problem in graph::names_held_twice(&documents) {
+        notes.push(problem);
+    }
     let specs: Vec<_> = documents.into_iter().filter_map(|(_, Document { parsed, .. })| parsed).collect();
-    graph::cycles(&specs).into_iter().for_each(|problem| notes.push(problem));
+    for problem in graph::cycles(&specs) {
+        notes.push(problem);
+    }
     let mut diagnostics = notes.diagnostics;
     let order: HashMap<&str, usize> = files.iter().map(|(name, _)| name.as_str()).zip(0..).collect();
     diagnostics.sort_by_key(|diagnostic| (order.get(diagnostic.file.as_str()), diagnostic.place));

@@ -370,7 +370,9 @@ fn merge(entries: &mut Vec<Entry>, merged: Vec<Node>) {
         return;
     }
     let mut known = entries.iter().map(|entry| entry.key.clone()).collect();
-    merged.into_iter().for_each(|node| add(entries, &mut known, node));
+    for node in merged {
+        add(entries, &mut known, node);
+    }
 }
 
 /// Replaces each pair of `\u` surrogates, which YAML does not know, by the one escape that it does.

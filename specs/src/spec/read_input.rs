@@ -32,7 +32,7 @@ struct Leaves<'a> {
     /// Inputs seen so far.
     seen: usize,
     /// Leaves seen so far, those that could not be read too.
-    leaves: usize,
+    count: usize,
 }
 
 /// Reads what the pipeline `name` reads, with the places of its leaves.
@@ -50,7 +50,7 @@ pub(super) fn input_field(
         );
         return None;
     };
-    let mut leaves = Leaves { pipeline: name, found: Vec::new(), above: Vec::new(), seen: 0, leaves: 0 };
+    let mut leaves = Leaves { pipeline: name, found: Vec::new(), above: Vec::new(), seen: 0, count: 0 };
     let input = input(reader, node, &mut leaves, Keyed::default());
     check_names(reader, &leaves.found);
     Some((input?, leaves.found.into_iter().map(|leaf| leaf.places).collect()))
@@ -64,7 +64,7 @@ struct Keyed {
 }
 
 fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: Keyed) -> Option<Input> {
-    if leaves.leaves >= MAX_INPUTS {
+    if leaves.count >= MAX_INPUTS {
         return too_many(reader, node, leaves);
     }
     let errors = reader.errors();
@@ -79,11 +79,11 @@ fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: K
             None
         }
         [("pfs" | "atom", entry)] => {
-            leaves.leaves += 1;
+            leaves.count += 1;
             pfs(reader, &entry.value, leaves, keyed).map(Input::Pfs)
         }
         [("cron", entry)] => {
-            leaves.leaves += 1;
+            leaves.count += 1;
             cron(reader, &entry.value, leaves).map(Input::Cron)
         }
         [(kind, _)] => {
@@ -117,10 +117,10 @@ fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: K
 
 /// Says once that there are too many leaves; no more of them is read.
 fn too_many(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Option<Input> {
-    if leaves.leaves == MAX_INPUTS {
-        leaves.leaves += 1;
+    if leaves.count == MAX_INPUTS {
+        leaves.count += 1;
         let message =
-            format!("this is input {}; a pipeline has at most {}", grouped(leaves.leaves), grouped(MAX_INPUTS));
+            format!("this is input {}; a pipeline has at most {}", grouped(leaves.count), grouped(MAX_INPUTS));
         reader.error_with_hint(
             node.place,
             message,

@@ -231,7 +231,7 @@ fn diff_trace_and_status_are_read_page_by_page() {
     }
     let env = flow::run();
     env.set("PV_NOW", NOW);
-    env.write("many", (0..500).map(|number| format!("{number}\n")).collect::<String>());
+    env.write("many", (0..500).map(|number| format!("{number}\n")).collect::<Vec<_>>().concat());
     env.ok(["put", "images", "many"]);
     for (command, expected) in [
         ("pv diff images", "/many"),

@@ -113,7 +113,7 @@ fn view(cx: &Context, branch: &BranchOf, moved: BranchMove) -> Result<MoveView> 
             view.who = pipeline.to_string();
             (view.job, view.run) = (Some(format!("{pipeline}@{run}")), Some(run));
         }
-        MovedBy::Unnamed => view.who = "not recorded".to_owned(),
+        MovedBy::Unnamed => "not recorded".clone_into(&mut view.who),
     }
     Ok(view)
 }

@@ -43,13 +43,11 @@ impl Sides {
     /// Of one reference the commit before it and itself.
     pub(super) fn find(store: &Store, first: &Source, second: Option<&Source>) -> Result<Self> {
         let Some(second) = second else {
-            return match queries::find_files(store, first)? {
-                Files::Commit(at) => Self::of_commit(store, *at),
-                _ => {
-                    let message = format!("`{first}` is not a commit, and is compared with one");
-                    Err(CliError::usage(message, format!("pv diff {first} OTHER")))
-                }
+            let Files::Commit(at) = queries::find_files(store, first)? else {
+                let message = format!("`{first}` is not a commit, and is compared with one");
+                return Err(CliError::usage(message, format!("pv diff {first} OTHER")));
             };
+            return Self::of_commit(store, *at);
         };
         let (first_at, second_at) = (Side::find(store, first)?, Side::find(store, second)?);
         let what = match (first.path(), second.path()) {

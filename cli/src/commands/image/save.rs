@@ -37,13 +37,12 @@ pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
         let stamp = image.stamp;
         let known = saved.find(&stamp.digest)?;
         let is_new = known.is_none();
-        let kept = match known {
-            Some(known) => known,
-            None => {
-                let mut incoming = saved.begin()?;
-                cx.block_on(async { docker.save_image(&SameImage::from(&stamp), &mut incoming).await })??;
-                incoming.finish(&stamp, store.clock().now())?
-            }
+        let kept = if let Some(known) = known {
+            known
+        } else {
+            let mut incoming = saved.begin()?;
+            cx.block_on(async { docker.save_image(&SameImage::from(&stamp), &mut incoming).await })??;
+            incoming.finish(&stamp, store.clock().now())?
         };
         let told = if is_new { "saved" } else { "is there" };
         let line = format!("{told}   {}   {}   images/{}.tar.zst", words(&stamp), size(kept.size_bytes), kept.archive);

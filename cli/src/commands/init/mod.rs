@@ -65,7 +65,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     std::fs::create_dir_all(&dir)
         .map_err(|error| CliError::io(format!("cannot create `{}`", dir.display()), &error))?;
     let dir = dir.canonicalize().unwrap_or(dir);
-    let options = cx.open_options()?;
+    let options = cx.open_options();
     let store = match (&args.objects, &args.from) {
         (Some(url), _) => options.init_shared(&dir, &cx.place_url(url), args.default_branch.clone())?,
         (None, Some(url)) => {

@@ -22,6 +22,7 @@ pub(super) mod sides;
 /// versions of pipelines. Parameters that all rows share stand below the table. The best value of a metric is marked with `*`: by its
 /// name (accuracy, loss, …) more or less of it is good, unless --max or --min says so.
 #[derive(clap::Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// Commits; with a path only that file or directory
     #[arg(value_name = "REF[:/PATH]", required = true)]

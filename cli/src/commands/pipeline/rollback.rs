@@ -61,12 +61,20 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let applied = apply::rollback(store, name, to, &by, &args.message)
         .map_err(|error| CliError::from(error).done("nothing was rolled back"))?;
     let [pipeline] = applied.pipelines.as_slice() else { return Ok(()) };
-    let changed = pipeline.state != AppliedState::Unchanged;
+    let is_new = pipeline.state != AppliedState::Unchanged;
     if cx.out().is_json() {
         let run = applied.run;
         let jobs = applied.jobs.iter().filter_map(|job| run.map(|run| format!("{job}@{run}"))).collect();
         let (version, changes) = (pipeline.version, pipeline.why.as_slice());
-        return cx.out().json(&RolledView { pipeline: name, version, rolled_back_to: to, changed, run, changes, jobs });
+        return cx.out().json(&RolledView {
+            pipeline: name,
+            version,
+            rolled_back_to: to,
+            changed: is_new,
+            run,
+            changes,
+            jobs,
+        });
     }
     cx.out().line(format!("{name}@v{}", pipeline.version))?;
     cx.out().flush()?;

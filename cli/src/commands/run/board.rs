@@ -136,7 +136,9 @@ impl<'a> Board<'a> {
             let running = live.iter().filter(|(_, live)| live.state != LiveState::Waiting);
             running.for_each(|(job, live)| {
                 let lines = progress(self.engine, job, live, *NAMES.start(), usize::MAX);
-                lines.iter().for_each(|line| self.cx.notes().line(line));
+                for line in lines {
+                    self.cx.notes().line(line);
+                }
             });
         }
         Ok(())

@@ -97,7 +97,9 @@ fn end<'t>(
         return;
     };
     let (of_first, others): (Vec<_>, Vec<_>) = group.into_iter().partition(|file| is_of(file, first.id));
-    others.iter().for_each(|file| hide(file, hidden));
+    for file in &others {
+        hide(file, hidden);
+    }
     shown.extend(of_first.into_iter().map(Branch::File));
     shown.push(Branch::Grid(words(&datums, others.len())));
 }

@@ -239,9 +239,10 @@ fn names_of(parameter: &Parameter) -> [String; 4] {
 
 /// Parameters of rows by name: the shortest that no row has for two of them.
 pub(super) fn named(rows: &[Rc<Vec<Parameter>>]) -> Vec<BTreeMap<String, (Sort, Value)>> {
+    type Holder<'r> = (&'r str, Option<&'r (String, FilePath)>, &'r str);
     let mut shared: BTreeSet<String> = BTreeSet::new();
     for row in rows {
-        let mut holders: BTreeMap<String, BTreeSet<(&str, Option<&(String, FilePath)>, &str)>> = BTreeMap::new();
+        let mut holders: BTreeMap<String, BTreeSet<Holder<'_>>> = BTreeMap::new();
         for parameter in row.iter() {
             let this = (parameter.place.as_str(), parameter.file.as_ref(), parameter.key.as_str());
             for name in names_of(parameter) {

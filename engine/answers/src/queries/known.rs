@@ -89,6 +89,7 @@ impl Known {
 
 /// Places and results of datums; a result that is in no map yet has no place.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is made for a listing")]
 pub(crate) enum Entries<'s> {
     Map { stored: Peekable<Range<'s, Vec<u8>, Store>>, edits: Peekable<btree_map::IntoIter<Vec<u8>, Option<Vec<u8>>>> },
     Results(std::vec::IntoIter<Digest>),

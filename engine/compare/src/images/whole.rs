@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_jpeg_without_its_end_mark_is_cut() {
         let mut bytes = Cursor::new(Vec::new());
-        let image = image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([(x * 7) as u8, (y * 31 ^ x * 5) as u8, 9]));
+        let image = image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([(x * 7) as u8, ((y * 31) ^ (x * 5)) as u8, 9]));
         image.write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
         let bytes = bytes.into_inner();
         let is_whole = |bytes: &[u8]| {

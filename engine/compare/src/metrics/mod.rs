@@ -116,7 +116,9 @@ pub(crate) fn key_use(documents: &[&Node], key: &[String]) -> Option<KeyUse> {
         return None;
     }
     let mut records = Vec::new();
-    documents.iter().for_each(|document| collect_records(document, &mut records));
+    for document in documents {
+        collect_records(document, &mut records);
+    }
     let first = records.first()?;
     let fields = first.entries().unwrap_or_default().iter().map(|(name, _)| name.to_string());
     let has = |field: &String| records.iter().any(|record| record.field(field).is_some());
@@ -128,7 +130,9 @@ fn collect_records<'n>(value: &'n Node, records: &mut Vec<&'n Node>) {
     match value {
         Node::List(items) => {
             records.extend(items.iter().filter(|item| item.entries().is_some()));
-            items.iter().for_each(|item| collect_records(item, records));
+            for item in items {
+                collect_records(item, records);
+            }
         }
         Node::Mapping(entries) => entries.iter().for_each(|(_, value)| collect_records(value, records)),
         _ => {}

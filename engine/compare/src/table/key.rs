@@ -28,7 +28,9 @@ impl Hash {
 }
 
 fn hash(mut hasher: impl Hasher, row: &ByteRecord, columns: &[usize]) -> u64 {
-    columns.iter().for_each(|at| hash_cell(row.get(*at).unwrap_or_default(), &mut hasher));
+    for at in columns {
+        hash_cell(row.get(*at).unwrap_or_default(), &mut hasher);
+    }
     hasher.finish()
 }
 

@@ -175,17 +175,17 @@ fn by_number(paired: &mut Paired) {
 struct Cells {
     rows: Vec<u32>,
     columns: usize,
-    cells: Vec<u64>,
+    hashes: Vec<u64>,
 }
 
 impl Cells {
     fn read(sheet: &mut Sheet<'_, '_>, rows: &[u32], places: &[usize]) -> Fit<Self> {
-        let mut found = Self { rows: rows.to_vec(), columns: places.len(), cells: Vec::new() };
+        let mut found = Self { rows: rows.to_vec(), columns: places.len(), hashes: Vec::new() };
         let mut left = rows.len();
         sheet.each(|number, row| {
             if rows.binary_search(&number).is_ok() {
                 let cells = places.iter().enumerate();
-                found.cells.extend(cells.map(|(at, place)| fixed_hash(at, row.get(*place).unwrap_or_default())));
+                found.hashes.extend(cells.map(|(at, place)| fixed_hash(at, row.get(*place).unwrap_or_default())));
                 left -= 1;
             }
             Ok(left > 0)
@@ -195,7 +195,7 @@ impl Cells {
 
     /// The rows that are still open, by all of their cells but one; those of one name by that cell.
     fn without(&self, column: usize, open: &[u32]) -> Vec<(u128, u32)> {
-        let rows = self.rows.iter().zip(self.cells.chunks_exact(self.columns));
+        let rows = self.rows.iter().zip(self.hashes.chunks_exact(self.columns));
         let rows = rows.filter(|(row, _)| open.binary_search(row).is_ok());
         let sum = |cells: &[u64]| cells.iter().fold(0_u64, |sum, cell| sum.wrapping_add(*cell));
         let mut names: Vec<(u64, u64, u32)> =

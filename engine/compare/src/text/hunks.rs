@@ -131,19 +131,19 @@ impl<'a, 'c> Side<'a, 'c> {
 
     fn fill(&mut self, hashes: &RandomState, most: usize) -> Fit<()> {
         while self.held.len() < most && !self.is_read() {
-            let mut hasher = hashes.build_hasher();
+            let mut sum = hashes.build_hasher();
             let mut last = [0; 2];
-            let seen = self.lines.next(|part| {
-                hasher.write(part);
+            let line = self.lines.next(|part| {
+                sum.write(part);
                 for byte in &part[part.len().saturating_sub(2)..] {
                     last = [last[1], *byte];
                 }
             })?;
-            let Some(seen) = seen else { return Ok(()) };
-            if seen.has_end {
+            let Some(line) = line else { return Ok(()) };
+            if line.has_end {
                 *if last == *b"\r\n" { &mut self.ends.with_return } else { &mut self.ends.without } += 1;
             }
-            self.held.push(hasher.finish());
+            self.held.push(sum.finish());
         }
         Ok(())
     }

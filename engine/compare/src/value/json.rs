@@ -43,7 +43,7 @@ impl<'t> Reader<'t> {
 
     fn malformed(&self, what: &str) -> Unfit {
         let before = &self.text.as_bytes()[..self.at.min(self.text.len())];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
         let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
         Unfit::malformed("JSON", format_args!("{what} at line {line} column {column}"))
     }

@@ -180,7 +180,9 @@ pub(crate) fn feed(value: &Node, hasher: &mut impl Hasher) {
         Node::List(items) => {
             hasher.write_u8(5);
             hasher.write_usize(items.len());
-            items.iter().for_each(|item| feed(item, hasher));
+            for item in items {
+                feed(item, hasher);
+            }
         }
         Node::Mapping(entries) => {
             hasher.write_u8(6);

@@ -286,13 +286,11 @@ impl Files {
     ) -> std::result::Result<(), Refusal> {
         let opened = above.workdir().and_then(|root| Repository::open(root.join(at)).ok()).map(Rc::new);
         let tree = opened.as_ref().and_then(|own| Some(own.find_commit(commit).ok()?.tree_id()));
-        match opened.zip(tree) {
-            Some((own, tree)) => self.collect(&own, tree, "", below),
-            None => {
-                self.unknown.push(format!("{below}/"));
-                Ok(())
-            }
+        if let Some((own, tree)) = opened.zip(tree) {
+            return self.collect(&own, tree, "", below);
         }
+        self.unknown.push(format!("{below}/"));
+        Ok(())
     }
 
     /// Takes out the files that are no code; how many.

@@ -256,7 +256,7 @@ impl DatumContext {
         next: &mut Option<Next<'_>>,
     ) -> Result<Ended, ExecError> {
         if let Some(why) = task.inputs.iter().find_map(unnameable) {
-            return Ok(self.not_started(why, log));
+            return Ok(self.not_started(&why, log));
         }
         let source = StoreSource::new(self.store.clone());
         let sandbox = match &mut *holder {
@@ -294,7 +294,7 @@ impl DatumContext {
     }
 
     /// A try that no sandbox was needed for.
-    fn not_started(&self, why: String, log: SharedLog) -> Ended {
+    fn not_started(&self, why: &str, log: SharedLog) -> Ended {
         let now = self.store.clock().now();
         let reason = Some(format!("the command did not start: {why}"));
         Ended {

@@ -135,7 +135,7 @@ fn a_datum_is_always_at_work_or_ended_whenever_somebody_looks() {
             }
         }
         for number in 1..=200_u64 {
-            let text: String = (0..5).map(|piece| format!("{}:{piece}\n", number - 1)).collect();
+            let text = (0..5).map(|piece| format!("{}:{piece}\n", number - 1)).collect::<Vec<_>>().concat();
             let times = ended.iter().filter(|other| **other == number).count();
             match printed.get(&number) {
                 Some(printed) => assert_eq!((printed, times), (&text, 0), "datum {number}"),

@@ -56,6 +56,7 @@ impl Writable {
     }
 
     /// Takes it for new as it is now.
+    #[expect(clippy::wrong_self_convention, reason = "it says what it is taken for")]
     pub(super) fn as_it_is(self) -> io::Result<Self> {
         Ok(Self::new(self.directory)?.with_mounts(self.keep))
     }

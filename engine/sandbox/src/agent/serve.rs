@@ -170,7 +170,7 @@ impl Agent {
         };
         self.secrets = SecretDirectories::open(&settings.secret_directories)?;
         let in_tmp = settings.secret_directories.iter().filter_map(|path| path.strip_prefix("/tmp/"));
-        self.furnish_tmp(settings.tmp, in_tmp.map(str::to_owned).collect())?;
+        self.furnish_tmp(settings.tmp, &in_tmp.map(str::to_owned).collect::<Vec<_>>())?;
         self.clear_all()?;
         self.receive_code(&settings.code_path)?;
         let traces =
@@ -183,10 +183,10 @@ impl Agent {
     /// A container's `/tmp`: emptied after each try if the image has nothing there, else watched like any other directory of the image.
     ///
     /// `secrets` are the names of directories in it that secrets are mounted on.
-    fn furnish_tmp(&mut self, tmp: Tmp, secrets: Vec<String>) -> Result<(), Stop> {
+    fn furnish_tmp(&mut self, tmp: Tmp, secrets: &[String]) -> Result<(), Stop> {
         // A link leads to another directory of the image.
         let Ok(directory) = clear::open_directory(CWD, "/tmp") else { return Ok(()) };
-        let directory = Writable::new(directory).or_stop(|| "look at `/tmp`".to_owned())?.with_mounts(secrets.clone());
+        let directory = Writable::new(directory).or_stop(|| "look at `/tmp`".to_owned())?.with_mounts(secrets.to_vec());
         if tmp == Tmp::Ready {
             // It is among those that are emptied already.
             if let Some(known) = self.temporary.iter_mut().find(|known| known.is_same(&directory)) {
@@ -195,7 +195,7 @@ impl Agent {
             return Ok(());
         }
         let entries = clear::entries(directory.directory().as_fd()).or_stop(|| "look into `/tmp`".to_owned())?;
-        if !entries.iter().all(|(name, _)| clear::is_one_of(name, &secrets)) {
+        if !entries.iter().all(|(name, _)| clear::is_one_of(name, secrets)) {
             return Ok(());
         }
         let directory = if tmp == Tmp::Missing {

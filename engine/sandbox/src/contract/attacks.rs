@@ -64,7 +64,9 @@ pub(super) async fn suite(subject: &Subject<'_>) {
 fn inheritable() -> Vec<OwnedFd> {
     let paths = ["/", "/etc/passwd", "/dev/null"];
     let files: Vec<OwnedFd> = paths.map(|path| File::open(path).expect("it is there").into()).into();
-    files.iter().for_each(|file| fcntl_setfd(file, FdFlags::empty()).expect("it is open"));
+    for file in &files {
+        fcntl_setfd(file, FdFlags::empty()).expect("it is open");
+    }
     files
 }
 

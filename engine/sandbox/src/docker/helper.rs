@@ -96,7 +96,7 @@ impl<'a> Helper<'a> {
         // The first entry is the directory itself. The archive may be cut off after the second.
         let mut archive = tar::Archive::new(seen.as_slice());
         let entries = archive.entries().map_err(cannot_read)?.take(2);
-        Ok(entries.filter(Result::is_ok).count() > 1)
+        Ok(entries.flatten().count() > 1)
     }
 }
 

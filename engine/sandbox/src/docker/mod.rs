@@ -203,6 +203,7 @@ impl DockerExecutor {
     }
 
     /// An image as the registry has it under its reference, else under the digest that it had there; why not, when neither gives it.
+    #[expect(clippy::wrong_self_convention, reason = "it says where the image comes from")]
     async fn from_registry(
         &self,
         docker: &Docker,

@@ -141,14 +141,14 @@ impl Links {
 
     /// Whether `older` is `newer` or a commit before it. What the index does not have is walked.
     pub(crate) fn leads_to(&mut self, commits: &impl Commits, newer: CommitId, older: CommitId) -> Result<bool> {
-        let order = |id: &CommitId| Ok::<_, RepoError>(commits.commit_row(id)?.map_or(0, |row| row.order));
-        let (mut at, beginning) = (Some(newer), order(&older)?);
+        let number_of = |id: &CommitId| Ok::<_, RepoError>(commits.commit_row(id)?.map_or(0, |row| row.order));
+        let (mut at, beginning) = (Some(newer), number_of(&older)?);
         while let Some(id) = at {
             if id == older {
                 return Ok(true);
             }
             // No commit comes before an older one.
-            if order(&id)? < beginning {
+            if number_of(&id)? < beginning {
                 return Ok(false);
             }
             if let (Some(from), Some(to)) = (self.number(&id)?, self.number(&older)?) {

@@ -285,10 +285,7 @@ async fn create(objects: &dyn ObjectStore, path: &Path, own: &Bytes, is_prompt: 
             (put().await, is_answer(&error))
         }
     };
-    let error = match done {
-        Ok(_) => return Ok(Created::Own),
-        Err(error) => error,
-    };
+    let Err(error) = done else { return Ok(Created::Own) };
     // It may have been done all the same, the first time or the second.
     match look(objects, path).await {
         Ok(Some(bytes)) => Ok(Created::of(bytes == own)),

@@ -155,7 +155,7 @@ fn aliases_and_anchors_stand_for_no_more_than_a_file_could_hold() {
     let aliases = vec!["*a"; 1_000].join(", ");
     let message = report(&parse(&format!("[&a {text}, {aliases}]")));
     assert!(message.contains("aliases stand for more than 100,000 nodes"), "{message}");
-    let nested: String = (0..60).map(|number| format!("&a{number} [")).collect();
+    let nested = (0..60).map(|number| format!("&a{number} [")).collect::<Vec<_>>().concat();
     let message = report(&parse(&format!("{nested}{}", "x, ".repeat(100_000))));
     let closed = format!("{nested}{}{}", "x, ".repeat(100_000), "]".repeat(60));
     assert!(!message.is_empty() && report(&parse(&closed)).contains("anchors stand for more than 1,000,000 nodes"));

@@ -106,23 +106,23 @@ impl StoreEvidence {
             trusted: None,
         };
         if !given.is_empty() {
-            evidence.trusted = Some(evidence.successors(given)?);
+            evidence.trusted = Some(evidence.successors(given));
         }
         Ok(evidence)
     }
 
     /// Keys with those that took their places, as far as each was signed by the one before.
-    fn successors(&self, given: &[TrustedKey]) -> Result<HashSet<Digest>, RepoError> {
+    fn successors(&self, given: &[TrustedKey]) -> HashSet<Digest> {
         let mut trusted: HashSet<Digest> = given.iter().map(TrustedKey::fingerprint).collect();
         let mut open: Vec<Digest> = trusted.iter().copied().collect();
         while let Some(previous) = open.pop() {
             for (next, _) in self.keys.iter().filter(|(_, row)| row.previous == Some(previous)) {
-                if matches!(self.store_says(next)?, Key::Known(_)) && trusted.insert(*next) {
+                if matches!(self.store_says(next), Key::Known(_)) && trusted.insert(*next) {
                     open.push(*next);
                 }
             }
         }
-        Ok(trusted)
+        trusted
     }
 
     /// The store itself.
@@ -168,7 +168,7 @@ impl Evidence for StoreEvidence {
 
     fn key(&self, fingerprint: &Digest) -> Result<Key, RepoError> {
         let counts = self.trusted.as_ref().is_none_or(|trusted| trusted.contains(fingerprint));
-        Ok(match self.store_says(fingerprint)? {
+        Ok(match self.store_says(fingerprint) {
             Key::Known(_) if !counts => {
                 Key::Refused("its key is not the one that was given, nor one that took its place".to_owned())
             }
@@ -201,14 +201,11 @@ impl Evidence for StoreEvidence {
 
 impl StoreEvidence {
     /// What the store's own record of keys says of one.
-    fn store_says(&self, fingerprint: &Digest) -> Result<Key, RepoError> {
-        let Some(row) = self.keys.get(fingerprint) else {
-            return Ok(Key::Refused("the store does not know its key".to_owned()));
-        };
-        Ok(if row.vouched {
-            Key::Known(row.public_key.clone())
-        } else {
-            Key::Refused("no key of the store vouches for its key".to_owned())
-        })
+    fn store_says(&self, fingerprint: &Digest) -> Key {
+        match self.keys.get(fingerprint) {
+            None => Key::Refused("the store does not know its key".to_owned()),
+            Some(row) if row.vouched => Key::Known(row.public_key.clone()),
+            Some(_) => Key::Refused("no key of the store vouches for its key".to_owned()),
+        }
     }
 }
