@@ -1,5 +1,7 @@
 //! Whole runs through the engine, with scripted commands and a real store.
 
+#![expect(clippy::unwrap_used, reason = "tests; the lint's own exception does not reach their helpers")]
+
 mod apply;
 mod branches;
 mod chain;

@@ -88,10 +88,11 @@ fn words(root: &Path, member: &Path, manifest: &str) -> (BTreeSet<String>, BTree
         let text = read(&file);
         let below = file.strip_prefix(&src).unwrap_or(&file);
         let is_test = below.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name));
-        let (own, of_tests) = text
-            .split_once("#[cfg(test)]\nmod ")
-            .filter(|_| !is_test)
-            .unwrap_or_else(|| if is_test { ("", text.as_str()) } else { (text.as_str(), "") });
+        let (own, of_tests) = text.split_once("#[cfg(test)]\nmod ").filter(|_| !is_test).unwrap_or(if is_test {
+            ("", text.as_str())
+        } else {
+            (text.as_str(), "")
+        });
         code.extend(words_of(own));
         tests.extend(words_of(of_tests));
     }
@@ -109,9 +110,12 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.map(|entry| entry.expect("an entry of a folder").path());
     paths
-        .flat_map(|path| match path.is_dir() {
-            true => sources(&path),
-            false => vec![path].into_iter().filter(|path| path.extension().is_some_and(|it| it == "rs")).collect(),
+        .flat_map(|path| {
+            if path.is_dir() {
+                sources(&path)
+            } else {
+                vec![path].into_iter().filter(|path| path.extension().is_some_and(|it| it == "rs")).collect()
+            }
         })
         .collect()
 }

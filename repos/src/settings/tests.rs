@@ -52,7 +52,9 @@ fn what_is_checked_before_it_is_written_is_what_readers_take() {
     assert_eq!(values.map(|(name, ..)| name).as_slice(), ALL.iter().map(|one| one.name).collect::<Vec<_>>());
     for (name, good, bad) in values {
         let setting = named(name).unwrap();
-        good.iter().for_each(|text| setting.check(text).unwrap());
+        for text in good {
+            setting.check(text).unwrap();
+        }
         for text in bad.iter().chain(&[""]) {
             let error = setting.check(text).unwrap_err();
             assert_eq!(error.kind(), specs::ErrorKind::Usage);

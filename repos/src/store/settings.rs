@@ -26,10 +26,8 @@ impl Store {
 
     fn default_text(&self, setting: &AnySetting) -> Result<String> {
         // `init` may have chosen it.
-        let chosen: Option<BranchName> = match setting.name == DEFAULT_BRANCH.name {
-            true => self.row(&keys::meta(meta::DEFAULT_BRANCH))?,
-            false => None,
-        };
+        let chosen: Option<BranchName> =
+            if setting.name == DEFAULT_BRANCH.name { self.row(&keys::meta(meta::DEFAULT_BRANCH))? } else { None };
         Ok(chosen.map_or_else(|| setting.default.to_owned(), |branch| branch.to_string()))
     }
 
@@ -62,6 +60,6 @@ impl Store {
 
     /// After what age files of commits that are no heads and not tagged go; `None` for never.
     pub fn retention(&self) -> Result<Option<Duration>> {
-        Ok(self.setting(&RETENTION)?.map(|age| age.get()))
+        Ok(self.setting(&RETENTION)?.map(specs::Duration::get))
     }
 }
