@@ -203,20 +203,6 @@ fn has_signed(key: &PublicKey, value: &Value, by: &RecordSignature) -> bool {
     key.has_signed(&signed_bytes(value), &by.signature)
 }
 
-impl Doubt {
-    /// What is wrong, in words.
-    pub fn words(&self) -> String {
-        let key = self.key.map(|key| key.short(12)).unwrap_or_default();
-        match self.why {
-            DoubtWhy::Unsigned => "it is not signed, as the records before it are".to_owned(),
-            DoubtWhy::UnknownKey => format!("it is signed by key {key}, which the journal does not know"),
-            DoubtWhy::Bad => format!("its signature is not by key {key}, as it says"),
-            DoubtWhy::Replaced => format!("it is signed by key {key}, which another one had replaced"),
-            DoubtWhy::Unvouched => format!("it is signed by key {key}, which no key of the store vouches for"),
-        }
-    }
-}
-
 /// Whether an entry says what is executed, and how.
 fn is_command(entry: &Entry) -> bool {
     matches!(

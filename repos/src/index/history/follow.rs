@@ -10,9 +10,9 @@ use rocksdb::Direction;
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, Digest, ErrorKind, FilePath};
 
+use super::commits::{Commits, parent_tree};
 use super::did::Did;
 use super::link::{Link, NONE, link_after, number_of};
-use super::{Commits, parent_tree};
 use crate::base::error::{RepoError, Result};
 use crate::documents::Commit;
 use crate::index::apply::meta;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use specs::{CommitId, Digest};
 
-use super::Commits;
+use super::commits::Commits;
 use crate::base::error::{RepoError, Result};
 use crate::index::{Index, keys};
 

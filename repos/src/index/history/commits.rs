@@ -1,0 +1,24 @@
+//! Where commits and their files are read from.
+
+use specs::CommitId;
+
+use crate::base::error::{RepoError, Result};
+use crate::documents::Commit;
+use crate::index::rows::CommitRow;
+use crate::tree::{NodeStore, Tree};
+
+/// Where commits and their files are read from.
+pub(crate) trait Commits: NodeStore<Error = RepoError> {
+    /// The document of a commit.
+    fn commit(&self, id: &CommitId) -> Result<Commit>;
+    /// What the index knows of a commit; `None` for one that the journal never named.
+    fn commit_row(&self, id: &CommitId) -> Result<Option<CommitRow>>;
+}
+
+/// The files that a commit started from; none for a first commit.
+pub(crate) fn parent_tree(commits: &impl Commits, commit: &Commit) -> Result<Tree> {
+    match commit.parents.first() {
+        Some(parent) => Ok(Tree::at(commits.commit(parent)?.tree)),
+        None => Ok(Tree::empty()),
+    }
+}
