@@ -70,7 +70,7 @@ fn end_on_signals(cancel: Cancel, pager: Pager) {
     });
 }
 
-/// Runs one command line; its exit code, or `None` when this process owns the store and is at its end: whoever called it goes on.
+/// Runs one command line and returns its exit code; `None` if this process owns the store and is shutting down: the caller then continues.
 pub(crate) fn run(mut outside: Outside, argv: &[OsString], place: Place) -> Option<u8> {
     let cli = match parse(argv) {
         Ok(cli) => cli,
@@ -83,7 +83,7 @@ pub(crate) fn run(mut outside: Outside, argv: &[OsString], place: Place) -> Opti
         return Some(0); // tests ask so whether a line that pv suggests is one
     }
     if let Some(name) = outside.env.not_text() {
-        let error = CliError::new(ErrorKind::Usage, format!("the environment variable `{name}` is no text in UTF-8"));
+        let error = CliError::new(ErrorKind::Usage, format!("the environment variable `{name}` is not valid UTF-8"));
         return Some(refuse_with(&outside, &cli.flags, error));
     }
     if let Place::Called(pager) = &place
@@ -105,7 +105,7 @@ pub(crate) fn run(mut outside: Outside, argv: &[OsString], place: Place) -> Opti
     if let Some(filter) = logged {
         log(&cx, filter);
     }
-    // Whoever only reads is not held up by a pager then, and can be done again as long as there is no answer.
+    // Anyone who only reads is not held up by a pager then, and can be done again as long as there is no answer.
     let is_held = client.takes_output() && cli.command.as_ref().is_none_or(Command::prints_at_its_end);
     if is_held {
         cx.out().hold();
@@ -133,8 +133,8 @@ pub(crate) fn run(mut outside: Outside, argv: &[OsString], place: Place) -> Opti
     }
 }
 
-/// What of all that goes on inside is written to stderr: with `-v` all of it; by a process that lives on what people should know, since
-/// nobody is there to see what a command answers.
+/// Which log messages go to stderr: with `-v` all of them; for long-lived processes the warnings, since
+/// nobody watches their output.
 fn logged(cli: &Cli) -> Option<&'static str> {
     match &cli.command {
         _ if cli.flags.verbose => Some("warn,cli=debug,engine=debug,repos=debug"),

@@ -6,9 +6,9 @@ use clap::ValueEnum;
 
 use crate::commands::Command;
 
-/// Commits data, runs pipelines on what changed, knows where every file came from
+/// Version data, run pipelines on what changed, and trace where each file came from
 #[derive(clap::Parser, Debug)]
-#[command(name = "pv", version, disable_help_subcommand = true, subcommand_required = false, max_term_width = 120)]
+#[command(name = "pv", version, disable_help_subcommand = true, subcommand_required = false, max_term_width = 80)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) flags: Flags,
@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 impl Cli {
     /// Whether people may read what it prints page by page.
     pub(crate) fn is_paged(&self) -> bool {
-        // What goes on inside is written until the very end, and so would hold the pager up.
+        // What continues inside is written until the very end, and so would hold the pager up.
         !self.flags.json && !self.flags.verbose && self.command.as_ref().is_none_or(Command::is_paged)
     }
 }
@@ -29,37 +29,37 @@ impl Cli {
 #[command(next_help_heading = "Global options")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Flags {
-    /// Folder that holds the store; else `PV_STORE`, else the nearest upwards
+    /// Folder that holds the store [default: PV_STORE, or the nearest parent with one]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
-    /// Server to use; else `PV_SERVER`
+    /// Server to use [default: PV_SERVER]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
-    /// Print JSON: one object a line for lists, else one object
+    /// Print JSON: one object, or one object per line for lists
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Print results and errors only
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Print what is done on the way
+    /// Print what happens along the way
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
-    /// When to colour
+    /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) color: When,
-    /// Do not ask: delete, or do what needs a second thought
+    /// Answer yes to prompts
     #[arg(long, global = true)]
     pub(crate) yes: bool,
 }
 
-/// When to colour.
+/// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum When {
     /// On a terminal, unless `NO_COLOR` is set
     #[default]
     Auto,
-    /// Also into files and pipes
+    /// Always, also in files and pipes
     Always,
-    /// Not at all
+    /// Never
     Never,
 }

@@ -16,13 +16,13 @@ pub(crate) enum CliError {
     Failure(Box<Failure>),
     /// Another process has the store; once it answers for it, it can do this instead.
     InUse(Box<Failure>),
-    /// Whoever read the output has enough: no error.
+    /// The reader of the output stopped reading: not an error.
     ClosedPipe,
     /// Nothing failed, but the exit code says something, such as `diff --exit-code`.
     Exit(u8),
-    /// Whoever asked has gone away; nothing is printed.
+    /// The caller is gone; nothing is printed.
     Cancelled,
-    /// This process owns the store and is at its end; whoever handed the command over does what is left of it.
+    /// This process owns the store and is shutting down; the process that handed the command over does the rest.
     OwnerEnds,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Failure {
     pub(crate) causes: Vec<String>,
     /// The next thing to try; may have several lines.
     pub(crate) hint: Option<String>,
-    /// What was done all the same.
+    /// What was done despite the error.
     pub(crate) done: Done,
     /// All that is wrong with files that were given, each with its place; the message counts them.
     pub(crate) diagnostics: Vec<Diagnostic>,
@@ -46,11 +46,11 @@ pub(crate) struct Failure {
 /// What a command has done although it failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Done {
-    /// Nothing, which goes without saying.
+    /// Nothing; not mentioned.
     Nothing,
     /// Nothing, where that is worth a word: a change is made whole or not at all.
     NothingCommitted,
-    /// Perhaps all of it: the answer of whoever does it was lost.
+    /// Possibly all of it: the answer was lost.
     NotKnown,
     /// This.
     Part(String),
@@ -62,7 +62,7 @@ impl Done {
         match self {
             Self::Nothing => "nothing",
             Self::NothingCommitted => "nothing was committed",
-            Self::NotKnown => "what was done is not known",
+            Self::NotKnown => "it is not known what was done",
             Self::Part(words) => words,
         }
     }
@@ -92,7 +92,7 @@ impl CliError {
 
     /// What a later version will do.
     pub(crate) fn not_in_this_version(what: &str) -> Self {
-        Self::new(ErrorKind::Usage, format!("`{what}` is not in this version"))
+        Self::new(ErrorKind::Usage, format!("`{what}` is not available in this version"))
     }
 
     /// From any error, with the causes it names.
@@ -253,8 +253,9 @@ impl From<RepoError> for CliError {
         let told = Self::from_error(error.kind(), &error, error.hint());
         match error {
             RepoError::Unsure { .. } => told.done(Done::NotKnown),
-            RepoError::RevertConflict { paths, .. } => told
-                .map(|failure| failure.causes.extend(paths.iter().map(|path| format!("`{path}` is other than then")))),
+            RepoError::RevertConflict { paths, .. } => told.map(|failure| {
+                failure.causes.extend(paths.iter().map(|path| format!("`{path}` differs from the original")))
+            }),
             RepoError::InUse { .. } => match told {
                 Self::Failure(failure) => Self::InUse(failure),
                 told => told,

@@ -72,7 +72,7 @@ pub(crate) struct Other {
 }
 
 impl KnownStores {
-    /// The folder that the environment names: `PV_KNOWN_STORES`, else that of the user; `None` when there is none, or it is not wanted.
+    /// The folder named by `PV_KNOWN_STORES`, or the user's default; `None` if there is none or it is switched off.
     pub(crate) fn of(env: &Environment, cwd: &Path) -> Option<Self> {
         let folder = match env.get("PV_KNOWN_STORES") {
             Some(NONE) => return None,
@@ -105,15 +105,15 @@ impl KnownStores {
             return Ok(Standing::Same(seen));
         }
         match store.root_at(seen.records)? {
-            None => return other(seen, format!("the journal was cut back to {} records", position.records)),
+            None => return other(seen, format!("the journal was truncated to {} records", position.records)),
             Some(root) if root != seen.root => {
-                let why = format!("at or before record {} the journal goes another way", seen.records);
+                let why = format!("the journal differs at record {} or earlier", seen.records);
                 return other(seen, why);
             }
             Some(_) => {}
         }
         if seen.key.is_some() && store.first_key()? != seen.key {
-            return other(seen, "its first key is another one".to_owned());
+            return other(seen, "its first key is different".to_owned());
         }
         Ok(Standing::Same(seen))
     }
@@ -168,7 +168,7 @@ impl KnownStores {
         Self::write(&self.folder.join(&seen.store), &text);
     }
 
-    /// Writes beside and renames: nobody finds half of it. Not synced: what a power cut loses is not known, and no more.
+    /// Writes to a temporary file and renames it, so no reader sees half of it. Not synced: a power cut may lose a note.
     fn write(file: &Path, bytes: &[u8]) {
         let part = file.with_extension(format!("{}.part", repos::random_hex()));
         let written = (|| {
@@ -249,14 +249,14 @@ impl Other {
     /// What is said, once.
     pub(crate) fn warning(&self, color: bool) -> String {
         let painted = |numbers: &str, word: &str| if color { paint(numbers, word) } else { word.to_owned() };
-        let head = painted("1;31", "WARNING: THIS STORE IS NOT WHAT IT WAS");
+        let head = painted("1;31", "WARNING: THIS STORE HAS CHANGED UNEXPECTEDLY");
         let mut text = format!("{head}: {}: {}\n", self.now.place, self.why);
         let _ = writeln!(text, "  seen {}  {}", self.before.at, self.before.words());
         let _ = writeln!(text, "  now   {}", self.now.words());
-        text += "  It may be that a backup was put back, that its disk lost what it had confirmed, or that somebody changed it.\n";
+        text += "  Possible causes: a restored backup, a disk that lost confirmed writes, or tampering.\n";
         let hint = painted("36", "hint:");
-        let _ = writeln!(text, "{hint} pv verify --checkpoint FILE compares it with a signed state");
-        let _ = writeln!(text, "      pv checkpoint --accept takes it as it is");
+        let _ = writeln!(text, "{hint} pv verify --checkpoint FILE compares it with a checkpoint");
+        let _ = writeln!(text, "      pv checkpoint --accept accepts it as it is");
         text
     }
 }

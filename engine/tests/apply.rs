@@ -148,8 +148,8 @@ async fn every_problem_between_specs_and_store_is_told_at_once() {
     assert!(said[3].starts_with("p.yml:6:12: pipeline `down` has no `cmd`"), "{}", said[3]);
     assert_eq!(
         said[4],
-        "p.yml:7:33: input `up`: pipeline `up` writes `main`; the branch `dev` is made, empty \
-         (pv branch move up@dev up@main  gives it what is written there)"
+        "p.yml:7:33: input `up`: pipeline `up` writes `main`; branch `dev` is created empty \
+         (pv branch move up@dev up@main  moves it to that commit)"
     );
     assert!(s.store.pipelines().unwrap().is_empty());
     assert_eq!(s.store.runs_count().unwrap(), 0);
@@ -185,7 +185,7 @@ async fn a_glob_that_fits_nothing_is_told_with_one_that_does() {
     let text = spec("up", "images", "").replace("/*", "/cam1/*.jpeg");
     let applied = apply_text(&s, &process, &text).await.unwrap();
     let warnings: Vec<_> = applied.warnings.iter().map(|one| (one.to_string(), one.hint.clone())).collect();
-    let message = "p.yml:3:35: input `images`: glob `/cam1/*.jpeg` fits no file of `images`";
+    let message = "p.yml:3:35: input `images`: glob `/cam1/*.jpeg` matches no file of `images`";
     assert_eq!(warnings, [(message.to_owned(), Some("`/cam1/*.jpg` fits".to_owned()))]);
     assert!(apply_text(&s, &process, &spec("up", "images", "")).await.unwrap().warnings.is_empty());
 }
@@ -260,7 +260,7 @@ async fn what_a_spec_leaves_out_comes_from_image_and_settings() {
     docker.image("silent:1", "sha256:bb", &[]);
     let text = "pipeline: {name: up}\ntransform: {env: {A: b}}\ninput: {pfs: {repo: images, glob: '/*'}}\n";
     let none = said(apply_text(&s, &docker, text).await.unwrap_err());
-    assert!(none.iter().any(|line| line.starts_with("p.yml:2:12: pipeline `up` names no image")), "{none:?}");
+    assert!(none.iter().any(|line| line.starts_with("p.yml:2:12: pipeline `up` has no image")), "{none:?}");
 
     s.store.set_setting(&settings::DEFAULT_IMAGE, Some("silent:1")).unwrap();
     let silent = said(apply_text(&s, &docker, text).await.unwrap_err());
@@ -269,7 +269,7 @@ async fn what_a_spec_leaves_out_comes_from_image_and_settings() {
     s.store.set_setting(&settings::DEFAULT_IMAGE, Some("d:1")).unwrap();
     s.store.set_setting(&settings::NETWORK, Some("none")).unwrap();
     let applied = apply_text(&s, &docker, text).await.unwrap();
-    assert!(applied.warnings.iter().any(|one| one.message.contains("`d:1` of the setting `default_image`")));
+    assert!(applied.warnings.iter().any(|one| one.message.contains("using `d:1` from the setting `default_image`")));
     assert_eq!(version_of(&s, "up").entrypoint, ["run", "it"]);
     assert_eq!(transform_of(&s, "up").network, specs::Network::None);
 }
@@ -285,8 +285,8 @@ async fn code_may_not_hide_what_is_there_and_has_another_place() {
     docker.images.lock().unwrap().insert("d:1".to_owned(), ImageConfig::default());
     let text = |more: &str| spec("up", "images", &format!(", image: 'd:1', code: code{more}"));
     let refused = said(apply_in(&s, &docker, folder.path(), &text(""), false).await.unwrap_err());
-    let expected = "`code` would hide what image `d:1` has at `/code` (show the code where there is nothing, as in \
-                    `code_path: /app`, and name that path in `cmd`)";
+    let expected = "`code` would hide files of image `d:1` at `/code` (mount the code at an unused path, as in \
+                    `code_path: /app`, and use that path in `cmd`)";
     assert_eq!(refused.iter().filter(|line| line.contains(expected)).count(), 1, "{refused:?}");
     apply_in(&s, &docker, folder.path(), &text(", code_path: /app"), false).await.unwrap();
     assert_eq!(transform_of(&s, "up").code_path.as_deref(), Some("/app"));
@@ -295,7 +295,7 @@ async fn code_may_not_hide_what_is_there_and_has_another_place() {
     let system =
         said(apply_in(&s, &process, folder.path(), &text(", code_path: /usr/lib/app"), false).await.unwrap_err());
     assert!(
-        system.iter().any(|line| line.contains("would hide what the process executor shows in `/usr`")),
+        system.iter().any(|line| line.contains("would hide files of `/usr` in the process executor")),
         "{system:?}"
     );
     apply_in(&s, &process, folder.path(), &text(""), false).await.unwrap();

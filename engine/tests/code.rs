@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::setting::Setting;
 
-/// A git repository with a spec whose code lies in `code`.
+/// A git repository with a spec whose code is in `code`.
 struct Git {
     folder: TempDir,
     repository: Repository,
@@ -42,7 +42,7 @@ impl Git {
         self.commit_with(&[])
     }
 
-    /// Commits all files that git does not ignore, and entries in place of what lies there.
+    /// Commits all files that git does not ignore, and entries in place of what is there.
     fn commit_with(&self, entries: &[(&str, u32, Oid)]) -> Oid {
         let mut index = self.repository.index().unwrap();
         index.clear().unwrap();
@@ -149,7 +149,7 @@ async fn what_is_no_code_is_counted_in_the_commit_and_no_difference() {
     git.write("code/__pycache__/a.pyc", "bytes").write("code/.run.sh.swp", "swap");
     let code = git.code().await;
     assert_eq!((code.state, code.differ, code.left_out), (GitState::InCommit, 0, 3));
-    assert!(code.in_words("code", 8, 3).ends_with(", less 3 files left out"));
+    assert!(code.in_words("code", 8, 3).ends_with(", without 3 excluded files"));
     // Left out since, of what the commit has: said as that, and the rest is compared.
     git.write("code/.pvignore", "*.log\n/lib/\n").write("code/run.sh", "echo 2\n");
     let code = git.code().await;
@@ -179,7 +179,9 @@ async fn each_way_to_differ_is_named() {
     let id = &check.commit.unwrap()[..8];
     assert_eq!(
         words,
-        format!("code differs from {id}: 5 files: /crlf.py (other line ends), /gone.py (only in the commit), 3 more")
+        format!(
+            "code differs from {id}: 5 files: /crlf.py (different line ends), /gone.py (only in the commit), 3 more"
+        )
     );
 }
 
@@ -219,7 +221,7 @@ async fn without_a_commit_there_is_none_to_name() {
     std::fs::write(plain.path().join("p.yml"), SPEC).unwrap();
     let of_plain = stamp(plain.path(), SPEC).await.unwrap();
     let check = of_plain.git_code.unwrap();
-    assert_eq!(check.in_words("code", 8, 3), "code in no commit: its folder is in no git repository");
+    assert_eq!(check.in_words("code", 8, 3), "code in no commit: its folder is not in a git repository");
     assert_eq!((of_plain.git_commit, of_plain.git_spec), (None, None));
     let git = Git::new();
     let unborn = git.stamp().await;
@@ -311,7 +313,7 @@ async fn a_spec_without_code_is_compared_by_its_file() {
     let of = stamp(git.folder.path(), &text).await.unwrap();
     assert_eq!((of.tree, of.git_code, of.git_commit), (None, None, Some(commit)));
     assert_eq!(of.git_spec.unwrap().state, GitState::InCommit);
-    // What is applied counts, not what lies there now.
+    // What is applied counts, not what is there now.
     let applied = format!("{text}# more\n");
     let of = stamp(git.folder.path(), &applied).await.unwrap();
     assert_eq!(of.git_spec.unwrap().state, GitState::Differs);

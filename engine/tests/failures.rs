@@ -73,7 +73,7 @@ async fn an_error_command_makes_a_datum_recovered_until_it_succeeds() {
     assert_eq!(s.files("upper").into_keys().collect::<Vec<_>>(), ["/a"], "a recovered datum has no output");
     let recovered = s.datum(DatumState::Recovered);
     assert_eq!((recovered.tries, recovered.exit_code), (2, Some(1)), "the command's own tries and code");
-    assert_eq!(recovered.reason.as_deref(), Some("exit code 1; `err_cmd` took care of it"));
+    assert_eq!(recovered.reason.as_deref(), Some("exit code 1; `err_cmd` recovered it"));
     assert_eq!(s.log(&recovered), "upper reads images/b\nfixed\n", "both print to one log");
 
     s.put("images", [("/c", Some("c"))]);
@@ -154,7 +154,7 @@ async fn an_input_that_cannot_be_a_file_fails_its_datum_alone_and_is_named() {
     assert_eq!((s.state("upper"), s.counts()), (SealedState::Failure, [2, 1, 0, 1, 0]));
     let failed = s.datum(DatumState::Failed);
     let why = format!(
-        "the command did not start: its input `/pfs/images{long_path}` cannot be laid out: a part of its path is longer than 255 bytes"
+        "the command did not start: its input `/pfs/images{long_path}` cannot be created: a part of its path is longer than 255 bytes"
     );
     assert_eq!((failed.tries, failed.reason), (1, Some(why)));
 }
@@ -189,7 +189,7 @@ async fn a_lost_sandbox_is_replaced_a_bounded_number_of_times() {
     s.put("images", [("/b", Some("b"))]);
     s.run_with(|_| Reply { is_lost: true, ..Reply::default() }).await;
     assert_eq!((s.state("upper"), s.counts()), (SealedState::Failure, [2, 0, 1, 0, 0]));
-    assert_eq!(s.why(), "the sandbox was lost: it ended without a word");
+    assert_eq!(s.why(), "the sandbox was lost: it ended without a message");
     assert_eq!(s.seen("upper").len(), 3);
 
     s.put("images", [("/c", Some("c"))]);

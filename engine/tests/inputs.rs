@@ -85,7 +85,7 @@ async fn an_outer_join_keeps_what_has_no_partner_until_it_gets_one() {
     assert!(!s.files("p").contains_key("/stores:s3.txt"));
     s.put("sales", [("/e_s3.txt", None)]);
     s.run_with(note).await;
-    assert!(s.seen("p").is_empty(), "the cache has it");
+    assert!(s.seen("p").is_empty(), "in the cache");
     assert!(s.files("p").contains_key("/stores:s3.txt"));
 }
 

@@ -41,12 +41,12 @@ async fn deferred_processing_is_applied_in_one_go_and_released_by_a_branch() {
         said(&applied),
         [
             (
-                "p.yml:8:37: input `detect`: pipeline `detect` writes `staging`; the branch `release` is made, empty"
+                "p.yml:8:37: input `detect`: pipeline `detect` writes `staging`; branch `release` is created empty"
                     .to_owned(),
-                "pv branch move detect@release detect@staging  gives it what is written there".to_owned()
+                "pv branch move detect@release detect@staging  moves it to that commit".to_owned()
             ),
             (
-                "p.yml:18:37: input `images`: repository `images` has no branch `later` yet; it is made, empty"
+                "p.yml:18:37: input `images`: repository `images` has no branch `later` yet; it is created empty"
                     .to_owned(),
                 "pv put images@later FILE  commits to it".to_owned()
             ),
@@ -89,8 +89,8 @@ async fn specs_that_say_master_in_a_store_of_main_get_one_hint() {
     assert_eq!(
         said(&applied),
         [(
-            "p.yml:3:37: input `images`: the specs say `master`, and the default branch of this store is `main`; \
-             so also at p.yml:8:36, p.yml:13:36"
+            "p.yml:3:37: input `images`: the specs use `master`, but the default branch of this store is `main`; \
+             also at p.yml:8:36, p.yml:13:36"
                 .to_owned(),
             "pv config set default_branch master && pv branch create images@master images@main".to_owned()
         )]

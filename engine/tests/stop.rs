@@ -38,7 +38,7 @@ async fn a_stopped_pipeline_gets_no_job_and_its_start_catches_up_in_one_run() {
     let upper = "upper".parse().unwrap();
     let before = (s.jobs("upper").len(), s.jobs("lower").len());
     assert_eq!(stop_pipeline(&s.store, &upper, &s.by).unwrap(), Some(0));
-    assert_eq!(stop_pipeline(&s.store, &upper, &s.by).unwrap(), None, "it is stopped already");
+    assert_eq!(stop_pipeline(&s.store, &upper, &s.by).unwrap(), None, "it is already stopped");
     assert_eq!(pipeline_view(&s.store, &upper, None).unwrap().state, PipelineState::Stopped);
     for path in ["/b", "/c", "/d"] {
         s.put("images", [(path, Some("1"))]);

@@ -188,7 +188,7 @@ fn put(s: &Setting, paths: &[&str]) {
     }
 }
 
-/// How many jobs a pipeline had, and how many of its trigger's commits its newest rests on.
+/// How many jobs a pipeline had, and how many of its trigger's commits its newest depends on.
 fn taken(s: &Setting, name: &str) -> (usize, usize) {
     let head = s.head("images", &format!("{name}-trigger-1"));
     (s.jobs(name).len(), head.map_or(0, |head| s.files_in(head).len()))
@@ -312,8 +312,8 @@ async fn loops_over_triggers_are_refused() {
         + "---\n"
         + &triggered("two", "{commits: 1}").replace("repo: images", "repo: one").replace(", trigger: {commits: 1}", "");
     let errors = errors_of(s.apply(&around).await);
-    assert_eq!(errors, ["p.yml:3:21: pipelines start each other for ever, over a trigger: `one` → `two` → `one`"]);
-    // One that starts nothing is read all the same.
+    assert_eq!(errors, ["p.yml:3:21: pipelines start each other forever through a trigger: `one` → `two` → `one`"]);
+    // One that starts nothing is read anyway.
     let quiet = around.replacen("trigger:", "propagation_spec: {never: true}, trigger:", 1);
     s.apply(&quiet).await.unwrap();
     let pair = triggered("left", "{commits: 1, branch: right-trigger-1}")

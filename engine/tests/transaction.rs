@@ -153,9 +153,9 @@ fn a_named_commit_is_not_changed_any_more_and_a_changed_branch_is_not_moved() {
         ("images@release", create(Some("images@main"))),
         ("images@main", put(&s, &[("/c", Some("3"))])),
     ]);
-    assert!(refused(&s, &named)[0].1.starts_with("line 2 takes the commit"));
+    assert!(refused(&s, &named)[0].1.starts_with("line 2 uses the commit"));
     let left = steps([("images@main", put(&s, &[("/b", Some("2"))])), ("images@main", to(&format!("images@{first}")))]);
-    assert!(refused(&s, &left)[0].1.starts_with("line 1 changes files"));
+    assert!(refused(&s, &left)[0].1.starts_with("line 1 changed files"));
     let moved = s.put("images", [("/a", Some("2"))]);
     let back = steps([("images@main", to("images@main~1")), ("images@main", put(&s, &[("/z", Some("9"))]))]);
     publish(&s, &back).unwrap();

@@ -22,7 +22,7 @@ const SILENCE: Duration = Duration::from_mins(1);
 const REDIRECTS: usize = 10;
 /// How often an address is asked.
 const TRIES: u32 = 3;
-/// A parameter whose name holds one of these opens the address to whoever has it, so that it is not kept.
+/// A parameter whose name holds one of these opens the address to anyone who has it, so that it is not kept.
 const CONFIDENTIAL: [&str; 8] = ["signature", "credential", "token", "sig", "key", "password", "secret", "auth"];
 
 /// Clients share their connections.
@@ -32,8 +32,8 @@ static CLIENT: LazyLock<Result<Client, String>> = LazyLock::new(|| {
     let redirects = Policy::custom(|attempt| {
         let is_safe = attempt.previous().iter().all(|before| before.scheme() == attempt.url().scheme());
         match attempt.previous().len() {
-            hops if hops > REDIRECTS => attempt.error("the server sends from address to address"),
-            _ if !is_safe => attempt.error("the server sends to an address of another scheme"),
+            hops if hops > REDIRECTS => attempt.error("too many redirects"),
+            _ if !is_safe => attempt.error("the server redirects to a URL that is not https"),
             _ => attempt.follow(),
         }
     });
@@ -54,22 +54,22 @@ impl WebUrl {
         })
     }
 
-    /// Reads an address. `Usage` for one that is no legal one, or of another scheme.
+    /// Reads an address. `Usage` for one that is not a legal one, or of another scheme.
     pub fn parse(text: &str) -> Result<Self, RepoError> {
         let usage = |what: String, hint: &str| RepoError::Usage { what, hint: Some(hint.to_owned()) };
         let url = reqwest::Url::parse(text).map_err(|error| {
-            usage(format!("`{}` is no address: {error}", text.escape_debug()), "write it as in `https://HOST/PATH`")
+            usage(format!("`{}` is not a URL: {error}", text.escape_debug()), "write it like `https://HOST/PATH`")
         })?;
         if !matches!(url.scheme(), "https" | "http") {
             return Err(usage(
-                format!("`{}`: pv reads `https` addresses, not `{}`", text.escape_debug(), url.scheme()),
-                "let its own program read it: PROGRAM … | pv put REF - --as /NAME",
+                format!("`{}`: pv reads `https` URLs, not `{}`", text.escape_debug(), url.scheme()),
+                "use another program to read it: PROGRAM … | pv put REF - --as /NAME",
             ));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(usage(
-                "an address must not hold a user's name or password: it is kept in the commit".to_owned(),
-                "curl -u USER ADDRESS | pv put REF - --as /NAME",
+                "a URL must not contain a user name or password, because it is stored in the commit".to_owned(),
+                "curl -u USER URL | pv put REF - --as /NAME",
             ));
         }
         Ok(Self(url))
@@ -130,10 +130,10 @@ impl WebUrl {
     fn refused(&self, status: StatusCode) -> RepoError {
         match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => RepoError::NotFound {
-                what: format!("`{}` not found: the server says {status}", self.origin()),
+                what: format!("`{}` not found: the server answers {status}", self.origin()),
                 hint: None,
             },
-            status => self.failed(format!("the server says {status}")),
+            status => self.failed(format!("the server answers {status}")),
         }
     }
 }

@@ -83,7 +83,7 @@ fn a_move_to_a_commit_of_another_repository_is_refused_and_in_an_old_journal_dam
     let (test, images, rules) = example();
     let forged = moves(7, moved("rules", Some(rules), images));
     let error = test.store.publish(&Change::of(vec![forged.clone()])).unwrap_err();
-    assert!(error.to_string().contains("is of repository `images`, not of `rules`"), "{error}");
+    assert!(error.to_string().contains("belongs to repository `images`, not to `rules`"), "{error}");
     let (_folder, dir) = copy(&test);
     rewrite(&dir, |records| {
         unsign(records);
@@ -91,9 +91,9 @@ fn a_move_to_a_commit_of_another_repository_is_refused_and_in_an_old_journal_dam
     });
     let (record, said) = why(&Store::open(&dir).unwrap_err());
     assert_eq!(record, 6);
-    assert!(said.contains("is of repository `images`"), "{said}");
+    assert!(said.contains("belongs to repository `images`"), "{said}");
     let report = check(&options().open_damaged(&dir).unwrap(), &|_, _, _| {}).unwrap();
-    assert!(report.problems.iter().any(|problem| problem.why.contains("is of repository `images`")), "{report:?}");
+    assert!(report.problems.iter().any(|problem| problem.why.contains("belongs to repository `images`")), "{report:?}");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_record_that_was_changed_or_signed_by_another_key_is_in_doubt() {
     let (test, ..) = example();
     let (_folder, dir) = copy(&test);
     rewrite(&dir, |records| records[1]["entries"][0]["repo"] = json!("images2"));
-    // What follows does not fit it any more.
+    // What follows does not match it any more.
     assert_eq!(Store::open(&dir).unwrap_err().kind(), ErrorKind::Damaged);
     let (_folder, dir) = copy(&test);
     rewrite(&dir, |records| {
@@ -210,7 +210,7 @@ fn a_key_takes_the_place_of_another_only_with_its_word() {
         let error = test.store.publish(&Change::of(vec![entry])).unwrap_err();
         assert!(error.to_string().contains("did not sign"), "{error}");
     }
-    // A record by a key that was replaced is in doubt, whoever has it: here made before that, and written after it.
+    // A record by a key that was replaced is in doubt, anyone who has it: here made before that, and written after it.
     let (_folder, dir) = copy(&test);
     let store = Store::open(&dir).unwrap();
     store.publish(&Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }])).unwrap();
@@ -242,7 +242,7 @@ fn a_journal_that_was_cut_back_or_replaced_is_told_from_signed_commits() {
         }
     });
     let cut_back = Store::open(&dir).unwrap().cut_back().unwrap().unwrap();
-    assert!(cut_back.to_string().contains("record 8 is another one"), "{cut_back}");
+    assert!(cut_back.to_string().contains("record 8 differs from the record"), "{cut_back}");
 }
 
 #[test]
@@ -278,7 +278,10 @@ fn records_of_before_are_read_and_said_to_be_unsigned() {
     store.publish(&Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }])).unwrap();
     let report = check(&store, &|_, _, _| {}).unwrap();
     assert!(
-        report.notes.iter().any(|note| note.starts_with("records 1 to 5 of the journal are from before")),
+        report
+            .notes
+            .iter()
+            .any(|note| note.starts_with("records 1 to 5 of the journal were made before records were signed")),
         "{report:?}"
     );
     let read = Journal::new(dir.join(".pv/journal")).read_after(Position::default()).unwrap();

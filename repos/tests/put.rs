@@ -78,7 +78,7 @@ fn links_to_files_are_followed_and_what_has_no_content_is_refused_all_at_once() 
     let RepoError::BadSources(bad) = error else { panic!("{error}") };
     let bad: Vec<_> =
         bad.iter().map(|(path, why)| (path.file_name().unwrap().to_str().unwrap(), why.as_str())).collect();
-    let to_directory = "is a link to a directory; put that directory itself, or leave the link out with --exclude";
+    let to_directory = "is a link to a directory; put that directory itself, or skip the link with --exclude";
     let expected = [
         ("cycle", "is a link that leads to itself"),
         ("dangling", "is a link to nothing"),

@@ -136,7 +136,7 @@ fn a_key_that_was_lost_is_made_anew_and_said() {
     let doubts: Vec<_> = store.doubts().unwrap().iter().map(|doubt| (doubt.record, doubt.why)).collect();
     assert_eq!(doubts, [(4, DoubtWhy::Unvouched)]);
     let said = said.lock().unwrap();
-    assert!(said[0].contains("a new one was made") && said[1].contains("NOT PROVEN until"), "{said:?}");
+    assert!(said[0].contains("a new key was created") && said[1].contains("NOT PROVEN until"), "{said:?}");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn readers_need_no_key_and_every_change_does() {
     let store = options().open(test.store.dir()).unwrap();
     signer(&store, &commit);
     let setting = Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }]);
-    assert!(store.publish(&setting).unwrap_err().to_string().contains("may be read or changed by others"));
+    assert!(store.publish(&setting).unwrap_err().to_string().contains("can be read or changed by other users"));
     let edits = common::edits(&store, &[("/a", Some("2"))]);
     let error = common::commit(&store, &name("images"), &BranchName::main(), &edits).unwrap_err();
     assert!(error.hint().unwrap().starts_with("chmod 600"), "{error}");
@@ -207,7 +207,7 @@ fn another_file_can_hold_the_key_and_two_places_have_two() {
         (store.signatures(&commit).unwrap()[0].vouched.clone(), store.doubts().unwrap().len()),
         (Vouched::UnvouchedKey, 1)
     );
-    assert!(store.trust_key(&mine).unwrap_err().to_string().contains("is not one that the store vouches for"));
+    assert!(store.trust_key(&mine).unwrap_err().to_string().contains("is not trusted by the store"));
     // Said where the store's key is, it counts, also for what it signed before.
     test.store.refresh().unwrap();
     test.store.trust_key(&mine).unwrap();

@@ -23,7 +23,7 @@ const UNITS: [(&str, u64); 7] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Duration(std::time::Duration);
 
-/// Why a text is no duration.
+/// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a duration: {why}", .text.escape_debug())]
 pub struct DurationError {
@@ -56,7 +56,7 @@ fn nanoseconds(number: &str, unit: u64) -> Result<u64, &'static str> {
     const TOO_LONG: &str = "it is longer than 584 years";
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
-        return Err("a number is expected before each unit, as in `1h30m`");
+        return Err("expected a number before each unit, as in `1h30m`");
     }
     let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().map_err(|_| TOO_LONG)? };
     let mut total = whole.checked_mul(unit).ok_or(TOO_LONG)?;

@@ -41,19 +41,15 @@ impl ErrorKind {
     /// What it says, for people who look a code up.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Failed => {
-                "the operation or a job failed; with --exit-code also: something differs, or is not current"
-            }
+            Self::Failed => "the operation or a job failed; with --exit-code also: something differs or is not current",
             Self::Usage => "wrong usage, or an invalid spec",
-            Self::NotFound => "something that was named does not exist",
-            Self::Conflict => "the state does not allow it, such as a branch that has moved",
+            Self::NotFound => "the named object does not exist",
+            Self::Conflict => "the current state does not allow it, for example because a branch moved",
             Self::Damaged => "stored data is damaged",
-            Self::Unavailable => "an executor, the network or space is not available",
-            Self::Refused => "only --yes or another right would allow it",
-            Self::TimedOut => "the time given was not enough",
-            Self::Unchecked => {
-                "all fits together, but whose word it is was not checked: no key was given, or nothing is signed"
-            }
+            Self::Unavailable => "an executor, the network or disk space is unavailable",
+            Self::Refused => "needs --yes or more rights",
+            Self::TimedOut => "timed out",
+            Self::Unchecked => "consistent, but the signer was not checked: no key was given, or nothing is signed",
         }
     }
 

@@ -14,7 +14,7 @@ use crate::digest::serde_as_text;
 use crate::names::{BranchName, NameError, PipelineName, RepoName};
 use crate::path::{FilePath, PathError};
 
-/// Why a text is no reference.
+/// Why a text is not a reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
     /// The repository's, pipeline's or branch's name is not legal.
@@ -24,12 +24,12 @@ pub enum ReferenceError {
     #[error(transparent)]
     Path(#[from] PathError),
     /// A `:` without the `/` that begins a path.
-    #[error("`{}` is not a reference: a path begins with `:/`", .text.escape_debug())]
+    #[error("`{}` is not a reference: a path starts with `:/`", .text.escape_debug())]
     PathWithoutSlash {
         /// What was given.
         text: String,
     },
-    /// The part after `@` is no revision.
+    /// The part after `@` is not a revision.
     #[error("`{}` is not a revision: {why}", .text.escape_debug())]
     Revision {
         /// The part after `@`.
@@ -37,14 +37,14 @@ pub enum ReferenceError {
         /// The rule that it breaks.
         why: &'static str,
     },
-    /// The text is no prefix of an id.
-    #[error("`{}` is not an id: 4 to 64 lower-case hex digits are expected", .text.escape_debug())]
+    /// The text is not a prefix of an id.
+    #[error("`{}` is not an id: expected 4 to 64 lower-case hex digits", .text.escape_debug())]
     Id {
         /// What was given.
         text: String,
     },
     /// The text names data where a run is expected.
-    #[error("`{}` is not a run: `@` and an id are expected", .text.escape_debug())]
+    #[error("`{}` is not a run: expected `@` and an id", .text.escape_debug())]
     NotARun {
         /// What was given.
         text: String,
@@ -61,10 +61,10 @@ impl ReferenceError {
             }
             Self::Revision { why, .. } if *why == NO_TIME => Some(as_of::FORMS.to_owned()),
             Self::Path(PathError { text, .. }) if text.len() > 1 && text.ends_with('/') => {
-                Some(format!("leave out the last `/`: `{}`", text.trim_end_matches('/')))
+                Some(format!("remove the last `/`: `{}`", text.trim_end_matches('/')))
             }
             Self::Revision { .. } => {
-                Some("write a branch, a tag or an id; `^` or `~2` after it for commits before it".to_owned())
+                Some("write a branch, a tag or an id, then `^` or `~2` for earlier commits".to_owned())
             }
             Self::Id { text } if text.chars().all(|c| c.is_ascii_hexdigit()) && text.len() >= 4 => {
                 Some(format!("did you mean `{}`?", text.to_lowercase())).filter(|_| text.len() <= 64)
@@ -79,7 +79,7 @@ impl ReferenceError {
 }
 
 /// What is said of braces that hold no time.
-const NO_TIME: &str = "no point in time is between its braces";
+const NO_TIME: &str = "the braces do not contain a point in time";
 
 /// Where the first `:` is that is not between braces, as those of a time are.
 fn colon(text: &str) -> Option<usize> {
@@ -110,7 +110,7 @@ pub(crate) fn is_id_prefix(text: &str) -> bool {
 
 /// The first digits of the id of a commit, run or datum.
 ///
-/// Shape: 4 to 64 lower-case hex digits. That it is unique, or exists at all, only a store can tell.
+/// Shape: 4 to 64 lower-case hex digits. Only a store can tell whether it is unique or exists at all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdPrefix(String);
 
@@ -178,7 +178,7 @@ impl Revision {
         }
     }
 
-    /// The word as the prefix of an id: 4 to 64 lower-case hex digits. It may be a branch or tag of that name all the same.
+    /// The word as the prefix of an id: 4 to 64 lower-case hex digits. It may also be a branch or tag of that name.
     pub fn as_hex_prefix(&self) -> Option<&str> {
         match &self.base {
             RevisionBase::Word(word) if is_id_prefix(word) => Some(word),
@@ -211,7 +211,7 @@ impl FromStr for Revision {
         let steps_at = text[after_time..].find(['^', '~']).map_or(text.len(), |at| after_time + at);
         let (base, steps) = text.split_at(steps_at);
         let base = if base.is_empty() {
-            return Err(refuse("a branch, tag or id is expected after `@`"));
+            return Err(refuse("expected a branch, tag or id after `@`"));
         } else if let Some((branch, time)) = split_time(base) {
             let time = AsOf::parse(time).ok_or_else(|| refuse(NO_TIME))?;
             RevisionBase::BranchThen { branch: branch.map(str::parse).transpose()?, time }
@@ -379,14 +379,14 @@ impl FromStr for DatumRef {
     }
 }
 
-/// What the argument of a command that takes several sorts names, as far as its text tells.
+/// What an argument names, as far as its text shows, for commands that accept several kinds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// It begins with `@`.
     Run(RunRef),
     /// It has `:/`; `path` is always there.
     File(Reference),
-    /// Anything else. A pipeline's name, another repository's and a datum's id look alike: a store tells which, in this order.
+    /// Anything else. A pipeline's name, another repository's and a datum's id look alike: a store tries them in this order.
     Word(String),
 }
 
@@ -512,28 +512,28 @@ mod tests {
             refusal::<DatumRef>("xyz"),
         ];
         insta::assert_snapshot!(refusals.join("\n"), @r##"
-        `images:cam7` is not a reference: a path begins with `:/`
+        `images:cam7` is not a reference: a path starts with `:/`
           write `images:/cam7`
-        `images@main:cam7/x` is not a reference: a path begins with `:/`
+        `images@main:cam7/x` is not a reference: a path starts with `:/`
           write `images@main:/cam7/x`
         `/cam7/` is not a legal path: it has an empty part
-          leave out the last `/`: `/cam7`
-        `` is not a revision: a branch, tag or id is expected after `@`
-          write a branch, a tag or an id; `^` or `~2` after it for commits before it
-        `^` is not a revision: a branch, tag or id is expected after `@`
-          write a branch, a tag or an id; `^` or `~2` after it for commits before it
+          remove the last `/`: `/cam7`
+        `` is not a revision: expected a branch, tag or id after `@`
+          write a branch, a tag or an id, then `^` or `~2` for earlier commits
+        `^` is not a revision: expected a branch, tag or id after `@`
+          write a branch, a tag or an id, then `^` or `~2` for earlier commits
         `main^x` is not a revision: only a number may follow `^` and `~`
-          write a branch, a tag or an id; `^` or `~2` after it for commits before it
+          write a branch, a tag or an id, then `^` or `~2` for earlier commits
         `main~4294967295^` is not a revision: it goes back too far
-          write a branch, a tag or an id; `^` or `~2` after it for commits before it
-        `BEEF` is not an id: 4 to 64 lower-case hex digits are expected
+          write a branch, a tag or an id, then `^` or `~2` for earlier commits
+        `BEEF` is not an id: expected 4 to 64 lower-case hex digits
           did you mean `beef`?
         `im ages` is not a legal repository name: only letters, digits, `-` and `_` are allowed
         `` is not a legal repository name: it must have 1 to 63 characters
-        `threat@90c4d5e1` is not a run: `@` and an id are expected
+        `threat@90c4d5e1` is not a run: expected `@` and an id
           did you mean `@90c4d5e1`?
-        `main` is not an id: 4 to 64 lower-case hex digits are expected
-        `xyz` is not an id: 4 to 64 lower-case hex digits are expected
+        `main` is not an id: expected 4 to 64 lower-case hex digits
+        `xyz` is not an id: expected 4 to 64 lower-case hex digits
         "##);
     }
 

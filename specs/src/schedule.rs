@@ -29,7 +29,7 @@ enum Rule {
     Never,
 }
 
-/// Why a text is no schedule.
+/// Why a text is not a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a schedule: {why}", .text.escape_debug())]
 pub struct ScheduleError {
@@ -47,7 +47,7 @@ impl Schedule {
             "@never" => Rule::Never,
             every if every.starts_with("@every") => {
                 let length = every["@every".len()..].trim().parse::<Duration>().map_err(|error| {
-                    refuse(format!("after `@every` a duration is expected, as in `@every 10s`: {}", error.why))
+                    refuse(format!("expected a duration after `@every`, as in `@every 10s`: {}", error.why))
                 })?;
                 let micros =
                     i64::try_from(length.get().as_micros()).map_err(|_| refuse("it is too long".to_owned()))?;
@@ -57,7 +57,7 @@ impl Schedule {
                 Rule::Every(micros)
             }
             zoned if zoned.starts_with("CRON_TZ=") || zoned.starts_with("TZ=") => {
-                return Err(refuse("it names a time zone, and all schedules are in UTC".to_owned()));
+                return Err(refuse("it has a time zone, but all schedules are in UTC".to_owned()));
             }
             cron => {
                 // The name that robfig's cron, and so Pachyderm, has beside `@daily`.
@@ -81,7 +81,7 @@ impl Schedule {
     ///
     /// Such a schedule can be read, since specs that were applied long ago may have it; no new spec may.
     pub fn is_empty(&self) -> bool {
-        // Every date there is comes within 28 years, but for the century that is no leap year.
+        // Every date there is comes within 28 years, but for the century that is not a leap year.
         const BEGIN: i64 = 1_704_067_200; // 2024-01-01
         let Rule::Cron(cron) = &self.rule else { return false };
         let begin = Timestamp::from_second(BEGIN).expect("a time of this century");

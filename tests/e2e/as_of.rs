@@ -34,7 +34,7 @@ fn a_branch_is_read_as_it_was_at_a_time() {
     assert_eq!(env.ok(["cat", "images@main@{now}:/a"]), "three");
     let (error, code) = env.json_error(["cat", "images@main@{2 days ago}:/a"]);
     assert_eq!(code, 3);
-    assert!(error["message"].as_str().unwrap().contains("it was made at"), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("it was created at"), "{error}");
     assert_eq!(env.exit_code(["cat", "images@main@{soon}:/a"]), 2);
     // Where a branch was moved back to is where it is.
     env.ok(["branch", "move", "images@main", "images@main~2"]);

@@ -57,7 +57,7 @@ fn a_datums_time_covers_taking_in_its_output() {
         assert_eq!(env.exit_code(["run"]), 1);
         let why = env.json(["datum", "show", "late", "--input", "/a"])[0]["reason"].as_str().unwrap().to_owned();
         assert_eq!(
-            why, "the command ended, but with taking in its output it took longer than `datum_timeout` allows: 2s",
+            why, "the command ended, but storing its output took longer than `datum_timeout` allows: 2s",
             "{executor}"
         );
         assert_sound(&env);

@@ -15,7 +15,7 @@ fn branches_are_made_moved_listed_and_deleted() {
     ");
     insta::assert_snapshot!(env.pv(["branch", "create", "images@candidate"]), @r"
     --- stderr
-    error: branch `candidate` of repository `images` exists already
+    error: branch `candidate` of repository `images` already exists
     --- exit 4
     ");
     assert_eq!(env.ok(["cat", "images@candidate:/a"]), "1");
@@ -24,7 +24,7 @@ fn branches_are_made_moved_listed_and_deleted() {
     images@candidate
     --- stderr
     run [id 1]
-    back: pv branch move images@candidate images@[id 2]
+    undo: pv branch move images@candidate images@[id 2]
     ");
     assert_eq!(env.ok(["cat", "images@candidate:/a"]), "2");
     insta::assert_snapshot!(env.pv(["branch", "list", "images"]), @r"
@@ -35,20 +35,20 @@ fn branches_are_made_moved_listed_and_deleted() {
     ");
     insta::assert_snapshot!(env.pv(["branch", "delete", "images@candidate"]), @r"
     --- stderr
-    branch `images@candidate` at [id 3] goes; its commits stay readable by id, files that nothing else reaches for 14d
+    This deletes branch `images@candidate` at [id 3]. Its commits stay readable by id; files that nothing else reaches are kept for 14d.
     error: branch `images@candidate` was not deleted
-    hint: --yes does it without a question
+    hint: --yes answers yes to the prompt
     --- exit 7
     ");
     insta::assert_snapshot!(env.pv(["branch", "delete", "images@candidate", "--yes"]), @r"
     --- stderr
-    branch `images@candidate` at [id 3] goes; its commits stay readable by id, files that nothing else reaches for 14d
+    This deletes branch `images@candidate` at [id 3]. Its commits stay readable by id; files that nothing else reaches are kept for 14d.
     deleted branch `images@candidate`
     ");
     insta::assert_snapshot!(env.pv(["branch", "delete", "images@candidat", "--yes"]), @r"
     --- stderr
     error: branch `candidat` not found in repository `images`
-    hint: pv branch list images shows its branches; a new one: pv branch create images@candidat
+    hint: pv branch list images lists its branches; to create it: pv branch create images@candidat
     --- exit 3
     ");
 }
@@ -76,13 +76,13 @@ fn branches_and_tags_share_their_names() {
     assert_eq!(env.exit_code(["tag", "create", "images@main"]), 4);
     insta::assert_snapshot!(env.pv(["put", "images@v1", "a"]), @r"
     --- stderr
-    error: `v1` is a tag of repository `images`, and a tag never moves
-    hint: pv branch list images shows its branches
+    error: `v1` is a tag of repository `images`, not a branch; a tag never moves
+    hint: pv branch list images lists its branches
     --- exit 4
     ");
     insta::assert_snapshot!(env.pv(["branch", "create", "images"]), @r"
     --- stderr
-    error: `images` lacks a name: write `images@NAME`
+    error: `images` has no name: write `images@NAME`
     --- exit 2
     ");
     insta::assert_snapshot!(env.pv(["branch", "create", "images@-x"]), @r"

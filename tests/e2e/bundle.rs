@@ -45,16 +45,16 @@ fn a_bundle_says_what_it_discloses_and_is_the_same_each_time() {
     let told = env.json(["bundle", "last:/a", "-o", "again.zip"]).remove(0);
     let discloses: Vec<&str> = told["discloses"].as_array().unwrap().iter().filter_map(|line| line.as_str()).collect();
     insta::assert_snapshot!(discloses.join("\n"), @r"
-    3 commits of copy, last, notes, with messages
-    who made them: Anna <anna@example.com>
-    specs, commands and environment of versions of pipelines: 2
-    names, sizes and digests of files, also of those that stand beside them in a tree
-    no bytes of files, and no logs (--data adds them)
+    3 commits of copy, last, notes, with their messages
+    their authors: Anna <anna@example.com>
+    specs, commands and environment of pipeline versions: 2
+    names, sizes and digests of files, and of their neighbours in a tree
+    no contents of files, and no logs (--data adds them)
     ");
     let bytes = |name: &str| std::fs::read(env.work().join(name)).unwrap();
     assert_eq!(bytes("case.zip"), bytes("again.zip"));
     let (error, code) = env.json_error(["bundle", "last:/a", "-o", "again.zip"]);
-    assert_eq!((code, &error["hint"]), (4, &"--force replaces it".into()));
+    assert_eq!((code, &error["hint"]), (4, &"--force overwrites it".into()));
     env.ok(["bundle", "last", "-o", "again.zip", "--force"]);
     assert_ne!(bytes("case.zip"), bytes("again.zip"));
     assert!(env.ok(["verify", "--bundle", "again.zip", "--key", "key.pem"]).contains("PROVEN"));
@@ -108,7 +108,7 @@ fn it_is_checked_on_a_machine_without_a_store() {
     let there = elsewhere(&env);
     let proven = there.ok(["verify", "--bundle", "case.zip", "--key", "key.pem"]);
     assert!(proven.contains("PROVEN   last@"), "{proven}");
-    // Without a key nobody's word is checked, and that is no success.
+    // Without a key nobody's word is checked, and that is not a success.
     let whole = there.pv(["verify", "--bundle", "case.zip"]);
     assert!(whole.contains("WHOLE, SIGNER NOT CHECKED") && !whole.contains("PROVEN"), "{whole}");
     let whole = there.output(["verify", "--bundle", "case.zip", "--json"]);
@@ -271,7 +271,7 @@ fn code_that_is_other_or_missing_is_found() {
     for sort in ["missing", "other", "bytes"] {
         let forged = Command::new("python3").args(["-c", FORGE_CODE, sort]).current_dir(there.work()).output().unwrap();
         assert!(forged.status.success(), "{}", String::from_utf8_lossy(&forged.stderr));
-        // Whoever cannot sign is found anyway; so look at what is said of the code itself.
+        // Anyone who cannot sign is found anyway; so look at what is said of the code itself.
         let report = there.output(["verify", "--bundle", "forged.zip", "--json"]);
         assert_eq!(report.status.code(), Some(5));
         let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();

@@ -160,7 +160,7 @@ fn a_store_contains_the_checkpoints_that_it_signed_and_says_what_came_since() {
     "#);
     let report = env.json(["verify", "--checkpoint", "one.checkpoint"]).remove(0);
     assert_eq!((&report["verdict"], &report["since"]["entries"]["run"]), (&"proven".into(), &1.into()));
-    // Together with a claim, after the key was replaced, and beside whoever owns the store.
+    // Together with a claim, after the key was replaced, and beside anyone who owns the store.
     env.ok(["key", "rotate"]);
     let both = env.ok(["verify", "images:/a", "--checkpoint", "one.checkpoint"]);
     assert!(both.contains("PROVEN   images@"), "{both}");
@@ -187,26 +187,26 @@ fn a_journal_that_was_cut_back_or_goes_another_way_is_not_proven() {
     insta::assert_snapshot!(env.pv(["verify", "--checkpoint", "one.checkpoint"]), @r#"
     --- stdout
     ok  signature  checkpoint of 6 records by key [id 1]
-    NO  checkpoint  of 6 records  the journal was cut back: it has 5 records
-    NOT PROVEN: checkpoint of 6 records: the journal was cut back: it has 5 records
+    NO  checkpoint  of 6 records  the journal was truncated: it has 5 records
+    NOT PROVEN: checkpoint of 6 records: the journal was truncated: it has 5 records
     --- stderr
-    error: the journal is not proven: checkpoint of 6 records: the journal was cut back: it has 5 records
+    error: the journal is not proven: checkpoint of 6 records: the journal was truncated: it has 5 records
     --- exit 1
     "#);
-    assert!(refused(&env).contains("the journal was cut back"));
+    assert!(refused(&env).contains("the journal was truncated"));
     put(&env, "5");
     insta::assert_snapshot!(env.pv(["verify", "--checkpoint", "one.checkpoint"]), @r#"
     --- stdout
     ok  signature  checkpoint of 6 records by key [id 1]
-    NO  checkpoint  of 6 records  the journal is another one: at or before record 6 it goes another way
-    NOT PROVEN: checkpoint of 6 records: the journal is another one: at or before record 6 it goes another way
+    NO  checkpoint  of 6 records  the journal is a different one: it differs at record 6 or earlier
+    NOT PROVEN: checkpoint of 6 records: the journal is a different one: it differs at record 6 or earlier
     --- stderr
-    error: the journal is not proven: checkpoint of 6 records: the journal is another one: at or before record 6 it goes another way
+    error: the journal is not proven: checkpoint of 6 records: the journal is a different one: it differs at record 6 or earlier
     --- exit 1
     "#);
-    assert!(refused(&env).contains(&format!("at or before record {size} it goes another way")));
+    assert!(refused(&env).contains(&format!("it differs at record {size} or earlier")));
 
-    // Bytes that change while index and length stay: seen all the same.
+    // Bytes that change while index and length stay: seen anyway.
     let path = env.dir().join(".pv/journal");
     env.ok(["checkpoint", "-o", "one.checkpoint"]);
     let mut lines = records(&env);
@@ -221,7 +221,7 @@ fn a_journal_that_was_cut_back_or_goes_another_way_is_not_proven() {
     }
     assert_eq!(changed.len(), std::fs::read(&path).unwrap().len());
     std::fs::write(&path, changed).unwrap();
-    assert!(refused(&env).contains("goes another way"));
+    assert!(refused(&env).contains("the journal is a different one: it differs at record"));
 }
 
 #[test]
@@ -232,19 +232,19 @@ fn another_store_another_key_and_a_changed_note_are_not_proven() {
     let other = self::env();
     let its = other.ok(["checkpoint"]);
     env.write("one.checkpoint", &its);
-    assert!(refused(&env).contains("it is of another store"));
+    assert!(refused(&env).contains("it belongs to another store"));
     // The same text, signed by somebody else under the store's name.
     let forged = its.replace(&id(&other), &id(&env));
     env.write("one.checkpoint", forged);
-    assert!(refused(&env).contains("a key that the store does not know"));
+    assert!(refused(&env).contains("a key that is unknown to the store"));
     let unsigned = format!("{}\n\n— nobody.example AAAAAAAA\n", text.split("\n\n").next().unwrap());
     env.write("one.checkpoint", unsigned);
     assert!(refused(&env).contains("no key of the store has signed it"));
     // Right name and key, but the text is another.
     env.write("one.checkpoint", text.replacen(&format!("\n{}\n", records(&env).len()), "\n1\n", 1));
-    assert!(refused(&env).contains("does not fit"));
+    assert!(refused(&env).contains("is invalid"));
     env.write("one.checkpoint", "nothing of the kind");
-    assert!(refused(&env).contains("it is no checkpoint"));
+    assert!(refused(&env).contains("not a checkpoint"));
     assert_eq!(env.exit_code(["verify", "--checkpoint", "none.checkpoint"]), 3);
     // A key that is not the one asked for.
     env.write("one.checkpoint", text);

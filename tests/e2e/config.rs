@@ -28,10 +28,10 @@ fn every_setting_has_a_source() {
     assert_eq!(keys, expected);
     assert!(settings.iter().all(|setting| setting["source"] == "default"));
     env.ok(["config", "set", "jobs", "3"]);
-    assert!(env.pv(["config", "set", "jobs", "3"]).contains("it counts from the next pv run or pv serve on"));
+    assert!(env.pv(["config", "set", "jobs", "3"]).contains("this takes effect at the next pv run or pv serve"));
     for setting in &settings {
         let help = env.ok(["help", "settings"]);
-        assert!(help.contains(setting["key"].as_str().unwrap()) && help.contains("it counts"), "{setting}");
+        assert!(help.contains(setting["key"].as_str().unwrap()) && help.contains("takes effect"), "{setting}");
     }
     let jobs = env.json(["config", "get", "jobs"]).remove(0);
     assert_eq!([&jobs["value"], &jobs["source"]], ["3", "store"]);
@@ -60,13 +60,13 @@ fn values_that_mean_nothing_are_refused() {
     }
     insta::assert_snapshot!(env.pv(["config", "set", "jobs", "many"]), @r"
     --- stderr
-    error: `many` is no value for `jobs`
-    hint: it is a number from 1; when unset, one a CPU
+    error: `many` is not a valid value for `jobs`
+    hint: allowed: a number from 1; when unset, the number of CPUs
     --- exit 2
     ");
     insta::assert_snapshot!(env.pv(["config", "get", "job"]), @r"
     --- stderr
-    error: `job` is no setting; did you mean `jobs`?
+    error: unknown setting `job`; did you mean `jobs`?
     --- exit 2
     ");
 }
@@ -76,7 +76,7 @@ fn it_is_said_from_when_on_a_setting_counts_and_so_it_is() {
     let env = flow::applied();
     insta::assert_snapshot!(env.pv(["config", "set", "network", "none"]), @r"
     --- stderr
-    network is none now; it counts for a pipeline from its next pv pipeline apply on
+    network is now none; this takes effect for a pipeline at its next pv pipeline apply
     ");
     let network = |env: &TestEnv| env.json(["pipeline", "show", "upper"])[0]["transform"]["network"].clone();
     let before = network(&env);
@@ -85,7 +85,7 @@ fn it_is_said_from_when_on_a_setting_counts_and_so_it_is() {
     assert!(env.pv(["pipeline", "apply", "-f", "specs"]).contains("updated"), "now it counts");
     insta::assert_snapshot!(env.pv(["config", "unset", "jobs"]), @r"
     --- stderr
-    jobs has its default again; that counts from the next pv run or pv serve on; one that is at work keeps its number
+    jobs has its default value again; this takes effect at the next pv run or pv serve
     ");
     assert!(env.json(["config", "set", "jobs", "2"])[0]["counts"].as_str().unwrap().contains("pv run"));
 }

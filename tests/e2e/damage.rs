@@ -14,7 +14,7 @@ use tests::TestEnv;
 use crate::flow;
 use crate::support::{apply, env_with_notes, spec};
 
-/// Where an object lies: the pack, and the first and last byte of its bytes.
+/// Where an object is: the pack, and the first and last byte of its bytes.
 fn places(env: &TestEnv, is: impl Fn(Kind, &Digest) -> bool) -> Vec<(PathBuf, u64, u64)> {
     let folder = env.dir().join(".pv/packs");
     let packs = LocalPacks::new(folder.clone());
@@ -89,7 +89,7 @@ fn a_flipped_bit_never_comes_out_as_data() {
                 let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
                 assert!(stderr.contains("pv fsck --repair --from MIRROR"), "{kind} {args:?}: {stderr}");
                 let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-                // A trace goes on behind what is damaged, and says where that is.
+                // A trace continues behind what is damaged, and says where that is.
                 let is_gap = args[0] == "trace" && stdout.contains("\"complete\":false");
                 assert!(sound.starts_with(&stdout) || is_gap, "{kind} {args:?}: {stdout}");
             } else {
@@ -124,7 +124,7 @@ fn a_pack_without_its_index_costs_nothing_and_is_written_anew() {
         assert_eq!(env.ok(*args), *sound, "{args:?}");
     }
     assert_eq!(env.exit_code(["fsck"]), 5);
-    assert!(env.ok(["fsck", "--repair"]).contains("written anew from its"));
+    assert!(env.ok(["fsck", "--repair"]).contains("rewritten from its"));
     assert!(env.ok(["fsck"]).starts_with("sound: "));
 }
 
@@ -137,7 +137,7 @@ fn an_output_is_made_again_by_its_recipe() {
     flip(&env, |kind, digest| kind == Kind::Chunk && *digest == digest_of(b"B\n"));
     assert_eq!(env.exit_code(["cat", "loud:/b"]), 5);
     let said = env.ok(["fsck", "--repair", "--network"]);
-    assert!(said.contains("re-made by running loud again (datum "), "{said}");
+    assert!(said.contains("remade by running loud again (datum "), "{said}");
     assert_eq!(env.ok(["cat", "loud:/b"]), sound);
     assert!(env.ok(["fsck"]).starts_with("sound: "));
     // Nothing new came about by it.
@@ -177,11 +177,8 @@ fn what_reaches_the_network_is_not_run_for_a_repair_unless_that_is_allowed() {
     let output = env.output(["fsck", "--repair"]);
     assert_eq!(output.status.code(), Some(5), "{}", env.shown(&output));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        said.contains("running loud again") && said.contains("would reach the network: --network runs it"),
-        "{said}"
-    );
-    assert!(env.ok(["fsck", "--repair", "--network"]).contains("re-made by running loud again"));
+    assert!(said.contains("running loud again") && said.contains("would use the network: --network runs it"), "{said}");
+    assert!(env.ok(["fsck", "--repair", "--network"]).contains("remade by running loud again"));
     assert_eq!(env.ok(["cat", "loud:/b"]), "B\n");
 }
 
@@ -195,7 +192,7 @@ fn what_gives_other_bytes_now_heals_nothing() {
     let output = env.output(["fsck", "--repair", "--network"]);
     assert_eq!(output.status.code(), Some(5), "{}", env.shown(&output));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("gives other bytes than it did") && said.contains(":/a"), "{said}");
+    assert!(said.contains("gives different content") && said.contains(":/a"), "{said}");
     assert_eq!(env.exit_code(["cat", "draw:/a"]), 5);
     // What is left of it is put aside; all else is as it was.
     assert_eq!(std::fs::read_dir(env.dir().join(".pv/damaged")).unwrap().count(), 1);
@@ -218,7 +215,7 @@ fn putting_the_same_bytes_again_heals_a_file_of_the_user() {
     let output = env.output(["fsck", "--repair"]);
     assert_eq!(output.status.code(), Some(5));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("a pv put of the same bytes heals it"), "{said}");
+    assert!(said.contains("a pv put of the same content repairs it"), "{said}");
     assert_eq!([env.exit_code(["cat", "notes:/b"]), env.exit_code(["cat", "notes:/large"])], [5, 5]);
     env.ok(["put", "notes", "notes/b", "large"]);
     assert_eq!(env.ok(["cat", "notes:/b"]), "b\n");
@@ -249,7 +246,7 @@ fn a_damaged_journal_is_put_together_again_or_taken_from_a_mirror() {
         let output = env.output(["fsck", "--repair"]);
         assert_eq!(output.status.code(), Some(5));
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(said.contains("not healed journal: cannot be healed: record"), "{said}");
+        assert!(said.contains("not repaired journal: cannot be repaired: record"), "{said}");
         env.ok(["fsck", "--repair", "--from", mirror.to_str().unwrap()]);
         assert_eq!(env.ok(["--json", "log"]), sound);
     }

@@ -75,7 +75,7 @@ fn show_tells_every_try() {
     made  no files
         | what is bad
     --- stderr
-    all it said: pv logs upper@[id 2]/[id 1]
+    its output: pv logs upper@[id 2]/[id 1]
     ");
     insta::assert_snapshot!(steady(&env.pv(["datum", "show", "upper", "--input", "/a"])), @r"
     --- stdout

@@ -40,8 +40,8 @@ fn a_pattern_that_leaves_nothing_out_is_said() {
     let env = test_env!();
     write_all(&env, ["s/a", "s/b.tmp"]);
     let shown = env.pv(["put", "images", "s", "--exclude", "*.tmp", "--exclude", "none*", "--exclude", "{a,b}"]);
-    assert!(shown.contains("--exclude `none*` left nothing out\n"), "{shown}");
-    assert!(shown.contains("--exclude `{a,b}` left nothing out; braces stand for themselves"), "{shown}");
+    assert!(shown.contains("--exclude `none*` matched nothing\n"), "{shown}");
+    assert!(shown.contains("--exclude `{a,b}` matched nothing; braces are literal"), "{shown}");
     assert!(!shown.contains("`*.tmp` left"), "{shown}");
     assert_eq!(env.exit_code(["put", "images", "s", "--exclude", "[z-a]"]), 2);
 }
@@ -56,7 +56,7 @@ fn a_pvignore_in_a_source_says_what_is_no_data() {
         ["s/a", "s/x.log", "s/keep.log", "s/tmp/y", "s/sub/own.log", "s/sub/other.log", "s/sub/local", "s/local"],
     );
     let shown = env.pv(["put", "images", "s"]);
-    assert!(shown.contains("left out by .pvignore: sub/local, sub/other.log, tmp/, x.log\n"), "{shown}");
+    assert!(shown.contains("excluded by .pvignore: sub/local, sub/other.log, tmp/, x.log\n"), "{shown}");
     assert_eq!(paths(&env, "images"), ["/a", "/keep.log", "/local", "/sub/own.log"]);
     // By hand comes first.
     env.ok(["repo", "create", "other"]);
@@ -97,7 +97,7 @@ fn what_cannot_be_read_stops_nothing_but_itself() {
     insta::assert_snapshot!(env.pv(["put", "images", "s"]), @r"
     --- stderr
     error: `s/.#a` is a link to nothing; nothing was committed
-    hint: --skip-unreadable leaves them out; --exclude or a .pvignore does by name
+    hint: --skip-unreadable skips them; --exclude or a .pvignore skips files by name
     --- exit 1
     ");
     let put = env.output(["put", "images", "s", "--skip-unreadable", "--json"]);
@@ -105,7 +105,7 @@ fn what_cannot_be_read_stops_nothing_but_itself() {
     let view: serde_json::Value = serde_json::from_slice(&put.stdout).unwrap();
     assert_eq!(view["skipped"], serde_json::json!([{"path": "s/.#a", "why": "is a link to nothing"}]));
     let shown = env.pv(["put", "images", "s", "--skip-unreadable"]);
-    assert!(shown.contains("left out: `s/.#a` is a link to nothing\n"), "{shown}");
+    assert!(shown.contains("skipped: `s/.#a` is a link to nothing\n"), "{shown}");
     assert_eq!(paths(&env, "images"), ["/a"]);
 }
 
@@ -131,7 +131,7 @@ fn what_tools_leave_in_a_code_folder_makes_no_version() {
     symlink("user@host.123:456", env.work().join("code/.#run.sh")).unwrap();
     let shown = env.pv(["pipeline", "apply", "-f", "up.yml", "-f", "same.yml"]);
     assert!(shown.contains("nothing differs"), "{shown}");
-    assert_eq!(shown.matches("left out of the code").count(), 1, "{shown}");
+    assert_eq!(shown.matches("excluded from the code").count(), 1, "{shown}");
     assert!(shown.contains(".#run.sh, .DS_Store, .run.sh.swp, __pycache__/"), "{shown}");
     env.ok(["run"]);
     assert_eq!(env.ok(["cat", "up:/list"]), "/code:\n.gitignore\nrun.sh\n");

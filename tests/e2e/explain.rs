@@ -1,4 +1,4 @@
-//! `pv explain`, `pv plan` by reason, and retries that go on without what failed.
+//! `pv explain`, `pv plan` by reason, and retries that continue without what failed.
 
 use serde_json::{Value, json};
 use tests::TestEnv;
@@ -25,7 +25,7 @@ fn fields(explained: &Value) -> Vec<&str> {
 #[test]
 fn a_datum_tells_what_changed_field_by_field() {
     let env = env_with_copy();
-    assert_eq!(explained(&env, "copy:/a")["why"], "executed: it is new; the commit before has no datum in its place");
+    assert_eq!(explained(&env, "copy:/a")["why"], "executed: it is new; the previous commit has no such datum");
     put_note(&env, "a", "other\n");
     env.ok(["run"]);
     let changed = explained(&env, "copy:/a");
@@ -34,7 +34,7 @@ fn a_datum_tells_what_changed_field_by_field() {
     assert_eq!(kept["state"], "success", "seen from the job that executed it");
     let job = newest_job(&env, "copy")["id"].as_str().unwrap().to_owned();
     let in_job = explained(&env, &format!("{job}/{}", kept["id"].as_str().unwrap()));
-    assert!(in_job["why"].as_str().unwrap().starts_with("not executed: nothing that it reads has changed"), "{in_job}");
+    assert!(in_job["why"].as_str().unwrap().starts_with("not executed: its inputs have not changed"), "{in_job}");
 
     apply(&env, &spec_with("copy", &pfs("notes", "/*"), PLAIN, "\"env\": {\"LEVEL\": \"2\"},"));
     env.ok(["run"]);
@@ -49,7 +49,7 @@ fn a_datum_tells_what_changed_field_by_field() {
 
     env.ok(["pipeline", "rerun", "copy"]);
     env.ok(["run"]);
-    assert_eq!(explained(&env, "copy:/b")["why"], "executed: a rerun was asked for, and the recipe is the same");
+    assert_eq!(explained(&env, "copy:/b")["why"], "executed: a rerun was requested; the recipe is the same");
     env.ok(["revert", "notes"]);
     env.ok(["run"]);
     assert_eq!(env.exit_code(["explain", "copy:/nothing"]), 3);
@@ -99,7 +99,7 @@ fn two_datums_stand_side_by_side() {
                     first  a
     same  host, env.MODE, network
     --- stderr
-    what it printed: pv logs coded@[id 2]/[id 1]
+    its output: pv logs coded@[id 2]/[id 1]
     ");
     let jobs = env.json(["job", "list", "coded"]);
     let [new, old] = [0, jobs.len() - 1].map(|at| jobs[at]["id"].as_str().unwrap());
@@ -169,7 +169,7 @@ fn a_job_tells_which_inputs_moved_and_what_it_did() {
 fn a_pipeline_tells_why_nothing_runs() {
     let env = env_with_copy();
     let because = |name: &str| explained(&env, name)["because"][0].as_str().unwrap().to_owned();
-    assert_eq!(because("copy"), "every input is at the commit that the newest output was made from");
+    assert_eq!(because("copy"), "the newest output was made from the current commit of every input");
     env.ok(["repo", "create", "later"]);
     apply(&env, &spec("late", "later", "true"));
     assert_eq!(because("late"), "branch `later@main` does not exist");

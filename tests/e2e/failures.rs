@@ -79,7 +79,7 @@ fn user_errors() {
         assert_eq!(end_of(&env, "accepted"), ended("success", "", [3, 3, 0, 0, 0]), "{executor}");
         assert_eq!(datum_b(&env, "accepted"), [json!("success"), json!(1), json!(3), Value::Null]);
         assert_eq!(end_of(&env, "recovered"), ended("success", "", [3, 2, 0, 0, 1]), "{executor}");
-        let reason = "exit code 3; `err_cmd` took care of it";
+        let reason = "exit code 3; `err_cmd` recovered it";
         assert_eq!(datum_b(&env, "recovered"), [json!("recovered"), json!(2), json!(3), json!(reason)]);
         let id = env.json(["datum", "show", "recovered", "--input", "/b"])[0]["id"].as_str().unwrap().to_owned();
         let log = env.ok(["logs", &format!("recovered/{id}")]);
@@ -207,7 +207,7 @@ fn an_image_that_is_removed_meanwhile() {
     let (state, reason, counts) = end_of(&env, "gone");
     assert_eq!((state.as_str(), counts), ("failure", [3, 0, 0, 0, 0]));
     assert!(
-        reason.starts_with(&format!("image `{name}` is gone")) && reason.contains("does not have it any more"),
+        reason.starts_with(&format!("image `{name}` is not available")) && reason.contains("no longer has it"),
         "{reason}"
     );
     image(&name);

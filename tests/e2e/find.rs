@@ -29,7 +29,7 @@ fn bytes_and_names_are_found_with_their_first_and_last_commit() {
     );
     insta::assert_snapshot!(env.pv(["find", "*.png"]), @r"
     --- stderr
-    error: no commit has a file that matches `*.png`
+    error: no commit contains a file that matches `*.png`
     --- exit 3
     ");
     assert_eq!(env.exit_code(["find", "/[a"]), 2);

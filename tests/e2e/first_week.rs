@@ -9,7 +9,7 @@ use tests::TestEnv;
 use crate::metrics::grid;
 use crate::support::*;
 
-/// A frame of 8 by 8 points, of which so many are white: what the stage below sees is how many.
+/// A frame of 8 by 8 points, of which this many are white: what the stage below sees is how many.
 fn frame(white: usize) -> Vec<u8> {
     let mut bytes = b"P6\n8 8\n255\n".to_vec();
     bytes.extend((0..64).flat_map(|point| if point < white { [255; 3] } else { [0; 3] }));
@@ -209,9 +209,9 @@ fn an_auditor_goes_from_one_flag_file_by_its_bytes_to_a_page_with_the_frame_on_i
         "8 × 8 pixels",
         "<b>Anna</b> committed <code>/cam2/0800.ppm</code>",
         "<q>day 1</q>",
-        "which counts in this store",
+        "which this store trusts",
         "<b class=\"good\">identical</b>",
-        "has the very bytes of <code>detect@",
+        "has the same content as its input <code>detect@",
     ] {
         assert!(page.contains(part), "{part}\n{page}");
     }
@@ -267,7 +267,7 @@ fn a_stage_runs_again_from_a_saved_image_when_engine_and_registry_have_lost_it()
     assert_eq!(env.exit_code(["image", "save", "kept"]), 3);
     docker(&["load", "-i", archive.to_str().unwrap()]);
 
-    // Saved: by itself it comes back.
+    // Saved: on its own it comes back.
     let saved = env.json(["image", "save", "kept:/a"]).remove(0);
     let file = format!("{}.tar.zst", saved["saved"]["archive"].as_str().unwrap());
     let sum = Command::new("sha256sum").arg(env.dir().join(".pv/images").join(&file)).output().unwrap();

@@ -23,7 +23,7 @@ fn collect(env: &TestEnv) -> Value {
     let said = json(env, ["gc", "--dry-run", "--json"]);
     let by_reason: u64 = said["gone"].as_array().unwrap().iter().map(|gone| gone["size_bytes"].as_u64().unwrap()).sum();
     assert_eq!(by_reason, freed(&said), "{said}");
-    // A record of what was given up does not lie in packs.
+    // A record of what was given up does not are in packs.
     let before = packed(env);
     let done = json(env, ["gc", "--json"]);
     assert_eq!(freed(&said), freed(&done), "{said}\n{done}");
@@ -64,7 +64,7 @@ fn a_deleted_branch_frees_its_files_after_the_grace() {
     // The document is still there, and says what it had.
     assert!(env.ok(["ls", &format!("images@{id}")]).contains("/big"));
     let said = env.pv(["cat", &format!("images@{id}:/big")]);
-    assert!(said.contains("--- exit 3") && said.contains("is not kept any more: dropped on"), "{said}");
+    assert!(said.contains("--- exit 3") && said.contains("is no longer stored: dropped on"), "{said}");
     assert_eq!(env.exit_code(["get", &format!("images@{id}"), "out"]), 3);
     assert_eq!(env.exit_code(["branch", "create", "images@back", &format!("images@{id}")]), 4);
     assert_eq!(env.exit_code(["tag", "create", "images@v1", &format!("images@{id}")]), 4);

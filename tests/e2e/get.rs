@@ -29,7 +29,7 @@ fn get_mirrors_put() {
     // Equal bytes are left alone.
     insta::assert_snapshot!(env.pv(["get", "images", "out"]), @r"
     --- stderr
-    2 files · 11 B → out, 2 were there
+    2 files · 11 B → out, 2 unchanged
     ");
     let got = env.json(["get", "images", "again"]).remove(0);
     assert_eq!(
@@ -44,7 +44,7 @@ fn other_bytes_are_a_conflict_and_nothing_is_written() {
     env.write("out/run.sh", "mine");
     insta::assert_snapshot!(env.pv(["get", "images", "out"]), @r"
     --- stderr
-    error: `out/run.sh` has other bytes
+    error: `out/run.sh` has different content
     hint: --force replaces them
     --- exit 4
     ");
@@ -60,19 +60,19 @@ fn by_force_a_directory_takes_the_place_of_a_file_and_the_reverse() {
     env.write("out/run.sh/deep/x", "in a directory");
     env.write("out/run.sh/y", "too");
     let before = env.pv(["get", "images", "out"]);
-    assert!(before.contains("`out/cam7` is a file, and a directory is to be there"), "{before}");
+    assert!(before.contains("`out/cam7` is a file where a directory is needed"), "{before}");
     assert!(before.contains("`out/run.sh` is a directory"), "{before}");
     assert!(before.contains("removes the 2 files") && before.ends_with("--- exit 4"), "{before}");
     assert_eq!(env.read("out/cam7"), "a file");
     insta::assert_snapshot!(env.pv(["get", "images", "out", "--force"]), @r"
     --- stderr
-    removed 2 files in directories that files took the place of
+    removed 2 files in directories that were replaced by files
     2 files · 11 B → out
     ");
     assert_eq!([env.read("out/run.sh"), env.read("out/cam7/a.jpg")], ["#!/bin/sh\n", "a"]);
     let left: Vec<_> = std::fs::read_dir(env.work().join("out")).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
-    // A store is no file's place.
+    // A store is not a file's place.
     std::fs::remove_file(env.work().join("out/run.sh")).unwrap();
     env.ok(["init", "out/run.sh"]);
     assert_eq!(env.exit_code(["get", "images", "out", "--force"]), 4);
@@ -143,7 +143,7 @@ fn cat_prints_files_and_nothing_else() {
     ");
     insta::assert_snapshot!(env.pv(["cat", "images"]), @r"
     --- stderr
-    error: `images` names no path
+    error: `images` has no path
     hint: write images:/PATH
     --- exit 2
     ");

@@ -21,19 +21,19 @@ fn topics_and_commands_are_explained_without_a_store() {
     --- stdout
     CODE  ERROR.KIND  MEANING
     0  done
-    1  failed  the operation or a job failed; with --exit-code also: something differs, or is not current
+    1  failed  the operation or a job failed; with --exit-code also: something differs or is not current
     2  usage  wrong usage, or an invalid spec
-    3  not_found  something that was named does not exist
-    4  conflict  the state does not allow it, such as a branch that has moved
+    3  not_found  the named object does not exist
+    4  conflict  the current state does not allow it, for example because a branch moved
     5  damaged  stored data is damaged
-    6  unavailable  an executor, the network or space is not available
-    7  refused  only --yes or another right would allow it
-    8  timed_out  the time given was not enough
-    9  unchecked  all fits together, but whose word it is was not checked: no key was given, or nothing is signed
+    6  unavailable  an executor, the network or disk space is unavailable
+    7  refused  needs --yes or more rights
+    8  timed_out  timed out
+    9  unchecked  consistent, but the signer was not checked: no key was given, or nothing is signed
     130  ended by Ctrl-C
     143  ended by SIGTERM
 
-    With --json the last line on stderr is {"error": {kind, exit_code, message, causes, hint, done}}. A reader that closes its pipe is no error.
+    With --json the last line on stderr is {"error": {kind, exit_code, message, causes, hint, done}}. A closed output pipe is not an error.
     "#);
     insta::assert_snapshot!(env.pv(["help", "sepcs"]), @r"
     --- stderr
@@ -127,7 +127,7 @@ fn examples(env: &TestEnv, words: &[&str], found: &mut BTreeMap<String, Vec<Stri
     let help = env.ok([words, &["--help"]].concat());
     let below: Vec<&str> =
         help.split_once("Commands:\n").map_or("", |(_, list)| list.split("\n\n").next().unwrap()).lines().collect();
-    // A command's line is set in by two spaces; what goes on is set in further.
+    // A command's line is set in by two spaces; what continues is set in further.
     let below: Vec<&str> = below
         .iter()
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))

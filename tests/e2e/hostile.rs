@@ -94,7 +94,7 @@ fn a_hostile_datum_harms_no_other() {
         }
         let talker = datum(&env, "4-log")["id"].as_str().unwrap().to_owned();
         let log = env.ok(["logs", &format!("stage/{talker}")]);
-        assert!(log.len() < 2 << 20 && log.contains("bytes left out") && log.ends_with("the end\n"), "{}", log.len());
+        assert!(log.len() < 2 << 20 && log.contains("bytes omitted") && log.ends_with("the end\n"), "{}", log.len());
         assert_sound(&env);
     }
 }

@@ -75,13 +75,10 @@ fn every_sort_of_id_is_shown() {
 
 #[test]
 fn an_image_is_shown_by_its_digest_with_the_versions_that_have_it() {
-    // Without an engine there is no image: that one is looked for is said all the same.
+    // Without an engine there is no image: that one is looked for is said anyway.
     let env = with_code();
     let (error, code) = env.json_error(["show", "sha256:ffffffffffff"]);
-    assert_eq!(
-        (code, text(&error["message"])),
-        (3, "nothing in this store has an id that begins with `ffffffffffff`".to_owned())
-    );
+    assert_eq!((code, text(&error["message"])), (3, "no id in this store starts with `ffffffffffff`".to_owned()));
 }
 
 #[test]

@@ -17,12 +17,12 @@ fn a_store_is_made_once() {
     ");
     insta::assert_snapshot!(env.pv(["init", "store"]), @r"
     --- stderr
-    error: there is a store at `[dir]/work/store` already
+    error: a store already exists at `[dir]/work/store`
     --- exit 4
     ");
     insta::assert_snapshot!(env.pv(["init", "other", "--objects", "bucket://x"]), @r"
     --- stderr
-    error: `bucket://x` is no URL of a place for objects
+    error: `bucket://x` is not the URL of an object store
     hint: s3://BUCKET/PREFIX with the usual AWS variables, or file:///FOLDER
     --- exit 2
     ");
@@ -57,13 +57,13 @@ fn a_store_is_found_upwards_by_flag_and_by_variable() {
     insta::assert_snapshot!(env.pv(["repo", "list"]), @r"
     --- stderr
     error: no store at `[dir]/work` or above
-    hint: pv init makes one here; --store DIR or PV_STORE uses one elsewhere
+    hint: pv init creates one here; --store DIR or PV_STORE uses one elsewhere
     --- exit 3
     ");
     insta::assert_snapshot!(env.pv(["repo", "list", "--store", "nowhere"]), @r"
     --- stderr
     error: no store at `[dir]/work/nowhere`
-    hint: pv init makes one here; --store DIR or PV_STORE uses one elsewhere
+    hint: pv init creates one here; --store DIR or PV_STORE uses one elsewhere
     --- exit 3
     ");
 }
@@ -73,12 +73,12 @@ fn pv_alone_says_how_to_begin() {
     let env = empty();
     insta::assert_snapshot!(env.pv::<&str>([]), @r"
     --- stdout
-    pv 0.1.0: commits data, runs pipelines on what changed, knows where every file came from.
-    No store here or above.
-      pv init  make one here
-      pv init --example  one with something to play with
-      --store, PV_STORE  use one elsewhere
-      pv help  all commands
+    pv 0.1.0: versions data, runs pipelines on what changed, and traces where each file came from.
+    There is no store in this folder or its parents.
+      pv init  create one here
+      pv init --example  create one with example data and pipelines
+      --store, PV_STORE  use a store in another folder
+      pv help  list all commands
     ");
 }
 

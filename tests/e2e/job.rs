@@ -96,15 +96,15 @@ fn show_says_which_datums_failed_and_what_they_said() {
     ended  [time] [utc]  [ago]
     took  [took]
     read  images@main  [id 2]
-    made  upper@[id 3]  what succeeded; no branch has it
+    made  upper@[id 3]  only what succeeded; not on a branch
 
     failed: 1 datum
       datum [id 4]  images:/c  4 B  exit 7  3 tries
         | what is bad
     --- stderr
-    all they said: pv logs upper@[id 1] --failed
-    go on without: pv job retry upper --skip-failed -m WHY
-    again: pv job retry upper
+    full output: pv logs upper@[id 1] --failed
+    continue without them: pv job retry upper --skip-failed -m WHY
+    retry: pv job retry upper
     ");
     insta::assert_snapshot!(steady(&env.pv(["job", "show", "count"])), @r"
     --- stdout
@@ -211,7 +211,7 @@ fn a_job_at_work_is_seen_from_outside_and_can_be_stopped() {
     let status = env.json(["status"]).remove(0);
     assert_eq!([&status["running"], &status["pipelines"][0]["state"]], [&json!(true), &json!("running")]);
     assert_eq!(env.json(["log"])[0]["state"], "running");
-    assert!(env.pv(["job", "show", "slow"]).contains("at work: "));
+    assert!(env.pv(["job", "show", "slow"]).contains("running: "));
     env.ok(["job", "stop", "slow"]);
     assert_eq!(run.wait().unwrap().code(), Some(1));
     assert_eq!(env.json(["job", "show", "slow"])[0]["state"], "killed");

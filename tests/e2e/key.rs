@@ -53,7 +53,7 @@ fn a_key_is_replaced_and_both_stay_on_record() {
     --- stdout
     [id 1]
     --- stderr
-    takes the place of [id 2], which signed it; next: pv key show
+    replaces [id 2], which signed it; next: pv key show
     "#);
     env.write("a", "2");
     env.ok(["put", "images", "a"]);
@@ -62,7 +62,7 @@ fn a_key_is_replaced_and_both_stay_on_record() {
     assert_eq!((&keys[1]["previous"], &keys[1]["own"]), (&old.as_str().into(), &true.into()));
     assert_eq!(keys[1]["fingerprint"].as_str(), Some(signer(&env, "images").as_str()));
     insta::assert_snapshot!(env.pv(["key", "show"]).lines().rev().take(2).collect::<Vec<_>>().join("\n"), @r#"
-    key [id 1]  since [time]  of this place
+    key [id 1]  since [time]  of this machine
     key [id 2]  since [time]  replaced [time]
     "#);
     env.ok(["verify", "images@main^"]);
@@ -77,8 +77,8 @@ fn a_key_that_others_may_read_is_refused_and_reading_needs_none() {
     mode(&env, ".pv/key", 0o640);
     insta::assert_snapshot!(env.pv(["put", "images", "a"]), @r#"
     --- stderr
-    error: the key `[dir]/.pv/key` may be read or changed by others (its mode is 640); nothing was committed
-    hint: chmod 600 [dir]/.pv/key; pv key rotate, if others could read it
+    error: the key `[dir]/.pv/key` can be read or changed by other users (its mode is 640); nothing was committed
+    hint: chmod 600 [dir]/.pv/key; if others could read it, also: pv key rotate
     --- exit 4
     "#);
     assert_eq!(env.exit_code(["repo", "create", "more"]), 4, "each change is signed");
@@ -98,13 +98,13 @@ fn the_key_can_be_elsewhere() {
     assert!(output.status.success());
     assert!(env.work().join("mine.key").exists());
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("a new one was made") && stderr.contains("NOT PROVEN until"), "{stderr}");
+    assert!(stderr.contains("a new key was created") && stderr.contains("NOT PROVEN until"), "{stderr}");
     let keys = env.json(["key", "show"]);
     assert_eq!((keys.len(), &keys[0]["vouched"], &keys[1]["vouched"]), (2, &true.into(), &false.into()));
     let (error, code) = env.json_error(["verify", "images:/a"]);
-    assert!(code == 1 && error["message"].as_str().unwrap().contains("no key of the store vouches for"), "{error}");
+    assert!(code == 1 && error["message"].as_str().unwrap().contains("is not trusted"), "{error}");
     let shown = env.ok(["fsck"]);
-    assert!(shown.contains("proves nothing"), "{shown}");
+    assert!(shown.contains("is not proven"), "{shown}");
     // Where the store's key is somebody vouches for it.
     env.ok(["key", "trust", &keys[1]["fingerprint"].as_str().unwrap()[..12]]);
     env.ok(["verify", "images:/a"]);

@@ -39,7 +39,7 @@ fn put_back(env: &TestEnv, backup: &str) {
     copy(&env.dir().join(backup), &env.dir().join(".pv"));
 }
 
-const WARNING: &str = "WARNING: THIS STORE IS NOT WHAT IT WAS";
+const WARNING: &str = "WARNING: THIS STORE HAS CHANGED UNEXPECTEDLY";
 
 #[test]
 fn a_backup_that_was_put_back_is_said_once_and_is_not_proven_until_it_is_accepted() {
@@ -54,21 +54,21 @@ fn a_backup_that_was_put_back_is_said_once_and_is_not_proven_until_it_is_accepte
     --- stdout
         1 B  [id 1]  /a
     --- stderr
-    WARNING: THIS STORE IS NOT WHAT IT WAS: [dir]: the journal was cut back to 3 records
+    WARNING: THIS STORE HAS CHANGED UNEXPECTEDLY: [dir]: the journal was truncated to 3 records
       seen [time]  store [id 2], 4 records, root [id 3], key [id 4]
       now  store [id 2], 3 records, root [id 5], key [id 4]
-      It may be that a backup was put back, that its disk lost what it had confirmed, or that somebody changed it.
-    hint: pv verify --checkpoint FILE compares it with a signed state
-          pv checkpoint --accept takes it as it is
+      Possible causes: a restored backup, a disk that lost confirmed writes, or tampering.
+    hint: pv verify --checkpoint FILE compares it with a checkpoint
+          pv checkpoint --accept accepts it as it is
     "#);
     assert!(!stderr(&pv(&env, &["ls", "images"])).contains(WARNING), "once");
     let verified = pv(&env, &["verify"]);
     assert_eq!(verified.status.code(), Some(1));
-    assert!(stderr(&verified).contains("the journal was cut back to 3 records"), "{verified:?}");
+    assert!(stderr(&verified).contains("the journal was truncated to 3 records"), "{verified:?}");
     // Going on from there does not make it right, and nothing is signed beside what was signed before.
     assert!(put(&env, "3").status.success());
     let verified = pv(&env, &["verify"]);
-    assert!(stderr(&verified).contains("goes another way"), "{verified:?}");
+    assert!(stderr(&verified).contains("the journal differs at record"), "{verified:?}");
     assert_eq!(pv(&env, &["checkpoint"]).status.code(), Some(4));
     let accepted = pv(&env, &["checkpoint", "--accept"]);
     assert!(stderr(&accepted).starts_with("accepted as it is: store "), "{accepted:?}");
@@ -109,7 +109,7 @@ fn another_store_at_the_same_place_is_said() {
     assert_eq!(pv(&env, &["verify"]).status.code(), Some(1));
     assert!(pv(&env, &["checkpoint", "--accept"]).status.success());
     assert!(pv(&env, &["verify"]).status.success());
-    // Whoever makes a new one there knows.
+    // Anyone who makes a new one there knows.
     std::fs::remove_dir_all(env.dir().join(".pv")).unwrap();
     assert!(pv(&env, &["init", ".."]).status.success());
     assert!(!stderr(&pv(&env, &["status"])).contains(WARNING));

@@ -52,7 +52,7 @@ fn what_matches_nothing_is_not_found() {
     assert!(!env.work().join("out").exists());
     for words in [&["ls", "images", "--match", "/a[1].jpg"][..], &["find", "a[1].jpg"]] {
         let shown = env.pv(words);
-        assert!(shown.contains("for `[` itself write `") && shown.contains("a\\[1].jpg"), "{shown}");
+        assert!(shown.contains("for a literal `[` write `") && shown.contains("a\\[1].jpg"), "{shown}");
     }
 }
 

@@ -179,7 +179,7 @@ fn long_names_come_back_or_are_refused() {
     assert_eq!(records(&env), before);
     env.ok(["get", "images", "all"]);
     assert_eq!(env.read(format!("all{part}")), "long");
-    // Longer than the system takes in one piece, and there all the same.
+    // Longer than the system takes in one piece, and there anyway.
     env.ok(["get", "images", "all"]);
     env.ok(["rm", &format!("images:{deep}")]);
     assert_eq!(env.json(["ls", "-r", "images"]).len(), 1);
@@ -285,7 +285,7 @@ fn text_that_is_not_utf_8_is_wrong_usage_whoever_reads_it() {
         let (error, exit_code) = env.json_error(args);
         assert_eq!(exit_code, 2, "{args:?}: {error}");
         assert!(
-            error["message"].as_str().unwrap().contains("is no text in UTF-8: the byte at 19 is none"),
+            error["message"].as_str().unwrap().contains("is not valid UTF-8: invalid byte at 19"),
             "{args:?}: {error}"
         );
     }

@@ -74,7 +74,7 @@ fn lives_through_the_loss_of_its_folder(url: &str, variables: &[(String, String)
     assert_eq!(joined["objects"], url);
     assert_eq!((two.told(), two.ok(["cat", "copied:/b"])), (told, cat));
     assert_eq!(two.json(&["fsck"])[0]["sound"], true);
-    // What was computed is not computed again, and both go on.
+    // What was computed is not computed again, and both continue.
     two.put("c", "3\n");
     two.ok(["run"]);
     let job = two.json(&["job", "list", "copied", "-n", "1"]).remove(0);
@@ -146,14 +146,14 @@ fn a_mirror_is_made_again_into_a_store() {
     insta::assert_snapshot!(env.pv(["init", "..", "--from", "nothing"]), @r"
     --- stderr
     error: no store at `file://[dir]/work/nothing`
-    hint: pv mirror --to URL makes one there
+    hint: pv mirror --to URL creates one there
     --- exit 3
     ");
     insta::assert_snapshot!(env.pv(["init", "..", "--from", "backup"]), @r"
     --- stdout
     [dir]
     --- stderr
-    all that the store holds is here; next: pv status
+    the store is complete; next: pv status
     ");
     assert_eq!((env.json(["log"]), env.json(["job", "list"])), (log, jobs));
     assert_sound(&env);

@@ -42,7 +42,7 @@ fn a_command_whose_owner_dies_before_its_answer_says_that_the_outcome_is_not_kno
         env.write("d", "d");
         let mut serve = serve_that_ends_at(&env, point);
         let (error, exit_code) = env.json_error(["put", "notes", "d"]);
-        assert_eq!((exit_code, &error["done"]), (6, &json!("what was done is not known")), "{error}");
+        assert_eq!((exit_code, &error["done"]), (6, &json!("it is not known what was done")), "{error}");
         until_true("its sudden end", || serve.is_over());
         assert_eq!(env.json(["log", "notes"]).len(), commits, "{point}");
         assert_sound(&env);
@@ -62,6 +62,6 @@ fn what_was_committed_is_said_when_what_follows_fails() {
             String::from_utf8_lossy(&output.stderr).lines().find_map(|line| serde_json::from_str(line).ok()).unwrap();
         let done = error["error"]["done"].as_str().unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert!(done.starts_with("it was committed, as run "), "{error}");
+        assert!(done.starts_with("the change was committed, as run "), "{error}");
     }
 }

@@ -240,7 +240,7 @@ fn begun(env: &TestEnv, args: &[&str]) -> Background {
     begun
 }
 
-/// Lets it go on, as often as it comes there.
+/// Lets it continue, as often as it comes there.
 #[cfg(debug_assertions)]
 fn go_on(mut change: Background) -> Ended {
     until_true("its end", || {
@@ -336,9 +336,9 @@ fn a_serve_tells_what_people_should_know_and_v_can_be_read() {
     std::fs::write(env.dir().join(".pv/index/CURRENT"), "nothing that is a name\n").unwrap();
     let output = env.output(["-v", "ls", "notes"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && stderr.contains("the index cannot be read and is not used"), "{stderr}");
+    assert!(output.status.success() && stderr.contains("the index is not used, because it cannot be read"), "{stderr}");
     let serve = serve(&env);
-    assert!(serve.stderr().contains("WARN") && serve.stderr().contains("is made anew"), "{}", serve.stderr());
+    assert!(serve.stderr().contains("WARN") && serve.stderr().contains("rebuil"), "{}", serve.stderr());
     ends_in_time(serve, 0);
     assert_sound(&env);
 }

@@ -30,16 +30,16 @@ fn new_prints_a_spec_that_can_be_applied() {
     env.write("lines.yml", env.ok(words));
     insta::assert_snapshot!(env.pv(["pipeline", "check", "-f", "lines.yml"]), @r"
     --- stdout
-    1 pipeline in 1 file: nothing is wrong
+    1 pipeline in 1 file: no errors
     ");
     insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "lines.yml"]), @r"
     --- stdout
     PIPELINE  VERSION  STATE  WHY
     lines  v1  created
     --- stderr
-    causes 1 job: lines
+    starts 1 job: lines
     run [id 1]
-    next: pv run  before that: pv plan
+    next: pv run  preview: pv plan
     ");
 }
 
@@ -72,8 +72,8 @@ fn new_combines_several_inputs_each_with_each() {
     ");
     insta::assert_snapshot!(env.pv(["pipeline", "new", "x", "--input", "a:/", "--input", "a:/b", "--", "true"]), @r"
     --- stderr
-    error: repository `a` is given twice, and inputs are told apart by their names
-    hint: leave one out here, then add it to the spec with a `name` of its own
+    error: repository `a` is given twice, but inputs need different names
+    hint: leave one out here, then add it to the spec with its own `name`
     --- exit 2
     ");
 }
@@ -100,7 +100,7 @@ fn check_needs_no_store_and_says_all_that_is_wrong() {
     std::fs::create_dir(env.work().join("empty")).unwrap();
     insta::assert_snapshot!(env.pv(["pipeline", "check", "-f", "empty"]), @r"
     --- stderr
-    error: `empty` holds no spec: no *.yml, *.yaml or *.json
+    error: `empty` contains no spec: no *.yml, *.yaml or *.json
     hint: name another folder, or a file
     --- exit 2
     ");
@@ -120,9 +120,9 @@ fn apply_creates_keeps_and_updates() {
     PIPELINE  VERSION  STATE  WHY
     one  v1  created
     --- stderr
-    causes 1 job: one
+    starts 1 job: one
     run [id 1]
-    next: pv run  before that: pv plan
+    next: pv run  preview: pv plan
     ");
     insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "one.yml"]), @r"
     --- stdout
@@ -137,10 +137,10 @@ fn apply_creates_keeps_and_updates() {
     PIPELINE  VERSION  STATE  WHY
     one  v2  updated  cmd
     --- stderr
-    causes 1 job: one
+    starts 1 job: one
     kills 1 job: one@[id 1]
     run [id 2]
-    next: pv run  before that: pv plan
+    next: pv run  preview: pv plan
     ");
     let jobs = env.json(["job", "list"]);
     let states: Vec<_> = jobs.iter().map(|job| [&job["state"], &job["pipeline_version"]]).collect();
@@ -189,11 +189,11 @@ fn a_warning_stands_where_its_cause_is_and_holds_nothing_up() {
     PIPELINE  VERSION  STATE  WHY
     one  v1  created
     --- stderr
-    one.yml:3:35: warning: input `images`: glob `/*.jpg` fits no file of `images`
+    one.yml:3:35: warning: input `images`: glob `/*.jpg` matches no file of `images`
     hint: `/*` fits
-    causes 1 job: one
+    starts 1 job: one
     run [id 1]
-    next: pv run  before that: pv plan
+    next: pv run  preview: pv plan
     ");
     let view = env.json(["pipeline", "apply", "-f", "one.yml"]).remove(0);
     assert_eq!(fields(&view), ["branches", "jobs", "kills", "pipelines", "run", "warnings"]);
@@ -256,7 +256,7 @@ fn what_is_said_of_code_in_git_is_what_a_comparison_gave() {
     );
     assert_eq!((&code["git_commit"], &code["git_spec"]["state"]), (&json!(head), &json!("in_commit")), "{code}");
 
-    // Git ignores it, and it is code all the same.
+    // Git ignores it, and it is code anyway.
     env.write("specs/code/weights.bin", "1");
     env.write("specs/code/more.sh", "echo");
     env.ok(["pipeline", "apply", "-f", "specs/all.yml"]);
@@ -329,14 +329,14 @@ fn delete_says_what_goes_and_keeps_the_data() {
     assert_eq!(env.exit_code(["pipeline", "delete", "upper", "--yes"]), 4);
     insta::assert_snapshot!(env.pv(["pipeline", "delete", "count"]), @r"
     --- stderr
-    pipeline `count` v1 goes; repository `count` stays as yours, with 1 file (2 B)
+    This deletes pipeline `count` v1. Its output repository `count` becomes yours, with 1 file (2 B).
     error: pipeline `count` was not deleted
-    hint: --yes does it without a question
+    hint: --yes answers yes to the prompt
     --- exit 7
     ");
     insta::assert_snapshot!(env.pv(["pipeline", "delete", "count", "--yes"]), @r"
     --- stderr
-    pipeline `count` v1 goes; repository `count` stays as yours, with 1 file (2 B)
+    This deletes pipeline `count` v1. Its output repository `count` becomes yours, with 1 file (2 B).
     deleted pipeline `count`
     ");
     assert_eq!(env.ok(["cat", "count:/count"]).trim(), "2");
@@ -344,7 +344,7 @@ fn delete_says_what_goes_and_keeps_the_data() {
     assert_eq!(env.exit_code(["pipeline", "show", "count"]), 3);
     insta::assert_snapshot!(env.pv(["pipeline", "delete", "upper", "--with-data", "--yes"]), @r"
     --- stderr
-    pipeline `upper` v1 goes; repository `upper` goes too, with 2 files (8 B)
+    This deletes pipeline `upper` v1. Its output repository `upper` is deleted too, with 2 files (8 B).
     deleted pipeline `upper`
     ");
     assert_eq!(env.exit_code(["repo", "show", "upper"]), 3);
@@ -382,7 +382,7 @@ fn a_pipeline_without_data_has_nothing_to_run() {
     PIPELINE  VERSION  STATE  WHY
     one  v1  created
     --- stderr
-    causes no jobs: no input has data yet
+    no jobs start: no input has data yet
     run [id 1]
     ");
     assert_eq!(env.exit_code(["pipeline", "rerun", "one"]), 4);

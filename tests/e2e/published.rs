@@ -349,7 +349,7 @@ fn code_that_would_hide_files_of_the_image_is_refused_and_has_another_place() {
     let (error, code) = env.json_error(["pipeline", "apply", "-f", "spec.json"]);
     let said = error.to_string();
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("`code` would hide what image `pv-test-published-code:1` has at `/code`"), "{said}");
+    assert!(said.contains("`code` would hide files of image `pv-test-published-code:1` at `/code`"), "{said}");
     assert!(said.contains("code_path: /app"), "{said}");
     apply(&env, &spec("\"code_path\": \"/app/code\","));
     env.ok(["run"]);

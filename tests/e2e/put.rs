@@ -17,7 +17,7 @@ fn a_put_commits_and_says_what_it_did() {
     --- stderr
     2 added, 0 modified, 0 removed, 0 unchanged · 8 B, 8 B new · [took]
     run [id 2]
-    back: pv revert images
+    undo: pv revert images
     ");
     insta::assert_snapshot!(env.pv(["ls", "-r", "images"]), @r"
     --- stdout
@@ -32,7 +32,7 @@ fn a_put_commits_and_says_what_it_did() {
     0 added, 1 modified, 0 removed, 1 unchanged · 8 B, 3 B new · [took]
     modified: /a.jpg  (pv diff images)
     run [id 6]
-    back: pv revert images
+    undo: pv revert images
     ");
 }
 
@@ -115,7 +115,7 @@ fn a_target_that_looks_like_a_name_is_said_to_be_a_directory() {
     );
     let shown = env.pv(["put", "images:/new.jpg", "y.jpg"]);
     assert!(
-        shown.contains("it lands as `/new.jpg/y.jpg`; to choose the name: pv put images y.jpg --as /new.jpg"),
+        shown.contains("it is stored as `/new.jpg/y.jpg`; to choose the name: pv put images y.jpg --as /new.jpg"),
         "{shown}"
     );
 }
@@ -144,7 +144,7 @@ fn special_unreadable_and_dangling_sources_are_all_named() {
     error: `d/dangling` is a link to nothing
            `d/fifo` is a pipe
            nothing was committed
-    hint: --skip-unreadable leaves them out; --exclude or a .pvignore does by name
+    hint: --skip-unreadable skips them; --exclude or a .pvignore skips files by name
     --- exit 1
     ");
     assert_eq!(env.json(["log"]).len(), 0);
@@ -257,9 +257,9 @@ fn a_mirror_removes_what_the_source_lacks_and_asks_before_most_goes() {
     std::fs::create_dir(env.work().join("empty")).unwrap();
     insta::assert_snapshot!(env.pv(["put", "images", "empty", "--mirror"]), @r"
     --- stderr
-    this removes 2 of 2 files in images@main:/
-    error: more than half of the files in images@main:/ would go; nothing was committed
-    hint: --yes does it without a question
+    This removes 2 of 2 files in images@main:/.
+    error: this would remove more than half of the files in images@main:/; nothing was committed
+    hint: --yes answers yes to the prompt
     --- exit 7
     ");
     assert_eq!(paths(&env, "images"), ["/a", "/b"]);
@@ -278,7 +278,7 @@ fn expect_refuses_when_somebody_was_quicker() {
     insta::assert_snapshot!(env.pv(["put", "images", "a", "--expect", &first]), @r"
     --- stderr
     error: `images@main` is at [id 1], not at [id 2]; nothing was committed
-    hint: pv log images@main shows what came in between
+    hint: pv log images@main shows the commits in between
     --- exit 4
     ");
     assert_eq!(env.ok(["cat", "images:/a"]), "2");
@@ -295,7 +295,7 @@ fn a_dry_run_says_what_would_change_and_changes_nothing() {
     --- stdout
     1 added, 1 modified, 0 removed, 0 unchanged · 3 B, 3 B new
     --- stderr
-    nothing was committed: --dry-run
+    dry run: nothing was committed
     ");
     let dry = env.json(["put", "images", "d", "--dry-run"]).remove(0);
     assert_eq!([&dry["added"], &dry["modified"], &dry["new_bytes"]], [&json!(1), &json!(1), &json!(3)]);
@@ -309,20 +309,20 @@ fn only_the_default_branch_is_made() {
     insta::assert_snapshot!(env.pv(["put", "images@mian", "a"]), @r"
     --- stderr
     error: branch `mian` not found in repository `images`; nothing was committed
-    hint: a new branch: pv branch create images@mian
+    hint: to create it: pv branch create images@mian
     --- exit 3
     ");
     env.ok(["put", "images", "a"]);
     insta::assert_snapshot!(env.pv(["put", "images@mian", "a"]), @r"
     --- stderr
     error: branch `mian` not found in repository `images`; nothing was committed
-    hint: did you mean `images@main`? a new branch: pv branch create images@mian
+    hint: did you mean `images@main`? to create it: pv branch create images@mian
     --- exit 3
     ");
     insta::assert_snapshot!(env.pv(["put", "images@main^", "a"]), @r"
     --- stderr
-    error: `images@main^` is no branch, and only a branch gets new commits
-    hint: pv branch list images shows its branches
+    error: `images@main^` is not a branch; only a branch can get new commits
+    hint: pv branch list images lists its branches
     --- exit 2
     ");
     insta::assert_snapshot!(env.pv(["put", "image", "a"]), @r"

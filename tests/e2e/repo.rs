@@ -31,7 +31,7 @@ fn repositories_are_made_listed_and_shown() {
     ");
     insta::assert_snapshot!(env.pv(["repo", "create", "images"]), @r"
     --- stderr
-    error: repository `images` exists already
+    error: repository `images` already exists
     --- exit 4
     ");
     insta::assert_snapshot!(env.pv(["repo", "create", "images_"]), @r"
@@ -60,15 +60,15 @@ fn a_deletion_says_what_goes_and_needs_yes() {
     env.ok(["put", "images", "a.jpg"]);
     insta::assert_snapshot!(env.pv(["repo", "delete", "images"]), @r"
     --- stderr
-    repository `images` goes, with 1 branch, 0 tags, and 1 file (5 B) at their heads; pv gc frees what nothing else reaches after 14d
+    This deletes repository `images` with 1 branch, 0 tags, and 1 file (5 B) at their heads. pv gc frees what nothing else reaches after 14d.
     error: repository `images` was not deleted
-    hint: --yes does it without a question
+    hint: --yes answers yes to the prompt
     --- exit 7
     ");
     assert_eq!(env.json(["repo", "list"]).len(), 1);
     insta::assert_snapshot!(env.pv(["repo", "delete", "images", "--yes"]), @r"
     --- stderr
-    repository `images` goes, with 1 branch, 0 tags, and 1 file (5 B) at their heads; pv gc frees what nothing else reaches after 14d
+    This deletes repository `images` with 1 branch, 0 tags, and 1 file (5 B) at their heads. pv gc frees what nothing else reaches after 14d.
     deleted repository `images`
     ");
     assert_eq!(env.json(["repo", "list"]).len(), 0);

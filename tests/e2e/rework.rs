@@ -25,12 +25,12 @@ fn rm_removes_files_and_directories_only_with_r() {
     --- stderr
     0 added, 0 modified, 1 removed, 0 unchanged · 0 B, 0 B new · [took]
     run [id 2]
-    back: pv revert images
+    undo: pv revert images
     ");
     insta::assert_snapshot!(env.pv(["rm", "images:/cam7"]), @r"
     --- stderr
     error: `/cam7` in images@main is a directory; nothing was committed
-    hint: -r takes directories
+    hint: use -r for directories
     --- exit 2
     ");
     insta::assert_snapshot!(env.pv(["rm", "images:/cam8"]), @r"
@@ -41,7 +41,7 @@ fn rm_removes_files_and_directories_only_with_r() {
     ");
     insta::assert_snapshot!(env.pv(["rm", "images"]), @r"
     --- stderr
-    error: `images` names no path
+    error: `images` has no path
     hint: write images:/PATH
     --- exit 2
     ");
@@ -60,7 +60,7 @@ fn mv_takes_the_new_path_itself() {
     insta::assert_snapshot!(env.pv(["mv", "images:/old/cam7/a.jpg", "images:/old"]), @r"
     --- stderr
     error: a directory is in the way at `/old`; nothing was committed
-    hint: the new path itself is named, such as `/old/NAME`
+    hint: give the full new path, such as `/old/NAME`
     --- exit 2
     ");
     insta::assert_snapshot!(env.pv(["mv", "images:/old", "images:/old/deeper"]), @r"
@@ -70,7 +70,7 @@ fn mv_takes_the_new_path_itself() {
     ");
     insta::assert_snapshot!(env.pv(["mv", "images:/old", "images@other:/x"]), @r"
     --- stderr
-    error: `images:/old` and `images@other:/x` are at two places, and a move is one commit at one
+    error: `images:/old` and `images@other:/x` are on different branches; a move stays on one branch
     hint: pv cp 'images:/old' 'images@other:/x'  then pv rm 'images:/old'
     --- exit 2
     ");
@@ -88,7 +88,7 @@ fn cp_works_across_repositories_and_keeps_its_origin() {
     assert_eq!(origin["commit"], env.json(["show", "images"])[0]["id"]);
     insta::assert_snapshot!(env.pv(["cp", "images", "chosen:/x"]), @r"
     --- stderr
-    error: `images` names no path
+    error: `images` has no path
     hint: write images:/PATH
     --- exit 2
     ");
@@ -106,7 +106,7 @@ fn revert_takes_a_change_back_unless_its_paths_changed_since() {
     0 added, 1 modified, 0 removed, 0 unchanged · 7 B, 0 B new · [took]
     modified: /c.jpg  (pv diff images)
     run [id 2]
-    back: pv revert images
+    undo: pv revert images
     ");
     assert_eq!(env.ok(["cat", "images:/c.jpg"]), "d/c.jpg");
     assert!(env.json(["show", "images"])[0]["message"].as_str().unwrap().ends_with(" oops"));
@@ -115,7 +115,7 @@ fn revert_takes_a_change_back_unless_its_paths_changed_since() {
     insta::assert_snapshot!(env.pv(["revert", "images@main~2"]), @r"
     --- stderr
     error: images@[id 3]: 1 paths have changed since; nothing was committed
-      because: `/c.jpg` is other than then
+      because: `/c.jpg` differs from the original
     --- exit 4
     ");
 }

@@ -188,7 +188,7 @@ fn docker_that_does_not_answer_is_unavailable_and_never_replaced() {
     assert_eq!(env.json(["pipeline", "list"]).len(), 0);
 }
 
-/// An unprivileged user, whoever runs the test.
+/// An unprivileged user, anyone who runs the test.
 const NOBODY: u32 = 65534;
 
 /// Gives `path` and all below it to `nobody`.
@@ -304,7 +304,7 @@ fn changed_code_runs_again_and_a_changed_description_does_not() {
     assert_eq!((&unchanged["pipelines"][0]["state"], &unchanged["run"]), (&"unchanged".into(), &Value::Null));
 }
 
-/// Every commit that a commit of an output repository rests on, by branch; no branch may be there twice.
+/// Every commit that a commit of an output repository depends on, by branch; no branch may be there twice.
 fn assert_one_generation(env: &TestEnv, reference: &str) {
     let mut seen: BTreeMap<String, Value> = BTreeMap::new();
     let mut open = vec![reference.to_owned()];
@@ -386,7 +386,7 @@ fn a_timeout_ends_the_run_and_keeps_what_is_done() {
     let ended = run.end().assert_code(8);
     assert_says(
         &ended.stderr,
-        &["\"kind\":\"timed_out\"", "finished datums are kept", "pv run goes on where this stopped"],
+        &["\"kind\":\"timed_out\"", "finished datums are kept", "pv run continues where this stopped"],
     );
     until_true("the end of its commands", || gate.waiting().is_empty());
     let mut run = Background::start(&env, ["run", "--timeout", "1h"]);
@@ -477,7 +477,7 @@ fn a_store_without_pipelines_has_nothing_to_run() {
     let env = test_env!();
     insta::assert_snapshot!(env.pv(["run"]), @r"
     --- stderr
-    there are no pipelines yet; pv pipeline apply -f FILE makes some
+    there are no pipelines yet; pv pipeline apply -f FILE creates them
     ");
 }
 

@@ -33,25 +33,25 @@ fn secrets_are_kept_listed_and_deleted_without_a_value_in_sight() {
     insta::assert_snapshot!(env.pv(["secret", "create", "mail", "pin=short"]), @r#"
     --- stderr
     error: secret `mail` exists; nothing was changed
-    hint: --force puts these values in its place
+    hint: --force replaces it
     --- exit 4
     "#);
     insta::assert_snapshot!(env.pv(["secret", "create", "mail", "pin=short", "--force"]), @r#"
     --- stderr
-    `pin` has no line of 4 bytes: logs will show it where a stage prints it
+    `pin` has no line of at least 4 bytes: it will not be masked in logs
     secret `mail` is changed
     "#);
     insta::assert_snapshot!(env.pv(["secret", "create", "mail", "hunter2", "--force"]), @r#"
     --- stderr
-    error: a value is not given as KEY=FILE; nothing was kept
+    error: a value must be given as KEY=FILE; nothing was stored
     hint: KEY=FILE, or KEY=- for stdin
     --- exit 2
     "#);
     insta::assert_snapshot!(env.pv(["secret", "delete", "mail"]), @r#"
     --- stderr
-    secret `mail` goes; no pipeline uses it
+    This deletes secret `mail`; no pipeline uses it.
     error: secret `mail` was not deleted
-    hint: --yes does it without a question
+    hint: --yes answers yes to the prompt
     --- exit 7
     "#);
     env.ok(["secret", "delete", "mail", "--yes"]);
@@ -65,7 +65,7 @@ fn a_spec_whose_secret_is_missing_is_refused() {
     env.write("spec.json", spec_with("sees", &pfs("notes", "/*"), "true", USES));
     insta::assert_snapshot!(env.pv(["pipeline", "apply", "-f", "spec.json"]), @r#"
     --- stderr
-    error: spec.json:2:28: secret `mail` not found; also asked for at spec.json:2:82
+    error: spec.json:2:28: secret `mail` not found; also used at spec.json:2:82
     hint: pv secret create mail token=FILE
     1 error in 1 of 1 file; nothing was applied
     --- exit 2

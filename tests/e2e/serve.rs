@@ -26,7 +26,7 @@ fn wait_for_newest(env: &TestEnv, pipeline: &str) {
     env.ok(["wait", pipeline, "--timeout", "90s"]);
 }
 
-/// Ends it as whoever manages services does.
+/// Ends it as anyone who manages services does.
 fn stop(serve: Background) -> Ended {
     serve.send(Signal::SIGTERM);
     serve.end().assert_code(0)
@@ -132,7 +132,7 @@ fn a_stop_lets_running_datums_finish_and_the_next_goes_on_with_the_rest() {
         let mut serve = crate::support::serve(&env);
         gate.until_waiting(2);
         serve.send(Signal::SIGTERM);
-        until_true("it says what it does", || serve.stderr().contains("stopping when running datums have finished"));
+        until_true("it says what it does", || serve.stderr().contains("stopping after running datums finish"));
         assert_eq!(newest_job(&env, &name)["datums_processed"], 0, "commands go through it meanwhile");
         gate.open_until(|| serve.is_over());
         assert_eq!(serve.end().assert_code(0).stdout, "");
@@ -164,7 +164,7 @@ fn a_second_signal_and_the_end_of_the_grace_give_running_datums_back_at_once() {
             let serve = serve_with(&env, env.command(["serve", "-j", "2", "--grace", grace]));
             gate.until_waiting(2);
             for sent in 0..signals {
-                until_true("it says what it does", || sent == 0 || serve.stderr().contains("stopping when"));
+                until_true("it says what it does", || sent == 0 || serve.stderr().contains("stopping after"));
                 serve.send(signal);
             }
             serve.end().assert_code(if signal == Signal::SIGTERM { 0 } else { 130 });

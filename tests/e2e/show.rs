@@ -62,7 +62,7 @@ fn commits_files_and_runs_are_shown() {
     insta::assert_snapshot!(env.pv(["show", "@ffff0000ffff"]), @r#"
     --- stderr
     error: run `[id 5]` not found
-    hint: pv log shows the runs
+    hint: pv log lists the runs
     --- exit 3
     "#);
     assert_eq!(env.json(["show", &format!("@{run}")])[0]["id"], run.as_str());
@@ -77,32 +77,32 @@ fn revisions_that_lead_nowhere_say_so() {
     insta::assert_snapshot!(env.pv(["show", "images"]), @r"
     --- stderr
     error: branch `main` not found in repository `images`
-    hint: pv branch list images shows its branches; a new one: pv branch create images@main
+    hint: pv branch list images lists its branches; to create it: pv branch create images@main
     --- exit 3
     ");
     env.write("a", "1");
     env.ok(["put", "images", "a"]);
     insta::assert_snapshot!(env.pv(["show", "images@main~3"]), @r"
     --- stderr
-    error: `images@main~3` does not go 3 commits back: its history has 1
+    error: `images@main~3` goes back 3 commits, but its history has only 1
     --- exit 3
     ");
     insta::assert_snapshot!(env.pv(["show", "images@abcd0123"]), @r"
     --- stderr
-    error: `[id 1]` is no branch, tag, commit or run of repository `images`
-    hint: pv log images shows its commits
+    error: `[id 1]` is not a branch, tag, commit or run of repository `images`
+    hint: pv log images lists its commits
     --- exit 3
     ");
     insta::assert_snapshot!(env.pv(["show", "images:a"]), @r"
     --- stderr
-    error: `images:a` is not a reference: a path begins with `:/`
+    error: `images:a` is not a reference: a path starts with `:/`
     hint: write `images:/a`
     --- exit 2
     ");
     insta::assert_snapshot!(env.pv(["show", "images:/a/"]), @r"
     --- stderr
     error: `/a/` is not a legal path: it has an empty part
-    hint: leave out the last `/`: `/a`
+    hint: remove the last `/`: `/a`
     --- exit 2
     ");
 }

@@ -14,7 +14,7 @@ fn below_the_head(text: &str) -> String {
 fn pv_alone_is_help_outside_a_store_and_status_inside() {
     let none: [&str; 0] = [];
     let env = TestEnv::without_store(env!("CARGO_BIN_EXE_pv"));
-    assert!(env.ok(none).contains("No store here or above."));
+    assert!(env.ok(none).contains("There is no store in this folder or its parents."));
     let env = test_env!();
     assert_eq!(below_the_head(&env.ok(none)), below_the_head(&env.ok(["status"])));
     let head = env.ok(none);
@@ -30,8 +30,8 @@ fn status_says_how_far_everything_is_and_what_needs_you() {
     images  [id 1]  2  8 B  [ago]  Anna  first
 
     PIPELINE  STATE  LAST JOB  RUN + CACHED  OUTPUT
-    upper  pending  for pv run  none has ended  behind by 1 run
-    count  pending  for upper  none has ended  behind by 1 run
+    upper  pending  for pv run  none ended yet  behind by 1 run
+    count  pending  for upper  none ended yet  behind by 1 run
 
     needs you
       upper  pending  pv run
@@ -120,7 +120,7 @@ fn specs_and_code_that_are_not_what_was_applied_are_said() {
     env.write("specs/count.yml", spec("code: ../code, env: {A: b}", ""));
     assert_eq!(drifts(&env)[0]["what"], json!(["spec", "code"]));
     let shown = env.ok(["status"]);
-    insta::assert_snapshot!(shown.split_once("needs you").unwrap().1.split_whitespace().collect::<Vec<_>>().join(" "), @"count spec and code on disk differ from what was applied: specs/count.yml pv plan -f specs/count.yml then pv pipeline apply -f specs/count.yml");
+    insta::assert_snapshot!(shown.split_once("needs you").unwrap().1.split_whitespace().collect::<Vec<_>>().join(" "), @"count spec and code on disk differ from the applied version: specs/count.yml pv plan -f specs/count.yml then pv pipeline apply -f specs/count.yml");
     assert_eq!(env.exit_code(["status", "--exit-code"]), 0, "the pipeline itself is current");
 
     env.write("specs/count.yml", "pipeline: {name: count}\n");

@@ -15,7 +15,7 @@ fn tags_are_made_listed_and_deleted_and_never_move() {
     env.ok(["put", "images", "a"]);
     insta::assert_snapshot!(env.pv(["tag", "create", "images@v1"]), @r"
     --- stderr
-    error: tag `v1` of repository `images` exists already
+    error: tag `v1` of repository `images` already exists
     --- exit 4
     ");
     assert_eq!(env.exit_code(["branch", "move", "images@v1", "images@main"]), 4);
@@ -33,9 +33,9 @@ fn tags_are_made_listed_and_deleted_and_never_move() {
     assert_eq!(tag["commit"], env.json(["show", "images@v1"])[0]["id"]);
     insta::assert_snapshot!(env.pv(["tag", "delete", "images@v1"]), @r"
     --- stderr
-    tag `images@v1` goes; its commit stays readable by id, files that nothing else reaches for 14d
+    This deletes tag `images@v1`. Its commit stays readable by id; files that nothing else reaches are kept for 14d.
     error: tag `images@v1` was not deleted
-    hint: --yes does it without a question
+    hint: --yes answers yes to the prompt
     --- exit 7
     ");
     env.ok(["tag", "delete", "images@v1", "--yes"]);

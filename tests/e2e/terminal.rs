@@ -161,7 +161,7 @@ fn no_text_command_lets_a_control_character_of_others_pass_to_a_terminal() {
     let mut colors = 0;
     for args in commands(&env) {
         let shown = on_a_terminal(&env, &args).unwrap();
-        // Blocks that are drawn anew and bars: pv's own moves of the cursor, which no hostile text here has.
+        // Blocks that are redrawn and bars: pv's own moves of the cursor, which no hostile text here has.
         let still = ["\u{1b}[J", "\u{1b}[2K", "\r", "\u{1b}[1A", "\u{1b}[2A", "\u{1b}[3A"]
             .iter()
             .fold(shown.clone(), |text, own| text.replace(own, ""));
@@ -226,7 +226,7 @@ fn a_variable_of_pv_that_is_no_text_is_not_passed_over() {
         env.command(["repo", "list"]).env("PV_STORE", std::ffi::OsStr::from_bytes(b"/tmp/\xff")).output().unwrap();
     insta::assert_snapshot!(env.shown(&output), @r"
     --- stderr
-    error: the environment variable `PV_STORE` is no text in UTF-8
+    error: the environment variable `PV_STORE` is not valid UTF-8
     --- exit 2
     ");
 }

@@ -16,7 +16,7 @@ fn a_stopped_pipeline_is_shown_as_such_and_catches_up_in_one_run() {
     ");
     insta::assert_snapshot!(env.pv(["pipeline", "stop", "upper"]), @r"
     --- stderr
-    pipeline `upper` is stopped already
+    pipeline `upper` is already stopped
     ");
     env.write("d", "four\n");
     env.ok(["put", "images", "d"]);

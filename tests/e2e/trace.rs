@@ -117,7 +117,7 @@ fn a_trace_is_printed_as_page_and_as_graph() {
         assert!(page.contains(part), "{part}\n{page}");
     }
     assert_eq!((format("dot").matches("shape=box").count(), format("mermaid").matches(":::datum").count()), (3, 3));
-    assert!(env.ok(["trace", "images:/a", "--format", "html"]).contains("as somebody committed it"));
+    assert!(env.ok(["trace", "images:/a", "--format", "html"]).contains("A person committed the file below."));
     assert_eq!(env.exit_code(["trace", "images:/a", "--forward", "--format", "dot"]), 2);
 }
 
@@ -153,7 +153,7 @@ fn forward_shows_every_reader_also_those_that_wrote_nothing() {
     none  1 datum  0 files; 1 wrote none  0
     none read it and wrote nothing
     --- stderr
-    each file: --files or --json
+    list each file: --files or --json
     ");
     insta::assert_snapshot!(env.pv(["trace", "--forward", "--files", "images:/a"]), @r"
     --- stdout
@@ -178,7 +178,7 @@ fn forward_shows_every_reader_also_those_that_wrote_nothing() {
     upper  1 datum  1 file  1
     not followed further: --depth
     --- stderr
-    each file: --files or --json
+    list each file: --files or --json
     ");
     let found = env.json(["trace", "--forward", "images:/a"]).remove(0);
     assert_eq!(found["readers"][0]["pipeline"], "upper");
@@ -201,16 +201,16 @@ fn forward_over_all_runs_knows_other_paths_older_versions_and_what_is_left() {
     insta::assert_snapshot!(steady(&env.pv(["trace", "--forward", "--all-runs", "images@main~2:/a"])), @r#"
     --- stdout
     images@[id 1]:/a  4 B  sha256 [id 2]
-    images@main has no file there now, since [id 3] (Anna, [date])
+    images@main now has no file there, since [id 3] (Anna, [date])
     in images:/a from [id 1] (Anna, [date]) to [id 3] (removed by Anna, [date])
     in images:/z from [id 3] (Anna, [date]) to [id 4] (removed by Anna, [date])
 
     REPOSITORY  READ BY  MADE  STILL AT HEAD
     upper  2 datums  2 files  0
     count  2 datums  2 files  0
-    none of the files that were made is at a head now; with their jobs: --files
+    no derived file is at a head now; --files lists them with their jobs
     --- stderr
-    each file: --files or --json
+    list each file: --files or --json
     "#);
     let found = env.json(["trace", "--forward", "--all-runs", "images@main~2:/a"]).remove(0);
     let places: Vec<_> =
@@ -235,7 +235,7 @@ fn forward_of_a_file_that_is_not_current_says_so_and_what_read_it() {
     env.ok(["run"]);
     let at = format!("images@{old}:/a");
     let shown = env.ok(["trace", "--forward", &at]);
-    assert!(shown.contains("no datum of the jobs that were looked at read it; it was read in upper@"), "{shown}");
+    assert!(shown.contains("no datum of the jobs that used this commit read it; it was read in upper@"), "{shown}");
     let found = env.json(["trace", "--forward", &at]).remove(0);
     assert_eq!(found["readers"].as_array().unwrap().len(), 0);
     assert_eq!(found["read_in_other_jobs"].as_array().unwrap().len(), 1);
@@ -247,7 +247,7 @@ fn forward_of_a_file_that_is_not_current_says_so_and_what_read_it() {
     let all = env.ok(["trace", "--forward", "--all-runs", &at]);
     assert_eq!(all.lines().filter(|line| line.starts_with("in images:/a from ")).count(), 2, "{all}");
     let shown = env.ok(["trace", "--forward", &format!("images@{between}:/a")]);
-    assert!(shown.contains("images@main has other bytes there now, since "), "{shown}");
+    assert!(shown.contains("images@main now has different content there, since "), "{shown}");
     assert!(shown.contains("no datum read it"), "{shown}");
     let other = env.json(["trace", "--forward", &format!("images@{between}:/a")]).remove(0);
     assert_eq!((&other["now"]["state"], &other["now"]["branch"]), (&"other".into(), &"main".into()));
@@ -274,9 +274,9 @@ fn what_cannot_be_traced_is_refused() {
     assert_eq!(env.exit_code(["trace", "images:/none"]), 3);
     insta::assert_snapshot!(env.pv(["trace", "images"]), @r"
     --- stderr
-    error: `images` names no file
+    error: `images` does not name a file
     hint: pv trace images:/PATH
-          pv trace --forward images  what came of the commit
+          pv trace --forward images  shows everything derived from the commit
     --- exit 2
     ");
     assert_eq!(env.exit_code(["trace", "images:/a", "--all-runs"]), 2);

@@ -91,15 +91,15 @@ fn everything_that_is_wrong_with_the_lines_is_told_at_once_and_nothing_is_done()
     error: steps.jsonl:1:19: unknown field `form`
     hint: did you mean `from`?
     error: steps.jsonl:1:2: `from` is missing: the files and directories to put
-    error: steps.jsonl:3:2: `mv` and `cp` on one line: write a line for each
-    error: steps.jsonl:4:21: `recursive` is true or false, not `"yes"`
-    error: steps.jsonl:5:18: a transaction takes no content from standard input: name a file
+    error: steps.jsonl:3:2: `mv` and `cp` are on one line: write a line for each
+    error: steps.jsonl:4:21: `recursive` must be true or false, not `"yes"`
+    error: steps.jsonl:5:18: a transaction cannot read content from standard input: name a file
     error: steps.jsonl:6:2: key must be a string
     error: steps.jsonl:7:1: invalid type: sequence, expected a JSON object
-    error: steps.jsonl:8:27: `to` is there twice
-    error: steps.jsonl:8:2: `images` lacks a name: write `images@NAME`
-    error: steps.jsonl:9:1: one of `put`, `rm`, `mv`, `cp`, `branch_move`, `branch_create` is expected
-    error: steps.jsonl:10:2: `images:/a` and `rules:/a` are at two places, and a move is at one
+    error: steps.jsonl:8:27: `to` appears twice
+    error: steps.jsonl:8:2: `images` has no name: write `images@NAME`
+    error: steps.jsonl:9:1: expected one of `put`, `rm`, `mv`, `cp`, `branch_move`, `branch_create`
+    error: steps.jsonl:10:2: `images:/a` and `rules:/a` are on different branches; a move stays on one branch
     hint: cp, then rm
     11 errors in steps.jsonl; nothing was committed
     --- exit 2
@@ -114,11 +114,11 @@ fn everything_that_is_wrong_with_the_lines_is_told_at_once_and_nothing_is_done()
     --- stderr
     error: steps.jsonl:1:1: `nothing` not found on this machine
     error: steps.jsonl:2:1: repository `nowhere` not found
-    hint: pv repo list shows all; pv repo create nowhere
+    hint: pv repo list lists all; to create it: pv repo create nowhere
     error: steps.jsonl:3:1: branch `other` not found in repository `images`
-    hint: a new branch: pv branch create images@other
+    hint: to create it: pv branch create images@other
     error: steps.jsonl:4:1: branch `v1` not found in repository `rules`
-    hint: pv branch list rules shows its branches; a new one: pv branch create rules@v1
+    hint: pv branch list rules lists its branches; to create it: pv branch create rules@v1
     4 errors in steps.jsonl; nothing was committed
     --- exit 3
     ");
@@ -175,13 +175,13 @@ fn a_dry_run_says_what_would_change_and_a_drastic_mirror_is_asked_about() {
     --- stderr
     rules@main: 1 added, 0 modified, 0 removed, 0 unchanged · 2 B, 2 B new
     images@main: 1 added, 0 modified, 2 removed, 0 unchanged · 3 B, 3 B new
-    nothing was committed: --dry-run
+    dry run: nothing was committed
     ");
     insta::assert_snapshot!(env.pv(["txn", "steps.jsonl"]), @r"
     --- stderr
     line 2 removes 2 of 2 files in images@main:/
-    error: more than half of the files in images@main:/ would go; nothing was committed
-    hint: --yes does it without a question
+    error: this would remove more than half of the files in images@main:/; nothing was committed
+    hint: --yes answers yes to the prompt
     --- exit 7
     ");
     assert_eq!((records(&env), env.ok(["ls", "-r", "images"])), before);

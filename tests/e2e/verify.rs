@@ -229,7 +229,7 @@ fn what_reaches_the_network_is_run_again_only_when_that_is_allowed() {
         "will run  quiet  1 datum",
         "network none",
         "left out  mailer  1 datum",
-        "network default: --network runs it too",
+        "network default: --network also runs it",
         "left out  mailer@",
         "1 datum run again, 1 left out (mailer)",
         "--- exit 6",

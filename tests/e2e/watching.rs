@@ -58,10 +58,10 @@ fn a_datum_that_fails_is_seen_with_its_log_while_the_job_runs() {
     let logs = env.ok(["logs", "hold", "--failed"]);
     assert_eq!((logs.matches("cannot read it\n").count(), logs.contains("begun")), (3, false), "{logs}");
     until_true("what the others printed", || env.ok(["logs", "hold"]).matches("begun\n").count() == 2);
-    assert_has(&env.ok(["logs", "hold"]), &["  at work\nbegun\n", "cannot read it\n"]);
+    assert_has(&env.ok(["logs", "hold"]), &["  running\nbegun\n", "cannot read it\n"]);
     assert_has(
         &env.ok(["job", "show", "hold"]),
-        &["failed so far: 1 datum\n", "| cannot read it", "at work: 2 datums"],
+        &["failed so far: 1 datum\n", "| cannot read it", "running: 2 datums"],
     );
     assert_has(&env.ok(["explain", "hold"]), &["1 of 3 datums failed so far"]);
     assert_has(&env.ok(["explain", &format!("hold/{id}")]), &["executed: it is new", "notes:/a"]);
@@ -163,7 +163,7 @@ fn one_datum_at_work_is_read_and_followed() {
     gate.until_waiting(1);
     let datum = until("the datum at work", || env.json(["datum", "list", "hold"]).pop());
     let name = format!("hold/{}", &datum["id"].as_str().unwrap()[..12]);
-    until_true("what it printed", || env.ok(["logs", &name]).ends_with("at work\nbegun /pfs/notes/a\n"));
+    until_true("what it printed", || env.ok(["logs", &name]).ends_with("running\nbegun /pfs/notes/a\n"));
     let following = Background::start(&env, ["logs", "-f", &name]);
     until_true("what it printed", || following.stdout().contains("begun /pfs/notes/a\n"));
     gate.open_until(|| run.is_over());
@@ -189,7 +189,7 @@ fn a_follower_that_stands_still_holds_no_datum_up() {
     if following.wait().unwrap().success() {
         let text = String::from_utf8_lossy(&text);
         assert_eq!(text.matches("\nthe end\n").count(), 3);
-        assert!(text.contains("bytes came too quickly to be shown") || text.contains("bytes left out"));
+        assert!(text.contains("output arrived too quickly") || text.contains("bytes omitted"));
     }
     drop(serve);
 }

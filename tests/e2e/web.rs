@@ -21,7 +21,7 @@ struct Server {
 #[derive(Clone)]
 enum Answer {
     Bytes(Vec<u8>),
-    /// So many bytes fewer than announced.
+    /// This many bytes fewer than announced.
     Short(Vec<u8>, usize),
     Status(&'static str),
     Redirect(String),
@@ -112,10 +112,10 @@ fn an_address_is_put_checked_and_kept_as_the_origin() {
     };
     let other = "00".repeat(32);
     let (message, code) = fails("/a%20b.jpg?id=1", &other);
-    assert!(code == 4 && message.contains(&format!("has other bytes than expected: SHA-256 {digest}, not {other}")));
+    assert!(code == 4 && message.contains(&format!("has unexpected content: SHA-256 {digest}, not {other}")));
     assert_eq!(
         fails("/none.jpg", &digest),
-        ("`http://127.0.0.1:PORT/none.jpg` not found: the server says 404 Not Found".to_owned(), 3)
+        ("`http://127.0.0.1:PORT/none.jpg` not found: the server answers 404 Not Found".to_owned(), 3)
     );
     assert_eq!(fails("/short.jpg", &digest), ("cannot read `http://127.0.0.1:PORT/short.jpg`".to_owned(), 6));
     assert_eq!(fails("/busy.jpg", &digest), ("cannot read `http://127.0.0.1:PORT/busy.jpg`".to_owned(), 6));
@@ -127,14 +127,14 @@ fn what_cannot_be_meant_is_refused_before_anything_is_read() {
     let env = test_env!();
     env.write("x", "x");
     for (args, said) in [
-        (&["http://127.0.0.1:1/a"][..], "whatever comes over http, anybody may have written"),
+        (&["http://127.0.0.1:1/a"][..], "content sent over http can be changed on the way"),
         (&["s3://bucket/key"], "pv reads `https` addresses, not `s3`"),
-        (&["https://anna:secret@h.org/a"], "must not hold a user's name or password"),
-        (&["https://h.org/"], "names no file"),
+        (&["https://anna:secret@h.org/a"], "must not contain a user name or password"),
+        (&["https://h.org/"], "does not name a file"),
         (&["https://h.org/a", "--mirror"], "--mirror is for files of this machine"),
         (&["https://h.org/a", "--dry-run"], "--dry-run is for files of this machine"),
-        (&["x", "--sha256", &"00".repeat(32)], "--sha256 is for one source, an address"),
-        (&["--untar", "x", "--as", "/y"], "--as is the path of one file, and --untar puts many"),
+        (&["x", "--sha256", &"00".repeat(32)], "--sha256 is for a single URL"),
+        (&["--untar", "x", "--as", "/y"], "--as is the path of a single file, and --untar puts many"),
         (&["-", "-i", "-"], "standard input is named twice"),
     ] {
         let (error, code) = env.json_error(["put", "images"].iter().chain(args));
@@ -142,7 +142,7 @@ fn what_cannot_be_meant_is_refused_before_anything_is_read() {
     }
     env.write("line", r#"{"put": "images", "from": "https://h.org/a"}"#);
     let (error, code) = env.json_error(["txn", "line"]);
-    assert!(code == 2 && error.to_string().contains("takes no content from the web"), "{error}");
+    assert!(code == 2 && error.to_string().contains("cannot fetch content from the web"), "{error}");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_list_names_paths_and_addresses() {
 
     env.write("wrong", format!("local file.txt\n{} sha256:12\ns3://b/k\n", server.url("/a")));
     let said = env.pv(["put", "images", "-i", "wrong"]);
-    assert!(said.contains("error: wrong:2:1: `sha256:12` behind an address is no digest"), "{said}");
+    assert!(said.contains("error: wrong:2:1: `sha256:12` after a URL is not a digest"), "{said}");
     assert!(said.contains("error: wrong:3:1: ") && said.contains("nothing was committed"), "{said}");
     env.write("a", "another a");
     env.write("twice", format!("a\n{}", line("/a", b"from a")));
@@ -252,7 +252,8 @@ fn an_archive_that_is_cut_off_or_holds_what_is_no_file_puts_nothing() {
         .unwrap();
     let (code, said) = fails(&tar(&env, &[]));
     assert!(
-        code == 1 && ["./pipe", "outside the archive", "no file of the archive"].iter().all(|part| said.contains(part)),
+        code == 1
+            && ["./pipe", "outside the archive", "not a file in the archive"].iter().all(|part| said.contains(part)),
         "{said}"
     );
     let (code, said) =

@@ -6,24 +6,68 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 /// What stands in front of commands.
-const HEADS: [&str; 10] = [
+const HEADS: [&str; 9] = [
     "hint: ",
     "next: ",
-    "back: ",
-    "again: ",
+    "undo: ",
+    "retry: ",
     "logs: ",
-    "before that: ",
-    "all it said: ",
-    "all they said: ",
-    "what it printed: ",
-    "go on without: ",
+    "preview: ",
+    "its output: ",
+    "full output: ",
+    "continue without them: ",
 ];
-/// Words that go on with the sentence after a command.
-const PROSE: [&str; 42] = [
-    "adds", "again", "and", "are", "at", "begins", "brings", "catches", "compares", "does", "drops", "first", "for",
-    "frees", "gives", "goes", "heals", "if", "is", "lists", "makes", "may", "names", "of", "on", "or", "prints",
-    "removes", "runs", "says", "shows", "starts", "takes", "tells", "then", "to", "uses", "where", "which", "without",
-    "works", "writes",
+/// Words that continue with the sentence after a command.
+const PROSE: [&str; 49] = [
+    "accepts",
+    "adds",
+    "adopts",
+    "again",
+    "also",
+    "and",
+    "are",
+    "at",
+    "catches",
+    "compares",
+    "continues",
+    "creates",
+    "describes",
+    "drops",
+    "first",
+    "for",
+    "frees",
+    "gives",
+    "if",
+    "is",
+    "lists",
+    "makes",
+    "may",
+    "moves",
+    "names",
+    "of",
+    "on",
+    "or",
+    "overwrites",
+    "prepares",
+    "prints",
+    "rebuilds",
+    "removes",
+    "repairs",
+    "restores",
+    "runs",
+    "saves",
+    "searches",
+    "shows",
+    "starts",
+    "takes",
+    "then",
+    "to",
+    "undoes",
+    "uses",
+    "where",
+    "which",
+    "without",
+    "writes",
 ];
 /// Commands that only look at a store; each may be followed as soon as it is told.
 const LOOKS: [&str; 26] = [
@@ -74,7 +118,7 @@ pub fn commands(text: &str) -> Vec<String> {
 
 fn in_line(line: &str) -> Vec<String> {
     let starts = line.match_indices("pv ").map(|(at, _)| at);
-    // How a command is called in general is no line to type.
+    // How a command is called in general is not a line to type.
     let is_word = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || "-_./".contains(c));
     let is_start = |at: &usize| is_word(&line[..*at]) && !line[..*at].ends_with("Usage: ");
     let starts: Vec<usize> = starts.filter(is_start).collect();
@@ -162,7 +206,7 @@ pub fn parses(binary: &Path, command: &str) -> Result<Taken, String> {
 /// Checks that each command that a text tells is one, and follows those that only look and lack nothing; `follow` makes the call.
 ///
 /// # Panics
-/// When something is told that is no command, or that leads nowhere.
+/// When something is told that is not a command, or that leads nowhere.
 pub fn check(binary: &Path, text: &str, follow: impl Fn(Command) -> Option<i32>) {
     static TAKEN: Mutex<BTreeMap<String, Taken>> = Mutex::new(BTreeMap::new());
     for command in commands(text).into_iter().filter(|command| is_plain(command)) {
@@ -187,15 +231,15 @@ mod tests {
 
     #[test]
     fn commands_are_found_among_words() {
-        let text = "error: repository `imgs` not found\nhint: pv repo list shows all; pv repo create imgs\n      pv log   all of them\nnote pv x";
+        let text = "error: repository `imgs` not found\nhint: pv repo list lists all; to create it: pv repo create imgs\n      pv log   all of them\nnote pv x";
         assert_eq!(commands(text), ["pv repo list", "pv repo create imgs", "pv log"]);
-        assert_eq!(commands("next: pv run        back: pv revert images"), ["pv run", "pv revert images"]);
+        assert_eq!(commands("next: pv run        undo: pv revert images"), ["pv run", "pv revert images"]);
         assert_eq!(
             commands("hint: start Docker, or `pv config set executor process`"),
             ["pv config set executor process"]
         );
         assert_eq!(commands("hint: pv cp 'a:/x y' 'a:/z'  brings it back"), ["pv cp 'a:/x y' 'a:/z'"]);
-        assert_eq!(commands("hint: pv logs names --failed   all it said"), ["pv logs names --failed"]);
+        assert_eq!(commands("hint: pv logs names --failed   full output"), ["pv logs names --failed"]);
         assert!(commands("run 1 of pv run\nlog line: pv nothing").is_empty());
     }
 

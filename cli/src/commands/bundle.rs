@@ -13,25 +13,28 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::plural;
 
-/// Put a claim and all that proves it into one file, for people without this store
+/// Export a file's provenance and its proof as one archive
 ///
-/// With a path only what that file rests on. The code of the stages is in it, data only if asked for. It says first what it discloses. `pv verify --bundle` checks it anywhere; README.txt in it says
-/// how to do so with sha256sum and openssl.
+/// For people without access to this store: `pv verify --bundle` checks the archive anywhere, and its README.txt explains how to check it
+/// with sha256sum and openssl.
+///
+/// For a path, the archive holds the provenance of that file only. It contains the code of the stages; it contains data only with --data.
+/// The command prints what the archive discloses.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A commit, or a file or directory of one
+    /// Commit, or a file or directory in it
     #[arg(value_name = "REF[:/PATH]")]
     reference: Reference,
-    /// The file to write, such as `case.zip`
+    /// File to write, such as `case.zip`
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
-    /// Add the bytes of files, and logs
+    /// Include the contents of files, and logs
     #[arg(long)]
     data: bool,
     /// Leave out the code of the stages
     #[arg(long)]
     no_code: bool,
-    /// Replace FILE if it is there
+    /// Overwrite FILE if it exists
     #[arg(long)]
     force: bool,
 }
@@ -39,13 +42,13 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let out = cx.path(&args.out);
     if out.exists() && !args.force {
-        let error = CliError::new(specs::ErrorKind::Conflict, format!("`{}` is there already", args.out.display()));
-        return Err(error.hint("--force replaces it"));
+        let error = CliError::new(specs::ErrorKind::Conflict, format!("`{}` already exists", args.out.display()));
+        return Err(error.hint("--force overwrites it"));
     }
     let store = cx.store()?;
     let at = store.resolve(&args.reference)?;
     let case = proof::gather(store, &at, Contents { data: args.data, code: !args.no_code })?;
-    cx.notes().line("it discloses");
+    cx.notes().line("it discloses:");
     for line in case.discloses() {
         cx.notes().line(format!("  {line}"));
     }
@@ -65,7 +68,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Writes beside and renames: nobody finds half of it. What `contents` gave, and the length in bytes.
+/// Writes to a temporary file and renames it, so no reader sees half of it. Returns what `contents` returned, and the length in bytes.
 pub(super) fn write<T>(out: &Path, contents: impl FnOnce(&mut BufWriter<File>) -> Result<T>) -> Result<(T, u64)> {
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", repos::random_hex()));

@@ -10,13 +10,13 @@ use super::matching::literal;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Print files
+/// Print the contents of files
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// One or several files; also by the id of a file's content, or in the code of a pipeline's version: `detect@v3:/run.py`
+    /// Files: `REF:/PATH`, the id of a file's content, or code of a pipeline version such as `detect@v3:/run.py`
     #[arg(value_name = "REF:/PATH|ID", required = true)]
     sources: Vec<Source>,
-    /// All files that match, in order, as globs of pipelines do: of whole paths, a directory with all that is in it
+    /// Print all files whose whole path matches this pipeline glob; a matching directory includes its files
     #[arg(long = "match", value_name = "GLOB")]
     matching: Option<Glob>,
 }
@@ -52,7 +52,7 @@ fn print_one(cx: &Context, store: &Store, source: &Source) -> Result<()> {
 }
 
 fn no_path(source: &Source) -> CliError {
-    CliError::usage(format!("`{source}` names no path"), format!("write {source}:/PATH"))
+    CliError::usage(format!("`{source}` has no path"), format!("write {source}:/PATH"))
 }
 
 fn file_at(kind: PathKind, source: &Source, place: &str) -> Result<FileEntry> {
@@ -71,7 +71,7 @@ fn print_matching(cx: &Context, store: &Store, source: &Source, glob: &Glob) -> 
         Files::Commit(at) => (at.tree(), at.path.clone(), at.place(), Some(at.id)),
         Files::Tree { tree, path, place } => (tree, path, place, None),
         Files::One { .. } => {
-            return Err(CliError::usage(format!("`{source}` is one file"), format!("pv cat {source}")));
+            return Err(CliError::usage(format!("`{source}` is a single file"), format!("pv cat {source}")));
         }
     };
     let mut is_any = false;

@@ -31,8 +31,8 @@ impl Target {
         let branch = match &reference.revision {
             None => store.default_branch()?,
             Some(revision) => revision.as_branch().ok_or_else(|| {
-                let message = format!("`{repo}@{revision}` is no branch, and only a branch gets new commits");
-                CliError::usage(message, format!("pv branch list {repo} shows its branches"))
+                let message = format!("`{repo}@{revision}` is not a branch; only a branch can get new commits");
+                CliError::usage(message, format!("pv branch list {repo} lists its branches"))
             })?,
         };
         changes::refuse_output(store, &repo)?;
@@ -71,15 +71,15 @@ pub(super) fn refuse_tag(store: &Store, repo: &RepoName, branch: &BranchName) ->
 /// Who commits and why.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub(super) struct Message {
-    /// Why, for those who read the log
+    /// Reason, shown in the log
     #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) message: String,
-    /// Who, if it is not you: `Anna <anna@example.com>`
+    /// Author, if not you: `Anna <anna@example.com>`
     #[arg(long, value_name = "NAME")]
     pub(super) author: Option<String>,
 }
 
-/// What a commit is to be, beside its files.
+/// The properties of a new commit, besides its files.
 pub(super) struct Commit<'a> {
     pub(super) target: &'a Target,
     pub(super) message: &'a Message,
@@ -98,7 +98,7 @@ pub(super) fn commit(
     commit_then(cx, commit, false, change)
 }
 
-/// The same; with `runs` the command itself runs what it caused, and nobody is told to.
+/// The same; with `runs` the command itself runs the jobs, so it does not suggest to.
 pub(super) fn commit_then(
     cx: &Context,
     commit: &Commit<'_>,
@@ -127,7 +127,7 @@ pub(super) fn nothing_committed(error: impl Into<CliError>) -> CliError {
 /// An error that came when the change was made, while it was told.
 pub(super) fn after(run: Option<RunId>, error: CliError) -> CliError {
     match run {
-        Some(run) => error.done(format!("it was committed, as run {run}")),
+        Some(run) => error.done(format!("the change was committed, as run {run}")),
         None => error,
     }
 }
@@ -229,7 +229,7 @@ fn report(
     cx.notes().line(format!("run {}", store.short_run(&run)?));
     let next = if runs { None } else { next::after(cx, store, &run)? };
     let next = next.map_or_else(String::new, |next| format!("{next}        "));
-    cx.notes().line(format!("{next}back: pv revert {}", target.shortest(store)?));
+    cx.notes().line(format!("{next}undo: pv revert {}", target.shortest(store)?));
     Ok(())
 }
 

@@ -16,23 +16,25 @@ use crate::error::{CliError, Result};
 use crate::known::Standing;
 use crate::output::plural;
 
-/// Sign what the journal holds now, so that anybody can check later that it only grew
+/// Sign the current state of the journal
 ///
-/// The checkpoint is a signed note (C2SP tlog-checkpoint): the store's id, how many records the journal has, and the root of a Merkle tree
-/// (RFC 6962) over them. Keep it where whoever can write to the store cannot: `pv verify --checkpoint FILE` then shows that nothing was
-/// taken back, and a witness can sign it too.
+/// With the checkpoint anyone can check later that records were only added to the journal.
+///
+/// The checkpoint is a signed note (C2SP tlog-checkpoint) with the store's id, the number of records and the root of a Merkle tree
+/// (RFC 6962) over them. Keep it where people who can write to the store cannot change it. `pv verify --checkpoint FILE` then shows that
+/// no record was removed or changed. A witness can sign it too.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The file to write, such as `store.checkpoint`; else stdout
+    /// File to write, such as `store.checkpoint` [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Show with it that the record of this commit is in the journal: a C2SP tlog-proof, whose extra data is the record
+    /// Add a proof that the journal contains the record of this commit (C2SP tlog-proof)
     #[arg(long, value_name = "REF", conflicts_with = "since")]
     inclusion: Option<Reference>,
-    /// Show with it that the journal began with its first N records, as of an older checkpoint: what C2SP tlog-witness asks for
+    /// Add a proof that an older checkpoint of N records is a prefix of this journal (for C2SP tlog-witness)
     #[arg(long, value_name = "N")]
     since: Option<u64>,
-    /// Take the store as it is, though it is not what was seen of it on this machine before; signs nothing
+    /// Accept a store that differs from what this machine last saw of it; signs nothing
     #[arg(long, conflicts_with_all = ["out", "inclusion", "since"])]
     accept: bool,
 }
@@ -43,8 +45,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return accept(cx, store);
     }
     if let Some(Standing::Other(other)) = cx.standing() {
-        let error = CliError::new(ErrorKind::Conflict, format!("the store is not what it was: {}", other.why));
-        return Err(error.hint("pv checkpoint --accept, if that is right; who signs both has signed two histories"));
+        let error = CliError::new(ErrorKind::Conflict, format!("the store has changed unexpectedly: {}", other.why));
+        return Err(error.hint(
+            "pv checkpoint --accept, if this is right; signing both states would sign two contradicting histories",
+        ));
     }
     let checkpoint = store.checkpoint()?;
     let text = match (&args.inclusion, args.since) {
@@ -97,7 +101,8 @@ fn lines(hashes: &[Digest]) -> String {
 
 fn accept(cx: &Context, store: &Store) -> Result<()> {
     let Some(known) = cx.known_stores() else {
-        let error = CliError::new(ErrorKind::Conflict, "nothing is noted of stores here: there is no place for it");
+        let error =
+            CliError::new(ErrorKind::Conflict, "this machine cannot remember stores: it has no folder for that");
         return Err(error.hint("set HOME, XDG_STATE_HOME or PV_KNOWN_STORES"));
     };
     let seen = known.see(store, cx.human().now(), true)?;

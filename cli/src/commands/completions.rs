@@ -5,12 +5,12 @@ use clap_complete::Shell;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Print the completions for a shell
+/// Print a completion script for a shell
 ///
 /// For bash: pv completions bash > ~/.local/share/bash-completion/completions/pv
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Which shell
+    /// Shell
     shell: Shell,
 }
 

@@ -11,16 +11,16 @@ use super::rm::path_of;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Copy a file or directory, also from another repository; no bytes are copied
+/// Copy a file or directory, also between repositories; copies no bytes
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// What to copy, from any commit
+    /// File or directory to copy, from any commit
     #[arg(value_name = "REF:/A")]
     from: Reference,
-    /// The copy's path itself, on a branch
+    /// Path of the copy, on a branch
     #[arg(value_name = "REF:/B")]
     to: Reference,
-    /// All that matches below A, as globs of pipelines do, of whole paths, to the same places below B
+    /// Copy everything below A whose whole path matches this pipeline glob to the same place below B
     #[arg(long = "match", value_name = "GLOB")]
     matching: Option<Glob>,
     #[command(flatten)]

@@ -25,7 +25,7 @@ const INPUTS: usize = 4;
 pub(crate) fn reason(store: &Store, job: &JobRow) -> Result<String> {
     let document = job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose()?;
     let Some(document) = document else {
-        let what = if job.sealed.is_none() { "it has not ended" } else { "nothing more is kept of it" };
+        let what = if job.sealed.is_none() { "it has not ended" } else { "no details are recorded" };
         return Ok(what.to_owned());
     };
     let done = document.datums_processed + document.datums_cached + document.datums_recovered;
@@ -51,7 +51,9 @@ pub(crate) fn failed_datums(store: &Store, live: Option<&Live>, job: &JobRow) ->
         lines.extend(last_words(store, &result)?);
     }
     lines.extend(unreadable.iter().map(|name| {
-        format!("    a shell cannot read a variable `{name}`; `name:` gives the input another one, and `/pfs/{name}` is its directory")
+        format!(
+            "    a shell cannot read a variable named `{name}`: rename the input with `name:`, or read `/pfs/{name}`"
+        )
     }));
     Ok(lines)
 }
@@ -65,13 +67,13 @@ pub(crate) fn may_be_retried(store: &Store, job: &JobRow) -> bool {
 pub(crate) fn hint(store: &Store, job: &JobRow) -> Result<String> {
     let pipeline = &job.pipeline;
     if !may_be_retried(store, job) {
-        return Ok(format!("pv logs {} --failed                          all it said", short_job(store, job)?));
+        return Ok(format!("pv logs {} --failed                          full output", short_job(store, job)?));
     }
     Ok([
-        format!("pv logs {pipeline} --failed                          all it said"),
-        format!("pv try {pipeline} --failed --shell                   see what it saw"),
-        format!("pv job retry {pipeline}                              when the cause is gone"),
-        format!("pv job retry {pipeline} --skip-failed -m WHY         go on without it, recorded"),
+        format!("pv logs {pipeline} --failed                          full output"),
+        format!("pv try {pipeline} --failed --shell                   inspect its sandbox"),
+        format!("pv job retry {pipeline}                              after fixing the cause"),
+        format!("pv job retry {pipeline} --skip-failed -m WHY         continue without it, on record"),
     ]
     .join("\n"))
 }

@@ -18,17 +18,17 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{Human, Row, ShortIds, plural, size};
 
-/// Find every repository and path that has or had these bytes, or this name
+/// Find every repository and path that has or had this content or name
 ///
-/// Of an id that stands for several files (a commit, a datum, a result, a code tree) each file is looked for.
+/// For the id of a commit, a datum, a result or a code tree, each of its files is searched for.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A file of this machine, a SHA-256 or its first digits, a glob for paths, or an id
+    /// Local file, SHA-256 or its first digits, glob for paths, or an id
     #[arg(value_name = "FILE|DIGEST|GLOB|ID")]
     what: String,
 }
 
-/// A hit. Between its first and last commit it may have been away: the periods tell.
+/// A match. It may have been absent between its first and last commit: see the periods.
 #[derive(Serialize)]
 struct FoundView {
     repo: RepoName,
@@ -96,7 +96,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         .collect();
     cx.list(None, found.iter().flat_map(|found| found.periods.iter().map(move |period| row(store, found, period))))?;
     for (file, more) in more {
-        cx.notes().line(format!("{file}: {} before these", plural(more, "period", "periods")));
+        cx.notes().line(format!("{file}: {} earlier", plural(more, "period", "periods")));
     }
     Ok(())
 }
@@ -130,9 +130,11 @@ const FILES: usize = 1_000;
 
 fn nothing(args: &Args, what: &[What]) -> CliError {
     let (message, hint) = match what {
-        [What::Bytes(digest)] => (format!("no commit has a file with the bytes of {digest}"), None),
-        [What::Path(_)] => (format!("no commit has a file that matches `{}`", args.what), files::glob_hint(&args.what)),
-        _ => (format!("no commit has any of the files of `{}`", args.what), None),
+        [What::Bytes(digest)] => (format!("no commit contains a file with SHA-256 {digest}"), None),
+        [What::Path(_)] => {
+            (format!("no commit contains a file that matches `{}`", args.what), files::glob_hint(&args.what))
+        }
+        _ => (format!("no commit contains any file of `{}`", args.what), None),
     };
     let error = CliError::new(ErrorKind::NotFound, message);
     hint.into_iter().fold(error, CliError::hint)
@@ -157,7 +159,7 @@ fn meant(cx: &Context, store: &Store, text: &str) -> Result<Vec<What>> {
     Ok(vec![What::Path(Glob::parse(&glob)?)])
 }
 
-/// The files of an id; `None` for what is none, or has no files, so that it may be a name. What fits several is an error.
+/// The files of an id; `None` if it is not an id or has no files, so that it may be a name. An ambiguous id is an error.
 fn by_id(cx: &Context, store: &Store, digits: &str) -> Result<Option<Vec<What>>> {
     // Shorter ids are not printed, and may well be names.
     let Some(prefix) = digits.parse::<IdPrefix>().ok().filter(|_| digits.len() >= PRINTED) else { return Ok(None) };
@@ -179,7 +181,7 @@ fn by_id(cx: &Context, store: &Store, digits: &str) -> Result<Option<Vec<What>>>
             files.insert(file.digest);
         } else if !files.contains(&file.digest) {
             cx.notes().line(format!(
-                "{} {digits} has more than {FILES} different files: {FILES} of them are looked for",
+                "{} {digits} has more than {FILES} different files: only {FILES} of them are searched for",
                 named.sort()
             ));
             break;

@@ -54,7 +54,7 @@ pub(super) fn follow_datum(
 
 fn not_running(job: &JobRow) -> CliError {
     let message = format!("job {}@{} has not ended, and nothing runs it", job.pipeline, job.run.short(8));
-    CliError::new(ErrorKind::Unavailable, message).hint("pv run runs it; what it prints is followed meanwhile")
+    CliError::new(ErrorKind::Unavailable, message).hint("pv run runs it; then follow its output")
 }
 
 /// Waits until the engine has looked at the job; `None` when it has ended before.
@@ -246,12 +246,12 @@ impl<'a> Following<'a> {
         let place = (open.last.number, number);
         if self.under != Some(place) {
             self.break_line()?;
-            self.head(open, "at work")?;
+            self.head(open, "running")?;
             self.under = Some(place);
         }
         if skipped > 0 {
             self.break_line()?;
-            self.cx.out().line(format!("… {} bytes came too quickly to be shown …", count(skipped)))?;
+            self.cx.out().line(format!("… {} bytes omitted: output arrived too quickly …", count(skipped)))?;
         }
         self.cx.out().log(&mut self.text, bytes, self.raw)?;
         self.is_mid_line = bytes.last().map_or(self.is_mid_line, |last| *last != b'\n');

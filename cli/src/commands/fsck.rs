@@ -16,21 +16,22 @@ use crate::error::{CliError, Result};
 use crate::executors::executors;
 use crate::output::{plural, size};
 
-/// Check that the store is sound: all bytes as they were written, and everything there that something else names
+/// Check the store: every byte is intact and every reference resolves
 ///
-/// Other commands may write meanwhile. --rebuild-index and --repair need the store for themselves: stop `pv serve` and `pv run` first.
+/// Other commands may write during the check. --rebuild-index and --repair need exclusive use of the store: stop `pv serve` and `pv run`
+/// first.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Make the index anew from packs and journal first
+    /// First rebuild the index from packs and journal
     #[arg(long)]
     rebuild_index: bool,
-    /// Heal what is damaged: from what is whole here, from a mirror, or by running again what made it
+    /// Repair damage from intact copies in this store, from a mirror, or by running recipes again
     #[arg(long)]
     repair: bool,
-    /// With --repair: also run again what reaches the network, such as a stage that sends mail
+    /// With --repair: also run stages that use the network, such as one that sends mail
     #[arg(long, requires = "repair")]
     network: bool,
-    /// Where a mirror is: the URL that it was copied to, a folder with `packs` and `journal`, or one that holds a store
+    /// Mirror: its URL, a folder with `packs` and `journal`, or a folder that holds a store
     #[arg(long, value_name = "MIRROR", requires = "repair")]
     from: Option<PathBuf>,
 }
@@ -74,7 +75,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let mirror = args.from.as_ref().map(|from| open_mirror(cx, from)).transpose()?;
     if args.rebuild_index {
         cx.store()?.rebuild_index()?;
-        cx.notes().line("made the index anew");
+        cx.notes().line("rebuilt the index");
     }
     let mut report = check(cx, &opened(cx)?)?;
     let mut done = Vec::new();
@@ -97,11 +98,12 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let error = CliError::new(ErrorKind::Damaged, format!("the store is damaged: {problems}"));
     if args.repair {
         let error = error.done(
-            plural(done.iter().filter(|done| done.is_healed).count() as u64, "thing was", "things were") + " healed",
+            plural(done.iter().filter(|done| done.is_healed).count() as u64, "object was", "objects were")
+                + " repaired",
         );
         return Err(if args.from.is_none() { error.hint("pv fsck --repair --from MIRROR") } else { error });
     }
-    Err(error.hint("pv fsck --repair --from MIRROR heals what can be; without a mirror what can be is made again"))
+    Err(error.hint("pv fsck --repair --from MIRROR repairs it; without a mirror it remakes what it can"))
 }
 
 /// The store, as far as it can be opened.
@@ -182,7 +184,7 @@ fn print_problems(cx: &Context, problems: &[Problem]) -> Result<()> {
 
 fn print(cx: &Context, report: &Report, done: &[Done]) -> Result<()> {
     for done in done {
-        let word = if done.is_healed { cx.out().paint(32, "healed") } else { cx.out().paint(31, "not healed") };
+        let word = if done.is_healed { cx.out().paint(32, "repaired") } else { cx.out().paint(31, "not repaired") };
         cx.out().wrapped(format!("{word} {}: {}", done.subject, done.how))?;
     }
     print_problems(cx, &report.problems)?;

@@ -9,21 +9,22 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{count, plural, size};
 
-/// Free the space of what nothing needs: given up puts, pruned and expired files, duplicates
+/// Free the space of objects that nothing refers to
 ///
-/// Kept is what branches and tags reach, and for the time of the setting `gc_grace` what they reached; `retention` prunes old files and logs.
-/// Where packs are in a bucket, no other machine may write there meanwhile: it asks.
+/// Everything that branches and tags reach is kept; what they no longer reach is kept for the time set by `gc_grace`. The setting
+/// `retention` prunes old files and logs. With packs in a bucket, no other machine may write there during the collection: pv asks first.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Only say what would go, and what is largest of what stays
+    /// Show what would be freed, and the largest files kept; free nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// What a journal has lost is all that tells that its commits are needed: they would go.
+/// Only the lost records of a journal tell that their commits are needed, so collecting would delete them.
 fn refuse_cut_back(cx: &Context) -> Result<()> {
     let Some(cut_back) = cx.store()?.cut_back()? else { return Ok(()) };
-    let goes = format!("the journal lacks records, and what only they named goes for good: {cut_back}");
+    let goes =
+        format!("The journal lacks records; this deletes everything that only these records refer to: {cut_back}.");
     cx.confirm(&goes, "the journal lacks records: pv fsck --repair --from MIRROR may bring them back")
 }
 
@@ -106,7 +107,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         && let Some(url) = store.objects_url()?
     {
         // Removing is guarded against writers on this machine, not on others.
-        let goes = format!("no other machine may write to {url} while garbage is collected there");
+        let goes = format!("No other machine may write to {url} during garbage collection.");
         cx.confirm(&goes, &format!("other machines may be writing to {url}"))?;
     }
     let progress = cx.progress("gc");
@@ -137,10 +138,11 @@ fn print(cx: &Context, collected: &Collected, dry_run: bool) -> Result<()> {
     cx.out().line(format!("{verb} {} ({objects}, {packs})", size(swept.bytes_freed)))?;
     if !plan.commits.is_empty() {
         let commits = plural(plan.commits.len() as u64, "commit", "commits");
-        cx.notes().line(format!("{commits} {} their files", if dry_run { "would give up" } else { "gave up" }));
+        cx.notes().line(format!("{commits} {} their files", if dry_run { "would lose" } else { "lost" }));
     }
     if account.left_bytes > 0 {
-        cx.notes().line(format!("{} of garbage stay in large packs that hold little of it", size(account.left_bytes)));
+        cx.notes()
+            .line(format!("{} of garbage remain in large packs that contain little of it", size(account.left_bytes)));
     }
     if dry_run { print_kept(cx, collected) } else { Ok(()) }
 }
@@ -155,7 +157,7 @@ fn print_kept(cx: &Context, collected: &Collected) -> Result<()> {
         cx.table(&[], files.collect())?;
     }
     if !account.only.is_empty() {
-        cx.out().line("\nheld by one alone")?;
+        cx.out().line("\nkept by one reference only")?;
         let only = account.only.iter().map(|only| vec![format!("{:>7}", size(only.size_bytes)), only.holder.clone()]);
         cx.table(&[], only.collect())?;
     }

@@ -15,28 +15,28 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{count, plural, size};
 
-/// Bring files back to this machine
+/// Download files to this machine
 ///
-/// A file lands as DEST/name, a directory's contents under DEST/. Files with other bytes are only replaced with --force. Beside commits it
-/// takes the code of a pipeline's version (`detect@v3`), and any id that has files: of a datum, a result, a code tree, a file's content.
+/// A file is written to DEST/NAME, the contents of a directory to DEST/. Existing files with different content are replaced only with
+/// --force. SRC may also be the code of a pipeline version (`detect@v3`), or the id of a datum, a result, a code tree or a file's content.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// What to bring
+    /// What to download
     #[arg(value_name = "REF[:/PATH]|ID")]
     source: Source,
-    /// Where to; made if it is missing
+    /// Target folder; created if missing
     #[arg(default_value = ".")]
     dest: PathBuf,
-    /// Only what the commit added or modified
+    /// Download only files that the commit added or modified
     #[arg(long)]
     changed: bool,
-    /// With `--changed`: since this revision, instead of the commit before
+    /// With `--changed`: compare with this revision instead of the parent
     #[arg(long, value_name = "REV", requires = "changed")]
     since: Option<Revision>,
-    /// Only what matches, as globs of pipelines do: of whole paths, a directory with all that is in it
+    /// Download only files whose whole path matches this pipeline glob; a matching directory includes its files
     #[arg(long = "match", value_name = "GLOB")]
     matching: Option<Glob>,
-    /// Replace files with other bytes; also a directory where a file is to be, with all that is in it, and the reverse
+    /// Overwrite files with different content; also replace a directory by a file, or a file by a directory
     #[arg(long)]
     force: bool,
 }
@@ -72,10 +72,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     let files = plural(got.files, "file", "files");
     let there = got.files - got.written;
-    let there = if there == 0 { String::new() } else { format!(", {} were there", count(there)) };
+    let there = if there == 0 { String::new() } else { format!(", {} unchanged", count(there)) };
     if got.removed > 0 {
         let gone = plural(got.removed, "file", "files");
-        cx.notes().line(format!("removed {gone} in directories that files took the place of"));
+        cx.notes().line(format!("removed {gone} in directories that were replaced by files"));
     }
     cx.notes().line(format!("{files} · {} → {}{there}", size(got.size_bytes), args.dest.display()));
     Ok(())
@@ -90,7 +90,7 @@ fn get(store: &Store, from: &Files, args: &Args, dest: &Path, progress: &(dyn Fn
             files::get(store, at, dest, options)?
         }
         _ if !is_plain => {
-            let message = format!("--changed and --match are for commits, and `{}` is none", args.source);
+            let message = format!("--changed and --match are for commits, and `{}` is not a commit", args.source);
             return Err(CliError::usage(message, format!("pv get {} {}", args.source, args.dest.display())));
         }
         Files::Tree { tree, path, place } => {

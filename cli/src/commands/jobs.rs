@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, Out, Row, ShortIds, count, duration, plural};
 
-/// What goes on right now, if an engine lives in this process.
+/// The current activity, if an engine runs in this process.
 pub(super) fn live(cx: &Context) -> Option<&Live> {
     cx.engine().map(engine::Engine::live)
 }
@@ -84,7 +84,7 @@ impl Row for JobLine {
     }
 }
 
-/// A state in its colour: what is good is green, what needs somebody red.
+/// A state in its colour: success is green, states that need attention are red.
 pub(super) fn paint_state(out: &Out, state: JobState) -> String {
     let color = match state {
         JobState::Success => 32,
@@ -154,7 +154,7 @@ impl Row for PipelineLine {
         let last = match (job, &self.pipeline.last_job) {
             (Some(job), _) if state == PipelineState::Running => job.short.clone(),
             (Some(job), _) => job.in_short(human),
-            (None, Some(_)) => "none has ended".to_owned(),
+            (None, Some(_)) => "none ended yet".to_owned(),
             (None, None) => "none: no data yet".to_owned(),
         };
         let why = self.pipeline.reason.as_deref().filter(|_| state != PipelineState::Failed).unwrap_or_default();

@@ -20,12 +20,12 @@ use crate::output::{Human, Row, Window, size};
 /// List the runs of the store, or the commits of a branch
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Commits from here back; with a path only those that changed it; the runs when it is left out
+    /// Commit to start from, going back; with a path, only commits that changed it [default: list runs]
     #[arg(value_name = "REF[:/PATH]")]
     reference: Option<Reference>,
     #[command(flatten)]
     window: Window,
-    /// Only commits that changed what matches, as globs of pipelines do: of whole paths
+    /// List only commits that changed a whole path matching this pipeline glob
     #[arg(long = "match", value_name = "GLOB", requires = "reference")]
     matching: Option<Glob>,
 }
@@ -103,7 +103,7 @@ fn commits(cx: &Context, reference: &Reference, window: &Window) -> Result<()> {
 struct ChangedView {
     #[serde(flatten)]
     commit: CommitView,
-    /// `null` when it changed only what lies below the path.
+    /// `null` if it changed only files below the path.
     change: Option<Change>,
     /// The file from then on.
     file: Option<FileView>,

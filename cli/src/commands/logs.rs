@@ -19,22 +19,22 @@ use crate::output::LogText;
 /// Inputs of a datum that are named in its headline.
 const NAMED: usize = 8;
 
-/// Print what user code printed
+/// Print the output of user code
 ///
-/// Of a job that runs: what its datums printed so far. With -f it goes on from there until the job has ended. With --json -f each object is
-/// a piece of a try's log; the last one of a try says how it ended.
+/// For a running job, this prints the output so far. With -f it follows the output until the job ends. With --json -f each object is a
+/// piece of a try's log, and the last object of a try says how the try ended.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A job, a datum, or the file that a datum wrote
+    /// Job, datum, or a file that a datum wrote
     #[arg(value_name = "JOB|DATUM|REF:/PATH")]
     what: String,
-    /// Only datums that failed
+    /// Print only failed datums
     #[arg(long)]
     failed: bool,
-    /// Go on until the job has ended
+    /// Follow the output until the job ends
     #[arg(short, long)]
     follow: bool,
-    /// Print bytes as they came, also what a terminal acts on; else control characters are made visible
+    /// Print the bytes unchanged; otherwise control characters are escaped
     #[arg(long)]
     raw: bool,
 }
@@ -216,7 +216,7 @@ fn print_at_work(cx: &Context, store: &Store, job: &JobRow, printing: &Printing,
             cx.out().json(&object(&piece.datum, &job, piece.try_number, piece.end.as_ref(), &piece.bytes))?;
             continue;
         }
-        let end = piece.end.as_ref().map_or_else(|| "at work".to_owned(), end_of);
+        let end = piece.end.as_ref().map_or_else(|| "running".to_owned(), end_of);
         let of = if piece.try_number > 1 { format!("  try {}", piece.try_number) } else { String::new() };
         cx.out().line(headline(&piece.datum, &title, &(end + &of)))?;
         whole_lines(cx, &piece.bytes, raw)?;

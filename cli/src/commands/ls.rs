@@ -17,16 +17,16 @@ use crate::output::{plural, short_digest, size};
 /// List repositories, or the files of a commit
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A directory; the repositories when it is left out
+    /// Directory [default: list repositories]
     #[arg(value_name = "REF[:/PATH]|ID", required_if_eq_any([("recursive", "true"), ("changed", "true")]))]
     source: Option<Source>,
-    /// All files below, not only the next level
+    /// List all files below, not only the next level
     #[arg(short, long)]
     recursive: bool,
-    /// Only files that the commit added or modified
+    /// List only files that the commit added or modified
     #[arg(long)]
     changed: bool,
-    /// Only what matches, as globs of pipelines do: of whole paths, files and directories
+    /// List only files and directories whose whole path matches this pipeline glob
     #[arg(long = "match", value_name = "GLOB", requires = "source")]
     matching: Option<Glob>,
 }
@@ -81,7 +81,7 @@ fn list(cx: &Context, store: &Store, args: &Args, source: &Source) -> Result<()>
             return Ok(());
         }
         _ if args.changed => {
-            let message = format!("--changed is for commits, and `{source}` is none");
+            let message = format!("--changed is for commits, and `{source}` is not a commit");
             return Err(CliError::usage(message, format!("pv ls {source}")));
         }
         Files::Commit(at) => (at.tree(), at.path.clone(), at.place()),

@@ -10,7 +10,7 @@ pub(super) fn literal(error: impl Into<CliError>, path: Option<&FilePath>) -> Cl
     let is_glob = |path: &&FilePath| path.as_str().contains(['*', '?', '[', '{']) && Glob::parse(path.as_str()).is_ok();
     match path.filter(is_glob) {
         Some(path) if error.is_about(&format!("`{path}` not found")) => {
-            error.hint(format!("paths are taken as they are written; for a pattern: --match '{path}'"))
+            error.hint(format!("paths are literal; to use a pattern: --match '{path}'"))
         }
         _ => error,
     }

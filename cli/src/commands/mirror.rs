@@ -6,15 +6,15 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{plural, size};
 
-/// Copy all of the store, packs and journal, to another place; only what is not there yet is sent
+/// Copy the store to another place; sends only what is missing there
 ///
-/// A mirror is a store: `pv init --from URL` makes one of it that stands alone, `pv init --objects URL` works on it where it is.
+/// `pv init --from URL` creates an independent store from a mirror; `pv init --objects URL` works on the mirror in place.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// `s3://BUCKET/PREFIX`, `file:///FOLDER`, or the path of a folder
     #[arg(long, value_name = "URL")]
     to: String,
-    /// Also remove packs there that the store no longer has, when all others have come
+    /// Then remove packs there that this store no longer has
     #[arg(long)]
     prune: bool,
 }

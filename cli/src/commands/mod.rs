@@ -83,28 +83,28 @@ pub(crate) enum Command {
     /// Read and change settings
     #[command(subcommand)]
     Config(config::Command),
-    /// Make, list and delete repositories
+    /// Create, list and delete repositories
     #[command(subcommand)]
     Repo(repo::Command),
-    /// Make, list, move and delete branches
+    /// Create, list, move and delete branches
     #[command(subcommand)]
     Branch(branch::Command),
-    /// Make, list and delete tags
+    /// Create, list and delete tags
     #[command(subcommand)]
     Tag(tag::Command),
-    /// Apply pipelines, look at them, delete them
+    /// Apply, inspect and delete pipelines
     #[command(subcommand)]
     Pipeline(pipeline::Command),
-    /// Keep, list and delete what only stages may know
+    /// Create, list and delete secrets for stages
     #[command(subcommand)]
     Secret(secret::Command),
-    /// The images in which pipelines ran: what is on record, kept beside the store
+    /// List, save and load the container images of pipelines
     #[command(subcommand)]
     Image(image::Command),
-    /// The keys that commits are signed with
+    /// Show, rotate and trust the keys that sign commits
     #[command(subcommand)]
     Key(key::Command),
-    /// Give up commits: delete a head, drop the files of old ones
+    /// Delete a commit, or drop the files of old commits
     #[command(subcommand)]
     Commit(commit::Command),
     Put(put::Args),
@@ -119,10 +119,10 @@ pub(crate) enum Command {
     Log(log::Args),
     Show(show::Args),
     Status(status::Args),
-    /// Look at jobs, retry and stop them
+    /// List, show, retry and stop jobs
     #[command(subcommand)]
     Job(job::Command),
-    /// Look at the datums of jobs: what each read, and how it ended
+    /// List and show the datums of jobs
     #[command(subcommand)]
     Datum(datum::Command),
     Trace(trace::Args),
@@ -163,7 +163,7 @@ impl Command {
             // An input that may never end would hold the owner up; only the last step is handed over then.
             Self::Put(args) => !args.reads_stdin(),
             Self::Txn(args) => !args.reads_stdin(),
-            // Whoever doubts a store reads it as it lies there, and takes as long as that takes.
+            // Anyone who doubts a store reads it as it is there, and takes as long as that takes.
             Self::Verify(args) => args.executes(),
             Self::Bundle(_) => false,
             // It looks at the index on the disk and the packs in the folder, as they are for everybody; nobody may own the store while it
@@ -173,7 +173,7 @@ impl Command {
         }
     }
 
-    /// Whether it may be done anew when the process that did it ended suddenly.
+    /// Whether the command may be repeated if the process that ran it ended suddenly.
     pub(crate) fn repeat(&self) -> Repeat {
         match self {
             Self::Wait(_) => Repeat::Always,
@@ -183,7 +183,7 @@ impl Command {
         }
     }
 
-    /// Whether nobody misses anything when all that it prints comes at once.
+    /// Whether its output may be printed all at once at its end.
     pub(crate) fn prints_at_its_end(&self) -> bool {
         self.only_reads() && !matches!(self, Self::Wait(_) | Self::Logs(_))
     }

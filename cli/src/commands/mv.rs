@@ -10,13 +10,13 @@ use super::rm::path_of;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Move a file or directory within a branch; no bytes are moved
+/// Move a file or directory within a branch; moves no bytes
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// What to move
+    /// File or directory to move
     #[arg(value_name = "REF:/A")]
     from: Reference,
-    /// Its new path itself
+    /// New path
     #[arg(value_name = "REF:/B")]
     to: Reference,
     #[command(flatten)]
@@ -29,7 +29,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let (from, to) = (path_of(&args.from)?, path_of(&args.to)?);
     if (&args.from.repo, &args.from.revision) != (&args.to.repo, &args.to.revision) {
         engine::changes::refuse_output(store, &args.to.repo)?;
-        let message = format!("`{}` and `{}` are at two places, and a move is one commit at one", args.from, args.to);
+        let message =
+            format!("`{}` and `{}` are on different branches; a move stays on one branch", args.from, args.to);
         let is_branch = args.from.revision.as_ref().is_none_or(|revision| revision.as_branch().is_some());
         let is_user = engine::changes::refuse_output(store, &args.from.repo).is_ok();
         let rest = if is_branch && is_user { format!("  then pv rm '{}'", args.from) } else { String::new() };

@@ -23,10 +23,10 @@ pub(crate) type BranchOf = Of<BranchName>;
 /// `REPO@TAG`.
 pub(crate) type TagOf = Of<TagName>;
 
-/// The text is no `REPO@NAME`.
+/// The text is not of the form `REPO@NAME`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OfError {
-    #[error("`{0}` lacks a name: write `{0}@NAME`")]
+    #[error("`{0}` has no name: write `{0}@NAME`")]
     NoName(String),
     #[error(transparent)]
     Name(#[from] NameError),

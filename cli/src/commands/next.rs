@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::ShortIds;
 
-/// `next: pv run`, after a command that caused this run; nothing when it caused no jobs. Where an engine takes jobs by itself there is only
+/// `next: pv run`, after a command that caused this run; nothing when it caused no jobs. Where an engine takes jobs on its own there is only
 /// something to wait for.
 pub(super) fn after(cx: &Context, store: &Store, run: &RunId) -> Result<Option<String>> {
     if store.run(run)?.jobs.is_empty() {

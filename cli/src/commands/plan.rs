@@ -16,16 +16,16 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{Human, Row, ShortIds, count};
 
-/// Show what would run, and run nothing
+/// Show what would run; run nothing
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Only these pipelines
+    /// Show only these pipelines
     #[arg(value_name = "PIPELINE")]
     pipelines: Vec<PipelineName>,
-    /// Specs, or folders of them: what would run if they were applied
+    /// Show what would run if these specs, or folders of specs, were applied
     #[arg(short, long = "file", value_name = "FILE|DIR", num_args = 1.., conflicts_with = "pipelines")]
     file: Vec<PathBuf>,
-    /// One datum a line, with why it would run
+    /// List each datum and why it would run
     #[arg(long)]
     datums: bool,
 }
@@ -41,7 +41,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         if_applied(cx, store, args, limit)?
     };
     if outlooks.is_empty() && !cx.out().is_json() {
-        return cx.out().line("nothing is pending: every pipeline has looked at all its inputs");
+        return cx.out().line("nothing is pending: every pipeline is up to date with its inputs");
     }
     let lines = outlooks.into_iter().map(|outlook| {
         let short_run = outlook.run.as_ref().map(|run| store.short_run(run)).transpose()?;
@@ -58,7 +58,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The datums, as far as they are known; of jobs that wait for the files of others they are not.
+/// The datums, as far as they are known; unknown for jobs that wait for files of other jobs.
 fn print_datums(cx: &Context, lines: Vec<Line>) -> Result<()> {
     let unknown: Vec<String> = lines
         .iter()

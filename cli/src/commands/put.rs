@@ -16,53 +16,53 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::count;
 
-/// Commit files and directories of this machine
+/// Commit files and directories from this machine
 ///
-/// A file lands as DIR/name, a directory's contents under DIR/; all in one commit, or nothing. Unchanged content makes no commit.
+/// A file is stored as DIR/NAME, the contents of a directory as DIR/. All sources form one commit. If nothing differs, no commit is made.
 ///
-/// A `.pvignore` in a directory says, in lines as those of a .gitignore, what of it is no data; it is none itself.
+/// A file `.pvignore`, in the format of .gitignore, excludes files of its directory. It is not stored itself.
 ///
-/// Files that were put before from the same folder are read again only when their size, times, mode or place on the disk differ, when they
-/// changed within a minute or so before they were read, or when they are kept in memory (tmpfs) or on overlayfs, where writes through a
-/// mapping (mmap) may not change a file's time. On network file systems and FUSE it is ten minutes. --checksum reads all.
+/// A file that was put before from the same folder is read again only if its size, times, mode or inode changed, or if it changed shortly
+/// before it was last read (about a minute; ten minutes on network file systems and FUSE). Files on tmpfs and overlayfs are always read,
+/// since writes through mmap may not change their times. --checksum reads all files.
 #[derive(clap::Args, Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
-    /// Where to: `images`, `images@branch`, `images:/dir`
+    /// Target: `images`, `images@branch`, `images:/dir`
     #[arg(value_name = "REF[:/DIR]")]
     pub(super) target: Reference,
-    /// Files, directories and `https://` addresses; `-` is standard input and needs `--as` or `--untar`
+    /// Files, directories and `https://` URLs; `-` is standard input and needs `--as` or `--untar`
     #[arg(value_name = "SRC", required_unless_present_any = ["files_from", "input_list"])]
     pub(super) sources: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) streams: streams::Args,
     #[command(flatten)]
     pub(super) message: Message,
-    /// The whole path of the one file that is put
+    /// Full path for a single file
     #[arg(long = "as", value_name = "PATH")]
     pub(super) as_path: Option<FilePath>,
-    /// Also remove what is below DIR and not in SRC
+    /// Also remove files below DIR that are not in SRC
     #[arg(long)]
     pub(super) mirror: bool,
-    /// Leave out what matches, as a line of a .gitignore would: `*.tmp` at any depth, `/top`, `cache/`; may be given several times
+    /// Skip files that match this .gitignore pattern: `*.tmp` at any depth, `/top`, `cache/`; may be repeated
     #[arg(long, value_name = "PATTERN")]
     pub(super) exclude: Vec<Pattern>,
-    /// Leave out, and list, what cannot be read, is changed while it is read, or is no file: such as a link to nothing
+    /// Skip and list files that cannot be read, that change while being read, or that are not regular files
     #[arg(long)]
     pub(super) skip_unreadable: bool,
-    /// Put only the paths in this list, relative to SRC; `-` is standard input
+    /// Put only the paths in this file, relative to SRC; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(super) files_from: Option<PathBuf>,
-    /// Read all files, also those that look the same as at the put before
+    /// Read all files, also those that look unchanged
     #[arg(long)]
     pub(super) checksum: bool,
-    /// Only if the branch is still at this revision
+    /// Fail unless the branch is at this revision
     #[arg(long, value_name = "REV")]
     pub(super) expect: Option<Revision>,
-    /// Then run what the commit causes, or wait for it, to its end
+    /// Then run the jobs that the commit causes, or wait for them
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) wait: bool,
-    /// Say what would be committed, and commit nothing
+    /// Show what would be committed; commit nothing
     #[arg(long)]
     pub(super) dry_run: bool,
 }
@@ -122,7 +122,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 /// Content is gone that cannot be read again.
 fn read_only_once(source: &str) -> RepoError {
-    let what = format!("garbage collection took content that {source} had too");
+    let what = format!("garbage collection removed content that {source} also contained");
     RepoError::Conflict { what, hint: Some("repeat the command".to_owned()) }
 }
 
@@ -176,11 +176,7 @@ fn some_of(named: &[&str], all: u64) -> String {
 
 /// What a pattern that fits nothing may have been meant as.
 fn why_unused(pattern: &Pattern) -> &'static str {
-    if pattern.as_str().contains('{') {
-        "; braces stand for themselves, as in a .gitignore: give --exclude several times"
-    } else {
-        ""
-    }
+    if pattern.as_str().contains('{') { "; braces are literal, as in .gitignore: repeat --exclude instead" } else { "" }
 }
 
 /// Bytes of a list of files: about ten million of them.
@@ -263,7 +259,7 @@ impl Put<'_> {
         self.say_left_out(&gathered);
         // A folder that is not mounted, say; a mirror asks about it.
         if gathered.is_empty() && !self.args.mirror {
-            self.cx.notes().line("the sources hold no file");
+            self.cx.notes().line("the sources contain no files");
         }
         let progress = self.cx.progress("put");
         let total = gathered.size_bytes;
@@ -281,7 +277,7 @@ impl Put<'_> {
         Ok(Content::Files(Box::new(gathered), uploaded))
     }
 
-    /// What is to change in `base`; for a mirror also how much of it goes.
+    /// The changes to `base`; for a mirror also how much it removes.
     pub(super) fn edits(&self, content: &Content, base: Tree) -> Result<(Edits, Option<Mirror>), RepoError> {
         let (gathered, uploaded) = match content {
             Content::Files(gathered, uploaded) => (gathered, uploaded),
@@ -329,7 +325,9 @@ impl Put<'_> {
         if is_alike && self.args.as_path.is_none() && self.cx.path(source).is_file() && !is_directory() {
             let reference = Reference { path: None, ..self.args.target.clone() };
             let as_path = format!("pv put {reference} {} --as {path}", source.display());
-            self.cx.notes().line(format!("it lands as `{}{name}`; to choose the name: {as_path}", path.as_prefix()));
+            self.cx
+                .notes()
+                .line(format!("it is stored as `{}{name}`; to choose the name: {as_path}", path.as_prefix()));
         }
     }
 
@@ -353,18 +351,18 @@ impl Put<'_> {
     fn say_left_out(&self, gathered: &Gathered) {
         let notes = self.cx.notes();
         for folder in &gathered.stores {
-            notes.line(format!("left out: `{}`, which is a store", folder.display()));
+            notes.line(format!("skipped: `{}`, which is a store", folder.display()));
         }
         for (file, wrong) in &gathered.wrong_patterns {
-            notes.line(format!("`{}`, {wrong}; it leaves nothing out", file.display()));
+            notes.line(format!("`{}`, {wrong}; it excludes nothing", file.display()));
         }
         let by = By::File(PATTERN_FILE);
         let named = gathered.omitted.named(&by);
         if !named.is_empty() {
-            notes.line(format!("left out by {PATTERN_FILE}: {}", some_of(&named, gathered.omitted.count(&by))));
+            notes.line(format!("excluded by {PATTERN_FILE}: {}", some_of(&named, gathered.omitted.count(&by))));
         }
         for pattern in &gathered.unused {
-            notes.line(format!("--exclude `{pattern}` left nothing out{}", why_unused(pattern)));
+            notes.line(format!("--exclude `{pattern}` matched nothing{}", why_unused(pattern)));
         }
         self.say_skipped(&gathered.skipped);
     }
@@ -372,7 +370,7 @@ impl Put<'_> {
     /// Lists what could not be read.
     fn say_skipped(&self, skipped: &[(PathBuf, String)]) {
         for (path, why) in skipped {
-            self.cx.notes().line(format!("left out: `{}` {why}", path.display()));
+            self.cx.notes().line(format!("skipped: `{}` {why}", path.display()));
         }
     }
 
@@ -396,10 +394,16 @@ impl Put<'_> {
         match self.edits(content, self.target.files(self.store)?)?.1 {
             Some(mirror) if mirror.is_drastic() => {
                 let (removed, before) = (count(mirror.removed), count(mirror.total_before));
-                let goes =
-                    format!("this removes {removed} of {before} files in {}:{}", self.target.place(), self.directory());
-                let refused =
-                    format!("more than half of the files in {}:{} would go", self.target.place(), self.directory());
+                let goes = format!(
+                    "This removes {removed} of {before} files in {}:{}.",
+                    self.target.place(),
+                    self.directory()
+                );
+                let refused = format!(
+                    "this would remove more than half of the files in {}:{}",
+                    self.target.place(),
+                    self.directory()
+                );
                 self.cx.confirm(&goes, &refused).map_err(nothing_committed)
             }
             _ => Ok(()),
@@ -421,7 +425,7 @@ impl Put<'_> {
             return self.cx.out().json(&view.skipped(&content.skipped()));
         }
         self.cx.out().line(census_line(&census))?;
-        self.cx.notes().line("nothing was committed: --dry-run");
+        self.cx.notes().line("dry run: nothing was committed");
         Ok(())
     }
 }

@@ -13,8 +13,8 @@ use crate::error::{CliError, Result};
 use crate::executors::executors;
 use crate::output::plural;
 
-/// Executes what a claim rests on again; an error when something is other than it was, or was not executed. Without `network` what
-/// reaches the network is left out.
+/// Executes the provenance of a claim again; an error if something differs or was not executed. Without `network`, stages that
+/// use the network are left out.
 pub(super) fn run(cx: &Context, store: &Store, (at, subject): (&Resolved, &str), network: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
@@ -43,12 +43,12 @@ pub(super) fn run(cx: &Context, store: &Store, (at, subject): (&Resolved, &str),
     let is_left_out = certificate.stages.iter().any(|stage| stage.left_out > 0);
     let error = match outcome {
         Repetition::Identical => return Ok(()),
-        Repetition::Differs => CliError::new(ErrorKind::Failed, format!("{subject} does not repeat: {bad}")),
+        Repetition::Differs => CliError::new(ErrorKind::Failed, format!("{subject} is not reproducible: {bad}")),
         Repetition::NotRun => {
-            CliError::new(ErrorKind::Unavailable, format!("{subject} was not run again as a whole: {bad}"))
+            CliError::new(ErrorKind::Unavailable, format!("{subject} was not run again completely: {bad}"))
         }
     };
-    Err(if is_left_out { error.hint("--network executes what reaches the network too") } else { error })
+    Err(if is_left_out { error.hint("--network also runs stages that use the network") } else { error })
 }
 
 /// The outcome in words; where nothing went wrong but something was left out, that.
@@ -73,12 +73,12 @@ pub(super) fn executed(stages: &[CertifiedStage]) -> String {
     let parts = [
         counted(|stage| stage.left_out, "left out"),
         counted(|stage| stage.not_run, "could not run"),
-        counted(|stage| if is_unclear(stage) { stage.datums } else { 0 }, "of which not all could run"),
+        counted(|stage| if is_unclear(stage) { stage.datums } else { 0 }, "not all of which could run"),
     ];
     format!("{} run again{}", plural(datums, "datum", "datums"), parts.concat())
 }
 
-/// Whether a certificate does not tell how much of a stage was executed: one by an older pv.
+/// Whether a certificate does not record how much of a stage was executed: one by an older pv.
 fn is_unclear(stage: &CertifiedStage) -> bool {
     stage.outcome == Repetition::NotRun && stage.left_out + stage.not_run == 0
 }
@@ -88,7 +88,7 @@ fn intention(one: &Intended) -> String {
     let Intended { pipeline, datums, executor, network, is_left_out } = one;
     let what = if *is_left_out { "left out" } else { "will run" };
     let datums = plural(*datums, "datum", "datums");
-    let why = if *is_left_out { ": --network runs it too" } else { "" };
+    let why = if *is_left_out { ": --network also runs it" } else { "" };
     format!("{what}   {pipeline}   {datums}   {executor}   network {network}{why}")
 }
 

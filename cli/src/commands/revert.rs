@@ -10,10 +10,10 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::ShortIds;
 
-/// Take a commit's change back with a new commit
+/// Undo a commit with a new commit
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The commit: `images` for the newest, `images@ID`
+    /// Commit: `images` for the newest, `images@ID`
     #[arg(value_name = "REF")]
     reference: Reference,
     #[command(flatten)]
@@ -27,8 +27,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         let Reference { repo, path, .. } = &args.reference;
         let path = path.as_ref().map(ToString::to_string).unwrap_or_default();
         let branch = store.default_branch()?;
-        let hint = format!("pv cp '{repo}@{branch}~1:{path}' '{repo}:{path}'  brings the older file back");
-        return Err(CliError::usage("revert takes back a whole commit, not a path", hint));
+        let hint = format!("pv cp '{repo}@{branch}~1:{path}' '{repo}:{path}'  restores the older file");
+        return Err(CliError::usage("revert undoes a whole commit, not a path", hint));
     }
     let commit_to_revert = store.resolve(&args.reference)?;
     let document = &commit_to_revert.commit;

@@ -12,16 +12,16 @@ use super::matching::literal;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Remove files in a new commit; older commits keep them
+/// Remove files, in a new commit; older commits keep them
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Files, and with `-r` directories, of one branch
+    /// Files of one branch; with `-r` also directories
     #[arg(value_name = "REF:/PATH", required = true)]
     references: Vec<Reference>,
-    /// Also directories, with all below them
+    /// Remove directories and everything below them
     #[arg(short, long)]
     recursive: bool,
-    /// All that matches, as globs of pipelines do, of whole paths; then REF need not have a path
+    /// Remove files whose whole path matches this pipeline glob; REF then needs no path
     #[arg(long = "match", value_name = "GLOB")]
     matching: Option<Glob>,
     #[command(flatten)]
@@ -35,8 +35,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return Err(CliError::usage("nothing to remove", "pv rm REF:/PATH"));
     };
     if let Some(other) = others.iter().find(|other| other.repo != first.repo || other.revision != first.revision) {
-        let message = format!("`{first}` and `{other}` are on two branches, and one commit is on one");
-        return Err(CliError::usage(message, "remove them one after the other"));
+        let message = format!("`{first}` and `{other}` are on different branches; one commit changes one branch");
+        return Err(CliError::usage(message, "remove them with one command each"));
     }
     let target = Target::of(store, first)?;
     if let Some(glob) = &args.matching {
@@ -70,6 +70,6 @@ fn rm_matching(
 
 /// The path of a reference that must have one.
 pub(super) fn path_of(reference: &Reference) -> Result<FilePath> {
-    let message = || format!("`{reference}` names no path");
+    let message = || format!("`{reference}` has no path");
     reference.path.clone().ok_or_else(|| CliError::usage(message(), format!("write {reference}:/PATH")))
 }

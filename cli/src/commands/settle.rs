@@ -22,7 +22,7 @@ pub(super) fn keep(cx: &Context, store: &Store, settled: &Settled) -> Result<()>
     executors::keep(store, settled)?;
     if settled.is_new {
         let (kind, version) = (settled.info.kind, &settled.info.version);
-        cx.notes().line(format!("executor {kind} ({version}) from now on; pv config set executor takes another"));
+        cx.notes().line(format!("using executor {kind} ({version}); to change it: pv config set executor"));
     }
     Ok(())
 }

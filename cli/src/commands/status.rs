@@ -18,10 +18,10 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{columns, plural, size};
 
-/// Show the whole at a glance: store, repositories, pipelines, and what needs you
+/// Show store, repositories, pipelines, and what needs attention
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Args {
-    /// Exit with 1 unless every pipeline is current
+    /// Exit with code 1 unless every pipeline is current
     #[arg(long)]
     exit_code: bool,
 }
@@ -42,7 +42,7 @@ struct StatusView {
     differs_on_disk: Vec<Drift>,
 }
 
-/// Something that goes on only when somebody does something.
+/// Something that needs an action by a person.
 #[derive(Debug, Serialize)]
 struct Need {
     pipeline: PipelineName,
@@ -87,10 +87,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 fn print(cx: &Context, store: &Store, status: StatusView) -> Result<()> {
     let engine = match cx.engine() {
         Some(engine) => {
-            let work = if engine.lives_on() { "pv serve runs jobs as commits come" } else { "pv run is at work" };
+            let work = if engine.lives_on() { "pv serve runs jobs as commits arrive" } else { "pv run is running" };
             format!("{} {}   {work}", status.executor, engine.executor().version)
         }
-        None => format!("executor {}   pipelines run when you say `pv run`", status.executor),
+        None => format!("executor {}   pipelines run when you call `pv run`", status.executor),
     };
     let disk = format!("{} stored, {} free", size(status.size_bytes), size(status.free_bytes));
     cx.out().wrapped(format!("{}   {engine}   {disk}", store.dir().display()))?;
@@ -111,7 +111,7 @@ fn print(cx: &Context, store: &Store, status: StatusView) -> Result<()> {
     Ok(())
 }
 
-/// What needs somebody, a line each; where that is too narrow, each command in a line of its own, so that it can be copied.
+/// Prints each need on a line; if that is too narrow, each command on its own line, so that it can be copied.
 fn print_needs(cx: &Context, needs: &[Need]) -> Result<()> {
     let name_width = needs.iter().map(|need| need.pipeline.as_str().len()).max().unwrap_or(0);
     let what_width = needs.iter().map(|need| columns(&need.what)).max().unwrap_or(0);
@@ -129,21 +129,21 @@ fn print_needs(cx: &Context, needs: &[Need]) -> Result<()> {
     Ok(())
 }
 
-/// That what lies on the disk is to be applied, or put back.
+/// The specs on disk are to be applied, or restored.
 fn apply_need(cx: &Context, drift: &Drift) -> Need {
     let file = drift.file.strip_prefix(&cx.outside().cwd).unwrap_or(&drift.file).display().to_string();
     let word = shell_word(&file);
     let (what, commands) = if drift.what == ["errors"] {
-        (format!("{file} has errors now"), vec![format!("pv pipeline check -f {word}")])
+        (format!("{file} has errors"), vec![format!("pv pipeline check -f {word}")])
     } else {
         let differs = if drift.what.len() == 1 { "differs" } else { "differ" };
-        let what = format!("{} on disk {differs} from what was applied: {file}", drift.what.join(" and "));
+        let what = format!("{} on disk {differs} from the applied version: {file}", drift.what.join(" and "));
         (what, vec![format!("pv plan -f {word}"), format!("pv pipeline apply -f {word}")])
     };
     Need { pipeline: drift.pipeline.clone(), what, commands }
 }
 
-/// What a pipeline needs of its people; nothing when it is current or goes on by itself.
+/// What a pipeline needs from people; nothing if it is current or progresses without them.
 fn need(line: &PipelineLine) -> Option<Need> {
     let view = &line.pipeline;
     let name = &view.name;
@@ -159,7 +159,7 @@ fn need(line: &PipelineLine) -> Option<Need> {
         PipelineState::Failed if line.newest_job().is_some_and(|job| job.job.state == JobState::Unrunnable) => {
             return None;
         }
-        // One that waits for another pipeline goes on when that one does.
+        // One that waits for another pipeline continues when that one does.
         PipelineState::Pending if view.reason.as_deref() != Some("for pv run") => return None,
         PipelineState::Pending => ("pending".to_owned(), vec!["pv run".to_owned()]),
         PipelineState::Failed => {
@@ -182,6 +182,7 @@ fn bytes_below(folder: &Path) -> u64 {
 }
 
 fn free_bytes(folder: &Path) -> Result<u64> {
-    let disk = rustix::fs::statvfs(folder).map_err(|error| CliError::io("cannot look at the disk", &error.into()))?;
+    let disk = rustix::fs::statvfs(folder)
+        .map_err(|error| CliError::io("cannot read the disk's free space", &error.into()))?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

@@ -24,21 +24,21 @@ use crate::error::{CliError, Result};
 const MAX_LIST_BYTES: u64 = 64 << 20;
 /// Addresses that are read at the same time.
 const AT_ONCE: usize = 8;
-const MIRROR_HINT: &str = "get the files to a folder first, then put that";
+const MIRROR_HINT: &str = "download the files to a folder first, then put that folder";
 
-/// Options of `pv put` for what is no file of this machine.
+/// Options of `pv put` for sources other than local files.
 #[derive(clap::Args, Debug, Default, Clone)]
 #[group(skip)]
 pub(super) struct Args {
-    /// Put also what this list names: a path or an address a line, `#` before a comment; `-` is standard input
+    /// Also put the paths and URLs in this file, one per line, `#` for comments; `-` is standard input
     ///
-    /// Behind an address may stand `sha256:HEX`, the digest that its content must have.
+    /// A URL may be followed by `sha256:HEX`, the required digest of its content.
     #[arg(short = 'i', long, value_name = "LIST")]
     input_list: Option<PathBuf>,
-    /// The sources are tar archives, plain or compressed with gzip or zstd: put the files in them; `-` is standard input
+    /// Put the files inside the sources: tar archives, plain or compressed with gzip or zstd; `-` is standard input
     #[arg(long)]
     untar: bool,
-    /// SHA-256 that the content at the one address must have
+    /// Required SHA-256 of the content, for a single URL
     #[arg(long, value_name = "HEX")]
     sha256: Option<Digest>,
 }
@@ -59,18 +59,18 @@ pub(super) fn is_address(source: &Path) -> bool {
     source.to_str().is_some_and(WebUrl::is_meant_by)
 }
 
-/// The text at an address, at most so many bytes of it.
+/// The text at a URL, limited to this many bytes.
 pub(super) fn read_text(address: &str, most: usize) -> Result<String> {
     let url = WebUrl::parse(address)?;
     if !url.is_private() {
         let hint = format!("https{}", url.origin().trim_start_matches("http"));
-        return Err(CliError::usage(format!("`{url}`: whatever comes over http, anybody may have written"), hint));
+        return Err(CliError::usage(format!("`{url}`: content sent over http can be changed on the way"), hint));
     }
     let mut bytes = Vec::new();
     let read = url.open()?.take(most as u64 + 1).read_to_end(&mut bytes);
     let length = read.map_err(|error| unreadable(&url.to_string(), error))?;
     let text = String::from_utf8(bytes).ok().filter(|_| length <= most);
-    text.ok_or_else(|| CliError::usage(format!("`{url}` is no text in UTF-8, or a very long one"), "name a spec"))
+    text.ok_or_else(|| CliError::usage(format!("`{url}` is not UTF-8 text, or is too long"), "name a spec"))
 }
 
 /// The sources of a put.
@@ -126,8 +126,8 @@ impl Sources {
             match given.as_mut_slice() {
                 [(source, expected)] if is_address(source) => *expected = Some(digest),
                 _ => {
-                    let hint = "in a list, write `sha256:HEX` behind each address";
-                    return Err(CliError::usage("--sha256 is for one source, an address", hint));
+                    let hint = "in a list, write `sha256:HEX` after each URL";
+                    return Err(CliError::usage("--sha256 is for a single URL", hint));
                 }
             }
         }
@@ -163,15 +163,17 @@ impl Sources {
             && !url.is_private()
             && digest.is_none()
         {
-            let hint =
-                format!("--sha256 HEX says what has to come, or: https{}", url.origin().trim_start_matches("http"));
-            return Err(CliError::usage(format!("`{url}`: whatever comes over http, anybody may have written"), hint));
+            let hint = format!(
+                "give the expected content with --sha256 HEX, or use https{}",
+                url.origin().trim_start_matches("http")
+            );
+            return Err(CliError::usage(format!("`{url}`: content sent over http can be changed on the way"), hint));
         }
         let becomes = match (&from, &args.as_path) {
             _ if unpacks => Becomes::Files(directory),
             (_, Some(path)) if is_alone => Becomes::File(path.clone()),
             (_, Some(_)) => {
-                return Err(CliError::usage("--as is the path of one file", "leave it out, or put one source"));
+                return Err(CliError::usage("--as is the path of a single file", "leave it out, or put one source"));
             }
             (From::Web(url), None) => Becomes::File(directory_with(&directory, url)?),
             _ => return Ok(()),
@@ -186,8 +188,8 @@ impl Sources {
     /// Refuses what means nothing for streams.
     fn refuse_others(&self, args: &put::Args) -> Result<()> {
         if args.streams.untar && args.as_path.is_some() {
-            let hint = "REF:/DIR is where the files of the archive land";
-            return Err(CliError::usage("--as is the path of one file, and --untar puts many", hint));
+            let hint = "REF:/DIR is the target of the archive's files";
+            return Err(CliError::usage("--as is the path of a single file, and --untar puts many", hint));
         }
         if self.streams.is_empty() {
             return Ok(());
@@ -198,11 +200,11 @@ impl Sources {
             ("--files-from", args.files_from.is_some()),
             ("--dry-run", args.dry_run),
         ];
-        let what = if args.streams.untar { "an archive" } else { "an address" };
+        let what = if args.streams.untar { "an archive" } else { "a URL" };
         match others.iter().find(|(_, is_given)| *is_given) {
             None => Ok(()),
             Some((option, _)) => {
-                Err(CliError::usage(format!("{option} is for files of this machine, not for {what}"), MIRROR_HINT))
+                Err(CliError::usage(format!("{option} is for local files, not for {what}"), MIRROR_HINT))
             }
         }
     }
@@ -253,7 +255,7 @@ impl Sources {
     }
 }
 
-/// Adds edits to others; a path that both write is an error.
+/// Adds edits to others; a path written by both is an error.
 pub(super) fn join(all: &mut Edits, more: Edits) -> Result<(), RepoError> {
     let twice: Vec<FilePath> = more.files.keys().filter(|path| all.files.contains_key(*path)).cloned().collect();
     if !twice.is_empty() {
@@ -267,12 +269,12 @@ pub(super) fn join(all: &mut Edits, more: Edits) -> Result<(), RepoError> {
 
 /// The path of an address's file in a directory.
 fn directory_with(directory: &FilePath, url: &WebUrl) -> Result<FilePath> {
-    let unnamed = || CliError::usage(format!("`{url}` names no file"), "--as PATH says what it is to be");
+    let unnamed = || CliError::usage(format!("`{url}` does not name a file"), "--as PATH names the file");
     let name = url.name().ok_or_else(unnamed)?;
     directory.join(&name).map_err(|error| RepoError::IllegalPaths(vec![error]).into())
 }
 
-/// The sources of a list, each with the digest that stands behind it.
+/// The sources of a list, each with the digest after it.
 fn read_list(cx: &Context, list: &Path) -> Result<Vec<(PathBuf, Option<Digest>)>> {
     let shown = if is_stdin(list) { "standard input".to_owned() } else { list.display().to_string() };
     let bytes = cx.read(list, &format!("the list `{shown}`"), MAX_LIST_BYTES)?;
@@ -296,7 +298,7 @@ fn read_list(cx: &Context, list: &Path) -> Result<Vec<(PathBuf, Option<Digest>)>
         return Err(CliError::in_lines(&shown, problems));
     }
     if sources.is_empty() {
-        return Err(CliError::usage(format!("the list `{shown}` names nothing"), "a path or an address a line"));
+        return Err(CliError::usage(format!("the list `{shown}` names nothing"), "write one path or URL per line"));
     }
     Ok(sources)
 }
@@ -314,7 +316,7 @@ fn of_line(line: &str) -> Result<(PathBuf, Option<Digest>)> {
         let hex = word.strip_prefix("sha256:").or_else(|| word.strip_prefix("sha256="));
         let expected = hex.and_then(|hex| hex.parse::<Digest>().ok()).filter(|_| digest.is_none());
         digest = Some(expected.ok_or_else(|| {
-            let message = format!("`{}` behind an address is no digest", word.escape_debug());
+            let message = format!("`{}` after a URL is not a digest", word.escape_debug());
             CliError::usage(message, "write `sha256:` and 64 hex digits, or nothing")
         })?);
     }
@@ -354,9 +356,9 @@ impl Stream {
         };
         match self.digest {
             Some(expected) if expected != digest => {
-                let message = format!("`{name}` has other bytes than expected: SHA-256 {digest}, not {expected}");
+                let message = format!("`{name}` has unexpected content: SHA-256 {digest}, not {expected}");
                 Err(CliError::new(ErrorKind::Conflict, message)
-                    .hint("ask who gave the digest which of the two is right"))
+                    .hint("check with the source of the digest which one is right"))
             }
             _ => Ok(edits),
         }
@@ -370,7 +372,7 @@ fn unreadable(name: &str, error: std::io::Error) -> CliError {
     }
 }
 
-/// Tells how many bytes were read, and ends when nobody waits for them any more.
+/// Shows how many bytes were read, and stops if the caller is gone.
 struct Told<'a, R> {
     source: R,
     cx: &'a Context,

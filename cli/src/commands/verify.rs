@@ -14,30 +14,29 @@ use crate::error::{CliError, Result};
 use crate::known::Standing;
 use crate::output::plural;
 
-/// Check whether what a store says of its files is true
+/// Check that provenance and signatures are true
 ///
-/// Each link from a file to what people committed is checked by itself, past all caches: bytes, tree, commit, signature, lineage, result,
-/// recipe, code, inputs, log, source. Exit code 0: proven; 1: not proven; 5: something is damaged; 9: all fits together, but whose word it
-/// is was not checked, for want of --key or of any signature.
+/// This checks every link from a file back to the commits made by people, without caches: bytes, tree, commit, signature, lineage, result,
+/// recipe, code, inputs, log, source. Exit codes: 0 proven; 1 not proven; 5 damaged; 9 consistent, but the signer was not checked because
+/// --key was not given or nothing is signed.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A commit, or a file or directory of one; without it the heads of all branches
+    /// Commit, or a file or directory in it [default: heads of all branches]
     #[arg(value_name = "REF[:/PATH]")]
     reference: Option<Reference>,
-    /// Execute its datums, and all that they rest on, again in fresh sandboxes; what comes of it is kept, and shown by `pv show`
+    /// Run its datums and all they depend on again in fresh sandboxes; `pv show` shows the outcome later
     #[arg(long, requires = "reference")]
     rerun: bool,
-    /// With --rerun: also what reaches the network, such as a stage that sends mail; it is left out otherwise
+    /// With --rerun: also run stages that use the network, such as one that sends mail
     #[arg(long, requires = "rerun")]
     network: bool,
-    /// Check this bundle; it needs no store
+    /// Check this bundle; needs no store
     #[arg(long, value_name = "FILE", conflicts_with_all = ["reference", "rerun"])]
     bundle: Option<PathBuf>,
-    /// Show that the store contains this signed state of before, which `pv checkpoint` made, and what was added since
+    /// Check that the store still contains this checkpoint of `pv checkpoint`, and show what was added since
     #[arg(long, value_name = "FILE", conflicts_with = "bundle")]
     checkpoint: Option<PathBuf>,
-    /// The key of who has to have signed: a file with the public key as PEM, or its fingerprint; can be given more than once. In a store
-    /// the keys that took its place, each signed by the one before, count too
+    /// Required signer: a PEM file with the public key, or its fingerprint; may be repeated. In a store, keys that replaced it also count
     #[arg(long, value_name = "KEY")]
     key: Vec<PathBuf>,
 }
@@ -97,12 +96,12 @@ fn check_checkpoint(
     }
 }
 
-/// A checkpoint; else why it is none, which is for the report to say: somebody may have changed it.
+/// A checkpoint, or why the file is not one, which belongs in the report: somebody may have changed it.
 fn read_checkpoint(file: &Path) -> Result<Result<Checkpoint, String>> {
     let text = std::fs::read(file);
     let text =
         text.map_err(|error| CliError::io(format!("cannot read the checkpoint `{}`", file.display()), &error))?;
-    let text = String::from_utf8(text).map_err(|_| "it is no text".to_owned());
+    let text = String::from_utf8(text).map_err(|_| "it is not text".to_owned());
     Ok(text.and_then(|text| text.parse::<Checkpoint>().map_err(|error| error.to_string())))
 }
 
@@ -112,7 +111,7 @@ fn add_seen(cx: &Context, report: &mut Report) {
         None | Some(Standing::New) => {}
         Some(Standing::Same(seen)) => report.add_seen(&format!("on this machine: {}", seen.words()), Ok(())),
         Some(Standing::Other(other)) => {
-            let why = format!("{}; now: {}; pv checkpoint --accept takes it as it is", other.why, other.now.words());
+            let why = format!("{}; now: {}; pv checkpoint --accept accepts it as it is", other.why, other.now.words());
             report.add_seen(&format!("on this machine: {}", other.before.words()), Err(why));
         }
     }
@@ -159,25 +158,26 @@ fn show(cx: &Context, subject: &str, report: &Report, since: Option<&Since>) -> 
     let Some(kind) = verdict.error_kind() else { return Ok(()) };
     if kind == ErrorKind::Unchecked {
         let (why, hint) = unchecked(verdict);
-        return Err(CliError::new(kind, format!("{subject} fits together, but {why}")).hint(hint));
+        return Err(CliError::new(kind, format!("{subject} is consistent, but {why}")).hint(hint));
     }
     let worst = report.worst().map(words).unwrap_or_default();
     let error = CliError::new(kind, format!("{subject} is not proven: {worst}"));
     Err(match verdict {
-        Verdict::Damaged => error.hint("pv fsck names all that is damaged; pv fsck --repair --from MIRROR heals it"),
+        Verdict::Damaged => error.hint("pv fsck lists the damage; pv fsck --repair --from MIRROR repairs it"),
         _ => error,
     })
 }
 
-/// Why nobody's word stands for what fits together, and what to do about it.
+/// Why the signer of consistent data is unchecked, and what to do about it.
 fn unchecked(verdict: Verdict) -> (&'static str, &'static str) {
     match verdict {
-        Verdict::Unsigned => {
-            ("nobody signed it", "the next commit made here is signed, and vouches for all that it names")
-        }
+        Verdict::Unsigned => (
+            "nothing is signed",
+            "the next commit made here will be signed, and its signature covers everything that it refers to",
+        ),
         _ => (
-            "whose keys signed it was not checked",
-            "--key KEY.pem, from whoever owns the store: pv key show > KEY.pem",
+            "the signer was not checked",
+            "pass --key KEY.pem, which the store's owner gets from: pv key show > KEY.pem",
         ),
     }
 }

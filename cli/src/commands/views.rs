@@ -281,7 +281,7 @@ impl RunView {
     pub(super) fn new(store: &Store, row: RunRow, live: Option<&Live>) -> Result<Self> {
         let jobs = store.jobs_of_run(row.order)?;
         let is_try = row.cause.kind == CauseKind::Try;
-        // Nobody goes on with a try that is not at work.
+        // Nobody continues with a try that is not at work.
         let state = match RunState::of(&jobs, live) {
             RunState::Waiting if is_try => RunState::Killed,
             RunState::Running if is_try && !jobs.iter().any(|job| is_at_work(job, live)) => RunState::Killed,
@@ -375,7 +375,7 @@ impl Row for RunView {
     }
 }
 
-/// Says which run somebody caused, and which jobs it has.
+/// Prints the run that a change caused, and its jobs.
 pub(super) fn caused(cx: &Context, run: &RunId) -> Result<()> {
     let store = cx.store()?;
     let row = store.run(run)?;

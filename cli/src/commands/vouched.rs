@@ -55,10 +55,10 @@ pub(super) fn vouched_lines(
             "signed",
             match &signed.vouched {
                 Vouched::Good => format!("by key {key}"),
-                Vouched::UnknownKey => format!("by key {key}, which this store does not know"),
-                Vouched::UnvouchedKey => format!("by key {key}, which no key of this store vouches for"),
-                Vouched::Bad => format!("bad: not by key {key}, as it says"),
-                Vouched::Damaged(why) => format!("bad: {why}"),
+                Vouched::UnknownKey => format!("by key {key}, which is unknown to this store"),
+                Vouched::UnvouchedKey => format!("by key {key}, which is not trusted"),
+                Vouched::Bad => format!("invalid: not made by key {key}"),
+                Vouched::Damaged(why) => format!("invalid: {why}"),
             },
         ));
     }

@@ -14,18 +14,18 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::socket;
 
-/// Time between two looks at a store that nobody owns.
+/// Time between two checks of a store without an owner.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// Wait until jobs have ended
+/// Wait until jobs end
 ///
-/// Exit code 0 says that all of them succeeded. Only `pv run` and `pv serve` make jobs end; this does not.
+/// Exit code 0 means that all of them succeeded. This command runs no jobs itself: `pv run` and `pv serve` do.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A commit (all that its run causes), a job, or a run
+    /// Commit (all jobs of its run), job, or run
     #[arg(value_name = "REF|JOB|@RUN")]
     what: String,
-    /// Give up after this time, such as `10m`
+    /// Stop waiting after this time, such as `10m`
     #[arg(long, value_name = "D")]
     timeout: Option<specs::Duration>,
 }
@@ -41,7 +41,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     report(cx, store, &jobs_of(store, &run, names.as_ref())?)
 }
 
-/// Waits beside the engine of this process, which tells when something ends.
+/// Waits for the engine of this process, which reports ends.
 async fn until_sealed(
     cx: &Context,
     engine: &Engine,
@@ -76,7 +76,7 @@ fn watch(
             return Ok(());
         }
         if !is_told {
-            cx.notes().line("nothing runs jobs right now: this waits for `pv run` or `pv serve`");
+            cx.notes().line("no engine is running: this waits for `pv run` or `pv serve`");
             is_told = true;
         }
         if cx.cancel().is_asked() {
@@ -114,7 +114,7 @@ fn jobs_of(store: &Store, run: &RunId, names: Option<&BTreeSet<PipelineName>>) -
     Ok(jobs)
 }
 
-/// Waits for `news`, unless there is no more reason to.
+/// Waits for `news`, unless there is no reason to.
 async fn pause<T>(
     cx: &Context,
     engine: &Engine,
@@ -132,8 +132,8 @@ async fn pause<T>(
 }
 
 fn late() -> CliError {
-    let error = CliError::new(ErrorKind::TimedOut, "the time given was not enough");
-    error.hint("pv job list shows what has not ended; pv run makes it end")
+    let error = CliError::new(ErrorKind::TimedOut, "timed out");
+    error.hint("pv job list shows which jobs have not ended; pv run runs them")
 }
 
 fn report(cx: &Context, store: &Store, jobs: &[JobRow]) -> Result<()> {

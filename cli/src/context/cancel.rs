@@ -1,4 +1,4 @@
-//! Whether whoever asked still wants the answer.
+//! Whether the caller still wants the answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -16,7 +16,7 @@ pub(crate) struct Cancel {
 struct State {
     /// How often it was asked for.
     asked: watch::Sender<u32>,
-    /// How many of these times the command looks at by itself.
+    /// How many of these requests the command handles itself.
     heeded: AtomicU32,
     /// Number of the last signal; 0 for none.
     signal: AtomicI32,
@@ -40,7 +40,7 @@ impl Cancel {
         *self.state.asked.borrow() > 0
     }
 
-    /// Whether it should end at once, so that nobody wants to read what it still has to say.
+    /// Whether it should end at once, without printing anything more.
     pub(crate) fn is_urgent(&self) -> bool {
         *self.state.asked.borrow() >= self.state.heeded.load(Ordering::Relaxed).max(1)
     }
@@ -51,13 +51,13 @@ impl Cancel {
         self.state.asked.subscribe().wait_for(|asked| *asked >= times).await.ok();
     }
 
-    /// From now on the command looks at this so many times, and need not be ended from outside before.
+    /// From now on, the command handles this many requests itself, and is not ended from outside before.
     pub(crate) fn heed(&self, times: u32) -> &Self {
         self.state.heeded.fetch_max(times, Ordering::Relaxed);
         self
     }
 
-    /// Takes a signal as obeyed: the command ended in order, and is no failure because of it.
+    /// Marks a signal as handled: the command ended cleanly, so the signal is not a failure.
     pub(crate) fn obeyed(&self, signal: Signal) {
         let (signal, none) = (signal as i32, 0);
         // Another signal came last: then it counts.

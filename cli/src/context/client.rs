@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Another process that handed its command over, or nobody: then a command works for its own process. Clones share it.
+/// The process that handed its command over, or none: then the command runs for its own process. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Client {
     other: Option<Arc<Other>>,
@@ -22,9 +22,9 @@ struct Other {
 struct State {
     /// Whether something of the command's output has gone to its streams.
     has_begun: bool,
-    /// What goes to its streams with the answer: stdout and stderr.
+    /// Output that is sent with the answer: stdout and stderr.
     held: Option<[Vec<u8>; 2]>,
-    /// How many threads wait for somebody to read or write its streams, and since when one does.
+    /// How many threads wait for the client to read or write its streams, and since when one does.
     waiting: u32,
     since: Option<Instant>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Waits<'a> {
     client: &'a Client,
 }
 
-/// The byte by which a client is told that its streams have got something: white space before the answer, for whoever does not know it.
+/// The byte by which a client is told that its streams have got something: white space before the answer, for anyone who does not know it.
 pub(crate) const BEGUN: u8 = b' ';
 
 impl Client {
@@ -56,7 +56,7 @@ impl Client {
         }
     }
 
-    /// What goes out with the answer.
+    /// The output that is sent with the answer.
     pub(crate) fn take_kept(&self) -> [Vec<u8>; 2] {
         self.other.as_ref().and_then(|other| other.state().held.take()).unwrap_or_default()
     }

@@ -3,7 +3,7 @@
 //! A command never looks at this process's own environment, folder or streams: it runs in the same way when another process handed it
 //! over (see `socket`), and then all of these are that process's.
 //! - `outside` streams, folder, environment and user, as the process that was called has them
-//! - `cancel` whether whoever asked still wants the answer
+//! - `cancel` whether the caller still wants the answer
 //! - `clock` the machine's, but in tests that compare what is printed
 //! - `client` what the process that handed a command over has got of it, and whether it is waited for
 
@@ -83,7 +83,7 @@ impl Context {
         &self.out
     }
 
-    /// All that is no result.
+    /// Everything that is not a result.
     pub(crate) fn notes(&self) -> &Notes {
         &self.notes
     }
@@ -123,7 +123,7 @@ impl Context {
     pub(crate) fn read_text(&self, file: &Path, what: &str, most: u64, example: &str) -> Result<String> {
         String::from_utf8(self.read(file, what, most)?).map_err(|error| {
             let error = error.utf8_error().valid_up_to();
-            CliError::usage(format!("{what} is no text in UTF-8: the byte at {} is none", count(error as u64)), example)
+            CliError::usage(format!("{what} is not valid UTF-8: invalid byte at {}", count(error as u64)), example)
         })
     }
 
@@ -137,7 +137,7 @@ impl Context {
         Progress::new(&self.notes, verb)
     }
 
-    /// Whether whoever asked still wants the answer. Whoever calls this promises to look at it often.
+    /// Whether the caller still wants the answer. A command that calls this must check it often.
     pub(crate) fn cancel(&self) -> &Cancel {
         self.outside.cancel.heed(1)
     }
@@ -179,7 +179,7 @@ impl Context {
     pub(crate) fn look_at(&self, store: &Store) -> Option<Standing> {
         let known = self.known_stores()?;
         let standing = known.standing(store, self.clock.now());
-        // What is wrong with the store itself the command finds by itself.
+        // What is wrong with the store itself the command finds on its own.
         let standing = standing.inspect_err(|error| tracing::debug!("the store is not compared: {error}")).ok()?;
         if let Standing::Other(other) = &standing
             && other.is_new()
@@ -245,7 +245,7 @@ impl Context {
             return given.to_owned();
         }
         let path = self.outside.cwd.join(given);
-        // The folder may have to be made; that it lies in has to be there.
+        // The folder may have to be made; that it is in has to be there.
         let whole =
             path.canonicalize().ok().or_else(|| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?)));
         format!("file://{}", whole.unwrap_or(path).display())
@@ -266,20 +266,20 @@ impl Context {
         Ok(())
     }
 
-    /// Prints what goes, and asks whether it may: on a terminal; elsewhere `--yes` has to say so.
+    /// Prints what will be deleted and asks for confirmation: on a terminal by a prompt, elsewhere only `--yes` confirms.
     pub(crate) fn confirm(&self, goes: &str, refused: &str) -> Result<()> {
         self.notes.line(goes);
         if self.flags.yes {
             return Ok(());
         }
         if self.outside.is_interactive() {
-            self.notes.text("go on? [y/N] ");
+            self.notes.text("Continue? [y/N] ");
             return match self.outside.answer().as_deref() {
                 Some("y" | "Y" | "yes") => Ok(()),
                 _ => Err(CliError::new(ErrorKind::Refused, refused)),
             };
         }
-        Err(CliError::new(ErrorKind::Refused, refused).hint("--yes does it without a question"))
+        Err(CliError::new(ErrorKind::Refused, refused).hint("--yes answers yes to the prompt"))
     }
 }
 

@@ -56,7 +56,7 @@ impl Environment {
         self.0.insert(name.into(), value.into());
     }
 
-    /// A variable of pv's own whose value is no text: it cannot be followed, and must not be passed over.
+    /// A variable of pv whose value is not text: pv can neither use nor ignore it.
     pub(crate) fn not_text(&self) -> Option<String> {
         let is_own = |name: &str| name.starts_with("PV_");
         let unread = self.0.iter().filter(|(_, value)| value.to_str().is_none());
@@ -102,12 +102,12 @@ impl Outside {
         })
     }
 
-    /// Standard input. Reading from that of another process ends when nobody waits for the command any more.
+    /// Standard input. Reading from another process's stdin ends when nobody waits for the command any more.
     pub(crate) fn stdin(&self) -> Stdin<'_> {
         Stdin { outside: self }
     }
 
-    /// Whether somebody can read a question and answer it.
+    /// Whether a person can read a question and answer it.
     pub(crate) fn is_interactive(&self) -> bool {
         rustix::termios::isatty(&self.streams.stdin) && rustix::termios::isatty(&self.streams.stderr)
     }

@@ -1,4 +1,4 @@
-//! The one exit of text: whatever a command prints as text goes through here.
+//! The only exit of text: everything that a command prints as text goes through here.
 //!
 //! Names, messages, paths, log lines and answers of the operating system come from anybody, and a terminal acts on control characters in
 //! them: it renames its window, hides what follows, goes back and overwrites what stands there. So they are written out (`\u{1b}`). Only
@@ -30,7 +30,7 @@ pub(super) fn escaped(text: &str, tricks: bool) -> Cow<'_, str> {
 /// A piece of a text that is laid out: a mark of our own colours, which takes no room, or a character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece<'t> {
-    /// The mark as it stands in the text.
+    /// The mark as it appears in the text.
     Color(&'t str),
     Char(char),
 }
@@ -119,9 +119,9 @@ pub(super) fn escaped_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Bytes that a program printed, as text; piece by piece, since a character or line end can lie in two pieces.
+/// Bytes that a program printed, as text; piece by piece, since a character or line end can be split between two pieces.
 ///
-/// A byte that is no UTF-8 is written out (`\xff`). A carriage return ends a line: what comes after it must not cover what was before.
+/// A byte that is not UTF-8 is escaped (`\xff`). A carriage return ends a line, so that later text cannot cover earlier text.
 #[derive(Debug, Default)]
 pub(crate) struct LogText {
     /// The beginning of a character, at most 3 bytes.

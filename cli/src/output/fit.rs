@@ -1,4 +1,4 @@
-//! Text on a terminal of so many columns: how wide it is, where it is cut, where it is broken into lines.
+//! Text on a terminal of a given width: measuring, cutting, breaking into lines.
 //!
 //! Widths are those of what leaves pv: control characters count as they are written out, our own colours take no room, and a character of
 //! East Asian scripts or a picture takes two columns.
@@ -7,13 +7,13 @@ use unicode_width::UnicodeWidthChar;
 
 use super::escape::{Piece, color_end, ends_color, escaped, pieces};
 
-/// What stands for text that was cut off.
+/// Marks where text was cut off.
 const CUT: char = '…';
-/// What parts of a line are set apart with.
+/// Separates the parts of a line.
 const BETWEEN: &str = "   ";
-/// No line is broken into pieces narrower than this, however deep it stands.
+/// No line is broken into pieces narrower than this, however deep it is nested.
 const NARROWEST: usize = 16;
-/// Columns from one tab stop to the next; a tab counts as so many.
+/// Columns between two tab stops; a tab counts as this many.
 const TAB: usize = 8;
 
 fn width_of(piece: Piece<'_>) -> usize {
@@ -97,7 +97,7 @@ impl Lines {
         }
     }
 
-    /// A word that is longer than a line begins where there is room and goes on in the next ones.
+    /// A word that is longer than a line starts where there is space and continues in the next lines.
     fn push_word(&mut self, between: &str, word: &str) {
         if self.push(between, word) {
             return;
@@ -149,7 +149,7 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     colored_each(lines.done)
 }
 
-/// Lines of which each has the colours of its text by itself: what stands in front of the next one has none.
+/// Lines of which each has the colours of its text on its own: what stands in front of the next one has none.
 fn colored_each(lines: Vec<String>) -> Vec<String> {
     let mut open: Option<String> = None;
     let color = |line: String| {
@@ -160,9 +160,9 @@ fn colored_each(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().map(color).collect()
 }
 
-/// `text` behind `first`, in lines of `width` columns; `rest` stands in front of all lines but the first.
+/// `text` after `first`, in lines of `width` columns; `rest` precedes all lines but the first.
 ///
-/// What stands in front is cut from the left where it would leave no room for the text: of a deep branch the nearest part is seen.
+/// The prefix is cut from the left if it leaves no space for the text, so the nearest part of a deep branch stays visible.
 pub(crate) fn behind(first: &str, rest: &str, text: &str, width: usize) -> Vec<String> {
     if columns(first) + columns(text) <= width {
         return vec![format!("{first}{}", escaped(text, true))];
@@ -174,7 +174,7 @@ pub(crate) fn behind(first: &str, rest: &str, text: &str, width: usize) -> Vec<S
     lines.map(|(number, line)| format!("{}{line}", if number == 0 { &first } else { &rest })).collect()
 }
 
-/// The last `most` columns of what stands in front of a text.
+/// The last `most` columns of a prefix.
 fn nearest(front: &str, most: usize) -> String {
     let too_many = columns(front).saturating_sub(most);
     if too_many == 0 {
@@ -183,7 +183,7 @@ fn nearest(front: &str, most: usize) -> String {
     format!("{CUT}{}", split(front, too_many + 1).1)
 }
 
-/// A part of a line that may have to do without some: the first goes last.
+/// A part of a line that can be dropped: parts with the lowest number last.
 pub(crate) struct Part {
     /// Which one a narrow line does without first: that with the highest number. Parts of rank 0 always stay.
     pub(crate) rank: u8,
@@ -238,7 +238,7 @@ mod tests {
         }
     }
 
-    /// A part of a trace, with what stands in front of its lines and of what is broken off.
+    /// A part of a trace, with the prefixes of its lines and of continued lines.
     fn tree(width: usize) -> String {
         let lines = [
             ("● ", "│   ", "threat v3   datum 0b77c1aa   exit 0   0.02 s   network none"),

@@ -76,7 +76,7 @@ impl Human {
         self.now
     }
 
-    /// The time zone of whoever asks.
+    /// The caller's time zone.
     pub(crate) fn zone(&self) -> &TimeZone {
         &self.zone
     }
@@ -128,7 +128,7 @@ impl Human {
     }
 }
 
-/// Shortens ids to prefixes that stand for nothing else in a store.
+/// Shortens ids to prefixes that are unique in a store.
 pub(crate) trait ShortIds {
     /// A prefix of at least eight digits that fits no other commit and no run.
     fn short_commit(&self, id: &CommitId) -> Result<String>;
@@ -161,7 +161,7 @@ fn shortest(id: &str, is_unique: impl Fn(&str) -> Result<bool>) -> Result<String
     Ok(id.to_owned())
 }
 
-/// The first digits of a digest, which nobody types.
+/// The first digits of a digest that is only shown, not typed.
 pub(crate) fn short_digest(digest: &Digest) -> String {
     digest.short(DIGITS)
 }

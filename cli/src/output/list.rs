@@ -11,7 +11,7 @@ use super::table::{Columns, fitted};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Rows shown on a terminal when nobody says how many.
+/// Rows shown on a terminal by default.
 const ON_A_TERMINAL: usize = 20;
 
 /// One entry of a list: serialized it is the JSON object, and its cells are the line of the table.
@@ -30,10 +30,10 @@ pub(crate) trait Row: Serialize {
 /// How much of a list to show, newest first.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub(crate) struct Window {
-    /// How many; 0 for all; else 20 on a terminal and all when piped
+    /// Show N entries; 0 for all [default: 20 on a terminal, all in a pipe]
     #[arg(short = 'n', value_name = "N")]
     limit: Option<usize>,
-    /// Only what is not older: `30d`, `2026-07-01`, or a time
+    /// Show only entries since: `30d`, `2026-07-01`, or a time
     #[arg(long, value_name = "TIME")]
     since: Option<Since>,
 }
@@ -47,7 +47,7 @@ pub(crate) enum Since {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no time: write `30d`, `12h`, `2026-07-01` or `2026-07-01T12:00:00Z`")]
+#[error("`{0}` is not a time: write `30d`, `12h`, `2026-07-01` or `2026-07-01T12:00:00Z`")]
 pub(crate) struct NoTime(String);
 
 impl FromStr for Since {

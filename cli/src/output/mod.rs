@@ -2,11 +2,11 @@
 //!
 //! - `list` lists: a table for people, one JSON object a line for programs; how many and how far back
 //! - `human` sizes, counts, times and ids for people; `number` figures and shares
-//! - `escape` the one exit of text: no control character of others gets to a terminal
-//! - `fit` where a text is cut or broken on a terminal of so many columns; `table` columns that fit
-//! - `screen` lines at the end of a terminal that are drawn anew; `progress` how far a long operation has come
+//! - `escape` the only exit of text: control characters of others never reach a terminal
+//! - `fit` cuts or breaks text for the width of a terminal; `table` columns that fit
+//! - `screen` redrawn lines at the end of a terminal; `progress` of long operations
 //! - `pager` what is long is read page by page
-//! - `sink` writes to a stream without standing still when nobody reads
+//! - `sink` writes to a stream without blocking when nobody reads
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -41,7 +41,7 @@ pub(crate) use screen::{Block, Screen, bar};
 pub(crate) use sink::Sink;
 pub(crate) use table::{Columns, fitted};
 
-/// Whether to colour what goes to a stream, which people look at or not.
+/// Whether to colour the output of a stream, which is a terminal or not.
 fn wants_color(flags: &Flags, env: &Environment, is_looked_at: bool) -> bool {
     match flags.color {
         When::Always => true,
@@ -124,7 +124,7 @@ impl Out {
         Some(self.sink.window().map_or(width, |(columns, _)| columns))
     }
 
-    /// Writes a line that a terminal shows in several if it is longer: `first` stands in front of it, `rest` in front of what is broken off.
+    /// Writes a line that a terminal breaks if it is too long: `first` precedes it, `rest` precedes the continued lines.
     pub(crate) fn branch(&self, first: &str, rest: &str, text: &str) -> Result<()> {
         match self.columns() {
             Some(width) => behind(first, rest, text, width).iter().try_for_each(|line| self.line(line.trim_end())),
@@ -132,7 +132,7 @@ impl Out {
         }
     }
 
-    /// The same of a line that stands by itself; what is broken off is set in.
+    /// The same for a line without prefix; continued lines are indented.
     pub(crate) fn wrapped(&self, text: impl AsRef<str>) -> Result<()> {
         let text = text.as_ref();
         let own = text.len() - text.trim_start_matches(' ').len();
@@ -150,7 +150,7 @@ impl Out {
         if self.color { paint(&number.to_string(), text) } else { text.to_owned() }
     }
 
-    /// Writes bytes as they are: content of files, whose reader asked for exactly that. Text goes through `text` or `line`.
+    /// Writes bytes unchanged: the content of files, as requested. Text goes through `text` or `line`.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
         if self.cancel.is_urgent() {
             return Err(CliError::Cancelled);
@@ -175,12 +175,12 @@ impl Out {
         if raw { self.bytes(piece) } else { self.text(so_far.push(piece)) }
     }
 
-    /// Writes what is left of a log when no more of it comes.
+    /// Writes the rest of a log at its end.
     pub(crate) fn end_log(&self, so_far: &mut LogText) -> Result<()> {
         self.text(so_far.finish())
     }
 
-    /// Writes an object as one line of JSON, whose escapes stand for what a terminal would act on.
+    /// Writes an object as one line of JSON, with escapes for everything that a terminal would act on.
     pub(crate) fn json(&self, object: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string(object).expect("what is printed has a JSON form");
         self.bytes(escaped_json(&text).as_bytes())?;
@@ -197,7 +197,7 @@ impl Out {
         self.sink.take_held()
     }
 
-    /// From now on whoever prints does not wait for a reader who stands still, up to a bound.
+    /// From now on, output up to a bound does not wait for a reader that does not read.
     pub(crate) fn keep_back(&self) {
         self.sink.keep_back();
     }
@@ -223,14 +223,14 @@ fn stopped(error: &std::io::Error) -> CliError {
     }
 }
 
-/// Standard error: hints, warnings, what goes on. That it cannot be written stops nothing.
+/// Standard error: hints, warnings, progress. A failure to write it stops nothing.
 #[derive(Debug)]
 pub(crate) struct Notes {
     stderr: Sink,
     screen: Screen,
     quiet: bool,
     color: bool,
-    /// Whether it is a terminal on which lines can be drawn anew.
+    /// Whether it is a terminal on which lines can be redrawn.
     is_drawable: bool,
     cancel: Cancel,
 }
@@ -256,12 +256,12 @@ impl Notes {
         Self { stderr: self.stderr.clone(), screen: self.screen.clone(), cancel: self.cancel.clone(), ..*self }
     }
 
-    /// The end of the terminal, where lines are drawn anew.
+    /// The end of the terminal, where lines are redrawn.
     pub(crate) fn block(&self) -> Block {
         Block::new(self.screen.clone())
     }
 
-    /// What is drawn there; whoever else writes to the terminal wipes it before.
+    /// The drawn lines; every other writer to the terminal wipes them first.
     pub(crate) fn screen(&self) -> Screen {
         self.screen.clone()
     }
@@ -283,7 +283,7 @@ impl Notes {
         self.stderr.take_held()
     }
 
-    /// From now on notes that nobody reads for a moment are dropped: whoever tells them has other things to do.
+    /// From now on, notes that nobody reads for a moment are dropped, so that the writer is not held up.
     pub(crate) fn do_not_wait(&self) {
         self.stderr.drop_notes();
     }

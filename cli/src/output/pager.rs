@@ -1,8 +1,8 @@
 //! A pager, as git has one: what a command prints on a terminal can be read page by page.
 //!
-//! `PV_PAGER` names it, else `PAGER`, else it is `less`, which ends by itself when all fits on the screen (`-F`), keeps colours (`-R`) and
+//! `PV_PAGER` names it, else `PAGER`, else it is `less`, which ends on its own when all fits on the screen (`-F`), keeps colours (`-R`) and
 //! leaves what was read where it is (`-X`). An empty name or `cat` is none. Errors and hints go through it too, so that they come where
-//! they belong. Whoever prints for it, be it the process that owns the store, learns from `PV_PAGED` how large the terminal is.
+//! they belong. Anyone who prints for it, be it the process that owns the store, learns from `PV_PAGED` how large the terminal is.
 
 use std::fs::File;
 use std::io::PipeWriter;
@@ -17,7 +17,7 @@ use crate::context::{Environment, Outside};
 
 /// The variable that says how large the terminal behind a pager is: `80x24`.
 const PAGED: &str = "PV_PAGED";
-/// What `less` is told when nobody tells it anything.
+/// Options for `less` if the user sets none.
 const LESS: &str = "FRX";
 
 /// The columns of the terminal behind a pager, if this environment is that of a command that prints to one.
@@ -32,7 +32,7 @@ pub(crate) struct Pager {
 }
 
 impl Pager {
-    /// Puts a pager between a command and its terminal. Nothing happens where there is no terminal, or no pager.
+    /// Puts a pager between a command and its terminal. Does nothing without a terminal or a pager.
     pub(crate) fn start(&self, outside: &mut Outside) {
         if let Some((child, to_stdout, to_stderr)) = started(outside) {
             outside.streams.stdout = to_stdout;
@@ -43,7 +43,7 @@ impl Pager {
         }
     }
 
-    /// Waits until whoever reads has read enough. Nothing must be left that writes to the pager.
+    /// Waits until the user leaves the pager. Every writer to the pager must be gone by then.
     pub(crate) fn end(&self) {
         let mut child = self.child();
         if let Some(mut pager) = child.take() {
@@ -57,7 +57,7 @@ impl Pager {
     }
 }
 
-/// The pager, what goes to it as stdout, and as stderr if that is the terminal too.
+/// The pager, its input for stdout, and for stderr if that is a terminal too.
 fn started(outside: &mut Outside) -> Option<(Child, File, Option<File>)> {
     let (columns, rows) = screen::size(&outside.streams.stdout)?;
     let mut command = command(&outside.env)?;

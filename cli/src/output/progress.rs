@@ -9,7 +9,7 @@ use super::{Notes, count, duration, size};
 
 /// Time between two drawings on a terminal. What has ended before the first is not shown: it would only flicker.
 const BETWEEN_DRAWINGS: Duration = Duration::from_millis(100);
-/// Time between two lines where there is no terminal.
+/// Time between two lines without a terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Shows progress until it is dropped. May be told from several threads.
@@ -26,7 +26,7 @@ enum How {
     Lines { notes: Notes, last: Mutex<Instant> },
 }
 
-/// A line that is drawn anew.
+/// A line that is redrawn.
 #[derive(Debug)]
 struct Bar {
     block: Block,
@@ -45,7 +45,7 @@ impl Progress {
         Self { verb, how }
     }
 
-    /// So many of a sort of things are done, of so many in all (0 when that is not known).
+    /// Shows a count of things done and the total (0 if unknown).
     pub(crate) fn count(&self, what: &str, done: u64, total: u64) {
         match &self.how {
             How::Silent => {}
@@ -62,12 +62,12 @@ impl Progress {
         }
     }
 
-    /// So many bytes of something are done, of so many in all (0 when that is not known).
+    /// Shows the bytes done and the total (0 if unknown).
     pub(crate) fn bytes(&self, what: &str, bytes: u64, total_bytes: u64) {
         self.say(bytes, total_bytes, || what.to_owned());
     }
 
-    /// So many files and bytes are done, of so many bytes in all (0 when that is not known).
+    /// Shows the files and bytes done, and the total bytes (0 if unknown).
     pub(crate) fn update(&self, files: u64, bytes: u64, total_bytes: u64) {
         self.say(bytes, total_bytes, || format!("{} files", count(files)));
     }
@@ -89,7 +89,7 @@ impl Progress {
 
 impl Progress {
     fn draw(&self, bar: &Mutex<Bar>, done: u64, total: u64, what: impl Fn() -> String) {
-        // Whoever finds another one drawing has nothing newer to show.
+        // Anyone who finds another one drawing has nothing newer to show.
         let Ok(mut bar) = bar.try_lock() else { return };
         if bar.last.elapsed() < BETWEEN_DRAWINGS {
             return;

@@ -1,6 +1,6 @@
-//! The end of the screen, where lines are drawn anew while something goes on.
+//! The end of the screen, where lines are redrawn while something runs.
 //!
-//! A terminal has one such place, whoever draws there: all that writes to it first wipes what is drawn (`Screen::wipe`), so that no line of
+//! A terminal has one such place, anyone who draws there: all that writes to it first wipes what is drawn (`Screen::wipe`), so that no line of
 //! it is left behind. What is drawn is never wider or higher than the terminal, since only what it still shows can be wiped.
 
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ const ROWS: usize = 24;
 /// The same of its columns.
 const COLUMNS: usize = 80;
 
-/// Columns and rows of a terminal; `None` when `file` is none.
+/// Columns and rows of a terminal; `None` if `file` is not a terminal.
 pub(super) fn size(file: &std::fs::File) -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(file).ok()?;
     let or = |number: u16, default| if number == 0 { default } else { usize::from(number) };
@@ -49,7 +49,7 @@ impl Screen {
         (rows > 0).then(|| format!("\r\x1b[{rows}A\x1b[J"))
     }
 
-    /// Draws these lines in place of those before; `lines` makes them for so many columns.
+    /// Replaces the drawn lines; `lines` makes the new ones for a number of columns.
     fn draw(&self, lines: impl FnOnce(usize) -> Vec<String>) {
         let (width, height) = self.sink.window().unwrap_or((COLUMNS, ROWS));
         // In its last column a terminal may already be in the next line.
@@ -67,7 +67,7 @@ impl Screen {
     }
 }
 
-/// At most so many lines; how many are left out stands in place of the last.
+/// At most this many lines; the last one then says how many are omitted.
 fn as_high(mut lines: Vec<String>, height: usize) -> Vec<String> {
     if lines.len() > height {
         let left = lines.len() - height + 1;
@@ -77,7 +77,7 @@ fn as_high(mut lines: Vec<String>, height: usize) -> Vec<String> {
     lines
 }
 
-/// Lines that somebody draws anew, until it is dropped.
+/// Lines that are redrawn until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Block {
     screen: Screen,
@@ -88,7 +88,7 @@ impl Block {
         Self { screen }
     }
 
-    /// Draws these lines in place of those before; `lines` makes them for so many columns.
+    /// Replaces the drawn lines; `lines` makes the new ones for a number of columns.
     pub(crate) fn draw(&mut self, lines: impl FnOnce(usize) -> Vec<String>) {
         self.screen.draw(lines);
     }

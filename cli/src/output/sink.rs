@@ -1,6 +1,6 @@
 //! A stream that results or notes go to, which never makes this process stand still for good.
 //!
-//! Whoever reads may stop doing so: a pager waits for a key, a terminal is held. Where another process handed its command over, that must
+//! Anyone who reads may stop doing so: a pager waits for a key, a terminal is held. Where another process handed its command over, that must
 //! not hold up the one that works for it; and a process that was told to end must not wait for its own reader either. So nothing is
 //! written that would have to wait: pipes and terminals are opened anew for that (the caller's own descriptor stays as it is), and while
 //! there is no room it is looked now and then whether anybody still wants it.
@@ -24,7 +24,7 @@ use crate::context::{Cancel, Client};
 const BETWEEN_LOOKS: u16 = 100;
 /// A pipe that has room at all takes this many bytes without waiting.
 const ATOMIC: usize = 4096;
-/// How long notes wait for somebody to read them before they are dropped.
+/// How long notes wait for a reader before they are dropped.
 const NOTES_WAIT: Duration = Duration::from_secs(1);
 /// The most bytes that are kept back for a reader who stands still.
 const KEPT_BACK: usize = 1 << 20;
@@ -89,7 +89,7 @@ fn write(mut file: &File, bytes: &[u8]) -> std::io::Result<usize> {
 }
 
 impl Sink {
-    /// To `file`, for whoever `client` is, until `cancel` is asked for.
+    /// Writes to `file` on behalf of `client`, until `cancel` is requested.
     pub(crate) fn new(file: File, cancel: Cancel, client: Client) -> Self {
         let way = Way::to(&file);
         Self::with(file, way, cancel, client)
@@ -111,7 +111,7 @@ impl Sink {
         }
     }
 
-    /// From now on a bounded part is held until it is [taken](Self::take_held). What is longer goes to the stream at once, all of it.
+    /// From now on, a bounded amount is held until it is [taken](Self::take_held). Longer output goes to the stream at once, all of it.
     pub(crate) fn hold(&self) {
         self.held().get_or_insert_default();
     }
@@ -147,7 +147,7 @@ impl Sink {
         self.kept_back().get_or_insert_default();
     }
 
-    /// Writes a note, as far as somebody reads it soon.
+    /// Writes a note, if somebody reads it soon.
     pub(crate) fn note(&self, text: &[u8]) {
         let Some(mut all) = self.before(text) else { return };
         all.extend_from_slice(text);
@@ -181,7 +181,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes some of these bytes as soon as there is room; gives up when nobody waits for them, or the time is over.
+    /// Writes some of these bytes as soon as there is space; gives up if the client is gone or the time is over.
     fn write_until(&self, bytes: &[u8], until: Option<Instant>) -> std::io::Result<usize> {
         let mut waiting = None;
         self.inner.client.begins();
@@ -209,7 +209,7 @@ impl Sink {
         }
     }
 
-    /// Waits this many milliseconds for room; whether there is some, or nobody reads any more.
+    /// Waits this many milliseconds for space; returns whether there is some, or nobody reads any more.
     fn until_room(&self, milliseconds: u16) -> bool {
         let file = match &self.inner.way {
             Way::Own(own) => own,
@@ -238,7 +238,7 @@ impl Sink {
     }
 }
 
-/// Writes notes, as far as somebody reads them soon.
+/// Writes notes, if somebody reads them soon.
 #[derive(Debug)]
 pub(crate) struct NoteWriter {
     sink: Sink,
@@ -274,7 +274,7 @@ impl Write for Sink {
                 kept_back.extend_from_slice(bytes);
                 return Ok(bytes.len());
             }
-            // Too much: whoever writes waits, first for what came before.
+            // Too much: anyone who writes waits, first for what came before.
             let before = std::mem::take(kept_back);
             self.write_all_until(&before, None)?;
         }

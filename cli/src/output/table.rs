@@ -59,7 +59,7 @@ struct Layout {
     columns: Vec<(usize, Way)>,
     /// Those without any text below their word.
     empty: Vec<bool>,
-    /// The column that does not fit beside the others and stands below them.
+    /// The column that does not fit next to the others and is printed below them.
     below: Option<usize>,
 }
 
@@ -105,7 +105,7 @@ impl Layout {
         }
     }
 
-    /// The room that all columns beside each other take at least.
+    /// The minimal width of all columns side by side.
     fn least(&self) -> usize {
         let least = |(width, way): &(usize, Way)| match way {
             Way::Whole => Some(*width),
@@ -117,7 +117,7 @@ impl Layout {
         there.iter().sum::<usize>() + GAP * there.len().saturating_sub(1)
     }
 
-    /// Gives the columns that are cut or broken the room that the others leave.
+    /// Gives the remaining width to the columns that are cut or broken.
     fn share(&mut self, natural: &[(usize, Way)], width: usize) {
         let below = self.below;
         let is_beside = |at: usize, way: Way| way != Way::Gone && Some(at) != below;
@@ -139,7 +139,7 @@ impl Layout {
         }
     }
 
-    /// A row in lines, that of its column below the others last.
+    /// A row in lines; the column below the others comes last.
     fn lines(&self, row: &[String], width: Option<usize>) -> Vec<String> {
         let mut lines = self.beside(row);
         let below = self.below.and_then(|at| row.get(at)).filter(|cell| !cell.is_empty());
@@ -149,7 +149,7 @@ impl Layout {
         lines
     }
 
-    /// The columns of a row that stand beside each other, in lines.
+    /// The side-by-side columns of a row, in lines.
     fn beside(&self, row: &[String]) -> Vec<String> {
         let mut cells: Vec<Vec<String>> = Vec::new();
         let mut widths = Vec::new();

@@ -31,7 +31,7 @@ pub(crate) enum Repeat {
     Never,
 }
 
-/// Lets the owner of the store run this command line; its exit code, or `None` when nobody owns the store, or whoever did came to its
+/// Lets the owner of the store run this command line; its exit code, or `None` when nobody owns the store, or anyone who did came to its
 /// end before the command.
 pub(crate) fn hand_over(cx: &Context, argv: &[OsString], repeat: Repeat) -> Result<Option<u8>> {
     let Some(stream) = connect(&cx.store_dir()?) else { return Ok(None) };
@@ -61,15 +61,15 @@ pub(crate) fn hand_over(cx: &Context, argv: &[OsString], repeat: Repeat) -> Resu
         Err(Broken { has_begun: false }) if repeat == Repeat::Unprinted => Ok(None),
         Ok(Answer::Error { kind, message, hint, .. }) => {
             let error = with_hint(CliError::new(kind, message), hint);
-            Err(if repeat == Repeat::Unprinted { error } else { error.done("what was done is not known") })
+            Err(if repeat == Repeat::Unprinted { error } else { error.done("it is not known what was done") })
         }
         Ok(Answer::Published | Answer::Unsure(_)) | Err(_) => {
             let error =
-                CliError::new(ErrorKind::Unavailable, "the process that owns the store ended before its answer");
+                CliError::new(ErrorKind::Unavailable, "the process that owns the store ended before it answered");
             Err(match repeat {
                 // What was printed is not whole, and nothing was changed.
-                Repeat::Always | Repeat::Unprinted => error.hint("repeat the command: its output is not whole"),
-                Repeat::Never => error.hint("look at what is there, then repeat the command").done(Done::NotKnown),
+                Repeat::Always | Repeat::Unprinted => error.hint("repeat the command: its output is incomplete"),
+                Repeat::Never => error.hint("check the current state, then repeat the command").done(Done::NotKnown),
             })
         }
     }

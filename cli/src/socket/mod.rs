@@ -2,14 +2,14 @@
 //!
 //! While `pv run` or `pv serve` owns a store, no other process changes its journal or index. A command that is called meanwhile is handed
 //! over: it sends its arguments, folder, environment and streams, and the owner runs the very same code over them. A command that was
-//! already at work when the owner came hands over its last step only, but a collection of garbage begins anew there.
+//! already running when the owner started hands over its last step only, but a garbage collection starts again there.
 //!
 //! One connection a request, each side one line of JSON; when a request has come whole, the owner sends an empty line, by which it is
-//! taken. Without that line nothing was done and nothing will be, and the caller goes on by itself. A space before the answer says that
+//! taken. Without that line nothing was done and nothing will be, and the caller continues on its own. A space before the answer says that
 //! the command's streams have got something, so that it cannot be repeated unseen:
 //! - `{"command": {argv, cwd, env, takes_output}}`, with stdin, stdout and stderr attached → `{"exit": N}`, or `{"printed": {exit, stdout,
 //!   stderr}}` and so many bytes for the caller to print (short output of what only reads: it comes whole or not at all), or `"go_on"`: the
-//!   owner is at its end, and the caller does what is left of it. The end of the connection cancels.
+//!   owner is shutting down, and the caller does what is left of it. The end of the connection cancels.
 //! - `{"publish": CHANGE}` → `"published"` or `{"error": {kind, message, hint}}`.
 //!
 //! The socket has mode 0600, and only the owner's user and root are answered. It is reached through an open directory, so that the path

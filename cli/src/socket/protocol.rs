@@ -42,16 +42,16 @@ pub(super) enum Request {
 pub(super) enum Answer {
     /// The command ended with this exit code.
     Exit(u8),
-    /// The command ended with this exit code; so many bytes for stdout and then for stderr follow.
+    /// The command ended with this exit code; then follow this many bytes for stdout and for stderr.
     Printed { exit: u8, stdout: usize, stderr: usize },
-    /// The owner is at its end before the command is: the caller goes on by itself.
+    /// The owner shuts down before the command ran: the caller continues on its own.
     GoOn,
     /// The change is durable.
     Published,
     /// Nobody knows whether the change happened, and why.
     Unsure(String),
-    /// The change did not happen; `race`: somebody was quicker, so looking again may help; `collected`: garbage collection took
-    /// what it builds on, so that has to be written anew.
+    /// The change did not happen; `race`: another writer was first, so trying again may help; `collected`: garbage collection removed
+    /// data that it builds on, so that data must be written again.
     Error { kind: ErrorKind, message: String, hint: Option<String>, race: bool, collected: bool },
 }
 
@@ -170,7 +170,7 @@ impl Memory {
 }
 
 impl Share {
-    /// Makes it so large; false when there is no room for that.
+    /// Grows the share to this size; false if the bound does not allow it.
     fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         let left = &self.memory.left;
@@ -204,7 +204,7 @@ pub(super) fn send_taken(mut stream: &UnixStream) -> std::io::Result<()> {
     stream.write_all(b"\n")
 }
 
-/// Waits until the connection is taken; false when that will not be, since the owner is at its end.
+/// Waits until the connection is taken; false when that will not be, since the owner is shutting down.
 pub(super) fn is_taken(mut stream: &UnixStream) -> bool {
     stream.read_exact(&mut [0]).is_ok()
 }

@@ -2,7 +2,7 @@
 //!
 //! One thread listens and looks each second whether the store and its socket are still there; each connection has a thread of its own,
 //! and a command another one that sees when its caller goes away. No client can hold any of this up: a request has to come within a time,
-//! requests share a bound of memory, output is given up when nobody takes it any more, a panic ends one command, and at the end whoever
+//! requests share a bound of memory, output is given up when nobody takes it any more, a panic ends one command, and at the end anyone who
 //! does not come to his own is cut off, then left behind.
 
 use std::collections::BTreeMap;
@@ -68,12 +68,12 @@ impl Default for Limits {
     }
 }
 
-/// Starts a thread that nobody waits for.
+/// Starts a detached thread.
 pub(super) fn spawn(work: Work) -> std::io::Result<()> {
     std::thread::Builder::new().name("client".to_owned()).spawn(work).map(drop)
 }
 
-/// How long it takes at most to send an answer to whoever does not read.
+/// Time limit for sending an answer to a client that does not read.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// Between two looks at clients that are waited for.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
@@ -132,7 +132,7 @@ pub(crate) fn serve(engine: &Arc<Engine>) -> std::io::Result<Serving> {
 /// The same within these limits.
 pub(super) fn serve_within(engine: &Arc<Engine>, limits: Limits) -> std::io::Result<Serving> {
     let folder = File::open(engine.store().folder())?;
-    // Whoever owned the store before is gone: this process has the lock.
+    // Anyone who owned the store before is gone: this process has the lock.
     let listener = bind(&short_path(&folder))?;
     let presence = Presence::of(engine.store(), &folder)?;
     let shared = Arc::new(Shared {
@@ -229,11 +229,11 @@ impl Shared {
                 Found::All => {}
                 Found::NoSocket => match bind(&short_path(&self.folder)) {
                     Ok(again) => {
-                        tracing::warn!("the store's socket was removed and is made anew");
+                        tracing::warn!("the store's socket was removed; creating it again");
                         listener = again;
                         presence.note_socket(&self.folder);
                     }
-                    Err(error) => tracing::warn!("the store's socket is gone and cannot be made anew: {error}"),
+                    Err(error) => tracing::warn!("the store's socket was removed and cannot be created again: {error}"),
                 },
                 Found::Lost(why) => drop(self.lost.send_replace(Some(why))),
             }
@@ -260,7 +260,7 @@ impl Shared {
         let Some(uid) = peer(&stream) else { return };
         let stream = Arc::new(stream);
         let Some(number) = self.enter(&stream) else {
-            return refuse(&stream, "has too many commands at work");
+            return refuse(&stream, "is running too many commands");
         };
         let leave = Leave { shared: self.clone(), number };
         let attended = stream.clone();
@@ -335,12 +335,12 @@ impl Shared {
     #[expect(clippy::needless_pass_by_value, reason = "dropping `leave` takes the client off the list")]
     fn attend(self: Arc<Self>, leave: Leave, stream: &Arc<UnixStream>, uid: u32) {
         stream.set_write_timeout(Some(ANSWER_WAIT)).ok();
-        // What does not come whole, in time and within bounds, is not taken: nothing was done, and whoever sent it knows.
+        // What does not come whole, in time and within bounds, is not taken: nothing was done, and anyone who sent it knows.
         let Ok((request, streams, _share)) = receive_request(stream, self.limits.request, &self.memory) else { return };
         stream.set_read_timeout(None).ok();
         let takes_output = matches!(&request, Request::Command { takes_output: true, .. });
         let client = stream.try_clone().map(|stream| Client::at(stream, takes_output));
-        let Ok(client) = client else { return refuse(stream, "has no descriptors left") };
+        let Ok(client) = client else { return refuse(stream, "has no file descriptors left") };
         let at_work = AtWork { cancel: Cancel::default(), client, is_cut: Arc::default() };
         if !self.begin(leave.number, &at_work) || send_taken(stream).is_err() {
             return;
@@ -399,12 +399,12 @@ impl Shared {
             // What it would have said of itself was not said any more.
             Ok(Some(1..)) if is_cut => error(
                 "the process that owns the store ended before this command did",
-                Some("repeat the command: what it prints was not read, or it took too long"),
+                Some("repeat the command: its output was not read, or it took too long"),
             ),
             Ok(Some(exit_code)) => Answer::Exit(exit_code),
             Err(panic) => error(
                 &panicked(&*panic),
-                Some("this is a fault of pv, please report it; look at what is there before you repeat the command"),
+                Some("this is a bug in pv, please report it; check the current state before you repeat the command"),
             ),
         }
     }
@@ -453,7 +453,7 @@ fn refuse(stream: &UnixStream, why: &str) {
 fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     let text = text.unwrap_or("no message");
-    format!("the command panicked in the process that owns the store: {text}; what was done is not known")
+    format!("the command panicked in the process that owns the store: {text}; it is not known what was done")
 }
 
 /// The user at the other end, if this process answers to that user: its own, and root.

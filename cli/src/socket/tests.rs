@@ -126,9 +126,9 @@ fn the_last_step_of_a_change_is_made_by_the_owner() {
     let error = owner.publish(&change, &[]).unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string()),
-        (ErrorKind::Conflict, "repository `images` exists already".to_owned())
+        (ErrorKind::Conflict, "repository `images` already exists".to_owned())
     );
-    // A store that was opened beside the owner uses this by itself.
+    // A store that was opened beside the owner uses this on its own.
     let other = Store::open(&place.dir).unwrap();
     other.set_publisher(Arc::new(Owner::of(&place.dir)));
     let entry = Entry::RepoCreate { repo: "rules".parse().unwrap(), repo_kind: RepoKind::User };
@@ -213,12 +213,12 @@ fn a_request_that_does_not_come_whole_in_its_time_is_not_taken() {
 fn large_requests_share_a_bound_of_memory() {
     let bound = 1 << 20;
     let place = place_within(Limits { memory: bound, ..Limits::default() });
-    // The beginnings of forty requests that would each need all of it; none of them ends by itself.
+    // The beginnings of forty requests that would each need all of it; none of them ends on its own.
     let begin = format!("{{\"command\": {{\"argv\": \"{}", "x".repeat(bound / 2 + (2 << 16)));
     let mut streams = Vec::new();
     for _ in 0..40 {
         let mut stream = connect(&place.dir);
-        // Whoever is not read any more cannot write either.
+        // Anyone who is not read any more cannot write either.
         stream.write_all(begin.as_bytes()).ok();
         streams.push(stream);
     }
@@ -276,7 +276,7 @@ fn more_connections_than_there_may_be_are_refused_in_words() {
     }
 }
 
-/// Limits under which an owner at its end waits shortly.
+/// Limits under which an owner shutting down waits shortly.
 fn hasty() -> Limits {
     let (patience, to_end) = (Duration::from_millis(50), Duration::from_secs(30));
     Limits { patience, to_end, ..Limits::default() }
@@ -307,7 +307,7 @@ fn what_does_not_end_is_left_behind() {
     }
     let mut place = place_within(Limits { spawn: lost, to_end: Duration::from_millis(50), ..hasty() });
     let stuck = connect(&place.dir);
-    // Whoever is taken from the queue after that has a number.
+    // Anyone who is taken from the queue after that has a number.
     while place.serving.clients() == 0 {
         std::thread::yield_now();
     }

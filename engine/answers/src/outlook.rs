@@ -34,7 +34,7 @@ pub struct Outlook {
     /// Its run; absent for one that is not pending.
     #[serde(rename = "in_run", skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
-    /// Datums to execute; at most so many when `at_most`; 2^53 − 1 when `unbounded`.
+    /// Datums to execute; at most this many when `at_most`; 2^53 − 1 when `unbounded`.
     #[serde(rename = "run")]
     pub executes: u64,
     /// Datums from the base or the cache.
@@ -141,7 +141,7 @@ fn waiting(
         return Ok(Outlook { at_most: true, ..of_inputs(store, pipeline, leaves, &told, each, limit)? });
     };
     let known = |leaf: usize| inputs.get(leaf)?.as_ref().ok().map(|leaf| leaf.tree);
-    let why = format!("as far as {upstream} changes");
+    let why = format!("depends on changes of {upstream}");
     bounded(store, pipeline, most_datums(store, &pipeline.spec.input, &known)?, why, limit)
 }
 
@@ -170,7 +170,7 @@ pub fn proposed(
             let known =
                 |leaf: usize| leaves.get(leaf).filter(|leaf| writer(&leaf.branch).is_none()).map(|leaf| leaf.tree);
             let most = most_datums(store, &pipeline.spec.input, &known)?;
-            bounded(store, pipeline, most, format!("as far as {upstream} changes"), limit)?
+            bounded(store, pipeline, most, format!("depends on changes of {upstream}"), limit)?
         } else {
             let why = if store.find_pipeline(pipeline.name())?.is_some() { "a new version" } else { "a new pipeline" };
             let told = Told { why: why.to_owned(), ..Told::default() };
@@ -232,7 +232,7 @@ struct Told {
     reprocess: bool,
     /// Whether those that read a matching path do.
     again: Option<Glob>,
-    /// What it goes on without.
+    /// What it continues without.
     skipped: Skipped,
 }
 
@@ -290,8 +290,8 @@ fn of_inputs(
         let runs = !is_known && skipped.is_none();
         let reason = match skipped {
             Some((_, why)) => why.to_owned(),
-            None if is_known => "the cache has it".to_owned(),
-            None if anew => "asked to run again".to_owned(),
+            None if is_known => "in the cache".to_owned(),
+            None if anew => "rerun requested".to_owned(),
             None => reasons.of(&key, &prepared.recipe)?,
         };
         executes += u64::from(runs);
@@ -312,7 +312,7 @@ fn of_inputs(
         executes,
         cached: plan.kept() + known,
         removed: plan.removed() as u64,
-        why: if executes == 0 { "nothing of it is new".to_owned() } else { told.why.clone() },
+        why: if executes == 0 { "no new datums".to_owned() } else { told.why.clone() },
         reasons,
         seconds_estimate: estimate(store, plan.parent.as_ref(), executes, workers(pipeline, limit))?,
         // Of two datums with one recipe the second may find the result of the first.

@@ -9,7 +9,7 @@ pub trait Content: Read + Seek {}
 
 impl<T: Read + Seek + ?Sized> Content for T {}
 
-/// A part of a file as whoever keeps it has cut it: equal ids are equal bytes.
+/// A part of a file, as cut by the store: equal ids mean equal bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Piece {
     /// Names the bytes.
@@ -20,7 +20,7 @@ pub struct Piece {
 
 /// One side of a comparison.
 pub struct Side<'a> {
-    /// The file's name; what follows the last dot helps to tell its kind.
+    /// The file's name; its extension helps to detect the kind.
     pub name: &'a str,
     /// Its length.
     pub size_bytes: u64,
@@ -74,7 +74,7 @@ impl<'a> Watched<'a> {
     /// All bytes, unless they are more than `limit`.
     pub(crate) fn whole(&mut self, limit: u64, what: &str) -> Fit<Vec<u8>> {
         if self.size_bytes() > limit {
-            return Err(Unfit(format!("{what} of more than {limit} bytes is not compared by what it says")));
+            return Err(Unfit(format!("{what} of more than {limit} bytes is not compared by content")));
         }
         self.start(limit)
     }
@@ -112,7 +112,7 @@ impl Seek for Watched<'_> {
 }
 
 fn place(from: u64, by: i64) -> io::Result<u64> {
-    from.checked_add_signed(by).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a place before the start"))
+    from.checked_add_signed(by).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an offset before the start"))
 }
 
 /// Fills as much of `into` as there are bytes.

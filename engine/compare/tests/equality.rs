@@ -138,19 +138,19 @@ fn what_cannot_be_read_as_its_kind_is_compared_as_text_and_says_why() {
             "a.json",
             b"[1,\n2,\n]\n",
             b"[1,\n3,\n]\n",
-            "the old side is malformed JSON: a comma before the end at line 3 column 1",
+            "the old side is malformed JSON: a trailing comma at line 3 column 1",
         ),
         (
             "a.json",
             b"{\"x\": 1}\n",
             b"{\"x\": 1e400}\n",
-            "the new side is malformed JSON: a number beyond what floats hold at line 1 column 7",
+            "the new side is malformed JSON: a number out of the range of floats at line 1 column 7",
         ),
         (
             "a.json",
             b"{\"x\": \"a\tb\"}\n",
             b"{\"x\": 1}\n",
-            "the old side is malformed JSON: a control character in a text at line 1 column 9",
+            "the old side is malformed JSON: a control character in a string at line 1 column 9",
         ),
         (
             "a.json",
@@ -159,9 +159,14 @@ fn what_cannot_be_read_as_its_kind_is_compared_as_text_and_says_why() {
             "the old side is malformed JSON: invalid utf-8 sequence of 1 bytes from index 10",
         ),
         ("a.yaml", b"a:\n\t- 1\n", b"a:\n\t- 2\n", "the old side is malformed YAML"),
-        ("a.csv", b"a,b\n1,2\n", b"a,b\n1,2,3\n", "the new side is malformed CSV: line 2 has 3 cells, the first one 2"),
+        (
+            "a.csv",
+            b"a,b\n1,2\n",
+            b"a,b\n1,2,3\n",
+            "the new side is malformed CSV: line 2 has 3 cells, but the first line has 2",
+        ),
         ("a.csv", b"x\n1\n", b"y\n1\n", "the two tables have no column in common"),
-        ("a.npy", b"no array\n", b"nor this\n", "the old side is malformed numpy array: it does not begin as one"),
+        ("a.npy", b"no array\n", b"nor this\n", "the old side is malformed numpy array: it does not start like one"),
     ];
     for (name, old, new, why) in cases {
         let found = text(name, old, new);
@@ -186,7 +191,7 @@ fn long_texts_are_compared_whatever_is_held_at_a_time() {
     assert_eq!((found.lines_added, found.lines_removed, found.hunks.len()), (2, 2, 3));
     assert_eq!(found.hunks[1].lines[3], "+inserted");
     assert_eq!((found.hunks[1].old_start, found.hunks[1].old_lines, found.hunks[1].new_lines), (98, 6, 7));
-    // Four lines a side at a time: what is told is more, and is a way from one to the other all the same.
+    // Four lines a side at a time: what is told is more, and is a way from one to the other anyway.
     let options =
         Options { limits: Limits { text_held: 50, text_lines: 10_000, ..Limits::default() }, ..Options::default() };
     let Detail::Text(found) = compared("a.txt", old.as_bytes(), new.concat().as_bytes(), &options).detail else {
@@ -218,7 +223,7 @@ fn where_long_lines_differ_is_shown() {
 #[test]
 fn line_ends_that_differ_are_said() {
     let found = text("a.txt", "a\nb\n", "a\r\nb\r\n");
-    assert_eq!((found.lines_added, found.notes), (2, vec!["line ends of what differs: LF → CRLF".to_owned()]));
+    assert_eq!((found.lines_added, found.notes), (2, vec!["line ends of the differences: LF → CRLF".to_owned()]));
 }
 
 fn records(ids: impl IntoIterator<Item = u32>, label: impl Fn(u32) -> &'static str) -> String {
@@ -336,7 +341,7 @@ fn a_row_that_was_inserted_is_one_row() {
 fn the_delimiter_of_each_side_is_found_by_parsing() {
     let found = table("a.csv", "id,v\n1,\"a;b;c\"\n2,x\n", "id;v\n1;\"a;b;c\"\n2;y\n");
     assert_eq!((found.rows_changed, found.cells_changed), (1, 1));
-    assert_eq!(found.notes, ["cells are separated otherwise: `,` → `;`"]);
+    assert_eq!(found.notes, ["the separator changed: `,` → `;`"]);
     let found = table("a.csv", "\"last, first, middle\";id\nx;1\ny;2\n", "\"last, first, middle\";id\nx;1\nz;2\n");
     assert_eq!(found.key, ["id"]);
     let found = table("a.csv", "a;b\n1,5;2\n2,5;3\n", "a;b\n1,5;2\n2,5;4\n");
@@ -349,7 +354,7 @@ fn the_delimiter_of_each_side_is_found_by_parsing() {
 fn a_table_without_header_has_numbers_for_names() {
     let found = table("a.csv", "1,cat,0.5\n2,dog,0.6\n", "7,owl,0.1\n1,cat,0.5\n2,dog,0.7\n");
     assert_eq!((found.old_rows, found.rows_added, found.rows_changed), (2, 1, 1));
-    assert_eq!(found.notes, ["there is no header: columns have their numbers as names"]);
+    assert_eq!(found.notes, ["there is no header: columns are named by number"]);
 }
 
 #[test]
@@ -409,13 +414,13 @@ fn all_frames_of_an_animation_are_compared() {
         [&value!(2), &value!(3), &value!(0)]
     );
     let found = json("a.gif", gif(&[0, 100], 100), gif(&[0, 100], 200));
-    assert_eq!(found["notes"], value!(["2 frames are shown for another time"]));
+    assert_eq!(found["notes"], value!(["2 frames have a different display time"]));
     let options = Options { limits: tight(), ..Options::default() };
     let Detail::Image(found) = compared("a.gif", &gif(&[0, 1, 2, 3], 1), &gif(&[0, 1, 2, 9], 1), &options).detail
     else {
         panic!()
     };
-    assert_eq!(found.notes, ["frames behind the first 2 were not compared"], "nothing is said of what was not read");
+    assert_eq!(found.notes, ["frames after the first 2 were not compared"], "nothing is said of what was not read");
 }
 
 #[test]
@@ -426,5 +431,5 @@ fn an_image_that_is_only_packed_otherwise_says_so() {
         [&bytes.into_inner()[..], text].concat()
     };
     let found = json("a.png", png(b""), png(b"behind"));
-    assert_eq!(found["notes"], value!(["no pixel differs: the files differ in metadata or in how pixels are packed"]));
+    assert_eq!(found["notes"], value!(["no pixel differs: the files differ in metadata or in compression"]));
 }

@@ -90,7 +90,7 @@ fn a_key_that_is_given_counts_also_when_it_is_not_unique() {
     let key_use = found.key_use.unwrap();
     assert_eq!((key_use.lacking, key_use.columns), (vec!["none".to_owned()], vec!["v".to_owned()]));
     let Detail::Table(found) = found.detail else { panic!() };
-    assert_eq!(found.notes, ["the key is left aside: there is no column `none` on both sides"]);
+    assert_eq!(found.notes, ["the key is ignored: column `none` is not on both sides"]);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn what_is_malformed_or_too_large_is_compared_as_text_or_bytes_and_says_why() {
         ),
         ("a.yaml", deep.into_bytes(), "the new side is too much: it is nested too deep"),
         ("a.yaml", bomb.into_bytes(), "the new side is too much: it has more than 50 values"),
-        ("a.csv", b"a,b\n1\n".to_vec(), "the new side is malformed CSV: line 2 has 1 cell, the first one 2"),
+        ("a.csv", b"a,b\n1\n".to_vec(), "the new side is malformed CSV: line 2 has 1 cell, but the first line has 2"),
         (
             "a.csv",
             format!("a,b\n1,\"{}", "x".repeat(9000)).into_bytes(),
@@ -253,7 +253,7 @@ fn what_is_malformed_or_too_large_is_compared_as_text_or_bytes_and_says_why() {
         (
             "a.png",
             png(30, 30, |_, _| [0, 0, 0]),
-            "the new side is too large an image: 30 × 30 pixels, and 400 are compared",
+            "the new side is too large an image: 30 × 30 pixels; at most 400 are compared",
         ),
         (
             "a.npy",
@@ -263,7 +263,7 @@ fn what_is_malformed_or_too_large_is_compared_as_text_or_bytes_and_says_why() {
         (
             "a.npy",
             npy("<f4", "(5,)", &[0; 8]),
-            "the new side is malformed tensors: `array` is shorter than its shape says",
+            "the new side is malformed tensors: `array` has fewer bytes than its shape requires",
         ),
     ];
     let sound = |name: &str| match name {

@@ -53,8 +53,8 @@ pub fn refuse_tag(store: &Store, repo: &RepoName, branch: &BranchName) -> Result
     if store.find_branch(repo, branch)?.is_some() || store.find_tag(repo, branch.as_str())?.is_none() {
         return Ok(());
     }
-    let what = format!("`{branch}` is a tag of repository `{repo}`, and a tag never moves");
-    Err(EngineError::Conflict { what, hint: Some(format!("pv branch list {repo} shows its branches")) })
+    let what = format!("`{branch}` is a tag of repository `{repo}`, not a branch; a tag never moves");
+    Err(EngineError::Conflict { what, hint: Some(format!("pv branch list {repo} lists its branches")) })
 }
 
 /// A change that is one run: `moves`, and the jobs that follow from them and from `changed` pipelines.
@@ -86,7 +86,7 @@ pub fn refuse_output(store: &Store, repo: &RepoName) -> Result<()> {
         RepoKind::User => Ok(()),
         RepoKind::Output => Err(EngineError::OutputRepo { repo: repo.clone() }),
         RepoKind::Cron => Err(EngineError::Conflict {
-            what: format!("`{repo}` holds the ticks of a clock: only the clock commits to it"),
+            what: format!("`{repo}` contains the ticks of a cron input: only ticks are committed to it"),
             hint: Some("pv pipeline tick PIPELINE adds a tick".to_owned()),
         }),
     }
@@ -165,8 +165,8 @@ pub fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) ->
     };
     if store.find_tag(repo, branch.as_str())?.is_some() {
         return Err(EngineError::Conflict {
-            what: format!("`{branch}` is a tag of repository `{repo}`; a tag never moves"),
-            hint: Some(format!("pv branch list {repo} shows its branches")),
+            what: format!("`{branch}` is a tag of repository `{repo}`, not a branch; a tag never moves"),
+            hint: Some(format!("pv branch list {repo} lists its branches")),
         });
     }
     Ok(head)
@@ -193,7 +193,7 @@ pub fn create_repo(store: &Store, repo: &RepoName) -> Result<()> {
     Ok(store.publish(&Change::of(vec![entry]))?)
 }
 
-/// Refuses to delete what goes with its pipeline.
+/// Refuses to delete what is deleted with its pipeline.
 pub fn refuse_delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
     match store.repo(repo)?.kind {
         RepoKind::User | RepoKind::Cron => Ok(()),
@@ -273,13 +273,13 @@ fn move_to(
 pub(crate) fn refuse_as_head(repo: &RepoName, id: &CommitId, commit: &Commit) -> Result<()> {
     if commit.repo != *repo {
         return Err(EngineError::Usage {
-            what: format!("commit {} is of repository `{}`, not of `{repo}`", id.short(12), commit.repo),
+            what: format!("commit {} belongs to repository `{}`, not to `{repo}`", id.short(12), commit.repo),
             hint: None,
         });
     }
     if commit.error.is_some() {
         return Err(EngineError::Conflict {
-            what: format!("commit {} is of a job that failed; a branch never points to it", id.short(12)),
+            what: format!("commit {} belongs to a failed job; a branch cannot point to it", id.short(12)),
             hint: None,
         });
     }
@@ -290,13 +290,13 @@ pub(crate) fn refuse_as_head(repo: &RepoName, id: &CommitId, commit: &Commit) ->
 pub(crate) fn refuse_output_branch(graph: &Graph, repo: &RepoName, branch: &BranchName) -> Result<()> {
     let branch_of = (repo.clone(), branch.clone());
     if let Some(fed) = graph.pipelines.values().find(|pipeline| pipeline.is_fed_by(&branch_of)) {
-        let what = format!("only the engine moves `{repo}@{branch}`, which pipeline `{}` reads", fed.name());
+        let what = format!("only the trigger of pipeline `{}` moves `{repo}@{branch}`", fed.name());
         return Err(EngineError::Conflict { what, hint: Some(format!("pv pipeline show {}", fed.name())) });
     }
     let Some(writer) = graph.writer(&branch_of) else { return Ok(()) };
     Err(EngineError::Conflict {
         what: format!("only pipeline `{}` moves its output branch `{repo}@{branch}`", writer.name()),
-        hint: Some(format!("another branch: pv branch create {repo}@NAME")),
+        hint: Some(format!("to use another branch: pv branch create {repo}@NAME")),
     })
 }
 

@@ -36,11 +36,11 @@ pub enum EngineError {
     /// What is wrong with lines of a transaction, in their order; at least one.
     #[error("{}", .0.iter().map(|(line, error)| format!("line {line}: {error}")).collect::<Vec<_>>().join("\n"))]
     Lines(Vec<(u32, EngineError)>),
-    #[error("pipeline `{pipeline}` cannot be made ready: {why}")]
+    #[error("pipeline `{pipeline}` cannot be prepared: {why}")]
     NotReady { pipeline: PipelineName, why: String },
     #[error("cannot {action} secret `{name}`")]
     Secret { action: &'static str, name: String, source: std::io::Error },
-    #[error("jobs wait for disk: {} MB are free, and {} MB should be", .free / 1_000_000, .least / 1_000_000)]
+    #[error("jobs wait for disk space: {} MB are free, {} MB are required", .free / 1_000_000, .least / 1_000_000)]
     NoSpace { free: u64, least: u64 },
     #[error("a part of the engine stopped unexpectedly: {0}")]
     Stopped(String),
@@ -90,16 +90,18 @@ impl EngineError {
                 Some(format!("commit to an input of `{repo}`; pv pipeline show {repo} lists them"))
             }
             Self::NoBranchToPut { similar: Some(similar), repo, branch } => {
-                Some(format!("did you mean `{similar}`? a new branch: pv branch create {repo}@{branch}"))
+                Some(format!("did you mean `{similar}`? to create it: pv branch create {repo}@{branch}"))
             }
             Self::NoBranchToPut { similar: None, repo, branch } => {
-                Some(format!("a new branch: pv branch create {repo}@{branch}"))
+                Some(format!("to create it: pv branch create {repo}@{branch}"))
             }
             Self::NotExpected { repo, branch, .. } => {
-                Some(format!("pv log {repo}@{branch} shows what came in between"))
+                Some(format!("pv log {repo}@{branch} shows the commits in between"))
             }
-            Self::NoSpace { .. } => Some("free some space, or pv config set min_free BYTES".to_owned()),
-            Self::JobNotFound { .. } => Some("pv job list shows all".to_owned()),
+            Self::NoSpace { .. } => {
+                Some("free some space, or lower the limit: pv config set min_free BYTES".to_owned())
+            }
+            Self::JobNotFound { .. } => Some("pv job list lists all".to_owned()),
             Self::Conflict { hint, .. } | Self::Usage { hint, .. } | Self::NotFound { hint, .. } => hint.clone(),
             Self::Specs { .. }
             | Self::InUse { .. }

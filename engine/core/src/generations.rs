@@ -1,7 +1,7 @@
 //! Which commits a job takes: never a mix of generations.
 //!
 //! For each input branch a job takes the commit of its own run, else the one of the newest earlier run that gave the branch a good one,
-//! and waits while an earlier run's job there has not ended. In all that it rests on, no branch may occur with two different commits.
+//! and waits while an earlier run's job there has not ended. In all that it depends on, no branch may occur with two different commits.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -56,10 +56,10 @@ pub struct Generations<'a> {
     rows: RefCell<HashMap<PipelineName, Option<PipelineRow>>>,
 }
 
-/// Specs of so many inputs are refused at apply; one that was applied before they were is told here.
+/// Specs of this many inputs are refused at apply; one that was applied before they were is told here.
 fn too_many(inputs: usize) -> Option<String> {
     let most = usize::from(u16::MAX);
-    (inputs > most).then(|| format!("it has {inputs} inputs, and datums can name {most}: apply it with fewer"))
+    (inputs > most).then(|| format!("it has {inputs} inputs, but at most {most} are possible: apply it with fewer"))
 }
 
 impl<'a> Generations<'a> {
@@ -164,7 +164,7 @@ impl<'a> Generations<'a> {
         Ok(was)
     }
 
-    /// A branch that occurs with two different commits in what the leaves rest on.
+    /// A branch that occurs with two different commits in what the leaves depend on.
     ///
     /// Three kinds of edges may lead to an older generation, and are not followed: inputs whose new commits start no job, the
     /// commits of pipelines that were stopped, and branches to which people or triggers moved a commit that was made on another one.
@@ -181,7 +181,7 @@ impl<'a> Generations<'a> {
                     continue;
                 }
                 return Ok(Some(format!(
-                    "`{}@{}` would come in two versions: {} through {through}, {} through {other_through}",
+                    "`{}@{}` would be read in two versions: {} through {through}, {} through {other_through}",
                     branch.0,
                     branch.1,
                     id.short(8),

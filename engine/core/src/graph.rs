@@ -62,7 +62,7 @@ impl Pipeline {
     pub fn load_version(store: &Store, name: &PipelineName, version: u32) -> Result<Self> {
         let row = store.pipeline_version(name, version)?.ok_or_else(|| RepoError::NotFound {
             what: format!("version {version} of pipeline `{name}` not found"),
-            hint: Some("pv pipeline list shows all".to_owned()),
+            hint: Some("pv pipeline list lists all".to_owned()),
         })?;
         Self::load(store, &row)
     }

@@ -26,7 +26,7 @@ pub fn prune(store: &Store, by: &By, mut plan: impl FnMut() -> Result<Plan, Repo
 pub struct Deletable {
     /// The branch whose head it is.
     pub branch: BranchName,
-    /// Where the branch goes.
+    /// Where the branch moves.
     pub parent: Option<CommitId>,
 }
 
@@ -39,9 +39,10 @@ pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
     let what = format!("commit {repo}@{}", id.short(12));
     let Some(branch) = heads.first() else {
         return Err(EngineError::Conflict {
-            what: format!("{what} is not the head of a branch, and only heads can be deleted"),
+            what: format!("{what} is not the head of a branch; only heads can be deleted"),
             hint: Some(
-                "pv gc frees what no branch or tag reaches; pv commit prune drops the files of old commits".to_owned(),
+                "pv gc frees files that no branch or tag reaches; pv commit prune drops the files of old commits"
+                    .to_owned(),
             ),
         });
     };

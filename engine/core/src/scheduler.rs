@@ -1,7 +1,7 @@
 //! The scheduler: which job runs when.
 //!
 //! It looks at the jobs that have not ended, in the order of runs, starts those whose inputs are there, ends those that can never
-//! run, and looks again whenever a job ends or a change comes. What it knows lies in the store, so a new engine goes on where a dead one
+//! run, and looks again whenever a job ends or a change comes. What it knows is in the store, so a new engine continues where a dead one
 //! stopped.
 
 use std::collections::{BTreeSet, HashMap};
@@ -231,7 +231,7 @@ impl Engine {
     }
 
     /// Starts nothing more and ends what runs; [`Engine::run`] and [`Engine::serve`] return when all sandboxes are gone. What is done is
-    /// kept, and the next engine goes on.
+    /// kept, and the next engine continues.
     pub fn interrupt(&self) {
         self.over.store(true, Ordering::SeqCst);
         self.give_back();
@@ -253,7 +253,7 @@ impl Engine {
         self.live.tell(Happened::Look);
     }
 
-    /// Runs what is pending to its end. Dropping this stops everything at once; what is done is kept, and the next run goes on.
+    /// Runs what is pending to its end. Dropping this stops everything at once; what is done is kept, and the next run continues.
     pub async fn run(&self, selection: Selection) -> Result<()> {
         self.want(selection);
         self.schedule(Until::Done).await
@@ -266,7 +266,7 @@ impl Engine {
         self.schedule(Until::Told).await
     }
 
-    /// Runs what others want, until it is told to end: for whoever owns the store for something else.
+    /// Runs what others want, until it is told to end: for anyone who owns the store for something else.
     pub async fn attend(&self) -> Result<()> {
         self.schedule(Until::Told).await
     }
@@ -277,7 +277,7 @@ impl Engine {
             match self.step(&mut work).await {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
-                // Whoever lives on does not end for what may pass; but it must know what has happened.
+                // Anyone who lives on does not end for what may pass; but it must know what has happened.
                 Err(error) if until == Until::Told && !self.is_over() && may_pass(&error) => self.rest(&error).await,
                 Err(error) => break Err(error),
             }
@@ -376,7 +376,7 @@ impl Engine {
         let open: BTreeSet<JobKey> = self.store.open_jobs()?.iter().map(key_of).collect();
         for (job, stop) in self.active.lock().expect("no panic under this lock").iter() {
             if !open.contains(job) {
-                stop.send_replace(Some(Stop::Killed("it was ended from outside".to_owned())));
+                stop.send_replace(Some(Stop::Killed("it was stopped".to_owned())));
             }
         }
         Ok(())
@@ -557,7 +557,7 @@ pub fn reprocesses(cause: &Cause, pipeline: &PipelineName) -> bool {
     cause.kind == CauseKind::Rerun && cause.refs.iter().any(|name| name == pipeline.as_str())
 }
 
-/// The paths whose datums of a pipeline a run has executed anew, if it names some.
+/// The paths whose datums of a pipeline a run has executed again, if it names some.
 pub fn paths_again(cause: &Cause, pipeline: &PipelineName) -> Option<Glob> {
     let named = |reference: &String| reference.strip_prefix(pipeline.as_str())?.strip_prefix(':').map(str::to_owned);
     let glob = cause.refs.iter().find_map(named).filter(|_| cause.kind == CauseKind::Rerun);

@@ -1,7 +1,7 @@
 //! Secrets: values that stages see, and nothing else does.
 //!
 //! A secret is a file in the store's folder that its owner alone may read, with a value for each key. It is in no pack, no journal record
-//! and no mirror, so it is no part of what determines a result: a changed value runs nothing again. Stages get it over the agent's
+//! and no mirror, so it is not a part of what determines a result: a changed value runs nothing again. Stages get it over the agent's
 //! stdin, try by try, and what they print of it is masked (`execution::mask`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use sandbox::SecretFile;
 
 /// Most bytes of all values of a secret.
 pub const MAX_BYTES: usize = 1 << 20;
-/// Values with no longer line than this are not masked: too much that is no secret would be.
+/// Values with no longer line than this are not masked: too much that is not a secret would be.
 pub const UNMASKED_BYTES: usize = 3;
 /// What the file of a secret begins with.
 const FORMAT: u8 = 1;
@@ -34,7 +34,10 @@ pub fn keep(store: &Store, name: &SecretName, values: &Values) -> Result<()> {
     let size: usize = values.values().map(Vec::len).sum();
     if values.is_empty() || size > MAX_BYTES {
         let what = format!("secret `{name}` has {} keys and {size} bytes", values.len());
-        return Err(EngineError::Usage { what, hint: Some("at least one key, at most 1 MiB in all".to_owned()) });
+        return Err(EngineError::Usage {
+            what,
+            hint: Some("use at least one key, and at most 1 MiB in total".to_owned()),
+        });
     }
     let bytes =
         postcard::to_stdvec(&(FORMAT, values)).map_err(|error| failed("encode", name, io::Error::other(error)))?;
@@ -163,17 +166,20 @@ impl Confided {
             let known: Vec<&str> = values.keys().map(SecretKey::as_str).collect();
             let key = one.key.as_deref().unwrap_or_default();
             return Some((
-                format!("secret `{}` has no key `{}`, but {}", one.name, key.escape_debug(), known.join(", ")),
+                format!("secret `{}` has no key `{}`; its keys are {}", one.name, key.escape_debug(), known.join(", ")),
                 format!("pv secret create {} {key}=FILE … --force", one.name),
             ));
         };
         if let Some(variable) = &one.env_var {
-            // Whoever pipes a value in ends it with a line.
+            // Anyone who pipes a value in ends it with a line.
             let text = std::str::from_utf8(value).ok().map(|text| text.strip_suffix('\n').unwrap_or(text));
             let Some(text) = text.filter(|text| !text.contains('\0')) else {
                 return Some((
-                    format!("key `{key}` of secret `{}` is not text, so no variable can hold it", one.name),
-                    "`mount_path` in place of `env_var`".to_owned(),
+                    format!(
+                        "key `{key}` of secret `{}` is not text, so it cannot be an environment variable",
+                        one.name
+                    ),
+                    "use `mount_path` instead of `env_var`".to_owned(),
                 ));
             };
             self.env.push((variable.clone(), text.to_owned()));
@@ -255,8 +261,11 @@ mod tests {
         assert_eq!(files, [("/secrets/mail/raw", &b"\0"[..]), ("/secrets/mail/token", b"abc\n")]);
         assert!(!format!("{confided:?}").contains("abc"));
         for (one, expected) in [
-            (used(Some("other"), Some("X"), None), "secret `mail` has no key `other`, but raw, token"),
-            (used(Some("raw"), Some("X"), None), "key `raw` of secret `mail` is not text, so no variable can hold it"),
+            (used(Some("other"), Some("X"), None), "secret `mail` has no key `other`; its keys are raw, token"),
+            (
+                used(Some("raw"), Some("X"), None),
+                "key `raw` of secret `mail` is not text, so it cannot be an environment variable",
+            ),
             (SecretUse { name: "../x".to_owned(), ..used(None, None, None) }, "secret `../x` not found"),
         ] {
             assert_eq!(confide(&store, &[one]).unwrap().1[0].what, expected);

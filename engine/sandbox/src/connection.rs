@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) enum Chunk {
     /// The agent's stdout: a piece of its frames.
     Frames(Bytes),
-    /// The agent's stderr: why it cannot go on.
+    /// The agent's stderr: why it cannot continue.
     Complaint(Bytes),
 }
 
@@ -185,7 +185,7 @@ impl Incoming {
         let complaint = String::from_utf8_lossy(&self.complaint).trim().to_owned();
         let why = match error.kind() {
             _ if !complaint.is_empty() => complaint,
-            io::ErrorKind::UnexpectedEof => "it ended without a word".to_owned(),
+            io::ErrorKind::UnexpectedEof => "it ended without a message".to_owned(),
             _ => error.to_string(),
         };
         ExecError::SandboxLost { why }

@@ -1,4 +1,4 @@
-//! Why a try could not be run or watched. What user code does wrong is no error here, but an [`super::Exit`].
+//! Why a try could not be run or watched. What user code does wrong is not an error here, but an [`super::Exit`].
 
 use std::path::PathBuf;
 
@@ -44,7 +44,7 @@ pub enum ExecError {
         why: String,
     },
     /// An image that was pinned is in the engine no more, and cannot be had again.
-    #[error("image `{}` is gone: {why}; recorded were sha256 {}, id {}{}", .image.reference, .image.identity, .image.id, in_registry(.image))]
+    #[error("image `{}` is not available: {why}; recorded: sha256 {}, id {}{}", .image.reference, .image.identity, .image.id, in_registry(.image))]
     ImageGone {
         /// What is on record of it.
         image: Box<SameImage>,
@@ -146,10 +146,10 @@ impl ExecError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotAnswering { .. } => {
-                Some("start Docker, point DOCKER_HOST at it, or `pv config set executor process`".to_owned())
+                Some("start Docker, set DOCKER_HOST, or run `pv config set executor process`".to_owned())
             }
             Self::PermissionDenied { .. } => Some(
-                "let your user use Docker: `sudo usermod -aG docker $USER`, then log in again; or `pv config set executor process`"
+                "give your user access to Docker: `sudo usermod -aG docker $USER`, then log in again; or run `pv config set executor process`"
                     .to_owned(),
             ),
             Self::SandboxRefused { .. } => Some(
@@ -158,19 +158,19 @@ impl ExecError {
                     .to_owned(),
             ),
             Self::ImageNotFound { reference, .. } => {
-                Some(format!("check the name, `docker login` for a private registry, or build it: `docker build -t {reference} .`"))
+                Some(format!("check the name, run `docker login` for a private registry, or build it: `docker build -t {reference} .`"))
             }
             Self::ImageGone { image, .. } => {
                 let name = name_of(&image.reference);
                 let pull = image.registry_digest.as_ref().map(|digest| format!("; docker pull {name}@{digest}"));
                 Some(format!(
-                    "an archive of it from `pv image save` goes into the store's folder `images`, one from `docker save` in with `docker load`{}",
+                    "copy an archive from `pv image save` to the store's folder `images`, or load one from `docker save` with `docker load`{}",
                     pull.unwrap_or_default()
                 ))
             }
             Self::PullFailed { reference, .. } => Some(format!("try `docker pull {reference}`")),
             Self::NoBridge { .. } => Some(
-                "start the engine without `--bridge=none`; or, if no stage needs a network: pv config set network none\nthen  pv pipeline apply -f FILE"
+                "start the engine without `--bridge=none`; or, if no stage needs a network, run: pv config set network none\nthen  pv pipeline apply -f FILE"
                     .to_owned(),
             ),
             Self::Unsuited { .. }

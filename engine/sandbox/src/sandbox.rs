@@ -18,7 +18,7 @@ use crate::protocol::{FileHeader, FromAgent, MAX_DATA, Report, Settings, ToAgent
 /// Ends the process or container around an agent.
 #[async_trait]
 pub(super) trait Guard: Send + Sync {
-    /// Waits for the end of an agent that ended by itself; `None` when it does not, or its code is not known.
+    /// Waits for the end of an agent that ended on its own; `None` when it does not, or its code is not known.
     async fn exit_code(&mut self) -> Option<i32>;
 
     /// Called after the agent's input ended: waits for its end, or brings it about, and removes what it leaves.
@@ -311,7 +311,7 @@ async fn send_file(
         let max = (size_bytes - offset).min(MAX_DATA as u64) as usize;
         let bytes: Bytes = files.read(file, offset, max).await.map_err(SendError::Other)?;
         if bytes.is_empty() || bytes.len() > max {
-            let why = format!("`{}` came with another length than announced", file.path);
+            let why = format!("`{}` had a different length than announced", file.path);
             return Err(SendError::Other(ExecError::SandboxLost { why }));
         }
         outgoing.data(&bytes).await?;

@@ -23,11 +23,11 @@ pub enum RepoError {
     #[error("the change may have happened: {why}")]
     Unsure { why: String, source: Option<std::io::Error> },
     /// A change was handed over, and its answer did not come. [`Store::publish`](crate::Store::publish) looks what became of it.
-    #[error("the process that owns the store ended before its answer")]
+    #[error("the process that owns the store ended before it answered")]
     AnswerLost,
     #[error("no store at `{}`{}", .dir.display(), if *.searched { " or above" } else { "" })]
     NoStore { dir: PathBuf, searched: bool },
-    #[error("there is a store at `{}` already", .dir.display())]
+    #[error("a store already exists at `{}`", .dir.display())]
     StoreExists { dir: PathBuf },
     #[error("the store is in use by {holder}")]
     InUse { holder: String },
@@ -58,17 +58,17 @@ pub enum RepoError {
     RepoNotFound { repo: RepoName, similar: Option<String> },
     #[error("branch `{branch}` not found in repository `{repo}`")]
     BranchNotFound { repo: RepoName, branch: BranchName, similar: Option<String> },
-    #[error("`{revision}` is no branch, tag, commit or run of repository `{repo}`")]
+    #[error("`{revision}` is not a branch, tag, commit or run of repository `{repo}`")]
     RevisionNotFound { repo: RepoName, revision: String, similar: Option<String> },
     #[error("run `{run}` not found")]
     RunNotFound { run: String },
-    #[error("`{prefix}` fits more than one id: {}", .candidates.join(", "))]
+    #[error("`{prefix}` is ambiguous: {}", .candidates.join(", "))]
     AmbiguousId { prefix: String, candidates: Vec<String> },
     #[error("run `{run}` has more than one commit in repository `{repo}`: {}", .candidates.join(", "))]
     SeveralCommits { repo: RepoName, run: RunId, candidates: Vec<String> },
     #[error("{reference} has no commit: {why}")]
     NoCommit { reference: String, why: String },
-    #[error("`{reference}` does not go {back} commits back: its history has {have}")]
+    #[error("`{reference}` goes back {back} commits, but its history has only {have}")]
     NotSoFarBack { reference: String, back: u32, have: u32 },
     #[error("`{path}` not found in {place}")]
     FileNotFound { path: FilePath, place: String, similar: Option<String> },
@@ -82,7 +82,7 @@ pub enum RepoError {
     SameTarget { paths: Vec<FilePath> },
     #[error("{}", list_sources(.0))]
     BadSources(Vec<(PathBuf, String)>),
-    #[error("{what} exists already")]
+    #[error("{what} already exists")]
     Exists { what: String },
     #[error("branch `{branch}` of repository `{repo}` is at {}, not at {}", name_of(.actual.as_ref()), name_of(.expected.as_ref()))]
     BranchMoved { repo: RepoName, branch: BranchName, expected: Option<CommitId>, actual: Option<CommitId> },
@@ -90,11 +90,11 @@ pub enum RepoError {
     Collected { kind: Kind, digest: Digest },
     #[error("the pipelines changed in between")]
     GraphMoved,
-    #[error("job `{pipeline}@{}` has ended already", .run.short(8))]
+    #[error("job `{pipeline}@{}` has already ended", .run.short(8))]
     JobEnded { pipeline: PipelineName, run: RunId },
-    #[error("no room for {} in `{}`, where {} are free", in_words(*.needed), .folder.display(), in_words(*.free))]
+    #[error("not enough space for {} in `{}`: {} are free", in_words(*.needed), .folder.display(), in_words(*.free))]
     NoSpace { folder: PathBuf, needed: u64, free: u64 },
-    #[error("`{path}` was changed while it was read")]
+    #[error("`{path}` changed while it was read")]
     ChangedWhileRead { path: PathBuf },
     #[error("{what}")]
     Conflict { what: String, hint: Option<String> },
@@ -102,17 +102,17 @@ pub enum RepoError {
     Usage { what: String, hint: Option<String> },
     #[error("{what}")]
     NotFound { what: String, hint: Option<String> },
-    #[error("the files of {place} are not kept any more: {pruned}")]
+    #[error("the files of {place} are no longer stored: {pruned}")]
     PrunedCommit { place: String, pruned: Pruned },
-    #[error("{what} is not kept any more: {pruned}")]
+    #[error("{what} is no longer stored: {pruned}")]
     PrunedFile { what: String, pruned: Pruned, hint: String },
-    #[error("commit {} is named by {by}", .commit.short(12))]
+    #[error("commit {} is in use by {by}", .commit.short(12))]
     StillNamed { commit: CommitId, by: String },
     #[error("{place}: {changed} paths have changed since")]
     RevertConflict { place: String, changed: usize, paths: Vec<FilePath> },
     #[error("cannot {doing} `{url}`")]
     Place { doing: &'static str, url: String, source: Box<Box<dyn std::error::Error + Send + Sync>> },
-    #[error("somebody else wrote the journal's record {record} first")]
+    #[error("another writer added record {record} of the journal first")]
     JournalMoved { record: u64 },
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -161,7 +161,7 @@ impl RepoError {
         Self::DamagedRow { row: key.get(..SHOWN).unwrap_or(key).escape_ascii().to_string() }
     }
 
-    /// Whether the index is what is wrong: packs and journal make it anew.
+    /// Whether the index is what is wrong: packs and journal rebuild it.
     pub(crate) fn is_of_index(&self) -> bool {
         matches!(self, Self::Index(_) | Self::DamagedRow { .. } | Self::DamagedIndex { .. })
     }
@@ -226,28 +226,28 @@ impl RepoError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoStore { .. } => {
-                Some("pv init makes one here; --store DIR or PV_STORE uses one elsewhere".to_owned())
+                Some("pv init creates one here; --store DIR or PV_STORE uses one elsewhere".to_owned())
             }
             Self::RepoNotFound { similar: Some(similar), .. }
             | Self::BranchNotFound { similar: Some(similar), .. }
             | Self::RevisionNotFound { similar: Some(similar), .. }
             | Self::FileNotFound { similar: Some(similar), .. } => Some(format!("did you mean `{similar}`?")),
             Self::RepoNotFound { repo, similar: None } => {
-                Some(format!("pv repo list shows all; pv repo create {repo}"))
+                Some(format!("pv repo list lists all; to create it: pv repo create {repo}"))
             }
             Self::BranchNotFound { repo, branch, similar: None } => {
-                Some(format!("pv branch list {repo} shows its branches; a new one: pv branch create {repo}@{branch}"))
+                Some(format!("pv branch list {repo} lists its branches; to create it: pv branch create {repo}@{branch}"))
             }
-            Self::RevisionNotFound { repo, similar: None, .. } => Some(format!("pv log {repo} shows its commits")),
-            Self::RunNotFound { .. } => Some("pv log shows the runs".to_owned()),
+            Self::RevisionNotFound { repo, similar: None, .. } => Some(format!("pv log {repo} lists its commits")),
+            Self::RunNotFound { .. } => Some("pv log lists the runs".to_owned()),
             Self::BadSources(_) => Some(LEAVE_OUT.to_owned()),
             Self::ChangedWhileRead { .. } => {
-                Some("repeat the command when nobody writes to it, or leave it out: --skip-unreadable".to_owned())
+                Some("repeat the command when nobody writes to the file, or skip it: --skip-unreadable".to_owned())
             }
             Self::SeveralCommits { repo, run, .. } => Some(format!("name the branch: {repo}@BRANCH@{}", run.short(8))),
-            Self::IsDirectory { .. } => Some("-r takes directories".to_owned()),
+            Self::IsDirectory { .. } => Some("use -r for directories".to_owned()),
             Self::BranchMoved { .. } | Self::GraphMoved | Self::JournalMoved { .. } | Self::Collected { .. } => {
-                Some("look at it again, then repeat the command".to_owned())
+                Some("check the current state, then repeat the command".to_owned())
             }
             Self::ShortJournal { .. } => Some(
                 "pv fsck --repair --from MIRROR, or put `.pv/journal` back from a backup; to go on without the lost records, \
@@ -255,10 +255,10 @@ impl RepoError {
                     .to_owned(),
             ),
             Self::Index(error) if is_of_disk(error) => {
-                Some("free some space and see who may write there, then repeat the command".to_owned())
+                Some("free some space and check the permissions there, then repeat the command".to_owned())
             }
             Self::Index(_) | Self::DamagedRow { .. } | Self::DamagedIndex { .. } => {
-                Some("pv fsck --rebuild-index makes it anew from packs and journal".to_owned())
+                Some("pv fsck --rebuild-index rebuilds it from packs and journal".to_owned())
             }
             Self::Place { url, .. } if url.starts_with("s3:") => Some(
                 "check that the bucket exists, that AWS_ENDPOINT_URL and AWS_REGION are right, and that AWS_ACCESS_KEY_ID and \
@@ -266,26 +266,26 @@ impl RepoError {
                     .to_owned(),
             ),
             Self::Place { url, .. } if url.starts_with("http") => {
-                Some(format!("check the address, and that this machine reaches it: curl -I '{url}'"))
+                Some(format!("check the URL, and whether this machine can reach it: curl -I '{url}'"))
             }
-            Self::Place { .. } => Some("check that the folder is there and may be written".to_owned()),
+            Self::Place { .. } => Some("check that the folder exists and is writable".to_owned()),
             Self::MadeByNewer { .. } => Some("use the newer pv".to_owned()),
             Self::PrunedCommit { .. } => {
-                Some("a branch or tag needs a commit with its files; pv log shows which there are".to_owned())
+                Some("a branch or tag needs a commit whose files are still stored; pv log lists the commits".to_owned())
             }
             Self::PrunedFile { hint, .. } => Some(hint.clone()),
             Self::Conflict { hint, .. }
             | Self::Usage { hint, .. }
             | Self::NotFound { hint, .. }
             | Self::Remote { hint, .. } => hint.clone(),
-            Self::NoSpace { .. } => Some("free some space there, or put less at a time".to_owned()),
+            Self::NoSpace { .. } => Some("free some space there, or put fewer files at a time".to_owned()),
             Self::Unsure { source: Some(_), .. } => {
-                Some("pv log shows whether it happened: look before you repeat it; dmesg shows what the disk says".to_owned())
+                Some("pv log shows whether it happened: check before you repeat it; dmesg shows disk errors".to_owned())
             }
-            Self::Unsure { .. } => Some("pv log shows whether it happened: look before you repeat it".to_owned()),
+            Self::Unsure { .. } => Some("pv log shows whether it happened: check before you repeat it".to_owned()),
             Self::Io { source, .. } => way_out(source).map(str::to_owned),
             _ if self.kind() == ErrorKind::Damaged => Some(
-                "pv fsck names all that is damaged and what needs it; pv fsck --repair --from MIRROR heals it".to_owned(),
+                "pv fsck lists the damage and what depends on it; pv fsck --repair --from MIRROR repairs it".to_owned(),
             ),
             _ => None,
         }
@@ -293,20 +293,20 @@ impl RepoError {
 }
 
 /// The ways round sources that cannot be put.
-const LEAVE_OUT: &str = "--skip-unreadable leaves them out; --exclude or a .pvignore does by name";
+const LEAVE_OUT: &str = "--skip-unreadable skips them; --exclude or a .pvignore skips files by name";
 
 /// What to try when the operating system refuses a file.
 fn way_out(error: &std::io::Error) -> Option<&'static str> {
     use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error.kind() {
-        StorageFull => Some("free some space, then repeat the command; the store is as it was"),
+        StorageFull => Some("free some space, then repeat the command; the store is unchanged"),
         QuotaExceeded => {
-            Some("free some space or have the quota raised, then repeat the command; the store is as it was")
+            Some("free some space or have the quota raised, then repeat the command; the store is unchanged")
         }
-        ReadOnlyFilesystem => Some("mount it writable, then repeat the command; reading works as it is"),
-        PermissionDenied => Some("ls -l shows who may; pv works as the user who owns the store"),
+        ReadOnlyFilesystem => Some("mount it writable, then repeat the command; reading also works without"),
+        PermissionDenied => Some("ls -l shows the permissions; run the command as the user who owns the store"),
         _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
-            Some("dmesg shows what the disk says; copy the store to another one before you go on")
+            Some("dmesg shows disk errors; copy the store to another disk before you continue")
         }
         _ => None,
     }

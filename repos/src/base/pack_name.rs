@@ -38,7 +38,7 @@ impl FromStr for PackName {
 impl TryFrom<String> for PackName {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map_err(|()| format!("`{text}` is no pack's name"))
+        text.parse().map_err(|()| format!("`{text}` is not the name of a pack"))
     }
 }
 

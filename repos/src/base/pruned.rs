@@ -37,7 +37,7 @@ impl std::fmt::Display for Pruned {
         match why {
             PruneWhy::Asked => write!(f, "pruned on {day} by {by}"),
             PruneWhy::Retention => write!(f, "pruned on {day} by the setting `retention`"),
-            PruneWhy::Expired => write!(f, "dropped on {day} by `pv gc`, since no branch or tag reached its commit"),
+            PruneWhy::Expired => write!(f, "dropped on {day} by `pv gc`, because no branch or tag reached its commit"),
             PruneWhy::Deleted => write!(f, "its commit was deleted on {day} by {by}"),
         }
     }

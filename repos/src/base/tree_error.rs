@@ -20,7 +20,7 @@ pub enum TreeError {
         why: &'static str,
     },
     /// A key of a file tree is no legal path.
-    #[error("`{}` is a key of a file tree, but not a legal path", .key.escape_debug())]
+    #[error("key `{}` of a file tree is not a legal path", .key.escape_debug())]
     NotAPath {
         /// The key, as far as it is text.
         key: String,

@@ -35,7 +35,7 @@ pub struct GitCheck {
     /// The commit that they were compared with; absent where there is none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub commit: Option<String>,
-    /// Where they lie in that commit: a folder or a file, without a slash in front; empty for all of it.
+    /// Where they are in that commit: a folder or a file, without a slash in front; empty for all of it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub path: String,
     /// Why they are in no commit, or were not compared.
@@ -148,8 +148,8 @@ impl GitCheck {
         let at = if is_whole { format!(" at {}", self.path) } else { String::new() };
         let less = match self.left_out {
             0 => String::new(),
-            1 => ", less 1 file left out".to_owned(),
-            more => format!(", less {more} files left out"),
+            1 => ", without 1 excluded file".to_owned(),
+            more => format!(", without {more} excluded files"),
         };
         match self.state {
             GitState::InCommit => format!("{what} in commit {id}{at}{less}"),
@@ -172,9 +172,9 @@ impl std::fmt::Display for GitHow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Content => "other bytes",
-            Self::LineEnds => "other line ends",
+            Self::LineEnds => "different line ends",
             Self::LfsPointer => "a Git LFS pointer in the commit",
-            Self::Executable => "other executable bit",
+            Self::Executable => "different executable bit",
             Self::Link => "a link in the commit",
             Self::Submodule => "in a submodule that cannot be compared",
             Self::NotInCommit => "not in the commit",
@@ -197,7 +197,7 @@ mod tests {
         let words = |files| GitCheck::of(id.clone(), String::new(), files).in_words("code", 8, 3);
         assert_eq!(words(Vec::new()), "code in commit 01234567");
         let less = GitCheck { left_out: 2, ..GitCheck::of(id.clone(), String::new(), Vec::new()) };
-        assert_eq!(less.in_words("code", 8, 3), "code in commit 01234567, less 2 files left out");
+        assert_eq!(less.in_words("code", 8, 3), "code in commit 01234567, without 2 excluded files");
         assert_eq!(words(differing(1)), "code differs from 01234567: 1 file: /00 (other bytes)");
         let many = GitCheck::of(id.clone(), String::new(), differing(12));
         assert_eq!((many.differ, many.files.len()), (12, 10));

@@ -24,7 +24,7 @@ const COMPRESSED: [(&[u8], Compression); 4] = [
 const MOST_HOPS: usize = 40;
 /// Bytes of a block of a tar archive.
 const BLOCK: usize = 512;
-/// So many of the entries that cannot be put are named.
+/// This many of the entries that cannot be put are named.
 const NAMED: usize = 100;
 
 #[derive(Clone, Copy)]
@@ -70,7 +70,7 @@ pub fn unpack(store: &Store, source: impl Read, directory: &FilePath, name: &str
         }
     }
     let edits = unpacking.finish()?;
-    // What follows the archive is part of its digest, and whoever writes a pipe may end in peace.
+    // What follows the archive is part of its digest, and anyone who writes a pipe may end in peace.
     io::copy(&mut whole, &mut io::sink()).map_err(|error| unreadable(name, error))?;
     let Whole { hasher, bytes, .. } = whole.into_inner();
     Ok(Unpacked { edits, digest: hasher.finish(), size_bytes: bytes })
@@ -147,7 +147,7 @@ impl<'a> Unpacking<'a> {
             self.entry(entry.map_err(|error| unreadable(self.name, error))?)?;
         }
         if ending.last.len() < BLOCK || ending.last.iter().any(|byte| *byte != 0) {
-            let why = "the archive has no end: it was cut off, or is no tar archive".to_owned();
+            let why = "the archive has no end: it is truncated, or not a tar archive".to_owned();
             return Err(RepoError::BadSources(vec![(PathBuf::from(self.name), why)]));
         }
         // Compressed data has a checksum behind its end.
@@ -187,7 +187,7 @@ impl<'a> Unpacking<'a> {
                     None => self.refuse(written, format!("a link to `{target}`, outside the archive")),
                 }
             }
-            _ => self.refuse(written, "neither a file, nor a directory, nor a link".to_owned()),
+            _ => self.refuse(written, "not a file, directory or link".to_owned()),
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ impl<'a> Unpacking<'a> {
         for (link, target) in self.links.clone() {
             match self.resolve(&link) {
                 Some(file) => drop(files.insert(link, file)),
-                None => self.refuse(link, format!("a link to `{target}`, which is no file of the archive")),
+                None => self.refuse(link, format!("a link to `{target}`, which is not a file in the archive")),
             }
         }
         let mut edits = Edits { new_bytes: self.new_bytes, ..Edits::default() };

@@ -19,7 +19,7 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CL
 /// Where the kernel shows this process its open files.
 const DESCRIPTORS: &str = "/proc/self/fd";
 
-/// What lies below a folder, through one open directory a level: neighbours share them. A path relative to it is a legal path of a
+/// What is below a folder, through one open directory a level: neighbours share them. A path relative to it is a legal path of a
 /// commit without its first `/`.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -34,7 +34,7 @@ pub(super) struct Folder {
 pub(super) enum There {
     Nothing,
     File(File),
-    /// Something that is no file, or no directory on the way: which path, and what it is.
+    /// Something that is not a file, or no directory on the way: which path, and what it is.
     InTheWay(String, Obstacle),
 }
 
@@ -54,7 +54,7 @@ impl Obstacle {
     pub(super) fn in_words(self) -> &'static str {
         match self {
             Self::Directory => "is a directory",
-            Self::File => "is a file, and a directory is to be there",
+            Self::File => "is a file where a directory is needed",
             Self::Link => "is a link",
             Self::Special(what) => what,
         }
@@ -83,7 +83,7 @@ impl Folder {
         Ok(Self { root: self.root.try_clone()?, open: Vec::new(), can_be_nameless: self.can_be_nameless })
     }
 
-    /// Whether nothing lies in it.
+    /// Whether nothing is in it.
     pub(super) fn is_empty(&self) -> io::Result<bool> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(&self.root, ".", flags, Mode::empty())?;
@@ -124,7 +124,7 @@ impl Folder {
         }
     }
 
-    /// The first part of `parent` that is no directory.
+    /// The first part of `parent` that is not a directory.
     fn obstacle(&self, parent: &str) -> There {
         let mut path = String::new();
         for part in parent.split('/').take(self.open.len() + 1) {
@@ -137,12 +137,12 @@ impl Folder {
             match data.map(|data| FileType::from_raw_mode(data.st_mode)) {
                 Ok(FileType::Symlink) => Obstacle::Link,
                 Ok(FileType::RegularFile) => Obstacle::File,
-                _ => Obstacle::Special("is no directory"),
+                _ => Obstacle::Special("is not a directory"),
             },
         )
     }
 
-    /// How many files lie in the directory at `path`, at any depth; `None` when a store lies there, or its end is not to be seen.
+    /// How many files are in the directory at `path`, at any depth; `None` when a store is there, or its end is not to be seen.
     pub(super) fn files_below(&mut self, path: &str) -> io::Result<Option<u64>> {
         let (parent, name) = split(path);
         self.enter(parent, false)?;
@@ -185,7 +185,7 @@ impl Folder {
         placed
     }
 
-    /// Removes a file that lies where a directory of `parent` is to be. Another thread may have done so already, and made the directory.
+    /// Removes a file that is where a directory of `parent` is to be. Another thread may have done so already, and made the directory.
     fn make_way(&mut self, parent: &str) -> io::Result<()> {
         if self.enter(parent, false) != Err(Errno::NOTDIR) {
             return Ok(());
@@ -293,7 +293,7 @@ fn place(directory: BorrowedFd<'_>, part: &str, name: &str, replaces: Replaces) 
     }
 }
 
-/// How deep directories may lie in each other to be removed; a path of a commit has at most as many parts.
+/// How deep directories may be in each other to be removed; a path of a commit has at most as many parts.
 const DEEPEST: usize = 2_048;
 
 /// A part of a path, which has no zero byte.

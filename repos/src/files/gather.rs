@@ -31,7 +31,7 @@ pub struct PutOptions {
     pub as_path: Option<FilePath>,
     /// What of directories is left out.
     pub excludes: Excludes,
-    /// Leaves out what cannot be read, is no file or leads to none, and says so in place of an error.
+    /// Leaves out what cannot be read, is not a file or leads to none, and says so in place of an error.
     pub skip_unreadable: bool,
     /// Puts only these paths, relative to the one source (`.` when there is none); see [`parse_list`].
     pub files_from: Option<Vec<PathBuf>>,
@@ -74,7 +74,7 @@ pub fn gather(options: &PutOptions) -> Result<Gathered> {
         again: Vec::new(),
     };
     match (&options.as_path, &options.files_from) {
-        (Some(_), Some(_)) => return Err(usage("--as and --files-from exclude each other", None)),
+        (Some(_), Some(_)) => return Err(usage("--as and --files-from cannot be combined", None)),
         (Some(path), None) => gathering.add_one(path)?,
         (None, Some(list)) => gathering.add_listed(list, &directory)?,
         (None, None) => gathering.add_sources(&directory)?,
@@ -89,8 +89,8 @@ fn refuse_stores(sources: &[PathBuf]) -> Result<()> {
         let is_store = |folder: &Path| folder.ends_with(Store::FOLDER) && folder.parent().is_some_and(Store::is_at);
         if let Some(folder) = whole.ancestors().find(|folder| is_store(folder)) {
             let inside = if folder == whole { "is a store" } else { "is a part of a store" };
-            let hint = "pv get brings a store's files out of it; a copy of a whole store is made with cp -r".to_owned();
-            return Err(usage(format!("`{}` {inside}, and no data", source.display()), Some(hint)));
+            let hint = "to copy files out of a store: pv get; to copy a whole store: cp -r".to_owned();
+            return Err(usage(format!("`{}` {inside}, not data", source.display()), Some(hint)));
         }
     }
     Ok(())
@@ -192,7 +192,7 @@ impl Gathering<'_> {
     fn add_one(&mut self, path: &FilePath) -> Result<()> {
         let options = self.options;
         if options.directory.as_ref().is_some_and(|directory| !directory.is_root()) {
-            return Err(usage("--as is the whole path: name the target without a path", None));
+            return Err(usage("--as is the full path: give the target without a path", None));
         }
         let [source] = options.sources.as_slice() else {
             return Err(usage("--as takes exactly one file", None));
@@ -212,7 +212,7 @@ impl Gathering<'_> {
         let Some(data) = found.into_iter().flatten().next() else { return Ok(()) };
         if data.is_dir() {
             let hint = format!("pv put {}:{path} {}", options.reference, source.display());
-            return Err(usage(format!("`{}` is a directory: --as names one file", source.display()), Some(hint)));
+            return Err(usage(format!("`{}` is a directory: --as is for a single file", source.display()), Some(hint)));
         }
         self.add_file_source(source, path, &data);
         Ok(())
@@ -237,7 +237,7 @@ impl Gathering<'_> {
                 continue;
             }
             if options.mirror {
-                return Err(usage(format!("--mirror takes directories, `{}` is none", source.display()), None));
+                return Err(usage(format!("--mirror needs a directory, and `{}` is not one", source.display()), None));
             }
             let Some(name) = source.file_name() else {
                 return Err(usage(format!("`{}` has no name to keep", source.display()), None));
@@ -283,13 +283,13 @@ impl Gathering<'_> {
         let source = match options.sources.as_slice() {
             [] => Path::new("."),
             [source] => source,
-            _ => return Err(usage("--files-from takes at most one source, to which its paths are relative", None)),
+            _ => return Err(usage("--files-from takes at most one source, the base of its paths", None)),
         };
         if !stat_sources(&[source.to_owned()])?[0].is_dir() {
-            return Err(usage(format!("`{}` is no directory: --files-from needs one", source.display()), None));
+            return Err(usage(format!("`{}` is not a directory: --files-from needs one", source.display()), None));
         }
         if options.mirror {
-            return Err(usage("--files-from and --mirror exclude each other", None));
+            return Err(usage("--files-from and --mirror cannot be combined", None));
         }
         let root = self.add_directory(source, target, Extent::Part);
         let folder = self.gathered.add_folder(root, b"");
@@ -371,7 +371,7 @@ pub(super) fn new_path(bytes: &[u8]) -> Result<FilePath, PathError> {
 
 /// The stamp of a file, `None` for a folder.
 fn stamp_at(path: &Path) -> Result<Option<Stamp>, String> {
-    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| "has a zero byte in its name".to_owned())?;
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| "has a NUL byte in its name".to_owned())?;
     file_stamp(CWD, &name)
 }
 

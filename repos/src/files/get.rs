@@ -132,7 +132,7 @@ pub fn get_loose(store: &Store, tree: Tree, dest: &Path, options: GetOptions<'_>
     get_below(store, tree, &FilePath::root(), dest, options)
 }
 
-/// The same for what lies at and below `path`; nothing when nothing does.
+/// The same for what is at and below `path`; nothing when nothing does.
 pub fn get_below(store: &Store, tree: Tree, path: &FilePath, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
     if let (false, Some(file)) = (path.is_root(), tree.file(store, path)?) {
         return get_one(store, path.name(), file, dest, options);
@@ -160,10 +160,10 @@ fn bring<'s>(
         Ok(folder) => look(threads, items()?, &folder, dest)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Looked::default(),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-            let what = format!("`{}` is a file, and files are brought into a directory", dest.display());
+            let what = format!("`{}` is a file: the target must be a directory", dest.display());
             return Err(RepoError::Conflict {
                 what,
-                hint: Some("name a directory, or one that is to be made".to_owned()),
+                hint: Some("name a directory; it is created if missing".to_owned()),
             });
         }
         Err(error) => return Err(error).doing("open", dest),
@@ -260,10 +260,10 @@ fn refuse_unnameable(item: &Item) -> Result<()> {
         return Ok(());
     }
     let what = format!("`{}` cannot be a file: a part of its path is longer than 255 bytes", item.path);
-    Err(RepoError::Usage { what, hint: Some("pv cat prints its content, pv mv gives it a shorter path".to_owned()) })
+    Err(RepoError::Usage { what, hint: Some("pv cat prints its content; pv mv gives it a shorter path".to_owned()) })
 }
 
-/// What was found where an item goes.
+/// What was found at the target of an item.
 enum Check {
     Do(Step),
     /// What is in the way and can be replaced, in words, and how many files go with a directory.
@@ -287,7 +287,7 @@ fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &Item) -> Resu
                 Obstacle::File => Check::Displace(what, 0),
                 Obstacle::Directory => match folder.files_below(&path).doing("read", &at)? {
                     Some(files) => Check::Displace(what, files),
-                    None => Check::Blocked(format!("`{}` holds a store", at.display())),
+                    None => Check::Blocked(format!("`{}` contains a store", at.display())),
                 },
                 Obstacle::Link | Obstacle::Special(_) => Check::Blocked(what),
             });
@@ -321,7 +321,7 @@ fn has_bytes(file: &mut File, data: &Metadata, wanted: &FileEntry) -> std::io::R
 fn refuse_conflicts(dest: &Path, items: Items<'_>, looked: &Looked, force: bool) -> Result<()> {
     if !looked.blocked.is_empty() {
         let hint = Some(
-            "nothing is written through a link, nor in place of a store, a pipe or a device; move it away or choose another folder"
+            "links, stores, pipes and devices are never replaced or written through; move it away or choose another folder"
                 .to_owned(),
         );
         let first = looked.blocked.iter().take(NAMED).cloned().collect();
@@ -333,13 +333,13 @@ fn refuse_conflicts(dest: &Path, items: Items<'_>, looked: &Looked, force: bool)
         return Ok(());
     }
     let replaced = items.zip(&looked.steps).filter(|(_, step)| **step == Step::Replace);
-    let replaced = replaced.map(|(item, _)| Ok(format!("`{}` has other bytes", dest.join(item?.path).display())));
+    let replaced = replaced.map(|(item, _)| Ok(format!("`{}` has different content", dest.join(item?.path).display())));
     let displaced = looked.displaced.iter().map(|what| Ok(what.clone()));
     let first: Result<_> = displaced.chain(replaced).take(NAMED).collect();
     let with = match looked.removed {
         0 => String::new(),
-        1 => ", and removes the 1 file in directories where a file is to be".to_owned(),
-        files => format!(", and removes the {files} files in directories where a file is to be"),
+        1 => ", and removes the 1 file in directories that files replace".to_owned(),
+        files => format!(", and removes the {files} files in directories that files replace"),
     };
     Err(RepoError::Conflict { what: named(first?, all), hint: Some(format!("--force replaces them{with}")) })
 }
@@ -391,7 +391,7 @@ impl Work<'_> {
         };
         folder.write(&item.path, item.file.executable, replaces, fill).map_err(|error| match error {
             error if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                RepoError::Conflict { what: format!("`{}` came into being meanwhile", path.display()), hint: None }
+                RepoError::Conflict { what: format!("`{}` was created in the meantime", path.display()), hint: None }
             }
             error => error.downcast().unwrap_or_else(|source| RepoError::Io { doing: "write", path, source }),
         })
@@ -401,7 +401,7 @@ impl Work<'_> {
         let path = self.dest.join(&item.path);
         let There::File(file) = folder.look(&item.path).doing("read", &path)? else { return Ok(()) };
         let mode = file.metadata().doing("read", &path)?.permissions().mode();
-        // Whoever may read it may execute it.
+        // Anyone who may read it may execute it.
         let mode = if item.file.executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };
         file.set_permissions(std::fs::Permissions::from_mode(mode)).doing("change the mode of", &path)
     }

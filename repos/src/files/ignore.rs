@@ -5,7 +5,7 @@
 //! 2. files of patterns in the sources, from the path's own folder upwards, within a folder the last line first;
 //! 3. patterns that are built in.
 //!
-//! `!` takes back in. What lies in a folder that is left out is not looked at, so nothing takes it back in, as in git. Files called
+//! `!` takes back in. What is in a folder that is left out is not looked at, so nothing takes it back in, as in git. Files called
 //! [`PATTERN_FILE`] say what is data and are none, wherever they count.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ pub struct Pattern {
     rules: Gitignore,
 }
 
-/// Why a text is no pattern.
+/// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a pattern: {why}", .text.escape_debug())]
 pub struct PatternError {
@@ -53,7 +53,7 @@ impl FromStr for Pattern {
     fn from_str(text: &str) -> Result<Self, PatternError> {
         let refuse = |why: String| PatternError { text: text.to_owned(), why };
         if text.trim().is_empty() || text.contains('\n') {
-            return Err(refuse("one line of a .gitignore is expected".to_owned()));
+            return Err(refuse("expected one line of a .gitignore".to_owned()));
         }
         // By hand there are no comments.
         let line = if text.starts_with('#') { format!("\\{text}") } else { text.to_owned() };
@@ -144,7 +144,7 @@ pub enum By {
     BuiltIn,
 }
 
-/// The patterns that lie in a folder, and those above it.
+/// The patterns that are in a folder, and those above it.
 #[derive(Debug)]
 pub(super) struct Rules {
     above: Option<Arc<Rules>>,
@@ -169,7 +169,7 @@ impl Decider {
         Self { excludes: excludes.clone(), built_in, used }
     }
 
-    /// Who leaves a path out, if anything does; `rules` are those of the folder it lies in.
+    /// Who leaves a path out, if anything does; `rules` are those of the folder it is in.
     pub(super) fn left_out(&self, rules: Option<&Rules>, relative: &[u8], is_folder: bool) -> Option<By> {
         let by_hand = self.by_hand(relative, is_folder);
         if let Some(is_out) = by_hand {
@@ -177,7 +177,7 @@ impl Decider {
         }
         let mut next = rules;
         while let Some(rules) = next {
-            // Patterns say nothing of the folder they lie in, nor of those above.
+            // Patterns say nothing of the folder they are in, nor of those above.
             let below = relative.get(rules.depth..).filter(|below| !below.is_empty());
             for (name, own) in &rules.own {
                 if let Some(is_out) = below.and_then(|below| verdict(own, below, is_folder)) {
@@ -221,7 +221,7 @@ impl Decider {
         patterns.filter(|(_, used)| !used.load(Ordering::Relaxed)).map(|(pattern, _)| pattern.clone()).collect()
     }
 
-    /// The rules for what lies in the folder that is open as `at`, at `relative` (empty, or ends with `/`) in `source`.
+    /// The rules for what is in the folder that is open as `at`, at `relative` (empty, or ends with `/`) in `source`.
     pub(super) fn rules_in(
         &self,
         at: BorrowedFd<'_>,
@@ -310,7 +310,7 @@ fn read(at: BorrowedFd<'_>, name: &str) -> std::io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// What was left out of sources, as a test for other paths: what a mirror keeps, what of a git commit is no code.
+/// What was left out of sources, as a test for other paths: what a mirror keeps, what of a git commit is not a code.
 #[derive(Debug, Clone, Default)]
 pub struct LeftOut {
     by_patterns: Arc<ByPatterns>,

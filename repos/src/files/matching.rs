@@ -8,7 +8,7 @@ use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
 use crate::tree::{FileEntry, PathKind, Tree};
 
-/// A glob over whole paths, as pipelines have them: what it matches, with all that lies below.
+/// A glob over whole paths, as pipelines have them: what it matches, with all that is below.
 #[derive(Debug, Clone)]
 pub struct Matching<'g> {
     glob: &'g Glob,
@@ -42,7 +42,7 @@ impl<'g> Matching<'g> {
         above.into_iter().rev().find(|path| !path.is_root() && self.glob.matches(path.as_str()))
     }
 
-    /// Whether a file matches, by itself or with a directory above it.
+    /// Whether a file matches, on its own or with a directory above it.
     pub fn fits(&mut self, path: &FilePath) -> bool {
         self.by(path).is_some()
     }
@@ -71,7 +71,7 @@ pub fn matching<'s>(
         let found = matching.by(path).map(|by| Ok(Match { by, path: path.clone(), file }));
         return Ok(Box::new(found.into_iter()));
     }
-    // All matches lie below the part of the glob that is text alone.
+    // All matches are below the part of the glob that is text alone.
     let start = glob.literal_prefix();
     let start = start.strip_suffix('/').or_else(|| Some(start.rsplit_once('/')?.0)).unwrap_or_default();
     let start: FilePath = start.parse().unwrap_or_else(|_| FilePath::root());
@@ -95,7 +95,7 @@ pub fn nothing_matches(glob: &Glob, place: &str, path: &FilePath) -> RepoError {
 /// What may be wrong with a glob that matches nothing.
 pub fn glob_hint(glob: &str) -> Option<String> {
     let set = glob.match_indices('[').find(|(at, _)| !glob[..*at].ends_with('\\'));
-    set.map(|_| format!("`[` begins a set of characters; for `[` itself write `{}`", glob.replace('[', "\\[")))
+    set.map(|_| format!("`[` starts a character set; for a literal `[` write `{}`", glob.replace('[', "\\[")))
 }
 
 /// Removes all that a glob matches at and below `path`; directories only with `recursive`.

@@ -130,7 +130,7 @@ fn refuse_in_the_way(store: &Store, base: Tree, kind: PathKind, to: &FilePath) -
     let there = base.kind_at(store, to)?;
     let (what, hint) = match (kind, there) {
         (PathKind::File(_), Some(PathKind::Directory { .. })) => {
-            ("directory", Some(format!("the new path itself is named, such as `{}NAME`", to.as_prefix())))
+            ("directory", Some(format!("give the full new path, such as `{}NAME`", to.as_prefix())))
         }
         (PathKind::Directory { .. }, Some(PathKind::File(_))) => ("file", None),
         _ => return Ok(()),

@@ -305,7 +305,7 @@ impl Upload<'_> {
         let bytes = |stamp: &Stamp| (stamp.size_bytes, stamp.modified);
         if bytes(&before) != bytes(&after) || stored.size_bytes != after.size_bytes {
             if self.options.skip_unreadable {
-                self.refuse(path, "was changed while it was read".to_owned());
+                self.refuse(path, "changed while it was read".to_owned());
                 return Ok(None);
             }
             return Err(RepoError::ChangedWhileRead { path: path.to_owned() });

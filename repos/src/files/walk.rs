@@ -1,6 +1,6 @@
-//! Looks at all that lies below a folder, on all cores, and gives it in the order of paths.
+//! Looks at all that is below a folder, on all cores, and gives it in the order of paths.
 //!
-//! Each folder is listed by one thread; what lies in a large one is looked at in batches by all. Only names and metadata are kept, by
+//! Each folder is listed by one thread; what is in a large one is looked at in batches by all. Only names and metadata are kept, by
 //! folder, so that sorting compares names of one folder and no paths.
 
 use std::ffi::{CStr, OsStr};
@@ -71,7 +71,7 @@ struct Open {
 #[derive(Debug)]
 struct Part {
     folder: usize,
-    /// Where its files lie in those of the thread.
+    /// Where its files are in those of the thread.
     files: Range<usize>,
     folders: Vec<(Vec<u8>, usize)>,
 }
@@ -79,7 +79,7 @@ struct Part {
 /// A file that was found.
 #[derive(Debug)]
 struct FoundFile {
-    /// Where its name lies in those of the thread.
+    /// Where its name is in those of the thread.
     name_start: usize,
     name_length: u32,
     stamp: Stamp,
@@ -381,7 +381,7 @@ pub(super) fn file_stamp(at: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stamp
             let behind = rustix::fs::statat(at, name, AtFlags::empty()).map_err(|error| why_bad_link(&error.into()))?;
             if FileType::from_raw_mode(behind.st_mode).is_dir() {
                 // Followed, it could lead round in a circle or out of the source; left out, its files would be missing unnoticed.
-                let why = "is a link to a directory; put that directory itself, or leave the link out with --exclude";
+                let why = "is a link to a directory; put that directory itself, or skip the link with --exclude";
                 return Err(why.to_owned());
             }
             behind

@@ -56,19 +56,19 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
         let error = RepoError::ShortJournal { records, bytes, found: end.bytes };
         findings.add(Subject::Journal, error.to_string());
     } else if !noted_fits {
-        findings.add(Subject::Journal, "its last records are not those that were written".to_owned());
+        findings.add(Subject::Journal, "its last records were replaced".to_owned());
     }
     if store.has_lost_its_end()? {
         let note = "the end of the journal is not noted in `.pv/position` by this place's key: records may have been taken away there; \
                     the next change notes it anew";
         findings.notes.push(note.to_owned());
     } else if noted.is_none() && store.noted_path().exists() {
-        findings.notes.push("the noted position is not whole: the next change writes it anew".to_owned());
+        findings.notes.push("the saved position is incomplete: the next change writes it again".to_owned());
     }
-    // Of what was there before: a record that came since is no beginning of one.
+    // Of what was there before: a record that came since is not a beginning of one.
     let left = length.saturating_sub(store.journal().visit(end, |_, _, _| Ok(()))?.bytes);
     if left > 0 && end.bytes >= longest.bytes {
-        let what = "the beginning of a record that never happened";
+        let what = "an incomplete record";
         findings.notes.push(format!("the journal ends in {left} bytes of {what}: the next change cuts them off"));
     }
     compare(&index, &fresh.index, findings)
@@ -79,7 +79,7 @@ pub(super) fn check_proof(store: &Store, findings: &mut Findings) -> Result<()> 
     for doubt in store.doubts()? {
         let (words, does) = (doubt.words(), &doubt.does);
         if doubt.why == DoubtWhy::Unvouched {
-            findings.notes.push(format!("record {} of the journal ({does}) proves nothing: {words}", doubt.record));
+            findings.notes.push(format!("record {} of the journal ({does}) is not proven: {words}", doubt.record));
         } else {
             findings.add(Subject::Record(doubt.record), format!("{words} ({does})"));
         }
@@ -92,10 +92,10 @@ pub(super) fn check_proof(store: &Store, findings: &mut Findings) -> Result<()> 
     }
     let unnamed = store.unnamed_at_end()?;
     findings.notes.extend(unnamed.iter().map(|commit| {
-        format!("commit {} was signed and never recorded: its writer ended before that", commit.short(12))
+        format!("commit {} was signed but not recorded: its writer ended before that", commit.short(12))
     }));
     findings.notes.extend(store.unsigned_before()?.filter(|before| *before > 0).map(|before| {
-        format!("records 1 to {before} of the journal are from before records were signed; the next one vouches for them as they stood then")
+        format!("records 1 to {before} of the journal were made before records were signed; the next record covers them as they were then")
     }));
     Ok(())
 }
@@ -132,7 +132,7 @@ fn compare(index: &Index, fresh: &Index, findings: &mut Findings) -> Result<()> 
     let (others, missing) = (differing(index, fresh)?, differing(fresh, index)?);
     let rows = others.max(missing);
     if rows > 0 {
-        let why = format!("{rows} rows are not what the journal says; pv fsck --rebuild-index makes it anew");
+        let why = format!("{rows} rows differ from the journal; pv fsck --rebuild-index rebuilds it");
         findings.add(Subject::Index, why);
     }
     Ok(())

@@ -37,7 +37,7 @@ impl Mirror {
         if !packs.is_dir() {
             return Err(RepoError::NotFound {
                 what: format!("no mirror at `{}`: it has no folder `packs`", dir.display()),
-                hint: Some("--from takes a folder with `packs` and `journal`, or one that holds a store".to_owned()),
+                hint: Some("--from takes a folder with `packs` and `journal`, or a folder with a store".to_owned()),
             });
         }
         Ok(Self::new(Arc::new(LocalPacks::new(packs)), read_journal(&folder.join("journal"))?))

@@ -2,7 +2,7 @@
 //!
 //! 1. `journal` reads the chain of records, and compares the index with it;
 //! 2. `packs` reads every entry of every pack, and compares the index with them;
-//! 3. `reach` goes from branches, tags, jobs and pipelines to all that they rest on, and names who needs what is damaged.
+//! 3. `reach` goes from branches, tags, jobs and pipelines to all that they depend on, and names who needs what is damaged.
 //!
 //! A check changes nothing and locks nothing: what others write meanwhile is left for the next time. What looks damaged is looked at again
 //! when others have written meanwhile, and is damaged if it still looks so: a commit may have been given up between a look at its name
@@ -52,7 +52,7 @@ type Step<'s> = &'s dyn Fn(&mut Findings) -> Result<()>;
 fn check_once(store: &Store, progress: Progress<'_>) -> Result<Findings> {
     let mut findings = Findings::default();
     if !store.format_is_sound()? {
-        findings.add(Subject::Format, "it does not say which layout the store has");
+        findings.add(Subject::Format, "it does not contain the store's format");
     }
     store.know_all()?;
     // In this order: a pack that is listed now is in the index after the refresh.
@@ -73,15 +73,15 @@ fn check_once(store: &Store, progress: Progress<'_>) -> Result<Findings> {
     ];
     for step in steps {
         match step(&mut findings) {
-            // What rests on the row is not looked at; the report says so, and the store is not called sound.
+            // What depends on the row is not looked at; the report says so, and the store is not called sound.
             Err(error) if error.is_of_index() => {
-                findings.add(Subject::Index, format!("{error}; pv fsck --rebuild-index makes it anew"));
+                findings.add(Subject::Index, format!("{error}; pv fsck --rebuild-index rebuilds it"));
             }
             done => done?,
         }
     }
     if let Some(why) = store.index().damage() {
-        findings.add(Subject::Index, format!("{why}; pv fsck --rebuild-index makes it anew"));
+        findings.add(Subject::Index, format!("{why}; pv fsck --rebuild-index rebuilds it"));
     }
     Ok(findings)
 }

@@ -97,19 +97,19 @@ fn check_pack(
         match (fault, Kind::from_number(row.kind)) {
             (None, _) => {}
             (Some(Fault::NotInIndex), _) => {
-                let why = format!("objects of pack {name} are not in it; pv fsck --rebuild-index makes it anew");
+                let why = format!("it lacks objects of pack {name}; pv fsck --rebuild-index rebuilds it");
                 findings.add(Subject::Index, why);
             }
             (Some(Fault::Damaged), Some(kind)) => {
                 findings.damaged_packs.insert(*name);
-                let why = format!("its bytes at {} in pack {name} are others", row.offset);
+                let why = format!("content at offset {} of pack {name} does not match its digest", row.offset);
                 findings.add(Subject::Object(kind, row.digest), why);
             }
             (Some(Fault::Damaged), None) => {
                 add_pack(findings, name, format!("the entry at {} is damaged", row.offset));
             }
             (Some(Fault::Header), _) => {
-                let why = format!("the header of the entry at {} is damaged; its bytes are whole", row.offset);
+                let why = format!("the header of the entry at {} is damaged; its content is intact", row.offset);
                 add_pack(findings, name, why);
             }
         }
@@ -163,7 +163,7 @@ fn check_locations(store: &Store, packs: &[(PackName, u64)], findings: &mut Find
         ControlFlow::Continue(())
     })?;
     if wrong > 0 {
-        let why = format!("{wrong} objects do not lie where it says; pv fsck --rebuild-index makes it anew");
+        let why = format!("{wrong} objects are not at the places that it lists; pv fsck --rebuild-index rebuilds it");
         findings.add(Subject::Index, why);
     }
     check_gone(store, &gone, findings)

@@ -1,4 +1,4 @@
-//! From branches, tags, jobs and pipelines to all that they rest on.
+//! From branches, tags, jobs and pipelines to everything they depend on.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -153,7 +153,7 @@ impl Reach<'_> {
         sound
     }
 
-    /// Checks a commit with all its maps, and gives those that it rests on.
+    /// Checks a commit with all its maps, and gives those that it depends on.
     fn check_commit(&mut self, id: CommitId, needed_by: &Needer) -> Vec<(CommitId, Needer)> {
         if !self.seen.insert((Seen::Commit, id.digest())) {
             return Vec::new();
@@ -188,7 +188,7 @@ impl Reach<'_> {
         before.chain(origins).chain(sources).map(|next| (next, place.clone())).collect()
     }
 
-    /// What vouches for a commit. That nothing does is no damage: it is from before there was a key.
+    /// What vouches for a commit. That nothing does is not a damage: it is from before there was a key.
     fn check_signatures(&mut self, id: CommitId, place: &Needer) {
         match self.store.signatures(&id) {
             Ok(signatures) => {
@@ -197,8 +197,8 @@ impl Reach<'_> {
                     let why = match vouched {
                         // Of the key itself it is said once.
                         Vouched::Good | Vouched::UnvouchedKey => continue,
-                        Vouched::UnknownKey => "it is by a key that the journal does not know".to_owned(),
-                        Vouched::Bad => "it does not fit its commit".to_owned(),
+                        Vouched::UnknownKey => "it was made by a key that is not in the journal".to_owned(),
+                        Vouched::Bad => "it does not match its commit".to_owned(),
                         Vouched::Damaged(why) => why,
                     };
                     self.findings.add(subject, why);
@@ -237,7 +237,7 @@ impl Reach<'_> {
 
     fn check_recipe(&mut self, recipe: DatumId, needed_by: &Needer) -> bool {
         let Some(recipe) = self.document::<Recipe>(recipe.digest(), needed_by) else { return false };
-        // An input's files are those of an input commit, which is reached by itself; the `tree` of a matched directory is a name for
+        // An input's files are those of an input commit, which is reached on its own; the `tree` of a matched directory is a name for
         // them, and its nodes are not stored.
         self.check_document::<Transform>(recipe.transform, needed_by)
     }
@@ -340,7 +340,7 @@ impl Reach<'_> {
             // Of several copies another may be sound.
             self.store.object(Kind::Chunk, &file.digest)?;
         }
-        let why = "it has not the size that its tree says";
+        let why = "its size differs from its tree";
         if u64::from(row.raw_bytes) == file.size { Ok(()) } else { Err(damaged(Kind::Chunk, file.digest, why)) }
     }
 
@@ -354,7 +354,7 @@ impl Reach<'_> {
             size_bytes += chunk.len() as u64;
         }
         let is_right = size_bytes == file.size && whole.finish() == file.digest;
-        let why = "it is not the file that its tree says";
+        let why = "it does not match its tree";
         Ok((!is_right).then(|| damaged(Kind::Chunk, file.digest, why)))
     }
 
@@ -374,7 +374,7 @@ impl Reach<'_> {
             }
         }
         if faults.is_empty() && (manifest.size_bytes() != file.size || whole.finish() != file.digest) {
-            faults.push(damaged(Kind::Manifest, file.digest, "its chunks are not the file"));
+            faults.push(damaged(Kind::Manifest, file.digest, "its chunks do not match the file's digest"));
         }
         Ok(faults)
     }

@@ -57,7 +57,7 @@ pub struct Collected {
 
 /// Collects garbage; `by` is whom the store authenticated. With `dry_run` only says what it would do.
 ///
-/// Stopping it anywhere leaves a sound store; the next call goes on. `InUse` when a process comes to own the store meanwhile: to be
+/// Stopping it anywhere leaves a sound store; the next call continues. `InUse` when a process comes to own the store meanwhile: to be
 /// asked of that one.
 pub fn collect(store: &Store, by: &str, dry_run: bool, progress: Progress<'_>) -> Result<Collected> {
     let plan = loop {

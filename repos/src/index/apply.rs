@@ -71,7 +71,7 @@ pub(crate) fn apply(view: &mut View<'_>, record: &Record) -> Result<(), RepoErro
 pub(crate) fn cannot_have_happened(record: u64, error: RepoError) -> RepoError {
     match error {
         error @ (RepoError::Index(_) | RepoError::Io { .. } | RepoError::DamagedJournal { .. }) => error,
-        error => RepoError::DamagedJournal { record, why: format!("it cannot have happened: {error}") },
+        error => RepoError::DamagedJournal { record, why: format!("it contradicts earlier records: {error}") },
     }
 }
 
@@ -94,7 +94,7 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, of: &Context<'_>) -> Result<(
         }
         Entry::RepoDelete { repo } => {
             if repo_row(view, repo)?.kind == RepoKind::Output && of.is_strict() {
-                let what = format!("repository `{repo}` goes with its pipeline");
+                let what = format!("repository `{repo}` can only be deleted with its pipeline");
                 return Err(RepoError::Conflict { what, hint: None });
             }
             for commit in pointed_to(view, repo)?.into_values() {
@@ -209,13 +209,13 @@ fn add_key(view: &mut View<'_>, mut row: KeyRow, of: &Context<'_>) -> Result<(),
     if let Some(previous) = row.previous {
         let at = keys::signing_key(&previous);
         let replaced: KeyRow = read(view, &at)?.filter(|row: &KeyRow| row.replaced_at.is_none()).ok_or_else(|| {
-            let what = "the key was replaced by another one already".to_owned();
+            let what = "the key was already replaced by another one".to_owned();
             RepoError::Conflict { what, hint: Some("pv key show".to_owned()) }
         })?;
         let store: String = read(view, &keys::meta(meta::STORE))?.unwrap_or_default();
         let message = replacement(&store, &previous, &row.public_key);
         if !row.signature.is_some_and(|signature| replaced.public_key.has_signed(&message, &signature)) {
-            let what = format!("key {} did not sign that another takes its place", previous.short(12));
+            let what = format!("key {} did not sign its replacement", previous.short(12));
             return Err(RepoError::Conflict { what, hint: None });
         }
         row.vouched = replaced.vouched;
@@ -232,7 +232,7 @@ fn add_key(view: &mut View<'_>, mut row: KeyRow, of: &Context<'_>) -> Result<(),
 fn trust_key(view: &mut View<'_>, key: &Digest, of: &Context<'_>) -> Result<(), RepoError> {
     let at = keys::signing_key(key);
     let row: KeyRow = read(view, &at)?.ok_or_else(|| RepoError::NotFound {
-        what: format!("the journal does not know a key {}", key.short(12)),
+        what: format!("key {} is not in the journal", key.short(12)),
         hint: Some("pv key show".to_owned()),
     })?;
     if rules::is_vouched_for(view, of)? {
@@ -261,7 +261,7 @@ fn stop_or_start(view: &mut View<'_>, pipeline: &PipelineName, stop: bool) -> Re
         None if stop => row.stops.push(Stop { after: runs, until: None }),
         Some(open) if !stop => open.until = Some(runs),
         is_stopped => {
-            let state = if is_stopped.is_some() { "is stopped already" } else { "is not stopped" };
+            let state = if is_stopped.is_some() { "is already stopped" } else { "is not stopped" };
             return Err(RepoError::Conflict { what: format!("pipeline `{pipeline}` {state}"), hint: None });
         }
     }
@@ -463,7 +463,7 @@ fn apply_run(
             sealed_at: None,
         };
         view.put(keys::job(order, &seed.pipeline), encode(&job));
-        // A try stands aside: it is no pipeline's newest job, and nobody but its maker runs it.
+        // A try stands aside: it is not a pipeline's newest job, and nobody but its maker runs it.
         if cause.kind != CauseKind::Try {
             view.put(keys::pipeline_job(&seed.pipeline, order), Vec::new());
             view.put(keys::open_job(order, &seed.pipeline), Vec::new());

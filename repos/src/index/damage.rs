@@ -43,7 +43,7 @@ impl Index {
     pub(super) fn replace(&self, error: rocksdb::Error) -> Result<&Self, RepoError> {
         let Some(maker) = &self.maker.0 else { return Err(error.into()) };
         if self.stand_in.get().is_none() {
-            tracing::warn!("the index is damaged and is made anew in memory: {error}");
+            tracing::warn!("the index is damaged and is rebuilt in memory: {error}");
             let stand_in = StandIn { index: Box::new(maker()?), why: error.to_string() };
             // Another thread may have been quicker.
             self.stand_in.set(stand_in).ok();

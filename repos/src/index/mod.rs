@@ -36,7 +36,7 @@ mod packs;
 pub(crate) mod rows;
 mod rules;
 
-/// Grows with every change of the layout of keys or rows; an index of another version is made anew.
+/// Grows with every change of the layout of keys or rows; an index of another version is rebuilt.
 pub(crate) const VERSION: u32 = 5;
 
 /// Changes of rows: a value, or `None` to delete.
@@ -276,7 +276,7 @@ impl Index {
         if self.is_writable() {
             match self.write(&changes) {
                 Ok(()) => return,
-                Err(error) => tracing::warn!("the index goes on in memory: {error}"),
+                Err(error) => tracing::warn!("the index continues in memory: {error}"),
             }
         }
         // First the rows, then the word that they are there.

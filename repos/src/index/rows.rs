@@ -27,7 +27,7 @@ pub(crate) fn read<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, R
     decode(bytes).ok_or_else(|| RepoError::damaged_row(key))
 }
 
-/// Where an object lies.
+/// Where an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Location {
     pub(crate) pack: u32,
@@ -148,7 +148,7 @@ pub struct PipelineRow {
     pub document: Digest,
     /// When that version was applied.
     pub applied_at: Timestamp,
-    /// When it was stopped, oldest first; only the last may go on. Kept with the pipeline, not with each version.
+    /// When it was stopped, oldest first; only the last may continue. Kept with the pipeline, not with each version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stops: Vec<Stop>,
 }
@@ -255,11 +255,11 @@ impl Doubt {
     pub fn words(&self) -> String {
         let key = self.key.map(|key| key.short(12)).unwrap_or_default();
         match self.why {
-            DoubtWhy::Unsigned => "it is not signed, as the records before it are".to_owned(),
-            DoubtWhy::UnknownKey => format!("it is signed by key {key}, which the journal does not know"),
-            DoubtWhy::Bad => format!("its signature is not by key {key}, as it says"),
-            DoubtWhy::Replaced => format!("it is signed by key {key}, which another one had replaced"),
-            DoubtWhy::Unvouched => format!("it is signed by key {key}, which no key of the store vouches for"),
+            DoubtWhy::Unsigned => "it is not signed, but the records before it are".to_owned(),
+            DoubtWhy::UnknownKey => format!("it is signed by key {key}, which is not in the journal"),
+            DoubtWhy::Bad => format!("its signature was not made by key {key}"),
+            DoubtWhy::Replaced => format!("it is signed by key {key}, which had been replaced"),
+            DoubtWhy::Unvouched => format!("it is signed by key {key}, which is not trusted"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The rules that commands keep, kept once more where records take effect: nobody can go round a command by writing to the journal.
 //!
 //! What a commit says of itself (repository, kind, run) comes from its document, which the index knows from the packs; a commit whose
-//! pack is not there yet is looked at by whoever reads it. Records without a signature are of earlier versions, which kept some of these
+//! pack is not there yet is looked at by anyone who reads it. Records without a signature are of earlier versions, which kept some of these
 //! rules less strictly: of them only that is asked which every version kept.
 
 use specs::{CommitId, PipelineName, RepoName, RunId};
@@ -51,7 +51,7 @@ pub(super) fn head(said: &SaidRow, commit: &CommitId, repo: &RepoName) -> Result
     is_of(said, commit, repo)?;
     if said.failed {
         return Err(refused(format!(
-            "commit {} is of a job that failed; a branch never points to it",
+            "commit {} belongs to a failed job; a branch cannot point to it",
             commit.short(12)
         )));
     }
@@ -63,7 +63,7 @@ pub(super) fn is_of(said: &SaidRow, commit: &CommitId, repo: &RepoName) -> Resul
     if said.repo == *repo {
         return Ok(());
     }
-    Err(refused(format!("commit {} is of repository `{}`, not of `{repo}`", commit.short(12), said.repo)))
+    Err(refused(format!("commit {} belongs to repository `{}`, not to `{repo}`", commit.short(12), said.repo)))
 }
 
 /// People make commits of their repositories, a pipeline those of its output, the clock its ticks.
@@ -89,24 +89,24 @@ pub(super) fn new_commit(
         RepoKind::Cron => "the clock",
     };
     let (id, run) = (commit.short(12), run.short(8));
-    Err(refused(format!("commit {id} is not one that run {run} can make in `{repo}`: only {whose} commits to it")))
+    Err(refused(format!("run {run} cannot make commit {id} in `{repo}`: only {whose} commits to it")))
 }
 
 /// What a run may move depends on why it came about.
 pub(super) fn moves_of(view: &View<'_>, cause: &Cause, moves: &[Move]) -> Result<()> {
     let moves_none = matches!(cause.kind, CauseKind::Try | CauseKind::Rerun | CauseKind::Retry);
     if moves_none && !moves.is_empty() {
-        return Err(refused(format!("a run of cause `{}` moves no branch", cause.kind.word())));
+        return Err(refused(format!("a run with cause `{}` cannot move a branch", cause.kind.word())));
     }
     for Move { repo, .. } in moves.iter().filter(|_| cause.kind == CauseKind::Cron) {
         if read::<RepoRow>(view, &keys::repo(repo))?.is_some_and(|row| row.kind != RepoKind::Cron) {
-            return Err(refused(format!("the clock does not commit to `{repo}`")));
+            return Err(refused(format!("ticks are not committed to `{repo}`")));
         }
     }
     Ok(())
 }
 
-/// A job moves the branch of its pipeline's output, to the commit that it made, when it succeeded and was no try.
+/// A job moves the branch of its pipeline's output, to the commit that it made, when it succeeded and was not a try.
 pub(super) fn job_moves(
     view: &View<'_>,
     job: &JobRow,
@@ -125,7 +125,7 @@ pub(super) fn job_moves(
     if is_right {
         return Ok(());
     }
-    let what = format!("job `{}@{}` does not move `{}@{}`", job.pipeline, job.run.short(8), moved.repo, moved.branch);
+    let what = format!("job `{}@{}` cannot move `{}@{}`", job.pipeline, job.run.short(8), moved.repo, moved.branch);
     Err(refused(what))
 }
 
@@ -134,7 +134,7 @@ pub(super) fn job_repo(pipeline: &PipelineName, moved: &Move) -> Result<()> {
     if moved.repo == pipeline.output_repo() {
         return Ok(());
     }
-    Err(refused(format!("a job of pipeline `{pipeline}` does not move branches of `{}`", moved.repo)))
+    Err(refused(format!("a job of pipeline `{pipeline}` cannot move branches of `{}`", moved.repo)))
 }
 
 /// The number of a version never means two things.
@@ -148,7 +148,7 @@ pub(super) fn version(
     let known: Option<super::rows::PipelineRow> = read(view, &keys::version(pipeline, version))?;
     let is_other = known.is_some_and(|known| known.document != *document);
     if version == 0 || is_other || newest.is_some_and(|newest| version <= newest) {
-        return Err(refused(format!("version {version} of pipeline `{pipeline}` exists already")));
+        return Err(refused(format!("version {version} of pipeline `{pipeline}` already exists")));
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ impl Fork {
     }
 
     fn error(&self) -> RepoError {
-        let why = format!("{}; pv fsck --repair takes up what is there, and tells what is lost here", self.words());
+        let why = format!("{}; pv fsck --repair adopts the other journal, and lists what is lost here", self.words());
         RepoError::DamagedJournal { record: self.record, why }
     }
 }
@@ -51,7 +51,7 @@ impl Journal {
     pub(super) fn put_back(&self, shared: &SharedJournal, end: Position) -> Result<(), RepoError> {
         let kept = shared.count()?.min(end.records);
         if kept == 0 {
-            let why = format!("`{}` has no journal any more", shared.url());
+            let why = format!("the journal at `{}` is gone", shared.url());
             return Err(RepoError::DamagedJournal { record: 1, why });
         }
         if let Some(fork) = self.fork_before(shared, kept)? {
@@ -64,7 +64,7 @@ impl Journal {
         }
         let url = shared.url();
         tracing::warn!(
-            "`{url}` had lost records {} to {} of the journal: they were put back from here",
+            "`{url}` had lost records {} to {} of the journal: they were restored from here",
             kept + 1,
             end.records
         );

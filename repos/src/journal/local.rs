@@ -102,7 +102,7 @@ impl Journal {
     }
 
     /// Adds records to the file that others have written since, when it is a copy; one request when there are none. `from` is a
-    /// position that is known to be right, and may lie behind what the file still has after a crash.
+    /// position that is known to be right, and may be behind what the file still has after a crash.
     pub fn fetch(&self, from: Position) -> Result<(), RepoError> {
         let Some(shared) = &self.shared else { return Ok(()) };
         loop {
@@ -114,7 +114,7 @@ impl Journal {
             if !lines.is_empty() {
                 self.refuse_fork(shared, &end)?;
             }
-            // Whoever else is fetching may have been faster: only what is still missing is written.
+            // Anyone who else is fetching may have been faster: only what is still missing is written.
             let file = self.locked_copy()?;
             let mut written = self.end(from)?;
             let mut at = end;
@@ -279,7 +279,7 @@ impl Journal {
                 // What a torn write left of a last line.
                 None if lines.fill_buf().doing("read", &self.path)?.is_empty() => break,
                 None => {
-                    let why = format!("record {number} is not what it was written as");
+                    let why = format!("record {number} does not match its digest");
                     return Err(RepoError::DamagedJournal { record: number, why });
                 }
             }
@@ -346,7 +346,7 @@ impl Journal {
         match taken {
             Ok(()) => RepoError::Io { doing: "sync", path: self.path.clone(), source },
             Err(_) => RepoError::Unsure {
-                why: format!("cannot sync `{}`, nor take back what was written", self.path.display()),
+                why: format!("cannot sync `{}`, nor undo the write", self.path.display()),
                 source: Some(source),
             },
         }
@@ -372,7 +372,7 @@ impl Journal {
             Ok(())
         });
         if let Err(error) = copied {
-            tracing::warn!("a record is not in the local copy of the journal yet: {error}");
+            tracing::warn!("the local copy of the journal lacks a record for now: {error}");
         }
         Ok(())
     }
@@ -398,7 +398,7 @@ impl Journal {
                 Some((prefix, json)) if prefix == format!("{} ", digest_of(json)).as_bytes() => visit(json),
                 _ if lines.fill_buf().doing("read", &self.path)?.is_empty() && self.is_torn(&line) => break,
                 _ => {
-                    let why = "its digest does not fit its bytes".to_owned();
+                    let why = "it does not match its digest".to_owned();
                     return Err(RepoError::DamagedJournal { record, why });
                 }
             }
@@ -413,7 +413,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The lines (each with its newline) of some records, counted from 1; `records` lie within the file.
+    /// The lines (each with its newline) of some records, counted from 1; `records` are within the file.
     pub(crate) fn lines(&self, records: std::ops::RangeInclusive<u64>) -> Result<Vec<Bytes>, RepoError> {
         let file = File::open(&self.path).doing("open", &self.path)?;
         let mut lines = BufReader::with_capacity(1 << 16, file);
@@ -443,7 +443,7 @@ pub(super) fn line_value(line: &[u8]) -> Option<Value> {
 /// The position after a line (with its newline) that comes from elsewhere, if it can stand at `at`.
 fn check(line: &[u8], at: &Position) -> Result<Position, RepoError> {
     let whole = line.strip_suffix(b"\n").filter(|line| !line.contains(&b'\n'));
-    let damaged = || RepoError::DamagedJournal { record: at.records + 1, why: "it is no line".to_owned() };
+    let damaged = || RepoError::DamagedJournal { record: at.records + 1, why: "it is not a complete line".to_owned() };
     let (_, digest) = parse(whole.ok_or_else(damaged)?, at)?;
     Ok(Position { bytes: at.bytes + line.len() as u64, records: at.records + 1, last: Some(digest) })
 }
@@ -467,7 +467,7 @@ fn parse(line: &[u8], at: &Position) -> Result<(Record, Digest), RepoError> {
     let (prefix, json) = line.split_at_checked(PREFIX).ok_or_else(|| damaged("the line is too short".to_owned()))?;
     let digest = digest_of(json);
     if prefix != format!("{digest} ").as_bytes() {
-        return Err(damaged("its digest does not fit its bytes".to_owned()));
+        return Err(damaged("it does not match its digest".to_owned()));
     }
     let newer = || RepoError::MadeByNewer { what: format!("record {} of the journal", at.records + 1) };
     let value: Value = serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))?;
@@ -478,7 +478,7 @@ fn parse(line: &[u8], at: &Position) -> Result<(Record, Digest), RepoError> {
     // The digest fits, so the bytes are as they were written: what cannot be read is of a kind not known here.
     let record: Record = serde_json::from_value(value).map_err(|_| newer())?;
     if (record.format == SIGNED_FORMAT) != record.signature.is_some() {
-        return Err(damaged("its format and its signature do not go together".to_owned()));
+        return Err(damaged("its format and its signature contradict each other".to_owned()));
     }
     if record.previous != at.last {
         return Err(damaged("it does not follow the record before it".to_owned()));

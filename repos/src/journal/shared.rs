@@ -1,6 +1,6 @@
 //! The journal in a place that several machines share: an object a record, made only if nobody else has made it.
 //!
-//! The numbers are the order: whoever creates number `n` first has record `n`, and all others catch up and try the next. Each machine
+//! The numbers are the order: anyone who creates number `n` first has record `n`, and all others catch up and try the next. Each machine
 //! keeps all lines in its own file as well, so whatever reads the journal reads that; here is what brings new lines.
 
 use bytes::Bytes;
@@ -46,7 +46,7 @@ impl SharedJournal {
                 return Ok(None);
             }
             if found != expected {
-                let why = format!("it is not at `{}` any more", self.place.url());
+                let why = format!("it no longer exists at `{}`", self.place.url());
                 return Err(RepoError::DamagedJournal { record: expected, why });
             }
         }

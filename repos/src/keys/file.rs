@@ -126,8 +126,8 @@ impl KeyFile {
         let mode = file.metadata().doing("look at", &self.path)?.mode();
         if mode & OTHERS != 0 {
             return Err(self.refused(
-                &format!("may be read or changed by others (its mode is {:o})", mode & 0o777),
-                format!("chmod 600 {path}; pv key rotate, if others could read it", path = self.path.display()),
+                &format!("can be read or changed by other users (its mode is {:o})", mode & 0o777),
+                format!("chmod 600 {path}; if others could read it, also: pv key rotate", path = self.path.display()),
             ));
         }
         let mut text = String::new();
@@ -135,8 +135,11 @@ impl KeyFile {
         let key = OwnKey::from_pem(&text);
         key.map(Some).ok_or_else(|| {
             self.refused(
-                "is no Ed25519 private key in PKCS#8 PEM form",
-                format!("put it back from a backup, or move it away: then a new key is made ({})", self.path.display()),
+                "is not an Ed25519 private key in PKCS#8 PEM format",
+                format!(
+                    "restore it from a backup, or move it away: then a new key is created ({})",
+                    self.path.display()
+                ),
             )
         })
     }
@@ -150,7 +153,7 @@ impl KeyFile {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 let there = self.read()?;
                 return there
-                    .ok_or_else(|| self.refused("went away while it was read", "repeat the command".to_owned()));
+                    .ok_or_else(|| self.refused("disappeared while it was read", "repeat the command".to_owned()));
             }
             linked => linked.doing("create", &self.path)?,
         }
@@ -196,8 +199,8 @@ impl KeyFile {
 
     fn not_mine(&self) -> RepoError {
         self.refused(
-            "may not be read by this user",
-            "set PV_KEY to a file of your own: a key is made there, and its public half recorded".to_owned(),
+            "cannot be read by this user",
+            "set PV_KEY to a file of your own: a new key is created there, and its public key recorded".to_owned(),
         )
     }
 

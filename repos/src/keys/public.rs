@@ -12,14 +12,14 @@ use specs::Digest;
 
 use crate::base::hash::digest_of;
 
-/// The text is no public key or signature of this sort.
+/// The text is not a public key or signature of this sort.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// A public key is wanted.
-    #[error("this is no Ed25519 public key: it should be PEM that begins with `-----BEGIN PUBLIC KEY-----`")]
+    #[error("not an Ed25519 public key: expected PEM that starts with `-----BEGIN PUBLIC KEY-----`")]
     PublicKey,
     /// A signature is wanted.
-    #[error("this is no Ed25519 signature: 64 bytes, in text as base64")]
+    #[error("not an Ed25519 signature: expected 64 bytes, in text as base64")]
     Signature,
 }
 

@@ -52,7 +52,7 @@ fn what_is_no_key_is_said_to_be_none() {
     file.create(OwnKey::random()).unwrap();
     for text in ["", "no key", "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n"] {
         std::fs::write(file.path(), text).unwrap();
-        assert!(file.read().unwrap_err().to_string().contains("is no Ed25519 private key"));
+        assert!(file.read().unwrap_err().to_string().contains("is not an Ed25519 private key"));
         assert_eq!(PublicKey::from_pem(text), Err(KeyError::PublicKey));
     }
 }

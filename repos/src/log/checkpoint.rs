@@ -48,9 +48,9 @@ pub struct NoteSignature {
     bytes: Vec<u8>,
 }
 
-/// The text is no checkpoint.
+/// The text is not a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it is no checkpoint: {0}")]
+#[error("not a checkpoint: {0}")]
 pub struct CheckpointError(&'static str);
 
 impl Checkpoint {
@@ -110,16 +110,16 @@ impl FromStr for Checkpoint {
         if note.contains(|c: char| c < ' ' && c != '\n') {
             return error("it has control characters");
         }
-        let Some(end) = note.rfind("\n\n") else { return error("it has no line of a signature") };
+        let Some(end) = note.rfind("\n\n") else { return error("it has no signature line") };
         let (text, lines) = (&note[..=end], &note[end + 2..]);
-        let Some(lines) = lines.strip_suffix('\n') else { return error("its last line has no end") };
+        let Some(lines) = lines.strip_suffix('\n') else { return error("its last line is incomplete") };
         let signatures = lines.split('\n').take(SIGNATURES + 1).map(signature).collect::<Option<Vec<_>>>();
-        let Some(signatures) = signatures else { return error("a line of a signature is none") };
+        let Some(signatures) = signatures else { return error("a signature line is malformed") };
         if signatures.len() > SIGNATURES {
             return error("it has too many signatures");
         }
         let Some((origin, head)) = parts(text) else {
-            return error("it does not begin with origin, number of records and root");
+            return error("it does not start with origin, number of records and root");
         };
         Ok(Self { origin, head, text: text.to_owned(), signatures })
     }
@@ -194,7 +194,7 @@ mod tests {
         let made = Signature::from_bytes(&line.bytes).unwrap();
         assert!(key(KEY).has_signed(format!("{text}\n").as_bytes(), &made));
         // It is a note, but of something else.
-        assert!(NOTE.parse::<Checkpoint>().unwrap_err().to_string().contains("does not begin with origin"));
+        assert!(NOTE.parse::<Checkpoint>().unwrap_err().to_string().contains("does not start with origin"));
     }
 
     /// The examples of C2SP `tlog-checkpoint` and `tlog-cosignature`.

@@ -5,9 +5,9 @@
 //! | name | what `pv config` calls it, and the journal |
 //! | type | what a reader gets; [`Value`] says which texts are values of it |
 //! | default | the text that holds when nobody sets it; empty where the type is an `Option`, which is then `None` |
-//! | `what` | which values it takes, after `it is` |
+//! | `what` | the allowed values, after `allowed:` |
 //! | `about` | what it is for, one line |
-//! | `counts` | from when on a new value counts, after `it counts` |
+//! | `counts` | when a new value takes effect, after `takes effect` |
 //!
 //! A text in a store that is not a value is an error for every reader, never the default: `Store::set_setting` refuses it.
 //!
@@ -35,11 +35,11 @@ pub struct AnySetting {
     pub name: &'static str,
     /// The text of its value when nobody sets it; empty for none.
     pub default: &'static str,
-    /// Which values it takes, after `it is`.
+    /// The allowed values, after `allowed:`.
     pub what: &'static str,
     /// What it is for.
     pub about: &'static str,
-    /// From when on a new value counts, after `it counts`.
+    /// When a new value takes effect, after `takes effect`.
     pub counts: &'static str,
     is_value: fn(&str) -> bool,
 }
@@ -51,8 +51,8 @@ impl AnySetting {
             return Ok(());
         }
         Err(RepoError::Usage {
-            what: format!("`{}` is no value for `{}`", text.escape_debug(), self.name),
-            hint: Some(format!("it is {}", self.what)),
+            what: format!("`{}` is not a valid value for `{}`", text.escape_debug(), self.name),
+            hint: Some(format!("allowed: {}", self.what)),
         })
     }
 }
@@ -80,7 +80,7 @@ impl<T: Value> Setting<T> {
                 self.name,
                 text.escape_debug()
             ),
-            hint: Some(format!("pv config set {} VALUE   it is {}", self.name, self.what)),
+            hint: Some(format!("pv config set {} VALUE   allowed: {}", self.name, self.what)),
         })
     }
 }
@@ -97,7 +97,7 @@ pub enum Source {
 
 /// There is no setting of this name.
 #[derive(Debug, thiserror::Error)]
-#[error("`{name}` is no setting{}", .similar.map_or_else(String::new, |name| format!("; did you mean `{name}`?")))]
+#[error("unknown setting `{name}`{}", .similar.map_or_else(String::new, |name| format!("; did you mean `{name}`?")))]
 pub struct NoSetting {
     name: String,
     similar: Option<&'static str>,
@@ -133,67 +133,67 @@ macro_rules! table {
     };
 }
 
-const FROM_NEXT_APPLY: &str = "for a pipeline from its next pv pipeline apply on";
-const FROM_NEXT_JOB: &str = "for jobs that start from now on";
+const FROM_NEXT_APPLY: &str = "for a pipeline at its next pv pipeline apply";
+const FROM_NEXT_JOB: &str = "for jobs that start after the change";
 const FROM_NEXT_GC: &str = "at the next pv gc";
 
 table! {
     DEFAULT_BRANCH: BranchName, "default_branch", default "main",
         "the name of a branch",
-        "the branch that references and specs mean that name none",
-        "for commands at once; for a pipeline from its next pv pipeline apply on";
+        "the branch used where a reference or a spec names none",
+        "for commands at once; for a pipeline at its next pv pipeline apply";
     DEFAULT_IMAGE: Option<ImageName>, "default_image", default "",
         "an image, such as `debian:13`",
-        "the image of specs that name none",
+        "the image used where a spec names none",
         FROM_NEXT_APPLY;
     // `auto` is `None`.
     EXECUTOR: Option<ExecutorKind>, "executor", default "auto",
         "`auto`, `docker` or `process`",
-        "what executes datums; `auto` becomes the first that answers, and stays it",
-        "from the next pv pipeline apply, pv run or pv serve on; it makes a new version of every pipeline, whose datums run anew";
+        "what runs datums; `auto` is replaced by the first executor that answers",
+        "at the next pv pipeline apply, pv run or pv serve; it creates a new version of every pipeline, and all datums run again";
     FAIL_FAST: bool, "fail_fast", default "true",
         "`true` or `false`",
-        "whether a job stops whose first 100 datums all fail",
+        "whether to stop a job whose first 100 datums all fail",
         FROM_NEXT_JOB;
     GC_GRACE: Duration, "gc_grace", default "14d",
         "a time, such as `14d`",
-        "how long files stay that no branch or tag reaches any more",
+        "how long to keep files that no branch or tag reaches any more",
         FROM_NEXT_GC;
     JOBS: Option<NonZeroU64>, "jobs", default "",
-        "a number from 1; when unset, one a CPU",
-        "datums at a time, of all jobs together",
-        "from the next pv run or pv serve on; one that is at work keeps its number";
+        "a number from 1; when unset, the number of CPUs",
+        "how many datums run at a time, over all jobs",
+        "at the next pv run or pv serve";
     LOG_MAX: u64, "log_max", default "16777216",
         "a number of bytes",
-        "how much of a try's log is kept: its head and its tail",
+        "how much of a try's log to keep: its beginning and its end",
         FROM_NEXT_JOB;
     MIN_FREE: u64, "min_free", default "2147483648",
         "a number of bytes",
-        "jobs wait while the store's disk has less free",
+        "free disk space below which jobs wait",
         "at once, also for jobs that wait";
     MISSED_TICKS: MissedTicks, "missed_ticks", default "one",
         "`one`, `all` or `none`",
-        "which ticks of a clock are made up for that came while no engine was there",
-        "the next time that ticks are due";
+        "which missed ticks of a cron input to make up after no engine was running",
+        "at the next tick";
     NETWORK: Network, "network", default "default",
         "`default` or `none`",
-        "what stages reach whose spec does not say `transform.network`",
+        "network access of stages whose spec does not set `transform.network`",
         FROM_NEXT_APPLY;
     OUTPUT_BYTES_MAX: NonZeroU64, "output_bytes_max", default "1099511627776",
         "a number of bytes from 1",
-        "the most bytes that a datum may write",
+        "how many bytes a datum may write",
         FROM_NEXT_JOB;
     OUTPUT_FILES_MAX: NonZeroU64, "output_files_max", default "1000000",
         "a number of files from 1",
-        "the most files that a datum may write",
+        "how many files a datum may write",
         FROM_NEXT_JOB;
     PROCESS_PATHS: HostPaths, "process.paths", default "",
-        "absolute paths with `:` between them",
-        "folders of this machine that the executor `process` shows to stages, beside /usr and its like",
+        "absolute paths, separated by `:`",
+        "host folders that the executor `process` shows to stages, besides /usr and similar",
         FROM_NEXT_JOB;
     RETENTION: Option<Duration>, "retention", default "",
-        "a time, such as `365d`; when unset, for ever",
-        "how long files and logs of old commits stay; ids, lineage and jobs do for ever",
+        "a time, such as `365d`; when unset, forever",
+        "how long to keep files and logs of old commits; ids, lineage and jobs are kept forever",
         FROM_NEXT_GC;
 }
 

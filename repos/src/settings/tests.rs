@@ -58,7 +58,7 @@ fn what_is_checked_before_it_is_written_is_what_readers_take() {
         for text in bad.iter().chain(&[""]) {
             let error = setting.check(text).unwrap_err();
             assert_eq!(error.kind(), specs::ErrorKind::Usage);
-            assert_eq!(error.hint().unwrap(), format!("it is {}", setting.what), "{name} {text:?}");
+            assert_eq!(error.hint().unwrap(), format!("allowed: {}", setting.what), "{name} {text:?}");
         }
     }
     let paths = PROCESS_PATHS.read("/a:/b").unwrap();

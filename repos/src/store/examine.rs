@@ -1,7 +1,7 @@
-//! Reads objects for whoever trusts nothing: as they lie in their packs, past all caches.
+//! Reads objects for anyone who trusts nothing: as they are in their packs, past all caches.
 //!
 //! What stands before an object's bytes in its pack is looked at too, and at the end header and index of every pack that something was
-//! found in. So a byte that was changed anywhere in what a claim rests on is found, and named.
+//! found in. So a byte that was changed anywhere in what a claim depends on is found, and named.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -45,7 +45,7 @@ impl Examiner {
     pub fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes> {
         match self.store.find_place(kind, digest)? {
             Place::At(pack, row) => match self.entry(&pack, &row, kind) {
-                // Folded or collected meanwhile: it lies elsewhere now.
+                // Folded or collected meanwhile: it is elsewhere now.
                 Err(error) if is_gone(&error) => self.store.object(kind, digest),
                 read => read,
             },
@@ -65,7 +65,7 @@ impl Examiner {
         let bytes = read.map_err(|what| RepoError::DamagedObject {
             kind,
             digest: row.digest,
-            why: format!("{what} at {} in pack {pack} are others", row.offset),
+            why: format!("{what} at offset {} of pack {pack} do not match the index", row.offset),
         })?;
         self.packs.lock().expect("no panic under this lock").insert(*pack);
         Ok(bytes)
@@ -73,11 +73,8 @@ impl Examiner {
 
     /// Reads a file through, whose bytes have to be those that its entry in a tree says.
     pub fn content(&self, file: &FileEntry) -> Result<()> {
-        let other = |kind| RepoError::DamagedObject {
-            kind,
-            digest: file.digest,
-            why: "it is not the file that its tree says".to_owned(),
-        };
+        let other =
+            |kind| RepoError::DamagedObject { kind, digest: file.digest, why: "it does not match its tree".to_owned() };
         if let Place::At(..) = self.store.find_place(Kind::Chunk, &file.digest)? {
             let length = self.object(Kind::Chunk, &file.digest)?.len() as u64;
             return if length == file.size { Ok(()) } else { Err(other(Kind::Chunk)) };

@@ -4,7 +4,7 @@
 //! one, which is most often of the next tier: so an object is copied a few times in its life, and at most seven packs of a tier and
 //! class stay. Large packs are left alone.
 //!
-//! The new pack holds every object of those that it replaces, and is durable and listed before they go. Whoever looks in between finds
+//! The new pack holds every object of those that it replaces, and is durable and listed before they go. Anyone who looks in between finds
 //! both; a crash leaves duplicates. An entry that is damaged keeps its pack: nothing is lost that a repair could use.
 //! Needs no lock of the store: only one process at a time removes packs.
 
@@ -16,9 +16,9 @@ use crate::base::stop::stop_at;
 use crate::objects::packs::copy::PackCopy;
 use crate::objects::packs::writer::read_index;
 
-/// So many packs of a tier become one.
+/// This many packs of a tier become one.
 const FAN_IN: usize = 8;
-/// At most so many at a time.
+/// At most this many at a time.
 const MOST: usize = 64;
 /// Packs shorter than this are of the lowest tier.
 const LOWEST_TIER_BYTES: u64 = 32 << 10;
@@ -47,7 +47,7 @@ impl Store {
     /// Folds small packs. The change that made them has happened: a failure is told and leaves the packs as they were.
     pub(super) fn fold_small(&self) {
         if let Err(error) = self.fold() {
-            tracing::warn!("small packs are left as they are: {error}");
+            tracing::warn!("small packs are not merged: {error}");
         }
     }
 
@@ -115,7 +115,7 @@ impl Store {
         Ok(Some((folded.name, folded.length)))
     }
 
-    /// Removes packs whose objects lie elsewhere too.
+    /// Removes packs whose objects are elsewhere too.
     fn remove_packs(&self, packs: &[PackName]) -> Result<()> {
         for name in packs {
             self.packs().remove(name)?;

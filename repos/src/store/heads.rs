@@ -30,14 +30,14 @@ impl Store {
         Ok(Head { size, root: root(&*self.index(), size)? })
     }
 
-    /// The root over the first `size` records, in O(log n); `None` when there are not so many.
+    /// The root over the first `size` records, in O(log n); `None` when there are not this many.
     pub fn root_at(&self, size: u64) -> Result<Option<Digest>> {
         (size <= self.position().records).then(|| root(&*self.index(), size)).transpose()
     }
 
     /// The roots over the first records for each of `sizes`, and the present state: from the journal itself, past the index, byte by byte.
     ///
-    /// A root is `None` when there are not so many records. `DamagedJournal` when a line is not whole.
+    /// A root is `None` when there are not this many records. `DamagedJournal` when a line is not whole.
     pub fn read_roots(&self, sizes: &[u64]) -> Result<(Vec<Option<Digest>>, Head)> {
         let mut growing = Growing::default();
         let mut roots: Vec<Option<Digest>> = vec![None; sizes.len()];
@@ -57,10 +57,10 @@ impl Store {
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         let mut checkpoint = Checkpoint::new(self.id()?, self.log_head()?);
         let (fingerprint, signature) = self.sign_bytes(checkpoint.text().as_bytes())?;
-        // Whoever checks it does not take the word of a key that was replaced before.
+        // Anyone who checks it does not take the word of a key that was replaced before.
         if !self.key_span(&fingerprint)?.is_some_and(|span| span.holds_at(checkpoint.head.size)) {
-            let what = format!("the key {} was replaced by another one", fingerprint.short(12));
-            let hint = "put the newest key back; pv key show lists them".to_owned();
+            let what = format!("key {} was replaced by another one", fingerprint.short(12));
+            let hint = "restore the newest key; pv key show lists all keys".to_owned();
             return Err(RepoError::Conflict { what, hint: Some(hint) });
         }
         if let Some(row) = self.signing_key(&fingerprint)? {
@@ -73,7 +73,10 @@ impl Store {
     pub fn consistency(&self, old: u64, size: u64) -> Result<Vec<Digest>> {
         if old > size || size > self.position().records {
             let what = format!("the journal has {size} records, not {old}");
-            return Err(RepoError::NotFound { what, hint: Some("pv checkpoint shows how many there are".to_owned()) });
+            return Err(RepoError::NotFound {
+                what,
+                hint: Some("pv checkpoint shows the number of records".to_owned()),
+            });
         }
         consistency(&*self.index(), old, size)
     }
@@ -90,7 +93,7 @@ impl Store {
             number += 1;
         })?;
         let Some((index, record)) = found.filter(|(index, _)| *index < size) else {
-            let what = format!("no record of the journal names commit {}", commit.short(12));
+            let what = format!("no record of the journal refers to commit {}", commit.short(12));
             return Err(RepoError::NotFound { what, hint: None });
         };
         Ok(Included { index, record, path: inclusion(&*self.index(), index, size)? })

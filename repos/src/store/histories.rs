@@ -67,24 +67,24 @@ impl Store {
     /// One step, by the owner: its index is open for writing.
     pub(super) fn follow_as_owner(&self) {
         if let Err(error) = self.take_step(STEP) {
-            tracing::warn!("the history index is not brought up: {error}");
+            tracing::warn!("the history index is not updated: {error}");
         }
     }
 
-    /// Brings the history index up by as much as this process wrote and a little more, if it owns the store. For an owner at its end.
+    /// Brings the history index up by as much as this process wrote and a little more, if it owns the store. For an owner shutting down.
     pub fn follow_histories_as_owner(&self) {
         let written = self.inner.written.swap(0, Ordering::Relaxed);
         let steps = OF_OTHERS.saturating_add(written.saturating_mul(2)) / STEP as u64;
         for _ in 0..=steps {
             match self.is_owner().then(|| self.take_step(STEP)) {
                 Some(Ok(true)) => {}
-                Some(Err(error)) => return tracing::warn!("the history index is not brought up: {error}"),
+                Some(Err(error)) => return tracing::warn!("the history index is not updated: {error}"),
                 Some(Ok(false)) | None => return,
             }
         }
     }
 
-    /// Takes one step of about so many changes, if this process owns the store.
+    /// Takes one step of about this many changes, if this process owns the store.
     #[cfg(any(test, feature = "testing"))]
     pub fn follow_histories_a_little(&self, changes: usize) -> Result<()> {
         if self.is_owner() { self.take_step(changes).map(drop) } else { Ok(()) }

@@ -51,7 +51,7 @@ struct Snapshot {
     position: Position,
 }
 
-/// The journal at `url`, such as that of a mirror, as it would lie in a file; empty when there is none. Nothing of it is checked.
+/// The journal at `url`, such as that of a mirror, as it would be in a file; empty when there is none. Nothing of it is checked.
 pub fn journal_at(url: &str, access: &Access) -> Result<Vec<u8>> {
     Ok(SharedJournal::new(Place::open(url, access)?).lines()?.concat())
 }
@@ -64,8 +64,8 @@ impl Store {
     pub fn mirror(&self, url: &str, access: &Access, prune: bool, progress: Progress<'_>) -> Result<Mirrored> {
         let place = Place::open(url, access)?;
         if self.objects_url()?.as_deref() == Some(place.url()) {
-            let what = format!("`{}` is where this store is", place.url());
-            return Err(RepoError::Usage { what, hint: Some("give the mirror another URL".to_owned()) });
+            let what = format!("`{}` is the location of this store", place.url());
+            return Err(RepoError::Usage { what, hint: Some("use another URL for the mirror".to_owned()) });
         }
         let was_marked = is_marked(&place)?;
         let (packs, journal) = (PlacePacks { place: place.clone() }, SharedJournal::new(place));
@@ -87,7 +87,7 @@ impl Store {
 
     /// Packs that hold all that the journal up to a position names. `InUse` when an owner came, which can do it.
     fn snapshot(&self) -> Result<Snapshot> {
-        // Whoever owns the store may seal jobs whose objects are in packs that it has still open.
+        // Anyone who owns the store may seal jobs whose objects are in packs that it has still open.
         let _lock = if self.is_owner() { None } else { Some(self.take_lock_without_owner()?) };
         self.refresh()?;
         let position = self.position();
@@ -145,14 +145,14 @@ impl Mirror<'_> {
         let known = if has_last { last } else { self.journal.count()? };
         let is_own = |record: u64| Ok::<_, RepoError>(self.journal.line(record)? == self.own_line(record)?);
         if known > 0 && !is_own(1)? {
-            return Err(self.conflict("holds another store"));
+            return Err(self.conflict("contains another store"));
         }
         if known > last {
-            return Err(self.conflict("holds changes that this store does not have"));
+            return Err(self.conflict("contains changes that this store does not have"));
         }
         if known > 0 && !is_own(known)? {
             return Err(self.conflict(
-                "holds another history of this store: somebody wrote to the mirror, or this is not the newest",
+                "contains another history of this store: either someone wrote to the mirror, or this store is not the newest",
             ));
         }
         Ok(known)
@@ -161,7 +161,7 @@ impl Mirror<'_> {
     fn conflict(&self, why: &str) -> RepoError {
         RepoError::Conflict {
             what: format!("`{}` {why}", self.packs.place.url()),
-            hint: Some("mirror to a URL of its own, such as one prefix a store".to_owned()),
+            hint: Some("use a separate URL for each store's mirror, such as a prefix".to_owned()),
         }
     }
 
@@ -192,7 +192,7 @@ impl Mirror<'_> {
                 sent = self.journal.create_all(start, lines)?;
             }
             if !sent {
-                return Err(self.conflict("is being changed by somebody else"));
+                return Err(self.conflict("is being changed by another process"));
             }
         }
         progress("records", last - known, last - known);
@@ -212,7 +212,7 @@ impl OpenOptions {
         if !is_marked(&place)? {
             return Err(RepoError::NotFound {
                 what: format!("no store at `{}`", place.url()),
-                hint: Some("pv mirror --to URL makes one there".to_owned()),
+                hint: Some("pv mirror --to URL creates one there".to_owned()),
             });
         }
         let packs = folder.join(PACKS);

@@ -22,9 +22,9 @@
 //! - `lock` the locks, and how they are waited for
 //! - `objects` writes and reads objects, each checked by its digest
 //! - `copies` finds other copies of objects that are damaged where the index says
-//! - `examine` reads objects for whoever trusts nothing
+//! - `examine` reads objects for anyone who trusts nothing
 //! - `parts` finds objects in packs that another process is still writing
-//! - `noted` notes how far the journal goes, so that a lost end is noticed
+//! - `noted` saves the journal's position, so that a lost end is noticed
 //! - `content` cuts files into chunks and puts them together again
 //! - `publish` the last step of every change; `recheck` looks again whether all is there that it names
 //! - `fold` makes few packs of many small ones; `sweep` removes what nothing needs, as `sweep_plan` says, `reserve` keeps room for it
@@ -139,7 +139,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// Held for as long as this lives, when it is an owner.
     owned: OnceLock<Lock>,
-    /// Set when this owner comes to its end: from then on whatever it records lies in finished packs.
+    /// Set when this owner comes to its end: from then on whatever it records is in finished packs.
     ends: AtomicBool,
     /// How to hand the last step of a change to the owner.
     publisher: OnceLock<Arc<dyn Publisher>>,
@@ -180,13 +180,13 @@ impl Drop for Inner {
         for writer in writers.into_iter().flatten() {
             let left = if self.owned.get().is_some() { writer.finish().map(drop) } else { writer.discard() };
             if let Err(error) = left {
-                tracing::warn!("an open pack is left for the next process: {error}");
+                tracing::warn!("an open pack is left to the next process: {error}");
             }
         }
         if let Ok(index) = self.index.get_mut()
             && let Err(error) = index.flush()
         {
-            tracing::warn!("the index is left for the next process to catch up: {error}");
+            tracing::warn!("updating the index is left to the next process: {error}");
         }
     }
 }

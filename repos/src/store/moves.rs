@@ -21,7 +21,7 @@ pub struct BranchMove {
 /// What became of a branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BranchChange {
-    /// It came into being, with or without a commit.
+    /// It was created, with or without a commit.
     Made(Option<CommitId>),
     /// It got another commit, or its first.
     Moved {
@@ -30,7 +30,7 @@ pub enum BranchChange {
         /// From then on.
         to: Option<CommitId>,
     },
-    /// It was deleted, by itself or with its repository.
+    /// It was deleted, on its own or with its repository.
     Deleted {
         /// Where it was.
         from: Option<CommitId>,
@@ -100,7 +100,7 @@ impl Store {
         let place = format!("{repo}@{branch}");
         let now = jiff::Timestamp::from_microsecond(self.clock().now().as_micros()).unwrap_or_default();
         let then = time.instant(now, self.zone()).ok_or_else(|| RepoError::Usage {
-            what: format!("`{place}@{time}` is beyond the years that are known"),
+            what: format!("`{place}@{time}` is outside the supported range of years"),
             hint: None,
         })?;
         let then = Timestamp::from_micros(then.as_microsecond());
@@ -108,16 +108,16 @@ impl Store {
         if moves.is_empty() {
             self.branch(repo, &branch)?;
         }
-        let hint = Some(format!("pv branch log {place} shows where it was"));
+        let hint = Some(format!("pv branch log {place} shows its history"));
         let not_there =
             |why: String| RepoError::NotFound { what: format!("`{place}` had no commit at {then}: {why}"), hint };
         let Some(last) = moves.iter().rfind(|moved| moved.at <= then) else {
-            let first = moves.first().map_or_else(String::new, |first| format!("it was made at {}", first.at));
+            let first = moves.first().map_or_else(String::new, |first| format!("it was created at {}", first.at));
             return Err(not_there(first));
         };
         match last.change.to() {
             Some(Some(commit)) => Ok(commit),
-            Some(None) => Err(not_there("nothing was committed to it yet".to_owned())),
+            Some(None) => Err(not_there("it has no commits yet".to_owned())),
             None => Err(not_there(format!("it was deleted at {}", last.at))),
         }
     }

@@ -301,7 +301,7 @@ impl Store {
         }
         let names: Vec<String> = self.pipelines()?.into_iter().map(|(name, _)| name.to_string()).collect();
         let hint = nearest(pipeline.as_str(), &names)
-            .map_or_else(|| "pv pipeline list shows all".to_owned(), |name| format!("did you mean `{name}`?"));
+            .map_or_else(|| "pv pipeline list lists all".to_owned(), |name| format!("did you mean `{name}`?"));
         Err(RepoError::NotFound { what: format!("pipeline `{pipeline}` not found"), hint: Some(hint) })
     }
 

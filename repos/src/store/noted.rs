@@ -35,7 +35,7 @@ impl Store {
         // In one write over the old one: nobody finds half of it, whenever this process dies.
         let written = file.and_then(|mut file| file.write_all(&line).and_then(|()| file.set_len(line.len() as u64)));
         if let Err(error) = written {
-            tracing::debug!("the journal's position is not noted: {error}");
+            tracing::debug!("the journal's position is not saved: {error}");
         }
     }
 

@@ -26,7 +26,7 @@ const LOOKS: u32 = 20;
 /// Makes an object's bytes of those stored for it, as [`codec::unpack`] does.
 pub(super) type Unpack = fn(&Row, Bytes) -> Option<Bytes>;
 
-/// Where an object lies.
+/// Where an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// There.
@@ -107,7 +107,7 @@ impl Store {
             return Ok(false);
         }
         // Compressing takes longer than appending: it is done before the lock. An object that comes into a finished pack meanwhile is
-        // kept twice, which is no harm.
+        // kept twice, which is not a harm.
         let (new, mut writer) = codec::pack(bytes, |codec, stored| -> Result<_> {
             let mut writer = self.writer(kind.class());
             let new = writer.append_packed(self.packs(), kind, digest, bytes.len(), codec, stored)?;
@@ -141,12 +141,12 @@ impl Store {
         Ok(())
     }
 
-    /// Where an object lies, as far as the index knows.
+    /// Where an object is, as far as the index knows.
     pub(crate) fn place(&self, kind: u8, digest: &Digest) -> Result<Place> {
         place_in(&self.index(), kind, digest)
     }
 
-    /// Where an object lies; looks again when that was in a pack that is gone.
+    /// Where an object is; looks again when that was in a pack that is gone.
     pub(super) fn find_place(&self, kind: Kind, digest: &Digest) -> Result<Place> {
         let place = self.place_or_put_off(kind, digest)?;
         if !matches!(place, Place::Gone) || !self.look_again()? {
@@ -159,7 +159,7 @@ impl Store {
         Ok(place)
     }
 
-    /// Where an object lies, also in packs that the index has put off.
+    /// Where an object is, also in packs that the index has put off.
     fn place_or_put_off(&self, kind: Kind, digest: &Digest) -> Result<Place> {
         loop {
             let index = self.index();
@@ -207,7 +207,7 @@ impl Store {
         // because a pack is entered into the index before its writer forgets it.
         if let Some(found) = self.writer(kind.class()).read(kind, digest) {
             let (row, stored) = found?;
-            let why = || "its bytes are others".to_owned();
+            let why = || "its bytes do not match its digest".to_owned();
             let bytes = unpack(&row, stored);
             return bytes.map(Some).ok_or_else(|| RepoError::DamagedObject { kind, digest: *digest, why: why() });
         }
@@ -218,14 +218,16 @@ impl Store {
                 Place::Nowhere => break,
             };
             match self.read_entry(&pack, &row, kind, unpack) {
-                // Its pack was removed between the two: what counts of it lies in another by now.
+                // Its pack was removed between the two: what counts of it is in another by now.
                 Err(error) if is_gone(&error) && look < LOOKS => self.refresh()?,
                 Err(error) if is_gone(&error) || error.kind() == ErrorKind::Damaged => {
                     let Some((pack, bytes)) = self.another_copy(kind, digest)? else {
                         let lost = is_gone(&error).then_some(RepoError::MissingObject { kind, digest: *digest });
                         return Err(lost.unwrap_or(error));
                     };
-                    tracing::warn!("an object was read from pack {pack}: not where the index says; pv fsck tells why");
+                    tracing::warn!(
+                        "an object was read from pack {pack}, not from the place in the index; pv fsck checks this"
+                    );
                     return Ok(Some(bytes));
                 }
                 read => return read.map(Some),
@@ -245,7 +247,7 @@ impl Store {
         bytes.ok_or_else(|| RepoError::DamagedObject {
             kind,
             digest: row.digest,
-            why: format!("its bytes at {} in pack {pack} are others", row.offset),
+            why: format!("content at offset {} of pack {pack} does not match its digest", row.offset),
         })
     }
 
@@ -254,7 +256,7 @@ impl Store {
         let row = self.index().get(&keys::pack_number(number))?;
         let name = row.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| text.parse().ok());
         name.ok_or_else(|| RepoError::NotFound {
-            what: format!("the index names a pack number {number} that does not exist"),
+            what: format!("the index refers to pack number {number}, which does not exist"),
             hint: Some("pv fsck --rebuild-index".to_owned()),
         })
     }
@@ -333,7 +335,7 @@ impl Store {
         Ok(digest)
     }
 
-    /// Digests of all results of a recipe, whoever wrote them, with state and exit code, newest first.
+    /// Digests of all results of a recipe, of any writer, with state and exit code, newest first.
     pub fn results(&self, recipe: &DatumId) -> Result<Vec<(Digest, ResultState, Option<i32>)>> {
         let prefix = keys::results(recipe);
         let mut found = Vec::new();

@@ -62,7 +62,7 @@ impl OpenOptions {
                 published => published?,
             }
         }
-        // Last: a folder without this file is no store, and `init` may go on with it.
+        // Last: a folder without this file is not a store, and `init` may continue with it.
         self.faults.step().doing("write", &folder.join(FORMAT_FILE))?;
         write_format(&folder)?;
         crate::base::durable::sync_folder(dir)?;
@@ -78,7 +78,7 @@ impl OpenOptions {
             Ok(text) if is_newer_format(&text) => {
                 Err(RepoError::MadeByNewer { what: format!("the store at `{}`", dir.display()) })
             }
-            Ok(_) => Err(RepoError::DamagedFormat { why: "it does not say which layout the store has" }),
+            Ok(_) => Err(RepoError::DamagedFormat { why: "it does not contain the store's format" }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && has_history(dir) => {
                 Err(RepoError::DamagedFormat { why: "it is missing" })
             }
@@ -98,9 +98,9 @@ impl OpenOptions {
             opened => return opened,
         }
         let store = self.unread(dir)?;
-        // Whoever may write here does it next time, and what lies in there was not published.
+        // Anyone who may write here does it next time, and what is in there was not published.
         if let Err(error) = store.save_abandoned() {
-            tracing::warn!("what a dead writer left is not saved now: {error}");
+            tracing::warn!("data of a dead writer is not recovered now: {error}");
         }
         match store.refresh() {
             Err(error) if error.kind() == specs::ErrorKind::Damaged => store.use_what_is_sound()?,
@@ -111,9 +111,9 @@ impl OpenOptions {
 
     fn assemble(&self, dir: &Path) -> Result<Store, RepoError> {
         let store = self.unread(dir)?;
-        // Whoever may write here does it next time, and what lies in there was not published.
+        // Anyone who may write here does it next time, and what is in there was not published.
         if let Err(error) = store.save_abandoned() {
-            tracing::warn!("what a dead writer left is not saved now: {error}");
+            tracing::warn!("data of a dead writer is not recovered now: {error}");
         }
         store.refresh()?;
         Ok(store)
@@ -265,7 +265,7 @@ impl Store {
             if !error.is_of_index() {
                 return Err(error);
             }
-            tracing::warn!("the index cannot be read and is not used: {error}");
+            tracing::warn!("the index is not used, because it cannot be read: {error}");
             index = Index::in_memory();
             self.catch_up(&index, &mut position)?;
         }
@@ -304,7 +304,7 @@ impl Store {
             .map(|done| done.is_some());
         done.unwrap_or_else(|error| {
             // Disposable: nobody reads less because of it.
-            tracing::warn!("the index on disk cannot be caught up: {error}");
+            tracing::warn!("the index on disk cannot be updated: {error}");
             false
         })
     }
@@ -340,7 +340,7 @@ impl Store {
         });
         match read {
             Err(error @ RepoError::MadeByNewer { .. }) => return Err(error),
-            // Whoever opened it so wants to know what is damaged, and asks.
+            // Anyone who opened it so wants to know what is damaged, and asks.
             Ok(_) | Err(_) => *position = end,
         }
         self.use_index(index);
@@ -355,9 +355,9 @@ impl Store {
         }
         match Index::open_reading(&path).and_then(|index| Ok((is_current(&index)?, index))) {
             Ok((true, index)) => return index,
-            Ok((false, _)) => tracing::debug!("the index is of another version and is not used"),
-            Err(RepoError::Index(error)) => tracing::warn!("the index cannot be read and is not used: {error}"),
-            Err(error) => tracing::warn!("the index cannot be read and is not used: {error}"),
+            Ok((false, _)) => tracing::debug!("the index has another version and is not used"),
+            Err(RepoError::Index(error)) => tracing::warn!("the index is not used, because it cannot be read: {error}"),
+            Err(error) => tracing::warn!("the index is not used, because it cannot be read: {error}"),
         }
         Index::in_memory()
     }
@@ -379,12 +379,12 @@ impl Store {
         Ok(())
     }
 
-    /// The index on disk, caught up; made anew when that cannot be done because it is damaged. The caller holds the lock.
+    /// The index on disk, caught up; rebuilt when that cannot be done because it is damaged. The caller holds the lock.
     fn open_caught_up(&self, position: &mut Position) -> Result<Index, RepoError> {
         let index = self.open_writable()?;
         match self.catch_up(&index, position) {
             Err(error) if error.is_of_index() => {
-                tracing::warn!("the index is damaged and is made anew: {error}");
+                tracing::warn!("the index is damaged and will be rebuilt: {error}");
                 drop(index);
                 std::fs::remove_dir_all(self.index_path()).doing("remove", &self.index_path())?;
                 let index = self.open_writable()?;
@@ -407,14 +407,14 @@ impl Store {
             Err(error @ RepoError::Io { .. }) => return Err(error),
             _ => {}
         }
-        tracing::warn!("the index is damaged or of another version and is made anew");
+        tracing::warn!("the index is damaged or has another version, and will be rebuilt");
         std::fs::remove_dir_all(&path).doing("remove", &path)?;
         let index = Index::open_writable(&path, &self.inner.faults)?;
         mark_version(&index);
         Ok(index)
     }
 
-    /// Throws the index away and makes it anew from packs and journal. `InUse` when a process owns the store: the index is open there.
+    /// Discards the index and rebuilds it from packs and journal. `InUse` if a process owns the store: the index is open there.
     pub fn rebuild_index(&self) -> Result<(), RepoError> {
         if self.is_owner() || self.has_owner() {
             return Err(self.in_use());
@@ -450,7 +450,7 @@ impl Store {
         self.catch_up_disk(position)
     }
 
-    /// Throws the index away, for whoever opens the store next to make it anew. The caller holds the lock, and uses this store no more.
+    /// Throws the index away, for anyone who opens the store next to rebuild it. The caller holds the lock, and uses this store no more.
     pub(crate) fn forget_index(&self) -> Result<(), RepoError> {
         self.use_index(Index::in_memory());
         let path = self.index_path();
@@ -478,14 +478,14 @@ impl Store {
         self.inner.owned.set(lock).map_err(|_| RepoError::InUse { holder: "this process".to_owned() })
     }
 
-    /// Has an owner that comes to its end finish its open packs: what it records from now on lies in finished ones, so that others read
+    /// Has an owner that comes to its end finish its open packs: what it records from now on is in finished ones, so that others read
     /// all of it when nobody answers for the store any more.
     pub fn end_owning(&self) -> Result<(), RepoError> {
         self.inner.ends.store(true, Ordering::Relaxed);
         self.finish_packs()
     }
 
-    /// Brings what the index has in memory to the disk, for whoever opens the store next.
+    /// Brings what the index has in memory to the disk, for anyone who opens the store next.
     pub fn flush_index(&self) -> Result<(), RepoError> {
         self.index().flush()
     }

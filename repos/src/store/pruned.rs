@@ -23,7 +23,7 @@ impl Store {
             return Ok(());
         }
         let hint = match self.commit(commit)?.pipeline {
-            Some(stamp) => format!("pv pipeline rerun {} makes its outputs again", stamp.name),
+            Some(stamp) => format!("pv pipeline rerun {} creates its outputs again", stamp.name),
             None => "pv put of the same bytes brings them back".to_owned(),
         };
         Err(RepoError::PrunedFile { what: format!("`{path}` in {repo}@{}", commit.short(12)), pruned, hint })
@@ -42,7 +42,7 @@ impl Store {
         match job.and_then(|job| job.commit).map(|commit| self.is_pruned(&commit)).transpose()? {
             Some(Some(pruned)) => Err(RepoError::PrunedFile { what, pruned, hint }),
             Some(None) => Err(missing),
-            None => Err(RepoError::NotFound { what: format!("{what} is not kept any more"), hint: Some(hint) }),
+            None => Err(RepoError::NotFound { what: format!("{what} is no longer stored"), hint: Some(hint) }),
         }
     }
 }

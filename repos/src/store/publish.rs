@@ -96,7 +96,7 @@ impl Store {
                 self.release_held();
                 // The change has happened, whether it can be seen from here or not.
                 if let Err(error) = self.refresh() {
-                    tracing::warn!("what the owner did is not seen yet: {error}");
+                    tracing::warn!("changes of the store's owner are not visible yet: {error}");
                 }
                 return Ok(());
             }
@@ -108,7 +108,7 @@ impl Store {
         unreachable!("the loop has no end")
     }
 
-    /// Has the owner make a change happen; false when it did not happen and this process may go on by itself.
+    /// Has the owner make a change happen; false when it did not happen and this process may continue on its own.
     fn hand_over(&self, publisher: &dyn Publisher, change: &Change) -> Result<bool> {
         let before = self.position();
         match publisher.publish(change, &self.relied()) {
@@ -160,7 +160,7 @@ impl Store {
             let mut position = self.locked_position();
             if self.was_swept(relied) {
                 if !in_finished {
-                    // To be looked at again, all must lie where no lock of a writer is needed.
+                    // To be looked at again, all must be where no lock of a writer is needed.
                     in_finished = true;
                     continue;
                 }
@@ -201,7 +201,7 @@ impl Store {
         if !self.is_owner()
             && let Err(error) = self.relieve_index()
         {
-            tracing::warn!("the index on disk cannot be caught up: {error}");
+            tracing::warn!("the index on disk cannot be updated: {error}");
         }
     }
 

@@ -50,7 +50,7 @@ impl Store {
             Some(revision) => self.resolve_revision(&reference.repo, revision)?,
         };
         if let Some(pruned) = self.is_pruned(&id)?.filter(|pruned| pruned.why == PruneWhy::Deleted) {
-            let hint = format!("pv log {} shows its commits", reference.repo);
+            let hint = format!("pv log {} lists its commits", reference.repo);
             let place = format!("{}@{}", reference.repo, id.short(12));
             return Err(RepoError::NotFound { what: format!("{place} not found: {pruned}"), hint: Some(hint) });
         }
@@ -64,7 +64,7 @@ impl Store {
         if commit.repo == *repo {
             return Ok(());
         }
-        let why = format!("a branch or tag of `{repo}` points to it, and it is of `{}`", commit.repo);
+        let why = format!("a branch or tag of `{repo}` points to it, but it belongs to `{}`", commit.repo);
         Err(RepoError::DamagedObject { kind: Kind::Commit, digest: id.digest(), why })
     }
 
@@ -72,7 +72,7 @@ impl Store {
     pub fn head(&self, repo: &RepoName, branch: &BranchName) -> Result<CommitId> {
         self.branch(repo, branch)?.commit.ok_or_else(|| RepoError::NoCommit {
             reference: format!("`{repo}@{branch}`"),
-            why: "nothing was committed to it yet".to_owned(),
+            why: "it has no commits yet".to_owned(),
         })
     }
 
@@ -201,7 +201,7 @@ impl Store {
         Ok(made)
     }
 
-    /// What the run's output commits rest on, at any depth.
+    /// What the run's output commits depend on, at any depth.
     fn used_by_run(&self, repo: &RepoName, run: &RunRow, jobs: &[JobRow]) -> Result<BTreeMap<BranchName, CommitId>> {
         let mut used: BTreeMap<BranchName, (u64, CommitId)> = BTreeMap::new();
         let mut seen = BTreeSet::new();
@@ -225,7 +225,7 @@ impl Store {
 
     fn why_no_commit(&self, repo: &RepoName, jobs: &[JobRow]) -> Result<String> {
         let Some(job) = jobs.iter().find(|job| job.pipeline.output_repo() == *repo) else {
-            return Ok("the run neither made nor used one".to_owned());
+            return Ok("the run neither made nor used a commit of it".to_owned());
         };
         let state = match job.sealed {
             None => return Ok(format!("job `{}` has not ended", job.pipeline)),

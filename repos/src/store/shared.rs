@@ -48,7 +48,7 @@ impl OpenOptions {
     pub(super) fn refuse_shared(folder: &Path) -> Result<()> {
         let Some(url) = url_of(folder)? else { return Ok(()) };
         Err(RepoError::Conflict {
-            what: format!("`{}` is of a store at `{url}` that was not finished", folder.display()),
+            what: format!("`{}` belongs to an incomplete store at `{url}`", folder.display()),
             hint: Some(format!("repeat pv init --objects {url}, or delete `{}`", folder.display())),
         })
     }
@@ -63,13 +63,13 @@ impl OpenOptions {
         match url_of(&folder)? {
             Some(other) if other != place.url() => {
                 return Err(RepoError::Conflict {
-                    what: format!("`{}` is of a store at `{other}`", folder.display()),
-                    hint: Some(format!("use that URL, or delete `{}`: all of it is there", folder.display())),
+                    what: format!("`{}` belongs to a store at `{other}`", folder.display()),
+                    hint: Some(format!("use that URL, or delete `{}`: all its data is at that URL", folder.display())),
                 });
             }
             None if folder.join("journal").exists() => {
                 return Err(RepoError::Conflict {
-                    what: format!("`{}` is of a store that was not finished", folder.display()),
+                    what: format!("`{}` belongs to an incomplete store", folder.display()),
                     hint: Some(format!("repeat pv init without --objects, or delete `{}`", folder.display())),
                 });
             }

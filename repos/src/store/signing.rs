@@ -138,14 +138,14 @@ impl Store {
             let key = file.create(OwnKey::random())?;
             if !self.signing_keys()?.is_empty() {
                 let (path, name) = (file.path().display(), key.public().fingerprint().short(12));
-                (self.inner.notify)(&format!("there is no key at `{path}`: a new one was made, {name}"));
+                (self.inner.notify)(&format!("there was no key at `{path}`: a new key was created, {name}"));
             }
             return Ok(key);
         };
         if self.is_in_use(&key)? {
             return Ok(key);
         }
-        // Whoever replaced it may have died before the new one was in its place.
+        // Anyone who replaced it may have died before the new one was in its place.
         if let Some(next) = file.next().read()?
             && self.signing_key(&next.public().fingerprint())?.is_some_and(|row| row.replaced_at.is_none())
         {
@@ -153,8 +153,8 @@ impl Store {
             return Ok(next);
         }
         Err(RepoError::Conflict {
-            what: format!("the key `{}` was replaced by another one", file.path().display()),
-            hint: Some("put the newest key back, or move this one away: then a new one is made".to_owned()),
+            what: format!("key `{}` was replaced by another one", file.path().display()),
+            hint: Some("restore the newest key, or move this one away: then a new key is created".to_owned()),
         })
     }
 
@@ -189,11 +189,8 @@ impl Store {
         let standing = self.signing_key(&own.public().fingerprint())?;
         if !standing.is_some_and(|row| row.vouched) {
             return Err(RepoError::Conflict {
-                what: format!(
-                    "the key `{}` is not one that the store vouches for",
-                    self.inner.key_file.path().display()
-                ),
-                hint: Some("say it where the store's key is; pv key show lists the keys".to_owned()),
+                what: format!("key `{}` is not trusted by the store", self.inner.key_file.path().display()),
+                hint: Some("run this command where the store's key is; pv key show lists the keys".to_owned()),
             });
         }
         self.publish(&Change::of(vec![Entry::KeyTrust { key: *fingerprint }]))
@@ -209,13 +206,13 @@ impl Store {
     /// There must be a key that the journal knows: who checks the signature finds it there.
     pub fn sign_bytes(&self, bytes: &[u8]) -> Result<(Digest, Signature)> {
         let key = self.inner.key_file.read()?.ok_or_else(|| RepoError::Conflict {
-            what: format!("there is no key at `{}` to sign with", self.inner.key_file.path().display()),
-            hint: Some("the next commit made here makes one".to_owned()),
+            what: format!("there is no signing key at `{}`", self.inner.key_file.path().display()),
+            hint: Some("the next commit made here creates one".to_owned()),
         })?;
         let fingerprint = key.public().fingerprint();
         if self.signing_key(&fingerprint)?.is_none() {
             return Err(RepoError::Conflict {
-                what: format!("the journal does not know the key `{}`", self.inner.key_file.path().display()),
+                what: format!("key `{}` is not in the journal", self.inner.key_file.path().display()),
                 hint: Some("the next commit made here records it".to_owned()),
             });
         }
@@ -229,9 +226,9 @@ impl Store {
         Ok(match self.public_key() {
             Err(error) => Some(error.to_string()),
             Ok(None) if known.is_empty() => None,
-            Ok(None) => Some(format!("there is no key at `{path}`: the next commit makes one")),
+            Ok(None) => Some(format!("there is no key at `{path}`: the next commit creates one")),
             Ok(Some(key)) => (!known.iter().any(|(name, _)| *name == key.fingerprint()))
-                .then(|| format!("the journal does not know the key `{path}`: the next commit records it")),
+                .then(|| format!("key `{path}` is not in the journal: the next commit records it")),
         })
     }
 

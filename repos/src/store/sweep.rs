@@ -1,4 +1,4 @@
-//! Garbage goes: packs with objects that nothing needs are removed, after what is needed of them was copied to new ones.
+//! Garbage collection: packs with unneeded objects are removed, after their needed objects were copied to new packs.
 //!
 //! ```text
 //! without the lock   plan: which packs go; copy what is marked of them; the copies are durable and listed
@@ -6,8 +6,8 @@
 //!                    on disk; remove the packs
 //! ```
 //! A batch at a time, so that the lock is held shortly and a full disk gets emptier with each: first packs that hold nothing but
-//! garbage, then those of which least is to be copied. Stopping anywhere leaves a sound store, in which some objects lie twice or some
-//! packs are still there; the next sweep goes on. Readers that find a pack gone look again. Writers that relied on one look through
+//! garbage, then those of which least is to be copied. Stopping anywhere leaves a sound store, in which some objects are twice or some
+//! packs are still there; the next sweep continues. Readers that find a pack gone look again. Writers that relied on one look through
 //! their change again (`recheck`); packs that hold what they did not publish yet are left alone (`held`).
 
 use std::collections::HashSet;
@@ -75,7 +75,7 @@ impl Drop for Writing<'_> {
             let reading = self.store.open_reading();
             match self.store.catch_up(&reading, &mut self.store.locked_position()) {
                 Ok(()) => self.store.use_index(reading),
-                Err(error) => tracing::warn!("the index cannot be caught up: {error}"),
+                Err(error) => tracing::warn!("the index cannot be updated: {error}"),
             }
         }
     }
@@ -91,7 +91,7 @@ pub trait Marks {
 
 impl Store {
     /// Removes what `marks` does not call live, as far as that is worth it, and tells what went. `InUse` when an owner comes meanwhile,
-    /// which can go on with it: what is gone then is not told.
+    /// which can continue with it: what is gone then is not told.
     pub fn sweep(&self, marks: &mut dyn Marks, progress: Progress<'_>) -> Result<Swept> {
         let _removing = self.take_removal_lock()?;
         self.know_all()?;
@@ -112,7 +112,7 @@ impl Store {
             while !rest.is_empty() {
                 let (fitting, others) = rest.split_at(self.how_many_fit(rest));
                 if fitting.is_empty() {
-                    tracing::warn!("there is no room to copy what is needed of {} packs: they stay", rest.len());
+                    tracing::warn!("not enough space to compact {} packs: they are kept", rest.len());
                     break;
                 }
                 self.sweep_batch(fitting, marks, &mut swept)?;
@@ -178,7 +178,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the lock and uses the index on disk for writing; one that cannot be written is thrown away, and made anew by a later
+    /// Takes the lock and uses the index on disk for writing; one that cannot be written is thrown away, and rebuilt by a later
     /// process.
     fn write_index(&self) -> Result<Writing<'_>> {
         if self.is_owner() {
@@ -194,7 +194,7 @@ impl Store {
         });
         let index = match opened {
             Err(error) if error.is_of_index() => {
-                tracing::warn!("the index cannot be written and is thrown away: {error}");
+                tracing::warn!("the index cannot be written and is discarded: {error}");
                 std::fs::remove_dir_all(self.index_path()).ok();
                 let index = Index::in_memory();
                 self.catch_up(&index, &mut position)?;
@@ -232,7 +232,7 @@ impl Store {
                 Ok(true) => victims.push(*victim),
                 Ok(false) => {}
                 Err(error) if is_full(&error) => {
-                    tracing::warn!("pack {} stays: there is no room to copy what is needed of it", victim.name);
+                    tracing::warn!("pack {} is kept: not enough space to compact it", victim.name);
                 }
                 Err(error) => return Err(error),
             }
@@ -283,7 +283,7 @@ impl Store {
         finish(copies)
     }
 
-    /// Has the index find in packs that are held all that lies in them: what was garbage elsewhere may be needed by their writers.
+    /// Has the index find in packs that are held all that is in them: what was garbage elsewhere may be needed by their writers.
     fn prefer_held(&self, index: &Index) -> Result<()> {
         for (name, length) in self.packs().list()? {
             let is_known = index.pack_number(&name).is_some();
@@ -297,7 +297,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes garbage out of the index, but what lies in packs that stay after all.
+    /// Takes garbage out of the index, but what is in packs that stay after all.
     fn forget(&self, index: &Index, garbage: &[Packed], removed: &[PackName]) {
         let removed: HashSet<&PackName> = removed.iter().collect();
         let mut changes = Changes::new();

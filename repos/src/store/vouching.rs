@@ -1,12 +1,12 @@
 //! What the signatures of the journal's records are worth, and which keys count.
 //!
-//! The first key of a journal is believed (whoever wants more remembers it elsewhere); another one counts when a key that counts signed
+//! The first key of a journal is believed (anyone who wants more remembers it elsewhere); another one counts when a key that counts signed
 //! that it takes its place, or says so in a record of its own (`key_trust`). A record is *in doubt* when it is not signed and one before
 //! it is, when its signature does not fit, or when its key does not count. Nobody without a key that counts can make a record that is not
 //! in doubt, nor take one out, since each names the digest of the one before. Records from before the first signed one are of earlier
 //! versions: that one vouches for them as its signer saw them.
 //!
-//! To check a signature takes longer than all else about a record. So it is done once, by whoever writes the index; what came since,
+//! To check a signature takes longer than all else about a record. So it is done once, by anyone who writes the index; what came since,
 //! readers check when they are asked for proof.
 
 use rocksdb::Direction;
@@ -89,14 +89,14 @@ impl Store {
     pub(super) fn refuse_forged(&self, index: &Index) -> Result<()> {
         let is_unsigned = checked_until(index)?.records > 0 && !has_keys(index)?;
         if is_unsigned && self.public_key().is_ok_and(|key| key.is_some()) {
-            let why = "it names no key, and there is one at this place: this is not the journal that it was".to_owned();
+            let why = "it records no key, but this machine has one: this is not the original journal".to_owned();
             return Err(RepoError::DamagedJournal { record: 1, why });
         }
         let doubts = known_doubts(index)?;
         if doubts.is_empty() {
             return Ok(());
         }
-        // What this place wrote itself it may follow, whoever else believes it.
+        // What this place wrote itself it may follow, anyone who else believes it.
         let own = self.own_key_if_there().map(|key| key.public().fingerprint());
         let is_bad = |doubt: &Doubt| doubt.why != DoubtWhy::Unvouched || (doubt.commands && doubt.key != own);
         let Some(doubt) = still_in_doubt(index, doubts)?.into_iter().find(is_bad) else { return Ok(()) };
@@ -104,8 +104,8 @@ impl Store {
         match doubt.key.filter(|_| doubt.why == DoubtWhy::Unvouched) {
             None => Err(RepoError::DamagedJournal { record, why: format!("{words} ({does})") }),
             Some(key) => Err(RepoError::Conflict {
-                what: format!("record {record} of the journal ({does}) is not followed: {words}"),
-                hint: Some(format!("pv key trust {}, if you know whose it is", key.short(12))),
+                what: format!("record {record} of the journal ({does}) is not applied: {words}"),
+                hint: Some(format!("pv key trust {}, if you know the owner of the key", key.short(12))),
             }),
         }
     }
@@ -226,7 +226,7 @@ fn moves(moved: &Move) -> String {
 
 fn entry_words(entry: &Entry) -> String {
     match entry {
-        Entry::Init { .. } => "makes the store".to_owned(),
+        Entry::Init { .. } => "creates the store".to_owned(),
         Entry::RepoCreate { repo, .. } => format!("creates repository {repo}"),
         Entry::RepoDelete { repo } => format!("deletes repository {repo}"),
         Entry::BranchDelete { repo, branch } => format!("deletes branch {repo}@{branch}"),
@@ -240,13 +240,13 @@ fn entry_words(entry: &Entry) -> String {
         Entry::PipelineStart { pipeline } => format!("starts pipeline {pipeline}"),
         Entry::Gc { removed } => format!("removes {} packs", removed.len()),
         Entry::Run { run, moves: moved, .. } => {
-            moved.first().map_or_else(|| format!("makes run {}", run.short(8)), moves)
+            moved.first().map_or_else(|| format!("creates run {}", run.short(8)), moves)
         }
         Entry::Job { moved: Some(moved), .. } => moves(moved),
         Entry::Job { pipeline, run, .. } => format!("ends job {pipeline}@{}", run.short(8)),
-        Entry::CommitPrune { commits, .. } => format!("gives up files of {} commits", commits.len()),
+        Entry::CommitPrune { commits, .. } => format!("prunes {} commits", commits.len()),
         Entry::Key { public_key, .. } => format!("adds key {}", public_key.fingerprint().short(12)),
-        Entry::KeyTrust { key } => format!("vouches for key {}", key.short(12)),
+        Entry::KeyTrust { key } => format!("trusts key {}", key.short(12)),
         Entry::CommitDelete { commit, .. } => format!("deletes commit {}", commit.short(12)),
     }
 }

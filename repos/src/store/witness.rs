@@ -45,7 +45,7 @@ impl std::fmt::Display for CutBack {
         } else {
             write!(
                 f,
-                "record {had} is another one than when commit {commit} was signed: the journal was replaced, or it forked"
+                "record {had} differs from the record at the time when commit {commit} was signed: the journal was replaced, or it forked"
             )
         }
     }

@@ -30,7 +30,7 @@ pub enum Step<'c, V> {
         level: u8,
         /// Its last key.
         last_key: &'c [u8],
-        /// Its name and what lies below.
+        /// Its name and what is below.
         child: &'c Child,
     },
     /// One entry of the map.
@@ -92,7 +92,7 @@ impl<'s, V: MapValue, S: NodeStore + ?Sized> Cursor<'s, V, S> {
         let Some(Step::Subtree { level, last_key, child }) = self.peek() else { return Ok(()) };
         let node = Node::read(self.store, &child.digest)?;
         if node.level != level || node.last_key() != Some(last_key) || node.totals != child.totals {
-            let why = "it is not what its parent says";
+            let why = "it contradicts its parent";
             return Err(TreeError::Damaged { digest: child.digest, why }.into());
         }
         self.frames.push(Frame { node, index: 0 });
@@ -114,7 +114,7 @@ impl<'s, V: MapValue, S: NodeStore + ?Sized> Cursor<'s, V, S> {
         Ok(())
     }
 
-    /// The value of `key`. Cheaper than [`Map::get`](super::Map::get) for many keys that lie close to each other.
+    /// The value of `key`. Cheaper than [`Map::get`](super::Map::get) for many keys that are close to each other.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<V>, S::Error> {
         self.seek(key)?;
         match self.peek() {
@@ -158,7 +158,7 @@ impl<'s, V: MapValue, S: NodeStore + ?Sized> Cursor<'s, V, S> {
         self.frames.last().expect("the root's frame is never removed")
     }
 
-    /// Whether the entry that `seek` looks for lies in the node that was entered last.
+    /// Whether the entry that `seek` looks for is in the node that was entered last.
     fn top_covers(&self, key: &[u8]) -> bool {
         let above = &self.frames[..self.frames.len() - 1];
         let before = above.iter().rev().find(|frame| frame.index > 0).map(|frame| frame.node.key(frame.index - 1));

@@ -3,7 +3,7 @@
 //! A [`Map`] is a content-defined search tree (prolly tree) from keys (bytes) to values. Its nodes are objects named by
 //! SHA-256, so the name of the root stands for all contents, and the root depends on the contents alone: the order of the
 //! changes that led there leaves no trace. [`Tree`] is the map of a commit's files; lineage and datums are maps too.
-//! Not here: where nodes lie and how they are cached ([`NodeStore`]), what the values mean to others.
+//! Not here: where nodes are and how they are cached ([`NodeStore`]), what the values mean to others.
 //!
 //! # Format 1
 //!
@@ -91,7 +91,7 @@ impl<V: MapValue> Map<V> {
         if again.finish()? == self {
             return Ok(());
         }
-        Err(TreeError::Damaged { digest: self.root, why: "it is not the tree of its entries" }.into())
+        Err(TreeError::Damaged { digest: self.root, why: "it is not the canonical tree of its entries" }.into())
     }
 
     /// Writes the map of `entries`, given in key order ([`TreeError::Unsorted`]). [`Builder`] does the same a step at a time.

@@ -33,7 +33,7 @@ pub(super) fn digest_of(bytes: &[u8]) -> Digest {
 pub struct Child {
     /// The child's name.
     pub digest: Digest,
-    /// What lies below.
+    /// What is below.
     pub totals: Totals,
 }
 
@@ -162,18 +162,18 @@ impl<V: MapValue> Node<V> {
         }
         let node = Self::read(store, digest)?;
         if node.level > 0 && node.len() < MIN_ENTRIES {
-            return Err(TreeError::Damaged { digest: *digest, why: "it is a root of one child" }.into());
+            return Err(TreeError::Damaged { digest: *digest, why: "it is a root with a single child" }.into());
         }
         Ok(node)
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
-        let [FORMAT, level, rest @ ..] = bytes else { return Err("its format is not known") };
+        let [FORMAT, level, rest @ ..] = bytes else { return Err("its format is unknown") };
         let mut node = Self::empty(*level);
         let mut rest = rest;
         while !rest.is_empty() {
-            node.take_key(&mut rest).ok_or("a key is cut off, out of order or not in its one form")?;
-            node.take_rest_of_entry(&mut rest).ok_or("an entry is cut off or not in its one form")?;
+            node.take_key(&mut rest).ok_or("a key is truncated, out of order or not in canonical form")?;
+            node.take_rest_of_entry(&mut rest).ok_or("an entry is truncated or not in canonical form")?;
         }
         if node.level > 0 && node.ends.is_empty() { Err("it is an inner node without a child") } else { Ok(node) }
     }

@@ -1,4 +1,4 @@
-//! The seam below the tree: where nodes lie, and what can go wrong there.
+//! The seam below the tree: where nodes are, and what can go wrong there.
 
 use bytes::Bytes;
 use specs::Digest;
@@ -77,7 +77,7 @@ mod memory {
             if super::super::node::digest_of(&bytes) == *digest {
                 Ok(bytes)
             } else {
-                Err(TreeError::Damaged { digest: *digest, why: "its bytes have another digest" })
+                Err(TreeError::Damaged { digest: *digest, why: "its bytes do not match its digest" })
             }
         }
     }

@@ -65,7 +65,7 @@ pub struct Glob {
     depth: Option<usize>,
 }
 
-/// Why a text is no glob.
+/// Why a text is not a glob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a glob: {why}, at byte {offset}", .text.escape_debug())]
 pub struct GlobError {
@@ -289,12 +289,12 @@ mod tests {
         `)` has no `(`; write `\)` for the character @2
         `}` has no `{`; write `\}` for the character @2
         `]` has no `[`; write `\]` for the character @2
-        a character is expected after `\` @2
+        expected a character after `\` @2
         it has an empty part @3
-        it has a `.` or `..` part, and no path has one @0
-        known sets are `[:alpha:] [:digit:] [:alnum:] [:upper:] [:lower:] [:xdigit:] [:space:] [:punct:]` @2
+        it has a `.` or `..` part, which no path can have @0
+        the known sets are `[:alpha:] [:digit:] [:alnum:] [:upper:] [:lower:] [:xdigit:] [:space:] [:punct:]` @2
         `[` is not closed; write `\[` for the character @3
-        more than 16 groups are inside each other @16
+        it nests more than 16 groups @16
         it has more than 6 `!(…)` @24
         "##);
     }

@@ -104,7 +104,7 @@ fn refuse_impossible_parts(text: &str) -> Result<(), Refusal> {
     for part in inner.split('/') {
         match part {
             "" if !inner.is_empty() => return Err((offset, "it has an empty part")),
-            "." | ".." => return Err((offset, "it has a `.` or `..` part, and no path has one")),
+            "." | ".." => return Err((offset, "it has a `.` or `..` part, which no path can have")),
             _ => offset += part.len() + 1,
         }
     }
@@ -163,7 +163,7 @@ impl Parser<'_> {
             '*' => Piece::AnyText,
             '?' => Piece::AnyCharacter,
             '[' => self.set(start)?,
-            '\\' => Piece::Literal(self.next().ok_or((start, "a character is expected after `\\`"))?),
+            '\\' => Piece::Literal(self.next().ok_or((start, "expected a character after `\\`"))?),
             ')' => return Err((start, "`)` has no `(`; write `\\)` for the character")),
             '}' => return Err((start, "`}` has no `{`; write `\\}` for the character")),
             ']' => return Err((start, "`]` has no `[`; write `\\]` for the character")),
@@ -190,13 +190,13 @@ impl Parser<'_> {
         let repeats = usize::from(matches!(kind, GroupKind::Any | GroupKind::Some));
         self.repeating += repeats;
         if self.nesting > MAX_NESTING {
-            return Err((start, "more than 16 groups are inside each other"));
+            return Err((start, "it nests more than 16 groups"));
         }
         if self.negations > MAX_NEGATIONS {
             return Err((start, "it has more than 6 `!(…)`"));
         }
         if kind == GroupKind::Not && self.repeating > 0 {
-            return Err((start, "`!(…)` cannot stand inside `*(…)` or `+(…)`")); // what follows it would have no end
+            return Err((start, "`!(…)` is not allowed inside `*(…)` or `+(…)`")); // what follows it would have no end
         }
         let (between, end, unclosed) = match kind {
             GroupKind::Choice => (",", "}", "`{` is not closed; write `\\{` for the character"),
@@ -262,7 +262,7 @@ impl Parser<'_> {
         let found = SETS.into_iter().find_map(|(name, ranges)| self.take(name).then_some(ranges));
         found.ok_or((
             at,
-            "known sets are `[:alpha:] [:digit:] [:alnum:] [:upper:] [:lower:] [:xdigit:] [:space:] [:punct:]`",
+            "the known sets are `[:alpha:] [:digit:] [:alnum:] [:upper:] [:lower:] [:xdigit:] [:space:] [:punct:]`",
         ))
     }
 }

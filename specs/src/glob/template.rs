@@ -20,7 +20,7 @@ enum Part {
     Group(usize),
 }
 
-/// Why a text is no key.
+/// Why a text is not a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a key: {why}", .text.escape_debug())]
 pub struct KeyTemplateError {
@@ -56,8 +56,7 @@ impl KeyTemplate {
     }
 
     fn split(text: &str) -> Result<Vec<Part>, &'static str> {
-        const EXPECTED: &str =
-            "after `$` the number of a capture is expected, as in `$1`; for the character write `$$`";
+        const EXPECTED: &str = "expected the number of a capture after `$`, as in `$1`; write `$$` for the character";
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text;

@@ -31,7 +31,7 @@ pub(super) enum Class {
     IgnoredIf(&'static str, &'static str),
     /// What a pipeline had come to when it was exported: ignored with a warning.
     Status,
-    /// What editors read and nobody else: nothing is said of it.
+    /// Only editors read it: it is ignored without a warning.
     ForEditors,
     /// Results or effects would differ: an error, since …
     Refused(&'static str),
@@ -83,32 +83,32 @@ const TEXTS: Shape = Shape::List(&Shape::Text);
 const COUNT: Shape = Shape::Integer(1, u32::MAX as i64);
 const PROJECT: Field = field("project", Class::IgnoredIf("default", "a store is one project"));
 
-/// The field of an exported spec whose own fields stand for fields of the spec.
+/// The field of an exported spec whose own fields are the fields of the spec.
 pub(super) const DETAILS: &str = "details";
 
 pub(super) static SPEC: Object = Object {
     name: "",
     fields: &[
         field("$schema", Class::ForEditors),
-        acts("pipeline", Shape::Object(&PIPELINE), "which pipeline this is"),
+        acts("pipeline", Shape::Object(&PIPELINE), "name of the pipeline"),
         acts("description", Shape::Text, "for people"),
-        acts("metadata", Shape::Object(&METADATA), "free notes that change nothing"),
-        acts("transform", Shape::Object(&TRANSFORM), "what is executed for each datum"),
-        acts("input", Shape::Object(&INPUT), "what is read"),
+        acts("metadata", Shape::Object(&METADATA), "notes without effect"),
+        acts("transform", Shape::Object(&TRANSFORM), "command to run for each datum"),
+        acts("input", Shape::Object(&INPUT), "data to read"),
         acts("parallelism_spec", Shape::Object(&PARALLELISM), "how many datums of a job run at a time"),
         acts("datum_tries", COUNT, "attempts for each datum (3)"),
         acts("output_branch", Shape::Text, "branch of the output repository (the store's default branch)"),
-        acts("datum_timeout", Shape::Text, "longest time of a try of a datum, as in `30s`"),
-        acts("job_timeout", Shape::Text, "longest time of a job, as in `1h30m`"),
+        acts("datum_timeout", Shape::Text, "time limit for each try of a datum, as in `30s`"),
+        acts("job_timeout", Shape::Text, "time limit for a job, as in `1h30m`"),
         acts(
             "reprocess_spec",
             Shape::OneOf(&["until_success", "every_job"]),
-            "whether known results are taken (until_success)",
+            "whether to reuse known results (until_success)",
         ),
-        acts("salt", Shape::Text, "anything that is to make the transform another one"),
-        acts("resource_requests", Shape::Object(&RESOURCES), "what a datum needs at least"),
-        acts("resource_limits", Shape::Object(&RESOURCES), "what a datum gets at most"),
-        acts("autoscaling", Shape::Boolean, "whether idle sandboxes are closed at once (false)"),
+        acts("salt", Shape::Text, "any text; changing it makes all datums run again"),
+        acts("resource_requests", Shape::Object(&RESOURCES), "resources that a datum needs"),
+        acts("resource_limits", Shape::Object(&RESOURCES), "resources that a datum may use"),
+        acts("autoscaling", Shape::Boolean, "whether to close idle sandboxes at once (false)"),
         ignored("sidecar_resource_requests"),
         ignored("sidecar_resource_limits"),
         ignored("scheduling_spec"),
@@ -126,12 +126,12 @@ pub(super) static SPEC: Object = Object {
         ignored("reprocess"),
         ignored("dry_run"),
         ignored("spec_commit"),
-        refused("egress", "pv copies no output out of its store"),
+        refused("egress", "pv does not copy outputs out of its store"),
         refused("service", "pipelines are not servers"),
-        refused("spout", "a pipeline without an end has no datums"),
+        refused("spout", "an endless pipeline has no datums"),
         refused("s3_out", "output is written to `/pfs/out`"),
-        refused("determined", "there is no Determined cluster"),
-        refused("tf_job", "there is no TensorFlow cluster"),
+        refused("determined", "pv has no Determined cluster"),
+        refused("tf_job", "pv has no TensorFlow cluster"),
         status("version"),
         status("stopped"),
         status("state"),
@@ -152,8 +152,10 @@ pub(super) static SPEC: Object = Object {
     ],
 };
 
-pub(super) static PIPELINE: Object =
-    Object { name: "pipeline", fields: &[acts("name", Shape::Text, "its name, and its output repository's"), PROJECT] };
+pub(super) static PIPELINE: Object = Object {
+    name: "pipeline",
+    fields: &[acts("name", Shape::Text, "name of the pipeline and of its output repository"), PROJECT],
+};
 
 pub(super) static METADATA: Object = Object {
     name: "metadata",
@@ -169,18 +171,18 @@ pub(super) static TRANSFORM: Object = Object {
         acts("env", Shape::TextMap, "environment variables"),
         acts("user", Shape::Text, "user name or id (the image's)"),
         acts("working_dir", Shape::Text, "absolute path inside the image (the image's)"),
-        acts("code", Shape::Text, "directory, relative to this file, that is read-only at `code_path`"),
-        acts("code_path", Shape::Text, "absolute path of `code` in the sandbox, where the image has nothing (`/code`)"),
-        acts("network", Shape::OneOf(&["none", "default"]), "what user code reaches (the setting `network`)"),
-        acts("accept_return_code", Shape::List(&Shape::Integer(0, 255)), "exit codes that count as success beside 0"),
-        acts("err_cmd", TEXTS, "executed after the last try that failed; its exit 0 makes the datum recovered"),
+        acts("code", Shape::Text, "directory, relative to this file, mounted read-only at `code_path`"),
+        acts("code_path", Shape::Text, "absolute path of `code` in the sandbox, unused by the image (`/code`)"),
+        acts("network", Shape::OneOf(&["none", "default"]), "network access of user code (the setting `network`)"),
+        acts("accept_return_code", Shape::List(&Shape::Integer(0, 255)), "exit codes that count as success, besides 0"),
+        acts("err_cmd", TEXTS, "command to run after the last failed try; if it exits with 0, the datum is recovered"),
         acts("err_stdin", TEXTS, "lines for the standard input of `err_cmd`"),
-        acts("secrets", Shape::List(&Shape::Object(&SECRET)), "secrets that user code sees"),
+        acts("secrets", Shape::List(&Shape::Object(&SECRET)), "secrets for user code"),
         ignored("image_pull_secrets"),
         ignored("debug"),
         ignored("dockerfile"),
         ignored("memory_volume"),
-        refused("datum_batching", "each datum is an execution of its own"),
+        refused("datum_batching", "each datum is a separate execution"),
     ],
 };
 
@@ -189,7 +191,7 @@ pub(super) static PARALLELISM: Object = Object {
     fields: &[
         acts("constant", COUNT, "datums at a time"),
         ignored("strategy").harmless("CONSTANT"),
-        refused("coefficient", "there are no nodes to count; write `constant`"),
+        refused("coefficient", "pv has no nodes to count; write `constant`"),
     ],
 };
 
@@ -199,19 +201,15 @@ pub(super) static INPUT: Object = Object {
     fields: &[
         acts("pfs", Shape::Object(&PFS), "one repository"),
         acts("atom", Shape::Object(&PFS), "the old name of `pfs`"),
-        acts("cross", Shape::List(&Shape::Object(&INPUT)), "every combination of the datums of these inputs"),
+        acts("cross", Shape::List(&Shape::Object(&INPUT)), "every combination of datums of these inputs"),
         acts("union", Shape::List(&Shape::Object(&INPUT)), "the datums of all these inputs"),
         acts(
             "join",
             Shape::List(&Shape::Object(&INPUT)),
-            "every combination of the datums of these inputs that have one key",
+            "every combination of datums of these inputs with the same key",
         ),
-        acts(
-            "group",
-            Shape::List(&Shape::Object(&INPUT)),
-            "for each key one datum of all that these inputs have of it",
-        ),
-        acts("cron", Shape::Object(&CRON), "ticks of a clock"),
+        acts("group", Shape::List(&Shape::Object(&INPUT)), "one datum for each key, with all matches of these inputs"),
+        acts("cron", Shape::Object(&CRON), "ticks of a schedule"),
         refused("git", "commit the files with `pv put`"),
     ],
 };
@@ -223,35 +221,37 @@ pub(super) static PFS: Object = Object {
         acts("name", Shape::Text, "directory below `/pfs` and environment variable (the repository's name)"),
         acts("branch", Shape::Text, "branch (the store's default branch)"),
         acts("glob", Shape::Text, "each match is a datum"),
-        acts("reference", Shape::Boolean, "whether a change of this input makes no datum run again (false)"),
-        acts("join_on", Shape::Text, "key in a join, of the glob's captures, as in `$1`"),
-        acts("outer_join", Shape::Boolean, "whether a match without a partner is kept (false)"),
-        acts("group_by", Shape::Text, "key in a group, of the glob's captures, as in `$1`"),
-        acts("empty_files", Shape::Boolean, "whether files are seen without their content (false)"),
-        acts("lazy", Shape::Boolean, "accepted; files are plain files either way"),
-        acts("trigger", Shape::Object(&TRIGGER), "when commits of the branch are taken (each as it comes)"),
-        acts("propagation_spec", Shape::Object(&PROPAGATION), "whether a new commit starts a job"),
+        acts("reference", Shape::Boolean, "whether changes of this input start no execution (false)"),
+        acts("join_on", Shape::Text, "join key, from the glob's captures, as in `$1`"),
+        acts("outer_join", Shape::Boolean, "whether to keep a match without a partner (false)"),
+        acts("group_by", Shape::Text, "group key, from the glob's captures, as in `$1`"),
+        acts("empty_files", Shape::Boolean, "whether to provide files without content (false)"),
+        acts("lazy", Shape::Boolean, "accepted, without effect"),
+        acts("trigger", Shape::Object(&TRIGGER), "when to use new commits of the branch (at once)"),
+        acts("propagation_spec", Shape::Object(&PROPAGATION), "whether new commits start jobs"),
         PROJECT,
         refused("s3", "input files are below `/pfs`"),
-        refused("repo_type", "only a repository's files can be read").harmless("user"),
-        refused("commit", "name a branch whose head is that commit"),
+        refused("repo_type", "only files of a repository can be read").harmless("user"),
+        refused("commit", "use a branch whose head is that commit"),
     ],
 };
 
 pub(super) static TRIGGER: Object = Object {
     name: "trigger",
     fields: &[
-        acts("branch", Shape::Text, "branch whose commits are taken (the input's)"),
-        acts("all", Shape::Boolean, "whether every condition must hold (false: one is enough)"),
-        acts("rate_limit_spec", Shape::Text, "schedule that must have come due since the last time"),
-        acts("size", Shape::Text, "bytes that must have come since the last time, as in `1G`"),
-        acts("commits", COUNT, "commits that must have come since the last time"),
-        acts("cron_spec", Shape::Text, "schedule by which whatever is new is taken; no condition beside it"),
+        acts("branch", Shape::Text, "branch that provides the commits (the input's)"),
+        acts("all", Shape::Boolean, "whether all conditions must hold (false: one is enough)"),
+        acts("rate_limit_spec", Shape::Text, "schedule that must have ticked since the last time"),
+        acts("size", Shape::Text, "new bytes required since the last time, as in `1G`"),
+        acts("commits", COUNT, "new commits required since the last time"),
+        acts("cron_spec", Shape::Text, "schedule at which new commits are used; excludes other conditions"),
     ],
 };
 
-pub(super) static PROPAGATION: Object =
-    Object { name: "propagation_spec", fields: &[acts("never", Shape::Boolean, "a new commit starts no job (false)")] };
+pub(super) static PROPAGATION: Object = Object {
+    name: "propagation_spec",
+    fields: &[acts("never", Shape::Boolean, "whether new commits start no job (false)")],
+};
 
 pub(super) static CRON: Object = Object {
     name: "cron",
@@ -259,8 +259,8 @@ pub(super) static CRON: Object = Object {
         acts("name", Shape::Text, "directory below `/pfs` and environment variable"),
         acts("repo", Shape::Text, "repository of the ticks (PIPELINE_NAME)"),
         acts("spec", Shape::Text, "schedule in UTC: five fields, `@daily`, `@every 10s` or `@never`"),
-        acts("start", Shape::Text, "time from which on it ticks (the moment of the apply)"),
-        acts("overwrite", Shape::Boolean, "whether a tick replaces the one before (false)"),
+        acts("start", Shape::Text, "time of the first tick at the earliest (the time of the apply)"),
+        acts("overwrite", Shape::Boolean, "whether a tick replaces the previous one (false)"),
         PROJECT,
         refused("commit", "ticks are commits of the pipeline's own repository"),
     ],
@@ -270,7 +270,7 @@ pub(super) static SECRET: Object = Object {
     name: "secrets",
     fields: &[
         acts("name", Shape::Text, "name of the secret"),
-        acts("key", Shape::Text, "which of its keys (all)"),
+        acts("key", Shape::Text, "one key of the secret (all)"),
         acts("env_var", Shape::Text, "environment variable for the value of `key`"),
         acts("mount_path", Shape::Text, "absolute directory with a file for each key"),
     ],
@@ -339,7 +339,7 @@ impl Object {
 
     /// The field that `key` means, in either style.
     pub(super) fn field(&self, key: &str) -> Option<&'static Field> {
-        // `workerRc` and `tfJob` come back right; a capital first letter or `_` before one is no style of Pachyderm's
+        // `workerRc` and `tfJob` come back right; a capital first letter or `_` before one is not a style of Pachyderm's
         self.fields
             .iter()
             .find(|field| field.name == key || (field.name.contains('_') && is_camel_case_of(key, field.name)))

@@ -10,7 +10,7 @@ use crate::diagnostics::{Diagnostic, Severity};
 use crate::names::{BranchName, PipelineName};
 
 /// The way out of a loop: such an input is read and starts nothing.
-pub const LOOP_HINT: &str = "`propagation_spec: {never: true}` beside the trigger, or read another repository";
+pub const LOOP_HINT: &str = "add `propagation_spec: {never: true}` next to the trigger, or read another repository";
 
 pub(super) fn names_held_twice(documents: &[(&str, Document)]) -> Vec<Diagnostic> {
     let mut first = BTreeMap::new();
@@ -59,7 +59,7 @@ pub fn in_words(members: &[PipelineName]) -> String {
 
 /// What is wrong with a loop.
 pub fn loop_in_words(members: &[PipelineName]) -> String {
-    format!("pipelines start each other for ever, over a trigger: {}", in_words(members))
+    format!("pipelines start each other forever through a trigger: {}", in_words(members))
 }
 
 /// Pipelines that would wait for each other, if `specs` were all there is: each cycle once, every member named, in the order in which data
@@ -71,7 +71,7 @@ pub fn find_cycles(specs: &[&PipelineSpec], default_branch: Option<&BranchName>)
     circles(specs, &Graph::new(specs, default_branch, false))
 }
 
-/// Pipelines each of which causes a later run of itself over the others and at least one trigger; as [`find_cycles`] finds cycles.
+/// Pipelines that each cause a later run of themselves through other pipelines and at least one trigger; like [`find_cycles`].
 pub fn find_loops(specs: &[&PipelineSpec], default_branch: Option<&BranchName>) -> Vec<Vec<PipelineName>> {
     let cycles = find_cycles(specs, default_branch);
     let mut loops = circles(specs, &Graph::new(specs, default_branch, true));
@@ -91,7 +91,7 @@ fn circles(specs: &[&PipelineSpec], graph: &Graph) -> Vec<Vec<PipelineName>> {
 struct Knots {
     /// The knot of each.
     of: Vec<usize>,
-    /// Whether a circle goes through it.
+    /// Whether it is part of a circle.
     has_circle: Vec<bool>,
 }
 
@@ -118,12 +118,12 @@ impl Graph {
         Self(readers)
     }
 
-    /// Circles that together hold every spec that lies on one, 100 at most.
+    /// Circles that together contain every spec that is part of one, at most 100.
     fn circles(&self) -> Vec<Vec<usize>> {
         let mut circles = Vec::new();
         let mut reported = BTreeSet::new();
         let knots = self.knots();
-        // Only what lies on a circle is searched for one: in a set without circles that is nothing.
+        // Only what is on a circle is searched for one: in a set without circles that is nothing.
         for start in (0..self.0.len()).filter(|start| knots.has_circle[*start]) {
             if circles.len() == MAX_CIRCLES {
                 break;
@@ -185,7 +185,7 @@ impl Graph {
     }
 }
 
-/// Walks depth first from `start` over what was not `seen` yet; `leave` is told of each when all behind it is done.
+/// Walks depth first from `start` over nodes not `seen` yet; calls `leave` for each node after everything reachable from it.
 fn walk(next: &[Vec<usize>], start: usize, seen: &mut [bool], mut leave: impl FnMut(usize)) {
     if std::mem::replace(&mut seen[start], true) {
         return;
@@ -208,7 +208,7 @@ fn walk(next: &[Vec<usize>], start: usize, seen: &mut [bool], mut leave: impl Fn
 pub(super) mod tests {
     use super::*;
 
-    /// A graph of so many specs, with these edges.
+    /// A graph of this many specs, with these edges.
     pub(in crate::spec) struct Small(Graph);
 
     pub(in crate::spec) fn graph(size: usize, edges: &[(usize, usize)]) -> Small {

@@ -112,10 +112,10 @@ pub struct Trigger {
     /// The schedule has come due since the last commit that was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit_spec: Option<Schedule>,
-    /// So many bytes more than in the last commit that was taken.
+    /// This many bytes more than in the last commit that was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Quantity>,
-    /// So many commits since the last that was taken.
+    /// This many commits since the last that was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commits: Option<u32>,
     /// Whatever is new is taken when the schedule comes due.
@@ -138,7 +138,7 @@ pub struct CronInput {
 }
 
 impl CronInput {
-    /// The input `name` whose ticks lie in `repo`.
+    /// The input `name` whose ticks are commits of `repo`.
     pub fn new(name: String, repo: RepoName, spec: Schedule) -> Self {
         let every_file = Glob::parse("/*").expect("`/*` is a glob");
         Self { ticks: PfsInput { name, ..PfsInput::new(repo, every_file) }, spec, start: None, overwrite: false }
@@ -263,7 +263,7 @@ pub(super) fn input_name_problem(name: &str) -> Option<&'static str> {
     } else if name.is_empty() || name.len() > 63 {
         Some("it must have 1 to 63 characters")
     } else if name.starts_with('-') || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
-        Some("only letters, digits, `-` and `_` are allowed, and no `-` first")
+        Some("only letters, digits, `-` and `_` are allowed, and `-` not at the start")
     } else {
         None
     }

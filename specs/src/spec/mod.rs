@@ -133,7 +133,7 @@ pub fn parse_specs(files: &[(String, String)]) -> SpecSet {
         let whole: Arc<str> = text.as_str().into();
         let (roots, problems) = node::parse(text);
         if roots.iter().all(Node::is_empty) && problems.is_empty() {
-            notes.push(whole_file(file, "this file holds no pipeline spec"));
+            notes.push(whole_file(file, "this file contains no pipeline spec"));
         }
         for node::Problem { place, severity, message } in problems {
             notes.push(Diagnostic { file: file.clone(), place, severity, message, hint: None });
@@ -159,20 +159,20 @@ pub fn parse_specs(files: &[(String, String)]) -> SpecSet {
     diagnostics.sort_by_key(|diagnostic| (order.get(diagnostic.file.as_str()), diagnostic.place));
     if diagnostics.len() >= MAX_PROBLEMS {
         let last = diagnostics.last().expect("there are a thousand").clone();
-        let message = format!("{} problems are listed; there are more", grouped(MAX_PROBLEMS));
+        let message = format!("only the first {} problems are listed", grouped(MAX_PROBLEMS));
         diagnostics.push(Diagnostic { severity: Severity::Error, message, hint: None, ..last });
     }
     SpecSet { specs, diagnostics }
 }
 
 fn too_large(file: &str, bytes: usize) -> Diagnostic {
-    let message = format!("this file has {} bytes; a spec file has at most 4 MiB", grouped(bytes));
-    let hint = Some("put the pipelines into several files: `-f` takes many, and folders".to_owned());
+    let message = format!("this file has {} bytes; a spec file may have at most 4 MiB", grouped(bytes));
+    let hint = Some("split the pipelines into several files: `-f` accepts many files, and folders".to_owned());
     Diagnostic { severity: Severity::Error, hint, ..whole_file(file, &message) }
 }
 
 fn too_many(file: &str, place: Place) -> Diagnostic {
-    let message = format!("more than {} pipelines are given at a time", grouped(MAX_PIPELINES));
+    let message = format!("more than {} pipelines at a time", grouped(MAX_PIPELINES));
     Diagnostic { file: file.to_owned(), place, severity: Severity::Error, message, hint: None }
 }
 

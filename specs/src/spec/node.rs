@@ -1,7 +1,7 @@
 //! From YAML or JSON text to nodes that know their place.
 //!
 //! JSON is read as the YAML that it is, with two additions that Pachyderm's own output needs: several objects in a row without `---`
-//! between them, and `\u` escapes in surrogate pairs. What follows a broken document is read all the same, from the next `---` on.
+//! between them, and `\u` escapes in surrogate pairs. What follows a broken document is read anyway, from the next `---` on.
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry as Known;
@@ -259,10 +259,10 @@ impl Builder {
                 }
             }
             Event::Alias(anchor) => {
-                let node = self.anchors.get(&anchor).ok_or("an alias stands inside its own anchor")?;
+                let node = self.anchors.get(&anchor).ok_or("an alias is inside its own anchor")?;
                 self.aliased += node.size;
                 if self.aliased > MAX_ALIASED {
-                    return Err("aliases stand for more than 100,000 nodes".to_owned());
+                    return Err("aliases expand to more than 100,000 nodes".to_owned());
                 }
                 let node = node.clone();
                 self.finish(node, 0)?;
@@ -273,7 +273,7 @@ impl Builder {
 
     fn start(&mut self, anchor: usize, place: Place, value: Value) -> Result<(), String> {
         if self.open.len() >= MAX_DEPTH {
-            return Err("more than 64 lists and mappings are inside each other".to_owned());
+            return Err("lists and mappings are nested more than 64 deep".to_owned());
         }
         self.open.push(Open { anchor, place, value, size: 1, key: None, merged: Vec::new() });
         Ok(())
@@ -284,7 +284,7 @@ impl Builder {
         if anchor > 0 {
             self.anchored += node.size;
             if self.anchored > MAX_ANCHORED {
-                return Err("anchors stand for more than 1,000,000 nodes".to_owned());
+                return Err("anchors expand to more than 1,000,000 nodes".to_owned());
             }
             self.anchors.insert(anchor, node.clone());
         }
@@ -340,7 +340,7 @@ fn keep_last(entries: &mut Vec<Entry>) -> Vec<(Place, String)> {
                 let before = known.insert(at);
                 gone[before] = true;
                 let message = format!(
-                    "`{}` is given twice: this one counts, the one at {} does not",
+                    "`{}` is given twice: this value is used, not the one at {}",
                     key.escape_debug(),
                     entries[before].place
                 );

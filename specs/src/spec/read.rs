@@ -169,8 +169,7 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
     let (env_var, mount_path) = (reader.styled("env_var"), reader.styled("mount_path"));
     match (&secret.env_var, &secret.mount_path) {
         (None, None) => {
-            let message =
-                format!("secret `{shown}` is not seen anywhere: it has neither `{env_var}` nor `{mount_path}`");
+            let message = format!("secret `{shown}` is not used: it has neither `{env_var}` nor `{mount_path}`");
             reader.error(node.place, message);
         }
         (Some(_), _) if secret.key.is_none() => {
@@ -186,7 +185,7 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
             reader.error_with_hint(
                 place,
                 message,
-                "name an absolute directory that pv does not lay out itself, such as `/secrets/mail` or `/tmp/mail`",
+                "use an absolute directory that is not reserved, such as `/secrets/mail` or `/tmp/mail`",
             );
         }
         _ => {}
@@ -194,7 +193,7 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
     Some(secret)
 }
 
-/// Whether a path is absolute, plain, and not one that pv lays out itself. Below `/tmp` the directories of secrets stay when all else goes.
+/// Whether a path is absolute, plain, and not used by pv itself. Below `/tmp`, directories of secrets remain when everything else is removed.
 fn is_own_directory(path: &str) -> bool {
     let below_tmp = path.strip_prefix("/tmp").filter(|rest| rest.starts_with('/') && rest.len() > 1);
     is_free(below_tmp.map_or(path, |_| "/free")) && is_plain(path) && !is_below(path, DEFAULT_CODE_PATH)
@@ -205,13 +204,13 @@ fn is_plain(path: &str) -> bool {
     path.parse::<FilePath>().is_ok_and(|path| path.check_new().is_ok())
 }
 
-/// Whether a path is absolute, plain, and not in a directory that every sandbox has anew.
+/// Whether a path is absolute, plain, and not in a directory that every sandbox creates itself.
 fn is_free(path: &str) -> bool {
     let first = path.split('/').nth(1).unwrap_or_default();
     is_plain(path) && path != "/" && !["pfs", "tmp", "proc", "sys", "dev", ".pv"].contains(&first)
 }
 
-/// Whether a path is `directory` or lies below it.
+/// Whether a path is `directory` or below it.
 fn is_below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -220,18 +219,17 @@ fn check_code_path(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Tra
     let Some(place) = fields.place("code_path") else { return };
     let (name, code) = (reader.styled("code_path"), reader.styled("code"));
     if transform.code.is_none() {
-        reader.error(place, format!("`{name}` without `{code}`: there is no code to show there"));
+        reader.error(place, format!("`{name}` needs `{code}`: there is no code to mount there"));
     }
     let Some(path) = &transform.code_path else { return };
     if !is_free(path) {
         let message = format!("`{name}`: `{}` cannot hold code", path.escape_debug());
-        let hint = "name an absolute directory that is not below `/pfs` or `/tmp`, such as `/app`";
+        let hint = "use an absolute directory that is not below `/pfs` or `/tmp`, such as `/app`";
         reader.error_with_hint(place, message, hint);
     }
     let secrets = transform.secrets.iter().filter_map(|secret| secret.mount_path.as_deref());
     if let Some(secret) = secrets.into_iter().find(|secret| is_below(secret, path) || is_below(path, secret)) {
-        let message =
-            format!("`{name}`: `{}` and the secrets at `{secret}` are in each other's way", path.escape_debug());
+        let message = format!("`{name}`: `{}` conflicts with the secrets at `{secret}`", path.escape_debug());
         reader.error(place, message);
     }
 }
@@ -269,13 +267,13 @@ fn check_transform(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Tra
         check_image(reader, place, image);
     }
     if let (true, Some(place)) = (transform.err_cmd.is_empty(), fields.place("err_stdin")) {
-        let message =
-            format!("`{}` without `{}` is read by nobody", reader.styled("err_stdin"), reader.styled("err_cmd"));
+        let message = format!("`{}` has no effect without `{}`", reader.styled("err_stdin"), reader.styled("err_cmd"));
         reader.error(place, message);
     }
     if fields.get("cmd").is_none() {
         let what = if transform.stdin.is_empty() { "no `cmd`" } else { "`stdin`, but no `cmd`" };
-        let message = format!("`transform` has {what}: it must come from the image's entrypoint, known at apply");
+        let message =
+            format!("`transform` has {what}: the image's entrypoint must provide it, which pv checks at apply");
         reader.warn(fields.place, message, None);
     }
 }
@@ -300,8 +298,8 @@ fn check_size(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Transfor
 }
 
 fn too_long(reader: &mut Reader<'_>, place: Place, what: &str, bytes: usize, most: usize) {
-    let message = format!("{what}: {} bytes; a program is given at most {}", grouped(bytes), grouped(most));
-    reader.error_with_hint(place, message, "put it into a file of an input or of `code`, or into `stdin`");
+    let message = format!("{what}: {} bytes; a program can be given at most {}", grouped(bytes), grouped(most));
+    reader.error_with_hint(place, message, "put it into an input file, into `code` or into `stdin`");
 }
 
 /// Warns of an image that may be another one tomorrow.
@@ -311,9 +309,9 @@ fn check_image(reader: &mut Reader<'_>, place: Place, image: &str) {
     }
     let tag = image.rsplit('/').next().and_then(|name| name.split_once(':')).map(|(_, tag)| tag);
     let message = match tag {
-        Some("latest") => format!("image `{image}` may be another one at the next apply"),
-        None => format!("image `{image}` has no tag: `latest` is taken, which may be another one at the next apply"),
+        Some("latest") => format!("image `{image}` may change before the next apply"),
+        None => format!("image `{image}` has no tag: `latest` is used, which may change before the next apply"),
         Some(_) => return,
     };
-    reader.warn_once(place, message, Some("name a version, as in `NAME:1.2`".to_owned()));
+    reader.warn_once(place, message, Some("use a version, as in `NAME:1.2`".to_owned()));
 }

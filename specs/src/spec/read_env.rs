@@ -1,4 +1,4 @@
-//! Variables that several things would set: user code would see one of them, and nobody would know.
+//! Variables that several settings would set: user code would see only one of them, without notice.
 
 use std::collections::HashMap;
 
@@ -39,10 +39,10 @@ pub(super) fn check(
         let shown = variable.escape_debug();
         if let Some(by) = set_by_pv(variable, &names) {
             let message = format!("{} sets `{shown}`, and {by}", setter.in_words(reader));
-            reader.error_with_hint(place, message, "give the variable another name, or the input another `name`");
+            reader.error_with_hint(place, message, "rename the variable, or give the input another `name`");
         } else if let Some((other, at)) = first.get(variable) {
             let (one, other) = (setter.in_words(reader), other.in_words(reader));
-            reader.error(place, format!("{one} sets `{shown}`, and {other} at {at} does so too"));
+            reader.error(place, format!("{one} sets `{shown}`, and so does {other} at {at}"));
         } else {
             first.insert(variable, (setter, place));
         }
@@ -72,7 +72,7 @@ fn set_by_pv(variable: &str, inputs: &[&str]) -> Option<String> {
         return Some(format!("input `{variable}` sets it to the path of the datum"));
     }
     if let Some(name) = variable.strip_suffix("_COMMIT").filter(|name| is_input(name)) {
-        return Some(format!("input `{name}` sets it to the commit that is read"));
+        return Some(format!("input `{name}` sets it to the commit that it reads"));
     }
     let of_datum = variable.strip_prefix("PACH_DATUM_");
     let keyed = of_datum.and_then(|rest| rest.strip_suffix("_JOIN_ON").or_else(|| rest.strip_suffix("_GROUP_BY")));

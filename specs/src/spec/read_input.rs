@@ -14,7 +14,7 @@ use crate::glob::{Glob, KeyTemplate};
 use crate::names::{PipelineName, RepoName};
 use crate::schedule::Schedule;
 
-const GLOB_HINT: &str = "`/*` makes a datum of each top-level file or directory, `/` one of the whole repository";
+const GLOB_HINT: &str = "`/*` makes each top-level file or directory a datum, `/` the whole repository";
 
 /// A leaf as far as it could be read, for the checks of names.
 struct Leaf {
@@ -56,7 +56,7 @@ pub(super) fn input_field(
     Some((input?, leaves.found.into_iter().map(|leaf| leaf.places).collect()))
 }
 
-/// Whether an input lies in a join, in a group.
+/// Whether an input is inside a join or a group.
 #[derive(Clone, Copy, Default)]
 struct Keyed {
     join: bool,
@@ -108,14 +108,14 @@ fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: K
             })
         }
         [(first, _), (second, entry), ..] => {
-            let hint = "an input is of one kind; to combine inputs, list them under `cross`";
+            let hint = "an input has one kind; to combine inputs, list them under `cross`";
             reader.error_with_hint(entry.place, format!("the input has both `{first}` and `{second}`"), hint);
             None
         }
     }
 }
 
-/// Says once that there are too many leaves; no more of them is read.
+/// Reports once that there are too many leaves; the rest is not read.
 fn too_many(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Option<Input> {
     if leaves.count == MAX_INPUTS {
         leaves.count += 1;
@@ -146,8 +146,8 @@ fn refuse_silent(
         let names: Vec<_> = silent.iter().map(|leaf| format!("`{}`", leaf.name.escape_debug())).collect();
         let field = reader.styled(field);
         let kind = if field.starts_with("join") { "join" } else { "group" };
-        let message = format!("input {} has no `{field}`, and a `{kind}` pairs by it", names.join(", "));
-        let hint = format!("name a capture of its glob, as in `{field}: $1` with the glob `/(*).txt`");
+        let message = format!("input {} has no `{field}`, which a `{kind}` needs", names.join(", "));
+        let hint = format!("use a capture of its glob, as in `{field}: $1` with the glob `/(*).txt`");
         reader.error_with_hint(node.place, message, hint);
     }
 }
@@ -219,14 +219,14 @@ fn key(
     let place = fields.place(field)?;
     let field = reader.styled(field);
     if !is_within {
-        reader.warn(place, format!("`{field}` means nothing here: the input is in no `{kind}`"), None);
+        reader.warn(place, format!("`{field}` has no effect: the input is not in a `{kind}`"), None);
     } else if let Some(glob) = glob.filter(|glob| template.groups() > glob.groups()) {
         let message = format!(
-            "`{field}`: `{template}` names capture {}, but the glob `{glob}` has {}",
+            "`{field}`: `{template}` uses capture {}, but the glob `{glob}` has {}",
             template.groups(),
             glob.groups()
         );
-        reader.error_with_hint(place, message, "put what is to be captured in parentheses, as in `/(*).txt`");
+        reader.error_with_hint(place, message, "put the part to capture in parentheses, as in `/(*).txt`");
     }
     Some(template)
 }
@@ -245,10 +245,10 @@ fn trigger(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Trigger> {
     }
     let others = trigger.rate_limit_spec.is_some() || trigger.size.is_some() || trigger.commits.is_some();
     if trigger.cron_spec.is_some() && (others || trigger.all) {
-        let message = format!("the trigger has other conditions beside `{}`", reader.styled("cron_spec"));
+        let message = format!("the trigger has other conditions besides `{}`", reader.styled("cron_spec"));
         reader.error(fields.place, message);
     } else if trigger.cron_spec.is_none() && !others {
-        let hint = "write how many `commits` or how much `size` must have come, or a schedule";
+        let hint = "write a number of `commits`, a `size` or a schedule";
         reader.error_with_hint(fields.place, "the trigger has no condition", hint);
     }
     Some(trigger)
@@ -290,12 +290,13 @@ fn cron(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Option
 fn schedule(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Option<Schedule> {
     let schedule: Schedule = reader.parsed(fields, name)?;
     if schedule.is_empty() {
-        let message = format!("`{}`: `{}` never comes: no month of it has such a day", reader.styled(name), schedule);
+        let message =
+            format!("`{}`: `{}` never ticks: none of its months has such a day", reader.styled(name), schedule);
         let place = fields.place(name).unwrap_or(fields.place);
         reader.error_with_hint(
             place,
             message,
-            "the last day of a month is `L`, as in `0 0 L 2 *`; `@never` says that it never comes",
+            "`L` is the last day of a month, as in `0 0 L 2 *`; to tick only by hand, write `@never`",
         );
     }
     Some(schedule)
@@ -330,10 +331,9 @@ fn warn_of_variable(reader: &mut Reader<'_>, place: Place, name: &str) {
     let other = name.replace('-', "_");
     let other = if other.starts_with(|c: char| c.is_ascii_digit()) { format!("input_{other}") } else { other };
     let message = format!(
-        "input `{name}`: a shell cannot read a variable of this name, so `${name}` is not the path of the datum"
+        "input `{name}`: a shell cannot read a variable with this name, so `${name}` is not the path of the datum"
     );
-    let hint =
-        format!("`name: {other}` gives it `${other}`, and the directory `/pfs/{other}`; `/pfs/{name}` needs no change");
+    let hint = format!("use `/pfs/{name}`, or write `name: {other}` for `${other}` and `/pfs/{other}`");
     reader.warn_once(place, message, Some(hint));
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// Notes a problem, unless very many are noted. One that is not listed counts all the same.
+    /// Notes a problem, unless very many are noted. A problem that is not listed still counts.
     pub(super) fn push(&mut self, mut problem: Diagnostic) {
         self.errors += usize::from(problem.is_error());
         if !self.is_full() {
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Sorts the fields of a mapping: those that act are returned, all others are dealt with here. `None` if it is no mapping.
+    /// Sorts the fields of a mapping: returns those that act, and handles all others. `None` if it is not a mapping.
     pub(super) fn fields<'n>(&mut self, object: &'static Object, node: &'n Node) -> Option<Fields<'n>> {
         let Value::Mapping(entries) = &node.value else {
             let what = self.whole(object);
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
         self.sort_fields(entries, &mut fields, &mut status);
         if let Some((_, place)) = status.first() {
             let names: Vec<_> = status.iter().map(|(name, _)| format!("`{name}`")).collect();
-            self.warn_once(*place, format!("ignored: {}: status of an exported pipeline", names.join(", ")), None);
+            self.warn_once(*place, format!("ignored: {}: the status of an exported pipeline", names.join(", ")), None);
         }
         Some(fields)
     }
@@ -181,7 +181,7 @@ impl<'a> Reader<'a> {
         match field.class {
             Class::Refused(why) => self.error(entry.place, format!("`{key}` is not supported by pv: {why}")),
             Class::IgnoredIf(value, why) if !asks_only_for(&entry.value, value) => {
-                self.error(entry.place, format!("`{key}` other than `{value}` is not supported by pv: {why}"));
+                self.error(entry.place, format!("pv supports `{key}` only as `{value}`: {why}"));
             }
             Class::Ignored | Class::IgnoredIf(..) | Class::Acts | Class::Status | Class::ForEditors => {
                 self.warn_once(entry.place, format!("ignored: `{key}`; results do not depend on it"), None);
@@ -200,8 +200,8 @@ impl<'a> Reader<'a> {
         let here = object.fields.iter().filter(|field| known(field.class)).map(|field| field.name);
         let elsewhere = OBJECTS.iter().find(|other| other.field(&entry.key).is_some_and(|field| known(field.class)));
         let hint = match (nearest(&word, here), elsewhere) {
-            (_, Some(other)) if !other.is_spec() => Some(format!("it belongs into `{}`", self.styled(other.name))),
-            (_, Some(_)) => Some("it belongs beside `pipeline`, not inside another field".to_owned()),
+            (_, Some(other)) if !other.is_spec() => Some(format!("it belongs in `{}`", self.styled(other.name))),
+            (_, Some(_)) => Some("it belongs next to `pipeline`, not inside another field".to_owned()),
             (Some(near), None) => {
                 let camel = entry.key.contains(|c: char| c.is_ascii_uppercase());
                 let near = if camel {

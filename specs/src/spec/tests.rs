@@ -148,7 +148,7 @@ fn what_pachctl_inspect_prints_is_read() {
     )]);
     insta::assert_snapshot!(report(&set), @r#"
     warning: raw.json:1:15: ignored: `project`; results do not depend on it
-    warning: raw.json:1:65: ignored: `version`, `state`, `stopped`, `authToken`, `createdAt`, `workersRequested`: status of an exported pipeline
+    warning: raw.json:1:65: ignored: `version`, `state`, `stopped`, `authToken`, `createdAt`, `workersRequested`: the status of an exported pipeline
     warning: raw.json:2:13: ignored: `specCommit`; results do not depend on it
     "#);
     insta::assert_snapshot!(canonical(&set.specs[0].spec), @r#"{"pipeline":{"name":"edges"},"transform":{"image":"a:1","cmd":["x"],"working_dir":"/w","accept_return_code":[4]},"input":{"pfs":{"repo":"images","branch":"master","glob":"/*"}},"parallelism_spec":{"constant":2},"salt":"c2c7","resource_requests":{"cpu":"1","memory":"256Mi"},"output_branch":"master"}"#);
@@ -189,10 +189,10 @@ cmd: [x]
       hint: did you mean `name`?
     error: p.yml:4:1: unknown field `descripton` in pipeline `detect_`
       hint: did you mean `description`?
-    warning: p.yml:6:10: image `detect` has no tag: `latest` is taken, which may be another one at the next apply
-      hint: name a version, as in `NAME:1.2`
+    warning: p.yml:6:10: image `detect` has no tag: `latest` is used, which may change before the next apply
+      hint: use a version, as in `NAME:1.2`
     error: p.yml:7:8: `cmd`: expected a list, got `python3 /detect.py`
-    warning: p.yml:9:3: `env` is given twice: this one counts, the one at 8:3 does not
+    warning: p.yml:9:3: `env` is given twice: this value is used, not the one at 8:3
     error: p.yml:9:10: `env`: `A` has no value
       hint: for an empty one write `A: ""`
     error: p.yml:10:15: `working_dir`: expected an absolute path, got `tmp`
@@ -200,19 +200,19 @@ cmd: [x]
     error: p.yml:12:24: `accept_return_code`: expected exit codes from 0 to 255, got `300`
     error: p.yml:15:31: `glob`: `/[a` is not a glob: `[` is not closed; write `\[` for the character, at byte 1
     error: p.yml:16:10: input `model` has no `glob`
-      hint: `/*` makes a datum of each top-level file or directory, `/` one of the whole repository
+      hint: `/*` makes each top-level file or directory a datum, `/` the whole repository
     error: p.yml:17:39: `out` cannot name an input: this name is reserved
       hint: give the input another `name`
-    error: p.yml:18:12: input `a` has no `join_on`, and a `join` pairs by it
-      hint: name a capture of its glob, as in `join_on: $1` with the glob `/(*).txt`
+    error: p.yml:18:12: input `a` has no `join_on`, which a `join` needs
+      hint: use a capture of its glob, as in `join_on: $1` with the glob `/(*).txt`
     error: p.yml:19:1: unknown field `paralelism_spec` in pipeline `detect_`
       hint: did you mean `parallelism_spec`?
     error: p.yml:20:30: `constant`: expected a whole number of at least 1, got `0`
     error: p.yml:21:14: `datum_tries`: expected a whole number of at least 1, got `many`
     warning: p.yml:22:1: ignored: `standby`; results do not depend on it
-    error: p.yml:23:1: `egress` is not supported by pv: pv copies no output out of its store
+    error: p.yml:23:1: `egress` is not supported by pv: pv does not copy outputs out of its store
     error: p.yml:24:1: unknown field `cmd` in pipeline `detect_`
-      hint: it belongs into `transform`
+      hint: it belongs in `transform`
     "#);
     assert!(set.specs.is_empty() && set.has_errors());
 }
@@ -248,15 +248,15 @@ fn each_class_of_fields_is_said_as_what_it_is() {
         ),
     ]);
     insta::assert_snapshot!(report(&set), @r#"
-    error: a.yml:6:1: `spout` is not supported by pv: a pipeline without an end has no datums
+    error: a.yml:6:1: `spout` is not supported by pv: an endless pipeline has no datums
     warning: b.yml:5:1: ignored: `standby`; results do not depend on it
     warning: b.yml:6:1: ignored: `cache_size`; results do not depend on it
-    warning: b.yml:7:1: ignored: `version`, `state`: status of an exported pipeline
+    warning: b.yml:7:1: ignored: `version`, `state`: the status of an exported pipeline
     warning: c.yml:6:1: ignored: `update`; results do not depend on it
     warning: d.yml:1:21: ignored: `project`; results do not depend on it
-    error: d.yml:3:24: `project` other than `default` is not supported by pv: a store is one project
-    error: d.yml:3:97: `commit` is not supported by pv: name a branch whose head is that commit
-    error: d.yml:3:110: `repo_type` is not supported by pv: only a repository's files can be read
+    error: d.yml:3:24: pv supports `project` only as `default`: a store is one project
+    error: d.yml:3:97: `commit` is not supported by pv: use a branch whose head is that commit
+    error: d.yml:3:110: `repo_type` is not supported by pv: only files of a repository can be read
     "#);
 }
 
@@ -314,17 +314,17 @@ fn what_cannot_be_meant_by_an_input_is_said() {
     .map(|text| input(text))
     .collect();
     insta::assert_snapshot!(said.join(""), @r#"
-    error: p.yml:3:61: input `b` has no `join_on`, and a `join` pairs by it
-      hint: name a capture of its glob, as in `join_on: $1` with the glob `/(*).txt`
-    error: p.yml:3:57: `group_by`: `$2` names capture 2, but the glob `/(*)` has 1
-      hint: put what is to be captured in parentheses, as in `/(*).txt`
-    warning: p.yml:3:47: `join_on` means nothing here: the input is in no `join`
+    error: p.yml:3:61: input `b` has no `join_on`, which a `join` needs
+      hint: use a capture of its glob, as in `join_on: $1` with the glob `/(*).txt`
+    error: p.yml:3:57: `group_by`: `$2` uses capture 2, but the glob `/(*)` has 1
+      hint: put the part to capture in parentheses, as in `/(*).txt`
+    warning: p.yml:3:47: `join_on` has no effect: the input is not in a `join`
     error: p.yml:3:15: the cron input has no `name`
     error: p.yml:3:22: `spec`: `sometimes` is not a schedule: Invalid pattern: Pattern must have 5 fields when seconds are disallowed.; write five fields, `@daily`, `@every 10s` or `@never`
     error: p.yml:3:48: `start`: failed to parse four digit integer as year: invalid digit, expected 0-9 but got t
     error: p.yml:3:42: the trigger has no condition
-      hint: write how many `commits` or how much `size` must have come, or a schedule
-    error: p.yml:3:42: the trigger has other conditions beside `cron_spec`
+      hint: write a number of `commits`, a `size` or a schedule
+    error: p.yml:3:42: the trigger has other conditions besides `cron_spec`
     error: p.yml:3:94: two inputs are named `a`; the first is at 3:39
       hint: give one of them another `name`
     "#);
@@ -338,20 +338,20 @@ fn what_cannot_be_meant_by_an_input_is_said() {
         .map(|text| secret(text))
         .collect();
     insta::assert_snapshot!(said.join(""), @r#"
-    error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
-    error: p.yml:2:63: secret `a` is not seen anywhere: it has neither `env_var` nor `mount_path`
+    error: p.yml:2:48: `err_stdin` has no effect without `err_cmd`
+    error: p.yml:2:63: secret `a` is not used: it has neither `env_var` nor `mount_path`
     error: p.yml:4:16: `datum_timeout`: expected a duration of more than zero, as in `30s`, got `0s`
     error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
-    error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
+    error: p.yml:2:48: `err_stdin` has no effect without `err_cmd`
     error: p.yml:2:63: secret `a` has `env_var`, but no `key`
     error: p.yml:4:16: `datum_timeout`: expected a duration of more than zero, as in `30s`, got `0s`
     error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
-    error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
+    error: p.yml:2:48: `err_stdin` has no effect without `err_cmd`
     error: p.yml:2:85: `mount_path`: `/pfs/x` cannot hold a secret
-      hint: name an absolute directory that pv does not lay out itself, such as `/secrets/mail` or `/tmp/mail`
+      hint: use an absolute directory that is not reserved, such as `/secrets/mail` or `/tmp/mail`
     error: p.yml:4:16: `datum_timeout`: expected a duration of more than zero, as in `30s`, got `0s`
     error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
-    error: p.yml:2:48: `err_stdin` without `err_cmd` is read by nobody
+    error: p.yml:2:48: `err_stdin` has no effect without `err_cmd`
     error: p.yml:2:63: the secret has no `name`
     error: p.yml:4:16: `datum_timeout`: expected a duration of more than zero, as in `30s`, got `0s`
     error: p.yml:5:24: `cpu`: `lots` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`
@@ -380,7 +380,7 @@ fn inputs_are_checked_in_themselves() {
     ];
     insta::assert_snapshot!(report(&parse_specs(&files)), @r##"
     error: both.yml:3:34: the input has both `pfs` and `cross`
-      hint: an input is of one kind; to combine inputs, list them under `cross`
+      hint: an input has one kind; to combine inputs, list them under `cross`
     error: none.yml:3:8: the input reads nothing
       hint: write `pfs` with `repo` and `glob`, or `cross` with a list of inputs
     error: nothing.yml:1:1: pipeline `nothing` has no input
@@ -393,14 +393,14 @@ fn inputs_are_checked_in_themselves() {
       hint: give the input another `name`
     error: reserved.yml:3:60: `LD_x` cannot name an input: names that begin with `LD_`, `PV_` or `PACH_` are reserved
       hint: give the input another `name`
-    error: reserved.yml:3:99: `a/b` cannot name an input: only letters, digits, `-` and `_` are allowed, and no `-` first
+    error: reserved.yml:3:99: `a/b` cannot name an input: only letters, digits, `-` and `_` are allowed, and `-` not at the start
       hint: give the input another `name`
     error: empty.yml:3:14: the input has no `repo`
     error: empty.yml:3:14: the input has no `glob`
-      hint: `/*` makes a datum of each top-level file or directory, `/` one of the whole repository
+      hint: `/*` makes each top-level file or directory a datum, `/` the whole repository
     error: text.yml:3:8: `input` of pipeline `text` must be a mapping of fields, got `images`
     error: branch.yml:3:32: `branch`: `x y` is not a legal branch name: only letters, digits, `-`, `_`, `.` and `/` are allowed
-    error: branch.yml:3:45: `glob`: `./a` is not a glob: it has a `.` or `..` part, and no path has one, at byte 0
+    error: branch.yml:3:45: `glob`: `./a` is not a glob: it has a `.` or `..` part, which no path can have, at byte 0
     error: branch.yml:3:61: `reference`: expected `true` or `false`, got `maybe`
     "##);
 }
@@ -413,7 +413,7 @@ fn missing_parts_are_named() {
       hint: write `pipeline: {name: NAME}`
     error: p.yml:1:1: the pipeline has no input
       hint: write `input: {pfs: {repo: REPO, glob: GLOB}}`
-    warning: p.yml:1:12: `transform` has `stdin`, but no `cmd`: it must come from the image's entrypoint, known at apply
+    warning: p.yml:1:12: `transform` has `stdin`, but no `cmd`: the image's entrypoint must provide it, which pv checks at apply
     error: p.yml:3:1: the pipeline has no `transform`
     error: p.yml:3:1: the pipeline has no input
       hint: write `input: {pfs: {repo: REPO, glob: GLOB}}`
@@ -426,7 +426,7 @@ fn missing_parts_are_named() {
       hint: write `pipeline: {name: NAME}`
     "##);
     for empty in ["", "# nothing\n", "---\n---\n", "[]"] {
-        assert_eq!(report(&parse(empty)), "warning: p.yml:1:1: this file holds no pipeline spec\n");
+        assert_eq!(report(&parse(empty)), "warning: p.yml:1:1: this file contains no pipeline spec\n");
     }
 }
 
@@ -445,7 +445,7 @@ fn broken_text_hides_no_other_document() {
       hint: write `input: {pfs: {repo: REPO, glob: GLOB}}`
     "##);
     let deep = format!("a: {}", "[".repeat(90));
-    insta::assert_snapshot!(report(&parse(&deep)), @r#"error: p.yml:1:67: not valid YAML or JSON: more than 64 lists and mappings are inside each other"#);
+    insta::assert_snapshot!(report(&parse(&deep)), @r#"error: p.yml:1:67: not valid YAML or JSON: lists and mappings are nested more than 64 deep"#);
     let json = "{\"pipeline\": {\"name\": \"a\"},\n \"transform\": {\"cmd\": [\"x\"]}\n{\"input\": 1}";
     insta::assert_snapshot!(report(&parse(json)), @r#"error: p.yml:3:1: not valid YAML or JSON: while parsing a flow mapping, did not find expected ',' or '}'"#);
 }
@@ -465,7 +465,7 @@ fn aliases_are_read_but_do_not_multiply_without_end() {
         let items = vec![format!("*a{}", n - 1); 10].join(", ");
         writeln!(bomb, "a{n}: &a{n} [{items}]").unwrap();
     }
-    assert!(report(&parse(&bomb)).contains("aliases stand for more than 100,000 nodes"));
+    assert!(report(&parse(&bomb)).contains("aliases expand to more than 100,000 nodes"));
 }
 
 #[test]
@@ -519,12 +519,12 @@ fn images_that_may_move_are_warned_of_once() {
     let images = ["detect", "detect:latest", "localhost:5000/detect", "detect:latest", "a/b:1.2", "detect@sha256:00"];
     let text: String = images.iter().enumerate().map(|(n, name)| image(&format!("p{n}"), name)).collect();
     insta::assert_snapshot!(report(&parse(&text)), @r##"
-    warning: p.yml:2:20: image `detect` has no tag: `latest` is taken, which may be another one at the next apply
-      hint: name a version, as in `NAME:1.2`
-    warning: p.yml:6:20: image `detect:latest` may be another one at the next apply
-      hint: name a version, as in `NAME:1.2`
-    warning: p.yml:10:20: image `localhost:5000/detect` has no tag: `latest` is taken, which may be another one at the next apply
-      hint: name a version, as in `NAME:1.2`
+    warning: p.yml:2:20: image `detect` has no tag: `latest` is used, which may change before the next apply
+      hint: use a version, as in `NAME:1.2`
+    warning: p.yml:6:20: image `detect:latest` may change before the next apply
+      hint: use a version, as in `NAME:1.2`
+    warning: p.yml:10:20: image `localhost:5000/detect` has no tag: `latest` is used, which may change before the next apply
+      hint: use a version, as in `NAME:1.2`
     "##);
 }
 
@@ -541,7 +541,7 @@ fn code_has_a_place_of_its_own() {
     let set = with("code: src, code_path: /code");
     assert_eq!(set.specs[0].spec.transform.code_path, None, "the default is left out, so that it changes no id");
     for (fields, expected) in [
-        ("code_path: /app", "`code_path` without `code`: there is no code to show there"),
+        ("code_path: /app", "`code_path` needs `code`: there is no code to mount there"),
         ("code: src, code_path: app", "`code_path`: `app` cannot hold code"),
         ("code: src, code_path: /", "`code_path`: `/` cannot hold code"),
         ("code: src, code_path: /pfs/in", "`code_path`: `/pfs/in` cannot hold code"),
@@ -549,7 +549,7 @@ fn code_has_a_place_of_its_own() {
         ("code: src, code_path: /a/../b", "`code_path`: `/a/../b` cannot hold code"),
         (
             "code: src, code_path: /app, secrets: [{name: s, mount_path: /app/secret}]",
-            "`code_path`: `/app` and the secrets at `/app/secret` are in each other's way",
+            "`code_path`: `/app` conflicts with the secrets at `/app/secret`",
         ),
     ] {
         let set = with(fields);

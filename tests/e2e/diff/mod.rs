@@ -213,7 +213,7 @@ fn what_is_not_compared_is_said() {
         env.ok(["put", "images", "d"]);
     }
     let shown = env.ok(["diff", "images"]);
-    let words = "what is in 5 modified files was not compared: --all compares it, so does naming a path\n";
+    let words = "the contents of 5 modified files were not compared: use --all, or name a path\n";
     assert!(shown.contains(words), "{shown}");
     assert!(!env.ok(["diff", "images", "--all"]).contains("was not compared"));
     env.write("d/00.txt", "1\n".repeat(200));
@@ -247,11 +247,11 @@ fn how_rows_and_records_were_paired_is_said() {
         rows by level: 1 added, 0 removed, 0 changed (0 cells) of 3 → 4
         added: NEW
     ~ /twice.json  16 B → 16 B
-        key `a` is given more than once in one mapping: each is compared, most readers take the last
+        key `a` appears more than once in one mapping: each is compared, but most readers use the last
         VALUE  OLD  NEW  CHANGE
         a  1  3  +2 (+200.00%)
     ~ /written.json  8 B → 10 B
-        the same values, written otherwise
+        the same values, formatted differently
     0 added, 0 removed, 4 modified, 0 renamed · 95 B → 126 B
     "#);
 }
@@ -269,7 +269,7 @@ fn a_misspelt_key_is_an_error_with_the_nearest_name() {
     images@[id 1] → images@[id 2]
     ~ /p.csv  21 B → 21 B
         rows by id: 0 added, 0 removed, 1 changed (1 cell) of 2 → 2
-        the key is left aside: there is no column `lable` on both sides
+        the key is ignored: column `lable` is not on both sides
         ROW  COLUMN  OLD  NEW
         2  label  dog  owl
     0 added, 0 removed, 1 modified, 0 renamed · 21 B → 21 B

@@ -129,7 +129,7 @@ fn flips_are_a_table_then_the_records() {
     let misspelt = env.pv(["diff", "threat", "--flips", "flaged"]);
     insta::assert_snapshot!(misspelt, @r"
     --- stderr
-    error: no record that was read has the field `flaged`
+    error: no record has the field `flaged`
     hint: did you mean `flagged`?
     --- exit 2
     ");
@@ -203,11 +203,11 @@ fn two_runs_are_a_line_a_repository() {
 fn outputs_that_are_identical_are_said_to_be() {
     let env = with_threshold("0.500");
     let shown = env.ok(["diff", "threat", "--why"]);
-    assert!(shown.contains("the same values, written otherwise\n"), "{shown}");
+    assert!(shown.contains("the same values, formatted differently\n"), "{shown}");
     assert!(shown.ends_with("\noutputs are identical\n"), "{shown}");
     assert_eq!(env.json(["diff", "threat", "--why"])[0]["identical"], json!(true));
     let shown = env.ok(["diff", "threat", "threat", "--why"]);
-    assert!(shown.contains("both rest on the same files and do the same\n"), "{shown}");
+    assert!(shown.contains("both have the same inputs and the same recipe\n"), "{shown}");
     assert!(shown.ends_with("\noutputs are identical\n"), "{shown}");
     assert_eq!(env.exit_code(["diff", "images", "images", "--why"]), 2, "these are no outputs");
 }

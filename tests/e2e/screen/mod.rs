@@ -88,6 +88,7 @@ fn nothing_is_wider_than_the_terminal_and_no_reason_is_lost() {
         "pv help settings",
         "pv help references",
         "pv help globs",
+        "pv help put",
         "pv config list",
     ];
     for command in SNAPSHOTS.iter().chain(&others) {
@@ -98,6 +99,9 @@ fn nothing_is_wider_than_the_terminal_and_no_reason_is_lost() {
             }
         }
     }
+    // Its lines are to be copied, and so are not broken.
+    let text = text_of(&env.terminal_bytes("pv help txn", (80, HIGH)));
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     for command in ["pv", "pv job list"] {
         for width in WIDTHS {
             let words: String = text_of(&env.terminal_bytes(command, (width, HIGH))).split_whitespace().collect();
@@ -129,7 +133,7 @@ fn a_tree_keeps_its_branches_where_lines_are_broken_and_loses_no_word() {
         for line in below.skip(1) {
             assert!(line.starts_with(['│', '├', '└', ' ']), "at {width}: {line:?}\n{}", lines.join("\n"));
         }
-        // A branch that goes on is seen in every line until its end.
+        // A branch that continues is seen in every line until its end.
         let ends = lines.iter().rposition(|line| line.starts_with(['├', '└'])).unwrap();
         let begins = lines.iter().position(|line| line.starts_with('●')).unwrap();
         for line in &lines[begins + 1..ends] {
@@ -220,7 +224,7 @@ fn a_put_and_its_run_leave_no_line_behind() {
     assert!(String::from_utf8_lossy(&bytes).contains("MB of"), "there was a bar: {}", String::from_utf8_lossy(&bytes));
     let text = seen(&bytes, (80, 24)).join("\n");
     assert!(!text.contains("━") && !text.contains(" left"), "{text}");
-    assert!(text.contains("16 run") && text.contains("back: pv revert images"), "{text}");
+    assert!(text.contains("16 run") && text.contains("undo: pv revert images"), "{text}");
     assert!(!text.contains("next: pv run"), "it has run already: {text}");
 }
 
@@ -257,7 +261,7 @@ fn diff_trace_and_status_are_read_page_by_page() {
             let shown = shown(pager, end);
             assert!(!shown.contains("PAGED"), "{command}{end}: {shown}");
         }
-        // A pager that is not there, or reads nothing, is no error of pv.
+        // A pager that is not there, or reads nothing, is not an error of pv.
         let status = env.on_a_terminal(&format!("PV_PAGER=true {command}"), (80, 24)).output().unwrap().status;
         assert_eq!(status.code(), Some(0), "{command}");
     }

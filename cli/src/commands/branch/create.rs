@@ -10,13 +10,13 @@ use crate::commands::views::NameView;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Make a branch
+/// Create a branch
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The new branch
+    /// New branch
     #[arg(value_name = "REPO@NEW")]
     branch: BranchOf,
-    /// The commit at which it begins; else that of the default branch
+    /// Commit to start at [default: head of the default branch]
     #[arg(value_name = "REF")]
     at: Option<Reference>,
 }
@@ -32,7 +32,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     print(cx, branch)
 }
 
-/// Where a branch begins when nobody says: the default branch's commit, none when that has none.
+/// Where a branch starts by default: at the default branch's commit, or at none.
 fn default_head(store: &Store, branch: &BranchOf) -> Result<Option<CommitId>> {
     Ok(store.find_branch(&branch.repo, &store.default_branch()?)?.and_then(|row| row.commit))
 }

@@ -8,10 +8,12 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::ShortIds;
 
-/// Delete a branch; its commits stay readable by id, files that nothing else reaches for the time of `gc_grace`
+/// Delete a branch; its commits stay readable by id
+///
+/// Files that no other branch or tag reaches are kept for the time set by `gc_grace`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The branch
+    /// Branch
     #[arg(value_name = "REPO@NAME")]
     branch: BranchOf,
 }
@@ -25,8 +27,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     };
     let refused = format!("branch `{branch}` was not deleted");
     let grace = store.gc_grace_text()?;
-    let rest = format!("its commits stay readable by id, files that nothing else reaches for {grace}");
-    cx.confirm(&format!("branch `{branch}`{at} goes; {rest}"), &refused)?;
+    let rest = format!("Its commits stay readable by id; files that nothing else reaches are kept for {grace}.");
+    cx.confirm(&format!("This deletes branch `{branch}`{at}. {rest}"), &refused)?;
     changes::delete_branch(store, &branch.repo, &branch.name)?;
     cx.done(
         &format!("deleted branch `{branch}`"),

@@ -9,7 +9,7 @@ use crate::error::Result;
 /// List the branches of a repository
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The repository
+    /// Repository
     repo: RepoName,
 }
 

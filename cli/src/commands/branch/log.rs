@@ -11,10 +11,12 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, Row, ShortIds, Window};
 
-/// List where a branch was: who moved it, when, from where to where, and why; also of one that was deleted
+/// List the moves of a branch: who, when, from, to and why
+///
+/// Works for deleted branches too.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The branch
+    /// Branch
     #[arg(value_name = "REPO@NAME")]
     branch: BranchOf,
     #[command(flatten)]

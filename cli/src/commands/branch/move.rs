@@ -11,13 +11,15 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::ShortIds;
 
-/// Move a branch to another commit of its repository; pipelines that read it follow
+/// Move a branch to another commit of its repository
+///
+/// Pipelines that read the branch then run on that commit.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The branch
+    /// Branch
     #[arg(value_name = "REPO@NAME")]
     branch: BranchOf,
-    /// The commit
+    /// Commit
     #[arg(value_name = "REF")]
     to: Reference,
 }
@@ -29,7 +31,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let from = store.branch(&branch.repo, &branch.name)?.commit;
     let to = store.resolve(&args.to)?.id;
     if from == Some(to) {
-        cx.notes().line("it is there already");
+        cx.notes().line("the branch is already there");
         return print(cx, branch);
     }
     let run = changes::move_branch(store, &branch.repo, &branch.name, to, &author::by(cx, None))?;
@@ -37,7 +39,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     cx.notes().line(format!("run {}", store.short_run(&run)?));
     if let Some(from) = from {
         let back = store.short_commit(&from)?;
-        cx.notes().line(format!("back: pv branch move {branch} {}@{back}", branch.repo));
+        cx.notes().line(format!("undo: pv branch move {branch} {}@{back}", branch.repo));
     }
     Ok(())
 }

@@ -9,10 +9,12 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::ShortIds;
 
-/// Delete the newest commit of a branch, if nothing else names it; the branch goes back to the commit before
+/// Delete the newest commit of a branch, if nothing else refers to it
+///
+/// The branch moves back to the commit before.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The commit: `images` for the newest
+    /// Commit: `images` for the newest
     #[arg(value_name = "REF")]
     reference: Reference,
 }
@@ -24,14 +26,14 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let short = store.short_commit(&id)?;
     let to = keep::deletable(store, id)?;
     let goes_to = match to.parent {
-        Some(parent) => format!("goes back to {}", store.short_commit(&parent)?),
-        None => "is empty then".to_owned(),
+        Some(parent) => format!("moves back to {}", store.short_commit(&parent)?),
+        None => "becomes empty".to_owned(),
     };
-    let goes = format!("commit {repo}@{short} goes; branch `{repo}@{}` {goes_to}", to.branch);
+    let goes = format!("This deletes commit {repo}@{short}. Branch `{repo}@{}` {goes_to}.", to.branch);
     cx.confirm(&goes, &format!("commit {repo}@{short} was not deleted"))?;
     let run = keep::delete_commit(store, id, &author::by(cx, None))?;
     cx.done(
-        &format!("deleted commit {repo}@{short}; pv gc frees its files\nrun {}", store.short_run(&run)?),
+        &format!("deleted commit {repo}@{short}; pv gc frees the space of its files\nrun {}", store.short_run(&run)?),
         &json!({ "deleted": "commit", "repo": repo, "commit": id, "branch": to.branch, "head": to.parent, "run": run }),
     )
 }

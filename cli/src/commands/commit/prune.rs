@@ -11,21 +11,21 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{Human, Row, ShortIds, Since, plural, size};
 
-/// Drop the files of old commits; ids, trees, lineage and results stay
+/// Drop the files of old commits; keep ids, trees and lineage
 ///
-/// Heads of branches and tagged commits keep their files. A file that a kept commit has too stays readable in old commits.
+/// Heads of branches and tagged commits keep their files. A file that a kept commit also contains stays readable in old commits.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The repository, or one of its branches
+    /// Repository, or one of its branches
     #[arg(value_name = "REPO[@BRANCH]")]
     of: Reference,
-    /// Commits made before this: a day such as `2026-07-01`, an age such as `90d`, or a commit
+    /// Prune commits made before this day (`2026-07-01`), age (`90d`) or commit
     #[arg(long, value_name = "DATE|AGE|REV", required_unless_present = "keep", conflicts_with = "keep")]
     before: Option<String>,
-    /// All but the newest so many of each branch
+    /// Prune all but the newest N commits of each branch
     #[arg(long, value_name = "N")]
     keep: Option<usize>,
-    /// Only say which commits, and how many bytes that would free
+    /// Show which commits would be pruned and the bytes freed; prune nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -72,7 +72,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if args.dry_run || commits.is_empty() {
         return print(cx, &commits, size_bytes, false);
     }
-    let goes = format!("the files of {} go ({})", plural(commits.len() as u64, "commit", "commits"), size(size_bytes));
+    let goes = format!(
+        "This drops the files of {} ({}).",
+        plural(commits.len() as u64, "commit", "commits"),
+        size(size_bytes)
+    );
     cx.confirm(&goes, "nothing was pruned")?;
     let done = giving_up::prune(store, &author::by(cx, None), plan)?;
     print(cx, &views(store, &done)?, size_bytes, true)
@@ -81,14 +85,14 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 fn branch_of(store: &Store, of: &Reference) -> Result<(RepoName, Option<BranchName>)> {
     if of.path.is_some() {
         return Err(CliError::usage(
-            "prune takes whole commits, not paths",
+            "prune drops whole commits, not paths",
             format!("pv commit prune {} --keep 1", of.repo),
         ));
     }
     store.repo(&of.repo)?;
     let Some(revision) = &of.revision else { return Ok((of.repo.clone(), None)) };
     let branch = revision.as_branch().ok_or_else(|| {
-        let message = format!("`{revision}` is no branch");
+        let message = format!("`{revision}` is not a branch");
         CliError::usage(message, format!("pv commit prune {} --before {revision}", of.repo))
     })?;
     store.branch(&of.repo, &branch)?;
@@ -104,7 +108,10 @@ fn selection(cx: &Context, store: &Store, args: &Args, repo: &RepoName) -> Resul
         return Ok(Selection::MadeBefore(time));
     }
     let reference = format!("{repo}@{text}").parse::<Reference>().map_err(|_| {
-        CliError::usage(format!("`{text}` is no day, age or commit"), "--before 2026-07-01, --before 90d, --before ID")
+        CliError::usage(
+            format!("`{text}` is not a day, age or commit"),
+            "--before 2026-07-01, --before 90d, --before ID",
+        )
     })?;
     Ok(Selection::Under(store.resolve(&reference)?.id))
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 /// Print a setting
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Setting
     key: Key,
 }
 

@@ -6,7 +6,7 @@ use super::settings::SettingView;
 use crate::context::Context;
 use crate::error::Result;
 
-/// List all settings, each with its source
+/// List all settings and where each value comes from
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {}
 

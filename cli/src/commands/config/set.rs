@@ -9,15 +9,15 @@ use crate::error::Result;
 /// Change a setting
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Setting
     key: Key,
-    /// Its new value
+    /// New value
     value: String,
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let setting = args.key.0;
     cx.store()?.set_setting(setting, Some(&args.value))?;
-    let words = format!("{} is {} now; it counts {}", setting.name, args.value, setting.counts);
+    let words = format!("{} is now {}; this takes effect {}", setting.name, args.value, setting.counts);
     cx.done(&words, &json!({ "key": setting.name, "value": args.value, "counts": setting.counts }))
 }

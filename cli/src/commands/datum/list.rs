@@ -17,10 +17,10 @@ use crate::output::{Human, Row, Window, duration};
 /// List the datums of a job
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The job
+    /// Job
     #[arg(value_name = "JOB")]
     job: JobRef,
-    /// Only those in this state
+    /// List only datums in this state
     #[arg(long, value_name = "S", value_enum)]
     state: Option<State>,
     #[command(flatten)]
@@ -89,7 +89,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         let known = live(cx).and_then(|live| live.job(&key));
         running = known.map(|known| queries::datums_at_work(store, &known)).transpose()?.unwrap_or_default();
         running.retain(|datum| state.is_none_or(|state| state == datum.state));
-        cx.notes().line("the job has not ended: datums that wait are not listed");
+        cx.notes().line("the job has not ended: waiting datums are not listed");
     }
     let datums = queries::datums(store, live(cx), &job, DatumFilter { state, ..DatumFilter::default() })?;
     let datums = datums.filter(|datum| {

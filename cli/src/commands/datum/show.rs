@@ -15,13 +15,13 @@ use crate::output::{ShortIds, duration, plural, short_digest, size};
 /// Output files that are shown.
 const SHOWN: usize = 20;
 
-/// Show a datum: what it read, how each try ended, what it made
+/// Show a datum: its inputs, how each try ended, its outputs
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// An id, `JOB/ID`, a file that it wrote; or with `--input` a job
+    /// Datum: an id, `JOB/ID`, or a file that it wrote; with `--input` a job
     #[arg(value_name = "DATUM|JOB")]
     datum: String,
-    /// The datum of the job that read this file
+    /// Show the datum of the job that read this file
     #[arg(long, value_name = "PATH")]
     input: Option<FilePath>,
 }
@@ -41,7 +41,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if found.len() > 1 {
         return cx.list(None, found.into_iter().map(|found| Ok(DatumLine(found.view))));
     }
-    let found = found.pop().ok_or_else(|| CliError::new(ErrorKind::NotFound, "there is no such datum"))?;
+    let found = found.pop().ok_or_else(|| CliError::new(ErrorKind::NotFound, "datum not found"))?;
     print(cx, store, &found)
 }
 
@@ -61,7 +61,7 @@ fn print(cx: &Context, store: &Store, found: &FoundDatum) -> Result<()> {
     failures::last_words(store, &found.result)?.iter().try_for_each(|line| cx.out().wrapped(line))?;
     cx.out().flush()?;
     if found.view.log.is_some() {
-        cx.notes().line(format!("all it said: pv logs {}/{}", short_job(store, &found.job)?, found.view.id.short(8)));
+        cx.notes().line(format!("its output: pv logs {}/{}", short_job(store, &found.job)?, found.view.id.short(8)));
     }
     Ok(())
 }

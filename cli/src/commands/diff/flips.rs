@@ -51,7 +51,7 @@ impl FromStr for Wanted {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let (field, value) = text.split_once('=').unwrap_or((text, "true"));
         if field.is_empty() {
-            return Err("no field is named: write `FIELD` or `FIELD=VALUE`".to_owned());
+            return Err("the field is missing: write `FIELD` or `FIELD=VALUE`".to_owned());
         }
         Ok(Self { field: field.to_owned(), value: value.to_owned() })
     }
@@ -61,7 +61,7 @@ impl FromStr for Wanted {
 pub(super) fn print(page: &Page<'_>, args: &Args, sides: &Sides, wanted: &Wanted) -> Result<bool> {
     let (cx, store) = (page.cx, page.cx.store()?);
     if !sides.are_readable(store)? {
-        let message = "files of these commits were pruned: their records are gone";
+        let message = "files of these commits were pruned: their records cannot be read";
         return Err(CliError::new(ErrorKind::NotFound, message).hint("pv diff without --flips compares their paths"));
     }
     let decision = Decision { field: wanted.field.clone(), value: wanted.value.clone(), key: args.key.clone() };
@@ -89,7 +89,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, sides: &Sides, wanted: &Wanted
     records(page, args, &found)?;
     if let Some(why) = &found.without_because {
         let files = count(found.files_without);
-        page.cx.notes().line(format!("{files} of the files that differ hold no such records: {why}"));
+        page.cx.notes().line(format!("{files} of the differing files contain no such records: {why}"));
     }
     let mut counts = answers::diff::Counts::default();
     for entry in sides.entries(store)? {
@@ -124,7 +124,7 @@ fn rows(found: &Flips) -> Vec<Vec<String>> {
     rows
 }
 
-/// `212 true, 49,747 false`: the most frequent values, and how many have others.
+/// `212 true, 49,747 false`: the most frequent values, and the number of all others.
 fn by_value(counts: &BTreeMap<String, u64>) -> String {
     const VALUES: usize = 5;
     let mut counts: Vec<(&String, u64)> = counts.iter().map(|(value, count)| (value, *count)).collect();
@@ -166,7 +166,7 @@ fn records(page: &Page<'_>, args: &Args, found: &Flips) -> Result<()> {
     if left.is_empty() { Ok(()) } else { page.line(&format!("… {}: {hint}", left.join(", "))) }
 }
 
-/// Which record: its file, and what tells it from the others there.
+/// Which record: its file, and what identifies it there.
 fn place(record: &Record) -> String {
     if record.flip.key.is_empty() {
         return record.path.to_string();
@@ -186,7 +186,7 @@ fn fields(record: &Record, all: bool) -> String {
         words.push(format!("also {}", rest.join(" ")));
     }
     if record.flip.fields_left_out > 0 {
-        words.push(format!("and {} fields that are not read here", count(record.flip.fields_left_out as u64)));
+        words.push(format!("and {} fields not shown", count(record.flip.fields_left_out as u64)));
     }
     words.join(", ")
 }

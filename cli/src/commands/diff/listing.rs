@@ -56,7 +56,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) 
     let entries = sides.entries(store)?;
     let readable = sides.are_readable(store)?;
     if !readable && !page.cx.out().is_json() && !args.stat && !args.name_only {
-        page.cx.notes().line("files of these commits were pruned: what was in them is not compared");
+        page.cx.notes().line("files of these commits were pruned: their contents are not compared");
     }
     let is_json = page.cx.out().is_json();
     let list_all = args.all || is_json || args.name_only;
@@ -106,7 +106,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) 
     directories.print(page)?;
     if left_out > 0 {
         let files = plural(left_out, "modified file", "modified files");
-        page.line(&format!("what is in {files} was not compared: --all compares it, so does naming a path"))?;
+        page.line(&format!("the contents of {files} were not compared: use --all, or name a path"))?;
     }
     Ok(Listed { counts, key })
 }
@@ -215,7 +215,7 @@ impl Directories {
         }
     }
 
-    /// Makes the deepest directories part of those above, until at most so many are left.
+    /// Merges the deepest directories into their parents, until at most this many are left.
     fn fold(&mut self, most: usize) {
         let depth = |path: &FilePath| if path.is_root() { 0 } else { path.as_str().matches('/').count() };
         while self.found.len() > most {
@@ -232,7 +232,7 @@ impl Directories {
             return Ok(());
         }
         self.fold(DIRECTORIES);
-        page.heading("and the others by directory (--all lists them):")?;
+        page.heading("and all others by directory (--all lists them):")?;
         let number = |number: u64| if number == 0 { String::new() } else { count(number) };
         let rows = self.found.iter().map(|(path, counts)| {
             let slash = if path.is_root() { "" } else { "/" };

@@ -38,7 +38,7 @@ impl KeySeen {
 /// An error if nothing that was read has the field, or the key.
 pub(super) fn check(seen: &Seen, field: &str) -> Result<()> {
     if seen.files_without > 0 && !seen.has_field {
-        let message = format!("no record that was read has the field `{field}`");
+        let message = format!("no record has the field `{field}`");
         return Err(CliError::usage(message, hint(field, &seen.fields)));
     }
     seen.key.as_ref().map_or(Ok(()), |key| Err(no_key(key)))
@@ -57,8 +57,8 @@ fn hint(name: &str, known: &[String]) -> String {
     }
     let plain = known.iter().filter(|name| !name.contains('.')).take(NAMES).map(String::as_str).collect::<Vec<_>>();
     if plain.is_empty() {
-        return "fields are those of JSON, JSON lines, YAML, CSV and TSV".to_owned();
+        return "fields are read from JSON, JSON lines, YAML, CSV and TSV".to_owned();
     }
     let more = if known.len() > plain.len() { ", …" } else { "" };
-    format!("there are {}{more}", plain.join(", "))
+    format!("the fields are {}{more}", plain.join(", "))
 }

@@ -31,50 +31,50 @@ mod why;
 use page::Page;
 use sides::Sides;
 
-/// Show what differs between two commits, or what one commit changed, and why
+/// Compare two commits, or a commit with its parent
 ///
-/// Files are compared by their kind: text by lines, JSON and YAML by values, tables by rows and cells, images by pixels, tensors by their
-/// elements, anything else by bytes. Between two outputs of a pipeline it says first which inputs, code or settings made the difference.
+/// Each file is compared by its kind: text by lines, JSON and YAML by values, tables by rows and cells, images by pixels, tensors by
+/// elements, all others by bytes. For two outputs of one pipeline, the differing inputs, code and settings come first.
 #[derive(clap::Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
-    /// The older side; alone, the commit that is compared with the one before
+    /// Older side; if alone, this commit is compared with its parent
     #[arg(value_name = "A")]
     first: What,
-    /// The newer side
+    /// Newer side
     #[arg(value_name = "B")]
     second: Option<What>,
-    /// Only the paths
+    /// Show only the paths
     #[arg(long, conflicts_with = "stat")]
     name_only: bool,
-    /// Only the counts
+    /// Show only the counts
     #[arg(long)]
     stat: bool,
-    /// Everything, however much it is
+    /// Show everything, without limits
     #[arg(long)]
     all: bool,
-    /// Exit with 1 if something differs
+    /// Exit with code 1 if anything differs
     #[arg(long)]
     exit_code: bool,
-    /// Why two outputs differ, in full
+    /// Show in full why two outputs differ
     #[arg(long, conflicts_with_all = ["stat", "name_only"])]
     why: bool,
-    /// Which decisions changed: a field of all records, and the value that matters (else `true`)
+    /// Show which decisions changed: a field of each record, and the value that counts [default: true]
     #[arg(long, value_name = "FIELD[=VALUE]", conflicts_with_all = ["stat", "name_only"])]
     flips: Option<flips::Wanted>,
-    /// With --flips: the records as CSV
+    /// With --flips: print the records as CSV
     #[arg(long, requires = "flips", conflicts_with = "md")]
     csv: bool,
-    /// As Markdown, for a pull request
+    /// Print Markdown, for a pull request
     #[arg(long, conflicts_with = "name_only")]
     md: bool,
-    /// Key columns of tables and records, with commas between
+    /// Key columns of tables and records, separated by commas
     #[arg(long, value_name = "COLS", value_delimiter = ',')]
     key: Vec<String>,
-    /// Only what matches, as globs of pipelines do: of whole paths, a directory with all that is in it
+    /// Compare only files whose whole path matches this pipeline glob; a matching directory includes its files
     #[arg(long = "match", value_name = "GLOB")]
     matching: Option<Glob>,
-    /// Write pictures of where images differ below this folder
+    /// Write pictures of the differences between images to this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -104,11 +104,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         (What::Run(first), Some(What::Run(second))) => runs::diff(cx, args, first, second)?,
         (What::Run(run), None) => {
             cx.store()?.run_by_prefix(&run.0)?; // else there is nothing to show either
-            let message = format!("`{run}` is a run, and is compared with another one");
-            return Err(CliError::usage(message, format!("pv show {run} tells what it did")));
+            let message = format!("`{run}` is a run: it needs a second run");
+            return Err(CliError::usage(message, format!("pv show {run} shows what it did")));
         }
         (What::Run(run), Some(What::Commit(commit))) | (What::Commit(commit), Some(What::Run(run))) => {
-            let message = format!("`{run}` is a run, `{commit}` a commit, and two of a sort are compared");
+            let message = format!("`{run}` is a run and `{commit}` is a commit: compare two of the same kind");
             let hint = match &**commit {
                 Source::Reference(reference) => format!("pv diff {commit} {}{run}", reference.repo),
                 Source::Id(..) => format!("name its repository: REPO{run}"),
@@ -158,7 +158,7 @@ fn versions(cx: &Context, page: &Page<'_>, first: &Source, second: Option<&Sourc
     let (Some((_, old)), Some((_, new))) = (old, new) else { return Ok(()) };
     let differ = queries::differences(store, &old, &new)?;
     page.line(&if differ.is_empty() {
-        "made of the same".to_owned()
+        "nothing differs".to_owned()
     } else {
         format!("differs in: {}", differ.join(", "))
     })

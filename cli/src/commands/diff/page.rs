@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Columns, fitted};
 
-/// A part of what is told of a file.
+/// A part of the description of a file.
 pub(super) enum Block {
     /// A line of words.
     Line(String),
@@ -16,7 +16,7 @@ pub(super) enum Block {
     Patch(Vec<String>),
 }
 
-/// What stands in front of the lines of a block.
+/// The indentation of a block.
 const SET_IN: &str = "    ";
 
 /// Where it is printed, and how.
@@ -68,7 +68,7 @@ impl<'a> Page<'a> {
         blocks.iter().try_for_each(|block| if self.markdown { self.markdown(block) } else { self.plain(block) })
     }
 
-    /// A table by itself.
+    /// A separate table.
     pub(super) fn table(&self, header: &'static [&'static str], rows: Vec<Vec<String>>) -> Result<()> {
         if self.markdown {
             return self.markdown(&Block::Table(header, rows));

@@ -58,7 +58,7 @@ pub(super) fn diff(cx: &Context, args: &Args, first: &RunRef, second: &RunRef) -
         return Ok(differs);
     }
     if rows.is_empty() {
-        page.line("both made and used the same commits")?;
+        page.line("both runs made and used the same commits")?;
         return Ok(differs);
     }
     page.table(&["REPOSITORY", "COMMIT", "ADDED", "REMOVED", "MODIFIED", "RENAMED"], rows)?;

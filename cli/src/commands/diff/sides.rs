@@ -33,7 +33,7 @@ struct Side {
 }
 
 enum Compared {
-    /// What lies at and below a path.
+    /// The content at and below a path.
     Below(FilePath),
     /// Two files with other paths.
     Files(Box<(Named, Named)>),
@@ -44,7 +44,7 @@ impl Sides {
     pub(super) fn find(store: &Store, first: &Source, second: Option<&Source>) -> Result<Self> {
         let Some(second) = second else {
             let Files::Commit(at) = queries::find_files(store, first)? else {
-                let message = format!("`{first}` is not a commit, and is compared with one");
+                let message = format!("`{first}` is not a commit: it needs a second side");
                 return Err(CliError::usage(message, format!("pv diff {first} OTHER")));
             };
             return Self::of_commit(store, *at);
@@ -160,8 +160,8 @@ impl Side {
             }
             Files::Tree { tree, path, place } => Self { tree, commit: None, path, place },
             Files::One { .. } => {
-                let message = format!("`{source}` is the content of a file, and is compared by the path that has it");
-                return Err(CliError::usage(message, format!("pv find {source} names the paths")));
+                let message = format!("`{source}` is the content of a file: name a path that contains it");
+                return Err(CliError::usage(message, format!("pv find {source} lists the paths")));
             }
         })
     }
@@ -176,7 +176,7 @@ fn two_files(store: &Store, old: (&Source, &Side), new: (&Source, &Side)) -> Res
         return Ok(Compared::Files(Box::new((old, new))));
     }
     let (one, other) = (&old.1.path, &new.1.path);
-    let message = format!("`{one}` and `{other}` are two paths and not two files, and one is compared");
+    let message = format!("`{one}` and `{other}` are different paths, and not both are files");
     let again = new.0.at(Some(one.clone()));
     Err(CliError::usage(message, format!("pv diff {} {again}", old.0)))
 }

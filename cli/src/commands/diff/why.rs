@@ -27,7 +27,7 @@ fn of(store: &Store, sides: &Sides) -> Result<Option<Why>> {
     }
 }
 
-/// How much a header tells of each cause.
+/// How many details a header shows for each cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reasons {
     /// A line of some length.
@@ -56,7 +56,7 @@ pub(super) fn header(page: &Page<'_>, store: &Store, sides: &Sides, reasons: Rea
         lines.push(format!("why   … {} more: --why", count(left as u64)));
     }
     if why.is_empty() {
-        lines.push("why   both rest on the same files and do the same".to_owned());
+        lines.push("why   both have the same inputs and the same recipe".to_owned());
     }
     lines.extend(same_line(&why));
     lines.extend(ran_line(&why));
@@ -96,7 +96,7 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
         }
     }
     if why.is_empty() {
-        page.line("both rest on the same files and do the same")?;
+        page.line("both have the same inputs and the same recipe")?;
     }
     page.heading("otherwise")?;
     same_line(&why).iter().chain(ran_line(&why).iter()).try_for_each(|line| page.item(line))?;

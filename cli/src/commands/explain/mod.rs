@@ -15,16 +15,16 @@ use super::jobs::live;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Explain why something ran or was not executed, or why nothing runs
+/// Explain why a pipeline, job or datum ran or did not run
 ///
-/// A pipeline: why nothing runs for it, and its newest job. A job: what had changed, and what it did. A datum: what differs from the
-/// nearest earlier one, field by field. Two datums or two jobs: what differs between them.
+/// For a pipeline: why it is not running now, and its newest job. For a job: what had changed, and what the job did. For a datum: each
+/// field that differs from the nearest earlier datum. For two datums or two jobs: what differs between them.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A pipeline, `PIPELINE@RUN`, `@RUN`, a datum's id, `JOB/ID`, or the file that a datum wrote
+    /// Pipeline, job (`PIPELINE@RUN`), run (`@RUN`), datum (an id or `JOB/ID`), or a file that a datum wrote
     #[arg(value_name = "JOB|DATUM|PIPELINE")]
     what: String,
-    /// Another datum or job: what it has otherwise than the first
+    /// Second datum or job, to compare with the first
     #[arg(value_name = "JOB|DATUM")]
     other: Option<String>,
 }
@@ -75,7 +75,7 @@ fn compare(cx: &Context, store: &Store, (old, new): (&str, &str)) -> Result<()> 
             if cx.out().is_json() { cx.out().json(&compared) } else { sides::datums(cx, store, &compared) }
         }
         (Subject::Datum(_), _) | (_, Subject::Datum(_)) => {
-            Err(CliError::usage(format!("`{old}` and `{new}` are not of one sort"), "name two datums, or two jobs"))
+            Err(CliError::usage(format!("`{old}` and `{new}` are of different kinds"), "name two datums, or two jobs"))
         }
         (was, is) => {
             let compared = compare_jobs(store, &one_job(store, was, old)?, &one_job(store, is, new)?)?;
@@ -93,7 +93,7 @@ fn one_job(store: &Store, subject: Subject, word: &str) -> Result<JobRow> {
     match <[JobRow; 1]>::try_from(jobs) {
         Ok([job]) => Ok(job),
         Err(jobs) => {
-            let error = CliError::new(ErrorKind::Usage, format!("`{word}` names {} jobs", jobs.len()));
+            let error = CliError::new(ErrorKind::Usage, format!("`{word}` refers to {} jobs", jobs.len()));
             Err(error.hint("name one as PIPELINE@RUN"))
         }
     }
@@ -116,8 +116,8 @@ fn subject(store: &Store, what: &str) -> Result<Subject> {
     if let Ok(repo) = word.parse::<RepoName>()
         && store.has_repo(&repo)?
     {
-        let error = CliError::new(ErrorKind::Usage, format!("`{repo}` is a repository; people commit to it"));
-        return Err(error.hint(format!("pv log {repo} tells who did and why")));
+        let error = CliError::new(ErrorKind::Usage, format!("`{repo}` is a repository, not the output of a pipeline"));
+        return Err(error.hint(format!("pv log {repo} shows who committed and why")));
     }
     if let Ok(datum) = word.parse() {
         return Ok(Subject::Datum(datum));

@@ -20,7 +20,7 @@ pub(super) fn pipeline(cx: &Context, store: &Store, explained: &PipelineExplaine
     }
     cx.table(&["INPUT", "BRANCH", "GLOB", "MATCHES", "HEAD", "TAKEN"], rows)?;
     if let Some(newest) = &explained.job {
-        cx.out().line("\nits newest job")?;
+        cx.out().line("\nnewest job")?;
         job(cx, store, newest)?;
     }
     Ok(())
@@ -70,7 +70,7 @@ pub(super) fn datum(cx: &Context, store: &Store, explained: &DatumExplained) -> 
     }
     cx.out().flush()?;
     if let Some(by) = &explained.datum.executed_by() {
-        cx.notes().line(format!("what it printed: pv logs {}/{}", short_job(by), datum.id.short(8)));
+        cx.notes().line(format!("its output: pv logs {}/{}", short_job(by), datum.id.short(8)));
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ const LONGEST: usize = 64;
 const BEFORE: usize = 16;
 const HEADER: [&str; 3] = ["FIELD", "EARLIER", "NOW"];
 
-/// Prints a datum beside the one that was in its place before.
+/// Prints a datum next to the earlier datum in its place.
 pub(super) fn earlier(cx: &Context, store: &Store, explained: &DatumExplained) -> Result<()> {
     let Some(earlier) = &explained.earlier else { return Ok(()) };
     let executed = explained.datum.executed_by().as_deref().map_or_else(|| "not yet".to_owned(), short_job);
@@ -57,7 +57,7 @@ pub(super) fn jobs(cx: &Context, store: &Store, compared: &Compared<JobView>) ->
     print(cx, store, facts, differences)
 }
 
-/// Prints what a version executes otherwise than the one before; nothing when it does not.
+/// Prints what a version executes differently from the one before; nothing if nothing differs.
 pub(super) fn transform(cx: &Context, store: &Store, changes: &[FieldChange]) -> Result<()> {
     if changes.is_empty() {
         return Ok(());

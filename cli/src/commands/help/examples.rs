@@ -21,10 +21,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("tag delete", &["pv tag delete model@v1 --yes"]),
     ("pipeline apply", &["pv pipeline apply -f pipelines/"]),
     ("pipeline check", &["pv pipeline check -f pipelines/detect.yml"]),
-    (
-        "pipeline new",
-        &["pv pipeline new sizes --input 'images:/*' -- sh -c 'wc -c < \"$images\" > /pfs/out/size' > sizes.yml"],
-    ),
+    ("pipeline new", &["pv pipeline new ls --input images:/ -- sh -c 'ls /pfs/images > /pfs/out/ls'"]),
     ("pipeline list", &["pv pipeline list"]),
     ("pipeline log", &["pv pipeline log detect"]),
     ("pipeline show", &["pv pipeline show detect"]),

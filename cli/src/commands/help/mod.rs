@@ -14,10 +14,12 @@ mod topics;
 
 use topics::{TOPICS, Topic};
 
-/// Explain a command, or a topic: specs, references, globs, settings, txn, exit-codes
+/// Show help for a command or a topic
+///
+/// Topics: specs, references, globs, settings, txn, exit-codes.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A command, such as `put` or `job retry`, or a topic; without it all commands are listed
+    /// Command, such as `put` or `job retry`, or a topic [default: list all commands]
     #[arg(value_name = "COMMAND|TOPIC")]
     words: Vec<String>,
 }
@@ -61,7 +63,7 @@ pub(crate) fn command_line() -> clap::Command {
 /// Says what one can begin with.
 pub(crate) fn without_a_command(cx: &Context) -> Result<()> {
     cx.out().line(format!(
-        "pv {}: commits data, runs pipelines on what changed, knows where every file came from.",
+        "pv {}: versions data, runs pipelines on what changed, and traces where each file came from.",
         env!("CARGO_PKG_VERSION")
     ))?;
     if let Err(error) = cx.store_dir() {
@@ -70,11 +72,11 @@ pub(crate) fn without_a_command(cx: &Context) -> Result<()> {
             error => return Err(error),
         }
     }
-    cx.out().line("No store here or above.")?;
-    cx.out().line("  pv init              make one here")?;
-    cx.out().line("  pv init --example    one with something to play with")?;
-    cx.out().line("  --store, PV_STORE    use one elsewhere")?;
-    cx.out().line("  pv help              all commands")
+    cx.out().line("There is no store in this folder or its parents.")?;
+    cx.out().line("  pv init              create one here")?;
+    cx.out().line("  pv init --example    create one with example data and pipelines")?;
+    cx.out().line("  --store, PV_STORE    use a store in another folder")?;
+    cx.out().line("  pv help              list all commands")
 }
 
 #[cfg(test)]
@@ -123,6 +125,25 @@ mod tests {
         }
         words.extend(word);
         words
+    }
+
+    /// The short and the long help of a command called by these words, and of all commands below it.
+    fn pages(command: &clap::Command, words: &str) -> Vec<(String, String)> {
+        let [short, long] = [command.clone().render_help(), command.clone().render_long_help()];
+        let own = [(format!("{words} -h"), short.to_string()), (format!("{words} --help"), long.to_string())];
+        let below = command.get_subcommands().flat_map(|below| pages(below, &format!("{words} {}", below.get_name())));
+        own.into_iter().chain(below).collect()
+    }
+
+    #[test]
+    fn no_line_of_help_is_wider_than_80_columns() {
+        let mut command = command_line();
+        command.build();
+        let pages = pages(&command, "pv");
+        assert!(pages.len() > 140, "{} pages", pages.len());
+        let lines = pages.iter().flat_map(|(words, page)| page.lines().map(move |line| (words, line)));
+        let wide: Vec<_> = lines.filter(|(_, line)| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{wide:#?}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is about no single command. Each topic is made of the table that the program itself goes by.
+//! Topics that do not belong to a single command. Each is built from the table that the program itself uses.
 
 use repos::settings;
 use specs::spec::guide::{Section, sections};
@@ -21,9 +21,9 @@ pub(super) const TOPICS: &[Topic] = &[
     Topic { name: "specs", about: "every field of a pipeline's spec", text: specs_topic },
     Topic { name: "references", about: "how data, runs, jobs and datums are named", text: references },
     Topic { name: "globs", about: "how paths become datums", text: globs },
-    Topic { name: "settings", about: "every setting, and when it counts", text: settings },
-    Topic { name: "txn", about: "several changes together, line by line", text: transactions },
-    Topic { name: "exit-codes", about: "what went wrong, for scripts", text: exit_codes },
+    Topic { name: "settings", about: "every setting, and when it takes effect", text: settings },
+    Topic { name: "txn", about: "several changes as one transaction", text: transactions },
+    Topic { name: "exit-codes", about: "exit codes, for scripts", text: exit_codes },
 ];
 
 impl Topic {
@@ -48,7 +48,7 @@ datum_timeout: 30s
 fn specs_topic(cx: &Context) -> Result<()> {
     let out = cx.out();
     out.wrapped(
-        "A pipeline is a YAML or JSON document in Pachyderm's format, one or several a file: pv pipeline apply -f FILE",
+        "A pipeline is a YAML or JSON document in Pachyderm's format. A file holds one or several: pv pipeline apply -f FILE",
     )?;
     out.wrapped("The inputs of a datum are below /pfs/NAME, and what it writes to /pfs/out is its output.")?;
     out.line("")?;
@@ -57,8 +57,10 @@ fn specs_topic(cx: &Context) -> Result<()> {
         print_section(cx, &section)?;
     }
     out.line("")?;
-    out.wrapped("In camelCase the fields mean the same. A field that is not here is an error, with its place and the nearest name.")?;
-    out.wrapped("pv pipeline new NAME --input REPO:GLOB -- CMD prints a spec to begin with; pv schema prints all this for editors.")
+    out.wrapped(
+        "Field names may also be in camelCase. An unknown field is an error that shows its place and the nearest name.",
+    )?;
+    out.wrapped("pv pipeline new NAME --input REPO:GLOB -- CMD prints a spec to start from; pv schema prints the JSON Schema for editors.")
 }
 
 fn print_section(cx: &Context, section: &Section) -> Result<()> {
@@ -74,12 +76,12 @@ fn print_section(cx: &Context, section: &Section) -> Result<()> {
     )?;
     let names = |list: &[&str]| list.join(" ");
     if !section.ignored.is_empty() {
-        cx.out().branch("  ignored, said once: ", "    ", &names(&section.ignored))?;
+        cx.out().branch("  ignored, with a warning: ", "    ", &names(&section.ignored))?;
     }
     section
         .refused
         .iter()
-        .try_for_each(|(name, why)| cx.out().branch("  ", "    ", &format!("refused: {name}, since {why}")))
+        .try_for_each(|(name, why)| cx.out().branch("  ", "    ", &format!("refused: {name}, because {why}")))
 }
 
 /// How things are named: what is written, and what it means.
@@ -87,19 +89,19 @@ const REFERENCES: &[(&str, &str)] = &[
     ("images", "the newest commit of the default branch"),
     ("images@release", "the newest commit of a branch, or the commit of a tag"),
     ("images@77ab01c2", "a commit, by the first digits of its id (4 at least)"),
-    ("images@6e0b2f17", "what a run made or used here; a commit of another repository stands for its run"),
-    ("images@release@6e0b2f17", "the same on one branch, where there are several"),
-    ("images@main~2", "two commits before; so are ^2 and ^^"),
+    ("images@6e0b2f17", "the commit that a run made or used here; also by a commit id of another repository"),
+    ("images@release@6e0b2f17", "the same, on one of several branches"),
+    ("images@main~2", "two commits before; also written ^2 or ^^"),
     ("images@main~1:/cam7/x.jpg", "a file or directory of a commit; paths begin with / and are literal"),
 ];
 const OTHERS: &[(&str, &str)] = &[
-    ("@6e0b2f17", "a whole run: all that one change caused"),
-    ("detect", "a pipeline, and where a job is asked for its newest one"),
+    ("@6e0b2f17", "a run: all jobs that one change caused"),
+    ("detect", "a pipeline; where a job is expected, its newest job"),
     ("detect@6e0b2f17", "the job of a pipeline in a run"),
     ("0b77c1aa", "a datum, by the first digits of its id"),
-    ("detect@6e0b2f17/0b77c1aa", "a datum of a job; detect/0b77c1aa of the newest one"),
-    ("threat:/cam7/x.json", "where a datum is asked for: the one that wrote this file"),
-    ("detect --input /cam7/x.jpg", "where a datum is asked for: the one that read this file"),
+    ("detect@6e0b2f17/0b77c1aa", "a datum of a job; detect/0b77c1aa for the newest job"),
+    ("threat:/cam7/x.json", "where a datum is expected: the datum that wrote this file"),
+    ("detect --input /cam7/x.jpg", "where a datum is expected: the datum that read this file"),
 ];
 
 fn references(cx: &Context) -> Result<()> {
@@ -111,17 +113,17 @@ fn references(cx: &Context) -> Result<()> {
     cx.out().line("\nRuns, jobs, datums\n")?;
     cx.table(&[], rows(OTHERS))?;
     cx.out().line("")?;
-    cx.out().wrapped("A name wins over an id. An id that fits two things is an error that lists them. pv log shows runs, pv log REPO commits.")
+    cx.out().wrapped("A name takes precedence over an id. An ambiguous id is an error that lists all matches. pv log lists runs; pv log REPO lists commits.")
 }
 
 fn globs(cx: &Context) -> Result<()> {
-    cx.out().wrapped("The glob of an input says which files and directories are datums: `/` the whole commit as one, `/*` each at the top, `/*/*.jpg` each image one level down.")?;
+    cx.out().wrapped("The glob of an input selects the files and directories that become datums: `/` makes the whole commit one datum, `/*` makes each top-level entry a datum, `/*/*.jpg` each image one level down.")?;
     cx.out().line("")?;
     let rows = glob::syntax().into_iter().map(|(written, matches)| vec![format!("  {written}"), matches]);
     cx.table(&[], rows.collect())?;
     cx.out().line("")?;
     cx.out().wrapped(glob::notes())?;
-    cx.out().wrapped("What a part in parentheses captured is `$1`, `$2`, … in `join_on` and `group_by`: with the glob `/(*)_*.jpg` the key of /cam7_1511.jpg by `$1` is cam7.")
+    cx.out().wrapped("Parts in parentheses are captured as `$1`, `$2`, … for `join_on` and `group_by`: with the glob `/(*)_*.jpg`, `$1` of /cam7_1511.jpg is cam7.")
 }
 
 fn settings(cx: &Context) -> Result<()> {
@@ -129,15 +131,16 @@ fn settings(cx: &Context) -> Result<()> {
     for setting in settings::ALL {
         cx.out().line(cx.out().paint(1, setting.name))?;
         cx.out().wrapped(format!("  {}", setting.about))?;
-        let default = if setting.default.is_empty() { String::new() } else { format!("; else {}", setting.default) };
-        cx.out().wrapped(format!("  it is {}{default}", setting.what))?;
-        cx.out().wrapped(format!("  it counts {}", setting.counts))?;
+        let default =
+            if setting.default.is_empty() { String::new() } else { format!("; default: {}", setting.default) };
+        cx.out().wrapped(format!("  value: {}{default}", setting.what))?;
+        cx.out().wrapped(format!("  takes effect {}", setting.counts))?;
     }
     Ok(())
 }
 
 fn transactions(cx: &Context) -> Result<()> {
-    cx.out().line("pv txn FILE does all lines of a file together, or none of them.\n")?;
+    cx.out().line("pv txn FILE applies all lines of a file together, or none of them.\n")?;
     cx.out().line(txn::FORMAT)
 }
 
@@ -152,7 +155,7 @@ fn exit_codes(cx: &Context) -> Result<()> {
     rows.push(vec!["143".to_owned(), String::new(), "ended by SIGTERM".to_owned()]);
     cx.table(&["CODE", "ERROR.KIND", "MEANING"], rows)?;
     cx.out().line("")?;
-    cx.out().wrapped("With --json the last line on stderr is {\"error\": {kind, exit_code, message, causes, hint, done}}. A reader that closes its pipe is no error.")
+    cx.out().wrapped("With --json the last line on stderr is {\"error\": {kind, exit_code, message, causes, hint, done}}. A closed output pipe is not an error.")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::executors::executors;
 use crate::output::{Human, Row, Window, short_digest, size};
 
-/// List the images that pipelines were pinned to: what is on record, and where each can be had
+/// List the images that pipelines used, and where each is available
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -28,7 +28,7 @@ struct ImageView {
     used_by: Vec<String>,
     /// Whether the container engine has it; `null` where none answers.
     in_engine: Option<bool>,
-    /// The archive beside the store.
+    /// The archive in the store's folder.
     saved: Option<Value>,
     #[serde(skip)]
     saved_bytes: Option<u64>,

@@ -9,12 +9,12 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::executors::executors;
 
-/// Bring saved images back into the container engine
+/// Load saved images into the container engine
 ///
-/// What comes is compared with what is on record: an archive that holds another image is refused.
+/// Each image is checked against its recorded digest: an archive that holds a different image is refused.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A pipeline, an image by reference or digest, or a file of an output: then all that it rests on
+    /// Pipeline, image (reference or digest), or output file: all images in its provenance
     #[arg(value_name = "PIPELINE|IMAGE|REF:/PATH")]
     what: Vec<String>,
 }
@@ -31,7 +31,9 @@ pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
                 continue;
             }
             let message = format!("image `{}` ({}) was not saved", stamp.reference, stamp.digest.short(8));
-            return Err(CliError::new(ErrorKind::NotFound, message).hint("pv image save where it is still there"));
+            return Err(
+                CliError::new(ErrorKind::NotFound, message).hint("run pv image save on a machine that still has it")
+            );
         };
         done += 1;
         let same = SameImage::from(&stamp);
@@ -43,12 +45,12 @@ pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
             let object = json!({"digest": stamp.digest, "reference": stamp.reference, "loaded": !is_there});
             cx.out().json(&object)?;
         } else {
-            let told = if is_there { "is there" } else { "loaded" };
+            let told = if is_there { "exists" } else { "loaded" };
             cx.out().line(format!("{told}   {}", words(&stamp)))?;
         }
     }
     if done == 0 {
-        return Err(CliError::new(ErrorKind::NotFound, "no image was saved").hint("pv image save keeps them"));
+        return Err(CliError::new(ErrorKind::NotFound, "no image was saved").hint("pv image save saves images"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `pv image`: the images in which pipelines ran, kept beside the store.
+//! `pv image`: the images in which pipelines ran, saved in the store's folder.
 //!
 //! - `recorded` which images the store's records name, and which of them are meant
 //! - `list` `save` `load`

@@ -47,7 +47,7 @@ pub(super) fn all(store: &Store) -> Result<Vec<Recorded>> {
 }
 
 /// The images that words name: a pipeline as it is now, a reference such as `threat:1`, an image's digest, or a file of an output with all
-/// that it rests on. Without words those of the present pipelines, or `every` one.
+/// that it depends on. Without words those of the present pipelines, or `every` one.
 pub(super) fn named(store: &Store, words: &[String], every: bool) -> Result<Vec<Recorded>> {
     let all = all(store)?;
     if words.is_empty() {
@@ -74,13 +74,13 @@ fn of_word(store: &Store, all: &[Recorded], word: &str) -> Result<Vec<Digest>> {
     };
     let found: Vec<Digest> = all.iter().filter(is_meant).map(|image| image.stamp.digest).collect();
     if found.is_empty() {
-        let error = CliError::new(ErrorKind::NotFound, format!("no pipeline and no recorded image `{word}`"));
-        return Err(error.hint("pv image list shows all that are on record"));
+        let error = CliError::new(ErrorKind::NotFound, format!("`{word}` is neither a pipeline nor a recorded image"));
+        return Err(error.hint("pv image list lists all recorded images"));
     }
     Ok(found)
 }
 
-/// The images of everything that a file rests on.
+/// The images in the provenance of a file.
 fn of_file(store: &Store, word: &str) -> Result<Vec<Digest>> {
     let at = store.resolve(&word.parse::<Reference>()?)?;
     let found = trace(store, &at, Reach::everything())?;

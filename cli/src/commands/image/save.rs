@@ -10,16 +10,16 @@ use crate::error::{CliError, Result};
 use crate::executors::executors;
 use crate::output::size;
 
-/// Keep images beside the store, so that what ran in them can run again when engine and registry have lost them
+/// Save images in the store's folder, for when engine and registry lose them
 ///
-/// Each is an archive in the store's folder `images`, compressed, named by its own SHA-256, with a record that says which image it is. `pv run`
-/// and `pv verify --rerun` take it from there by themselves. `pv mirror` does not copy that folder.
+/// Each image becomes a compressed archive in the store's folder `images`, named by its SHA-256, with a record of which image it holds.
+/// `pv run` and `pv verify --rerun` load it from there when needed. `pv mirror` does not copy that folder.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A pipeline, an image by reference or digest, or a file of an output: then all that it rests on
+    /// Pipeline, image (reference or digest), or output file: all images in its provenance
     #[arg(value_name = "PIPELINE|IMAGE|REF:/PATH")]
     what: Vec<String>,
-    /// Those of earlier versions too
+    /// Also save the images of earlier pipeline versions
     #[arg(long, conflicts_with = "what")]
     all: bool,
 }
@@ -28,8 +28,8 @@ pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let images = recorded::named(store, &args.what, args.all)?;
     if images.is_empty() {
-        let error = CliError::new(ErrorKind::NotFound, "no image is on record for these");
-        return Err(error.hint("pv image list; under the process executor there are none"));
+        let error = CliError::new(ErrorKind::NotFound, "no image is recorded for these");
+        return Err(error.hint("pv image list; the process executor uses no images"));
     }
     let docker = executors(cx, store)?.docker;
     let saved = recorded::saved(store);
@@ -44,7 +44,7 @@ pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
             cx.block_on(async { docker.save_image(&SameImage::from(&stamp), &mut incoming).await })??;
             incoming.finish(&stamp, store.clock().now())?
         };
-        let told = if is_new { "saved" } else { "is there" };
+        let told = if is_new { "saved" } else { "exists" };
         let line = format!("{told}   {}   {}   images/{}.tar.zst", words(&stamp), size(kept.size_bytes), kept.archive);
         if cx.out().is_json() {
             cx.out().json(&json!({

@@ -14,21 +14,21 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::known::Standing;
 
-/// Make a store
+/// Create a store
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The folder to hold it, as `.pv`; made if it is missing
+    /// Folder to hold the store, as `.pv`; created if missing
     dir: Option<PathBuf>,
-    /// The branch of references that name none; `master` suits existing Pachyderm specs
+    /// Default branch; `master` suits existing Pachyderm specs
     #[arg(long, value_name = "BRANCH", default_value = "main")]
     default_branch: BranchName,
-    /// Add a tiny repository and two pipelines to play with; they run anywhere
+    /// Add an example repository and two pipelines, which run anywhere
     #[arg(long)]
     example: bool,
-    /// Keep packs and journal at this URL, such as `s3://bucket/prefix`; a store that is there is joined
+    /// Keep packs and journal at this URL, such as `s3://bucket/prefix`; join the store that is there, if any
     #[arg(long, value_name = "URL", conflicts_with = "from")]
     objects: Option<String>,
-    /// Make it from a mirror: everything that `pv mirror` copied to this URL or folder
+    /// Create the store from the mirror at this URL or in this folder
     #[arg(long, value_name = "URL", conflicts_with = "example")]
     from: Option<String>,
 }
@@ -57,7 +57,7 @@ fn see(cx: &Context, args: &Args, store: &Store) {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let dir = match (args.dir.clone(), cx.flags().store.clone()) {
         (Some(dir), Some(store)) if dir != store => {
-            return Err(CliError::usage("DIR and --store name two folders", "leave one out"));
+            return Err(CliError::usage("DIR and --store name different folders", "leave one out"));
         }
         (dir, store) => dir.or(store).or_else(|| cx.env().get("PV_STORE").map(PathBuf::from)),
     };
@@ -86,7 +86,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     cx.notes().line(if args.example {
         "next: pv run      then  pv trace total:/total"
     } else if store.position().records > 1 {
-        "all that the store holds is here; next: pv status"
+        "the store is complete; next: pv status"
     } else {
         "next: pv repo create NAME      then  pv put NAME FILES"
     });

@@ -14,7 +14,7 @@ use crate::output::Window;
 /// List jobs, newest first
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Only those of this pipeline, or of this run
+    /// List only jobs of this pipeline or run
     #[arg(value_name = "PIPELINE|@RUN")]
     of: Option<JobRef>,
     #[command(flatten)]

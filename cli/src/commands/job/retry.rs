@@ -9,18 +9,20 @@ use crate::commands::views::caused;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Try a pipeline's newest job again, and all below it: a new run that takes the newest inputs
+/// Retry the newest job of a pipeline, and all downstream jobs
 ///
-/// With `--skip-failed` the datums that failed are not executed again: in the new job they are `recovered`, with who decided it and why.
+/// This starts a new run on the newest inputs.
+///
+/// With `--skip-failed`, failed datums are not executed again. The new job records them as `recovered`, with who decided it and why.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The newest job of its pipeline
+    /// Newest job of its pipeline
     #[arg(value_name = "JOB")]
     job: JobRef,
-    /// Go on without the datums that failed, on record
+    /// Continue without the failed datums, and record that
     #[arg(long, requires = "message")]
     skip_failed: bool,
-    /// Why they are skipped
+    /// Reason for skipping them
     #[arg(short, long, value_name = "WHY", requires = "skip_failed")]
     message: Option<String>,
 }

@@ -16,10 +16,10 @@ use crate::output::{Human, ShortIds, count, duration, plural};
 /// Datums at work that are shown.
 const SHOWN: usize = 10;
 
-/// Show a job: how it ended and why, with the datums that failed and what they said last
+/// Show a job: its state, the reason, and its failed datums with their last output
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A pipeline's newest job, the one of a run, or with `@RUN` all jobs of that run
+    /// Job: `PIPELINE` (its newest), `PIPELINE@RUN`, or `@RUN` for all jobs of a run
     #[arg(value_name = "JOB")]
     job: JobRef,
 }
@@ -72,7 +72,7 @@ fn lines(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<Ve
         for from in &commit.provenance {
             lines.push(("read", format!("{}@{}   {}", from.repo, from.branch, store.short_commit(&from.commit)?)));
         }
-        let kept = if commit.error.is_some() { "   what succeeded; no branch has it" } else { "" };
+        let kept = if commit.error.is_some() { "   only what succeeded; not on a branch" } else { "" };
         lines.push(("made", format!("{}@{}{kept}", commit.repo, store.short_commit(&id)?)));
     }
     lines.retain(|(_, text)| !text.is_empty());
@@ -110,7 +110,7 @@ fn when(human: &Human, time: Timestamp) -> String {
     format!("{}   {}", human.local_and_utc(time), human.ago(time))
 }
 
-/// How fast a job goes, and the datums that are executed right now, the oldest first.
+/// The speed of a job and its running datums, the oldest first.
 fn at_work(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
     let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
     let Some(known) = live(cx).and_then(|live| live.job(&key)).filter(|known| known.started_at.is_some()) else {
@@ -127,7 +127,7 @@ fn at_work(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
     if known.running.is_empty() {
         return Ok(());
     }
-    cx.out().line(format!("\nat work: {}", plural(known.running.len() as u64, "datum", "datums")))?;
+    cx.out().line(format!("\nrunning: {}", plural(known.running.len() as u64, "datum", "datums")))?;
     let mut running = queries::running_datums(store, &known)?;
     running.sort_by_key(|datum| known.running.get(&datum.id).copied());
     for datum in running.iter().take(SHOWN) {
@@ -149,17 +149,17 @@ fn failed(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<(
         cx.out().line(format!("\nfailed{so_far}{number}"))?;
         said.iter().try_for_each(|text| cx.out().wrapped(text))?;
         cx.out().flush()?;
-        cx.notes().line(format!("all they said: pv logs {} --failed", line.short));
+        cx.notes().line(format!("full output: pv logs {} --failed", line.short));
     }
     if !failures::may_be_retried(store, job) {
         return Ok(());
     }
     if failed > 0 && job.sealed.is_some() {
-        cx.notes().line(format!("go on without: pv job retry {} --skip-failed -m WHY", job.pipeline));
+        cx.notes().line(format!("continue without them: pv job retry {} --skip-failed -m WHY", job.pipeline));
     }
     if matches!(line.job.state, queries::JobState::Failure | queries::JobState::Killed) {
         cx.out().flush()?;
-        cx.notes().line(format!("again: pv job retry {}", job.pipeline));
+        cx.notes().line(format!("retry: pv job retry {}", job.pipeline));
     }
     Ok(())
 }

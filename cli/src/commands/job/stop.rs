@@ -20,13 +20,13 @@ use crate::error::{CliError, Result};
 /// How long a job that runs may take to end.
 const TO_END: Duration = Duration::from_secs(30);
 
-/// Stop a job: it ends as killed, and what it finished stays in the cache
+/// Stop a job: its state becomes killed; finished datums stay in the cache
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The job, or with `@RUN` all jobs of that run that have not ended
+    /// Job, or `@RUN` for all jobs of that run that have not ended
     #[arg(value_name = "JOB")]
     job: JobRef,
-    /// Why
+    /// Reason
     #[arg(short, long, value_name = "WHY")]
     message: Option<String>,
 }
@@ -62,7 +62,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     said.into_iter().collect()
 }
 
-/// Has the engine that runs a job stop it; one that nobody runs ends here.
+/// Asks the engine that runs a job to stop it; a job that no engine runs ends here.
 fn tell(cx: &Context, store: &Store, job: &JobRow, reason: &str) -> Result<()> {
     let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
     if !cx.engine().is_some_and(|engine| engine.stop_job(&key, reason)) {
@@ -85,7 +85,7 @@ async fn until_ended(
 ) -> Result<()> {
     while jobs.iter().map(|job| is_open(engine.store(), job)).collect::<Result<Vec<_>>>()?.contains(&true) {
         if engine.has_ended() {
-            // Nobody runs them any more: whoever called ends them.
+            // Nobody runs them any more: anyone who called ends them.
             return Err(CliError::OwnerEnds);
         }
         tokio::select! {
@@ -113,9 +113,9 @@ fn say(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
         None => {
             let error = CliError::new(
                 ErrorKind::TimedOut,
-                format!("job `{name}` was told to stop and has not ended within {} seconds", TO_END.as_secs()),
+                format!("job `{name}` was asked to stop but did not end within {} seconds", TO_END.as_secs()),
             );
-            Err(error.hint(format!("pv wait {name}")).done("it ends as soon as what it runs has ended"))
+            Err(error.hint(format!("pv wait {name}")).done("it ends as soon as its running datums end"))
         }
     }
 }

@@ -5,9 +5,9 @@ use serde_json::json;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Make a new key take the place of this store's key, and have the old one sign that
+/// Replace the store's key by a new one, signed by the old one
 ///
-/// The old private key is gone afterwards. Its public half stays on record, so what it signed can be checked as before.
+/// The old private key is deleted. Its public key is kept, so its signatures can still be checked.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {}
 
@@ -18,6 +18,6 @@ pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
         return cx.out().json(&json!({"fingerprint": fingerprint, "previous": old, "public_key": new.to_pem()}));
     }
     cx.out().line(fingerprint.to_string())?;
-    cx.notes().line(format!("takes the place of {old}, which signed it; next: pv key show"));
+    cx.notes().line(format!("replaces {old}, which signed it; next: pv key show"));
     Ok(())
 }

@@ -8,10 +8,11 @@ use specs::Digest;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Show the keys that commits are signed with: public halves and fingerprints
+/// Show the public keys and fingerprints that sign commits
 ///
-/// On stdout the public key of this place as PEM, for `pv verify --bundle F --key K` and openssl; all else on stderr. The fingerprint is
-/// the SHA-256 of the key's DER form; the verifier key is for tools that read signed notes, as `pv checkpoint` writes them.
+/// Prints this machine's public key to stdout as PEM, for `pv verify --bundle F --key K` and openssl. Everything else is printed to stderr.
+/// The fingerprint is the SHA-256 of the key in DER form. The verifier key is for tools that read signed notes such as those of
+/// `pv checkpoint`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {}
 
@@ -61,13 +62,13 @@ pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
     }
     for (name, row) in &keys {
         let until = row.replaced_at.map(|at| format!("   replaced {}", human.local(at))).unwrap_or_default();
-        let here = if Some(*name) == fingerprint { "   of this place" } else { "" };
-        let doubt = if row.vouched { "" } else { "   nothing vouches for it: pv key trust" };
+        let here = if Some(*name) == fingerprint { "   on this machine" } else { "" };
+        let doubt = if row.vouched { "" } else { "   not trusted: pv key trust" };
         cx.notes().line(format!("key {name}   since {}{until}{here}{doubt}", human.local(row.at)));
     }
     let Some(own) = own else {
-        let hint = "the next commit made here makes one";
-        return Err(CliError::new(specs::ErrorKind::NotFound, "there is no key here yet").hint(hint));
+        let hint = "the next commit made here creates one";
+        return Err(CliError::new(specs::ErrorKind::NotFound, "this store has no key here yet").hint(hint));
     };
     cx.out().bytes(own.to_pem().as_bytes())
 }

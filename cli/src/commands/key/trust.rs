@@ -9,13 +9,13 @@ use crate::error::{CliError, Result};
 /// Hex digits that a prefix has at least.
 const LEAST_DIGITS: usize = 8;
 
-/// Vouch for a key that another machine made when it joined the store, or that was made because the store's own was lost
+/// Trust a key: of another machine, or one that replaced a lost key
 ///
-/// What that key signed is proven from now on, also what it signed before. Say it where the store's key is, and only of a key whose
-/// fingerprint you had from its owner: `pv key show` there prints it.
+/// Everything that the key signed, before and after, then counts as proven. Run this on the machine that has the store's key, and only for
+/// a fingerprint that you got from the key's owner: `pv key show` prints it there.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The key's fingerprint, or at least 8 digits of it
+    /// Fingerprint of the key, or at least its first 8 digits
     fingerprint: String,
 }
 
@@ -24,13 +24,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let known = store.signing_keys()?;
     let wanted = args.fingerprint.to_ascii_lowercase();
     if wanted.len() < LEAST_DIGITS {
-        return Err(CliError::usage("a fingerprint is given with at least 8 digits", "pv key show lists the keys"));
+        return Err(CliError::usage("a fingerprint needs at least 8 digits", "pv key show lists the keys"));
     }
     let fits: Vec<Digest> =
         known.iter().map(|(key, _)| *key).filter(|key| key.to_string().starts_with(&wanted)).collect();
     let [key] = fits[..] else {
         let kind = if fits.is_empty() { specs::ErrorKind::NotFound } else { specs::ErrorKind::Usage };
-        let what = if fits.is_empty() { "the journal does not know a key" } else { "several keys begin with" };
+        let what = if fits.is_empty() { "the journal has no key that begins with" } else { "several keys begin with" };
         return Err(CliError::new(kind, format!("{what} {wanted}")).hint("pv key show lists the keys"));
     };
     let is_new = known.iter().any(|(known, row)| *known == key && !row.vouched);
@@ -41,6 +41,6 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return cx.out().json(&json!({"fingerprint": key, "vouched": true, "changed": is_new}));
     }
     cx.out().line(key.to_string())?;
-    cx.notes().line(if is_new { "vouched for; what it signed counts" } else { "it counts already" });
+    cx.notes().line(if is_new { "trusted; everything that it signed now counts" } else { "already trusted" });
     Ok(())
 }

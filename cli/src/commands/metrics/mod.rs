@@ -1,4 +1,4 @@
-//! `pv metrics`: figures of files beside the parameters that they came from.
+//! `pv metrics`: numbers in files, with the parameters that produced them.
 //!
 //! - `print` the table as text, Markdown and CSV
 //! - `sides` the figures of two sides, with which `pv try` ends
@@ -15,31 +15,31 @@ use crate::output::Since;
 mod print;
 pub(super) mod sides;
 
-/// Show metrics beside the parameters that they came from
+/// Show metrics and the parameters that produced them
 ///
-/// A row is a file with figures: numbers by name in JSON or YAML, the last record of JSON lines, or a file that is one number. Its parameters
-/// are the figures of the small files that it was made from, as far up as the commits of people, the variables that specs set, and the
-/// versions of pipelines. Parameters that all rows share stand below the table. The best value of a metric is marked with `*`: by its
-/// name (accuracy, loss, …) more or less of it is good, unless --max or --min says so.
+/// Each row is a file with numbers: named numbers in JSON or YAML, the last record of JSON lines, or a file that is one number. Its
+/// parameters are the numbers in small files of its provenance, the variables that specs set, and the versions of pipelines. Parameters
+/// that all rows share are listed below the table. The best value of each metric is marked with `*`. Whether more or less is better follows
+/// from the metric's name (accuracy, loss, …), or from --max and --min.
 #[derive(clap::Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
-    /// Commits; with a path only that file or directory
+    /// Commits; with a path, only that file or directory
     #[arg(value_name = "REF[:/PATH]", required = true)]
     places: Vec<Reference>,
-    /// Sort by this parameter or metric, and show it also where all rows have the same; may be repeated
+    /// Sort by this parameter or metric, and always show it; may be repeated
     #[arg(long, value_name = "PARAM")]
     by: Vec<String>,
-    /// A row for each version of a file that the commit, or one before it, brought; tries of samples make no commit
+    /// Show a row for each version of a file in the commit and its ancestors
     #[arg(long, conflicts_with_all = ["since", "tries"])]
     all_runs: bool,
-    /// The same, but not older: `30d`, `2026-07-01`, or a time
+    /// Like --all-runs, but not older than this: `30d`, `2026-07-01`, or a time
     #[arg(long, value_name = "TIME", conflicts_with = "tries")]
     since: Option<Since>,
-    /// What tries made in place of these files, beside what is there
+    /// Compare these files with what tries wrote in their place
     #[arg(long)]
     tries: bool,
-    /// Only this metric; may be repeated
+    /// Show only this metric; may be repeated
     #[arg(long, value_name = "METRIC")]
     only: Vec<String>,
     /// More of this metric is better
@@ -48,10 +48,10 @@ pub(crate) struct Args {
     /// Less of this metric is better
     #[arg(long, value_name = "METRIC")]
     min: Vec<String>,
-    /// As a table for other programs
+    /// Print CSV, for other programs
     #[arg(long, conflicts_with = "md")]
     csv: bool,
-    /// As Markdown, for a pull request
+    /// Print Markdown, for a pull request
     #[arg(long)]
     md: bool,
 }
@@ -67,7 +67,7 @@ impl Args {
     }
 }
 
-/// A row as programs read it: with its repository's whole address, so that each line stands for itself.
+/// A row as programs read it: with the full address, so that each line is self-contained.
 #[derive(Serialize)]
 struct RowView<'a> {
     #[serde(flatten)]

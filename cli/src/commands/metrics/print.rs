@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::output::ShortIds;
 use crate::output::number::number;
 
-/// Metrics that people see in one table, and parameters; --only and --by choose others.
+/// The numbers of metrics and parameters in one table; --only and --by choose others.
 const COLUMNS: usize = 12;
 /// Parameters below the table.
 const SAME: usize = 20;
@@ -51,7 +51,7 @@ impl Key {
     }
 }
 
-/// Which of these tell rows apart; the file, when nothing does.
+/// The columns that distinguish rows; the file, if none does.
 fn keys(rows: &[Row]) -> Vec<Key> {
     let files: BTreeSet<_> = rows.iter().map(|row| (&row.repo, &row.path)).collect();
     let commits: BTreeSet<_> = rows.iter().map(|row| row.commit).collect();
@@ -97,7 +97,7 @@ pub(super) fn print(cx: &Context, found: &Table, markdown: bool) -> Result<()> {
     Ok(())
 }
 
-/// What stands below the table: what all rows share, and what was marked.
+/// The lines below the table: common values and marks.
 fn below(found: &Table) -> Vec<String> {
     let mut lines = Vec::new();
     if !found.same.is_empty() {

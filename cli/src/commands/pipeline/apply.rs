@@ -12,15 +12,15 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{Human, Row, ShortIds, plural};
 
-/// Create or update pipelines: all files or none
+/// Create or update pipelines, all together or none
 ///
-/// Images are resolved and pinned, code is stored. A pipeline whose spec, image and code are as before stays as it is. Changed
-/// pipelines and all below them run on the data that there is.
+/// This pins images and stores code. A pipeline with the same spec, image and code as before is left as it is. Changed pipelines, and all
+/// pipelines downstream, then run on the current data.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     files: Files,
-    /// Who, if it is not you: `Anna <anna@example.com>`
+    /// Author, if not you: `Anna <anna@example.com>`
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
 }
@@ -106,10 +106,10 @@ fn announce(cx: &Context, applied: &Applied) {
     }
     warn(cx, &applied.warnings);
     if applied.jobs.is_empty() {
-        cx.notes().line("causes no jobs: no input has data yet");
+        cx.notes().line("no jobs start: no input has data yet");
     } else {
         let names: Vec<&str> = applied.jobs.iter().map(specs::PipelineName::as_str).collect();
-        cx.notes().line(format!("causes {}: {}", plural(names.len() as u64, "job", "jobs"), names.join(", ")));
+        cx.notes().line(format!("starts {}: {}", plural(names.len() as u64, "job", "jobs"), names.join(", ")));
     }
     if !applied.kills.is_empty() {
         let short =
@@ -128,9 +128,9 @@ fn report(cx: &Context, applied: Applied) -> Result<()> {
         return Ok(());
     };
     cx.notes().line(format!("run {}", cx.store()?.short_run(&run)?));
-    // Where an engine takes jobs by itself there is no time to look at the plan.
+    // Where an engine takes jobs on its own there is no time to look at the plan.
     match next::after(cx, cx.store()?, &run)? {
-        Some(next) if next == "next: pv run" => cx.notes().line(format!("{next}        before that: pv plan")),
+        Some(next) if next == "next: pv run" => cx.notes().line(format!("{next}        preview: pv plan")),
         next => next.iter().for_each(|next| cx.notes().line(next)),
     }
     Ok(())

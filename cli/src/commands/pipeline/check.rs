@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::plural;
 
-/// Say everything that is wrong with spec files; needs no store
+/// Report all errors in spec files; needs no store
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -33,5 +33,5 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     warn(cx, &warnings);
     let (files, count) = (specs.folders.len() as u64, pipelines.len() as u64);
     let files = plural(files, "file", "files");
-    cx.out().line(format!("{} in {files}: nothing is wrong", plural(count, "pipeline", "pipelines")))
+    cx.out().line(format!("{} in {files}: no errors", plural(count, "pipeline", "pipelines")))
 }

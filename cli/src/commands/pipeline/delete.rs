@@ -11,12 +11,14 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{plural, size};
 
-/// Delete a pipeline that no other reads; its data stays unless you say otherwise
+/// Delete a pipeline that no other pipeline reads; keeps its data
+///
+/// Without --with-data, its output becomes a repository of yours.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Pipeline
     name: PipelineName,
-    /// Also delete its output repository, and the ticks of its clocks
+    /// Also delete its output repository and the ticks of its cron inputs
     #[arg(long)]
     with_data: bool,
 }
@@ -41,11 +43,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         open => format!(", with {}", plural(open, "job that has not ended", "jobs that have not ended")),
     };
     let becomes = match data {
-        Data::Stays => "stays as yours",
-        Data::Goes => "goes too",
+        Data::Stays => "becomes yours",
+        Data::Goes => "is deleted too",
     };
     let goes = format!(
-        "pipeline `{name}` v{version} goes{with_jobs}; repository `{repo}` {becomes}, with {} ({})",
+        "This deletes pipeline `{name}` v{version}{with_jobs}. Its output repository `{repo}` {becomes}, with {} ({}).",
         plural(files, "file", "files"),
         size(bytes)
     );

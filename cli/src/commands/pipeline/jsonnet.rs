@@ -69,7 +69,7 @@ fn evaluate<'p>(
     } else if let Some(Argument { key, .. }) = arguments.first() {
         return Err(Problem::new(
             None,
-            format!("`--arg {key}`: the template is no function, so it takes no arguments"),
+            format!("`--arg {key}`: the template is not a function, so it takes no arguments"),
         ));
     }
     Ok(program.manifest_json(&value, true)?)
@@ -139,7 +139,7 @@ impl<'p> Files<'p> {
             .and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes))
             .map_err(|error| error.to_string());
         let read = match read {
-            Ok(length) if length > MAX_FILE_BYTES => Err("it has more than 4 MiB".to_owned()),
+            Ok(length) if length > MAX_FILE_BYTES => Err("it is larger than 4 MiB".to_owned()),
             read => read,
         };
         match read {
@@ -178,7 +178,7 @@ impl<'p> Callbacks<'p> for Files<'p> {
         self.read(program, from, path).map(|(_, bytes)| bytes)
     }
 
-    /// What `std.trace` says is for whoever writes the template, by another program.
+    /// Output of `std.trace` is for the author of the template, in another program.
     fn trace(&mut self, _: &mut Program<'p>, _: &str, _: &[EvalStackTraceItem]) {}
 
     fn native_call(
@@ -196,7 +196,7 @@ impl From<LoadError> for Problem {
         match error {
             LoadError::Lex(error) => Self::new(Some(span_of_lexer(&error)), in_words(&error)),
             LoadError::Parse(ParseError::Expected { span, instead, .. }) => {
-                Self::new(Some(span), format!("not valid Jsonnet: this cannot stand here ({})", in_words(&instead)))
+                Self::new(Some(span), format!("invalid Jsonnet: unexpected token ({})", in_words(&instead)))
             }
             LoadError::Analyze(error) => {
                 let (span, message) = match &error {
@@ -261,16 +261,14 @@ impl From<EvalError> for Problem {
             }
             EvalErrorKind::UnknownExtVar { name } => Self {
                 span: nearest,
-                message: format!("there is no external variable `{name}`"),
+                message: format!("unknown external variable `{name}`"),
                 hint: Some(format!("make it an argument: `function({name}) …`, and --arg {name}=VALUE")),
             },
             EvalErrorKind::Other { span, message } => Self::new(span.or(nearest), message),
             EvalErrorKind::StackOverflow | EvalErrorKind::InfiniteRecursion => {
-                Self::new(nearest, "the template does not come to an end".to_owned())
+                Self::new(nearest, "the template does not terminate".to_owned())
             }
-            EvalErrorKind::ManifestFunction => {
-                Self::new(nearest, "a function stands where a value is expected".to_owned())
-            }
+            EvalErrorKind::ManifestFunction => Self::new(nearest, "expected a value, found a function".to_owned()),
             other => Self::new(nearest, in_words(&other)),
         }
     }
@@ -336,12 +334,12 @@ mod tests {
     fn what_is_wrong_has_its_place() {
         for (text, pairs, expected) in [
             ("{\n  a: 'x\n", &[][..], "edges.jsonnet:2:6: unfinished string"),
-            ("{\n  a: ]\n}", &[], "edges.jsonnet:2:6: not valid Jsonnet: this cannot stand here (simple)"),
+            ("{\n  a: ]\n}", &[], "edges.jsonnet:2:6: invalid Jsonnet: unexpected token (simple)"),
             ("{ a: b }", &[], "edges.jsonnet:1:6: unknown variable `b`"),
             ("{ a: error 'no' }", &[], "edges.jsonnet:1:6: no"),
             ("{ a: self.b }", &[], "edges.jsonnet:1:6: the object has no field `b`"),
             ("function(x) x", &[], "edges.jsonnet:1:1: the argument `x` has no value; --arg x=VALUE"),
-            ("{}", &["x=1"], "edges.jsonnet:1:1: `--arg x`: the template is no function, so it takes no arguments"),
+            ("{}", &["x=1"], "edges.jsonnet:1:1: `--arg x`: the template is not a function, so it takes no arguments"),
             (
                 "{ a: import 'none.libsonnet' }",
                 &[],
@@ -351,7 +349,7 @@ mod tests {
             assert_eq!(said(text, pairs), expected);
         }
         let endless = said("local f(x) = f(x + 1) + 1; f(0)", &[]);
-        assert!(endless.ends_with("the template does not come to an end"), "{endless}");
+        assert!(endless.ends_with("the template does not terminate"), "{endless}");
     }
 
     #[test]

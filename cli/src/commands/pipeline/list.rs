@@ -4,7 +4,7 @@ use crate::commands::jobs::PipelineLine;
 use crate::context::Context;
 use crate::error::Result;
 
-/// List the pipelines with their states
+/// List the pipelines and their states
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {}
 

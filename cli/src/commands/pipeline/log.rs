@@ -9,10 +9,10 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, Row, Window, short_digest};
 
-/// List the versions of a pipeline: when each came, by whom, what it changed
+/// List the versions of a pipeline: when, by whom, what changed
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Pipeline
     name: PipelineName,
     #[command(flatten)]
     window: Window,

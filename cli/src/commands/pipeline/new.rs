@@ -13,18 +13,18 @@ use super::yaml;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Print a spec to begin with; needs no store
+/// Print a spec to start from; needs no store
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The pipeline's name, and so its output repository's
+    /// Name of the pipeline and of its output repository
     name: PipelineName,
-    /// What it reads: each match of GLOB is a unit of work; several inputs are combined, each with each
+    /// Input: each match of GLOB is one datum; several inputs are combined as a cross product
     #[arg(long, value_name = "REPO[@BRANCH]:GLOB", required = true)]
     input: Vec<InputArg>,
-    /// The image in which the command runs
+    /// Container image for the command
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
-    /// What is executed: input files are below /pfs/REPO, output goes to /pfs/out
+    /// Command to run: it reads inputs from /pfs/REPO and writes to /pfs/out
     #[arg(value_name = "CMD", last = true, required = true)]
     cmd: Vec<String>,
 }
@@ -41,7 +41,7 @@ struct InputArg {
 enum InputError {
     #[error("`{0}` has no glob: write `{0}:/*`")]
     NoGlob(String),
-    #[error("`{0}` is no branch of a repository")]
+    #[error("`{0}` does not name a branch")]
     NoBranch(String),
     #[error(transparent)]
     Reference(#[from] ReferenceError),
@@ -70,8 +70,8 @@ impl From<InputArg> for Input {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let mut names = BTreeSet::new();
     if let Some(twice) = args.input.iter().find(|input| !names.insert(&input.repo)) {
-        let message = format!("repository `{}` is given twice, and inputs are told apart by their names", twice.repo);
-        return Err(CliError::usage(message, "leave one out here, then add it to the spec with a `name` of its own"));
+        let message = format!("repository `{}` is given twice, but inputs need different names", twice.repo);
+        return Err(CliError::usage(message, "leave one out here, then add it to the spec with its own `name`"));
     }
     let mut inputs: Vec<Input> = args.input.iter().cloned().map(Input::from).collect();
     let input = if inputs.len() == 1 { inputs.remove(0) } else { Input::Cross(inputs) };

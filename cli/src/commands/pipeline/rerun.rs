@@ -8,12 +8,12 @@ use crate::commands::views::caused;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Execute all of a pipeline again, whatever the cache holds, and what follows from it below
+/// Run all datums of a pipeline again without the cache, then all downstream jobs
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Pipeline
     name: PipelineName,
-    /// Only the datums that read these files; the others are kept
+    /// Run only datums that read these files; keep the results of others
     #[arg(long, value_name = "GLOB")]
     input: Option<Glob>,
 }

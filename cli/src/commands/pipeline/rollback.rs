@@ -11,19 +11,19 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, plural};
 
-/// Make a pipeline what it was in an earlier version, under a new number
+/// Restore an earlier version of a pipeline, as a new version
 ///
-/// What that version computed is taken from the cache. Files and folders of this machine are not read.
+/// Results of that version are taken from the cache. No local files are read.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Pipeline
     name: PipelineName,
-    /// The version, as `pv pipeline log` shows it: `v3`
+    /// Version, as shown by `pv pipeline log`: `v3`
     version: Number,
-    /// Why, for those who read the log
+    /// Reason, shown in the log
     #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     message: String,
-    /// Who, if it is not you: `Anna <anna@example.com>`
+    /// Author, if not you: `Anna <anna@example.com>`
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
 }
@@ -36,7 +36,7 @@ impl FromStr for Number {
     type Err = String;
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let digits = text.strip_prefix('v').unwrap_or(text);
-        digits.parse().map(Self).map_err(|_| format!("`{text}` is no version: write `v3`"))
+        digits.parse().map(Self).map_err(|_| format!("`{text}` is not a version: write `v3`"))
     }
 }
 
@@ -79,10 +79,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     cx.out().line(format!("{name}@v{}", pipeline.version))?;
     cx.out().flush()?;
     let Some(run) = applied.run else {
-        cx.notes().line(format!("nothing differs: version {} is made of the same as version {to}", pipeline.version));
+        cx.notes().line(format!("nothing differs: version {} equals version {to}", pipeline.version));
         return Ok(());
     };
-    cx.notes().line(format!("as v{to}; differs from the version before in: {}", pipeline.why.join(", ")));
+    cx.notes().line(format!("restored v{to}; this changes: {}", pipeline.why.join(", ")));
     if !applied.kills.is_empty() {
         cx.notes().line(format!("killed {}", plural(applied.kills.len() as u64, "job", "jobs")));
     }

@@ -10,10 +10,10 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{Human, ShortIds, plural};
 
-/// Show a pipeline: how far it is, what it is made of, its spec
+/// Show a pipeline: its state, its parts and its spec
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name; with `@v3` that version of it
+    /// Pipeline; `NAME@v3` for a version
     #[arg(value_name = "NAME[@vN]")]
     name: Reference,
 }
@@ -24,7 +24,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return crate::commands::show::version(cx, store, &of, &document);
     }
     if args.name.revision.is_some() || args.name.path.is_some() {
-        let message = format!("`{}` is no pipeline, and no version of one", args.name);
+        let message = format!("`{}` is neither a pipeline nor a version of one", args.name);
         return Err(CliError::usage(message, format!("pv pipeline log {} lists its versions", args.name.repo)));
     }
     let name: PipelineName = args.name.repo.as_str().parse().map_err(ReferenceError::from)?;

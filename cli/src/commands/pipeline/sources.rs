@@ -26,15 +26,15 @@ const TEMPLATE: &str = "jsonnet";
 /// Which files.
 #[derive(clap::Args, Debug)]
 pub(in crate::commands) struct Files {
-    /// Spec files, and folders of them (all `*.yml`, `*.yaml` and `*.json` in it); `-` is standard input
+    /// Spec files, or folders (all `*.yml`, `*.yaml` and `*.json` in them); `-` is standard input
     ///
-    /// A file `*.jsonnet` is rendered, with each `--arg` as an argument of its function. An `https://` address is read.
+    /// A `*.jsonnet` file is rendered, with each `--arg` passed to its function. `https://` URLs are fetched.
     #[arg(short, long = "file", value_name = "FILE|DIR", required_unless_present = "jsonnet", num_args = 1..)]
     file: Vec<PathBuf>,
-    /// A template in Jsonnet, whatever its name ends with
+    /// Jsonnet template, whatever its extension
     #[arg(long, value_name = "FILE")]
     jsonnet: Vec<PathBuf>,
-    /// An argument of the templates; may be given several times
+    /// Argument for the templates; may be repeated
     #[arg(long = "arg", value_name = "KEY=VALUE")]
     arguments: Vec<Argument>,
 }
@@ -73,7 +73,7 @@ impl Files {
             }
             total += text.len();
             if total > MAX_BYTES {
-                return Err(CliError::usage("the spec files have more than 64 MiB together", "apply them in parts"));
+                return Err(CliError::usage("the spec files exceed 64 MiB in total", "apply them in parts"));
             }
             files.push((name.clone(), text));
             // Standard input is read as if it were a file in the current folder.
@@ -81,7 +81,7 @@ impl Files {
             folders.insert(name, cx.outside().cwd.join(folder));
         }
         if templates == 0 && !self.arguments.is_empty() {
-            return Err(CliError::usage("--arg is for templates in Jsonnet, and none is given", "--jsonnet FILE"));
+            return Err(CliError::usage("--arg is for Jsonnet templates, but none is given", "--jsonnet FILE"));
         }
         Ok(Specs { set: parse_specs(&files), folders })
     }
@@ -116,10 +116,11 @@ fn in_folder(cx: &Context, folder: &Path) -> Result<Vec<PathBuf>> {
     }
     if templates > 0 {
         let templates = plural(templates, "template", "templates");
-        cx.notes().line(format!("left out: {templates} in `{}`; name each, as in -f X.jsonnet", folder.display()));
+        cx.notes()
+            .line(format!("skipped: {templates} in `{}`; name each explicitly, as in -f X.jsonnet", folder.display()));
     }
     if paths.is_empty() {
-        let message = format!("`{}` holds no spec: no *.yml, *.yaml or *.json", folder.display());
+        let message = format!("`{}` contains no spec: no *.yml, *.yaml or *.json", folder.display());
         return Err(CliError::usage(message, "name another folder, or a file"));
     }
     paths.sort();
@@ -128,7 +129,7 @@ fn in_folder(cx: &Context, folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn read(cx: &Context, path: &Path) -> Result<String> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { format!("`{}`", path.display()) };
-    cx.read_text(path, &name, MAX_FILE_BYTES as u64, "pv pipeline new shows what a spec is")
+    cx.read_text(path, &name, MAX_FILE_BYTES as u64, "pv pipeline new prints an example")
 }
 
 /// A warning as programs read it.

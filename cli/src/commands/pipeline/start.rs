@@ -9,10 +9,10 @@ use crate::commands::views::caused;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Start a stopped pipeline: one run on the newest heads catches up
+/// Start a stopped pipeline; one run on the newest heads catches up
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Pipeline
     name: PipelineName,
 }
 

@@ -9,10 +9,10 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::plural;
 
-/// Stop a pipeline: its jobs are killed, and it gets none until it is started
+/// Stop a pipeline: kill its jobs, and create none until it is started
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Pipeline
     name: PipelineName,
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
                 if killed == 0 { String::new() } else { format!(", {} killed", plural(killed, "job", "jobs")) };
             format!("stopped pipeline `{name}`{killed}; pv pipeline start {name} catches up")
         }
-        None => format!("pipeline `{name}` is stopped already"),
+        None => format!("pipeline `{name}` is already stopped"),
     };
     cx.done(&done, &json!({ "stopped": name }))
 }

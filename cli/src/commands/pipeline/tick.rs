@@ -8,10 +8,10 @@ use crate::commands::views::caused;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Have the clocks of a pipeline tick now, whatever their schedules say
+/// Trigger the cron inputs of a pipeline now
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Pipeline
     name: PipelineName,
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 use specs::PipelineSpec;
 
-/// Fields that people write first, in this order; others follow by name.
+/// The fields that come first, in this order; all others follow by name.
 const ORDER: [&str; 13] = [
     "pipeline",
     "description",
@@ -69,7 +69,7 @@ fn write_value(lines: &mut String, value: &Value, depth: usize) {
     }
 }
 
-/// `- ` and the item, whose first line goes on behind it.
+/// `- ` and the item, whose first line follows it.
 fn write_item(lines: &mut String, item: &Value, depth: usize) {
     let mut block = String::new();
     match item {

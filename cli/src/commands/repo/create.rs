@@ -7,10 +7,10 @@ use crate::commands::views::RepoView;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Make an empty repository
+/// Create an empty repository
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Repository
     name: RepoName,
 }
 

@@ -9,10 +9,10 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{plural, size};
 
-/// Delete a repository with its branches and tags
+/// Delete a repository, its branches and its tags
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Repository
     name: RepoName,
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let (branches, tags) = (store.branches(repo)?, store.tags(repo)?);
     let (files, bytes) = at_heads(store, repo)?;
     let goes = format!(
-        "repository `{repo}` goes, with {}, {}, and {} ({}) at their heads; pv gc frees what nothing else reaches after {}",
+        "This deletes repository `{repo}` with {}, {}, and {} ({}) at their heads. pv gc frees what nothing else reaches after {}.",
         plural(branches.len() as u64, "branch", "branches"),
         plural(tags.len() as u64, "tag", "tags"),
         plural(files, "file", "files"),

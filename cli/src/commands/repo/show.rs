@@ -6,10 +6,10 @@ use crate::commands::views::{NameView, RepoView};
 use crate::context::Context;
 use crate::error::Result;
 
-/// Show a repository with its branches and tags
+/// Show a repository, its branches and its tags
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Its name
+    /// Repository
     name: RepoName,
 }
 

@@ -19,12 +19,12 @@ use crate::output::{Block, Part, bar, behind, columns, count, cut, duration, of_
 
 /// Time between two drawings of running jobs on a terminal.
 const BETWEEN_DRAWINGS: Duration = Duration::from_millis(100);
-/// Time between two lines about them where there is none.
+/// Time between two lines about them without a terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 /// Columns of the names of pipelines: as many as the longest has, but in these bounds.
 const NAMES: std::ops::RangeInclusive<usize> = 12..=24;
 
-/// Shows the jobs of an engine: a block that is drawn anew on a terminal, now and then a line elsewhere.
+/// Shows the jobs of an engine: as a redrawn block on a terminal, as occasional lines elsewhere.
 pub(crate) struct Board<'a> {
     cx: &'a Context,
     engine: &'a Engine,
@@ -37,7 +37,7 @@ pub(crate) struct Board<'a> {
     /// Where running jobs are drawn.
     block: Block,
     last_line: Instant,
-    /// The run whose jobs were printed last: its cause stands above them.
+    /// The run whose jobs were printed last: its cause is above them.
     run: Option<u64>,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Board<'a> {
         }
     }
 
-    /// Shows what goes on, without end.
+    /// Shows the activity, forever.
     pub(crate) async fn show(&mut self) -> Result<Infallible> {
         loop {
             tokio::task::block_in_place(|| self.look())?;

@@ -28,7 +28,7 @@ pub(crate) fn with_engine(
     work: impl AsyncFnOnce(&Engine, &mut Board<'_>) -> Result<()>,
 ) -> Result<()> {
     store.own()?;
-    // Whoever reads what this prints may stop doing so, and others rely on this process.
+    // Anyone who reads what this prints may stop doing so, and others rely on this process.
     cx.out().keep_back();
     cx.notes().do_not_wait();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -65,12 +65,12 @@ async fn live(
     };
     // What fails in a store that is gone fails because it is.
     let done = done.map_err(|error| serving.is_lost().map_or(error, lost));
-    // Nobody may be there to see it; what runs is ended all the same.
+    // Nobody may be there to see it; what runs is ended anyway.
     let shown = board.finish();
-    // Those who still wait for something here go on by themselves.
+    // Those who still wait for something here continue by themselves.
     engine.say_ended();
     if let Err(error) = store.end_owning() {
-        tracing::warn!("an open pack is left for the next process: {error}");
+        tracing::warn!("an open pack is left to the next process: {error}");
     }
     let left = serving.end(|| cx.cancel().is_asked());
     if left > 0 {
@@ -84,18 +84,18 @@ async fn live(
     let histories = store.clone();
     let followed = tokio::task::spawn_blocking(move || histories.follow_histories_as_owner()).await;
     let cleaned = engine.executor_handle().clean_up(&BTreeSet::new()).await;
-    // Whoever was left behind still holds the store: what its end would do is done here.
+    // Anyone who was left behind still holds the store: what its end would do is done here.
     if let Err(error) = store.end_owning().and_then(|()| store.flush_index()) {
-        tracing::warn!("something is left for the next process to put in order: {error}");
+        tracing::warn!("cleanup is left to the next process: {error}");
     }
     done?;
     shown?;
-    followed.map_err(|error| CliError::io("cannot bring up the history index", &std::io::Error::other(error)))?;
+    followed.map_err(|error| CliError::io("cannot update the history index", &std::io::Error::other(error)))?;
     Ok(cleaned.map_err(EngineError::from)?)
 }
 
 fn lost(why: String) -> CliError {
-    CliError::new(ErrorKind::NotFound, why).hint("put it back where it was, then start this again")
+    CliError::new(ErrorKind::NotFound, why).hint("move it back, then start this command again")
 }
 
 /// Datums at a time: as asked for, else the setting `jobs`, else one for each core.

@@ -27,21 +27,21 @@ use crate::error::{CliError, Result};
 use crate::output::{ShortIds, plural};
 use crate::socket;
 
-/// Run what is pending to its end
+/// Run all pending jobs to completion
 ///
-/// Exit code 0 says that every selected pipeline is current: its newest job succeeded.
+/// Exit code 0 means that every selected pipeline is current: its newest job succeeded.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Pipelines, with all that they need, or a run; else everything that is pending
+    /// Pipelines, with everything they depend on, or a run [default: all pending jobs]
     #[arg(value_name = "PIPELINE|@RUN")]
     what: Vec<String>,
-    /// Datums at a time; else the setting `jobs`, else one for each core
+    /// Datums to run at a time [default: setting `jobs`, or the number of cores]
     #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: Option<u32>,
-    /// First retry the newest jobs that failed
+    /// First retry failed jobs that are the newest of their pipeline
     #[arg(long)]
     retry: bool,
-    /// Stop after this time, such as `10m`; what is done is kept, and the next run goes on
+    /// Stop after this time, such as `10m`; finished datums are kept for the next run
     #[arg(long, value_name = "D")]
     timeout: Option<specs::Duration>,
 }
@@ -71,7 +71,7 @@ pub(crate) fn select(store: &Store, what: &[String]) -> Result<Selected> {
             }
             Target::Run(_) | Target::File(_) => {
                 return Err(CliError::usage(
-                    format!("`{word}` is neither a pipeline nor a single run"),
+                    format!("`{word}` is neither a pipeline nor a run"),
                     "pv run detect, or pv run @RUN",
                 ));
             }
@@ -102,7 +102,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let selected = select(store, &args.what)?;
     if selected.names.is_empty() {
         cx.notes().line(match store.pipelines()?.first() {
-            None => "there are no pipelines yet; pv pipeline apply -f FILE makes some".to_owned(),
+            None => "there are no pipelines yet; pv pipeline apply -f FILE creates them".to_owned(),
             Some((name, _)) => format!("every pipeline is stopped; pv pipeline start {name} starts one"),
         });
         return Ok(());
@@ -157,12 +157,12 @@ fn beside(cx: &Context, engine: &Engine, args: &Args, selected: Selected, deadli
 async fn told_to_stop(cx: &Context, deadline: Option<Instant>) -> CliError {
     tokio::select! {
         () = cx.cancel().asked(1) => {
-            cx.notes().farewell("stopping; finished datums are kept, and the next pv run goes on");
+            cx.notes().farewell("stopping; finished datums are kept, and the next pv run continues");
             CliError::Cancelled
         }
         () = until(deadline) => {
-            let error = CliError::new(ErrorKind::TimedOut, "the time given was not enough");
-            error.hint("pv run goes on where this stopped").done("finished datums are kept")
+            let error = CliError::new(ErrorKind::TimedOut, "timed out");
+            error.hint("pv run continues where this stopped").done("finished datums are kept")
         }
     }
 }
@@ -180,7 +180,7 @@ pub(crate) fn bring_to_end(cx: &Context, run: &RunId) -> Result<()> {
     self::run(cx, &Args { what: vec![format!("@{run}")], jobs: None, retry: false, timeout: None })
 }
 
-/// Makes the ticks and takes the commits that are due. Whoever runs only now and then missed them.
+/// Makes ticks and fires triggers that are due. A process that runs only now and then has missed them.
 fn tick(cx: &Context, store: &Store) -> Result<()> {
     let now = store.clock().now();
     for run in time::due(store, now, now, &by(cx, None))? {
@@ -228,7 +228,7 @@ fn judge(cx: &Context, store: &Store, jobs: &[JobRow]) -> Result<()> {
     judge_jobs(store, jobs)
 }
 
-/// An error when not all of these jobs succeeded, about the one that is most likely the cause of the others.
+/// An error unless all of these jobs succeeded, about the job that most likely caused the other failures.
 pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
     let bad: Vec<&JobRow> = jobs.iter().filter(|job| job.sealed != Some(SealedState::Success)).collect();
     let Some(job) = bad.iter().min_by_key(|job| (rank(job.sealed), job.order)) else { return Ok(()) };

@@ -7,10 +7,10 @@ use specs::SecretName;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Delete a secret; jobs that need it fail until there is one of its name
+/// Delete a secret; jobs that need it then fail
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The secret
+    /// Secret
     name: SecretName,
 }
 
@@ -25,8 +25,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             graph.pipelines.values().filter(|one| sees(one)).map(|one| format!("`{}`", one.name())).collect();
         let who =
             if users.is_empty() { "no pipeline uses it".to_owned() } else { format!("used by {}", users.join(", ")) };
-        cx.confirm(&format!("secret `{name}` goes; {who}"), &format!("secret `{name}` was not deleted"))?;
+        cx.confirm(&format!("This deletes secret `{name}`; {who}."), &format!("secret `{name}` was not deleted"))?;
     }
     secrets::delete(store, name)?;
-    cx.done(&format!("secret `{name}` is deleted"), &json!({ "deleted": name }))
+    cx.done(&format!("deleted secret `{name}`"), &json!({ "deleted": name }))
 }

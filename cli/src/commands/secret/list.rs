@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, Row};
 
-/// List secrets and their keys; values are never shown
+/// List secrets and their keys; never shows values
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args;
 

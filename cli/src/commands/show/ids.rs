@@ -22,7 +22,7 @@ const NAMED: usize = 10;
 
 pub(super) fn show(cx: &Context, store: &Store, source: &Source, raw: bool) -> Result<()> {
     let Some((prefix, _)) = source.as_id() else {
-        return Err(CliError::usage(format!("`{source}` is no id"), "pv log"));
+        return Err(CliError::usage(format!("`{source}` is not an id"), "pv log"));
     };
     let named = match queries::find_id(store, &prefix) {
         Ok(named) => named,
@@ -162,7 +162,7 @@ fn show_key(cx: &Context, store: &Store, fingerprint: &Digest) -> Result<()> {
         }));
     }
     let human = cx.human();
-    let vouched = if row.vouched { "" } else { "nothing vouches for it: pv key trust" };
+    let vouched = if row.vouched { "" } else { "not trusted: pv key trust" };
     let lines = [
         ("key", fingerprint.to_string()),
         ("since", human.local(row.at)),
@@ -232,7 +232,7 @@ fn show_content(cx: &Context, store: &Store, file: &FileEntry) -> Result<()> {
     let mut lines = vec![("sha256", file.digest.to_string()), ("size", plural(file.size, "byte", "bytes"))];
     lines.extend(paths.iter().take(NAMED).map(|path| ("at", path.clone())));
     if paths.is_empty() {
-        lines.push(("at", "no path of a commit".to_owned()));
+        lines.push(("at", "no path in any commit".to_owned()));
     } else if paths.len() > NAMED {
         lines.push(("at", format!("…  {} more: pv find {}", paths.len() - NAMED, file.digest.short(12))));
     }

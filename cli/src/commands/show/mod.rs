@@ -19,16 +19,16 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, plural, size};
 
-/// So many addresses are shown of those that a commit's files were read from; `--json` has all.
+/// This many addresses are shown of those that a commit's files were read from; `--json` has all.
 const ORIGINS: usize = 20;
 
-/// Show a commit, a file's entry, a run, a version of a pipeline (`detect@v3`), or whatever has an id
+/// Show a commit, file, run, pipeline version or any other id
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A commit, a file, a run, a version, or any id that pv prints, as short as it prints it
+    /// Commit, file, run, version (`detect@v3`), or any id that pv prints, shortened or not
     #[arg(value_name = "REF|@RUN|NAME@vN|ID")]
     target: Target,
-    /// The exact bytes of the document, whose SHA-256 is its id
+    /// Print the exact bytes of the document, whose SHA-256 is its id
     #[arg(long)]
     raw: bool,
 }
@@ -63,7 +63,7 @@ fn show_word(cx: &Context, store: &Store, word: &str, raw: bool) -> Result<()> {
     }
     match store.resolve(reference) {
         Ok(at) => show_whole_commit(cx, &at, raw),
-        // A job that made no commit has an id all the same.
+        // A job that made no commit has an id anyway.
         Err(error @ RepoError::NoCommit { .. }) => match word.parse::<JobRef>() {
             Ok(job @ JobRef::InRun { .. }) if !raw && queries::find_job(store, &job).is_ok() => {
                 super::job::show_one(cx, &job)
@@ -116,7 +116,7 @@ fn show_file(cx: &Context, reference: &Reference) -> Result<()> {
             (at.tree(), at.path.clone(), at.place(), shown)
         }
         Files::Tree { tree, path, place } => (tree, path, place.clone(), place),
-        Files::One { .. } => return Err(CliError::usage(format!("`{reference}` names no path"), "pv show ID")),
+        Files::One { .. } => return Err(CliError::usage(format!("`{reference}` has no path"), "pv show ID")),
     };
     let PathKind::File(file) = files::kind_at(store, tree, &place, &path)? else {
         let message = format!("`{path}` in {place} is a directory");

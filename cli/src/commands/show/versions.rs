@@ -23,7 +23,7 @@ pub(crate) fn show(cx: &Context, store: &Store, of: &VersionOf, document: &Versi
     }
     let (view, human) = (&details.view, cx.human());
     let state = match (view.is_current, view.is_try) {
-        (true, _) => "   what the pipeline is now",
+        (true, _) => "   current version",
         (false, true) => "   only tried",
         (false, false) => "",
     };

@@ -10,16 +10,16 @@ use crate::commands::views::NameView;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Name a commit for good: a tag never moves
+/// Create a tag: a permanent name for a commit
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The new tag
+    /// New tag
     #[arg(value_name = "REPO@TAG")]
     tag: TagOf,
-    /// The commit; else the default branch's
+    /// Commit [default: head of the default branch]
     #[arg(value_name = "REF")]
     at: Option<Reference>,
-    /// Why, for those who list the tags
+    /// Reason, shown in the list of tags
     #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     message: String,
 }
@@ -31,7 +31,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let at = store.resolve(&at)?;
     if at.commit.repo != tag.repo {
         let message =
-            format!("commit {} is of repository `{}`, not of `{}`", at.id.short(12), at.commit.repo, tag.repo);
+            format!("commit {} is in repository `{}`, not in `{}`", at.id.short(12), at.commit.repo, tag.repo);
         return Err(CliError::usage(message, format!("pv tag create {}@{}", at.commit.repo, tag.name)));
     }
     changes::create_tag(store, &tag.repo, &tag.name, at.id, &author::by(cx, None), &args.message)?;
@@ -39,7 +39,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if cx.out().is_json() { cx.out().json(&view) } else { cx.out().line(tag.to_string()) }
 }
 
-/// The tag; an error when there is none.
+/// The tag; an error if it does not exist.
 pub(super) fn find(store: &Store, tag: &TagOf) -> Result<NameView> {
     store.repo(&tag.repo)?;
     let row = store.find_tag(&tag.repo, tag.name.as_str())?.ok_or_else(|| RepoError::NotFound {

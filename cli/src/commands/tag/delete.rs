@@ -11,7 +11,7 @@ use crate::error::Result;
 /// Delete a tag; its commit stays readable by id
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The tag
+    /// Tag
     #[arg(value_name = "REPO@TAG")]
     tag: TagOf,
 }
@@ -22,8 +22,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     find(store, tag)?;
     let refused = format!("tag `{tag}` was not deleted");
     let grace = store.gc_grace_text()?;
-    let rest = format!("its commit stays readable by id, files that nothing else reaches for {grace}");
-    cx.confirm(&format!("tag `{tag}` goes; {rest}"), &refused)?;
+    let rest = format!("Its commit stays readable by id; files that nothing else reaches are kept for {grace}.");
+    cx.confirm(&format!("This deletes tag `{tag}`. {rest}"), &refused)?;
     changes::delete_tag(store, &tag.repo, &tag.name)?;
     cx.done(&format!("deleted tag `{tag}`"), &json!({ "deleted": "tag", "repo": tag.repo, "name": tag.name }))
 }

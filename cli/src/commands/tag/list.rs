@@ -9,7 +9,7 @@ use crate::error::Result;
 /// List tags
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Of this repository; else of all
+    /// Repository [default: all]
     repo: Option<RepoName>,
 }
 

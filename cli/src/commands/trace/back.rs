@@ -1,4 +1,4 @@
-//! What a file rests on, as a tree: a datum is a bullet, what it read hangs below it.
+//! The provenance of a file as a tree: a datum is a bullet, its inputs are below it.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -27,7 +27,7 @@ pub(super) fn print(cx: &Context, asked: &Reference, trace: &Trace, in_full: boo
         cx.out().wrapped(format!("{}   {}", tree.file_line(&trace.file)?, tree.signature(&trace.file.commit)?))?;
         if let Some(error) = &trace.version.error {
             let what = cx.out().paint(31, "its job did not succeed");
-            cx.out().wrapped(format!("{what}: {error}; no branch was ever here"))?;
+            cx.out().wrapped(format!("{what}: {error}; no branch ever pointed to this commit"))?;
         }
         cx.out().line("")?;
     }
@@ -36,7 +36,7 @@ pub(super) fn print(cx: &Context, asked: &Reference, trace: &Trace, in_full: boo
     cx.out().flush()?;
     if !trace.cut.is_empty() {
         cx.notes()
-            .line("hint: without --depth and with --files everything is followed; --json names all that was left out");
+            .line("hint: without --depth and with --files everything is followed; --json lists everything left out");
     }
     if matches!(trace.file.origin, Origin::Datum(_)) {
         cx.notes().line(format!("logs: pv logs {asked}"));
@@ -61,7 +61,7 @@ pub(super) enum Branch<'t> {
     Directory(&'t InputNode, Extent),
     /// An input that was not found again.
     Missing(&'t InputNode),
-    /// So many files that are not shown, and how to see them.
+    /// This many files that are not shown, and how to see them.
     More(u64, &'static str),
     /// Datums like the one above, in words.
     Grid(String),
@@ -75,7 +75,7 @@ impl Tree<'_> {
         Ok(match signed.iter().find(|signed| matches!(signed.vouched, Vouched::Good)) {
             Some(_) => "signed (pv verify)".to_owned(),
             None if signed.is_empty() => out.paint(33, "unsigned"),
-            None => out.paint(31, "signature is not good (pv verify)"),
+            None => out.paint(31, "signature is invalid (pv verify)"),
         })
     }
 
@@ -104,7 +104,7 @@ impl Tree<'_> {
         file_line(self.store, (&file.repo, commit, &file.path), file.size_bytes, &file.digest)
     }
 
-    /// Prints where a file came from. `first` stands before its first line, `rest` before the others.
+    /// Prints the origin of a file. `first` precedes its first line, `rest` the others.
     fn file(&self, file: &FileNode, first: &str, rest: &str) -> Result<()> {
         if let Origin::Datum(datum) = &file.origin {
             return self.datum(datum, file, first, rest);
@@ -113,14 +113,14 @@ impl Tree<'_> {
         if let Origin::Source(source) = &file.origin { self.source(source, rest) } else { Ok(()) }
     }
 
-    /// Prints the line of a file that no datum stands above for.
+    /// Prints the line of a file that no datum is shown for.
     fn file_alone(&self, file: &FileNode, first: &str, rest: &str) -> Result<()> {
         let out = self.cx.out();
         let what = match &file.origin {
             Origin::Datum(_) | Origin::Source(_) => String::new(),
             Origin::SeenDatum(datum) => {
                 let is_hidden = self.hidden.borrow().contains(datum);
-                let place = if is_hidden { "which is left out above" } else { "which stands above" };
+                let place = if is_hidden { "omitted above" } else { "shown above" };
                 format!("   by datum {}, {place}{}", datum.short(8), self.same_as(file)?)
             }
             Origin::Gap(why) => format!("   {}: {why}", out.paint(31, "gap")),
@@ -298,7 +298,7 @@ fn branches_of(datum: &DatumNode) -> Vec<Branch<'_>> {
     branches
 }
 
-/// Whether both were brought in by one commit and nothing else is to be told of the first.
+/// Whether one commit added both and there is nothing else to say about the first.
 fn is_of_one_commit(file: &FileNode, next: &Branch<'_>) -> bool {
     let Branch::File(next) = next else { return false };
     match (&file.origin, &next.origin) {
@@ -323,9 +323,9 @@ fn notes(datum: &DatumNode) -> Vec<String> {
             notes.push(text.replace("{}", &named.join(", ")));
         }
     };
-    note(|input| input.older, "older: {} had a newer commit by that run");
-    note(|input| input.reference, "reference: {} may change without a new execution");
-    note(|input| input.empty_files, "names only: no bytes of {} were there");
+    note(|input| input.older, "older: {} had a newer commit at that time");
+    note(|input| input.reference, "reference: changes of {} do not cause a new execution");
+    note(|input| input.empty_files, "names only: {} had empty files");
     if datum.more_inputs > 0 {
         notes.push(format!("a group of {} inputs", count(datum.inputs.len() as u64 + datum.more_inputs)));
     }

@@ -52,7 +52,7 @@ pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<(
         cx.out().line(format!("{name} {who}"))?;
     }
     if sums.iter().any(|(_, sum)| sum.files > 0) && sums.iter().all(|(_, sum)| sum.at_head == 0) {
-        cx.out().wrapped("none of the files that were made is at a head now; with their jobs: --files")?;
+        cx.out().wrapped("no derived file is at a head now; --files lists them with their jobs")?;
     }
     if *cut {
         cx.out().line("not followed further: --depth")?;
@@ -62,7 +62,7 @@ pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<(
         return by_file(cx, store, readers);
     }
     cx.out().flush()?;
-    cx.notes().line("each file: --files or --json");
+    cx.notes().line("list each file: --files or --json");
     Ok(())
 }
 
@@ -72,18 +72,19 @@ fn print_start(cx: &Context, store: &Store, found: &Forward, start: Option<&Star
     let place = format!("{}@{}", found.repo, store.short_commit(&found.commit)?);
     let files = plural(start.files, "file", "files");
     cx.out().line(if start.brought {
-        format!("{place}   {files} that it brought   {}", size(found.size_bytes))
+        format!("{place}   {files} added or changed   {}", size(found.size_bytes))
     } else {
         format!("{place}:{}   {files}   {}", found.path, size(found.size_bytes))
     })?;
     if start.files == 0 && start.brought {
-        let hint =
-            format!("all files that it has: {place}:/   those that it removed are in its parent: {place}~1:/PATH");
+        let hint = format!("for all its files: {place}:/   for files that it removed, use its parent: {place}~1:/PATH");
         cx.out().line(hint)?;
     }
     if start.left_out > 0 {
-        cx.out()
-            .line(format!("followed are the first {}: --files follows all", count(start.files - start.left_out)))?;
+        cx.out().line(format!(
+            "only the first {} are followed: --files follows all",
+            count(start.files - start.left_out)
+        ))?;
     }
     Ok(())
 }
@@ -99,9 +100,9 @@ fn print_now(cx: &Context, store: &Store, found: &Forward) -> Result<()> {
     let branch = format!("{repo}@{}", now.branch);
     let what = match now.state {
         AtHead::Same => return Ok(()),
-        AtHead::Other => format!("{branch} has other bytes there now"),
-        AtHead::Gone => format!("{branch} has no file there now"),
-        AtHead::NoBranch => format!("{branch} has no commit now"),
+        AtHead::Other => format!("{branch} now has different content there"),
+        AtHead::Gone => format!("{branch} now has no file there"),
+        AtHead::NoBranch => format!("{branch} now has no commit"),
     };
     let since = now.since.as_ref().map(|since| {
         let commit = store.short_commit(&since.commit)?;
@@ -111,9 +112,7 @@ fn print_now(cx: &Context, store: &Store, found: &Forward) -> Result<()> {
     if found.all_runs || found.readers.is_empty() {
         return Ok(());
     }
-    cx.out().wrapped(
-        "looked at: of each pipeline the job that took this commit; all jobs that read these bytes: --all-runs",
-    )
+    cx.out().wrapped("this covers the jobs that used this commit; for all jobs that read this content: --all-runs")
 }
 
 /// That no datum read it, as far as was looked.
@@ -124,7 +123,7 @@ fn unread(store: &Store, found: &Forward) -> Result<String> {
     let jobs = found.read_in_other_jobs.iter().map(|job| short_job(store, job)).collect::<Result<Vec<_>>>()?;
     let jobs = jobs.join(", ");
     Ok(format!(
-        "no datum of the jobs that were looked at read it; it was read in {jobs}; all that came of it: --all-runs"
+        "no datum of the jobs that used this commit read it; it was read in {jobs}; for all derived files: --all-runs"
     ))
 }
 
@@ -133,7 +132,7 @@ fn print_places(cx: &Context, store: &Store, places: &[ForwardPlace]) -> Result<
     for place in places {
         if place.periods_before > 0 {
             let before = plural(place.periods_before, "period", "periods");
-            cx.out().wrapped(format!("in {}:{} {before} before these", place.repo, place.path))?;
+            cx.out().wrapped(format!("in {}:{} {before} earlier", place.repo, place.path))?;
         }
         for period in &place.periods {
             let first = format!("{} ({})", store.short_commit(&period.first.commit)?, who(cx, &period.first));

@@ -1,4 +1,4 @@
-//! Many datums of one stage side by side, such as the models of a grid: the first is shown whole, the others in a line.
+//! Many datums of one stage, such as the models of a grid: the first is shown in full, the others in one line.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -40,7 +40,7 @@ pub(super) fn collapsed<'t>(
     shown
 }
 
-/// Notes the datums that wrote a file, and all that they rest on.
+/// Notes the datums that wrote a file, and their whole provenance.
 fn hide(file: &FileNode, hidden: &mut HashSet<DatumId>) {
     if let Origin::Datum(datum) = &file.origin {
         hidden.insert(datum.id);
@@ -93,7 +93,7 @@ fn end<'t>(
     }
     let Some(first) = datums.first() else {
         let files = plural(group.len() as u64, "file", "files");
-        shown.push(Branch::Grid(format!("{files} by datums that stand above or are left out above")));
+        shown.push(Branch::Grid(format!("{files} by datums shown or omitted above")));
         return;
     };
     let (of_first, others): (Vec<_>, Vec<_>) = group.into_iter().partition(|file| is_of(file, first.id));
@@ -129,7 +129,7 @@ fn words(datums: &[&DatumNode], files: usize) -> String {
     text
 }
 
-/// By input the paths of the others, where these are not those of the first.
+/// For each input, the paths of the other datums that differ from the first one's.
 fn differing(first: &DatumNode, others: &[&DatumNode]) -> Vec<String> {
     let paths = |datum: &DatumNode| {
         let mut paths: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! `pv trace`
 //!
-//! - `back` what a file rests on, as a tree
+//! - `back` the provenance of a file, as a tree
 //! - `grid` many datums of one stage side by side, of which one is shown whole
 //! - `forward` what read a file, as tables
 //! - `words` commands, jobs and code in the words that both use
@@ -18,29 +18,28 @@ use specs::{ErrorKind, Reference};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Show what a file rests on, down to the commits of people; or what read it
+/// Show the provenance of a file, or everything derived from it
 ///
-/// Forward may start with a file, with a directory (`REF:/DIR`, `REF:/` for all files), or with a commit (`REF`): then with the files that it
-/// brought, added or changed.
+/// The provenance goes back to the commits made by people. --forward can start from a file, from a directory (`REF:/DIR`, or `REF:/` for all
+/// files), or from a commit (`REF`: the files that it added or changed).
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The file; forward also a directory or a commit
+    /// File; with --forward also a directory or a commit
     #[arg(value_name = "REF[:/PATH]")]
     file: Reference,
-    /// Show the datums that read it, also those that wrote nothing, and what came of it below
+    /// Show the datums that read it, and all files derived from it
     #[arg(long)]
     forward: bool,
-    /// Look at all runs that saw these bytes, not only at the one that is named
+    /// Include all runs that read this content, not only the named commit's
     #[arg(long, requires = "forward")]
     all_runs: bool,
-    /// Go so many datums back, or forward, at most
+    /// Follow at most N datums back or forward
     #[arg(long, value_name = "N")]
     depth: Option<usize>,
-    /// Follow every file of large directories, not only the first ones, and show each datum of a grid; forward, list each datum and each file
-    /// that was made
+    /// Follow every file of large directories, and show each datum of a group; with --forward list each datum and file
     #[arg(long)]
     files: bool,
-    /// How to print it
+    /// Output format
     #[arg(long, value_name = "F", value_enum)]
     format: Option<Format>,
 }
@@ -48,17 +47,17 @@ pub(crate) struct Args {
 /// How to print a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people
+    /// Tree, for people
     Tree,
-    /// All of it, for programs
+    /// JSON, complete, for programs
     Json,
-    /// A graph for Graphviz
+    /// Graph for Graphviz
     Dot,
-    /// A graph for Mermaid
+    /// Graph for Mermaid
     Mermaid,
-    /// One page that needs nothing else, for people without `pv`
+    /// Self-contained web page, for people without `pv`
     Html,
-    /// Signed in-toto statements, a line a commit on the way, for tools that know these
+    /// Signed in-toto statements, one per line and commit
     Intoto,
 }
 
@@ -72,8 +71,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if !args.forward && args.file.path.as_ref().is_none_or(specs::FilePath::is_root) {
         let repo = Reference { path: None, ..args.file.clone() };
         return Err(CliError::usage(
-            format!("`{}` names no file", args.file),
-            format!("pv trace {repo}:/PATH\npv trace --forward {repo}      what came of the commit"),
+            format!("`{}` does not name a file", args.file),
+            format!("pv trace {repo}:/PATH\npv trace --forward {repo}      shows everything derived from the commit"),
         ));
     }
     let store = cx.store()?;
@@ -108,6 +107,6 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if !found.is_damaged {
         return Ok(());
     }
-    let error = CliError::new(ErrorKind::Damaged, "the trace is not complete: something on the way is damaged");
-    Err(error.hint("pv fsck names all that is damaged; pv fsck --repair --from MIRROR heals it"))
+    let error = CliError::new(ErrorKind::Damaged, "the trace is incomplete: some data is damaged");
+    Err(error.hint("pv fsck lists the damage; pv fsck --repair --from MIRROR repairs it"))
 }

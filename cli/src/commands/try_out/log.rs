@@ -29,7 +29,7 @@ pub(super) struct Log<'a> {
     followed: Vec<Followed>,
     /// Lines that have not ended yet, by the number of the datum.
     open: BTreeMap<u64, (DatumId, Vec<u8>)>,
-    /// Whether somebody sits at a shell: then all is shown as it comes.
+    /// Whether an interactive shell runs: then output is shown as it arrives.
     is_shell: bool,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Log<'a> {
         Self { cx, begins, jobs: None, followed: Vec::new(), open: BTreeMap::new(), is_shell }
     }
 
-    /// Waits for the try and shows what it prints; asks it to stop when nobody wants it any more.
+    /// Waits for the try and shows its output; stops the try if the caller is gone.
     pub(super) async fn beside(
         mut self,
         cx: &Context,
@@ -117,7 +117,7 @@ impl<'a> Log<'a> {
         match heard {
             Heard::Printed(piece) => {
                 if piece.skipped_bytes > 0 {
-                    self.cx.notes().line(format!("  … {} bytes are left out here", count(piece.skipped_bytes)));
+                    self.cx.notes().line(format!("  … {} bytes omitted", count(piece.skipped_bytes)));
                 }
                 self.bytes(piece.number, piece.datum, &piece.bytes);
                 if piece.end.is_some() {

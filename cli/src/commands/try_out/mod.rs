@@ -28,35 +28,35 @@ use crate::author::by;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Run pipelines aside: other data, specs or code in place of the present, moving nothing
+/// Try other data, specs or code without moving any branch
 ///
-/// No branch moves and nothing waits for it. What it computes is kept in the cache, so that what was tried runs 0 datums once it is
-/// the present. It ends with how the outputs compare with those of now. With -n, --input or --failed it makes no commit.
+/// Other jobs do not wait for a try. Its results are cached: if you adopt the change, no datum runs again. At the end, pv compares the
+/// outputs with the current ones. With -n, --input or --failed no commit is made.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Pipelines, with all between them and what is replaced; else all below what is replaced
+    /// Pipelines to try, with all pipelines between them and the replaced inputs [default: all downstream]
     #[arg(value_name = "PIPELINE")]
     pipelines: Vec<PipelineName>,
-    /// A commit in place of a branch's head (`model@candidate`; `images@main=REV` where several branches are read), or a spec file or
-    /// folder in place of the present pipelines; may be repeated
+    /// Replacement: a commit for a branch's head (`model@candidate`, or `images@main=REV` if several branches are read), or a spec file or
+    /// folder; may be repeated
     #[arg(long, value_name = "REF|SPEC")]
     with: Vec<String>,
-    /// Only N datums, spread evenly
+    /// Run only N datums, spread evenly
     #[arg(short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..), group = "sample")]
     number: Option<u32>,
-    /// Only datums that read a matching path
+    /// Run only datums that read a matching path
     #[arg(long, value_name = "GLOB", group = "sample")]
     input: Option<Glob>,
-    /// Only datums that failed in the newest job
+    /// Run only datums that failed in the newest job
     #[arg(long, group = "sample")]
     failed: bool,
-    /// Show a folder of this machine in the sandbox, read-only, such as `./src:/code`; nothing is kept then
+    /// Mount a local folder in the sandbox, read-only, such as `./src:/code`; keeps no results
     #[arg(long, value_name = "DIR:/PATH", value_parser = parse_mount)]
     mount: Vec<(PathBuf, PathBuf)>,
-    /// Put the outputs into a folder; nothing is kept then
+    /// Write the outputs to a local folder; keeps no results
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Open a shell in the sandbox of the first datum, with its inputs in /pfs; Ctrl-D ends it, and nothing is kept
+    /// Open a shell in the sandbox of the first datum, with its inputs in /pfs; Ctrl-D ends it; keeps no results
     #[arg(long)]
     shell: bool,
 }
@@ -87,7 +87,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
                 tried = work => tried?,
                 ended = &mut attend => return Err(ended.err().map_or(CliError::Cancelled, CliError::from)),
             });
-            // Others who have something run here meanwhile go on by themselves.
+            // Others who have something run here meanwhile continue by themselves.
             end_now(engine, attend).await
         })?;
         tried.ok_or(CliError::Cancelled)?
@@ -135,7 +135,7 @@ fn finish(cx: &Context, args: &Args, store: &Store, tried: &Tried) -> Result<()>
         return Err(CliError::Cancelled);
     }
     if args.shell {
-        cx.notes().line("nothing is kept");
+        cx.notes().line("results are not kept");
         return Ok(());
     }
     let tried = trial_view(store, tried)?;
@@ -149,7 +149,7 @@ fn finish(cx: &Context, args: &Args, store: &Store, tried: &Tried) -> Result<()>
     let failed =
         bad.compared.iter().flat_map(|compared| &compared.datums).find(|datum| datum.verdict == Verdict::Failed);
     Err(match failed.filter(|_| tried.run.is_some()) {
-        Some(datum) => error.hint(format!("pv logs {}      all it said", datum.id.short(8))),
+        Some(datum) => error.hint(format!("pv logs {}      full output", datum.id.short(8))),
         None => error,
     })
 }

@@ -31,14 +31,14 @@ const POLL_MILLIS: u8 = 100;
 
 /// Reads `DIR:/PATH`.
 pub(super) fn parse_mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
-    let (from, at) = text.rsplit_once(":/").ok_or("it is DIR:/PATH, such as ./src:/code")?;
+    let (from, at) = text.rsplit_once(":/").ok_or("expected DIR:/PATH, such as ./src:/code")?;
     let at = PathBuf::from(format!("/{}", at.trim_end_matches('/')));
     let is_own = OWN.iter().any(|own| at == Path::new(own) || (*own != "/" && at.starts_with(own)));
     let is_plain = at.components().skip(1).all(|part| matches!(part, std::path::Component::Normal(_)));
-    // What lies in `/code` itself would be in the agent's way.
+    // What is in `/code` itself would be in the agent's way.
     let is_own = is_own || (at.starts_with("/code") && at != Path::new("/code"));
     if from.is_empty() || is_own || !is_plain {
-        return Err(format!("nothing can be shown at `{}`; /code is a good place", at.display()));
+        return Err(format!("cannot mount at `{}`; try /code", at.display()));
     }
     Ok((PathBuf::from(from), at))
 }
@@ -49,14 +49,14 @@ impl Args {
         let own = cx.store()?.folder().canonicalize().map_err(|error| CliError::io("cannot find the store", &error))?;
         let folder = |(from, at): &(PathBuf, PathBuf)| {
             let place = cx.outside().cwd.join(from);
-            let unusable = |error| CliError::io(format!("cannot show `{}`", from.display()), &error);
+            let unusable = |error| CliError::io(format!("cannot mount `{}`", from.display()), &error);
             let place = place.canonicalize().map_err(unusable)?;
             if !place.is_dir() {
-                return Err(CliError::usage(format!("`{}` is no folder", from.display()), "--mount DIR:/PATH"));
+                return Err(CliError::usage(format!("`{}` is not a folder", from.display()), "--mount DIR:/PATH"));
             }
             if own.starts_with(&place) || place.starts_with(&own) {
-                let message = format!("`{}` holds the store, which no sandbox sees", from.display());
-                return Err(CliError::usage(message, "show a folder beside it, such as --mount ./src:/code"));
+                let message = format!("`{}` contains the store, which sandboxes must not see", from.display());
+                return Err(CliError::usage(message, "mount a folder outside the store, such as --mount ./src:/code"));
             }
             Ok(HostFolder { from: place, at: at.clone() })
         };
@@ -105,14 +105,14 @@ fn is_spec(cx: &Context, word: &str) -> bool {
     ENDINGS.iter().any(|ending| word.ends_with(ending)) || (!word.contains('@') && cx.outside().cwd.join(word).exists())
 }
 
-/// What is typed at this command, as long as somebody listens.
+/// The caller's terminal input, as long as it can be read.
 fn typed(cx: &Context) -> Result<Console> {
-    let unusable = |error| CliError::io("cannot read what is typed", &error);
+    let unusable = |error| CliError::io("cannot read from the terminal", &error);
     let mut stdin = cx.outside().streams.stdin.try_clone().map_err(unusable)?;
     let (sender, typed) = tokio::sync::mpsc::channel(1);
     let read = move || {
         let mut buffer = [0; 4096];
-        // Only what somebody listens to is taken: the rest stays for whoever reads next.
+        // Only what somebody listens to is taken: the rest stays for anyone who reads next.
         while !sender.is_closed() {
             let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, PollTimeout::from(POLL_MILLIS)) {
@@ -140,13 +140,13 @@ fn replaced(store: &Store, graph: &Graph, word: &str) -> Result<(BranchOf, Commi
     let reference: Reference = branch.parse()?;
     let name = reference.revision.as_ref().and_then(specs::reference::Revision::as_branch);
     let Some(name) = name else {
-        return Err(CliError::usage(format!("`{branch}` names no branch"), "--with REPO@BRANCH=REV"));
+        return Err(CliError::usage(format!("`{branch}` does not name a branch"), "--with REPO@BRANCH=REV"));
     };
     let found = store.resolve(&format!("{}@{revision}", reference.repo).parse::<Reference>()?)?;
     let branch = (reference.repo, name);
     if !graph.pipelines.values().any(|pipeline| pipeline.input_branches().contains(&branch)) {
         let message = format!("no pipeline reads `{}@{}`", branch.0, branch.1);
-        return Err(CliError::new(ErrorKind::Usage, message).hint("pv pipeline list shows what there is"));
+        return Err(CliError::new(ErrorKind::Usage, message).hint("pv pipeline list lists all pipelines"));
     }
     Ok((branch, found.id))
 }

@@ -91,22 +91,19 @@ fn path_words(path: &TriedPath) -> String {
 fn hints(cx: &Context, store: &Store, tried: &TrialView) -> Result<()> {
     if !tried.left_out.is_empty() {
         let names: Vec<&str> = tried.left_out.iter().map(PipelineName::as_str).collect();
-        cx.notes().line(format!("not tried, since nothing was committed above: {}", names.join(", ")));
+        cx.notes().line(format!("not tried, because an upstream stage made no commit: {}", names.join(", ")));
     }
     let Some(run) = tried.run else {
-        cx.notes().line("nothing is kept");
+        cx.notes().line("results are not kept");
         return Ok(());
     };
     let short = store.short_run(&run)?;
     let last = tried.jobs.iter().rev().find(|job| job.output_commit.is_some());
     if let Some(job) = last {
-        cx.notes().line(format!(
-            "no branch moved; what it gave: pv diff {0} {0}@{short}      and is in the cache once it is the present",
-            job.pipeline
-        ));
+        cx.notes().line(format!("no branch moved; results are cached; compare: pv diff {0} {0}@{short}", job.pipeline));
     } else {
         let datums: u64 = tried.jobs.iter().map(|job| job.datums_processed).sum();
-        cx.notes().line(format!("no commit; {} in the cache now", plural(datums, "result is", "results are")));
+        cx.notes().line(format!("no commit was made; {} in the cache now", plural(datums, "result is", "results are")));
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ pub(super) enum Verb {
     BranchCreate { branch: BranchOf, at: Option<Reference> },
 }
 
-/// The commands, each with the fields it takes beside those that all do.
+/// The changes, each with its fields besides the common ones.
 const VERBS: [(&str, &[&str]); 6] = [
     ("put", &["from", "as", "mirror", "exclude", "files_from", "checksum", "skip_unreadable"]),
     ("rm", &["recursive"]),
@@ -44,7 +44,7 @@ const VERBS: [(&str, &[&str]); 6] = [
 const COMMON: [&str; 2] = ["message", "expect"];
 /// More fields than any line takes.
 const MAX_FIELDS: usize = 20;
-/// Problems that are told of one line.
+/// Problems reported for one line.
 const MAX_PROBLEMS: usize = 100;
 
 /// Reads all lines; empty ones are passed over.
@@ -84,11 +84,7 @@ impl Fields<'_> {
             }
         }
         if self.values.len() > MAX_FIELDS {
-            self.problem_at(
-                1,
-                format!("it has {} fields; no line takes more than {MAX_FIELDS}", self.values.len()),
-                None,
-            );
+            self.problem_at(1, format!("it has {} fields; a line has at most {MAX_FIELDS}", self.values.len()), None);
             return None;
         }
         self.refuse_twice();
@@ -96,11 +92,7 @@ impl Fields<'_> {
         self.refuse_unknown(verb, own);
         let (message, expect) = (self.take_text("message"), self.parsed("expect"));
         if verb == "branch_create" && expect.is_some() {
-            self.problem(
-                "expect",
-                "`branch_create` makes a branch that is not there: leave `expect` out".to_owned(),
-                None,
-            );
+            self.problem("expect", "`branch_create` creates a new branch: leave out `expect`".to_owned(), None);
         }
         let verb = match verb {
             "put" => self.put(),
@@ -121,14 +113,14 @@ impl Fields<'_> {
             self.problem("put", "`from` is missing: the files and directories to put".to_owned(), None);
         }
         if sources.iter().chain(&files_from).any(|source| source.as_os_str() == "-") {
-            self.problem("from", "a transaction takes no content from standard input: name a file".to_owned(), None);
+            self.problem("from", "a transaction cannot read content from standard input: name a file".to_owned(), None);
         }
         let (as_path, mirror, exclude) = (self.parsed("as"), self.flag("mirror"), self.all_parsed("exclude"));
         let message = Message::default();
         let (expect, wait, dry_run, checksum) = (None, false, false, self.flag("checksum"));
         let skip_unreadable = self.flag("skip_unreadable");
         if let Some(address) = sources.iter().find(|source| streams::is_address(source)) {
-            let message = format!("a transaction takes no content from the web: `{}`", address.display());
+            let message = format!("a transaction cannot fetch content from the web: `{}`", address.display());
             self.problem("from", message, Some("put the file into a repository first, then `cp` it".to_owned()));
         }
         let target = target?;
@@ -157,7 +149,7 @@ impl Fields<'_> {
         let mut paths = Vec::new();
         for reference in references {
             if (&reference.repo, &reference.revision) != (&on.repo, &on.revision) {
-                let message = format!("`{on}` and `{reference}` are on two branches: write a line for each");
+                let message = format!("`{on}` and `{reference}` are on different branches: write a line for each");
                 self.problem("rm", message, None);
             }
             paths.extend(self.path_of("rm", &reference));
@@ -168,7 +160,7 @@ impl Fields<'_> {
     fn mv(&mut self) -> Option<Verb> {
         let (from, to) = (self.required::<Reference>("mv")?, self.required::<Reference>("to")?);
         if (&from.repo, &from.revision) != (&to.repo, &to.revision) {
-            let message = format!("`{from}` and `{to}` are at two places, and a move is at one");
+            let message = format!("`{from}` and `{to}` are on different branches; a move stays on one branch");
             self.problem("mv", message, Some("cp, then rm".to_owned()));
         }
         self.path_of("to", &to);
@@ -209,7 +201,7 @@ impl Fields<'_> {
         let names: Vec<String> = self.values.iter().map(|(name, _)| name.clone()).collect();
         for (at, name) in names.iter().enumerate() {
             if names[..at].contains(name) {
-                self.problem(name, format!("`{name}` is there twice"), None);
+                self.problem(name, format!("`{name}` appears twice"), None);
             }
         }
     }
@@ -226,12 +218,12 @@ impl Fields<'_> {
                 let hint = near.map(|near| format!("did you mean `{near}`?"));
                 self.problem_at(
                     1,
-                    format!("one of {} is expected", names.map(|verb| format!("`{verb}`")).join(", ")),
+                    format!("expected one of {}", names.map(|verb| format!("`{verb}`")).join(", ")),
                     hint,
                 );
             }
             [(one, _), (other, _), ..] => {
-                self.problem(other, format!("`{one}` and `{other}` on one line: write a line for each"), None);
+                self.problem(other, format!("`{one}` and `{other}` are on one line: write a line for each"), None);
             }
         }
         None
@@ -256,7 +248,7 @@ impl Fields<'_> {
         match self.take(field)? {
             Value::String(text) => Some(text),
             other => {
-                self.problem(field, format!("`{field}` is a text, not `{other}`"), None);
+                self.problem(field, format!("`{field}` must be a string, not `{other}`"), None);
                 None
             }
         }
@@ -272,7 +264,9 @@ impl Fields<'_> {
         for value in values {
             match value {
                 Value::String(text) => texts.push(text),
-                other => self.problem(field, format!("`{field}` is a text or a list of texts, not `{other}`"), None),
+                other => {
+                    self.problem(field, format!("`{field}` must be a string or a list of strings, not `{other}`"), None)
+                }
             }
         }
         texts
@@ -283,7 +277,7 @@ impl Fields<'_> {
             None => false,
             Some(Value::Bool(flag)) => flag,
             Some(other) => {
-                self.problem(field, format!("`{field}` is true or false, not `{other}`"), None);
+                self.problem(field, format!("`{field}` must be true or false, not `{other}`"), None);
                 false
             }
         }
@@ -312,7 +306,7 @@ impl Fields<'_> {
 
     fn path_of(&mut self, field: &str, reference: &Reference) -> Option<FilePath> {
         if reference.path.is_none() {
-            self.problem(field, format!("`{reference}` names no path"), Some(format!("write {reference}:/PATH")));
+            self.problem(field, format!("`{reference}` has no path"), Some(format!("write {reference}:/PATH")));
         }
         reference.path.clone()
     }

@@ -25,24 +25,30 @@ mod lines;
 use lines::{Line, Verb};
 
 /// The lines, for people.
-pub(super) const FORMAT: &str = r#"One JSON object a line; the first word of each line below is its command:
+pub(super) const FORMAT: &str = r#"One JSON object per line; its first field is the change:
   {"put": "images:/cam7", "from": ["batch", "x.jpg"]}
-        also "as": "/PATH", "mirror": true, "exclude": ["*.tmp"], "files_from": "LIST", "checksum": true,
-        "skip_unreadable": true
-  {"rm": "images:/old.jpg"}                          also a list; "recursive": true
+        optional: "as": "/PATH", "mirror": true, "exclude": ["*.tmp"],
+        "files_from": "LIST", "checksum": true, "skip_unreadable": true
+  {"rm": "images:/old.jpg"}
+        or a list of paths; optional: "recursive": true
   {"mv": "images:/a", "to": "images:/b"}
-  {"cp": "models@v2:/m.bin", "to": "images:/m.bin"}  from any commit, on a branch
+  {"cp": "models@v2:/m.bin", "to": "images:/m.bin"}
+        from any commit, to a branch
   {"branch_move": "images@release", "to": "images@main"}
-  {"branch_create": "images@try", "at": "images@main~1"}  without "at": where the default branch is
-Every line also takes "message": "WHY" and, but for branch_create, "expect": "REV": the revision at which its branch must be
-before the transaction. Fields are called as the flags of the commands, and mean the same; paths of this machine are relative
-to the folder that pv is called in.
+  {"branch_create": "images@try", "at": "images@main~1"}
+        default for "at": the head of the default branch
 
-Lines are done in order, each on what those before it left: "images:/x" and "images@main" mean what earlier lines made of them.
-All changes of a branch's files become one commit of it; after a line that takes that commit ("branch_move" to it, "cp" from it
-into another repository) no line may change it any more.
+Every line may have "message": "TEXT". Every line except branch_create may
+have "expect": "REV": the revision that its branch must have before the
+transaction. The fields have the names and meanings of the flags of the
+commands. Local paths are relative to the current folder.
 
-Example: new images and the rules that fit them, seen together by every pipeline
+Lines are applied in order: "images:/x" and "images@main" include the effects
+of earlier lines. All changes to the files of a branch become one commit. After
+a line that uses this commit ("branch_move" to it, or "cp" from it into another
+repository), later lines cannot change its files.
+
+Example: new images and matching rules, visible to all pipelines together
   {"put": "images", "from": "batch", "message": "camera 7 is back"}
   {"put": "rules", "from": "new.json", "as": "/rules.json", "expect": "v3"}
   {"branch_move": "rules@live", "to": "rules@main"}"#;
@@ -50,18 +56,18 @@ Example: new images and the rules that fit them, seen together by every pipeline
 /// Bytes of all lines: about a million of them.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Do several changes of files and branches together: all become visible at once, as one run, or none
+/// Apply several changes to files and branches as one run, or none of them
 #[derive(clap::Args, Debug)]
-#[command(after_long_help = FORMAT, after_help = "pv help txn shows the lines")]
+#[command(after_long_help = FORMAT, after_help = "pv help txn describes the format")]
 pub(crate) struct Args {
-    /// The changes, one JSON object a line; `-` is standard input
+    /// Changes, one JSON object per line; `-` is standard input
     file: PathBuf,
     #[command(flatten)]
     message: Message,
-    /// Then run what the changes cause, or wait for it, to its end
+    /// Then run the jobs that the changes cause, or wait for them
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
-    /// Say what would be changed, and change nothing
+    /// Show what would change; change nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -86,7 +92,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 fn act(cx: &Context, args: &Args, name: &str) -> Result<Outcome> {
     let store = cx.store()?;
-    let text = cx.read_text(&args.file, &format!("`{name}`"), MAX_BYTES, "pv help txn shows the lines")?;
+    let text = cx.read_text(&args.file, &format!("`{name}`"), MAX_BYTES, "pv help txn describes the format")?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let lines = lines::parse(name, text).map_err(|problems| CliError::in_file(ErrorKind::Usage, name, problems))?;
     let by = author::by(cx, args.message.author.as_deref());
@@ -120,8 +126,8 @@ fn act(cx: &Context, args: &Args, name: &str) -> Result<Outcome> {
 fn confirm(cx: &Context, preview: &Outcome) -> Result<()> {
     for drastic in &preview.drastic {
         let (removed, before) = (count(drastic.removed), count(drastic.total_before));
-        let goes = format!("line {} removes {removed} of {before} files in {}", drastic.line, drastic.place);
-        cx.confirm(&goes, &format!("more than half of the files in {} would go", drastic.place))?;
+        let goes = format!("Line {} removes {removed} of {before} files in {}.", drastic.line, drastic.place);
+        cx.confirm(&goes, &format!("this would remove more than half of the files in {}", drastic.place))?;
     }
     Ok(())
 }
@@ -249,7 +255,7 @@ fn report(cx: &Context, args: &Args, outcome: &Outcome, started: Instant) -> Res
         return Ok(());
     }
     match outcome.run {
-        _ if args.dry_run => cx.notes().line("nothing was committed: --dry-run"),
+        _ if args.dry_run => cx.notes().line("dry run: nothing was committed"),
         None => cx.notes().line("nothing differs: no commit was made"),
         Some(run) => {
             cx.notes().line(format!("run {} · {}", store.short_run(&run)?, took(started)));

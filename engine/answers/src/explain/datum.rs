@@ -46,7 +46,7 @@ pub struct Earlier {
     result: Digest,
 }
 
-/// Explains a datum of a job against the one in the same place of the commit before. `live` is what goes on in this process.
+/// Explains a datum of a job against the one in the same place of the commit before. `live` is the activity of this process.
 pub fn explain_datum(store: &Store, live: Option<&Live>, found: FoundDatum) -> Result<DatumExplained> {
     let FoundDatum { job, view, .. } = found;
     let commit = job.commit.map(|id| store.commit(&id)).transpose()?;
@@ -83,7 +83,7 @@ fn why(
     match view.state {
         DatumState::Waiting | DatumState::Running => return Ok("it has not ended".to_owned()),
         DatumState::Cached if earlier.is_some_and(|earlier| Some(earlier.result) == view.result) => {
-            return Ok(format!("not executed: nothing that it reads has changed since {by} executed it"));
+            return Ok(format!("not executed: its inputs have not changed since {by} executed it"));
         }
         DatumState::Cached => {
             return Ok(format!("not executed: {by} had executed the same recipe; taken from the cache"));
@@ -96,18 +96,18 @@ fn why(
     }
     let cause = store.run(&job.run)?.cause;
     let Some(earlier) = earlier else {
-        return Ok("executed: it is new; the commit before has no datum in its place".to_owned());
+        return Ok("executed: it is new; the previous commit has no such datum".to_owned());
     };
     Ok(if !changes.is_empty() {
         let mut words: Vec<&str> = changes.iter().map(|change| change.word.as_str()).collect();
         words.dedup();
         format!("executed: {} changed", words.join(", "))
     } else if cause.kind == CauseKind::Rerun {
-        "executed: a rerun was asked for, and the recipe is the same".to_owned()
+        "executed: a rerun was requested; the recipe is the same".to_owned()
     } else if earlier.state != DatumState::Success {
         "executed: the same recipe had not succeeded before".to_owned()
     } else {
-        "executed: the recipe is the same, but its result was not to be reused (a spec that reprocesses, or bytes that were gone)".to_owned()
+        "executed: the recipe is the same, but its result could not be reused (the spec reprocesses, or content was no longer stored)".to_owned()
     })
 }
 

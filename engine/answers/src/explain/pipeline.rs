@@ -109,7 +109,7 @@ fn because(view: &PipelineView, inputs: &[InputExplained], job: Option<&JobExpla
     let reason = view.reason.clone().unwrap_or_default();
     let mut because = match view.state {
         PipelineState::Stopped => vec![format!("it is stopped {reason}").trim_end().to_owned()],
-        PipelineState::Running => vec![format!("a job of it runs: {reason}")],
+        PipelineState::Running => vec![format!("its job is running: {reason}")],
         PipelineState::Pending => vec![format!("its job waits {reason}")],
         PipelineState::Failed => {
             let state = job.map_or(JobState::Failure, |job| job.job.state);
@@ -122,7 +122,7 @@ fn because(view: &PipelineView, inputs: &[InputExplained], job: Option<&JobExpla
         return because;
     }
     let Some(job) = job else {
-        because.push("it has had no job: none of its inputs has had data since it was applied".to_owned());
+        because.push("it has no job: its inputs have had no data since it was applied".to_owned());
         return because;
     };
     let late: Vec<&str> = inputs
@@ -131,15 +131,15 @@ fn because(view: &PipelineView, inputs: &[InputExplained], job: Option<&JobExpla
         .map(|input| input.branch.as_str())
         .collect();
     if late.is_empty() {
-        because.push("every input is at the commit that the newest output was made from".to_owned());
+        because.push("the newest output was made from the current commit of every input".to_owned());
     } else {
         because.push(format!(
-            "{} moved on without a job: by a trigger that does not fire yet, or an input that starts none",
+            "{} moved without starting a job: its trigger has not fired yet, or the input starts no jobs",
             late.join(", ")
         ));
     }
     if job.job.datums_processed == 0 && job.job.state == JobState::Success {
-        because.push("its newest job executed nothing: none of its datums was new".to_owned());
+        because.push("its newest job executed nothing: no datum was new".to_owned());
     }
     because
 }

@@ -201,15 +201,15 @@ fn unknown<'n>(word: &str, what: &str, names: impl Iterator<Item = &'n String> +
     let end = format!(".{word}");
     let several: Vec<&str> = names.clone().filter(|name| name.ends_with(&end)).map(String::as_str).collect();
     if several.len() > 1 {
-        let what = format!("`{word}` fits several: {}", several.join(", "));
-        return EngineError::Usage { what, hint: Some(format!("say which, such as {}", several[0])) };
+        let what = format!("`{word}` is ambiguous: {}", several.join(", "));
+        return EngineError::Usage { what, hint: Some(format!("use a full name, such as {}", several[0])) };
     }
     let all: Vec<&str> = names.map(String::as_str).collect();
     let last_parts = all.iter().map(|name| name.rsplit('.').next().unwrap_or_default());
     let nearest = specs::nearest(word, all.iter().copied().chain(last_parts));
     let hint = match nearest {
         Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("there are: {}", all.iter().take(20).copied().collect::<Vec<_>>().join(", ")),
+        None => format!("known: {}", all.iter().take(20).copied().collect::<Vec<_>>().join(", ")),
     };
     EngineError::Usage { what: format!("no row has a {what} `{word}`"), hint: Some(hint) }
 }

@@ -21,7 +21,7 @@ pub(super) fn figures_of(store: &Store, path: &FilePath, file: &FileEntry) -> Re
         return Ok(Figures::Unfit(format!("more than {MOST} bytes")));
     }
     if file.size > 0 && !store.has_content(&file.digest)? {
-        return Ok(Figures::Unfit("its bytes are not in this store any more".to_owned()));
+        return Ok(Figures::Unfit("its content is no longer stored".to_owned()));
     }
     let bytes = store.read_file(file, 0..MOST)?;
     let mut content = Cursor::new(bytes);

@@ -53,8 +53,7 @@ fn none(question: &Question<'_>, unfit: &[(String, String)]) -> EngineError {
     EngineError::NotFound {
         what: format!("no metrics in {}{why}", places.join(", ")),
         hint: Some(
-            "metrics are numbers by name in JSON or YAML, or a file that is one number; pv ls shows what is there"
-                .to_owned(),
+            "metrics are named numbers in JSON or YAML, or a file that is one number; pv ls lists the files".to_owned(),
         ),
     }
 }
@@ -78,7 +77,7 @@ impl Reading<'_> {
             notes.push(format!("not read: {} more files", self.unfit.len() - NAMED));
         }
         if self.more {
-            notes.push(format!("these are the first {MOST}; of the rest nothing was read"));
+            notes.push(format!("only the first {MOST} files were read"));
         }
         notes
     }

@@ -77,7 +77,7 @@ impl<'s> Upstream<'s> {
             notes.push(format!("no parameters were read from {} more files", self.unfit.len() - NAMED));
         }
         if self.is_cut {
-            notes.push(format!("of more than {LOOKED_AT} inputs the first were looked at for parameters"));
+            notes.push(format!("only the first {LOOKED_AT} inputs were searched for parameters"));
         }
         notes
     }

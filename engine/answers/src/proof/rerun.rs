@@ -1,4 +1,4 @@
-//! Executes what a claim rests on again: each datum in a fresh sandbox, on the inputs that are on record.
+//! Executes the provenance of a claim again: each datum in a fresh sandbox, on its recorded inputs.
 //!
 //! No cache is asked, no branch moves, and no result is kept; what comes of it is a certificate. Stages come one after another, upstream
 //! first, datums of a stage in parallel. Sandboxes are closed one by one; nothing else is cleaned up, since an engine may be running.
@@ -61,14 +61,14 @@ pub struct Intended {
     pub is_left_out: bool,
 }
 
-/// Executes the datums of a file, directory or commit, and all that they rest on, again, and keeps what comes of it; the certificate and
+/// Executes the datums of a file, directory or commit, and all that they depend on, again, and keeps what comes of it; the certificate and
 /// its digest. To run on a runtime with several threads.
 ///
 /// `NotFound` when no datum made what is asked about: people committed it.
 pub async fn rerun(store: &Store, at: &Resolved, repeat: Repeat<'_>) -> Result<(Digest, Certificate)> {
     let stages = tokio::task::block_in_place(|| stages(store, at))?;
     let Some(first) = stages.iter().find_map(|stage| stage.datums.first()).map(|datum| datum.result) else {
-        let what = format!("no datum made {}:{}: people committed it", at.place(), at.path);
+        let what = format!("no datum made {}:{}: a person committed it", at.place(), at.path);
         return Err(EngineError::NotFound { what, hint: None });
     };
     (repeat.on_plan)(&intended(&stages, repeat.network));
@@ -157,7 +157,7 @@ fn intended(stages: &[Stage], network: bool) -> Vec<Intended> {
     all
 }
 
-/// All that a claim rests on, upstream first.
+/// The provenance of a claim, upstream first.
 fn stages(store: &Store, at: &Resolved) -> Result<Vec<Stage>> {
     let evidence = StoreEvidence::new(store, &[])?;
     let mut walk = Walk::new(&evidence);
@@ -214,7 +214,7 @@ impl Stage {
                 one(&store, &result, &executors).await
             });
         }
-        let mut why = (left_out > 0).then(|| "it reaches the network".to_owned());
+        let mut why = (left_out > 0).then(|| "it uses the network".to_owned());
         let mut outcome = if left_out > 0 { Repetition::NotRun } else { Repetition::Identical };
         let (mut paths, mut datums, mut not_run) = (Vec::new(), 0, 0);
         while let Some(ended) = running.join_next().await {

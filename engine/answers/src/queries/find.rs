@@ -40,7 +40,7 @@ pub fn find_jobs(store: &Store, job: &JobRef) -> Result<Vec<JobRow>> {
             store.pipeline(pipeline)?;
             return Err(EngineError::NotFound {
                 what: format!("pipeline `{pipeline}` has no job yet"),
-                hint: Some(format!("pv plan {pipeline} shows what it waits for")),
+                hint: Some(format!("pv plan {pipeline} shows what it is waiting for")),
             });
         }
         JobRef::InRun { pipeline, run } => (Some(pipeline), run),
@@ -66,14 +66,14 @@ pub fn find_job(store: &Store, job: &JobRef) -> Result<JobRow> {
         (Some(last), false) => {
             jobs.push(last);
             let names: Vec<String> = jobs.iter().map(|job| format!("{}@{}", job.pipeline, job.run.short(8))).collect();
-            let what = format!("`{job}` names {} jobs: {}", names.len(), names.join(", "));
+            let what = format!("`{job}` refers to {} jobs: {}", names.len(), names.join(", "));
             Err(EngineError::Usage { what, hint: Some(format!("name one, such as {}", names[0])) })
         }
     }
 }
 
 /// The datum that a reference names, with its newest result, the one in the named job, or the one that wrote the named file. `live` is
-/// what goes on in this process.
+/// the activity of this process.
 pub fn find_datum(store: &Store, live: Option<&Live>, datum: &DatumRef) -> Result<FoundDatum> {
     match datum {
         DatumRef::Id(prefix) => {
@@ -99,7 +99,7 @@ pub fn find_datums_of_input(
         datums(store, live, job, filter)?.map(|view| with_result(store, job, view?)).collect::<Result<_>>()?;
     if found.is_empty() {
         let job = format!("{}@{}", job.pipeline, job.run.short(8));
-        let hint = Some(format!("pv datum list {job} shows what its datums read"));
+        let hint = Some(format!("pv datum list {job} lists the inputs of its datums"));
         return Err(EngineError::NotFound { what: format!("no datum of job `{job}` read `{path}`"), hint });
     }
     Ok(found)
@@ -182,6 +182,6 @@ fn unique(prefix: &IdPrefix, mut ids: Vec<DatumId>) -> Result<DatumId> {
 }
 
 fn not_found(prefix: &IdPrefix, place: &str) -> EngineError {
-    let hint = Some("pv datum list JOB shows a job's datums".to_owned());
+    let hint = Some("pv datum list JOB lists a job's datums".to_owned());
     EngineError::NotFound { what: format!("datum `{prefix}` not found{place}"), hint }
 }

@@ -118,8 +118,8 @@ fn sort_of(kind: Kind) -> &'static str {
 pub fn find_id(store: &Store, prefix: &IdPrefix) -> Result<Named> {
     match first_sort(store, prefix.as_str())?.as_slice() {
         [] => Err(EngineError::NotFound {
-            what: format!("nothing in this store has an id that begins with `{prefix}`"),
-            hint: Some("pv find looks for files by their names and bytes".to_owned()),
+            what: format!("no id in this store starts with `{prefix}`"),
+            hint: Some("pv find searches for files by name and content".to_owned()),
         }),
         [one] => Ok(one.clone()),
         several => {
@@ -212,7 +212,7 @@ fn contents(store: &Store, prefix: &str) -> Result<Vec<Named>> {
 pub enum Files {
     /// Those of a commit, at and below a path.
     Commit(Box<Resolved>),
-    /// Those of a tree that is no commit's, at and below a path.
+    /// Those of a tree that is not a commit's, at and below a path.
     Tree {
         /// The tree.
         tree: Tree,
@@ -237,8 +237,8 @@ pub fn find_files(store: &Store, source: &Source) -> Result<Files> {
     if let Source::Reference(reference) = source {
         if let Some((of, document)) = find_version(store, reference)? {
             let tree = document.code.and_then(|code| code.tree).ok_or_else(|| EngineError::Usage {
-                what: format!("{of} has no code of its own"),
-                hint: Some(format!("pv show {of} shows what it is made of")),
+                what: format!("{of} has no code"),
+                hint: Some(format!("pv show {of} shows its parts")),
             })?;
             let path = reference.path.clone().unwrap_or_else(FilePath::root);
             return Ok(Files::Tree { tree: Tree::at(tree), path, place: format!("the code of {of}") });
@@ -251,7 +251,7 @@ pub fn find_files(store: &Store, source: &Source) -> Result<Files> {
         return Err(EngineError::NotFound { what: format!("`{source}` not found"), hint: None });
     };
     match (find_id(store, &prefix), source) {
-        // A word that is no id either was most likely meant as a repository.
+        // A word that is not an id either was most likely meant as a repository.
         (Err(EngineError::NotFound { .. }), Source::Reference(reference)) => {
             Ok(Files::Commit(Box::new(store.resolve(reference)?)))
         }
@@ -274,7 +274,7 @@ pub fn files_of(store: &Store, named: &Named, path: Option<&FilePath>) -> Result
             let results = store.results(id)?;
             let good = results.iter().find(|(_, state, _)| *state == ResultState::Success);
             let (result, ..) = good.ok_or_else(|| {
-                none(format!("datum {short} made no files: it never succeeded"), &format!("pv show {short}"))
+                none(format!("datum {short} has no files: it never succeeded"), &format!("pv show {short}"))
             })?;
             in_tree(outputs_of(store, result)?, format!("the output of datum {short}"))
         }
@@ -289,12 +289,12 @@ pub fn files_of(store: &Store, named: &Named, path: Option<&FilePath>) -> Result
             tree.range(store, repos::tree::KeyRange::all())?
                 .next()
                 .transpose()
-                .map_err(|_| none(format!("`{short}` is a map that has no files"), &format!("pv show {short}")))?;
+                .map_err(|_| none(format!("`{short}` is a map without files"), &format!("pv show {short}")))?;
             in_tree(*root, format!("tree {short}"))
         }
         Named::Content(file) => {
             if path.is_some() {
-                let what = format!("`{short}` is the content of one file, and has no path in it");
+                let what = format!("`{short}` is the content of a single file: it has no paths");
                 return Err(none(what, &format!("pv cat {short}")));
             }
             let found = repos::files::find(store, &repos::history::What::Bytes(file.digest))?;
@@ -302,7 +302,7 @@ pub fn files_of(store: &Store, named: &Named, path: Option<&FilePath>) -> Result
             Files::One { file: *file, name }
         }
         Named::Run(id) => {
-            let what = format!("run {short} is of several repositories, and of none alone");
+            let what = format!("run {short} belongs to several repositories");
             return Err(none(what, &format!("name one: REPO@{}; pv show @{} lists them", id.short(12), id.short(12))));
         }
         Named::Image(..) | Named::Key(_) | Named::Certificate(_) | Named::Document(..) => {
@@ -338,7 +338,7 @@ pub fn find_version(store: &Store, reference: &Reference) -> Result<Option<(Vers
     }
     let row = versions.iter().find(|row| row.version == version).ok_or_else(|| EngineError::NotFound {
         what: format!("pipeline `{pipeline}` has no version {version}"),
-        hint: Some(format!("pv pipeline log {pipeline} lists those that it has")),
+        hint: Some(format!("pv pipeline log {pipeline} lists its versions")),
     })?;
     Ok(Some((VersionOf { pipeline, version }, store.document(&row.document)?)))
 }

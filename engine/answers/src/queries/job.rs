@@ -78,7 +78,7 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
                 Ok(None) => {}
                 // Retention may have dropped it; what the journal says stays.
                 Err(RepoError::MissingObject { .. }) => {
-                    view.reason = Some("how many datums it had is not kept any more".to_owned());
+                    view.reason = Some("its number of datums is no longer stored".to_owned());
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -90,10 +90,10 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
             view.started_at = live.started_at;
             view.set_counts(live.counts);
         }
-        // Nobody goes on with a try: it was to be looked at while it ran.
+        // Nobody continues with a try: it was to be looked at while it ran.
         (None, None) if view.cause.kind == CauseKind::Try => {
             view.state = JobState::Killed;
-            view.reason = Some("its try ended half-way".to_owned());
+            view.reason = Some("its try did not finish".to_owned());
         }
         (None, None) => {
             view.reason = Some(why_waiting(store, job)?);

@@ -37,7 +37,7 @@ impl Reach {
     }
 }
 
-/// Everything that the file at `at` rests on, as far as `reach` says.
+/// The provenance of the file at `at`, within `reach`.
 pub fn trace(store: &Store, at: &Resolved, reach: Reach) -> Result<Trace> {
     let file = at.tree().file(store, &at.path)?.ok_or_else(|| RepoError::FileNotFound {
         path: at.path.clone(),
@@ -163,12 +163,12 @@ impl<'a> Tracer<'a> {
             return Ok((Origin::Source(Box::new(self.source(place, file, depth)?)), None));
         }
         if depth == Some(0) {
-            self.cut.push(format!("{place}: deeper than asked for"));
+            self.cut.push(format!("{place}: deeper than requested"));
             return Ok((Origin::Cut, None));
         }
         let lineage: Map<Digest> = commit.lineage.map_or(Map::empty(), Map::at);
         let Some(digest) = lineage.get(self.store, place.path.as_str().as_bytes())? else {
-            return Ok((self.gap(place, "the commit does not say which datum wrote it".to_owned()), None));
+            return Ok((self.gap(place, "the commit does not record which datum wrote it".to_owned()), None));
         };
         let result: ResultDocument = self.store.document(&digest)?;
         let recipe: Recipe = self.store.document(&result.recipe.digest())?;
@@ -296,7 +296,7 @@ impl<'a> Tracer<'a> {
             return Ok(None);
         }
         let pruned = self.store.is_pruned(&place.commit)?;
-        let why = pruned.map_or_else(|| "its bytes are not in this store".to_owned(), |pruned| pruned.to_string());
+        let why = pruned.map_or_else(|| "its content is not in this store".to_owned(), |pruned| pruned.to_string());
         self.gaps.push(format!("{place}: {why}"));
         Ok(Some(why))
     }
@@ -332,7 +332,7 @@ impl<'a> Tracer<'a> {
         for first in 0..=parts.len() {
             let end = parts[first..].join("/");
             let path = if end.is_empty() { Ok(source.path.clone()) } else { source.path.join(&end) };
-            // What is no path is no file either.
+            // What is not a path is not a file either.
             let Ok(path) = path else { continue };
             if let Some(entry) = tree.file(self.store, &path)?.filter(|entry| entry.digest == digest) {
                 return Ok(Some((path, entry)));

@@ -140,12 +140,12 @@ fn shown(store: &Store, file: &FileNode) -> Result<Shown> {
         return Ok(Shown::Nothing("it is empty".to_owned()));
     }
     if !store.has_content(&file.digest)? {
-        return Ok(Shown::Nothing("its bytes are not in the store any more".to_owned()));
+        return Ok(Shown::Nothing("its content is no longer stored".to_owned()));
     }
     // Of a text its beginning is enough.
     let most = if looks_like_text(&file.path) { 2 * BOUNDS.text_bytes } else { file.size_bytes };
     if most > READ {
-        return Ok(Shown::Nothing("it is too large to be shown".to_owned()));
+        return Ok(Shown::Nothing("it is too large to show".to_owned()));
     }
     let entry = FileEntry { digest: file.digest, size: file.size_bytes, executable: file.executable };
     let mut content = Cursor::new(store.read_file(&entry, 0..most)?);
@@ -197,10 +197,10 @@ fn signature(store: &Store, commit: &CommitId) -> Result<(String, bool)> {
     let mut words = "not signed".to_owned();
     for one in signed {
         words = match one.vouched {
-            Vouched::Good => return Ok((format!("signed by {}, which counts in this store", key(one.key)), true)),
-            Vouched::UnknownKey => format!("signed by {}, which this store does not know", key(one.key)),
-            Vouched::UnvouchedKey => format!("signed by {}, which no key of this store vouches for", key(one.key)),
-            Vouched::Bad => format!("the signature is not by {}, as it says", key(one.key)),
+            Vouched::Good => return Ok((format!("signed by {}, which this store trusts", key(one.key)), true)),
+            Vouched::UnknownKey => format!("signed by {}, which is unknown to this store", key(one.key)),
+            Vouched::UnvouchedKey => format!("signed by {}, which is not trusted", key(one.key)),
+            Vouched::Bad => format!("the signature was not made by {}", key(one.key)),
             Vouched::Damaged(why) => format!("the signature cannot be read: {why}"),
         };
     }

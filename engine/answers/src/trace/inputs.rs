@@ -10,9 +10,9 @@ use super::nodes::{BranchCommit, Extent, FileNode, InputNode};
 use engine::Result;
 use engine::graph::Pipeline;
 
-/// A directory or a group of so many files is followed whole.
+/// A directory or a group of this many files is followed whole.
 const WHOLE: u64 = 64;
-/// So many files of a larger one are followed.
+/// This many files of a larger one are followed.
 const FIRST: usize = 10;
 
 impl Tracer<'_> {
@@ -76,7 +76,7 @@ impl Tracer<'_> {
         }
         let (name, path) = (&input.name, &input.path);
         let datum = datum.short(12);
-        self.gaps.push(format!("datum {datum}: `{name}:{path}` is not in the commits on which {} rests", commit.repo));
+        self.gaps.push(format!("datum {datum}: `{name}:{path}` is not in the input commits of {}", commit.repo));
         Ok(node)
     }
 
@@ -152,7 +152,7 @@ pub(crate) fn matched(store: &Store, tree: Tree, input: &RecipeInput) -> Result<
     Ok(is_same.then_some(kind))
 }
 
-/// The input commits that an output commit rests on for one input of its pipeline: several when arms of a union share the name.
+/// The input commits that an output commit depends on for one input of its pipeline: several when arms of a union share the name.
 pub(crate) fn origins_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Vec<Provenance> {
     let leaves = pipeline.spec.input.leaves().into_iter().filter(|leaf| leaf.name == input);
     let origin = |(repo, branch)| {

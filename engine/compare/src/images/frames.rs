@@ -157,7 +157,9 @@ impl Pages<'_> {
                 return Ok(Pixels::Raw { width, height, sort, bytes: samples.as_buffer(0).as_bytes().to_vec() });
             }
         };
-        image.map(Pixels::Image).ok_or_else(|| Unfit::malformed("image", "a page is shorter than its size says"))
+        image
+            .map(Pixels::Image)
+            .ok_or_else(|| Unfit::malformed("image", "a page has fewer bytes than its size requires"))
     }
 }
 

@@ -140,7 +140,7 @@ fn notes(old: &Opened, new: &Opened) -> Vec<String> {
     let names: Vec<&str> = names.collect();
     if old.orientation != new.orientation {
         let (old, new) = (old.orientation.to_exif(), new.orientation.to_exif());
-        notes.push(format!("EXIF orientation {old} → {new}: compared as they are seen"));
+        notes.push(format!("EXIF orientation {old} → {new}: compared as displayed"));
     }
     if !names.is_empty() {
         notes.push(format!("metadata differs: {}", names.join(", ")));
@@ -174,7 +174,7 @@ fn compare_frames(
         let is_limit = old_count.max(new_count) >= limits.frames || pixels > limits.frame_pixels;
         if is_limit && (one.is_some() || other.is_some()) {
             let number = old_count.min(new_count);
-            found.notes.push(format!("frames behind the first {number} were not compared"));
+            found.notes.push(format!("frames after the first {number} were not compared"));
             limited = true;
             break;
         }
@@ -205,7 +205,7 @@ fn compare_frames(
         }
     }
     if delays > 0 {
-        found.notes.push(format!("{delays} frames are shown for another time"));
+        found.notes.push(format!("{delays} frames have a different display time"));
     }
     if sums.measured > 0.0 {
         found.pixels_changed = Some(sums.changed / sums.pixels.max(1.0));
@@ -221,7 +221,7 @@ fn compare_frames(
         found.frames.clear();
     }
     if changed == 0 && old_count == new_count && found.notes.is_empty() && found.old == found.new {
-        found.notes.push("no pixel differs: the files differ in metadata or in how pixels are packed".to_owned());
+        found.notes.push("no pixel differs: the files differ in metadata or in compression".to_owned());
     }
     draw(picture)
 }
@@ -276,7 +276,7 @@ fn reader<'a, 'c>(side: &'a mut Watched<'c>, limits: &Limits) -> Fit<ImageReader
 
 fn unfit(error: image::ImageError) -> Unfit {
     match error {
-        image::ImageError::Unsupported(error) => Unfit(format!("an image of a sort that is not read: {error}")),
+        image::ImageError::Unsupported(error) => Unfit(format!("an unsupported image: {error}")),
         image::ImageError::Limits(error) => Unfit(format!("too large an image: {error}")),
         error => Unfit::malformed("image", error),
     }
@@ -287,7 +287,7 @@ fn open(side: &mut Watched<'_>, limits: &Limits) -> Fit<Opened> {
         return Err(Unfit(format!("too large an image: a file of more than {} bytes", limits.image_bytes)));
     }
     if !whole::is_whole(side)? {
-        return Err(Unfit("a JPEG that is cut off: its end mark is missing".to_owned()));
+        return Err(Unfit("a truncated JPEG: its end mark is missing".to_owned()));
     }
     let reader = reader(side, limits)?;
     let format = reader.format();
@@ -295,7 +295,7 @@ fn open(side: &mut Watched<'_>, limits: &Limits) -> Fit<Opened> {
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > limits.pixels {
         let most = limits.pixels;
-        return Err(Unfit(format!("too large an image: {width} × {height} pixels, and {most} are compared")));
+        return Err(Unfit(format!("too large an image: {width} × {height} pixels; at most {most} are compared")));
     }
     let color = format!("{:?}", decoder.color_type()).to_ascii_lowercase();
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

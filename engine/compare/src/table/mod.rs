@@ -1,6 +1,6 @@
 //! CSV and TSV, by row and cell.
 //!
-//! The first line names the columns, unless it is a row like the others. What separates cells is found for each side by itself. Cells are
+//! The first line names the columns, unless it is a row like the others. What separates cells is found for each side on its own. Cells are
 //! equal when they say the same (`value`): `1` and `1.0`, `true` and `True`. Three steps, none of which holds a table:
 //! 1. `key`   finds the columns that tell rows apart, if none were given (`keys` has the rule);
 //! 2. `rows`  pairs equal rows, then the others by key or likeness, with 32 bytes a row;
@@ -58,7 +58,7 @@ pub struct TableDiff {
     pub added: Vec<Vec<String>>,
     /// Keys of the first removed rows.
     pub removed: Vec<Vec<String>>,
-    /// What else is to be known: that there is no header, that cells are separated otherwise, that columns stand in another order.
+    /// What else is to be known: that there is no header, that cells are separated otherwise, that columns are in another order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -106,7 +106,7 @@ pub(crate) struct Pair<'a, 'c> {
 }
 
 impl<'a, 'c> Pair<'a, 'c> {
-    /// Opens both sides and settles the key: that of the options, else one that is found, which `not_key` is no part of.
+    /// Opens both sides and settles the key: that of the options, else one that is found, which `not_key` is not a part of.
     pub(crate) fn open(
         kind: Kind,
         old: &'a mut Watched<'c>,
@@ -136,7 +136,7 @@ impl<'a, 'c> Pair<'a, 'c> {
         Ok(Self { old, new, both, key, key_use: KeyUse { lacking, columns }, was_given, has_header })
     }
 
-    /// Pairs the rows. A key that was found and fits nothing on the other side was no key.
+    /// Pairs the rows. A key that was found and fits nothing on the other side was not a key.
     pub(crate) fn rows(&mut self) -> Fit<rows::Paired> {
         let paired = rows::pair(self)?;
         if paired.is_disjoint() && !self.was_given && !self.key.is_empty() {
@@ -150,25 +150,25 @@ impl<'a, 'c> Pair<'a, 'c> {
         let mut notes = Vec::new();
         if paired.limited {
             notes.push(
-                "rows that differ in one cell alone were not looked for: there are too many rows or columns".to_owned(),
+                "rows that differ in a single cell were not matched: there are too many rows or columns".to_owned(),
             );
         }
         if !self.key_use.lacking.is_empty() {
             let names = self.key_use.lacking.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
-            notes.push(format!("the key is left aside: there is no column {} on both sides", names.join(", ")));
+            notes.push(format!("the key is ignored: column {} is not on both sides", names.join(", ")));
         }
         if !self.has_header {
-            notes.push("there is no header: columns have their numbers as names".to_owned());
+            notes.push("there is no header: columns are named by number".to_owned());
         }
         if self.old.delimiter != self.new.delimiter {
             let name = |delimiter: u8| {
                 if delimiter == b'\t' { "a tab".to_owned() } else { format!("`{}`", delimiter as char) }
             };
             let (old, new) = (name(self.old.delimiter), name(self.new.delimiter));
-            notes.push(format!("cells are separated otherwise: {old} → {new}"));
+            notes.push(format!("the separator changed: {old} → {new}"));
         }
         if self.both.windows(2).any(|pair| pair[0].2 > pair[1].2) {
-            notes.push("columns stand in another order".to_owned());
+            notes.push("columns are in another order".to_owned());
         }
         notes
     }

@@ -28,7 +28,7 @@ fn delimiter(kind: Kind, side: &mut Watched<'_>) -> Fit<u8> {
         let is_better = match (is_even && cells > 1, best.2) {
             (true, false) => true,
             (false, true) => false,
-            // A tab in a name ending in `.tsv` is no chance; a comma is.
+            // A tab in a name ending in `.tsv` is not a chance; a comma is.
             _ if best.0 == b'\t' && kind == Kind::Tsv && best.1 > 1 => false,
             _ => cells > best.1 || cells == best.1 && delimiter == promised,
         };
@@ -153,14 +153,17 @@ fn unfit(error: &csv::Error) -> Unfit {
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
             let line = pos.as_ref().map_or(0, csv::Position::line);
             let cells = if *len == 1 { "cell" } else { "cells" };
-            Unfit::malformed("CSV", format_args!("line {line} has {len} {cells}, the first one {expected_len}"))
+            Unfit::malformed(
+                "CSV",
+                format_args!("line {line} has {len} {cells}, but the first line has {expected_len}"),
+            )
         }
         csv::ErrorKind::Io(error) => Unfit::malformed("CSV", error),
         _ => Unfit::malformed("CSV", error),
     }
 }
 
-/// Gives so many bytes for each row and no more: a quote that nobody closes makes one row of all that follows.
+/// Gives this many bytes for each row and no more: a quote that nobody closes makes one row of all that follows.
 struct Rationed<'a, 'c> {
     side: &'a mut Watched<'c>,
     left: Cell<u64>,

@@ -204,7 +204,7 @@ fn pair(
         _ => {
             let (mut one, mut other) = (old_file.read(old)?, new_file.read(new)?);
             let same = !is_retyped && !has_other_order && distance::is_equal(&mut *one, &mut *other)?;
-            diff.why = Some("its elements are no numbers that are compared".to_owned());
+            diff.why = Some("its elements are not comparable numbers".to_owned());
             return Ok((!same).then_some(diff));
         }
     }

@@ -18,7 +18,7 @@ pub(super) fn header(from: &mut (impl Read + ?Sized), name: &str) -> Fit<(Tensor
     let malformed = |why: &str| Unfit::malformed("numpy array", why);
     let mut start = [0; 10];
     if read_full(from, &mut start)? < start.len() || !start.starts_with(b"\x93NUMPY") {
-        return Err(malformed("it does not begin as one"));
+        return Err(malformed("it does not start like one"));
     }
     let (length, before) = match start[6] {
         1 => (usize::from(u16::from_le_bytes([start[8], start[9]])), 10),
@@ -27,7 +27,7 @@ pub(super) fn header(from: &mut (impl Read + ?Sized), name: &str) -> Fit<(Tensor
             read_full(from, &mut more)?;
             (u32::from_le_bytes([start[8], start[9], more[0], more[1]]) as usize, 12)
         }
-        _ => return Err(malformed("its version is not known")),
+        _ => return Err(malformed("its version is unknown")),
     };
     if length > MOST {
         return Err(malformed("its header is too long"));

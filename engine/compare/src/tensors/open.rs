@@ -19,7 +19,7 @@ pub(super) struct Tensor {
     pub(super) name: String,
     pub(super) shape: Vec<u64>,
     pub(super) type_name: String,
-    /// How its numbers lie there; none when they are no numbers that are compared.
+    /// How its numbers are there; none when they are no numbers that are compared.
     pub(super) element: Option<Element>,
     /// Whether the first index runs fastest.
     pub(super) by_columns: bool,
@@ -40,7 +40,7 @@ pub(super) struct File<'a, 'c> {
 }
 
 enum Form<'a, 'c> {
-    /// Elements lie in the file as they are.
+    /// Elements are in the file as they are.
     Plain(&'a mut Watched<'c>),
     /// Each tensor is a `.npy` file in an archive.
     Archive(Box<ZipArchive<&'a mut Watched<'c>>>),
@@ -163,7 +163,7 @@ fn check_size(tensor: &Tensor, bytes: u64) -> Fit<()> {
     if needed.is_some_and(|needed| needed <= bytes) {
         return Ok(());
     }
-    Err(Unfit::malformed("tensors", format_args!("`{}` is shorter than its shape says", tensor.name)))
+    Err(Unfit::malformed("tensors", format_args!("`{}` has fewer bytes than its shape requires", tensor.name)))
 }
 
 /// Refuses an archive that says it has more entries than are read: memory for as many would be taken before they are seen.

@@ -103,7 +103,7 @@ pub(super) fn find<'c>(old: &mut Watched<'c>, new: &mut Watched<'c>, limits: &Li
     if let (Some(one), Some(other)) = (one.ends.name(), other.ends.name())
         && one != other
     {
-        found.notes.push(format!("line ends of what differs: {one} → {other}"));
+        found.notes.push(format!("line ends of the differences: {one} → {other}"));
     }
     Ok(found)
 }
@@ -148,7 +148,7 @@ impl<'a, 'c> Side<'a, 'c> {
         Ok(())
     }
 
-    /// Is done with so many of the held lines.
+    /// Drops this many of the held lines.
     fn pass(&mut self, lines: usize) {
         self.held.drain(..lines);
         self.line += lines as u64;
@@ -162,7 +162,7 @@ fn compare_part(one: &mut Side<'_, '_>, other: &mut Side<'_, '_>, is_last: bool,
     if !is_last
         && let Some((old, new)) = changes.last().cloned()
         && (old.end, new.end) == done
-        // Too little to go on by: it would be compared again and again.
+        // Too little to continue by: it would be compared again and again.
         && (old.start + new.start) * 4 >= done.0 + done.1
     {
         changes.pop();
@@ -176,7 +176,7 @@ fn compare_part(one: &mut Side<'_, '_>, other: &mut Side<'_, '_>, is_last: bool,
     other.pass(done.1);
 }
 
-/// Where to begin to tell, a few lines before the first that differs, and that line.
+/// Where the output starts, a few lines before the first difference, and that line.
 fn common_start(old: &mut Watched<'_>, new: &mut Watched<'_>) -> Fit<(Place, Place)> {
     let mut one = BufReader::with_capacity(BLOCK, old.rewind()?);
     let mut other = BufReader::with_capacity(BLOCK, new.rewind()?);

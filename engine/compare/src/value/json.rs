@@ -12,7 +12,7 @@ pub(super) fn parse(text: &str, limits: &Limits) -> Fit<Node> {
     let mut reader = Reader::new(text, limits);
     let value = reader.value(limits.nesting)?;
     reader.skip_space();
-    if reader.at < text.len() { Err(reader.malformed("something behind the value")) } else { Ok(value) }
+    if reader.at < text.len() { Err(reader.malformed("unexpected text after the value")) } else { Ok(value) }
 }
 
 /// The values that follow each other in a text, as a list.
@@ -86,7 +86,7 @@ impl<'t> Reader<'t> {
         let text = &self.text[self.at..self.at + length];
         let Some(number) = Exact::of(text) else { return Err(self.malformed("expected a number")) };
         if is_beyond_floats(text, &number) {
-            return Err(self.malformed("a number beyond what floats hold"));
+            return Err(self.malformed("a number out of the range of floats"));
         }
         self.at += length;
         Ok(Node::Number(text.into()))
@@ -130,7 +130,7 @@ impl<'t> Reader<'t> {
         loop {
             self.skip_space();
             if self.peek() == Some(end) {
-                return Err(self.malformed("a comma before the end"));
+                return Err(self.malformed("a trailing comma"));
             }
             member(self)?;
             self.skip_space();
@@ -155,8 +155,8 @@ impl<'t> Reader<'t> {
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => text.push(self.escape()?),
-                Some(_) => return Err(self.malformed("a control character in a text")),
-                None => return Err(self.malformed("a text without end")),
+                Some(_) => return Err(self.malformed("a control character in a string")),
+                None => return Err(self.malformed("an unterminated string")),
             }
         }
         self.at += 1;
@@ -191,7 +191,7 @@ impl<'t> Reader<'t> {
             }
             code => code,
         };
-        char::from_u32(code).ok_or_else(|| self.malformed("half a character"))
+        char::from_u32(code).ok_or_else(|| self.malformed("half of a surrogate pair"))
     }
 
     fn digits(&mut self) -> Fit<u32> {
@@ -235,13 +235,13 @@ mod tests {
     fn what_is_not_json_says_where() {
         let cases = [
             ("{\"a\": }", "expected value at line 1 column 7"),
-            ("[1,\n2,]", "a comma before the end at line 2 column 3"),
+            ("[1,\n2,]", "a trailing comma at line 2 column 3"),
             ("{\"a\": 1 // x\n}", "expected `,` or `}` at line 1 column 9"),
-            ("[1e400]", "a number beyond what floats hold at line 1 column 2"),
-            ("\"a\tb\"", "a control character in a text at line 1 column 3"),
-            ("\"\\ud800\"", "half a character at line 1 column 8"),
+            ("[1e400]", "a number out of the range of floats at line 1 column 2"),
+            ("\"a\tb\"", "a control character in a string at line 1 column 3"),
+            ("\"\\ud800\"", "half of a surrogate pair at line 1 column 8"),
             ("01", "expected a number at line 1 column 1"),
-            ("1 2", "something behind the value at line 1 column 3"),
+            ("1 2", "unexpected text after the value at line 1 column 3"),
             ("{'a': 1}", "expected a key in quotes at line 1 column 2"),
             ("", "expected value at line 1 column 1"),
         ];

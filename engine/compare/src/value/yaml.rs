@@ -40,7 +40,7 @@ struct Open {
     key: Option<Box<str>>,
     /// What `<<` brought, behind all that is given.
     merged: Vec<(Box<str>, Node)>,
-    /// A tag that is none of the core schema.
+    /// A tag outside the core schema.
     tag: Option<String>,
     /// Values in it.
     size: usize,
@@ -62,7 +62,7 @@ impl Builder {
             Event::Alias(anchor) => {
                 let found = self.anchors.get(&anchor).map(|(value, size)| (value, *size));
                 let (value, size) =
-                    found.ok_or_else(|| Unfit::malformed("YAML", "an alias stands inside its own anchor"))?;
+                    found.ok_or_else(|| Unfit::malformed("YAML", "an alias is inside its own anchor"))?;
                 self.left = self.left.checked_sub(size).ok_or_else(|| Unfit::too_many_values(self.values))?;
                 let value = value.clone();
                 self.finish(value, size, 0)
@@ -165,7 +165,7 @@ fn scalar(text: &str) -> Fit<Node> {
         "-.inf" | "-.Inf" | "-.INF" => Node::Number("-Infinity".into()),
         _ => match number(text) {
             Some(number) if Exact::of(&number).is_some_and(|exact| is_beyond_floats(&number, &exact)) => {
-                return Err(Unfit::malformed("YAML", format_args!("a number beyond what floats hold: {number}")));
+                return Err(Unfit::malformed("YAML", format_args!("a number out of the range of floats: {number}")));
             }
             Some(number) => Node::Number(number.into()),
             None => Node::Text(text.into()),
@@ -233,6 +233,6 @@ mod tests {
                 (serde_json::from_str(&read(text)).unwrap(), serde_json::from_str(json).unwrap());
             assert_eq!(found, expected, "{text}");
         }
-        assert!(read("a: 1.0e400").contains("beyond what floats hold"));
+        assert!(read("a: 1.0e400").contains("a number out of the range of floats"));
     }
 }

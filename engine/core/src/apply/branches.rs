@@ -11,7 +11,7 @@ use super::checks::Scope;
 use crate::error::Result;
 use crate::graph::{BranchOf, Graph, Pipeline};
 
-/// So many places are listed of one misunderstanding.
+/// This many places are listed of one misunderstanding.
 const PLACES: usize = 20;
 
 /// An input whose branch is not there; its repository is, or will be.
@@ -73,14 +73,14 @@ fn other_default(scope: &Scope, first: &Missing<'_>, more: &[Missing<'_>], other
     let mistaken = || std::iter::once(first).chain(more);
     let place = |one: &Missing<'_>| format!("{}:{}", one.parsed.file, one.places.branch.unwrap_or(one.places.repo));
     let mut message = format!(
-        "input `{}`: the specs say `{other}`, and the default branch of this store is `{default}`",
+        "input `{}`: the specs use `{other}`, but the default branch of this store is `{default}`",
         first.leaf.name
     );
     if !more.is_empty() {
         let listed: Vec<String> = more.iter().take(PLACES).map(place).collect();
         let rest = more.len().saturating_sub(PLACES);
         let rest = if rest > 0 { format!(" and {rest} more places") } else { String::new() };
-        message += &format!("; so also at {}{rest}", listed.join(", "));
+        message += &format!("; also at {}{rest}", listed.join(", "));
     }
     // What a pipeline writes can never come to the other branch; people can still commit to it.
     let is_error = mistaken().any(|one| one.written.is_some());
@@ -100,16 +100,14 @@ fn other_default(scope: &Scope, first: &Missing<'_>, more: &[Missing<'_>], other
 fn is_made(store: &Store, one: &Missing<'_>) -> Result<Diagnostic> {
     let (repo, branch, name) = (&one.leaf.repo, &one.branch, &one.leaf.name);
     if store.has_repo(repo)? && store.find_tag(repo, branch.as_str())?.is_some() {
-        let message =
-            format!("input `{name}`: `{branch}` is a tag of repository `{repo}`, and an input reads a branch");
+        let message = format!("input `{name}`: `{branch}` is a tag of repository `{repo}`, not a branch");
         let hint =
-            format!("`branch: {branch}-branch`, and first: pv branch create {repo}@{branch}-branch {repo}@{branch}");
+            format!("write `branch: {branch}-branch`, after: pv branch create {repo}@{branch}-branch {repo}@{branch}");
         return Ok(one.error(message, Some(hint)));
     }
     if is_of_trigger(branch) {
-        let message = format!(
-            "input `{name}`: repository `{repo}` has no branch `{branch}` yet; a trigger of that name makes it"
-        );
+        let message =
+            format!("input `{name}`: repository `{repo}` has no branch `{branch}` yet; its trigger will create it");
         return Ok(one.warning(message, None));
     }
     let mut names: Vec<String> = one.written.iter().map(ToString::to_string).collect();
@@ -119,11 +117,11 @@ fn is_made(store: &Store, one: &Missing<'_>) -> Result<Diagnostic> {
     let near = specs::nearest(branch.as_str(), names.iter().map(String::as_str));
     let (message, way) = match &one.written {
         Some(written) => (
-            format!("input `{name}`: pipeline `{repo}` writes `{written}`; the branch `{branch}` is made, empty"),
-            format!("pv branch move {repo}@{branch} {repo}@{written}  gives it what is written there"),
+            format!("input `{name}`: pipeline `{repo}` writes `{written}`; branch `{branch}` is created empty"),
+            format!("pv branch move {repo}@{branch} {repo}@{written}  moves it to that commit"),
         ),
         None => (
-            format!("input `{name}`: repository `{repo}` has no branch `{branch}` yet; it is made, empty"),
+            format!("input `{name}`: repository `{repo}` has no branch `{branch}` yet; it is created empty"),
             format!("pv put {repo}@{branch} FILE  commits to it"),
         ),
     };

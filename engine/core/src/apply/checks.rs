@@ -95,7 +95,7 @@ fn names(scope: &Scope, parsed: &Parsed, findings: &mut Findings) -> Result<()> 
     let repo = parsed.spec.name.output_repo();
     if scope.store.has_repo(&repo)? && scope.store.repo(&repo)?.kind != RepoKind::Output {
         let message = format!("pipeline `{repo}` would write repository `{repo}`, which is not a pipeline's");
-        let hint = format!("give the pipeline another name, or: pv repo delete {repo}");
+        let hint = format!("rename the pipeline, or: pv repo delete {repo}");
         findings.taken.push(parsed.error(parsed.places.name, message, Some(hint)));
     }
     Ok(())
@@ -107,17 +107,16 @@ fn execution(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) {
     let name = &parsed.spec.name;
     match (scope.kind, &transform.image, &scope.settings.default_image) {
         (ExecutorKind::Docker, None, None) => {
-            let hint = "`transform.image`, or for all pipelines: pv config set default_image IMAGE".to_owned();
-            found.push(parsed.error(parsed.places.transform, format!("pipeline `{name}` names no image"), Some(hint)));
+            let hint = "set `transform.image`, or for all pipelines: pv config set default_image IMAGE".to_owned();
+            found.push(parsed.error(parsed.places.transform, format!("pipeline `{name}` has no image"), Some(hint)));
         }
         (ExecutorKind::Docker, None, Some(image)) => {
-            let message =
-                format!("pipeline `{name}` names no image: `{image}` of the setting `default_image` is taken");
+            let message = format!("pipeline `{name}` has no image: using `{image}` from the setting `default_image`");
             found.push(parsed.warning(parsed.places.transform, message, None));
         }
         (ExecutorKind::Process, ..) if transform.cmd.is_empty() => {
             let message =
-                format!("pipeline `{name}` has no `cmd`, and the process executor has no image that could say it");
+                format!("pipeline `{name}` has no `cmd`, and the process executor has no image to take it from");
             found.push(parsed.error(parsed.places.cmd.unwrap_or(parsed.places.transform), message, None));
         }
         _ => {}
@@ -157,7 +156,7 @@ fn secrets(scope: &Scope, specs: &[Parsed]) -> Result<Vec<Diagnostic>> {
     let found = lacking.into_iter().filter_map(|(what, Lacking { places, hint, .. })| {
         let (&(first, place), more) = places.split_first()?;
         let also: Vec<String> = more.iter().map(|(parsed, place)| format!("{}:{place}", parsed.file)).collect();
-        let also = if also.is_empty() { String::new() } else { format!("; also asked for at {}", also.join(", ")) };
+        let also = if also.is_empty() { String::new() } else { format!("; also used at {}", also.join(", ")) };
         Some(first.error(place, what + &also, Some(hint)))
     });
     Ok(found.collect())
@@ -246,7 +245,7 @@ impl<'a> LeafCheck<'a> {
     fn glob(&self, tree: Tree) -> Result<Option<Diagnostic>> {
         let Fit::Nothing { nearest } = globs::fit(&self.scope.store, tree, &self.leaf.glob)? else { return Ok(None) };
         let message =
-            format!("input `{}`: glob `{}` fits no file of `{}`", self.leaf.name, self.leaf.glob, self.leaf.repo);
+            format!("input `{}`: glob `{}` matches no file of `{}`", self.leaf.name, self.leaf.glob, self.leaf.repo);
         let hint = nearest.map(|glob| format!("`{glob}` fits"));
         Ok(Some(self.parsed.warning(self.places.glob, message, hint)))
     }

@@ -46,7 +46,7 @@ fn ticks(
     findings: &mut Findings,
 ) -> Result<()> {
     let (repo, name) = (&leaf.repo, &parsed.spec.name);
-    let hint = || Some("`repo` in the `cron` input names another one".to_owned());
+    let hint = || Some("set `repo` in the `cron` input to another repository".to_owned());
     let others = specs.iter().filter(|other| other.spec.name != *name);
     let other = others.clone().find(|other| ticks_in(other, repo)).map(|other| &other.spec.name);
     let given = |name: &specs::PipelineName| specs.iter().any(|parsed| parsed.spec.name == *name);
@@ -56,13 +56,17 @@ fn ticks(
     let other = other.or_else(|| present.next().map(|pipeline| pipeline.name()));
     if twice || other.is_some() {
         let by = other.map_or("another input".to_owned(), |other| format!("pipeline `{other}`"));
-        let message = format!("input `{}`: the ticks of {by} lie in `{repo}` too; each clock has its own", leaf.name);
+        let message = format!(
+            "input `{}`: `{repo}` already contains the ticks of {by}; each cron input needs its own repository",
+            leaf.name
+        );
         findings.diagnostics.push(parsed.error(places.repo, message, hint()));
     } else if specs.iter().any(|other| other.spec.name.output_repo() == *repo) {
         let message = format!("input `{}`: `{repo}` is the output of pipeline `{repo}`", leaf.name);
         findings.diagnostics.push(parsed.error(places.repo, message, hint()));
     } else if scope.store.has_repo(repo)? && scope.store.repo(repo)?.kind != RepoKind::Cron {
-        let message = format!("input `{}` would tick in repository `{repo}`, which is not a clock's", leaf.name);
+        let message =
+            format!("input `{}` would commit ticks to `{repo}`, which is not a repository of ticks", leaf.name);
         findings.taken.push(parsed.error(places.repo, message, hint()));
     }
     Ok(())
@@ -81,7 +85,7 @@ fn trigger(
     let branch = match trigger_branch(name, number) {
         Ok(branch) => branch,
         Err(error) => {
-            let message = format!("input `{}`: no branch can have the name of its trigger: {error}", leaf.name);
+            let message = format!("input `{}`: the name of its trigger is not a legal branch name: {error}", leaf.name);
             let hint = Some("give the pipeline a shorter name".to_owned());
             findings.diagnostics.push(parsed.error(parsed.places.name, message, hint));
             return Ok(());
@@ -94,7 +98,7 @@ fn trigger(
         if is_branch || scope.store.find_tag(repo, branch.as_str())?.is_some() {
             let what = if is_branch { "branch" } else { "tag" };
             let message = format!(
-                "input `{}`: its trigger would move `{repo}@{branch}`, and there is a {what} of that name",
+                "input `{}`: its trigger would move `{repo}@{branch}`, but a {what} of that name exists",
                 leaf.name
             );
             findings.taken.push(parsed.error(place, message, Some(format!("pv {what} delete {repo}@{branch}"))));
@@ -103,11 +107,12 @@ fn trigger(
     let default = &scope.settings.default_branch;
     if follows_itself(graph, specs, repo, &branch, default) {
         let message = format!(
-            "input `{}`: its trigger follows itself, over other triggers or at once, so it never fires",
+            "input `{}`: its trigger follows itself, directly or through other triggers, so it never fires",
             leaf.name
         );
-        let hint =
-            format!("`trigger: {{branch: BRANCH}}` with a branch of `{repo}` that people or a pipeline commit to");
+        let hint = format!(
+            "write `trigger: {{branch: BRANCH}}` with a branch of `{repo}` that people or a pipeline commit to"
+        );
         findings.diagnostics.push(parsed.error(place, message, Some(hint)));
     }
     Ok(())

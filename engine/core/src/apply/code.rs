@@ -34,7 +34,7 @@ const NOT_CODE: &[&str] = &[
 /// The files in a code folder that say what else is none; the last wins.
 const PATTERN_FILES: &[&str] = &[".gitignore", PATTERN_FILE];
 
-/// Where a spec and its code lie on this machine.
+/// Where a spec and its code are on this machine.
 #[derive(Debug)]
 pub(super) struct CodeFolder {
     /// The spec's file.
@@ -54,7 +54,7 @@ pub(super) fn folders(specs: &[Parsed], sources: &SpecSources, found: &mut Vec<D
             let place = parsed.places.code.unwrap_or(parsed.places.transform);
             let code = parsed.spec.transform.code.as_ref();
             let Some(folder) = sources.get(&parsed.file) else {
-                let message = "`code` is relative to a spec file, and this spec is in none";
+                let message = "`code` is relative to a spec file, but this spec does not come from a file";
                 found.extend(code.map(|_| parsed.error(place, message, None)));
                 return None;
             };
@@ -94,9 +94,9 @@ fn look(folder: &Path) -> std::result::Result<Vec<(String, String)>, Problem> {
         Ok(_) => return Err(no_hint(format!("`{}` is not a folder", folder.display()))),
         Err(error) => return Err(no_hint(format!("`{}`: {error}", folder.display()))),
     }
-    let hint = Some(format!("what is no code can be named in `{}`", folder.join(PATTERN_FILE).display()));
+    let hint = Some(format!("exclude other files in `{}`", folder.join(PATTERN_FILE).display()));
     match files::gather(&options(folder)) {
-        Ok(files) if files.is_empty() => Err(no_hint(format!("`{}` holds no files", folder.display()))),
+        Ok(files) if files.is_empty() => Err(no_hint(format!("`{}` contains no files", folder.display()))),
         Ok(files) => Ok(notes(folder, &files)),
         Err(error @ (RepoError::BadSources(_) | RepoError::IllegalPaths(_))) => {
             Err(Problem { what: error.to_string(), hint })
@@ -105,7 +105,7 @@ fn look(folder: &Path) -> std::result::Result<Vec<(String, String)>, Problem> {
     }
 }
 
-/// What of a code folder is no code, and which lines that say so cannot be read.
+/// What of a code folder is not a code, and which lines that say so cannot be read.
 fn notes(folder: &Path, files: &Gathered) -> Vec<(String, String)> {
     const NAMED: usize = 5;
     let by: Vec<&By> = files.omitted.by().collect();
@@ -119,11 +119,11 @@ fn notes(folder: &Path, files: &Gathered) -> Vec<(String, String)> {
     shown.extend((more > 0).then(|| format!("{more} more")));
     let mut notes = Vec::new();
     if !shown.is_empty() {
-        let hint = format!("`!NAME` in `{}` takes it in", folder.join(PATTERN_FILE).display());
-        notes.push((format!("left out of the code: {}", shown.join(", ")), hint));
+        let hint = format!("to include it, write `!NAME` in `{}`", folder.join(PATTERN_FILE).display());
+        notes.push((format!("excluded from the code: {}", shown.join(", ")), hint));
     }
     for (file, wrong) in &files.wrong_patterns {
-        notes.push((format!("`{}`, {wrong}", file.display()), "it leaves nothing out".to_owned()));
+        notes.push((format!("`{}`, {wrong}", file.display()), "it excludes nothing".to_owned()));
     }
     notes
 }

@@ -3,7 +3,7 @@
 //! Compared are bytes and executable bits as they are stored, not what `git status` says: files that git ignores or does not track count,
 //! and changes elsewhere in the repository do not. Where git stores other bytes than it checks out (ends of lines, Git LFS), the bytes
 //! differ, and it is said how. A link counts as the file that it leads to within the commit; a submodule as the files of its commit. The
-//! commit is the one that is checked out where the code lies, which need not be the spec's repository. Files of the commit that are no
+//! commit is the one that is checked out where the code is, which need not be the spec's repository. Files of the commit that are no
 //! code (`code`) are counted, and are no difference.
 //!
 //! Only the commit's part below the folder is read. Nothing here fails an apply because of git: what cannot be compared is `not checked`.
@@ -34,7 +34,7 @@ const MOST_LINKS: usize = 10;
 pub(super) fn check_code(store: &Store, folder: &Path, tree: Tree, left_out: &LeftOut) -> Result<GitCheck> {
     let place = match Place::of(folder) {
         Ok(place) => place,
-        Err(Elsewhere::NoRepository) => return Ok(GitCheck::in_no_commit("its folder is in no git repository")),
+        Err(Elsewhere::NoRepository) => return Ok(GitCheck::in_no_commit("its folder is not in a git repository")),
         Err(Elsewhere::Known(check)) => return Ok(check),
     };
     let mut stored = BTreeMap::new();
@@ -123,7 +123,7 @@ impl Place {
         let path = root.and_then(|root| at.strip_prefix(root).ok().map(Path::to_owned));
         let Some(path) = path else { return Err(in_none("it is not in the working tree of its git repository")) };
         let Some(path) = path.to_str().map(str::to_owned) else {
-            return Err(not_checked("its path is no text in UTF-8".to_owned()));
+            return Err(not_checked("its path is not valid UTF-8".to_owned()));
         };
         let head = repository.head().and_then(|head| head.peel_to_commit());
         let commit = match head.map(|commit| commit.id()) {
@@ -229,7 +229,7 @@ enum Entry {
 }
 
 impl Files {
-    /// Takes in all files below a tree that lies at `at` in its repository, and at `below` in the folder.
+    /// Takes in all files below a tree that is at `at` in its repository, and at `below` in the folder.
     fn collect(
         &mut self,
         repository: &Rc<Repository>,

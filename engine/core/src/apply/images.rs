@@ -69,7 +69,7 @@ pub(super) async fn resolve(
         let pinned = images.of(&parsed.spec, settings);
         if let Some(message) = code_in_the_way(executor, &parsed.spec, pinned.as_ref()).await? {
             let hint =
-                "show the code where there is nothing, as in `code_path: /app`, and name that path in `cmd`".to_owned();
+                "mount the code at an unused path, as in `code_path: /app`, and use that path in `cmd`".to_owned();
             found.push(parsed.error(parsed.places.code.unwrap_or(parsed.places.transform), message, Some(hint)));
         }
     }
@@ -120,12 +120,12 @@ pub(super) async fn code_in_the_way(
     if executor.kind() == ExecutorKind::Process {
         let system = SYSTEM.iter().find(|system| Path::new(path).starts_with(system));
         return Ok(
-            system.map(|system| format!("`code` at `{path}` would hide what the process executor shows in `{system}`"))
+            system.map(|system| format!("`code` at `{path}` would hide files of `{system}` in the process executor"))
         );
     }
     let Some(Pinned { stamp: ImageStamp { reference, id, .. }, .. }) = image else { return Ok(None) };
     let is_in_the_way = executor.has_content_at(id, path).await?;
-    Ok(is_in_the_way.then(|| format!("`code` would hide what image `{reference}` has at `{path}`")))
+    Ok(is_in_the_way.then(|| format!("`code` would hide files of image `{reference}` at `{path}`")))
 }
 
 /// Finds and pins the image of one spec.

@@ -22,7 +22,7 @@ use crate::triggers;
 pub enum Data {
     /// Its output repository stays, as a user's, and its ticks as they are.
     Stays,
-    /// Its output repository goes, and its ticks where nobody else reads them.
+    /// Its output repository is deleted, and its ticks if nothing else reads them.
     Goes,
 }
 
@@ -101,7 +101,7 @@ pub fn start_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<Opt
 
 /// Runs a pipeline and all below it again on the data that there is. Its refs name the pipeline, and its newest job's run if any.
 ///
-/// With `input` only the datums that read a path that it matches are executed anew, and the refs name it as `PIPELINE:GLOB`; `NotFound`
+/// With `input` only the datums that read a path that it matches are executed again, and the refs name it as `PIPELINE:GLOB`; `NotFound`
 /// when it matches nothing at the present heads.
 pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &By) -> Result<RunId> {
     let pipeline = Pipeline::load(store, &store.pipeline(name)?)?;
@@ -116,7 +116,7 @@ pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &By) 
         is_there = is_there || datums::count_matches(store, tree, glob)? > 0;
     }
     if !is_there {
-        let what = format!("no input of pipeline `{name}` has a path that `{glob}` matches");
+        let what = format!("no input of pipeline `{name}` has a path that matches `{glob}`");
         let reads: Vec<String> =
             pipeline.input_branches().iter().map(|(repo, branch)| format!("pv ls {repo}@{branch}")).collect();
         let hint = glob_hint(glob.as_str()).unwrap_or_else(|| reads.join("; "));
@@ -126,7 +126,7 @@ pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &By) 
 }
 
 /// Tries a pipeline's newest job again, and all below it: a new run that names the old one and takes the newest inputs. `skip_failed`
-/// says why it goes on without the datums that failed in the old job: in that one job they are recovered.
+/// says why it continues without the datums that failed in the old job: in that one job they are recovered.
 pub fn retry(store: &Store, job: &JobRow, by: &By, skip_failed: Option<&str>) -> Result<RunId> {
     find_retry(store, job)?;
     if skip_failed.is_some() && failed_results(store, job)?.is_empty() {

@@ -20,7 +20,7 @@ pub fn rollback(store: &Store, name: &PipelineName, version: u32, by: &By, messa
     store.pipeline(name)?;
     let row = store.pipeline_version(name, version)?.ok_or_else(|| EngineError::NotFound {
         what: format!("pipeline `{name}` has no version {version}"),
-        hint: Some(format!("pv pipeline log {name} lists those that it has")),
+        hint: Some(format!("pv pipeline log {name} lists its versions")),
     })?;
     let document: VersionDocument = store.document(&row.document)?;
     let SpecDocument(value) = store.document(&document.spec)?;
@@ -31,7 +31,7 @@ pub fn rollback(store: &Store, name: &PipelineName, version: u32, by: &By, messa
     let specs = set.specs.clone();
     let Some(parsed) = specs.first() else {
         let problems = set.diagnostics.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ");
-        let what = format!("the spec of version {version} is none to this pv any more: {problems}");
+        let what = format!("this pv cannot read the spec of version {version}: {problems}");
         return Err(EngineError::Usage { what, hint: Some(format!("pv show {name}@v{version} prints it")) });
     };
     let prepared = [Prepared::of_version(&document, parsed.spec.clone())];

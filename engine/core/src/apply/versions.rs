@@ -72,9 +72,11 @@ impl Prepared {
         let silent = image.as_ref().is_none_or(|image| image.entrypoint.is_empty());
         let why = match executor {
             ExecutorKind::Docker if image.is_none() => {
-                Some("it names no image, and there is no setting `default_image`")
+                Some("it has no image, and the setting `default_image` is not set")
             }
-            _ if silent && pipeline.spec.transform.cmd.is_empty() => Some("it has no `cmd`, and no image says it"),
+            _ if silent && pipeline.spec.transform.cmd.is_empty() => {
+                Some("it has no `cmd`, and no image to take it from")
+            }
             _ => None,
         };
         if let Some(why) = why {
@@ -157,7 +159,7 @@ impl Prepared {
 }
 
 /// What differs between two versions, in the words of spec and transform; nothing when they are the same. Another git commit, image id or
-/// registry digest with the same content is no difference.
+/// registry digest with the same content is not a difference.
 pub fn differences(store: &Store, old: &VersionDocument, new: &VersionDocument) -> Result<Vec<String>> {
     let mut why = BTreeSet::new();
     if old.transform != new.transform {

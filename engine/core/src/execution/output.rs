@@ -17,7 +17,7 @@ use crate::datums::{DatumKey, prefix};
 use crate::feed::SoFar;
 use crate::plan::Plan;
 
-/// So many edits wait in memory; in tests few, so that all of them work with edits that came before.
+/// This many edits wait in memory; in tests few, so that all of them work with edits that came before.
 const PENDING: usize = if cfg!(test) { 20 } else { 50_000 };
 
 /// Collects what the datums of a job give.
@@ -53,8 +53,8 @@ pub(crate) struct Collision {
 impl std::fmt::Display for Collision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [first, second] = &self.writers;
-        write!(f, "two datums write `{}`: {first} and {second}; give each a path of its own, ", self.path)?;
-        f.write_str("or make one datum of all files with the glob `/`")
+        write!(f, "two datums write `{}`: {first} and {second}; give each its own path, ", self.path)?;
+        f.write_str("or make all files one datum with the glob `/`")
     }
 }
 

@@ -47,7 +47,7 @@ impl Pool {
                 close(unwanted).await;
             }
         });
-        opened.await.unwrap_or_else(|_| Err(ExecError::SandboxLost { why: "it was not opened to the end".to_owned() }))
+        opened.await.unwrap_or_else(|_| Err(ExecError::SandboxLost { why: "it was not opened completely".to_owned() }))
     }
 
     fn change(&self, change: impl Future<Output = ()> + Send + 'static) {
@@ -56,7 +56,7 @@ impl Pool {
         changing.spawn(change);
     }
 
-    /// Closes a sandbox that no try may use any more, while others go on.
+    /// Closes a sandbox that no try may use any more, while others continue.
     pub(crate) fn dispose(&self, sandbox: Sandbox) {
         self.change(close(sandbox));
     }
@@ -66,9 +66,7 @@ impl Pool {
         if let Some(why) = sandbox.spent_by()
             && !self.has_said.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(
-                "{why}: each such datum costs a new sandbox; what is left in `/tmp` and `/pfs/out` costs nothing"
-            );
+            tracing::warn!("{why}: each such datum needs a new sandbox; files left in `/tmp` and `/pfs/out` do not");
         }
         self.dispose(sandbox);
     }
@@ -121,6 +119,6 @@ impl Pool {
 
 async fn close(sandbox: Sandbox) {
     if let Err(error) = sandbox.close().await {
-        tracing::warn!("a sandbox did not end in order: {error}");
+        tracing::warn!("a sandbox did not end cleanly: {error}");
     }
 }

@@ -37,7 +37,7 @@ pub async fn remake(store: &Store, report: &Report, executors: &Executors, netwo
     let mut open: Vec<&Problem> = report.problems.iter().filter(|problem| problem.subject.object().is_some()).collect();
     let mut done = Vec::new();
     let mut reasons: BTreeMap<Subject, String> = BTreeMap::new();
-    // An output may rest on another that has to be made first.
+    // An output may depend on another that has to be made first.
     loop {
         let before = open.len();
         let mut tried: BTreeMap<Digest, Result<String, String>> = BTreeMap::new();
@@ -76,9 +76,9 @@ async fn one(
 ) -> Result<String, String> {
     let (kind, digest) = problem.subject.object().expect("only objects are asked for");
     let is_there = || store.contains(kind, &digest).unwrap_or(false) || store.has_content(&digest).unwrap_or(false);
-    let mut why = "nothing tells how to make it again".to_owned();
+    let mut why = "no record tells how to make it again".to_owned();
     if matches!(kind, Kind::Chunk | Kind::Manifest) {
-        "no recipe made it; a pv put of the same bytes heals it".clone_into(&mut why);
+        "no recipe made it; a pv put of the same content repairs it".clone_into(&mut why);
     }
     for needer in &problem.needed_by {
         let Some(result) = result_of(store, needer).unwrap_or_else(|error| {
@@ -93,11 +93,11 @@ async fn one(
         };
         match made {
             Ok(how) if is_there() => return Ok(how.clone()),
-            Ok(how) => why = format!("{how}, which did not give it"),
+            Ok(how) => why = format!("{how}, which did not produce it"),
             Err(error) => why.clone_from(error),
         }
     }
-    Err(format!("cannot be healed: {why}"))
+    Err(format!("cannot be repaired: {why}"))
 }
 
 /// The result that wrote a file of an output commit.
@@ -125,14 +125,14 @@ async fn run_again(store: &Store, result: &Digest, executors: &Executors, networ
     let transform = store.document::<Transform>(&prepared.pipeline.version.transform);
     if transform.map_err(|error| error.to_string())?.network != Network::None && !network {
         let words = format!("{} again (datum {})", prepared.result.pipeline, prepared.result.recipe.short(8));
-        return Err(format!("running {words} would reach the network: --network runs it"));
+        return Err(format!("running {words} would use the network: --network runs it"));
     }
     let executor = prepared.executor(executors);
     executor.check().await.map_err(|error| format!("the executor that made it cannot be used: {error}"))?;
     let words = format!("running {} again (datum {})", prepared.result.pipeline, prepared.result.recipe.short(8));
     match prepared.run(store, executor.clone()).await {
-        Ok(outputs) if outputs == prepared.result.outputs => Ok(format!("re-made by {words}")),
-        Ok(Some(_)) => Err(format!("{words} gives other bytes than it did")),
+        Ok(outputs) if outputs == prepared.result.outputs => Ok(format!("remade by {words}")),
+        Ok(Some(_)) => Err(format!("{words} gives different content")),
         Ok(None) => Err(format!("{words} fails")),
         Err(error) => Err(format!("{words}: {error}")),
     }
@@ -159,15 +159,15 @@ fn prepare(store: &Store, result: &Digest) -> Result<Again> {
         return Err(lost("the pipeline's version is not the one that ran"));
     }
     let order = store.run(&result.run)?.order;
-    let job = store.job(order, &result.pipeline)?.ok_or_else(|| lost("its job is not known"))?;
-    let commit = job.commit.ok_or_else(|| lost("its job has no commit that names the inputs"))?;
+    let job = store.job(order, &result.pipeline)?.ok_or_else(|| lost("its job is unknown"))?;
+    let commit = job.commit.ok_or_else(|| lost("its job has no commit that records the inputs"))?;
     let provenance = store.commit(&commit)?.provenance;
     let mut leaves = Vec::new();
     let mut arms = Vec::new();
     for input in pipeline.spec.input.leaves() {
         let branch = pipeline.input_branch(input);
         let origin = provenance.iter().find(|origin| (&origin.repo, &origin.branch) == (&branch.0, &branch.1));
-        let commit = origin.map(|origin| origin.commit).ok_or_else(|| lost("an input of its job is not known"))?;
+        let commit = origin.map(|origin| origin.commit).ok_or_else(|| lost("an input of its job is unknown"))?;
         let tree = Tree::at(store.commit(&commit)?.tree);
         leaves.push(Leaf { input: input.clone(), branch, commit: Some(commit), tree });
     }
@@ -182,7 +182,7 @@ fn prepare(store: &Store, result: &Digest) -> Result<Again> {
                 break;
             }
         }
-        arms.push(found.ok_or_else(|| lost(format!("its input `{name}:{path}` is not there")))?);
+        arms.push(found.ok_or_else(|| lost(format!("its input `{name}:{path}` is missing")))?);
     }
     arms.sort_by_key(|arm| arm.leaf);
     Ok(Again { result, pipeline, leaves, arms, order })
@@ -201,7 +201,7 @@ impl Again {
         let datums = tokio::task::block_in_place(|| self.context(store, executor))?;
         let prepared = datums.kitchen.outlook(&self.arms)?;
         if prepared.id != self.result.recipe {
-            return Err(lost("its inputs make another recipe"));
+            return Err(lost("its inputs give a different recipe"));
         }
         let mut sandbox = None;
         let tried = datums.try_out(&self.arms, &prepared, &mut sandbox).await;

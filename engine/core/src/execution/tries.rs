@@ -189,7 +189,7 @@ impl DatumContext {
         let ended = self.one_try(&task, &last.log, printing, sandbox, &mut None).await?;
         let is_recovered = ended.outputs.is_some();
         last.reason = Some(if is_recovered {
-            format!("{}; `err_cmd` took care of it", last.why())
+            format!("{}; `err_cmd` recovered it", last.why())
         } else {
             format!("{}; `err_cmd` failed too: {}", last.why(), ended.why())
         });
@@ -198,7 +198,7 @@ impl DatumContext {
         Ok(is_recovered)
     }
 
-    /// One try, whose log goes on from `log`; a lost sandbox is replaced a few times, since that is not the datum's fault.
+    /// One try, whose log continues from `log`; a lost sandbox is replaced a few times, since that is not the datum's fault.
     async fn one_try(
         &self,
         task: &Arc<DatumTask>,
@@ -321,7 +321,7 @@ impl DatumContext {
                 let limit = self.pipeline.spec.datum_timeout;
                 let shown = limit.map(|limit| limit.to_string()).unwrap_or_default();
                 let is_intake = limit.is_some_and(|limit| outcome.process_time < limit.get());
-                let what = if is_intake { "the command ended, but with taking in its output it" } else { "it" };
+                let what = if is_intake { "the command ended, but storing its output" } else { "it" };
                 Some(format!("{what} took longer than `datum_timeout` allows: {shown}"))
             }
             Exit::NotStarted { why } => Some(format!("the command did not start: {why}")),
@@ -344,7 +344,7 @@ fn unnameable(input: &InputFile) -> Option<String> {
         (_, true) => "its path is longer than 4,095 bytes",
         _ => return None,
     };
-    Some(format!("its input `/pfs/{}` cannot be laid out: {why}", input.path))
+    Some(format!("its input `/pfs/{}` cannot be created: {why}", input.path))
 }
 
 /// A number of bytes, exactly, in the largest unit that fits.

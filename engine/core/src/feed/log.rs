@@ -12,7 +12,7 @@ pub(super) struct LogBuffer {
     cut: u64,
 }
 
-/// Where the bytes of a log lie that was cut: its head, and how many bytes are missing after it.
+/// Where the bytes of a log are that was cut: its head, and how many bytes are missing after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cut {
     pub(super) head: u64,
@@ -53,7 +53,7 @@ impl LogBuffer {
     fn into_bytes(self) -> Vec<u8> {
         let mut bytes = self.head;
         if self.cut > 0 {
-            bytes.extend_from_slice(format!("\n… {} bytes left out …\n", self.cut).as_bytes());
+            bytes.extend_from_slice(format!("\n… {} bytes omitted …\n", self.cut).as_bytes());
         }
         bytes.extend(self.tail);
         bytes
@@ -87,7 +87,7 @@ impl SharedLog {
         Self(Arc::new(Mutex::new(LogBuffer::new(max))))
     }
 
-    /// Another log that goes on from what this one holds.
+    /// Another log that continues from what this one holds.
     pub(crate) fn fork(&self) -> Self {
         Self(Arc::new(Mutex::new(self.read().clone())))
     }
@@ -115,7 +115,7 @@ mod tests {
         let mut log = LogBuffer::new(10);
         log.push(b"0123");
         log.push(b"456789abcdef");
-        assert_eq!(String::from_utf8(log.into_bytes()).unwrap(), "01234\n… 6 bytes left out …\nbcdef");
+        assert_eq!(String::from_utf8(log.into_bytes()).unwrap(), "01234\n… 6 bytes omitted …\nbcdef");
         let mut short = LogBuffer::new(10);
         short.push(b"0123456789");
         assert_eq!(short.into_bytes(), b"0123456789");

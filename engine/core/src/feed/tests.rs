@@ -172,7 +172,7 @@ fn a_slow_follower_is_told_how_much_it_missed_and_holds_nobody_up() {
 #[test]
 fn what_was_missed_of_a_try_that_has_ended_is_told_too() {
     for (read, expected) in [
-        ("0123", "1.1 \"abcdef\\n… 9999990 bytes left out …\\nabcdefghij\" ends 0"),
+        ("0123", "1.1 \"abcdef\\n… 9999990 bytes omitted …\\nabcdefghij\" ends 0"),
         ("0123abcdef", "1.1 -9999990 \"abcdefghij\" ends 0"),
         ("0123abcdefghij", "1.1 -9999990 \"abcdefghij\" ends 0"),
     ] {

@@ -78,7 +78,7 @@ pub fn tick(store: &Store, name: &PipelineName, by: &By) -> Result<RunId> {
     let pipeline = Pipeline::load(store, &row)?;
     let crons = pipeline.spec.input.crons();
     if crons.is_empty() {
-        let what = format!("pipeline `{name}` has no `cron` input that could tick");
+        let what = format!("pipeline `{name}` has no `cron` input");
         return Err(EngineError::Usage { what, hint: Some(format!("pv pipeline rerun {name}")) });
     }
     if row.is_stopped() {
@@ -96,7 +96,7 @@ pub fn tick(store: &Store, name: &PipelineName, by: &By) -> Result<RunId> {
     let second = Timestamp::from_micros(now.as_micros() - now.as_micros().rem_euclid(1_000_000));
     let time = if newest.is_none_or(|newest| newest < second) { second } else { now };
     make(store, time, &clocks, by)?.ok_or_else(|| EngineError::Conflict {
-        what: format!("pipeline `{name}` has ticked at {} already", instant(time)),
+        what: format!("pipeline `{name}` has already ticked at {}", instant(time)),
         hint: None,
     })
 }

@@ -163,8 +163,8 @@ impl<'s> Draft<'s> {
         }
         crate::changes::refuse_output(self.store, repo)?;
         if let Some((_, line)) = self.branch(&step.branch)?.named {
-            let what = format!("line {line} takes the commit that this transaction makes of `{}`", place(&step.branch));
-            return Err(usage(what, "put all changes of its files before that line"));
+            let what = format!("line {line} uses the commit that this transaction makes of `{}`", place(&step.branch));
+            return Err(usage(what, "move all changes of its files before that line"));
         }
         let base = self.branch(&step.branch)?.tree;
         let edits = self.edits(step, base)?;
@@ -229,8 +229,10 @@ impl<'s> Draft<'s> {
         let base = tree_of(self.store, Some(to))?;
         let branch = self.branch(&step.branch)?;
         if let Some(line) = branch.changed_by {
-            let what =
-                format!("line {line} changes files of `{}`, and this would leave them behind", place(&step.branch));
+            let what = format!(
+                "line {line} changed files of `{}`; moving the branch now would lose these changes",
+                place(&step.branch)
+            );
             return Err(usage(what, "move the branch first"));
         }
         (branch.at, branch.base, branch.tree) = (Some(to), base, base);
@@ -289,11 +291,11 @@ impl<'s> Draft<'s> {
         if back == 0 {
             return Ok(Meaning::Drafted(of));
         }
-        // One step back from the commit that is to be lies the one it is made on.
+        // One step back from the commit that is to be is the one it is made on.
         let back = back - u32::from(branch.is_changed());
         let base = branch.at.ok_or_else(|| RepoError::NoCommit {
             reference: format!("`{reference}`"),
-            why: "nothing was committed before this transaction".to_owned(),
+            why: "it had no commits before this transaction".to_owned(),
         })?;
         let revision = Revision { base: RevisionBase::Word(base.to_string()), back };
         let reference = Reference { revision: Some(revision), ..reference.clone() };
@@ -315,7 +317,7 @@ impl<'s> Draft<'s> {
             branch.named = Some((store.put_commit(&commit)?, line));
         }
         branch.head().ok_or_else(|| {
-            let why = "nothing was committed to it yet".to_owned();
+            let why = "it has no commits yet".to_owned();
             RepoError::NoCommit { reference: format!("`{}`", place(of)), why }.into()
         })
     }

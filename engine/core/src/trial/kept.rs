@@ -103,11 +103,11 @@ pub(super) fn refuse_other_executor(engine: &Engine, selected: &Selected) -> Res
         None => Ok(()),
         Some(pipeline) => Err(EngineError::Conflict {
             what: format!(
-                "pipeline `{}` is for executor {}, and the store uses {kind}",
+                "pipeline `{}` is prepared for executor {}, but the store uses {kind}",
                 pipeline.name(),
                 pipeline.version.executor
             ),
-            hint: Some("pv run makes it ready first".to_owned()),
+            hint: Some("pv run prepares it first".to_owned()),
         }),
     }
 }
@@ -134,7 +134,7 @@ fn begin(store: &Store, request: &Request, selected: &Selected, by: &By) -> Resu
     entries.push(Entry::Run { run, cause, moves: Vec::new(), jobs });
     store.publish(&Change { entries, graph }).map_err(|error| match error {
         error if Store::is_race(&error) => EngineError::Conflict {
-            what: "somebody changed pipelines meanwhile".to_owned(),
+            what: "pipelines were changed in the meantime".to_owned(),
             hint: Some("repeat the command".to_owned()),
         },
         error => error.into(),
@@ -231,7 +231,7 @@ impl One<'_> {
 
 /// Passes on that a try is to stop.
 async fn forward(mut stop: watch::Receiver<bool>, told: &watch::Sender<Option<Stop>>) -> Infallible {
-    // Without anybody left to say so it goes on to its end.
+    // Without anybody left to say so it continues to its end.
     if stop.wait_for(|stop| *stop).await.is_ok() {
         told.send_replace(Some(Stop::Killed("its try was stopped".to_owned())));
     }

@@ -57,7 +57,7 @@ pub(super) async fn run(
     let [pipeline] = selected.pipelines.as_slice() else {
         let names: Vec<String> = selected.names().iter().map(ToString::to_string).collect();
         return Err(EngineError::Usage {
-            what: format!("one pipeline at a time with --mount, --out or --shell: this would try {}", names.join(", ")),
+            what: format!("--mount, --out and --shell need a single pipeline, but this would try {}", names.join(", ")),
             hint: names.first().map(|name| format!("name one, such as {name}")),
         });
     };

@@ -56,7 +56,7 @@ pub enum Sample {
     /// All.
     #[default]
     All,
-    /// So many, spread evenly.
+    /// This many, spread evenly.
     Some(usize),
     /// Those of which an input path matches.
     Matching(Glob),
@@ -170,13 +170,13 @@ pub fn branch_read(graph: &Graph, repo: &RepoName) -> Result<BranchOf> {
         (Some(branch), 1) => Ok(branch.clone()),
         (None, _) => Err(EngineError::Usage {
             what: format!("no pipeline reads repository `{repo}`"),
-            hint: Some("pv pipeline list shows what there is".to_owned()),
+            hint: Some("pv pipeline list lists all pipelines".to_owned()),
         }),
         _ => {
             let names: Vec<String> = read.iter().map(|(repo, branch)| format!("`{repo}@{branch}`")).collect();
             let what = format!("pipelines read several branches of `{repo}`: {}", names.join(", "));
             let hint = Some(format!(
-                "say in place of which: --with {repo}@{}=REV",
+                "name the branch to replace: --with {repo}@{}=REV",
                 read.iter().next().map_or("BRANCH", |(_, branch)| branch.as_str())
             ));
             Err(EngineError::Usage { what, hint })

@@ -43,7 +43,7 @@ impl Selected {
         if wanted.is_empty() {
             return Err(EngineError::Usage {
                 what: "nothing to try".to_owned(),
-                hint: Some("name a pipeline, or give --with REPO@REV or --with SPEC".to_owned()),
+                hint: Some("name a pipeline, or use --with REPO@REV or --with SPEC".to_owned()),
             });
         }
         let mut selected = Self { pipelines: Vec::new(), left_out: Vec::new() };
@@ -78,7 +78,7 @@ impl Selected {
             if commit.is_none() {
                 let writer = self.pipelines.iter().find(|above| above.output_branch() == branch);
                 if let Some(writer) = writer {
-                    return Ok(Err(format!("{} gave nothing", writer.name())));
+                    return Ok(Err(format!("{} made no output", writer.name())));
                 }
                 let has_repo = store.has_repo(&branch.0)?;
                 commit =

@@ -213,7 +213,7 @@ impl<W: Write> Walk<'_, W> {
         let mut step = Some(&through);
         while let Some(passed) = step {
             if passed.from.starts_with(&target) {
-                return Err(bad(&path, "the link leads to a directory that holds it"));
+                return Err(bad(&path, "the link leads to a directory that contains it"));
             }
             step = passed.before.as_ref();
         }
@@ -221,7 +221,7 @@ impl<W: Write> Walk<'_, W> {
         Ok(())
     }
 
-    /// The target as a path below `/pfs`, unless it lies in the output or outside.
+    /// The target as a path below `/pfs`, unless it is in the output or outside.
     fn below_an_input(&self, target: &Path) -> Option<String> {
         let input = target.strip_prefix(self.pfs).ok()?;
         let first = input.components().next()?;
@@ -303,7 +303,7 @@ fn follow(link: &Path) -> Result<PathBuf, String> {
         }
         match readlinkat(CWD, &reached, Vec::new()) {
             Ok(_) if links == LINKS_MAX => {
-                return Err("the link cannot be followed: it leads to link after link".into());
+                return Err("the link cannot be followed: too many links".into());
             }
             Ok(target) => {
                 let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
@@ -315,7 +315,7 @@ fn follow(link: &Path) -> Result<PathBuf, String> {
                 ahead.extend(parts(&target));
             }
             Err(Errno::INVAL) => {} // not a link
-            Err(Errno::NOENT | Errno::NOTDIR) => return Err("the link leads nowhere".to_owned()),
+            Err(Errno::NOENT | Errno::NOTDIR) => return Err("the target of the link does not exist".to_owned()),
             Err(error) => return Err(format!("the link cannot be followed: {error}")),
         }
     }
@@ -425,10 +425,10 @@ mod tests {
     fn what_no_commit_can_hold_is_refused_with_its_path() {
         type Make = fn(&Sandbox);
         let cases: [(Make, &str); 9] = [
-            (|sandbox| symlink("nowhere", sandbox.out("l")).unwrap(), "/l: the link leads nowhere"),
+            (|sandbox| symlink("nowhere", sandbox.out("l")).unwrap(), "/l: the target of the link does not exist"),
             (|sandbox| symlink("l", sandbox.out("l")).unwrap(), "/l: the link cannot be followed"),
-            (|sandbox| symlink(".", sandbox.out("l")).unwrap(), "/l: the link leads to a directory that holds it"),
-            (|sandbox| symlink("..", sandbox.out("l")).unwrap(), "/l: the link leads to a directory that holds it"),
+            (|sandbox| symlink(".", sandbox.out("l")).unwrap(), "/l: the link leads to a directory that contains it"),
+            (|sandbox| symlink("..", sandbox.out("l")).unwrap(), "/l: the link leads to a directory that contains it"),
             (|sandbox| symlink("/dev/null", sandbox.out("l")).unwrap(), "/l: it links to `/dev/null`"),
             (
                 |sandbox| symlink("/proc/self/root/etc/passwd", sandbox.out("l")).unwrap(),
@@ -453,7 +453,7 @@ mod tests {
         fs::create_dir(sandbox.out("b")).unwrap();
         symlink("../b", sandbox.out("a/l")).unwrap();
         symlink("../a", sandbox.out("b/l")).unwrap();
-        assert!(sandbox.sent(OutputLimits::default()).unwrap_err().contains("a directory that holds it"));
+        assert!(sandbox.sent(OutputLimits::default()).unwrap_err().contains("a directory that contains it"));
     }
 
     #[test]

@@ -166,7 +166,7 @@ impl Agent {
         let settings = match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
             None => return Ok(None),
             Some(Frame::Message(ToAgent::Hello { version: VERSION, settings })) => settings,
-            Some(_) => return Err(Stop::new("the agent is of another version of pv than the engine")),
+            Some(_) => return Err(Stop::new("the agent and the engine have different versions of pv")),
         };
         self.secrets = SecretDirectories::open(&settings.secret_directories)?;
         let in_tmp = settings.secret_directories.iter().filter_map(|path| path.strip_prefix("/tmp/"));

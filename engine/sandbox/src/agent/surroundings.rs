@@ -116,7 +116,7 @@ impl Seen {
             return Some("another priority");
         }
         if self.inherited != before.inherited {
-            return Some("another rank when memory is short, or other core dumps");
+            return Some("another out-of-memory score, or other core dump settings");
         }
         (self.ipc != before.ipc).then_some("System V IPC")
     }

@@ -5,7 +5,7 @@
 //!   image has nothing ([`Writable`]);
 //! - all other files of a container: every directory is watched (`inotify`). A change of content, rights or names is an event there; one
 //!   through a mapping too, since the file was opened for writing and is closed. A try that changes nothing costs one system call;
-//! - what lies in no file: sockets on their way through sockets (which keep files open), and what `surroundings` compares.
+//! - what is in no file: sockets on their way through sockets (which keep files open), and what `surroundings` compares.
 //!
 //! What is found in the latter two is not undone: the engine throws the sandbox away. Keys and asynchronous rings cannot be left, since
 //! `forbidden` takes the calls for them away.
@@ -66,7 +66,7 @@ impl Traces {
     fn changed_surroundings(&self) -> Option<String> {
         match self.surroundings.difference() {
             Ok(difference) => difference.map(str::to_owned),
-            Err(error) => Some(format!("surroundings that cannot be read: {error}")),
+            Err(error) => Some(format!("unreadable process state: {error}")),
         }
     }
 
@@ -74,7 +74,7 @@ impl Traces {
         match self.watch.as_mut()? {
             Ok(watch) => watch.change(),
             Err(error) => Some(format!(
-                "what nobody could watch ({error}; `fs.inotify.max_user_watches` may be too low for this image)"
+                "changes that could not be watched ({error}; `fs.inotify.max_user_watches` may be too low for this image)"
             )),
         }
     }
@@ -100,7 +100,7 @@ impl Watch {
             let place = fs::symlink_metadata(&mount.at);
             match place {
                 Ok(data) if data.is_dir() => watch.tree(&mount, renewed)?,
-                // Such as `/etc/hosts`, which lies in another folder of the host.
+                // Such as `/etc/hosts`, which is in another folder of the host.
                 Ok(_) => watch.add(&mount.at, ANY_CHANGE)?,
                 Err(_) => {} // covered by a later mount
             }
@@ -146,7 +146,7 @@ impl Watch {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         match inotify::Reader::new(&self.inotify, &mut buffer).next() {
             Err(Errno::WOULDBLOCK) => None,
-            Err(error) => Some(format!("changes that cannot be told: {error}")),
+            Err(error) => Some(format!("changes that cannot be read: {error}")),
             Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => Some("very many changes".to_owned()),
             Ok(event) => {
                 let directory = self.paths.get(&event.wd()).map_or("", String::as_str);

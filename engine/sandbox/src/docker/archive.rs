@@ -52,9 +52,9 @@ pub(super) async fn load(
     }
     let unusable = |why: &str| ExecError::ImageNotFound { reference: saved.reference.clone(), why: why.to_owned() };
     let (id, inspected) =
-        found.ok_or_else(|| unusable("the engine took the saved archive and does not have the image"))?;
+        found.ok_or_else(|| unusable("the engine loaded the saved archive but does not have the image"))?;
     if pull::describe(&saved.reference, inspected.clone()).identity() != saved.digest {
-        return Err(unusable("the saved archive holds another image than was recorded"));
+        return Err(unusable("the saved archive contains a different image than recorded"));
     }
     Ok((id, inspected))
 }

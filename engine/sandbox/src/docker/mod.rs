@@ -58,7 +58,7 @@ const INSTANCE_LABEL: &str = "pv.instance";
 /// list: raw sockets, devices, file capabilities, another root.
 const CAPABILITIES: [&str; 8] =
     ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
-/// How long Docker may take to remove a container by itself after its agent ended.
+/// How long Docker may take to remove a container on its own after its agent ended.
 const END_TIME: Duration = Duration::from_secs(5);
 
 /// Runs commands in containers.
@@ -167,7 +167,7 @@ impl DockerExecutor {
         };
         let Some(image) = &spec.same_image else {
             let found = self.inspect(docker, id).await?.map(|found| (id.clone(), found));
-            let why = "the engine does not have it any more".to_owned();
+            let why = "the engine no longer has it".to_owned();
             return found.ok_or_else(|| ExecError::ImageNotFound { reference: id.clone(), why });
         };
         if let Some(found) = self.here(docker, image).await? {
@@ -209,7 +209,7 @@ impl DockerExecutor {
         docker: &Docker,
         image: &SameImage,
     ) -> Result<Result<(String, ImageInspect), String>, ExecError> {
-        let mut why = "the engine does not have it any more".to_owned();
+        let mut why = "the engine no longer has it".to_owned();
         let name = pull::name_of(&image.reference);
         let by_digest = image.registry_digest.as_ref().map(|digest| format!("{name}@{digest}"));
         for reference in [Some(image.reference.clone()), by_digest].into_iter().flatten() {
@@ -219,10 +219,10 @@ impl DockerExecutor {
                         return Ok(Ok((found.id, inspected)));
                     }
                 }
-                Ok(_) => why += &format!(", and `{reference}` is another one now; pv pipeline apply takes that"),
+                Ok(_) => why += &format!(", and `{reference}` is now a different image; pv pipeline apply uses that"),
                 Err(error) => {
-                    why += &format!(", and no registry gives `{reference}`");
-                    tracing::debug!("`{reference}` is not found again: {error}");
+                    why += &format!(", and no registry has `{reference}`");
+                    tracing::debug!("`{reference}` was not found: {error}");
                 }
             }
         }

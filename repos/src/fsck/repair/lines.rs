@@ -11,7 +11,7 @@ use crate::journal::Position;
 
 /// Hex digits and space before the JSON of a line.
 const PREFIX: usize = 65;
-/// A wrong byte is looked for in JSON of at most so many bytes: the time grows with the square.
+/// A wrong byte is looked for in JSON of at most this many bytes: the time grows with the square.
 const SEARCHED_BYTES: usize = 2048;
 
 /// Where a line comes from.
@@ -57,16 +57,16 @@ pub(super) fn mend(own: &[u8], mirror: &[u8], known: Option<Position>) -> Result
     let behind = lines.by_digest.values().filter(|line| line.source != Source::Mirror).count();
     let behind = behind - chain.iter().filter(|digest| lines.by_digest[*digest].source != Source::Mirror).count();
     if behind > 0 {
-        return Err(format!("record {} is lost, and with it the {behind} records behind it would be", records + 1));
+        return Err(format!("record {} is lost; the {behind} records after it would be lost too", records + 1));
     }
     match known {
         Some(known) if known.records > records => {
             return Err(format!("records {} to {} are lost", records + 1, known.records));
         }
         Some(known) if known.records > 0 && known.last != Some(chain[known.records as usize - 1]) => {
-            return Err(format!("record {} is not the one that was written", known.records));
+            return Err(format!("record {} was replaced", known.records));
         }
-        None if dropped > 0 => return Err(format!("record {} is lost, if that is what the line was", records + 1)),
+        None if dropped > 0 => return Err(format!("record {} is lost, if the damaged line was a record", records + 1)),
         _ => {}
     }
     let mut mended = Mended { bytes: Vec::new(), sources: BTreeMap::new(), dropped };
@@ -242,7 +242,7 @@ mod tests {
         let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
         let without = [lines[0], lines[1], lines[3], lines[4]].concat();
         let refused = mend(&without, &[], Some(known)).unwrap_err();
-        assert_eq!(refused, "record 3 is lost, and with it the 2 records behind it would be");
+        assert_eq!(refused, "record 3 is lost; the 2 records after it would be lost too");
         let behind = lines[..3].concat();
         assert_eq!(mend(&without, &behind, Some(known)).unwrap().bytes, bytes);
         assert_eq!(mend(&behind, &[], Some(known)).unwrap_err(), "records 4 to 5 are lost");

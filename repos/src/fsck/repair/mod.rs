@@ -1,12 +1,12 @@
 //! Heals a store: what is damaged is put together again from what is whole here, else taken from a mirror.
 //!
 //! 1. the file `format` and the journal (`lines`);
-//! 2. packs that hold something damaged are written anew from their whole entries (`packs`); what is left of a damaged entry is put aside
+//! 2. packs that hold something damaged are rewritten from their whole entries (`packs`); what is left of a damaged entry is put aside
 //!    in `.pv/damaged`, so nothing is thrown away that somebody might still read;
-//! 3. the index is made anew, and knows only what is whole;
+//! 3. the index is rebuilt, and knows only what is whole;
 //! 4. objects that are now missing are taken from the mirror, and what these name in turn.
 //!
-//! Whatever is still missing then, `engine` may make again; else whoever has the same bytes puts them again. Stopping at any point leaves
+//! Whatever is still missing then, `engine` may make again; else anyone who has the same bytes puts them again. Stopping at any point leaves
 //! a store that is no worse than before. All of it happens under the store's lock.
 
 use std::collections::BTreeSet;
@@ -105,7 +105,7 @@ impl Repair {
             report.problems.iter().filter_map(|problem| problem.subject.object()).collect();
         for (kind, digest) in &wanted {
             if self.is_whole(*kind, digest) {
-                let how = "another copy of it is whole".to_owned();
+                let how = "another copy of it is intact".to_owned();
                 self.done.push(Done { subject: Subject::Object(*kind, *digest), how, is_healed: true });
             }
         }
@@ -169,7 +169,7 @@ fn follow_place(store: &Store, fork: &Fork) -> Result<Done> {
     store.note_position(&store.journal().visit(Position::default(), |_, _, _| Ok(()))?);
     let lost: Vec<String> = fork.ours.iter().take(10).map(|line| side(line)).collect();
     let how = format!(
-        "record {}: {}; what is there counts now. Superseded: {}; the old one lies in .pv/damaged. Repeat what it did, such as pv put",
+        "record {}: {}; the journal there is used now. Superseded: {}; the old journal is in .pv/damaged. Repeat those changes, such as pv put",
         fork.record,
         fork.words(),
         lost.join(", ")
@@ -205,25 +205,25 @@ fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<(Done, bool)> 
     let mended = match lines::mend(&own, mirror.map_or(&[], Mirror::journal), known) {
         Ok(mended) => mended,
         Err(lost) => {
-            let how = format!("cannot be healed: {lost}");
+            let how = format!("cannot be repaired: {lost}");
             return Ok((Done { subject: Subject::Journal, how, is_healed: false }, false));
         }
     };
     if mended.bytes == own {
-        let how = "cannot be healed: what it lacks is not in the mirror either, or there is none".to_owned();
+        let how = "cannot be repaired: the missing data is not in a mirror either".to_owned();
         return Ok((Done { subject: Subject::Journal, how, is_healed: false }, true));
     }
     packs::put_aside(store, "journal", &own)?;
     write_journal(store, &mended.bytes)?;
     let part = |source: Source, words: &str| mended.sources.get(&source).map(|count| format!("{count} {words}"));
     let parts = [
-        part(Source::Own, "records as they were"),
-        part(Source::Mended, "with one byte put right"),
+        part(Source::Own, "intact records"),
+        part(Source::Mended, "with one byte corrected"),
         part(Source::Mirror, "from the mirror"),
-        (mended.dropped > 0).then(|| format!("{} lines that were no records left out", mended.dropped)),
+        (mended.dropped > 0).then(|| format!("{} lines dropped that were not records", mended.dropped)),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    let how = format!("put together again: {}; the damaged one lies in .pv/damaged", parts.join(", "));
+    let how = format!("reassembled: {}; the damaged journal is in .pv/damaged", parts.join(", "));
     Ok((Done { subject: Subject::Journal, how, is_healed: true }, true))
 }
 

@@ -33,8 +33,8 @@ pub(super) fn rewrite(store: &Store, report: &Report, mirror: Option<&Mirror>, d
             store.packs().remove(name)?;
         }
         let how = match copied.damaged.len() {
-            0 => format!("written anew from its {} whole entries", copied.whole),
-            lost => format!("written anew from its {} whole entries; {lost} were not", copied.whole),
+            0 => format!("rewritten from its {} intact entries", copied.whole),
+            lost => format!("rewritten from its {} intact entries; {lost} were lost", copied.whole),
         };
         done.push(Done { subject: Subject::Pack(*name), how, is_healed: true });
     }

@@ -59,7 +59,7 @@ impl PackCopy {
         }
         let stored = store.read(pack, row.stored_range())?;
         if unpack(&row, stored.clone()).is_none() {
-            tracing::warn!("pack {pack} is left as it is: its entry at {} is damaged", row.offset);
+            tracing::warn!("pack {pack} is left unchanged: its entry at {} is damaged", row.offset);
             return Ok(false);
         }
         let file = match &mut self.file {

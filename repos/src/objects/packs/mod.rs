@@ -1,11 +1,11 @@
-//! Packs: the few large files in which all objects lie.
+//! Packs: the few large files in which all objects are.
 //!
 //! A pack is append-only and ends in its own index, so the packs alone tell what a store holds. *Meta* packs hold nodes and documents,
 //! *data* packs hold chunks and logs. [`mod@format`] is the layout of the bytes, [`codec`] how the bytes of
 //! one object are stored, [`PackStore`] the seam to where the files are kept,
 //! [`writer`] fills packs, `copy` takes entries over into new ones. A pack whose writer died is still readable up to its last whole
 //! entry ([`writer::salvage`]), and one whose index is damaged by its entries alone ([`mod@scan`]).
-//! Not here: which object lies in which pack (`index`).
+//! Not here: which object is in which pack (`index`).
 
 use std::fmt;
 use std::ops::Range;
@@ -50,13 +50,13 @@ pub trait PackStore: fmt::Debug + Send + Sync + 'static {
     fn read_again(&self, _pack: &PackName, _range: Range<u64>) -> Result<Option<Bytes>, RepoError> {
         Ok(None)
     }
-    /// Whether the writer of a finished pack still holds it: nothing may name yet what lies in it.
+    /// Whether the writer of a finished pack still holds it: nothing may name yet what is in it.
     fn is_held(&self, pack: &PackName) -> Result<bool, RepoError>;
-    /// Removes a finished pack and frees its space; one that is gone already is no error.
+    /// Removes a finished pack and frees its space; a missing pack is not an error.
     fn remove(&self, pack: &PackName) -> Result<(), RepoError>;
     /// Packs that writers left unfinished when they died; none that a living writer still holds.
     fn abandoned(&self) -> Result<Vec<Box<dyn PackFile>>, RepoError>;
-    /// Packs that are being written, or were when their writer died: what a record names may still lie in one of these. None where
+    /// Packs that are being written, or were when their writer died: what a record names may still are in one of these. None where
     /// records name nothing in unfinished packs.
     fn unfinished(&self) -> Result<Vec<UnfinishedPack>, RepoError> {
         Ok(Vec::new())

@@ -108,7 +108,7 @@ fn append_whole(file: &mut dyn PackFile, pieces: &[&[u8]]) -> Result<(), RepoErr
 }
 
 impl PackWriter {
-    /// A writer that has opened no pack yet, and goes on to another when one is longer than `full_bytes`.
+    /// A writer that has opened no pack yet, and continues to another when one is longer than `full_bytes`.
     pub fn new(class: PackClass, full_bytes: u64) -> Self {
         Self { class, full_bytes, open: None, finished: Vec::new(), synced: 0 }
     }
@@ -225,7 +225,7 @@ pub(crate) fn finish(file: &mut dyn PackFile, entries: &[u8], mut rows: Vec<Row>
     }
 }
 
-/// Whether a power cut took a part of the header, which is written before all else: no record names what lies in such a pack.
+/// Whether a power cut took a part of the header, which is written before all else: no record names what is in such a pack.
 fn was_never_synced(file: &dyn PackFile) -> Result<bool, RepoError> {
     let (found, written) = (file.read(0..HEADER_BYTES)?, header(file.class()));
     let is_partly_there = || found.iter().zip(&written).all(|(found, written)| found == written || *found == 0);
@@ -256,7 +256,7 @@ pub fn salvage(mut file: Box<dyn PackFile>) -> Result<Option<Finished>, RepoErro
 
 /// Reads the index of a finished pack of `length` bytes.
 pub fn read_index(store: &dyn PackStore, name: &PackName, length: u64) -> Result<Vec<Row>, RepoError> {
-    let damaged = || RepoError::DamagedPack { pack: *name, why: "its index is not what its name says" };
+    let damaged = || RepoError::DamagedPack { pack: *name, why: "its index does not match its name" };
     let footer_at = length.checked_sub(FOOTER_BYTES).ok_or_else(damaged)?;
     let footer = parse_footer(&store.read(name, footer_at..length)?).ok_or_else(damaged)?;
     if footer.index_digest != name.digest || footer.index_offset > footer_at {

@@ -70,7 +70,7 @@ fn usage(what: String, hint: &str) -> RepoError {
 
 fn unknown(url: &str) -> RepoError {
     usage(
-        format!("`{url}` is no URL of a place for objects"),
+        format!("`{url}` is not the URL of an object store"),
         "s3://BUCKET/PREFIX with the usual AWS variables, or file:///FOLDER",
     )
 }
@@ -79,7 +79,7 @@ fn s3(url: &str, rest: &str, access: &Access) -> Result<(Path, Arc<dyn ObjectSto
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     if bucket.contains('@') {
         return Err(usage(
-            "a URL must not hold credentials: it is kept in the store".to_owned(),
+            "a URL must not contain credentials, because it is stored".to_owned(),
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and leave them out of the URL",
         ));
     }
@@ -91,7 +91,7 @@ fn s3(url: &str, rest: &str, access: &Access) -> Result<(Path, Arc<dyn ObjectSto
     let endpoint = access.get("AWS_ENDPOINT_URL_S3").or_else(|| access.get("AWS_ENDPOINT_URL"));
     if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) && access.get("AWS_ALLOW_HTTP").is_none() {
         return Err(usage(
-            "AWS_ENDPOINT_URL is a http URL, over which others can read all that is sent".to_owned(),
+            "AWS_ENDPOINT_URL is an http URL: others can read everything sent to it".to_owned(),
             "use https, or set AWS_ALLOW_HTTP=true",
         ));
     }

@@ -1,6 +1,6 @@
 //! A place in an object store: all objects under one URL, such as `s3://bucket/prefix`.
 //!
-//! Packs and the journal of a store can be kept there, and mirrors are. A place looks like this, whoever wrote it:
+//! Packs and the journal of a store can be kept there, and mirrors are. A place always looks like this:
 //! ```text
 //! format                  "pv store 1": which layout this is
 //! packs/<name>            finished packs, as in a local folder
@@ -127,7 +127,7 @@ impl Place {
             match found {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(Error::NotFound { .. }) => Ok(None),
-                // What lies behind the end is no bytes at all, but stores call it an error, each in its own words.
+                // What is behind the end is not a bytes at all, but stores call it an error, each in its own words.
                 Err(error) => match objects.head(&path).await {
                     Ok(there) if there.size <= range.start => Ok(Some(Bytes::new())),
                     _ => Err(error),
@@ -165,7 +165,7 @@ impl Place {
     }
 
     fn unsure(&self, name: &str, why: &str) -> RepoError {
-        RepoError::Unsure { why: format!("no answer to the write of `{}/{name}` came ({why})", self.url), source: None }
+        RepoError::Unsure { why: format!("the write of `{}/{name}` was not answered ({why})", self.url), source: None }
     }
 
     /// The same for many, some at a time and in no order. True when all are there now.
@@ -219,7 +219,7 @@ impl Place {
         })
     }
 
-    /// Removes an object; one that is gone already is no error.
+    /// Removes an object; a missing object is not an error.
     pub(crate) fn remove(&self, name: &str) -> Result<(), RepoError> {
         self.request("remove", name, |objects, path| async move {
             match objects.delete(&path).await {
@@ -271,7 +271,7 @@ impl Created {
     }
 }
 
-/// Such a request is not tried again by itself, since its answer may be all that was lost: looking tells.
+/// Such a request is not tried again on its own, since its answer may be all that was lost: looking tells.
 async fn create(objects: &dyn ObjectStore, path: &Path, own: &Bytes, is_prompt: bool) -> Result<Created, Error> {
     let put = || {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
@@ -286,7 +286,7 @@ async fn create(objects: &dyn ObjectStore, path: &Path, own: &Bytes, is_prompt: 
         }
     };
     let Err(error) = done else { return Ok(Created::Own) };
-    // It may have been done all the same, the first time or the second.
+    // It may have been done anyway, the first time or the second.
     match look(objects, path).await {
         Ok(Some(bytes)) => Ok(Created::of(bytes == own)),
         Ok(None) if is_prompt || (was_answered && is_answer(&error)) => Err(error),

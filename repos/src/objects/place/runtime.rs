@@ -19,5 +19,5 @@ pub(crate) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'st
     let runtime = RUNTIME.as_ref().map_err(ToString::to_string)?;
     let (tell, told) = mpsc::sync_channel(1);
     runtime.spawn(async move { tell.send(work.await).ok() });
-    told.recv().map_err(|_| Failure::from("the request was broken off"))
+    told.recv().map_err(|_| Failure::from("the request was cancelled"))
 }

@@ -127,7 +127,7 @@ impl Store {
 }
 
 fn manifest(file: &FileEntry, bytes: &[u8]) -> Result<Manifest> {
-    Manifest::decode(bytes).ok_or_else(|| damaged(file, "its own digest does not fit"))
+    Manifest::decode(bytes).ok_or_else(|| damaged(file, "it does not match its own digest"))
 }
 
 fn damaged(file: &FileEntry, why: &str) -> RepoError {
@@ -135,7 +135,7 @@ fn damaged(file: &FileEntry, why: &str) -> RepoError {
 }
 
 fn check(is_right: bool, file: &FileEntry) -> Result<()> {
-    if is_right { Ok(()) } else { Err(damaged(file, "its chunks are not the file")) }
+    if is_right { Ok(()) } else { Err(damaged(file, "its chunks do not match the file's digest")) }
 }
 
 /// Reads a file chunk by chunk, each checked.
@@ -194,7 +194,7 @@ impl FileReader {
     /// Which object is to blame for a file that is not what its digest says.
     fn culprit(&self, file: &FileEntry) -> RepoError {
         let each = self.chunks.iter().try_for_each(|(digest, _)| self.store.object(Kind::Chunk, digest).map(drop));
-        each.err().unwrap_or_else(|| damaged(file, "its chunks are not the file"))
+        each.err().unwrap_or_else(|| damaged(file, "its chunks do not match the file's digest"))
     }
 }
 
@@ -219,7 +219,7 @@ impl Seek for FileReader {
             SeekFrom::End(by) => self.length().checked_add_signed(by),
             SeekFrom::Current(by) => self.position().checked_add_signed(by),
         };
-        let before = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "a place before the start of a file");
+        let before = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "an offset before the start of the file");
         let place = place.ok_or_else(before)?;
         let here = self.position();
         if place >= here && place - here <= self.rest.len() as u64 {

@@ -64,7 +64,7 @@ fn the_last_of_two_equal_keys_counts_and_is_warned_of() {
         let twice = |at: usize| {
             let before = at - 1;
             format!(
-                "warning: p.yml:{at}:1: `datum_tries` is given twice: this one counts, the one at {before}:1 does not\n"
+                "warning: p.yml:{at}:1: `datum_tries` is given twice: this value is used, not the one at {before}:1\n"
             )
         };
         assert_eq!(report(&set), twice(first + 1) + &twice(first + 2));
@@ -77,16 +77,16 @@ fn a_schedule_that_never_comes_is_refused_with_its_place() {
     let cron = |field: &str, spec: &str| report(&parse(&of("", &format!("{{cron: {{name: t, {field}: '{spec}'}}}}"))));
     assert_eq!(
         cron("spec", "0 0 31 2 *"),
-        "error: p.yml:3:31: `spec`: `0 0 31 2 *` never comes: no month of it has such a day\n  \
-         hint: the last day of a month is `L`, as in `0 0 L 2 *`; `@never` says that it never comes\n"
+        "error: p.yml:3:31: `spec`: `0 0 31 2 *` never ticks: none of its months has such a day\n  \
+         hint: `L` is the last day of a month, as in `0 0 L 2 *`; to tick only by hand, write `@never`\n"
     );
     let trigger = |field: &str| {
         report(&parse(&of("", &format!("{{pfs: {{repo: images, glob: /, trigger: {{{field}: '0 0 30 2 *'}}}}}}"))))
     };
     let said = trigger("cron_spec");
-    assert!(said.starts_with("error: p.yml:3:59: `cron_spec`: `0 0 30 2 *` never comes"), "{said}");
+    assert!(said.starts_with("error: p.yml:3:59: `cron_spec`: `0 0 30 2 *` never ticks"), "{said}");
     let said = trigger("rate_limit_spec");
-    assert!(said.starts_with("error: p.yml:3:65: `rate_limit_spec`: `0 0 30 2 *` never comes"), "{said}");
+    assert!(said.starts_with("error: p.yml:3:65: `rate_limit_spec`: `0 0 30 2 *` never ticks"), "{said}");
     for fine in ["@midnight", "@never", "0 0 29 2 *", "@every 1h30m"] {
         assert_eq!(cron("spec", fine), "", "{fine}");
     }
@@ -97,10 +97,10 @@ fn an_input_that_no_shell_can_name_is_warned_of_once() {
     let input = "{cross: [{pfs: {repo: my-repo, glob: /}}, {pfs: {repo: a, name: 2nd, glob: /}}, {pfs: {repo: ok_1, glob: /}}]}";
     let text = of("", input) + "---\n" + &of("", "{pfs: {repo: my-repo, glob: /}}").replace("name: d", "name: e");
     insta::assert_snapshot!(report(&parse(&text)), @r"
-    warning: p.yml:3:30: input `my-repo`: a shell cannot read a variable of this name, so `$my-repo` is not the path of the datum
-      hint: `name: my_repo` gives it `$my_repo`, and the directory `/pfs/my_repo`; `/pfs/my-repo` needs no change
-    warning: p.yml:3:72: input `2nd`: a shell cannot read a variable of this name, so `$2nd` is not the path of the datum
-      hint: `name: input_2nd` gives it `$input_2nd`, and the directory `/pfs/input_2nd`; `/pfs/2nd` needs no change
+    warning: p.yml:3:30: input `my-repo`: a shell cannot read a variable with this name, so `$my-repo` is not the path of the datum
+      hint: use `/pfs/my-repo`, or write `name: my_repo` for `$my_repo` and `/pfs/my_repo`
+    warning: p.yml:3:72: input `2nd`: a shell cannot read a variable with this name, so `$2nd` is not the path of the datum
+      hint: use `/pfs/2nd`, or write `name: input_2nd` for `$input_2nd` and `/pfs/input_2nd`
     ");
 }
 
@@ -110,17 +110,17 @@ fn variables_that_would_be_shadowed_are_refused_one_by_one() {
                      secrets: [{name: s, key: k, env_var: TOKEN}, {name: s, key: k, env_var: ONE}, {name: u, key: k, env_var: ONE}, {name: u, key: k, env_var: images}]";
     insta::assert_snapshot!(report(&parse(&of(transform, IMAGES))), @r"
     error: p.yml:2:43: `env` sets `images`, and input `images` sets it to the path of the datum
-      hint: give the variable another name, or the input another `name`
-    error: p.yml:2:54: `env` sets `images_COMMIT`, and input `images` sets it to the commit that is read
-      hint: give the variable another name, or the input another `name`
+      hint: rename the variable, or give the input another `name`
+    error: p.yml:2:54: `env` sets `images_COMMIT`, and input `images` sets it to the commit that it reads
+      hint: rename the variable, or give the input another `name`
     error: p.yml:2:72: `env` sets `PACH_JOB_ID`, and pv sets it for each datum
-      hint: give the variable another name, or the input another `name`
+      hint: rename the variable, or give the input another `name`
     error: p.yml:2:88: `env` sets `PACH_DATUM_images_JOIN_ON`, and input `images` sets it to the key of the datum
-      hint: give the variable another name, or the input another `name`
-    error: p.yml:2:163: `env_var` of secret `s` sets `TOKEN`, and `env` at 2:127 does so too
-    error: p.yml:2:231: `env_var` of secret `u` sets `ONE`, and `env_var` of secret `s` at 2:198 does so too
+      hint: rename the variable, or give the input another `name`
+    error: p.yml:2:163: `env_var` of secret `s` sets `TOKEN`, and so does `env` at 2:127
+    error: p.yml:2:231: `env_var` of secret `u` sets `ONE`, and so does `env_var` of secret `s` at 2:198
     error: p.yml:2:264: `env_var` of secret `u` sets `images`, and input `images` sets it to the path of the datum
-      hint: give the variable another name, or the input another `name`
+      hint: rename the variable, or give the input another `name`
     ");
 }
 
@@ -133,11 +133,11 @@ fn a_join_or_group_without_a_key_is_refused_wherever_it_lies() {
         said(
             "{join: [{pfs: {repo: a, glob: '/(*)', join_on: $1}}, {union: [{pfs: {repo: b, glob: '/(*)', join_on: $1}}, {pfs: {repo: c, glob: /}}]}]}"
         ),
-        ["3:61: input `c` has no `join_on`, and a `join` pairs by it"]
+        ["3:61: input `c` has no `join_on`, which a `join` needs"]
     );
     assert_eq!(
         said("{group: [{pfs: {repo: a, glob: '/(*)', group_by: $1}}, {cron: {name: t, spec: '@daily'}}]}"),
-        ["3:63: input `t` has no `group_by`, and a `group` pairs by it"]
+        ["3:63: input `t` has no `group_by`, which a `group` needs"]
     );
     let crossed = "{join: [{pfs: {repo: a, glob: '/(*)', join_on: $1}}, {cross: [{pfs: {repo: b, glob: '/(*)', join_on: $1}}, {pfs: {repo: c, glob: /}}]}]}";
     assert!(said(crossed).is_empty(), "a combination has the keys of its parts");
@@ -148,8 +148,8 @@ fn a_loop_over_a_trigger_is_refused() {
     let text = "pipeline: {name: a}\ntransform: {cmd: [x]}\ninput: {pfs: {repo: b, glob: /, trigger: {commits: 1}}}\n---\n\
                 pipeline: {name: b}\ntransform: {cmd: [x]}\ninput: {pfs: {repo: a, glob: /}}\n";
     insta::assert_snapshot!(report(&parse(text)), @r"
-    error: p.yml:3:21: pipelines start each other for ever, over a trigger: `a` → `b` → `a`
-      hint: `propagation_spec: {never: true}` beside the trigger, or read another repository
+    error: p.yml:3:21: pipelines start each other forever through a trigger: `a` → `b` → `a`
+      hint: add `propagation_spec: {never: true}` next to the trigger, or read another repository
     ");
     assert_eq!(report(&parse(&text.replace("commits: 1}", "commits: 1}, propagation_spec: {never: true}"))), "");
 }

@@ -19,7 +19,7 @@ fn the_schema_has_what_acts_and_nothing_else() {
           ]
         },
         "empty_files": {
-          "description": "whether files are seen without their content (false)",
+          "description": "whether to provide files without content (false)",
           "enum": [
             true,
             false,
@@ -40,7 +40,7 @@ fn the_schema_has_what_acts_and_nothing_else() {
           ]
         },
         "group_by": {
-          "description": "key in a group, of the glob's captures, as in `$1`",
+          "description": "group key, from the glob's captures, as in `$1`",
           "type": [
             "string",
             "number",
@@ -48,7 +48,7 @@ fn the_schema_has_what_acts_and_nothing_else() {
           ]
         },
         "join_on": {
-          "description": "key in a join, of the glob's captures, as in `$1`",
+          "description": "join key, from the glob's captures, as in `$1`",
           "type": [
             "string",
             "number",
@@ -56,7 +56,7 @@ fn the_schema_has_what_acts_and_nothing_else() {
           ]
         },
         "lazy": {
-          "description": "accepted; files are plain files either way",
+          "description": "accepted, without effect",
           "enum": [
             true,
             false,
@@ -77,7 +77,7 @@ fn the_schema_has_what_acts_and_nothing_else() {
           ]
         },
         "outer_join": {
-          "description": "whether a match without a partner is kept (false)",
+          "description": "whether to keep a match without a partner (false)",
           "enum": [
             true,
             false,
@@ -95,10 +95,10 @@ fn the_schema_has_what_acts_and_nothing_else() {
         },
         "propagation_spec": {
           "$ref": "#/$defs/propagation_spec",
-          "description": "whether a new commit starts a job"
+          "description": "whether new commits start jobs"
         },
         "reference": {
-          "description": "whether a change of this input makes no datum run again (false)",
+          "description": "whether changes of this input start no execution (false)",
           "enum": [
             true,
             false,
@@ -120,7 +120,7 @@ fn the_schema_has_what_acts_and_nothing_else() {
         },
         "trigger": {
           "$ref": "#/$defs/trigger",
-          "description": "when commits of the branch are taken (each as it comes)"
+          "description": "when to use new commits of the branch (at once)"
         }
       },
       "required": [

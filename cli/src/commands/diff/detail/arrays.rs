@@ -82,7 +82,7 @@ pub(super) fn tensors(found: &TensorsDiff, extent: Extent) -> Vec<Block> {
     }
     blocks.extend(extent.more(left as u64, "tensors"));
     if total == 0 && found.metadata.is_empty() {
-        blocks.push(Block::Line("the same tensors, stored otherwise".to_owned()));
+        blocks.push(Block::Line("the same tensors, stored differently".to_owned()));
     }
     blocks
 }

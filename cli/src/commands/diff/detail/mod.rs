@@ -32,7 +32,7 @@ impl Extent {
 
     /// Says what is left out, and how to see more of it.
     fn more(self, left: u64, what: &str) -> Option<Block> {
-        let hint = if self.all { "not shown; `pv get` fetches both files" } else { "--all shows more" };
+        let hint = if self.all { "not shown; `pv get` downloads both files" } else { "--all shows more" };
         (left > 0).then(|| Block::Line(format!("… {} more {what}: {hint}", count(left))))
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn blocks(detail: &Detail, extent: Extent) -> Vec<Block> {
     }
 }
 
-/// The same in a few words, with so many values.
+/// The same in a few words, with this many values.
 pub(super) fn summary(detail: &Detail, most: usize) -> String {
     match detail {
         Detail::Text(found) => text_summary(found),

@@ -14,7 +14,7 @@ pub(super) fn blocks(found: &TableDiff, extent: Extent) -> Vec<Block> {
         blocks.push(Block::Line(format!("columns {what}: {}", columns.join(", "))));
     }
     if is_same(found) && found.notes.is_empty() {
-        let words = if found.reordered { "the same rows" } else { "the same rows, written otherwise" };
+        let words = if found.reordered { "the same rows" } else { "the same rows, formatted differently" };
         blocks.push(Block::Line(words.to_owned()));
     }
     blocks.extend(cells(found, extent));
@@ -37,7 +37,7 @@ fn census(found: &TableDiff) -> String {
     let by = if found.by == PairedBy::Key {
         found.key.join(", ")
     } else {
-        "content, as no columns tell them apart".to_owned()
+        "content, because no columns identify them".to_owned()
     };
     format!(
         "rows by {by}: {} added, {} removed, {} changed ({}) of {} → {}{}",
@@ -90,7 +90,7 @@ pub(super) fn summary(found: &TableDiff) -> String {
         return format!("rows: {}", rows.join(", "));
     }
     let words = match (is_same(found), found.reordered) {
-        (false, _) => "other columns",
+        (false, _) => "different columns",
         (true, true) => "the same rows in another order",
         (true, false) => "the same rows",
     };

@@ -17,7 +17,7 @@ pub(super) fn blocks(found: &MetricsDiff, extent: Extent) -> Vec<Block> {
     let repeated = found.repeated_keys.iter().take(named);
     blocks.extend(repeated.map(|key| {
         Block::Line(format!(
-            "key `{key}` is given more than once in one mapping: each is compared, most readers take the last"
+            "key `{key}` appears more than once in one mapping: each is compared, but most readers use the last"
         ))
     }));
     let left = found.lists.iter().filter(|list| is_told(list)).count().saturating_sub(named)
@@ -28,7 +28,7 @@ pub(super) fn blocks(found: &MetricsDiff, extent: Extent) -> Vec<Block> {
     if total == 0 {
         let is_reordered = found.lists.iter().any(|list| list.reordered);
         let words =
-            if is_reordered { "the same values, in another order" } else { "the same values, written otherwise" };
+            if is_reordered { "the same values, in another order" } else { "the same values, formatted differently" };
         blocks.push(Block::Line(words.to_owned()));
         return blocks;
     }
@@ -47,9 +47,8 @@ fn is_told(list: &ListPairing) -> bool {
 fn list_words(list: &ListPairing) -> String {
     let by = if list.by == PairedBy::Key { list.key.join(", ") } else { "content".to_owned() };
     let order = if list.reordered { ", in another order" } else { "" };
-    let lacks = if list.lacks_key { "; the key is left aside: no record has it" } else { "" };
-    let limited =
-        if list.limited { "; those that nearly agree were not looked for: they have too many fields" } else { "" };
+    let lacks = if list.lacks_key { "; the key is ignored: no record has it" } else { "" };
+    let limited = if list.limited { "; similar records were not matched: they have too many fields" } else { "" };
     let place = if list.path == "(all)" { String::new() } else { format!("{}: ", list.path) };
     format!(
         "{place}records by {by}: {} → {}{order}{lacks}{limited}",

@@ -66,7 +66,7 @@ impl<R: Read + Seek> Write for Compare<R> {
             } else if self.others.len() < OTHERS {
                 self.others.insert(place);
             } else {
-                return Err(io::Error::other("the archive is another one"));
+                return Err(io::Error::other("the archive differs from the one that was read"));
             }
         }
         self.position += bytes.len() as u64;

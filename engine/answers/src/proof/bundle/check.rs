@@ -33,7 +33,7 @@ pub fn verify_bundle(path: &Path, keys: &[TrustedKey]) -> Result<(String, Report
     let Some(opened) = open(path, &mut report) else { return Ok((name, report)) };
     let claim = opened.entries.get(CLAIM).and_then(|bytes| serde_json::from_slice::<Claim>(bytes).ok());
     let Some(claim) = claim.filter(|claim| claim.format == 1) else {
-        let why = "it is missing, or made by a newer pv";
+        let why = "it is missing, or was made by a newer pv";
         report.add(LinkKind::Bundle, CLAIM, State::Damaged(why.to_owned()));
         return Ok((name, report));
     };
@@ -88,7 +88,7 @@ impl Trust {
             let key = std::str::from_utf8(bytes).ok().and_then(|pem| PublicKey::from_pem(pem).ok());
             match key.filter(|key| *name == format!("keys/{}.pem", key.fingerprint())) {
                 Some(key) => drop(keys.insert(key.fingerprint(), key)),
-                None => report.add(LinkKind::Bundle, format!("entry {name}"), damaged("it is not the key of its name")),
+                None => report.add(LinkKind::Bundle, format!("entry {name}"), damaged("it does not match its name")),
             }
         }
         let mut trusted: Vec<Digest> = given.iter().map(TrustedKey::fingerprint).collect();
@@ -99,12 +99,12 @@ impl Trust {
         let for_all = fits && trusted.contains(&claim.key);
         let subject = format!("the whole bundle by key {}", claim.key.short(12));
         let state = if !fits {
-            State::Fails(format!("{SUMS_SIGNATURE} does not fit {SUMS}"))
+            State::Fails(format!("{SUMS_SIGNATURE} does not match {SUMS}"))
         } else if given.is_empty() {
             report.unchecked_signers += 1;
             State::Holds
         } else if for_all {
-            // Whoever holds it vouches for the list of keys too.
+            // Anyone who holds it vouches for the list of keys too.
             trusted = keys.keys().copied().collect();
             State::Holds
         } else {
@@ -151,7 +151,7 @@ impl BundleEvidence {
             let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word).expect("no other entry is opened");
             let digest = digest_of(bytes);
             if named.parse() != Ok(digest) {
-                report.add(LinkKind::Bundle, format!("entry {name}"), damaged("its bytes are not those of its name"));
+                report.add(LinkKind::Bundle, format!("entry {name}"), damaged("its bytes do not match its name"));
                 continue;
             }
             if kind == Kind::Signature
@@ -160,7 +160,7 @@ impl BundleEvidence {
                 signatures.entry(document.commit).or_default().push(digest);
                 let alone = opened.entries.get(&format!("signatures/{}.{}.sig", document.commit, document.key));
                 if alone.is_none_or(|alone| **alone != document.signature.as_bytes()[..]) {
-                    let why = "the signature in a file of its own is another one";
+                    let why = "the signature differs from the one in its own file";
                     report.add(LinkKind::Bundle, format!("entry {name}"), damaged(why));
                 }
             }
@@ -178,13 +178,13 @@ impl BundleEvidence {
         }
     }
 
-    /// The signed statements: each by a key that counts, and about a commit that the claim rests on.
+    /// The signed statements: each by a key that counts, and about a commit that the claim depends on.
     fn check_statements(&self, met: &[CommitId], report: &mut Report) {
         let text = String::from_utf8_lossy(&self.statements).into_owned();
         for (number, line) in (1..).zip(text.lines()) {
             let subject = format!("{STATEMENTS} line {number}");
             let state = match serde_json::from_str::<Envelope>(line) {
-                Err(error) => State::Fails(format!("it is no envelope: {error}")),
+                Err(error) => State::Fails(format!("it is not an envelope: {error}")),
                 Ok(envelope) => self.statement(&envelope, met).map_or_else(State::Fails, |()| State::Holds),
             };
             report.add(LinkKind::Statement, subject, state);
@@ -198,14 +198,14 @@ impl BundleEvidence {
             Key::Refused(_) => false,
         });
         if !counts {
-            return Err("it is not signed by a key that counts".to_owned());
+            return Err("it is not signed by a trusted key".to_owned());
         }
         let payload = envelope.payload().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
         let named =
             payload.as_ref().and_then(|it| it["subject"][0]["digest"]["sha256"].as_str()?.parse::<Digest>().ok());
         match named {
             Some(digest) if met.contains(&CommitId::new(digest)) => Ok(()),
-            _ => Err("it is not about a commit that the claim rests on".to_owned()),
+            _ => Err("it is not about a commit in the provenance of the claim".to_owned()),
         }
     }
 }
@@ -217,10 +217,10 @@ impl Evidence for BundleEvidence {
 
     fn content(&self, file: &FileEntry, _: &CommitId) -> Result<Result<(), String>, RepoError> {
         Ok(match self.files.get(&file.digest) {
-            None => Err("its bytes are not in the bundle".to_owned()),
+            None => Err("its content is not in the bundle".to_owned()),
             Some(size) if *size == file.size => Ok(()),
             Some(_) => {
-                let why = "it has not the size that its tree says".to_owned();
+                let why = "its size differs from its tree".to_owned();
                 return Err(RepoError::DamagedObject { kind: Kind::Chunk, digest: file.digest, why });
             }
         })

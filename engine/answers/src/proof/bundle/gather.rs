@@ -151,7 +151,7 @@ impl Evidence for Recorder {
             return None;
         }
         self.code_left_out.borrow_mut().push(*tree);
-        Some("it is left out of the bundle".to_owned())
+        Some("it is not in the bundle".to_owned())
     }
 
     fn code_file(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
@@ -172,7 +172,7 @@ impl Evidence for Recorder {
 
 /// Gathers all that belongs to the claim of a file, a directory or a commit, and of contents what is asked for.
 ///
-/// `Failed` when the claim is not proven, `Damaged` when something it rests on is: there is nothing to convince anybody of.
+/// `Failed` when the claim is not proven, `Damaged` when something it depends on is: there is nothing to convince anybody of.
 pub fn gather(store: &Store, at: &Resolved, with: Contents) -> Result<Case> {
     while_others_write(store, || gather_once(store, at, with), |_| false)
 }
@@ -189,8 +189,8 @@ fn gather_once(store: &Store, at: &Resolved, with: Contents) -> Result<Case> {
     let paths = if at.path.is_root() { Vec::new() } else { super::super::verify::paths(store, at)? };
     drop(walk);
     let key = store.public_key()?.map(|key| key.fingerprint()).ok_or_else(|| EngineError::Conflict {
-        what: "there is no key here to sign the bundle with".to_owned(),
-        hint: Some("the next commit made here makes one".to_owned()),
+        what: "there is no key here to sign the bundle".to_owned(),
+        hint: Some("the next commit made here creates one".to_owned()),
     })?;
     let claim = Claim {
         format: 1,
@@ -218,7 +218,7 @@ fn refuse_unproven(walk: &Walk<'_>) -> Result<()> {
         Verdict::Damaged => RepoError::Remote {
             kind: specs::ErrorKind::Damaged,
             message: what,
-            hint: Some("pv fsck names all that is damaged".to_owned()),
+            hint: Some("pv fsck lists the damage".to_owned()),
             race: false,
             collected: false,
         }
@@ -328,7 +328,7 @@ impl Gathering<'_> {
         Ok(())
     }
 
-    /// What whoever gets the bundle comes to know.
+    /// What recipients of the bundle learn.
     fn disclosure(
         &self,
         objects: &BTreeMap<(Kind, Digest), Bytes>,
@@ -342,10 +342,10 @@ impl Gathering<'_> {
         let repos: BTreeSet<&str> = commits.iter().map(|commit| commit.repo.as_str()).collect();
         let count = |kind: Kind| objects.keys().filter(|(of, _)| *of == kind).count();
         let mut lines = vec![
-            format!("{} commits of {}, with messages", commits.len(), joined(&repos)),
-            format!("who made them: {}", joined(&authors)),
-            format!("specs, commands and environment of versions of pipelines: {}", count(Kind::Transform)),
-            "names, sizes and digests of files, also of those that stand beside them in a tree".to_owned(),
+            format!("{} commits of {}, with their messages", commits.len(), joined(&repos)),
+            format!("their authors: {}", joined(&authors)),
+            format!("specs, commands and environment of pipeline versions: {}", count(Kind::Transform)),
+            "names, sizes and digests of files, and of their neighbours in a tree".to_owned(),
         ];
         let code = &self.claim.code;
         if !code.is_empty() {
@@ -354,13 +354,17 @@ impl Gathering<'_> {
             lines.push(format!("the code of stages: {files} files ({bytes} bytes) (--no-code leaves it out)"));
         }
         if left_out > 0 && with.code {
-            lines.push(format!("not the code of {left_out} stages: it is too large, or not kept any more"));
+            lines.push(format!("not the code of {left_out} stages: it is too large, or no longer stored"));
         }
         if with.data {
             let bytes: u64 = contents.values().map(|file| file.size).sum();
-            lines.push(format!("the bytes of {} files ({bytes} bytes), and {} logs", contents.len(), count(Kind::Log)));
+            lines.push(format!(
+                "the contents of {} files ({bytes} bytes), and {} logs",
+                contents.len(),
+                count(Kind::Log)
+            ));
         } else {
-            lines.push("no bytes of files, and no logs (--data adds them)".to_owned());
+            lines.push("no contents of files, and no logs (--data adds them)".to_owned());
         }
         Ok(lines)
     }
@@ -386,7 +390,7 @@ impl Part {
 }
 
 impl Case {
-    /// What whoever gets the bundle comes to know, a line each.
+    /// What recipients of the bundle learn, a line each.
     pub fn discloses(&self) -> &[String] {
         &self.discloses
     }

@@ -48,16 +48,16 @@ fn read(path: &Path, report: &mut Report) -> io::Result<Opened> {
     let length = file.metadata()?.len();
     let mut archive = ZipArchive::new(file)?;
     if archive.len() > ENTRIES {
-        return Err(io::Error::other("it has more entries than a bundle"));
+        return Err(io::Error::other("it has more entries than a bundle can have"));
     }
     let (mut opened, mut all, mut left) = (Opened::default(), 0, length);
     for at in 0..archive.len() {
         let mut entry = archive.by_index(at)?;
         let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
         let fault = |why: &str| io::Error::other(format!("entry `{}` {why}", name.escape_debug()));
-        let Some(sort) = Sort::of(&name) else { return Err(fault("is none that a bundle has")) };
+        let Some(sort) = Sort::of(&name) else { return Err(fault("is not part of a bundle")) };
         if entry.compression() != CompressionMethod::Stored || entry.encrypted() {
-            return Err(fault("is compressed or encrypted, as no entry of a bundle is"));
+            return Err(fault("is compressed or encrypted, which a bundle does not allow"));
         }
         // Without compression entries that do not overlap are together no longer than the archive.
         let size = entry.size();
@@ -66,14 +66,14 @@ fn read(path: &Path, report: &mut Report) -> io::Result<Opened> {
             Sort::File(named) => {
                 let (digest, read) = digest_of(&mut entry).map_err(|error| fault(&error.to_string()))?;
                 opened.digests.insert(name.clone(), digest);
-                let state = if digest == named { State::Holds } else { damaged("its bytes are others") };
+                let state = if digest == named { State::Holds } else { damaged("its bytes do not match its digest") };
                 report.add(LinkKind::Bundle, format!("entry {name}"), state);
                 opened.files.insert(digest, read);
             }
             Sort::Other => {
                 all += size;
                 if size > ENTRY_BYTES || all > ALL_BYTES {
-                    return Err(fault("is longer than in a bundle"));
+                    return Err(fault("is longer than a bundle allows"));
                 }
                 let mut bytes = Vec::with_capacity(size as usize);
                 entry.by_ref().take(ENTRY_BYTES).read_to_end(&mut bytes).map_err(|error| fault(&error.to_string()))?;
@@ -85,7 +85,7 @@ fn read(path: &Path, report: &mut Report) -> io::Result<Opened> {
     drop(archive);
     opened.check_sums(report);
     if let Some(place) = opened.first_other(path)? {
-        let why = format!("byte {place} is not as it was written");
+        let why = format!("byte {place} was changed");
         report.add(LinkKind::Bundle, "the archive around its entries", damaged(&why));
     }
     Ok(opened)
@@ -144,13 +144,13 @@ impl Opened {
         for line in sums.lines() {
             match line.split_once("  ").map(|(digest, name)| (digest.parse::<Digest>(), name)) {
                 Some((Ok(digest), name)) => drop(listed.insert(name, digest)),
-                _ => report.add(LinkKind::Bundle, SUMS, damaged("a line of it is none")),
+                _ => report.add(LinkKind::Bundle, SUMS, damaged("a line is malformed")),
             }
         }
         for (name, digest) in self.digests.iter().filter(|(name, _)| ![SUMS, SUMS_SIGNATURE].contains(&name.as_str())) {
             let state = match listed.remove(name.as_str()) {
                 Some(expected) if expected == *digest => State::Holds,
-                Some(_) => damaged("its bytes are not those that SHA256SUMS lists"),
+                Some(_) => damaged("its bytes do not match SHA256SUMS"),
                 None => damaged("SHA256SUMS does not list it"),
             };
             report.add(LinkKind::Bundle, format!("entry {name}"), state);

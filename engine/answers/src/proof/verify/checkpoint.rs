@@ -37,7 +37,7 @@ pub fn verify_checkpoint(
     let mut fail = |why: String| report.add(LinkKind::Checkpoint, &subject, State::Fails(why));
     let id = store.id()?;
     if checkpoint.origin != id {
-        fail(format!("it is of another store, `{}`; this one is `{id}`", checkpoint.origin));
+        fail(format!("it belongs to another store, `{}`; this store is `{id}`", checkpoint.origin));
         return Ok(None);
     }
     match signer(store, checkpoint, keys)? {
@@ -55,8 +55,8 @@ pub fn verify_checkpoint(
     };
     let state = match roots[0] {
         Some(root) if root == checkpoint.head.root => State::Holds,
-        Some(_) => State::Fails(format!("the journal is another one: at or before record {size} it goes another way")),
-        None => State::Fails(format!("the journal was cut back: it has {} records", now.size)),
+        Some(_) => State::Fails(format!("the journal is a different one: it differs at record {size} or earlier")),
+        None => State::Fails(format!("the journal was truncated: it has {} records", now.size)),
     };
     let holds = state == State::Holds;
     report.add(LinkKind::Checkpoint, subject, state);
@@ -68,12 +68,12 @@ fn signer(store: &Store, checkpoint: &Checkpoint, keys: &[TrustedKey]) -> Result
     let evidence = StoreEvidence::new(store, keys)?;
     let mut why = match checkpoint.own_signatures().count() {
         0 => "no key of the store has signed it".to_owned(),
-        _ => "it is signed by a key that the store does not know".to_owned(),
+        _ => "it is signed by a key that is unknown to the store".to_owned(),
     };
     for (fingerprint, row) in store.signing_keys()? {
         match checkpoint.is_signed_by(&row.public_key) {
             None => continue,
-            Some(false) => return Ok(Err(format!("its signature by key {} does not fit", fingerprint.short(12)))),
+            Some(false) => return Ok(Err(format!("its signature by key {} is invalid", fingerprint.short(12)))),
             Some(true) => {}
         }
         if !store.key_span(&fingerprint)?.is_some_and(|span| span.holds_at(checkpoint.head.size)) {

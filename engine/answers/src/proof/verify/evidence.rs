@@ -139,7 +139,7 @@ impl StoreEvidence {
     fn unless_pruned(&self, read: Result<(), RepoError>, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
         match read {
             Err(error @ RepoError::MissingObject { .. }) => match self.store.is_pruned(commit)? {
-                Some(pruned) if self.journal.faults.is_empty() => Ok(Err(format!("not kept any more: {pruned}"))),
+                Some(pruned) if self.journal.faults.is_empty() => Ok(Err(format!("no longer stored: {pruned}"))),
                 // Who can write to the journal can say so of what was taken away.
                 Some(_) => Err(error),
                 None => Err(error),
@@ -170,7 +170,7 @@ impl Evidence for StoreEvidence {
         let counts = self.trusted.as_ref().is_none_or(|trusted| trusted.contains(fingerprint));
         Ok(match self.store_says(fingerprint) {
             Key::Known(_) if !counts => {
-                Key::Refused("its key is not the one that was given, nor one that took its place".to_owned())
+                Key::Refused("its key is neither the given key nor one that replaced it".to_owned())
             }
             key => key,
         })
@@ -203,9 +203,9 @@ impl StoreEvidence {
     /// What the store's own record of keys says of one.
     fn store_says(&self, fingerprint: &Digest) -> Key {
         match self.keys.get(fingerprint) {
-            None => Key::Refused("the store does not know its key".to_owned()),
+            None => Key::Refused("its key is unknown to the store".to_owned()),
             Some(row) if row.vouched => Key::Known(row.public_key.clone()),
-            Some(_) => Key::Refused("no key of the store vouches for its key".to_owned()),
+            Some(_) => Key::Refused("its key is not trusted".to_owned()),
         }
     }
 }

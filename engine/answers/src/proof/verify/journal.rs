@@ -30,7 +30,7 @@ impl Standing {
         }
         if doubts.len() > NAMED {
             let more = doubts.len() - NAMED;
-            faults.push((format!("{more} more records"), "they are in doubt too; pv fsck names them".to_owned()));
+            faults.push((format!("{more} more records"), "they are not proven either; pv fsck lists them".to_owned()));
         }
         faults.extend(key(store)?);
         faults.extend(store.cut_back()?.map(|cut_back| ("its end".to_owned(), cut_back.to_string())));
@@ -46,13 +46,13 @@ impl Standing {
         let (before, records) = (store.unsigned_before()?, store.position().records);
         let unsigned = before.unwrap_or(records);
         if unsigned > 0 && store.has_witness_below(unsigned)? {
-            let why = "none is signed, though commits were made by a pv that signs them";
+            let why = "none is signed, although commits were made by a pv that signs records";
             faults.push((format!("records 1 to {unsigned}"), why.to_owned()));
         }
         if unsigned > 0 {
             let why = match before {
-                Some(_) => "made before records were signed: the first signed one vouches for them as they stood then",
-                None => "made before records were signed: the next change here vouches for them as they stand",
+                Some(_) => "made before records were signed: the first signed record covers them as they were then",
+                None => "made before records were signed: the next change here covers them as they are now",
             };
             notes.push((format!("records 1 to {unsigned}"), why.to_owned()));
         }
@@ -75,8 +75,8 @@ impl Standing {
 fn key(store: &Store) -> Result<Option<(String, String)>, RepoError> {
     let (key, why) = match store.key_standing()? {
         KeyStanding::None | KeyStanding::Vouched(_) => return Ok(None),
-        KeyStanding::Unvouched(key) => (key, "no key of the store vouches for it"),
-        KeyStanding::Unknown(key) => (key, "the journal does not know it"),
+        KeyStanding::Unvouched(key) => (key, "it is not trusted"),
+        KeyStanding::Unknown(key) => (key, "it is not in the journal"),
     };
-    Ok(Some((format!("key {} of this place", key.short(12)), why.to_owned())))
+    Ok(Some((format!("key {} of this machine", key.short(12)), why.to_owned())))
 }

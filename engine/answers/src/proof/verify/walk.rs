@@ -1,6 +1,6 @@
 //! Goes through a claim, link by link, from what was asked about to what people committed.
 //!
-//! What is open lies in a list, not on the stack: chains can be long. Each file, result and commit is looked at once.
+//! What is open is in a list, not on the stack: chains can be long. Each file, result and commit is looked at once.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -111,11 +111,11 @@ impl<'a> Walk<'a> {
         }
         for (id, subject, why) in std::mem::take(&mut self.unsigned) {
             let state = if vouched.contains(&id) {
-                State::Noted(format!("unsigned: {why}; a signed commit names it"))
+                State::Noted(format!("unsigned: {why}; a signed commit refers to it"))
             } else if self.evidence.is_vouched_for() {
                 State::Noted(format!("unsigned: {why}"))
             } else if self.evidence.wants_signer() {
-                State::Fails(format!("unsigned: {why}, and nothing that the given key signed names it"))
+                State::Fails(format!("unsigned: {why}, and nothing signed by the given key refers to it"))
             } else {
                 self.report.unsigned += 1;
                 State::Noted(format!("unsigned: {why}"))
@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Checks one file of a commit and all that it rests on.
+    /// Checks one file of a commit and all that it depends on.
     pub(in crate::proof) fn file(&mut self, id: CommitId, path: &FilePath) -> Result<()> {
         self.open.push((id, path.clone()));
         while let Some((id, path)) = self.open.pop() {
@@ -135,7 +135,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Checks a commit, all its files and datums, and all that they rest on.
+    /// Checks a commit, all its files and datums, and all that they depend on.
     pub(in crate::proof) fn commit_in_full(&mut self, id: CommitId) -> Result<()> {
         let Some(commit) = self.commit(id)? else { return Ok(()) };
         let subject = format!("{}@{}", commit.repo, id.short(12));
@@ -174,7 +174,7 @@ impl<'a> Walk<'a> {
         self.checked(link, subject, read)
     }
 
-    /// What was read; damage is noted, and is no error.
+    /// What was read; damage is noted, and is not an error.
     fn checked<T>(&mut self, link: LinkKind, subject: &str, read: Result<T>) -> Result<Option<T>> {
         match read {
             Ok(value) => Ok(Some(value)),
@@ -226,7 +226,7 @@ impl<'a> Walk<'a> {
             let state = match self.evidence.key(&document.key)? {
                 Key::Refused(why) => State::Fails(why),
                 Key::Known(key) | Key::Unchecked(key) if !fits(&key) => {
-                    State::Fails(format!("signature {} is not by key {name}, as it says", digest.short(12)))
+                    State::Fails(format!("signature {} was not made by key {name}", digest.short(12)))
                 }
                 Key::Known(_) => {
                     self.signed.push(id);
@@ -286,7 +286,7 @@ impl<'a> Walk<'a> {
         let found = lineage.get(&*self, path.as_str().as_bytes());
         let Some(found) = self.checked(LinkKind::Lineage, &subject, found)? else { return Ok(()) };
         let Some(digest) = found else {
-            let why = "the commit does not say which datum wrote it";
+            let why = "the commit does not record which datum wrote it";
             self.report.add(LinkKind::Lineage, subject, State::Fails(why.to_owned()));
             return Ok(());
         };
@@ -294,7 +294,7 @@ impl<'a> Walk<'a> {
         let Some(outputs) = self.result(id, commit, digest)? else { return Ok(()) };
         let written = outputs.file(&*self, path);
         if let Some(written) = self.checked(LinkKind::Result, &subject, written)? {
-            let why = format!("result {} did not give these bytes", digest.short(12));
+            let why = format!("result {} did not produce this content", digest.short(12));
             let state = if written == Some(*file) { State::Holds } else { State::Fails(why) };
             self.report.add(LinkKind::Result, subject, state);
         }
@@ -331,7 +331,11 @@ impl<'a> Walk<'a> {
             return Ok(());
         };
         let Some(stamp) = &commit.pipeline else {
-            self.report.add(LinkKind::Recipe, subject, State::Fails("its commit names no pipeline".to_owned()));
+            self.report.add(
+                LinkKind::Recipe,
+                subject,
+                State::Fails("its commit does not record a pipeline".to_owned()),
+            );
             return Ok(());
         };
         let transform = self.document::<Transform>(LinkKind::Recipe, &subject, &recipe.transform)?;
@@ -340,7 +344,7 @@ impl<'a> Walk<'a> {
         let Some(spec) = self.document::<SpecDocument>(LinkKind::Recipe, &subject, &stamp.spec)? else { return Ok(()) };
         // A job that failed kept outputs of before, which may be of another version.
         let is_its_own = recipe.transform == stamp.transform || commit.error.is_some();
-        let why = || State::Fails("it is not that of the pipeline's version that the commit names".to_owned());
+        let why = || State::Fails("it does not match the pipeline version in the commit".to_owned());
         self.report.add(LinkKind::Recipe, &subject, if is_its_own { State::Holds } else { why() });
         for input in &recipe.inputs {
             self.input(commit, &subject, &spec, input)?;
@@ -400,7 +404,7 @@ impl<'a> Walk<'a> {
 
     fn take_input(&mut self, subject: &str, input: &RecipeInput, found: Option<Vec<(CommitId, FilePath)>>) {
         let subject = format!("{}:{} of {subject}", input.name, input.path);
-        let why = || State::Fails("no commit that the output rests on has it with these bytes".to_owned());
+        let why = || State::Fails("no input commit of the output contains it with this content".to_owned());
         self.report.add(LinkKind::Input, subject, if found.is_some() { State::Holds } else { why() });
         self.open.extend(found.unwrap_or_default());
     }
@@ -443,7 +447,7 @@ impl<'a> Walk<'a> {
         let there = Tree::at(commit.tree).file(&*self, path);
         let Some(there) = self.checked(LinkKind::Source, &subject, there)? else { return Ok(()) };
         let is_there = there == Some(*file);
-        let why = || State::Fails("the commit that is said to have brought it in does not have it".to_owned());
+        let why = || State::Fails("the recorded source commit does not contain it".to_owned());
         self.report.add(LinkKind::Source, subject, if is_there { State::Holds } else { why() });
         if is_there { self.copied(&commit, path, file) } else { Ok(()) }
     }

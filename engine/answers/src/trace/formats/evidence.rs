@@ -27,7 +27,7 @@ pub(super) fn exhibits(trace: &Trace, exhibits: &Exhibits) -> String {
     }
     if exhibits.left_out > 0 {
         let files = plural(exhibits.left_out as u64, "more file is", "more files are");
-        let _ = writeln!(text, "<p class=\"small\">{files} not shown here; “All files” names them.</p>");
+        let _ = writeln!(text, "<p class=\"small\">{files} not shown here; “All files” lists them.</p>");
     }
     text + "</section>\n"
 }
@@ -45,7 +45,7 @@ fn figure(exhibit: &Exhibit, is_asked: bool) -> String {
         }
         Shown::Text(text, is_cut) => {
             if *is_cut {
-                caption += ", cut: this is its beginning";
+                caption += ", truncated: only its beginning is shown";
             }
             format!("<pre>{}</pre>", escaped(text))
         }
@@ -92,11 +92,11 @@ pub(super) fn vouched(exhibits: &Exhibits, zone: &TimeZone) -> String {
     text += "</table>\n";
     if exhibits.commits_left_out > 0 {
         let more = plural(exhibits.commits_left_out as u64, "more commit", "more commits");
-        let _ = writeln!(text, "<p class=\"small\">Nothing is said here of {more}.</p>");
+        let _ = writeln!(text, "<p class=\"small\">This section does not cover {more}.</p>");
     }
     text += "<h3>Executed again, as a proof</h3>\n";
     if exhibits.certificates.is_empty() {
-        text += "<p>There is no certificate: nobody has had it executed again (<code>pv verify --rerun</code>).</p>\n";
+        text += "<p>There is no certificate: it was never executed again (<code>pv verify --rerun</code>).</p>\n";
     }
     for (digest, certificate) in &exhibits.certificates {
         text += &certified(digest, certificate, zone);

@@ -96,7 +96,7 @@ impl Page<'_> {
                 .filter_map(|step| if let Step::Datum { datum, .. } = step { Some(datum) } else { None })
         };
         if datums().next().is_none() {
-            return "<p>The file below is as somebody committed it. This page says who did, and when.</p>\n";
+            return "<p>A person committed the file below. This page says who and when.</p>\n";
         }
         if datums().any(|datum| datum.network == specs::Network::Default) {
             return "<p>The file below was made from the files, by the programs and at the times that this page lists. Some executions \
@@ -106,7 +106,7 @@ impl Page<'_> {
             return "<p>The file below was made from the files, by the programs and at the times that this page lists. Some executions \
                     used the tools of a host in place of an image: these are not recorded whole.</p>\n";
         }
-        "<p>The file below was made from the files, by the programs and at the times that this page lists, and from nothing else.</p>\n"
+        "<p>The file below was made from the files, by the programs and at the times listed on this page, and from nothing else.</p>\n"
     }
 
     fn verdict(&self) -> String {
@@ -116,21 +116,21 @@ impl Page<'_> {
             plural(*datums as u64, "execution", "executions"),
             plural(
                 *source_files as u64,
-                "file that a person or a clock committed",
-                "files that people or clocks committed"
+                "file that a person or a schedule committed",
+                "files that people or schedules committed"
             )
         );
         if *complete {
-            return format!("<b class=\"good\">Complete</b>: followed without a gap to its sources. {counts}.");
+            return format!("<b class=\"good\">Complete</b>: traced back to its sources without a gap. {counts}.");
         }
         let missing = plural(gaps.len() as u64, "gap", "gaps");
-        let left = plural(cut.len() as u64, "place was left out", "places were left out");
-        format!("<b class=\"bad\">Not complete</b>: {missing}; {left} (named below). {counts}.")
+        let left = plural(cut.len() as u64, "place was omitted", "places were omitted");
+        format!("<b class=\"bad\">Not complete</b>: {missing}; {left} (listed below). {counts}.")
     }
 
     fn steps(&self) -> String {
         let mut text = String::from(
-            "<section>\n<h2>How it came to be</h2>\n<p>Each step stands before those that rest on it.</p>\n<ol>\n",
+            "<section>\n<h2>How it was made</h2>\n<p>Each step is listed before the steps that depend on it.</p>\n<ol>\n",
         );
         let mut told = Told::default();
         for step in &self.story.steps {
@@ -167,7 +167,7 @@ impl Page<'_> {
             if let Some(why) = &own.gone {
                 let _ = write!(
                     text,
-                    " <b class=\"bad\">The bytes of {} are not here any more: {}.</b>",
+                    " <b class=\"bad\">The content of {} is no longer stored: {}.</b>",
                     text_code(file.path.as_str()),
                     escaped(why)
                 );
@@ -190,7 +190,7 @@ impl Page<'_> {
         text += match datum.network {
             specs::Network::None => ". It had no network.",
             specs::Network::Default => {
-                ". <b>It could reach a network</b>, so it may have seen more than is named here."
+                ". <b>It could reach a network</b>, so it may have read more than is listed here."
             }
         };
         let read: Vec<String> = datum.inputs.iter().map(input_words).collect();
@@ -205,13 +205,16 @@ impl Page<'_> {
         let same = wrote.iter().find_map(|file| Some((file, file.same_as.as_ref()?)));
         if let Some((file, same)) = same {
             let (file, same) = (text_code(file.path.as_str()), text_code(&place(&same.repo, &same.commit, &same.path)));
-            let _ = write!(text, "; {file} has the very bytes of {same}, which it read.");
+            let _ = write!(text, "; {file} has the same content as its input {same}.");
         } else {
             text += ".";
         }
         if let (true, Some(job)) = (datum.cached, &datum.taken_over_by) {
-            let _ =
-                write!(text, " Later jobs took this result over without running it again, last {}.", text_code(job));
+            let _ = write!(
+                text,
+                " Later jobs reused this result without running it again, most recently {}.",
+                text_code(job)
+            );
         }
         text
     }
@@ -238,7 +241,7 @@ impl Page<'_> {
                 grouped(file.size_bytes)
             );
         }
-        text + "</tbody>\n</table>\n<p class=\"small\">Sizes in bytes. Directories that were read as a whole stand with the executions.</p>\n</section>\n"
+        text + "</tbody>\n</table>\n<p class=\"small\">Sizes in bytes. Directories that were read as a whole are listed with the executions.</p>\n</section>\n"
     }
 
     fn executions(&self) -> String {
@@ -301,7 +304,7 @@ impl Page<'_> {
             "Network",
             match datum.network {
                 specs::Network::None => "none".to_owned(),
-                specs::Network::Default => "<b>not shut off</b>".to_owned(),
+                specs::Network::Default => "<b>available</b>".to_owned(),
             },
         ));
         facts.push((
@@ -322,7 +325,7 @@ impl Page<'_> {
         ));
         facts.push(("Recipe", format!("sha256 {}", text_code(&datum.id.to_string()))));
         facts.push(("Result", format!("sha256 {}", text_code(&datum.result.to_string()))));
-        facts.extend(datum.log.map(|log| ("What it printed", format!("sha256 {}", text_code(&log.to_string())))));
+        facts.extend(datum.log.map(|log| ("Output (log)", format!("sha256 {}", text_code(&log.to_string())))));
         facts
     }
 
@@ -332,7 +335,7 @@ impl Page<'_> {
         if gaps.is_empty() && cut.is_empty() {
             return text + "<p>Nothing: every file was followed to its sources.</p>\n</section>\n";
         }
-        for (title, list) in [("Could not be found out", gaps), ("Was left out", cut)] {
+        for (title, list) in [("Unknown", gaps), ("Omitted", cut)] {
             if !list.is_empty() {
                 let items =
                     list.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect::<Vec<_>>().concat();
@@ -346,9 +349,9 @@ impl Page<'_> {
         let FileNode { repo, commit, path, .. } = &self.trace.file;
         let reference = command(&[format!("{repo}@{commit}:{path}")]);
         let mut text = String::from(
-            "<section>\n<h2>How to check this</h2>\n<p>This page is a report, not a proof: whoever made it could have written anything. To check it:</p>\n<ul>\n",
+            "<section>\n<h2>How to check this</h2>\n<p>This page is a report, not a proof: its author could have written anything. To check it:</p>\n<ul>\n",
         );
-        text += "<li>A file that you were given: <code>sha256sum FILE</code> must print the digest that stands here.</li>\n";
+        text += "<li>For a file that you have: <code>sha256sum FILE</code> must print the digest on this page.</li>\n";
         for (what, verb) in [
             ("With access to the store: every digest of the chain, and the signatures", "verify"),
             ("The same report again", "trace"),
@@ -356,7 +359,7 @@ impl Page<'_> {
         ] {
             let _ = writeln!(text, "<li>{what}: {}</li>", text_code(&format!("pv {verb} {reference}")));
         }
-        text + "<li>Without access: ask for a bundle (<code>pv bundle</code>). It holds the signed documents, and says how to check them with common tools.</li>\n</ul>\n</section>\n"
+        text + "<li>Without access: ask for a bundle (<code>pv bundle</code>). It contains the signed documents and explains how to check them with common tools.</li>\n</ul>\n</section>\n"
     }
 }
 
@@ -368,7 +371,7 @@ const IN_FULL: usize = 3;
 struct Told(HashMap<(String, u32, specs::Digest), usize>);
 
 impl Told {
-    /// Whether so many like it were told in full that a line will do.
+    /// Whether this many like it were told in full that a line will do.
     fn is_one_of_many(&mut self, datum: &DatumNode) -> bool {
         let count = self.0.entry((datum.pipeline.to_string(), datum.version, datum.transform)).or_default();
         *count += 1;
@@ -388,7 +391,7 @@ fn repeated(datum: &DatumNode, wrote: &[&FileNode]) -> String {
 fn outcome(datum: &DatumNode) -> String {
     let state = match datum.state {
         repos::documents::ResultState::Success => "success",
-        repos::documents::ResultState::Recovered => "failed, then taken care of by the error command",
+        repos::documents::ResultState::Recovered => "failed, then recovered by the error command",
         repos::documents::ResultState::Failed => "failed",
     };
     let code = datum.exit_code.map_or_else(String::new, |code| format!(", exit code {code}"));
@@ -426,16 +429,16 @@ fn input_line(input: &InputNode) -> String {
         let _ = write!(text, ", sha256 {}", text_code(&digest.to_string()));
     }
     if input.commit.is_none() {
-        text += ", <b class=\"bad\">gap: not found again</b>";
+        text += ", <b class=\"bad\">gap: not found</b>";
     }
     if input.empty_files {
         text += ", names only, no bytes";
     }
     if input.reference {
-        text += ", beside the recipe: a change of it alone runs nothing again";
+        text += ", by reference: a change of it alone does not cause a new execution";
     }
     if input.older {
-        text += ", <b>older</b>: there was a newer version by then";
+        text += ", <b>older</b>: a newer version existed at that time";
     }
     text
 }

@@ -288,7 +288,7 @@ fn the_page_tells_who_did_what_with_every_digest_and_what_is_missing() {
         "Secrets, by name</th><td>token".to_owned(),
         "success, exit code 0, after 2 tries".to_owned(),
         "1,234,567".to_owned(),
-        "<b class=\"bad\">Not complete</b>: 0 gaps; 1 place was left out".to_owned(),
+        "<b class=\"bad\">Not complete</b>: 0 gaps; 1 place was omitted".to_owned(),
         "<li>model@020202020202:/: 11 of 12 files are not followed</li>".to_owned(),
         format!("pv verify threat@{}:/flag.json", digest(4)),
     ] {
@@ -306,7 +306,7 @@ fn the_page_shows_the_file_its_frame_and_who_vouches_for_it() {
     for part in [
         "img-src data:",
         "<b>The file itself</b>: <code>images@04040404:/flag.json</code>",
-        "cut: this is its beginning",
+        "truncated: only its beginning is shown",
         "<pre>{&quot;flag&quot;: &quot;&lt;b&gt;threat&lt;/b&gt;&quot;}</pre>",
         "1280 × 720 pixels",
         "<img src=\"data:image/jpeg;base64,/9g=\" alt=\"images@01010101:/cam7.jpg\" width=\"320\" height=\"180\">",

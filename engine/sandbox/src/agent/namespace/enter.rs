@@ -35,7 +35,7 @@ pub(super) struct Source {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Inside {
     pub(super) scratch: Source,
-    /// Shown read-only; each directory before what lies below it.
+    /// Shown read-only; each directory before what is below it.
     pub(super) shown: Vec<Source>,
     /// Shown read-only elsewhere: there.
     pub(super) mounts: Vec<(Source, PathBuf)>,
@@ -73,7 +73,7 @@ pub(in super::super) fn enter(plan: &str) -> Result<(), Stop> {
     }
     keep_capabilities_to_mount().or_stop(|| "keep the right to mount".to_owned())?;
     let plan = write_plan(&inside).or_stop(|| "write the plan of the sandbox".to_owned())?;
-    // The binary may lie where this user cannot go; through `/proc` it is reached all the same.
+    // The binary may be where this user cannot go; through `/proc` it is reached anyway.
     let mut child = Command::new("/proc/self/exe")
         .args(["worker", "inside", &plan.as_raw_fd().to_string()])
         .env_clear()
@@ -114,10 +114,16 @@ fn survey(plan: &Plan) -> Result<Inside, Stop> {
     readable.sort();
     for path in readable {
         if !path.is_absolute() || path == Path::new("/") {
-            return Err(Stop::new(format!("`{}` in `process.paths` is no absolute path below `/`", path.display())));
+            return Err(Stop::new(format!(
+                "`{}` in `process.paths` is not an absolute path below `/`",
+                path.display()
+            )));
         }
         if let Some(fresh) = FRESH.iter().find(|fresh| path.starts_with(fresh)) {
-            return Err(Stop::new(format!("`{}` in `process.paths`: a sandbox has its own `{fresh}`", path.display())));
+            return Err(Stop::new(format!(
+                "`{}` in `process.paths`: each sandbox has its own `{fresh}`",
+                path.display()
+            )));
         }
         fs::metadata(&path).or_stop(|| format!("show `{}` of `process.paths`", path.display()))?;
         shown.push(Source { path, held: None });

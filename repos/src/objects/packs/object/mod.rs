@@ -8,7 +8,7 @@
 //! .pv/cache/<data pack>.<n>      block `n` of a data pack that was read
 //! ```
 //! All that is local can be lost. Copies of data are bounded in bytes, the oldest go first. A copy is no more trusted than anything
-//! else: whoever reads an object checks its digest, and [`PackStore::read_again`] goes past the copies.
+//! else: anyone who reads an object checks its digest, and [`PackStore::read_again`] goes past the copies.
 //!
 //! - `cache` copies of what was read, safe beside other processes
 //! - `part` a pack that is being written
@@ -121,7 +121,7 @@ impl ObjectPacks {
         )
     }
 
-    /// Brings several here at the same time. One that cannot be had is for whoever reads it: the others must stay readable.
+    /// Brings several here at the same time. One that cannot be had is for anyone who reads it: the others must stay readable.
     fn keep_metas(&self, packs: &[&PackName]) {
         let next = AtomicUsize::new(0);
         let run = || {
@@ -146,7 +146,7 @@ impl ObjectPacks {
         self.cache.once(&name, kept, || {
             let block = self.fetch(pack, number * BLOCK_BYTES..(number + 1) * BLOCK_BYTES)?;
             if let Err(error) = self.cache.add(&name, &block, &self.own) {
-                tracing::warn!("a copy cannot be kept: {error}");
+                tracing::warn!("a local copy cannot be stored: {error}");
             }
             let length = block.len() as u64;
             Ok(block.slice(within.start.min(length) as usize..within.end.min(length) as usize))
@@ -256,7 +256,7 @@ impl PackStore for ObjectPacks {
 
     fn read_again(&self, pack: &PackName, range: Range<u64>) -> Result<Option<Bytes>, RepoError> {
         let bytes = self.fetch(pack, range.clone())?;
-        tracing::warn!("the local copy of pack {pack} is damaged and is dropped");
+        tracing::warn!("the local copy of pack {pack} is damaged and was removed");
         let blocks = range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
         blocks
             .map(|number| format!("{pack}.{number}"))
@@ -305,7 +305,7 @@ pub(crate) struct PlacePacks {
 
 impl PackStore for PlacePacks {
     fn create(&self, _: PackClass) -> Result<Box<dyn PackFile>, RepoError> {
-        let what = format!("packs at `{}` are only read here", self.place.url());
+        let what = format!("packs at `{}` are read-only here", self.place.url());
         Err(RepoError::Usage { what, hint: Some("pv mirror --to URL writes a mirror".to_owned()) })
     }
 
