@@ -41,7 +41,7 @@ fn join(call: Call) -> Reply {
     Reply { files: [("out".to_owned(), text.into_bytes())].into(), code, ..Reply::default() }
 }
 
-/// The content of `/out` or `/in` of a commit, by the rule and the sources that it rests on.
+/// The content of `/out` or `/in` of a commit, by the rule and the sources that it depends on.
 fn expected(name: &str, sources: &BTreeMap<&str, String>) -> String {
     let Some((_, inputs)) = GRAPH.iter().find(|(pipeline, _)| *pipeline == name) else { return sources[name].clone() };
     // Commands see their inputs sorted by name.
@@ -50,7 +50,7 @@ fn expected(name: &str, sources: &BTreeMap<&str, String>) -> String {
     format!("{name}({})", read.join(","))
 }
 
-/// Every commit of a branch that a commit rests on, at any depth.
+/// Every commit of a branch that a commit depends on, at any depth.
 fn ancestry(s: &Setting, commit: &Commit) -> BTreeMap<(RepoName, BranchName), BTreeSet<CommitId>> {
     let mut found: BTreeMap<_, BTreeSet<CommitId>> = BTreeMap::new();
     let mut open = commit.provenance.clone();

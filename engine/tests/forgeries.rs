@@ -3,7 +3,7 @@
 //!
 //! `PV_FORGERIES` changes are made, chosen by `PV_SEED`; each to a fresh copy of one store, whose index is deleted or not.
 //!
-//! Left out is what no store can tell by itself, since it is a state that it once had: a backup put back as a whole, and last records
+//! Left out is what no store can tell on its own, since it is a state that it once had: a backup put back as a whole, and last records
 //! taken away once the next change was made on what is left. A store replaced as a whole, with its key, is another store.
 
 use std::collections::BTreeMap;
@@ -581,7 +581,7 @@ fn what_is_forged_is_never_proven_and_nothing_false_is_signed() {
     for case in 0..count {
         let folder = tempfile::tempdir().unwrap();
         let dir = truth.copy(folder.path());
-        // Each kind of change in turn, by numbers that the case alone decides: it can be repeated by itself.
+        // Each kind of change in turn, by numbers that the case alone decides: it can be repeated on its own.
         let mut numbers = Numbers(seed.wrapping_mul(1_000_003).wrapping_add(case));
         numbers.below(2);
         let what = forge(&dir, &mut numbers);

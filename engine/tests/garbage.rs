@@ -66,7 +66,7 @@ async fn a_job_executes_again_what_went_after_it_was_found_in_the_cache() {
     s.run().await;
     s.put("images", [("/a", None)]);
     s.run().await;
-    // What the job wrote lies in a finished pack, which no operation holds.
+    // What the job wrote is in a finished pack, which no operation holds.
     s.store.finish_packs().unwrap();
     s.put("images", [("/a", Some("1")), ("/b", Some("2"))]);
     assert_eq!(s.seen("upper"), ["images/a"]);

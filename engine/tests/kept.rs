@@ -239,7 +239,7 @@ async fn inputs_of_open_jobs_stay_although_no_branch_has_them() {
     a.s.run().await;
     assert_eq!(a.s.seen("upper"), ["images/a", "images/b"]);
     assert_eq!(a.s.files("lower"), [("/a".into(), "1|upper|lower".into())].into());
-    // The outputs are in the history of their branch, and rest on the commit that no branch has.
+    // The outputs are in the history of their branch, and depend on the commit that no branch has.
     a.s.store.set_setting(&settings::RETENTION, None).unwrap();
     a.wait(2);
     a.collect(&["images", "upper", "lower"]);

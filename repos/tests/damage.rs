@@ -251,7 +251,7 @@ fn damage(file: &Path, numbers: &mut Numbers) -> Option<String> {
     (!same).then_some(how)
 }
 
-/// What only helps and can be made anew: damage of it is noticed where it matters, and costs nothing.
+/// What only helps and can be rebuilt: damage of it is noticed where it matters, and costs nothing.
 fn is_disposable(inner: &str) -> bool {
     inner.starts_with("index/") || ["lock", "removal.lock", "reserve", "position", "key"].contains(&inner)
 }
@@ -284,7 +284,7 @@ fn all_hurt_are_named(case: &str, read: &Read, report: &Report, sound: &Path, co
     }
 }
 
-/// The commits that are told to be damaged, by whoever needs them, and all that only these lead to: what a document named that is gone,
+/// The commits that are told to be damaged, by anyone who needs them, and all that only these lead to: what a document named that is gone,
 /// nobody can say before it is back.
 fn told_commits(report: &Report, sound: &Path, commits: &[CommitId]) -> BTreeSet<CommitId> {
     let is_told = |id: &CommitId| {

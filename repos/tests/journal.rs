@@ -1,4 +1,4 @@
-//! A journal with a torn end goes on; a damaged one is reported; the index is made anew from it at any time.
+//! A journal with a torn end continues; a damaged one is reported; the index is rebuilt from it at any time.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;

@@ -64,7 +64,7 @@ fn the_index_has_every_root_whatever_made_it() {
             check_roots(&Store::open(test.store.dir()).unwrap());
         }
     }
-    // A reader that has only a part of it from the disk, one that has nothing, and the index made anew.
+    // A reader that has only a part of it from the disk, one that has nothing, and the index rebuilt.
     let reader = Store::open(test.store.dir()).unwrap();
     (70..90).for_each(|number| setting(&test.store, number));
     reader.refresh().unwrap();

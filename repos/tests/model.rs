@@ -403,7 +403,7 @@ impl World {
         self.compare_all();
     }
 
-    /// Of a store in a place: its folder here is lost, and another machine goes on.
+    /// Of a store in a place: its folder here is lost, and another machine continues.
     fn lose_folder(&mut self) {
         let Some(place) = &self.place else { return };
         let folder = tempfile::tempdir().unwrap();
@@ -433,7 +433,7 @@ impl World {
         }
     }
 
-    /// Every commit that is kept, whoever reaches it.
+    /// Every commit that is kept, anyone who reaches it.
     fn compare_all(&self) {
         for (id, made) in &self.commits {
             assert_eq!(self.test.store.is_pruned(id).unwrap().is_some(), made.has_given_up, "{id}");

@@ -34,7 +34,7 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 /// What people see of a store, a line a thing.
 type World = Vec<String>;
 
-/// A world that was told to people after so many steps.
+/// A world that was told to people after this many steps.
 struct Told {
     steps: usize,
     world: World,
@@ -262,7 +262,7 @@ fn document<D: Document>(store: &Store, json: serde_json::Value) -> Digest {
     store.put_document(&serde_json::from_value::<D>(json).unwrap()).unwrap()
 }
 
-/// An owner's own records name what lies in packs that are not finished.
+/// An owner's own records name what is in packs that are not finished.
 fn own(stage: &Stage) {
     let store = stage.open();
     store.own().unwrap();
@@ -304,7 +304,7 @@ fn own(stage: &Stage) {
     store.sync().unwrap();
 }
 
-/// A writer dies at each of its writes in turn, the last time with a record that is written and not synced; somebody goes on from there.
+/// A writer dies at each of its writes in turn, the last time with a record that is written and not synced; somebody continues from there.
 fn go_on_after_deaths(stage: &Stage) {
     for n in 0.. {
         let store = stage.options().faults(Faults::from(n)).open(&stage.dir).unwrap();

@@ -1,4 +1,4 @@
-//! What a put knows of files without reading them, and when it reads them all the same.
+//! What a put knows of files without reading them, and when it reads them anyway.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -43,7 +43,7 @@ fn put(test: &TestStore, source: &str) -> Done {
     put_with(test, &options(test, source))
 }
 
-/// At this moment, wherever the files lie.
+/// At this moment, wherever the files are.
 fn put_now(test: &TestStore, source: &str) -> Done {
     put_gathered(test, &gather(&options(test, source)).unwrap(), true)
 }

@@ -87,7 +87,7 @@ fn pack_bytes(dir: &Path) -> u64 {
 fn assert_sound(dir: &Path) {
     let store = Store::open(dir).unwrap();
     assert_eq!(check(&store, &silent).unwrap().problems, []);
-    // An index made anew says the same.
+    // An index rebuilt says the same.
     store.rebuild_index().unwrap();
     assert_eq!(check(&store, &silent).unwrap().problems, []);
 }

@@ -12,7 +12,7 @@ use crate::duration::Duration;
 /// A point in time that was written between `{` and `}`.
 ///
 /// Shape: `2026-09-01` (its first moment), `2026-09-01 14:02[:05]`, an RFC 3339 time; `3 days ago`, `1 hour 30 minutes ago`, `90m`, `now`,
-/// `today` (its first moment), `yesterday` (a day ago). What names no time zone is in that of whoever asks. Printed as it was written.
+/// `today` (its first moment), `yesterday` (a day ago). Without a time zone, the caller's zone is used. Printed as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AsOf {
     text: String,
@@ -44,7 +44,7 @@ const UNITS: [(&[&str], Unit); 7] = [
 ];
 
 impl AsOf {
-    /// Reads what stands between the braces; `None` for what is no time.
+    /// Reads the text between the braces; `None` if it is not a time.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         // Within years that every clock of ours knows.
         const MOST: i64 = 9_000;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::digest::serde_as_text;
 
-/// Why a text is no legal name.
+/// Why a text is not a legal name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a legal {what} name: {why}", .text.escape_debug())]
 pub struct NameError {

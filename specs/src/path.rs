@@ -18,7 +18,7 @@ pub const MAX_PART_BYTES: usize = 255;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FilePath(String);
 
-/// Why a text is no legal path.
+/// Why a text is not a legal path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a legal path: {why}", .text.escape_debug())]
 pub struct PathError {
@@ -102,14 +102,14 @@ impl FilePath {
         if self.is_root() { "/".to_owned() } else { format!("{}/", self.0) }
     }
 
-    /// Whether `other` lies below this directory (a path does not lie below itself).
+    /// Whether `other` is below this directory (a path is not below itself).
     pub fn contains(&self, other: &Self) -> bool {
         other.0.len() > self.0.len()
             && other.0.starts_with(&self.0)
             && (self.is_root() || other.0.as_bytes()[self.0.len()] == b'/')
     }
 
-    /// What remains of this path below `directory`, without a leading `/`; `None` when it lies elsewhere.
+    /// The rest of this path below `directory`, without a leading `/`; `None` if it is not below it.
     pub fn below(&self, directory: &Self) -> Option<&str> {
         directory.contains(self).then(|| self.0[directory.0.len()..].trim_start_matches('/'))
     }

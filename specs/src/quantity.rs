@@ -32,7 +32,7 @@ pub struct Quantity {
     thousandths: u64,
 }
 
-/// Why a text is no quantity.
+/// Why a text is not a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`", .text.escape_debug())]
 pub struct QuantityError {
@@ -76,7 +76,7 @@ fn thousandths(text: &str) -> Option<u64> {
     u64::try_from((number.checked_mul(*unit)?).div_ceil(scale)).ok()
 }
 
-/// The text that is kept: `0.5` for `.5`, `5` for `5.` and `+5`, `1000` for `1e3`; `None` if it is no number that could be meant.
+/// The normal form: `0.5` for `.5`, `5` for `5.` and `+5`, `1000` for `1e3`; `None` if it is not a number.
 fn plain(text: &str) -> Option<Cow<'_, str>> {
     let unsigned = text.strip_prefix('+').unwrap_or(text);
     let end = unsigned.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(unsigned.len());

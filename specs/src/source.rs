@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::path::FilePath;
 use crate::reference::{IdPrefix, Reference, ReferenceError, is_id_prefix, split_path};
 
-/// What has files: a reference, or a whole id. A short id looks like the name of a repository, and only a store can tell.
+/// Something that has files: a reference, or a full id. A short id looks like the name of a repository, and only a store can tell.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// `REPO[@REV][:/PATH]`.

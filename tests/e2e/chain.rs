@@ -1,5 +1,5 @@
 //! Ten pipelines with diamonds among them, rapid commits to several inputs, failures in the middle, and engines that are killed: every
-//! run has its output commits in order, what they hold is right, and no commit rests on a mix of generations.
+//! run has its output commits in order, what they hold is right, and no commit depends on a mix of generations.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +43,7 @@ fn spec_of(pipeline: &str, inputs: &[&str]) -> String {
     spec.replacen('{', "{\"datum_tries\": 1, ", 1)
 }
 
-/// What a branch holds after a run, and all that it rests on: branch and number of the run that made it.
+/// What a branch holds after a run, and all that it depends on: branch and number of the run that made it.
 #[derive(Debug, Clone)]
 struct Held {
     text: String,
@@ -91,7 +91,7 @@ impl Model {
         self.runs.push(jobs);
     }
 
-    /// Inputs side by side; nothing when they rest on different commits of one branch.
+    /// Inputs side by side; nothing when they depend on different commits of one branch.
     fn joined(&self, inputs: &[&str]) -> Option<Held> {
         let mut rests_on = BTreeMap::new();
         let mut texts = Vec::new();
@@ -123,7 +123,7 @@ fn put(env: &TestEnv, repo: &str, text: &str) -> String {
     })
 }
 
-/// Starts engines and kills them at moments that nothing knows, so many times and until `is_over`.
+/// Starts engines and kills them at moments that nothing knows, this many times and until `is_over`.
 fn kill_engines(env: &TestEnv, kills: u64, is_over: &AtomicBool) {
     let mut random = Random(number("PV_SEED", 7));
     for killed in 0.. {
@@ -211,13 +211,13 @@ fn assert_commits(env: &TestEnv, model: &Model, runs: &[String]) -> BTreeMap<Str
     all
 }
 
-/// In all that a commit rests on no branch is there with two commits.
+/// In all that a commit depends on no branch is there with two commits.
 fn assert_one_generation(commits: &BTreeMap<String, Value>) {
     for id in commits.keys() {
         let mut seen: BTreeMap<String, &str> = BTreeMap::new();
         let mut open = vec![id.as_str()];
         while let Some(next) = open.pop() {
-            // What users committed rests on nothing.
+            // What users committed depends on nothing.
             let Some(commit) = commits.get(next) else { continue };
             for origin in commit["provenance"].as_array().into_iter().flatten() {
                 let [repo, branch, commit] = ["repo", "branch", "commit"].map(|field| origin[field].as_str().unwrap());

@@ -241,7 +241,7 @@ fn a_store_of_another_user_can_be_read_and_not_changed() {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     }
     disk.env.write("second", "2");
-    // The binary may lie where nobody else may look: it is open already.
+    // The binary may be where nobody else may look: it is open already.
     let binary = File::open(env!("CARGO_BIN_EXE_pv")).unwrap();
     let as_nobody = |args: &[&str]| {
         let plain = disk.env.command(disk.args(args));

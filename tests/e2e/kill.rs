@@ -132,7 +132,7 @@ fn env_with_two_jobs(executor: &str, mark: &str) -> TestEnv {
 fn assert_went_on(env: &TestEnv, mark: &str, point: &str) {
     let (first, second) = (format!("first{mark}"), format!("second{mark}"));
     for pipeline in [&first, &second] {
-        // Those that an engine that is no more executed were executed in this job all the same.
+        // Those that an engine that is no more executed were executed in this job anyway.
         assert_eq!(outcome(env, pipeline), success(3, 0), "{point}");
     }
     assert_eq!(executed(env), 6, "{point}: each datum once");
@@ -204,7 +204,7 @@ struct Acknowledged {
     commit: String,
 }
 
-/// Puts files one by one, every other call with a `kill -9` at a random moment, until so many writers were killed.
+/// Puts files one by one, every other call with a `kill -9` at a random moment, until this many writers were killed.
 fn write_and_die(env: &TestEnv, writer: u64, killed: &AtomicU64) -> Vec<Acknowledged> {
     let mut random = Random(writer);
     let mut acknowledged = Vec::new();

@@ -153,7 +153,7 @@ fn tries_stand_beside_what_is_now_and_a_try_ends_with_the_metrics_of_both_sides(
     let found: Vec<_> = rows.iter().map(|row| (&row["try"], &row["metrics"]["accuracy"])).collect();
     assert_eq!(found, [(&json!(true), &json!(0.48)), (&json!(false), &json!(0.38))], "the same try twice is one row");
     assert!(env.ok(["metrics", "evaluate:/d.json", "--tries"]).contains("try @"));
-    // A sample makes no commit, and its figures are told all the same.
+    // A sample makes no commit, and its figures are told anyway.
     env.write("less.yml", specs(10));
     let sample = env.json(["try", "train", "--with", "less.yml", "--input", "/a.json"]).remove(0);
     assert_eq!(sample["jobs"][0]["metrics"]["figures"][0]["new"], 9, "{sample}");

@@ -8,7 +8,7 @@ use tests::TestEnv;
 
 use crate::support::*;
 
-/// Scores an image against the model's threshold; anything but a number is no image.
+/// Scores an image against the model's threshold; anything but a number is not an image.
 const SCORE: &str = r#"
     name=$(basename "$images"); value=$(cat "$images"); least=$(cat /pfs/model/threshold)
     case $value in ''|*[!0-9]*) echo "no image: $name" >&2; exit 3;; esac
@@ -122,7 +122,7 @@ fn who_is_affected_by_a_poisoned_image_is_answered_from_all_history() {
     env.ok(["rm", "images:/poison"]);
     env.ok(["run"]);
 
-    // The bytes are named by what they are: whoever finds the file again asks for all its names.
+    // The bytes are named by what they are: anyone who finds the file again asks for all its names.
     let found = env.json(["find", "extra/poison"]);
     let names: Vec<(&str, &str)> = found.iter().map(|one| (text(one, "repo"), text(one, "path"))).collect();
     assert!(names.contains(&("images", "/poison")) && names.contains(&("images", "/harmless")), "{names:?}");

@@ -66,7 +66,7 @@ pub(crate) fn until_true(event: &str, mut is_so: impl FnMut() -> bool) {
     until(event, || is_so().then_some(()));
 }
 
-/// A `pv` at work while the test goes on. Killed when the test ends before it.
+/// A `pv` at work while the test continues. Killed when the test ends before it.
 #[derive(Debug)]
 pub(crate) struct Background {
     child: Child,
@@ -187,7 +187,7 @@ impl Gate {
         Self(format!("1{:07}{:02}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// What a script runs to wait here; it goes on when the test lets it.
+    /// What a script runs to wait here; it continues when the test lets it.
     pub(crate) fn wait(&self) -> String {
         format!("{{ sleep {} || true; }}", self.0)
     }

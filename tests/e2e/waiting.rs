@@ -1,4 +1,4 @@
-//! Two processes at one store: the second says whom it waits for, and goes on when the first is gone.
+//! Two processes at one store: the second says whom it waits for, and continues when the first is gone.
 
 use nix::sys::signal::Signal;
 use tests::{TestEnv, test_env};

@@ -77,7 +77,7 @@ impl TestEnv {
     /// Reads a file below the folder in which `pv` is called.
     ///
     /// # Panics
-    /// When it cannot be read or is no text.
+    /// When it cannot be read or is not a text.
     pub fn read(&self, path: impl AsRef<Path>) -> String {
         std::fs::read_to_string(self.work().join(path)).expect("the file can be read")
     }
@@ -127,7 +127,7 @@ impl TestEnv {
     fn check_hints(&self, output: &Output, here: bool) {
         let said = String::from_utf8_lossy(&output.stderr);
         crate::hints::check(&self.binary, &said, |mut shell| {
-            // Whoever owns the store may be held by the test.
+            // Anyone who owns the store may be held by the test.
             let store = self.dir().join(".pv");
             if !here || !store.exists() || store.join("socket").exists() {
                 return None;
@@ -179,7 +179,7 @@ impl TestEnv {
     /// Calls `pv --json`, which must fail; the fields of its error, and its exit code.
     ///
     /// # Panics
-    /// When it succeeds, or the last line of stderr is no error.
+    /// When it succeeds, or the last line of stderr is not an error.
     pub fn json_error<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> (Value, i32) {
         let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let output = self.output([OsStr::new("--json").to_owned()].into_iter().chain(args));

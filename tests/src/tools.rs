@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// The Python of one of its environments, such as `proof-tools`; `None` if it is not there. Tests lie in the target folder too.
+/// The Python of one of its environments, such as `proof-tools`; `None` if it is not there. Tests are in the target folder too.
 pub fn python_of(environment: &str) -> Option<PathBuf> {
     let test = std::env::current_exe().ok()?;
     test.ancestors().map(|folder| folder.join(environment).join("bin/python")).find(|python| python.exists())

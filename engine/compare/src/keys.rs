@@ -3,7 +3,7 @@
 //! A key is a set of columns that no two different rows of a side share. Of those that there are the one counts under which most rows are
 //! found again on the other side; of equals the one with a name like `id`, then the one that stands further left. What is measured (a
 //! number with something behind its point) tells nothing apart, nor does what only counts the rows and has no such name. Rows that are the
-//! same in all cells are one row here, if they are few: a table with some lines twice has its key all the same, and a log of the same few
+//! same in all cells are one row here, if they are few: a table with some lines twice has its key anyway, and a log of the same few
 //! lines has none.
 
 use crate::error::Fit;
@@ -122,7 +122,7 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// Looks at the column in the next row; `None` for what is no whole number.
+    /// Looks at the column in the next row; `None` for what is not a whole number.
     pub(crate) fn see(&mut self, value: Option<u64>) {
         match value {
             Some(first) if self.rows == 0 && first < 2 => self.first = first,
@@ -132,7 +132,7 @@ impl Counter {
         self.rows += 1;
     }
 
-    /// Whether it counts the rows of a table that is no small one, and has no name of a key.
+    /// Whether it counts the rows of a table that is not a small one, and has no name of a key.
     pub(crate) fn counts_rows(&self, name: &str) -> bool {
         !self.broken && self.rows >= COUNTED && !is_named_so(name)
     }

@@ -42,7 +42,7 @@ pub enum PairedBy {
 pub(crate) struct Wanted<'a> {
     /// Key fields that were given; empty to find them.
     pub(crate) key: &'a [String],
-    /// A field that is no key: a decision tells no records apart.
+    /// A field that is not a key: a decision tells no records apart.
     pub(crate) not_key: Option<&'a str>,
 }
 
@@ -304,7 +304,7 @@ fn in_sequence(old: &[Node], new: &[Node], names: &Names) -> Pairing {
 }
 
 impl Pairing {
-    /// Pairs so many items from these on, one by one.
+    /// Pairs this many items from these on, one by one.
     fn pair_up(&mut self, old: &[Node], new: &[Node], (one, other): (usize, usize), count: usize) {
         for (one, other) in (0..count).map(|at| (one + at, other + at)) {
             let is_equal = old[one].is_equal(&new[other]);

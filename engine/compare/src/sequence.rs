@@ -37,7 +37,7 @@ pub(crate) fn differences<T: Copy + Eq + Hash>(old: &[T], new: &[T]) -> Vec<(Ran
     diff.hunks().map(|hunk| (range(&hunk.before), range(&hunk.after))).collect()
 }
 
-/// Whether what both share, so many items, stands in another order. It is not said of long sequences that share items several times, when
+/// Whether what both share, this many items, stands in another order. It is not said of long sequences that share items several times, when
 /// both have items of their own.
 pub(crate) fn is_reordered<T: Copy + Eq + Hash>(old: &[T], new: &[T], shared: usize) -> bool {
     if shared == old.len() || shared == new.len() {

@@ -162,7 +162,7 @@ fn rows() -> impl Strategy<Value = std::collections::BTreeMap<u8, u8>> {
     prop::collection::btree_map(any::<u8>(), any::<u8>(), 0..40)
 }
 
-/// Fails after so many bytes.
+/// Fails after this many bytes.
 struct Failing(Cursor<Vec<u8>>, u64);
 
 impl Read for Failing {

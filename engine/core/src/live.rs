@@ -185,7 +185,7 @@ impl LiveJob {
 pub enum Happened {
     /// A job came into another state, or its counts changed.
     Changed(JobKey),
-    /// The store changed, or the engine comes to its end: whoever waits for something should look.
+    /// The store changed, or the engine comes to its end: anyone who waits for something should look.
     Look,
     /// Something failed that may pass; the engine rests and tries again.
     Trouble(String),
@@ -274,7 +274,7 @@ impl Live {
         self.tell(Happened::Changed(job.clone()));
     }
 
-    /// Jobs that run wait, for this reason, until they [go on](Self::go_on).
+    /// Running jobs wait, for this reason, until they [continue](Self::go_on).
     pub(crate) fn hold(&self, reason: &str, now: Timestamp) {
         self.shift(LiveState::Running, LiveState::Waiting, reason, now);
     }

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::graph::Pipeline;
 use crate::recipe::Leaf;
 
-/// So many changes of files in joins and groups are held in memory; with more, a plan in full costs little more.
+/// This many changes of files in joins and groups are held in memory; with more, a plan in full costs little more.
 const MOST_CHANGES: usize = if cfg!(any(test, feature = "testing")) { 50 } else { 200_000 };
 
 /// What a job starts from.
@@ -55,7 +55,7 @@ pub struct Plan {
     pub replaced: BTreeMap<DatumKey, Digest>,
     /// How many datums the job has in all.
     pub total: u64,
-    /// Whether two datums may have one recipe, and so one result: an input lies outside it, or two inputs have one name.
+    /// Whether two datums may have one recipe, and so one result: an input is outside it, or two inputs have one name.
     pub results_may_be_shared: bool,
     /// Rows of the map of datums that come and go with the inputs.
     pub(crate) members: MemberRows,

@@ -55,7 +55,7 @@ struct Directory {
     files: Arc<Vec<InputFile>>,
 }
 
-/// So many matched directories are remembered; when there are more, each is most likely seen once.
+/// This many matched directories are remembered; when there are more, each is most likely seen once.
 const REMEMBERED: usize = 16;
 
 impl Kitchen {

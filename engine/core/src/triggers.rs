@@ -96,7 +96,7 @@ impl Sight<'_> {
         Ok(if *all { held.iter().all(|held| *held) } else { held.contains(&true) })
     }
 
-    /// Whether at least `count` commits lie between what was taken and the head.
+    /// Whether at least `count` commits are between what was taken and the head.
     fn has_new_commits(&self, store: &Store, count: u32) -> Result<bool> {
         let order = |id: &CommitId| -> Result<u64, RepoError> {
             // One that the journal has not named yet is this change's own.

@@ -1,6 +1,6 @@
 //! Turns: how many datums run at a time, over all jobs.
 //!
-//! Whoever waits longest comes next, and each worker waits once a datum; so a job of many datums cannot keep one of few waiting for
+//! Anyone who waits longest comes next, and each worker waits once a datum; so a job of many datums cannot keep one of few waiting for
 //! longer than a round. While the turns are closed nobody gets one: those that run finish, the others wait.
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};

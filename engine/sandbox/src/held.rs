@@ -11,7 +11,7 @@ use super::InputFile;
 
 /// Files from this size on are kept before anybody knows whether the next try has them too, in bytes.
 const LARGE: u64 = 16 << 20;
-/// So many tries in a row are sent a file before it is kept.
+/// This many tries in a row are sent a file before it is kept.
 const SENT_BEFORE: u32 = 8;
 
 /// What a path holds: digest, length, and whether it is executable.

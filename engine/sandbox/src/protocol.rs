@@ -124,7 +124,7 @@ pub(crate) enum FromAgent {
         input: String,
     },
     Done(Report),
-    /// The agent cannot go on; it ends after this.
+    /// The agent cannot continue; it ends after this.
     Broken {
         why: String,
     },

@@ -177,7 +177,7 @@ impl Incoming {
     }
 }
 
-/// A file that goes unless it was renamed.
+/// A file that is removed unless it was renamed.
 struct Part(PathBuf);
 
 impl Drop for Part {

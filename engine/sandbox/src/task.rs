@@ -67,13 +67,13 @@ impl SandboxSpec {
 /// A folder of the machine that runs user code, shown read-only in a sandbox. Nothing else of that machine is; a try alone has any.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostFolder {
-    /// Where it lies, absolute.
+    /// Where it is, absolute.
     pub from: PathBuf,
     /// Where it is shown, absolute; never `/`, and not below `/pfs` or `/tmp`.
     pub at: PathBuf,
 }
 
-/// A file with a secret. Only the command's user may read it, and it goes with the try.
+/// A file with a secret. Only the command's user may read it, and it is removed with the try.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretFile {
     /// Absolute, in one of [`SandboxSpec::secret_directories`] or below.
@@ -185,7 +185,7 @@ impl DatumTask {
 /// Where the bytes of inputs come from.
 #[async_trait]
 pub trait FileSource: Send + Sync {
-    /// At most `max` bytes from `offset` on; never none while `offset` lies before the end.
+    /// At most `max` bytes from `offset` on; never none while `offset` is before the end.
     async fn read(&self, file: &InputFile, offset: u64, max: usize) -> Result<Bytes, ExecError>;
 }
 

@@ -36,7 +36,7 @@ impl Writeback {
         }
         self.wait()?;
         self.upto = length;
-        // It is no loss where there is neither a file nor a thread to be had: all is synced in the end.
+        // It is not a loss where there is neither a file nor a thread to be had: all is synced in the end.
         if let Ok(file) = file.try_clone() {
             self.running = std::thread::Builder::new().spawn(move || file.sync_data()).ok();
         }
@@ -67,7 +67,7 @@ impl<'a> Eager<'a> {
         Self { file, length: 0, writeback: Writeback::default() }
     }
 
-    /// Goes on so many bytes further, and leaves a hole.
+    /// Goes on this many bytes further, and leaves a hole.
     pub(crate) fn skip(&mut self, bytes: u64) -> io::Result<()> {
         self.length += bytes;
         self.file.seek(SeekFrom::Start(self.length)).map(drop)

@@ -37,7 +37,7 @@ pub enum Kind {
     Certificate = 14,
 }
 
-/// Which packs an object goes to.
+/// Which packs an object is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PackClass {
     /// Nodes and documents: small, read often, kept locally in whole.

@@ -37,7 +37,7 @@ pub fn stop_at(name: &str) {
     }
     assert!(point.strip_prefix("panic:") != Some(name), "the point {name} was set to panic at");
     if point.strip_prefix("pause:") == Some(name) {
-        // Where it cannot be stopped, it goes on.
+        // Where it cannot be stopped, it continues.
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP).ok();
     }
 }

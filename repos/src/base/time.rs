@@ -15,7 +15,7 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// From microseconds since 1970-01-01T00:00:00Z; what lies outside years 0 to 9999 becomes 1970.
+    /// From microseconds since 1970-01-01T00:00:00Z; what is outside years 0 to 9999 becomes 1970.
     pub fn from_micros(micros: i64) -> Self {
         Self { micros: if Instant::from_microsecond(micros).is_ok() { micros } else { 0 } }
     }
@@ -77,7 +77,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that starts at a given time and goes on by one second at each look.
+/// A clock that starts at a given time and continues by one second at each look.
 #[derive(Debug)]
 pub struct SteppingClock(AtomicI64);
 

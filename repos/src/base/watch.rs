@@ -34,7 +34,7 @@ pub enum Step {
     FolderSynced,
 }
 
-/// Tells whoever watches `path`.
+/// Tells anyone who watches `path`.
 #[cfg(not(any(test, feature = "testing")))]
 pub(crate) fn tell(_path: &Path, _step: impl FnOnce() -> Step) {}
 

@@ -57,7 +57,7 @@ pub struct Commit {
     /// Why this commit is not good: it is never a branch's head and never a base.
     #[serde(default, skip_serializing_if = "is_default")]
     pub error: Option<CommitError>,
-    /// How far the journal went when it was made: whoever signs the commit says that the journal was at least this long.
+    /// How far the journal went when it was made: anyone who signs the commit says that the journal was at least this long.
     #[serde(default, skip_serializing_if = "is_default")]
     pub journal: Option<JournalEnd>,
 }

@@ -23,7 +23,7 @@ impl Document for SignatureDocument {
     const KIND: Kind = Kind::Signature;
 }
 
-/// What came of executing the datums of a commit, and of all that it rests on, once more.
+/// What came of executing the datums of a commit, and of all that it depends on, once more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     /// The commit.

@@ -26,7 +26,7 @@ pub struct Gathered {
     looked_at: i64,
     /// Bytes of all files, as far as they are known before they are read.
     pub size_bytes: u64,
-    /// Folders of stores that lie in the sources: they are left out.
+    /// Folders of stores that are in the sources: they are left out.
     pub stores: Vec<PathBuf>,
     /// What patterns left out.
     pub omitted: Omitted,
@@ -69,7 +69,7 @@ impl Omitted {
         self.named.append(&mut other.named);
     }
 
-    /// How many files and folders these left out; of a folder not what lies in it.
+    /// How many files and folders these left out; of a folder not what is in it.
     pub fn count(&self, by: &By) -> u64 {
         self.counts.get(by).copied().unwrap_or_default()
     }
@@ -175,7 +175,7 @@ impl Gathered {
         self.names.extend_from_slice(name);
     }
 
-    /// Notes the patterns that lie in folders of a source.
+    /// Notes the patterns that are in folders of a source.
     pub(super) fn add_rules(&mut self, root: u32, rules: Vec<(Vec<u8>, Arc<Rules>)>) {
         let root = root as usize;
         if self.rules.len() <= root {
@@ -330,7 +330,7 @@ impl Gathered {
         self
     }
 
-    /// As if they lay on a disk of this machine: for tests, whose folders may lie in memory.
+    /// As if they lay on a disk of this machine: for tests, whose folders may be in memory.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn as_if_on_disk(mut self) -> Self {

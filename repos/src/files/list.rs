@@ -1,4 +1,4 @@
-//! What lies in a directory, or at and below it.
+//! What is in a directory, or at and below it.
 
 use specs::FilePath;
 

@@ -1,4 +1,4 @@
-//! What lies at a path; when nothing does, what was probably meant.
+//! What is at a path; when nothing does, what was probably meant.
 
 use specs::FilePath;
 

@@ -11,7 +11,7 @@
 //! mirror   what a put removes because its sources lack it
 //! rework   rm, mv, cp, revert: edits of what is stored already; no bytes are moved
 //! get      brings files back to this machine, all or nothing, never through a link (folder), zeros as holes (holes)
-//! list     what lies in a directory
+//! list     what is in a directory
 //! matching what a glob matches
 //! history  which commits changed a path, which files only moved
 //! find     where bytes or names are and were

@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::Stat;
 
-/// Times of most file systems go on in steps of the kernel's clock, at most ten milliseconds.
+/// Times of most file systems continue in steps of the kernel's clock, at most ten milliseconds.
 const TICK: i64 = 20_000_000;
-/// Where times are whole seconds, they may go on in steps of two.
+/// Where times are whole seconds, they may continue in steps of two.
 const COARSE_TICK: i64 = 2_000_000_000;
 const SECOND: i64 = 1_000_000_000;
 

@@ -10,7 +10,7 @@
 //! | disks of this machine (ext4, XFS, btrfs …) | after twice the time in which the kernel cleans pages: 70 s, as it is set up by default |
 //! | the same, while more than 256 MB wait for a disk | after 10 minutes |
 //! | networks, FUSE, all others | after 10 minutes: their clocks and caches are not ours |
-//! | memory (tmpfs, ramfs), overlayfs, which may lie on it | never: pages are not cleaned there, and a write may not show at all |
+//! | memory (tmpfs, ramfs), overlayfs, which may be on it | never: pages are not cleaned there, and a write may not show at all |
 //!
 //! What remains: a disk that is further behind than that, and a kernel that is told not to write (`vm.dirty_writeback_centisecs = 0`, where
 //! nothing is trusted) or never to a file that is mapped all the time. `put --checksum` reads all.
@@ -67,7 +67,7 @@ const IN_MEMORY: [u64; 6] = [
 pub(super) struct Trust {
     /// In nanoseconds since 1970.
     looked_at: i64,
-    /// `None` when the kernel never cleans pages by itself.
+    /// `None` when the kernel never cleans pages on its own.
     on_disks: Option<Duration>,
     /// By device, for how long a file must not have changed; `None` for ever.
     known: Vec<(u64, Option<Duration>)>,
@@ -120,7 +120,7 @@ fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// The number of the file system that a file lies on, if the file is on this device.
+/// The number of the file system that a file is on, if the file is on this device.
 fn file_system(path: &Path, device: u64) -> Option<u64> {
     let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let is_there = Stamp::of(&rustix::fs::fstat(&file).ok()?).device == device;
@@ -129,7 +129,7 @@ fn file_system(path: &Path, device: u64) -> Option<u64> {
     is_there.then_some(kind)
 }
 
-/// For how long a file on a disk must not have changed; `None` when the kernel does not clean pages by itself.
+/// For how long a file on a disk must not have changed; `None` when the kernel does not clean pages on its own.
 fn lag(expire: Option<Duration>, interval: Option<Duration>, unwritten_bytes: u64) -> Option<Duration> {
     let (expire, interval) = (expire.unwrap_or(EXPIRE), interval.unwrap_or(INTERVAL));
     if interval.is_zero() {

@@ -49,7 +49,7 @@ pub enum Subject {
     Record(u64),
     /// A pack beside its objects: header, index, footer, all of it.
     Pack(PackName),
-    /// The index, which can be made anew.
+    /// The index, which can be rebuilt.
     Index,
     /// An object.
     Object(Kind, Digest),
@@ -150,7 +150,7 @@ impl Findings {
         self.problems.is_empty()
     }
 
-    /// Whether a pack may lack some of what the index says lies in it.
+    /// Whether a pack may lack some of what the index says is in it.
     pub(super) fn is_suspect(&self, pack: &PackName) -> bool {
         self.damaged_packs.contains(pack) || self.problems.contains_key(&Subject::Pack(*pack))
     }
@@ -168,7 +168,7 @@ impl Findings {
             RepoError::MissingObject { .. } => "it is missing".to_owned(),
             error => error.to_string(),
         };
-        // What lies behind a row that cannot be read is not known to be damaged.
+        // What is behind a row that cannot be read is not known to be damaged.
         let is_of_index = error.is_of_index();
         let subject = if is_of_index { Subject::Index } else { Subject::Object(kind, digest) };
         self.add(subject, why);
@@ -191,7 +191,7 @@ impl Findings {
         }
     }
 
-    /// What is wrong here and was so before: damage does not go by itself.
+    /// What is wrong here and was wrong before: damage does not disappear.
     pub(super) fn confirmed_by(mut self, before: &Self) -> Self {
         self.problems.retain(|subject, _| before.problems.contains_key(subject));
         self

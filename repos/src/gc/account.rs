@@ -15,7 +15,7 @@ use crate::tree::{FileEntry, Map, Step, path_of};
 /// How many of the largest things are told.
 const TOLD: usize = 10;
 
-/// Why something goes.
+/// Why something is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// Nothing names it: puts that were given up, dry runs.
@@ -89,16 +89,16 @@ pub struct Only {
     pub size_bytes: u64,
 }
 
-/// What goes, and what stays.
+/// What is removed, and what is kept.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
-    /// What goes by reason, and by repository where one gave it up.
+    /// What is removed, by reason, and by repository if known.
     pub gone: BTreeMap<(Reason, Option<RepoName>), Amount>,
-    /// Garbage that stays for now: it lies in large packs of which little is garbage.
+    /// Garbage that is kept for now: it is in large packs that contain little garbage.
     pub left_bytes: u64,
-    /// The largest files that stay, largest first; only told before anything goes.
+    /// The largest files that are kept, largest first; only filled before anything is removed.
     pub largest: Vec<LargeFile>,
-    /// What branches and tags hold alone, most first; only told before anything goes.
+    /// What single branches and tags keep, most first; only filled before anything is removed.
     pub only: Vec<Only>,
 }
 
@@ -172,7 +172,7 @@ impl Holding {
         Ok(holding)
     }
 
-    /// Notes a holder down; true when that says something new, so that what lies below is to be looked at.
+    /// Notes a holder down; true when that says something new, so that what is below is to be looked at.
     fn note(known: &mut HashMap<Digest, Option<u32>>, digest: Digest, holder: Option<u32>) -> bool {
         match known.get_mut(&digest) {
             None => {

@@ -119,7 +119,7 @@ pub fn mark(store: &Store, plan: &Plan, progress: Progress<'_>) -> Result<Kept> 
         let pruned = plan.commits.get(&id).copied().max(row.pruned.as_ref().map(|pruned| pruned.why));
         commits.push((id, row, Level::of(pruned), pruned.map_or(Reason::Unnamed, Reason::of)));
     })?;
-    // What is kept in full first: what is left of the others is then known to go. Heads are told before what they rest on.
+    // What is kept in full first: what is left of the others is then known to go. Heads are told before what they depend on.
     let is_older = |id: &CommitId| !plan.reach.pointed_to.contains(id);
     commits.sort_by_key(|(id, row, level, _)| (std::cmp::Reverse(*level), is_older(id), std::cmp::Reverse(row.order)));
     let total = commits.len() as u64;

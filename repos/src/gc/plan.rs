@@ -21,7 +21,7 @@ pub struct Plan {
 /// Which commits of a branch's history somebody wants to prune.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
-    /// All but the newest so many.
+    /// All but the newest this many.
     AllBut(usize),
     /// Those made before this time.
     MadeBefore(Timestamp),
@@ -113,7 +113,7 @@ impl Plan {
     }
 }
 
-/// Whether the selection holds for a commit on whatever branch it lies: old is old.
+/// Whether the selection holds for a commit on whatever branch it is: old is old.
 fn is_meant_anyway(selection: Selection) -> bool {
     matches!(selection, Selection::MadeBefore(_) | Selection::Under(_))
 }

@@ -31,7 +31,7 @@ pub(super) struct Held {
     pub(super) alone: bool,
 }
 
-/// All that a commit rests on.
+/// Everything that a commit depends on.
 pub(super) fn below(commit: &Commit) -> impl Iterator<Item = CommitId> {
     let origins = commit.provenance.iter().map(|origin| origin.commit);
     commit.parents.iter().copied().chain(origins).chain(commit.sources.iter().map(|source| source.commit))
@@ -111,7 +111,7 @@ pub(super) fn inputs_of_open_jobs(store: &Store) -> Result<Vec<CommitId>> {
     Ok(inputs)
 }
 
-/// What names a commit, beside the branch `but`: other branches, tags, commits that rest on it, open jobs; in words.
+/// What names a commit, beside the branch `but`: other branches, tags, commits that depend on it, open jobs; in words.
 pub fn named_by(store: &Store, commit: &CommitId, but: &str) -> Result<Vec<String>> {
     let reach = Reach::of_pointers(store)?;
     let mut named_by: Vec<String> =

@@ -24,7 +24,7 @@ const LAST: (u32, u32) = (u32::MAX, u32::MAX);
 /// A change of one path as the index has it: the depth and number of the commit, and what it did.
 pub(super) type PathRow = (u32, u32, Did);
 
-/// The commits that changed a path, newest first, with what each did to the file there: `None` for one that changed only what lies
+/// The commits that changed a path, newest first, with what each did to the file there: `None` for one that changed only what is
 /// below. Ends after the first error.
 #[derive(Debug)]
 pub struct PathHistory<'s> {
@@ -42,7 +42,7 @@ pub struct PathHistory<'s> {
     passed: (u32, u32),
 }
 
-/// Where the history goes on.
+/// Where the history continues.
 #[derive(Debug, Clone, Copy)]
 enum At {
     /// With this commit.
@@ -148,7 +148,7 @@ impl<'s> PathHistory<'s> {
         }
     }
 
-    /// What a commit that is not in the index did, if it did something; goes on to its parent.
+    /// What a commit that is not in the index did, if it did something; continues to its parent.
     fn walk(&mut self, id: CommitId) -> Result<Option<(CommitId, Option<Did>)>> {
         let commit = self.store.commit(&id)?;
         self.at = commit.parents.first().map_or(At::End, |parent| At::Commit(*parent));
@@ -160,7 +160,7 @@ impl<'s> PathHistory<'s> {
         Ok(below.map(|_| (id, None)))
     }
 
-    /// The newest change of a commit or one before it; without one, goes on to where what the index has of them begins.
+    /// The newest change of a commit or one before it; without one, continues to where what the index has of them begins.
     fn look_up(&mut self, number: u32, depth: u32) -> Result<Option<(Link, Option<Did>)>> {
         while let Some((row_depth, row_number, did)) = self.next_row(depth)? {
             if self.links.ancestor(number, row_depth)? == Some(row_number) {

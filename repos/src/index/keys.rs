@@ -12,7 +12,7 @@ use crate::base::time::Timestamp;
 enum Prefix {
     /// Version, journal position, counters, store id.
     Meta = b'm',
-    /// (kind, digest) → where the object lies.
+    /// (kind, digest) → where the object is.
     Object = b'o',
     /// pack number → pack name.
     PackNumber = b'n',

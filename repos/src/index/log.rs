@@ -1,7 +1,7 @@
 //! The complete subtrees of the journal's Merkle tree as rows of the index, and when each key was in use.
 //!
 //! A record adds its leaf and the subtrees that it completes: two rows on average. They follow from the journal alone, like all that
-//! records change, so an index that is made anew has the same ones.
+//! records change, so an index that is rebuilt has the same ones.
 
 use serde::{Deserialize, Serialize};
 use specs::Digest;
@@ -24,7 +24,7 @@ pub struct KeySpan {
 }
 
 impl KeySpan {
-    /// Whether the key may sign a journal of so many records.
+    /// Whether the key may sign a journal of this many records.
     pub fn holds_at(&self, size: u64) -> bool {
         self.from <= size && self.until.is_none_or(|until| size < until)
     }

@@ -112,7 +112,7 @@ impl Index {
         self.settled.store(false, Ordering::Relaxed);
     }
 
-    /// Takes out a pack whose objects lie elsewhere or are gone for good: not even its name is needed any more.
+    /// Takes out a pack whose objects are elsewhere or are gone for good: not even its name is needed any more.
     pub(crate) fn drop_pack(&self, name: &PackName) {
         if let Some(number) = self.pack_number(name) {
             self.commit(Changes::from([(keys::pack_number(number), None)]));

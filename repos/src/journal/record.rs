@@ -106,7 +106,7 @@ pub enum Entry {
     PipelineStop { pipeline: PipelineName },
     /// A stopped pipeline gets jobs again.
     PipelineStart { pipeline: PipelineName },
-    /// Objects that nothing needs went, with these packs; what was needed of them lies in others.
+    /// Objects that nothing needs went, with these packs; what was needed of them is in others.
     Gc { removed: Vec<PackName> },
     /// Branches moved, and that causes jobs.
     Run {
@@ -198,7 +198,7 @@ pub struct Cause {
     /// References that say what changed, such as `images@main`, `detect`, or the run that a retry names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refs: Vec<String>,
-    /// Why, in the words of who decided it: of a retry that goes on without the datums that failed.
+    /// Why, in the words of who decided it: of a retry that continues without the datums that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

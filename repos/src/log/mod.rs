@@ -1,6 +1,6 @@
 //! The journal as a transparency log: an RFC 6962 Merkle tree over its records, and signed statements of what it holds.
 //!
-//! A leaf is the JSON of a record, byte for byte as it is in its line. One root hash stands for all records before it, so whoever kept
+//! A leaf is the JSON of a record, byte for byte as it is in its line. One root hash stands for all records before it, so anyone who kept
 //! the root of yesterday can check in O(log n) that the journal of today only grew since; tools for such logs do it too.
 //!
 //! - `tree`       hashes, proofs and roots, as RFC 6962 has them

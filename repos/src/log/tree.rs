@@ -37,7 +37,7 @@ pub trait Subtrees {
     /// Why one cannot be had.
     type Error;
 
-    /// The hash of the subtree with 2^`level` leaves, of which `index` lie left of it. It is complete in the tree that is asked about.
+    /// The hash of the subtree with 2^`level` leaves, of which `index` are left of it. It is complete in the tree that is asked about.
     fn subtree(&self, level: u32, index: u64) -> Result<Digest, Self::Error>;
 }
 

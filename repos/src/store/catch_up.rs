@@ -36,7 +36,7 @@ impl Store {
     pub(super) fn catch_up(&self, index: &Index, position: &mut Position) -> Result<(), RepoError> {
         let from: Position = index.row(&keys::meta(meta::POSITION))?.unwrap_or_default();
         let noted = self.noted_position();
-        // The journal first: whatever its records name lies in packs that were finished before, and so are listed after.
+        // The journal first: whatever its records name is in packs that were finished before, and so are listed after.
         self.journal().fetch(from)?;
         let (mut records, mut end) = (Vec::new(), from);
         let length = self.journal().length()?;
@@ -68,7 +68,7 @@ impl Store {
         *position = end;
         if index.is_writable() {
             self.check_records(index, &end)?;
-            // Whoever executes pipelines must not follow what nobody signed.
+            // Anyone who executes pipelines must not follow what nobody signed.
             if self.is_owner() && !records.is_empty() {
                 self.refuse_forged(index)?;
             }
@@ -82,7 +82,7 @@ impl Store {
         self.register_new(&self.index(), packs).map(|_| ())
     }
 
-    /// Enters packs that are new, then takes out those that are gone, if these are `all`: what counts of them lies in the new ones.
+    /// Enters packs that are new, then takes out those that are gone, if these are `all`: what counts of them is in the new ones.
     ///
     /// A reader's index puts off packs of content: most reads need none of them, and one that a large put has just finished, which the
     /// index on disk does not know yet, can hold a million rows.
@@ -128,7 +128,7 @@ impl Store {
         Ok(())
     }
 
-    /// Has the index know all packs from now on, for whoever looks at all of them.
+    /// Has the index know all packs from now on, for anyone who looks at all of them.
     pub(crate) fn know_all(&self) -> Result<(), RepoError> {
         self.inner.knows_all.store(true, Ordering::Relaxed);
         let _position = self.locked_position();

@@ -16,7 +16,7 @@ use crate::index::rows::Location;
 use crate::objects::packs::codec::unpack;
 use crate::objects::packs::format::Row;
 
-/// All entries of packs that lie elsewhere than the index says, by kind and digest. None but duplicates in a store that is sound.
+/// All entries of packs that are elsewhere than the index says, by kind and digest. None but duplicates in a store that is sound.
 #[derive(Debug, Default)]
 pub(super) struct Copies(HashMap<(u8, Digest), Vec<(PackName, Row)>>);
 

@@ -1,6 +1,6 @@
 //! Objects in packs that are still being written.
 //!
-//! An owner's records may name what lies in its open packs, which are synced and not finished: only it has an index of them. Whoever
+//! An owner's records may name what is in its open packs, which are synced and not finished: only it has an index of them. Anyone who
 //! reads beside it (a process that opened the store before the owner came, or while it ends, or after it was killed) finds such an object
 //! by going through the entries of the unfinished packs. That happens only for an object that has to be there and is in no finished
 //! pack, so a look into the folder tells most often that nothing has changed since the last time.
@@ -87,7 +87,7 @@ impl Store {
             if found.is_some() || self.parts().missed.as_ref() == Some(&state) {
                 return Ok(found);
             }
-            // Something came or went since this process last looked everywhere: it may lie in a pack that is finished by now.
+            // Something came or went since this process last looked everywhere: it may be in a pack that is finished by now.
             self.refresh()?;
             if let Some(found) = self.unpacked(kind, digest, unpack)? {
                 return Ok(Some(found));

@@ -24,7 +24,7 @@ impl Store {
         }
         let hint = match self.commit(commit)?.pipeline {
             Some(stamp) => format!("pv pipeline rerun {} creates its outputs again", stamp.name),
-            None => "pv put of the same bytes brings them back".to_owned(),
+            None => "pv put of the same content restores it".to_owned(),
         };
         Err(RepoError::PrunedFile { what: format!("`{path}` in {repo}@{}", commit.short(12)), pruned, hint })
     }

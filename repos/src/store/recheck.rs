@@ -3,7 +3,7 @@
 //! A writer does not write what the store holds. That may be garbage, named by nothing, which goes before the writer publishes. A writer
 //! therefore remembers the packs in which it may have found something. If one of them was removed as garbage since (journal entry `gc`;
 //! a pack that was folded has no such entry), everything new that the change names is looked up, under the lock: sweeping holds it while
-//! it removes. What lies below the head that a branch moves from is there as long as that is the head.
+//! it removes. What is below the head that a branch moves from is there as long as that is the head.
 
 use std::collections::HashSet;
 
@@ -27,7 +27,7 @@ impl Store {
         self.inner.relied.lock().expect("no panic under this lock").extend(packs);
     }
 
-    /// Forgets packs whose objects all lie elsewhere too.
+    /// Forgets packs whose objects all are elsewhere too.
     pub(super) fn rely_no_more_on(&self, packs: &[PackName]) {
         let mut relied = self.inner.relied.lock().expect("no panic under this lock");
         for pack in packs {
@@ -49,7 +49,7 @@ impl Store {
     }
 
     /// Refuses a change of which something is not there. The caller holds lock and position and has caught up; all that the change names
-    /// lies in finished packs.
+    /// is in finished packs.
     pub(super) fn refuse_collected(&self, change: &Change) -> Result<()> {
         self.enter_put_off()?;
         let mut recheck = Recheck { present: Present { store: self }, results: HashSet::new() };

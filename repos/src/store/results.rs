@@ -4,7 +4,7 @@
 //! write to the packs, each carries a code (`mac`) that only the holder of this place's private key can make and check: at once, in
 //! one or two microseconds, so that a process that dies loses no finished datum. Results of other machines, of a key that was replaced and of
 //! earlier versions have no such code, or another; they count when the commit of their job is signed and names them. All others are as if
-//! they were not there: the datum is executed anew.
+//! they were not there: the datum is executed again.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -117,7 +117,7 @@ impl Store {
         Ok(counts)
     }
 
-    /// Whether a commit says that a result wrote its first file; `None` when it says that of another one, or there is no file.
+    /// Whether a commit records that a result wrote its first file; `None` if it records another result, or there is no file.
     fn wrote_for(&self, commit: &Commit, digest: &Digest, result: &ResultDocument) -> Result<Option<bool>> {
         let (Some(outputs), Some(lineage)) = (result.outputs, commit.lineage) else { return Ok(None) };
         let Some(first) = Tree::at(outputs).range(self, KeyRange::all())?.next() else { return Ok(None) };

@@ -16,7 +16,7 @@ use crate::objects::packs::writer::read_index;
 /// What is done under the lock at a time: entries to look at, and bytes that are copied before it.
 const BATCH_ENTRIES: u64 = 250_000;
 const BATCH_BYTES: u64 = 1 << 30;
-/// A large pack is copied when at least one in so many of its bytes is garbage.
+/// A large pack is copied when at least one in this many of its bytes is garbage.
 const WORTH_COPYING: u64 = 10;
 
 /// What a sweep would do now.
@@ -24,11 +24,11 @@ const WORTH_COPYING: u64 = 10;
 pub struct SweepPlan {
     /// What is done together, in order; packs that hold nothing but garbage first.
     pub(super) batches: Vec<Vec<Victim>>,
-    /// Bytes of garbage that stay, because they lie in packs that are not worth copying yet.
+    /// Bytes of garbage that stay, because they are in packs that are not worth copying yet.
     pub bytes_left: u64,
 }
 
-/// A pack that goes.
+/// A pack that is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Victim {
     pub(super) name: PackName,
@@ -59,7 +59,7 @@ impl SweepPlan {
         swept
     }
 
-    /// Whether this entry's pack goes.
+    /// Whether this entry's pack is removed.
     pub fn removes(&self, pack: &PackName) -> bool {
         self.batches.iter().flatten().any(|victim| victim.name == *pack)
     }
@@ -131,7 +131,7 @@ impl Store {
         })
     }
 
-    /// Whether the copy that the index names can stand for another that goes.
+    /// Whether the copy in the index can replace another that is removed.
     fn is_sound(&self, pack: &PackName, row: &Row) -> bool {
         let stored = self.packs().read(pack, row.stored_range());
         stored.is_ok_and(|stored| crate::objects::packs::codec::unpack(row, stored).is_some())

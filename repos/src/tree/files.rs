@@ -1,6 +1,6 @@
 //! File trees: maps whose keys are whole paths (`/a/b`), and directories that exist only as ranges of keys.
 //!
-//! All that lies below `/a` is one contiguous range, the keys that begin with `/a/`. But `/a-b` sorts before `/a/b`, since
+//! All that is below `/a` is one contiguous range, the keys that begin with `/a/`. But `/a-b` sorts before `/a/b`, since
 //! `-` comes before `/`: in key order a directory can follow files whose names it begins. Listings are in order of names,
 //! and so look ahead.
 
@@ -22,7 +22,7 @@ pub type Tree = Map<FileEntry>;
 pub enum PathKind {
     /// A file.
     File(FileEntry),
-    /// A directory: something lies below.
+    /// A directory: something is below.
     Directory {
         /// Number of files below, at any depth.
         files: u64,
@@ -71,8 +71,8 @@ impl Tree {
         Ok((totals.entries > 0 || path.is_root()).then(|| PathKind::directory(totals)))
     }
 
-    /// The children of `directory`, each once, sorted by the bytes of their names; none when it is no directory.
-    /// What lies deeper is passed over unread.
+    /// The children of `directory`, each once, sorted by the bytes of their names; none when it is not a directory.
+    /// What is deeper is passed over unread.
     pub fn list_directory<'s, S>(self, store: &'s S, directory: &FilePath) -> Result<Listing<'s, S>, S::Error>
     where
         S: NodeStore + ?Sized,

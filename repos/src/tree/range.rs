@@ -32,7 +32,7 @@ impl KeyRange {
         Self { from, to: raised }
     }
 
-    /// Whether `key` lies in the range.
+    /// Whether `key` is in the range.
     pub fn contains(&self, key: &[u8]) -> bool {
         !self.starts_after(key) && !self.ends_before(key)
     }
@@ -46,7 +46,7 @@ impl KeyRange {
     }
 }
 
-/// How much lies in a map or a part of it.
+/// How much is in a map or a part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Number of entries; of a file tree, files.

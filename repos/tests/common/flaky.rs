@@ -26,7 +26,7 @@ pub(crate) struct Plan {
     requests: AtomicU64,
     /// The numbers of the requests that fail.
     failing: Range<u64>,
-    /// Whether they are done all the same.
+    /// Whether they are done anyway.
     only_answer: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Whole numbers as YAML and JSON write them.
 
-/// A whole number as it stands in YAML without quotes: decimal, `0x1f`, `0o17`, `017`, `0b101`, with a sign and with `_` between digits.
+/// A whole number as in unquoted YAML: decimal, `0x1f`, `0o17`, `017`, `0b101`, with a sign and with `_` between digits.
 pub(super) fn of_yaml(text: &str) -> Option<i64> {
     let (is_negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),

@@ -10,7 +10,7 @@ use crate::duration::Duration;
 use crate::names::{BranchName, PipelineName};
 use crate::quantity::Quantity;
 
-/// What a pipeline reads, what it executes and where its output goes.
+/// What a pipeline reads, what it executes and where it writes its output.
 ///
 /// Its serde form is the canonical one: `snake_case`, fields at their default left out. Equal specs have equal JSON (once keys are sorted)
 /// and it can be read as a spec file again. A field that this version does not know is an error there too.
@@ -190,7 +190,7 @@ pub struct Transform {
     /// What user code reaches of the network; `None` for the setting `network`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
-    /// Exit codes that count as success beside 0; each 1 to 255.
+    /// Exit codes that count as success, besides 0; each 1 to 255.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub accept_return_code: BTreeSet<i32>,
     /// Executed after the last try of a datum that failed: its exit 0 makes the datum recovered.

@@ -7,7 +7,7 @@ use repos::{RepoError, Store};
 use serde::Serialize;
 use specs::FilePath;
 
-/// A file and where it lies.
+/// A file and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct Named {

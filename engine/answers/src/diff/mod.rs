@@ -3,7 +3,7 @@
 //! - `content` two files of the store, by their kind (`compare` does the work)
 //! - `entries` which paths differ, with renames; read as they are asked for
 //! - `flips`   one field of all records: which decisions changed
-//! - `why`     what differs between what two output commits rest on, and what ran for it
+//! - `why`     the differences in the provenance of two output commits, and what ran for it
 //!
 //! Not here: how it is printed (`cli`), trees (`repos::tree`).
 

@@ -1,4 +1,4 @@
-//! Why two output commits differ: what they rest on, one stage and one repository at a time.
+//! Why two output commits differ: their provenance, one stage and one repository at a time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -31,7 +31,7 @@ pub struct Why {
     pub sources: Vec<SourceCause>,
     /// Pipelines that differ in what they execute or read, the first of the chain first.
     pub stages: Vec<StageCause>,
-    /// Repositories of which both rest on the same files.
+    /// Repositories of which both depend on the same files.
     pub same_sources: Vec<RepoName>,
     /// Pipelines that do the same.
     pub same_stages: Vec<PipelineName>,
@@ -44,7 +44,7 @@ pub struct Why {
 }
 
 impl Why {
-    /// Whether nothing that they rest on differs.
+    /// Whether nothing that they depend on differs.
     pub fn is_empty(&self) -> bool {
         self.sources.is_empty() && self.stages.is_empty()
     }
@@ -57,7 +57,7 @@ pub struct SourceCause {
     pub repo: RepoName,
     /// The branch that is read.
     pub branch: BranchName,
-    /// Its commit below the older side; absent when that did not rest on it.
+    /// Its commit below the older side; absent when that did not depend on it.
     pub old: Option<CommitId>,
     /// Its commit below the newer side.
     pub new: Option<CommitId>,
@@ -77,7 +77,7 @@ pub struct SourceCause {
 pub struct StageCause {
     /// The pipeline.
     pub pipeline: PipelineName,
-    /// The version before; absent when the older side did not rest on it.
+    /// The version before; absent when the older side did not depend on it.
     pub old_version: Option<u32>,
     /// The version now.
     pub new_version: Option<u32>,
@@ -101,7 +101,7 @@ pub struct Ran {
     pub jobs: Vec<(String, u64)>,
 }
 
-/// What an output commit rests on, itself included: of each branch one commit.
+/// The provenance of an output commit, itself included: one commit for each branch.
 type Ancestry = BTreeMap<RepoName, BTreeMap<BranchName, (CommitId, Commit)>>;
 
 /// Why two output commits of one repository differ, or do not; `None` when they are no output commits of one repository.

@@ -5,7 +5,7 @@
 //! - `evidence`  which files, datums and logs of a trace belong to which commit
 //! - `envelope`  a signed statement: DSSE
 //! - `bundle`    a claim with all that convinces others of it, in one file
-//! - `rerun`     executes what a claim rests on again
+//! - `rerun`     executes the provenance of a claim again
 //!
 //! Not here: keys and signatures of commits (`repos::keys`), how a trace is found (`trace`).
 

@@ -158,7 +158,7 @@ pub struct Datums<'s> {
     holders: Option<(Shape, BTreeSet<usize>)>,
 }
 
-/// The datums of a job that have ended: of one that runs, those so far. `live` is what goes on in this process.
+/// The datums of a job that have ended: of one that runs, those so far. `live` is the activity of this process.
 pub fn datums<'s>(store: &'s Store, live: Option<&Live>, job: &JobRow, filter: DatumFilter) -> Result<Datums<'s>> {
     let known = Known::of(store, live, job)?;
     let entries = Some(known.entries(store)?);

@@ -114,7 +114,7 @@ pub fn last_words(store: &Store, result: &ResultDocument, lines: usize) -> Resul
     Ok(said[said.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect())
 }
 
-/// All about a job. `live` is what goes on in this process.
+/// All about a job. `live` is the activity of this process.
 pub fn job_details(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<JobDetails> {
     let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
     let known = live.and_then(|live| live.job(&key));

@@ -29,7 +29,7 @@ pub(crate) enum Known {
 }
 
 impl Known {
-    /// Of a job; `live` is what goes on in this process, if an engine lives here.
+    /// Of a job; `live` is the activity of this process, if an engine lives here.
     pub(crate) fn of(store: &Store, live: Option<&Live>, job: &JobRow) -> Result<Self> {
         let map = |map| Self::Map(map, DatumEdits::new());
         if let Some(commit) = job.commit {

@@ -29,7 +29,7 @@ use engine::graph::{BranchOf, Graph, Pipeline, Versions};
 pub struct ForwardOptions {
     /// Look at every run that saw these bytes, under whatever path people gave them; else only at the run of the commit.
     pub all_runs: bool,
-    /// No further than so many datums.
+    /// No further than this many datums.
     pub depth: Option<usize>,
     /// Of a commit only the files that it brought: added, or with other bytes than in its parent.
     pub brought: bool,
@@ -199,7 +199,7 @@ fn mention(store: &Store, commit: CommitId) -> Result<Mention> {
     Ok(Mention { commit, author, message, created_at })
 }
 
-/// A file to be followed, after so many datums.
+/// A file to follow, after this many datums.
 #[derive(Debug, Clone)]
 struct Found {
     repo: RepoName,

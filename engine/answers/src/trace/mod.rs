@@ -1,4 +1,4 @@
-//! Trace: from one file to everything that it rests on, and forward to everything that rests on it.
+//! Trace: from a file back to its provenance, and forward to everything derived from it.
 //!
 //! - `back`    the datum that wrote a file, what that datum read, who wrote that, down to the commits of people
 //! - `inputs`  of these, what a datum read: files, directories, groups

@@ -9,7 +9,7 @@ use specs::{BranchName, CommitId, DatumId, Digest, FilePath, Network, PipelineNa
 
 use crate::queries::CauseView;
 
-/// Everything that one file rests on.
+/// The full provenance of one file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trace {
     /// The file with its origins.
@@ -201,10 +201,10 @@ pub struct InputNode {
     /// Whether the datum saw the names of the files only, and no bytes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub empty_files: bool,
-    /// Whether it lies outside the recipe.
+    /// Whether it is outside the recipe.
     pub reference: bool,
     /// Whether the input's branch had a newer commit by the run that made what was asked about: a stopped pipeline, a failed job or an
-    /// input that starts no job lies between.
+    /// input that starts no job is between.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub older: bool,
     /// Whether it is a directory whose files stand elsewhere in this trace, under a datum that read it too.

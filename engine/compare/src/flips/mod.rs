@@ -1,7 +1,7 @@
 //! Which decisions changed: one field of the records of JSON and CSV.
 //!
 //! A JSON file is one record if it has the field, else the list or mapping of records that it is or holds; `records` finds them. A row of a
-//! table is a record (`rows`). Records are found again by their file, and in it as `diff` does it; the field itself is no key.
+//! table is a record (`rows`). Records are found again by their file, and in it as `diff` does it; the field itself is not a key.
 
 mod records;
 mod rows;

@@ -65,7 +65,7 @@ pub(crate) fn values(
     Ok(counts.into_iter().map(|(number, count)| (values.text(number), count)).collect())
 }
 
-/// Compares a column, row by row. A decision does not tell records apart: it is no key.
+/// Compares a column, row by row. A decision does not tell records apart: it is not a key.
 pub(crate) fn flips<'c>(
     kind: Kind,
     old: &mut Watched<'c>,

@@ -1,11 +1,11 @@
-//! Whether a JPEG goes on to its end: decoders fill up with grey what was cut off, and nothing is said of what was not there.
+//! Whether a JPEG is complete: decoders fill missing parts with grey, without an error.
 
 use std::io::{BufRead, BufReader, Read};
 
 use crate::content::Watched;
 use crate::error::Fit;
 
-/// Whether the side is no JPEG, or one with its end mark.
+/// Whether the side is not a JPEG, or one with its end mark.
 pub(super) fn is_whole(side: &mut Watched<'_>) -> Fit<bool> {
     let mut reader = BufReader::new(side.rewind()?);
     let mut start = [0; 2];

@@ -25,7 +25,7 @@ struct Walk<'a> {
 
 type Entries = [(Box<str>, Node)];
 
-/// What is inside a value that is no leaf.
+/// What is inside a value that is not a leaf.
 enum Inside<'v> {
     Mapping(&'v Entries),
     List(&'v [Node]),

@@ -11,7 +11,7 @@ use crate::error::{Fit, Unfit};
 /// Elements that are read at a time.
 const AT_A_TIME: u64 = 1 << 16;
 
-/// How far the new elements are from the old ones. Pairs with an element that is no finite number are counted, and take no part in the
+/// How far the new elements are from the old ones. Pairs with an element that is not a finite number are counted, and take no part in the
 /// sums.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Distance {

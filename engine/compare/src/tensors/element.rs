@@ -3,7 +3,7 @@
 use npyz::{Endianness, TypeChar, TypeStr};
 use safetensors::Dtype;
 
-/// How one number lies in a file.
+/// How one number is in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Element {
     pub(super) form: Form,

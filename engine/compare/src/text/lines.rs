@@ -50,7 +50,7 @@ impl<'a, 'c> Lines<'a, 'c> {
         Ok((seen.bytes > 0).then_some(seen))
     }
 
-    /// Passes over so many lines.
+    /// Skips this many lines.
     pub(super) fn skip(&mut self, lines: u64) -> Fit<()> {
         for _ in 0..lines {
             self.next(|_| ())?;

@@ -9,7 +9,7 @@ use crate::content::Watched;
 use crate::error::Fit;
 use crate::limits::Limits;
 
-/// Bytes of a line that are looked at, in changes of few lines and in others: where two long lines differ is shown.
+/// Bytes of a line that are searched for the difference of two long lines, in small and in large changes.
 const LOOKED_AT: usize = 1 << 16;
 const FEW: u64 = 16;
 
@@ -127,7 +127,7 @@ impl Teller<'_, '_, '_> {
         Ok(())
     }
 
-    /// A line behind its sign; a missing line end is a remark of its own.
+    /// A line after its sign; a missing line end gets its own remark.
     fn push(&self, (sign, line, seen): Line, partner: Option<Vec<u8>>, lines: &mut Vec<String>) {
         let most = self.limits.shown_characters;
         let text = lossless(&line);
@@ -145,7 +145,7 @@ impl Teller<'_, '_, '_> {
     }
 }
 
-/// Bytes as text; what is no UTF-8 as `\xe9`, so that other bytes look otherwise.
+/// Bytes as text; bytes that are not UTF-8 as `\xe9`, so that different bytes look different.
 pub(crate) fn lossless(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
@@ -158,7 +158,7 @@ pub(crate) fn lossless(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Text of at most so many characters.
+/// Text of at most this many characters.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((at, _)) => format!("{}…", &text[..at]),
@@ -166,7 +166,7 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-/// Two texts that differ, each of at most so many characters, and so that they do.
+/// Two different texts, each of at most this many characters, cut so that the difference is visible.
 pub(crate) fn shortened_pair(old: &str, new: &str, most: usize) -> (String, String) {
     let is_long = |text: &str| text.char_indices().nth(most).is_some();
     let equal = old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count();

@@ -26,7 +26,7 @@ pub(crate) fn hash_cell(cell: &[u8], hasher: &mut impl Hasher) {
     hasher.write(&text);
 }
 
-/// Whether a cell is something measured, which tells no rows apart: a number with something behind its point.
+/// Whether a cell is a measurement, which does not identify rows: a number with digits after its point.
 pub(crate) fn is_value_cell(cell: &[u8]) -> bool {
     number::of_cell(cell).is_some_and(|number| !number.is_whole())
 }

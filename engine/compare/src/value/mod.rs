@@ -23,7 +23,7 @@ pub(crate) use cell::{canonical_cell, hash_cell, is_value_cell, shown_cell};
 pub(crate) use number::Exact;
 pub(crate) use read::read;
 
-/// A value as it stands in a file.
+/// A value as written in a file.
 #[derive(Debug, Clone)]
 pub(crate) enum Node {
     Null,
@@ -143,7 +143,7 @@ pub(crate) fn sorted(entries: &[(Box<str>, Node)]) -> Vec<(&str, &Node)> {
     sorted
 }
 
-/// Names values: equal ones alike, others otherwise but for a chance of one in 2^128. Names are of one process.
+/// Names values: equal values get equal names, different ones different names but for a chance of 1 in 2^128. Valid in one process.
 #[derive(Default)]
 pub(crate) struct Names {
     states: [RandomState; 2],

@@ -17,7 +17,7 @@ pub(crate) enum Exact {
 }
 
 impl Exact {
-    /// What `NaN`, `Infinity`, `-Infinity` or a number of JSON says; `None` for all else, and for exponents that nobody could hold.
+    /// Reads `NaN`, `Infinity`, `-Infinity` or a JSON number; `None` for everything else, and for exponents out of range.
     ///
     /// Leading zeros make no number (`007` is a name), nor does a leading `+`.
     pub(crate) fn of(text: &str) -> Option<Self> {
@@ -105,7 +105,7 @@ impl Exact {
         }
     }
 
-    /// `new` less `old`, exactly before it is rounded to a float; `None` where that is no finite number, or rounds to 0 without being 0.
+    /// `new` minus `old`, computed exactly and then rounded to a float; `None` if the result is not finite, or rounds to 0 without being 0.
     pub(crate) fn difference(old: &Self, new: &Self) -> Option<f64> {
         let (Self::Finite { exponent: one, .. }, Self::Finite { exponent: other, .. }) = (old, new) else {
             return None;

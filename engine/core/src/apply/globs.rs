@@ -6,9 +6,9 @@ use repos::tree::{KeyRange, Tree, path_of};
 use repos::{RepoError, Store};
 use specs::{FilePath, Glob};
 
-/// So many files are looked at before nothing is said: a warning is not worth a scan of millions.
+/// This many files are looked at before nothing is said: a warning is not worth a scan of millions.
 const LOOKED_AT: usize = 100_000;
-/// So many files of a tree serve as examples of what a glob could look like.
+/// This many files of a tree serve as examples of what a glob could look like.
 const EXAMPLES: usize = 200;
 
 /// Whether a glob fits files.

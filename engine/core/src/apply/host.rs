@@ -26,7 +26,7 @@ pub(super) fn this_host() -> Host {
 }
 
 /// Digests of the files, below what every command sees or below `more`, that the words of a command name by an absolute path. Files that a command could not read
-/// either are left out, as is what is no file.
+/// either are left out, as is what is not a file.
 pub(super) fn named_files<'a>(
     words: impl IntoIterator<Item = &'a String>,
     more: &[PathBuf],

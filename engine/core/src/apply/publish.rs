@@ -92,7 +92,7 @@ fn number_versions(store: &Store, graph: &mut Graph, prepared: &[Prepared]) -> R
             continue;
         }
         let known = store.pipeline_versions(&name)?;
-        // Numbers go on after a delete: a version's number never means two things. One that was tried keeps its number.
+        // Numbers continue after a delete: a version's number never means two things. One that was tried keeps its number.
         let next = known.last().map_or(0, |row| row.version) + 1;
         let newest = present.map_or(u32::MAX, |present| present.version.version);
         let mut version = next;

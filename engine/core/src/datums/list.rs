@@ -7,7 +7,7 @@ use specs::{Digest, FilePath};
 
 use super::{Arm, Datum, DatumKey, Match};
 
-/// Records begin a new chunk when the last one has so many bytes, so that what was taken is given back piece by piece.
+/// Records begin a new chunk when the last one has this many bytes, so that what was taken is given back piece by piece.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// Datums in the order in which they were pushed, packed into about 100 bytes each.

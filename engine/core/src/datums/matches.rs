@@ -1,6 +1,6 @@
 //! Which paths of a commit a glob matches, and which of these changed between two commits.
 //!
-//! Both hand over one match after the other and hold none. In key order all that lies below a directory comes in one piece, so a
+//! Both hand over one match after the other and hold none. In key order all that is below a directory comes in one piece, so a
 //! directory has been seen exactly if it holds the path before.
 
 use repos::tree::files::{directory_range, path_of};
@@ -15,7 +15,7 @@ use super::Arm;
 pub enum Match {
     /// One file.
     File(FileEntry),
-    /// A directory: all that lies below it.
+    /// A directory: all that is below it.
     Directory,
 }
 
@@ -34,7 +34,7 @@ pub fn match_at(store: &Store, tree: Tree, path: &FilePath) -> Result<Option<Mat
     Finder::new(store, tree)?.at(path)
 }
 
-/// Looks up paths; cheap for those that lie close to each other.
+/// Looks up paths; cheap for those that are close to each other.
 pub(super) struct Finder<'s>(Cursor<'s, FileEntry, Store>);
 
 impl<'s> Finder<'s> {

@@ -23,7 +23,7 @@ use super::{Datum, DatumKey, DatumMap};
 pub struct ReadBy {
     /// Its place in the map of datums.
     pub key: DatumKey,
-    /// Whether it did so through inputs alone that lie outside its recipe: then its result may be from other bytes.
+    /// Whether it did so through inputs alone that are outside its recipe: then its result may be from other bytes.
     pub by_reference: bool,
 }
 

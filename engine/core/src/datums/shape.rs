@@ -39,7 +39,7 @@ pub(super) enum By {
     Group,
 }
 
-/// A leaf and where it lies.
+/// A leaf and where it is.
 #[derive(Debug, Clone)]
 pub(super) struct LeafShape {
     pub(super) input: PfsInput,
@@ -79,7 +79,7 @@ impl LeafShape {
 }
 
 impl Node {
-    /// Whether the leaf lies below.
+    /// Whether the leaf is below.
     pub(super) fn has_leaf(&self, leaf: usize) -> bool {
         match self {
             Self::Leaf(own) => *own == leaf,

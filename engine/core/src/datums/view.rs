@@ -196,7 +196,7 @@ impl View<'_> {
         }
     }
 
-    /// The key of a cross is those of its arms, one after the other: each arm is asked for what a key can go on with.
+    /// The key of a cross is those of its arms, one after the other: each arm is asked for what a key can continue with.
     fn cross_with_keys(
         &self,
         by: By,

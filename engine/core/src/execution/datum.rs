@@ -46,7 +46,7 @@ pub(crate) struct DatumContext {
     pub(crate) log_max: usize,
     pub(crate) limits: OutputLimits,
     pub(crate) live: Live,
-    /// Datums that this job goes on without.
+    /// Datums that this job continues without.
     pub(crate) skipped: Skipped,
 }
 

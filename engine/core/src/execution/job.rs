@@ -37,7 +37,7 @@ use sandbox::{HostFolder, InputFile, OutputLimits, Resources, SameImage, Sandbox
 
 /// A wait that outlives every job.
 const NEVER: Duration = Duration::from_hours(24 * 365);
-/// When so many datums have failed and none has succeeded, the job stops.
+/// The job stops after this many failed datums, if none has succeeded.
 const FAIL_FAST: u64 = 100;
 
 /// A job and all that it needs.
@@ -60,7 +60,7 @@ pub(crate) struct JobContext {
     /// Whether those that read a matching path do.
     pub(crate) again: Option<Glob>,
     pub(crate) settings: JobSettings,
-    /// Set when the job is not to go on.
+    /// Set when the job is not to continue.
     pub(crate) stop: watch::Receiver<Option<Stop>>,
     /// Just these datums, whatever the base; `None` for all.
     pub(crate) only: Option<BTreeSet<DatumKey>>,
@@ -68,12 +68,12 @@ pub(crate) struct JobContext {
     pub(crate) mounts: Vec<HostFolder>,
 }
 
-/// Why a job does not go on.
+/// Why a job does not continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// Somebody ended it, for this reason.
     Killed(String),
-    /// The engine ends. The job stays open, and the next engine goes on with it.
+    /// The engine ends. The job stays open, and the next engine continues with it.
     Interrupted,
 }
 
@@ -269,7 +269,7 @@ fn say_what_is_not_kept(cx: &JobContext) {
     }
 }
 
-/// The limits of a pipeline's sandboxes. What is only requested is no limit, but for graphics processors, which come in whole.
+/// The limits of a pipeline's sandboxes. What is only requested is not a limit, but for graphics processors, which come in whole.
 fn resources(spec: &PipelineSpec) -> Resources {
     let limits = &spec.resource_limits;
     Resources {
@@ -375,7 +375,7 @@ fn deadline(cx: &JobContext, begun: Instant) -> (Instant, String) {
     (begun + limit.get().min(NEVER), format!("it took longer than `job_timeout` allows: {limit}"))
 }
 
-/// Collects ended datums until all have come, somebody stops the job, or it cannot go on.
+/// Collects ended datums until all have come, somebody stops the job, or it cannot continue.
 async fn collect(
     cx: &JobContext,
     begun: Instant,
@@ -408,7 +408,7 @@ async fn collect(
         };
         let (ended, at_work) = match ended {
             Ok(ended) => ended,
-            // Not the datum's fault: the job cannot go on, but keeps what is done.
+            // Not the datum's fault: the job cannot continue, but keeps what is done.
             Err(error) => return Ok(Dispatched { counts, stopped: None, problem: Some(in_full(&error)) }),
         };
         match ended.state {

@@ -54,7 +54,7 @@ impl std::fmt::Debug for Mask {
 pub(crate) struct Stream {
     /// The end of what came: a secret may have begun in it.
     held: Vec<u8>,
-    /// So many bytes at the start of `held` are part of a secret that was found.
+    /// This many bytes at the start of `held` are part of a secret that was found.
     covered: usize,
 }
 

@@ -10,7 +10,7 @@
 //! - `output`  the job's output as edits of its base; two datums that write one path
 //! - `pool`    warm sandboxes, kept between jobs
 //! - `remake`  an output that is damaged, made again by its recipe
-//! - `skip`    failed datums that a retry goes on without
+//! - `skip`    failed datums that a retry continues without
 //! - `seal`    the commit and the journal's record that end a job
 //!
 //! Results are written the moment a datum ends, so that no finished datum runs again, whatever happens to the job.

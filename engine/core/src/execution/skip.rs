@@ -1,4 +1,4 @@
-//! Datums that a retry goes on without: they failed in the job before, and somebody decided that this is all right.
+//! Datums that a retry continues without: they failed in the job before, and somebody decided that this is all right.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -22,7 +22,7 @@ pub struct Skipped {
 }
 
 impl Skipped {
-    /// What a job goes on without: nothing, unless it is a retry that says so.
+    /// What a job continues without: nothing, unless it is a retry that says so.
     pub fn of(store: &Store, job: &JobRow) -> Result<Self> {
         // A try that keeps nothing has no run.
         if store.run_order(&job.run)?.is_none() {

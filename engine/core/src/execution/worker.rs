@@ -19,7 +19,7 @@ use crate::recipe::Prepared;
 use crate::turns::Turns;
 use sandbox::{DatumTask, Sandbox};
 
-/// Datums whose end is known already that are passed over while another runs: whoever waits for the next one should not wait for long.
+/// Datums whose end is known already that are passed over while another runs: anyone who waits for the next one should not wait for long.
 const LOOK_AHEAD: usize = 64;
 
 /// What a datum of the queue became; with those that were executed what others see of them meanwhile.
@@ -168,7 +168,7 @@ impl Worker {
         });
     }
 
-    /// Begins to look for the next datum, which goes on whatever becomes of the present one: a datum that left the queue must not be lost.
+    /// Begins to look for the next datum, which continues whatever becomes of the present one: a datum that left the queue must not be lost.
     fn look_ahead(&mut self) -> oneshot::Receiver<Option<Arc<DatumTask>>> {
         let (found, next) = oneshot::channel();
         let (work, number) = (self.work.clone(), self.number);

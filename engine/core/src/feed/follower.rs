@@ -9,14 +9,14 @@ use specs::Digest;
 use super::Feed;
 use super::printing::{Place, Printed, Printing};
 
-/// Ended datums that are told of at a time.
+/// Ended datums reported at a time.
 const AT_A_TIME: usize = 256;
 
 /// Reads what a job prints, from its start in this engine on: every byte once, as far as it is kept.
 #[derive(Debug)]
 pub struct Follower {
     feed: Arc<Feed>,
-    /// How many of the ended datums were told of, and of those given up.
+    /// How many of the ended datums were reported, and of those given up.
     ended: usize,
     given_up: usize,
     /// Datums that were seen at work, and how far they were read.
@@ -32,7 +32,7 @@ pub enum Heard {
     Printed(Printed),
     /// A datum has ended of which nothing was told before: its result has all.
     Ended(Digest),
-    /// A datum that was told of has come to its end, with this result; without one when the job was stopped.
+    /// A reported datum has ended, with this result; without one if the job was stopped.
     Over(u64, Option<Digest>),
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::log::{Cut, SharedLog};
 
-/// Bytes that are read of a log at a time, so that whoever prints never waits long.
+/// Bytes that are read of a log at a time, so that anyone who prints never waits long.
 const PIECE_BYTES: usize = 256 << 10;
 
 /// A datum at work, or one that has just ended, for those who follow it.

@@ -7,7 +7,7 @@ use repos::{RepoError, Store};
 
 use crate::datums::DatumMap;
 
-/// Edits of a map of datums: a value, or `None` where an entry goes.
+/// Edits of a map of datums: a value, or `None` to remove an entry.
 pub type DatumEdits = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// A map, and edits that are not worked in yet.

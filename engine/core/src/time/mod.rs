@@ -2,7 +2,7 @@
 //!
 //! - `ticks` a cron input's repository gets a commit whenever its schedule comes due
 //!
-//! Nothing here remembers anything: what was done is what journal and commits say, so whoever looks next goes on, and what is there
+//! Nothing here remembers anything: what was done is what journal and commits say, so anyone who looks next continues, and what is there
 //! already is not made twice. Not here: who looks, and when (`pv run` at its start, `pv serve` at [`next_due`]).
 
 mod ticks;

@@ -116,7 +116,7 @@ pub struct Outcome {
     pub run: Option<RunId>,
     /// Every branch that steps name, in the order in which they do first.
     pub branches: Vec<BranchChange>,
-    /// Mirrors that whoever asked should be asked about.
+    /// Mirrors that the caller should be asked about.
     pub drastic: Vec<Drastic>,
 }
 

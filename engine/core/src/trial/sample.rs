@@ -33,7 +33,7 @@ pub(super) fn keys(
     };
     let is_wanted = |number: usize, key: &DatumKey, arms: &[crate::datums::Arm]| match sample {
         Sample::All => true,
-        // Of `total` things in a row, `count` that lie evenly: where the share steps up.
+        // Of `total` things in a row, `count` that are evenly: where the share steps up.
         Sample::Some(count) => number * count / total != (number + 1) * count / total || *count >= total,
         Sample::Matching(glob) => arms.iter().any(|arm| glob.matches(arm.path.as_str())),
         Sample::Failed => failed.contains(key),

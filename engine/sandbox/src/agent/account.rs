@@ -84,7 +84,7 @@ impl Account {
     }
 }
 
-/// Fields of the line of a passwd-like file whose id (third field) is `key`, or, where that is no number, whose name is.
+/// Fields of the line of a passwd-like file whose id (third field) is `key`, or, where that is not a number, whose name is.
 fn line<'a>(text: &'a str, key: &str) -> Option<Vec<&'a str>> {
     let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).filter(|fields| fields.len() >= 3);
     match key.parse::<u32>() {

@@ -96,7 +96,7 @@ impl Inputs {
         }
     }
 
-    /// The directory that they lie below.
+    /// The directory that they are below.
     pub(crate) fn root(&self) -> &OwnedFd {
         &self.root
     }
@@ -112,11 +112,11 @@ impl Inputs {
         self.end_if_complete()
     }
 
-    /// The next file, which lies on this disk already, without a name; the last `left` bytes are still to come.
+    /// The next file, which is on this disk already, without a name; the last `left` bytes are still to come.
     pub(crate) fn adopt(&mut self, header: FileHeader, keep: bool, file: File, left: u64) -> io::Result<()> {
         let path = header.path;
         self.make_place(&path)?;
-        // A name for an open file: only through `/proc` is no right needed that the agent has not.
+        // A name for an open file: only through `/proc` is not a right needed that the agent has not.
         let open = format!("/proc/self/fd/{}", file.as_raw_fd());
         linkat(CWD, open, &self.root, path.as_str(), AtFlags::SYMLINK_FOLLOW)?;
         self.growing = Some(Growing { file, path, left, keep });
@@ -179,7 +179,7 @@ impl Inputs {
         kept.iter().try_for_each(|path| self.remove_kept(path))?;
         let gone: Vec<String> =
             self.spare.iter().filter(|path| *path == name || path.starts_with(&below)).cloned().collect();
-        // Sorted, so from the end what lies deeper comes first.
+        // Sorted, so from the end what is deeper comes first.
         for path in gone.iter().rev() {
             unlinkat(&self.root, path.as_str(), AtFlags::REMOVEDIR)?;
             self.spare.remove(path);
@@ -375,7 +375,7 @@ mod tests {
         entries.into_iter().map(|entry| path(entry.unwrap())).collect()
     }
 
-    /// A model that the engine wants kept, and a file that goes.
+    /// A model that the engine wants to keep, and a file that is removed.
     fn with_a_model() -> (tempfile::TempDir, Inputs) {
         let (root, mut inputs) = laid_out();
         inputs.clear().unwrap();

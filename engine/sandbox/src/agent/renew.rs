@@ -18,7 +18,7 @@ use super::clear;
 const NAMES_MAX: usize = 64 * 1024;
 /// Attributes that any owner may set: free ones, and lists of who may do what. All others are the system's.
 const SETTABLE: [&[u8]; 2] = [b"user.", b"system.posix_acl_"];
-/// Flags that a file system sets by itself.
+/// Flags that a file system sets on its own.
 const OF_THE_SYSTEM: u32 = 0x1000 | 0x80000;
 
 const NOW: Timestamps = Timestamps {

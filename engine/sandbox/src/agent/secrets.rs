@@ -1,6 +1,6 @@
 //! Files with secrets: written for one try, into directories that hold nothing else, and gone after it.
 //!
-//! The directories lie in memory, where the executor made them, so that no secret ever comes to a disk.
+//! The directories are in memory, where the executor made them, so that no secret ever comes to a disk.
 
 use std::fs::File;
 use std::io::{self, Write};

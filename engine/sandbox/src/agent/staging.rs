@@ -38,7 +38,7 @@ enum Staged {
 
 enum Content {
     Memory(Vec<u8>),
-    /// Without a name; so many bytes are missing.
+    /// Without a name; this many bytes are missing.
     Nameless(File, u64),
 }
 

@@ -84,7 +84,7 @@ impl AgentVolume {
                 return Err(ExecError::SandboxLost { why });
             }
             if begun.elapsed() > FILL_TIME {
-                // Whoever made it is dead, or hopeless; another try makes its own.
+                // Anyone who made it is dead, or hopeless; another try makes its own.
                 Helper::named(docker, &name).remove().await.ok();
             }
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -82,7 +82,7 @@ fn refused(reference: &str, why: String) -> ExecError {
     let missing =
         ["manifest unknown", "not found", "does not exist", "name unknown", "no such image", "invalid reference"];
     let lower = why.to_lowercase();
-    // A registry that cannot be reached may be a host that is `not found`; the image may exist all the same.
+    // A registry that cannot be reached may be a host that is `not found`; the image may exist anyway.
     let unreachable = ["dial tcp", "lookup", "no such host", "timeout", "connection refused"];
     if missing.iter().any(|word| lower.contains(word)) && !unreachable.iter().any(|word| lower.contains(word)) {
         ExecError::ImageNotFound { reference, why }

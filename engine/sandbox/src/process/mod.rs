@@ -1,7 +1,7 @@
 //! The process executor: sandboxes of Linux namespaces on this host.
 //!
 //! `pv worker enter` makes them without help (`worker::namespace`). Where the host allows that only to `bwrap`, that makes them
-//! (`bwrap`). Images are not used: commands see the host's `/usr`, `/etc` and so on, read-only. Inputs and outputs lie in a scratch
+//! (`bwrap`). Images are not used: commands see the host's `/usr`, `/etc` and so on, read-only. Inputs and outputs are in a scratch
 //! directory of this engine, a directory for each sandbox, of which the sandbox sees nothing else.
 
 mod bwrap;
@@ -34,7 +34,7 @@ use crate::protocol::{Settings, Tmp};
 
 /// How much is read from an agent at once, in bytes.
 const READ_BYTES: usize = 256 * 1024;
-/// How long a sandbox may take to end by itself.
+/// How long a sandbox may take to end on its own.
 const END_TIME: Duration = Duration::from_secs(5);
 
 /// What a process executor is made of.
@@ -44,7 +44,7 @@ pub struct ProcessSettings {
     pub pv: PathBuf,
     /// Directory for the files of running tries, made if missing; on a disk with room for the inputs and outputs of all of them.
     pub scratch: PathBuf,
-    /// Paths that no sandbox shows, also where they lie below something readable: the store.
+    /// Paths that no sandbox shows, also where they are below something readable: the store.
     pub hidden: Vec<PathBuf>,
     /// Whose sandboxes these are.
     pub owner: Owner,

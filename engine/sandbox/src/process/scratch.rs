@@ -1,4 +1,4 @@
-//! Scratch directories: where the files of a sandbox lie on the engine's disk.
+//! Scratch directories: where the files of a sandbox are on the engine's disk.
 //!
 //! `SCRATCH/<instance>.<number>/{pfs,out,tmp,code}`; the outer directory is closed to all other users, so what user code leaves
 //! there (also with a setuid bit) is out of their reach.

@@ -2,7 +2,7 @@
 //!
 //! Applying a journal record leaves a row for every commit that is new: it *waits*. A step takes some of them, parents before children,
 //! and makes their rows; a commit with many changes takes several steps and notes how far it has come. All rows of a step are written
-//! together, so after a crash the index is merely behind. A commit that has begun keeps its number, so doing a part again is no harm.
+//! together, so after a crash the index is merely behind. A commit that has begun keeps its number, so doing a part again is not a harm.
 
 use std::ops::ControlFlow;
 
@@ -79,7 +79,7 @@ impl Step {
         Ok(Self { mark, rows: rows.into_changes(), cost: most.saturating_sub(left).max(1), is_last })
     }
 
-    /// Writes the rows, unless the index is not the one any more that they were made for, or goes on in memory.
+    /// Writes the rows, unless the index is not the one any more that they were made for, or continues in memory.
     pub(crate) fn take(self, index: &Index) -> Result<()> {
         if index.is_writable() && index.get(&keys::meta(meta::HISTORY))? == self.mark {
             index.commit(self.rows);

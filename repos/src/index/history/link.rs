@@ -156,7 +156,7 @@ impl Links {
                 if self.ancestor(from, depth)? == Some(to) {
                     return Ok(true);
                 }
-                // Below a hole in the index the line may go on; then only a walk tells.
+                // Below a hole in the index the line may continue; then only a walk tells.
                 let bottom = self.ancestor(from, 0)?.filter(|bottom| *bottom != NONE);
                 at = bottom.map(|bottom| self.link(bottom)).transpose()?.flatten().map(|link| link.commit);
                 continue;

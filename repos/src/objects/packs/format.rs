@@ -70,7 +70,7 @@ impl Row {
         })
     }
 
-    /// Where the entry's stored bytes lie in the pack.
+    /// Where the entry's stored bytes are in the pack.
     pub fn stored_range(&self) -> std::ops::Range<u64> {
         // Numbers of a damaged index must not stop the program: nothing is found that far out.
         let start = self.offset.saturating_add(ENTRY_BYTES);

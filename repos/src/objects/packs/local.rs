@@ -37,7 +37,7 @@ impl LocalPacks {
         Self { folder, open: Mutex::default() }
     }
 
-    /// Where a pack lies, or would.
+    /// Where a pack is, or would.
     pub(super) fn path(&self, pack: &PackName) -> PathBuf {
         self.folder.join(pack.to_string())
     }
@@ -68,7 +68,7 @@ impl LocalPacks {
 
 impl PackStore for LocalPacks {
     fn create(&self, class: PackClass) -> Result<Box<dyn PackFile>, RepoError> {
-        // Before it is locked, a new part looks abandoned: whoever is saving those may lock it first, or have it removed by now.
+        // Before it is locked, a new part looks abandoned: anyone who is saving those may lock it first, or have it removed by now.
         let (path, file) = loop {
             let path = self.folder.join(format!("{}.{}.{PART}", crate::base::random::hex(), class.word()));
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).doing("create", &path)?;

@@ -9,7 +9,7 @@ use crate::base::kind::Kind;
 /// What a pack holds by its entries alone.
 #[derive(Debug)]
 pub struct Scan {
-    /// Every whole entry, in the order in which they lie.
+    /// Every whole entry, in the order in which they are.
     pub rows: Vec<Row>,
     /// Whether these are all that the pack was finished with: their index is the one that its name tells.
     pub is_complete: bool,

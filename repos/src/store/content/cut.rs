@@ -88,7 +88,7 @@ impl Blocks {
 
 /// Cuts a source, which has to give more than nothing; `each` is called with block after block until it says false.
 pub(super) fn cut(source: &mut impl Read, blocks: &Blocks, mut each: impl FnMut(Cut) -> bool) -> Result<()> {
-    // What lies between the last cut and the end of the last block. No block is held while waiting for the next.
+    // What is between the last cut and the end of the last block. No block is held while waiting for the next.
     let mut rest = Vec::new();
     loop {
         let mut block = blocks.take();
@@ -119,7 +119,7 @@ fn next_chunk(bytes: &[u8], is_last: bool) -> Option<usize> {
     let (strict, easy) = select_masks(MIN_CHUNK, LEVEL);
     let window = &bytes[..bytes.len().min(MAX_CHUNK)];
     let (_, length) = find_cut(window, MIN_CHUNK, MIN_CHUNK, MAX_CHUNK, strict, easy, strict << 1, easy << 1);
-    // Where the window ends for want of bytes is no cut of the file's own.
+    // Where the window ends for want of bytes is not a cut of the file's own.
     let is_found = length < window.len() || length == MAX_CHUNK || is_last;
     (is_found && length > 0).then_some(length)
 }

@@ -1,7 +1,7 @@
 //! Keeps content.
 //!
 //! A large file passes through a line of threads: the caller's reads and cuts, one takes the digest of the whole, the others take those
-//! of the chunks, compress and append what is new. The blocks that the bytes lie in bound the memory, and hold the reader back when it
+//! of the chunks, compress and append what is new. The blocks that the bytes are in bound the memory, and hold the reader back when it
 //! is quicker than the rest.
 
 use std::io::{Cursor, Error, Read};

@@ -25,13 +25,13 @@ pub enum LinkKind {
     Recipe,
     /// The code that a result was made with.
     Code,
-    /// An input of a recipe is a file of a commit that the output commit rests on.
+    /// An input of a recipe is a file of a commit that the output commit depends on.
     Input,
     /// What a try printed.
     Log,
     /// Somebody committed a file.
     Source,
-    /// Packs in which all this lies.
+    /// Packs in which all this is.
     Pack,
     /// A bundle as a whole, and each of its entries.
     Bundle,
@@ -80,7 +80,7 @@ pub enum State {
     Noted(String),
     /// It does not hold: why.
     Fails(String),
-    /// What it rests on is damaged or missing.
+    /// What it depends on is damaged or missing.
     Damaged(String),
 }
 
@@ -132,7 +132,7 @@ pub enum Verdict {
     Unsigned,
     /// Some link does not.
     NotProven,
-    /// Something that a link rests on is damaged or missing.
+    /// Something that a link depends on is damaged or missing.
     Damaged,
 }
 

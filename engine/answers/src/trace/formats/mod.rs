@@ -3,7 +3,7 @@
 //! - `html`    one page for people who have no `pv`: what is claimed, what happened, every digest, what is missing, how to check
 //! - `evidence` the parts of that page with pictures, texts, signatures and certificates
 //! - `graph`   a trace as nodes and arrows, each once; `dot` and `mermaid` write it down
-//! - `story`   what happened, one step after another, each before what rests on it
+//! - `story`   what happened, one step after another, each before what depends on it
 //! - `words`   times, sizes and names as all of them tell these
 //!
 //! Names and messages are whatever somebody typed: each format escapes them, and what is there to deceive the eye is written out.

@@ -1,4 +1,4 @@
-//! What happened, one step after another: each step stands before those that rest on it.
+//! What happened, one step after another: each step stands before those that depend on it.
 
 use std::collections::{HashMap, HashSet};
 

@@ -30,7 +30,7 @@ fn paths(files: &Files) -> BTreeSet<String> {
     all
 }
 
-/// What lies at a path or below it.
+/// What is at a path or below it.
 pub(super) fn content(world: &World, leaf: &PfsInput, path: &str) -> Vec<(String, String)> {
     let below = if path == "/" { "/".to_owned() } else { format!("{path}/") };
     let files = world[leaf.repo.as_str()].iter();

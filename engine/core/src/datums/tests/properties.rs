@@ -13,7 +13,7 @@ use super::world::{KINDS, history, input, pair, store, trees, world};
 use crate::datums::DatumMap;
 use crate::datums::{self, Arm, DatumKey, Difference, KeyedChanges, MemberRows, Shape, prefix};
 
-/// What a datum shows to user code, without what lies outside its recipe.
+/// What a datum shows to user code, without what is outside its recipe.
 type Shown = Vec<(usize, String, Option<String>, Vec<(String, String)>)>;
 
 fn config(share: u32) -> ProptestConfig {

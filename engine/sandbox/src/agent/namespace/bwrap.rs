@@ -54,7 +54,7 @@ pub(in super::super) fn within(pfs: &str, code: &str) -> Result<(), Stop> {
     serve::run(Place { pfs, code: Some(code), out, temporary: Place::temporary()? })
 }
 
-/// Opened anew, as a number alone is no file without `unsafe`, and then closed.
+/// Opened anew, as a number alone is not a file without `unsafe`, and then closed.
 fn take_over(number: RawFd) -> Result<OwnedFd, Stop> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let taken = openat(CWD, format!("/proc/self/fd/{number}"), flags, Mode::empty())

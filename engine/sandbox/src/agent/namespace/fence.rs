@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::super::{OrStop, Stop};
 
 /// Most processes and threads of a sandbox: 1,024 for each core of this machine, at least 2,048. That is more than a stage needs, and few
-/// enough that a stage which multiplies without end is ended in seconds. From Linux 5.14 on they are counted in each sandbox by itself,
+/// enough that a stage which multiplies without end is ended in seconds. From Linux 5.14 on they are counted in each sandbox on its own,
 /// before over all of its user.
 pub(crate) fn most_processes() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);

@@ -3,7 +3,7 @@
 //! Two processes, each freshly executed and with one thread, since a fork without exec is `unsafe` and `unshare` wants no threads:
 //! 1. `enter`: becomes an unprivileged user, leaves the host's user, mount, process, IPC, UTS (and network) namespaces, and starts
 //! 2. `inside`: the first process of the new process namespace. It builds a root of its own (`root`), drops the host's, drops all
-//!    capabilities, and goes on as the agent.
+//!    capabilities, and continues as the agent.
 //!
 //! Where only `bwrap` may make namespaces that does it, and `bwrap` tells how the agent comes into them. `fence` closes what namespaces
 //! leave open.
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     pub(crate) scratch: PathBuf,
     /// Shown read-only under their own names.
     pub(crate) readable: Vec<PathBuf>,
-    /// Never shown, also where they lie below something readable.
+    /// Never shown, also where they are below something readable.
     pub(crate) hidden: Vec<PathBuf>,
     pub(crate) network: Network,
     /// Folders of the host, shown read-only at other places than their own.

@@ -46,7 +46,7 @@ pub(super) fn move_in(inside: &Inside) -> Result<Writable, Stop> {
     }
     furnish(inside, &devices)?;
     let writable = place_scratch(scratch, &inside.code_path)?;
-    // On top of the code, if that is what is under edit: the agent has its own way to what lies beneath.
+    // On top of the code, if that is what is under edit: the agent has its own way to what is beneath.
     for (tree, (_, at)) in mounts.iter().zip(&inside.mounts) {
         attach(tree, at)?;
     }
@@ -152,7 +152,7 @@ fn furnish(inside: &Inside, devices: &[OwnedFd]) -> Result<(), Stop> {
     Ok(())
 }
 
-/// `/tmp`, `/pfs` and the code lie on the engine's disk: inputs and outputs may be larger than memory.
+/// `/tmp`, `/pfs` and the code are on the engine's disk: inputs and outputs may be larger than memory.
 fn place_scratch(scratch: &OwnedFd, code_path: &Path) -> Result<Writable, Stop> {
     let at = Path::new("/.scratch");
     attach(scratch, at)?;
@@ -248,11 +248,11 @@ fn flags_of(options: &str) -> MsFlags {
 
 /// Makes the new root the root and lets go of the host's.
 fn switch() -> Result<(), Stop> {
-    // Sticky: several users' files could lie in it, as on any host.
+    // Sticky: several users' files could be in it, as on any host.
     fs::set_permissions(built("/tmp"), fs::Permissions::from_mode(0o1777)).or_stop(|| "open /tmp".to_owned())?;
     chdir(BUILD).or_stop(|| "enter the new root".to_owned())?;
     pivot_root(".", ".").or_stop(|| "change the root".to_owned())?;
-    // Now the old root lies on top of the new one.
+    // Now the old root is on top of the new one.
     umount2(".", MntFlags::MNT_DETACH).or_stop(|| "let go of the host's root".to_owned())?;
     chdir("/").or_stop(|| "enter the new root".to_owned())
 }

@@ -148,7 +148,7 @@ impl Cache {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.doing("list", &self.folder)?,
         };
-        // One that goes meanwhile is no copy any more.
+        // One that goes meanwhile is not a copy any more.
         Ok(entries.filter_map(|entry| Copy::at(entry.ok()?.path())).collect())
     }
 
@@ -190,7 +190,7 @@ impl Cache {
     }
 }
 
-/// Whoever holds this fetches a name; others wait.
+/// Anyone who holds this fetches a name; others wait.
 struct Turn<'a> {
     cache: &'a Cache,
     name: &'a str,
