@@ -210,7 +210,7 @@ fn a_key_takes_the_place_of_another_only_with_its_word() {
         let error = test.store.publish(&Change::of(vec![entry])).unwrap_err();
         assert!(error.to_string().contains("did not sign"), "{error}");
     }
-    // A record by a key that was replaced is in doubt, anyone who has it: here made before that, and written after it.
+    // A record by a key that was replaced is in doubt, no matter who has it: here made before that, and written after it.
     let (_folder, dir) = copy(&test);
     let store = Store::open(&dir).unwrap();
     store.publish(&Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }])).unwrap();

@@ -62,7 +62,7 @@ fn a_key_is_replaced_and_both_stay_on_record() {
     assert_eq!((&keys[1]["previous"], &keys[1]["own"]), (&old.as_str().into(), &true.into()));
     assert_eq!(keys[1]["fingerprint"].as_str(), Some(signer(&env, "images").as_str()));
     insta::assert_snapshot!(env.pv(["key", "show"]).lines().rev().take(2).collect::<Vec<_>>().join("\n"), @r#"
-    key [id 1]  since [time]  of this machine
+    key [id 1]  since [time]  on this machine
     key [id 2]  since [time]  replaced [time]
     "#);
     env.ok(["verify", "images@main^"]);

@@ -74,7 +74,7 @@ fn a_spec_whose_secret_is_missing_is_refused() {
     env.ok(["secret", "create", "mail", "other=other"]);
     let (error, code) = env.json_error(["pipeline", "apply", "-f", "spec.json"]);
     assert_eq!(code, 2, "{error}");
-    assert!(error.to_string().contains("has no key `token`, but other"), "{error}");
+    assert!(error.to_string().contains("has no key `token`; its keys are other"), "{error}");
 }
 
 #[test]

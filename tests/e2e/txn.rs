@@ -179,7 +179,7 @@ fn a_dry_run_says_what_would_change_and_a_drastic_mirror_is_asked_about() {
     ");
     insta::assert_snapshot!(env.pv(["txn", "steps.jsonl"]), @r"
     --- stderr
-    line 2 removes 2 of 2 files in images@main:/
+    Line 2 removes 2 of 2 files in images@main:/.
     error: this would remove more than half of the files in images@main:/; nothing was committed
     hint: --yes answers yes to the prompt
     --- exit 7

@@ -31,7 +31,7 @@ pub(crate) enum Repeat {
     Never,
 }
 
-/// Lets the owner of the store run this command line; its exit code, or `None` when nobody owns the store, or anyone who did came to its
+/// Lets the owner of the store run this command line; its exit code, or `None` when nobody owns the store, or the owner came to its
 /// end before the command.
 pub(crate) fn hand_over(cx: &Context, argv: &[OsString], repeat: Repeat) -> Result<Option<u8>> {
     let Some(stream) = connect(&cx.store_dir()?) else { return Ok(None) };

@@ -21,7 +21,7 @@ pub struct Plan {
 /// Which commits of a branch's history somebody wants to prune.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
-    /// All but the newest this many.
+    /// All but this many of the newest.
     AllBut(usize),
     /// Those made before this time.
     MadeBefore(Timestamp),

@@ -1,4 +1,4 @@
-//! Keys: who vouches for commits, so that a sceptic need not trust anyone who holds the store.
+//! Keys: who vouches for commits, so that a sceptic need not trust the holder of the store.
 //!
 //! A store signs what it commits with an Ed25519 key of its own. The private half is one file (`file`), mode 0600, and in no pack,
 //! journal or mirror. The public half is in the journal (entry `key`), and so on every machine that joined the store; all of them count.

@@ -319,7 +319,7 @@ seen = [np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(side)))) for si
 expected["/turned.png"] = {"kind": "image", "pixels_changed": float((seen[0] != seen[1]).any(axis=2).mean()), "new": {"orientation": 6}}
 whole = saved("JPEG")(plain_image(5, size=(64, 64)))
 pair("cut.jpg", whole, whole[: len(whole) // 2])
-expected["/cut.jpg"] = {"kind": "bytes", "why": {"has": "cut off"}, "first_difference": len(whole) // 2}
+expected["/cut.jpg"] = {"kind": "bytes", "why": {"has": "truncated"}, "first_difference": len(whole) // 2}
 
 
 # Tensors, by numpy

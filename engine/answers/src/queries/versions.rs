@@ -21,7 +21,7 @@ pub struct VersionView {
     /// `apply`, `try` or `rollback`; `null` for one whose record the journal does not have.
     pub cause: Option<CauseKind>,
     pub run: Option<RunId>,
-    /// Why, in the words of anyone who did it.
+    /// Why, in the author's words.
     pub message: String,
     /// What differs from the version before it; empty for the first.
     pub changes: Vec<String>,

@@ -371,7 +371,7 @@ const IN_FULL: usize = 3;
 struct Told(HashMap<(String, u32, specs::Digest), usize>);
 
 impl Told {
-    /// Whether this many like it were told in full that a line will do.
+    /// Whether enough like it were shown in full, so that a line is enough.
     fn is_one_of_many(&mut self, datum: &DatumNode) -> bool {
         let count = self.0.entry((datum.pipeline.to_string(), datum.version, datum.transform)).or_default();
         *count += 1;
