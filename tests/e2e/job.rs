@@ -103,7 +103,7 @@ fn show_says_which_datums_failed_and_what_they_said() {
         | what is bad
     --- stderr
     full output: pv logs upper@[id 1] --failed
-    continue without them: pv job retry upper --skip-failed -m WHY
+    skip them: pv job retry upper --skip-failed -m WHY
     retry: pv job retry upper
     ");
     insta::assert_snapshot!(steady(&env.pv(["job", "show", "count"])), @r"

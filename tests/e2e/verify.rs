@@ -264,7 +264,7 @@ fn with_a_key_only_what_it_vouches_for_is_proven() {
     env.ok(["verify", "notes:/d", "--key", "second.pem"]);
     let (error, code) = env.json_error(["verify", "notes:/a", "--key", "second.pem"]);
     assert_eq!(code, 1);
-    assert!(error["message"].as_str().unwrap().contains("its key is not the one that was given"), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("its key is neither the given key"), "{error}");
     env.ok(["verify", "notes:/a", "--key", "second.pem", "--key", &first]);
     // Somebody else's key, and one that nobody has.
     let other = env_with_notes();

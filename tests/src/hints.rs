@@ -15,7 +15,7 @@ const HEADS: [&str; 9] = [
     "preview: ",
     "its output: ",
     "full output: ",
-    "continue without them: ",
+    "skip them: ",
 ];
 /// Words that continue with the sentence after a command.
 const PROSE: [&str; 49] = [

@@ -155,7 +155,7 @@ fn failed(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<(
         return Ok(());
     }
     if failed > 0 && job.sealed.is_some() {
-        cx.notes().line(format!("continue without them: pv job retry {} --skip-failed -m WHY", job.pipeline));
+        cx.notes().line(format!("skip them: pv job retry {} --skip-failed -m WHY", job.pipeline));
     }
     if matches!(line.job.state, queries::JobState::Failure | queries::JobState::Killed) {
         cx.out().flush()?;
