@@ -128,7 +128,7 @@ fn what_cannot_be_meant_is_refused_before_anything_is_read() {
     env.write("x", "x");
     for (args, said) in [
         (&["http://127.0.0.1:1/a"][..], "content sent over http can be changed on the way"),
-        (&["s3://bucket/key"], "pv reads `https` addresses, not `s3`"),
+        (&["s3://bucket/key"], "pv reads `https` URLs, not `s3`"),
         (&["https://anna:secret@h.org/a"], "must not contain a user name or password"),
         (&["https://h.org/"], "does not name a file"),
         (&["https://h.org/a", "--mirror"], "--mirror is for local files"),
