@@ -6,17 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 /// What stands in front of commands.
-const HEADS: [&str; 9] = [
-    "hint: ",
-    "next: ",
-    "undo: ",
-    "retry: ",
-    "logs: ",
-    "preview: ",
-    "its output: ",
-    "full output: ",
-    "skip them: ",
-];
+const HEADS: [&str; 9] =
+    ["hint: ", "next: ", "undo: ", "retry: ", "logs: ", "preview: ", "its output: ", "full output: ", "skip them: "];
 /// Words that continue with the sentence after a command.
 const PROSE: [&str; 49] = [
     "accepts",
