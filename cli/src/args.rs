@@ -28,6 +28,7 @@ impl Cli {
 #[derive(clap::Args, Debug, Clone, Default)]
 #[command(next_help_heading = "Global options")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[expect(clippy::doc_markdown, reason = "help shows names of variables without backticks")]
 pub(crate) struct Flags {
     /// Folder that holds the store [default: PV_STORE, or the nearest parent with one]
     #[arg(long, global = true, value_name = "DIR")]

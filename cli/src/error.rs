@@ -254,7 +254,7 @@ impl From<RepoError> for CliError {
         match error {
             RepoError::Unsure { .. } => told.done(Done::NotKnown),
             RepoError::RevertConflict { paths, .. } => told.map(|failure| {
-                failure.causes.extend(paths.iter().map(|path| format!("`{path}` differs from the original")))
+                failure.causes.extend(paths.iter().map(|path| format!("`{path}` differs from the original")));
             }),
             RepoError::InUse { .. } => match told {
                 Self::Failure(failure) => Self::InUse(failure),

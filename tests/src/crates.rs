@@ -98,7 +98,8 @@ fn words(root: &Path, member: &Path, manifest: &str) -> (BTreeSet<String>, BTree
     }
     let elsewhere =
         manifest.lines().filter_map(|line| line.strip_prefix("path = \"../")).filter_map(|line| line.split('/').next());
-    let folders = elsewhere.map(|folder| root.join(folder)).chain([root.join(member).join("tests")]);
+    let folders =
+        elsewhere.map(|folder| root.join(member).join("..").join(folder)).chain([root.join(member).join("tests")]);
     for file in folders.flat_map(|folder| sources(&folder)) {
         tests.extend(words_of(&read(&file)));
     }

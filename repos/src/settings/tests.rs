@@ -13,8 +13,8 @@ fn the_table_is_in_the_order_of_names_and_each_is_found_by_its_name() {
     for setting in ALL {
         assert!(std::ptr::eq(named(setting.name).unwrap(), *setting));
     }
-    assert_eq!(named("job").unwrap_err().to_string(), "`job` is no setting; did you mean `jobs`?");
-    assert_eq!(named("a\u{1b}").unwrap_err().to_string(), "`a\\u{1b}` is no setting");
+    assert_eq!(named("job").unwrap_err().to_string(), "unknown setting `job`; did you mean `jobs`?");
+    assert_eq!(named("a\u{1b}").unwrap_err().to_string(), "unknown setting `a\\u{1b}`");
 }
 
 #[test]
@@ -69,5 +69,5 @@ fn what_is_checked_before_it_is_written_is_what_readers_take() {
 fn a_text_that_is_not_a_value_is_an_error_for_readers_and_not_the_default() {
     let error = JOBS.read("many").unwrap_err();
     assert_eq!(error.to_string(), "the setting `jobs` cannot be used: its value `many` is not valid");
-    assert!(error.hint().unwrap().starts_with("pv config set jobs VALUE   it is a number from 1"));
+    assert!(error.hint().unwrap().starts_with("pv config set jobs VALUE   allowed: a number from 1"));
 }

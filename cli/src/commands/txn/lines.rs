@@ -265,7 +265,11 @@ impl Fields<'_> {
             match value {
                 Value::String(text) => texts.push(text),
                 other => {
-                    self.problem(field, format!("`{field}` must be a string or a list of strings, not `{other}`"), None)
+                    self.problem(
+                        field,
+                        format!("`{field}` must be a string or a list of strings, not `{other}`"),
+                        None,
+                    );
                 }
             }
         }
