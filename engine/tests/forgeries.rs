@@ -6,11 +6,13 @@
 //! Left out is what no store can tell on its own, since it is a state that it once had: a backup put back as a whole, and last records
 //! taken away once the next change was made on what is left. A store replaced as a whole, with its key, is another store.
 
+mod records;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use repos::documents::{Commit, Recipe, ResultDocument, SignatureDocument, canonical};
+use repos::documents::{Commit, Recipe, ResultDocument, SignatureDocument};
 use repos::files::Edits;
 use repos::hash::digest_of;
 use repos::journal::Entry;
@@ -24,6 +26,7 @@ use repos::{Change, OpenOptions, RepoError, Store};
 use serde_json::{Value, json};
 use specs::{CommitId, Digest, ErrorKind};
 
+use self::records::{Numbers, Records, run_entry};
 use super::setting::{Setting, copy};
 use answers::proof::{Verdict, verify};
 use engine::changes::{self, NewCommit};
@@ -47,20 +50,6 @@ const ASKED: [&str; 6] = ["images", "rules", "upper", "lower", "rules@v1", "imag
 /// As many records as may be taken away from the end without a signed commit that knew more of them.
 const LAST: usize = 4;
 const LAST_TAKEN: &str = "the last records taken away";
-
-/// Numbers that only look random.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % end.max(1)
-    }
-
-    fn of<'a, T>(&mut self, among: &'a [T]) -> &'a T {
-        &among[self.below(among.len())]
-    }
-}
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
@@ -136,75 +125,6 @@ fn copy_folder(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), target).unwrap();
         }
     }
-}
-
-/// The records of a journal, which can be changed and written with digests that fit.
-struct Records(Vec<Value>);
-
-impl Records {
-    fn read(dir: &Path) -> Self {
-        let text = std::fs::read_to_string(dir.join(".pv/journal")).unwrap();
-        Self(text.lines().map(|line| serde_json::from_str(&line[65..]).unwrap()).collect())
-    }
-
-    fn write(mut self, dir: &Path) {
-        let (mut text, mut previous) = (String::new(), None);
-        for record in &mut self.0 {
-            match previous {
-                Some(digest) => record["previous"] = json!(digest),
-                None => drop(record.as_object_mut().unwrap().remove("previous")),
-            }
-            let json = canonical(record);
-            let digest: Digest = digest_of(&json);
-            text.push_str(&format!("{digest} {}\n", String::from_utf8(json).unwrap()));
-            previous = Some(digest);
-        }
-        std::fs::write(dir.join(".pv/journal"), text).unwrap();
-    }
-
-    /// A record without a signature, or with that of another.
-    fn append(&mut self, numbers: &mut Numbers, entries: &Value) {
-        let at = self.0.last().unwrap()["at"].clone();
-        let mut record = json!({"format": 1, "at": at, "entries": entries});
-        if numbers.below(2) == 0 {
-            record["format"] = json!(2);
-            record["signature"] = numbers.of(&self.0)["signature"].clone();
-        }
-        self.0.push(record);
-    }
-
-    /// As a version would have written it that signed no records.
-    fn unsign(&mut self) {
-        for record in &mut self.0 {
-            record["format"] = json!(1);
-            record.as_object_mut().unwrap().remove("signature");
-        }
-    }
-
-    /// The newest place where a branch was moved.
-    fn head(&self, repo: &str, branch: &str) -> Value {
-        let entries = self.0.iter().flat_map(|record| record["entries"].as_array().unwrap());
-        let moves = entries.flat_map(|entry| {
-            let moved = entry.get("moved").cloned().filter(|moved| !moved.is_null());
-            entry["moves"].as_array().cloned().unwrap_or_default().into_iter().chain(moved)
-        });
-        let mut to =
-            moves.filter(|moved| moved["repo"] == repo && moved["branch"] == branch).map(|moved| moved["to"].clone());
-        to.next_back().unwrap_or(Value::Null)
-    }
-
-    /// Every commit that the journal names.
-    fn commits(&self) -> Vec<Value> {
-        let text = serde_json::to_string(&self.0).unwrap();
-        let ends = text.match_indices("\"to\":\"").map(|(at, found)| json!(&text[at + found.len()..][..64]));
-        ends.collect()
-    }
-}
-
-fn run_entry(numbers: &mut Numbers, cause: &str, moved: &Value) -> Value {
-    let run = format!("{:016x}{:016x}", numbers.below(1 << 30), numbers.below(1 << 30));
-    let at = "2026-07-01T12:14:43.000123Z";
-    json!({"kind": "run", "run": run, "cause": {"cause": cause, "committer": "uid:0@test", "at": at}, "moves": [moved]})
 }
 
 /// Writes packs anew with some objects left out.
