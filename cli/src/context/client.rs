@@ -35,7 +35,7 @@ pub(crate) struct Waits<'a> {
     client: &'a Client,
 }
 
-/// The byte by which a client is told that its streams have got something: white space before the answer, for anyone who does not know it.
+/// Tells a client that its streams have received something: white space before the answer, so that other readers ignore it.
 pub(crate) const BEGUN: u8 = b' ';
 
 impl Client {

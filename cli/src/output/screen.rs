@@ -1,6 +1,6 @@
 //! The end of the screen, where lines are redrawn while something runs.
 //!
-//! A terminal has one such place, anyone who draws there: all that writes to it first wipes what is drawn (`Screen::wipe`), so that no line of
+//! A terminal has one such place, shared by all who draw there: everything that writes to it first wipes what is drawn (`Screen::wipe`), so that no line of
 //! it is left behind. What is drawn is never wider or higher than the terminal, since only what it still shows can be wiped.
 
 use std::sync::{Arc, Mutex};

@@ -274,7 +274,7 @@ impl Write for Sink {
                 kept_back.extend_from_slice(bytes);
                 return Ok(bytes.len());
             }
-            // Too much: anyone who writes waits, first for what came before.
+            // Too much: the writer waits, first for what came before.
             let before = std::mem::take(kept_back);
             self.write_all_until(&before, None)?;
         }

@@ -2,8 +2,8 @@
 //!
 //! One thread listens and looks each second whether the store and its socket are still there; each connection has a thread of its own,
 //! and a command another one that sees when its caller goes away. No client can hold any of this up: a request has to come within a time,
-//! requests share a bound of memory, output is given up when nobody takes it any more, a panic ends one command, and at the end anyone who
-//! does not come to his own is cut off, then left behind.
+//! requests share a bound of memory, output is given up when nobody takes it any more, a panic ends one command, and at the end a
+//! command that does not finish is cut off, then left behind.
 
 use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
@@ -335,7 +335,7 @@ impl Shared {
     #[expect(clippy::needless_pass_by_value, reason = "dropping `leave` takes the client off the list")]
     fn attend(self: Arc<Self>, leave: Leave, stream: &Arc<UnixStream>, uid: u32) {
         stream.set_write_timeout(Some(ANSWER_WAIT)).ok();
-        // What does not come whole, in time and within bounds, is not taken: nothing was done, and anyone who sent it knows.
+        // What does not come whole, in time and within bounds, is not taken: nothing was done, and the sender knows.
         let Ok((request, streams, _share)) = receive_request(stream, self.limits.request, &self.memory) else { return };
         stream.set_read_timeout(None).ok();
         let takes_output = matches!(&request, Request::Command { takes_output: true, .. });

@@ -16,7 +16,7 @@ impl Store {
         Ok(self.commit_row(commit)?.and_then(|row| row.pruned))
     }
 
-    /// Refuses a file of a commit that gave up its files, unless its bytes are there all the same: other commits may have them too.
+    /// Refuses a file of a commit that gave up its files, unless its bytes are still there: other commits may have them too.
     pub fn refuse_pruned(&self, commit: &CommitId, path: &FilePath, file: &FileEntry) -> Result<()> {
         let Some(CommitRow { repo, pruned: Some(pruned), .. }) = self.commit_row(commit)? else { return Ok(()) };
         if self.has_content(&file.digest)? {

@@ -85,7 +85,7 @@ async fn until_ended(
 ) -> Result<()> {
     while jobs.iter().map(|job| is_open(engine.store(), job)).collect::<Result<Vec<_>>>()?.contains(&true) {
         if engine.has_ended() {
-            // Nobody runs them any more: anyone who called ends them.
+            // Nobody runs them any more: the caller ends them.
             return Err(CliError::OwnerEnds);
         }
         tokio::select! {

@@ -112,7 +112,7 @@ fn typed(cx: &Context) -> Result<Console> {
     let (sender, typed) = tokio::sync::mpsc::channel(1);
     let read = move || {
         let mut buffer = [0; 4096];
-        // Only what somebody listens to is taken: the rest stays for anyone who reads next.
+        // Only what somebody listens to is taken: the rest stays for the next reader.
         while !sender.is_closed() {
             let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, PollTimeout::from(POLL_MILLIS)) {

@@ -87,7 +87,7 @@ impl Feed {
         self.inner().so_far = Some(so_far);
     }
 
-    /// A result of this very job, made at `made_at`, that it continues with. What an earlier engine made was not told of here yet.
+    /// A result of this very job, made at `made_at`, that it continues with. What an earlier engine made was not announced here yet.
     pub(crate) fn found(&self, result: Digest, made_at: Timestamp) {
         let mut inner = self.inner();
         if inner.began.is_some_and(|began| made_at < began) {

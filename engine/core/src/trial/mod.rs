@@ -1,6 +1,6 @@
 //! Trials: other commits, specs or code in place of the present ones.
 //!
-//! A trial moves no branch, is no pipeline's newest job, and nothing waits for it; only its results are shared, so what was tried
+//! A trial moves no branch, is never a pipeline's newest job, and nothing waits for it; only its results are shared, so what was tried
 //! costs nothing once it is made the present. Its run and its jobs are on record, whole trials make commits (`REPO@RUN`).
 //! - `select`  which pipelines a trial runs, and with which inputs
 //! - `sample`  which datums, when not all
