@@ -7,7 +7,7 @@ use specs::CommitId;
 use super::{Lock, Result, Store};
 use crate::base::error::RepoError;
 use crate::documents::Commit;
-use crate::index::history::{Commits, Links, Step};
+use crate::index::history::{Commits, Step};
 use crate::index::rows::CommitRow;
 
 /// Rows in memory above which a writer that does not own the store catches up the index on disk: few, because every reader has to make
@@ -93,7 +93,7 @@ impl Store {
     /// Whether the history index has what a commit changed.
     #[cfg(any(test, feature = "testing"))]
     pub fn has_followed(&self, commit: &CommitId) -> Result<bool> {
-        Links::new(self.index()).has(commit)
+        crate::index::history::Links::new(self.index()).has(commit)
     }
 
     /// Whether there is more to do.
