@@ -11,7 +11,7 @@ use super::sides::Sides;
 use super::{Args, detail, listing};
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, count};
+use crate::output::{ShortIds, count, plural};
 
 /// Lines of causes in the header.
 const CAUSES: usize = 7;
@@ -208,7 +208,7 @@ fn ran_words(ran: &Ran) -> String {
     let job = job.split_once('@').map_or(job.clone(), |(name, run)| format!("{name}@{}", run.get(..8).unwrap_or(run)));
     match ran.jobs.len() {
         1 => format!("{words} in {job}"),
-        jobs => format!("{words} in {job} and {} earlier ones", jobs - 1),
+        jobs => format!("{words} in {job} and {}", plural(jobs as u64 - 1, "earlier job", "earlier jobs")),
     }
 }
 
