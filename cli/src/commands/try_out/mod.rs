@@ -63,6 +63,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
+    // What was tried, and what it is compared with, stays in the store until it is printed.
+    let _operation = store.operation();
     let loose = args.loose(cx)?;
     // The first signal ends it in order.
     cx.cancel().heed(1);

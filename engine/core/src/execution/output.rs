@@ -18,7 +18,7 @@ use crate::feed::SoFar;
 use crate::plan::Plan;
 
 /// This many edits wait in memory; in tests few, so that all of them work with edits that came before.
-const PENDING: usize = if cfg!(test) { 20 } else { 50_000 };
+const PENDING: usize = if cfg!(any(test, feature = "testing")) { 20 } else { 50_000 };
 
 /// Collects what the datums of a job give.
 #[derive(Debug)]
