@@ -11,7 +11,7 @@ use specs::ErrorKind;
 
 use crate::args::{Cli, Flags};
 use crate::commands::{self, Command};
-use crate::context::{Cancel, Context, Outside};
+use crate::context::{Cancel, Context, Invocation};
 use crate::error::{CliError, Failure, Result};
 use crate::habits;
 use crate::output::{Notes, Out, Pager, Sink};
@@ -30,12 +30,12 @@ pub(crate) enum Place {
 pub(crate) fn main() -> u8 {
     let (cancel, pager) = (Cancel::default(), Pager::default());
     end_on_signals(cancel.clone(), pager.clone());
-    match Outside::own(cancel.clone()) {
-        Ok(outside) => {
-            if let Some(point) = outside.env.get("PV_STOP_AT") {
+    match Invocation::own(cancel.clone()) {
+        Ok(invocation) => {
+            if let Some(point) = invocation.env.get("PV_STOP_AT") {
                 repos::set_stop_point(point);
             }
-            let ended = run(outside, &std::env::args_os().collect::<Vec<_>>(), Place::Called(pager.clone()));
+            let ended = run(invocation, &std::env::args_os().collect::<Vec<_>>(), Place::Called(pager.clone()));
             pager.end();
             ended.unwrap_or(1)
         }
@@ -71,25 +71,25 @@ fn end_on_signals(cancel: Cancel, pager: Pager) {
 }
 
 /// Runs one command line and returns its exit code; `None` if this process owns the store and is shutting down: the caller then continues.
-pub(crate) fn run(mut outside: Outside, argv: &[OsString], place: Place) -> Option<u8> {
+pub(crate) fn run(mut invocation: Invocation, argv: &[OsString], place: Place) -> Option<u8> {
     let cli = match parse(argv) {
         Ok(cli) => cli,
         Err(error) => match habits::answer(argv).filter(|_| error.use_stderr()) {
-            Some(answer) => return Some(refuse_with(&outside, &seen_flags(argv), answer)),
-            None => return Some(refuse(&outside, argv, error)),
+            Some(answer) => return Some(refuse_with(&invocation, &seen_flags(argv), answer)),
+            None => return Some(refuse(&invocation, argv, error)),
         },
     };
-    if cfg!(debug_assertions) && outside.env.get("PV_PARSE_ONLY").is_some() {
+    if cfg!(debug_assertions) && invocation.env.get("PV_PARSE_ONLY").is_some() {
         return Some(0); // tests ask so whether a line that pv suggests is one
     }
-    if let Some(name) = outside.env.not_text() {
+    if let Some(name) = invocation.env.not_text() {
         let error = CliError::new(ErrorKind::Usage, format!("the environment variable `{name}` is not valid UTF-8"));
-        return Some(refuse_with(&outside, &cli.flags, error));
+        return Some(refuse_with(&invocation, &cli.flags, error));
     }
     if let Place::Called(pager) = &place
         && cli.is_paged()
     {
-        pager.start(&mut outside);
+        pager.start(&mut invocation);
     }
     let engine = match place {
         Place::Called(_) => None,
@@ -99,9 +99,9 @@ pub(crate) fn run(mut outside: Outside, argv: &[OsString], place: Place) -> Opti
     // Until it has published, nothing goes that it wrote.
     let writes = cli.command.as_ref().is_some_and(|command| !command.only_reads());
     let _operation = engine.as_ref().filter(|_| writes).map(|engine| engine.store().operation());
-    let (cancel, client) = (outside.cancel.clone(), outside.client.clone());
+    let (cancel, client) = (invocation.cancel.clone(), invocation.client.clone());
     let logged = if is_owner { None } else { logged(&cli) };
-    let Ok(cx) = Context::new(outside, cli.flags, engine) else { return Some(1) };
+    let Ok(cx) = Context::new(invocation, cli.flags, engine) else { return Some(1) };
     if let Some(filter) = logged {
         log(&cx, filter);
     }
@@ -144,9 +144,9 @@ fn logged(cli: &Cli) -> Option<&'static str> {
 }
 
 fn log(cx: &Context, filter: &str) {
-    let outside = cx.outside();
-    let Ok(stderr) = outside.streams.stderr.try_clone() else { return };
-    let stderr = Sink::new(stderr, outside.cancel.clone(), outside.client.clone());
+    let invocation = cx.invocation();
+    let Ok(stderr) = invocation.streams.stderr.try_clone() else { return };
+    let stderr = Sink::new(stderr, invocation.cancel.clone(), invocation.client.clone());
     let (filter, screen) = (tracing_subscriber::EnvFilter::new(filter), cx.notes().screen());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || stderr.notes(&screen)).try_init().ok();
 }
@@ -190,17 +190,19 @@ fn finish(cx: &Context, done: Result<()>) -> u8 {
 }
 
 /// Prints help, or says what is wrong with a command line. Its flags count as far as they can be seen.
-fn refuse(outside: &Outside, argv: &[OsString], error: clap::Error) -> u8 {
+fn refuse(invocation: &Invocation, argv: &[OsString], error: clap::Error) -> u8 {
     let flags = seen_flags(argv);
     if !error.use_stderr() {
-        let Ok(out) = Notes::new(outside, &flags).and_then(|notes| Out::new(outside, &flags, &notes)) else { return 2 };
+        let Ok(out) = Notes::new(invocation, &flags).and_then(|notes| Out::new(invocation, &flags, &notes)) else {
+            return 2;
+        };
         let styled = error.render();
         let text = if out.is_colored() { styled.ansi().to_string() } else { styled.to_string() };
         // A reader that has enough of the help is fine.
         out.bytes(text.as_bytes()).and_then(|()| out.flush()).ok();
         return 0;
     }
-    refuse_with(outside, &flags, CliError::from(error))
+    refuse_with(invocation, &flags, CliError::from(error))
 }
 
 /// The flags of a command line that was not understood, as far as they can be seen.
@@ -210,8 +212,8 @@ fn seen_flags(argv: &[OsString]) -> Flags {
 }
 
 /// Says what is wrong before there is anything to work with.
-fn refuse_with(outside: &Outside, flags: &Flags, error: CliError) -> u8 {
-    let Ok(notes) = Notes::new(outside, flags) else { return 2 };
+fn refuse_with(invocation: &Invocation, flags: &Flags, error: CliError) -> u8 {
+    let Ok(notes) = Notes::new(invocation, flags) else { return 2 };
     let CliError::Failure(failure) = error else { return 2 };
     say(&notes, &failure, flags.json);
     failure.kind.exit_code()

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use engine::run::By;
+use engine::run::Actor;
 use git2::{Config, ConfigLevel, Repository};
 
 use crate::context::{Context, Environment};
 
 /// Who calls: the author is `claim`, else `PV_AUTHOR`, else git's `user.name` and `user.email`, else user and host.
-pub(crate) fn by(cx: &Context, claim: Option<&str>) -> By {
-    let uid = cx.outside().uid;
+pub(crate) fn by(cx: &Context, claim: Option<&str>) -> Actor {
+    let uid = cx.invocation().uid;
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let host = host.unwrap_or_else(|| "localhost".to_owned());
     let named = |name: &&str| !name.trim().is_empty();
@@ -19,7 +19,7 @@ pub(crate) fn by(cx: &Context, claim: Option<&str>) -> By {
         format!("{}@{host}", user.map_or_else(|| format!("uid:{uid}"), str::to_owned))
     });
     let author = author.replace(char::is_control, " ");
-    By { author, committer: format!("uid:{uid}@{host}") }
+    Actor { author, committer: format!("uid:{uid}@{host}") }
 }
 
 /// `Anna <anna@example.com>` as git would write it here; damaged configuration counts as none.
@@ -30,7 +30,7 @@ fn of_git(cx: &Context) -> Option<String> {
             config.add_file(&path, level, false).ok()?;
         }
     }
-    if let Ok(repository) = Repository::discover(&cx.outside().cwd) {
+    if let Ok(repository) = Repository::discover(&cx.invocation().cwd) {
         config.add_file(&repository.commondir().join("config"), ConfigLevel::Local, false).ok();
     }
     let get = |key: &str| config.get_string(key).ok().filter(|value| !value.is_empty());

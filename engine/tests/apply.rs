@@ -17,7 +17,7 @@ use engine::apply::{
     stop_job,
 };
 use engine::changes;
-use engine::executors::{Executors, keep, settle};
+use engine::executors::{Executors, choose_executor, keep};
 use engine::{EngineError, Graph};
 use sandbox::{ExecError, Executor, ExecutorInfo, FileSource, Image, ImageConfig, OnPull, Sandbox, SandboxSpec};
 
@@ -361,19 +361,19 @@ async fn the_executor_is_settled_once_and_never_replaced() {
     let (docker, process) = (Known::of(ExecutorKind::Docker), Known::of(ExecutorKind::Process));
     let both = Executors { docker: docker.clone(), process: process.clone() };
     *docker.answer.lock().unwrap() = Answer::Denied;
-    assert_eq!(settle(&s.store, &both).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(choose_executor(&s.store, &both).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(s.store.setting(&settings::EXECUTOR).unwrap(), None, "no way was chosen for good");
 
     *docker.answer.lock().unwrap() = Answer::NotThere;
-    let settled = settle(&s.store, &both).await.unwrap();
+    let settled = choose_executor(&s.store, &both).await.unwrap();
     assert_eq!((settled.executor.kind(), settled.is_new), (ExecutorKind::Process, true));
     assert_eq!(s.store.setting(&settings::EXECUTOR).unwrap(), None, "nothing has come of it yet");
     keep(&s.store, &settled).unwrap();
     *docker.answer.lock().unwrap() = Answer::Yes;
-    let settled = settle(&s.store, &both).await.unwrap();
+    let settled = choose_executor(&s.store, &both).await.unwrap();
     assert_eq!((settled.executor.kind(), settled.is_new), (ExecutorKind::Process, false));
     *process.answer.lock().unwrap() = Answer::NotThere;
-    assert_eq!(settle(&s.store, &both).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(choose_executor(&s.store, &both).await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test(flavor = "multi_thread")]

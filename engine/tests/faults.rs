@@ -10,15 +10,15 @@ use repos::{Faults, OpenOptions, RepoError, Store};
 use specs::{BranchName, CommitId, RepoName};
 
 use engine::changes::{self, NewCommit};
-use engine::run::By;
+use engine::run::Actor;
 use engine::transaction::{Action, Step, Transaction};
 use engine::{EngineError, Result};
 
 /// A change of a store that has `images` with the files `/a`, `/d/b` and two commits, and `rules` with none.
 type Operation = fn(&Store) -> Result<()>;
 
-fn by() -> By {
-    By { author: "anna".to_owned(), committer: "uid:0@test".to_owned() }
+fn by() -> Actor {
+    Actor { author: "anna".to_owned(), committer: "uid:0@test".to_owned() }
 }
 
 fn name(repo: &str) -> RepoName {

@@ -30,7 +30,7 @@ use self::records::{Numbers, Records, run_entry};
 use super::setting::{Setting, copy};
 use answers::proof::{Verdict, verify};
 use engine::changes::{self, NewCommit};
-use engine::run::By;
+use engine::run::Actor;
 use engine::{Engine, Selection};
 use sandbox::scripted::ScriptedExecutor;
 
@@ -55,8 +55,8 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-fn by() -> By {
-    By { author: "mallory".to_owned(), committer: "uid:0@test".to_owned() }
+fn by() -> Actor {
+    Actor { author: "mallory".to_owned(), committer: "uid:0@test".to_owned() }
 }
 
 /// The store as it was, with what is true of it.

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::setting::{Setting, copy};
 use engine::Engine;
-use engine::live::{Happened, JobKey};
+use engine::live::{EngineEvent, JobKey};
 use sandbox::scripted::Call;
 
 /// Copies what it finds in `repo`, by a pipeline of this name.
@@ -126,7 +126,7 @@ async fn winding_down_lets_running_datums_finish_and_starts_no_other() {
     let mut feed = engine.live().listen();
     engine.wind_down();
     // Those who wait for something are told.
-    while !matches!(feed.recv().await, Ok(Happened::Look)) {}
+    while !matches!(feed.recv().await, Ok(EngineEvent::Look)) {}
     drop(let_go);
     serving.join_next().await.unwrap().unwrap().unwrap();
     assert_eq!(s.seen("upper").len(), 2, "two ran, and no other began");

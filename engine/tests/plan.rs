@@ -8,7 +8,7 @@ use repos::journal::SealedState;
 use specs::{Glob, PipelineName, RunId};
 
 use super::setting::Setting;
-use answers::outlook::{Outlook, pending};
+use answers::preview::{Preview, pending};
 use engine::apply::rerun;
 use sandbox::scripted::{Call, Reply};
 
@@ -127,7 +127,7 @@ impl World {
     }
 
     /// Plans, runs, and compares.
-    async fn run_as_planned(&self) -> Vec<Outlook> {
+    async fn run_as_planned(&self) -> Vec<Preview> {
         let planned = pending(&self.s.store, &[].into(), true, 2).unwrap();
         assert_eq!(planned.len(), self.s.store.open_jobs().unwrap().len(), "each job is told");
         self.s.run_with(fan_out).await;

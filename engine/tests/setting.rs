@@ -15,7 +15,7 @@ use specs::{CommitId, PipelineName, RepoName};
 
 use engine::apply::{self, Applied, Request};
 use engine::changes::{self, Committed, NewCommit};
-use engine::run::By;
+use engine::run::Actor;
 use engine::{Engine, Graph, Pipeline, Selection};
 use sandbox::scripted::{Call, Reply, ScriptedExecutor};
 
@@ -25,7 +25,7 @@ pub(super) type Calls = Vec<(String, Vec<String>)>;
 /// A store with everything around it.
 pub(super) struct Setting {
     pub(super) store: Store,
-    pub(super) by: By,
+    pub(super) by: Actor,
     /// Every call of a command since the last look.
     pub(super) calls: Arc<Mutex<Calls>>,
     pub(super) _folder: tempfile::TempDir,
@@ -40,7 +40,7 @@ impl Setting {
         let folder = tempfile::tempdir().unwrap();
         let store = options.init(folder.path(), "main".parse().unwrap()).unwrap();
         store.own().unwrap();
-        let by = By { author: "anna".to_owned(), committer: "uid:0@test".to_owned() };
+        let by = Actor { author: "anna".to_owned(), committer: "uid:0@test".to_owned() };
         Self { store, by, calls: Arc::default(), _folder: folder }
     }
 

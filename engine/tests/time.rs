@@ -144,7 +144,7 @@ async fn only_its_clock_writes_a_tick_repository() {
     s.apply(&clock_of("report", "@hourly", ", repo: ours")).await.unwrap();
     assert!(matches!(s.apply(&clock_of("other", "@hourly", ", repo: ours")).await, Err(EngineError::Specs { .. })));
     let ours = "ours".parse().unwrap();
-    assert_eq!(changes::refuse_output(&s.store, &ours).unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(changes::ensure_not_output(&s.store, &ours).unwrap_err().kind(), ErrorKind::Conflict);
     clock.set("2026-11-20T13:00:00Z");
     look(&s);
     let head = s.head("ours", "main").unwrap();

@@ -114,7 +114,7 @@ fn steps_on_one_branch_become_one_commit_and_each_sees_those_before_it() {
         s.files("models").into_iter().collect::<Vec<_>>(),
         [("/before".to_owned(), "0".to_owned()), ("/from/b".to_owned(), "1".to_owned())]
     );
-    assert_eq!((images.census.added, images.census.removed, images.census.modified), (2, 1, 0));
+    assert_eq!((images.summary.added, images.summary.removed, images.summary.modified), (2, 1, 0));
     assert_eq!((release.from, release.to), (None, images.to), "it is made at the new commit");
     let commit = s.store.commit(&images.to.unwrap()).unwrap();
     assert_eq!((commit.parents.as_slice(), commit.message.as_str()), (&[first][..], "new\ncopied"));
@@ -214,9 +214,9 @@ fn writers_of_several_branches_at_once_all_land() {
     });
     assert_eq!((s.files("images").len(), s.files("rules").len()), (24, 24));
     assert_eq!(s.store.runs_count().unwrap(), 24);
-    let by = engine::run::By { ..s.by.clone() };
+    let by = engine::run::Actor { ..s.by.clone() };
     let preview = steps([("images@main", put(&s, &[("/new", Some("1"))]))]);
     let preview = Transaction { by: &by, message: "", steps: &preview }.preview(&s.store).unwrap();
-    assert_eq!((preview.run, preview.branches[0].census.added), (None, 1));
+    assert_eq!((preview.run, preview.branches[0].summary.added), (None, 1));
     assert_eq!(s.files("images").len(), 24, "a preview changes nothing");
 }

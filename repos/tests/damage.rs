@@ -272,12 +272,12 @@ fn nothing_wrong_is_read(case: &str, (names, read): &(String, Read), expected: &
 
 /// Every file that cannot be read is told of: itself, its commit, or a commit that alone leads to it and is told of.
 fn all_hurt_are_named(case: &str, read: &Read, report: &Report, sound: &Path, commits: &[CommitId]) {
-    let needers: Vec<_> = report.problems.iter().flat_map(|problem| &problem.needed_by).collect();
+    let dependents: Vec<_> = report.problems.iter().flat_map(|problem| &problem.needed_by).collect();
     let mut told = None;
     for (id, path) in read.iter().filter(|(_, read)| read.is_err()).map(|(file, _)| file) {
-        let named = needers.iter().any(|needer| {
-            needer.commit == Some(*id)
-                && needer.path.as_ref().is_none_or(|named| path.is_empty() || named.as_str() == path)
+        let named = dependents.iter().any(|dependent| {
+            dependent.commit == Some(*id)
+                && dependent.path.as_ref().is_none_or(|named| path.is_empty() || named.as_str() == path)
         });
         let mut is_told = || told.get_or_insert_with(|| told_commits(report, sound, commits)).contains(id);
         assert!(named || is_told(), "{case}: {id} {path} is not named in {report:?}");

@@ -422,7 +422,7 @@ impl World {
                 if made.pruned.is_none() {
                     needed.insert(word);
                     assert_eq!(store.read_file(&file, 0..file.size).unwrap(), expected);
-                } else if let Err(error) = store.refuse_pruned(id, &path(at), &file) {
+                } else if let Err(error) = store.ensure_not_pruned(id, &path(at), &file) {
                     assert_eq!(error.kind(), ErrorKind::NotFound);
                 }
             }

@@ -28,16 +28,16 @@ fn a_file_lands_under_its_name_and_a_directory_with_its_contents() {
     test.write("cam/a.jpg", "a");
     test.write("cam/deep/b.jpg", "b");
     std::fs::create_dir(test.work().join("cam/empty")).unwrap();
-    let (id, census) = test.put("images", "/in", &["x.jpg", "cam"]).unwrap();
+    let (id, summary) = test.put("images", "/in", &["x.jpg", "cam"]).unwrap();
     assert!(id.is_some());
-    assert_eq!((census.added, census.size_bytes, census.new_bytes), (3, 3, 3));
+    assert_eq!((summary.added, summary.size_bytes, summary.new_bytes), (3, 3, 3));
     let expected = [("/in/a.jpg", "a"), ("/in/deep/b.jpg", "b"), ("/in/x.jpg", "x")];
     assert_eq!(test.contents("images"), expected.map(|(path, bytes)| (path.to_owned(), bytes.to_owned())));
-    let (id, census) = test.put("images", "/in", &["x.jpg", "cam"]).unwrap();
-    assert_eq!((id, census.unchanged, census.new_bytes), (None, 3, 0));
+    let (id, summary) = test.put("images", "/in", &["x.jpg", "cam"]).unwrap();
+    assert_eq!((id, summary.unchanged, summary.new_bytes), (None, 3, 0));
     test.write("x.jpg", "other");
-    let (_, census) = test.put("images", "/in", &["x.jpg"]).unwrap();
-    assert_eq!((census.modified, census.modified_paths), (1, vec![path("/in/x.jpg")]));
+    let (_, summary) = test.put("images", "/in", &["x.jpg"]).unwrap();
+    assert_eq!((summary.modified, summary.modified_paths), (1, vec![path("/in/x.jpg")]));
 }
 
 #[test]
@@ -189,8 +189,8 @@ fn a_mirror_removes_what_its_source_lacks_but_not_what_is_excluded() {
     let removed = mirror(&test.store, test.tree("images"), &path("/d"), &left_out, &mut edits).unwrap();
     assert_eq!(removed, Mirror { removed: 1, total_before: 3 });
     assert!(!removed.is_drastic() && Mirror { removed: 2, total_before: 3 }.is_drastic());
-    let (tree, census) = apply(&test.store, test.tree("images"), &edits).unwrap();
-    assert_eq!((census.added, census.removed, census.unchanged), (1, 1, 1));
+    let (tree, summary) = apply(&test.store, test.tree("images"), &edits).unwrap();
+    assert_eq!((summary.added, summary.removed, summary.unchanged), (1, 1, 1));
     let paths: Vec<_> = contents(&test.store, tree).into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, ["/d/keep", "/d/new", "/d/x/no.tmp", "/e"]);
 }

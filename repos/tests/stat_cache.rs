@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::{TestStore, name, path};
-use repos::files::{Census, Gathered, PutOptions, UploadOptions, gather, parse_list, upload_with};
+use repos::files::{ChangeSummary, Gathered, PutOptions, UploadOptions, gather, parse_list, upload_with};
 use repos::tree::Tree;
 use specs::BranchName;
 
@@ -17,7 +17,7 @@ use specs::BranchName;
 const LATER: Duration = Duration::from_mins(30);
 
 /// How many files were read, and what the put changed.
-type Done = (u64, Census);
+type Done = (u64, ChangeSummary);
 
 fn options(test: &TestStore, source: &str) -> PutOptions {
     PutOptions { sources: vec![test.work().join(source)], ..PutOptions::default() }
@@ -34,9 +34,9 @@ fn put_gathered(test: &TestStore, gathered: &Gathered, trust_stat: bool) -> Done
     let how = UploadOptions { base, trust_stat, dry_run: false, skip_unreadable: false, progress: &|_, _| {} };
     let uploaded = upload_with(&test.store, gathered, &how).unwrap();
     let edits = uploaded.edits(&test.store, base, gathered).unwrap();
-    let (_, census) = common::commit(&test.store, &name("images"), &BranchName::main(), &edits).unwrap();
+    let (_, summary) = common::commit(&test.store, &name("images"), &BranchName::main(), &edits).unwrap();
     uploaded.remember(&test.store, gathered);
-    (uploaded.read, census)
+    (uploaded.read, summary)
 }
 
 fn put(test: &TestStore, source: &str) -> Done {
@@ -71,14 +71,14 @@ fn stat_files(test: &TestStore) -> Vec<PathBuf> {
 fn what_has_not_changed_is_not_read_again() {
     let test = three_files();
     assert_eq!(put(&test, "d").0, 3);
-    let (read, census) = put(&test, "d");
-    assert_eq!((read, census.unchanged, census.size_bytes), (0, 3, 11));
+    let (read, summary) = put(&test, "d");
+    assert_eq!((read, summary.unchanged, summary.size_bytes), (0, 3, 11));
     test.write("d/b/c", "other");
     test.write("d/new", "new");
     std::fs::remove_file(test.work().join("d/a")).unwrap();
     let_time_pass();
-    let (read, census) = put(&test, "d");
-    assert_eq!((read, census.added, census.modified, census.unchanged), (2, 1, 1, 1));
+    let (read, summary) = put(&test, "d");
+    assert_eq!((read, summary.added, summary.modified, summary.unchanged), (2, 1, 1, 1));
     assert_eq!(put(&test, "./d/../d").0, 0, "the folder counts, not its name");
     let all = [("/a", "one"), ("/b-c", "two"), ("/b/c", "other"), ("/new", "new")];
     assert_eq!(test.contents("images"), all.map(|(path, bytes)| (path.to_owned(), bytes.to_owned())));
@@ -137,8 +137,8 @@ fn a_damaged_cache_is_passed_over() {
         damaged[at] ^= 0x10;
         for bytes in [&damaged[..], &sound[..at]] {
             std::fs::write(cache, bytes).unwrap();
-            let (read, census) = put(&test, "d");
-            assert_eq!((census.unchanged, census.is_change()), (1200, false), "at {at}");
+            let (read, summary) = put(&test, "d");
+            assert_eq!((summary.unchanged, summary.is_change()), (1200, false), "at {at}");
             assert!(read > 0 || bytes.len() == sound.len(), "what was cut off at {at} is read");
         }
     }
@@ -177,8 +177,8 @@ fn what_the_store_does_not_have_is_read() {
     assert_eq!(put(&test, "d").0, 3);
     assert_eq!(test.contents("images").len(), 3);
     let elsewhere = PutOptions { directory: Some(path("/copy")), ..options(&test, "d") };
-    let (read, census) = put_with(&test, &elsewhere);
-    assert_eq!((read, census.added, census.new_bytes), (0, 3, 0), "the store has it at another path");
+    let (read, summary) = put_with(&test, &elsewhere);
+    assert_eq!((read, summary.added, summary.new_bytes), (0, 3, 0), "the store has it at another path");
 }
 
 #[test]

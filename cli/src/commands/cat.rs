@@ -43,7 +43,7 @@ fn print_one(cx: &Context, store: &Store, source: &Source) -> Result<()> {
         _ if source.path().is_none() => return Err(no_path(source)),
         Files::Commit(at) => {
             let file = file_at(files::kind_at(store, at.tree(), &at.place(), &at.path)?, source, &at.place())?;
-            store.refuse_pruned(&at.id, &at.path, &file)?;
+            store.ensure_not_pruned(&at.id, &at.path, &file)?;
             file
         }
         Files::Tree { tree, path, place } => file_at(files::kind_at(store, tree, &place, &path)?, source, &place)?,
@@ -78,7 +78,7 @@ fn print_matching(cx: &Context, store: &Store, source: &Source, glob: &Glob) -> 
     for found in files::matching(store, tree, &path, glob)? {
         let found = found?;
         if let Some(commit) = &commit {
-            store.refuse_pruned(commit, &found.path, &found.file)?;
+            store.ensure_not_pruned(commit, &found.path, &found.file)?;
         }
         print(cx, store, &found.file)?;
         is_any = true;

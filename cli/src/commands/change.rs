@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use engine::EngineError;
 use engine::changes::{self, Committed, NewCommit};
-use repos::files::{Census, Edits};
+use repos::files::{ChangeSummary, Edits};
 use repos::tree::Tree;
 use repos::{RepoError, Store};
 use serde::Serialize;
@@ -35,8 +35,8 @@ impl Target {
                 CliError::usage(message, format!("pv branch list {repo} lists its branches"))
             })?,
         };
-        changes::refuse_output(store, &repo)?;
-        refuse_tag(store, &repo, &branch)?;
+        changes::ensure_not_output(store, &repo)?;
+        ensure_not_tag(store, &repo, &branch)?;
         match store.branch(&repo, &branch) {
             Err(RepoError::BranchNotFound { repo, branch, similar }) if branch != store.default_branch()? => {
                 Err(EngineError::NoBranchToPut { repo, branch, similar }.into())
@@ -64,8 +64,8 @@ impl Target {
 }
 
 /// Refuses to move what is a tag and no branch.
-pub(super) fn refuse_tag(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
-    Ok(changes::refuse_tag(store, repo, branch)?)
+pub(super) fn ensure_not_tag(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
+    Ok(changes::ensure_not_tag(store, repo, branch)?)
 }
 
 /// Who commits and why.
@@ -110,12 +110,12 @@ pub(super) fn commit_then(
     let by = author::by(cx, message.author.as_deref());
     let new =
         NewCommit { repo: &target.repo, branch: &target.branch, expect: *expect, by: &by, message: &message.message };
-    let (committed, census) = changes::commit(store, &new, change).map_err(nothing_committed)?;
+    let (committed, summary) = changes::commit(store, &new, change).map_err(nothing_committed)?;
     let run = match committed {
         Committed::Made { run, .. } => Some(run),
         Committed::Unchanged { .. } => None,
     };
-    report(cx, target, &committed, &census, (*started, runs), skipped).map_err(|error| after(run, error))?;
+    report(cx, target, &committed, &summary, (*started, runs), skipped).map_err(|error| after(run, error))?;
     Ok(run)
 }
 
@@ -159,19 +159,24 @@ pub(super) struct SkippedView<'a> {
 }
 
 impl<'a> PutView<'a> {
-    pub(super) fn new(target: &'a Target, census: &Census, commit: Option<CommitId>, run: Option<RunId>) -> Self {
+    pub(super) fn new(
+        target: &'a Target,
+        summary: &ChangeSummary,
+        commit: Option<CommitId>,
+        run: Option<RunId>,
+    ) -> Self {
         Self {
             repo: &target.repo,
             branch: &target.branch,
             commit,
             run,
-            changed: census.is_change(),
-            added: census.added,
-            modified: census.modified,
-            removed: census.removed,
-            unchanged: census.unchanged,
-            size_bytes: census.size_bytes,
-            new_bytes: census.new_bytes,
+            changed: summary.is_change(),
+            added: summary.added,
+            modified: summary.modified,
+            removed: summary.removed,
+            unchanged: summary.unchanged,
+            size_bytes: summary.size_bytes,
+            new_bytes: summary.new_bytes,
             skipped: Vec::new(),
         }
     }
@@ -184,15 +189,15 @@ impl<'a> PutView<'a> {
 }
 
 /// `2 added, 0 modified, 0 removed, 1 unchanged · 9.1 GB, 9.0 GB new`
-pub(super) fn census_line(census: &Census) -> String {
+pub(super) fn summary_line(summary: &ChangeSummary) -> String {
     format!(
         "{} added, {} modified, {} removed, {} unchanged · {}, {} new",
-        count(census.added),
-        count(census.modified),
-        count(census.removed),
-        count(census.unchanged),
-        size(census.size_bytes),
-        size(census.new_bytes)
+        count(summary.added),
+        count(summary.modified),
+        count(summary.removed),
+        count(summary.unchanged),
+        size(summary.size_bytes),
+        size(summary.new_bytes)
     )
 }
 
@@ -200,7 +205,7 @@ fn report(
     cx: &Context,
     target: &Target,
     committed: &Committed,
-    census: &Census,
+    summary: &ChangeSummary,
     (started, runs): (Instant, bool),
     skipped: &[(PathBuf, String)],
 ) -> Result<()> {
@@ -209,7 +214,7 @@ fn report(
         Committed::Made { commit, run, .. } => (Some(*commit), Some(*run)),
     };
     if cx.out().is_json() {
-        return cx.out().json(&PutView::new(target, census, id, run).skipped(skipped));
+        return cx.out().json(&PutView::new(target, summary, id, run).skipped(skipped));
     }
     let store = cx.store()?;
     let place = match id {
@@ -222,8 +227,8 @@ fn report(
         cx.notes().line("nothing differs: no commit was made");
         return Ok(());
     };
-    cx.notes().line(format!("{} · {}", census_line(census), took(started)));
-    if let Some(changed) = changed_line(target, census, store)? {
+    cx.notes().line(format!("{} · {}", summary_line(summary), took(started)));
+    if let Some(changed) = changed_line(target, summary, store)? {
         cx.notes().line(changed);
     }
     cx.notes().line(format!("run {}", store.short_run(&run)?));
@@ -234,13 +239,13 @@ fn report(
 }
 
 /// The first few files that were there with other bytes: a surprise, more often than not.
-fn changed_line(target: &Target, census: &Census, store: &Store) -> Result<Option<String>> {
+fn changed_line(target: &Target, summary: &ChangeSummary, store: &Store) -> Result<Option<String>> {
     const NAMED: usize = 5;
-    if census.modified == 0 {
+    if summary.modified == 0 {
         return Ok(None);
     }
-    let named: Vec<&str> = census.modified_paths.iter().take(NAMED).map(specs::FilePath::as_str).collect();
-    let more = census.modified - named.len() as u64;
+    let named: Vec<&str> = summary.modified_paths.iter().take(NAMED).map(specs::FilePath::as_str).collect();
+    let more = summary.modified - named.len() as u64;
     let more = if more == 0 { String::new() } else { format!(" and {} more", plural(more, "file", "files")) };
     Ok(Some(format!("modified: {}{more}          (pv diff {})", named.join(" "), target.shortest(store)?)))
 }

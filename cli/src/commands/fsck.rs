@@ -174,7 +174,7 @@ fn view<'a>(report: &'a Report, done: &'a [Done]) -> ReportView<'a> {
 fn print_problems(cx: &Context, problems: &[Problem]) -> Result<()> {
     for problem in problems {
         cx.out().wrapped(format!("{} {}: {}", cx.out().paint(31, "damaged"), problem.subject, problem.why))?;
-        problem.needed_by.iter().try_for_each(|needer| cx.out().line(format!("  needed by {needer}")))?;
+        problem.needed_by.iter().try_for_each(|dependent| cx.out().line(format!("  needed by {dependent}")))?;
         if problem.needed_by_more > 0 {
             cx.out().line(format!("  needed by {} more", problem.needed_by_more))?;
         }

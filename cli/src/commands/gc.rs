@@ -21,7 +21,7 @@ pub(crate) struct Args {
 }
 
 /// Only the lost records of a journal tell that their commits are needed, so collecting would delete them.
-fn refuse_cut_back(cx: &Context) -> Result<()> {
+fn ensure_not_cut_back(cx: &Context) -> Result<()> {
     let Some(cut_back) = cx.store()?.cut_back()? else { return Ok(()) };
     let goes =
         format!("The journal lacks records; this deletes everything that only these records refer to: {cut_back}.");
@@ -101,7 +101,7 @@ impl<'a> GcView<'a> {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     if !args.dry_run {
-        refuse_cut_back(cx)?;
+        ensure_not_cut_back(cx)?;
     }
     if !args.dry_run
         && let Some(url) = store.objects_url()?

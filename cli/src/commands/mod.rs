@@ -1,7 +1,7 @@
 //! The commands: a folder a noun, a file a verb. Here is only the list of them.
 //!
 //! - `change` what all commands share that commit files: the target, the report
-//! - `settle` what commands share that need the store's executor
+//! - `choose_executor` what commands share that need the store's executor
 //! - `following` what `pv logs -f` does
 //! - `jobs` jobs and pipelines as they are printed
 //! - `matching` what commands share that take `--match`
@@ -17,6 +17,7 @@ mod bundle;
 mod cat;
 mod change;
 mod checkpoint;
+mod choose_executor;
 mod commit;
 mod completions;
 mod config;
@@ -56,7 +57,6 @@ mod run;
 mod schema;
 mod secret;
 mod serve;
-mod settle;
 mod show;
 mod status;
 mod streams;

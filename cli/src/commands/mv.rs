@@ -28,11 +28,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let (from, to) = (path_of(&args.from)?, path_of(&args.to)?);
     if (&args.from.repo, &args.from.revision) != (&args.to.repo, &args.to.revision) {
-        engine::changes::refuse_output(store, &args.to.repo)?;
+        engine::changes::ensure_not_output(store, &args.to.repo)?;
         let message =
             format!("`{}` and `{}` are on different branches; a move stays on one branch", args.from, args.to);
         let is_branch = args.from.revision.as_ref().is_none_or(|revision| revision.as_branch().is_some());
-        let is_user = engine::changes::refuse_output(store, &args.from.repo).is_ok();
+        let is_user = engine::changes::ensure_not_output(store, &args.from.repo).is_ok();
         let rest = if is_branch && is_user { format!("  then pv rm '{}'", args.from) } else { String::new() };
         return Err(CliError::usage(message, format!("pv cp '{}' '{}'{rest}", args.from, args.to)));
     }

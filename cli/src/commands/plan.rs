@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use answers::outlook::{Outlook, OutlookDatum, pending, proposed};
+use answers::preview::{Preview, PreviewDatum, pending, proposed};
 use engine::apply::{self, AppliedState, Request};
 use repos::Store;
 use serde::Serialize;
 use specs::{PipelineName, RunId};
 
+use super::choose_executor::choose_executor;
 use super::pipeline::sources::{Files, warn};
-use super::settle::settle;
 use crate::author;
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -35,17 +35,17 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let names: BTreeSet<PipelineName> = args.pipelines.iter().cloned().collect();
     names.iter().try_for_each(|name| store.pipeline(name).map(drop))?;
     let limit = super::run::limit(store, None)?;
-    let outlooks = if args.file.is_empty() {
+    let previews = if args.file.is_empty() {
         pending(store, &names, args.datums, limit)?
     } else {
         if_applied(cx, store, args, limit)?
     };
-    if outlooks.is_empty() && !cx.out().is_json() {
+    if previews.is_empty() && !cx.out().is_json() {
         return cx.out().line("nothing is pending: every pipeline is up to date with its inputs");
     }
-    let lines = outlooks.into_iter().map(|outlook| {
-        let short_run = outlook.run.as_ref().map(|run| store.short_run(run)).transpose()?;
-        Ok(Line { outlook, short_run: short_run.unwrap_or_else(|| "new".to_owned()) })
+    let lines = previews.into_iter().map(|preview| {
+        let short_run = preview.run.as_ref().map(|run| store.short_run(run)).transpose()?;
+        Ok(Line { preview, short_run: short_run.unwrap_or_else(|| "new".to_owned()) })
     });
     let lines: Vec<Line> = lines.collect::<Result<_>>()?;
     if args.datums {
@@ -62,11 +62,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 fn print_datums(cx: &Context, lines: Vec<Line>) -> Result<()> {
     let unknown: Vec<String> = lines
         .iter()
-        .filter(|line| line.outlook.at_most && line.outlook.datums.is_empty() && line.outlook.executes > 0)
-        .map(|line| format!("{} in run {}: {}", line.outlook.pipeline, line.short_run, line.outlook.why))
+        .filter(|line| line.preview.at_most && line.preview.datums.is_empty() && line.preview.executes > 0)
+        .map(|line| format!("{} in run {}: {}", line.preview.pipeline, line.short_run, line.preview.why))
         .collect();
-    let rows = lines.into_iter().flat_map(|Line { outlook, short_run }| {
-        let Outlook { pipeline, run: in_run, at_most, datums, .. } = outlook;
+    let rows = lines.into_iter().flat_map(|Line { preview, short_run }| {
+        let Preview { pipeline, run: in_run, at_most, datums, .. } = preview;
         datums.into_iter().map(move |datum| {
             let (pipeline, short_run) = (pipeline.clone(), short_run.clone());
             Ok(DatumLine { pipeline, in_run, at_most, short_run, datum })
@@ -82,11 +82,11 @@ fn print_datums(cx: &Context, lines: Vec<Line>) -> Result<()> {
 }
 
 /// What would run if these specs were applied.
-fn if_applied(cx: &Context, store: &Store, args: &Args, limit: usize) -> Result<Vec<Outlook>> {
+fn if_applied(cx: &Context, store: &Store, args: &Args, limit: usize) -> Result<Vec<Preview>> {
     let specs = Files::named(args.file.clone()).read(cx)?;
     let by = author::by(cx, None);
     let applied = cx.block_on(async {
-        let executor = settle(cx, store).await?.executor;
+        let executor = choose_executor(cx, store).await?.executor;
         let request = Request {
             set: &specs.set,
             sources: &specs.folders,
@@ -112,7 +112,7 @@ fn if_applied(cx: &Context, store: &Store, args: &Args, limit: usize) -> Result<
 #[derive(Serialize)]
 struct Line {
     #[serde(flatten)]
-    outlook: Outlook,
+    preview: Preview,
     #[serde(skip)]
     short_run: String,
 }
@@ -122,30 +122,30 @@ impl Row for Line {
     const GIVES_UP: &'static [&'static str] = &["REMOVED", "CACHED", "ABOUT"];
 
     fn cells(&self, _: &Human) -> Vec<String> {
-        let outlook = &self.outlook;
-        let or_less = if outlook.at_most { " or less" } else { "" };
-        let exact = |number: u64| if outlook.at_most { "?".to_owned() } else { count(number) };
+        let preview = &self.preview;
+        let or_less = if preview.at_most { " or less" } else { "" };
+        let exact = |number: u64| if preview.at_most { "?".to_owned() } else { count(number) };
         vec![
-            outlook.pipeline.to_string(),
+            preview.pipeline.to_string(),
             self.short_run.clone(),
-            match (outlook.unbounded, outlook.at_most) {
+            match (preview.unbounded, preview.at_most) {
                 (true, _) => "?".to_owned(),
-                (false, true) if outlook.executes > 0 => format!("≤ {}", count(outlook.executes)),
-                (false, _) => count(outlook.executes),
+                (false, true) if preview.executes > 0 => format!("≤ {}", count(preview.executes)),
+                (false, _) => count(preview.executes),
             },
-            exact(outlook.cached),
-            exact(outlook.removed),
-            why(outlook),
-            outlook.seconds_estimate.map_or_else(String::new, |seconds| about(seconds) + or_less),
+            exact(preview.cached),
+            exact(preview.removed),
+            why(preview),
+            preview.seconds_estimate.map_or_else(String::new, |seconds| about(seconds) + or_less),
         ]
     }
 }
 
 /// `commit images@main: 3 new, 2 changed: images`
-fn why(outlook: &Outlook) -> String {
-    let run = outlook.reasons.iter().filter(|reason| reason.why != "removed");
+fn why(preview: &Preview) -> String {
+    let run = preview.reasons.iter().filter(|reason| reason.why != "removed");
     let parts: Vec<String> = run.map(|reason| format!("{} {}", count(reason.datums), reason.why)).collect();
-    if parts.is_empty() { outlook.why.clone() } else { format!("{}   {}", outlook.why, parts.join(", ")) }
+    if parts.is_empty() { preview.why.clone() } else { format!("{}   {}", preview.why, parts.join(", ")) }
 }
 
 /// A time as people say it.
@@ -168,7 +168,7 @@ struct DatumLine {
     #[serde(skip)]
     short_run: String,
     #[serde(flatten)]
-    datum: OutlookDatum,
+    datum: PreviewDatum,
 }
 
 impl Row for DatumLine {

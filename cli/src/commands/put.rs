@@ -10,7 +10,7 @@ use repos::tree::{FileEntry, Tree};
 use repos::{RepoError, Store};
 use specs::{CommitId, ErrorKind, FilePath, Reference, Revision};
 
-use super::change::{Commit, Message, PutView, Target, after, census_line, commit_then, nothing_committed};
+use super::change::{Commit, Message, PutView, Target, after, commit_then, nothing_committed, summary_line};
 use super::streams::{self, Sources};
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -376,7 +376,7 @@ impl Put<'_> {
 
     /// Standard input is that of the process that was called, which need not be this one.
     fn put_stdin(&self, path: &FilePath) -> Result<Edits> {
-        let stored = self.store.put_content(self.cx.outside().stdin());
+        let stored = self.store.put_content(self.cx.invocation().stdin());
         let stored = stored.map_err(|error| match error.downcast::<RepoError>() {
             Ok(error) => CliError::from(error),
             Err(error) => CliError::io("cannot read standard input", &error),
@@ -419,12 +419,12 @@ impl Put<'_> {
         let content = self.content(&options, gathered, true)?;
         let base = self.target.files(self.store)?;
         let (edits, _) = self.edits(&content, base)?;
-        let census = files::preview(self.store, base, &edits)?;
+        let summary = files::preview(self.store, base, &edits)?;
         if self.cx.out().is_json() {
-            let view = PutView::new(self.target, &census, None, None);
+            let view = PutView::new(self.target, &summary, None, None);
             return self.cx.out().json(&view.skipped(&content.skipped()));
         }
-        self.cx.out().line(census_line(&census))?;
+        self.cx.out().line(summary_line(&summary))?;
         self.cx.notes().line("dry run: nothing was committed");
         Ok(())
     }

@@ -131,7 +131,7 @@ fn print_needs(cx: &Context, needs: &[Need]) -> Result<()> {
 
 /// The specs on disk are to be applied, or restored.
 fn apply_need(cx: &Context, drift: &Drift) -> Need {
-    let file = drift.file.strip_prefix(&cx.outside().cwd).unwrap_or(&drift.file).display().to_string();
+    let file = drift.file.strip_prefix(&cx.invocation().cwd).unwrap_or(&drift.file).display().to_string();
     let word = shell_word(&file);
     let (what, commands) = if drift.what == ["errors"] {
         (format!("{file} has errors"), vec![format!("pv pipeline check -f {word}")])

@@ -135,7 +135,7 @@ impl Sources {
         for (source, digest) in given {
             sources.add(cx, args, source, digest, is_alone)?;
         }
-        sources.refuse_others(args)?;
+        sources.ensure_stream_options(args)?;
         Ok(sources)
     }
 
@@ -186,7 +186,7 @@ impl Sources {
     }
 
     /// Refuses what means nothing for streams.
-    fn refuse_others(&self, args: &put::Args) -> Result<()> {
+    fn ensure_stream_options(&self, args: &put::Args) -> Result<()> {
         if args.streams.untar && args.as_path.is_some() {
             let hint = "REF:/DIR is the target of the archive's files";
             return Err(CliError::usage("--as is the path of a single file, and --untar puts many", hint));
@@ -337,7 +337,7 @@ impl Stream {
                 let file = File::open(path).map_err(|error| CliError::io(format!("cannot read `{name}`"), &error))?;
                 self.keep(store, Told { source: file, cx, tell }, &name)
             }
-            From::Stdin => self.keep(store, Told { source: cx.outside().stdin(), cx, tell }, "standard input"),
+            From::Stdin => self.keep(store, Told { source: cx.invocation().stdin(), cx, tell }, "standard input"),
         }
     }
 
@@ -381,7 +381,7 @@ struct Told<'a, R> {
 
 impl<R: Read> Read for Told<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.cx.outside().cancel.is_asked() {
+        if self.cx.invocation().cancel.is_asked() {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         let read = self.source.read(buffer)?;

@@ -2,7 +2,7 @@
 //!
 //! A command never looks at this process's own environment, folder or streams: it runs in the same way when another process handed it
 //! over (see `socket`), and then all of these are that process's.
-//! - `outside` streams, folder, environment and user, as the process that was called has them
+//! - `invocation` streams, folder, environment and user, as the process that was called has them
 //! - `cancel` whether the caller still wants the answer
 //! - `clock` the machine's, but in tests that compare what is printed
 //! - `client` what the process that handed a command over has got of it, and whether it is waited for
@@ -28,16 +28,16 @@ use crate::socket::Owner;
 mod cancel;
 mod client;
 mod clock;
-mod outside;
+mod invocation;
 
 pub(crate) use cancel::Cancel;
 pub(crate) use client::{BEGUN, Client};
-pub(crate) use outside::{Environment, Outside, Streams};
+pub(crate) use invocation::{Environment, Invocation, Streams};
 
 /// What a command works with.
 pub(crate) struct Context {
     flags: Flags,
-    outside: Outside,
+    invocation: Invocation,
     out: Out,
     notes: Notes,
     clock: Arc<dyn Clock>,
@@ -50,20 +50,20 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// A context whose streams are those of `outside`; the store is that of `engine`, else opened when a command first asks for it.
-    pub(crate) fn new(outside: Outside, flags: Flags, engine: Option<Arc<Engine>>) -> std::io::Result<Self> {
-        let notes = Notes::new(&outside, &flags)?;
-        let out = Out::new(&outside, &flags, &notes)?;
+    /// A context whose streams are those of `invocation`; the store is that of `engine`, else opened when a command first asks for it.
+    pub(crate) fn new(invocation: Invocation, flags: Flags, engine: Option<Arc<Engine>>) -> std::io::Result<Self> {
+        let notes = Notes::new(&invocation, &flags)?;
+        let out = Out::new(&invocation, &flags, &notes)?;
         let opened = OnceLock::new();
-        let clock = clock::of(&outside.env);
+        let clock = clock::of(&invocation.env);
         if let Some(engine) = &engine {
-            let zone = Human::new(clock.now(), &outside.env).zone().clone();
+            let zone = Human::new(clock.now(), &invocation.env).zone().clone();
             opened.set(engine.store().in_zone(zone)).ok();
         }
         Ok(Self {
             flags,
             clock,
-            outside,
+            invocation,
             out,
             notes,
             store: opened,
@@ -90,25 +90,25 @@ impl Context {
 
     /// The environment.
     pub(crate) fn env(&self) -> &Environment {
-        &self.outside.env
+        &self.invocation.env
     }
 
     /// What the process that was called has.
-    pub(crate) fn outside(&self) -> &Outside {
-        &self.outside
+    pub(crate) fn invocation(&self) -> &Invocation {
+        &self.invocation
     }
 
     /// A path that reaches, from this process, what `given` means where the command was called. Left as it is if it can be: it comes
     /// back in messages.
     pub(crate) fn path(&self, given: &Path) -> PathBuf {
-        if self.outside.client.is_other() { self.outside.cwd.join(given) } else { given.to_owned() }
+        if self.invocation.client.is_other() { self.invocation.cwd.join(given) } else { given.to_owned() }
     }
 
     /// The bytes of a file that was named, or of standard input for `-`; `what` it is in messages. No more than `most` are read.
     pub(crate) fn read(&self, file: &Path, what: &str, most: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let read = if file.as_os_str() == "-" {
-            self.outside.stdin().take(most + 1).read_to_end(&mut bytes)
+            self.invocation.stdin().take(most + 1).read_to_end(&mut bytes)
         } else {
             File::open(self.path(file)).and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
         };
@@ -139,7 +139,7 @@ impl Context {
 
     /// Whether the caller still wants the answer. A command that calls this must check it often.
     pub(crate) fn cancel(&self) -> &Cancel {
-        self.outside.cancel.heed(1)
+        self.invocation.cancel.heed(1)
     }
 
     /// The folder that holds the store.
@@ -151,8 +151,8 @@ impl Context {
             return Ok(store.dir().to_owned());
         }
         match self.flags.store.as_deref().or_else(|| self.env().get("PV_STORE").map(Path::new)) {
-            Some(dir) => Ok(above_its_own(self.outside.cwd.join(dir))),
-            None => Ok(Store::find(&self.outside.cwd)?),
+            Some(dir) => Ok(above_its_own(self.invocation.cwd.join(dir))),
+            None => Ok(Store::find(&self.invocation.cwd)?),
         }
     }
 
@@ -172,7 +172,7 @@ impl Context {
 
     /// Where it is noted what was seen of stores, if anywhere.
     pub(crate) fn known_stores(&self) -> Option<KnownStores> {
-        KnownStores::of(self.env(), &self.outside.cwd)
+        KnownStores::of(self.env(), &self.invocation.cwd)
     }
 
     /// How a store stands to what was seen of it before; says so once when it is another one now.
@@ -234,7 +234,7 @@ impl Context {
         let notes = self.notes.another();
         let mut options = OpenOptions::default().clock(self.clock.clone()).access(self.access());
         if let Some(key) = self.env().get("PV_KEY") {
-            options = options.key(self.outside.cwd.join(key));
+            options = options.key(self.invocation.cwd.join(key));
         }
         options.notify(move |what| notes.line(what))
     }
@@ -244,7 +244,7 @@ impl Context {
         if given.contains("://") {
             return given.to_owned();
         }
-        let path = self.outside.cwd.join(given);
+        let path = self.invocation.cwd.join(given);
         // The folder may have to be made; that it is in has to be there.
         let whole =
             path.canonicalize().ok().or_else(|| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?)));
@@ -272,9 +272,9 @@ impl Context {
         if self.flags.yes {
             return Ok(());
         }
-        if self.outside.is_interactive() {
+        if self.invocation.is_interactive() {
             self.notes.text("Continue? [y/N] ");
-            return match self.outside.answer().as_deref() {
+            return match self.invocation.answer().as_deref() {
                 Some("y" | "Y" | "yes") => Ok(()),
                 _ => Err(CliError::new(ErrorKind::Refused, refused)),
             };

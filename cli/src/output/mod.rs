@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::args::{Flags, When};
-use crate::context::{Cancel, Environment, Outside};
+use crate::context::{Cancel, Environment, Invocation};
 use crate::error::{CliError, Result};
 
 mod escape;
@@ -92,19 +92,19 @@ pub(crate) struct Out {
 }
 
 impl Out {
-    pub(crate) fn new(outside: &Outside, flags: &Flags, notes: &Notes) -> std::io::Result<Self> {
-        let stdout = &outside.streams.stdout;
-        let sink = Sink::new(stdout.try_clone()?, outside.cancel.clone(), outside.client.clone());
+    pub(crate) fn new(invocation: &Invocation, flags: &Flags, notes: &Notes) -> std::io::Result<Self> {
+        let stdout = &invocation.streams.stdout;
+        let sink = Sink::new(stdout.try_clone()?, invocation.cancel.clone(), invocation.client.clone());
         let terminal = screen::size(stdout).map(|(columns, _)| columns);
-        let width = terminal.or_else(|| pager::columns(&outside.env));
+        let width = terminal.or_else(|| pager::columns(&invocation.env));
         let wiping = Wiping { sink: sink.clone(), screen: terminal.map(|_| notes.screen.clone()) };
         Ok(Self {
             writer: Mutex::new(BufWriter::with_capacity(1 << 16, wiping)),
             sink,
             json: flags.json,
-            color: wants_color(flags, &outside.env, width.is_some()),
+            color: wants_color(flags, &invocation.env, width.is_some()),
             width,
-            cancel: outside.cancel.clone(),
+            cancel: invocation.cancel.clone(),
         })
     }
 
@@ -236,9 +236,9 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    pub(crate) fn new(outside: &Outside, flags: &Flags) -> std::io::Result<Self> {
-        let (streams, env) = (&outside.streams, &outside.env);
-        let stderr = Sink::new(streams.stderr.try_clone()?, outside.cancel.clone(), outside.client.clone());
+    pub(crate) fn new(invocation: &Invocation, flags: &Flags) -> std::io::Result<Self> {
+        let (streams, env) = (&invocation.streams, &invocation.env);
+        let stderr = Sink::new(streams.stderr.try_clone()?, invocation.cancel.clone(), invocation.client.clone());
         let is_terminal = screen::size(&streams.stderr).is_some();
         let is_paged = pager::columns(env).is_some() && is_same(&streams.stderr, &streams.stdout);
         Ok(Self {
@@ -247,7 +247,7 @@ impl Notes {
             quiet: flags.quiet,
             color: wants_color(flags, env, is_terminal || is_paged),
             is_drawable: is_terminal && env.get("TERM") != Some("dumb"),
-            cancel: outside.cancel.clone(),
+            cancel: invocation.cancel.clone(),
         })
     }
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use nix::sys::signal::SigSet;
 
 use super::screen;
-use crate::context::{Environment, Outside};
+use crate::context::{Environment, Invocation};
 
 /// The variable that says how large the terminal behind a pager is: `80x24`.
 const PAGED: &str = "PV_PAGED";
@@ -33,11 +33,11 @@ pub(crate) struct Pager {
 
 impl Pager {
     /// Puts a pager between a command and its terminal. Does nothing without a terminal or a pager.
-    pub(crate) fn start(&self, outside: &mut Outside) {
-        if let Some((child, to_stdout, to_stderr)) = started(outside) {
-            outside.streams.stdout = to_stdout;
+    pub(crate) fn start(&self, invocation: &mut Invocation) {
+        if let Some((child, to_stdout, to_stderr)) = started(invocation) {
+            invocation.streams.stdout = to_stdout;
             if let Some(to_stderr) = to_stderr {
-                outside.streams.stderr = to_stderr;
+                invocation.streams.stderr = to_stderr;
             }
             *self.child() = Some(child);
         }
@@ -58,13 +58,13 @@ impl Pager {
 }
 
 /// The pager, its input for stdout, and for stderr if that is a terminal too.
-fn started(outside: &mut Outside) -> Option<(Child, File, Option<File>)> {
-    let (columns, rows) = screen::size(&outside.streams.stdout)?;
-    let mut command = command(&outside.env)?;
+fn started(invocation: &mut Invocation) -> Option<(Child, File, Option<File>)> {
+    let (columns, rows) = screen::size(&invocation.streams.stdout)?;
+    let mut command = command(&invocation.env)?;
     let (read, write) = std::io::pipe().ok()?;
     let file = |write: PipeWriter| File::from(OwnedFd::from(write));
     let to_stderr =
-        rustix::termios::isatty(&outside.streams.stderr).then(|| write.try_clone().map(file)).transpose().ok()?;
+        rustix::termios::isatty(&invocation.streams.stderr).then(|| write.try_clone().map(file)).transpose().ok()?;
     command.stdin(Stdio::from(OwnedFd::from(read)));
     // A thread of its own, since a process inherits the signals that its parent's thread has blocked, and a pager heeds Ctrl-C.
     let spawn = || {
@@ -72,7 +72,7 @@ fn started(outside: &mut Outside) -> Option<(Child, File, Option<File>)> {
         command.spawn().ok()
     };
     let child = std::thread::scope(|scope| scope.spawn(spawn).join().ok())??;
-    outside.env.set(PAGED, &format!("{columns}x{rows}"));
+    invocation.env.set(PAGED, &format!("{columns}x{rows}"));
     Some((child, file(write), to_stderr))
 }
 

@@ -35,10 +35,10 @@ pub(crate) enum Repeat {
 /// end before the command.
 pub(crate) fn hand_over(cx: &Context, argv: &[OsString], repeat: Repeat) -> Result<Option<u8>> {
     let Some(stream) = connect(&cx.store_dir()?) else { return Ok(None) };
-    let outside = cx.outside();
-    let (argv, cwd, env) = (argv.to_vec(), outside.cwd.clone(), outside.env.pairs());
+    let invocation = cx.invocation();
+    let (argv, cwd, env) = (argv.to_vec(), invocation.cwd.clone(), invocation.env.pairs());
     let request = Request::Command { argv, cwd, env, takes_output: true };
-    let is_sent = send_request(&stream, &request, Some(&outside.streams)).is_ok();
+    let is_sent = send_request(&stream, &request, Some(&invocation.streams)).is_ok();
     if !is_taken(&stream) {
         return Ok(None); // it went away before it looked at the request
     }

@@ -29,7 +29,7 @@ use super::presence::{Found, Presence};
 use super::protocol::{Answer, Memory, Request, receive_request, send_answer, send_printed, send_taken};
 use super::short_path;
 use crate::app::{self, Place};
-use crate::context::{Cancel, Client, Environment, Outside};
+use crate::context::{Cancel, Client, Environment, Invocation};
 
 /// How much of this process clients may have, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -350,8 +350,8 @@ impl Shared {
             (Request::Command { argv, cwd, env, .. }, Some(streams)) => {
                 let env = Environment::new(env);
                 let AtWork { cancel, client, .. } = at_work.clone();
-                let outside = Outside { streams, cwd, env, uid, cancel, client };
-                self.command(outside, &argv, stream, &at_work)
+                let invocation = Invocation { streams, cwd, env, uid, cancel, client };
+                self.command(invocation, &argv, stream, &at_work)
             }
             (Request::Command { .. }, None) => error("the command came without its streams", None),
         };
@@ -381,7 +381,13 @@ impl Shared {
         }
     }
 
-    fn command(&self, outside: Outside, argv: &[std::ffi::OsString], stream: &Arc<UnixStream>, at: &AtWork) -> Answer {
+    fn command(
+        &self,
+        invocation: Invocation,
+        argv: &[std::ffi::OsString],
+        stream: &Arc<UnixStream>,
+        at: &AtWork,
+    ) -> Answer {
         let watched = (self.limits.spawn)(Box::new({
             let (stream, cancel) = (stream.clone(), at.cancel.clone());
             move || cancel_at_end(&stream, &cancel)
@@ -390,7 +396,7 @@ impl Shared {
             return refused(&format!("cannot start a thread: {error}"));
         }
         let engine = self.engine.clone();
-        let ended = catch_unwind(AssertUnwindSafe(|| app::run(outside, argv, Place::Owner(engine))));
+        let ended = catch_unwind(AssertUnwindSafe(|| app::run(invocation, argv, Place::Owner(engine))));
         let is_cut = at.is_cut.load(std::sync::atomic::Ordering::Relaxed);
         match ended {
             Ok(None) => Answer::GoOn,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engine::Engine;
-use engine::run::By;
+use engine::run::Actor;
 use repos::journal::{Entry, RepoKind};
 use repos::{Change, Publisher, Store};
 use sandbox::scripted::{Reply, ScriptedExecutor};
@@ -21,7 +21,7 @@ use super::protocol::{
 };
 use super::server::{Limits, Serving, Work, serve_within, spawn};
 use crate::args::Flags;
-use crate::context::{Cancel, Client, Context, Environment, Outside, Streams};
+use crate::context::{Cancel, Client, Context, Environment, Invocation, Streams};
 
 /// A store that this process owns and serves, in a folder whose path is longer than a socket's address may be.
 struct Place {
@@ -40,7 +40,7 @@ fn place_within(limits: Limits) -> Place {
     std::fs::create_dir_all(&dir).unwrap();
     let store = Store::init(&dir, BranchName::main()).unwrap();
     store.own().unwrap();
-    let by = By { author: "owner".to_owned(), committer: "owner".to_owned() };
+    let by = Actor { author: "owner".to_owned(), committer: "owner".to_owned() };
     let executor = Arc::new(ScriptedExecutor::new(|_| Reply::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let engine = runtime.block_on(Engine::new(store, by, executor, 1)).unwrap();
@@ -73,7 +73,7 @@ fn called_in(dir: &std::path::Path) -> (Context, File, File) {
     let file = || tempfile::tempfile().unwrap();
     let (stdin, stdout, stderr) = (file(), file(), file());
     let read = (stdout.try_clone().unwrap(), stderr.try_clone().unwrap());
-    let outside = Outside {
+    let invocation = Invocation {
         streams: Streams { stdin, stdout, stderr },
         cwd: dir.to_owned(),
         env: Environment::new([("PV_AUTHOR".into(), "Anna".into())]),
@@ -81,7 +81,7 @@ fn called_in(dir: &std::path::Path) -> (Context, File, File) {
         cancel: Cancel::default(),
         client: Client::default(),
     };
-    (Context::new(outside, Flags::default(), None).unwrap(), read.0, read.1)
+    (Context::new(invocation, Flags::default(), None).unwrap(), read.0, read.1)
 }
 
 fn text(mut file: &File) -> String {

@@ -7,7 +7,7 @@
 //! metrics  what files say in figures, beside the parameters that they came from
 //! explain  why something ran, or did not
 //! diff     what differs between two commits, and why
-//! outlook  what would run
+//! preview  what would run
 //! trial    how what was tried compares with the present
 //! proof    claims that others can check: statements, envelopes; executing again what is claimed
 //! ```
@@ -16,7 +16,7 @@
 pub mod diff;
 pub mod explain;
 pub mod metrics;
-pub mod outlook;
+pub mod preview;
 pub mod proof;
 pub mod queries;
 pub mod trace;

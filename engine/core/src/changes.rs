@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use repos::documents::{Commit, CommitKind, TagDocument};
-use repos::files::{self, Census, Edits};
+use repos::files::{self, ChangeSummary, Edits};
 use repos::journal::{Cause, CauseKind, Entry, Move, RepoKind};
 use repos::tree::Tree;
 use repos::{Change, RepoError, Store};
@@ -11,7 +11,7 @@ use specs::{BranchName, CommitId, PipelineName, RepoName, RunId, TagName};
 
 use crate::error::{EngineError, Result};
 use crate::graph::Graph;
-use crate::run::{By, cause, new_run, until_first};
+use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::triggers;
 
 /// A commit to be made.
@@ -24,7 +24,7 @@ pub struct NewCommit<'a> {
     /// The head that the change is for; another one is a conflict. `None`: whatever the head is.
     pub expect: Option<CommitId>,
     /// By whom.
-    pub by: &'a By,
+    pub by: &'a Actor,
     /// Why, in the author's words.
     pub message: &'a str,
 }
@@ -49,7 +49,7 @@ pub enum Committed {
 }
 
 /// Refuses to move what is a tag and no branch.
-pub fn refuse_tag(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
+pub fn ensure_not_tag(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
     if store.find_branch(repo, branch)?.is_some() || store.find_tag(repo, branch.as_str())?.is_none() {
         return Ok(());
     }
@@ -81,7 +81,7 @@ pub(crate) fn run_entries(
 }
 
 /// Refuses what only a pipeline or a clock may do: to commit to their repositories.
-pub fn refuse_output(store: &Store, repo: &RepoName) -> Result<()> {
+pub fn ensure_not_output(store: &Store, repo: &RepoName) -> Result<()> {
     match store.repo(repo)?.kind {
         RepoKind::User => Ok(()),
         RepoKind::Output => Err(EngineError::OutputRepo { repo: repo.clone() }),
@@ -97,18 +97,18 @@ pub fn commit(
     store: &Store,
     new: &NewCommit<'_>,
     mut change: impl FnMut(Tree) -> Result<Edits, RepoError>,
-) -> Result<(Committed, Census)> {
+) -> Result<(Committed, ChangeSummary)> {
     let run = new_run();
-    until_first(store, || {
+    retry_on_conflict(store, || {
         let head = head_to_commit_to(store, new.repo, new.branch)?;
-        refuse_unexpected(new.repo, new.branch, new.expect, head)?;
+        ensure_expected_head(new.repo, new.branch, new.expect, head)?;
         let base = head.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
         let edits = change(base)?;
-        let (tree, census) = files::apply(store, base, &edits)?;
+        let (tree, summary) = files::apply(store, base, &edits)?;
         if tree == base {
             // Most often nothing was written; else bytes that were missing are back, and are to stay.
             store.finish_packs()?;
-            return Ok((Committed::Unchanged { head }, census));
+            return Ok((Committed::Unchanged { head }, summary));
         }
         let mut commit = user_commit(store, run, (new.repo, new.branch), new.by, tree);
         commit.parents.extend(head);
@@ -120,12 +120,18 @@ pub fn commit(
         let moves = vec![Move { repo: new.repo.clone(), branch: new.branch.clone(), from: head, to: Some(commit) }];
         let refs = vec![format!("{}@{}", new.repo, new.branch)];
         store.publish(&run_change(store, run, cause(store, CauseKind::Commit, new.by, refs), moves)?)?;
-        Ok((Committed::Made { commit, run, parent: head }, census))
+        Ok((Committed::Made { commit, run, parent: head }, summary))
     })
 }
 
 /// A user's commit without parents, message and sources.
-pub fn user_commit(store: &Store, run: RunId, (repo, branch): (&RepoName, &BranchName), by: &By, tree: Tree) -> Commit {
+pub fn user_commit(
+    store: &Store,
+    run: RunId,
+    (repo, branch): (&RepoName, &BranchName),
+    by: &Actor,
+    tree: Tree,
+) -> Commit {
     Commit {
         repo: repo.clone(),
         branch: branch.clone(),
@@ -151,9 +157,9 @@ pub fn user_commit(store: &Store, run: RunId, (repo, branch): (&RepoName, &Branc
 
 /// The head of a branch that is to get a commit: of a user's repository, no tag, and there unless it is the default branch.
 pub fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
-    refuse_output(store, repo)?;
+    ensure_not_output(store, repo)?;
     if branch.as_str().contains("-trigger-") {
-        refuse_output_branch(&Graph::load(store)?, repo, branch)?;
+        ensure_not_output_branch(&Graph::load(store)?, repo, branch)?;
     }
     let head = match store.branch(repo, branch) {
         Ok(row) => row.commit,
@@ -173,7 +179,7 @@ pub fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) ->
 }
 
 /// Refuses a head other than the one that the change is for.
-pub(crate) fn refuse_unexpected(
+pub(crate) fn ensure_expected_head(
     repo: &RepoName,
     branch: &BranchName,
     expected: Option<CommitId>,
@@ -194,7 +200,7 @@ pub fn create_repo(store: &Store, repo: &RepoName) -> Result<()> {
 }
 
 /// Refuses to delete what is deleted with its pipeline.
-pub fn refuse_delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
+pub fn ensure_can_delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
     match store.repo(repo)?.kind {
         RepoKind::User | RepoKind::Cron => Ok(()),
         RepoKind::Output => Err(EngineError::OutputRepo { repo: repo.clone() }),
@@ -203,8 +209,8 @@ pub fn refuse_delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
 
 /// Deletes a repository, other than a pipeline's output, that no pipeline reads.
 pub fn delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
-    refuse_delete_repo(store, repo)?;
-    until_first(store, || {
+    ensure_can_delete_repo(store, repo)?;
+    retry_on_conflict(store, || {
         let graph = Graph::load(store)?;
         let readers =
             graph.pipelines.values().filter(|pipeline| pipeline.input_branches().iter().any(|(read, _)| read == repo));
@@ -223,7 +229,7 @@ pub fn create_branch(
     repo: &RepoName,
     branch: &BranchName,
     at: Option<CommitId>,
-    by: &By,
+    by: &Actor,
 ) -> Result<RunId> {
     store.repo(repo)?;
     if store.find_branch(repo, branch)?.is_some() {
@@ -233,7 +239,7 @@ pub fn create_branch(
 }
 
 /// Moves a branch to another commit of its repository.
-pub fn move_branch(store: &Store, repo: &RepoName, branch: &BranchName, to: CommitId, by: &By) -> Result<RunId> {
+pub fn move_branch(store: &Store, repo: &RepoName, branch: &BranchName, to: CommitId, by: &Actor) -> Result<RunId> {
     let from = store.branch(repo, branch)?.commit;
     move_to(store, repo, branch, from, Some(to), by)
 }
@@ -244,14 +250,14 @@ fn move_to(
     branch: &BranchName,
     from: Option<CommitId>,
     to: Option<CommitId>,
-    by: &By,
+    by: &Actor,
 ) -> Result<RunId> {
     if let Some(to) = to {
-        refuse_as_head(repo, &to, &store.commit(&to)?)?;
+        ensure_can_be_head(repo, &to, &store.commit(&to)?)?;
     }
     let run = new_run();
-    until_first(store, || {
-        refuse_output_branch(&Graph::load(store)?, repo, branch)?;
+    retry_on_conflict(store, || {
+        ensure_not_output_branch(&Graph::load(store)?, repo, branch)?;
         // That the branch itself moved in between is for the caller to see, not to be overridden.
         let actual = store.find_branch(repo, branch)?.and_then(|row| row.commit);
         if actual != from {
@@ -270,7 +276,7 @@ fn move_to(
 }
 
 /// Refuses a commit that a branch of `repo` may not point to.
-pub(crate) fn refuse_as_head(repo: &RepoName, id: &CommitId, commit: &Commit) -> Result<()> {
+pub(crate) fn ensure_can_be_head(repo: &RepoName, id: &CommitId, commit: &Commit) -> Result<()> {
     if commit.repo != *repo {
         return Err(EngineError::Usage {
             what: format!("commit {} belongs to repository `{}`, not to `{repo}`", id.short(12), commit.repo),
@@ -287,7 +293,7 @@ pub(crate) fn refuse_as_head(repo: &RepoName, id: &CommitId, commit: &Commit) ->
 }
 
 /// Refuses to move what only a pipeline moves.
-pub(crate) fn refuse_output_branch(graph: &Graph, repo: &RepoName, branch: &BranchName) -> Result<()> {
+pub(crate) fn ensure_not_output_branch(graph: &Graph, repo: &RepoName, branch: &BranchName) -> Result<()> {
     let branch_of = (repo.clone(), branch.clone());
     if let Some(fed) = graph.pipelines.values().find(|pipeline| pipeline.is_fed_by(&branch_of)) {
         let what = format!("only the trigger of pipeline `{}` moves `{repo}@{branch}`", fed.name());
@@ -303,7 +309,7 @@ pub(crate) fn refuse_output_branch(graph: &Graph, repo: &RepoName, branch: &Bran
 /// Deletes a branch that no pipeline reads or writes. Its commits stay.
 pub fn delete_branch(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
     store.branch(repo, branch)?;
-    until_first(store, || {
+    retry_on_conflict(store, || {
         let graph = Graph::load(store)?;
         let this = (repo.clone(), branch.clone());
         let mut users: Vec<String> = Vec::new();
@@ -324,7 +330,7 @@ pub fn create_tag(
     repo: &RepoName,
     tag: &TagName,
     commit: CommitId,
-    by: &By,
+    by: &Actor,
     message: &str,
 ) -> Result<()> {
     let document = store.put_document(&TagDocument { author: by.author.clone(), message: message.to_owned() })?;

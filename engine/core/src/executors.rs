@@ -38,7 +38,7 @@ pub struct Settled {
 ///
 /// When it does not answer, that is the executor's own error. A Docker engine that this user may not use is one too: choosing the other
 /// executor in silence would be for good.
-pub async fn settle(store: &Store, executors: &Executors) -> Result<Settled> {
+pub async fn choose_executor(store: &Store, executors: &Executors) -> Result<Settled> {
     let executor = match store.setting(&EXECUTOR)? {
         Some(ExecutorKind::Docker) => &executors.docker,
         Some(ExecutorKind::Process) => &executors.process,

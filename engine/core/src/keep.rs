@@ -7,14 +7,14 @@ use repos::journal::{CauseKind, Entry, Move};
 use repos::{RepoError, Store};
 use specs::{BranchName, CommitId, RunId};
 
-use crate::changes::{refuse_output_branch, run_change};
+use crate::changes::{ensure_not_output_branch, run_change};
 use crate::error::{EngineError, Result};
 use crate::graph::Graph;
-use crate::run::{By, cause, new_run, until_first};
+use crate::run::{Actor, cause, new_run, retry_on_conflict};
 
 /// Gives up the files of the plan's commits. The plan is made again when one of them has become a head or got a tag.
-pub fn prune(store: &Store, by: &By, mut plan: impl FnMut() -> Result<Plan, RepoError>) -> Result<Plan> {
-    until_first(store, || {
+pub fn prune(store: &Store, by: &Actor, mut plan: impl FnMut() -> Result<Plan, RepoError>) -> Result<Plan> {
+    retry_on_conflict(store, || {
         let plan = plan()?;
         gc::give_up(store, &plan, &by.committer)?;
         Ok(plan)
@@ -53,7 +53,7 @@ pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
             hint: Some(format!("pv commit prune {repo} --keep 1 drops the files of old commits")),
         });
     }
-    refuse_output_branch(&graph, repo, branch)?;
+    ensure_not_output_branch(&graph, repo, branch)?;
     let named_by = gc::named_by(store, &id, &format!("branch {repo}@{branch}"))?;
     if !named_by.is_empty() {
         return Err(EngineError::InUse { what, by: named_by.join(", ") });
@@ -62,9 +62,9 @@ pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
 }
 
 /// Deletes a commit: its branch goes to its parent, as one run.
-pub fn delete_commit(store: &Store, id: CommitId, by: &By) -> Result<RunId> {
+pub fn delete_commit(store: &Store, id: CommitId, by: &Actor) -> Result<RunId> {
     let run = new_run();
-    until_first(store, || {
+    retry_on_conflict(store, || {
         let Deletable { branch, parent } = deletable(store, id)?;
         let repo = store.commit(&id)?.repo;
         let refs = vec![format!("{repo}@{branch}")];

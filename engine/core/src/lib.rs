@@ -16,12 +16,12 @@
 //! executors   which executor a store uses
 //! datums      globs and trees to units of work
 //! recipe      what one datum executes
-//! generations which commits a job takes
+//! inputs      which commits a job takes
 //! plan        what a job has to do
 //! cache       results that can be taken in place of an execution
 //! feed        what jobs that run have done and printed so far
 //! live        what goes on
-//! turns       how many datums at a time
+//! slots       how many datums run at a time
 //! execution   one job, from its plan to its seal
 //! scheduler   which job runs when
 //! apply       from spec files to pipeline versions
@@ -38,8 +38,8 @@ mod error;
 pub mod execution;
 pub mod executors;
 pub mod feed;
-pub mod generations;
 pub mod graph;
+pub mod inputs;
 pub mod keep;
 pub mod live;
 pub mod plan;
@@ -48,11 +48,11 @@ pub mod run;
 mod schedule;
 pub mod scheduler;
 pub mod secrets;
+mod slots;
 pub mod time;
 pub mod transaction;
 pub mod trial;
 mod triggers;
-mod turns;
 
 pub use error::{EngineError, Result, in_full};
 pub use execution::remake;

@@ -182,7 +182,7 @@ impl LiveJob {
 
 /// Something that happened. What user code prints is not among it: that is in a job's [`Feed`].
 #[derive(Debug, Clone)]
-pub enum Happened {
+pub enum EngineEvent {
     /// A job came into another state, or its counts changed.
     Changed(JobKey),
     /// The store changed, or the engine comes to its end: anyone who waits for something should look.
@@ -211,7 +211,7 @@ struct Inner {
     jobs: Mutex<HashMap<JobKey, LiveJob>>,
     /// Those who wait for jobs of a run to begin.
     expecting: Mutex<Vec<(u64, mpsc::UnboundedSender<Arc<Feed>>)>>,
-    feed: broadcast::Sender<Happened>,
+    feed: broadcast::Sender<EngineEvent>,
 }
 
 /// Events that a slow listener may fall behind before it misses some.
@@ -226,7 +226,7 @@ impl Default for Live {
 
 impl Live {
     /// What happens from now on.
-    pub fn listen(&self) -> broadcast::Receiver<Happened> {
+    pub fn listen(&self) -> broadcast::Receiver<EngineEvent> {
         self.inner.feed.subscribe()
     }
 
@@ -245,7 +245,7 @@ impl Live {
     }
 
     /// Nobody needs to listen.
-    pub(crate) fn tell(&self, happened: Happened) {
+    pub(crate) fn tell(&self, happened: EngineEvent) {
         self.inner.feed.send(happened).ok();
     }
 
@@ -257,7 +257,7 @@ impl Live {
         let feed = jobs.get(job).map_or_else(|| self.new_feed(job), |live| live.feed.clone());
         jobs.insert(job.clone(), LiveJob::new(run, reason, now, feed));
         drop(jobs);
-        self.tell(Happened::Changed(job.clone()));
+        self.tell(EngineEvent::Changed(job.clone()));
     }
 
     pub(crate) fn enters(&self, job: &JobKey, run: RunId, state: LiveState, now: Timestamp) {
@@ -271,7 +271,7 @@ impl Live {
                 live.feed.begin(now);
             }
         });
-        self.tell(Happened::Changed(job.clone()));
+        self.tell(EngineEvent::Changed(job.clone()));
     }
 
     /// Running jobs wait, for this reason, until they [continue](Self::go_on).
@@ -340,6 +340,6 @@ impl Live {
         if let Some(live) = self.jobs().remove(job) {
             live.feed.end();
         }
-        self.tell(Happened::Ended { job: job.clone(), run, state });
+        self.tell(EngineEvent::Ended { job: job.clone(), run, state });
     }
 }

@@ -11,7 +11,7 @@ use repos::{RepoError, Store};
 use specs::spec::PfsInput;
 use specs::{CommitId, DatumId, Digest, FilePath};
 
-use crate::datums::{Arm, Match};
+use crate::datums::{InputMatch, Match};
 use crate::graph::BranchOf;
 use sandbox::InputFile;
 
@@ -41,7 +41,7 @@ pub struct Prepared {
 
 /// Prepares datums of one job; remembers what many of them share.
 #[derive(Debug)]
-pub struct Kitchen {
+pub struct RecipeBuilder {
     store: Store,
     transform: Digest,
     leaves: Vec<Leaf>,
@@ -58,7 +58,7 @@ struct Directory {
 /// This many matched directories are remembered; when there are more, each is most likely seen once.
 const REMEMBERED: usize = 16;
 
-impl Kitchen {
+impl RecipeBuilder {
     /// For a job with this transform and these inputs.
     pub fn new(store: Store, transform: Digest, leaves: Vec<Leaf>) -> Self {
         Self { store, transform, leaves, directories: Mutex::default() }
@@ -70,17 +70,17 @@ impl Kitchen {
     }
 
     /// The recipe of a datum, stored.
-    pub fn prepare(&self, arms: &[Arm]) -> Result<Prepared, RepoError> {
-        let prepared = self.outlook(arms)?;
+    pub fn prepare(&self, inputs: &[InputMatch]) -> Result<Prepared, RepoError> {
+        let prepared = self.preview(inputs)?;
         self.store.put_document(&prepared.recipe)?;
         Ok(prepared)
     }
 
     /// The recipe of a datum; nothing is stored.
-    pub fn outlook(&self, arms: &[Arm]) -> Result<Prepared, RepoError> {
-        let mut inputs = Vec::with_capacity(arms.len());
+    pub fn preview(&self, inputs: &[InputMatch]) -> Result<Prepared, RepoError> {
+        let mut direct = Vec::with_capacity(inputs.len());
         let mut references = Vec::new();
-        for Arm { leaf: number, path, matched, key } in arms {
+        for InputMatch { leaf: number, path, matched, key } in inputs {
             let leaf = &self.leaves[*number];
             let (digest, executable, tree) = match matched {
                 Match::File(file) => (Some(file.digest), file.executable, None),
@@ -95,7 +95,7 @@ impl Kitchen {
                     digest: digest.or(tree).expect("a file or a directory"),
                 });
             } else {
-                inputs.push(RecipeInput {
+                direct.push(RecipeInput {
                     name: leaf.input.name.clone(),
                     path: path.clone(),
                     digest,
@@ -106,7 +106,7 @@ impl Kitchen {
                 });
             }
         }
-        let recipe = Recipe { transform: self.transform, inputs };
+        let recipe = Recipe { transform: self.transform, inputs: direct };
         let id = DatumId::new(digest_of(&canonical(&recipe)));
         Ok(Prepared { id, recipe, references })
     }
@@ -130,10 +130,10 @@ impl Kitchen {
     }
 
     /// All that a datum sees below `/pfs`, each file once: a group may match a directory and also a file in it.
-    pub fn files(&self, arms: &[Arm]) -> Result<Vec<InputFile>, RepoError> {
+    pub fn files(&self, inputs: &[InputMatch]) -> Result<Vec<InputFile>, RepoError> {
         let mut files = Vec::new();
-        let is_grouped = arms.windows(2).any(|pair| pair[0].leaf == pair[1].leaf);
-        for Arm { leaf, path, matched, .. } in arms {
+        let is_grouped = inputs.windows(2).any(|pair| pair[0].leaf == pair[1].leaf);
+        for InputMatch { leaf, path, matched, .. } in inputs {
             match matched {
                 Match::File(file) => files.push(input_file(&self.leaves[*leaf].input, path, file)),
                 Match::Directory => files.extend(self.directory(*leaf, path)?.files.iter().cloned()),
@@ -147,9 +147,9 @@ impl Kitchen {
     }
 
     /// What a datum's inputs add to the environment. Where a group has several files of an input, the last one counts.
-    pub fn environment(&self, arms: &[Arm]) -> BTreeMap<String, String> {
+    pub fn environment(&self, inputs: &[InputMatch]) -> BTreeMap<String, String> {
         let mut env = BTreeMap::new();
-        for Arm { leaf, path, key, .. } in arms {
+        for InputMatch { leaf, path, key, .. } in inputs {
             let leaf = &self.leaves[*leaf];
             let name = &leaf.input.name;
             let path = if path.is_root() { "" } else { path.as_str() };

@@ -8,7 +8,7 @@ use crate::error::{EngineError, Result};
 
 /// Who makes a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct By {
+pub struct Actor {
     /// The claim.
     pub author: String,
     /// Whom the store authenticated: `uid:N@host`, or a token's name.
@@ -21,7 +21,7 @@ pub fn new_run() -> RunId {
 }
 
 /// Why a run comes about.
-pub fn cause(store: &Store, kind: CauseKind, by: &By, refs: Vec<String>) -> Cause {
+pub fn cause(store: &Store, kind: CauseKind, by: &Actor, refs: Vec<String>) -> Cause {
     let (author, committer) = (Some(by.author.clone()), by.committer.clone());
     Cause { kind, author, committer, at: store.clock().now(), refs, message: None }
 }
@@ -30,7 +30,7 @@ pub fn cause(store: &Store, kind: CauseKind, by: &By, refs: Vec<String>) -> Caus
 pub const COLLECTED_TRIES: u32 = 5;
 
 /// Does `attempt` until nobody was quicker. It writes anew what it builds on, or garbage collection may be in its way each time.
-pub fn until_first<T>(store: &Store, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+pub fn retry_on_conflict<T>(store: &Store, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let mut tries = 1;
     loop {
         match attempt() {

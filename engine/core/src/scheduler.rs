@@ -20,13 +20,13 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::error::{EngineError, Result, in_full};
 use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, labels, run_job, seal};
-use crate::generations::{Generations, Readiness};
 use crate::graph::{Graph, Pipeline};
-use crate::live::{Counts, Happened, JobKey, Live};
+use crate::inputs::{InputResolver, Readiness};
+use crate::live::{Counts, EngineEvent, JobKey, Live};
 use crate::recipe::Leaf;
-use crate::run::By;
+use crate::run::Actor;
+use crate::slots::DatumSlots;
 use crate::time;
-use crate::turns::Turns;
 use sandbox::Executor;
 
 /// How long an engine that lives on rests when something failed that may pass.
@@ -54,11 +54,11 @@ pub enum Selection {
 #[derive(Debug)]
 pub struct Engine {
     store: Store,
-    by: By,
+    by: Actor,
     pool: Arc<Pool>,
     stamp: ExecutorStamp,
     limit: usize,
-    turns: Arc<Turns>,
+    slots: Arc<DatumSlots>,
     live: Live,
     /// Told when somebody changed the store.
     changed: Notify,
@@ -112,7 +112,7 @@ impl Work {
     }
 
     /// Jobs that wait for space will not get it from an engine that ends.
-    fn refuse_full_disk(&self, live: &Live) -> Result<()> {
+    fn ensure_disk_space(&self, live: &Live) -> Result<()> {
         match self.full_disk {
             Some((free, least)) if self.until == Until::Done && live.all().values().any(|job| job.reason == DISK) => {
                 Err(EngineError::NoSpace { free, least })
@@ -124,14 +124,14 @@ impl Work {
 
 /// Whether the same may work a little later: space comes back, a daemon answers again. Not when a disk may have it and cannot say so; what
 /// may be in a bucket is seen there by the next try.
-fn may_pass(error: &EngineError) -> bool {
+fn is_transient(error: &EngineError) -> bool {
     let is_in_doubt = matches!(error, EngineError::Store(RepoError::Unsure { source: Some(_), .. }));
     error.kind() == ErrorKind::Unavailable && !is_in_doubt
 }
 
 impl Engine {
     /// An engine that executes datums by `executor`, at most `limit` at a time.
-    pub async fn new(store: Store, by: By, executor: Arc<dyn Executor>, limit: usize) -> Result<Self> {
+    pub async fn new(store: Store, by: Actor, executor: Arc<dyn Executor>, limit: usize) -> Result<Self> {
         let info = executor.check().await?;
         let stamp = ExecutorStamp { kind: executor.kind(), version: info.version, host: info.host };
         executor.clean_up(&BTreeSet::new()).await?;
@@ -141,7 +141,7 @@ impl Engine {
             pool: Arc::new(Pool::new(executor)),
             stamp,
             limit,
-            turns: Arc::new(Turns::new(limit)),
+            slots: Arc::new(DatumSlots::new(limit)),
             live: Live::default(),
             changed: Notify::new(),
             wanted: Mutex::default(),
@@ -182,7 +182,7 @@ impl Engine {
     /// Has the scheduler look again: somebody changed the store.
     pub fn look_again(&self) {
         self.changed.notify_one();
-        self.live.tell(Happened::Look);
+        self.live.tell(EngineEvent::Look);
     }
 
     /// Also brings this to its end; false when the engine starts nothing more.
@@ -226,7 +226,7 @@ impl Engine {
     /// Starts nothing more and lets datums finish that run; then all ends as by [`Engine::interrupt`].
     pub fn wind_down(&self) {
         self.over.store(true, Ordering::SeqCst);
-        self.turns.close();
+        self.slots.close();
         self.look_again();
     }
 
@@ -250,7 +250,7 @@ impl Engine {
     pub fn say_ended(&self) {
         self.over.store(true, Ordering::SeqCst);
         self.ended.store(true, Ordering::SeqCst);
-        self.live.tell(Happened::Look);
+        self.live.tell(EngineEvent::Look);
     }
 
     /// Runs what is pending to its end. Dropping this stops everything at once; what is done is kept, and the next run continues.
@@ -278,7 +278,9 @@ impl Engine {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 // Anyone who lives on does not end for what may pass; but it must know what has happened.
-                Err(error) if until == Until::Told && !self.is_over() && may_pass(&error) => self.rest(&error).await,
+                Err(error) if until == Until::Told && !self.is_over() && is_transient(&error) => {
+                    self.rest(&error).await
+                }
                 Err(error) => break Err(error),
             }
         };
@@ -293,7 +295,7 @@ impl Engine {
 
     /// Tells what is wrong, and waits before all is tried again.
     async fn rest(&self, error: &EngineError) {
-        self.live.tell(Happened::Trouble(in_full(error)));
+        self.live.tell(EngineEvent::Trouble(in_full(error)));
         let rest = tokio::time::sleep(REST);
         tokio::select! {
             () = rest => {}
@@ -317,7 +319,7 @@ impl Engine {
         }
         while !self.is_over() && self.start_ready(&mut work.jobs)? {}
         if work.jobs.is_empty() && (self.is_over() || work.until == Until::Done) {
-            return work.refuse_full_disk(&self.live).map(|()| false);
+            return work.ensure_disk_space(&self.live).map(|()| false);
         }
         tokio::select! {
             Some(ended) = work.jobs.join_next() => {
@@ -330,7 +332,7 @@ impl Engine {
                 self.stop_ended()?;
                 self.close_unused(&mut work.closing)?;
             }
-            () = self.turns.all_back(), if self.is_over() && !self.turns.is_open() && !work.is_given_back => {
+            () = self.slots.all_back(), if self.is_over() && !self.slots.is_open() && !work.is_given_back => {
                 work.is_given_back = true;
                 self.give_back();
             }
@@ -387,15 +389,15 @@ impl Engine {
         let open = self.store.open_jobs()?;
         let needed = self.needed(&open)?;
         let mut ended_one = false;
-        let is_full = !self.turns.is_open();
-        let generations = Generations::new(&self.store, &open);
+        let is_full = !self.slots.is_open();
+        let inputs = InputResolver::new(&self.store, &open);
         for job in open.iter().filter(|job| needed.contains(&key_of(job))) {
             let key = key_of(job);
             if self.active.lock().expect("no panic under this lock").contains_key(&key) {
                 continue;
             }
             let pipeline = self.version(&job.pipeline, job.version)?;
-            match generations.inputs_of(&pipeline, job)? {
+            match inputs.inputs_of(&pipeline, job)? {
                 Readiness::Waits { reason } => self.live.waits(&key, job.run, &reason, self.store.clock().now()),
                 Readiness::Unrunnable { reason } => {
                     self.end_unrunnable(job, &pipeline, reason)?;
@@ -435,7 +437,7 @@ impl Engine {
             leaves,
             by: self.by.clone(),
             executor: self.stamp.clone(),
-            turns: self.turns.clone(),
+            slots: self.slots.clone(),
             limit: self.limit,
             reprocess: false,
             again: None,
@@ -466,7 +468,7 @@ impl Engine {
         }
         let now = self.store.clock().now();
         if !time::due(&self.store, now, work.since, &self.by)?.is_empty() {
-            self.live.tell(Happened::Look);
+            self.live.tell(EngineEvent::Look);
         }
         let next = time::next_due(&self.store, now)?;
         let wait = |next: Timestamp| Duration::from_secs_f64(next.seconds_since(now).max(0.0)).min(CLOCK);
@@ -478,13 +480,13 @@ impl Engine {
         let now = self.store.clock().now();
         work.full_disk = self.free_space()?;
         if work.full_disk.is_some() {
-            self.turns.close();
+            self.slots.close();
             self.live.hold(DISK, now);
             if work.until == Until::Done && !work.jobs.is_empty() {
                 self.wind_down();
             }
-        } else if !self.turns.is_open() {
-            self.turns.open();
+        } else if !self.slots.is_open() {
+            self.slots.open();
             self.live.go_on(now);
         }
         Ok(())

@@ -13,7 +13,7 @@ use specs::{CommitId, RunId};
 
 use crate::error::Result;
 use crate::graph::{BranchOf, Graph, Pipeline, TriggerOf};
-use crate::run::{By, cause, new_run, until_first};
+use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::schedule::next_after;
 
 /// What a trigger is judged by.
@@ -142,8 +142,8 @@ pub(crate) fn first_heads(store: &Store, pipeline: &Pipeline, now: Timestamp) ->
 }
 
 /// Takes what is due by now, in one run.
-pub(crate) fn due(store: &Store, now: Timestamp, by: &By) -> Result<Vec<RunId>> {
-    until_first(store, || {
+pub(crate) fn due(store: &Store, now: Timestamp, by: &Actor) -> Result<Vec<RunId>> {
+    retry_on_conflict(store, || {
         let graph = Graph::load(store)?;
         let mut fired = Vec::new();
         for of in graph.at_work().flat_map(|pipeline| pipeline.triggers()) {

@@ -56,7 +56,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Finds all files of a put. All illegal paths, all bad sources and all double targets are told at once, each in an error of its own.
 pub fn gather(options: &PutOptions) -> Result<Gathered> {
-    refuse_stores(&options.sources)?;
+    ensure_no_store(&options.sources)?;
     let directory = options.directory.clone().unwrap_or_else(FilePath::root);
     let targets = options.as_path.iter().chain(&options.directory);
     let illegal: Vec<_> = targets.filter_map(|path| path.check_new().err()).collect();
@@ -83,7 +83,7 @@ pub fn gather(options: &PutOptions) -> Result<Gathered> {
 }
 
 /// What a store is kept in is no data: to put it into itself would never end, into another one seldom helps.
-fn refuse_stores(sources: &[PathBuf]) -> Result<()> {
+fn ensure_no_store(sources: &[PathBuf]) -> Result<()> {
     for source in sources {
         let Ok(whole) = source.canonicalize() else { continue };
         let is_store = |folder: &Path| folder.ends_with(Store::FOLDER) && folder.parent().is_some_and(Store::is_at);
@@ -242,7 +242,7 @@ impl Gathering<'_> {
             let Some(name) = source.file_name() else {
                 return Err(usage(format!("`{}` has no name to keep", source.display()), None));
             };
-            refuse_own_name(options, directory, source, name)?;
+            ensure_not_own_name(options, directory, source, name)?;
             match new_path(&[directory.as_prefix().as_bytes(), name.as_bytes()].concat()) {
                 Ok(path) => self.add_file_source(source, &path, &data),
                 Err(error) => self.refused.illegal.push(error),
@@ -391,7 +391,7 @@ pub(super) fn special(mode: u32) -> Option<&'static str> {
 }
 
 /// The trap of `put images:/cam7/x.jpg x.jpg`: the target's path is a directory, not the file's new name.
-fn refuse_own_name(options: &PutOptions, directory: &FilePath, source: &Path, name: &OsStr) -> Result<()> {
+fn ensure_not_own_name(options: &PutOptions, directory: &FilePath, source: &Path, name: &OsStr) -> Result<()> {
     if directory.is_root() || directory.name().as_bytes() != name.as_bytes() {
         return Ok(());
     }

@@ -110,7 +110,7 @@ pub fn get<'a>(store: &'a Store, from: &Resolved, dest: &Path, options: GetOptio
     if store.is_pruned(&from.id)?.is_some() {
         for item in items()? {
             let Item { path, file } = item?;
-            store.refuse_pruned(&from.id, &from.path.join(&path).unwrap_or_else(|_| from.path.clone()), &file)?;
+            store.ensure_not_pruned(&from.id, &from.path.join(&path).unwrap_or_else(|_| from.path.clone()), &file)?;
         }
     }
     if let Some(glob) = options.matching.filter(|_| options.since.is_none())
@@ -168,7 +168,7 @@ fn bring<'s>(
         }
         Err(error) => return Err(error).doing("open", dest),
     };
-    refuse_conflicts(dest, items()?, &looked, options.force)?;
+    ensure_no_conflicts(dest, items()?, &looked, options.force)?;
     let removed = looked.removed;
     std::fs::create_dir_all(dest).doing("create", dest)?;
     let folder = Folder::open(dest).doing("open", dest)?;
@@ -255,7 +255,7 @@ fn own<'a>(folder: &'a mut std::io::Result<Folder>, dest: &Path) -> Result<&'a m
 }
 
 /// Commits of before may hold paths that no file system can name.
-fn refuse_unnameable(item: &Item) -> Result<()> {
+fn ensure_nameable(item: &Item) -> Result<()> {
     if item.path.split('/').all(|part| part.len() <= specs::MAX_PART_BYTES) {
         return Ok(());
     }
@@ -274,7 +274,7 @@ enum Check {
 
 /// What is to be done for an item, or what is in its way.
 fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &Item) -> Result<Check> {
-    refuse_unnameable(item)?;
+    ensure_nameable(item)?;
     let folder = own(folder, dest)?;
     let there = folder.look(&item.path).doing("read", &dest.join(&item.path))?;
     let mut file = match there {
@@ -318,7 +318,7 @@ fn has_bytes(file: &mut File, data: &Metadata, wanted: &FileEntry) -> std::io::R
     }
 }
 
-fn refuse_conflicts(dest: &Path, items: Items<'_>, looked: &Looked, force: bool) -> Result<()> {
+fn ensure_no_conflicts(dest: &Path, items: Items<'_>, looked: &Looked, force: bool) -> Result<()> {
     if !looked.blocked.is_empty() {
         let hint = Some(
             "links, stores, pipes and devices are never replaced or written through; move it away or choose another folder"
@@ -382,7 +382,7 @@ impl Work<'_> {
     }
 
     fn write(&self, folder: &mut Folder, item: &Item, replaces: Replaces) -> Result<()> {
-        refuse_unnameable(item)?;
+        ensure_nameable(item)?;
         let path = self.dest.join(&item.path);
         let fill = |file: &mut File| {
             let mut holes = Holes::new(file);

@@ -63,7 +63,7 @@ pub use mirror::{Mirror, mirror, mirror_gathered};
 pub use rework::{cp, cp_within, mv, revert, rm};
 pub use upload::{UploadOptions, Uploaded, upload, upload_with};
 
-/// How many modified paths a [`Census`] names.
+/// How many modified paths a [`ChangeSummary`] names.
 const NAMED: usize = 10;
 
 /// Changes of a tree's files, ready to be applied to any tree.
@@ -85,7 +85,7 @@ pub struct Edits {
 
 /// What edits do to a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Census {
+pub struct ChangeSummary {
     /// Paths that were not there.
     pub added: u64,
     /// Paths whose bytes or executable bit are others now.
@@ -102,7 +102,7 @@ pub struct Census {
     pub modified_paths: Vec<FilePath>,
 }
 
-impl Census {
+impl ChangeSummary {
     /// Whether the tree is another one afterwards.
     pub fn is_change(&self) -> bool {
         self.added + self.modified + self.removed > 0
@@ -126,42 +126,42 @@ impl Census {
 }
 
 impl Edits {
-    /// The census before any of `files` is counted.
-    fn census(&self) -> Census {
-        Census {
+    /// The summary before any of `files` is counted.
+    fn summary(&self) -> ChangeSummary {
+        ChangeSummary {
             unchanged: self.unchanged,
             size_bytes: self.unchanged_bytes,
             new_bytes: self.new_bytes,
-            ..Census::default()
+            ..ChangeSummary::default()
         }
     }
 }
 
 /// The last door before a commit: no path goes in that could not come out as a file.
-fn refuse_unnameable(edits: &Edits) -> Result<()> {
+fn ensure_nameable(edits: &Edits) -> Result<()> {
     let new = edits.files.iter().filter(|(_, file)| file.is_some()).map(|(path, _)| path);
     let illegal: Vec<_> = new.filter_map(|path| path.check_new().err()).collect();
     if illegal.is_empty() { Ok(()) } else { Err(RepoError::IllegalPaths(illegal)) }
 }
 
 /// Counts what `edits` would change, and writes nothing.
-pub fn preview(store: &Store, base: Tree, edits: &Edits) -> Result<Census> {
-    refuse_unnameable(edits)?;
-    let mut census = edits.census();
+pub fn preview(store: &Store, base: Tree, edits: &Edits) -> Result<ChangeSummary> {
+    ensure_nameable(edits)?;
+    let mut summary = edits.summary();
     let mut cursor = base.cursor(store)?;
     for (path, file) in &edits.files {
-        census.count(path, cursor.get(path.as_str().as_bytes())?, *file);
+        summary.count(path, cursor.get(path.as_str().as_bytes())?, *file);
     }
-    Ok(census)
+    Ok(summary)
 }
 
 /// Writes the tree that `base` becomes by `edits`, and counts what that changes.
 ///
 /// `Clashes` names every path that would be both a file and a directory.
 /// `IllegalPaths` names every path that a commit may not take in any more.
-pub fn apply(store: &Store, base: Tree, edits: &Edits) -> Result<(Tree, Census)> {
-    refuse_unnameable(edits)?;
-    let mut census = edits.census();
+pub fn apply(store: &Store, base: Tree, edits: &Edits) -> Result<(Tree, ChangeSummary)> {
+    ensure_nameable(edits)?;
+    let mut summary = edits.summary();
     let mut sink = store;
     let mut editor = Editor::new(base, store, &mut sink)?;
     for (path, file) in &edits.files {
@@ -170,7 +170,7 @@ pub fn apply(store: &Store, base: Tree, edits: &Edits) -> Result<(Tree, Census)>
             Some(file) => editor.set(key, file)?,
             None => editor.remove(key)?,
         };
-        census.count(path, old, *file);
+        summary.count(path, old, *file);
     }
     let tree = editor.finish()?;
     let written = edits.files.iter().filter(|(_, file)| file.is_some()).map(|(path, _)| path);
@@ -178,5 +178,5 @@ pub fn apply(store: &Store, base: Tree, edits: &Edits) -> Result<(Tree, Census)>
     if !clashes.is_empty() {
         return Err(RepoError::Clashes { paths: clashes.into_iter().collect() });
     }
-    Ok((tree, census))
+    Ok((tree, summary))
 }

@@ -32,9 +32,9 @@ pub fn rm(store: &Store, base: Tree, place: &str, paths: &[FilePath], recursive:
 
 /// Moves a file or directory. `to` is its new path itself.
 pub fn mv(store: &Store, base: Tree, place: &str, from: &FilePath, to: &FilePath) -> Result<Edits> {
-    refuse_itself("move", from, to)?;
+    ensure_not_itself("move", from, to)?;
     let kind = kind_at(store, base, place, from)?;
-    refuse_in_the_way(store, base, kind, to)?;
+    ensure_nothing_in_the_way(store, base, kind, to)?;
     let mut files = BTreeMap::new();
     for (path, file) in files_at(store, base, from, kind)? {
         files.insert(rebased(&path, from, to)?, Some(file));
@@ -47,11 +47,11 @@ pub fn mv(store: &Store, base: Tree, place: &str, from: &FilePath, to: &FilePath
 /// Copies a file or directory of a commit into a tree of `repo`. `to` is the copy's path itself.
 pub fn cp(store: &Store, from: &Resolved, repo: &RepoName, base: Tree, to: &FilePath) -> Result<Edits> {
     if from.commit.repo == *repo && from.tree() == base {
-        refuse_itself("copy", &from.path, to)?;
+        ensure_not_itself("copy", &from.path, to)?;
     }
     let kind = kind_at(store, from.tree(), &from.place(), &from.path)?;
     let files = files_at(store, from.tree(), &from.path, kind)?;
-    files.iter().try_for_each(|(path, file)| store.refuse_pruned(&from.id, path, file))?;
+    files.iter().try_for_each(|(path, file)| store.ensure_not_pruned(&from.id, path, file))?;
     let mut edits = copied(store, from.tree(), &from.place(), &from.path, base, to)?;
     if from.commit.repo != *repo {
         edits.sources.push(Source { repo: from.commit.repo.clone(), commit: from.id, path: from.path.clone() });
@@ -62,14 +62,14 @@ pub fn cp(store: &Store, from: &Resolved, repo: &RepoName, base: Tree, to: &File
 /// Copies a file or directory of a tree of the same repository, which need not be a commit's. `place` names that tree in errors.
 pub fn cp_within(store: &Store, tree: Tree, place: &str, from: &FilePath, base: Tree, to: &FilePath) -> Result<Edits> {
     if tree == base {
-        refuse_itself("copy", from, to)?;
+        ensure_not_itself("copy", from, to)?;
     }
     copied(store, tree, place, from, base, to)
 }
 
 fn copied(store: &Store, tree: Tree, place: &str, from: &FilePath, base: Tree, to: &FilePath) -> Result<Edits> {
     let kind = kind_at(store, tree, place, from)?;
-    refuse_in_the_way(store, base, kind, to)?;
+    ensure_nothing_in_the_way(store, base, kind, to)?;
     let files = files_at(store, tree, from, kind)?;
     let files: Result<_> = files.into_iter().map(|(path, file)| Ok((rebased(&path, from, to)?, Some(file)))).collect();
     Ok(Edits { files: files?, ..Edits::default() })
@@ -84,7 +84,7 @@ pub fn revert(store: &Store, commit: &Resolved, head: Tree) -> Result<Edits> {
         let now = head.file(store, &change.path)?;
         if now == change.new {
             if let (Some(old), Some(before)) = (&change.old, commit.commit.parents.first()) {
-                store.refuse_pruned(before, &change.path, old)?;
+                store.ensure_not_pruned(before, &change.path, old)?;
             }
             edits.files.insert(change.path, change.old);
         } else if now != change.old {
@@ -118,7 +118,7 @@ fn rebased(path: &FilePath, from: &FilePath, to: &FilePath) -> Result<FilePath> 
     }
 }
 
-fn refuse_itself(verb: &str, from: &FilePath, to: &FilePath) -> Result<()> {
+fn ensure_not_itself(verb: &str, from: &FilePath, to: &FilePath) -> Result<()> {
     if from == to || from.contains(to) {
         return Err(RepoError::Usage { what: format!("cannot {verb} `{from}` into itself, `{to}`"), hint: None });
     }
@@ -126,7 +126,7 @@ fn refuse_itself(verb: &str, from: &FilePath, to: &FilePath) -> Result<()> {
 }
 
 /// A file may replace a file, and a directory's files may join those of a directory; nothing else.
-fn refuse_in_the_way(store: &Store, base: Tree, kind: PathKind, to: &FilePath) -> Result<()> {
+fn ensure_nothing_in_the_way(store: &Store, base: Tree, kind: PathKind, to: &FilePath) -> Result<()> {
     let there = base.kind_at(store, to)?;
     let (what, hint) = match (kind, there) {
         (PathKind::File(_), Some(PathKind::Directory { .. })) => {

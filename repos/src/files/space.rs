@@ -11,7 +11,7 @@ use crate::store::{Result, Store};
 const GENEROUS: u64 = 16;
 
 /// `NoSpace` when the files that are `to_read` cannot fit, however well they compress.
-pub(super) fn refuse_hopeless(store: &Store, gathered: &Gathered, to_read: impl Fn(usize) -> bool) -> Result<()> {
+pub(super) fn ensure_space(store: &Store, gathered: &Gathered, to_read: impl Fn(usize) -> bool) -> Result<()> {
     let sizes = || (0..gathered.len()).filter(|at| to_read(*at)).map(|at| gathered.stamp(at).size_bytes);
     let folder = store.folder();
     let room = rustix::fs::statvfs(&folder).map_err(Into::into).doing("look at", &folder)?;

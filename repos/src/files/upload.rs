@@ -134,7 +134,7 @@ pub fn upload(store: &Store, gathered: &Gathered, progress: &(dyn Fn(u64, u64) +
 pub fn upload_with(store: &Store, gathered: &Gathered, options: &UploadOptions<'_>) -> Result<Uploaded> {
     let mut files = if options.trust_stat { known(store, gathered, options.base)? } else { vec![None; gathered.len()] };
     if !options.dry_run {
-        space::refuse_hopeless(store, gathered, |at| files[at].is_none())?;
+        space::ensure_space(store, gathered, |at| files[at].is_none())?;
     }
     let known = files.iter().flatten();
     let known_bytes = known.clone().map(|file| file.size).sum();

@@ -21,7 +21,7 @@ mod report;
 
 pub use crate::base::progress::Progress;
 use report::Findings;
-pub use report::{Counts, Needer, Problem, Report, Subject};
+pub use report::{Counts, Dependent, Problem, Report, Subject};
 
 /// How often what looks damaged is looked at again while others write.
 const LOOKS_AGAIN: u32 = 3;

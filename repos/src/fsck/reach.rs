@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use specs::{CommitId, DatumId, Digest};
 
-use super::{Findings, Needer, Progress, Subject};
+use super::{Dependent, Findings, Progress, Subject};
 use crate::base::error::RepoError;
 use crate::base::hash::Hasher;
 use crate::base::kind::Kind;
@@ -55,7 +55,7 @@ enum Values {
 }
 
 /// Commits still to be checked by their place in the order of runs, each with who needs it.
-type Open = BTreeMap<(u64, CommitId), Needer>;
+type Open = BTreeMap<(u64, CommitId), Dependent>;
 
 struct Reach<'a> {
     store: &'a Store,
@@ -76,7 +76,7 @@ impl Reach<'_> {
         let mut open = Open::new();
         for (repo, _) in self.store.repos()? {
             for (tag, row) in self.store.tags(&repo)? {
-                let needed_by = Needer::of(format!("{repo}@{tag}"));
+                let needed_by = Dependent::of(format!("{repo}@{tag}"));
                 open.insert(self.place(row.commit)?, needed_by.clone());
                 if let Some(document) = row.document {
                     self.document::<TagDocument>(document, &needed_by);
@@ -84,7 +84,7 @@ impl Reach<'_> {
             }
             for (branch, row) in self.store.branches(&repo)? {
                 if let Some(commit) = row.commit {
-                    open.insert(self.place(commit)?, Needer::of(format!("{repo}@{branch}")));
+                    open.insert(self.place(commit)?, Dependent::of(format!("{repo}@{branch}")));
                 }
             }
         }
@@ -98,7 +98,7 @@ impl Reach<'_> {
 
     fn check_jobs(&mut self, order: u64, may_be_dropped: bool, open: &mut Open) -> Result<()> {
         for job in self.store.jobs_of_run(order)? {
-            let needed_by = Needer::of(format!("{}@{}", job.pipeline, job.run));
+            let needed_by = Dependent::of(format!("{}@{}", job.pipeline, job.run));
             if let Some(commit) = job.commit {
                 open.entry(self.place(commit)?).or_insert_with(|| needed_by.clone());
             }
@@ -114,7 +114,7 @@ impl Reach<'_> {
     fn check_pipelines(&mut self) -> Result<()> {
         for (name, _) in self.store.pipelines()? {
             for row in self.store.pipeline_versions(&name)? {
-                let needed_by = Needer::of(format!("pipeline {name} version {}", row.version));
+                let needed_by = Dependent::of(format!("pipeline {name} version {}", row.version));
                 if let Some(version) = self.document::<VersionDocument>(row.document, &needed_by) {
                     self.check_pipeline(version.spec, version.transform, &needed_by);
                 }
@@ -123,7 +123,7 @@ impl Reach<'_> {
         Ok(())
     }
 
-    fn check_pipeline(&mut self, spec: Digest, transform: Digest, needed_by: &Needer) {
+    fn check_pipeline(&mut self, spec: Digest, transform: Digest, needed_by: &Dependent) {
         self.check_document::<SpecDocument>(spec, needed_by);
         if self.seen.contains(&(Seen::Document, transform)) {
             return;
@@ -137,12 +137,12 @@ impl Reach<'_> {
     }
 
     /// Reads a document; when that fails the problem is noted down.
-    fn document<D: Document>(&mut self, digest: Digest, needed_by: &Needer) -> Option<D> {
+    fn document<D: Document>(&mut self, digest: Digest, needed_by: &Dependent) -> Option<D> {
         let read = self.store.document::<D>(&digest);
         read.map_err(|error| self.findings.add_error(&error, (D::KIND, digest), needed_by)).ok()
     }
 
-    fn check_document<D: Document>(&mut self, digest: Digest, needed_by: &Needer) -> bool {
+    fn check_document<D: Document>(&mut self, digest: Digest, needed_by: &Dependent) -> bool {
         if self.seen.contains(&(Seen::Document, digest)) {
             return true;
         }
@@ -154,14 +154,14 @@ impl Reach<'_> {
     }
 
     /// Checks a commit with all its maps, and gives those that it depends on.
-    fn check_commit(&mut self, id: CommitId, needed_by: &Needer) -> Vec<(CommitId, Needer)> {
+    fn check_commit(&mut self, id: CommitId, needed_by: &Dependent) -> Vec<(CommitId, Dependent)> {
         if !self.seen.insert((Seen::Commit, id.digest())) {
             return Vec::new();
         }
         self.findings.counts.commits += 1;
         let Some(commit) = self.document::<Commit>(id.digest(), needed_by) else { return Vec::new() };
         let place = format!("{}@{}", commit.repo, id.short(12));
-        let place = Needer { commit: Some(id), ..Needer::of(place) };
+        let place = Dependent { commit: Some(id), ..Dependent::of(place) };
         self.check_signatures(id, &place);
         let has_files = self.store.is_pruned(&id).is_ok_and(|pruned| pruned.is_none());
         if has_files {
@@ -189,7 +189,7 @@ impl Reach<'_> {
     }
 
     /// What vouches for a commit. That nothing does is not a damage: it is from before there was a key.
-    fn check_signatures(&mut self, id: CommitId, place: &Needer) {
+    fn check_signatures(&mut self, id: CommitId, place: &Dependent) {
         match self.store.signatures(&id) {
             Ok(signatures) => {
                 for Signed { signature, vouched, .. } in signatures {
@@ -202,7 +202,7 @@ impl Reach<'_> {
                         Vouched::Damaged(why) => why,
                     };
                     self.findings.add(subject, why);
-                    self.findings.add_needer(subject, place);
+                    self.findings.add_dependent(subject, place);
                 }
             }
             Err(error) => drop(self.findings.add_error(&error, (Kind::Commit, id.digest()), place)),
@@ -213,7 +213,7 @@ impl Reach<'_> {
         }
     }
 
-    fn check_result(&mut self, digest: Digest, has_logs: bool, needed_by: &Needer) -> bool {
+    fn check_result(&mut self, digest: Digest, has_logs: bool, needed_by: &Dependent) -> bool {
         if self.seen.contains(&(Seen::Result, digest)) {
             return true;
         }
@@ -235,20 +235,20 @@ impl Reach<'_> {
         sound
     }
 
-    fn check_recipe(&mut self, recipe: DatumId, needed_by: &Needer) -> bool {
+    fn check_recipe(&mut self, recipe: DatumId, needed_by: &Dependent) -> bool {
         let Some(recipe) = self.document::<Recipe>(recipe.digest(), needed_by) else { return false };
         // An input's files are those of an input commit, which is reached on its own; the `tree` of a matched directory is a name for
         // them, and its nodes are not stored.
         self.check_document::<Transform>(recipe.transform, needed_by)
     }
 
-    fn check_files(&mut self, tree: Digest, place: &Needer) -> bool {
+    fn check_files(&mut self, tree: Digest, place: &Dependent) -> bool {
         self.check_map(Values::Files, Tree::at(tree), place, |reach, key, file| {
-            reach.check_file(file, || Needer { path: path_of(key).ok(), ..place.clone() })
+            reach.check_file(file, || Dependent { path: path_of(key).ok(), ..place.clone() })
         })
     }
 
-    fn check_names(&mut self, tree: Digest, place: &Needer) -> bool {
+    fn check_names(&mut self, tree: Digest, place: &Dependent) -> bool {
         self.check_map(Values::Names, Tree::at(tree), place, |_, _, _| true)
     }
 
@@ -257,7 +257,7 @@ impl Reach<'_> {
         &mut self,
         values: Values,
         map: Map<V>,
-        place: &Needer,
+        place: &Dependent,
         mut check_entry: impl FnMut(&mut Self, &[u8], &V) -> bool,
     ) -> bool {
         let root = map.root();
@@ -302,13 +302,13 @@ impl Reach<'_> {
         self.seen.contains(&(Seen::Nodes(values), root))
     }
 
-    fn check_file(&mut self, file: &FileEntry, needed_by: impl Fn() -> Needer) -> bool {
+    fn check_file(&mut self, file: &FileEntry, needed_by: impl Fn() -> Dependent) -> bool {
         if self.seen.contains(&(Seen::File, file.digest)) {
             return true;
         }
         if let Some(lacks) = self.damaged_files.get(&file.digest) {
             for subject in lacks {
-                self.findings.add_needer(*subject, &needed_by());
+                self.findings.add_dependent(*subject, &needed_by());
             }
             return false;
         }

@@ -33,7 +33,7 @@ pub struct Problem {
     /// What is wrong with it.
     pub why: String,
     /// Who needs it; at most a hundred, newest commits first.
-    pub needed_by: Vec<Needer>,
+    pub needed_by: Vec<Dependent>,
     /// How many more need it.
     pub needed_by_more: u64,
 }
@@ -77,7 +77,7 @@ impl fmt::Display for Subject {
 
 /// Who needs something, such as `images@c07d5e21ab34:/cam7/1.jpg`, `images@main`, `pipeline detect version 3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Needer {
+pub struct Dependent {
     /// In words; the path is not among them.
     pub place: String,
     /// The commit, when it is one.
@@ -86,13 +86,13 @@ pub struct Needer {
     pub path: Option<FilePath>,
 }
 
-impl Needer {
+impl Dependent {
     pub(super) fn of(place: impl Into<String>) -> Self {
         Self { place: place.into(), commit: None, path: None }
     }
 }
 
-impl fmt::Display for Needer {
+impl fmt::Display for Dependent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.path {
             Some(path) => write!(f, "{}:{path}", self.place),
@@ -156,7 +156,7 @@ impl Findings {
     }
 
     /// An object that could not be read when `needed_by` was looked at; `expected` is what was to be read.
-    pub(super) fn add_error(&mut self, error: &RepoError, expected: (Kind, Digest), needed_by: &Needer) -> Subject {
+    pub(super) fn add_error(&mut self, error: &RepoError, expected: (Kind, Digest), needed_by: &Dependent) -> Subject {
         let (kind, digest) = match error {
             RepoError::DamagedObject { kind, digest, .. } | RepoError::MissingObject { kind, digest } => {
                 (*kind, *digest)
@@ -173,13 +173,13 @@ impl Findings {
         let subject = if is_of_index { Subject::Index } else { Subject::Object(kind, digest) };
         self.add(subject, why);
         if !is_of_index {
-            self.add_needer(subject, needed_by);
+            self.add_dependent(subject, needed_by);
         }
         subject
     }
 
     /// Somebody else who needs what is damaged.
-    pub(super) fn add_needer(&mut self, subject: Subject, needed_by: &Needer) {
+    pub(super) fn add_dependent(&mut self, subject: Subject, needed_by: &Dependent) {
         let Some(problem) = self.problems.get_mut(&subject) else { return };
         if problem.needed_by.contains(needed_by) {
             return;

@@ -119,8 +119,8 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, of: &Context<'_>) -> Result<(
         }
         Entry::TagCreate { repo, tag, commit, document } => {
             repo_row(view, repo)?;
-            refuse_taken(view, repo, tag.as_str())?;
-            refuse_pruned(view, commit)?;
+            ensure_free(view, repo, tag.as_str())?;
+            ensure_not_pruned(view, commit)?;
             touch(view, commit, at)?;
             let row = TagRow { commit: *commit, document: *document, created_at: at };
             if of.is_strict() {
@@ -290,7 +290,7 @@ fn branch_row(view: &View<'_>, repo: &RepoName, branch: &BranchName) -> Result<O
 }
 
 /// Branches and tags of a repository share one name space.
-fn refuse_taken(view: &View<'_>, repo: &RepoName, name: &str) -> Result<(), RepoError> {
+fn ensure_free(view: &View<'_>, repo: &RepoName, name: &str) -> Result<(), RepoError> {
     for (what, key) in [("branch", keys::branch(repo, name)), ("tag", keys::tag(repo, name))] {
         if view.get(&key)?.is_some() {
             return Err(RepoError::Exists { what: format!("{what} `{name}` of repository `{repo}`") });
@@ -355,7 +355,7 @@ fn pointed_to(view: &View<'_>, repo: &RepoName) -> Result<BTreeMap<String, Commi
 }
 
 /// A branch or tag never points to a commit whose files are given up.
-fn refuse_pruned(view: &View<'_>, commit: &CommitId) -> Result<(), RepoError> {
+fn ensure_not_pruned(view: &View<'_>, commit: &CommitId) -> Result<(), RepoError> {
     match commit_row(view, commit)? {
         Some(CommitRow { repo, pruned: Some(pruned), .. }) => {
             Err(RepoError::PrunedCommit { place: format!("{repo}@{}", commit.short(12)), pruned })
@@ -414,7 +414,7 @@ fn move_branch(
                 actual: None,
             });
         }
-        None => refuse_taken(view, repo, branch.as_str())?,
+        None => ensure_free(view, repo, branch.as_str())?,
     }
     view.put(keys::branch(repo, branch.as_str()), encode(&BranchRow { commit: *to, moved_at: at }));
     view.put(keys::head(repo, branch.as_str(), order), encode(to));
@@ -422,7 +422,7 @@ fn move_branch(
         touch(view, from, at)?;
     }
     if let Some(to) = to {
-        refuse_pruned(view, to)?;
+        ensure_not_pruned(view, to)?;
         if let Some(said) = view.said(to)? {
             rules::head(&said, to, repo)?;
         }

@@ -77,7 +77,7 @@ impl Journal {
     }
 
     /// An error when the record before `end` is another one at the place.
-    pub(super) fn refuse_fork(&self, shared: &SharedJournal, end: &Position) -> Result<(), RepoError> {
+    pub(super) fn ensure_no_fork(&self, shared: &SharedJournal, end: &Position) -> Result<(), RepoError> {
         if end.records == 0 {
             return Ok(());
         }

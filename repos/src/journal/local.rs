@@ -112,7 +112,7 @@ impl Journal {
                 continue;
             };
             if !lines.is_empty() {
-                self.refuse_fork(shared, &end)?;
+                self.ensure_no_fork(shared, &end)?;
             }
             // Anyone who else is fetching may have been faster: only what is still missing is written.
             let file = self.locked_copy()?;
@@ -360,7 +360,7 @@ impl Journal {
         line: &Bytes,
     ) -> Result<(), RepoError> {
         // Else the next record would follow one that the others do not have.
-        self.refuse_fork(shared, &after)?;
+        self.ensure_no_fork(shared, &after)?;
         if !shared.create(end.records, line)? {
             return Err(RepoError::JournalMoved { record: end.records });
         }

@@ -70,7 +70,7 @@ impl Store {
             self.check_records(index, &end)?;
             // Anyone who executes pipelines must not follow what nobody signed.
             if self.is_owner() && !records.is_empty() {
-                self.refuse_forged(index)?;
+                self.ensure_not_forged(index)?;
             }
         }
         Ok(())

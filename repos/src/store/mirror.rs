@@ -207,7 +207,7 @@ impl OpenOptions {
         if Store::is_at(dir) {
             return Err(RepoError::StoreExists { dir: dir.to_owned() });
         }
-        Self::refuse_shared(&folder)?;
+        Self::ensure_not_shared(&folder)?;
         let place = self.place_at(url)?;
         if !is_marked(&place)? {
             return Err(RepoError::NotFound {

@@ -38,7 +38,7 @@ impl OpenOptions {
         if folder.join(FORMAT_FILE).exists() {
             return Err(RepoError::StoreExists { dir: dir.to_owned() });
         }
-        Self::refuse_shared(&folder)?;
+        Self::ensure_not_shared(&folder)?;
         self.make(dir, default_branch)
     }
 
@@ -473,7 +473,7 @@ impl Store {
         let lock = self.take_lock_without_owner()?;
         self.save_left_by_others()?;
         let index = self.open_caught_up(&mut self.locked_position())?;
-        self.refuse_forged(&index)?;
+        self.ensure_not_forged(&index)?;
         self.use_index(index);
         self.inner.owned.set(lock).map_err(|_| RepoError::InUse { holder: "this process".to_owned() })
     }

@@ -17,7 +17,7 @@ impl Store {
     }
 
     /// Refuses a file of a commit that gave up its files, unless its bytes are still there: other commits may have them too.
-    pub fn refuse_pruned(&self, commit: &CommitId, path: &FilePath, file: &FileEntry) -> Result<()> {
+    pub fn ensure_not_pruned(&self, commit: &CommitId, path: &FilePath, file: &FileEntry) -> Result<()> {
         let Some(CommitRow { repo, pruned: Some(pruned), .. }) = self.commit_row(commit)? else { return Ok(()) };
         if self.has_content(&file.digest)? {
             return Ok(());

@@ -73,7 +73,7 @@ impl Store {
     /// builds on has gone meanwhile; the caller writes it anew.
     pub fn publish(&self, change: &Change) -> Result<()> {
         stop_at("publish.begin");
-        self.refuse_missing(change)?;
+        self.ensure_present(change)?;
         let change = &*self.signed(change)?;
         if self.is_owner() {
             return self.publish_as_owner(change, &[]);
@@ -164,7 +164,7 @@ impl Store {
                     in_finished = true;
                     continue;
                 }
-                self.refuse_collected(change)?;
+                self.ensure_not_collected(change)?;
             }
             match self.record_as_is(change, &mut position) {
                 // Another machine was first: what it did is looked at before the next try.
@@ -208,14 +208,14 @@ impl Store {
     /// Makes another process's change happen, whose packs are finished and held. For owners.
     pub fn publish_for_other(&self, change: &Change, relied: &[PackName]) -> Result<()> {
         self.catch_up(&self.index(), &mut self.locked_position())?;
-        self.refuse_missing(change)?;
+        self.ensure_present(change)?;
         self.publish_as_owner(change, relied)
     }
 
     /// Records a change, unless what it builds on has gone.
     fn record(&self, change: &Change, position: &mut Position) -> Result<()> {
         if self.was_swept(&[]) {
-            self.refuse_collected(change)?;
+            self.ensure_not_collected(change)?;
         }
         self.record_as_is(change, position)
     }
@@ -228,7 +228,7 @@ impl Store {
         }
         let is_trust = change.entries.iter().all(|entry| matches!(entry, Entry::KeyTrust { .. }));
         if self.is_owner() && !is_trust {
-            self.refuse_forged(&index)?;
+            self.ensure_not_forged(&index)?;
         }
         let key = self.own_key()?;
         self.tell_of_standing(key.public())?;
@@ -254,7 +254,7 @@ impl Store {
     }
 
     /// A record names only commits that are there: a caller that repeats a failed change may have lost what it wrote before.
-    fn refuse_missing(&self, change: &Change) -> Result<()> {
+    fn ensure_present(&self, change: &Change) -> Result<()> {
         for commit in change.commits() {
             let digest = commit.digest();
             if !self.contains(Kind::Commit, &digest)? {

@@ -50,7 +50,7 @@ impl Store {
 
     /// Refuses a change of which something is not there. The caller holds lock and position and has caught up; all that the change names
     /// is in finished packs.
-    pub(super) fn refuse_collected(&self, change: &Change) -> Result<()> {
+    pub(super) fn ensure_not_collected(&self, change: &Change) -> Result<()> {
         self.enter_put_off()?;
         let mut recheck = Recheck { present: Present { store: self }, results: HashSet::new() };
         change.entries.iter().try_for_each(|entry| recheck.entry(entry))

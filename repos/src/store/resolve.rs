@@ -55,12 +55,12 @@ impl Store {
             return Err(RepoError::NotFound { what: format!("{place} not found: {pruned}"), hint: Some(hint) });
         }
         let commit = self.commit(&id)?;
-        Self::refuse_foreign(&reference.repo, &id, &commit)?;
+        Self::ensure_in_repo(&reference.repo, &id, &commit)?;
         Ok(Resolved { id, commit, path: reference.path.clone().unwrap_or_else(FilePath::root) })
     }
 
     /// Refuses a commit of another repository, to which a record can have moved a branch while its document was not there to be seen.
-    fn refuse_foreign(repo: &RepoName, id: &CommitId, commit: &Commit) -> Result<()> {
+    fn ensure_in_repo(repo: &RepoName, id: &CommitId, commit: &Commit) -> Result<()> {
         if commit.repo == *repo {
             return Ok(());
         }

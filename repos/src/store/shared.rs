@@ -45,7 +45,7 @@ pub(super) fn mark(place: &Place) -> Result<()> {
 
 impl OpenOptions {
     /// A folder in which such a store was begun does not become another one.
-    pub(super) fn refuse_shared(folder: &Path) -> Result<()> {
+    pub(super) fn ensure_not_shared(folder: &Path) -> Result<()> {
         let Some(url) = url_of(folder)? else { return Ok(()) };
         Err(RepoError::Conflict {
             what: format!("`{}` belongs to an incomplete store at `{url}`", folder.display()),

@@ -86,7 +86,7 @@ impl Store {
 
     /// Refuses, for who executes pipelines, a journal in which somebody without a key that counts says what is executed, or whose
     /// records are not what any key signed. `index` is one for writing, which had the records checked.
-    pub(super) fn refuse_forged(&self, index: &Index) -> Result<()> {
+    pub(super) fn ensure_not_forged(&self, index: &Index) -> Result<()> {
         let is_unsigned = checked_until(index)?.records > 0 && !has_keys(index)?;
         if is_unsigned && self.public_key().is_ok_and(|key| key.is_some()) {
             let why = "it records no key, but this machine has one: this is not the original journal".to_owned();

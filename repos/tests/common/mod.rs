@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use repos::documents::{Commit, CommitKind};
-use repos::files::{self, Census, Edits, PutOptions};
+use repos::files::{self, ChangeSummary, Edits, PutOptions};
 use repos::journal::{Cause, CauseKind, Entry, Move, RepoKind};
 use repos::time::SteppingClock;
 use repos::tree::{FileEntry, Tree};
@@ -72,7 +72,12 @@ impl TestStore {
     }
 
     /// Puts sources of the work folder and commits them.
-    pub fn put(&self, repo: &str, directory: &str, sources: &[&str]) -> Result<(Option<CommitId>, Census), RepoError> {
+    pub fn put(
+        &self,
+        repo: &str,
+        directory: &str,
+        sources: &[&str],
+    ) -> Result<(Option<CommitId>, ChangeSummary), RepoError> {
         let sources = sources.iter().map(|source| self.work().join(source)).collect();
         let options = PutOptions {
             reference: repo.to_owned(),
@@ -129,18 +134,18 @@ pub fn commit(
     repo: &RepoName,
     branch: &BranchName,
     edits: &Edits,
-) -> Result<(Option<CommitId>, Census), RepoError> {
+) -> Result<(Option<CommitId>, ChangeSummary), RepoError> {
     loop {
         let head = store.find_branch(repo, branch)?.and_then(|row| row.commit);
         let base = head.map(|id| store.commit(&id)).transpose()?;
         let base = base.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
-        let (tree, census) = files::apply(store, base, edits)?;
-        if !census.is_change() {
-            return Ok((None, census));
+        let (tree, summary) = files::apply(store, base, edits)?;
+        if !summary.is_change() {
+            return Ok((None, summary));
         }
         let (change, id) = change_to(store, repo, branch, head, tree, edits)?;
         match store.publish(&change) {
-            Ok(()) => return Ok((Some(id), census)),
+            Ok(()) => return Ok((Some(id), summary)),
             Err(error) if Store::is_race(&error) => store.refresh()?,
             Err(error) => return Err(error),
         }

@@ -54,7 +54,7 @@ impl Pattern {
         if text.len() > MAX_BYTES {
             return Err((MAX_BYTES, "it is longer than 4,096 bytes"));
         }
-        refuse_impossible_parts(text)?;
+        ensure_possible_parts(text)?;
         let mut pieces = vec![Piece::Literal('/')];
         let start = text.len() - text.trim_start_matches('/').len();
         let end = text.trim_end_matches('/').len().max(start);
@@ -95,7 +95,7 @@ impl Piece {
 }
 
 /// A path has no empty, `.` or `..` part, so a glob with one could never match; a typing mistake such as `./*.png`.
-fn refuse_impossible_parts(text: &str) -> Result<(), Refusal> {
+fn ensure_possible_parts(text: &str) -> Result<(), Refusal> {
     let inner = text.trim_matches('/');
     let mut offset = text.len() - text.trim_start_matches('/').len();
     if offset > 1 && !inner.is_empty() {

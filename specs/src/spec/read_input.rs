@@ -98,11 +98,11 @@ fn input(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: K
                 "cross" => Input::Cross(arms),
                 "union" => Input::Union(arms),
                 "join" => {
-                    refuse_silent(reader, nodes, &arms, "join_on", |leaf| leaf.join_on.is_some());
+                    ensure_keyed(reader, nodes, &arms, "join_on", |leaf| leaf.join_on.is_some());
                     Input::Join(arms)
                 }
                 _ => {
-                    refuse_silent(reader, nodes, &arms, "group_by", |leaf| leaf.group_by.is_some());
+                    ensure_keyed(reader, nodes, &arms, "group_by", |leaf| leaf.group_by.is_some());
                     Input::Group(arms)
                 }
             })
@@ -131,13 +131,7 @@ fn too_many(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Op
 }
 
 /// Refuses inputs of a join or group that say no part of the key: nothing could be meant by the empty one.
-fn refuse_silent(
-    reader: &mut Reader<'_>,
-    nodes: &[Node],
-    arms: &[Input],
-    field: &str,
-    is_keyed: fn(&PfsInput) -> bool,
-) {
+fn ensure_keyed(reader: &mut Reader<'_>, nodes: &[Node], arms: &[Input], field: &str, is_keyed: fn(&PfsInput) -> bool) {
     for (arm, node) in arms.iter().zip(nodes) {
         let silent = silent(arm, is_keyed);
         if silent.is_empty() {

@@ -95,7 +95,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, sides: &Sides, wanted: &Wanted
     for entry in sides.entries(store)? {
         counts.add(&entry?);
     }
-    page.line(&format!("files: {}", listing::census(&counts)))?;
+    page.line(&format!("files: {}", listing::counted(&counts)))?;
     Ok(differs)
 }
 

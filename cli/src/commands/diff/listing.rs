@@ -112,7 +112,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) 
 }
 
 /// How many paths differ, in a line.
-pub(super) fn census(counts: &Counts) -> String {
+pub(super) fn counted(counts: &Counts) -> String {
     format!(
         "{} added, {} removed, {} modified, {} renamed · {} → {}",
         count(counts.added),

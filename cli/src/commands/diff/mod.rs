@@ -1,7 +1,7 @@
 //! `pv diff`: what differs, and why.
 //!
 //! - `sides`   which two are meant
-//! - `listing` the paths that differ, what is in them, a roll-up of very many, the census
+//! - `listing` the paths that differ, what is in them, a roll-up of very many, the counts
 //! - `detail`  what differs between two files, as blocks
 //! - `misspelt` fields and keys that are nowhere
 //! - `page`    blocks as text or Markdown
@@ -142,7 +142,7 @@ fn commits(cx: &Context, args: &Args, first: &Source, second: Option<&Source>) -
     }
     let listed = listing::print(&page, args, store, &sides)?;
     if !cx.out().is_json() && !args.name_only {
-        page.line(&listing::census(&listed.counts))?;
+        page.line(&listing::counted(&listed.counts))?;
     } else if cx.out().is_json() && args.stat {
         cx.out().json(&listed.counts)?;
     }

@@ -82,7 +82,7 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
         page.heading(&source_title(store, cause)?)?;
         let sides = Sides::of_commits(store, cause.old, cause.new, String::new())?;
         let listed = listing::print(&page, args, store, &sides)?;
-        page.line(&listing::census(&listed.counts))?;
+        page.line(&listing::counted(&listed.counts))?;
     }
     for cause in &why.stages {
         page.heading(&stage_title(cause))?;

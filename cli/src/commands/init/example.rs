@@ -11,7 +11,7 @@ use repos::tree::FileEntry;
 use specs::parse_specs;
 
 use crate::author::by;
-use crate::commands::settle::settle;
+use crate::commands::choose_executor::choose_executor;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
@@ -46,7 +46,7 @@ pub(super) fn fill(cx: &Context, store: &Store, dir: &Path) -> Result<()> {
     let set = parse_specs(&[(SPECS_FILE.to_owned(), SPECS.to_owned())]);
     let sources = SpecSources::from([(SPECS_FILE.to_owned(), dir.to_owned())]);
     cx.block_on(async {
-        let executor = settle(cx, store).await?.executor;
+        let executor = choose_executor(cx, store).await?.executor;
         let request =
             Request { set: &set, sources: &sources, by: &by, dry: false, on_pull: &|_| {}, announce: &|_| {} };
         Ok::<_, CliError>(apply::apply(store, executor.as_ref(), request).await?)

@@ -61,7 +61,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         }
         (dir, store) => dir.or(store).or_else(|| cx.env().get("PV_STORE").map(PathBuf::from)),
     };
-    let dir = cx.outside().cwd.join(dir.unwrap_or_default());
+    let dir = cx.invocation().cwd.join(dir.unwrap_or_default());
     std::fs::create_dir_all(&dir)
         .map_err(|error| CliError::io(format!("cannot create `{}`", dir.display()), &error))?;
     let dir = dir.canonicalize().unwrap_or(dir);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use answers::queries;
-use engine::live::{Happened, JobKey};
+use engine::live::{EngineEvent, JobKey};
 use engine::{Engine, apply};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
@@ -79,7 +79,7 @@ fn is_open(store: &Store, job: &JobRow) -> Result<bool> {
 async fn until_ended(
     cx: &Context,
     engine: &Engine,
-    mut feed: Receiver<Happened>,
+    mut feed: Receiver<EngineEvent>,
     jobs: &[JobRow],
     deadline: Instant,
 ) -> Result<()> {

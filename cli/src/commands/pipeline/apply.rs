@@ -6,8 +6,8 @@ use specs::RunId;
 
 use super::sources::{Files, Specs, WarningView, warn};
 use crate::author;
+use crate::commands::choose_executor::{Pulling, choose_executor, keep};
 use crate::commands::next;
-use crate::commands::settle::{Pulling, keep, settle};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{Human, Row, ShortIds, plural};
@@ -73,7 +73,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 async fn apply(cx: &Context, specs: &Specs, args: &Args) -> Result<Applied> {
     let store = cx.store()?;
-    let settled = match settle(cx, store).await {
+    let settled = match choose_executor(cx, store).await {
         Ok(settled) => settled,
         Err(error) => {
             // What is wrong with the specs in themselves can be said without an executor, and is nearer.

@@ -78,7 +78,7 @@ impl Files {
             files.push((name.clone(), text));
             // Standard input is read as if it were a file in the current folder.
             let folder = path.parent().filter(|_| name != STDIN && !is_address).unwrap_or(Path::new(""));
-            folders.insert(name, cx.outside().cwd.join(folder));
+            folders.insert(name, cx.invocation().cwd.join(folder));
         }
         if templates == 0 && !self.arguments.is_empty() {
             return Err(CliError::usage("--arg is for Jsonnet templates, but none is given", "--jsonnet FILE"));

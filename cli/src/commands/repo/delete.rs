@@ -19,7 +19,7 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let repo = &args.name;
-    changes::refuse_delete_repo(store, repo)?;
+    changes::ensure_can_delete_repo(store, repo)?;
     let (branches, tags) = (store.branches(repo)?, store.tags(repo)?);
     let (files, bytes) = at_heads(store, repo)?;
     let goes = format!(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use answers::queries::job_view;
 use engine::Engine;
-use engine::live::{Happened, JobKey, LiveJob, LiveState};
+use engine::live::{EngineEvent, JobKey, LiveJob, LiveState};
 use repos::documents::JobDocument;
 use repos::journal::CauseKind;
 use repos::{JobRow, RunRow, Store};
@@ -28,7 +28,7 @@ const NAMES: std::ops::RangeInclusive<usize> = 12..=24;
 pub(crate) struct Board<'a> {
     cx: &'a Context,
     engine: &'a Engine,
-    feed: Receiver<Happened>,
+    feed: Receiver<EngineEvent>,
     /// Jobs that had not ended when last looked at.
     open: BTreeSet<JobKey>,
     /// Order of the newest run whose jobs are known, since a job may come and end between two looks; `None` when only those that are
@@ -70,8 +70,8 @@ impl<'a> Board<'a> {
         loop {
             tokio::select! {
                 happened = self.feed.recv() => match happened {
-                    Ok(Happened::Changed(_)) => is_busy = true,
-                    Ok(Happened::Trouble(what)) => return self.cx.notes().line(format!("{what}; trying again")),
+                    Ok(EngineEvent::Changed(_)) => is_busy = true,
+                    Ok(EngineEvent::Trouble(what)) => return self.cx.notes().line(format!("{what}; trying again")),
                     _ => return,
                 },
                 () = tokio::time::sleep_until(next.into()), if is_busy => return,
@@ -215,12 +215,12 @@ fn name_columns(store: &Store) -> Result<usize> {
 }
 
 /// Waits until jobs may have ended, or something else is worth a look; what failed, if that is it.
-pub(crate) async fn news(feed: &mut Receiver<Happened>) -> Option<String> {
+pub(crate) async fn news(feed: &mut Receiver<EngineEvent>) -> Option<String> {
     loop {
         match feed.recv().await {
-            Ok(Happened::Changed(_)) => {}
-            Ok(Happened::Trouble(what)) => return Some(what),
-            Ok(Happened::Ended { .. } | Happened::Look) | Err(RecvError::Lagged(_)) => return None,
+            Ok(EngineEvent::Changed(_)) => {}
+            Ok(EngineEvent::Trouble(what)) => return Some(what),
+            Ok(EngineEvent::Ended { .. } | EngineEvent::Look) | Err(RecvError::Lagged(_)) => return None,
             // The engine is gone, with all that could happen.
             Err(RecvError::Closed) => return None,
         }

@@ -11,7 +11,7 @@ use specs::ErrorKind;
 
 use super::Board;
 use crate::author::by;
-use crate::commands::settle::{keep, settle};
+use crate::commands::choose_executor::{choose_executor, keep};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::plural;
@@ -45,7 +45,7 @@ async fn live(
     jobs: Option<u32>,
     work: impl AsyncFnOnce(&Engine, &mut Board<'_>) -> Result<()>,
 ) -> Result<()> {
-    let settled = settle(cx, store).await?;
+    let settled = choose_executor(cx, store).await?;
     keep(cx, store, &settled)?;
     let kind = settled.executor.kind();
     let who = by(cx, None);

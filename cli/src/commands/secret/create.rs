@@ -83,9 +83,9 @@ fn read(cx: &Context, file: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let most = MAX_BYTES as u64 + 1;
     let read = if file == "-" {
-        cx.outside().stdin().take(most).read_to_end(&mut bytes)
+        cx.invocation().stdin().take(most).read_to_end(&mut bytes)
     } else {
-        File::open(cx.outside().cwd.join(file)).and_then(|file| file.take(most).read_to_end(&mut bytes))
+        File::open(cx.invocation().cwd.join(file)).and_then(|file| file.take(most).read_to_end(&mut bytes))
     };
     read.map_err(|error| CliError::io(format!("cannot read `{file}`"), &error))?;
     Ok(bytes)

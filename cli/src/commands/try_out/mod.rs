@@ -15,8 +15,8 @@ use std::sync::Arc;
 use answers::trial::{Verdict, trial_view};
 use engine::Engine;
 use engine::live::JobState;
-use engine::run::By;
-use engine::trial::{Begun, Loose, Request, Tried, try_out};
+use engine::run::Actor;
+use engine::trial::{Begun, EphemeralTrial, Request, Tried, try_out};
 use repos::Store;
 use specs::{ErrorKind, Glob, PipelineName};
 use tokio::sync::{mpsc, watch};
@@ -65,11 +65,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     // What was tried, and what it is compared with, stays in the store until it is printed.
     let _operation = store.operation();
-    let loose = args.loose(cx)?;
+    let ephemeral = args.ephemeral(cx)?;
     // The first signal ends it in order.
     cx.cancel().heed(1);
     let tried = if let Some(engine) = cx.engine_handle() {
-        beside(cx, args, &engine, loose)?
+        beside(cx, args, &engine, ephemeral)?
     } else {
         let mut tried = None;
         with_engine(cx, store, None, async |engine, _| {
@@ -82,7 +82,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             let on_begin = |one: Begun| {
                 begun.send((one, engine.live().expect(one.order))).ok();
             };
-            let work = try_out(engine, &request, &loose, &who, stopped, &on_begin);
+            let work = try_out(engine, &request, &ephemeral, &who, stopped, &on_begin);
             let work = log.beside(cx, store, work, stop);
             let mut attend = attend;
             tried = Some(tokio::select! {
@@ -98,7 +98,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 }
 
 /// Tries in the process that owns the store, on its engine.
-fn beside(cx: &Context, args: &Args, engine: &Arc<Engine>, loose: Loose) -> Result<Tried> {
+fn beside(cx: &Context, args: &Args, engine: &Arc<Engine>, ephemeral: EphemeralTrial) -> Result<Tried> {
     let store = engine.store().clone();
     let (stop, stopped) = watch::channel(false);
     let (begun, begins) = mpsc::unbounded_channel();
@@ -106,7 +106,7 @@ fn beside(cx: &Context, args: &Args, engine: &Arc<Engine>, loose: Loose) -> Resu
     let who = by(cx, None);
     cx.block_on(async {
         let request = args.request(cx, &store, engine.executor_handle().as_ref()).await?;
-        let work = on_engine(engine.clone(), request, loose, who, stopped, begun);
+        let work = on_engine(engine.clone(), request, ephemeral, who, stopped, begun);
         log.beside(cx, &store, work, stop).await
     })?
 }
@@ -115,8 +115,8 @@ fn beside(cx: &Context, args: &Args, engine: &Arc<Engine>, loose: Loose) -> Resu
 async fn on_engine(
     engine: Arc<Engine>,
     request: Request,
-    loose: Loose,
-    who: By,
+    ephemeral: EphemeralTrial,
+    who: Actor,
     stopped: watch::Receiver<bool>,
     begun: mpsc::UnboundedSender<log::Began>,
 ) -> engine::Result<Tried> {
@@ -125,7 +125,7 @@ async fn on_engine(
         let on_begin = |one: Begun| {
             begun.send((one, engine.live().expect(one.order))).ok();
         };
-        try_out(&engine, &request, &loose, &who, stopped, &on_begin).await
+        try_out(&engine, &request, &ephemeral, &who, stopped, &on_begin).await
     });
     work.await.map_err(|error| engine::EngineError::Stopped(error.to_string()))?
 }

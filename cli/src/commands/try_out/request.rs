@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use engine::Graph;
 use engine::apply;
 use engine::graph::BranchOf;
-use engine::trial::{Loose, Request, Sample, branch_read};
+use engine::trial::{EphemeralTrial, Request, Sample, branch_read};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use repos::Store;
@@ -17,8 +17,8 @@ use specs::{CommitId, ErrorKind, Reference};
 
 use super::Args;
 use crate::author;
+use crate::commands::choose_executor::Pulling;
 use crate::commands::pipeline::sources::{Files, warn};
-use crate::commands::settle::Pulling;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
@@ -45,10 +45,10 @@ pub(super) fn parse_mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
 
 impl Args {
     /// What ties the try to this machine.
-    pub(super) fn loose(&self, cx: &Context) -> Result<Loose> {
+    pub(super) fn ephemeral(&self, cx: &Context) -> Result<EphemeralTrial> {
         let own = cx.store()?.folder().canonicalize().map_err(|error| CliError::io("cannot find the store", &error))?;
         let folder = |(from, at): &(PathBuf, PathBuf)| {
-            let place = cx.outside().cwd.join(from);
+            let place = cx.invocation().cwd.join(from);
             let unusable = |error| CliError::io(format!("cannot mount `{}`", from.display()), &error);
             let place = place.canonicalize().map_err(unusable)?;
             if !place.is_dir() {
@@ -62,7 +62,7 @@ impl Args {
         };
         let mounts = self.mount.iter().map(folder).collect::<Result<_>>()?;
         let console = if self.shell { Some(typed(cx)?) } else { None };
-        Ok(Loose { mounts, out: self.out.as_deref().map(|out| cx.path(out)), console })
+        Ok(EphemeralTrial { mounts, out: self.out.as_deref().map(|out| cx.path(out)), console })
     }
 
     /// What is to be tried.
@@ -102,13 +102,14 @@ impl Args {
 
 /// Whether a word names specs: by its ending, or because it is there as a file or folder.
 fn is_spec(cx: &Context, word: &str) -> bool {
-    ENDINGS.iter().any(|ending| word.ends_with(ending)) || (!word.contains('@') && cx.outside().cwd.join(word).exists())
+    ENDINGS.iter().any(|ending| word.ends_with(ending))
+        || (!word.contains('@') && cx.invocation().cwd.join(word).exists())
 }
 
 /// The caller's terminal input, as long as it can be read.
 fn typed(cx: &Context) -> Result<Console> {
     let unusable = |error| CliError::io("cannot read from the terminal", &error);
-    let mut stdin = cx.outside().streams.stdin.try_clone().map_err(unusable)?;
+    let mut stdin = cx.invocation().streams.stdin.try_clone().map_err(unusable)?;
     let (sender, typed) = tokio::sync::mpsc::channel(1);
     let read = move || {
         let mut buffer = [0; 4096];

@@ -87,9 +87,9 @@ impl Fields<'_> {
             self.problem_at(1, format!("it has {} fields; a line has at most {MAX_FIELDS}", self.values.len()), None);
             return None;
         }
-        self.refuse_twice();
+        self.check_repeats();
         let (verb, own) = self.verb()?;
-        self.refuse_unknown(verb, own);
+        self.check_unknown(verb, own);
         let (message, expect) = (self.take_text("message"), self.parsed("expect"));
         if verb == "branch_create" && expect.is_some() {
             self.problem("expect", "`branch_create` creates a new branch: leave out `expect`".to_owned(), None);
@@ -197,7 +197,7 @@ impl Fields<'_> {
         self.problems.push(Diagnostic { file, place, severity, message, hint });
     }
 
-    fn refuse_twice(&mut self) {
+    fn check_repeats(&mut self) {
         let names: Vec<String> = self.values.iter().map(|(name, _)| name.clone()).collect();
         for (at, name) in names.iter().enumerate() {
             if names[..at].contains(name) {
@@ -229,7 +229,7 @@ impl Fields<'_> {
         None
     }
 
-    fn refuse_unknown(&mut self, verb: &'static str, own: &'static [&'static str]) {
+    fn check_unknown(&mut self, verb: &'static str, own: &'static [&'static str]) {
         let known: Vec<&str> = own.iter().chain(&COMMON).copied().collect();
         let unknown: Vec<String> = self.values.iter().map(|(field, _)| field.clone()).collect();
         for field in unknown.iter().filter(|field| **field != verb && !known.contains(&field.as_str())) {

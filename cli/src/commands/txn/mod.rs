@@ -12,7 +12,7 @@ use repos::files::{Gathered, PutOptions};
 use repos::tree::Tree;
 use specs::{CommitId, ErrorKind, Reference};
 
-use super::change::{Message, PutView, Target, after, census_line, nothing_committed, took};
+use super::change::{Message, PutView, Target, after, nothing_committed, summary_line, took};
 use super::next;
 use super::put::{self, Put};
 use crate::author;
@@ -239,7 +239,7 @@ fn report(cx: &Context, args: &Args, outcome: &Outcome, started: Instant) -> Res
         let target = target(&(change.repo.clone(), change.branch.clone()));
         let commit = change.to.filter(|_| !args.dry_run);
         if cx.out().is_json() {
-            let mut view = PutView::new(&target, &change.census, commit, outcome.run.filter(|_| change.is_moved));
+            let mut view = PutView::new(&target, &change.summary, commit, outcome.run.filter(|_| change.is_moved));
             view.changed = change.is_moved;
             cx.out().json(&view)?;
             continue;
@@ -269,7 +269,7 @@ fn report(cx: &Context, args: &Args, outcome: &Outcome, started: Instant) -> Res
 
 fn what_happened(change: &BranchChange) -> String {
     match change.is_moved {
-        true if change.census.is_change() => census_line(&change.census),
+        true if change.summary.is_change() => summary_line(&change.summary),
         true if change.from.is_none() => "new".to_owned(),
         true => "moved".to_owned(),
         false => "nothing differs".to_owned(),

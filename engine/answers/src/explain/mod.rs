@@ -7,7 +7,7 @@
 //! - `job`      why a job came about, what had changed, and what it did
 //! - `pipeline` why nothing runs for a pipeline
 //!
-//! Not here: what would run (`outlook`), where a file came from (`trace`).
+//! Not here: what would run (`preview`), where a file came from (`trace`).
 
 mod datum;
 mod job;

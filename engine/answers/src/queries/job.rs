@@ -8,8 +8,8 @@ use specs::{CommitId, PipelineName, RunId};
 
 use super::cause::CauseView;
 use engine::Result;
-use engine::generations::{Readiness, inputs_of};
 use engine::graph::Pipeline;
+use engine::inputs::{Readiness, inputs_of};
 use engine::live::{Counts, JobState, LiveJob, job_id};
 
 /// A job as programs see it.

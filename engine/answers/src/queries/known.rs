@@ -15,8 +15,8 @@ use engine::Result;
 use engine::datums::{DatumKey, prefix};
 use engine::datums::{DatumMap, result_in};
 use engine::feed::DatumEdits;
-use engine::generations::{Readiness, inputs_of};
 use engine::graph::Pipeline;
+use engine::inputs::{Readiness, inputs_of};
 use engine::live::{JobKey, Live};
 
 /// The datums of a job that have ended so far, with those that are taken over from its base.

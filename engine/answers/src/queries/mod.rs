@@ -10,7 +10,7 @@
 //! - `pipeline`  a pipeline: how far it is, and what it is made of
 //! - `versions`  the versions that it had
 //!
-//! Not here: where bytes came from (`trace`), what would run (`outlook`), printing (`cli`).
+//! Not here: where bytes came from (`trace`), what would run (`preview`), printing (`cli`).
 
 mod cause;
 mod datum;

@@ -9,7 +9,7 @@ use specs::{CommitId, DatumId, Digest, FilePath};
 use engine::Result;
 use engine::datums::prefix;
 use engine::datums::{DatumMap, result_in};
-use engine::trial::{LooseDatum, TriedJob, TriedOutput};
+use engine::trial::{EphemeralDatum, TriedJob, TriedOutput};
 
 use crate::queries::{DatumInput, datum_view};
 
@@ -82,7 +82,7 @@ pub(super) fn compare(store: &Store, job: &TriedJob) -> Result<Option<Compared>>
     match &job.output {
         TriedOutput::Nothing => Ok(None),
         TriedOutput::Kept { datums, is_sample } => compare_kept(store, present, *datums, *is_sample).map(Some),
-        TriedOutput::Loose { datums, .. } => {
+        TriedOutput::EphemeralTrial { datums, .. } => {
             let mut compared = Compared::default();
             datums.iter().try_for_each(|datum| compared.add_loose(store, &present, datum))?;
             Ok(Some(compared))
@@ -123,7 +123,7 @@ impl Compared {
     }
 
     /// The same of a datum of which no result is kept.
-    fn add_loose(&mut self, store: &Store, present: &DatumMap, datum: &LooseDatum) -> Result<(), RepoError> {
+    fn add_loose(&mut self, store: &Store, present: &DatumMap, datum: &EphemeralDatum) -> Result<(), RepoError> {
         let old = present.get(store, &datum.key.below(prefix::DATUM))?.as_deref().and_then(result_in);
         let old: Option<ResultDocument> = old.map(|old| store.document(&old)).transpose()?;
         let verdict = self.count(old.as_ref(), datum.outputs);

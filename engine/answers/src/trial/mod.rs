@@ -77,7 +77,7 @@ fn job_view(store: &Store, job: &TriedJob) -> Result<TriedJobView> {
 /// The figures that differ from the present ones: of the commit, of the files, or of the datums of a sample that are named.
 fn figures(store: &Store, job: &TriedJob, compared: Option<&Compared>) -> Result<Sides> {
     match (&job.output, job.commit, compared) {
-        (TriedOutput::Loose { files, .. }, ..) => {
+        (TriedOutput::EphemeralTrial { files, .. }, ..) => {
             sides_of_files(store, job.present, files.iter().map(|(path, file)| (path.clone(), *file)))
         }
         (_, Some(commit), _) => sides(store, job.present, commit),

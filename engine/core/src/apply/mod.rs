@@ -50,7 +50,7 @@ use self::code::CodeFolder;
 use self::versions::{Prepared, Settings};
 use crate::error::{EngineError, Result};
 use crate::graph::Graph;
-use crate::run::By;
+use crate::run::Actor;
 use sandbox::{Executor, OnPull};
 
 /// The folder of each spec file, by the file's name in the diagnostics.
@@ -64,7 +64,7 @@ pub struct Request<'a> {
     /// Where they came from.
     pub sources: &'a SpecSources,
     /// By whom.
-    pub by: &'a By,
+    pub by: &'a Actor,
     /// Whether only to tell what would happen. Nothing is published then; images are still pulled, code still stored.
     pub dry: bool,
     /// Told of pulls.
@@ -206,7 +206,7 @@ pub fn check(set: &SpecSet, sources: &SpecSources) -> Result<Vec<Diagnostic>> {
 pub async fn refresh_versions(
     store: &Store,
     executor: &dyn Executor,
-    by: &By,
+    by: &Actor,
     on_pull: OnPull<'_>,
 ) -> Result<Option<Applied>> {
     let kind = executor.kind();

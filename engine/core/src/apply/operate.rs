@@ -14,7 +14,7 @@ use crate::datums;
 use crate::error::{EngineError, Result};
 use crate::execution::failed_results;
 use crate::graph::{Graph, Pipeline};
-use crate::run::{By, cause, new_run, until_first};
+use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::triggers;
 
 /// What a pipeline may take with it when it is deleted.
@@ -27,8 +27,8 @@ pub enum Data {
 }
 
 /// Deletes a pipeline whose output no other reads. Its open jobs are killed.
-pub fn delete_pipeline(store: &Store, name: &PipelineName, data: Data, by: &By) -> Result<()> {
-    until_first(store, || {
+pub fn delete_pipeline(store: &Store, name: &PipelineName, data: Data, by: &Actor) -> Result<()> {
+    retry_on_conflict(store, || {
         store.pipeline(name)?;
         let graph = Graph::load(store)?;
         let repo = name.output_repo();
@@ -67,8 +67,8 @@ fn kill_all(store: &Store, name: &PipelineName, reason: &str) -> Result<Vec<Entr
 
 /// Stops a pipeline: it gets no job until it is started, and those that have not ended are killed. How many these are; `None` when it is
 /// stopped already.
-pub fn stop_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<Option<u64>> {
-    until_first(store, || {
+pub fn stop_pipeline(store: &Store, name: &PipelineName, by: &Actor) -> Result<Option<u64>> {
+    retry_on_conflict(store, || {
         if store.pipeline(name)?.is_stopped() {
             return Ok(None);
         }
@@ -82,9 +82,9 @@ pub fn stop_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<Opti
 }
 
 /// Starts a stopped pipeline: one run on the newest heads catches up. `None` when it is not stopped.
-pub fn start_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<Option<RunId>> {
+pub fn start_pipeline(store: &Store, name: &PipelineName, by: &Actor) -> Result<Option<RunId>> {
     let run = new_run();
-    until_first(store, || {
+    retry_on_conflict(store, || {
         if !store.pipeline(name)?.is_stopped() {
             return Ok(None);
         }
@@ -103,7 +103,7 @@ pub fn start_pipeline(store: &Store, name: &PipelineName, by: &By) -> Result<Opt
 ///
 /// With `input` only the datums that read a path that it matches are executed again, and the refs name it as `PIPELINE:GLOB`; `NotFound`
 /// when it matches nothing at the present heads.
-pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &By) -> Result<RunId> {
+pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &Actor) -> Result<RunId> {
     let pipeline = Pipeline::load(store, &store.pipeline(name)?)?;
     let before = store.newest_job(name)?;
     let Some(glob) = input else {
@@ -127,7 +127,7 @@ pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &By) 
 
 /// Tries a pipeline's newest job again, and all below it: a new run that names the old one and takes the newest inputs. `skip_failed`
 /// says why it continues without the datums that failed in the old job: in that one job they are recovered.
-pub fn retry(store: &Store, job: &JobRow, by: &By, skip_failed: Option<&str>) -> Result<RunId> {
+pub fn retry(store: &Store, job: &JobRow, by: &Actor, skip_failed: Option<&str>) -> Result<RunId> {
     find_retry(store, job)?;
     if skip_failed.is_some() && failed_results(store, job)?.is_empty() {
         let id = format!("{}@{}", job.pipeline, job.run.short(8));
@@ -160,7 +160,7 @@ fn again(
     store: &Store,
     name: &PipelineName,
     what: String,
-    by: &By,
+    by: &Actor,
     kind: CauseKind,
     before: Option<&JobRow>,
     message: Option<&str>,
@@ -168,7 +168,7 @@ fn again(
     let run = new_run();
     let mut refs = vec![what];
     refs.extend(before.map(|job| format!("@{}", job.run)));
-    until_first(store, || {
+    retry_on_conflict(store, || {
         let graph = Graph::load(store)?;
         if graph.stopped.contains(name) {
             let hint = Some(format!("pv pipeline start {name}"));
@@ -188,7 +188,7 @@ fn again(
 /// Ends a job that no living engine runs, as killed for this reason; false when it has ended already. A running one is the engine's to
 /// stop.
 pub fn stop_job(store: &Store, job: &JobRow, reason: &str) -> Result<bool> {
-    until_first(store, || {
+    retry_on_conflict(store, || {
         if store.job(job.order, &job.pipeline)?.is_none_or(|now| now.sealed.is_some()) {
             return Ok(false);
         }

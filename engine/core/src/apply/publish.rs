@@ -15,13 +15,13 @@ use crate::changes::run_entries;
 use crate::error::Result;
 use crate::graph::{BranchOf, Graph, Pipeline};
 use crate::live::job_id;
-use crate::run::{By, cause, new_run, until_first};
+use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::triggers;
 
 /// Why, by whom, and whether in earnest.
 pub(super) struct Why<'a> {
     pub(super) kind: CauseKind,
-    pub(super) by: &'a By,
+    pub(super) by: &'a Actor,
     pub(super) dry: bool,
     /// In words, if there are any.
     pub(super) message: Option<String>,
@@ -35,7 +35,7 @@ pub(super) fn publish(
     recheck: impl Fn(&Graph) -> Result<()>,
 ) -> Result<Applied> {
     let run = new_run();
-    until_first(store, || {
+    retry_on_conflict(store, || {
         let mut graph = Graph::load(store)?;
         recheck(&graph)?;
         let before = graph.clone();

@@ -11,12 +11,12 @@ use super::checks::{self, Scope};
 use super::publish::{self, Why};
 use super::versions::{Prepared, Settings};
 use crate::error::{EngineError, Result};
-use crate::run::By;
+use crate::run::Actor;
 
 /// Makes a pipeline what it was in `version`; `message` says why.
 ///
 /// `Specs` names all that does not fit any more, such as a repository that is gone. Nothing happens when it is that already.
-pub fn rollback(store: &Store, name: &PipelineName, version: u32, by: &By, message: &str) -> Result<Applied> {
+pub fn rollback(store: &Store, name: &PipelineName, version: u32, by: &Actor, message: &str) -> Result<Applied> {
     store.pipeline(name)?;
     let row = store.pipeline_version(name, version)?.ok_or_else(|| EngineError::NotFound {
         what: format!("pipeline `{name}` has no version {version}"),

@@ -6,7 +6,7 @@ use super::{DatumKey, Match};
 
 /// What one matched path contributes to a datum.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arm {
+pub struct InputMatch {
     /// The number of the leaf in the spec.
     pub leaf: usize,
     /// The path that its glob matched.
@@ -23,5 +23,5 @@ pub(crate) struct Datum {
     /// Its place in the map of datums.
     pub(crate) key: DatumKey,
     /// In spec order; of a group those of one leaf by path.
-    pub(crate) arms: Vec<Arm>,
+    pub(crate) inputs: Vec<InputMatch>,
 }

@@ -111,17 +111,17 @@ impl<'a> Difference<'a> {
                     change.old.map_or(Ok(()), |matched| before(Datum::of_match(*leaf, change.path, matched)))
                 })
             }
-            Node::Union(arms) => arms.iter().try_for_each(|arm| self.touched_of(arm, now, before)),
-            Node::Cross(arms) => {
+            Node::Union(inputs) => inputs.iter().try_for_each(|input| self.touched_of(input, now, before)),
+            Node::Cross(inputs) => {
                 let (mut new, mut old) = (Vec::new(), Vec::new());
-                for arm in arms {
+                for input in inputs {
                     let (mut new_list, mut old_list) = (DatumList::default(), DatumList::default());
-                    self.touched_of(arm, &mut into(&mut new_list), &mut into(&mut old_list))?;
+                    self.touched_of(input, &mut into(&mut new_list), &mut into(&mut old_list))?;
                     new.push(new_list);
                     old.push(old_list);
                 }
-                combinations(&self.new, arms, &new, now)?;
-                combinations(&self.old, arms, &old, before)
+                combinations(&self.new, inputs, &new, now)?;
+                combinations(&self.old, inputs, &old, before)
             }
             Node::Keyed(keyed) => self.touched_of_keyed(keyed, now, before),
         }
@@ -134,8 +134,12 @@ impl<'a> Difference<'a> {
         before: &mut Visit<'_>,
     ) -> Result<(), RepoError> {
         let (mut new_keys, mut old_keys) = (BTreeSet::new(), BTreeSet::new());
-        for arm in &keyed.arms {
-            self.touched_of(arm, &mut self.keys_into(keyed, &mut new_keys), &mut self.keys_into(keyed, &mut old_keys))?;
+        for input in &keyed.inputs {
+            self.touched_of(
+                input,
+                &mut self.keys_into(keyed, &mut new_keys),
+                &mut self.keys_into(keyed, &mut old_keys),
+            )?;
         }
         new_keys.append(&mut old_keys);
         let keys = new_keys;
@@ -179,11 +183,12 @@ impl<'a> Difference<'a> {
     fn is_same(&self, keyed: &KeyedNode, was: &Datum, is: &Datum) -> bool {
         let leaves = &self.new.shape.leaves;
         let counts = |datum: &'_ Datum| {
-            let arms = datum.arms.iter().filter(|arm| !(keyed.is_outermost && leaves[arm.leaf].input.reference));
-            arms.map(|arm| (arm.leaf, arm.path.clone(), arm.key.clone())).collect::<Vec<_>>()
+            let inputs =
+                datum.inputs.iter().filter(|input| !(keyed.is_outermost && leaves[input.leaf].input.reference));
+            inputs.map(|input| (input.leaf, input.path.clone(), input.key.clone())).collect::<Vec<_>>()
         };
-        let arms = counts(is);
-        counts(was) == arms && !arms.iter().any(|(leaf, path, _)| self.changes[*leaf].contains(path))
+        let inputs = counts(is);
+        counts(was) == inputs && !inputs.iter().any(|(leaf, path, _)| self.changes[*leaf].contains(path))
     }
 }
 
@@ -197,7 +202,7 @@ fn into(list: &mut DatumList) -> impl FnMut(Datum) -> Result<(), RepoError> + '_
 /// Every combination of a cross with a touched datum in it.
 pub(super) fn combinations(
     view: &View<'_>,
-    arms: &[Node],
+    inputs: &[Node],
     touched: &[DatumList],
     visit: &mut Visit<'_>,
 ) -> Result<(), RepoError> {
@@ -205,14 +210,14 @@ pub(super) fn combinations(
     let made: Vec<HashSet<DatumKey>> =
         touched[..last].iter().map(|list| list.iter().map(|(key, _)| key).collect()).collect();
     for at in (0..=last).filter(|at| !touched[*at].is_empty()) {
-        let source = |(number, arm)| {
+        let source = |(number, input)| {
             if number == at {
                 return Source::These(&touched[at]);
             }
             // Combinations with a touched datum of an earlier arm were made when that arm was at hand.
-            Source::All(arm, made.get(number).filter(|_| number < at))
+            Source::All(input, made.get(number).filter(|_| number < at))
         };
-        let sources: Vec<Source<'_>> = arms.iter().enumerate().map(source).collect();
+        let sources: Vec<Source<'_>> = inputs.iter().enumerate().map(source).collect();
         view.cross(&sources, visit)?;
     }
     Ok(())
@@ -224,13 +229,13 @@ pub(super) fn restricted(
     keyed: &KeyedNode,
     keys: &BTreeSet<String>,
 ) -> Result<Vec<SortedList>, RepoError> {
-    let arm = |arm| {
+    let input = |input| {
         let mut list = DatumList::default();
-        view.with_keys(keyed.by, arm, keys, &mut |key, datum| {
+        view.with_keys(keyed.by, input, keys, &mut |key, datum| {
             list.push_under(key, &datum);
             Ok(())
         })?;
         Ok(list.sorted())
     };
-    keyed.arms.iter().map(arm).collect()
+    keyed.inputs.iter().map(input).collect()
 }

@@ -4,7 +4,7 @@
 pub use repos::documents::datums as prefix;
 use specs::{FilePath, MAX_PATH_BYTES};
 
-use super::Arm;
+use super::InputMatch;
 
 /// Which paths of which inputs: (leaf number in the spec, matched path) for each arm, in spec order; for a group (number of its first
 /// leaf, key of the group) in place of all arms below it.
@@ -73,7 +73,7 @@ impl DatumKey {
 }
 
 fn push_part(bytes: &mut Vec<u8>, leaf: usize, text: &str) {
-    let leaf = u16::try_from(leaf).expect("no job has more inputs: `generations` refuses it");
+    let leaf = u16::try_from(leaf).expect("no job has more inputs: `inputs` refuses it");
     let length = u16::try_from(text.len()).expect("a path has at most 4,096 bytes, and so has a key");
     bytes.extend_from_slice(&leaf.to_be_bytes());
     bytes.extend_from_slice(&length.to_be_bytes());
@@ -97,9 +97,9 @@ pub(super) fn bounded(key: String) -> String {
 pub(super) const LONG: &str = "sha256:";
 
 /// The key of a join or group, for all arms of its datums.
-pub(super) fn stamp(arms: &mut [Arm], key: &str) {
-    for arm in arms {
-        arm.key = Some(key.to_owned());
+pub(super) fn stamp(inputs: &mut [InputMatch], key: &str) {
+    for input in inputs {
+        input.key = Some(key.to_owned());
     }
 }
 

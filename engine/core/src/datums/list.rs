@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use repos::tree::FileEntry;
 use specs::{Digest, FilePath};
 
-use super::{Arm, Datum, DatumKey, Match};
+use super::{Datum, DatumKey, InputMatch, Match};
 
 /// Records begin a new chunk when the last one has this many bytes, so that what was taken is given back piece by piece.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -18,8 +18,8 @@ pub struct DatumList {
 }
 
 /// A packed datum: the text that it may be sorted by, its key, and of each arm leaf number, path, file and key.
-type Record<'a> = (&'a str, &'a [u8], Vec<PackedArm<'a>>);
-type PackedArm<'a> = (u16, &'a str, Option<PackedFile>, Option<&'a str>);
+type Record<'a> = (&'a str, &'a [u8], Vec<PackedInput<'a>>);
+type PackedInput<'a> = (u16, &'a str, Option<PackedFile>, Option<&'a str>);
 type PackedFile = ([u8; 32], u64, bool);
 
 impl DatumList {
@@ -41,8 +41,8 @@ impl DatumList {
     /// Leaves out the datums that `keep` does not name.
     pub(crate) fn retain(&mut self, keep: impl Fn(&DatumKey) -> bool) {
         let mut kept = Self::default();
-        for (key, arms) in std::mem::take(self).into_iter().filter(|(key, _)| keep(key)) {
-            kept.push(&Datum { key, arms });
+        for (key, inputs) in std::mem::take(self).into_iter().filter(|(key, _)| keep(key)) {
+            kept.push(&Datum { key, inputs });
         }
         *self = kept;
     }
@@ -53,8 +53,8 @@ impl DatumList {
 
     /// Appends a datum that is later found by `text`.
     pub(super) fn push_under(&mut self, text: &str, datum: &Datum) {
-        let arms = datum.arms.iter().map(pack).collect();
-        let record: Record<'_> = (text, datum.key.as_bytes(), arms);
+        let inputs = datum.inputs.iter().map(pack).collect();
+        let record: Record<'_> = (text, datum.key.as_bytes(), inputs);
         if self.chunks.back().is_none_or(|chunk| chunk.len() >= CHUNK_BYTES) {
             self.chunks.push_back(Vec::new());
         }
@@ -112,19 +112,19 @@ impl SortedList {
     }
 }
 
-fn pack(arm: &Arm) -> PackedArm<'_> {
-    let file = match arm.matched {
+fn pack(input: &InputMatch) -> PackedInput<'_> {
+    let file = match input.matched {
         Match::File(FileEntry { digest, size, executable }) => Some((*digest.as_bytes(), size, executable)),
         Match::Directory => None,
     };
-    let leaf = u16::try_from(arm.leaf).expect("no job has more inputs: `generations` refuses it");
-    (leaf, arm.path.as_str(), file, arm.key.as_deref())
+    let leaf = u16::try_from(input.leaf).expect("no job has more inputs: `inputs` refuses it");
+    (leaf, input.path.as_str(), file, input.key.as_deref())
 }
 
 /// The first datum of these bytes, and the bytes after it.
 fn unpack(bytes: &[u8]) -> (Datum, &[u8]) {
     let ((_, key, packed), rest): (Record<'_>, _) = postcard::take_from_bytes(bytes).expect("it was packed here");
-    let arms = packed.into_iter().map(|(leaf, path, file, key)| Arm {
+    let inputs = packed.into_iter().map(|(leaf, path, file, key)| InputMatch {
         leaf: usize::from(leaf),
         path: path.parse::<FilePath>().expect("it was a path"),
         matched: file.map_or(Match::Directory, |(digest, size, executable)| {
@@ -132,7 +132,7 @@ fn unpack(bytes: &[u8]) -> (Datum, &[u8]) {
         }),
         key: key.map(str::to_owned),
     });
-    (Datum { key: DatumKey::from_bytes(key), arms: arms.collect() }, rest)
+    (Datum { key: DatumKey::from_bytes(key), inputs: inputs.collect() }, rest)
 }
 
 /// Goes through a list that stays.
@@ -143,7 +143,7 @@ pub struct Iter<'a> {
 }
 
 impl Iterator for Iter<'_> {
-    type Item = (DatumKey, Vec<Arm>);
+    type Item = (DatumKey, Vec<InputMatch>);
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.rest.is_empty() {
@@ -151,7 +151,7 @@ impl Iterator for Iter<'_> {
         }
         let (datum, rest) = unpack(self.rest);
         self.rest = rest;
-        Some((datum.key, datum.arms))
+        Some((datum.key, datum.inputs))
     }
 }
 
@@ -163,7 +163,7 @@ pub struct IntoIter {
 }
 
 impl Iterator for IntoIter {
-    type Item = (DatumKey, Vec<Arm>);
+    type Item = (DatumKey, Vec<InputMatch>);
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.list.chunks.front().is_some_and(|chunk| chunk.len() == self.offset) {
@@ -173,12 +173,12 @@ impl Iterator for IntoIter {
         let chunk = self.list.chunks.front()?;
         let (datum, rest) = unpack(&chunk[self.offset..]);
         self.offset = chunk.len() - rest.len();
-        Some((datum.key, datum.arms))
+        Some((datum.key, datum.inputs))
     }
 }
 
 impl IntoIterator for DatumList {
-    type Item = (DatumKey, Vec<Arm>);
+    type Item = (DatumKey, Vec<InputMatch>);
     type IntoIter = IntoIter;
 
     fn into_iter(self) -> IntoIter {
@@ -187,7 +187,7 @@ impl IntoIterator for DatumList {
 }
 
 impl<'a> IntoIterator for &'a DatumList {
-    type Item = (DatumKey, Vec<Arm>);
+    type Item = (DatumKey, Vec<InputMatch>);
     type IntoIter = Iter<'a>;
 
     fn into_iter(self) -> Iter<'a> {
@@ -205,8 +205,8 @@ mod tests {
             FileEntry { digest: Digest::from_bytes([7; 32]), size: number, executable: number.is_multiple_of(2) };
         let matched = if number.is_multiple_of(3) { Match::Directory } else { Match::File(file) };
         let key = (number.is_multiple_of(5)).then(|| number.to_string());
-        let arm = Arm { leaf: 3, path: path.clone(), matched, key };
-        Datum { key: DatumKey::of_path(3, &path), arms: vec![arm] }
+        let input = InputMatch { leaf: 3, path: path.clone(), matched, key };
+        Datum { key: DatumKey::of_path(3, &path), inputs: vec![input] }
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
         for datum in &datums {
             list.push(datum);
         }
-        let expected: Vec<_> = datums.into_iter().map(|datum| (datum.key, datum.arms)).collect();
+        let expected: Vec<_> = datums.into_iter().map(|datum| (datum.key, datum.inputs)).collect();
         assert_eq!(list.len(), expected.len());
         assert!(list.chunks.len() > 1 && list.chunks.iter().map(Vec::len).sum::<usize>() < 80 * expected.len());
         assert!(list.iter().eq(expected.iter().cloned()));

@@ -8,7 +8,7 @@ use repos::tree::{Cursor, FileEntry, KeyRange, PathKind, Step, Tree};
 use repos::{RepoError, Store};
 use specs::{FilePath, Glob};
 
-use super::Arm;
+use super::InputMatch;
 
 /// What a matched path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,12 +170,12 @@ pub(super) fn visit_changes(
 }
 
 /// Whether a datum reads a path that `glob` matches over this arm: the arm's own path, or a file below it.
-pub fn reads(store: &Store, tree: Tree, arm: &Arm, glob: &Glob) -> Result<bool, RepoError> {
+pub fn reads(store: &Store, tree: Tree, input: &InputMatch, glob: &Glob) -> Result<bool, RepoError> {
     let is_matched = |path: &FilePath| if path.is_root() { glob.is_root() } else { glob.matches(path.as_str()) };
-    if is_matched(&arm.path) || arm.matched != Match::Directory {
-        return Ok(is_matched(&arm.path));
+    if is_matched(&input.path) || input.matched != Match::Directory {
+        return Ok(is_matched(&input.path));
     }
-    for entry in tree.range(store, directory_range(&arm.path))? {
+    for entry in tree.range(store, directory_range(&input.path))? {
         if is_matched(&path_of(&entry?.0)?) {
             return Ok(true);
         }

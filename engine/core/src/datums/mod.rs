@@ -41,8 +41,8 @@ use repos::tree::{Map, Tree};
 use repos::{RepoError, Store};
 use specs::Digest;
 
-pub use datum::Arm;
 pub(crate) use datum::Datum;
+pub use datum::InputMatch;
 pub(crate) use difference::{Difference, KeyedChanges};
 pub use key::{DatumKey, prefix};
 pub use list::{DatumList, IntoIter};

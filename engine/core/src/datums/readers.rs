@@ -48,8 +48,8 @@ impl Shape {
         let members = Members { base: datums, changes: None };
         let search = Search { view: View { store, shape: self, trees, members }, matches };
         search.of(&self.root, &mut |datum| {
-            let mut through = datum.arms.iter().filter(|arm| search.is_match(arm.leaf, &arm.path));
-            let by_reference = through.all(|arm| self.leaves[arm.leaf].input.reference);
+            let mut through = datum.inputs.iter().filter(|input| search.is_match(input.leaf, &input.path));
+            let by_reference = through.all(|input| self.leaves[input.leaf].input.reference);
             visit(ReadBy { key: datum.key, by_reference })
         })
     }
@@ -77,10 +77,10 @@ impl Search<'_> {
                 }
                 Ok(())
             }
-            Node::Union(arms) => arms.iter().try_for_each(|arm| self.of(arm, visit)),
-            Node::Cross(arms) => {
-                let lists = arms.iter().map(|arm| self.list(arm)).collect::<Result<Vec<_>, _>>()?;
-                combinations(&self.view, arms, &lists, visit)
+            Node::Union(inputs) => inputs.iter().try_for_each(|input| self.of(input, visit)),
+            Node::Cross(inputs) => {
+                let lists = inputs.iter().map(|input| self.list(input)).collect::<Result<Vec<_>, _>>()?;
+                combinations(&self.view, inputs, &lists, visit)
             }
             Node::Keyed(keyed) => self.of_keyed(keyed, visit),
         }
@@ -97,8 +97,8 @@ impl Search<'_> {
 
     fn of_keyed(&self, keyed: &KeyedNode, visit: &mut Visit<'_>) -> Result<(), RepoError> {
         let mut keys = BTreeSet::new();
-        for arm in &keyed.arms {
-            self.of(arm, &mut |datum| {
+        for input in &keyed.inputs {
+            self.of(input, &mut |datum| {
                 keys.insert(self.view.shape.key_of(keyed.by, &datum));
                 Ok(())
             })?;
@@ -110,7 +110,7 @@ impl Search<'_> {
         for key in &keys {
             let of_key = lists.iter_mut().map(|list| list.take(key)).collect();
             self.view.combine(keyed, key, of_key, &mut |datum| {
-                let reads = datum.arms.iter().any(|arm| self.is_match(arm.leaf, &arm.path));
+                let reads = datum.inputs.iter().any(|input| self.is_match(input.leaf, &input.path));
                 if reads { visit(datum) } else { Ok(()) }
             })?;
         }

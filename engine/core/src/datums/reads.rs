@@ -25,7 +25,7 @@ impl Shape {
                     // The key does not tell what is in a group: its recipe does.
                     let names: BTreeSet<&str> = holders
                         .iter()
-                        .filter(|holder| group.arms.iter().any(|arm| arm.has_leaf(**holder)))
+                        .filter(|holder| group.inputs.iter().any(|input| input.has_leaf(**holder)))
                         .map(|holder| self.leaves[*holder].input.name.as_str())
                         .collect();
                     if !names.is_empty()
@@ -51,8 +51,8 @@ fn group_of(node: &Node, leaf: usize) -> Option<&KeyedNode> {
     match node {
         Node::Leaf(_) => None,
         Node::Keyed(keyed) if keyed.by == By::Group => Some(keyed).filter(|keyed| keyed.first_leaf == leaf),
-        Node::Cross(arms) | Node::Union(arms) | Node::Keyed(KeyedNode { arms, .. }) => {
-            arms.iter().find_map(|arm| group_of(arm, leaf))
+        Node::Cross(inputs) | Node::Union(inputs) | Node::Keyed(KeyedNode { inputs, .. }) => {
+            inputs.iter().find_map(|input| group_of(input, leaf))
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) enum Node {
 #[derive(Debug, Clone)]
 pub(super) struct KeyedNode {
     pub(super) by: By,
-    pub(super) arms: Vec<Node>,
+    pub(super) inputs: Vec<Node>,
     pub(super) first_leaf: usize,
     /// Whether no join or group is above it.
     pub(super) is_outermost: bool,
@@ -57,7 +57,7 @@ impl Shape {
 
     /// The key of a datum: its arms' parts of it, one after the other.
     pub(super) fn key_of(&self, by: By, datum: &Datum) -> String {
-        bounded(datum.arms.iter().map(|arm| self.leaves[arm.leaf].key(by, &arm.path)).collect())
+        bounded(datum.inputs.iter().map(|input| self.leaves[input.leaf].key(by, &input.path)).collect())
     }
 }
 
@@ -83,8 +83,8 @@ impl Node {
     pub(super) fn has_leaf(&self, leaf: usize) -> bool {
         match self {
             Self::Leaf(own) => *own == leaf,
-            Self::Cross(arms) | Self::Union(arms) | Self::Keyed(KeyedNode { arms, .. }) => {
-                arms.iter().any(|arm| arm.has_leaf(leaf))
+            Self::Cross(inputs) | Self::Union(inputs) | Self::Keyed(KeyedNode { inputs, .. }) => {
+                inputs.iter().any(|input| input.has_leaf(leaf))
             }
         }
     }
@@ -92,8 +92,8 @@ impl Node {
 
 fn number(input: &Input, member_by: Option<By>, leaves: &mut Vec<LeafShape>) -> Node {
     let first_leaf = leaves.len();
-    let keyed = |by, arms| Node::Keyed(KeyedNode { by, arms, first_leaf, is_outermost: member_by.is_none() });
-    let mut arms = |inputs: &[Input], by| inputs.iter().map(|input| number(input, by, leaves)).collect();
+    let keyed = |by, inputs| Node::Keyed(KeyedNode { by, inputs, first_leaf, is_outermost: member_by.is_none() });
+    let mut members = |inputs: &[Input], by| inputs.iter().map(|input| number(input, by, leaves)).collect();
     match input {
         Input::Pfs(input) => {
             leaves.push(LeafShape { input: input.clone(), member_by });
@@ -103,9 +103,9 @@ fn number(input: &Input, member_by: Option<By>, leaves: &mut Vec<LeafShape>) -> 
             leaves.push(LeafShape { input: cron.ticks.clone(), member_by });
             Node::Leaf(first_leaf)
         }
-        Input::Cross(inputs) => Node::Cross(arms(inputs, member_by)),
-        Input::Union(inputs) => Node::Union(arms(inputs, member_by)),
-        Input::Join(inputs) => keyed(By::Join, arms(inputs, Some(By::Join))),
-        Input::Group(inputs) => keyed(By::Group, arms(inputs, Some(By::Group))),
+        Input::Cross(inputs) => Node::Cross(members(inputs, member_by)),
+        Input::Union(inputs) => Node::Union(members(inputs, member_by)),
+        Input::Join(inputs) => keyed(By::Join, members(inputs, Some(By::Join))),
+        Input::Group(inputs) => keyed(By::Group, members(inputs, Some(By::Group))),
     }
 }

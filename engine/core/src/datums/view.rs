@@ -14,7 +14,7 @@ use super::list::{DatumList, SortedList};
 use super::matches::{Finder, visit_matches};
 use super::members::Members;
 use super::shape::{By, KeyedNode, Node, Shape};
-use super::{Arm, Datum, DatumKey, Match};
+use super::{Datum, DatumKey, InputMatch, Match};
 
 /// Hands over a datum.
 pub(super) type Visit<'v> = dyn FnMut(Datum) -> Result<(), RepoError> + 'v;
@@ -52,13 +52,14 @@ impl View<'_> {
                     visit(Datum::of_match(*leaf, path, matched))
                 })
             }
-            Node::Union(arms) => arms.iter().try_for_each(|arm| self.all(arm, visit)),
-            Node::Cross(arms) => {
-                let sources: Vec<Source<'_>> = arms.iter().map(|arm| Source::All(arm, None)).collect();
+            Node::Union(inputs) => inputs.iter().try_for_each(|input| self.all(input, visit)),
+            Node::Cross(inputs) => {
+                let sources: Vec<Source<'_>> = inputs.iter().map(|input| Source::All(input, None)).collect();
                 self.cross(&sources, visit)
             }
             Node::Keyed(keyed) => {
-                let mut lists = keyed.arms.iter().map(|arm| self.sorted(keyed, arm)).collect::<Result<Vec<_>, _>>()?;
+                let mut lists =
+                    keyed.inputs.iter().map(|input| self.sorted(keyed, input)).collect::<Result<Vec<_>, _>>()?;
                 while let Some(key) = lists.iter().filter_map(SortedList::peek).min().map(str::to_owned) {
                     let of_key = lists.iter_mut().map(|list| list.take(&key)).collect();
                     self.combine(keyed, &key, of_key, visit)?;
@@ -68,9 +69,9 @@ impl View<'_> {
         }
     }
 
-    fn sorted(&self, keyed: &KeyedNode, arm: &Node) -> Result<SortedList, RepoError> {
+    fn sorted(&self, keyed: &KeyedNode, input: &Node) -> Result<SortedList, RepoError> {
         let mut list = DatumList::default();
-        self.all(arm, &mut |datum| {
+        self.all(input, &mut |datum| {
             list.push_under(&self.shape.key_of(keyed.by, &datum), &datum);
             Ok(())
         })?;
@@ -104,7 +105,7 @@ impl View<'_> {
 
     fn each(&self, source: &Source<'_>, visit: &mut Visit<'_>) -> Result<(), RepoError> {
         match source {
-            Source::These(list) => list.iter().try_for_each(|(key, arms)| visit(Datum { key, arms })),
+            Source::These(list) => list.iter().try_for_each(|(key, inputs)| visit(Datum { key, inputs })),
             Source::All(node, without) => self.all(node, &mut |datum| match without {
                 Some(without) if without.contains(&datum.key) => Ok(()),
                 _ => visit(datum),
@@ -124,8 +125,8 @@ impl View<'_> {
         match node {
             Node::Leaf(leaf) if self.shape.leaves[*leaf].input.glob.is_root() => Ok(1),
             Node::Leaf(leaf) => Ok(self.trees[*leaf].totals(self.store)?.entries),
-            Node::Cross(arms) | Node::Union(arms) | Node::Keyed(KeyedNode { arms, .. }) => {
-                arms.iter().try_fold(0, |sum: u64, arm| Ok(sum.saturating_add(self.files_below(arm)?)))
+            Node::Cross(inputs) | Node::Union(inputs) | Node::Keyed(KeyedNode { inputs, .. }) => {
+                inputs.iter().try_fold(0, |sum: u64, input| Ok(sum.saturating_add(self.files_below(input)?)))
             }
         }
     }
@@ -139,18 +140,18 @@ impl View<'_> {
         visit: &mut Visit<'_>,
     ) -> Result<(), RepoError> {
         if keyed.by == By::Group {
-            let mut arms: Vec<Arm> = of_key.into_iter().flatten().flat_map(|datum| datum.arms).collect();
-            if arms.is_empty() {
+            let mut inputs: Vec<InputMatch> = of_key.into_iter().flatten().flat_map(|datum| datum.inputs).collect();
+            if inputs.is_empty() {
                 return Ok(());
             }
-            arms.sort_by(|one, other| (one.leaf, &one.path).cmp(&(other.leaf, &other.path)));
-            arms.dedup_by(|one, other| (one.leaf, &one.path) == (other.leaf, &other.path));
-            stamp(&mut arms, key);
-            return visit(Datum { key: DatumKey::of_group(keyed.first_leaf, key), arms });
+            inputs.sort_by(|one, other| (one.leaf, &one.path).cmp(&(other.leaf, &other.path)));
+            inputs.dedup_by(|one, other| (one.leaf, &one.path) == (other.leaf, &other.path));
+            stamp(&mut inputs, key);
+            return visit(Datum { key: DatumKey::of_group(keyed.first_leaf, key), inputs });
         }
         if of_key.iter().any(Vec::is_empty) {
             for datums in &mut of_key {
-                datums.retain(|datum| datum.arms.iter().all(|arm| self.shape.leaves[arm.leaf].input.outer_join));
+                datums.retain(|datum| datum.inputs.iter().all(|input| self.shape.leaves[input.leaf].input.outer_join));
             }
             of_key.retain(|datums| !datums.is_empty());
             if of_key.is_empty() {
@@ -159,7 +160,7 @@ impl View<'_> {
         }
         let choices: Vec<Choices<'_>> = of_key.iter().map(|datums| Choices::Plain(datums)).collect();
         product(&choices, Datum::default(), &mut |mut datum| {
-            stamp(&mut datum.arms, key);
+            stamp(&mut datum.inputs, key);
             visit(datum)
         })
     }
@@ -185,9 +186,9 @@ impl View<'_> {
                 }
                 Ok(())
             }
-            Node::Union(arms) => arms.iter().try_for_each(|arm| self.with_keys(by, arm, keys, visit)),
-            Node::Cross(arms) if !keys.iter().any(|key| key.starts_with(LONG)) => {
-                self.cross_with_keys(by, arms, keys, visit)
+            Node::Union(inputs) => inputs.iter().try_for_each(|input| self.with_keys(by, input, keys, visit)),
+            Node::Cross(inputs) if !keys.iter().any(|key| key.starts_with(LONG)) => {
+                self.cross_with_keys(by, inputs, keys, visit)
             }
             Node::Cross(_) | Node::Keyed(_) => self.all(node, &mut |datum| {
                 let key = self.shape.key_of(by, &datum);
@@ -200,13 +201,13 @@ impl View<'_> {
     fn cross_with_keys(
         &self,
         by: By,
-        arms: &[Node],
+        inputs: &[Node],
         keys: &BTreeSet<String>,
         visit: &mut dyn FnMut(&str, Datum) -> Result<(), RepoError>,
     ) -> Result<(), RepoError> {
         let mut begun = vec![(String::new(), Datum::default())];
-        for (at, arm) in arms.iter().enumerate() {
-            let is_last = at + 1 == arms.len();
+        for (at, input) in inputs.iter().enumerate() {
+            let is_last = at + 1 == inputs.len();
             let mut wanted = BTreeSet::new();
             for rest in
                 begun.iter().flat_map(|(start, _)| keys.iter().filter_map(|key| key.strip_prefix(start.as_str())))
@@ -215,7 +216,7 @@ impl View<'_> {
                 wanted.extend(cuts.map(|cut| rest[..cut].to_owned()));
             }
             let mut found: Vec<(String, Datum)> = Vec::new();
-            self.with_keys(by, arm, &wanted, &mut |key, datum| {
+            self.with_keys(by, input, &wanted, &mut |key, datum| {
                 found.push((key.to_owned(), datum));
                 Ok(())
             })?;
@@ -238,24 +239,24 @@ impl View<'_> {
                 let matched = Finder::new(self.store, self.trees[*own])?.at(&path)?;
                 Ok(matched.map(|matched| Datum::of_match(*own, path, matched)))
             }
-            Node::Union(arms) => match arms.iter().find(|arm| arm.has_leaf(*leaf)) {
-                Some(arm) => self.by_key(arm, parts),
+            Node::Union(inputs) => match inputs.iter().find(|input| input.has_leaf(*leaf)) {
+                Some(input) => self.by_key(input, parts),
                 None => Ok(None),
             },
-            Node::Cross(arms) => self.in_turn(arms, parts, false),
+            Node::Cross(inputs) => self.in_turn(inputs, parts, false),
             Node::Keyed(keyed) if keyed.by == By::Join => {
-                let datum = self.in_turn(&keyed.arms, parts, true)?;
+                let datum = self.in_turn(&keyed.inputs, parts, true)?;
                 Ok(datum.map(|mut datum| {
                     let key = self.join_key(keyed, &datum);
-                    stamp(&mut datum.arms, &key);
+                    stamp(&mut datum.inputs, &key);
                     datum
                 }))
             }
             Node::Keyed(keyed) => {
                 *parts = rest;
                 let mut of_key = Vec::new();
-                for arm in &keyed.arms {
-                    self.with_keys(keyed.by, arm, &BTreeSet::from([(*text).to_owned()]), &mut |_, datum| {
+                for input in &keyed.inputs {
+                    self.with_keys(keyed.by, input, &BTreeSet::from([(*text).to_owned()]), &mut |_, datum| {
                         of_key.push(datum);
                         Ok(())
                     })?;
@@ -271,13 +272,13 @@ impl View<'_> {
     }
 
     /// One datum of each arm; with `some`, only of those arms of which there are parts.
-    fn in_turn(&self, arms: &[Node], parts: &mut &[(usize, &str)], some: bool) -> Result<Option<Datum>, RepoError> {
+    fn in_turn(&self, inputs: &[Node], parts: &mut &[(usize, &str)], some: bool) -> Result<Option<Datum>, RepoError> {
         let mut whole = Datum::default();
-        for arm in arms {
-            if some && !parts.first().is_some_and(|(leaf, _)| arm.has_leaf(*leaf)) {
+        for input in inputs {
+            if some && !parts.first().is_some_and(|(leaf, _)| input.has_leaf(*leaf)) {
                 continue;
             }
-            let Some(datum) = self.by_key(arm, parts)? else { return Ok(None) };
+            let Some(datum) = self.by_key(input, parts)? else { return Ok(None) };
             whole = whole.and(&datum);
         }
         Ok(Some(whole))
@@ -285,9 +286,10 @@ impl View<'_> {
 
     /// The key that a join's datum came together by: that of any arm's part of it.
     fn join_key(&self, keyed: &KeyedNode, datum: &Datum) -> String {
-        let first = datum.arms.first().and_then(|first| keyed.arms.iter().find(|arm| arm.has_leaf(first.leaf)));
-        let own = datum.arms.iter().filter(|arm| first.is_some_and(|node| node.has_leaf(arm.leaf))).cloned().collect();
-        self.shape.key_of(keyed.by, &Datum { key: DatumKey::default(), arms: own })
+        let first = datum.inputs.first().and_then(|first| keyed.inputs.iter().find(|input| input.has_leaf(first.leaf)));
+        let own =
+            datum.inputs.iter().filter(|input| first.is_some_and(|node| node.has_leaf(input.leaf))).cloned().collect();
+        self.shape.key_of(keyed.by, &Datum { key: DatumKey::default(), inputs: own })
     }
 }
 
@@ -297,7 +299,7 @@ fn product(lists: &[Choices<'_>], begun: Datum, visit: &mut Visit<'_>) -> Result
     match first {
         Choices::One(datum) => product(rest, begun.and(datum), visit),
         Choices::Packed(list) => {
-            list.iter().try_for_each(|(key, arms)| product(rest, begun.and(&Datum { key, arms }), visit))
+            list.iter().try_for_each(|(key, inputs)| product(rest, begun.and(&Datum { key, inputs }), visit))
         }
         Choices::Plain(datums) => datums.iter().try_for_each(|datum| product(rest, begun.and(datum), visit)),
     }
@@ -306,14 +308,14 @@ fn product(lists: &[Choices<'_>], begun: Datum, visit: &mut Visit<'_>) -> Result
 impl Datum {
     pub(super) fn of_match(leaf: usize, path: FilePath, matched: Match) -> Self {
         let key = DatumKey::of_path(leaf, &path);
-        Self { key, arms: vec![Arm { leaf, path, matched, key: None }] }
+        Self { key, inputs: vec![InputMatch { leaf, path, matched, key: None }] }
     }
 
     /// The datum with the arms of both, those of `next` behind.
     fn and(&self, next: &Self) -> Self {
         let mut both = self.clone();
         both.key.extend(&next.key);
-        both.arms.extend_from_slice(&next.arms);
+        both.inputs.extend_from_slice(&next.inputs);
         both
     }
 }

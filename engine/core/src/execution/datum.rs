@@ -13,12 +13,12 @@ use super::pool::Pool;
 use super::skip::Skipped;
 use super::tries::{Tried, Tries};
 use crate::cache::cached;
-use crate::datums::{Arm, reads};
+use crate::datums::{InputMatch, reads};
 use crate::error::Result;
 use crate::feed::AtWork;
 use crate::graph::Pipeline;
 use crate::live::{JobKey, Live};
-use crate::recipe::{Kitchen, Prepared};
+use crate::recipe::{Prepared, RecipeBuilder};
 use crate::secrets::Confided;
 use sandbox::{OutputLimits, Sandbox, SandboxSpec};
 
@@ -28,7 +28,7 @@ pub(crate) struct DatumContext {
     pub(crate) store: Store,
     pub(crate) pool: Arc<Pool>,
     pub(crate) pipeline: Arc<Pipeline>,
-    pub(crate) kitchen: Kitchen,
+    pub(crate) recipes: RecipeBuilder,
     pub(crate) job: JobKey,
     pub(crate) run: RunId,
     pub(crate) executor: ExecutorStamp,
@@ -73,9 +73,9 @@ pub(crate) struct DatumEnd {
 impl DatumContext {
     /// The recipe of a datum, and its end when that is known: from the cache, from this very job, if an engine that is no more began it,
     /// or since it is skipped.
-    pub(crate) fn prepare(&self, arms: &[Arm]) -> Result<(Prepared, Option<DatumEnd>), RepoError> {
-        let prepared = self.kitchen.prepare(arms)?;
-        let anew = self.reprocess || self.is_again(arms)?;
+    pub(crate) fn prepare(&self, inputs: &[InputMatch]) -> Result<(Prepared, Option<DatumEnd>), RepoError> {
+        let prepared = self.recipes.prepare(inputs)?;
+        let anew = self.reprocess || self.is_again(inputs)?;
         let known = cached(&self.store, &self.pipeline, &prepared.id)?.and_then(|known| {
             let is_own = known.run == self.run && known.pipeline == *self.pipeline.name();
             let state = if is_own { DatumState::Processed } else { DatumState::Cached };
@@ -103,10 +103,10 @@ impl DatumContext {
     }
 
     /// Whether a datum is one of those that somebody wants again.
-    fn is_again(&self, arms: &[Arm]) -> Result<bool, RepoError> {
+    fn is_again(&self, inputs: &[InputMatch]) -> Result<bool, RepoError> {
         let Some(glob) = &self.again else { return Ok(false) };
-        for arm in arms {
-            if reads(&self.store, self.kitchen.leaves()[arm.leaf].tree, arm, glob)? {
+        for input in inputs {
+            if reads(&self.store, self.recipes.leaves()[input.leaf].tree, input, glob)? {
                 return Ok(true);
             }
         }
@@ -158,10 +158,10 @@ impl DatumContext {
         Ok(DatumEnd { state, result, outputs, recovered })
     }
 
-    pub(super) fn environment(&self, arms: &[Arm], datum: &DatumId) -> Vec<(String, String)> {
+    pub(super) fn environment(&self, inputs: &[InputMatch], datum: &DatumId) -> Vec<(String, String)> {
         let mut env: Vec<(String, String)> =
             self.pipeline.spec.transform.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        env.extend(self.kitchen.environment(arms));
+        env.extend(self.recipes.environment(inputs));
         env.extend(self.confided.env.iter().cloned());
         env.push(("PACH_DATUM_ID".to_owned(), datum.to_string()));
         env.push(("PACH_JOB_ID".to_owned(), self.run.to_string()));

@@ -27,12 +27,12 @@ use crate::datums::DatumKey;
 use crate::error::{EngineError, Result, in_full};
 use crate::executors::readable_paths;
 use crate::graph::Pipeline;
-use crate::live::{Counts, Happened, JobKey, Live, LiveState};
+use crate::live::{Counts, EngineEvent, JobKey, Live, LiveState};
 use crate::plan::{Plan, plan};
-use crate::recipe::{Kitchen, Leaf};
-use crate::run::{By, COLLECTED_TRIES};
+use crate::recipe::{Leaf, RecipeBuilder};
+use crate::run::{Actor, COLLECTED_TRIES};
 use crate::secrets::{self, Confided, Missing};
-use crate::turns::Turns;
+use crate::slots::DatumSlots;
 use sandbox::{HostFolder, InputFile, OutputLimits, Resources, SameImage, SandboxSpec};
 
 /// A wait that outlives every job.
@@ -49,10 +49,10 @@ pub(crate) struct JobContext {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) job: JobRow,
     pub(crate) leaves: Vec<Leaf>,
-    pub(crate) by: By,
+    pub(crate) by: Actor,
     pub(crate) executor: ExecutorStamp,
     /// One for each datum that may be executed at a time, over all jobs.
-    pub(crate) turns: Arc<Turns>,
+    pub(crate) slots: Arc<DatumSlots>,
     /// How many these are.
     pub(crate) limit: usize,
     /// Whether every datum runs, whatever the cache holds.
@@ -232,7 +232,7 @@ pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
         store: cx.store.clone(),
         pool: cx.pool.clone(),
         pipeline: cx.pipeline.clone(),
-        kitchen: Kitchen::new(cx.store.clone(), version.transform, cx.leaves.clone()),
+        recipes: RecipeBuilder::new(cx.store.clone(), version.transform, cx.leaves.clone()),
         job: cx.key(),
         run: cx.job.run,
         executor: cx.executor.clone(),
@@ -346,7 +346,7 @@ async fn dispatch(
     let count = own_limit.min(cx.limit).min(todo.len()).max(1);
     let (sender, collected) = mpsc::channel(2 * count);
     let (halt, halted) = watch::channel(false);
-    let work = Arc::new(Work::new(datums, todo, cx.turns.clone(), sender));
+    let work = Arc::new(Work::new(datums, todo, cx.slots.clone(), sender));
     let mut workers = JoinSet::new();
     for number in 0..count {
         workers.spawn(work.clone().as_worker(number, halted.clone()));
@@ -388,7 +388,7 @@ async fn collect(
     let mut stop = cx.stop.clone();
     let show = |counts: Counts| {
         cx.live.update(&key, |live| live.counts = counts);
-        cx.live.tell(Happened::Changed(key.clone()));
+        cx.live.tell(EngineEvent::Changed(key.clone()));
     };
     show(counts);
     loop {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use repos::Store;
 use repos::documents::{Recipe, ResultDocument, Transform};
 use repos::fsck::repair::Done;
-use repos::fsck::{Needer, Problem, Report, Subject};
+use repos::fsck::{Dependent, Problem, Report, Subject};
 use repos::object::Kind;
 use repos::tree::{Map, Tree};
 use specs::{Digest, Network};
@@ -20,12 +20,12 @@ use super::job::{JobSettings, confide, sandbox_spec};
 use super::mask::Mask;
 use super::pool::Pool;
 use super::skip::Skipped;
-use crate::datums::{Arm, match_at};
+use crate::datums::{InputMatch, match_at};
 use crate::error::{EngineError, Result};
 use crate::executors::Executors;
 use crate::graph::Pipeline;
 use crate::live::{JobKey, Live};
-use crate::recipe::{Kitchen, Leaf};
+use crate::recipe::{Leaf, RecipeBuilder};
 use sandbox::{ExecError, Executor};
 
 /// Makes what is missing again where a recipe tells how, and says of every object in the report what came of it.
@@ -80,8 +80,8 @@ async fn one(
     if matches!(kind, Kind::Chunk | Kind::Manifest) {
         "no recipe made it; a pv put of the same content repairs it".clone_into(&mut why);
     }
-    for needer in &problem.needed_by {
-        let Some(result) = result_of(store, needer).unwrap_or_else(|error| {
+    for dependent in &problem.needed_by {
+        let Some(result) = result_of(store, dependent).unwrap_or_else(|error| {
             why = error.to_string();
             None
         }) else {
@@ -101,8 +101,8 @@ async fn one(
 }
 
 /// The result that wrote a file of an output commit.
-fn result_of(store: &Store, needer: &Needer) -> Result<Option<Digest>> {
-    let (Some(commit), Some(path)) = (needer.commit, &needer.path) else { return Ok(None) };
+fn result_of(store: &Store, dependent: &Dependent) -> Result<Option<Digest>> {
+    let (Some(commit), Some(path)) = (dependent.commit, &dependent.path) else { return Ok(None) };
     let lineage = store.commit(&commit)?.lineage;
     Ok(match lineage {
         Some(lineage) => Map::<Digest>::at(lineage).get(store, path.as_str().as_bytes())?,
@@ -143,7 +143,7 @@ struct Again {
     result: ResultDocument,
     pipeline: Arc<Pipeline>,
     leaves: Vec<Leaf>,
-    arms: Vec<Arm>,
+    inputs: Vec<InputMatch>,
     order: u64,
 }
 
@@ -163,7 +163,7 @@ fn prepare(store: &Store, result: &Digest) -> Result<Again> {
     let commit = job.commit.ok_or_else(|| lost("its job has no commit that records the inputs"))?;
     let provenance = store.commit(&commit)?.provenance;
     let mut leaves = Vec::new();
-    let mut arms = Vec::new();
+    let mut inputs = Vec::new();
     for input in pipeline.spec.input.leaves() {
         let branch = pipeline.input_branch(input);
         let origin = provenance.iter().find(|origin| (&origin.repo, &origin.branch) == (&branch.0, &branch.1));
@@ -178,14 +178,14 @@ fn prepare(store: &Store, result: &Digest) -> Result<Again> {
         let mut found = None;
         for (number, leaf) in leaves.iter().enumerate().filter(|(_, leaf)| leaf.input.name == *name) {
             if let Some(matched) = match_at(store, leaf.tree, path)? {
-                found = Some(Arm { leaf: number, path: path.clone(), matched, key: key.clone() });
+                found = Some(InputMatch { leaf: number, path: path.clone(), matched, key: key.clone() });
                 break;
             }
         }
-        arms.push(found.ok_or_else(|| lost(format!("its input `{name}:{path}` is missing")))?);
+        inputs.push(found.ok_or_else(|| lost(format!("its input `{name}:{path}` is missing")))?);
     }
-    arms.sort_by_key(|arm| arm.leaf);
-    Ok(Again { result, pipeline, leaves, arms, order })
+    inputs.sort_by_key(|input| input.leaf);
+    Ok(Again { result, pipeline, leaves, inputs, order })
 }
 
 impl Again {
@@ -199,12 +199,12 @@ impl Again {
     /// The root of what it writes now; `None` when it fails.
     async fn run(&self, store: &Store, executor: Arc<dyn Executor>) -> Result<Option<Digest>> {
         let datums = tokio::task::block_in_place(|| self.context(store, executor))?;
-        let prepared = datums.kitchen.outlook(&self.arms)?;
+        let prepared = datums.recipes.preview(&self.inputs)?;
         if prepared.id != self.result.recipe {
             return Err(lost("its inputs give a different recipe"));
         }
         let mut sandbox = None;
-        let tried = datums.try_out(&self.arms, &prepared, &mut sandbox).await;
+        let tried = datums.try_out(&self.inputs, &prepared, &mut sandbox).await;
         if let Some(sandbox) = sandbox {
             sandbox.close().await.map_err(|error: ExecError| EngineError::from(error))?;
         }
@@ -220,7 +220,7 @@ impl Again {
             store: store.clone(),
             pool: Arc::new(Pool::new(executor)),
             pipeline: self.pipeline.clone(),
-            kitchen: Kitchen::new(store.clone(), version.transform, self.leaves.clone()),
+            recipes: RecipeBuilder::new(store.clone(), version.transform, self.leaves.clone()),
             job: JobKey { order: self.order, pipeline: self.result.pipeline.clone() },
             run: self.result.run,
             executor: self.result.executor.clone(),

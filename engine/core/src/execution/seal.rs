@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::graph::{Graph, Pipeline};
 use crate::live::Counts;
 use crate::recipe::Leaf;
-use crate::run::{By, cause};
+use crate::run::{Actor, cause};
 use crate::triggers::runs_after;
 
 /// What there is to seal.
@@ -21,7 +21,7 @@ pub(crate) struct Sealing<'a> {
     pub(crate) store: &'a Store,
     pub(crate) pipeline: &'a Pipeline,
     pub(crate) job: &'a JobRow,
-    pub(crate) by: &'a By,
+    pub(crate) by: &'a Actor,
     pub(crate) executor: ExecutorStamp,
 }
 
@@ -91,7 +91,8 @@ fn publish(sealing: &Sealing<'_>, entry: &Entry, moves: &[Move]) -> Result<()> {
         let mut change = Change::of(vec![entry.clone()]);
         if !moves.is_empty() {
             let graph = Graph::load(store)?;
-            let by = By { author: store.run(&sealing.job.run)?.cause.author.unwrap_or_default(), ..sealing.by.clone() };
+            let by =
+                Actor { author: store.run(&sealing.job.run)?.cause.author.unwrap_or_default(), ..sealing.by.clone() };
             let triggered = runs_after(store, &graph, moves, &cause(store, CauseKind::Trigger, &by, Vec::new()))?;
             change.graph = Some(graph.number).filter(|_| !triggered.is_empty());
             change.entries.extend(triggered);

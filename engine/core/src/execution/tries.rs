@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::datum::DatumContext;
 use super::intake::{Intake, Outputs, TakenIn};
 use super::source::StoreSource;
-use crate::datums::Arm;
+use crate::datums::InputMatch;
 use crate::error::Result;
 use crate::feed::{AtWork, Printing, SharedLog};
 use crate::recipe::Prepared;
@@ -95,11 +95,11 @@ impl DatumContext {
     /// Tries a datum until it succeeds or no try is left. `sandbox` is kept for the next datum.
     pub(crate) async fn try_out(
         &self,
-        arms: &[Arm],
+        inputs: &[InputMatch],
         prepared: &Prepared,
         sandbox: &mut Option<Sandbox>,
     ) -> Result<Tried> {
-        let task = Arc::new(tokio::task::block_in_place(|| self.task(arms, prepared))?);
+        let task = Arc::new(tokio::task::block_in_place(|| self.task(inputs, prepared))?);
         let nothing = Box::pin(std::future::ready(None));
         let tries = self.try_task(&task, &prepared.id, sandbox, nothing).await?;
         Ok(tries.finish(&self.store).await?.0)
@@ -132,13 +132,13 @@ impl DatumContext {
     }
 
     /// What is executed, by whatever try.
-    pub(super) fn task(&self, arms: &[Arm], prepared: &Prepared) -> Result<DatumTask, RepoError> {
+    pub(super) fn task(&self, inputs: &[InputMatch], prepared: &Prepared) -> Result<DatumTask, RepoError> {
         let spec = &self.pipeline.spec;
         Ok(DatumTask {
             cmd: self.cmd.clone(),
             stdin: spec.transform.stdin.clone(),
-            env: self.environment(arms, &prepared.id),
-            inputs: self.kitchen.files(arms)?,
+            env: self.environment(inputs, &prepared.id),
+            inputs: self.recipes.files(inputs)?,
             timeout: spec.datum_timeout.map(specs::Duration::get),
             accept: spec.transform.accept_return_code.clone(),
             limits: self.limits,
@@ -151,12 +151,12 @@ impl DatumContext {
     /// Has somebody at a console in place of the command, once; what is in `/pfs/out` in the end.
     pub(crate) async fn converse(
         &self,
-        arms: &[Arm],
+        inputs: &[InputMatch],
         prepared: &Prepared,
         sandbox: &mut Option<Sandbox>,
         console: Console,
     ) -> Result<Option<Outputs>> {
-        let mut task = tokio::task::block_in_place(|| self.task(arms, prepared))?;
+        let mut task = tokio::task::block_in_place(|| self.task(inputs, prepared))?;
         task.env.push(("PS1".to_owned(), format!("{} {}$ ", self.pipeline.name(), prepared.id.short(8))));
         let shell = ["sh", "-i"].map(str::to_owned).to_vec();
         // However the last command typed ended, what is there is the output.
@@ -217,7 +217,7 @@ impl DatumContext {
                         self.pool.dispose(broken);
                     }
                     lost += 1;
-                    if lost == LOST_SANDBOXES || !may_pass(&error) {
+                    if lost == LOST_SANDBOXES || !is_transient(&error) {
                         return Err(error.into());
                     }
                     tracing::warn!("datum {} is tried again: {error}", printing.datum().short(12));
@@ -236,7 +236,7 @@ impl DatumContext {
             tokio::time::sleep(pause).await;
             match self.pool.executor().check().await {
                 Ok(_) => return Ok(()),
-                Err(error) if !may_pass(&error) || begun.elapsed() > OUTAGE_MAX => return Err(error),
+                Err(error) if !is_transient(&error) || begun.elapsed() > OUTAGE_MAX => return Err(error),
                 Err(error) => {
                     if !std::mem::replace(&mut has_said, true) {
                         tracing::warn!("{error}; waiting for it, {} minutes at most", OUTAGE_MAX.as_secs() / 60);
@@ -355,7 +355,7 @@ fn shown(bytes: u64) -> String {
 }
 
 /// Whether another sandbox may do better.
-fn may_pass(error: &ExecError) -> bool {
+fn is_transient(error: &ExecError) -> bool {
     match error {
         ExecError::SandboxLost { .. } | ExecError::Docker { .. } | ExecError::NotAnswering { .. } => true,
         ExecError::PermissionDenied { .. }

@@ -16,7 +16,7 @@ use crate::datums::DatumKey;
 use crate::error::Result;
 use crate::feed::AtWork;
 use crate::recipe::Prepared;
-use crate::turns::Turns;
+use crate::slots::DatumSlots;
 use sandbox::{DatumTask, Sandbox};
 
 /// Datums whose end is known already that are passed over while another runs: anyone who waits for the next one should not wait for long.
@@ -30,7 +30,7 @@ pub(super) type Collected = (DatumKey, Result<(DatumEnd, Option<AtWork>)>);
 pub(super) struct Work {
     datums: DatumContext,
     queue: Mutex<crate::datums::IntoIter>,
-    turns: Arc<Turns>,
+    slots: Arc<DatumSlots>,
     collected: mpsc::Sender<Collected>,
     /// By worker, the datum that it does next.
     ahead: Mutex<BTreeMap<usize, Ready>>,
@@ -62,11 +62,11 @@ impl Work {
     pub(super) fn new(
         datums: DatumContext,
         todo: crate::datums::DatumList,
-        turns: Arc<Turns>,
+        slots: Arc<DatumSlots>,
         collected: mpsc::Sender<Collected>,
     ) -> Self {
         let queue = Mutex::new(todo.into_iter());
-        Self { datums, queue, turns, collected, ahead: Mutex::default(), looking: watch::Sender::new(0) }
+        Self { datums, queue, slots, collected, ahead: Mutex::default(), looking: watch::Sender::new(0) }
     }
 
     /// Works until no datum is left or the job halts.
@@ -91,12 +91,12 @@ impl Work {
     /// Finds a datum that has to be executed, among the next `most`; those whose end is known are done with that.
     async fn look(&self, most: usize) -> Option<Ready> {
         for _ in 0..most {
-            let (key, arms) = self.queue.lock().expect("no panic under this lock").next()?;
+            let (key, inputs) = self.queue.lock().expect("no panic under this lock").next()?;
             let ended = tokio::task::block_in_place(|| {
-                let (prepared, known) = self.datums.prepare(&arms)?;
+                let (prepared, known) = self.datums.prepare(&inputs)?;
                 Ok(match known {
                     Some(known) => Err(known),
-                    None => Ok((self.datums.task(&arms, &prepared)?, prepared)),
+                    None => Ok((self.datums.task(&inputs, &prepared)?, prepared)),
                 })
             });
             let ended = match ended {
@@ -145,7 +145,7 @@ impl Worker {
         let Ready { key, prepared, task } = ready;
         let work = self.work.clone();
         let datums = &work.datums;
-        let turn = work.turns.take().await;
+        let turn = work.slots.take().await;
         let now = datums.store.clock().now();
         datums.live.update(&datums.job, |live| {
             live.running.insert(prepared.id, now);

@@ -14,14 +14,14 @@ pub use ticks::tick;
 
 use crate::error::Result;
 use crate::graph::{Graph, Pipeline};
-use crate::run::By;
+use crate::run::Actor;
 use crate::triggers;
 
 /// Makes all ticks and takes all commits that are due at `now`; returns the runs, in order.
 ///
 /// `watched_since`: since when somebody looks whenever something comes due. A tick from before that is a missed one, and there the
 /// setting `missed_ticks` says what becomes of it. Of several that are due at once only the newest is made, unless it says `all`.
-pub fn due(store: &Store, now: Timestamp, watched_since: Timestamp, by: &By) -> Result<Vec<RunId>> {
+pub fn due(store: &Store, now: Timestamp, watched_since: Timestamp, by: &Actor) -> Result<Vec<RunId>> {
     let mut runs = ticks::due(store, now, watched_since, by)?;
     runs.extend(triggers::due(store, now, by)?);
     Ok(runs)

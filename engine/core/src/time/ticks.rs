@@ -17,7 +17,7 @@ use specs::{FilePath, PipelineName, RunId};
 use crate::changes::{run_entries, user_commit};
 use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph, Pipeline};
-use crate::run::{By, cause, new_run, until_first};
+use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::schedule::{instant, next_after, stored};
 
 /// A clock: the cron input of a pipeline.
@@ -29,7 +29,7 @@ struct Clock {
 }
 
 /// Makes the ticks that are due, each time's in one run.
-pub(super) fn due(store: &Store, now: Timestamp, watched_since: Timestamp, by: &By) -> Result<Vec<RunId>> {
+pub(super) fn due(store: &Store, now: Timestamp, watched_since: Timestamp, by: &Actor) -> Result<Vec<RunId>> {
     let missed = store.setting(&MISSED_TICKS)?;
     let graph = Graph::load(store)?;
     let mut ticks: BTreeMap<Timestamp, Vec<Clock>> = BTreeMap::new();
@@ -73,7 +73,7 @@ pub(super) fn next(pipeline: &Pipeline, now: Timestamp) -> Option<Timestamp> {
 /// Has all clocks of a pipeline tick now, after what is due.
 ///
 /// `Usage` when it has none, `Conflict` when it is stopped or ticked this very moment.
-pub fn tick(store: &Store, name: &PipelineName, by: &By) -> Result<RunId> {
+pub fn tick(store: &Store, name: &PipelineName, by: &Actor) -> Result<RunId> {
     let row = store.pipeline(name)?;
     let pipeline = Pipeline::load(store, &row)?;
     let crons = pipeline.spec.input.crons();
@@ -157,9 +157,9 @@ fn last_tick(store: &Store, (repo, branch): &BranchOf) -> Result<Option<Timestam
 }
 
 /// Makes the ticks of one time, those that are not there yet, in one run; `None` when all are.
-fn make(store: &Store, time: Timestamp, clocks: &[Clock], by: &By) -> Result<Option<RunId>> {
+fn make(store: &Store, time: Timestamp, clocks: &[Clock], by: &Actor) -> Result<Option<RunId>> {
     let run = new_run();
-    until_first(store, || {
+    retry_on_conflict(store, || {
         let graph = Graph::load(store)?;
         let mut moves = Vec::new();
         let mut done = BTreeSet::new();
@@ -181,7 +181,7 @@ fn make(store: &Store, time: Timestamp, clocks: &[Clock], by: &By) -> Result<Opt
     })
 }
 
-fn commit_tick(store: &Store, run: RunId, time: Timestamp, clock: &Clock, by: &By) -> Result<Move> {
+fn commit_tick(store: &Store, run: RunId, time: Timestamp, clock: &Clock, by: &Actor) -> Result<Move> {
     let (repo, branch) = &clock.branch;
     let head = store.find_branch(repo, branch)?.and_then(|row| row.commit);
     let before = head.map(|id| store.commit(&id)).transpose()?;

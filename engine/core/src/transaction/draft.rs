@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use repos::documents::Source;
-use repos::files::{self, Census, Edits, diff};
+use repos::files::{self, ChangeSummary, Edits, diff};
 use repos::store::Resolved;
 use repos::tree::Tree;
 use repos::{RepoError, Store};
 use specs::{CommitId, FilePath, Reference, Revision, RevisionBase, RunId};
 
 use super::{Action, BranchChange, Drastic, MirrorOf, Outcome, Step, Transaction};
-use crate::changes::{head_to_commit_to, refuse_as_head, refuse_output_branch, refuse_unexpected, user_commit};
+use crate::changes::{
+    ensure_can_be_head, ensure_expected_head, ensure_not_output_branch, head_to_commit_to, user_commit,
+};
 use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph};
 
-/// How many modified paths a census names.
+/// How many modified paths a summary names.
 const NAMED: usize = 10;
 
 /// The branches as the steps so far leave them.
@@ -47,14 +49,14 @@ struct Branch {
     tree: Tree,
     sources: Vec<Source>,
     /// Counts of files that were given; the others are counted at the end.
-    given: Census,
+    given: ChangeSummary,
     messages: Vec<String>,
     known_messages: BTreeSet<String>,
     /// The line that last changed files.
     changed_by: Option<u32>,
     /// The commit that its changes are, once something named it, and the line that did.
     named: Option<(CommitId, u32)>,
-    census: Census,
+    summary: ChangeSummary,
 }
 
 /// What a reference means in the middle of a transaction.
@@ -75,12 +77,12 @@ impl Branch {
             base,
             tree: base,
             sources: Vec::new(),
-            given: Census::default(),
+            given: ChangeSummary::default(),
             messages: Vec::new(),
             known_messages: BTreeSet::new(),
             changed_by: None,
             named: None,
-            census: Census::default(),
+            summary: ChangeSummary::default(),
         })
     }
 
@@ -138,7 +140,7 @@ impl<'s> Draft<'s> {
             branch.messages.push(message.clone());
         }
         let (from, (repo, name)) = (branch.from, &step.branch);
-        refuse_unexpected(repo, name, step.expect, from)
+        ensure_expected_head(repo, name, step.expect, from)
     }
 
     /// The branch as the steps so far leave it.
@@ -161,21 +163,21 @@ impl<'s> Draft<'s> {
         if !self.branches.contains_key(&step.branch) {
             head_to_commit_to(self.store, repo, name)?;
         }
-        crate::changes::refuse_output(self.store, repo)?;
+        crate::changes::ensure_not_output(self.store, repo)?;
         if let Some((_, line)) = self.branch(&step.branch)?.named {
             let what = format!("line {line} uses the commit that this transaction makes of `{}`", place(&step.branch));
             return Err(usage(what, "move all changes of its files before that line"));
         }
         let base = self.branch(&step.branch)?.tree;
         let edits = self.edits(step, base)?;
-        let (tree, census) = files::apply(self.store, base, &edits)?;
+        let (tree, summary) = files::apply(self.store, base, &edits)?;
         let branch = self.branch(&step.branch)?;
         branch.tree = tree;
         branch.changed_by = Some(step.line);
         branch.sources.extend(edits.sources);
-        branch.given.unchanged += census.unchanged;
-        branch.given.size_bytes += census.size_bytes;
-        branch.given.new_bytes += census.new_bytes;
+        branch.given.unchanged += summary.unchanged;
+        branch.given.size_bytes += summary.size_bytes;
+        branch.given.new_bytes += summary.new_bytes;
         Ok(())
     }
 
@@ -221,10 +223,10 @@ impl<'s> Draft<'s> {
     fn move_branch(&mut self, step: &Step, to: &Reference) -> Result<()> {
         let (repo, name) = &step.branch;
         if !self.branches.contains_key(&step.branch) {
-            crate::changes::refuse_tag(self.store, repo, name)?;
+            crate::changes::ensure_not_tag(self.store, repo, name)?;
             self.store.branch(repo, name)?;
         }
-        refuse_output_branch(self.graph, repo, name)?;
+        ensure_not_output_branch(self.graph, repo, name)?;
         let to = self.commit_of(step, to)?;
         let base = tree_of(self.store, Some(to))?;
         let branch = self.branch(&step.branch)?;
@@ -247,7 +249,7 @@ impl<'s> Draft<'s> {
             let what = if is_there { "branch" } else { "tag" };
             return Err(RepoError::Exists { what: format!("{what} `{name}` of repository `{repo}`") }.into());
         }
-        refuse_output_branch(self.graph, repo, name)?;
+        ensure_not_output_branch(self.graph, repo, name)?;
         let at = match at {
             Some(at) => Some(self.commit_of(step, at)?),
             None => self.default_head(step)?,
@@ -273,7 +275,7 @@ impl<'s> Draft<'s> {
             Meaning::Stored(resolved) => resolved.id,
             Meaning::Drafted(branch) => self.name_commit(&branch, step.line)?,
         };
-        refuse_as_head(&step.branch.0, &id, &self.store.commit(&id)?)?;
+        ensure_can_be_head(&step.branch.0, &id, &self.store.commit(&id)?)?;
         Ok(id)
     }
 
@@ -313,7 +315,7 @@ impl<'s> Draft<'s> {
             commit.message =
                 if branch.messages.is_empty() { (*message).to_owned() } else { branch.messages.join("\n") };
             commit.sources = std::mem::take(&mut branch.sources);
-            branch.census = census(store, branch)?;
+            branch.summary = summary(store, branch)?;
             branch.named = Some((store.put_commit(&commit)?, line));
         }
         branch.head().ok_or_else(|| {
@@ -329,7 +331,7 @@ impl<'s> Draft<'s> {
                 self.name_commit(&of, 0)?;
             } else {
                 let branch = self.branch(&of)?;
-                branch.census = branch.given.clone();
+                branch.summary = branch.given.clone();
             }
         }
         Ok(())
@@ -340,27 +342,27 @@ impl<'s> Draft<'s> {
             let branch = self.branches.remove(of)?;
             let (from, to) = (branch.from, branch.head());
             let is_moved = from != to || branch.is_created;
-            Some(BranchChange { repo: of.0.clone(), branch: of.1.clone(), from, to, is_moved, census: branch.census })
+            Some(BranchChange { repo: of.0.clone(), branch: of.1.clone(), from, to, is_moved, summary: branch.summary })
         });
         Outcome { run, branches: branches.collect(), drastic: self.drastic }
     }
 }
 
 /// What the changes of a branch's files come to, whatever happened on the way.
-fn census(store: &Store, branch: &Branch) -> Result<Census> {
-    let mut census = branch.given.clone();
+fn summary(store: &Store, branch: &Branch) -> Result<ChangeSummary> {
+    let mut summary = branch.given.clone();
     for change in diff(store, branch.base, branch.tree, None)? {
         let change = change?;
         match (&change.old, &change.new) {
-            (None, _) => census.added += 1,
-            (_, None) => census.removed += 1,
+            (None, _) => summary.added += 1,
+            (_, None) => summary.removed += 1,
             (Some(_), Some(_)) => {
-                census.modified += 1;
-                if census.modified_paths.len() < NAMED {
-                    census.modified_paths.push(change.path);
+                summary.modified += 1;
+                if summary.modified_paths.len() < NAMED {
+                    summary.modified_paths.push(change.path);
                 }
             }
         }
     }
-    Ok(census)
+    Ok(summary)
 }

@@ -13,14 +13,14 @@ use std::collections::BTreeSet;
 
 use specs::{BranchName, CommitId, FilePath, Reference, RepoName, RunId};
 
-use repos::files::{Census, Edits, LeftOut};
+use repos::files::{ChangeSummary, Edits, LeftOut};
 use repos::journal::{CauseKind, Move};
 use repos::{Change, Store};
 
 use crate::changes::run_entries;
 use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph};
-use crate::run::{By, cause, new_run, until_first};
+use crate::run::{Actor, cause, new_run, retry_on_conflict};
 
 mod draft;
 
@@ -30,7 +30,7 @@ use draft::Draft;
 #[derive(Debug)]
 pub struct Transaction<'a> {
     /// By whom.
-    pub by: &'a By,
+    pub by: &'a Actor,
     /// Why; of commits whose steps say nothing else.
     pub message: &'a str,
     /// What is done, in order.
@@ -106,7 +106,7 @@ pub struct BranchChange {
     /// Whether it is new or points elsewhere.
     pub is_moved: bool,
     /// What its commit changes; all zero when it only moved.
-    pub census: Census,
+    pub summary: ChangeSummary,
 }
 
 /// What a transaction does, or did.
@@ -133,7 +133,7 @@ impl Transaction<'_> {
     /// `Lines` when steps cannot be done.
     pub fn publish(&self, store: &Store) -> Result<Outcome> {
         let run = new_run();
-        until_first(store, || {
+        retry_on_conflict(store, || {
             let graph = Graph::load(store)?;
             let outcome = self.draft(store, &graph, run)?.outcome(Some(run));
             let moves: Vec<Move> = outcome.branches.iter().filter_map(as_move).collect();

@@ -18,14 +18,14 @@ use crate::execution::{Ended, JobContext, Pool, Sealing, Stop, end_of, work};
 use crate::graph::{BranchOf, Pipeline};
 use crate::live::{Counts, JobState, LiveState};
 use crate::recipe::Leaf;
-use crate::run::{By, cause, new_run};
+use crate::run::{Actor, cause, new_run};
 use crate::scheduler::Engine;
 
 /// Tries all that a request comes to, one pipeline after another. `stop` ends it: what is done stays in the cache.
 pub(super) async fn run(
     engine: &Engine,
     request: &Request,
-    by: &By,
+    by: &Actor,
     stop: watch::Receiver<bool>,
     on_begin: OnBegin<'_>,
 ) -> Result<Tried> {
@@ -33,7 +33,7 @@ pub(super) async fn run(
     let _operation = store.operation();
     let is_sample = !request.sample.is_all();
     let selected = tokio::task::block_in_place(|| Selected::of(&store, request, is_sample))?;
-    refuse_other_executor(engine, &selected)?;
+    ensure_same_executor(engine, &selected)?;
     let only = tokio::task::block_in_place(|| samples(&store, request, &selected))?;
     let run = tokio::task::block_in_place(|| begin(&store, request, &selected, by))?;
     let order = store.run(&run)?.order;
@@ -49,7 +49,7 @@ pub(super) async fn run(
 struct All<'a> {
     engine: &'a Engine,
     request: &'a Request,
-    by: &'a By,
+    by: &'a Actor,
     selected: &'a Selected,
     only: Samples,
     order: u64,
@@ -97,7 +97,7 @@ fn gone(pipeline: &Pipeline) -> EngineError {
 }
 
 /// Versions are for one executor.
-pub(super) fn refuse_other_executor(engine: &Engine, selected: &Selected) -> Result<()> {
+pub(super) fn ensure_same_executor(engine: &Engine, selected: &Selected) -> Result<()> {
     let kind = engine.executor().kind;
     match selected.pipelines.iter().find(|pipeline| pipeline.version.executor != kind) {
         None => Ok(()),
@@ -113,7 +113,7 @@ pub(super) fn refuse_other_executor(engine: &Engine, selected: &Selected) -> Res
 }
 
 /// Puts the try on record: the versions that it tries, its run, its jobs.
-fn begin(store: &Store, request: &Request, selected: &Selected, by: &By) -> Result<RunId> {
+fn begin(store: &Store, request: &Request, selected: &Selected, by: &Actor) -> Result<RunId> {
     let run = new_run();
     let mut entries = Vec::new();
     let mut jobs = Vec::new();
@@ -145,7 +145,7 @@ fn begin(store: &Store, request: &Request, selected: &Selected, by: &By) -> Resu
 /// One job of a try.
 struct One<'a> {
     engine: &'a Engine,
-    by: &'a By,
+    by: &'a Actor,
     pipeline: &'a Arc<Pipeline>,
     row: JobRow,
     /// Just these datums: then it makes no commit.

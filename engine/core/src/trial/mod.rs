@@ -5,13 +5,13 @@
 //! - `select`  which pipelines a trial runs, and with which inputs
 //! - `sample`  which datums, when not all
 //! - `kept`    trials that are on record
-//! - `loose`   trials of which nothing is kept: with folders of the host, to a folder of the host, or with a shell inside
+//! - `ephemeral`   trials of which nothing is kept: with folders of the host, to a folder of the host, or with a shell inside
 //!
 //! Not here: how a job's datums are executed (`execution`), what a spec becomes (`apply`), how what was tried compares with the present
 //! (`answers::trial`).
 
+mod ephemeral;
 mod kept;
-mod loose;
 mod sample;
 mod select;
 
@@ -22,7 +22,7 @@ use repos::{RepoError, Store};
 use specs::{CommitId, DatumId, Digest, Glob, PipelineName, RepoName, RunId};
 use tokio::sync::watch;
 
-pub use loose::Loose;
+pub use ephemeral::EphemeralTrial;
 
 use crate::datums::DatumKey;
 use crate::datums::DatumMap;
@@ -30,7 +30,7 @@ use crate::error::{EngineError, Result};
 use crate::execution::Outputs;
 use crate::graph::{BranchOf, Graph, Pipeline};
 use crate::live::{Counts, JobState};
-use crate::run::By;
+use crate::run::Actor;
 use crate::scheduler::Engine;
 
 /// What is to be tried.
@@ -130,9 +130,9 @@ pub enum TriedOutput {
         is_sample: bool,
     },
     /// Datums of which no result is kept.
-    Loose {
+    EphemeralTrial {
         /// Each of them.
-        datums: Vec<LooseDatum>,
+        datums: Vec<EphemeralDatum>,
         /// All files that they wrote.
         files: Outputs,
     },
@@ -140,7 +140,7 @@ pub enum TriedOutput {
 
 /// A datum that ran, of which no result is kept.
 #[derive(Debug, Clone)]
-pub struct LooseDatum {
+pub struct EphemeralDatum {
     /// Its key in the map of datums.
     pub key: DatumKey,
     /// Its id.
@@ -190,13 +190,13 @@ pub fn branch_read(graph: &Graph, repo: &RepoName) -> Result<BranchOf> {
 pub async fn try_out(
     engine: &Engine,
     request: &Request,
-    loose: &Loose,
-    by: &By,
+    ephemeral: &EphemeralTrial,
+    by: &Actor,
     stop: watch::Receiver<bool>,
     on_begin: OnBegin<'_>,
 ) -> Result<Tried> {
-    if loose.is_any() {
-        return loose::run(engine, request, loose, stop, on_begin).await;
+    if ephemeral.is_any() {
+        return ephemeral::run(engine, request, ephemeral, stop, on_begin).await;
     }
     kept::run(engine, request, by, stop, on_begin).await
 }

@@ -31,16 +31,16 @@ pub(super) fn keys(
         },
         _ => BTreeSet::new(),
     };
-    let is_wanted = |number: usize, key: &DatumKey, arms: &[crate::datums::Arm]| match sample {
+    let is_wanted = |number: usize, key: &DatumKey, inputs: &[crate::datums::InputMatch]| match sample {
         Sample::All => true,
         // Of `total` things in a row, `count` that are evenly: where the share steps up.
         Sample::Some(count) => number * count / total != (number + 1) * count / total || *count >= total,
-        Sample::Matching(glob) => arms.iter().any(|arm| glob.matches(arm.path.as_str())),
+        Sample::Matching(glob) => inputs.iter().any(|input| glob.matches(input.path.as_str())),
         Sample::Failed => failed.contains(key),
     };
     let mut keys = BTreeSet::new();
-    for (number, (key, arms)) in planned.todo.into_iter().enumerate() {
-        if is_wanted(number, &key, &arms) {
+    for (number, (key, inputs)) in planned.todo.into_iter().enumerate() {
+        if is_wanted(number, &key, &inputs) {
             keys.insert(key);
         }
     }

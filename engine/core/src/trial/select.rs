@@ -9,8 +9,8 @@ use specs::{CommitId, PipelineName};
 
 use super::Request;
 use crate::error::{EngineError, Result};
-use crate::generations::refusal;
 use crate::graph::{BranchOf, Pipeline};
+use crate::inputs::refusal;
 use crate::recipe::Leaf;
 
 /// The pipelines of a try.

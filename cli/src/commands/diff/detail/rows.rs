@@ -7,7 +7,7 @@ use crate::commands::diff::page::Block;
 use crate::output::{count, plural};
 
 pub(super) fn blocks(found: &TableDiff, extent: Extent) -> Vec<Block> {
-    let mut blocks = vec![Block::Line(census(found))];
+    let mut blocks = vec![Block::Line(counted(found))];
     blocks.extend(found.notes.iter().cloned().map(Block::Line));
     let columns = [("added", &found.columns_added), ("removed", &found.columns_removed)];
     for (what, columns) in columns.into_iter().filter(|(_, columns)| !columns.is_empty()) {
@@ -33,7 +33,7 @@ pub(super) fn blocks(found: &TableDiff, extent: Extent) -> Vec<Block> {
 }
 
 /// How the rows were paired, and how many of which sort there are.
-fn census(found: &TableDiff) -> String {
+fn counted(found: &TableDiff) -> String {
     let by = if found.by == PairedBy::Key {
         found.key.join(", ")
     } else {

@@ -183,7 +183,7 @@ fn gather_once(store: &Store, at: &Resolved, with: Contents) -> Result<Case> {
     recorder.store.journal.tell(&mut walk.report);
     claim(store, &mut walk, at)?;
     walk.finish();
-    refuse_unproven(&walk)?;
+    ensure_proven(&walk)?;
     let (introduced, met) = (std::mem::take(&mut walk.introduced), std::mem::take(&mut walk.met));
     let introduced = introduced.into_iter().map(|(at, path, by)| Introduced { at, path, by }).collect();
     let paths = if at.path.is_root() { Vec::new() } else { super::super::verify::paths(store, at)? };
@@ -207,7 +207,7 @@ fn gather_once(store: &Store, at: &Resolved, with: Contents) -> Result<Case> {
     Gathering { store, claim, met, parts: BTreeMap::new() }.finish(at, recorder)
 }
 
-fn refuse_unproven(walk: &Walk<'_>) -> Result<()> {
+fn ensure_proven(walk: &Walk<'_>) -> Result<()> {
     let Some(worst) = walk.report.worst() else { return Ok(()) };
     let why = match &worst.state {
         State::Fails(why) | State::Damaged(why) | State::Noted(why) => why.as_str(),

@@ -7,13 +7,13 @@ use specs::spec::{Input, PfsInput};
 /// Content by path.
 pub(super) type Files = BTreeMap<String, String>;
 /// Leaf, path, key of join or group.
-pub(super) type ModelArm = (usize, String, Option<String>);
+pub(super) type ModelInput = (usize, String, Option<String>);
 
 /// A datum: the parts of its key, and its arms.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ModelDatum {
     pub(super) key: Vec<(usize, String)>,
-    pub(super) arms: Vec<ModelArm>,
+    pub(super) inputs: Vec<ModelInput>,
 }
 
 /// Files by repository.
@@ -42,7 +42,7 @@ pub(super) fn content(world: &World, leaf: &PfsInput, path: &str) -> Vec<(String
 
 /// All datums of `input`, whose first leaf has this number.
 pub(super) fn datums(input: &Input, first: usize, world: &World) -> Vec<ModelDatum> {
-    let arms = |inputs: &[Input]| -> Vec<Vec<ModelDatum>> {
+    let members = |inputs: &[Input]| -> Vec<Vec<ModelDatum>> {
         let mut first = first;
         let mut all = Vec::new();
         for input in inputs {
@@ -53,35 +53,36 @@ pub(super) fn datums(input: &Input, first: usize, world: &World) -> Vec<ModelDat
     };
     let leaf = |leaf: &PfsInput| -> Vec<ModelDatum> {
         let matched = paths(&world[leaf.repo.as_str()]).into_iter().filter(|path| leaf.glob.matches(path));
-        matched.map(|path| ModelDatum { key: vec![(first, path.clone())], arms: vec![(first, path, None)] }).collect()
+        matched.map(|path| ModelDatum { key: vec![(first, path.clone())], inputs: vec![(first, path, None)] }).collect()
     };
     // Keys are asked of leaves by their number in the whole spec, which begins at `first` here.
     let leaves = input.leaves();
-    let part = |arm: &ModelArm, is_join: bool| {
-        let leaf = leaves[arm.0 - first];
+    let part = |input: &ModelInput, is_join: bool| {
+        let leaf = leaves[input.0 - first];
         let template = if is_join { &leaf.join_on } else { &leaf.group_by };
-        template.as_ref().map_or(String::new(), |template| template.key(&leaf.glob, &arm.1).unwrap())
+        template.as_ref().map_or(String::new(), |template| template.key(&leaf.glob, &input.1).unwrap())
     };
-    let key =
-        |datum: &ModelDatum, is_join: bool| -> String { datum.arms.iter().map(|arm| part(arm, is_join)).collect() };
+    let key = |datum: &ModelDatum, is_join: bool| -> String {
+        datum.inputs.iter().map(|input| part(input, is_join)).collect()
+    };
     match input {
         Input::Pfs(input) => leaf(input),
         Input::Cron(cron) => leaf(&cron.ticks),
-        Input::Union(inputs) => arms(inputs).concat(),
-        Input::Cross(inputs) => cross(&arms(inputs)),
+        Input::Union(inputs) => members(inputs).concat(),
+        Input::Cross(inputs) => cross(&members(inputs)),
         Input::Join(inputs) => {
-            let arms = arms(inputs);
-            let keys: BTreeSet<String> = arms.iter().flatten().map(|datum| key(datum, true)).collect();
+            let inputs = members(inputs);
+            let keys: BTreeSet<String> = inputs.iter().flatten().map(|datum| key(datum, true)).collect();
             let of_key = |wanted: &String| {
-                let mut own: Vec<Vec<ModelDatum>> = arms
+                let mut own: Vec<Vec<ModelDatum>> = inputs
                     .iter()
-                    .map(|arm| arm.iter().filter(|datum| key(datum, true) == *wanted).cloned().collect())
+                    .map(|input| input.iter().filter(|datum| key(datum, true) == *wanted).cloned().collect())
                     .collect();
                 if own.contains(&Vec::new()) {
-                    for arm in &mut own {
-                        arm.retain(|datum| datum.arms.iter().all(|arm| leaves[arm.0 - first].outer_join));
+                    for input in &mut own {
+                        input.retain(|datum| datum.inputs.iter().all(|input| leaves[input.0 - first].outer_join));
                     }
-                    own.retain(|arm| !arm.is_empty());
+                    own.retain(|input| !input.is_empty());
                     if own.is_empty() {
                         return Vec::new();
                     }
@@ -91,14 +92,14 @@ pub(super) fn datums(input: &Input, first: usize, world: &World) -> Vec<ModelDat
             keys.iter().flat_map(of_key).collect()
         }
         Input::Group(inputs) => {
-            let all = arms(inputs).concat();
+            let all = members(inputs).concat();
             let keys: BTreeSet<String> = all.iter().map(|datum| key(datum, false)).collect();
             let of_key = |wanted: String| {
                 let members = all.iter().filter(|datum| key(datum, false) == wanted);
-                let arms: BTreeSet<(usize, String)> =
-                    members.flat_map(|datum| datum.arms.iter().map(|arm| (arm.0, arm.1.clone()))).collect();
-                let arms = arms.into_iter().map(|(leaf, path)| (leaf, path, None)).collect();
-                keyed(ModelDatum { key: vec![(first, wanted.clone())], arms }, &wanted)
+                let inputs: BTreeSet<(usize, String)> =
+                    members.flat_map(|datum| datum.inputs.iter().map(|input| (input.0, input.1.clone()))).collect();
+                let inputs = inputs.into_iter().map(|(leaf, path)| (leaf, path, None)).collect();
+                keyed(ModelDatum { key: vec![(first, wanted.clone())], inputs }, &wanted)
             };
             keys.into_iter().map(of_key).collect()
         }
@@ -106,19 +107,19 @@ pub(super) fn datums(input: &Input, first: usize, world: &World) -> Vec<ModelDat
 }
 
 fn keyed(mut datum: ModelDatum, key: &str) -> ModelDatum {
-    for arm in &mut datum.arms {
-        arm.2 = Some(key.to_owned());
+    for input in &mut datum.inputs {
+        input.2 = Some(key.to_owned());
     }
     datum
 }
 
 fn cross(lists: &[Vec<ModelDatum>]) -> Vec<ModelDatum> {
-    let mut all = vec![ModelDatum { key: Vec::new(), arms: Vec::new() }];
+    let mut all = vec![ModelDatum { key: Vec::new(), inputs: Vec::new() }];
     for list in lists {
         let longer = |begun: &ModelDatum| {
             let one = |next: &ModelDatum| ModelDatum {
                 key: [begun.key.clone(), next.key.clone()].concat(),
-                arms: [begun.arms.clone(), next.arms.clone()].concat(),
+                inputs: [begun.inputs.clone(), next.inputs.clone()].concat(),
             };
             list.iter().map(one).collect::<Vec<_>>()
         };

@@ -11,7 +11,7 @@ use specs::spec::Input;
 use super::model::{self, ModelDatum, World, content};
 use super::world::{KINDS, history, input, pair, store, trees, world};
 use crate::datums::DatumMap;
-use crate::datums::{self, Arm, DatumKey, Difference, KeyedChanges, MemberRows, Shape, prefix};
+use crate::datums::{self, DatumKey, Difference, InputMatch, KeyedChanges, MemberRows, Shape, prefix};
 
 /// What a datum shows to user code, without what is outside its recipe.
 type Shown = Vec<(usize, String, Option<String>, Vec<(String, String)>)>;
@@ -35,10 +35,10 @@ fn check<S: Strategy>(share: u32, strategy: &S, property: impl Fn(S::Value) -> T
     }
 }
 
-fn as_model(key: &DatumKey, arms: &[Arm]) -> ModelDatum {
+fn as_model(key: &DatumKey, inputs: &[InputMatch]) -> ModelDatum {
     let parts = key.parts().unwrap().into_iter().map(|(leaf, text)| (leaf, text.to_owned()));
-    let arms = arms.iter().map(|arm| (arm.leaf, arm.path.to_string(), arm.key.clone()));
-    ModelDatum { key: parts.collect(), arms: arms.collect() }
+    let inputs = inputs.iter().map(|input| (input.leaf, input.path.to_string(), input.key.clone()));
+    ModelDatum { key: parts.collect(), inputs: inputs.collect() }
 }
 
 /// All datums by planning in full; each must come once, with what is at its paths.
@@ -47,12 +47,16 @@ fn planned(store: &Store, input: &Input, world: &World) -> BTreeSet<ModelDatum> 
     let list = datums::all(store, &Shape::of(input), trees.clone()).unwrap();
     let mut found = BTreeSet::new();
     let mut keys = BTreeSet::new();
-    for (key, arms) in &list {
-        for arm in &arms {
-            assert_eq!(Some(arm.matched), datums::match_at(store, trees[arm.leaf], &arm.path).unwrap(), "{arm:?}");
+    for (key, inputs) in &list {
+        for input in &inputs {
+            assert_eq!(
+                Some(input.matched),
+                datums::match_at(store, trees[input.leaf], &input.path).unwrap(),
+                "{input:?}"
+            );
         }
         assert!(keys.insert(key.clone()), "{key:?} comes twice");
-        found.insert(as_model(&key, &arms));
+        found.insert(as_model(&key, &inputs));
     }
     assert_eq!(found.len(), list.len());
     found
@@ -67,8 +71,8 @@ fn by_definition(input: &Input, world: &World) -> BTreeSet<ModelDatum> {
 
 fn shown(input: &Input, world: &World, datum: &ModelDatum) -> Shown {
     let leaves = input.leaves();
-    let arms = datum.arms.iter().filter(|arm| !leaves[arm.0].reference);
-    arms.map(|(leaf, path, key)| (*leaf, path.clone(), key.clone(), content(world, leaves[*leaf], path))).collect()
+    let inputs = datum.inputs.iter().filter(|input| !leaves[input.0].reference);
+    inputs.map(|(leaf, path, key)| (*leaf, path.clone(), key.clone(), content(world, leaves[*leaf], path))).collect()
 }
 
 #[test]
@@ -129,8 +133,8 @@ impl Kept<'_> {
     fn in_full(&mut self, world: &World) {
         let trees = trees(self.store, self.input, world);
         let mut edits = self.rows(&MemberRows::All { shape: Shape::of(self.input), trees: trees.clone() });
-        for (key, arms) in &datums::all(self.store, &Shape::of(self.input), trees).unwrap() {
-            edits.insert(key.below(prefix::DATUM), Some(self.value(world, &key, &arms)));
+        for (key, inputs) in &datums::all(self.store, &Shape::of(self.input), trees).unwrap() {
+            edits.insert(key.below(prefix::DATUM), Some(self.value(world, &key, &inputs)));
         }
         self.edit(edits);
     }
@@ -145,8 +149,8 @@ impl Kept<'_> {
         rows
     }
 
-    fn value(&self, world: &World, key: &DatumKey, arms: &[Arm]) -> Vec<u8> {
-        format!("{:?}", shown(self.input, world, &as_model(key, arms))).into_bytes()
+    fn value(&self, world: &World, key: &DatumKey, inputs: &[InputMatch]) -> Vec<u8> {
+        format!("{:?}", shown(self.input, world, &as_model(key, inputs))).into_bytes()
     }
 
     /// What an incremental job does; the keys of the touched datums now and before.
@@ -157,7 +161,7 @@ impl Kept<'_> {
         let difference = Difference::new(self.store, &shape, (old, trees), self.map, &changes);
         let (mut now, mut before) = (BTreeMap::new(), BTreeSet::new());
         let mut on_now = |datum: datums::Datum| {
-            assert!(now.insert(datum.key.clone(), datum.arms).is_none(), "{:?} comes twice", datum.key);
+            assert!(now.insert(datum.key.clone(), datum.inputs).is_none(), "{:?} comes twice", datum.key);
             Ok(())
         };
         let mut on_before = |datum: datums::Datum| {
@@ -167,11 +171,11 @@ impl Kept<'_> {
         difference.touched(&mut on_now, &mut on_before).unwrap();
         let mut edits = self.rows(&changes.rows());
         edits.extend(before.iter().map(|key| (key.below(prefix::DATUM), None)));
-        edits.extend(now.iter().map(|(key, arms)| (key.below(prefix::DATUM), Some(self.value(new, key, arms)))));
+        edits.extend(now.iter().map(|(key, inputs)| (key.below(prefix::DATUM), Some(self.value(new, key, inputs)))));
         // Every datum is found by its key alone.
-        for (key, arms) in &datums::all(self.store, &shape, trees_of(self, new)).unwrap() {
-            let found = difference.datum(&key).unwrap().map(|datum| (datum.key, datum.arms));
-            assert_eq!(found, Some((key, arms)));
+        for (key, inputs) in &datums::all(self.store, &shape, trees_of(self, new)).unwrap() {
+            let found = difference.datum(&key).unwrap().map(|datum| (datum.key, datum.inputs));
+            assert_eq!(found, Some((key, inputs)));
         }
         self.edit(edits);
         [now.into_keys().collect(), before]
@@ -245,9 +249,11 @@ fn the_readers_of_a_file_are_those_with_it_among_their_arms() {
             let leaves = input.leaves().into_iter().enumerate();
             let holders: BTreeSet<usize> =
                 leaves.filter(|(_, leaf)| leaf.repo.as_str() == repo.as_str()).map(|(number, _)| number).collect();
-            let reads = |arm: &Arm| holders.contains(&arm.leaf) && (arm.path == path || arm.path.contains(&path));
+            let reads = |input: &InputMatch| {
+                holders.contains(&input.leaf) && (input.path == path || input.path.contains(&path))
+            };
             let expected: BTreeSet<DatumKey> =
-                all.iter().filter(|(_, arms)| arms.iter().any(reads)).map(|(key, _)| key).collect();
+                all.iter().filter(|(_, inputs)| inputs.iter().any(reads)).map(|(key, _)| key).collect();
             let mut found = BTreeSet::new();
             let mut visit = |reader: datums::ReadBy| {
                 assert!(found.insert(reader.key.clone()), "{:?} comes twice", reader.key);

@@ -119,8 +119,8 @@ fn leaf() -> impl Strategy<Value = Input> {
 pub(super) type Kind = fn(Vec<Input>) -> Input;
 pub(super) const KINDS: [Kind; 4] = [Input::Cross, Input::Union, Input::Join, Input::Group];
 
-fn node(arm: impl Strategy<Value = Input> + Clone + 'static) -> impl Strategy<Value = Input> {
-    (select(&KINDS[..]), proptest::collection::vec(arm, 1..4)).prop_map(|(kind, arms)| kind(arms))
+fn node(input: impl Strategy<Value = Input> + Clone + 'static) -> impl Strategy<Value = Input> {
+    (select(&KINDS[..]), proptest::collection::vec(input, 1..4)).prop_map(|(kind, inputs)| kind(inputs))
 }
 
 /// An input with combinations in combinations, `depth` of them at most.

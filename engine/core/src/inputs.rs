@@ -37,17 +37,17 @@ pub enum Readiness {
 
 /// Looks for the inputs of a job that has not ended. `open` are all jobs that have not ended, in the order of runs.
 pub fn inputs_of(store: &Store, pipeline: &Pipeline, job: &JobRow, open: &[JobRow]) -> Result<Readiness> {
-    Generations::new(store, open).inputs_of(pipeline, job)
+    InputResolver::new(store, open).inputs_of(pipeline, job)
 }
 
 /// Why a job of now can never take these inputs together; `None` when it can.
 pub(crate) fn refusal(store: &Store, leaves: &[Leaf]) -> Result<Option<String>> {
-    Generations::new(store, &[]).mixed(u64::MAX, leaves)
+    InputResolver::new(store, &[]).mixed(u64::MAX, leaves)
 }
 
 /// Looks for the inputs of many jobs at one moment.
 #[derive(Debug)]
-pub struct Generations<'a> {
+pub struct InputResolver<'a> {
     store: &'a Store,
     open: &'a [JobRow],
     /// Versions of pipelines that were read.
@@ -62,7 +62,7 @@ fn too_many(inputs: usize) -> Option<String> {
     (inputs > most).then(|| format!("it has {inputs} inputs, but at most {most} are possible: apply it with fewer"))
 }
 
-impl<'a> Generations<'a> {
+impl<'a> InputResolver<'a> {
     /// `open` are all jobs that have not ended, in the order of runs.
     pub fn new(store: &'a Store, open: &'a [JobRow]) -> Self {
         Self { store, open, versions: RefCell::default(), rows: RefCell::default() }

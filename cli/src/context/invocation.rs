@@ -77,7 +77,7 @@ fn working_folder() -> std::io::Result<PathBuf> {
 
 /// The outside, as the process that was called has it.
 #[derive(Debug)]
-pub(crate) struct Outside {
+pub(crate) struct Invocation {
     pub(crate) streams: Streams,
     /// The folder in which the command was called.
     pub(crate) cwd: PathBuf,
@@ -89,7 +89,7 @@ pub(crate) struct Outside {
     pub(crate) client: Client,
 }
 
-impl Outside {
+impl Invocation {
     /// That of this process.
     pub(crate) fn own(cancel: Cancel) -> std::io::Result<Self> {
         Ok(Self {
@@ -104,7 +104,7 @@ impl Outside {
 
     /// Standard input. Reading from another process's stdin ends when nobody waits for the command any more.
     pub(crate) fn stdin(&self) -> Stdin<'_> {
-        Stdin { outside: self }
+        Stdin { invocation: self }
     }
 
     /// Whether a person can read a question and answer it.
@@ -130,12 +130,12 @@ const BETWEEN_LOOKS: u16 = 100;
 /// Standard input as a command reads it.
 #[derive(Debug)]
 pub(crate) struct Stdin<'a> {
-    outside: &'a Outside,
+    invocation: &'a Invocation,
 }
 
 impl Read for Stdin<'_> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let Outside { streams, cancel, client, .. } = self.outside;
+        let Invocation { streams, cancel, client, .. } = self.invocation;
         if client.is_other() {
             let _waits = client.waits();
             let mut looked = [PollFd::new(streams.stdin.as_fd(), PollFlags::POLLIN)];

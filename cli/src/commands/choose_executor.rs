@@ -13,8 +13,8 @@ use crate::executors::executors;
 use crate::output::Progress;
 
 /// The executor that the store uses; it answers.
-pub(super) async fn settle(cx: &Context, store: &Store) -> Result<Settled> {
-    Ok(executors::settle(store, &executors(cx, store)?).await?)
+pub(super) async fn choose_executor(cx: &Context, store: &Store) -> Result<Settled> {
+    Ok(executors::choose_executor(store, &executors(cx, store)?).await?)
 }
 
 /// Keeps an executor that was chosen just now for good, and says so.

@@ -1,4 +1,4 @@
-//! The outlook: what would run, why, and about how long, without running anything.
+//! The preview: what would run, why, and about how long, without running anything.
 //!
 //! A number is exact, for a job that is not stopped on the way, or said to be a bound; where there is none, that is said.
 
@@ -15,12 +15,12 @@ use crate::explain::changes_of_recipe;
 use engine::Result;
 use engine::cache::{Known, cached};
 use engine::datums::result_in;
-use engine::datums::{Arm, DatumKey, count_matches, prefix, reads};
+use engine::datums::{DatumKey, InputMatch, count_matches, prefix, reads};
 use engine::execution::Skipped;
-use engine::generations::{Generations, Readiness};
 use engine::graph::{BranchOf, Graph, Pipeline};
+use engine::inputs::{InputResolver, Readiness};
 use engine::plan::{Base, Plan, plan};
-use engine::recipe::{Kitchen, Leaf};
+use engine::recipe::{Leaf, RecipeBuilder};
 use engine::scheduler::{paths_again, reprocesses};
 
 /// Past datums that an estimate of time looks at.
@@ -28,7 +28,7 @@ const SAMPLE: usize = 20;
 
 /// What a job would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outlook {
+pub struct Preview {
     /// Its pipeline.
     pub pipeline: PipelineName,
     /// Its run; absent for one that is not pending.
@@ -45,7 +45,7 @@ pub struct Outlook {
     pub why: String,
     /// Why datums would be executed, or go: `new`, `changed: images`, `new version: cmd, env`, `recovered`, `removed`; each with how many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reasons: Vec<OutlookReason>,
+    pub reasons: Vec<PreviewReason>,
     /// About how long it takes at the given parallelism; absent when nothing like it ran before.
     pub seconds_estimate: Option<f64>,
     /// Whether it depends on what other jobs will give: then `executes` is a bound, `cached` and `removed` are not known, and the time is
@@ -56,16 +56,16 @@ pub struct Outlook {
     pub unbounded: bool,
     /// The datums one by one, when asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub datums: Vec<OutlookDatum>,
+    pub datums: Vec<PreviewDatum>,
 }
 
 /// What would become of a datum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OutlookDatum {
+pub struct PreviewDatum {
     /// Its id.
     pub id: DatumId,
     /// The matched path of each input.
-    pub inputs: Vec<OutlookInput>,
+    pub inputs: Vec<PreviewInput>,
     /// Whether it would be executed; else the cache has it.
     pub executes: bool,
     /// Why, as in the roll-up.
@@ -74,7 +74,7 @@ pub struct OutlookDatum {
 
 /// Why some datums would be executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutlookReason {
+pub struct PreviewReason {
     /// In words.
     pub why: String,
     /// How many.
@@ -83,7 +83,7 @@ pub struct OutlookReason {
 
 /// The matched path of an input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutlookInput {
+pub struct PreviewInput {
     /// The input's name.
     pub input: String,
     /// The path.
@@ -97,48 +97,48 @@ const NO_BOUND: u64 = (1 << 53) - 1;
 ///
 /// A job that can start is told exactly. One that waits is told as a bound, if there is one: how many files a pipeline above will write is
 /// not known before it ran.
-pub fn pending(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit: usize) -> Result<Vec<Outlook>> {
+pub fn pending(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit: usize) -> Result<Vec<Preview>> {
     let open = store.open_jobs()?;
-    let generations = Generations::new(store, &open);
+    let inputs = InputResolver::new(store, &open);
     let mut versions = Vec::new();
     for job in &open {
         versions.push((job, Pipeline::load_version(store, &job.pipeline, job.version)?));
     }
-    let mut outlooks = Vec::new();
+    let mut previews = Vec::new();
     for (job, pipeline) in versions.iter().filter(|(job, _)| names.is_empty() || names.contains(&job.pipeline)) {
-        let outlook = match generations.inputs_of(pipeline, job)? {
+        let preview = match inputs.inputs_of(pipeline, job)? {
             Readiness::Ready(leaves) => {
-                let outlook = of_inputs(store, pipeline, leaves, &Told::of(store, job)?, each, limit)?;
+                let preview = of_inputs(store, pipeline, leaves, &Told::of(store, job)?, each, limit)?;
                 // What one of two jobs executes the other may find in the cache.
                 let transform = pipeline.version.transform;
                 let mut others = versions.iter().filter(|(_, other)| other.version.transform == transform);
                 let may_share = others.any(|(other, _)| other.pipeline != job.pipeline);
-                Outlook { at_most: outlook.at_most || (may_share && outlook.executes > 0), ..outlook }
+                Preview { at_most: preview.at_most || (may_share && preview.executes > 0), ..preview }
             }
             Readiness::Unrunnable { reason } => nothing(pipeline, format!("it cannot run: {reason}")),
-            Readiness::Waits { .. } => waiting(store, &generations, (pipeline, *job), each, limit)?,
+            Readiness::Waits { .. } => waiting(store, &inputs, (pipeline, *job), each, limit)?,
         };
-        outlooks.push(Outlook { run: Some(job.run), ..outlook });
+        previews.push(Preview { run: Some(job.run), ..preview });
     }
-    Ok(outlooks)
+    Ok(previews)
 }
 
 /// What a job would do that waits for others.
 fn waiting(
     store: &Store,
-    generations: &Generations<'_>,
+    inputs: &InputResolver<'_>,
     (pipeline, job): (&Pipeline, &JobRow),
     each: bool,
     limit: usize,
-) -> Result<Outlook> {
-    let inputs = generations.known_inputs(pipeline, job)?;
+) -> Result<Preview> {
+    let inputs = inputs.known_inputs(pipeline, job)?;
     let Some(upstream) = inputs.iter().find_map(|input| input.as_ref().err().cloned()) else {
         // Only its own earlier job is before it. What that executes is in the cache then, and what it leaves as it is too: so against the
         // output of now there is nothing to execute that is not told here.
         let leaves = inputs.into_iter().filter_map(std::result::Result::ok).collect();
         let told = Told::of(store, job)?;
         let told = Told { why: format!("{}, after its earlier run", told.why), ..told };
-        return Ok(Outlook { at_most: true, ..of_inputs(store, pipeline, leaves, &told, each, limit)? });
+        return Ok(Preview { at_most: true, ..of_inputs(store, pipeline, leaves, &told, each, limit)? });
     };
     let known = |leaf: usize| inputs.get(leaf)?.as_ref().ok().map(|leaf| leaf.tree);
     let why = format!("depends on changes of {upstream}");
@@ -152,20 +152,20 @@ pub fn proposed(
     changed: &BTreeSet<PipelineName>,
     each: bool,
     limit: usize,
-) -> Result<Vec<Outlook>> {
+) -> Result<Vec<Preview>> {
     let affected = graph.downstream(changed);
     // Open jobs of older versions are killed; what others still write is not known.
     let open = store.open_jobs()?;
     let open: BTreeSet<&PipelineName> =
         open.iter().map(|job| &job.pipeline).filter(|name| !changed.contains(name)).collect();
-    let mut outlooks: Vec<Outlook> = Vec::new();
+    let mut previews: Vec<Preview> = Vec::new();
     for pipeline in graph.in_order().into_iter().filter(|pipeline| affected.contains(pipeline.name())) {
         let writer = |branch: &BranchOf| {
             let writer = graph.writer(branch)?.name();
             (affected.contains(writer) || open.contains(writer)).then(|| writer.clone())
         };
         let upstream = pipeline.input_branches().iter().find_map(writer);
-        outlooks.push(if let Some(upstream) = upstream {
+        previews.push(if let Some(upstream) = upstream {
             let leaves = present_inputs(store, pipeline)?;
             let known =
                 |leaf: usize| leaves.get(leaf).filter(|leaf| writer(&leaf.branch).is_none()).map(|leaf| leaf.tree);
@@ -174,11 +174,11 @@ pub fn proposed(
         } else {
             let why = if store.find_pipeline(pipeline.name())?.is_some() { "a new version" } else { "a new pipeline" };
             let told = Told { why: why.to_owned(), ..Told::default() };
-            let outlook = of_inputs(store, pipeline, present_inputs(store, pipeline)?, &told, each, limit)?;
-            Outlook { at_most: outlook.at_most || open.contains(pipeline.name()), ..outlook }
+            let preview = of_inputs(store, pipeline, present_inputs(store, pipeline)?, &told, each, limit)?;
+            Preview { at_most: preview.at_most || open.contains(pipeline.name()), ..preview }
         });
     }
-    Ok(outlooks)
+    Ok(previews)
 }
 
 /// How many datums an input can have at most; `None` where that hangs on files that are not known. `known` gives the tree of a leaf, by its
@@ -269,7 +269,7 @@ fn of_inputs(
     told: &Told,
     each: bool,
     limit: usize,
-) -> Result<Outlook> {
+) -> Result<Preview> {
     let (repo, branch) = pipeline.output_branch();
     let parent =
         if store.has_repo(&repo)? { store.find_branch(&repo, &branch)?.and_then(|row| row.commit) } else { None };
@@ -278,12 +278,12 @@ fn of_inputs(
     if plan.parent.is_none() {
         plan.parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
     }
-    let kitchen = Kitchen::new(store.clone(), pipeline.version.transform, leaves);
+    let recipes = RecipeBuilder::new(store.clone(), pipeline.version.transform, leaves);
     let mut reasons = Reasons { store, plan: &plan, versions: HashMap::new(), counts: BTreeMap::new() };
     let (mut executes, mut known, mut datums) = (0, 0, Vec::new());
-    for (key, arms) in &plan.todo {
-        let prepared = kitchen.outlook(&arms)?;
-        let anew = reprocess || is_again(store, &kitchen, told.again.as_ref(), &arms)?;
+    for (key, inputs) in &plan.todo {
+        let prepared = recipes.preview(&inputs)?;
+        let anew = reprocess || is_again(store, &recipes, told.again.as_ref(), &inputs)?;
         let is_own = |found: &Known| Some(found.run) == told.run && found.pipeline == *pipeline.name();
         let is_known = cached(store, pipeline, &prepared.id)?.is_some_and(|found| !anew || is_own(&found));
         let skipped = told.skipped.of_datum(&prepared.id).filter(|_| !is_known);
@@ -300,13 +300,13 @@ fn of_inputs(
             *reasons.counts.entry(reason.clone()).or_default() += 1;
         }
         if each {
-            let name = |arm: &Arm| kitchen.leaves()[arm.leaf].input.name.clone();
-            let named = arms.iter().map(|arm| OutlookInput { input: name(arm), path: arm.path.clone() });
-            datums.push(OutlookDatum { id: prepared.id, inputs: named.collect(), executes: runs, why: reason });
+            let name = |input: &InputMatch| recipes.leaves()[input.leaf].input.name.clone();
+            let named = inputs.iter().map(|input| PreviewInput { input: name(input), path: input.path.clone() });
+            datums.push(PreviewDatum { id: prepared.id, inputs: named.collect(), executes: runs, why: reason });
         }
     }
     let reasons = reasons.rolled_up();
-    Ok(Outlook {
+    Ok(Preview {
         pipeline: pipeline.name().clone(),
         run: None,
         executes,
@@ -323,10 +323,15 @@ fn of_inputs(
 }
 
 /// Whether a datum is one of those that somebody wants again.
-fn is_again(store: &Store, kitchen: &Kitchen, again: Option<&Glob>, arms: &[Arm]) -> Result<bool, RepoError> {
+fn is_again(
+    store: &Store,
+    recipes: &RecipeBuilder,
+    again: Option<&Glob>,
+    inputs: &[InputMatch],
+) -> Result<bool, RepoError> {
     let Some(glob) = again else { return Ok(false) };
-    for arm in arms {
-        if reads(store, kitchen.leaves()[arm.leaf].tree, arm, glob)? {
+    for input in inputs {
+        if reads(store, recipes.leaves()[input.leaf].tree, input, glob)? {
             return Ok(true);
         }
     }
@@ -375,12 +380,12 @@ impl Reasons<'_> {
     }
 
     /// The most frequent first, and what is gone.
-    fn rolled_up(self) -> Vec<OutlookReason> {
-        let mut reasons: Vec<OutlookReason> =
-            self.counts.into_iter().map(|(why, datums)| OutlookReason { why, datums }).collect();
+    fn rolled_up(self) -> Vec<PreviewReason> {
+        let mut reasons: Vec<PreviewReason> =
+            self.counts.into_iter().map(|(why, datums)| PreviewReason { why, datums }).collect();
         reasons.sort_by(|one, other| other.datums.cmp(&one.datums).then_with(|| one.why.cmp(&other.why)));
         let removed = self.plan.removed() as u64;
-        reasons.extend((removed > 0).then(|| OutlookReason { why: "removed".to_owned(), datums: removed }));
+        reasons.extend((removed > 0).then(|| PreviewReason { why: "removed".to_owned(), datums: removed }));
         reasons
     }
 }
@@ -390,7 +395,7 @@ fn workers(pipeline: &Pipeline, limit: usize) -> usize {
 }
 
 /// What a job that waits would do: `most` datums at most, if there is such a bound.
-fn bounded(store: &Store, pipeline: &Pipeline, most: Option<u64>, why: String, limit: usize) -> Result<Outlook> {
+fn bounded(store: &Store, pipeline: &Pipeline, most: Option<u64>, why: String, limit: usize) -> Result<Preview> {
     let (repo, branch) = pipeline.output_branch();
     let parent =
         if store.has_repo(&repo)? { store.find_branch(&repo, &branch)?.and_then(|row| row.commit) } else { None };
@@ -401,12 +406,12 @@ fn bounded(store: &Store, pipeline: &Pipeline, most: Option<u64>, why: String, l
     };
     let executes = most.unwrap_or(NO_BOUND).min(NO_BOUND);
     let (unbounded, at_most) = (most.is_none(), true);
-    Ok(Outlook { executes, seconds_estimate: seconds, at_most, unbounded, ..nothing(pipeline, why) })
+    Ok(Preview { executes, seconds_estimate: seconds, at_most, unbounded, ..nothing(pipeline, why) })
 }
 
 /// What a job would do that does nothing.
-fn nothing(pipeline: &Pipeline, why: String) -> Outlook {
-    Outlook {
+fn nothing(pipeline: &Pipeline, why: String) -> Preview {
+    Preview {
         pipeline: pipeline.name().clone(),
         run: None,
         executes: 0,

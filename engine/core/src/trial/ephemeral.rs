@@ -12,8 +12,8 @@ use tokio::sync::watch;
 
 use super::sample::keys;
 use super::select::Selected;
-use super::{Begun, LooseDatum, OnBegin, Request, Tried, TriedJob, TriedOutput, present};
-use crate::datums::{Arm, DatumKey};
+use super::{Begun, EphemeralDatum, OnBegin, Request, Tried, TriedJob, TriedOutput, present};
+use crate::datums::{DatumKey, InputMatch};
 use crate::error::{EngineError, Result};
 use crate::execution::{DatumContext, JobContext, Outputs, Pool, datum_context};
 use crate::graph::Pipeline;
@@ -26,7 +26,7 @@ use sandbox::{Console, HostFolder, Sandbox};
 
 /// What ties a try to the host.
 #[derive(Debug, Clone, Default)]
-pub struct Loose {
+pub struct EphemeralTrial {
     /// Folders that the sandboxes show.
     pub mounts: Vec<HostFolder>,
     /// Where the outputs go.
@@ -35,7 +35,7 @@ pub struct Loose {
     pub console: Option<Console>,
 }
 
-impl Loose {
+impl EphemeralTrial {
     /// Whether a try is of this sort at all.
     pub fn is_any(&self) -> bool {
         !self.mounts.is_empty() || self.out.is_some() || self.console.is_some()
@@ -46,14 +46,14 @@ impl Loose {
 pub(super) async fn run(
     engine: &Engine,
     request: &Request,
-    loose: &Loose,
+    ephemeral: &EphemeralTrial,
     stop: watch::Receiver<bool>,
     on_begin: OnBegin<'_>,
 ) -> Result<Tried> {
     let store = engine.store().clone();
     let _operation = store.operation();
     let selected = tokio::task::block_in_place(|| Selected::of(&store, request, true))?;
-    super::kept::refuse_other_executor(engine, &selected)?;
+    super::kept::ensure_same_executor(engine, &selected)?;
     let [pipeline] = selected.pipelines.as_slice() else {
         let names: Vec<String> = selected.names().iter().map(ToString::to_string).collect();
         return Err(EngineError::Usage {
@@ -66,7 +66,7 @@ pub(super) async fn run(
         what: format!("`{}` cannot run: {why}", pipeline.name()),
         hint: None,
     })?;
-    let trial = Trial::begin(engine, request, loose, pipeline, leaves, stop)?;
+    let trial = Trial::begin(engine, request, ephemeral, pipeline, leaves, stop)?;
     on_begin(Begun { run: None, order: trial.context.job.order });
     let job = trial.run().await?;
     Ok(Tried { run: None, jobs: vec![job], left_out: selected.left_out })
@@ -75,13 +75,13 @@ pub(super) async fn run(
 /// One pipeline at work.
 struct Trial<'a> {
     engine: &'a Engine,
-    loose: &'a Loose,
+    ephemeral: &'a EphemeralTrial,
     context: JobContext,
     datums: DatumContext,
-    todo: Vec<(DatumKey, Vec<Arm>)>,
+    todo: Vec<(DatumKey, Vec<InputMatch>)>,
     present: Option<CommitId>,
     stop: watch::Receiver<bool>,
-    tried: Vec<LooseDatum>,
+    tried: Vec<EphemeralDatum>,
     counts: Counts,
     outputs: Outputs,
 }
@@ -90,26 +90,27 @@ impl<'a> Trial<'a> {
     fn begin(
         engine: &'a Engine,
         request: &Request,
-        loose: &'a Loose,
+        ephemeral: &'a EphemeralTrial,
         pipeline: &Arc<Pipeline>,
         leaves: Vec<Leaf>,
         stop: watch::Receiver<bool>,
     ) -> Result<Self> {
         let store = engine.store();
-        let todo = tokio::task::block_in_place(|| todo(store, request, pipeline, &leaves, loose.console.is_some()))?;
+        let todo =
+            tokio::task::block_in_place(|| todo(store, request, pipeline, &leaves, ephemeral.console.is_some()))?;
         // A second try of a command under edit tells nothing new.
         let mut once = (**pipeline).clone();
         once.spec.datum_tries = 1;
         let row = row(store, pipeline);
         let context = engine.context(&row, Arc::new(once), leaves, watch::channel(None).1)?;
         let pool = Arc::new(Pool::new(engine.executor_handle()));
-        let context = JobContext { mounts: loose.mounts.clone(), pool, ..context };
+        let context = JobContext { mounts: ephemeral.mounts.clone(), pool, ..context };
         let datums = tokio::task::block_in_place(|| datum_context(&context))?;
         let present = tokio::task::block_in_place(|| present(store, pipeline))?;
         let counts = Counts { total: todo.len() as u64, ..Counts::default() };
         Ok(Self {
             engine,
-            loose,
+            ephemeral,
             context,
             datums,
             todo,
@@ -146,7 +147,7 @@ impl<'a> Trial<'a> {
             },
         );
         ended?;
-        if let Some(out) = &self.loose.out {
+        if let Some(out) = &self.ephemeral.out {
             tokio::task::block_in_place(|| self.bring(out))?;
         }
         let Counts { failed, total, .. } = self.counts;
@@ -159,17 +160,17 @@ impl<'a> Trial<'a> {
             seconds: store.clock().now().seconds_since(started_at),
             commit: None,
             present: self.present,
-            output: TriedOutput::Loose { datums: self.tried, files: self.outputs },
+            output: TriedOutput::EphemeralTrial { datums: self.tried, files: self.outputs },
         })
     }
 
     /// False when it was stopped.
     async fn all(&mut self, sandbox: &mut Option<Sandbox>) -> Result<bool> {
         let mut stop = self.stop.clone();
-        for (key, arms) in std::mem::take(&mut self.todo) {
-            let prepared = tokio::task::block_in_place(|| self.datums.kitchen.outlook(&arms))?;
+        for (key, inputs) in std::mem::take(&mut self.todo) {
+            let prepared = tokio::task::block_in_place(|| self.datums.recipes.preview(&inputs))?;
             let tried = tokio::select! {
-                tried = self.one(&arms, &prepared, sandbox) => tried?,
+                tried = self.one(&inputs, &prepared, sandbox) => tried?,
                 true = async { stop.wait_for(|stop| *stop).await.is_ok() } => return Ok(false),
             };
             tokio::task::block_in_place(|| self.take_in(key, prepared, tried))?;
@@ -178,17 +179,22 @@ impl<'a> Trial<'a> {
     }
 
     /// The output of a datum; `None` when it failed.
-    async fn one(&self, arms: &[Arm], prepared: &Prepared, sandbox: &mut Option<Sandbox>) -> Result<Option<Outputs>> {
-        let _turn = self.context.turns.take().await;
-        match &self.loose.console {
-            None => Ok(self.datums.try_out(arms, prepared, sandbox).await?.outputs),
-            Some(console) => self.datums.converse(arms, prepared, sandbox, console.clone()).await,
+    async fn one(
+        &self,
+        inputs: &[InputMatch],
+        prepared: &Prepared,
+        sandbox: &mut Option<Sandbox>,
+    ) -> Result<Option<Outputs>> {
+        let _turn = self.context.slots.take().await;
+        match &self.ephemeral.console {
+            None => Ok(self.datums.try_out(inputs, prepared, sandbox).await?.outputs),
+            Some(console) => self.datums.converse(inputs, prepared, sandbox, console.clone()).await,
         }
     }
 
     fn take_in(&mut self, key: DatumKey, prepared: Prepared, outputs: Option<Outputs>) -> Result<()> {
         let root = outputs.as_ref().map(|outputs| self.datums.keep_outputs(outputs)).transpose()?;
-        self.tried.push(LooseDatum { key, id: prepared.id, inputs: prepared.recipe.inputs, outputs: root });
+        self.tried.push(EphemeralDatum { key, id: prepared.id, inputs: prepared.recipe.inputs, outputs: root });
         if outputs.is_some() {
             self.counts.processed += 1;
         } else {
@@ -230,7 +236,7 @@ fn todo(
     pipeline: &Pipeline,
     leaves: &[Leaf],
     only_one: bool,
-) -> Result<Vec<(DatumKey, Vec<Arm>)>> {
+) -> Result<Vec<(DatumKey, Vec<InputMatch>)>> {
     let only: Option<BTreeSet<DatumKey>> = keys(store, pipeline, leaves, &request.sample)?;
     let planned = plan(store, pipeline, leaves, None)?.todo.into_iter();
     let wanted = planned.filter(|(key, _)| only.as_ref().is_none_or(|only| only.contains(key)));
