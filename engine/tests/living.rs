@@ -7,8 +7,8 @@ use repos::journal::SealedState;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::setting::{Setting, copy};
-use engine::Engine;
 use engine::live::{EngineEvent, JobKey};
+use engine::{Engine, Phase};
 use sandbox::scripted::Call;
 
 /// Copies what it finds in `repo`, by a pipeline of this name.
@@ -100,9 +100,9 @@ async fn an_engine_that_lives_on_runs_what_comes_until_it_is_told_to_end() {
         until(&engine, || s.job("lower").sealed.is_some()).await;
         assert_eq!(s.files("lower")["/a"], format!("{content}|upper|lower"));
     }
-    engine.wind_down();
+    engine.drain();
     serving.join_next().await.unwrap().unwrap().unwrap();
-    assert!(engine.has_ended());
+    assert!(engine.phase() == Phase::Ended);
     assert!(!engine.want(engine::Selection::All), "it starts nothing more");
 }
 
@@ -124,7 +124,7 @@ async fn winding_down_lets_running_datums_finish_and_starts_no_other() {
     serving.spawn(async move { serves.serve().await });
     tokio::task::block_in_place(|| (starts.recv().unwrap(), starts.recv().unwrap()));
     let mut feed = engine.live().listen();
-    engine.wind_down();
+    engine.drain();
     // Those who wait for something are told.
     while !matches!(feed.recv().await, Ok(EngineEvent::Look)) {}
     drop(let_go);

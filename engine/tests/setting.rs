@@ -122,7 +122,7 @@ impl Setting {
             entrypoint: Vec::new(),
         };
         let digest = self.store.put_document(&document).unwrap();
-        let mut graph = Graph::load(&self.store).unwrap();
+        let mut graph = Graph::clone(&Graph::load(&self.store).unwrap());
         let pipeline = Pipeline { document: digest, version: document, spec };
         let (repo, branch) = pipeline.output_branch();
         graph.pipelines.insert(name.clone(), Arc::new(pipeline));

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use answers::queries::job_id;
-use engine::Engine;
 use engine::feed::{Feed, Heard, Printed};
+use engine::{Engine, Phase};
 use repos::documents::{ResultDocument, ResultState};
 use repos::{JobRow, Store};
 use specs::{Digest, ErrorKind};
@@ -60,7 +60,7 @@ fn not_running(job: &JobRow) -> CliError {
 /// Waits until the engine has looked at the job; `None` when it has ended before.
 fn feed_of(cx: &Context, engine: &Engine, job: &JobRow) -> Result<Option<Arc<Feed>>> {
     loop {
-        let has_ended = engine.has_ended();
+        let has_ended = engine.phase() == Phase::Ended;
         if let Some(feed) = engine.live().feed(&key_of(job)) {
             return Ok(Some(feed));
         }
@@ -127,7 +127,7 @@ impl<'a> Following<'a> {
         let (mut follower, mut idle) = (feed.follow(), 0);
         loop {
             // What was printed before this is seen by the look after it. A job may be ended from outside before it began.
-            let is_over = engine.has_ended()
+            let is_over = engine.phase() == Phase::Ended
                 || (idle % PATIENCE == PATIENCE - 1 && feed.at_work().is_empty() && is_sealed(self.store, self.job)?);
             let mut is_new = false;
             let goes_on = follower.look(self.store, |heard| {

@@ -47,7 +47,7 @@ async fn serve(cx: &Context, engine: &Engine, board: &mut Board<'_>, args: &Args
         () = cx.cancel().asked(1) => {}
     }
     cx.notes().farewell("stopping after running datums finish; the next pv serve or pv run continues with the rest");
-    engine.wind_down();
+    engine.drain();
     tokio::select! {
         done = &mut work => return Ok(done?),
         error = show(board) => return end_now(engine, work).await.and(Err(error)),

@@ -62,7 +62,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         }
     }
     let folder = store.folder();
-    let differs_on_disk = drifts(store, &Graph::load(store)?)?;
+    let differs_on_disk = drifts(store, &*Graph::load(store)?)?;
     let needs_you = pipelines.iter().filter_map(need).chain(differs_on_disk.iter().map(|drift| apply_need(cx, drift)));
     let status = StatusView {
         store: store.dir().to_owned(),

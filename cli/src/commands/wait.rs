@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use answers::queries::find_job;
-use engine::Engine;
+use engine::{Engine, Phase};
 use repos::{JobRow, Store};
 use specs::{ErrorKind, JobRef, PipelineName, Reference, RunId, Target, parse_target};
 
@@ -121,7 +121,7 @@ async fn pause<T>(
     news: impl Future<Output = T>,
     deadline: Option<Instant>,
 ) -> Result<()> {
-    if engine.has_ended() {
+    if engine.phase() == Phase::Ended {
         return Err(CliError::OwnerEnds);
     }
     tokio::select! {

@@ -116,7 +116,7 @@ pub fn pending(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit:
                 Preview { at_most: preview.at_most || (may_share && preview.executes > 0), ..preview }
             }
             Readiness::Unrunnable { reason } => nothing(pipeline, format!("it cannot run: {reason}")),
-            Readiness::Waits { .. } => waiting(store, &inputs, (pipeline, *job), each, limit)?,
+            Readiness::Waits(_) => waiting(store, &inputs, (pipeline, *job), each, limit)?,
         };
         previews.push(Preview { run: Some(job.run), ..preview });
     }

@@ -159,7 +159,7 @@ pub fn user_commit(
 pub fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
     ensure_not_output(store, repo)?;
     if branch.as_str().contains("-trigger-") {
-        ensure_not_output_branch(&Graph::load(store)?, repo, branch)?;
+        ensure_not_output_branch(&*Graph::load(store)?, repo, branch)?;
     }
     let head = match store.branch(repo, branch) {
         Ok(row) => row.commit,
@@ -257,7 +257,7 @@ fn move_to(
     }
     let run = new_run();
     retry_on_conflict(store, || {
-        ensure_not_output_branch(&Graph::load(store)?, repo, branch)?;
+        ensure_not_output_branch(&*Graph::load(store)?, repo, branch)?;
         // That the branch itself moved in between is for the caller to see, not to be overridden.
         let actual = store.find_branch(repo, branch)?.and_then(|row| row.commit);
         if actual != from {

@@ -174,9 +174,12 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The pipelines of a store in their newest versions.
-    pub fn load(store: &Store) -> Result<Self> {
-        let number = store.graph()?;
+    /// The pipelines of a store in their newest versions. They are read once after each change of pipelines.
+    pub fn load(store: &Store) -> Result<Arc<Self>> {
+        store.of_pipelines(|number| Self::read(store, number))
+    }
+
+    fn read(store: &Store, number: u64) -> Result<Self> {
         let mut pipelines = BTreeMap::new();
         let mut stopped = BTreeSet::new();
         for (name, row) in store.pipelines()? {

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use repos::documents::Commit;
@@ -18,16 +19,37 @@ use crate::error::Result;
 use crate::graph::{BranchOf, Pipeline};
 use crate::recipe::Leaf;
 
+/// What a job waits for before it starts, or before its next datum begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// A job of the same pipeline in an earlier run.
+    EarlierRun,
+    /// A job of a pipeline that it reads from.
+    Pipeline(PipelineName),
+    /// Space on the disk.
+    Disk,
+    /// An engine: nothing else is missing.
+    Engine,
+}
+
+impl fmt::Display for WaitsFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EarlierRun => f.pad("for its earlier run"),
+            Self::Pipeline(name) => write!(f, "for {name}"),
+            Self::Disk => f.pad("disk"),
+            Self::Engine => f.pad("for pv run"),
+        }
+    }
+}
+
 /// Whether a job can start.
 #[derive(Debug, Clone)]
 pub enum Readiness {
     /// With these inputs, one for each leaf of the spec.
     Ready(Vec<Leaf>),
     /// Not before something else has ended.
-    Waits {
-        /// For what, in words: `for detect`.
-        reason: String,
-    },
+    Waits(WaitsFor),
     /// Never.
     Unrunnable {
         /// Names the upstream.
@@ -71,7 +93,7 @@ impl<'a> InputResolver<'a> {
     /// Looks for the inputs of a job that has not ended.
     pub fn inputs_of(&self, pipeline: &Pipeline, job: &JobRow) -> Result<Readiness> {
         if self.open.iter().any(|other| other.pipeline == job.pipeline && other.order < job.order) {
-            return Ok(Readiness::Waits { reason: "for its earlier run".to_owned() });
+            return Ok(Readiness::Waits(WaitsFor::EarlierRun));
         }
         let inputs = pipeline.spec.input.leaves();
         if let Some(reason) = too_many(inputs.len()) {
@@ -82,7 +104,7 @@ impl<'a> InputResolver<'a> {
             let branch = pipeline.input_branch(input);
             let writer = branch.0.as_pipeline();
             if let Some(upstream) = self.open_writer(&branch, job.order)? {
-                return Ok(Readiness::Waits { reason: format!("for {}", upstream.pipeline) });
+                return Ok(Readiness::Waits(WaitsFor::Pipeline(upstream.pipeline.clone())));
             }
             if let Some(state) = self.gave_nothing(job, &writer, &branch)? {
                 return Ok(Readiness::Unrunnable { reason: format!("{writer} {state}") });

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! error       what can go wrong
+//! blocking    work that blocks, in async tasks
 //! run         what every change that can cause jobs begins with: who, why, its run
 //! graph       who reads what; which jobs a change causes
 //! schedule    when a schedule comes due
@@ -22,6 +23,7 @@
 //! feed        what jobs that run have done and printed so far
 //! live        what goes on
 //! slots       how many datums run at a time
+//! phase       how far the life of an engine has come
 //! execution   one job, from its plan to its seal
 //! scheduler   which job runs when
 //! apply       from spec files to pipeline versions
@@ -31,6 +33,7 @@
 //! and printing (`cli`).
 
 pub mod apply;
+mod blocking;
 pub mod cache;
 pub mod changes;
 pub mod datums;
@@ -42,6 +45,7 @@ pub mod graph;
 pub mod inputs;
 pub mod keep;
 pub mod live;
+mod phase;
 pub mod plan;
 pub mod recipe;
 pub mod run;
@@ -54,7 +58,9 @@ pub mod transaction;
 pub mod trial;
 mod triggers;
 
+pub use blocking::blocking;
 pub use error::{EngineError, Result, in_full};
 pub use execution::remake;
 pub use graph::{Graph, Pipeline};
+pub use phase::Phase;
 pub use scheduler::{Engine, Selection};

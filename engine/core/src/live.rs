@@ -11,6 +11,7 @@ use specs::{DatumId, PipelineName, RunId};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::feed::{AtWork, Feed, SoFar};
+use crate::inputs::WaitsFor;
 
 /// Names a job.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,7 +26,7 @@ pub struct JobKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LiveState {
-    /// For another job, disk, or its turn.
+    /// It has not started, or the disk is full: see [`WaitsFor`].
     Waiting,
     /// Its datums are being looked at.
     Running,
@@ -116,8 +117,8 @@ pub struct LiveJob {
     pub run: RunId,
     /// Its state.
     pub state: LiveState,
-    /// Why it is in that state; empty when that needs no reason.
-    pub reason: String,
+    /// What it waits for, when it does.
+    pub waits_for: Option<WaitsFor>,
     /// Since when.
     pub since: Timestamp,
     /// When it was started; absent while it waits.
@@ -137,12 +138,12 @@ const REMEMBERED: usize = 1000;
 
 #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
 impl LiveJob {
-    fn new(run: RunId, reason: &str, now: Timestamp, feed: Arc<Feed>) -> Self {
+    fn new(run: RunId, waits_for: Option<WaitsFor>, now: Timestamp, feed: Arc<Feed>) -> Self {
         Self {
             run,
             feed,
             state: LiveState::Waiting,
-            reason: reason.to_owned(),
+            waits_for,
             since: now,
             started_at: None,
             counts: Counts::default(),
@@ -249,23 +250,23 @@ impl Live {
         self.inner.feed.send(happened).ok();
     }
 
-    pub(crate) fn waits(&self, job: &JobKey, run: RunId, reason: &str, now: Timestamp) {
+    pub(crate) fn waits(&self, job: &JobKey, run: RunId, waits_for: Option<WaitsFor>, now: Timestamp) {
         let mut jobs = self.jobs();
-        if jobs.get(job).is_some_and(|live| live.reason == reason) {
+        if jobs.get(job).is_some_and(|live| live.waits_for == waits_for) {
             return;
         }
         let feed = jobs.get(job).map_or_else(|| self.new_feed(job), |live| live.feed.clone());
-        jobs.insert(job.clone(), LiveJob::new(run, reason, now, feed));
+        jobs.insert(job.clone(), LiveJob::new(run, waits_for, now, feed));
         drop(jobs);
         self.tell(EngineEvent::Changed(job.clone()));
     }
 
     pub(crate) fn enters(&self, job: &JobKey, run: RunId, state: LiveState, now: Timestamp) {
-        self.waits(job, run, "", now);
+        self.waits(job, run, None, now);
         self.update(job, |live| {
             live.state = state;
             live.since = now;
-            live.reason.clear();
+            live.waits_for = None;
             live.started_at.get_or_insert(now);
             if state == LiveState::Running {
                 live.feed.begin(now);
@@ -274,21 +275,26 @@ impl Live {
         self.tell(EngineEvent::Changed(job.clone()));
     }
 
-    /// Running jobs wait, for this reason, until they [continue](Self::go_on).
-    pub(crate) fn hold(&self, reason: &str, now: Timestamp) {
-        self.shift(LiveState::Running, LiveState::Waiting, reason, now);
+    /// Running jobs wait for this, until they [continue](Self::release).
+    pub(crate) fn hold(&self, waits_for: &WaitsFor, now: Timestamp) {
+        self.shift(LiveState::Running, LiveState::Waiting, Some(waits_for), now);
     }
 
     /// Jobs that were held run again.
-    pub(crate) fn go_on(&self, now: Timestamp) {
-        self.shift(LiveState::Waiting, LiveState::Running, "", now);
+    pub(crate) fn release(&self, now: Timestamp) {
+        self.shift(LiveState::Waiting, LiveState::Running, None, now);
+    }
+
+    /// Whether a job waits for this.
+    pub(crate) fn any_waits_for(&self, what: &WaitsFor) -> bool {
+        self.jobs().values().any(|job| job.waits_for.as_ref() == Some(what))
     }
 
     /// Takes jobs that have begun from one state to another.
-    fn shift(&self, from: LiveState, to: LiveState, reason: &str, now: Timestamp) {
+    fn shift(&self, from: LiveState, to: LiveState, waits_for: Option<&WaitsFor>, now: Timestamp) {
         let mut jobs = self.jobs();
         for live in jobs.values_mut().filter(|live| live.state == from && live.started_at.is_some()) {
-            *live = LiveJob { state: to, reason: reason.to_owned(), since: now, ..live.clone() };
+            *live = LiveJob { state: to, waits_for: waits_for.cloned(), since: now, ..live.clone() };
         }
     }
 

@@ -18,11 +18,13 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use crate::blocking::blocking;
 use crate::error::{EngineError, Result, in_full};
 use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, labels, run_job, seal};
 use crate::graph::{Graph, Pipeline};
-use crate::inputs::{InputResolver, Readiness};
+use crate::inputs::{InputResolver, Readiness, WaitsFor};
 use crate::live::{Counts, EngineEvent, JobKey, Live};
+use crate::phase::{Phase, Phases};
 use crate::recipe::Leaf;
 use crate::run::Actor;
 use crate::slots::DatumSlots;
@@ -33,8 +35,6 @@ use sandbox::Executor;
 const REST: Duration = Duration::from_secs(5);
 /// The clock is looked at this often while something is to come due: it may be set, and a machine may sleep.
 const CLOCK: Duration = Duration::from_mins(1);
-/// What jobs wait for while the disk is full.
-const DISK: &str = "disk";
 /// While jobs run, results are made durable and the disk is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -64,12 +64,9 @@ pub struct Engine {
     changed: Notify,
     /// What is to be brought to its end; others may add to it.
     wanted: Mutex<Vec<Selection>>,
-    /// Set when it runs what comes until it is told to end.
+    /// Whether it runs what comes until it is asked to end.
     lives_on: AtomicBool,
-    /// Set when nothing more will be started.
-    over: AtomicBool,
-    /// Set when nothing runs any more either.
-    ended: AtomicBool,
+    phases: Phases,
     active: Mutex<HashMap<JobKey, watch::Sender<Option<Stop>>>>,
     /// Versions that were read.
     versions: Mutex<HashMap<(PipelineName, u32), Arc<Pipeline>>>,
@@ -98,8 +95,6 @@ struct Work {
     /// Sandboxes that nobody will need, on their way out.
     closing: JoinSet<()>,
     look: Interval,
-    /// Whether jobs that were at work when the engine came to its end were told to end too.
-    is_given_back: bool,
     /// Free bytes of the disk and how many there should be, when these are fewer.
     full_disk: Option<(u64, u64)>,
 }
@@ -108,13 +103,13 @@ impl Work {
     fn new(until: Until, since: Timestamp) -> Self {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { until, since, jobs: Jobs::new(), closing: JoinSet::new(), look, is_given_back: false, full_disk: None }
+        Self { until, since, jobs: Jobs::new(), closing: JoinSet::new(), look, full_disk: None }
     }
 
     /// Jobs that wait for space will not get it from an engine that ends.
     fn ensure_disk_space(&self, live: &Live) -> Result<()> {
         match self.full_disk {
-            Some((free, least)) if self.until == Until::Done && live.all().values().any(|job| job.reason == DISK) => {
+            Some((free, least)) if self.until == Until::Done && live.any_waits_for(&WaitsFor::Disk) => {
                 Err(EngineError::NoSpace { free, least })
             }
             _ => Ok(()),
@@ -146,8 +141,7 @@ impl Engine {
             changed: Notify::new(),
             wanted: Mutex::default(),
             lives_on: AtomicBool::new(false),
-            over: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
+            phases: Phases::default(),
             active: Mutex::default(),
             versions: Mutex::default(),
             runtime: Handle::current(),
@@ -194,7 +188,7 @@ impl Engine {
             }
         }
         self.look_again();
-        !self.is_over()
+        self.phase() == Phase::Running
     }
 
     /// Whether it runs what comes until it is told to end, and not only what is pending.
@@ -202,14 +196,9 @@ impl Engine {
         self.lives_on.load(Ordering::SeqCst)
     }
 
-    /// Whether nothing more will be started.
-    pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
-    }
-
-    /// Whether nothing runs any more, nor will.
-    pub fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
+    /// How far its life has come.
+    pub fn phase(&self) -> Phase {
+        self.phases.now()
     }
 
     /// The jobs that have not ended and are to be brought to their end for `selection`: those selected, and what they wait for.
@@ -223,34 +212,39 @@ impl Engine {
         active.get(job).is_some_and(|stop| stop.send(Some(Stop::Killed(why.to_owned()))).is_ok())
     }
 
-    /// Starts nothing more and lets datums finish that run; then all ends as by [`Engine::interrupt`].
-    pub fn wind_down(&self) {
-        self.over.store(true, Ordering::SeqCst);
-        self.slots.close();
-        self.look_again();
+    /// Starts nothing more and lets running datums finish; then everything ends as by [`Engine::interrupt`].
+    pub fn drain(&self) {
+        self.advance(Phase::Draining);
     }
 
     /// Starts nothing more and ends what runs; [`Engine::run`] and [`Engine::serve`] return when all sandboxes are gone. What is done is
     /// kept, and the next engine continues.
     pub fn interrupt(&self) {
-        self.over.store(true, Ordering::SeqCst);
-        self.give_back();
+        self.advance(Phase::Interrupted);
+    }
+
+    /// Tells everyone who waits for something here that nothing more will come, however the engine ended.
+    pub fn end(&self) {
+        self.advance(Phase::Ended);
+    }
+
+    /// Goes on to a phase; what closes and stops in it does so at once.
+    fn advance(&self, to: Phase) {
+        self.phases.advance(to);
+        self.slots.shut();
+        self.stop_interrupted();
         self.look_again();
     }
 
-    /// Ends all jobs that run here; in the store they stay open.
-    fn give_back(&self) {
+    /// Once the engine is interrupted, stops all jobs that run here; in the store they stay open.
+    fn stop_interrupted(&self) {
+        if self.phase() < Phase::Interrupted {
+            return;
+        }
         for stop in self.active.lock().expect("no panic under this lock").values() {
             // What somebody has stopped stays stopped.
             stop.send_if_modified(|why| why.is_none() && why.replace(Stop::Interrupted).is_none());
         }
-    }
-
-    /// Tells those who wait for something here that nothing more will come, however the engine ended.
-    pub fn say_ended(&self) {
-        self.over.store(true, Ordering::SeqCst);
-        self.ended.store(true, Ordering::SeqCst);
-        self.live.tell(EngineEvent::Look);
     }
 
     /// Runs what is pending to its end. Dropping this stops everything at once; what is done is kept, and the next run continues.
@@ -278,16 +272,16 @@ impl Engine {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 // Anyone who lives on does not end for what may pass; but it must know what has happened.
-                Err(error) if until == Until::Told && !self.is_over() && is_transient(&error) => {
-                    self.rest(&error).await
+                Err(error) if until == Until::Told && self.phase() == Phase::Running && is_transient(&error) => {
+                    self.rest(&error).await;
                 }
                 Err(error) => break Err(error),
             }
         };
-        self.over.store(true, Ordering::SeqCst);
-        // None is left, unless something failed.
+        // No job is left, unless something failed.
+        self.interrupt();
         work.jobs.shutdown().await;
-        self.say_ended();
+        self.end();
         work.closing.join_all().await;
         self.close().await;
         done
@@ -296,29 +290,17 @@ impl Engine {
     /// Tells what is wrong, and waits before all is tried again.
     async fn rest(&self, error: &EngineError) {
         self.live.tell(EngineEvent::Trouble(in_full(error)));
-        let rest = tokio::time::sleep(REST);
         tokio::select! {
-            () = rest => {}
-            () = self.told_to_end() => {}
-        }
-    }
-
-    /// Waits until nothing more is to be started.
-    async fn told_to_end(&self) {
-        while !self.is_over() {
-            self.changed.notified().await;
+            () = tokio::time::sleep(REST) => {}
+            () = self.phases.reached(Phase::Draining) => {}
         }
     }
 
     /// Starts what can start and waits until something happens; false when there is nothing left to do.
     async fn step(&self, work: &mut Work) -> Result<bool> {
-        let mut next_due = None;
-        if !self.is_over() {
-            self.mind_disk(work)?;
-            next_due = self.mind_time(work)?;
-        }
-        while !self.is_over() && self.start_ready(&mut work.jobs)? {}
-        if work.jobs.is_empty() && (self.is_over() || work.until == Until::Done) {
+        let next_due = blocking(|| self.start(work))?;
+        let phase = self.phase();
+        if work.jobs.is_empty() && (phase > Phase::Running || work.until == Until::Done) {
             return work.ensure_disk_space(&self.live).map(|()| false);
         }
         tokio::select! {
@@ -326,21 +308,31 @@ impl Engine {
                 let (job, ended) = ended.map_err(|error| EngineError::Stopped(error.to_string()))?;
                 self.active.lock().expect("no panic under this lock").remove(&job);
                 ended?;
-                self.close_unused(&mut work.closing)?;
+                blocking(|| self.close_unused(&mut work.closing))?;
             }
-            () = self.changed.notified() => {
+            () = self.changed.notified() => blocking(|| {
                 self.stop_ended()?;
-                self.close_unused(&mut work.closing)?;
-            }
-            () = self.slots.all_back(), if self.is_over() && !self.slots.is_open() && !work.is_given_back => {
-                work.is_given_back = true;
-                self.give_back();
-            }
+                self.close_unused(&mut work.closing)
+            })?,
+            () = self.slots.all_back(), if phase == Phase::Draining => self.interrupt(),
             () = tokio::time::sleep(next_due.unwrap_or_default()), if next_due.is_some() => {}
             // Without jobs there is nothing to look at, and nothing wakes.
             _ = work.look.tick(), if !work.jobs.is_empty() || work.full_disk.is_some() => self.sync().await?,
         }
         Ok(true)
+    }
+
+    /// Starts what can start; how long to wait for what comes due next.
+    fn start(&self, work: &mut Work) -> Result<Option<Duration>> {
+        let mut next_due = None;
+        if self.phase() == Phase::Running {
+            self.mind_disk(work)?;
+            next_due = self.mind_time(work)?;
+        }
+        while self.phase() == Phase::Running && self.start_ready(&mut work.jobs)? {}
+        // Somebody may have interrupted the engine while jobs were started.
+        self.stop_interrupted();
+        Ok(next_due)
     }
 
     /// Makes results durable.
@@ -398,13 +390,13 @@ impl Engine {
             }
             let pipeline = self.version(&job.pipeline, job.version)?;
             match inputs.inputs_of(&pipeline, job)? {
-                Readiness::Waits { reason } => self.live.waits(&key, job.run, &reason, self.store.clock().now()),
+                Readiness::Waits(what) => self.live.waits(&key, job.run, Some(what), self.store.clock().now()),
                 Readiness::Unrunnable { reason } => {
                     self.end_unrunnable(job, &pipeline, reason)?;
                     ended_one = true;
                 }
                 Readiness::Ready(_) if is_full => {
-                    self.live.waits(&key, job.run, DISK, self.store.clock().now());
+                    self.live.waits(&key, job.run, Some(WaitsFor::Disk), self.store.clock().now());
                 }
                 Readiness::Ready(leaves) => {
                     let (stop, stopped) = watch::channel(None);
@@ -480,14 +472,13 @@ impl Engine {
         let now = self.store.clock().now();
         work.full_disk = self.free_space()?;
         if work.full_disk.is_some() {
-            self.slots.close();
-            self.live.hold(DISK, now);
+            self.slots.hold();
+            self.live.hold(&WaitsFor::Disk, now);
             if work.until == Until::Done && !work.jobs.is_empty() {
-                self.wind_down();
+                self.drain();
             }
-        } else if !self.slots.is_open() {
-            self.slots.open();
-            self.live.go_on(now);
+        } else if self.slots.release() {
+            self.live.release(now);
         }
         Ok(())
     }

@@ -1,16 +1,26 @@
 //! How many datums run at a time, over all jobs: each needs a slot.
 //!
 //! Slots are given in the order of asking, and a worker asks once for each datum; so a job of many datums never keeps a job of few waiting
-//! longer than one round. While the slots are closed none is given: datums that run finish, the others wait.
+//! longer than one round. While slots are held back none is given: datums that run finish, the others wait. Once they are shut, for good.
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+/// Whether slots are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// Not now: the disk is full.
+    Held,
+    /// Never again: the engine comes to its end.
+    Shut,
+}
 
 /// A slot for each datum that may run at the same time.
 #[derive(Debug)]
 pub(crate) struct DatumSlots {
     limit: u32,
     free: Semaphore,
-    is_open: watch::Sender<bool>,
+    gate: watch::Sender<Gate>,
 }
 
 impl DatumSlots {
@@ -18,35 +28,44 @@ impl DatumSlots {
     pub(crate) fn new(limit: usize) -> Self {
         let limit =
             u32::try_from(limit).unwrap_or(u32::MAX).min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
-        Self { limit, free: Semaphore::new(limit as usize), is_open: watch::Sender::new(true) }
+        Self { limit, free: Semaphore::new(limit as usize), gate: watch::Sender::new(Gate::Open) }
     }
 
     /// Waits for a slot; dropping it gives it back.
     pub(crate) async fn take(&self) -> SemaphorePermit<'_> {
-        let mut is_open = self.is_open.subscribe();
+        let mut gate = self.gate.subscribe();
         loop {
-            is_open.wait_for(|is_open| *is_open).await.expect("the sender is in `self`");
+            gate.wait_for(|gate| *gate == Gate::Open).await.expect("the sender is in `self`");
             let slot = self.free.acquire().await.expect("it is never closed for good");
-            // The slots may have been closed while this one waited.
-            if *is_open.borrow() {
+            // The gate may have closed while this one waited.
+            if *gate.borrow() == Gate::Open {
                 return slot;
             }
         }
     }
 
-    /// Stops giving slots.
-    pub(crate) fn close(&self) {
-        self.is_open.send_replace(false);
+    /// Gives no slots until they are [released](Self::release); false when that was so before.
+    pub(crate) fn hold(&self) -> bool {
+        self.turn(Gate::Open, Gate::Held)
     }
 
-    /// Gives slots again.
-    pub(crate) fn open(&self) {
-        self.is_open.send_replace(true);
+    /// Gives slots that were held back; false when none were.
+    pub(crate) fn release(&self) -> bool {
+        self.turn(Gate::Held, Gate::Open)
+    }
+
+    /// Gives no slots any more.
+    pub(crate) fn shut(&self) {
+        self.gate.send_replace(Gate::Shut);
+    }
+
+    fn turn(&self, from: Gate, to: Gate) -> bool {
+        self.gate.send_if_modified(|gate| *gate == from && std::mem::replace(gate, to) == from)
     }
 
     /// Whether slots are given.
     pub(crate) fn is_open(&self) -> bool {
-        *self.is_open.borrow()
+        *self.gate.borrow() == Gate::Open
     }
 
     /// Waits until every slot is back.
@@ -72,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_longest_comes_next() {
+    fn slots_are_given_in_the_order_of_asking() {
         let slots = DatumSlots::new(1);
         let held = poll(pin!(slots.take())).unwrap();
         let (mut first, mut second) = (pin!(slots.take()), pin!(slots.take()));
@@ -86,20 +105,23 @@ mod tests {
     }
 
     #[test]
-    fn closed_turns_let_those_finish_who_have_one_and_nobody_else_begin() {
+    fn held_slots_let_running_datums_finish_and_no_other_begin() {
         let slots = DatumSlots::new(2);
         let (one, two) = (poll(pin!(slots.take())).unwrap(), poll(pin!(slots.take())).unwrap());
         let mut waits = pin!(slots.take());
         assert!(poll(waits.as_mut()).is_none());
-        slots.close();
+        assert!(slots.hold() && !slots.hold());
         let mut all_back = pin!(slots.all_back());
         drop(one);
-        assert!(poll(waits.as_mut()).is_none(), "there is one, but they are closed");
+        assert!(poll(waits.as_mut()).is_none(), "there is one, but they are held");
         assert!(poll(all_back.as_mut()).is_none(), "one is still held");
         drop(two);
         assert!(poll(all_back.as_mut()).is_some());
         assert!(poll(waits.as_mut()).is_none());
-        slots.open();
+        assert!(slots.release() && !slots.release());
         assert!(poll(waits.as_mut()).is_some());
+        slots.shut();
+        assert!(!slots.release() && !slots.hold());
+        assert!(poll(pin!(slots.take())).is_none(), "they are shut for good");
     }
 }

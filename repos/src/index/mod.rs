@@ -29,6 +29,7 @@ use crate::base::pack_name::PackName;
 
 pub(crate) mod apply;
 mod damage;
+mod derived;
 pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod log;
@@ -61,6 +62,8 @@ pub(crate) struct Index {
     /// How to make another when the one on disk turns out to be damaged, and that one.
     maker: damage::Maker,
     stand_in: OnceLock<damage::StandIn>,
+    /// What users of the store have derived from rows.
+    pub(crate) derived: derived::Derived,
 }
 
 fn options() -> Options {
@@ -143,6 +146,7 @@ impl Index {
             settled: AtomicBool::new(false),
             maker: damage::Maker::default(),
             stand_in: OnceLock::new(),
+            derived: derived::Derived::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The last step of every change: its record, after the data it names, all or nothing.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -267,6 +268,17 @@ impl Store {
     /// How often pipelines have changed; a change that was planned on another number is refused.
     pub fn graph(&self) -> Result<u64> {
         Ok(self.index().row(&keys::meta(meta::GRAPH))?.unwrap_or(0))
+    }
+
+    /// What `make` derives from the pipelines; kept until they change, one value for each type.
+    pub fn of_pipelines<T: Any + Send + Sync, E: From<RepoError>>(
+        &self,
+        make: impl FnOnce(u64) -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        let index = self.index();
+        // Read first: a value of newer rows under this number is never taken for that of a later one.
+        let number = self.graph()?;
+        index.derived.get(number, || make(number))
     }
 
     /// The journal's position as this process knows it.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use answers::queries;
 use engine::live::{EngineEvent, JobKey};
-use engine::{Engine, apply};
+use engine::{Engine, Phase, apply};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
 use serde_json::json;
@@ -84,7 +84,7 @@ async fn until_ended(
     deadline: Instant,
 ) -> Result<()> {
     while jobs.iter().map(|job| is_open(engine.store(), job)).collect::<Result<Vec<_>>>()?.contains(&true) {
-        if engine.has_ended() {
+        if engine.phase() == Phase::Ended {
             // Nobody runs them any more: the caller ends them.
             return Err(CliError::OwnerEnds);
         }

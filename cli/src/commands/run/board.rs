@@ -188,7 +188,8 @@ fn progress(engine: &Engine, job: &JobKey, live: &LiveJob, names: usize, width: 
     match live.state {
         LiveState::Waiting => {
             let rest = " ".repeat(columns(&name) + 15);
-            behind(&format!("{name}  waiting      "), &rest, &live.reason, width)
+            let what = live.waits_for.as_ref().map_or_else(String::new, ToString::to_string);
+            behind(&format!("{name}  waiting      "), &rest, &what, width)
         }
         LiveState::Finishing => vec![format!("{name}  finishing")],
         LiveState::Running => {

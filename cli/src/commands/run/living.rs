@@ -68,7 +68,7 @@ async fn live(
     // Nobody may be there to see it; what runs is ended anyway.
     let shown = board.finish();
     // Those who still wait for something here continue by themselves.
-    engine.say_ended();
+    engine.end();
     if let Err(error) = store.end_owning() {
         tracing::warn!("an open pack is left to the next process: {error}");
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use engine::Graph;
 use engine::apply;
@@ -85,7 +86,7 @@ impl Args {
             };
             let applied = apply::apply(store, executor, request).await?;
             warn(cx, &applied.warnings);
-            (applied.graph, applied.pipelines.into_iter().map(|pipeline| pipeline.name).collect())
+            (Arc::new(applied.graph), applied.pipelines.into_iter().map(|pipeline| pipeline.name).collect())
         };
         let commits: BTreeMap<_, _> = refs.iter().map(|word| replaced(store, &graph, word)).collect::<Result<_>>()?;
         let sample = match (self.number, &self.input) {

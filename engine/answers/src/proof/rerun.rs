@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use super::verify::evidence::StoreEvidence;
 use super::verify::walk::Walk;
+use engine::blocking;
 use engine::execution::again;
 use engine::executors::Executors;
 use engine::{EngineError, Result, in_full};
@@ -66,7 +67,7 @@ pub struct Intended {
 ///
 /// `NotFound` when no datum made what is asked about: people committed it.
 pub async fn rerun(store: &Store, at: &Resolved, repeat: Repeat<'_>) -> Result<(Digest, Certificate)> {
-    let stages = tokio::task::block_in_place(|| stages(store, at))?;
+    let stages = blocking(|| stages(store, at))?;
     let Some(first) = stages.iter().find_map(|stage| stage.datums.first()).map(|datum| datum.result) else {
         let what = format!("no datum made {}:{}: a person committed it", at.place(), at.path);
         return Err(EngineError::NotFound { what, hint: None });
@@ -89,7 +90,7 @@ pub async fn rerun(store: &Store, at: &Resolved, repeat: Repeat<'_>) -> Result<(
         outcome: done.iter().map(|stage| stage.outcome).max().unwrap_or(Repetition::Identical),
         stages: done,
     };
-    let digest = tokio::task::block_in_place(|| store.put_certificate(&certificate))?;
+    let digest = blocking(|| store.put_certificate(&certificate))?;
     Ok((digest, certificate))
 }
 
@@ -247,7 +248,7 @@ async fn one(store: &Store, digest: &Digest, executors: &Executors) -> Result<Ou
         Ok(now) => now,
         Err(error) => return Ok(Outcome::NotRun(in_full(&error))),
     };
-    tokio::task::block_in_place(|| {
+    blocking(|| {
         let then = store.document::<ResultDocument>(digest)?.outputs;
         if then == now {
             return Ok(Outcome::Same);

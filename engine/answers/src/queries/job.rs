@@ -9,7 +9,7 @@ use specs::{CommitId, PipelineName, RunId};
 use super::cause::CauseView;
 use engine::Result;
 use engine::graph::Pipeline;
-use engine::inputs::{Readiness, inputs_of};
+use engine::inputs::{Readiness, WaitsFor, inputs_of};
 use engine::live::{Counts, JobState, LiveJob, job_id};
 
 /// A job as programs see it.
@@ -85,7 +85,7 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
         }
         (None, Some(live)) => {
             view.state = live.state.into();
-            view.reason = Some(live.reason.clone()).filter(|reason| !reason.is_empty());
+            view.reason = live.waits_for.as_ref().map(ToString::to_string);
             view.since = Some(live.since);
             view.started_at = live.started_at;
             view.set_counts(live.counts);
@@ -134,7 +134,8 @@ fn executor_of(store: &Store, job: &JobRow) -> Result<Option<ExecutorKind>> {
 fn why_waiting(store: &Store, job: &JobRow) -> Result<String> {
     let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
     Ok(match inputs_of(store, &pipeline, job, &store.open_jobs()?)? {
-        Readiness::Waits { reason } | Readiness::Unrunnable { reason } => reason,
-        Readiness::Ready(_) => "for pv run".to_owned(),
+        Readiness::Waits(what) => what.to_string(),
+        Readiness::Unrunnable { reason } => reason,
+        Readiness::Ready(_) => WaitsFor::Engine.to_string(),
     })
 }

@@ -139,7 +139,7 @@ pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>)
     let mut findings = Findings::of(request.set);
     let specs: Vec<Parsed> = request.set.specs.clone();
     let sources = request.sources.clone();
-    let (found, folders) = blocking(move || {
+    let (found, folders) = in_background(move || {
         let graph = Graph::load(&scope.store)?;
         let mut found = checks::diagnose(&scope, &graph, &specs)?;
         let folders = code::folders(&specs, &sources, &mut found.diagnostics);
@@ -158,12 +158,12 @@ pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>)
     let folders = Arc::new(folders);
     let prepared = {
         let (scope, specs, folders) = (scope.clone(), specs.clone(), folders.clone());
-        Arc::new(blocking(move || prepare(&scope, &specs, &folders, &images)).await?)
+        Arc::new(in_background(move || prepare(&scope, &specs, &folders, &images)).await?)
     };
     let files = request.sources.len();
     let publish = |dry| {
         let (scope, specs, prepared, by) = (scope.clone(), specs.clone(), prepared.clone(), request.by.clone());
-        blocking(move || {
+        in_background(move || {
             let why = publish::Why { kind: CauseKind::Apply, by: &by, dry, message: None };
             publish::publish(&scope.store, &prepared, &why, |graph| {
                 // Others may have applied or deleted something since the first look.
@@ -224,7 +224,7 @@ pub async fn refresh_versions(
         return Ok(None);
     }
     let (store, by) = (store.clone(), by.clone());
-    blocking(move || {
+    in_background(move || {
         let cause = publish::Why { kind: CauseKind::Apply, by: &by, dry: false, message: None };
         publish::publish(&store, &prepared, &cause, |_| Ok(())).map(Some)
     })
@@ -247,7 +247,7 @@ fn prepare(
 }
 
 /// Runs synchronous work of the store where it does not hold up others.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| EngineError::Stopped(error.to_string()))?
 }

@@ -88,7 +88,7 @@ pub fn start_pipeline(store: &Store, name: &PipelineName, by: &Actor) -> Result<
         if !store.pipeline(name)?.is_stopped() {
             return Ok(None);
         }
-        let mut graph = Graph::load(store)?;
+        let mut graph = Graph::clone(&*Graph::load(store)?);
         graph.stopped.remove(name);
         let moves = triggers::first_heads(store, &graph.pipelines[name], store.clock().now())?;
         let cause = cause(store, CauseKind::Start, by, vec![name.to_string()]);

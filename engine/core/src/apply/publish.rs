@@ -36,9 +36,9 @@ pub(super) fn publish(
 ) -> Result<Applied> {
     let run = new_run();
     retry_on_conflict(store, || {
-        let mut graph = Graph::load(store)?;
-        recheck(&graph)?;
-        let before = graph.clone();
+        let before = Graph::load(store)?;
+        recheck(&before)?;
+        let mut graph = Graph::clone(&before);
         let pipelines = number_versions(store, &mut graph, prepared)?;
         let changed: BTreeSet<PipelineName> = pipelines
             .iter()

@@ -12,6 +12,7 @@ use super::mask::Mask;
 use super::pool::Pool;
 use super::skip::Skipped;
 use super::tries::{Tried, Tries};
+use crate::blocking::blocking;
 use crate::cache::cached;
 use crate::datums::{InputMatch, reads};
 use crate::error::Result;
@@ -121,7 +122,7 @@ impl DatumContext {
     /// Takes what the tries of a datum gave into the store. It is at work until the job has taken in its end.
     pub(super) async fn keep(&self, prepared: &Prepared, tries: Tries) -> Result<(DatumEnd, AtWork)> {
         let (done, at_work) = tries.finish(&self.store).await?;
-        Ok((tokio::task::block_in_place(|| self.keep_result(prepared, done))?, at_work))
+        Ok((blocking(|| self.keep_result(prepared, done))?, at_work))
     }
 
     /// The root of the map of these output files, stored.

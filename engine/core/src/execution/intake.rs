@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::mask::{Mask, Stream};
+use crate::blocking::blocking;
 use crate::feed::{Printing, SharedLog};
 use sandbox::{Event, EventSink, ExecError, InputFile};
 
@@ -144,7 +145,7 @@ impl<'a> Intake<'a> {
         let Receiving { path, executable, content } = file;
         match content {
             Content::Memory(content) => {
-                let stored = tokio::task::block_in_place(|| self.store.put_bytes(&content)).map_err(not_stored)?;
+                let stored = blocking(|| self.store.put_bytes(&content)).map_err(not_stored)?;
                 self.outputs.add(path, executable, &stored);
             }
             Content::Stream { pieces, stored } => {

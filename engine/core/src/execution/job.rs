@@ -23,6 +23,7 @@ use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
 use super::skip::Skipped;
 use super::worker::{Collected, Work};
+use crate::blocking::blocking;
 use crate::datums::DatumKey;
 use crate::error::{EngineError, Result, in_full};
 use crate::executors::readable_paths;
@@ -417,7 +418,7 @@ async fn collect(
             DatumState::Failed => counts.failed += 1,
             DatumState::Recovered => counts.recovered += 1,
         }
-        let collision = tokio::task::block_in_place(|| output.add(&datum, &ended))?;
+        let collision = blocking(|| output.add(&datum, &ended))?;
         show(counts);
         if let Some(at_work) = at_work {
             at_work.ended(ended.result);

@@ -20,6 +20,7 @@ use super::job::{JobSettings, confide, sandbox_spec};
 use super::mask::Mask;
 use super::pool::Pool;
 use super::skip::Skipped;
+use crate::blocking::blocking;
 use crate::datums::{InputMatch, match_at};
 use crate::error::{EngineError, Result};
 use crate::executors::Executors;
@@ -113,7 +114,7 @@ fn result_of(store: &Store, dependent: &Dependent) -> Result<Option<Digest>> {
 /// Executes the recipe of a result once more, in a fresh sandbox of the executor that made it: the root of what it writes now, `None` when
 /// it fails. An error says why it cannot be executed.
 pub async fn again(store: &Store, result: &Digest, executors: &Executors) -> Result<Option<Digest>> {
-    let prepared = tokio::task::block_in_place(|| prepare(store, result))?;
+    let prepared = blocking(|| prepare(store, result))?;
     let executor = prepared.executor(executors).clone();
     executor.check().await?;
     prepared.run(store, executor).await
@@ -121,7 +122,7 @@ pub async fn again(store: &Store, result: &Digest, executors: &Executors) -> Res
 
 /// Runs the recipe of a result in the executor that made it; what was done, or why it could not be.
 async fn run_again(store: &Store, result: &Digest, executors: &Executors, network: bool) -> Result<String, String> {
-    let prepared = tokio::task::block_in_place(|| prepare(store, result)).map_err(|error| error.to_string())?;
+    let prepared = blocking(|| prepare(store, result)).map_err(|error| error.to_string())?;
     let transform = store.document::<Transform>(&prepared.pipeline.version.transform);
     if transform.map_err(|error| error.to_string())?.network != Network::None && !network {
         let words = format!("{} again (datum {})", prepared.result.pipeline, prepared.result.recipe.short(8));
@@ -198,7 +199,7 @@ impl Again {
 
     /// The root of what it writes now; `None` when it fails.
     async fn run(&self, store: &Store, executor: Arc<dyn Executor>) -> Result<Option<Digest>> {
-        let datums = tokio::task::block_in_place(|| self.context(store, executor))?;
+        let datums = blocking(|| self.context(store, executor))?;
         let prepared = datums.recipes.preview(&self.inputs)?;
         if prepared.id != self.result.recipe {
             return Err(lost("its inputs give a different recipe"));
@@ -208,7 +209,7 @@ impl Again {
         if let Some(sandbox) = sandbox {
             sandbox.close().await.map_err(|error: ExecError| EngineError::from(error))?;
         }
-        Ok(tried?.outputs.map(|outputs| tokio::task::block_in_place(|| datums.keep_outputs(&outputs))).transpose()?)
+        Ok(tried?.outputs.map(|outputs| blocking(|| datums.keep_outputs(&outputs))).transpose()?)
     }
 
     fn context(&self, store: &Store, executor: Arc<dyn Executor>) -> Result<DatumContext> {

@@ -9,6 +9,7 @@ use repos::store::FileReader;
 use repos::tree::FileEntry;
 use specs::Digest;
 
+use crate::blocking::blocking;
 use sandbox::{ExecError, FileSource, InputFile};
 
 /// Reads inputs from the store. A file is asked for piece by piece, in order: the reader of the last one stays open.
@@ -69,7 +70,7 @@ impl StoreSource {
 #[async_trait]
 impl FileSource for StoreSource {
     async fn read(&self, file: &InputFile, offset: u64, max: usize) -> Result<Bytes, ExecError> {
-        tokio::task::block_in_place(|| self.read_next(file, offset, max)).map_err(|source| ExecError::Caller {
+        blocking(|| self.read_next(file, offset, max)).map_err(|source| ExecError::Caller {
             action: "read an input file",
             kind: source.kind(),
             source: source.into(),

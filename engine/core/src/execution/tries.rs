@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::datum::DatumContext;
 use super::intake::{Intake, Outputs, TakenIn};
 use super::source::StoreSource;
+use crate::blocking::blocking;
 use crate::datums::InputMatch;
 use crate::error::Result;
 use crate::feed::{AtWork, Printing, SharedLog};
@@ -68,7 +69,7 @@ impl Ended {
     fn keep(self, store: &Store, printing: &Printing) -> Result<Try, RepoError> {
         let Self { exit_code, reason, log: printed, started_at, finished_at, .. } = self;
         let log = printed.to_bytes();
-        let log = if log.is_empty() { None } else { Some(tokio::task::block_in_place(|| store.put_log(&log))?) };
+        let log = if log.is_empty() { None } else { Some(blocking(|| store.put_log(&log))?) };
         let tried = Try { exit_code, reason, log, started_at, finished_at };
         printing.stored(&tried, &printed);
         Ok(tried)
@@ -99,7 +100,7 @@ impl DatumContext {
         prepared: &Prepared,
         sandbox: &mut Option<Sandbox>,
     ) -> Result<Tried> {
-        let task = Arc::new(tokio::task::block_in_place(|| self.task(inputs, prepared))?);
+        let task = Arc::new(blocking(|| self.task(inputs, prepared))?);
         let nothing = Box::pin(std::future::ready(None));
         let tries = self.try_task(&task, &prepared.id, sandbox, nothing).await?;
         Ok(tries.finish(&self.store).await?.0)
@@ -156,7 +157,7 @@ impl DatumContext {
         sandbox: &mut Option<Sandbox>,
         console: Console,
     ) -> Result<Option<Outputs>> {
-        let mut task = tokio::task::block_in_place(|| self.task(inputs, prepared))?;
+        let mut task = blocking(|| self.task(inputs, prepared))?;
         task.env.push(("PS1".to_owned(), format!("{} {}$ ", self.pipeline.name(), prepared.id.short(8))));
         let shell = ["sh", "-i"].map(str::to_owned).to_vec();
         // However the last command typed ended, what is there is the output.

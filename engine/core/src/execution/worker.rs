@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::datum::{DatumContext, DatumEnd};
 use super::job::until;
+use crate::blocking::blocking;
 use crate::datums::DatumKey;
 use crate::error::Result;
 use crate::feed::AtWork;
@@ -92,7 +93,7 @@ impl Work {
     async fn look(&self, most: usize) -> Option<Ready> {
         for _ in 0..most {
             let (key, inputs) = self.queue.lock().expect("no panic under this lock").next()?;
-            let ended = tokio::task::block_in_place(|| {
+            let ended = blocking(|| {
                 let (prepared, known) = self.datums.prepare(&inputs)?;
                 Ok(match known {
                     Some(known) => Err(known),

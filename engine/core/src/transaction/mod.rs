@@ -125,7 +125,7 @@ impl Transaction<'_> {
     ///
     /// `Lines` when steps cannot be done.
     pub fn preview(&self, store: &Store) -> Result<Outcome> {
-        Ok(self.draft(store, &Graph::load(store)?, new_run())?.outcome(None))
+        Ok(self.draft(store, &*Graph::load(store)?, new_run())?.outcome(None))
     }
 
     /// Does it all, or nothing; again as a whole while somebody is quicker on one of its branches.

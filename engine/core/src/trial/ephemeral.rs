@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::sample::keys;
 use super::select::Selected;
 use super::{Begun, EphemeralDatum, OnBegin, Request, Tried, TriedJob, TriedOutput, present};
+use crate::blocking::blocking;
 use crate::datums::{DatumKey, InputMatch};
 use crate::error::{EngineError, Result};
 use crate::execution::{DatumContext, JobContext, Outputs, Pool, datum_context};
@@ -52,7 +53,7 @@ pub(super) async fn run(
 ) -> Result<Tried> {
     let store = engine.store().clone();
     let _operation = store.operation();
-    let selected = tokio::task::block_in_place(|| Selected::of(&store, request, true))?;
+    let selected = blocking(|| Selected::of(&store, request, true))?;
     super::kept::ensure_same_executor(engine, &selected)?;
     let [pipeline] = selected.pipelines.as_slice() else {
         let names: Vec<String> = selected.names().iter().map(ToString::to_string).collect();
@@ -61,7 +62,7 @@ pub(super) async fn run(
             hint: names.first().map(|name| format!("name one, such as {name}")),
         });
     };
-    let leaves = tokio::task::block_in_place(|| selected.inputs(&store, request, pipeline, &BTreeMap::new()))?;
+    let leaves = blocking(|| selected.inputs(&store, request, pipeline, &BTreeMap::new()))?;
     let leaves = leaves.map_err(|why| EngineError::Conflict {
         what: format!("`{}` cannot run: {why}", pipeline.name()),
         hint: None,
@@ -96,8 +97,7 @@ impl<'a> Trial<'a> {
         stop: watch::Receiver<bool>,
     ) -> Result<Self> {
         let store = engine.store();
-        let todo =
-            tokio::task::block_in_place(|| todo(store, request, pipeline, &leaves, ephemeral.console.is_some()))?;
+        let todo = blocking(|| todo(store, request, pipeline, &leaves, ephemeral.console.is_some()))?;
         // A second try of a command under edit tells nothing new.
         let mut once = (**pipeline).clone();
         once.spec.datum_tries = 1;
@@ -105,8 +105,8 @@ impl<'a> Trial<'a> {
         let context = engine.context(&row, Arc::new(once), leaves, watch::channel(None).1)?;
         let pool = Arc::new(Pool::new(engine.executor_handle()));
         let context = JobContext { mounts: ephemeral.mounts.clone(), pool, ..context };
-        let datums = tokio::task::block_in_place(|| datum_context(&context))?;
-        let present = tokio::task::block_in_place(|| present(store, pipeline))?;
+        let datums = blocking(|| datum_context(&context))?;
+        let present = blocking(|| present(store, pipeline))?;
         let counts = Counts { total: todo.len() as u64, ..Counts::default() };
         Ok(Self {
             engine,
@@ -148,7 +148,7 @@ impl<'a> Trial<'a> {
         );
         ended?;
         if let Some(out) = &self.ephemeral.out {
-            tokio::task::block_in_place(|| self.bring(out))?;
+            blocking(|| self.bring(out))?;
         }
         let Counts { failed, total, .. } = self.counts;
         Ok(TriedJob {
@@ -168,12 +168,12 @@ impl<'a> Trial<'a> {
     async fn all(&mut self, sandbox: &mut Option<Sandbox>) -> Result<bool> {
         let mut stop = self.stop.clone();
         for (key, inputs) in std::mem::take(&mut self.todo) {
-            let prepared = tokio::task::block_in_place(|| self.datums.recipes.preview(&inputs))?;
+            let prepared = blocking(|| self.datums.recipes.preview(&inputs))?;
             let tried = tokio::select! {
                 tried = self.one(&inputs, &prepared, sandbox) => tried?,
                 true = async { stop.wait_for(|stop| *stop).await.is_ok() } => return Ok(false),
             };
-            tokio::task::block_in_place(|| self.take_in(key, prepared, tried))?;
+            blocking(|| self.take_in(key, prepared, tried))?;
         }
         Ok(true)
     }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::sample::keys;
 use super::select::{Inputs, Selected};
 use super::{Begun, OnBegin, Request, Tried, TriedJob, TriedOutput, present};
+use crate::blocking::blocking;
 use crate::datums::DatumKey;
 use crate::error::{EngineError, Result, in_full};
 use crate::execution::{Ended, JobContext, Pool, Sealing, Stop, end_of, work};
@@ -32,10 +33,10 @@ pub(super) async fn run(
     let store = engine.store().clone();
     let _operation = store.operation();
     let is_sample = !request.sample.is_all();
-    let selected = tokio::task::block_in_place(|| Selected::of(&store, request, is_sample))?;
+    let selected = blocking(|| Selected::of(&store, request, is_sample))?;
     ensure_same_executor(engine, &selected)?;
-    let only = tokio::task::block_in_place(|| samples(&store, request, &selected))?;
-    let run = tokio::task::block_in_place(|| begin(&store, request, &selected, by))?;
+    let only = blocking(|| samples(&store, request, &selected))?;
+    let run = blocking(|| begin(&store, request, &selected, by))?;
     let order = store.run(&run)?.order;
     on_begin(Begun { run: Some(run), order });
     let pool = Arc::new(Pool::new(engine.executor_handle()));
@@ -64,7 +65,7 @@ impl All<'_> {
         let mut jobs = Vec::new();
         for (pipeline, only) in self.selected.pipelines.iter().zip(self.only) {
             let row = store.job(self.order, pipeline.name())?.ok_or_else(|| gone(pipeline))?;
-            let inputs = tokio::task::block_in_place(|| self.selected.inputs(store, self.request, pipeline, &made))?;
+            let inputs = blocking(|| self.selected.inputs(store, self.request, pipeline, &made))?;
             let stop = self.stop.clone();
             let one = One { engine: self.engine, by: self.by, pipeline, row, only, pool: self.pool, stop };
             let job = one.run(inputs).await?;
@@ -173,8 +174,8 @@ impl One<'_> {
         if is_sample {
             ended.made = None;
         }
-        let commit = tokio::task::block_in_place(|| self.seal(&ended))?;
-        let present = tokio::task::block_in_place(|| present(store, self.pipeline))?;
+        let commit = blocking(|| self.seal(&ended))?;
+        let present = blocking(|| present(store, self.pipeline))?;
         Ok(TriedJob {
             pipeline: self.pipeline.name().clone(),
             version: self.pipeline.version.version,

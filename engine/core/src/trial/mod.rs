@@ -16,6 +16,7 @@ mod sample;
 mod select;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use repos::documents::RecipeInput;
 use repos::{RepoError, Store};
@@ -37,7 +38,7 @@ use crate::scheduler::Engine;
 #[derive(Debug, Clone)]
 pub struct Request {
     /// All pipelines, those among them that are tried in place of the present ones.
-    pub graph: Graph,
+    pub graph: Arc<Graph>,
     /// Which these are.
     pub specs: BTreeSet<PipelineName>,
     /// Commits in place of the heads of branches.
