@@ -10,14 +10,14 @@ use engine::secrets;
 use sandbox::scripted::{Call, Reply};
 
 /// The spec of a pipeline over each file of `images`, with more fields.
-fn spec(transform: &str, more: &str) -> String {
+pub(super) fn spec(transform: &str, more: &str) -> String {
     format!(
         "{{pipeline: {{name: upper}}, transform: {{image: 'x:1', cmd: [upper]{transform}}}, \
          input: {{pfs: {{repo: images, glob: '/*'}}}}{more}}}"
     )
 }
 
-fn setting(transform: &str, more: &str) -> Setting {
+pub(super) fn setting(transform: &str, more: &str) -> Setting {
     let s = Setting::new();
     s.repo("images").pipeline(&spec(transform, more));
     s
@@ -28,17 +28,17 @@ impl Setting {
         self.store.document(&self.job("upper").document.unwrap()).unwrap()
     }
 
-    fn why(&self) -> String {
+    pub(super) fn why(&self) -> String {
         self.document().reason.unwrap_or_default()
     }
 
     /// Total, processed, cached, failed, recovered.
-    fn counts(&self) -> [u64; 5] {
+    pub(super) fn counts(&self) -> [u64; 5] {
         let job = self.document();
         [job.datums_total, job.datums_processed, job.datums_cached, job.datums_failed, job.datums_recovered]
     }
 
-    fn datum(&self, state: DatumState) -> DatumView {
+    pub(super) fn datum(&self, state: DatumState) -> DatumView {
         let filter = DatumFilter { state: Some(state), ..DatumFilter::default() };
         let found: Vec<_> =
             datums(&self.store, None, &self.job("upper"), filter).unwrap().collect::<engine::Result<_>>().unwrap();
@@ -98,43 +98,6 @@ async fn an_error_command_that_fails_leaves_the_datum_failed() {
     assert_eq!(reason, "exit code 1; `err_cmd` failed too: exit code 7");
 }
 
-/// A job of this limit, in milliseconds, whose datum `/b` takes twice as long; whether `/a` was done in time.
-async fn kill_by_timeout(limit: u64) -> (Setting, bool) {
-    let s = setting("", &format!(", job_timeout: {limit}ms"));
-    s.put("images", [("/a", Some("a")), ("/b", Some("b"))]);
-    let takes = std::time::Duration::from_millis(2 * limit);
-    s.run_with(move |call| {
-        if call.inputs.contains_key("images/b") {
-            std::thread::sleep(takes);
-        }
-        copy(call)
-    })
-    .await;
-    let is_done = s.document().datums_processed == 1;
-    (s, is_done)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_takes_too_long_is_killed_and_keeps_what_is_done() {
-    // However busy the machine is, in some time the first datum is done.
-    for limit in [300, 1_000, 5_000, 30_000] {
-        let (s, is_done) = kill_by_timeout(limit).await;
-        assert_eq!(s.state("upper"), SealedState::Killed);
-        let written = format!("{limit}ms").parse::<specs::Duration>().unwrap();
-        assert_eq!(s.why(), format!("it took longer than `job_timeout` allows: {written}"));
-        if !is_done {
-            continue;
-        }
-        s.seen("upper");
-        s.pipeline(&spec("", "")).put("images", [("/c", Some("c"))]);
-        s.run().await;
-        assert_eq!((s.state("upper"), s.counts()[0]), (SealedState::Success, 3));
-        assert_eq!(s.seen("upper"), ["images/b", "images/c"], "a finished datum counts");
-        return;
-    }
-    panic!("a datum that copies a byte took 30 s");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_input_that_cannot_be_a_file_fails_its_datum_alone_and_is_named() {
     let s = setting("", "");
@@ -170,31 +133,6 @@ async fn every_job_may_be_asked_to_run_every_datum() {
     assert_eq!(s.seen("upper"), ["images/a", "images/a", "images/b"]);
     assert_eq!(s.files("upper").len(), 2);
     assert_eq!(engine::Graph::load(&s.store).unwrap().in_order()[0].spec.reprocess, Reprocess::EveryJob);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_sandbox_is_replaced_a_bounded_number_of_times() {
-    let s = setting("", "");
-    s.put("images", [("/a", Some("a"))]);
-    let calls = std::sync::atomic::AtomicU32::new(0);
-    s.run_with(move |call| {
-        let is_lost = calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2;
-        if is_lost { Reply { is_lost, ..Reply::default() } } else { copy(call) }
-    })
-    .await;
-    assert_eq!((s.state("upper"), s.counts()), (SealedState::Success, [1, 1, 0, 0, 0]));
-    assert_eq!(s.datum(DatumState::Success).tries, 1, "it was not the datum's fault");
-    assert_eq!(s.seen("upper").len(), 3);
-
-    s.put("images", [("/b", Some("b"))]);
-    s.run_with(|_| Reply { is_lost: true, ..Reply::default() }).await;
-    assert_eq!((s.state("upper"), s.counts()), (SealedState::Failure, [2, 0, 1, 0, 0]));
-    assert_eq!(s.why(), "the sandbox was lost: it ended without a message");
-    assert_eq!(s.seen("upper").len(), 3);
-
-    s.put("images", [("/c", Some("c"))]);
-    s.run().await;
-    assert_eq!((s.state("upper"), s.counts()), (SealedState::Success, [3, 2, 1, 0, 0]), "the next job is good");
 }
 
 #[tokio::test(flavor = "multi_thread")]

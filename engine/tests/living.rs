@@ -29,7 +29,7 @@ fn key(s: &Setting, pipeline: &str) -> JobKey {
 }
 
 /// Waits until `is_so`, and looks whenever something happens.
-async fn until(engine: &Engine, mut is_so: impl FnMut() -> bool) {
+pub(super) async fn until(engine: &Engine, mut is_so: impl FnMut() -> bool) {
     let mut feed = engine.live().listen();
     while !is_so() {
         match feed.recv().await {

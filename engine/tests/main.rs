@@ -23,3 +23,4 @@ mod setting;
 mod stop;
 mod time;
 mod transaction;
+mod waits;
