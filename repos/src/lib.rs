@@ -1,25 +1,25 @@
 //! Objects, trees, commits, branches, journal and lineage: everything that a pv store holds.
 //!
-//! The rooms, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
+//! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
-//! base       errors, kinds of objects, time, hashes; what waits for the disk, where tests stop or watch it
-//! keys       who vouches for commits
-//! objects    packs, manifests, and the places in object stores where they can lie
-//! web        files that are read from the web, once
-//! documents  commits, recipes, results …: canonical JSON
+//! base       errors, kinds of objects, time, hashes; fsync helpers and the hooks where tests inject faults or watch the disk
+//! keys       signing keys for commits
+//! objects    packs, manifests, and the object stores that can hold them
+//! web        files downloaded from the web
+//! documents  commits, recipes, results and more, as canonical JSON
 //! settings   one table of all settings: name, type, default, check
-//! tree       commits' files and all other maps as content-defined search trees
-//! log        the journal as a Merkle tree, and signed roots of it
+//! tree       the files of a commit, and every other map, as content-defined search trees
+//! log        the journal as a Merkle tree, and its signed roots
 //! journal    every change that is not an object
-//! index      what packs and journal add up to, and the history of every path; RocksDB, disposable
-//! store      one folder on disk: objects in, objects out, the last step of every change, names
-//! history    which commits changed which path, looked up instead of walked
+//! index      what packs and journal add up to, and the history of every path; RocksDB, can be rebuilt
+//! store      one folder on disk: reading and writing objects, publishing changes, resolving names
+//! history    which commits changed which path, by lookup instead of a walk
 //! files      what users do: put, rm, mv, cp, revert, get, find
-//! gc         what is garbage: what a collection keeps, prunes, and frees
-//! fsck       whether all of a store is as it was written
+//! gc         garbage collection: what to keep, what to prune, what to free
+//! fsck       checks that a store is intact
 //! ```
-//! Synchronous throughout: callers that are async use one blocking task an operation.
+//! Everything is synchronous: an async caller uses one blocking task for each operation.
 //! Not here: scheduling, containers, HTTP (`engine`).
 
 mod base;

@@ -1,6 +1,6 @@
 //! Files on the web: their addresses, and their content as a stream.
 //!
-//! Names are looked up inside this process, and TLS is rustls, as for object stores (`place`): the binary is static. Not here: which file
+//! DNS lookups happen inside this process and TLS is rustls, as for object stores (`place`), so the binary is static. Not here: which file
 //! of a commit the content becomes.
 
 use std::io::{self, Read};
@@ -14,15 +14,15 @@ use reqwest::{Client, Response, StatusCode};
 use crate::base::error::RepoError;
 use crate::objects::place::runtime;
 
-/// How long a connection may take to come about.
+/// Timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a server may send nothing.
+/// Timeout while the server sends nothing.
 const SILENCE: Duration = Duration::from_mins(1);
-/// How often a server may send elsewhere.
+/// Maximum number of redirects.
 const REDIRECTS: usize = 10;
-/// How often an address is asked.
+/// Maximum number of attempts.
 const TRIES: u32 = 3;
-/// A parameter whose name holds one of these opens the address to anyone who has it, so that it is not kept.
+/// Whoever has a URL with such a parameter has access, so a query with a parameter whose name contains one of these is not stored.
 const CONFIDENTIAL: [&str; 8] = ["signature", "credential", "token", "sig", "key", "password", "secret", "auth"];
 
 /// Clients share their connections.
@@ -47,14 +47,14 @@ static CLIENT: LazyLock<Result<Client, String>> = LazyLock::new(|| {
 pub struct WebUrl(reqwest::Url);
 
 impl WebUrl {
-    /// Whether a text means an address, legal or not.
+    /// Whether a text is meant as an address, valid or not.
     pub fn is_meant_by(text: &str) -> bool {
         text.split_once("://").is_some_and(|(scheme, _)| {
             !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
         })
     }
 
-    /// Reads an address. `Usage` for one that is not a legal one, or of another scheme.
+    /// Parses an address. `Usage` if it is invalid or has another scheme.
     pub fn parse(text: &str) -> Result<Self, RepoError> {
         let usage = |what: String, hint: &str| RepoError::Usage { what, hint: Some(hint.to_owned()) };
         let url = reqwest::Url::parse(text).map_err(|error| {
@@ -75,7 +75,7 @@ impl WebUrl {
         Ok(Self(url))
     }
 
-    /// Whether nobody on the way can read or change what comes from there.
+    /// Whether the transport is encrypted and authenticated (`https`).
     pub fn is_private(&self) -> bool {
         self.0.scheme() == "https"
     }
@@ -87,7 +87,7 @@ impl WebUrl {
         (!name.is_empty()).then_some(name)
     }
 
-    /// The address as it is kept: without a fragment, and without a query that would open it to others.
+    /// The address as it is stored: without its fragment, and without a query that grants access.
     pub fn origin(&self) -> String {
         let mut url = self.0.clone();
         url.set_fragment(None);
@@ -98,7 +98,7 @@ impl WebUrl {
         url.to_string()
     }
 
-    /// Asks for the content; again, after a pause, when no answer comes or the server is not able to give one.
+    /// Requests the content; retries after a pause if no answer comes or the server is unavailable.
     pub fn open(&self) -> Result<Download, RepoError> {
         let client = CLIENT.as_ref().map_err(|error| self.failed(error.clone()))?;
         let mut pause = runtime::PAUSE;
@@ -144,7 +144,7 @@ impl std::fmt::Display for WebUrl {
     }
 }
 
-/// `%20` and the like as characters; `None` if that gives no text.
+/// Decodes `%20` and the like; `None` if the result is not text.
 fn unescaped(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -167,10 +167,10 @@ fn in_full(error: &dyn std::error::Error) -> String {
     std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
 }
 
-/// The content of a file on the web. One that ends early is an error, never a shorter file.
+/// The content of a file on the web. A download that ends early is an error, never a shorter file.
 #[derive(Debug)]
 pub struct Download {
-    /// `None` after its end.
+    /// `None` after the end.
     response: Option<Response>,
     piece: Bytes,
     /// As the server announced it.

@@ -1,5 +1,4 @@
-//! What has to reach the disk: names of files in a folder, and long files, on which the disk is set to work while more of them is
-//! written, so that the last sync has little left to wait for.
+//! Durability: fsync of folders, and write-back of long files while they are written, so that the last sync has little left to wait for.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -9,7 +8,7 @@ use std::thread::JoinHandle;
 use super::error::{IoContext, RepoError};
 use super::watch::{Step, tell};
 
-/// The disk is set to work each time a file has grown by this many bytes.
+/// A sync starts in the background each time a file has grown by this many bytes.
 const BYTES: u64 = 64 << 20;
 
 /// Makes the names in a folder durable.
@@ -19,16 +18,16 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), RepoError> {
     Ok(())
 }
 
-/// What of one file the disk was given.
+/// Background write-back of one file.
 #[derive(Debug, Default)]
 pub(crate) struct Writeback {
-    /// The length up to which it has been asked for.
+    /// The length up to which a sync was started.
     upto: u64,
     running: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Writeback {
-    /// Begins another sync when there is enough for one and none is running; the result of the one before.
+    /// Starts another sync if the file has grown enough and none is running; returns the result of the previous one.
     pub(crate) fn go_on(&mut self, file: &File, length: u64) -> io::Result<()> {
         let is_busy = self.running.as_ref().is_some_and(|running| !running.is_finished());
         if is_busy || length < self.upto + BYTES {
@@ -36,26 +35,26 @@ impl Writeback {
         }
         self.wait()?;
         self.upto = length;
-        // It is not a loss where there is neither a file nor a thread to be had: all is synced in the end.
+        // Best effort: without a second file handle or a thread, the final sync does all the work.
         if let Ok(file) = file.try_clone() {
             self.running = std::thread::Builder::new().spawn(move || file.sync_data()).ok();
         }
         Ok(())
     }
 
-    /// The result of the sync that is running. It has to be asked for: a failed one is told once only.
+    /// Waits for the running sync. Its result must be checked: the system reports a failed sync only once.
     pub(crate) fn wait(&mut self) -> io::Result<()> {
         let running = self.running.take().map_or(Ok(Ok(())), JoinHandle::join);
         running.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
-    /// The file was cut back to `length`.
+    /// Call this after the file was truncated to `length`.
     pub(crate) fn cut(&mut self, length: u64) {
         self.upto = self.upto.min(length);
     }
 }
 
-/// Writes to a file that the disk is to have soon, without promising when: nothing waits for the last sync.
+/// Writes to a file and starts write-back early, without promising durability, so that the last sync has little left to do.
 pub(crate) struct Eager<'a> {
     file: &'a mut File,
     length: u64,
@@ -67,13 +66,13 @@ impl<'a> Eager<'a> {
         Self { file, length: 0, writeback: Writeback::default() }
     }
 
-    /// Goes on this many bytes further, and leaves a hole.
+    /// Skips this many bytes, which leaves a hole.
     pub(crate) fn skip(&mut self, bytes: u64) -> io::Result<()> {
         self.length += bytes;
         self.file.seek(SeekFrom::Start(self.length)).map(drop)
     }
 
-    /// Cuts or lengthens the file.
+    /// Truncates or extends the file.
     pub(crate) fn set_length(&self, length: u64) -> io::Result<()> {
         self.file.set_len(length)
     }

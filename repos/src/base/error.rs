@@ -19,10 +19,10 @@ pub type Result<T, E = RepoError> = std::result::Result<T, E>;
 pub enum RepoError {
     #[error("cannot {doing} `{}`", .path.display())]
     Io { doing: &'static str, path: PathBuf, source: std::io::Error },
-    /// The change may have happened: the caller says neither that it did nor that it did not.
+    /// The change may or may not have happened; nothing claims either.
     #[error("the change may have happened: {why}")]
     Unsure { why: String, source: Option<std::io::Error> },
-    /// A change was handed over, and its answer did not come. [`Store::publish`](crate::Store::publish) looks what became of it.
+    /// A change was submitted, but no answer came. [`Store::publish`](crate::Store::publish) finds out whether it happened.
     #[error("the process that owns the store ended before it answered")]
     AnswerLost,
     #[error("no store at `{}`{}", .dir.display(), if *.searched { " or above" } else { "" })]
@@ -35,7 +35,7 @@ pub enum RepoError {
     MadeByNewer { what: String },
     #[error("the index cannot be used")]
     Index(#[from] rocksdb::Error),
-    /// A row that is there and does not read as one. It never counts as a row that is not there.
+    /// A row exists but cannot be decoded. It never counts as a missing row.
     #[error("the index is damaged: its row `{row}` cannot be read")]
     DamagedRow { row: String },
     #[error("the index is damaged: it lacks {what}")]
@@ -116,7 +116,8 @@ pub enum RepoError {
     JournalMoved { record: u64 },
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// An error of the process that holds the store, as it said it; `race`: somebody was quicker; `collected`: as [`RepoError::Collected`].
+    /// An error from the process that holds the store, in its own words; `race`: another change came first; `collected`: as for
+    /// [`RepoError::Collected`].
     #[error("{message}")]
     Remote { kind: ErrorKind, message: String, hint: Option<String>, race: bool, collected: bool },
 }
@@ -125,7 +126,7 @@ fn name_of(commit: Option<&CommitId>) -> String {
     commit.map_or_else(|| "no commit".to_owned(), |id| id.short(12))
 }
 
-/// Joins up to twenty items, says how many there are beyond, one a line.
+/// Joins up to twenty items, one a line, and says how many more there are.
 fn join<T>(items: &[T], line: impl Fn(&T) -> String) -> String {
     const SHOWN: usize = 20;
     let mut lines: Vec<String> = items.iter().take(SHOWN).map(line).collect();
@@ -161,7 +162,7 @@ impl RepoError {
         Self::DamagedRow { row: key.get(..SHOWN).unwrap_or(key).escape_ascii().to_string() }
     }
 
-    /// Whether the index is what is wrong: packs and journal rebuild it.
+    /// Whether the index is at fault: it can be rebuilt from packs and journal.
     pub(crate) fn is_of_index(&self) -> bool {
         matches!(self, Self::Index(_) | Self::DamagedRow { .. } | Self::DamagedIndex { .. })
     }
@@ -292,7 +293,7 @@ impl RepoError {
     }
 }
 
-/// The ways round sources that cannot be put.
+/// How to put a folder with unreadable sources.
 const LEAVE_OUT: &str = "--skip-unreadable skips them; --exclude or a .pvignore skips files by name";
 
 /// What to try when the operating system refuses a file.
@@ -312,19 +313,19 @@ fn way_out(error: &std::io::Error) -> Option<&'static str> {
     }
 }
 
-/// Whether `RocksDB` could not use the disk, rather than what is on it.
+/// Whether `RocksDB` could not use the disk, as opposed to finding damage on it.
 pub(crate) fn is_of_disk(error: &rocksdb::Error) -> bool {
     use rustix::io::Errno;
-    // It passes the operating system's words on, and no number.
+    // RocksDB passes on the operating system's message, but not its error number.
     [Errno::NOSPC, Errno::ROFS, Errno::DQUOT, Errno::ACCESS, Errno::PERM, Errno::IO, Errno::MFILE, Errno::NFILE]
         .map(|errno| std::io::Error::from(errno).to_string())
         .iter()
         .any(|words| error.as_ref().contains(words.split(" (os error").next().unwrap_or(words)))
 }
 
-/// Says what was done to which file when the operating system refused.
+/// Adds to an operating system error what was being done, and to which file.
 pub(crate) trait IoContext<T> {
-    /// `doing` is a verb that stands before the path: `open`, `write`.
+    /// `doing` is a verb printed before the path: `open`, `write`.
     fn doing(self, doing: &'static str, path: &Path) -> Result<T, RepoError>;
 }
 

@@ -1,13 +1,13 @@
-//! Where tests have a write fail: each write, sync, rename and batch of a store asks here first.
+//! Fault injection for tests: each write, sync, rename and batch of a store asks here first whether to fail.
 //!
-//! Without the feature `testing` nothing is kept and nothing fails.
+//! Without the feature `testing` nothing is stored and nothing fails.
 
 #[cfg(any(test, feature = "testing"))]
 use std::sync::Arc;
 #[cfg(any(test, feature = "testing"))]
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Which writes of a store fail. Clones count together.
+/// Which writes of a store fail. Clones share one count.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     #[cfg(any(test, feature = "testing"))]
@@ -24,7 +24,7 @@ struct Plan {
 
 #[cfg(not(any(test, feature = "testing")))]
 impl Faults {
-    /// Before a write.
+    /// Called before each write.
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "tests have it fail")]
     pub(crate) fn step(&self) -> std::io::Result<()> {
         Ok(())
@@ -33,12 +33,12 @@ impl Faults {
 
 #[cfg(any(test, feature = "testing"))]
 impl Faults {
-    /// Write number `n` fails, counted from 0, and no other.
+    /// Only write number `n` fails, counted from 0.
     pub fn once(n: u64) -> Self {
         Self::new(n, false)
     }
 
-    /// Write number `n` fails and all after it, as on a full disk.
+    /// Write number `n`, counted from 0, and all later ones fail, as on a full disk.
     pub fn from(n: u64) -> Self {
         Self::new(n, true)
     }
@@ -52,7 +52,7 @@ impl Faults {
         self.plan.as_ref().is_some_and(|plan| plan.failed.load(Ordering::SeqCst))
     }
 
-    /// Before a write.
+    /// Called before each write.
     pub(crate) fn step(&self) -> std::io::Result<()> {
         let Some(plan) = &self.plan else { return Ok(()) };
         let before = plan.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));

@@ -1,4 +1,4 @@
-//! SHA-256 of bytes, with the CPU's instructions where it has them.
+//! SHA-256, with the CPU's own instructions where available.
 
 use sha2::{Digest as _, Sha256};
 use specs::Digest;
@@ -8,12 +8,12 @@ pub fn digest_of(bytes: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(bytes).into())
 }
 
-/// Digests bytes that come in pieces.
+/// Computes the digest of bytes that come in pieces.
 #[derive(Debug, Default, Clone)]
 pub struct Hasher(Sha256);
 
 impl Hasher {
-    /// Takes the next piece.
+    /// Adds the next piece.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

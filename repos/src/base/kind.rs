@@ -1,9 +1,9 @@
-//! What kinds of objects a store holds.
+//! The kinds of objects in a store.
 
-/// The kind of an object. It is kept beside the digest, and an object is read only as the kind it was written as: so no user file can
+/// The kind of an object. It is stored beside the digest, and an object can be read only as the kind it was written as, so no user file can
 /// pose as a commit.
 ///
-/// The numbers are part of the pack format and never change. Kinds this version does not know are kept in packs untouched.
+/// The numbers are part of the pack format and never change. Packs keep objects of unknown kinds untouched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Kind {
@@ -23,24 +23,24 @@ pub enum Kind {
     Recipe = 7,
     /// One finished execution of a recipe.
     Result = 8,
-    /// What one try printed.
+    /// The output of one try.
     Log = 9,
     /// A signature of a commit.
     Signature = 10,
     /// One version of a pipeline: spec, transform, image, code.
     Version = 11,
-    /// What may be dropped of a finished job: counts, reasons, times.
+    /// Details of a finished job that may be dropped later: counts, reasons, times.
     Job = 12,
     /// The message of a tag.
     Tag = 13,
-    /// What executing the datums of a commit again has shown.
+    /// The result of executing the datums of a commit again.
     Certificate = 14,
 }
 
 /// Which packs an object is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PackClass {
-    /// Nodes and documents: small, read often, kept locally in whole.
+    /// Nodes and documents: small, read often, always kept locally as a whole.
     Meta,
     /// Chunks and logs.
     Data,
@@ -73,12 +73,12 @@ impl Kind {
         }
     }
 
-    /// The kind of this number; `None` for one of a newer version.
+    /// The kind with this number; `None` for a kind of a newer version.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 
-    /// The word for people.
+    /// The word shown to people.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Chunk => "chunk",

@@ -1,20 +1,20 @@
-//! What all rooms stand on. Its modules, from ground to roof:
+//! The base of all other modules. Its modules, from ground to roof:
 //!
 //! ```text
 //! hash        SHA-256
-//! time        points in time, and the clock that tells them
+//! time        points in time, and the clock
 //! random      random numbers
-//! kind        the kinds of objects, and the classes of packs that they go to
+//! kind        the kinds of objects, and the classes of packs that hold them
 //! pack_name   the names of packs
-//! pruned      that files are given up, and why
-//! tree_error  what trees find wrong
-//! error       what can go wrong in a store, with its kind and a hint
-//! progress    how work that takes long tells how far it is
-//! faults      where tests have a write fail
+//! pruned      marks files as given up, with the reason
+//! tree_error  errors of trees
+//! error       errors of a store, with kind and hint
+//! progress    progress reports of long work
+//! faults      injects failing writes in tests
 //! stop        points at which tests end the process
-//! watch       where tests see what reaches the disk
-//! durable     what has to reach the disk
-//! parallel    the same with many things, on all cores
+//! watch       shows tests what reaches the disk
+//! durable     fsync and write-back
+//! parallel    applies one function to many items on all cores
 //! ```
 
 pub(crate) mod durable;

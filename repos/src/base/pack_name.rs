@@ -13,7 +13,7 @@ use super::kind::PackClass;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PackName {
-    /// What kinds of objects it holds.
+    /// The class of the objects it holds.
     pub class: PackClass,
     /// SHA-256 of the pack's index bytes.
     pub digest: Digest,

@@ -1,19 +1,19 @@
-//! Does the same with many things on all cores; the first error stops the rest.
+//! Applies one function to many items on all cores; the first error stops the rest.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::Result;
 
-/// Items a thread takes at a time: few enough to share the work evenly, enough that neighbours stay with one thread.
+/// Items a thread takes at a time: few enough to balance the load, enough that neighbouring items stay on one thread.
 const BATCH: usize = 16;
 
-/// How many threads there are for work on `count` things.
+/// The number of threads for `count` items.
 pub(crate) fn threads(count: usize) -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(count.div_ceil(BATCH)).max(1)
 }
 
-/// Calls `work` with every number below `count`, and gives the values in that order. Each thread has a `state` of its own.
+/// Calls `work` with every number below `count`, and returns the results in that order. Each thread has its own `state`.
 pub(crate) fn map<S, T: Send>(
     count: usize,
     state: impl Fn() -> S + Sync,
@@ -28,8 +28,8 @@ pub(crate) fn map<S, T: Send>(
     Ok(values.into_iter().flatten().collect())
 }
 
-/// Calls `work` with every item and its number. Items are taken as they are needed, so that there may be any number of them; each thread
-/// has a `state` of its own.
+/// Calls `work` with every item and its number. Items are pulled as needed, so there can be any number of them; each thread has its own
+/// `state`.
 pub(crate) fn each<S, T: Send>(
     threads: usize,
     items: impl Iterator<Item = Result<T>> + Send,

@@ -1,4 +1,4 @@
-//! How work that takes long tells how far it is.
+//! Progress reports of long work.
 
-/// Is told what the work looks at, how many it has done, and how many there are (0 when that is not known).
+/// Receives the item in work, the number of items done, and the total (0 if unknown).
 pub type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Sync);

@@ -1,4 +1,4 @@
-//! That files are given up, and why: errors say it.
+//! Marks the files of a commit as given up, with the reason that errors report.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::time::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PruneWhy {
-    /// Somebody asked for it.
+    /// A user asked for it.
     Asked,
     /// They are older than the setting `retention` allows.
     Retention,
@@ -18,14 +18,14 @@ pub enum PruneWhy {
     Deleted,
 }
 
-/// That the files of a commit are given up.
+/// The files of a commit are given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
-    /// Since when.
+    /// When this happened.
     pub at: Timestamp,
     /// Why.
     pub why: PruneWhy,
-    /// Whom the store authenticated.
+    /// The identity that the store authenticated.
     pub by: String,
 }
 

@@ -1,4 +1,4 @@
-//! Random numbers of the operating system.
+//! Random numbers from the operating system.
 
 /// 128 random bits.
 pub fn bytes() -> [u8; 16] {

@@ -1,6 +1,6 @@
-//! Named points at which tests end the process as a power cut would, or have it stand still.
+//! Named points at which tests abort the process, as a power cut would, or pause it.
 //!
-//! Only builds with debug assertions have them: in a release nothing is asked and nothing ends.
+//! Only builds with debug assertions have them; a release build never stops here.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -10,16 +10,16 @@ use super::error::{IoContext, RepoError};
 
 static POINT: OnceLock<String> = OnceLock::new();
 
-/// Has this process abort when it comes to the point of this name, or with `pause:` before the name stop until it gets `SIGCONT`,
-/// with `panic:` panic, with `fail:` fail there once. The first call counts.
+/// Sets the point at which this process aborts. With a prefix it does something else there: `pause:` stops until `SIGCONT`, `panic:`
+/// panics, `fail:` fails once. Only the first call counts.
 pub fn set_stop_point(name: &str) {
     if cfg!(debug_assertions) {
-        // A second point would never be reached.
+        // A second point would never be reached, so it is ignored.
         POINT.set(name.to_owned()).ok();
     }
 }
 
-/// Fails once at the point that was set as `fail:<point>`, with an error of a kind that passes.
+/// Fails once at the point set as `fail:<point>`, with a transient error.
 pub fn fail_at(name: &str) -> Result<(), RepoError> {
     static HAS_FAILED: AtomicBool = AtomicBool::new(false);
     let point = POINT.get().filter(|_| cfg!(debug_assertions)).and_then(|point| point.strip_prefix("fail:"));
@@ -29,7 +29,7 @@ pub fn fail_at(name: &str) -> Result<(), RepoError> {
     Ok(())
 }
 
-/// Aborts or stops the process, or panics, if this is the point that was set.
+/// Aborts, pauses or panics if this is the point that was set.
 pub fn stop_at(name: &str) {
     let Some(point) = POINT.get().filter(|_| cfg!(debug_assertions)) else { return };
     if point == name {
@@ -37,7 +37,7 @@ pub fn stop_at(name: &str) {
     }
     assert!(point.strip_prefix("panic:") != Some(name), "the point {name} was set to panic at");
     if point.strip_prefix("pause:") == Some(name) {
-        // Where it cannot be stopped, it continues.
+        // If the process cannot be paused, it continues.
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP).ok();
     }
 }

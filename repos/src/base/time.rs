@@ -1,4 +1,4 @@
-//! Points in time as documents and the journal keep them, and the clock that tells them.
+//! Points in time as documents and the journal store them, and the clock.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// From microseconds since 1970-01-01T00:00:00Z; what is outside years 0 to 9999 becomes 1970.
+    /// From microseconds since 1970-01-01T00:00:00Z; a value outside the years 0 to 9999 becomes 1970.
     pub fn from_micros(micros: i64) -> Self {
         Self { micros: if Instant::from_microsecond(micros).is_ok() { micros } else { 0 } }
     }
@@ -25,7 +25,7 @@ impl Timestamp {
         self.micros
     }
 
-    /// Seconds from `earlier` to this; negative when it is later.
+    /// Seconds from `earlier` to this time; negative if `earlier` is later.
     #[expect(clippy::cast_precision_loss, reason = "a duration in seconds is for people")]
     pub fn seconds_since(self, earlier: Self) -> f64 {
         (self.micros - earlier.micros) as f64 / 1e6
@@ -61,9 +61,9 @@ impl<'de> serde::Deserialize<'de> for Timestamp {
     }
 }
 
-/// Tells the time; tests set it.
+/// The source of the current time; tests set it.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// Now.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -77,7 +77,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that starts at a given time and continues by one second at each look.
+/// A clock that starts at a given time and advances by one second on each call.
 #[derive(Debug)]
 pub struct SteppingClock(AtomicI64);
 

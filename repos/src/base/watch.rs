@@ -1,6 +1,6 @@
-//! Where tests see what reaches the disk, step by step: from that they make what a power cut would leave.
+//! Lets tests see, step by step, what reaches the disk, and so construct what a power cut would leave.
 //!
-//! Each step on a file of packs or of the journal is told here once it is done. Without the feature `testing` nobody listens.
+//! Each step on a pack or journal file is reported here once it is done. Without the feature `testing` nothing is reported.
 
 use std::path::Path;
 
@@ -11,30 +11,30 @@ pub enum Step {
     Created,
     /// Bytes were written.
     Wrote {
-        /// Bytes of the file before them.
+        /// Offset in the file, in bytes.
         at: u64,
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// The file got another length.
+    /// The file's length was changed.
     Cut {
         /// Its length in bytes.
         length: u64,
     },
-    /// All that the file holds is durable.
+    /// Everything in the file is durable.
     Synced,
-    /// The file has another name.
+    /// The file was renamed.
     Renamed {
         /// Its new path.
         to: std::path::PathBuf,
     },
-    /// The file has no name any more.
+    /// The file was removed.
     Removed,
     /// The names of files in this folder are durable.
     FolderSynced,
 }
 
-/// Tells anyone who watches `path`.
+/// Reports a step to the listeners of `path`.
 #[cfg(not(any(test, feature = "testing")))]
 pub(crate) fn tell(_path: &Path, _step: impl FnOnce() -> Step) {}
 
@@ -54,10 +54,10 @@ mod listening {
 
     static LISTENERS: RwLock<Vec<(PathBuf, Listener)>> = RwLock::new(Vec::new());
 
-    /// Calls `listener` with each step of this process below `folder`, in the thread that takes it, until the process ends.
+    /// Calls `listener` for each step of this process below `folder`, on the thread that takes the step, until the process ends.
     ///
     /// # Panics
-    /// When a listener has.
+    /// If a listener has panicked.
     pub fn watch(folder: &Path, listener: impl Fn(&Path, Step) + Send + Sync + 'static) {
         LISTENERS.write().expect("no panic under this lock").push((folder.to_owned(), Arc::new(listener)));
     }

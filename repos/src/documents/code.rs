@@ -5,24 +5,23 @@ use specs::Digest;
 
 use super::is_default;
 
-/// The code of a pipeline, and what was compared with git when it was applied.
+/// The code of a pipeline, and the result of comparing it with git at apply.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CodeStamp {
     /// Root of the tree laid out at the transform's `code_path`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tree: Option<Digest>,
-    /// The git commit that the code was compared with; without code, the one for the spec's file. Before there were checks: the commit
-    /// that was checked out in the spec's folder, which says nothing about the code.
+    /// The git commit that the code was compared with; without code, the one for the spec's file. In records that predate these checks: the
+    /// commit checked out in the spec's folder, which says nothing about the code.
     #[serde(default, skip_serializing_if = "is_default")]
     pub git_commit: Option<String>,
-    /// Only in records from before there were checks, where it is no proof: files that git ignores did not count. [`Self::checked`] leaves
-    /// it out.
+    /// Only in records that predate these checks, where it proves nothing: files ignored by git did not count. [`Self::checked`] drops it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub git_clean: Option<bool>,
-    /// How the files of `tree` compare with a git commit; absent without code.
+    /// How the files of `tree` compare with a git commit; absent if there is no code.
     #[serde(default, skip_serializing_if = "is_default")]
     pub git_code: Option<GitCheck>,
-    /// How the spec's file, as it was read, compares with a git commit; absent where it is in no git repository.
+    /// How the spec's file, as it was read, compares with a git commit; absent if it is in no git repository.
     #[serde(default, skip_serializing_if = "is_default")]
     pub git_spec: Option<GitCheck>,
 }
@@ -30,66 +29,66 @@ pub struct CodeStamp {
 /// How files compare with a git commit: byte by byte, and by the executable bit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitCheck {
-    /// What the comparison gave.
+    /// The result of the comparison.
     pub state: GitState,
-    /// The commit that they were compared with; absent where there is none.
+    /// The commit that was compared; absent if there is none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub commit: Option<String>,
-    /// Where they are in that commit: a folder or a file, without a slash in front; empty for all of it.
+    /// Path of the files in that commit: a folder or a file, without a leading slash; empty for the whole commit.
     #[serde(default, skip_serializing_if = "is_default")]
     pub path: String,
-    /// Why they are in no commit, or were not compared.
+    /// Why the files are in no commit, or were not compared.
     #[serde(default, skip_serializing_if = "is_default")]
     pub why: String,
-    /// How many files differ.
+    /// Number of files that differ.
     #[serde(default, skip_serializing_if = "is_default")]
     pub differ: u64,
-    /// The first of those, by path.
+    /// The first of these files, by path.
     #[serde(default, skip_serializing_if = "is_default")]
     pub files: Vec<GitDifference>,
-    /// How many files of the commit are no code by the patterns that held when it was applied; they are not among those that differ.
+    /// Number of files in the commit that the code patterns in force at apply exclude; they do not count as differing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub left_out: u64,
 }
 
-/// What comparing with a git commit gave.
+/// The result of a comparison with a git commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GitState {
-    /// The commit has exactly these files at this place, and no others but those that were left out.
+    /// The commit has exactly these files at this path, apart from excluded ones.
     InCommit,
     /// Some files differ.
     Differs,
-    /// There is no commit that could have them.
+    /// No commit could contain them.
     InNoCommit,
-    /// It is not known.
+    /// Not known.
     NotChecked,
 }
 
 /// A file that differs from a git commit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GitDifference {
-    /// The file, below the folder that was compared; `/` in front.
+    /// The file, relative to the compared folder, with a leading `/`.
     pub path: String,
-    /// In what way.
+    /// How it differs.
     pub how: GitHow,
 }
 
-/// In what way a file differs from a git commit.
+/// How a file differs from a git commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GitHow {
-    /// Its bytes are other ones.
+    /// The content differs.
     Content,
-    /// Its bytes are other ones by the ends of lines only, as where git converts them.
+    /// Only the line endings differ, as where git converts them.
     LineEnds,
-    /// The commit has a Git LFS pointer to exactly these bytes, and not the bytes.
+    /// The commit has a Git LFS pointer to exactly this content, not the content itself.
     LfsPointer,
-    /// The bytes are the same; the executable bit is not.
+    /// The content is equal; the executable bit differs.
     Executable,
-    /// The commit has a link there that does not lead to these bytes within the commit.
+    /// The commit has a link at this path that does not lead to this content within the commit.
     Link,
-    /// It belongs to a submodule whose commit is not there to compare with.
+    /// The file belongs to a submodule whose commit is not available for comparison.
     Submodule,
     /// The commit does not have it.
     NotInCommit,
@@ -98,7 +97,7 @@ pub enum GitHow {
 }
 
 impl CodeStamp {
-    /// What may be said: in records from before there were checks, that nothing was compared.
+    /// The stamp without what proves nothing: records that predate the checks become "not compared".
     #[must_use]
     pub fn checked(&self) -> Self {
         let mut stamp = Self { git_clean: None, ..self.clone() };
@@ -116,19 +115,19 @@ impl CodeStamp {
 }
 
 impl GitCheck {
-    /// That it is not known, and why.
+    /// The result is not known, for this reason.
     pub fn not_checked(why: impl Into<String>) -> Self {
         Self { state: GitState::NotChecked, why: why.into(), ..Self::of(None, String::new(), Vec::new()) }
     }
 
-    /// That there is no commit, and why.
+    /// There is no commit, for this reason.
     pub fn in_no_commit(why: impl Into<String>) -> Self {
         Self { state: GitState::InNoCommit, why: why.into(), ..Self::of(None, String::new(), Vec::new()) }
     }
 
-    /// What a comparison gave: all files that differ.
+    /// The result of a comparison, given all files that differ.
     pub fn of(commit: Option<String>, path: String, mut files: Vec<GitDifference>) -> Self {
-        /// Files that are named.
+        /// How many files are listed by name.
         const NAMED: usize = 10;
         let state = if files.is_empty() { GitState::InCommit } else { GitState::Differs };
         let differ = files.len() as u64;
@@ -137,10 +136,10 @@ impl GitCheck {
         Self { state, commit, path, why: String::new(), differ, files, left_out: 0 }
     }
 
-    /// In words, for `what` (`code`, `spec`): `code in commit 4e1d2f0a`, `code differs from 4e1d2f0a: 2 files: /a (content), …`,
+    /// Describes `what` (`code`, `spec`) in words: `code in commit 4e1d2f0a`, `code differs from 4e1d2f0a: 2 files: /a (content), …`,
     /// `code in no commit: …`, `code not checked against commit 4e1d2f0a: …`.
     ///
-    /// Ids are cut to `digits`; with whole ids the place in the commit is said too. Of the files that differ at most `names` are named.
+    /// Ids are cut to `digits`; with full ids the path in the commit is included too. At most `names` of the differing files are named.
     pub fn in_words(&self, what: &str, digits: usize, names: usize) -> String {
         let id = self.commit.as_deref().unwrap_or_default();
         let is_whole = digits >= id.len() && !self.path.is_empty();

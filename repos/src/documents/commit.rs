@@ -14,7 +14,7 @@ pub struct Commit {
     pub repo: RepoName,
     /// The branch it was made on.
     pub branch: BranchName,
-    /// The commits before it: none for the first, else one.
+    /// The parent commit: none for the first commit, else one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub parents: Vec<CommitId>,
     /// Root of the tree of files.
@@ -25,16 +25,16 @@ pub struct Commit {
     /// Root of the datums map; outputs only.
     #[serde(default, skip_serializing_if = "is_default")]
     pub datums: Option<Digest>,
-    /// The run that it belongs to.
+    /// The run it belongs to.
     pub run: RunId,
     /// Who made it.
     pub kind: CommitKind,
-    /// Who is said to have made it.
+    /// The claimed author.
     #[serde(default, skip_serializing_if = "is_default")]
     pub author: String,
-    /// Whom the store authenticated.
+    /// The identity that the store authenticated.
     pub committer: String,
-    /// Why it was made, in its author's words.
+    /// The author's message.
     #[serde(default, skip_serializing_if = "is_default")]
     pub message: String,
     /// When it was made.
@@ -42,10 +42,10 @@ pub struct Commit {
     /// The input commits; outputs only.
     #[serde(default, skip_serializing_if = "is_default")]
     pub provenance: Vec<Provenance>,
-    /// Where files that `cp` took over came from.
+    /// Where files copied by `cp` came from.
     #[serde(default, skip_serializing_if = "is_default")]
     pub sources: Vec<Source>,
-    /// Where files that were read from the web came from.
+    /// Where files downloaded from the web came from.
     #[serde(default, skip_serializing_if = "is_default")]
     pub origins: Vec<Origin>,
     /// The pipeline that made it; outputs only.
@@ -54,18 +54,18 @@ pub struct Commit {
     /// The job that made it, `PIPELINE@RUN`; outputs only.
     #[serde(default, skip_serializing_if = "is_default")]
     pub job: Option<String>,
-    /// Why this commit is not good: it is never a branch's head and never a base.
+    /// Why this commit is bad: such a commit is never a branch head and never a base.
     #[serde(default, skip_serializing_if = "is_default")]
     pub error: Option<CommitError>,
-    /// How far the journal went when it was made: anyone who signs the commit says that the journal was at least this long.
+    /// The end of the journal when the commit was made: a signature of the commit attests that the journal was at least this long.
     #[serde(default, skip_serializing_if = "is_default")]
     pub journal: Option<JournalEnd>,
 }
 
-/// A place in the journal.
+/// A position in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEnd {
-    /// Records up to there.
+    /// Number of records up to this position.
     pub records: u64,
     /// Digest of the last of them.
     pub last: Digest,
@@ -75,7 +75,7 @@ impl Document for Commit {
     const KIND: Kind = Kind::Commit;
 }
 
-/// Who makes commits.
+/// Who made a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitKind {
@@ -83,7 +83,7 @@ pub enum CommitKind {
     User,
     /// A pipeline.
     Output,
-    /// The clock.
+    /// A cron schedule.
     Cron,
 }
 
@@ -101,20 +101,20 @@ pub struct Provenance {
 /// Where copied files came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Source {
-    /// The repository.
+    /// The source repository.
     pub repo: RepoName,
-    /// The commit.
+    /// The source commit.
     pub commit: CommitId,
-    /// The file or directory there.
+    /// The file or directory in that commit.
     pub path: FilePath,
 }
 
 /// Where files from the web came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Origin {
-    /// The file, or the directory whose files an archive held.
+    /// The file, or the directory that an archive was unpacked into.
     pub path: FilePath,
-    /// The address, without anything that could open it to others.
+    /// The address, without anything that grants access.
     pub url: String,
 }
 
@@ -137,7 +137,7 @@ pub struct PipelineStamp {
     pub code: Option<CodeStamp>,
 }
 
-/// Why a commit is not good.
+/// Why a commit is bad.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitError {
     /// `failure` or `killed`.

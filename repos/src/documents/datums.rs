@@ -1,12 +1,12 @@
-//! The map of the datums of an output commit: the first bytes of its keys, and what its values are.
+//! The datums map of an output commit: the first byte of each key, and the meaning of its value.
 //!
-//! What follows the first byte, the engine knows (`DatumKey`).
+//! The engine defines what follows the first byte (`DatumKey`).
 
 use specs::Digest;
 
 /// `d` + datum key → digest of the result.
 pub const DATUM: u8 = b'd';
-/// `r` + datum key → why the datum is recovered.
+/// `r` + datum key → why the datum was recovered.
 pub const RECOVERED: u8 = b'r';
 /// `k` + leaf number + key of a join or group + path → nothing.
 pub const MEMBER: u8 = b'k';

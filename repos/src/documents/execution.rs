@@ -1,4 +1,4 @@
-//! Documents of execution: recipe, result, job; and the message of a tag.
+//! Documents about execution (recipe, result, job), and the message of a tag.
 
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName, RunId};
@@ -7,12 +7,12 @@ use super::{Document, big, is_default};
 use crate::base::kind::Kind;
 use crate::base::time::Timestamp;
 
-/// Transform and inputs: determines a datum's output. Its digest is the datum's id and the key of the cache.
+/// Transform and inputs: these determine a datum's output. Its digest is the datum's id and the cache key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     /// Digest of the transform document.
     pub transform: Digest,
-    /// One for each arm, in spec order, without those marked `reference`.
+    /// One for each input of the pipeline's spec, in spec order, without those marked `reference`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub inputs: Vec<RecipeInput>,
 }
@@ -37,7 +37,7 @@ pub struct RecipeInput {
     /// For a matched directory: root of the map of exactly the entries below it, under their full paths.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tree: Option<Digest>,
-    /// Files have no content.
+    /// Whether the files are presented empty.
     #[serde(default, skip_serializing_if = "is_default")]
     pub empty_files: bool,
     /// The key of a join or group.
@@ -52,16 +52,16 @@ pub struct ResultDocument {
     pub recipe: DatumId,
     /// How it ended.
     pub state: ResultState,
-    /// Root of the map of output files; absent when it failed.
+    /// Root of the map of output files; absent if it failed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub outputs: Option<Digest>,
     /// Number of output files.
     #[serde(default, skip_serializing_if = "is_default")]
     pub outputs_count: u64,
-    /// Inputs marked `reference`: seen, but outside the recipe.
+    /// Inputs marked `reference`: visible to the datum, but not part of the recipe.
     #[serde(default, skip_serializing_if = "is_default")]
     pub references: Vec<Reference>,
-    /// The pipeline for which it ran.
+    /// The pipeline it ran for.
     pub pipeline: PipelineName,
     /// The pipeline's version.
     pub version: u32,
@@ -69,13 +69,13 @@ pub struct ResultDocument {
     pub run: RunId,
     /// Where it ran.
     pub executor: ExecutorStamp,
-    /// Which network it saw.
+    /// The network access it had.
     #[serde(default, skip_serializing_if = "is_default")]
     pub network: Network,
-    /// Each try, in order; exit code, log and times of the result are those of the last.
+    /// All tries, in order; exit code, log and times of the result are those of the last.
     pub tries: Vec<Try>,
-    /// The word of who executed it, for itself: HMAC-SHA-256 of the document with this field at 64 zeros, under a key derived from the
-    /// private key of the place. Who has another key takes the result when a signed commit names it.
+    /// Authenticates the result for the place that executed it: HMAC-SHA-256 of the document with this field set to 64 zeros, under a key
+    /// derived from that place's private key. A place with another key accepts the result only if a signed commit names it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mac: Option<Digest>,
 }
@@ -90,7 +90,7 @@ impl Document for ResultDocument {
 pub enum ResultState {
     /// The command ended with an accepted exit code.
     Success,
-    /// It failed, and the error command took care of it.
+    /// It failed, and the error command handled it.
     Recovered,
     /// It failed in every try.
     Failed,
@@ -126,7 +126,7 @@ pub struct ExecutorStamp {
 pub enum ExecutorKind {
     /// In a container.
     Docker,
-    /// As a process of this host in namespaces of its own.
+    /// As a process of this host, in its own namespaces.
     Process,
 }
 
@@ -142,13 +142,13 @@ impl std::fmt::Display for ExecutorKind {
 /// One try of a datum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Try {
-    /// The command's exit code; absent when it gave none.
+    /// The command's exit code; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// Why the try failed, when the exit code does not say it.
+    /// Why the try failed, if the exit code does not say it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub reason: Option<String>,
-    /// What it printed, an object of kind log; absent when it printed nothing.
+    /// The output it printed, an object of kind log; absent if it printed nothing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub log: Option<Digest>,
     /// When the command was started.
@@ -157,7 +157,7 @@ pub struct Try {
     pub finished_at: Timestamp,
 }
 
-/// What is kept of a finished job beside its commit and the journal's record. May be dropped later.
+/// Details of a finished job beyond its commit and journal record. May be dropped later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobDocument {
     /// The pipeline.
@@ -168,20 +168,20 @@ pub struct JobDocument {
     pub version: u32,
     /// Where its datums were executed.
     pub executor: ExecutorStamp,
-    /// Why it ended as it did, when that was not success.
+    /// Why it ended as it did, unless it succeeded.
     #[serde(default, skip_serializing_if = "is_default")]
     pub reason: Option<String>,
-    /// When its run came about.
+    /// When its run was created.
     pub created_at: Timestamp,
-    /// When its first datum was looked at; absent when it never started.
+    /// When its first datum was examined; absent if it never started.
     #[serde(default, skip_serializing_if = "is_default")]
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Timestamp,
-    /// All its datums.
+    /// Number of datums.
     #[serde(default, with = "big", skip_serializing_if = "is_default")]
     pub datums_total: u64,
-    /// Executed with success in this job.
+    /// Executed successfully in this job.
     #[serde(default, with = "big", skip_serializing_if = "is_default")]
     pub datums_processed: u64,
     /// Taken from the base or the cache.
@@ -202,10 +202,10 @@ impl Document for JobDocument {
 /// The message of a tag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TagDocument {
-    /// Who is said to have made it.
+    /// The claimed author.
     #[serde(default, skip_serializing_if = "is_default")]
     pub author: String,
-    /// Why, in the author's words.
+    /// The author's message.
     #[serde(default, skip_serializing_if = "is_default")]
     pub message: String,
 }

@@ -1,8 +1,8 @@
-//! Documents: everything a store knows that is not file content, as canonical JSON.
+//! Documents: everything a store knows besides file content, as canonical JSON.
 //!
-//! The bytes are RFC 8785 JSON, and the id of a document is the SHA-256 of them. A field that is absent or at its default is left out, so
-//! a new field changes no old id; a reader ignores fields it does not know. Times are [`Timestamp`](crate::base::time::Timestamp)s;
-//! integers beyond 2^53 − 1 are strings ([`big`]).
+//! The bytes are RFC 8785 JSON, and a document's id is their SHA-256. Absent fields and fields at their default are omitted, so a new field
+//! changes no old id; a reader ignores unknown fields. Times are [`Timestamp`](crate::base::time::Timestamp)s; integers beyond 2^53 − 1 are
+//! strings ([`big`]).
 //! Not here: trees and maps (`tree`), the journal's records (`journal`).
 
 use serde::Serialize;
@@ -35,17 +35,17 @@ pub trait Document: Serialize + DeserializeOwned {
 /// The canonical bytes of a value.
 ///
 /// # Panics
-/// When the value has no JSON form, such as a map with keys that are not text; no document has that.
+/// If the value has no JSON form, such as a map whose keys are not text; no document contains one.
 pub fn canonical<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json_canonicalizer::to_vec(value).expect("documents have a JSON form")
 }
 
-/// Whether a field is at its default, and so left out.
+/// Whether a field is at its default and therefore omitted.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Serde for integers that may pass 2^53 − 1: from there on they are strings, since RFC 8785 numbers are doubles.
+/// Serde for integers that can exceed 2^53 − 1: larger values are strings, because RFC 8785 numbers are doubles.
 pub mod big {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

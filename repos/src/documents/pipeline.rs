@@ -18,13 +18,13 @@ impl Document for SpecDocument {
     const KIND: Kind = Kind::Spec;
 }
 
-/// What is executed; with the inputs it determines a datum's output.
+/// What is executed; together with the inputs it determines a datum's output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transform {
     /// SHA-256 of the image's canonical identity; absent under the process executor.
     #[serde(default, skip_serializing_if = "is_default")]
     pub image: Option<Digest>,
-    /// What stands in the image's place under the process executor.
+    /// Replaces the image under the process executor.
     #[serde(default, skip_serializing_if = "is_default")]
     pub host: Option<Host>,
     /// The command and its arguments; no shell.
@@ -36,25 +36,25 @@ pub struct Transform {
     /// Environment variables.
     #[serde(default, skip_serializing_if = "is_default")]
     pub env: BTreeMap<String, String>,
-    /// Who runs it, when it is not the image's user.
+    /// The user it runs as, if not the image's.
     #[serde(default, skip_serializing_if = "is_default")]
     pub user: Option<String>,
-    /// Where it runs, when it is not the image's directory.
+    /// Its working directory, if not the image's.
     #[serde(default, skip_serializing_if = "is_default")]
     pub working_dir: Option<String>,
     /// Root of the tree laid out at `code_path`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub code: Option<Digest>,
-    /// Where the code is, when that is not `/code`.
+    /// Where the code is laid out, if not at `/code`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub code_path: Option<String>,
-    /// Which network it sees.
+    /// Its network access.
     #[serde(default, skip_serializing_if = "is_default")]
     pub network: Network,
-    /// Which secrets it sees, without their values.
+    /// The secrets it uses, without their values.
     #[serde(default, skip_serializing_if = "is_default")]
     pub secrets: Vec<SecretUse>,
-    /// Anything that is to make it differ.
+    /// Free text; a change forces a new transform.
     #[serde(default, skip_serializing_if = "is_default")]
     pub salt: Option<String>,
     /// Digests of host files that the command names by path, under the process executor.
@@ -66,30 +66,30 @@ impl Document for Transform {
     const KIND: Kind = Kind::Transform;
 }
 
-/// The machine in place of an image.
+/// The machine, in place of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
-    /// Such as `linux`.
+    /// For example `linux`.
     pub os: String,
-    /// Such as `amd64`.
+    /// For example `amd64`.
     pub architecture: String,
 }
 
-/// An image as it was pinned.
+/// A pinned image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageStamp {
-    /// What the spec says.
+    /// The reference in the spec.
     pub reference: String,
     /// SHA-256 of the image's canonical identity.
     pub digest: Digest,
-    /// The engine's own id.
+    /// The container engine's own id.
     pub id: String,
-    /// The registry's digest, when the engine knows one.
+    /// The registry's digest, if the container engine knows one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub registry_digest: Option<String>,
 }
 
-/// One version of a pipeline: all that was settled at apply.
+/// One version of a pipeline: everything fixed at apply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VersionDocument {
     /// The pipeline.
@@ -102,7 +102,7 @@ pub struct VersionDocument {
     pub transform: Digest,
     /// The executor it is for.
     pub executor: ExecutorKind,
-    /// The store's default branch then; spec inputs without a branch use it.
+    /// The store's default branch at apply; spec inputs without a branch use it.
     pub default_branch: BranchName,
     /// The image; absent under the process executor.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -110,7 +110,7 @@ pub struct VersionDocument {
     /// The code.
     #[serde(default, skip_serializing_if = "is_default")]
     pub code: Option<CodeStamp>,
-    /// What is executed when the spec has no `cmd`: the image's entrypoint and command.
+    /// What is executed if the spec has no `cmd`: the image's entrypoint and command.
     #[serde(default, skip_serializing_if = "is_default")]
     pub entrypoint: Vec<String>,
 }

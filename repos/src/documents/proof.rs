@@ -1,4 +1,4 @@
-//! What vouches for a commit: signatures of it, and certificates that its datums were executed again.
+//! Evidence for a commit: its signatures, and certificates that its datums were executed again.
 
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, Digest, FilePath, PipelineName};
@@ -8,7 +8,7 @@ use crate::base::kind::Kind;
 use crate::base::time::Timestamp;
 use crate::keys::Signature;
 
-/// A signature of a commit. What is signed are the bytes of the commit's document.
+/// A signature of a commit. The signed bytes are those of the commit's document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignatureDocument {
     /// The commit.
@@ -23,23 +23,23 @@ impl Document for SignatureDocument {
     const KIND: Kind = Kind::Signature;
 }
 
-/// What came of executing the datums of a commit, and of all that it depends on, once more.
+/// The result of executing again the datums of a commit and of everything it depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     /// The commit.
     pub commit: CommitId,
-    /// The one file that it is about; absent when it is about all.
+    /// The one file it covers; absent if it covers all.
     #[serde(default, skip_serializing_if = "is_default")]
     pub path: Option<FilePath>,
     /// When the last datum ended.
     pub at: Timestamp,
-    /// Whom the store authenticated.
+    /// The identity that the store authenticated.
     pub committer: String,
-    /// The version of `pv` that did it.
+    /// The version of `pv` that made it.
     pub made_by: String,
     /// What executed the datums.
     pub executor: ExecutorStamp,
-    /// The worst of all stages.
+    /// The worst outcome of all stages.
     pub outcome: Repetition,
     /// Each commit whose datums were executed, upstream first.
     pub stages: Vec<CertifiedStage>,
@@ -49,35 +49,35 @@ impl Document for Certificate {
     const KIND: Kind = Kind::Certificate;
 }
 
-/// What came of one stage.
+/// The result of one stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CertifiedStage {
     /// The commit that holds its outputs.
     pub commit: CommitId,
     /// The pipeline.
     pub pipeline: PipelineName,
-    /// How many datums were executed to an end. Before `left_out` and `not_run` were told it also counted those that could not be.
+    /// Number of datums executed to the end. Records without `left_out` and `not_run` also count those that could not be executed.
     pub datums: u64,
-    /// How many were left out, since they reach the network and nobody allowed that.
+    /// Number of datums left out because they use the network, which was not allowed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub left_out: u64,
-    /// How many could not be executed.
+    /// Number of datums that could not be executed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub not_run: u64,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Repetition,
-    /// Paths that are not as they were, in order; the first of them if there are many.
+    /// Paths that differ, in order; only the first of them if there are many.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paths: Vec<FilePath>,
-    /// How many there are beyond.
+    /// How many more paths differ.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paths_more: u64,
-    /// Why not all of it was executed.
+    /// Why not everything was executed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub why: Option<String>,
 }
 
-/// What came of executing something again, from good to bad.
+/// The outcome of repeating an execution, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Repetition {
@@ -85,12 +85,12 @@ pub enum Repetition {
     Identical,
     /// Some of it was not executed: it could not be, or was left out.
     NotRun,
-    /// Some outputs are others.
+    /// Some outputs differ.
     Differs,
 }
 
 impl Repetition {
-    /// The words for people.
+    /// The words shown to people.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Identical => "identical",

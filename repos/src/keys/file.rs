@@ -16,16 +16,16 @@ use crate::base::error::Result;
 use crate::base::error::{IoContext, RepoError};
 use crate::base::faults::Faults;
 
-/// A key is a few lines of text.
+/// Maximum size of a key file: a key is a few lines of text.
 const MAX_BYTES: u64 = 4096;
-/// The bits of a file's mode by which others than its owner may read or write it.
+/// The mode bits that let users other than the owner read or write the file.
 const OTHERS: u32 = 0o077;
 
-/// A whole key, private half included. It is never shown.
+/// A whole key, private half included. It is never printed.
 pub(crate) struct OwnKey {
     key: SigningKey,
     public: PublicKey,
-    /// For codes that nobody but the holder of the key can make or check.
+    /// For codes that only the holder of the key can make or check.
     codes: HmacSha256,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Debug for OwnKey {
 impl OwnKey {
     fn of(key: SigningKey) -> Self {
         let public = PublicKey::of(key.verifying_key());
-        // Another key than the one that signs: of neither can the other be told.
+        // Derives a separate key, so that neither key can be computed from codes or signatures of the other.
         let derived = hmac_of(key.as_bytes()).chain_update(b"pv codes of this key\n").finalize().into_bytes();
         Self { key, public, codes: hmac_of(&derived) }
     }
@@ -64,7 +64,7 @@ impl OwnKey {
         Signature::from_bytes(&self.key.sign(bytes).to_bytes()).expect("a signature has 64 bytes")
     }
 
-    /// A code of bytes that come in pieces: the holder of this key has seen just these.
+    /// The code (HMAC) of bytes that come in pieces: it proves that the holder of this key has seen exactly these bytes.
     pub(crate) fn code(&self, pieces: &[&[u8]]) -> Digest {
         let mut codes = self.codes.clone();
         for piece in pieces {
@@ -73,7 +73,7 @@ impl OwnKey {
         Digest::from_bytes(codes.finalize().into_bytes().into())
     }
 
-    /// Whether it is this code; takes the same time for every wrong one.
+    /// Whether this is the code of these bytes; takes the same time for every wrong code.
     pub(crate) fn is_code(&self, pieces: &[&[u8]], code: &Digest) -> bool {
         let mut codes = self.codes.clone();
         for piece in pieces {
@@ -86,7 +86,7 @@ impl OwnKey {
         SigningKey::from_pkcs8_pem(text).ok().map(Self::of)
     }
 
-    /// The PKCS#8 form in its first version, without the public half: older `openssl` reads no other.
+    /// The PKCS#8 form, version 1, without the public half: older `openssl` reads nothing else.
     fn to_pem(&self) -> String {
         let pair = KeypairBytes { secret_key: self.key.to_bytes(), public_key: None };
         pair.to_pkcs8_pem(LineEnding::LF).expect("32 bytes have a PEM form").to_string()
@@ -109,14 +109,14 @@ impl KeyFile {
         &self.path
     }
 
-    /// The file of a key that is about to take this one's place.
+    /// The file of a key that is about to replace this one.
     pub(crate) fn next(&self) -> Self {
         let mut name = self.path.file_name().unwrap_or_default().to_owned();
         name.push(".next");
         Self { path: self.path.with_file_name(name), faults: self.faults.clone() }
     }
 
-    /// The key; `None` when there is no such file. Refused when others may read it.
+    /// Reads the key; `None` if there is no such file. Refused if other users may read it.
     pub(crate) fn read(&self) -> Result<Option<OwnKey>> {
         let file = match std::fs::File::open(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -144,7 +144,7 @@ impl KeyFile {
         })
     }
 
-    /// Keeps a key unless there is a file already; returns the one that is there then.
+    /// Stores a key unless the file exists; in that case returns the existing key.
     pub(crate) fn create(&self, key: OwnKey) -> Result<OwnKey> {
         let part = self.write_beside(&key)?;
         let linked = std::fs::hard_link(&part, &self.path);
@@ -161,14 +161,14 @@ impl KeyFile {
         Ok(key)
     }
 
-    /// Keeps a key in place of whatever is there.
+    /// Stores a key, replacing any existing file.
     pub(crate) fn replace(&self, key: &OwnKey) -> Result<()> {
         let part = self.write_beside(key)?;
         std::fs::rename(&part, &self.path).doing("write", &self.path)?;
         self.sync_folder()
     }
 
-    /// Takes this file's place for `file`.
+    /// Renames this file to `file`, replacing it.
     pub(crate) fn become_file(&self, file: &Self) -> Result<()> {
         self.faults.step().doing("write", &file.path)?;
         std::fs::rename(&self.path, &file.path).doing("write", &file.path)?;
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn codes_are_hmacs_of_a_key_derived_from_the_private_one() {
-        // By Python's hmac: k = HMAC(seed, "pv codes of this key\n"), code = HMAC(k, pieces one after the other), all with SHA-256.
+        // Computed with Python's hmac: k = HMAC(seed, "pv codes of this key\n"), code = HMAC(k, concatenated pieces), all with SHA-256.
         let key = OwnKey::of(SigningKey::from_bytes(&[7; 32]));
         let pieces: [&[u8]; 4] = [b"pv result\n", b"{\"mac\":\"", &[b'0'; 64], b"\"}"];
         let code = key.code(&pieces);

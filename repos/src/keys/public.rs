@@ -12,13 +12,13 @@ use specs::Digest;
 
 use crate::base::hash::digest_of;
 
-/// The text is not a public key or signature of this sort.
+/// The text is not a valid public key or signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// A public key is wanted.
+    /// A public key was expected.
     #[error("not an Ed25519 public key: expected PEM that starts with `-----BEGIN PUBLIC KEY-----`")]
     PublicKey,
-    /// A signature is wanted.
+    /// A signature was expected.
     #[error("not an Ed25519 signature: expected 64 bytes, in text as base64")]
     Signature,
 }
@@ -45,7 +45,7 @@ impl PublicKey {
         self.0.to_public_key_pem(LineEnding::LF).expect("32 bytes have a PEM form")
     }
 
-    /// Its 32 bytes as RFC 8032 has them.
+    /// Its 32 bytes as defined in RFC 8032.
     pub fn to_bytes(&self) -> [u8; 32] {
         self.0.to_bytes()
     }
@@ -64,7 +64,7 @@ impl PublicKey {
         digest_of(&self.der())
     }
 
-    /// Whether `signature` is this key's, of exactly these bytes.
+    /// Whether `signature` is a signature of exactly these bytes by this key.
     pub fn has_signed(&self, bytes: &[u8], signature: &Signature) -> bool {
         self.0.verify_strict(bytes, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok()
     }

@@ -59,7 +59,7 @@ fn what_is_no_key_is_said_to_be_none() {
 
 #[test]
 fn public_keys_have_the_forms_of_rfc_8410() {
-    // The example of section 10.1 there; the fingerprint is what `openssl pkey -pubin -outform DER | sha256sum` says of it.
+    // The example of section 10.1 there; the fingerprint is the output of `openssl pkey -pubin -outform DER | sha256sum`.
     let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
     let key = PublicKey::from_pem(pem).unwrap();
     assert_eq!(key.to_pem(), pem);

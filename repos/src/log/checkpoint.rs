@@ -5,9 +5,9 @@
 //! <records>           decimal
 //! <root>              base64
 //!
-//! — <name> <base64>   a signature line each: name of the key; 4 bytes of key id, then the signature of the text above the empty line
+//! — <name> <base64>   signature lines: name of the key; 4 bytes of key id, then the signature of the text above the empty line
 //! ```
-//! The store's key has the store's id as its name. Lines of other keys, such as a witness's, are carried along and not looked at.
+//! The store's key is named after the store's id. Lines of other keys, such as a witness's, are carried along unread.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,28 +22,28 @@ use crate::keys::{PublicKey, Signature};
 
 /// The type of a plain Ed25519 signature.
 const ED25519: u8 = 1;
-/// Bytes that a note has at most, and lines of signatures.
+/// Maximum size of a note in bytes, and maximum number of signature lines.
 const BYTES: usize = 1 << 20;
 const SIGNATURES: usize = 100;
 
-/// A root that somebody may have signed.
+/// The state of a journal, possibly signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Which journal it is of: the store's id.
+    /// The journal's origin: the store's id.
     pub origin: String,
     /// The journal's state.
     pub head: Head,
-    /// What is signed, as it was written.
+    /// The signed text, exactly as written.
     text: String,
     signatures: Vec<NoteSignature>,
 }
 
-/// A line of a signature.
+/// A signature line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoteSignature {
     /// The name of its key.
     pub name: String,
-    /// Which key of this name it is, and of which type.
+    /// The key's id, computed from its name and type.
     pub key_id: [u8; 4],
     bytes: Vec<u8>,
 }
@@ -54,35 +54,35 @@ pub struct NoteSignature {
 pub struct CheckpointError(&'static str);
 
 impl Checkpoint {
-    /// One that nobody has signed yet.
+    /// A checkpoint without signatures.
     pub fn new(origin: impl Into<String>, head: Head) -> Self {
         let origin = origin.into();
         let text = format!("{origin}\n{}\n{}\n", head.size, STANDARD.encode(head.root.as_bytes()));
         Self { origin, head, text, signatures: Vec::new() }
     }
 
-    /// What is signed.
+    /// The signed text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Adds the signature of `key`, under the origin's name, of the text.
+    /// Adds `key`'s signature of the text, under the origin's name.
     pub fn add(&mut self, key: &PublicKey, signature: &Signature) {
         let (name, bytes) = (self.origin.clone(), signature.as_bytes().to_vec());
         self.signatures.push(NoteSignature { key_id: key_id(&name, key), name, bytes });
     }
 
-    /// The lines of signatures that bear the origin's name.
+    /// The signature lines with the origin's name.
     pub fn own_signatures(&self) -> impl Iterator<Item = &NoteSignature> {
         self.signatures.iter().filter(|signature| signature.name == self.origin)
     }
 
-    /// What a key, under the origin's name, has to do with it: `None` nothing; else whether its signature fits.
+    /// Whether `key` signed this text under the origin's name: `None` if it has no line here; else whether its signature is valid.
     pub fn is_signed_by(&self, key: &PublicKey) -> Option<bool> {
         let id = key_id(&self.origin, key);
         let mut own = self.own_signatures().filter(|line| line.key_id == id).peekable();
         own.peek()?;
-        // Of a key that is known every line has to fit.
+        // Every line of a known key must be valid.
         let fits = |line: &NoteSignature| {
             Signature::from_bytes(&line.bytes).is_ok_and(|signature| key.has_signed(self.text.as_bytes(), &signature))
         };
@@ -125,7 +125,7 @@ impl FromStr for Checkpoint {
     }
 }
 
-/// Origin and state in a checkpoint's text; lines that follow are allowed, and mean nothing here.
+/// Origin and state from a checkpoint's text; further lines are allowed and ignored.
 fn parts(text: &str) -> Option<(String, Head)> {
     let mut lines = text.split_terminator('\n');
     let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
@@ -150,18 +150,18 @@ fn signature(line: &str) -> Option<NoteSignature> {
     })
 }
 
-/// The number by which lines of signatures name a key of this name.
+/// The key id that signature lines use for a key with this name.
 fn key_id(name: &str, key: &PublicKey) -> [u8; 4] {
     let bytes = [name.as_bytes(), b"\n", &typed(key)].concat();
     *digest_of(&bytes).as_bytes().first_chunk().expect("a digest has more bytes")
 }
 
-/// A key with its type before it.
+/// A key with its type byte in front.
 fn typed(key: &PublicKey) -> Vec<u8> {
     [&[ED25519], &key.to_bytes()[..]].concat()
 }
 
-/// A key with its name in the form that readers of signed notes take: `<name>+<key id>+<base64 of type and key>`.
+/// A key with its name, in the format that readers of signed notes expect: `<name>+<key id>+<base64 of type and key>`.
 pub fn verifier_key(name: &str, key: &PublicKey) -> String {
     let id = key_id(name, key).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     format!("{name}+{id}+{}", STANDARD.encode(typed(key)))
@@ -171,7 +171,7 @@ pub fn verifier_key(name: &str, key: &PublicKey) -> String {
 mod tests {
     use super::*;
 
-    /// A key of the documentation of Go's package for signed notes, and what it signed there.
+    /// A key from the documentation of Go's package for signed notes, and what it signed there.
     const KEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
     const NOTE: &str = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n\
         — PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!((line.name.as_str(), line.key_id), ("PeterNeumann", key_id("PeterNeumann", &key(KEY))));
         let made = Signature::from_bytes(&line.bytes).unwrap();
         assert!(key(KEY).has_signed(format!("{text}\n").as_bytes(), &made));
-        // It is a note, but of something else.
+        // A valid note, but not a checkpoint.
         assert!(NOTE.parse::<Checkpoint>().unwrap_err().to_string().contains("does not start with origin"));
     }
 

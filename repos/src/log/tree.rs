@@ -1,7 +1,7 @@
-//! Merkle trees as RFC 6962 has them: hashes of leaves and nodes, roots, proofs of inclusion and of consistency.
+//! Merkle trees as in RFC 6962: hashes of leaves and nodes, roots, proofs of inclusion and of consistency.
 //!
-//! A tree of any size is made of *complete* subtrees (2^level leaves, the first at a multiple of 2^level), which never change again. All
-//! here is reckoned from their hashes: a root or a hash of a proof needs O(log n) of them.
+//! A tree of any size consists of *complete* subtrees (2^level leaves, the first at a multiple of 2^level), which never change. Everything
+//! here is computed from their hashes: a root, or one hash of a proof, needs O(log n) of them.
 
 use specs::Digest;
 
@@ -12,12 +12,12 @@ pub fn leaf_hash(leaf: &[u8]) -> Digest {
     hash_of(0, &[leaf])
 }
 
-/// The hash of a node from those of its two sides.
+/// The hash of a node from those of its two children.
 pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
     hash_of(1, &[left.as_bytes(), right.as_bytes()])
 }
 
-/// Leaves and nodes are told apart by the byte before them.
+/// The first byte distinguishes leaves from nodes.
 fn hash_of(sort: u8, parts: &[&[u8]]) -> Digest {
     let mut hasher = Hasher::default();
     hasher.update(&[sort]);
@@ -32,12 +32,12 @@ pub fn empty_root() -> Digest {
     digest_of(&[])
 }
 
-/// Where the hashes of complete subtrees come from.
+/// The source of the hashes of complete subtrees.
 pub trait Subtrees {
-    /// Why one cannot be had.
+    /// Why a hash is not available.
     type Error;
 
-    /// The hash of the subtree with 2^`level` leaves, of which `index` are left of it. It is complete in the tree that is asked about.
+    /// The hash of the subtree with 2^`level` leaves that has `index` such subtrees to its left. It is complete in the tree in question.
     fn subtree(&self, level: u32, index: u64) -> Result<Digest, Self::Error>;
 }
 
@@ -46,7 +46,7 @@ pub fn root<S: Subtrees + ?Sized>(from: &S, size: u64) -> Result<Digest, S::Erro
     range(from, 0, size)
 }
 
-/// The hash over `count` leaves from `start` on, which is a multiple of a power of two that is no less than `count`.
+/// The hash over `count` leaves from `start` on; `start` is a multiple of a power of two that is at least `count`.
 fn range<S: Subtrees + ?Sized>(from: &S, start: u64, count: u64) -> Result<Digest, S::Error> {
     let mut parts = Vec::new();
     let (mut at, mut left) = (start, count);
@@ -59,18 +59,19 @@ fn range<S: Subtrees + ?Sized>(from: &S, start: u64, count: u64) -> Result<Diges
     Ok(joined(&parts))
 }
 
-/// The hash over complete subtrees that stand side by side, the largest first.
+/// The hash over adjacent complete subtrees, the largest first.
 fn joined(parts: &[Digest]) -> Digest {
     let joined = parts.iter().rev().copied().reduce(|right, left| node_hash(&left, &right));
     joined.unwrap_or_else(empty_root)
 }
 
-/// How many of `count` leaves (at least 2) lie on the left side of the root: the largest power of two below `count`.
+/// How many of `count` leaves (at least 2) are on the left side of the root: the largest power of two below `count`.
 fn split(count: u64) -> u64 {
     1 << (count - 1).ilog2()
 }
 
-/// What shows that leaf `index` (from 0) is in the tree over the first `size` leaves: the hash beside it first, that below the root last.
+/// Proves that leaf `index` (from 0) is in the tree over the first `size` leaves: starts with the leaf's sibling, ends with the one below
+/// the root.
 pub fn inclusion<S: Subtrees + ?Sized>(from: &S, index: u64, size: u64) -> Result<Vec<Digest>, S::Error> {
     let (mut start, mut count) = (0, size);
     let mut path = Vec::new();
@@ -88,7 +89,7 @@ pub fn inclusion<S: Subtrees + ?Sized>(from: &S, index: u64, size: u64) -> Resul
     Ok(path)
 }
 
-/// What shows that the tree over the first `old` leaves is the beginning of the one over the first `size`; nothing if `old` is 0 or `size`.
+/// Proves that the tree over the first `old` leaves is a prefix of the one over the first `size`; empty if `old` is 0 or `size`.
 pub fn consistency<S: Subtrees + ?Sized>(from: &S, old: u64, size: u64) -> Result<Vec<Digest>, S::Error> {
     let (mut start, mut count, mut old) = (0, size, old);
     let mut path = Vec::new();
@@ -105,7 +106,7 @@ pub fn consistency<S: Subtrees + ?Sized>(from: &S, old: u64, size: u64) -> Resul
             (start, count, old) = (start + left, count - left, old - left);
         }
     }
-    // Of a whole tree of before the reader has the root.
+    // If the whole old tree is one subtree (`start` is 0), the reader already has its root.
     if start > 0 {
         path.push(range(from, start, count)?);
     }
@@ -113,7 +114,7 @@ pub fn consistency<S: Subtrees + ?Sized>(from: &S, old: u64, size: u64) -> Resul
     Ok(path)
 }
 
-/// Reckons roots while leaves come one after another.
+/// Computes roots while leaves are appended.
 #[derive(Debug, Default, Clone)]
 pub struct Growing {
     size: u64,
@@ -130,7 +131,7 @@ impl Growing {
         self.size += 1;
     }
 
-    /// How many leaves there are.
+    /// The number of leaves.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -154,7 +155,7 @@ mod tests {
         (0..count).map(|number| leaf_hash(format!("leaf {number}").as_bytes())).collect()
     }
 
-    /// The root by the letter of RFC 6962, section 2.1.
+    /// The root exactly as RFC 6962, section 2.1, defines it.
     fn naive(leaves: &[Digest]) -> Digest {
         match leaves {
             [] => empty_root(),
@@ -169,7 +170,7 @@ mod tests {
         }
     }
 
-    /// Complete subtrees as the index keeps them.
+    /// Complete subtrees as the index stores them.
     #[derive(Default)]
     struct Kept(BTreeMap<(u32, u64), Digest>);
 
@@ -213,7 +214,7 @@ mod tests {
         last == 0 && hash == root
     }
 
-    /// Whether a path shows that one root grew to another: RFC 9162, section 2.1.4.2.
+    /// Whether a path proves that one root grew into another: RFC 9162, section 2.1.4.2.
     fn grew(old: u64, size: u64, path: &[Digest], old_root: Digest, root: Digest) -> bool {
         let whole: Vec<Digest> =
             old.is_power_of_two().then_some(old_root).into_iter().chain(path.iter().copied()).collect();
@@ -240,7 +241,7 @@ mod tests {
         last == 0 && before == old_root && now == root
     }
 
-    /// Whether all proofs between two sizes hold, and none holds for other leaves.
+    /// Checks that all proofs between two sizes hold, and none holds for other leaves.
     fn check_pair(leaves: &[Digest], kept: &Kept, old: u64, size: u64) {
         let (old_root, new_root) = (naive(&leaves[..old as usize]), naive(&leaves[..size as usize]));
         assert_eq!(root(kept, size), Ok(new_root));
@@ -290,7 +291,7 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_other_implementations() {
-        // The leaves and roots of the tests of Certificate Transparency's own code.
+        // The leaves and roots from the tests of Certificate Transparency's own code.
         let leaves =
             ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
         let bytes = |hex: &str| -> Vec<u8> {
