@@ -8,10 +8,10 @@ use crate::store::{Result, Store};
 use crate::tree::files::{directory_range, path_of};
 use crate::tree::{Diff, FileEntry, Tree};
 
-/// One path whose file differs between two trees. At least one of `old` and `new` is there.
+/// One path whose file differs between two trees. At least one of `old` and `new` is present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {
-    /// Where.
+    /// The path.
     pub path: FilePath,
     /// The file before; `None` when it was added.
     pub old: Option<FileEntry>,
@@ -19,10 +19,10 @@ pub struct FileChange {
     pub new: Option<FileEntry>,
 }
 
-/// The differences between two trees in order of paths, read as they are asked for.
+/// The differences between two trees in the order of paths, read lazily.
 #[derive(Debug)]
 pub struct Changes<'s> {
-    /// The difference at the very path that was asked for.
+    /// The difference at the requested path itself.
     own: Option<FileChange>,
     below: Diff<'s, FileEntry, Store>,
 }
@@ -39,7 +39,7 @@ impl Iterator for Changes<'_> {
     }
 }
 
-/// What differs in `newer`, at and below `path` (`None` for everything). Subtrees that both have are not read.
+/// What differs in `newer`, at and below `path` (`None` for everything). Shared subtrees are not read.
 pub fn diff<'s>(store: &'s Store, older: Tree, newer: Tree, path: Option<&FilePath>) -> Result<Changes<'s>> {
     let all = FilePath::root();
     let path = path.unwrap_or(&all);
@@ -51,12 +51,12 @@ pub fn diff<'s>(store: &'s Store, older: Tree, newer: Tree, path: Option<&FilePa
     Ok(Changes { own, below: older.diff_range(store, newer, directory_range(path))? })
 }
 
-/// The files that a commit started from; none for a first commit.
+/// The files of a commit's parent; empty for a first commit.
 pub fn parent_tree(store: &Store, commit: &Commit) -> Result<Tree> {
     history::parent_tree(store, commit)
 }
 
-/// What a commit changed against its parent, at and below `path`.
+/// What a commit changed relative to its parent, at and below `path`.
 pub fn changes_of<'s>(store: &'s Store, commit: &Commit, path: Option<&FilePath>) -> Result<Changes<'s>> {
     diff(store, parent_tree(store, commit)?, Tree::at(commit.tree), path)
 }

@@ -1,4 +1,4 @@
-//! Which paths have or had some bytes or a name.
+//! Which paths have or had some content or a name.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::ops::ControlFlow;
@@ -14,32 +14,32 @@ use crate::index::keys;
 use crate::store::{Result, Store};
 use crate::tree::{FileEntry, path_of};
 
-/// A period for which a path had what was looked for: in each commit from the first to the last of one line of commits.
+/// A period in which a path matched the query: every commit from the first to the last on one line of history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     /// The path.
     pub path: FilePath,
-    /// The file as it was last.
+    /// The file at the end of the period.
     pub file: FileEntry,
-    /// The first commit of the period: in the one before it, if there is one, the path had something else or nothing.
+    /// The first commit of the period: in its parent, if any, the path did not match.
     pub first: CommitId,
     /// The last commit of the period.
     pub last: CommitId,
-    /// The commit after that, in which the path has something else or nothing; absent when a branch or tag ends with the period.
+    /// The commit after the last, in which the path no longer matches; absent if the period ends at a branch or tag.
     pub ended_by: Option<CommitId>,
 }
 
-/// What is looked for.
+/// What to search for.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// Files with these bytes.
+    /// Files with this content.
     Bytes(Digest),
-    /// Files whose path matches, with whatever bytes.
+    /// Files whose path matches, whatever their content.
     Path(Glob),
 }
 
 impl What {
-    /// Whether a file at this path is one of those.
+    /// Whether a file at this path matches.
     pub fn fits(&self, path: &FilePath, file: &FileEntry) -> bool {
         match self {
             Self::Bytes(digest) => file.digest == *digest,
@@ -48,8 +48,8 @@ impl What {
     }
 }
 
-/// Hands over the periods for which paths of `repo` had what is looked for, over the histories that end in `tips`: path after path, and of
-/// each the newest first. A period that several of the histories have comes for each of them.
+/// Passes on the periods in which paths of `repo` matched, over the histories that end in `tips`: path by path, and per path the newest
+/// first. A period shared by several histories is reported for each of them.
 pub fn held(
     store: &Store,
     repo: &RepoName,
@@ -71,7 +71,7 @@ pub fn held(
                 search.path(&path, &tips, Some(&rows), visit)?;
                 after = Some(path.as_str().as_bytes().to_vec());
             }
-            // What only commits have that the index does not.
+            // Paths that occur only in commits missing from the index.
             paths.into_iter().try_for_each(|path| search.path(&path, &tips, None, visit))
         }
     }
@@ -81,19 +81,19 @@ struct Search<'a> {
     store: &'a Store,
     repo: &'a RepoName,
     what: &'a What,
-    /// Lent to one history after the other.
+    /// Passed from one history to the next.
     links: Option<Links>,
 }
 
-/// What a walk over the commits that the index does not have finds.
+/// The result of walking the commits that are not in the index.
 #[derive(Default)]
 struct Walk {
     seen: HashSet<CommitId>,
-    /// The tips among them that none of them comes after.
+    /// Those tips that are not an ancestor of another tip.
     tips: BTreeSet<CommitId>,
-    /// The numbers with which it came into the index.
+    /// The numbers of the commits where the walk reached the index.
     entered: Vec<u32>,
-    /// Paths that fit.
+    /// Matching paths.
     paths: BTreeSet<FilePath>,
 }
 
@@ -102,7 +102,8 @@ impl Search<'_> {
         self.links.get_or_insert_with(|| Links::new(self.store.index()))
     }
 
-    /// The tips that no other tip comes after, as far as the index tells; and the paths that fit in commits that it does not have.
+    /// The tips that are not an ancestor of another tip, as far as the index can tell; and the matching paths in commits missing from the
+    /// index.
     fn ends(&mut self, tips: &BTreeSet<CommitId>) -> Result<(Vec<CommitId>, BTreeSet<FilePath>)> {
         let (mut numbered, mut walk) = (Vec::new(), Walk::default());
         for tip in tips {
@@ -119,7 +120,7 @@ impl Search<'_> {
         for tip in tips {
             self.walk(*tip, &mut walk)?;
         }
-        // The deepest first: those that come before it follow.
+        // The deepest first: their ancestors follow.
         numbered.sort_unstable_by(|one, other| other.cmp(one));
         let (mut ends, mut above) = (Vec::from_iter(walk.tips), walk.entered);
         for (depth, number, tip) in numbered {
@@ -135,7 +136,7 @@ impl Search<'_> {
         Ok((ends, walk.paths))
     }
 
-    /// Goes through the commits from a tip back that the index does not have.
+    /// Walks back from a tip through the commits that are not in the index.
     fn walk(&mut self, tip: CommitId, walk: &mut Walk) -> Result<()> {
         let mut next = Some(tip);
         while let Some(id) = next {
@@ -166,7 +167,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The paths to which a commit that the index has gave these bytes, or others with the same first half of a digest.
+    /// The paths to which a commit in the index gave this content, or other content with the same first half of the digest.
     fn holders(&mut self, digest: &Digest) -> Result<Vec<FilePath>> {
         let mut paths = Vec::new();
         let prefix = keys::holders(digest);
@@ -178,11 +179,11 @@ impl Search<'_> {
         Ok(paths)
     }
 
-    /// The first path after `after` that fits, with all its rows, deepest first.
+    /// The first matching path after `after`, with all its rows, deepest first.
     fn next_path(&mut self, glob: &Glob, after: Option<&[u8]>) -> Result<Option<(FilePath, VecDeque<PathRow>)>> {
         let prefix = keys::path_changes_from(self.repo, glob.literal_prefix());
         let whole = keys::path_changes_from(self.repo, "");
-        // The rows of a path have a zero byte after it.
+        // The key continues with a zero byte after the path.
         let start = after.map_or(prefix.clone(), |after| [&whole, after, &[1]].concat());
         let mut found: Option<(FilePath, VecDeque<PathRow>)> = None;
         let mut other: Vec<u8> = Vec::new();
@@ -212,7 +213,7 @@ impl Search<'_> {
         Ok(found)
     }
 
-    /// The periods for which one path had what is looked for.
+    /// The periods in which one path matched.
     fn path(
         &mut self,
         path: &FilePath,
@@ -230,7 +231,7 @@ impl Search<'_> {
             for change in &mut history {
                 let (first, did) = change?;
                 match (did.and_then(|did| did.file()).filter(|file| self.what.fits(path, file)), &mut open) {
-                    // A change within the period: of the executable bit, or of bytes where the name is looked for.
+                    // A change within the period: of the executable bit or, in a search by name, of content.
                     (Some(_), Some(held)) => held.first = first,
                     (Some(file), None) => {
                         let last = match &ended_by {

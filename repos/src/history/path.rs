@@ -1,4 +1,4 @@
-//! The changes of one path, newest first: looked up where the index has them, walked where it has not.
+//! The changes of one path, newest first: looked up in the index where possible, walked otherwise.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
@@ -14,18 +14,18 @@ use crate::index::keys;
 use crate::store::{Result, Store};
 use crate::tree::Tree;
 
-/// Rows that are read at a time.
+/// Number of rows read at a time.
 const ROWS: usize = 64;
-/// Rows below a directory that are read; with more its history is walked.
+/// Maximum number of rows read below a directory; beyond that its history is walked.
 const MOST_BELOW: usize = 100_000;
-/// Depth and number after those of all rows.
+/// Sorts after the depth and number of every row.
 const LAST: (u32, u32) = (u32::MAX, u32::MAX);
 
-/// A change of one path as the index has it: the depth and number of the commit, and what it did.
+/// A change of one path in the index: the depth and number of the commit, and what it did.
 pub(super) type PathRow = (u32, u32, Did);
 
-/// The commits that changed a path, newest first, with what each did to the file there: `None` for one that changed only what is
-/// below. Ends after the first error.
+/// The commits that changed a path, newest first, with what each did to the file there: `None` if it only changed something below the path.
+/// Ends after the first error.
 #[derive(Debug)]
 pub struct PathHistory<'s> {
     store: &'s Store,
@@ -33,42 +33,42 @@ pub struct PathHistory<'s> {
     repo: RepoName,
     path: FilePath,
     at: At,
-    /// Rows that come next, of this commit's history and of others; deepest first.
+    /// The next rows, of this commit's history and of others; deepest first.
     rows: VecDeque<PathRow>,
-    /// Where to read on; `None` when all rows were read.
+    /// Where to continue reading; `None` if all rows are read.
     before: Option<(u32, u32)>,
     below: Below,
-    /// The last row that was looked at.
+    /// The last row that was examined.
     passed: (u32, u32),
 }
 
 /// Where the history continues.
 #[derive(Debug, Clone, Copy)]
 enum At {
-    /// With this commit.
+    /// At this commit.
     Commit(CommitId),
-    /// With the rows of this number and of those that it comes after.
+    /// At the rows of this number and of its ancestors.
     Number(u32),
     End,
 }
 
-/// What of the changes below the path counts too.
+/// Which changes below the path count too.
 #[derive(Debug)]
 enum Below {
     Nothing,
-    /// Depth and number of all commits that changed something below it, also of other histories.
+    /// Depth and number of all commits that changed something below it, including other histories.
     Rows(BTreeSet<(u32, u32)>),
-    /// So much that it is cheaper to walk, as far as the history is asked for.
+    /// So many that walking, as far as the history is read, is cheaper.
     TooMuch,
 }
 
 impl<'s> PathHistory<'s> {
-    /// What happened to the file at `path` from the commit back. The repository is the commit's.
+    /// The changes of the file at `path`, from the commit backwards. `repo` is the commit's repository.
     pub fn new(store: &'s Store, repo: &RepoName, commit: CommitId, path: &FilePath) -> Self {
         Self::with_links(store, Links::new(store.index()), (repo, path), commit)
     }
 
-    /// The same, and what happened below `path`.
+    /// Like [`Self::new`], and the changes below `path`.
     pub fn with_below(store: &'s Store, repo: &RepoName, commit: CommitId, path: &FilePath) -> Result<Self> {
         let links = Links::new(store.index());
         let (mut rows, mut read) = (BTreeSet::new(), 0);
@@ -83,7 +83,7 @@ impl<'s> PathHistory<'s> {
         Ok(Self { below, ..Self::with_links(store, links, (repo, path), commit) })
     }
 
-    /// What happened to the file, with links that were looked up before.
+    /// The changes of the file, with links that are already cached.
     pub(super) fn with_links(
         store: &'s Store,
         links: Links,
@@ -95,7 +95,7 @@ impl<'s> PathHistory<'s> {
         Self { store, links, repo, path, at, rows, before, below: Below::Nothing, passed: LAST }
     }
 
-    /// The same with all rows of the path too, deepest first.
+    /// Like [`Self::with_links`], with all rows of the path, deepest first.
     pub(super) fn with_rows(
         store: &'s Store,
         links: Links,
@@ -129,7 +129,7 @@ impl<'s> PathHistory<'s> {
                         continue;
                     };
                     if link.depth == 0 {
-                        // A hole is walked, and what comes before it may be in the index again, at any depth.
+                        // A gap is walked, and its ancestors may be in the index again, at any depth.
                         (self.at, self.before, self.passed) = (At::Commit(link.commit), Some(LAST), LAST);
                         self.rows.clear();
                     } else if let Some((found, did)) = self.look_up(number, link.depth)? {
@@ -148,7 +148,7 @@ impl<'s> PathHistory<'s> {
         }
     }
 
-    /// What a commit that is not in the index did, if it did something; continues to its parent.
+    /// What a commit that is not in the index did, if anything; continues to its parent.
     fn walk(&mut self, id: CommitId) -> Result<Option<(CommitId, Option<Did>)>> {
         let commit = self.store.commit(&id)?;
         self.at = commit.parents.first().map_or(At::End, |parent| At::Commit(*parent));
@@ -160,7 +160,7 @@ impl<'s> PathHistory<'s> {
         Ok(below.map(|_| (id, None)))
     }
 
-    /// The newest change of a commit or one before it; without one, continues to where what the index has of them begins.
+    /// The newest change by a commit or its ancestors; without one, continues where the index's knowledge of them begins.
     fn look_up(&mut self, number: u32, depth: u32) -> Result<Option<(Link, Option<Did>)>> {
         while let Some((row_depth, row_number, did)) = self.next_row(depth)? {
             if self.links.ancestor(number, row_depth)? == Some(row_number) {
@@ -171,7 +171,7 @@ impl<'s> PathHistory<'s> {
         Ok(None)
     }
 
-    /// The next row of a commit at `depth` or above.
+    /// The next row at most at this `depth`.
     fn next_row(&mut self, depth: u32) -> Result<Option<(u32, u32, Option<Did>)>> {
         let own = self.own_row(depth)?;
         let below = match &self.below {
@@ -187,7 +187,7 @@ impl<'s> PathHistory<'s> {
         Ok(next.map(|(depth, number)| (depth, number, did)))
     }
 
-    /// The first row of the path itself, at `depth` or above; it stays the first.
+    /// The first row of the path itself, at most at this `depth`; it stays in the queue.
     fn own_row(&mut self, depth: u32) -> Result<Option<PathRow>> {
         loop {
             match self.rows.front() {
@@ -222,7 +222,7 @@ impl<'s> PathHistory<'s> {
     }
 }
 
-/// What a commit did to a path, told by its files and its parent's.
+/// What a commit did to a path, from its files and its parent's.
 pub(super) fn did_at(store: &Store, commit: &Commit, path: &FilePath) -> Result<Option<Did>> {
     let (old, new) = (parent_tree(store, commit)?.file(store, path)?, Tree::at(commit.tree).file(store, path)?);
     Ok((old != new).then(|| Did::of(old.is_some(), new)))
@@ -240,7 +240,7 @@ impl Iterator for PathHistory<'_> {
     }
 }
 
-/// The commit that gave a path the file that it has in `commit`; `None` when it has none there.
+/// The commit that gave a path the file that it has in `commit`; `None` if the path has no file there.
 pub fn introduced(store: &Store, repo: &RepoName, commit: CommitId, path: &FilePath) -> Result<Option<CommitId>> {
     let newest = PathHistory::new(store, repo, commit, path).next().transpose()?;
     Ok(newest.filter(|(_, did)| did.is_some_and(|did| did.file().is_some())).map(|(commit, _)| commit))

@@ -1,7 +1,7 @@
 //! What each journal entry changes in the index, and when it is refused.
 //!
-//! The same code accepts a new change and replays an old one, so an index that is rebuilt is equal to the one that grew. What a command
-//! refuses, `rules` refuses here: in a new change, and in a record that somebody wrote to the journal without it.
+//! The same code accepts new changes and replays old ones, so a rebuilt index equals the original. `rules` enforces here what commands
+//! enforce: for new changes, and for records written to the journal without a command.
 
 use std::collections::BTreeMap;
 
@@ -21,25 +21,25 @@ use crate::keys::replacement;
 pub(crate) mod meta {
     /// The index's layout.
     pub(crate) const VERSION: &str = "version";
-    /// The journal's position up to which the index is caught up.
+    /// The journal position that the index has caught up to.
     pub(crate) const POSITION: &str = "position";
     /// The store's id.
     pub(crate) const STORE: &str = "store";
-    /// The default branch that the store was made with.
+    /// The default branch set when the store was created.
     pub(crate) const DEFAULT_BRANCH: &str = "default_branch";
-    /// How many runs there are.
+    /// Number of runs.
     pub(crate) const RUNS: &str = "runs";
-    /// How often pipelines changed.
+    /// Number of changes to pipelines.
     pub(crate) const GRAPH: &str = "graph";
-    /// How often garbage was collected.
+    /// Number of garbage collections.
     pub(crate) const EPOCH: &str = "epoch";
-    /// How far the history index has come.
+    /// Progress of the history index.
     pub(crate) const HISTORY: &str = "history";
     /// The number of the next pack.
     pub(crate) const NEXT_PACK: &str = "next_pack";
-    /// The number of the first record that is signed.
+    /// The number of the first signed record.
     pub(crate) const SIGNED_FROM: &str = "signed_from";
-    /// The journal's position up to which the signatures of records were checked.
+    /// The journal position up to which record signatures are checked.
     pub(crate) const CHECKED: &str = "checked";
 }
 
@@ -57,7 +57,7 @@ fn count_up(view: &mut View<'_>, name: &str) -> Result<u64, RepoError> {
     Ok(next)
 }
 
-/// Applies all entries of a record; an error leaves the view unusable and the index as it was.
+/// Applies all entries of a record; after an error the view is unusable and the index unchanged.
 pub(crate) fn apply(view: &mut View<'_>, record: &Record) -> Result<(), RepoError> {
     let before: Position = read(view, &keys::meta(meta::POSITION))?.unwrap_or_default();
     let of = Context { record, number: before.records + 1 };
@@ -67,7 +67,7 @@ pub(crate) fn apply(view: &mut View<'_>, record: &Record) -> Result<(), RepoErro
     record.entries.iter().try_for_each(|entry| apply_entry(view, entry, &of))
 }
 
-/// What to say of a record in the journal that [`apply`] refuses: it is damage, with the record's number.
+/// The error for a record in the journal that [`apply`] refuses: it is damage, reported with the record's number.
 pub(crate) fn cannot_have_happened(record: u64, error: RepoError) -> RepoError {
     match error {
         error @ (RepoError::Index(_) | RepoError::Io { .. } | RepoError::DamagedJournal { .. }) => error,
@@ -198,9 +198,9 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, of: &Context<'_>) -> Result<(
     Ok(())
 }
 
-/// Adds a key. That it is there already is fine: several processes may find at once that it is not.
+/// Adds a key. It is fine if the key exists: several processes may notice at once that it is missing.
 ///
-/// The first key of a store is believed; another one counts when a key that counts signed that it takes its place.
+/// The first key of a store is trusted; a later one counts if a key that counts signed the replacement.
 fn add_key(view: &mut View<'_>, mut row: KeyRow, of: &Context<'_>) -> Result<(), RepoError> {
     let key = keys::signing_key(&row.public_key.fingerprint());
     if view.get(&key)?.is_some() {
@@ -228,7 +228,7 @@ fn add_key(view: &mut View<'_>, mut row: KeyRow, of: &Context<'_>) -> Result<(),
     Ok(())
 }
 
-/// Has a key count from now on, if it is a key that counts which says so; else the record changes nothing, and is in doubt itself.
+/// Trusts a key from now on, if the record is signed by a key that counts; otherwise the record changes nothing and is itself in doubt.
 fn trust_key(view: &mut View<'_>, key: &Digest, of: &Context<'_>) -> Result<(), RepoError> {
     let at = keys::signing_key(key);
     let row: KeyRow = read(view, &at)?.ok_or_else(|| RepoError::NotFound {
@@ -241,7 +241,7 @@ fn trust_key(view: &mut View<'_>, key: &Digest, of: &Context<'_>) -> Result<(), 
     Ok(())
 }
 
-/// Gives a pipeline a version; one that is stopped stays so.
+/// Adds a version to a pipeline; a stopped pipeline stays stopped.
 fn apply_version(view: &mut View<'_>, pipeline: &PipelineName, mut row: PipelineRow) -> Result<(), RepoError> {
     view.put(keys::version(pipeline, row.version), encode(&row));
     let present: Option<PipelineRow> = read(view, &keys::pipeline(pipeline))?;
@@ -251,7 +251,7 @@ fn apply_version(view: &mut View<'_>, pipeline: &PipelineName, mut row: Pipeline
     Ok(())
 }
 
-/// Stops a pipeline after the runs that there are, or starts it.
+/// Stops a pipeline after the latest run, or starts it.
 fn stop_or_start(view: &mut View<'_>, pipeline: &PipelineName, stop: bool) -> Result<(), RepoError> {
     let key = keys::pipeline(pipeline);
     let mut row: PipelineRow = read(view, &key)?
@@ -270,7 +270,7 @@ fn stop_or_start(view: &mut View<'_>, pipeline: &PipelineName, stop: bool) -> Re
     Ok(())
 }
 
-/// Takes a pipeline away; its output repository becomes a user's.
+/// Deletes a pipeline; its output repository becomes a user repository.
 fn delete_pipeline(view: &mut View<'_>, pipeline: &PipelineName) -> Result<(), RepoError> {
     view.delete(keys::pipeline(pipeline));
     count_up(view, meta::GRAPH)?;
@@ -312,7 +312,7 @@ fn name_commit(
     of: &Context<'_>,
 ) -> Result<(), RepoError> {
     let at = of.at();
-    // A branch that moves to an older commit does not change whose commit that is.
+    // A branch that moves to an older commit does not change which run that commit belongs to.
     let row = if let Some(row) = commit_row(view, commit)? {
         CommitRow { named_at: at, ..row }
     } else {
@@ -329,7 +329,7 @@ fn name_commit(
     Ok(())
 }
 
-/// Notes that the journal names a commit once more.
+/// Notes that the journal names a commit again.
 fn touch(view: &mut View<'_>, commit: &CommitId, at: Timestamp) -> Result<(), RepoError> {
     if let Some(row) = commit_row(view, commit)? {
         view.put(keys::commit(commit), encode(&CommitRow { named_at: at, ..row }));
@@ -337,7 +337,7 @@ fn touch(view: &mut View<'_>, commit: &CommitId, at: Timestamp) -> Result<(), Re
     Ok(())
 }
 
-/// What branches and tags of a repository point to, by `branch NAME` and `tag NAME`.
+/// The commits that branches and tags of a repository point to, by `branch NAME` and `tag NAME`.
 fn pointed_to(view: &View<'_>, repo: &RepoName) -> Result<BTreeMap<String, CommitId>, RepoError> {
     let name = |key: &[u8], prefix: &[u8]| String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
     let mut commits = BTreeMap::new();
@@ -364,7 +364,7 @@ fn ensure_not_pruned(view: &View<'_>, commit: &CommitId) -> Result<(), RepoError
     }
 }
 
-/// Gives up the files of commits. That one of them has become a head or got a tag means that somebody was quicker.
+/// Gives up the files of commits. If one of them became a head or was tagged meanwhile, another change came first.
 fn prune(view: &mut View<'_>, commits: &[CommitId], pruned: &Pruned) -> Result<(), RepoError> {
     let mut named: BTreeMap<RepoName, BTreeMap<CommitId, String>> = BTreeMap::new();
     for commit in commits {
@@ -379,7 +379,7 @@ fn prune(view: &mut View<'_>, commits: &[CommitId], pruned: &Pruned) -> Result<(
         if let Some(by) = named[&row.repo].get(commit) {
             return Err(RepoError::StillNamed { commit: *commit, by: by.clone() });
         }
-        // The strongest reason counts, and of equal ones the first.
+        // The strongest reason wins; of equal reasons, the first.
         if row.pruned.as_ref().is_none_or(|before| before.why < pruned.why) {
             view.put(keys::commit(commit), encode(&CommitRow { pruned: Some(pruned.clone()), ..row }));
         }
@@ -463,7 +463,7 @@ fn apply_run(
             sealed_at: None,
         };
         view.put(keys::job(order, &seed.pipeline), encode(&job));
-        // A try stands aside: it is not a pipeline's newest job, and nobody but its maker runs it.
+        // A trial is separate: it is not the pipeline's newest job, and only the process that created it runs it.
         if cause.kind != CauseKind::Try {
             view.put(keys::pipeline_job(&seed.pipeline, order), Vec::new());
             view.put(keys::open_job(order, &seed.pipeline), Vec::new());
@@ -475,7 +475,7 @@ fn apply_run(
     Ok(())
 }
 
-/// The job as it ends, taken off the list of open ones; a job ends only once.
+/// Seals a job and removes it from the list of open jobs; a job can be sealed only once.
 fn seal(
     view: &mut View<'_>,
     pipeline: &PipelineName,

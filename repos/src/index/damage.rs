@@ -1,11 +1,11 @@
-//! What a reader does when blocks of the index on disk turn out to be damaged: it makes another in memory, from packs and journal.
+//! How a reader recovers from damaged blocks of the index on disk: it rebuilds an index in memory, from packs and journal.
 
 use std::fmt;
 
 use super::{Index, keys};
 use crate::base::error::RepoError;
 
-/// How to make an index from packs and journal; absent where that is up to the caller.
+/// Rebuilds an index from packs and journal; absent if the caller handles damage.
 #[derive(Default)]
 pub(super) struct Maker(Option<Box<dyn Fn() -> Result<Index, RepoError> + Send + Sync>>);
 
@@ -15,7 +15,7 @@ impl fmt::Debug for Maker {
     }
 }
 
-/// An index that stands in for the damaged one.
+/// An index that replaces the damaged one.
 #[derive(Debug)]
 pub(super) struct StandIn {
     index: Box<Index>,
@@ -23,15 +23,14 @@ pub(super) struct StandIn {
 }
 
 impl Index {
-    /// Sets how to make another when this one turns out to be damaged. One that is written to has no such way out: its changes would be
-    /// lost on the disk.
+    /// Sets how to rebuild this index if it turns out to be damaged. Not for a writable index: its changes would be lost on disk.
     pub(crate) fn when_damaged(&mut self, maker: impl Fn() -> Result<Self, RepoError> + Send + Sync + 'static) {
         if self.db.is_some() && !self.is_writable() {
             self.maker = Maker(Some(Box::new(maker)));
         }
     }
 
-    /// What is wrong with the index on disk, if something was found so far.
+    /// What is wrong with the index on disk, if damage was found.
     pub(crate) fn damage(&self) -> Option<&str> {
         self.stand_in.get().map(|stand_in| stand_in.why.as_str())
     }
@@ -45,9 +44,9 @@ impl Index {
         if self.stand_in.get().is_none() {
             tracing::warn!("the index is damaged and is rebuilt in memory: {error}");
             let stand_in = StandIn { index: Box::new(maker()?), why: error.to_string() };
-            // Another thread may have been quicker.
+            // Another thread may have set it first.
             self.stand_in.set(stand_in).ok();
-            // The new one knows all of packs and journal; only results of packs that are still open it does not.
+            // The new index has everything from packs and journal, except results in packs that are still open.
             self.overlay.write().expect("no panic under this lock").retain(|key, _| keys::is_about_object(key));
         }
         Ok(self.stand_in().expect("just set"))

@@ -1,12 +1,12 @@
-//! The layout of the index's keys: one prefix byte, then parts. Numbers are big-endian; text parts end in a zero byte where another
-//! part follows (names hold none).
+//! The layout of the index's keys: one prefix byte, then parts. Numbers are big-endian; a text part ends in a zero byte if another part
+//! follows (names contain none).
 
 use specs::{CommitId, DatumId, Digest, PipelineName, RepoName, RunId};
 
 use crate::base::pack_name::PackName;
 use crate::base::time::Timestamp;
 
-/// What a key is about. The bytes are part of the index's version.
+/// The kind of a key. The bytes are part of the index's version.
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
 enum Prefix {
@@ -18,7 +18,7 @@ enum Prefix {
     PackNumber = b'n',
     /// pack name → pack number.
     Pack = b'p',
-    /// name of a pack that garbage collection removed.
+    /// name of a pack removed by garbage collection.
     RemovedPack = b'g',
     /// repository.
     Repo = b'R',
@@ -26,7 +26,7 @@ enum Prefix {
     Branch = b'b',
     /// (repository, tag).
     Tag = b't',
-    /// (repository, branch, run order) → the commit that the branch had from that run on.
+    /// (repository, branch, run order) → the branch's commit from that run on.
     Head = b'h',
     /// run order → run.
     Run = b'r',
@@ -36,7 +36,7 @@ enum Prefix {
     Job = b'j',
     /// (pipeline, run order): the jobs of a pipeline.
     PipelineJob = b'J',
-    /// (run order, pipeline): jobs that are not sealed.
+    /// (run order, pipeline): jobs that are not sealed yet.
     OpenJob = b'a',
     /// pipeline → its newest version.
     Pipeline = b'l',
@@ -50,29 +50,29 @@ enum Prefix {
     Setting = b's',
     /// fingerprint → public key.
     Key = b'k',
-    /// fingerprint → the records by which the key was in use.
+    /// fingerprint → the range of records in which the key was in use.
     KeySpan = b'K',
-    /// (level, index): the hash of a complete part of the tree over the journal's records.
+    /// (level, index): the hash of a complete subtree of the tree over the journal's records.
     Subtree = b'M',
     /// (commit id, digest of a signature): the signatures of a commit.
     Signature = b'S',
     /// (commit id, digest of a certificate): the certificates of a commit.
     Certificate = b'E',
-    /// commit id → what its document says that the journal is compared with.
+    /// commit id → what its document states that must agree with the journal.
     Said = b'C',
-    /// (records of the journal, commit id) → digest of the last of them, as the commit's document says.
+    /// (number of journal records, commit id) → digest of the last of these records, according to the commit's document.
     Witness = b'W',
     /// number of a record → why it does not count as vouched for.
     Doubt = b'U',
-    /// (run order, commit id): commits that the history index does not have yet, and how far it has come with each.
+    /// (run order, commit id): commits that are not in the history index yet, with the progress of each.
     Waiting = b'w',
     /// commit id → its number in the history index.
     Number = b'#',
-    /// number → the commit and its place among those before it.
+    /// number → the commit and its position among its ancestors.
     Link = b'N',
-    /// (repository, path, depth, number) → what the commit of this number did to the path.
+    /// (repository, path, depth, number) → what the commit with this number did to the path.
     PathChange = b'y',
-    /// (first half of a file's digest, repository, path): a commit gave the path these bytes.
+    /// (first half of a file's digest, repository, path): some commit gave the path this content.
     Holder = b'z',
 }
 
@@ -92,18 +92,18 @@ pub(crate) fn meta(name: &str) -> Vec<u8> {
 pub(crate) fn object(kind: u8, digest: &Digest) -> Vec<u8> {
     key(Prefix::Object, &[&[kind], digest.as_bytes()])
 }
-/// The start of the keys of objects of a kind whose digest begins with `bytes`.
+/// The common prefix of the keys of objects of a kind whose digest begins with `bytes`.
 pub(crate) fn objects_from(kind: u8, bytes: &[u8]) -> Vec<u8> {
     key(Prefix::Object, &[&[kind], bytes])
 }
-/// The start of the keys of all objects.
+/// The common prefix of the keys of all objects.
 pub(crate) fn objects() -> Vec<u8> {
     key(Prefix::Object, &[])
 }
-/// Whether a row is not what the journal says: it comes from packs, as that of histories does, or is about the index itself.
+/// Whether a row does not follow from the journal: it comes from packs, including history rows, or is about the index itself.
 pub(crate) fn is_from_packs(key: &[u8]) -> bool {
     let histories = [Prefix::Waiting, Prefix::Number, Prefix::Link, Prefix::PathChange, Prefix::Holder];
-    // Doubts are told apart from the journal's rows since a reader leaves the checking of signatures to a writer.
+    // Doubts count separately from the journal's rows, because a reader leaves the checking of signatures to a writer.
     let packs = [Prefix::Object, Prefix::Pack, Prefix::PackNumber, Prefix::Doubt];
     let prefixes = packs.into_iter().chain(ABOUT_OBJECTS).chain(histories).collect::<Vec<_>>();
     let of_index = [
@@ -114,18 +114,18 @@ pub(crate) fn is_from_packs(key: &[u8]) -> bool {
     ];
     prefixes.iter().any(|prefix| key.first() == Some(&(*prefix as u8))) || of_index.iter().any(|name| key == meta(name))
 }
-/// The rows that say what an object is about: of a result, signature, certificate or commit.
+/// The rows that say what an object belongs to: those of a result, signature, certificate or commit.
 const ABOUT_OBJECTS: [Prefix; 5] =
     [Prefix::Result, Prefix::Signature, Prefix::Certificate, Prefix::Said, Prefix::Witness];
 
-/// Whether a row says what an object is about.
+/// Whether a row says what an object belongs to.
 pub(crate) fn is_about_object(key: &[u8]) -> bool {
     ABOUT_OBJECTS.iter().any(|prefix| key.first() == Some(&(*prefix as u8)))
 }
 pub(crate) fn pack_number(number: u32) -> Vec<u8> {
     key(Prefix::PackNumber, &[&number.to_be_bytes()])
 }
-/// The start of the keys of packs; the name follows.
+/// The common prefix of the keys of packs; the name follows.
 pub(crate) fn packs() -> Vec<u8> {
     key(Prefix::Pack, &[])
 }
@@ -144,7 +144,7 @@ pub(crate) fn repo(repo: &RepoName) -> Vec<u8> {
 pub(crate) fn branches(repo: &RepoName) -> Vec<u8> {
     key(Prefix::Branch, &[repo.as_str().as_bytes(), END])
 }
-/// Branches and tags share one name space, so the name comes as text.
+/// Branches and tags share one name space, so the name is passed as text.
 pub(crate) fn branch(repo: &RepoName, branch: &str) -> Vec<u8> {
     key(Prefix::Branch, &[repo.as_str().as_bytes(), END, branch.as_bytes()])
 }
@@ -169,7 +169,7 @@ pub(crate) fn runs() -> Vec<u8> {
 pub(crate) fn run(order: u64) -> Vec<u8> {
     key(Prefix::Run, &[&order.to_be_bytes()])
 }
-/// The start of the keys of runs whose id begins with `bytes`.
+/// The common prefix of the keys of runs whose id begins with `bytes`.
 pub(crate) fn run_orders_from(bytes: &[u8]) -> Vec<u8> {
     key(Prefix::RunOrder, &[bytes])
 }
@@ -203,7 +203,7 @@ pub(crate) fn pipelines() -> Vec<u8> {
 pub(crate) fn pipeline(pipeline: &PipelineName) -> Vec<u8> {
     key(Prefix::Pipeline, &[pipeline.as_str().as_bytes()])
 }
-/// The start of the keys of all versions of all pipelines.
+/// The common prefix of the keys of all versions of all pipelines.
 pub(crate) fn all_versions() -> Vec<u8> {
     key(Prefix::Version, &[])
 }
@@ -216,23 +216,23 @@ pub(crate) fn version(pipeline: &PipelineName, version: u32) -> Vec<u8> {
 pub(crate) fn commit(commit: &CommitId) -> Vec<u8> {
     key(Prefix::Commit, &[commit.digest().as_bytes()])
 }
-/// The start of the keys of commits whose id begins with `bytes`.
+/// The common prefix of the keys of commits whose id begins with `bytes`.
 pub(crate) fn commits_from(bytes: &[u8]) -> Vec<u8> {
     key(Prefix::Commit, &[bytes])
 }
 pub(crate) fn results(recipe: &DatumId) -> Vec<u8> {
     key(Prefix::Result, &[recipe.digest().as_bytes()])
 }
-/// The start of the keys of results whose recipe begins with `bytes`.
+/// The common prefix of the keys of results whose recipe begins with `bytes`.
 pub(crate) fn results_from(bytes: &[u8]) -> Vec<u8> {
     key(Prefix::Result, &[bytes])
 }
-/// Sorted by time within a recipe: the newest is the last.
+/// Sorted by time within a recipe, the newest last.
 pub(crate) fn result(recipe: &DatumId, at: Timestamp, result: &Digest) -> Vec<u8> {
     let micros = at.as_micros().max(0).to_be_bytes();
     key(Prefix::Result, &[recipe.digest().as_bytes(), &micros, result.as_bytes()])
 }
-/// When a result ended, and its digest, from its key.
+/// When a result ended, and its digest, decoded from its key.
 pub(crate) fn result_in(key: &[u8]) -> Option<(Timestamp, Digest)> {
     let (rest, digest) = key.split_last_chunk::<32>()?;
     let (_, micros) = rest.split_last_chunk::<8>()?;
@@ -244,7 +244,7 @@ pub(crate) fn settings() -> Vec<u8> {
 pub(crate) fn setting(name: &str) -> Vec<u8> {
     key(Prefix::Setting, &[name.as_bytes()])
 }
-/// The start of the keys of all commits that wait for the history index.
+/// The common prefix of the keys of all commits that wait for the history index.
 pub(crate) fn all_waiting() -> Vec<u8> {
     key(Prefix::Waiting, &[])
 }
@@ -257,11 +257,11 @@ pub(crate) fn number(commit: &CommitId) -> Vec<u8> {
 pub(crate) fn link(number: u32) -> Vec<u8> {
     key(Prefix::Link, &[&number.to_be_bytes()])
 }
-/// The start of the keys of the changes of all paths that begin with `start`.
+/// The common prefix of the keys of the changes of all paths that begin with `start`.
 pub(crate) fn path_changes_from(repo: &RepoName, start: &str) -> Vec<u8> {
     key(Prefix::PathChange, &[repo.as_str().as_bytes(), END, start.as_bytes()])
 }
-/// The start of the keys of the changes of one path.
+/// The common prefix of the keys of the changes of one path.
 pub(crate) fn path_changes(repo: &RepoName, path: &str) -> Vec<u8> {
     key(Prefix::PathChange, &[repo.as_str().as_bytes(), END, path.as_bytes(), END])
 }
@@ -269,21 +269,21 @@ pub(crate) fn path_change(repo: &RepoName, path: &str, depth: u32, number: u32) 
     let (depth, number) = (depth.to_be_bytes(), number.to_be_bytes());
     key(Prefix::PathChange, &[repo.as_str().as_bytes(), END, path.as_bytes(), END, &depth, &number])
 }
-/// Path, depth and number in the key of a change of a path of `repo`.
+/// Path, depth and number, decoded from the key of a change in `repo`.
 pub(crate) fn in_path_change<'k>(key: &'k [u8], repo: &RepoName) -> Option<(&'k [u8], u32, u32)> {
     let (rest, number) = key.split_last_chunk::<4>()?;
     let (rest, depth) = rest.split_last_chunk::<4>()?;
     let path = rest.strip_suffix(END)?.get(repo.as_str().len() + 2..)?;
     Some((path, u32::from_be_bytes(*depth), u32::from_be_bytes(*number)))
 }
-/// The start of the keys of the paths that have or had these bytes.
+/// The common prefix of the keys of the paths that have or had this content.
 pub(crate) fn holders(digest: &Digest) -> Vec<u8> {
     key(Prefix::Holder, &[&digest.as_bytes()[..16]])
 }
 pub(crate) fn holder(digest: &Digest, repo: &RepoName, path: &str) -> Vec<u8> {
     key(Prefix::Holder, &[&digest.as_bytes()[..16], repo.as_str().as_bytes(), END, path.as_bytes()])
 }
-/// Repository and path in the key of a holder.
+/// Repository and path, decoded from the key of a holder.
 pub(crate) fn in_holder(key: &[u8]) -> Option<(RepoName, specs::FilePath)> {
     let rest = key.get(17..)?;
     let end = rest.iter().position(|byte| *byte == 0)?;
@@ -291,7 +291,7 @@ pub(crate) fn in_holder(key: &[u8]) -> Option<(RepoName, specs::FilePath)> {
     Some((repo, specs::FilePath::from_bytes(&rest[end + 1..]).ok()?))
 }
 
-/// The start of the keys of the keys that commits are signed with; the fingerprint follows.
+/// The common prefix of the keys of signing keys; the fingerprint follows.
 pub(crate) fn signing_keys() -> Vec<u8> {
     key(Prefix::Key, &[])
 }
@@ -321,20 +321,20 @@ pub(crate) fn certificate(commit: &CommitId, certificate: &Digest) -> Vec<u8> {
 pub(crate) fn said(commit: &CommitId) -> Vec<u8> {
     key(Prefix::Said, &[commit.digest().as_bytes()])
 }
-/// The start of the keys of all witnesses.
+/// The common prefix of the keys of all witnesses.
 pub(crate) fn witnesses() -> Vec<u8> {
     key(Prefix::Witness, &[])
 }
 pub(crate) fn witness(records: u64, commit: &CommitId) -> Vec<u8> {
     key(Prefix::Witness, &[&records.to_be_bytes(), commit.digest().as_bytes()])
 }
-/// Records of the journal and commit in the key of a witness.
+/// Number of journal records, and the commit, decoded from the key of a witness.
 pub(crate) fn in_witness(key: &[u8]) -> Option<(u64, CommitId)> {
     let (rest, commit) = key.split_last_chunk::<32>()?;
     let (_, records) = rest.split_last_chunk::<8>()?;
     Some((u64::from_be_bytes(*records), CommitId::new(Digest::from_bytes(*commit))))
 }
-/// The start of the keys of all doubts.
+/// The common prefix of the keys of all doubts.
 pub(crate) fn doubts() -> Vec<u8> {
     key(Prefix::Doubt, &[])
 }
@@ -348,7 +348,7 @@ pub(crate) fn trailing_order(key: &[u8]) -> u64 {
     u64::from_be_bytes(*number)
 }
 
-/// The key just after every key that begins with `prefix`, to look backwards from.
+/// A key after every key that begins with `prefix`, as the start of a backward scan.
 pub(crate) fn after(prefix: &[u8]) -> Vec<u8> {
     let mut key = prefix.to_vec();
     key.extend_from_slice(&[0xff; 64]);

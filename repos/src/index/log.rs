@@ -1,7 +1,7 @@
 //! The complete subtrees of the journal's Merkle tree as rows of the index, and when each key was in use.
 //!
-//! A record adds its leaf and the subtrees that it completes: two rows on average. They follow from the journal alone, like all that
-//! records change, so an index that is rebuilt has the same ones.
+//! A record adds its leaf and the subtrees that it completes: two rows on average. Like everything that records change, they follow from
+//! the journal alone, so a rebuilt index has the same ones.
 
 use serde::{Deserialize, Serialize};
 use specs::Digest;
@@ -13,12 +13,12 @@ use crate::base::error::RepoError;
 use crate::journal::{Entry, Position, Record};
 use crate::log::tree::{Subtrees, node_hash};
 
-/// The records by which a key was in use.
+/// The range of records in which a key was in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySpan {
-    /// How many records there were with the one that brought it.
+    /// Number of records up to and including the one that added the key.
     pub from: u64,
-    /// How many there were with the one that replaced it; absent while none has.
+    /// Number of records up to and including the one that replaced it; absent while in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
 }
@@ -30,7 +30,7 @@ impl KeySpan {
     }
 }
 
-/// Moves the index on by one record, which is applied already: `after` is the journal's position behind it, `leaf` the hash of its bytes.
+/// Advances the index by one record that is already applied: `after` is the journal position behind it, `leaf` the hash of its bytes.
 pub(crate) fn advance(view: &mut View<'_>, record: &Record, after: &Position, leaf: Digest) -> Result<(), RepoError> {
     for entry in &record.entries {
         if let Entry::Key { public_key, previous, .. } = entry {
@@ -42,7 +42,7 @@ pub(crate) fn advance(view: &mut View<'_>, record: &Record, after: &Position, le
     Ok(())
 }
 
-/// Enters leaf `number` (from 0) and the subtrees that it completes.
+/// Adds leaf `number` (from 0) and the subtrees that it completes.
 fn add_leaf(view: &mut View<'_>, number: u64, leaf: Digest) -> Result<(), RepoError> {
     let mut hash = leaf;
     view.put(keys::subtree(0, number), hash.as_bytes().to_vec());

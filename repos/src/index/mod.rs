@@ -1,13 +1,13 @@
-//! The index: what packs and journal add up to, kept in `RocksDB` for quick look-ups. Disposable.
+//! The index: what packs and journal add up to, stored in `RocksDB` for fast lookups. It can always be rebuilt.
 //!
-//! It is caught up from packs and journal, never ahead of them, and rebuilt when it is missing or of another version. `RocksDB`'s own log
-//! is off: after a crash the index is simply behind. A process that may not write it (readers, or a writer that leaves the catching-up
-//! to a later one) keeps what came since in an *overlay* in memory and sees the same.
+//! It catches up from packs and journal, is never ahead of them, and is rebuilt if it is missing or has another version. `RocksDB`'s
+//! write-ahead log is off: after a crash the index is merely behind. A process that may not write to it (a reader, or a writer that leaves
+//! catching up to a later one) keeps newer rows in an *overlay* in memory and sees the same state.
 //!
-//! Packs come and go: an object whose row names a pack that is gone (`packs`) is not there.
+//! Packs come and go: an object whose row names a removed pack (`packs`) does not exist.
 //!
-//! [`history`] follows which commits changed which path, [`mod@log`] the tree over the journal.
-//! [`keys`] has the layout of keys, [`rows`] the values, [`apply`] what each journal entry changes and when it is refused.
+//! [`history`] records which commits changed which path, [`mod@log`] has the tree over the journal.
+//! [`keys`] defines the layout of keys, [`rows`] the values, [`apply`] what each journal entry changes and when it is refused.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -37,7 +37,7 @@ mod packs;
 pub(crate) mod rows;
 mod rules;
 
-/// Grows with every change of the layout of keys or rows; an index of another version is rebuilt.
+/// Increased with every change to the layout of keys or rows; an index with another version is rebuilt.
 pub(crate) const VERSION: u32 = 5;
 
 /// Changes of rows: a value, or `None` to delete.
@@ -50,16 +50,16 @@ type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 #[derive(Debug)]
 pub(crate) struct Index {
     db: Option<DB>,
-    /// Whether changes go to the disk; no more once it refused one.
+    /// Whether changes are written to disk; false after the disk refused one.
     writable: AtomicBool,
     overlay: RwLock<Changes>,
     faults: Faults,
     packs: RwLock<packs::Packs>,
-    /// Packs with their lengths that are there but not entered yet.
+    /// Packs that exist but are not in the index yet, with their lengths.
     put_off: RwLock<Vec<(PackName, u64)>>,
-    /// Whether looking again has found no more than this holds.
+    /// Whether another look at the packs found nothing new.
     settled: AtomicBool,
-    /// How to make another when the one on disk turns out to be damaged, and that one.
+    /// Rebuilds the index if the one on disk turns out to be damaged; `stand_in` is the result.
     maker: damage::Maker,
     stand_in: OnceLock<damage::StandIn>,
     /// What users of the store have derived from rows.
@@ -71,7 +71,7 @@ fn options() -> Options {
     table.set_block_cache(&Cache::new_lru_cache(64 << 20));
     table.set_bloom_filter(10.0, false);
     table.set_cache_index_and_filter_blocks(true);
-    // In parts: a call that reads a few rows then reads, checks and caches a few KiB, and not all the file's filter and index.
+    // Partitioned: a call that reads a few rows then reads, checks and caches a few KiB instead of a file's whole filter and index.
     table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
     table.set_partition_filters(true);
     let mut options = Options::default();
@@ -79,21 +79,21 @@ fn options() -> Options {
     options.set_block_based_table_factory(&table);
     options.set_write_buffer_size(32 << 20);
     options.set_max_open_files(-1);
-    // The files are few: the default, a thread for each of 16, takes longer than to open them.
+    // There are few files: the default of 16 threads takes longer to start than opening the files does.
     options.set_max_file_opening_threads(1);
-    // Nobody reads how it goes.
+    // Nobody reads these statistics.
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
-    // It keeps no log of its own: a file less, and one that every reader would write to.
+    // No log file: that saves a file, to which every reader would also write.
     options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Error, tell));
     options.set_max_background_jobs(2);
-    // The default of this RocksDB; said, since wrong rows must not come from damaged blocks.
+    // The default in this RocksDB version; set explicitly, because damaged blocks must never yield wrong rows.
     options.set_paranoid_checks(true);
     options
 }
 
-/// Passes on what `RocksDB` says. What it calls an error also comes back from the call, where it is judged; its header, which it sends
-/// whatever is asked for, lists its version and options.
+/// Passes on `RocksDB`'s log messages. Errors are also returned from the call, and handled there; the header, which it sends at any level,
+/// lists its version and options.
 fn tell(level: LogLevel, text: &str) {
     match level {
         LogLevel::Fatal => tracing::error!("index: {text}"),
@@ -103,7 +103,7 @@ fn tell(level: LogLevel, text: &str) {
 }
 
 impl Index {
-    /// Opens for writing; only the holder of the store's lock may.
+    /// Opens for writing; only the holder of the store's lock may do so.
     pub(crate) fn open_writable(path: &Path, faults: &Faults) -> Result<Self, RepoError> {
         faults.step().doing("open", path)?;
         let db = DB::open(&options(), path)?;
@@ -112,12 +112,12 @@ impl Index {
         Ok(index)
     }
 
-    /// Opens the state as it is on disk; changes stay in memory. Works beside a writer.
+    /// Opens the state on disk; changes stay in memory. Works beside a writer.
     pub(crate) fn open_reading(path: &Path) -> Result<Self, RepoError> {
         let mut tries = 0;
         let db = loop {
-            // A writer may replace files between our reading of the list and of the files: then look again.
-            // With its one family named, RocksDB does not first try whether the files are fully compacted, opening them all for that.
+            // A writer may replace files after we read the list and before we open them: then read the list again. With its one column
+            // family named, RocksDB does not first open all files to test whether they are fully compacted.
             let family = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options());
             match DB::open_cf_descriptors_read_only(&options(), path, [family], false) {
                 Ok(db) => break db,
@@ -130,7 +130,7 @@ impl Index {
         Ok(index)
     }
 
-    /// An index without a disk, for what is not worth one.
+    /// An index without a disk, for small or temporary uses.
     pub(crate) fn in_memory() -> Self {
         Self::of(None)
     }
@@ -150,12 +150,12 @@ impl Index {
         }
     }
 
-    /// Whether changes reach the disk.
+    /// Whether changes are written to disk.
     pub(crate) fn is_writable(&self) -> bool {
         self.writable.load(Ordering::SeqCst)
     }
 
-    /// Rows that live in memory only.
+    /// Number of rows that are only in memory.
     pub(crate) fn overlay_rows(&self) -> usize {
         self.overlay.read().expect("no panic under this lock").len()
     }
@@ -177,7 +177,7 @@ impl Index {
         }
     }
 
-    /// Visits rows whose key begins with `prefix`, from `start` (which begins with it too) on in `direction`.
+    /// Visits the rows whose key begins with `prefix`, from `start` (which also begins with it) in `direction`.
     pub(crate) fn visit(
         &self,
         prefix: &[u8],
@@ -199,7 +199,7 @@ impl Index {
         })
     }
 
-    /// Visits rows as [`Self::visit`] does, and ends with the first error of `visit`.
+    /// Like [`Self::visit`], and stops at the first error of `visit`.
     pub(crate) fn try_visit(
         &self,
         prefix: &[u8],
@@ -217,7 +217,7 @@ impl Index {
         done
     }
 
-    /// The value at `key`, read; `DamagedRow` when it is not one.
+    /// The decoded value at `key`; `DamagedRow` if it cannot be decoded.
     pub(crate) fn row<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, RepoError> {
         self.get(key)?.map(|bytes| rows::read(key, &bytes)).transpose()
     }
@@ -274,8 +274,8 @@ impl Index {
         }
     }
 
-    /// Makes changes, all together. When the disk refuses them, they and all later ones stay in memory: packs and journal have what they
-    /// say, and the next process catches the disk up.
+    /// Applies changes atomically. If the disk refuses them, they and all later ones stay in memory: packs and journal have the same
+    /// information, and the next process brings the disk up to date.
     pub(crate) fn commit(&self, changes: Changes) {
         if self.is_writable() {
             match self.write(&changes) {
@@ -283,7 +283,7 @@ impl Index {
                 Err(error) => tracing::warn!("the index continues in memory: {error}"),
             }
         }
-        // First the rows, then the word that they are there.
+        // Extend the overlay before readers start to look there.
         self.overlay.write().expect("no panic under this lock").extend(changes);
         self.writable.store(false, Ordering::SeqCst);
     }
@@ -303,7 +303,7 @@ impl Index {
         Ok(())
     }
 
-    /// Brings what is still in memory to the disk.
+    /// Flushes rows in RocksDB's memory to the disk.
     pub(crate) fn flush(&self) -> Result<(), RepoError> {
         if let (true, Some(db)) = (self.is_writable(), &self.db) {
             let mut options = FlushOptions::default();
@@ -315,7 +315,7 @@ impl Index {
     }
 }
 
-/// The rows with changes on top that are not committed yet: what an entry sees of those before it in its record.
+/// The rows with uncommitted changes on top: an entry sees the effects of earlier entries in its record.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
     index: &'a Index,
@@ -329,12 +329,12 @@ impl<'a> View<'a> {
         Self::beside(index, index)
     }
 
-    /// The same of an index that knows the journal only, with what another knows of the packs.
+    /// A view of an index that knows only the journal, together with one that knows the packs.
     pub(crate) fn beside(index: &'a Index, packs: &'a Index) -> Self {
         Self { index, packs, changes: Changes::new() }
     }
 
-    /// What a commit's document says; `None` while no pack that is known holds it.
+    /// What a commit's document says; `None` if no known pack contains it.
     pub(crate) fn said(&self, commit: &CommitId) -> Result<Option<rows::SaidRow>, RepoError> {
         Ok(self.packs.get(&keys::said(commit))?.as_deref().and_then(rows::decode))
     }

@@ -1,7 +1,7 @@
-//! The packs that an index knows and that are there: few, so they are kept in memory.
+//! The packs that exist and that the index knows: they are few, so the list is kept in memory.
 //!
-//! Objects name their pack by a number. The row that turns a number into a name stays when the pack is gone, so that one that was lost
-//! can be named.
+//! Objects refer to their pack by number. The row that maps the number to a name stays when the pack disappears, so a lost pack can be
+//! named.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -40,17 +40,17 @@ impl Index {
         Ok(())
     }
 
-    /// One that stands in for a damaged index has numbers of its own.
+    /// The packs; a stand-in for a damaged index has its own numbers.
     fn known_packs(&self) -> RwLockReadGuard<'_, Packs> {
         self.stand_in().unwrap_or(self).packs.read().expect("no panic under this lock")
     }
 
-    /// The pack of this number; `None` when it is gone.
+    /// The pack with this number; `None` if it is gone.
     pub(crate) fn pack(&self, number: u32) -> Option<PackName> {
         self.known_packs().by_number.get(&number).copied()
     }
 
-    /// The number of a pack; `None` when it is not known or gone.
+    /// The number of a pack; `None` if it is unknown or gone.
     pub(crate) fn pack_number(&self, name: &PackName) -> Option<u32> {
         self.known_packs().by_name.get(name).copied()
     }
@@ -60,34 +60,34 @@ impl Index {
         self.known_packs().by_name.keys().copied().collect()
     }
 
-    /// Whether a pack may be entered when something is not found without it, since nobody but this process needs this index: such packs
-    /// hold content only.
+    /// Whether indexing this pack can be deferred until a lookup fails, because only this process uses the index. Such packs contain file
+    /// content only.
     pub(crate) fn may_put_off(&self, name: &PackName) -> bool {
         let is_a_readers = self.db.is_some() && !self.is_writable() && self.stand_in().is_none();
         is_a_readers && name.class == PackClass::Data && self.pack_number(name).is_none()
     }
 
-    /// Remembers packs that are to be entered when something is not found without them, and no others.
+    /// Sets the packs whose indexing is deferred until a lookup fails, replacing earlier ones.
     pub(crate) fn put_off(&self, packs: Vec<(PackName, u64)>) {
         *self.put_off.write().expect("no panic under this lock") = packs;
     }
 
-    /// The packs that are to be entered when something is not found without them.
+    /// The packs whose indexing is deferred until a lookup fails.
     pub(crate) fn packs_put_off(&self) -> Vec<(PackName, u64)> {
         self.put_off.read().expect("no panic under this lock").clone()
     }
 
-    /// Whether there are packs that are not entered yet.
+    /// Whether there are packs that are not indexed yet.
     pub(crate) fn has_put_off(&self) -> bool {
         !self.put_off.read().expect("no panic under this lock").is_empty()
     }
 
-    /// The number that the next pack gets.
+    /// The number for the next pack.
     pub(crate) fn next_pack(&self) -> Result<u32, RepoError> {
         Ok(self.row(&keys::meta(meta::NEXT_PACK))?.unwrap_or(0))
     }
 
-    /// Enters a pack under the number that is next, after the rows of its objects.
+    /// Adds a pack under the next number, after the rows of its objects are written.
     pub(crate) fn enter_pack(&self, name: &PackName) -> Result<(), RepoError> {
         let number = self.next_pack()?;
         self.commit(Changes::from([
@@ -102,7 +102,7 @@ impl Index {
         Ok(())
     }
 
-    /// Takes out a pack that is gone. Rows of objects that name it count no more.
+    /// Removes a pack that has disappeared. Rows of objects in it no longer count.
     pub(crate) fn forget_pack(&self, name: &PackName) {
         self.commit(Changes::from([(keys::pack(name), None)]));
         let mut packs = self.packs.write().expect("no panic under this lock");
@@ -112,7 +112,7 @@ impl Index {
         self.settled.store(false, Ordering::Relaxed);
     }
 
-    /// Takes out a pack whose objects are elsewhere or are gone for good: not even its name is needed any more.
+    /// Removes a pack whose objects were moved or deleted for good: not even its name is needed any more.
     pub(crate) fn drop_pack(&self, name: &PackName) {
         if let Some(number) = self.pack_number(name) {
             self.commit(Changes::from([(keys::pack_number(number), None)]));
@@ -120,12 +120,12 @@ impl Index {
         self.forget_pack(name);
     }
 
-    /// Whether what is not found here is not found by looking again either.
+    /// Whether looking at the packs again cannot find anything new.
     pub(crate) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Relaxed)
     }
 
-    /// Says that looking again gave nothing.
+    /// Notes that another look found nothing.
     pub(crate) fn settle(&self) {
         self.settled.store(true, Ordering::Relaxed);
     }

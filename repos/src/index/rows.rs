@@ -1,4 +1,4 @@
-//! The values of the index. Each is JSON, but for locations of objects, which are many.
+//! The values of the index. All are JSON except the locations of objects, because those are many.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,12 +17,12 @@ pub(crate) fn encode<T: Serialize>(row: &T) -> Vec<u8> {
     serde_json::to_vec(row).expect("rows have a JSON form")
 }
 
-/// Reads a row's value; `None` when it is not one, which only a damaged index gives: [`read`] says so.
+/// Decodes a row's value; `None` if it is malformed, which only happens in a damaged index: [`read`] reports that.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice(bytes).ok()
 }
 
-/// Reads the value of the row at `key`; `DamagedRow` when it is not one.
+/// Decodes the value of the row at `key`; `DamagedRow` if it is malformed.
 pub(crate) fn read<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, RepoError> {
     decode(bytes).ok_or_else(|| RepoError::damaged_row(key))
 }
@@ -42,7 +42,7 @@ impl Location {
         Self { pack, offset: row.offset, codec: row.codec, stored_bytes: row.stored_bytes, raw_bytes: row.raw_bytes }
     }
 
-    /// The row of a pack's index that this was made from.
+    /// The row of the pack's own index that this was made from.
     pub(crate) fn row(&self, kind: u8, digest: Digest) -> Row {
         let Self { offset, codec, stored_bytes, raw_bytes, .. } = *self;
         Row { kind, digest, offset, codec, stored_bytes, raw_bytes }
@@ -73,29 +73,29 @@ impl Location {
 /// A repository.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RepoRow {
-    /// Who writes it.
+    /// Who writes to it.
     pub kind: RepoKind,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
 /// A branch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BranchRow {
-    /// Where it points; absent when it has no commit yet.
+    /// The commit it points to; absent if it has no commit yet.
     pub commit: Option<CommitId>,
-    /// When it came to point there.
+    /// When it moved there.
     pub moved_at: Timestamp,
 }
 
 /// A tag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TagRow {
-    /// Where it points for good.
+    /// The commit it points to, for ever.
     pub commit: CommitId,
     /// Its message, a document of kind tag.
     pub document: Option<Digest>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -104,13 +104,13 @@ pub struct TagRow {
 pub struct RunRow {
     /// Its id.
     pub run: RunId,
-    /// Its place in the one order of runs, from 1.
+    /// Its position in the total order of runs, from 1.
     pub order: u64,
-    /// Why it came about.
+    /// What caused it.
     pub cause: Cause,
-    /// What moved.
+    /// The branches that moved.
     pub moves: Vec<Move>,
-    /// The jobs that it caused.
+    /// The jobs that it created.
     pub jobs: Vec<JobSeed>,
     /// When it was accepted.
     pub created_at: Timestamp,
@@ -123,15 +123,15 @@ pub struct JobRow {
     pub pipeline: PipelineName,
     /// Its run.
     pub run: RunId,
-    /// The run's place in the order of runs.
+    /// The run's position in the order of runs.
     pub order: u64,
     /// The pipeline's version.
     pub version: u32,
-    /// How it ended; absent while it has not.
+    /// How it ended; absent while it is open.
     pub sealed: Option<SealedState>,
     /// Its output commit.
     pub commit: Option<CommitId>,
-    /// More about it, a document of kind job.
+    /// Details, a document of kind job.
     pub document: Option<Digest>,
     /// When its run was accepted.
     pub created_at: Timestamp,
@@ -148,28 +148,28 @@ pub struct PipelineRow {
     pub document: Digest,
     /// When that version was applied.
     pub applied_at: Timestamp,
-    /// When it was stopped, oldest first; only the last may continue. Kept with the pipeline, not with each version.
+    /// When it was stopped, oldest first; only the last stop may still be open. Stored with the pipeline, not with each version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stops: Vec<Stop>,
 }
 
-/// Runs from which a pipeline got no job.
+/// A range of runs in which a pipeline got no jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// The order of the last run before it was stopped.
     pub after: u64,
-    /// The order of the last run before it was started; absent while it is stopped.
+    /// The order of the last run before it was started again; absent while it is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
 }
 
 impl PipelineRow {
-    /// Whether it gets no jobs now.
+    /// Whether it is stopped now.
     pub fn is_stopped(&self) -> bool {
         self.stops.last().is_some_and(|stop| stop.until.is_none())
     }
 
-    /// Whether it was stopped when the run of this order came.
+    /// Whether it was stopped for the run of this order.
     pub fn was_stopped(&self, order: u64) -> bool {
         self.stops.iter().any(|stop| stop.after < order && stop.until.is_none_or(|until| order <= until))
     }
@@ -180,46 +180,46 @@ impl PipelineRow {
 pub struct CommitRow {
     /// Its repository.
     pub repo: RepoName,
-    /// Its run's place in the order of runs.
+    /// The position of its run in the order of runs.
     pub order: u64,
-    /// When the journal last named it: as where a branch went to or came from, as a job's output, with a tag, or as what a branch
-    /// or tag that was deleted pointed to.
+    /// When the journal last named it: as the source or target of a branch move, as a job's output, with a tag, or as the target of a
+    /// branch or tag that was deleted.
     pub named_at: Timestamp,
-    /// That its files are not kept any more; absent while they are.
+    /// Set if its files were given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
 }
 
-/// A key that commits are signed with.
+/// A signing key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyRow {
     /// Its public half.
     pub public_key: PublicKey,
-    /// The fingerprint of the key whose place it took.
+    /// The fingerprint of the key that it replaced.
     pub previous: Option<Digest>,
-    /// That key's word for it.
+    /// That key's signature of the replacement.
     pub signature: Option<Signature>,
     /// When it was recorded.
     pub at: Timestamp,
-    /// How many runs there were then: the commits of later ones are signed.
+    /// Number of runs at that time: the commits of later runs are signed.
     pub after: u64,
-    /// When another took its place; absent while it counts for new commits.
+    /// When it was replaced; absent while it counts for new commits.
     pub replaced_at: Option<Timestamp>,
-    /// The number of the record that says so.
+    /// The number of the record that replaced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_in: Option<u64>,
-    /// Whether it counts: it is the store's first, or took the place of one that counts, or one that counts vouches for it.
+    /// Whether it counts: it is the store's first key, or it replaced a key that counts, or a key that counts vouches for it.
     pub vouched: bool,
 }
 
-/// What a commit's document says that the journal is compared with.
+/// What a commit's document states that must agree with the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SaidRow {
     pub(crate) repo: RepoName,
     pub(crate) branch: BranchName,
     pub(crate) kind: CommitKind,
     pub(crate) run: RunId,
-    /// Whether it is of a job that failed.
+    /// Whether it belongs to a failed job.
     pub(crate) failed: bool,
 }
 
@@ -237,21 +237,21 @@ pub struct Doubt {
     pub record: u64,
     /// Its digest.
     pub digest: Digest,
-    /// When it says that it was written.
+    /// When it claims to have been written.
     pub at: Timestamp,
     /// What it does, in words.
     pub does: String,
-    /// What is wrong.
+    /// What is wrong with it.
     pub why: DoubtWhy,
-    /// The key that is said to have signed it.
+    /// The key that supposedly signed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Digest>,
-    /// Whether it says what is executed, and how: versions of pipelines, settings.
+    /// Whether it determines what is executed, and how: versions of pipelines, settings.
     pub commands: bool,
 }
 
 impl Doubt {
-    /// What is wrong, in words.
+    /// Describes what is wrong.
     pub fn words(&self) -> String {
         let key = self.key.map(|key| key.short(12)).unwrap_or_default();
         match self.why {
@@ -268,13 +268,13 @@ impl Doubt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DoubtWhy {
-    /// It is not signed, and one before it is.
+    /// It is not signed, although an earlier record is.
     Unsigned,
     /// The journal does not know its key.
     UnknownKey,
-    /// Its signature is not of its key.
+    /// Its signature is not valid for its key.
     Bad,
-    /// Another key had taken the place of its key.
+    /// Its key had been replaced by another.
     Replaced,
     /// No key that counts vouches for its key.
     Unvouched,

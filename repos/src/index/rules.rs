@@ -1,8 +1,8 @@
-//! The rules that commands keep, kept once more where records take effect: nobody can go round a command by writing to the journal.
+//! The rules that commands follow, enforced again where records take effect, so that writing to the journal directly cannot bypass them.
 //!
-//! What a commit says of itself (repository, kind, run) comes from its document, which the index knows from the packs; a commit whose
-//! pack is not there yet is looked at by anyone who reads it. Records without a signature are of earlier versions, which kept some of these
-//! rules less strictly: of them only that is asked which every version kept.
+//! What a commit states about itself (repository, kind, run) comes from its document, which the index knows from the packs; a commit whose
+//! pack has not arrived yet is checked when it is read. Unsigned records come from earlier versions, which enforced some rules less
+//! strictly: only what every version enforced is required of them.
 
 use specs::{CommitId, PipelineName, RepoName, RunId};
 
@@ -16,7 +16,7 @@ use crate::journal::{Cause, CauseKind, Move, Record, RepoKind, SealedState, sign
 
 use crate::base::error::Result;
 
-/// The record that takes effect.
+/// The record being applied.
 #[derive(Debug)]
 pub(super) struct Context<'r> {
     pub(super) record: &'r Record,
@@ -29,7 +29,7 @@ impl Context<'_> {
         self.record.at
     }
 
-    /// Whether it is of a version that keeps all rules.
+    /// Whether the record comes from a version that enforces all rules.
     pub(super) fn is_strict(&self) -> bool {
         self.record.signature.is_some()
     }
@@ -39,14 +39,14 @@ fn refused(what: String) -> RepoError {
     RepoError::Conflict { what, hint: None }
 }
 
-/// Who comes to name a commit.
+/// What names a commit.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Namer<'a> {
     Run(&'a RunId, CauseKind),
     Job(&'a RunId),
 }
 
-/// A branch points to commits of its own repository, and to none of a job that failed.
+/// A branch points only to commits of its own repository, and never to one of a failed job.
 pub(super) fn head(said: &SaidRow, commit: &CommitId, repo: &RepoName) -> Result<()> {
     is_of(said, commit, repo)?;
     if said.failed {
@@ -58,7 +58,7 @@ pub(super) fn head(said: &SaidRow, commit: &CommitId, repo: &RepoName) -> Result
     Ok(())
 }
 
-/// A commit belongs to the repository that its document says.
+/// A commit belongs to the repository that its document names.
 pub(super) fn is_of(said: &SaidRow, commit: &CommitId, repo: &RepoName) -> Result<()> {
     if said.repo == *repo {
         return Ok(());
@@ -66,7 +66,7 @@ pub(super) fn is_of(said: &SaidRow, commit: &CommitId, repo: &RepoName) -> Resul
     Err(refused(format!("commit {} belongs to repository `{}`, not to `{repo}`", commit.short(12), said.repo)))
 }
 
-/// People make commits of their repositories, a pipeline those of its output, the clock its ticks.
+/// People make commits in user repositories, a pipeline in its output repository, a cron schedule its ticks.
 pub(super) fn new_commit(
     view: &View<'_>,
     said: &SaidRow,
@@ -92,7 +92,7 @@ pub(super) fn new_commit(
     Err(refused(format!("run {run} cannot make commit {id} in `{repo}`: only {whose} commits to it")))
 }
 
-/// What a run may move depends on why it came about.
+/// What a run may move depends on its cause.
 pub(super) fn moves_of(view: &View<'_>, cause: &Cause, moves: &[Move]) -> Result<()> {
     let moves_none = matches!(cause.kind, CauseKind::Try | CauseKind::Rerun | CauseKind::Retry);
     if moves_none && !moves.is_empty() {
@@ -106,7 +106,7 @@ pub(super) fn moves_of(view: &View<'_>, cause: &Cause, moves: &[Move]) -> Result
     Ok(())
 }
 
-/// A job moves the branch of its pipeline's output, to the commit that it made, when it succeeded and was not a try.
+/// A job moves the branch of its pipeline's output to the commit that it made, if it succeeded and was not a trial.
 pub(super) fn job_moves(
     view: &View<'_>,
     job: &JobRow,
@@ -129,7 +129,7 @@ pub(super) fn job_moves(
     Err(refused(what))
 }
 
-/// A job writes to the repository of its pipeline's output.
+/// A job writes to its pipeline's output repository.
 pub(super) fn job_repo(pipeline: &PipelineName, moved: &Move) -> Result<()> {
     if moved.repo == pipeline.output_repo() {
         return Ok(());
@@ -137,7 +137,7 @@ pub(super) fn job_repo(pipeline: &PipelineName, moved: &Move) -> Result<()> {
     Err(refused(format!("a job of pipeline `{pipeline}` cannot move branches of `{}`", moved.repo)))
 }
 
-/// The number of a version never means two things.
+/// A version number never means two different versions.
 pub(super) fn version(
     view: &View<'_>,
     pipeline: &PipelineName,
@@ -153,12 +153,12 @@ pub(super) fn version(
     Ok(())
 }
 
-/// A tag names a commit of its repository, unless what the commit says is not known.
+/// A tag names a commit of its own repository, unless the commit's document is not known.
 pub(super) fn tag(view: &View<'_>, row: &TagRow, repo: &RepoName) -> Result<()> {
     view.said(&row.commit)?.map_or(Ok(()), |said| is_of(&said, &row.commit, repo))
 }
 
-/// Whether the signature of a record is of a key that counts.
+/// Whether the signature of a record is from a key that counts.
 pub(super) fn is_vouched_for(view: &View<'_>, of: &Context<'_>) -> Result<bool> {
     let Some(signature) = &of.record.signature else { return Ok(false) };
     let Some(key) = read::<KeyRow>(view, &keys::signing_key(&signature.key))? else { return Ok(false) };

@@ -1,7 +1,8 @@
-//! When the place of a shared journal and this machine's copy of it do not go together.
+//! Detects when a shared journal and this machine's copy of it disagree.
 //!
-//! A place that lost its last records gets them back from a copy, if nobody has written others since: the chain tells. If somebody has,
-//! the journal forked: both sides are shown, nothing is written, and a repair takes up the place's side, which all machines share.
+//! If the shared place lost its last records, a copy puts them back, unless someone has written others since: the hash chain tells. In that
+//! case the journal forked: both sides are shown, nothing is written, and a repair adopts the side of the shared place, which all machines
+//! use.
 
 use bytes::Bytes;
 
@@ -9,20 +10,20 @@ use super::local::{Journal, Position, line_digest, line_value};
 use super::shared::SharedJournal;
 use crate::base::error::{IoContext, RepoError};
 
-/// The first record that is another one at the place than in this machine's copy.
+/// The first record that differs between the shared place and this machine's copy.
 #[derive(Debug, Clone)]
 pub(crate) struct Fork {
     /// Its number, from 1.
     pub(crate) record: u64,
     /// The copy's lines from there on, each with its newline.
     pub(crate) ours: Vec<Bytes>,
-    /// The place's line.
+    /// The shared place's line.
     theirs: Bytes,
     url: String,
 }
 
 impl Fork {
-    /// Both records in words.
+    /// Describes both records.
     pub(crate) fn words(&self) -> String {
         let ours = self.ours.first().map(|line| side(line)).unwrap_or_default();
         format!("it forked: here it is {ours}, at `{}` {}", self.url, side(&self.theirs))
@@ -34,7 +35,7 @@ impl Fork {
     }
 }
 
-/// A line in words: its digest, when it was written, and which kinds of entries it has.
+/// Describes a line: its digest, when it was written, and the kinds of its entries.
 pub(crate) fn side(line: &[u8]) -> String {
     let digest = line_digest(line).map(|digest| digest.short(12)).unwrap_or_default();
     let value = line_value(line).unwrap_or_default();
@@ -45,9 +46,9 @@ pub(crate) fn side(line: &[u8]) -> String {
 }
 
 impl Journal {
-    /// Gives a place that has lost its end the records back that this copy has, up to `end`.
+    /// Puts records of this copy, up to `end`, back into a shared place that lost its last ones.
     ///
-    /// `DamagedJournal` when it has other records by now, or none at all.
+    /// `DamagedJournal` if the place has other records by now, or none at all.
     pub(super) fn put_back(&self, shared: &SharedJournal, end: Position) -> Result<(), RepoError> {
         let kept = shared.count()?.min(end.records);
         if kept == 0 {
@@ -76,7 +77,7 @@ impl Journal {
         RepoError::JournalMoved { record }
     }
 
-    /// An error when the record before `end` is another one at the place.
+    /// Fails if the record before `end` differs at the shared place.
     pub(super) fn ensure_no_fork(&self, shared: &SharedJournal, end: &Position) -> Result<(), RepoError> {
         if end.records == 0 {
             return Ok(());
@@ -89,7 +90,7 @@ impl Journal {
         self.fork_before(shared, end.records)?.map_or(Ok(()), |fork| Err(fork.error()))
     }
 
-    /// Where the place and this copy part; `None` when they do not, or the journal is not shared.
+    /// Where the shared place and this copy diverge; `None` if they do not, or the journal is not shared.
     pub(crate) fn fork(&self) -> Result<Option<Fork>, RepoError> {
         let Some(shared) = &self.shared else { return Ok(None) };
         let own = self.records()?;
@@ -97,7 +98,7 @@ impl Journal {
         if both == 0 { Ok(None) } else { self.fork_before(shared, both) }
     }
 
-    /// Where they part up to a record that both have. Each record names the one before, so those before one that is equal are too.
+    /// Where they diverge up to a record that both have. Each record names the one before it, so all records before an equal one are equal.
     fn fork_before(&self, shared: &SharedJournal, both: u64) -> Result<Option<Fork>, RepoError> {
         let own = self.lines(1..=self.records()?)?;
         let is_equal = |number: u64| -> Result<bool, RepoError> {
@@ -116,7 +117,7 @@ impl Journal {
         Ok(Some(Fork { record: other, ours, theirs, url: shared.url().to_owned() }))
     }
 
-    /// The bytes of this copy with the place's records from a fork on.
+    /// The bytes of this copy, with the shared place's records from a fork on.
     pub(crate) fn with_side_of_place(&self, fork: &Fork) -> Result<Vec<u8>, RepoError> {
         let mut lines = if fork.record > 1 { self.lines(1..=fork.record - 1)? } else { Vec::new() };
         let theirs = self.shared.as_ref().map(SharedJournal::lines).transpose()?.unwrap_or_default();
@@ -124,7 +125,7 @@ impl Journal {
         Ok(lines.concat())
     }
 
-    /// How many whole lines the file has.
+    /// Number of complete lines in the file.
     #[expect(clippy::naive_bytecount, reason = "a journal is counted once, when it has forked")]
     fn records(&self) -> Result<u64, RepoError> {
         let bytes = std::fs::read(self.path()).doing("read", self.path())?;

@@ -19,15 +19,15 @@ use crate::base::hash::digest_of;
 use crate::base::watch::{Step, tell};
 use crate::log::tree::leaf_hash;
 
-/// Hex digits and space before the JSON of a line.
+/// Length of the hex digest and the space before the JSON of a line.
 const PREFIX: usize = 65;
 
-/// A place between two records.
+/// A position between two records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Position {
-    /// Bytes before it.
+    /// Number of bytes before it.
     pub bytes: u64,
-    /// Records before it.
+    /// Number of records before it.
     pub records: u64,
     /// Digest of the record before it.
     pub last: Option<Digest>,
@@ -38,23 +38,23 @@ pub struct Position {
 pub struct Journal {
     path: PathBuf,
     faults: Faults,
-    /// Where the records are, when the file is only a copy of them.
+    /// The shared records, if the file is only a copy of them.
     pub(super) shared: Option<SharedJournal>,
 }
 
-/// A record as the line that is to be appended for it.
+/// A record as the line to append.
 #[derive(Debug)]
 pub(crate) struct Line {
     /// The line with its newline.
     bytes: Bytes,
     /// The position behind it.
     pub(crate) end: Position,
-    /// Its hash as a leaf of the tree over all records.
+    /// Its leaf hash in the tree over all records.
     pub(crate) leaf: Digest,
 }
 
 impl Line {
-    /// The line of a record that stands at `after`.
+    /// The line of a record appended at `after`.
     pub(crate) fn of(record: &Record, after: Position) -> Self {
         debug_assert_eq!(record.previous, after.last);
         let json = crate::documents::canonical(record);
@@ -67,10 +67,10 @@ impl Line {
     }
 }
 
-/// What a reading of the journal gave.
+/// The result of reading the journal.
 #[derive(Debug)]
 pub struct Read {
-    /// The records after the asked position, in order, each with the position after it.
+    /// The records after the given position, in order, each with the position after it.
     pub records: Vec<(Record, Position)>,
     /// The position after the last of them.
     pub end: Position,
@@ -82,12 +82,12 @@ impl Journal {
         Self { path, shared: None, faults: Faults::default() }
     }
 
-    /// Uses the file at `path` as a copy of the records at another place; it is made if it is missing.
+    /// Uses the file at `path` as a copy of shared records; the file is created if missing.
     pub(crate) fn shared(path: PathBuf, records: SharedJournal) -> Self {
         Self { shared: Some(records), ..Self::new(path) }
     }
 
-    /// The same with writes that fail.
+    /// The same journal, with injected write failures.
     pub(crate) fn with_faults(self, faults: Faults) -> Self {
         Self { faults, ..self }
     }
@@ -101,8 +101,8 @@ impl Journal {
         Ok(Self::new(path.to_owned()))
     }
 
-    /// Adds records to the file that others have written since, when it is a copy; one request when there are none. `from` is a
-    /// position that is known to be right, and may be behind what the file still has after a crash.
+    /// If the file is a copy: adds the records that others have written since; one request if there are none. `from` is a position known to
+    /// be valid; it may be behind the file's end after a crash.
     pub fn fetch(&self, from: Position) -> Result<(), RepoError> {
         let Some(shared) = &self.shared else { return Ok(()) };
         loop {
@@ -114,7 +114,7 @@ impl Journal {
             if !lines.is_empty() {
                 self.ensure_no_fork(shared, &end)?;
             }
-            // Anyone who else is fetching may have been faster: only what is still missing is written.
+            // Another process may have fetched meanwhile: only missing lines are written.
             let file = self.locked_copy()?;
             let mut written = self.end(from)?;
             let mut at = end;
@@ -133,9 +133,9 @@ impl Journal {
         }
     }
 
-    /// The end of the whole lines in the file, looking after `from` only if that is there.
+    /// The end of the complete lines in the file; starts looking at `from` if the file reaches it.
     fn end(&self, from: Position) -> Result<Position, RepoError> {
-        // A copy that is not there yet; any other journal without its file is damaged.
+        // A copy may not exist yet; any other journal without its file is damaged.
         if !self.path.exists() {
             return Ok(Position::default());
         }
@@ -143,7 +143,7 @@ impl Journal {
         Ok(self.read_after(from)?.end)
     }
 
-    /// The file of a copy, locked: one process at a time adds to it. Readers see whole lines whatever happens.
+    /// Opens the file of a copy and locks it: one process at a time appends. Readers always see complete lines.
     fn locked_copy(&self) -> Result<File, RepoError> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path);
         let file = file.doing("open", &self.path)?;
@@ -153,7 +153,7 @@ impl Journal {
         Ok(file)
     }
 
-    /// Bytes of the file, whole lines or not.
+    /// Number of bytes in the file, including an incomplete last line.
     pub fn length(&self) -> Result<u64, RepoError> {
         match std::fs::metadata(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(missing()),
@@ -161,7 +161,7 @@ impl Journal {
         }
     }
 
-    /// Reads all whole records after `from`; a last line that is not whole is left out.
+    /// Reads all complete records after `from`; an incomplete last line is left out.
     pub fn read_after(&self, from: Position) -> Result<Read, RepoError> {
         let mut records = Vec::new();
         let end = self.visit(from, |record, after, _| {
@@ -195,7 +195,7 @@ impl Journal {
         Ok((values, end))
     }
 
-    /// The digest of a record, counted from 1; `None` when there is none. Found from the end of the file back.
+    /// The digest of a record, counted from 1; `None` if it does not exist. Searches backwards from the end of the file.
     pub(crate) fn digest_at(&self, number: u64, end: &Position) -> Result<Option<Digest>, RepoError> {
         let Some(back) = end.records.checked_sub(number).filter(|_| number > 0) else { return Ok(None) };
         let file = File::open(&self.path).doing("open", &self.path)?;
@@ -204,7 +204,7 @@ impl Journal {
             let mut tail = vec![0; (end.bytes - start) as usize];
             file.read_exact_at(&mut tail, start).doing("read", &self.path)?;
             let lines: Vec<&[u8]> = tail.split_inclusive(|byte| *byte == b'\n').collect();
-            // The first is whole only where the file begins.
+            // The first line is complete only at the beginning of the file.
             let whole = lines.len().saturating_sub(usize::from(start > 0));
             if let Some(line) = lines.len().checked_sub(1 + back as usize).filter(|_| (back as usize) < whole) {
                 return Ok(line_digest(lines[line]));
@@ -216,9 +216,8 @@ impl Journal {
         Ok(None)
     }
 
-    /// Calls `visit` with each whole record after `from` and the position after it, and gives the position after the last.
-    /// Calls `visit` with each whole record after `from`, the position after it and its hash as a leaf of the tree over all records
-    /// (`log`), and gives the position after the last.
+    /// Calls `visit` with each complete record after `from`, the position after it and its leaf hash in the tree over all records (`log`);
+    /// returns the position after the last.
     pub fn visit(
         &self,
         from: Position,
@@ -240,7 +239,7 @@ impl Journal {
             }
             let (record, digest) = match parse(&line, &end) {
                 Ok(parsed) => parsed,
-                // A torn write may end in a newline that a later page brought: nothing follows it.
+                // A torn write can end in a newline if a later page reached the disk: nothing follows it.
                 Err(_) if lines.fill_buf().doing("read", &self.path)?.is_empty() && self.is_torn(&line) => {
                     return Ok(end);
                 }
@@ -251,7 +250,7 @@ impl Journal {
         }
     }
 
-    /// Calls `visit` with each whole record whose line is wanted; the others are passed over unread.
+    /// Calls `visit` with each complete record whose line is wanted; others are skipped without parsing.
     pub(crate) fn visit_where(
         &self,
         wants: impl Fn(&str) -> bool,
@@ -276,7 +275,7 @@ impl Journal {
             let record = line.get(PREFIX..).and_then(|json| serde_json::from_slice::<Record>(json).ok());
             match record.filter(|_| is_whole) {
                 Some(record) => visit(record)?,
-                // What a torn write left of a last line.
+                // The remains of a torn write of the last line.
                 None if lines.fill_buf().doing("read", &self.path)?.is_empty() => break,
                 None => {
                     let why = format!("record {number} does not match its digest");
@@ -287,23 +286,23 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether a last line may be what a power cut left of a write: pages that never came are zeros.
+    /// Whether a last line may be what a power cut left of a write: pages that did not reach the disk are zeros.
     #[expect(clippy::unused_self, reason = "reads as a question to the journal")]
     fn is_torn(&self, line: &[u8]) -> bool {
         line.contains(&0)
     }
 
-    /// Appends a record after the position `after`, cutting off what a dead writer left there; durable on return.
+    /// Appends a record after the position `after`, truncating what a crashed writer left there; durable on return.
     ///
-    /// The caller holds the store's lock. `JournalMoved` when another machine was first; `Unsure` when the record could neither be made
-    /// durable nor be taken back. After any other error it does not exist.
+    /// The caller holds the store's lock. `JournalMoved` if another machine appended first; `Unsure` if the record could neither be made
+    /// durable nor be removed again. After any other error the record does not exist.
     pub fn append(&self, after: Position, record: &Record) -> Result<Position, RepoError> {
         let line = Line::of(record, after);
         self.append_line(after, &line)?;
         Ok(line.end)
     }
 
-    /// The same with a record that is a line already.
+    /// Like [`Self::append`], for a record that is already a line.
     pub(crate) fn append_line(&self, after: Position, line: &Line) -> Result<(), RepoError> {
         let Line { bytes, end, .. } = line;
         if let Some(shared) = &self.shared {
@@ -311,7 +310,7 @@ impl Journal {
         }
         let mut file = OpenOptions::new().write(true).open(&self.path).doing("open", &self.path)?;
         if let Err(source) = self.write_at(&mut file, after.bytes, bytes) {
-            // A line that is not whole does not count: to cut it off is tidy and no more.
+            // An incomplete line does not count anyway; truncating it is only tidy.
             if file.set_len(after.bytes).is_ok() {
                 tell(&self.path, || Step::Cut { length: after.bytes });
             }
@@ -340,7 +339,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Cuts off a whole record that could not be made durable, so that it does not come to life later; what to say then.
+    /// Truncates a complete record that could not be made durable, so that it cannot reappear later; returns the error to report.
     fn take_back(&self, file: &File, end: u64, source: std::io::Error) -> RepoError {
         let taken = self.faults.step().and_then(|()| file.set_len(end)).and_then(|()| file.sync_data());
         match taken {
@@ -359,12 +358,12 @@ impl Journal {
         end: Position,
         line: &Bytes,
     ) -> Result<(), RepoError> {
-        // Else the next record would follow one that the others do not have.
+        // Otherwise the next record would follow one that the other machines do not have.
         self.ensure_no_fork(shared, &after)?;
         if !shared.create(end.records, line)? {
             return Err(RepoError::JournalMoved { record: end.records });
         }
-        // The change has happened. A reader may have fetched it by now; and what cannot be written is fetched later.
+        // The change has happened. A reader may have fetched the record by now, and a failed write here is fetched later.
         let copied = self.locked_copy().and_then(|file| {
             if self.end(after)? == after {
                 write_line(&file, &after, line).doing("write", &self.path)?;
@@ -382,8 +381,8 @@ impl Journal {
         &self.path
     }
 
-    /// Calls `visit` with the JSON of each whole record, as it is in its line, from the first on. That it has the digest that its line
-    /// says is checked, and no more: `DamagedJournal` if not.
+    /// Calls `visit` with the JSON of each complete record, as on its line, from the first. Checks only that it matches the digest on its
+    /// line: `DamagedJournal` if not.
     pub(crate) fn visit_bytes(&self, mut visit: impl FnMut(&[u8])) -> Result<(), RepoError> {
         let file = File::open(&self.path).doing("open", &self.path)?;
         let mut lines = BufReader::with_capacity(1 << 16, file);
@@ -413,7 +412,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The lines (each with its newline) of some records, counted from 1; `records` are within the file.
+    /// The lines (each with its newline) of a range of records, counted from 1; `records` is within the file.
     pub(crate) fn lines(&self, records: std::ops::RangeInclusive<u64>) -> Result<Vec<Bytes>, RepoError> {
         let file = File::open(&self.path).doing("open", &self.path)?;
         let mut lines = BufReader::with_capacity(1 << 16, file);
@@ -430,7 +429,7 @@ impl Journal {
     }
 }
 
-/// The digest that a line begins with.
+/// The digest at the start of a line.
 pub(super) fn line_digest(line: &[u8]) -> Option<Digest> {
     std::str::from_utf8(line.get(..PREFIX - 1)?).ok()?.parse().ok()
 }
@@ -440,7 +439,7 @@ pub(super) fn line_value(line: &[u8]) -> Option<Value> {
     serde_json::from_slice(line.get(PREFIX..)?).ok()
 }
 
-/// The position after a line (with its newline) that comes from elsewhere, if it can stand at `at`.
+/// The position after a line (with its newline) from elsewhere, if it can follow `at`.
 fn check(line: &[u8], at: &Position) -> Result<Position, RepoError> {
     let whole = line.strip_suffix(b"\n").filter(|line| !line.contains(&b'\n'));
     let damaged = || RepoError::DamagedJournal { record: at.records + 1, why: "it is not a complete line".to_owned() };
@@ -448,7 +447,7 @@ fn check(line: &[u8], at: &Position) -> Result<Position, RepoError> {
     Ok(Position { bytes: at.bytes + line.len() as u64, records: at.records + 1, last: Some(digest) })
 }
 
-/// Writes a line at a position, over what a crash may have left there.
+/// Writes a line at a position, replacing what a crash may have left there.
 fn write_line(mut file: &File, at: &Position, line: &[u8]) -> std::io::Result<()> {
     if file.metadata()?.len() != at.bytes {
         file.set_len(at.bytes)?;
@@ -461,7 +460,7 @@ fn missing() -> RepoError {
     RepoError::DamagedJournal { record: 1, why: "its file is missing".to_owned() }
 }
 
-/// Reads one line (without its newline) that stands at `at`.
+/// Parses one line (without its newline) at position `at`.
 fn parse(line: &[u8], at: &Position) -> Result<(Record, Digest), RepoError> {
     let damaged = |why: String| RepoError::DamagedJournal { record: at.records + 1, why };
     let (prefix, json) = line.split_at_checked(PREFIX).ok_or_else(|| damaged("the line is too short".to_owned()))?;
@@ -475,7 +474,7 @@ fn parse(line: &[u8], at: &Position) -> Result<(Record, Digest), RepoError> {
     if ![FORMAT, SIGNED_FORMAT].iter().any(|known| Some(u64::from(*known)) == format) {
         return Err(newer());
     }
-    // The digest fits, so the bytes are as they were written: what cannot be read is of a kind not known here.
+    // The digest matches, so the bytes are as written: what cannot be parsed comes from a newer version.
     let record: Record = serde_json::from_value(value).map_err(|_| newer())?;
     if (record.format == SIGNED_FORMAT) != record.signature.is_some() {
         return Err(damaged("its format and its signature contradict each other".to_owned()));

@@ -1,18 +1,18 @@
 //! The journal: the ordered record of every change that is not an object.
 //!
-//! Packs and journal are the whole truth of a store; a change has happened when its record is durable, after the data it names.
-//! One record is one change, all or nothing; its entries take effect in order. A record names the digest of the one before it, so
-//! nobody can take out or reorder records unnoticed.
+//! Packs and journal are the whole truth of a store; a change has happened once its record is durable, after the data it names.
+//! One record is one atomic change; its entries take effect in order. Each record contains the digest of the one before it, so nobody can
+//! remove or reorder records unnoticed.
 //!
-//! Each record is signed by a key of the store; those of earlier versions are not, and are read for ever. By the digest of the one
-//! before it a signed record vouches for all that its signer saw. What each signature is worth, `store::vouching` says.
+//! Each record is signed by a key of the store; records of earlier versions are unsigned and stay readable for ever. Through the digest of
+//! the previous record, a signed record vouches for everything its signer saw. `store::vouching` decides what each signature is worth.
 //!
-//! The bytes are lines: `<SHA-256 of the JSON, 64 hex digits> <canonical JSON>\n`. A last line that is not whole was never
-//! acknowledged and is cut off by the next writer.
-//! - `local` the file; of a store in an object store it is a copy, to which `Journal::fetch` adds what is new
-//! - `shared` the records in an object store
-//! - `fork` when the two do not go together
-//! - `record` what a record says
+//! The bytes are lines: `<SHA-256 of the JSON, 64 hex digits> <canonical JSON>\n`. An incomplete last line was never acknowledged; the next
+//! writer truncates it.
+//! - `local`: the file; for a store in an object store it is a copy, to which `Journal::fetch` appends new records
+//! - `shared`: the records in an object store
+//! - `fork`: detects when the two disagree
+//! - `record`: the content of a record
 //!
 //! Not here: what the changes add up to (`index`), messages and other text (documents that the records name).
 

@@ -1,4 +1,4 @@
-//! The records of the journal. They hold names, ids, digests, states and times only.
+//! The records of the journal. They contain only names, ids, digests, states and times.
 
 use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId, TagName};
@@ -8,29 +8,29 @@ use crate::base::pruned::PruneWhy;
 use crate::base::time::Timestamp;
 use crate::keys::{OwnKey, PublicKey, Signature};
 
-/// The format number of records without a signature: stores of earlier versions have them.
+/// The format number of unsigned records, as in stores of earlier versions.
 pub const FORMAT: u32 = 1;
-/// The format number of records with a signature, which this version writes; a higher one is of a newer version.
+/// The format number of signed records, which this version writes; a higher number comes from a newer version.
 pub const SIGNED_FORMAT: u32 = 2;
 
-/// One change of the store.
+/// One change to the store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Format number: [`FORMAT`] without a signature, [`SIGNED_FORMAT`] with one.
     pub format: u32,
-    /// Digest of the record before; absent in the first.
+    /// Digest of the previous record; absent in the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
     /// When it was written.
     pub at: Timestamp,
     /// What happened, in order.
     pub entries: Vec<Entry>,
-    /// By whom; of the bytes that [`signed_bytes`] gives.
+    /// The signature over the bytes from [`signed_bytes`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<RecordSignature>,
 }
 
-/// A key's word for a record, and by the digest in `previous` for all that came before it.
+/// A key's signature of a record and, through the digest in `previous`, of all records before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordSignature {
     /// Fingerprint of the key.
@@ -39,9 +39,9 @@ pub struct RecordSignature {
     pub signature: Signature,
 }
 
-/// What a key signs of a record: a line that says what it is, and the record's canonical JSON without `signature`.
+/// The bytes of a record that a key signs: a line that says what it is, and the record's canonical JSON without `signature`.
 ///
-/// No document begins like this, so such a signature is never that of a commit. Fields that this version does not know are signed too.
+/// No document starts with these bytes, so such a signature can never pass as that of a commit. Unknown fields are signed too.
 pub fn signed_bytes(record: &serde_json::Value) -> Vec<u8> {
     let mut record = record.clone();
     if let Some(fields) = record.as_object_mut() {
@@ -72,15 +72,15 @@ impl Record {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub enum Entry {
-    /// The store was made; the first entry of a journal.
+    /// The store was created; the first entry of a journal.
     Init { store: String, default_branch: BranchName },
-    /// A repository was made.
+    /// A repository was created.
     RepoCreate { repo: RepoName, repo_kind: RepoKind },
     /// A repository was deleted with its branches and tags.
     RepoDelete { repo: RepoName },
     /// A branch was deleted.
     BranchDelete { repo: RepoName, branch: BranchName },
-    /// A tag was made. `document` holds its message.
+    /// A tag was created. `document` has its message.
     TagCreate {
         repo: RepoName,
         tag: TagName,
@@ -90,7 +90,7 @@ pub enum Entry {
     },
     /// A tag was deleted.
     TagDelete { repo: RepoName, tag: TagName },
-    /// A setting was set, or with no value unset.
+    /// A setting was set or, without a value, unset.
     Setting {
         key: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,17 +98,17 @@ pub enum Entry {
     },
     /// A pipeline got a version. `document` is of kind version.
     PipelineApply { pipeline: PipelineName, version: u32, document: Digest },
-    /// A version of a pipeline was tried. It takes a number for good, but is not what the pipeline is.
+    /// A version of a pipeline was tried. It uses up a version number, but does not become the pipeline's version.
     PipelineTry { pipeline: PipelineName, version: u32, document: Digest },
-    /// A pipeline was deleted; its output repository becomes a user's.
+    /// A pipeline was deleted; its output repository becomes a user repository.
     PipelineDelete { pipeline: PipelineName },
     /// A pipeline gets no jobs from now on.
     PipelineStop { pipeline: PipelineName },
     /// A stopped pipeline gets jobs again.
     PipelineStart { pipeline: PipelineName },
-    /// Objects that nothing needs went, with these packs; what was needed of them is in others.
+    /// Unreachable objects were deleted with these packs; objects still needed were copied to others.
     Gc { removed: Vec<PackName> },
-    /// Branches moved, and that causes jobs.
+    /// Branches moved, which creates jobs.
     Run {
         run: RunId,
         cause: Cause,
@@ -126,13 +126,13 @@ pub enum Entry {
         commit: Option<CommitId>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         document: Option<Digest>,
-        /// The output branch's move, when the commit is a good one.
+        /// The output branch's move, if the commit is good.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         moved: Option<Move>,
     },
-    /// Files of commits are given up; documents, ids, trees and lineage stay. None of them is a head or tagged.
+    /// Files of commits are given up; documents, ids, trees and lineage stay. None of the commits is a head or tagged.
     CommitPrune { commits: Vec<CommitId>, why: PruneWhy, committer: String },
-    /// A key that commits are signed with. One that takes the place of `previous` is signed by it, as [`crate::keys::replacement`] says.
+    /// A signing key. If it replaces `previous`, it is signed by that key: see [`crate::keys::replacement`].
     Key {
         public_key: PublicKey,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,40 +140,40 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signature: Option<Signature>,
     },
-    /// A key is vouched for by the key that signs this record: what it signed counts, before and after.
+    /// The key that signs this record vouches for another key: what that key signed counts, before and after.
     KeyTrust { key: Digest },
-    /// A commit that nothing names is given up. The branch that had it moved to its parent before, in the same record.
+    /// A commit that nothing names was deleted. The branch that had it was moved to its parent earlier in the same record.
     CommitDelete { commit: CommitId, committer: String },
 }
 
-/// Who writes a repository.
+/// Who writes to a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RepoKind {
     /// People.
     User,
-    /// The pipeline of its name.
+    /// The pipeline with the same name.
     Output,
-    /// The clock.
+    /// A cron schedule.
     Cron,
 }
 
-/// A branch that points elsewhere from now on.
+/// A move of a branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     /// Its repository.
     pub repo: RepoName,
     /// Its name.
     pub branch: BranchName,
-    /// Where it pointed; absent when the branch did not exist or had no commit. The change counts only if that is still so.
+    /// Its commit before; absent if the branch did not exist or had no commit. The change is accepted only if this is still true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<CommitId>,
-    /// Where it points; absent for a branch without a commit.
+    /// Its new commit; absent for a branch without a commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<CommitId>,
 }
 
-/// A job that a run causes.
+/// A job that a run creates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSeed {
     /// Its pipeline.
@@ -182,28 +182,28 @@ pub struct JobSeed {
     pub version: u32,
 }
 
-/// Why a run came about.
+/// Why a run was created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
-    /// What sort of change it was.
+    /// The kind of change.
     #[serde(rename = "cause")]
     pub kind: CauseKind,
-    /// Who is said to have made the change.
+    /// The claimed author of the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// Whom the store authenticated.
+    /// The identity that the store authenticated.
     pub committer: String,
-    /// When the change was asked for.
+    /// When the change was requested.
     pub at: Timestamp,
-    /// References that say what changed, such as `images@main`, `detect`, or the run that a retry names.
+    /// References to what changed, such as `images@main`, `detect`, or the run that a retry names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refs: Vec<String>,
-    /// Why, in the words of who decided it: of a retry that continues without the datums that failed.
+    /// The reason in the user's words: for a retry that continues without the failed datums.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
-/// The sorts of causes.
+/// The kinds of causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the words of the contract")]
@@ -227,9 +227,9 @@ pub enum CauseKind {
 pub enum SealedState {
     /// All datums succeeded.
     Success,
-    /// At least one failed, or the job could not be run.
+    /// At least one datum failed, or the job could not be run.
     Failure,
-    /// Somebody stopped it, or a new version took its place.
+    /// A user stopped it, or a new version replaced it.
     Killed,
     /// Its inputs do not exist because an upstream job failed.
     Unrunnable,

@@ -1,7 +1,7 @@
-//! The journal in a place that several machines share: an object a record, made only if nobody else has made it.
+//! The journal in a place shared by several machines: one object per record, created only if it does not exist yet.
 //!
-//! The numbers are the order: anyone who creates number `n` first has record `n`, and all others catch up and try the next. Each machine
-//! keeps all lines in its own file as well, so whatever reads the journal reads that; here is what brings new lines.
+//! The numbers define the order: the first to create number `n` owns record `n`; everyone else catches up and tries the next number. Each
+//! machine also keeps all lines in its own file, which every reader uses; this module brings in new lines.
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use crate::objects::place::Place;
 
 /// The folder of records in a place.
 const FOLDER: &str = "journal";
-/// Records that are fetched before they are written down.
+/// Number of records fetched before they are written to the file.
 pub(super) const AT_A_TIME: usize = 4096;
 
 /// The journal's records in a place.
@@ -24,19 +24,19 @@ impl SharedJournal {
         Self { place }
     }
 
-    /// Records the line (with its newline) as number `number`, from 1. False when another record has the number.
+    /// Creates record `number` (from 1) with this line, which includes its newline. False if another record has the number.
     pub(crate) fn create(&self, number: u64, line: &Bytes) -> Result<bool, RepoError> {
         self.place.create(&format!("{FOLDER}/{}", name(number)), line)
     }
 
-    /// The line of a record; `None` when there is none.
+    /// The line of a record; `None` if it does not exist.
     pub(crate) fn line(&self, number: u64) -> Result<Option<Bytes>, RepoError> {
         self.place.get(&format!("{FOLDER}/{}", name(number)))
     }
 
-    /// Lines of the records after number `known`, at most [`AT_A_TIME`]. One request when there are none.
+    /// Lines of the records after number `known`, at most [`AT_A_TIME`]. One request if there are none.
     ///
-    /// `None` when record `known` itself is not there any more: a place that lost its end must not get another one.
+    /// `None` if record `known` itself is missing: a place that lost its last records must not get new ones in their place.
     pub(super) fn after(&self, known: u64) -> Result<Option<Vec<Bytes>>, RepoError> {
         let before = known.checked_sub(1).map_or_else(|| "0".to_owned(), name);
         let listed = self.place.list_after(FOLDER, &before, AT_A_TIME)?;
@@ -55,25 +55,25 @@ impl SharedJournal {
         self.place.get_all(&names).map(Some)
     }
 
-    /// Where the records are.
+    /// The address of the records.
     pub(super) fn url(&self) -> &str {
         self.place.url()
     }
 
-    /// Records lines as the numbers from `first` on, in no order: for a place that is not read yet. False when other records have
-    /// some of these numbers.
+    /// Creates records with the numbers from `first` on, in no particular order: for a place that nobody reads yet. False if some of these
+    /// numbers are taken.
     pub(crate) fn create_all(&self, first: u64, lines: Vec<Bytes>) -> Result<bool, RepoError> {
         let named = (first..).zip(lines).map(|(number, line)| (format!("{FOLDER}/{}", name(number)), line));
         self.place.create_all(named.collect())
     }
 
-    /// The lines of all records, up to the first that is missing.
+    /// The lines of all records, up to the first missing number.
     pub(crate) fn lines(&self) -> Result<Vec<Bytes>, RepoError> {
         let names: Vec<String> = (1..=self.count()?).map(|number| format!("{FOLDER}/{}", name(number))).collect();
         self.place.get_all(&names)
     }
 
-    /// How many records there are, up to the first that is missing. Looks through all names.
+    /// Number of records, up to the first missing number. Lists all names.
     pub(crate) fn count(&self) -> Result<u64, RepoError> {
         let listed = self.place.list(FOLDER)?;
         let in_order = (1..).zip(&listed).take_while(|(number, found)| found.name == name(*number));

@@ -7,7 +7,7 @@
 //! - `checkpoint`: a signed root as text: C2SP `tlog-checkpoint` on `signed-note`
 //!
 //! Not here: the tree's complete parts in the index (`index::log`), where a store's roots and keys come from (`store::heads`), what a
-//! checkpoint proves (`engine::proof`).
+//! checkpoint proves (`answers::proof`).
 
 pub mod checkpoint;
 pub mod tree;

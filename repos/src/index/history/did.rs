@@ -1,20 +1,20 @@
-//! What a commit did to a path, as the index keeps it.
+//! What a commit did to a path, as the index stores it.
 
 use crate::tree::{FileEntry, MapValue};
 
 /// What a commit did to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Did {
-    /// There was no file before.
+    /// The path had no file before.
     Added(FileEntry),
-    /// There was another file before.
+    /// The path had another file before.
     Modified(FileEntry),
-    /// There is none since.
+    /// The path has no file any more.
     Removed,
 }
 
 impl Did {
-    /// From whether there was a file before, and the file after. At least one is there.
+    /// From whether a file existed before, and the file after. At least one of them exists.
     pub(crate) fn of(was: bool, new: Option<FileEntry>) -> Self {
         match new {
             Some(file) if was => Self::Modified(file),
@@ -23,7 +23,7 @@ impl Did {
         }
     }
 
-    /// The file from then on.
+    /// The file after the change.
     pub fn file(&self) -> Option<FileEntry> {
         match self {
             Self::Added(file) | Self::Modified(file) => Some(*file),
@@ -31,7 +31,7 @@ impl Did {
         }
     }
 
-    /// Shape: `+`, `~` or `-`, then the file as in a tree.
+    /// Shape: `+`, `~` or `-`, then the file as encoded in a tree.
     pub(crate) fn encode(self) -> Vec<u8> {
         let mut bytes = vec![match self {
             Self::Added(_) => b'+',

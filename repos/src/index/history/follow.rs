@@ -1,8 +1,8 @@
 //! Brings the history index up to the commits that the journal has named.
 //!
-//! Applying a journal record leaves a row for every commit that is new: it *waits*. A step takes some of them, parents before children,
-//! and makes their rows; a commit with many changes takes several steps and notes how far it has come. All rows of a step are written
-//! together, so after a crash the index is merely behind. A commit that has begun keeps its number, so doing a part again is not a harm.
+//! Applying a journal record leaves a row for each new commit: it *waits*. A step takes some waiting commits, parents before children, and
+//! writes their rows; a commit with many changes takes several steps and records its progress. All rows of a step are written together, so
+//! after a crash the index is merely behind. A commit in progress keeps its number, so repeating a part is harmless.
 
 use std::ops::ControlFlow;
 
@@ -20,22 +20,22 @@ use crate::index::rows::{encode, read};
 use crate::index::{Changes, Index, View, keys};
 use crate::tree::{Change, FileEntry, KeyRange, Tree, path_of};
 
-/// What a commit costs beside its changes, in changes: its documents and the way down its tree are read.
+/// The cost of a commit besides its changes, in changes: its documents and the path down its tree are read.
 const COMMIT_COST: usize = 32;
-/// Bytes of a path that cost as much as a change.
+/// A path of this many bytes costs as much as a change.
 const PATH_COST: usize = 64;
-/// Commits that a step looks at.
+/// Maximum number of commits in a step.
 const COMMITS: usize = 1024;
 
-/// How far the history index has come. The text is another one after every step.
+/// The progress of the history index. The text changes with every step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
     text: String,
-    /// The last number that was given.
+    /// The last number assigned.
     number: u32,
 }
 
-/// How far the index has come with a commit.
+/// The progress within one commit.
 #[derive(Debug, Serialize, Deserialize)]
 struct Begun {
     number: u32,
@@ -46,18 +46,18 @@ struct Begun {
 /// Rows to be written together.
 #[derive(Debug)]
 pub(crate) struct Step {
-    /// Where the index stood.
+    /// The mark at which the step started.
     mark: Option<Vec<u8>>,
     rows: Changes,
-    /// What it cost, in changes.
+    /// The cost of the step, in changes.
     pub(crate) cost: usize,
-    /// Whether no commit waits after it.
+    /// Whether no commit waits after this step.
     pub(crate) is_last: bool,
 }
 
 impl Step {
-    /// The next step, of about `most` changes; without rows when no commit waits. The caller holds the store's lock, so that what is not
-    /// there is missing.
+    /// The next step, of about `most` changes; it has no rows if no commit waits. The caller holds the store's lock, so an absent object is
+    /// really missing.
     pub(crate) fn next(commits: &impl Commits, index: &Index, most: usize) -> Result<Self> {
         let mark = index.get(&keys::meta(meta::HISTORY))?;
         let waiting = waiting(index)?;
@@ -79,7 +79,7 @@ impl Step {
         Ok(Self { mark, rows: rows.into_changes(), cost: most.saturating_sub(left).max(1), is_last })
     }
 
-    /// Writes the rows, unless the index is not the one any more that they were made for, or continues in memory.
+    /// Writes the rows, unless the index has moved on since the step was made, or continues in memory.
     pub(crate) fn take(self, index: &Index) -> Result<()> {
         if index.is_writable() && index.get(&keys::meta(meta::HISTORY))? == self.mark {
             index.commit(self.rows);
@@ -88,7 +88,7 @@ impl Step {
     }
 }
 
-/// Some commits that wait, in the order of runs.
+/// Some of the waiting commits, in the order of runs.
 fn waiting(index: &Index) -> Result<Vec<CommitId>> {
     let mut commits = Vec::new();
     let prefix = keys::all_waiting();
@@ -103,12 +103,12 @@ struct Follower<'a, C> {
     commits: &'a C,
     rows: View<'a>,
     number: u32,
-    /// Changes that the step may still take.
+    /// Number of changes that the step may still take.
     left: usize,
 }
 
 impl<C: Commits> Follower<'_, C> {
-    /// Enters a commit after those that it comes after; false when the step is full.
+    /// Adds a commit after its waiting ancestors; false if the step is full.
     fn line(&mut self, commit: CommitId) -> Result<bool> {
         let mut line = Vec::new();
         let mut next = Some(commit);
@@ -132,17 +132,17 @@ impl<C: Commits> Follower<'_, C> {
         Ok(self.rows.get(&key)?.is_some().then_some(key))
     }
 
-    /// Enters a commit, or the next part of it; false when there is more.
+    /// Adds a commit, or the next part of it; false if more remains.
     fn commit(&mut self, id: CommitId, key: Vec<u8>, document: Option<Commit>) -> Result<bool> {
         self.left = self.left.saturating_sub(COMMIT_COST);
         if let Some(document) = &document
             && self.rows.get(&keys::repo(&document.repo))?.is_none()
         {
-            // Nobody can ask any more.
+            // The repository is deleted, so no query can need these rows.
             self.rows.delete(key);
             return Ok(true);
         }
-        // Empty while it only waits.
+        // Empty if the commit only waits.
         let begun = self.rows.get(&key)?.filter(|begun| !begun.is_empty());
         let begun = begun.map(|begun| read::<Begun>(&key, &begun)).transpose()?;
         let number = if let Some(begun) = &begun {
@@ -174,7 +174,7 @@ impl<C: Commits> Follower<'_, C> {
         Ok(true)
     }
 
-    /// The commit's link; `None` when its parent is not in the index.
+    /// The commit's link; `None` if its parent is not in the index.
     fn link_of(&self, id: CommitId, commit: &Commit) -> Result<Option<Link>> {
         let parent = match commit.parents.first() {
             None => Some(NONE),
@@ -183,7 +183,7 @@ impl<C: Commits> Follower<'_, C> {
         parent.map_or(Ok(None), |parent| link_after(&self.rows, id, parent))
     }
 
-    /// Makes the rows of what a commit changed after the path `after`; the last path when the step is full before all is done.
+    /// Writes rows for what a commit changed after the path `after`; returns the last path if the step is full before all is done.
     fn changes(
         &mut self,
         commit: &Commit,
@@ -211,7 +211,7 @@ impl<C: Commits> Follower<'_, C> {
     }
 }
 
-/// `None` for what is damaged or not there (any more); other failures may pass.
+/// `None` for an object that is damaged or missing; other failures are passed on, since they may be transient.
 fn readable<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Ok(read) => Ok(Some(read)),

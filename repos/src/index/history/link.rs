@@ -1,4 +1,4 @@
-//! The place of a commit among those before it.
+//! The position of a commit among its ancestors.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use super::commits::Commits;
 use crate::base::error::{RepoError, Result};
 use crate::index::{Index, keys};
 
-/// The number that stands for no commit: what the first one came after.
+/// The number that means "no commit": the parent of a first commit.
 pub(crate) const NONE: u32 = 0;
 
-/// Where a commit stands.
+/// The position of a commit in its history.
 ///
-/// Depth 0 have only the beginning (number 0, no commit) and commits whose changes are not in the index.
+/// Only the beginning (number 0, no commit) and commits whose changes are not in the index have depth 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) commit: CommitId,
     pub(crate) parent: u32,
     pub(crate) depth: u32,
-    /// An ancestor further back: parents alone would make a long way.
+    /// An ancestor further back, so that lookups skip parents.
     pub(crate) jump: u32,
 }
 
 impl Link {
-    /// The beginning of every history that is known from its first commit on.
+    /// The beginning of every history that is known from its first commit.
     const BEGINNING: Self =
         Self { commit: CommitId::new(Digest::from_bytes([0; 32])), parent: NONE, depth: 0, jump: NONE };
 
-    /// A commit whose changes are not known, as `number`.
+    /// The link of a commit whose changes are not known and that has this `number`.
     pub(crate) fn of_unknown(commit: CommitId, number: u32) -> Self {
         Self { commit, parent: number, depth: 0, jump: number }
     }
@@ -51,7 +51,7 @@ impl Link {
     }
 }
 
-/// Something that links are read from.
+/// A source of links.
 pub(crate) trait Rows {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 }
@@ -68,7 +68,7 @@ impl Rows for crate::index::View<'_> {
     }
 }
 
-/// The number of a commit, if the index has it.
+/// The number of a commit, if it is in the index.
 pub(crate) fn number_of(rows: &impl Rows, commit: &CommitId) -> Result<Option<u32>> {
     let key = keys::number(commit);
     let Some(found) = rows.get(&key)? else { return Ok(None) };
@@ -76,7 +76,7 @@ pub(crate) fn number_of(rows: &impl Rows, commit: &CommitId) -> Result<Option<u3
     Ok(Some(u32::from_be_bytes(number)))
 }
 
-/// The link of a number.
+/// The link with a number.
 pub(crate) fn link_of(rows: &impl Rows, number: u32) -> Result<Option<Link>> {
     if number == NONE {
         return Ok(Some(Link::BEGINNING));
@@ -86,8 +86,8 @@ pub(crate) fn link_of(rows: &impl Rows, number: u32) -> Result<Option<Link>> {
     Link::decode(&found).map(Some).ok_or_else(|| RepoError::damaged_row(&key))
 }
 
-/// The link of a commit whose parent has the number `parent`: every jump is as long as the two behind it, or one step, which makes
-/// every way O(log n).
+/// The link of a commit whose parent has the number `parent`. If the two jumps behind it are equally long, its jump covers both; else it is
+/// one step. So every lookup takes O(log n) steps.
 pub(crate) fn link_after(rows: &impl Rows, commit: CommitId, parent: u32) -> Result<Option<Link>> {
     let Some(before) = link_of(rows, parent)? else { return Ok(None) };
     let Some(one) = link_of(rows, before.jump)? else { return Ok(None) };
@@ -97,7 +97,7 @@ pub(crate) fn link_after(rows: &impl Rows, commit: CommitId, parent: u32) -> Res
     Ok(Some(Link { commit, parent, depth: before.depth + 1, jump }))
 }
 
-/// Looks up links, each once.
+/// Looks up links and caches them.
 #[derive(Debug)]
 pub(crate) struct Links {
     index: Arc<Index>,
@@ -122,7 +122,7 @@ impl Links {
         })
     }
 
-    /// Whether the index has what a commit changed.
+    /// Whether the index has the changes of a commit.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn has(&mut self, commit: &CommitId) -> Result<bool> {
         Ok(self.number(commit)?.is_some())
@@ -139,7 +139,7 @@ impl Links {
         Ok(link)
     }
 
-    /// Whether `older` is `newer` or a commit before it. What the index does not have is walked.
+    /// Whether `older` is `newer` or an ancestor of it. Commits that the index lacks are walked.
     pub(crate) fn leads_to(&mut self, commits: &impl Commits, newer: CommitId, older: CommitId) -> Result<bool> {
         let number_of = |id: &CommitId| Ok::<_, RepoError>(commits.commit_row(id)?.map_or(0, |row| row.order));
         let (mut at, beginning) = (Some(newer), number_of(&older)?);
@@ -147,7 +147,7 @@ impl Links {
             if id == older {
                 return Ok(true);
             }
-            // No commit comes before an older one.
+            // An ancestor never has a later run.
             if number_of(&id)? < beginning {
                 return Ok(false);
             }
@@ -156,7 +156,7 @@ impl Links {
                 if self.ancestor(from, depth)? == Some(to) {
                     return Ok(true);
                 }
-                // Below a hole in the index the line may continue; then only a walk tells.
+                // Below a gap in the index the history may continue; only a walk can tell.
                 let bottom = self.ancestor(from, 0)?.filter(|bottom| *bottom != NONE);
                 at = bottom.map(|bottom| self.link(bottom)).transpose()?.flatten().map(|link| link.commit);
                 continue;
@@ -166,7 +166,7 @@ impl Links {
         Ok(false)
     }
 
-    /// The ancestor of `number` at `depth`, itself if that is its own; `None` when it stands higher.
+    /// The ancestor of `number` at `depth`, or `number` itself if it has this depth; `None` if its known history starts at a greater depth.
     pub(crate) fn ancestor(&mut self, number: u32, depth: u32) -> Result<Option<u32>> {
         let mut at = number;
         loop {
@@ -202,7 +202,7 @@ mod tests {
         CommitId::new(crate::base::hash::digest_of(&number.to_be_bytes()))
     }
 
-    /// Numbers 1.. with the given parents (0 for none).
+    /// An index of the numbers 1.. with the given parents (0 for none).
     fn forest(parents: &[u32]) -> Index {
         let rows = Memory(RefCell::default());
         for (number, parent) in (1..).zip(parents) {
