@@ -1,10 +1,10 @@
 //! Manifests: how one file is cut into chunks.
 //!
-//! A file of one chunk has none: the chunk has the file's digest. A manifest is stored under the *file's* digest and begins with the
-//! SHA-256 of its own remaining bytes, so that no choice of chunking ever changes an id and every read can check it:
+//! A file of one chunk has no manifest: the chunk has the file's digest. A manifest is stored under the *file's* digest and begins with the
+//! SHA-256 of its own remaining bytes, so chunking never changes an id, and every read can verify the manifest:
 //!
 //! ```text
-//! 32 bytes   SHA-256 of all that follows
+//! 32 bytes   SHA-256 of the bytes that follow
 //! 1 byte     format, 1
 //! then for each chunk, in order: digest 32 bytes · length u32, big-endian
 //! ```
@@ -25,7 +25,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The bytes as stored.
+    /// The encoded bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(1 + self.chunks.len() * CHUNK);
         body.push(FORMAT);
@@ -38,7 +38,7 @@ impl Manifest {
         bytes
     }
 
-    /// Reads stored bytes; `None` when they are not whole.
+    /// Decodes stored bytes; `None` if they are damaged.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (own, body) = bytes.split_at_checked(DIGEST)?;
         let (format, chunks) = body.split_first()?;
@@ -52,7 +52,7 @@ impl Manifest {
         chunks.chunks_exact(CHUNK).map(chunk).collect::<Option<_>>().map(|chunks| Self { chunks })
     }
 
-    /// Bytes of the whole file.
+    /// Size of the whole file in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.chunks.iter().map(|(_, length)| u64::from(*length)).sum()
     }

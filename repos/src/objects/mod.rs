@@ -1,9 +1,9 @@
-//! Where the bytes of objects lie. Its modules, from ground to roof:
+//! Storage of object bytes. Its modules, from ground to roof:
 //!
 //! ```text
-//! place     a prefix of an object store, where packs and journal can be kept
+//! place     a prefix of an object store that can hold packs and journal
 //! manifest  how one file is cut into chunks
-//! packs     the few large files in which all objects lie
+//! packs     the few large files that contain all objects
 //! ```
 
 pub mod manifest;

@@ -1,19 +1,19 @@
-//! The settings of a store: one table, by which all read and write them.
+//! The settings of a store: one table that all readers and writers use.
 //!
-//! | column | what it says |
+//! | column | meaning |
 //! |---|---|
-//! | name | what `pv config` calls it, and the journal |
-//! | type | what a reader gets; [`Value`] says which texts are values of it |
-//! | default | the text that holds when nobody sets it; empty where the type is an `Option`, which is then `None` |
-//! | `what` | the allowed values, after `allowed:` |
-//! | `about` | what it is for, one line |
-//! | `counts` | when a new value takes effect, after `takes effect` |
+//! | name | its name in `pv config` and in the journal |
+//! | type | what a reader gets; [`Value`] parses its texts |
+//! | default | the text that applies if the setting is not set; empty if the type is an `Option`, which is then `None` |
+//! | `what` | the allowed values, printed after `allowed:` |
+//! | `about` | its purpose, in one line |
+//! | `counts` | when a new value takes effect, printed after `takes effect` |
 //!
-//! A text in a store that is not a value is an error for every reader, never the default: `Store::set_setting` refuses it.
+//! An invalid text in a store is an error for every reader, never the default; `Store::set_setting` refuses to write one.
 //!
-//! - `value` which texts are values of which type
+//! - `value`: which texts are valid for which type
 //!
-//! Not here: where they are kept (`store`).
+//! Not here: where settings are stored (`store`).
 
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
@@ -28,24 +28,24 @@ mod value;
 
 pub use value::{HostPaths, ImageName, MissedTicks, Value};
 
-/// A setting, whatever the type of its value: a row of the table.
+/// A setting regardless of its value's type: a row of the table.
 #[derive(Debug)]
 pub struct AnySetting {
     /// Its name.
     pub name: &'static str,
-    /// The text of its value when nobody sets it; empty for none.
+    /// The text of its default value; empty for none.
     pub default: &'static str,
-    /// The allowed values, after `allowed:`.
+    /// The allowed values, printed after `allowed:`.
     pub what: &'static str,
-    /// What it is for.
+    /// Its purpose.
     pub about: &'static str,
-    /// When a new value takes effect, after `takes effect`.
+    /// When a new value takes effect, printed after `takes effect`.
     pub counts: &'static str,
     is_value: fn(&str) -> bool,
 }
 
 impl AnySetting {
-    /// Refuses a text that is not a value of this setting.
+    /// Refuses a text that is not a valid value of this setting.
     pub fn check(&self, text: &str) -> Result<(), RepoError> {
         if !text.is_empty() && (self.is_value)(text) {
             return Ok(());
@@ -72,7 +72,7 @@ impl<T> Deref for Setting<T> {
 }
 
 impl<T: Value> Setting<T> {
-    /// The value that a text in a store or in the table stands for.
+    /// Parses a text from a store or from the table.
     pub fn read(&self, text: &str) -> Result<T, RepoError> {
         T::read(text).ok_or_else(|| RepoError::Usage {
             what: format!(
@@ -89,13 +89,13 @@ impl<T: Value> Setting<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// Nobody set it.
+    /// The default.
     Default,
     /// It was set in this store.
     Store,
 }
 
-/// There is no setting of this name.
+/// No setting has this name.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown setting `{name}`{}", .similar.map_or_else(String::new, |name| format!("; did you mean `{name}`?")))]
 pub struct NoSetting {
@@ -103,7 +103,7 @@ pub struct NoSetting {
     similar: Option<&'static str>,
 }
 
-/// The setting of a name.
+/// The setting with this name.
 pub fn named(name: &str) -> Result<&'static AnySetting, NoSetting> {
     ALL.iter().copied().find(|setting| setting.name == name).ok_or_else(|| NoSetting {
         name: name.escape_debug().to_string(),
@@ -111,7 +111,7 @@ pub fn named(name: &str) -> Result<&'static AnySetting, NoSetting> {
     })
 }
 
-/// Makes a constant of each row, and [`ALL`] of them all.
+/// Defines a constant for each row, and [`ALL`] with all of them.
 macro_rules! table {
     ($($constant:ident: $type:ty, $name:literal, default $default:literal, $what:literal, $about:literal, $counts:expr;)+) => {
         $(
@@ -128,7 +128,7 @@ macro_rules! table {
                 value: PhantomData,
             };
         )+
-        /// All settings, by name.
+        /// All settings, sorted by name.
         pub static ALL: &[&AnySetting] = &[$(&$constant.any),+];
     };
 }

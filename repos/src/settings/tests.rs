@@ -1,8 +1,8 @@
-//! That the table is sound.
+//! The table is consistent.
 
 use super::*;
 
-/// The default of a setting, read.
+/// The parsed default of a setting.
 fn default<T: Value>(setting: &Setting<T>) -> T {
     setting.read(setting.default).unwrap()
 }

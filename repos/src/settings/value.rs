@@ -1,4 +1,4 @@
-//! Which texts are values of which type.
+//! Which texts are valid for which type.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use specs::{BranchName, Duration, Network};
 
 use crate::documents::ExecutorKind;
 
-/// What a setting may be.
+/// A type of setting values.
 pub trait Value: Sized {
-    /// The value that a text stands for; `None` where it stands for none.
+    /// Parses a text; `None` if it is not a valid value.
     fn read(text: &str) -> Option<Self>;
 }
 
-/// An image that somebody names: not empty, without spaces and control characters.
+/// The name of an image: not empty, without spaces and control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageName(pub String);
 
@@ -21,14 +21,14 @@ pub struct ImageName(pub String);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostPaths(pub Vec<PathBuf>);
 
-/// What becomes of ticks that nobody made in time.
+/// What to do about ticks that were missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissedTicks {
-    /// The newest is made.
+    /// Make the newest.
     One,
-    /// Each is made.
+    /// Make all.
     All,
-    /// None is made.
+    /// Make none.
     None,
 }
 
@@ -64,7 +64,7 @@ impl Value for bool {
 
 impl Value for u64 {
     fn read(text: &str) -> Option<Self> {
-        // `parse` takes a sign too.
+        // `parse` would also accept a sign.
         text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
     }
 }
@@ -92,7 +92,7 @@ impl Value for HostPaths {
     }
 }
 
-/// Without one the first executor that answers is chosen: `auto`.
+/// `auto` is `None`: the first executor that answers is chosen.
 impl Value for Option<ExecutorKind> {
     fn read(text: &str) -> Option<Self> {
         match text {

@@ -1,4 +1,4 @@
-//! Writing a map from its entries in order: one open node a level.
+//! Writes a map from its entries in key order, with one open node per level.
 
 use std::collections::HashSet;
 use std::marker::PhantomData;
@@ -10,14 +10,14 @@ use super::node::{Child, NodeWriter};
 use super::store::{NodeSink, TreeError};
 use super::value::MapValue;
 
-/// Takes the entries of a map in key order and writes its nodes, children first. Memory: one node a level.
+/// Takes the entries of a map in key order and writes its nodes, children first. Memory: one node per level.
 #[derive(Debug)]
 pub struct Builder<'w, V, W: ?Sized> {
     sink: &'w mut W,
     /// The open node of each level, leaves first; the topmost is never empty.
     levels: Vec<NodeWriter>,
     value: Vec<u8>,
-    /// Nodes that are stored already and so not written again.
+    /// Nodes that are already stored and need no write.
     known: HashSet<Digest>,
     map: PhantomData<fn() -> V>,
 }
@@ -55,15 +55,15 @@ impl<'w, V: MapValue, W: NodeSink + ?Sized> Builder<'w, V, W> {
         }
     }
 
-    /// Appends a whole subtree whose root is a node of `level`, stored already. All its nodes must be complete, or
-    /// nothing may follow, and [`Self::is_between_nodes`] must hold.
+    /// Appends a whole stored subtree whose root is a node of `level`. All its nodes must be complete, or nothing may follow, and
+    /// [`Self::is_between_nodes`] must hold.
     pub(super) fn push_subtree(&mut self, level: u8, last_key: &[u8], child: &Child) -> Result<(), W::Error> {
         let above = usize::from(level) + 1;
         open(&mut self.levels, above).push_child(last_key, child);
         self.close_complete(above)
     }
 
-    /// Whether the next entry begins a new node on `level` and on all below.
+    /// Whether the next entry begins a new node on `level` and on all levels below.
     pub(super) fn is_between_nodes(&self, level: u8) -> bool {
         self.levels.iter().take(usize::from(level) + 1).all(|node| node.entries() == 0)
     }
@@ -73,7 +73,7 @@ impl<'w, V: MapValue, W: NodeSink + ?Sized> Builder<'w, V, W> {
         self.levels.is_empty()
     }
 
-    /// Says that the node `digest` is stored already.
+    /// Notes that the node `digest` is already stored.
     pub(super) fn skip_write_of(&mut self, digest: Digest) {
         self.known.insert(digest);
     }

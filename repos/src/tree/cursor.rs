@@ -1,4 +1,4 @@
-//! A place in a map, between two entries or before a whole subtree: what reading, editing and comparing are made of.
+//! A position in a map, between two entries or before a whole subtree: the basis of reading, editing and comparing.
 
 use specs::Digest;
 
@@ -7,11 +7,11 @@ use super::range::Totals;
 use super::store::{NodeStore, TreeError};
 use super::value::MapValue;
 
-/// Walks a map in key order and decides at every subtree whether to read it or pass over it.
+/// Walks a map in key order; for each subtree the caller decides whether to read or skip it.
 #[derive(Debug)]
 pub struct Cursor<'s, V, S: ?Sized> {
     store: &'s S,
-    /// From the root down. All but the root have a current entry; the root has none when the walk is over.
+    /// From the root down. All frames but the root have a current entry; the root has none once the walk is over.
     frames: Vec<Frame<V>>,
 }
 
@@ -21,16 +21,16 @@ struct Frame<V> {
     index: usize,
 }
 
-/// What comes next at a cursor.
+/// The next item at a cursor.
 #[derive(Debug)]
 pub enum Step<'c, V> {
-    /// A node that has not been read.
+    /// A node that has not been read yet.
     Subtree {
         /// Its level; 0 for a leaf.
         level: u8,
         /// Its last key.
         last_key: &'c [u8],
-        /// Its name and what is below.
+        /// Its digest and totals.
         child: &'c Child,
     },
     /// One entry of the map.
@@ -43,7 +43,7 @@ pub enum Step<'c, V> {
 }
 
 impl<'c, V> Step<'c, V> {
-    /// The last key of what comes next.
+    /// The last key of the next item.
     pub fn last_key(&self) -> &'c [u8] {
         match self {
             Self::Subtree { last_key, .. } => last_key,
@@ -53,13 +53,13 @@ impl<'c, V> Step<'c, V> {
 }
 
 impl<'s, V: MapValue, S: NodeStore + ?Sized> Cursor<'s, V, S> {
-    /// Reads the root and stands before its first entry.
+    /// Reads the root; the cursor is before its first entry.
     pub(super) fn open(store: &'s S, root: &Digest) -> Result<Self, S::Error> {
         let node = Node::read_root(store, root)?;
         Ok(Self { store, frames: vec![Frame { node, index: 0 }] })
     }
 
-    /// What comes next; `None` after the last entry.
+    /// The next item; `None` after the last entry.
     pub fn peek(&self) -> Option<Step<'_, V>> {
         let Frame { node, index } = self.top();
         match &node.entries {
@@ -74,7 +74,7 @@ impl<'s, V: MapValue, S: NodeStore + ?Sized> Cursor<'s, V, S> {
         }
     }
 
-    /// Passes over the entry or the subtree that comes next, without reading it.
+    /// Skips the next entry or subtree without reading it.
     pub fn skip(&mut self) {
         if let Some(top) = self.frames.last_mut() {
             top.index += 1;
@@ -87,7 +87,7 @@ impl<'s, V: MapValue, S: NodeStore + ?Sized> Cursor<'s, V, S> {
         }
     }
 
-    /// Reads the subtree that comes next and stands before its first entry; at an entry or the end this does nothing.
+    /// Reads the next subtree and moves before its first entry; does nothing at an entry or at the end.
     pub fn enter(&mut self) -> Result<(), S::Error> {
         let Some(Step::Subtree { level, last_key, child }) = self.peek() else { return Ok(()) };
         let node = Node::read(self.store, &child.digest)?;
@@ -99,7 +99,7 @@ impl<'s, V: MapValue, S: NodeStore + ?Sized> Cursor<'s, V, S> {
         Ok(())
     }
 
-    /// Goes to the first entry whose key is `key` or comes after it, forwards or backwards. What is near costs no reads.
+    /// Moves, forwards or backwards, to the first entry whose key is at least `key`. Nearby positions need no reads.
     pub fn seek(&mut self, key: &[u8]) -> Result<(), S::Error> {
         while self.frames.len() > 1 && !self.top_covers(key) {
             self.frames.pop();
@@ -114,7 +114,7 @@ impl<'s, V: MapValue, S: NodeStore + ?Sized> Cursor<'s, V, S> {
         Ok(())
     }
 
-    /// The value of `key`. Cheaper than [`Map::get`](super::Map::get) for many keys that are close to each other.
+    /// The value of `key`. Cheaper than [`Map::get`](super::Map::get) for many keys close to each other.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<V>, S::Error> {
         self.seek(key)?;
         match self.peek() {
@@ -123,8 +123,8 @@ impl<'s, V: MapValue, S: NodeStore + ?Sized> Cursor<'s, V, S> {
         }
     }
 
-    /// Goes forward to the first entry whose key is `to` or comes after it (`None`: to the end) and sums up what it
-    /// passes. Whole subtrees are not read.
+    /// Moves forward to the first entry whose key is at least `to` (`None`: to the end) and sums up what it passes. Whole subtrees are not
+    /// read.
     pub fn sum_to(&mut self, to: Option<&[u8]>) -> Result<Totals, S::Error> {
         let mut sum = Totals::default();
         let passed = |key: &[u8]| to.is_none_or(|to| key < to);
@@ -144,12 +144,12 @@ impl<'s, V: MapValue, S: NodeStore + ?Sized> Cursor<'s, V, S> {
         }
     }
 
-    /// What the whole map holds.
+    /// The totals of the whole map.
     pub fn totals(&self) -> Totals {
         self.frames[0].node.totals
     }
 
-    /// Whether nothing comes after the next entry or subtree.
+    /// Whether nothing follows the next entry or subtree.
     pub(super) fn is_at_last(&self) -> bool {
         self.frames.iter().all(|frame| frame.index + 1 == frame.node.len())
     }
@@ -158,7 +158,7 @@ impl<'s, V: MapValue, S: NodeStore + ?Sized> Cursor<'s, V, S> {
         self.frames.last().expect("the root's frame is never removed")
     }
 
-    /// Whether the entry that `seek` looks for is in the node that was entered last.
+    /// Whether the position that `seek` looks for is in the node entered last.
     fn top_covers(&self, key: &[u8]) -> bool {
         let above = &self.frames[..self.frames.len() - 1];
         let before = above.iter().rev().find(|frame| frame.index > 0).map(|frame| frame.node.key(frame.index - 1));

@@ -1,4 +1,4 @@
-//! What differs between two maps. Subtrees that both have are passed over unread.
+//! The differences between two maps. Shared subtrees are skipped unread.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use super::range::KeyRange;
 use super::store::NodeStore;
 use super::value::MapValue;
 
-/// One key whose entry differs. At least one of `old` and `new` is there, and they are not equal.
+/// One key whose entry differs. At least one of `old` and `new` is present, and they are not equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change<V> {
     /// The key.
@@ -18,10 +18,10 @@ pub struct Change<V> {
     pub new: Option<V>,
 }
 
-/// The differences in key order, read as they are asked for: O(changes · log n) reads. Ends after the first error.
+/// The differences in key order, read lazily: O(changes · log n) reads. Ends after the first error.
 #[derive(Debug)]
 pub struct Diff<'s, V, S: ?Sized> {
-    /// The old and the new map; `None` when there is nothing (more) to compare.
+    /// The old and the new map; `None` if nothing (more) needs comparing.
     sides: Option<(Cursor<'s, V, S>, Cursor<'s, V, S>)>,
     range: KeyRange,
 }
@@ -97,8 +97,8 @@ fn change<V: PartialEq>(old: Option<(Vec<u8>, V)>, new: Option<(Vec<u8>, V)>) ->
     }
 }
 
-/// Both sides stand at the same place: all that came before was compared. Where one has an entry and the other a subtree,
-/// or a lower one, the higher is entered, so that equal subtrees meet.
+/// Both sides are at the same key: everything before it was compared. If one side has an entry and the other a subtree, or a higher
+/// subtree, the higher one is entered, so that equal subtrees meet.
 fn next_move<V>(old: Option<Step<'_, V>>, new: Option<Step<'_, V>>, range: &KeyRange) -> Move {
     if old.as_ref().is_some_and(|step| range.starts_after(step.last_key())) {
         return Move::Skip(Sides::Old);

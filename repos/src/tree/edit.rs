@@ -1,9 +1,8 @@
-//! Changing a map: the old one is copied in key order, with changes put in on the way.
+//! Edits a map: copies the old one in key order and inserts the changes on the way.
 //!
-//! A whole old subtree is taken over unread when the new map begins a node at the same place on every level of it. Nodes
-//! end by what they hold, so after a change the new nodes soon begin again where old ones do, at the latest after the
-//! next key that is a boundary. Not complete are only the last nodes of the old levels: these are taken over only when
-//! nothing follows.
+//! A whole old subtree is reused unread if the new map begins a node at the same key on every level of the subtree. Where a node ends
+//! depends on its content, so after a change the new nodes soon begin where old ones do, at the latest after the next boundary key. Only
+//! the last nodes of the old levels may be incomplete: these are reused only if nothing follows.
 
 use specs::Digest;
 
@@ -14,8 +13,8 @@ use super::range::KeyRange;
 use super::store::{NodeSink, NodeStore, TreeError};
 use super::value::MapValue;
 
-/// Makes a new map from an old one and changes in key order. Reads and writes O(changes · log n) nodes; nodes that both
-/// maps have are not written. Dropping it leaves only nodes that nothing names.
+/// Makes a new map from an old one and changes in key order. Reads and writes O(changes · log n) nodes; nodes shared by both maps are not
+/// written. Dropping it leaves only unreachable nodes.
 #[derive(Debug)]
 pub struct Editor<'s, 'w, V, S: ?Sized, W: ?Sized> {
     old: Cursor<'s, V, S>,
@@ -37,14 +36,14 @@ where
         Ok(Self { old: map.cursor(store)?, new, newest: None })
     }
 
-    /// Adds an entry or replaces its value, which is returned. Keys of changes ascend ([`TreeError::Unsorted`]).
+    /// Adds an entry or replaces its value; returns the old value. Keys of changes must ascend ([`TreeError::Unsorted`]).
     pub fn set(&mut self, key: &[u8], value: &V) -> Result<Option<V>, S::Error> {
         let before = self.remove(key)?;
         self.new.push(key, value)?;
         Ok(before)
     }
 
-    /// Removes an entry, if it is there, and returns its value. Keys of changes ascend ([`TreeError::Unsorted`]).
+    /// Removes an entry, if it exists, and returns its value. Keys of changes must ascend ([`TreeError::Unsorted`]).
     pub fn remove(&mut self, key: &[u8]) -> Result<Option<V>, S::Error> {
         if self.newest.as_deref().is_some_and(|newest| key <= newest) {
             return Err(TreeError::unsorted(key).into());
@@ -61,13 +60,13 @@ where
         Ok(before)
     }
 
-    /// Takes over the rest of the old map and returns the new one.
+    /// Copies the rest of the old map and returns the new one.
     pub fn finish(mut self) -> Result<Map<V>, S::Error> {
         self.copy_to(None, More::Ends)?;
         self.new.finish()
     }
 
-    /// The map of the entries in `range` only.
+    /// The map of only the entries in `range`.
     pub(super) fn cut(mut self, range: &KeyRange) -> Result<Map<V>, S::Error> {
         self.drop_to(&range.from)?;
         self.copy_to(range.to.as_deref(), More::Ends)?;
@@ -88,7 +87,7 @@ where
         }
     }
 
-    /// Copies what comes before `to` (`None`: everything).
+    /// Copies everything before `to` (`None`: everything).
     fn copy_to(&mut self, to: Option<&[u8]>, more: More) -> Result<(), S::Error> {
         let copied = |key: &[u8]| to.is_none_or(|to| key < to);
         loop {
@@ -116,7 +115,7 @@ where
     }
 }
 
-/// Whether entries can follow those that are copied.
+/// Whether entries can follow the copied ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum More {
     Follows,

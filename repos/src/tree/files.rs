@@ -1,8 +1,7 @@
-//! File trees: maps whose keys are whole paths (`/a/b`), and directories that exist only as ranges of keys.
+//! File trees: maps whose keys are whole paths (`/a/b`); directories exist only as ranges of keys.
 //!
-//! All that is below `/a` is one contiguous range, the keys that begin with `/a/`. But `/a-b` sorts before `/a/b`, since
-//! `-` comes before `/`: in key order a directory can follow files whose names it begins. Listings are in order of names,
-//! and so look ahead.
+//! Everything below `/a` is one contiguous range, the keys that begin with `/a/`. But `/a-b` sorts before `/a/b`, because `-` sorts before
+//! `/`: in key order, a directory `a` can come after a file `a-b`. A listing is sorted by name and therefore has to look ahead.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -22,7 +21,7 @@ pub type Tree = Map<FileEntry>;
 pub enum PathKind {
     /// A file.
     File(FileEntry),
-    /// A directory: something is below.
+    /// A directory: something is below it.
     Directory {
         /// Number of files below, at any depth.
         files: u64,
@@ -51,18 +50,18 @@ pub fn directory_range(directory: &FilePath) -> KeyRange {
     KeyRange::prefix(directory.as_prefix())
 }
 
-/// The path that `key` is; the keys of a sound file tree all are ([`TreeError::NotAPath`]).
+/// The path that `key` encodes; every key of a valid file tree is a path ([`TreeError::NotAPath`]).
 pub fn path_of(key: &[u8]) -> Result<FilePath, TreeError> {
     FilePath::from_bytes(key).map_err(|error| TreeError::NotAPath { key: error.text })
 }
 
 impl Tree {
-    /// The file at `path`, if it is one.
+    /// The file at `path`, if there is one.
     pub fn file<S: NodeStore + ?Sized>(self, store: &S, path: &FilePath) -> Result<Option<FileEntry>, S::Error> {
         self.get(store, path.as_str().as_bytes())
     }
 
-    /// What `path` is; `None` when it is nothing. `/` is a directory even if it is empty.
+    /// What is at `path`; `None` if nothing is. `/` is a directory even if it is empty.
     pub fn kind_at<S: NodeStore + ?Sized>(self, store: &S, path: &FilePath) -> Result<Option<PathKind>, S::Error> {
         if let Some(file) = self.file(store, path)? {
             return Ok(Some(PathKind::File(file)));
@@ -71,8 +70,8 @@ impl Tree {
         Ok((totals.entries > 0 || path.is_root()).then(|| PathKind::directory(totals)))
     }
 
-    /// The children of `directory`, each once, sorted by the bytes of their names; none when it is not a directory.
-    /// What is deeper is passed over unread.
+    /// The children of `directory`, each once, sorted by the bytes of their names; none if it is not a directory. Deeper levels are skipped
+    /// unread.
     pub fn list_directory<'s, S>(self, store: &'s S, directory: &FilePath) -> Result<Listing<'s, S>, S::Error>
     where
         S: NodeStore + ?Sized,
@@ -93,8 +92,8 @@ impl Tree {
         })
     }
 
-    /// Which paths are both file and directory, given that this can be so only at or above the `written` files: so of the
-    /// tree that a change made from a sound one. O(written · log n), cheapest when they are sorted.
+    /// Paths that are both a file and a directory. Looks only at the `written` files and their ancestors, which is enough for a change to a
+    /// valid tree. O(written · log n), cheapest if they are sorted.
     pub fn clashes<'p, S>(
         self,
         store: &S,
@@ -122,7 +121,7 @@ impl Tree {
     }
 }
 
-/// `path` and the directories above it, but for `/`.
+/// `path` and the directories above it, except `/`.
 fn ancestors(path: &FilePath) -> impl Iterator<Item = FilePath> {
     std::iter::successors(Some(path.clone()), FilePath::parent).filter(|path| !path.is_root())
 }
@@ -135,20 +134,20 @@ where
     Ok(matches!(cursor.peek(), Some(Step::Entry { key, .. }) if key.starts_with(prefix)))
 }
 
-/// The children of a directory, read as they are asked for. Ends after the first error.
+/// The children of a directory, read lazily. Ends after the first error.
 #[derive(Debug)]
 pub struct Listing<'s, S: ?Sized> {
     tree: Tree,
     store: &'s S,
-    /// Goes through the directory once, in key order.
+    /// Scans the directory once, in key order.
     entries: Cursor<'s, FileEntry, S>,
     /// Looks for directories ahead of `entries`.
     probe: Cursor<'s, FileEntry, S>,
     prefix: Vec<u8>,
-    /// Children found and not yet handed out.
+    /// Children found but not yet returned.
     ready: VecDeque<DirEntry>,
-    /// Names that the newest child's name begins with and that, as directories, would come later in key order though
-    /// earlier in the listing; shortest first. Whether each is one was looked up, and if so it was listed then.
+    /// Proper prefixes of the newest child's name that, as directories, would come later in key order but earlier in the listing; shortest
+    /// first. Each was looked up, and listed if it is a directory.
     ahead: Vec<Vec<u8>>,
     failed: bool,
 }
@@ -192,7 +191,7 @@ impl<S: NodeStore + ?Sized> Listing<'_, S> {
         }
     }
 
-    /// Lists the directories whose names `name` begins with and that come after it in key order.
+    /// Lists the directories whose names are prefixes of `name` and that come after it in key order.
     fn list_directories_before(&mut self, name: &[u8]) -> Result<(), S::Error> {
         let known = self.ahead.last().map_or(0, Vec::len);
         for length in known + 1..name.len() {
@@ -209,7 +208,7 @@ impl<S: NodeStore + ?Sized> Listing<'_, S> {
         Ok(())
     }
 
-    /// Passes over the directory that is next in key order and lists it, unless that was done.
+    /// Skips the next directory in key order and lists it, unless it was listed before.
     fn pass_directory(&mut self, name: &[u8]) -> Result<(), S::Error> {
         let totals = self.entries.sum_to(self.range_below(name).to.as_deref())?;
         if self.ahead.last().is_some_and(|before| before == name) {

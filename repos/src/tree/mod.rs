@@ -1,14 +1,14 @@
-//! Trees: the ordered map of a commit's files, kept so that a small change costs little and equal parts are shared.
+//! Trees: the ordered map of a commit's files, stored so that a small change is cheap and equal parts are shared.
 //!
-//! A [`Map`] is a content-defined search tree (prolly tree) from keys (bytes) to values. Its nodes are objects named by
-//! SHA-256, so the name of the root stands for all contents, and the root depends on the contents alone: the order of the
-//! changes that led there leaves no trace. [`Tree`] is the map of a commit's files; lineage and datums are maps too.
-//! Not here: where nodes are and how they are cached ([`NodeStore`]), what the values mean to others.
+//! A [`Map`] is a content-defined search tree (prolly tree) from keys (bytes) to values. Its nodes are objects named by SHA-256, so the
+//! root's digest identifies all contents. The root depends only on the contents, not on the order of the changes that led to them. [`Tree`]
+//! is the map of a commit's files; lineage and datums are maps too.
+//! Not here: where nodes are stored and how they are cached ([`NodeStore`]), what the values mean.
 //!
 //! # Format 1
 //!
-//! It never changes: a better one gets another number in the first byte, and no old root changes. A number written
-//! *varint* is LEB128 in its shortest form, below 2^64. A node is:
+//! It never changes: an improved format gets another number in the first byte, and old roots stay as they are. A number written as *varint*
+//! is LEB128 in its shortest form, below 2^64. A node is:
 //!
 //! ```text
 //! node       = 01 level entry*                     level: one byte, 0 for a leaf
@@ -19,26 +19,26 @@
 //!                                                  node (0 for the first); length: varint, bytes of the suffix
 //! ```
 //!
-//! Keys ascend strictly by bytes, through a node and through a level. A value is a [`MapValue`]'s encoding: that of a file
-//! is 32 bytes of digest, the size (varint), and a byte `01` if it is executable (else nothing); its weight is the size,
-//! of all other values 0. Sums of weights stop at 2^64 − 1.
+//! Keys ascend strictly by bytes, within a node and within a level. A value is encoded as its [`MapValue`] defines: that of a file is 32
+//! bytes of digest, the size (varint), and a byte `01` if it is executable (else nothing); its weight is its size. All other values have
+//! weight 0. Sums of weights saturate at 2^64 − 1.
 //!
-//! **Where nodes end.** On every level entries are put into a node in order. After an entry the node is complete if it
-//! holds at least two entries and either
+//! **Where nodes end.** On every level, entries are added to a node in order. After an entry the node is complete if it has at least two
+//! entries and either
 //! - the first byte of SHA-256(level byte ‖ whole key of that entry) is below 8, or
-//! - the node, with its two first bytes and that entry, is at least 16,384 bytes long.
+//! - the node, including its first two bytes and that entry, is at least 16,384 bytes long.
 //!
-//! The next entry, if there is one, begins the next node; the last node of a level ends with the level, complete or not.
-//! Leaves hold the map's entries; each level above holds one entry for each node of the level below. The first level that
-//! has one node only is the top, and this node the root. The empty map is the one leaf without entries, `01 00`.
+//! The next entry, if there is one, begins the next node; the last node of a level ends with the level, complete or not. Leaves contain the
+//! map's entries; each higher level contains one entry for each node of the level below. The first level that has only one node is the top,
+//! and this node is the root. The empty map is the single leaf without entries, `01 00`.
 //!
-//! So a node has 33 entries on average, and without its last entry it is shorter than 16 KiB (or it has two entries, the
-//! first longer than that). Whether a node is complete depends on what it holds and on nothing after it: a change rewrites the nodes from its place to the next boundary that old and
-//! new have in common, on each level.
+//! So a node has 33 entries on average, and without its last entry it is shorter than 16 KiB (or it has two entries, the first longer than
+//! that). Whether a node is complete depends only on its content, not on what follows: on each level, a change rewrites the nodes from its
+//! position to the next boundary that the old and the new map share.
 //!
-//! A reader accepts nothing else: not another format number, a varint or a shared prefix that is not the shortest or longest,
-//! keys out of order, an inner node without entries or, as root, with one; nor a child whose level, last key, or sums differ
-//! from what its parent says. Whether nodes end where they should is not looked at while reading, but by [`Map::check`].
+//! A reader refuses everything else: another format number, a varint that is not the shortest, a shared prefix that is not the longest,
+//! keys out of order, an inner node without entries, a root inner node with only one, a child whose level, last key or sums differ from
+//! what its parent says. Where nodes end is checked only by [`Map::check`], not by reads.
 
 mod build;
 mod cursor;
@@ -71,16 +71,16 @@ pub use store::MemoryNodes;
 pub use store::{NodeSink, NodeStore, TreeError};
 pub use value::{FileEntry, MapValue};
 
-/// An immutable ordered map, by the name of its root. Equal maps have equal roots, whatever way they came about.
+/// An immutable ordered map, identified by the digest of its root. Equal maps have equal roots, however they were made.
 ///
-/// Shape: one digest; all else is read from a [`NodeStore`] when it is needed.
+/// Shape: one digest; everything else is read from a [`NodeStore`] on demand.
 pub struct Map<V> {
     root: Digest,
     values: PhantomData<fn() -> V>,
 }
 
 impl<V: MapValue> Map<V> {
-    /// Reads the whole map and checks that it is what a correct writer makes of its entries, node ends included.
+    /// Reads the whole map and checks that it is exactly what a correct writer makes of its entries, including where nodes end.
     pub fn check<S: NodeStore + ?Sized>(self, store: &S) -> Result<(), S::Error> {
         let mut sink = Discard(PhantomData::<fn() -> S::Error>);
         let mut again = Builder::new(&mut sink);
@@ -94,7 +94,7 @@ impl<V: MapValue> Map<V> {
         Err(TreeError::Damaged { digest: self.root, why: "it is not the canonical tree of its entries" }.into())
     }
 
-    /// Writes the map of `entries`, given in key order ([`TreeError::Unsorted`]). [`Builder`] does the same a step at a time.
+    /// Writes the map of `entries`, given in key order ([`TreeError::Unsorted`]). [`Builder`] does the same step by step.
     pub fn build<K, W>(entries: impl IntoIterator<Item = (K, V)>, sink: &mut W) -> Result<Self, W::Error>
     where
         K: AsRef<[u8]>,
@@ -107,8 +107,8 @@ impl<V: MapValue> Map<V> {
         builder.finish()
     }
 
-    /// Writes the map with `edits` made, given in key order ([`TreeError::Unsorted`]); `None` removes. [`Editor`] does the
-    /// same a step at a time and tells the values before.
+    /// Writes the map with `edits` applied, given in key order ([`TreeError::Unsorted`]); `None` removes. [`Editor`] does the same step by
+    /// step and returns the old values.
     pub fn edit<K, S, W>(
         self,
         store: &S,
@@ -130,7 +130,7 @@ impl<V: MapValue> Map<V> {
         editor.finish()
     }
 
-    /// Writes the map of exactly the entries in `range`, with their whole keys. O(log n) reads and writes.
+    /// Writes the map of exactly the entries in `range`, under their full keys. O(log n) reads and writes.
     pub fn subtree<S, W>(self, store: &S, range: &KeyRange, sink: &mut W) -> Result<Self, S::Error>
     where
         S: NodeStore + ?Sized,
@@ -149,7 +149,7 @@ impl<V: MapValue> Map<V> {
         self.cursor(store)?.get(key)
     }
 
-    /// The entries of `range` in key order, read as they are asked for.
+    /// The entries of `range` in key order, read lazily.
     pub fn range<S: NodeStore + ?Sized>(self, store: &S, range: KeyRange) -> Result<Range<'_, V, S>, S::Error> {
         Range::new(self.cursor(store)?, range)
     }
@@ -166,7 +166,7 @@ impl<V: MapValue> Map<V> {
         cursor.sum_to(range.to.as_deref())
     }
 
-    /// What differs in `newer`, in key order. Nodes that both have are not read.
+    /// What differs in `newer`, in key order. Shared nodes are not read.
     pub fn diff<S: NodeStore + ?Sized>(self, store: &S, newer: Self) -> Result<Diff<'_, V, S>, S::Error> {
         self.diff_range(store, newer, KeyRange::all())
     }
@@ -182,7 +182,7 @@ impl<V: MapValue> Map<V> {
 }
 
 impl<V> Map<V> {
-    /// The map whose root is `root`. Nothing is read, so nothing is promised about it.
+    /// The map whose root is `root`. Nothing is read or checked.
     pub const fn at(root: Digest) -> Self {
         Self { root, values: PhantomData }
     }
@@ -192,13 +192,13 @@ impl<V> Map<V> {
         Self::at(node::EMPTY_ROOT)
     }
 
-    /// The name of the root.
+    /// The digest of the root.
     pub const fn root(self) -> Digest {
         self.root
     }
 }
 
-/// Takes nodes and keeps none.
+/// A sink that discards all nodes.
 struct Discard<E>(PhantomData<fn() -> E>);
 
 impl<E: From<TreeError>> NodeSink for Discard<E> {
@@ -209,7 +209,7 @@ impl<E: From<TreeError>> NodeSink for Discard<E> {
     }
 }
 
-// Written out, since derived ones would ask the same of `V`.
+// Implemented by hand, because derives would require the same traits of `V`.
 impl<V> Clone for Map<V> {
     fn clone(&self) -> Self {
         *self

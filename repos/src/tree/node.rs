@@ -1,4 +1,4 @@
-//! One node: its bytes, and the rule for where it ends. The format is in the folder's story.
+//! One node: its bytes, and the rule for where it ends. The format is in the module docs of `tree`.
 
 use sha2::{Digest as _, Sha256};
 use specs::Digest;
@@ -10,10 +10,9 @@ use super::varint;
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 2;
-/// A node that has reached this length takes no further entry.
+/// A node of this length takes no further entries.
 pub(super) const FULL_BYTES: usize = 16 * 1024;
-/// A node that has fewer entries takes another, whatever the rest of the rule says: so each level has at most half the
-/// nodes of the one below, rounded up.
+/// A node with fewer entries always takes another, so each level has at most half the nodes of the one below, rounded up.
 pub(super) const MIN_ENTRIES: usize = 2;
 /// A key whose hash begins with a byte below this ends its node: 8 of 256, one key in 32.
 const BOUNDARY_BELOW: u8 = 8;
@@ -23,17 +22,17 @@ pub(super) const EMPTY_ROOT: Digest = Digest::from_bytes([
     0x7a, 0xed, 0x84, 0xde, 0x91, 0x1f, 0x21, 0x33, 0x56, 0x81, 0x15, 0xf2, 0x54,
 ]);
 
-/// SHA-256 of a node's bytes: its name.
+/// SHA-256 of a node's bytes: its digest.
 pub(super) fn digest_of(bytes: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(bytes).into())
 }
 
-/// What an inner node keeps of one child, beside the child's last key.
+/// An inner node's entry for one child, besides the child's last key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Child {
-    /// The child's name.
+    /// The child's digest.
     pub digest: Digest,
-    /// What is below.
+    /// Totals of everything below.
     pub totals: Totals,
 }
 
@@ -41,7 +40,7 @@ pub struct Child {
 #[derive(Debug)]
 pub(super) struct NodeWriter {
     bytes: Vec<u8>,
-    /// The newest key; kept when a node ends, so that the next one's order can be checked.
+    /// The newest key; kept when a node ends, to check the order of the next one.
     key: Option<Vec<u8>>,
     /// The newest child; `None` in a leaf.
     child: Option<Digest>,
@@ -58,7 +57,7 @@ impl NodeWriter {
         self.entries
     }
 
-    /// Whether `key` comes after every key that this level has had.
+    /// Whether `key` sorts after every earlier key of this level.
     pub(super) fn is_before(&self, key: &[u8]) -> bool {
         self.key.as_deref().is_none_or(|newest| newest < key)
     }
@@ -68,7 +67,7 @@ impl NodeWriter {
         self.key.as_deref().unwrap_or_default()
     }
 
-    /// The child of an inner node that has one entry only.
+    /// The child of an inner node that has only one entry.
     pub(super) fn only_child(&self) -> Option<Digest> {
         self.child.filter(|_| self.entries == 1)
     }
@@ -81,7 +80,7 @@ impl NodeWriter {
         self.totals += Totals { entries: 1, weight };
     }
 
-    /// Appends an entry of an inner node; `key` is the child's last.
+    /// Appends an entry of an inner node; `key` is the child's last key.
     pub(super) fn push_child(&mut self, key: &[u8], child: &Child) {
         self.push_key(key);
         self.bytes.extend_from_slice(child.digest.as_bytes());
@@ -103,7 +102,7 @@ impl NodeWriter {
         self.entries += 1;
     }
 
-    /// The boundary rule. It looks at what the node holds and at nothing after it.
+    /// The boundary rule. It depends only on the node's content, not on what follows.
     pub(super) fn is_complete(&self) -> bool {
         self.entries >= MIN_ENTRIES && (self.bytes.len() >= FULL_BYTES || self.ends_at_boundary())
     }
@@ -113,7 +112,7 @@ impl NodeWriter {
         hash[0] < BOUNDARY_BELOW
     }
 
-    /// Hands out the node and starts the next one of this level.
+    /// Returns the finished node and starts the next one of this level.
     pub(super) fn take(&mut self) -> (Child, Vec<u8>) {
         let next = Vec::with_capacity(self.bytes.len());
         let bytes = std::mem::replace(&mut self.bytes, next);
@@ -127,7 +126,7 @@ fn common_prefix(left: &[u8], right: &[u8]) -> usize {
     left.iter().zip(right).take_while(|(left, right)| left == right).count()
 }
 
-/// A node as read: whole keys one after the other, with their values or children.
+/// A decoded node: whole keys, concatenated, with their values or children.
 #[derive(Debug)]
 pub(super) struct Node<V> {
     pub(super) level: u8,
@@ -150,7 +149,7 @@ impl<V: MapValue> Node<V> {
         Self { level, keys: Vec::new(), ends: Vec::new(), entries, totals: Totals::default() }
     }
 
-    /// Reads the node `digest` and accepts only what a `NodeWriter` produces.
+    /// Reads the node `digest`; refuses everything that a `NodeWriter` does not produce.
     pub(super) fn read<S: NodeStore + ?Sized>(store: &S, digest: &Digest) -> Result<Self, S::Error> {
         Self::decode(&store.read(digest)?).map_err(|why| TreeError::Damaged { digest: *digest, why }.into())
     }
@@ -178,7 +177,7 @@ impl<V: MapValue> Node<V> {
         if node.level > 0 && node.ends.is_empty() { Err("it is an inner node without a child") } else { Ok(node) }
     }
 
-    /// The suffix's first byte is above the one it replaces: that is both ascending order and the longest shared prefix.
+    /// The suffix's first byte must be above the byte it replaces: that ensures both ascending order and the longest shared prefix.
     fn take_key(&mut self, rest: &mut &[u8]) -> Option<()> {
         let shared = usize::try_from(varint::take(rest)?).ok()?;
         let suffix = take_bytes(rest)?;
@@ -238,7 +237,7 @@ impl<V> Node<V> {
         self.len().checked_sub(1).map(|last| self.key(last))
     }
 
-    /// The first entry whose key is `key` or comes after it; the number of entries when there is none.
+    /// The first entry whose key is at least `key`; the number of entries if there is none.
     pub(super) fn position(&self, key: &[u8]) -> usize {
         let (mut low, mut high) = (0, self.len());
         while low < high {
@@ -249,7 +248,7 @@ impl<V> Node<V> {
     }
 }
 
-/// Takes a length and that many bytes.
+/// Reads a length and that many bytes.
 fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(varint::take(rest)?).ok()?;
     let (taken, after) = rest.split_at_checked(length)?;

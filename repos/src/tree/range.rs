@@ -1,4 +1,4 @@
-//! Ranges of keys, what they sum up to, and the walk over their entries.
+//! Ranges of keys, their totals, and iteration over their entries.
 
 use std::ops::AddAssign;
 
@@ -6,7 +6,7 @@ use super::cursor::{Cursor, Step};
 use super::store::NodeStore;
 use super::value::MapValue;
 
-/// Keys from `from` on, up to but without `to`, in byte order.
+/// Keys from `from` (inclusive) to `to` (exclusive), in byte order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRange {
     /// The first key that can be in the range.
@@ -46,12 +46,12 @@ impl KeyRange {
     }
 }
 
-/// How much is in a map or a part of it.
+/// The totals of a map or a part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Number of entries; of a file tree, files.
+    /// Number of entries; in a file tree, number of files.
     pub entries: u64,
-    /// Sum of the values' weights; of a file tree, bytes.
+    /// Sum of the values' weights; in a file tree, bytes.
     pub weight: u64,
 }
 
@@ -62,7 +62,7 @@ impl AddAssign for Totals {
     }
 }
 
-/// The entries of a range in key order, read as they are asked for. Ends after the first error.
+/// The entries of a range in key order, read lazily. Ends after the first error.
 #[derive(Debug)]
 pub struct Range<'s, V, S: ?Sized> {
     cursor: Option<Cursor<'s, V, S>>,

@@ -1,25 +1,25 @@
-//! The seam below the tree: where nodes are, and what can go wrong there.
+//! The interface below the tree: where nodes are read and written, and how that can fail.
 
 use bytes::Bytes;
 use specs::Digest;
 
 pub use crate::base::tree_error::TreeError;
 
-/// Where nodes are read from. Caching is the store's business; the tree reads a node whenever it needs it.
+/// The source of nodes. The store does the caching; the tree reads a node whenever it needs it.
 pub trait NodeStore {
-    /// What a read can fail with; it also carries what the tree itself finds wrong.
+    /// Why a read fails; also carries errors of the tree itself.
     type Error: From<TreeError>;
 
-    /// Returns the node's bytes, checked against `digest`; an absent node is an error ([`TreeError::Missing`] suits).
+    /// Returns the node's bytes, verified against `digest`; a missing node is an error ([`TreeError::Missing`] fits).
     fn read(&self, digest: &Digest) -> Result<Bytes, Self::Error>;
 }
 
-/// Where new nodes go: children before their parents, so a root exists only after all it names.
+/// The destination of new nodes: children come before their parents, so a root exists only after everything it names.
 pub trait NodeSink {
-    /// What a write can fail with.
+    /// Why a write fails.
     type Error: From<TreeError>;
 
-    /// Keeps `bytes` under `digest`, which is their SHA-256. Writing a node that is there already changes nothing.
+    /// Stores `bytes` under `digest`, which is their SHA-256. Writing an existing node changes nothing.
     fn write(&mut self, digest: Digest, bytes: Vec<u8>) -> Result<(), Self::Error>;
 }
 
@@ -34,7 +34,7 @@ mod memory {
 
     use super::{Bytes, Digest, NodeSink, NodeStore, TreeError};
 
-    /// Nodes in memory, with counters. `&MemoryNodes` is the sink, so that one value can be read and written at a time.
+    /// Nodes in memory, with counters. `&MemoryNodes` is also a sink, so that one value can be read and written at the same time.
     #[derive(Debug, Default)]
     pub struct MemoryNodes {
         nodes: Mutex<HashMap<Digest, Bytes>>,
@@ -43,22 +43,22 @@ mod memory {
     }
 
     impl MemoryNodes {
-        /// Reads and writes since the last call of this.
+        /// Number of reads and writes since the last call.
         pub fn take_counts(&self) -> (usize, usize) {
             (self.reads.swap(0, Ordering::Relaxed), self.writes.swap(0, Ordering::Relaxed))
         }
 
-        /// All nodes, in no order.
+        /// All nodes, in no particular order.
         pub fn all(&self) -> Vec<(Digest, Bytes)> {
             self.lock().iter().map(|(digest, bytes)| (*digest, bytes.clone())).collect()
         }
 
-        /// Puts `bytes` in the place of a node without a check, to play a damaged store.
+        /// Replaces a node's bytes without a check, to simulate a damaged store.
         pub fn replace(&self, digest: Digest, bytes: impl Into<Bytes>) {
             self.lock().insert(digest, bytes.into());
         }
 
-        /// Forgets a node, to play a damaged store.
+        /// Removes a node, to simulate a damaged store.
         pub fn remove(&self, digest: &Digest) {
             self.lock().remove(digest);
         }

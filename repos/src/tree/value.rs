@@ -1,18 +1,18 @@
-//! What a map can hold beside a key.
+//! The values of a map.
 
 use specs::Digest;
 
 use super::varint;
 
-/// A value of a map. Its encoding is part of the node, and so of the root: it never changes once in use.
+/// A value of a map. Its encoding is part of the node, and so of the root: it never changes once it is in use.
 pub trait MapValue: Clone + PartialEq {
-    /// Appends the one encoding of this value. Its end need not be marked: the node keeps the length.
+    /// Appends the unique encoding of this value. It needs no end marker: the node stores the length.
     fn encode(&self, out: &mut Vec<u8>);
 
-    /// Reads all of `bytes`; `None` for any bytes that `encode` does not produce.
+    /// Decodes all of `bytes`; `None` for any bytes that `encode` does not produce.
     fn decode(bytes: &[u8]) -> Option<Self>;
 
-    /// What inner nodes add up, beside the number of entries; sums stop at `u64::MAX`.
+    /// Inner nodes store the sum of the weights, besides the number of entries; sums saturate at `u64::MAX`.
     fn weight(&self) -> u64 {
         0
     }
@@ -27,7 +27,7 @@ pub struct FileEntry {
     pub digest: Digest,
     /// Length in bytes.
     pub size: u64,
-    /// The executable bit, the only part of the mode that is kept.
+    /// The executable bit, the only part of the mode that is stored.
     pub executable: bool,
 }
 
@@ -58,7 +58,7 @@ impl MapValue for FileEntry {
     }
 }
 
-/// The name of another object, in 32 bytes.
+/// The digest of another object, 32 bytes.
 impl MapValue for Digest {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_bytes());
@@ -69,7 +69,7 @@ impl MapValue for Digest {
     }
 }
 
-/// Text as UTF-8; empty where the key says it all.
+/// Text as UTF-8; empty if the key says everything.
 impl MapValue for String {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_bytes());
@@ -80,7 +80,7 @@ impl MapValue for String {
     }
 }
 
-/// Any bytes as they are, for maps whose keys say what a value means.
+/// Raw bytes, for maps whose keys determine what a value means.
 impl MapValue for Vec<u8> {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self);

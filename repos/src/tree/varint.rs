@@ -9,7 +9,7 @@ pub(crate) fn put(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Takes a number from the front of `input`; `None` when it is cut off, too large, or not in its shortest form.
+/// Takes a number from the front of `input`; `None` if it is cut off, too large, or not in its shortest form.
 pub(crate) fn take(input: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for (index, byte) in input.iter().enumerate().take(10) {

@@ -1,7 +1,7 @@
 //! How the bytes of an object are stored in an entry.
 //!
-//! [`pack`] chooses on the way in: a look at a sample tells bytes that are spread like random ones (images, archives, ciphers), which
-//! are kept as they are; all others are given to zstd, and its frame is kept if it saves enough to be worth the expanding.
+//! [`pack`] chooses on write: a sample identifies bytes distributed like random ones (images, archives, ciphertext), which are stored raw;
+//! all others are compressed with zstd if that saves enough to be worth the decompression.
 
 use std::cell::RefCell;
 
@@ -13,22 +13,22 @@ use crate::base::hash::digest_of;
 use crate::base::kind::Kind;
 use crate::objects::manifest::Manifest;
 
-/// The bytes as they are.
+/// The raw bytes.
 pub const RAW: u8 = 0;
-/// One zstd frame that tells its content's size, and the first four bytes of the frame's SHA-256: a frame has bits that no reader looks
-/// at, and damage there shall be found too.
+/// One zstd frame that states its content's size, then the first four bytes of the frame's SHA-256: a frame has bits that no decoder reads,
+/// and damage there must be detected too.
 pub const ZSTD: u8 = 1;
 const CHECK_BYTES: usize = 4;
 
-/// Objects of fewer bytes are not worth a frame.
+/// Objects of fewer bytes are stored raw.
 const SMALLEST: usize = 64;
-/// Of a sample this many pieces are looked at, spread evenly.
+/// A sample consists of this many evenly spaced pieces.
 const SAMPLE_PIECES: usize = 16;
 const SAMPLE_PIECE: usize = 256;
-/// A buffer that one large object made longer than this is not kept.
+/// A buffer that grew longer than this for one object is not kept.
 const KEPT_BUFFER: usize = 4 << 20;
 
-/// Memory that a thread uses again and again.
+/// Buffers and contexts that a thread reuses.
 struct Scratch {
     small: Compressor<'static>,
     large: Compressor<'static>,
@@ -37,7 +37,7 @@ struct Scratch {
 }
 
 thread_local! {
-    /// `None` until first used, and where zstd has no memory.
+    /// `None` until first used, and if zstd cannot allocate memory.
     static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
 }
 
@@ -56,14 +56,14 @@ impl Scratch {
         Ok(Self { small, large, decompressor: Decompressor::new()?, frame: Vec::new() })
     }
 
-    /// One frame of `raw` with its check, if they save at least a thirty-second.
+    /// Compresses `raw` to one frame with its check, if that saves at least a thirty-second.
     fn compress(&mut self, raw: &[u8]) -> Option<&[u8]> {
         let worth = raw.len() - raw.len() / 32 - 1;
         self.frame.shrink_to(KEPT_BUFFER);
         if self.frame.len() < worth {
             self.frame.resize(worth, 0);
         }
-        // A frame that does not fit is not a gain: that is the one way this fails.
+        // This fails only if the frame does not fit, which means that it saves too little.
         let compressor = if raw.len() <= SMALL { &mut self.small } else { &mut self.large };
         let length = compressor.compress_to_buffer(raw, &mut self.frame[..worth - CHECK_BYTES]).ok()?;
         let (frame, rest) = self.frame.split_at_mut(length);
@@ -72,15 +72,16 @@ impl Scratch {
     }
 }
 
-/// Objects of at most this many bytes take the lower level of compression: the higher one saves little on them.
+/// Objects of at most this many bytes are compressed at the lower level: the higher one saves little on them.
 ///
-/// Measured on 78,579 source files of 1.3 GB, each a frame, as a whole store and the processor seconds of its first `put`: level 3 for
-/// all 284 MB in 5.5, 4 for all 279 MB in 6.5, 5 for all 269 MB in 9; as it is here 274 MB in 7.8; 3 below and 5 above 278 MB in 6.4.
+/// Measured on 78,579 source files of 1.3 GB, one frame each: size of the whole store and CPU seconds of its first `put`. Level 3 for all:
+/// 284 MB, 5.5 s; 4 for all: 279 MB, 6.5 s; 5 for all: 269 MB, 9 s; as here: 274 MB, 7.8 s; 3 below and 5 above: 278 MB, 6.4 s.
 const SMALL: usize = 64 << 10;
 const SMALL_LEVEL: i32 = 4;
 const LARGE_LEVEL: i32 = 5;
 
-/// Gives `then` the codec and the bytes to store for an object; never more bytes than it has. `then` must not pack another.
+/// Calls `then` with the codec and the bytes to store for an object; never more bytes than the object has. `then` must not pack another
+/// object.
 pub fn pack<T>(raw: &[u8], then: impl FnOnce(u8, &[u8]) -> T) -> T {
     if raw.len() < SMALLEST || looks_random(raw) {
         return then(RAW, raw);
@@ -93,14 +94,14 @@ pub fn pack<T>(raw: &[u8], then: impl FnOnce(u8, &[u8]) -> T) -> T {
     packed.flatten().unwrap_or_else(|| then.take().expect("called at most once")(RAW, raw))
 }
 
-/// Whether a sample of the bytes is spread over all values as evenly as random bytes.
+/// Whether the values in a sample of the bytes are distributed as evenly as in random bytes.
 ///
-/// The measure is the sum of squares of how often each value occurs, without the share that a sample of random bytes has by chance:
-/// an eighth above the least possible, order alone (Huffman) could save no more than about a fiftieth.
+/// The measure is the sum of squares of the frequency of each value, minus what a random sample has by chance: at an eighth above the
+/// minimum, entropy coding alone (Huffman) could save no more than about a fiftieth.
 fn looks_random(raw: &[u8]) -> bool {
     let mut counts = [[0_u32; 256]; 2];
     let mut count = |bytes: &[u8]| {
-        // Two tables: equal neighbours do not wait for each other.
+        // Two tables, so that equal neighbours do not wait for each other.
         for pair in bytes.chunks_exact(2) {
             counts[0][usize::from(pair[0])] += 1;
             counts[1][usize::from(pair[1])] += 1;
@@ -114,13 +115,13 @@ fn looks_random(raw: &[u8]) -> bool {
     }
     let sums = counts[0].iter().zip(&counts[1]).map(|(one, other)| u64::from(one + other));
     let (total, pairs) = sums.fold((0, 0), |(total, pairs), sum| (total + sum, pairs + sum * sum.saturating_sub(1)));
-    // Random bytes: pairs · 256 = total · (total − 1). A short sample varies more, so nothing below 512 bytes counts as random.
+    // Random bytes: pairs · 256 = total · (total − 1). A short sample varies more, so fewer than 512 bytes never count as random.
     total >= 512 && pairs * 256 * 8 <= total * (total - 1) * 9
 }
 
-/// The bytes of an object from those stored for it; `None` when they are not what the row says.
+/// Decodes the stored bytes of an object; `None` if they do not match the row.
 ///
-/// Objects of a kind that is not known here have rules of their own: they are kept as they are, and given as they are stored.
+/// Objects of unknown kinds follow rules unknown here, so their bytes are returned as stored, unchecked.
 pub fn unpack(row: &Row, stored: Bytes) -> Option<Bytes> {
     let raw = unpack_unchecked(row, stored)?;
     let is_whole = match Kind::from_number(row.kind) {
@@ -131,7 +132,7 @@ pub fn unpack(row: &Row, stored: Bytes) -> Option<Bytes> {
     is_whole.then_some(raw)
 }
 
-/// The same without a look at the digest, for a caller that checks a whole of which this is a part.
+/// Like [`unpack`], but without checking the digest, for a caller that checks the whole of which this is a part.
 pub(crate) fn unpack_unchecked(row: &Row, stored: Bytes) -> Option<Bytes> {
     if stored.len() as u64 != u64::from(row.stored_bytes) {
         return None;
@@ -156,7 +157,7 @@ fn expand(row: &Row, stored: &[u8]) -> Option<Bytes> {
     if check(frame) != *expected {
         return None;
     }
-    // Damaged numbers must not cost memory: the frame itself has to promise the same size.
+    // A damaged length must not allocate memory: the frame itself has to state the same size.
     let size = zstd::zstd_safe::get_frame_content_size(frame).ok()??;
     if size != u64::from(row.raw_bytes) {
         return None;
@@ -185,7 +186,7 @@ mod tests {
         pack(raw, |codec, stored| (codec, stored.to_vec()))
     }
 
-    /// Bytes as evenly spread as those of an image or archive.
+    /// Bytes distributed as evenly as those of an image or archive.
     fn noise(length: usize, seed: u64) -> Vec<u8> {
         let mut state = seed | 1;
         let mut next = || {
@@ -224,7 +225,7 @@ mod tests {
                 assert_eq!(looks_random(&raw), length >= 512, "{length} bytes");
             }
         }
-        // Half of the values only: an eighth could be saved.
+        // Only half of the values occur: an eighth could be saved.
         let seven_bits: Vec<u8> = noise(70_000, 5).iter().map(|byte| byte & 0x7f).collect();
         assert_eq!(packed(&seven_bits).0, ZSTD);
         assert_eq!(packed(&[0; 64]).0, ZSTD);

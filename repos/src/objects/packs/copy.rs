@@ -1,4 +1,4 @@
-//! Takes entries of finished packs over into new ones, as they are stored, each checked.
+//! Copies entries of finished packs into new packs, as stored, checking each.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use super::{PackFile, PackName, PackStore};
 use crate::base::error::RepoError;
 use crate::base::kind::PackClass;
 
-/// A new pack of entries of others.
+/// A new pack that receives entries of others.
 #[derive(Debug)]
 pub(crate) struct PackCopy {
     class: PackClass,
@@ -21,18 +21,17 @@ pub(crate) struct PackCopy {
 }
 
 impl PackCopy {
-    /// A copy that holds nothing yet.
+    /// An empty copy.
     pub(crate) fn new(class: PackClass) -> Self {
         Self { class, file: None, rows: Vec::new(), seen: HashSet::new() }
     }
 
-    /// Bytes of entries so far.
+    /// Length so far, in bytes.
     pub(crate) fn length(&self) -> u64 {
         self.file.as_ref().map_or(0, |file| file.length())
     }
 
-    /// Takes over all `rows` of a pack but those of objects that are here already; false when one is damaged: then nothing of this pack
-    /// was taken.
+    /// Copies all `rows` of a pack except objects already copied; false if one is damaged: then nothing of this pack was copied.
     pub(crate) fn take(
         &mut self,
         store: &dyn PackStore,
@@ -73,7 +72,7 @@ impl PackCopy {
         Ok(true)
     }
 
-    /// Makes the pack durable and lists it; `None` when it holds nothing.
+    /// Makes the pack durable and lists it; `None` if it is empty.
     pub(crate) fn finish(mut self) -> Result<Option<Finished>, RepoError> {
         let Some(file) = &mut self.file else { return Ok(None) };
         let finished = finish(&mut **file, &[], std::mem::take(&mut self.rows));
@@ -83,7 +82,7 @@ impl PackCopy {
         finished.map(Some)
     }
 
-    /// Gives up what was copied.
+    /// Discards what was copied.
     pub(crate) fn discard(&mut self) -> Result<(), RepoError> {
         self.rows.clear();
         self.seen.clear();
@@ -92,7 +91,7 @@ impl PackCopy {
 }
 
 impl Drop for PackCopy {
-    /// What an error left unfinished is not kept for others to save.
+    /// What an error left unfinished is not kept for salvage.
     fn drop(&mut self) {
         if !self.rows.is_empty() {
             self.discard().ok();

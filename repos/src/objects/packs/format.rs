@@ -7,9 +7,9 @@
 //! index    52   for each entry, sorted by kind, digest, offset: its 44 bytes again · offset u64 of the entry in the pack
 //! footer   56   offset of the index u64 · number of entries u64 · SHA-256 of the index · "PVPACKE" 01
 //! ```
-//! Codec 0 stores the raw bytes, codec 1 one zstd frame of them that tells their length, then the first 4 bytes of the frame's
-//! SHA-256. `digest` is the SHA-256 of the raw bytes, except for manifests, which are stored under their file's digest and carry a
-//! digest of their own bytes. The pack's name is the SHA-256 of its index.
+//! Codec 0 stores the raw bytes; codec 1 stores one zstd frame of them that states their length, then the first 4 bytes of the frame's
+//! SHA-256. `digest` is the SHA-256 of the raw bytes, except for manifests, which are stored under their file's digest and contain a digest
+//! of their own bytes. The pack's name is the SHA-256 of its index.
 
 use specs::Digest;
 
@@ -31,22 +31,22 @@ const END_MAGIC: &[u8; 8] = b"PVPACKE\x01";
 /// One object in a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
-    /// The number of the object's kind; may be one of a newer version.
+    /// The number of the object's kind; possibly a kind of a newer version.
     pub kind: u8,
-    /// What the object is named by.
+    /// The object's digest.
     pub digest: Digest,
-    /// Where its entry begins in the pack.
+    /// Offset of its entry in the pack.
     pub offset: u64,
     /// How the bytes are stored.
     pub codec: u8,
-    /// Bytes in the pack, without the 44 before them.
+    /// Number of bytes in the pack, without the 44 before them.
     pub stored_bytes: u32,
-    /// Bytes of the object.
+    /// Size of the object in bytes.
     pub raw_bytes: u32,
 }
 
 impl Row {
-    /// The bytes before the entry's stored bytes.
+    /// The bytes that precede an entry's stored bytes.
     pub fn entry_header(&self) -> [u8; ENTRY_BYTES as usize] {
         let mut bytes = [0; ENTRY_BYTES as usize];
         bytes[0] = self.kind;
@@ -57,7 +57,7 @@ impl Row {
         bytes
     }
 
-    /// Reads the bytes before an entry at `offset`; `None` when they cannot be one.
+    /// Parses the bytes that precede an entry at `offset`; `None` if they cannot be an entry header.
     pub fn from_entry_header(bytes: &[u8], offset: u64) -> Option<Self> {
         let bytes: &[u8; ENTRY_BYTES as usize] = bytes.try_into().ok()?;
         (bytes[0] != 0 && bytes[2..4] == [0, 0]).then(|| Self {
@@ -70,9 +70,9 @@ impl Row {
         })
     }
 
-    /// Where the entry's stored bytes are in the pack.
+    /// The range of the entry's stored bytes in the pack.
     pub fn stored_range(&self) -> std::ops::Range<u64> {
-        // Numbers of a damaged index must not stop the program: nothing is found that far out.
+        // Numbers from a damaged index must not cause an overflow: a read that far out finds nothing.
         let start = self.offset.saturating_add(ENTRY_BYTES);
         start..start.saturating_add(u64::from(self.stored_bytes))
     }
@@ -86,7 +86,7 @@ pub fn header(class: PackClass) -> [u8; HEADER_BYTES as usize] {
     bytes
 }
 
-/// The index of `rows` (sorted here) with the footer that follows it, and the SHA-256 of the index, which names the pack.
+/// The index of `rows` (sorted here) with the footer that follows it, and the SHA-256 of the index, which is the pack's name.
 pub fn index_and_footer(rows: &mut [Row], index_offset: u64) -> (Vec<u8>, Digest) {
     rows.sort_unstable_by_key(|row| (row.kind, row.digest, row.offset));
     let mut bytes = Vec::with_capacity(rows.len() * ROW_BYTES as usize + FOOTER_BYTES as usize);
@@ -102,18 +102,18 @@ pub fn index_and_footer(rows: &mut [Row], index_offset: u64) -> (Vec<u8>, Digest
     (bytes, digest)
 }
 
-/// What a pack's footer says.
+/// The content of a pack's footer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Footer {
-    /// Where the index begins.
+    /// Offset of the index.
     pub index_offset: u64,
-    /// How many rows it has.
+    /// Number of rows.
     pub entries: u64,
     /// SHA-256 of its bytes.
     pub index_digest: Digest,
 }
 
-/// Reads the last 56 bytes of a pack; `None` when they are no footer.
+/// Parses the last 56 bytes of a pack; `None` if they are not a footer.
 pub fn parse_footer(bytes: &[u8]) -> Option<Footer> {
     let bytes: &[u8; FOOTER_BYTES as usize] = bytes.try_into().ok()?;
     (bytes[48..56] == *END_MAGIC).then(|| Footer {
@@ -123,7 +123,7 @@ pub fn parse_footer(bytes: &[u8]) -> Option<Footer> {
     })
 }
 
-/// Reads the rows of an index; `None` when its bytes are not what the footer says.
+/// Parses the rows of an index; `None` if its bytes do not match the footer.
 pub fn parse_index(bytes: &[u8], footer: &Footer) -> Option<Vec<Row>> {
     if bytes.len() as u64 != footer.entries.checked_mul(ROW_BYTES)? || digest_of(bytes) != footer.index_digest {
         return None;

@@ -1,6 +1,6 @@
 //! Packs as files of a local folder.
 //!
-//! A pack is written as `<random>.part`, locked by its writer for as long as that lives, and renamed to its name when it is finished.
+//! A pack is written as `<random>.part`, locked by its writer while that process lives, and renamed to its final name once finished.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -20,7 +20,7 @@ use crate::base::kind::PackClass;
 use crate::base::watch::{Step, tell};
 
 const PART: &str = "part";
-/// Files kept open for reading: well below what a process may have.
+/// Maximum number of files kept open for reading: well below what a process may have.
 const OPEN_MAX: usize = 256;
 
 /// Packs in one local folder.
@@ -37,7 +37,7 @@ impl LocalPacks {
         Self { folder, open: Mutex::default() }
     }
 
-    /// Where a pack is, or would.
+    /// The path of a pack, whether or not it exists.
     pub(super) fn path(&self, pack: &PackName) -> PathBuf {
         self.folder.join(pack.to_string())
     }
@@ -68,7 +68,7 @@ impl LocalPacks {
 
 impl PackStore for LocalPacks {
     fn create(&self, class: PackClass) -> Result<Box<dyn PackFile>, RepoError> {
-        // Before it is locked, a new part looks abandoned: anyone who is saving those may lock it first, or have it removed by now.
+        // Until it is locked, a new part looks abandoned: another process may lock it first to salvage it, or have removed it.
         let (path, file) = loop {
             let path = self.folder.join(format!("{}.{}.{PART}", crate::base::random::hex(), class.word()));
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).doing("create", &path)?;
@@ -91,7 +91,7 @@ impl PackStore for LocalPacks {
             let Ok(name) = name.parse() else { continue };
             match std::fs::metadata(&path) {
                 Ok(metadata) => packs.push((name, metadata.len())),
-                // Removed since the folder was read: what took its place may have come since then too.
+                // Removed after the folder was read: a replacement may also have appeared since then.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     packs.clear();
                     entries = self.entries()?;
@@ -100,7 +100,7 @@ impl PackStore for LocalPacks {
             }
         }
         packs.sort_unstable();
-        // Files of packs that are gone take up space for as long as somebody has them open.
+        // Deleted files use disk space as long as some process has them open.
         let is_listed = |name: &PackName| packs.binary_search_by_key(name, |(name, _)| *name).is_ok();
         self.open.lock().expect("no panic under this lock").retain(|name, _| is_listed(name));
         Ok(packs)
@@ -111,7 +111,7 @@ impl PackStore for LocalPacks {
     }
 
     fn is_held(&self, pack: &PackName) -> Result<bool, RepoError> {
-        // The writer's lock is on the file, whatever its name. The files kept open here for reading are not locked.
+        // The writer's lock is on the file, whatever its name. Files kept open here for reading are not locked.
         let path = self.path(pack);
         let file = File::open(&path).doing("open", &path)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
@@ -125,7 +125,7 @@ impl PackStore for LocalPacks {
         self.open.lock().expect("no panic under this lock").remove(pack);
         let path = self.path(pack);
         let _locked = lock_folder(&self.folder, FlockOperation::LockExclusive)?;
-        // A writer has come to the same pack once more: the file is a new one, and it needs that.
+        // A writer produced the same pack again: the file is a new one, and the writer needs it.
         if path.exists() && self.is_held(pack)? {
             return Ok(());
         }
@@ -143,7 +143,7 @@ impl PackStore for LocalPacks {
             let Some(class) = class_of_part(&name) else { continue };
             match File::open(&path) {
                 Ok(file) => parts.push(UnfinishedPack { name, class, file }),
-                // Finished or given up since the folder was read.
+                // Finished or discarded after the folder was read.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error).doing("open", &path),
             }
@@ -155,7 +155,7 @@ impl PackStore for LocalPacks {
         let mut parts: Vec<Box<dyn PackFile>> = Vec::new();
         for (name, path) in self.entries()? {
             let Some(class) = class_of_part(&name) else { continue };
-            // Its writer may finish it between the listing and here.
+            // Its writer may finish it between the listing and this point.
             let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
             if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() || !path.exists() {
                 continue;
@@ -167,7 +167,7 @@ impl PackStore for LocalPacks {
     }
 }
 
-/// The class of an unfinished pack by its file's name; `None` for other files.
+/// The class of an unfinished pack, from its file name; `None` for other files.
 fn class_of_part(name: &str) -> Option<PackClass> {
     PackClass::ALL.into_iter().find(|class| name.ends_with(&format!(".{}.{PART}", class.word())))
 }
@@ -177,7 +177,7 @@ pub(super) fn read_range(file: &File, range: Range<u64>) -> std::io::Result<Byte
     let mut bytes = Vec::with_capacity(wanted);
     while bytes.len() < wanted {
         let at = range.start + bytes.len() as u64;
-        // Spare capacity: memory that is read into is not first made zero.
+        // Reads into spare capacity, which avoids zeroing the memory first.
         match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -188,14 +188,14 @@ pub(super) fn read_range(file: &File, range: Range<u64>) -> std::io::Result<Byte
     Ok(bytes.into())
 }
 
-/// Keeps a pack from coming and going under one name at the same time.
+/// Prevents a pack from being finished and removed under one name at the same time.
 fn lock_folder(folder: &Path, how: FlockOperation) -> Result<File, RepoError> {
     let file = File::open(folder).doing("open", folder)?;
     rustix::fs::flock(&file, how).map_err(std::io::Error::from).doing("lock", folder)?;
     Ok(file)
 }
 
-/// A pack being written; the lock on its file tells others that its writer lives.
+/// A pack being written; the lock on its file shows others that its writer lives.
 #[derive(Debug)]
 struct LocalPart {
     file: File,
@@ -204,7 +204,7 @@ struct LocalPart {
     length: u64,
     /// Whether its name is durable: without it the bytes are lost, however durable they are.
     is_named: bool,
-    /// A failed sync says so once only: the pages that were not written count as clean afterwards.
+    /// Whether a sync failed. The kernel reports this only once: unwritten pages count as clean afterwards.
     lost: bool,
     writeback: Writeback,
 }
@@ -244,7 +244,7 @@ impl PackFile for LocalPart {
         let total: usize = pieces.iter().map(|piece| piece.len()).sum();
         let mut written = self.file.write_vectored(&slices).doing("write", &self.path)?;
         for piece in pieces {
-            // Most often the one call took all; else the rest goes piece by piece.
+            // Usually one call writes everything; otherwise the rest is written piece by piece.
             let skip = written.min(piece.len());
             self.file.write_all(&piece[skip..]).doing("write", &self.path)?;
             written -= skip;

@@ -1,4 +1,4 @@
-//! Reads a pack entry by entry, without its index: a damaged index costs nothing as long as the entries are whole.
+//! Reads a pack entry by entry, without its index: a damaged index loses nothing while the entries are intact.
 
 use super::codec::unpack;
 use super::format::{ENTRY_BYTES, HEADER_BYTES, Row, index_and_footer};
@@ -6,12 +6,12 @@ use super::{PackName, PackStore};
 use crate::base::error::RepoError;
 use crate::base::kind::Kind;
 
-/// What a pack holds by its entries alone.
+/// The content of a pack according to its entries alone.
 #[derive(Debug)]
 pub struct Scan {
-    /// Every whole entry, in the order in which they are.
+    /// All intact entries, in pack order.
     pub rows: Vec<Row>,
-    /// Whether these are all that the pack was finished with: their index is the one that its name tells.
+    /// Whether these are all entries of the finished pack: their index matches the pack's name.
     pub is_complete: bool,
 }
 
@@ -26,12 +26,12 @@ pub fn scan(store: &dyn PackStore, name: &PackName, length: u64) -> Result<Scan,
         if range.end > length {
             break;
         }
-        // Nothing tells whether an entry of an unknown kind is whole: behind damage it may be something else that looks like one.
+        // An entry of an unknown kind cannot be verified: after damage it may be other bytes that look like one.
         let may_be_whole = !is_damaged || Kind::from_number(row.kind).is_some();
         if may_be_whole && unpack(&row, store.read(name, range.clone())?).is_some() {
             rows.push(row);
         } else if !is_damaged {
-            // The index looks like entries that are not whole. Behind it there is nothing to look for.
+            // The index looks like damaged entries. Nothing after it needs to be searched.
             is_damaged = true;
             if is_complete(&rows, name) {
                 return Ok(Scan { rows, is_complete: true });

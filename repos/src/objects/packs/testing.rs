@@ -1,4 +1,4 @@
-//! What every [`PackStore`] keeps to, and one that fails when told to.
+//! The contract suite of [`PackStore`], and a store that fails on demand.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::base::faults::Faults;
 use crate::base::hash::digest_of;
 use crate::base::kind::{Kind, PackClass};
 
-/// Checks the promises of a pack store, which is empty at first.
+/// Checks the guarantees of a pack store, which must be empty.
 ///
 /// # Panics
-/// When it breaks one of them.
+/// If it breaks one of them.
 pub fn pack_store_contract(store: &dyn PackStore) {
     an_unfinished_pack_is_not_listed(store);
     a_finished_pack_reads_back(store);
@@ -93,7 +93,8 @@ fn a_pack_is_held_by_its_writer_and_can_be_removed(store: &dyn PackStore) {
     store.remove(&name).expect("twice is no error");
 }
 
-/// A pack store whose n-th write (create, append, sync, finish or remove, from 0) fails; once, or with all after it like a full disk.
+/// A pack store whose n-th write (create, append, sync, finish or remove, from 0) fails; only that one, or all later ones too, like a full
+/// disk.
 #[derive(Debug, Clone)]
 pub struct FailAt {
     inner: Arc<dyn PackStore>,
@@ -101,17 +102,17 @@ pub struct FailAt {
 }
 
 impl FailAt {
-    /// Fails the write number `n` only.
+    /// Only write number `n` fails.
     pub fn once(inner: Arc<dyn PackStore>, n: u64) -> Self {
         Self::with(inner, Faults::once(n))
     }
 
-    /// Fails the write number `n` and all after it.
+    /// Write number `n` and all later ones fail.
     pub fn from(inner: Arc<dyn PackStore>, n: u64) -> Self {
         Self::with(inner, Faults::from(n))
     }
 
-    /// Fails when these say so.
+    /// Fails according to `faults`.
     pub fn with(inner: Arc<dyn PackStore>, faults: Faults) -> Self {
         Self { inner, faults }
     }
@@ -191,7 +192,7 @@ impl PackFile for FailingFile {
         self.inner.length()
     }
 
-    /// Like a full disk, it writes a part before it fails.
+    /// Like a full disk, writes a part before it fails.
     fn append(&mut self, pieces: &[&[u8]]) -> Result<(), RepoError> {
         if let Err(error) = step(&self.faults) {
             let half: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..piece.len() / 2]).collect();

@@ -1,6 +1,6 @@
-//! Fills packs, and finishes those whose writer died.
+//! Fills packs, and finishes packs whose writer died.
 //!
-//! Small objects gather in memory and go to the pack together, so a pack is written in few large pieces. All that was appended reads
+//! Small objects are buffered in memory and written together, so a pack is written in few large pieces. Everything appended can be read
 //! back at once; it survives the death of this process after [`PackWriter::flush`], and a power cut after [`PackWriter::sync`].
 
 use std::collections::HashMap;
@@ -16,13 +16,12 @@ use super::{PackFile, PackName, PackStore};
 use crate::base::error::RepoError;
 use crate::base::kind::{Kind, PackClass};
 
-/// A pack is finished when it has grown past this, unless the store was opened with another limit; the next object opens another.
+/// A pack longer than this is finished, unless the store was opened with another limit; the next object starts a new pack.
 pub const FULL_BYTES: u64 = 1 << 30;
-/// A pack takes no more objects than this, so that what a writer keeps in memory of them stays small: as many as fit into a hash map
-/// before it would take twice the room.
+/// Maximum number of objects in a pack, which bounds a writer's memory: as many as fit into a hash map before it doubles.
 const FULL_ENTRIES: usize = (1 << 18) / 8 * 7;
 
-/// Entries gather in memory until they are as long as this.
+/// Entries are buffered in memory up to this many bytes.
 const GATHERED_BYTES: usize = 1 << 20;
 
 /// A finished pack: its name, length in bytes and rows in index order.
@@ -34,11 +33,11 @@ pub struct Finished {
     pub length: u64,
     /// Its index.
     pub rows: Vec<Row>,
-    /// As long as this lives the pack is held; `None` when nobody needs that.
+    /// The pack is held while this lives; `None` if that is not needed.
     pub file: Option<Box<dyn PackFile>>,
 }
 
-/// Writes objects of one class into one pack after another.
+/// Writes objects of one class to one pack after another.
 #[derive(Debug)]
 pub struct PackWriter {
     class: PackClass,
@@ -51,7 +50,7 @@ pub struct PackWriter {
 #[derive(Debug)]
 struct Open {
     file: Box<dyn PackFile>,
-    /// Entries that follow those in the file; never half of one.
+    /// Buffered entries that follow those in the file; always complete.
     gathered: Vec<u8>,
     rows: Vec<Row>,
     by_name: HashMap<(u8, Digest), usize>,
@@ -99,7 +98,7 @@ impl Open {
     }
 }
 
-/// Appends all pieces or none: half an entry must not stay in front of the next one.
+/// Appends all pieces or none: a partial entry must not precede the next one.
 fn append_whole(file: &mut dyn PackFile, pieces: &[&[u8]]) -> Result<(), RepoError> {
     let before = file.length();
     file.append(pieces).inspect_err(|_| {
@@ -108,17 +107,17 @@ fn append_whole(file: &mut dyn PackFile, pieces: &[&[u8]]) -> Result<(), RepoErr
 }
 
 impl PackWriter {
-    /// A writer that has opened no pack yet, and continues to another when one is longer than `full_bytes`.
+    /// A writer without an open pack; it starts a new pack when one is longer than `full_bytes`.
     pub fn new(class: PackClass, full_bytes: u64) -> Self {
         Self { class, full_bytes, open: None, finished: Vec::new(), synced: 0 }
     }
 
-    /// Appends an object, unless the open pack already holds it; true when it was new. It is compressed where that helps.
+    /// Appends an object, compressed if that helps, unless the open pack already has it; true if it was new.
     pub fn append(&mut self, store: &dyn PackStore, kind: Kind, digest: Digest, raw: &[u8]) -> Result<bool, RepoError> {
         codec::pack(raw, |codec, stored| self.append_packed(store, kind, digest, raw.len(), codec, stored))
     }
 
-    /// The same with bytes that [`codec::pack`] gave for an object of `raw_bytes`.
+    /// Like [`Self::append`], with the result of [`codec::pack`] for an object of `raw_bytes`.
     pub fn append_packed(
         &mut self,
         store: &dyn PackStore,
@@ -151,23 +150,23 @@ impl PackWriter {
         open.by_name.get(&(kind as u8, *digest)).map(|at| &open.rows[*at])
     }
 
-    /// An object of the open pack as it is stored, not checked; `None` when it is not there.
+    /// An object of the open pack as stored, not checked; `None` if it is not there.
     pub fn read(&self, kind: Kind, digest: &Digest) -> Option<Result<(Row, Bytes), RepoError>> {
         let row = self.row(kind, digest)?;
         Some(self.open.as_ref()?.read(row.stored_range()).map(|stored| (*row, stored)))
     }
 
-    /// Bytes of the object in the open pack; `None` when it is not there.
+    /// Size in bytes of an object in the open pack; `None` if it is not there.
     pub fn raw_bytes(&self, kind: Kind, digest: &Digest) -> Option<u32> {
         self.row(kind, digest).map(|row| row.raw_bytes)
     }
 
-    /// Hands all that was appended to the operating system: it survives the death of this process, not yet a power cut.
+    /// Writes everything appended to the operating system: it survives the death of this process, but not yet a power cut.
     pub fn flush(&mut self) -> Result<(), RepoError> {
         self.open.as_mut().map_or(Ok(()), Open::flush)
     }
 
-    /// Makes all that was appended durable, leaving the pack open.
+    /// Makes everything appended durable and leaves the pack open.
     pub fn sync(&mut self) -> Result<(), RepoError> {
         if let Some(open) = &mut self.open
             && open.length() != self.synced
@@ -179,7 +178,7 @@ impl PackWriter {
         Ok(())
     }
 
-    /// Finishes the open pack; one that cannot be stays open, and with it all that it holds.
+    /// Finishes the open pack; on failure it stays open with everything in it.
     fn close(&mut self) -> Result<(), RepoError> {
         if let Some(open) = &mut self.open {
             let finished = finish(&mut *open.file, &open.gathered, open.rows.clone())?;
@@ -190,24 +189,24 @@ impl PackWriter {
         Ok(())
     }
 
-    /// Finishes the open pack and gives all packs finished since the last call.
+    /// Finishes the open pack and returns all packs finished since the last call.
     pub fn finish(&mut self) -> Result<Vec<Finished>, RepoError> {
         self.close()?;
         Ok(std::mem::take(&mut self.finished))
     }
 
-    /// Gives packs that were finished because they were full; the open one stays.
+    /// Returns packs that were finished because they were full; the open one stays open.
     pub fn take_finished(&mut self) -> Vec<Finished> {
         std::mem::take(&mut self.finished)
     }
 
-    /// Gives up the open pack, of which nobody was told.
+    /// Discards the open pack, which nothing refers to.
     pub fn discard(&mut self) -> Result<(), RepoError> {
         self.open.take().map_or(Ok(()), |open| open.file.discard())
     }
 }
 
-/// Appends the last entries, index and footer and lists the pack; after an error it ends again where it did.
+/// Appends the last entries, index and footer, and lists the pack; after an error the file is truncated to its former length.
 pub(crate) fn finish(file: &mut dyn PackFile, entries: &[u8], mut rows: Vec<Row>) -> Result<Finished, RepoError> {
     let end = file.length();
     let (bytes, digest) = index_and_footer(&mut rows, end + entries.len() as u64);
@@ -225,14 +224,14 @@ pub(crate) fn finish(file: &mut dyn PackFile, entries: &[u8], mut rows: Vec<Row>
     }
 }
 
-/// Whether a power cut took a part of the header, which is written before all else: no record names what is in such a pack.
+/// Whether a power cut damaged the header, which is written first: then no record names anything in this pack.
 fn was_never_synced(file: &dyn PackFile) -> Result<bool, RepoError> {
     let (found, written) = (file.read(0..HEADER_BYTES)?, header(file.class()));
     let is_partly_there = || found.iter().zip(&written).all(|(found, written)| found == written || *found == 0);
     Ok(*found != written && is_partly_there())
 }
 
-/// Finishes a pack whose writer died: keeps every whole entry up to the first that is not, discards a pack without any.
+/// Finishes a pack whose writer died: keeps all complete entries up to the first incomplete one; discards a pack without any.
 pub fn salvage(mut file: Box<dyn PackFile>) -> Result<Option<Finished>, RepoError> {
     let mut rows = Vec::new();
     let mut offset = if was_never_synced(&*file)? { file.length() } else { HEADER_BYTES };

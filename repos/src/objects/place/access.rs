@@ -1,4 +1,4 @@
-//! URLs of places, and what it takes to reach them.
+//! URLs of places, and the credentials to reach them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, R
 use super::Place;
 use crate::base::error::RepoError;
 
-/// How long one try of a request may take, with all its bytes.
+/// Timeout for one attempt of a request, including its body.
 const REQUEST: Duration = Duration::from_mins(2);
-/// How long a connection may take to come about.
+/// Timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How often a request is repeated, unless `AWS_MAX_ATTEMPTS` says otherwise.
+/// Number of retries, unless `AWS_MAX_ATTEMPTS` sets it.
 const RETRIES: usize = 6;
 
-/// What reaches object stores: `AWS_…` variables, as the tools of S3 know them. Never stored.
+/// Credentials and options for object stores: `AWS_…` variables, as other S3 tools use them. Never stored.
 #[derive(Clone, Default)]
 pub struct Access {
     variables: Vec<(String, String)>,
 }
 
 impl std::fmt::Debug for Access {
-    /// Values are secrets.
+    /// Values are secrets, so only names are shown.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.variables.iter().map(|(name, _)| name)).finish()
     }
 }
 
 impl Access {
-    /// From names and values; those that do not begin with `AWS_` are of no use here and left out.
+    /// From names and values; names that do not begin with `AWS_` are ignored.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let used = variables.into_iter().filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty());
         Self { variables: used.collect() }
@@ -98,7 +98,7 @@ fn s3(url: &str, rest: &str, access: &Access) -> Result<(Path, Arc<dyn ObjectSto
     // Without a default provider the client could not speak TLS; a second call changes nothing.
     rustls::crypto::ring::default_provider().install_default().ok();
     let mut builder = AmazonS3Builder::new();
-    // Addresses are looked up inside this process: the binary is static, and must not load the system's name service.
+    // DNS lookups happen inside this process: the binary is static and must not load the system's name service.
     let options = ClientOptions::default()
         .with_timeout(REQUEST)
         .with_connect_timeout(CONNECT)
@@ -119,7 +119,7 @@ fn s3(url: &str, rest: &str, access: &Access) -> Result<(Path, Arc<dyn ObjectSto
     Ok((base, Arc::new(objects)))
 }
 
-/// A folder as a place. It is made if its parent is there: a path that is wrong, or a disk that is not mounted, makes nothing.
+/// A folder as a place. It is created only if its parent exists, so that a wrong path or an unmounted disk creates nothing.
 fn folder_of(url: &str, folder: &str) -> Result<Arc<dyn ObjectStore>, RepoError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| RepoError::Place {
         doing: "use",

@@ -1,17 +1,17 @@
 //! A place in an object store: all objects under one URL, such as `s3://bucket/prefix`.
 //!
-//! Packs and the journal of a store can be kept there, and mirrors are. A place always looks like this:
+//! A store's packs and journal can be kept in a place; mirrors always are. The layout of a place:
 //! ```text
-//! format                  "pv store 1": which layout this is
+//! format                  "pv store 1": the version of this layout
 //! packs/<name>            finished packs, as in a local folder
 //! journal/<20 digits>     one record each, counted from 1; the bytes are the journal's line
 //! ```
-//! - `access` URLs, credentials, time-outs, retries
-//! - `runtime` asynchronous requests for synchronous callers
-//! - `upload` files in, in parts and in parallel
-//! - `why` what a failed request says, in one line
+//! - `access`: URLs, credentials, timeouts, retries
+//! - `runtime`: asynchronous requests for synchronous callers
+//! - `upload`: uploads of files, in parts and in parallel
+//! - `why`: the cause of a failed request, on one line
 //!
-//! Requests are tried again with pauses that grow; what fails after that says where, and what to look at.
+//! Requests are retried with growing pauses; the final error says where it failed, and what to check.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ mod why;
 
 pub use access::Access;
 
-/// Requests that are made at the same time for a list of objects.
+/// Number of parallel requests for a list of objects.
 const AT_ONCE: usize = 24;
 
 /// All objects under one URL. Clones share the connection.
@@ -40,41 +40,41 @@ pub struct Place {
     url: Arc<str>,
     base: Path,
     objects: Arc<dyn ObjectStore>,
-    /// Whether names are listed in their order, so that the first ones can be had without the rest.
+    /// Whether names are listed in order, so that the first ones can be listed without the rest.
     is_sorted: bool,
 }
 
-/// An object as it is listed.
+/// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listed {
-    /// Its name in the folder that was listed.
+    /// Its name within the listed folder.
     pub(crate) name: String,
-    /// Its bytes.
+    /// Its size in bytes.
     pub(crate) size_bytes: u64,
     /// When it was written.
     pub(crate) written_at: Timestamp,
 }
 
 impl Place {
-    /// The place that `url` names; nothing is asked of it yet.
+    /// The place at `url`; no request is made yet.
     pub fn open(url: &str, access: &Access) -> Result<Self, RepoError> {
         access::open(url, access)
     }
 
-    /// The place that holds the objects of `objects`, for tests.
+    /// A place on top of `objects`, for tests.
     #[cfg(any(test, feature = "testing"))]
     pub fn of(url: &str, objects: Arc<dyn ObjectStore>) -> Self {
         Self { url: url.into(), base: Path::default(), objects, is_sorted: true }
     }
 
-    /// The same place with something around its objects, such as requests that fail.
+    /// The same place with its object store wrapped, for example to inject failures.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn wrapped(&self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
         Self { objects: wrap(self.objects.clone()), ..self.clone() }
     }
 
-    /// The URL it was opened with, without a slash at its end.
+    /// The URL it was opened with, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -83,7 +83,7 @@ impl Place {
         name.split('/').fold(self.base.clone(), Path::join)
     }
 
-    /// Makes a request from a thread that may wait.
+    /// Makes a request from a thread that may block.
     fn request<T: Send + 'static, F>(
         &self,
         doing: &'static str,
@@ -102,7 +102,7 @@ impl Place {
         RepoError::Place { doing, url: format!("{}/{name}", self.url), source: Box::new(why::cause(&*error).into()) }
     }
 
-    /// All bytes of an object; `None` when it is not there.
+    /// The content of an object; `None` if it does not exist.
     pub(crate) fn get(&self, name: &str) -> Result<Option<Bytes>, RepoError> {
         self.request("read", name, |objects, path| async move {
             match objects.get(&path).await {
@@ -113,7 +113,7 @@ impl Place {
         })
     }
 
-    /// Bytes of an object, fewer at its end; `None` when it is not there.
+    /// A range of an object, shorter at its end; `None` if it does not exist.
     pub(crate) fn get_range(&self, name: &str, range: Range<u64>) -> Result<Option<Bytes>, RepoError> {
         if range.is_empty() {
             return Ok(Some(Bytes::new()));
@@ -127,7 +127,7 @@ impl Place {
             match found {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(Error::NotFound { .. }) => Ok(None),
-                // What is behind the end is not a bytes at all, but stores call it an error, each in its own words.
+                // A range beyond the end is an error in every store, each with its own message, although it is only empty.
                 Err(error) => match objects.head(&path).await {
                     Ok(there) if there.size <= range.start => Ok(Some(Bytes::new())),
                     _ => Err(error),
@@ -136,7 +136,7 @@ impl Place {
         })
     }
 
-    /// All bytes of some objects, in their order; the first that is not there is an error.
+    /// The contents of several objects, in order; a missing one is an error.
     pub(crate) fn get_all(&self, names: &[String]) -> Result<Vec<Bytes>, RepoError> {
         let Some(first) = names.first() else { return Ok(Vec::new()) };
         let paths: Vec<Path> = names.iter().map(|name| self.path(name)).collect();
@@ -149,17 +149,17 @@ impl Place {
         })
     }
 
-    /// Writes an object that is not there yet, durably. False when another has its name; an object with these very bytes is this one,
+    /// Creates an object durably. False if another object has this name; an existing object with exactly these bytes counts as ours,
     /// written by a request whose answer was lost.
     ///
-    /// `Unsure` when no answer came and looking did not tell either; after any other error it is not there and will not be.
+    /// `Unsure` if no answer came and a lookup did not tell either; after any other error the object does not exist and will not appear.
     pub(crate) fn create(&self, name: &str, bytes: &Bytes) -> Result<bool, RepoError> {
         let (own, is_prompt) = (bytes.clone(), self.is_prompt());
         let request = async move |objects: Arc<dyn ObjectStore>, path| create(&*objects, &path, &own, is_prompt).await;
         self.request("write", name, request)?.known(|why| self.unsure(name, &why))
     }
 
-    /// Whether a request that has failed is over: one over a network may still be on its way.
+    /// Whether a failed request is certainly over: one sent over a network may still take effect.
     fn is_prompt(&self) -> bool {
         self.url.starts_with("file:")
     }
@@ -168,7 +168,7 @@ impl Place {
         RepoError::Unsure { why: format!("the write of `{}/{name}` was not answered ({why})", self.url), source: None }
     }
 
-    /// The same for many, some at a time and in no order. True when all are there now.
+    /// Like [`Self::create`] for many, several in parallel and in no particular order. True if all exist now.
     pub(crate) fn create_all(&self, named: Vec<(String, Bytes)>) -> Result<bool, RepoError> {
         let Some((first, _)) = named.first().cloned() else { return Ok(true) };
         let paths: Vec<(Path, Bytes)> = named.into_iter().map(|(name, bytes)| (self.path(&name), bytes)).collect();
@@ -184,12 +184,12 @@ impl Place {
         created.known(|why| self.unsure(&first, &why))
     }
 
-    /// The objects of a folder, by name.
+    /// The objects in a folder, sorted by name.
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<Listed>, RepoError> {
         self.listed(folder, |objects, path| objects.list(Some(&path)), usize::MAX)
     }
 
-    /// The first objects of a folder whose names come after `after`, by name.
+    /// The first objects in a folder whose names sort after `after`, sorted by name.
     pub(crate) fn list_after(&self, folder: &str, after: &str, limit: usize) -> Result<Vec<Listed>, RepoError> {
         let offset = self.path(&format!("{folder}/{after}"));
         self.listed(folder, move |objects, path| objects.list_with_offset(Some(&path), &offset), limit)
@@ -208,7 +208,7 @@ impl Place {
         Ok(found.iter().filter_map(listed).take(limit).collect())
     }
 
-    /// What is known of an object; `None` when it is not there.
+    /// Metadata of an object; `None` if it does not exist.
     pub(crate) fn look(&self, name: &str) -> Result<Option<Listed>, RepoError> {
         self.request("look at", name, |objects, path| async move {
             match objects.head(&path).await {
@@ -236,14 +236,14 @@ fn listed(found: &ObjectMeta) -> Option<Listed> {
     Some(Listed { name, size_bytes: found.size, written_at })
 }
 
-/// What became of a write that must not be done twice.
+/// The outcome of a write that must not be done twice.
 #[derive(Debug)]
 enum Created {
-    /// It is there.
+    /// Our object exists.
     Own,
-    /// Another object has its name.
+    /// Another object has this name.
     Other,
-    /// Nobody knows, and why.
+    /// Unknown, with the reason.
     Unknown(String),
 }
 
@@ -252,7 +252,7 @@ impl Created {
         if is_own { Self::Own } else { Self::Other }
     }
 
-    /// What became of two; that something is not known outweighs all else.
+    /// Combines two outcomes; unknown outweighs everything else.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Own, other) => other,
@@ -271,7 +271,7 @@ impl Created {
     }
 }
 
-/// Such a request is not tried again on its own, since its answer may be all that was lost: looking tells.
+/// The client does not retry such a request, because only its answer may have been lost: a lookup tells.
 async fn create(objects: &dyn ObjectStore, path: &Path, own: &Bytes, is_prompt: bool) -> Result<Created, Error> {
     let put = || {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
@@ -286,7 +286,7 @@ async fn create(objects: &dyn ObjectStore, path: &Path, own: &Bytes, is_prompt: 
         }
     };
     let Err(error) = done else { return Ok(Created::Own) };
-    // It may have been done anyway, the first time or the second.
+    // It may have succeeded anyway, on the first attempt or the second.
     match look(objects, path).await {
         Ok(Some(bytes)) => Ok(Created::of(bytes == own)),
         Ok(None) if is_prompt || (was_answered && is_answer(&error)) => Err(error),
@@ -296,7 +296,7 @@ async fn create(objects: &dyn ObjectStore, path: &Path, own: &Bytes, is_prompt: 
     }
 }
 
-/// The bytes of an object, with one more try: much hangs on this look.
+/// The content of an object, with one retry: much depends on this lookup.
 async fn look(objects: &dyn ObjectStore, path: &Path) -> Result<Option<Bytes>, Error> {
     let get = || async {
         match objects.get(path).await {
@@ -314,7 +314,7 @@ async fn look(objects: &dyn ObjectStore, path: &Path) -> Result<Option<Bytes>, E
     }
 }
 
-/// Whether an error is a refusal, in the place's own words; else nobody knows what the place did.
+/// Whether an error is a refusal from the place itself; for any other error the outcome is unknown.
 fn is_answer(error: &Error) -> bool {
     match error {
         Error::NotFound { .. }
@@ -326,7 +326,7 @@ fn is_answer(error: &Error) -> bool {
         | Error::PermissionDenied { .. }
         | Error::Unauthenticated { .. }
         | Error::UnknownConfigurationKey { .. } => true,
-        // `JoinError`, `Generic`: also a connection that broke.
+        // `JoinError`, `Generic`: also a broken connection.
         _ => false,
     }
 }

@@ -1,4 +1,4 @@
-//! Files into a place: small ones in one request, large ones in parts, some at a time.
+//! Uploads files to a place: small ones in one request, large ones in parts, several in parallel.
 
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, WriteMultipart};
@@ -6,18 +6,18 @@ use object_store::{ObjectStoreExt, WriteMultipart};
 use super::{Place, runtime};
 use crate::base::error::RepoError;
 
-/// Files up to this many bytes are one request.
+/// Files up to this many bytes are uploaded in one request.
 const ONE_REQUEST_BYTES: u64 = 16 << 20;
-/// Bytes of a part; more when a file would have too many.
+/// Size of a part in bytes; larger if a file would have too many parts.
 const PART_BYTES: u64 = 8 << 20;
-/// More parts are not allowed by S3.
+/// S3 does not allow more parts.
 const PARTS: u64 = 9_000;
-/// Parts on their way at the same time: with the one being read, all that is in memory.
+/// Number of parts in flight: together with the one being read, all that is in memory.
 const PARTS_AT_ONCE: usize = 4;
 
 impl Place {
-    /// Writes an object of `size_bytes` bytes, which `read` gives from an offset on, at most as many as asked. Durable on return, and
-    /// not to be seen before.
+    /// Uploads an object of `size_bytes` bytes. `read` returns a range of it, possibly shorter. The object is durable on return, and not
+    /// visible before.
     pub(crate) fn upload(
         &self,
         name: &str,
@@ -39,7 +39,7 @@ impl Place {
             let bytes = match read(start..size_bytes.min(start + part_bytes)) {
                 Ok(bytes) => bytes,
                 Err(error) => {
-                    // Parts that stay are not seen, but cost money.
+                    // Leftover parts are invisible, but cost money.
                     runtime::wait(writer.abort()).ok();
                     return Err(error);
                 }

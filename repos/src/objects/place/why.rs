@@ -1,4 +1,4 @@
-//! What a failed request says, in one line: the layers of a client repeat each other, and servers answer in XML.
+//! The cause of a failed request, on one line: the layers of a client repeat each other, and servers answer in XML.
 
 use std::error::Error;
 
@@ -26,7 +26,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     })
 }
 
-/// The request that a text tells of: `… performing GET http://… in 3 ms …`.
+/// The request that a text mentions: `… performing GET http://… in 3 ms …`.
 fn request(text: &str) -> Option<&str> {
     text.split_once("performing ")?.1.split_once(" in ").map(|(request, _)| request)
 }

@@ -1,4 +1,4 @@
-//! What work costs, in nodes read and written.
+//! The cost of operations, in nodes read and written.
 
 use super::*;
 

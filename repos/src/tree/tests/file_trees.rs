@@ -1,4 +1,4 @@
-//! File trees: listings, kinds and clashes, against what a scan of all paths gives.
+//! File trees: listings, kinds and clashes, compared with a scan of all paths.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn listing(nodes: &MemoryNodes, tree: Tree, directory: &str) -> Vec<DirEntry> {
     tree.list_directory(nodes, &path(directory)).unwrap().map(Result::unwrap).collect()
 }
 
-/// The children of `directory` by a scan of everything.
+/// The children of `directory`, from a scan of all files.
 fn scan(files: &Files, directory: &FilePath) -> Vec<DirEntry> {
     let mut children: BTreeMap<String, PathKind> = BTreeMap::new();
     for (text, file) in files {
@@ -48,7 +48,7 @@ fn directories(files: &Files) -> BTreeSet<FilePath> {
     parents.chain([FilePath::root()]).collect()
 }
 
-/// Files that are also directories are left out, as in every sound tree.
+/// Leaves out files that are also directories, as in every valid tree.
 fn without_clashes(texts: &BTreeSet<String>) -> Files {
     let is_directory = |text: &String| texts.iter().any(|other| other.starts_with(&format!("{text}/")));
     texts
@@ -59,7 +59,7 @@ fn without_clashes(texts: &BTreeSet<String>) -> Files {
         .collect()
 }
 
-/// Names around `/` in byte order, so that directories follow names that they begin.
+/// Names with bytes around `/`, so that directories come after names that start with theirs.
 fn paths(most: usize) -> impl Strategy<Value = BTreeSet<String>> {
     proptest::collection::btree_set("(/[ab0é][-.a0]{0,3}){1,4}", 0..most)
 }

@@ -1,4 +1,4 @@
-//! Format 1 is frozen: roots and bytes that every version must produce, and bytes that none may accept.
+//! Format 1 is frozen: roots and bytes that every version must produce, and bytes that no version may accept.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::node::{Entries, Node, NodeWriter};
 use super::*;
 
-/// The bytes that a writer makes of a node as read.
+/// Encodes a decoded node again.
 fn encode_again<V: MapValue>(node: &Node<V>) -> Vec<u8> {
     let mut writer = NodeWriter::new(node.level);
     for index in 0..node.len() {

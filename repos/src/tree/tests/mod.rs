@@ -1,4 +1,4 @@
-//! Tests of the tree as a whole; the smallest parts have theirs beside them.
+//! Tests of the tree as a whole; tests of its parts are beside them.
 
 mod cost;
 mod file_trees;
@@ -11,7 +11,7 @@ use specs::Digest;
 
 use super::*;
 
-/// What a map should hold.
+/// The expected content of a map.
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn build<V: MapValue>(nodes: &MemoryNodes, model: &BTreeMap<Vec<u8>, V>) -> Map<V> {
@@ -22,18 +22,18 @@ fn contents<V: MapValue>(nodes: &MemoryNodes, map: Map<V>, range: KeyRange) -> V
     map.range(nodes, range).unwrap().map(Result::unwrap).collect()
 }
 
-/// A file whose digest and size follow from `number`.
+/// A file whose digest and size are derived from `number`.
 fn file(number: u64) -> FileEntry {
     let digest = node::digest_of(&number.to_be_bytes());
     FileEntry { digest, size: number % 5_000_000, executable: number.is_multiple_of(7) }
 }
 
-/// Camera images as in the motivating case: `/cam<0..50>/<unix time>.jpg`.
+/// Camera images as in the main use case: `/cam<0..50>/<unix time>.jpg`.
 fn camera_images(count: u64) -> BTreeMap<Vec<u8>, FileEntry> {
     (0..count).map(|n| (format!("/cam{}/{}.jpg", n % 50, 1_511_891_098 + n * 7).into_bytes(), file(n))).collect()
 }
 
-/// Numbers without a pattern, the same in every run.
+/// Pseudorandom numbers, the same in every run.
 struct Numbers(u64);
 
 impl Numbers {

@@ -1,4 +1,4 @@
-//! Whatever is done to a map, it holds what a `BTreeMap` holds, and its root is that of a fresh build.
+//! Whatever is done to a map, it equals a `BTreeMap`, and its root equals that of a fresh build.
 
 use std::sync::LazyLock;
 
@@ -7,14 +7,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Keys that are boundaries on the two lowest levels: few of them make a map of many levels.
+/// Keys that are boundaries on the two lowest levels: a few of them make a map of many levels.
 static BOUNDARIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let is_boundary = |level: u8, key: &[u8]| node::digest_of(&[&[level], key].concat()).as_bytes()[0] < 8;
     let keys = (0u32..).map(|n| format!("{n:08}").into_bytes());
     keys.filter(|key| is_boundary(0, key) && is_boundary(1, key)).take(130).collect()
 });
 
-/// Keys that collide and share prefixes; some are so long that few fit into a node.
+/// Keys that collide and share prefixes; some are so long that only a few fit into a node.
 fn key() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         8 => vec(prop_oneof![Just(b'a'), Just(b'b'), Just(0), Just(255)], 0..7),
@@ -44,7 +44,7 @@ fn bound(index: prop::sample::Index, model: &Model, other: Vec<u8>) -> Vec<u8> {
     if model.is_empty() { other } else { model.keys().nth(index.index(model.len())).cloned().unwrap_or(other) }
 }
 
-/// Ranges whose ends are keys of the map, or not.
+/// Ranges whose ends may or may not be keys of the map.
 fn model_and_range() -> impl Strategy<Value = (Model, KeyRange)> {
     let end = || (any::<prop::sample::Index>(), key(), any::<bool>());
     (model(300), end(), end(), 0u8..8).prop_map(|(model, from, to, open)| {
@@ -71,7 +71,7 @@ fn apply(model: &mut Model, edits: &BTreeMap<Vec<u8>, Option<Vec<u8>>>) {
     }
 }
 
-/// Edits of which about half meet an entry that is there.
+/// Edits, about half of which hit an existing entry.
 fn model_and_edits() -> impl Strategy<Value = (Model, BTreeMap<Vec<u8>, Option<Vec<u8>>>)> {
     let edit = (any::<prop::sample::Index>(), key(), any::<bool>(), proptest::option::of(value()));
     (model(300), vec(edit, 0..60)).prop_map(|(model, edits)| {
@@ -167,7 +167,7 @@ proptest! {
     }
 }
 
-/// One map through many rounds, so that it has several levels; the root of each round is compared with a build.
+/// One map through many rounds, so that it has several levels; each round compares its root with that of a fresh build.
 #[test]
 fn a_long_life_leaves_no_trace() {
     let nodes = MemoryNodes::default();
@@ -202,7 +202,7 @@ fn a_long_life_leaves_no_trace() {
     }
 }
 
-/// Names can be chosen so that every one is a boundary on several levels; still each level halves.
+/// Names can be chosen so that every one is a boundary on several levels; even then each level has at most half the nodes of the one below.
 #[test]
 fn a_map_of_boundaries_only_is_not_deep() {
     let nodes = MemoryNodes::default();
@@ -216,7 +216,7 @@ fn a_map_of_boundaries_only_is_not_deep() {
     assert!((3..=8).contains(&depth), "{depth}");
 }
 
-/// Every range of maps whose levels end in every way, the last node of a level with one entry among them.
+/// Every range of maps whose levels end in different ways, including a last node with only one entry.
 #[test]
 fn every_part_of_a_deep_map_is_the_map_of_its_entries() {
     for count in [9, 16, 17, 33, 34, 49] {

@@ -1,4 +1,5 @@
-//! Copies of what was read from a place: files in one folder, written beside and renamed, so that other processes see whole ones only.
+//! Local copies of data read from a place: files in one folder, written under a temporary name and renamed, so other processes see only
+//! complete ones.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -16,23 +17,23 @@ use crate::base::kind::PackClass;
 use crate::objects::packs::local::read_range;
 use crate::objects::packs::{LocalPacks, PackName, PackStore};
 
-/// At most this many bytes of data packs are kept, and at most a quarter of what the disk has free.
+/// Limit for copies of data packs, in bytes; also at most a quarter of the free disk space is used.
 const LIMIT_BYTES: u64 = 4 << 30;
 /// A file is fetched in pieces of this many bytes.
 const PIECE_BYTES: u64 = 8 << 20;
-/// The ending of files that are not whole yet.
+/// The extension of incomplete files.
 const PART: &str = "part";
-/// One that nobody has written to for this long was left by a crash.
+/// An incomplete file not written to for this long was left by a crash.
 const LEFT_SECONDS: u64 = 24 * 60 * 60;
 
 #[derive(Debug)]
 pub(super) struct Cache {
     folder: PathBuf,
     limit_bytes: u64,
-    /// Names that a thread of this process is fetching.
+    /// Names being fetched by a thread of this process.
     fetching: Mutex<HashSet<String>>,
     fetched: Condvar,
-    /// Bytes added since the folder was last looked through; at first more than any limit.
+    /// Bytes added since the last trim; starts above any limit.
     added: AtomicU64,
 }
 
@@ -54,7 +55,7 @@ impl Cache {
         self.path(name).exists()
     }
 
-    /// A range of a copy, shorter at its end; `None` when there is none.
+    /// A range of a copy, shorter at its end; `None` if there is no copy.
     pub(super) fn read(&self, name: &str, range: Range<u64>) -> Result<Option<Bytes>, RepoError> {
         let path = self.path(name);
         match File::open(&path) {
@@ -64,7 +65,7 @@ impl Cache {
         }
     }
 
-    /// Lets one thread at a time `fetch` a name; those who waited look first whether it is `there` now.
+    /// Lets one thread at a time `fetch` a name; threads that waited check first whether it is `there` now.
     pub(super) fn once<T>(
         &self,
         name: &str,
@@ -81,7 +82,7 @@ impl Cache {
         there().unwrap_or_else(fetch)
     }
 
-    /// Keeps a copy of `size` bytes for good, which comes in pieces.
+    /// Stores a permanent copy of `size` bytes, which arrives in pieces.
     pub(super) fn keep(
         &self,
         name: &str,
@@ -97,7 +98,7 @@ impl Cache {
         })
     }
 
-    /// Keeps a copy as long as there is room; the oldest of these and of the data packs in `own` make way.
+    /// Stores a copy while there is room; the oldest copies, including data packs in `own`, are evicted.
     pub(super) fn add(&self, name: &str, bytes: &Bytes, own: &LocalPacks) -> Result<(), RepoError> {
         self.write(name, |file, path| file.write_all(bytes).doing("write", path))?;
         let added = self.added.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
@@ -124,7 +125,7 @@ impl Cache {
         done
     }
 
-    /// Makes a file elsewhere in this file system a copy.
+    /// Moves a file from elsewhere in this file system into the cache.
     pub(super) fn take_over(&self, name: &str, file: &Path) -> Result<(), RepoError> {
         std::fs::create_dir_all(&self.folder).doing("create", &self.folder)?;
         match std::fs::rename(file, self.path(name)) {
@@ -137,7 +138,7 @@ impl Cache {
         remove(&self.path(name))
     }
 
-    /// Removes a copy and all blocks of it.
+    /// Removes a copy and all its blocks.
     pub(super) fn remove_all(&self, name: &str) -> Result<(), RepoError> {
         let begins = |copy: &Copy| copy.path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name));
         self.copies()?.iter().filter(|copy| begins(copy)).try_for_each(|copy| remove(&copy.path))
@@ -148,11 +149,11 @@ impl Cache {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.doing("list", &self.folder)?,
         };
-        // One that goes meanwhile is not a copy any more.
+        // A file that disappears meanwhile is skipped.
         Ok(entries.filter_map(|entry| Copy::at(entry.ok()?.path())).collect())
     }
 
-    /// Drops the oldest copies of data until the rest is within the bound.
+    /// Evicts the oldest copies of data until the rest is within the limit.
     fn trim(&self, own: &LocalPacks) -> Result<(), RepoError> {
         let is_meta = |path: &Path| {
             let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<PackName>().ok());
@@ -190,7 +191,7 @@ impl Cache {
     }
 }
 
-/// Anyone who holds this fetches a name; others wait.
+/// The right to fetch a name; other threads wait.
 struct Turn<'a> {
     cache: &'a Cache,
     name: &'a str,
@@ -226,7 +227,7 @@ fn remove(path: &Path) -> Result<(), RepoError> {
     }
 }
 
-/// Bytes that this user may still write; as if there were plenty when the file system does not say.
+/// Bytes that this user may still write; practically unlimited if the file system does not say.
 fn free_bytes(folder: &Path) -> u64 {
     rustix::fs::statvfs(folder).map_or(u64::MAX / 2, |found| found.f_bavail.saturating_mul(found.f_frsize))
 }

@@ -1,21 +1,21 @@
-//! Packs in an object store, with copies of them in the local folder.
+//! Packs in an object store, with local copies.
 //!
 //! ```text
 //! <place>/packs/<name>           every finished pack: the truth
-//! .pv/packs/<random>.part        being written here; sent when it is finished
-//! .pv/packs/<name>               written here: a copy that came for free
-//! .pv/cache/<meta pack>          other meta packs, in whole and kept: nodes and documents are read all the time
+//! .pv/packs/<random>.part        being written here; uploaded when finished
+//! .pv/packs/<name>               written here: a copy at no extra cost
+//! .pv/cache/<meta pack>          other meta packs, whole and permanent: nodes and documents are read all the time
 //! .pv/cache/<data pack>.<n>      block `n` of a data pack that was read
 //! ```
-//! All that is local can be lost. Copies of data are bounded in bytes, the oldest go first. A copy is no more trusted than anything
-//! else: anyone who reads an object checks its digest, and [`PackStore::read_again`] goes past the copies.
+//! All local files can be lost. Copies of data are limited in bytes; the oldest are evicted first. Copies are not trusted more than
+//! anything else: whoever reads an object checks its digest, and [`PackStore::read_again`] bypasses the copies.
 //!
-//! - `cache` copies of what was read, safe beside other processes
-//! - `part` a pack that is being written
+//! - `cache`: local copies, safe with concurrent processes
+//! - `part`: a pack being written
 //!
-//! **Held packs.** Of a pack that was written on this machine the lock on its file tells whether its writer lives. Of others nothing
-//! tells, so they count as held for a day: a change that takes longer from its first full pack to its record has to be repeated when
-//! somebody else collects garbage meanwhile.
+//! **Held packs.** For a pack written on this machine, the lock on its file shows whether its writer lives. For other packs nothing does,
+//! so they count as held for a day: a change that takes longer from its first full pack to its record must be repeated if another machine
+//! collects garbage meanwhile.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -37,11 +37,11 @@ mod part;
 use cache::Cache;
 use part::ObjectPart;
 
-/// Data packs are read and kept in blocks of this many bytes.
+/// Data packs are read and cached in blocks of this many bytes.
 const BLOCK_BYTES: u64 = 4 << 20;
-/// Meta packs that are fetched at the same time.
+/// Number of meta packs fetched in parallel.
 const FETCHED_AT_ONCE: usize = 8;
-/// For how long a pack from another machine counts as held.
+/// How long a pack from another machine counts as held.
 const HELD_SECONDS: f64 = 24.0 * 60.0 * 60.0;
 /// The folder of packs in a place.
 pub(crate) const PACKS: &str = "packs";
@@ -54,27 +54,27 @@ pub struct ObjectPacks {
     own: LocalPacks,
     /// Copies of others.
     cache: Cache,
-    /// When the packs were written, as they were listed last.
+    /// When each pack was written, as of the last listing.
     written: Mutex<HashMap<PackName, Timestamp>>,
-    /// Whether a pack was not where it had been listed: others have folded or removed it.
+    /// Whether a listed pack was missing: another machine folded or removed it.
     is_outdated: AtomicBool,
 }
 
 impl ObjectPacks {
-    /// Uses a place, and `folder` (a `.pv`, which exists) for what is local.
+    /// Uses a place, and `folder` (an existing `.pv`) for local files.
     pub fn new(place: Place, folder: &Path) -> Self {
         let (own, cache) = (LocalPacks::new(folder.join("packs")), Cache::new(folder.join("cache")));
         Self { place, own, cache, written: Mutex::default(), is_outdated: AtomicBool::new(false) }
     }
 
-    /// Keeps at most about this many bytes of data packs here.
+    /// Limits local copies of data packs to about this many bytes.
     #[must_use]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache.limit(bytes);
         self
     }
 
-    /// A range of the pack where it is kept for good.
+    /// Reads a range of the pack from its place.
     fn fetch(&self, pack: &PackName, range: Range<u64>) -> Result<Bytes, RepoError> {
         let fetched = fetch(&self.place, pack, range);
         if fetched.as_ref().is_err_and(is_missing) {
@@ -83,7 +83,7 @@ impl ObjectPacks {
         fetched
     }
 
-    /// A range of a pack written here, if its file is still there.
+    /// Reads a range of a pack written here, if its file still exists.
     fn read_own(&self, pack: &PackName, range: Range<u64>) -> Result<Option<Bytes>, RepoError> {
         match self.own.read(pack, range) {
             Err(error) if is_missing(&error) => Ok(None),
@@ -103,7 +103,7 @@ impl ObjectPacks {
         }
     }
 
-    /// Brings a meta pack here in whole.
+    /// Downloads a whole meta pack.
     fn keep_meta(&self, pack: &PackName) -> Result<(), RepoError> {
         let name = pack.to_string();
         self.cache.once(
@@ -121,7 +121,7 @@ impl ObjectPacks {
         )
     }
 
-    /// Brings several here at the same time. One that cannot be had is for anyone who reads it: the others must stay readable.
+    /// Downloads several in parallel. A failed download is reported when that pack is read: the others must stay readable.
     fn keep_metas(&self, packs: &[&PackName]) {
         let next = AtomicUsize::new(0);
         let run = || {
@@ -134,7 +134,7 @@ impl ObjectPacks {
 
     fn read_block(&self, pack: &PackName, number: u64, within: Range<u64>) -> Result<Bytes, RepoError> {
         let name = format!("{pack}.{number}");
-        // A block that is shorter than what is wanted is the last one, or was cut short by a crash.
+        // A block shorter than the wanted range is the pack's last one, or was cut short by a crash.
         let kept = || match self.cache.read(&name, within.clone()) {
             Ok(Some(bytes)) if bytes.len() as u64 == within.end - within.start => Some(Ok(bytes)),
             Ok(_) => None,
@@ -170,7 +170,7 @@ impl ObjectPacks {
         Ok(if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() })
     }
 
-    /// Packs that the place has no more are only copies from now on; `own` was listed before `listed`.
+    /// Packs that the place no longer has become mere copies; `own` was listed before `listed`.
     fn demote(&self, own: Vec<(PackName, u64)>, listed: &[(PackName, u64)]) -> Result<(), RepoError> {
         for (pack, _) in own {
             if listed.binary_search_by_key(&pack, |(name, _)| *name).is_err() {
@@ -182,7 +182,7 @@ impl ObjectPacks {
     }
 }
 
-/// As of a file in a folder.
+/// The same error as for a missing file in a folder.
 fn missing(place: &Place, pack: &PackName) -> RepoError {
     let path = format!("{}/{PACKS}/{pack}", place.url()).into();
     RepoError::Io { doing: "read", path, source: std::io::ErrorKind::NotFound.into() }
@@ -292,12 +292,12 @@ impl PackStore for ObjectPacks {
     }
 }
 
-/// The packs at a URL, such as those of a mirror, to be read without local copies. Nothing can be written there.
+/// The packs at a URL, such as those of a mirror: read-only and without local copies.
 pub fn open_url(url: &str, access: &Access) -> Result<Arc<dyn PackStore>, RepoError> {
     Ok(Arc::new(PlacePacks { place: Place::open(url, access)? }))
 }
 
-/// Packs in a place as they are.
+/// Packs in a place, without local copies.
 #[derive(Debug)]
 pub(crate) struct PlacePacks {
     pub(crate) place: Place,

@@ -1,4 +1,4 @@
-//! A pack that is being written: in a local file first, so that a writer's death loses nothing, and sent when it is finished.
+//! A pack being written: first a local file, so that nothing is lost if the writer dies; uploaded when finished.
 
 use std::ops::Range;
 
@@ -48,7 +48,7 @@ impl PackFile for ObjectPart {
         self.file.truncate(length)
     }
 
-    /// The local file gets its name last: under a name it is a copy of what is there.
+    /// The local file is renamed last: under its final name it counts as a copy of the uploaded pack.
     fn finish(&mut self, name: PackName) -> Result<(), RepoError> {
         self.place.upload(&format!("{PACKS}/{name}"), self.file.length(), |range| self.file.read(range))?;
         self.file.finish(name)
