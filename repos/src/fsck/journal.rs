@@ -1,4 +1,4 @@
-//! The chain of records, whether it has lost its end, and whether an index made from it alone is like the one there is.
+//! Checks the chain of records, whether the journal lost its end, and whether an index built from it alone equals the existing one.
 
 use std::ops::ControlFlow;
 
@@ -14,11 +14,11 @@ use crate::index::{Index, View, keys};
 use crate::journal::Position;
 use crate::store::{Result, Store};
 
-/// The index that a longer journal gives is made on the disk.
+/// For a longer journal the new index is built on disk.
 const IN_MEMORY_BYTES: u64 = 32 << 20;
 
 pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
-    // Of one moment: what others record from here on is left for the next time.
+    // One consistent moment: records written from here on are left for the next check.
     let (index, known) = store.index_at();
     let length = match store.journal().length() {
         Err(error) if error.kind() == specs::ErrorKind::Damaged => {
@@ -65,7 +65,7 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
     } else if noted.is_none() && store.noted_path().exists() {
         findings.notes.push("the saved position is incomplete: the next change writes it again".to_owned());
     }
-    // Of what was there before: a record that came since is not a beginning of one.
+    // Compare with the earlier length: a newer record is not an incomplete one.
     let left = length.saturating_sub(store.journal().visit(end, |_, _, _| Ok(()))?.bytes);
     if left > 0 && end.bytes >= longest.bytes {
         let what = "an incomplete record";
@@ -74,7 +74,7 @@ pub(super) fn check(store: &Store, findings: &mut Findings) -> Result<()> {
     compare(&index, &fresh.index, findings)
 }
 
-/// Whether all records are signed by keys that count, and whether the journal has lost its end as far as commits can tell.
+/// Checks that all records are signed by keys that count, and that the journal has not lost its end, as far as commits can tell.
 pub(super) fn check_proof(store: &Store, findings: &mut Findings) -> Result<()> {
     for doubt in store.doubts()? {
         let (words, does) = (doubt.words(), &doubt.does);
@@ -100,7 +100,7 @@ pub(super) fn check_proof(store: &Store, findings: &mut Findings) -> Result<()> 
     Ok(())
 }
 
-/// An index made from the journal alone.
+/// An index built from the journal alone.
 struct Fresh {
     index: Index,
     folder: Option<std::path::PathBuf>,
@@ -121,13 +121,13 @@ impl Fresh {
 impl Drop for Fresh {
     fn drop(&mut self) {
         if let Some(folder) = &self.folder {
-            // Its files may go while they are open.
+            // Files may be deleted while they are open.
             std::fs::remove_dir_all(folder).ok();
         }
     }
 }
 
-/// Compares all rows but those that come from packs.
+/// Compares all rows except those that come from packs.
 fn compare(index: &Index, fresh: &Index, findings: &mut Findings) -> Result<()> {
     let (others, missing) = (differing(index, fresh)?, differing(fresh, index)?);
     let rows = others.max(missing);
@@ -138,7 +138,7 @@ fn compare(index: &Index, fresh: &Index, findings: &mut Findings) -> Result<()> 
     Ok(())
 }
 
-/// How many rows of one index the other has not.
+/// Number of rows of one index that the other lacks.
 fn differing(index: &Index, other: &Index) -> Result<u64> {
     let mut rows = 0;
     let mut failed = None;

@@ -1,4 +1,4 @@
-//! Another copy of a store, to take from it what is damaged here.
+//! Another copy of a store, from which damaged data is replaced.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::objects::packs::writer::read_index;
 use crate::objects::packs::{LocalPacks, PackName, PackStore};
 use crate::store::{Result, Store};
 
-/// A mirror: packs, and the journal's bytes. It may be behind, or damaged itself: all that is taken from it is checked.
+/// A mirror: packs, and the journal's bytes. It may be behind, or damaged itself: everything taken from it is verified.
 #[derive(Debug, Clone)]
 pub struct Mirror {
     packs: Arc<dyn PackStore>,
@@ -24,12 +24,12 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// A mirror of these packs, and this journal (lines; empty when it has none).
+    /// A mirror with these packs and this journal (lines; empty if it has none).
     pub fn new(packs: Arc<dyn PackStore>, journal: Vec<u8>) -> Self {
         Self { packs, journal }
     }
 
-    /// The mirror in a folder: one that holds `packs` and `journal`, or a store.
+    /// The mirror in a folder that contains `packs` and `journal`, or is a store.
     pub fn in_folder(dir: &Path) -> Result<Self> {
         let inner = dir.join(Store::FOLDER);
         let folder = if inner.join("packs").is_dir() { inner } else { dir.to_owned() };
@@ -51,7 +51,7 @@ impl Mirror {
         &self.journal
     }
 
-    /// Calls `take` with a sound copy of each wanted object that the mirror has.
+    /// Calls `take` with an intact copy of each wanted object that the mirror has.
     pub(super) fn fetch(
         &self,
         wanted: &BTreeSet<(Kind, Digest)>,
@@ -75,7 +75,7 @@ impl Mirror {
         Ok(())
     }
 
-    /// What a pack of the mirror holds, as far as that can be read.
+    /// The rows of a pack in the mirror, as far as they are readable.
     pub(super) fn rows(&self, name: &PackName, length: u64) -> Result<Vec<Row>> {
         match read_index(&*self.packs, name, length) {
             Err(RepoError::DamagedPack { .. }) => Ok(scan(&*self.packs, name, length)?.rows),
@@ -88,7 +88,7 @@ impl Mirror {
     }
 }
 
-/// The journal of a mirror: a file, or a folder with a file for each record; nothing when there is none.
+/// The journal of a mirror: a file, or a folder with one file for each record; empty if there is none.
 fn read_journal(path: &Path) -> Result<Vec<u8>> {
     if path.is_file() {
         return std::fs::read(path).doing("read", path);

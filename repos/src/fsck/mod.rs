@@ -1,14 +1,13 @@
-//! Whether a store is sound: all bytes as they were written, and everything there that something else names. And how it is healed.
+//! Checks that a store is intact: all bytes as written, everything present that something else names. Also repairs it.
 //!
 //! 1. `journal` reads the chain of records, and compares the index with it;
 //! 2. `packs` reads every entry of every pack, and compares the index with them;
-//! 3. `reach` goes from branches, tags, jobs and pipelines to all that they depend on, and names who needs what is damaged.
+//! 3. `reach` follows branches, tags, jobs and pipelines to everything they depend on, and lists who needs what is damaged.
 //!
-//! A check changes nothing and locks nothing: what others write meanwhile is left for the next time. What looks damaged is looked at again
-//! when others have written meanwhile, and is damaged if it still looks so: a commit may have been given up between a look at its name
-//! and one at its files. The index that is checked is the one on disk, as this process opened it: an owner checks its store as any other
-//! process does. [`repair`] takes the store's lock.
-//! Not here: whether a claim is true, such as who made a file from what (`verify`, in `engine`); making an output again (`engine`).
+//! A check changes and locks nothing: concurrent writes are left for the next check. If others wrote meanwhile, apparent damage is checked
+//! again and reported only if it persists: a commit may give up its files between reading its name and its files. The index on disk is
+//! checked as this process opened it: an owner checks its store as any other process does. [`repair`] takes the store's lock.
+//! Not here: whether a claim is true, such as what a file was made from (`verify`, in `engine`); computing an output again (`engine`).
 
 use crate::store::{Result, Store};
 
@@ -23,13 +22,12 @@ pub use crate::base::progress::Progress;
 use report::Findings;
 pub use report::{Counts, Dependent, Problem, Report, Subject};
 
-/// How often what looks damaged is looked at again while others write.
+/// How often apparent damage is checked again while others write.
 const LOOKS_AGAIN: u32 = 3;
 
-/// Checks everything. An error only when the store cannot be looked at; what is wrong is in the report.
+/// Checks everything. Fails only if the store cannot be examined; damage is in the report.
 ///
-/// A store that cannot be opened because it is damaged is looked at when it was opened by
-/// [`crate::OpenOptions::open_damaged`].
+/// A store that is too damaged to open normally can be checked if it was opened with [`crate::OpenOptions::open_damaged`].
 pub fn check(store: &Store, progress: Progress<'_>) -> Result<Report> {
     let mut before = store.outline().ok();
     let mut findings = check_once(store, progress)?;
@@ -48,14 +46,14 @@ pub fn check(store: &Store, progress: Progress<'_>) -> Result<Report> {
 /// One part of the check.
 type Step<'s> = &'s dyn Fn(&mut Findings) -> Result<()>;
 
-/// Goes once through everything.
+/// Checks everything once.
 fn check_once(store: &Store, progress: Progress<'_>) -> Result<Findings> {
     let mut findings = Findings::default();
     if !store.format_is_sound()? {
         findings.add(Subject::Format, "it does not contain the store's format");
     }
     store.know_all()?;
-    // In this order: a pack that is listed now is in the index after the refresh.
+    // In this order: every pack listed here is in the index after the refresh.
     let packs = store.packs().list()?;
     match store.refresh() {
         Err(error) if !error.is_of_index() && error.kind() == specs::ErrorKind::Damaged => {
@@ -73,7 +71,7 @@ fn check_once(store: &Store, progress: Progress<'_>) -> Result<Findings> {
     ];
     for step in steps {
         match step(&mut findings) {
-            // What depends on the row is not looked at; the report says so, and the store is not called sound.
+            // What depends on the row is not checked; the report says so and does not call the store intact.
             Err(error) if error.is_of_index() => {
                 findings.add(Subject::Index, format!("{error}; pv fsck --rebuild-index rebuilds it"));
             }
@@ -86,7 +84,7 @@ fn check_once(store: &Store, progress: Progress<'_>) -> Result<Findings> {
     Ok(findings)
 }
 
-/// Checks only whether all is there that is named, without reading the packs through.
+/// Checks only that everything named exists, without reading all packs.
 pub fn check_reach(store: &Store, progress: Progress<'_>) -> Result<Report> {
     store.know_all()?;
     let mut findings = Findings::default();

@@ -1,4 +1,4 @@
-//! The packs, entry by entry; and whether the index says the same.
+//! Checks the packs, entry by entry, and that the index agrees.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -20,7 +20,7 @@ use crate::objects::packs::scan::scan;
 use crate::objects::packs::writer::read_index;
 use crate::store::{Place, Result, Store, is_gone, rows_about};
 
-/// Objects between two tellings of progress.
+/// Number of objects between two progress reports.
 const TOLD_EACH: u64 = 4096;
 
 /// `packs` were listed before the store was refreshed.
@@ -42,7 +42,7 @@ pub(super) fn check(
                 add_pack(findings, name, why);
                 scan.rows
             }
-            // Removed meanwhile: what lay in it and counts is elsewhere.
+            // Removed meanwhile: the objects in it that count are elsewhere.
             Err(error) if is_gone(&error) => continue,
             rows => rows?,
         };
@@ -66,7 +66,7 @@ fn add_pack(findings: &mut Findings, name: &PackName, why: impl Into<String>) {
 
 /// What is wrong with one entry of a pack.
 enum Fault {
-    /// Only what stands before its bytes.
+    /// Only the header before its bytes.
     Header,
     Damaged,
     NotInIndex,
@@ -81,7 +81,7 @@ fn check_pack(
 ) -> Result<()> {
     match store.packs().read(name, 0..HEADER_BYTES) {
         Ok(bytes) if *bytes == header(name.class) => {}
-        // Removed meanwhile: what lay in it and counts is elsewhere.
+        // Removed meanwhile: the objects in it that count are elsewhere.
         Err(error) if is_gone(&error) => return Ok(()),
         _ => add_pack(findings, name, "its header is damaged"),
     }
@@ -137,12 +137,12 @@ fn check_entry(store: &Store, name: &PackName, row: &Row) -> Result<Option<Fault
     Ok((!known).then_some(Fault::NotInIndex))
 }
 
-/// Whether each object of the index begins where that says, and the pack is there.
+/// Checks that each object is where the index says, and that its pack exists.
 fn check_locations(store: &Store, packs: &[(PackName, u64)], findings: &mut Findings) -> Result<()> {
     let index = store.index();
     let listed: HashSet<&PackName> = packs.iter().map(|(name, _)| name).collect();
     let mut wrong = 0_u64;
-    // Of each pack that is gone, one object that it held.
+    // For each missing pack, one object that it contained.
     let mut gone: BTreeMap<u32, (u8, Digest)> = BTreeMap::new();
     index.visit(&keys::objects(), &keys::objects(), Direction::Forward, |key, value| {
         let object = key
@@ -153,9 +153,9 @@ fn check_locations(store: &Store, packs: &[(PackName, u64)], findings: &mut Find
             Some((number, None, row)) => {
                 gone.entry(number).or_insert((row.kind, row.digest));
             }
-            // A pack that came after the list was made is left for the next time.
+            // A pack newer than the list is left for the next check.
             Some((_, Some(name), row)) => {
-                // Of a damaged pack it was said.
+                // A damaged pack was already reported.
                 let counts = listed.contains(&name) && !findings.damaged_packs.contains(&name);
                 wrong += u64::from(counts && !begins(store, &name, &row));
             }
@@ -169,13 +169,13 @@ fn check_locations(store: &Store, packs: &[(PackName, u64)], findings: &mut Find
     check_gone(store, &gone, findings)
 }
 
-/// Packs that are gone though the index still finds objects in them. Folding and collecting garbage leave none such: it is lost.
+/// Reports missing packs in which the index still finds objects. Folding and garbage collection leave none: such a pack is lost.
 fn check_gone(store: &Store, gone: &BTreeMap<u32, (u8, Digest)>, findings: &mut Findings) -> Result<()> {
     let names: Vec<_> = gone.iter().map(|(number, object)| (store.pack_name(*number), object)).collect();
     if !names.is_empty() {
-        // The index may have been read before garbage was collected and the list of packs after it.
+        // The index may have been read before a garbage collection, and the list of packs after it.
         store.refresh()?;
-        // On another machine packs are folded without a record that tells of it.
+        // Another machine folds packs without writing a record.
         store.register_listed(&store.packs().list()?)?;
     }
     for (name, (kind, digest)) in names {

@@ -34,7 +34,7 @@ pub(super) fn check(store: &Store, progress: Progress<'_>, findings: &mut Findin
     Ok(())
 }
 
-/// What was checked already, as what: one digest can stand for several things.
+/// What has been checked, and in which role: one digest can play several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Seen {
     Commit,
@@ -44,25 +44,25 @@ enum Seen {
     Nodes(Values),
 }
 
-/// What the values of a map are.
+/// The meaning of a map's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Values {
     Files,
-    /// Files whose content is not looked at: it was given up, or is that of a commit.
+    /// Files whose content is not checked: it was given up, or belongs to a commit.
     Names,
     Lineage,
     Datums,
 }
 
-/// Commits still to be checked by their place in the order of runs, each with who needs it.
+/// Commits still to be checked, by their position in the order of runs, each with who needs it.
 type Open = BTreeMap<(u64, CommitId), Dependent>;
 
 struct Reach<'a> {
     store: &'a Store,
     findings: &'a mut Findings,
-    /// Only what is sound: what is damaged is looked at again for everyone who needs it.
+    /// Only intact objects: damaged ones are checked again for everyone who needs them.
     seen: HashSet<(Seen, Digest)>,
-    /// Files that are not whole, with what they lack: they are read once.
+    /// Incomplete files with what they lack, so that each is read only once.
     damaged_files: HashMap<Digest, Vec<Subject>>,
 }
 
@@ -71,7 +71,7 @@ impl Reach<'_> {
         Ok((self.store.commit_row(&id)?.map_or(0, |row| row.order), id))
     }
 
-    /// Heads of branches, tags, and commits of jobs, failed ones too.
+    /// Heads of branches, tags, and commits of jobs, including failed ones.
     fn named_commits(&mut self) -> Result<Open> {
         let mut open = Open::new();
         for (repo, _) in self.store.repos()? {
@@ -88,7 +88,7 @@ impl Reach<'_> {
                 }
             }
         }
-        // Retention drops documents of jobs: then only one that is there must be sound.
+        // Retention drops job documents: then a missing one is fine, and only existing ones must be intact.
         let may_be_dropped = self.store.setting_text(&RETENTION)?.1 == Source::Store;
         for order in 1..=self.store.runs_count()? {
             self.check_jobs(order, may_be_dropped, &mut open)?;
@@ -136,7 +136,7 @@ impl Reach<'_> {
         }
     }
 
-    /// Reads a document; when that fails the problem is noted down.
+    /// Reads a document; records a problem if that fails.
     fn document<D: Document>(&mut self, digest: Digest, needed_by: &Dependent) -> Option<D> {
         let read = self.store.document::<D>(&digest);
         read.map_err(|error| self.findings.add_error(&error, (D::KIND, digest), needed_by)).ok()
@@ -153,7 +153,7 @@ impl Reach<'_> {
         sound
     }
 
-    /// Checks a commit with all its maps, and gives those that it depends on.
+    /// Checks a commit with all its maps, and returns the commits it depends on.
     fn check_commit(&mut self, id: CommitId, needed_by: &Dependent) -> Vec<(CommitId, Dependent)> {
         if !self.seen.insert((Seen::Commit, id.digest())) {
             return Vec::new();
@@ -188,14 +188,14 @@ impl Reach<'_> {
         before.chain(origins).chain(sources).map(|next| (next, place.clone())).collect()
     }
 
-    /// What vouches for a commit. That nothing does is not a damage: it is from before there was a key.
+    /// Checks what vouches for a commit. A commit without signatures is not damaged: it predates the store's key.
     fn check_signatures(&mut self, id: CommitId, place: &Dependent) {
         match self.store.signatures(&id) {
             Ok(signatures) => {
                 for Signed { signature, vouched, .. } in signatures {
                     let subject = Subject::Object(Kind::Signature, signature);
                     let why = match vouched {
-                        // Of the key itself it is said once.
+                        // The key itself is reported once.
                         Vouched::Good | Vouched::UnvouchedKey => continue,
                         Vouched::UnknownKey => "it was made by a key that is not in the journal".to_owned(),
                         Vouched::Bad => "it does not match its commit".to_owned(),
@@ -237,7 +237,7 @@ impl Reach<'_> {
 
     fn check_recipe(&mut self, recipe: DatumId, needed_by: &Dependent) -> bool {
         let Some(recipe) = self.document::<Recipe>(recipe.digest(), needed_by) else { return false };
-        // An input's files are those of an input commit, which is reached on its own; the `tree` of a matched directory is a name for
+        // An input's files belong to an input commit, which is reached on its own; the `tree` of a matched directory is only a name for
         // them, and its nodes are not stored.
         self.check_document::<Transform>(recipe.transform, needed_by)
     }
@@ -252,7 +252,7 @@ impl Reach<'_> {
         self.check_map(Values::Names, Tree::at(tree), place, |_, _, _| true)
     }
 
-    /// Walks a map, but for subtrees that were sound before; true when all of it is.
+    /// Walks a map, except subtrees already known to be intact; true if all of it is intact.
     fn check_map<V: MapValue>(
         &mut self,
         values: Values,
@@ -324,7 +324,7 @@ impl Reach<'_> {
         false
     }
 
-    /// What is wrong with a file. All chunks were read before; only how they make up the file is left.
+    /// The damage of a file. All chunks were read before; only how they make up the file is left to check.
     fn faults_of(&self, file: &FileEntry) -> Vec<RepoError> {
         match self.store.place(Kind::Chunk as u8, &file.digest) {
             Ok(Place::At(pack, row)) => self.fault_of_chunk(file, &pack, &row).err().into_iter().collect(),
@@ -337,14 +337,14 @@ impl Reach<'_> {
         let is_suspect = || self.findings.is_suspect(pack);
         let is_damaged = || self.findings.is_damaged(Kind::Chunk, &file.digest);
         if !self.findings.is_empty() && (is_damaged() || is_suspect()) {
-            // Of several copies another may be sound.
+            // There may be several copies, and another may be intact.
             self.store.object(Kind::Chunk, &file.digest)?;
         }
         let why = "its size differs from its tree";
         if u64::from(row.raw_bytes) == file.size { Ok(()) } else { Err(damaged(Kind::Chunk, file.digest, why)) }
     }
 
-    /// What is wrong with a file of which no finished pack has the beginning: a pack that is still being written may have it.
+    /// The damage of a file whose beginning is in no finished pack: it may be in a pack still being written.
     fn fault_of_new(&self, file: &FileEntry) -> Result<Option<RepoError>> {
         let mut whole = Hasher::default();
         let mut reader = self.store.open_file(file)?;
@@ -384,21 +384,21 @@ fn damaged(kind: Kind, digest: Digest, why: &str) -> RepoError {
     RepoError::DamagedObject { kind, digest, why: why.to_owned() }
 }
 
-/// The nodes that the walk is in, from the root down: level, digest, and whether all below was sound so far.
+/// The nodes on the current path, from the root down: level, digest, and whether everything below was intact so far.
 struct Path {
     open: Vec<(i16, Digest, bool)>,
     values: Values,
 }
 
 impl Path {
-    /// Says that something in the newest node is not sound.
+    /// Notes that something in the newest node is damaged.
     fn spoil(&mut self) {
         if let Some((_, _, sound)) = self.open.last_mut() {
             *sound = false;
         }
     }
 
-    /// Leaves all nodes of this level or below.
+    /// Leaves all nodes of this level and below.
     fn leave(&mut self, level: i16, seen: &mut HashSet<(Seen, Digest)>) {
         while let Some((_, digest, sound)) = self.open.pop_if(|(open, _, _)| *open <= level) {
             if sound {

@@ -1,4 +1,4 @@
-//! What a check found.
+//! The result of a check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,23 +9,23 @@ use crate::base::error::RepoError;
 use crate::base::kind::Kind;
 use crate::base::pack_name::PackName;
 
-/// How many dependents a problem names; the rest is counted.
+/// Maximum number of dependents listed for a problem; the rest is counted.
 pub(super) const NAMED: usize = 100;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// All that is wrong; empty for a sound store.
+    /// All damage; empty for an intact store.
     pub problems: Vec<Problem>,
-    /// What is not as it might be and does no harm, such as the half of a record that a dead writer left.
+    /// Harmless irregularities, such as half a record left by a crashed writer.
     pub notes: Vec<String>,
-    /// What was looked at.
+    /// How much was checked.
     pub counts: Counts,
-    /// Packs that hold something damaged.
+    /// Packs with damage.
     pub(crate) damaged_packs: BTreeSet<PackName>,
 }
 
-/// One thing that is wrong.
+/// One damaged thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// What is damaged.
@@ -41,13 +41,13 @@ pub struct Problem {
 /// A part of a store that can be damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
-    /// The file that says which layout the store has.
+    /// The file that states the version of the store's layout.
     Format,
     /// The journal.
     Journal,
     /// A record of the journal, by its number.
     Record(u64),
-    /// A pack beside its objects: header, index, footer, all of it.
+    /// A pack apart from its objects: header, index, footer, or all of it.
     Pack(PackName),
     /// The index, which can be rebuilt.
     Index,
@@ -56,7 +56,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The object's kind and digest, when it is one.
+    /// The kind and digest if this is an object.
     pub fn object(&self) -> Option<(Kind, Digest)> {
         if let Self::Object(kind, digest) = self { Some((*kind, *digest)) } else { None }
     }
@@ -78,11 +78,11 @@ impl fmt::Display for Subject {
 /// Who needs something, such as `images@c07d5e21ab34:/cam7/1.jpg`, `images@main`, `pipeline detect version 3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependent {
-    /// In words; the path is not among them.
+    /// As text, without the path.
     pub place: String,
-    /// The commit, when it is one.
+    /// The commit, if it is one.
     pub commit: Option<CommitId>,
-    /// The file of the commit, when it is one.
+    /// The file of the commit, if it is one.
     pub path: Option<FilePath>,
 }
 
@@ -101,14 +101,14 @@ impl fmt::Display for Dependent {
     }
 }
 
-/// How much was looked at.
+/// How much was checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Records of the journal.
     pub records: u64,
     /// Finished packs.
     pub packs: u64,
-    /// Objects in them, each time they occur.
+    /// Objects in them, counting every copy.
     pub objects: u64,
     /// Bytes of these objects.
     pub size_bytes: u64,
@@ -120,7 +120,7 @@ pub struct Counts {
     pub files: u64,
 }
 
-/// Problems by what they are about: an object that many need is one problem.
+/// Problems by subject: an object that many need is one problem.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     problems: BTreeMap<Subject, Problem>,
@@ -130,7 +130,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Several things can be wrong with one: the first reason is most often that of the others.
+    /// A subject may have several faults: the first reason usually explains the others.
     pub(super) fn add(&mut self, subject: Subject, why: impl Into<String>) -> &mut Problem {
         self.problems.entry(subject).or_insert_with(|| Problem {
             subject,
@@ -145,17 +145,17 @@ impl Findings {
         self.problems.contains_key(&Subject::Object(kind, *digest))
     }
 
-    /// Whether anything is wrong so far.
+    /// Whether nothing is wrong so far.
     pub(super) fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// Whether a pack may lack some of what the index says is in it.
+    /// Whether a pack may lack objects that the index finds in it.
     pub(super) fn is_suspect(&self, pack: &PackName) -> bool {
         self.damaged_packs.contains(pack) || self.problems.contains_key(&Subject::Pack(*pack))
     }
 
-    /// An object that could not be read when `needed_by` was looked at; `expected` is what was to be read.
+    /// Adds an object that could not be read while `needed_by` was checked; `expected` is what should have been read.
     pub(super) fn add_error(&mut self, error: &RepoError, expected: (Kind, Digest), needed_by: &Dependent) -> Subject {
         let (kind, digest) = match error {
             RepoError::DamagedObject { kind, digest, .. } | RepoError::MissingObject { kind, digest } => {
@@ -168,7 +168,7 @@ impl Findings {
             RepoError::MissingObject { .. } => "it is missing".to_owned(),
             error => error.to_string(),
         };
-        // What is behind a row that cannot be read is not known to be damaged.
+        // An unreadable row does not mean that its object is damaged.
         let is_of_index = error.is_of_index();
         let subject = if is_of_index { Subject::Index } else { Subject::Object(kind, digest) };
         self.add(subject, why);
@@ -178,7 +178,7 @@ impl Findings {
         subject
     }
 
-    /// Somebody else who needs what is damaged.
+    /// Adds another dependent of something damaged.
     pub(super) fn add_dependent(&mut self, subject: Subject, needed_by: &Dependent) {
         let Some(problem) = self.problems.get_mut(&subject) else { return };
         if problem.needed_by.contains(needed_by) {
@@ -191,7 +191,7 @@ impl Findings {
         }
     }
 
-    /// What is wrong here and was wrong before: damage does not disappear.
+    /// Keeps only problems that were also found before: damage does not disappear.
     pub(super) fn confirmed_by(mut self, before: &Self) -> Self {
         self.problems.retain(|subject, _| before.problems.contains_key(subject));
         self

@@ -1,4 +1,4 @@
-//! What would go, by reason and repository; and what is largest of what stays.
+//! What a collection removes, by reason and repository; and the largest of what stays.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,17 +12,17 @@ use crate::objects::packs::format::{ENTRY_BYTES, ROW_BYTES, Row};
 use crate::store::{Result, Store, SweepPlan};
 use crate::tree::{FileEntry, Map, Step, path_of};
 
-/// How many of the largest things are told.
+/// Number of largest items reported.
 const TOLD: usize = 10;
 
 /// Why something is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// Nothing names it: puts that were given up, dry runs.
+    /// No commit or record names it: abandoned puts, dry runs.
     Unnamed,
-    /// Another copy stays.
+    /// Another copy is kept.
     Duplicate,
-    /// No branch or tag has reached it for as long as `gc_grace` says.
+    /// No branch or tag has reached it for the time set by `gc_grace`.
     Expired,
     /// Its commits were pruned.
     Pruned,
@@ -30,12 +30,12 @@ pub enum Reason {
     Retention,
     /// Its commit was deleted.
     Deleted,
-    /// What packs take around their objects.
+    /// The overhead of packs around their objects.
     Packs,
 }
 
 impl Reason {
-    /// The word for people and programs.
+    /// The word shown to people and programs.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Unnamed => "unnamed",
@@ -58,19 +58,19 @@ impl Reason {
     }
 }
 
-/// So much of something.
+/// A number of objects and their size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Amount {
-    /// Objects, each copy counted.
+    /// Number of objects, each copy counted.
     pub objects: u64,
-    /// Bytes that they take in packs, with their rows there.
+    /// Bytes that they take in packs, including their index rows.
     pub size_bytes: u64,
 }
 
 /// A large file that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LargeFile {
-    /// The commit that has it, in words, such as `images@c07d5e21ab34`.
+    /// The commit that has it, as text, such as `images@c07d5e21ab34`.
     pub place: String,
     /// Its path there.
     pub path: FilePath,
@@ -80,12 +80,12 @@ pub struct LargeFile {
     pub held_by: String,
 }
 
-/// What one branch or tag alone holds: what deleting it would free in the end.
+/// What only one branch or tag holds: what deleting it would eventually free.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Only {
     /// The holder, such as `branch images@main`.
     pub holder: String,
-    /// Bytes that files which no other holder has take in packs.
+    /// Size in packs of the files that no other holder has, in bytes.
     pub size_bytes: u64,
 }
 
@@ -94,11 +94,11 @@ pub struct Only {
 pub struct Account {
     /// What is removed, by reason, and by repository if known.
     pub gone: BTreeMap<(Reason, Option<RepoName>), Amount>,
-    /// Garbage that is kept for now: it is in large packs that contain little garbage.
+    /// Garbage that stays for now, because it is in large packs with little garbage.
     pub left_bytes: u64,
     /// The largest files that are kept, largest first; only filled before anything is removed.
     pub largest: Vec<LargeFile>,
-    /// What single branches and tags keep, most first; only filled before anything is removed.
+    /// What single branches and tags hold alone, most first; only filled before anything is removed.
     pub only: Vec<Only>,
 }
 
@@ -106,8 +106,8 @@ fn bytes_of(row: &Row) -> u64 {
     ENTRY_BYTES + u64::from(row.stored_bytes) + ROW_BYTES
 }
 
-/// Adds up what `sweep` removes; its sum is what the sweep frees. `with_kept`: and tells who holds what stays, which takes memory for
-/// each chunk and node of it.
+/// Adds up what `sweep` removes; the total is what the sweep frees. `with_kept` also determines who holds what stays, which takes memory
+/// for each of its chunks and nodes.
 pub(super) fn account(store: &Store, kept: &Kept, sweep: &SweepPlan, plan: &Plan, with_kept: bool) -> Result<Account> {
     let held = if with_kept { Holding::of(store, plan)? } else { Holding::default() };
     let mut account = Account { left_bytes: sweep.bytes_left, largest: held.largest, ..Account::default() };
@@ -146,10 +146,10 @@ pub(super) fn account(store: &Store, kept: &Kept, sweep: &SweepPlan, plan: &Plan
     Ok(account)
 }
 
-/// Which holder has each chunk alone.
+/// The sole holder of each chunk and node.
 #[derive(Debug, Default)]
 struct Holding {
-    /// `None` when more than one has it.
+    /// `None` if it has several holders.
     files: HashMap<Digest, Option<u32>>,
     nodes: HashMap<Digest, Option<u32>>,
     largest: Vec<LargeFile>,
@@ -172,7 +172,7 @@ impl Holding {
         Ok(holding)
     }
 
-    /// Notes a holder down; true when that says something new, so that what is below is to be looked at.
+    /// Records a holder; true if that is new information, so that everything below must be visited.
     fn note(known: &mut HashMap<Digest, Option<u32>>, digest: Digest, holder: Option<u32>) -> bool {
         match known.get_mut(&digest) {
             None => {

@@ -1,4 +1,4 @@
-//! The set of what is live, and why the rest is not.
+//! The set of live objects, and why the others are not live.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,15 +21,15 @@ use crate::tree::{FileEntry, Map, MapValue, Step};
 /// Called with each entry of a map.
 type Visit<'a, T, V> = &'a mut dyn FnMut(&mut T, &[u8], &V) -> Result<()>;
 
-/// What is kept of a commit or result. What is kept on a higher level needs no second look on a lower one.
+/// What is kept of a commit or result. What was marked on a higher level is not visited again on a lower one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 enum Level {
     /// Documents, trees, lineage.
     Documents,
-    /// Logs too.
+    /// Also logs.
     Logs,
-    /// Files too.
+    /// Also files.
     Files,
 }
 
@@ -44,43 +44,43 @@ impl Level {
         }
     }
 
-    /// What numbers that say "was looked at on this level" are told apart by; kinds of objects are far below.
+    /// Distinguishes the numbers that mean "visited on this level"; the numbers of object kinds are far below.
     fn sort(self) -> u8 {
         200 + self as u8
     }
 }
 
-/// On whose behalf something is marked.
+/// The context in which something is marked.
 #[derive(Debug, Clone, Copy)]
 struct For {
     level: Level,
-    /// What is said of files that are not kept: why, and the number of the repository.
+    /// The reason and the repository's number, recorded for files that are not kept.
     gone: (Reason, u32),
 }
 
-/// What is live in a store.
+/// The live objects of a store.
 #[derive(Debug)]
 pub struct Kept {
     store: Store,
     live: DigestSet,
-    /// Files and logs that were given up, unless they are live: why, and by which repository.
+    /// Files and logs that were given up, unless they are live: the reason and the repository.
     gone: HashMap<u64, (Reason, u32)>,
     repos: Vec<RepoName>,
-    /// The journal's position up to which this holds.
+    /// The journal position up to which this is valid.
     position: Position,
 }
 
-/// What numbers that say "the chunks of this file were looked at" are told apart by.
+/// Distinguishes the numbers that mean "the chunks of this file were visited".
 const CHUNKS_OF: u8 = 210;
 
-/// Files in chunks or not, by the digest of their bytes.
+/// The number of a file's content, chunked or not.
 fn content(digest: &Digest) -> u64 {
     number(Kind::Chunk as u8, digest)
 }
 
 fn of_kind(kind: Kind, digest: &Digest) -> u64 {
     match kind {
-        // A file has one or the other, or after another cutting both.
+        // A file is stored as one or the other; as both if it was chunked in two ways.
         Kind::Chunk | Kind::Manifest => content(digest),
         kind => number(kind as u8, digest),
     }
@@ -88,7 +88,7 @@ fn of_kind(kind: Kind, digest: &Digest) -> u64 {
 
 impl Marks for Kept {
     fn is_live(&self, kind: Kind, digest: &Digest) -> bool {
-        // Nothing names signatures and certificates; they are small and of commits that stay.
+        // No record names signatures and certificates; they are small and belong to commits that stay.
         matches!(kind, Kind::Signature | Kind::Certificate) || self.live.contains(of_kind(kind, digest))
     }
 
@@ -104,14 +104,14 @@ impl Marks for Kept {
     }
 }
 
-/// Marks all that is live when the commits of `plan` have given up their files.
+/// Marks everything that is live after the commits of `plan` have given up their files.
 ///
-/// An error when something is missing that must be there: nothing is collected in a store that is not sound.
+/// Fails if a required object is missing: a damaged store is never collected.
 pub fn mark(store: &Store, plan: &Plan, progress: Progress<'_>) -> Result<Kept> {
     store.know_all()?;
     store.refresh()?;
     let (live, gone) = (DigestSet::default(), HashMap::new());
-    // The position first: what is recorded from here on is looked at again.
+    // The position first: everything recorded later is examined again.
     let mut kept = Kept { store: store.clone(), live, gone, repos: Vec::new(), position: store.position() };
     kept.mark_documents()?;
     let mut commits: Vec<(CommitId, CommitRow, Level, Reason)> = Vec::new();
@@ -119,7 +119,7 @@ pub fn mark(store: &Store, plan: &Plan, progress: Progress<'_>) -> Result<Kept> 
         let pruned = plan.commits.get(&id).copied().max(row.pruned.as_ref().map(|pruned| pruned.why));
         commits.push((id, row, Level::of(pruned), pruned.map_or(Reason::Unnamed, Reason::of)));
     })?;
-    // What is kept in full first: what is left of the others is then known to go. Heads are told before what they depend on.
+    // Full commits first: then what remains of the others is known to be garbage. Heads come before what they depend on.
     let is_older = |id: &CommitId| !plan.reach.pointed_to.contains(id);
     commits.sort_by_key(|(id, row, level, _)| (std::cmp::Reverse(*level), is_older(id), std::cmp::Reverse(row.order)));
     let total = commits.len() as u64;
@@ -157,14 +157,14 @@ impl Kept {
         self.live.insert(of_kind(kind, digest))
     }
 
-    /// Notes why a file or log is not kept; of several reasons the first stays. True when it was not known.
+    /// Records why a file or log is not kept; the first reason wins. True if none was recorded before.
     fn give_up(&mut self, number: u64, all: For) -> bool {
         let is_new = !self.gone.contains_key(&number);
         self.gone.entry(number).or_insert(all.gone);
         is_new
     }
 
-    /// Marks an object that is looked into; true when it was not yet on this level or above.
+    /// Marks an object whose references are followed; true if it was not visited on this level or a higher one.
     fn enter(&mut self, kind: Kind, digest: &Digest, level: Level) -> bool {
         self.insert(kind, digest);
         let seen = |level: Level| number(level.sort(), digest) ^ kind as u64;
@@ -174,7 +174,7 @@ impl Kept {
         self.live.insert(seen(level))
     }
 
-    /// Pipelines' versions, jobs, tags.
+    /// Marks pipeline versions, jobs and tags.
     fn mark_documents(&mut self) -> Result<()> {
         let store = self.store.clone();
         for row in store.all_pipeline_versions()? {
@@ -209,7 +209,7 @@ impl Kept {
         Ok(())
     }
 
-    /// What a record names that came since.
+    /// Marks what a newer record names.
     fn mark_entry(&mut self, entry: Entry) -> Result<()> {
         match entry {
             Entry::Run { moves, .. } => {
@@ -242,7 +242,7 @@ impl Kept {
             }
             let commit = self.store.commit(&id)?;
             self.mark_parts(&commit, all)?;
-            // The journal named them all; one that it did not is kept like the one that names it.
+            // The journal named all of them; one that it did not is kept like the commit that names it.
             for id in below(&commit) {
                 if self.store.commit_row(&id)?.is_none() {
                     open.push(id);
@@ -286,8 +286,8 @@ impl Kept {
         self.mark_recipe(&result.recipe.digest(), all)
     }
 
-    /// Inputs are not followed: their files are those of the input commits, and the `tree` of a directory is a name for them, whose nodes
-    /// are not stored.
+    /// Inputs are not followed: their files belong to the input commits, and a directory's `tree` is only a name for them, whose nodes are
+    /// not stored.
     fn mark_recipe(&mut self, digest: &Digest, all: For) -> Result<()> {
         let documents = For { level: Level::Documents, ..all };
         if !self.enter(Kind::Recipe, digest, Level::Documents) {
@@ -302,7 +302,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Results that came since: no record names them before their job has ended.
+    /// Marks newer results: no record names them before their job has ended.
     fn mark_results_of_open_jobs(&mut self) -> Result<()> {
         let store = self.store.clone();
         let open: HashSet<RunId> = store.open_jobs()?.into_iter().map(|job| job.run).collect();
@@ -319,14 +319,14 @@ impl Kept {
             .try_for_each(|digest| self.mark_unnamed(&digest, Level::Files, |result| open.contains(&result.run)))
     }
 
-    /// Marks a result that no commit names, if it is one of those that are meant.
+    /// Marks a result that no commit names, if `is_meant` selects it.
     fn mark_unnamed(
         &mut self,
         digest: &Digest,
         level: Level,
         is_meant: impl FnOnce(&ResultDocument) -> bool,
     ) -> Result<()> {
-        // After a power cut the index may know a result whose bytes never came to rest.
+        // After a power cut the index may contain a result whose bytes never reached the disk.
         let Some(bytes) = self.store.find_object(Kind::Result, digest)? else { return Ok(()) };
         let Ok(result) = serde_json::from_slice::<ResultDocument>(&bytes) else { return Ok(()) };
         if !is_meant(&result) {
@@ -339,7 +339,7 @@ impl Kept {
         }
     }
 
-    /// Results that no commit names: those that are young or of open jobs in full, the others as documents.
+    /// Marks results that no commit names: recent ones and those of open jobs completely, others as documents.
     fn mark_results_by_age(&mut self, young: bool) -> Result<()> {
         let store = self.store.clone();
         let now = store.clock().now().as_micros();
@@ -348,7 +348,7 @@ impl Kept {
         let mut found = Vec::new();
         store.visit_results(|digest, at| {
             let is_young = now.saturating_sub(at.as_micros()) < grace;
-            // Only those that may be of an open job need another look.
+            // Only results that may belong to an open job are examined again.
             if is_young == young || (young && !open.is_empty()) {
                 found.push((digest, is_young));
             }
@@ -367,7 +367,7 @@ impl Kept {
         let content_number = content(&file.digest);
         let is_small = file.size < Store::ONE_CHUNK_BYTES;
         let is_new = if all.level == Level::Files {
-            // The file may be a chunk of another too, which says nothing of its own chunks.
+            // The file may also be a chunk of another file, which says nothing about its own chunks.
             self.live.insert(content_number) | (!is_small && self.live.insert(number(CHUNKS_OF, &file.digest)))
         } else {
             !self.live.contains(content_number) && self.give_up(content_number, all)
@@ -385,7 +385,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Marks the nodes of a map and visits its entries, but for subtrees that were visited on this level or above.
+    /// Marks the nodes of a map and visits its entries, except in subtrees visited on this level or a higher one.
     fn walk<V: MapValue>(&mut self, root: Digest, all: For, visit: Visit<'_, Self, V>) -> Result<()> {
         let store = self.store.clone();
         if !self.enter(Kind::Node, &root, all.level) {
@@ -407,7 +407,7 @@ impl Kept {
     }
 }
 
-/// The chunks of a file that is in several; none when it is in one, or gone.
+/// The chunks of a file with several; empty if it has one, or is gone.
 pub(super) fn chunks(store: &Store, file: &FileEntry) -> Result<Vec<(Digest, u32)>> {
     let bytes = store.find_object(Kind::Manifest, &file.digest)?;
     Ok(bytes.as_deref().and_then(Manifest::decode).map_or_else(Vec::new, |manifest| manifest.chunks))

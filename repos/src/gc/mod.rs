@@ -3,23 +3,23 @@
 //! | what | kept |
 //! |---|---|
 //! | commits that the journal ever named | documents, trees, lineage, results, recipes: always |
-//! | files and logs of commits that a branch or tag reaches by `parents`, `provenance`, `sources` | always, but for files of pruned ones |
+//! | files and logs of commits that a branch or tag reaches through `parents`, `provenance`, `sources` | always, except files of pruned commits |
 //! | files and logs of other commits (failed, moved away, of deleted branches and repositories) | until `gc_grace` after the journal last named them or a commit that reaches them; then they are *expired* |
-//! | files of commits that somebody pruned (`pv commit prune`) | when a kept commit has them too; logs stay |
-//! | files and logs of commits that are too old (`retention`) or deleted (`pv commit delete`) | when a kept commit has them too |
-//! | what open jobs take as inputs, results of their runs | until they end |
+//! | files of commits pruned by a user (`pv commit prune`) | if a kept commit has them too; logs stay |
+//! | files and logs of commits that are too old (`retention`) or deleted (`pv commit delete`) | if a kept commit has them too |
+//! | inputs of open jobs, results of their runs | until the jobs end |
 //! | outputs and logs of results that no commit names | until `gc_grace` after they ended; the documents stay |
 //! | signatures and certificates of commits | always |
 //! | versions of pipelines, with their code; job documents; messages of tags | always |
-//! | all else: aborted puts, dry runs, duplicates | nothing |
+//! | everything else: aborted puts, dry runs, duplicates | never |
 //!
-//! Which commits gave up their files is in the journal (`commit_prune`, `commit_delete`), expired ones too: so every reader can tell
-//! what is missing by right, and no branch or tag comes to point to such a commit.
+//! The journal records which commits gave up their files (`commit_prune`, `commit_delete`), including expired ones: so every reader can
+//! tell what is missing on purpose, and no branch or tag ever points to such a commit.
 //!
-//! - `reach` what branches, tags and open jobs reach, and how it is told who holds what
-//! - `plan` which commits give up their files now
-//! - `mark` the set of what is live
-//! - `account` what would go, by reason and repository, and what is largest of what stays
+//! - `reach`: what branches, tags and open jobs reach, and who holds what
+//! - `plan`: which commits give up their files now
+//! - `mark`: the set of live objects
+//! - `account`: what is removed, by reason and repository, and the largest of what stays
 //!
 //! Not here: how garbage is removed (`store::sweep`).
 
@@ -41,24 +41,24 @@ pub use mark::{Kept, mark};
 pub use plan::{Plan, Selection};
 pub use reach::named_by;
 
-/// Commits that one journal entry names at most.
+/// Maximum number of commits in one journal entry.
 const COMMITS_AN_ENTRY: usize = 10_000;
 
-/// What collecting garbage did, or would do.
+/// The result of a garbage collection, or of its dry run.
 #[derive(Debug)]
 pub struct Collected {
     /// Which commits gave up their files.
     pub plan: Plan,
-    /// What went, and what is largest of what stays.
+    /// What was removed, and the largest of what stays.
     pub account: Account,
-    /// The packs that went.
+    /// The packs that were removed.
     pub swept: Swept,
 }
 
-/// Collects garbage; `by` is whom the store authenticated. With `dry_run` only says what it would do.
+/// Collects garbage; `by` is the identity that the store authenticated. With `dry_run` it only reports what it would do.
 ///
-/// Stopping it anywhere leaves a sound store; the next call continues. `InUse` when a process comes to own the store meanwhile: to be
-/// asked of that one.
+/// Stopping at any point leaves an intact store; the next call continues. `InUse` if another process takes ownership of the store
+/// meanwhile: ask that process instead.
 pub fn collect(store: &Store, by: &str, dry_run: bool, progress: Progress<'_>) -> Result<Collected> {
     let plan = loop {
         store.refresh()?;
@@ -78,15 +78,15 @@ pub fn collect(store: &Store, by: &str, dry_run: bool, progress: Progress<'_>) -
     Ok(Collected { plan, account, swept })
 }
 
-/// What a collection would free, beside all that it would free anyway, if the commits of `plan` had given up their files.
+/// What a collection would free in addition if the commits of `plan` had given up their files.
 pub fn account_of(store: &Store, plan: &Plan, progress: Progress<'_>) -> Result<Account> {
     let kept = mark(store, plan, progress)?;
     account::account(store, &kept, &store.plan_sweep(&kept)?, plan, false)
 }
 
-/// Records that the commits of a plan give up their files. A race when one of them has become a head or got a tag.
+/// Records that the commits of a plan give up their files. Fails as a race if one of them became a head or was tagged.
 pub fn give_up(store: &Store, plan: &Plan, by: &str) -> Result<()> {
-    // One record: when a branch has come to reach one of these commits, it reaches others of them too.
+    // One record: if a branch now reaches one of these commits, it may reach others of them too.
     let mut entries = Vec::new();
     for (why, commits) in plan.by_reason() {
         let prune =

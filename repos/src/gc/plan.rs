@@ -10,7 +10,7 @@ use crate::base::pruned::PruneWhy;
 use crate::base::time::Timestamp;
 use crate::store::{Result, Store};
 
-/// Commits that give up their files now, each with why.
+/// Commits that give up their files now, with the reason of each.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// By id.
@@ -18,28 +18,28 @@ pub struct Plan {
     pub(super) reach: Reach,
 }
 
-/// Which commits of a branch's history somebody wants to prune.
+/// Which commits of a branch's history to prune.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
-    /// All but this many of the newest.
+    /// All but this number of the newest.
     AllBut(usize),
     /// Those made before this time.
     MadeBefore(Timestamp),
-    /// Those that this commit was built on.
+    /// The ancestors of this commit.
     Under(CommitId),
 }
 
-/// `time` so much earlier.
+/// `time` minus a duration.
 fn earlier(time: Timestamp, by: Duration) -> Timestamp {
     let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(time.as_micros().saturating_sub(micros))
 }
 
 impl Plan {
-    /// What the settings `retention` and `gc_grace` ask for.
+    /// The commits selected by the settings `retention` and `gc_grace`.
     pub fn of_settings(store: &Store) -> Result<Self> {
         let now = store.clock().now();
-        // First: a commit that an owner records in between must not be listed here and be missing from what is reached.
+        // List commits first: a commit that an owner records in between must not be listed here yet missing from `reach`.
         let mut rows = Vec::new();
         store.visit_commits(|id, row| rows.push((id, row.pruned.map(|pruned| pruned.why))))?;
         let mut plan = Self { commits: BTreeMap::new(), reach: Reach::of(store, earlier(now, store.gc_grace()?))? };
@@ -62,8 +62,8 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Commits of a repository's branches, or of one, that somebody wants to prune. Heads, tagged commits, what open jobs take, and
-    /// what gave up its files before are left out; so is what another branch keeps.
+    /// Commits of one or all branches of a repository to prune. Leaves out heads, tagged commits, inputs of open jobs, commits that already
+    /// gave up their files, and those that another branch keeps.
     pub fn of_selection(
         store: &Store,
         repo: &RepoName,
@@ -103,7 +103,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Its commits by reason.
+    /// The plan's commits by reason.
     pub(super) fn by_reason(&self) -> BTreeMap<PruneWhy, Vec<CommitId>> {
         let mut by_reason: BTreeMap<PruneWhy, Vec<CommitId>> = BTreeMap::new();
         for (commit, why) in &self.commits {
@@ -113,7 +113,7 @@ impl Plan {
     }
 }
 
-/// Whether the selection holds for a commit on whatever branch it is: old is old.
+/// Whether the selection applies to a commit regardless of its branch: an old commit is old everywhere.
 fn is_meant_anyway(selection: Selection) -> bool {
     matches!(selection, Selection::MadeBefore(_) | Selection::Under(_))
 }

@@ -1,4 +1,4 @@
-//! What branches, tags, open jobs, and what was named lately reach.
+//! What branches, tags, open jobs and recently named commits reach.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,14 +9,14 @@ use crate::base::time::Timestamp;
 use crate::documents::Commit;
 use crate::store::{Result, Store};
 
-/// What holds commits: branches and tags first, then what holds them for a time.
+/// What holds commits: branches and tags first, then temporary holders.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
-    /// In words, such as `branch images@main`; the number of a holder is its place.
+    /// As text, such as `branch images@main`; a holder's number is its position here.
     pub(super) holders: Vec<String>,
     /// How many of them are branches and tags.
     lasting: u32,
-    /// Each commit that something reaches: by which holder first, and whether by it alone.
+    /// Each reachable commit: its first holder, and whether that is the only one.
     pub(super) commits: HashMap<CommitId, Held>,
     /// Heads and tagged commits.
     pub(super) pointed_to: HashSet<CommitId>,
@@ -27,7 +27,7 @@ pub(super) struct Reach {
 pub(super) struct Held {
     /// The first of its holders.
     pub(super) by: u32,
-    /// Whether it is the only one.
+    /// Whether there is no other holder.
     pub(super) alone: bool,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn below(commit: &Commit) -> impl Iterator<Item = CommitId> {
 }
 
 impl Reach {
-    /// What is reached when all that the journal named after `since` counts too.
+    /// What is reachable, counting everything that the journal named after `since`.
     pub(super) fn of(store: &Store, since: Timestamp) -> Result<Self> {
         let mut reach = Self::default();
         let mut roots: BTreeMap<u32, Vec<CommitId>> = BTreeMap::new();
@@ -64,7 +64,7 @@ impl Reach {
         Ok(reach)
     }
 
-    /// What branches and tags point to.
+    /// The commits that branches and tags point to.
     fn of_pointers(store: &Store) -> Result<Vec<(String, CommitId)>> {
         let mut pointers = Vec::new();
         for (repo, _) in store.repos()? {
@@ -76,11 +76,11 @@ impl Reach {
         Ok(pointers)
     }
 
-    /// Goes over a commit twice at most: for its first holder, and for its second.
+    /// Visits a commit at most twice: for its first and for its second holder.
     fn walk(&mut self, store: &Store, holder: u32, mut open: Vec<CommitId>) -> Result<()> {
         while let Some(id) = open.pop() {
             match self.commits.get_mut(&id) {
-                // What holds for a time only takes nothing away from what branches and tags hold alone.
+                // Temporary holders do not change what a branch or tag holds alone.
                 Some(held) if held.by == holder || !held.alone || holder >= self.lasting => continue,
                 Some(held) => held.alone = false,
                 None => {
@@ -93,7 +93,7 @@ impl Reach {
     }
 }
 
-/// What branches had when the runs of open jobs were new: all that these jobs may take.
+/// The branch heads at the time of each open job's run: everything that these jobs may read.
 pub(super) fn inputs_of_open_jobs(store: &Store) -> Result<Vec<CommitId>> {
     let mut orders: Vec<u64> = store.open_jobs()?.into_iter().map(|job| job.order).collect();
     orders.dedup();
@@ -111,7 +111,7 @@ pub(super) fn inputs_of_open_jobs(store: &Store) -> Result<Vec<CommitId>> {
     Ok(inputs)
 }
 
-/// What names a commit, beside the branch `but`: other branches, tags, commits that depend on it, open jobs; in words.
+/// What names a commit, apart from the branch `but`: other branches, tags, dependent commits, open jobs; as text.
 pub fn named_by(store: &Store, commit: &CommitId, but: &str) -> Result<Vec<String>> {
     let reach = Reach::of_pointers(store)?;
     let mut named_by: Vec<String> =

@@ -1,14 +1,14 @@
-//! A set of objects, as 64 bits of each: small, and bounded by the number of objects.
+//! A set of objects with 64 bits for each: small, and bounded by the number of objects.
 
 use specs::Digest;
 
-/// A power of two: enough that growing one shard costs little beside the others.
+/// A power of two, large enough that growing one shard costs little compared with the rest.
 const SHARDS: usize = 256;
 const FIRST_SLOTS: usize = 8;
 
-/// Objects by a 64-bit number. Two objects of one number only keep garbage.
+/// A set of objects by 64-bit number. A collision only keeps some garbage.
 ///
-/// Memory: 10 to 15 bytes an object.
+/// Memory: 10 to 15 bytes per object.
 #[derive(Debug)]
 pub(super) struct DigestSet {
     shards: Vec<Shard>,
@@ -21,7 +21,7 @@ struct Shard {
     used: usize,
 }
 
-/// The number of an object, told apart by `sort`.
+/// The number of an object; `sort` separates different uses of one digest.
 pub(super) fn number(sort: u8, digest: &Digest) -> u64 {
     let first = digest.as_bytes().first_chunk::<8>().expect("a digest has 32 bytes");
     (u64::from_be_bytes(*first) ^ u64::from(sort).wrapping_mul(0x9e37_79b9_7f4a_7c15)).max(1)
@@ -34,12 +34,12 @@ impl Default for DigestSet {
 }
 
 impl DigestSet {
-    /// Adds a number; true when it was not there.
+    /// Adds a number; true if it is new.
     pub(super) fn insert(&mut self, number: u64) -> bool {
         self.shards[number as usize % SHARDS].insert(number)
     }
 
-    /// Whether a number is there.
+    /// Whether the set contains a number.
     pub(super) fn contains(&self, number: u64) -> bool {
         let shard = &self.shards[number as usize % SHARDS];
         !shard.slots.is_empty() && shard.slots[shard.find(number)] == number
@@ -60,7 +60,7 @@ impl Shard {
         is_new
     }
 
-    /// The slot of a number, or the empty one that it would have.
+    /// The slot of a number, or the empty slot where it belongs.
     fn find(&self, number: u64) -> usize {
         let slots = self.slots.len();
         let mut at = ((u128::from(number) * slots as u128) >> 64) as usize;

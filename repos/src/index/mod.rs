@@ -303,7 +303,7 @@ impl Index {
         Ok(())
     }
 
-    /// Flushes rows in RocksDB's memory to the disk.
+    /// Flushes rows in `RocksDB`'s memory to the disk.
     pub(crate) fn flush(&self) -> Result<(), RepoError> {
         if let (true, Some(db)) = (self.is_writable(), &self.db) {
             let mut options = FlushOptions::default();

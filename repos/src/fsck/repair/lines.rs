@@ -1,6 +1,6 @@
-//! Puts the lines of a damaged journal together again: from what is whole in it, from what one wrong byte tells, and from a mirror.
+//! Reassembles the lines of a damaged journal: from intact lines, from lines with one wrong byte, and from a mirror.
 //!
-//! Each line carries its own digest and the one of the line before, so nothing can be put in a wrong place, whatever its source is.
+//! Each line contains its own digest and that of the previous line, so no line can end up in the wrong place, whatever its source.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,21 +9,21 @@ use specs::Digest;
 use crate::base::hash::{Hasher, digest_of};
 use crate::journal::Position;
 
-/// Hex digits and space before the JSON of a line.
+/// Length of the hex digest and the space before the JSON of a line.
 const PREFIX: usize = 65;
-/// A wrong byte is looked for in JSON of at most this many bytes: the time grows with the square.
+/// A wrong byte is searched for only in JSON up to this size in bytes: the time grows with its square.
 const SEARCHED_BYTES: usize = 2048;
 
-/// Where a line comes from.
+/// The source of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
     Own,
-    /// Found by trying which byte is wrong.
+    /// Restored by finding the wrong byte.
     Mended,
     Mirror,
 }
 
-/// A whole line, without its newline.
+/// An intact line, without its newline.
 #[derive(Debug, Clone)]
 struct Line {
     bytes: Vec<u8>,
@@ -31,19 +31,19 @@ struct Line {
     source: Source,
 }
 
-/// A journal that is whole again.
+/// The mended journal.
 #[derive(Debug)]
 pub(super) struct Mended {
     pub(super) bytes: Vec<u8>,
-    /// How many records came from where.
+    /// Number of records from each source.
     pub(super) sources: BTreeMap<Source, u64>,
-    /// Lines that are no record and were left out.
+    /// Number of lines that are not records and were left out.
     pub(super) dropped: u64,
 }
 
-/// Makes a journal of the lines of `own` and of `mirror`; else what would be lost, in words.
+/// Builds a journal from the lines of `own` and `mirror`; otherwise describes what would be lost.
 ///
-/// `known` is the furthest position that anything else tells of.
+/// `known` is the furthest journal position known from elsewhere.
 pub(super) fn mend(own: &[u8], mirror: &[u8], known: Option<Position>) -> Result<Mended, String> {
     let mut lines = Lines::default();
     let dropped = lines.add_own(own, known.is_some());
@@ -86,7 +86,7 @@ struct Lines {
 }
 
 impl Lines {
-    /// The first source of a line counts.
+    /// The first source of a line wins.
     fn add(&mut self, digest: Digest, line: Line) {
         if !self.by_digest.contains_key(&digest) {
             self.by_previous.entry(line.previous).or_default().push(digest);
@@ -94,7 +94,7 @@ impl Lines {
         }
     }
 
-    /// Takes in the lines of the damaged journal; how many of them are no records, whatever byte is changed.
+    /// Adds the lines of the damaged journal; returns how many are not records, whichever byte is changed.
     fn add_own(&mut self, own: &[u8], is_end_known: bool) -> u64 {
         let (whole, rest) = own.split_at(own.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
         let mut damaged: Vec<&[u8]> = Vec::new();
@@ -105,7 +105,7 @@ impl Lines {
                 continue;
             }
             damaged.push(line);
-            // A newline in the middle of a line makes two of one.
+            // A byte damaged into a newline splits one line in two.
             if let [first, second] = damaged[..]
                 && self.add_mended(&[first, b"\n", second].concat())
             {
@@ -113,7 +113,7 @@ impl Lines {
             }
         }
         dropped += damaged.into_iter().filter(|line| !self.add_mended(line)).count() as u64;
-        // Behind the last newline is what a dead writer left, or a record whose newline is damaged: the known end tells.
+        // After the last newline is either the rest of an interrupted write, or a record with a damaged newline: the known end tells which.
         if is_end_known && !self.add_line(rest, Source::Mended) && !rest.is_empty() {
             self.add_line(&rest[..rest.len() - 1], Source::Mended);
         }
@@ -126,7 +126,7 @@ impl Lines {
         true
     }
 
-    /// A line in which one byte is wrong, or whose newline is.
+    /// Adds a line in which one byte, or the newline, is wrong.
     fn add_mended(&mut self, line: &[u8]) -> bool {
         if let Some(mended) = with_another_byte(line) {
             return self.add_line(&mended, Source::Mended);
@@ -138,7 +138,7 @@ impl Lines {
         })
     }
 
-    /// The digests of the records in order. Of two that follow the same one the first that was found counts.
+    /// The digests of the records in order. If two follow the same one, the one found first wins.
     fn chain(&self) -> Vec<Digest> {
         let mut chain = Vec::new();
         let mut last = None;
@@ -150,10 +150,10 @@ impl Lines {
     }
 }
 
-/// The digest of a whole line, and the one that it names.
+/// The digest of an intact line, and that of the previous line it names.
 fn parse(line: &[u8]) -> Option<(Digest, Option<Digest>)> {
     let (prefix, json) = line.split_at_checked(PREFIX)?;
-    // Cheap to refuse: most places that are tried do not even look like an end.
+    // A cheap test first: most candidates do not even end like JSON.
     if json.last() != Some(&b'}') {
         return None;
     }
@@ -166,7 +166,7 @@ fn parse(line: &[u8]) -> Option<(Digest, Option<Digest>)> {
     Some((digest, previous.map_or(Some(None), |previous: Option<Digest>| previous.map(Some))?))
 }
 
-/// The line with the one byte put right that makes it whole.
+/// The line with one byte corrected so that its digest matches.
 fn with_another_byte(line: &[u8]) -> Option<Vec<u8>> {
     let (prefix, json) = line.split_at_checked(PREFIX)?;
     let own = format!("{} ", digest_of(json));
@@ -196,7 +196,7 @@ fn with_another_byte(line: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Five records, and the position behind them.
+    /// Five records, and the position after them.
     fn example() -> (Vec<u8>, Position) {
         let mut bytes = Vec::new();
         let mut last: Option<Digest> = None;

@@ -1,13 +1,13 @@
-//! Heals a store: what is damaged is put together again from what is whole here, else taken from a mirror.
+//! Repairs a store: damaged data is restored from intact data here, or else from a mirror.
 //!
 //! 1. the file `format` and the journal (`lines`);
-//! 2. packs that hold something damaged are rewritten from their whole entries (`packs`); what is left of a damaged entry is put aside
-//!    in `.pv/damaged`, so nothing is thrown away that somebody might still read;
-//! 3. the index is rebuilt, and knows only what is whole;
-//! 4. objects that are now missing are taken from the mirror, and what these name in turn.
+//! 2. packs with damage are rewritten from their intact entries (`packs`); damaged entries are set aside in `.pv/damaged`, so that nothing
+//!    that may still be readable is thrown away;
+//! 3. the index is rebuilt, with intact objects only;
+//! 4. missing objects are taken from the mirror, then the objects these name, and so on.
 //!
-//! Whatever is still missing then, `engine` may make again; else anyone who has the same bytes puts them again. Stopping at any point leaves
-//! a store that is no worse than before. All of it happens under the store's lock.
+//! If something is still missing, `engine` may be able to compute it again, or a user with the same bytes can put them again. Stopping at
+//! any point leaves the store no worse than before. All of it runs under the store's lock.
 
 use std::collections::BTreeSet;
 
@@ -31,26 +31,26 @@ use lines::Source;
 pub struct Done {
     /// What was damaged.
     pub subject: Subject,
-    /// What was done, such as `taken from the mirror`; or why nothing could be.
+    /// What was done, such as `taken from the mirror`, or why nothing could be.
     pub how: String,
-    /// Whether it is whole now.
+    /// Whether it is intact now.
     pub is_healed: bool,
 }
 
-/// A repair under way: it holds the store's lock until it is dropped.
+/// A repair in progress: it holds the store's lock until it is dropped.
 #[derive(Debug)]
 pub struct Repair {
     store: Store,
     _lock: Lock,
     /// What was done so far.
     pub done: Vec<Done>,
-    /// Whether the journal is whole. Else all other things stay as they are: the index that there is may be all that knows of it.
+    /// Whether the journal is intact. If not, everything else is left alone: the existing index may be the only record of its content.
     pub has_journal: bool,
 }
 
 impl Repair {
-    /// Does all that needs no user code. `report` is what [`super::check`] has just found in `store`, and `open` opens it again, as
-    /// [`crate::OpenOptions::open_damaged`] does.
+    /// Does everything that needs no user code. `report` is the latest result of [`super::check`] for `store`, and `open` opens it again,
+    /// as [`crate::OpenOptions::open_damaged`] does.
     pub fn begin(
         store: Store,
         report: &Report,
@@ -82,7 +82,7 @@ impl Repair {
         if has(Subject::Index) {
             done.push(Done { subject: Subject::Index, how: "made anew".to_owned(), is_healed: true });
         }
-        // A cache of what was put before must not claim that something is there which is not.
+        // This cache of earlier puts must not claim that missing objects exist.
         let cache = store.folder().join("stat");
         match std::fs::remove_dir_all(&cache) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -94,12 +94,12 @@ impl Repair {
         Ok(repair)
     }
 
-    /// The store, with all that was healed so far.
+    /// The store in its repaired state so far.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Takes what is missing from the mirror, until that has no more of it.
+    /// Takes missing objects from the mirror until it has no more of them.
     fn fetch(&mut self, report: &Report, mirror: Option<&Mirror>, progress: Progress<'_>) -> Result<()> {
         let mut wanted: BTreeSet<(Kind, Digest)> =
             report.problems.iter().filter_map(|problem| problem.subject.object()).collect();
@@ -112,7 +112,7 @@ impl Repair {
         while let Some(mirror) = mirror {
             let mut lacking: BTreeSet<_> =
                 wanted.iter().filter(|(kind, digest)| !self.is_whole(*kind, digest)).copied().collect();
-            // A file that is nowhere is told as the one chunk that it may be.
+            // A completely missing file is reported as its single chunk, although it may have a manifest.
             let files = lacking.iter().filter(|(kind, _)| *kind == Kind::Chunk).map(|(_, digest)| *digest);
             let manifests: Vec<_> = files.map(|digest| (Kind::Manifest, digest)).collect();
             lacking.extend(manifests);
@@ -130,7 +130,7 @@ impl Repair {
                 break;
             }
             self.store.finish_packs()?;
-            // What has come names more, which could not be looked for before.
+            // The fetched objects may name more objects that are missing.
             wanted = check_reach(&self.store, progress)?.problems.iter().filter_map(|p| p.subject.object()).collect();
         }
         Ok(())
@@ -141,7 +141,7 @@ impl Repair {
             || (kind == Kind::Chunk && matches!(self.store.has_content(digest), Ok(true)))
     }
 
-    /// Ends the repair: what was made meanwhile is durable, and of what was put aside only that stays which is still missing.
+    /// Ends the repair: everything made meanwhile is durable, and of the data set aside only what is still missing stays.
     pub fn finish(self) -> Result<Vec<Done>> {
         self.store.finish_packs()?;
         packs::clear_aside(&self.store)?;
@@ -149,7 +149,7 @@ impl Repair {
     }
 }
 
-/// Cuts off what a dead writer left behind the last record, and notes the end anew.
+/// Truncates what a crashed writer left after the last record, and records the new end.
 fn cut_journal(store: &Store) -> Result<()> {
     let path = store.folder().join("journal");
     let end = store.journal().visit(Position::default(), |_, _, _| Ok(()))?;
@@ -161,7 +161,7 @@ fn cut_journal(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Takes up the records that the place of a shared journal has in place of this machine's, and tells which those were.
+/// Adopts the records of the shared place instead of this machine's, and reports which those were.
 fn follow_place(store: &Store, fork: &Fork) -> Result<Done> {
     let path = store.folder().join("journal");
     packs::put_aside(store, "journal", &std::fs::read(&path).doing("read", &path)?)?;
@@ -191,7 +191,7 @@ fn write_journal(store: &Store, bytes: &[u8]) -> Result<()> {
     sync_folder(&store.folder())
 }
 
-/// What was done about the journal, and whether it is whole now: one that was cut back is, and lacks what it lacks.
+/// What was done about the journal, and whether it is intact now: a truncated journal is, although it lacks records.
 fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<(Done, bool)> {
     if let Some(fork) = store.journal().fork()? {
         return Ok((follow_place(store, &fork)?, true));
@@ -227,7 +227,7 @@ fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<(Done, bool)> 
     Ok((Done { subject: Subject::Journal, how, is_healed: true }, true))
 }
 
-/// The lock, now; nobody may change the store beside a repair.
+/// Takes the lock without waiting; nothing may change the store during a repair.
 fn try_lock(store: &Store) -> Result<Lock> {
     let path = store.lock_path();
     Lock::try_take(&path)?.ok_or_else(|| RepoError::InUse { holder: Lock::holder(&path) })

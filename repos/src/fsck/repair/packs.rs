@@ -1,4 +1,4 @@
-//! Writes packs anew from what is whole in them.
+//! Rewrites packs from their intact entries.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::objects::packs::writer::{finish, read_index};
 use crate::objects::packs::{PackName, PackStore};
 use crate::store::Result;
 
-/// Writes every damaged pack anew, and brings back those that are missing and that the mirror has.
+/// Rewrites every damaged pack, and restores missing packs that the mirror has.
 pub(super) fn rewrite(store: &Store, report: &Report, mirror: Option<&Mirror>, done: &mut Vec<Done>) -> Result<()> {
     let lengths = store.packs().list()?;
     for name in &report.damaged_packs {
@@ -52,13 +52,13 @@ pub(super) fn rewrite(store: &Store, report: &Report, mirror: Option<&Mirror>, d
 }
 
 struct Copied {
-    /// The name of the new pack; `None` when nothing was whole.
+    /// The name of the new pack; `None` if nothing was intact.
     name: Option<PackName>,
     whole: usize,
     damaged: Vec<Row>,
 }
 
-/// Copies the whole entries of a pack to a new one, as they are stored. All whole and in their order, they make a pack of the same name.
+/// Copies the intact entries of a pack to a new one, as stored. If all are intact, the new pack has the same name.
 fn copy(from: &dyn PackStore, name: &PackName, mut rows: Vec<Row>, to: &dyn PackStore) -> Result<Copied> {
     rows.sort_unstable_by_key(|row| row.offset);
     let mut file = to.create(name.class)?;
@@ -91,7 +91,7 @@ fn aside_name(row: &Row) -> String {
     format!("{kind}-{}", row.digest)
 }
 
-/// Keeps damaged bytes: people may still make something of them.
+/// Keeps damaged bytes: they may still be useful to someone.
 pub(super) fn put_aside(store: &Store, name: &str, bytes: &[u8]) -> Result<()> {
     use std::io::Write;
     let folder = aside_folder(store);
@@ -105,7 +105,7 @@ pub(super) fn put_aside(store: &Store, name: &str, bytes: &[u8]) -> Result<()> {
     sync_folder(&folder)
 }
 
-/// Removes what was put aside of objects that are whole again.
+/// Removes data set aside for objects that are intact again.
 pub(super) fn clear_aside(store: &Store) -> Result<()> {
     let folder = aside_folder(store);
     let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(()) };
@@ -119,7 +119,7 @@ pub(super) fn clear_aside(store: &Store) -> Result<()> {
             std::fs::remove_file(&path).doing("remove", &path)?;
         }
     }
-    // Only when nothing is left in it.
+    // Succeeds only if it is empty.
     std::fs::remove_dir(&folder).ok();
     Ok(())
 }
