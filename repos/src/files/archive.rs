@@ -1,4 +1,4 @@
-//! Files of a tar archive, from a stream into the store: nothing is laid out on a disk in between.
+//! Stores the files of a tar archive from a stream, without unpacking it to disk first.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
@@ -13,43 +13,44 @@ use crate::base::hash::Hasher;
 use crate::store::{Result, Store};
 use crate::tree::FileEntry;
 
-/// What an archive of this sort begins with, and what it is called.
+/// The first bytes of compressed archives, and their formats.
 const COMPRESSED: [(&[u8], Compression); 4] = [
     (&[0x1f, 0x8b], Compression::Gzip),
     (&[0x28, 0xb5, 0x2f, 0xfd], Compression::Zstd),
     (b"BZh", Compression::Unread("bzip2")),
     (&[0xfd, b'7', b'z', b'X', b'Z'], Compression::Unread("xz")),
 ];
-/// Links that lead to links.
+/// Maximum length of a chain of links.
 const MOST_HOPS: usize = 40;
-/// Bytes of a block of a tar archive.
+/// Size of a tar block in bytes.
 const BLOCK: usize = 512;
-/// This many of the entries that cannot be put are named.
+/// Maximum number of entries named in an error.
 const NAMED: usize = 100;
 
 #[derive(Clone, Copy)]
 enum Compression {
     Gzip,
     Zstd,
-    /// By its program.
+    /// Not supported; the program that decompresses it.
     Unread(&'static str),
 }
 
-/// What an archive held.
+/// The content of an archive.
 #[derive(Debug)]
 pub struct Unpacked {
-    /// Its files, below the directory that was given.
+    /// Its files, below the given directory.
     pub edits: Edits,
     /// SHA-256 of the archive's own bytes.
     pub digest: Digest,
-    /// How many bytes that were.
+    /// Size of the archive in bytes.
     pub size_bytes: u64,
 }
 
-/// Stores the files of a tar archive, plain or compressed with gzip or zstd, which is named `name` in messages; each lands below
-/// `directory` under the path that it has in the archive.
+/// Stores the files of a tar archive, plain or compressed with gzip or zstd; messages call it `name`. Each file is placed below `directory`
+/// under its path in the archive.
 ///
-/// A link to a file of the archive becomes that file; directories are made by what is in them. All illegal paths, and all entries that are no
+/// A link to a file in the archive becomes a copy of that file; directories exist only through their files. All illegal paths are reported
+/// together, and so are all entries that are not files. If two entries have the same path, the later one wins, as in `tar`.
 /// files, are told at once. Of two entries of one path the later one counts, as when `tar` unpacks them.
 pub fn unpack(store: &Store, source: impl Read, directory: &FilePath, name: &str) -> Result<Unpacked> {
     let mut whole = BufReader::new(Whole { source, hasher: Hasher::default(), bytes: 0 });
@@ -70,7 +71,7 @@ pub fn unpack(store: &Store, source: impl Read, directory: &FilePath, name: &str
         }
     }
     let edits = unpacking.finish()?;
-    // What follows the archive is part of its digest, and anyone who writes a pipe may end in peace.
+    // Bytes after the archive are part of its digest, and a process writing to our pipe can finish normally.
     io::copy(&mut whole, &mut io::sink()).map_err(|error| unreadable(name, error))?;
     let Whole { hasher, bytes, .. } = whole.into_inner();
     Ok(Unpacked { edits, digest: hasher.finish(), size_bytes: bytes })
@@ -85,7 +86,7 @@ fn unreadable(name: &str, error: io::Error) -> RepoError {
     }
 }
 
-/// Hashes all that is read.
+/// Hashes everything read through it.
 struct Whole<R> {
     source: R,
     hasher: Hasher,
@@ -101,7 +102,7 @@ impl<R: Read> Read for Whole<R> {
     }
 }
 
-/// Remembers the last block that was read: an archive ends with zeros, one that was cut off does not.
+/// Remembers the last block read: a complete archive ends with zeros, a truncated one does not.
 struct Ending<R> {
     source: R,
     last: Vec<u8>,
@@ -126,9 +127,9 @@ struct Unpacking<'a> {
     store: &'a Store,
     directory: &'a FilePath,
     name: &'a str,
-    /// By the path in the archive.
+    /// By path in the archive.
     files: BTreeMap<String, FileEntry>,
-    /// Links by their own path, with the path that they lead to.
+    /// Links by their path, with the path they point to.
     links: BTreeMap<String, String>,
     new_bytes: u64,
     illegal: Vec<PathError>,
@@ -150,7 +151,7 @@ impl<'a> Unpacking<'a> {
             let why = "the archive has no end: it is truncated, or not a tar archive".to_owned();
             return Err(RepoError::BadSources(vec![(PathBuf::from(self.name), why)]));
         }
-        // Compressed data has a checksum behind its end.
+        // Compressed data ends with a checksum, which is verified on reading the end.
         io::copy(&mut ending, &mut io::sink()).map_err(|error| unreadable(self.name, error))?;
         Ok(())
     }
@@ -198,7 +199,7 @@ impl<'a> Unpacking<'a> {
         }
     }
 
-    /// The file that a link leads to.
+    /// The file that a link points to.
     fn resolve(&self, link: &str) -> Option<FileEntry> {
         let mut at = link;
         for _ in 0..MOST_HOPS {
@@ -235,13 +236,13 @@ impl<'a> Unpacking<'a> {
     }
 }
 
-/// A path of an archive as one of a commit, without a slash before it: `./a//b/` is `a/b`. Parts `..` stay, and are refused.
+/// A path of an archive as a relative path of a commit: `./a//b/` becomes `a/b`. `..` parts are kept, and refused later.
 fn plain(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     parts.join("/")
 }
 
-/// What a symbolic link at `path` leads to; `None` for outside the archive.
+/// The target of a symbolic link at `path`; `None` if it is outside the archive.
 fn beside(path: &str, target: &str) -> Option<String> {
     if target.starts_with('/') {
         return None;

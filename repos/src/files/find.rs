@@ -1,4 +1,4 @@
-//! Where bytes or names are and were, over the histories of all branches and tags.
+//! Finds where content or names are and were, over the histories of all branches and tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,59 +10,59 @@ use crate::index::history::Links;
 use crate::store::{Result, Store};
 use crate::tree::{FileEntry, Tree};
 
-/// Periods of a path that are told; of more only the newest.
+/// Maximum number of periods reported for a path; the newest are kept.
 const PERIODS: usize = 10;
 
-/// A path that has, or had, what was looked for.
+/// A path that matches or once matched the query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The repository.
     pub repo: RepoName,
     /// The path.
     pub path: FilePath,
-    /// The file as it was last.
+    /// The file as it last was.
     pub file: FileEntry,
-    /// The first commit with it. Between this one and the last it may have been away: `periods` tell.
+    /// The first commit with it. It may have been absent between the first and the last: see `periods`.
     pub first: CommitId,
     /// The last commit with it.
     pub last: CommitId,
-    /// Whether a branch's head has it.
+    /// Whether it is at the head of a branch.
     pub at_head: bool,
-    /// The periods in which it was there, oldest first; at least one.
+    /// The periods in which it existed, oldest first; at least one.
     pub periods: Vec<Period>,
-    /// How many periods there were before these.
+    /// Number of earlier periods that are left out.
     pub periods_before: u64,
 }
 
-/// A line of commits of which each had what was looked for. Where branches part, each has its own.
+/// A line of consecutive commits that all match. Where branches diverge, each has its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Period {
     /// The first of them.
     pub first: CommitId,
     /// The last of them.
     pub last: CommitId,
-    /// The file as the last has it.
+    /// The file in the last commit.
     pub file: FileEntry,
-    /// The commit after the last, in which it was not there any more; absent while a branch or tag ends with the last.
+    /// The commit after the last, in which it is gone; absent while a branch or tag ends with the last.
     pub ended_by: Option<CommitId>,
-    /// Whether one of them is a branch's head.
+    /// Whether one of them is the head of a branch.
     pub at_head: bool,
 }
 
-/// A commit with its place in the order of runs.
+/// A commit with its position in the order of runs.
 type Placed = (u64, CommitId);
 
 /// One path over all its periods.
 struct Trail {
     file: FileEntry,
-    /// By first and last commit of each, and what ended it.
+    /// By the first and last commit of each period, and the commit that ended it.
     periods: BTreeMap<(Placed, Placed, Option<CommitId>), FileEntry>,
     first: Placed,
     last: Placed,
 }
 
-/// Finds every path that has or had these bytes or this name, sorted by repository and path: by the history index, so in time that
-/// depends on what is found.
+/// Finds every path that has or had this content or name, sorted by repository and path. Uses the history index, so the time depends on the
+/// number of matches.
 pub fn find(store: &Store, what: &What) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for (repo, _) in store.repos()? {

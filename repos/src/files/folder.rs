@@ -1,4 +1,4 @@
-//! A folder of this machine that is written to without ever following a link below it.
+//! A folder on this machine, written to without following any link below it.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -13,40 +13,40 @@ use rustix::io::Errno;
 
 use crate::store::Store;
 
-/// Directories are opened for their names only.
+/// Directories are opened only as path references.
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Where the kernel shows this process its open files.
+/// Where the kernel exposes this process's open files.
 const DESCRIPTORS: &str = "/proc/self/fd";
 
-/// What is below a folder, through one open directory a level: neighbours share them. A path relative to it is a legal path of a
-/// commit without its first `/`.
+/// The tree below a folder, through one open directory per level, which neighbours share. A path relative to it is a path of a commit
+/// without its leading `/`.
 #[derive(Debug)]
 pub(super) struct Folder {
     root: OwnedFd,
     open: Vec<(String, OwnedFd)>,
-    /// Whether files may be written before they have a name.
+    /// Whether files can be written before they have a name.
     can_be_nameless: bool,
 }
 
-/// What is at a path.
+/// What exists at a path.
 #[derive(Debug)]
 pub(super) enum There {
     Nothing,
     File(File),
-    /// Something that is not a file, or no directory on the way: which path, and what it is.
+    /// Something that is not a file, or a non-directory on the way: its path, and what it is.
     InTheWay(String, Obstacle),
 }
 
-/// What is in the way of a file.
+/// What blocks a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Obstacle {
-    /// At the file's own path.
+    /// A directory at the file's own path.
     Directory,
-    /// Where a directory is to be.
+    /// A file where a directory is needed.
     File,
     Link,
-    /// A pipe, say: `is a pipe`.
+    /// A pipe, for example: `is a pipe`.
     Special(&'static str),
 }
 
@@ -61,18 +61,18 @@ impl Obstacle {
     }
 }
 
-/// What a file may take the place of.
+/// What a file may replace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Replaces {
     Nothing,
     /// A file or link at its own path.
     File,
-    /// Also a directory at its own path, with all that is in it, and a file on the way to it.
+    /// Also a directory at its own path, with everything in it, and a file on the way to it.
     Anything,
 }
 
 impl Folder {
-    /// Opens a folder; links on the way to it are followed, since the user named it.
+    /// Opens a folder; links in its own path are followed, since the user named it.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let root = rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty())?;
         Ok(Self { root, open: Vec::new(), can_be_nameless: has_descriptors() })
@@ -83,7 +83,7 @@ impl Folder {
         Ok(Self { root: self.root.try_clone()?, open: Vec::new(), can_be_nameless: self.can_be_nameless })
     }
 
-    /// Whether nothing is in it.
+    /// Whether it is empty.
     pub(super) fn is_empty(&self) -> io::Result<bool> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(&self.root, ".", flags, Mode::empty())?;
@@ -95,7 +95,7 @@ impl Folder {
         Ok(true)
     }
 
-    /// What is at `path`.
+    /// What exists at `path`.
     pub(super) fn look(&mut self, path: &str) -> io::Result<There> {
         let (parent, name) = split(path);
         if let Err(error) = self.enter(parent, false) {
@@ -142,14 +142,14 @@ impl Folder {
         )
     }
 
-    /// How many files are in the directory at `path`, at any depth; `None` when a store is there, or its end is not to be seen.
+    /// Number of files in the directory at `path`, at any depth; `None` if it contains a store, or is too deep to search.
     pub(super) fn files_below(&mut self, path: &str) -> io::Result<Option<u64>> {
         let (parent, name) = split(path);
         self.enter(parent, false)?;
         count_below(self.newest(), &c_name(name)?, DEEPEST)
     }
 
-    /// Writes a file with `content` and then puts it in its place, making directories on the way. What it may not replace stays:
+    /// Writes a file with `content` and then moves it into place, creating directories as needed. Anything it may not replace stays:
     /// `AlreadyExists`.
     pub(super) fn write(
         &mut self,
@@ -185,7 +185,7 @@ impl Folder {
         placed
     }
 
-    /// Removes a file that is where a directory of `parent` is to be. Another thread may have done so already, and made the directory.
+    /// Removes a file where a directory of `parent` is needed. Another thread may already have done so and created the directory.
     fn make_way(&mut self, parent: &str) -> io::Result<()> {
         if self.enter(parent, false) != Err(Errno::NOTDIR) {
             return Ok(());
@@ -201,7 +201,7 @@ impl Folder {
         self.open.last().map_or(self.root.as_fd(), |(_, directory)| directory.as_fd())
     }
 
-    /// Opens the directories of `parent` that are not open yet, one by one, none through a link.
+    /// Opens the directories of `parent` that are not open yet, one by one, never through a link.
     fn enter(&mut self, parent: &str, create: bool) -> Result<(), Errno> {
         let mut parts = parent.split('/').filter(|part| !part.is_empty()).peekable();
         let mut kept = 0;
@@ -240,22 +240,22 @@ fn part_name() -> String {
     format!(".pv-{}.part", crate::base::random::hex())
 }
 
-/// Whether a nameless file can be given a name.
+/// Whether a file without a name can be given one.
 fn has_descriptors() -> bool {
     Path::new(DESCRIPTORS).exists()
 }
 
-/// A file without a name: when this process ends early, nothing is left of it.
+/// A file without a name: if this process ends early, nothing is left behind.
 fn create_nameless(directory: BorrowedFd<'_>, mode: Mode) -> Result<File, Errno> {
     rustix::fs::openat(directory, ".", OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC, mode).map(File::from)
 }
 
-/// What file systems say that have no nameless files.
+/// The errors of file systems that do not support files without a name.
 fn is_unsupported(error: Errno) -> bool {
     matches!(error, Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL | Errno::NOSYS)
 }
 
-/// Names a nameless file; one that is there is replaced at once or not at all.
+/// Gives a nameless file its name; an existing file is replaced atomically or not at all.
 fn give_name(directory: BorrowedFd<'_>, file: &File, name: &str, replaces: Replaces) -> io::Result<()> {
     let open = format!("{DESCRIPTORS}/{}", file.as_raw_fd());
     let link = |name: &str| rustix::fs::linkat(CWD, &open, directory, name, AtFlags::SYMLINK_FOLLOW);
@@ -276,14 +276,14 @@ fn give_name(directory: BorrowedFd<'_>, file: &File, name: &str, replaces: Repla
 fn place(directory: BorrowedFd<'_>, part: &str, name: &str, replaces: Replaces) -> io::Result<()> {
     if replaces == Replaces::Nothing {
         match rustix::fs::renameat_with(directory, part, directory, name, RenameFlags::NOREPLACE) {
-            // Not every file system can; then the look before is all there is.
+            // Not supported by every file system; there, only the earlier check protects the existing file.
             Err(Errno::INVAL | Errno::NOSYS) => {}
             done => return done.map_err(Into::into),
         }
     }
     match rustix::fs::renameat(directory, part, directory, name) {
         Err(Errno::ISDIR) if replaces == Replaces::Anything => {
-            // The directory is there until the file is, and goes under a name that says what it is.
+            // The directory stays until the file is complete, and is renamed to a recognizable temporary name before it is removed.
             let aside = part_name();
             rustix::fs::renameat(directory, name, directory, &aside)?;
             rustix::fs::renameat(directory, part, directory, name)?;
@@ -293,10 +293,10 @@ fn place(directory: BorrowedFd<'_>, part: &str, name: &str, replaces: Replaces) 
     }
 }
 
-/// How deep directories may be in each other to be removed; a path of a commit has at most as many parts.
+/// Maximum depth of directories that can be removed; a path of a commit has at most this many parts.
 const DEEPEST: usize = 2_048;
 
-/// A part of a path, which has no zero byte.
+/// A part of a path; it contains no zero byte.
 fn c_name(name: &str) -> io::Result<CString> {
     CString::new(name).map_err(io::Error::other)
 }
@@ -306,7 +306,7 @@ fn open_to_list(at: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(at, name, flags, Mode::empty())
 }
 
-/// The names in a directory, and whether each is a directory itself.
+/// The names in a directory, and whether each is itself a directory.
 fn names_in(directory: &OwnedFd) -> Result<Vec<(CString, bool)>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
@@ -345,7 +345,7 @@ fn count_below(at: BorrowedFd<'_>, name: &CStr, deepest: usize) -> io::Result<Op
     Ok(Some(files))
 }
 
-/// Removes a directory with all that is in it; links are removed, not followed.
+/// Removes a directory with everything in it; links are removed, not followed.
 fn remove_all(at: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
     let directory = open_to_list(at, name)?;
     for (name, is_directory) in names_in(&directory)? {

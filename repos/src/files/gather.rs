@@ -1,4 +1,4 @@
-//! Which files of this machine a put means, and where they go. Nothing is read yet but names and sizes.
+//! Which files of this machine a put includes, and their target paths. Reads only names and metadata.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr};
@@ -18,29 +18,29 @@ use super::walk::{Refused, Walk, file_stamp};
 use crate::base::error::RepoError;
 use crate::store::{Result, Store};
 
-/// What is put where.
+/// What to put, and where.
 #[derive(Debug, Clone, Default)]
 pub struct PutOptions {
     /// The target's repository and branch as the user wrote them, such as `images`; for hints.
     pub reference: String,
-    /// The directory of the target; `None` for `/`.
+    /// The target directory; `None` for `/`.
     pub directory: Option<FilePath>,
     /// The files and directories to put; `-` is standard input and needs `as_path`.
     pub sources: Vec<PathBuf>,
-    /// The whole path of the one file that is put.
+    /// The whole target path of the single file to put.
     pub as_path: Option<FilePath>,
-    /// What of directories is left out.
+    /// What to leave out of directories.
     pub excludes: Excludes,
-    /// Leaves out what cannot be read, is not a file or leads to none, and says so in place of an error.
+    /// Leaves out whatever cannot be read or is not a file, and reports it instead of failing.
     pub skip_unreadable: bool,
-    /// Puts only these paths, relative to the one source (`.` when there is none); see [`parse_list`].
+    /// Puts only these paths, relative to the one source (`.` if there is none); see [`parse_list`].
     pub files_from: Option<Vec<PathBuf>>,
-    /// Whether the sources are to stand for all of the directory; only directories can.
+    /// Whether the sources replace the whole directory; all of them must be directories.
     pub mirror: bool,
 }
 
-/// Reads a list of paths, as `find` and `git ls-files` write it: each ends with a zero byte if there is one, else with a newline, before
-/// which a carriage return may stand; no path of a commit could have one.
+/// Parses a list of paths as printed by `find` and `git ls-files`: paths end with a zero byte if there is any, else with a newline,
+/// optionally preceded by a carriage return (which no path of a commit may contain).
 pub fn parse_list(bytes: &[u8]) -> Vec<PathBuf> {
     let path = |line| PathBuf::from(OsStr::from_bytes(line));
     if bytes.contains(&0) {
@@ -51,10 +51,11 @@ pub fn parse_list(bytes: &[u8]) -> Vec<PathBuf> {
     lines.filter(|line| !line.is_empty()).map(path).collect()
 }
 
-/// What editors of Windows write in front of UTF-8.
+/// What Windows editors write before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Finds all files of a put. All illegal paths, all bad sources and all double targets are told at once, each in an error of its own.
+/// Finds all files of a put. All illegal paths are reported together, as are all bad sources, and all targets with two sources; each group
+/// in its own error.
 pub fn gather(options: &PutOptions) -> Result<Gathered> {
     ensure_no_store(&options.sources)?;
     let directory = options.directory.clone().unwrap_or_else(FilePath::root);
@@ -82,7 +83,7 @@ pub fn gather(options: &PutOptions) -> Result<Gathered> {
     gathering.finish()
 }
 
-/// What a store is kept in is no data: to put it into itself would never end, into another one seldom helps.
+/// A store's own folder must not be put: into itself that would never end, into another store it is rarely useful.
 fn ensure_no_store(sources: &[PathBuf]) -> Result<()> {
     for source in sources {
         let Ok(whole) = source.canonicalize() else { continue };
@@ -100,16 +101,16 @@ fn usage(what: impl Into<String>, hint: Option<String>) -> RepoError {
     RepoError::Usage { what: what.into(), hint }
 }
 
-/// The sources' metadata, links followed; a missing one is an error that names all that are.
+/// The metadata of the sources, following links; the error for missing ones names all of them.
 fn stat_sources(sources: &[PathBuf]) -> Result<Vec<Metadata>> {
     let (found, bad) = stat_all(sources)?;
     if bad.is_empty() { Ok(found.into_iter().flatten().collect()) } else { Err(RepoError::BadSources(bad)) }
 }
 
-/// What is wrong with sources.
+/// Sources with what is wrong with each.
 type Bad = Vec<(PathBuf, String)>;
 
-/// The same; beside it what is wrong with those that are there and cannot be read.
+/// Like [`stat_sources`], but also returns what is wrong with sources that exist and cannot be read.
 fn stat_all(sources: &[PathBuf]) -> Result<(Vec<Option<Metadata>>, Bad)> {
     let mut missing = Vec::new();
     let mut bad = Vec::new();
@@ -151,15 +152,15 @@ pub(super) fn why_bad_link(error: &std::io::Error) -> String {
 struct Gathering<'o> {
     options: &'o PutOptions,
     decider: Decider,
-    /// The patterns of folders that a list has paths in; by source and folder.
+    /// The patterns of folders that contain listed paths; by source and folder.
     rules: BTreeMap<(u32, Vec<u8>), Option<Arc<Rules>>>,
     gathered: Gathered,
     refused: Refused,
     /// Folders of a list that were walked.
     walked: BTreeSet<Vec<u8>>,
-    /// Those that are listed again: each has two sources, and is not walked once more to find that out.
+    /// Folders listed again: their paths have two sources; they are not walked a second time to find that out.
     again: Vec<FilePath>,
-    /// How many times files were added, in order each time.
+    /// How often files were added, each time in order.
     pieces: usize,
 }
 
@@ -258,7 +259,7 @@ impl Gathering<'_> {
         }
     }
 
-    /// Adds a source that is one file.
+    /// Adds a source that is a single file.
     fn add(&mut self, source: Source, path: &FilePath, stamp: Stamp) {
         let root = self.gathered.add_root(source, Vec::new());
         let folder = self.gathered.add_folder(root, b"");
@@ -327,7 +328,7 @@ impl Gathering<'_> {
         }
     }
 
-    /// What is left out in the folder of a listed path; `None` when the path is left out itself, or a folder above it.
+    /// The patterns for the folder of a listed path; `None` if the path or a folder above it is left out.
     #[expect(clippy::option_option, reason = "the outer one: is it wanted; the inner one: has it rules")]
     fn rules_of_listed(
         &mut self,
@@ -358,18 +359,18 @@ impl Gathering<'_> {
     }
 }
 
-/// A path of a list, that of a folder without `/`, up to each of its folders and as a whole.
+/// The lengths of all prefixes of a listed path that end at a folder (without `/`), and of the whole path.
 fn ends_of(relative: &[u8]) -> impl Iterator<Item = usize> {
     relative.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).chain([relative.len()])
 }
 
-/// The path that a name gets in a commit.
+/// The path of a name in a commit.
 pub(super) fn new_path(bytes: &[u8]) -> Result<FilePath, PathError> {
     let path = FilePath::from_bytes(bytes)?;
     path.check_new().map(|()| path)
 }
 
-/// The stamp of a file, `None` for a folder.
+/// The stamp of a file; `None` for a folder.
 fn stamp_at(path: &Path) -> Result<Option<Stamp>, String> {
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| "has a NUL byte in its name".to_owned())?;
     file_stamp(CWD, &name)
@@ -379,7 +380,7 @@ pub(super) fn why_unreadable(error: &std::io::Error) -> String {
     format!("cannot be read: {error}")
 }
 
-/// What a file of this mode is that has no content to keep.
+/// The kind of a file with this mode, if it has no content to store.
 pub(super) fn special(mode: u32) -> Option<&'static str> {
     match FileType::from_raw_mode(mode) {
         FileType::RegularFile => None,
@@ -390,7 +391,7 @@ pub(super) fn special(mode: u32) -> Option<&'static str> {
     }
 }
 
-/// The trap of `put images:/cam7/x.jpg x.jpg`: the target's path is a directory, not the file's new name.
+/// The mistake in `put images:/cam7/x.jpg x.jpg`: the target's path is a directory, not the file's new name.
 fn ensure_not_own_name(options: &PutOptions, directory: &FilePath, source: &Path, name: &OsStr) -> Result<()> {
     if directory.is_root() || directory.name().as_bytes() != name.as_bytes() {
         return Ok(());

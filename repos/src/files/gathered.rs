@@ -1,4 +1,4 @@
-//! The list of files to be put: a million of them take less than 100 MB.
+//! The list of files to put: a million of them take less than 100 MB.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -14,32 +14,32 @@ use super::stamp::Stamp;
 use super::trust::Trust;
 use crate::base::time::{Clock, SystemClock};
 
-/// Files to be put, sorted by path, each path once.
+/// Files to put, sorted by path, each path once.
 #[derive(Debug)]
 pub struct Gathered {
     roots: Vec<Root>,
     folders: Vec<Folder>,
     files: Vec<GatheredFile>,
-    /// The names of all files, one after another.
+    /// The names of all files, concatenated.
     names: Vec<u8>,
-    /// When the first file was looked at, in nanoseconds since 1970.
+    /// When the first file was examined, in nanoseconds since 1970.
     looked_at: i64,
-    /// Bytes of all files, as far as they are known before they are read.
+    /// Total size in bytes, as far as it is known before reading.
     pub size_bytes: u64,
-    /// Folders of stores that are in the sources: they are left out.
+    /// Folders of stores found in the sources: they are left out.
     pub stores: Vec<PathBuf>,
-    /// What patterns left out.
+    /// Files and folders left out by patterns.
     pub omitted: Omitted,
-    /// What could not be read and was left out for it, and why; sorted.
+    /// Sources left out because they could not be read, with the reason; sorted.
     pub skipped: Vec<(PathBuf, String)>,
-    /// Lines of files of patterns that are none, and so fit nothing: which file, and what is wrong.
+    /// Invalid lines in pattern files, which match nothing: the file, and what is wrong.
     pub wrong_patterns: Vec<(PathBuf, String)>,
-    /// Patterns given by hand that fitted nothing.
+    /// Patterns given by the user that matched nothing.
     pub unused: Vec<Pattern>,
-    /// Tells of any path whether it was left out.
+    /// Tells for any path whether it was left out.
     pub left_out: LeftOut,
     rules: Vec<BTreeMap<Vec<u8>, Arc<Rules>>>,
-    /// Whether all file systems count as disks of this machine: in tests only.
+    /// Whether all file systems count as local disks: only in tests.
     everywhere: bool,
 }
 
@@ -51,7 +51,7 @@ pub struct Omitted {
 }
 
 impl Omitted {
-    /// How many paths are kept.
+    /// How many paths are stored.
     const NAMED: usize = 1_000;
 
     pub(super) fn add(&mut self, by: &By, relative: &[u8], is_folder: bool) {
@@ -69,17 +69,17 @@ impl Omitted {
         self.named.append(&mut other.named);
     }
 
-    /// How many files and folders these left out; of a folder not what is in it.
+    /// Number of files and folders that this left out; the content of a left-out folder is not counted.
     pub fn count(&self, by: &By) -> u64 {
         self.counts.get(by).copied().unwrap_or_default()
     }
 
-    /// Who left anything out.
+    /// Everything that left something out.
     pub fn by(&self) -> impl Iterator<Item = &By> {
         self.counts.keys()
     }
 
-    /// The paths of up to a thousand of them, relative to their sources, sorted; those of folders end with `/`.
+    /// Up to a thousand of these paths, relative to their sources, sorted; folders end with `/`.
     pub fn named(&self, by: &By) -> Vec<&str> {
         let mut named: Vec<&str> =
             self.named.iter().filter(|(own, _)| own == by).map(|(_, path)| path.as_str()).collect();
@@ -89,11 +89,11 @@ impl Omitted {
     }
 }
 
-/// Where a part of the files comes from.
+/// The origin of a part of the files.
 #[derive(Debug)]
 pub(super) struct Root {
     pub(super) source: Source,
-    /// What precedes a name relative to the source in its path in the commit; for a single file its name is the whole path.
+    /// The path prefix in the commit for names relative to the source; for a single file, its whole path.
     pub(super) target: Vec<u8>,
 }
 
@@ -101,11 +101,11 @@ pub(super) struct Root {
 pub(super) enum Source {
     Stdin,
     File(PathBuf),
-    /// A directory, and whether all of it was looked at.
+    /// A directory, and how much of it was examined.
     Directory(PathBuf, Extent),
 }
 
-/// How much of a directory was looked at.
+/// How much of a directory was examined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     Whole,
@@ -128,7 +128,7 @@ struct GatheredFile {
     stamp: Stamp,
 }
 
-/// Where a file's content is read from.
+/// The source of a file's content.
 #[derive(Debug)]
 pub(super) enum Content {
     File(PathBuf),
@@ -136,14 +136,14 @@ pub(super) enum Content {
 }
 
 impl Gathered {
-    /// Nothing yet.
+    /// An empty list.
     pub(super) fn new() -> Self {
         Self {
             roots: Vec::new(),
             folders: Vec::new(),
             files: Vec::new(),
             names: Vec::new(),
-            // Not a store's clock: it is compared with the times of files.
+            // Not a store's clock, because it is compared with file times.
             looked_at: SystemClock.now().as_micros() * 1000,
             size_bytes: 0,
             stores: Vec::new(),
@@ -168,14 +168,14 @@ impl Gathered {
         self.folders.len() as u32 - 1
     }
 
-    /// Adds a file, whose whole path is known to be legal.
+    /// Adds a file; its whole path must be legal.
     pub(super) fn add(&mut self, folder: u32, name: &[u8], stamp: Stamp) {
         self.size_bytes += stamp.size_bytes;
         self.files.push(GatheredFile { folder, name_length: name.len() as u32, name_start: self.names.len(), stamp });
         self.names.extend_from_slice(name);
     }
 
-    /// Notes the patterns that are in folders of a source.
+    /// Records the patterns in the folders of a source.
     pub(super) fn add_rules(&mut self, root: u32, rules: Vec<(Vec<u8>, Arc<Rules>)>) {
         let root = root as usize;
         if self.rules.len() <= root {
@@ -184,12 +184,12 @@ impl Gathered {
         self.rules[root].extend(rules);
     }
 
-    /// Whether a directory was looked into.
+    /// Whether a source is a directory.
     pub(super) fn has_directory(&self) -> bool {
         self.roots.iter().any(|root| matches!(root.source, Source::Directory(..)))
     }
 
-    /// Notes at the end what was left out, and why.
+    /// Records at the end what was left out, and why.
     pub(super) fn say_left_out(
         &mut self,
         skipped: Vec<(PathBuf, String)>,
@@ -202,7 +202,7 @@ impl Gathered {
         (self.skipped, self.wrong_patterns, self.unused) = (skipped, wrong_patterns, unused);
     }
 
-    /// The paths that something in a source has in the target.
+    /// The target paths of a path in the sources.
     pub(super) fn targets(&self, path: &Path) -> Vec<FilePath> {
         let below = |root: &Root| match &root.source {
             Source::Directory(source, _) => {
@@ -221,7 +221,7 @@ impl Gathered {
         self.files.reserve(files);
     }
 
-    /// Brings files of several sources in order; the paths that two have, each once.
+    /// Sorts files of several sources; returns each path that has two sources once.
     pub(super) fn sort(&mut self) -> Vec<FilePath> {
         let mut files = std::mem::take(&mut self.files);
         files.sort_by(|one, other| self.compare(one, other));
@@ -253,7 +253,7 @@ impl Gathered {
         self.files.len()
     }
 
-    /// Whether there is no file.
+    /// Whether there are no files.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
@@ -273,13 +273,13 @@ impl Gathered {
         self.path_of(&self.files[at])
     }
 
-    /// Makes `key` the path of a file in the commit.
+    /// Sets `key` to the path of a file in the commit.
     pub(super) fn key(&self, at: usize, key: &mut Vec<u8>) {
         key.clear();
         self.parts(&self.files[at]).iter().for_each(|part| key.extend_from_slice(part));
     }
 
-    /// Makes `relative` the path of a file in its source; empty for a source that is a file.
+    /// Sets `relative` to the path of a file in its source; empty if the source is a file.
     pub(super) fn relative(&self, at: usize, relative: &mut Vec<u8>) {
         relative.clear();
         let file = &self.files[at];
@@ -309,12 +309,12 @@ impl Gathered {
         }
     }
 
-    /// Which files' metadata tells of every change after they were gathered.
+    /// Decides which files' metadata reveals every change made after gathering.
     pub(super) fn trust(&self) -> Trust {
         Trust::new(self.looked_at, self.everywhere)
     }
 
-    /// Whether that of this file does.
+    /// Whether the metadata of this file does.
     pub(super) fn is_trusted(&self, at: usize, trust: &mut Trust) -> bool {
         trust.covers(self.stamp(at), || match self.content(at) {
             Content::File(path) => Some(path),
@@ -322,7 +322,7 @@ impl Gathered {
         })
     }
 
-    /// As if they had been gathered so much later: for tests, which cannot make old files.
+    /// As if they had been gathered later by this much: for tests, which cannot create old files.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn as_if_later(mut self, by: std::time::Duration) -> Self {
@@ -330,7 +330,7 @@ impl Gathered {
         self
     }
 
-    /// As if they lay on a disk of this machine: for tests, whose folders may be in memory.
+    /// As if they were on a local disk: for tests, whose folders may be in memory.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn as_if_on_disk(mut self) -> Self {

@@ -1,6 +1,6 @@
-//! Brings files back to this machine. All that is in the way is found before anything is written.
+//! Copies files back to this machine. Finds everything that is in the way before it writes anything.
 //!
-//! The files are read from the tree as they come, once to look and once to write: what is kept of each is one byte.
+//! Files are streamed from the tree, once to check and once to write; only one byte per file is kept in memory.
 
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
@@ -24,67 +24,67 @@ use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
 use crate::tree::{FileEntry, PathKind, Tree};
 
-/// How many files an error names.
+/// Maximum number of files named in an error.
 const NAMED: usize = 20;
 
 /// How to get files.
 #[derive(Clone, Copy)]
 pub struct GetOptions<'a> {
-    /// Only files that are new or other than in this tree.
+    /// Only files that are new or changed relative to this tree.
     pub since: Option<Tree>,
-    /// Only files that match, by themselves or with a directory above them.
+    /// Only files that match, either themselves or through a directory above them.
     pub matching: Option<&'a Glob>,
-    /// Replaces files with other bytes; also a directory where a file is to be, with all that is in it, and the reverse.
+    /// Replaces files with different content; also a directory (with everything in it) by a file, and the reverse.
     pub force: bool,
     /// Called with the files and bytes done so far, from several threads.
     pub progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
-/// What a get did.
+/// The result of a get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Got {
-    /// Files that were asked for.
+    /// Number of files requested.
     pub files: u64,
-    /// Bytes of them.
+    /// Their size in bytes.
     pub size_bytes: u64,
-    /// Files that were written; the others were there with the same bytes.
+    /// Number of files written; the others already existed with the same content.
     pub written: u64,
-    /// Files in directories that files took the place of: they are gone.
+    /// Number of files removed because a file replaced their directory.
     pub removed: u64,
 }
 
-/// A file to bring: where below the folder, and which.
+/// A file to write: its path below the folder, and its entry.
 #[derive(Debug)]
 struct Item {
     path: String,
     file: FileEntry,
 }
 
-/// Items in order of their paths.
+/// Items in the order of their paths.
 type Items<'s> = Box<dyn Iterator<Item = Result<Item>> + Send + 's>;
 
-/// What is to be done for an item.
+/// What to do for an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Nothing,
     Create,
     Replace,
-    /// The bytes are right, the executable bit is not.
+    /// The content is right, the executable bit is not.
     SetMode,
-    /// A directory is where the file is to be, or a file where one of its directories is to be.
+    /// A directory is in the file's place, or a file in the place of one of its directories.
     Displace,
 }
 
-/// What was found where the items go.
+/// What was found at the targets.
 #[derive(Debug, Default)]
 struct Looked {
-    /// One for each item; none at all when nothing is there.
+    /// One for each item; empty if nothing exists there.
     steps: Vec<Step>,
-    /// What is in the way and is not replaced even with `force`.
+    /// What is in the way and not replaced even with `force`.
     blocked: BTreeSet<String>,
-    /// What is in the way and is replaced with `force`.
+    /// What is in the way and replaced with `force`.
     displaced: BTreeSet<String>,
-    /// Files in directories that are.
+    /// Number of files in such directories.
     removed: u64,
 }
 
@@ -101,10 +101,10 @@ impl Looked {
     }
 }
 
-/// Brings the file that a reference names to `dest/name`, or the contents of a directory to `dest/`, which is made when it is missing.
+/// Writes the file that a reference names to `dest/name`, or the contents of a directory to `dest/`, which is created if missing.
 ///
-/// A link below `dest` is never followed. `Conflict` when other bytes or a directory are there, unless forced, or anything that is neither:
-/// then nothing was written. Each file appears whole or not at all.
+/// Links below `dest` are never followed. `Conflict` if there is other content or a directory in the way (unless forced), or something that
+/// is neither: then nothing was written. Each file appears completely or not at all.
 pub fn get<'a>(store: &'a Store, from: &Resolved, dest: &Path, options: GetOptions<'a>) -> Result<Got> {
     let items = || items(store, from, &options);
     if store.is_pruned(&from.id)?.is_some() {
@@ -121,18 +121,18 @@ pub fn get<'a>(store: &'a Store, from: &Resolved, dest: &Path, options: GetOptio
     bring(store, parallel::threads(how_many(store, from)?), items, dest, options)
 }
 
-/// Brings one file that no commit need have to `dest/name`, under the same promises; only `force` and `progress` are looked at.
+/// Writes one file, which need not be in a commit, to `dest/name`, with the same guarantees; only `force` and `progress` are used.
 pub fn get_one(store: &Store, name: &str, file: FileEntry, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
     let items = || -> Result<Items<'_>> { Ok(Box::new(std::iter::once(Ok(Item { path: name.to_owned(), file })))) };
     bring(store, 1, items, dest, options)
 }
 
-/// Brings files that no commit has to `dest/`, under the same promises; `since` and `matching` are not looked at.
+/// Writes files that are in no commit to `dest/`, with the same guarantees; `since` and `matching` are ignored.
 pub fn get_loose(store: &Store, tree: Tree, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
     get_below(store, tree, &FilePath::root(), dest, options)
 }
 
-/// The same for what is at and below `path`; nothing when nothing does.
+/// Like [`get_loose`], for what is at and below `path`; does nothing if nothing is there.
 pub fn get_below(store: &Store, tree: Tree, path: &FilePath, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
     if let (false, Some(file)) = (path.is_root(), tree.file(store, path)?) {
         return get_one(store, path.name(), file, dest, options);
@@ -213,7 +213,7 @@ fn all_items<'s>(store: &'s Store, from: &Resolved, since: Option<Tree>) -> Resu
     })))
 }
 
-/// About how many files are asked for, at most.
+/// An upper bound for the number of files.
 fn how_many(store: &Store, from: &Resolved) -> Result<usize> {
     Ok(match kind_at(store, from.tree(), &from.place(), &from.path)? {
         PathKind::File(_) => 1,
@@ -246,7 +246,7 @@ fn look(threads: usize, items: Items<'_>, folder: &Folder, dest: &Path) -> Resul
     Ok(looked.into_inner().unwrap_or_default())
 }
 
-/// A thread's own view of the folder; it could only fail for want of file descriptors.
+/// A thread's own view of the folder; opening it fails only if file descriptors run out.
 fn own<'a>(folder: &'a mut std::io::Result<Folder>, dest: &Path) -> Result<&'a mut Folder> {
     match folder {
         Ok(folder) => Ok(folder),
@@ -254,7 +254,7 @@ fn own<'a>(folder: &'a mut std::io::Result<Folder>, dest: &Path) -> Result<&'a m
     }
 }
 
-/// Commits of before may hold paths that no file system can name.
+/// Old commits may contain paths that no file system supports.
 fn ensure_nameable(item: &Item) -> Result<()> {
     if item.path.split('/').all(|part| part.len() <= specs::MAX_PART_BYTES) {
         return Ok(());
@@ -263,16 +263,16 @@ fn ensure_nameable(item: &Item) -> Result<()> {
     Err(RepoError::Usage { what, hint: Some("pv cat prints its content; pv mv gives it a shorter path".to_owned()) })
 }
 
-/// What was found at the target of an item.
+/// What was found at an item's target.
 enum Check {
     Do(Step),
-    /// What is in the way and can be replaced, in words, and how many files go with a directory.
+    /// Something in the way that can be replaced, described; and the number of files removed with a directory.
     Displace(String, u64),
-    /// What is in the way, in words.
+    /// Something in the way, described.
     Blocked(String),
 }
 
-/// What is to be done for an item, or what is in its way.
+/// What to do for an item, or what is in its way.
 fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &Item) -> Result<Check> {
     ensure_nameable(item)?;
     let folder = own(folder, dest)?;
@@ -401,13 +401,13 @@ impl Work<'_> {
         let path = self.dest.join(&item.path);
         let There::File(file) = folder.look(&item.path).doing("read", &path)? else { return Ok(()) };
         let mode = file.metadata().doing("read", &path)?.permissions().mode();
-        // Anyone who may read it may execute it.
+        // Whoever may read it may also execute it.
         let mode = if item.file.executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };
         file.set_permissions(std::fs::Permissions::from_mode(mode)).doing("change the mode of", &path)
     }
 }
 
-/// The store's errors keep their own form on the way through I/O.
+/// Errors of the store keep their type when passed through I/O.
 fn into_io(error: RepoError) -> std::io::Error {
     match error {
         RepoError::Io { source, doing: "write", .. } => source,

@@ -1,4 +1,4 @@
-//! Which commits changed a path, and which of its files only moved.
+//! Which commits changed a path, and which files only moved.
 
 use std::collections::HashMap;
 
@@ -9,18 +9,18 @@ use crate::history::{Did, FileChange, PathHistory};
 use crate::store::{Resolved, Result, Store};
 use crate::tree::FileEntry;
 
-/// A file that has another path now and the same bytes.
+/// A file that moved to another path with the same content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renamed {
-    /// Where it was.
+    /// The old path.
     pub from: FilePath,
-    /// Where it is.
+    /// The new path.
     pub to: FilePath,
-    /// The file as it is.
+    /// The file.
     pub file: FileEntry,
 }
 
-/// Takes out of `changes` the pairs of a removed and an added file with equal bytes. Empty files say nothing and stay.
+/// Removes from `changes` the pairs of a removed and an added file with equal content. Empty files prove nothing and stay.
 pub fn pair_renames(changes: Vec<FileChange>) -> (Vec<Renamed>, Vec<FileChange>) {
     let mut removed: HashMap<Digest, Vec<FilePath>> = HashMap::new();
     for change in &changes {
@@ -35,7 +35,7 @@ pub fn pair_renames(changes: Vec<FileChange>) -> (Vec<Renamed>, Vec<FileChange>)
         if let FileChange { path, old: None, new: Some(new) } = change
             && let Some(from) = removed.get_mut(&new.digest).filter(|from| !from.is_empty())
         {
-            // Of several, the one that kept its name.
+            // If there are several, prefer one with the same name.
             let at = from.iter().position(|from| from.name() == path.name()).unwrap_or(0);
             renamed.push(Renamed { from: from.remove(at), to: path.clone(), file: *new });
         }
@@ -52,11 +52,11 @@ pub struct Logged {
     pub id: CommitId,
     /// Its document.
     pub commit: Commit,
-    /// What it did to the very path that was asked for; `None` without one, and for what it did below it.
+    /// What it did to the requested path itself; `None` without a path, or if it only changed something below it.
     pub did: Option<Did>,
 }
 
-/// A commit and those before it, newest first; with a path only those that changed something at or below it. Ends after the first error.
+/// A commit and its ancestors, newest first; with a path, only those that changed something at or below it. Ends after the first error.
 #[derive(Debug)]
 pub struct Log<'s> {
     store: &'s Store,
@@ -65,7 +65,7 @@ pub struct Log<'s> {
     path: Option<PathHistory<'s>>,
 }
 
-/// The history of a commit, itself included. A path that is in the reference selects.
+/// The history of a commit, including itself. A path in the reference selects commits.
 pub fn log<'s>(store: &'s Store, from: &Resolved) -> Result<Log<'s>> {
     let path = if from.path.is_root() {
         None

@@ -1,14 +1,14 @@
-//! Writes a new file without the blocks that hold nothing but zeros: what was sparse comes back sparse.
+//! Writes a new file with holes in place of blocks of zeros: sparse files stay sparse.
 
 use std::fs::File;
 use std::io::{self, Write};
 
 use crate::base::durable::Eager;
 
-/// What file systems allocate at a time, or a multiple of it.
+/// The allocation unit of file systems, or a multiple of it.
 const BLOCK: usize = 4096;
 
-/// A new file that is written from its beginning.
+/// A new file, written from its beginning.
 pub(super) struct Holes<'a> {
     file: Eager<'a>,
     length: u64,
@@ -16,12 +16,12 @@ pub(super) struct Holes<'a> {
 }
 
 impl<'a> Holes<'a> {
-    /// `file` is empty.
+    /// `file` must be empty.
     pub(super) fn new(file: &'a mut File) -> Self {
         Self { file: Eager::new(file), length: 0, ends_with_hole: false }
     }
 
-    /// Gives the file its length where it ends with a hole.
+    /// Extends the file to its full length if it ends with a hole.
     pub(super) fn finish(self) -> io::Result<()> {
         if self.ends_with_hole { self.file.set_length(self.length) } else { Ok(()) }
     }

@@ -1,12 +1,12 @@
-//! What is left out of sources: patterns as lines of a `.gitignore`, with git's meaning.
+//! What is left out of sources: patterns as in a `.gitignore`, with git's meaning.
 //!
-//! The first that says anything about a path decides:
-//! 1. patterns given by hand, the last of them first;
-//! 2. files of patterns in the sources, from the path's own folder upwards, within a folder the last line first;
-//! 3. patterns that are built in.
+//! The first rule that matches a path decides:
+//! 1. patterns given by the user, the last of them first;
+//! 2. pattern files in the sources, from the path's own folder upwards; within a file, the last line first;
+//! 3. built-in patterns.
 //!
-//! `!` takes back in. What is in a folder that is left out is not looked at, so nothing takes it back in, as in git. Files called
-//! [`PATTERN_FILE`] say what is data and are none, wherever they count.
+//! `!` includes again. A left-out folder is not entered, so nothing in it can be included again, as in git. Files called [`PATTERN_FILE`]
+//! only say what is data; where they count, they are not data themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -25,13 +25,13 @@ use specs::FilePath;
 
 use super::walk::Refused;
 
-/// The file in a source that says what of its folder is no data.
+/// The file in a source that says which files of its folder are left out.
 pub const PATTERN_FILE: &str = ".pvignore";
 
-/// Bytes of a file of patterns.
+/// Maximum size of a pattern file in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// A pattern as a line of a `.gitignore`: without a slash but at its end it fits at any depth, else relative to the source.
+/// A pattern as in a line of a `.gitignore`: without a slash except at its end it matches at any depth, otherwise relative to the source.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
@@ -42,7 +42,7 @@ pub struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a pattern: {why}", .text.escape_debug())]
 pub struct PatternError {
-    /// What was given.
+    /// The text.
     pub text: String,
     /// What is wrong with it.
     pub why: String,
@@ -55,7 +55,7 @@ impl FromStr for Pattern {
         if text.trim().is_empty() || text.contains('\n') {
             return Err(refuse("expected one line of a .gitignore".to_owned()));
         }
-        // By hand there are no comments.
+        // A pattern given by the user is never a comment.
         let line = if text.starts_with('#') { format!("\\{text}") } else { text.to_owned() };
         let mut builder = GitignoreBuilder::new("");
         builder.add_line(None, &translated(&line)).map_err(|error| refuse(in_words(error)))?;
@@ -77,7 +77,7 @@ impl PartialEq for Pattern {
 }
 
 impl Pattern {
-    /// The pattern as it was written.
+    /// The pattern as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -90,7 +90,7 @@ fn in_words(error: ignore::Error) -> String {
     }
 }
 
-/// Sets of characters by name, as git knows them and the matcher does not.
+/// Named character classes, which git knows and the matcher does not.
 const CLASSES: [(&str, &str); 8] = [
     ("[:digit:]", "0-9"),
     ("[:alpha:]", "a-zA-Z"),
@@ -102,7 +102,7 @@ const CLASSES: [(&str, &str); 8] = [
     ("[:blank:]", " \t"),
 ];
 
-/// A line in git's words as one in the matcher's: there braces stand for themselves.
+/// Translates a line from git's syntax to the matcher's: git treats braces literally.
 fn translated(line: &str) -> String {
     let line = CLASSES.iter().fold(line.to_owned(), |line, (name, set)| line.replace(name, set));
     let mut out = String::with_capacity(line.len());
@@ -122,39 +122,39 @@ fn translated(line: &str) -> String {
     out
 }
 
-/// What a put or a code folder leaves out, before the sources are looked at.
+/// What a put or a code folder leaves out, before the sources are read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Excludes {
-    /// Given by hand.
+    /// Patterns given by the user.
     pub patterns: Vec<Pattern>,
-    /// The files of patterns that count, such as [`PATTERN_FILE`]; of a folder the last wins.
+    /// The names of pattern files, such as [`PATTERN_FILE`]; within a folder the last one wins.
     pub files: &'static [&'static str],
-    /// Patterns that anything else overrules.
+    /// Patterns with the lowest priority.
     pub built_in: &'static [&'static str],
 }
 
-/// Who left something out.
+/// What left something out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum By {
-    /// A pattern given by hand.
+    /// A pattern given by the user.
     Hand,
-    /// A file of patterns, by its name.
+    /// A pattern file, by its name.
     File(&'static str),
     /// A built-in pattern.
     BuiltIn,
 }
 
-/// The patterns that are in a folder, and those above it.
+/// The patterns in a folder, and in those above it.
 #[derive(Debug)]
 pub(super) struct Rules {
     above: Option<Arc<Rules>>,
-    /// Bytes of the path of the folder, relative to the source; with its last `/`.
+    /// Length of the folder's path relative to the source in bytes, including its final `/`.
     depth: usize,
-    /// In the order in which they win.
+    /// In the order of priority.
     own: Vec<(&'static str, Gitignore)>,
 }
 
-/// What decides while sources are looked at.
+/// Decides what to leave out while sources are walked.
 #[derive(Debug, Default)]
 pub(super) struct Decider {
     excludes: Excludes,
@@ -169,7 +169,7 @@ impl Decider {
         Self { excludes: excludes.clone(), built_in, used }
     }
 
-    /// Who leaves a path out, if anything does; `rules` are those of the folder it is in.
+    /// What leaves a path out, if anything does; `rules` are those of its folder.
     pub(super) fn left_out(&self, rules: Option<&Rules>, relative: &[u8], is_folder: bool) -> Option<By> {
         let by_hand = self.by_hand(relative, is_folder);
         if let Some(is_out) = by_hand {
@@ -177,7 +177,7 @@ impl Decider {
         }
         let mut next = rules;
         while let Some(rules) = next {
-            // Patterns say nothing of the folder they are in, nor of those above.
+            // Patterns do not apply to the folder that contains them, nor to those above.
             let below = relative.get(rules.depth..).filter(|below| !below.is_empty());
             for (name, own) in &rules.own {
                 if let Some(is_out) = below.and_then(|below| verdict(own, below, is_folder)) {
@@ -190,7 +190,7 @@ impl Decider {
         built_in.is_some_and(|is_out| is_out).then_some(By::BuiltIn)
     }
 
-    /// What the patterns given by hand say. All that fit are marked as used, also those that a later one overrules.
+    /// The decision of the patterns given by the user. All that match are marked as used, even if a later one overrides them.
     fn by_hand(&self, relative: &[u8], is_folder: bool) -> Option<bool> {
         let mut said = None;
         for (pattern, used) in self.excludes.patterns.iter().zip(&self.used).rev() {
@@ -205,23 +205,23 @@ impl Decider {
         said
     }
 
-    /// Whether a file of this name only says what is left out.
+    /// Whether a file with this name only says what to leave out.
     pub(super) fn is_pattern_file(&self, name: &[u8]) -> bool {
         name == PATTERN_FILE.as_bytes() && self.excludes.files.contains(&PATTERN_FILE)
     }
 
-    /// Whether no pattern can leave anything out.
+    /// Whether there are no patterns that could leave anything out.
     pub(super) fn is_idle(&self, rules: Option<&Rules>) -> bool {
         rules.is_none() && self.excludes.patterns.is_empty() && self.built_in.is_none()
     }
 
-    /// The patterns given by hand that fitted nothing.
+    /// The patterns given by the user that matched nothing.
     pub(super) fn unused(&self) -> Vec<Pattern> {
         let patterns = self.excludes.patterns.iter().zip(&self.used);
         patterns.filter(|(_, used)| !used.load(Ordering::Relaxed)).map(|(pattern, _)| pattern.clone()).collect()
     }
 
-    /// The rules for what is in the folder that is open as `at`, at `relative` (empty, or ends with `/`) in `source`.
+    /// The rules for the folder open as `at`, at `relative` (empty, or ends with `/`) in `source`.
     pub(super) fn rules_in(
         &self,
         at: BorrowedFd<'_>,
@@ -248,7 +248,7 @@ impl Decider {
         if own.is_empty() { above } else { Some(Arc::new(Rules { above, depth: relative.len(), own })) }
     }
 
-    /// The same for a folder of a source that is not walked to; `relative` is empty or ends with `/`.
+    /// Like [`Self::rules_in`], for a folder that is not reached by a walk; `relative` is empty or ends with `/`.
     pub(super) fn rules_at(&self, source: &Path, relative: &[u8], refused: &mut Refused) -> Option<Arc<Rules>> {
         if self.excludes.files.is_empty() {
             return None;
@@ -277,7 +277,7 @@ fn verdict(rules: &Gitignore, relative: &[u8], is_folder: bool) -> Option<bool> 
     }
 }
 
-/// Rules from lines; those that no pattern can be, each with why. In git they fit nothing, and so they do here.
+/// Parses lines; also returns the invalid ones with the reason. They match nothing, as in git.
 fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> (Gitignore, Vec<String>) {
     let mut builder = GitignoreBuilder::new("");
     let mut wrong = Vec::new();
@@ -293,7 +293,7 @@ fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> (Gitignore, Vec<String>) {
     }
 }
 
-/// The text of a file of patterns; `None` when there is none, or something else of that name.
+/// The text of a pattern file; `None` if it does not exist or is not a file.
 fn read(at: BorrowedFd<'_>, name: &str) -> std::io::Result<Option<String>> {
     match rustix::fs::statat(at, name, AtFlags::empty()) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {}
@@ -310,18 +310,18 @@ fn read(at: BorrowedFd<'_>, name: &str) -> std::io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// What was left out of sources, as a test for other paths: what a mirror keeps, what of a git commit is not a code.
+/// What was left out of sources, as a test for other paths: what a mirror keeps, which files of a git commit are not code.
 #[derive(Debug, Clone, Default)]
 pub struct LeftOut {
     by_patterns: Arc<ByPatterns>,
-    /// Paths of the target that unreadable files and folders would have.
+    /// Target paths of unreadable files and folders.
     skipped: BTreeSet<FilePath>,
 }
 
 #[derive(Debug, Default)]
 struct ByPatterns {
     decider: Decider,
-    /// For each source: its folders that have patterns of their own.
+    /// For each source: its folders that have their own patterns.
     sources: Vec<BTreeMap<Vec<u8>, Arc<Rules>>>,
 }
 
@@ -339,14 +339,14 @@ impl LeftOut {
         Self { by_patterns: Arc::new(ByPatterns { decider, sources }), skipped }
     }
 
-    /// The same, with more that could not be read.
+    /// The same, with more unreadable paths.
     pub(super) fn with_skipped(&self, more: impl IntoIterator<Item = FilePath>) -> Self {
         let mut left_out = self.clone();
         left_out.skipped.extend(more);
         left_out
     }
 
-    /// Whether a file at this path, relative to a source, is left out, be it with a folder above it.
+    /// Whether a file at this path, relative to a source, is left out, itself or through a folder above it.
     pub fn covers(&self, relative: &str) -> bool {
         let none = [BTreeMap::new()];
         let by_patterns = &self.by_patterns;
@@ -354,7 +354,7 @@ impl LeftOut {
         sources.iter().any(|folders| by_patterns.covers(folders, relative))
     }
 
-    /// Whether a file of the target could not be read in the sources, be it with a folder above it.
+    /// Whether a file of the target, or a folder above it, could not be read in the sources.
     pub(super) fn is_skipped(&self, path: &FilePath) -> bool {
         let above = std::iter::successors(path.parent(), FilePath::parent);
         !self.skipped.is_empty() && std::iter::once(path.clone()).chain(above).any(|path| self.skipped.contains(&path))

@@ -1,4 +1,4 @@
-//! What is in a directory, or at and below it.
+//! Lists a directory, or everything at and below it.
 
 use specs::FilePath;
 
@@ -17,9 +17,9 @@ pub struct Listed {
     pub kind: PathKind,
 }
 
-/// The children of the directory that a reference names, or with `recursive` all files below it; a file alone when it is one.
+/// The children of the directory that a reference names, or with `recursive` all files below it; if it names a file, only that.
 ///
-/// Sorted by bytes, read as they are asked for.
+/// Sorted by bytes, read lazily.
 pub fn list<'s>(
     store: &'s Store,
     at: &Resolved,
@@ -28,7 +28,7 @@ pub fn list<'s>(
     list_tree(store, at.tree(), &at.place(), &at.path, recursive)
 }
 
-/// The same of a tree that need not be a commit's; `place` names it in errors.
+/// Like [`list`], for a tree that need not belong to a commit; errors call it `place`.
 pub fn list_tree<'s>(
     store: &'s Store,
     tree: Tree,

@@ -1,4 +1,4 @@
-//! What is at a path; when nothing does, what was probably meant.
+//! What is at a path; if nothing is, a suggestion for what was meant.
 
 use specs::FilePath;
 
@@ -6,10 +6,10 @@ use crate::base::error::RepoError;
 use crate::store::{Result, Store};
 use crate::tree::{PathKind, Tree};
 
-/// How many names of a directory are compared with one that is not there.
+/// Maximum number of names in a directory that are compared with a missing one.
 const COMPARED: usize = 10_000;
 
-/// What `path` is in `tree`; `FileNotFound` with the nearest path when it is nothing. `place` names the tree in errors.
+/// What is at `path` in `tree`; `FileNotFound` with the nearest existing path if nothing is. Errors call the tree `place`.
 pub fn kind_at(store: &Store, tree: Tree, place: &str, path: &FilePath) -> Result<PathKind> {
     if let Some(kind) = tree.kind_at(store, path)? {
         return Ok(kind);
@@ -18,7 +18,7 @@ pub fn kind_at(store: &Store, tree: Tree, place: &str, path: &FilePath) -> Resul
     Err(RepoError::FileNotFound { path: path.clone(), place: place.to_owned(), similar })
 }
 
-/// The path with its first wrong part replaced by the nearest name that is there, if the result exists.
+/// The path with its first wrong part replaced by the nearest existing name, if the result exists.
 fn similar(store: &Store, tree: Tree, path: &FilePath) -> Result<Option<FilePath>> {
     let mut wrong = path.clone();
     let mut rest = String::new();

@@ -1,4 +1,4 @@
-//! The files of a tree that a glob matches, by themselves or with a directory above them.
+//! The files of a tree that a glob matches, themselves or through a directory above them.
 
 use specs::{FilePath, Glob};
 
@@ -8,21 +8,21 @@ use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
 use crate::tree::{FileEntry, PathKind, Tree};
 
-/// A glob over whole paths, as pipelines have them: what it matches, with all that is below.
+/// A glob over whole paths, as in pipelines: it matches a path and everything below it.
 #[derive(Debug, Clone)]
 pub struct Matching<'g> {
     glob: &'g Glob,
-    /// The directory that was looked at last, and what of it matches.
+    /// The directory examined last, and the directory above it that matches.
     last: Option<(FilePath, Option<FilePath>)>,
 }
 
 impl<'g> Matching<'g> {
-    /// By this glob.
+    /// A matcher for this glob.
     pub fn new(glob: &'g Glob) -> Self {
         Self { glob, last: None }
     }
 
-    /// The file itself or the topmost directory above it that matches; fastest for paths in order.
+    /// The file itself or the topmost matching directory above it; fastest for paths in order.
     pub fn by(&mut self, path: &FilePath) -> Option<FilePath> {
         if self.glob.is_root() {
             return Some(FilePath::root());
@@ -36,13 +36,13 @@ impl<'g> Matching<'g> {
         directory.clone().or_else(|| self.glob.matches(path.as_str()).then(|| path.clone()))
     }
 
-    /// The topmost directory, at `path` or above it, that matches.
+    /// The topmost matching directory, at `path` or above it.
     fn directory(&self, path: &FilePath) -> Option<FilePath> {
         let above: Vec<FilePath> = std::iter::successors(Some(path.clone()), FilePath::parent).collect();
         above.into_iter().rev().find(|path| !path.is_root() && self.glob.matches(path.as_str()))
     }
 
-    /// Whether a file matches, on its own or with a directory above it.
+    /// Whether a file matches, itself or through a directory above it.
     pub fn fits(&mut self, path: &FilePath) -> bool {
         self.by(path).is_some()
     }
@@ -59,7 +59,7 @@ pub struct Match {
     pub file: FileEntry,
 }
 
-/// The files at and below `path` that a glob matches, in order, read as they are asked for.
+/// The files at and below `path` that a glob matches, in order, read lazily.
 pub fn matching<'s>(
     store: &'s Store,
     tree: Tree,
@@ -71,7 +71,7 @@ pub fn matching<'s>(
         let found = matching.by(path).map(|by| Ok(Match { by, path: path.clone(), file }));
         return Ok(Box::new(found.into_iter()));
     }
-    // All matches are below the part of the glob that is text alone.
+    // All matches are below the literal prefix of the glob.
     let start = glob.literal_prefix();
     let start = start.strip_suffix('/').or_else(|| Some(start.rsplit_once('/')?.0)).unwrap_or_default();
     let start: FilePath = start.parse().unwrap_or_else(|_| FilePath::root());
@@ -86,7 +86,7 @@ pub fn matching<'s>(
     })))
 }
 
-/// `NotFound` for a glob that matches nothing at and below `path`; `place` names the tree.
+/// `NotFound` for a glob that matches nothing at and below `path`; errors call the tree `place`.
 pub fn nothing_matches(glob: &Glob, place: &str, path: &FilePath) -> RepoError {
     let below = if path.is_root() { String::new() } else { format!(" below `{path}`") };
     RepoError::NotFound { what: format!("nothing{below} in {place} matches `{glob}`"), hint: glob_hint(glob.as_str()) }
@@ -98,7 +98,7 @@ pub fn glob_hint(glob: &str) -> Option<String> {
     set.map(|_| format!("`[` starts a character set; for a literal `[` write `{}`", glob.replace('[', "\\[")))
 }
 
-/// Removes all that a glob matches at and below `path`; directories only with `recursive`.
+/// Removes everything that a glob matches at and below `path`; directories only with `recursive`.
 pub fn rm_matching(
     store: &Store,
     base: Tree,
@@ -118,7 +118,7 @@ pub fn rm_matching(
     if edits.files.is_empty() { Err(nothing_matches(glob, place, path)) } else { Ok(edits) }
 }
 
-/// Copies all that a glob matches at and below the path of `from` to the same places below `to`.
+/// Copies everything that a glob matches at and below the path of `from` to the same relative paths below `to`.
 pub fn cp_matching(
     store: &Store,
     from: &Resolved,

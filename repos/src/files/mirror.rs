@@ -1,4 +1,4 @@
-//! What a put removes so that a directory holds what its sources hold, and nothing else.
+//! Removals of a mirroring put: afterwards a directory has exactly what its sources have.
 
 use specs::FilePath;
 
@@ -12,18 +12,18 @@ use crate::tree::files::{directory_range, path_of};
 pub struct Mirror {
     /// Files that the sources lack.
     pub removed: u64,
-    /// Files that were there.
+    /// Number of files that existed before.
     pub total_before: u64,
 }
 
 impl Mirror {
-    /// Whether this removes so much that it may be a mistake, such as a source that is not mounted: more than half, or all.
+    /// Whether it removes so much that it may be a mistake, such as a source that is not mounted: more than half, or everything.
     pub fn is_drastic(self) -> bool {
         self.removed * 2 > self.total_before
     }
 }
 
-/// Adds to `edits`, which put files below `directory`, the removal of all other files there. What was left out of the put stays.
+/// Adds to `edits`, which put files below `directory`, the removal of all other files there. What the put left out stays.
 pub fn mirror(
     store: &Store,
     base: Tree,
@@ -36,7 +36,7 @@ pub fn mirror(
     Ok(mirror)
 }
 
-/// The same, where `edits` lack those of the gathered files that have not changed.
+/// Like [`mirror`], for `edits` that omit unchanged gathered files.
 pub fn mirror_gathered(
     store: &Store,
     base: Tree,

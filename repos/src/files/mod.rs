@@ -1,22 +1,22 @@
 //! Files: what users do with them, as changes of one tree that know nothing of branches, runs or pipelines.
 //!
-//! Whatever changes files ends in [`Edits`], and [`apply`] makes a tree of them; the caller makes a commit of that and publishes it.
-//! When somebody else was quicker, the caller makes the edits anew from the new head, except for a put, whose edits still hold.
+//! Every operation produces [`Edits`], and [`apply`] makes a tree from them; the caller makes a commit of the tree and publishes it. If
+//! another change came first, the caller computes the edits again from the new head, except for a put, whose edits remain valid.
 //!
 //! ```text
-//! gather   which files of this machine are meant, and where they go: all that is wrong is told at once (walk, gathered, ignore)
-//! upload   reads, hashes and stores them, on all cores and without the store's lock; what the stat cache knows is not read (stamp,
-//!          stat_cache, trust), what cannot fit is not begun (space)
-//! archive  files of a tar archive, on the way from a stream to the store
+//! gather   which files of this machine to put, and where; reports all problems together (walk, gathered, ignore)
+//! upload   reads, hashes and stores them, on all cores and without the store's lock; skips files that the stat cache knows (stamp,
+//!          stat_cache, trust), and refuses what cannot fit (space)
+//! archive  stores the files of a tar archive from a stream
 //! mirror   what a put removes because its sources lack it
-//! rework   rm, mv, cp, revert: edits of what is stored already; no bytes are moved
-//! get      brings files back to this machine, all or nothing, never through a link (folder), zeros as holes (holes)
+//! rework   rm, mv, cp, revert: edits of stored files; no content is moved
+//! get      copies files back to this machine, all or nothing, never through a link (folder), zeros as holes (holes)
 //! list     what is in a directory
 //! matching what a glob matches
 //! history  which commits changed a path, which files only moved
-//! find     where bytes or names are and were
+//! find     where content or names are and were
 //! ```
-//! Not here: commits and runs (`engine`), how trees are kept (`tree`), how content is cut (`store`).
+//! Not here: commits and runs (`engine`), how trees are stored (`tree`), how content is chunked (`store`).
 
 use std::collections::BTreeMap;
 
@@ -63,47 +63,47 @@ pub use mirror::{Mirror, mirror, mirror_gathered};
 pub use rework::{cp, cp_within, mv, revert, rm};
 pub use upload::{UploadOptions, Uploaded, upload, upload_with};
 
-/// How many modified paths a [`ChangeSummary`] names.
+/// Maximum number of modified paths that a [`ChangeSummary`] lists.
 const NAMED: usize = 10;
 
-/// Changes of a tree's files, ready to be applied to any tree.
+/// Changes to a tree's files, which can be applied to any tree.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Edits {
-    /// What each path becomes; `None` removes it.
+    /// The new file at each path; `None` removes it.
     pub files: BTreeMap<FilePath, Option<FileEntry>>,
     /// Where files copied from other repositories came from, for the commit.
     pub sources: Vec<Source>,
     /// Where files from the web came from, for the commit.
     pub origins: Vec<Origin>,
-    /// How many bytes of the files' content the store did not hold before.
+    /// Bytes of the files' content that are new to the store.
     pub new_bytes: u64,
-    /// How many files were given that the tree holds as they are, and so are not among `files`.
+    /// Number of given files that the tree already has unchanged; they are not in `files`.
     pub unchanged: u64,
-    /// Bytes of these.
+    /// Size of the unchanged files in bytes.
     pub unchanged_bytes: u64,
 }
 
-/// What edits do to a tree.
+/// The effect of edits on a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChangeSummary {
-    /// Paths that were not there.
+    /// Number of paths that did not exist.
     pub added: u64,
-    /// Paths whose bytes or executable bit are others now.
+    /// Number of paths whose content or executable bit changed.
     pub modified: u64,
-    /// Paths that are gone.
+    /// Number of paths removed.
     pub removed: u64,
-    /// Paths given that were there with the same bytes and bit.
+    /// Number of given paths that already had the same content and bit.
     pub unchanged: u64,
-    /// Bytes of all files given, new or not.
+    /// Size of all given files in bytes, new or not.
     pub size_bytes: u64,
-    /// Bytes of them that the store did not hold before.
+    /// Bytes of these that are new to the store.
     pub new_bytes: u64,
-    /// The first few of the modified paths.
+    /// The first few modified paths.
     pub modified_paths: Vec<FilePath>,
 }
 
 impl ChangeSummary {
-    /// Whether the tree is another one afterwards.
+    /// Whether the tree changes.
     pub fn is_change(&self) -> bool {
         self.added + self.modified + self.removed > 0
     }
@@ -126,7 +126,7 @@ impl ChangeSummary {
 }
 
 impl Edits {
-    /// The summary before any of `files` is counted.
+    /// The summary before `files` are counted.
     fn summary(&self) -> ChangeSummary {
         ChangeSummary {
             unchanged: self.unchanged,
@@ -137,14 +137,14 @@ impl Edits {
     }
 }
 
-/// The last door before a commit: no path goes in that could not come out as a file.
+/// The final check before a commit: refuses every path that could not be written as a file.
 fn ensure_nameable(edits: &Edits) -> Result<()> {
     let new = edits.files.iter().filter(|(_, file)| file.is_some()).map(|(path, _)| path);
     let illegal: Vec<_> = new.filter_map(|path| path.check_new().err()).collect();
     if illegal.is_empty() { Ok(()) } else { Err(RepoError::IllegalPaths(illegal)) }
 }
 
-/// Counts what `edits` would change, and writes nothing.
+/// Counts what `edits` would change, without writing anything.
 pub fn preview(store: &Store, base: Tree, edits: &Edits) -> Result<ChangeSummary> {
     ensure_nameable(edits)?;
     let mut summary = edits.summary();
@@ -155,10 +155,10 @@ pub fn preview(store: &Store, base: Tree, edits: &Edits) -> Result<ChangeSummary
     Ok(summary)
 }
 
-/// Writes the tree that `base` becomes by `edits`, and counts what that changes.
+/// Applies `edits` to `base`, writes the new tree, and counts the changes.
 ///
 /// `Clashes` names every path that would be both a file and a directory.
-/// `IllegalPaths` names every path that a commit may not take in any more.
+/// `IllegalPaths` names every path that new commits may not contain.
 pub fn apply(store: &Store, base: Tree, edits: &Edits) -> Result<(Tree, ChangeSummary)> {
     ensure_nameable(edits)?;
     let mut summary = edits.summary();

@@ -1,4 +1,4 @@
-//! Edits of what is stored already: rm, mv, cp, revert. No bytes are moved.
+//! Edits of stored files: rm, mv, cp, revert. No content is moved.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::store::{Resolved, Result, Store};
 use crate::tree::files::{directory_range, path_of};
 use crate::tree::{FileEntry, PathKind, Tree};
 
-/// How many conflicting paths an error names.
+/// Maximum number of conflicting paths named in an error.
 const NAMED: usize = 20;
 
-/// Removes files, and with `recursive` directories. `place` names the tree in errors.
+/// Removes files, and with `recursive` directories. Errors call the tree `place`.
 pub fn rm(store: &Store, base: Tree, place: &str, paths: &[FilePath], recursive: bool) -> Result<Edits> {
     let mut edits = Edits::default();
     for path in paths {
@@ -30,7 +30,7 @@ pub fn rm(store: &Store, base: Tree, place: &str, paths: &[FilePath], recursive:
     Ok(edits)
 }
 
-/// Moves a file or directory. `to` is its new path itself.
+/// Moves a file or directory. `to` is the whole new path.
 pub fn mv(store: &Store, base: Tree, place: &str, from: &FilePath, to: &FilePath) -> Result<Edits> {
     ensure_not_itself("move", from, to)?;
     let kind = kind_at(store, base, place, from)?;
@@ -38,13 +38,13 @@ pub fn mv(store: &Store, base: Tree, place: &str, from: &FilePath, to: &FilePath
     let mut files = BTreeMap::new();
     for (path, file) in files_at(store, base, from, kind)? {
         files.insert(rebased(&path, from, to)?, Some(file));
-        // A path can be both: where one file moves away and the next moves to.
+        // A path can be the source of one file and the target of another.
         files.entry(path).or_insert(None);
     }
     Ok(Edits { files, ..Edits::default() })
 }
 
-/// Copies a file or directory of a commit into a tree of `repo`. `to` is the copy's path itself.
+/// Copies a file or directory of a commit into a tree of `repo`. `to` is the whole path of the copy.
 pub fn cp(store: &Store, from: &Resolved, repo: &RepoName, base: Tree, to: &FilePath) -> Result<Edits> {
     if from.commit.repo == *repo && from.tree() == base {
         ensure_not_itself("copy", &from.path, to)?;
@@ -59,7 +59,7 @@ pub fn cp(store: &Store, from: &Resolved, repo: &RepoName, base: Tree, to: &File
     Ok(edits)
 }
 
-/// Copies a file or directory of a tree of the same repository, which need not be a commit's. `place` names that tree in errors.
+/// Copies a file or directory of a tree of the same repository, which need not belong to a commit. Errors call that tree `place`.
 pub fn cp_within(store: &Store, tree: Tree, place: &str, from: &FilePath, base: Tree, to: &FilePath) -> Result<Edits> {
     if tree == base {
         ensure_not_itself("copy", from, to)?;
@@ -75,7 +75,7 @@ fn copied(store: &Store, tree: Tree, place: &str, from: &FilePath, base: Tree, t
     Ok(Edits { files: files?, ..Edits::default() })
 }
 
-/// Takes back what one commit changed, on top of `head`. `RevertConflict` when one of its paths has changed since.
+/// Undoes the changes of one commit on top of `head`. `RevertConflict` if one of its paths has changed since.
 pub fn revert(store: &Store, commit: &Resolved, head: Tree) -> Result<Edits> {
     let mut edits = Edits::default();
     let mut conflicts = Vec::new();
@@ -125,7 +125,7 @@ fn ensure_not_itself(verb: &str, from: &FilePath, to: &FilePath) -> Result<()> {
     Ok(())
 }
 
-/// A file may replace a file, and a directory's files may join those of a directory; nothing else.
+/// A file may replace a file, and a directory may be merged into a directory; nothing else.
 fn ensure_nothing_in_the_way(store: &Store, base: Tree, kind: PathKind, to: &FilePath) -> Result<()> {
     let there = base.kind_at(store, to)?;
     let (what, hint) = match (kind, there) {

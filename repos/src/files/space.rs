@@ -1,4 +1,4 @@
-//! Whether what is to be stored has any chance to fit.
+//! Checks whether new content can possibly fit on the disk.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use super::gathered::{Content, Gathered};
 use crate::base::error::{IoContext, RepoError};
 use crate::store::{Result, Store};
 
-/// How much smaller content may become by compression and by what the store holds already. A guess on the generous side: a put that is
-/// refused here would fail anyway, only later; what does not fit after all is noticed while it is written.
+/// How much smaller content may become through compression and deduplication. A generous guess: a put refused here would certainly fail
+/// later; content that does not fit after all fails while it is written.
 const GENEROUS: u64 = 16;
 
-/// `NoSpace` when the files that are `to_read` cannot fit, however well they compress.
+/// `NoSpace` if the files `to_read` cannot fit, however well they compress.
 pub(super) fn ensure_space(store: &Store, gathered: &Gathered, to_read: impl Fn(usize) -> bool) -> Result<()> {
     let sizes = || (0..gathered.len()).filter(|at| to_read(*at)).map(|at| gathered.stamp(at).size_bytes);
     let folder = store.folder();
@@ -19,7 +19,7 @@ pub(super) fn ensure_space(store: &Store, gathered: &Gathered, to_read: impl Fn(
     if sizes().sum::<u64>() / GENEROUS <= free {
         return Ok(());
     }
-    // Files with holes are smaller than they say.
+    // Sparse files take less space than their size.
     let needed: u64 = (0..gathered.len()).filter(|at| to_read(*at)).map(|at| bytes_on_disk(gathered, at)).sum();
     if needed / GENEROUS <= free {
         return Ok(());

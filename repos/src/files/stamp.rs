@@ -1,22 +1,22 @@
-//! What tells without a look inside that a file is still the one it was.
+//! Metadata that shows, without reading a file, that it has not changed.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::Stat;
 
-/// Times of most file systems continue in steps of the kernel's clock, at most ten milliseconds.
+/// On most file systems, times advance with the kernel's clock, in steps of at most ten milliseconds.
 const TICK: i64 = 20_000_000;
-/// Where times are whole seconds, they may continue in steps of two.
+/// Where times are whole seconds, they may advance in steps of two.
 const COARSE_TICK: i64 = 2_000_000_000;
 const SECOND: i64 = 1_000_000_000;
 
-/// A file's metadata as far as a change of its bytes shows there. Times are nanoseconds since 1970.
+/// The part of a file's metadata that changes when its content does. Times are nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) size_bytes: u64,
     pub(super) modified: i64,
-    /// Unlike the time of modification, no program can set it back.
+    /// Unlike the modification time, no program can set it back.
     pub(super) changed: i64,
     pub(super) device: u64,
     pub(super) inode: u64,
@@ -47,7 +47,7 @@ impl Stamp {
         }
     }
 
-    /// That of what has none, such as standard input. Never settled.
+    /// The stamp of a source without metadata, such as standard input. Never settled.
     pub(super) fn nothing() -> Self {
         Self { size_bytes: 0, modified: i64::MAX, changed: i64::MAX, device: 0, inode: 0, mode: 0 }
     }
@@ -56,8 +56,8 @@ impl Stamp {
         self.mode & 0o111 != 0
     }
 
-    /// Whether any later change shows in the times, for one who looked at `now` or later: the last change is clearly older. After one in
-    /// the same step of the clock, or when the clock was set back, the times could stay what they are.
+    /// Whether any change after the time `now` will show in the file's times: its last change is clearly older. After a change in the same
+    /// clock step, or if the clock was set back, the times might stay the same.
     pub(super) fn is_settled(&self, now: i64) -> bool {
         let newest = self.modified.max(self.changed);
         let tick = if self.modified % SECOND == 0 && self.changed % SECOND == 0 { COARSE_TICK } else { TICK };
@@ -65,7 +65,7 @@ impl Stamp {
     }
 }
 
-/// Times beyond the year 2262 stay at the largest number, and are never settled.
+/// Times beyond the year 2262 saturate at the maximum, and are never settled.
 fn nanos(seconds: i64, nanos: i64) -> i64 {
     seconds.saturating_mul(SECOND).saturating_add(nanos)
 }

@@ -1,16 +1,15 @@
-//! Digests of files that were put before, so that one that has not changed need not be read again.
+//! Digests of files from earlier puts, so that unchanged files need not be read again.
 //!
-//! One file a source in `.pv/stat`, named by the digest of the source's path, with an entry for each file in order of their paths: it is
-//! read from front to back beside a walk. Nothing depends on it: what is damaged or of another store is passed over, and a digest from it
-//! counts only if the store has the content. An entry is written only for a file whose stamp tells of any later change
-//! (see [`super::trust`]).
+//! One file per source in `.pv/stat`, named by the digest of the source's path, with an entry for each file, sorted by path: it is read
+//! from front to back alongside a walk. Nothing depends on it: damaged files and those of other stores are ignored, and a digest counts
+//! only if the store has the content. An entry is written only for a file whose stamp would reveal any later change (see [`super::trust`]).
 //!
 //! ```text
-//! file   = "PVSTAT" 00 02 block*              the first block holds the store's id
-//! block  = length u32 · SHA-256 · entry*      of the entries; a block that is damaged ends the file
+//! file   = "PVSTAT" 00 02 block*              the first block contains the store's id
+//! block  = length u32 · SHA-256 · entry*      length and digest of the entries; a damaged block ends the file
 //! entry  = shared length suffix size modified changed device inode mode digest
 //! ```
-//! Paths share bytes with the one before in their block; times are 8 bytes, the digest 32, all other numbers varints.
+//! A path shares its prefix with the previous path in its block; times take 8 bytes, the digest 32, all other numbers are varints.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -26,17 +25,17 @@ use crate::store::Store;
 use crate::tree::varint;
 
 const FOLDER: &str = "stat";
-/// Number 1 trusted files that had just been written, which a mapping could change unseen.
+/// Version 1 trusted files that had just been written, which a mapping could change unnoticed.
 const MAGIC: &[u8; 8] = b"PVSTAT\x00\x02";
-/// A block is written when it is longer than this.
+/// A block is written once it is longer than this.
 const BLOCK_BYTES: usize = 64 << 10;
-/// No block that was written is longer: a path and a little more beyond.
+/// No written block is longer: one path and a little more beyond the limit.
 const MAX_BLOCK_BYTES: usize = BLOCK_BYTES + (8 << 10);
-/// How many sources are remembered, and in how many bytes in all; the oldest go first.
+/// Maximum number and total size of caches; the oldest are removed first.
 const MAX_CACHES: usize = 64;
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Where a source's digests are kept. The path is that without links: what it leads to counts, not how it is called.
+/// The cache file of a source. Its name depends on the path with all links resolved.
 fn place(store: &Store, source: &Path) -> io::Result<PathBuf> {
     let name = digest_of(source.canonicalize()?.as_os_str().as_bytes());
     Ok(store.folder().join(FOLDER).join(name.to_string()))
@@ -47,22 +46,22 @@ fn place(store: &Store, source: &Path) -> io::Result<PathBuf> {
 pub(super) struct Reader {
     file: BufReader<File>,
     block: Vec<u8>,
-    /// Where the next entry begins in `block`.
+    /// Offset of the next entry in `block`.
     at: usize,
     path: Vec<u8>,
     /// The entry of `path`.
     current: Option<(Stamp, Digest)>,
-    /// Whether nothing more can be read.
+    /// Whether the end was reached.
     ended: bool,
 }
 
 impl Reader {
-    /// Opens what was written of a source for this store, if anything was.
+    /// Opens the cache of a source for this store, if there is one.
     pub(super) fn open(store: &Store, source: &Path) -> Option<Self> {
         let file = File::open(place(store, source).ok()?).ok()?;
         let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-        // Only to tell which cache is oldest.
+        // Only marks the cache as recently used.
         rustix::fs::futimens(&file, &Timestamps { last_access: omit, last_modification: now }).ok();
         let mut reader = Self {
             file: BufReader::with_capacity(2 * BLOCK_BYTES, file),
@@ -79,7 +78,7 @@ impl Reader {
         is_ours.then_some(reader)
     }
 
-    /// The entry of `path`. Paths that are asked for ascend.
+    /// The entry of `path`. Calls must use ascending paths.
     pub(super) fn find(&mut self, path: &[u8]) -> Option<&(Stamp, Digest)> {
         while !self.ended && (self.current.is_none() || *self.path < *path) {
             self.ended = self.next().is_none();
@@ -90,7 +89,7 @@ impl Reader {
         self.current.as_ref().filter(|_| self.path == path)
     }
 
-    /// Goes to the next entry; `None` at the end.
+    /// Advances to the next entry; `None` at the end.
     fn next(&mut self) -> Option<()> {
         if self.at == self.block.len() {
             self.path.clear();
@@ -118,7 +117,7 @@ impl Reader {
         Some(())
     }
 
-    /// Reads the next block whole and checks it.
+    /// Reads the next whole block and verifies it.
     fn read_block(&mut self) -> Option<()> {
         let mut head = [0; 36];
         self.file.read_exact(&mut head).ok()?;
@@ -133,19 +132,19 @@ impl Reader {
     }
 }
 
-/// Writes a source's entries beside the old ones; nobody sees them before they are finished, and without that they are dropped.
+/// Writes a source's entries to a temporary file, which replaces the old one on `finish` and is otherwise dropped.
 #[derive(Debug)]
 pub(super) struct Writer {
     file: BufWriter<File>,
     place: PathBuf,
     part: PathBuf,
     block: Vec<u8>,
-    /// The path of the newest entry of the block.
+    /// The path of the newest entry in the block.
     path: Vec<u8>,
 }
 
 impl Writer {
-    /// Begins to write what is known of a source.
+    /// Starts a new cache for a source.
     pub(super) fn create(store: &Store, source: &Path) -> io::Result<Self> {
         let place = place(store, source)?;
         let folder = store.folder().join(FOLDER);
@@ -159,7 +158,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Adds an entry. Paths ascend.
+    /// Adds an entry. Paths must ascend.
     pub(super) fn add(&mut self, path: &[u8], stamp: &Stamp, digest: &Digest) -> io::Result<()> {
         let shared = self.path.iter().zip(path).take_while(|(one, other)| one == other).count();
         let block = &mut self.block;
@@ -187,7 +186,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts the entries in the place of the old ones. They are not synced: what a power cut leaves of them is whole or passed over.
+    /// Replaces the old entries. Not synced: what a power cut leaves is either intact or ignored.
     pub(super) fn finish(mut self) -> io::Result<()> {
         if !self.block.is_empty() {
             self.write_block()?;
@@ -202,17 +201,17 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // Gone already when it was finished.
+        // After `finish` the file no longer exists.
         std::fs::remove_file(&self.part).ok();
     }
 }
 
-/// Removes caches, and what writers that died have left, beyond the bounds.
+/// Removes caches beyond the limits, and files left by writers that died.
 fn drop_oldest(folder: &Path) -> io::Result<()> {
     let mut caches = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        // What another process has just renamed or removed is not ours to remove.
+        // A file that another process has just renamed or removed is skipped.
         if let Ok(data) = entry.metadata() {
             caches.push((data.modified()?, data.len(), entry.path()));
         }

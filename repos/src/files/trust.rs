@@ -1,20 +1,21 @@
-//! How old the last change of a file must be before its times tell of every later one.
+//! How long a file must be unchanged before its times reveal every later change.
 //!
-//! Most changes show in a file's times at once. A write through a shared mapping (`mmap`) does so only when it comes to a page that was
-//! clean; as long as the page is dirty, more is written to it unseen. The kernel cleans pages in the background about half a minute after
-//! they became dirty, and the next write shows again. So what was read of a file counts for later puts only if the file had not changed
-//! for longer than that: its pages were clean when it was read.
+//! Most changes show in a file's times at once. A write through a shared mapping (`mmap`) does so only when it hits a clean page; while the
+//! page is dirty, further writes go unnoticed. The kernel cleans pages in the background about half a minute after they became dirty, and
+//! the next write shows again. So what was read of a file counts for later puts only if the file had not changed for longer than that: then
+//! its pages were clean when it was read.
 //!
 //! | file system | trusted |
 //! |---|---|
-//! | disks of this machine (ext4, XFS, btrfs …) | after twice the time in which the kernel cleans pages: 70 s, as it is set up by default |
-//! | the same, while more than 256 MB wait for a disk | after 10 minutes |
+//! | local disks (ext4, XFS, btrfs …) | after twice the time in which the kernel cleans pages: 70 s with default settings |
+//! | local disks, while more than 256 MB are waiting to be written | after 10 minutes |
 //! | networks, FUSE, all others | after 10 minutes: their clocks and caches are not ours |
-//! | memory (tmpfs, ramfs), overlayfs, which may be on it | never: pages are not cleaned there, and a write may not show at all |
+//! | memory (tmpfs, ramfs), and overlayfs, which may be on it | never: pages are not cleaned there, and a write may not show at all |
 //!
-//! What remains: a disk that is further behind than that, and a kernel that is told not to write (`vm.dirty_writeback_centisecs = 0`, where
-//! nothing is trusted) or never to a file that is mapped all the time. `put --checksum` reads all.
-//! Measured (ext4, kernel 6.18): to clean the pages of each fresh file instead would cost 40 µs a file, four times what reading it costs.
+//! Not covered: a disk that lags behind even longer, and a kernel configured never to write files that stay mapped. If the kernel is
+//! configured not to write at all (`vm.dirty_writeback_centisecs = 0`), nothing is trusted. `put --checksum` reads everything.
+//! Measured (ext4, kernel 6.18): cleaning the pages of each fresh file instead would cost 40 µs per file, four times the cost of reading
+//! it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,15 +24,15 @@ use rustix::fs::{Mode, OFlags};
 
 use super::stamp::Stamp;
 
-/// When the kernel's settings cannot be read, those that it comes with: pages are written after 30 s, looked for every 5 s.
+/// The kernel's defaults, used if its settings cannot be read: pages are written after 30 s, checked every 5 s.
 const EXPIRE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Where clocks and caches are not this machine's, or its disks are behind.
+/// Used if clocks and caches are not this machine's, or its disks lag behind.
 const LONG: Duration = Duration::from_mins(10);
-/// With more bytes than these waiting for a disk, it may be behind.
+/// A disk may lag behind if more bytes than this are waiting to be written.
 const BEHIND_BYTES: u64 = 256 << 20;
 
-/// File systems by the numbers that `statfs` gives.
+/// File systems by their `statfs` numbers.
 const OF_DISKS: [u64; 19] = [
     0xef53,      // ext2, ext3, ext4
     0x5846_5342, // XFS
@@ -62,16 +63,16 @@ const IN_MEMORY: [u64; 6] = [
     0x6a65_6a62, // shiftfs: the same
 ];
 
-/// Which files are trusted, for one who began to look at `looked_at`.
+/// Decides which files are trusted, given that the first was examined at `looked_at`.
 #[derive(Debug)]
 pub(super) struct Trust {
     /// In nanoseconds since 1970.
     looked_at: i64,
-    /// `None` when the kernel never cleans pages on its own.
+    /// `None` if the kernel never cleans pages by itself.
     on_disks: Option<Duration>,
-    /// By device, for how long a file must not have changed; `None` for ever.
+    /// For each device, how long a file must be unchanged; `None` for never trusted.
     known: Vec<(u64, Option<Duration>)>,
-    /// Whether all file systems are taken for disks of this machine.
+    /// Whether all file systems count as local disks.
     everywhere: bool,
 }
 
@@ -85,9 +86,9 @@ impl Trust {
         }
     }
 
-    /// Whether every change after the look shows in the stamp of a file, which is at `path`.
+    /// Whether every change after the file was examined will show in the stamp of the file at `path`.
     pub(super) fn covers(&mut self, stamp: &Stamp, path: impl FnOnce() -> Option<PathBuf>) -> bool {
-        // First what costs nothing: most files of a first put are either old or just written.
+        // The cheap test first: most files of a first put are either old or just written.
         if !stamp.is_settled(self.looked_at) {
             return false;
         }
@@ -96,7 +97,7 @@ impl Trust {
         } else {
             let kind = path().and_then(|path| file_system(&path, stamp.device));
             let quiet = kind.and_then(|kind| self.quiet_on(kind));
-            // A path that leads elsewhere by now says nothing of the device.
+            // A path that now leads to another device proves nothing.
             if kind.is_some() {
                 self.known.push((stamp.device, quiet));
             }
@@ -105,7 +106,7 @@ impl Trust {
         quiet.is_some_and(|quiet| stamp.is_settled(self.looked_at.saturating_sub(nanos(quiet))))
     }
 
-    /// For how long a file on such a file system must not have changed.
+    /// How long a file on such a file system must be unchanged.
     fn quiet_on(&self, kind: u64) -> Option<Duration> {
         match kind {
             _ if self.everywhere => self.on_disks,
@@ -120,7 +121,7 @@ fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// The number of the file system that a file is on, if the file is on this device.
+/// The number of the file system of a file, if the file is on this device.
 fn file_system(path: &Path, device: u64) -> Option<u64> {
     let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let is_there = Stamp::of(&rustix::fs::fstat(&file).ok()?).device == device;
@@ -129,7 +130,7 @@ fn file_system(path: &Path, device: u64) -> Option<u64> {
     is_there.then_some(kind)
 }
 
-/// For how long a file on a disk must not have changed; `None` when the kernel does not clean pages on its own.
+/// How long a file on a disk must be unchanged; `None` if the kernel does not clean pages by itself.
 fn lag(expire: Option<Duration>, interval: Option<Duration>, unwritten_bytes: u64) -> Option<Duration> {
     let (expire, interval) = (expire.unwrap_or(EXPIRE), interval.unwrap_or(INTERVAL));
     if interval.is_zero() {
@@ -139,13 +140,13 @@ fn lag(expire: Option<Duration>, interval: Option<Duration>, unwritten_bytes: u6
     Some(if unwritten_bytes > BEHIND_BYTES { quiet.max(LONG) } else { quiet })
 }
 
-/// A setting of the kernel's, in hundredths of seconds.
+/// A kernel setting in hundredths of seconds.
 fn setting(name: &str) -> Option<Duration> {
     let text = std::fs::read_to_string(format!("/proc/sys/vm/{name}")).ok()?;
     text.trim().parse().ok().map(|hundredths: u64| Duration::from_millis(hundredths.saturating_mul(10)))
 }
 
-/// Bytes that wait for a disk, or are on their way.
+/// Bytes waiting to be written to disk, or being written.
 fn unwritten() -> u64 {
     std::fs::read_to_string("/proc/meminfo").map_or(0, |text| unwritten_in(&text))
 }

@@ -1,4 +1,4 @@
-//! Reads, hashes and stores gathered files on all cores. Needs no lock; what is stored counts only once a commit names it.
+//! Reads, hashes and stores gathered files on all cores. Needs no lock; stored content counts only once a commit names it.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -20,48 +20,48 @@ use crate::base::stop::stop_at;
 use crate::store::{Result, Store, Stored};
 use crate::tree::{FileEntry, Tree};
 
-/// Single files are remembered in the stat cache from this size on: to read a smaller one costs less than to look it up.
+/// Single files of at least this size are added to the stat cache: reading a smaller one is cheaper than a lookup.
 const REMEMBERED_BYTES: u64 = 4 << 20;
 
 /// How to upload.
 #[derive(Clone, Copy)]
 pub struct UploadOptions<'a> {
-    /// Files that the store surely holds, such as those of the branch that is put to.
+    /// A tree whose files the store certainly has, such as that of the target branch.
     pub base: Tree,
-    /// Takes the digest of a file that has not changed since an earlier put from the stat cache, without reading it.
+    /// Takes the digest of a file unchanged since an earlier put from the stat cache, without reading it.
     pub trust_stat: bool,
     /// Only reads and hashes; nothing is stored.
     pub dry_run: bool,
-    /// Leaves out what cannot be read, or is changed while it is read, and says so in place of an error.
+    /// Leaves out files that cannot be read or change while they are read, and reports them instead of failing.
     pub skip_unreadable: bool,
     /// Called with the files and bytes done so far, from several threads.
     pub progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
-/// Files that were stored.
+/// The result of an upload.
 #[derive(Debug)]
 pub struct Uploaded {
-    /// What each gathered file became, in their order; `None` for one that was left out.
+    /// The stored entry of each gathered file, in the same order; `None` if it was left out.
     pub files: Vec<Option<FileEntry>>,
     /// What was left out, and why; sorted.
     pub skipped: Vec<(PathBuf, String)>,
-    /// How many bytes of them the store did not hold before.
+    /// Number of bytes that are new to the store.
     pub new_bytes: u64,
-    /// How many files were read.
+    /// Number of files read.
     pub read: u64,
-    /// Files that were no longer what they were when they were gathered, sorted.
+    /// Files that changed after they were gathered, sorted.
     changed: Vec<usize>,
 }
 
 impl Uploaded {
-    /// The edits that put these files, gathered as `gathered`, in their places.
+    /// The edits that add these files at their target paths.
     pub fn into_edits(self, gathered: &Gathered) -> Edits {
         let files = self.files.into_iter().enumerate();
         let files = files.filter_map(|(at, file)| Some((gathered.path(at), Some(file?)))).collect();
         Edits { files, new_bytes: self.new_bytes, ..Edits::default() }
     }
 
-    /// The same, without files that are in `base` already: these are only counted.
+    /// Like [`Self::into_edits`], but files that `base` already has are only counted.
     pub fn edits(&self, store: &Store, base: Tree, gathered: &Gathered) -> Result<Edits> {
         let mut edits = Edits { new_bytes: self.new_bytes, ..Edits::default() };
         let mut cursor = base.cursor(store)?;
@@ -81,12 +81,12 @@ impl Uploaded {
         Ok(edits)
     }
 
-    /// What was left out of the sources, also what could not be read.
+    /// Everything left out of the sources, including what could not be read.
     pub fn left_out(&self, gathered: &Gathered) -> LeftOut {
         gathered.left_out.with_skipped(self.skipped.iter().flat_map(|(path, _)| gathered.targets(path)))
     }
 
-    /// Writes down the digests for the next put of the same sources. For after the commit: it saves time and nothing depends on it.
+    /// Saves the digests for the next put of the same sources. Call it after the commit: it only saves time.
     pub fn remember(&self, store: &Store, gathered: &Gathered) {
         if self.read > 0
             && let Err(error) = self.write_stat_cache(store, gathered)
@@ -123,14 +123,14 @@ impl Uploaded {
 
 /// Stores the content of all gathered files. `progress` is called with the files and bytes done so far, from several threads.
 ///
-/// `ChangedWhileRead` when a file was written to meanwhile; `BadSources` names all that cannot be opened.
+/// `ChangedWhileRead` if a file was written to meanwhile; `BadSources` names all files that cannot be opened.
 pub fn upload(store: &Store, gathered: &Gathered, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Uploaded> {
     let options =
         UploadOptions { base: Tree::empty(), trust_stat: false, dry_run: false, skip_unreadable: false, progress };
     upload_with(store, gathered, &options)
 }
 
-/// The same, with a choice of what is read and what is stored. `NoSpace` when what is to be read can surely not be stored.
+/// Like [`upload`], with options. `NoSpace` if the content to read certainly does not fit.
 pub fn upload_with(store: &Store, gathered: &Gathered, options: &UploadOptions<'_>) -> Result<Uploaded> {
     let mut files = if options.trust_stat { known(store, gathered, options.base)? } else { vec![None; gathered.len()] };
     if !options.dry_run {
@@ -166,7 +166,7 @@ pub fn upload_with(store: &Store, gathered: &Gathered, options: &UploadOptions<'
     Ok(Uploaded { files, skipped: bad, new_bytes: job.new_bytes.into_inner(), read: unknown as u64, changed })
 }
 
-/// What the stat cache knows of the files; only what the store has counts.
+/// The entries that the stat cache has for the files; only content that the store has counts.
 fn known(store: &Store, gathered: &Gathered, base: Tree) -> Result<Vec<Option<FileEntry>>> {
     let mut readers: Vec<Option<Reader>> = gathered
         .roots()
@@ -190,7 +190,7 @@ fn known(store: &Store, gathered: &Gathered, base: Tree) -> Result<Vec<Option<Fi
         if let Some((_, digest)) = reader.find(&relative).filter(|(before, _)| before == stamp) {
             let known = FileEntry { digest: *digest, size: stamp.size_bytes, executable: stamp.is_executable() };
             gathered.key(at, &mut key);
-            // What a branch holds is in the store; of all else garbage may have been made since.
+            // The store certainly has the files of a branch; anything else may have been collected as garbage since.
             if cursor.get(&key)?.is_none_or(|there| there.digest != known.digest) {
                 doubtful.push(at);
             }
@@ -221,7 +221,7 @@ struct Upload<'a> {
     options: &'a UploadOptions<'a>,
     bad: Mutex<Vec<(PathBuf, String)>>,
     changed: Mutex<Vec<usize>>,
-    /// Set with the first bad source: from then on files are only opened, to name all bad ones.
+    /// Set at the first bad source: after that, files are only opened, to report all bad ones.
     spoilt: AtomicBool,
     files: AtomicU64,
     bytes: AtomicU64,
@@ -229,7 +229,7 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    /// `None` once a source is bad. `buffer` is the thread's own, so that a small file costs no allocation.
+    /// `None` once a source is bad. Each thread passes its own `buffer`, so that a small file needs no allocation.
     fn take(&self, buffer: &mut Vec<u8>, at: usize) -> Result<Option<FileEntry>> {
         let taken = match self.gathered.content(at) {
             Content::Stdin => {
@@ -249,9 +249,9 @@ impl Upload<'_> {
         Ok(Some(FileEntry { digest: stored.digest, size: stored.size_bytes, executable }))
     }
 
-    /// Opens a source; one that cannot be is noted down, for an error that names all.
+    /// Opens a source; a failure is recorded for an error that names all.
     fn open(&self, path: &Path) -> Result<Option<File>> {
-        // Not blocking: what was a file may be a pipe by now.
+        // Non-blocking: what was a file may be a pipe by now.
         let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
         match std::fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path) {
             Ok(file) => Ok(Some(file)),
@@ -268,12 +268,12 @@ impl Upload<'_> {
         self.bad.lock().expect("no panic under this lock").push((path.to_owned(), why));
     }
 
-    /// Reads a file, and whether it is executable. The stamp afterwards tells that nobody wrote to it meanwhile.
+    /// Reads a file, and whether it is executable. The stamp afterwards shows whether anyone wrote to it meanwhile.
     fn read(&self, path: &Path, mut file: File, at: usize, buffer: &mut Vec<u8>) -> Result<Option<(Stored, bool)>> {
         let expected = self.gathered.stamp(at);
         if expected.size_bytes < Store::ONE_CHUNK_BYTES {
             let size = expected.size_bytes as usize;
-            // One byte more than the size: most files are read in one go, and growth is noticed.
+            // One byte more than the size: most files are read in one call, and growth is noticed.
             if buffer.len() <= size {
                 buffer.resize((size + 1).next_power_of_two(), 0);
             }
@@ -285,7 +285,7 @@ impl Upload<'_> {
         self.read_carefully(path, file, at)
     }
 
-    /// Reads a large file, or one that is no longer what it was when it was gathered.
+    /// Reads a large file, or one that changed after it was gathered.
     fn read_carefully(&self, path: &Path, mut file: File, at: usize) -> Result<Option<(Stored, bool)>> {
         let before = stamp_of(&file, path)?;
         if let Some(why) = special(before.mode) {
@@ -316,7 +316,7 @@ impl Upload<'_> {
         Ok(Some((stored, before.is_executable())))
     }
 
-    /// Keeps content that is in memory.
+    /// Stores content that is in memory.
     fn keep(&self, bytes: &[u8]) -> Result<Stored> {
         if self.options.dry_run {
             return self.count(digest_of(bytes), bytes.len() as u64);
@@ -324,7 +324,7 @@ impl Upload<'_> {
         self.store.put_bytes(bytes)
     }
 
-    /// Keeps all that `source` gives.
+    /// Stores everything that `source` yields.
     fn keep_all(&self, mut source: impl Read) -> std::io::Result<Stored> {
         if !self.options.dry_run {
             return self.store.put_content(source);
@@ -340,7 +340,7 @@ impl Upload<'_> {
     }
 }
 
-/// Takes bytes for their digest alone.
+/// A writer that only computes the digest.
 struct HashOnly<'a>(&'a mut Hasher);
 
 impl std::io::Write for HashOnly<'_> {
@@ -364,7 +364,7 @@ fn is_short_of_files(error: &std::io::Error) -> bool {
     limits.iter().any(|limit| error.raw_os_error() == Some(limit.raw_os_error()))
 }
 
-/// An error of the store passes through `Read` as an I/O error: it comes out as it was.
+/// Restores an error of the store that passed through `Read` as an I/O error.
 fn unwrap_error(error: std::io::Error, path: &Path) -> RepoError {
     error.downcast::<RepoError>().unwrap_or_else(|source| RepoError::Io {
         doing: "read",
@@ -373,7 +373,7 @@ fn unwrap_error(error: std::io::Error, path: &Path) -> RepoError {
     })
 }
 
-/// Reads until `buffer` is full or the file ends; the bytes read. A regular file that gives less than was asked has ended.
+/// Reads until `buffer` is full or the file ends; returns the number of bytes. A regular file that returns less than requested has ended.
 fn read_full(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {

@@ -1,7 +1,7 @@
-//! Looks at all that is below a folder, on all cores, and gives it in the order of paths.
+//! Walks everything below a folder, on all cores, and returns it sorted by path.
 //!
-//! Each folder is listed by one thread; what is in a large one is looked at in batches by all. Only names and metadata are kept, by
-//! folder, so that sorting compares names of one folder and no paths.
+//! Each folder is listed by one thread; the entries of a large folder are examined in batches by all threads. Only names and metadata are
+//! kept, grouped by folder, so sorting compares names within a folder and not whole paths.
 
 use std::ffi::{CStr, OsStr};
 use std::ops::Range;
@@ -20,15 +20,15 @@ use super::ignore::{Decider, Rules};
 use super::stamp::Stamp;
 use crate::store::Store;
 
-/// Files that a thread looks at before another may take the next ones.
+/// Number of files in a batch that one thread examines.
 const BATCH: usize = 512;
 
-/// What is wrong with the sources, all of it.
+/// Everything that is wrong with the sources.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
     pub(super) illegal: Vec<PathError>,
     pub(super) bad: Vec<(PathBuf, String)>,
-    /// Lines of files of patterns that are none: which file, and what is wrong. They hold nothing up.
+    /// Invalid lines in pattern files: the file, and what is wrong. They do not stop the put.
     pub(super) wrong_patterns: Vec<(PathBuf, String)>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Refused {
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     pub(super) source: &'a Path,
-    /// What precedes a name relative to `source` in its path in the commit; ends with `/`.
+    /// The path prefix in the commit for names relative to `source`; ends with `/`.
     pub(super) target: &'a [u8],
     pub(super) decider: &'a Decider,
 }
@@ -44,7 +44,7 @@ pub(super) struct Walk<'a> {
 #[derive(Debug, Default)]
 struct Queue {
     tasks: Vec<Task>,
-    /// Threads that may yet add tasks.
+    /// Number of threads that may still add tasks.
     busy: usize,
 }
 
@@ -54,15 +54,15 @@ enum Task {
     Look { open: Arc<Open>, names: Vec<u8> },
 }
 
-/// A folder that is looked at.
+/// A folder being walked.
 #[derive(Debug)]
 struct Open {
     folder: usize,
     /// Empty, or ends with `/`.
     relative: Vec<u8>,
-    /// Whether every plain name makes a legal path here.
+    /// Whether every plain name gives a legal path here.
     is_plain: bool,
-    /// What is left out here.
+    /// The patterns for this folder.
     rules: Option<Arc<Rules>>,
     at: OwnedFd,
 }
@@ -71,7 +71,7 @@ struct Open {
 #[derive(Debug)]
 struct Part {
     folder: usize,
-    /// Where its files are in those of the thread.
+    /// The range of its files in the thread's list.
     files: Range<usize>,
     folders: Vec<(Vec<u8>, usize)>,
 }
@@ -79,13 +79,13 @@ struct Part {
 /// A file that was found.
 #[derive(Debug)]
 struct FoundFile {
-    /// Where its name is in those of the thread.
+    /// The start of its name in the thread's buffer.
     name_start: usize,
     name_length: u32,
     stamp: Stamp,
 }
 
-/// What one thread found: few large vectors, whose memory goes back to the system when they are dropped.
+/// What one thread found: a few large vectors, whose memory is returned to the system when they are dropped.
 #[derive(Debug, Default)]
 struct Found {
     names: Vec<u8>,
@@ -94,7 +94,7 @@ struct Found {
     refused: Refused,
     stores: Vec<PathBuf>,
     left_out: Omitted,
-    /// Folders with patterns of their own.
+    /// Folders with their own patterns.
     rules: Vec<(Vec<u8>, Arc<Rules>)>,
 }
 
@@ -104,15 +104,15 @@ impl Found {
     }
 }
 
-/// What all threads found, and for each folder which parts of it.
+/// What all threads found, and the parts of each folder.
 struct Folders {
     found: Vec<Found>,
     parts: Vec<Vec<(usize, Part)>>,
 }
 
 impl Walk<'_> {
-    /// Adds to `gathered`, as files of `root`, all that lie below `relative`, which is empty or ends with `/`; `rules` are those of the
-    /// folders above it.
+    /// Adds everything below `relative` (empty, or ends with `/`) to `gathered` as files of `root`; `rules` are those of the folders above
+    /// it.
     pub(super) fn run(
         &self,
         root: u32,
@@ -155,14 +155,14 @@ impl Walk<'_> {
 }
 
 impl Folders {
-    /// Adds the files of a folder and of those below it in the order of their paths.
+    /// Adds the files of a folder and of those below it, sorted by path.
     fn emit(&self, folder: usize, root: u32, relative: &[u8], gathered: &mut Gathered) {
         let mut entries: Vec<(&[u8], Entry<'_>)> = Vec::new();
         for (thread, part) in &self.parts[folder] {
             let found = &self.found[*thread];
             let files = &found.files[part.files.clone()];
             entries.extend(files.iter().map(|file| (found.name(file), Entry::File(&file.stamp))));
-            // In the order of paths a folder stands where its name with the `/` does.
+            // In path order, a folder sorts as its name with a trailing `/`.
             entries.extend(part.folders.iter().map(|(name, folder)| (name.as_slice(), Entry::Folder(*folder))));
         }
         entries.sort_unstable_by_key(|(name, _)| *name);
@@ -201,7 +201,7 @@ impl Walker<'_> {
         found
     }
 
-    /// The next task; `None` when nobody can add one any more. The newest comes first, so that few folders are open at a time.
+    /// The next task; `None` once no thread can add another. The newest task comes first, so that few folders are open at a time.
     fn take(&self) -> Option<(Task, Busy<'_>)> {
         let mut queue = self.queue.lock().expect("no panic under this lock");
         loop {
@@ -262,7 +262,7 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// Takes up a folder, unless it is left out; its name, ended by `/`, and number.
+    /// Adds a folder, unless it is left out; returns its name, ending with `/`, and its number.
     fn folder(&self, open: &Open, name: &[u8], found: &mut Found) -> Option<(Vec<u8>, usize)> {
         let relative = [&open.relative, name].concat();
         if self.is_left_out(open, &relative, true, found) {
@@ -278,7 +278,7 @@ impl Walker<'_> {
         Some(([name, b"/"].concat(), folder))
     }
 
-    /// Looks at what has these names, each ended by a zero byte.
+    /// Examines the entries with these names, each ending with a zero byte.
     fn look(&self, open: &Open, names: &[u8], mut folders: Vec<(Vec<u8>, usize)>, found: &mut Found) {
         let start = found.files.len();
         for name in names.split_inclusive(|byte| *byte == 0) {
@@ -292,7 +292,7 @@ impl Walker<'_> {
         }
     }
 
-    /// Takes a file. Some file systems do not tell folders in their listings: one that turns out here is given back.
+    /// Examines a file. Some file systems do not mark folders in listings: an entry that turns out to be a folder is returned.
     fn look_at(&self, open: &Open, name: &CStr, found: &mut Found) -> Option<(Vec<u8>, usize)> {
         let bytes = name.to_bytes();
         let relative = || [&open.relative, bytes].concat();
@@ -330,7 +330,7 @@ impl Walker<'_> {
         }
     }
 
-    /// What is left out in a folder, from what is left out above it.
+    /// The patterns for a folder, based on those for the folder above it.
     fn rules_in(
         &self,
         at: BorrowedFd<'_>,
@@ -355,7 +355,7 @@ impl Walker<'_> {
     }
 }
 
-/// Counts as a thread that has a task; also when a panic ends it, so that no other waits for what it would have added.
+/// Counts a thread as having a task; also if a panic ends it, so that no other thread waits for tasks it would have added.
 struct Busy<'a> {
     queue: &'a Mutex<Queue>,
     more: &'a Condvar,
@@ -371,7 +371,7 @@ impl Drop for Busy<'_> {
     }
 }
 
-/// The stamp of a file or of what a link leads to, `None` for a folder, or what it is that has no content to keep.
+/// The stamp of a file or of a link's target, `None` for a folder, or the kind of something without content to store.
 pub(super) fn file_stamp(at: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stamp>, String> {
     let unreadable = |error: rustix::io::Errno| why_unreadable(&error.into());
     let stat = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW).map_err(unreadable)?;
@@ -380,7 +380,7 @@ pub(super) fn file_stamp(at: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stamp
         FileType::Symlink => {
             let behind = rustix::fs::statat(at, name, AtFlags::empty()).map_err(|error| why_bad_link(&error.into()))?;
             if FileType::from_raw_mode(behind.st_mode).is_dir() {
-                // Followed, it could lead round in a circle or out of the source; left out, its files would be missing unnoticed.
+                // A followed link could lead in a circle or out of the source; a skipped one would silently lose its files.
                 let why = "is a link to a directory; put that directory itself, or skip the link with --exclude";
                 return Err(why.to_owned());
             }
@@ -391,12 +391,12 @@ pub(super) fn file_stamp(at: BorrowedFd<'_>, name: &CStr) -> Result<Option<Stamp
     special(stat.st_mode).map_or_else(|| Ok(Some(Stamp::of(&stat))), |why| Err(why.to_owned()))
 }
 
-/// Whether a byte is legal everywhere in a path: so of printable ASCII.
+/// Whether a byte is legal everywhere in a path: printable ASCII.
 fn is_plain(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte)
 }
 
-/// Whether a name is surely a legal end of a path with `before` bytes before it. The others are looked at closely.
+/// Whether a name is certainly a legal end of a path with `before` bytes before it. Other names need a full check.
 fn is_plain_name(before: usize, name: &[u8]) -> bool {
     before + name.len() <= specs::MAX_PATH_BYTES
         && name.len() <= specs::MAX_PART_BYTES
@@ -422,7 +422,7 @@ mod tests {
                 panic!("in the middle of a folder");
             });
             is_taken.recv().unwrap();
-            // It waits for what the other may add, and ends with it.
+            // It waits for tasks that the other thread may add, and ends when that thread ends.
             assert!(walker.take().is_none());
             assert!(panics.join().is_err());
         });

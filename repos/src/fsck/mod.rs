@@ -7,7 +7,7 @@
 //! A check changes and locks nothing: concurrent writes are left for the next check. If others wrote meanwhile, apparent damage is checked
 //! again and reported only if it persists: a commit may give up its files between reading its name and its files. The index on disk is
 //! checked as this process opened it: an owner checks its store as any other process does. [`repair`] takes the store's lock.
-//! Not here: whether a claim is true, such as what a file was made from (`verify`, in `engine`); computing an output again (`engine`).
+//! Not here: whether a claim is true, such as what a file was made from (`proof`, in `answers`); computing an output again (`engine`).
 
 use crate::store::{Result, Store};
 
