@@ -1,4 +1,4 @@
-//! Brings an index up to packs and journal: records that are new, packs that came and packs that went.
+//! Brings an index up to date with packs and journal: new records, new packs and removed packs.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -16,27 +16,27 @@ use crate::journal::Position;
 use crate::objects::packs::codec::unpack;
 use crate::objects::packs::format::Row;
 
-/// Rows of a pack that are read into the index at a time.
+/// Number of rows of a pack that are read into the index at a time.
 const ROWS_AT_A_TIME: usize = 50_000;
 
 impl Store {
-    /// The journal's position with the right to change index and position: what is looked at and what is recorded belong together.
-    /// Taken after the lock on a pack writer, never before.
+    /// Locks the journal's position, with the right to change index and position: reading and recording must see the same state. Taken
+    /// after the lock on a pack writer, never before.
     pub(super) fn locked_position(&self) -> MutexGuard<'_, Position> {
         self.inner.position.lock().expect("no panic under this lock")
     }
 
-    /// The index with the position that it stands at.
+    /// The index with its position.
     pub(crate) fn index_at(&self) -> (Arc<Index>, Position) {
         let position = self.locked_position();
         (self.index(), *position)
     }
 
-    /// Brings an index up to packs and journal, and `position` with it.
+    /// Brings an index, and `position`, up to date with packs and journal.
     pub(super) fn catch_up(&self, index: &Index, position: &mut Position) -> Result<(), RepoError> {
         let from: Position = index.row(&keys::meta(meta::POSITION))?.unwrap_or_default();
         let noted = self.noted_position();
-        // The journal first: whatever its records name is in packs that were finished before, and so are listed after.
+        // The journal first: whatever its records name is in packs that were finished earlier, and so are in the list read later.
         self.journal().fetch(from)?;
         let (mut records, mut end) = (Vec::new(), from);
         let length = self.journal().length()?;
@@ -52,11 +52,11 @@ impl Store {
         if let Some(noted) = noted.filter(|noted| noted.bytes > end.bytes) {
             return Err(RepoError::ShortJournal { records: noted.records, bytes: noted.bytes, found: end.bytes });
         }
-        // Packs on other machines hold nothing that matters before a record names it.
+        // Packs of other machines do not matter before a record names something in them.
         let (packs, all) = if records.is_empty() { self.packs().known()? } else { (self.packs().list()?, true) };
         self.follow_packs(index, packs, all)?;
         if index.is_writable() && !records.is_empty() {
-            // A writer may have died between write and sync. After a power cut the index must not know more than the journal.
+            // A writer may have died between write and sync. After a power cut the index must not be ahead of the journal.
             self.journal().sync()?;
         }
         for (record, after, leaf) in &records {
@@ -68,7 +68,7 @@ impl Store {
         *position = end;
         if index.is_writable() {
             self.check_records(index, &end)?;
-            // Anyone who executes pipelines must not follow what nobody signed.
+            // A process that executes pipelines must not follow unsigned commands.
             if self.is_owner() && !records.is_empty() {
                 self.ensure_not_forged(index)?;
             }
@@ -76,16 +76,16 @@ impl Store {
         Ok(())
     }
 
-    /// Enters packs into the index that no record may name yet.
+    /// Adds packs to the index that no record may name yet.
     pub(crate) fn register_listed(&self, packs: &[(PackName, u64)]) -> Result<(), RepoError> {
         let _position = self.locked_position();
         self.register_new(&self.index(), packs).map(|_| ())
     }
 
-    /// Enters packs that are new, then takes out those that are gone, if these are `all`: what counts of them is in the new ones.
+    /// Adds new packs, then removes those that are gone, if the list has `all`: the objects of removed packs that count are in new ones.
     ///
-    /// A reader's index puts off packs of content: most reads need none of them, and one that a large put has just finished, which the
-    /// index on disk does not know yet, can hold a million rows.
+    /// A reader's index defers packs of content: most reads need none of them, and one just finished by a large put, which the index on
+    /// disk does not know yet, can have a million rows.
     pub(super) fn follow_packs(
         &self,
         index: &Index,
@@ -111,12 +111,12 @@ impl Store {
             known.iter().filter(|name| !listed.contains(*name)).for_each(|name| index.forget_pack(name));
         }
         self.rely_on(known.into_iter().filter(|name| !all || listed.contains(name)));
-        // Which other copies there are may have changed.
+        // The set of duplicate copies may have changed.
         self.inner.copies.lock().expect("no panic under this lock").take();
         Ok(())
     }
 
-    /// Enters the packs that the index has put off. The caller holds the lock on the position.
+    /// Adds the deferred packs to the index. The caller holds the lock on the position.
     pub(super) fn enter_put_off(&self) -> Result<(), RepoError> {
         let index = self.index();
         let mut packs = index.packs_put_off();
@@ -128,18 +128,18 @@ impl Store {
         Ok(())
     }
 
-    /// Has the index know all packs from now on, for anyone who looks at all of them.
+    /// From now on the index covers all packs, for operations that look at all of them.
     pub(crate) fn know_all(&self) -> Result<(), RepoError> {
         self.inner.knows_all.store(true, Ordering::Relaxed);
         let _position = self.locked_position();
         self.enter_put_off()
     }
 
-    /// Enters packs that the index does not know; false when one is gone, so that the list is old.
+    /// Adds packs that the index does not know; false if one is gone, which means that the list is outdated.
     fn register_new(&self, index: &Index, listed: &[(PackName, u64)]) -> Result<bool, RepoError> {
         let mut new: Vec<_> = listed.iter().filter(|(name, _)| index.pack_number(name).is_none()).collect();
-        // Of two copies the one that is entered last counts. A folded pack is longer than each of those that it replaces and that are
-        // about to go.
+        // Of two copies the one added last counts. A folded pack is longer than each of the packs it replaces, which are about to be
+        // removed.
         new.sort_unstable_by_key(|(name, length)| (*length, *name));
         for (name, length) in new {
             match self.rows_of_pack(name, *length).and_then(|rows| self.register(index, name, &rows)) {
@@ -151,7 +151,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Has the copies in a pack that the index knows count, whatever others there are. The caller holds the lock on the position.
+    /// Makes the copies in a known pack the ones that count, whatever others exist. The caller holds the lock on the position.
     pub(super) fn prefer(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
         self.register(index, name, rows)?;
         if let Some(number) = index.pack_number(name) {
@@ -161,7 +161,7 @@ impl Store {
         Ok(())
     }
 
-    /// Enters the objects of a finished pack into an index. The caller holds the lock on the position.
+    /// Adds the objects of a finished pack to an index. The caller holds the lock on the position.
     pub(super) fn register(&self, index: &Index, name: &PackName, rows: &[Row]) -> Result<(), RepoError> {
         if index.pack_number(name).is_some() {
             return Ok(());
@@ -171,7 +171,7 @@ impl Store {
             let mut changes = Changes::new();
             for row in rows {
                 let key = keys::object(row.kind, &row.digest);
-                // One that the index knows from another pack is not read again: folding moves many.
+                // An object that the index knows from another pack is not read again: folding moves many.
                 let is_to_be_read = has_rows_about(row.kind) && index.get(&key)?.is_none();
                 changes.insert(key, Some(Location::of(row, number).encode()));
                 if is_to_be_read && let Some(bytes) = unpack(row, self.packs().read(name, row.stored_range())?) {

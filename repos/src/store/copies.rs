@@ -1,5 +1,5 @@
-//! Other copies of objects than those that the index names: looked for only when one of these cannot be read as what it is, or is gone.
-//! Of two copies each process counts the one that it saw last; the pack of that one may be removed by a process that counts the other.
+//! Finds copies of objects other than those in the index; used only if the indexed copy is damaged or missing. Of two copies, each process
+//! counts the one that it saw last; a process that counts the other copy may remove its pack.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::index::rows::Location;
 use crate::objects::packs::codec::unpack;
 use crate::objects::packs::format::Row;
 
-/// All entries of packs that are elsewhere than the index says, by kind and digest. None but duplicates in a store that is sound.
+/// All pack entries that are not where the index says, by kind and digest. In an intact store these are only duplicates.
 #[derive(Debug, Default)]
 pub(super) struct Copies(HashMap<(u8, Digest), Vec<(PackName, Row)>>);
 
 impl Store {
-    /// A sound copy of an object whose copy where the index says is not, or has gone with its pack; for a wrong row of the index, the
+    /// An intact copy of an object whose indexed copy is damaged or has disappeared with its pack; if the row of the index is wrong, the
     /// object itself.
     pub(super) fn another_copy(&self, kind: Kind, digest: &Digest) -> Result<Option<(PackName, Bytes)>> {
         let copies = self.copies()?;
@@ -47,7 +47,7 @@ impl Store {
         let mut copies = Copies::default();
         for (name, length) in self.packs().list()? {
             let number = index.pack_number(&name);
-            // A pack may be gone by now: what lay in it and counts is elsewhere.
+            // A pack may be gone by now: the objects in it that count are elsewhere.
             let Ok(rows) = self.rows_of_pack(&name, length) else { continue };
             for row in rows {
                 let named = index.get(&keys::object(row.kind, &row.digest))?.as_deref().and_then(Location::decode);
@@ -59,7 +59,7 @@ impl Store {
         Ok(copies)
     }
 
-    /// What a finished pack holds: by its index, else by its entries.
+    /// The rows of a finished pack: from its index or, if that is damaged, from its entries.
     pub(super) fn rows_of_pack(&self, name: &PackName, length: u64) -> Result<Vec<Row>> {
         match crate::objects::packs::writer::read_index(self.packs(), name, length) {
             Err(error @ RepoError::DamagedPack { .. }) => {

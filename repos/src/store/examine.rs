@@ -1,7 +1,7 @@
-//! Reads objects for anyone who trusts nothing: as they are in their packs, past all caches.
+//! Reads objects for verification: directly from their packs, bypassing all caches.
 //!
-//! What stands before an object's bytes in its pack is looked at too, and at the end header and index of every pack that something was
-//! found in. So a byte that was changed anywhere in what a claim depends on is found, and named.
+//! It also checks the header of each entry and, at the end, the header and index of every pack that was read. So every changed byte that a
+//! claim depends on is found and named.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -21,14 +21,14 @@ use crate::objects::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
 use crate::objects::packs::writer::read_index;
 use crate::tree::FileEntry;
 
-/// The object of an entry; else which of its bytes are wrong.
+/// The object of an entry; otherwise, which of its bytes are wrong.
 fn unpack_entry(row: &Row, mut entry: Bytes) -> Result<Bytes, &'static str> {
     let stored = entry.split_off(entry.len().min(ENTRY_BYTES as usize));
     let bytes = unpack(row, stored).ok_or("its bytes")?;
     if *entry == row.entry_header() { Ok(bytes) } else { Err("the bytes before it") }
 }
 
-/// Reads a store's objects from their packs, and remembers which packs these were.
+/// Reads a store's objects from their packs, and remembers which packs it read.
 #[derive(Debug)]
 pub struct Examiner {
     store: Store,
@@ -36,20 +36,20 @@ pub struct Examiner {
 }
 
 impl Examiner {
-    /// One that has looked at nothing yet.
+    /// An examiner that has read nothing yet.
     pub fn new(store: Store) -> Self {
         Self { store, packs: Mutex::default() }
     }
 
-    /// The bytes of an object. `DamagedObject` when they or what stands before them are others, `MissingObject` when it is not there.
+    /// The content of an object. `DamagedObject` if its bytes or its header are wrong, `MissingObject` if it does not exist.
     pub fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes> {
         match self.store.find_place(kind, digest)? {
             Place::At(pack, row) => match self.entry(&pack, &row, kind) {
-                // Folded or collected meanwhile: it is elsewhere now.
+                // Folded or collected meanwhile: the object is elsewhere now.
                 Err(error) if is_gone(&error) => self.store.object(kind, digest),
                 read => read,
             },
-            // Also what this process has in a pack that is not finished.
+            // This includes objects in this process's own unfinished packs.
             Place::Gone | Place::Nowhere => self.store.object(kind, digest),
         }
     }
@@ -58,7 +58,7 @@ impl Examiner {
         let range = row.offset..row.stored_range().end;
         let mut read = unpack_entry(row, self.store.packs().read(pack, range.clone())?);
         if read.is_err() {
-            // What was read may be a copy that went bad.
+            // The bytes may come from a damaged local copy.
             let again = self.store.packs().read_again(pack, range)?;
             read = again.map_or(read, |entry| unpack_entry(row, entry));
         }
@@ -71,7 +71,7 @@ impl Examiner {
         Ok(bytes)
     }
 
-    /// Reads a file through, whose bytes have to be those that its entry in a tree says.
+    /// Reads a whole file and verifies it against its tree entry.
     pub fn content(&self, file: &FileEntry) -> Result<()> {
         let other =
             |kind| RepoError::DamagedObject { kind, digest: file.digest, why: "it does not match its tree".to_owned() };
@@ -81,7 +81,7 @@ impl Examiner {
         }
         let manifest = match self.object(Kind::Manifest, &file.digest) {
             Err(RepoError::MissingObject { .. }) => {
-                // One chunk, in a pack that is not finished; else nothing.
+                // One chunk in an unfinished pack, or missing.
                 let length = self.store.object(Kind::Chunk, &file.digest)?.len() as u64;
                 return if length == file.size { Ok(()) } else { Err(other(Kind::Chunk)) };
             }
@@ -95,7 +95,7 @@ impl Examiner {
         if is_right { Ok(()) } else { Err(other(Kind::Manifest)) }
     }
 
-    /// What is wrong with header and index of the packs that something was found in.
+    /// What is wrong with the headers and indexes of the packs that were read.
     pub fn pack_faults(&self) -> Result<Vec<RepoError>> {
         let packs = std::mem::take(&mut *self.packs.lock().expect("no panic under this lock"));
         let lengths = self.store.packs().list()?;

@@ -1,11 +1,11 @@
-//! Makes few packs of many: a store that gets thousands of small commits keeps a few dozen packs.
+//! Merges many small packs into few: a store with thousands of small commits keeps a few dozen packs.
 //!
-//! Packs come in *tiers* by length, each eight times as long as the one before. When eight of one tier have come together they become
-//! one, which is most often of the next tier: so an object is copied a few times in its life, and at most seven packs of a tier and
-//! class stay. Large packs are left alone.
+//! Packs are grouped into *tiers* by length; each tier is eight times as long as the one before. Eight packs of one tier are merged into
+//! one, usually of the next tier: so an object is copied a few times in its life, and at most seven packs of a tier and class remain. Large
+//! packs are left alone.
 //!
-//! The new pack holds every object of those that it replaces, and is durable and listed before they go. Anyone who looks in between finds
-//! both; a crash leaves duplicates. An entry that is damaged keeps its pack: nothing is lost that a repair could use.
+//! The new pack contains every object of the packs it replaces, and is durable and listed before they are removed. A process that looks in
+//! between finds both; a crash leaves duplicates. A pack with a damaged entry is kept: nothing is lost that a repair could use.
 //! Needs no lock of the store: only one process at a time removes packs.
 
 use super::{Lock, Result, Store};
@@ -16,23 +16,23 @@ use crate::base::stop::stop_at;
 use crate::objects::packs::copy::PackCopy;
 use crate::objects::packs::writer::read_index;
 
-/// This many packs of a tier become one.
+/// Number of packs of a tier that are merged into one.
 const FAN_IN: usize = 8;
-/// At most this many at a time.
+/// Maximum number merged at a time.
 const MOST: usize = 64;
-/// Packs shorter than this are of the lowest tier.
+/// Packs shorter than this are in the lowest tier.
 const LOWEST_TIER_BYTES: u64 = 32 << 10;
-/// Packs of this length are left alone.
+/// Packs of at least this length are left alone.
 pub(super) const LARGE_BYTES: u64 = 128 << 20;
-/// Bytes copied after one change, when that is not the last that can be done.
+/// Maximum number of bytes copied after one change; the rest is left to later changes.
 const BYTES_AT_A_TIME: u64 = 32 << 20;
 
-/// The tier of a pack of this length; `None` when it is left alone.
+/// The tier of a pack with this length; `None` if it is left alone.
 fn tier(length: u64) -> Option<u32> {
     (length < LARGE_BYTES).then(|| (length / LOWEST_TIER_BYTES).checked_ilog(FAN_IN as u64).map_or(0, |tier| tier + 1))
 }
 
-/// The packs to make one of: those of the lowest tier that is full.
+/// The packs to merge: those of the lowest full tier.
 fn full_tier(packs: &[(PackName, u64)]) -> Option<Vec<(PackName, u64)>> {
     let mut tiers: std::collections::BTreeMap<u32, Vec<(PackName, u64)>> = std::collections::BTreeMap::new();
     for (name, length) in packs {
@@ -44,7 +44,7 @@ fn full_tier(packs: &[(PackName, u64)]) -> Option<Vec<(PackName, u64)>> {
 }
 
 impl Store {
-    /// Folds small packs. The change that made them has happened: a failure is told and leaves the packs as they were.
+    /// Merges small packs. The change that created them has already happened: a failure is only logged and leaves the packs as they were.
     pub(super) fn fold_small(&self) {
         if let Err(error) = self.fold() {
             tracing::warn!("small packs are not merged: {error}");
@@ -62,9 +62,9 @@ impl Store {
             if full_tier(&packs).is_none() {
                 continue;
             }
-            // Somebody else is at it.
+            // Another process is removing packs.
             let Some(_removing) = Lock::try_take(&self.removal_lock_path())? else { return Ok(()) };
-            // An owner holds its packs in memory only: nobody else folds beside it.
+            // Only an owner itself knows which packs it holds, so no other process may fold beside it.
             let _lock = match Lock::try_take(&self.lock_path()) {
                 _ if self.is_owner() => None,
                 Ok(None) => return Ok(()),
@@ -82,7 +82,7 @@ impl Store {
         Ok(())
     }
 
-    /// Makes one pack of a set; gives it, or nothing when too few can be replaced.
+    /// Merges a set of packs; returns the new pack, or `None` if too few can be replaced.
     fn make_one(&self, class: PackClass, set: &[(PackName, u64)]) -> Result<Option<(PackName, u64)>> {
         let mut copy = PackCopy::new(class);
         let mut replaced = Vec::new();
@@ -109,13 +109,13 @@ impl Store {
         self.hold_instead(folded.name, &replaced);
         self.rely_on([folded.name]);
         stop_at("fold.before_remove");
-        // A set of duplicates can become one that has the name of one of them.
+        // A set of duplicates can become a pack with the name of one of them.
         replaced.retain(|name| *name != folded.name);
         self.remove_packs(&replaced)?;
         Ok(Some((folded.name, folded.length)))
     }
 
-    /// Removes packs whose objects are elsewhere too.
+    /// Removes packs whose objects also exist elsewhere.
     fn remove_packs(&self, packs: &[PackName]) -> Result<()> {
         for name in packs {
             self.packs().remove(name)?;

@@ -1,4 +1,4 @@
-//! The states of the journal as roots of a Merkle tree, signed and proven (`log`).
+//! States of the journal as Merkle roots, with signatures and proofs (`log`).
 
 use specs::{CommitId, Digest};
 
@@ -12,14 +12,14 @@ use crate::log::Head;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::tree::{Growing, consistency, inclusion, leaf_hash, root};
 
-/// What shows that a record is in the journal.
+/// Proof that a record is in the journal.
 #[derive(Debug, Clone)]
 pub struct Included {
-    /// Its place, from 0.
+    /// Its position, from 0.
     pub index: u64,
     /// The JSON of its line.
     pub record: Vec<u8>,
-    /// The hashes on the way from it to the root.
+    /// The hashes on the path from it to the root.
     pub path: Vec<Digest>,
 }
 
@@ -30,14 +30,14 @@ impl Store {
         Ok(Head { size, root: root(&*self.index(), size)? })
     }
 
-    /// The root over the first `size` records, in O(log n); `None` when there are not this many.
+    /// The root over the first `size` records, in O(log n); `None` if there are fewer records.
     pub fn root_at(&self, size: u64) -> Result<Option<Digest>> {
         (size <= self.position().records).then(|| root(&*self.index(), size)).transpose()
     }
 
-    /// The roots over the first records for each of `sizes`, and the present state: from the journal itself, past the index, byte by byte.
+    /// The root over the first records for each of `sizes`, and the current state, computed from the journal file itself without the index.
     ///
-    /// A root is `None` when there are not this many records. `DamagedJournal` when a line is not whole.
+    /// A root is `None` if there are fewer records. `DamagedJournal` if a line is damaged.
     pub fn read_roots(&self, sizes: &[u64]) -> Result<(Vec<Option<Digest>>, Head)> {
         let mut growing = Growing::default();
         let mut roots: Vec<Option<Digest>> = vec![None; sizes.len()];
@@ -53,11 +53,11 @@ impl Store {
         Ok((roots, Head { size: growing.size(), root: growing.root() }))
     }
 
-    /// The present state, signed with the key of this place.
+    /// The current state, signed with the key of this place.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         let mut checkpoint = Checkpoint::new(self.id()?, self.log_head()?);
         let (fingerprint, signature) = self.sign_bytes(checkpoint.text().as_bytes())?;
-        // Anyone who checks it does not take the word of a key that was replaced before.
+        // A verifier does not trust a key that had been replaced by then.
         if !self.key_span(&fingerprint)?.is_some_and(|span| span.holds_at(checkpoint.head.size)) {
             let what = format!("key {} was replaced by another one", fingerprint.short(12));
             let hint = "restore the newest key; pv key show lists all keys".to_owned();
@@ -69,7 +69,7 @@ impl Store {
         Ok(checkpoint)
     }
 
-    /// What shows that the first `size` records began with the first `old` ones.
+    /// Proves that the first `old` records are a prefix of the first `size` records.
     pub fn consistency(&self, old: u64, size: u64) -> Result<Vec<Digest>> {
         if old > size || size > self.position().records {
             let what = format!("the journal has {size} records, not {old}");
@@ -81,7 +81,7 @@ impl Store {
         consistency(&*self.index(), old, size)
     }
 
-    /// What shows that the record that brought a commit in is among the first `size` ones. Reads through the journal up to it.
+    /// Proves that the record that introduced a commit is among the first `size` records. Reads the journal up to that record.
     pub fn included(&self, commit: &CommitId, size: u64) -> Result<Included> {
         let name = commit.to_string();
         let (mut number, mut found) = (0_u64, None);
@@ -99,7 +99,7 @@ impl Store {
         Ok(Included { index, record, path: inclusion(&*self.index(), index, size)? })
     }
 
-    /// Calls `visit` with each entry of the records after the first `size` ones.
+    /// Calls `visit` with each entry of the records after the first `size`.
     pub fn visit_entries_after(&self, size: u64, mut visit: impl FnMut(&Entry)) -> Result<()> {
         let mut number = 0;
         self.journal().visit_bytes(|json| {
@@ -112,12 +112,12 @@ impl Store {
         })
     }
 
-    /// The records by which a key was in use; `None` when the journal does not know it.
+    /// The range of records in which a key was in use; `None` if the journal does not know it.
     pub fn key_span(&self, fingerprint: &Digest) -> Result<Option<KeySpan>> {
         Ok(self.index().get(&keys::key_span(fingerprint))?.as_deref().and_then(decode))
     }
 
-    /// The key that the journal knew first; `None` when it knows none.
+    /// The first key in the journal; `None` if it has none.
     pub fn first_key(&self) -> Result<Option<Digest>> {
         let mut first = None;
         for (fingerprint, _) in self.signing_keys()? {
@@ -128,7 +128,7 @@ impl Store {
     }
 }
 
-/// Whether a record makes a commit part of the store: where a branch goes to, or what a job made.
+/// Whether a record makes a commit part of the store: as the target of a branch move, or as the output of a job.
 fn names(json: &[u8], commit: &CommitId) -> bool {
     let Ok(record) = serde_json::from_slice::<Record>(json) else { return false };
     record.entries.iter().any(|entry| match entry {

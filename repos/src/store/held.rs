@@ -1,8 +1,8 @@
-//! Packs that must not go yet: what they hold was written for a change that is still to be published.
+//! Packs that must not be removed yet: they contain objects for a change that is not published yet.
 //!
-//! One process alone says so by the lock on the pack's file, which it keeps until its change is durable. An owner also does the work of
-//! others, side by side: there a pack may hold what several *operations* wrote. It is held until all have ended that had begun when it
-//! was finished.
+//! A single process holds its packs through the lock on each file, which it keeps until its change is durable. An owner also publishes for
+//! other processes, concurrently: there a pack may contain objects of several *operations*. It is held until all operations that had begun
+//! when it was finished have ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,23 +12,23 @@ use crate::objects::packs::{PackFile, PackName};
 /// Packs that this process holds.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// Operations so far.
+    /// Number of operations begun so far.
     begun: u64,
-    /// Numbers of those that have not ended.
+    /// Numbers of the operations that have not ended.
     running: BTreeSet<u64>,
     packs: BTreeMap<PackName, Hold>,
 }
 
 #[derive(Debug)]
 struct Hold {
-    /// How many operations had begun when the pack was finished.
+    /// Number of operations begun when the pack was finished.
     begun: u64,
-    /// Keeps the lock that other processes see.
+    /// Keeps the lock that is visible to other processes.
     _file: Option<Box<dyn PackFile>>,
 }
 
 impl Held {
-    /// Lets go what no running operation may have written to.
+    /// Releases packs that no running operation can have written to.
     fn release(&mut self) {
         match self.running.first() {
             None => self.packs.clear(),
@@ -37,7 +37,7 @@ impl Held {
     }
 }
 
-/// Something that writes objects before it publishes what names them. Until this is dropped no pack goes that it may have written to.
+/// Writes objects before publishing what names them. Until this is dropped, no pack that it may have written to is removed.
 #[derive(Debug)]
 #[must_use = "it counts until it is dropped"]
 pub struct Operation {
@@ -54,7 +54,7 @@ impl Drop for Operation {
 }
 
 impl Store {
-    /// Begins an operation. A process that makes one change after another needs none.
+    /// Begins an operation. A process that makes one change at a time does not need this.
     pub fn operation(&self) -> Operation {
         let mut held = self.inner.held.lock().expect("no panic under this lock");
         let number = held.begun;
@@ -65,14 +65,14 @@ impl Store {
 
     /// Holds a pack that was just finished.
     pub(super) fn hold(&self, pack: PackName, file: Option<Box<dyn PackFile>>) {
-        // Nobody else removes packs beside an owner: it need not keep a file open for each.
+        // No other process removes packs beside an owner, so it need not keep a file open for each.
         let file = file.filter(|_| !self.is_owner());
         let mut held = self.inner.held.lock().expect("no panic under this lock");
         let begun = held.begun;
         held.packs.insert(pack, Hold { begun, _file: file });
     }
 
-    /// A pack that takes the place of others is held for as long as they would have been.
+    /// Holds a pack that replaces others for as long as those would have been held.
     pub(super) fn hold_instead(&self, pack: PackName, replaced: &[PackName]) {
         let mut held = self.inner.held.lock().expect("no panic under this lock");
         let begun = replaced.iter().filter_map(|name| held.packs.remove(name)).map(|hold| hold.begun).max();
@@ -81,12 +81,12 @@ impl Store {
         }
     }
 
-    /// Lets go what was held for changes that are published.
+    /// Releases packs held for changes that are now published.
     pub(super) fn release_held(&self) {
         self.inner.held.lock().expect("no panic under this lock").release();
     }
 
-    /// Whether a finished pack is held, by this process or another.
+    /// Whether this process or another holds a finished pack.
     pub(super) fn is_held(&self, pack: &PackName) -> Result<bool> {
         let own = self.inner.held.lock().expect("no panic under this lock").packs.contains_key(pack);
         Ok(own || self.packs().is_held(pack)?)

@@ -1,4 +1,4 @@
-//! When the history index is brought up, and by whom: a writer, after its own change, for as long as nobody else wants the lock.
+//! When the history index is updated, and by which process: a writer does so after its own change, while no other process wants the lock.
 
 use std::sync::atomic::Ordering;
 
@@ -10,13 +10,13 @@ use crate::documents::Commit;
 use crate::index::history::{Commits, Step};
 use crate::index::rows::CommitRow;
 
-/// Rows in memory above which a writer that does not own the store catches up the index on disk: few, because every reader has to make
-/// the same rows; not fewer, because `RocksDB` syncs nine times for them.
+/// Maximum number of rows in memory before a writer that does not own the store updates the index on disk: few, because every reader has to
+/// compute the same rows; not fewer, because `RocksDB` syncs nine times for an update.
 const OVERLAY_ROWS: usize = 512;
-/// Changes of a step, for which the lock is held, a fraction of a second, and whose rows are in memory, some 20 MB; the index on disk is
-/// synced after each.
+/// Number of changes in a step. The lock is held for a fraction of a second, the rows take some 20 MB of memory, and the index on disk is
+/// synced after each step.
 const STEP: usize = 65_536;
-/// Changes that a writer takes over from others, who left them.
+/// Number of changes that a writer also does for others, which left them.
 const OF_OTHERS: u64 = 65_536;
 
 impl Commits for Store {
@@ -30,8 +30,8 @@ impl Commits for Store {
 }
 
 impl Store {
-    /// Brings the index on disk up, and the history index by as much as this process wrote and a little more, if there is enough to do
-    /// and nobody holds the lock just now.
+    /// Updates the index on disk, and the history index by as much as this process wrote and a little more, if there is enough to do and no
+    /// process holds the lock.
     pub(super) fn relieve_index(&self) -> Result<()> {
         let written = self.inner.written.load(Ordering::Relaxed);
         if self.index().overlay_rows() <= OVERLAY_ROWS && written <= OVERLAY_ROWS as u64 {
@@ -43,7 +43,7 @@ impl Store {
         })
     }
 
-    /// Brings the history index up as far as it goes, waiting for others in between; `InUse` when an owner comes.
+    /// Updates the history index completely, letting other processes in between steps; `InUse` if an owner appears.
     pub(super) fn follow_all_histories(&self) -> Result<()> {
         self.follow_histories(u64::MAX, &|| self.take_lock_without_owner().map(Some))
     }
@@ -53,7 +53,7 @@ impl Store {
         let mut left = most;
         loop {
             let Some(_lock) = lock()? else { return Ok(()) };
-            // Without the position: what is read may turn out to need a look at packs, which takes it.
+            // Without the position lock: reading may require another look at the packs, which takes it.
             let step = Step::next(self, &self.index(), STEP)?;
             let (is_last, cost) = (step.is_last, step.cost as u64);
             self.catch_up_disk_with(&mut self.locked_position(), Some(step))?;
@@ -64,14 +64,14 @@ impl Store {
         }
     }
 
-    /// One step, by the owner: its index is open for writing.
+    /// One step, done by the owner, whose index is open for writing.
     pub(super) fn follow_as_owner(&self) {
         if let Err(error) = self.take_step(STEP) {
             tracing::warn!("the history index is not updated: {error}");
         }
     }
 
-    /// Brings the history index up by as much as this process wrote and a little more, if it owns the store. For an owner shutting down.
+    /// Updates the history index by as much as this process wrote and a little more, if it owns the store. For an owner shutting down.
     pub fn follow_histories_as_owner(&self) {
         let written = self.inner.written.swap(0, Ordering::Relaxed);
         let steps = OF_OTHERS.saturating_add(written.saturating_mul(2)) / STEP as u64;
@@ -84,19 +84,19 @@ impl Store {
         }
     }
 
-    /// Takes one step of about this many changes, if this process owns the store.
+    /// Does one step of about this many changes, if this process owns the store.
     #[cfg(any(test, feature = "testing"))]
     pub fn follow_histories_a_little(&self, changes: usize) -> Result<()> {
         if self.is_owner() { self.take_step(changes).map(drop) } else { Ok(()) }
     }
 
-    /// Whether the history index has what a commit changed.
+    /// Whether the history index has the changes of a commit.
     #[cfg(any(test, feature = "testing"))]
     pub fn has_followed(&self, commit: &CommitId) -> Result<bool> {
         crate::index::history::Links::new(self.index()).has(commit)
     }
 
-    /// Whether there is more to do.
+    /// Returns whether more remains to do.
     fn take_step(&self, changes: usize) -> Result<bool, RepoError> {
         let Ok(_following) = self.inner.following.try_lock() else { return Ok(false) };
         let step = Step::next(self, &self.index(), changes)?;

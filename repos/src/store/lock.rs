@@ -1,4 +1,4 @@
-//! The store's locks: one process at a time changes journal and index, one removes packs; and how they are waited for.
+//! The store's locks: one process at a time changes journal and index, one removes packs; and how to wait for them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -10,14 +10,14 @@ use rustix::fs::FlockOperation;
 use super::Store;
 use crate::base::error::{IoContext, RepoError};
 
-/// The lock, held until this is dropped.
+/// A lock, held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock if nobody holds it, and writes down who does now.
+    /// Takes the lock if it is free, and records this process as its holder.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>, RepoError> {
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).doing("open", path)?;
@@ -26,13 +26,13 @@ impl Lock {
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
             Err(error) => return Err(std::io::Error::from(error)).doing("lock", path),
         }
-        // Only for people who wait: a failure to write it does no harm.
+        // Only informs people who wait, so a failed write does not matter.
         let who = format!("process {} ({})\n", std::process::id(), command());
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(who.as_bytes())).ok();
         Ok(Some(Self { _file: file }))
     }
 
-    /// Who holds the lock, as the holder wrote it down.
+    /// The holder of the lock, as recorded by itself.
     pub(crate) fn holder(path: &Path) -> String {
         let mut text = String::new();
         File::open(path).and_then(|mut file| file.read_to_string(&mut text)).ok();
@@ -41,7 +41,7 @@ impl Lock {
     }
 }
 
-/// The command that this process was called with, as far as it says what is done: `pv put images`.
+/// The beginning of this process's command line, enough to show what it does: `pv put images`.
 fn command() -> String {
     let mut words: Vec<String> = std::env::args_os().take(3).map(|word| word.to_string_lossy().into_owned()).collect();
     if let Some(name) = words.first_mut() {
@@ -51,22 +51,22 @@ fn command() -> String {
 }
 
 impl Store {
-    /// Waits for the lock, and says for whom, as long as no owner has it, which may keep it for days; then `InUse`.
+    /// Waits for the lock and reports its holder. An owner may keep it for days, so if one appears: `InUse`.
     pub(super) fn take_lock_without_owner(&self) -> Result<Lock, RepoError> {
         self.wait_for(&self.lock_path(), || !self.has_owner())
     }
 
-    /// Whether another process owns the store and answers for it.
+    /// Whether another process owns the store and responds.
     pub(super) fn has_owner(&self) -> bool {
         self.inner.publisher.get().is_some_and(|publisher| publisher.is_there())
     }
 
-    /// That the store is in use, and by whom.
+    /// The error that the store is in use, and by whom.
     pub fn in_use(&self) -> RepoError {
         RepoError::InUse { holder: Lock::holder(&self.lock_path()) }
     }
 
-    /// Waits for the right to remove packs, which one process at a time has. Taken before the lock.
+    /// Waits for the lock for removing packs. Must be taken before the store's lock.
     pub(super) fn take_removal_lock(&self) -> Result<Lock, RepoError> {
         self.wait_for(&self.removal_lock_path(), || true)
     }

@@ -1,8 +1,8 @@
-//! Copies of all that a store is, packs and journal, at another place; and stores from such copies.
+//! Copies of a whole store, packs and journal, at another place; and stores made from such copies.
 //!
-//! A mirror has the layout of any place, so a store can be opened on it as it is (`init_shared`), or made from it (`init_from`). Packs
-//! come first, then records in their order, then the mark that makes it a store: one that was broken off is only behind, or no store
-//! yet. What is there already is not sent again.
+//! A mirror has the same layout as any place, so a store can be opened directly on it (`init_shared`), or made from it (`init_from`). Packs
+//! are copied first, then records in order, then the mark that makes it a store: an interrupted copy is merely behind, or not a store yet.
+//! What already exists is not sent again.
 
 use std::path::Path;
 
@@ -19,48 +19,48 @@ use crate::objects::packs::writer::read_index;
 use crate::objects::packs::{LocalPacks, PACKS, PackName, PackStore, PlacePacks};
 use crate::objects::place::{Access, Place};
 
-/// Bytes of a pack that are read at a time when it is copied into a folder.
+/// Number of bytes of a pack read at a time when it is copied to a folder.
 const PIECE_BYTES: u64 = 8 << 20;
-/// How often a copy begins again because packs were folded or collected meanwhile.
+/// How often a copy is restarted because packs were folded or collected meanwhile.
 const TRIES: usize = 3;
-/// Records that are held in memory at a time.
+/// Maximum number of records held in memory.
 const RECORDS: u64 = 4096;
 
-/// What a mirror holds, and what was copied to it.
+/// The content of a mirror, and what was copied to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mirrored {
-    /// Packs that it holds of those in the store: all.
+    /// Number of packs in it, which is all packs of the store.
     pub packs: u64,
-    /// Bytes of these.
+    /// Their size in bytes.
     pub size_bytes: u64,
-    /// Records of the journal that it holds.
+    /// Number of journal records in it.
     pub records: u64,
-    /// Packs that were sent.
+    /// Number of packs sent.
     pub new_packs: u64,
-    /// Bytes of these.
+    /// Their size in bytes.
     pub new_bytes: u64,
-    /// Records that were sent.
+    /// Number of records sent.
     pub new_records: u64,
-    /// Packs that the store no longer has, and that were removed.
+    /// Number of packs removed because the store no longer has them.
     pub removed_packs: u64,
 }
 
-/// What there is to copy, all of one moment.
+/// What to copy, at one consistent moment.
 struct Snapshot {
     packs: Vec<(PackName, u64)>,
     position: Position,
 }
 
-/// The journal at `url`, such as that of a mirror, as it would be in a file; empty when there is none. Nothing of it is checked.
+/// The journal at `url`, such as that of a mirror, in the format of a journal file; empty if there is none. It is not verified.
 pub fn journal_at(url: &str, access: &Access) -> Result<Vec<u8>> {
     Ok(SharedJournal::new(Place::open(url, access)?).lines()?.concat())
 }
 
 impl Store {
-    /// Copies packs and journal to `url`, as far as they are not there. With `prune`, packs that this store no longer has are removed
-    /// there, after all new ones have come; else they stay, and a pack that was lost here can be had from there.
+    /// Copies packs and journal to `url`, skipping what is already there. With `prune`, packs that this store no longer has are removed
+    /// there after all new ones are copied; otherwise they stay, and a pack lost here can be restored from there.
     ///
-    /// `Conflict` when another store is there, or one that went its own way.
+    /// `Conflict` if the place contains another store, or a diverged history of this one.
     pub fn mirror(&self, url: &str, access: &Access, prune: bool, progress: Progress<'_>) -> Result<Mirrored> {
         let place = Place::open(url, access)?;
         if self.objects_url()?.as_deref() == Some(place.url()) {
@@ -85,9 +85,9 @@ impl Store {
         unreachable!("the last try returns")
     }
 
-    /// Packs that hold all that the journal up to a position names. `InUse` when an owner came, which can do it.
+    /// Packs with everything that the journal names up to a position. `InUse` if an owner appeared, which can do this instead.
     fn snapshot(&self) -> Result<Snapshot> {
-        // Anyone who owns the store may seal jobs whose objects are in packs that it has still open.
+        // An owner may seal jobs whose objects are in packs that it still has open.
         let _lock = if self.is_owner() { None } else { Some(self.take_lock_without_owner()?) };
         self.refresh()?;
         let position = self.position();
@@ -100,7 +100,7 @@ struct Mirror<'a> {
     store: &'a Store,
     packs: PlacePacks,
     journal: SharedJournal,
-    /// Whether it was a store before: then somebody may be reading it.
+    /// Whether it was already a store: then others may be reading it.
     was_marked: bool,
 }
 
@@ -137,10 +137,10 @@ impl Mirror<'_> {
         Ok(done)
     }
 
-    /// How many records of this store are there; all are of its own history.
+    /// Number of this store's records at the mirror; fails if others are there.
     fn known_records(&self, source: &Snapshot) -> Result<u64> {
         let last = source.position.records;
-        // To a store records are sent one after another; to what is none yet, in no order.
+        // A place that is a store receives records in order; one that is not a store yet, in any order.
         let has_last = self.was_marked && self.journal.line(last)?.is_some() && self.journal.line(last + 1)?.is_none();
         let known = if has_last { last } else { self.journal.count()? };
         let is_own = |record: u64| Ok::<_, RepoError>(self.journal.line(record)? == self.own_line(record)?);
@@ -169,7 +169,7 @@ impl Mirror<'_> {
         Ok(self.store.journal().lines(record..=record)?.pop())
     }
 
-    /// Sends a pack whose index is what its name says, and looks whether it came to be so there.
+    /// Sends a pack whose index matches its name, and verifies that on arrival.
     fn send(&self, name: &PackName, length: u64) -> Result<()> {
         let packs = self.store.packs();
         read_index(packs, name, length)?;
@@ -201,7 +201,8 @@ impl Mirror<'_> {
 }
 
 impl OpenOptions {
-    /// Makes a store in `dir/.pv` from the packs and the journal at `url`, such as those of a mirror; it has no more to do with that place.
+    /// Makes a store in `dir/.pv` from the packs and the journal at `url`, such as those of a mirror; afterwards it is independent of that
+    /// place.
     pub fn init_from(&self, dir: &Path, url: &str, progress: Progress<'_>) -> Result<Store> {
         let folder = dir.join(FOLDER);
         if Store::is_at(dir) {
@@ -217,7 +218,7 @@ impl OpenOptions {
         }
         let packs = folder.join(PACKS);
         std::fs::create_dir_all(&packs).doing("create", &packs)?;
-        // The records first: what they name is in packs that were there before, and so are listed after.
+        // The records first: what they name is in packs that existed earlier, and so are in the list read later.
         let journal = Journal::shared(folder.join("journal"), SharedJournal::new(place.clone()));
         journal.fetch(Position::default())?;
         journal.sync()?;
@@ -233,7 +234,7 @@ impl OpenOptions {
     }
 }
 
-/// Copies a pack whose index is what its name says.
+/// Copies a pack whose index matches its name.
 fn fetch(from: &PlacePacks, to: &LocalPacks, name: &PackName, length: u64) -> Result<()> {
     read_index(from, name, length)?;
     let mut file = to.create(name.class)?;

@@ -1,45 +1,45 @@
 //! A store: one folder `.pv` with packs, journal, index and lock, as one process uses it.
 //!
 //! ```text
-//! .pv/format     "pv store 1": which layout this is
-//! .pv/packs/     finished packs, and `.part` files of living writers
-//! .pv/objects    the URL of the place that holds packs and journal, if they are in an object store; then the two here are copies
+//! .pv/format     "pv store 1": the version of this layout
+//! .pv/packs/     finished packs, and `.part` files of live writers
+//! .pv/objects    the URL of the place with packs and journal, if they are in an object store; then the two here are copies
 //! .pv/cache/     copies of what was read from there
-//! .pv/key        the private key that commits are signed with, mode 0600; never copied anywhere
+//! .pv/key        the private key that signs commits, mode 0600; never copied anywhere
 //! .pv/journal    every change that is not an object
-//! .pv/position   where the journal ends, as a witness; disposable
-//! .pv/index/     RocksDB; disposable
-//! .pv/lock       locked while somebody changes journal or index; holds who
-//! .pv/removal.lock  locked while somebody removes packs
-//! .pv/reserve    room for collecting garbage on a full disk
-//! .pv/socket     there while an engine serves the store
+//! .pv/position   where the journal ends, so that a truncated journal is noticed; can be recreated
+//! .pv/index/     RocksDB; can be rebuilt
+//! .pv/lock       locked while a process changes journal or index; names the holder
+//! .pv/removal.lock  locked while a process removes packs
+//! .pv/reserve    space for collecting garbage on a full disk
+//! .pv/socket     exists while an engine serves the store
 //! ```
-//! Readers take no lock. A writer reads, hashes and writes packs without it and takes it for the last step, [`Store::publish`]. An
-//! *owner* ([`Store::own`], `pv run` and `pv serve`) keeps it for as long as it lives; other writers then hand it their last step.
+//! Readers take no lock. A writer reads, hashes and writes packs without it and takes it for the last step, [`Store::publish`]. An *owner*
+//! ([`Store::own`], `pv run` and `pv serve`) keeps the lock as long as it lives; other writers then hand it their last step.
 //!
-//! - `options` how to open a store; `open` finds, makes and opens stores, saves what dead writers left;
-//!   `catch_up` brings the index up to packs and journal
-//! - `lock` the locks, and how they are waited for
-//! - `objects` writes and reads objects, each checked by its digest
-//! - `copies` finds other copies of objects that are damaged where the index says
-//! - `examine` reads objects for anyone who trusts nothing
-//! - `parts` finds objects in packs that another process is still writing
-//! - `noted` saves the journal's position, so that a lost end is noticed
-//! - `content` cuts files into chunks and puts them together again
-//! - `publish` the last step of every change; `recheck` looks again whether all is there that it names
-//! - `fold` makes few packs of many small ones; `sweep` removes what nothing needs, as `sweep_plan` says, `reserve` keeps room for it
-//! - `histories` when the history index is brought up, and by whom
-//! - `held` which packs must not go yet, because what they hold is still to be named
-//! - `names` repositories, branches, tags, runs, jobs, pipelines: what the index knows of them
-//! - `pruned` what of commits is not kept any more
-//! - `settings` what a store sets of the table of settings
-//! - `mirror` copies packs and journal elsewhere, and makes stores from such copies
-//! - `shared` stores whose packs and journal are in an object store
-//! - `resolve` turns references into commits
-//! - `heads` the states of the journal as roots of a Merkle tree, signed and proven
-//! - `signing` signs commits as they are published, and says by whom they are signed
-//! - `results` which results of executions count
-//! - `vouching` what the signatures of records and results are worth; `witness` whether the journal has lost its end
+//! - `options`: how to open a store; `open` finds, creates and opens stores, and salvages packs of dead writers; `catch_up` brings the
+//!   index up to date with packs and journal
+//! - `lock`: the locks, and how to wait for them
+//! - `objects`: writes and reads objects, verifying each by its digest
+//! - `copies`: finds other copies of objects whose indexed copy is damaged
+//! - `examine`: reads objects for verification
+//! - `parts`: finds objects in packs that another process is still writing
+//! - `noted`: saves the journal's position, so that a truncated journal is noticed
+//! - `content`: chunks files and reassembles them
+//! - `publish`: the last step of every change; `recheck`: checks again that everything it names exists
+//! - `fold`: merges small packs; `sweep`: removes garbage as planned by `sweep_plan`; `reserve`: keeps disk space for that
+//! - `histories`: when the history index is updated, and by which process
+//! - `held`: which packs must not be removed yet, because their content is still to be named
+//! - `names`: repositories, branches, tags, runs, jobs, pipelines, as the index knows them
+//! - `pruned`: which content of commits was given up
+//! - `settings`: the settings of this store
+//! - `mirror`: copies packs and journal elsewhere, and makes stores from such copies
+//! - `shared`: stores whose packs and journal are in an object store
+//! - `resolve`: turns references into commits
+//! - `heads`: states of the journal as Merkle roots, with signatures and proofs
+//! - `signing`: signs commits as they are published, and reports their signatures
+//! - `results`: which results of executions count
+//! - `vouching`: what the signatures of records and results are worth; `witness`: whether the journal has lost its end
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -112,57 +112,57 @@ pub(crate) use lock::Lock;
 pub(crate) use objects::{Place, is_gone, rows_about};
 pub(crate) use open::write_format;
 
-/// A store, opened by this process. Clones share all.
+/// A store opened by this process. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-    /// In which times without one are meant.
+    /// The zone for times given without one.
     zone: TimeZone,
 }
 
 struct Inner {
-    /// The folder that holds `.pv`.
+    /// The folder that contains `.pv`.
     dir: PathBuf,
     packs: Arc<dyn PackStore>,
     journal: Journal,
     index: RwLock<Arc<Index>>,
-    /// The journal's position that the index stands at.
+    /// The journal position of the index.
     position: Mutex<Position>,
     meta: Mutex<PackWriter>,
     data: Mutex<PackWriter>,
-    /// Held by the one large file that all cores work on.
+    /// Held by the one large file that uses all cores.
     large_file: Mutex<()>,
-    /// Decoding is cheap, reading and hashing is not: whole nodes, bounded by bytes.
+    /// Caches whole nodes, bounded in bytes: decoding is cheap, but reading and hashing are not.
     nodes: quick_cache::sync::Cache<Digest, Bytes, NodeWeight>,
-    /// Made when the first object is found damaged.
+    /// Computed when the first damaged object is found.
     copies: Mutex<Option<Arc<copies::Copies>>>,
     clock: Arc<dyn Clock>,
-    /// Held for as long as this lives, when it is an owner.
+    /// The lock, if this process is an owner.
     owned: OnceLock<Lock>,
-    /// Set when this owner comes to its end: from then on whatever it records is in finished packs.
+    /// Set when this owner shuts down: everything it records afterwards is in finished packs.
     ends: AtomicBool,
-    /// How to hand the last step of a change to the owner.
+    /// Hands the last step of a change to the owner.
     publisher: OnceLock<Arc<dyn Publisher>>,
     /// Packs that others must not remove yet.
     held: Mutex<held::Held>,
-    /// Packs that others, or this process, are writing.
+    /// Packs being written by others or by this process.
     parts: Mutex<parts::Parts>,
-    /// Packs in which this store may have found what it builds on.
+    /// Packs in which this store may have found objects that its change builds on.
     relied: Mutex<BTreeSet<PackName>>,
-    /// Whether no pack is put off until it is needed.
+    /// Whether no pack is deferred any more.
     knows_all: AtomicBool,
-    /// Held by the one thread that brings the history index up.
+    /// Held by the one thread that updates the history index.
     following: Mutex<()>,
-    /// Objects that this process has written, as far as their packs are finished.
+    /// Number of objects written by this process, counting finished packs only.
     written: AtomicU64,
     notify: options::Notify,
     faults: Faults,
     key_file: KeyFile,
-    /// Read, or made, when the first record is signed.
+    /// Read or created when the first record is signed.
     key: Mutex<Option<Arc<OwnKey>>>,
-    /// Whether it was said that this key does not count.
+    /// Whether it was already reported that this key does not count.
     told_of_key: AtomicBool,
-    /// What is known of the commits that name results.
+    /// Cached knowledge of the commits that name results.
     naming: results::Naming,
 }
 
@@ -173,8 +173,8 @@ impl std::fmt::Debug for Inner {
 }
 
 impl Drop for Inner {
-    /// An owner leaves all in order for the next process; what another process wrote and did not publish is given up. Failures leave
-    /// what a crash would leave.
+    /// An owner leaves everything in order for the next process; any other process discards what it wrote but did not publish. Failures
+    /// leave what a crash would leave.
     fn drop(&mut self) {
         let writers = [&mut self.data, &mut self.meta].map(|writer| writer.get_mut());
         for writer in writers.into_iter().flatten() {
@@ -191,7 +191,7 @@ impl Drop for Inner {
     }
 }
 
-/// Weighs nodes by their bytes.
+/// Weighs nodes by their size in bytes.
 #[derive(Debug, Clone)]
 struct NodeWeight;
 
@@ -202,7 +202,7 @@ impl quick_cache::Weighter<Digest, Bytes> for NodeWeight {
 }
 
 impl Store {
-    /// The folder that holds `.pv`.
+    /// The folder that contains `.pv`.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
     }
@@ -212,7 +212,7 @@ impl Store {
         self.inner.dir.join(open::FOLDER)
     }
 
-    /// The same store for somebody in this time zone; else in UTC.
+    /// The same store for a user in this time zone; the default is UTC.
     #[must_use]
     pub fn in_zone(&self, zone: TimeZone) -> Self {
         Self { inner: self.inner.clone(), zone }

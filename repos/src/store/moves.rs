@@ -1,4 +1,4 @@
-//! Where a branch was, when, and who moved it: from the journal, so also of a branch that was deleted since.
+//! Past positions of a branch, and who moved it: from the journal, so this also works for deleted branches.
 
 use specs::{AsOf, BranchName, CommitId, PipelineName, RepoName, RunId};
 
@@ -10,29 +10,29 @@ use crate::journal::{Cause, Entry, Record};
 /// One move of a branch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BranchMove {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// What became of it.
+    /// What happened to the branch.
     pub change: BranchChange,
     /// Who or what moved it.
     pub by: MovedBy,
 }
 
-/// What became of a branch.
+/// What happened to a branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BranchChange {
     /// It was created, with or without a commit.
     Made(Option<CommitId>),
     /// It got another commit, or its first.
     Moved {
-        /// Before.
+        /// The commit before.
         from: Option<CommitId>,
-        /// From then on.
+        /// The commit after.
         to: Option<CommitId>,
     },
     /// It was deleted, on its own or with its repository.
     Deleted {
-        /// Where it was.
+        /// The commit before.
         from: Option<CommitId>,
     },
 }
@@ -40,16 +40,16 @@ pub enum BranchChange {
 /// Who or what moved a branch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MovedBy {
-    /// A run, when it came about.
+    /// A run, when it was created.
     Run(RunId, Box<Cause>),
     /// A job, when it ended.
     Job(PipelineName, RunId),
-    /// Somebody whom the journal does not name: of what is deleted it says only when.
+    /// Unknown: for a deletion, the journal records only when.
     Unnamed,
 }
 
 impl BranchChange {
-    /// Where the branch is from then on: the outer `None` when it is not there.
+    /// The branch's commit afterwards: the outer `None` if the branch does not exist.
     pub fn to(&self) -> Option<Option<CommitId>> {
         match self {
             Self::Made(to) | Self::Moved { to, .. } => Some(*to),
@@ -59,7 +59,7 @@ impl BranchChange {
 }
 
 impl Store {
-    /// All moves of a branch, oldest first. The journal is looked through: O(its bytes), but only records that name the branch are read.
+    /// All moves of a branch, oldest first. Scans the whole journal, but parses only records that mention the repository.
     pub fn branch_moves(&self, repo: &RepoName, branch: &BranchName) -> Result<Vec<BranchMove>> {
         let mut moves = Vec::new();
         let mut there: Option<Option<CommitId>> = None;
@@ -83,7 +83,8 @@ impl Store {
         Ok(moves)
     }
 
-    /// Calls `visit` with the records that made versions of a pipeline, oldest first: O(the journal's bytes), as for branches.
+    /// Calls `visit` with the records that created versions of a pipeline, oldest first. Scans the whole journal, like
+    /// [`Self::branch_moves`].
     pub fn visit_versions(&self, pipeline: &PipelineName, mut visit: impl FnMut(&Record)) -> Result<()> {
         let named = format!("\"pipeline\":\"{pipeline}\"");
         let kinds = ["\"kind\":\"pipeline_apply\"", "\"kind\":\"pipeline_try\""];
@@ -94,7 +95,7 @@ impl Store {
         })
     }
 
-    /// The commit that a branch had at a time, by the journal.
+    /// The commit that a branch had at a time, according to the journal.
     pub(super) fn head_then(&self, repo: &RepoName, branch: Option<&BranchName>, time: &AsOf) -> Result<CommitId> {
         let branch = branch.cloned().map_or_else(|| self.default_branch(), Ok)?;
         let place = format!("{repo}@{branch}");
@@ -123,7 +124,7 @@ impl Store {
     }
 }
 
-/// The moves of a branch in a record; of each only where it leads to is settled.
+/// The moves of a branch in a record; only the target of each is reliable.
 fn moves_in(record: &Record, repo: &RepoName, branch: &BranchName) -> Vec<BranchMove> {
     let at = record.at;
     let is_it = |own: &RepoName, other: &BranchName| own == repo && other == branch;

@@ -1,4 +1,4 @@
-//! What the index knows of repositories, branches, tags, runs, jobs and pipelines.
+//! Repositories, branches, tags, runs, jobs and pipelines, as the index knows them.
 
 use std::ops::ControlFlow;
 
@@ -24,7 +24,7 @@ impl Store {
         self.index().row(key)
     }
 
-    /// All rows below `prefix`, in key order; `DamagedRow` when a key or value cannot be read.
+    /// All rows below `prefix`, in key order; `DamagedRow` if a key or value cannot be decoded.
     fn rows<K, T: DeserializeOwned>(&self, prefix: &[u8], key_of: impl Fn(&[u8]) -> Option<K>) -> Result<Vec<(K, T)>> {
         let mut rows = Vec::new();
         self.index().try_visit(prefix, prefix, Direction::Forward, |key, value| {
@@ -43,12 +43,12 @@ impl Store {
         Ok(self.row(&keys::meta(meta::STORE))?.unwrap_or_default())
     }
 
-    /// All repositories by name.
+    /// All repositories, sorted by name.
     pub fn repos(&self) -> Result<Vec<(RepoName, RepoRow)>> {
         self.named(&keys::repos())
     }
 
-    /// A repository; an error with the nearest name when there is none.
+    /// A repository; if it does not exist, an error with the nearest name.
     pub fn repo(&self, repo: &RepoName) -> Result<RepoRow> {
         if let Some(row) = self.row(&keys::repo(repo))? {
             return Ok(row);
@@ -62,7 +62,7 @@ impl Store {
         Ok(self.index().get(&keys::repo(repo))?.is_some())
     }
 
-    /// All branches of a repository by name.
+    /// All branches of a repository, sorted by name.
     pub fn branches(&self, repo: &RepoName) -> Result<Vec<(BranchName, BranchRow)>> {
         self.named(&keys::branches(repo))
     }
@@ -72,7 +72,7 @@ impl Store {
         self.row(&keys::branch(repo, branch.as_str()))
     }
 
-    /// A branch; an error with the nearest name when there is none.
+    /// A branch; if it does not exist, an error with the nearest name.
     pub fn branch(&self, repo: &RepoName, branch: &BranchName) -> Result<BranchRow> {
         if let Some(row) = self.find_branch(repo, branch)? {
             return Ok(row);
@@ -83,7 +83,7 @@ impl Store {
         Err(RepoError::BranchNotFound { repo: repo.clone(), branch: branch.clone(), similar })
     }
 
-    /// All tags of a repository by name.
+    /// All tags of a repository, sorted by name.
     pub fn tags(&self, repo: &RepoName) -> Result<Vec<(TagName, TagRow)>> {
         self.named(&keys::tags(repo))
     }
@@ -93,8 +93,8 @@ impl Store {
         self.row(&keys::tag(repo, tag))
     }
 
-    /// The commit that a branch had when the run of this order was new and all jobs up to it had ended: the outer `None` when the branch
-    /// did not exist, the inner one when it had no commit.
+    /// The commit that a branch had in the run of this order, after all jobs up to it had ended: the outer `None` if the branch did not
+    /// exist, the inner one if it had no commit.
     pub fn head_as_of(&self, repo: &RepoName, branch: &BranchName, order: u64) -> Result<Option<Option<CommitId>>> {
         let prefix = keys::heads(repo, branch.as_str());
         let mut found = None;
@@ -110,7 +110,7 @@ impl Store {
         Ok(found)
     }
 
-    /// What the journal said of a commit; `None` for one that it never named.
+    /// What the index knows of a commit; `None` if the journal never named it.
     pub fn commit_row(&self, commit: &CommitId) -> Result<Option<CommitRow>> {
         self.row(&keys::commit(commit))
     }
@@ -125,12 +125,12 @@ impl Store {
         })
     }
 
-    /// All versions of all pipelines, also of those that were deleted.
+    /// All versions of all pipelines, including deleted ones.
     pub(crate) fn all_pipeline_versions(&self) -> Result<Vec<PipelineRow>> {
         Ok(self.rows(&keys::all_versions(), |_| Some(()))?.into_iter().map(|((), row)| row).collect())
     }
 
-    /// The names of all pipelines, also of those that were deleted.
+    /// The names of all pipelines, including deleted ones.
     pub fn pipelines_ever(&self) -> Result<Vec<PipelineName>> {
         let prefix = keys::all_versions();
         let mut names: Vec<PipelineName> = Vec::new();
@@ -150,7 +150,7 @@ impl Store {
         Ok(rows.into_iter().filter_map(|((), job)| job.document).collect())
     }
 
-    /// Visits all results that are there: digest, and when each ended.
+    /// Visits all existing results: digest, and when each ended.
     pub(crate) fn visit_results(&self, mut visit: impl FnMut(Digest, crate::base::time::Timestamp)) -> Result<()> {
         let prefix = keys::results_from(&[]);
         self.index().try_visit(&prefix, &prefix, Direction::Forward, |key, _| {
@@ -160,8 +160,7 @@ impl Store {
         })
     }
 
-    /// The results that ended at `since` or later, whatever job they are of, in the order in which they ended. Looks through the keys
-    /// of all results.
+    /// The results of any job that ended at `since` or later, in the order in which they ended. Scans the keys of all results.
     pub fn results_since(&self, since: crate::base::time::Timestamp) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         self.visit_results(|digest, at| {
@@ -178,20 +177,20 @@ impl Store {
         self.document(&commit.digest())
     }
 
-    /// Keeps a commit's document and returns its id. It exists for others once the journal names it. The document says how far the
-    /// journal goes now.
+    /// Stores a commit's document, including the current end of the journal, and returns its id. Others see the commit once the journal
+    /// names it.
     pub fn put_commit(&self, commit: &Commit) -> Result<CommitId> {
         let end = self.position();
         let journal = end.last.map(|last| JournalEnd { records: end.records, last });
         self.put_about(&Commit { journal, ..commit.clone() }).map(CommitId::new)
     }
 
-    /// A run by its place in the order of runs, from 1.
+    /// A run by its position in the order of runs, from 1.
     pub fn run_at(&self, order: u64) -> Result<Option<RunRow>> {
         self.row(&keys::run(order))
     }
 
-    /// The place of a run in the order of runs.
+    /// The position of a run in the order of runs.
     pub fn run_order(&self, run: &RunId) -> Result<Option<u64>> {
         self.row(&keys::run_order(run))
     }
@@ -202,12 +201,12 @@ impl Store {
         self.run_at(order)?.ok_or_else(|| RepoError::damaged_row(&keys::run(order)))
     }
 
-    /// How many runs there are; also the order of the newest.
+    /// Number of runs; also the order of the newest.
     pub fn runs_count(&self) -> Result<u64> {
         Ok(self.row(&keys::meta(meta::RUNS))?.unwrap_or(0))
     }
 
-    /// Runs from the newest back, until `visit` breaks.
+    /// Visits runs from the newest backwards, until `visit` breaks.
     pub fn visit_runs(&self, mut visit: impl FnMut(RunRow) -> ControlFlow<()>) -> Result<()> {
         let prefix = keys::runs();
         self.index().try_visit(&prefix, &keys::after(&prefix), Direction::Reverse, |key, value| {
@@ -225,12 +224,12 @@ impl Store {
         self.row(&keys::job(order, pipeline))
     }
 
-    /// A job that another row names.
+    /// A job that another row refers to.
     fn listed_job(&self, order: u64, pipeline: &PipelineName) -> Result<JobRow> {
         self.job(order, pipeline)?.ok_or_else(|| RepoError::damaged_row(&keys::job(order, pipeline)))
     }
 
-    /// A pipeline's jobs from the one of the highest order up to `order` back, until `visit` breaks.
+    /// Visits a pipeline's jobs from order `order` backwards, until `visit` breaks.
     pub fn visit_jobs(
         &self,
         pipeline: &PipelineName,
@@ -284,7 +283,7 @@ impl Store {
         Ok(jobs)
     }
 
-    /// All pipelines by name, in their newest version.
+    /// All pipelines in their newest version, sorted by name.
     pub fn pipelines(&self) -> Result<Vec<(PipelineName, PipelineRow)>> {
         self.named(&keys::pipelines())
     }
@@ -294,7 +293,7 @@ impl Store {
         self.row(&keys::pipeline(pipeline))
     }
 
-    /// A pipeline; an error with the nearest name when there is none.
+    /// A pipeline; if it does not exist, an error with the nearest name.
     pub fn pipeline(&self, pipeline: &PipelineName) -> Result<PipelineRow> {
         if let Some(row) = self.find_pipeline(pipeline)? {
             return Ok(row);
@@ -305,12 +304,12 @@ impl Store {
         Err(RepoError::NotFound { what: format!("pipeline `{pipeline}` not found"), hint: Some(hint) })
     }
 
-    /// A version of a pipeline, also of one that was deleted.
+    /// A version of a pipeline, which may be deleted.
     pub fn pipeline_version(&self, pipeline: &PipelineName, version: u32) -> Result<Option<PipelineRow>> {
         self.row(&keys::version(pipeline, version))
     }
 
-    /// All versions that a pipeline had, oldest first.
+    /// All versions of a pipeline, oldest first.
     pub fn pipeline_versions(&self, pipeline: &PipelineName) -> Result<Vec<PipelineRow>> {
         let rows = self.rows(&keys::versions(pipeline), |_| Some(()))?;
         Ok(rows.into_iter().map(|((), row)| row).collect())
@@ -347,7 +346,7 @@ impl Store {
         if !found.is_empty() || kind.class() == PackClass::Meta {
             return Ok(found);
         }
-        // Packs of content are not looked into before they are needed.
+        // Deferred packs of content are indexed only when needed.
         self.know_all()?;
         self.known_objects_by_prefix(kind, prefix, limit)
     }
@@ -381,7 +380,7 @@ impl Store {
     }
 }
 
-/// The candidate that is most likely meant, if one is near enough.
+/// The most likely candidate, if one is near enough.
 pub(crate) fn nearest(word: &str, candidates: &[String]) -> Option<String> {
     specs::diagnostics::nearest(word, candidates.iter().map(String::as_str)).map(str::to_owned)
 }

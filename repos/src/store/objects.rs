@@ -1,4 +1,4 @@
-//! Writing and reading objects. Each is checked by its digest whenever it is read.
+//! Writing and reading objects. Each is verified by its digest whenever it is read.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard};
@@ -20,20 +20,20 @@ use crate::objects::packs::format::Row;
 use crate::objects::packs::writer::{Finished, PackWriter};
 use crate::tree::{NodeSink, NodeStore};
 
-/// How often an object is looked for whose pack goes each time before it is read.
+/// Maximum number of attempts to read an object whose pack is removed each time before the read.
 const LOOKS: u32 = 20;
 
-/// Makes an object's bytes of those stored for it, as [`codec::unpack`] does.
+/// Decodes an object's stored bytes, as [`codec::unpack`] does.
 pub(super) type Unpack = fn(&Row, Bytes) -> Option<Bytes>;
 
-/// Where an object is.
+/// The location of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// There.
+    /// It exists here.
     At(PackName, Row),
-    /// In a pack that is gone: nowhere, or since then elsewhere.
+    /// In a pack that is gone: missing, or moved elsewhere since.
     Gone,
-    /// Nowhere.
+    /// It does not exist.
     Nowhere,
 }
 
@@ -44,7 +44,7 @@ fn place_in(index: &Index, kind: u8, digest: &Digest) -> Result<Place> {
     Ok(index.pack(location.pack).map_or(Place::Gone, |pack| Place::At(pack, location.row(kind, *digest))))
 }
 
-/// Whether an error says that a pack is not there.
+/// Whether an error means that a pack does not exist.
 pub(crate) fn is_gone(error: &RepoError) -> bool {
     matches!(error, RepoError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
@@ -52,8 +52,8 @@ pub(crate) fn is_gone(error: &RepoError) -> bool {
 /// A row of the index.
 type IndexRow = (Vec<u8>, Vec<u8>);
 
-/// The index rows that say what an object is about: of a result its recipe, of a signature or certificate its commit, of a commit what
-/// the journal is compared with. None for other kinds, and for bytes that are no such document.
+/// The index rows that relate an object to others: a result to its recipe, a signature or certificate to its commit, a commit to what the
+/// journal is compared with. Empty for other kinds, and for bytes that are not such a document.
 pub(crate) fn rows_about(kind: u8, digest: &Digest, bytes: &[u8]) -> Vec<IndexRow> {
     fn row<D: Document>(bytes: &[u8], row: impl FnOnce(D) -> IndexRow) -> Vec<IndexRow> {
         serde_json::from_slice(bytes).ok().map(row).into_iter().collect()
@@ -101,19 +101,19 @@ impl Store {
         writer.lock().expect("no panic under this lock")
     }
 
-    /// Keeps an object, unless it is there already; true when it was new. Durable with the next change that is published.
+    /// Writes an object, unless it already exists; true if it was new. Durable with the next published change.
     pub(crate) fn write(&self, kind: Kind, digest: Digest, bytes: &[u8]) -> Result<bool> {
         if self.contains(kind, &digest)? {
             return Ok(false);
         }
-        // Compressing takes longer than appending: it is done before the lock. An object that comes into a finished pack meanwhile is
-        // kept twice, which is not a harm.
+        // Compress before taking the lock, because that takes longer than appending. An object that gets into a finished pack meanwhile is
+        // stored twice, which is harmless.
         let (new, mut writer) = codec::pack(bytes, |codec, stored| -> Result<_> {
             let mut writer = self.writer(kind.class());
             let new = writer.append_packed(self.packs(), kind, digest, bytes.len(), codec, stored)?;
             Ok((new, writer))
         })?;
-        // Not within `pack`: to register a pack its results are unpacked, with the same scratch memory.
+        // Not inside `pack`: registering a pack unpacks its results, with the same scratch memory.
         let full = writer.take_finished();
         let any_full = !full.is_empty();
         self.register_all(full)?;
@@ -124,12 +124,12 @@ impl Store {
         Ok(new)
     }
 
-    /// Enters finished packs into the index while their writer is still locked: nobody looks in between.
+    /// Adds finished packs to the index while their writer is still locked: nobody looks in between.
     pub(super) fn register_all(&self, packs: Vec<Finished>) -> Result<()> {
         if packs.is_empty() {
             return Ok(());
         }
-        // Nobody may put another index in this one's place meanwhile, nor give out the same pack number.
+        // Meanwhile nobody may replace this index or assign the same pack number.
         let _position = self.locked_position();
         let index = self.index();
         for pack in packs {
@@ -141,12 +141,12 @@ impl Store {
         Ok(())
     }
 
-    /// Where an object is, as far as the index knows.
+    /// The location of an object, according to the index.
     pub(crate) fn place(&self, kind: u8, digest: &Digest) -> Result<Place> {
         place_in(&self.index(), kind, digest)
     }
 
-    /// Where an object is; looks again when that was in a pack that is gone.
+    /// The location of an object; looks again if its pack is gone.
     pub(super) fn find_place(&self, kind: Kind, digest: &Digest) -> Result<Place> {
         let place = self.place_or_put_off(kind, digest)?;
         if !matches!(place, Place::Gone) || !self.look_again()? {
@@ -159,11 +159,11 @@ impl Store {
         Ok(place)
     }
 
-    /// Where an object is, also in packs that the index has put off.
+    /// The location of an object, including deferred packs.
     fn place_or_put_off(&self, kind: Kind, digest: &Digest) -> Result<Place> {
         loop {
             let index = self.index();
-            // Asked before the look: what somebody else enters meanwhile is in the index when it is put off no more.
+            // Checked before the lookup: whatever another thread adds meanwhile is in the index once it is no longer deferred.
             let has_put_off = kind.class() == PackClass::Data && index.has_put_off();
             let place = place_in(&index, kind as u8, digest)?;
             if !has_put_off || matches!(place, Place::At(..)) {
@@ -173,7 +173,7 @@ impl Store {
         }
     }
 
-    /// Sees what others have done meanwhile; false when that was of no use the last time.
+    /// Refreshes to see changes of others; false if the last look found nothing new.
     pub(super) fn look_again(&self) -> Result<bool> {
         let again = !self.index().is_settled();
         if again {
@@ -182,18 +182,18 @@ impl Store {
         Ok(again)
     }
 
-    /// Whether an object is there.
+    /// Whether an object exists.
     pub fn contains(&self, kind: Kind, digest: &Digest) -> Result<bool> {
         Ok(self.writer(kind.class()).raw_bytes(kind, digest).is_some()
             || matches!(self.find_place(kind, digest)?, Place::At(..)))
     }
 
-    /// The bytes of an object, checked; `None` when it is not there as this kind.
+    /// The verified content of an object; `None` if it does not exist as this kind.
     pub(crate) fn find_object(&self, kind: Kind, digest: &Digest) -> Result<Option<Bytes>> {
         self.unpacked(kind, digest, codec::unpack)
     }
 
-    /// The bytes of a chunk, not checked against its digest: the caller checks the file.
+    /// The content of a chunk, not verified against its digest: the caller verifies the file.
     pub(super) fn chunk_unchecked(&self, digest: &Digest) -> Result<Bytes> {
         let mut bytes = self.unpacked(Kind::Chunk, digest, codec::unpack_unchecked)?;
         if bytes.is_none() {
@@ -203,8 +203,8 @@ impl Store {
     }
 
     pub(super) fn unpacked(&self, kind: Kind, digest: &Digest, unpack: Unpack) -> Result<Option<Bytes>> {
-        // An object that is in no finished pack is in the open one; the order of the two looks does not lose one that moves over,
-        // because a pack is entered into the index before its writer forgets it.
+        // An object that is in no finished pack is in the open one. An object that moves between the two lookups is not missed, because a
+        // pack is added to the index before its writer forgets it.
         if let Some(found) = self.writer(kind.class()).read(kind, digest) {
             let (row, stored) = found?;
             let why = || "its bytes do not match its digest".to_owned();
@@ -218,7 +218,7 @@ impl Store {
                 Place::Nowhere => break,
             };
             match self.read_entry(&pack, &row, kind, unpack) {
-                // Its pack was removed between the two: what counts of it is in another by now.
+                // Its pack was removed in between: the objects in it that count are in another by now.
                 Err(error) if is_gone(&error) && look < LOOKS => self.refresh()?,
                 Err(error) if is_gone(&error) || error.kind() == ErrorKind::Damaged => {
                     let Some((pack, bytes)) = self.another_copy(kind, digest)? else {
@@ -236,12 +236,12 @@ impl Store {
         Ok(None)
     }
 
-    /// Reads an entry and checks it as `unpack` does.
+    /// Reads an entry and checks it with `unpack`.
     pub(super) fn read_entry(&self, pack: &PackName, row: &Row, kind: Kind, unpack: Unpack) -> Result<Bytes> {
         let stored = self.packs().read(pack, row.stored_range())?;
         let bytes = match unpack(row, stored) {
             Some(bytes) => Some(bytes),
-            // What was read may be a copy that went bad.
+            // The bytes may come from a damaged local copy.
             None => self.packs().read_again(pack, row.stored_range())?.and_then(|stored| unpack(row, stored)),
         };
         bytes.ok_or_else(|| RepoError::DamagedObject {
@@ -261,12 +261,12 @@ impl Store {
         })
     }
 
-    /// The bytes of an object, checked.
+    /// The verified content of an object.
     pub(crate) fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes> {
         if let Some(bytes) = self.find_object(kind, digest)? {
             return Ok(bytes);
         }
-        // A list of packs that was read while some were folded may lack both the old ones and the new one.
+        // A list of packs read during folding may lack both the old packs and the new one.
         if self.look_again()? {
             if let Some(bytes) = self.find_object(kind, digest)? {
                 return Ok(bytes);
@@ -277,7 +277,7 @@ impl Store {
         found.ok_or(RepoError::MissingObject { kind, digest: *digest })
     }
 
-    /// Keeps a document and returns its digest.
+    /// Stores a document and returns its digest.
     pub fn put_document<D: Document>(&self, document: &D) -> Result<Digest> {
         let bytes = canonical(document);
         let digest = digest_of(&bytes);
@@ -295,12 +295,12 @@ impl Store {
         })
     }
 
-    /// The canonical bytes of a document, exactly as its digest was taken from them.
+    /// The canonical bytes of a document, exactly as they were hashed.
     pub fn document_bytes(&self, kind: Kind, digest: &Digest) -> Result<Bytes> {
         self.object(kind, digest)
     }
 
-    /// Keeps a log and returns its digest.
+    /// Stores a log and returns its digest.
     pub fn put_log(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = digest_of(bytes);
         self.write(Kind::Log, digest, bytes)?;
@@ -312,10 +312,10 @@ impl Store {
         self.object(Kind::Log, digest)
     }
 
-    /// Keeps the bytes of a result, and makes it the newest of its recipe at once. It and all that was written before survive the death
-    /// of this process.
+    /// Writes a result, and makes it the newest of its recipe immediately. It and everything written earlier survive the death of this
+    /// process.
     pub(super) fn write_result(&self, result: &ResultDocument, bytes: &[u8]) -> Result<Digest> {
-        // What it names first: a result that is found must not lack its files.
+        // First what it names: a result must never be found without its files.
         self.writer(PackClass::Data).flush()?;
         let digest = digest_of(bytes);
         self.write(Kind::Result, digest, bytes)?;
@@ -325,7 +325,7 @@ impl Store {
         Ok(digest)
     }
 
-    /// Keeps a document that is about a commit, and has the index tell so at once.
+    /// Stores a document that is about a commit, and adds it to the index immediately.
     pub(super) fn put_about<D: Document>(&self, document: &D) -> Result<Digest> {
         let bytes = canonical(document);
         let digest = digest_of(&bytes);
@@ -335,7 +335,7 @@ impl Store {
         Ok(digest)
     }
 
-    /// Digests of all results of a recipe, of any writer, with state and exit code, newest first.
+    /// Digests of all results of a recipe, from any writer, with state and exit code, newest first.
     pub fn results(&self, recipe: &DatumId) -> Result<Vec<(Digest, ResultState, Option<i32>)>> {
         let prefix = keys::results(recipe);
         let mut found = Vec::new();
@@ -348,7 +348,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Makes all that was written durable: first what documents name, then the documents.
+    /// Makes everything written durable: first what documents name, then the documents.
     pub fn sync(&self) -> Result<()> {
         self.writer(PackClass::Data).sync()?;
         self.writer(PackClass::Meta).sync()

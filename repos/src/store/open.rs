@@ -1,4 +1,4 @@
-//! Finding, making and opening stores; catching the index up; saving what dead writers left.
+//! Finding, creating and opening stores; bringing the index up to date; salvaging packs of dead writers.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -24,15 +24,15 @@ use crate::objects::packs::writer::{PackWriter, salvage};
 pub(super) const FOLDER: &str = ".pv";
 const FORMAT_FILE: &str = "format";
 pub(super) const FORMAT: &str = "pv store 1\n";
-/// Bytes of nodes kept in memory.
+/// Size of the in-memory node cache in bytes.
 const NODE_CACHE_BYTES: u64 = 32 << 20;
-/// A process that does not own the store keeps at most about this many rows in memory before the index on disk is caught up.
+/// About how many rows a process that does not own the store keeps in memory before it updates the index on disk.
 const OVERLAY_ROWS: usize = 4096;
-/// The same while a change is being made, when packs come one after another.
+/// The same limit while a change is being made, when packs follow one another.
 const OVERLAY_ROWS_OF_A_CHANGE: usize = 100_000;
 
 impl OpenOptions {
-    /// Makes a store in `dir/.pv`, with `default_branch` for references that name none.
+    /// Creates a store in `dir/.pv`, with `default_branch` for references without a branch.
     pub fn init(&self, dir: &Path, default_branch: BranchName) -> Result<Store, RepoError> {
         let folder = dir.join(FOLDER);
         if folder.join(FORMAT_FILE).exists() {
@@ -42,7 +42,7 @@ impl OpenOptions {
         self.make(dir, default_branch)
     }
 
-    /// The folder's own part of a new store, and the first record if the journal has none.
+    /// Creates the folder's own part of a new store, and the first record if the journal has none.
     pub(super) fn make(&self, dir: &Path, default_branch: BranchName) -> Result<Store, RepoError> {
         let folder = dir.join(FOLDER);
         let packs = folder.join("packs");
@@ -57,12 +57,12 @@ impl OpenOptions {
         if store.position().records == 0 {
             let key = Store::key_entry(&*store.own_key()?);
             match store.publish(&super::Change::of(vec![entry, key])) {
-                // Another machine made the store at the same time.
+                // Another machine created the store at the same time.
                 Err(RepoError::Exists { .. }) => store.refresh()?,
                 published => published?,
             }
         }
-        // Last: a folder without this file is not a store, and `init` may continue with it.
+        // Last: a folder without this file is not a store, and `init` can continue in it.
         self.faults.step().doing("write", &folder.join(FORMAT_FILE))?;
         write_format(&folder)?;
         crate::base::durable::sync_folder(dir)?;
@@ -89,16 +89,17 @@ impl OpenOptions {
         }
     }
 
-    /// Opens the store in `dir` whatever is damaged, to look at it: where the journal cannot be read on, the store is as of before.
+    /// Opens the store in `dir` despite any damage, for examination: if the journal is damaged, the store is in the state before the
+    /// damage.
     ///
-    /// An error still when it was made by a newer version.
+    /// Still fails if the store was made by a newer version.
     pub fn open_damaged(&self, dir: &Path) -> Result<Store, RepoError> {
         match self.open(dir) {
             Err(error) if error.kind() == specs::ErrorKind::Damaged => {}
             opened => return opened,
         }
         let store = self.unread(dir)?;
-        // Anyone who may write here does it next time, and what is in there was not published.
+        // The next process that may write here will do it, and these packs contain nothing published.
         if let Err(error) = store.save_abandoned() {
             tracing::warn!("data of a dead writer is not recovered now: {error}");
         }
@@ -111,7 +112,7 @@ impl OpenOptions {
 
     fn assemble(&self, dir: &Path) -> Result<Store, RepoError> {
         let store = self.unread(dir)?;
-        // Anyone who may write here does it next time, and what is in there was not published.
+        // The next process that may write here will do it, and these packs contain nothing published.
         if let Err(error) = store.save_abandoned() {
             tracing::warn!("data of a dead writer is not recovered now: {error}");
         }
@@ -159,20 +160,20 @@ impl OpenOptions {
     }
 }
 
-/// Whether the text of the format file is one that a later version may have written.
+/// Whether the text of the format file could come from a newer version.
 fn is_newer_format(text: &[u8]) -> bool {
     let number = text.strip_prefix(b"pv store ").and_then(|rest| rest.strip_suffix(b"\n"));
     number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).is_some_and(|number: u32| number > 1)
 }
 
-/// Whether more was recorded in `dir/.pv` than that the store was made: the format file is written right after that.
+/// Whether `dir/.pv` has records beyond the creation of the store: the format file is written right after that.
 fn has_history(dir: &Path) -> bool {
     use std::io::BufRead;
     let journal = std::fs::File::open(dir.join(FOLDER).join("journal"));
     journal.is_ok_and(|file| std::io::BufReader::new(file).split(b'\n').nth(1).is_some())
 }
 
-/// Writes the file that says which layout a store has, durably.
+/// Writes the file that states the version of the store's layout, durably.
 pub(crate) fn write_format(folder: &Path) -> Result<(), RepoError> {
     write_durably(&folder.join(FORMAT_FILE), FORMAT.as_bytes())?;
     crate::base::durable::sync_folder(folder)
@@ -185,7 +186,7 @@ pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), RepoError> 
 }
 
 impl Store {
-    /// Makes a store in `dir/.pv`.
+    /// Creates a store in `dir/.pv`.
     pub fn init(dir: &Path, default_branch: BranchName) -> Result<Self, RepoError> {
         OpenOptions::default().init(dir, default_branch)
     }
@@ -195,7 +196,7 @@ impl Store {
         OpenOptions::default().open(dir)
     }
 
-    /// The nearest folder from `start` upwards that holds a store.
+    /// The nearest folder from `start` upwards that contains a store.
     pub fn find(start: &Path) -> Result<PathBuf, RepoError> {
         for dir in start.ancestors() {
             if Self::is_readable_at(dir)? {
@@ -205,10 +206,10 @@ impl Store {
         Err(RepoError::NoStore { dir: start.to_owned(), searched: true })
     }
 
-    /// The name of the folder that a store is kept in.
+    /// The name of a store's folder.
     pub const FOLDER: &str = FOLDER;
 
-    /// Whether the file that says which layout this store has says the one that it was opened with.
+    /// Whether the format file still states the layout that the store was opened with.
     pub(crate) fn format_is_sound(&self) -> Result<bool, RepoError> {
         let path = self.folder().join(FORMAT_FILE);
         match std::fs::read(&path) {
@@ -217,12 +218,12 @@ impl Store {
         }
     }
 
-    /// Whether a store is kept in `dir/.pv`.
+    /// Whether `dir/.pv` contains a store.
     pub fn is_at(dir: &Path) -> bool {
         dir.join(FOLDER).join(FORMAT_FILE).exists()
     }
 
-    /// The same, but a folder that may not be looked into is an error.
+    /// Like [`Self::is_at`], but a folder that cannot be read is an error.
     fn is_readable_at(dir: &Path) -> Result<bool, RepoError> {
         let format = dir.join(FOLDER).join(FORMAT_FILE);
         match format.try_exists() {
@@ -240,21 +241,21 @@ impl Store {
         self.folder().join("index")
     }
 
-    /// Finishes packs of writers that died. Somebody else who holds the lock does it, or will.
+    /// Finishes packs of writers that died. If another process holds the lock, that one does it.
     fn save_abandoned(&self) -> Result<(), RepoError> {
         let parts = self.packs().abandoned()?;
         if !parts.is_empty()
             && let Some(_lock) = Lock::try_take(&self.lock_path())?
         {
             for part in parts {
-                // The lock on the file goes with the part: nobody waits for what it holds.
+                // The lock on the file is released with the part: no one waits for its content.
                 salvage(part)?;
             }
         }
         Ok(())
     }
 
-    /// Sees what others have done since this was opened or last refreshed.
+    /// Reads what others have changed since this was opened or last refreshed.
     pub fn refresh(&self) -> Result<(), RepoError> {
         let mut position = self.locked_position();
         if self.index().is_writable() {
@@ -273,14 +274,14 @@ impl Store {
             if self.try_catch_up_disk(&mut position) {
                 return Ok(());
             }
-            // The position may be that of the other one by now.
+            // The position may be that of the replaced index.
             self.catch_up(&index, &mut position)?;
         }
         self.use_index(index);
         Ok(())
     }
 
-    /// Looks at the packs that were put off too, since something is not found without them.
+    /// Also indexes the deferred packs, since something was not found without them.
     pub(super) fn find_put_off(&self) -> Result<(), RepoError> {
         let mut position = self.locked_position();
         self.enter_put_off()?;
@@ -290,20 +291,20 @@ impl Store {
         Ok(())
     }
 
-    /// Brings what a large change has added in memory to the disk, if nobody holds the lock just now.
+    /// Moves what a large change has added in memory to the disk, if no process holds the lock.
     pub(super) fn relieve_memory(&self) {
         if !self.index().is_writable() && self.index().overlay_rows() > OVERLAY_ROWS_OF_A_CHANGE {
             self.try_catch_up_disk(&mut self.locked_position());
         }
     }
 
-    /// Brings the index on disk up if nobody holds the lock just now and the disk takes it; whether it did.
+    /// Updates the index on disk if no process holds the lock and the disk accepts it; returns whether it did.
     fn try_catch_up_disk(&self, position: &mut Position) -> bool {
         let done = Lock::try_take(&self.lock_path())
             .and_then(|lock| lock.map(|_lock| self.catch_up_disk(position)).transpose())
             .map(|done| done.is_some());
         done.unwrap_or_else(|error| {
-            // Disposable: nobody reads less because of it.
+            // The index can be rebuilt: no reader misses anything.
             tracing::warn!("the index on disk cannot be updated: {error}");
             false
         })
@@ -323,7 +324,7 @@ impl Store {
         *self.inner.index.write().expect("no panic under this lock") = Arc::new(index);
     }
 
-    /// Uses the packs, and the journal as far as it can be read.
+    /// Uses the packs, and the journal as far as it is readable.
     fn use_what_is_sound(&self) -> Result<(), RepoError> {
         let mut position = self.locked_position();
         let index = Index::in_memory();
@@ -340,14 +341,14 @@ impl Store {
         });
         match read {
             Err(error @ RepoError::MadeByNewer { .. }) => return Err(error),
-            // Anyone who opened it so wants to know what is damaged, and asks.
+            // Callers of `open_damaged` run a check that reports the damage.
             Ok(_) | Err(_) => *position = end,
         }
         self.use_index(index);
         Ok(())
     }
 
-    /// The index on disk, or an empty one in memory when that is missing, damaged or of another version.
+    /// The index on disk, or an empty one in memory if that is missing, damaged or of another version.
     pub(super) fn open_reading(&self) -> Index {
         let path = self.index_path();
         if !path.join("CURRENT").exists() {
@@ -362,12 +363,12 @@ impl Store {
         Index::in_memory()
     }
 
-    /// Brings the index on disk up to packs and journal. The caller holds the lock.
+    /// Brings the index on disk up to date with packs and journal. The caller holds the lock.
     pub(super) fn catch_up_disk(&self, position: &mut Position) -> Result<(), RepoError> {
         self.catch_up_disk_with(position, None)
     }
 
-    /// The same, and writes a step of the history index, if it still fits there.
+    /// Like [`Self::catch_up_disk`], and also writes a step of the history index, if it still applies.
     pub(super) fn catch_up_disk_with(&self, position: &mut Position, step: Option<Step>) -> Result<(), RepoError> {
         let index = self.open_caught_up(position)?;
         step.map_or(Ok(()), |step| step.take(&index))?;
@@ -379,7 +380,7 @@ impl Store {
         Ok(())
     }
 
-    /// The index on disk, caught up; rebuilt when that cannot be done because it is damaged. The caller holds the lock.
+    /// The index on disk, up to date; rebuilt if it is damaged. The caller holds the lock.
     fn open_caught_up(&self, position: &mut Position) -> Result<Index, RepoError> {
         let index = self.open_writable()?;
         match self.catch_up(&index, position) {
@@ -402,7 +403,7 @@ impl Store {
                 mark_version(&index);
                 return Ok(index);
             }
-            // What is there is good, and there may be no room for another.
+            // The existing index is good, and the disk may have no room for another.
             Err(RepoError::Index(error)) if is_of_disk(&error) => return Err(error.into()),
             Err(error @ RepoError::Io { .. }) => return Err(error),
             _ => {}
@@ -425,7 +426,7 @@ impl Store {
             self.rebuild_locked(&mut self.locked_position())?;
         }
         match self.follow_all_histories() {
-            // An owner came, who brings it up in steps.
+            // An owner appeared, which updates it in steps.
             Err(RepoError::InUse { .. }) => Ok(()),
             followed => followed,
         }
@@ -434,7 +435,7 @@ impl Store {
     fn rebuild_locked(&self, position: &mut Position) -> Result<(), RepoError> {
         let path = self.index_path();
         if path.exists() {
-            // An index that knows more than the journal is all that tells of the loss.
+            // An index that is ahead of the journal is the only evidence of the loss.
             if let Some(known) =
                 self.open_reading().get(&keys::meta(meta::POSITION))?.as_deref().and_then(decode::<Position>)
             {
@@ -450,7 +451,8 @@ impl Store {
         self.catch_up_disk(position)
     }
 
-    /// Throws the index away, for anyone who opens the store next to rebuild it. The caller holds the lock, and uses this store no more.
+    /// Deletes the index; the next process that opens the store rebuilds it. The caller holds the lock, and must not use this store
+    /// afterwards.
     pub(crate) fn forget_index(&self) -> Result<(), RepoError> {
         self.use_index(Index::in_memory());
         let path = self.index_path();
@@ -460,15 +462,14 @@ impl Store {
         }
     }
 
-    /// The furthest position of the journal that anything beside it tells of.
+    /// The furthest known position of the journal, from sources other than the journal.
     pub(crate) fn known_position(&self) -> Option<Position> {
         let row = self.open_reading().get(&keys::meta(meta::POSITION)).ok().flatten();
         let known = [row.as_deref().and_then(decode::<Position>), self.noted_position()];
         known.into_iter().flatten().max_by_key(|position| position.records)
     }
 
-    /// Becomes the owner: holds the lock and the index for as long as this store lives. `InUse` when another process owns it and
-    /// answers for it.
+    /// Becomes the owner: holds the lock and the index as long as this store lives. `InUse` if another process owns it and responds.
     pub fn own(&self) -> Result<(), RepoError> {
         let lock = self.take_lock_without_owner()?;
         self.save_left_by_others()?;
@@ -478,14 +479,14 @@ impl Store {
         self.inner.owned.set(lock).map_err(|_| RepoError::InUse { holder: "this process".to_owned() })
     }
 
-    /// Has an owner that comes to its end finish its open packs: what it records from now on is in finished ones, so that others read
-    /// all of it when nobody answers for the store any more.
+    /// Makes an owner that shuts down finish its open packs: everything it records from now on is in finished packs, so others can read all
+    /// of it when no owner responds any more.
     pub fn end_owning(&self) -> Result<(), RepoError> {
         self.inner.ends.store(true, Ordering::Relaxed);
         self.finish_packs()
     }
 
-    /// Brings what the index has in memory to the disk, for anyone who opens the store next.
+    /// Flushes the index to disk, for the next process that opens the store.
     pub fn flush_index(&self) -> Result<(), RepoError> {
         self.index().flush()
     }

@@ -10,7 +10,7 @@ use crate::objects::packs::writer::FULL_BYTES;
 use crate::objects::packs::{LocalPacks, ObjectPacks, PackStore};
 use crate::objects::place::{Access, Place};
 
-/// Tells people what a process waits for.
+/// Tells the user what a process waits for.
 pub(super) type Notify = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How to open a store.
@@ -28,7 +28,7 @@ pub struct OpenOptions {
     place: Option<Place>,
 }
 
-/// Puts something around the place where packs are kept, such as one that fails.
+/// Wraps the pack store, for example to inject failures.
 #[cfg(any(test, feature = "testing"))]
 type WrapPacks = Arc<dyn Fn(Arc<dyn PackStore>) -> Arc<dyn PackStore> + Send + Sync>;
 
@@ -56,42 +56,42 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// Another clock than the machine's.
+    /// Uses another clock than the machine's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Called with what this process waits for, when that takes longer than a moment.
+    /// Called with what this process waits for, if that takes longer than a moment.
     #[must_use]
     pub fn notify(mut self, notify: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.notify = Arc::new(notify);
         self
     }
 
-    /// Begins another pack when one is longer than this many bytes; 1 GiB if not set.
+    /// Starts a new pack once one is longer than this many bytes; the default is 1 GiB.
     #[must_use]
     pub fn pack_bytes(mut self, bytes: u64) -> Self {
         self.pack_bytes = bytes;
         self
     }
 
-    /// How to reach a store's packs and journal when they are in an object store.
+    /// The credentials for packs and journal in an object store.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
         self
     }
 
-    /// Another file for the private key than `.pv/key`.
+    /// Uses another file for the private key instead of `.pv/key`.
     #[must_use]
     pub fn key(mut self, file: PathBuf) -> Self {
         self.key = Some(file);
         self
     }
 
-    /// Whatever URL a store names, its objects are here.
+    /// Uses this place, whatever URL the store names.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn place(mut self, place: Place) -> Self {
@@ -99,7 +99,7 @@ impl OpenOptions {
         self
     }
 
-    /// The place of a URL.
+    /// The place at a URL.
     pub(super) fn place_at(&self, url: &str) -> Result<Place, RepoError> {
         #[cfg(any(test, feature = "testing"))]
         if let Some(place) = &self.place {
@@ -108,7 +108,7 @@ impl OpenOptions {
         Place::open(url, &self.access)
     }
 
-    /// Puts something around the place where packs are kept.
+    /// Wraps the pack store.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn wrap_packs(
@@ -119,7 +119,7 @@ impl OpenOptions {
         self
     }
 
-    /// Has writes to packs, journal and index fail.
+    /// Injects failures into writes to packs, journal and index.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {

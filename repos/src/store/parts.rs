@@ -1,9 +1,9 @@
 //! Objects in packs that are still being written.
 //!
-//! An owner's records may name what is in its open packs, which are synced and not finished: only it has an index of them. Anyone who
-//! reads beside it (a process that opened the store before the owner came, or while it ends, or after it was killed) finds such an object
-//! by going through the entries of the unfinished packs. That happens only for an object that has to be there and is in no finished
-//! pack, so a look into the folder tells most often that nothing has changed since the last time.
+//! An owner's records may name objects in its open packs, which are synced but not finished; only the owner has an index of them. Another
+//! reader (a process that opened the store before the owner started, or while it shuts down, or after it was killed) finds such an object
+//! by scanning the unfinished packs. This happens only for an object that must exist and is in no finished pack, so a look at the folder
+//! usually shows that nothing has changed since the last scan.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,10 +17,10 @@ use crate::objects::packs::UnfinishedPack;
 use crate::objects::packs::codec;
 use crate::objects::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row};
 
-/// How often it is looked again while others write; a store that stands still needs two looks.
+/// Maximum number of attempts while others write; without concurrent writes two are enough.
 const LOOKS: u32 = 20;
 
-/// What changes whenever something that a record names may have come into a pack, or a pack was finished.
+/// Changes whenever something that a record names may have been added to a pack, or a pack was finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct State {
     journal_bytes: u64,
@@ -31,17 +31,17 @@ struct State {
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     known: HashMap<String, Part>,
-    /// The state in which something was looked for everywhere and not found.
+    /// The state in which an object was searched for everywhere and not found.
     missed: Option<State>,
 }
 
 #[derive(Debug)]
 struct Part {
     pack: UnfinishedPack,
-    /// Where the next entry begins.
+    /// Offset of the next entry.
     end: u64,
     rows: HashMap<(u8, Digest), Row>,
-    /// The keys that an index has for the signatures among them.
+    /// The index keys of the signatures among the rows.
     signatures: BTreeSet<Vec<u8>>,
 }
 
@@ -50,7 +50,7 @@ impl Part {
         Self { pack, end: HEADER_BYTES, rows: HashMap::new(), signatures: BTreeSet::new() }
     }
 
-    /// Reads the headers of entries that came since the last time, up to the first that is not whole.
+    /// Reads the headers of entries added since the last time, up to the first incomplete one.
     fn go_on(&mut self) -> Result<()> {
         let length = self.pack.length()?;
         while self.end + ENTRY_BYTES <= length {
@@ -71,7 +71,7 @@ impl Part {
         Ok(())
     }
 
-    /// An object, if it is here and whole.
+    /// An object, if it is here and intact.
     fn object(&self, kind: Kind, digest: &Digest, unpack: Unpack) -> Result<Option<Bytes>> {
         let Some(row) = self.rows.get(&(kind as u8, *digest)) else { return Ok(None) };
         Ok(unpack(row, self.pack.read(row.stored_range())?))
@@ -79,15 +79,15 @@ impl Part {
 }
 
 impl Store {
-    /// An object that has to be there and is in no finished pack that this process knows: from a pack that is being written, or from one
-    /// that was finished meanwhile. `None` when it is in neither.
+    /// Finds an object that must exist but is in no finished pack known to this process: in a pack being written, or in one finished
+    /// meanwhile. `None` if it is in neither.
     pub(super) fn find_beside_writers(&self, kind: Kind, digest: &Digest, unpack: Unpack) -> Result<Option<Bytes>> {
         for _ in 0..LOOKS {
             let (state, found) = self.look_in_parts(kind, digest, unpack)?;
             if found.is_some() || self.parts().missed.as_ref() == Some(&state) {
                 return Ok(found);
             }
-            // Something came or went since this process last looked everywhere: it may be in a pack that is finished by now.
+            // The packs or the journal changed since this process last searched: the object may be in a finished pack by now.
             self.refresh()?;
             if let Some(found) = self.unpacked(kind, digest, unpack)? {
                 return Ok(Some(found));
@@ -97,7 +97,7 @@ impl Store {
         Ok(None)
     }
 
-    /// The digests of signatures whose keys begin with `prefix`, which no finished pack that this process knows has: the same for them.
+    /// Like [`Self::find_beside_writers`], for the digests of signatures whose keys begin with `prefix`.
     pub(super) fn signatures_beside_writers(&self, prefix: &[u8]) -> Result<Vec<Digest>> {
         for _ in 0..LOOKS {
             let (state, found) = self.each_part(PackClass::Meta, |part| {
@@ -123,12 +123,12 @@ impl Store {
         self.inner.parts.lock().expect("no panic under this lock")
     }
 
-    /// Looks through all unfinished packs, and says in which state the store was before.
+    /// Searches all unfinished packs; also returns the state of the store before the search.
     fn look_in_parts(&self, kind: Kind, digest: &Digest, unpack: Unpack) -> Result<(State, Option<Bytes>)> {
         self.each_part(kind.class(), |part| part.object(kind, digest, unpack))
     }
 
-    /// Brings what is known of the unfinished packs of a class up, and asks each until one answers; says in which state the store was
+    /// Updates what is known of the unfinished packs of a class, and asks each until one answers; also returns the state of the store
     /// before.
     fn each_part<T>(&self, class: PackClass, ask: impl Fn(&Part) -> Result<Option<T>>) -> Result<(State, Option<T>)> {
         let journal_bytes = self.journal().length()?;
@@ -146,7 +146,7 @@ impl Store {
         Ok((state, None))
     }
 
-    /// What packs and journal there are: as long as this is the same, nobody has written.
+    /// The existing packs and the journal's length: while this stays the same, nobody has written.
     pub fn outline(&self) -> Result<Outline> {
         let journal_bytes = self.journal().length()?;
         let (packs, _) = self.packs().known()?;
@@ -155,7 +155,7 @@ impl Store {
     }
 }
 
-/// What packs and journal a store has at a moment.
+/// The packs and the journal's length at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     journal_bytes: u64,

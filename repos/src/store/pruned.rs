@@ -1,4 +1,4 @@
-//! What of commits is not kept any more by right, and what errors say of it.
+//! Which content of commits was given up, and the errors that report it.
 
 use bytes::Bytes;
 use specs::{CommitId, Digest, FilePath};
@@ -11,12 +11,12 @@ use crate::index::rows::CommitRow;
 use crate::tree::FileEntry;
 
 impl Store {
-    /// That the files of a commit are not kept any more, and why; one look-up.
+    /// Whether, and why, the files of a commit were given up; one lookup.
     pub fn is_pruned(&self, commit: &CommitId) -> Result<Option<Pruned>> {
         Ok(self.commit_row(commit)?.and_then(|row| row.pruned))
     }
 
-    /// Refuses a file of a commit that gave up its files, unless its bytes are still there: other commits may have them too.
+    /// Refuses a file of a commit that gave up its files, unless the content still exists: other commits may have it too.
     pub fn ensure_not_pruned(&self, commit: &CommitId, path: &FilePath, file: &FileEntry) -> Result<()> {
         let Some(CommitRow { repo, pruned: Some(pruned), .. }) = self.commit_row(commit)? else { return Ok(()) };
         if self.has_content(&file.digest)? {
@@ -29,8 +29,8 @@ impl Store {
         Err(RepoError::PrunedFile { what: format!("`{path}` in {repo}@{}", commit.short(12)), pruned, hint })
     }
 
-    /// Reads the log of one try of a result. `PrunedFile` or `NotFound` when it is missing by right: its job's commit gave it up, or no
-    /// commit ever named it.
+    /// Reads the log of one try of a result. `PrunedFile` or `NotFound` if it is missing on purpose: the commit of its job gave it up, or
+    /// no commit ever named it.
     pub fn log_of(&self, result: &ResultDocument, log: &Digest) -> Result<Bytes> {
         let missing = match self.log(log) {
             Err(error @ RepoError::MissingObject { .. }) => error,

@@ -1,4 +1,4 @@
-//! The last step of every change: its record, after the data it names, all or nothing.
+//! The last step of every change: its record is written atomically, after the data it names.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -21,26 +21,26 @@ use crate::index::rows::encode;
 use crate::index::{View, keys};
 use crate::journal::{Entry, Line, Position, Record};
 
-/// How often the journal is looked at for a change whose answer was lost, and the time between.
+/// How often to look in the journal for a change whose answer was lost, and the pause between.
 const LOOKS: u32 = 200;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
-/// A change to be made, with what it takes for granted.
+/// A change to make, with its precondition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// What happens, in order.
+    /// The entries, in order.
     pub entries: Vec<Entry>,
-    /// The number of pipeline changes that the change was planned on; `None` when pipelines do not matter to it.
+    /// The number of pipeline changes on which the change was planned; `None` if pipelines do not matter for it.
     pub graph: Option<u64>,
 }
 
 impl Change {
-    /// A change to which pipelines do not matter.
+    /// A change for which pipelines do not matter.
     pub fn of(entries: Vec<Entry>) -> Self {
         Self { entries, graph: None }
     }
 
-    /// The commits that a branch or tag comes to point to, or that a job made.
+    /// The commits that a branch or tag will point to, or that a job made.
     pub(super) fn commits(&self) -> impl Iterator<Item = CommitId> {
         self.entries.iter().flat_map(|entry| match entry {
             Entry::Run { moves, .. } => moves.iter().filter_map(|moved| moved.to).collect(),
@@ -53,25 +53,25 @@ impl Change {
 
 /// Hands the last step of a change to the process that owns the store.
 pub trait Publisher: Send + Sync {
-    /// Whether a process owns the store and answers.
+    /// Whether a process owns the store and responds.
     fn is_there(&self) -> bool;
 
-    /// `Ok(None)` when no owner answers (any more); else what it said; `AnswerLost` when that did not come. `relied`: the packs in which the sender may have found what its
-    /// change builds on.
+    /// Publishes through the owner. `Ok(None)` if no owner responds (any more); otherwise the owner's answer, or `AnswerLost` if none
+    /// arrived. `relied`: the packs in which the sender may have found what its change builds on.
     fn publish(&self, change: &Change, relied: &[PackName]) -> Result<Option<()>>;
 }
 
 impl Store {
-    /// Sets how to reach the process that owns the store, if one does.
+    /// Sets how to reach the process that owns the store, if there is one.
     pub fn set_publisher(&self, publisher: Arc<dyn Publisher>) {
-        // The first stays: there is one way.
+        // Only the first call counts.
         self.inner.publisher.set(publisher).ok();
     }
 
-    /// Makes a change happen: durable on return, or not at all.
+    /// Publishes a change: on return it is durable, or has not happened at all.
     ///
-    /// `BranchMoved` and `GraphMoved` mean that somebody was quicker: the caller looks again and repeats. `Collected`: what the change
-    /// builds on has gone meanwhile; the caller writes it anew.
+    /// `BranchMoved` and `GraphMoved` mean that another change came first: the caller reads the new state and retries. `Collected`: what
+    /// the change builds on was collected meanwhile; the caller writes it again.
     pub fn publish(&self, change: &Change) -> Result<()> {
         stop_at("publish.begin");
         self.ensure_present(change)?;
@@ -95,7 +95,7 @@ impl Store {
                 && self.hand_over(publisher.as_ref(), change)?
             {
                 self.release_held();
-                // The change has happened, whether it can be seen from here or not.
+                // The change has happened, whether it is visible here or not.
                 if let Err(error) = self.refresh() {
                     tracing::warn!("changes of the store's owner are not visible yet: {error}");
                 }
@@ -109,11 +109,11 @@ impl Store {
         unreachable!("the loop has no end")
     }
 
-    /// Has the owner make a change happen; false when it did not happen and this process may continue on its own.
+    /// Asks the owner to publish a change; false if it did not happen and this process may publish it itself.
     fn hand_over(&self, publisher: &dyn Publisher, change: &Change) -> Result<bool> {
         let before = self.position();
         match publisher.publish(change, &self.relied()) {
-            // Its end may have come before the record or after it: looking tells.
+            // The owner may have died before or after the record: the journal tells.
             Err(lost @ RepoError::AnswerLost) => match self.has_happened(change, before) {
                 Ok(Some(happened)) => Ok(happened),
                 Ok(None) | Err(_) => Err(RepoError::Unsure { why: lost.to_string(), source: None }),
@@ -122,12 +122,12 @@ impl Store {
         }
     }
 
-    /// Whether the journal has a change after a position; `None` when it may still come.
+    /// Whether the journal has a change after a position; `None` if it may still appear.
     fn has_happened(&self, change: &Change, before: Position) -> Result<Option<bool>> {
-        // A write to another place may outlive the process that sent it, so there only its presence tells something.
+        // A write to another place may outlive the process that sent it, so there only its presence proves anything.
         let is_elsewhere = self.objects_url()?.is_some();
         for _ in 0..if is_elsewhere { 1 } else { LOOKS } {
-            // Who has the lock knows that no other process writes any more.
+            // While we hold the lock, no other process writes.
             let lock = Lock::try_take(&self.lock_path())?;
             self.journal().fetch(before)?;
             let records = self.journal().read_after(before)?.records;
@@ -148,7 +148,7 @@ impl Store {
     }
 
     fn publish_as_owner(&self, change: &Change, relied: &[PackName]) -> Result<()> {
-        // A writer that began before this owner came builds on what people committed since: it must find that in finished packs.
+        // A writer that started before this owner builds on the commits of others since: it must find those in finished packs.
         let is_own_work = change.entries.iter().all(|entry| matches!(entry, Entry::Job { .. }));
         let ends = self.inner.ends.load(Ordering::Relaxed);
         let mut in_finished = ends || !(is_own_work && self.packs().sync_is_enough());
@@ -161,14 +161,14 @@ impl Store {
             let mut position = self.locked_position();
             if self.was_swept(relied) {
                 if !in_finished {
-                    // To be looked at again, all must be where no lock of a writer is needed.
+                    // For a recheck everything must be readable without a writer's lock.
                     in_finished = true;
                     continue;
                 }
                 self.ensure_not_collected(change)?;
             }
             match self.record_as_is(change, &mut position) {
-                // Another machine was first: what it did is looked at before the next try.
+                // Another machine appended first: apply its change before the retry.
                 Err(RepoError::JournalMoved { .. }) => {
                     self.catch_up(&self.index(), &mut position)?;
                     continue;
@@ -184,7 +184,7 @@ impl Store {
         }
     }
 
-    /// Records a change on what is there now, also when other machines are recording theirs.
+    /// Records a change on top of the current state, even while other machines record theirs.
     fn catch_up_and_record(&self, change: &Change, position: &mut Position) -> Result<()> {
         loop {
             self.catch_up(&self.index(), position)?;
@@ -195,7 +195,7 @@ impl Store {
         }
     }
 
-    /// What follows a change that has happened: failures do not undo it.
+    /// Cleans up after a change that has happened: failures do not undo it.
     fn tidy(&self) {
         self.release_held();
         self.fold_small();
@@ -206,14 +206,14 @@ impl Store {
         }
     }
 
-    /// Makes another process's change happen, whose packs are finished and held. For owners.
+    /// Publishes a change for another process, whose packs are finished and held. For owners.
     pub fn publish_for_other(&self, change: &Change, relied: &[PackName]) -> Result<()> {
         self.catch_up(&self.index(), &mut self.locked_position())?;
         self.ensure_present(change)?;
         self.publish_as_owner(change, relied)
     }
 
-    /// Records a change, unless what it builds on has gone.
+    /// Records a change, unless what it builds on is gone.
     fn record(&self, change: &Change, position: &mut Position) -> Result<()> {
         if self.was_swept(&[]) {
             self.ensure_not_collected(change)?;
@@ -237,7 +237,7 @@ impl Store {
         let entries = with_key(change, &key, is_known);
         let record = Record::new(position.last, self.clock().now(), entries).signed(&key);
         apply(&mut view, &record)?;
-        // All that can fail comes before the record.
+        // Everything that can fail comes before the record.
         let line = Line::of(&record, *position);
         let after = line.end;
         advance(&mut view, &record, &after, line.leaf)?;
@@ -249,12 +249,12 @@ impl Store {
         }
         self.note_position(&after);
         *position = after;
-        // The caller still holds the lock on the position: the next change sees this one.
+        // The caller still holds the lock on the position, so the next change sees this one.
         index.commit(view.into_changes());
         Ok(())
     }
 
-    /// A record names only commits that are there: a caller that repeats a failed change may have lost what it wrote before.
+    /// A record names only existing commits: a caller that retries a failed change may have lost what it wrote before.
     fn ensure_present(&self, change: &Change) -> Result<()> {
         for commit in change.commits() {
             let digest = commit.digest();
@@ -265,7 +265,7 @@ impl Store {
         Ok(())
     }
 
-    /// How often pipelines have changed; a change that was planned on another number is refused.
+    /// Number of changes to pipelines; a change planned on another number is refused.
     pub fn graph(&self) -> Result<u64> {
         Ok(self.index().row(&keys::meta(meta::GRAPH))?.unwrap_or(0))
     }
@@ -286,17 +286,17 @@ impl Store {
         *self.locked_position()
     }
 
-    /// How often garbage was collected: as long as this is the same, all that was there still is.
+    /// Number of garbage collections: while it stays the same, nothing that existed is gone.
     pub fn gc_epoch(&self) -> Result<u64> {
         Ok(self.index().row(&keys::meta(meta::EPOCH))?.unwrap_or(0))
     }
 
-    /// Whether an error says that garbage collection took what a change builds on: the caller writes that anew.
+    /// Whether an error means that garbage collection removed what a change builds on: the caller writes that again.
     pub fn is_collected(error: &RepoError) -> bool {
         matches!(error, RepoError::Collected { .. } | RepoError::Remote { collected: true, .. })
     }
 
-    /// Whether an error says that somebody was quicker, so that looking again may help.
+    /// Whether an error means that another change came first, so that a retry may succeed.
     pub fn is_race(error: &RepoError) -> bool {
         matches!(
             error,

@@ -1,9 +1,9 @@
-//! Looks again whether all is there that a change names: garbage may have been collected since its writer found it.
+//! Checks again that everything a change names exists: garbage may have been collected since its writer found it.
 //!
-//! A writer does not write what the store holds. That may be garbage, named by nothing, which goes before the writer publishes. A writer
-//! therefore remembers the packs in which it may have found something. If one of them was removed as garbage since (journal entry `gc`;
-//! a pack that was folded has no such entry), everything new that the change names is looked up, under the lock: sweeping holds it while
-//! it removes. What is below the head that a branch moves from is there as long as that is the head.
+//! A writer does not write objects that the store already has. These may be garbage, and be removed before the writer publishes. A writer
+//! therefore remembers the packs in which it may have found objects. If one of them was removed as garbage since (journal entry `gc`;
+//! folding a pack leaves no such entry), everything new that the change names is looked up, under the lock: sweeping holds it while it
+//! removes packs. Everything below the head that a branch moves from exists as long as that is the head.
 
 use std::collections::HashSet;
 
@@ -27,7 +27,7 @@ impl Store {
         self.inner.relied.lock().expect("no panic under this lock").extend(packs);
     }
 
-    /// Forgets packs whose objects all are elsewhere too.
+    /// Forgets packs whose objects all exist elsewhere too.
     pub(super) fn rely_no_more_on(&self, packs: &[PackName]) {
         let mut relied = self.inner.relied.lock().expect("no panic under this lock");
         for pack in packs {
@@ -40,16 +40,16 @@ impl Store {
         self.inner.relied.lock().expect("no panic under this lock").iter().copied().collect()
     }
 
-    /// Whether one of the packs that this store or `others` relied on is gone. The caller holds lock and position and has
-    /// caught up.
+    /// Whether one of the packs that this store or `others` relied on is gone. The caller holds lock and position, and the index is up to
+    /// date.
     pub(super) fn was_swept(&self, others: &[PackName]) -> bool {
         let index = self.index();
-        // Also when it was folded: the pack that took its place, which is not known here, may have been swept since.
+        // A folded pack counts too: its replacement, which is not known here, may have been swept since.
         self.relied().iter().chain(others).any(|pack| index.pack_number(pack).is_none())
     }
 
-    /// Refuses a change of which something is not there. The caller holds lock and position and has caught up; all that the change names
-    /// is in finished packs.
+    /// Refuses a change if something it names does not exist. The caller holds lock and position, and the index is up to date; everything
+    /// that the change names is in finished packs.
     pub(super) fn ensure_not_collected(&self, change: &Change) -> Result<()> {
         self.enter_put_off()?;
         let mut recheck = Recheck { present: Present { store: self }, results: HashSet::new() };
@@ -57,7 +57,7 @@ impl Store {
     }
 }
 
-/// The store as it is now: nothing is taken from caches, and nothing is looked for again.
+/// The current state of the store, without caches and without retries.
 struct Present<'a> {
     store: &'a Store,
 }
@@ -87,7 +87,7 @@ impl Present<'_> {
         })
     }
 
-    /// A file's content: one chunk, or all of a manifest.
+    /// A file's content: one chunk, or all chunks of a manifest.
     fn content(&self, digest: &Digest) -> Result<()> {
         if self.contains(Kind::Chunk, digest).is_ok() {
             return Ok(());
@@ -109,7 +109,7 @@ impl NodeStore for Present<'_> {
 
 struct Recheck<'a> {
     present: Present<'a>,
-    /// Results that are whole.
+    /// Results that are complete.
     results: HashSet<Digest>,
 }
 
@@ -138,9 +138,9 @@ impl Recheck<'_> {
         moved.to.iter().try_for_each(|to| self.commit(to, moved.from))
     }
 
-    /// What a commit names beyond the head that it is to follow, or beyond that of its own branch.
+    /// What a commit adds to the head that it will follow, or to that of its own branch.
     fn commit(&mut self, id: &CommitId, head: Option<CommitId>) -> Result<()> {
-        // What it gave up is gone by right. That a branch or tag is to point to it is refused as such.
+        // What it gave up is missing on purpose. Pointing a branch or tag to it is refused elsewhere.
         if self.present.store.is_pruned(id)?.is_some() {
             return Ok(());
         }
@@ -165,7 +165,7 @@ impl Recheck<'_> {
     }
 
     fn files(&self, base: Tree, tree: Tree) -> Result<()> {
-        // Reads all nodes that are new; those that the base has too are there with it.
+        // Reads all new nodes; nodes shared with the base exist with it.
         for change in base.diff(&self.present, tree)? {
             if let Some(file) = change?.new {
                 self.present.content(&file.digest)?;
@@ -217,7 +217,7 @@ impl Recheck<'_> {
     }
 }
 
-/// The values that are new.
+/// The new values.
 fn changed<V>(diff: impl Iterator<Item = Result<crate::tree::Change<V>>>) -> Result<Vec<V>> {
     diff.filter_map(|change| change.map(|change| change.new).transpose()).collect()
 }

@@ -1,4 +1,4 @@
-//! A little space that is kept for collecting garbage when there is no other left: its record, and the index.
+//! A little disk space reserved for collecting garbage on a full disk: for its record, and the index.
 
 use std::io::Write;
 
@@ -11,12 +11,12 @@ impl Store {
         self.folder().join("reserve")
     }
 
-    /// Gives the reserve up for what comes next.
+    /// Frees the reserve for the next writes.
     pub(super) fn free_reserve(&self) {
         std::fs::remove_file(self.reserve_path()).ok();
     }
 
-    /// Takes the reserve back. On a full disk it waits for the next time.
+    /// Fills the reserve again. On a full disk this is left to the next time.
     pub(super) fn fill_reserve(&self) {
         let path = self.reserve_path();
         let filled = std::fs::File::create(&path).and_then(|mut file| file.write_all(&vec![0; RESERVE_BYTES]));
@@ -25,7 +25,7 @@ impl Store {
         }
     }
 
-    /// Bytes that are free where the store is kept.
+    /// Free bytes on the store's file system.
     pub(super) fn free_bytes(&self) -> u64 {
         rustix::fs::statvfs(self.folder()).map_or(u64::MAX, |free| free.f_bavail.saturating_mul(free.f_frsize))
     }

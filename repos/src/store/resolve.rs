@@ -15,17 +15,17 @@ use crate::index::rows::{JobRow, RunRow};
 use crate::journal::SealedState;
 use crate::tree::Tree;
 
-/// Ids listed when a prefix fits several.
+/// Maximum number of ids listed for an ambiguous prefix.
 const CANDIDATES: usize = 10;
 
-/// A reference that was found to be a commit.
+/// A resolved reference.
 #[derive(Debug, Clone)]
 pub struct Resolved {
     /// The commit's id.
     pub id: CommitId,
     /// Its document.
     pub commit: Commit,
-    /// The path in the reference; `/` when it has none.
+    /// The path in the reference; `/` if it has none.
     pub path: FilePath,
 }
 
@@ -35,7 +35,7 @@ impl Resolved {
         Tree::at(self.commit.tree)
     }
 
-    /// The commit in words: `images@c07d5e21ab34`.
+    /// The commit as text: `images@c07d5e21ab34`.
     pub fn place(&self) -> String {
         format!("{}@{}", self.commit.repo, self.id.short(12))
     }
@@ -59,7 +59,7 @@ impl Store {
         Ok(Resolved { id, commit, path: reference.path.clone().unwrap_or_else(FilePath::root) })
     }
 
-    /// Refuses a commit of another repository, to which a record can have moved a branch while its document was not there to be seen.
+    /// Refuses a commit of another repository: a record may have moved a branch to it while its document was not visible.
     fn ensure_in_repo(repo: &RepoName, id: &CommitId, commit: &Commit) -> Result<()> {
         if commit.repo == *repo {
             return Ok(());
@@ -68,7 +68,7 @@ impl Store {
         Err(RepoError::DamagedObject { kind: Kind::Commit, digest: id.digest(), why })
     }
 
-    /// The commit at which a branch stands; an error when it has none.
+    /// The head of a branch; an error if it has no commit.
     pub fn head(&self, repo: &RepoName, branch: &BranchName) -> Result<CommitId> {
         self.branch(repo, branch)?.commit.ok_or_else(|| RepoError::NoCommit {
             reference: format!("`{repo}@{branch}`"),
@@ -126,7 +126,7 @@ impl Store {
         })
     }
 
-    /// A commit of this repository, or what the run with that id, or of another repository's commit, made or used here.
+    /// A commit of this repository; for the id of a run, or of another repository's commit, what that run made or used here.
     fn resolve_id(&self, repo: &RepoName, prefix: &str) -> Result<Option<CommitId>> {
         let commits = self.commits_by_prefix(prefix, CANDIDATES)?;
         let runs = self.runs_by_prefix(prefix, CANDIDATES)?;
@@ -168,7 +168,7 @@ impl Store {
         }
     }
 
-    /// The commit of a repository that a run made, else the one that it used.
+    /// The commit of a repository that a run made or, failing that, used.
     pub fn commit_of_run(&self, repo: &RepoName, branch: Option<&BranchName>, run: &RunRow) -> Result<CommitId> {
         let jobs = self.jobs_of_run(run.order)?;
         let mut candidates = self.made_by_run(repo, run, &jobs)?;
@@ -210,7 +210,7 @@ impl Store {
         while let Some(id) = open.pop() {
             for origin in self.commit(&id)?.provenance {
                 if origin.repo == *repo {
-                    // Of two generations that are there by right the newer is the run's.
+                    // If two versions are legitimately used, the newer one is the run's.
                     let order = self.commit_row(&origin.commit)?.map_or(0, |row| row.order);
                     let newest = used.entry(origin.branch).or_insert((order, origin.commit));
                     *newest = (*newest).max((order, origin.commit));

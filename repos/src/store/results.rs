@@ -1,10 +1,10 @@
-//! Which results of executions count: those that this place executed itself, and those that a signed commit names.
+//! Which results of executions count: those executed at this place, and those named by a signed commit.
 //!
-//! A result is taken in place of an execution, and what it wrote is signed with the output commit. So that nobody can slip one in who can
-//! write to the packs, each carries a code (`mac`) that only the holder of this place's private key can make and check: at once, in
-//! one or two microseconds, so that a process that dies loses no finished datum. Results of other machines, of a key that was replaced and of
-//! earlier versions have no such code, or another; they count when the commit of their job is signed and names them. All others are as if
-//! they were not there: the datum is executed again.
+//! A result replaces an execution, and its outputs are signed with the output commit. To prevent anyone with write access to the packs from
+//! injecting a result, each has a code (`mac`) that only the holder of this place's private key can make and check. Making it takes one or
+//! two microseconds and happens at once, so a process that dies loses no finished datum. Results of other machines, of a replaced key and
+//! of earlier versions have no such code, or another; they count if the commit of their job is signed and names them. All other results are
+//! ignored: the datum is executed again.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -19,19 +19,19 @@ use crate::base::kind::Kind;
 use crate::documents::{Commit, ResultDocument, canonical, datums};
 use crate::tree::{KeyRange, Map, Tree, path_of};
 
-/// What stands before a code in a result.
+/// The bytes before the code in a result.
 const BEFORE_CODE: &[u8] = b"\"mac\":\"";
-/// Hex digits of a code.
+/// Number of hex digits of a code.
 const CODE_DIGITS: usize = 64;
-/// Commits whose named results are kept in memory.
+/// Number of commits whose named results are cached.
 const KEPT: usize = 4;
 
-/// What is known of the commits that name results.
+/// Cached knowledge of the commits that name results.
 #[derive(Debug)]
 pub(super) struct Naming {
-    /// Whether a commit is one whose word counts.
+    /// Whether a commit counts.
     counts: quick_cache::sync::Cache<CommitId, bool>,
-    /// The results in datums maps that were read through, newest last.
+    /// The results in the datums maps read so far, newest last.
     named: Mutex<Vec<(CommitId, Arc<HashSet<Digest>>)>>,
 }
 
@@ -49,13 +49,13 @@ fn around_code(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((before, digits, after))
 }
 
-/// What the code of a result is taken of.
+/// The input of a result's code.
 fn pieces<'a>(before: &'a [u8], after: &'a [u8]) -> [&'a [u8]; 4] {
     [b"pv result\n", before, &[b'0'; CODE_DIGITS], after]
 }
 
 impl Store {
-    /// Keeps a result with the code of this place, and makes it the newest of its recipe at once. It and all that was written before
+    /// Stores a result with the code of this place, and makes it the newest of its recipe immediately. It and everything written earlier
     /// survive the death of this process.
     pub fn put_result(&self, result: &ResultDocument) -> Result<Digest> {
         let Some(key) = self.own_key_if_there() else { return self.write_result(result, &canonical(result)) };
@@ -68,7 +68,7 @@ impl Store {
         self.write_result(result, &bytes)
     }
 
-    /// A result, if it counts: this place executed it, or a signed commit names it.
+    /// A result, if it counts: it was executed at this place, or a signed commit names it.
     pub fn vouched_result(&self, digest: &Digest) -> Result<Option<ResultDocument>> {
         let bytes = self.object(Kind::Result, digest)?;
         let result: ResultDocument = serde_json::from_slice(&bytes).map_err(|error| RepoError::DamagedObject {
@@ -86,7 +86,7 @@ impl Store {
         })
     }
 
-    /// Whether the commit of the result's job names it, and counts.
+    /// Whether the commit of the result's job counts and names it.
     fn is_named(&self, digest: &Digest, result: &ResultDocument) -> Result<bool> {
         let Some(order) = self.run_order(&result.run)? else { return Ok(false) };
         let Some(id) = self.job(order, &result.pipeline)?.and_then(|job| job.commit) else { return Ok(false) };
@@ -100,7 +100,7 @@ impl Store {
         }
     }
 
-    /// Whether a commit is signed by a key that counts, or from before there was one.
+    /// Whether a commit is signed by a key that counts, or predates the first key.
     fn commit_counts(&self, id: &CommitId) -> Result<bool> {
         if let Some(counts) = self.inner.naming.counts.get(id) {
             return Ok(counts);
@@ -117,7 +117,7 @@ impl Store {
         Ok(counts)
     }
 
-    /// Whether a commit records that a result wrote its first file; `None` if it records another result, or there is no file.
+    /// Whether a commit's lineage says that this result wrote its first file; `None` if it says another result did, or there is no file.
     fn wrote_for(&self, commit: &Commit, digest: &Digest, result: &ResultDocument) -> Result<Option<bool>> {
         let (Some(outputs), Some(lineage)) = (result.outputs, commit.lineage) else { return Ok(None) };
         let Some(first) = Tree::at(outputs).range(self, KeyRange::all())?.next() else { return Ok(None) };

@@ -1,6 +1,6 @@
 //! Stores whose packs and journal are in an object store, for several machines.
 //!
-//! All that is in the folder can be made again: deleting it and calling `init` with the same URL brings the store back.
+//! Everything in the folder can be recreated: deleting it and calling `init` with the same URL restores the store.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use crate::objects::place::Place;
 
 /// The file that holds the URL.
 pub(super) const OBJECTS_FILE: &str = "objects";
-/// The object that says which layout a place has.
+/// The object that states the version of a place's layout.
 const FORMAT_OBJECT: &str = "format";
 
-/// The URL of the place of a store's packs and journal; `None` when they are in its folder.
+/// The URL of the place with a store's packs and journal; `None` if they are in its folder.
 pub(super) fn url_of(folder: &Path) -> Result<Option<String>> {
     let path = folder.join(OBJECTS_FILE);
     match std::fs::read_to_string(&path) {
@@ -28,7 +28,7 @@ pub(super) fn url_of(folder: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Whether a place is marked as holding packs and journal in the layout of this version.
+/// Whether a place is marked as containing packs and journal in the layout of this version.
 pub(super) fn is_marked(place: &Place) -> Result<bool> {
     match place.get(FORMAT_OBJECT)? {
         None => Ok(false),
@@ -44,7 +44,7 @@ pub(super) fn mark(place: &Place) -> Result<()> {
 }
 
 impl OpenOptions {
-    /// A folder in which such a store was begun does not become another one.
+    /// A folder with an unfinished shared store cannot become another kind of store.
     pub(super) fn ensure_not_shared(folder: &Path) -> Result<()> {
         let Some(url) = url_of(folder)? else { return Ok(()) };
         Err(RepoError::Conflict {
@@ -53,7 +53,7 @@ impl OpenOptions {
         })
     }
 
-    /// Makes a store in `dir/.pv` with packs and journal at `url`, or joins the store that is there; then `default_branch` does not count.
+    /// Creates a store in `dir/.pv` with packs and journal at `url`, or joins the existing store there and ignores `default_branch`.
     pub fn init_shared(&self, dir: &Path, url: &str, default_branch: BranchName) -> Result<Store> {
         let folder = dir.join(FOLDER);
         if Store::is_at(dir) {
@@ -85,7 +85,7 @@ impl OpenOptions {
 }
 
 impl Store {
-    /// The URL of the place that holds packs and journal; `None` when they are in the store's folder.
+    /// The URL of the place with packs and journal; `None` if they are in the store's folder.
     pub fn objects_url(&self) -> Result<Option<String>> {
         url_of(&self.folder())
     }

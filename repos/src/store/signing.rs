@@ -1,11 +1,11 @@
-//! Signs commits as they are published, and says by whom they are signed.
+//! Signs commits as they are published, and reports their signatures.
 //!
-//! `publish` signs each commit that the journal does not know yet, with the key of this store (`keys`), before its packs are finished,
-//! and each record of the journal. A key that is not in the journal comes with the first record that it signs; so a commit is never known
-//! before the key that it is to be checked with. Commits from before the first key have no signature; the signed commits that build on
-//! them name their digests, and so vouch for them.
+//! `publish` signs each commit that the journal does not know yet, with the key of this store (`keys`), before its packs are finished; it
+//! also signs each record of the journal. A key that is not in the journal is added by the first record that it signs, so a commit is never
+//! known before the key that verifies it. Commits that predate the first key have no signature; signed commits that build on them name
+//! their digests, and so vouch for them.
 //!
-//! A process may sign with a key that is being replaced just now: what counts is that the journal knows the key.
+//! A process may sign with a key that is just being replaced: it is enough that the journal knows the key.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,45 +23,45 @@ use crate::index::rows::{KeyRow, read};
 use crate::journal::Entry;
 use crate::keys::{OwnKey, PublicKey, Signature, replacement};
 
-/// The change with the entry of the key that signs its record, if the journal does not know that key.
+/// The change with an entry for the key that signs its record, if the journal does not know that key.
 pub(super) fn with_key(change: &Change, key: &OwnKey, is_known: bool) -> Vec<Entry> {
     let has = |entry: &Entry| matches!(entry, Entry::Key { public_key, .. } if public_key == key.public());
     let missing = !is_known && !change.entries.iter().any(has);
     missing.then(|| Store::key_entry(key)).into_iter().chain(change.entries.iter().cloned()).collect()
 }
 
-/// A signature of a commit, and what it is worth.
+/// A signature of a commit, and its validity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
     /// The signature's own digest.
     pub signature: Digest,
-    /// Fingerprint of the key; absent when the signature cannot be read.
+    /// Fingerprint of the key; absent if the signature cannot be read.
     pub key: Option<Digest>,
-    /// What it is worth.
+    /// Its validity.
     pub vouched: Vouched,
 }
 
-/// What a signature is worth.
+/// The validity of a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Vouched {
-    /// It fits the commit, and its key counts.
+    /// It is valid, and its key counts.
     Good,
-    /// The journal knows no such key.
+    /// The journal does not know its key.
     UnknownKey,
-    /// It fits the commit, and no key that counts vouches for its key.
+    /// It is valid, but no key that counts vouches for its key.
     UnvouchedKey,
-    /// It does not fit the commit.
+    /// It does not match the commit.
     Bad,
-    /// It cannot be read: why.
+    /// It cannot be read, for this reason.
     Damaged(String),
 }
 
 impl Store {
-    /// The change with all that is needed so that its new commits are signed.
+    /// The change with everything needed to sign its new commits.
     pub(super) fn signed<'a>(&self, change: &'a Change) -> Result<Cow<'a, Change>> {
         let mut key: Option<Arc<OwnKey>> = None;
         for commit in change.commits() {
-            // What was there before anybody signed stays as it is.
+            // Commits that existed before the first key stay unsigned.
             if self.commit_row(&commit)?.is_none() {
                 let key = match &key {
                     Some(key) => key,
@@ -74,7 +74,7 @@ impl Store {
         if self.signing_key(&key.public().fingerprint())?.is_some() {
             return Ok(Cow::Borrowed(change));
         }
-        // The owner that records it may have another key.
+        // The owner that records it may use another key.
         Ok(Cow::Owned(Change { entries: with_key(change, &key, false), graph: change.graph }))
     }
 
@@ -84,12 +84,12 @@ impl Store {
         self.put_about(&SignatureDocument { commit: *commit, key, signature }).map(drop)
     }
 
-    /// The journal entry of a key that takes no other one's place.
+    /// The journal entry of a key that replaces no other.
     pub(super) fn key_entry(key: &OwnKey) -> Entry {
         Entry::Key { public_key: key.public().clone(), previous: None, signature: None }
     }
 
-    /// The key that this process signs with: that of the file, or a new one if there is none.
+    /// The key that this process signs with: from the file, or a new one if there is none.
     pub(super) fn own_key(&self) -> Result<Arc<OwnKey>> {
         let mut own = self.inner.key.lock().expect("no panic under this lock");
         if let Some(key) = own.as_ref().filter(|key| self.is_in_use(key).unwrap_or(true)) {
@@ -109,7 +109,7 @@ impl Store {
         own.clone()
     }
 
-    /// Says, once a process, that what is signed with this place's key does not count.
+    /// Warns, once per process, if signatures made with this place's key do not count.
     pub(super) fn tell_of_standing(&self, key: &PublicKey) -> Result<()> {
         if self.inner.told_of_key.swap(true, Ordering::Relaxed) {
             return Ok(());
@@ -127,7 +127,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a key is new, or one that has not been replaced.
+    /// Whether a key is new, or has not been replaced.
     fn is_in_use(&self, key: &OwnKey) -> Result<bool> {
         Ok(self.signing_key(&key.public().fingerprint())?.is_none_or(|row| row.replaced_at.is_none()))
     }
@@ -145,7 +145,7 @@ impl Store {
         if self.is_in_use(&key)? {
             return Ok(key);
         }
-        // Anyone who replaced it may have died before the new one was in its place.
+        // The process that replaced it may have died before the new key was in place.
         if let Some(next) = file.next().read()?
             && self.signing_key(&next.public().fingerprint())?.is_some_and(|row| row.replaced_at.is_none())
         {
@@ -158,7 +158,7 @@ impl Store {
         })
     }
 
-    /// Makes a new key take the place of this store's key, which vouches for it; returns the old one's fingerprint and the new key.
+    /// Replaces this store's key with a new one, for which the old key vouches; returns the old one's fingerprint and the new key.
     pub fn replace_key(&self) -> Result<(Digest, PublicKey)> {
         let old = self.own_key()?;
         let previous = old.public().fingerprint();
@@ -166,7 +166,7 @@ impl Store {
             self.publish(&Change::of(vec![Self::key_entry(&old)]))?;
         }
         let (new, next) = (OwnKey::random(), self.inner.key_file.next());
-        // Before the record: a key that the journal knows must not be lost.
+        // Before the record: a key in the journal must not be lost.
         next.replace(&new)?;
         let public_key = new.public().clone();
         let signature = Some(old.sign(&replacement(&self.id()?, &previous, &public_key)));
@@ -176,14 +176,14 @@ impl Store {
         next.become_file(&self.inner.key_file)?;
         *own = Some(Arc::new(new));
         drop(own);
-        // The note of the journal's end is by the key that this place has from now on.
+        // The note of the journal's end must be made with the new key.
         self.note_position(&self.locked_position());
         Ok((previous, public_key))
     }
 
-    /// Vouches for a key that the journal knows: what it signed counts from now on, also what it signed before.
+    /// Vouches for a key that the journal knows: everything it signed counts from now on, including earlier signatures.
     ///
-    /// `Conflict` when the key of this place does not count itself.
+    /// `Conflict` if the key of this place does not count itself.
     pub fn trust_key(&self, fingerprint: &Digest) -> Result<()> {
         let own = self.own_key()?;
         let standing = self.signing_key(&own.public().fingerprint())?;
@@ -201,9 +201,9 @@ impl Store {
         Ok(self.inner.key_file.read()?.map(|key| key.public().clone()))
     }
 
-    /// Signs bytes that are no commit with the key of this place; returns its fingerprint and the signature.
+    /// Signs bytes other than a commit with the key of this place; returns its fingerprint and the signature.
     ///
-    /// There must be a key that the journal knows: who checks the signature finds it there.
+    /// The journal must know the key, because verifiers look it up there.
     pub fn sign_bytes(&self, bytes: &[u8]) -> Result<(Digest, Signature)> {
         let key = self.inner.key_file.read()?.ok_or_else(|| RepoError::Conflict {
             what: format!("there is no signing key at `{}`", self.inner.key_file.path().display()),
@@ -219,7 +219,7 @@ impl Store {
         Ok((fingerprint, key.sign(bytes)))
     }
 
-    /// What is to be said of the key in this store's file; nothing is damaged by it, since a new one can be made at any time.
+    /// A problem with the key in this store's file; it is not damage, since a new key can be made at any time.
     pub(crate) fn key_fault(&self) -> Result<Option<String>> {
         let known = self.signing_keys()?;
         let path = self.inner.key_file.path().display();
@@ -249,12 +249,12 @@ impl Store {
         self.index().row(&keys::signing_key(fingerprint))
     }
 
-    /// How many runs there were when commits came to be signed by a key that counts; `None` when they are not yet.
+    /// Number of runs before commits were signed by a key that counts; `None` if they are not signed yet.
     pub fn signed_after(&self) -> Result<Option<u64>> {
         Ok(self.signing_keys()?.into_iter().filter(|(_, row)| row.vouched).map(|(_, row)| row.after).min())
     }
 
-    /// The signatures of a commit, each checked.
+    /// The signatures of a commit, each verified.
     pub fn signatures(&self, commit: &CommitId) -> Result<Vec<Signed>> {
         let bytes = self.object(Kind::Commit, &commit.digest())?;
         let digests = self.signature_digests(commit)?;
@@ -280,11 +280,11 @@ impl Store {
         Ok(Signed { signature, key: Some(document.key), vouched })
     }
 
-    /// The digests of a commit's signatures; nothing of them is read.
+    /// The digests of a commit's signatures, without reading them.
     pub fn signature_digests(&self, commit: &CommitId) -> Result<Vec<Digest>> {
         let prefix = keys::signatures(commit);
         let found = self.about(&prefix)?;
-        // An owner's index knows what is in its open packs; any other has to look there.
+        // An owner's index covers its open packs; any other process has to search them.
         if !found.is_empty() || self.index().is_writable() || !self.has_to_be_signed(commit)? {
             return Ok(found);
         }
@@ -297,7 +297,7 @@ impl Store {
         Ok(self.commit_row(commit)?.is_none_or(|row| row.order > first))
     }
 
-    /// Keeps a certificate and returns its digest.
+    /// Stores a certificate and returns its digest.
     pub fn put_certificate(&self, certificate: &Certificate) -> Result<Digest> {
         let digest = self.put_about(certificate)?;
         self.finish_packs()?;
@@ -314,7 +314,7 @@ impl Store {
         Ok(found)
     }
 
-    /// The digests at the ends of the keys that begin with `prefix`.
+    /// The digests at the end of the keys that begin with `prefix`.
     pub(super) fn about(&self, prefix: &[u8]) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         self.index().visit(prefix, prefix, Direction::Forward, |key, _| {

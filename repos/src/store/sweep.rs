@@ -1,14 +1,14 @@
-//! Garbage collection: packs with unneeded objects are removed, after their needed objects were copied to new packs.
+//! Garbage collection: packs with garbage are removed, after their live objects were copied to new packs.
 //!
 //! ```text
-//! without the lock   plan: which packs go; copy what is marked of them; the copies are durable and listed
-//! with the lock      catch up; have the marks catch up, copy what was marked only now; record `gc` in the journal; put the index right
-//!                    on disk; remove the packs
+//! without the lock   plan which packs to remove; copy their live objects; the copies are durable and listed
+//! with the lock      catch up; let the marks catch up, copy what is live only now; record `gc` in the journal; update the index on
+//!                    disk; remove the packs
 //! ```
-//! A batch at a time, so that the lock is held shortly and a full disk gets emptier with each: first packs that hold nothing but
-//! garbage, then those of which least is to be copied. Stopping anywhere leaves a sound store, in which some objects are twice or some
-//! packs are still there; the next sweep continues. Readers that find a pack gone look again. Writers that relied on one look through
-//! their change again (`recheck`); packs that hold what they did not publish yet are left alone (`held`).
+//! It works in batches, so that the lock is held only briefly and a full disk gets emptier with each: first packs with nothing but garbage,
+//! then those with the least to copy. Stopping at any point leaves an intact store, possibly with duplicates or leftover packs; the next
+//! sweep continues. A reader that finds a pack gone looks again. A writer that relied on one checks its change again (`recheck`); packs
+//! with unpublished objects are left alone (`held`).
 
 use std::collections::HashSet;
 use std::sync::MutexGuard;
@@ -31,19 +31,19 @@ use crate::objects::packs::copy::PackCopy;
 use crate::objects::packs::format::Row;
 use crate::objects::packs::writer::Finished;
 
-/// Space that copying leaves free for what others write.
+/// Disk space that copying leaves free for other writes.
 const LEFT_FREE_BYTES: u64 = 8 << 20;
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Packs that are gone.
+    /// Number of packs removed.
     pub packs_removed: u64,
-    /// Packs that hold what is kept of them.
+    /// Number of packs written with their live objects.
     pub packs_written: u64,
-    /// Objects that are gone, duplicates among them.
+    /// Number of objects removed, including duplicates.
     pub objects_removed: u64,
-    /// Bytes of the packs that are gone, less those of the new ones.
+    /// Size of the removed packs minus that of the new ones, in bytes.
     pub bytes_freed: u64,
 }
 
@@ -63,7 +63,7 @@ impl Swept {
 /// An entry and its pack.
 type Packed = (PackName, Row);
 
-/// The lock, when this process does not have it anyway, with the index on disk open for writing.
+/// The lock, unless this process already has it, with the index on disk open for writing.
 struct Writing<'a> {
     store: &'a Store,
     lock: Option<Lock>,
@@ -81,17 +81,17 @@ impl Drop for Writing<'_> {
     }
 }
 
-/// What is live: all else may go.
+/// The live objects: everything else may be removed.
 pub trait Marks {
-    /// Whether an object is needed.
+    /// Whether an object is live.
     fn is_live(&self, kind: Kind, digest: &Digest) -> bool;
-    /// Adds what has come to be needed since this was made or last caught up. The store's lock is held, so nothing comes meanwhile.
+    /// Adds what became live since this was made or last caught up. The store's lock is held, so nothing changes meanwhile.
     fn catch_up(&mut self, store: &Store) -> Result<()>;
 }
 
 impl Store {
-    /// Removes what `marks` does not call live, as far as that is worth it, and tells what went. `InUse` when an owner comes meanwhile,
-    /// which can continue with it: what is gone then is not told.
+    /// Removes what `marks` does not call live, as far as that is worthwhile, and returns what was removed. `InUse` if an owner appears
+    /// meanwhile, which can continue; what is removed by then is not reported.
     pub fn sweep(&self, marks: &mut dyn Marks, progress: Progress<'_>) -> Result<Swept> {
         let _removing = self.take_removal_lock()?;
         self.know_all()?;
@@ -123,7 +123,7 @@ impl Store {
         Ok(swept)
     }
 
-    /// Of how many packs, from the first on, there is room to copy what is kept.
+    /// How many packs, from the first, there is room to copy.
     fn how_many_fit(&self, victims: &[Victim]) -> usize {
         let room = self.free_bytes().saturating_sub(LEFT_FREE_BYTES);
         let mut needed = 0;
@@ -142,7 +142,7 @@ impl Store {
         self.register_all_of(&written)?;
         let mut position = self.catch_up_marks(marks)?;
         victims.retain(|victim| self.is_held(&victim.name).is_ok_and(|held| !held));
-        // What was copied can come to be one that has the name of one of them.
+        // Copying can produce a pack with the name of one of them.
         victims.retain(|victim| written.iter().all(|pack| pack.name != victim.name));
         let last = self.last_copies(&victims)?;
         let (late, garbage) = last.into_iter().partition(|(_, row)| is_marked(marks, row));
@@ -178,8 +178,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the lock and uses the index on disk for writing; one that cannot be written is thrown away, and rebuilt by a later
-    /// process.
+    /// Takes the lock and opens the index on disk for writing; an index that cannot be written is deleted, and rebuilt by a later process.
     fn write_index(&self) -> Result<Writing<'_>> {
         if self.is_owner() {
             self.refresh()?;
@@ -213,7 +212,7 @@ impl Store {
         packs.iter().try_for_each(|pack| self.prefer(&index, &pack.name, &pack.rows))
     }
 
-    /// Copies what is marked of these packs; `victims` become those of which that worked.
+    /// Copies the live objects of these packs; `victims` receives those for which that worked.
     fn copy_kept(&self, batch: &[Victim], marks: &dyn Marks, victims: &mut Vec<Victim>) -> Result<Vec<Finished>> {
         let mut copies = PackClass::ALL.map(PackCopy::new);
         for victim in batch {
@@ -240,7 +239,7 @@ impl Store {
         finish(copies)
     }
 
-    /// Has the marks catch up with all that is recorded, and lets nothing more be recorded. An owner does the work of others meanwhile.
+    /// Lets the marks catch up with everything recorded, then blocks further records. An owner serves other processes meanwhile.
     fn catch_up_marks(&self, marks: &mut dyn Marks) -> Result<MutexGuard<'_, Position>> {
         loop {
             let known = self.position();
@@ -271,7 +270,7 @@ impl Store {
         Ok(last)
     }
 
-    /// Copies what was marked only now; a pack of which that does not work stays.
+    /// Copies what became live only now; a pack for which that fails stays.
     fn copy_late(&self, late: Vec<Packed>, victims: &mut Vec<Victim>) -> Result<Vec<Finished>> {
         let mut copies = PackClass::ALL.map(PackCopy::new);
         for (name, row) in late {
@@ -283,7 +282,7 @@ impl Store {
         finish(copies)
     }
 
-    /// Has the index find in packs that are held all that is in them: what was garbage elsewhere may be needed by their writers.
+    /// Makes the index point into held packs for everything in them: what is garbage elsewhere may be needed by their writers.
     fn prefer_held(&self, index: &Index) -> Result<()> {
         for (name, length) in self.packs().list()? {
             let is_known = index.pack_number(&name).is_some();
@@ -297,7 +296,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes garbage out of the index, but what is in packs that stay after all.
+    /// Removes garbage from the index, except in packs that stay after all.
     fn forget(&self, index: &Index, garbage: &[Packed], removed: &[PackName]) {
         let removed: HashSet<&PackName> = removed.iter().collect();
         let mut changes = Changes::new();

@@ -1,4 +1,4 @@
-//! Which packs a sweep removes, what it copies of them, and what that frees.
+//! Which packs a sweep removes, what it copies from them, and how much that frees.
 
 use std::collections::BTreeMap;
 
@@ -13,34 +13,34 @@ use crate::base::pack_name::PackName;
 use crate::objects::packs::format::{ENTRY_BYTES, FOOTER_BYTES, HEADER_BYTES, ROW_BYTES, Row};
 use crate::objects::packs::writer::read_index;
 
-/// What is done under the lock at a time: entries to look at, and bytes that are copied before it.
+/// Limits of a batch, which is processed under the lock: entries to examine, and bytes to copy beforehand.
 const BATCH_ENTRIES: u64 = 250_000;
 const BATCH_BYTES: u64 = 1 << 30;
-/// A large pack is copied when at least one in this many of its bytes is garbage.
+/// A large pack is copied if at least one in this many of its bytes is garbage.
 const WORTH_COPYING: u64 = 10;
 
 /// What a sweep would do now.
 #[derive(Debug, Clone, Default)]
 pub struct SweepPlan {
-    /// What is done together, in order; packs that hold nothing but garbage first.
+    /// The batches in order; packs with nothing but garbage first.
     pub(super) batches: Vec<Vec<Victim>>,
-    /// Bytes of garbage that stay, because they are in packs that are not worth copying yet.
+    /// Bytes of garbage that stay, in packs not worth copying yet.
     pub bytes_left: u64,
 }
 
-/// A pack that is removed.
+/// A pack to remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Victim {
     pub(super) name: PackName,
     pub(super) length: u64,
     pub(super) entries: u64,
-    /// Entries that are copied, and their bytes with their rows in the index.
+    /// Number of entries to copy, and their bytes including index rows.
     pub(super) kept_entries: u64,
     pub(super) kept_bytes: u64,
 }
 
 impl SweepPlan {
-    /// What the sweep will have done, if nothing comes in between and there is room enough.
+    /// What the sweep will have done if nothing changes meanwhile and there is enough room.
     pub fn outcome(&self) -> Swept {
         let mut swept = Swept::default();
         for batch in &self.batches {
@@ -59,19 +59,19 @@ impl SweepPlan {
         swept
     }
 
-    /// Whether this entry's pack is removed.
+    /// Whether this pack is removed.
     pub fn removes(&self, pack: &PackName) -> bool {
         self.batches.iter().flatten().any(|victim| victim.name == *pack)
     }
 }
 
-/// Bytes that an entry takes in its pack, with its row in the pack's index.
+/// Bytes that an entry takes in its pack, including its index row.
 pub(super) fn bytes_of(row: &Row) -> u64 {
     ENTRY_BYTES + u64::from(row.stored_bytes) + ROW_BYTES
 }
 
 impl Store {
-    /// Says what a sweep would do now. Packs that are held, and those that cannot be read, stay as they are.
+    /// Plans a sweep. Packs that are held or unreadable stay as they are.
     pub fn plan_sweep(&self, marks: &dyn Marks) -> Result<SweepPlan> {
         self.refresh()?;
         let mut plan = SweepPlan::default();
@@ -113,7 +113,7 @@ impl Store {
         Ok(())
     }
 
-    /// The index of a pack; `None` when it is damaged or the pack gone.
+    /// The index of a pack; `None` if it is damaged or the pack is gone.
     pub(super) fn rows_of(&self, name: &PackName, length: u64) -> Result<Option<Vec<Row>>> {
         match read_index(self.packs(), name, length) {
             Ok(rows) => Ok(Some(rows)),
@@ -123,7 +123,7 @@ impl Store {
         }
     }
 
-    /// Whether this copy of an object is the one that counts: no other pack holds it, or the index names this one.
+    /// Whether this copy of an object is the one that counts: no other pack has it, or the index names this one.
     pub(super) fn counts(&self, pack: &PackName, row: &Row) -> Result<bool> {
         Ok(match self.place(row.kind, &row.digest)? {
             Place::At(other, at) if other != *pack || at.offset != row.offset => !self.is_sound(&other, &at),
@@ -131,14 +131,14 @@ impl Store {
         })
     }
 
-    /// Whether the copy in the index can replace another that is removed.
+    /// Whether the indexed copy can replace one that is removed.
     fn is_sound(&self, pack: &PackName, row: &Row) -> bool {
         let stored = self.packs().read(pack, row.stored_range());
         stored.is_ok_and(|stored| crate::objects::packs::codec::unpack(row, stored).is_some())
     }
 }
 
-/// Whether an object is needed. Nobody knows that of kinds of a newer version.
+/// Whether an object is live. Unknown kinds of a newer version always are.
 pub(super) fn is_marked(marks: &dyn Marks, row: &Row) -> bool {
     Kind::from_number(row.kind).is_none_or(|kind| marks.is_live(kind, &row.digest))
 }
@@ -149,7 +149,7 @@ fn batches(victims: Vec<Victim>) -> Vec<Vec<Victim>> {
     for victim in victims {
         entries += victim.entries;
         bytes += victim.kept_bytes;
-        // Packs without anything to keep go by themselves: that needs no room.
+        // Packs without live objects get their own batches, because removing them needs no room.
         let fits = entries <= BATCH_ENTRIES && bytes <= BATCH_BYTES;
         let alike = |batch: &&mut Vec<Victim>| {
             batch.last().is_none_or(|last| (last.kept_bytes == 0) == (victim.kept_bytes == 0))

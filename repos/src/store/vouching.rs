@@ -1,13 +1,13 @@
-//! What the signatures of the journal's records are worth, and which keys count.
+//! The validity of the signatures of journal records, and which keys count.
 //!
-//! The first key of a journal is believed (anyone who wants more remembers it elsewhere); another one counts when a key that counts signed
-//! that it takes its place, or says so in a record of its own (`key_trust`). A record is *in doubt* when it is not signed and one before
-//! it is, when its signature does not fit, or when its key does not count. Nobody without a key that counts can make a record that is not
-//! in doubt, nor take one out, since each names the digest of the one before. Records from before the first signed one are of earlier
-//! versions: that one vouches for them as its signer saw them.
+//! The first key of a journal is trusted (to be sure, compare its fingerprint with one kept elsewhere); another key counts if a key that
+//! counts signed it as a replacement, or vouched for it in a record (`key_trust`). A record is *in doubt* if it is unsigned although an
+//! earlier record is signed, if its signature is invalid, or if its key does not count. Without a key that counts, nobody can add a record
+//! that is not in doubt, nor remove one, since each contains the digest of the previous record. Records before the first signed one come
+//! from earlier versions: the first signed record vouches for them as its signer saw them.
 //!
-//! To check a signature takes longer than all else about a record. So it is done once, by anyone who writes the index; what came since,
-//! readers check when they are asked for proof.
+//! Verifying a signature takes longer than everything else about a record. So each is verified once, by the process that writes the index;
+//! newer records are verified by readers when they are asked for proof.
 
 use rocksdb::Direction;
 use serde_json::Value;
@@ -23,10 +23,10 @@ use crate::index::{Changes, Index, keys};
 use crate::journal::{Entry, Move, Position, Record, RecordSignature, signed_bytes};
 use crate::keys::PublicKey;
 
-/// Records that are read at a time.
+/// Number of records read at a time.
 const AT_A_TIME: usize = 4096;
 
-/// What the store says of the key of this place.
+/// The standing of this place's key in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyStanding {
     /// There is none here, or none that this process may read.
@@ -39,13 +39,13 @@ pub enum KeyStanding {
     Unknown(Digest),
 }
 
-/// Up to where the signatures of records were checked.
+/// The position up to which record signatures were verified.
 pub(super) fn checked_until(index: &Index) -> Result<Position> {
     Ok(index.get(&keys::meta(meta::CHECKED))?.as_deref().and_then(decode).unwrap_or_default())
 }
 
 impl Store {
-    /// Checks the signatures of records up to `end` that the index has not had checked, and keeps what it finds there.
+    /// Verifies the signatures of records up to `end` that were not verified yet, and saves what it finds in the index.
     pub(super) fn check_records(&self, index: &Index, end: &Position) -> Result<()> {
         if checked_until(index)? == *end {
             return Ok(());
@@ -67,13 +67,13 @@ impl Store {
         still_in_doubt(&index, found)
     }
 
-    /// How many records came before the first that is signed; `None` when none is signed.
+    /// Number of records before the first signed one; `None` if none is signed.
     pub fn unsigned_before(&self) -> Result<Option<u64>> {
         let from = self.index().get(&keys::meta(meta::SIGNED_FROM))?.as_deref().and_then(decode::<u64>);
         Ok(from.map(|from| from.saturating_sub(1)))
     }
 
-    /// What the store says of the key of this place.
+    /// The standing of this place's key in the store.
     pub fn key_standing(&self) -> Result<KeyStanding> {
         let Ok(Some(key)) = self.public_key() else { return Ok(KeyStanding::None) };
         let name = key.fingerprint();
@@ -84,8 +84,8 @@ impl Store {
         })
     }
 
-    /// Refuses, for who executes pipelines, a journal in which somebody without a key that counts says what is executed, or whose
-    /// records are not what any key signed. `index` is one for writing, which had the records checked.
+    /// Refuses, for a process that executes pipelines, a journal in which a key that does not count determines what is executed, or with
+    /// invalid signatures. `index` is open for writing, and its records are verified.
     pub(super) fn ensure_not_forged(&self, index: &Index) -> Result<()> {
         let is_unsigned = checked_until(index)?.records > 0 && !has_keys(index)?;
         if is_unsigned && self.public_key().is_ok_and(|key| key.is_some()) {
@@ -96,7 +96,7 @@ impl Store {
         if doubts.is_empty() {
             return Ok(());
         }
-        // What this place wrote itself it may follow, anyone who else believes it.
+        // This place may follow its own records, even if nobody else trusts its key.
         let own = self.own_key_if_there().map(|key| key.public().fingerprint());
         let is_bad = |doubt: &Doubt| doubt.why != DoubtWhy::Unvouched || (doubt.commands && doubt.key != own);
         let Some(doubt) = still_in_doubt(index, doubts)?.into_iter().find(is_bad) else { return Ok(()) };
@@ -144,7 +144,7 @@ fn known_doubts(index: &Index) -> Result<Vec<Doubt>> {
     Ok(found)
 }
 
-/// Those whose key nobody has vouched for since.
+/// The doubts whose key nobody has vouched for since.
 fn still_in_doubt(index: &Index, doubts: Vec<Doubt>) -> Result<Vec<Doubt>> {
     let mut kept = Vec::new();
     for doubt in doubts {
@@ -182,7 +182,7 @@ fn judge(index: &Index, value: &Value, after: &Position, signed_from: Option<u64
     };
     let record: Option<Record> = serde_json::from_value(value.clone()).ok();
     let at = record.as_ref().map_or(Timestamp::from_micros(0), |record| record.at);
-    // One that cannot be read says anything.
+    // An unreadable record could contain any command.
     let commands = record.as_ref().is_none_or(|record| record.entries.iter().any(is_command));
     let does = record.map(|record| words_of(&record)).unwrap_or_default();
     let (digest, key) = (after.last.unwrap_or(Digest::from_bytes([0; 32])), signature.map(|it| it.key));
@@ -203,7 +203,7 @@ fn has_signed(key: &PublicKey, value: &Value, by: &RecordSignature) -> bool {
     key.has_signed(&signed_bytes(value), &by.signature)
 }
 
-/// Whether an entry says what is executed, and how.
+/// Whether an entry determines what is executed, and how.
 fn is_command(entry: &Entry) -> bool {
     matches!(
         entry,
@@ -211,7 +211,7 @@ fn is_command(entry: &Entry) -> bool {
     )
 }
 
-/// What a record does, in words; of many things the first.
+/// Describes what a record does; only the first few of many entries.
 fn words_of(record: &Record) -> String {
     let mut words: Vec<String> = record.entries.iter().map(entry_words).collect();
     let more = words.len().saturating_sub(3);

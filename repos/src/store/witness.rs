@@ -1,9 +1,9 @@
-//! Whether the journal has lost its end, as far as commits can tell.
+//! Detects whether the journal has lost its end, as far as commits can tell.
 //!
-//! Each commit's document says how far the journal went when it was made, and its signature covers that. So a journal that is shorter than
-//! a signed commit says, or has other records there, was cut back, replaced, or is a copy that was not finished. A commit that was signed
-//! on the present end and that no record names is one whose publishing was broken off, or all that is left of the last record (`noted`
-//! tells these apart).
+//! Each commit's document states the length of the journal when it was made, and its signature covers that. So a journal that is shorter
+//! than a signed commit states, or has other records there, was truncated, replaced, or is an incomplete copy. A commit signed at the
+//! current end of the journal and named by no record was either never published, because its writer stopped, or is all that is left of a
+//! removed last record (`noted` tells these apart).
 
 use std::ops::ControlFlow;
 
@@ -15,19 +15,19 @@ use super::{Result, Store};
 use crate::index::keys;
 use crate::index::rows::decode;
 
-/// Witnesses that are looked at for one that is signed: others are what anybody can write.
+/// Maximum number of witnesses searched for a signed one: anybody can write unsigned ones.
 const LOOKED_AT: usize = 10_000;
 
 /// The journal lacks records that a signed commit knew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutBack {
-    /// The newest signed commit that says so.
+    /// The newest signed commit that states this.
     pub commit: CommitId,
-    /// How many records there were when it was made.
+    /// Number of records when it was made.
     pub had: u64,
-    /// How many there are.
+    /// Number of records now.
     pub has: u64,
-    /// How many commits in the packs are newer than the journal.
+    /// Number of commits in the packs that are newer than the journal.
     pub newer: u64,
 }
 
@@ -51,7 +51,7 @@ impl std::fmt::Display for CutBack {
     }
 }
 
-/// What a commit says of the journal.
+/// What a commit states about the journal.
 struct Witness {
     records: u64,
     last: Digest,
@@ -59,7 +59,7 @@ struct Witness {
 }
 
 impl Store {
-    /// Whether the journal lacks what the newest signed commit says that it had.
+    /// Whether the journal lacks records that the newest signed commit knew.
     pub fn cut_back(&self) -> Result<Option<CutBack>> {
         let position = self.position();
         let Some(Witness { records: had, last, commit }) = self.newest_signed_witness()? else { return Ok(None) };
@@ -75,7 +75,7 @@ impl Store {
         Ok(Some(CutBack { commit, had, has, newer }))
     }
 
-    /// Whether any commit was made on a journal of fewer records than this by a pv that signs records.
+    /// Whether any commit was made, by a version that signs records, when the journal had fewer records than this.
     pub fn has_witness_below(&self, records: u64) -> Result<bool> {
         let (prefix, mut first) = (keys::witnesses(), None);
         self.index().visit(&prefix, &prefix, Direction::Forward, |key, _| {
@@ -86,7 +86,7 @@ impl Store {
     }
 
     fn newest_signed_witness(&self) -> Result<Option<Witness>> {
-        // Most often it is the first.
+        // Usually the first one is signed.
         for most in [8, LOOKED_AT] {
             let found = self.witnesses(0, most)?;
             let is_all = found.len() < most;
@@ -102,8 +102,8 @@ impl Store {
         Ok(None)
     }
 
-    /// Signed commits made on the present end of the journal that no record names, but for those that are being published: their writer
-    /// ended before the record, or the record was taken away.
+    /// Signed commits made at the current end of the journal that no record names, except those being published: their writer stopped
+    /// before the record, or the record was removed.
     pub fn unnamed_at_end(&self) -> Result<Vec<CommitId>> {
         let position = self.position();
         let mut found = Vec::new();
@@ -128,7 +128,7 @@ impl Store {
         use super::objects::Place;
         match self.place(crate::base::kind::Kind::Commit as u8, &commit.digest())? {
             Place::At(pack, _) => match self.packs().is_held(&pack) {
-                // Folded into another one or collected since it was looked up: its writer has let it go.
+                // Folded or collected since it was looked up: its writer has released it.
                 Err(error) if super::objects::is_gone(&error) => Ok(true),
                 is_held => is_held,
             },
@@ -136,7 +136,7 @@ impl Store {
         }
     }
 
-    /// What commits say of the journal, from those that knew most of it down to `least` records, at most `most` of them.
+    /// What commits state about the journal, from the highest number of records down to `least`; at most `most` of them.
     fn witnesses(&self, least: u64, most: usize) -> Result<Vec<Witness>> {
         let prefix = keys::witnesses();
         let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Where a file is cut, and the memory that its bytes pass through.
+//! Content-defined chunking, and the buffers that file bytes pass through.
 
 use std::io::{ErrorKind, Read, Result};
 use std::ops::Range;
@@ -7,28 +7,28 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use fastcdc::v2020::{Normalization, cut as find_cut, select_masks};
 
-/// Sizes of chunks in bytes. They are no part of the format: a store may hold files cut by other numbers.
+/// Chunk sizes in bytes. They are not part of the format: a store may contain files chunked with other numbers.
 ///
-/// Nothing is looked for below `MIN_CHUNK`, which is also where the search turns easy: so most bytes cost nothing, and a chunk is
-/// 320 KiB on average. Measured on 1 GiB of random bytes: 75 ms to find the cuts; 1 KiB put in somewhere makes 357 KiB of new chunks on
-/// average, 453 KiB at most in nine of ten of 600 tries, more than 900 KiB in one of a hundred; a file that begins elsewhere in the same
-/// bytes is back in step after 691 KiB. (256, 1024, 4096 KiB with level 1: 290 ms, 1583 KiB, 2471 KiB, nine of ten, 1579 KiB. 128, 256,
-/// 1024 KiB with level 2: 215 ms, 338 KiB, 453 KiB, one of 150, 603 KiB. 128, 128, 1024 KiB with level 1: 120 ms, 223 KiB, 335 KiB, one
-/// of 600, 310 KiB, but twice the chunks to keep.)
+/// The search starts at `MIN_CHUNK`, which is also where the mask becomes easy, so most bytes cost nothing, and a chunk is 320 KiB on
+/// average. Measured on 1 GiB of random bytes: 75 ms to find the cuts. Inserting 1 KiB makes 357 KiB of new chunks on average, at most 453
+/// KiB in nine of ten of 600 tries, more than 900 KiB in one of a hundred. A file that starts at another offset of the same bytes is back
+/// in step after 691 KiB. (256, 1024, 4096 KiB with level 1: 290 ms, 1583 KiB, 2471 KiB, nine of ten, 1579 KiB. 128, 256, 1024 KiB with
+/// level 2: 215 ms, 338 KiB, 453 KiB, one of 150, 603 KiB. 128, 128, 1024 KiB with level 1: 120 ms, 223 KiB, 335 KiB, one of 600, 310 KiB,
+/// but twice as many chunks.)
 pub(super) const MIN_CHUNK: usize = 256 << 10;
 const MAX_CHUNK: usize = 1 << 20;
 const LEVEL: Normalization = Normalization::Level2;
 
-/// Bytes that are read at a time; more than the longest chunk.
+/// Number of bytes read at a time; more than the longest chunk.
 pub(super) const BLOCK_BYTES: usize = 2 << 20;
 
-/// A fixed number of blocks that are filled again and again.
+/// A fixed number of reused blocks.
 pub(super) struct Blocks {
     home: Sender<Vec<u8>>,
     free: Receiver<Vec<u8>>,
 }
 
-/// A block in use; its memory goes back when the last user drops it.
+/// A block in use; its memory is returned when the last user drops it.
 struct Block {
     bytes: Vec<u8>,
     home: Sender<Vec<u8>>,
@@ -36,7 +36,7 @@ struct Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // There is room for all, and nobody misses one after the end.
+        // The channel has room for all blocks, and after the end no one needs them.
         self.home.try_send(std::mem::take(&mut self.bytes)).ok();
     }
 }
@@ -56,18 +56,18 @@ impl std::ops::Deref for Piece {
     }
 }
 
-/// What one block brought.
+/// The result of one block.
 pub(super) struct Cut {
-    /// The bytes that follow those of the last cut.
+    /// The bytes after those of the last cut.
     pub(super) fresh: Piece,
-    /// The chunks that end in them.
+    /// The chunks that end in this block.
     pub(super) chunks: Vec<Piece>,
     /// Whether the source has ended.
     pub(super) is_last: bool,
 }
 
 impl Blocks {
-    /// This many blocks; their memory is taken when they are first used.
+    /// Creates this many blocks; memory is allocated on first use.
     pub(super) fn new(count: usize) -> Self {
         let (home, free) = bounded(count);
         for _ in 0..count {
@@ -86,9 +86,9 @@ impl Blocks {
     }
 }
 
-/// Cuts a source, which has to give more than nothing; `each` is called with block after block until it says false.
+/// Chunks a source, which must not be empty; calls `each` for every block until it returns false.
 pub(super) fn cut(source: &mut impl Read, blocks: &Blocks, mut each: impl FnMut(Cut) -> bool) -> Result<()> {
-    // What is between the last cut and the end of the last block. No block is held while waiting for the next.
+    // Bytes between the last cut and the end of the last block. No block is held while waiting for the next.
     let mut rest = Vec::new();
     loop {
         let mut block = blocks.take();
@@ -114,17 +114,17 @@ pub(super) fn cut(source: &mut impl Read, blocks: &Blocks, mut each: impl FnMut(
     }
 }
 
-/// The length of the chunk at the start of `bytes`; `None` when it takes the bytes that follow to tell, or there is none.
+/// The length of the chunk at the start of `bytes`; `None` if that depends on the bytes that follow, or there is none.
 fn next_chunk(bytes: &[u8], is_last: bool) -> Option<usize> {
     let (strict, easy) = select_masks(MIN_CHUNK, LEVEL);
     let window = &bytes[..bytes.len().min(MAX_CHUNK)];
     let (_, length) = find_cut(window, MIN_CHUNK, MIN_CHUNK, MAX_CHUNK, strict, easy, strict << 1, easy << 1);
-    // Where the window ends for want of bytes is not a cut of the file's own.
+    // The end of the available bytes is not a real cut.
     let is_found = length < window.len() || length == MAX_CHUNK || is_last;
     (is_found && length > 0).then_some(length)
 }
 
-/// Reads until `buffer` is full or the source ends; the bytes read.
+/// Reads until `buffer` is full or the source ends; returns the number of bytes.
 fn read_full(source: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives the bytes in reads of these lengths, again and again.
+    /// Returns the bytes in reads of these lengths, cycling through them.
     struct Pieces<'a>(&'a [u8], std::iter::Cycle<std::slice::Iter<'a, usize>>);
 
     impl Read for Pieces<'_> {
@@ -186,7 +186,7 @@ mod tests {
             reads in prop::collection::vec(1_usize..900_000, 1..5),
         ) {
             let mut bytes = noise(length, seed);
-            // A stretch of equal bytes has no cut of its own.
+            // A run of equal bytes has no cut of its own.
             bytes.extend(std::iter::repeat_n(7, even));
             let whole = chunks(&mut bytes.as_slice(), 1);
             prop_assert_eq!(whole.concat(), bytes.clone());
@@ -194,7 +194,7 @@ mod tests {
             prop_assert!(whole.iter().rev().skip(1).all(|chunk| chunk.len() >= MIN_CHUNK));
             let torn = chunks(&mut Pieces(&bytes, reads.iter().cycle()), 2);
             prop_assert_eq!(&torn, &whole);
-            // Cutting the whole at once, without blocks, gives the same.
+            // Chunking everything at once, without blocks, gives the same result.
             let mut at = 0;
             for chunk in &whole {
                 prop_assert_eq!(next_chunk(&bytes[at..], true), Some(chunk.len()));
@@ -212,7 +212,7 @@ mod tests {
             chunks(&mut longer.as_slice(), 1).iter().filter(|chunk| !before.contains(*chunk)).map(Vec::len).sum()
         };
         let few = (1..11).filter(|step| new_bytes(step << 20) <= 900 << 10).count();
-        // An unlucky one takes some chunks more to be in step again.
+        // An unlucky insertion takes a few more chunks to get back in step.
         assert!(few >= 9, "{few} of 10");
     }
 }

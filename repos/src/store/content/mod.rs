@@ -1,8 +1,8 @@
-//! File content: cut into chunks on the way in, put together on the way out.
+//! File content: chunked on write, reassembled on read.
 //!
-//! - `cut` where a file is cut, and the memory that its bytes pass through
-//! - `put` keeps content; a large file is read, hashed, compressed and written on all cores at once
-//! - `read` gives content back, each byte checked
+//! - `cut`: content-defined chunking, and the buffers that file bytes pass through
+//! - `put`: stores content; a large file is read, hashed, compressed and written on all cores at once
+//! - `read`: reads content, verifying every byte
 
 mod cut;
 mod put;
@@ -16,19 +16,19 @@ use crate::objects::manifest::Manifest;
 
 pub use read::FileReader;
 
-/// What a file became in the store.
+/// A file's content as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
     /// SHA-256 of its bytes.
     pub digest: Digest,
-    /// Its length.
+    /// Its length in bytes.
     pub size_bytes: u64,
-    /// How many of them the store did not hold before.
+    /// Number of bytes that are new to the store.
     pub new_bytes: u64,
 }
 
 impl Store {
-    /// Whether content is there, as one chunk or in several.
+    /// Whether the store has this content, as one chunk or several.
     pub fn has_content(&self, digest: &Digest) -> Result<bool> {
         if self.contains(Kind::Chunk, digest)? {
             return Ok(true);
@@ -36,7 +36,7 @@ impl Store {
         if !self.contains(Kind::Manifest, digest)? {
             return Ok(false);
         }
-        // A manifest that is damaged, or names what is gone, must not keep anybody from putting the content again.
+        // A manifest that is damaged, or names missing chunks, must not prevent anyone from putting the content again.
         let manifest = match self.find_object(Kind::Manifest, digest) {
             Err(error) if error.kind() == specs::ErrorKind::Damaged => None,
             found => found?.as_deref().and_then(Manifest::decode),

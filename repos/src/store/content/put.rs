@@ -1,8 +1,8 @@
-//! Keeps content.
+//! Stores content.
 //!
-//! A large file passes through a line of threads: the caller's reads and cuts, one takes the digest of the whole, the others take those
-//! of the chunks, compress and append what is new. The blocks that the bytes are in bound the memory, and hold the reader back when it
-//! is quicker than the rest.
+//! A large file passes through a pipeline of threads: the caller's thread reads and chunks, one thread computes the digest of the whole
+//! file, the others hash the chunks, compress and append new ones. The fixed number of blocks bounds the memory, and makes the reader wait
+//! if it is faster than the rest.
 
 use std::io::{Cursor, Error, Read};
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use crate::base::hash::{Hasher, digest_of};
 use crate::base::kind::Kind;
 use crate::objects::manifest::Manifest;
 
-/// Blocks of a file that threads work on together: 32 MiB.
+/// Number of blocks of a file that threads share: 32 MiB.
 const SHARED_BLOCKS: usize = 16;
-/// More threads than this would only wait for the one that takes the digest of the whole.
+/// More threads would only wait for the one that computes the digest of the whole file.
 const CHUNK_THREADS: usize = 8;
 
 impl Store {
-    /// Files of fewer bytes are always one chunk.
+    /// Files of fewer bytes always have one chunk.
     pub(crate) const ONE_CHUNK_BYTES: u64 = MIN_CHUNK as u64;
 
-    /// Keeps the content that `source` gives. Memory: at most 48 MiB, whatever its length. Needs no lock.
+    /// Stores the content that `source` yields. Memory: at most 48 MiB, whatever its length. Needs no lock.
     ///
-    /// An error of the store is the inner one of the I/O error; any other is the source's own.
+    /// An error of the store is wrapped in the I/O error; any other comes from the source.
     pub fn put_content(&self, mut source: impl Read) -> std::io::Result<Stored> {
         let mut head = Vec::new();
         source.by_ref().take(MIN_CHUNK as u64).read_to_end(&mut head)?;
@@ -39,24 +39,24 @@ impl Store {
         self.put_chunks(&mut Cursor::new(head).chain(source))
     }
 
-    /// Keeps content that is in memory, as one chunk.
+    /// Stores content in memory as one chunk.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Stored> {
         let digest = digest_of(bytes);
         let size_bytes = bytes.len() as u64;
-        // Only longer content can be there in several chunks.
+        // Only longer content can exist as several chunks.
         let in_chunks = size_bytes >= Self::ONE_CHUNK_BYTES && self.contains(Kind::Manifest, &digest)?;
         let new = !in_chunks && self.write(Kind::Chunk, digest, bytes)?;
         Ok(Stored { digest, size_bytes, new_bytes: if new { size_bytes } else { 0 } })
     }
 
     fn put_chunks(&self, source: &mut impl Read) -> std::io::Result<Stored> {
-        // One file has the other threads at a time; further ones are each the work of the thread that reads them.
+        // One file at a time uses the other threads; each further file is processed by the thread that reads it.
         let shared = self.inner.large_file.try_lock().ok();
         let blocks = Blocks::new(if shared.is_some() { SHARED_BLOCKS } else { 1 });
         let (digest, mut keeper) = std::thread::scope(|scope| {
             let mut work = None;
             let read = cut(source, &blocks, |cut| {
-                // A file of one block is done before threads would have begun.
+                // A file of one block is done before threads would have started.
                 let start = || match shared {
                     Some(_) if !cut.is_last => Line::start(scope, self).map_or_else(|| Work::alone(self), Work::Line),
                     _ => Work::alone(self),
@@ -77,10 +77,10 @@ impl Store {
     }
 }
 
-/// Keeps chunks and notes down which.
+/// Stores chunks and records them.
 struct Keeper<'s> {
     store: &'s Store,
-    /// Number in the file, digest and length of each chunk.
+    /// Position in the file, digest and length of each chunk.
     chunks: Vec<(usize, Digest, u32)>,
     new_bytes: u64,
 }
@@ -100,11 +100,11 @@ impl<'s> Keeper<'s> {
     }
 }
 
-/// Who works on the blocks of a file.
+/// Which threads process the blocks of a file.
 enum Work<'scope, 's> {
-    /// The thread that reads it.
+    /// Only the thread that reads it.
     Alone { whole: Hasher, keeper: Keeper<'s>, kept: Result<()> },
-    /// That and others.
+    /// That thread and others.
     Line(Line<'scope, 's>),
 }
 
@@ -113,7 +113,7 @@ impl<'scope, 's: 'scope> Work<'scope, 's> {
         Self::Alone { whole: Hasher::default(), keeper: Keeper::new(store), kept: Ok(()) }
     }
 
-    /// False once something failed: then there is no use in reading on.
+    /// False after a failure: reading on is then useless.
     fn take(&mut self, cut: Cut) -> bool {
         match self {
             Self::Alone { whole, keeper, kept } => {
@@ -125,7 +125,7 @@ impl<'scope, 's: 'scope> Work<'scope, 's> {
         }
     }
 
-    /// The digest of the whole, and the chunks in any order.
+    /// The digest of the whole file, and the chunks in any order.
     fn finish(self) -> Result<(Digest, Keeper<'s>)> {
         match self {
             Self::Alone { whole, keeper, kept } => kept.map(|()| (whole.finish(), keeper)),
@@ -134,7 +134,7 @@ impl<'scope, 's: 'scope> Work<'scope, 's> {
     }
 }
 
-/// Threads that work on the blocks of one file. They end when the line is finished or dropped.
+/// Threads that process the blocks of one file. They end when the line is finished or dropped.
 struct Line<'scope, 's> {
     fresh: Sender<Piece>,
     chunks: Sender<(usize, Piece)>,
@@ -145,10 +145,10 @@ struct Line<'scope, 's> {
 }
 
 impl<'scope, 's: 'scope> Line<'scope, 's> {
-    /// `None` when this process can have no more threads.
+    /// `None` if this process cannot start more threads.
     fn start(scope: &'scope Scope<'scope, '_>, store: &'s Store) -> Option<Self> {
         let failed = Arc::new(AtomicBool::new(false));
-        // Not bounded: the blocks are.
+        // Unbounded: the number of blocks is the limit.
         let (fresh, pieces) = unbounded::<Piece>();
         let digest_whole = move || {
             let mut whole = Hasher::default();
@@ -164,7 +164,7 @@ impl<'scope, 's: 'scope> Line<'scope, 's> {
                 let keep = move || {
                     let mut keeper = Keeper::new(store);
                     let mut kept = Ok(());
-                    // After a failure the rest is taken too, so that the reader does not wait for its blocks.
+                    // After a failure the rest is still consumed, so that the reader does not wait for its blocks.
                     for (number, chunk) in tasks {
                         if kept.is_ok() && !failed.load(Ordering::Relaxed) {
                             kept = keeper.keep(number, &chunk);
@@ -191,7 +191,7 @@ impl<'scope, 's: 'scope> Line<'scope, 's> {
     fn finish(self) -> Result<(Digest, Keeper<'s>)> {
         drop((self.fresh, self.chunks));
         let whole = joined(self.whole);
-        // All are joined before an error is looked at.
+        // Join all threads before looking at errors.
         let keepers: Vec<_> = self.keepers.into_iter().map(joined).collect();
         let sum = |mut sum: Keeper<'s>, keeper: Keeper<'s>| {
             sum.chunks.extend(keeper.chunks);

@@ -1,4 +1,4 @@
-//! Gives content back, each byte checked.
+//! Reads content, verifying every byte.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -16,16 +16,16 @@ use crate::objects::manifest::Manifest;
 use crate::objects::packs::codec;
 use crate::tree::FileEntry;
 
-/// From this length on another thread takes the digest while this one reads and writes.
+/// From this length on, another thread computes the digest while this one reads and writes.
 const LARGE_FILE: u64 = 4 << 20;
-/// Chunks that wait for their digest.
+/// Number of chunks that can wait for the digest.
 const CHUNKS_AHEAD: usize = 8;
 
 impl Store {
     /// Opens a file for reading.
     pub fn open_file(&self, file: &FileEntry) -> Result<FileReader> {
         let mut found = self.find_content(file, &|kind| self.find_object(kind, &file.digest))?;
-        // A list of packs that was read while some were folded may lack both the old ones and the new one.
+        // A list of packs read during folding may lack both the old packs and the new one.
         if found.is_none() && self.look_again()? {
             found = self.find_content(file, &|kind| self.find_object(kind, &file.digest))?;
         }
@@ -36,7 +36,7 @@ impl Store {
         found.ok_or(RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest })
     }
 
-    /// The file whose content has this digest, if the store has it; nobody says that it is executable.
+    /// The file with this content digest, if the store has it; marked as not executable.
     pub fn find_file(&self, digest: &Digest) -> Result<Option<FileEntry>> {
         let file = |size| FileEntry { digest: *digest, size, executable: false };
         if let Some(bytes) = self.find_object(Kind::Manifest, digest)? {
@@ -45,7 +45,7 @@ impl Store {
         Ok(self.find_object(Kind::Chunk, digest)?.map(|bytes| file(bytes.len() as u64)))
     }
 
-    /// The reader of a file, whose first object `find` gives.
+    /// The reader of a file; `find` returns its first object.
     fn find_content(
         &self,
         file: &FileEntry,
@@ -53,7 +53,7 @@ impl Store {
     ) -> Result<Option<FileReader>> {
         let reader =
             |chunks, whole: Bytes| FileReader { store: self.clone(), chunks, next: 0, rest: whole.clone(), whole };
-        // What is looked for first is most often what is there: one look-up and one read for a small file.
+        // Try the likely kind first: one lookup and one read for a small file.
         let (first, second) = if file.size < Self::ONE_CHUNK_BYTES {
             (Kind::Chunk, Kind::Manifest)
         } else {
@@ -70,7 +70,7 @@ impl Store {
         Ok(None)
     }
 
-    /// Writes a file's content, which is checked as a whole: when this fails, `into` may hold bytes of which nothing can be trusted.
+    /// Writes a file's content and verifies it as a whole: if this fails, nothing written to `into` can be trusted.
     pub fn copy_to(&self, file: &FileEntry, into: &mut impl Write) -> Result<()> {
         let mut reader = self.open_file(file)?;
         if reader.chunks.is_empty() {
@@ -99,7 +99,7 @@ impl Store {
         if digest == file.digest { Ok(()) } else { Err(reader.culprit(file)) }
     }
 
-    /// Reads at most `range.len()` bytes of a file, fewer at its end.
+    /// Reads up to `range.len()` bytes of a file, fewer at its end.
     pub fn read_file(&self, file: &FileEntry, range: Range<u64>) -> Result<Bytes> {
         let reader = self.open_file(file)?;
         if reader.chunks.is_empty() {
@@ -138,13 +138,13 @@ fn check(is_right: bool, file: &FileEntry) -> Result<()> {
     if is_right { Ok(()) } else { Err(damaged(file, "its chunks do not match the file's digest")) }
 }
 
-/// Reads a file chunk by chunk, each checked.
+/// Reads a file chunk by chunk, verifying each.
 #[derive(Debug)]
 pub struct FileReader {
     store: Store,
-    /// None for a file that is one chunk: that is `whole`.
+    /// Empty for a file of one chunk, which is in `whole`.
     chunks: Vec<(Digest, u32)>,
-    /// The chunk that is read behind `rest`.
+    /// The next chunk to read after `rest`.
     next: usize,
     rest: Bytes,
     whole: Bytes,
@@ -161,7 +161,7 @@ impl FileReader {
         self.store.object(Kind::Chunk, digest).map(Some)
     }
 
-    /// The chunks of a file of several, with their lengths in bytes; none of a file that is one.
+    /// The chunks of a file with several, with their lengths in bytes; empty for a file of one chunk.
     pub fn chunks(&self) -> &[(Digest, u32)] {
         &self.chunks
     }
@@ -171,18 +171,18 @@ impl FileReader {
         self.whole.len() as u64 + self.chunks.iter().map(|(_, length)| u64::from(*length)).sum::<u64>()
     }
 
-    /// Where the next byte is read.
+    /// Offset of the next byte.
     fn position(&self) -> u64 {
         let behind: u64 = self.chunks[self.next..].iter().map(|(_, length)| u64::from(*length)).sum();
         self.length() - behind - self.rest.len() as u64
     }
 
-    /// Writes all chunks, and hands each on. Checking each would cost as much as checking the whole.
+    /// Writes all chunks, and passes each on. Verifying each would cost as much as verifying the whole.
     fn copy_unchecked(&self, into: &mut impl Write, mut each: impl FnMut(Bytes)) -> Result<()> {
         for (digest, length) in &self.chunks {
             let chunk = self.store.chunk_unchecked(digest)?;
             if chunk.len() as u64 != u64::from(*length) {
-                // It is another than its row says, or the manifest is wrong.
+                // The chunk does not match its row, or the manifest is wrong.
                 self.store.object(Kind::Chunk, digest)?;
             }
             into.write_all(&chunk).doing("write", Path::new(""))?;
@@ -191,7 +191,7 @@ impl FileReader {
         Ok(())
     }
 
-    /// Which object is to blame for a file that is not what its digest says.
+    /// The object responsible for a file that does not match its digest.
     fn culprit(&self, file: &FileEntry) -> RepoError {
         let each = self.chunks.iter().try_for_each(|(digest, _)| self.store.object(Kind::Chunk, digest).map(drop));
         each.err().unwrap_or_else(|| damaged(file, "its chunks do not match the file's digest"))
