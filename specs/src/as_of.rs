@@ -1,4 +1,4 @@
-//! Points in time as people write them after `@`: `{2026-09-01}`, `{2026-09-01 14:02}`, `{3 days ago}`.
+//! Points in time as users write them after `@`: `{2026-09-01}`, `{2026-09-01 14:02}`, `{3 days ago}`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use jiff::{Span, Timestamp, Unit};
 
 use crate::duration::Duration;
 
-/// A point in time that was written between `{` and `}`.
+/// A point in time written between `{` and `}`.
 ///
 /// Shape: `2026-09-01` (its first moment), `2026-09-01 14:02[:05]`, an RFC 3339 time; `3 days ago`, `1 hour 30 minutes ago`, `90m`, `now`,
-/// `today` (its first moment), `yesterday` (a day ago). Without a time zone, the caller's zone is used. Printed as it was written.
+/// `today` (its first moment), `yesterday` (a day ago). Times without a zone are in the caller's zone. Printed as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AsOf {
     text: String,
@@ -26,11 +26,11 @@ enum Meaning {
     Day(Date),
     Today,
     Before(Duration),
-    /// Numbers of units, as the calendar counts them.
+    /// Numbers of calendar units.
     Ago(Vec<(i64, Unit)>),
 }
 
-/// What can be written, for hints.
+/// The accepted forms, for hints.
 pub(crate) const FORMS: &str = "write `{2026-09-01}`, `{2026-09-01 14:02}` or `{3 days ago}`";
 
 const UNITS: [(&[&str], Unit); 7] = [
@@ -44,9 +44,9 @@ const UNITS: [(&[&str], Unit); 7] = [
 ];
 
 impl AsOf {
-    /// Reads the text between the braces; `None` if it is not a time.
+    /// Parses the text between the braces; `None` if it is not a time.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        // Within years that every clock of ours knows.
+        // Keeps the result within the supported years.
         const MOST: i64 = 9_000;
         let words = text.trim();
         let meaning = match words {
@@ -111,7 +111,7 @@ fn span(count: i64, unit: Unit) -> Option<Span> {
 
 /// A day, or a time of one.
 fn local(text: &str) -> Option<Meaning> {
-    // Not by the length alone: `2026-09-01` is also a time to the library, and would lose that a day was meant.
+    // Checked by length first: the library also parses `2026-09-01` as a time, which would lose that a day was meant.
     if text.len() == 10 {
         return text.parse().ok().map(Meaning::Day);
     }

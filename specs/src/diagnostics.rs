@@ -1,8 +1,8 @@
-//! Problems in text that a user wrote, each with its place, and what was probably meant.
+//! Problems in text that a user wrote, each with its position and, if possible, the likely intent.
 
 use std::fmt;
 
-/// A place in a text file.
+/// A position in a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// Line, from 1.
@@ -25,9 +25,9 @@ impl fmt::Display for Place {
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// Nothing of the files may be applied.
+    /// The files cannot be applied.
     Error,
-    /// Worth knowing; nothing is held back.
+    /// Worth knowing; it blocks nothing.
     Warning,
 }
 
@@ -36,7 +36,7 @@ pub enum Severity {
 pub struct Diagnostic {
     /// The file's name, as the caller gave it.
     pub file: String,
-    /// Where the problem is.
+    /// The position of the problem.
     pub place: Place,
     /// Error or warning.
     pub severity: Severity,
@@ -47,7 +47,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// Whether this forbids to apply the files.
+    /// Whether this prevents the files from being applied.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
@@ -59,13 +59,13 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The candidate that `word` was probably meant to be: at most a third of the letters differ (swapped neighbours count once).
+/// The candidate most likely meant by `word`: at most a third of the letters differ (swapped neighbours count once).
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let letters = word.chars().count();
     let allowed = letters.div_ceil(3);
     candidates
         .into_iter()
-        // The number of letters alone tells of most that they are too far: comparing takes time in proportion to both lengths.
+        // Comparing takes time proportional to both lengths; the number of letters alone rules out most candidates.
         .filter(|candidate| *candidate != word && letters.abs_diff(candidate.chars().count()) <= allowed)
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())

@@ -1,4 +1,4 @@
-//! SHA-256 digests as values. Hashing itself is done where bytes are read (`repos`).
+//! SHA-256 digests as values. Hashing itself happens where bytes are read (`repos`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,12 +13,12 @@ pub struct Digest([u8; 32]);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a digest: 64 lower-case hex digits")]
 pub struct DigestError {
-    /// What was given.
+    /// The text.
     pub text: String,
 }
 
 impl Digest {
-    /// Wraps the 32 bytes that a hash function gave.
+    /// Wraps the 32 bytes from a hash function.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -28,7 +28,7 @@ impl Digest {
         &self.0
     }
 
-    /// The first `digits` hex digits, for people.
+    /// The first `digits` hex digits, for display.
     pub fn short(&self, digits: usize) -> String {
         let mut text = self.to_string();
         text.truncate(digits);
@@ -55,7 +55,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Decodes lower-case hex into `into`; false when a digit or the length is wrong.
+/// Decodes lower-case hex into `into`; false if a digit or the length is wrong.
 pub(crate) fn decode_hex(text: &str, into: &mut [u8]) -> bool {
     let digit = |byte: u8| HEX.iter().position(|hex| *hex == byte);
     text.len() == into.len() * 2
@@ -75,7 +75,7 @@ impl FromStr for Digest {
     }
 }
 
-/// Gives a type that has `Display` and `FromStr` a serde form: its text.
+/// Implements serde for a type with `Display` and `FromStr`, using its text.
 macro_rules! serde_as_text {
     ($type:ty) => {
         impl serde::Serialize for $type {

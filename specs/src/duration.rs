@@ -16,7 +16,7 @@ const UNITS: [(&str, u64); 7] = [
     ("ns", 1),
 ];
 
-/// A length of time that was written with units, such as `1h30m`.
+/// A duration written with units, such as `1h30m`.
 ///
 /// Shape: numbers, each followed by `d`, `h`, `m`, `s`, `ms`, `us` or `ns`; a number may have a fraction (`1.5h`). Printed with whole
 /// numbers, the longest unit first (`90m` prints as `1h30m`); zero is `0s`. At most 2^64 − 1 nanoseconds, about 584 years.
@@ -27,7 +27,7 @@ pub struct Duration(std::time::Duration);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a duration: {why}", .text.escape_debug())]
 pub struct DurationError {
-    /// What was given.
+    /// The text.
     pub text: String,
     /// The rule that it breaks.
     pub why: &'static str,
@@ -51,7 +51,7 @@ fn split_while(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !belongs(c)).unwrap_or(text.len()))
 }
 
-/// `number` (digits with at most one point) times `unit` nanoseconds; digits below a nanosecond are cut off.
+/// `number` (digits with at most one decimal point) times `unit` nanoseconds; fractions of a nanosecond are cut off.
 fn nanoseconds(number: &str, unit: u64) -> Result<u64, &'static str> {
     const TOO_LONG: &str = "it is longer than 584 years";
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));

@@ -1,4 +1,4 @@
-//! Ids that the compiler keeps apart although their bytes look alike.
+//! Typed ids, which the compiler keeps apart although their bytes look alike.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ macro_rules! digest_id {
         pub struct $name(Digest);
 
         impl $name {
-            /// Takes a digest for this id; the caller knows that it names such an object.
+            /// Wraps a digest; the caller knows that it names such an object.
             pub const fn new(digest: Digest) -> Self {
                 Self(digest)
             }
@@ -22,7 +22,7 @@ macro_rules! digest_id {
                 self.0
             }
 
-            /// The first `digits` hex digits, for people.
+            /// The first `digits` hex digits, for display.
             pub fn short(&self, digits: usize) -> String {
                 self.0.short(digits)
             }
@@ -52,11 +52,11 @@ digest_id! {
     CommitId
 }
 digest_id! {
-    /// Identifies a datum: the digest of its recipe. Equal ids give equal output, so this keys the cache.
+    /// Identifies a datum: the digest of its recipe. Equal ids give equal output, so this is the cache key.
     DatumId
 }
 
-/// Identifies a run: 128 random bits, drawn first, carried by every commit of the run.
+/// Identifies a run: 128 random bits, drawn when the run is created and stored in every commit of the run.
 ///
 /// Shape: 16 bytes in keys; 32 lower-case hex digits in text and JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,7 +66,7 @@ pub struct RunId([u8; 16]);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a run id: 32 lower-case hex digits")]
 pub struct RunIdError {
-    /// What was given.
+    /// The text.
     pub text: String,
 }
 
@@ -81,7 +81,7 @@ impl RunId {
         &self.0
     }
 
-    /// The first `digits` hex digits, for people.
+    /// The first `digits` hex digits, for display.
     pub fn short(&self, digits: usize) -> String {
         let mut text = self.to_string();
         text.truncate(digits);

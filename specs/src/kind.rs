@@ -1,4 +1,4 @@
-//! What kind of trouble an error is: exit codes, HTTP statuses and retries follow from it.
+//! The kinds of errors: exit codes, HTTP statuses and retries follow from them.
 
 /// The kind of an error, one for each exit code from 1 to 9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -14,13 +14,13 @@ pub enum ErrorKind {
     Conflict,
     /// Stored data is damaged.
     Damaged,
-    /// An executor, the network or space is not available.
+    /// An executor, the network or disk space is not available.
     Unavailable,
-    /// Only `--yes` or another right would allow it.
+    /// It would need `--yes` or another permission.
     Refused,
-    /// The time given was not enough.
+    /// The timeout was too short.
     TimedOut,
-    /// All fits together, but nothing that was given says whose word it is: no key to check signatures by, or no signature.
+    /// Everything matches, but nothing proves whose statement it is: no key to verify signatures with, or no signature.
     Unchecked,
 }
 
@@ -38,7 +38,7 @@ impl ErrorKind {
         Self::Unchecked,
     ];
 
-    /// What it says, for people who look a code up.
+    /// Its meaning, for people who look up an exit code.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Failed => "the operation or a job failed; with --exit-code also: something differs or is not current",
@@ -53,7 +53,7 @@ impl ErrorKind {
         }
     }
 
-    /// The exit code of a command that ends with this kind of error.
+    /// The exit code of a command that fails with this kind of error.
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Failed => 1,

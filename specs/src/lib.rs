@@ -1,24 +1,24 @@
 //! Names, references and pipeline specs: what the user writes, as types.
 //!
-//! Text is parsed once, here, at the edge; everything above works with types whose values are always legal.
+//! Text is parsed once, here at the edge; all other code works with types whose values are always valid.
 //! Pure functions only: no I/O, no clock, no async.
 //!
-//! The modules, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
+//! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
 //! kind         kinds of errors: exit codes, HTTP statuses
 //! diagnostics  what is wrong with a text, and where; the nearest name
 //! digest       SHA-256 digests
 //! duration     spans of time, such as `14d`
-//! as_of        points in time that a reference means
+//! as_of        points in time within a reference
 //! quantity     numbers with a unit
 //! path         paths of files in commits
-//! glob         globs, and the keys that they capture
+//! glob         globs, and the keys captured by them
 //! ids          ids of commits, datums and runs
 //! names        names of repositories, branches, pipelines …
 //! schedule     when a cron input ticks
 //! reference    references to commits, files, jobs and datums
-//! source       where a file that is put comes from
+//! source       where the files of a put come from
 //! spec         pipeline specs
 //! ```
 //! Not here: what is stored (`repos`), what is executed (`engine`).

@@ -5,19 +5,19 @@ use std::str::FromStr;
 
 use crate::digest::serde_as_text;
 
-/// Why a text is not a legal name.
+/// Why a text is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a legal {what} name: {why}", .text.escape_debug())]
 pub struct NameError {
-    /// Such as `repository`, `branch` or `secret`.
+    /// The kind of name, such as `repository`, `branch` or `secret`.
     pub what: &'static str,
-    /// What was given.
+    /// The text.
     pub text: String,
     /// The rule that it breaks.
     pub why: &'static str,
 }
 
-/// The rule that `text` breaks as a name in which `inner` may stand between other characters.
+/// The rule that `text` breaks as a name; `inner` characters are allowed between other characters.
 fn broken_rule(text: &str, inner: &[u8]) -> Option<&'static str> {
     let bytes = text.as_bytes();
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
@@ -76,11 +76,12 @@ macro_rules! name {
 name! {
     /// The name of a repository, such as `images`.
     ///
-    /// Shape: 1 to 63 bytes of `A-Z`, `a-z`, `0-9`, `-`, `_`; a letter or digit first and last: safe as file name, key and label.
+    /// Shape: 1 to 63 bytes of `A-Z`, `a-z`, `0-9`, `-`, `_`; starts and ends with a letter or digit, so it is safe as file name, key and
+    /// label.
     RepoName, "repository", b""
 }
 name! {
-    /// The name of a pipeline, and so of its output repository. Shaped like [`RepoName`].
+    /// The name of a pipeline and of its output repository. Shaped like [`RepoName`].
     PipelineName, "pipeline", b""
 }
 name! {
@@ -102,26 +103,26 @@ name! {
 }
 
 impl PipelineName {
-    /// The repository that holds this pipeline's output: the one of its name.
+    /// The repository with this pipeline's output, which has the same name.
     pub fn output_repo(&self) -> RepoName {
         RepoName(self.0.clone())
     }
 }
 
 impl RepoName {
-    /// The pipeline that would write this repository: the one of its name.
+    /// The pipeline that would write to this repository, which has the same name.
     pub fn as_pipeline(&self) -> PipelineName {
         PipelineName(self.0.clone())
     }
 }
 
 impl BranchName {
-    /// `main`: the default branch of a store that did not choose another.
+    /// `main`: the default branch, unless the store chose another.
     pub fn main() -> Self {
         Self("main".to_owned())
     }
 
-    /// The tag of this name: branches and tags share one name space.
+    /// The tag with this name: branches and tags share one name space.
     pub fn as_tag(&self) -> TagName {
         TagName(self.0.clone())
     }

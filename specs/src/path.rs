@@ -5,24 +5,24 @@ use std::str::FromStr;
 
 use crate::digest::serde_as_text;
 
-/// The longest path, in bytes.
+/// Maximum length of a path in bytes.
 pub const MAX_PATH_BYTES: usize = 4096;
 
-/// The longest part of a path that a new commit may hold, in bytes: a longer name is a file on no common file system.
+/// Maximum length of one part of a path in a new commit, in bytes: no common file system supports longer names.
 pub const MAX_PART_BYTES: usize = 255;
 
-/// A path inside a commit, such as `/cam7/1511891098.json`; `/` alone is the whole.
+/// A path inside a commit, such as `/cam7/1511891098.json`; `/` alone is the whole commit.
 ///
-/// Shape: begins with `/`, does not end with it (but for `/` itself); UTF-8 without control characters; no empty, `.` or `..` part;
-/// at most 4,096 bytes. Sorted by bytes. Commits of before may hold what [`FilePath::check_new`] refuses, so that can be read.
+/// Shape: begins with `/` and does not end with it (except `/` itself); UTF-8 without control characters; no empty, `.` or `..` part; at
+/// most 4,096 bytes. Sorted by bytes. Old commits may contain paths that [`FilePath::check_new`] refuses, so those are valid here.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FilePath(String);
 
-/// Why a text is not a legal path.
+/// Why a text is not a valid path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a legal path: {why}", .text.escape_debug())]
 pub struct PathError {
-    /// What was given.
+    /// The text.
     pub text: String,
     /// The rule that it breaks.
     pub why: &'static str,
@@ -49,12 +49,12 @@ fn broken_rule(text: &str) -> Option<&'static str> {
 }
 
 impl FilePath {
-    /// `/`: all of a commit.
+    /// `/`: the whole commit.
     pub fn root() -> Self {
         Self("/".to_owned())
     }
 
-    /// Takes bytes from a directory listing; refuses what is not UTF-8 like any other broken rule.
+    /// Converts bytes from a directory listing; bytes that are not UTF-8 are refused like any other broken rule.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PathError> {
         match std::str::from_utf8(bytes) {
             Ok(text) => text.parse(),
@@ -62,8 +62,8 @@ impl FilePath {
         }
     }
 
-    /// Refuses what could be stored, but then not be brought back as a file or laid out for a datum: a part of more than 255 bytes. Asked
-    /// wherever a path comes into a commit.
+    /// Refuses a path that could be stored, but not written back as a file or laid out for a datum: one with a part of more than 255 bytes.
+    /// Called for every path that enters a commit.
     pub fn check_new(&self) -> Result<(), PathError> {
         match self.0.split('/').find(|part| part.len() > MAX_PART_BYTES) {
             None => Ok(()),
@@ -86,13 +86,13 @@ impl FilePath {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The directory that holds this; `None` for `/`.
+    /// The directory that contains this; `None` for `/`.
     pub fn parent(&self) -> Option<Self> {
         let cut = self.0.rfind('/').filter(|_| !self.is_root())?;
         Some(if cut == 0 { Self::root() } else { Self(self.0[..cut].to_owned()) })
     }
 
-    /// Appends `relative`, one or several parts such as `a/b`.
+    /// Appends `relative`, which has one or more parts, such as `a/b`.
     pub fn join(&self, relative: &str) -> Result<Self, PathError> {
         if self.is_root() { format!("/{relative}").parse() } else { format!("{}/{relative}", self.0).parse() }
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::digest::serde_as_text;
 
-/// The suffixes, each with what it multiplies by, in thousandths. Longer ones first.
+/// The suffixes with their multipliers in thousandths. Longer ones first.
 const SUFFIXES: [(&str, u128); 14] = [
     ("Ki", 1000 << 10),
     ("Mi", 1000 << 20),
@@ -24,8 +24,8 @@ const SUFFIXES: [(&str, u128); 14] = [
     ("B", 1000),
 ];
 
-/// An amount with a precision of a thousandth, such as `500m`, `64M` or `1.5Gi`; a trailing `B` changes nothing. Numbers
-/// may be written as YAML and Kubernetes take them (`.5`, `1e3`); they are kept in one form. Equal if written alike otherwise.
+/// An amount with a precision of a thousandth, such as `500m`, `64M` or `1.5Gi`; a trailing `B` is ignored. Numbers may be written in any
+/// form that YAML and Kubernetes accept (`.5`, `1e3`), and are normalized. After that, quantities with equal text are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity {
     text: String,
@@ -36,7 +36,7 @@ pub struct Quantity {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not an amount: write a number, alone or with one of `m k M G T P Ki Mi Gi Ti Pi`", .text.escape_debug())]
 pub struct QuantityError {
-    /// What was given.
+    /// The text.
     pub text: String,
 }
 
@@ -62,7 +62,7 @@ impl FromStr for Quantity {
     }
 }
 
-/// Thousandths of a number with digits on both sides of its point, if it has one, and a suffix.
+/// Parses a number, with digits on both sides of any decimal point, and a suffix; the result is in thousandths.
 fn thousandths(text: &str) -> Option<u64> {
     let (number, suffix) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
     let suffix = suffix.strip_suffix('B').unwrap_or(suffix);
@@ -96,7 +96,7 @@ fn plain(text: &str) -> Option<Cow<'_, str>> {
     })
 }
 
-/// A number times a power of ten, without the power.
+/// Multiplies a number by a power of ten, without exponent notation.
 fn shifted(number: &str, power: i32) -> Option<String> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = format!("{whole}{fraction}");

@@ -1,10 +1,10 @@
 //! References: how a command line names data, runs, jobs and datums.
 //!
-//! - [`Reference`] `REPO[@REV][:/PATH]`: data. The first `:/` ends the revision, so a path may hold `@`, `:` or `^`.
+//! - [`Reference`] `REPO[@REV][:/PATH]`: data. The first `:/` ends the revision, so a path may contain `@`, `:` or `^`.
 //! - [`RunRef`] `@RUN`, [`JobRef`] `PIPELINE`, `PIPELINE@RUN` or `@RUN`, [`DatumRef`] `ID`, `JOB/ID` or a file.
-//! - [`Target`] for commands that take several of them.
+//! - [`Target`] for commands that accept several of these.
 //!
-//! Not here: whether a word is a branch, a tag or the prefix of an id; only a store knows.
+//! Not here: whether a word is a branch, a tag or the prefix of an id; only a store can tell.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,16 +17,16 @@ use crate::path::{FilePath, PathError};
 /// Why a text is not a reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// The repository's, pipeline's or branch's name is not legal.
+    /// The name of the repository, pipeline or branch is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The path is not legal.
+    /// The path is not valid.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// A `:` without the `/` that begins a path.
+    /// A `:` without the `/` that starts a path.
     #[error("`{}` is not a reference: a path starts with `:/`", .text.escape_debug())]
     PathWithoutSlash {
-        /// What was given.
+        /// The text.
         text: String,
     },
     /// The part after `@` is not a revision.
@@ -40,13 +40,13 @@ pub enum ReferenceError {
     /// The text is not a prefix of an id.
     #[error("`{}` is not an id: expected 4 to 64 lower-case hex digits", .text.escape_debug())]
     Id {
-        /// What was given.
+        /// The text.
         text: String,
     },
     /// The text names data where a run is expected.
     #[error("`{}` is not a run: expected `@` and an id", .text.escape_debug())]
     NotARun {
-        /// What was given.
+        /// The text.
         text: String,
     },
 }
@@ -78,10 +78,10 @@ impl ReferenceError {
     }
 }
 
-/// What is said of braces that hold no time.
+/// The rule for braces that do not contain a time.
 const NO_TIME: &str = "the braces do not contain a point in time";
 
-/// Where the first `:` is that is not between braces, as those of a time are.
+/// The position of the first `:` outside the braces of a time.
 fn colon(text: &str) -> Option<usize> {
     let mut is_time = false;
     text.char_indices().find_map(|(at, letter)| {
@@ -94,11 +94,11 @@ fn colon(text: &str) -> Option<usize> {
     })
 }
 
-/// A reference's part before its path, and the path; `None` for a `:` that no path follows.
+/// The part of a reference before its path, and the path; `None` for a `:` without a path.
 pub(crate) fn split_path(text: &str) -> Option<(&str, Option<&str>)> {
     match colon(text) {
         None => Some((text, None)),
-        // Before the first `:/` there may be no other `:`.
+        // No other `:` may come before the first `:/`.
         Some(at) if text[at..].starts_with(":/") => Some((&text[..at], Some(&text[at + 1..]))),
         Some(_) => None,
     }
@@ -110,7 +110,7 @@ pub(crate) fn is_id_prefix(text: &str) -> bool {
 
 /// The first digits of the id of a commit, run or datum.
 ///
-/// Shape: 4 to 64 lower-case hex digits. Only a store can tell whether it is unique or exists at all.
+/// Shape: 4 to 64 lower-case hex digits. Only a store can tell whether it is unique or exists.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdPrefix(String);
 
@@ -132,21 +132,21 @@ impl FromStr for IdPrefix {
     }
 }
 
-/// Which commit of a repository is meant, before a store resolves it.
+/// A commit of a repository, before a store resolves it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Revision {
-    /// Where to begin.
+    /// The starting point.
     pub base: RevisionBase,
     /// How many commits to go back from there.
     pub back: u32,
 }
 
-/// Where a revision begins.
+/// The starting point of a revision.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RevisionBase {
-    /// A branch, a tag, or the prefix of a commit's or run's id; in this order, since a name wins over an id.
+    /// A branch, a tag, or the prefix of a commit's or run's id, tried in this order: a name wins over an id.
     ///
-    /// Shape: that of a branch name, or 64 hex digits.
+    /// Shape: a branch name, or 64 hex digits.
     Word(String),
     /// `REPO@BRANCH@RUN`: the commit that a run made or used on this branch.
     BranchOfRun {
@@ -155,11 +155,11 @@ pub enum RevisionBase {
         /// The run, or a commit of it.
         run: IdPrefix,
     },
-    /// `REPO@BRANCH@{TIME}`: where the branch was then; without a branch the store's default one.
+    /// `REPO@BRANCH@{TIME}`: the branch's commit at that time; without a branch, that of the store's default branch.
     BranchThen {
         /// The branch.
         branch: Option<BranchName>,
-        /// When.
+        /// The time.
         time: AsOf,
     },
 }
@@ -170,7 +170,7 @@ impl Revision {
         Self { base: RevisionBase::Word(name.as_str().to_owned()), back: 0 }
     }
 
-    /// The branch that is named, if a plain branch name is all there is: where a commit can be put.
+    /// The branch, if this is only a branch name: a target for new commits.
     pub fn as_branch(&self) -> Option<BranchName> {
         match &self.base {
             RevisionBase::Word(word) if self.back == 0 => word.parse().ok(),
@@ -178,7 +178,7 @@ impl Revision {
         }
     }
 
-    /// The word as the prefix of an id: 4 to 64 lower-case hex digits. It may also be a branch or tag of that name.
+    /// The word as the prefix of an id: 4 to 64 lower-case hex digits. It may also be the name of a branch or tag.
     pub fn as_hex_prefix(&self) -> Option<&str> {
         match &self.base {
             RevisionBase::Word(word) if is_id_prefix(word) => Some(word),
@@ -227,7 +227,7 @@ impl FromStr for Revision {
     }
 }
 
-/// A branch, if one is named, and what stands between braces after it.
+/// The branch, if any, and the text between the braces after it.
 fn split_time(base: &str) -> Option<(Option<&str>, &str)> {
     let (branch, time) = match base.split_once("@{") {
         Some((branch, time)) => (Some(branch), time),
@@ -236,7 +236,7 @@ fn split_time(base: &str) -> Option<(Option<&str>, &str)> {
     Some((branch, time.strip_suffix('}')?))
 }
 
-/// How many commits `^`, `^N`, `~` and `~N`, in any combination, go back.
+/// Number of commits that any combination of `^`, `^N`, `~` and `~N` goes back.
 fn steps_back(steps: &str) -> Result<u32, &'static str> {
     const TOO_FAR: &str = "it goes back too far";
     let Some(steps) = steps.strip_prefix(['^', '~']) else { return Ok(0) };
@@ -346,7 +346,7 @@ impl FromStr for JobRef {
 pub enum DatumRef {
     /// `ID`: by the prefix of its id.
     Id(IdPrefix),
-    /// `JOB/ID`: the same, in a job.
+    /// `JOB/ID`: the same, within a job.
     InJob {
         /// The job.
         job: JobRef,
@@ -379,14 +379,14 @@ impl FromStr for DatumRef {
     }
 }
 
-/// What an argument names, as far as its text shows, for commands that accept several kinds.
+/// What an argument refers to, as far as its text shows, for commands that accept several kinds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// It begins with `@`.
     Run(RunRef),
-    /// It has `:/`; `path` is always there.
+    /// It contains `:/`; `path` is always set.
     File(Reference),
-    /// Anything else. A pipeline's name, another repository's and a datum's id look alike: a store tries them in this order.
+    /// Anything else. The names of pipelines and repositories and the ids of datums look alike: a store tries them in this order.
     Word(String),
 }
 
@@ -400,7 +400,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Sorts the argument of a command that takes a run, a file, a job, a repository or a datum.
+/// Classifies the argument of a command that accepts a run, a file, a job, a repository or a datum.
 pub fn parse_target(text: &str) -> Result<Target, ReferenceError> {
     if text.starts_with('@') {
         text.parse().map(Target::Run)

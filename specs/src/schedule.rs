@@ -1,4 +1,4 @@
-//! Schedules as cron inputs and triggers write them: `*/5 * * * *`, `@daily`, `@every 10s`, `@never`.
+//! Schedules as in cron inputs and triggers: `*/5 * * * *`, `@daily`, `@every 10s`, `@never`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,9 +12,9 @@ use crate::duration::Duration;
 
 /// When something is due, in UTC.
 ///
-/// Shape: five fields of cron (minute, hour, day of month, month, day of week), `@yearly @annually @monthly @weekly @daily @midnight
-/// @hourly`, `@every DURATION` of at least a second, or `@never`. Equal if written alike. `@every` counts from 1970-01-01T00:00:00Z, so its times do not depend on when
-/// somebody began to look.
+/// Shape: five fields of cron (minute, hour, day of month, month, day of week),
+/// `@yearly @annually @monthly @weekly @daily @midnight @hourly`, `@every DURATION` of at least a second, or `@never`. Schedules with equal
+/// text are equal. `@every` counts from 1970-01-01T00:00:00Z, so its times do not depend on when it was created.
 #[derive(Clone)]
 pub struct Schedule {
     text: String,
@@ -33,14 +33,14 @@ enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a schedule: {why}", .text.escape_debug())]
 pub struct ScheduleError {
-    /// What was given.
+    /// The text.
     pub text: String,
     /// The rule that it breaks.
     pub why: String,
 }
 
 impl Schedule {
-    /// Reads a schedule.
+    /// Parses a schedule.
     pub fn parse(text: &str) -> Result<Self, ScheduleError> {
         let refuse = |why: String| ScheduleError { text: text.to_owned(), why };
         let rule = match text.trim() {
@@ -60,7 +60,7 @@ impl Schedule {
                 return Err(refuse("it has a time zone, but all schedules are in UTC".to_owned()));
             }
             cron => {
-                // The name that robfig's cron, and so Pachyderm, has beside `@daily`.
+                // An alias of `@daily` in robfig's cron, and so in Pachyderm.
                 let cron = if cron.eq_ignore_ascii_case("@midnight") { "@daily" } else { cron };
                 let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
                 let parsed = parser.parse(cron).map_err(|error| {
@@ -77,18 +77,18 @@ impl Schedule {
         &self.text
     }
 
-    /// Whether it is in the form of cron and yet no day is ever meant, as with 31 February. One that says `@never` is not.
+    /// Whether this is a cron expression that never matches, such as 31 February. False for `@never`.
     ///
-    /// Such a schedule can be read, since specs that were applied long ago may have it; no new spec may.
+    /// Such a schedule can be parsed, since old specs may contain it; new specs are refused.
     pub fn is_empty(&self) -> bool {
-        // Every date there is comes within 28 years, but for the century that is not a leap year.
+        // Every possible date occurs within 28 years, unless a century year that is not a leap year intervenes.
         const BEGIN: i64 = 1_704_067_200; // 2024-01-01
         let Rule::Cron(cron) = &self.rule else { return false };
         let begin = Timestamp::from_second(BEGIN).expect("a time of this century");
         cron.find_next_occurrence(&TimeZone::UTC.to_datetime(begin), true).is_err()
     }
 
-    /// The first time that is due after `time`; `None` if nothing ever is again.
+    /// The first due time after `time`; `None` if there is none.
     pub fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
         match &self.rule {
             Rule::Never => None,
@@ -105,7 +105,7 @@ impl Schedule {
 }
 
 impl Schedule {
-    /// The last time that was due at or before `time`; `None` if nothing ever was.
+    /// The last due time at or before `time`; `None` if there was none.
     pub fn last_until(&self, time: Timestamp) -> Option<Timestamp> {
         match &self.rule {
             Rule::Never => None,

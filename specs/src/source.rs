@@ -1,4 +1,4 @@
-//! Where files come from: data that a reference names, or whatever an id names that has files.
+//! Where files come from: a reference to data, or any id of something with files.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,17 +6,17 @@ use std::str::FromStr;
 use crate::path::FilePath;
 use crate::reference::{IdPrefix, Reference, ReferenceError, is_id_prefix, split_path};
 
-/// Something that has files: a reference, or a full id. A short id looks like the name of a repository, and only a store can tell.
+/// Something with files: a reference, or a full id. A short id looks like the name of a repository; only a store can tell.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// `REPO[@REV][:/PATH]`.
     Reference(Reference),
-    /// All digits of an id, and perhaps a path of its files.
+    /// A full id, optionally with a path within its files.
     Id(IdPrefix, Option<FilePath>),
 }
 
 impl Source {
-    /// The prefix of an id, if it can be one, and the path.
+    /// The prefix of an id, if this can be one, and the path.
     pub fn as_id(&self) -> Option<(IdPrefix, Option<&FilePath>)> {
         match self {
             Self::Id(id, path) => Some((id.clone(), path.as_ref())),

@@ -28,7 +28,7 @@ use self::syntax::Pattern;
 pub use self::template::{KeyTemplate, KeyTemplateError};
 use crate::digest::serde_as_text;
 
-/// What can be written and what it matches, a line each: the table above, which is the only one.
+/// The syntax, one row each: what to write and what it matches, from the table above, which is the only source.
 pub fn syntax() -> Vec<(String, String)> {
     let rows = docs().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")).skip(1);
     let cells = rows.filter_map(|row| {
@@ -41,7 +41,7 @@ pub fn syntax() -> Vec<(String, String)> {
     cells.collect()
 }
 
-/// What else there is to say of it: the paragraph below the table.
+/// Further notes: the paragraph below the table.
 pub fn notes() -> String {
     let below = docs().skip_while(|line| !line.starts_with('|')).skip_while(|line| line.starts_with('|'));
     below.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
@@ -55,8 +55,8 @@ fn docs() -> impl Iterator<Item = &'static str> {
 
 /// A pattern for paths, such as `/*`, `/cam7/*.jpg` or `/(*)_*.txt`.
 ///
-/// Equal if written alike. Paths given to it begin with `/`. Matching takes time linear in the path's length, except with `!(…)`: there a
-/// path that needs more than ten million steps counts as not matching.
+/// Globs with equal text are equal. Paths passed to it begin with `/`. Matching takes time linear in the path's length, except with `!(…)`:
+/// then a path that needs more than ten million steps counts as not matching.
 #[derive(Clone)]
 pub struct Glob {
     text: String,
@@ -69,16 +69,16 @@ pub struct Glob {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a glob: {why}, at byte {offset}", .text.escape_debug())]
 pub struct GlobError {
-    /// What was given.
+    /// The text.
     pub text: String,
-    /// Where in the text the problem is, in bytes from 0.
+    /// The position of the problem, in bytes from 0.
     pub offset: usize,
     /// The rule that it breaks.
     pub why: &'static str,
 }
 
 impl Glob {
-    /// Reads a glob.
+    /// Parses a glob.
     pub fn parse(text: &str) -> Result<Self, GlobError> {
         let refuse = |(offset, why)| GlobError { text: text.to_owned(), offset, why };
         let pattern = Pattern::parse(text).map_err(refuse)?;
@@ -92,17 +92,17 @@ impl Glob {
         &self.text
     }
 
-    /// How many groups [`Glob::captures`] gives.
+    /// Number of groups that [`Glob::captures`] returns.
     pub fn groups(&self) -> usize {
         self.regex.captures_len() - 1
     }
 
-    /// Whether `path`, that of a file or of a directory, matches as a whole. `/` is matched by the glob `/` alone.
+    /// Whether the whole of `path`, a file or directory, matches. Only the glob `/` matches `/`.
     pub fn matches(&self, path: &str) -> bool {
         if path == "/" { self.is_root() } else { self.regex.is_match(path).unwrap_or(false) }
     }
 
-    /// What the groups in parentheses matched, in the order in which they open; empty text for one that took no part. `None` if `path`
+    /// What the groups in parentheses matched, in the order in which they open; empty for a group that did not take part. `None` if `path`
     /// does not match.
     pub fn captures(&self, path: &str) -> Option<Vec<String>> {
         if path == "/" {
@@ -118,13 +118,13 @@ impl Glob {
         )
     }
 
-    /// The text with which every matching path begins: up to the last `/` before the first special character, that `/` included; the whole
-    /// path if nothing is special.
+    /// The text with which every matching path begins: up to and including the last `/` before the first special character; the whole path
+    /// if there is none.
     pub fn literal_prefix(&self) -> &str {
         &self.literal_prefix
     }
 
-    /// How many parts every matching path has: 0 for `/`, 1 for `/*`. `None` if paths of several depths can match.
+    /// Number of parts in every matching path: 0 for `/`, 1 for `/*`. `None` if paths of different depths can match.
     pub fn depth(&self) -> Option<usize> {
         self.depth
     }
@@ -299,7 +299,7 @@ mod tests {
         "##);
     }
 
-    /// What `* ? **` and plain characters mean, by trying everything.
+    /// Matches `* ? **` and plain characters by trying everything.
     fn brute_force(pattern: &[char], path: &[char]) -> bool {
         let any = |rest: &[char], slash: bool| {
             (0..=path.len()).take_while(|n| slash || !path[..*n].contains(&'/')).any(|n| brute_force(rest, &path[n..]))

@@ -1,4 +1,4 @@
-//! From a glob's pattern to the regular expression of the whole paths that it matches.
+//! Compiles a glob's pattern to a regular expression for whole paths.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use fancy_regex::{Regex, RegexBuilder};
 
 use super::syntax::{GroupKind, Pattern, Piece};
 
-/// Steps after which a search with `!(…)` is given up.
+/// Maximum number of steps of a search with `!(…)`.
 const BACKTRACK_LIMIT: usize = 10_000_000;
 
 pub(super) fn compile(pattern: &Pattern) -> Result<Regex, &'static str> {
@@ -14,10 +14,10 @@ pub(super) fn compile(pattern: &Pattern) -> Result<Regex, &'static str> {
     RegexBuilder::new(&expression).backtrack_limit(BACKTRACK_LIMIT).build().map_err(|_| "it is too large")
 }
 
-/// The expression of `pieces`, when `rest` is the expression of all that follows them. Groups capture if `captures`.
+/// The expression for `pieces`, where `rest` is the expression for everything that follows. Groups capture if `captures`.
 ///
-/// Only `!(…)` looks at what follows, so that is put together only behind the first one; without captures, or the look ahead would open
-/// groups of its own.
+/// Only `!(…)` looks ahead, so the text ahead is assembled only from the first one on; without captures, because the lookahead must not add
+/// groups.
 fn sequence(pieces: &[Piece], rest: &str, captures: bool) -> String {
     let first_negation = pieces.iter().position(has_negation).unwrap_or(pieces.len());
     let mut ahead = rest.to_owned();

@@ -1,4 +1,4 @@
-//! From a glob's text to its pattern.
+//! Parses a glob's text to its pattern.
 
 /// A glob as a sequence of pieces; every path it matches begins with `/`.
 pub(super) struct Pattern(pub(super) Vec<Piece>);
@@ -19,10 +19,10 @@ pub(super) enum Piece {
     Group { kind: GroupKind, alternatives: Vec<Vec<Piece>> },
 }
 
-/// What stands before a group.
+/// The kind of a group, from the character before it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum GroupKind {
-    /// `{a,b}`: the only one that is not captured.
+    /// `{a,b}`: the only kind that is not captured.
     Choice,
     /// `(a|b)`, `@(a|b)`
     One,
@@ -39,11 +39,11 @@ pub(super) enum GroupKind {
 /// Byte offset in the text, and the rule that is broken there.
 pub(super) type Refusal = (usize, &'static str);
 
-/// Longest glob, in bytes: that of a path.
+/// Maximum length of a glob in bytes, the same as for a path.
 const MAX_BYTES: usize = crate::path::MAX_PATH_BYTES;
-/// Groups inside groups.
+/// Maximum depth of nested groups.
 const MAX_NESTING: usize = 16;
-/// Each `!(…)` doubles the expression that is compiled.
+/// Maximum number of `!(…)`: each doubles the compiled expression.
 const MAX_NEGATIONS: usize = 6;
 
 impl Pattern {
@@ -94,7 +94,7 @@ impl Piece {
     }
 }
 
-/// A path has no empty, `.` or `..` part, so a glob with one could never match; a typing mistake such as `./*.png`.
+/// A path has no empty, `.` or `..` part, so a glob with one could never match; probably a typo such as `./*.png`.
 fn ensure_possible_parts(text: &str) -> Result<(), Refusal> {
     let inner = text.trim_matches('/');
     let mut offset = text.len() - text.trim_start_matches('/').len();
@@ -113,10 +113,10 @@ fn ensure_possible_parts(text: &str) -> Result<(), Refusal> {
 
 struct Parser<'a> {
     text: &'a str,
-    /// Bytes read.
+    /// Number of bytes read.
     offset: usize,
     nesting: usize,
-    /// How many of the groups that are open repeat.
+    /// Number of open groups that repeat.
     repeating: usize,
     negations: usize,
 }
@@ -141,7 +141,7 @@ impl Parser<'_> {
         found
     }
 
-    /// Reads pieces up to the end, or to one of `ends`, which is left unread.
+    /// Reads pieces up to the end of the text, or to one of `ends`, which is not consumed.
     fn sequence(&mut self, ends: &[char]) -> Result<Vec<Piece>, Refusal> {
         let mut pieces = Vec::new();
         while !self.rest().is_empty() && !self.rest().starts_with(ends) {

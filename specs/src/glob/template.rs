@@ -1,4 +1,4 @@
-//! Keys of joins and groups: what `join_on` and `group_by` make of a glob's captures.
+//! Keys of joins and groups: `join_on` and `group_by` build them from a glob's captures.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::Glob;
 use crate::digest::serde_as_text;
 
-/// A key made of a glob's captures: `$1`, `$1-$2`, `${1}x`; `$$` is a dollar sign. Equal if written alike.
+/// A template for a key from a glob's captures: `$1`, `$1-$2`, `${1}x`; `$$` is a dollar sign. Templates with equal text are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyTemplate {
     text: String,
@@ -24,7 +24,7 @@ enum Part {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a key: {why}", .text.escape_debug())]
 pub struct KeyTemplateError {
-    /// What was given.
+    /// The text.
     pub text: String,
     /// The rule that it breaks.
     pub why: &'static str,
@@ -36,13 +36,13 @@ impl KeyTemplate {
         &self.text
     }
 
-    /// The highest group that it names; 0 if none.
+    /// The highest group number it uses; 0 if none.
     pub fn groups(&self) -> usize {
         let groups = self.parts.iter().map(|part| if let Part::Group(group) = part { *group } else { 0 });
         groups.max().unwrap_or(0)
     }
 
-    /// The key of a path; `None` when the glob does not match it.
+    /// The key of a path; `None` if the glob does not match it.
     pub fn key(&self, glob: &Glob, path: &str) -> Option<String> {
         let captures = glob.captures(path)?;
         let mut key = String::new();

@@ -1,10 +1,10 @@
-//! Every field of a spec, and what becomes of it: the one table that reading, messages and the JSON Schema are made of.
+//! Every field of a spec, and how it is handled: the one table behind parsing, messages and the JSON Schema.
 //!
-//! A field that acts is read in `read`.
+//! Fields with an effect are read in `read`.
 
 /// A kind of mapping in a spec.
 pub(super) struct Object {
-    /// The field that holds it; empty for the spec itself.
+    /// The field that contains it; empty for the spec itself.
     pub(super) name: &'static str,
     pub(super) fields: &'static [Field],
 }
@@ -14,39 +14,39 @@ pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) class: Class,
     pub(super) shape: Shape,
-    /// For the schema.
+    /// Description for the schema.
     pub(super) about: &'static str,
-    /// A value besides null, `false`, empty text and an empty list or mapping that asks for nothing.
+    /// A value that requests nothing, besides null, `false`, empty text and an empty list or mapping.
     pub(super) harmless: &'static str,
 }
 
-/// What becomes of a field.
+/// How a field is handled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// It is read.
     Acts,
-    /// Results cannot differ, so it is ignored with a warning.
+    /// It cannot affect results, so it is ignored with a warning.
     Ignored,
-    /// The same, for this value alone; any other is an error, since …
+    /// Like `Ignored`, for this value only; any other is an error, for this reason.
     IgnoredIf(&'static str, &'static str),
-    /// What a pipeline had come to when it was exported: ignored with a warning.
+    /// State of an exported pipeline: ignored with a warning.
     Status,
-    /// Only editors read it: it is ignored without a warning.
+    /// Only for editors: ignored without a warning.
     ForEditors,
-    /// Results or effects would differ: an error, since …
+    /// It would change results or effects, so it is an error, for this reason.
     Refused(&'static str),
 }
 
-/// What a field that acts may hold.
+/// The allowed values of a field that has an effect.
 #[derive(Clone, Copy)]
 pub(super) enum Shape {
     Anything,
     Text,
     Boolean,
-    /// A whole number in these bounds.
+    /// A whole number within these bounds.
     Integer(i64, i64),
     OneOf(&'static [&'static str]),
-    /// From text to text.
+    /// A mapping from text to text.
     TextMap,
     List(&'static Shape),
     Object(&'static Object),
@@ -83,7 +83,7 @@ const TEXTS: Shape = Shape::List(&Shape::Text);
 const COUNT: Shape = Shape::Integer(1, u32::MAX as i64);
 const PROJECT: Field = field("project", Class::IgnoredIf("default", "a store is one project"));
 
-/// The field of an exported spec whose own fields are the fields of the spec.
+/// The field of an exported spec that contains the actual spec fields.
 pub(super) const DETAILS: &str = "details";
 
 pub(super) static SPEC: Object = Object {
@@ -195,7 +195,7 @@ pub(super) static PARALLELISM: Object = Object {
     ],
 };
 
-/// The fields of an input that each make it of another kind.
+/// The input fields that determine its kind.
 pub(super) static INPUT: Object = Object {
     name: "input",
     fields: &[
@@ -337,16 +337,16 @@ impl Object {
         self.name.is_empty()
     }
 
-    /// The field that `key` means, in either style.
+    /// The field with this key, in either style.
     pub(super) fn field(&self, key: &str) -> Option<&'static Field> {
-        // `workerRc` and `tfJob` come back right; a capital first letter or `_` before one is not a style of Pachyderm's
+        // `workerRc` and `tfJob` round-trip; a capital first letter, or a `_` before one, is not a style used by Pachyderm
         self.fields
             .iter()
             .find(|field| field.name == key || (field.name.contains('_') && is_camel_case_of(key, field.name)))
     }
 }
 
-/// Whether `key` is `camel_case(name)`. Every key of a file is compared with every field, so nothing is allocated.
+/// Whether `key` is `camel_case(name)`. Every key of a file is compared with every field, so this does not allocate.
 fn is_camel_case_of(key: &str, name: &str) -> bool {
     let mut is_start = false;
     let mut letters = key.bytes();

@@ -1,4 +1,4 @@
-//! What can be wrong between specs: one name for two pipelines, and pipelines that wait for each other.
+//! Problems between specs: two pipelines with one name, and pipelines that wait for each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::types::PipelineSpec;
 use crate::diagnostics::{Diagnostic, Severity};
 use crate::names::{BranchName, PipelineName};
 
-/// The way out of a loop: such an input is read and starts nothing.
+/// How to avoid a loop: such an input is read, but starts no jobs.
 pub const LOOP_HINT: &str = "add `propagation_spec: {never: true}` next to the trigger, or read another repository";
 
 pub(super) fn names_held_twice(documents: &[(&str, Document)]) -> Vec<Diagnostic> {
@@ -51,27 +51,27 @@ pub(super) fn cycles(specs: &[Parsed]) -> Vec<Diagnostic> {
     errors.chain(loops).collect()
 }
 
-/// Pipelines that run in a circle, the first again at the end.
+/// Pipelines in a cycle, as text, with the first repeated at the end.
 pub fn in_words(members: &[PipelineName]) -> String {
     let names: Vec<_> = members.iter().chain(&members[..1]).map(|name| format!("`{name}`")).collect();
     names.join(" → ")
 }
 
-/// What is wrong with a loop.
+/// Describes a loop.
 pub fn loop_in_words(members: &[PipelineName]) -> String {
     format!("pipelines start each other forever through a trigger: {}", in_words(members))
 }
 
-/// Pipelines that would wait for each other, if `specs` were all there is: each cycle once, every member named, in the order in which data
-/// flows; 100 cycles at most.
+/// Pipelines that would wait for each other if `specs` were all pipelines: each cycle once, with all members named in the order of data
+/// flow; at most 100 cycles.
 ///
-/// A pipeline that reads another branch of an output repository than the one that is written there does not wait for it. A spec that names
-/// no branch means `default_branch`; while that is `None`, a branch that is named counts as another. What a trigger takes does not wait.
+/// A pipeline that reads another branch of an output repository than the one written there does not wait for it. A spec without a branch
+/// means `default_branch`; while that is `None`, a named branch counts as different. Inputs with a trigger do not wait.
 pub fn find_cycles(specs: &[&PipelineSpec], default_branch: Option<&BranchName>) -> Vec<Vec<PipelineName>> {
     circles(specs, &Graph::new(specs, default_branch, false))
 }
 
-/// Pipelines that each cause a later run of themselves through other pipelines and at least one trigger; like [`find_cycles`].
+/// Pipelines that each cause a later run of themselves through other pipelines and at least one trigger; otherwise like [`find_cycles`].
 pub fn find_loops(specs: &[&PipelineSpec], default_branch: Option<&BranchName>) -> Vec<Vec<PipelineName>> {
     let cycles = find_cycles(specs, default_branch);
     let mut loops = circles(specs, &Graph::new(specs, default_branch, true));
@@ -87,15 +87,15 @@ fn circles(specs: &[&PipelineSpec], graph: &Graph) -> Vec<Vec<PipelineName>> {
     graph.circles().into_iter().map(names).collect()
 }
 
-/// Which specs reach each other: two are in one knot if each leads to the other.
+/// Strongly connected components of the specs: two are in one component if each reaches the other.
 struct Knots {
-    /// The knot of each.
+    /// The component of each spec.
     of: Vec<usize>,
-    /// Whether it is part of a circle.
+    /// Whether it is part of a cycle.
     has_circle: Vec<bool>,
 }
 
-/// For each spec the indices of those that read its output.
+/// For each spec, the indices of the specs that read its output.
 struct Graph(Vec<Vec<usize>>);
 
 impl Graph {
@@ -108,7 +108,7 @@ impl Graph {
                 let Some(&writer) = writers.get(leaf.repo.as_str()) else { continue };
                 let written = specs[writer].output_branch.as_ref().or(default_branch);
                 let watched = leaf.trigger.as_ref().and_then(|trigger| trigger.branch.as_ref());
-                // What a trigger takes starts nothing either where nothing there is to start a job.
+                // A trigger does not start anything if propagation is off.
                 let is_counted = leaf.trigger.is_none() || (with_triggers && !leaf.propagation_never);
                 if is_counted && watched.or(leaf.branch.as_ref()).or(default_branch) == written {
                     readers[writer].push(reader);
@@ -118,12 +118,12 @@ impl Graph {
         Self(readers)
     }
 
-    /// Circles that together contain every spec that is part of one, at most 100.
+    /// Cycles that together contain every spec that is part of one, at most 100.
     fn circles(&self) -> Vec<Vec<usize>> {
         let mut circles = Vec::new();
         let mut reported = BTreeSet::new();
         let knots = self.knots();
-        // Only what is on a circle is searched for one: in a set without circles that is nothing.
+        // Search only from specs on a cycle: without cycles there is nothing to do.
         for start in (0..self.0.len()).filter(|start| knots.has_circle[*start]) {
             if circles.len() == MAX_CIRCLES {
                 break;
@@ -136,7 +136,7 @@ impl Graph {
         circles
     }
 
-    /// The knots, in time proportional to the graph (after Kosaraju).
+    /// The strongly connected components, in time linear in the size of the graph (Kosaraju's algorithm).
     fn knots(&self) -> Knots {
         let mut writers = vec![Vec::new(); self.0.len()];
         for (writer, readers) in self.0.iter().enumerate() {
@@ -164,7 +164,7 @@ impl Graph {
         Knots { of, has_circle }
     }
 
-    /// The shortest way from `start` along its readers back to it, `start` first. It never leaves the knot of `start`.
+    /// The shortest path from `start` along its readers back to it, `start` first. It stays within the component of `start`.
     fn path_back_to(&self, start: usize, knots: &[usize]) -> Option<Vec<usize>> {
         let mut came_from = vec![None; self.0.len()];
         let mut queue = std::collections::VecDeque::from([start]);
@@ -185,7 +185,7 @@ impl Graph {
     }
 }
 
-/// Walks depth first from `start` over nodes not `seen` yet; calls `leave` for each node after everything reachable from it.
+/// Depth-first search from `start` over nodes not `seen` yet; calls `leave` for each node after everything reachable from it.
 fn walk(next: &[Vec<usize>], start: usize, seen: &mut [bool], mut leave: impl FnMut(usize)) {
     if std::mem::replace(&mut seen[start], true) {
         return;
@@ -208,7 +208,7 @@ fn walk(next: &[Vec<usize>], start: usize, seen: &mut [bool], mut leave: impl Fn
 pub(super) mod tests {
     use super::*;
 
-    /// A graph of this many specs, with these edges.
+    /// A graph with this many specs and these edges.
     pub(in crate::spec) struct Small(Graph);
 
     pub(in crate::spec) fn graph(size: usize, edges: &[(usize, usize)]) -> Small {
@@ -224,7 +224,7 @@ pub(super) mod tests {
             self.0.circles()
         }
 
-        /// Searches from every spec, as if all were one knot.
+        /// Searches from every spec, as if all were in one component.
         pub(in crate::spec) fn circles_from_each(&self) -> Vec<Vec<usize>> {
             let mut circles: Vec<Vec<usize>> = Vec::new();
             for start in 0..self.0.0.len() {

@@ -1,28 +1,28 @@
-//! Every field of a spec as people read of it, made of the table of fields.
+//! Documentation of every field of a spec, generated from the table of fields.
 
 use super::fields::{Class, Field, OBJECTS, Object, Shape};
 
 /// The fields of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
-    /// The field that holds it.
+    /// The field that contains it.
     pub title: &'static str,
-    /// The fields that act.
+    /// The fields that have an effect.
     pub fields: Vec<Described>,
-    /// Those that change no result.
+    /// Fields that cannot affect results.
     pub ignored: Vec<&'static str>,
-    /// Those that are errors, and why.
+    /// Fields that are errors, with the reason.
     pub refused: Vec<(&'static str, &'static str)>,
 }
 
-/// A field that acts.
+/// A field that has an effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
     /// Its name.
     pub name: &'static str,
-    /// What it holds, such as `text` or `list of text`.
+    /// The type of its value, such as `text` or `list of text`.
     pub shape: String,
-    /// What it says; in parentheses what holds without it.
+    /// Its description, with the default in parentheses.
     pub about: &'static str,
 }
 

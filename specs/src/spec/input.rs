@@ -16,18 +16,18 @@ pub enum Input {
     Pfs(PfsInput),
     /// Every combination of the datums of its inputs.
     Cross(Vec<Input>),
-    /// The datums of all its inputs.
+    /// The datums of all inputs.
     Union(Vec<Input>),
-    /// For each key (`join_on`) every combination of its inputs' datums that have the key.
+    /// For each key (`join_on`), every combination of the inputs' datums with that key.
     Join(Vec<Input>),
-    /// For each key (`group_by`) one datum of all its inputs' datums that have the key.
+    /// For each key (`group_by`), one datum with all the inputs' datums that have the key.
     Group(Vec<Input>),
-    /// Ticks of a clock, as files of a repository.
+    /// Ticks of a cron schedule, as files of a repository.
     Cron(CronInput),
 }
 
 impl Input {
-    /// The repositories that are read, in spec order: a leaf's number in a datum's key is its index here.
+    /// The repositories that are read, in spec order: the index here is the leaf number in a datum's key.
     pub fn leaves(&self) -> Vec<&PfsInput> {
         match self {
             Self::Pfs(leaf) => vec![leaf],
@@ -38,7 +38,7 @@ impl Input {
         }
     }
 
-    /// The clocks among the leaves, in spec order.
+    /// The cron inputs among the leaves, in spec order.
     pub fn crons(&self) -> Vec<&CronInput> {
         match self {
             Self::Pfs(_) => Vec::new(),
@@ -57,8 +57,8 @@ impl Input {
 pub struct PfsInput {
     /// The repository.
     pub repo: RepoName,
-    /// The directory below `/pfs` and the environment variable; legal as both, unique among the inputs of a datum. The repository's name
-    /// if not given.
+    /// The directory below `/pfs` and the environment variable; valid as both, and unique among the inputs of a datum. Defaults to the
+    /// repository's name.
     pub name: String,
     /// The branch; `None` for the store's default branch.
     pub branch: Option<BranchName>,
@@ -66,22 +66,22 @@ pub struct PfsInput {
     pub glob: Glob,
     /// Its part of the key in a join.
     pub join_on: Option<KeyTemplate>,
-    /// Whether a match whose key another input of the join lacks is kept.
+    /// Whether to keep a match whose key is missing in another input of the join.
     pub outer_join: bool,
     /// Its part of the key in a group.
     pub group_by: Option<KeyTemplate>,
-    /// Whether the input stays out of the recipe: a change of it makes no datum run again.
+    /// Whether the input is excluded from the recipe: a change to it does not run any datum again.
     pub reference: bool,
-    /// Whether user code sees files of this input without their content.
+    /// Whether user code sees the files of this input without their content.
     pub empty_files: bool,
-    /// Whether a new commit there starts no job.
+    /// Whether a new commit there starts no jobs.
     pub propagation_never: bool,
-    /// When commits of the branch are taken; each one as it comes if not given.
+    /// When commits of the branch are taken; if absent, each one immediately.
     pub trigger: Option<Trigger>,
 }
 
 impl PfsInput {
-    /// Matches of `glob` in the default branch of `repo`, named as the repository.
+    /// Matches of `glob` in the default branch of `repo`, named after the repository.
     pub fn new(repo: RepoName, glob: Glob) -> Self {
         Self {
             name: repo.as_str().to_owned(),
@@ -99,7 +99,7 @@ impl PfsInput {
     }
 }
 
-/// When the commits of a branch are taken: when one of the conditions holds, or all of them if `all`. A schedule is the only condition.
+/// When the commits of a branch are taken: when any condition holds, or when all hold if `all`. A schedule must be the only condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trigger {
@@ -109,31 +109,31 @@ pub struct Trigger {
     /// Whether every condition must hold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
-    /// The schedule has come due since the last commit that was taken.
+    /// The schedule came due since the last commit that was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit_spec: Option<Schedule>,
-    /// This many bytes more than in the last commit that was taken.
+    /// At least this many bytes more than in the last commit that was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Quantity>,
     /// This many commits since the last that was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commits: Option<u32>,
-    /// Whatever is new is taken when the schedule comes due.
+    /// When the schedule comes due, everything new is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron_spec: Option<Schedule>,
 }
 
-/// Ticks of a clock: each is a commit with an empty file that is named after its time.
+/// Ticks of a cron schedule: each is a commit with an empty file named after its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "CronDocument", into = "CronDocument")]
 pub struct CronInput {
-    /// The repository of ticks as an input: glob `/*` of its default branch.
+    /// The repository of ticks as an input: glob `/*` on its default branch.
     pub ticks: PfsInput,
     /// When it ticks.
     pub spec: Schedule,
-    /// From when on; the moment of the apply if not given.
+    /// Start time; the time of the apply if absent.
     pub start: Option<Timestamp>,
-    /// Whether a tick replaces the one before.
+    /// Whether a tick replaces the previous one.
     pub overwrite: bool,
 }
 
@@ -145,7 +145,7 @@ impl CronInput {
     }
 }
 
-/// The canonical form of [`PfsInput`]: `name` is left out where it is the repository's.
+/// The canonical form of [`PfsInput`]: `name` is omitted if it equals the repository's.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PfsDocument {

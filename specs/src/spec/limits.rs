@@ -1,28 +1,28 @@
-//! How large specs may be.
+//! Size limits of specs.
 //!
-//! Reading takes time and memory in proportion to the text. These bounds keep both small, and refuse what could be read but never executed.
+//! Reading takes time and memory proportional to the text. These limits keep both small, and refuse what could be read but never executed.
 
-/// Bytes of one spec file.
+/// Maximum size of one spec file in bytes.
 pub const MAX_FILE_BYTES: usize = 4 << 20;
-/// Pipelines in all files that are read together.
+/// Maximum number of pipelines in all files that are read together.
 pub(super) const MAX_PIPELINES: usize = 10_000;
-/// Repositories that one pipeline reads. A leaf's number is stored in 16 bits.
+/// Maximum number of repositories that one pipeline reads. A leaf's number is stored in 16 bits.
 pub(super) const MAX_INPUTS: usize = 1_000;
-/// Entries of `env`, `labels`, `annotations`, `secrets`.
+/// Maximum number of entries of `env`, `labels`, `annotations`, `secrets`.
 pub(super) const MAX_ENTRIES: usize = 1_000;
-/// Bytes of one argument, or of a variable's name, `=` and value: `MAX_ARG_STRLEN` of Linux without the zero byte at its end.
+/// Maximum size of one argument, or of a variable's name, `=` and value, in bytes: Linux's `MAX_ARG_STRLEN` without the final zero byte.
 pub(super) const MAX_ARGUMENT_BYTES: usize = (128 << 10) - 1;
-/// Bytes of all arguments and variables of one command, each with 9 bytes for its pointer and its end. Linux takes 2 MiB, and pv adds
-/// variables of its own.
+/// Maximum size of all arguments and variables of one command, each with 9 bytes for its pointer and terminator. Linux allows 2 MiB, and pv
+/// adds its own variables.
 pub(super) const MAX_COMMAND_BYTES: usize = 1 << 20;
-/// Problems that are listed.
+/// Maximum number of problems listed.
 pub(super) const MAX_PROBLEMS: usize = 1_000;
-/// Bytes of one message; a name or glob in it can be as long as a file.
+/// Maximum size of one message in bytes; a name or glob in it can be as long as a file.
 const MAX_MESSAGE_BYTES: usize = 4_096;
-/// Circles of pipelines that are named.
+/// Maximum number of cycles of pipelines reported.
 pub(super) const MAX_CIRCLES: usize = 100;
 
-/// A message, without its middle if it is very long: what it is about stands first, the rule that is broken last.
+/// Removes the middle of a very long message: the subject is at its start, the broken rule at its end.
 pub(super) fn shortened(message: String) -> String {
     let half = MAX_MESSAGE_BYTES / 2;
     if message.len() <= MAX_MESSAGE_BYTES {
@@ -32,7 +32,7 @@ pub(super) fn shortened(message: String) -> String {
     format!("{} … {}", &message[..from(half)], &message[from(message.len() - half)..])
 }
 
-/// A number with a comma after each thousand: `10,000`.
+/// A number with a comma as thousands separator: `10,000`.
 pub(super) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();

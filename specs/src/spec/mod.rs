@@ -1,13 +1,14 @@
-//! Pipeline specs: from the text of files to values that are always legal, or to all that is wrong with them.
+//! Pipeline specs: from the text of files to values that are always valid, or to everything that is wrong with them.
 //!
-//! 1. `node` turns YAML or JSON into nodes that know their place (`number`: whole numbers in them);
-//! 2. `fields` is the table of every field and what becomes of it, `reader` follows it;
-//! 3. `read`, `read_input` and `read_env` make a [`PipelineSpec`] (`types`, `input`) of a document and check what needs no other;
-//! 4. `graph` looks at all specs together: names held twice, cycles;
-//! 5. `limits` says how large all this may be;
-//! 6. `schema` makes the JSON Schema of the same table, [`guide`] what people read of it.
+//! 1. `node` turns YAML or JSON into nodes with positions (`number`: whole numbers in them);
+//! 2. `fields` is the table of every field and how it is handled, `reader` follows it;
+//! 3. `read`, `read_input` and `read_env` make a [`PipelineSpec`] (`types`, `input`) from a document and check everything that does not
+//!    depend on other specs;
+//! 4. `graph` checks all specs together: duplicate names, cycles;
+//! 5. `limits` defines size limits;
+//! 6. `schema` generates the JSON Schema from the same table, [`guide`] the documentation.
 //!
-//! Nothing stops at the first problem. Not here: what needs a store (missing repositories, a new version or not) or an image.
+//! Nothing stops at the first problem. Not here: checks that need a store (missing repositories, whether the version is new) or an image.
 
 mod fields;
 mod graph;
@@ -44,20 +45,20 @@ use self::read::Document;
 use self::reader::{Notes, Reader};
 use crate::diagnostics::{Diagnostic, Place, Severity};
 
-/// A spec and where it came from, so that later checks can point to it.
+/// A spec and its origin, so that later checks can point to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed {
     /// The file's name, as the caller gave it.
     pub file: String,
-    /// All that the file holds, which may be more than this spec.
+    /// The whole text of the file, which may contain more than this spec.
     pub text: Arc<str>,
     /// The spec.
     pub spec: PipelineSpec,
-    /// Where its fields are.
+    /// The positions of its fields.
     pub places: Places,
 }
 
-/// Where the fields of a spec are in its file; values, not keys.
+/// The positions of a spec's fields in its file; of the values, not the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
     /// The whole spec.
@@ -78,7 +79,7 @@ pub struct Places {
     pub leaves: Vec<LeafPlaces>,
 }
 
-/// Where the fields of one `pfs` input are.
+/// The positions of the fields of one `pfs` input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeafPlaces {
     /// `repo`.
@@ -92,36 +93,36 @@ pub struct LeafPlaces {
 }
 
 impl Parsed {
-    /// An error at a place in this spec's file.
+    /// An error at a position in this spec's file.
     pub fn error(&self, place: Place, message: impl Into<String>, hint: Option<String>) -> Diagnostic {
         Diagnostic { file: self.file.clone(), place, severity: Severity::Error, message: message.into(), hint }
     }
 
-    /// A warning at a place in this spec's file.
+    /// A warning at a position in this spec's file.
     pub fn warning(&self, place: Place, message: impl Into<String>, hint: Option<String>) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..self.error(place, message, hint) }
     }
 }
 
-/// All specs of some files, and all that is wrong with them.
+/// All specs of some files, and everything that is wrong with them.
 #[derive(Debug, Default)]
 pub struct SpecSet {
-    /// The specs with which nothing is wrong in themselves, in the order of files and documents.
+    /// The specs that are valid on their own, in the order of files and documents.
     pub specs: Vec<Parsed>,
-    /// Errors and warnings, by file in the order given, then by place.
+    /// Errors and warnings, by file in the given order, then by position.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl SpecSet {
-    /// Whether anything forbids to apply these files.
+    /// Whether anything prevents these files from being applied.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 }
 
-/// Reads every spec of `files`, each given as its name and its text.
+/// Parses every spec in `files`, each given as its name and its text.
 ///
-/// A file holds one or several documents in YAML or JSON, each a spec or a list of specs.
+/// A file contains one or more documents in YAML or JSON, each a spec or a list of specs.
 pub fn parse_specs(files: &[(String, String)]) -> SpecSet {
     let mut notes = Notes::default();
     let mut documents = Vec::new();

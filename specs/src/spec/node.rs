@@ -1,7 +1,7 @@
-//! From YAML or JSON text to nodes that know their place.
+//! Parses YAML or JSON text to nodes with positions.
 //!
-//! JSON is read as the YAML that it is, with two additions that Pachyderm's own output needs: several objects in a row without `---`
-//! between them, and `\u` escapes in surrogate pairs. What follows a broken document is read anyway, from the next `---` on.
+//! JSON is read as YAML, with two additions for Pachyderm's own output: several objects in a row without `---` between them, and `\u`
+//! escapes in surrogate pairs. After a broken document, reading continues at the next `---`.
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry as Known;
@@ -14,13 +14,13 @@ use super::limits::{MAX_PIPELINES, MAX_PROBLEMS};
 use super::number;
 use crate::diagnostics::{Place, Severity};
 
-/// Containers inside containers.
+/// Maximum depth of nested containers.
 const MAX_DEPTH: usize = 64;
-/// What aliases may add to a file, in nodes; a few nested aliases could ask for billions.
+/// Maximum number of nodes that aliases may add to a file; a few nested aliases could expand to billions.
 const MAX_ALIASED: usize = 100_000;
-/// What is kept for aliases, in nodes: anchors inside anchors are kept several times.
+/// Maximum number of nodes stored for aliases: nested anchors are stored several times.
 const MAX_ANCHORED: usize = 1_000_000;
-/// Text that counts as another node.
+/// Text of this length counts as another node.
 const BYTES_A_NODE: usize = 64;
 
 /// A value in a file.
@@ -28,19 +28,19 @@ const BYTES_A_NODE: usize = 64;
 pub(super) struct Node {
     pub(super) place: Place,
     pub(super) value: Value,
-    /// Nodes in it, itself included; long texts count as several.
+    /// Number of nodes in it, including itself; long texts count as several.
     size: usize,
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Value {
-    /// `plain`: written without quotes, so that it can be a number, boolean or null.
+    /// `plain`: written without quotes, so it can be a number, boolean or null.
     Scalar {
         text: String,
         plain: bool,
     },
     Sequence(Vec<Node>),
-    /// In the order of the file, no key twice: of equal keys the last one counts.
+    /// In file order, without duplicate keys: the last of equal keys wins.
     Mapping(Vec<Entry>),
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
-/// Something in the text itself, whatever its fields mean.
+/// A problem in the text itself, independent of the fields' meaning.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) place: Place,
@@ -60,7 +60,7 @@ pub(super) struct Problem {
 }
 
 impl Node {
-    /// Whether this is `true` or `false`, in one of the three ways in which YAML writes them; quoted or not.
+    /// The boolean value: `true` or `false` in one of YAML's three spellings, quoted or not.
     pub(super) fn boolean(&self) -> Option<bool> {
         let Value::Scalar { text, .. } = &self.value else { return None };
         match text.as_str() {
@@ -70,19 +70,18 @@ impl Node {
         }
     }
 
-    /// The whole number that this is, in any way in which YAML writes one without quotes (`0x10`, `010`, `1_000`), or as `3`, `3.0` or
-    /// `3e1`, quoted or not, as in JSON.
+    /// The whole number in any of YAML's unquoted forms (`0x10`, `010`, `1_000`), or as `3`, `3.0` or `3e1` as in JSON, quoted or not.
     pub(super) fn integer(&self) -> Option<i64> {
         let Value::Scalar { text, plain } = &self.value else { return None };
         (if *plain { number::of_yaml(text) } else { None }).or_else(|| number::of_json(text))
     }
 
-    /// Whether this is `null`, `~` or nothing.
+    /// Whether this is `null`, `~` or empty.
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// Whether this is null, or a text, list or mapping with nothing in it: the same as not given.
+    /// Whether this is null, or an empty text, list or mapping: the same as absent.
     pub(super) fn is_empty(&self) -> bool {
         match &self.value {
             Value::Scalar { text, .. } => text.is_empty() || self.is_null(),
@@ -91,13 +90,13 @@ impl Node {
         }
     }
 
-    /// The value of `key`, if this is a mapping that has it.
+    /// The value of `key`, if this is a mapping with that key.
     pub(super) fn entry(&self, key: &str) -> Option<&Self> {
         let Value::Mapping(entries) = &self.value else { return None };
         entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
-    /// What this is, in words for a message.
+    /// Describes the value for a message.
     pub(super) fn describe(&self) -> String {
         match &self.value {
             Value::Scalar { .. } if self.is_null() => "nothing".to_owned(),
@@ -114,7 +113,7 @@ impl Node {
     }
 }
 
-/// The documents of a file, empty ones left out, and everything that is wrong with the text itself.
+/// The non-empty documents of a file, and everything that is wrong with the text itself.
 pub(super) fn parse(text: &str) -> (Vec<Node>, Vec<Problem>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = if text.trim_start().starts_with(['{', '[']) { join_surrogates(text) } else { Cow::Borrowed(text) };
@@ -135,7 +134,7 @@ pub(super) fn parse(text: &str) -> (Vec<Node>, Vec<Problem>) {
     (builder.documents, builder.problems)
 }
 
-/// What remains of a file to be read, and where it begins.
+/// The part of a file still to be read, and where it begins.
 #[derive(Clone, Copy)]
 struct Chunk<'a> {
     text: &'a str,
@@ -150,7 +149,7 @@ impl Chunk<'_> {
         Place { line, column: if marker.line() <= 1 { self.column + column - 1 } else { column } }
     }
 
-    /// The JSON object or array that stands where the end of the file or `---` was expected.
+    /// A JSON object or array where the end of the file or `---` was expected.
     fn further_object(&self, error: &ScanError) -> Option<Self> {
         let marker = error.marker();
         let (start, _) = self.text.char_indices().nth(marker.index())?;
@@ -159,7 +158,7 @@ impl Chunk<'_> {
         (start > 0 && text.starts_with(['{', '['])).then_some(Self { text, line: place.line, column: place.column })
     }
 
-    /// What begins with the first line of `---` in or behind `line` (from 1, in this chunk), but not with the first.
+    /// The text from the first `---` line at or after `line` (from 1, in this chunk), but not at the first line.
     fn next_document(&self, line: usize) -> Option<Self> {
         let mut start = 0;
         for (number, content) in (1..).zip(self.text.split_inclusive('\n')) {
@@ -173,7 +172,7 @@ impl Chunk<'_> {
     }
 }
 
-/// A container whose end has not been read.
+/// A container that is not closed yet.
 struct Open {
     anchor: usize,
     place: Place,
@@ -181,7 +180,7 @@ struct Open {
     size: usize,
     /// The key whose value comes next.
     key: Option<Node>,
-    /// What `<<` named; its entries count where the mapping has none of its own.
+    /// The mappings named by `<<`; their entries count only if the mapping lacks the key.
     merged: Vec<Node>,
 }
 
@@ -217,7 +216,7 @@ impl Builder {
         self.in_document = false;
     }
 
-    /// Reads documents up to the end or to the error that is returned.
+    /// Reads documents up to the end, or up to the error that is returned.
     fn read(&mut self, chunk: Chunk<'_>) -> Option<ScanError> {
         for event in Parser::new_from_str(chunk.text) {
             if self.documents.len() > MAX_PIPELINES {
@@ -279,7 +278,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Puts a finished node where it belongs.
+    /// Adds a finished node to its container.
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), String> {
         if anchor > 0 {
             self.anchored += node.size;
@@ -311,7 +310,7 @@ impl Builder {
     }
 }
 
-/// What a key and a value are in a mapping.
+/// The role of a key and value in a mapping.
 enum Part {
     Entry(Entry),
     /// The value of `<<`.
@@ -328,7 +327,7 @@ fn entry_of(key: Node, value: Node) -> Result<Part, (Place, String)> {
     }
 }
 
-/// Takes out every entry whose key a later one has, as readers of JSON do, and says so at the place of the later one.
+/// Removes every entry whose key occurs again later, as JSON readers do, and reports it at the later position.
 fn keep_last(entries: &mut Vec<Entry>) -> Vec<(Place, String)> {
     let mut last: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
     let mut gone = vec![false; entries.len()];
@@ -355,7 +354,7 @@ fn keep_last(entries: &mut Vec<Entry>) -> Vec<(Place, String)> {
     said
 }
 
-/// Adds what `<<` names, mappings or lists of them, where the mapping has no such key yet.
+/// Adds entries from `<<` (a mapping or a list of mappings) for keys that the mapping lacks.
 fn merge(entries: &mut Vec<Entry>, merged: Vec<Node>) {
     fn add(entries: &mut Vec<Entry>, known: &mut HashSet<String>, node: Node) {
         match node.value {
@@ -375,7 +374,7 @@ fn merge(entries: &mut Vec<Entry>, merged: Vec<Node>) {
     }
 }
 
-/// Replaces each pair of `\u` surrogates, which YAML does not know, by the one escape that it does.
+/// Replaces each pair of `\u` surrogates, which YAML does not support, with the equivalent single escape.
 fn join_surrogates(text: &str) -> Cow<'_, str> {
     let unit = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;

@@ -24,7 +24,7 @@ pub(super) fn of_yaml(text: &str) -> Option<i64> {
     Some(if is_negative { -number } else { number })
 }
 
-/// A whole number in JSON, which may be written with a fraction of zero or a power of ten: `3`, `3.0`, `3e1`.
+/// A whole number in JSON, which may have a zero fraction or a power of ten: `3`, `3.0`, `3e1`.
 pub(super) fn of_json(text: &str) -> Option<i64> {
     let (number, power) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let power: u32 = power.strip_prefix('+').unwrap_or(power).parse().ok()?;

@@ -1,4 +1,4 @@
-//! From a document to a spec, with the checks that need no other spec and no store.
+//! Reads a document as a spec, with the checks that need no other spec and no store.
 
 use std::sync::Arc;
 
@@ -17,15 +17,15 @@ use crate::diagnostics::Place;
 use crate::names::PipelineName;
 use crate::path::FilePath;
 
-/// What could be read of a document.
+/// What could be read from a document.
 pub(super) struct Document {
-    /// The name and its place, also when something else is wrong.
+    /// The name and its position, even if something else is wrong.
     pub(super) name: Option<(PipelineName, Place)>,
     /// The spec, if nothing is wrong.
     pub(super) parsed: Option<Parsed>,
 }
 
-/// Reads one document; everything that is wrong with it is noted in `reader`.
+/// Reads one document; reports everything that is wrong with it to `reader`.
 pub(super) fn document(reader: &mut Reader<'_>, node: &Node, text: &Arc<str>) -> Document {
     let errors = reader.errors();
     let Some(fields) = reader.fields(&SPEC, node) else { return Document { name: None, parsed: None } };
@@ -107,7 +107,7 @@ fn metadata(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Metadata {
     })
 }
 
-/// The transform, and its fields' places in a [`Places`] that is otherwise still to be filled.
+/// The transform, and the positions of its fields in a [`Places`] whose other fields are filled later.
 fn transform(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Transform, Places)> {
     let Some(node) = fields.get("transform") else {
         reader.error(fields.place, "the pipeline has no `transform`");
@@ -159,7 +159,7 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
         name,
         key: reader.text(&fields, "key"),
         env_var: reader.text(&fields, "env_var"),
-        // Kubernetes takes a path with `/` at its end.
+        // Kubernetes accepts a path with a trailing `/`.
         mount_path: reader.text(&fields, "mount_path").map(|path| match path.trim_end_matches('/') {
             "" => path.clone(),
             plain => plain.to_owned(),
@@ -193,13 +193,14 @@ fn secret(reader: &mut Reader<'_>, node: &Node) -> Option<SecretUse> {
     Some(secret)
 }
 
-/// Whether a path is absolute, plain, and not used by pv itself. Below `/tmp`, directories of secrets remain when everything else is removed.
+/// Whether a path is absolute, plain, and not used by pv itself. Secrets may be mounted below `/tmp`: their directories are kept when the
+/// rest of it is removed.
 fn is_own_directory(path: &str) -> bool {
     let below_tmp = path.strip_prefix("/tmp").filter(|rest| rest.starts_with('/') && rest.len() > 1);
     is_free(below_tmp.map_or(path, |_| "/free")) && is_plain(path) && !is_below(path, DEFAULT_CODE_PATH)
 }
 
-/// Whether a path is absolute and could be that of a file in a commit.
+/// Whether a path is absolute and valid for a file in a commit.
 fn is_plain(path: &str) -> bool {
     path.parse::<FilePath>().is_ok_and(|path| path.check_new().is_ok())
 }
@@ -278,7 +279,7 @@ fn check_transform(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Tra
     }
 }
 
-/// Refuses arguments and variables that Linux gives to no program: every datum would fail.
+/// Refuses arguments and variables that exceed Linux's limits: every datum would fail.
 fn check_size(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Transform) {
     let variables = || transform.env.iter().map(|(name, value)| name.len() + 1 + value.len());
     for (name, command) in [("cmd", &transform.cmd), ("err_cmd", &transform.err_cmd)] {
@@ -302,7 +303,7 @@ fn too_long(reader: &mut Reader<'_>, place: Place, what: &str, bytes: usize, mos
     reader.error_with_hint(place, message, "put it into an input file, into `code` or into `stdin`");
 }
 
-/// Warns of an image that may be another one tomorrow.
+/// Warns about an image reference that may point to another image later.
 fn check_image(reader: &mut Reader<'_>, place: Place, image: &str) {
     if image.contains('@') {
         return; // by digest

@@ -1,4 +1,4 @@
-//! Variables that several settings would set: user code would see only one of them, without notice.
+//! Environment variables set more than once: user code would silently see only one of the values.
 
 use std::collections::HashMap;
 
@@ -8,18 +8,18 @@ use super::reader::Reader;
 use super::types::Transform;
 use crate::diagnostics::Place;
 
-/// Who sets a variable in the environment of a datum.
+/// What sets an environment variable of a datum.
 #[derive(Clone, Copy)]
 enum Setter<'a> {
     /// `transform.env`.
     Env,
-    /// The n-th of `transform.secrets`, of this name.
+    /// The n-th of `transform.secrets`, with this name.
     Secret(&'a str),
 }
 
-/// Notes each variable that `env` or a secret sets and that is set by another secret, by an input or by pv as well.
+/// Reports each variable set by `env` or a secret that another secret, an input or pv also sets.
 ///
-/// `env` is the mapping of `transform.env`, `secrets` has the place of each secret.
+/// `env` is the mapping of `transform.env`, `secrets` has the position of each secret.
 pub(super) fn check(
     reader: &mut Reader<'_>,
     transform: &Transform,
@@ -65,7 +65,7 @@ impl Setter<'_> {
     }
 }
 
-/// What else sets a variable, in each datum of a pipeline with inputs of these names.
+/// What else sets a variable in each datum of a pipeline with these input names.
 fn set_by_pv(variable: &str, inputs: &[&str]) -> Option<String> {
     let is_input = |name: &str| inputs.contains(&name);
     if is_input(variable) {

@@ -1,4 +1,4 @@
-//! From the field `input` to an [`Input`].
+//! Reads the field `input` as an [`Input`].
 
 use std::collections::HashMap;
 
@@ -20,22 +20,22 @@ const GLOB_HINT: &str = "`/*` makes each top-level file or directory a datum, `/
 struct Leaf {
     name: String,
     places: LeafPlaces,
-    /// The inputs above it from the top: for each its own number, and its kind.
+    /// The inputs above it, from the top: the number and kind of each.
     above: Vec<(usize, &'static str)>,
 }
 
-/// What the leaves of one spec share.
+/// Shared by the leaves of one spec.
 struct Leaves<'a> {
     pipeline: Option<&'a PipelineName>,
     found: Vec<Leaf>,
     above: Vec<(usize, &'static str)>,
-    /// Inputs seen so far.
+    /// Number of inputs read so far.
     seen: usize,
-    /// Leaves seen so far, those that could not be read too.
+    /// Number of leaves so far, including unreadable ones.
     count: usize,
 }
 
-/// Reads what the pipeline `name` reads, with the places of its leaves.
+/// Reads the input of the pipeline `name`, with the positions of its leaves.
 pub(super) fn input_field(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
@@ -130,7 +130,7 @@ fn too_many(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Op
     None
 }
 
-/// Refuses inputs of a join or group that say no part of the key: nothing could be meant by the empty one.
+/// Refuses inputs of a join or group without any part of the key: an empty key would be meaningless.
 fn ensure_keyed(reader: &mut Reader<'_>, nodes: &[Node], arms: &[Input], field: &str, is_keyed: fn(&PfsInput) -> bool) {
     for (arm, node) in arms.iter().zip(nodes) {
         let silent = silent(arm, is_keyed);
@@ -146,7 +146,8 @@ fn ensure_keyed(reader: &mut Reader<'_>, nodes: &[Node], arms: &[Input], field: 
     }
 }
 
-/// The leaves for want of whose part some datums of an input have no key: all arms of a union need one, of a combination one is enough.
+/// The leaves that must get a part of the key, because some datums have none: every input of a union needs one; for a combination, one
+/// input is enough.
 fn silent(input: &Input, is_keyed: fn(&PfsInput) -> bool) -> Vec<&PfsInput> {
     match input {
         Input::Union(arms) => arms.iter().flat_map(|arm| silent(arm, is_keyed)).collect(),
@@ -201,7 +202,7 @@ fn pfs(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>, keyed: Key
     })
 }
 
-/// A part of a key, which means something in an input of this kind alone; whether it is in one.
+/// A part of a key, which is only valid within an input of this kind (`is_within`).
 fn key(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
@@ -280,7 +281,7 @@ fn cron(reader: &mut Reader<'_>, node: &Node, leaves: &mut Leaves<'_>) -> Option
     Some(CronInput { start, overwrite, ..CronInput::new(name?, repo?, spec?) })
 }
 
-/// When something is due; one that is never due is noted.
+/// A schedule; reports one that is never due.
 fn schedule(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Option<Schedule> {
     let schedule: Schedule = reader.parsed(fields, name)?;
     if schedule.is_empty() {
@@ -314,13 +315,13 @@ fn check_names(reader: &mut Reader<'_>, leaves: &[Leaf]) {
     }
 }
 
-/// Whether a shell can read the variable that has this input's name.
+/// Whether a shell can read the variable with this input's name.
 pub fn is_shell_name(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Says, once for each name, that commands find such an input by its directory only.
+/// Warns, once per name, that commands can find such an input only by its directory.
 fn warn_of_variable(reader: &mut Reader<'_>, place: Place, name: &str) {
     let other = name.replace('-', "_");
     let other = if other.starts_with(|c: char| c.is_ascii_digit()) { format!("input_{other}") } else { other };
@@ -331,19 +332,19 @@ fn warn_of_variable(reader: &mut Reader<'_>, place: Place, name: &str) {
     reader.warn_once(place, message, Some(hint));
 }
 
-/// Which leaves of one name were seen below which input, so that each leaf looks at the inputs above it and not at all leaves before it.
+/// Which leaves with one name were seen below which input, so that each leaf checks only the inputs above it and not all earlier leaves.
 #[derive(Default)]
 struct Met<'l>(HashMap<(&'l str, usize), Below>);
 
-/// The leaves of one name below an input.
+/// The leaves with one name below an input.
 struct Below {
-    /// The first, and the arm of the input that holds it.
+    /// The first, and the branch of the input that contains it.
     first: (usize, Arm),
-    /// The first in another arm.
+    /// The first in another branch.
     other: Option<usize>,
 }
 
-/// An arm: the input's number, or that of the leaf.
+/// A direct child of an input: an input's number, or that of the leaf.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Arm {
     Input(usize),
@@ -351,8 +352,8 @@ enum Arm {
 }
 
 impl<'l> Met<'l> {
-    /// The first leaf of the same name that can be in one datum with this one: their lowest common input is any but a union, or a group
-    /// holds it, or is it. Takes note of this one.
+    /// The first earlier leaf with the same name that can be in one datum with this one: their lowest common input is not a union, or it
+    /// is, or is within, a group. Also records this leaf.
     fn first(&mut self, leaf: &'l Leaf, index: usize) -> Option<usize> {
         let mut found: Option<usize> = None;
         let mut in_group = false;
@@ -373,7 +374,7 @@ impl<'l> Met<'l> {
     }
 }
 
-/// For each leaf, its name and the inputs above it: the first before it that it meets.
+/// For each leaf (its name and the inputs above it), the first earlier leaf that it conflicts with.
 #[cfg(test)]
 pub(super) fn met(leaves: &[(String, Vec<(usize, &'static str)>)]) -> Vec<Option<usize>> {
     let leaves = leaves_of(leaves);
@@ -381,7 +382,7 @@ pub(super) fn met(leaves: &[(String, Vec<(usize, &'static str)>)]) -> Vec<Option
     leaves.iter().enumerate().map(|(index, leaf)| met.first(leaf, index)).collect()
 }
 
-/// The same, pair by pair: two leaves meet unless a union keeps them apart that no group brings together again.
+/// The same, pair by pair: two leaves can be in one datum unless their lowest common input is a union outside any group.
 #[cfg(test)]
 pub(super) fn meet_one_by_one(leaves: &[(String, Vec<(usize, &'static str)>)]) -> Vec<Option<usize>> {
     let leaves = leaves_of(leaves);

@@ -1,4 +1,4 @@
-//! Reading fields by their table: what becomes of each, and values of the shape that is wanted, every problem noted on the way.
+//! Reads fields by their table: handles each by its class, parses values of the expected shape, and reports every problem on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -10,7 +10,7 @@ use super::node::{Entry, Node, Value};
 use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
 use crate::duration::Duration;
 
-/// Notes problems. One for all files, so that a warning is given once.
+/// Collects problems. Shared by all files, so that a warning is given only once.
 #[derive(Default)]
 pub(super) struct Notes {
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -19,7 +19,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// Notes a problem, unless very many are noted. A problem that is not listed still counts.
+    /// Adds a problem, unless the list is full. A problem that is not listed still counts.
     pub(super) fn push(&mut self, mut problem: Diagnostic) {
         self.errors += usize::from(problem.is_error());
         if !self.is_full() {
@@ -37,13 +37,13 @@ impl Notes {
 pub(super) struct Reader<'a> {
     pub(super) file: &'a str,
     notes: &'a mut Notes,
-    /// The file writes `camelCase`, so messages do too.
+    /// Whether the file uses `camelCase`; messages then do too.
     camel: bool,
-    /// The pipeline's name as it is written, for messages.
+    /// The pipeline's name as written, for messages.
     pipeline: Option<String>,
 }
 
-/// The fields of a mapping that act.
+/// The fields of a mapping that have an effect.
 pub(super) struct Fields<'n> {
     object: &'static Object,
     pub(super) place: Place,
@@ -51,7 +51,7 @@ pub(super) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// The value of a field, if it is there and not empty.
+    /// The value of a field, if present and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
         debug_assert!(
             self.object.field(name).is_some_and(|field| field.class == Class::Acts),
@@ -64,12 +64,12 @@ impl<'n> Fields<'n> {
             .filter(|node| !node.is_empty())
     }
 
-    /// Where a field's value is, if it is there.
+    /// The position of a field's value, if present.
     pub(super) fn place(&self, name: &str) -> Option<Place> {
         self.get(name).map(|node| node.place)
     }
 
-    /// The keys and values that are there, in the order of the file.
+    /// The keys and values present, in file order.
     pub(super) fn found(&self) -> impl Iterator<Item = (&'static str, &'n Entry)> {
         self.found.iter().filter(|(_, entry)| !entry.value.is_empty()).map(|(field, entry)| (field.name, *entry))
     }
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
         Self { file, notes, camel: camel > snake, pipeline: written_name(document) }
     }
 
-    /// Errors noted so far, in all files.
+    /// Number of errors so far, in all files.
     pub(super) fn errors(&self) -> usize {
         self.notes.errors
     }
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
         self.note(Severity::Warning, place, message.into(), hint);
     }
 
-    /// Warns, unless the same was said before of any file.
+    /// Warns, unless the same warning was given for any file.
     pub(super) fn warn_once(&mut self, place: Place, message: String, hint: Option<String>) {
         if self.notes.warned.insert(message.clone()) {
             self.warn(place, message, hint);
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
         if self.camel { camel_case(name) } else { name.to_owned() }
     }
 
-    /// What an object is in a message.
+    /// How messages refer to an object.
     fn whole(&self, object: &Object) -> String {
         let pipeline = self.pipeline.as_ref().map(|name| format!("pipeline `{}`", name.escape_debug()));
         match (object.is_spec(), pipeline) {
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Sorts the fields of a mapping: returns those that act, and handles all others. `None` if it is not a mapping.
+    /// Classifies the fields of a mapping: returns those that have an effect, and handles all others. `None` if it is not a mapping.
     pub(super) fn fields<'n>(&mut self, object: &'static Object, node: &'n Node) -> Option<Fields<'n>> {
         let Value::Mapping(entries) = &node.value else {
             let what = self.whole(object);
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A field that asks for something, but is not read.
+    /// Handles a field that has a value, but no effect.
     fn not_read(&mut self, field: &'static Field, entry: &Entry) {
         let key = &entry.key;
         match field.class {
@@ -223,7 +223,7 @@ impl<'a> Reader<'a> {
         self.error(node.place, format!("`{name}`: expected {expected}, got {got}"));
     }
 
-    /// The text of a scalar as it is written, quoted or not.
+    /// The text of a scalar as written, quoted or not.
     fn scalar<'n>(&mut self, node: &'n Node, name: &str) -> Option<&'n str> {
         match &node.value {
             Value::Scalar { text, .. } if !node.is_null() => Some(text),
@@ -239,7 +239,7 @@ impl<'a> Reader<'a> {
         self.scalar(fields.get(name)?, name).map(str::to_owned)
     }
 
-    /// A text that is a name, a glob or the like.
+    /// A text parsed as a name, a glob or the like.
     pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, fields: &Fields<'_>, name: &str) -> Option<T> {
         let node = fields.get(name)?;
         let text = self.scalar(node, name)?;
@@ -266,7 +266,7 @@ impl<'a> Reader<'a> {
         fields.get(name).map_or(&[], |node| self.items(node, name))
     }
 
-    /// Whether a field has more entries than anybody needs, which is noted.
+    /// Whether a field has more entries than the limit; reports that.
     pub(super) fn has_too_many(&mut self, name: &str, place: Place, entries: usize) -> bool {
         let has_too_many = entries > MAX_ENTRIES;
         if has_too_many {
@@ -311,7 +311,7 @@ impl<'a> Reader<'a> {
         map
     }
 
-    /// A whole number that is `allowed`, quoted or not.
+    /// A whole number accepted by `allowed`, quoted or not.
     fn integer<T: TryFrom<i64>>(
         &mut self,
         node: &Node,
@@ -331,7 +331,7 @@ impl<'a> Reader<'a> {
         self.integer(fields.get(name)?, name, "a whole number of at least 1", |count| *count >= 1)
     }
 
-    /// A length of time that is not zero.
+    /// A duration that is not zero.
     pub(super) fn timeout(&mut self, fields: &Fields<'_>, name: &str) -> Option<Duration> {
         let timeout: Duration = self.parsed(fields, name)?;
         if timeout.get().is_zero() {
@@ -349,7 +349,7 @@ impl<'a> Reader<'a> {
         codes.filter(|code| *code != 0).collect()
     }
 
-    /// `true` or `false`, also as `True` or `TRUE`, quoted or not; false if not given.
+    /// `true` or `false`, also as `True` or `TRUE`, quoted or not; false if absent.
     pub(super) fn boolean(&mut self, fields: &Fields<'_>, name: &str) -> bool {
         let Some(node) = fields.get(name) else { return false };
         node.boolean().unwrap_or_else(|| {
@@ -371,7 +371,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many keys of fields in `node` are written in `camelCase` and in `snake_case`; one that looks alike in both does not count.
+/// Counts the field keys in `node` written in `camelCase` and in `snake_case`; keys that look the same in both do not count.
 fn count_styles(node: &Node, styles: &mut (usize, usize)) {
     match &node.value {
         Value::Scalar { .. } => {}
@@ -388,7 +388,7 @@ fn count_styles(node: &Node, styles: &mut (usize, usize)) {
     }
 }
 
-/// `pipeline.name` of a document, legal or not.
+/// `pipeline.name` of a document, valid or not.
 fn written_name(document: &Node) -> Option<String> {
     let name = document.entry("pipeline")?.entry("name")?;
     match &name.value {
@@ -397,7 +397,7 @@ fn written_name(document: &Node) -> Option<String> {
     }
 }
 
-/// Whether a value asks for nothing, so that it does not matter who reads it.
+/// Whether a value requests nothing, so that ignoring it is harmless.
 fn is_harmless(node: &Node, field: &Field) -> bool {
     let mapping_asks = matches!(field.class, Class::Refused(_)); // `spout: {}` is a spout
     match &node.value {

@@ -1,10 +1,10 @@
-//! The JSON Schema of a spec, for editors, made of the table of fields.
+//! The JSON Schema of a spec, for editors, generated from the table of fields.
 
 use serde_json::{Map, Value, json};
 
 use super::fields::{Class, Field, OBJECTS, Object, SPEC, Shape};
 
-/// The JSON Schema (2020-12) of a spec in `snake_case`: the fields that act, and those that are ignored, marked as deprecated.
+/// The JSON Schema (2020-12) of a spec in `snake_case`: the fields that have an effect, and the ignored ones, marked as deprecated.
 pub fn schema() -> Value {
     let definitions: Map<_, _> = OBJECTS
         .iter()

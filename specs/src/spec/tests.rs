@@ -1,4 +1,4 @@
-//! Specs as people write them, and what is said of those that are wrong.
+//! Specs as users write them, and the messages for wrong ones.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ fn parse_files(files: &[(&str, &str)]) -> SpecSet {
     parse_specs(&files)
 }
 
-/// Everything that is said of the files, as `cli` would print it.
+/// All messages for the files, as `cli` would print them.
 fn report(set: &SpecSet) -> String {
     let mut report = String::new();
     for diagnostic in &set.diagnostics {
@@ -31,7 +31,7 @@ fn report(set: &SpecSet) -> String {
     report
 }
 
-/// The only spec of a text with which nothing is wrong.
+/// The only spec of a text without problems.
 fn only(text: &str) -> PipelineSpec {
     let set = parse(text);
     assert!(!set.has_errors(), "{}", report(&set));

@@ -1,4 +1,4 @@
-//! A pipeline spec as values that are always legal, and its canonical form.
+//! A pipeline spec as values that are always valid, and its canonical form.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,15 +12,15 @@ use crate::quantity::Quantity;
 
 /// What a pipeline reads, what it executes and where it writes its output.
 ///
-/// Its serde form is the canonical one: `snake_case`, fields at their default left out. Equal specs have equal JSON (once keys are sorted)
-/// and it can be read as a spec file again. A field that this version does not know is an error there too.
+/// Its serde form is the canonical one: `snake_case`, fields at their default omitted. Equal specs have equal JSON (once keys are sorted),
+/// which can be read as a spec file again. There too, an unknown field is an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PipelineSpec {
-    /// The pipeline's name, and so its output repository's.
+    /// The pipeline's name, which is also that of its output repository.
     #[serde(rename = "pipeline", with = "named")]
     pub name: PipelineName,
-    /// For people; empty if not given.
+    /// Description for people; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Free annotations and labels.
@@ -30,10 +30,10 @@ pub struct PipelineSpec {
     pub transform: Transform,
     /// What is read.
     pub input: Input,
-    /// `parallelism_spec.constant`: datums of one job at a time, at least 1; `None` for no bound of its own.
+    /// `parallelism_spec.constant`: maximum number of concurrent datums of one job, at least 1; `None` for no limit.
     #[serde(default, rename = "parallelism_spec", with = "constant", skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<u32>,
-    /// Attempts for each datum, at least 1; 3 if not given.
+    /// Maximum number of tries for each datum, at least 1; 3 by default.
     #[serde(default = "default_tries", skip_serializing_if = "is_default_tries")]
     pub datum_tries: u32,
     /// Wall-clock limit of each try of a datum.
@@ -42,28 +42,28 @@ pub struct PipelineSpec {
     /// Wall-clock limit of each job, from its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_timeout: Option<Duration>,
-    /// What becomes of datums whose result is known.
+    /// How to treat datums whose result is known.
     #[serde(default, rename = "reprocess_spec", skip_serializing_if = "is_default")]
     pub reprocess: Reprocess,
-    /// Anything that is to make the transform another one.
+    /// Free text; a change forces a new transform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<String>,
-    /// What each datum needs at least; taken as its limit where no limit is given, but for memory.
+    /// The minimum that each datum needs; except for memory, also the limit if none is given.
     #[serde(default, skip_serializing_if = "is_default")]
     pub resource_requests: Resources,
-    /// What each datum gets at most.
+    /// The maximum that each datum gets.
     #[serde(default, skip_serializing_if = "is_default")]
     pub resource_limits: Resources,
-    /// Whether idle sandboxes are closed at once.
+    /// Whether idle sandboxes are closed immediately.
     #[serde(default, skip_serializing_if = "is_default")]
     pub autoscaling: bool,
-    /// The branch of the output repository that jobs write; `None` for the store's default branch.
+    /// The output branch that jobs write to; `None` for the store's default branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_branch: Option<BranchName>,
 }
 
 impl PipelineSpec {
-    /// The pipeline `name` that executes `transform` on `input`, all else as it is when nothing is said.
+    /// The pipeline `name` that executes `transform` on `input`, with all other fields at their default.
     pub fn new(name: PipelineName, transform: Transform, input: Input) -> Self {
         Self {
             name,
@@ -89,18 +89,18 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// What becomes of datums whose result is known.
+/// How to treat datums whose result is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reprocess {
-    /// A success is taken as it is.
+    /// A successful result is reused.
     #[default]
     UntilSuccess,
     /// Every datum runs in every job.
     EveryJob,
 }
 
-/// Amounts of what a machine has; `None` where nothing is said.
+/// Amounts of machine resources; `None` if not specified.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resources {
@@ -110,26 +110,26 @@ pub struct Resources {
     /// Bytes of memory, such as `2Gi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
-    /// Bytes of disk.
+    /// Bytes of disk space.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Quantity>,
-    /// Graphics processors.
+    /// GPUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
 }
 
-/// Graphics processors.
+/// GPUs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gpu {
-    /// The kind, as Kubernetes names it; `nvidia.com/gpu` if not given.
+    /// The kind, as Kubernetes names it; `nvidia.com/gpu` by default.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// How many.
+    /// Their number.
     pub number: u32,
 }
 
-/// Attempts for each datum if the spec does not say.
+/// Number of tries for each datum if the spec does not say.
 pub const DEFAULT_DATUM_TRIES: u32 = 3;
 
 fn default_tries() -> u32 {
@@ -141,7 +141,7 @@ fn is_default_tries(tries: &u32) -> bool {
     *tries == DEFAULT_DATUM_TRIES
 }
 
-/// Notes on a pipeline that change nothing of what it does.
+/// Notes on a pipeline without any effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
@@ -184,16 +184,16 @@ pub struct Transform {
     /// The directory with the code, relative to the spec's own file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The absolute path at which the code is shown; `None` for [`DEFAULT_CODE_PATH`].
+    /// The absolute path where the code is visible; `None` for [`DEFAULT_CODE_PATH`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_path: Option<String>,
-    /// What user code reaches of the network; `None` for the setting `network`.
+    /// Network access of user code; `None` for the setting `network`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// Exit codes that count as success, besides 0; each 1 to 255.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub accept_return_code: BTreeSet<i32>,
-    /// Executed after the last try of a datum that failed: its exit 0 makes the datum recovered.
+    /// Executed after the last failed try of a datum: exit code 0 makes the datum recovered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub err_cmd: Vec<String>,
     /// Lines for the standard input of `err_cmd`.
@@ -204,33 +204,33 @@ pub struct Transform {
     pub secrets: Vec<SecretUse>,
 }
 
-/// Where the code of a transform is shown if the spec does not say.
+/// Where the code of a transform is visible if the spec does not say.
 pub const DEFAULT_CODE_PATH: &str = "/code";
 
-/// A secret as user code sees it: as an environment variable, as files below a directory, or both.
+/// A secret as user code sees it: as an environment variable, as files in a directory, or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretUse {
     /// The secret's name in the store.
     pub name: String,
-    /// Which of its keys; needed for an environment variable, all if not given.
+    /// One of its keys; required for an environment variable, all keys if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The environment variable that holds its value.
+    /// The environment variable with its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_var: Option<String>,
-    /// The absolute directory with a file for each key.
+    /// The absolute path of the directory with a file for each key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount_path: Option<String>,
 }
 
-/// What user code reaches of the network.
+/// Network access of user code.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
-    /// Nothing.
+    /// No access.
     None,
-    /// Whatever the executor gives by default.
+    /// The default of the executor.
     #[default]
     Default,
 }

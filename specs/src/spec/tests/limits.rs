@@ -1,6 +1,6 @@
-//! How large specs may be: what is too large is refused in words, and what is not takes time in proportion to its length.
+//! Size limits of specs: what is too large is refused with a message, and everything else takes time proportional to its length.
 //!
-//! Texts here are as long as a file may be. With a step that looks at all before it, each of these tests would take minutes.
+//! The texts here are as long as a file may be. If a step compared each item with all earlier ones, each of these tests would take minutes.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use super::super::limits::{MAX_INPUTS, MAX_PIPELINES, MAX_PROBLEMS};
 use super::super::read_input::{meet_one_by_one, met};
 use super::*;
 
-/// What is said of a text of which exactly one thing is wrong.
+/// The message for a text with exactly one problem.
 fn only_problem(text: &str) -> String {
     let set = parse(text);
     let errors: Vec<_> = set.diagnostics.iter().filter(|problem| problem.is_error()).collect();
@@ -105,7 +105,7 @@ fn ten_thousand_pipelines_are_read_and_one_more_is_refused() {
     }
     let few = "{}".repeat(100);
     assert!(!report(&parse(&few)).contains(last));
-    // Each has three problems, so the thousand that are listed do not reach the end; that it is refused does not depend on it.
+    // Each has three problems, so the thousand that are listed do not reach the end; the refusal does not depend on that.
     assert!(parse(&"{}".repeat(10_001)).has_errors());
 }
 
@@ -168,7 +168,7 @@ fn aliases_and_anchors_stand_for_no_more_than_a_file_could_hold() {
 }
 
 prop_compose! {
-    /// A tree of inputs, as the inputs above each leaf.
+    /// A tree of inputs, represented by the inputs above each leaf.
     fn trees()(kinds in proptest::collection::vec(0_usize..4, 12), parents in proptest::collection::vec(any::<proptest::sample::Index>(), 12),
                leaves in proptest::collection::vec((any::<proptest::sample::Index>(), 0_usize..3), 1..14)) -> Vec<(String, Vec<(usize, &'static str)>)> {
         let kind = |number: usize| ["union", "union", "cross", "group"][kinds[number]];

@@ -1,8 +1,8 @@
-//! Specs as users of Pachyderm have them: its scalars, its editors' fields, and what it would take without a word.
+//! Specs from Pachyderm users: its scalars, its editors' fields, and what it would silently accept.
 
 use super::*;
 
-/// A spec of one input, with fields of its transform.
+/// A spec with one input, and with extra fields in its transform.
 fn of(transform: &str, input: &str) -> String {
     format!("pipeline: {{name: d}}\ntransform: {{image: 'd:1', cmd: [x]{transform}}}\ninput: {input}\n")
 }
@@ -33,7 +33,7 @@ fn scalars_are_read_as_yaml_writes_them() {
     ] {
         assert_eq!(report(&parse(&with(field))), format!("error: {message}\n"));
     }
-    // Where text is wanted, text stays what was written.
+    // Where text is expected, it stays as written.
     let env = only(&of(", env: {A: True, B: .5, C: 010}", IMAGES)).transform.env;
     assert_eq!(env.into_values().collect::<Vec<_>>(), ["True", ".5", "010"]);
 }

@@ -1,4 +1,4 @@
-//! What holds for every spec: the canonical form is read back, and nothing makes the reader panic.
+//! Properties of every spec: the canonical form can be read back, and nothing makes the reader panic.
 
 use proptest::prelude::*;
 
@@ -105,7 +105,7 @@ proptest! {
     }
 }
 
-/// Any field in either style, with any value, in any other.
+/// Any field in either style, with any value, inside any other.
 fn documents() -> impl Strategy<Value = serde_json::Value> {
     let fields = fields::OBJECTS.iter().flat_map(|object| object.fields);
     let names: Vec<_> = fields.flat_map(|field| [field.name.to_owned(), fields::camel_case(field.name)]).collect();
