@@ -1,4 +1,4 @@
-//! Any content comes back as it was, or an error says why, wherever reading or writing fails.
+//! All content can be read back unchanged, or an error says why not, wherever reading or writing fails.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -15,7 +15,7 @@ use repos::packs::testing::FailAt;
 use repos::tree::FileEntry;
 use repos::{RepoError, Store};
 
-/// Bytes that do not compress and have cuts of their own.
+/// Bytes that do not compress and have natural cuts.
 fn noise(length: usize, mut state: u64) -> Vec<u8> {
     let mut bytes = vec![0; length];
     for byte in &mut bytes {
@@ -25,7 +25,7 @@ fn noise(length: usize, mut state: u64) -> Vec<u8> {
     bytes
 }
 
-/// Text of which much is said twice.
+/// Text with many repetitions.
 fn words(length: usize) -> Vec<u8> {
     (0_u32..).flat_map(|number| format!("line {} of a log\n", number % 5000).into_bytes()).take(length).collect()
 }
@@ -34,7 +34,7 @@ fn entry(bytes: &[u8]) -> FileEntry {
     FileEntry { digest: digest_of(bytes), size: bytes.len() as u64, executable: false }
 }
 
-/// Gives bytes in reads of these lengths, again and again, and fails where told to.
+/// Returns bytes in reads of these lengths, cycling through them, and fails at a given position.
 struct Source<'a> {
     bytes: &'a [u8],
     reads: std::iter::Cycle<std::slice::Iter<'a, usize>>,
@@ -76,7 +76,7 @@ fn assert_comes_back(store: &Store, bytes: &[u8], range: std::ops::Range<u64>) {
         assert_eq!(reader.seek(to).unwrap(), start);
         (&mut reader).take(end.saturating_sub(start)).read_to_end(&mut part).unwrap();
         assert!(part == expected, "and what is read from a place");
-        // A little further back, in the chunk that is read or in the one before.
+        // A little further back, in the current chunk or in the previous one.
         let back = (part.len() as u64).min(300_000);
         assert_eq!(reader.seek(SeekFrom::Current(-back.cast_signed())).unwrap(), start + part.len() as u64 - back);
         let mut again = vec![0; back as usize];
@@ -99,7 +99,7 @@ proptest! {
         let stored = test.store.put_content(source(&bytes, &reads, None)).unwrap();
         prop_assert_eq!((stored.digest, stored.size_bytes), (digest_of(&bytes), bytes.len() as u64));
         prop_assert!(stored.new_bytes <= stored.size_bytes);
-        // From the open pack, then from a finished one.
+        // First from the open pack, then from a finished one.
         assert_comes_back(&test.store, &bytes, start..start + length);
         test.store.finish_packs().unwrap();
         assert_comes_back(&test.store, &bytes, start..start + length);
@@ -169,7 +169,7 @@ fn several_large_files_at_once_share_the_threads() {
             files.iter().map(|bytes| scope.spawn(|| test.store.put_content(bytes.as_slice()).unwrap())).collect();
         puts.into_iter().map(|put| put.join().unwrap().new_bytes).sum()
     });
-    // Where the shared part ends, each has a chunk of its own, of at most 1 MiB.
+    // Where the shared part ends, each has its own chunk of at most 1 MiB.
     let least = 3_000_000 + 4 * 2_500_000;
     assert!((least..=least + (4 << 20)).contains(&new_bytes), "what they share is kept once: {new_bytes}");
     for bytes in &files {

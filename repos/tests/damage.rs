@@ -1,6 +1,6 @@
-//! Damage anywhere in a store: found and named, never served as data, healed where there is something to heal it from.
+//! Damage anywhere in a store is found and named, never served as data, and repaired if there is an intact source.
 //!
-//! `PV_DAMAGES` says how many damages are tried; `PV_SEED` which ones.
+//! `PV_DAMAGES` sets the number of damages to try; `PV_SEED` selects them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -21,7 +21,7 @@ use repos::{Change, RepoError, Store};
 use serde_json::json;
 use specs::{BranchName, CommitId, Digest, ErrorKind, RunId};
 
-/// Numbers that only look random.
+/// Pseudorandom numbers.
 struct Numbers(u64);
 
 impl Numbers {
@@ -39,7 +39,7 @@ fn set(key: &str) -> Entry {
     Entry::Setting { key: key.to_owned(), value: Some("3".to_owned()) }
 }
 
-/// A pipeline with a version, a good job and a failed one, their documents, results, logs, lineage and output commit.
+/// A pipeline with a version, a successful job and a failed one, their documents, results, logs, lineage and output commit.
 fn run_pipeline(test: &TestStore) {
     let store = &test.store;
     let at = store.clock().now();
@@ -105,7 +105,7 @@ fn run_pipeline(test: &TestStore) {
     }
 }
 
-/// Something of everything.
+/// A store with at least one object of every kind.
 fn example() -> TestStore {
     let test = TestStore::new();
     test.set("images", &[("/cam/a", Some("content of a")), ("/cam/b", Some("content of b")), ("/c", Some(""))]);
@@ -129,10 +129,10 @@ fn example() -> TestStore {
     test
 }
 
-/// A file of a commit, and what reading it gave.
+/// The files of all commits, with the result of reading each.
 type Read = BTreeMap<(CommitId, String), Result<Digest, ErrorKind>>;
 
-/// Everything that can be read of a store: names and states as one text, and every file of every commit.
+/// Everything readable in a store: names and states as one text, and every file of every commit.
 fn read_all(store: &Store, commits: &[CommitId]) -> Result<(String, Read), RepoError> {
     let mut names = format!("{:?}{:?}{:?}", store.settings()?, store.pipelines()?, store.open_jobs()?);
     for (repo, row) in store.repos()? {
@@ -189,7 +189,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A place in `0..length`, most often near one of the ends, where headers, indexes and footers are.
+/// An offset in `0..length`, usually near an end, where headers, indexes and footers are.
 fn offset(numbers: &mut Numbers, length: usize) -> usize {
     match numbers.below(4) {
         0 => numbers.below(length.min(64)),
@@ -205,7 +205,7 @@ fn swap_two_lines(bytes: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     lines.concat()
 }
 
-/// Damages a file; says how. `None` for a file that has nothing to damage.
+/// Damages a file and describes how. `None` if the file has nothing to damage.
 fn damage(file: &Path, numbers: &mut Numbers) -> Option<String> {
     let mut bytes = std::fs::read(file).unwrap();
     let length = bytes.len();
@@ -245,32 +245,32 @@ fn damage(file: &Path, numbers: &mut Numbers) -> Option<String> {
         }
     };
     let same = std::fs::read(file).unwrap() == bytes;
-    // Not over the old bytes: files may be mapped or linked.
+    // Not in place: the old file may be mapped or linked.
     std::fs::remove_file(file).unwrap();
     std::fs::write(file, bytes).unwrap();
     (!same).then_some(how)
 }
 
-/// What only helps and can be rebuilt: damage of it is noticed where it matters, and costs nothing.
+/// Files that can be recreated: damage there is noticed where it matters, and loses nothing.
 fn is_disposable(inner: &str) -> bool {
     inner.starts_with("index/") || ["lock", "removal.lock", "reserve", "position", "key"].contains(&inner)
 }
 
-/// Reading gives what was written, or says that it is damaged.
+/// Checks that reading returns what was written, or reports damage.
 fn nothing_wrong_is_read(case: &str, (names, read): &(String, Read), expected: &(String, Read)) {
     assert_eq!(*names, expected.0, "{case}");
     for (file, right) in &expected.1 {
         match read.get(file) {
             Some(Ok(found)) => assert_eq!(Ok(*found), *right, "{case}: {file:?}"),
             Some(Err(kind)) => assert_eq!(*kind, ErrorKind::Damaged, "{case}: {file:?}"),
-            // Not listed: then the commit was said to be damaged.
+            // If it is not listed, the commit was reported as damaged.
             None => assert!(read.contains_key(&(file.0, String::new())), "{case}: {file:?} is not there"),
         }
     }
     assert!(read.keys().all(|file| file.1.is_empty() || expected.1.contains_key(file)), "{case}");
 }
 
-/// Every file that cannot be read is told of: itself, its commit, or a commit that alone leads to it and is told of.
+/// Checks that every unreadable file is reported: itself, its commit, or a reported commit that alone leads to it.
 fn all_hurt_are_named(case: &str, read: &Read, report: &Report, sound: &Path, commits: &[CommitId]) {
     let dependents: Vec<_> = report.problems.iter().flat_map(|problem| &problem.needed_by).collect();
     let mut told = None;
@@ -284,8 +284,7 @@ fn all_hurt_are_named(case: &str, read: &Read, report: &Report, sound: &Path, co
     }
 }
 
-/// The commits that are told to be damaged, by anyone who needs them, and all that only these lead to: what a document named that is gone,
-/// nobody can say before it is back.
+/// The commits reported as damaged, and everything that only these lead to: what a missing document names is unknown until it is restored.
 fn told_commits(report: &Report, sound: &Path, commits: &[CommitId]) -> BTreeSet<CommitId> {
     let is_told = |id: &CommitId| {
         report.problems.iter().any(|problem| {
@@ -314,7 +313,7 @@ fn repaired(dir: &Path, mirror: Option<&Mirror>) -> Result<Report, RepoError> {
     Ok(report(&store))
 }
 
-/// Whether the damage is of a sort that needs no mirror.
+/// Whether this kind of damage can be repaired without a mirror.
 fn heals_alone(inner: &str, how: &str, found: &Report) -> bool {
     let one_byte = how.contains("flipped") && inner == "journal";
     let is_lost = found.problems.iter().any(|problem| problem.subject.object().is_some());
@@ -333,7 +332,7 @@ fn try_one(
     let opened = options().open(dir);
     let read = match &opened {
         Ok(store) => Some(read_all(store, commits).unwrap()),
-        // A single flipped digit of the format file says another version.
+        // A single flipped digit in the format file looks like another version.
         Err(error) => {
             let is_newer = matches!(error, RepoError::MadeByNewer { .. }) && inner == "format";
             assert!(error.kind() == ErrorKind::Damaged || is_newer, "{case}: {error}");

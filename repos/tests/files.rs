@@ -243,7 +243,7 @@ fn find_knows_the_first_and_last_commit_with_bytes_or_a_name() {
     assert_eq!(found, [("/a/x", first, last, 5), ("/a/y", first, last, 1)]);
 }
 
-/// A commit that holds `/d/<long>` and `/d/a`, as a store of before may: today none takes it in.
+/// A commit with `/d/<long>` and `/d/a`, as older versions allowed; today such a commit is refused.
 fn with_a_part_that_no_file_system_can_name() -> (TestStore, String) {
     let test = TestStore::new();
     let long = "w".repeat(300);

@@ -1,4 +1,4 @@
-//! Many small commits leave few files, and nothing of them is lost.
+//! Many small commits leave few files, and nothing in them is lost.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::needless_for_each, reason = "tests")]
 
 mod common;
@@ -15,7 +15,7 @@ use repos::packs::testing::FailAt;
 use repos::tree::Tree;
 use specs::BranchName;
 
-/// How many commits; the full number is 10,000.
+/// Number of commits; the full test uses 10,000.
 fn commits() -> usize {
     std::env::var("PV_COMMITS").ok().and_then(|text| text.parse().ok()).unwrap_or(150)
 }
@@ -25,7 +25,7 @@ fn files_below(folder: &Path) -> usize {
     entries.map(|entry| if entry.file_type().unwrap().is_dir() { files_below(&entry.path()) } else { 1 }).sum()
 }
 
-/// One commit by a process of its own.
+/// Makes one commit in its own process.
 fn commit_alone(dir: &Path, path: &str, content: &str) {
     let store = common::options().open(dir).unwrap();
     let edits = common::edits(&store, &[(path, Some(content))]);
@@ -161,7 +161,7 @@ fn readers_never_fail_beside_folding() {
                     let mut reads = 0;
                     while !ended.load(Ordering::Relaxed) || reads == 0 {
                         let head = store.head(&name("images"), &BranchName::main()).unwrap();
-                        // Not refreshed: what was seen once stays readable.
+                        // Not refreshed: everything seen once stays readable.
                         contents(&store, Tree::at(store.commit(&head).unwrap().tree));
                         reads += 1;
                         let fresh = Store::open(dir).unwrap();
@@ -179,7 +179,7 @@ fn readers_never_fail_beside_folding() {
     assert_sound(dir);
 }
 
-/// Run by [`a_process_that_dies_while_folding_loses_nothing`] in a process of its own, which does not return.
+/// Run by [`a_process_that_dies_while_folding_loses_nothing`] in its own process, which does not return.
 #[test]
 fn dies_while_folding() {
     let (Ok(point), Ok(dir)) = (std::env::var("PV_TEST_STOP"), std::env::var("PV_TEST_STORE")) else { return };

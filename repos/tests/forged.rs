@@ -1,4 +1,4 @@
-//! What somebody writes to the journal or the packs who has no key: it is named, and not followed.
+//! Writes to the journal or the packs by someone without a key are reported, and not followed.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -25,7 +25,7 @@ fn example() -> (TestStore, CommitId, CommitId) {
     (test, images, rules)
 }
 
-/// Changes the records of a journal and gives all digests that fit. The index goes, and what notes the end.
+/// Changes the records of a journal and recomputes all digests. Deletes the index and the note of the journal's end.
 fn rewrite(dir: &Path, change: impl FnOnce(&mut Vec<Value>)) {
     let path = dir.join(".pv/journal");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -150,7 +150,7 @@ fn what_commands_refuse_is_refused_where_it_takes_effect() {
         assert!(store.publish(&Change::of(entries)).is_err(), "{what}");
     }
     assert_eq!(store.position(), before);
-    // A run's id is given once.
+    // A run id can be used only once.
     store.publish(&Change::of(entries("move", &[to(images)]))).unwrap();
     assert!(store.publish(&Change::of(entries("move", &[to(images)]))).is_err());
 }
@@ -179,7 +179,7 @@ fn a_record_that_was_changed_or_signed_by_another_key_is_in_doubt() {
     let (test, ..) = example();
     let (_folder, dir) = copy(&test);
     rewrite(&dir, |records| records[1]["entries"][0]["repo"] = json!("images2"));
-    // What follows does not match it any more.
+    // The following records no longer match.
     assert_eq!(Store::open(&dir).unwrap_err().kind(), ErrorKind::Damaged);
     let (_folder, dir) = copy(&test);
     rewrite(&dir, |records| {
@@ -210,7 +210,7 @@ fn a_key_takes_the_place_of_another_only_with_its_word() {
         let error = test.store.publish(&Change::of(vec![entry])).unwrap_err();
         assert!(error.to_string().contains("did not sign"), "{error}");
     }
-    // A record by a key that was replaced is in doubt, no matter who has it: here made before that, and written after it.
+    // A record signed by a replaced key is in doubt, whoever has the key: here it was signed before the replacement and written after it.
     let (_folder, dir) = copy(&test);
     let store = Store::open(&dir).unwrap();
     store.publish(&Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }])).unwrap();
@@ -233,7 +233,7 @@ fn a_journal_that_was_cut_back_or_replaced_is_told_from_signed_commits() {
     assert_eq!((cut_back.commit, cut_back.had, cut_back.has, cut_back.newer), (last, 8, 5, 4));
     let report = check(&store, &|_, _, _| {}).unwrap();
     assert!(report.problems.iter().any(|problem| problem.why.contains("it was cut back")), "{report:?}");
-    // Other records in their place do not hide it.
+    // Replacing them with other records does not hide it.
     let (_folder, dir) = copy(&test);
     rewrite(&dir, |records| {
         records.truncate(5);
@@ -253,7 +253,7 @@ fn a_last_record_that_went_is_told_from_a_writer_that_died_before_it() {
     rewrite(&dir, |records| records.truncate(records.len() - 1));
     let store = Store::open(&dir).unwrap();
     assert_eq!((store.unnamed_at_end().unwrap().len(), store.has_lost_its_end().unwrap()), (1, true));
-    // A commit is signed, and then its writer does not come to write the record.
+    // A commit is signed, but its writer dies before the record is written.
     let images = test.resolve("images");
     let other = Commit { run: RunId::from_bytes([9; 16]), ..images.commit };
     let other = test.store.put_commit(&other).unwrap();

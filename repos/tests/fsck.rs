@@ -1,4 +1,4 @@
-//! Damage of any byte is found, and who needs it is named.
+//! Damage to any byte is found, and whoever needs it is named.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -14,7 +14,7 @@ fn report(store: &Store) -> Report {
     check(store, &|_, _, _| {}).unwrap()
 }
 
-/// A copy of a store's folder that can be damaged.
+/// A copy of a store's folder, to be damaged.
 fn copied(test: &TestStore) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().to_owned();

@@ -1,4 +1,4 @@
-//! Random histories and collections of garbage: what is reached stays readable, what is not goes, as a plain model says.
+//! Random histories with garbage collections: what is reachable stays readable and the rest is removed, as in a simple model.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -24,12 +24,12 @@ use specs::{BranchName, CommitId, ErrorKind, RunId};
 const HOUR: i64 = 3_600_000_000;
 const REPOS: [&str; 2] = ["images", "other"];
 const BRANCHES: [&str; 3] = ["main", "left", "right"];
-/// A content of more than one chunk for each of these words.
+/// Each of these words stands for content of several chunks.
 const LARGE: [&str; 2] = ["large", "larger"];
 
 type Files = BTreeMap<String, String>;
 
-/// Goes on by a millisecond at each look, and by hours when it is told to.
+/// Advances by a millisecond on each call, and by hours on request.
 #[derive(Debug)]
 struct HandClock(AtomicI64);
 
@@ -43,7 +43,7 @@ impl Clock for HandClock {
 enum Step {
     /// Sets files, or removes them.
     Change(usize, usize, Vec<(String, Option<String>)>),
-    /// Takes all files of some commit into a folder of its own.
+    /// Copies all files of some commit to its own folder.
     Copy(usize, usize, usize),
     CreateBranch(usize, usize, usize),
     MoveBranch(usize, usize, usize),
@@ -53,7 +53,7 @@ enum Step {
     DeleteRepo(usize),
     Prune(usize, usize, usize),
     DeleteCommit(usize, usize),
-    /// Written, but named by nothing.
+    /// Written, but never named.
     Abandon(String),
     Wait(i64),
     Grace(bool),
@@ -89,7 +89,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The bytes that a word stands for.
+/// The content that a word stands for.
 fn bytes(word: &str) -> Vec<u8> {
     let Some(number) = LARGE.iter().position(|large| *large == word) else { return word.as_bytes().to_vec() };
     let blocks = (0..30_000_u32).flat_map(|block| *digest_of(&block.to_be_bytes()).as_bytes());
@@ -107,7 +107,7 @@ struct Made {
     pruned: Option<PruneWhy>,
 }
 
-/// The store and what it should hold.
+/// The store and its expected content.
 struct World {
     store: Option<Store>,
     dir: PathBuf,
@@ -154,7 +154,7 @@ impl World {
         self.store.as_ref().unwrap()
     }
 
-    /// A process ends, another begins.
+    /// One process ends, another starts.
     fn reopen(&mut self) {
         self.store = None;
         self.store = Some(OpenOptions::default().clock(self.clock.clone()).open(&self.dir).unwrap());
@@ -223,7 +223,7 @@ impl World {
     fn copy(&mut self, repo: usize, branch: usize, from: usize) {
         let Some(id) = self.any_commit(from) else { return };
         let words: BTreeSet<String> = self.commits[&id].files.values().cloned().collect();
-        // What is gone cannot be copied.
+        // Content that is gone cannot be copied.
         if words.iter().all(|word| self.store().has_content(&digest_of(&bytes(word))).unwrap()) {
             let files: Vec<_> = words.into_iter().map(|word| (format!("/copied/{word}"), Some(word))).collect();
             self.change(repo, branch, &files, Some(id));
@@ -244,7 +244,7 @@ impl World {
         });
     }
 
-    /// What makes a branch or tag point to a commit is refused when it gave up its files.
+    /// Pointing a branch or tag to a commit is refused if it gave up its files.
     fn name(&mut self, entries: Vec<Entry>, to: CommitId, then: impl FnOnce(&mut Self)) {
         match self.publish(entries) {
             Ok(()) => {
@@ -337,7 +337,7 @@ impl World {
             Ok(()) => {
                 match parent {
                     Some(parent) => self.branches.insert((repo, branch), parent),
-                    // The branch is there, without a commit.
+                    // The branch exists, without a commit.
                     None => self.branches.remove(&(repo, branch)),
                 };
                 if parent.is_none() {
@@ -365,7 +365,7 @@ impl World {
         reached
     }
 
-    /// The commits that a collection makes give up their files.
+    /// The commits that a collection is expected to prune.
     fn expected(&self) -> BTreeMap<CommitId, PruneWhy> {
         let now = self.now();
         let pointed_to = self.pointed_to();
@@ -393,7 +393,7 @@ impl World {
         let said = gc::collect(self.store(), "anna", true, &silent).unwrap();
         let done = gc::collect(self.store(), "anna", false, &silent).unwrap();
         assert_eq!(done.plan.commits, expected);
-        // The record of what is given up may fold packs, so that less goes of what is around objects.
+        // Recording what is given up may fold packs, so less overhead of packs is removed.
         let objects = |collected: &gc::Collected| {
             let mut gone = collected.account.gone.clone();
             gone.retain(|(reason, _), _| *reason != gc::Reason::Packs);
@@ -475,7 +475,7 @@ fn cases() -> u32 {
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 300, ..ProptestConfig::default() })]
 
-    /// As many cases as `PV_CASES` says.
+    /// `PV_CASES` sets the number of cases.
     #[test]
     fn what_is_reached_stays_and_the_rest_goes(steps in proptest::collection::vec(any_step(), 5..40)) {
         let mut world = World::new();

@@ -1,4 +1,4 @@
-//! The history index answers as a walk over all commits does, however far it has come.
+//! The history index gives the same answers as a walk over all commits, however far it is behind.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -17,28 +17,28 @@ use repos::{Change, Store, Timestamp};
 use specs::{CommitId, Glob, RunId};
 
 type Files = BTreeMap<String, String>;
-/// First and last commit of a period, what ended it, whether a head is in it, and the bytes that the last has.
+/// First and last commit of a period, what ended it, whether it contains a head, and the content in the last commit.
 type PeriodOf = (CommitId, CommitId, Option<CommitId>, bool, specs::Digest);
 /// First and last commit, whether a head has it, and the periods.
 type Hit = (CommitId, CommitId, bool, BTreeSet<PeriodOf>);
 
-/// What is known without the index: of each commit its parent and files, in the order in which they were made.
+/// What is known without the index: the parent and files of each commit, in the order of creation.
 #[derive(Default)]
 struct Model {
     commits: Vec<(CommitId, Option<usize>, Files)>,
-    /// Branches and where they stand.
+    /// Branches and their heads.
     heads: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// On a branch: paths get contents, or go.
+    /// On a branch: sets or removes paths.
     Commit(usize, Vec<(String, Option<String>)>),
-    /// A branch from any commit.
+    /// Creates a branch from any commit.
     Fork(prop::sample::Index),
-    /// A branch moves to any commit.
+    /// Moves a branch to any commit.
     Move(usize, prop::sample::Index),
-    /// A writer that brings up the index on disk comes by.
+    /// A writer updates the index on disk.
     Follow(usize),
 }
 
@@ -61,7 +61,7 @@ fn entry(content: &str) -> FileEntry {
     FileEntry { digest: digest_of(content.as_bytes()), size: content.len() as u64, executable: false }
 }
 
-/// Puts a branch at a commit; the commit need not be new.
+/// Moves a branch to a commit, which need not be new.
 fn point(store: &Store, number: usize, from: Option<CommitId>, to: CommitId, run: RunId) {
     let moves = vec![Move { repo: name("images"), branch: branch(number), from, to: Some(to) }];
     store.publish(&Change::of(vec![common::run_entry(run, moves, Timestamp::from_micros(START))])).unwrap();
@@ -82,7 +82,7 @@ impl Model {
                 for (path, content) in edits {
                     files.remove(path);
                     if let Some(content) = content {
-                        // A path is not both file and directory.
+                        // A path cannot be both a file and a directory.
                         files.retain(|other, _| {
                             !other.starts_with(&format!("{path}/")) && !path.starts_with(&format!("{other}/"))
                         });
@@ -112,7 +112,7 @@ impl Model {
         }
     }
 
-    /// The commit and those before it, newest first.
+    /// The commit and its ancestors, newest first.
     fn line(&self, at: usize) -> Vec<usize> {
         std::iter::successors(Some(at), |at| self.commits[*at].1).collect()
     }
@@ -136,8 +136,7 @@ impl Model {
         self.heads.iter().flat_map(|head| self.line(*head)).collect()
     }
 
-    /// First and last commit of those that heads reach, in the order of runs, in which a path has what fits; whether a head has it; and
-    /// its periods.
+    /// First and last reachable commit, in the order of runs, in which a path matches; whether a head has it; and its periods.
     fn found(&self, fits: impl Fn(&str, &str) -> bool) -> BTreeMap<String, Hit> {
         let mut found: BTreeMap<String, Hit> = BTreeMap::new();
         for at in self.reached() {
@@ -155,7 +154,7 @@ impl Model {
         found
     }
 
-    /// The stretches of commits that have something, over the lines of all heads that no other head comes after.
+    /// The periods of matching commits, over the histories of all heads that are not an ancestor of another head.
     fn periods(&self, file: impl Fn(usize) -> Option<FileEntry>) -> BTreeSet<PeriodOf> {
         let is_covered =
             |head: &usize| self.heads.iter().any(|other| other != head && self.line(*other).contains(head));
@@ -205,7 +204,7 @@ fn commit(store: &Store, parent: Option<CommitId>, contents: &Files, run: RunId,
     store.put_commit(&commit).unwrap()
 }
 
-/// An owner comes by and takes some steps, or all.
+/// An owner does some steps, or all.
 fn follow(store: &Store, steps: Option<usize>) {
     let owner = Store::open(store.dir()).unwrap();
     owner.own().unwrap();
@@ -218,14 +217,14 @@ fn follow(store: &Store, steps: Option<usize>) {
     store.refresh().unwrap();
 }
 
-/// A commit whose tree is not there.
+/// A commit whose tree does not exist.
 fn commit_without_files(store: &Store, parent: CommitId, run: RunId) -> CommitId {
     let parent = store.commit(&parent).map(|commit| (parent, commit)).unwrap();
     let commit = Commit { parents: vec![parent.0], tree: digest_of(b"no node"), run, ..parent.1 };
     store.put_commit(&commit).unwrap()
 }
 
-/// All questions, each answered as the model does.
+/// Checks that all queries give the model's answers.
 fn compare(store: &Store, model: &Model) {
     let paths = ["/a", "/b", "/a/a", "/a/b", "/b/a", "/b/b"];
     for at in model.reached() {

@@ -1,4 +1,4 @@
-//! A journal with a torn end continues; a damaged one is reported; the index is rebuilt from it at any time.
+//! A journal with a torn end can be continued; damage is reported; the index can be rebuilt from it at any time.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -29,7 +29,7 @@ fn copy_store(from: &Path, to: &Path) {
     }
 }
 
-/// The journal's bytes, and where its last line begins.
+/// The journal's bytes, and the offset of its last line.
 fn journal(dir: &Path) -> (Vec<u8>, usize) {
     let bytes = std::fs::read(dir.join(".pv/journal")).unwrap();
     let start = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
@@ -80,7 +80,7 @@ fn a_flipped_byte_anywhere_else_is_damage() {
     let (bytes, _) = journal(test.store.dir());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    // The very last byte is the newline: without it the record looks torn.
+    // The last byte is the newline: without it the record looks torn.
     for at in 0..bytes.len() - 1 {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;
@@ -97,7 +97,7 @@ fn a_flipped_byte_anywhere_else_is_damage() {
     }
 }
 
-/// Everything that the index says of names, runs, jobs and pipelines.
+/// Everything that the index knows of names, runs, jobs and pipelines.
 fn snapshot(store: &Store) -> String {
     let (id, branch, settings) = (store.id().unwrap(), store.default_branch().unwrap(), store.settings().unwrap());
     let mut lines = vec![format!("{id} {branch} {settings:?}")];

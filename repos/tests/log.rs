@@ -1,4 +1,4 @@
-//! The index keeps a Merkle tree over the journal's records, whatever made the index; another journal has another root.
+//! The index contains a Merkle tree over the journal's records, however it was made; a different journal has a different root.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -21,7 +21,7 @@ fn records(dir: &Path) -> Vec<Vec<u8>> {
     bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| line[65..].to_vec()).collect()
 }
 
-/// The root by the letter of RFC 6962.
+/// The root exactly as RFC 6962 defines it.
 fn naive(records: &[Vec<u8>]) -> Digest {
     match records {
         [] => empty_root(),
@@ -38,7 +38,7 @@ fn setting(store: &Store, number: u64) {
     store.publish(&Change::of(vec![entry])).unwrap();
 }
 
-/// Whether a store knows the roots of all its states, past and present.
+/// Checks that a store knows the roots of all its past and current states.
 fn check_roots(store: &Store) {
     let records = records(store.dir());
     let head = store.log_head().unwrap();
@@ -64,7 +64,7 @@ fn the_index_has_every_root_whatever_made_it() {
             check_roots(&Store::open(test.store.dir()).unwrap());
         }
     }
-    // A reader that has only a part of it from the disk, one that has nothing, and the index rebuilt.
+    // A reader with only part of it on disk, one with nothing, and the rebuilt index.
     let reader = Store::open(test.store.dir()).unwrap();
     (70..90).for_each(|number| setting(&test.store, number));
     reader.refresh().unwrap();
@@ -89,7 +89,7 @@ fn a_commit_is_shown_to_be_in_the_journal() {
         let Included { index, record, path } = test.store.included(&commit, head.size).unwrap();
         assert_eq!(record, records(test.store.dir())[index as usize]);
         assert!(String::from_utf8_lossy(&record).contains(&commit.to_string()));
-        // From the leaf up: which side each hash stands on follows from index and size.
+        // From the leaf up: index and size determine the side of each hash.
         let (mut at, mut last, mut hash) = (index, head.size - 1, leaf_hash(&record));
         for beside in path {
             while at == last && at & 1 == 0 {
@@ -117,7 +117,7 @@ fn keys_are_in_use_from_one_record_to_another() {
     assert_eq!((old.from, old.until, new.from, new.until), (1, Some(before + 1), before + 1, None));
     assert!(old.holds_at(before) && !old.holds_at(before + 1) && new.holds_at(before + 1) && !new.holds_at(before));
     assert_eq!(test.store.first_key().unwrap(), Some(first));
-    // What is signed now is signed by the new one.
+    // New checkpoints are signed with the new key.
     let checkpoint = test.store.checkpoint().unwrap();
     assert_eq!(checkpoint.is_signed_by(&second), Some(true));
     assert_eq!(checkpoint.head, test.store.log_head().unwrap());
@@ -126,7 +126,7 @@ fn keys_are_in_use_from_one_record_to_another() {
     assert_eq!(changed.is_signed_by(&second), None, "it has another origin");
 }
 
-/// How somebody may change the lines of a journal.
+/// How an attacker may change the lines of a journal.
 #[derive(Debug, Clone)]
 enum Attack {
     Cut(usize),
@@ -177,7 +177,7 @@ proptest! {
                     _ => {}
                 }
             }
-            // Somebody who knows the format writes whole lines.
+            // An attacker who knows the format writes complete lines.
             let folder = tempfile::tempdir().unwrap();
             std::fs::create_dir(folder.path().join("other")).unwrap();
             let file = folder.path().join("journal");

@@ -1,4 +1,4 @@
-//! A store and a few maps do the same random things; they must stay alike, whatever happens in between.
+//! A store and a model made of maps do the same random operations and must stay equal, whatever happens in between.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -88,7 +88,7 @@ fn is_legal(files: &Files) -> bool {
     !files.keys().any(|path| is_directory(files, path))
 }
 
-/// What `mv` (with `remove`) or `cp` makes of `onto`; `None` where it must refuse.
+/// The result of `mv` (with `remove`) or `cp` on `onto`; `None` if it must be refused.
 fn moved(from_files: &Files, onto: &Files, from: &str, to: &str, same: bool, remove: bool) -> Option<Files> {
     let taken = below(from_files, from);
     let into_itself = same && (from == to || to.starts_with(&format!("{from}/")));
@@ -105,7 +105,7 @@ fn moved(from_files: &Files, onto: &Files, from: &str, to: &str, same: bool, rem
     is_legal(&files).then_some(files)
 }
 
-/// A commit as it should be.
+/// A commit's expected content.
 #[derive(Debug, Clone)]
 struct Made {
     parent: Option<CommitId>,
@@ -114,7 +114,7 @@ struct Made {
     has_given_up: bool,
 }
 
-/// The store and what it should hold.
+/// The store and its expected content.
 struct World {
     test: TestStore,
     options: OpenOptions,
@@ -126,7 +126,7 @@ struct World {
     names_given: usize,
 }
 
-/// Takes the nodes of a tree of which only the root matters.
+/// Discards the nodes of a tree of which only the root matters.
 struct Nowhere;
 
 impl NodeSink for Nowhere {
@@ -275,7 +275,7 @@ impl World {
         self.tags.insert(tag, commit);
     }
 
-    /// The current branch goes one back, or to the head of another.
+    /// Moves the current branch to its parent, or to the head of another branch.
     fn move_branch(&mut self, other: &str) {
         let Some(head) = self.branches.get(&self.current).copied() else { return };
         let to = if other == self.current { self.commits[&head].parent } else { self.branches.get(other).copied() };
@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    /// Changes of several branches that become visible together; with one that is stale, none does.
+    /// Changes several branches atomically; if one is stale, none changes.
     fn txn(&mut self, parts: &[(usize, Vec<(String, String)>)], stale: bool) {
         let mut changes: BTreeMap<String, (CommitId, Files)> = BTreeMap::new();
         let mut moves = Vec::new();
@@ -338,7 +338,7 @@ impl World {
         self.tags.remove(&tag);
     }
 
-    /// What branches and tags other than `but` reach.
+    /// The commits reachable from branches and tags other than `but`.
     fn reached(&self, but: Option<&str>) -> BTreeSet<CommitId> {
         let heads = self.branches.iter().filter(|(branch, _)| Some(branch.as_str()) != but).map(|(_, head)| *head);
         let mut open: Vec<CommitId> = heads.chain(self.tags.values().copied()).collect();
@@ -351,7 +351,7 @@ impl World {
         reached
     }
 
-    /// Deletes the head that nothing else names; its branch goes to the parent.
+    /// Deletes the head if nothing else names it; its branch moves to the parent.
     fn delete_commit(&mut self) {
         let Some(head) = self.branches.get(&self.current).copied() else { return };
         let parent = self.commits[&head].parent;
@@ -403,7 +403,7 @@ impl World {
         self.compare_all();
     }
 
-    /// Of a store in a place: its folder here is lost, and another machine continues.
+    /// For a store in a place: the local folder is lost, and another machine continues.
     fn lose_folder(&mut self) {
         let Some(place) = &self.place else { return };
         let folder = tempfile::tempdir().unwrap();
@@ -433,7 +433,7 @@ impl World {
         }
     }
 
-    /// Every commit that is kept, anyone who reaches it.
+    /// Compares every commit that is kept, whatever reaches it.
     fn compare_all(&self) {
         for (id, made) in &self.commits {
             assert_eq!(self.test.store.is_pruned(id).unwrap().is_some(), made.has_given_up, "{id}");
@@ -444,7 +444,7 @@ impl World {
         }
     }
 
-    /// Does these steps and looks after each whether all is as it should be.
+    /// Executes these steps and checks everything after each.
     fn live(mut self, steps: Vec<Step>) {
         for step in steps {
             self.step(step);
@@ -467,7 +467,7 @@ fn edits_of(store: &Store, put: &[(String, String)]) -> Edits {
     edits(store, &listed)
 }
 
-/// How many cases; thousands are tried now and then.
+/// Number of cases; thousands are tried from time to time.
 fn cases(default: u32) -> u32 {
     std::env::var("PV_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }

@@ -1,4 +1,4 @@
-//! Packs keep their promises when a write fails, a writer dies or a byte flips.
+//! Packs keep their guarantees when a write fails, a writer dies or a byte flips.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -56,7 +56,7 @@ fn edits_or_error(store: &Store, files: &[(&str, &str)]) -> Result<repos::files:
     Ok(edits)
 }
 
-/// Fails one write after another until none is left to fail; `again` tries once more in the same process.
+/// Fails one write after another until none is left; `again` retries in the same process.
 fn whole_or_absent(fail: fn(Arc<dyn PackStore>, u64) -> FailAt, again: bool) {
     for n in 0.. {
         let test = TestStore::new();
@@ -125,7 +125,7 @@ fn an_unfinished_pack_is_saved_up_to_its_last_whole_entry() {
         for flipped in [false, true] {
             let (folder, packs) = local();
             let mut bytes = whole[..length].to_vec();
-            // A power cut can also leave a last page with other bytes.
+            // A power cut can also leave wrong bytes in a last page.
             let flip = flipped && length > 60;
             if flip {
                 bytes[length - 1] ^= 1;

@@ -1,4 +1,4 @@
-//! Power cuts: whatever a disk lost or reordered since the last sync, what was acknowledged is there, and nothing half.
+//! Power cuts: whatever the disk lost or reordered since the last sync, everything acknowledged is there, and nothing is partial.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
@@ -23,7 +23,7 @@ use repos::{Change, Faults, OpenOptions, RepoError, Step, Store, Timestamp};
 use serde_json::json;
 use specs::{BranchName, CommitId, Digest, RunId};
 
-/// How many random disks are made after each step; 20 make some ten thousand in all.
+/// Number of random disks made after each step; 20 make some ten thousand in all.
 fn disks_a_step() -> u64 {
     std::env::var("PV_CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
@@ -31,22 +31,22 @@ fn disks_a_step() -> u64 {
 /// Files by their path below `.pv`.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// What people see of a store, a line a thing.
+/// The visible content of a store, one line each.
 type World = Vec<String>;
 
-/// A world that was told to people after this many steps.
+/// A state that was reported to a user after this many steps.
 struct Told {
     steps: usize,
     world: World,
-    /// Whether it was acknowledged; else it may be so, or as before.
+    /// Whether it was acknowledged; otherwise this state or the previous one may be found.
     is_sure: bool,
 }
 
-/// All that happened, in order.
+/// Everything that happened, in order.
 #[derive(Default)]
 struct Film {
     steps: Vec<(PathBuf, Step)>,
-    /// The index and what else is disposable, by the number of steps before it was so.
+    /// The index and other files that can be recreated, by the number of steps before that state.
     disposable: BTreeMap<usize, Arc<Files>>,
     told: Vec<Told>,
 }
@@ -83,7 +83,7 @@ impl Stage {
     }
 
     fn options(&self) -> OpenOptions {
-        // Small, so that packs get full.
+        // Small, so that packs become full.
         OpenOptions::default().clock(self.clock.clone()).pack_bytes(40_000)
     }
 
@@ -113,7 +113,7 @@ impl Stage {
         film.told.push(Told { steps, world, is_sure });
     }
 
-    /// One change by a process of its own, which is acknowledged.
+    /// Makes one acknowledged change in its own process.
     fn change(&self, make: impl FnOnce(&Store)) {
         let store = self.open();
         make(&store);
@@ -141,7 +141,7 @@ fn files_below(top: &Path) -> Files {
     found
 }
 
-/// The index and the noted position, as the kernel may have brought them to the disk by now.
+/// The index and the saved position, as the kernel may have written them to disk by now.
 fn disposable(top: &Path) -> Files {
     let index = files_below(&top.join("index")).into_iter().map(|(path, bytes)| (Path::new("index").join(path), bytes));
     let position = std::fs::read(top.join("position")).ok().map(|bytes| (PathBuf::from("position"), bytes));
@@ -252,7 +252,7 @@ fn gc(stage: &Stage) {
         let swept = collect(store, "uid:1@edge", false, &|_, _, _| {}).unwrap().swept;
         assert!(swept.packs_removed > 0, "{swept:?}");
     });
-    // What went comes again.
+    // Garbage is put again.
     stage.change(|store| {
         set(store, "main", &[("/again", Some("garbage")), ("/fold/3", Some("content 3"))]);
     });
@@ -262,7 +262,7 @@ fn document<D: Document>(store: &Store, json: serde_json::Value) -> Digest {
     store.put_document(&serde_json::from_value::<D>(json).unwrap()).unwrap()
 }
 
-/// An owner's own records name what is in packs that are not finished.
+/// An owner's own records name objects in unfinished packs.
 fn own(stage: &Stage) {
     let store = stage.open();
     store.own().unwrap();
@@ -299,18 +299,18 @@ fn own(stage: &Stage) {
         set(&store, "main", &[("/beside", Some(&number.to_string()))]);
         stage.tell(&store, true);
     }
-    // It dies with a pack that is not finished.
+    // It dies with an unfinished pack.
     store.put_bytes(b"no record names this").unwrap();
     store.sync().unwrap();
 }
 
-/// A writer dies at each of its writes in turn, the last time with a record that is written and not synced; somebody continues from there.
+/// A writer dies at each of its writes in turn, at last with a record that is written but not synced; another process continues from there.
 fn go_on_after_deaths(stage: &Stage) {
     for n in 0.. {
         let store = stage.options().faults(Faults::from(n)).open(&stage.dir).unwrap();
         let text = format!("attempt {n}");
         let done = common::edits_of(&store, &[("/dies", &text)]).and_then(|edits| commit(&store, "main", &edits));
-        // As if killed: nothing is tidied up.
+        // As if killed: nothing is cleaned up.
         drop(store);
         match done {
             Err(RepoError::Unsure { .. }) => break,
@@ -321,7 +321,7 @@ fn go_on_after_deaths(stage: &Stage) {
     let store = stage.open();
     assert!(world(&store).contains(&format!("main {}", head(&store, "main"))));
     stage.tell(&store, false);
-    // The index on disk learns of the record.
+    // The index on disk includes the record.
     store.own().unwrap();
     drop(store);
     let store = stage.open();
@@ -332,14 +332,14 @@ fn go_on_after_deaths(stage: &Stage) {
     });
 }
 
-/// The worlds that may be found after a power cut behind this many steps.
+/// The states that may be found after a power cut after this many steps.
 fn possible(told: &[Told], steps: usize) -> &[Told] {
     let sure = told.iter().rposition(|told| told.is_sure && told.steps <= steps).unwrap();
     let next = told.iter().position(|told| told.steps > steps).unwrap_or(told.len() - 1);
     &told[sure..=next]
 }
 
-/// A store on what a power cut has left.
+/// A store on what a power cut left.
 struct Left {
     folder: tempfile::TempDir,
     what: String,
@@ -381,7 +381,7 @@ impl Left {
     }
 }
 
-/// Makes the disks that a power cut after each step may leave, and looks at each; how many there were.
+/// Makes the disks that a power cut after each step may leave, and checks each; returns their number.
 fn cut_everywhere(stage: &Stage) -> usize {
     let film = stage.film.lock().unwrap();
     let mut disk = stage.before.clone();

@@ -1,4 +1,4 @@
-//! What a put takes and what it refuses.
+//! What a put accepts and what it refuses.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -155,7 +155,7 @@ fn excludes_and_lists_choose_files() {
     assert_eq!(parse_list(b"a\nb\0c\0"), [PathBuf::from("a\nb"), PathBuf::from("c")]);
     let listed = PutOptions { files_from: Some(list), ..options(&test, "/in", &["d"]) };
     assert_eq!(targets(&listed), ["/in/a.txt", "/in/sub/b.txt", "/in/sub/c.tmp"]);
-    // A folder is walked once, however often it is listed: a list cannot ask for more work than it is long.
+    // A folder is walked once, however often it is listed: a list cannot cause more work than its length.
     let again = PutOptions { files_from: Some(vec!["sub".into(); 100_000]), ..options(&test, "/in", &["d"]) };
     assert!(matches!(gather(&again), Err(RepoError::SameTarget { paths }) if paths == [path("/in/sub")]));
     let outside = PutOptions { files_from: Some(vec!["../d/a.txt".into()]), ..options(&test, "/", &["d"]) };
@@ -205,7 +205,7 @@ fn files_of_many_and_of_large_folders_come_in_order() {
             expected.push(format!("/{file}"));
         }
     }
-    // More than one thread looks at together.
+    // More files than one thread takes in a batch.
     for at in 0..700 {
         let file = format!("many/{}", at * 307 % 700);
         test.write(&format!("d/{file}"), "");

@@ -1,4 +1,4 @@
-//! Several processes, each with a store of its own, change one branch at the same time.
+//! Several processes, each with its own store, change one branch at the same time.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -106,14 +106,14 @@ fn an_object_is_found_when_the_copy_seen_last_goes_and_an_older_one_stays() {
     test.store.finish_packs().unwrap();
     let reader = Store::open(test.store.dir()).unwrap();
     let tree = reader.commit(&test.resolve("images").id).unwrap().tree;
-    // Another process writes the same node once more, and it is the newest copy that this reader comes to know.
+    // Another process writes the same node again, and this copy is the newest that the reader knows.
     let packs = LocalPacks::new(test.store.dir().join(".pv/packs"));
     let mut writer = PackWriter::new(PackClass::Meta, 1 << 30);
     let bytes = reader.document_bytes(Kind::Node, &tree).unwrap();
     writer.append(&packs, Kind::Node, tree, &bytes).unwrap();
     let again = writer.finish().unwrap()[0].name;
     reader.refresh().unwrap();
-    // Who collects garbage counts the other copy.
+    // The process that collects garbage counts the other copy.
     packs.remove(&again).unwrap();
     reader.refresh().unwrap();
     assert_eq!(reader.document_bytes(Kind::Node, &tree).unwrap(), bytes);

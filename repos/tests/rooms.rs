@@ -1,4 +1,4 @@
-//! The order of the rooms in `src/lib.rs`, and of the modules in those rooms that have one.
+//! The order of the modules in `src/lib.rs`, and within those modules that define one.
 
 #[test]
 fn no_room_knows_one_above_it() {

@@ -1,4 +1,4 @@
-//! A row of the index that cannot be read is damage. It never counts as a row that is not there.
+//! An unreadable row of the index is damage. It never counts as a missing row.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -16,7 +16,7 @@ use specs::{Digest, ErrorKind, RunId};
 
 type Answer = Result<String, RepoError>;
 
-/// A store with a row of almost every sort on disk.
+/// A store with a row of almost every kind on disk.
 fn example() -> TestStore {
     let test = TestStore::new();
     test.set("images", &[("/a", Some("one")), ("/b", Some("two"))]);
@@ -74,7 +74,7 @@ fn bytes_of(store: &Store, file: &str) -> Answer {
     Ok(format!("{:?}", store.read_file(&entry, 0..entry.size)?))
 }
 
-/// Asks a store for everything that it knows.
+/// Queries everything that a store knows.
 fn ask(store: &Store) -> Vec<(&'static str, Answer)> {
     let (images, main) = (name("images"), "main".parse().unwrap());
     let detect = "detect".parse().unwrap();
@@ -129,7 +129,7 @@ fn ask(store: &Store) -> Vec<(&'static str, Answer)> {
     ]
 }
 
-/// Every row of an index on disk.
+/// All rows of an index on disk.
 fn rows_of(index: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let db = rocksdb::DB::open_for_read_only(&rocksdb::Options::default(), index, false).unwrap();
     db.iterator(rocksdb::IteratorMode::Start)
@@ -155,7 +155,7 @@ fn a_row_that_cannot_be_read_is_damage_and_never_an_absence() {
     for (key, value) in rows_of(&index).into_iter().filter(|(_, value)| !value.is_empty()) {
         set(&index, &key, b"{\"");
         let row = key.escape_ascii().to_string();
-        // Opening may find out and do without the index on disk; then all answers are right.
+        // Opening may detect it and ignore the index on disk; then all answers are right.
         let store = options().open(&dir).unwrap();
         for ((what, answer), (_, expected)) in ask(&store).into_iter().zip(&sound) {
             match answer {
@@ -177,7 +177,7 @@ fn a_check_reports_a_wrong_row_and_the_index_is_made_anew() {
     let test = example();
     let dir = test.store.dir().to_owned();
     let index = dir.join(".pv/index");
-    // The example's documents are no real ones.
+    // The example's documents are not real ones.
     let before = repos::fsck::check(&options().open(&dir).unwrap(), &|_, _, _| {}).unwrap().problems;
     for (key, value) in rows_of(&index).into_iter().filter(|(_, value)| value.first() == Some(&b'{')) {
         let row = key.escape_ascii().to_string();

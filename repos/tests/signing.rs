@@ -19,7 +19,7 @@ use repos::store::Vouched;
 use repos::{Change, DoubtWhy, Store};
 use specs::{BranchName, CommitId, Digest};
 
-/// The key of the one signature of a commit, which is good.
+/// The key of a commit's only signature, which must be valid.
 fn signer(store: &Store, commit: &CommitId) -> Digest {
     let signatures = store.signatures(commit).unwrap();
     assert_eq!(signatures.len(), 1);
@@ -106,7 +106,7 @@ fn an_older_store_gets_its_key_with_its_first_commit_and_older_ones_stay_unsigne
     let store = options().open(&old).unwrap();
     assert_eq!((store.signatures(&before).unwrap(), store.signing_keys().unwrap()), (vec![], vec![]));
     assert!(store.public_key().unwrap().is_none());
-    // What was there before is not signed when it is named once more; the record is.
+    // An existing commit is not signed when it is named again; the record is.
     let tag = Entry::TagCreate { repo: name("images"), tag: "v1".parse().unwrap(), commit: before, document: None };
     store.publish(&Change::of(vec![tag])).unwrap();
     assert_eq!((store.signing_keys().unwrap().len(), store.unsigned_before().unwrap()), (1, Some(3)));
@@ -163,14 +163,14 @@ fn a_replacement_that_stopped_half_way_is_finished_by_the_next_commit() {
     test.set("images", &[("/a", Some("1"))]);
     let (old, key) = (std::fs::read(key_of(&test)).unwrap(), key_of(&test));
     let (_, new) = test.store.replace_key().unwrap();
-    // As if it had ended after the record and before the file got its name.
+    // As if the process had died after the record and before the file was renamed.
     std::fs::rename(&key, key.with_file_name("key.next")).unwrap();
     write_key(&key, &old);
     let store = options().open(test.store.dir()).unwrap();
     let edits = common::edits(&store, &[("/a", Some("2"))]);
     let commit = common::commit(&store, &name("images"), &BranchName::main(), &edits).unwrap().0.unwrap();
     assert_eq!(signer(&store, &commit), new.fingerprint());
-    // The old key alone is of no use any more.
+    // The old key alone no longer works.
     write_key(&key, &old);
     let store = options().open(test.store.dir()).unwrap();
     let edits = common::edits(&store, &[("/a", Some("3"))]);
@@ -208,7 +208,7 @@ fn another_file_can_hold_the_key_and_two_places_have_two() {
         (Vouched::UnvouchedKey, 1)
     );
     assert!(store.trust_key(&mine).unwrap_err().to_string().contains("is not trusted by the store"));
-    // Said where the store's key is, it counts, also for what it signed before.
+    // Once trusted at the store's key, it counts, also for what it signed before.
     test.store.refresh().unwrap();
     test.store.trust_key(&mine).unwrap();
     store.refresh().unwrap();

@@ -13,17 +13,17 @@ use repos::files::{ChangeSummary, Gathered, PutOptions, UploadOptions, gather, p
 use repos::tree::Tree;
 use specs::BranchName;
 
-/// Longer than any file system needs before it is trusted.
+/// Longer than any file system needs before its files are trusted.
 const LATER: Duration = Duration::from_mins(30);
 
-/// How many files were read, and what the put changed.
+/// Number of files read, and what the put changed.
 type Done = (u64, ChangeSummary);
 
 fn options(test: &TestStore, source: &str) -> PutOptions {
     PutOptions { sources: vec![test.work().join(source)], ..PutOptions::default() }
 }
 
-/// As if the files had lain on a disk for half an hour.
+/// As if the files had been on a disk for half an hour.
 fn put_with(test: &TestStore, options: &PutOptions) -> Done {
     put_gathered(test, &gather(options).unwrap().as_if_later(LATER).as_if_on_disk(), true)
 }
@@ -48,7 +48,7 @@ fn put_now(test: &TestStore, source: &str) -> Done {
     put_gathered(test, &gather(&options(test, source)).unwrap(), true)
 }
 
-/// Waits until the clock of files has gone on, so that what was written before is told from what is written after.
+/// Waits until the clock of the file system has advanced, so that earlier and later writes have different times.
 fn let_time_pass() {
     std::thread::sleep(Duration::from_millis(40));
 }
@@ -171,7 +171,7 @@ fn what_the_store_does_not_have_is_read() {
     };
     let hashed = upload_with(&test.store, &gathered, &dry).unwrap();
     assert_eq!((hashed.read, hashed.new_bytes), (3, 11));
-    // As if the content had been there and was collected since.
+    // As if the content had existed and was collected since.
     hashed.remember(&test.store, &gathered);
     assert_eq!(stat_files(&test).len(), 1);
     assert_eq!(put(&test, "d").0, 3);
@@ -234,7 +234,7 @@ fn a_file_in_memory_is_always_read() {
     assert_eq!([put(), put()], [1, 1]);
 }
 
-/// A process that keeps a file mapped, and writes to it through the mapping when it is told to.
+/// A process that maps a file, and writes to it through the mapping on request.
 struct Mapped(std::process::Child);
 
 impl Mapped {
@@ -279,7 +279,7 @@ fn what_is_written_through_a_mapping_after_a_put_is_seen() {
         return;
     };
     for (before, after) in [("een", "twe"), ("dri", "vir"), ("vyf", "ses")] {
-        // The page is dirty from here on, and what is written to it next changes no time.
+        // From here on the page is dirty, and the next write to it changes no time.
         mapped.write(before);
         let_time_pass();
         put_now(&test, "d");
@@ -287,7 +287,7 @@ fn what_is_written_through_a_mapping_after_a_put_is_seen() {
         mapped.write(after);
         put_now(&test, "d");
         assert_eq!(test.contents("images")[0].1, after);
-        // Else the kernel has just cleaned the page, and the test has shown less than it could.
+        // Otherwise the kernel has just cleaned the page, and the test proved less than it could.
         eprintln!("hidden: {}", std::fs::metadata(&at).unwrap().modified().unwrap() == stamp);
     }
 }

@@ -1,4 +1,4 @@
-//! Garbage goes, and nothing else.
+//! Garbage is removed, and nothing else.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::needless_for_each, reason = "tests")]
 
 mod common;
@@ -20,7 +20,7 @@ use repos::tree::{KeyRange, Tree};
 use repos::{RepoError, Store};
 use specs::{BranchName, Digest};
 
-/// All is live but these.
+/// Everything is live except these.
 struct Doomed(HashSet<Digest>);
 
 impl Doomed {
@@ -39,7 +39,7 @@ impl Marks for Doomed {
     }
 }
 
-/// Content is live that a branch has now; all else is.
+/// Content is live if a branch has it now; everything else always is.
 #[derive(Default)]
 struct OfHeads(HashSet<Digest>);
 
@@ -87,12 +87,12 @@ fn pack_bytes(dir: &Path) -> u64 {
 fn assert_sound(dir: &Path) {
     let store = Store::open(dir).unwrap();
     assert_eq!(check(&store, &silent).unwrap().problems, []);
-    // An index rebuilt says the same.
+    // A rebuilt index gives the same answers.
     store.rebuild_index().unwrap();
     assert_eq!(check(&store, &silent).unwrap().problems, []);
 }
 
-/// A store with a pack of garbage alone, one of garbage and what is needed, and one of what is needed.
+/// A store with one pack of garbage only, one with garbage and live objects, and one with live objects only.
 fn example() -> TestStore {
     let test = TestStore::new();
     let store = Store::open(test.store.dir()).unwrap();
@@ -159,7 +159,7 @@ fn what_is_still_to_be_published_is_held() {
     let edits = Edits { files: [(path("/b"), Some(new))].into(), ..Edits::default() };
     common::commit(&writer, &name("images"), &BranchName::main(), &edits).unwrap();
     assert_sound(dir);
-    // A writer that gives up holds nothing.
+    // A writer that gave up holds nothing.
     let writer = Store::open(dir).unwrap();
     entry(&writer, b"given up");
     writer.finish_packs().unwrap();
@@ -294,7 +294,7 @@ fn a_sweep_that_fails_anywhere_loses_nothing_and_can_be_repeated() {
     }
 }
 
-/// Run by [`a_process_that_dies_while_sweeping_loses_nothing`] in a process of its own, which does not return.
+/// Run by [`a_process_that_dies_while_sweeping_loses_nothing`] in its own process, which does not return.
 #[test]
 fn dies_while_sweeping() {
     let (Ok(point), Ok(dir)) = (std::env::var("PV_TEST_STOP"), std::env::var("PV_TEST_STORE")) else { return };
@@ -318,7 +318,7 @@ fn a_process_that_dies_while_sweeping_loses_nothing() {
     }
 }
 
-/// A small file system of its own; `None` when this user may not mount one.
+/// A small separate file system; `None` if this user may not mount one.
 struct Tmpfs(tempfile::TempDir);
 
 impl Tmpfs {
@@ -338,7 +338,7 @@ impl Drop for Tmpfs {
     }
 }
 
-/// Bytes that nothing makes smaller.
+/// Incompressible bytes.
 fn noise(seed: u8, length: usize) -> Vec<u8> {
     (0..length.div_ceil(32)).flat_map(|at| *digest_of(&[&[seed][..], &at.to_be_bytes()].concat()).as_bytes()).collect()
 }
@@ -361,7 +361,7 @@ fn a_full_disk_gets_emptier() {
     store.put_bytes(&garbage).unwrap();
     store.finish_packs().unwrap();
     drop(store);
-    // Somebody else fills the disk to its last byte.
+    // Another process fills the disk to its last byte.
     let filled = std::fs::File::create(dir.join("filler")).and_then(|mut file| {
         while std::io::Write::write(&mut file, &noise(2, 1 << 16))? > 0 {}
         Ok(())

@@ -1,15 +1,15 @@
-//! What a disk may hold after a power cut, made from the steps that were taken on its files.
+//! The possible contents of a disk after a power cut, derived from the steps on its files.
 //!
-//! Durable is what a file held when it was last synced, and the names a folder had when that was last synced. Of every later step
-//! each disk decides on its own: a write is kept, dropped, torn in the middle, or zeros came in its place; a truncation, a rename, a
-//! new name or a removal is kept or undone.
+//! Durable are a file's contents as of its last sync, and a folder's names as of its last sync. The fate of every later step is
+//! independent: a write is kept, dropped, torn in the middle, or replaced by zeros; a truncation, a rename, a new name or a removal is kept
+//! or undone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use repos::Step;
 
-/// Numbers that look random, the same for the same seed.
+/// Pseudorandom numbers from a seed.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -19,7 +19,7 @@ impl Random {
     }
 }
 
-/// What becomes of the steps that nothing has made durable.
+/// What happens to the steps that are not durable.
 pub(crate) enum Fate {
     AllLost,
     AllKept,
@@ -103,7 +103,7 @@ fn rename_in(names: &mut Names, change: &NameChange) {
     }
 }
 
-/// Files with what is durable of them.
+/// Files with their durable contents.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Disk {
     files: Vec<File>,
@@ -113,7 +113,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// A durable file, there from the beginning.
+    /// Adds a durable file that exists from the beginning.
     pub(crate) fn add(&mut self, path: &Path, bytes: Vec<u8>) {
         self.files.push(File { durable: bytes, pending: Vec::new() });
         let change = vec![(path.to_owned(), Some(self.files.len() - 1))];
@@ -161,7 +161,7 @@ impl Disk {
         self.pending.push(change);
     }
 
-    /// The files that are there after a power cut.
+    /// The files that exist after a power cut.
     pub(crate) fn cut(&self, mut fate: Fate) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut names = self.durable.clone();
         for change in &self.pending {
@@ -174,7 +174,7 @@ impl Disk {
             file.pending.iter().for_each(|change| change.apply(&mut bytes, &mut fate));
             bytes
         };
-        // A file that has two names, one of them undone, holds one content.
+        // A file with two names, because a rename was half undone, has the same content under both.
         let used: BTreeSet<usize> = names.values().copied().collect();
         let contents: BTreeMap<usize, Vec<u8>> =
             used.into_iter().map(|number| (number, bytes_of(&self.files[number]))).collect();

@@ -14,7 +14,7 @@ use object_store::{
 };
 use repos::place::Place;
 
-/// Requests are counted; from a number on they fail, or their answers are lost.
+/// Counts requests; those with certain numbers fail, or their answers are lost.
 #[derive(Debug)]
 struct Flaky {
     inner: Arc<dyn ObjectStore>,
@@ -26,7 +26,7 @@ pub(crate) struct Plan {
     requests: AtomicU64,
     /// The numbers of the requests that fail.
     failing: Range<u64>,
-    /// Whether they are done anyway.
+    /// Whether they take effect anyway.
     only_answer: bool,
 }
 
@@ -110,7 +110,7 @@ impl ObjectStore for Flaky {
 }
 
 impl Flaky {
-    /// A list begins with one request.
+    /// A listing begins with one request.
     fn listed(
         &self,
         listing: BoxStream<'static, Result<ObjectMeta, Error>>,

@@ -1,4 +1,4 @@
-//! A store in a temporary folder, and short ways to commit to it.
+//! A store in a temporary folder, and helpers to commit to it.
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "tests")]
 
@@ -55,7 +55,7 @@ impl TestStore {
         self.folder.path().join("work")
     }
 
-    /// Writes a file of the work folder.
+    /// Writes a file in the work folder.
     pub fn write(&self, at: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.work().join(at);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -71,7 +71,7 @@ impl TestStore {
         self.resolve(reference).tree()
     }
 
-    /// Puts sources of the work folder and commits them.
+    /// Puts sources from the work folder and commits them.
     pub fn put(
         &self,
         repo: &str,
@@ -94,7 +94,7 @@ impl TestStore {
         commit(&self.store, &name(repo), &BranchName::main(), edits).unwrap().0.unwrap()
     }
 
-    /// Commits files of these contents; `None` removes.
+    /// Commits files with these contents; `None` removes.
     pub fn set(&self, repo: &str, files: &[(&str, Option<&str>)]) -> CommitId {
         self.commit(repo, &edits(&self.store, files))
     }
@@ -128,7 +128,7 @@ pub fn contents(store: &Store, tree: Tree) -> Vec<(String, String)> {
     tree.range(store, repos::tree::KeyRange::all()).unwrap().map(read).collect()
 }
 
-/// Makes a commit of edits on a branch, again from the new head while others are quicker; none when nothing changes.
+/// Commits edits to a branch, retrying from the new head if another commit came first; no commit if nothing changes.
 pub fn commit(
     store: &Store,
     repo: &RepoName,
@@ -152,7 +152,7 @@ pub fn commit(
     }
 }
 
-/// Makes a commit of a tree that no edits may have made, on an empty branch.
+/// Commits any tree to an empty branch.
 pub fn commit_tree(store: &Store, repo: &RepoName, tree: Tree) {
     let (change, _) = change_to(store, repo, &BranchName::main(), None, tree, &Edits::default()).unwrap();
     store.publish(&change).unwrap();
@@ -224,7 +224,7 @@ pub fn files_in(folder: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// The same as [`edits`] of files that are set, for a store that may fail.
+/// Like [`edits`] for files that are set, for a store that may fail.
 pub fn edits_of(store: &Store, files: &[(&str, &str)]) -> Result<Edits, RepoError> {
     let mut edits = Edits::default();
     for (at, content) in files {
@@ -235,7 +235,7 @@ pub fn edits_of(store: &Store, files: &[(&str, &str)]) -> Result<Edits, RepoErro
     Ok(edits)
 }
 
-/// Runs a test of this binary in a process of its own, which is to stop at a point.
+/// Runs a test of this binary in its own process, which is expected to stop at a point.
 pub fn run_again(test: &str, point: &str, dir: &Path) -> std::process::ExitStatus {
     let mut again = std::process::Command::new(std::env::current_exe().unwrap());
     again.args(["--exact", test]).env("PV_TEST_STOP", point).env("PV_TEST_STORE", dir);

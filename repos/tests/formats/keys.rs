@@ -33,7 +33,7 @@ fn entries_of_keys_and_signatures() {
         "signature":"BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQ=="}"#,
         "ffdd372169a0e47fd4b4fbfaccdf66a0d11556f365d2a9815e678e87266225ba",
     );
-    // What a key signs that takes another one's place.
+    // What a key signs when it replaces another.
     let signed = format!("pv key replaced\nstore 0a\nfrom {}\nto {}\n", digest(1), public_key.fingerprint());
     assert_eq!(replacement("0a", &digest(1), &public_key), signed.as_bytes());
 }
@@ -62,7 +62,7 @@ fn a_signed_record_and_a_key_that_is_vouched_for() {
         "signature":"BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQ=="}}"#,
         "a09c199381a803c4d4619ab34026d067b459b8a8f0dfe09917bdc648f1a16ebe",
     );
-    // What is signed, also of fields that a later version adds.
+    // The signed bytes, including fields that a later version adds.
     let mut value = serde_json::to_value(&record).unwrap();
     value["more"] = true.into();
     let signed = r#"

@@ -1,6 +1,6 @@
 //! The formats are frozen: these bytes and ids never change. A newer format gets another number, and old objects keep their ids.
 //!
-//! The values were computed a second time by a program that knows only the formats' descriptions.
+//! The expected values were computed independently by a program written only from the descriptions of the formats.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../common/mod.rs"]
@@ -36,7 +36,7 @@ fn run() -> RunId {
     RunId::from_bytes([0xab; 16])
 }
 
-/// Text that is broken into indented lines here and is one line there.
+/// Joins text that is broken into indented lines here but is one line in the format.
 fn joined(text: &str) -> String {
     text.lines().map(str::trim_start).collect()
 }

@@ -1,4 +1,4 @@
-//! Requests that fail, and answers that are lost.
+//! Failing requests, and lost answers.
 
 use repos::journal::{Entry, RepoKind};
 use repos::packs::{ObjectPacks, PackStore};
@@ -24,7 +24,7 @@ fn put(store: &Store) -> Result<(), RepoError> {
     common::commit(store, &name("images"), &BranchName::main(), &edits).map(|_| ())
 }
 
-/// Breaks one request after another until none is left to break; `stays`: all after it as well.
+/// Fails one request after another until none is left; `stays`: all later ones fail too.
 fn whole_or_absent(stays: bool, only_answer: bool) {
     let mut unsure = 0;
     for n in 0.. {
@@ -41,7 +41,7 @@ fn whole_or_absent(stays: bool, only_answer: bool) {
         let now = contents(&reopened, reopened.resolve(&"images".parse().unwrap()).unwrap().tree());
         match &done {
             Ok(()) => assert_eq!(now.len(), 3, "request {n}"),
-            // When all answers are lost from the record's on, nobody can know that it is there: it is whole then, or absent.
+            // If all answers from the record's on are lost, nobody can know whether it exists: it is complete or absent.
             Err(RepoError::Unsure { why, source: None }) => {
                 assert!(stays && (now.len() == 3 || now == before), "request {n}");
                 assert!(why.contains("journal/0000"), "{why}");
@@ -85,7 +85,7 @@ fn a_change_that_nobody_is_sure_of_is_seen_by_the_next() {
         for n in 0..12 {
             let place = memory();
             let test = made(&place);
-            // Two tries to write the record, and two looks for it.
+            // Two attempts to write the record, and two lookups.
             let plan = Plan::failing(n..n + 4, true);
             let Ok(store) = options(&flaky(&place, &plan)).open(test.store.dir()) else { continue };
             if owner && store.own().is_err() {

@@ -1,4 +1,4 @@
-//! Records that a place has lost, and journals that forked.
+//! Records that a place has lost, and forked journals.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ fn a_record_that_is_gone_or_damaged_is_told() {
     assert!(matches!(joining, RepoError::DamagedJournal { record: 3, .. }), "{joining}");
 }
 
-/// Takes a record away from a place.
+/// Removes a record from a place.
 fn lose(place: &Place, record: u64) {
     use object_store::ObjectStoreExt;
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -55,7 +55,7 @@ fn a_place_that_lost_its_last_records_gets_them_back_from_a_copy() {
     assert_eq!((one.position().records, one.resolve(&"images".parse().unwrap()).unwrap().id), (5, commits[2]));
     let other = joined(&place);
     assert_eq!((other.store.position(), other.resolve("images").id), (one.position(), commits[2]));
-    // While it is being written to as well.
+    // Also while it is being written to.
     lose(&place, 5);
     test.store.publish(&Change::of(vec![Entry::Setting { key: "jobs".to_owned(), value: None }])).unwrap();
     assert_eq!(joined(&place).store.position(), test.store.position());

@@ -70,7 +70,7 @@ fn packs_that_another_machine_folded_are_found_again() {
     let tree = other.tree("images");
     one.set("images", &[("/7", Some("content 7"))]);
     assert!(data(&one) < 8, "they were folded");
-    // No new record tells of that.
+    // No new record reports that.
     for _ in 0..2 {
         assert_eq!(contents(&other.store, tree).len(), 7);
     }

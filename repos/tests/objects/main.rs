@@ -1,4 +1,4 @@
-//! Stores whose packs and journal are in an object store: over memory, over a folder, and over a server that speaks S3.
+//! Stores whose packs and journal are in an object store: in memory, in a folder, and on a server that speaks S3.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../common/mod.rs"]
@@ -87,7 +87,7 @@ fn lives_through_the_loss_of_its_folder(place: &Place) {
     assert_eq!(again.store.position().records, records.records + 1);
 }
 
-/// Bytes that do not repeat.
+/// Bytes without repetitions.
 fn large_content(bytes: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {

@@ -40,7 +40,7 @@ fn a_mirror_takes_what_is_new_and_becomes_a_store_again() {
     let on_it = joined(&place);
     assert_eq!(on_it.contents("images"), test.contents("images"));
     assert_sound(&on_it.store);
-    // Each goes its own way now, and nobody's is overwritten.
+    // They diverge now, and neither is overwritten.
     on_it.set("images", &[("/there", Some("1"))]);
     let ahead = mirror(&test.store, &url).unwrap_err();
     assert_eq!(ahead.kind(), specs::ErrorKind::Conflict, "{ahead}");

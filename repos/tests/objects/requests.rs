@@ -1,4 +1,4 @@
-//! How many requests there are, and copies that spare some.
+//! The number of requests, and the copies that save some.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ fn a_file_is_read_again_without_a_request() {
     assert!((1..=3).contains(&reading), "blocks, not chunks: {reading}");
     assert_eq!(test.store.read_file(&file, 0..file.size).unwrap(), bytes);
     assert_eq!(plan.seen(), joining + reading);
-    // A copy that went bad is not taken for the file, and is fetched again.
+    // A damaged copy is not used, and is fetched again.
     for copy in std::fs::read_dir(test.store.folder().join("cache")).unwrap().map(|copy| copy.unwrap().path()) {
         let length = std::fs::metadata(&copy).unwrap().len() as usize;
         for garbage in [vec![0xa5; length], vec![1; length / 2], Vec::new()] {
@@ -87,7 +87,7 @@ fn copies_of_data_are_bounded() {
         .map(|entry| entry.unwrap().metadata().unwrap().len())
         .collect();
     assert!(kept.iter().sum::<u64>() <= (12 << 20) + (5 << 20), "{kept:?}");
-    // Those written here make way as well.
+    // Packs written here are evicted too.
     let writer = ObjectPacks::new(Place::open(URL, &Access::default()).unwrap(), folder.path()).cache_bytes(8 << 20);
     assert_eq!(writer.known().unwrap().0.len(), 6);
 }
