@@ -1,4 +1,4 @@
-//! Any two files: where they begin to differ, and how much they share.
+//! Compares any two files as bytes: where they first differ, and how much they share.
 
 use std::collections::HashMap;
 use std::io::{Seek, SeekFrom};
@@ -11,20 +11,20 @@ use crate::error::Fit;
 /// How two files differ as bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BytesDiff {
-    /// Why they are not compared by what they say; empty when there is nothing better for them.
+    /// Why they are not compared by their content; empty if they have no better kind.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub why: String,
     /// Length of the old side.
     pub old_bytes: u64,
     /// Length of the new side.
     pub new_bytes: u64,
-    /// Offset of the first byte that differs; absent when the sides are equal.
+    /// Offset of the first byte that differs; absent if the sides are equal.
     pub first_difference: Option<u64>,
-    /// Bytes at the start that are equal.
+    /// Number of equal bytes at the start.
     pub common_prefix: u64,
-    /// Bytes at the end that are equal, and not among those at the start.
+    /// Number of equal bytes at the end, not counting those at the start.
     pub common_suffix: u64,
-    /// Bytes of the new side that the old one has too: start and end, or equal pieces if these are more.
+    /// Bytes of the new side that the old side also has: start and end, or equal pieces if these are more.
     pub shared_bytes: u64,
 }
 
@@ -49,12 +49,12 @@ pub(crate) fn compare(old: &mut Watched<'_>, new: &mut Watched<'_>) -> Fit<Bytes
     })
 }
 
-/// Bytes of the equal pieces with which both lists begin.
+/// Total size of the equal pieces at the start of both lists.
 fn equal_start<'p>(old: impl Iterator<Item = &'p Piece>, new: impl Iterator<Item = &'p Piece>) -> u64 {
     old.zip(new).take_while(|(old, new)| old == new).map(|(old, _)| old.size_bytes).sum()
 }
 
-/// Bytes of new pieces that are among the old ones, each as often as it is there.
+/// Total size of new pieces that are also among the old ones, each counted as often as it occurs there.
 fn shared(old: &[Piece], new: &[Piece]) -> u64 {
     let mut left: HashMap<&Piece, usize> = HashMap::new();
     for piece in old {
@@ -85,7 +85,7 @@ fn prefix(old: &mut Watched<'_>, new: &mut Watched<'_>, known: u64) -> Fit<u64> 
     }
 }
 
-/// Equal bytes at the end, at most `most`; `known` of them are.
+/// Number of equal bytes at the end, at most `most`; `known` of them are already known to be equal.
 pub(crate) fn suffix(old: &mut Watched<'_>, new: &mut Watched<'_>, known: u64, most: u64) -> Fit<u64> {
     let (mut one, mut other) = (vec![0; BLOCK], vec![0; BLOCK]);
     let mut found = known;

@@ -1,20 +1,20 @@
-//! The bytes of both sides.
+//! The content of both sides.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::error::{CompareError, Fit, Unfit};
 
-/// Bytes that can be read from any place.
+/// Bytes with random access.
 pub trait Content: Read + Seek {}
 
 impl<T: Read + Seek + ?Sized> Content for T {}
 
-/// A part of a file, as cut by the store: equal ids mean equal bytes.
+/// A part of a file, as chunked by the store: equal ids mean equal bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Piece {
-    /// Names the bytes.
+    /// Identifies the bytes.
     pub id: [u8; 32],
-    /// How many they are.
+    /// Its size in bytes.
     pub size_bytes: u64,
 }
 
@@ -22,15 +22,15 @@ pub struct Piece {
 pub struct Side<'a> {
     /// The file's name; its extension helps to detect the kind.
     pub name: &'a str,
-    /// Its length.
+    /// Its length in bytes.
     pub size_bytes: u64,
-    /// Its bytes.
+    /// Its content.
     pub content: &'a mut dyn Content,
-    /// How it is cut, in order; may be empty. Saves reading what both sides share.
+    /// Its chunks, in order; may be empty. With it, shared parts need not be read.
     pub pieces: Vec<Piece>,
 }
 
-/// A side that remembers when it could not be read: parsers tell such an error as one of the format.
+/// A side that remembers a failed read: parsers report such an error as one of the format.
 pub(crate) struct Watched<'a> {
     side: Side<'a>,
     failed: Option<io::Error>,
@@ -53,12 +53,12 @@ impl<'a> Watched<'a> {
         &self.side.pieces
     }
 
-    /// The error of the last reading, if there was one.
+    /// The error of the last read, if it failed.
     pub(crate) fn check(&mut self) -> Result<(), CompareError> {
         self.failed.take().map_or(Ok(()), |error| Err(CompareError::Read(error)))
     }
 
-    /// Goes back to the first byte.
+    /// Moves back to the first byte.
     pub(crate) fn rewind(&mut self) -> Fit<&mut Self> {
         self.seek(SeekFrom::Start(0))?;
         Ok(self)
@@ -71,7 +71,7 @@ impl<'a> Watched<'a> {
         Ok(start)
     }
 
-    /// All bytes, unless they are more than `limit`.
+    /// The whole content, unless it is longer than `limit`.
     pub(crate) fn whole(&mut self, limit: u64, what: &str) -> Fit<Vec<u8>> {
         if self.size_bytes() > limit {
             return Err(Unfit(format!("{what} of more than {limit} bytes is not compared by content")));
@@ -98,7 +98,7 @@ impl Read for Watched<'_> {
 
 impl Seek for Watched<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        // A place before the start comes from a malformed file, not from one that cannot be read.
+        // A position before the start comes from a malformed file, not from a failed read.
         let to = match to {
             SeekFrom::Start(at) => at,
             SeekFrom::End(by) => place(self.side.size_bytes, by)?,
@@ -115,7 +115,7 @@ fn place(from: u64, by: i64) -> io::Result<u64> {
     from.checked_add_signed(by).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an offset before the start"))
 }
 
-/// Fills as much of `into` as there are bytes.
+/// Fills `into` as far as bytes are available.
 pub(crate) fn read_full(from: &mut (impl Read + ?Sized), into: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < into.len() {

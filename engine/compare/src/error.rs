@@ -1,8 +1,8 @@
-//! What can go wrong: reading, which is an error; and files that do not fit, which is a finding.
+//! What can go wrong: a failed read, which is an error; and a file that does not fit its kind, which is a finding.
 
 use std::fmt::Display;
 
-/// A comparison that could not be made.
+/// Why a comparison could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     /// A side could not be read.
@@ -14,26 +14,26 @@ pub enum CompareError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unfit(pub(crate) String);
 
-/// What fits, or why not.
+/// A result, or why the file does not fit its kind.
 pub(crate) type Fit<T> = Result<T, Unfit>;
 
 impl Unfit {
-    /// Not what its kind asks for.
+    /// The file does not follow the format of its kind.
     pub(crate) fn malformed(kind: &str, why: impl Display) -> Self {
         Self(format!("malformed {kind}: {why}"))
     }
 
-    /// More values than are held.
+    /// It has too many values.
     pub(crate) fn too_many_values(most: usize) -> Self {
         Self(format!("too much: it has more than {most} values"))
     }
 
-    /// More lists and mappings inside each other than are followed.
+    /// Its lists and mappings are nested too deep.
     pub(crate) fn too_deep() -> Self {
         Self("too much: it is nested too deep".to_owned())
     }
 
-    /// The same, of one side.
+    /// The same, naming the side.
     pub(crate) fn on(self, side: &str) -> Self {
         Self(format!("the {side} side is {}", self.0))
     }

@@ -1,7 +1,7 @@
-//! The figures of one file: values by name, such as the metrics of a model or the parameters that it was made with.
+//! The figures of one file: named values, such as the metrics of a model or the parameters that it was made with.
 //!
-//! JSON and YAML give their values, JSON lines those of the last record, and a short text that is one word gives that. Lists are not looked
-//! into: they are named. Not here: two files side by side (`metrics`), which files are asked for (`engine`).
+//! JSON and YAML yield their values, JSON lines those of the last record, and a short text of one word yields that word. Lists are only
+//! named, not searched. Not here: two files side by side (`metrics`), which files are read (`engine`).
 
 use serde_json::Value;
 
@@ -11,32 +11,32 @@ use crate::kind::Kind;
 use crate::limits::Limits;
 use crate::value::{self, Node, sorted};
 
-/// Bytes of a text that may be one value.
+/// Maximum size in bytes of a text that may be a single value.
 const WORD: u64 = 256;
 
-/// What a file says in figures.
+/// The figures in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Figures {
     /// Its values.
     Values(Values),
-    /// It is of another kind: text of several words, a table, an image, ….
+    /// A file of another kind: text of several words, a table, an image, ….
     Other,
-    /// It should have values, but cannot be read; why.
+    /// It should have values, but cannot be read, for this reason.
     Unfit(String),
 }
 
 /// The values of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Values {
-    /// Texts, numbers, `true`, `false` and `null` by path, as in [`crate::MetricChange`]; the path is empty when the file is one value.
+    /// Texts, numbers, `true`, `false` and `null` by path, as in [`crate::MetricChange`]; the path is empty if the whole file is one value.
     pub leaves: Vec<(String, Value)>,
-    /// Paths of lists that are not empty.
+    /// Paths of non-empty lists.
     pub lists: Vec<String>,
-    /// How many records there are, of which these are the values of the last; of JSON lines only.
+    /// Number of records, of which these are the values of the last; only for JSON lines.
     pub records: Option<usize>,
 }
 
-/// Whether a file of this name and length may have figures; others need not be read.
+/// Whether a file with this name and length can have figures; others need not be read.
 pub fn may_have_figures(name: &str, size_bytes: u64) -> bool {
     match Kind::of(name, b"") {
         Kind::Json | Kind::JsonLines | Kind::Yaml => true,
@@ -45,7 +45,7 @@ pub fn may_have_figures(name: &str, size_bytes: u64) -> bool {
     }
 }
 
-/// The figures of a file. The only errors are those of reading.
+/// The figures of a file. Fails only if the file cannot be read.
 pub fn figures(side: Side<'_>, limits: &Limits) -> Result<Figures, CompareError> {
     let mut side = Watched::new(side);
     let found = read(&mut side, limits);
@@ -74,7 +74,7 @@ fn read(side: &mut Watched<'_>, limits: &Limits) -> Fit<Figures> {
     Ok(Figures::Values(values))
 }
 
-/// A text that is one word, as YAML reads it: `0.5` is a number.
+/// A text of one word, interpreted as in YAML: `0.5` is a number.
 fn word(text: &[u8]) -> Figures {
     let Ok(text) = std::str::from_utf8(text) else { return Figures::Other };
     let mut words = text.split_whitespace();
@@ -106,7 +106,7 @@ impl Values {
             Node::Mapping(entries) => {
                 let entries = sorted(entries);
                 for (at, (key, value)) in entries.iter().enumerate() {
-                    // Of a key that is given twice the last counts, as for most readers.
+                    // Of duplicate keys the last one counts, as for most readers.
                     if entries.get(at + 1).is_some_and(|(next, _)| next == key) {
                         continue;
                     }
@@ -122,7 +122,7 @@ impl Values {
     }
 }
 
-/// Adds a part to a path; one with a dot in it stands in quotes.
+/// Adds a part to a path; a part with a dot is put in quotes.
 fn push(path: &mut String, part: &str) {
     if !path.is_empty() {
         path.push('.');

@@ -1,44 +1,43 @@
-//! Which columns, or fields of records, tell rows apart.
+//! Detects which columns, or fields of records, identify rows.
 //!
-//! A key is a set of columns that no two different rows of a side share. Of those that there are the one counts under which most rows are
-//! found again on the other side; of equals the one with a name like `id`, then the one that stands further left. What is measured (a
-//! number with something behind its point) tells nothing apart, nor does what only counts the rows and has no such name. Rows that are the
-//! same in all cells are one row here, if they are few: a table with some lines twice has its key anyway, and a log of the same few
-//! lines has none.
+//! A key is a set of columns such that no two different rows of a side have the same values there. Of several keys, the one that pairs the
+//! most rows with the other side wins; among equals, the one with a name like `id`, then the leftmost one. Measurements (numbers with
+//! digits after the decimal point) are never keys, and neither is a column that only counts the rows, unless it has such a name. A few
+//! identical rows count as one: a table with some duplicate lines still has its key, but a log that repeats the same few lines has none.
 
 use crate::error::Fit;
 
-/// Rows of each side that are looked at before all are.
+/// Number of rows of each side examined before all are.
 pub(crate) const LOOKED_AT: usize = 4000;
-/// Columns that are tried.
+/// Maximum number of columns tried.
 pub(crate) const COLUMNS: usize = 64;
-/// Keys that are tried on all rows.
+/// Maximum number of keys tried on all rows.
 const TRIED: usize = 4;
-/// Columns of which pairs are tried, and the longest run of leading ones.
+/// Number of columns whose pairs are tried, and the maximum number of leading columns.
 const PAIRED: usize = 6;
 const LEADING: usize = 8;
-/// Rows from which on a column that counts them does so by more than chance.
+/// A column that counts this many rows does not do so by chance.
 const COUNTED: u64 = 10;
 
-/// A row by its key and by all that it says.
+/// A row's hash over its key, and over all its cells.
 pub(crate) type Named = (u64, u64);
 
 /// What is known of a column from the first rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     pub(crate) name: String,
-    /// Whether a value in it is measured or missing, or it may not be a key for another reason.
+    /// Whether it cannot be a key: a value is a measurement or missing, or there is another reason.
     pub(crate) is_out: bool,
 }
 
-/// The key that fits best, as places in `columns`; none when there is none. `rows` names the rows of both sides by some columns: all of
-/// them, or the first of each side.
+/// The best key, as indexes into `columns`; `None` if there is none. `rows` returns the hashes of both sides' rows by some columns: of all
+/// rows, or of the first of each side.
 pub(crate) fn find(
     columns: &[Column],
     mut rows: impl FnMut(&[usize], bool) -> Fit<[Vec<Named>; 2]>,
 ) -> Fit<Vec<usize>> {
     let mut open: Vec<usize> = (0..columns.len().min(COLUMNS)).filter(|at| !columns[*at].is_out).collect();
-    // A stable sort: of those with such a name, and of the others, the left ones come first.
+    // A stable sort: columns with a key-like name come first, and within each group the leftmost.
     open.sort_by_key(|at| !is_named_so(&columns[*at].name));
     let singles: Vec<Vec<usize>> = open.iter().map(|at| vec![*at]).collect();
     if let Some(key) = best(&singles, columns, &mut rows)? {
@@ -48,7 +47,7 @@ pub(crate) fn find(
     best(&several(&open), columns, &mut rows).map(Option::unwrap_or_default)
 }
 
-/// Sets of two and more columns: leading ones, then pairs.
+/// Sets of two or more columns: leading ones, then pairs.
 fn several(open: &[usize]) -> Vec<Vec<usize>> {
     let mut sets: Vec<Vec<usize>> = (2..=open.len().min(LEADING)).map(|count| open[..count].to_vec()).collect();
     for (at, one) in open.iter().enumerate().take(PAIRED) {
@@ -66,7 +65,7 @@ fn best(
 ) -> Fit<Option<Vec<usize>>> {
     let mut tried = 0;
     let mut found: Option<(usize, &Vec<usize>)> = None;
-    // A key of all columns finds equal rows alone, and these are paired before.
+    // A key of all columns pairs only equal rows, which were already paired.
     for set in sets.iter().filter(|set| set.len() < columns.len()) {
         if !are_unique(&mut rows(set, false)?) {
             continue;
@@ -77,7 +76,7 @@ fn best(
         }
         let [old, new] = &all;
         let (again, fewest) = (shared(old, new), distinct(old).min(distinct(new)));
-        // Columns of few values tell rows apart only where there are few different rows.
+        // A column with few values can only identify rows if there are few different rows.
         let is_coarse = |side: &[Named]| distinct(side) * 2 <= side.len() && !side.is_empty();
         if is_coarse(old) || is_coarse(new) {
             continue;
@@ -94,7 +93,7 @@ fn best(
     Ok(found.map(|(_, set)| set.clone()))
 }
 
-/// Whether no two different rows of a side share a key. Sorts them.
+/// Whether no two different rows of a side have the same key. Sorts them.
 fn are_unique(sides: &mut [Vec<Named>; 2]) -> bool {
     sides.iter_mut().all(|side| {
         side.sort_unstable();
@@ -106,14 +105,14 @@ fn distinct(side: &[Named]) -> usize {
     side.chunk_by(|one, other| one.0 == other.0).count()
 }
 
-/// Keys of both sorted sides.
+/// Number of keys that both sorted sides have.
 fn shared(old: &[Named], new: &[Named]) -> usize {
     let keys = |side: &[Named]| side.chunk_by(|one, other| one.0 == other.0).map(|rows| rows[0].0).collect::<Vec<_>>();
     let (old, new) = (keys(old), keys(new));
     old.iter().filter(|key| new.binary_search(key).is_ok()).count()
 }
 
-/// Finds out whether a column only counts the rows.
+/// Detects whether a column only counts the rows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counter {
     rows: u64,
@@ -122,7 +121,7 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// Looks at the column in the next row; `None` for what is not a whole number.
+    /// Takes the column's value in the next row; `None` if it is not a whole number.
     pub(crate) fn see(&mut self, value: Option<u64>) {
         match value {
             Some(first) if self.rows == 0 && first < 2 => self.first = first,
@@ -132,13 +131,13 @@ impl Counter {
         self.rows += 1;
     }
 
-    /// Whether it counts the rows of a table that is not a small one, and has no name of a key.
+    /// Whether it counts the rows of a table that is not small, and has no key-like name.
     pub(crate) fn counts_rows(&self, name: &str) -> bool {
         !self.broken && self.rows >= COUNTED && !is_named_so(name)
     }
 }
 
-/// Whether a column is called as keys are.
+/// Whether a column's name is typical of keys.
 fn is_named_so(name: &str) -> bool {
     const WHOLE: [&str; 9] = ["id", "key", "uuid", "guid", "name", "path", "file", "filename", "image"];
     const ENDS: [&str; 6] = ["_id", "-id", ".id", " id", "_key", "_uuid"];

@@ -1,11 +1,11 @@
-//! What two files are.
+//! The kinds of files.
 
 use serde::Serialize;
 
 use crate::content::Watched;
 use crate::error::{Fit, Unfit};
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -23,7 +23,7 @@ pub enum Kind {
     Bytes,
 }
 
-/// By the end of the name. Of two that it allows, content decides: see [`Kind::of`].
+/// By file extension. If content contradicts the name, see [`Kind::of`].
 const BY_NAME: [(&str, Kind); 13] = [
     ("json", Kind::Json),
     ("geojson", Kind::Json),
@@ -57,11 +57,11 @@ const BY_CONTENT: [(&[u8], Kind); 13] = [
     (b"P7\n", Kind::Image),
 ];
 
-/// Bytes that are looked at.
+/// Number of bytes examined.
 const LOOKED_AT: u64 = 8000;
 
 impl Kind {
-    /// What a file of this name is that begins with these bytes.
+    /// The kind of a file with this name that begins with these bytes.
     pub fn of(name: &str, start: &[u8]) -> Self {
         let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
         let by_name = BY_NAME.iter().find(|(end, _)| extension.as_deref() == Some(*end)).map(|(_, kind)| *kind);
@@ -69,7 +69,7 @@ impl Kind {
         let is_webp = start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP");
         let is_text = !start.contains(&0);
         match (by_content, by_name) {
-            // Two letters are too little to tell an image from text.
+            // Two letters are not enough to distinguish an image from text.
             (Some(Self::Image), _) if start.starts_with(b"BM") && is_text => by_name.unwrap_or(Self::Text),
             (Some(kind), _) => kind,
             _ if is_webp => Self::Image,
@@ -83,7 +83,7 @@ impl Kind {
         matches!(self, Self::Npy | Self::Npz | Self::Safetensors | Self::Image)
     }
 
-    /// What it is in words.
+    /// The kind as text.
     pub fn words(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -101,12 +101,12 @@ impl Kind {
     }
 }
 
-/// Whether a file is lines of text, as git tells it: by its first bytes.
+/// Whether a file is text, decided as git does: by its first bytes.
 pub(crate) fn is_text(side: &mut Watched<'_>) -> Fit<bool> {
     Ok(!side.start(LOOKED_AT)?.contains(&0))
 }
 
-/// What both sides are; an empty file is whatever the other one is, as text.
+/// The kind of both sides. If one of them is empty, both are compared as text or, if the other is not text, as bytes.
 pub(crate) fn common(old: &mut Watched<'_>, new: &mut Watched<'_>) -> Fit<Kind> {
     let (old_start, new_start) = (old.start(LOOKED_AT)?, new.start(LOOKED_AT)?);
     let (old_kind, new_kind) = (Kind::of(old.name(), &old_start), Kind::of(new.name(), &new_start));

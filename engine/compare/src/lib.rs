@@ -1,32 +1,32 @@
 //! Differences of two files by their kind: text, metrics, tables, images, tensors.
 //!
-//! Bytes of both sides in, findings out. Pure but for reading: nothing here knows of stores, commits or terminals.
-//! The modules, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
+//! Takes the bytes of both sides and returns findings. Apart from reading, it is pure: nothing here knows of stores, commits or terminals.
+//! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
 //! error     why a comparison failed, and what does not fit its kind
-//! limits    what is too much
+//! limits    size limits
 //! options   how to compare
 //! content   the bytes of a side, read in pieces and watched
-//! kind      what two files are, by content and name: a table
-//! bytes     everything that is nothing else
+//! kind      the kind of two files, by content and name: a table
+//! bytes     every file without a better kind
 //! sequence  which items of two lists are equal, by Myers
 //! text      lines, unified
-//! value     what values say, and when they are equal: one rule for all of these
-//! keys      which columns or fields tell rows and records apart
+//! value     the meaning of values, and when they are equal: one rule for all kinds
+//! keys      which columns or fields identify rows and records
 //! pairing   which records belong together
 //! metrics   JSON and YAML, value by value
 //! table     CSV and TSV, by row and cell
 //! images    pixels
 //! tensors   `.npy`, `.npz` and `.safetensors`, tensor by tensor
 //! flips     one field of the records of JSON and CSV: which decisions changed
-//! figures   what one file says in values: metrics, parameters
-//! shown     what one file shows to people: text, a small picture, tensors
+//! figures   the named values in one file: metrics, parameters
+//! shown     what to show of one file: text, a small picture, tensors
 //! ```
-//! Whatever is malformed or goes beyond the [`Limits`] is compared by lines as long as it is text, else by bytes; the finding then says why.
+//! Anything malformed or beyond the [`Limits`] is compared by lines if it is text, otherwise by bytes; the finding then says why.
 //!
 //! Readers are streaming and bounded; a hostile file costs no more than a large one. Not here: which files differ (`repos::tree`), why they
-//! do (`engine`), how findings are printed (`cli`).
+//! differ (`engine`), how findings are printed (`cli`).
 
 mod bytes;
 mod content;
@@ -68,7 +68,7 @@ pub use text::{Hunk, TextDiff};
 use content::Watched;
 use error::Fit;
 
-/// What differs between two files, by their kind.
+/// The differences between two files, by their kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Detail {
@@ -82,30 +82,30 @@ pub enum Detail {
     Image(ImageDiff),
     /// Arrays of numbers.
     Tensors(TensorsDiff),
-    /// Bytes, for want of something better.
+    /// Bytes, if there is nothing better.
     Bytes(BytesDiff),
 }
 
 /// The outcome of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
-    /// What differs.
+    /// The differences.
     pub detail: Detail,
-    /// A PNG of where two images differ, if it was asked for and they have the same size.
+    /// A PNG of the differences between two images, if requested and they have the same size.
     pub picture: Option<Vec<u8>>,
-    /// What became of the key; nothing for files without rows or records.
+    /// How the requested key was used; absent for files without rows or records.
     pub key_use: Option<KeyUse>,
 }
 
-/// Whether two values say the same, as cells of a table do: `1` and `1.0`, `true` and `True`.
+/// Whether two values are equal as cells of a table: `1` and `1.0`, `true` and `True`.
 pub fn is_same_value(one: &str, other: &str) -> bool {
     value::canonical_cell(one.as_bytes()) == value::canonical_cell(other.as_bytes())
 }
 
 /// Compares two files.
 ///
-/// The only errors are those of reading; a file that is not what its kind asks for is compared line by line as long as it is text, else
-/// by its bytes, and the finding says why.
+/// Fails only if a file cannot be read; a file that does not fit its kind is compared line by line if it is text, otherwise by its bytes,
+/// and the finding says why.
 pub fn compare<'c>(old: Side<'c>, new: Side<'c>, options: &Options) -> Result<Compared, CompareError> {
     let (mut old, mut new) = (Watched::new(old), Watched::new(new));
     let found = by_kind(&mut old, &mut new, options);
@@ -122,7 +122,7 @@ pub fn compare<'c>(old: Side<'c>, new: Side<'c>, options: &Options) -> Result<Co
     Ok(Compared { detail, picture: None, key_use: None })
 }
 
-/// Lines, or bytes where these are none.
+/// Compares by lines, or by bytes if the files are not text.
 fn fallback<'c>(old: &mut Watched<'c>, new: &mut Watched<'c>, why: String, options: &Options) -> Fit<Detail> {
     if kind::is_text(old)? && kind::is_text(new)? {
         let found = text::compare(old, new, &options.limits)?;

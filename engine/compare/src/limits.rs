@@ -1,43 +1,43 @@
-//! What is too much for a comparison.
+//! Size limits of a comparison.
 
-/// Bounds of what is read and told. What goes beyond them is compared by its bytes, or told in part with a count of the rest.
+/// Limits for what is read and reported. Beyond them a file is compared by its bytes, or reported in part with a count of the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Lines of each side of a text that are held at a time, with 8 bytes each.
+    /// Lines of each side of a text in memory at a time, at 8 bytes each.
     pub text_held: usize,
     /// Lines of a unified difference.
     pub text_lines: usize,
-    /// Characters of a line or of a value that are told.
+    /// Characters shown of a line or value.
     pub shown_characters: usize,
     /// Bytes of a JSON or YAML file.
     pub metrics_bytes: u64,
-    /// Lists and mappings inside each other.
+    /// Nesting depth of lists and mappings.
     pub nesting: usize,
-    /// Values of a JSON or YAML file, those that aliases stand for included.
+    /// Values in a JSON or YAML file, including those that aliases expand to.
     pub values: usize,
     /// Rows of a table.
     pub rows: usize,
     /// Columns of a table.
     pub columns: usize,
-    /// Bytes of one row, and of the header of a table.
+    /// Bytes in one row, and in the header of a table.
     pub row_bytes: u64,
-    /// Bytes of changed rows that are held at a time.
+    /// Bytes of changed rows in memory at a time.
     pub held_bytes: usize,
-    /// Bytes of the file of an image.
+    /// Bytes in an image file.
     pub image_bytes: u64,
-    /// Pixels of an image, and of one frame of several.
+    /// Pixels in an image, or in one frame.
     pub pixels: u64,
-    /// Frames or pages of an image that are compared.
+    /// Frames or pages compared.
     pub frames: u64,
-    /// Pixels of all frames that are compared.
+    /// Pixels in all compared frames together.
     pub frame_pixels: u64,
-    /// Bytes of the header of a file of tensors.
+    /// Bytes in the header of a tensor file.
     pub header_bytes: u64,
     /// Tensors of a file.
     pub tensors: usize,
-    /// Bytes of a file of tensors when it is unpacked.
+    /// Bytes in a tensor file after decompression.
     pub inflated_bytes: u64,
-    /// Values, rows or tensors that are told one by one.
+    /// Values, rows or tensors listed one by one.
     pub listed: usize,
 }
 

@@ -1,23 +1,23 @@
-//! How to compare, and what became of what was asked for.
+//! How to compare, and how the requested key was used.
 
 use crate::limits::Limits;
 
 /// How to compare.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// What is too much.
+    /// Size limits.
     pub limits: Limits,
-    /// Key columns of tables; empty to find them.
+    /// Key columns of tables; empty to detect them.
     pub key: Vec<String>,
-    /// Whether to draw a picture of where two images differ.
+    /// Whether to draw a picture of the differences between two images.
     pub picture: bool,
 }
 
-/// What became of a key that was asked for.
+/// How a requested key was used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyUse {
-    /// Columns or fields of it that are not on both sides: then it was not used.
+    /// Its columns or fields that are missing on a side: then the key was not used.
     pub lacking: Vec<String>,
-    /// Those that there are.
+    /// The existing columns or fields.
     pub columns: Vec<String>,
 }

@@ -1,14 +1,14 @@
-//! Which items of two lists belong together.
+//! Pairs the items of two lists.
 //!
-//! Lists of records (each item a mapping) are sets of rows, as tables are:
-//! 1. equal records are paired, wherever they stand;
-//! 2. the others by their key, which is given or found (`keys`); several of one key in their order;
-//! 3. without a key those that differ in one field alone; then, when both lists are equally long and none of these moved, those with one
-//!    number;
-//! 4. what is left was removed or added.
+//! Lists of records (each item a mapping) are sets of rows, like tables:
+//! 1. equal records are paired, whatever their positions;
+//! 2. the others by their key, given or detected (`keys`); several with one key in their order;
+//! 3. without a key, those that differ in only one field; then, if both lists are equally long and none of these moved, those at the same
+//!    index;
+//! 4. the rest was removed or added.
 //!
-//! All other lists are sequences: equally long ones are compared item by item, others by what they share in order. Of what stands between
-//! shared items the first belongs to the first, and so on.
+//! All other lists are sequences: equally long ones are compared item by item, others by their longest common subsequence. Between common
+//! items the first is paired with the first, and so on.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
@@ -21,32 +21,32 @@ use crate::keys::{self, Column, Counter, LOOKED_AT, Named};
 use crate::sequence;
 use crate::value::{Exact, Names, Node, feed};
 
-/// Fields of records that are told apart when there is no key; of records with more only equal ones are paired.
+/// Maximum number of fields of records that are compared field by field without a key; with more fields only equal records are paired.
 const FIELDS: usize = 64;
 
-/// How items or rows were found again.
+/// How items or rows were paired.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PairedBy {
     /// By key columns or fields.
     Key,
-    /// Equal ones first, then those that differ in one place alone, then, of equally many of which none moved, by their number.
+    /// Equal ones first, then those that differ in only one place; then, if the counts are equal and none of these moved, by index.
     #[default]
     Content,
     /// In order.
     Sequence,
 }
 
-/// What is asked of a pairing.
+/// Options of a pairing.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Wanted<'a> {
-    /// Key fields that were given; empty to find them.
+    /// The given key fields; empty to detect them.
     pub(crate) key: &'a [String],
-    /// A field that is not a key: a decision tells no records apart.
+    /// A field that cannot be a key: the decision being compared.
     pub(crate) not_key: Option<&'a str>,
 }
 
-/// Which items belong together, by their numbers from 0.
+/// Which items belong together, by index from 0.
 #[derive(Debug, Default)]
 pub(crate) struct Pairing {
     pub(crate) by: PairedBy,
@@ -58,13 +58,13 @@ pub(crate) struct Pairing {
     pub(crate) changed: Vec<(usize, usize)>,
     pub(crate) removed: Vec<usize>,
     pub(crate) added: Vec<usize>,
-    /// Whether items of both sides stand in another order.
+    /// Whether the order of paired items differs.
     pub(crate) reordered: bool,
-    /// Whether records that differ in one field alone were not looked for, since they have too many.
+    /// Whether the search for records that differ in only one field was skipped, since they have too many.
     pub(crate) limited: bool,
 }
 
-/// Whether a list holds records and nothing else.
+/// Whether a list contains only records.
 pub(crate) fn are_records(items: &[Node]) -> bool {
     items.iter().all(|item| item.entries().is_some())
 }
@@ -108,7 +108,7 @@ fn records(old: &[Node], new: &[Node], names: &Names, wanted: Wanted<'_>) -> Fit
     Ok(found)
 }
 
-/// Whether the pairs stand in another order; of records that are there several times any may be the partner.
+/// Whether the order of the pairs differs; among duplicates any may be the partner.
 fn has_other_order(found: &Pairing, mut old: Vec<u128>, mut new: Vec<u128>) -> bool {
     if sequence::is_in_order(found.equal.iter().chain(&found.changed).copied()) {
         return false;
@@ -126,7 +126,7 @@ fn has_repeats(names: &[u128]) -> bool {
     names.iter().collect::<HashSet<_>>().len() < names.len()
 }
 
-/// Items that belong to none yet, in order.
+/// Items without a partner so far, in order.
 struct Left {
     old: Vec<usize>,
     new: Vec<usize>,
@@ -134,14 +134,14 @@ struct Left {
 }
 
 impl Left {
-    /// Pairs items of one name, the first with the first, and so on.
+    /// Pairs items with equal hashes, the first with the first, and so on.
     fn take(&mut self, mut old: Vec<(u128, usize)>, mut new: Vec<(u128, usize)>) -> Vec<(usize, usize)> {
         old.sort_unstable();
         new.sort_unstable();
         self.take_sorted(&old, &new)
     }
 
-    /// The same of what is sorted by name.
+    /// Like [`Self::take`], for lists sorted by hash.
     fn take_sorted(&mut self, old: &[(u128, usize)], new: &[(u128, usize)]) -> Vec<(usize, usize)> {
         let pairs = join(old, new);
         let without = |left: &mut Vec<usize>, mut taken: Vec<usize>| {
@@ -153,7 +153,7 @@ impl Left {
         pairs
     }
 
-    /// Pairs records that differ in one field alone, field by field. Which ones depends on what they say, not on where they stand.
+    /// Pairs records that differ in only one field, field by field. The result depends on their content, not on their positions.
     fn take_nearly_equal(&mut self, old: &[Node], new: &[Node]) -> Vec<(usize, usize)> {
         let (old_fields, new_fields) = (Fields::of_all(old, &self.old), Fields::of_all(new, &self.new));
         let mut names: Vec<&str> = old_fields.iter().flat_map(|record| record.by_name.keys().copied()).collect();
@@ -178,7 +178,7 @@ impl Left {
     }
 }
 
-/// The fields of a record by hashes that are the same in every process: a clash pairs two records badly, and no more.
+/// Hashes of a record's fields, the same in every process: a collision at most pairs two records badly.
 struct Fields<'n> {
     at: usize,
     sum: u64,
@@ -203,14 +203,14 @@ impl<'n> Fields<'n> {
         found
     }
 
-    /// The name of all other fields, that of the field, and which record it is; none if it lacks the field.
+    /// The hash of all other fields, that of the field, and the record's index; `None` if the record lacks the field.
     fn without(&self, name: &str) -> Option<(u128, u64, usize)> {
         let hash = *self.by_name.get(name)?;
         Some((u128::from(self.sum.wrapping_sub(hash)), hash, self.at))
     }
 }
 
-/// Pairs what has one name in two lists that are sorted by it.
+/// Pairs items with equal hashes in two lists sorted by hash.
 pub(crate) fn join<T: Copy>(old: &[(u128, T)], new: &[(u128, T)]) -> Vec<(T, T)> {
     let (mut one, mut other) = (0, 0);
     let mut pairs = Vec::new();
@@ -235,7 +235,7 @@ fn key_name(record: &Node, key: &[String], names: &Names) -> u128 {
     })
 }
 
-/// Fields that all records have with values that are no lists or mappings, and which tell them apart.
+/// Fields that all records have, with scalar values, and that identify the records.
 fn find_key(old: &[Node], new: &[Node], wanted: Wanted<'_>) -> Fit<Vec<String>> {
     let Some(entries) = old.first().or(new.first()).and_then(Node::entries) else { return Ok(Vec::new()) };
     let is_key = |value: &Node| match value {
@@ -304,7 +304,7 @@ fn in_sequence(old: &[Node], new: &[Node], names: &Names) -> Pairing {
 }
 
 impl Pairing {
-    /// Pairs this many items from these on, one by one.
+    /// Pairs this many consecutive items, one by one.
     fn pair_up(&mut self, old: &[Node], new: &[Node], (one, other): (usize, usize), count: usize) {
         for (one, other) in (0..count).map(|at| (one + at, other + at)) {
             let is_equal = old[one].is_equal(&new[other]);

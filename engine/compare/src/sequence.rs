@@ -1,11 +1,11 @@
-//! What two sequences share in order.
+//! The common items of two sequences, in order.
 
 use std::hash::Hash;
 use std::ops::Range;
 
 use imara_diff::{Algorithm, Diff, InternedInput, TokenSource};
 
-/// Items up to which the fewest differences are looked for; of longer sequences few.
+/// Total number of items up to which the minimal difference is computed; for longer sequences an approximate one.
 const FEWEST: usize = 4000;
 
 struct Items<'i, T>(&'i [T]);
@@ -23,8 +23,8 @@ impl<'i, T: Copy + Eq + Hash> TokenSource for Items<'i, T> {
     }
 }
 
-/// Where they differ, in order: items of the old sequence that stand where items of the new one do. What is between is equal, item by
-/// item. The other way round the answer is the same but for its sides, if the shorter sequence is the old one either time.
+/// The differing ranges, in order: items of the old sequence that were replaced by items of the new one. Items in between are equal, one by
+/// one. Swapping the sequences only swaps the sides of the result, because the shorter one is always passed first.
 pub(crate) fn differences<T: Copy + Eq + Hash>(old: &[T], new: &[T]) -> Vec<(Range<usize>, Range<usize>)> {
     if old.len() > new.len() {
         return differences(new, old).into_iter().map(|(new, old)| (old, new)).collect();
@@ -37,8 +37,8 @@ pub(crate) fn differences<T: Copy + Eq + Hash>(old: &[T], new: &[T]) -> Vec<(Ran
     diff.hunks().map(|hunk| (range(&hunk.before), range(&hunk.after))).collect()
 }
 
-/// Whether what both share, this many items, stands in another order. It is not said of long sequences that share items several times, when
-/// both have items of their own.
+/// Whether the common items, of which there are `shared`, are in a different order. Always false for long sequences with repeated items if
+/// each side also has items of its own.
 pub(crate) fn is_reordered<T: Copy + Eq + Hash>(old: &[T], new: &[T], shared: usize) -> bool {
     if shared == old.len() || shared == new.len() {
         let (part, whole) = if shared == old.len() { (old, new) } else { (new, old) };
@@ -52,7 +52,7 @@ pub(crate) fn is_reordered<T: Copy + Eq + Hash>(old: &[T], new: &[T], shared: us
     old.len() - alone < shared
 }
 
-/// Whether pairs stand in one order on both sides.
+/// Whether the pairs are in the same order on both sides.
 pub(crate) fn is_in_order<T: Copy + Ord>(pairs: impl Iterator<Item = (T, T)>) -> bool {
     let mut pairs: Vec<(T, T)> = pairs.collect();
     pairs.sort_unstable();

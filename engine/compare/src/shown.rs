@@ -1,4 +1,4 @@
-//! What one file shows to people: the beginning of a text, a small picture of an image, the names and shapes of tensors.
+//! What to show of one file: the beginning of a text, a small picture of an image, the names and shapes of tensors.
 
 use std::io::{BufReader, Cursor};
 
@@ -11,27 +11,27 @@ use crate::kind::Kind;
 use crate::limits::Limits;
 use crate::tensors;
 
-/// How much is shown.
+/// How much to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Bytes of a text.
+    /// Maximum number of bytes of a text.
     pub text_bytes: u64,
-    /// The longer side of a picture, in pixels.
+    /// Maximum length of the longer side of a picture, in pixels.
     pub picture_side: u32,
-    /// Tensors of a file.
+    /// Maximum number of tensors.
     pub tensors: usize,
 }
 
-/// What a file shows.
+/// What to show of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
-    /// Text, and whether there is more of it.
+    /// Text, and whether there is more.
     Text(String, bool),
     /// A picture.
     Picture(Picture),
-    /// Tensors, one a line, and how many there are more.
+    /// Tensors, one a line, and how many more there are.
     Tensors(Vec<String>, usize),
-    /// Nothing that people can read; why.
+    /// Nothing readable, for this reason.
     Nothing(String),
 }
 
@@ -42,13 +42,13 @@ pub struct Picture {
     pub bytes: Vec<u8>,
     /// Its media type, such as `image/jpeg`.
     pub media_type: &'static str,
-    /// Its pixels from left to right, and from top to bottom.
+    /// Its width and height in pixels.
     pub size: (u32, u32),
-    /// Those of the image, upright.
+    /// Width and height of the image in pixels, upright.
     pub of: (u32, u32),
 }
 
-/// What a file shows. The only errors are those of reading.
+/// What to show of a file. Fails only if the file cannot be read.
 pub fn show(side: Side<'_>, bounds: &Bounds, limits: &Limits) -> Result<Shown, CompareError> {
     let mut side = Watched::new(side);
     let found = by_kind(&mut side, bounds, limits);
@@ -69,7 +69,7 @@ fn by_kind(side: &mut Watched<'_>, bounds: &Bounds, limits: &Limits) -> Fit<Show
     }
 }
 
-/// The beginning of a text; a character that is cut at its end is left out.
+/// The beginning of a text, without a character cut off at its end.
 fn text(start: &[u8], size_bytes: u64) -> Fit<Shown> {
     let (text, is_whole) = match std::str::from_utf8(start) {
         Ok(text) => (text, true),
@@ -81,7 +81,7 @@ fn text(start: &[u8], size_bytes: u64) -> Fit<Shown> {
     Ok(Shown::Text(text.to_owned(), !is_whole || size_bytes > start.len() as u64))
 }
 
-/// The image turned as it says that it is to be seen, no larger than the bounds.
+/// The image, upright, scaled down to the bounds.
 fn picture(side: &mut Watched<'_>, bounds: &Bounds, limits: &Limits) -> Fit<Picture> {
     let malformed = |error: image::ImageError| Unfit::malformed("image", error);
     let mut reader = ImageReader::new(BufReader::new(side.rewind()?)).with_guessed_format()?;

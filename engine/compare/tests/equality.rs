@@ -1,4 +1,4 @@
-//! One rule of equality, and what is done with what cannot be read: odd files that come from programs.
+//! The one rule of equality, and the handling of odd files written by programs.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
@@ -191,7 +191,7 @@ fn long_texts_are_compared_whatever_is_held_at_a_time() {
     assert_eq!((found.lines_added, found.lines_removed, found.hunks.len()), (2, 2, 3));
     assert_eq!(found.hunks[1].lines[3], "+inserted");
     assert_eq!((found.hunks[1].old_start, found.hunks[1].old_lines, found.hunks[1].new_lines), (98, 6, 7));
-    // Four lines a side at a time: what is told is more, and is a way from one to the other anyway.
+    // Only four lines a side at a time: more is shown than necessary, but it still leads from one to the other.
     let options =
         Options { limits: Limits { text_held: 50, text_lines: 10_000, ..Limits::default() }, ..Options::default() };
     let Detail::Text(found) = compared("a.txt", old.as_bytes(), new.concat().as_bytes(), &options).detail else {
@@ -277,7 +277,7 @@ fn records_without_a_key_are_paired_by_content() {
         ([0, 1, 0], &value!(false)),
         "one more of what is there twice"
     );
-    // What are no records are sequences.
+    // Lists of anything other than records are sequences.
     assert_eq!(counts(&json("a.json", "[1, 2, 3]", "[0, 1, 2, 3]")), [0, 1, 0]);
     assert_eq!(counts(&json("a.json", "[1, 2, 3]", "[3, 2, 1]")), [2, 0, 0], "order is what a sequence says");
     assert_eq!(counts(&json("a.json", "[]", "[{\"a\": 1}]")), [0, 1, 0]);
@@ -371,7 +371,7 @@ fn a_field_or_key_that_is_nowhere_is_said_with_those_that_there_are() {
     assert_eq!(found.key_use.unwrap().lacking, ["idd"]);
 }
 
-/// A `.safetensors` file of one tensor.
+/// A `.safetensors` file with one tensor.
 fn safetensors(metadata: &str) -> Vec<u8> {
     let header = format!(r#"{{"__metadata__":{metadata},"w":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#);
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &1.0_f32.to_le_bytes()].concat()
@@ -387,7 +387,7 @@ fn metadata_of_safetensors_is_compared() {
     assert_eq!([&found["metadata"], &found["unchanged"]], [&metadata, &value!(1)]);
 }
 
-/// An animation of frames of one colour each.
+/// An animation whose frames each have one colour.
 fn gif(colors: &[u8], delay: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);

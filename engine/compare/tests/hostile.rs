@@ -1,4 +1,4 @@
-//! Whatever bytes come, a comparison ends, within its limits and without a panic.
+//! Whatever the bytes, a comparison ends within its limits and without a panic.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 const NAMES: [&str; 11] =
     ["a.txt", "a.json", "a.jsonl", "a.yaml", "a.csv", "a.tsv", "a.png", "a.npy", "a.npz", "a.safetensors", "a.bin"];
 
-/// Sound files, to be broken.
+/// Valid files, to be damaged.
 fn seeds() -> Vec<Vec<u8>> {
     let image = image::RgbImage::from_fn(9, 9, |x, y| image::Rgb([x as u8, y as u8, 7]));
     let images = [image::ImageFormat::Png, image::ImageFormat::Bmp, image::ImageFormat::Gif, image::ImageFormat::Tiff];
@@ -41,7 +41,7 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// A sound file of which some bytes are others, and some are gone or there twice.
+/// A valid file with some bytes changed, removed or duplicated.
 fn broken() -> impl Strategy<Value = Vec<u8>> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..6);
     (prop::sample::select(seeds()), edits).prop_map(|(mut bytes, edits)| {
@@ -106,7 +106,7 @@ proptest! {
         }
     }
 
-    /// Rows by key in any order, against maps.
+    /// Compares rows by key, in any order, with maps.
     #[test]
     fn tables_agree_with_maps(old in rows(), new in rows(), seed in any::<u64>()) {
         let order = |rows: &std::collections::BTreeMap<u8, u8>, seed: u64| {

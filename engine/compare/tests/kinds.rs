@@ -1,4 +1,4 @@
-//! What differs between two files of each kind.
+//! The differences between two files of each kind.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
@@ -11,7 +11,7 @@ use compare::{Detail, Options};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::json as value;
 
-/// What differs by the usual limits, as JSON.
+/// The differences with default limits, as JSON.
 fn json(name: &str, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> serde_json::Value {
     serde_json::to_value(compared(name, old.as_ref(), new.as_ref(), &Options::default()).detail).unwrap()
 }
@@ -135,7 +135,7 @@ fn images_are_compared_by_pixels() {
     assert_eq!([&other_size["new"]["width"], &other_size["pixels_changed"]], [&value!(10), &value!(null)]);
 }
 
-/// A file of numpy's format, version 1.
+/// A file in numpy's format, version 1.
 fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
     let mut bytes = b"\x93NUMPY\x01\0".to_vec();

@@ -1,4 +1,4 @@
-//! What holds for every two files: equal is said of equal ones alone, the other way round is the other way round, order tells nothing.
+//! Properties of every comparison: only equal files are reported as equal, swapping the sides swaps the result, and order does not matter.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
@@ -21,7 +21,7 @@ fn table(old: &str, new: &str, key: &[&str]) -> TableDiff {
     }
 }
 
-/// Changed, added, removed, and whether a list has another order.
+/// Changed, added, removed, and whether a list was reordered.
 fn values(old: &Value, new: &Value) -> (usize, usize, usize, bool) {
     match detail("a.json", &old.to_string(), &new.to_string(), &[]) {
         Detail::Metrics(found) => {
@@ -50,7 +50,7 @@ fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A value and another that often is nearly the same.
+/// A value and another that is often almost the same.
 fn two_values() -> impl Strategy<Value = (Value, Value)> {
     prop_oneof![
         (any_value(), any_value()),
@@ -84,7 +84,7 @@ fn csv(rows: &[(u8, String, String)]) -> String {
     format!("id,text,number\n{}", rows.collect::<String>())
 }
 
-/// What a row says, whatever way it says it.
+/// The meaning of a row, whatever its notation.
 fn meaning(row: &(u8, String, String)) -> (u8, String, String) {
     let number = match row.2.as_str() {
         "1.0" => "1".to_owned(),
@@ -94,7 +94,7 @@ fn meaning(row: &(u8, String, String)) -> (u8, String, String) {
     (row.0, row.1.clone(), number)
 }
 
-/// Keys by what they say: of two equal rows that are written otherwise, either may be the one that was added.
+/// Keys by their meaning: of two equal rows in different notation, either may be the added one.
 fn meanings(keys: Vec<Vec<String>>) -> Vec<Vec<String>> {
     let plain = |cell: String| match cell.as_str() {
         "1.0" => "1".to_owned(),
@@ -160,7 +160,7 @@ proptest! {
     #[test]
     fn pairing_does_not_depend_on_order(old in rows(), new in rows(), seeds in any::<(u64, u64)>(), by_id in any::<bool>()) {
         let key: &[&str] = if by_id { &["id"] } else { &[] };
-        // Without a key, of equally many rows those that are left are paired by their number.
+        // Without a key and with equal counts, the remaining rows are paired by their number.
         prop_assume!(by_id || old.len() != new.len());
         let one = table(&csv(&old), &csv(&new), key);
         let other = table(&csv(&shuffled(&old, seeds.0)), &csv(&shuffled(&new, seeds.1)), key);
@@ -182,7 +182,7 @@ proptest! {
         prop_assert_eq!((changed, added, removed), (other.0, other.1, other.2));
     }
 
-    /// Nothing is said of what was not read, and what is not told is counted.
+    /// Nothing is reported about what was not read, and what is left out is counted.
     #[test]
     fn limits_change_what_is_told_and_not_what_is_counted(
         (old, new) in two_values(),
@@ -217,7 +217,7 @@ proptest! {
         prop_assert_eq!(told[1] == told[0], both[1].lines_left_out == 0);
     }
 
-    /// The lines of a text that are told lead from the one side to the other.
+    /// The lines shown of a text lead from one side to the other.
     #[test]
     fn a_difference_of_texts_is_a_way_from_one_to_the_other(
         old in prop::collection::vec("[ab]{0,2}", 0..12),
@@ -245,7 +245,7 @@ proptest! {
                     "-" => at += 1,
                     "+" => { made.push_str(text); made.push('\n'); }
                     _ if made.ends_with('\n') => {
-                        // A remark belongs to the line before: of the new side it takes the line end away.
+                        // A remark belongs to the line before it: on the new side it removes the line ending.
                         let before = hunk.lines.iter().take_while(|other| !std::ptr::eq(*other, line)).last().unwrap();
                         if !before.starts_with('-') { made.pop(); }
                     }

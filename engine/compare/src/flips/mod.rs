@@ -1,7 +1,7 @@
-//! Which decisions changed: one field of the records of JSON and CSV.
+//! Which decisions changed: compares one field of the records of JSON and CSV.
 //!
-//! A JSON file is one record if it has the field, else the list or mapping of records that it is or holds; `records` finds them. A row of a
-//! table is a record (`rows`). Records are found again by their file, and in it as `diff` does it; the field itself is not a key.
+//! A JSON file is one record if it has the field, otherwise the list or mapping of records that it is or contains; `records` finds them.
+//! Each row of a table is a record (`rows`). Records are paired within one file, as `diff` pairs them; the field itself is never a key.
 
 mod records;
 mod rows;
@@ -18,57 +18,57 @@ use crate::options::{KeyUse, Options};
 use crate::table::CellChange;
 use crate::value;
 
-/// Bytes by which the kind of a file is told.
+/// Number of bytes used to detect the kind of a file.
 const LOOKED_AT: u64 = 8000;
 
-/// What is asked.
+/// A query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
-    /// The field; with dots for one inside others.
+    /// The field; with dots for a nested one.
     pub field: String,
-    /// Fields or columns by which records of a file are found again; empty to find them.
+    /// Fields or columns that identify the records of a file; empty to detect them.
     pub key: Vec<String>,
-    /// Records with another value that are told one by one, of each file.
+    /// Maximum number of changed records listed for each file.
     pub listed: usize,
 }
 
-/// What became of the field in the records of one file.
+/// How the field changed in the records of one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileFlips {
-    /// Records with the same value on both sides, by value.
+    /// Number of records with the same value on both sides, by value.
     pub unchanged: BTreeMap<String, u64>,
-    /// Records of the old side alone, by value.
+    /// Number of records only on the old side, by value.
     pub old_only: BTreeMap<String, u64>,
-    /// Records of the new side alone, by value.
+    /// Number of records only on the new side, by value.
     pub new_only: BTreeMap<String, u64>,
-    /// Records with another value, by old and new value.
+    /// Number of records whose value changed, by old and new value.
     pub moves: BTreeMap<(String, String), u64>,
     /// The first of these.
     pub flipped: Vec<Flip>,
-    /// What became of the key that was asked for; nothing where no records had to be found again.
+    /// How the requested key was used; absent if no records had to be paired.
     pub key_use: Option<KeyUse>,
 }
 
 impl FileFlips {
-    /// Whether there is no record at all.
+    /// Whether there are no records at all.
     pub fn is_empty(&self) -> bool {
         self.unchanged.is_empty() && self.old_only.is_empty() && self.new_only.is_empty() && self.moves.is_empty()
     }
 }
 
-/// A record with another value.
+/// A record whose value changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Flip {
-    /// What tells it from the other records of its file; empty when it is the file.
+    /// What identifies it among the records of its file; empty if it is the whole file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<String>,
-    /// The value before.
+    /// The old value.
     pub old: String,
-    /// The value now.
+    /// The new value.
     pub new: String,
     /// Other fields that differ.
     pub fields: Vec<CellChange>,
-    /// How many more of them there are.
+    /// Number of further differing fields.
     #[serde(skip_serializing_if = "is_zero")]
     pub fields_left_out: usize,
 }
@@ -81,9 +81,9 @@ fn is_zero(count: &usize) -> bool {
 /// Why a file has no records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NoRecords {
-    /// In words.
+    /// The reason, as text.
     pub why: String,
-    /// Fields or columns that there are; some of very many.
+    /// The existing fields or columns; only some if there are very many.
     pub fields: Vec<String>,
 }
 
@@ -93,7 +93,8 @@ impl From<Unfit> for NoRecords {
     }
 }
 
-/// Compares a field of the records of two versions of a file, or counts those of one. The inner error says why a file has no records.
+/// Compares a field of the records in two versions of a file, or counts its values in one version. The inner error says why a file has no
+/// records.
 pub fn flips<'c>(
     old: Option<Side<'c>>,
     new: Option<Side<'c>>,

@@ -9,12 +9,12 @@ use crate::table::CellChange;
 use crate::text::shortened;
 use crate::value::{Names, Node};
 
-/// Other fields of a record that are told.
+/// Maximum number of other fields of a record that are listed.
 const FIELDS: usize = 100;
-/// Names of fields that are told when none of them is the one that was asked for.
+/// Maximum number of field names listed if none is the requested one.
 const NAMES: usize = 200;
 
-/// A record of each side, or of one, and what tells it from the others.
+/// A record of each side, or of only one, with what identifies it.
 type Pair<'v> = (Vec<String>, Option<&'v Node>, Option<&'v Node>);
 
 pub(super) fn flips(
@@ -50,7 +50,7 @@ pub(super) fn flips(
     Ok(found)
 }
 
-/// The records of both sides that belong together.
+/// The paired records of both sides.
 fn pairs<'v>(old: Option<&'v Node>, new: Option<&'v Node>, query: &Query) -> Fit<Vec<Pair<'v>>> {
     let has_field = |record: &Node| record.field(&query.field).is_some();
     let is_record = |document: &Node| document.entries().is_some() && has_field(document);
@@ -69,7 +69,7 @@ fn pairs<'v>(old: Option<&'v Node>, new: Option<&'v Node>, query: &Query) -> Fit
         let of = |side: Option<&'v Node>| side.and_then(|side| side.get(name));
         let sides = [of(old), of(new)];
         match lists(sides) {
-            // A list of records under a name of its own.
+            // A named list of records.
             Some(items) => found.extend(list_pairs(items, query)?.into_iter().map(|(mut key, old, new)| {
                 key.insert(0, name.to_owned());
                 (key, old, new)
@@ -80,7 +80,7 @@ fn pairs<'v>(old: Option<&'v Node>, new: Option<&'v Node>, query: &Query) -> Fit
     Ok(found)
 }
 
-/// The items of both sides, if what is there are lists.
+/// The items of both sides, if each side present is a list.
 fn lists<'v>(sides: [Option<&'v Node>; 2]) -> Option<[&'v [Node]; 2]> {
     let mut found: [&'v [Node]; 2] = [&[], &[]];
     let mut is_list = false;
@@ -113,7 +113,7 @@ fn list_pairs<'v>([old, new]: [&'v [Node]; 2], query: &Query) -> Fit<Vec<Pair<'v
     Ok(pairs)
 }
 
-/// Names of fields that records have, for whom the one asked for is none.
+/// The field names of the records, for an error about a missing field.
 fn fields(documents: &[Option<&Node>]) -> Vec<String> {
     let mut names = Vec::new();
     documents.iter().flatten().for_each(|document| collect(document, "", 3, &mut names));
@@ -141,7 +141,7 @@ fn collect(value: &Node, before: &str, depth: usize, names: &mut Vec<String>) {
     }
 }
 
-/// What else differs between two records, and how much more there is.
+/// The other differences between two records, and how many more there are.
 fn other_fields(old: &Node, new: &Node, query: &Query, limits: &Limits) -> Fit<(Vec<CellChange>, usize)> {
     let told = |value: Option<serde_json::Value>| match value {
         Some(serde_json::Value::String(text)) => shortened(&text, limits.shown_characters),

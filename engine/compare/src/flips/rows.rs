@@ -1,4 +1,4 @@
-//! One column of two tables: which rows have another value there.
+//! One column of two tables: in which rows its value changed.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,10 +11,10 @@ use crate::options::{KeyUse, Options};
 use crate::table::{Pair, Paired, Sheet, TableDiff, cells};
 use crate::value::{canonical_cell, shown_cell};
 
-/// Different values of a column.
+/// Maximum number of distinct values in a column.
 const VALUES: usize = 100_000;
 
-/// Each different value once.
+/// Each distinct value once.
 #[derive(Default)]
 struct Values {
     numbers: HashMap<(u8, Vec<u8>), u32>,
@@ -42,13 +42,13 @@ impl Values {
     }
 }
 
-/// The column of this name; the error says which there are.
+/// The index of a column; the error lists the existing ones.
 fn column(sheet: &Sheet<'_, '_>, name: &str) -> Result<usize, NoRecords> {
     let place = sheet.header().iter().position(|other| other == name);
     place.ok_or_else(|| NoRecords { why: format!("there is no column `{name}`"), fields: sheet.header().to_vec() })
 }
 
-/// How many rows of one table have which value.
+/// Number of rows for each value of a column in one table.
 pub(crate) fn values(
     kind: Kind,
     side: &mut Watched<'_>,
@@ -65,7 +65,7 @@ pub(crate) fn values(
     Ok(counts.into_iter().map(|(number, count)| (values.text(number), count)).collect())
 }
 
-/// Compares a column, row by row. A decision does not tell records apart: it is not a key.
+/// Compares a column, row by row. The column itself is never used as a key.
 pub(crate) fn flips<'c>(
     kind: Kind,
     old: &mut Watched<'c>,

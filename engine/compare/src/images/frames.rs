@@ -1,4 +1,4 @@
-//! The frames of an image, one after the other: those of an animation, the pages of a TIFF, or the only one.
+//! The frames of an image, one by one: those of an animation, the pages of a TIFF, or the only one.
 
 use std::io::{BufReader, Seek};
 
@@ -15,7 +15,7 @@ use crate::content::Watched;
 use crate::error::{Fit, Unfit};
 use crate::limits::Limits;
 
-/// A frame as it is seen.
+/// A frame as displayed.
 pub(super) struct Frame {
     pub(super) pixels: Pixels,
     /// How long it is shown, as numerator and denominator of milliseconds.
@@ -24,7 +24,7 @@ pub(super) struct Frame {
 
 pub(super) enum Pixels {
     Image(DynamicImage),
-    /// Samples that are compared as bytes: of a sort that is not measured.
+    /// Samples of a type that cannot be measured, so they are compared as bytes.
     Raw {
         width: u32,
         height: u32,
@@ -42,7 +42,7 @@ impl Pixels {
     }
 }
 
-/// What gives the frames of a side.
+/// The source of the frames of a side.
 pub(super) enum Source<'a> {
     One(Option<Box<DynamicImage>>),
     Animation(image::Frames<'a>),
@@ -56,7 +56,7 @@ pub(super) struct Pages<'a> {
     most_pixels: u64,
 }
 
-/// Bytes that can be read from any place.
+/// Bytes with random access.
 pub(super) trait ReadSeek: std::io::Read + Seek {}
 
 impl<T: std::io::Read + Seek + ?Sized> ReadSeek for T {}
@@ -100,7 +100,7 @@ impl<'a> Source<'a> {
         Ok(Self::Pages(Box::new(Pages { first: Some(image), decoder, is_first: true, most_pixels })))
     }
 
-    /// The next frame; none behind the last.
+    /// The next frame; `None` after the last.
     pub(super) fn next(&mut self) -> Fit<Option<Frame>> {
         match self {
             Self::One(image) => Ok(image.take().map(|image| Frame { pixels: Pixels::Image(*image), delay: None })),

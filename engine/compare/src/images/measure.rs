@@ -2,7 +2,7 @@
 
 use image::DynamicImage;
 
-/// What was measured.
+/// The result of a measurement.
 pub(super) struct Measured {
     /// Share of pixels that differ.
     pub(super) changed: f64,
@@ -12,8 +12,8 @@ pub(super) struct Measured {
     pub(super) max: f64,
 }
 
-/// Compares two images of one size: by the channels that both have, as grey, colour or colour with transparency; in sixteen bits where one
-/// of them has more than eight.
+/// Compares two images of the same size, in the channels that both have: grey, colour, or colour with transparency; in sixteen bits if
+/// either has more than eight.
 pub(super) fn measure(old: &DynamicImage, new: &DynamicImage) -> Measured {
     let deep = [old, new].into_iter().any(|image| {
         let color = image.color();
@@ -31,7 +31,7 @@ pub(super) fn measure(old: &DynamicImage, new: &DynamicImage) -> Measured {
     }
 }
 
-/// `one` is what counts as 1 on the scale of 0 to 255.
+/// `one` is the sample difference that counts as 1 on the scale of 0 to 255.
 #[expect(clippy::cast_precision_loss, reason = "shares and means")]
 fn over<T: Copy + Into<u32>, const CHANNELS: usize>(old: &[T], new: &[T], one: f64) -> Measured {
     let (old, new) = (old.as_chunks::<CHANNELS>().0, new.as_chunks::<CHANNELS>().0);

@@ -1,9 +1,9 @@
-//! Two images, pixel by pixel: all frames of animations and all pages of a TIFF, as they are seen.
+//! Compares two images, pixel by pixel: all frames of animations and all pages of a TIFF, as displayed.
 //!
-//! A mark that turns the image (EXIF) is applied to both sides when they have different ones; colour profiles are not. What else a file
-//! has beside its pixels is told when it differs.
-//! - `frames`  one frame after the other; `whole` whether a JPEG is cut off
-//! - `measure` counts and means; `similarity` what an eye would say; `picture` draws where they differ
+//! If the sides have different EXIF orientations, these are applied; colour profiles are not. Differences outside the pixels are reported
+//! as notes.
+//! - `frames`: one frame after another; `whole`: whether a JPEG is truncated
+//! - `measure`: counts and means; `similarity`: perceived similarity; `picture`: draws the differences
 
 mod frames;
 mod measure;
@@ -30,25 +30,25 @@ pub struct ImageDiff {
     pub old: ImageFacts,
     /// The new side.
     pub new: ImageFacts,
-    /// Share of the pixels that differ in any channel, over all frames of both; absent, as all that follows, when the sizes differ.
+    /// Share of the pixels that differ in any channel, over all frames of both; absent, like the following fields, if the sizes differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pixels_changed: Option<f64>,
-    /// Mean size of the difference, over all pixels and channels, on the scale 0 to 255.
+    /// Mean absolute difference, over all pixels and channels, on the scale 0 to 255.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_difference: Option<f64>,
-    /// Largest difference of a channel, on the same scale.
+    /// Largest difference in a channel, on the same scale.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_difference: Option<f64>,
     /// Mean structural similarity of the luma: 1 for equal images, about 0 for unrelated ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<f64>,
-    /// Frames, or pages, of both sides that differ; absent when there is one on each.
+    /// Number of frames, or pages, that differ; absent if each side has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames_changed: Option<u64>,
     /// The first of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<FrameChange>,
-    /// What else is to be known: metadata that differs, frames that were not compared.
+    /// Further remarks: differing metadata, frames that were not compared.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -56,43 +56,43 @@ pub struct ImageDiff {
 /// A frame, or page, that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FrameChange {
-    /// Which, from 1.
+    /// Its number, from 1.
     pub number: u64,
-    /// Share of its pixels that differ; absent when they are of a sort that is not measured, or the sizes differ.
+    /// Share of its pixels that differ; absent if they cannot be measured, or the sizes differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pixels_changed: Option<f64>,
 }
 
-/// What an image is.
+/// Properties of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageFacts {
-    /// Such as `png`.
+    /// The format, such as `png`.
     pub format: String,
-    /// Pixels from left to right, as they are stored.
+    /// Width in pixels, as stored.
     pub width: u32,
-    /// Pixels from top to bottom, as they are stored.
+    /// Height in pixels, as stored.
     pub height: u32,
-    /// Channels and bits of each: `rgb8`, `l16`.
+    /// Channels and bits per channel: `rgb8`, `l16`.
     pub color: String,
-    /// The EXIF mark that says how it is turned when it is shown, 2 to 8; absent when it is shown as it is stored.
+    /// EXIF orientation for display, 2 to 8; absent if the image is displayed as stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orientation: Option<u8>,
-    /// Frames or pages; absent when there is one, or when not all were looked at.
+    /// Number of frames or pages; absent if there is one, or not all were read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames: Option<u64>,
 }
 
-/// What is known of a side before its pixels are.
+/// What is known of a side before its pixels are read.
 struct Opened {
     facts: ImageFacts,
     format: Option<ImageFormat>,
     orientation: Orientation,
-    /// What it has beside its pixels, by name.
+    /// Its metadata, by name.
     metadata: Vec<(&'static str, Option<Vec<u8>>)>,
 }
 
 impl Opened {
-    /// Its size as it is seen.
+    /// Its size as displayed.
     fn size(&self) -> (u32, u32) {
         let (width, height) = (self.facts.width, self.facts.height);
         if self.orientation.to_exif() > 4 { (height, width) } else { (width, height) }
@@ -121,7 +121,7 @@ pub(crate) fn compare(
     if old_opened.size() != new_opened.size() {
         return Ok((found, None));
     }
-    // One turn for both changes nothing that is told.
+    // Equal orientations need not be applied: that would change no result.
     let turn = |opened: &Opened| {
         if old_opened.orientation == new_opened.orientation { Orientation::NoTransforms } else { opened.orientation }
     };
@@ -133,7 +133,7 @@ pub(crate) fn compare(
     Ok((found, picture))
 }
 
-/// What differs beside the pixels.
+/// Differences outside the pixels.
 fn notes(old: &Opened, new: &Opened) -> Vec<String> {
     let mut notes = Vec::new();
     let names = old.metadata.iter().zip(&new.metadata).filter(|(old, new)| old.1 != new.1).map(|(old, _)| old.0);
@@ -237,7 +237,7 @@ fn draw(frames: Option<(Frame, Frame)>) -> Fit<Option<Vec<u8>>> {
     }
 }
 
-/// The share of pixels that differ; none where that is not measured.
+/// The share of pixels that differ; `None` if that is not measured.
 #[expect(clippy::cast_precision_loss, reason = "shares and means")]
 fn compare_frame(old: &Frame, new: &Frame, sums: &mut Sums) -> Option<f64> {
     if old.pixels.size() != new.pixels.size() {
@@ -299,7 +299,7 @@ fn open(side: &mut Watched<'_>, limits: &Limits) -> Fit<Opened> {
     }
     let color = format!("{:?}", decoder.color_type()).to_ascii_lowercase();
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    // A part that cannot be read counts as one that is not there: it is not what is compared.
+    // Metadata that cannot be read counts as absent: it is not the subject of the comparison.
     let metadata = vec![
         ("EXIF", decoder.exif_metadata().unwrap_or_default()),
         ("colour profile", decoder.icc_profile().unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! Draws where two images differ.
+//! Draws the differences between two images.
 
 use std::io::Cursor;
 
@@ -7,7 +7,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use super::unfit;
 use crate::error::Fit;
 
-/// A PNG of the new image in dark grey, with every pixel that differs in red: the brighter, the more.
+/// A PNG of the new image in dark grey, with every differing pixel in red: the larger the difference, the brighter.
 pub(super) fn draw(old: &RgbImage, new: &RgbImage) -> Fit<Vec<u8>> {
     let mut drawn = RgbImage::new(new.width(), new.height());
     for ((old, new), into) in old.pixels().zip(new.pixels()).zip(drawn.pixels_mut()) {

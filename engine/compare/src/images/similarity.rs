@@ -2,7 +2,7 @@
 //!
 //! The SSIM index of Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image Quality Assessment: From Error Visibility to Structural
 //! Similarity", IEEE Transactions on Image Processing 13 (4), 2004, with K1 = 0.01, K2 = 0.03 and L = 255; on luma, over square windows of
-//! eight pixels that begin at each fourth one, all pixels of a window counting alike. The mean of all windows is told.
+//! eight pixels that begin at every fourth pixel, with all pixels of a window weighted equally. The result is the mean of all windows.
 
 use image::{Rgb, RgbImage};
 
@@ -11,7 +11,7 @@ const STEP: u32 = 4;
 const C1: f64 = (0.01 * 255.0) * (0.01 * 255.0);
 const C2: f64 = (0.03 * 255.0) * (0.03 * 255.0);
 
-/// The mean similarity of two images of one size. A side shorter than a window is one window.
+/// The mean similarity of two images of the same size. A side shorter than a window counts as one window.
 pub(super) fn similarity(old: &RgbImage, new: &RgbImage) -> f64 {
     let (width, height) = old.dimensions();
     let (mut sum, mut count) = (0.0, 0_u32);
@@ -24,7 +24,7 @@ pub(super) fn similarity(old: &RgbImage, new: &RgbImage) -> f64 {
     if count == 0 { 1.0 } else { sum / f64::from(count) }
 }
 
-/// Where windows begin: every fourth pixel from which a whole one fits.
+/// The starts of windows: every fourth pixel where a whole window fits.
 fn starts(length: u32) -> impl Iterator<Item = u32> {
     let last = length.saturating_sub(WINDOW);
     (0..=last).step_by(STEP as usize).take(if length == 0 { 0 } else { usize::MAX })

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use crate::content::Watched;
 use crate::error::Fit;
 
-/// Whether the side is not a JPEG, or one with its end mark.
+/// Whether the side is a JPEG with its end marker, or not a JPEG at all.
 pub(super) fn is_whole(side: &mut Watched<'_>) -> Fit<bool> {
     let mut reader = BufReader::new(side.rewind()?);
     let mut start = [0; 2];
@@ -15,7 +15,7 @@ pub(super) fn is_whole(side: &mut Watched<'_>) -> Fit<bool> {
     while let Some(marker) = next_marker(&mut reader)? {
         match marker {
             0xd9 => return Ok(true),
-            // Marks without anything behind them; 0 is a byte of the picture.
+            // Markers without a payload; 0 is a byte of the picture.
             0x00 | 0x01 | 0xd0..=0xd8 => {}
             _ => {
                 let mut length = [0; 2];
@@ -32,7 +32,7 @@ pub(super) fn is_whole(side: &mut Watched<'_>) -> Fit<bool> {
     Ok(false)
 }
 
-/// The byte behind the next `ff`.
+/// The byte after the next `ff`.
 fn next_marker(reader: &mut impl BufRead) -> Fit<Option<u8>> {
     let mut after_mark = false;
     loop {

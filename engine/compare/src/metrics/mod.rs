@@ -1,6 +1,6 @@
-//! JSON and YAML, value by value.
+//! Compares JSON and YAML, value by value.
 //!
-//! Mappings are compared key by key, lists as `pairing` says. `walk` goes through both documents at once.
+//! Mappings are compared key by key, lists as `pairing` defines. `walk` traverses both documents at once.
 
 mod walk;
 
@@ -19,23 +19,23 @@ pub(crate) use walk::difference;
 /// How the values of two documents differ.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct MetricsDiff {
-    /// Values that are others now.
+    /// Number of values that changed.
     pub changed: usize,
-    /// Values that only the new side has; a record of a list is one.
+    /// Number of values only on the new side; a record in a list counts as one.
     pub added: usize,
-    /// Values that only the old side has.
+    /// Number of values only on the old side.
     pub removed: usize,
-    /// Values that are equal; when all are, and no list has another order, the sides differ in how they are written.
+    /// Number of equal values; if all are equal and no list is reordered, the sides differ only in formatting.
     pub unchanged: usize,
-    /// The first that are not equal, in order of their paths.
+    /// The first differing values, ordered by path.
     pub values: Vec<MetricChange>,
-    /// How the items of lists were paired, of lists that differ and are not compared item by item.
+    /// How list items were paired, for lists that differ and are not compared item by item.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<ListPairing>,
-    /// Keys that are given more than once in one mapping: each time is compared, while most readers take the last.
+    /// Duplicate keys in one mapping: each occurrence is compared, although most readers take only the last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repeated_keys: Vec<String>,
-    /// Lists and repeated keys that are not told.
+    /// Number of lists and duplicate keys that are left out.
     #[serde(skip_serializing_if = "is_zero")]
     pub left_out: usize,
 }
@@ -53,47 +53,46 @@ fn is_false(value: &bool) -> bool {
 /// How the items of a list were paired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ListPairing {
-    /// Where the list is: `(all)` when it is the document.
+    /// The path of the list; `(all)` if it is the whole document.
     pub path: String,
-    /// How.
+    /// The method.
     pub by: PairedBy,
-    /// The key fields, if these did it.
+    /// The key fields, if they were used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<String>,
-    /// Items of the old side.
+    /// Number of items on the old side.
     pub old_items: usize,
-    /// Items of the new side.
+    /// Number of items on the new side.
     pub new_items: usize,
-    /// Whether items of both sides stand in another order.
+    /// Whether the order of paired items differs.
     pub reordered: bool,
-    /// Whether a key was given that no record of these has.
+    /// Whether a key was given that none of these records has.
     #[serde(skip_serializing_if = "is_false")]
     pub lacks_key: bool,
-    /// Whether records that differ in one field alone were not looked for: they have too many fields.
+    /// Whether the search for records that differ in only one field was skipped because they have too many fields.
     #[serde(skip_serializing_if = "is_false")]
     pub limited: bool,
 }
 
-/// A value that is not equal on both sides.
+/// A value that differs between the sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MetricChange {
-    /// Keys and indexes with dots between: `model.layers.0.units`. A key with a dot in it stands in quotes, `key#2` is a key that is given
-    /// a second time, and `[id=7]` the record of a list that its key names. The index is that of the new side, of what was removed that
-    /// of the old one.
+    /// Keys and indexes joined by dots: `model.layers.0.units`. A key that contains a dot is quoted, `key#2` is the second occurrence of a
+    /// key, and `[id=7]` is the list record with that key. Indexes are those of the new side; for removed items, of the old side.
     pub path: String,
-    /// The value before; absent when it was added. A list or mapping when it is empty, or an item of a list.
+    /// The old value; absent if it was added. A list or mapping if it is empty, or an item of a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old: Option<Value>,
-    /// The value after; absent when it was removed. A number that readers of JSON would round is a text here.
+    /// The new value; absent if it was removed. A number that JSON readers would round is given as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new: Option<Value>,
-    /// New less old, of numbers.
+    /// New minus old, for numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<f64>,
-    /// The change as a share of the old value's size; absent when that is 0.
+    /// The change relative to the absolute old value; absent if that is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relative: Option<f64>,
-    /// The sorts of both, when they are of two: `["text", "number"]`.
+    /// The types of both, if they differ: `["text", "number"]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sorts: Option<[&'static str; 2]>,
 }
@@ -110,7 +109,7 @@ pub(crate) fn compare(
     Ok((found, key_use(&[&old, &new], &options.key)))
 }
 
-/// What became of the key that was asked for; nothing where none was, or there is no list of records.
+/// How the requested key was used; `None` if none was requested, or there is no list of records.
 pub(crate) fn key_use(documents: &[&Node], key: &[String]) -> Option<KeyUse> {
     if key.is_empty() {
         return None;

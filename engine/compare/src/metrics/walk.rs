@@ -1,4 +1,4 @@
-//! Through two documents at once.
+//! Traverses two documents at once.
 
 use super::{ListPairing, MetricChange, MetricsDiff};
 use crate::error::Fit;
@@ -7,7 +7,7 @@ use crate::pairing::{self, PairedBy, Pairing, Wanted};
 use crate::text::shortened_pair;
 use crate::value::{Exact, Names, Node, sorted};
 
-/// What differs between two values.
+/// The differences between two values.
 pub(crate) fn difference(old: &Node, new: &Node, key: &[String], limits: &Limits) -> Fit<MetricsDiff> {
     let mut found = MetricsDiff::default();
     let names = Names::default();
@@ -25,7 +25,7 @@ struct Walk<'a> {
 
 type Entries = [(Box<str>, Node)];
 
-/// What is inside a value that is not a leaf.
+/// The content of a value that is not a leaf.
 enum Inside<'v> {
     Mapping(&'v Entries),
     List(&'v [Node]),
@@ -45,7 +45,7 @@ impl Walk<'_> {
             (None, None) => self.leaf(old, new),
             (Some(Inside::Mapping(old)), Some(Inside::Mapping(new))) => return self.mappings(old, new),
             (Some(Inside::List(old)), Some(Inside::List(new))) => return self.lists(old, new),
-            // What became empty, or was: what is inside went or came.
+            // A container that became empty, or was empty: its content was removed or added.
             (Some(Inside::List(items)), None) if matches!(new, Some(Node::List(_))) => return self.lists(items, &[]),
             (None, Some(Inside::List(items))) if matches!(old, Some(Node::List(_))) => return self.lists(&[], items),
             (Some(Inside::Mapping(entries)), None) if matches!(new, Some(Node::Mapping(_))) => {
@@ -55,7 +55,7 @@ impl Walk<'_> {
                 return self.mappings(&[], entries);
             }
             (old_inside, new_inside) => {
-                // One after the other: nothing in them can be the same value. A leaf on one side is a leaf.
+                // One after the other, because nothing in them can be the same value. A leaf on one side is handled as a leaf.
                 match old_inside {
                     Some(Inside::Mapping(entries)) => self.mappings(entries, &[])?,
                     Some(Inside::List(items)) => self.lists(items, &[])?,
@@ -71,7 +71,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Does something below a key or an item.
+    /// Runs `then` below a key or an item.
     fn below(&mut self, part: &str, then: impl FnOnce(&mut Self) -> Fit<()>) -> Fit<()> {
         let length = self.path.len();
         if length > 0 && !part.starts_with('[') {
@@ -139,7 +139,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Says how the items of a list were paired, where that is of interest.
+    /// Records how the items of a list were paired, if that is of interest.
     fn tell_pairing(&mut self, pairing: &Pairing, old_items: usize, new_items: usize) {
         let is_set = pairing.by != PairedBy::Sequence && old_items > 0 && new_items > 0;
         let differs = !pairing.changed.is_empty() || !pairing.removed.is_empty() || !pairing.added.is_empty();
@@ -194,7 +194,7 @@ impl Walk<'_> {
     }
 }
 
-/// Entries by key, with how many of that key there are up to each.
+/// Entries by key, each with its occurrence number for that key.
 fn numbered(entries: &Entries) -> Vec<(&str, usize, &Node)> {
     let mut last = ("", 0);
     let entries = sorted(entries).into_iter();
@@ -205,14 +205,14 @@ fn numbered(entries: &Entries) -> Vec<(&str, usize, &Node)> {
     entries.map(number).collect()
 }
 
-/// A key as a part of a path.
+/// A key as part of a path.
 fn key_part(key: &str, number: usize) -> String {
     let needs_quotes = key.contains(['.', '"', '#', '[', ']']) || key.is_empty();
     let part = if needs_quotes { format!("{key:?}") } else { key.to_owned() };
     if number > 1 { format!("{part}#{number}") } else { part }
 }
 
-/// An item as a part of a path.
+/// An item as part of a path.
 fn item_part(pairing: &Pairing, at: usize, item: &Node) -> String {
     if pairing.by != PairedBy::Key {
         return at.to_string();
@@ -226,7 +226,7 @@ fn item_part(pairing: &Pairing, at: usize, item: &Node) -> String {
     format!("[{}]", values.collect::<Vec<_>>().join(", "))
 }
 
-/// The change of two numbers, absolute and relative.
+/// The difference of two numbers, absolute and relative.
 fn numbers(old: Option<&Node>, new: Option<&Node>) -> (Option<f64>, Option<f64>) {
     let (Some(Node::Number(old)), Some(Node::Number(new))) = (old, new) else { return (None, None) };
     let (Some(old), Some(new)) = (Exact::of(old), Exact::of(new)) else { return (None, None) };

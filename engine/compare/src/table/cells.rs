@@ -1,4 +1,4 @@
-//! What differs in the rows that changed.
+//! The differences within the changed rows.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,8 @@ use crate::limits::Limits;
 use crate::text::{lossless, shortened, shortened_pair};
 use crate::value::canonical_cell;
 
-/// Reads again what changed, and tells it. Changed rows of the old side are held a batch at a time; for each the new side is read once.
+/// Reads the changed rows again and reports their differences. Holds one batch of changed rows of the old side at a time; for each batch
+/// the new side is read once.
 pub(crate) fn fill(found: &mut TableDiff, pair: &mut Pair<'_, '_>, paired: &Paired, limits: &Limits) -> Fit<()> {
     let mut counts = vec![0; pair.both.len()];
     let mut left = paired.changed.as_slice();
@@ -30,10 +31,10 @@ pub(crate) fn fill(found: &mut TableDiff, pair: &mut Pair<'_, '_>, paired: &Pair
     Ok(())
 }
 
-/// Rows of the old side by the number of the row that is theirs on the new side.
+/// Rows of the old side, by the number of their partner on the new side.
 type Held = HashMap<u32, ByteRecord>;
 
-/// The first of `changed` as far as memory goes, and how many they are: at least one.
+/// As many of the first `changed` rows as memory allows, at least one, and their number.
 fn hold(pair: &mut Pair<'_, '_>, changed: &[(u32, u32)], limits: &Limits) -> Fit<(Held, usize)> {
     let mut held = Held::new();
     let mut bytes = 0;
@@ -58,7 +59,7 @@ fn compare(
     limits: &Limits,
 ) -> Fit<()> {
     let Pair { new, both, key, .. } = pair;
-    // Which of them are told: the first of the old side.
+    // The rows to list: the first of the old side.
     let room = limits.listed - found.changed.len().min(limits.listed);
     let told: HashMap<u32, u32> = changed.iter().take(room).map(|(old, new)| (*new, *old)).collect();
     let mut rows: Vec<(u32, RowChange)> = Vec::new();

@@ -1,4 +1,4 @@
-//! Which columns tell rows apart, and names of rows by their cells.
+//! Which columns identify rows, and hashes of rows by their cells.
 
 use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::hash::{BuildHasher, Hasher};
@@ -10,10 +10,10 @@ use crate::error::Fit;
 use crate::keys::{self, COLUMNS, Column, Counter, LOOKED_AT, Named};
 use crate::value::{hash_cell, is_value_cell};
 
-/// Bytes of the first rows that are held.
+/// Maximum number of bytes of first rows in memory.
 const HELD: usize = 8 << 20;
 
-/// Names rows by cells, so that two with other cells have other names but for a chance of one in 2^128. Names are of one process.
+/// Hashes rows by cells: rows with different cells collide with a probability of 2^-128. Valid within one process.
 #[derive(Clone, Default)]
 pub(crate) struct Hash {
     states: [RandomState; 2],
@@ -34,7 +34,7 @@ fn hash(mut hasher: impl Hasher, row: &ByteRecord, columns: &[usize]) -> u64 {
     hasher.finish()
 }
 
-/// The hash of a cell that is the same in every process: what is told must not depend on chance.
+/// A hash of a cell that is the same in every process, so that results do not depend on chance.
 pub(super) fn fixed_hash(column: usize, cell: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write_usize(column);
@@ -42,10 +42,10 @@ pub(super) fn fixed_hash(column: usize, cell: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Name, place in the old side, place in the new one.
+/// Name, index on the old side, index on the new side.
 type Both = (String, usize, usize);
 
-/// The columns by which most rows are found again, as places in `both`; none when there is no key. See [`keys`].
+/// The columns that pair the most rows, as indexes into `both`; `None` if there is no key. See [`keys`].
 pub(crate) fn find(
     old: &mut Sheet<'_, '_>,
     new: &mut Sheet<'_, '_>,
@@ -74,11 +74,11 @@ pub(crate) fn find(
 
 /// The first rows of a side.
 struct Start {
-    /// The first cells of each row by their hashes, and the hash of all.
+    /// The hashes of the first cells of each row, and the hash of the whole row.
     rows: Vec<(Vec<u64>, u64)>,
-    /// Whether they are all rows.
+    /// Whether these are all rows.
     is_all: bool,
-    /// Columns with a value that is measured.
+    /// Columns with a measurement.
     measured: Vec<usize>,
     counters: Vec<Counter>,
 }
@@ -113,7 +113,7 @@ impl Start {
         self.counters.get(column).is_some_and(|counter| counter.counts_rows(name))
     }
 
-    /// Rows by some columns.
+    /// Hashes of rows by some columns.
     fn names(&self, key: &[usize], all: bool, sheet: &mut Sheet<'_, '_>, places: &[usize]) -> Fit<Vec<Named>> {
         if !all || self.is_all {
             let name = |cells: &[u64]| key.iter().fold(0, |name: u64, at| joined(name, cells[*at]));

@@ -1,12 +1,13 @@
-//! CSV and TSV, by row and cell.
+//! Compares CSV and TSV, by row and cell.
 //!
-//! The first line names the columns, unless it is a row like the others. What separates cells is found for each side on its own. Cells are
-//! equal when they say the same (`value`): `1` and `1.0`, `true` and `True`. Three steps, none of which holds a table:
-//! 1. `key`   finds the columns that tell rows apart, if none were given (`keys` has the rule);
-//! 2. `rows`  pairs equal rows, then the others by key or likeness, with 32 bytes a row;
-//! 3. `cells` reads again the rows that changed, a bounded batch at a time.
+//! The first line names the columns, unless it is a row like the others. The delimiter is detected for each side separately. Cells are
+//! equal if they have the same meaning (`value`): `1` and `1.0`, `true` and `True`. There are three steps, none of which holds a whole
+//! table in memory:
+//! 1. `key` detects the columns that identify rows, if none are given (`keys` has the rule);
+//! 2. `rows` pairs equal rows, then the others by key or similarity, with 32 bytes per row;
+//! 3. `cells` reads the changed rows again, in batches of bounded size.
 //!
-//! `flips::rows` goes the same way with one column in place of all.
+//! `flips::rows` does the same with one column instead of all.
 
 pub(crate) mod cells;
 mod key;
@@ -28,29 +29,29 @@ pub(crate) use rows::Paired;
 /// How two tables differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TableDiff {
-    /// Columns by which rows are found again; empty when there are none that tell rows apart.
+    /// Columns used as the key; empty if no columns identify rows.
     pub key: Vec<String>,
-    /// How rows were paired: by these, or by all that they say.
+    /// How rows were paired: by the key, or by their content.
     pub by: PairedBy,
-    /// Whether rows of both sides stand in another order.
+    /// Whether the order of paired rows differs.
     pub reordered: bool,
-    /// Rows of the old side.
+    /// Number of rows on the old side.
     pub old_rows: u64,
-    /// Rows of the new side.
+    /// Number of rows on the new side.
     pub new_rows: u64,
-    /// Columns that only the new side has.
+    /// Columns only on the new side.
     pub columns_added: Vec<String>,
-    /// Columns that only the old side has.
+    /// Columns only on the old side.
     pub columns_removed: Vec<String>,
-    /// Rows of the new side without a partner.
+    /// Number of rows of the new side without a partner.
     pub rows_added: u64,
-    /// Rows of the old side without a partner.
+    /// Number of rows of the old side without a partner.
     pub rows_removed: u64,
-    /// Rows on both sides of which a cell differs in a column of both.
+    /// Number of paired rows with a differing cell in a common column.
     pub rows_changed: u64,
-    /// Cells that differ in these.
+    /// Number of differing cells in these.
     pub cells_changed: u64,
-    /// How many cells differ, by column; those without are left out.
+    /// Number of differing cells by column; columns without any are left out.
     pub columns: Vec<ColumnChange>,
     /// The first changed rows, in the order of the old side.
     pub changed: Vec<RowChange>,
@@ -58,30 +59,30 @@ pub struct TableDiff {
     pub added: Vec<Vec<String>>,
     /// Keys of the first removed rows.
     pub removed: Vec<Vec<String>>,
-    /// What else is to be known: that there is no header, that cells are separated otherwise, that columns are in another order.
+    /// Further remarks: no header, different delimiters, a different order of columns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// A column with cells that differ.
+/// A column with differing cells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ColumnChange {
     /// Its name.
     pub column: String,
-    /// Cells that differ.
+    /// Number of differing cells.
     pub cells: u64,
 }
 
-/// A row with cells that differ.
+/// A row with differing cells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RowChange {
-    /// Its cells in the key columns, else its number from 1.
+    /// Its cells in the key columns, or its number from 1 if there is no key.
     pub key: Vec<String>,
-    /// What differs.
+    /// The differing cells.
     pub cells: Vec<CellChange>,
 }
 
-/// A cell that differs.
+/// A differing cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct CellChange {
@@ -90,23 +91,23 @@ pub struct CellChange {
     pub new: String,
 }
 
-/// Both sides as tables, and which of their columns belong together.
+/// Both sides as tables, and their common columns.
 pub(crate) struct Pair<'a, 'c> {
     pub(crate) old: Sheet<'a, 'c>,
     pub(crate) new: Sheet<'a, 'c>,
-    /// Columns of both: name, place in the old side, place in the new one.
+    /// Common columns: name, index on the old side, index on the new side.
     pub(crate) both: Vec<(String, usize, usize)>,
-    /// Key columns among `both`, by place there; empty when there are none.
+    /// Key columns, as indexes into `both`; empty if there are none.
     pub(crate) key: Vec<usize>,
-    /// What became of the key that was asked for.
+    /// How the requested key was used.
     pub(crate) key_use: KeyUse,
-    /// Whether the key is that one.
+    /// Whether the key is the requested one.
     pub(crate) was_given: bool,
     pub(crate) has_header: bool,
 }
 
 impl<'a, 'c> Pair<'a, 'c> {
-    /// Opens both sides and settles the key: that of the options, else one that is found, which `not_key` is not a part of.
+    /// Opens both sides and determines the key: the one from the options, or a detected one that does not contain `not_key`.
     pub(crate) fn open(
         kind: Kind,
         old: &'a mut Watched<'c>,
@@ -136,7 +137,7 @@ impl<'a, 'c> Pair<'a, 'c> {
         Ok(Self { old, new, both, key, key_use: KeyUse { lacking, columns }, was_given, has_header })
     }
 
-    /// Pairs the rows. A key that was found and fits nothing on the other side was not a key.
+    /// Pairs the rows. A detected key that matches no row of the other side is discarded.
     pub(crate) fn rows(&mut self) -> Fit<rows::Paired> {
         let paired = rows::pair(self)?;
         if paired.is_disjoint() && !self.was_given && !self.key.is_empty() {

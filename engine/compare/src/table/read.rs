@@ -1,4 +1,4 @@
-//! A table as rows, none of which may be larger than the limit.
+//! Reads a table row by row, with a size limit for each row.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -12,12 +12,12 @@ use crate::limits::Limits;
 use crate::text::lossless;
 use crate::value::canonical_cell;
 
-/// Bytes and rows by which it is told what separates cells.
+/// Number of bytes and rows used to detect the delimiter.
 const LOOKED_AT: u64 = 1 << 16;
 const ROWS: usize = 500;
 
-/// What separates the cells of a side: that which gives all of the first rows equally many cells, and more than one. Of several such the
-/// one that the name promises, then the one with most cells.
+/// The delimiter of a side: the one with which all of the first rows have the same number of cells, and more than one. Of several, the one
+/// that the file name suggests, then the one with the most cells.
 fn delimiter(kind: Kind, side: &mut Watched<'_>) -> Fit<u8> {
     let start = side.start(LOOKED_AT)?;
     let is_cut = (start.len() as u64) < side.size_bytes();
@@ -28,7 +28,7 @@ fn delimiter(kind: Kind, side: &mut Watched<'_>) -> Fit<u8> {
         let is_better = match (is_even && cells > 1, best.2) {
             (true, false) => true,
             (false, true) => false,
-            // A tab in a name ending in `.tsv` is not a chance; a comma is.
+            // With the extension `.tsv`, tabs are certainly the delimiter; with another name, commas may occur by chance.
             _ if best.0 == b'\t' && kind == Kind::Tsv && best.1 > 1 => false,
             _ => cells > best.1 || cells == best.1 && delimiter == promised,
         };
@@ -39,7 +39,7 @@ fn delimiter(kind: Kind, side: &mut Watched<'_>) -> Fit<u8> {
     Ok(best.0)
 }
 
-/// Cells of the first row, and whether all have as many.
+/// Number of cells in the first row, and whether all rows have as many.
 fn shape(start: &[u8], delimiter: u8, is_cut: bool) -> (usize, bool) {
     let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(start);
     let rows = reader.into_byte_records().take(ROWS);
@@ -62,7 +62,7 @@ pub(crate) struct Sheet<'a, 'c> {
 }
 
 impl<'a, 'c> Sheet<'a, 'c> {
-    /// Reads the header. A name that was there before gets its number: `a`, `a#2`.
+    /// Reads the header. A repeated name gets a number: `a`, `a#2`.
     pub(crate) fn open(kind: Kind, side: &'a mut Watched<'c>, limits: &Limits) -> Fit<Self> {
         let delimiter = delimiter(kind, side)?;
         let (row_bytes, rows) = (limits.row_bytes, limits.rows);
@@ -85,12 +85,12 @@ impl<'a, 'c> Sheet<'a, 'c> {
         Ok(sheet)
     }
 
-    /// Names of the columns, each once.
+    /// The names of the columns, made unique.
     pub(crate) fn header(&self) -> &[String] {
         &self.header
     }
 
-    /// Takes the first line as a row of both, if it can be no header: they differ in it, and have a number at one place.
+    /// Treats the first line of both as a row if it cannot be a header: the lines differ, and have numbers in the same place.
     pub(crate) fn without_header(one: &mut Self, other: &mut Self) -> bool {
         let is_number = |name: &str| canonical_cell(name.as_bytes()).0 == b'n';
         let pairs = one.header.iter().zip(&other.header);
@@ -107,7 +107,7 @@ impl<'a, 'c> Sheet<'a, 'c> {
         are_rows
     }
 
-    /// Hands each row to `see` with its number from 0, until that says no or all were seen.
+    /// Calls `see` with each row and its number from 0, until it returns false or all rows are seen.
     pub(crate) fn each(&mut self, mut see: impl FnMut(u32, &ByteRecord) -> Fit<bool>) -> Fit<()> {
         let (most, has_header) = (self.rows, self.has_header);
         let mut rows = self.reader()?;
@@ -163,7 +163,7 @@ fn unfit(error: &csv::Error) -> Unfit {
     }
 }
 
-/// Gives this many bytes for each row and no more: a quote that nobody closes makes one row of all that follows.
+/// Limits the bytes of each row: an unclosed quote would make one row of the whole rest.
 struct Rationed<'a, 'c> {
     side: &'a mut Watched<'c>,
     left: Cell<u64>,

@@ -1,7 +1,7 @@
-//! Which rows belong together, and which of these differ.
+//! Pairs the rows of two tables, and finds the pairs that differ.
 //!
-//! Equal rows are paired first, wherever they stand; then those of one key, or, without a key, those that differ in one cell alone; then,
-//! without a key, if there are equally many and none of these moved, those of one number.
+//! Equal rows are paired first, whatever their positions; then those with the same key or, without a key, those that differ in only one
+//! cell; then, without a key, if the counts are equal and none of these moved, those with the same number.
 
 use super::Pair;
 use super::key::{Hash, fixed_hash};
@@ -10,37 +10,37 @@ use crate::error::Fit;
 use crate::pairing::join;
 use crate::sequence::{is_in_order, is_reordered};
 
-/// Cells of rows without a partner that are held to find rows that differ in one cell alone.
+/// Maximum number of cells of unpaired rows in memory during the search for rows that differ in only one cell.
 const CELLS: usize = 8 << 20;
-/// Columns of a table in which such rows are looked for.
+/// Maximum number of columns for that search.
 const COLUMNS: usize = 64;
 
-/// The rows of two tables, by their numbers from 0.
+/// The paired rows of two tables, by their numbers from 0.
 #[derive(Debug, Default)]
 pub(crate) struct Paired {
     pub(crate) old_rows: u64,
     pub(crate) new_rows: u64,
-    /// Rows of both sides that are equal in all columns of both.
+    /// Pairs that are equal in all common columns.
     pub(crate) equal: Vec<(u32, u32)>,
-    /// Rows of both sides of which a cell differs, in the order of the old side.
+    /// Pairs with a differing cell, in the order of the old side.
     pub(crate) changed: Vec<(u32, u32)>,
-    /// Rows of the new side alone, in order.
+    /// Rows only on the new side, in order.
     pub(crate) added: Vec<u32>,
-    /// Rows of the old side alone, in order.
+    /// Rows only on the old side, in order.
     pub(crate) removed: Vec<u32>,
-    /// Whether rows of both sides stand in another order.
+    /// Whether the order of paired rows differs.
     pub(crate) reordered: bool,
-    /// Whether rows that differ in one cell alone were not looked for, since there are too many of them, or of columns.
+    /// Whether the search for rows that differ in only one cell was skipped, because there are too many rows or columns.
     pub(crate) limited: bool,
 }
 
 impl Paired {
-    /// Whether both sides have rows, and no two belong together.
+    /// Whether both sides have rows, but none are paired.
     pub(crate) fn is_disjoint(&self) -> bool {
         self.equal.is_empty() && self.changed.is_empty() && self.old_rows > 0 && self.new_rows > 0
     }
 
-    /// Pairs what has one name; the lists are sorted by it.
+    /// Pairs rows with equal hashes; the lists are sorted by hash.
     fn take(&mut self, old: &[(u128, u32)], new: &[(u128, u32)]) -> Vec<(u32, u32)> {
         let pairs = join(old, new);
         without(&mut self.removed, pairs.iter().map(|(old, _)| *old).collect());
@@ -76,7 +76,7 @@ pub(crate) fn pair(pair: &mut Pair<'_, '_>) -> Fit<Paired> {
     Ok(paired)
 }
 
-/// Whether the pairs stand in another order; of rows that are there several times any may be the partner.
+/// Whether the order of the pairs differs; among duplicates any may be the partner.
 fn has_other_order(paired: &Paired, repeats: Option<(Vec<u64>, Vec<u64>)>) -> bool {
     if is_in_order(paired.equal.iter().chain(&paired.changed).copied()) {
         return false;
@@ -92,7 +92,7 @@ fn has_repeats(sorted: &[(u128, u32)]) -> bool {
     sorted.windows(2).any(|pair| pair[0].0 == pair[1].0)
 }
 
-/// Names in the order of the rows; half of each is enough to tell order.
+/// Hashes in row order; half of each is enough to compare the order.
 fn by_row(names: &[(u128, u32)]) -> Vec<u64> {
     let mut names: Vec<(u32, u64)> = names.iter().map(|(name, row)| (*row, *name as u64)).collect();
     names.sort_unstable();
@@ -123,7 +123,7 @@ fn pair_others(
     Ok(())
 }
 
-/// Names of rows, sorted, those of one name by number: all, or some.
+/// Hashes of all or some rows, sorted; equal hashes by row number.
 fn names(
     sheet: &mut Sheet<'_, '_>,
     rows: Option<&[u32]>,
@@ -140,7 +140,7 @@ fn names(
     Ok(names)
 }
 
-/// Pairs rows that differ in one cell alone, column by column. Which ones depends on what they say, not on where they stand.
+/// Pairs rows that differ in only one cell, column by column. The result depends on their content, not on their positions.
 fn nearly_equal(pair: &mut Pair<'_, '_>, paired: &mut Paired, (old_all, new_all): (&[usize], &[usize])) -> Fit<()> {
     let columns = pair.both.len();
     let cells = (paired.removed.len() + paired.added.len()).saturating_mul(columns);
@@ -160,7 +160,7 @@ fn nearly_equal(pair: &mut Pair<'_, '_>, paired: &mut Paired, (old_all, new_all)
     Ok(())
 }
 
-/// Pairs rows of one number, if both sides have equally many rows and none has moved so far.
+/// Pairs rows with the same number, if both sides have equally many rows and none has moved so far.
 fn by_number(paired: &mut Paired) {
     let has_moved = paired.equal.iter().chain(&paired.changed).any(|(old, new)| old != new);
     if paired.old_rows == paired.new_rows && !has_moved {
@@ -171,7 +171,7 @@ fn by_number(paired: &mut Paired) {
     }
 }
 
-/// The cells of some rows, by their hashes.
+/// Hashes of the cells of some rows.
 struct Cells {
     rows: Vec<u32>,
     columns: usize,
@@ -193,7 +193,7 @@ impl Cells {
         Ok(found)
     }
 
-    /// The rows that are still open, by all of their cells but one; those of one name by that cell.
+    /// The unpaired rows, hashed by all cells except one; equal hashes are sorted by that cell.
     fn without(&self, column: usize, open: &[u32]) -> Vec<(u128, u32)> {
         let rows = self.rows.iter().zip(self.hashes.chunks_exact(self.columns));
         let rows = rows.filter(|(row, _)| open.binary_search(row).is_ok());

@@ -1,4 +1,4 @@
-//! How far two tensors are from each other.
+//! The distance between two tensors.
 
 use std::io::Read;
 
@@ -8,46 +8,46 @@ use super::element::Element;
 use crate::content::read_full;
 use crate::error::{Fit, Unfit};
 
-/// Elements that are read at a time.
+/// Number of elements read at a time.
 const AT_A_TIME: u64 = 1 << 16;
 
-/// How far the new elements are from the old ones. Pairs with an element that is not a finite number are counted, and take no part in the
+/// The distance between the new and the old elements. Pairs with an element that is not a finite number are counted, but excluded from the
 /// sums.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Distance {
-    /// Pairs of elements.
+    /// Number of pairs of elements.
     pub elements: u64,
-    /// Pairs that are not equal; two that are no numbers are.
+    /// Number of pairs that are not equal; two NaNs count as equal.
     pub changed: u64,
     /// Square root of the sum of squared differences.
     pub l2: f64,
-    /// That as a share of the old elements' own length; absent when this is 0.
+    /// `l2` relative to the norm of the old elements; absent if that is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relative: Option<f64>,
-    /// Largest difference.
+    /// Largest absolute difference.
     pub max_abs: f64,
-    /// Cosine of the angle between both, taken as vectors; absent when one has no length.
+    /// Cosine of the angle between both as vectors; absent if one of them is zero.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cosine: Option<f64>,
-    /// Old elements that are no number.
+    /// Number of old elements that are NaN.
     pub old_nan: u64,
-    /// New elements that are no number.
+    /// Number of new elements that are NaN.
     pub new_nan: u64,
-    /// Old elements without end.
+    /// Number of old elements that are infinite.
     pub old_infinite: u64,
-    /// New elements without end.
+    /// Number of new elements that are infinite.
     pub new_infinite: u64,
 }
 
 impl Distance {
-    /// How much changed, for an order of tensors of any length.
+    /// The size of the change, comparable between tensors of any length.
     pub(super) fn size(&self) -> f64 {
         let numbers_came_or_went = self.old_nan != self.new_nan || self.old_infinite != self.new_infinite;
         if numbers_came_or_went { f64::MAX } else { self.relative.unwrap_or(self.l2) }
     }
 }
 
-/// Bytes of elements, and how they are read.
+/// The bytes of the elements, and how to decode them.
 type Source<'r> = (Box<dyn Read + 'r>, Element);
 
 #[derive(Default)]

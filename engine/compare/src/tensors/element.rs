@@ -1,26 +1,26 @@
-//! From bytes to numbers.
+//! Decodes numbers from bytes.
 
 use npyz::{Endianness, TypeChar, TypeStr};
 use safetensors::Dtype;
 
-/// How one number is in a file.
+/// The encoding of a number in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Element {
     pub(super) form: Form,
-    /// Bytes of one.
+    /// Its size in bytes.
     pub(super) bytes: usize,
-    /// Whether the highest byte comes first.
+    /// Whether the most significant byte comes first.
     big_endian: bool,
 }
 
-/// What sort of number.
+/// The type of number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Bool,
     Signed,
     Unsigned,
     Float,
-    /// The upper half of a 32-bit float.
+    /// bfloat16: the upper half of a 32-bit float.
     Brain,
 }
 
@@ -29,7 +29,7 @@ impl Element {
         Self { form, bytes, big_endian: false }
     }
 
-    /// That of a numpy type and its name; no element for what is not compared as a number.
+    /// The encoding of a numpy type, and its name; no encoding if it is not compared as a number.
     pub(super) fn of_numpy(text: &str) -> (Option<Self>, String) {
         let Ok(parsed) = text.parse::<TypeStr>() else { return (None, text.to_owned()) };
         let bytes = parsed.size_field() as usize;
@@ -44,7 +44,7 @@ impl Element {
         (Some(element), element.name())
     }
 
-    /// That of a safetensors type.
+    /// The encoding of a safetensors type.
     pub(super) fn of_safetensors(dtype: Dtype) -> Option<Self> {
         Some(match dtype {
             Dtype::BOOL => Self::little(Form::Bool, 1),
@@ -80,7 +80,7 @@ impl Element {
         matches!(self.form, Form::Bool | Form::Signed | Form::Unsigned)
     }
 
-    /// The bits of one element, the lowest byte first whatever the file does.
+    /// The bits of one element, converted to little-endian.
     fn bits(self, bytes: &[u8]) -> u64 {
         let mut low_first = [0; 8];
         low_first[..bytes.len()].copy_from_slice(bytes);
@@ -90,7 +90,7 @@ impl Element {
         u64::from_le_bytes(low_first)
     }
 
-    /// An integer or truth value, exactly.
+    /// An integer or boolean, exactly.
     pub(super) fn integer(self, bytes: &[u8]) -> i128 {
         let bits = self.bits(bytes);
         match self.form {
@@ -117,7 +117,7 @@ impl Element {
     }
 }
 
-/// A float of 16 bits: one of sign, five of exponent, ten of fraction.
+/// A 16-bit float: one bit of sign, five of exponent, ten of fraction.
 fn half(bits: u16) -> f64 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
     let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));

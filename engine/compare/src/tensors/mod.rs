@@ -1,10 +1,10 @@
-//! `.npy`, `.npz` and `.safetensors`, tensor by tensor.
+//! Compares `.npy`, `.npz` and `.safetensors`, tensor by tensor.
 //!
-//! - `open` which tensors a file has, and the bytes of each; `npy` the header of numpy's format
-//! - `element` from bytes to numbers
-//! - `distance` how far two tensors are from each other, read chunk by chunk
+//! - `open`: which tensors a file has, and the bytes of each; `npy`: the header of numpy's format
+//! - `element`: decodes numbers from bytes
+//! - `distance`: the distance between two tensors, read chunk by chunk
 //!
-//! Pickled objects are never unpacked.
+//! Pickled objects are never unpickled.
 
 mod distance;
 mod element;
@@ -27,24 +27,24 @@ use open::{File, Tensor, Texts};
 /// How the tensors of two files differ.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TensorsDiff {
-    /// Tensors that only the new side has.
+    /// Number of tensors only on the new side.
     pub added: usize,
-    /// Tensors that only the old side has.
+    /// Number of tensors only on the old side.
     pub removed: usize,
-    /// Tensors with another shape.
+    /// Number of tensors whose shape changed.
     pub reshaped: usize,
-    /// Tensors with another type of element and the same shape.
+    /// Number of tensors whose element type changed, with the same shape.
     pub retyped: usize,
-    /// Tensors with the same shape and type and other elements.
+    /// Number of tensors with the same shape and type whose elements changed.
     pub changed: usize,
-    /// Tensors that are equal.
+    /// Number of equal tensors.
     pub unchanged: usize,
-    /// The first that are not equal: added, removed and reshaped ones, then the most changed.
+    /// The first that differ: added, removed and reshaped ones, then those that changed most.
     pub tensors: Vec<TensorDiff>,
-    /// What differs in the texts that a `.safetensors` file has about itself, by key.
+    /// Differences in the metadata of a `.safetensors` file, by key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metadata: Vec<MetadataChange>,
-    /// Differences of metadata that are not told.
+    /// Number of metadata differences that are left out.
     #[serde(skip_serializing_if = "is_zero")]
     pub metadata_left_out: usize,
 }
@@ -54,7 +54,7 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// A text about the file that is another, or on one side alone.
+/// A metadata text that changed, or exists on one side only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct MetadataChange {
@@ -65,7 +65,7 @@ pub struct MetadataChange {
     pub new: Option<String>,
 }
 
-/// What became of a tensor.
+/// How a tensor changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields of `TensorsDiff` say what they mean")]
@@ -77,29 +77,29 @@ pub enum TensorChange {
     Changed,
 }
 
-/// A tensor that is not equal on both sides.
+/// A tensor that differs between the sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TensorDiff {
-    /// Its name; `array` for that of a `.npy` file.
+    /// Its name; `array` for a `.npy` file.
     pub name: String,
-    /// What became of it.
+    /// How it changed.
     pub change: TensorChange,
-    /// Its shape before.
+    /// Its old shape.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old_shape: Option<Vec<u64>>,
-    /// Its shape now.
+    /// Its new shape.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_shape: Option<Vec<u64>>,
-    /// Its type of element before: `f32`.
+    /// Its old element type: `f32`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old_type: Option<String>,
-    /// Its type of element now.
+    /// Its new element type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_type: Option<String>,
-    /// How far the new elements are from the old ones; absent when these are no pairs of numbers.
+    /// The distance between the new and the old elements; absent if they are not pairs of numbers.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub distance: Option<Distance>,
-    /// Why there is no distance, where one would be expected.
+    /// Why there is no distance although one would be expected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
@@ -162,7 +162,7 @@ impl TensorsDiff {
     }
 }
 
-/// What differs between two tensors of one name; `None` when nothing does.
+/// The differences between two tensors with the same name; `None` if they are equal.
 fn pair(
     name: String,
     (old, new): &(Option<Tensor>, Option<Tensor>),
@@ -212,7 +212,7 @@ fn pair(
     Ok((is_retyped || !is_equal).then_some(diff))
 }
 
-/// Names, element types and shapes of the tensors of a file, no more than `most`, and how many there are more: `w float32 3 × 4`.
+/// Names, element types and shapes of at most `most` tensors, and how many more there are: `w float32 3 × 4`.
 pub(crate) fn outline(kind: Kind, side: &mut Watched<'_>, limits: &Limits, most: usize) -> Fit<(Vec<String>, usize)> {
     let file = open::File::open(kind, side, limits)?;
     let line = |tensor: &open::Tensor| {

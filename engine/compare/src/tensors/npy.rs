@@ -1,7 +1,7 @@
-//! The header of numpy's format: a literal of Python, of which only the three fields that numpy writes are read.
+//! The header of numpy's format: a Python literal, of which only the three fields that numpy writes are read.
 //!
-//! Read here rather than by a library, since shapes and nesting come from anybody: sizes are checked before they are multiplied, and
-//! nothing recurs.
+//! It is parsed here rather than by a library, since shapes and nesting are untrusted: sizes are checked before they are multiplied, and
+//! nothing is recursive.
 
 use std::io::Read;
 
@@ -10,7 +10,7 @@ use super::open::Tensor;
 use crate::content::read_full;
 use crate::error::{Fit, Unfit};
 
-/// Bytes of a header; numpy itself reads no more than 10,000 unless it is told to.
+/// Maximum size of a header in bytes; numpy itself reads only 10,000 by default.
 const MOST: usize = 1 << 16;
 
 /// Reads the header, up to the first element. Returns the tensor and the header's length.
@@ -54,7 +54,7 @@ pub(super) fn header(from: &mut (impl Read + ?Sized), name: &str) -> Fit<(Tensor
     Ok((tensor, before + length as u64))
 }
 
-/// What follows the key `'name':`.
+/// The text after the key `'name':`.
 fn value<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let at = ['\'', '"'].iter().find_map(|quote| {
         let key = format!("{quote}{name}{quote}");

@@ -19,17 +19,17 @@ pub(super) struct Tensor {
     pub(super) name: String,
     pub(super) shape: Vec<u64>,
     pub(super) type_name: String,
-    /// How its numbers are there; none when they are no numbers that are compared.
+    /// The encoding of its elements; `None` if they are not compared as numbers.
     pub(super) element: Option<Element>,
-    /// Whether the first index runs fastest.
+    /// Whether it is in column-major (Fortran) order.
     pub(super) by_columns: bool,
-    /// How many there are: the product of `shape`.
+    /// Number of elements: the product of `shape`.
     pub(super) elements: u64,
-    /// Where its first element is in the file; its number in an archive.
+    /// Offset of its first element in the file; in an archive, the number of its entry.
     pub(super) place: u64,
 }
 
-/// Texts that a file has about itself, by key.
+/// Metadata texts of a file, by key.
 pub(super) type Texts = BTreeMap<String, String>;
 
 /// A file of tensors.
@@ -40,7 +40,7 @@ pub(super) struct File<'a, 'c> {
 }
 
 enum Form<'a, 'c> {
-    /// Elements are in the file as they are.
+    /// The elements are stored directly in the file.
     Plain(&'a mut Watched<'c>),
     /// Each tensor is a `.npy` file in an archive.
     Archive(Box<ZipArchive<&'a mut Watched<'c>>>),
@@ -64,12 +64,12 @@ impl<'a, 'c> File<'a, 'c> {
         &self.tensors
     }
 
-    /// What the file says about itself.
+    /// The file's metadata.
     pub(super) fn metadata(&self) -> &Texts {
         &self.metadata
     }
 
-    /// The bytes of a tensor's elements, and what may follow.
+    /// The bytes of a tensor's elements, possibly followed by more.
     pub(super) fn read(&mut self, tensor: &Tensor) -> Fit<Box<dyn Read + '_>> {
         match &mut self.form {
             Form::Plain(side) => {
@@ -166,7 +166,7 @@ fn check_size(tensor: &Tensor, bytes: u64) -> Fit<()> {
     Err(Unfit::malformed("tensors", format_args!("`{}` has fewer bytes than its shape requires", tensor.name)))
 }
 
-/// Refuses an archive that says it has more entries than are read: memory for as many would be taken before they are seen.
+/// Refuses an archive that claims more entries than the limit: memory for them would be allocated before they are read.
 fn check_directory(side: &mut Watched<'_>, limits: &Limits) -> Fit<()> {
     const LOCATOR: &[u8] = b"PK\x06\x07";
     const RECORD: &[u8] = b"PK\x06\x06";
@@ -178,7 +178,7 @@ fn check_directory(side: &mut Watched<'_>, limits: &Limits) -> Fit<()> {
     if !is_large {
         return Ok(());
     }
-    // Wherever the large record may be, it counts the entries on this disk and in all.
+    // Wherever the large record is, it counts the entries on this disk and in total.
     let counts = end
         .windows(40)
         .filter(|window| window.starts_with(RECORD))

@@ -12,31 +12,31 @@ use crate::error::Fit;
 use crate::limits::Limits;
 use crate::sequence::differences;
 
-/// Lines shown around a change.
+/// Number of lines shown around a change.
 pub(super) const CONTEXT: u64 = 3;
 
-/// What differs.
+/// The differences.
 #[derive(Default)]
 pub(super) struct Found {
-    /// A line that both have at the same place, from which on they are read again.
+    /// A line that both have at the same position, from which they are read again.
     pub(super) start: Place,
     /// The first changes, in order.
     pub(super) changes: Vec<Change>,
-    /// Lines of further changes.
+    /// Number of lines in further changes.
     pub(super) more_lines: u64,
     pub(super) added: u64,
     pub(super) removed: u64,
     pub(super) notes: Vec<String>,
 }
 
-/// Where a line begins: which it is, from 0, and at which byte.
+/// The start of a line: its number from 0, and its offset in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place {
     pub(super) line: u64,
     pub(super) byte: u64,
 }
 
-/// Lines of the old side that stand where those of the new one do; from 0.
+/// A range of lines of the old side, replaced by a range of the new side; from 0.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     pub(super) old: Range<u64>,
@@ -57,7 +57,7 @@ impl Found {
     }
 }
 
-/// How the lines of a side end.
+/// The line endings of a side.
 #[derive(Default)]
 struct Ends {
     with_return: u64,
@@ -108,12 +108,12 @@ pub(super) fn find<'c>(old: &mut Watched<'c>, new: &mut Watched<'c>, limits: &Li
     Ok(found)
 }
 
-/// One side between what both share at start and end.
+/// The part of a side between the common start and the common end.
 struct Side<'a, 'c> {
     lines: Lines<'a, 'c>,
-    /// The byte where it ends.
+    /// The offset of its end.
     end: u64,
-    /// The number of the first line that is held.
+    /// The number of the first line in memory.
     line: u64,
     held: Vec<u64>,
     ends: Ends,
@@ -148,21 +148,21 @@ impl<'a, 'c> Side<'a, 'c> {
         Ok(())
     }
 
-    /// Drops this many of the held lines.
+    /// Drops this many lines from memory.
     fn pass(&mut self, lines: usize) {
         self.held.drain(..lines);
         self.line += lines as u64;
     }
 }
 
-/// Compares what is held. What differs at the end may belong to what comes, and is kept unless it is all.
+/// Compares the lines in memory. A difference at the end may continue in the following lines, so it is kept unless it is everything.
 fn compare_part(one: &mut Side<'_, '_>, other: &mut Side<'_, '_>, is_last: bool, found: &mut Found, limits: &Limits) {
     let mut changes = differences(&one.held, &other.held);
     let mut done = (one.held.len(), other.held.len());
     if !is_last
         && let Some((old, new)) = changes.last().cloned()
         && (old.end, new.end) == done
-        // Too little to continue by: it would be compared again and again.
+        // Continue only with enough progress: otherwise it would be compared again and again.
         && (old.start + new.start) * 4 >= done.0 + done.1
     {
         changes.pop();
@@ -176,7 +176,7 @@ fn compare_part(one: &mut Side<'_, '_>, other: &mut Side<'_, '_>, is_last: bool,
     other.pass(done.1);
 }
 
-/// Where the output starts, a few lines before the first difference, and that line.
+/// Where the output starts, a few lines before the first difference, and the line of that difference.
 fn common_start(old: &mut Watched<'_>, new: &mut Watched<'_>) -> Fit<(Place, Place)> {
     let mut one = BufReader::with_capacity(BLOCK, old.rewind()?);
     let mut other = BufReader::with_capacity(BLOCK, new.rewind()?);
@@ -211,12 +211,12 @@ fn equal_bytes(one: &[u8], other: &[u8]) -> usize {
     at + one[at..].iter().zip(&other[at..]).take_while(|(one, other)| one == other).count()
 }
 
-/// Where the lines end that are not the same at the end of both sides.
+/// The offsets where the common end of both sides starts, rounded to whole lines.
 fn middle_ends(old: &mut Watched<'_>, new: &mut Watched<'_>, from: u64) -> Fit<(u64, u64)> {
     let (old_bytes, new_bytes) = (old.size_bytes(), new.size_bytes());
     let most = old_bytes.min(new_bytes).saturating_sub(from);
     let shared = bytes::suffix(old, new, 0, most)?;
-    // A line that begins before what is shared ends within it.
+    // A line that begins before the common part ends within it.
     old.seek(SeekFrom::Start(old_bytes - shared))?;
     let rest = match Lines::from(old, old_bytes - shared)?.next(|_| ())? {
         Some(seen) if seen.has_end => shared - seen.bytes,

@@ -1,36 +1,36 @@
-//! A file as lines, read from somewhere on.
+//! Reads a file as lines, from any offset.
 
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 
 use crate::content::Watched;
 use crate::error::Fit;
 
-/// Bytes that are read at a time.
+/// Number of bytes read at a time.
 pub(super) const BLOCK: usize = 1 << 16;
 
-/// Lines in order. A line has its end in it.
+/// Lines in order. A line includes its line ending.
 pub(super) struct Lines<'a, 'c> {
     reader: BufReader<&'a mut Watched<'c>>,
-    /// Where the next line begins.
+    /// Offset of the next line.
     pub(super) at: u64,
 }
 
-/// What is known of a line that went by.
+/// What is known of a line that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) bytes: u64,
-    /// Whether it has a line end: the last one may have none.
+    /// Whether it has a line ending: the last line may have none.
     pub(super) has_end: bool,
 }
 
 impl<'a, 'c> Lines<'a, 'c> {
-    /// The lines from this byte on.
+    /// The lines from this offset on.
     pub(super) fn from(side: &'a mut Watched<'c>, at: u64) -> Fit<Self> {
         side.seek(SeekFrom::Start(at))?;
         Ok(Self { reader: BufReader::with_capacity(BLOCK, side), at })
     }
 
-    /// Hands the next line to `see`, in one or several parts.
+    /// Passes the next line to `see`, in one or more parts.
     pub(super) fn next(&mut self, mut see: impl FnMut(&[u8])) -> Fit<Option<Seen>> {
         let mut seen = Seen { bytes: 0, has_end: false };
         while !seen.has_end {
@@ -58,7 +58,7 @@ impl<'a, 'c> Lines<'a, 'c> {
         Ok(())
     }
 
-    /// The next line without its end, of a long one the first bytes.
+    /// The next line without its ending; only the first bytes of a long line.
     pub(super) fn take(&mut self, most: usize) -> Fit<Option<(Vec<u8>, Seen)>> {
         let mut line = Vec::new();
         let seen = self.next(|part| line.extend_from_slice(&part[..part.len().min(most - line.len())]))?;

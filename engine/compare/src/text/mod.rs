@@ -1,8 +1,8 @@
-//! Two texts, line by line, however long they are.
+//! Compares two texts, line by line, however long they are.
 //!
-//! What both share at start and end is passed over. Of the lines between, 8 bytes each are held, a million a side at a time; a second
-//! reading fetches those that are told.
-//! - `lines` a file as lines; `hunks` which lines differ; `shown` lines as they are told
+//! The common start and end are skipped. For the lines between, 8 bytes each are held, a million a side at a time; a second pass reads the
+//! lines that are shown.
+//! - `lines`: a file as lines; `hunks`: which lines differ; `shown`: lines as displayed
 
 mod hunks;
 mod lines;
@@ -19,18 +19,18 @@ pub(crate) use shown::{lossless, shortened, shortened_pair};
 /// How two texts differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TextDiff {
-    /// Why they are not compared by what they say; empty when there is nothing better for them.
+    /// Why they are not compared by their content; empty if they have no better kind.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub why: String,
-    /// Lines that only the new side has.
+    /// Number of lines only on the new side.
     pub lines_added: u64,
-    /// Lines that only the old side has.
+    /// Number of lines only on the old side.
     pub lines_removed: u64,
     /// The changes, in order, with a few lines around each.
     pub hunks: Vec<Hunk>,
-    /// Lines of hunks that are not told.
+    /// Number of lines in hunks that are left out.
     pub lines_left_out: u64,
-    /// What else is to be known: that line ends differ, that long texts were compared in parts.
+    /// Further remarks: line endings differ, long texts were compared in parts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -40,13 +40,13 @@ pub struct TextDiff {
 pub struct Hunk {
     /// First line in the old file, from 1.
     pub old_start: u64,
-    /// Lines of the old file.
+    /// Number of lines of the old file.
     pub old_lines: u64,
     /// First line in the new file, from 1.
     pub new_start: u64,
-    /// Lines of the new file.
+    /// Number of lines of the new file.
     pub new_lines: u64,
-    /// The lines, each behind ` `, `-` or `+`.
+    /// The lines, each prefixed with ` `, `-` or `+`.
     pub lines: Vec<String>,
 }
 

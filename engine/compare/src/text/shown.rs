@@ -1,4 +1,4 @@
-//! Lines and values as they are told.
+//! Lines and values as displayed.
 
 use std::borrow::Cow;
 
@@ -9,11 +9,11 @@ use crate::content::Watched;
 use crate::error::Fit;
 use crate::limits::Limits;
 
-/// Bytes of a line that are searched for the difference of two long lines, in small and in large changes.
+/// Number of bytes searched for the difference between two long lines, in small and in large changes.
 const LOOKED_AT: usize = 1 << 16;
 const FEW: u64 = 16;
 
-/// Reads again what differs, as far as it is told.
+/// Reads the differing lines again, as far as they are shown.
 pub(super) fn fill<'c>(
     told: &mut TextDiff,
     start: &Place,
@@ -43,13 +43,13 @@ struct Teller<'t, 'a, 'c> {
     new: Lines<'a, 'c>,
     old_line: u64,
     new_line: u64,
-    /// Lines that may still be told.
+    /// Number of lines that may still be shown.
     left: usize,
     limits: &'t Limits,
     told: &'t mut TextDiff,
 }
 
-/// A line of a hunk: its sign, its bytes as far as they are looked at, and what is known of it.
+/// A line of a hunk: its sign, its bytes as far as they are read, and what is known of it.
 type Line = (char, Vec<u8>, Seen);
 
 impl Teller<'_, '_, '_> {
@@ -70,7 +70,7 @@ impl Teller<'_, '_, '_> {
         self.told.lines_left_out += (lines.len() - shown) as u64;
         if shown > 0 {
             lines.truncate(shown);
-            // Where there is no line, the one before is named.
+            // An empty range names the line before it.
             let first = |start: u64, lines: u64| start + u64::from(lines > 0);
             let (old_start, new_start) = (first(old_start, old_lines), first(new_start, new_lines));
             self.told.hunks.push(Hunk { old_start, old_lines, new_start, new_lines, lines });
@@ -78,7 +78,7 @@ impl Teller<'_, '_, '_> {
         Ok(())
     }
 
-    /// Passes over lines that both have.
+    /// Skips common lines.
     fn pass(&mut self, lines: u64) -> Fit<()> {
         self.old.skip(lines)?;
         self.new.skip(lines)?;
@@ -87,7 +87,7 @@ impl Teller<'_, '_, '_> {
         Ok(())
     }
 
-    /// Lines that both have, as many as there are.
+    /// Common lines, as many as there are.
     fn context(&mut self, count: u64, lines: &mut Vec<String>) -> Fit<()> {
         for _ in 0..count {
             let Some((line, seen)) = self.old.take(self.limits.shown_characters * 4)? else { return Ok(()) };
@@ -127,7 +127,7 @@ impl Teller<'_, '_, '_> {
         Ok(())
     }
 
-    /// A line after its sign; a missing line end gets its own remark.
+    /// Adds a line with its sign; a missing line ending gets a remark.
     fn push(&self, (sign, line, seen): Line, partner: Option<Vec<u8>>, lines: &mut Vec<String>) {
         let most = self.limits.shown_characters;
         let text = lossless(&line);
@@ -145,7 +145,7 @@ impl Teller<'_, '_, '_> {
     }
 }
 
-/// Bytes as text; bytes that are not UTF-8 as `\xe9`, so that different bytes look different.
+/// Bytes as text; bytes that are not UTF-8 become `\xe9`, so that different bytes look different.
 pub(crate) fn lossless(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
@@ -158,7 +158,7 @@ pub(crate) fn lossless(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Text of at most this many characters.
+/// The text, cut to this many characters.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((at, _)) => format!("{}…", &text[..at]),
@@ -166,7 +166,7 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-/// Two different texts, each of at most this many characters, cut so that the difference is visible.
+/// Two different texts, cut to this many characters each so that the difference stays visible.
 pub(crate) fn shortened_pair(old: &str, new: &str, most: usize) -> (String, String) {
     let is_long = |text: &str| text.char_indices().nth(most).is_some();
     let equal = old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count();

@@ -1,4 +1,4 @@
-//! What the cells of a table say. A table has no types: a cell that reads as a number of JSON is one, and `True` is `true`.
+//! The meaning of table cells. Tables have no types: a cell that reads as a JSON number is one, and `True` is `true`.
 
 use std::borrow::Cow;
 use std::hash::Hasher;
@@ -6,7 +6,7 @@ use std::hash::Hasher;
 use super::number;
 use crate::text::lossless;
 
-/// A cell as all cells that say the same are written, behind a letter for its sort.
+/// The canonical form of a cell, shared by all cells with the same meaning, with a letter for its type.
 pub(crate) fn canonical_cell(cell: &[u8]) -> (u8, Cow<'_, [u8]>) {
     match cell {
         b"true" | b"True" | b"TRUE" => (b'b', Cow::Borrowed(b"true")),
@@ -18,7 +18,7 @@ pub(crate) fn canonical_cell(cell: &[u8]) -> (u8, Cow<'_, [u8]>) {
     }
 }
 
-/// Gives a hasher what equal cells share.
+/// Hashes a cell so that equal cells have equal hashes.
 pub(crate) fn hash_cell(cell: &[u8], hasher: &mut impl Hasher) {
     let (sort, text) = canonical_cell(cell);
     hasher.write_u8(sort);
@@ -26,12 +26,12 @@ pub(crate) fn hash_cell(cell: &[u8], hasher: &mut impl Hasher) {
     hasher.write(&text);
 }
 
-/// Whether a cell is a measurement, which does not identify rows: a number with digits after its point.
+/// Whether a cell is a measurement, which does not identify rows: a number with digits after the decimal point.
 pub(crate) fn is_value_cell(cell: &[u8]) -> bool {
     number::of_cell(cell).is_some_and(|number| !number.is_whole())
 }
 
-/// A cell as people read it: equal ones alike.
+/// A cell as displayed: equal cells look the same.
 pub(crate) fn shown_cell(cell: &[u8]) -> String {
     match canonical_cell(cell) {
         (b'n', _) => number::of_cell(cell).map_or_else(String::new, |number| number.plain()),

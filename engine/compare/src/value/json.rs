@@ -1,13 +1,13 @@
-//! JSON to the letter, and `NaN`, `Infinity`, `-Infinity` as Python writes them.
+//! Strict JSON, plus `NaN`, `Infinity`, `-Infinity` as Python writes them.
 //!
-//! Read here rather than by a library: numbers keep all their digits, and a key that is given twice is there twice.
+//! It is parsed here rather than by a library: numbers keep all their digits, and duplicate keys are kept.
 
 use super::Node;
 use super::number::{Exact, is_beyond_floats};
 use crate::error::{Fit, Unfit};
 use crate::limits::Limits;
 
-/// The value that a text is.
+/// Parses a text as a value.
 pub(super) fn parse(text: &str, limits: &Limits) -> Fit<Node> {
     let mut reader = Reader::new(text, limits);
     let value = reader.value(limits.nesting)?;
@@ -15,7 +15,7 @@ pub(super) fn parse(text: &str, limits: &Limits) -> Fit<Node> {
     if reader.at < text.len() { Err(reader.malformed("unexpected text after the value")) } else { Ok(value) }
 }
 
-/// The values that follow each other in a text, as a list.
+/// Parses consecutive values in a text as a list.
 pub(super) fn parse_lines(text: &str, limits: &Limits) -> Fit<Node> {
     let mut reader = Reader::new(text, limits);
     let mut values = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn parse_lines(text: &str, limits: &Limits) -> Fit<Node> {
 struct Reader<'t> {
     text: &'t str,
     at: usize,
-    /// Values that may still come.
+    /// Number of values that may still follow.
     left: usize,
     values: usize,
 }
@@ -119,7 +119,7 @@ impl<'t> Reader<'t> {
         Ok(Node::Mapping(entries))
     }
 
-    /// What stands between brackets, with commas between and none behind.
+    /// The members between brackets, separated by commas, without a trailing comma.
     fn members(&mut self, end: u8, mut member: impl FnMut(&mut Self) -> Fit<()>) -> Fit<()> {
         self.at += 1;
         self.skip_space();

@@ -1,10 +1,10 @@
-//! Values of JSON and YAML, and the one rule of equality: for values, for decisions, for cells of tables.
+//! Values of JSON and YAML, and the one rule of equality for values, decisions and table cells.
 //!
-//! Numbers are equal when they are the same number, however they are written and however long they are; `true` in any spelling that the
-//! format has is `true`; texts are equal when their characters are; mappings whatever the order of their keys; a text is never a number.
-//! - `number` numbers, exactly
-//! - `read`   from bytes to values; `json` and `yaml` the formats
-//! - `cell`   what the cells of a table say
+//! Numbers are equal if they are the same number, whatever their notation and length; `true` in any spelling that the format allows is
+//! `true`; texts are equal if their characters are; mappings regardless of the order of their keys; a text never equals a number.
+//! - `number`: exact numbers
+//! - `read`: from bytes to values; `json` and `yaml`: the formats
+//! - `cell`: the meaning of table cells
 
 mod cell;
 mod json;
@@ -28,16 +28,16 @@ pub(crate) use read::read;
 pub(crate) enum Node {
     Null,
     Bool(bool),
-    /// As it is written; `NaN`, `Infinity` and `-Infinity` too.
+    /// As written; `NaN`, `Infinity` and `-Infinity` too.
     Number(Box<str>),
     Text(Box<str>),
     List(Vec<Node>),
-    /// In the order of the file; a key that is given twice is there twice.
+    /// In file order, with duplicate keys kept.
     Mapping(Vec<(Box<str>, Node)>),
 }
 
 impl Node {
-    /// Whether both say the same.
+    /// Whether both have the same meaning.
     pub(crate) fn is_equal(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Null, Self::Null) => true,
@@ -65,12 +65,12 @@ impl Node {
         }
     }
 
-    /// The value of a key; of several the last, which is the one that most readers take.
+    /// The value of a key; of duplicates the last, which most readers take.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         self.entries()?.iter().rev().find(|(name, _)| **name == *key).map(|(_, value)| value)
     }
 
-    /// The value of a field, with dots for one inside others; one whose own name has dots comes first.
+    /// The value of a field, with dots for nested ones; a field whose own name has dots takes precedence.
     pub(crate) fn field(&self, name: &str) -> Option<&Self> {
         self.get(name).or_else(|| name.split('.').try_fold(self, Self::inner))
     }
@@ -83,7 +83,7 @@ impl Node {
         }
     }
 
-    /// What sort of value it is, in words.
+    /// The type of the value, as text.
     pub(crate) fn sort(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -95,8 +95,8 @@ impl Node {
         }
     }
 
-    /// As JSON has it. A number that readers of JSON would round is a text with all its digits, a key that is given twice has its number
-    /// behind it, and texts are cut.
+    /// The value as JSON. A number that JSON readers would round becomes a text with all its digits, a duplicate key gets its occurrence
+    /// number appended, and long texts are cut.
     pub(crate) fn json(&self, most: usize) -> Value {
         match self {
             Self::Null => Value::Null,
@@ -123,7 +123,7 @@ impl Node {
         }
     }
 
-    /// As people read it: texts without quotes, unless they would look like something else.
+    /// The value as displayed: texts without quotes, unless they would look like something else.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Text(text) => {
@@ -136,21 +136,21 @@ impl Node {
     }
 }
 
-/// Entries by key; those of one key in their order.
+/// Entries sorted by key; duplicates in their order.
 pub(crate) fn sorted(entries: &[(Box<str>, Node)]) -> Vec<(&str, &Node)> {
     let mut sorted: Vec<(&str, &Node)> = entries.iter().map(|(key, value)| (&**key, value)).collect();
     sorted.sort_by_key(|(key, _)| *key);
     sorted
 }
 
-/// Names values: equal values get equal names, different ones different names but for a chance of 1 in 2^128. Valid in one process.
+/// Hashes values: equal values have equal hashes, different values collide with a probability of 2^-128. Valid within one process.
 #[derive(Default)]
 pub(crate) struct Names {
     states: [RandomState; 2],
 }
 
 impl Names {
-    /// The name of a value.
+    /// The hash of a value.
     pub(crate) fn of(&self, value: &Node) -> u128 {
         let [one, other] = &self.states;
         let hash = |state: &RandomState| {
@@ -162,7 +162,7 @@ impl Names {
     }
 }
 
-/// Gives a hasher what equal values share.
+/// Hashes a value so that equal values have equal hashes.
 pub(crate) fn feed(value: &Node, hasher: &mut impl Hasher) {
     let mut text = |sort: u8, text: &str| {
         hasher.write_u8(sort);

@@ -1,25 +1,25 @@
-//! Numbers as they are written, compared exactly: `1`, `1.0` and `10e-1` are one, 2^64 and 2^64 + 1 are two.
+//! Numbers as written, compared exactly: `1`, `1.0` and `10e-1` are equal, 2^64 and 2^64 + 1 are not.
 
 use std::cmp::Ordering;
 
-/// Digits of a difference that is taken exactly; of longer numbers it is that of their floats.
+/// Maximum number of digits for an exact difference; for longer numbers their floats are subtracted.
 const DIGITS: i64 = 38;
 
 /// A number exactly: digits × 10^exponent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Exact {
-    /// No number; equal to itself here, so that a value that stays no number has not changed.
+    /// NaN; equal to itself here, so that a value that stays NaN has not changed.
     Nan,
-    /// Without end; whether below zero.
+    /// Infinity; whether it is negative.
     Infinite(bool),
-    /// Digits without zeros at either end; none for zero, which has neither sign nor exponent.
+    /// Digits without zeros at either end; empty for zero, which has neither sign nor exponent.
     Finite { negative: bool, digits: Box<str>, exponent: i64 },
 }
 
 impl Exact {
-    /// Reads `NaN`, `Infinity`, `-Infinity` or a JSON number; `None` for everything else, and for exponents out of range.
+    /// Parses `NaN`, `Infinity`, `-Infinity` or a JSON number; `None` for everything else, and for exponents out of range.
     ///
-    /// Leading zeros make no number (`007` is a name), nor does a leading `+`.
+    /// A text with leading zeros (`007`) or a leading `+` is not a number.
     pub(crate) fn of(text: &str) -> Option<Self> {
         match text {
             "NaN" => return Some(Self::Nan),
@@ -56,7 +56,7 @@ impl Exact {
         Self::Finite { negative, digits: short.into(), exponent }
     }
 
-    /// The one way to write it: equal numbers have equal texts.
+    /// The canonical form: equal numbers have equal texts.
     pub(crate) fn canonical(&self) -> String {
         match self {
             Self::Nan => "NaN".to_owned(),
@@ -68,7 +68,7 @@ impl Exact {
         }
     }
 
-    /// As people write it: `1`, `0.25`; with an exponent where that would be long.
+    /// The usual notation: `1`, `0.25`; with an exponent if that would be long.
     pub(crate) fn plain(&self) -> String {
         let Self::Finite { negative, digits, exponent } = self else { return self.canonical() };
         let sign = if *negative { "-" } else { "" };
@@ -85,7 +85,7 @@ impl Exact {
         }
     }
 
-    /// Whether it has something behind the point.
+    /// Whether it is an integer.
     pub(crate) fn is_whole(&self) -> bool {
         matches!(self, Self::Finite { exponent, .. } if *exponent >= 0)
     }
@@ -119,7 +119,7 @@ impl Exact {
         (difference.is_finite() && !is_lost).then_some(difference)
     }
 
-    /// As a multiple of 10^scale, which is not above its exponent.
+    /// The number as a multiple of 10^scale, where `scale` is at most its exponent; `None` if that has too many digits.
     fn scaled(&self, scale: i64) -> Option<i128> {
         let Self::Finite { negative, digits, exponent } = self else { return None };
         let zeros = exponent.checked_sub(scale)?;
@@ -133,7 +133,7 @@ impl Exact {
         format!("{sign}{digits}{}", "0".repeat(zeros as usize)).parse().ok()
     }
 
-    /// The number that JSON has for it, if every reader of JSON understands the same: short of what floats round.
+    /// The JSON number for it, if every JSON reader understands it the same way; `None` if floats would round it.
     pub(crate) fn json(&self, text: &str) -> Option<serde_json::Number> {
         let Self::Finite { .. } = self else { return None };
         if let Ok(integer) = text.parse::<i64>() {
@@ -147,7 +147,7 @@ impl Exact {
     }
 }
 
-/// Bytes of a text: no file has more than fit.
+/// Length of a text in bytes: no file is too long for the type.
 fn length(text: &str) -> i64 {
     i64::try_from(text.len()).unwrap_or(i64::MAX)
 }
@@ -158,7 +158,7 @@ fn exponent(text: &str) -> Option<i64> {
     is_number.then(|| text.parse().ok())?
 }
 
-/// The number that a cell of a table is: as in JSON.
+/// The number in a table cell, if it is one in JSON's notation.
 pub(crate) fn of_cell(cell: &[u8]) -> Option<Exact> {
     let starts_so = cell.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-');
     if !starts_so || cell.len() > 400 {
@@ -167,13 +167,13 @@ pub(crate) fn of_cell(cell: &[u8]) -> Option<Exact> {
     Exact::of(std::str::from_utf8(cell).ok()?).filter(|number| matches!(number, Exact::Finite { .. }))
 }
 
-/// Whether a text beyond what floats hold is written as one: with a point or an exponent.
+/// Whether a text beyond the range of floats is written as a float: with a decimal point or an exponent.
 pub(crate) fn is_beyond_floats(text: &str, number: &Exact) -> bool {
     text.contains(['.', 'e', 'E']) && matches!(number, Exact::Finite { .. }) && number.float().is_infinite()
 }
 
 impl PartialOrd for Exact {
-    /// By size, of numbers that have one.
+    /// By size, for numbers that have one.
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         if self == other { Some(Ordering::Equal) } else { self.float().partial_cmp(&other.float()) }
     }

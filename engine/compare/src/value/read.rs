@@ -6,7 +6,7 @@ use crate::error::{Fit, Unfit};
 use crate::kind::Kind;
 use crate::limits::Limits;
 
-/// The value that a JSON or YAML file is; of several documents or lines the list of them.
+/// The value in a JSON or YAML file; for several documents or lines, the list of them.
 pub(crate) fn read(kind: Kind, side: &mut Watched<'_>, limits: &Limits) -> Fit<Node> {
     let bytes = side.whole(limits.metrics_bytes, kind.words())?;
     let text = std::str::from_utf8(&bytes).map_err(|error| Unfit::malformed(kind.words(), error))?;

@@ -1,4 +1,4 @@
-//! YAML by the core schema of version 1.2, integers of any size.
+//! YAML with the core schema of version 1.2, and integers of any size.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use super::number::{Exact, is_beyond_floats};
 use crate::error::{Fit, Unfit};
 use crate::limits::Limits;
 
-/// The document of `text`; of several the list of them.
+/// The document in `text`; for several, the list of them.
 pub(super) fn parse(text: &str, limits: &Limits) -> Fit<Node> {
     let mut builder =
         Builder { left: limits.values, values: limits.values, deepest: limits.nesting, ..Builder::default() };
@@ -27,7 +27,7 @@ struct Builder {
     documents: Vec<Node>,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
-    /// Values that may still come: a few nested aliases could ask for billions.
+    /// Number of values that may still follow: a few nested aliases could expand to billions.
     left: usize,
     values: usize,
     deepest: usize,
@@ -38,11 +38,11 @@ struct Open {
     value: Node,
     /// The key whose value comes next.
     key: Option<Box<str>>,
-    /// What `<<` brought, behind all that is given.
+    /// The entries merged with `<<`, which come after the mapping's own.
     merged: Vec<(Box<str>, Node)>,
     /// A tag outside the core schema.
     tag: Option<String>,
-    /// Values in it.
+    /// Number of values in it.
     size: usize,
 }
 
@@ -89,7 +89,7 @@ impl Builder {
                 }
             }
         }
-        // A value under a tag of its own is another than without.
+        // A value with a custom tag differs from one without.
         let value = match tag {
             Some(tag) => Node::Mapping(vec![(tag.into(), value)]),
             None => value,
@@ -101,7 +101,7 @@ impl Builder {
         let too_many = || Unfit::too_many_values(self.values);
         self.left = self.left.checked_sub(1).ok_or_else(too_many)?;
         if anchor > 0 {
-            // What an anchor holds is held twice.
+            // An anchored value is stored twice.
             self.left = self.left.checked_sub(size).ok_or_else(too_many)?;
             self.anchors.insert(anchor, (value.clone(), size));
         }
@@ -154,7 +154,7 @@ fn tagged_scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Fit<Node>
     }
 }
 
-/// What a word without quotes means.
+/// The meaning of an unquoted word.
 fn scalar(text: &str) -> Fit<Node> {
     Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Node::Null,
@@ -173,7 +173,7 @@ fn scalar(text: &str) -> Fit<Node> {
     })
 }
 
-/// A number of the core schema, as JSON writes it.
+/// A number of the core schema in JSON notation.
 fn number(text: &str) -> Option<Cow<'_, str>> {
     let radix =
         |digits: &str, radix| u128::from_str_radix(digits, radix).ok().map(|value| Cow::Owned(value.to_string()));
@@ -186,7 +186,7 @@ fn number(text: &str) -> Option<Cow<'_, str>> {
     if Exact::of(text).is_some_and(|number| matches!(number, Exact::Finite { .. })) {
         return Some(Cow::Borrowed(text));
     }
-    // What the schema allows and JSON does not: a plus, zeros in front, nothing before or behind the point.
+    // Allowed in the schema but not in JSON: a plus sign, leading zeros, no digit before or after the decimal point.
     let (sign, unsigned) = match text.strip_prefix('-') {
         Some(rest) => ("-", rest),
         None => ("", text.strip_prefix('+').unwrap_or(text)),

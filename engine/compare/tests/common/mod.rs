@@ -4,14 +4,14 @@ use std::io::Cursor;
 
 use compare::{Compared, Limits, Options, Side, compare};
 
-/// Compares two files of one name.
+/// Compares two files with one name.
 pub(crate) fn compared(name: &str, old: &[u8], new: &[u8], options: &Options) -> Compared {
     let (mut one, mut other) = (Cursor::new(old), Cursor::new(new));
     let side = |content, bytes: &[u8]| Side { name, size_bytes: bytes.len() as u64, content, pieces: Vec::new() };
     compare(side(&mut one, old), side(&mut other, new), options).unwrap()
 }
 
-/// Limits that a small file reaches.
+/// Limits that even a small file reaches.
 #[allow(dead_code, reason = "each test binary has its own copy of this module")]
 pub(crate) fn tight() -> Limits {
     Limits {
