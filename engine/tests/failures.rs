@@ -5,7 +5,7 @@ use repos::journal::SealedState;
 use specs::spec::Reprocess;
 
 use super::setting::{Setting, copy};
-use answers::queries::{DatumFilter, DatumState, DatumView, datums};
+use answers::datum::{DatumFilter, DatumState, DatumView, datums};
 use engine::secrets;
 use sandbox::scripted::{Call, Reply};
 

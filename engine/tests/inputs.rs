@@ -134,7 +134,7 @@ async fn a_file_in_a_group_is_traced_forward_to_the_datums_that_read_it() {
         forward.readers.iter().flat_map(|reader| &reader.outputs).map(|made| made.path.to_string()).collect();
     assert_eq!(outputs, ["/key-1"]);
     let found =
-        answers::queries::find_datums_of_input(&s.store, None, &s.job("p"), &"/c_s2.txt".parse().unwrap()).unwrap();
+        answers::datum::find_datums_of_input(&s.store, None, &s.job("p"), &"/c_s2.txt".parse().unwrap()).unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].view.inputs.len(), 2);
 }

@@ -3,10 +3,10 @@
 use specs::{ErrorKind, PipelineName};
 
 use super::setting::Setting;
-use answers::queries::{
-    DatumFilter, DatumState, DatumView, JobState, PipelineState, datums, find_datum, find_datums_of_input, find_job,
-    find_jobs, job_view, pipeline_details, pipeline_view,
-};
+use answers::datum::{DatumFilter, DatumState, DatumView, datums, find_datum, find_datums_of_input};
+use answers::job::{JobState, job_view};
+use answers::named::{find_job, find_jobs};
+use answers::pipeline::{PipelineState, pipeline_details, pipeline_view};
 
 const UPPER: &str = "
 pipeline: {name: upper}

@@ -5,7 +5,7 @@ use specs::{ErrorKind, Glob};
 
 use super::flow::UPPER;
 use super::setting::Setting;
-use answers::queries::{PipelineState, pipeline_view};
+use answers::pipeline::{PipelineState, pipeline_view};
 use answers::trace::{Origin, Reach, trace};
 use engine::apply::{Data, delete_pipeline, rerun, start_pipeline, stop_pipeline};
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::failures::{setting, spec};
 use super::setting::{Setting, copy};
-use answers::queries::DatumState;
+use answers::datum::DatumState;
 use engine::{Engine, Selection};
 use sandbox::scripted::{Reply, ScriptedExecutor};
 use sandbox::{ExecError, Executor, ExecutorInfo, FileSource, Image, OnPull, Sandbox, SandboxSpec};

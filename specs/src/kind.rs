@@ -1,7 +1,7 @@
 //! The kinds of errors: exit codes, HTTP statuses and retries follow from them.
 
 /// The kind of an error, one for each exit code from 1 to 9.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The operation or a job failed.

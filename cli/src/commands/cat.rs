@@ -1,6 +1,6 @@
 //! `pv cat`
 
-use answers::queries::{self, Files};
+use answers::named::{Files, find_files};
 use repos::Store;
 use repos::files;
 use repos::tree::{FileEntry, PathKind};
@@ -36,7 +36,7 @@ fn print_one(cx: &Context, store: &Store, source: &Source) -> Result<()> {
     let found = match source {
         // Without a path it can only be the id of a file's content.
         Source::Reference(reference) if reference.path.is_none() && source.as_id().is_none() => Err(no_path(source)),
-        _ => Ok(queries::find_files(store, source)?),
+        _ => Ok(find_files(store, source)?),
     };
     let file = match found? {
         Files::One { file, .. } => file,
@@ -67,7 +67,7 @@ fn file_at(kind: PathKind, source: &Source, place: &str) -> Result<FileEntry> {
 }
 
 fn print_matching(cx: &Context, store: &Store, source: &Source, glob: &Glob) -> Result<()> {
-    let (tree, path, place, commit) = match queries::find_files(store, source)? {
+    let (tree, path, place, commit) = match find_files(store, source)? {
         Files::Commit(at) => (at.tree(), at.path.clone(), at.place(), Some(at.id)),
         Files::Tree { tree, path, place } => (tree, path, place, None),
         Files::One { .. } => {

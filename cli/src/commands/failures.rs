@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use answers::queries::{self, DatumFilter, DatumInput, DatumState, DatumView, datums, provenance_of};
+use answers::datum::{self, DatumFilter, DatumInput, DatumState, DatumView, datums, provenance_of};
 use engine::apply;
 use engine::live::Live;
 use repos::documents::{JobDocument, ResultDocument, Try};
@@ -115,6 +115,6 @@ pub(crate) fn input_bytes(store: &Store, job: &JobRow, input: &DatumInput) -> Re
 
 /// The last lines that the last try printed.
 pub(crate) fn last_words(store: &Store, result: &ResultDocument) -> Result<Vec<String>> {
-    let said = queries::last_words(store, result, LINES)?;
+    let said = datum::last_words(store, result, LINES)?;
     Ok(said.into_iter().map(|line| format!("    | {line}")).collect())
 }

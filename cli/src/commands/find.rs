@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use answers::queries::{self, Files};
+use answers::named::{Files, files_of, find_id};
 use repos::Store;
 use repos::files::{self, Found, Period};
 use repos::hash::Hasher;
@@ -163,12 +163,12 @@ fn meant(cx: &Context, store: &Store, text: &str) -> Result<Vec<What>> {
 fn by_id(cx: &Context, store: &Store, digits: &str) -> Result<Option<Vec<What>>> {
     // Shorter ids are not printed, and may well be names.
     let Some(prefix) = digits.parse::<IdPrefix>().ok().filter(|_| digits.len() >= PRINTED) else { return Ok(None) };
-    let named = match queries::find_id(store, &prefix) {
+    let named = match find_id(store, &prefix) {
         Ok(named) => named,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let (tree, path) = match queries::files_of(store, &named, None) {
+    let (tree, path) = match files_of(store, &named, None) {
         Ok(Files::One { file, .. }) => return Ok(Some(vec![What::Bytes(file.digest)])),
         Ok(Files::Commit(at)) => (at.tree(), at.path.clone()),
         Ok(Files::Tree { tree, path, .. }) => (tree, path),

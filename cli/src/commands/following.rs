@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use answers::queries::job_id;
+use answers::job::job_id;
 use engine::feed::{Feed, Heard, Printed};
 use engine::{Engine, Phase};
 use repos::documents::{ResultDocument, ResultState};

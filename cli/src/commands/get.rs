@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use answers::queries::{self, Files};
+use answers::named::{Files, find_files};
 use repos::Store;
 use repos::files::{self, GetOptions, Got};
 use repos::store::Resolved;
@@ -55,7 +55,7 @@ struct GetView<'a> {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let from = queries::find_files(store, &args.source)?;
+    let from = find_files(store, &args.source)?;
     let dest = cx.path(&args.dest);
     let progress = cx.progress("get");
     let update = |files, bytes| progress.update(files, bytes, 0);

@@ -1,6 +1,7 @@
 //! Jobs and pipelines as they are printed: for programs the engine's answers, for people a line each.
 
-use answers::queries::{self, JobState, JobView, PipelineState, PipelineView};
+use answers::job::{JobState, JobView, job_view};
+use answers::pipeline::{PipelineState, PipelineView, pipeline_view};
 use engine::live::{JobKey, Live};
 use repos::{JobRow, Store};
 use serde::Serialize;
@@ -35,7 +36,7 @@ impl JobLine {
         let store = cx.store()?;
         let key = JobKey { order: row.order, pipeline: row.pipeline.clone() };
         let known = live(cx).and_then(|live| live.job(&key));
-        Ok(Self { job: queries::job_view(store, row, known.as_ref())?, short: short_job(store, row)? })
+        Ok(Self { job: job_view(store, row, known.as_ref())?, short: short_job(store, row)? })
     }
 
     /// `60 + 2,113,442`, and how many failed; nothing for a job that never started. Where some were recovered, all four numbers, as
@@ -122,7 +123,7 @@ impl PipelineLine {
         let store = cx.store()?;
         let graph = engine::Graph::load(store)?;
         let names = graph.in_order().into_iter().map(|pipeline| pipeline.name());
-        names.map(|name| Self::new(cx, queries::pipeline_view(store, name, live(cx))?)).collect()
+        names.map(|name| Self::new(cx, pipeline_view(store, name, live(cx))?)).collect()
     }
 
     /// Its newest job.

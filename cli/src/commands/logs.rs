@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use answers::queries::{find_datum, find_jobs, job_id, paths_of, results_of};
+use answers::datum::{find_datum, paths_of, results_of};
+use answers::job::job_id;
+use answers::named::find_jobs;
 use engine::feed::{Feed, Printing};
 use engine::live::JobKey;
 use repos::documents::{ResultDocument, ResultState, Try};
@@ -112,7 +114,7 @@ fn at_work(cx: &Context, store: &Store, datum: &DatumRef) -> Result<Option<Subje
     let Some(live) = live(cx) else { return Ok(None) };
     let (only, id) = match datum {
         DatumRef::Id(id) => (None, id),
-        DatumRef::InJob { job, id } => (Some(answers::queries::find_job(store, job)?), id),
+        DatumRef::InJob { job, id } => (Some(answers::named::find_job(store, job)?), id),
         DatumRef::Writer(_) => return Ok(None),
     };
     let is_meant = |key: &JobKey| only.as_ref().is_none_or(|job| key_of(job) == *key);

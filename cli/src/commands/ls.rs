@@ -1,6 +1,6 @@
 //! `pv ls`
 
-use answers::queries::{self, Files};
+use answers::named::{Files, find_files};
 use repos::files::{self, Matching};
 use repos::tree::{PathKind, Tree};
 use repos::{RepoError, Store};
@@ -68,7 +68,7 @@ pub(super) fn empty(store: &Store, source: &Source) -> Result<Option<String>> {
 }
 
 fn list(cx: &Context, store: &Store, args: &Args, source: &Source) -> Result<()> {
-    let (tree, path, place) = match queries::find_files(store, source)? {
+    let (tree, path, place) = match find_files(store, source)? {
         Files::Commit(at) if args.changed => {
             let mut matching = args.matching.as_ref().map(Matching::new);
             for change in files::changes_of(store, &at.commit, Some(&at.path))? {

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use answers::queries::{JobState, PipelineState};
+use answers::job::JobState;
+use answers::pipeline::PipelineState;
 use engine::Graph;
 use engine::apply::{Drift, drifts};
 use repos::Store;

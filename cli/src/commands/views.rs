@@ -1,6 +1,6 @@
 //! Commits, files, runs … as they are printed: for programs all fields, for people a line.
 
-use answers::queries::CauseView;
+use answers::run::CauseView;
 use engine::live::{JobKey, Live, LiveState};
 use repos::documents::{Commit, TagDocument};
 use repos::journal::{CauseKind, Move, RepoKind, SealedState};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use answers::queries::find_job;
+use answers::named::find_job;
 use engine::{Engine, Phase};
 use repos::{JobRow, Store};
 use specs::{ErrorKind, JobRef, PipelineName, Reference, RunId, Target, parse_target};

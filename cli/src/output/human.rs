@@ -1,14 +1,11 @@
 //! Sizes, counts, times and ids for people.
 
+use answers::short::DIGITS;
 use jiff::tz::TimeZone;
-use repos::{Store, Timestamp};
-use specs::{CommitId, Digest, RunId};
+use repos::Timestamp;
+use specs::Digest;
 
 use crate::context::Environment;
-use crate::error::Result;
-
-/// Hex digits of an id that people see at least.
-const DIGITS: usize = 8;
 
 /// A number with a comma after each thousand: `2,113,502`.
 pub(crate) fn count(number: u64) -> String {
@@ -128,39 +125,6 @@ impl Human {
     }
 }
 
-/// Shortens ids to prefixes that are unique in a store.
-pub(crate) trait ShortIds {
-    /// A prefix of at least eight digits that fits no other commit and no run.
-    fn short_commit(&self, id: &CommitId) -> Result<String>;
-    /// A prefix of at least eight digits that fits no other run and no commit.
-    fn short_run(&self, id: &RunId) -> Result<String>;
-}
-
-impl ShortIds for Store {
-    fn short_commit(&self, id: &CommitId) -> Result<String> {
-        shortest(&id.to_string(), |prefix| {
-            let runs = self.runs_by_prefix(prefix, 1)?;
-            Ok(runs.is_empty() && self.commits_by_prefix(prefix, 2)?.len() < 2)
-        })
-    }
-
-    fn short_run(&self, id: &RunId) -> Result<String> {
-        shortest(&id.to_string(), |prefix| {
-            let commits = self.commits_by_prefix(prefix, 1)?;
-            Ok(commits.is_empty() && self.runs_by_prefix(prefix, 2)?.len() < 2)
-        })
-    }
-}
-
-fn shortest(id: &str, is_unique: impl Fn(&str) -> Result<bool>) -> Result<String> {
-    for digits in DIGITS..id.len() {
-        if is_unique(&id[..digits])? {
-            return Ok(id[..digits].to_owned());
-        }
-    }
-    Ok(id.to_owned())
-}
-
 /// The first digits of a digest that is only shown, not typed.
 pub(crate) fn short_digest(digest: &Digest) -> String {
     digest.short(DIGITS)
@@ -216,11 +180,5 @@ mod tests {
         let times = [ago(-5), ago(59), ago(720), ago(3 * 3600), ago(100_000), ago(26 * 86_400), ago(400 * 86_400)];
         assert_eq!(times, ["0 s ago", "59 s ago", "12 min ago", "3 h ago", "yesterday", "26 days ago", "2025-05-27"]);
         assert_eq!(human.local_and_utc(now), "2026-07-01 14:14:43 +02:00 (12:14:43Z)");
-    }
-
-    #[test]
-    fn an_id_grows_until_it_is_unique() {
-        let short = shortest("0123456789abcdef", |prefix| Ok(prefix.len() >= 11)).unwrap_or_default();
-        assert_eq!(short, "0123456789a");
     }
 }

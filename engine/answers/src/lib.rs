@@ -2,7 +2,18 @@
 //! The modules, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
 //!
 //! ```text
-//! queries  jobs, datums, pipelines, runs and ids, as plain data with the names that programs rely on
+//! sorted   objects whose fields stand in the order of the alphabet
+//! short    ids as people type them
+//! named    what words name: ids of every sort, versions of pipelines, jobs; and the files that they stand for
+//! file     files and directories: listed, read, copied
+//! commit   commits, those before them, and what vouches for them
+//! run      runs, and why they came about
+//! repo     repositories
+//! branch   branches, and how they moved
+//! tag      tags
+//! datum    the datums of a job
+//! job      jobs: one in short, all about one
+//! pipeline pipelines: how far each is, what it is made of, its versions
 //! trace    where a file comes from, and what came of it
 //! metrics  what files say in figures, beside the parameters that they came from
 //! explain  why something ran, or did not
@@ -12,12 +23,26 @@
 //! proof    claims that others can check: statements, envelopes; executing again what is claimed
 //! ```
 //! Nothing here changes a store. Not here: what makes commits flow (`engine`), words and tables (`cli`).
+//!
+//! Parameters are plain data: a store, what an engine of this process does (`Live`), ids, filters, limits. So the command line, the
+//! server and the page call the same functions. `tests/schemas.rs` holds the JSON form of every type that programs see.
 
+pub mod branch;
+pub mod commit;
+pub mod datum;
 pub mod diff;
 pub mod explain;
+pub mod file;
+pub mod job;
 pub mod metrics;
+pub mod named;
+pub mod pipeline;
 pub mod preview;
 pub mod proof;
-pub mod queries;
+pub mod repo;
+pub mod run;
+pub mod short;
+pub mod sorted;
+pub mod tag;
 pub mod trace;
 pub mod trial;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use repos::documents::{Recipe, ResultDocument};
 use repos::tree::{KeyRange, Tree};
 use repos::{JobRow, RepoError, Store};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::spec::{Input, PfsInput, Reprocess};
 use specs::{DatumId, Digest, FilePath, Glob, PipelineName, RunId};
@@ -27,7 +28,7 @@ use engine::scheduler::{paths_again, reprocesses};
 const SAMPLE: usize = 20;
 
 /// What a job would do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Preview {
     /// Its pipeline.
     pub pipeline: PipelineName,
@@ -60,7 +61,7 @@ pub struct Preview {
 }
 
 /// What would become of a datum.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewDatum {
     /// Its id.
     pub id: DatumId,
@@ -73,7 +74,7 @@ pub struct PreviewDatum {
 }
 
 /// Why some datums would be executed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewReason {
     /// In words.
     pub why: String,
@@ -82,7 +83,7 @@ pub struct PreviewReason {
 }
 
 /// The matched path of an input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewInput {
     /// The input's name.
     pub input: String,

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::io::{Seek, SeekFrom};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::content::{Piece, Watched, read_full};
 use crate::error::Fit;
 
 /// How two files differ as bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BytesDiff {
     /// Why they are not compared by their content; empty if they have no better kind.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -1,12 +1,13 @@
 //! The kinds of files.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::content::Watched;
 use crate::error::{Fit, Unfit};
 
 /// The kind of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Kind {

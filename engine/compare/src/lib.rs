@@ -47,6 +47,7 @@ mod tensors;
 mod text;
 mod value;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use bytes::BytesDiff;
@@ -69,7 +70,7 @@ use content::Watched;
 use error::Fit;
 
 /// The differences between two files, by their kind.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Detail {
     /// Lines.

@@ -14,6 +14,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hasher;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Fit;
@@ -25,7 +26,7 @@ use crate::value::{Exact, Names, Node, feed};
 const FIELDS: usize = 64;
 
 /// How items or rows were paired.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PairedBy {
     /// By key columns or fields.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use repos::Timestamp;
 use repos::journal::SealedState;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{DatumId, PipelineName, RunId};
 use tokio::sync::{broadcast, mpsc};
@@ -35,7 +36,7 @@ pub enum LiveState {
 }
 
 /// States of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the words of the contract; `SealedState` and `LiveState` say what they mean")]
 pub enum JobState {

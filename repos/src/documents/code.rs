@@ -1,12 +1,13 @@
 //! The code of a pipeline, and how it compares with a git commit.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::Digest;
 
 use super::is_default;
 
 /// The code of a pipeline, and the result of comparing it with git at apply.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct CodeStamp {
     /// Root of the tree laid out at the transform's `code_path`.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -27,7 +28,7 @@ pub struct CodeStamp {
 }
 
 /// How files compare with a git commit: byte by byte, and by the executable bit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GitCheck {
     /// The result of the comparison.
     pub state: GitState,
@@ -52,7 +53,7 @@ pub struct GitCheck {
 }
 
 /// The result of a comparison with a git commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GitState {
     /// The commit has exactly these files at this path, apart from excluded ones.
@@ -66,7 +67,7 @@ pub enum GitState {
 }
 
 /// A file that differs from a git commit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct GitDifference {
     /// The file, relative to the compared folder, with a leading `/`.
     pub path: String,
@@ -75,7 +76,7 @@ pub struct GitDifference {
 }
 
 /// How a file differs from a git commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GitHow {
     /// The content differs.

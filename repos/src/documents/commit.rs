@@ -1,5 +1,6 @@
 //! The commit document.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 
@@ -8,7 +9,7 @@ use crate::base::kind::Kind;
 use crate::base::time::Timestamp;
 
 /// An immutable version of a map of files. Its id is the SHA-256 of its canonical bytes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Commit {
     /// The repository.
     pub repo: RepoName,
@@ -63,7 +64,7 @@ pub struct Commit {
 }
 
 /// A position in the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JournalEnd {
     /// Number of records up to this position.
     pub records: u64,
@@ -76,7 +77,7 @@ impl Document for Commit {
 }
 
 /// Who made a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitKind {
     /// A person.
@@ -88,7 +89,7 @@ pub enum CommitKind {
 }
 
 /// An input commit of an output commit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Provenance {
     /// Its repository.
     pub repo: RepoName,
@@ -99,7 +100,7 @@ pub struct Provenance {
 }
 
 /// Where copied files came from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// The source repository.
     pub repo: RepoName,
@@ -110,7 +111,7 @@ pub struct Source {
 }
 
 /// Where files from the web came from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// The file, or the directory that an archive was unpacked into.
     pub path: FilePath,
@@ -119,7 +120,7 @@ pub struct Origin {
 }
 
 /// The pipeline version that made a commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PipelineStamp {
     /// The pipeline.
     pub name: PipelineName,
@@ -138,7 +139,7 @@ pub struct PipelineStamp {
 }
 
 /// Why a commit is bad.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommitError {
     /// `failure` or `killed`.
     pub state: String,

@@ -1,5 +1,6 @@
 //! Documents about execution (recipe, result, job), and the message of a tag.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName, RunId};
 
@@ -46,7 +47,7 @@ pub struct RecipeInput {
 }
 
 /// One finished execution of a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResultDocument {
     /// What was executed.
     pub recipe: DatumId,
@@ -85,7 +86,7 @@ impl Document for ResultDocument {
 }
 
 /// How an execution ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ResultState {
     /// The command ended with an accepted exit code.
@@ -97,7 +98,7 @@ pub enum ResultState {
 }
 
 /// An input outside the recipe.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct Reference {
     pub input: String,
@@ -108,7 +109,7 @@ pub struct Reference {
 }
 
 /// Where a datum was executed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecutorStamp {
     /// Which executor.
     pub kind: ExecutorKind,
@@ -121,7 +122,7 @@ pub struct ExecutorStamp {
 }
 
 /// The ways to execute a datum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutorKind {
     /// In a container.
@@ -140,7 +141,7 @@ impl std::fmt::Display for ExecutorKind {
 }
 
 /// One try of a datum.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Try {
     /// The command's exit code; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

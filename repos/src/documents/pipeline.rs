@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::spec::SecretUse;
 use specs::{BranchName, Digest, Network, PipelineName};
@@ -19,7 +20,7 @@ impl Document for SpecDocument {
 }
 
 /// What is executed; together with the inputs it determines a datum's output.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Transform {
     /// SHA-256 of the image's canonical identity; absent under the process executor.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -67,7 +68,7 @@ impl Document for Transform {
 }
 
 /// The machine, in place of an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// For example `linux`.
     pub os: String,
@@ -76,7 +77,7 @@ pub struct Host {
 }
 
 /// A pinned image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageStamp {
     /// The reference in the spec.
     pub reference: String,

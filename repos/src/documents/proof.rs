@@ -1,5 +1,6 @@
 //! Evidence for a commit: its signatures, and certificates that its datums were executed again.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, Digest, FilePath, PipelineName};
 
@@ -24,7 +25,7 @@ impl Document for SignatureDocument {
 }
 
 /// The result of executing again the datums of a commit and of everything it depends on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Certificate {
     /// The commit.
     pub commit: CommitId,
@@ -50,7 +51,7 @@ impl Document for Certificate {
 }
 
 /// The result of one stage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CertifiedStage {
     /// The commit that holds its outputs.
     pub commit: CommitId,
@@ -78,7 +79,7 @@ pub struct CertifiedStage {
 }
 
 /// The outcome of repeating an execution, from good to bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Repetition {
     /// All outputs are the same, byte for byte.

@@ -1,5 +1,6 @@
 //! The records of the journal. They contain only names, ids, digests, states and times.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId, TagName};
 
@@ -147,7 +148,7 @@ pub enum Entry {
 }
 
 /// Who writes to a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RepoKind {
     /// People.
@@ -159,7 +160,7 @@ pub enum RepoKind {
 }
 
 /// A move of a branch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Move {
     /// Its repository.
     pub repo: RepoName,
@@ -183,7 +184,7 @@ pub struct JobSeed {
 }
 
 /// Why a run was created.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
     /// The kind of change.
     #[serde(rename = "cause")]
@@ -204,7 +205,7 @@ pub struct Cause {
 }
 
 /// The kinds of causes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the words of the contract")]
 pub enum CauseKind {
@@ -222,7 +223,7 @@ pub enum CauseKind {
 }
 
 /// How a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SealedState {
     /// All datums succeeded.

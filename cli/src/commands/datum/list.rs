@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use answers::queries::{self, DatumFilter, DatumState, DatumView};
+use answers::datum::{DatumFilter, DatumState, DatumView, datums, datums_at_work};
+use answers::named::find_job;
 use clap::ValueEnum;
 use engine::live::JobKey;
 use serde::Serialize;
@@ -79,7 +80,7 @@ impl Row for DatumLine {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let job = queries::find_job(store, &args.job)?;
+    let job = find_job(store, &args.job)?;
     let state = args.state.map(DatumState::from);
     let limit = args.window.limit(cx);
     let mut running = Vec::new();
@@ -87,11 +88,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         // Before those that have ended, so that none is in neither.
         let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
         let known = live(cx).and_then(|live| live.job(&key));
-        running = known.map(|known| queries::datums_at_work(store, &known)).transpose()?.unwrap_or_default();
+        running = known.map(|known| datums_at_work(store, &known)).transpose()?.unwrap_or_default();
         running.retain(|datum| state.is_none_or(|state| state == datum.state));
         cx.notes().line("the job has not ended: waiting datums are not listed");
     }
-    let datums = queries::datums(store, live(cx), &job, DatumFilter { state, ..DatumFilter::default() })?;
+    let datums = datums(store, live(cx), &job, DatumFilter { state, ..DatumFilter::default() })?;
     let datums = datums.filter(|datum| {
         let ended = datum.as_ref().ok().and_then(|datum| datum.finished_at);
         ended.is_none_or(|ended| args.window.includes(cx, ended))

@@ -1,6 +1,7 @@
 //! `pv datum show`
 
-use answers::queries::{self, DatumState, FoundDatum};
+use answers::datum::{DatumState, FoundDatum, datum_details, find_datum, find_datums_of_input};
+use answers::named::find_job;
 use repos::Store;
 use repos::tree::{KeyRange, Tree, path_of};
 use specs::{DatumRef, ErrorKind, FilePath, JobRef};
@@ -30,13 +31,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let mut found = match &args.input {
         Some(path) => {
-            let job = queries::find_job(store, &args.datum.parse::<JobRef>()?)?;
-            queries::find_datums_of_input(store, live(cx), &job, path)?
+            let job = find_job(store, &args.datum.parse::<JobRef>()?)?;
+            find_datums_of_input(store, live(cx), &job, path)?
         }
-        None => vec![queries::find_datum(store, live(cx), &args.datum.parse::<DatumRef>()?)?],
+        None => vec![find_datum(store, live(cx), &args.datum.parse::<DatumRef>()?)?],
     };
     if cx.out().is_json() {
-        return found.iter().try_for_each(|found| cx.out().json(&queries::datum_details(store, found)?));
+        return found.iter().try_for_each(|found| cx.out().json(&datum_details(store, found)?));
     }
     if found.len() > 1 {
         return cx.list(None, found.into_iter().map(|found| Ok(DatumLine(found.view))));
@@ -48,9 +49,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 /// Shows the datum that a reference names.
 pub(in crate::commands) fn show_one(cx: &Context, datum: &DatumRef) -> Result<()> {
     let store = cx.store()?;
-    let found = queries::find_datum(store, live(cx), datum)?;
+    let found = find_datum(store, live(cx), datum)?;
     if cx.out().is_json() {
-        return cx.out().json(&queries::datum_details(store, &found)?);
+        return cx.out().json(&datum_details(store, &found)?);
     }
     print(cx, store, &found)
 }

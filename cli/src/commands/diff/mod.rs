@@ -12,7 +12,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use answers::queries;
+use answers::named::find_version;
+use answers::pipeline::differences;
 use specs::{Glob, ReferenceError, RunRef, Source};
 
 use super::matching::literal;
@@ -154,9 +155,9 @@ fn commits(cx: &Context, args: &Args, first: &Source, second: Option<&Source>) -
 fn versions(cx: &Context, page: &Page<'_>, first: &Source, second: Option<&Source>) -> Result<()> {
     let (Source::Reference(first), Some(Source::Reference(second))) = (first, second) else { return Ok(()) };
     let store = cx.store()?;
-    let (old, new) = (queries::find_version(store, first)?, queries::find_version(store, second)?);
+    let (old, new) = (find_version(store, first)?, find_version(store, second)?);
     let (Some((_, old)), Some((_, new))) = (old, new) else { return Ok(()) };
-    let differ = queries::differences(store, &old, &new)?;
+    let differ = differences(store, &old, &new)?;
     page.line(&if differ.is_empty() {
         "nothing differs".to_owned()
     } else {

@@ -1,7 +1,7 @@
 //! Which two are compared.
 
 use answers::diff::{Entries, Entry, Named, entries};
-use answers::queries::{self, Files};
+use answers::named::{Files, find_files, find_version};
 use repos::files::{self, Matching};
 use repos::store::Resolved;
 use repos::tree::Tree;
@@ -43,7 +43,7 @@ impl Sides {
     /// Of one reference the commit before it and itself.
     pub(super) fn find(store: &Store, first: &Source, second: Option<&Source>) -> Result<Self> {
         let Some(second) = second else {
-            let Files::Commit(at) = queries::find_files(store, first)? else {
+            let Files::Commit(at) = find_files(store, first)? else {
                 let message = format!("`{first}` is not a commit: it needs a second side");
                 return Err(CliError::usage(message, format!("pv diff {first} OTHER")));
             };
@@ -148,13 +148,13 @@ impl Sides {
 impl Side {
     fn find(store: &Store, source: &Source) -> Result<Self> {
         if let Source::Reference(reference) = source
-            && let Some((of, document)) = queries::find_version(store, reference)?
+            && let Some((of, document)) = find_version(store, reference)?
         {
             let root = document.code.and_then(|code| code.tree);
             let path = reference.path.clone().unwrap_or_else(FilePath::root);
             return Ok(Self { tree: root.map_or(Tree::empty(), Tree::at), commit: None, path, place: of.to_string() });
         }
-        Ok(match queries::find_files(store, source)? {
+        Ok(match find_files(store, source)? {
             Files::Commit(at) => {
                 Self { tree: at.tree(), commit: Some(at.id), path: at.path.clone(), place: name(store, &at)? }
             }

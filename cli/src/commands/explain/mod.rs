@@ -6,8 +6,9 @@
 mod print;
 mod sides;
 
+use answers::datum::find_datum;
 use answers::explain::{compare_datums, compare_jobs, explain_datum, explain_job, explain_pipeline};
-use answers::queries::{find_datum, find_jobs};
+use answers::named::find_jobs;
 use repos::{JobRow, Store};
 use specs::{DatumRef, ErrorKind, JobRef, PipelineName, RepoName, Target, parse_target};
 

@@ -1,7 +1,7 @@
 //! What differs between two, as a table: a line a field, and who brought in what differs.
 
 use answers::explain::{Compared, DatumExplained, DatumSide, Differences, FieldChange};
-use answers::queries::JobView;
+use answers::job::JobView;
 use answers::trace::Brought;
 use repos::Store;
 

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use answers::queries;
+use answers::named::find_jobs;
 use repos::{JobRow, Store};
 use specs::{JobRef, PipelineName};
 
@@ -28,7 +28,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let mut jobs = match &args.of {
         None => of_all(cx, store, &args.window, most)?,
         Some(JobRef::Newest(pipeline)) => of_pipeline(cx, store, pipeline, &args.window, most)?,
-        Some(job) => queries::find_jobs(store, job)?,
+        Some(job) => find_jobs(store, job)?,
     };
     jobs.retain(|job| args.window.includes(cx, job.created_at));
     cx.list(args.window.limit(cx), jobs.iter().map(|job| JobLine::new(cx, job)))

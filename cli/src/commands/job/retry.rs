@@ -1,6 +1,6 @@
 //! `pv job retry`
 
-use answers::queries;
+use answers::named::find_job;
 use engine::apply;
 use specs::JobRef;
 
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let job = queries::find_job(store, &args.job)?;
+    let job = find_job(store, &args.job)?;
     let run = apply::retry(store, &job, &author::by(cx, None), args.message.as_deref())?;
     caused(cx, &run)
 }

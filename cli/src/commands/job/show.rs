@@ -1,6 +1,8 @@
 //! `pv job show`
 
-use answers::queries;
+use answers::datum::running_datums;
+use answers::job::{JobState, JobView, job_details};
+use answers::named::{find_job, find_jobs};
 use engine::live::JobKey;
 use repos::documents::JobDocument;
 use repos::{JobRow, Store, Timestamp};
@@ -27,15 +29,15 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     if let JobRef::Run(_) = &args.job {
-        let jobs = queries::find_jobs(store, &args.job)?;
+        let jobs = find_jobs(store, &args.job)?;
         if cx.out().is_json() {
-            return jobs.iter().try_for_each(|job| cx.out().json(&queries::job_details(store, job, live(cx))?));
+            return jobs.iter().try_for_each(|job| cx.out().json(&job_details(store, job, live(cx))?));
         }
         return cx.list(None, jobs.iter().map(|job| JobLine::new(cx, job)));
     }
-    let job = queries::find_job(store, &args.job)?;
+    let job = find_job(store, &args.job)?;
     if cx.out().is_json() {
-        return cx.out().json(&queries::job_details(store, &job, live(cx))?);
+        return cx.out().json(&job_details(store, &job, live(cx))?);
     }
     let line = JobLine::new(cx, &job)?;
     let lines = lines(cx, store, &job, &line)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
@@ -80,7 +82,7 @@ fn lines(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<Ve
 }
 
 /// `docker 28.2 on edge-1`; of a job that has not ended only the kind is known.
-fn executor(store: &Store, job: &JobRow, view: &queries::JobView) -> String {
+fn executor(store: &Store, job: &JobRow, view: &JobView) -> String {
     let kind = view.executor.map_or_else(String::new, |kind| kind.to_string());
     // Retention may have dropped the document.
     let document = job.document.and_then(|digest| store.document::<JobDocument>(&digest).ok());
@@ -90,7 +92,7 @@ fn executor(store: &Store, job: &JobRow, view: &queries::JobView) -> String {
     }
 }
 
-fn datums(view: &queries::JobView) -> String {
+fn datums(view: &JobView) -> String {
     if view.started_at.is_none() {
         return String::new();
     }
@@ -128,7 +130,7 @@ fn at_work(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
         return Ok(());
     }
     cx.out().line(format!("\nrunning: {}", plural(known.running.len() as u64, "datum", "datums")))?;
-    let mut running = queries::running_datums(store, &known)?;
+    let mut running = running_datums(store, &known)?;
     running.sort_by_key(|datum| known.running.get(&datum.id).copied());
     for datum in running.iter().take(SHOWN) {
         let since = known.running.get(&datum.id).map_or_else(String::new, |since| human.ago(*since));
@@ -157,7 +159,7 @@ fn failed(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<(
     if failed > 0 && job.sealed.is_some() {
         cx.notes().line(format!("skip them: pv job retry {} --skip-failed -m WHY", job.pipeline));
     }
-    if matches!(line.job.state, queries::JobState::Failure | queries::JobState::Killed) {
+    if matches!(line.job.state, JobState::Failure | JobState::Killed) {
         cx.out().flush()?;
         cx.notes().line(format!("retry: pv job retry {}", job.pipeline));
     }

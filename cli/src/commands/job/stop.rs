@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use answers::queries;
+use answers::job::job_id;
+use answers::named::{find_job, find_jobs};
 use engine::live::{EngineEvent, JobKey};
 use engine::{Engine, Phase, apply};
 use repos::journal::SealedState;
@@ -39,8 +40,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         None => format!("stopped by {author}"),
     };
     let mut jobs = match &args.job {
-        run @ JobRef::Run(_) => queries::find_jobs(store, run)?,
-        job => vec![queries::find_job(store, job)?],
+        run @ JobRef::Run(_) => find_jobs(store, run)?,
+        job => vec![find_job(store, job)?],
     };
     let ended: Vec<JobRow> = jobs.extract_if(.., |job| job.sealed.is_some()).collect();
     if jobs.is_empty() {
@@ -102,7 +103,7 @@ fn say(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
     let name = short_job(store, job)?;
     match store.job(job.order, &job.pipeline)?.and_then(|now| now.sealed) {
         Some(SealedState::Killed) => {
-            cx.done(&format!("stopped {name}"), &json!({ "stopped": queries::job_id(&job.pipeline, &job.run) }))
+            cx.done(&format!("stopped {name}"), &json!({ "stopped": job_id(&job.pipeline, &job.run) }))
         }
         Some(state) => {
             let state = format!("{state:?}").to_lowercase();

@@ -1,6 +1,6 @@
 //! `pv pipeline log`
 
-use answers::queries::{self, VersionView};
+use answers::pipeline::{VersionView, pipeline_versions};
 use serde::Serialize;
 use specs::PipelineName;
 
@@ -51,7 +51,7 @@ impl Row for Line {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let versions = queries::pipeline_versions(cx.store()?, &args.name)?;
+    let versions = pipeline_versions(cx.store()?, &args.name)?;
     let shown = versions.into_iter().filter(|view| args.window.includes(cx, view.created_at));
     cx.list(args.window.limit(cx), shown.map(|view| Ok(Line(view))))
 }

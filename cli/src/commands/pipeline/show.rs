@@ -1,6 +1,7 @@
 //! `pv pipeline show`
 
-use answers::queries::{PipelineDetails, find_version, pipeline_details};
+use answers::named::find_version;
+use answers::pipeline::{PipelineDetails, pipeline_details};
 use repos::documents::CodeStamp;
 use specs::{PipelineName, Reference, ReferenceError};
 

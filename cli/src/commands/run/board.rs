@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use answers::queries::job_view;
+use answers::job::job_view;
 use engine::Engine;
 use engine::live::{EngineEvent, JobKey, LiveJob, LiveState};
 use repos::documents::JobDocument;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Instant;
 
-use answers::queries::newest_of_version;
+use answers::pipeline::newest_of_version;
 use engine::{Engine, Graph, Selection, apply, time};
 use repos::journal::SealedState;
 use repos::settings::EXECUTOR;

@@ -1,6 +1,6 @@
 //! What an id names, whatever its sort.
 
-use answers::queries::{self, Named, VersionOf};
+use answers::named::{Named, VersionOf, files_of, find_id};
 use repos::documents::{ImageStamp, ResultDocument, ResultState};
 use repos::files;
 use repos::history::What;
@@ -24,7 +24,7 @@ pub(super) fn show(cx: &Context, store: &Store, source: &Source, raw: bool) -> R
     let Some((prefix, _)) = source.as_id() else {
         return Err(CliError::usage(format!("`{source}` is not an id"), "pv log"));
     };
-    let named = match queries::find_id(store, &prefix) {
+    let named = match find_id(store, &prefix) {
         Ok(named) => named,
         // Most likely a repository was meant: its error names the nearest.
         Err(error) => match source {
@@ -210,7 +210,7 @@ fn show_map(cx: &Context, store: &Store, named: &Named, root: &Digest) -> Result
         Err(RepoError::Tree(TreeError::Damaged { .. })) => None,
         Err(error) => return Err(error.into()),
     };
-    let has_files = queries::files_of(store, named, None).is_ok();
+    let has_files = files_of(store, named, None).is_ok();
     if cx.out().is_json() {
         return cx.out().json(&json!({ "id": root, "sort": "tree", "entries": entries, "has_files": has_files }));
     }

@@ -1,6 +1,7 @@
 //! `pv show`: commits, files, runs; `ids` all else that has an id, `versions` a version of a pipeline.
 
-use answers::queries::{self, Files, VersionOf};
+use answers::datum::find_datum;
+use answers::named::{Files, VersionOf, find_files, find_job, find_jobs, find_version};
 use repos::documents::VersionDocument;
 use repos::files;
 use repos::object::Kind;
@@ -54,7 +55,7 @@ fn show_word(cx: &Context, store: &Store, word: &str, raw: bool) -> Result<()> {
         (parsed, _) => parsed?,
     };
     let Source::Reference(reference) = &source else { return ids::show(cx, store, &source, raw) };
-    if let Some((of, document)) = queries::find_version(store, reference)? {
+    if let Some((of, document)) = find_version(store, reference)? {
         return versions::show(cx, store, &of, &document, raw);
     }
     let is_id = source.as_id().is_some() && !store.has_repo(&reference.repo)?;
@@ -65,13 +66,11 @@ fn show_word(cx: &Context, store: &Store, word: &str, raw: bool) -> Result<()> {
         Ok(at) => show_whole_commit(cx, &at, raw),
         // A job that made no commit has an id anyway.
         Err(error @ RepoError::NoCommit { .. }) => match word.parse::<JobRef>() {
-            Ok(job @ JobRef::InRun { .. }) if !raw && queries::find_job(store, &job).is_ok() => {
-                super::job::show_one(cx, &job)
-            }
+            Ok(job @ JobRef::InRun { .. }) if !raw && find_job(store, &job).is_ok() => super::job::show_one(cx, &job),
             _ => Err(error.into()),
         },
         Err(error) => match datum.filter(|_| !raw && error.kind() == ErrorKind::NotFound) {
-            Some(datum) if queries::find_datum(store, live(cx), &datum).is_ok() => super::datum::show_one(cx, &datum),
+            Some(datum) if find_datum(store, live(cx), &datum).is_ok() => super::datum::show_one(cx, &datum),
             _ => Err(error.into()),
         },
     }
@@ -100,7 +99,7 @@ fn show_run(cx: &Context, run: &RunRef) -> Result<()> {
         return cx.out().json(&view);
     }
     cx.table(&[], view.lines(&cx.human()))?;
-    let jobs = queries::find_jobs(store, &JobRef::Run(run.clone()))?;
+    let jobs = find_jobs(store, &JobRef::Run(run.clone()))?;
     if jobs.is_empty() {
         return Ok(());
     }
@@ -110,7 +109,7 @@ fn show_run(cx: &Context, run: &RunRef) -> Result<()> {
 
 fn show_file(cx: &Context, reference: &Reference) -> Result<()> {
     let store = cx.store()?;
-    let (tree, path, place, shown) = match queries::find_files(store, &Source::Reference(reference.clone()))? {
+    let (tree, path, place, shown) = match find_files(store, &Source::Reference(reference.clone()))? {
         Files::Commit(at) => {
             let shown = format!("{}@{}", at.commit.repo, store.short_commit(&at.id)?);
             (at.tree(), at.path.clone(), at.place(), shown)

@@ -1,6 +1,7 @@
 //! A version of a pipeline: what it is made of, and its spec as it was applied.
 
-use answers::queries::{self, VersionOf};
+use answers::named::VersionOf;
+use answers::pipeline::version_details;
 use repos::Store;
 use repos::documents::VersionDocument;
 use repos::object::Kind;
@@ -17,7 +18,7 @@ pub(crate) fn show(cx: &Context, store: &Store, of: &VersionOf, document: &Versi
         let row = store.pipeline_version(&of.pipeline, of.version)?.ok_or_else(not_found)?;
         return print_document(cx, Kind::Version, &row.document);
     }
-    let details = queries::version_details(store, &of.pipeline, of.version)?.ok_or_else(not_found)?;
+    let details = version_details(store, &of.pipeline, of.version)?.ok_or_else(not_found)?;
     if cx.out().is_json() {
         return cx.out().json(&details);
     }

@@ -4,11 +4,12 @@ use compare::{CompareError, Compared, Options, Piece, Side};
 use repos::store::FileReader;
 use repos::tree::FileEntry;
 use repos::{RepoError, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::FilePath;
 
 /// A file and where it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct Named {
     pub path: FilePath,

@@ -3,6 +3,7 @@
 use repos::files::{self, Changes, FileChange};
 use repos::tree::Tree;
 use repos::{RepoError, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::FilePath;
 
@@ -13,7 +14,7 @@ use super::Named;
 const RENAMES_AMONG: usize = 50_000;
 
 /// The sorts of differences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Change {
@@ -64,7 +65,7 @@ impl From<FileChange> for Entry {
 }
 
 /// How many paths differ, by kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they count")]
 pub struct Counts {
     pub added: u64,

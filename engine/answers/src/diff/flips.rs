@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use compare::{CompareError, FileFlips, Flip, KeyUse, Limits, Query, is_same_value};
 use repos::tree::{Tree, directory_range, path_of};
 use repos::{RepoError, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::FilePath;
 
@@ -20,7 +21,7 @@ const LISTED: usize = 100_000;
 const NAMES: usize = 500;
 
 /// What became of a field.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Flips {
     /// The field.
     pub field: String,
@@ -87,7 +88,7 @@ impl Seen {
 }
 
 /// How many records went from one value to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct Move {
     pub old: String,
@@ -97,7 +98,7 @@ pub struct Move {
 }
 
 /// What a change of value means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields of `Flips` say what they mean")]
 pub enum Verdict {
@@ -107,7 +108,7 @@ pub enum Verdict {
 }
 
 /// A record with another value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct Record {
     pub path: FilePath,

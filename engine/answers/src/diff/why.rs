@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use repos::Store;
 use repos::documents::{Commit, CommitKind, PipelineStamp, ResultDocument, SpecDocument};
 use repos::tree::{KeyRange, Tree};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use specs::{BranchName, CommitId, FilePath, PipelineName, RepoName};
 
 use super::entries::{Counts, Entry, entries};
 use crate::explain::{FieldChange, transform_changes};
-use crate::queries::job_id;
+use crate::job::job_id;
 use engine::Result;
 use engine::apply::fields_that_differ;
 use engine::datums::prefix;
@@ -25,7 +26,7 @@ const RESULTS: usize = 1000;
 const SILENT: [&str; 4] = ["pipeline", "transform", "description", "metadata"];
 
 /// Why two output commits differ.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Why {
     /// Repositories of people and clocks whose commits differ.
     pub sources: Vec<SourceCause>,
@@ -51,7 +52,7 @@ impl Why {
 }
 
 /// A repository of people or clocks whose commits differ.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct SourceCause {
     /// The repository.
     pub repo: RepoName,
@@ -73,7 +74,7 @@ pub struct SourceCause {
 }
 
 /// A pipeline that differs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct StageCause {
     /// The pipeline.
     pub pipeline: PipelineName,
@@ -89,7 +90,7 @@ pub struct StageCause {
 }
 
 /// How much of a stage is other work than before.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Ran {
     /// The pipeline.
     pub pipeline: PipelineName,

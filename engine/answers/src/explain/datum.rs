@@ -3,13 +3,15 @@
 use repos::documents::{Commit, Recipe, ResultDocument, ResultState};
 use repos::journal::CauseKind;
 use repos::{JobRow, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::{DatumId, Digest};
 
 use super::job::before;
 use super::recipes::{Differing, changes_of_recipe};
 use super::sides::{Differences, Side, compare_inputs, compare_transforms};
-use crate::queries::{DatumState, DatumView, FoundDatum, Known, job_id};
+use crate::datum::{DatumState, DatumView, FoundDatum, Known};
+use crate::job::job_id;
 use engine::Result;
 use engine::datums::prefix;
 use engine::datums::{DatumMap, result_in};
@@ -17,7 +19,7 @@ use engine::graph::Pipeline;
 use engine::live::Live;
 
 /// Why a datum is as it is in a job.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DatumExplained {
     /// The datum, seen from the job.
     #[serde(flatten)]
@@ -34,7 +36,7 @@ pub struct DatumExplained {
 }
 
 /// The datum that was in the same place before.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Earlier {
     /// Its id.
     pub id: DatumId,

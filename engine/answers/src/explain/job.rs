@@ -3,17 +3,19 @@
 use repos::documents::{Commit, Provenance};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::{BranchName, CommitId, RepoName};
 
 use super::sides::{Differences, FieldChange, Side, compare_transforms};
-use crate::queries::{JobView, job_view, provenance_of};
+use crate::datum::provenance_of;
+use crate::job::{JobView, job_view};
 use engine::Result;
 use engine::graph::Pipeline;
 use engine::live::Live;
 
 /// Why a job is as it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct JobExplained {
     /// The job.
     #[serde(flatten)]
@@ -37,7 +39,7 @@ pub struct JobExplained {
 }
 
 /// An input that moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct InputChange {
     pub repo: RepoName,

@@ -2,16 +2,18 @@
 
 use repos::documents::{Commit, Provenance, Recipe};
 use repos::{JobRow, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::DatumId;
 
 use super::sides::{Differences, FieldChange, Side, compare_inputs, compare_transforms};
-use crate::queries::{DatumState, FoundDatum, JobView, job_id, job_view};
+use crate::datum::{DatumState, FoundDatum};
+use crate::job::{JobView, job_id, job_view};
 use crate::trace::Brought;
 use engine::Result;
 
 /// What differs between two of a kind.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Compared<T> {
     /// The one that was named first.
     pub old: T,
@@ -23,7 +25,7 @@ pub struct Compared<T> {
 }
 
 /// A datum that is compared.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct DatumSide {
     pub id: DatumId,

@@ -3,19 +3,21 @@
 use repos::Store;
 use repos::documents::Commit;
 use repos::tree::Tree;
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::CommitId;
 use specs::spec::PfsInput;
 
 use super::job::{JobExplained, explain_job};
-use crate::queries::{JobState, PipelineState, PipelineView, pipeline_view};
+use crate::job::JobState;
+use crate::pipeline::{PipelineState, PipelineView, pipeline_view};
 use engine::Result;
 use engine::datums::count_matches;
 use engine::graph::{BranchOf, Pipeline};
 use engine::live::Live;
 
 /// Why a pipeline is as it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PipelineExplained {
     /// The pipeline.
     #[serde(flatten)]
@@ -29,7 +31,7 @@ pub struct PipelineExplained {
 }
 
 /// How an input stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct InputExplained {
     /// Its name.
     pub input: String,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use repos::documents::{CodeStamp, Commit, Recipe, RecipeInput, Transform, VersionDocument};
 use repos::tree::{FileEntry, PathKind, Tree, directory_range, path_of};
 use repos::{JobRow, RepoError, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::{Digest, FilePath};
 
@@ -18,7 +19,7 @@ use engine::graph::Pipeline;
 const FILES: usize = 20;
 
 /// A field that differs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct FieldChange {
     /// The field: `transform.cmd`, `transform.env.LEVEL`, `transform.code/detect.py`; the name of an input; of jobs also `version` and
     /// `images@main`.
@@ -36,7 +37,7 @@ pub struct FieldChange {
 }
 
 /// What differs between two sides, and what is the same.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Differences {
     /// Fields that differ: those of the transform, then the inputs.
     pub changes: Vec<FieldChange>,

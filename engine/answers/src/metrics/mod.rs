@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 
 use repos::store::Resolved;
 use repos::{Store, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use specs::{CommitId, FilePath, RepoName, RunId};
@@ -58,7 +59,7 @@ pub enum Scope {
 }
 
 /// Rows of files with parameters and metrics.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Table {
     /// Names of the parameters that are columns: those asked for, then those that differ between rows.
     pub parameters: Vec<String>,
@@ -73,7 +74,7 @@ pub struct Table {
 }
 
 /// A metric.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Metric {
     /// Its name.
     pub name: String,
@@ -82,7 +83,7 @@ pub struct Metric {
 }
 
 /// A version of a file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Row {
     /// Its repository.
     pub repo: RepoName,

@@ -6,6 +6,7 @@ use compare::Figures;
 use repos::documents::{ResultDocument, ResultState};
 use repos::tree::{FileEntry, KeyRange, Tree, path_of};
 use repos::{RepoError, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use specs::{CommitId, DatumId, FilePath};
@@ -20,7 +21,7 @@ const FILES: usize = 10;
 const FIGURES: usize = 20;
 
 /// The figures of two sides.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Sides {
     /// File by file; of each the figures that are numbers or differ.
     pub figures: Vec<SideBySide>,
@@ -31,7 +32,7 @@ pub struct Sides {
 }
 
 /// A figure on both sides.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct SideBySide {
     /// The file.
     pub path: FilePath,

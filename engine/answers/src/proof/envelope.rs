@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use repos::keys::{PublicKey, Signature};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::Digest;
 
@@ -16,7 +17,7 @@ use engine::Result;
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
 /// A payload with its signatures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
     /// Base64 of the statement's JSON.
@@ -28,7 +29,7 @@ pub struct Envelope {
 }
 
 /// A signature of an envelope.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EnvelopeSignature {
     /// Fingerprint of the key: SHA-256 of its DER form, in hex.
     pub keyid: String,

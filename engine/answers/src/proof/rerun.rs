@@ -15,6 +15,7 @@ use repos::documents::{
 use repos::store::Resolved;
 use repos::tree::{Tree, path_of};
 use repos::{RepoError, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::{CommitId, Digest, FilePath, Network, PipelineName};
 use tokio::sync::Semaphore;
@@ -48,7 +49,7 @@ pub struct Repeat<'a> {
 }
 
 /// Datums of one stage that are executed in the same way, or left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Intended {
     /// The pipeline.
     pub pipeline: PipelineName,

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use repos::Store;
 use repos::documents::{CodeStamp, Commit, CommitKind, GitState, JobDocument, PipelineStamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use specs::{CommitId, Digest};
@@ -31,7 +32,7 @@ pub const COMMIT_PREDICATE: &str = "pv:predicate/commit/v1";
 pub const SLSA_PREDICATE: &str = "https://slsa.dev/provenance/v1";
 
 /// A claim about a commit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Statement {
     /// The version of the format.
@@ -46,7 +47,7 @@ pub struct Statement {
 }
 
 /// Something with a name and a digest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Descriptor {
     /// What it is called here.
     pub name: String,

@@ -14,7 +14,7 @@ use repos::{RepoError, RunRow, Store, Timestamp};
 use specs::{CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 
 use super::nodes::{Brought, DatumNode, FileNode, Origin, SameAs, SourceNode, Trace, VersionNode};
-use crate::queries::CauseView;
+use crate::run::CauseView;
 use engine::Result;
 use engine::graph::Versions;
 

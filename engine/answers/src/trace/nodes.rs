@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use repos::Timestamp;
 use repos::documents::{CodeStamp, CommitKind, ExecutorStamp, ImageStamp, ResultState, Try};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::{BranchName, CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName, RunId};
 
-use crate::queries::CauseView;
+use crate::run::CauseView;
 
 /// The full provenance of one file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Trace {
     /// The file with its origins.
     #[serde(flatten)]
@@ -33,7 +34,7 @@ pub struct Trace {
 }
 
 /// The commit that a trace starts from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct VersionNode {
     /// The branch for which it was made.
     pub branch: BranchName,
@@ -56,7 +57,7 @@ pub struct VersionNode {
 }
 
 /// A file of a commit and where it came from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct FileNode {
     /// Its repository.
     pub repo: RepoName,
@@ -78,7 +79,7 @@ pub struct FileNode {
 }
 
 /// A file that a datum read, of which one that it wrote has the bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SameAs {
     /// The input's name.
     pub input: String,
@@ -91,7 +92,7 @@ pub struct SameAs {
 }
 
 /// Where a file came from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// A datum wrote it.
@@ -107,7 +108,7 @@ pub enum Origin {
 }
 
 /// A datum: what was executed, where, and what it read.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DatumNode {
     /// Digest of its recipe.
     pub id: DatumId,
@@ -184,7 +185,7 @@ fn is_none(count: &u64) -> bool {
 }
 
 /// What a datum read of one input: a file, or a directory.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each marks another thing, and any of them go together")]
 pub struct InputNode {
     /// The input's name.
@@ -215,7 +216,7 @@ pub struct InputNode {
 }
 
 /// A commit, and the branch that a job took it from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct BranchCommit {
     /// Its repository.
     pub repo: RepoName,
@@ -227,7 +228,7 @@ pub struct BranchCommit {
 }
 
 /// How much a directory holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Extent {
     /// Files at any depth.
     pub files: u64,
@@ -236,7 +237,7 @@ pub struct Extent {
 }
 
 /// The commit that brought a file in.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct SourceNode {
     /// The commit that introduced these bytes under this path.
     pub commit: CommitId,
@@ -259,7 +260,7 @@ pub struct SourceNode {
 }
 
 /// Who brought a file into a commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Brought {
     /// The commit: of a source the one that introduced the file, of an output the one in which it was looked at.
     pub commit: CommitId,
@@ -272,7 +273,7 @@ pub struct Brought {
 }
 
 /// Everything that read a file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Forward {
     /// Its repository.
     pub repo: RepoName,
@@ -303,7 +304,7 @@ pub struct Forward {
 }
 
 /// The files with which a trace forward starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Start {
     /// Whether only those are meant that the commit brought: added, or with other bytes than before.
     pub brought: bool,
@@ -314,7 +315,7 @@ pub struct Start {
 }
 
 /// A path that has or had the bytes of a file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ForwardPlace {
     /// Its repository.
     pub repo: RepoName,
@@ -337,7 +338,7 @@ pub struct ForwardPlace {
 }
 
 /// Commits one after the other that have the bytes of a file at a path.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ForwardPeriod {
     /// The first of them.
     pub first: Mention,
@@ -352,7 +353,7 @@ pub struct ForwardPeriod {
 }
 
 /// Whether the head of the branch, on which the commit of a file was made, has the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AtHead {
     /// The same bytes.
@@ -366,7 +367,7 @@ pub enum AtHead {
 }
 
 /// What is at the path now.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Now {
     /// The branch on which the commit was made.
     pub branch: BranchName,
@@ -377,7 +378,7 @@ pub struct Now {
 }
 
 /// A commit and who made it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Mention {
     /// Its id.
     pub commit: CommitId,
@@ -390,7 +391,7 @@ pub struct Mention {
 }
 
 /// A datum that read a file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Reader {
     /// Its pipeline.
     pub pipeline: PipelineName,
@@ -414,7 +415,7 @@ pub struct Reader {
 }
 
 /// A file that a datum wrote.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Made {
     /// Its path in the output repository.
     pub path: FilePath,

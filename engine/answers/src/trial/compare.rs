@@ -3,6 +3,7 @@
 use repos::documents::{ResultDocument, ResultState};
 use repos::tree::{KeyRange, Map, Tree, path_of};
 use repos::{RepoError, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::{CommitId, DatumId, Digest, FilePath};
 
@@ -11,7 +12,7 @@ use engine::datums::prefix;
 use engine::datums::{DatumMap, result_in};
 use engine::trial::{EphemeralDatum, TriedJob, TriedOutput};
 
-use crate::queries::{DatumInput, datum_view};
+use crate::datum::{DatumInput, datum_view};
 
 /// Datums that are told one by one.
 const SHOWN: usize = 20;
@@ -19,7 +20,7 @@ const SHOWN: usize = 20;
 const PATHS: usize = 3;
 
 /// How the datums of a try compare with those of the present output.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Compared {
     /// Datums that give the same files as now.
     pub same: u64,
@@ -36,7 +37,7 @@ pub struct Compared {
 }
 
 /// How one datum compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields of `Compared` say what they mean")]
 pub enum Verdict {
@@ -47,7 +48,7 @@ pub enum Verdict {
 }
 
 /// A datum that is not the same.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct TriedDatum {
     /// Its id.
     pub id: DatumId,
@@ -60,7 +61,7 @@ pub struct TriedDatum {
 }
 
 /// An output path that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TriedPath {
     /// The path.
     pub path: FilePath,

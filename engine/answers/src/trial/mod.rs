@@ -8,6 +8,7 @@ use engine::Result;
 use engine::live::JobState;
 use engine::trial::{Tried, TriedJob, TriedOutput};
 use repos::Store;
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::{CommitId, DatumId, PipelineName, RunId};
 
@@ -16,7 +17,7 @@ pub use compare::{Compared, TriedDatum, TriedPath, Verdict};
 use crate::metrics::{Sides, sides, sides_of_datums, sides_of_files};
 
 /// A trial as programs see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct TrialView {
     /// Its run; absent when nothing is kept.
     pub run: Option<RunId>,
@@ -27,7 +28,7 @@ pub struct TrialView {
 }
 
 /// What came of one pipeline.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold, as those of a job")]
 pub struct TriedJobView {
     pub pipeline: PipelineName,

@@ -8,6 +8,7 @@ mod rows;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::content::{Side, Watched};
@@ -57,7 +58,7 @@ impl FileFlips {
 }
 
 /// A record whose value changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Flip {
     /// What identifies it among the records of its file; empty if it is the whole file.
     #[serde(skip_serializing_if = "Vec::is_empty")]

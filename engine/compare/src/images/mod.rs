@@ -15,6 +15,7 @@ use std::io::BufReader;
 
 use image::metadata::Orientation;
 use image::{ImageDecoder, ImageFormat, ImageReader};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Options;
@@ -24,7 +25,7 @@ use crate::limits::Limits;
 use frames::{Frame, Pixels, Source};
 
 /// How two images differ.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ImageDiff {
     /// The old side.
     pub old: ImageFacts,
@@ -54,7 +55,7 @@ pub struct ImageDiff {
 }
 
 /// A frame, or page, that differs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct FrameChange {
     /// Its number, from 1.
     pub number: u64,
@@ -64,7 +65,7 @@ pub struct FrameChange {
 }
 
 /// Properties of an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ImageFacts {
     /// The format, such as `png`.
     pub format: String,

@@ -4,6 +4,7 @@
 
 mod walk;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ use crate::value::{Node, read};
 pub(crate) use walk::difference;
 
 /// How the values of two documents differ.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct MetricsDiff {
     /// Number of values that changed.
     pub changed: usize,
@@ -51,7 +52,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// How the items of a list were paired.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ListPairing {
     /// The path of the list; `(all)` if it is the whole document.
     pub path: String,
@@ -75,7 +76,7 @@ pub struct ListPairing {
 }
 
 /// A value that differs between the sides.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct MetricChange {
     /// Keys and indexes joined by dots: `model.layers.0.units`. A key that contains a dot is quoted, `key#2` is the second occurrence of a
     /// key, and `[id=7]` is the list record with that key. Indexes are those of the new side; for removed items, of the old side.

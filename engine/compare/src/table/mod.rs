@@ -14,6 +14,7 @@ mod key;
 mod read;
 mod rows;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::content::Watched;
@@ -27,7 +28,7 @@ pub(crate) use read::Sheet;
 pub(crate) use rows::Paired;
 
 /// How two tables differ.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TableDiff {
     /// Columns used as the key; empty if no columns identify rows.
     pub key: Vec<String>,
@@ -65,7 +66,7 @@ pub struct TableDiff {
 }
 
 /// A column with differing cells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ColumnChange {
     /// Its name.
     pub column: String,
@@ -74,7 +75,7 @@ pub struct ColumnChange {
 }
 
 /// A row with differing cells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RowChange {
     /// Its cells in the key columns, or its number from 1 if there is no key.
     pub key: Vec<String>,
@@ -83,7 +84,7 @@ pub struct RowChange {
 }
 
 /// A differing cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct CellChange {
     pub column: String,

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::element::Element;
@@ -13,7 +14,7 @@ const AT_A_TIME: u64 = 1 << 16;
 
 /// The distance between the new and the old elements. Pairs with an element that is not a finite number are counted, but excluded from the
 /// sums.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Distance {
     /// Number of pairs of elements.
     pub elements: u64,

@@ -13,6 +13,7 @@ mod open;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::content::Watched;
@@ -25,7 +26,7 @@ pub use distance::Distance;
 use open::{File, Tensor, Texts};
 
 /// How the tensors of two files differ.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct TensorsDiff {
     /// Number of tensors only on the new side.
     pub added: usize,
@@ -55,7 +56,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 /// A metadata text that changed, or exists on one side only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct MetadataChange {
     pub key: String,
@@ -66,7 +67,7 @@ pub struct MetadataChange {
 }
 
 /// How a tensor changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields of `TensorsDiff` say what they mean")]
 pub enum TensorChange {
@@ -78,7 +79,7 @@ pub enum TensorChange {
 }
 
 /// A tensor that differs between the sides.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct TensorDiff {
     /// Its name; `array` for a `.npy` file.
     pub name: String,

@@ -8,6 +8,7 @@ mod hunks;
 mod lines;
 mod shown;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::content::Watched;
@@ -17,7 +18,7 @@ use crate::limits::Limits;
 pub(crate) use shown::{lossless, shortened, shortened_pair};
 
 /// How two texts differ.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TextDiff {
     /// Why they are not compared by their content; empty if they have no better kind.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -36,7 +37,7 @@ pub struct TextDiff {
 }
 
 /// Neighbouring changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Hunk {
     /// First line in the old file, from 1.
     pub old_start: u64,

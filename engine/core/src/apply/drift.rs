@@ -13,6 +13,7 @@ use repos::Store;
 use repos::documents::SpecDocument;
 use repos::files::{self, UploadOptions};
 use repos::tree::Tree;
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::spec::{MAX_FILE_BYTES, Parsed};
 use specs::{PipelineName, parse_specs};
@@ -29,7 +30,7 @@ const MOST_FILES: usize = 10_000;
 const MOST_BYTES: u64 = 256 << 20;
 
 /// What a spec's file holds now, beside what was applied of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Drift {
     /// The pipeline.
     pub pipeline: PipelineName,

@@ -24,6 +24,7 @@ mod gather;
 mod open;
 mod readme;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, FilePath, RepoName};
 
@@ -36,7 +37,7 @@ const SUMS_SIGNATURE: &str = "SHA256SUMS.sig";
 const STATEMENTS: &str = "intoto.jsonl";
 
 /// What a bundle claims.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Claim {
     /// 1; a higher number is of a newer version.
     format: u32,
@@ -60,7 +61,7 @@ struct Claim {
 }
 
 /// The code of a stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 struct Code {
     /// Root of its tree, as transforms name it.
     tree: specs::Digest,
@@ -68,14 +69,14 @@ struct Code {
     size_bytes: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Introduced {
     at: CommitId,
     path: FilePath,
     by: CommitId,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Unsigned {
     commit: CommitId,
     why: String,

@@ -6,6 +6,7 @@ use std::fmt;
 use repos::documents::{ExecutorStamp, Recipe, ResultDocument, ResultState, Try};
 use repos::tree::Tree;
 use repos::{JobRow, RepoError, Store, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use specs::{DatumId, Digest, FilePath, Network, PipelineName, RunId};
 
@@ -17,7 +18,7 @@ use engine::live::job_id;
 use engine::live::{Live, LiveJob};
 
 /// States of a datum in a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DatumState {
     /// It has not been looked at.
@@ -48,7 +49,7 @@ impl fmt::Display for DatumState {
 }
 
 /// One input of a datum.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DatumInput {
     /// The input's name.
     pub input: String,
@@ -62,7 +63,7 @@ pub struct DatumInput {
 }
 
 /// One try of a datum as programs see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct TryView {
     /// Absent when the command gave none.
@@ -90,7 +91,7 @@ impl TryView {
 }
 
 /// A datum as programs see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of the contract")]
 pub struct DatumView {
     pub id: DatumId,

@@ -3,17 +3,18 @@
 use repos::documents::{ExecutorKind, JobDocument, VersionDocument};
 use repos::journal::CauseKind;
 use repos::{JobRow, RepoError, Store, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::{CommitId, PipelineName, RunId};
 
-use super::cause::CauseView;
+use crate::run::CauseView;
 use engine::Result;
 use engine::graph::Pipeline;
 use engine::inputs::{Readiness, WaitsFor, inputs_of};
 use engine::live::{Counts, JobState, LiveJob, job_id};
 
 /// A job as programs see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of the contract")]
 pub struct JobView {
     pub id: String,

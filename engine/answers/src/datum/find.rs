@@ -1,15 +1,16 @@
-//! References to jobs and datums, resolved.
+//! References to datums, resolved.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use repos::documents::ResultDocument;
 use repos::tree::Map;
 use repos::{JobRow, RepoError, Store};
-use specs::reference::{DatumRef, IdPrefix, JobRef, Reference};
+use specs::reference::{DatumRef, IdPrefix, Reference};
 use specs::{DatumId, Digest, FilePath};
 
-use super::datum::{DatumFilter, DatumView, datum_view, datums};
 use super::known::Known;
+use super::view::{DatumFilter, DatumView, datum_view, datums};
+use crate::named::find_job;
 use engine::live::Live;
 use engine::live::job_id;
 use engine::{EngineError, Result};
@@ -28,48 +29,6 @@ pub struct FoundDatum {
     pub view: DatumView,
     /// Its result.
     pub result: ResultDocument,
-}
-
-/// The jobs that a reference names: one, or all of a run in the order in which data flows.
-pub fn find_jobs(store: &Store, job: &JobRef) -> Result<Vec<JobRow>> {
-    let (pipeline, run) = match job {
-        JobRef::Newest(pipeline) => {
-            if let Some(job) = store.newest_job(pipeline)? {
-                return Ok(vec![job]);
-            }
-            store.pipeline(pipeline)?;
-            return Err(EngineError::NotFound {
-                what: format!("pipeline `{pipeline}` has no job yet"),
-                hint: Some(format!("pv plan {pipeline} shows what it is waiting for")),
-            });
-        }
-        JobRef::InRun { pipeline, run } => (Some(pipeline), run),
-        JobRef::Run(run) => (None, &run.0),
-    };
-    let run = store.run(&store.run_by_prefix(run)?)?;
-    let mut jobs = Vec::new();
-    for seed in run.jobs.iter().filter(|seed| pipeline.is_none_or(|pipeline| seed.pipeline == *pipeline)) {
-        jobs.extend(store.job(run.order, &seed.pipeline)?);
-    }
-    match pipeline {
-        Some(pipeline) if jobs.is_empty() => Err(EngineError::JobNotFound { job: job_id(pipeline, &run.run) }),
-        _ => Ok(jobs),
-    }
-}
-
-/// The one job that a reference names.
-pub fn find_job(store: &Store, job: &JobRef) -> Result<JobRow> {
-    let mut jobs = find_jobs(store, job)?;
-    match (jobs.pop(), jobs.is_empty()) {
-        (Some(one), true) => Ok(one),
-        (None, _) => Err(EngineError::NotFound { what: format!("run `{job}` caused no job"), hint: None }),
-        (Some(last), false) => {
-            jobs.push(last);
-            let names: Vec<String> = jobs.iter().map(|job| format!("{}@{}", job.pipeline, job.run.short(8))).collect();
-            let what = format!("`{job}` refers to {} jobs: {}", names.len(), names.join(", "));
-            Err(EngineError::Usage { what, hint: Some(format!("name one, such as {}", names[0])) })
-        }
-    }
 }
 
 /// The datum that a reference names, with its newest result, the one in the named job, or the one that wrote the named file. `live` is

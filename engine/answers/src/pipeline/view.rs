@@ -6,17 +6,18 @@ use std::ops::ControlFlow;
 use repos::documents::{CodeStamp, ExecutorKind, ImageStamp, JobDocument, SpecDocument, Transform};
 use repos::journal::SealedState;
 use repos::{JobRow, Store, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, PipelineName};
 
-use super::job::job_view;
+use crate::job::job_view;
 use engine::Result;
 use engine::graph::Pipeline;
 use engine::live::job_id;
 use engine::live::{JobKey, Live, LiveState};
 
 /// How far a pipeline is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PipelineState {
     /// Its output is that of its newest inputs.
@@ -44,7 +45,7 @@ impl fmt::Display for PipelineState {
 }
 
 /// A pipeline as programs see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of the contract")]
 pub struct PipelineView {
     pub name: PipelineName,
@@ -133,7 +134,7 @@ fn state_of(store: &Store, jobs: &[JobRow], live: Option<&Live>) -> Result<(Pipe
 }
 
 /// What a pipeline is made of in its newest version.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct PipelineDetails {
     #[serde(flatten)]

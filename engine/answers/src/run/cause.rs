@@ -2,10 +2,12 @@
 
 use repos::journal::CauseKind;
 use repos::{RepoError, RunRow, Store, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
+use specs::RunId;
 
 /// Why a run came about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CauseView {
     /// What sort of change it was.
     pub kind: CauseKind,
@@ -19,18 +21,22 @@ pub struct CauseView {
     pub message: String,
     /// References that say what changed, such as `images@main`.
     pub refs: Vec<String>,
+    /// Why, in the words of who decided it.
+    #[serde(skip)]
+    pub reason: Option<String>,
 }
 
 impl CauseView {
     /// Why a run came about.
     pub fn of(store: &Store, run: &RunRow) -> Result<Self, RepoError> {
         let cause = run.cause.clone();
+        let reason = cause.message.clone();
         let message = match cause.message {
             Some(message) => message,
             None => message_of(store, run)?,
         };
         let (kind, author, committer, at, refs) = (cause.kind, cause.author, cause.committer, cause.at, cause.refs);
-        Ok(Self { kind, author, committer, at, message, refs })
+        Ok(Self { kind, author, committer, at, message, refs, reason })
     }
 
     /// Who made the change, as far as is known.
@@ -43,4 +49,14 @@ impl CauseView {
 fn message_of(store: &Store, run: &RunRow) -> Result<String, RepoError> {
     let made = run.moves.iter().find_map(|moved| moved.to).map(|id| store.commit(&id)).transpose()?;
     Ok(made.filter(|commit| commit.run == run.run).map(|commit| commit.message).unwrap_or_default())
+}
+
+/// What a change was, in words: `commit images@main`, `retry detect @90c4d5e1`.
+pub fn cause_words(kind: CauseKind, refs: &[String]) -> String {
+    let mut words = vec![kind.word().to_owned()];
+    words.extend(refs.iter().map(|text| match text.strip_prefix('@').map(str::parse::<RunId>) {
+        Some(Ok(run)) => format!("@{}", run.short(8)),
+        _ => text.clone(),
+    }));
+    words.join(" ")
 }

@@ -3,6 +3,7 @@
 use repos::documents::{CodeStamp, ImageStamp, SpecDocument, Transform, VersionDocument};
 use repos::journal::{Cause, CauseKind, Entry};
 use repos::{Store, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::{PipelineName, RunId};
 
@@ -10,7 +11,7 @@ use engine::Result;
 use engine::apply::differences;
 
 /// One version of a pipeline.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct VersionView {
     pub pipeline: PipelineName,
@@ -101,7 +102,7 @@ fn records_of(store: &Store, name: &PipelineName) -> Result<Vec<Made>> {
 }
 
 /// What a version of a pipeline is made of.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct VersionDetails {
     #[serde(flatten)]

@@ -1,0 +1,90 @@
+//! A commit: its document with every field, its id, files and bytes.
+
+use engine::Result;
+use repos::Store;
+use repos::documents::Commit;
+use repos::files;
+use repos::tree::Tree;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+use specs::CommitId;
+
+use crate::short::ShortIds;
+
+/// A commit: its document with every field, its id, files and bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct CommitView {
+    /// Its id.
+    pub id: CommitId,
+    /// The id again, under the name that it has in every other object.
+    pub commit: CommitId,
+    /// The document, also with the fields that it leaves out: in the order of the alphabet.
+    #[serde(flatten)]
+    #[schemars(with = "Commit")]
+    fields: Value,
+    /// How many files it has.
+    pub files: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+    /// Its id as people type it.
+    #[serde(skip)]
+    pub short: String,
+    /// The document.
+    #[serde(skip)]
+    pub document: Commit,
+}
+
+/// A commit as programs see it.
+pub fn commit_view(store: &Store, id: CommitId, document: Commit) -> Result<CommitView> {
+    let totals = Tree::at(document.tree).totals(store)?;
+    let (files, size_bytes) = (totals.entries, totals.weight);
+    let short = store.short_commit(&id)?;
+    Ok(CommitView { fields: with_defaults(&document), id, commit: id, files, size_bytes, short, document })
+}
+
+/// The document with the fields that it leaves out.
+fn with_defaults(commit: &Commit) -> Value {
+    let mut fields = json!({
+        "parents": [], "lineage": null, "datums": null, "author": "", "message": "", "provenance": [], "sources": [],
+        "origins": [],
+        "pipeline": null, "job": null, "error": null,
+    });
+    let mut commit = commit.clone();
+    if let Some(code) = commit.pipeline.as_mut().and_then(|pipeline| pipeline.code.as_mut()) {
+        *code = code.checked();
+    }
+    let document = serde_json::to_value(commit).expect("commits have a JSON form");
+    if let (Value::Object(fields), Value::Object(document)) = (&mut fields, document) {
+        fields.extend(document);
+        if let Some(Value::Object(pipeline)) = fields.get_mut("pipeline") {
+            for optional in ["image", "code"] {
+                pipeline.entry(optional).or_insert(Value::Null);
+            }
+        }
+    }
+    fields
+}
+
+/// What a commit changed, counted in files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct CommitChanges {
+    pub added: u64,
+    pub modified: u64,
+    pub removed: u64,
+}
+
+/// What a commit changed against its parent.
+pub fn commit_changes(store: &Store, commit: &Commit) -> Result<CommitChanges> {
+    let mut counts = CommitChanges::default();
+    for change in files::changes_of(store, commit, None)? {
+        let change = change?;
+        match (change.old, change.new) {
+            (None, _) => counts.added += 1,
+            (_, None) => counts.removed += 1,
+            _ => counts.modified += 1,
+        }
+    }
+    Ok(counts)
+}

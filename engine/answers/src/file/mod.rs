@@ -1,0 +1,70 @@
+//! Files and directories of commits, of code trees and of whatever else has files.
+//!
+//! - `list` what is in a directory, or what a commit changed
+//! - `read` the files whose contents are asked for
+//! - `get`  files that are copied to a folder of this machine
+//!
+//! Not here: which files a word names (`named`), where bytes are and were (`find`).
+
+mod get;
+mod list;
+mod read;
+
+use repos::tree::{FileEntry, PathKind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use specs::{Digest, FilePath};
+
+pub use get::{Download, GetView, download, older};
+pub use list::{Empty, Lines, Listing, listing, without_commits};
+pub use read::{FileAt, file_at, file_of, files_matching};
+
+/// A file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileView {
+    /// The whole path.
+    pub path: FilePath,
+    /// The length of its contents.
+    pub size_bytes: u64,
+    /// SHA-256 of its contents.
+    pub digest: Digest,
+    /// Whether its owner may execute it.
+    pub executable: bool,
+}
+
+impl FileView {
+    /// A file of a tree.
+    pub fn new(path: FilePath, file: FileEntry) -> Self {
+        Self { path, size_bytes: file.size, digest: file.digest, executable: file.executable }
+    }
+}
+
+/// A directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DirectoryView {
+    /// The whole path.
+    pub path: FilePath,
+    /// Files at any depth below it.
+    pub files: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+}
+
+/// A line of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ListedView {
+    /// A file.
+    File(FileView),
+    /// A directory.
+    Directory(DirectoryView),
+}
+
+impl ListedView {
+    fn new(path: FilePath, kind: PathKind) -> Self {
+        match kind {
+            PathKind::File(file) => Self::File(FileView::new(path, file)),
+            PathKind::Directory { files, size_bytes } => Self::Directory(DirectoryView { path, files, size_bytes }),
+        }
+    }
+}

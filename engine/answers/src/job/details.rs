@@ -1,0 +1,72 @@
+//! All about one job, as programs see it: whatever people are shown, with ids in full.
+
+use engine::Result;
+use engine::live::{JobKey, Live};
+use repos::documents::{ExecutorStamp, JobDocument, Provenance};
+use repos::{JobRow, Store};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::view::{JobView, job_view};
+use crate::datum::{
+    DatumDetails, DatumFilter, DatumState, DatumView, FoundDatum, datum_details, datums, datums_at_work, provenance_of,
+};
+
+/// Failed datums of a job that are listed, and those at work.
+const DATUMS: usize = 100;
+
+/// All about a job.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct JobDetails {
+    /// The job.
+    #[serde(flatten)]
+    pub view: JobView,
+    /// Where its datums were executed; absent while it has not ended, and when nothing more is kept of it.
+    pub executed_on: Option<ExecutorStamp>,
+    /// The commits that it took.
+    pub inputs: Vec<Provenance>,
+    /// The first datums that failed; of a job that runs those so far.
+    pub failed_datums: Vec<DatumDetails>,
+    /// The datums at work, in a job that runs in this engine.
+    pub running_datums: Vec<DatumView>,
+    /// Datums that end in a second, in a job that runs in this engine.
+    pub datums_per_second: Option<f64>,
+    /// About how long it will take yet.
+    pub seconds_left: Option<f64>,
+}
+
+/// All about a job. `live` is the activity of this process.
+pub fn job_details(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<JobDetails> {
+    let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
+    let known = live.and_then(|live| live.job(&key));
+    let view = job_view(store, job, known.as_ref())?;
+    // Retention may have dropped the document.
+    let document = job.document.and_then(|digest| store.document::<JobDocument>(&digest).ok());
+    // Of a job whose engine is gone nobody has counted.
+    let is_broken_off = job.sealed.is_none() && view.started_at.is_none();
+    let has_failed = view.datums_failed > 0 || is_broken_off;
+    let failed_datums = if has_failed { failed_datums(store, live, job)? } else { Vec::new() };
+    let running_datums = known.as_ref().map(|known| datums_at_work(store, known)).transpose()?.unwrap_or_default();
+    let now = store.clock().now();
+    Ok(JobDetails {
+        view,
+        executed_on: document.map(|document| document.executor),
+        inputs: provenance_of(store, job)?,
+        failed_datums,
+        running_datums: running_datums.into_iter().take(DATUMS).collect(),
+        datums_per_second: known.as_ref().and_then(|known| known.rate(now)),
+        seconds_left: known.as_ref().and_then(|known| known.seconds_left(now)),
+    })
+}
+
+fn failed_datums(store: &Store, live: Option<&Live>, job: &JobRow) -> Result<Vec<DatumDetails>> {
+    let filter = DatumFilter { state: Some(DatumState::Failed), ..DatumFilter::default() };
+    let mut failed = Vec::new();
+    for view in datums(store, live, job, filter)?.take(DATUMS) {
+        let view = view?;
+        let Some(digest) = view.result else { continue };
+        let found = FoundDatum { job: job.clone(), result: store.document(&digest)?, view };
+        failed.push(datum_details(store, &found)?);
+    }
+    Ok(failed)
+}

@@ -1,0 +1,11 @@
+//! Pipelines: how far each is, what it is made of, and the versions that it had.
+//!
+//! - `view`     a pipeline as it is
+//! - `versions` the versions that it had
+
+mod versions;
+mod view;
+
+pub use engine::apply::differences;
+pub use versions::{VersionDetails, VersionView, pipeline_versions, version_details};
+pub use view::{PipelineDetails, PipelineState, PipelineView, newest_of_version, pipeline_details, pipeline_view};

@@ -1,0 +1,153 @@
+//! A run: what caused it, what it moved, and how far its jobs are.
+
+use std::ops::ControlFlow;
+
+use engine::Result;
+use engine::live::{JobKey, Live, LiveState, job_id};
+use repos::journal::{CauseKind, Move, SealedState};
+use repos::{JobRow, RunRow, Store, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use specs::{BranchName, CommitId, RepoName, RunId, RunRef};
+
+use super::cause::CauseView;
+use crate::short::ShortIds;
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct RunView {
+    /// Its id.
+    pub id: RunId,
+    /// Why it came about.
+    pub cause: CauseView,
+    /// The branches that it moved.
+    pub moves: Vec<MoveView>,
+    /// The ids of its jobs.
+    pub jobs: Vec<String>,
+    /// How far it has come.
+    pub state: RunState,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When its last job ended.
+    pub finished_at: Option<Timestamp>,
+    /// Its id as people type it.
+    #[serde(skip)]
+    pub short: String,
+    /// How many of its jobs are in which state; states that none is in are left out.
+    #[serde(skip)]
+    pub counts: Vec<(usize, &'static str)>,
+}
+
+/// A move of a branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the fields of the contract")]
+pub struct MoveView {
+    pub repo: RepoName,
+    pub branch: BranchName,
+    pub from: Option<CommitId>,
+    pub to: Option<CommitId>,
+}
+
+impl From<Move> for MoveView {
+    fn from(moved: Move) -> Self {
+        Self { repo: moved.repo, branch: moved.branch, from: moved.from, to: moved.to }
+    }
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum RunState {
+    Waiting,
+    Running,
+    Success,
+    Failure,
+    Killed,
+}
+
+impl RunState {
+    fn of(jobs: &[JobRow], live: Option<&Live>) -> Self {
+        let ended = jobs.iter().filter_map(|job| job.sealed).collect::<Vec<_>>();
+        if ended.len() < jobs.len() {
+            let is_waiting = ended.is_empty() && !jobs.iter().any(|job| is_at_work(job, live));
+            return if is_waiting { Self::Waiting } else { Self::Running };
+        }
+        if ended.iter().any(|state| matches!(state, SealedState::Failure | SealedState::Unrunnable)) {
+            Self::Failure
+        } else if ended.contains(&SealedState::Killed) {
+            Self::Killed
+        } else {
+            Self::Success
+        }
+    }
+}
+
+/// The run that a reference names. `live` is the activity of this process.
+pub fn find_run(store: &Store, run: &RunRef, live: Option<&Live>) -> Result<RunView> {
+    run_view(store, store.run(&store.run_by_prefix(&run.0)?)?, live)
+}
+
+/// The runs since a time, the newest first, and no more than `most`; each is looked at as it is asked for.
+pub fn runs<'s>(
+    store: &'s Store,
+    live: Option<&'s Live>,
+    since: Option<Timestamp>,
+    most: usize,
+) -> Result<impl Iterator<Item = Result<RunView>> + 's> {
+    let mut rows = Vec::new();
+    store.visit_runs(|run| {
+        if since.is_some_and(|since| run.created_at < since) {
+            return ControlFlow::Break(());
+        }
+        rows.push(run);
+        if rows.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(rows.into_iter().map(move |row| run_view(store, row, live)))
+}
+
+/// All about a run.
+pub fn run_view(store: &Store, row: RunRow, live: Option<&Live>) -> Result<RunView> {
+    let jobs = store.jobs_of_run(row.order)?;
+    let is_try = row.cause.kind == CauseKind::Try;
+    // Nobody continues with a try that is not at work.
+    let state = match RunState::of(&jobs, live) {
+        RunState::Waiting if is_try => RunState::Killed,
+        RunState::Running if is_try && !jobs.iter().any(|job| is_at_work(job, live)) => RunState::Killed,
+        state => state,
+    };
+    let is_over = !matches!(state, RunState::Waiting | RunState::Running);
+    let last = jobs.iter().filter_map(|job| job.sealed_at).max();
+    let cause = CauseView::of(store, &row)?;
+    Ok(RunView {
+        id: row.run,
+        short: store.short_run(&row.run)?,
+        counts: counts(&jobs, live),
+        cause,
+        moves: row.moves.into_iter().map(MoveView::from).collect(),
+        jobs: jobs.iter().map(|job| job_id(&job.pipeline, &job.run)).collect(),
+        state,
+        created_at: row.created_at,
+        finished_at: if is_over { Some(last.unwrap_or(row.created_at)) } else { None },
+    })
+}
+
+/// Whether an engine in this process works on the job right now.
+fn is_at_work(job: &JobRow, live: Option<&Live>) -> bool {
+    let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
+    live.and_then(|live| live.job(&key)).is_some_and(|known| known.state != LiveState::Waiting)
+}
+
+fn counts(jobs: &[JobRow], live: Option<&Live>) -> Vec<(usize, &'static str)> {
+    let word = |job: &JobRow| match job.sealed {
+        None if is_at_work(job, live) => "running",
+        None => "waiting",
+        Some(SealedState::Success) => "success",
+        Some(SealedState::Failure) => "failure",
+        Some(SealedState::Killed) => "killed",
+        Some(SealedState::Unrunnable) => "unrunnable",
+    };
+    let words = ["success", "failure", "killed", "unrunnable", "running", "waiting"];
+    let counted = words.map(|state| (jobs.iter().filter(|job| word(job) == state).count(), state));
+    counted.into_iter().filter(|(number, _)| *number > 0).collect()
+}
