@@ -4,6 +4,7 @@
 //! - `env` a temporary folder with a store, and calls of `pv` in it
 //! - `filters` ids, times and paths become words
 //! - `hints` what `pv` tells people to type
+//! - `licences` whether each crate may be used
 //! - `map` whether the files that a document names are there
 //! - `numpy` a Python that reckons independently
 //! - `pty` a real terminal
@@ -16,6 +17,7 @@ pub mod crates;
 pub mod env;
 mod filters;
 pub mod hints;
+pub mod licences;
 pub mod map;
 pub mod numpy;
 pub mod pty;
