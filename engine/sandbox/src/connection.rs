@@ -12,12 +12,12 @@ use tokio::time::timeout;
 use super::ExecError;
 use crate::protocol::{FrameHead, FromAgent, MAX_DATA, ToAgent, data_head, parse_message, push_message};
 
-/// How much of the agent's complaints is kept, in bytes.
+/// Maximum number of bytes kept from the agent's stderr.
 const COMPLAINT_MAX: usize = 8 * 1024;
-/// How long an agent that should end may take before it is left to its guard, whatever it still says.
+/// How long an agent may take to end before its guard takes over, whatever it still sends.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Bytes that came from a sandbox.
+/// Bytes from a sandbox.
 #[derive(Debug)]
 pub(super) enum Chunk {
     /// The agent's stdout: a piece of its frames.
@@ -26,14 +26,14 @@ pub(super) enum Chunk {
     Complaint(Bytes),
 }
 
-/// What the agent said.
+/// A frame from the agent.
 #[derive(Debug)]
 pub(super) enum Said {
     Message(FromAgent),
     Data(Bytes),
 }
 
-/// Frames to and from one agent; both halves may be at work at the same time.
+/// Frames to and from one agent; both halves may work at the same time.
 pub(super) struct Connection {
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
@@ -42,7 +42,7 @@ pub(super) struct Connection {
 /// Frames to an agent.
 pub(super) struct Outgoing {
     stream: Pin<Box<dyn AsyncWrite + Send>>,
-    /// Frames not yet sent; bounded by one data frame more than [`MAX_DATA`].
+    /// Frames not sent yet; bounded by one data frame more than [`MAX_DATA`].
     pending: Vec<u8>,
 }
 
@@ -53,12 +53,12 @@ pub(super) struct Incoming {
     complaint: Vec<u8>,
 }
 
-/// Why something did not go out; the other half may know more.
+/// Why something was not sent; the other half may know more.
 #[derive(Debug)]
 pub(super) enum SendError {
     /// The stream to the agent broke.
     Broken(io::Error),
-    /// Another error, not of the connection.
+    /// Another error, unrelated to the connection.
     Other(ExecError),
 }
 
@@ -70,7 +70,7 @@ impl Connection {
         Self {
             outgoing: Outgoing { stream: Box::pin(outgoing), pending: Vec::new() },
             incoming: Incoming {
-                // It is asked again for complaints after its end.
+                // It is polled again for complaints after its end.
                 stream: incoming.fuse().boxed(),
                 received: BytesMut::new(),
                 complaint: Vec::new(),
@@ -78,7 +78,7 @@ impl Connection {
         }
     }
 
-    /// The error for something that did not go out: what the agent complained of, if it did.
+    /// The error for a failed send: the agent's complaint, if there is one.
     pub(super) async fn explain(&mut self, error: SendError) -> ExecError {
         match error {
             SendError::Broken(error) => self.incoming.lost(&error).await,
@@ -86,26 +86,26 @@ impl Connection {
         }
     }
 
-    /// Ends the agent's input, which ends the agent, and waits for that.
+    /// Closes the agent's input, which ends the agent, and waits for that.
     pub(super) async fn close(mut self) {
-        // Errors mean that the agent is gone already, which is what is wanted.
+        // Errors mean that the agent is already gone, as intended.
         let _ = self.outgoing.stream.shutdown().await;
         drop(self.outgoing);
         let rest = async { while let Some(Ok(_)) = self.incoming.stream.next().await {} };
-        // What it said is not wanted, and its guard takes care of one that does not end.
+        // The agent's remaining output is ignored, and its guard handles an agent that does not end.
         timeout(PATIENCE, rest).await.ok();
     }
 }
 
 impl Outgoing {
-    /// Adds a message to what is sent next.
+    /// Queues a message.
     pub(super) async fn message(&mut self, message: &ToAgent) -> Result<(), SendError> {
         push_message(&mut self.pending, message)
             .map_err(|error| SendError::Other(ExecError::SandboxLost { why: error.to_string() }))?;
         self.flush_if_large().await
     }
 
-    /// Adds data to what is sent next.
+    /// Queues data.
     pub(super) async fn data(&mut self, bytes: &[u8]) -> Result<(), SendError> {
         for part in bytes.chunks(MAX_DATA) {
             self.pending.extend_from_slice(&data_head(part.len()));
@@ -119,7 +119,7 @@ impl Outgoing {
         if self.pending.len() >= MAX_DATA { self.flush().await } else { Ok(()) }
     }
 
-    /// Sends all that was added.
+    /// Sends everything queued.
     pub(super) async fn flush(&mut self) -> Result<(), SendError> {
         let sent = match self.stream.write_all(&self.pending).await {
             Ok(()) => self.stream.flush().await,
@@ -168,7 +168,7 @@ impl Incoming {
         if head.is_data { Ok(Some(Said::Data(body))) } else { parse_message(&body).map(Said::Message).map(Some) }
     }
 
-    /// The error for a connection that broke: what the agent complained of, if it did, else what the stream said.
+    /// The error for a broken connection: the agent's complaint if there is one, otherwise the stream's error.
     async fn lost(&mut self, error: &io::Error) -> ExecError {
         let last_word = async {
             while let Some(Ok(chunk)) = self.stream.next().await {

@@ -1,4 +1,4 @@
-//! Why a try could not be run or watched. What user code does wrong is not an error here, but an [`super::Exit`].
+//! Why a try could not be run or watched. A fault of user code is not an error here, but an [`super::Exit`].
 
 use std::path::PathBuf;
 
@@ -10,72 +10,72 @@ use crate::image::SameImage;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why an executor could not do its work.
+/// An error of an executor.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
-    /// Nothing answers where the container engine should be.
+    /// Nothing responds at the address of the container engine.
     #[error("the {executor} executor does not answer at `{address}`")]
     NotAnswering {
         /// Which executor.
         executor: ExecutorKind,
         /// Socket or URL.
         address: String,
-        /// What the connection said.
+        /// The error of the connection.
         source: Cause,
     },
-    /// The engine's socket exists, but this user may not use it.
+    /// The engine's socket exists, but this user has no permission to use it.
     #[error("permission denied on `{address}`")]
     PermissionDenied {
         /// Path of the socket.
         address: String,
     },
-    /// This host lets nobody make the namespaces that a sandbox needs.
+    /// This host does not allow creating the namespaces that a sandbox needs.
     #[error("this host does not allow sandboxes: {why}")]
     SandboxRefused {
-        /// What was tried and what it said.
+        /// What was attempted, and the result.
         why: String,
     },
     /// Neither engine nor registry has the image.
     #[error("image `{reference}` not found: {why}")]
     ImageNotFound {
-        /// As the spec names it.
+        /// The reference in the spec.
         reference: String,
-        /// What the registry said.
+        /// The registry's answer.
         why: String,
     },
-    /// An image that was pinned is in the engine no more, and cannot be had again.
+    /// The engine no longer has a pinned image, and it cannot be restored.
     #[error("image `{}` is not available: {why}; recorded: sha256 {}, id {}{}", .image.reference, .image.identity, .image.id, in_registry(.image))]
     ImageGone {
-        /// What is on record of it.
+        /// What is known about it.
         image: Box<SameImage>,
-        /// What was tried.
+        /// What was attempted.
         why: String,
     },
-    /// The registry may have the image, but it did not come.
+    /// The registry may have the image, but the pull failed.
     #[error("cannot pull image `{reference}`: {why}")]
     PullFailed {
-        /// As the spec names it.
+        /// The reference in the spec.
         reference: String,
-        /// What engine or registry said.
+        /// The answer of engine or registry.
         why: String,
     },
-    /// The executor needs an image and got none, or has no images and got one.
+    /// The executor needs an image and got none, or does not support images and got one.
     #[error("the {executor} executor {why}")]
     Unsuited {
         /// Which executor.
         executor: ExecutorKind,
-        /// Why this sandbox is not for it.
+        /// Why the sandbox does not suit it.
         why: &'static str,
     },
-    /// The container engine refused a request.
+    /// The container engine rejected a request.
     #[error("docker cannot {action}")]
     Docker {
-        /// What was asked for, such as `create a container`.
+        /// The request, such as `create a container`.
         action: &'static str,
         /// Its answer.
         source: bollard::errors::Error,
     },
-    /// The container engine has none of the network that containers get which are to reach one.
+    /// The container engine lacks the network for containers that need network access.
     #[error(
         "docker has no network `bridge`, so no stage can reach the network: give the engine one (it was started with `--bridge=none`), or \
          say `transform.network: none` where none is needed"
@@ -84,28 +84,28 @@ pub enum ExecError {
         /// Its answer.
         source: bollard::errors::Error,
     },
-    /// The sandbox ended or its connection broke before the try was done.
+    /// The sandbox ended, or its connection broke, before the try was done.
     #[error("the sandbox was lost: {why}")]
     SandboxLost {
-        /// What the agent complained of, or how the connection ended.
+        /// The agent's complaint, or how the connection ended.
         why: String,
     },
     /// A path of the host cannot be used.
     #[error("cannot {action} `{}`", .path.display())]
     Io {
-        /// Such as `read`.
+        /// For example `read`.
         action: &'static str,
-        /// What it was done to.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The caller's file source or event sink failed.
     #[error("cannot {action}")]
     Caller {
-        /// Such as `read an input file`.
+        /// For example `read an input file`.
         action: &'static str,
-        /// Kind of the cause, which this error takes over.
+        /// Kind of the cause, which becomes the kind of this error.
         kind: ErrorKind,
         /// The caller's own error.
         source: Cause,
@@ -119,7 +119,7 @@ fn name_of(reference: &str) -> &str {
     name[last..].find(':').map_or(name, |colon| &name[..last + colon])
 }
 
-/// `, in the registry as sha256:…`
+/// Text such as `, in the registry as sha256:…`
 fn in_registry(image: &SameImage) -> String {
     image.registry_digest.as_ref().map_or_else(String::new, |digest| format!(", in the registry as {digest}"))
 }

@@ -1,7 +1,7 @@
 //! Which files a sandbox keeps from one try to the next, so that they are not sent again.
 //!
-//! A large file is kept at once; any other when several tries in a row had it, since to keep a file costs some milliseconds. The agent drops
-//! what was changed, and says so.
+//! A large file is kept immediately; any other once several tries in a row used it, since keeping a file costs some milliseconds. The agent
+//! drops files that were changed, and reports that.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,15 @@ use specs::Digest;
 
 use super::InputFile;
 
-/// Files from this size on are kept before anybody knows whether the next try has them too, in bytes.
+/// Files of at least this size in bytes are kept before it is known whether the next try uses them.
 const LARGE: u64 = 16 << 20;
-/// This many tries in a row are sent a file before it is kept.
+/// A file is sent to this many tries in a row before it is kept.
 const SENT_BEFORE: u32 = 8;
 
-/// What a path holds: digest, length, and whether it is executable.
+/// The content of a path: digest, length, and whether it is executable.
 type Content = (Digest, u64, bool);
 
-/// The files of the last try that was announced.
+/// The files of the last announced try.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     files: HashMap<String, Known>,
@@ -27,23 +27,23 @@ pub(super) struct Held {
 #[derive(Debug)]
 struct Known {
     content: Content,
-    /// Tries in a row that had it.
+    /// Number of consecutive tries that used it.
     tries: u32,
     /// Whether the agent was asked to keep it.
     is_kept: bool,
 }
 
-/// Where a file of a try comes from.
+/// How a file gets into a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// It is sent; `keep` for the next try.
+    /// It is sent; `keep` it for the next try.
     Sent { keep: bool },
-    /// The agent has it of the try before.
+    /// The agent has it from the previous try.
     Kept,
 }
 
 impl Held {
-    /// Where each of these inputs comes from. From now on they are what is held.
+    /// How each of these inputs gets into the try. Afterwards these are the held files.
     pub(super) fn begin(&mut self, inputs: &[InputFile]) -> Vec<Place> {
         let before = std::mem::take(&mut self.files);
         let place = |input: &InputFile| {
@@ -62,7 +62,7 @@ impl Held {
         inputs.iter().map(place).collect()
     }
 
-    /// Nothing is kept.
+    /// Notes that the agent no longer keeps any files.
     pub(super) fn forget(&mut self) {
         self.files.values_mut().for_each(|known| known.is_kept = false);
     }

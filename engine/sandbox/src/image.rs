@@ -1,14 +1,14 @@
-//! Images: what the engine calls them, and what they *are*.
+//! Images: their names in a container engine, and their identity.
 
 use repos::documents::{ImageStamp, canonical};
 use repos::hash::digest_of;
 use serde::{Deserialize, Serialize};
 use specs::Digest;
 
-/// The part of an image's configuration that its commands can notice.
+/// The part of an image's configuration that its commands can observe.
 ///
-/// Its canonical JSON is the image's identity: equal for a local build, a pull, `docker save` and `load`, and either image store,
-/// unlike the ids that engines and registries give.
+/// Its canonical JSON is the image's identity: equal for a local build, a pull, `docker save` and `load`, and either image store, unlike
+/// the ids assigned by engines and registries.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageConfig {
     /// Operating system, such as `linux`.
@@ -19,9 +19,9 @@ pub struct ImageConfig {
     pub diff_ids: Vec<String>,
     /// `NAME=value`, in the image's order.
     pub env: Vec<String>,
-    /// Program and first arguments of a plain start; not used for commands of a pipeline.
+    /// Program and first arguments of a plain start; ignored for commands of a pipeline.
     pub entrypoint: Vec<String>,
-    /// Default arguments; not used for commands of a pipeline.
+    /// Default arguments; ignored for commands of a pipeline.
     pub cmd: Vec<String>,
     /// User that commands run as; empty for root.
     pub user: String,
@@ -30,7 +30,7 @@ pub struct ImageConfig {
 }
 
 impl ImageConfig {
-    /// The value whose canonical encoding, hashed, is the `image` of a transform.
+    /// The value whose canonical encoding is hashed for the `image` of a transform.
     pub fn identity(&self) -> serde_json::Value {
         serde_json::json!({
             "os": self.os,
@@ -45,21 +45,21 @@ impl ImageConfig {
     }
 }
 
-/// An image that the engine has.
+/// An image in the container engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// As the spec names it.
+    /// The reference in the spec.
     pub reference: String,
-    /// The engine's id, `sha256:…`; what [`super::SandboxSpec::image`] takes.
+    /// The engine's id, `sha256:…`; the value for [`super::SandboxSpec::image`].
     pub id: String,
-    /// Digest under which the registry has it, `sha256:…`; `None` for a local build.
+    /// The registry's digest, `sha256:…`; `None` for a local build.
     pub registry_digest: Option<String>,
-    /// What it is.
+    /// Its configuration.
     pub config: ImageConfig,
 }
 
 impl Image {
-    /// SHA-256 of the canonical JSON of what its commands can notice.
+    /// SHA-256 of the canonical JSON of what its commands can observe.
     pub fn identity(&self) -> Digest {
         digest_of(&canonical(&self.config.identity()))
     }
@@ -70,24 +70,24 @@ impl Image {
 pub struct PullProgress {
     /// Short id of a layer; empty for the whole.
     pub layer: String,
-    /// The engine's word, such as `Downloading`.
+    /// The engine's word for the step, such as `Downloading`.
     pub status: String,
     /// Bytes done of this layer.
     pub current_bytes: u64,
-    /// Bytes of this layer; 0 when unknown.
+    /// Size of this layer in bytes; 0 if unknown.
     pub total_bytes: u64,
 }
 
-/// A reference under which an image may be found, and what it must be.
+/// Where an image may be found, and its required identity.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SameImage {
-    /// The id that the engine gave it then.
+    /// The id it had in the engine.
     pub id: String,
-    /// Such as `busybox:1.36`.
+    /// For example `busybox:1.36`.
     pub reference: String,
-    /// Digest under which the registry had it, `sha256:…`.
+    /// The digest it had in the registry, `sha256:…`.
     pub registry_digest: Option<String>,
-    /// What [`Image::identity`] must be.
+    /// The required value of [`Image::identity`].
     pub identity: Digest,
 }
 

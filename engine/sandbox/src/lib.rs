@@ -1,27 +1,27 @@
-//! Where user code runs: executors open a sandbox with the agent in it. This is the surface that a review of security reads.
+//! Where user code runs: executors open a sandbox with the agent in it. This crate is the surface for a security review.
 //!
-//! The only duty of an executor is to open a sandbox in which the agent (`pv worker`) is the first process. Everything that a datum does
-//! then is said over the agent's stdin and stdout, so no shared file system is assumed, and a container on another machine is as good as
-//! a local process. The modules,
-//! from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
+//! The only duty of an executor is to open a sandbox in which the agent (`pv worker`) is the first process. Everything that a datum does is
+//! then communicated over the agent's stdin and stdout, so no shared file system is needed, and a container on another machine works like a
+//! local process.
+//! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
-//! image       what an image is
-//! error       why a sandbox did not do what it was asked
+//! image       the identity of images
+//! error       why a sandbox could not do its work
 //! task        what goes into a sandbox and what comes out
 //! protocol    the frames that engine and agent exchange
 //! agent       the first process of a sandbox: inputs in, one command, outputs out, nothing left for the next
 //! connection  frames over a pipe
 //! held        files that stay in a sandbox from one try to the next
 //! sandbox     one open sandbox: try after try, the same for each executor
-//! saved       images kept beside a store
-//! executor    what each executor can do
+//! saved       images saved beside a store
+//! executor    the interface of executors
 //! docker      warm containers
-//! process     Linux namespaces, where there is no container engine
-//! scripted    answers as a test says
-//! contract    what each executor must do, as tests
+//! process     Linux namespaces, without a container engine
+//! scripted    runs a function of a test instead of a command
+//! contract    what each executor must guarantee, as tests
 //! ```
-//! Not here: which datum runs where and when, what becomes of its output, retries.
+//! Not here: which datum runs where and when, how its output is stored, retries.
 
 pub mod agent;
 mod connection;

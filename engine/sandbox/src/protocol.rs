@@ -1,18 +1,18 @@
-//! What engine and agent say to each other over the agent's stdin and stdout.
+//! The protocol between engine and agent over the agent's stdin and stdout.
 //!
-//! A frame is a `u32` (little-endian) and that many bytes. Bit 31 of the number tells the two sorts apart: set, the bytes are
-//! *data*; clear, they are a message in `postcard`. Data is what the message before it announced: the content of the last `File`
-//! until its size is reached, else (from the agent) output of the command. Neither side ever holds more than one frame.
+//! A frame is a `u32` (little-endian) and that many bytes. Bit 31 of the number distinguishes two types: if set, the bytes are *data*; if
+//! clear, they are a message in `postcard`. Data belongs to what the previous message announced: the content of the last `File` until its
+//! size is reached, otherwise (from the agent) output of the command. Neither side ever holds more than one frame.
 //!
 //! ```text
 //! engine: Hello File* Open          agent: Ready               once
 //! engine: Begin (File|Same)* Go     agent: data* (File|Link)* Done   for each try
 //! ```
-//! A `Done` of any but an accepted end may come in place of the rest of a file: the output counts no more.
+//! A `Done` with anything but an accepted exit may replace the rest of a file: the output no longer counts.
 //!
-//! While a command runs the engine may send the next try, up to its `Go`, which waits for `Done`. Another `Begin` in place of `Go` drops what
-//! came before it; to a command with a console it may also send `Input`, and once `EndInput`. The engine always reads while it sends, so
-//! streams of any length cannot block each other. The end of the engine's stream ends the agent.
+//! While a command runs, the engine may send the next try, except for its `Go`, which waits for `Done`. Another `Begin` instead of `Go`
+//! discards what came before it; to a command with a console the engine may also send `Input`, and `EndInput` once. The engine always reads
+//! while it sends, so streams of any length cannot block each other. The end of the engine's stream ends the agent.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
@@ -21,57 +21,57 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Exit, OutputLimits, SecretFile};
 
-/// Changes with every change of the messages; both sides come from one binary, so unequal numbers mean a stale agent.
+/// Increased with every change to the messages; both sides come from one binary, so different numbers mean a stale agent.
 pub(crate) const VERSION: u32 = 4;
-/// The longest data frame, in bytes.
+/// Maximum size of a data frame in bytes.
 pub(crate) const MAX_DATA: usize = 256 * 1024;
-/// The longest message, in bytes: a command with its lines of stdin.
+/// Maximum size of a message in bytes: a command with its lines of stdin.
 const MAX_MESSAGE: usize = 256 * 1024 * 1024;
 const DATA_BIT: u32 = 1 << 31;
 
 /// A file whose content follows as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileHeader {
-    /// Relative, below the directory that the context tells (that of the code, `/pfs`, `/pfs/out`).
+    /// Relative to the directory that the context determines (that of the code, `/pfs`, `/pfs/out`).
     pub(crate) path: String,
     pub(crate) size_bytes: u64,
     pub(crate) executable: bool,
 }
 
-/// What holds for every try in a sandbox.
+/// Settings for every try in a sandbox.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Settings {
-    /// All of the command's environment but for that of the try; the agent's own is not passed on.
+    /// The command's whole environment except for that of the try; the agent's own is not passed on.
     pub(crate) env: Vec<(String, String)>,
     /// A name or id as in `/etc/passwd`, with an optional `:group`; `None` for the agent's own.
     pub(crate) user: Option<String>,
     /// Absolute; `None` for `/`.
     pub(crate) working_dir: Option<String>,
-    /// Directories that exist for files with secrets alone; emptied after each try.
+    /// Directories that exist only for files with secrets; emptied after each try.
     pub(crate) secret_directories: Vec<String>,
-    /// Whether the sandbox has a limit of memory, and so what reaches it is to be told.
+    /// Whether the sandbox has a memory limit, so that exceeding it must be reported.
     pub(crate) has_memory_limit: bool,
-    /// Where the command sees its code; absolute.
+    /// The absolute path under which the command sees its code.
     pub(crate) code_path: String,
-    /// Whose `/tmp` is.
+    /// How to treat `/tmp`.
     pub(crate) tmp: Tmp,
-    /// Whether user code may be able to change files outside the agent's own directories, so that they are watched.
+    /// Whether user code may be able to change files outside the agent's own directories, so that they must be watched.
     pub(crate) is_watched: bool,
 }
 
-/// What the agent makes of `/tmp`.
+/// How the agent treats `/tmp`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Tmp {
-    /// It is the sandbox's own, and in order.
+    /// It belongs to the sandbox, and is ready.
     #[default]
     Ready,
-    /// It is the image's, and is emptied after each try only if the image has nothing in it.
+    /// It belongs to the image, and is emptied after each try only if the image has nothing in it.
     OfImage,
-    /// The image has none, so the one that is there is to be for all users.
+    /// The image has none, so the existing one must be made writable for all users.
     Missing,
 }
 
-/// One try. Never printed: secrets are in it.
+/// One try. Never printed, because it contains secrets.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Try {
     pub(crate) cmd: Vec<String>,
@@ -80,11 +80,11 @@ pub(crate) struct Try {
     pub(crate) timeout_millis: Option<u64>,
     pub(crate) accept: Vec<i32>,
     pub(crate) limits: OutputLimits,
-    /// Written below the secret directories, for the command's user alone.
+    /// Written below the secret directories, readable for the command's user only.
     pub(crate) secret_files: Vec<SecretFile>,
-    /// Whether nothing of `/pfs/out` is wanted.
+    /// Whether the content of `/pfs/out` is discarded.
     pub(crate) drops_output: bool,
-    /// Whether somebody types what the command reads.
+    /// Whether a user types the command's input.
     pub(crate) has_console: bool,
 }
 
@@ -96,19 +96,19 @@ pub(crate) enum ToAgent {
     },
     File {
         header: FileHeader,
-        /// Whether the next try may have it too, and so it stays where it is.
+        /// Whether to keep it for the next try.
         keep: bool,
     },
-    /// A file that was kept of the try before, at the same path.
+    /// A file kept from the previous try, at the same path.
     Same {
         path: String,
     },
     Open,
     Begin(Box<Try>),
     Go,
-    /// More for the stdin of a command that has a console; nothing for any other.
+    /// More stdin for a command with a console; ignored otherwise.
     Input(Vec<u8>),
-    /// That was all of it.
+    /// The end of that input.
     EndInput,
 }
 
@@ -118,13 +118,13 @@ pub(crate) enum FromAgent {
         version: u32,
     },
     File(FileHeader),
-    /// An output that is an input file; both paths relative, below `/pfs/out` and `/pfs`.
+    /// An output that is an input file; both paths are relative, to `/pfs/out` and `/pfs`.
     Link {
         path: String,
         input: String,
     },
     Done(Report),
-    /// The agent cannot continue; it ends after this.
+    /// The agent cannot continue, and ends after this.
     Broken {
         why: String,
     },
@@ -138,15 +138,15 @@ pub(crate) struct Report {
     pub(crate) prepare_micros: u64,
     /// From the start of the command to its end.
     pub(crate) process_micros: u64,
-    /// Whether the kernel ended a process of the try because the sandbox reached its limit of memory.
+    /// Whether the kernel killed a process of the try because the sandbox reached its memory limit.
     pub(crate) out_of_memory: bool,
-    /// Whether all files that were to be kept are there for the next try.
+    /// Whether all files to keep are available for the next try.
     pub(crate) kept: bool,
-    /// What is left of the try and cannot be removed for certain: no other may run in this sandbox.
+    /// What the try left that cannot reliably be removed: no other try may run in this sandbox.
     pub(crate) left: Option<String>,
 }
 
-/// The head of a frame, taken apart.
+/// The decoded head of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FrameHead {
     pub(crate) is_data: bool,
@@ -208,7 +208,7 @@ impl<R: Read> FrameReader<R> {
         Self { input: BufReader::with_capacity(MAX_DATA, input), body: Vec::new() }
     }
 
-    /// Whether bytes were read that no frame was made of yet.
+    /// Whether bytes were read that are not part of a returned frame yet.
     pub(crate) fn has_buffered(&self) -> bool {
         !self.input.buffer().is_empty()
     }
@@ -238,7 +238,7 @@ impl<R: Read> FrameReader<R> {
     }
 }
 
-/// The agent's end of its own stream; nothing leaves before `flush` or a full buffer.
+/// The agent's end of its own stream; nothing is sent before `flush` or a full buffer.
 #[derive(Debug)]
 pub(crate) struct FrameWriter<W: Write> {
     output: BufWriter<W>,

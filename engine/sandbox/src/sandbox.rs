@@ -1,4 +1,4 @@
-//! A sandbox and the tries in it: the engine's half of the conversation with the agent, whatever the executor.
+//! A sandbox and its tries: the engine's half of the conversation with the agent, for every executor.
 
 use std::fmt;
 use std::pin::pin;
@@ -18,30 +18,30 @@ use crate::protocol::{FileHeader, FromAgent, MAX_DATA, Report, Settings, ToAgent
 /// Ends the process or container around an agent.
 #[async_trait]
 pub(super) trait Guard: Send + Sync {
-    /// Waits for the end of an agent that ended on its own; `None` when it does not, or its code is not known.
+    /// Waits for an agent that ended by itself; `None` if it does not end, or its exit code is unknown.
     async fn exit_code(&mut self) -> Option<i32>;
 
-    /// Called after the agent's input ended: waits for its end, or brings it about, and removes what it leaves.
+    /// Called after the agent's input was closed: waits for its end, or enforces it, and removes what it leaves.
     async fn end(self: Box<Self>) -> Result<(), ExecError>;
 }
 
 /// A place in which commands run, one try after another, each from a clean state.
 ///
-/// `close` it when done. When it is only dropped the agent ends too, but its leftovers stay until the next clean-up.
+/// Call `close` when done. If it is only dropped, the agent ends too, but its leftovers stay until the next clean-up.
 pub struct Sandbox {
     connection: Connection,
     guard: Box<dyn Guard>,
-    /// Why no try may run here any more; also set while one runs, so that a try that was dropped half-way is noticed.
+    /// Why no further try may run here; also set during a try, so that a try dropped halfway is noticed.
     lost: Option<String>,
     held: Held,
-    /// The try that was announced while the last one ran.
+    /// The try announced while the last one ran.
     staged: Option<Staged>,
 }
 
-/// A try whose inputs the agent has, but for its word to go.
+/// A try whose inputs the agent has, but not the command to start.
 struct Staged {
     task: Arc<DatumTask>,
-    /// Whether it takes files of the try before for its own.
+    /// Whether it uses files kept from the previous try.
     takes_kept: bool,
 }
 
@@ -66,10 +66,10 @@ impl Sandbox {
         }
     }
 
-    /// Runs one try: `/pfs` holds exactly its inputs, `/pfs/out` is empty, all else is as the image has it, no process of an earlier try
-    /// is left. What the try leaves beside its output may make the sandbox unfit for another ([`Sandbox::spent_by`]).
+    /// Runs one try: `/pfs` contains exactly its inputs, `/pfs/out` is empty, everything else is as in the image, and no process of an
+    /// earlier try is left. What the try leaves besides its output may make the sandbox unfit for another ([`Sandbox::spent_by`]).
     ///
-    /// What the command does wrong is in the outcome; an error means that it could not be run or watched, and the sandbox is lost.
+    /// Faults of the command are in the outcome; an error means that it could not be run or watched, and that the sandbox is lost.
     pub async fn run(
         &mut self,
         task: &DatumTask,
@@ -79,7 +79,8 @@ impl Sandbox {
         self.run_before(&Arc::new(task.clone()), files, events, std::future::ready(None)).await
     }
 
-    /// Runs one try; meanwhile the sandbox takes in the inputs of the try that `next` gives. That is run next if the next call asks for it.
+    /// Runs one try; meanwhile the sandbox receives the inputs of the try from `next`, which is started by the next call if that asks for
+    /// it.
     pub async fn run_before(
         &mut self,
         task: &Arc<DatumTask>,
@@ -93,7 +94,7 @@ impl Sandbox {
         let Self { connection, held, staged, .. } = self;
         let is_announced = match staged.take() {
             Some(other) if !Arc::ptr_eq(&other.task, task) => {
-                // The agent drops it, and with it all that was kept.
+                // The agent discards it, with all kept files.
                 held.forget();
                 false
             }
@@ -122,7 +123,7 @@ impl Sandbox {
         if !report.kept {
             held.forget();
             if let Some(useless) = staged.take_if(|staged| staged.takes_kept) {
-                // What it counted on was changed, and is gone: once more, with all its files.
+                // A file it counted on was changed and removed: announce it again, with all its files.
                 let again = async {
                     announce(&mut connection.outgoing, held, &useless.task, files).await?;
                     connection.outgoing.flush().await
@@ -142,7 +143,7 @@ impl Sandbox {
         })
     }
 
-    /// Whether nothing was announced that did not run: else it holds inputs for nobody.
+    /// Whether no announced try is pending, and another try may run.
     pub fn is_clean(&self) -> bool {
         self.staged.is_none() && self.spent_by().is_none()
     }
@@ -152,7 +153,7 @@ impl Sandbox {
         self.lost.as_deref()
     }
 
-    /// Ends the sandbox and all in it.
+    /// Ends the sandbox and everything in it.
     pub async fn close(self) -> Result<(), ExecError> {
         let Self { connection, guard, .. } = self;
         connection.close().await;
@@ -160,7 +161,7 @@ impl Sandbox {
     }
 }
 
-/// Passes on what is typed at a command until that has ended.
+/// Forwards what is typed at a command until the command has ended.
 async fn type_in(outgoing: &mut Outgoing, console: &Console, ended: &Notify) -> Result<(), SendError> {
     loop {
         let typed = tokio::select! {
@@ -176,7 +177,7 @@ async fn type_in(outgoing: &mut Outgoing, console: &Console, ended: &Notify) -> 
     }
 }
 
-/// Waits for both, but not for the second when the first fails: an agent that is gone takes nothing more.
+/// Waits for both, but not for the second if the first fails: a dead agent receives nothing more.
 async fn both<T, U>(
     first: impl Future<Output = Result<T, ExecError>>,
     second: impl Future<Output = Result<Option<U>, SendError>>,
@@ -191,7 +192,7 @@ async fn both<T, U>(
     }
 }
 
-/// Announces a try if that is still to be done, and has it run.
+/// Announces a try unless that is done, and starts it.
 async fn go(
     outgoing: &mut Outgoing,
     held: &mut Held,
@@ -207,7 +208,7 @@ async fn go(
     outgoing.flush().await
 }
 
-/// Tells the agent of a try and sends its inputs; true when it takes files that were kept of the try before.
+/// Announces a try to the agent and sends its inputs; true if it uses files kept from the previous try.
 async fn announce(
     outgoing: &mut Outgoing,
     held: &mut Held,
@@ -248,7 +249,7 @@ async fn receive(incoming: &mut Incoming, events: &mut dyn EventSink) -> Result<
     }
 }
 
-/// Takes in a file; the end of the try if it came before the end of the file.
+/// Receives a file; returns the end of the try if that came before the end of the file.
 async fn receive_file(
     incoming: &mut Incoming,
     header: FileHeader,

@@ -1,11 +1,11 @@
-//! Images kept beside a store, for the day on which neither the container engine nor a registry has them any more.
+//! Images saved beside a store, in case neither the container engine nor a registry has them any more.
 //!
 //! ```text
-//! images/<archive>.tar.zst   what `docker save` writes, compressed; named by the SHA-256 of the file, which `sha256sum` confirms
-//! images/<identity>.json     which image that is: what recipes call it, its names, the archive
+//! images/<archive>.tar.zst   the output of `docker save`, compressed; named by the SHA-256 of the file, which `sha256sum` confirms
+//! images/<identity>.json     which image that is: its identity in recipes, its names, the archive
 //! ```
-//! A record is written after the archive that it names, so an image counts as saved only when it is whole. Garbage collection knows
-//! nothing of these: they stay until somebody deletes the files.
+//! A record is written after the archive that it names, so an image counts as saved only when it is complete. Garbage collection ignores
+//! these files: they stay until someone deletes them.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, Write};
@@ -19,9 +19,9 @@ use specs::Digest;
 
 use super::ExecError;
 
-/// How hard an archive is compressed: layers are large, and written once.
+/// The compression level of archives: layers are large, and written once.
 const LEVEL: i32 = 6;
-/// Bytes that are read at a time.
+/// Number of bytes read at a time.
 const CHUNK: usize = 1 << 20;
 
 /// The images beside a store.
@@ -30,16 +30,16 @@ pub struct SavedImages {
     folder: PathBuf,
 }
 
-/// An image that was saved.
+/// A saved image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedImage {
-    /// What it is, as recipes name it: [`super::Image::identity`].
+    /// Its identity in recipes: [`super::Image::identity`].
     pub digest: Digest,
-    /// As the spec named it.
+    /// The reference in the spec.
     pub reference: String,
-    /// The id that the engine gave it.
+    /// The id it had in the engine.
     pub id: String,
-    /// Digest under which the registry had it.
+    /// The digest it had in the registry.
     pub registry_digest: Option<String>,
     /// SHA-256 of the archive's file.
     pub archive: Digest,
@@ -54,7 +54,7 @@ fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> ExecError 
 }
 
 impl SavedImages {
-    /// Those in the folder `images` of a store's own folder; it need not be there.
+    /// The saved images in the folder `images` of a store's own folder, which need not exist.
     pub fn of(store_folder: &Path) -> Self {
         Self { folder: store_folder.join("images") }
     }
@@ -69,7 +69,7 @@ impl SavedImages {
         }
     }
 
-    /// All that were saved, in the order of their references.
+    /// All saved images, sorted by reference.
     pub fn list(&self) -> Result<Vec<SavedImage>, ExecError> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -87,7 +87,7 @@ impl SavedImages {
         Ok(found)
     }
 
-    /// Begins an archive; [`Incoming::finish`] makes it count.
+    /// Begins an archive; it counts after [`Incoming::finish`].
     pub fn begin(&self) -> Result<Incoming, ExecError> {
         fs::create_dir_all(&self.folder).map_err(failed("make the folder", &self.folder))?;
         let part = self.folder.join(format!("{}.part", repos::random_hex()));
@@ -97,7 +97,7 @@ impl SavedImages {
         Ok(Incoming { folder: self.clone(), part: Part(part), packed })
     }
 
-    /// The archive of an image, unpacked as it is read, after its bytes were found to be those that were written.
+    /// The archive of an image, decompressed while it is read, after its bytes were verified.
     pub fn open(&self, image: &SavedImage) -> Result<Box<dyn Read + Send>, ExecError> {
         let path = self.archive(&image.archive);
         let mut file = File::open(&path).map_err(failed("read", &path))?;
@@ -131,7 +131,7 @@ fn read_record(path: &Path, bytes: &[u8]) -> Result<SavedImage, ExecError> {
     serde_json::from_slice(bytes).map_err(|error| failed("understand", path)(error.into()))
 }
 
-/// An archive that is being written; dropped, it leaves nothing.
+/// An archive being written; if dropped, it leaves nothing.
 pub struct Incoming {
     folder: SavedImages,
     part: Part,

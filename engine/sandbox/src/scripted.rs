@@ -1,4 +1,4 @@
-//! An executor for tests: its sandboxes run a function in place of a command, behind the same protocol.
+//! An executor for tests: its sandboxes run a function instead of a command, behind the same protocol.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,27 +18,27 @@ use crate::protocol::{
     FileHeader, Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, ToAgent, Try, VERSION,
 };
 
-/// What a command of a test sees.
+/// The input of a test's command.
 #[derive(Debug, Default)]
 pub struct Call {
     /// Program and arguments.
     pub cmd: Vec<String>,
     /// The try's environment.
     pub env: BTreeMap<String, String>,
-    /// Its inputs by their paths below `/pfs`.
+    /// Its inputs by path below `/pfs`.
     pub inputs: BTreeMap<String, Vec<u8>>,
 }
 
-/// What a command of a test gives.
+/// The result of a test's command.
 #[derive(Debug, Default)]
 pub struct Reply {
     /// What it prints.
     pub log: Vec<u8>,
-    /// Its output files by their paths below `/pfs/out`.
+    /// Its output files by path below `/pfs/out`.
     pub files: BTreeMap<String, Vec<u8>>,
     /// Its exit code.
     pub code: i32,
-    /// Whether the sandbox is gone in its middle, in place of all this.
+    /// Whether the sandbox is lost instead, in the middle of the try.
     pub is_lost: bool,
 }
 
@@ -51,7 +51,7 @@ pub struct ScriptedExecutor {
 }
 
 impl ScriptedExecutor {
-    /// An executor whose commands are all this function.
+    /// An executor that runs this function for every command.
     pub fn new(script: impl Fn(Call) -> Reply + Send + Sync + 'static) -> Self {
         Self { script: Arc::new(script) }
     }
@@ -118,7 +118,7 @@ fn frames(read: impl AsyncRead + Unpin + Send) -> impl futures_util::Stream<Item
     })
 }
 
-/// The thread in an agent's place, which ends with its stream. What its script holds, such as a store, is let go before a test ends.
+/// The thread that replaces an agent, and ends with its stream. What its script holds, such as a store, is released before a test ends.
 struct Agent(JoinHandle<()>);
 
 #[async_trait]
@@ -128,13 +128,13 @@ impl Guard for Agent {
     }
 
     async fn end(self: Box<Self>) -> Result<(), ExecError> {
-        // A script that panics has been told as a lost sandbox.
+        // A panicking script was already reported as a lost sandbox.
         tokio::task::spawn_blocking(|| self.0.join()).await.ok();
         Ok(())
     }
 }
 
-/// The agent's side; any error is the end of the stream.
+/// The agent's side; any error means the end of the stream.
 fn serve(stream: &UnixStream, script: &Script) -> Option<()> {
     let mut reader = FrameReader::new(stream);
     let mut writer = FrameWriter::new(stream);
@@ -148,7 +148,7 @@ fn serve(stream: &UnixStream, script: &Script) -> Option<()> {
                 writer.message(&FromAgent::Ready { version: VERSION }).ok()?;
                 writer.flush().ok()?;
             }
-            // It says that nothing is kept, so nobody asks for it.
+            // It reports that nothing is kept, so nobody asks for it.
             Frame::Message(ToAgent::Same { .. }) => return None,
             Frame::Message(ToAgent::File { header, .. }) => {
                 file.clone_from(&header.path);

@@ -17,66 +17,67 @@ use tokio::sync::{Mutex, mpsc};
 use crate::error::ExecError;
 use crate::image::SameImage;
 
-/// Limits of a sandbox; `None` for no limit. The process executor knows none of them.
+/// Limits of a sandbox; `None` for no limit. The process executor ignores them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Resources {
     /// Thousandths of a core.
     pub cpu_thousandths: Option<u64>,
-    /// Memory in bytes; beyond it the kernel ends the command.
+    /// Memory in bytes; beyond it the kernel kills the command.
     pub memory_bytes: Option<u64>,
-    /// Number of graphics processors.
+    /// Number of GPUs.
     pub gpus: Option<u32>,
 }
 
-/// What holds for all tries in one sandbox; sandboxes of equal specs are as good as each other.
+/// Properties of all tries in one sandbox; sandboxes with equal specs are interchangeable.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct SandboxSpec {
-    /// Id of an image as [`super::Image::id`] gives it; the process executor has none.
+    /// Id of an image from [`super::Image::id`]; `None` for the process executor.
     pub image: Option<String>,
-    /// How to find the image again when none has that id any more: one that was pulled or built anew may have another.
+    /// How to find the image if none has that id any more: after a new pull or build it may have another.
     pub same_image: Option<SameImage>,
-    /// What the command reaches.
+    /// Network access of the command.
     pub network: Network,
-    /// Name or id, with an optional `:group`, as the sandbox's own `/etc/passwd` knows it; `None` for the image's.
+    /// Name or id, with an optional `:group`, resolved by the sandbox's own `/etc/passwd`; `None` for the image's.
     pub user: Option<String>,
     /// Absolute directory in which commands start; `None` for the image's.
     pub working_dir: Option<String>,
-    /// Marks to find the sandbox by, beside those of store and instance.
+    /// Additional labels of the sandbox, besides those of store and instance.
     pub labels: BTreeMap<String, String>,
     /// Laid out below `code_path`, read-only.
     pub code: Vec<InputFile>,
-    /// Absolute directory of the code; `None` for [`DEFAULT_CODE_PATH`]. The image has nothing there.
+    /// Absolute directory of the code; `None` for [`DEFAULT_CODE_PATH`]. The image must have nothing there.
     pub code_path: Option<String>,
     /// Host paths that the process executor shows, read-only, under their own names.
     pub readable: Vec<PathBuf>,
     /// Limits of the whole sandbox.
     pub resources: Resources,
-    /// Folders of the host that are shown for a look at what is under edit.
+    /// Folders of the host to mount, for trials of code being edited.
     pub mounts: Vec<HostFolder>,
-    /// Absolute directories, none below another, that hold nothing but the secrets of a try, in memory.
+    /// Absolute directories, none below another, that contain nothing but the secrets of a try, in memory.
     pub secret_directories: BTreeSet<String>,
 }
 
 impl SandboxSpec {
-    /// Where the command sees its code.
+    /// The path under which the command sees its code.
     pub fn code_path(&self) -> &str {
         self.code_path.as_deref().unwrap_or(DEFAULT_CODE_PATH)
     }
 }
 
-/// A folder of the machine that runs user code, shown read-only in a sandbox. Nothing else of that machine is; a try alone has any.
+/// A folder of the machine that runs user code, shown read-only in a sandbox. Nothing else of that machine is visible; only trials have
+/// such folders.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostFolder {
-    /// Where it is, absolute.
+    /// Its absolute path on the host.
     pub from: PathBuf,
-    /// Where it is shown, absolute; never `/`, and not below `/pfs` or `/tmp`.
+    /// Its absolute path in the sandbox; never `/`, and not below `/pfs` or `/tmp`.
     pub at: PathBuf,
 }
 
-/// A file with a secret. Only the command's user may read it, and it is removed with the try.
+/// A file with a secret. Only the command's user can read it, and it is removed with the try.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretFile {
-    /// Absolute, in one of [`SandboxSpec::secret_directories`] or below.
+    /// An absolute path in or below one of [`SandboxSpec::secret_directories`].
     pub path: String,
     /// The secret.
     pub content: Vec<u8>,
@@ -91,31 +92,32 @@ impl fmt::Debug for SecretFile {
 /// A file to lay out in the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InputFile {
-    /// Below `/pfs` (or the directory of the code), without a leading `/`, such as `images/cam1/a.jpg`; the first part is never `out`.
+    /// Relative to `/pfs` (or the directory of the code), without a leading `/`, such as `images/cam1/a.jpg`; the first part is never
+    /// `out`.
     pub path: String,
-    /// Tells the source which bytes are meant.
+    /// Tells the source which content to read.
     pub digest: Digest,
-    /// How many bytes the digest's file has.
+    /// Size of that content in bytes.
     pub size_bytes: u64,
     /// Whether it may be executed.
     pub executable: bool,
-    /// Whether it is seen without its content, as the files of an `empty_files` input are.
+    /// Whether it is shown without its content, as for an `empty_files` input.
     pub is_placeholder: bool,
 }
 
 impl InputFile {
-    /// How many bytes are laid out.
+    /// Number of bytes to lay out.
     pub fn laid_out_bytes(&self) -> u64 {
         if self.is_placeholder { 0 } else { self.size_bytes }
     }
 }
 
-/// Bounds of what one try may leave in `/pfs/out`.
+/// Limits for what one try may leave in `/pfs/out`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputLimits {
-    /// Most files and directories.
+    /// Maximum number of files and directories.
     pub files_max: u64,
-    /// Most bytes of all files together.
+    /// Maximum total size of all files in bytes.
     pub bytes_max: u64,
 }
 
@@ -132,44 +134,44 @@ pub struct DatumTask {
     pub cmd: Vec<String>,
     /// Lines for the command's stdin; it need not read them.
     pub stdin: Vec<String>,
-    /// Added to the image's environment; a later entry wins over an earlier one of its name.
+    /// Added to the image's environment; of entries with the same name the last one wins.
     pub env: Vec<(String, String)>,
-    /// All that the try sees below `/pfs`; best sorted by path.
+    /// Everything that the try sees below `/pfs`; best sorted by path.
     pub inputs: Vec<InputFile>,
-    /// Wall-clock limit of the command and of taking in what it wrote; `None` for no limit.
+    /// Wall-clock limit for the command and for collecting its output; `None` for no limit.
     pub timeout: Option<Duration>,
-    /// Exit codes beside 0 after which `/pfs/out` is read.
+    /// Exit codes besides 0 after which `/pfs/out` is read.
     pub accept: BTreeSet<i32>,
-    /// Bounds of the output.
+    /// Limits for the output.
     pub limits: OutputLimits,
     /// Files with secrets.
     pub secret_files: Vec<SecretFile>,
-    /// Whether nothing of `/pfs/out` is wanted.
+    /// Whether the content of `/pfs/out` is discarded.
     pub drops_output: bool,
-    /// Who types at the command; `None` for nobody.
+    /// Input typed at the command; `None` for none.
     pub console: Option<Console>,
 }
 
-/// The environment is left out: secrets may be in it.
+/// The environment is omitted, because it may contain secrets.
 impl fmt::Debug for DatumTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatumTask").field("cmd", &self.cmd).field("inputs", &self.inputs).finish_non_exhaustive()
     }
 }
 
-/// What somebody types at a command while it runs.
+/// Input that a user types at a command while it runs.
 #[derive(Debug, Clone)]
 pub struct Console {
     typed: Arc<Mutex<mpsc::Receiver<Vec<u8>>>>,
 }
 
 impl Console {
-    /// One whose input ends with the sender.
+    /// A console whose input ends with the sender.
     pub fn new(typed: mpsc::Receiver<Vec<u8>>) -> Self {
         Self { typed: Arc::new(Mutex::new(typed)) }
     }
 
-    /// What comes next; `None` at the end.
+    /// The next input; `None` at the end.
     pub(super) async fn next(&self) -> Option<Vec<u8>> {
         self.typed.lock().await.recv().await
     }
@@ -182,19 +184,19 @@ impl DatumTask {
     }
 }
 
-/// Where the bytes of inputs come from.
+/// The source of input content.
 #[async_trait]
 pub trait FileSource: Send + Sync {
-    /// At most `max` bytes from `offset` on; never none while `offset` is before the end.
+    /// At most `max` bytes from `offset` on; never empty while `offset` is before the end.
     async fn read(&self, file: &InputFile, offset: u64, max: usize) -> Result<Bytes, ExecError>;
 }
 
-/// Something that a try gives, in the order in which it comes: log while the command runs, then its output.
+/// An event of a try, in order: log while the command runs, then its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Bytes of the command's stdout and stderr, as they came.
+    /// Bytes of the command's stdout and stderr, in order of arrival.
     Log(Bytes),
-    /// A file of `/pfs/out` begins; its `Data` and an `EndFile` follow, unless the try ends in another way than with an exit code.
+    /// A file of `/pfs/out` begins; its `Data` and an `EndFile` follow, unless the try ends without an exit code.
     File {
         /// Below `/pfs/out`, such as `/cam7/1.json`; always a legal [`specs::FilePath`].
         path: String,
@@ -207,7 +209,7 @@ pub enum Event {
     Data(Bytes),
     /// The file is complete.
     EndFile,
-    /// A file of `/pfs/out` that is one of the inputs: no bytes follow.
+    /// A file of `/pfs/out` that is one of the inputs: no content follows.
     Link {
         /// Below `/pfs/out`, such as `/valid/a.jpg`.
         path: String,
@@ -216,25 +218,25 @@ pub enum Event {
     },
 }
 
-/// Where the events of a try go.
+/// Receives the events of a try.
 #[async_trait]
 pub trait EventSink: Send {
-    /// Takes the next event; an error ends the try and the sandbox.
+    /// Handles the next event; an error ends the try and the sandbox.
     async fn event(&mut self, event: Event) -> Result<(), ExecError>;
 }
 
-/// How a try ended. Output counts only after an accepted code: what came before any other end is to be dropped.
+/// How a try ended. Output counts only after an accepted exit code: what came before any other end must be discarded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
     /// The command's exit code.
     Code(i32),
-    /// The number of the signal that ended the command.
+    /// The number of the signal that killed the command.
     Signal(i32),
-    /// The time limit passed, while the command ran or what it wrote was taken in; every process of the command was killed.
+    /// The time limit passed, while the command ran or its output was collected; every process of the command was killed.
     TimedOut,
     /// The command did not start: no such program, user or directory.
     NotStarted {
-        /// What stood in the way.
+        /// The reason.
         why: String,
     },
     /// The command succeeded, but its output cannot be stored.
@@ -244,14 +246,14 @@ pub enum Exit {
         /// The rule that it breaks.
         why: String,
     },
-    /// The command succeeded, but changed a file that it may only read.
+    /// The command succeeded, but changed a file that is read-only for it.
     TouchedInput {
         /// Full path in the sandbox, such as `/pfs/images/a.jpg`.
         path: String,
     },
 }
 
-/// A finished try. Times are durations of the sandbox's own clock, so a remote sandbox's wrong date does no harm.
+/// A finished try. Times are durations by the sandbox's own clock, so a wrong date in a remote sandbox is harmless.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// How it ended.
@@ -260,6 +262,6 @@ pub struct Outcome {
     pub prepare_time: Duration,
     /// From the start of the command to its end.
     pub process_time: Duration,
-    /// Whether the kernel ended a process of the try because the sandbox reached its limit of memory.
+    /// Whether the kernel killed a process of the try because the sandbox reached its memory limit.
     pub out_of_memory: bool,
 }

@@ -1,6 +1,6 @@
-//! Users and groups by the sandbox's own `/etc/passwd` and `/etc/group`.
+//! Users and groups from the sandbox's own `/etc/passwd` and `/etc/group`.
 //!
-//! Read by hand: the binary is static, and NSS would load libraries of the image.
+//! The files are parsed here: the binary is static, and NSS would load libraries of the image.
 
 use std::fs;
 use std::io;
@@ -10,21 +10,21 @@ use rustix::fs::{Gid, Uid};
 use rustix::process::{getegid, geteuid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-/// Who a command runs as.
+/// The user that a command runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// All groups, `gid` first, as a container engine gives them to a first process.
+    /// All groups, `gid` first, as a container engine sets them for a first process.
     pub(crate) groups: Vec<u32>,
-    /// From `/etc/passwd`; `None` when the user is not in it.
+    /// From `/etc/passwd`; `None` if the user is not in it.
     pub(crate) home: Option<String>,
 }
 
 impl Account {
-    /// The account that `user` (name or id, with an optional `:group`) names; without one the agent's own.
+    /// The account of `user` (name or id, with an optional `:group`); without one, the agent's own.
     pub(crate) fn find(user: Option<&str>) -> Result<Self, String> {
-        // A missing file is a sandbox without names: ids still work.
+        // Without these files the sandbox has no names, but ids still work.
         let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let group = fs::read_to_string("/etc/group").unwrap_or_default();
         let own = (geteuid().as_raw(), getegid().as_raw());
@@ -39,13 +39,13 @@ impl Account {
         Ok(found)
     }
 
-    /// Whether the agent runs as this account already.
+    /// Whether the agent already runs as this account.
     pub(crate) fn is_own(&self) -> bool {
         self.uid == geteuid().as_raw() && self.gid == getegid().as_raw()
     }
 
-    /// Does `work` with the rights of this account and no others. On Linux users belong to threads: one that is made for this takes the
-    /// user on, and ends with it. So there is not a line of code between the fork and the exec of a command.
+    /// Runs `work` with exactly the rights of this account. On Linux, credentials belong to threads: a thread created for this assumes them
+    /// and ends with it. So no code runs between the fork and the exec of a command.
     pub(crate) fn act<T: Send, E: From<io::Error> + Send>(
         &self,
         work: impl FnOnce() -> Result<T, E> + Send,
@@ -70,7 +70,7 @@ impl Account {
         Ok(set_thread_res_uid(uid, uid, uid)?)
     }
 
-    /// Gives the agent the groups of this account if it is the agent's own and the agent may; a command of another user gets them anyway.
+    /// Sets this account's groups on the agent if it is the agent's own and the agent is root; a command of another user gets them anyway.
     pub(crate) fn join_groups(&self) -> std::io::Result<()> {
         if !self.is_own() || !geteuid().is_root() {
             return Ok(());
@@ -84,7 +84,7 @@ impl Account {
     }
 }
 
-/// Fields of the line of a passwd-like file whose id (third field) is `key`, or, where that is not a number, whose name is.
+/// The fields of the line of a passwd-like file whose id (third field) is `key` or, if that is not a number, whose name is `key`.
 fn line<'a>(text: &'a str, key: &str) -> Option<Vec<&'a str>> {
     let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).filter(|fields| fields.len() >= 3);
     match key.parse::<u32>() {

@@ -1,4 +1,4 @@
-//! Emptying a directory that user code filled.
+//! Empties a directory that user code filled.
 
 use std::ffi::CString;
 use std::io;
@@ -6,15 +6,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, mkdirat, openat, renameat, statat, unlinkat};
 
-/// For emptying a directory wholly.
+/// For emptying a directory completely.
 pub(crate) const NOTHING: &[&str] = &[];
 
-/// Opens a directory, never through a link.
+/// Opens a directory without following a link.
 pub(crate) fn open_directory(at: impl AsFd, name: impl rustix::path::Arg) -> io::Result<OwnedFd> {
     Ok(openat(at, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// Opens a directory by its full path; a missing one is made.
+/// Opens a directory by its full path, creating it if missing.
 pub(crate) fn open_or_make(path: &str, mode: u32) -> io::Result<OwnedFd> {
     match mkdirat(CWD, path, Mode::from_raw_mode(mode)) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => {}
@@ -23,10 +23,10 @@ pub(crate) fn open_or_make(path: &str, mode: u32) -> io::Result<OwnedFd> {
     Ok(openat(CWD, path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// Removes all entries of `directory` but those named in `keep`.
+/// Removes all entries of `directory` except those named in `keep`.
 ///
-/// Works at any depth with two open files and no recursion: a directory inside a directory is moved to the top, under a fresh name,
-/// until none is left. User code can build a tree that is deeper than any stack or path.
+/// Works at any depth with two open files and no recursion: each nested directory is moved to the top, under a fresh name, until none is
+/// left. User code can build a tree deeper than any stack or path allows.
 pub(crate) fn empty(directory: impl AsFd, keep: &[impl AsRef<str>]) -> io::Result<()> {
     let directory = directory.as_fd();
     let mut moved = 0_u64;
@@ -49,7 +49,7 @@ pub(crate) fn empty(directory: impl AsFd, keep: &[impl AsRef<str>]) -> io::Resul
     }
 }
 
-/// Whether a name is among these.
+/// Whether a name is one of these.
 pub(super) fn is_one_of(name: &CString, names: &[impl AsRef<str>]) -> bool {
     names.iter().any(|one| one.as_ref().as_bytes() == name.as_bytes())
 }
@@ -58,7 +58,7 @@ fn remove_directory(top: BorrowedFd<'_>, name: &CString, moved: &mut u64) -> io:
     if unlinkat(top, name, AtFlags::REMOVEDIR).is_ok() {
         return Ok(());
     }
-    // User code may have taken away the right to list or change it.
+    // User code may have removed the permission to list or change it.
     if let Err(error) = rustix::fs::chmodat(top, name, Mode::RWXU, AtFlags::empty()) {
         return Err(error.into());
     }
@@ -73,7 +73,7 @@ fn remove_directory(top: BorrowedFd<'_>, name: &CString, moved: &mut u64) -> io:
     Ok(unlinkat(top, name, AtFlags::REMOVEDIR)?)
 }
 
-/// Moves a directory to the top, under a name that is free.
+/// Moves a directory to the top, under an unused name.
 fn lift(from: &OwnedFd, name: &CString, top: BorrowedFd<'_>, moved: &mut u64) -> io::Result<()> {
     // Moving a directory writes to it (its `..`), so it must be writable.
     let inner =
@@ -89,7 +89,7 @@ fn lift(from: &OwnedFd, name: &CString, top: BorrowedFd<'_>, moved: &mut u64) ->
     }
 }
 
-/// Names in a directory, each with whether it is one itself; without `.` and `..`.
+/// The names in a directory, and whether each is itself a directory; without `.` and `..`.
 pub(crate) fn entries(directory: BorrowedFd<'_>) -> io::Result<Vec<(CString, bool)>> {
     let mut found = Vec::new();
     for entry in Dir::read_from(directory)? {
@@ -109,7 +109,7 @@ pub(crate) fn entries(directory: BorrowedFd<'_>) -> io::Result<Vec<(CString, boo
     Ok(found)
 }
 
-/// Sets mode and, when the agent may, owner of a directory that the command writes to.
+/// Sets mode and, if the agent is allowed to, owner of a directory that the command writes to.
 pub(crate) fn hand_over(
     directory: impl AsFd,
     mode: u32,

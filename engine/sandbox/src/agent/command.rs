@@ -1,4 +1,4 @@
-//! Running the command of a try, from its start to the end of the last process that it left.
+//! Runs the command of a try, from its start to the end of the last process it left.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -24,16 +24,16 @@ use super::staging::Staging;
 use crate::Exit;
 use crate::protocol::{Frame, FrameReader, FrameWriter, Settings, ToAgent, Try};
 
-/// Where programs are looked for when the environment has no `PATH`.
+/// Where programs are searched if the environment has no `PATH`.
 pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Most bytes of log that go in one frame.
+/// Maximum number of bytes of log in one frame.
 const LOG_BYTES: usize = 64 * 1024;
 
-/// A command that ended, and with it all its processes.
+/// A command that has ended, together with all its processes.
 pub(crate) struct Ended {
     pub(crate) exit: Exit,
     pub(crate) took: Duration,
-    /// Until when its output has to be taken in; `None` for no limit.
+    /// The deadline for collecting its output; `None` for no limit.
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -43,13 +43,13 @@ impl Ended {
     }
 }
 
-/// Something typed at a command.
+/// Input typed at a command.
 enum Typed {
     More(Vec<u8>),
     End,
 }
 
-/// The engine's stream, on which the next try may come.
+/// The engine's stream, on which the next try may arrive.
 pub(crate) struct Next<'a> {
     pub(crate) engine: &'a mut FrameReader<File>,
     pub(crate) staging: &'a mut Staging,
@@ -58,7 +58,7 @@ pub(crate) struct Next<'a> {
 }
 
 impl Next<'_> {
-    /// Takes one frame, and gives what was typed if it is that; an error at the end of the stream.
+    /// Reads one frame, and returns it if it is typed input; fails at the end of the stream.
     fn take(&mut self) -> io::Result<Option<Typed>> {
         match self.engine.next()? {
             Some(Frame::Message(ToAgent::Input(typed))) => Ok(Some(Typed::More(typed))),
@@ -73,7 +73,7 @@ impl Next<'_> {
     }
 }
 
-/// Runs the command; sends its output as it comes. An error means that the engine is gone or the system fails.
+/// Runs the command and streams its output. An error means that the engine is gone or a system call failed.
 pub(crate) fn run(
     task: &Try,
     settings: &Settings,
@@ -113,7 +113,7 @@ pub(crate) fn run(
     Ok(Ended { exit, took, deadline: watch.deadline })
 }
 
-/// Starts the command, or tells what stands in the way.
+/// Starts the command; the error says why it cannot start.
 fn start(
     task: &Try,
     settings: &Settings,
@@ -131,13 +131,13 @@ fn start(
         .ok_or_else(|| format!("`{name}` is not in the sandbox's PATH"))?;
     let log_again = log.try_clone().map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
-    // `process_group`: a terminal signal or a `kill 0` of the command stays its own.
+    // `process_group`: a terminal signal or `kill 0` from the command affects only itself.
     command.arg0(name).args(args).env_clear().envs(env).process_group(0);
     command.stdin(Stdio::from(stdin)).stdout(Stdio::from(log)).stderr(Stdio::from(log_again));
     account.act(|| spawn_in(&directory, &mut command)).map_err(|error| format!("cannot run `{name}`: {error}"))
 }
 
-/// The image's environment and the try's; `HOME` is the user's own where neither says it, or it is empty.
+/// The environment of the image and of the try; `HOME` is the user's own if neither sets it, or it is empty.
 fn environment(task: &Try, settings: &Settings, account: &Account) -> HashMap<String, String> {
     let mut env: HashMap<String, String> = settings.env.iter().chain(&task.env).cloned().collect();
     if env.get("HOME").is_none_or(String::is_empty) {
@@ -146,7 +146,7 @@ fn environment(task: &Try, settings: &Settings, account: &Account) -> HashMap<St
     env
 }
 
-/// Looks a program up as a shell would. A name with a `/` is a path from the working directory.
+/// Searches for a program as a shell does. A name with a `/` is a path relative to the working directory.
 fn find_program(name: &str, path: &str, directory: &Path) -> Option<PathBuf> {
     if name.contains('/') {
         return Some(directory.join(name));
@@ -156,8 +156,8 @@ fn find_program(name: &str, path: &str, directory: &Path) -> Option<PathBuf> {
     path.split(':').map(|part| directory.join(part).join(name)).find(executable)
 }
 
-/// The agent itself goes into the directory for a moment: where a command is to be started in another one than the agent's, the library
-/// copies the agent's memory for it, which takes as long as all else of a small try.
+/// The agent itself changes to the directory briefly: to start a command in a directory other than the agent's, the library copies the
+/// agent's memory, which takes as long as everything else in a small try.
 fn spawn_in(directory: &Path, command: &mut Command) -> io::Result<Child> {
     std::env::set_current_dir(directory)?;
     let spawned = spawn_unblocked(command);
@@ -165,7 +165,7 @@ fn spawn_in(directory: &Path, command: &mut Command) -> io::Result<Child> {
     spawned
 }
 
-/// A command inherits which signals are blocked; it shall not inherit the agent's.
+/// A command inherits the blocked signals; it must not inherit the agent's.
 fn spawn_unblocked(command: &mut Command) -> io::Result<Child> {
     let blocked = SigSet::thread_get_mask()?;
     SigSet::empty().thread_set_mask()?;
@@ -174,12 +174,12 @@ fn spawn_unblocked(command: &mut Command) -> io::Result<Child> {
     spawned
 }
 
-/// Lines for the command's stdin.
+/// Input for the command's stdin.
 struct Feed {
     pipe: Option<PipeWriter>,
     bytes: Vec<u8>,
     sent: usize,
-    /// Whether there is more to come.
+    /// Whether more may come.
     is_open: bool,
 }
 
@@ -215,7 +215,7 @@ impl Feed {
         }
     }
 
-    /// Writes what the pipe takes; closes it at the end, or when the command stopped reading, which is its right.
+    /// Writes as much as the pipe accepts; closes it at the end, or when the command stops reading, which is allowed.
     fn write(&mut self) {
         let Some(pipe) = &mut self.pipe else { return };
         match pipe.write(&self.bytes[self.sent..]) {
@@ -227,10 +227,10 @@ impl Feed {
     }
 }
 
-/// A command that runs.
+/// A running command.
 struct Watch {
     main: Pid,
-    /// How the main process ended, once it has.
+    /// How the main process ended, if it has.
     status: Option<WaitStatus>,
     log: PipeReader,
     stdin: Feed,
@@ -238,7 +238,7 @@ struct Watch {
     buffer: Vec<u8>,
 }
 
-/// What there is to do after a wait.
+/// What is ready after a wait.
 #[expect(clippy::struct_excessive_bools, reason = "each is a stream of its own")]
 struct Ready {
     engine: bool,
@@ -248,7 +248,7 @@ struct Ready {
 }
 
 impl Watch {
-    /// Waits until the main process ended (false) or the time is up (true).
+    /// Waits until the main process has ended (false) or the time is up (true).
     fn until_the_end(
         &mut self,
         signals: &SignalFd,
@@ -256,7 +256,7 @@ impl Watch {
         answer: &mut FrameWriter<File>,
     ) -> io::Result<bool> {
         let mut log_open = true;
-        // While the command was started signals were not blocked; if it ended already, none is left to tell.
+        // Signals were not blocked while the command was started, so its end may have gone unnoticed.
         self.reap(WaitPidFlag::WNOHANG)?;
         loop {
             if self.status.is_some() {
@@ -266,7 +266,7 @@ impl Watch {
                 Some(Duration::ZERO) => return Ok(true),
                 wait => wait,
             };
-            // What is in memory already wakes nobody.
+            // Data already in the buffer does not wake `poll`.
             let wait = if next.is_waiting() { Some(Duration::ZERO) } else { wait };
             let ready = self.poll(signals, next, log_open, wait)?;
             if ready.engine
@@ -282,7 +282,7 @@ impl Watch {
             }
             if ready.signals {
                 while let Some(signal) = signals.read_signal()? {
-                    // Processes of the sandbox have no say in this; one outside has no id in here.
+                    // Signals from processes in the sandbox are ignored; a process outside has id 0 here.
                     if signal.ssi_signo != Signal::SIGCHLD as u32 && signal.ssi_pid == 0 {
                         return Err(io::Error::new(ErrorKind::Interrupted, "the sandbox was told to end"));
                     }
@@ -293,7 +293,7 @@ impl Watch {
     }
 
     fn poll(&self, signals: &SignalFd, next: &Next<'_>, log_open: bool, wait: Option<Duration>) -> io::Result<Ready> {
-        // The end of the stream is told also to who does not want to read.
+        // The end of the stream is reported even if nothing is to be read.
         let wanted = if next.staging.is_full() { PollFlags::empty() } else { PollFlags::POLLIN };
         let engine = PollFd::new(next.engine.get_ref().as_fd(), wanted);
         let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), engine];
@@ -304,7 +304,7 @@ impl Watch {
         if let Some(pipe) = stdin {
             fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLOUT));
         }
-        // Rounded up, or the last millisecond would be spent spinning.
+        // Rounded up; otherwise the last millisecond would be a busy loop.
         let rounded = |wait: Duration| wait.as_millis() + u128::from(!wait.is_zero());
         let timeout =
             wait.map_or(PollTimeout::NONE, |wait| PollTimeout::try_from(rounded(wait)).unwrap_or(PollTimeout::MAX));
@@ -321,7 +321,7 @@ impl Watch {
         })
     }
 
-    /// Sends what the log has; false at its end.
+    /// Sends what is in the log; false at its end.
     fn forward_log(&mut self, answer: &mut FrameWriter<File>) -> io::Result<bool> {
         let count = self.log.read(&mut self.buffer)?;
         if count > 0 {
@@ -331,7 +331,7 @@ impl Watch {
         Ok(count > 0)
     }
 
-    /// Takes the exit codes of ended processes, orphans among them; false when there is none left.
+    /// Collects the exit codes of ended processes, including orphans; false if none is left.
     fn reap(&mut self, flags: WaitPidFlag) -> io::Result<bool> {
         loop {
             match waitpid(Pid::from_raw(-1), Some(flags)) {
@@ -339,7 +339,7 @@ impl Watch {
                 Ok(status @ (WaitStatus::Exited(id, _) | WaitStatus::Signaled(id, ..))) if id == self.main => {
                     self.status = Some(status);
                 }
-                // A command may have the agent trace it, and then tells of stops as well. It has not ended with one.
+                // A command can make the agent its tracer, which then also sees stops. A stop is not an end.
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(Errno::ECHILD) => return Ok(false),
                 Err(error) => return Err(error.into()),
@@ -347,7 +347,7 @@ impl Watch {
         }
     }
 
-    /// Ends every process but the agent and waits for each: what they write to is then at rest.
+    /// Kills every process except the agent and waits for each: afterwards nothing writes any more.
     fn end_all(&mut self) -> io::Result<()> {
         match kill(Pid::from_raw(-1), Signal::SIGKILL) {
             Ok(()) | Err(Errno::ESRCH) => {}
@@ -357,7 +357,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Sends what is left in the log; it ends, since all that could write to it have.
+    /// Sends the rest of the log; it ends because every process that could write to it has ended.
     fn drain_log(&mut self, answer: &mut FrameWriter<File>) -> io::Result<()> {
         while self.forward_log(answer)? {}
         Ok(())

@@ -1,23 +1,23 @@
-//! System calls that no command of a sandbox may make, since what they leave outlives its processes and cannot be found.
+//! System calls that no command in a sandbox may make, because their effects outlive its processes and cannot be found.
 //!
-//! - `add_key`, `request_key`, `keyctl`: keys in the kernel belong to users, not to sandboxes. Docker forbids them too, unless it is set up
+//! - `add_key`, `request_key`, `keyctl`: kernel keys belong to users, not to sandboxes. Docker forbids them too, unless configured
 //!   otherwise.
-//! - `io_uring_setup`: the kernel ends what a ring still does after the process that made it has ended.
+//! - `io_uring_setup`: the kernel completes pending operations of a ring after its process has ended.
 //!
-//! They fail as in a kernel that does not have them. The agent needs none of them, so the filter is on itself, and each command inherits it.
+//! They fail as in a kernel without them. The agent needs none of them, so it applies the filter to itself, and each command inherits it.
 
 use nix::libc::{EINVAL, ENOSYS};
 use seccompiler::{Error, apply_filter, sock_filter};
 
 use super::{OrStop, Stop};
 
-/// An architecture as the kernel names it to filters, and what is forbidden there.
+/// An architecture as seccomp filters identify it, and the forbidden calls there.
 struct Calls {
     architecture: u32,
     numbers: [u32; 4],
 }
 
-/// Numbers of `add_key`, `request_key`, `keyctl` and `io_uring_setup`, on each kind of processor and for its programs of 32 bits.
+/// The numbers of `add_key`, `request_key`, `keyctl` and `io_uring_setup` for each processor type, and for its 32-bit programs.
 const CALLS: [Calls; 9] = [
     Calls { architecture: 0xc000_003e, numbers: [248, 249, 250, 425] }, // x86-64
     Calls { architecture: 0x4000_0003, numbers: [286, 287, 288, 425] }, // x86
@@ -30,21 +30,21 @@ const CALLS: [Calls; 9] = [
     Calls { architecture: 0xc000_0102, numbers: [217, 218, 219, 425] }, // LoongArch
 ];
 
-/// Set in the number of a call by programs for x32, which has the same numbers as `x86_64` otherwise.
+/// Set in the call number by x32 programs, which otherwise use the numbers of `x86_64`.
 const X32: u32 = 0x4000_0000;
-/// Loads a word of what the filter is given: 0 is the number of the call, 4 the architecture.
+/// Loads a word of the filter's input: 0 is the call number, 4 the architecture.
 const LOAD: u16 = 0x20;
 const AND: u16 = 0x54;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const RETURN: u16 = 0x06;
 const ALLOW: u32 = 0x7fff_0000;
-/// The call fails as one that the kernel does not have.
+/// Makes the call fail as if the kernel did not support it.
 const FAIL: u32 = 0x0005_0000 | ENOSYS as u32;
 
-/// Takes these calls away from this thread and all that it starts, for good.
+/// Forbids these calls for this thread and everything it starts, permanently.
 pub(super) fn forbid() -> Result<(), Stop> {
     match apply_filter(&program()) {
-        // A kernel without filters.
+        // A kernel without seccomp filters.
         Err(Error::Seccomp(error)) if [Some(EINVAL), Some(ENOSYS)].contains(&error.raw_os_error()) => Ok(()),
         applied => applied.or_stop(|| "forbid system calls".to_owned()),
     }
@@ -56,7 +56,7 @@ fn program() -> Vec<sock_filter> {
     for Calls { architecture, numbers } in CALLS {
         let count = numbers.len() as u8;
         program.push(step(LOAD, 0, 0, 4));
-        // Over the two that load the number, the tests, and the two ends.
+        // Skips the two steps that load the number, the tests, and the two results.
         program.push(step(JUMP_IF_EQUAL, 0, 2 + count + 2, architecture));
         program.push(step(LOAD, 0, 0, 0));
         program.push(step(AND, 0, 0, !X32));
@@ -74,7 +74,7 @@ fn program() -> Vec<sock_filter> {
 mod tests {
     use super::*;
 
-    /// What a filter answers to a call.
+    /// The filter's result for a call.
     fn answer(architecture: u32, number: u32) -> u32 {
         let program = program();
         let (mut at, mut word) = (0, 0);

@@ -1,11 +1,11 @@
-//! Files that the engine sends and user code may only read: `/pfs/<input>/…`, and the code where no executor mounts it.
+//! Files that the engine sends and user code may only read: `/pfs/<input>/…`, and the code if no executor mounts it.
 //!
-//! They are written through a directory that the command has no way to, or by another user than the command's. Where neither
-//! holds (a command that is root in its container), what it did shows in the file's stamp afterwards.
+//! They are written through a directory that the command cannot reach, or by another user than the command's. If neither applies (a command
+//! that is root in its container), changes show in the file's stamp afterwards.
 //!
-//! Most tries have the same directories as the one before, and on some disks making and removing one costs more than the whole
-//! rest of a try. So directories that nobody touched wait for the next try, which removes those that it does not need. So do files that
-//! the engine wants kept, such as a model that every datum reads, if they are as they were laid out.
+//! Most tries have the same directories as the previous one, and on some disks creating and removing one costs more than the rest of a try.
+//! So untouched directories stay for the next try, which removes those it does not need. The same applies to files that the engine wants
+//! kept, such as a model that every datum reads, if they are unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -22,11 +22,11 @@ use specs::FilePath;
 use super::clear;
 use crate::protocol::FileHeader;
 
-/// Modification time of every input and directory, in seconds since 1970: 1980-01-02 UTC. It is the same in each run, so that what a command
-/// makes of it is too, it is late enough for a ZIP archive, and a write changes it however coarse the clock of `ctime` is.
+/// Modification time of every input and directory, in seconds since 1970: 1980-01-02 UTC. It is the same in each run, so that results
+/// derived from it are too; it is late enough for a ZIP archive; and a write changes it, however coarse the clock of `ctime` is.
 pub(crate) const MTIME: u64 = 315_619_200;
 
-/// Longer than a tick of the clock that file systems take their times from; the slowest kernels have 100 in a second.
+/// Longer than a tick of the clock that file systems use; the slowest kernels have 100 a second.
 const TICK: Duration = Duration::from_millis(12);
 
 const TIMES: Timestamps = Timestamps {
@@ -34,20 +34,20 @@ const TIMES: Timestamps = Timestamps {
     last_modification: Timespec { tv_sec: MTIME.cast_signed(), tv_nsec: 0 },
 };
 
-/// What changes when a file or directory is written, replaced, or given other rights.
+/// Metadata that changes when a file or directory is written, replaced, or gets other permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp([i128; 6]);
 
 impl Stamp {
     fn of(stat: &rustix::fs::Stat) -> Self {
-        // The widths of these fields differ between architectures; this one holds them all.
+        // The widths of these fields differ between architectures; this type holds all of them.
         let modified = [i128::from(stat.st_mtime), i128::from(stat.st_mtime_nsec)];
         let changed = [i128::from(stat.st_ctime), i128::from(stat.st_ctime_nsec)];
         Self([i128::from(stat.st_ino), i128::from(stat.st_size), modified[0], modified[1], changed[0], changed[1]])
     }
 }
 
-/// A file that is being received.
+/// A file being received.
 struct Growing {
     file: File,
     path: String,
@@ -65,19 +65,19 @@ struct Laid {
 /// The files below one directory.
 pub(crate) struct Inputs {
     root: OwnedFd,
-    /// Where user code sees them, such as `/pfs`.
+    /// The path under which user code sees them, such as `/pfs`.
     shown_as: String,
-    /// An entry of `root` that is not ours.
+    /// An entry of `root` that does not belong to the inputs.
     keep: Option<&'static str>,
     /// Directories of this try, with their stamps once sealed. `.` is the root.
     directories: BTreeMap<String, Option<Stamp>>,
-    /// Directories of the try before; nothing is in them but `kept`.
+    /// Directories of the previous try; they contain nothing but `kept`.
     spare: BTreeSet<String>,
-    /// Files of the try before that may be wanted again.
+    /// Files of the previous try that may be used again.
     kept: BTreeMap<String, Stamp>,
     files: BTreeMap<String, Laid>,
     growing: Option<Growing>,
-    /// When the last of the files that are to be kept was written.
+    /// When the last file to keep was written.
     kept_since: Option<Instant>,
 }
 
@@ -96,12 +96,12 @@ impl Inputs {
         }
     }
 
-    /// The directory that they are below.
+    /// The directory that contains them.
     pub(crate) fn root(&self) -> &OwnedFd {
         &self.root
     }
 
-    /// Begins the next file.
+    /// Starts the next file.
     pub(crate) fn file(&mut self, header: FileHeader, keep: bool) -> io::Result<()> {
         let FileHeader { path, size_bytes, executable } = header;
         self.make_place(&path)?;
@@ -112,18 +112,18 @@ impl Inputs {
         self.end_if_complete()
     }
 
-    /// The next file, which is on this disk already, without a name; the last `left` bytes are still to come.
+    /// Adds the next file, which is already on this disk without a name; its last `left` bytes are still to come.
     pub(crate) fn adopt(&mut self, header: FileHeader, keep: bool, file: File, left: u64) -> io::Result<()> {
         let path = header.path;
         self.make_place(&path)?;
-        // A name for an open file: only through `/proc` is not a right needed that the agent has not.
+        // Names an open file: going through `/proc` needs no extra privilege.
         let open = format!("/proc/self/fd/{}", file.as_raw_fd());
         linkat(CWD, open, &self.root, path.as_str(), AtFlags::SYMLINK_FOLLOW)?;
         self.growing = Some(Growing { file, path, left, keep });
         self.end_if_complete()
     }
 
-    /// A file of the try before once more.
+    /// Uses a file of the previous try again.
     pub(crate) fn same(&mut self, path: &str) -> io::Result<()> {
         let kept = self.kept.remove(path).filter(|stamp| self.growing.is_none() && self.has_stamp(path, *stamp));
         let stamp = kept.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("`{path}` was not kept")))?;
@@ -134,7 +134,7 @@ impl Inputs {
         Ok(())
     }
 
-    /// Makes sure that a path is legal, free, and in a directory of this try.
+    /// Checks that a path is legal and free, and creates its directories.
     fn make_place(&mut self, path: &str) -> io::Result<()> {
         let legal = format!("/{path}").parse::<FilePath>().is_ok_and(|path| !path.is_root());
         let first = path.split('/').next();
@@ -146,7 +146,7 @@ impl Inputs {
         path.rsplit_once('/').map_or(Ok(()), |(directory, _)| self.make_directories(directory))
     }
 
-    /// Removes a kept file of this name, which the try does not want.
+    /// Removes a kept file with this name, which the try does not use.
     fn remove_kept(&mut self, path: &str) -> io::Result<()> {
         if self.kept.remove(path).is_some() {
             unlinkat(&self.root, path, AtFlags::empty())?;
@@ -169,7 +169,7 @@ impl Inputs {
         Ok(())
     }
 
-    /// Removes the spare directory of this name and those below it.
+    /// Removes the spare directory with this name and those below it.
     fn remove_spare(&mut self, name: &str) -> io::Result<()> {
         if !self.spare.contains(name) {
             return Ok(());
@@ -179,7 +179,7 @@ impl Inputs {
         kept.iter().try_for_each(|path| self.remove_kept(path))?;
         let gone: Vec<String> =
             self.spare.iter().filter(|path| *path == name || path.starts_with(&below)).cloned().collect();
-        // Sorted, so from the end what is deeper comes first.
+        // Sorted, so in reverse order deeper paths come first.
         for path in gone.iter().rev() {
             unlinkat(&self.root, path.as_str(), AtFlags::REMOVEDIR)?;
             self.spare.remove(path);
@@ -187,7 +187,7 @@ impl Inputs {
         Ok(())
     }
 
-    /// Takes the next bytes of the file that was begun.
+    /// Adds the next bytes to the current file.
     pub(crate) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(growing) = &mut self.growing else { return Err(unannounced()) };
         growing.left = growing.left.checked_sub(bytes.len() as u64).ok_or_else(unannounced)?;
@@ -206,7 +206,7 @@ impl Inputs {
         Ok(())
     }
 
-    /// Ends the laying out: nothing may be added to the directories.
+    /// Finishes the inputs: afterwards nothing can be added to the directories.
     pub(crate) fn seal(&mut self) -> io::Result<()> {
         if self.growing.is_some() {
             return Err(unannounced());
@@ -229,13 +229,13 @@ impl Inputs {
         Ok(())
     }
 
-    /// The same, where user code sees the files elsewhere than was thought.
+    /// Like [`Self::seal`], if user code sees the files under another path than expected.
     pub(crate) fn seal_as(&mut self, shown_as: &str) -> io::Result<()> {
         shown_as.clone_into(&mut self.shown_as);
         self.seal()
     }
 
-    /// Waits until a change of a file that is to be kept has another time than its writing: a change must not pass for none.
+    /// Waits until a change to a kept file would get a different time than its writing, so that no change goes unnoticed.
     fn let_time_pass(&mut self) {
         if let Some(since) = self.kept_since.take() {
             std::thread::sleep(TICK.saturating_sub(since.elapsed()));
@@ -246,13 +246,13 @@ impl Inputs {
         statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| Stamp::of(&stat) == stamp)
     }
 
-    /// The first file that is not as it was laid out, as user code sees it.
+    /// The first file that has changed since it was laid out, under the path that user code sees.
     pub(crate) fn touched(&self) -> Option<String> {
         let touched = self.files.iter().find(|(path, laid)| !self.has_stamp(path, laid.stamp));
         touched.map(|(path, _)| format!("{}/{path}", self.shown_as))
     }
 
-    /// Whether this is a file that was laid out.
+    /// Whether this is one of the files laid out.
     pub(crate) fn contains(&self, path: &str) -> bool {
         self.files.contains_key(path)
     }
@@ -270,14 +270,14 @@ impl Inputs {
         self.directories.contains_key(".") && self.directories.iter().all(has_stamp)
     }
 
-    /// Whether all files that are to be kept will be there after `clear`.
+    /// Whether all files to keep will still be there after `clear`.
     pub(crate) fn keeps_all(&self) -> bool {
         let mut kept = self.files.iter().filter(|(_, laid)| laid.keep).peekable();
         kept.peek().is_none()
             || (self.has_untouched_directories() && kept.all(|(path, laid)| self.has_stamp(path, laid.stamp)))
     }
 
-    /// Removes all files and all that user code put beside them. Only directories that nobody touched stay, and in them what is kept.
+    /// Removes all files and everything user code added. Only untouched directories stay, with the kept files in them.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         let sealed = self.growing.take().is_none();
         let untouched = sealed && self.has_untouched_directories();
@@ -421,7 +421,7 @@ mod tests {
         for change in [
             |path: &std::path::Path| fs::write(path, "xyz"),
             |path: &std::path::Path| {
-                // As if nothing had happened: the same bytes, the same times.
+                // Restores content and modification time, as if nothing had happened.
                 let before = fs::metadata(path).and_then(|data| data.modified()).unwrap();
                 fs::write(path, "abc").and_then(|()| fs::File::options().append(true).open(path)?.set_modified(before))
             },
@@ -450,7 +450,7 @@ mod tests {
             let (root, inputs) = laid_out();
             let path = root.path().join("in/a/x");
             fs::set_permissions(root.path().join("in/a"), fs::Permissions::from_mode(0o777)).unwrap();
-            // What the test runs as may not be root, so the file is opened up first; that alone is a change too.
+            // The test may not run as root, so the file is made writable first; that alone is already a change.
             std::thread::sleep(std::time::Duration::from_millis(20));
             let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o644));
             change(&path).unwrap();

@@ -1,11 +1,11 @@
-//! Whether the kernel ended processes because the sandbox reached its limit of memory.
+//! Whether the kernel killed processes because the sandbox reached its memory limit.
 
 use std::fs;
 
-/// Where the count is: control groups of version 2 and of version 1.
+/// The files with the count: control groups version 2 and version 1.
 const COUNTS: [&str; 2] = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
 
-/// Processes of this sandbox that the kernel has ended for want of memory; 0 where nothing counts them.
+/// Number of processes in this sandbox that the kernel killed for lack of memory; 0 if nothing counts them.
 pub(super) fn kills() -> u64 {
     COUNTS.iter().find_map(|path| count(&fs::read_to_string(path).ok()?)).unwrap_or_default()
 }
@@ -14,9 +14,9 @@ fn count(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
-/// Makes a process the first to go when memory runs out, so that it is not the agent.
+/// Makes a process the first candidate when memory runs out, so that the agent survives.
 pub(super) fn offer(process: u32) {
-    // Without it the kernel chooses by size, which is right but for a very small limit.
+    // If this fails, the kernel chooses by size, which is right except with a very small limit.
     fs::write(format!("/proc/{process}/oom_score_adj"), "1000").ok();
 }
 

@@ -1,17 +1,17 @@
-//! The agent: what `pv worker` is, inside a sandbox.
+//! The agent: what `pv worker` does inside a sandbox.
 //!
-//! It is the first process of the sandbox's process namespace, so it can end every process of a try for certain, and reaps what is
-//! orphaned. It is synchronous; beside the thread that works another one waits for the end of the engine, and a third is there while the
-//! agent acts for another user. One try is:
-//! 1. `inputs`: lay out `/pfs` while it comes from the engine; 2. `command`: run, stream the log, end every process left;
+//! It is the first process of the sandbox's process namespace, so it can reliably kill every process of a try, and it reaps orphans. It is
+//! synchronous; besides the main thread, one thread waits for the end of the engine's stream, and another exists while the agent acts for
+//! another user. One try consists of:
+//! 1. `inputs`: lay out `/pfs` while it arrives from the engine; 2. `command`: run, stream the log, kill all remaining processes;
 //! 3. check that no input was touched; 4. `outputs`: walk `/pfs/out` and stream it; 5. `traces`: look for what is left elsewhere;
-//! 6. `clear`: empty it all for the next try.
+//! 6. `clear`: empty everything for the next try.
 //!
-//! `pv worker` alone expects that it is in a sandbox already (a container). `pv worker enter` makes one with Linux namespaces
-//! first, `pv worker bwrap` has `bwrap` make one (`namespace`). `serve` answers the engine; `account` reads users
-//! without NSS and acts as one; `staging` holds the next try's inputs while a command runs; `secrets` writes what a try is told in
-//! confidence; `memory` tells whether it ran out of that; `traces`, with `surroundings` and `mounts`, finds what a try left; `renew`
-//! empties what every try may write to; `forbidden` takes away the system calls whose traces nobody finds.
+//! `pv worker` alone assumes that it is already in a sandbox (a container). `pv worker enter` first creates one with Linux namespaces,
+//! `pv worker bwrap` lets `bwrap` create one (`namespace`). `serve` answers the engine; `account` reads users without NSS and acts as one;
+//! `staging` holds the next try's inputs while a command runs; `secrets` writes the secrets of a try; `memory` detects that memory ran out;
+//! `traces`, with `surroundings` and `mounts`, finds what a try left; `renew` resets the directories that every try may write to;
+//! `forbidden` blocks the system calls whose effects cannot be found.
 //!
 //! Not here: the engine's half (`sandbox`, `docker`, `process`), and anything async.
 
@@ -45,10 +45,10 @@ pub(crate) use inputs::MTIME as INPUT_SECONDS;
 pub use namespace::SYSTEM;
 pub(crate) use namespace::most_processes;
 
-/// Exit code of `pv worker enter` when this host refuses namespaces; another means may be tried then.
+/// Exit code of `pv worker enter` if this host refuses namespaces; another method may then be tried.
 pub(crate) const NAMESPACES_REFUSED: u8 = 77;
 
-/// Runs `pv worker ARGS…`, with `args` beginning after `worker`. Must be called before the process has a second thread.
+/// Runs `pv worker ARGS…`; `args` begins after `worker`. Must be called before the process has a second thread.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     let text: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
@@ -63,21 +63,21 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(stop) => {
-            // The engine shows this as the reason for which the sandbox was lost; with nobody there it does not matter.
+            // The engine shows this as the reason why the sandbox was lost; if it is gone, the error does not matter.
             let _ = writeln!(std::io::stderr(), "{}", stop.why);
             ExitCode::from(stop.code)
         }
     }
 }
 
-/// In a container: all is there, so only the agent's own memory and pipes are closed to user code.
+/// In a container everything is set up, so only the agent's own memory and pipes need protection from user code.
 fn begin() -> Result<(), Stop> {
     surroundings::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
     prctl::set_dumpable(false).map_err(|error| Stop::new(format!("cannot protect the agent: {error}")))?;
     serve::run(serve::Place::of_container()?)
 }
 
-/// Why a process of the sandbox ends, for the engine to read.
+/// Why a process of the sandbox ends, for the engine.
 #[derive(Debug)]
 pub(crate) struct Stop {
     why: String,
@@ -94,7 +94,7 @@ impl Stop {
     }
 }
 
-/// Turns an error of the system into a `Stop` that tells what was tried.
+/// Turns a system error into a `Stop` that says what was attempted.
 pub(crate) trait OrStop<T> {
     fn or_stop(self, action: impl FnOnce() -> String) -> Result<T, Stop>;
 }

@@ -1,23 +1,23 @@
-//! What is mounted in this sandbox.
+//! The mounts in this sandbox.
 
 use std::fs;
 use std::io;
 
-/// File systems of the kernel's own, in which a command keeps nothing: what it may write there is looked at elsewhere.
+/// Kernel file systems, in which a command cannot store files: what it may write there is checked elsewhere.
 const KERNEL: [&str; 7] = ["proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "securityfs"];
 
-/// A line of the table of mounts.
+/// A line of the mount table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mount {
-    /// Where.
+    /// The mount point.
     pub(super) at: String,
-    /// Such as `rw,nosuid`.
+    /// For example `rw,nosuid`.
     options: String,
-    /// Such as `overlay`.
+    /// For example `overlay`.
     kind: String,
 }
 
-/// Everything that is mounted, in the order in which it was.
+/// All mounts, in mount order.
 pub(super) fn table() -> io::Result<Vec<Mount>> {
     Ok(fs::read_to_string("/proc/self/mountinfo")?.lines().filter_map(parse).collect())
 }
@@ -42,7 +42,7 @@ fn parse(line: &str) -> Option<Mount> {
     Some(Mount { at, options, kind })
 }
 
-/// The kernel writes space, tab, newline and backslash as three octal digits.
+/// The kernel escapes space, tab, newline and backslash as three octal digits.
 fn unescape(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()

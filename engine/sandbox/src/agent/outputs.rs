@@ -1,11 +1,11 @@
-//! Reading `/pfs/out` after a try: what becomes of each entry.
+//! Reads `/pfs/out` after a try. Each entry is handled by its type:
 //!
-//! - A regular file is sent; a hard link is one too. Any execute bit makes it executable. Empty directories are not kept.
-//! - A link to an input file is named, not sent; a link to an input directory names each input file below it.
-//! - Another link is followed inside the sandbox and what it leads to is sent; links in a circle or into nothing are bad.
-//! - Pipes, sockets and devices are bad, and so are names that no commit can hold.
+//! - A regular file is sent, including a hard link. Any execute bit makes it executable. Empty directories are not kept.
+//! - A link to an input file is reported by name, not sent; a link to an input directory reports each input file below it.
+//! - Any other link is followed inside the sandbox and its target is sent; links in a circle or to nothing are errors.
+//! - Pipes, sockets and devices are errors, and so are names that no commit can contain.
 //!
-//! All processes of the try are gone, so what is looked at does not change before it is opened. The caller sees to it that everything
+//! All processes of the try are gone, so an entry does not change between the check and its opening. The caller ensures that everything
 //! here is done with the rights of the command's user.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -25,27 +25,27 @@ use super::inputs::Inputs;
 use crate::OutputLimits;
 use crate::protocol::{FileHeader, FrameWriter, FromAgent, MAX_DATA};
 
-/// Trees that belong to the kernel; what a link finds there is no output.
+/// Kernel file systems; the target of a link there is not an output.
 const KERNEL: [&str; 3] = ["/dev", "/proc", "/sys"];
-/// Links that lead to links that are followed; the kernel's own bound.
+/// Maximum length of a chain of links, the same as in the kernel.
 const LINKS_MAX: usize = 40;
 
-/// What the output must keep within.
+/// Limits for the output.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) limits: OutputLimits,
-    /// When it has to be sent; `None` for no limit.
+    /// The deadline for sending; `None` for no limit.
     pub(super) deadline: Option<Instant>,
 }
 
-/// Why the output was not sent in full.
+/// Why the output was not sent completely.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The command's fault.
+    /// The command is at fault.
     Bad { path: String, why: String },
     /// The time is up.
     Late,
-    /// The system's fault, or the engine is gone.
+    /// A system call failed, or the engine is gone.
     Io(io::Error),
 }
 
@@ -55,7 +55,7 @@ impl From<io::Error> for Trouble {
     }
 }
 
-/// Sends all of `/pfs/out`.
+/// Sends everything in `/pfs/out`.
 pub(super) fn send<W: Write>(
     out: &OwnedFd,
     inputs: &Inputs,
@@ -73,7 +73,7 @@ fn send_from<W: Write>(
     answer: &mut FrameWriter<W>,
 ) -> Result<(), Trouble> {
     let Bounds { limits, deadline } = bounds;
-    // It is the command's own, which may have closed it to everybody. Where it is not, that shows below.
+    // The command owns it and may have removed all permissions. If it is not the owner, that fails below.
     if fstat(out).is_ok_and(|stat| stat.st_mode & 0o500 != 0o500) {
         fchmod(out, Mode::from_raw_mode(0o755)).ok();
     }
@@ -85,18 +85,18 @@ fn send_from<W: Write>(
     Ok(())
 }
 
-/// A directory that is still to be read.
+/// A directory still to be read.
 struct Directory {
-    /// In the output; empty for the whole.
+    /// Its path in the output; empty for the root.
     path: String,
-    /// Below `/pfs/out`, or absolute when a link led there; no part of it is a link.
+    /// Its path below `/pfs/out`, or an absolute path if a link led there; contains no links.
     real: PathBuf,
     through: Option<Rc<Through>>,
 }
 
 /// A link that was followed on the way to a directory.
 struct Through {
-    /// The directory that holds the link, absolute.
+    /// The directory that contains the link, as an absolute path.
     from: PathBuf,
     before: Option<Rc<Through>>,
 }
@@ -135,7 +135,7 @@ impl<W: Write> Walk<'_, W> {
         Ok(())
     }
 
-    /// The names in a directory, sorted; as many as the output may have at most.
+    /// The names in a directory, sorted; fails beyond the output's limit.
     fn names(&self, opened: &OwnedFd, directory: &Directory) -> Result<Vec<CString>, Trouble> {
         let mut names = Vec::new();
         for entry in Dir::read_from(opened).map_err(io::Error::from)? {
@@ -157,7 +157,7 @@ impl<W: Write> Walk<'_, W> {
         if is_late { Err(Trouble::Late) } else { Ok(()) }
     }
 
-    /// Opens what the agent may not read by rights only if those are the command's own to give.
+    /// Opens an entry. If permission is missing, it is added, but only within the output, whose permissions are the command's own.
     fn open(&self, real: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let real = if real.as_os_str().is_empty() { Path::new(".") } else { real };
         match openat(self.out, real, flags, Mode::empty()) {
@@ -221,7 +221,7 @@ impl<W: Write> Walk<'_, W> {
         Ok(())
     }
 
-    /// The target as a path below `/pfs`, unless it is in the output or outside.
+    /// The target as a path below `/pfs`, unless it is in the output or outside `/pfs`.
     fn below_an_input(&self, target: &Path) -> Option<String> {
         let input = target.strip_prefix(self.pfs).ok()?;
         let first = input.components().next()?;
@@ -273,7 +273,7 @@ impl<W: Write> Walk<'_, W> {
         while left > 0 {
             self.in_time()?;
             match file.read(&mut self.buffer).map_err(|error| bad(path, format!("it cannot be read: {error}")))? {
-                // Only a file outside `/pfs/out` can do this.
+                // Only a file outside `/pfs/out` can become shorter.
                 0 => return Err(bad(path, "it became shorter while it was read")),
                 count => {
                     self.answer.data(&self.buffer[..count])?;
@@ -285,8 +285,8 @@ impl<W: Write> Walk<'_, W> {
     }
 }
 
-/// Where a link leads: a full path without a link in it, or why there is none. Looked up part by part, since in the kernel's trees the
-/// agent would find itself where the command found its own files.
+/// Resolves a link to a full path without links, or says why that fails. It is resolved part by part, because in the kernel's file systems
+/// the agent would find itself where the command found its own files.
 fn follow(link: &Path) -> Result<PathBuf, String> {
     let mut reached = PathBuf::from("/");
     let mut ahead = parts(link);
@@ -322,7 +322,7 @@ fn follow(link: &Path) -> Result<PathBuf, String> {
     Ok(reached)
 }
 
-/// The parts of a path, the last one first.
+/// The parts of a path, last one first.
 fn parts(path: &Path) -> Vec<OsString> {
     let part = |component: Component<'_>| match component {
         Component::Normal(name) => Some(name.to_owned()),
@@ -375,7 +375,7 @@ mod tests {
             self.root.path().join("out").join(path)
         }
 
-        /// What is sent, a line an entry.
+        /// What is sent, one line per entry.
         fn sent(&self, limits: OutputLimits) -> Result<Vec<String>, String> {
             self.sent_until(limits, None)
         }

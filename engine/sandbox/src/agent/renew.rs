@@ -1,7 +1,7 @@
-//! Directories that commands write to, such as `/pfs/out` and `/tmp`: as new for each try.
+//! Resets the directories that commands write to, such as `/pfs/out` and `/tmp`, for each try.
 //!
-//! The directory itself outlives a try, and much can be hung onto it: rights, attributes, lists of who may do what, flags, times. All of
-//! that goes with the files.
+//! The directory itself outlives a try, and much can be attached to it: permissions, attributes, access control lists, flags, times. All of
+//! that is reset, and the files are removed.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,11 +14,11 @@ use rustix::io::Errno;
 
 use super::clear;
 
-/// Room for the names of all attributes that a file may have.
+/// Buffer size for the names of all extended attributes of a file.
 const NAMES_MAX: usize = 64 * 1024;
-/// Attributes that any owner may set: free ones, and lists of who may do what. All others are the system's.
+/// Attributes that any owner can set: user attributes and access control lists. All others belong to the system.
 const SETTABLE: [&[u8]; 2] = [b"user.", b"system.posix_acl_"];
-/// Flags that a file system sets on its own.
+/// Flags that a file system sets by itself.
 const OF_THE_SYSTEM: u32 = 0x1000 | 0x80000;
 
 const NOW: Timestamps = Timestamps {
@@ -30,19 +30,19 @@ const NOW: Timestamps = Timestamps {
 #[derive(Debug)]
 pub(super) struct Writable {
     directory: OwnedFd,
-    /// Device and number.
+    /// Device and inode number.
     place: (u64, u64),
     owner: (u32, u32),
     mode: Mode,
     modified: [i128; 2],
-    /// `None` where the file system has none.
+    /// `None` if the file system does not support flags.
     flags: Option<IFlags>,
-    /// What stays in it: places of mounts, which nobody can move or remove.
+    /// Entries that stay: mount points, which nobody can move or remove.
     keep: Vec<String>,
 }
 
 impl Writable {
-    /// For a directory as it is now.
+    /// Records a directory in its current state.
     pub(super) fn new(directory: OwnedFd) -> io::Result<Self> {
         let stat = fstat(&directory)?;
         let flags = ioctl_getflags(&directory).ok();
@@ -50,18 +50,18 @@ impl Writable {
         Ok(Self { directory, place, owner, mode: mode_of(&stat), modified: modified(&stat), flags, keep: Vec::new() })
     }
 
-    /// The same for a directory in which something is mounted, on entries of these names.
+    /// The same directory with mount points at these entries.
     pub(super) fn with_mounts(self, keep: Vec<String>) -> Self {
         Self { keep, ..self }
     }
 
-    /// Takes it for new as it is now.
+    /// Accepts its current state as the new one.
     #[expect(clippy::wrong_self_convention, reason = "it says what it is taken for")]
     pub(super) fn as_it_is(self) -> io::Result<Self> {
         Ok(Self::new(self.directory)?.with_mounts(self.keep))
     }
 
-    /// Whether both are one directory.
+    /// Whether both are the same directory.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.place == other.place
     }
@@ -71,15 +71,15 @@ impl Writable {
         &self.directory
     }
 
-    /// Whether `stat` is of this directory.
+    /// Whether `stat` belongs to this directory.
     pub(super) fn is(&self, stat: &Stat) -> bool {
         self.place == place_of(stat)
     }
 
-    /// Removes all that is in it, and makes it as it was. Nothing is written to one that nobody touched: that costs more than to look.
+    /// Removes everything in it, and restores its state. An untouched directory is not written to, because that costs more than a check.
     pub(super) fn renew(&mut self) -> io::Result<()> {
         if !mode_of(&fstat(&self.directory)?).contains(Mode::RWXU) {
-            // The right to list it was taken away.
+            // The permission to list it was removed.
             fchmod(&self.directory, self.mode | Mode::RWXU)?;
         }
         let entries = clear::entries(self.directory.as_fd())?;
@@ -89,7 +89,7 @@ impl Writable {
         }
         self.restore()?;
         let stat = fstat(&self.directory)?;
-        // Emptying gave it the present time. One that was empty may have another from the command.
+        // Emptying it set the current time. If it was empty, the command may have set another time.
         if was_empty && modified(&stat) != self.modified {
             futimens(&self.directory, &NOW)?;
         }
@@ -97,7 +97,7 @@ impl Writable {
         Ok(())
     }
 
-    /// Gives it its owner, rights, flags and attributes again, whatever is in it.
+    /// Restores its owner, permissions, flags and attributes, whatever is in it.
     pub(super) fn restore(&mut self) -> io::Result<()> {
         self.reset_flags()?;
         self.remove_attributes()?;

@@ -1,6 +1,6 @@
-//! Files with secrets: written for one try, into directories that hold nothing else, and gone after it.
+//! Files with secrets: written for one try, into directories that contain nothing else, and removed after it.
 //!
-//! The directories are in memory, where the executor made them, so that no secret ever comes to a disk.
+//! The executor created the directories in memory, so that no secret ever reaches a disk.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use super::renew::Writable;
 use super::{OrStop, Stop, clear};
 use crate::SecretFile;
 
-/// The directories, with their paths.
+/// The directories with their paths.
 pub(super) struct SecretDirectories(Vec<(String, Writable)>);
 
 impl SecretDirectories {
@@ -30,7 +30,7 @@ impl SecretDirectories {
         self.0.iter().map(|(_, directory)| directory)
     }
 
-    /// Writes the files of a try; `owner` is the command's user if that is not the agent's.
+    /// Writes the files of a try; `owner` is the command's user if it differs from the agent's.
     pub(super) fn lay_out(&self, files: &[SecretFile], owner: Option<(Uid, Gid)>) -> io::Result<()> {
         files.iter().try_for_each(|file| self.write(file, owner))
     }
@@ -51,7 +51,7 @@ impl SecretDirectories {
         File::from(opened).write_all(&file.content)
     }
 
-    /// Removes the files and all that user code put beside them.
+    /// Removes the files and everything user code added.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.0.iter_mut().try_for_each(|(_, directory)| directory.renew())
     }

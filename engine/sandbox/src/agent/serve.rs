@@ -1,4 +1,4 @@
-//! The agent's loop: greeting, then one try after another until the engine's stream ends.
+//! The agent's main loop: a greeting, then one try after another until the engine's stream ends.
 
 use std::fs::File;
 use std::io;
@@ -26,46 +26,46 @@ use crate::Exit;
 use crate::protocol::{Frame, FrameReader, FrameWriter, FromAgent, Report, Settings, Tmp, ToAgent, Try, VERSION};
 use specs::spec::DEFAULT_CODE_PATH;
 
-/// The directories of a sandbox that the agent works on.
+/// The directories of a sandbox that the agent works with.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) pfs: OwnedFd,
     pub(crate) out: OwnedFd,
-    /// Where the agent lays out the code; `None` where the executor did.
+    /// Where the agent lays out the code; `None` if the executor did that.
     pub(crate) code: Option<OwnedFd>,
     /// Emptied after each try.
     pub(crate) temporary: Vec<OwnedFd>,
 }
 
-/// Shared memory and message queues, which have names in directories of their own.
+/// Shared memory and message queues, which appear as files in these directories.
 const SHARED: [&str; 2] = ["/dev/shm", "/dev/mqueue"];
 
 impl Place {
-    /// The directories of a container. All others are the image's.
+    /// The directories of a container. All others belong to the image.
     pub(crate) fn of_container() -> Result<Self, Stop> {
         let open = |path| clear::open_directory(CWD, path).or_stop(|| format!("open `{path}`"));
         Ok(Self { pfs: open("/pfs")?, out: open("/pfs/out")?, code: None, temporary: Self::shared() })
     }
 
-    /// The directories of a sandbox that has a `/tmp` of its own.
+    /// The directories of a sandbox with its own `/tmp`.
     pub(crate) fn temporary() -> Result<Vec<OwnedFd>, Stop> {
         let tmp = clear::open_or_make("/tmp", 0o1777).or_stop(|| "open `/tmp`".to_owned())?;
         Ok(std::iter::once(tmp).chain(Self::shared()).collect())
     }
 
-    /// What is not there need not be emptied.
+    /// A directory that does not exist need not be emptied.
     fn shared() -> Vec<OwnedFd> {
         SHARED.iter().filter_map(|path| clear::open_directory(CWD, *path).ok()).collect()
     }
 }
 
-/// The directories of a try, filled.
+/// The directories of a try, with their content.
 struct Agent {
     pfs: Inputs,
     code: Option<Inputs>,
     out: Writable,
     temporary: Vec<Writable>,
-    /// The directory of the inputs, whose own rights and attributes a command may change.
+    /// The directory of the inputs, whose own permissions and attributes a command may change.
     top: Writable,
     secrets: SecretDirectories,
     engine: FrameReader<File>,
@@ -76,7 +76,7 @@ struct Agent {
 
 /// Serves the engine until its stream ends.
 pub(crate) fn run(place: Place) -> Result<(), Stop> {
-    // Ending all processes of a try is `kill(-1)`: only the first process of a namespace may do that.
+    // Killing all processes of a try is `kill(-1)`, which only the first process of a namespace may do.
     if std::process::id() != 1 {
         return Err(Stop::new("the agent must be the first process of a sandbox"));
     }
@@ -103,13 +103,13 @@ pub(crate) fn run(place: Place) -> Result<(), Stop> {
         staging: Staging::default(),
     };
     agent.serve().inspect_err(|stop| {
-        // The engine may be gone; then nobody is left to tell.
+        // The engine may be gone; then nobody is left to receive this.
         let _ = agent.answer.message(&FromAgent::Broken { why: stop.why.clone() });
         let _ = agent.answer.flush();
     })
 }
 
-/// `SIGCHLD` tells of ended processes, the others ask the agent to end. Blocked, so that they wait to be read.
+/// `SIGCHLD` reports ended processes, the others ask the agent to end. They are blocked, so that they can be read.
 fn watch_signals() -> io::Result<SignalFd> {
     let mut mask = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
@@ -119,13 +119,13 @@ fn watch_signals() -> io::Result<SignalFd> {
     Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
 }
 
-/// Ends this process, and so all of the sandbox, at the moment at which the engine's end of the stream is closed: whatever the agent is
-/// at then (reading a large output, waiting for a disk, writing to a pipe that nobody empties), nobody wants it any more.
+/// Ends this process, and so the whole sandbox, as soon as the engine closes its end of the stream: whatever the agent is doing then
+/// (reading a large output, waiting for a disk, writing to a full pipe), its result is no longer needed.
 fn end_with(engine: File) -> io::Result<()> {
-    // Made when the signals are blocked already: this thread must not take those that the agent waits for.
+    // Started after the signals are blocked: this thread must not receive those that the agent waits for.
     std::thread::Builder::new().spawn(move || {
         loop {
-            // No event is asked for: the end of the stream comes unasked, also while there is something left to read.
+            // No event is requested: the end of the stream is reported anyway, even if data is left to read.
             let mut watched = [PollFd::new(engine.as_fd(), PollFlags::empty())];
             match poll(&mut watched, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR | Errno::EAGAIN) => {}
@@ -152,7 +152,7 @@ impl Agent {
                 None => match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
                     None => return Ok(()),
                     Some(Frame::Message(ToAgent::Begin(task))) => task,
-                    // What was typed after the command had ended.
+                    // Typed after the command had ended.
                     Some(Frame::Message(ToAgent::Input(_) | ToAgent::EndInput)) => continue,
                     Some(_) => return Err(out_of_turn()),
                 },
@@ -161,7 +161,7 @@ impl Agent {
         }
     }
 
-    /// Takes settings and code; `None` when the engine hangs up.
+    /// Receives settings and code; `None` if the engine hangs up.
     fn greet(&mut self) -> Result<Option<(Settings, Traces)>, Stop> {
         let settings = match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
             None => return Ok(None),
@@ -180,15 +180,16 @@ impl Agent {
         Ok(Some((settings, traces)))
     }
 
-    /// A container's `/tmp`: emptied after each try if the image has nothing there, else watched like any other directory of the image.
+    /// Sets up a container's `/tmp`: emptied after each try if the image has nothing there, otherwise watched like any other directory of
+    /// the image.
     ///
-    /// `secrets` are the names of directories in it that secrets are mounted on.
+    /// `secrets` are the names of directories in it on which secrets are mounted.
     fn furnish_tmp(&mut self, tmp: Tmp, secrets: &[String]) -> Result<(), Stop> {
         // A link leads to another directory of the image.
         let Ok(directory) = clear::open_directory(CWD, "/tmp") else { return Ok(()) };
         let directory = Writable::new(directory).or_stop(|| "look at `/tmp`".to_owned())?.with_mounts(secrets.to_vec());
         if tmp == Tmp::Ready {
-            // It is among those that are emptied already.
+            // It is already among the directories to empty.
             if let Some(known) = self.temporary.iter_mut().find(|known| known.is_same(&directory)) {
                 *known = directory;
             }
@@ -225,8 +226,8 @@ impl Agent {
         }
     }
 
-    /// Lays out the inputs of a try, those that came already and those still to come, until the engine says that these are all. The try
-    /// itself is another when the engine changed its mind.
+    /// Lays out the inputs of a try, those staged and those still to come, until the engine says that they are complete. Returns the try,
+    /// which is a different one if the engine changed its mind.
     fn receive_try(&mut self, mut task: Box<Try>) -> Result<Box<Try>, Stop> {
         let mut laid_out = self.staging.lay_out(&mut self.pfs);
         loop {
@@ -293,14 +294,14 @@ impl Agent {
         traces.found().or_else(code)
     }
 
-    /// The directories that are as new for each try.
+    /// The directories that are reset for each try.
     fn renewed(&self) -> impl Iterator<Item = &Writable> {
         [&self.top, &self.out].into_iter().chain(&self.temporary).chain(self.secrets.opened())
     }
 
-    /// Sends what a successful command left, as long as its time lasts. All its processes are gone, so nothing changes meanwhile.
+    /// Sends the outputs of a successful command, within its time limit. All its processes are gone, so nothing changes meanwhile.
     fn collect(&mut self, task: &Try, exit: Exit, deadline: Option<Instant>, account: &Account) -> Result<Exit, Stop> {
-        // The code is there for later tries as well, so that a failure may not hide a change of it.
+        // Later tries use the same code, so a failure must not hide a change to it.
         if let Some(path) = self.code.as_ref().and_then(Inputs::touched) {
             return Ok(Exit::TouchedInput { path });
         }
@@ -315,7 +316,7 @@ impl Agent {
         }
         let Self { out, pfs, answer, .. } = self;
         let bounds = Bounds { limits: task.limits, deadline };
-        // Links in the output may lead anywhere: what the command's user may not read is not read for it.
+        // Links in the output may point anywhere: nothing is read that the command's user may not read.
         match account.act(|| outputs::send(out.directory(), pfs, bounds, answer)) {
             Ok(()) => Ok(exit),
             Err(Trouble::Late) => Ok(Exit::TimedOut),
@@ -332,14 +333,15 @@ impl Agent {
         self.temporary.iter_mut().try_for_each(Writable::renew).or_stop(|| "empty /tmp".to_owned())
     }
 
-    /// What an earlier agent left in the directories that are ours.
+    /// Removes what an earlier agent left in our directories.
     fn clear_all(&mut self) -> Result<(), Stop> {
         self.code.as_mut().map_or(Ok(()), Inputs::clear).or_stop(|| "empty the directory of the code".to_owned())?;
         self.clear_try()
     }
 }
 
-/// Lays out what a frame brings. After an error nothing more is, but all is read: the engine listens only afterwards.
+/// Lays out the content of a frame. After an error everything is still read but ignored, because the engine reads the answer only
+/// afterwards.
 fn lay_out(into: &mut Inputs, so_far: io::Result<()>, frame: Frame<'_, ToAgent>) -> Result<io::Result<()>, Stop> {
     match frame {
         Frame::Data(bytes) => Ok(so_far.and_then(|()| into.data(bytes))),

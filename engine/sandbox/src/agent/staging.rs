@@ -1,7 +1,7 @@
-//! What comes of the next try while a command still runs.
+//! Receives the next try while a command is still running.
 //!
-//! User code must not see it: small files wait in memory, larger ones in files without a name on the disk of `/pfs`, which get their
-//! names when it is their turn. When there is no more room for waiting, the engine's stream is left until the command has ended.
+//! User code must not see it: small files wait in memory, larger ones in unnamed files on the disk of `/pfs`, which get their names when
+//! the try begins. When there is no room left, the agent stops reading the engine's stream until the command has ended.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,22 +12,22 @@ use rustix::fs::{Mode, OFlags, openat};
 use super::inputs::Inputs;
 use crate::protocol::{FileHeader, Frame, ToAgent, Try};
 
-/// Larger files are staged on disk, in bytes.
+/// Files larger than this are staged on disk, in bytes.
 const IN_MEMORY_BYTES: u64 = 256 * 1024;
-/// Most bytes that wait in memory.
+/// Maximum number of bytes staged in memory.
 const MEMORY_MAX: usize = 16 << 20;
-/// Most files that wait, and of them most that are open.
+/// Maximum number of staged files, and of open ones among them.
 const FILES_MAX: usize = 50_000;
 const OPEN_MAX: usize = 64;
 
-/// Files of the next try, in the order in which they came.
+/// Files of the next try, in the order of arrival.
 #[derive(Default)]
 pub(super) struct Staging {
     task: Option<Box<Try>>,
     files: Vec<Staged>,
     memory: usize,
     open: usize,
-    /// Whether this disk has no files without a name.
+    /// Whether this disk does not support unnamed files.
     has_no_nameless: bool,
 }
 
@@ -38,17 +38,17 @@ enum Staged {
 
 enum Content {
     Memory(Vec<u8>),
-    /// Without a name; this many bytes are missing.
+    /// An unnamed file; this many bytes are missing.
     Nameless(File, u64),
 }
 
 impl Staging {
-    /// Whether no more should be read of the engine's stream for now.
+    /// Whether reading from the engine's stream should pause.
     pub(super) fn is_full(&self) -> bool {
         self.memory >= MEMORY_MAX || self.files.len() >= FILES_MAX || self.open >= OPEN_MAX
     }
 
-    /// Takes a frame of the next try. `root` is the directory of the inputs.
+    /// Receives a frame of the next try. `root` is the directory of the inputs.
     pub(super) fn take(&mut self, frame: Frame<'_, ToAgent>, root: &OwnedFd) -> io::Result<()> {
         match frame {
             Frame::Message(ToAgent::Begin(task)) => {
@@ -77,7 +77,7 @@ impl Staging {
                     content = Content::Nameless(File::from(file), header.size_bytes);
                     self.open += 1;
                 }
-                // Some file systems have none; then what does not fit into memory waits with the engine.
+                // Not supported by some file systems; then what does not fit into memory waits with the engine.
                 Err(_) => self.has_no_nameless = true,
             }
         }
@@ -99,12 +99,12 @@ impl Staging {
         }
     }
 
-    /// The next try, if it came already; its files are still to be laid out.
+    /// The next try, if it has arrived; its files are still to be laid out.
     pub(super) fn take_task(&mut self) -> Option<Box<Try>> {
         self.task.take()
     }
 
-    /// Lays out all that came, the last file perhaps not to its end.
+    /// Lays out everything received; the last file may be incomplete.
     pub(super) fn lay_out(&mut self, into: &mut Inputs) -> io::Result<()> {
         (self.memory, self.open) = (0, 0);
         std::mem::take(&mut self.files).into_iter().try_for_each(|staged| match staged {

@@ -1,11 +1,11 @@
-//! What a command finds around it beside files and environment, and how a try is kept from leaving something there for the next.
+//! What a command inherits besides files and environment, and how a try is prevented from leaving something there for the next.
 //!
-//! Files that the engine's own caller left open come down to the agent; a command would have them too, and with them whatever they lead
-//! to. So each process of a sandbox closes them before it opens anything. What the agent opens itself is closed at every exec
-//! (`O_CLOEXEC`), so that a command has 0, 1 and 2 and nothing else.
+//! The agent inherits files that the engine's caller left open; a command would inherit them too, with everything they lead to. So each
+//! process of a sandbox closes them before it opens anything. Files opened by the agent itself are closed on exec (`O_CLOEXEC`), so a
+//! command has only 0, 1 and 2.
 //!
-//! Limits, priority and processors come from the agent, and a process of the agent's user may change the agent's. System V IPC outlives
-//! all processes. Both are compared after each try; where they differ no other try may run.
+//! Limits, priority and CPU affinity come from the agent, and a process of the agent's user can change the agent's. System V IPC outlives
+//! all processes. Both are compared after each try; if they differ, no other try may run.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,7 +15,7 @@ use std::os::unix::fs::FileExt;
 use rustix::process::{Resource, Rlimit, getrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
-/// All limits that Linux has.
+/// All resource limits of Linux.
 const LIMITS: [Resource; 16] = [
     Resource::As,
     Resource::Core,
@@ -35,13 +35,13 @@ const LIMITS: [Resource; 16] = [
     Resource::Stack,
 ];
 
-/// Lists of all that there is of System V IPC, whatever its rights.
+/// Lists of all System V IPC objects, whatever their permissions.
 const IPC: [&str; 3] = ["/proc/sysvipc/shm", "/proc/sysvipc/msg", "/proc/sysvipc/sem"];
 
-/// Closes all open files but 0, 1, 2 and `kept`. To be called while this process has opened none that it still wants.
+/// Closes all open files except 0, 1, 2 and `kept`. Call it while this process has no open files of its own that it needs.
 pub(super) fn close_all_but(kept: &[RawFd]) -> io::Result<()> {
     for number in open_files()?.into_iter().filter(|number| *number > 2 && !kept.contains(number)) {
-        // The number of the listing is among them, and closed already.
+        // The listing's own file is among them, and already closed.
         let _ = nix::unistd::close(number);
     }
     Ok(())
@@ -53,14 +53,14 @@ fn open_files() -> io::Result<Vec<RawFd>> {
     Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
 }
 
-/// What else a command inherits from the agent and a process of its user may change: how soon it is ended when memory is short, and what a
-/// core dump holds.
+/// What else a command inherits from the agent and a process of its user can change: how soon it is killed when memory runs out, and what a
+/// core dump contains.
 const INHERITED: [&str; 2] = ["/proc/self/oom_score_adj", "/proc/self/coredump_filter"];
 
-/// What commands get from the agent or share with it, as it was when it was first looked at.
+/// What commands inherit from the agent or share with it, as first seen.
 #[derive(Debug)]
 pub(super) struct Surroundings {
-    /// The agent's line of numbers, and the lists of [`IPC`]; kept open, since opening one costs more than reading it.
+    /// The agent's stat line, and the lists of [`IPC`]; kept open, because opening one costs more than reading it.
     stat: File,
     ipc: Vec<File>,
     inherited: Vec<File>,
@@ -71,14 +71,14 @@ pub(super) struct Surroundings {
 struct Seen {
     limits: [Rlimit; LIMITS.len()],
     processors: CpuSet,
-    /// Nice value, priority in real time, policy.
+    /// Nice value, real-time priority, policy.
     schedule: Vec<String>,
     ipc: Vec<Vec<u8>>,
     inherited: Vec<Vec<u8>>,
 }
 
 impl Surroundings {
-    /// Looks for the first time.
+    /// Records the initial state.
     pub(super) fn look() -> io::Result<Self> {
         let stat = File::open("/proc/thread-self/stat")?;
         // A kernel without System V IPC has no lists.
@@ -88,7 +88,7 @@ impl Surroundings {
         Ok(Self { stat, ipc, inherited, before })
     }
 
-    /// What is not as it was.
+    /// What has changed, if anything.
     pub(super) fn difference(&self) -> io::Result<Option<&'static str>> {
         Ok(Seen::now(&self.stat, &self.ipc, &self.inherited)?.difference(&self.before))
     }
@@ -122,7 +122,7 @@ impl Seen {
     }
 }
 
-/// The beginning of a file of the kernel's: all of a line of numbers, more than the heading of a list.
+/// The beginning of a kernel file: all of a stat line, and more than the heading of a list.
 fn beginning(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 1024];
     let length = file.read_at(&mut bytes, 0)?;
@@ -130,7 +130,7 @@ fn beginning(file: &File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Fields 19, 40 and 41 of a line of `/proc/<id>/stat`; the second, a name in brackets, may have spaces.
+/// Fields 19, 40 and 41 of a line of `/proc/<id>/stat`; the second field, a name in parentheses, may contain spaces.
 fn schedule(stat: &str) -> Vec<String> {
     let after_name: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     [19, 40, 41].iter().filter_map(|field| after_name.get(field - 3)).map(|&field| field.to_owned()).collect()

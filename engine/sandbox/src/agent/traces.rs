@@ -1,14 +1,15 @@
-//! What a try leaves behind beside its output, where a later try could find it.
+//! Finds what a try leaves besides its output, where a later try could see it.
 //!
-//! A sandbox serves one try after another, and a command that is root in a container can write nearly anywhere. Three sorts of places:
-//! - what is emptied after each try for certain: `/pfs`, `/pfs/out`, secrets, shared memory, message queues, and a `/tmp` in which the
-//!   image has nothing ([`Writable`]);
-//! - all other files of a container: every directory is watched (`inotify`). A change of content, rights or names is an event there; one
-//!   through a mapping too, since the file was opened for writing and is closed. A try that changes nothing costs one system call;
-//! - what is in no file: sockets on their way through sockets (which keep files open), and what `surroundings` compares.
+//! A sandbox serves one try after another, and a command that is root in a container can write almost anywhere. There are three kinds of
+//! places:
+//! - what is reliably emptied after each try: `/pfs`, `/pfs/out`, secrets, shared memory, message queues, and a `/tmp` in which the image
+//!   has nothing ([`Writable`]);
+//! - all other files of a container: every directory is watched (`inotify`). A change to content, permissions or names is an event there;
+//!   so is one through a mapping, since the file is opened for writing and closed. A try that changes nothing costs one system call;
+//! - what is in no file: sockets in transit through other sockets (which keep files open), and what `surroundings` compares.
 //!
-//! What is found in the latter two is not undone: the engine throws the sandbox away. Keys and asynchronous rings cannot be left, since
-//! `forbidden` takes the calls for them away.
+//! Changes of the latter two kinds are not undone: the engine discards the sandbox. Keys and `io_uring` instances cannot be left, because
+//! `forbidden` blocks the calls for them.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -27,9 +28,9 @@ use super::mounts::{self, Mount};
 use super::renew::Writable;
 use super::surroundings::Surroundings;
 
-/// Tells of any change of a directory, of what is in it, and of the files in it.
+/// Reports any change to a directory, its entries, and the files in it.
 const ANY_CHANGE: WatchFlags = CHANGE_OF_NAMES.union(WatchFlags::MODIFY).union(WatchFlags::CLOSE_WRITE);
-/// The same without the content of files: what is written to a device stays nowhere.
+/// The same without the content of files: data written to a device is not stored.
 const CHANGE_OF_NAMES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVE)
@@ -37,16 +38,16 @@ const CHANGE_OF_NAMES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE_SELF)
     .union(WatchFlags::MOVE_SELF)
     .union(WatchFlags::DONT_FOLLOW);
-/// What is looked at after each try.
+/// What is checked after each try.
 pub(super) struct Traces {
-    /// `None` where nothing needs to be watched, an error where it cannot be: then each try may have changed anything.
+    /// `None` if nothing needs to be watched, an error if it cannot be: then every try may have changed anything.
     watch: Option<io::Result<Watch>>,
     surroundings: Surroundings,
     sockets: Option<usize>,
 }
 
 impl Traces {
-    /// Remembers how things are before the first try. With `watched`, all files but those in the directories `renewed` are watched.
+    /// Records the state before the first try. With `watched`, all files are watched, except those in the directories `renewed`.
     pub(super) fn begin<'e, E: Iterator<Item = &'e Writable>>(
         watched: bool,
         renewed: impl Fn() -> E,
@@ -55,7 +56,7 @@ impl Traces {
         Ok(Self { sockets: watch.as_ref().map(|_| sockets()), watch, surroundings: Surroundings::look()? })
     }
 
-    /// What a try left that cannot be removed for certain; `None` when the next one finds all as it was. All its processes are gone.
+    /// What a try left that cannot reliably be removed; `None` if the next try finds everything unchanged. All its processes are gone.
     pub(super) fn found(&mut self) -> Option<String> {
         let sockets_before = self.sockets;
         self.changed_files()
@@ -80,7 +81,8 @@ impl Traces {
     }
 }
 
-/// Sockets of the sandbox's own network. One that no process has any more is on its way through another, and may hold open files.
+/// Number of sockets in the sandbox's own network. A socket without a process is in transit through another socket, and may hold open
+/// files.
 fn sockets() -> usize {
     fs::read_to_string("/proc/net/unix").map_or(0, |list| list.lines().count())
 }
@@ -88,7 +90,7 @@ fn sockets() -> usize {
 /// Watches every directory of a container.
 struct Watch {
     inotify: OwnedFd,
-    /// What each number stands for.
+    /// The path of each watch number.
     paths: HashMap<i32, String>,
 }
 
@@ -100,7 +102,7 @@ impl Watch {
             let place = fs::symlink_metadata(&mount.at);
             match place {
                 Ok(data) if data.is_dir() => watch.tree(&mount, renewed)?,
-                // Such as `/etc/hosts`, which is in another folder of the host.
+                // For example `/etc/hosts`, which is in another folder of the host.
                 Ok(_) => watch.add(&mount.at, ANY_CHANGE)?,
                 Err(_) => {} // covered by a later mount
             }

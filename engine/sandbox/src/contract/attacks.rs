@@ -1,4 +1,4 @@
-//! What a try must not reach, and may not leave for the next: each way that is known, tried from inside.
+//! What a try must not reach, and must not leave for the next: every known way, attempted from inside.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -19,7 +19,7 @@ const FOUND: &str = "ls -A /tmp /dev/shm /dev/mqueue /pfs /pfs/out 2>/dev/null; 
                      grep _allowed /proc/self/status; umask; pwd; env | sort; \
                      find /code /run /home /root /var /etc /dev /opt /mnt -xdev 2>/dev/null | sort; cat /pfs/in/a /code/lib/data";
 
-/// What a try does that the next one must not notice. Where the sandbox has not what it takes, nothing happens.
+/// Actions that the next try must not notice. They do nothing if the sandbox lacks what they need.
 const DEEDS: [&str; 19] = [
     "echo x > /tmp/left; mkdir /tmp/.d; touch -d @1 /tmp; chmod 700 /tmp",
     "echo x > /dev/shm/left; chmod 0 /dev/shm",
@@ -60,7 +60,7 @@ pub(super) async fn suite(subject: &Subject<'_>) {
     drop(inheritable);
 }
 
-/// Files of this process that every process started by it has too, if it does nothing about it.
+/// Open files of this process that every child process inherits unless it closes them.
 fn inheritable() -> Vec<OwnedFd> {
     let paths = ["/", "/etc/passwd", "/dev/null"];
     let files: Vec<OwnedFd> = paths.map(|path| File::open(path).expect("it is there").into()).into();
@@ -76,7 +76,7 @@ async fn with_code<'a>(subject: &'a Subject<'a>) -> Bench<'a> {
     subject.bench_with(SandboxSpec { code, ..subject.spec() }, files).await
 }
 
-/// No shell is asked: it opens files of its own. The last that is listed is the list.
+/// Without a shell, because a shell opens its own files. The last one listed is the listing itself.
 async fn nothing_but_three_streams_is_open(bench: &mut Bench<'_>) {
     let cmd = ["ls", "-l", "/proc/self/fd"].map(str::to_owned).to_vec();
     let input = bench.files.add("in/a", "a");
@@ -85,7 +85,7 @@ async fn nothing_but_three_streams_is_open(bench: &mut Bench<'_>) {
         let (outcome, record) = bench.run(&task).await;
         assert_eq!(outcome.exit, Exit::Code(0));
         let log = record.log();
-        // Such as `lr-x------ 1 root root 64 Nov 29 15:57 0 -> pipe:[7]`; some close the list before they look at its own entry.
+        // For example `lr-x------ 1 root root 64 Nov 29 15:57 0 -> pipe:[7]`; some `ls` close the list before they look at its own entry.
         let open: Vec<(&str, &str)> = log
             .lines()
             .filter(|line| line.starts_with("lr") || line.starts_with("l-"))
@@ -113,7 +113,7 @@ async fn no_deed_shows_in_the_next_try(bench: &mut Bench<'_>) {
     }
 }
 
-/// Calls the system as no shell can; `perl` is on every Debian.
+/// Makes system calls that no shell can; every Debian has `perl`.
 fn perl(script: &str) -> String {
     format!("if [ -x /usr/bin/perl ] && [ $(uname -m) = x86_64 ]; then /usr/bin/perl -e '{script}'; fi")
 }
@@ -148,7 +148,7 @@ async fn keys_are_out_of_reach(bench: &mut Bench<'_>) {
     assert_eq!(bench.good(&script, vec![]).await.log(), "");
 }
 
-/// Abstract ones, which belong to a network, and so are there in a sandbox that has the host's. Linux can shut them off from 6.12 on.
+/// Abstract sockets belong to a network, and so exist in a sandbox that uses the host's. Linux can block them since 6.12.
 async fn sockets_of_the_host_are_out_of_reach(bench: &mut Bench<'_>) {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
@@ -159,7 +159,7 @@ async fn sockets_of_the_host_are_out_of_reach(bench: &mut Bench<'_>) {
     let address = SocketAddr::from_abstract_name(&name).expect("a name");
     let listener = UnixListener::bind_addr(&address).expect("a socket");
     assert!(UnixStream::connect_addr(&address).is_ok(), "it answers outside");
-    // The address is the family and a name that begins with a zero byte. One of its own it may reach.
+    // The address is the family and a name that begins with a zero byte. It may reach its own socket.
     let script = perl(&format!(
         "socket(S, 1, 1, 0); print \"REACHED\\n\" if connect(S, pack(\"Sxa*\", 1, \"{name}\")); \
          socket(L, 1, 1, 0); bind(L, pack(\"Sxa*\", 1, \"own\")); listen(L, 1); socket(C, 1, 1, 0); \
@@ -176,10 +176,10 @@ async fn no_terminal_is_there(bench: &mut Bench<'_>) {
 }
 
 async fn the_agent_is_not_traced(bench: &mut Bench<'_>) {
-    // `ptrace(PTRACE_ATTACH, 1)` and `ptrace(PTRACE_SEIZE, 1)`, then a command that has the agent trace it.
+    // `ptrace(PTRACE_ATTACH, 1)` and `ptrace(PTRACE_SEIZE, 1)`, then a command that makes the agent its tracer.
     let script = perl("print \"TRACED\\n\" if syscall(101, 16, 1, 0, 0) == 0 || syscall(101, 0x4206, 1, 0, 0) == 0;");
     assert_eq!(bench.good(&script, vec![]).await.log(), "");
-    // `ptrace(PTRACE_TRACEME)` in a child of the agent, and a signal, which stops it for a tracer that does not answer.
+    // `ptrace(PTRACE_TRACEME)` in a child of the agent, and a signal, which stops it for a tracer that does not respond.
     for script in ["syscall(101, 0, 0, 0, 0); exit 7;", "syscall(101, 0, 0, 0, 0); kill 10, $$; sleep 600;"] {
         let script = perl(script).replace("/usr/bin/perl -e", "exec /usr/bin/perl -e");
         let task = DatumTask { timeout: Some(Duration::from_millis(300)), ..shell(&script) };

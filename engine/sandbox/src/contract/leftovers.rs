@@ -1,7 +1,7 @@
-//! What tries leave behind, and what the next one finds of it: nothing.
+//! Whatever a try leaves behind, the next one finds nothing of it.
 //!
-//! Where commands are root in a container of their image they can change any file of it. That may cost a new sandbox; what ordinary
-//! commands leave, below `/tmp` and `/pfs/out`, does not.
+//! Commands that are root in a container can change any file of their image. That may cost a new sandbox; what ordinary commands leave,
+//! below `/tmp` and `/pfs/out`, does not.
 
 use super::super::Exit;
 use super::{Bench, Subject};
@@ -14,12 +14,12 @@ pub(super) async fn suite(subject: &Subject<'_>) {
     bench.close().await;
 }
 
-/// Prints every path with its sort, rights, owner and size, and the content of small files; also which of them are there.
+/// Prints every path with its type, permissions, owner and size, and the content of small files; also which of them exist.
 const LOOK: &str = "for d in / /tmp /dev/shm /dev/mqueue; do find $d -xdev ! -path '/proc/*' ! -path '/sys/*' \
                     -exec stat -c '%n %A %u:%g' {} + ; done 2>/dev/null | sort; \
                     md5sum /etc/passwd /etc/group /etc/resolv.conf 2>/dev/null; grep evil /etc/hosts; true";
 
-/// Each leaves something somewhere, if it may.
+/// Each leaves something somewhere, if it is allowed to.
 const LEAVE: &[&str] = &[
     "echo x > /tmp/x; mkdir -p /tmp/a/b; ln -s /etc /tmp/l; mkfifo /tmp/p",
     "chmod 700 /tmp; chmod 700 /pfs /pfs/out /dev/shm",
@@ -66,7 +66,7 @@ async fn ordinary_tries_share_a_sandbox(bench: &mut Bench<'_>) {
     assert_eq!(bench.opened, opened, "nothing was left that the agent does not remove");
 }
 
-/// Needs perl, for calls that no shell has; where there is none these places are covered by the executor's own tests.
+/// Needs perl for calls that no shell has; without it these places are covered by the executor's own tests.
 async fn what_lies_in_no_file_goes_too(bench: &mut Bench<'_>) {
     let (exit, _) = bench.sh("perl -e 1 2>/dev/null", vec![]).await;
     if exit != Exit::Code(0) {
@@ -79,9 +79,9 @@ async fn what_lies_in_no_file_goes_too(bench: &mut Bench<'_>) {
         "shmget(77, 4096, 01600) // die",
         "semget(77, 1, 01600) // die",
         "msgget(77, 01600) // die",
-        // mq_open, x86_64 and aarch64 alike named by `uname`
+        // mq_open on x86_64 or aarch64, chosen by `uname`
         "$n = `uname -m` =~ /aarch64/ ? 180 : 240; $q = \"left\\0\"; syscall($n, $q, 0102, 0600, 0)",
-        // prlimit of the agent: 200 open files
+        // prlimit on the agent: 200 open files
         "$n = `uname -m` =~ /aarch64/ ? 261 : 302; $l = pack('QQ', 200, 200); syscall($n, 1, 7, $l, 0)",
         "setpriority(0, 1, 7)",
         // keyctl: a key for the user

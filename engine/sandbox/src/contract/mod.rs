@@ -1,7 +1,7 @@
-//! What every executor must do, as tests that run against a real one.
+//! What every executor must guarantee, as tests that run against a real one.
 //!
-//! The sandbox needs a POSIX shell with the usual small programs (`busybox` has all of them). Each function panics where the
-//! executor breaks its promise.
+//! The sandbox needs a POSIX shell with the usual small programs (`busybox` has all of them). Each function panics if the executor breaks a
+//! guarantee.
 
 mod attacks;
 mod isolation;
@@ -30,14 +30,14 @@ pub struct Subject<'a> {
     pub executor: &'a dyn Executor,
     /// Id of an image with a POSIX shell; `None` for an executor without images.
     pub image: Option<String>,
-    /// Name of a variable that the engine's own environment has, and no command may see.
+    /// Name of a variable in the engine's own environment that no command may see.
     pub canary: &'a str,
 }
 
-/// Runs the whole suite. Returns the mean time of one try of `true`, without opening the sandbox.
+/// Runs the whole suite. Returns the mean duration of a try of `true`, without opening the sandbox.
 ///
 /// # Panics
-/// At the first promise that the executor breaks.
+/// At the first guarantee that the executor breaks.
 pub async fn executor_contract(subject: &Subject<'_>) -> Duration {
     subject.executor.check().await.expect("the executor answers");
     running::suite(subject).await;
@@ -58,7 +58,7 @@ pub async fn executor_contract(subject: &Subject<'_>) -> Duration {
 #[derive(Debug, Default)]
 struct MemoryFiles {
     files: BTreeMap<Digest, Bytes>,
-    /// How many bytes of each were asked for.
+    /// Number of bytes requested from each.
     read: Mutex<BTreeMap<Digest, u64>>,
 }
 
@@ -87,7 +87,7 @@ impl FileSource for MemoryFiles {
     }
 }
 
-/// All that a try gave.
+/// Everything that a try produced.
 #[derive(Debug, Default)]
 struct Record {
     log: Vec<u8>,
@@ -130,13 +130,13 @@ impl Record {
     }
 }
 
-/// A sandbox and the files that it may ask for. One that a try left something in is replaced, as the engine does.
+/// A sandbox and the files that it may request. A sandbox in which a try left something is replaced, as the engine does.
 struct Bench<'a> {
     sandbox: Sandbox,
     files: MemoryFiles,
     spec: SandboxSpec,
     executor: &'a dyn Executor,
-    /// How many sandboxes there were.
+    /// Number of sandboxes opened.
     opened: usize,
 }
 
@@ -172,7 +172,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Runs a shell script and gives how it ended.
+    /// Runs a shell script and returns how it ended.
     async fn sh(&mut self, script: &str, inputs: Vec<InputFile>) -> (Exit, Record) {
         let (outcome, record) = self.run(&DatumTask { inputs, ..shell(script) }).await;
         (outcome.exit, record)

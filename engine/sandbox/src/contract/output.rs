@@ -1,4 +1,4 @@
-//! Inputs and outputs: bytes, bits, links, and what is refused.
+//! Inputs and outputs: content, permission bits, links, and what is refused.
 
 use std::time::{Duration, Instant};
 

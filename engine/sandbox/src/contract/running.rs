@@ -1,4 +1,4 @@
-//! Commands: how they start, what they are given, how they end.
+//! Commands: how they start, what they receive, how they end.
 
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,7 @@ async fn a_timeout_ends_the_whole_tree(bench: &mut Bench<'_>) {
     only_the_command_runs(bench).await;
 }
 
-/// Counts processes but the agent and the script's own.
+/// Counts processes other than the agent and the script's own.
 async fn only_the_command_runs(bench: &mut Bench<'_>) {
     let script = "for p in /proc/[0-9]*; do [ ${p#/proc/} = 1 ] || [ ${p#/proc/} = $$ ] || echo $p; done";
     let record = bench.good(script, vec![]).await;

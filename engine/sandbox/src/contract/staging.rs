@@ -1,11 +1,11 @@
-//! Inputs that are laid out ahead, and those that stay from one try to the next.
+//! Inputs laid out ahead of time, and those kept from one try to the next.
 
 use std::sync::Arc;
 
 use super::super::{DatumTask, Exit, InputFile};
 use super::{Bench, Record, Subject, shell};
 
-/// Larger than what waits in memory, and large enough to be kept at once.
+/// Larger than the in-memory staging area, and large enough to be kept immediately.
 const MODEL_BYTES: usize = 17 << 20;
 
 pub(super) async fn suite(subject: &Subject<'_>) {
@@ -22,7 +22,7 @@ fn task(script: &str, inputs: Vec<InputFile>) -> Arc<DatumTask> {
 }
 
 impl Bench<'_> {
-    /// Runs a try while the next one is taken in.
+    /// Runs a try while the next one is being received.
     async fn before(&mut self, task: &Arc<DatumTask>, next: &Arc<DatumTask>) -> (Exit, Record) {
         let mut record = Record::default();
         let next = std::future::ready(Some(next.clone()));
@@ -38,7 +38,7 @@ impl Bench<'_> {
     }
 }
 
-/// Prints all that a try sees.
+/// Prints everything that a try sees.
 const SHOW: &str = "cd /pfs; find . -type f | sort | while read -r f; do md5sum \"$f\"; done; ls -A /pfs";
 
 async fn the_next_try_comes_unseen_while_one_runs(bench: &mut Bench<'_>) {

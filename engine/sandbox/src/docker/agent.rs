@@ -1,8 +1,8 @@
-//! How the agent gets into containers: on a volume, named after the binary's digest and filled once over the API.
+//! How the agent gets into containers: on a volume, named after the binary's digest and filled once through the API.
 //!
-//! A volume may exist and yet be half full (its writer died, or is at work). So a marker is uploaded after the binary, and only a
-//! volume with the marker counts. Only one engine fills it at a time, since a program cannot start while it is written: the container through
-//! which it is filled has a name, which no two have.
+//! A volume may exist but be incomplete (its writer died, or is still at work). So a marker is uploaded after the binary, and only a volume
+//! with the marker counts. Only one engine may fill it at a time, since a program cannot be started while it is being written: the
+//! container through which it is filled has a fixed name, which is unique.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::super::ExecError;
 use super::helper::{self, Helper, failed};
 
-/// Where the volume is in every container.
+/// The mount point of the volume in every container.
 pub(super) const MOUNT_POINT: &str = "/.pv";
 /// The agent's program.
 pub(super) const AGENT: &str = "/.pv/pv";
@@ -30,7 +30,7 @@ const PREFIX: &str = "pv-agent-";
 const FILL_TIME: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The volume of this engine's binary.
+/// The volume with this engine's binary.
 #[derive(Debug)]
 pub(super) struct AgentVolume {
     pv: PathBuf,
@@ -56,7 +56,7 @@ impl AgentVolume {
         tokio::fs::read(&self.pv).await.map_err(failed)
     }
 
-    /// Makes sure that the volume, mounted in this container, holds the binary.
+    /// Ensures that the volume, mounted in this container, contains the binary.
     pub(super) async fn fill(
         &self,
         docker: &Docker,
@@ -70,7 +70,7 @@ impl AgentVolume {
             if is_complete(docker, container).await? {
                 return Ok(());
             }
-            // The container has the volume read-only, so another one takes the upload.
+            // The container mounts the volume read-only, so another one receives the upload.
             let mounts = vec![mount(volume, false)];
             if let Some(helper) = Helper::create_as(docker, Some(&name), image, labels.clone(), mounts).await? {
                 let filled = match is_complete(docker, container).await {
@@ -84,14 +84,14 @@ impl AgentVolume {
                 return Err(ExecError::SandboxLost { why });
             }
             if begun.elapsed() > FILL_TIME {
-                // Anyone who made it is dead, or hopeless; another try makes its own.
+                // The engine that created it is dead or stuck; another try creates its own.
                 Helper::named(docker, &name).remove().await.ok();
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
-    /// Removes the volumes of other binaries that no container has. An engine that still wants one fills it again.
+    /// Removes the volumes of other binaries that no container uses. An engine that still needs one fills it again.
     pub(super) async fn remove_others(&self, docker: &Docker) -> Result<(), ExecError> {
         let own = self.name().await?;
         let filters = HashMap::from([("name".to_owned(), vec![PREFIX.to_owned()])]);
@@ -124,7 +124,7 @@ impl AgentVolume {
     }
 }
 
-/// The volume in a container.
+/// The volume as a mount in a container.
 pub(super) fn mount(volume: &str, read_only: bool) -> Mount {
     Mount {
         target: Some(MOUNT_POINT.to_owned()),

@@ -1,4 +1,4 @@
-//! Images as archives, out of the engine and back into it.
+//! Exports images from the engine as archives, and imports them.
 
 use std::io::{self, Read, Write};
 
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::super::{ExecError, SavedImage};
 use super::pull;
 
-/// Bytes that are sent at a time.
+/// Number of bytes sent at a time.
 const CHUNK: usize = 256 << 10;
 
 /// Writes an image as `docker save` does.
@@ -30,7 +30,7 @@ pub(super) async fn save(docker: &Docker, image: &str, to: &mut (dyn Write + Sen
     Ok(())
 }
 
-/// Brings a saved image into the engine: the id that it has there. What came is the image that was saved, or it is an error.
+/// Loads a saved image into the engine; returns its id there. Fails if the loaded image is not the one that was saved.
 pub(super) async fn load(
     docker: &Docker,
     saved: &SavedImage,
@@ -59,13 +59,13 @@ pub(super) async fn load(
     Ok((id, inspected))
 }
 
-/// The image that a line of the engine names: `Loaded image ID: sha256:…`, `Loaded image: threat:1`.
+/// The image named in a line of the engine's output: `Loaded image ID: sha256:…`, `Loaded image: threat:1`.
 fn loaded(line: &str) -> Option<String> {
     let line = line.trim();
     line.strip_prefix("Loaded image ID: ").or_else(|| line.strip_prefix("Loaded image: ")).map(ToOwned::to_owned)
 }
 
-/// What a blocking reader gives, as a stream.
+/// The output of a blocking reader as a stream.
 fn chunks(mut archive: Box<dyn Read + Send>) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send + 'static {
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(4);
     tokio::task::spawn_blocking(move || {

@@ -1,7 +1,7 @@
-//! The code of stages: a volume for each tree of code, filled once over the API and read-only in every container that has it.
+//! The code of stages: a volume for each code tree, filled once through the API and read-only in every container that uses it.
 //!
-//! The volumes are labelled with the engine that made them, like its containers; it removes them when it ends, or another does when it is
-//! dead.
+//! The volumes are labelled with the engine that created them, like its containers; that engine removes them when it ends, or another does
+//! if it died.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
@@ -23,31 +23,32 @@ use super::{INSTANCE_LABEL, STORE_LABEL, labels_of};
 use crate::agent::INPUT_SECONDS;
 
 const PREFIX: &str = "pv-code-";
-/// Where the volume is in the container through which it is filled.
+/// The mount point of the volume in the container that fills it.
 const FILLED_AT: &str = "/.pv-code";
-/// Most bytes of a file that are read at once.
+/// Maximum number of bytes of a file read at once.
 const PIECE: usize = 256 * 1024;
-/// Pieces of an archive that wait to be sent.
+/// Maximum number of archive pieces waiting to be sent.
 const WAITING: usize = 4;
-/// What an archive's entries are padded to, in bytes.
+/// The padding of archive entries, in bytes.
 const BLOCK: u64 = 512;
 
 /// The volumes of this engine.
 #[derive(Debug)]
 pub(super) struct CodeVolumes {
     owner: Owner,
-    /// The trees whose volumes are complete. Held for reading while a container is made with one, so that it is not removed before.
+    /// The trees whose volumes are complete. Locked for reading while a container with one is being created, so that it is not removed
+    /// before.
     filled: RwLock<HashSet<Digest>>,
 }
 
-/// The volume with a sandbox's code. While this lives, it stays.
+/// The volume with a sandbox's code. It is not removed while this lives.
 pub(super) struct CodeVolume<'a> {
     name: String,
     _stays: RwLockReadGuard<'a, HashSet<Digest>>,
 }
 
 impl CodeVolume<'_> {
-    /// The volume in a container.
+    /// The volume as a mount in a container.
     pub(super) fn mount(&self, spec: &SandboxSpec) -> Mount {
         mount(&self.name, spec.code_path(), true)
     }
@@ -58,7 +59,7 @@ impl CodeVolumes {
         Self { owner, filled: RwLock::default() }
     }
 
-    /// The volume with the code of a sandbox, filled; `None` when it has no code of its own.
+    /// The filled volume with the code of a sandbox; `None` if it has no code of its own.
     pub(super) async fn ready(
         &self,
         docker: &Docker,
@@ -66,7 +67,7 @@ impl CodeVolumes {
         spec: &SandboxSpec,
         files: &dyn FileSource,
     ) -> Result<Option<CodeVolume<'_>>, ExecError> {
-        // What is under edit is shown there instead.
+        // A folder being edited is mounted there instead.
         let is_covered = spec.mounts.iter().any(|folder| folder.at == Path::new(spec.code_path()));
         if spec.code.is_empty() || is_covered {
             return Ok(None);
@@ -97,7 +98,7 @@ impl CodeVolumes {
         let labels = Some(labels_of(&self.owner));
         let volume = VolumeCreateRequest { name: Some(name.to_owned()), labels, ..VolumeCreateRequest::default() };
         docker.create_volume(volume).await.map_err(failed("create a volume for code"))?;
-        // Containers have the volume read-only, so another one takes the upload.
+        // Containers mount the volume read-only, so another one receives the upload.
         let mounts = vec![mount(name, FILLED_AT, false)];
         let helper = Helper::create(docker, image, labels_of(&self.owner), mounts).await?;
         let filled = upload(docker, &helper.id, code, files).await;
@@ -105,7 +106,7 @@ impl CodeVolumes {
         filled.and(removed)
     }
 
-    /// Removes the volumes of dead engines of this store, and those of this one that no container has.
+    /// Removes the volumes of dead engines of this store, and those of this engine that no container uses.
     pub(super) async fn clean_up(&self, docker: &Docker, alive: &BTreeSet<String>) -> Result<(), ExecError> {
         let mut filled = self.filled.write().await;
         let filters = HashMap::from([("label".to_owned(), vec![format!("{STORE_LABEL}={}", self.owner.store)])]);
@@ -117,12 +118,12 @@ impl CodeVolumes {
                 continue;
             }
             match docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await {
-                // Gone, or in use.
+                // Already gone, or in use.
                 Ok(()) | Err(DockerError::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
                 Err(error) => return Err(failed("remove a volume with code")(error)),
             }
         }
-        // What is there is asked for each time anyway.
+        // The engine is asked each time anyway.
         filled.clear();
         Ok(())
     }
@@ -136,7 +137,7 @@ async fn exists(docker: &Docker, name: &str) -> Result<bool, ExecError> {
     }
 }
 
-/// What tells one tree of code from another.
+/// Identifies a code tree.
 fn digest_of(code: &[InputFile]) -> Digest {
     let mut hash = Sha256::new();
     for InputFile { path, digest, executable, .. } in code {
@@ -151,13 +152,13 @@ fn mount(volume: &str, target: &str, read_only: bool) -> Mount {
         source: Some(volume.to_owned()),
         typ: Some(MountType::VOLUME),
         read_only: Some(read_only),
-        // Nothing of the image's gets into it.
+        // Nothing from the image is copied into it.
         volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
         ..Mount::default()
     }
 }
 
-/// Streams the code into the volume; no more than a few pieces are in memory.
+/// Streams the code into the volume; only a few pieces are in memory.
 async fn upload(docker: &Docker, helper: &str, code: &[InputFile], files: &dyn FileSource) -> Result<(), ExecError> {
     let (pieces, taken) = mpsc::channel(WAITING);
     let body =
@@ -167,7 +168,7 @@ async fn upload(docker: &Docker, helper: &str, code: &[InputFile], files: &dyn F
     let packed = async {
         let packed = pack(code, files, &pieces).await;
         if packed.is_err() {
-            // Else the end of the stream would pass for the end of the archive.
+            // Otherwise the end of the stream would look like the end of the archive.
             pieces.send(Err(io::ErrorKind::BrokenPipe.into())).await.ok();
         }
         drop(pieces);
@@ -178,7 +179,7 @@ async fn upload(docker: &Docker, helper: &str, code: &[InputFile], files: &dyn F
     sent.map_err(failed("upload the code"))
 }
 
-/// Where pieces of an archive go; nobody takes them after an upload failed.
+/// The channel for pieces of an archive; nobody receives them after a failed upload.
 type Pieces = mpsc::Sender<io::Result<Bytes>>;
 
 async fn pack(code: &[InputFile], files: &dyn FileSource, pieces: &Pieces) -> Result<(), ExecError> {
@@ -214,7 +215,7 @@ async fn pack(code: &[InputFile], files: &dyn FileSource, pieces: &Pieces) -> Re
     Ok(())
 }
 
-/// The head of an archive's entry, with all that a long path takes.
+/// The header of an archive entry, including the extension for a long path.
 fn head(path: &str, kind: tar::EntryType, mode: u32, size_bytes: u64) -> io::Result<Bytes> {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
@@ -242,7 +243,7 @@ mod tests {
     #[async_trait::async_trait]
     impl FileSource for Sevens {
         async fn read(&self, _: &InputFile, offset: u64, max: usize) -> Result<Bytes, ExecError> {
-            // In two pieces, of which the second is shorter than asked for.
+            // In two pieces, the second shorter than requested.
             Ok(Bytes::from(vec![7; if offset == 0 { 500 } else { max }]))
         }
     }

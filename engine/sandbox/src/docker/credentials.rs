@@ -1,4 +1,4 @@
-//! Logins as `docker login` keeps them: in `config.json`, or with a credential helper that it names.
+//! Registry logins as stored by `docker login`: in `config.json`, or in a credential helper named there.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,10 +9,10 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// How long a helper may think; it may ask a keychain, but nobody is there to answer a dialogue.
+/// Timeout for a helper; it may access a keychain, but nobody is there to answer a dialogue.
 const HELPER_TIME: Duration = Duration::from_secs(20);
 
-/// The part of Docker's `config.json` that is about logins.
+/// The part of Docker's `config.json` about logins.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Config {
@@ -29,7 +29,7 @@ struct Login {
     identitytoken: Option<String>,
 }
 
-/// What a helper answers.
+/// The answer of a helper.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
@@ -37,7 +37,7 @@ struct Answer {
     secret: String,
 }
 
-/// The login for a registry; `None` when there is none, so that public images are pulled without.
+/// The login for a registry; `None` if there is none, so public images are pulled without one.
 pub(super) async fn find(directory: &Path, registry: &str) -> Option<DockerCredentials> {
     let text = tokio::fs::read_to_string(directory.join("config.json")).await.ok()?;
     let config: Config = match serde_json::from_str(&text) {
@@ -47,7 +47,7 @@ pub(super) async fn find(directory: &Path, registry: &str) -> Option<DockerCrede
             return None;
         }
     };
-    // Docker's own registry has kept the address of its first version as its key.
+    // Docker Hub's key is still the address of its first version.
     let key = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
     let helper = config.cred_helpers.get(registry).or(config.creds_store.as_ref());
     match helper {

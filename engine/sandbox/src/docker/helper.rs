@@ -1,4 +1,4 @@
-//! Containers that never start: through them the API fills volumes and looks into images.
+//! Containers that never start: through them the API fills volumes and inspects images.
 
 use std::collections::HashMap;
 
@@ -15,12 +15,12 @@ use futures_util::stream::StreamExt;
 use super::super::ExecError;
 use super::agent::AGENT;
 
-/// Go's mark of a directory among the bits of a file's mode.
+/// Go's directory bit in a file mode.
 const IS_DIRECTORY: u32 = 1 << 31;
-/// Enough of an archive to see whether a directory has an entry, in bytes.
+/// Number of archive bytes that are enough to see whether a directory has an entry.
 const GLANCE: usize = 16 * 1024;
 
-/// A container that never starts. To be removed; one that is left behind has the labels of its engine and goes with its next clean-up.
+/// A container that never starts. It must be removed; a leftover has the labels of its engine and is removed at the next clean-up.
 pub(super) struct Helper<'a> {
     docker: &'a Docker,
     pub(super) id: String,
@@ -39,7 +39,7 @@ impl<'a> Helper<'a> {
         })
     }
 
-    /// The same with a name, which no two containers have: `None` when there is one already.
+    /// The same with a unique name: `None` if a container with this name exists.
     pub(super) async fn create_as(
         docker: &'a Docker,
         name: Option<&str>,
@@ -62,24 +62,24 @@ impl<'a> Helper<'a> {
         }
     }
 
-    /// One that another process made under this name, to be removed.
+    /// A container that another process created under this name, in order to remove it.
     pub(super) fn named(docker: &'a Docker, name: &str) -> Self {
         Self { docker, id: name.to_owned() }
     }
 
-    /// Removes it, with the volumes that the image asks for.
+    /// Removes it, with the volumes that the image declares.
     pub(super) async fn remove(self) -> Result<(), ExecError> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         let removed = self.docker.remove_container(&self.id, Some(options)).await;
         removed.map_err(failed("remove a container that prepared others"))
     }
 
-    /// Whether the image has anything at this path; a link counts, wherever it leads.
+    /// Whether the image has anything at this path; a link counts, whatever its target.
     pub(super) async fn has(&self, path: &str) -> Result<bool, ExecError> {
         Ok(stat(self.docker, &self.id, path).await?.is_some())
     }
 
-    /// Whether a directory put at this path would hide anything: a file, a link, or a directory that is not empty.
+    /// Whether a directory mounted at this path would hide anything: a file, a link, or a non-empty directory.
     pub(super) async fn has_content_at(&self, path: &str) -> Result<bool, ExecError> {
         let Some(found) = stat(self.docker, &self.id, path).await? else { return Ok(false) };
         if found.file_mode & IS_DIRECTORY == 0 {

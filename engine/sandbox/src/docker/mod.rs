@@ -1,13 +1,13 @@
-//! The docker executor: a warm container for each sandbox, over Docker's API alone.
+//! The docker executor: a warm container for each sandbox, using only Docker's API.
 //!
-//! The container's first process is the agent, `/.pv/pv worker`, reached through the container's stdin and stdout. The binary comes
-//! from a volume that is filled over the API (`agent`), and so does the code of a stage (`code`), read-only; so the engine may be on another
-//! machine or around this one. `/pfs`, `/pfs/out` and `/tmp` are anonymous volumes and go with the container; what the image has in `/tmp`
-//! is in it, and no hard link leads out of it. All else is as `docker run` has it, but for the rights that are taken away. No path of the
-//! host, no socket and no variable of the engine is in a container.
+//! The container's first process is the agent, `/.pv/pv worker`, connected through the container's stdin and stdout. The binary comes from
+//! a volume that is filled through the API (`agent`), and so does the code of a stage (`code`), read-only; so Docker may run on another
+//! machine, or this process may itself run in a container. `/pfs`, `/pfs/out` and `/tmp` are anonymous volumes and are removed with the
+//! container; `/tmp` starts with the image's content, and no hard link leads out of it. Everything else is as with `docker run`, except for
+//! fewer privileges. A container has no path of the host, no socket and no variable of the engine.
 //!
-//! `pull`: images; `archive`: the same in files; `credentials`: logins of Docker's own configuration; `helper`: containers that never start, to fill volumes and look into
-//! images.
+//! `pull`: images; `archive`: images in files; `credentials`: logins from Docker's own configuration; `helper`: containers that never
+//! start, to fill volumes and inspect images.
 
 mod agent;
 mod archive;
@@ -51,20 +51,20 @@ use super::{
 use crate::agent::{DEFAULT_PATH, most_processes};
 use crate::protocol::{Settings, Tmp};
 
-/// Labels by which containers are found again.
+/// Labels for finding containers again.
 const STORE_LABEL: &str = "pv.store";
 const INSTANCE_LABEL: &str = "pv.instance";
-/// What root in a container keeps: what package managers, `chown`, `su` and low ports need. Among what is dropped of Docker's own
-/// list: raw sockets, devices, file capabilities, another root.
+/// The capabilities of root in a container: what package managers, `chown`, `su` and low ports need. Dropped from Docker's default list,
+/// among others: raw sockets, devices, file capabilities, chroot.
 const CAPABILITIES: [&str; 8] =
     ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
-/// How long Docker may take to remove a container on its own after its agent ended.
+/// How long Docker may take to remove a container by itself after its agent ended.
 const END_TIME: Duration = Duration::from_secs(5);
 
 /// Runs commands in containers.
 #[derive(Debug)]
 pub struct DockerExecutor {
-    /// `None` where `DOCKER_HOST` is not understood; said by `check` and `open`.
+    /// An error if `DOCKER_HOST` is invalid; reported by `check` and `open`.
     docker: Result<Docker, String>,
     address: String,
     owner: Owner,
@@ -73,23 +73,23 @@ pub struct DockerExecutor {
     /// Docker's configuration directory, for logins.
     config_dir: Option<PathBuf>,
     code: CodeVolumes,
-    /// By image: whose `/tmp` is.
+    /// The handling of `/tmp`, by image.
     tmps: Mutex<HashMap<String, Tmp>>,
     leftovers: Leftovers,
     images: Option<SavedImages>,
 }
 
-/// The archive of a saved image; checking it reads all of it.
+/// The archive of a saved image; verifying it reads all of it.
 async fn open(images: &SavedImages, saved: &SavedImage) -> Result<Box<dyn Read + Send>, ExecError> {
     let (images, saved) = (images.clone(), saved.clone());
     let opened = tokio::task::spawn_blocking(move || images.open(&saved)).await;
     opened.map_err(|error| ExecError::SandboxLost { why: error.to_string() })?
 }
 
-/// Containers of this engine that could not be removed when their time had come, since Docker did not answer.
+/// Containers of this engine that could not be removed in time because Docker did not respond.
 type Leftovers = Arc<Mutex<Vec<String>>>;
 
-/// What a docker executor is made of. The caller reads the environment.
+/// The settings of a docker executor. The caller reads the environment.
 #[derive(Debug, Clone)]
 pub struct DockerSettings {
     /// `DOCKER_HOST`, such as `unix:///run/user/1000/docker.sock` or `tcp://10.0.0.5:2375`; `None` for Docker's default.
@@ -98,14 +98,14 @@ pub struct DockerSettings {
     pub config_dir: Option<PathBuf>,
     /// The `pv` binary, whose `worker` command is the agent.
     pub pv: PathBuf,
-    /// Whose containers these are.
+    /// The owner of the containers.
     pub owner: Owner,
-    /// Where images are that were saved; `None` where nobody looks for them.
+    /// The saved images; `None` if they are not to be used.
     pub images: Option<SavedImages>,
 }
 
 impl DockerExecutor {
-    /// Makes the executor; nothing is asked before `check` or `open`.
+    /// Creates the executor; no request is made before `check` or `open`.
     pub fn new(settings: DockerSettings) -> Self {
         let address = settings.host.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
         Self {
@@ -122,14 +122,14 @@ impl DockerExecutor {
         }
     }
 
-    /// The engine, in the newest version of its API that both sides know.
+    /// The client, with the newest API version that both sides support.
     async fn docker(&self) -> Result<&Docker, ExecError> {
         self.negotiated.get_or_try_init(|| async { self.connect().await }).await
     }
 
     async fn connect(&self) -> Result<Docker, ExecError> {
         if let Some(path) = self.address.strip_prefix("unix://") {
-            // Asked first: a refused connection comes out of the client without its cause.
+            // Checked first: the client does not report the cause of a refused connection.
             let path = path.to_owned();
             tokio::net::UnixStream::connect(&path).await.map_err(|error| self.unreachable(error))?;
         }
@@ -145,7 +145,7 @@ impl DockerExecutor {
         ExecError::NotAnswering { executor: ExecutorKind::Docker, address: self.address.clone(), source: error.into() }
     }
 
-    /// Turns an answer of the engine into an error that tells what was asked; a broken connection is said as that.
+    /// Turns an error of Docker into one that says what was attempted; a broken connection is reported as such.
     fn failed(&self, action: &'static str) -> impl Fn(DockerError) -> ExecError + '_ {
         move |error| {
             let mut cause = error.source();
@@ -159,8 +159,8 @@ impl DockerExecutor {
         }
     }
 
-    /// The image of a sandbox: the id that it has, and what it is. One that the engine lost is looked for in the registry and among those
-    /// that were saved, and taken only if it is the same.
+    /// The image of a sandbox: its id, and its description. An image that Docker no longer has is searched for in the registry and among
+    /// the saved images, and used only if it is the same.
     async fn image_of(&self, docker: &Docker, spec: &SandboxSpec) -> Result<(String, ImageInspect), ExecError> {
         let Some(id) = &spec.image else {
             return Err(ExecError::Unsuited { executor: self.kind(), why: "needs an image" });
@@ -190,7 +190,7 @@ impl DockerExecutor {
         pull::inspect(docker, image).await.map_err(self.failed("look at an image"))
     }
 
-    /// An image that the engine has, by its id, or by its reference if that names the same one.
+    /// An image that Docker has, by its id, or by its reference if that names the same image.
     async fn here(&self, docker: &Docker, image: &SameImage) -> Result<Option<(String, ImageInspect)>, ExecError> {
         if let Some(found) = self.inspect(docker, &image.id).await? {
             return Ok(Some((image.id.clone(), found)));
@@ -202,7 +202,7 @@ impl DockerExecutor {
         }))
     }
 
-    /// An image as the registry has it under its reference, else under the digest that it had there; why not, when neither gives it.
+    /// An image from the registry, by its reference, otherwise by its digest there; or why neither works.
     #[expect(clippy::wrong_self_convention, reason = "it says where the image comes from")]
     async fn from_registry(
         &self,
@@ -238,14 +238,14 @@ impl DockerExecutor {
     ) -> ContainerCreateBody {
         let mut labels: HashMap<String, String> = spec.labels.clone().into_iter().collect();
         labels.extend(labels_of(&self.owner));
-        // Docker makes the image's own directory where the image lacks it. One that a spec names has to be there.
+        // Docker creates the image's own working directory if the image lacks it. One named in a spec must exist.
         let of_image = || inspected.config.as_ref()?.working_dir.clone();
         let working_dir = if spec.working_dir.is_none() { of_image() } else { None };
         ContainerCreateBody {
             image: Some(image.to_owned()),
             entrypoint: Some(vec![AGENT.to_owned(), "worker".to_owned()]),
             cmd: Some(vec![]),
-            // The agent starts as root, lays out inputs that the command cannot change, and then starts it as the user it should be.
+            // The agent starts as root, lays out inputs that the command cannot change, and then starts the command as its proper user.
             user: Some("0:0".to_owned()),
             working_dir: Some(working_dir.filter(|directory| !directory.is_empty()).unwrap_or_else(|| "/".to_owned())),
             healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
@@ -261,7 +261,7 @@ impl DockerExecutor {
         }
     }
 
-    /// Whose `/tmp` is in containers of an image; looked at once.
+    /// The handling of `/tmp` in containers of an image; determined once.
     async fn tmp_of(&self, docker: &Docker, image: &str) -> Result<Tmp, ExecError> {
         let known = self.tmps.lock().expect("no panic under this lock").get(image).copied();
         if let Some(known) = known {
@@ -275,7 +275,7 @@ impl DockerExecutor {
         removed.map(|()| tmp)
     }
 
-    /// Removes the containers that could not be removed before; those that still cannot wait for the next time.
+    /// Removes the containers that could not be removed before; those that still cannot be removed stay in the list.
     async fn remove_leftovers(&self, docker: &Docker) {
         let leftovers = std::mem::take(&mut *self.leftovers.lock().expect("no panic under this lock"));
         for id in leftovers {
@@ -299,7 +299,7 @@ impl DockerExecutor {
     }
 }
 
-/// That the engine has no network for containers, if that is what it says; else as `other` has it.
+/// The error that Docker has no network for containers, if it says so; otherwise `other`'s.
 fn no_bridge(error: DockerError, other: impl Fn(DockerError) -> ExecError) -> ExecError {
     match &error {
         DockerError::DockerResponseServerError { message, .. } if lacks_bridge(message) => {
@@ -309,13 +309,13 @@ fn no_bridge(error: DockerError, other: impl Fn(DockerError) -> ExecError) -> Ex
     }
 }
 
-/// `network bridge not found`, in the words of several versions.
+/// `network bridge not found`, in the wording of several versions.
 fn lacks_bridge(message: &str) -> bool {
     message.contains("network bridge not found")
         || message.contains("could not find a network matching network mode default")
 }
 
-/// The labels by which what an engine made is found again.
+/// The labels for finding what an engine created.
 fn labels_of(owner: &Owner) -> HashMap<String, String> {
     let labels = [(STORE_LABEL, &owner.store), (INSTANCE_LABEL, &owner.instance)];
     labels.map(|(label, value)| (label.to_owned(), value.clone())).into()
@@ -350,7 +350,7 @@ fn host_config(spec: &SandboxSpec, agent_volume: &str, code: Option<Mount>) -> H
         read_only: Some(true),
         ..Mount::default()
     };
-    // Volumes of their own, so that no hard link leads from the output to an input, or from `/tmp` to a file of the image.
+    // Separate volumes, so that no hard link leads from the output to an input, or from `/tmp` to a file of the image.
     let own = [anonymous("/pfs", true), anonymous("/pfs/out", true), anonymous("/tmp", false)];
     let Resources { cpu_thousandths, memory_bytes, gpus } = spec.resources;
     let memory = memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -373,11 +373,11 @@ fn host_config(spec: &SandboxSpec, agent_volume: &str, code: Option<Mount>) -> H
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
-        // All that the agent says would be kept on the engine's disk otherwise: every output once more.
+        // Otherwise Docker would store everything the agent sends on its disk: every output a second time.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         nano_cpus: cpu_thousandths.map(|cores| i64::try_from(cores).unwrap_or(i64::MAX).saturating_mul(1_000_000)),
         memory,
-        // Without swap beside it: what goes beyond the limit ends, on every machine alike.
+        // Without swap: exceeding the limit kills the command, on every machine alike.
         memory_swap: memory,
         device_requests: gpus.map(|count| {
             vec![DeviceRequest {
@@ -390,7 +390,7 @@ fn host_config(spec: &SandboxSpec, agent_volume: &str, code: Option<Mount>) -> H
     }
 }
 
-/// What commands in a container of this image get, where the spec does not say otherwise.
+/// The settings for commands in a container of this image, unless the spec says otherwise.
 fn settings_of(spec: &SandboxSpec, image: &ImageInspect, tmp: Tmp) -> Settings {
     let config = image.config.clone().unwrap_or_default();
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -482,12 +482,12 @@ impl Executor for DockerExecutor {
         let connection = match self.start(docker, &guard.id, &image).await {
             Ok(connection) => connection,
             Err(error) => {
-                // The first error tells more than one of clearing up after it.
+                // The first error says more than one from the clean-up.
                 guard.remove_or_note().await.ok();
                 return Err(error);
             }
         };
-        // The code is there already.
+        // The code is already there.
         match Sandbox::start(connection, guard, settings_of(spec, &inspected, tmp), &[], files).await {
             Ok(sandbox) => Ok(sandbox),
             Err((error, guard)) => {
@@ -515,7 +515,7 @@ impl Executor for DockerExecutor {
     }
 }
 
-/// A container, until it is gone.
+/// A container, until it is removed.
 struct ContainerGuard {
     docker: Docker,
     id: String,
@@ -523,7 +523,7 @@ struct ContainerGuard {
 }
 
 impl ContainerGuard {
-    /// Removes it with its anonymous volumes, if it is not gone yet or about to.
+    /// Removes it with its anonymous volumes, unless it is gone or being removed.
     async fn remove(&mut self) -> Result<(), ExecError> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match self.docker.remove_container(&self.id, Some(options)).await {
@@ -532,7 +532,7 @@ impl ContainerGuard {
         }
     }
 
-    /// The same; what cannot be removed now is removed with a later sandbox, or at the engine's end.
+    /// Like [`Self::remove`]; if that fails, it is removed with a later sandbox, or when the engine ends.
     async fn remove_or_note(&mut self) -> Result<(), ExecError> {
         let removed = self.remove().await;
         if removed.is_err() {

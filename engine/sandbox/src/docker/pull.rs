@@ -1,4 +1,4 @@
-//! Images: found, pulled where missing, and described.
+//! Images: found locally, pulled if missing, and described.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ pub(super) async fn resolve(
     Ok(describe(reference, found))
 }
 
-/// What the engine knows of an image; `None` when it does not have it.
+/// Docker's description of an image; `None` if it does not have the image.
 pub(super) async fn inspect(docker: &Docker, reference: &str) -> Result<Option<ImageInspect>, DockerError> {
     match docker.inspect_image(reference).await {
         Ok(found) => Ok(Some(found)),
@@ -52,7 +52,7 @@ async fn pull(
         Some(directory) => credentials::find(directory, &registry_of(reference)).await,
         None => None,
     };
-    // Without a tag or digest the engine would pull every tag.
+    // Without a tag or digest Docker would pull every tag.
     let tag = if is_tagged(reference) { "" } else { "latest" };
     let options = CreateImageOptionsBuilder::default().from_image(reference).tag(tag).build();
     let mut steps = docker.create_image(Some(options), None, login);
@@ -76,13 +76,13 @@ async fn pull(
     Ok(())
 }
 
-/// Registries answer a missing image in words only.
+/// Registries report a missing image only in the message text.
 fn refused(reference: &str, why: String) -> ExecError {
     let reference = reference.to_owned();
     let missing =
         ["manifest unknown", "not found", "does not exist", "name unknown", "no such image", "invalid reference"];
     let lower = why.to_lowercase();
-    // A registry that cannot be reached may be a host that is `not found`; the image may exist anyway.
+    // An unreachable registry may also report a host that is `not found`; the image may exist anyway.
     let unreachable = ["dial tcp", "lookup", "no such host", "timeout", "connection refused"];
     if missing.iter().any(|word| lower.contains(word)) && !unreachable.iter().any(|word| lower.contains(word)) {
         ExecError::ImageNotFound { reference, why }
@@ -102,7 +102,7 @@ fn progress(info: CreateImageInfo) -> PullProgress {
     }
 }
 
-/// What an image is.
+/// Describes an image.
 pub(super) fn describe(reference: &str, found: ImageInspect) -> Image {
     let config = found.config.unwrap_or_default();
     let registry_digest = found.repo_digests.unwrap_or_default().into_iter().find_map(|name| {
@@ -126,7 +126,7 @@ pub(super) fn describe(reference: &str, found: ImageInspect) -> Image {
     }
 }
 
-/// The reference without tag and digest, as engines list it: `docker.io/library/` left out.
+/// The reference without tag and digest, as Docker lists it: without `docker.io/library/`.
 pub(super) fn name_of(reference: &str) -> &str {
     let name = reference.split_once('@').map_or(reference, |(name, _)| name);
     let slash = name.rfind('/').map_or(0, |at| at + 1);
@@ -139,7 +139,7 @@ fn is_tagged(reference: &str) -> bool {
     reference.contains('@') || reference.rsplit('/').next().is_some_and(|last| last.contains(':'))
 }
 
-/// The registry's host, by the rule of Docker's references: a first part with a dot or colon, or `localhost`.
+/// The registry's host, by Docker's rule: a first part with a dot or colon, or `localhost`.
 fn registry_of(reference: &str) -> String {
     match reference.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host.to_owned(),

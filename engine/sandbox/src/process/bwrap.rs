@@ -1,7 +1,7 @@
-//! Sandboxes made by `bwrap`, where the host allows namespaces to it alone (setuid, or a profile of its own).
+//! Sandboxes created by `bwrap`, for hosts that allow namespaces only to it (setuid, or an own security profile).
 //!
-//! The same things are shown and hidden as in `worker::namespace`. The agent's own way to `/pfs` and `/code`, which the command sees
-//! read-only, are directories that it inherits through `bwrap` (`worker::namespace::bwrap`).
+//! It shows and hides the same things as `agent::namespace`. The agent's writable access to `/pfs` and `/code`, which the command sees
+//! read-only, is through directories that it inherits through `bwrap` (`agent::namespace::bwrap`).
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,8 +12,8 @@ use super::ProcessSettings;
 use super::scratch::Scratch;
 use crate::agent::namespace::{BwrapPlan, SECRET, SYSTEM};
 
-/// Looks where packages install it; the engine's own `PATH` is not asked. None for root: where root may make no namespaces `bwrap`
-/// may not either, and it could not become another user and still reach the scratch directory.
+/// Searches where packages install it, ignoring the engine's own `PATH`. `None` for root: where root may not create namespaces, `bwrap` may
+/// not either, and it could not become another user and still reach the scratch directory.
 pub(super) fn find() -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return None;
@@ -23,7 +23,7 @@ pub(super) fn find() -> Option<PathBuf> {
     ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].map(PathBuf::from).into_iter().find(executable)
 }
 
-/// What the process that becomes `bwrap` is told.
+/// Instructions for the process that becomes `bwrap`.
 pub(super) fn plan(
     bwrap: &Path,
     settings: &ProcessSettings,
@@ -33,7 +33,7 @@ pub(super) fn plan(
     let mut args = Args { args: Vec::new(), not_text: None };
     args.flags(&["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1"]);
     args.flags(&["--hostname", "pv", "--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]);
-    // Without a mount of its own it would be read-only with the rest of `/dev`.
+    // Without its own mount it would be read-only like the rest of `/dev`.
     args.flags(&["--perms", "1777", "--tmpfs", "/dev/shm", "--mqueue", "/dev/mqueue", "--remount-ro", "/dev"]);
     if spec.network == Network::None {
         args.flags(&["--unshare-net"]);
@@ -99,7 +99,7 @@ impl Args {
         }
     }
 
-    /// An empty directory, on which nothing can be left.
+    /// Mounts an empty directory in which nothing can be left.
     fn cover(&mut self, path: &Path) {
         let Some(text) = path.to_str() else { return self.not_text = Some(path.to_owned()) };
         self.flags(&["--tmpfs", text, "--remount-ro", text]);
@@ -111,7 +111,7 @@ impl Args {
         }
     }
 
-    /// Covers secrets, and what is hidden below something readable, with something empty.
+    /// Covers secrets, and hidden paths below something readable, with something empty.
     fn hide(&mut self, spec: &SandboxSpec, settings: &ProcessSettings) {
         let hidden = settings.hidden.iter().filter(|path| spec.readable.iter().any(|shown| path.starts_with(shown)));
         for path in SECRET.iter().map(Path::new).chain(hidden.map(PathBuf::as_path)) {

@@ -1,8 +1,8 @@
 //! The process executor: sandboxes of Linux namespaces on this host.
 //!
-//! `pv worker enter` makes them without help (`worker::namespace`). Where the host allows that only to `bwrap`, that makes them
-//! (`bwrap`). Images are not used: commands see the host's `/usr`, `/etc` and so on, read-only. Inputs and outputs are in a scratch
-//! directory of this engine, a directory for each sandbox, of which the sandbox sees nothing else.
+//! `pv worker enter` creates them without help (`agent::namespace`). If the host allows that only to `bwrap`, that creates them (`bwrap`).
+//! Images are not used: commands see the host's `/usr`, `/etc` and so on, read-only. Inputs and outputs are in a scratch directory of this
+//! engine, with a directory for each sandbox, which sees nothing else of it.
 
 mod bwrap;
 mod scratch;
@@ -32,25 +32,25 @@ use crate::agent::NAMESPACES_REFUSED;
 use crate::agent::namespace::Plan;
 use crate::protocol::{Settings, Tmp};
 
-/// How much is read from an agent at once, in bytes.
+/// Number of bytes read from an agent at once.
 const READ_BYTES: usize = 256 * 1024;
-/// How long a sandbox may take to end on its own.
+/// How long a sandbox may take to end by itself.
 const END_TIME: Duration = Duration::from_secs(5);
 
-/// What a process executor is made of.
+/// The settings of a process executor.
 #[derive(Debug, Clone)]
 pub struct ProcessSettings {
     /// The `pv` binary, whose `worker` command is the agent.
     pub pv: PathBuf,
-    /// Directory for the files of running tries, made if missing; on a disk with room for the inputs and outputs of all of them.
+    /// Directory for the files of running tries, created if missing; its disk must have room for the inputs and outputs of all of them.
     pub scratch: PathBuf,
-    /// Paths that no sandbox shows, also where they are below something readable: the store.
+    /// Paths that no sandbox shows, even below something readable: the store.
     pub hidden: Vec<PathBuf>,
-    /// Whose sandboxes these are.
+    /// The owner of the sandboxes.
     pub owner: Owner,
 }
 
-/// What makes the namespaces.
+/// What creates the namespaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Means {
     Unaided,
@@ -61,17 +61,17 @@ enum Means {
 #[derive(Debug)]
 pub struct ProcessExecutor {
     settings: ProcessSettings,
-    /// What worked for the first sandbox.
+    /// The method that worked for the first sandbox.
     means: OnceLock<Means>,
 }
 
 impl ProcessExecutor {
-    /// Makes the executor; nothing is tried before `check` or `open`.
+    /// Creates the executor; nothing is attempted before `check` or `open`.
     pub fn new(settings: ProcessSettings) -> Self {
         Self { settings, means: OnceLock::new() }
     }
 
-    /// Like `new`, but sandboxes are made by the `bwrap` at this path even where namespaces need no help.
+    /// Like [`Self::new`], but sandboxes are created by the `bwrap` at this path even if namespaces need no help.
     pub fn with_bwrap(settings: ProcessSettings, bwrap: PathBuf) -> Self {
         Self { settings, means: OnceLock::from(Means::Bwrap(bwrap)) }
     }
@@ -93,7 +93,7 @@ impl ProcessExecutor {
             Ok(sandbox) => Ok(sandbox),
             Err((error, mut guard)) => {
                 let refused = guard.exit_code().await == Some(i32::from(NAMESPACES_REFUSED));
-                // The first error tells more than one of clearing up after it.
+                // The first error says more than one from the clean-up.
                 let _ = guard.end().await;
                 Err(Failed { error, refused })
             }
@@ -126,7 +126,7 @@ impl ProcessExecutor {
 /// A sandbox that did not open.
 struct Failed {
     error: ExecError,
-    /// Whether the host refused the means, so that others may work.
+    /// Whether the host refused this method, so that another may work.
     refused: bool,
 }
 
@@ -188,12 +188,12 @@ impl Executor for ProcessExecutor {
     }
 
     async fn clean_up(&self, alive: &BTreeSet<String>) -> Result<(), ExecError> {
-        // Processes are not looked for: each ends with the pipe to its engine.
+        // Processes need no search: each ends with the pipe to its engine.
         scratch::remove_dead(&self.settings.scratch, &self.settings.owner.instance, alive)
     }
 }
 
-/// The environment that commands have here: nothing of the engine's.
+/// The environment of commands here: nothing from the engine's.
 fn settings_of(spec: &SandboxSpec) -> Settings {
     let env = [("PATH", crate::agent::DEFAULT_PATH), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
     Settings {
@@ -267,7 +267,7 @@ impl Guard for ProcessGuard {
     }
 }
 
-/// Makes a directory that only this user may enter.
+/// Creates a directory that only this user may enter.
 fn private_directory(path: &std::path::Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)

@@ -1,7 +1,7 @@
-//! Scratch directories: where the files of a sandbox are on the engine's disk.
+//! Scratch directories: the files of a sandbox on the engine's disk.
 //!
-//! `SCRATCH/<instance>.<number>/{pfs,out,tmp,code}`; the outer directory is closed to all other users, so what user code leaves
-//! there (also with a setuid bit) is out of their reach.
+//! `SCRATCH/<instance>.<number>/{pfs,out,tmp,code}`; the outer directory is inaccessible to all other users, so they cannot reach what user
+//! code leaves there (even with a setuid bit).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,7 +35,7 @@ impl Scratch {
         let path = root.join(format!("{instance}.{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         private_directory(&path).map_err(failed("make", &path))?;
         let scratch = Self { path };
-        // `pfs/out` is where the output shows: it cannot be made in what is shown read-only.
+        // `pfs/out` is the mount point of the output: it cannot be created once `pfs` is shown read-only.
         for name in ["pfs", "pfs/out", "out", "tmp", "code"] {
             let inner = scratch.path.join(name);
             fs::DirBuilder::new().mode(0o755).create(&inner).map_err(failed("make", &inner))?;
@@ -49,13 +49,13 @@ impl Scratch {
         &self.path
     }
 
-    /// Removes it with all that user code left, however deep, whatever its rights.
+    /// Removes it with everything that user code left, whatever its depth and permissions.
     pub(super) fn remove(&self) -> Result<(), ExecError> {
         remove(&self.path)
     }
 }
 
-/// A sandbox of root runs as nobody.
+/// Root's sandboxes run as nobody.
 fn give_away(path: &Path) -> Result<(), ExecError> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
@@ -68,7 +68,7 @@ fn remove(path: &Path) -> Result<(), ExecError> {
     emptied.and_then(|()| fs::remove_dir(path)).map_err(failed("remove", path))
 }
 
-/// Removes what engines that are no more left behind.
+/// Removes what dead engines left behind.
 pub(super) fn remove_dead(root: &Path, own: &str, alive: &BTreeSet<String>) -> Result<(), ExecError> {
     let Ok(found) = fs::read_dir(root) else { return Ok(()) }; // never used
     for entry in found {
@@ -76,7 +76,7 @@ pub(super) fn remove_dead(root: &Path, own: &str, alive: &BTreeSet<String>) -> R
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let Some((instance, _)) = name.rsplit_once('.') else { continue };
         if instance != own && !alive.contains(instance) {
-            // An older engine may have run as another user and taken the right to list it away.
+            // An older engine may have run as another user and removed the permission to list it.
             let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o700));
             remove(&path)?;
         }

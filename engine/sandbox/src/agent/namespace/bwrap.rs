@@ -1,7 +1,7 @@
-//! Being started by `bwrap`, which makes the namespaces where the host lets nobody else.
+//! Started by `bwrap`, which creates the namespaces where the host allows them to no other program.
 //!
-//! `bwrap` shows `/pfs` and `/code` read-only, and has no way to them that the agent alone could use. So the process that becomes
-//! `bwrap` opens both directories before, and the agent inherits them through it.
+//! `bwrap` shows `/pfs` and `/code` read-only, and offers no writable path for the agent alone. So the process that becomes `bwrap` opens
+//! both directories first, and the agent inherits them through it.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -19,10 +19,10 @@ use super::super::serve::{self, Place};
 use super::super::{OrStop, Stop, surroundings};
 use super::{BwrapPlan, fence};
 
-/// Becomes `bwrap` as `plan` (JSON of [`BwrapPlan`]) says.
+/// Becomes `bwrap` according to `plan` (JSON of [`BwrapPlan`]).
 pub(in super::super) fn by_bwrap(plan: &str) -> Result<(), Stop> {
     surroundings::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
-    // Out of the engine's terminal: a command could type into one that it shares. It fails only where that is so already.
+    // Leaves the engine's terminal: a command could otherwise type into it. Fails only if the process has already left it.
     rustix::process::setsid().ok();
     let plan: BwrapPlan = serde_json::from_str(plan).or_stop(|| "read the plan of the sandbox".to_owned())?;
     let (pfs, code) = (pass_on(&plan.scratch.join("pfs"))?, pass_on(&plan.scratch.join("code"))?);
@@ -31,7 +31,7 @@ pub(in super::super) fn by_bwrap(plan: &str) -> Result<(), Stop> {
     Err(Stop::new(format!("cannot start `{}`: {error}", plan.bwrap.display())))
 }
 
-/// Opens a directory that stays open in the program that this process becomes.
+/// Opens a directory that stays open across the exec of this process.
 fn pass_on(path: &Path) -> Result<OwnedFd, Stop> {
     let directory = OwnedFd::from(File::open(path).or_stop(|| format!("open `{}`", path.display()))?);
     fcntl_setfd(&directory, FdFlags::empty()).or_stop(|| format!("pass on `{}`", path.display()))?;
@@ -40,7 +40,7 @@ fn pass_on(path: &Path) -> Result<OwnedFd, Stop> {
 
 /// The agent in a sandbox of `bwrap`; the numbers are those of the inherited directories.
 pub(in super::super) fn within(pfs: &str, code: &str) -> Result<(), Stop> {
-    // Not `--die-with-parent`: that also binds `bwrap` to the thread of the engine that started it, and threads come and go.
+    // Not `--die-with-parent`: that would also tie `bwrap` to the engine's thread that started it, and threads come and go.
     prctl::set_pdeathsig(Signal::SIGKILL).or_stop(|| "bind the agent's life to that of bwrap".to_owned())?;
     let number = |text: &str| text.parse::<RawFd>().or_stop(|| "read the number of an open file".to_owned());
     let numbers = [number(pfs)?, number(code)?];
@@ -54,7 +54,7 @@ pub(in super::super) fn within(pfs: &str, code: &str) -> Result<(), Stop> {
     serve::run(Place { pfs, code: Some(code), out, temporary: Place::temporary()? })
 }
 
-/// Opened anew, as a number alone is not a file without `unsafe`, and then closed.
+/// Opened again, because a number alone is not a file without `unsafe`, and then closed.
 fn take_over(number: RawFd) -> Result<OwnedFd, Stop> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let taken = openat(CWD, format!("/proc/self/fd/{number}"), flags, Mode::empty())

@@ -1,4 +1,4 @@
-//! The first process: leaves the host's namespaces and starts the second.
+//! The first process: leaves the host's namespaces and starts the second process.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -22,24 +22,24 @@ use crate::Network;
 /// Directories in which nothing of the host can be shown.
 const FRESH: [&str; 7] = ["/code", "/dev", "/pfs", "/proc", "/run", "/sys", "/tmp"];
 
-/// Something of the host to show in the sandbox.
+/// Part of the host to show in the sandbox.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Source {
-    /// Where: in the host and in the sandbox.
+    /// Its path, in the host and in the sandbox.
     pub(super) path: PathBuf,
-    /// Number of an inherited file that holds the mount already; `None` to take it by path.
+    /// Number of an inherited file that already holds the mount; `None` to open it by path.
     pub(super) held: Option<i32>,
 }
 
-/// What the second process is told.
+/// Instructions for the second process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Inside {
     pub(super) scratch: Source,
-    /// Shown read-only; each directory before what is below it.
+    /// Shown read-only; each directory before anything below it.
     pub(super) shown: Vec<Source>,
-    /// Shown read-only elsewhere: there.
+    /// Shown read-only at other paths, which are given.
     pub(super) mounts: Vec<(Source, PathBuf)>,
-    /// Links of the host's root, such as `/bin` to `usr/bin`.
+    /// Links in the host's root, such as `/bin` to `usr/bin`.
     pub(super) links: Vec<(PathBuf, PathBuf)>,
     /// A file outside `/etc` that `/etc/resolv.conf` links to, with its content.
     pub(super) resolver: Option<(PathBuf, Vec<u8>)>,
@@ -49,17 +49,17 @@ pub(super) struct Inside {
 }
 
 impl Inside {
-    /// Numbers of all inherited files that are still to be taken over.
+    /// Numbers of all inherited files still to be taken over.
     pub(super) fn held(&self) -> Vec<i32> {
         let mounts = self.mounts.iter().map(|(source, _)| source);
         self.shown.iter().chain(mounts).chain([&self.scratch]).filter_map(|source| source.held).collect()
     }
 }
 
-/// Makes a sandbox as `plan` (JSON of [`Plan`]) says, and lives as long as it.
+/// Creates a sandbox according to `plan` (JSON of [`Plan`]), and lives as long as it does.
 pub(in super::super) fn enter(plan: &str) -> Result<(), Stop> {
     surroundings::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
-    // Out of the engine's terminal: a command could type into one that it shares. It fails only where that is so already.
+    // Leaves the engine's terminal: a command could otherwise type into it. Fails only if the process has already left it.
     rustix::process::setsid().ok();
     let plan: Plan = serde_json::from_str(plan).or_stop(|| "read the plan of the sandbox".to_owned())?;
     let mut inside = survey(&plan)?;
@@ -73,7 +73,7 @@ pub(in super::super) fn enter(plan: &str) -> Result<(), Stop> {
     }
     keep_capabilities_to_mount().or_stop(|| "keep the right to mount".to_owned())?;
     let plan = write_plan(&inside).or_stop(|| "write the plan of the sandbox".to_owned())?;
-    // The binary may be where this user cannot go; through `/proc` it is reached anyway.
+    // This user may not have access to the binary's path; through `/proc` it always has.
     let mut child = Command::new("/proc/self/exe")
         .args(["worker", "inside", &plan.as_raw_fd().to_string()])
         .env_clear()
@@ -83,13 +83,14 @@ pub(in super::super) fn enter(plan: &str) -> Result<(), Stop> {
     let status = child.wait().or_stop(|| "wait for the agent".to_owned())?;
     match status.code() {
         Some(0) => Ok(()),
-        // The agent said why, on the stderr that both share.
+        // The agent already wrote the reason to the shared stderr.
         Some(code) => Err(Stop { why: String::new(), code: u8::try_from(code).unwrap_or(1) }),
         None => Err(Stop::new("the agent was killed")),
     }
 }
 
-/// In memory, not among the arguments: those of a sandbox's first process can be read in it, and the plan names paths of the host.
+/// In memory instead of in the arguments: commands can read the arguments of a sandbox's first process, and the plan contains paths of the
+/// host.
 fn write_plan(inside: &Inside) -> std::io::Result<OwnedFd> {
     let plan = memfd_create("plan", MemfdFlags::empty())?;
     let mut file = fs::File::from(plan);
@@ -97,7 +98,7 @@ fn write_plan(inside: &Inside) -> std::io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Looks at the host while its paths can be read.
+/// Examines the host while its paths are readable.
 fn survey(plan: &Plan) -> Result<Inside, Stop> {
     let mut shown = Vec::new();
     let mut links = Vec::new();
@@ -137,14 +138,14 @@ fn survey(plan: &Plan) -> Result<Inside, Stop> {
     Ok(Inside { scratch, shown, mounts, links, resolver, hidden, secret_directories, code_path })
 }
 
-/// Where `/etc/resolv.conf` leads to outside `/etc` (systemd keeps it in `/run`, which the sandbox has anew).
+/// The target of `/etc/resolv.conf` if it is outside `/etc` (systemd keeps it in `/run`, which is fresh in the sandbox).
 fn resolver() -> Option<(PathBuf, Vec<u8>)> {
     let real = fs::canonicalize("/etc/resolv.conf").ok().filter(|real| !real.starts_with("/etc"))?;
     let content = fs::read(&real).ok()?;
     Some((real, content))
 }
 
-/// From root to nobody. What is to be shown is taken hold of first: nobody may not be able to go there.
+/// Switches from root to nobody. Opens everything to be shown first, because nobody may not have access.
 fn become_nobody(inside: &mut Inside) -> Result<Vec<OwnedFd>, Stop> {
     let mut held = Vec::new();
     let mounts = inside.mounts.iter_mut().map(|(source, _)| source);
@@ -158,7 +159,7 @@ fn become_nobody(inside: &mut Inside) -> Result<Vec<OwnedFd>, Stop> {
     setgroups(&[]).or_stop(|| "leave all groups".to_owned())?;
     setresgid(gid, gid, gid).or_stop(|| "become nobody".to_owned())?;
     setresuid(uid, uid, uid).or_stop(|| "become nobody".to_owned())?;
-    // The change of user closed `/proc/self` to ourselves; the id maps are written there. There is nothing to hide in here yet.
+    // Changing the user made `/proc/self` inaccessible, but the id maps are written there. There is nothing to hide yet.
     prctl::set_dumpable(true).or_stop(|| "open /proc/self".to_owned())?;
     Ok(held)
 }
@@ -181,7 +182,7 @@ fn leave(network: Network) -> Result<(), Stop> {
     unshare(flags).map_err(|error| not_permitted(rustix::io::Errno::from_raw_os_error(error as i32), "make namespaces"))
 }
 
-/// Such an error tells that this host lets nobody make sandboxes this way; another may work.
+/// Such an error means that this host allows nobody to create sandboxes this way; another way may work.
 fn not_permitted(error: rustix::io::Errno, action: &str) -> Stop {
     let why = format!("cannot {action}: {error}");
     match Errno::from_raw(error.raw_os_error()) {
@@ -190,7 +191,7 @@ fn not_permitted(error: rustix::io::Errno, action: &str) -> Stop {
     }
 }
 
-/// One user, one group, under the ids that they have outside.
+/// One user and one group, with the same ids as outside.
 fn map_user(uid: Uid, gid: Gid) -> Result<(), Stop> {
     for (file, line) in [
         ("/proc/self/setgroups", "deny".to_owned()),
@@ -206,7 +207,7 @@ fn map_user(uid: Uid, gid: Gid) -> Result<(), Stop> {
     Ok(())
 }
 
-/// An exec by a user other than root takes all capabilities away, but for those in the ambient set.
+/// An exec by a user other than root drops all capabilities except the ambient ones.
 fn keep_capabilities_to_mount() -> Result<(), caps::errors::CapsError> {
     let kept = CapsHashSet::from([Capability::CAP_SYS_ADMIN, Capability::CAP_SETPCAP]);
     caps::set(None, CapSet::Inheritable, &kept)?;

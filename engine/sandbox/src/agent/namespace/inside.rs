@@ -1,4 +1,4 @@
-//! The second process: makes the namespaces its own, then is the agent.
+//! The second process: sets up its namespaces, then becomes the agent.
 
 use std::os::fd::RawFd;
 
@@ -13,7 +13,7 @@ use super::super::{OrStop, Stop, surroundings};
 use super::enter::Inside;
 use super::{fence, root};
 
-/// Builds the sandbox that the inherited file of this number (JSON of [`Inside`]) tells, and serves the engine in it.
+/// Builds the sandbox described in the inherited file with this number (JSON of [`Inside`]), and serves the engine in it.
 pub(in super::super) fn inside(number: &str) -> Result<(), Stop> {
     prctl::set_pdeathsig(Signal::SIGKILL).or_stop(|| "bind the agent's life to its starter's".to_owned())?;
     if std::process::id() != 1 {
@@ -32,7 +32,7 @@ pub(in super::super) fn inside(number: &str) -> Result<(), Stop> {
     serve::run(Place { pfs: writable.pfs, code: Some(writable.code), out, temporary: Place::temporary()? })
 }
 
-/// No capability is left, none can be gained, and no other process may look into this one.
+/// Drops all capabilities, prevents gaining any, and hides this process from others.
 pub(super) fn give_up_rights() -> Result<(), Stop> {
     prctl::set_no_new_privs().or_stop(|| "forbid new rights".to_owned())?;
     drop_capabilities().or_stop(|| "drop all capabilities".to_owned())?;
@@ -41,7 +41,7 @@ pub(super) fn give_up_rights() -> Result<(), Stop> {
 
 fn drop_capabilities() -> Result<(), caps::errors::CapsError> {
     for capability in caps::all() {
-        // A capability that this kernel does not know cannot be dropped, and need not be.
+        // A capability unknown to this kernel cannot be dropped, and need not be.
         if caps::has_cap(None, CapSet::Bounding, capability).unwrap_or(false) {
             caps::drop(None, CapSet::Bounding, capability)?;
         }

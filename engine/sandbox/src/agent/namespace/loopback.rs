@@ -1,4 +1,4 @@
-//! Starting the loopback device of a new network namespace, by the one netlink message that takes.
+//! Starts the loopback device of a new network namespace, with the single netlink message that this needs.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 const NEW_LINK: u16 = 16;
 /// `NLM_F_REQUEST | NLM_F_ACK`.
 const REQUEST_AND_ACK: u16 = 1 | 4;
-/// `NLMSG_ERROR`: the answer's type, also when the error is 0.
+/// `NLMSG_ERROR`: the type of the answer, even if the error is 0.
 const ANSWER: u16 = 2;
 /// `IFF_UP`: both the flag to set and the mask of flags to change.
 const UP: u32 = 1;

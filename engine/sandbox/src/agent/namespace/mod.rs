@@ -1,14 +1,14 @@
-//! A sandbox of Linux namespaces, made without help of any other program.
+//! A sandbox of Linux namespaces, created without help from any other program.
 //!
-//! Two processes, each freshly executed and with one thread, since a fork without exec is `unsafe` and `unshare` wants no threads:
-//! 1. `enter`: becomes an unprivileged user, leaves the host's user, mount, process, IPC, UTS (and network) namespaces, and starts
-//! 2. `inside`: the first process of the new process namespace. It builds a root of its own (`root`), drops the host's, drops all
+//! Two processes, each freshly executed and single-threaded, since a fork without exec is `unsafe` and `unshare` must not run with threads:
+//! 1. `enter` becomes an unprivileged user, leaves the host's user, mount, process, IPC, UTS (and network) namespaces, and starts
+//! 2. `inside`, the first process of the new process namespace. It builds its own root (`root`), detaches the host's, drops all
 //!    capabilities, and continues as the agent.
 //!
-//! Where only `bwrap` may make namespaces that does it, and `bwrap` tells how the agent comes into them. `fence` closes what namespaces
+//! If only `bwrap` may create namespaces, it does, and the module `bwrap` is how the agent gets into them. `fence` closes what namespaces
 //! leave open.
 //!
-//! What runs inside has no capability, cannot get one, and finds no path to the host but read-only programs and configuration.
+//! User code inside has no capabilities, cannot gain any, and finds no path to the host except read-only programs and configuration.
 
 mod bwrap;
 mod enter;
@@ -28,42 +28,42 @@ pub(super) use inside::inside;
 
 use crate::{HostFolder, Network};
 
-/// The unprivileged user that a sandbox of an engine run by root has: `nobody`.
+/// The unprivileged user of a sandbox whose engine runs as root: `nobody`.
 pub(crate) const NOBODY: u32 = 65534;
 
-/// What `pv worker enter` is told.
+/// Instructions for `pv worker enter`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Plan {
-    /// Directory with `pfs`, `out`, `tmp` and `code`, owned by the user that the sandbox will run as.
+    /// Directory with `pfs`, `out`, `tmp` and `code`, owned by the sandbox's future user.
     pub(crate) scratch: PathBuf,
     /// Shown read-only under their own names.
     pub(crate) readable: Vec<PathBuf>,
-    /// Never shown, also where they are below something readable.
+    /// Never shown, even below something readable.
     pub(crate) hidden: Vec<PathBuf>,
     pub(crate) network: Network,
-    /// Folders of the host, shown read-only at other places than their own.
+    /// Folders of the host, shown read-only at other paths.
     pub(crate) mounts: Vec<HostFolder>,
-    /// Made for files with secrets, in memory.
+    /// Created for files with secrets, in memory.
     pub(crate) secret_directories: Vec<PathBuf>,
-    /// Where the code is shown.
+    /// The path of the code in the sandbox.
     pub(crate) code_path: PathBuf,
 }
 
-/// What `pv worker bwrap` is told.
+/// Instructions for `pv worker bwrap`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BwrapPlan {
-    /// Where `bwrap` is.
+    /// The path of `bwrap`.
     pub(crate) bwrap: PathBuf,
-    /// All that it is told, up to and with the agent's binary.
+    /// All its arguments, up to and including the agent's binary.
     pub(crate) args: Vec<String>,
     /// As in [`Plan::scratch`].
     pub(crate) scratch: PathBuf,
 }
 
-/// Directories of the host that every sandbox shows read-only, where they exist.
+/// Directories of the host that every sandbox shows read-only, if they exist.
 pub const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"];
 
-/// Files and directories below `/etc` that hold passwords or keys. Most are closed to an unprivileged user anyway.
+/// Files and directories below `/etc` with passwords or keys. Most are unreadable for an unprivileged user anyway.
 pub(crate) const SECRET: [&str; 27] = [
     "/etc/shadow",
     "/etc/shadow-",

@@ -1,4 +1,4 @@
-//! The root that a sandbox sees: built beside the host's, then put in its place.
+//! The root directory of a sandbox: built next to the host's, then put in its place.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +16,7 @@ use super::super::{OrStop, Stop};
 use super::SECRET;
 use super::enter::{Inside, Source};
 
-/// Where the new root is built: a directory that every host has. What it holds is covered up only in this namespace.
+/// Where the new root is built: a directory that exists on every host. Its content is covered only in this namespace.
 const BUILD: &str = "/tmp";
 /// Device files of the host that programs rely on.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -24,7 +24,7 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 const EMPTY: [&str; 6] = ["run", "home", "root", "var", "opt", "mnt"];
 const NONE: Option<&str> = None;
 
-/// The writable side of what commands see read-only; reached by no path.
+/// The writable view of what commands see read-only; not reachable by any path.
 pub(super) struct Writable {
     pub(super) pfs: OwnedFd,
     pub(super) code: OwnedFd,
@@ -32,7 +32,7 @@ pub(super) struct Writable {
 
 /// Builds the root and moves into it.
 pub(super) fn move_in(inside: &Inside) -> Result<Writable, Stop> {
-    // What is mounted from now on must not show in the host.
+    // Mounts made from here on must not appear in the host.
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
         .or_stop(|| "part from the host's mounts".to_owned())?;
     let sources: Vec<OwnedFd> = inside.shown.iter().chain([&inside.scratch]).map(take).collect::<Result<_, _>>()?;
@@ -46,7 +46,7 @@ pub(super) fn move_in(inside: &Inside) -> Result<Writable, Stop> {
     }
     furnish(inside, &devices)?;
     let writable = place_scratch(scratch, &inside.code_path)?;
-    // On top of the code, if that is what is under edit: the agent has its own way to what is beneath.
+    // On top of the code, if that is what is being edited: the agent can still reach what is underneath.
     for (tree, (_, at)) in mounts.iter().zip(&inside.mounts) {
         attach(tree, at)?;
     }
@@ -66,17 +66,17 @@ fn built(path: impl AsRef<Path>) -> PathBuf {
     Path::new(BUILD).join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// A mount of the source that is not part of any tree yet.
+/// A mount of the source that is not attached to any tree yet.
 fn take(source: &Source) -> Result<OwnedFd, Stop> {
     match source.held {
         None => take_path(&source.path),
-        // Opened anew by its number: only so does a number become a file again without `unsafe`.
+        // Opened again by its number: only this turns a number into a file without `unsafe`.
         Some(number) => openat(CWD, format!("/proc/self/fd/{number}"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .or_stop(|| format!("take over `{}`", source.path.display())),
     }
 }
 
-/// Closes the inherited files: what they hold is in the new root by now.
+/// Closes the inherited files: what they hold is now in the new root.
 fn let_go_of_held(inside: &Inside) -> Result<(), Stop> {
     inside.held().into_iter().try_for_each(nix::unistd::close).or_stop(|| "let go of the host".to_owned())
 }
@@ -86,7 +86,7 @@ fn take_path(path: &Path) -> Result<OwnedFd, Stop> {
     open_tree(CWD, path, flags).or_stop(|| format!("take `{}`", path.display()))
 }
 
-/// Mounts a taken tree at `path` of the new root.
+/// Mounts a tree at `path` in the new root.
 fn attach(tree: &OwnedFd, path: &Path) -> Result<(), Stop> {
     let target = built(path);
     let is_directory = rustix::fs::fstat(tree).is_ok_and(|stat| stat.st_mode & 0o170_000 == 0o040_000);
@@ -95,7 +95,7 @@ fn attach(tree: &OwnedFd, path: &Path) -> Result<(), Stop> {
         .or_stop(|| format!("show `{}`", path.display()))
 }
 
-/// Makes what is mounted on; below something shown already it has to be there.
+/// Creates a mount point; below something already shown it must exist.
 fn make_mount_point(target: &Path, is_directory: bool) -> io::Result<()> {
     if target.exists() {
         return Ok(());
@@ -118,7 +118,7 @@ fn mount_tmpfs(target: &Path, options: &str) -> Result<(), Stop> {
         .or_stop(|| format!("mount a fresh `{}`", target.display()))
 }
 
-/// `/proc`, `/dev`, links, and the directories that are there and empty.
+/// Adds `/proc`, `/dev`, links, and empty directories.
 fn furnish(inside: &Inside, devices: &[OwnedFd]) -> Result<(), Stop> {
     for name in EMPTY.into_iter().chain(["proc", "dev", "dev/shm", "dev/mqueue"]) {
         make_directories(&built(name)).or_stop(|| format!("make `/{name}`"))?;
@@ -128,7 +128,7 @@ fn furnish(inside: &Inside, devices: &[OwnedFd]) -> Result<(), Stop> {
         .map_err(|error| Stop::refused(format!("cannot mount /proc: {error}")))?;
     mount_tmpfs(&built("dev/shm"), "mode=1777")?;
     match mount(Some("mqueue"), &built("dev/mqueue"), Some("mqueue"), flags, NONE) {
-        // Shown so that what is left in it can be removed; a kernel without message queues has none.
+        // Mounted so that anything left in it can be removed; a kernel without message queues does not support it.
         Ok(()) | Err(Errno::ENODEV) => {}
         Err(error) => return Err(Stop::new(format!("cannot mount /dev/mqueue: {error}"))),
     }
@@ -163,7 +163,7 @@ fn place_scratch(scratch: &OwnedFd, code_path: &Path) -> Result<Writable, Stop> 
     bind(&built(at).join("out"), &built("/pfs/out"))?;
     let scratch = built(at);
     let open = |name: &str| {
-        // Without `AT_RECURSIVE`: this side of `/pfs` has no `/pfs/out`.
+        // Without `AT_RECURSIVE`: this view of `/pfs` has no `/pfs/out`.
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         open_tree(CWD, scratch.join(name), flags)
             .and_then(|tree| openat(&tree, ".", OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
@@ -182,13 +182,13 @@ fn bind(source: &Path, target: &Path) -> Result<(), Stop> {
     mount(Some(source), target, NONE, MsFlags::MS_BIND, NONE).or_stop(|| format!("bind `{}`", target.display()))
 }
 
-/// Covers what must not be seen with something empty.
+/// Covers what must not be visible with something empty.
 fn hide(inside: &Inside) -> Result<(), Stop> {
     let empty_file = built("/.empty");
     let options = fs::OpenOptions::new().write(true).create_new(true).mode(0o000).open(&empty_file);
     options.or_stop(|| "make an empty file".to_owned())?;
     for path in SECRET.iter().map(PathBuf::from).chain(inside.hidden.iter().cloned()) {
-        // What is not there, or out of this user's reach, needs no cover.
+        // What does not exist, or is inaccessible to this user, needs no cover.
         let Ok(data) = fs::symlink_metadata(built(&path)) else { continue };
         if data.is_dir() {
             mount_tmpfs(&built(&path), "mode=0000,size=4k")?;
@@ -200,7 +200,7 @@ fn hide(inside: &Inside) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Takes the right to write from every mount but those for output, temporary files and secrets. All of the table is ours by now.
+/// Makes every mount read-only except those for output, temporary files and secrets. By now the whole table is ours.
 fn make_read_only(secret_directories: &[PathBuf]) -> Result<(), Stop> {
     let table = fs::read_to_string("/proc/self/mountinfo").or_stop(|| "read the table of mounts".to_owned())?;
     let writable = ["/tmp", "/pfs/out", "/dev/shm", "/dev/mqueue", "/proc"].map(Path::new);
@@ -217,21 +217,21 @@ fn make_read_only(secret_directories: &[PathBuf]) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Path and options of a line of `mountinfo`.
+/// Path and options from a line of `mountinfo`.
 fn parse_mount(line: &str) -> Option<(PathBuf, &str)> {
     let mut fields = line.split(' ').skip(4);
     let path = fields.next()?;
     Some((PathBuf::from(unescape(path)), fields.next()?))
 }
 
-/// The kernel writes space, tab, newline and backslash as three octal digits.
+/// The kernel escapes space, tab, newline and backslash as three octal digits.
 fn unescape(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
         .fold(text.to_owned(), |text, (code, character)| text.replace(code, character))
 }
 
-/// Flags that a remount must repeat, since it may not take them away.
+/// Flags that a remount must repeat, because it cannot remove them.
 fn flags_of(options: &str) -> MsFlags {
     let flags = options.split(',').map(|option| match option {
         "ro" => MsFlags::MS_RDONLY,
@@ -246,13 +246,13 @@ fn flags_of(options: &str) -> MsFlags {
     flags.fold(MsFlags::empty(), |all, flag| all | flag)
 }
 
-/// Makes the new root the root and lets go of the host's.
+/// Makes the new root the root and detaches the host's.
 fn switch() -> Result<(), Stop> {
-    // Sticky: several users' files could be in it, as on any host.
+    // Sticky, as on any host: it may contain files of several users.
     fs::set_permissions(built("/tmp"), fs::Permissions::from_mode(0o1777)).or_stop(|| "open /tmp".to_owned())?;
     chdir(BUILD).or_stop(|| "enter the new root".to_owned())?;
     pivot_root(".", ".").or_stop(|| "change the root".to_owned())?;
-    // Now the old root is on top of the new one.
+    // Now the old root is mounted over the new one.
     umount2(".", MntFlags::MNT_DETACH).or_stop(|| "let go of the host's root".to_owned())?;
     chdir("/").or_stop(|| "enter the new root".to_owned())
 }
