@@ -1,5 +1,5 @@
-//! Answers: what a store tells when it is asked. Each question is a function, and beside it stands the type that it returns.
-//! The modules, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
+//! Answers to questions about a store. Each question is a function, with its result type next to it.
+//! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
 //! sorted   objects whose fields stand in the order of the alphabet
@@ -19,8 +19,8 @@
 //! explain  why something ran, or did not
 //! diff     what differs between two commits, and why
 //! preview  what would run
-//! trial    how what was tried compares with the present
-//! proof    claims that others can check: statements, envelopes; executing again what is claimed
+//! trial    how the results of a trial compare with the current output
+//! proof    claims that others can check: statements, envelopes; executing claimed results again
 //! ```
 //! Nothing here changes a store. Not here: what makes commits flow (`engine`), words and tables (`cli`).
 //!

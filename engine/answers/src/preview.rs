@@ -1,6 +1,6 @@
-//! The preview: what would run, why, and about how long, without running anything.
+//! The preview: what would run, why, and for about how long, without running anything.
 //!
-//! A number is exact, for a job that is not stopped on the way, or said to be a bound; where there is none, that is said.
+//! Each number is exact for a job that is not interrupted, or marked as an upper bound; if there is no bound, that is reported.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -24,7 +24,7 @@ use engine::plan::{Base, Plan, plan};
 use engine::recipe::{Leaf, RecipeBuilder};
 use engine::scheduler::{paths_again, reprocesses};
 
-/// Past datums that an estimate of time looks at.
+/// Number of past datums used to estimate the time.
 const SAMPLE: usize = 20;
 
 /// What a job would do.
@@ -32,53 +32,54 @@ const SAMPLE: usize = 20;
 pub struct Preview {
     /// Its pipeline.
     pub pipeline: PipelineName,
-    /// Its run; absent for one that is not pending.
+    /// Its run; absent if it is not pending.
     #[serde(rename = "in_run", skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
-    /// Datums to execute; at most this many when `at_most`; 2^53 − 1 when `unbounded`.
+    /// Number of datums to execute; an upper bound if `at_most`; 2^53 − 1 if `unbounded`.
     #[serde(rename = "run")]
     pub executes: u64,
-    /// Datums from the base or the cache.
+    /// Number of datums taken from the base or the cache.
     pub cached: u64,
-    /// Datums that are gone.
+    /// Number of datums that are removed.
     pub removed: u64,
-    /// What there is anything to do for.
+    /// Why the job has anything to do.
     pub why: String,
-    /// Why datums would be executed, or go: `new`, `changed: images`, `new version: cmd, env`, `recovered`, `removed`; each with how many.
+    /// Why datums would be executed or removed: `new`, `changed: images`, `new version: cmd, env`, `recovered`, `removed`; each with a
+    /// count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<PreviewReason>,
-    /// About how long it takes at the given parallelism; absent when nothing like it ran before.
+    /// Estimated duration at the given parallelism; absent if nothing similar ran before.
     pub seconds_estimate: Option<f64>,
-    /// Whether it depends on what other jobs will give: then `executes` is a bound, `cached` and `removed` are not known, and the time is
-    /// that of the bound.
+    /// Whether it depends on the results of other jobs: then `executes` is an upper bound, `cached` and `removed` are unknown, and the time
+    /// is for the bound.
     pub at_most: bool,
-    /// Whether there is no bound: how many datums it has is told by files that are still to be written.
+    /// Whether there is no bound: the number of datums depends on files that are still to be written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unbounded: bool,
-    /// The datums one by one, when asked for.
+    /// The datums one by one, if requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datums: Vec<PreviewDatum>,
 }
 
-/// What would become of a datum.
+/// What would happen to a datum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewDatum {
     /// Its id.
     pub id: DatumId,
     /// The matched path of each input.
     pub inputs: Vec<PreviewInput>,
-    /// Whether it would be executed; else the cache has it.
+    /// Whether it would be executed; otherwise the cache has it.
     pub executes: bool,
-    /// Why, as in the roll-up.
+    /// The reason, as in the summary.
     pub why: String,
 }
 
 /// Why some datums would be executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewReason {
-    /// In words.
+    /// The reason as text.
     pub why: String,
-    /// How many.
+    /// Number of datums.
     pub datums: u64,
 }
 
@@ -91,13 +92,13 @@ pub struct PreviewInput {
     pub path: FilePath,
 }
 
-/// The most datums that a number in JSON can count: said where there is no bound.
+/// The largest number of datums that JSON can represent exactly: used if there is no bound.
 const NO_BOUND: u64 = (1 << 53) - 1;
 
-/// What the open jobs would do, in the order in which they would; only those of `names`, unless it is empty.
+/// What the open jobs would do, in execution order; only those of `names`, unless it is empty.
 ///
-/// A job that can start is told exactly. One that waits is told as a bound, if there is one: how many files a pipeline above will write is
-/// not known before it ran.
+/// The preview of a job that can start is exact. For one that waits it is an upper bound, if there is one: how many files an upstream
+/// pipeline will write is unknown before it ran.
 pub fn pending(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit: usize) -> Result<Vec<Preview>> {
     let open = store.open_jobs()?;
     let inputs = InputResolver::new(store, &open);
@@ -110,7 +111,7 @@ pub fn pending(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit:
         let preview = match inputs.inputs_of(pipeline, job)? {
             Readiness::Ready(leaves) => {
                 let preview = of_inputs(store, pipeline, leaves, &Told::of(store, job)?, each, limit)?;
-                // What one of two jobs executes the other may find in the cache.
+                // What one of two jobs executes, the other may find in the cache.
                 let transform = pipeline.version.transform;
                 let mut others = versions.iter().filter(|(_, other)| other.version.transform == transform);
                 let may_share = others.any(|(other, _)| other.pipeline != job.pipeline);
@@ -124,7 +125,7 @@ pub fn pending(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit:
     Ok(previews)
 }
 
-/// What a job would do that waits for others.
+/// What a job that waits for others would do.
 fn waiting(
     store: &Store,
     inputs: &InputResolver<'_>,
@@ -134,8 +135,8 @@ fn waiting(
 ) -> Result<Preview> {
     let inputs = inputs.known_inputs(pipeline, job)?;
     let Some(upstream) = inputs.iter().find_map(|input| input.as_ref().err().cloned()) else {
-        // Only its own earlier job is before it. What that executes is in the cache then, and what it leaves as it is too: so against the
-        // output of now there is nothing to execute that is not told here.
+        // Only an earlier job of the same pipeline comes before it. What that executes will be in the cache, and what it leaves unchanged
+        // stays so; so compared with the current output there is nothing to execute beyond what is reported here.
         let leaves = inputs.into_iter().filter_map(std::result::Result::ok).collect();
         let told = Told::of(store, job)?;
         let told = Told { why: format!("{}, after its earlier run", told.why), ..told };
@@ -146,7 +147,7 @@ fn waiting(
     bounded(store, pipeline, most_datums(store, &pipeline.spec.input, &known)?, why, limit)
 }
 
-/// What the jobs would do that follow when `changed` pipelines became what they are in `graph`, on the present data.
+/// What the jobs would do that follow once the `changed` pipelines are as in `graph`, on the current data.
 pub fn proposed(
     store: &Store,
     graph: &Graph,
@@ -155,7 +156,7 @@ pub fn proposed(
     limit: usize,
 ) -> Result<Vec<Preview>> {
     let affected = graph.downstream(changed);
-    // Open jobs of older versions are killed; what others still write is not known.
+    // Open jobs of older versions are killed; what other jobs will still write is unknown.
     let open = store.open_jobs()?;
     let open: BTreeSet<&PipelineName> =
         open.iter().map(|job| &job.pipeline).filter(|name| !changed.contains(name)).collect();
@@ -182,8 +183,8 @@ pub fn proposed(
     Ok(previews)
 }
 
-/// How many datums an input can have at most; `None` where that hangs on files that are not known. `known` gives the tree of a leaf, by its
-/// number in spec order, if it is known.
+/// The maximum number of datums of an input; `None` if it depends on unknown files. `known` returns the tree of a leaf, by its number in
+/// spec order, if it is known.
 fn most_datums(store: &Store, input: &Input, known: &dyn Fn(usize) -> Option<Tree>) -> Result<Option<u64>> {
     let mut number = 0;
     most_below(store, input, known, &mut number)
@@ -209,7 +210,7 @@ fn most_below(
         Input::Cron(cron) => return leaf(&cron.ticks, number),
         Input::Union(inputs) | Input::Group(inputs) => (inputs, true, false),
         Input::Cross(inputs) => (inputs, false, true),
-        // Those without a partner may stay, each for itself.
+        // Datums without a partner may be kept individually.
         Input::Join(inputs) => (inputs, true, true),
     };
     let (mut sum, mut product) = (Some(0_u64), Some(1_u64));
@@ -222,16 +223,16 @@ fn most_below(
     Ok(of(is_union, sum).zip(of(is_product, product)).map(|(sum, product)| sum.saturating_add(product)))
 }
 
-/// What is told of a job that can start, and what its run asks for beyond the plan.
+/// What is known of a job that can start, and what its run requires beyond the plan.
 #[derive(Debug, Default)]
 struct Told {
-    /// What there is anything to do for.
+    /// Why the job has anything to do.
     why: String,
     /// Its run.
     run: Option<RunId>,
-    /// Whether every datum runs, whatever the cache holds.
+    /// Whether every datum runs, regardless of the cache.
     reprocess: bool,
-    /// Whether those that read a matching path do.
+    /// The paths whose readers must run again.
     again: Option<Glob>,
     /// What it continues without.
     skipped: Skipped,
@@ -250,7 +251,7 @@ impl Told {
     }
 }
 
-/// The inputs of a pipeline at the present heads.
+/// The inputs of a pipeline at the current heads.
 fn present_inputs(store: &Store, pipeline: &Pipeline) -> Result<Vec<Leaf>> {
     let leaf = |input: &PfsInput| {
         let branch = pipeline.input_branch(input);
@@ -262,7 +263,7 @@ fn present_inputs(store: &Store, pipeline: &Pipeline) -> Result<Vec<Leaf>> {
     pipeline.spec.input.leaves().into_iter().map(leaf).collect()
 }
 
-/// What a job of this pipeline would do with these inputs, if it is not stopped on the way.
+/// What a job of this pipeline would do with these inputs, if it is not interrupted.
 fn of_inputs(
     store: &Store,
     pipeline: &Pipeline,
@@ -316,14 +317,14 @@ fn of_inputs(
         why: if executes == 0 { "no new datums".to_owned() } else { told.why.clone() },
         reasons,
         seconds_estimate: estimate(store, plan.parent.as_ref(), executes, workers(pipeline, limit))?,
-        // Of two datums with one recipe the second may find the result of the first.
+        // Of two datums with the same recipe, the second may find the result of the first.
         at_most: plan.results_may_be_shared && executes > 1,
         unbounded: false,
         datums,
     })
 }
 
-/// Whether a datum is one of those that somebody wants again.
+/// Whether a datum is one that must run again.
 fn is_again(
     store: &Store,
     recipes: &RecipeBuilder,
@@ -339,17 +340,17 @@ fn is_again(
     Ok(false)
 }
 
-/// Why datums would be executed, counted.
+/// Counts why datums would be executed.
 struct Reasons<'a> {
     store: &'a Store,
     plan: &'a Plan,
-    /// What differs from a transform of before, in words.
+    /// How an earlier transform differs, as text.
     versions: HashMap<Digest, String>,
     counts: BTreeMap<String, u64>,
 }
 
 impl Reasons<'_> {
-    /// Why a datum would be: against the one in its place in the commit before.
+    /// Why a datum would be executed: compared with the one with the same key in the previous commit.
     fn of(&mut self, key: &DatumKey, new: &Recipe) -> Result<String> {
         let Some(base) = &self.plan.parent else { return Ok("new".to_owned()) };
         let old = base.datums().get(self.store, &key.below(prefix::DATUM))?;
@@ -376,11 +377,11 @@ impl Reasons<'_> {
         if !inputs.is_empty() {
             parts.push(format!("changed: {}", inputs.join(", ")));
         }
-        // The same recipe, but nothing that could be used of it.
+        // The recipe is the same, but its result cannot be reused.
         Ok(if parts.is_empty() { "not in the cache".to_owned() } else { parts.join("; ") })
     }
 
-    /// The most frequent first, and what is gone.
+    /// The most frequent reasons first, including removed datums.
     fn rolled_up(self) -> Vec<PreviewReason> {
         let mut reasons: Vec<PreviewReason> =
             self.counts.into_iter().map(|(why, datums)| PreviewReason { why, datums }).collect();
@@ -395,7 +396,7 @@ fn workers(pipeline: &Pipeline, limit: usize) -> usize {
     pipeline.spec.parallelism.map_or(limit, |own| own as usize).min(limit).max(1)
 }
 
-/// What a job that waits would do: `most` datums at most, if there is such a bound.
+/// What a waiting job would do: at most `most` datums, if there is such a bound.
 fn bounded(store: &Store, pipeline: &Pipeline, most: Option<u64>, why: String, limit: usize) -> Result<Preview> {
     let (repo, branch) = pipeline.output_branch();
     let parent =
@@ -410,7 +411,7 @@ fn bounded(store: &Store, pipeline: &Pipeline, most: Option<u64>, why: String, l
     Ok(Preview { executes, seconds_estimate: seconds, at_most, unbounded, ..nothing(pipeline, why) })
 }
 
-/// What a job would do that does nothing.
+/// The preview of a job that does nothing.
 fn nothing(pipeline: &Pipeline, why: String) -> Preview {
     Preview {
         pipeline: pipeline.name().clone(),
@@ -427,7 +428,7 @@ fn nothing(pipeline: &Pipeline, why: String) -> Preview {
     }
 }
 
-/// About how long `executes` datums take: the mean of some past ones.
+/// The estimated duration of `executes` datums: based on the mean of some past ones.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn estimate(store: &Store, base: Option<&Base>, executes: u64, workers: usize) -> Result<Option<f64>> {
     let Some(base) = base else { return Ok(None) };

@@ -15,17 +15,17 @@ use engine::live::Live;
 use engine::live::job_id;
 use engine::{EngineError, Result};
 
-/// Ids with a prefix that are looked up; with more than these the documents of a job's results are read.
+/// Maximum number of ids with a prefix that are looked up; beyond that the documents of a job's results are read.
 const LOOKED_UP: usize = 256;
-/// Ids listed when a prefix fits several.
+/// Maximum number of ids listed for an ambiguous prefix.
 const CANDIDATES: usize = 10;
 
 /// A datum in a job.
 #[derive(Debug, Clone)]
 pub struct FoundDatum {
-    /// The job that the reference names; else the one that executed it.
+    /// The job named in the reference, or else the one that executed the datum.
     pub job: JobRow,
-    /// The datum, seen from that job.
+    /// The datum, as seen from that job.
     pub view: DatumView,
     /// Its result.
     pub result: ResultDocument,
@@ -46,7 +46,7 @@ pub fn find_datum(store: &Store, live: Option<&Live>, datum: &DatumRef) -> Resul
     }
 }
 
-/// The datums of a job that saw a file, itself or in a directory.
+/// The datums of a job that read a file, directly or in a directory.
 pub fn find_datums_of_input(
     store: &Store,
     live: Option<&Live>,
@@ -83,7 +83,7 @@ fn of_result(store: &Store, digest: &Digest) -> Result<FoundDatum> {
 
 fn in_job(store: &Store, live: Option<&Live>, job: &JobRow, id: &IdPrefix) -> Result<FoundDatum> {
     let candidates = store.datums_by_prefix(id.as_str(), LOOKED_UP)?;
-    // The map is by inputs, not by ids: a scan, but one that reads no documents unless the prefix says nearly nothing.
+    // The map is keyed by inputs, not by ids: this is a scan, but it reads no documents unless the prefix is very short.
     let mut meant = (candidates.len() < LOOKED_UP).then(BTreeSet::new);
     if let Some(meant) = &mut meant {
         for candidate in &candidates {

@@ -1,5 +1,5 @@
-//! What is known of the datums of a job, wherever that is: in its output commit, in the engine that runs it, or in the results that an
-//! engine left which is gone.
+//! What is known of the datums of a job, wherever that is: in its output commit, in the engine that runs it, or in the results left by an
+//! engine that is gone.
 
 use std::collections::btree_map;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -19,17 +19,17 @@ use engine::graph::Pipeline;
 use engine::inputs::{Readiness, inputs_of};
 use engine::live::{JobKey, Live};
 
-/// The datums of a job that have ended so far, with those that are taken over from its base.
+/// The datums of a job that have ended so far, including those taken from its base.
 #[derive(Debug)]
 pub(crate) enum Known {
-    /// Those of a map, and edits that are not worked in yet.
+    /// Those in a map, and edits that are not applied to it yet.
     Map(DatumMap, DatumEdits),
-    /// Just results, of a job that was broken off: no map has them yet.
+    /// Only results, of an interrupted job: they are in no map yet.
     Results(Vec<Digest>),
 }
 
 impl Known {
-    /// Of a job; `live` is the activity of this process, if an engine lives here.
+    /// The datums of a job; `live` is the activity of this process, if it runs an engine.
     pub(crate) fn of(store: &Store, live: Option<&Live>, job: &JobRow) -> Result<Self> {
         let map = |map| Self::Map(map, DatumEdits::new());
         if let Some(commit) = job.commit {
@@ -49,7 +49,7 @@ impl Known {
         }
     }
 
-    /// Why a datum is recovered, if it is.
+    /// Why a datum was recovered, if it was.
     pub(crate) fn recovered(&self, store: &Store, key: &DatumKey) -> Result<Option<String>, RepoError> {
         let Self::Map(map, edits) = self else { return Ok(None) };
         let key = key.below(prefix::RECOVERED);
@@ -60,7 +60,7 @@ impl Known {
         Ok(reason.map(|reason| String::from_utf8_lossy(&reason).into_owned()))
     }
 
-    /// All of them, in the order of their keys as far as these are known.
+    /// All datums, in the order of their keys as far as these are known.
     pub(crate) fn entries<'s>(&self, store: &'s Store) -> Result<Entries<'s>, RepoError> {
         match self {
             Self::Results(results) => Ok(Entries::Results(results.clone().into_iter())),
@@ -75,7 +75,7 @@ impl Known {
         }
     }
 
-    /// Where a result is. The map is by inputs: a scan, but one that reads no documents.
+    /// The key of a result. The map is keyed by inputs, so this is a scan, but it reads no documents.
     pub(crate) fn place(&self, store: &Store, result: &Digest) -> Result<Option<DatumKey>> {
         for entry in self.entries(store)? {
             let (key, found) = entry?;
@@ -87,7 +87,7 @@ impl Known {
     }
 }
 
-/// Places and results of datums; a result that is in no map yet has no place.
+/// Keys and results of datums; a result that is in no map yet has no key.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one is made for a listing")]
 pub(crate) enum Entries<'s> {
@@ -115,7 +115,7 @@ impl Iterator for Entries<'_> {
     }
 }
 
-/// The next of the two by key; of one key the edit counts.
+/// The next entry of the two by key; for equal keys the edit wins.
 #[expect(clippy::type_complexity, reason = "an entry of a map, or an edit")]
 fn next_of(
     stored: &mut Peekable<Range<'_, Vec<u8>, Store>>,
@@ -135,7 +135,7 @@ fn next_of(
     }
 }
 
-/// The results of the datums of a job that have ended, of one that runs so far, each with the paths or keys of its place if that is known.
+/// The results of a job's datums that have ended (so far, for a running job), each with the paths or keys of its datum, if known.
 pub fn results_of<'s>(
     store: &'s Store,
     live: Option<&Live>,
@@ -150,12 +150,12 @@ pub fn results_of<'s>(
     }))
 }
 
-/// The newest result of each datum that a job executed before its engine went away, in the order in which they ended.
+/// The newest result of each datum that a job executed before its engine disappeared, in the order in which they ended.
 fn left_behind(store: &Store, job: &JobRow) -> Result<Vec<Digest>> {
     let mut newest: HashMap<DatumId, Digest> = HashMap::new();
     let mut in_order = Vec::new();
     for digest in store.results_since(job.created_at)? {
-        // After a power cut the index may know a result whose bytes never came to rest.
+        // After a power cut the index may contain a result whose bytes never reached the disk.
         if !store.contains(Kind::Result, &digest)? {
             continue;
         }
@@ -170,7 +170,7 @@ fn left_behind(store: &Store, job: &JobRow) -> Result<Vec<Digest>> {
     Ok(in_order)
 }
 
-/// The commits that a job took as inputs, also while it runs; none of one whose inputs are not there yet.
+/// The input commits of a job, also while it runs; empty if its inputs do not exist yet.
 pub fn provenance_of(store: &Store, job: &JobRow) -> Result<Vec<Provenance>> {
     if let Some(commit) = job.commit {
         return Ok(store.commit(&commit)?.provenance);

@@ -1,4 +1,4 @@
-//! The datums of a job: those that have ended, and those at work.
+//! The datums of a job: those that have ended, and those in progress.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,21 +17,21 @@ use engine::graph::Pipeline;
 use engine::live::job_id;
 use engine::live::{Live, LiveJob};
 
-/// States of a datum in a job.
+/// The states of a datum in a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DatumState {
-    /// It has not been looked at.
+    /// Not examined yet.
     Waiting,
-    /// It is executed right now.
+    /// Being executed now.
     Running,
-    /// Executed in this job, with success.
+    /// Executed successfully in this job.
     Success,
-    /// Its result is of another job.
+    /// Its result comes from another job.
     Cached,
     /// It failed in every try.
     Failed,
-    /// It failed, and that was taken care of.
+    /// It failed, and the error command handled it.
     Recovered,
 }
 
@@ -55,22 +55,22 @@ pub struct DatumInput {
     pub input: String,
     /// The path that its glob matched.
     pub path: FilePath,
-    /// SHA-256 of the file's bytes; of a directory, the root of the map of its files.
+    /// SHA-256 of the file's content; for a directory, the root of the map of its files.
     pub digest: Digest,
-    /// The file's length, where it was looked up; a directory has none.
+    /// The file's size in bytes, if it was looked up; absent for a directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
 }
 
-/// One try of a datum as programs see it.
+/// One try of a datum, for programs.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct TryView {
-    /// Absent when the command gave none.
+    /// Absent if there was none.
     pub exit_code: Option<i32>,
-    /// Why it failed, when the exit code does not say it.
+    /// Why it failed, if the exit code does not say it.
     pub reason: Option<String>,
-    /// The digest of what it printed.
+    /// The digest of its log.
     pub log: Option<Digest>,
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
@@ -90,39 +90,39 @@ impl TryView {
     }
 }
 
-/// A datum as programs see it.
+/// A datum, for programs.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of the contract")]
 pub struct DatumView {
     pub id: DatumId,
     pub state: DatumState,
     pub tries: usize,
-    /// Of the last try.
+    /// Exit code of the last try.
     pub exit_code: Option<i32>,
-    /// In spec order, those outside the recipe last.
+    /// In spec order, with those outside the recipe last.
     pub inputs: Vec<DatumInput>,
     pub outputs_count: u64,
-    /// Of the last try.
+    /// Duration of the last try.
     pub process_seconds: f64,
     pub reason: Option<String>,
-    /// The result; absent while it has none.
+    /// The result; absent if it has none yet.
     pub result: Option<Digest>,
-    /// The job that executed it: pipeline and run. Of a cached datum that is another one.
+    /// The job that executed it: pipeline and run. For a cached datum, another job.
     #[serde(rename = "executed_by", serialize_with = "as_job_id")]
     pub made_by: Option<(PipelineName, RunId)>,
-    /// The pipeline's version for which it was executed.
+    /// The pipeline version for which it was executed.
     pub pipeline_version: Option<u32>,
     /// Where it was executed.
     pub executed_on: Option<ExecutorStamp>,
-    /// Which network it saw.
+    /// Its network access.
     pub network: Option<Network>,
-    /// What its last try printed.
+    /// The log of its last try.
     pub log: Option<Digest>,
     /// When its last try started.
     pub started_at: Option<Timestamp>,
     /// When its last try ended.
     pub finished_at: Option<Timestamp>,
-    /// Each try, in order.
+    /// All tries, in order.
     pub try_details: Vec<TryView>,
 }
 
@@ -138,16 +138,16 @@ impl DatumView {
     }
 }
 
-/// Which datums of a job are wanted.
+/// Which datums of a job to return.
 #[derive(Debug, Clone, Default)]
 pub struct DatumFilter {
     /// Only those in this state.
     pub state: Option<DatumState>,
-    /// Only those that saw this file, itself or in a directory.
+    /// Only those that read this file, directly or in a directory.
     pub input: Option<FilePath>,
 }
 
-/// Datums of a job in the order of their keys, read as they are asked for.
+/// Datums of a job in the order of their keys, read lazily.
 #[derive(Debug)]
 pub struct Datums<'s> {
     store: &'s Store,
@@ -155,11 +155,11 @@ pub struct Datums<'s> {
     known: Known,
     entries: Option<Entries<'s>>,
     filter: DatumFilter,
-    /// The pipeline's input, and the leaves in whose commit the wanted file is; absent when no file is wanted.
+    /// The pipeline's input, and the leaves whose commit contains the requested file; absent if no file is requested.
     holders: Option<(Shape, BTreeSet<usize>)>,
 }
 
-/// The datums of a job that have ended: of one that runs, those so far. `live` is the activity of this process.
+/// The datums of a job that have ended; for a running job, those so far. `live` is the activity of this process.
 pub fn datums<'s>(store: &'s Store, live: Option<&Live>, job: &JobRow, filter: DatumFilter) -> Result<Datums<'s>> {
     let known = Known::of(store, live, job)?;
     let entries = Some(known.entries(store)?);
@@ -167,7 +167,7 @@ pub fn datums<'s>(store: &'s Store, live: Option<&Live>, job: &JobRow, filter: D
     Ok(Datums { store, job: job.clone(), known, entries, filter, holders })
 }
 
-/// The leaves in whose commit a file is: a directory that a glob matched holds it only there.
+/// The leaves whose commit contains a file: only there can a matched directory contain it.
 fn holders(store: &Store, job: &JobRow, path: &FilePath) -> Result<(Shape, BTreeSet<usize>)> {
     let provenance = provenance_of(store, job)?;
     let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
@@ -184,12 +184,12 @@ fn holders(store: &Store, job: &JobRow, path: &FilePath) -> Result<(Shape, BTree
     Ok((Shape::of(&pipeline.spec.input), holders))
 }
 
-/// The datums that are executed right now.
+/// The datums being executed now.
 pub fn running_datums(store: &Store, live: &LiveJob) -> Result<Vec<DatumView>> {
     live.running.keys().map(|id| running(store, id)).collect()
 }
 
-/// The datums of which the result is not stored yet: those that are executed, and those whose output is being taken in.
+/// The datums without a stored result: those being executed, and those whose output is being collected.
 pub fn datums_at_work(store: &Store, live: &LiveJob) -> Result<Vec<DatumView>> {
     live.feed.at_work().iter().map(|printing| running(store, &printing.datum())).collect()
 }
@@ -229,7 +229,7 @@ fn inputs_of(store: &Store, id: &DatumId) -> Result<Vec<DatumInput>, RepoError> 
     Ok(inputs.collect())
 }
 
-/// A result as a datum of `job`; of the job that executed it when `job` is `None`. `recovered` says why it is, if it is.
+/// A result as a datum of `job`; as one of the job that executed it if `job` is `None`. `recovered` says why it was recovered, if it was.
 pub fn datum_view(
     store: &Store,
     job: Option<&JobRow>,
@@ -275,7 +275,7 @@ pub fn datum_view(
     })
 }
 
-/// Whether an input is a file, or a directory that may hold it.
+/// Whether an input is a file, or a directory that may contain it.
 fn reads(input: &DatumInput, path: &FilePath) -> bool {
     input.path == *path || input.path.contains(path)
 }

@@ -1,4 +1,4 @@
-//! Two files of the store, by their kind.
+//! Compares two files of the store, by their kind.
 
 use compare::{CompareError, Compared, Options, Piece, Side};
 use repos::store::FileReader;
@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use specs::FilePath;
 
-/// A file and where it is.
+/// A file and its path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct Named {
@@ -17,7 +17,7 @@ pub struct Named {
     pub file: FileEntry,
 }
 
-/// Compares two files. Only what has to be is read: what both have as equal pieces often need not be.
+/// Compares two files. Reads only what is necessary: pieces that both share often need not be read.
 pub fn compare_files(store: &Store, old: &Named, new: &Named, options: &Options) -> Result<Compared, RepoError> {
     let (mut old_reader, mut new_reader) = (store.open_file(&old.file)?, store.open_file(&new.file)?);
     let compared = compare::compare(side(old, &mut old_reader), side(new, &mut new_reader), options);
@@ -31,7 +31,7 @@ pub(super) fn side<'a>(named: &'a Named, reader: &'a mut FileReader) -> Side<'a>
     Side { name: named.path.name(), size_bytes: named.file.size, content: reader, pieces }
 }
 
-/// The store's own error, which went through a reader.
+/// Restores an error of the store that passed through a reader.
 pub(super) fn store_error(error: std::io::Error, of: &Named) -> RepoError {
     match error.downcast::<RepoError>() {
         Ok(error) => error,

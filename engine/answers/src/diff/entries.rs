@@ -9,11 +9,11 @@ use specs::FilePath;
 
 use super::Named;
 
-/// Differences among which renames are looked for. Of more, the first are told at once and the rest as they come, so that nobody waits and
-/// nothing is held.
+/// Number of differences searched for renames. If there are more, the first are reported immediately and the rest as they are read, so that
+/// nobody waits and nothing is held in memory.
 const RENAMES_AMONG: usize = 50_000;
 
-/// The sorts of differences.
+/// The kinds of differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -24,26 +24,26 @@ pub enum Change {
     Renamed,
 }
 
-/// One path that differs. Of `old` and `new` at least one is there.
+/// One path that differs. At least one of `old` and `new` is present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Where; the newer place of a renamed file.
+    /// The path; for a renamed file, the new one.
     pub path: FilePath,
-    /// What became of it.
+    /// How it changed.
     pub change: Change,
-    /// The file before, and where it was.
+    /// The old file with its path.
     pub old: Option<Named>,
-    /// The file now.
+    /// The new file.
     pub new: Option<Named>,
 }
 
 impl Entry {
-    /// Of two files that are compared as they are.
+    /// An entry for two files to be compared directly.
     pub fn modified(old: Named, new: Named) -> Self {
         Self { path: new.path.clone(), change: Change::Modified, old: Some(old), new: Some(new) }
     }
 
-    /// Both sides, when their bytes differ.
+    /// Both sides, if their content differs.
     pub fn other_bytes(&self) -> Option<(&Named, &Named)> {
         match (&self.old, &self.new) {
             (Some(old), Some(new)) if old.file.digest != new.file.digest => Some((old, new)),
@@ -72,9 +72,9 @@ pub struct Counts {
     pub removed: u64,
     pub modified: u64,
     pub renamed: u64,
-    /// Bytes of the files of the newer side that differ.
+    /// Size of the differing files on the newer side in bytes.
     pub new_bytes: u64,
-    /// Bytes of the files of the older side that differ.
+    /// Size of the differing files on the older side in bytes.
     pub old_bytes: u64,
 }
 
@@ -91,7 +91,7 @@ impl Counts {
         self.new_bytes += entry.new.as_ref().map_or(0, |new| new.file.size);
     }
 
-    /// Adds what others counted.
+    /// Adds other counts.
     pub fn add_all(&mut self, other: &Self) {
         self.added += other.added;
         self.removed += other.removed;
@@ -101,13 +101,13 @@ impl Counts {
         self.old_bytes += other.old_bytes;
     }
 
-    /// All paths.
+    /// Number of all differing paths.
     pub fn total(&self) -> u64 {
         self.added + self.removed + self.modified + self.renamed
     }
 }
 
-/// The differences in order of paths.
+/// The differences, sorted by path.
 #[derive(Debug)]
 pub struct Entries<'s> {
     ready: std::vec::IntoIter<Entry>,
@@ -115,18 +115,18 @@ pub struct Entries<'s> {
 }
 
 impl Entries<'_> {
-    /// Of these alone.
+    /// Only these entries.
     pub fn of(entries: Vec<Entry>) -> Self {
         Self { ready: entries.into_iter(), rest: None }
     }
 
-    /// How many there are, when that is known without reading on.
+    /// Their number, if it is known without reading further.
     pub fn count_if_known(&self) -> Option<usize> {
         self.rest.is_none().then(|| self.ready.len())
     }
 }
 
-/// What differs in `newer`, at and below `path`. Of very many differences those behind the first 50,000 have no renames.
+/// What differs in `newer`, at and below `path`. Renames are detected only among the first 50,000 differences.
 pub fn entries<'s>(store: &'s Store, older: Tree, newer: Tree, path: &FilePath) -> Result<Entries<'s>, RepoError> {
     let mut changes = files::diff(store, older, newer, Some(path))?;
     let first: Vec<FileChange> = changes.by_ref().take(RENAMES_AMONG).collect::<Result<_, _>>()?;

@@ -1,4 +1,4 @@
-//! Which decisions changed: one field of all records of two trees.
+//! Which decisions changed: compares one field of all records in two trees.
 
 use std::collections::BTreeMap;
 
@@ -13,47 +13,47 @@ use super::content::{side, store_error};
 use super::entries::Entries;
 use super::{Entry, Named};
 
-/// Unchanged files that are read for how their records divide by value. Of more only the files are counted.
+/// Maximum number of unchanged files read to count their records by value. Beyond that only the files are counted.
 const READ: u64 = 200_000;
-/// Records with another value that are told one by one, of each file and in all.
+/// Maximum number of changed records listed, for each file and in total.
 const LISTED: usize = 100_000;
-/// Names of fields that are gathered for whom the one asked for is none.
+/// Maximum number of field names collected if the requested field does not exist.
 const NAMES: usize = 500;
 
-/// What became of a field.
+/// How a field changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Flips {
     /// The field.
     pub field: String,
-    /// The value that is looked for.
+    /// The value of interest.
     pub value: String,
-    /// Records that had the value and have another.
+    /// Number of records that had the value and now have another.
     pub lost: u64,
-    /// Records that have the value and had another.
+    /// Number of records that have the value and had another.
     pub gained: u64,
-    /// Records that had and have other values, not the same.
+    /// Number of records that changed between other values.
     pub other: u64,
-    /// Records with the same value on both sides.
+    /// Number of records with the same value on both sides.
     pub unchanged: u64,
-    /// How the unchanged ones divide by value; short of `unchanged` by those in files that were only counted.
+    /// The unchanged records by value; records in files that were only counted are missing here.
     pub unchanged_by_value: BTreeMap<String, u64>,
-    /// Records of the older side alone, by value.
+    /// Records only on the older side, by value.
     pub old_only: BTreeMap<String, u64>,
-    /// Records of the newer side alone, by value.
+    /// Records only on the newer side, by value.
     pub new_only: BTreeMap<String, u64>,
-    /// How many went from which value to which.
+    /// How many records moved from which value to which.
     pub moves: Vec<Move>,
-    /// Files that differ and have no such records, or could not be read as such.
+    /// Number of differing files without such records, or that could not be read as records.
     pub files_without: u64,
-    /// Why that is so of the first of them.
+    /// The reason for the first of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub without_because: Option<String>,
-    /// The records with another value: lost ones first, then gained ones.
+    /// The records whose value changed: lost ones first, then gained ones.
     pub records: Vec<Record>,
-    /// Records with another value that are not among these.
+    /// Number of changed records that are left out.
     #[serde(skip_serializing_if = "is_zero")]
     pub records_left_out: u64,
-    /// Files that were read as records, and whether one had the field.
+    /// What the files read as records have.
     #[serde(skip)]
     pub seen: Seen,
 }
@@ -63,16 +63,16 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// What the files that were read have, so that a misspelt field or key is noticed.
+/// What the files read have, so that a misspelt field or key is noticed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Whether a record has the field.
     pub has_field: bool,
-    /// Files without it that were read.
+    /// Number of files read that do not have it.
     pub files_without: u64,
-    /// Fields that their records have.
+    /// The fields of their records.
     pub fields: Vec<String>,
-    /// What became of the key in the first file that lacks it; nothing if a file has it.
+    /// How the key was used in the first file that lacks it; absent if some file has it.
     pub key: Option<KeyUse>,
     has_key: bool,
 }
@@ -87,7 +87,7 @@ impl Seen {
     }
 }
 
-/// How many records went from one value to another.
+/// How many records moved from one value to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct Move {
@@ -97,7 +97,7 @@ pub struct Move {
     pub verdict: Verdict,
 }
 
-/// What a change of value means.
+/// The meaning of a change of value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields of `Flips` say what they mean")]
@@ -107,7 +107,7 @@ pub enum Verdict {
     Other,
 }
 
-/// A record with another value.
+/// A record whose value changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct Record {
@@ -117,19 +117,19 @@ pub struct Record {
     pub flip: Flip,
 }
 
-/// What is asked.
+/// A query.
 #[derive(Debug, Clone, Default)]
 pub struct Decision {
-    /// The field; with dots for one inside others.
+    /// The field; with dots for a nested one.
     pub field: String,
-    /// The value that is looked for.
+    /// The value of interest.
     pub value: String,
-    /// Key fields of records of one file.
+    /// Key fields of the records in one file.
     pub key: Vec<String>,
 }
 
 impl Decision {
-    /// Whether this is the value: `True` is `true`, `1.0` is `1`, and a text is meant by what stands between its quotes.
+    /// Whether this is the value of interest: `True` equals `true`, `1.0` equals `1`, and a quoted text equals what is between its quotes.
     fn is(&self, value: &str) -> bool {
         let text = value.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(value);
         is_same_value(value, &self.value) || text == self.value
@@ -144,10 +144,10 @@ impl Decision {
     }
 }
 
-/// Compares a field of the records in `entries`, and in all other files at and below the path of the older tree that is given.
+/// Compares a field of the records in `entries`, and in all other files at and below the given path of the older tree.
 ///
-/// Files that differ are read on both sides. Files that do not are read once for how their records divide, unless they are more than 200,000:
-/// then each counts as one record, and the trees know how many they are.
+/// Files that differ are read on both sides. Unchanged files are read once to count their records by value, unless there are more than
+/// 200,000: then each counts as one record, and their number comes from the trees.
 pub fn flips(
     store: &Store,
     older: Option<(Tree, &FilePath)>,
@@ -187,7 +187,7 @@ struct Reading<'s> {
 impl Reading<'_> {
     fn entry(&mut self, entry: &Entry, decision: &Decision) -> Result<(), RepoError> {
         match (&entry.old, &entry.new) {
-            // The same bytes under another path, or with another bit: records of the one file are those of the other.
+            // The same content under another path, or with another executable bit: the records are the same.
             (Some(old), Some(new)) if old.file.digest == new.file.digest => self.same_file(new),
             (old, new) => {
                 let files = [old.as_ref(), new.as_ref()];
@@ -208,7 +208,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Files of one tree that are the same in the other: all but the sorted `differing` ones.
+    /// Unchanged files of a tree: all except the sorted `differing` ones.
     fn unchanged(&mut self, tree: Tree, path: &FilePath, differing: &[FilePath]) -> Result<(), RepoError> {
         let mut files = Vec::new();
         if let Some(file) = tree.file(self.store, path)? {
@@ -222,7 +222,7 @@ impl Reading<'_> {
         for file in files.iter().filter(|file| differing.binary_search(&file.path).is_err()) {
             self.same_file(file)?;
         }
-        // Of files that are the same nobody asked.
+        // Unchanged files without the field are not reported.
         (self.found.files_without, self.found.without_because) = without;
         Ok(())
     }

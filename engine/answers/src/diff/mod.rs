@@ -1,11 +1,11 @@
 //! Diff: what differs between two commits, and why.
 //!
-//! - `content` two files of the store, by their kind (`compare` does the work)
-//! - `entries` which paths differ, with renames; read as they are asked for
-//! - `flips`   one field of all records: which decisions changed
-//! - `why`     the differences in the provenance of two output commits, and what ran for it
+//! - `content`: compares two files of the store, by their kind (`compare` does the work)
+//! - `entries`: which paths differ, with renames; read lazily
+//! - `flips`: one field of all records: which decisions changed
+//! - `why`: the differences in the provenance of two output commits, and what ran for the newer one
 //!
-//! Not here: how it is printed (`cli`), trees (`repos::tree`).
+//! Not here: printing (`cli`), trees (`repos::tree`).
 
 mod content;
 mod entries;

@@ -1,4 +1,4 @@
-//! Why two output commits differ: their provenance, one stage and one repository at a time.
+//! Why two output commits differ: compares their provenance, one stage and one repository at a time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,55 +18,55 @@ use engine::apply::fields_that_differ;
 use engine::datums::prefix;
 use engine::datums::{DatumMap, result_in};
 
-/// Files of a cause that are named.
+/// Maximum number of files listed for a cause.
 const FILES: usize = 3;
-/// Results that are read to learn which jobs executed them.
+/// Maximum number of results read to find the jobs that executed them.
 const RESULTS: usize = 1000;
-/// Fields of a spec that cannot change what comes out, or that are told otherwise.
+/// Fields of a spec that cannot change outputs, or that are reported separately.
 const SILENT: [&str; 4] = ["pipeline", "transform", "description", "metadata"];
 
 /// Why two output commits differ.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Why {
-    /// Repositories of people and clocks whose commits differ.
+    /// Repositories of users and cron inputs whose commits differ.
     pub sources: Vec<SourceCause>,
-    /// Pipelines that differ in what they execute or read, the first of the chain first.
+    /// Pipelines that differ in what they execute or read, upstream first.
     pub stages: Vec<StageCause>,
-    /// Repositories of which both depend on the same files.
+    /// Repositories with the same files on both sides.
     pub same_sources: Vec<RepoName>,
-    /// Pipelines that do the same.
+    /// Pipelines that are the same on both sides.
     pub same_stages: Vec<PipelineName>,
     /// What is the same in every stage: of `image cmd env code`.
     pub same_fields: Vec<String>,
-    /// How much of each stage is other work than before.
+    /// How much of each stage differs from before.
     pub ran: Vec<Ran>,
     /// Whether both commits have the same files.
     pub identical: bool,
 }
 
 impl Why {
-    /// Whether nothing that they depend on differs.
+    /// Whether nothing in the provenance differs.
     pub fn is_empty(&self) -> bool {
         self.sources.is_empty() && self.stages.is_empty()
     }
 }
 
-/// A repository of people or clocks whose commits differ.
+/// A repository of a user or a cron input whose commits differ.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct SourceCause {
     /// The repository.
     pub repo: RepoName,
-    /// The branch that is read.
+    /// The branch that was read.
     pub branch: BranchName,
-    /// Its commit below the older side; absent when that did not depend on it.
+    /// Its commit on the older side; absent if the older side did not depend on it.
     pub old: Option<CommitId>,
-    /// Its commit below the newer side.
+    /// Its commit on the newer side.
     pub new: Option<CommitId>,
-    /// Who made the newer one.
+    /// The author of the newer commit.
     pub author: String,
-    /// Why, in the author's words.
+    /// The author's message.
     pub message: String,
-    /// How many files differ.
+    /// Number of files that differ.
     pub files: Counts,
     /// The first of them.
     #[serde(skip)]
@@ -78,34 +78,34 @@ pub struct SourceCause {
 pub struct StageCause {
     /// The pipeline.
     pub pipeline: PipelineName,
-    /// The version before; absent when the older side did not depend on it.
+    /// The old version; absent if the older side did not depend on it.
     pub old_version: Option<u32>,
-    /// The version now.
+    /// The new version.
     pub new_version: Option<u32>,
-    /// What differs, field by field. Fields of the transform have their own names, others begin with `spec.`.
+    /// The differences, field by field. Fields of the transform have their own names, others begin with `spec.`.
     pub changes: Vec<FieldChange>,
-    /// The code before and now, when it differs.
+    /// The old and the new code, if they differ.
     #[serde(skip)]
     pub code: Option<(Tree, Tree)>,
 }
 
-/// How much of a stage is other work than before.
+/// How much of a stage differs from before.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Ran {
     /// The pipeline.
     pub pipeline: PipelineName,
-    /// Datums of the newer side whose result is not that of the older one.
+    /// Number of datums on the newer side whose result differs from the older one.
     pub ran: u64,
-    /// Datums of the newer side.
+    /// Number of datums on the newer side.
     pub total: u64,
-    /// The jobs that executed the first 1,000 of these, and how many each; most first.
+    /// The jobs that executed the first 1,000 of these datums, with the number for each; most first.
     pub jobs: Vec<(String, u64)>,
 }
 
-/// The provenance of an output commit, itself included: one commit for each branch.
+/// The provenance of an output commit, including itself: one commit for each branch.
 type Ancestry = BTreeMap<RepoName, BTreeMap<BranchName, (CommitId, Commit)>>;
 
-/// Why two output commits of one repository differ, or do not; `None` when they are no output commits of one repository.
+/// Why two output commits of one repository differ, if they do; `None` if they are not output commits of the same repository.
 pub fn why(store: &Store, old: &CommitId, new: &CommitId) -> Result<Option<Why>> {
     let (old_commit, new_commit) = (store.commit(old)?, store.commit(new)?);
     let are_outputs = old_commit.pipeline.is_some() && new_commit.pipeline.is_some();
@@ -117,7 +117,7 @@ pub fn why(store: &Store, old: &CommitId, new: &CommitId) -> Result<Option<Why>>
     let identical = old_commit.tree == new_commit.tree;
     let mut why = Why { identical, ..Why::default() };
     let mut same: BTreeSet<&str> = ["image", "cmd", "env", "code"].into();
-    // The nearest was found first: what comes first in the chain is told first.
+    // The nearest repository was found first, but the most upstream one is reported first.
     let mut repos: Vec<RepoName> = order.into_iter().rev().collect();
     repos.extend(old.keys().filter(|repo| !new.contains_key(*repo)).cloned());
     for repo in repos {
@@ -129,7 +129,7 @@ pub fn why(store: &Store, old: &CommitId, new: &CommitId) -> Result<Option<Why>>
     Ok(Some(why))
 }
 
-/// Also the repositories in the order in which they were found.
+/// Also returns the repositories in the order in which they were found.
 fn ancestry(store: &Store, root: CommitId) -> Result<(Ancestry, Vec<RepoName>)> {
     let (mut found, mut order): (Ancestry, Vec<RepoName>) = Default::default();
     let mut open = VecDeque::from([root]);
@@ -147,7 +147,7 @@ fn ancestry(store: &Store, root: CommitId) -> Result<(Ancestry, Vec<RepoName>)> 
 
 type Of<'a> = Option<&'a (CommitId, Commit)>;
 
-/// Commits of one repository that stand in each other's place: those of one branch, then those that are left over.
+/// Corresponding commits of one repository: first those on the same branch, then the remaining ones.
 fn pairs<'a>(
     old: Option<&'a BTreeMap<BranchName, (CommitId, Commit)>>,
     new: Option<&'a BTreeMap<BranchName, (CommitId, Commit)>>,
@@ -219,7 +219,7 @@ impl Why {
             _ => Vec::new(),
         };
         for change in &changes {
-            // A variable stands for the environment.
+            // A variable counts as part of the environment.
             same.remove(change.field.split('.').next().unwrap_or_default());
         }
         if old_stamp.is_some() && new_stamp.is_some() && changes.is_empty() {
@@ -248,7 +248,7 @@ impl Why {
     }
 }
 
-/// What differs between two versions: fields of the transform, the code as one, then others of the spec.
+/// The differences between two versions: fields of the transform, the code as a whole, then other fields of the spec.
 fn changes(
     store: &Store,
     (old, old_commit): (&PipelineStamp, &Commit),
@@ -274,7 +274,7 @@ fn changes(
     Ok(changes)
 }
 
-/// The code of a version: how it compares with git, and the tree.
+/// The code of a version: how it compares with git, and its tree.
 fn code_words(stamp: &PipelineStamp) -> Option<String> {
     let code = stamp.code.as_ref()?.checked();
     let tree = code.tree.map(|tree| format!("tree {}", tree.short(8)))?;

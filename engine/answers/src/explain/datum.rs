@@ -18,24 +18,24 @@ use engine::datums::{DatumMap, result_in};
 use engine::graph::Pipeline;
 use engine::live::Live;
 
-/// Why a datum is as it is in a job.
+/// Explains a datum in a job.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DatumExplained {
-    /// The datum, seen from the job.
+    /// The datum, as seen from the job.
     #[serde(flatten)]
     pub datum: DatumView,
     /// The job.
     pub job: String,
-    /// The answer in one line.
+    /// The explanation in one line.
     pub why: String,
     /// The nearest earlier datum, if there is one.
     pub earlier: Option<Earlier>,
-    /// What differs from it, and what is the same.
+    /// How it differs from the earlier datum, and what is the same.
     #[serde(flatten)]
     pub differences: Differences,
 }
 
-/// The datum that was in the same place before.
+/// The datum that previously had the same key.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Earlier {
     /// Its id.
@@ -48,7 +48,8 @@ pub struct Earlier {
     result: Digest,
 }
 
-/// Explains a datum of a job against the one in the same place of the commit before. `live` is the activity of this process.
+/// Explains a datum of a job by comparing it with the datum that had the same key in the previous commit. `live` is the activity of this
+/// process.
 pub fn explain_datum(store: &Store, live: Option<&Live>, found: FoundDatum) -> Result<DatumExplained> {
     let FoundDatum { job, view, .. } = found;
     let commit = job.commit.map(|id| store.commit(&id)).transpose()?;
@@ -113,7 +114,7 @@ fn why(
     })
 }
 
-/// What was in the place of a result in the commit before.
+/// The datum that had a result's key in the previous commit.
 fn earlier(store: &Store, known: &Known, before: &Commit, result: &Digest) -> Result<Option<Earlier>> {
     let Some(key) = known.place(store, result)? else { return Ok(None) };
     let before = before.datums.map_or(DatumMap::empty(), DatumMap::at);

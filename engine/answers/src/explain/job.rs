@@ -1,4 +1,4 @@
-//! Why a job came about, what had changed, and what it did.
+//! Why a job was created, what had changed, and what it did.
 
 use repos::documents::{Commit, Provenance};
 use repos::journal::SealedState;
@@ -14,7 +14,7 @@ use engine::Result;
 use engine::graph::Pipeline;
 use engine::live::Live;
 
-/// Why a job is as it is.
+/// Explains a job.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct JobExplained {
     /// The job.
@@ -22,23 +22,23 @@ pub struct JobExplained {
     pub job: JobView,
     /// Who caused its run.
     pub author: Option<String>,
-    /// What changed then, such as `images@main`.
+    /// What had changed, such as `images@main`.
     pub refs: Vec<String>,
-    /// Why it was decided, in the words of who did.
+    /// The reason, in the words of the user who decided it.
     pub message: Option<String>,
-    /// Inputs whose commit is another than in the commit before.
+    /// Inputs whose commit differs from the previous one.
     pub inputs: Vec<InputChange>,
-    /// Inputs that are the same.
+    /// Inputs that are unchanged.
     pub same: Vec<String>,
-    /// The version before, if it is another.
+    /// The previous version, if it differs.
     pub version_before: Option<u32>,
-    /// What the new version executes otherwise.
+    /// How the new version differs in what it executes.
     pub changes: Vec<FieldChange>,
-    /// The answer in one line.
+    /// The explanation in one line.
     pub why: String,
 }
 
-/// An input that moved.
+/// An input that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct InputChange {
@@ -46,12 +46,12 @@ pub struct InputChange {
     pub branch: BranchName,
     pub old: Option<CommitId>,
     pub new: CommitId,
-    /// Who made the new commit.
+    /// The author of the new commit.
     pub author: String,
     pub message: String,
 }
 
-/// Explains a job against the output commit that was there before it.
+/// Explains a job by comparing it with the previous output commit.
 pub fn explain_job(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<JobExplained> {
     let key = engine::live::JobKey { order: job.order, pipeline: job.pipeline.clone() };
     let view = job_view(store, job, live.and_then(|live| live.job(&key)).as_ref())?;
@@ -95,7 +95,7 @@ pub fn explain_job(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<J
     })
 }
 
-/// The output commit that was the head when the job began.
+/// The output commit that was the head when the job was created.
 pub(super) fn before(
     store: &Store,
     pipeline: &Pipeline,

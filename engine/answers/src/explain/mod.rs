@@ -1,11 +1,11 @@
-//! Explain: why something ran, why it did not, and why it is as it is.
+//! Explains why something ran, why it did not, and why its state is what it is.
 //!
-//! - `recipes`  which fields of two recipes differ, in words
-//! - `sides`    two datums or jobs side by side: values, files, who brought them in
-//! - `pairs`    two that somebody named
-//! - `datum`    why a datum was executed, or was not, against the nearest earlier one
-//! - `job`      why a job came about, what had changed, and what it did
-//! - `pipeline` why nothing runs for a pipeline
+//! - `recipes`: which fields of two recipes differ, as text
+//! - `sides`: two datums or jobs side by side: values, files, who committed them
+//! - `pairs`: two that the user named
+//! - `datum`: why a datum was executed, or was not, compared with the nearest earlier one
+//! - `job`: why a job was created, what had changed, and what it did
+//! - `pipeline`: why nothing runs for a pipeline
 //!
 //! Not here: what would run (`preview`), where a file came from (`trace`).
 

@@ -1,4 +1,4 @@
-//! Two datums or two jobs that somebody named, side by side.
+//! Compares two datums or two jobs that the user named.
 
 use repos::documents::{Commit, Provenance, Recipe};
 use repos::{JobRow, Store};
@@ -12,24 +12,24 @@ use crate::job::{JobView, job_id, job_view};
 use crate::trace::Brought;
 use engine::Result;
 
-/// What differs between two of a kind.
+/// The differences between two of a kind.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Compared<T> {
-    /// The one that was named first.
+    /// The one named first.
     pub old: T,
-    /// The other.
+    /// The other one.
     pub new: T,
-    /// What differs, and what is the same.
+    /// The differences, and what is the same.
     #[serde(flatten)]
     pub differences: Differences,
 }
 
-/// A datum that is compared.
+/// One of the compared datums.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct DatumSide {
     pub id: DatumId,
-    /// The job from which it is seen, `PIPELINE@RUN`.
+    /// The job from which it is viewed, `PIPELINE@RUN`.
     pub job: String,
     /// The job that executed it.
     pub executed_by: String,
@@ -37,7 +37,7 @@ pub struct DatumSide {
     pub exit_code: Option<i32>,
 }
 
-/// Compares two datums, of one pipeline or of two: what was executed, what was read, and what came out.
+/// Compares two datums of the same or of different pipelines: what was executed, what was read, and what was written.
 pub fn compare_datums(store: &Store, old: &FoundDatum, new: &FoundDatum) -> Result<Compared<DatumSide>> {
     let mut differences = Differences::default();
     let (was, is) = (Side::of_job(store, &old.job)?, Side::of_job(store, &new.job)?);
@@ -60,7 +60,7 @@ pub fn compare_datums(store: &Store, old: &FoundDatum, new: &FoundDatum) -> Resu
     Ok(Compared { old: side(old), new: side(new), differences })
 }
 
-/// Compares two jobs: the version, what it executes, and the commits that they took.
+/// Compares two jobs: the version, what it executes, and their input commits.
 pub fn compare_jobs(store: &Store, old: &JobRow, new: &JobRow) -> Result<Compared<JobView>> {
     let mut differences = Differences::default();
     differences.compare("version", Some(old.version.to_string()), Some(new.version.to_string()));
@@ -70,7 +70,7 @@ pub fn compare_jobs(store: &Store, old: &JobRow, new: &JobRow) -> Result<Compare
     Ok(Compared { old: job_view(store, old, None)?, new: job_view(store, new, None)?, differences })
 }
 
-/// The input commits, by branch.
+/// Compares the input commits, by branch.
 fn compare_commits(store: &Store, old: Option<&Commit>, new: Option<&Commit>, found: &mut Differences) -> Result<()> {
     let origins = |commit: Option<&'_ Commit>| commit.map_or_else(Vec::new, |commit| commit.provenance.clone());
     let (was, is) = (origins(old), origins(new));

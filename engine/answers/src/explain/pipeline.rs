@@ -16,7 +16,7 @@ use engine::datums::count_matches;
 use engine::graph::{BranchOf, Pipeline};
 use engine::live::Live;
 
-/// Why a pipeline is as it is.
+/// Explains the state of a pipeline.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PipelineExplained {
     /// The pipeline.
@@ -30,7 +30,7 @@ pub struct PipelineExplained {
     pub job: Option<JobExplained>,
 }
 
-/// How an input stands.
+/// The state of an input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct InputExplained {
     /// Its name.
@@ -39,13 +39,13 @@ pub struct InputExplained {
     pub branch: String,
     /// The glob.
     pub glob: String,
-    /// Where the branch is; absent when it has no commit, or does not exist.
+    /// The head of the branch; absent if it has no commit, or does not exist.
     pub head: Option<CommitId>,
-    /// What the newest output was made from; absent when there is none.
+    /// The commit that the newest output was made from; absent if there is none.
     pub taken: Option<CommitId>,
-    /// Paths of the head that the glob matches.
+    /// Number of paths in the head that the glob matches.
     pub matches: u64,
-    /// What stands in the way.
+    /// What blocks the pipeline here.
     pub problem: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Which fields of two recipes differ, in words: cheap, since plans ask it for every datum.
+//! Which fields of two recipes differ, as text: cheap, since previews use it for every datum.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use engine::apply::fields_that_differ;
 pub(crate) struct Differing {
     /// The field: `transform.cmd`, or the name of an input.
     pub(crate) field: String,
-    /// What differs of it, in a word: `cmd`, `images`, `images path`.
+    /// The difference in a word: `cmd`, `images`, `images path`.
     pub(crate) word: String,
 }
 
-/// What differs between two recipes: the fields of the transform, then the inputs.
+/// The differences between two recipes: the fields of the transform, then the inputs.
 pub(crate) fn changes_of_recipe(store: &Store, old: &Recipe, new: &Recipe) -> Result<Vec<Differing>, RepoError> {
     let mut changes = changes_of_transform(store, &old.transform, &new.transform)?;
     changes.extend(changes_of_inputs(old, new));
@@ -60,7 +60,7 @@ fn changes_of_inputs(old: &Recipe, new: &Recipe) -> Vec<Differing> {
     changes
 }
 
-/// The inputs of a recipe by name; a group has several of one.
+/// The inputs of a recipe by name; a group has several with one name.
 pub(super) fn by_name(recipe: &Recipe) -> BTreeMap<&str, Vec<&RecipeInput>> {
     let mut named: BTreeMap<&str, Vec<&RecipeInput>> = BTreeMap::new();
     for input in &recipe.inputs {

@@ -1,4 +1,4 @@
-//! Two datums or two jobs side by side: every field of what was executed, every file that was read, and who brought it in.
+//! Two datums or two jobs side by side: every field of what was executed, every file that was read, and who committed it.
 
 use std::collections::BTreeMap;
 
@@ -15,38 +15,38 @@ use crate::trace::{Brought, Place, brought, matched, origins_of};
 use engine::Result;
 use engine::graph::Pipeline;
 
-/// Files of one directory that are told one by one.
+/// Maximum number of files listed for one directory.
 const FILES: usize = 20;
 
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct FieldChange {
-    /// The field: `transform.cmd`, `transform.env.LEVEL`, `transform.code/detect.py`; the name of an input; of jobs also `version` and
+    /// The field: `transform.cmd`, `transform.env.LEVEL`, `transform.code/detect.py`; the name of an input; for jobs also `version` and
     /// `images@main`.
     pub field: String,
-    /// What it was; absent where there was nothing.
+    /// The old value; absent if there was none.
     pub old: Option<String>,
-    /// What it is; absent where there is nothing.
+    /// The new value; absent if there is none.
     pub new: Option<String>,
-    /// Who brought the old file or commit in.
+    /// Who committed the old file, or the old commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old_by: Option<Brought>,
-    /// Who brought the new one in.
+    /// Who committed the new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_by: Option<Brought>,
 }
 
-/// What differs between two sides, and what is the same.
+/// The differences between two sides, and what is the same.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Differences {
     /// Fields that differ: those of the transform, then the inputs.
     pub changes: Vec<FieldChange>,
-    /// Fields that both have, with equal values.
+    /// Fields with equal values on both sides.
     pub same: Vec<String>,
 }
 
 impl Differences {
-    /// Enters a field with its values on both sides; where neither has one it is left out.
+    /// Adds a field with its values on both sides; left out if neither side has one.
     pub(super) fn compare(&mut self, field: &str, old: Option<String>, new: Option<String>) {
         if old != new {
             self.changes.push(FieldChange { field: field.to_owned(), old, new, old_by: None, new_by: None });
@@ -56,25 +56,25 @@ impl Differences {
     }
 }
 
-/// One of two that are compared: what it executes, and where its inputs come from.
+/// One side of a comparison: what it executes, and where its inputs come from.
 #[derive(Debug)]
 pub(super) struct Side {
     transform: Transform,
     version: VersionDocument,
     pipeline: Pipeline,
-    /// The output commit, which knows from which commits the inputs are; absent while there is none.
+    /// The output commit, which knows the input commits; absent if there is none yet.
     pub(super) commit: Option<Commit>,
 }
 
 impl Side {
-    /// A job as it was.
+    /// The side of a job, with the version it ran.
     pub(super) fn of_job(store: &Store, job: &JobRow) -> Result<Self> {
         let commit = job.commit.map(|id| store.commit(&id)).transpose()?;
         let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
         Self::of(store, pipeline, commit)
     }
 
-    /// The job that made an output commit; nothing for another commit.
+    /// The side of the job that made an output commit; `None` for other commits.
     pub(super) fn of_commit(store: &Store, commit: &Commit) -> Result<Option<Self>> {
         let Some(stamp) = &commit.pipeline else { return Ok(None) };
         let pipeline = Pipeline::load_version(store, &stamp.name, stamp.version)?;
@@ -92,7 +92,7 @@ impl Side {
         Some(stamp.map_or_else(|| digest.to_string(), |stamp| format!("{} {digest}", stamp.reference)))
     }
 
-    /// The file that an input matched, or the directory, and where it is; nothing when the commit does not have it as the recipe says.
+    /// The file or directory that an input matched, and where it is; `None` if the commit's content differs from the recipe's.
     fn place_of(&self, store: &Store, input: &RecipeInput) -> Result<Option<(Place, Tree, PathKind)>> {
         let Some(commit) = &self.commit else { return Ok(None) };
         for origin in origins_of(commit, &self.pipeline, &input.name) {
@@ -109,7 +109,7 @@ impl Side {
     }
 }
 
-/// What differs between what two output commits were made by; nothing unless pipelines made both.
+/// How the transforms of two output commits differ; empty unless both were made by pipelines.
 pub(crate) fn transform_changes(store: &Store, old: &Commit, new: &Commit) -> Result<Vec<FieldChange>> {
     let mut found = Differences::default();
     if let (Some(old), Some(new)) = (Side::of_commit(store, old)?, Side::of_commit(store, new)?) {
@@ -141,7 +141,7 @@ pub(super) fn compare_transforms(store: &Store, old: &Side, new: &Side, found: &
     Ok(())
 }
 
-/// A secret by its names; no value is in any document.
+/// A secret by its names; values are in no document.
 fn secret_words(secret: &specs::spec::SecretUse) -> String {
     let mut text = secret.name.clone();
     text += &secret.key.as_ref().map_or_else(String::new, |key| format!(".{key}"));
@@ -254,7 +254,7 @@ fn compare_input(
     Ok(())
 }
 
-/// Enters the files that differ below a directory, unless they are too many, or none differs.
+/// Adds the differing files below a directory, unless there are too many, or none.
 fn compare_directories(
     store: &Store,
     input: &str,

@@ -1,4 +1,4 @@
-//! A job, live or ended.
+//! A job, running or ended.
 
 use repos::documents::{ExecutorKind, JobDocument, VersionDocument};
 use repos::journal::CauseKind;
@@ -13,7 +13,7 @@ use engine::graph::Pipeline;
 use engine::inputs::{Readiness, WaitsFor, inputs_of};
 use engine::live::{Counts, JobState, LiveJob, job_id};
 
-/// A job as programs see it.
+/// A job, for programs.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of the contract")]
 pub struct JobView {
@@ -22,7 +22,7 @@ pub struct JobView {
     pub run: RunId,
     pub state: JobState,
     pub reason: Option<String>,
-    /// Why its run came about.
+    /// Why its run was created.
     pub cause: CauseView,
     pub executor: Option<ExecutorKind>,
     pub pipeline_version: u32,
@@ -31,19 +31,19 @@ pub struct JobView {
     pub datums_cached: u64,
     pub datums_failed: u64,
     pub datums_recovered: u64,
-    /// `None` while it has not ended, and when it ended without one.
+    /// `None` if it has not ended, or ended without one.
     pub output_commit: Option<CommitId>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
     /// From its start to its end.
     pub duration_seconds: Option<f64>,
-    /// Since when it is in its state, if it has not ended.
+    /// When it entered its state, if it has not ended.
     #[serde(skip)]
     pub since: Option<Timestamp>,
 }
 
-/// All about a job. `live` is what an engine in this process knows of it; without one, an open job waits.
+/// Everything about a job. `live` is what an engine in this process knows of it; without one, an open job waits.
 pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<JobView> {
     let mut view = JobView {
         id: job_id(&job.pipeline, &job.run),
@@ -91,7 +91,7 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
             view.started_at = live.started_at;
             view.set_counts(live.counts);
         }
-        // Nobody continues with a try: it was to be looked at while it ran.
+        // Nobody continues a trial: it was only meaningful while it ran.
         (None, None) if view.cause.kind == CauseKind::Try => {
             view.state = JobState::Killed;
             view.reason = Some("its try did not finish".to_owned());
@@ -131,7 +131,7 @@ fn executor_of(store: &Store, job: &JobRow) -> Result<Option<ExecutorKind>> {
     Ok(version.map(|version| version.executor))
 }
 
-/// What a job waits for that no engine looks at.
+/// What a job waits for if no engine handles it.
 fn why_waiting(store: &Store, job: &JobRow) -> Result<String> {
     let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
     Ok(match inputs_of(store, &pipeline, job, &store.open_jobs()?)? {

@@ -1,4 +1,4 @@
-//! Columns and their order: what parameters are called, which differ, what is good of a metric, which rows come first.
+//! Columns and their order: the names of parameters, which of them differ, whether high or low is good for a metric, the order of rows.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use super::upstream::{Parameter, Sort, named};
 use super::{Metric, Question, Row, Table};
 use engine::{EngineError, Result};
 
-/// Words of names of which more is better.
+/// Words in names of metrics where higher is better.
 const HIGH: [&str; 30] = [
     "acc",
     "accuracy",
@@ -45,7 +45,7 @@ const HIGH: [&str; 30] = [
     "gain",
     "throughput",
 ];
-/// Words of names of which less is better; they count before the others, as in `error_score`.
+/// Words in names of metrics where lower is better; they take precedence over the others, as in `error_score`.
 const LOW: [&str; 27] = [
     "loss",
     "err",
@@ -76,18 +76,18 @@ const LOW: [&str; 27] = [
     "distance",
 ];
 
-/// What is good of a metric.
+/// Which values of a metric are good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Goal {
-    /// More is better.
+    /// Higher is better.
     Highest,
-    /// Less is better.
+    /// Lower is better.
     Lowest,
 }
 
 impl Goal {
-    /// What the words of a name say: `val_loss`, `topKAccuracy`.
+    /// The goal implied by the words of a name: `val_loss`, `topKAccuracy`.
     pub(super) fn of_name(name: &str) -> Option<Self> {
         let mut words = String::new();
         let mut before = ' ';
@@ -117,7 +117,7 @@ impl Goal {
     }
 }
 
-/// The table of rows with their parameters.
+/// The table for rows with their parameters.
 pub(super) fn table(
     found: Vec<(Row, Rc<Vec<Parameter>>)>,
     question: &Question<'_>,
@@ -139,7 +139,7 @@ pub(super) fn table(
     Ok(Table { parameters, metrics, same, rows, notes })
 }
 
-/// All names that rows have.
+/// All names that occur in rows.
 struct Names {
     parameters: BTreeSet<String>,
     metrics: BTreeSet<String>,
@@ -151,7 +151,7 @@ impl Names {
         Self { parameters, metrics: rows.iter().flat_map(|row| row.metrics.keys().cloned()).collect() }
     }
 
-    /// The parameter or metric that a word names: whole, or by its last part where that is the only one.
+    /// The parameter or metric that a word names: by its whole name, or by its last part if that is unique.
     fn find(&self, word: &str) -> Result<String> {
         one_of(&self.parameters, word).or_else(|| one_of(&self.metrics, word)).ok_or_else(|| {
             let all = self.parameters.iter().chain(&self.metrics);
@@ -159,7 +159,7 @@ impl Names {
         })
     }
 
-    /// The metrics that are columns, in order of their names; those that are asked for in the order of the question.
+    /// The metrics that become columns, sorted by name; requested ones in the order of the request.
     fn metrics(&self, rows: &[Row], question: &Question<'_>) -> Result<Vec<Metric>> {
         let find =
             |word: &String| one_of(&self.metrics, word).ok_or_else(|| unknown(word, "metric", self.metrics.iter()));
@@ -176,7 +176,7 @@ impl Names {
         };
         let mut wanted = all(question.only)?;
         if wanted.is_empty() {
-            // What only repeats a parameter is that parameter.
+            // A metric that only repeats a parameter is shown as that parameter.
             let repeats = |name: &String| {
                 rows.iter().all(|row| row.parameters.get(name).is_some_and(|own| Some(own) == row.metrics.get(name)))
             };
@@ -215,7 +215,7 @@ fn unknown<'n>(word: &str, what: &str, names: impl Iterator<Item = &'n String> +
     EngineError::Usage { what: format!("no row has a {what} `{word}`"), hint: Some(hint) }
 }
 
-/// Marks in each row the metrics of which it has the best value, where rows differ.
+/// Marks in each row the metrics for which it has the best value, if rows differ.
 fn mark(rows: &mut [Row], metrics: &[Metric]) {
     for Metric { name, goal } in metrics {
         let Some(goal) = goal else { continue };
@@ -235,7 +235,7 @@ fn mark(rows: &mut [Row], metrics: &[Metric]) {
     }
 }
 
-/// By what was asked for, then the best first, then by time and path.
+/// Sorts by the requested columns, then by the first metric with a goal (best first), then by time and path.
 fn sort(rows: &mut [Row], by: &[String], metrics: &[Metric]) {
     let goals: BTreeMap<&str, Goal> = metrics.iter().filter_map(|one| Some((one.name.as_str(), one.goal?))).collect();
     let first = metrics.iter().find(|metric| metric.goal.is_some());
@@ -256,7 +256,7 @@ fn sort(rows: &mut [Row], by: &[String], metrics: &[Metric]) {
     });
 }
 
-/// Numbers before texts, each in its order, from low to high unless high is good; nothing comes last.
+/// Numbers before texts, each in ascending order, or descending if high is good; absent values come last.
 fn by_goal(one: Option<&Value>, other: Option<&Value>, goal: Option<Goal>) -> Ordering {
     let rank = |value: &Value| match value {
         Value::Number(_) => 0,
@@ -280,13 +280,13 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
-/// The parameters that are columns, and those that all rows have alike.
+/// The parameters that become columns, and those with the same value in all rows.
 fn shown(rows: &[Row], sorts: &BTreeMap<String, Sort>, by: &[String]) -> (Vec<String>, BTreeMap<String, Value>) {
     let mut same = BTreeMap::new();
     let mut differ: BTreeMap<Sort, Vec<String>> = BTreeMap::new();
     for (name, sort) in sorts {
         let first = rows.first().and_then(|row| row.parameters.get(name));
-        // Of one row nothing differs; what it was made with is what is asked.
+        // With only one row nothing differs, but its parameters are what the user wants to see.
         let is_column = rows.len() == 1 && *sort == Sort::Given;
         if is_column || rows.iter().any(|row| row.parameters.get(name) != first) {
             differ.entry(*sort).or_default().push(name.clone());
@@ -296,7 +296,7 @@ fn shown(rows: &[Row], sorts: &BTreeMap<String, Sort>, by: &[String]) -> (Vec<St
     }
     let mut columns: Vec<String> = by.iter().filter(|name| sorts.contains_key(*name)).cloned().collect();
     let given = differ.remove(&Sort::Given).unwrap_or_default();
-    // What pipelines wrote stands in for parameters only where there are none.
+    // Parameters from files that pipelines wrote are used only if there are no others.
     let made = differ.remove(&Sort::Made).filter(|_| given.is_empty()).unwrap_or_default();
     let versions = differ.remove(&Sort::Version).unwrap_or_default();
     for name in given.into_iter().chain(made).chain(versions) {

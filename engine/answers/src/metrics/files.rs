@@ -1,4 +1,4 @@
-//! The figures of one file of the store.
+//! The figures in one file of the store.
 
 use std::io::Cursor;
 
@@ -7,12 +7,12 @@ use repos::tree::FileEntry;
 use repos::{RepoError, Store};
 use specs::FilePath;
 
-/// Bytes of a file whose figures are read.
+/// Maximum size in bytes of a file whose figures are read.
 const MOST: u64 = 1 << 20;
-/// Values of such a file.
+/// Maximum number of values in such a file.
 const VALUES: usize = 20_000;
 
-/// The figures of a file; `Other` without a look at it when its name and length say that it has none.
+/// The figures of a file; `Other`, without reading it, if its name and length rule out figures.
 pub(super) fn figures_of(store: &Store, path: &FilePath, file: &FileEntry) -> Result<Figures, RepoError> {
     if !may_have_figures(path.name(), file.size) {
         return Ok(Figures::Other);
@@ -34,8 +34,8 @@ pub(super) fn figures_of(store: &Store, path: &FilePath, file: &FileEntry) -> Re
     })
 }
 
-/// What the only value of a file of metrics is called: its ending, as in `a1.error`; without one, or as plain text, `value`, so that files of
-/// a row each share the column.
+/// The name of the only value in a metrics file: its extension, as in `a1.error`; without one, or for plain text, `value`, so that the
+/// files of all rows share the column.
 pub(super) fn metric_of_word(path: &FilePath) -> String {
     match path.name().rsplit_once('.') {
         Some((stem, ending)) if !stem.is_empty() && !ending.is_empty() && ending != "txt" => ending.to_owned(),
@@ -43,7 +43,7 @@ pub(super) fn metric_of_word(path: &FilePath) -> String {
     }
 }
 
-/// What the only value of a file in a directory of parameters is called: the file's name without its ending.
+/// The name of the only value of a file in a parameter directory: the file's name without its extension.
 pub(super) fn parameter_of_word(path: &FilePath) -> String {
     let name = path.name();
     name.rsplit_once('.').map_or(name, |(stem, _)| if stem.is_empty() { name } else { stem }).to_owned()

@@ -1,13 +1,13 @@
-//! Metrics: what files say in figures, beside the parameters that they came from.
+//! Metrics: the figures in files, with the parameters that led to them.
 //!
-//! - `files`     the figures of one file of the store
-//! - `rows`      which files are asked for: of commits, of all runs of a branch, of tries
-//! - `upstream`  the parameters of a file: the figures of the small files that its datums read, and of theirs; environments, versions
-//! - `columns`   what parameters are called, which differ, which figures are good high and which low; the order of rows
-//! - `sides`     the figures of two commits side by side
+//! - `files`: the figures of one file of the store
+//! - `rows`: which files a question covers: of commits, of all runs of a branch, of trials
+//! - `upstream`: the parameters of a file: the figures of the small files that its datums read, and theirs; environments, versions
+//! - `columns`: the names of parameters, which of them differ, whether high or low figures are good; the order of rows
+//! - `sides`: the figures of two commits side by side
 //!
-//! A figure is a number, a text, `true` or `false` that stands under a name outside of lists: in JSON, in YAML, in the last record of JSON
-//! lines, or as the only word of a short text. Not here: printing (`cli`), reading a file (`compare`).
+//! A figure is a number, a text, `true` or `false` with a name, outside of lists: in JSON, in YAML, in the last record of JSON lines, or as
+//! the only word of a short text. Not here: printing (`cli`), reading a file (`compare`).
 
 mod columns;
 mod files;
@@ -30,44 +30,44 @@ pub(crate) use sides::{sides, sides_of_datums, sides_of_files};
 
 use engine::Result;
 
-/// What is asked.
+/// A question.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    /// The commits, each with the file or directory that is meant.
+    /// The commits, each with the requested file or directory.
     pub places: &'a [Resolved],
-    /// Which versions of these files.
+    /// Which versions of these files to include.
     pub scope: Scope,
-    /// Parameters or metrics by which rows are sorted; parameters among them are columns even if all rows have the same.
+    /// Parameters or metrics to sort rows by; parameters among them become columns even if all rows have the same value.
     pub by: &'a [String],
-    /// The metrics that are columns; empty for all.
+    /// The metrics to use as columns; empty for all.
     pub only: &'a [String],
-    /// Metrics of which more is better, whatever their names say.
+    /// Metrics where higher is better, whatever their names imply.
     pub highest: &'a [String],
-    /// Metrics of which less is better.
+    /// Metrics where lower is better.
     pub lowest: &'a [String],
 }
 
-/// Which versions of the files that are asked for.
+/// Which versions of the requested files to include.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Those of the commits.
+    /// Those in the commits.
     Named,
-    /// Each that a commit or one before it brought, not older than this.
+    /// Each version introduced by a commit or its ancestors, not older than this.
     AllRuns(Option<Timestamp>),
-    /// Those of the commits, and what tries made in their place.
+    /// Those in the commits, and what trials made in their place.
     Tries,
 }
 
 /// Rows of files with parameters and metrics.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Table {
-    /// Names of the parameters that are columns: those asked for, then those that differ between rows.
+    /// The parameters that become columns: the requested ones, then those that differ between rows.
     pub parameters: Vec<String>,
-    /// The metrics that are columns, with what is good.
+    /// The metrics that become columns, with their goals.
     pub metrics: Vec<Metric>,
-    /// Parameters that every row has, with one value.
+    /// Parameters with the same value in every row.
     pub same: BTreeMap<String, Value>,
-    /// The rows, the best or the one that was asked for first.
+    /// The rows, sorted by the requested columns or by the best metric.
     pub rows: Vec<Row>,
     /// What was not read or is not shown, and why.
     pub notes: Vec<String>,
@@ -78,7 +78,7 @@ pub struct Table {
 pub struct Metric {
     /// Its name.
     pub name: String,
-    /// What is good; `None` when the name does not say it.
+    /// Which values are good; `None` if the name does not imply it.
     pub goal: Option<Goal>,
 }
 
@@ -87,7 +87,7 @@ pub struct Metric {
 pub struct Row {
     /// Its repository.
     pub repo: RepoName,
-    /// The commit that has it; of several the one that brought it.
+    /// The commit that has it; of several, the one that introduced it.
     pub commit: CommitId,
     /// Its path.
     pub path: FilePath,
@@ -95,18 +95,18 @@ pub struct Row {
     pub run: RunId,
     /// When the commit was made.
     pub created_at: Timestamp,
-    /// Whether a try made it: no branch has it.
+    /// Whether a trial made it, so that no branch has it.
     #[serde(rename = "try")]
     pub is_try: bool,
-    /// All parameters, by the names that they have in the table.
+    /// All parameters, by their names in the table.
     pub parameters: BTreeMap<String, Value>,
     /// All figures of the file.
     pub metrics: BTreeMap<String, Value>,
-    /// The metrics of which no row has a better value, and some row a worse one.
+    /// The metrics for which no row is better than this one, and some row is worse.
     pub best: Vec<String>,
 }
 
-/// Answers a question. `Usage` for a parameter or metric that no row has, `NotFound` when no file has figures.
+/// Answers a question. `Usage` for a parameter or metric that no row has, `NotFound` if no file has figures.
 pub fn metrics(store: &Store, question: &Question<'_>) -> Result<Table> {
     let (files, mut notes) = rows::rows(store, question)?;
     let mut upstream = upstream::Upstream::new(store);

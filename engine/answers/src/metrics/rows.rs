@@ -1,4 +1,4 @@
-//! Which files are asked for, and in which versions.
+//! Which files a question covers, and in which versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -17,15 +17,15 @@ use super::files::{figures_of, metric_of_word};
 use super::{Question, Row, Scope};
 use engine::{EngineError, Result};
 
-/// Rows that are read.
+/// Maximum number of rows read.
 const MOST: usize = 1000;
-/// Files that a note names.
+/// Maximum number of files named in a note.
 const NAMED: usize = 3;
 
-/// What makes two files one row: of all runs and tries the result that wrote it, or the bytes that people committed.
+/// Identifies a row: across runs and trials by the result that wrote the file, or by the content that a user committed.
 type Version = (RepoName, FilePath, Option<Digest>, Digest);
 
-/// The rows of a question, without parameters, and what is to be said of files that gave none.
+/// The rows of a question, without parameters, and notes on files without figures.
 pub(super) fn rows(store: &Store, question: &Question<'_>) -> Result<(Vec<Row>, Vec<String>)> {
     let mut reading = Reading { store, found: Vec::new(), seen: BTreeMap::new(), unfit: Vec::new(), more: false };
     for place in question.places {
@@ -61,7 +61,7 @@ fn none(question: &Question<'_>, unfit: &[(String, String)]) -> EngineError {
 struct Reading<'s> {
     store: &'s Store,
     found: Vec<Row>,
-    /// Versions of files that were read, and which row each is, if it is one.
+    /// Versions of files read so far, with their row, if they have one.
     seen: BTreeMap<Version, Option<usize>>,
     /// Files that could not be read, and why.
     unfit: Vec<(String, String)>,
@@ -97,7 +97,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// What each commit from here back brought, the newest first.
+    /// What each commit from here backwards introduced, newest first.
     fn history(&mut self, place: &Resolved, since: Option<repos::Timestamp>) -> Result<()> {
         let whole = Resolved { path: FilePath::root(), ..place.clone() };
         for logged in files::log(self.store, &whole)? {
@@ -113,7 +113,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// What tries made in place of the files at a place.
+    /// What trials made in place of the files at a path.
     fn tries(&mut self, place: &Resolved) -> Result<()> {
         let mut orders = Vec::new();
         self.store.visit_runs(|run| {
@@ -134,7 +134,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// A version of a file. One that was seen before counts for the oldest commit that brought it.
+    /// Adds a version of a file. A version seen before is attributed to the oldest commit that introduced it.
     fn version(&mut self, at: (CommitId, &Commit), path: &FilePath, file: FileEntry, is_try: bool) -> Result<()> {
         let version = self.version_of(at.1, path, file)?;
         match self.seen.get(&version) {
@@ -202,7 +202,7 @@ fn lineage(commit: &Commit) -> Map<Digest> {
     commit.lineage.map_or(Map::empty(), Map::at)
 }
 
-/// Files at and below a path that a commit has other than an older one: in bytes, or by another result.
+/// Files at and below a path that differ from those of an older commit: in content, or in the result that wrote them.
 fn changed(
     store: &Store,
     older: Option<&Commit>,

@@ -1,4 +1,4 @@
-//! The figures of two commits side by side: what is now, and what was tried.
+//! The figures of two commits side by side: the current ones, and those of a trial.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,19 @@ use super::columns::Goal;
 use super::files::{figures_of, metric_of_word};
 use engine::Result;
 
-/// Files that are told.
+/// Maximum number of files reported.
 const FILES: usize = 10;
-/// Figures of a file that are told.
+/// Maximum number of figures reported for a file.
 const FIGURES: usize = 20;
 
 /// The figures of two sides.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Sides {
-    /// File by file; of each the figures that are numbers or differ.
+    /// File by file; for each, the figures that are numbers or differ.
     pub figures: Vec<SideBySide>,
-    /// Files with figures that differ and are not among them.
+    /// Number of further files with differing figures.
     pub files_left_out: u64,
-    /// Figures of files that are, which are not among them.
+    /// Number of further figures in the reported files.
     pub figures_left_out: u64,
 }
 
@@ -38,13 +38,13 @@ pub struct SideBySide {
     pub path: FilePath,
     /// The figure's name.
     pub metric: String,
-    /// What it is now; absent when it is new.
+    /// The current value; absent if it is new.
     pub old: Option<Value>,
-    /// What it would be; absent when it is gone.
+    /// The new value; absent if it is gone.
     pub new: Option<Value>,
-    /// New less old, of numbers.
+    /// New minus old, for numbers.
     pub change: Option<f64>,
-    /// Whether the new one is better; absent where they are equal, or nothing says what is good.
+    /// Whether the new value is better; absent if they are equal, or it is unknown which is better.
     pub better: Option<bool>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn sides(store: &Store, old: Option<CommitId>, new: CommitId) -> Resu
     Ok(found)
 }
 
-/// The same of files that datums wrote, by their newest results, beside those of a commit.
+/// Like [`sides`], for files written by datums (by their newest results) compared with those of a commit.
 pub(crate) fn sides_of_datums(store: &Store, old: Option<CommitId>, datums: &[DatumId]) -> Result<Sides> {
     let mut files = Vec::new();
     for datum in datums {
@@ -75,7 +75,7 @@ pub(crate) fn sides_of_datums(store: &Store, old: Option<CommitId>, datums: &[Da
     sides_of_files(store, old, files)
 }
 
-/// The same of files beside those that a commit has at their paths.
+/// Like [`sides`], for files compared with those at the same paths in a commit.
 pub(crate) fn sides_of_files(
     store: &Store,
     old: Option<CommitId>,
@@ -93,7 +93,7 @@ pub(crate) fn sides_of_files(
 }
 
 impl Sides {
-    /// Whether there is nothing to tell.
+    /// Whether there is nothing to report.
     pub fn is_empty(&self) -> bool {
         self.figures.is_empty()
     }

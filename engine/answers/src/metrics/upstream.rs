@@ -1,4 +1,4 @@
-//! The parameters of a file: what its datum read in small files of figures, what theirs read, and so on up to the commits of people.
+//! The parameters of a file: the figures in small files that its datum read, what their datums read, and so on up to users' commits.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -15,17 +15,17 @@ use crate::trace::{matched, origins_of};
 use engine::Result;
 use engine::graph::Versions;
 
-/// Inputs of a datum, and files of a directory, that are looked at.
+/// Maximum number of inputs of a datum, and of files in a directory, that are examined.
 const LOOKED_AT: usize = 64;
-/// Files that could not be read that are named.
+/// Maximum number of unreadable files named.
 const NAMED: usize = 3;
 
-/// Where a parameter comes from.
+/// The source of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Sort {
-    /// A file that people or a clock committed, or the environment of a stage.
+    /// A file committed by a user or a cron input, or the environment of a stage.
     Given,
-    /// Which version of a pipeline executed it.
+    /// The version of a pipeline that executed it.
     Version,
     /// A file that a pipeline wrote.
     Made,
@@ -37,14 +37,14 @@ pub(super) struct Parameter {
     pub(super) sort: Sort,
     /// Its repository or pipeline.
     pub(super) place: String,
-    /// The input by which it was read, and the file that holds it; `None` for an environment or a version.
+    /// The input through which it was read, and its file; `None` for an environment or a version.
     pub(super) file: Option<(String, FilePath)>,
-    /// Its name there.
+    /// Its name in the file.
     pub(super) key: String,
     pub(super) value: Value,
 }
 
-/// A file that a datum read, and what its only value is called, if it has but one.
+/// A file that a datum read, and the name of its only value, if it has just one.
 struct Read {
     input: String,
     repo: RepoName,
@@ -54,13 +54,13 @@ struct Read {
     word: String,
 }
 
-/// Looks up parameters; remembers those of each result.
+/// Looks up parameters and caches those of each result.
 pub(super) struct Upstream<'s> {
     store: &'s Store,
     known: HashMap<Digest, Rc<Vec<Parameter>>>,
     pipelines: Versions,
     unfit: BTreeSet<String>,
-    /// Whether inputs were not looked at because there are many.
+    /// Whether some inputs were not examined because there are many.
     is_cut: bool,
 }
 
@@ -69,7 +69,7 @@ impl<'s> Upstream<'s> {
         Self { store, known: HashMap::new(), pipelines: Versions::default(), unfit: BTreeSet::new(), is_cut: false }
     }
 
-    /// What could not be read, and that something was left out.
+    /// Notes on what could not be read, and whether something was left out.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> =
             self.unfit.iter().take(NAMED).map(|what| format!("no parameters were read from {what}")).collect();
@@ -82,8 +82,8 @@ impl<'s> Upstream<'s> {
         notes
     }
 
-    /// The parameters of a file: none of one that people committed. A file that its datum linked or copied has those of the original, not of
-    /// everything that the datum chose from.
+    /// The parameters of a file: none for a file that a user committed. If the datum linked or copied the file from an input, these are the
+    /// parameters of the original, not of everything that the datum could choose from.
     pub(super) fn of_file(&mut self, commit: CommitId, path: &FilePath) -> Result<Rc<Vec<Parameter>>> {
         let commit = self.store.commit(&commit)?;
         let lineage: Map<Digest> = commit.lineage.map_or(Map::empty(), Map::at);
@@ -101,7 +101,7 @@ impl<'s> Upstream<'s> {
         self.of_result(&commit, &digest)
     }
 
-    /// The one file that a pipeline wrote and the datum read that has the bytes of a file; of several the one that has its name, too.
+    /// The one file with the same content that a pipeline wrote and the datum read; of several, the one with the same name.
     fn original(
         &mut self,
         commit: &Commit,
@@ -178,7 +178,7 @@ impl<'s> Upstream<'s> {
                 match matched(self.store, tree, input)? {
                     None => continue,
                     Some(PathKind::File(file)) => {
-                        // An input that has a name of its own says what the file is; its path may be another for each datum.
+                        // An input with its own name says what the file is, although its path may differ between datums.
                         files.push(read(input.path.clone(), file, input.name.clone()));
                     }
                     Some(PathKind::Directory { files: count, .. }) => {
@@ -197,7 +197,7 @@ impl<'s> Upstream<'s> {
         Ok(files)
     }
 
-    /// The figures of a file that was read, and the parameters that it came from itself.
+    /// Adds the figures of a file that was read, and the parameters that led to it.
     fn of_input(&mut self, read: &Read, found: &mut Vec<Parameter>) -> Result<()> {
         let Read { input, repo, commit, path, file, word } = read;
         let is_made = self.store.commit(commit)?.kind == CommitKind::Output;
@@ -226,7 +226,7 @@ impl<'s> Upstream<'s> {
     }
 }
 
-/// What a parameter may be called, from short to long: by its key, its place, the input that read it, its file.
+/// Possible names of a parameter, from short to long: by its key, its repository or pipeline, the input that read it, its file.
 fn names_of(parameter: &Parameter) -> [String; 4] {
     let Parameter { sort, place, file, key, .. } = parameter;
     let long = format!("{place}.{key}");
@@ -237,7 +237,7 @@ fn names_of(parameter: &Parameter) -> [String; 4] {
     }
 }
 
-/// Parameters of rows by name: the shortest that no row has for two of them.
+/// The parameters of all rows by name: for each the shortest name that is unambiguous in every row.
 pub(super) fn named(rows: &[Rc<Vec<Parameter>>]) -> Vec<BTreeMap<String, (Sort, Value)>> {
     type Holder<'r> = (&'r str, Option<&'r (String, FilePath)>, &'r str);
     let mut shared: BTreeSet<String> = BTreeSet::new();

@@ -1,7 +1,7 @@
-//! Ids of every sort that is printed, found by their first digits, and the files that they stand for.
+//! Finds ids of every printed kind by their first digits, and the files that they identify.
 //!
-//! Sorts are looked through one after the other ([`first_sort`]), and the first that has any match counts: so what is typed most needs the
-//! fewest digits. Within one sort a prefix has to fit one id alone.
+//! Kinds are searched one after another ([`first_sort`]), and the first with any match wins, so that the ids typed most often need the
+//! fewest digits. Within one kind a prefix must be unique.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use specs::{CommitId, DatumId, Digest, FilePath, PipelineName, Reference, Revisi
 
 use engine::{EngineError, Result};
 
-/// Ids listed when a prefix fits several.
+/// Maximum number of ids listed for an ambiguous prefix.
 const CANDIDATES: usize = 10;
 
 /// What an id names.
@@ -25,21 +25,21 @@ pub enum Named {
     Commit(CommitId),
     /// A run.
     Run(RunId),
-    /// A datum that has a result.
+    /// A datum with a result.
     Datum(DatumId),
     /// The result of a datum.
     Result(Digest),
-    /// The code of versions of pipelines: the root of its tree.
+    /// The code of pipeline versions: the root of its tree.
     Code(Digest, Vec<VersionOf>),
-    /// An image of versions of pipelines, by its digest, its engine's id or its registry's digest.
+    /// An image of pipeline versions, by its digest, its id in the container engine, or its registry's digest.
     Image(Box<ImageStamp>, Vec<VersionOf>),
-    /// A key that commits are signed with, by its fingerprint.
+    /// A signing key, by its fingerprint.
     Key(Digest),
-    /// What executing a commit's datums again has shown.
+    /// The outcome of executing a commit's datums again.
     Certificate(Digest),
     /// Another document, or a log.
     Document(Kind, Digest),
-    /// The files of a commit, of a result, or another map.
+    /// The files of a commit or of a result, or another map.
     Map(Digest),
     /// The content of a file.
     Content(FileEntry),
@@ -61,7 +61,7 @@ impl std::fmt::Display for VersionOf {
 }
 
 impl Named {
-    /// The word for its sort.
+    /// The word for its kind.
     pub fn sort(&self) -> &'static str {
         match self {
             Self::Commit(_) => "commit",
@@ -78,7 +78,7 @@ impl Named {
         }
     }
 
-    /// The whole id.
+    /// The full id.
     pub fn id(&self) -> String {
         match self {
             Self::Commit(id) => id.to_string(),
@@ -114,7 +114,7 @@ fn sort_of(kind: Kind) -> &'static str {
     }
 }
 
-/// What an id with these first digits names; `NotFound` when nothing does, `AmbiguousId` when several of a sort do.
+/// What an id with these first digits names; `NotFound` if nothing does, `AmbiguousId` if several of one kind do.
 pub fn find_id(store: &Store, prefix: &IdPrefix) -> Result<Named> {
     match first_sort(store, prefix.as_str())?.as_slice() {
         [] => Err(EngineError::NotFound {
@@ -130,7 +130,7 @@ pub fn find_id(store: &Store, prefix: &IdPrefix) -> Result<Named> {
     }
 }
 
-/// All of the first sort that has any.
+/// All matches of the first kind that has any.
 fn first_sort(store: &Store, prefix: &str) -> Result<Vec<Named>> {
     let mut found: Vec<Named> = store.commits_by_prefix(prefix, CANDIDATES)?.into_iter().map(Named::Commit).collect();
     found.extend(store.runs_by_prefix(prefix, CANDIDATES)?.into_iter().map(Named::Run));
@@ -168,7 +168,7 @@ fn first_sort(store: &Store, prefix: &str) -> Result<Vec<Named>> {
     Ok(found)
 }
 
-/// Code and images of all versions that pipelines had.
+/// Code and images of all pipeline versions.
 fn of_versions(store: &Store, prefix: &str) -> Result<Vec<Named>> {
     let mut code: BTreeMap<Digest, Vec<VersionOf>> = BTreeMap::new();
     let mut images: BTreeMap<Digest, (ImageStamp, Vec<VersionOf>)> = BTreeMap::new();
@@ -197,7 +197,7 @@ fn is_of_image(image: &ImageStamp, prefix: &str) -> bool {
         || image.registry_digest.as_deref().is_some_and(|id| id.contains("sha256:") && digits(id))
 }
 
-/// Contents of files, and pieces of large ones.
+/// Contents of files, and chunks of large ones.
 fn contents(store: &Store, prefix: &str) -> Result<Vec<Named>> {
     let mut digests = store.objects_by_prefix(Kind::Manifest, prefix, CANDIDATES)?;
     digests.extend(store.objects_by_prefix(Kind::Chunk, prefix, CANDIDATES)?);
@@ -207,32 +207,32 @@ fn contents(store: &Store, prefix: &str) -> Result<Vec<Named>> {
     Ok(files.map(|file| file.map(Named::Content)).collect::<std::result::Result<_, _>>()?)
 }
 
-/// Files that something names.
+/// The files that something identifies.
 #[derive(Debug, Clone)]
 pub enum Files {
     /// Those of a commit, at and below a path.
     Commit(Box<Resolved>),
-    /// Those of a tree that is not a commit's, at and below a path.
+    /// Those of a tree that does not belong to a commit, at and below a path.
     Tree {
         /// The tree.
         tree: Tree,
         /// The path; `/` for all.
         path: FilePath,
-        /// What it is, in words, for messages: `the code of detect@v3`.
+        /// A description for messages: `the code of detect@v3`.
         place: String,
     },
     /// One file, by its content.
     One {
         /// The file.
         file: FileEntry,
-        /// A name that it has or had in a commit, else its digest.
+        /// A name that it has or had in a commit, or else its digest.
         name: String,
     },
 }
 
-/// The files that a reference, a version of a pipeline (`NAME@v3`: its code) or an id names.
+/// The files that a reference, a version of a pipeline (`NAME@v3`: its code) or an id identifies.
 ///
-/// Names come first: of repositories, then of their branches and tags. `Usage` for an id that has no files.
+/// Names take precedence: repositories, then their branches and tags. `Usage` for an id without files.
 pub fn find_files(store: &Store, source: &Source) -> Result<Files> {
     if let Source::Reference(reference) = source {
         if let Some((of, document)) = find_version(store, reference)? {
@@ -285,7 +285,7 @@ pub fn files_of(store: &Store, named: &Named, path: Option<&FilePath>) -> Result
         }
         Named::Map(root) => {
             let tree = Tree::at(*root);
-            // Lineage and maps of datums are no files; their entries cannot be read as such.
+            // Lineage and datums maps do not contain files; their entries cannot be read as such.
             tree.range(store, repos::tree::KeyRange::all())?
                 .next()
                 .transpose()
@@ -316,7 +316,7 @@ fn outputs_of(store: &Store, result: &Digest) -> Result<Digest> {
     Ok(document.outputs.unwrap_or_else(|| Tree::empty().root()))
 }
 
-/// The version of a pipeline that `NAME@v3` names; `None` for anything else. A branch or tag of that name wins.
+/// The version of a pipeline named by `NAME@v3`; `None` for anything else. A branch or tag with that name takes precedence.
 pub fn find_version(store: &Store, reference: &Reference) -> Result<Option<(VersionOf, VersionDocument)>> {
     let Some(revision) = reference.revision.as_ref().filter(|revision| revision.back == 0) else { return Ok(None) };
     let RevisionBase::Word(word) = &revision.base else { return Ok(None) };

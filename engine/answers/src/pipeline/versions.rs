@@ -1,4 +1,4 @@
-//! The versions of a pipeline: when each came, by whom, and what it changed.
+//! The versions of a pipeline: when and by whom each was applied, and what it changed.
 
 use repos::documents::{CodeStamp, ImageStamp, SpecDocument, Transform, VersionDocument};
 use repos::journal::{Cause, CauseKind, Entry};
@@ -17,24 +17,24 @@ pub struct VersionView {
     pub pipeline: PipelineName,
     pub version: u32,
     pub created_at: Timestamp,
-    /// Who applied it; `null` where nobody did by hand.
+    /// Who applied it; `null` if no user did.
     pub author: Option<String>,
-    /// `apply`, `try` or `rollback`; `null` for one whose record the journal does not have.
+    /// `apply`, `try` or `rollback`; `null` if the journal has no record of it.
     pub cause: Option<CauseKind>,
     pub run: Option<RunId>,
-    /// Why, in the author's words.
+    /// The author's message.
     pub message: String,
-    /// What differs from the version before it; empty for the first.
+    /// Differences from the previous version; empty for the first.
     pub changes: Vec<String>,
     pub image: Option<ImageStamp>,
     pub code: Option<CodeStamp>,
-    /// Whether it is what the pipeline is now.
+    /// Whether it is the pipeline's current version.
     pub is_current: bool,
-    /// Whether it was only tried.
+    /// Whether it was only a trial.
     pub is_try: bool,
 }
 
-/// All versions of a pipeline, newest first, also of one that was deleted.
+/// All versions of a pipeline, which may be deleted, newest first.
 pub fn pipeline_versions(store: &Store, name: &PipelineName) -> Result<Vec<VersionView>> {
     let rows = store.pipeline_versions(name)?;
     let current = store.find_pipeline(name)?.map(|row| row.version);
@@ -65,7 +65,7 @@ pub fn pipeline_versions(store: &Store, name: &PipelineName) -> Result<Vec<Versi
             is_current: current == Some(row.version),
             is_try,
         });
-        // What was only tried is nothing that the next one came after.
+        // A trial does not count as the previous version of the next one.
         if !is_try || before.is_none() {
             before = Some(document);
         }
@@ -74,7 +74,7 @@ pub fn pipeline_versions(store: &Store, name: &PipelineName) -> Result<Vec<Versi
     Ok(views)
 }
 
-/// A record that made a version.
+/// A record that created a version.
 struct Made {
     version: u32,
     at: Timestamp,
@@ -101,7 +101,7 @@ fn records_of(store: &Store, name: &PipelineName) -> Result<Vec<Made>> {
     Ok(made)
 }
 
-/// What a version of a pipeline is made of.
+/// The parts of a pipeline version.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct VersionDetails {
@@ -110,13 +110,13 @@ pub struct VersionDetails {
     pub executor: repos::documents::ExecutorKind,
     /// What is executed.
     pub transform: Transform,
-    /// The image's entrypoint, where the spec has no `cmd`.
+    /// The image's entrypoint, if the spec has no `cmd`.
     pub entrypoint: Vec<String>,
     /// The spec as it was applied, in its normal form.
     pub spec: serde_json::Value,
 }
 
-/// All about one version.
+/// Everything about one version.
 pub fn version_details(store: &Store, name: &PipelineName, version: u32) -> Result<Option<VersionDetails>> {
     let Some(view) = pipeline_versions(store, name)?.into_iter().find(|view| view.version == version) else {
         return Ok(None);

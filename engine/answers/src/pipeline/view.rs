@@ -1,4 +1,4 @@
-//! A pipeline: how far it is, and what it is made of.
+//! The state of a pipeline, and its parts.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -16,17 +16,17 @@ use engine::graph::Pipeline;
 use engine::live::job_id;
 use engine::live::{JobKey, Live, LiveState};
 
-/// How far a pipeline is.
+/// The state of a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PipelineState {
-    /// Its output is that of its newest inputs.
+    /// Its output is up to date with its inputs.
     Current,
-    /// It has a job that nobody runs yet.
+    /// It has a job that is not running yet.
     Pending,
-    /// A job of it runs.
+    /// One of its jobs is running.
     Running,
-    /// Its newest job gave nothing good.
+    /// Its newest job did not succeed.
     Failed,
     /// It gets no jobs.
     Stopped,
@@ -44,7 +44,7 @@ impl fmt::Display for PipelineState {
     }
 }
 
-/// A pipeline as programs see it.
+/// A pipeline, for programs.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of the contract")]
 pub struct PipelineView {
@@ -54,11 +54,11 @@ pub struct PipelineView {
     pub reason: Option<String>,
     /// The id of its newest job.
     pub last_job: Option<String>,
-    /// Runs since its last good one.
+    /// Number of runs since its last successful one.
     pub behind_runs: u64,
     /// The head of its output branch.
     pub output_commit: Option<CommitId>,
-    /// When its clocks tick next; absent without one, and while it is stopped.
+    /// When its cron inputs tick next; absent without one, and while it is stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_tick: Option<Timestamp>,
     /// Its newest job.
@@ -69,7 +69,7 @@ pub struct PipelineView {
     pub ended: Option<JobRow>,
 }
 
-/// How far a pipeline is; `live` is what an engine in this process does.
+/// The state of a pipeline; `live` is the activity of an engine in this process.
 pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) -> Result<PipelineView> {
     let row = store.pipeline(name)?;
     let pipeline = Pipeline::load(store, &row)?;
@@ -84,7 +84,7 @@ pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) ->
         since_good.push(job);
         ControlFlow::Continue(())
     })?;
-    // An update makes a job, unless there is no data for it: then how older versions ended says nothing about this one.
+    // An update creates a job, unless there is no data for it: then the jobs of older versions say nothing about this one.
     let has_no_data = since_good.first().is_some_and(|job| job.sealed.is_some() && job.version != row.version);
     let (state, reason) = if row.is_stopped() {
         (PipelineState::Stopped, None)
@@ -109,13 +109,13 @@ pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) ->
     })
 }
 
-/// The newest job of a pipeline's present version; `None` when that has none, since there is no data for it.
+/// The newest job of a pipeline's current version; `None` if it has none because there is no data for it.
 pub fn newest_of_version(store: &Store, name: &PipelineName) -> Result<Option<JobRow>> {
     let version = store.pipeline(name)?.version;
     Ok(store.newest_job(name)?.filter(|job| job.sealed.is_none() || job.version == version))
 }
 
-/// State and reason, from the jobs since the last good one, newest first.
+/// State and reason, from the jobs since the last successful one, newest first.
 fn state_of(store: &Store, jobs: &[JobRow], live: Option<&Live>) -> Result<(PipelineState, Option<String>)> {
     let Some(newest) = jobs.first() else { return Ok((PipelineState::Current, None)) };
     for job in jobs.iter().filter(|job| job.sealed.is_none()) {
@@ -133,7 +133,7 @@ fn state_of(store: &Store, jobs: &[JobRow], live: Option<&Live>) -> Result<(Pipe
     Ok((PipelineState::Pending, job_view(store, oldest, None)?.reason))
 }
 
-/// What a pipeline is made of in its newest version.
+/// The parts of a pipeline in its newest version.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct PipelineDetails {
@@ -146,7 +146,7 @@ pub struct PipelineDetails {
     pub code: Option<CodeStamp>,
     /// What is executed.
     pub transform: Transform,
-    /// The image's entrypoint, where the spec has no `cmd`.
+    /// The image's entrypoint, if the spec has no `cmd`.
     pub entrypoint: Vec<String>,
     /// The branches that it reads, `REPO@BRANCH`.
     pub inputs: Vec<String>,
@@ -156,7 +156,7 @@ pub struct PipelineDetails {
     pub spec: serde_json::Value,
 }
 
-/// All about a pipeline.
+/// Everything about a pipeline.
 pub fn pipeline_details(store: &Store, name: &PipelineName, live: Option<&Live>) -> Result<PipelineDetails> {
     let view = pipeline_view(store, name, live)?;
     let row = store.pipeline(name)?;

@@ -1,7 +1,7 @@
 //! Signed statements: the Dead Simple Signing Envelope, version 1.
 //!
-//! What is signed is not the payload but its *pre-authentication encoding*, which binds its type: `DSSEv1`, then type and payload, each
-//! after its length in bytes, all with single spaces between (github.com/secure-systems-lab/dsse, `protocol.md`).
+//! The signature is not over the payload itself but over its *pre-authentication encoding*, which binds its type: `DSSEv1`, then type and
+//! payload, each preceded by its length in bytes, all separated by single spaces (github.com/secure-systems-lab/dsse, `protocol.md`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,9 +22,9 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 pub struct Envelope {
     /// Base64 of the statement's JSON.
     pub payload: String,
-    /// What the payload is.
+    /// The type of the payload.
     pub payload_type: String,
-    /// At least one.
+    /// At least one signature.
     pub signatures: Vec<EnvelopeSignature>,
 }
 
@@ -38,7 +38,7 @@ pub struct EnvelopeSignature {
 }
 
 impl Envelope {
-    /// A statement, signed: `sign` gives a key's fingerprint and its signature of the bytes.
+    /// Signs a statement: `sign` returns a key's fingerprint and its signature of the bytes.
     pub fn seal(statement: &Statement, sign: impl FnOnce(&[u8]) -> Result<(Digest, Signature)>) -> Result<Self> {
         let payload = serde_json::to_vec(statement).expect("a statement has a JSON form");
         let (key, signature) = sign(&authenticated(PAYLOAD_TYPE, &payload))?;
@@ -47,12 +47,12 @@ impl Envelope {
         Ok(Self { payload: STANDARD.encode(payload), payload_type, signatures: vec![signature] })
     }
 
-    /// The payload's bytes; `None` when they are no base64.
+    /// The payload's bytes; `None` if it is not base64.
     pub fn payload(&self) -> Option<Vec<u8>> {
         STANDARD.decode(&self.payload).ok()
     }
 
-    /// Whether a key has signed this payload as what it says it is.
+    /// Whether a key has signed this payload with its type.
     pub fn is_signed_by(&self, key: &PublicKey) -> bool {
         let Some(payload) = self.payload() else { return false };
         let bytes = authenticated(&self.payload_type, &payload);
@@ -61,7 +61,7 @@ impl Envelope {
     }
 }
 
-/// The bytes that are signed.
+/// The bytes to sign.
 pub fn authenticated(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut bytes = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     bytes.extend_from_slice(payload);
@@ -72,7 +72,7 @@ pub fn authenticated(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The example of the protocol's own text.
+    /// The example from the protocol's specification.
     #[test]
     fn what_is_signed_is_bound_to_its_type() {
         let signed = authenticated("http://example.com/HelloWorld", b"hello world");

@@ -1,4 +1,4 @@
-//! What of a trace belongs to which commit.
+//! Which parts of a trace belong to which commit.
 
 use std::collections::HashMap;
 
@@ -6,16 +6,16 @@ use specs::{CommitId, Digest, FilePath, RepoName};
 
 use crate::trace::{DatumNode, FileNode, Origin, Trace};
 
-/// What a trace saw of one commit.
+/// What a trace found in one commit.
 #[derive(Debug, Default)]
 pub(super) struct Evidence<'t> {
-    /// Its files on the way, with the digests of their bytes.
+    /// Its files in the trace, with the digests of their content.
     pub(super) files: Vec<(&'t RepoName, &'t FilePath, Digest)>,
     /// The datums that wrote them.
     pub(super) datums: Vec<&'t DatumNode>,
 }
 
-/// All commits of a trace, each once, the asked one first.
+/// All commits of a trace, each once, the requested one first.
 #[derive(Debug, Default)]
 pub(super) struct Commits<'t> {
     pub(super) order: Vec<CommitId>,

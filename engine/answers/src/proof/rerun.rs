@@ -1,10 +1,11 @@
 //! Executes the provenance of a claim again: each datum in a fresh sandbox, on its recorded inputs.
 //!
-//! No cache is asked, no branch moves, and no result is kept; what comes of it is a certificate. Stages come one after another, upstream
-//! first, datums of a stage in parallel. Sandboxes are closed one by one; nothing else is cleaned up, since an engine may be running.
+//! The cache is not used, no branch moves, and no result is kept; the outcome is a certificate. Stages run one after another, upstream
+//! first, and the datums of a stage in parallel. Sandboxes are closed one by one; nothing else is cleaned up, since an engine may be
+//! running.
 //!
-//! What reaches the network has effects outside, such as a mail that is sent once more: it is executed only when that is allowed, and else
-//! left out, by name.
+//! Datums with network access can have external effects, such as a second mail: they are executed only if that is allowed, and otherwise
+//! left out and reported.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -29,44 +30,44 @@ use engine::executors::Executors;
 use engine::{EngineError, Result, in_full};
 use sandbox::Executor;
 
-/// Differing paths of a stage that a certificate names.
+/// Maximum number of differing paths of a stage that a certificate names.
 const NAMED: usize = 100;
 
-/// What is to be executed again, and how.
+/// What to execute again, and how.
 pub struct Repeat<'a> {
-    /// The executors of this machine; each datum runs in the one that made it.
+    /// The executors of this machine; each datum runs in the kind that made it.
     pub executors: Executors,
-    /// Datums at a time.
+    /// Number of parallel datums.
     pub jobs: usize,
-    /// Whom the store authenticated.
+    /// The identity that the store authenticated.
     pub committer: String,
-    /// Whether datums that reach the network are executed too.
+    /// Whether datums with network access are executed too.
     pub network: bool,
-    /// Called with what is going to be executed and what is left out, before anything is.
+    /// Called with what will be executed and what is left out, before anything is executed.
     pub on_plan: &'a (dyn Fn(&[Intended]) + Sync),
     /// Called with each stage as it ends.
     pub on_stage: &'a (dyn Fn(&CertifiedStage) + Sync),
 }
 
-/// Datums of one stage that are executed in the same way, or left out.
+/// Datums of one stage that are executed the same way, or left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Intended {
     /// The pipeline.
     pub pipeline: PipelineName,
-    /// How many.
+    /// Number of datums.
     pub datums: u64,
     /// What executes them.
     pub executor: ExecutorKind,
-    /// What they reach of the network.
+    /// Their network access.
     pub network: Network,
-    /// Whether they are left out, because of the network.
+    /// Whether they are left out because of the network.
     pub is_left_out: bool,
 }
 
-/// Executes the datums of a file, directory or commit, and all that they depend on, again, and keeps what comes of it; the certificate and
-/// its digest. To run on a runtime with several threads.
+/// Executes again the datums of a file, directory or commit, and everything they depend on, and stores the outcome; returns the certificate
+/// and its digest. Must run on a multi-threaded runtime.
 ///
-/// `NotFound` when no datum made what is asked about: people committed it.
+/// `NotFound` if no datum made what is asked about: a user committed it.
 pub async fn rerun(store: &Store, at: &Resolved, repeat: Repeat<'_>) -> Result<(Digest, Certificate)> {
     let stages = blocking(|| stages(store, at))?;
     let Some(first) = stages.iter().find_map(|stage| stage.datums.first()).map(|datum| datum.result) else {
@@ -95,11 +96,11 @@ pub async fn rerun(store: &Store, at: &Resolved, repeat: Repeat<'_>) -> Result<(
     Ok((digest, certificate))
 }
 
-/// What executes the datums, as it is now.
+/// The current version of the executor of the datums.
 async fn stamp(store: &Store, result: &Digest, executors: &Executors) -> Result<ExecutorStamp> {
     let kind = store.document::<ResultDocument>(result)?.executor.kind;
     let info = of_kind(executors, kind).check().await;
-    // One that does not answer is why nothing can be executed, which each stage says.
+    // An executor that does not respond is the reason why nothing can be executed, which each stage reports.
     let (version, host) = info.map(|info| (info.version, info.host)).unwrap_or_default();
     Ok(ExecutorStamp { kind, version, host })
 }
@@ -118,7 +119,7 @@ struct Stage {
     datums: Vec<StageDatum>,
 }
 
-/// A datum by its result, and what executing it again takes.
+/// A datum by its result, with what is needed to execute it again.
 struct StageDatum {
     result: Digest,
     executor: ExecutorKind,
@@ -126,7 +127,7 @@ struct StageDatum {
 }
 
 impl StageDatum {
-    /// What cannot be read is not executed, and says why then.
+    /// An unreadable result is not executed, and reports why later.
     fn of(store: &Store, result: Digest) -> Self {
         let read = || {
             let document: ResultDocument = store.document(&result)?;
@@ -143,7 +144,7 @@ impl StageDatum {
     }
 }
 
-/// What is going to be executed, in this order, and what is left out.
+/// What will be executed, in this order, and what is left out.
 fn intended(stages: &[Stage], network: bool) -> Vec<Intended> {
     let mut all: Vec<Intended> = Vec::new();
     for (stage, datum) in stages.iter().flat_map(|stage| stage.datums.iter().map(move |datum| (stage, datum))) {
@@ -182,7 +183,7 @@ fn stages(store: &Store, at: &Resolved) -> Result<Vec<Stage>> {
     Ok(stages)
 }
 
-/// How many stages there are above a commit, itself counted.
+/// Number of stages up to a commit, including its own.
 fn depth(store: &Store, id: CommitId, known: &mut HashMap<CommitId, usize>) -> Result<usize, RepoError> {
     if let Some(depth) = known.get(&id) {
         return Ok(*depth);
@@ -195,7 +196,7 @@ fn depth(store: &Store, id: CommitId, known: &mut HashMap<CommitId, usize>) -> R
     Ok(above + 1)
 }
 
-/// What came of one datum.
+/// The outcome of one datum.
 enum Outcome {
     Same,
     Other(Vec<FilePath>),

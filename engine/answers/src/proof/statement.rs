@@ -1,15 +1,15 @@
-//! What a store claims of its commits: in-toto Statements, version 1.
+//! A store's claims about its commits: in-toto Statements, version 1.
 //!
-//! The subject of a statement is a commit, never a list of files: a commit's id stands for every file in it, so that a file that was
-//! renamed or left out cannot slip through. The files of the trace are named by what is claimed.
+//! The subject of a statement is a commit, never a list of files: a commit's id covers every file in it, so a renamed or omitted file
+//! cannot go unnoticed. The predicate names the files of the trace.
 //!
 //! - An output commit gets SLSA provenance, version 1 (slsa.dev/provenance/v1). Its `buildType` is [`JOB_BUILD_TYPE`]: the pipeline's
-//!   version and the run with its cause are external parameters; transform, network and executor internal ones; dependencies are the
+//!   version and the run with its cause are external parameters; transform, network and executor are internal ones; dependencies are the
 //!   input commits, spec, transform, image, code and the files that the traced datums read; by-products are the traced files, results and
 //!   logs.
-//! - A commit of people or of a clock gets [`COMMIT_PREDICATE`]: author, committer, message, time, parents, the traced files.
+//! - A commit of a user or a cron input gets [`COMMIT_PREDICATE`]: author, committer, message, time, parents, the traced files.
 //!
-//! Digests named `sha256` are those of the bytes as `pv show --raw` and `pv cat` print them; `gitCommit` is git's own.
+//! Digests named `sha256` are those of the bytes printed by `pv show --raw` and `pv cat`; `gitCommit` is git's own.
 
 use std::collections::BTreeMap;
 
@@ -24,11 +24,11 @@ use super::evidence::{Commits, Evidence};
 use crate::trace::{InputNode, Trace};
 use engine::Result;
 
-/// How outputs come about: a job of a pipeline.
+/// How outputs are built: by a job of a pipeline.
 pub const JOB_BUILD_TYPE: &str = "pv:build/job/v1";
-/// What is claimed of a commit that people made.
+/// The predicate of a commit that a user made.
 pub const COMMIT_PREDICATE: &str = "pv:predicate/commit/v1";
-/// What is claimed of a commit that a pipeline made.
+/// The predicate of a commit that a pipeline made.
 pub const SLSA_PREDICATE: &str = "https://slsa.dev/provenance/v1";
 
 /// A claim about a commit.
@@ -40,16 +40,16 @@ pub struct Statement {
     pub format: String,
     /// The commit.
     pub subject: Vec<Descriptor>,
-    /// What is claimed: the kind.
+    /// The type of the claim.
     pub predicate_type: String,
-    /// What is claimed.
+    /// The claim.
     pub predicate: Value,
 }
 
 /// Something with a name and a digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Descriptor {
-    /// What it is called here.
+    /// Its name here.
     pub name: String,
     /// Algorithm → digest in hex.
     pub digest: BTreeMap<String, String>,
@@ -61,7 +61,7 @@ impl Descriptor {
     }
 }
 
-/// What is claimed of every commit on the way of a trace; the asked one first.
+/// Statements about every commit in a trace; the requested one first.
 pub fn statements(store: &Store, trace: &Trace) -> Result<Vec<Statement>> {
     let Commits { order, evidence } = Commits::of(trace);
     let builder = format!("pv:store/{}", store.id()?);
@@ -160,7 +160,7 @@ fn dependencies(commit: &Commit, stamp: &PipelineStamp, evidence: &Evidence<'_>)
     all
 }
 
-/// The git commits that code and spec were compared with; each name says with what outcome.
+/// The git commits that code and spec were compared with; each name contains the outcome.
 fn git_commits(code: &CodeStamp) -> Vec<Descriptor> {
     let code = code.checked();
     let checks = [("code", code.git_code), ("spec", code.git_spec)];
@@ -177,13 +177,13 @@ fn git_commits(code: &CodeStamp) -> Vec<Descriptor> {
     commits.collect()
 }
 
-/// A matched directory stands for its files.
+/// A matched directory represents its files.
 fn input_files(input: &InputNode) -> Vec<Descriptor> {
     let place = input.commit.as_ref().map_or_else(|| input.input.clone(), |commit| commit.repo.to_string());
     input.digest.map(|digest| Descriptor::new(format!("{place}:{}", input.path), digest)).into_iter().collect()
 }
 
-/// The traced files, the results that wrote them, and what was printed.
+/// The traced files, the results that wrote them, and their logs.
 fn byproducts(evidence: &Evidence<'_>) -> Vec<Descriptor> {
     let mut all = files(evidence);
     for datum in &evidence.datums {

@@ -1,4 +1,4 @@
-//! Why a run came about, in the one shape in which programs see it: of runs, jobs and traces.
+//! Why a run was created, in one form for all programs: in runs, jobs and traces.
 
 use repos::journal::CauseKind;
 use repos::{RepoError, RunRow, Store, Timestamp};
@@ -6,20 +6,20 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use specs::RunId;
 
-/// Why a run came about.
+/// Why a run was created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CauseView {
-    /// What sort of change it was.
+    /// The kind of change.
     pub kind: CauseKind,
-    /// Who is said to have made the change.
+    /// The claimed author of the change.
     pub author: Option<String>,
-    /// Whom the store authenticated.
+    /// The identity that the store authenticated.
     pub committer: String,
-    /// When the change was asked for.
+    /// When the change was requested.
     pub at: Timestamp,
-    /// Why, in the words of who decided it; else the message of the commit that was made. May be empty.
+    /// The reason in the user's words, or the message of the commit that was made. May be empty.
     pub message: String,
-    /// References that say what changed, such as `images@main`.
+    /// References to what changed, such as `images@main`.
     pub refs: Vec<String>,
     /// Why, in the words of who decided it.
     #[serde(skip)]
@@ -27,7 +27,7 @@ pub struct CauseView {
 }
 
 impl CauseView {
-    /// Why a run came about.
+    /// Why a run was created.
     pub fn of(store: &Store, run: &RunRow) -> Result<Self, RepoError> {
         let cause = run.cause.clone();
         let reason = cause.message.clone();
@@ -39,7 +39,7 @@ impl CauseView {
         Ok(Self { kind, author, committer, at, message, refs, reason })
     }
 
-    /// Who made the change, as far as is known.
+    /// The author of the change, as far as known.
     pub fn who(&self) -> &str {
         self.author.as_deref().unwrap_or(&self.committer)
     }

@@ -1,4 +1,4 @@
-//! From one file to the commits of people.
+//! From one file back to users' commits.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -18,20 +18,20 @@ use crate::run::CauseView;
 use engine::Result;
 use engine::graph::Versions;
 
-/// Copies of copies that are followed one after another.
+/// Maximum length of a chain of copies that is followed.
 const MOST_COPIES: usize = 100;
 
-/// How far back a trace goes.
+/// How far back a trace reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reach {
-    /// Datums from the file to a commit of people, at most; `None` for all.
+    /// Maximum number of datums between the file and a user's commit; `None` for all.
     pub depth: Option<usize>,
-    /// Whether every file of a large directory is followed, not only its first ones. The trace then costs as much as it has files.
+    /// Whether every file of a large directory is followed, not only the first ones. The cost is then proportional to the number of files.
     pub all_files: bool,
 }
 
 impl Reach {
-    /// To the end, every file.
+    /// To the end, with every file.
     pub fn everything() -> Self {
         Self { depth: None, all_files: true }
     }
@@ -90,23 +90,23 @@ impl std::fmt::Display for Place {
 pub(super) struct Tracer<'a> {
     pub(super) store: &'a Store,
     pub(super) reach: Reach,
-    /// The run that made what was asked about.
+    /// The order of the run that made the requested commit.
     pub(super) order: u64,
     seen: HashSet<Digest>,
-    /// Directories whose files stand somewhere in the trace.
+    /// Directories whose files are somewhere in the trace.
     pub(super) directories: HashSet<Place>,
     sources: HashSet<(RepoName, FilePath, Digest)>,
     pub(super) pipelines: Versions,
-    /// Files of directories that datums read, by their bytes.
+    /// Files of directories that datums read, by content.
     pub(super) by_bytes: HashMap<Place, HashMap<Digest, FilePath>>,
-    /// Copies of copies on the way to where it is now.
+    /// Length of the chain of copies followed so far.
     copies: usize,
     pub(super) cut: Vec<String>,
     pub(super) gaps: Vec<String>,
     is_damaged: bool,
 }
 
-/// The address that a file was read from. Of several archives that were put into one directory it is not known which held it.
+/// The address that a file was downloaded from. If several archives were unpacked into one directory, it is unknown which contained it.
 fn read_from(origins: &[WebOrigin], path: &FilePath) -> Option<String> {
     for path in std::iter::successors(Some(path.clone()), FilePath::parent) {
         let found: Vec<&WebOrigin> = origins.iter().filter(|origin| origin.path == path).collect();
@@ -140,7 +140,7 @@ impl<'a> Tracer<'a> {
     pub(super) fn file(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<FileNode> {
         let (origin, same_as) = match self.origin(place, file, depth) {
             Ok(found) => found,
-            // What is missing or damaged ends this branch of the trace, not the trace.
+            // Missing or damaged data ends this branch of the trace, not the whole trace.
             Err(error) if error.kind() == specs::ErrorKind::Damaged => {
                 self.is_damaged = true;
                 (self.gap(place, error.to_string()), None)
@@ -242,7 +242,7 @@ impl<'a> Tracer<'a> {
         Ok(run.map(|run| CauseView::of(self.store, &run)).transpose()?)
     }
 
-    /// Who applied a version of a pipeline: the run of that moment, found by halving. Nobody is named when nothing ran for it.
+    /// Who applied a version of a pipeline: the run at that time, found by binary search. `None` if nothing ran for it.
     fn applied_by(&self, pipeline: &PipelineName, at: Timestamp) -> Result<Option<String>> {
         let (mut low, mut high) = (1, self.store.runs_count()? + 1);
         while low < high {
@@ -256,7 +256,7 @@ impl<'a> Tracer<'a> {
         };
         let mut run = self.store.run_at(low)?.filter(is_it);
         if run.is_none() {
-            // A clock that was set back spoils the halving: then the pipeline's own jobs lead to it.
+            // A clock that was set back breaks the binary search: then the pipeline's own jobs lead to it.
             let mut orders = Vec::new();
             self.store.visit_jobs(pipeline, u64::MAX, |job| {
                 orders.extend((job.created_at == at).then_some(job.order));
@@ -269,7 +269,7 @@ impl<'a> Tracer<'a> {
         Ok(run.map(|run| run.cause.author.unwrap_or(run.cause.committer)))
     }
 
-    /// The commit that brought a file in, and what it was copied from.
+    /// The commit that introduced a file, and what it was copied from.
     fn source(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<SourceNode> {
         self.sources.insert((place.repo.clone(), place.path.clone(), file.digest));
         let introduced = introduced(self.store, &place.repo, place.commit, &place.path)?;
@@ -290,7 +290,7 @@ impl<'a> Tracer<'a> {
         })
     }
 
-    /// Why the bytes of a source file are not in the store any more; then the trace has a gap here.
+    /// Why the content of a source file is no longer in the store; the trace then has a gap here.
     fn gone(&mut self, place: &Place, file: &FileEntry) -> Result<Option<String>> {
         if file.size == 0 || self.store.has_content(&file.digest)? {
             return Ok(None);
@@ -301,7 +301,7 @@ impl<'a> Tracer<'a> {
         Ok(Some(why))
     }
 
-    /// The file that `cp` took over.
+    /// The original of a file copied by `cp`.
     fn copied_from(
         &mut self,
         sources: &[Source],
@@ -324,15 +324,15 @@ impl<'a> Tracer<'a> {
         Ok(None)
     }
 
-    /// The file with these bytes below what was copied: the end of its path is the end of the copy's, the longest that fits, since a
-    /// copied directory keeps the names in it.
+    /// The file with this content below the copied path: its path ends like the copy's, with the longest possible match, since a copied
+    /// directory keeps the names in it.
     fn original(&self, source: &Source, copy: &FilePath, digest: Digest) -> Result<Option<(FilePath, FileEntry)>> {
         let tree = Tree::at(self.store.commit(&source.commit)?.tree);
         let parts: Vec<&str> = copy.as_str().split('/').filter(|part| !part.is_empty()).collect();
         for first in 0..=parts.len() {
             let end = parts[first..].join("/");
             let path = if end.is_empty() { Ok(source.path.clone()) } else { source.path.join(&end) };
-            // What is not a path is not a file either.
+            // What is not a path cannot be a file.
             let Ok(path) = path else { continue };
             if let Some(entry) = tree.file(self.store, &path)?.filter(|entry| entry.digest == digest) {
                 return Ok(Some((path, entry)));
@@ -342,7 +342,7 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// Who brought a file into a commit: of an output the job that executed its datum, else the commit that introduced it.
+/// Who committed a file: for an output the job that executed its datum, otherwise the commit that introduced it.
 pub(crate) fn brought(store: &Store, place: &Place) -> Result<Option<Brought>> {
     let commit = store.commit(&place.commit)?;
     if commit.kind != CommitKind::Output {

@@ -1,7 +1,7 @@
-//! What the files of a trace show, and who vouches for its commits: what a page needs beside the trace itself.
+//! The content of files in a trace, and who vouches for its commits: what a page needs besides the trace itself.
 //!
-//! Everything is bounded: pictures are small, texts cut, and of many files the first are shown, the asked one and its nearest sources before
-//! others. What is not shown says why, or is counted.
+//! Everything is bounded: pictures are small, texts are cut, and of many files only the first are shown, starting with the requested one
+//! and its nearest sources. What is not shown is counted, or says why.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::Cursor;
@@ -16,54 +16,54 @@ use specs::{CommitId, Digest, FilePath, RepoName};
 use super::nodes::{FileNode, Origin, Trace};
 use engine::Result;
 
-/// Pictures on a page.
+/// Maximum number of pictures on a page.
 const PICTURES: usize = 24;
-/// Bytes of all of them.
+/// Their maximum total size in bytes.
 const PICTURE_BYTES: usize = 4 << 20;
-/// Other files that are shown.
+/// Maximum number of other files shown.
 const OTHERS: usize = 40;
-/// Bytes of a file that is read to be shown.
+/// Maximum size in bytes of a file that is read to be shown.
 const READ: u64 = 64 << 20;
-/// Commits of which it is said who signed them.
+/// Maximum number of commits whose signers are reported.
 const COMMITS: usize = 200;
 const BOUNDS: Bounds = Bounds { text_bytes: 8 << 10, picture_side: 640, tensors: 20 };
 
-/// What the files of a trace show, and who vouches for its commits.
+/// The content of files in a trace, and who vouches for its commits.
 #[derive(Debug, Default)]
 pub struct Exhibits {
-    /// What files show, by their bytes, in the order in which a page has them.
+    /// The content of files, each once, in page order.
     pub(super) shown: Vec<Exhibit>,
-    /// Files of the trace that are not among them.
+    /// Number of further files in the trace.
     pub(super) left_out: usize,
-    /// By whom the commits of the trace are signed.
+    /// The signatures of the commits in the trace.
     pub(super) signed: Vec<SignedCommit>,
-    /// Commits of which nothing is said.
+    /// Number of further commits.
     pub(super) commits_left_out: usize,
-    /// Executions for proof of the commit that was asked about, the newest last.
+    /// Certificates of the requested commit, newest last.
     pub(super) certificates: Vec<(Digest, Certificate)>,
 }
 
-/// A file and what it shows.
+/// A file and its content.
 #[derive(Debug)]
 pub(super) struct Exhibit {
-    /// Where the file is; of several places with its bytes the one nearest to people.
+    /// Where the file is; of several places with the same content, the one nearest to users.
     pub(super) place: (RepoName, CommitId, FilePath),
     pub(super) digest: Digest,
     pub(super) size_bytes: u64,
     pub(super) shown: Shown,
 }
 
-/// A commit and by whom it is signed.
+/// A commit and its signature.
 #[derive(Debug)]
 pub(super) struct SignedCommit {
     pub(super) repo: RepoName,
     pub(super) commit: CommitId,
-    /// What is known of its signature, in words.
+    /// A description of its signature.
     pub(super) words: String,
     pub(super) is_good: bool,
 }
 
-/// Gathers what a page about a trace shows.
+/// Collects what a page about a trace shows.
 pub fn exhibits(store: &Store, trace: &Trace) -> Result<Exhibits> {
     let files = files_of(&trace.file);
     let mut found = Exhibits::default();
@@ -100,13 +100,13 @@ fn looks_like_image(path: &FilePath) -> bool {
     ending.is_some_and(|ending| endings.contains(&ending.as_str()))
 }
 
-/// The commit by which a file is told.
+/// The commit to report for a file.
 fn commit_of(file: &FileNode) -> CommitId {
     if let Origin::Source(source) = &file.origin { source.commit } else { file.commit }
 }
 
-/// The files of a trace, each of its bytes once: the asked one, then those of people, then those that stages made. Of equal bytes the file of
-/// people counts.
+/// The files of a trace, each content once: the requested one, then those of users, then those made by stages. For equal content the user's
+/// file wins.
 fn files_of(asked: &FileNode) -> Vec<&FileNode> {
     let mut open = vec![asked];
     let (mut sources, mut made) = (Vec::new(), Vec::new());
@@ -118,7 +118,7 @@ fn files_of(asked: &FileNode) -> Vec<&FileNode> {
             }
             Origin::Datum(datum) => {
                 made.push(file);
-                // The first comes from the end first.
+                // A stack: the first input must be pushed last.
                 open.extend(datum.inputs.iter().rev().flat_map(|input| input.files.iter().rev()));
             }
             Origin::SeenDatum(_) | Origin::Gap(_) | Origin::Cut => made.push(file),
@@ -142,7 +142,7 @@ fn shown(store: &Store, file: &FileNode) -> Result<Shown> {
     if !store.has_content(&file.digest)? {
         return Ok(Shown::Nothing("its content is no longer stored".to_owned()));
     }
-    // Of a text its beginning is enough.
+    // For a text, its beginning is enough.
     let most = if looks_like_text(&file.path) { 2 * BOUNDS.text_bytes } else { file.size_bytes };
     if most > READ {
         return Ok(Shown::Nothing("it is too large to show".to_owned()));
@@ -163,7 +163,7 @@ fn looks_like_text(path: &FilePath) -> bool {
     endings.iter().any(|ending| path.name().ends_with(ending))
 }
 
-/// Says of each commit of a trace by whom it is signed.
+/// Adds the signatures of each commit in a trace.
 fn sign(store: &Store, file: &FileNode, found: &mut Exhibits) -> Result<()> {
     let mut commits: Vec<(RepoName, CommitId)> = Vec::new();
     let mut seen = BTreeSet::new();
@@ -190,7 +190,7 @@ fn sign(store: &Store, file: &FileNode, found: &mut Exhibits) -> Result<()> {
     Ok(())
 }
 
-/// What is known of a commit's signatures: a good one counts before others.
+/// Describes a commit's signatures: a valid one takes precedence.
 fn signature(store: &Store, commit: &CommitId) -> Result<(String, bool)> {
     let signed = store.signatures(commit)?;
     let key = |key: Option<Digest>| key.map_or_else(|| "a key".to_owned(), |key| format!("key {}", key.short(16)));

@@ -1,8 +1,8 @@
-//! From one file to everything that read it.
+//! From one file forward to everything that read it.
 //!
-//! A job tells which commits it took; where one of these has the file, the datums that read it follow from its path
-//! (`Shape::readers`), and their results are looked up in the map of datums of the job's output. So nothing grows with the number of
-//! datums that did not read it. What they wrote is followed in the same way.
+//! A job records its input commits; if one of these has the file, its path determines the datums that read it (`Shape::readers`), and their
+//! results are looked up in the datums map of the job's output. So the cost does not depend on the number of datums that did not read it.
+//! Their outputs are followed in the same way.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
@@ -24,26 +24,26 @@ use engine::datums::{DatumMap, result_in};
 use engine::datums::{Shape, prefix};
 use engine::graph::{BranchOf, Graph, Pipeline, Versions};
 
-/// How far a trace goes forward.
+/// How far forward a trace reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ForwardOptions {
-    /// Look at every run that saw these bytes, under whatever path people gave them; else only at the run of the commit.
+    /// Include every run that read this content, under whatever path users committed it; otherwise only the run of the commit.
     pub all_runs: bool,
-    /// No further than this many datums.
+    /// Maximum number of datums to follow in a chain.
     pub depth: Option<usize>,
-    /// Of a commit only the files that it brought: added, or with other bytes than in its parent.
+    /// For a commit, only the files that it introduced: added, or with content that differs from its parent's.
     pub brought: bool,
     /// Follow every file of a large directory or commit, not only the first ones.
     pub all_files: bool,
 }
 
-/// Files of a directory or commit that are followed.
+/// Maximum number of files of a directory or commit that are followed.
 const FOLLOWED: usize = 1000;
-/// Files of which all other places are looked for.
+/// Maximum number of files whose other places are searched.
 const PLACED: usize = 64;
 
-/// Every datum that read the file at `at`, or read what came of it, also those that wrote nothing; of a directory or commit those that read
-/// any of its files.
+/// Every datum that read the file at `at`, or something derived from it, including datums that wrote nothing; for a directory or commit,
+/// those that read any of its files.
 pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<Forward> {
     let (starts, start) = starts(store, at, options)?;
     let mut places = Vec::new();
@@ -55,7 +55,7 @@ pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<
         }
     }
     for place in &places {
-        // Of the bytes of one start: which one does not matter, for a file is named by its bytes.
+        // The content of a start; it does not matter which one, because a file is identified by its content.
         let Some(of) = starts.iter().find(|of| place.digest == of.file.digest) else { continue };
         search.follow(Found {
             repo: place.repo.clone(),
@@ -75,7 +75,7 @@ pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<
     };
     let size_bytes = starts.iter().map(|one| one.file.size).sum();
     let Search { mut readers, order, present, cut, .. } = search;
-    // Those that were deleted come last, in the order in which they were found.
+    // Deleted pipelines come last, in the order in which they were found.
     let position = |name: &PipelineName| order.iter().take(present).position(|other| other == name).unwrap_or(present);
     readers.sort_by_key(|reader| position(&reader.pipeline));
     let (repo, commit, path) = (at.commit.repo.clone(), at.id, at.path.clone());
@@ -96,7 +96,7 @@ pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<
     })
 }
 
-/// The files that are asked about; how many of a directory or commit there are.
+/// The requested files; for a directory or commit also their number.
 fn starts(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<(Vec<Found>, Option<Start>)> {
     let found = |path: FilePath, file| Found { repo: at.commit.repo.clone(), commit: at.id, path, file, depth: 0 };
     let kind = files::kind_at(store, at.tree(), &at.place(), &at.path)?;
@@ -139,13 +139,13 @@ fn now(store: &Store, at: &Resolved, start: &Found) -> Result<Now> {
         Some(_) => AtHead::Other,
         None => AtHead::Gone,
     };
-    // On a branch that was moved elsewhere the path may never have had a file.
+    // On a branch that was moved, the path may never have had a file.
     let newest = PathHistory::new(store, &start.repo, head, &start.path).next().transpose()?;
     let since = newest.map(|(commit, _)| mention(store, commit)).transpose()?;
     Ok(Now { branch, state, since })
 }
 
-/// Jobs of which some datum read the bytes at these paths, of all runs; newest first, and no more than a few.
+/// Jobs of any run in which a datum read the content at these paths; newest first, only a few.
 fn other_jobs(store: &Store, starts: &[Found]) -> Result<Vec<String>> {
     const MOST: usize = 10;
     let mut search = Search::new(store, ForwardOptions { all_runs: true, ..ForwardOptions::default() })?;
@@ -155,7 +155,7 @@ fn other_jobs(store: &Store, starts: &[Found]) -> Result<Vec<String>> {
     Ok(jobs.into_iter().rev().map(|(_, job)| job).take(MOST).collect())
 }
 
-/// Where the bytes of a file are and were among what people committed. Empty files say nothing: of these only the path itself counts.
+/// Where the content of a file is and was among users' files. Empty files prove nothing: for these only the path itself counts.
 fn places(store: &Store, start: &Found) -> Result<Vec<ForwardPlace>> {
     let mut places = Vec::new();
     for found in files::find(store, &What::Bytes(start.file.digest))? {
@@ -199,7 +199,7 @@ fn mention(store: &Store, commit: CommitId) -> Result<Mention> {
     Ok(Mention { commit, author, message, created_at })
 }
 
-/// A file to follow, after this many datums.
+/// A file to follow, at this distance in datums.
 #[derive(Debug, Clone)]
 struct Found {
     repo: RepoName,
@@ -209,25 +209,25 @@ struct Found {
     depth: usize,
 }
 
-/// What makes two files one in this search: in one run the commit, in all runs the bytes.
+/// Identifies a file in this search: within one run by its commit, across runs by its content.
 type Seen = (RepoName, Option<CommitId>, FilePath, Digest);
 
-/// A job and the repositories whose commits it took.
+/// A job and the repositories of its input commits.
 type JobOf = (JobRow, BTreeSet<RepoName>);
 
 struct Search<'a> {
     store: &'a Store,
     options: ForwardOptions,
-    /// Pipelines, upstream first, and then those that were deleted.
+    /// Pipelines, upstream first, followed by deleted ones.
     order: Vec<PipelineName>,
-    /// How many of them were not deleted.
+    /// Number of pipelines that are not deleted.
     present: usize,
     pipelines: Versions,
-    /// For all runs: the jobs of a pipeline, newest first, with the repositories whose commits they took.
+    /// For all runs: the jobs of a pipeline, newest first, with the repositories of their input commits.
     jobs: HashMap<PipelineName, Arc<Vec<JobOf>>>,
     heads: HashMap<BranchOf, Option<Tree>>,
     files: HashSet<Seen>,
-    /// Results that were found.
+    /// Results found so far.
     results: HashSet<(PipelineName, Digest)>,
     open: VecDeque<Found>,
     readers: Vec<Reader>,
@@ -238,7 +238,7 @@ impl<'a> Search<'a> {
     fn new(store: &'a Store, options: ForwardOptions) -> Result<Self> {
         let mut order: Vec<PipelineName> =
             Graph::load(store)?.in_order().iter().map(|pipeline| pipeline.name().clone()).collect();
-        // What a pipeline that was deleted read stays true.
+        // What a deleted pipeline read remains true.
         let deleted = store.pipelines_ever()?.into_iter().filter(|name| !order.contains(name)).collect::<Vec<_>>();
         let present = order.len();
         order.extend(deleted);
@@ -311,7 +311,7 @@ impl<'a> Search<'a> {
         Ok(jobs)
     }
 
-    /// The job that took the commit: the one of its own run, else the first.
+    /// The job that read the commit: the one of its own run, otherwise the first.
     fn job_of(&self, pipeline: &PipelineName, found: &Found) -> Result<Option<JobRow>> {
         let order = self.store.run_order(&self.store.commit(&found.commit)?.run)?.unwrap_or(0);
         if let Some(job) = self.store.job(order, pipeline)?
@@ -377,12 +377,12 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// As the pipeline was when the job ran.
+    /// The pipeline's version in the job.
     fn pipeline(&mut self, job: &JobRow) -> Result<Rc<Pipeline>> {
         self.pipelines.get(self.store, &job.pipeline, job.version)
     }
 
-    /// The trees that a job's leaves took, and which of them hold the file; `None` when none does.
+    /// The trees of a job's leaves, and which of them contain the file; `None` if none does.
     fn inputs(
         &self,
         commit: &Commit,
@@ -407,7 +407,7 @@ impl<'a> Search<'a> {
         Ok((!holders.is_empty()).then_some((trees, holders)))
     }
 
-    /// Whether a result says that it read these bytes outside its recipe.
+    /// Whether a result says that it read this content outside its recipe.
     fn names(&self, references: &[Reference], found: &Found) -> Result<bool> {
         for reference in references.iter().filter(|reference| reference.repo == found.repo) {
             if reference.path == found.path || reference.path.contains(&found.path) {
@@ -462,7 +462,7 @@ impl<'a> Search<'a> {
         Ok(files)
     }
 
-    /// The files at the head of a branch; `None` when there is none.
+    /// The files at the head of a branch; `None` if there is no head.
     fn head(&mut self, branch: BranchOf) -> Result<Option<Tree>> {
         if let Some(known) = self.heads.get(&branch) {
             return Ok(*known);

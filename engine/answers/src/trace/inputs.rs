@@ -10,14 +10,14 @@ use super::nodes::{BranchCommit, Extent, FileNode, InputNode};
 use engine::Result;
 use engine::graph::Pipeline;
 
-/// A directory or a group of this many files is followed whole.
+/// A directory or group with up to this many files is followed completely.
 const WHOLE: u64 = 64;
-/// This many files of a larger one are followed.
+/// Number of files of a larger one that are followed.
 const FIRST: usize = 10;
 
 impl Tracer<'_> {
-    /// What the datum read, in the commits on which the asked commit rests: there its inputs have the recipe's bytes, whichever job
-    /// executed it. Of a large group the first inputs of each name, and how many there are more.
+    /// What the datum read, in the commits that the requested commit depends on: there its inputs have the recipe's content, whichever job
+    /// executed it. For a large group, the first inputs of each name, and how many more there are.
     pub(super) fn inputs(
         &mut self,
         commit: &Commit,
@@ -102,7 +102,7 @@ impl Tracer<'_> {
         }
     }
 
-    /// Enters the file, or the files of the directory.
+    /// Adds the file, or the files of the directory.
     fn fill(&mut self, node: InputNode, tree: Tree, matched: PathKind, depth: Option<usize>) -> Result<InputNode> {
         let Some(BranchCommit { repo, id, .. }) = node.commit.clone() else { return Ok(node) };
         let place = Place { repo, commit: id, path: node.path.clone() };
@@ -119,7 +119,7 @@ impl Tracer<'_> {
         }
     }
 
-    /// All files below a place, or the first ones of many.
+    /// All files below a path, or the first ones of many.
     fn files_below(&mut self, place: &Place, tree: Tree, count: u64, depth: Option<usize>) -> Result<Vec<FileNode>> {
         let is_whole = self.reach.all_files || count <= WHOLE;
         let take = if is_whole { usize::MAX } else { FIRST };
@@ -132,14 +132,14 @@ impl Tracer<'_> {
         below.into_iter().map(|(key, file)| self.file(&at(&key)?, file, depth)).collect()
     }
 
-    /// Whether a branch had a newer commit by the run that made what was asked about.
+    /// Whether a branch had a newer commit by the time of the run that made the requested commit.
     fn is_older(&self, origin: &Provenance) -> Result<bool> {
         let head = self.store.head_as_of(&origin.repo, &origin.branch, self.order)?.flatten();
         Ok(head.is_some_and(|head| head != origin.commit))
     }
 }
 
-/// What a recipe's input is in a commit; nothing when the commit has other bytes there than the recipe says.
+/// What a recipe's input is in a commit; `None` if the commit's content differs from the recipe.
 pub(crate) fn matched(store: &Store, tree: Tree, input: &RecipeInput) -> Result<Option<PathKind>> {
     let Some(kind) = tree.kind_at(store, &input.path)? else { return Ok(None) };
     let is_same = match kind {
@@ -152,7 +152,7 @@ pub(crate) fn matched(store: &Store, tree: Tree, input: &RecipeInput) -> Result<
     Ok(is_same.then_some(kind))
 }
 
-/// The input commits that an output commit depends on for one input of its pipeline: several when arms of a union share the name.
+/// The input commits of an output commit for one input of its pipeline: several if inputs of a union share the name.
 pub(crate) fn origins_of(commit: &Commit, pipeline: &Pipeline, input: &str) -> Vec<Provenance> {
     let leaves = pipeline.spec.input.leaves().into_iter().filter(|leaf| leaf.name == input);
     let origin = |(repo, branch)| {

@@ -1,16 +1,16 @@
 //! Trace: from a file back to its provenance, and forward to everything derived from it.
 //!
-//! - `back`    the datum that wrote a file, what that datum read, who wrote that, down to the commits of people
-//! - `inputs`  of these, what a datum read: files, directories, groups
-//! - `same`    which input a file is, when a datum linked or copied it
-//! - `exhibits` what the files of a trace show: pictures, texts, tensors; and who vouches for its commits
-//! - `forward` every datum that read a file, or one of a directory or commit, also those that wrote nothing, and so on downstream
-//! - `nodes`   what both find, as data
-//! - `formats` a trace as a page, or as a graph for other programs; the tree for a terminal is the caller's business
+//! - `back`: the datum that wrote a file, what that datum read, who wrote that, and so on down to users' commits
+//! - `inputs`: within that, what a datum read: files, directories, groups
+//! - `same`: which input a file equals, if a datum linked or copied it
+//! - `exhibits`: the content of files in a trace: pictures, texts, tensors; and who vouches for its commits
+//! - `forward`: every datum that read a file, or one of a directory or commit, including those that wrote nothing, and so on downstream
+//! - `nodes`: the result of both, as data
+//! - `formats`: a trace as a page, or as a graph for other programs; the caller draws the tree on a terminal
 //!
-//! Backward costs O(depth · log n): each step is a look-up in a commit's lineage map. Forward costs as much for each datum that it finds. A
-//! matched directory is one input; of a large one the first files are followed, unless all are asked for. What is gone, such as pruned
-//! content, is a *gap*, and what was left out is *cut*; both are named, and without them a trace is complete.
+//! Backward costs O(depth · log n): each step is a lookup in a commit's lineage map. Forward costs the same for each datum it finds. A
+//! matched directory is one input; of a large one only the first files are followed, unless all are requested. Missing data, such as pruned
+//! content, is a *gap*, and what was left out is *cut*; both are reported, and without them a trace is complete.
 
 mod back;
 mod exhibits;

@@ -1,4 +1,4 @@
-//! What a trace finds, as data.
+//! The result of a trace, as data.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ pub struct Trace {
     /// The file with its origins.
     #[serde(flatten)]
     pub file: FileNode,
-    /// The commit that was asked about.
+    /// The requested commit.
     pub version: VersionNode,
-    /// Datums on the way, each counted once.
+    /// Number of datums in the trace, each counted once.
     pub datums: usize,
-    /// Files that people committed, each counted once.
+    /// Number of files committed by users, each counted once.
     pub source_files: usize,
-    /// What was not followed because the trace was to end there; each is marked where it stands, too.
+    /// What was not followed because of the depth limit; each is also marked in its place.
     pub cut: Vec<String>,
     /// What could not be followed, and why.
     pub gaps: Vec<String>,
-    /// Whether everything was followed to commits of people: nothing was cut, and there is no gap.
+    /// Whether everything was followed to users' commits: nothing was cut, and there is no gap.
     pub complete: bool,
     /// Whether something could not be followed because it is damaged or missing.
     #[serde(skip)]
@@ -36,22 +36,22 @@ pub struct Trace {
 /// The commit that a trace starts from.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct VersionNode {
-    /// The branch for which it was made.
+    /// The branch it was made for.
     pub branch: BranchName,
-    /// The run that made it. The trace tells what was true then.
+    /// The run that made it. The trace shows the state at that time.
     pub run: RunId,
-    /// Who writes it: people, a job, a clock.
+    /// Who made it: a user, a job, a cron input.
     pub kind: CommitKind,
-    /// Who is said to have made it; of an output, who caused its run.
+    /// The claimed author; for an output, who caused its run.
     pub author: String,
-    /// Whom the store authenticated.
+    /// The identity that the store authenticated.
     pub committer: String,
     /// When it was made.
     pub created_at: Timestamp,
     /// The job that made it, `PIPELINE@RUN`; outputs only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// That the job did not succeed, and why: the commit was never the head of a branch.
+    /// Why the job did not succeed, if so: then the commit was never the head of a branch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -61,24 +61,24 @@ pub struct VersionNode {
 pub struct FileNode {
     /// Its repository.
     pub repo: RepoName,
-    /// The commit in which it was looked at.
+    /// The commit in which it was examined.
     pub commit: CommitId,
     /// Its path.
     pub path: FilePath,
-    /// Its length.
+    /// Its size in bytes.
     pub size_bytes: u64,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of its content.
     pub digest: Digest,
     /// Whether it is executable.
     pub executable: bool,
-    /// The input of its datum that has the same bytes: it is a link to that file, or a copy of it. Never said of an empty file.
+    /// The input of its datum with the same content: the file is a link to it, or a copy. Never set for an empty file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_as: Option<SameAs>,
-    /// Where it came from.
+    /// Its origin.
     pub origin: Origin,
 }
 
-/// A file that a datum read, of which one that it wrote has the bytes.
+/// An input file whose content equals that of an output file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SameAs {
     /// The input's name.
@@ -91,19 +91,19 @@ pub struct SameAs {
     pub path: FilePath,
 }
 
-/// Where a file came from.
+/// The origin of a file.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// A datum wrote it.
     Datum(Box<DatumNode>),
-    /// A datum wrote it that stands elsewhere in this trace.
+    /// It was written by a datum that is elsewhere in this trace.
     SeenDatum(DatumId),
-    /// Somebody committed it.
+    /// A user committed it.
     Source(Box<SourceNode>),
-    /// This could not be found out; why.
+    /// Unknown, for this reason.
     Gap(String),
-    /// It was not looked further: the asked depth is reached.
+    /// Not followed: the depth limit is reached.
     Cut,
 }
 
@@ -118,9 +118,9 @@ pub struct DatumNode {
     pub state: ResultState,
     /// The command's exit code.
     pub exit_code: Option<i32>,
-    /// How many tries it took.
+    /// Number of tries.
     pub tries: usize,
-    /// The tries before the last.
+    /// All tries before the last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier_tries: Vec<Try>,
     /// The pipeline for which it ran.
@@ -129,52 +129,52 @@ pub struct DatumNode {
     pub version: u32,
     /// When that version was applied.
     pub applied_at: Option<Timestamp>,
-    /// Who is said to have applied it.
+    /// Who applied it, according to the record.
     pub applied_by: Option<String>,
-    /// The job that made the bytes, `PIPELINE@RUN`.
+    /// The job that wrote the content, `PIPELINE@RUN`.
     pub job: String,
-    /// Whether the commit in which the file was looked at took the bytes over from that job.
+    /// Whether the examined commit took the content from the cache.
     pub cached: bool,
-    /// The job that took them over, `PIPELINE@RUN`.
+    /// The job that took it from there, `PIPELINE@RUN`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taken_over_by: Option<String>,
-    /// Why that job's run came about.
+    /// Why that job's run was created.
     pub cause: Option<CauseView>,
     /// The image; absent under the process executor.
     pub image: Option<ImageStamp>,
-    /// Digest of the document of what was executed.
+    /// Digest of the transform document.
     pub transform: Digest,
     /// The command.
     pub cmd: Vec<String>,
-    /// Lines that it read from its stdin.
+    /// Lines of its stdin.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stdin: Vec<String>,
     /// Environment variables that the spec sets.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// Names of the secrets that it saw; values are stored nowhere in commits.
+    /// Names of its secrets; their values are stored in no commit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
-    /// Files of the host that its command names, under the process executor.
+    /// Files of the host named in its command, under the process executor.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub host_files: BTreeMap<String, Digest>,
-    /// The code at `/code`, and how it and the spec compare with git; of old records that nothing was compared.
+    /// The code at `/code`, and how it and the spec compare with git; old records say that nothing was compared.
     pub code: Option<CodeStamp>,
-    /// Which network it saw.
+    /// Its network access.
     pub network: Network,
     /// Where it ran.
     pub executor: ExecutorStamp,
     /// When its last try started.
     pub started_at: Option<Timestamp>,
-    /// When that ended.
+    /// When its last try ended.
     pub finished_at: Option<Timestamp>,
-    /// What the last try printed, an object of kind log.
+    /// The log of the last try, an object of kind log.
     pub log: Option<Digest>,
-    /// Whether the file that was asked about has the bytes of an input: taken over, not written.
+    /// Whether the requested file has the content of an input: linked or copied, not newly written.
     pub by_reference: bool,
     /// What it read, in spec order; inputs outside the recipe last.
     pub inputs: Vec<InputNode>,
-    /// Inputs of a large group that are not among them.
+    /// Number of further inputs of a large group.
     #[serde(skip_serializing_if = "is_none")]
     pub more_inputs: u64,
 }
@@ -192,30 +192,30 @@ pub struct InputNode {
     pub input: String,
     /// The matched path.
     pub path: FilePath,
-    /// SHA-256 of the file's bytes; of a directory the root of the map of its files, which stands for all of them.
+    /// SHA-256 of the file's content; for a directory, the root of the map of its files.
     pub digest: Option<Digest>,
-    /// The branch and commit in which it was found; absent when it was not.
+    /// The branch and commit in which it was found; absent if it was not found.
     pub commit: Option<BranchCommit>,
-    /// How much a matched directory holds; absent for a file.
+    /// The size of a matched directory; absent for a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<Extent>,
-    /// Whether the datum saw the names of the files only, and no bytes.
+    /// Whether the datum saw only the names of the files, not their content.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub empty_files: bool,
     /// Whether it is outside the recipe.
     pub reference: bool,
-    /// Whether the input's branch had a newer commit by the run that made what was asked about: a stopped pipeline, a failed job or an
-    /// input that starts no job is between.
+    /// Whether the input's branch had a newer commit by the time of the run that made the requested commit: because of a stopped pipeline,
+    /// a failed job, or an input that starts no job.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub older: bool,
-    /// Whether it is a directory whose files stand elsewhere in this trace, under a datum that read it too.
+    /// Whether it is a directory whose files are elsewhere in this trace, under another datum that read it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub seen: bool,
-    /// The files there; the first ones of a large directory.
+    /// Its files; the first ones of a large directory.
     pub files: Vec<FileNode>,
 }
 
-/// A commit, and the branch that a job took it from.
+/// A commit, and the branch from which a job read it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct BranchCommit {
     /// Its repository.
@@ -227,48 +227,48 @@ pub struct BranchCommit {
     pub id: CommitId,
 }
 
-/// How much a directory holds.
+/// The size of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Extent {
-    /// Files at any depth.
+    /// Number of files at any depth.
     pub files: u64,
     /// Sum of their sizes.
     pub size_bytes: u64,
 }
 
-/// The commit that brought a file in.
+/// The commit that introduced a file.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct SourceNode {
-    /// The commit that introduced these bytes under this path.
+    /// The commit that introduced this content under this path.
     pub commit: CommitId,
-    /// Who is said to have made it.
+    /// The claimed author.
     pub author: String,
-    /// Whom the store authenticated.
+    /// The identity that the store authenticated.
     pub committer: String,
-    /// Why, in the author's words.
+    /// The author's message.
     pub message: String,
-    /// When.
+    /// When it was made.
     pub created_at: Timestamp,
-    /// Why its bytes are not here any more, if they are not.
+    /// Why its content is no longer stored, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gone: Option<String>,
-    /// The address on the web that it was read from, if it was.
+    /// The web address it was downloaded from, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_from: Option<String>,
-    /// Where it was copied from, if it was.
+    /// The file it was copied from, if any.
     pub copied_from: Option<FileNode>,
 }
 
-/// Who brought a file into a commit.
+/// Who committed a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Brought {
-    /// The commit: of a source the one that introduced the file, of an output the one in which it was looked at.
+    /// The commit: for a source, the one that introduced the file; for an output, the one in which it was examined.
     pub commit: CommitId,
-    /// The author; of an output the job that executed its datum, `PIPELINE@RUN`.
+    /// The author; for an output, the job that executed its datum, `PIPELINE@RUN`.
     pub by: String,
-    /// Why, in the author's words; empty for outputs.
+    /// The author's message; empty for outputs.
     pub message: String,
-    /// When.
+    /// When it was committed.
     pub at: Timestamp,
 }
 
@@ -277,40 +277,40 @@ pub struct Brought {
 pub struct Forward {
     /// Its repository.
     pub repo: RepoName,
-    /// The commit in which it was looked at.
+    /// The commit in which it was examined.
     pub commit: CommitId,
     /// Its path.
     pub path: FilePath,
-    /// SHA-256 of its bytes; absent when a directory or a commit was asked about.
+    /// SHA-256 of its content; absent if a directory or a commit was requested.
     pub digest: Option<Digest>,
-    /// Its length; of several files the sum.
+    /// Its size in bytes; for several files the sum.
     pub size_bytes: u64,
-    /// How many files were asked about, and how much of them was followed; absent for one file.
+    /// Number of requested files, and how many were followed; absent for one file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,
-    /// What is at this path now; absent when a directory or a commit was asked about.
+    /// What is at this path now; absent if a directory or a commit was requested.
     pub now: Option<Now>,
-    /// Whether all runs were looked at; else of each pipeline only the job that took this commit.
+    /// Whether all runs were examined; otherwise, for each pipeline, only the job that read this commit.
     pub all_runs: bool,
-    /// Where these bytes are and were among the files of people; empty when only one run was looked at.
+    /// Where this content is and was among users' files; empty if only one run was examined.
     pub places: Vec<ForwardPlace>,
-    /// The datums that read it, or read what came of it, upstream first.
+    /// The datums that read it, or something derived from it, upstream first.
     pub readers: Vec<Reader>,
-    /// Jobs that were not looked at and have datums that read these bytes at this path, newest first; looked for only where `readers` are
-    /// none. No more than ten.
+    /// Jobs that were not examined but have datums that read this content at this path, newest first; only searched if `readers` is empty.
+    /// At most ten.
     pub read_in_other_jobs: Vec<String>,
-    /// Whether something was not followed further, because the asked depth is reached.
+    /// Whether something was not followed because the depth limit is reached.
     pub cut: bool,
 }
 
-/// The files with which a trace forward starts.
+/// The files at which a forward trace starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Start {
-    /// Whether only those are meant that the commit brought: added, or with other bytes than before.
+    /// Whether only files introduced by the commit are included: added, or with changed content.
     pub brought: bool,
-    /// How many there are.
+    /// Number of files.
     pub files: u64,
-    /// Those among them that were not followed, because there are many.
+    /// Number of files that were not followed because there are many.
     pub left_out: u64,
 }
 
@@ -321,48 +321,48 @@ pub struct ForwardPlace {
     pub repo: RepoName,
     /// The path.
     pub path: FilePath,
-    /// SHA-256 of the bytes.
+    /// SHA-256 of the content.
     pub digest: Digest,
-    /// The first commit with them. Since then they may have been away: the periods tell.
+    /// The first commit with it. It may have been absent since: see the periods.
     pub first: Mention,
-    /// The commit in which the path had other bytes, or none, after the last one with them; absent while a branch or tag ends with them.
+    /// The commit after the last one with it, in which the path has other content or none; absent while a branch or tag ends with it.
     pub ended_by: Option<Mention>,
-    /// Whether there is no file since, rather than another one.
+    /// Whether the file was removed in that commit, rather than changed.
     pub removed: bool,
-    /// Whether a branch's head has them.
+    /// Whether it is at the head of a branch.
     pub at_head: bool,
-    /// The periods in which the path had them, oldest first.
+    /// The periods in which the path had it, oldest first.
     pub periods: Vec<ForwardPeriod>,
-    /// How many periods there were before these.
+    /// Number of earlier periods that are left out.
     pub periods_before: u64,
 }
 
-/// Commits one after the other that have the bytes of a file at a path.
+/// Consecutive commits that have the content of a file at a path.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ForwardPeriod {
     /// The first of them.
     pub first: Mention,
     /// The last of them.
     pub last: CommitId,
-    /// The commit after the last, in which the path has other bytes or none; absent while a branch or tag ends with the last.
+    /// The commit after the last, in which the path has other content or none; absent while a branch or tag ends with the last.
     pub ended_by: Option<Mention>,
-    /// Whether there is no file in that commit, rather than another one.
+    /// Whether the file was removed in that commit, rather than changed.
     pub removed: bool,
-    /// Whether one of them is a branch's head.
+    /// Whether one of them is the head of a branch.
     pub at_head: bool,
 }
 
-/// Whether the head of the branch, on which the commit of a file was made, has the file.
+/// Whether the branch on which the file's commit was made has the file at its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AtHead {
-    /// The same bytes.
+    /// The same content.
     Same,
-    /// Other bytes.
+    /// Other content.
     Other,
     /// No file.
     Gone,
-    /// There is no such branch any more, or it has no commit.
+    /// The branch no longer exists, or has no commit.
     NoBranch,
 }
 
@@ -373,7 +373,7 @@ pub struct Now {
     pub branch: BranchName,
     /// What its head has there.
     pub state: AtHead,
-    /// The commit since which that is so; absent for the same bytes, and without a head.
+    /// The commit that changed it; absent for the same content, and without a head.
     pub since: Option<Mention>,
 }
 
@@ -382,11 +382,11 @@ pub struct Now {
 pub struct Mention {
     /// Its id.
     pub commit: CommitId,
-    /// Who is said to have made it.
+    /// The claimed author.
     pub author: String,
-    /// Why, in the author's words.
+    /// The author's message.
     pub message: String,
-    /// When.
+    /// When it was made.
     pub created_at: Timestamp,
 }
 
@@ -397,20 +397,20 @@ pub struct Reader {
     pub pipeline: PipelineName,
     /// The pipeline's version.
     pub version: u32,
-    /// The job in whose output it stands, `PIPELINE@RUN`; of several the newest.
+    /// The job whose output contains it, `PIPELINE@RUN`; of several the newest.
     pub job: String,
-    /// The place of the job's run in the order of runs.
+    /// The position of the job's run in the order of runs.
     #[serde(skip)]
     pub order: u64,
     /// Its id.
     pub datum: DatumId,
     /// How it ended.
     pub state: ResultState,
-    /// The file that it read: of which repository, and its path.
+    /// The file that it read: repository and path.
     pub read: (RepoName, FilePath),
-    /// How many paths its recipe names.
+    /// Number of paths in its recipe.
     pub inputs_count: usize,
-    /// The files that it wrote; may be none.
+    /// The files that it wrote; may be empty.
     pub outputs: Vec<Made>,
 }
 
@@ -419,10 +419,10 @@ pub struct Reader {
 pub struct Made {
     /// Its path in the output repository.
     pub path: FilePath,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of its content.
     pub digest: Digest,
-    /// Its length.
+    /// Its size in bytes.
     pub size_bytes: u64,
-    /// Whether the head of the output branch has it, as it was written.
+    /// Whether the head of the output branch has it unchanged.
     pub at_head: bool,
 }

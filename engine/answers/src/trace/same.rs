@@ -1,4 +1,4 @@
-//! Which input a file is: a datum that links to a file that it read writes no bytes of its own.
+//! Which input an output file equals: a datum that links to an input file writes no content of its own.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use super::inputs::origins_of;
 use super::nodes::SameAs;
 use engine::Result;
 
-/// Files of a directory that are looked at.
+/// Maximum number of files of a directory that are examined.
 const LOOKED_AT: usize = 1000;
 
 impl Tracer<'_> {
-    /// The input file that has the bytes of a file that a datum wrote: one of its own name before others. Nothing of an empty file, which is
-    /// like every other one.
+    /// The input file with the same content as an output file: one with the same name takes precedence. `None` for an empty file, which
+    /// equals every other one.
     pub(super) fn same_as(
         &mut self,
         commit: &Commit,
@@ -43,7 +43,7 @@ impl Tracer<'_> {
         Ok(first)
     }
 
-    /// The places that a datum read where a file with these bytes may be, each with the input's name.
+    /// The places read by a datum where a file with this content may be, each with the input's name.
     fn read_by(
         &mut self,
         commit: &Commit,
@@ -53,7 +53,7 @@ impl Tracer<'_> {
     ) -> Result<Vec<(String, Place)>> {
         let mut places = Vec::new();
         if let Some(pipeline) = self.pipelines.of_commit(self.store, commit)? {
-            // A directory has no digest of bytes.
+            // A directory has no content digest.
             let inputs = recipe.inputs.iter().filter(|input| input.digest.is_none_or(|own| own == digest));
             for input in inputs.filter(|input| !input.empty_files) {
                 let origins = origins_of(commit, &pipeline, &input.name).into_iter();
@@ -70,7 +70,7 @@ impl Tracer<'_> {
         Ok(places)
     }
 
-    /// The file at or below a place that has these bytes.
+    /// The file at or below a path that has this content.
     fn with_bytes(&mut self, place: &Place, digest: Digest) -> Result<Option<FilePath>> {
         let tree = Tree::at(self.store.commit(&place.commit)?.tree);
         if let Some(file) = tree.file(self.store, &place.path)? {

@@ -1,4 +1,4 @@
-//! What differs between what a trial gave and the present output, datum by datum.
+//! Compares the outputs of a trial with the current output, datum by datum.
 
 use repos::documents::{ResultDocument, ResultState};
 use repos::tree::{KeyRange, Map, Tree, path_of};
@@ -14,25 +14,25 @@ use engine::trial::{EphemeralDatum, TriedJob, TriedOutput};
 
 use crate::datum::{DatumInput, datum_view};
 
-/// Datums that are told one by one.
+/// Maximum number of datums listed.
 const SHOWN: usize = 20;
-/// Paths of a datum that are told.
+/// Maximum number of paths listed for a datum.
 const PATHS: usize = 3;
 
-/// How the datums of a try compare with those of the present output.
+/// How the datums of a trial compare with those of the current output.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Compared {
-    /// Datums that give the same files as now.
+    /// Number of datums with the same files as now.
     pub same: u64,
-    /// Datums that give other files.
+    /// Number of datums with different files.
     pub differs: u64,
-    /// Datums that there are not now.
+    /// Number of datums that do not exist now.
     pub new: u64,
-    /// Datums that there are now, and not in the try; 0 in a sample.
+    /// Number of current datums that are not in the trial; 0 for a sample.
     pub gone: u64,
-    /// Datums that failed.
+    /// Number of datums that failed.
     pub failed: u64,
-    /// The first that are not the same.
+    /// The first datums that are not the same.
     pub datums: Vec<TriedDatum>,
 }
 
@@ -65,19 +65,19 @@ pub struct TriedDatum {
 pub struct TriedPath {
     /// The path.
     pub path: FilePath,
-    /// Bytes now; absent for a new file.
+    /// Current size in bytes; absent for a new file.
     pub old_bytes: Option<u64>,
-    /// Bytes in the try; absent for one that is gone.
+    /// Size in the trial in bytes; absent for a removed file.
     pub new_bytes: Option<u64>,
 }
 
-/// The map of datums of a pipeline's present output.
+/// The datums map of a pipeline's current output.
 fn datums_of(store: &Store, present: Option<CommitId>) -> Result<DatumMap, RepoError> {
     let datums = present.map(|id| store.commit(&id)).transpose()?.and_then(|commit| commit.datums);
     Ok(datums.map_or(DatumMap::empty(), DatumMap::at))
 }
 
-/// Compares what a pipeline gave with its present output; `None` when it did not run.
+/// Compares a pipeline's trial output with its current output; `None` if it did not run.
 pub(super) fn compare(store: &Store, job: &TriedJob) -> Result<Option<Compared>> {
     let present = datums_of(store, job.present)?;
     match &job.output {
@@ -91,7 +91,7 @@ pub(super) fn compare(store: &Store, job: &TriedJob) -> Result<Option<Compared>>
     }
 }
 
-/// Compares the datums of a trial with the present ones. Equal parts of the maps are skipped.
+/// Compares the datums of a trial with the current ones. Equal parts of the maps are skipped.
 fn compare_kept(store: &Store, present: DatumMap, tried: DatumMap, is_sample: bool) -> Result<Compared> {
     let datums = || KeyRange::prefix([prefix::DATUM]);
     let mut compared = Compared::default();
@@ -110,7 +110,7 @@ fn compare_kept(store: &Store, present: DatumMap, tried: DatumMap, is_sample: bo
 }
 
 impl Compared {
-    /// Counts a datum, by its present result and that of the try.
+    /// Counts a datum, by its current result and that of the trial.
     fn add(&mut self, store: &Store, old: Option<Digest>, new: Digest) -> Result<(), RepoError> {
         let result: ResultDocument = store.document(&new)?;
         let old: Option<ResultDocument> = old.map(|old| store.document(&old)).transpose()?;
@@ -123,7 +123,7 @@ impl Compared {
         Ok(())
     }
 
-    /// The same of a datum of which no result is kept.
+    /// Like [`Self::add`], for a datum whose result is not kept.
     fn add_loose(&mut self, store: &Store, present: &DatumMap, datum: &EphemeralDatum) -> Result<(), RepoError> {
         let old = present.get(store, &datum.key.below(prefix::DATUM))?.as_deref().and_then(result_in);
         let old: Option<ResultDocument> = old.map(|old| store.document(&old)).transpose()?;
@@ -139,7 +139,7 @@ impl Compared {
         Ok(())
     }
 
-    /// Counts a datum by its present result (`None`: there is no such datum), and by its outputs in the try (`None`: it failed).
+    /// Counts a datum by its current result (`None`: it does not exist now), and by its outputs in the trial (`None`: it failed).
     fn count(&mut self, old: Option<&ResultDocument>, new: Option<Digest>) -> Verdict {
         let (verdict, counter) = match (old, new) {
             (_, None) => (Verdict::Failed, &mut self.failed),

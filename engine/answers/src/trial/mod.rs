@@ -1,4 +1,4 @@
-//! What came of a trial: how it ended, and how it compares with the present.
+//! The outcome of a trial: how it ended, and how it compares with the current state.
 //!
 //! Not here: running it (`engine::trial`).
 
@@ -16,18 +16,18 @@ pub use compare::{Compared, TriedDatum, TriedPath, Verdict};
 
 use crate::metrics::{Sides, sides, sides_of_datums, sides_of_files};
 
-/// A trial as programs see it.
+/// A trial, for programs.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct TrialView {
-    /// Its run; absent when nothing is kept.
+    /// Its run; absent if nothing is kept.
     pub run: Option<RunId>,
-    /// Its jobs, in the order in which data flows.
+    /// Its jobs, in the order of data flow.
     pub jobs: Vec<TriedJobView>,
-    /// Pipelines that it would have touched further down, if it had made commits.
+    /// Downstream pipelines that it would have affected if it had made commits.
     pub left_out: Vec<PipelineName>,
 }
 
-/// What came of one pipeline.
+/// The outcome of one pipeline.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold, as those of a job")]
 pub struct TriedJobView {
@@ -41,15 +41,15 @@ pub struct TriedJobView {
     pub datums_failed: u64,
     pub datums_recovered: u64,
     pub seconds: f64,
-    /// A sample has none.
+    /// Absent for a sample.
     pub output_commit: Option<CommitId>,
-    /// How it compares with the present output; absent when it did not run.
+    /// How it compares with the current output; absent if it did not run.
     pub compared: Option<Compared>,
-    /// The figures that differ from those of the present output.
+    /// The figures that differ from those of the current output.
     pub metrics: Sides,
 }
 
-/// Compares a trial with the present, as that was when the trial ended.
+/// Compares a trial with the current state, as it was when the trial ended.
 pub fn trial_view(store: &Store, tried: &Tried) -> Result<TrialView> {
     let jobs = tried.jobs.iter().map(|job| job_view(store, job)).collect::<Result<_>>()?;
     Ok(TrialView { run: tried.run, jobs, left_out: tried.left_out.clone() })
@@ -75,7 +75,7 @@ fn job_view(store: &Store, job: &TriedJob) -> Result<TriedJobView> {
     })
 }
 
-/// The figures that differ from the present ones: of the commit, of the files, or of the datums of a sample that are named.
+/// The figures that differ from the current ones: of the commit, of the files, or of a sample's listed datums.
 fn figures(store: &Store, job: &TriedJob, compared: Option<&Compared>) -> Result<Sides> {
     match (&job.output, job.commit, compared) {
         (TriedOutput::EphemeralTrial { files, .. }, ..) => {

@@ -1,11 +1,11 @@
-//! Entries to bytes: always the same ones for the same entries.
+//! Writes entries to an archive: the same entries always give the same bytes.
 
 use std::io::{self, Read, Seek, Write};
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-/// Writes an archive, entry by entry in the order in which they come.
+/// Writes an archive, entry by entry in the given order.
 pub(super) struct Archive<W: Write + Seek>(ZipWriter<W>);
 
 impl<W: Write + Seek> Archive<W> {
@@ -29,16 +29,16 @@ impl<W: Write + Seek> Archive<W> {
     }
 }
 
-/// Takes what is written and compares it with what there is.
+/// A writer that compares what is written with an existing file.
 pub(super) struct Compare<R> {
     there: R,
     position: u64,
     length: u64,
-    /// Where other bytes are: few, since headers are written twice, and else it ends early.
+    /// Offsets of differing bytes: few, because headers are written twice; otherwise it stops early.
     others: std::collections::BTreeSet<u64>,
 }
 
-/// More places than this are of another archive.
+/// More differences than this mean a different archive.
 const OTHERS: usize = 100_000;
 
 impl<R: Read + Seek> Compare<R> {
@@ -46,7 +46,7 @@ impl<R: Read + Seek> Compare<R> {
         Self { there, position: 0, length: 0, others: std::collections::BTreeSet::new() }
     }
 
-    /// Where the first byte is that was not written so; `None` when all bytes are the same.
+    /// Offset of the first differing byte; `None` if all bytes are equal.
     pub(super) fn first_other(mut self) -> io::Result<Option<u64>> {
         let there = self.there.seek(io::SeekFrom::End(0))?;
         let cut = (there != self.length).then(|| there.min(self.length));

@@ -1,4 +1,4 @@
-//! Whether a bundle's claim is true.
+//! Checks whether a bundle's claim is true.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -20,10 +20,10 @@ use crate::proof::verify::walk::Walk;
 use crate::proof::verify::{LinkKind, Report, State};
 use engine::Result;
 
-/// Checks a bundle against these keys, with no store: what it claims in words, and the report. Without a key nobody's word is checked, only
-/// whether all fits together.
+/// Checks a bundle against these keys, without a store; returns its claim as text, and the report. Without keys it only checks that
+/// everything is consistent, not who signed it.
 ///
-/// An error only when there is no such file.
+/// Fails only if the file does not exist.
 pub fn verify_bundle(path: &Path, keys: &[TrustedKey]) -> Result<(String, Report)> {
     if let Err(source) = std::fs::metadata(path) {
         return Err(RepoError::Io { doing: "open", path: path.to_owned(), source }.into());
@@ -66,13 +66,13 @@ impl Walk<'_> {
     }
 }
 
-/// Whose word counts.
+/// Which keys count.
 struct Trust {
     /// All keys of the bundle by fingerprint.
     keys: HashMap<Digest, PublicKey>,
-    /// Those that were given; all, when one of them vouches for the whole bundle. `None` when none was given.
+    /// The given keys; all keys if one of them vouches for the whole bundle. `None` if none were given.
     trusted: Option<Vec<Digest>>,
-    /// Whether a key that was given vouches for the whole bundle.
+    /// Whether a given key vouches for the whole bundle.
     for_all: bool,
 }
 
@@ -104,7 +104,7 @@ impl Trust {
             report.unchecked_signers += 1;
             State::Holds
         } else if for_all {
-            // Anyone who holds it vouches for the list of keys too.
+            // Its holder also vouches for the list of keys.
             trusted = keys.keys().copied().collect();
             State::Holds
         } else {
@@ -178,7 +178,7 @@ impl BundleEvidence {
         }
     }
 
-    /// The signed statements: each by a key that counts, and about a commit that the claim depends on.
+    /// Checks the signed statements: each must be signed by a key that counts, about a commit that the claim depends on.
     fn check_statements(&self, met: &[CommitId], report: &mut Report) {
         let text = String::from_utf8_lossy(&self.statements).into_owned();
         for (number, line) in (1..).zip(text.lines()) {
@@ -255,7 +255,7 @@ impl Evidence for BundleEvidence {
     }
 
     fn code_file(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
-        // The bundle says that it is there.
+        // The bundle claims to contain it.
         let missing = |_| RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest };
         self.content(file, commit)?.map_err(missing).map(Ok)
     }

@@ -1,4 +1,4 @@
-//! Finds what belongs to a claim: all that is read when it is checked, and nothing else.
+//! Collects everything that belongs to a claim: all that is read to check it, and nothing else.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,17 +20,17 @@ use crate::proof::verify::{State, Verdict, claim, while_others_write};
 use crate::trace;
 use engine::{EngineError, Result};
 
-/// Files whose trace is told one by one; of a larger claim the first.
+/// Maximum number of files traced one by one; for a larger claim the first ones.
 const TOLD: usize = 1000;
 
-/// Files of code, and bytes, that a bundle has at most; a stage's code that does not fit is left out as a whole.
+/// Maximum number of files of code, and bytes, in a bundle; code of a stage that does not fit is left out completely.
 const CODE_FILES: u64 = 10_000;
 const CODE_BYTES: u64 = 64 << 20;
 
-/// What a bundle holds beside documents.
+/// What a bundle contains besides documents.
 #[derive(Debug, Clone, Copy)]
 pub struct Contents {
-    /// The bytes of files, and logs.
+    /// The content of files, and logs.
     pub data: bool,
     /// The code of the stages.
     pub code: bool,
@@ -40,18 +40,18 @@ pub struct Contents {
 #[derive(Debug)]
 enum Part {
     Bytes(Bytes),
-    /// The bytes of a file of the store.
+    /// The content of a file in the store.
     File(FileEntry),
 }
 
-/// A claim with all that belongs to it.
+/// A claim with everything that belongs to it.
 #[derive(Debug)]
 pub struct Case {
     parts: BTreeMap<String, Part>,
     discloses: Vec<String>,
 }
 
-/// What was read of a store while a claim was checked.
+/// Records what is read from a store while a claim is checked.
 struct Recorder {
     store: StoreEvidence,
     objects: RefCell<BTreeMap<(Kind, Digest), Bytes>>,
@@ -60,7 +60,7 @@ struct Recorder {
     code: RefCell<Vec<Code>>,
     code_files: RefCell<BTreeMap<Digest, FileEntry>>,
     code_left_out: RefCell<Vec<Digest>>,
-    /// The code that is being looked at.
+    /// The code being examined.
     looked_at: Cell<Option<Digest>>,
     with: Contents,
 }
@@ -80,7 +80,7 @@ impl Recorder {
         })
     }
 
-    /// Takes back that the code that is being looked at is in the bundle; its nodes and other files do no harm there.
+    /// Removes the code being examined from the bundle again; its nodes and other files there are harmless.
     fn leave_out_last_code(&self) {
         let last = self.looked_at.get();
         let mut code = self.code.borrow_mut();
@@ -89,7 +89,7 @@ impl Recorder {
         }
     }
 
-    /// Whether a stage's code is to be in the bundle, which then counts it in.
+    /// Whether a stage's code fits into the bundle, and is then counted.
     fn takes_code(&self, tree: &Digest) -> bool {
         let Ok(totals) = Tree::at(*tree).totals(self.store.store()) else { return self.with.code }; // the walk names what is damaged
         let mut taken = self.code.borrow_mut();
@@ -155,11 +155,11 @@ impl Evidence for Recorder {
     }
 
     fn code_file(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
-        // Whatever data is asked for: it is part of the code.
+        // Included whatever data was requested: it is part of the code.
         let there = self.store.content(file, commit)?;
         match &there {
             Ok(()) => drop(self.code_files.borrow_mut().insert(file.digest, *file)),
-            // Not kept any more: a part of the code is not the code.
+            // No longer stored: incomplete code is left out.
             Err(_) => self.leave_out_last_code(),
         }
         Ok(there)
@@ -170,9 +170,9 @@ impl Evidence for Recorder {
     }
 }
 
-/// Gathers all that belongs to the claim of a file, a directory or a commit, and of contents what is asked for.
+/// Collects everything that belongs to the claim of a file, a directory or a commit, with the requested content.
 ///
-/// `Failed` when the claim is not proven, `Damaged` when something it depends on is: there is nothing to convince anybody of.
+/// `Failed` if the claim is not proven, `Damaged` if something it depends on is damaged: such a bundle could convince nobody.
 pub fn gather(store: &Store, at: &Resolved, with: Contents) -> Result<Case> {
     while_others_write(store, || gather_once(store, at, with), |_| false)
 }
@@ -265,7 +265,7 @@ impl Gathering<'_> {
         Ok(Case { parts: self.parts, discloses })
     }
 
-    /// The files of the code that is in it, a line each: digest and path.
+    /// The files of the included code, one a line: digest and path.
     fn code_files(&self) -> Result<String> {
         let mut lines = String::new();
         for code in &self.claim.code {
@@ -278,7 +278,7 @@ impl Gathering<'_> {
         Ok(lines)
     }
 
-    /// Signatures as files of their own, and the keys.
+    /// Adds signatures as separate files, and the keys.
     fn add_vouchers(&mut self, objects: &BTreeMap<(Kind, Digest), Bytes>) -> Result<()> {
         let mut keys = BTreeSet::from([self.claim.key]);
         for ((_, digest), bytes) in objects.iter().filter(|((kind, _), _)| *kind == Kind::Signature) {
@@ -297,7 +297,7 @@ impl Gathering<'_> {
         Ok(())
     }
 
-    /// What the bundle tells, for people and for programs.
+    /// Adds the bundle's description, for people and for programs.
     fn add_stories(&mut self, at: &Resolved) -> Result<()> {
         let paths = match &self.claim.paths[..] {
             [] => first_paths(self.store, at)?,
@@ -390,12 +390,12 @@ impl Part {
 }
 
 impl Case {
-    /// What recipients of the bundle learn, a line each.
+    /// What recipients of the bundle learn, one item a line.
     pub fn discloses(&self) -> &[String] {
         &self.discloses
     }
 
-    /// Writes the archive; how many entries it has.
+    /// Writes the archive; returns its number of entries.
     pub fn write(&self, store: &Store, into: &mut (impl Write + Seek)) -> Result<usize> {
         let mut archive = Archive::new(into);
         let failed = |source| RepoError::Io { doing: "write", path: "the bundle".into(), source };

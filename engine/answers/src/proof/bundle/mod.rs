@@ -1,22 +1,22 @@
-//! Bundles: a claim with all that convinces others of it, in one file that needs no store and no `pv`.
+//! Bundles: a claim with everything needed to convince others of it, in one file that needs no store and no `pv`.
 //!
-//! A bundle is a zip archive without compression, so that its bytes follow from its entries. All entries but two are listed with their
-//! digests in `SHA256SUMS`; `SHA256SUMS.sig` is the store's signature of that list, and so of everything. The rest:
+//! A bundle is a zip archive without compression, so its bytes follow from its entries. All entries but two are listed with their digests
+//! in `SHA256SUMS`; `SHA256SUMS.sig` is the store's signature of that list, and thus of everything. The rest:
 //!
 //! ```text
 //! README.txt                  how to check it with sha256sum and openssl
-//! index.html  trace.json      what it tells, for people and for programs
+//! index.html  trace.json      its content, for people and for programs
 //! intoto.jsonl                the same as signed statements
 //! claim.json                  what is claimed: repository, commit, paths
 //! objects/<kind>/<digest>     documents, and nodes of trees from the root down to what is claimed: Merkle paths
 //! signatures/<commit>.<key>.sig  64 bytes: a key's signature of the commit's document
 //! keys/<fingerprint>.pem      public keys
-//! files/<digest>              the bytes of the stages' code, and of files, if they were asked for
+//! files/<digest>              the stages' code, and the content of files, if requested
 //! ```
-//! - `gather`  finds what belongs to a claim
-//! - `archive` entries to bytes
-//! - `open`    bytes to entries, with nothing believed
-//! - `check`   whether a bundle's claim is true
+//! - `gather`: collects what belongs to a claim
+//! - `archive`: writes entries to bytes
+//! - `open`: reads entries from bytes, trusting nothing
+//! - `check`: whether a bundle's claim is true
 
 mod archive;
 mod check;
@@ -39,7 +39,7 @@ const STATEMENTS: &str = "intoto.jsonl";
 /// What a bundle claims.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Claim {
-    /// 1; a higher number is of a newer version.
+    /// 1; a higher number comes from a newer version.
     format: u32,
     /// The store's id.
     store: String,
@@ -47,15 +47,15 @@ struct Claim {
     made_by: String,
     repo: RepoName,
     commit: CommitId,
-    /// The files; none when it is the whole commit.
+    /// The files; empty for the whole commit.
     paths: Vec<FilePath>,
-    /// Which commit brought a source file in, for each that another commit has.
+    /// Which commit introduced a source file, for each file introduced by another commit.
     introduced: Vec<Introduced>,
-    /// Commits without a signature, and why that may be.
+    /// Commits without a signature, and why that is acceptable.
     unsigned: Vec<Unsigned>,
     /// The fingerprint of the key that signed the list of digests.
     key: specs::Digest,
-    /// The trees of code that are in it whole.
+    /// The code trees that are included completely.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     code: Vec<Code>,
 }
@@ -63,7 +63,7 @@ struct Claim {
 /// The code of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 struct Code {
-    /// Root of its tree, as transforms name it.
+    /// Root of its tree, as named in transforms.
     tree: specs::Digest,
     files: u64,
     size_bytes: u64,

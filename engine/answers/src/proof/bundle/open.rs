@@ -1,4 +1,5 @@
-//! Bytes to entries, with nothing believed: of a hostile archive no entry leads anywhere, and none takes more memory than a bundle does.
+//! Reads entries from bytes, trusting nothing: no entry of a hostile archive is written anywhere, and none takes more memory than a real
+//! bundle.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,24 +16,24 @@ use super::archive::{Archive, Compare};
 use super::{CLAIM, STATEMENTS, SUMS, SUMS_SIGNATURE};
 use crate::proof::verify::{LinkKind, Report, State};
 
-/// Entries that a bundle has at most.
+/// Maximum number of entries in a bundle.
 const ENTRIES: usize = 2_000_000;
-/// Bytes that one entry, but for files, has at most.
+/// Maximum size of one entry in bytes, except files.
 const ENTRY_BYTES: u64 = 64 << 20;
-/// Bytes that all entries, but for files, have at most.
+/// Maximum total size of all entries in bytes, except files.
 const ALL_BYTES: u64 = 1 << 30;
 
 /// The entries of a bundle.
 #[derive(Default)]
 pub(super) struct Opened {
-    /// Those that are no files.
+    /// Those that are not files.
     pub(super) entries: BTreeMap<String, Bytes>,
-    /// Files by the digest of their bytes.
+    /// Files by the digest of their content, with their sizes.
     pub(super) files: BTreeMap<Digest, u64>,
     digests: BTreeMap<String, Digest>,
 }
 
-/// Reads an archive; what is wrong with it goes into the report. `None` when it cannot be read at all.
+/// Reads an archive and reports what is wrong with it. `None` if it cannot be read at all.
 pub(super) fn open(path: &Path, report: &mut Report) -> Option<Opened> {
     match read(path, report) {
         Ok(opened) => Some(opened),
@@ -59,7 +60,7 @@ fn read(path: &Path, report: &mut Report) -> io::Result<Opened> {
         if entry.compression() != CompressionMethod::Stored || entry.encrypted() {
             return Err(fault("is compressed or encrypted, which a bundle does not allow"));
         }
-        // Without compression entries that do not overlap are together no longer than the archive.
+        // Without compression, non-overlapping entries together are no longer than the archive.
         let size = entry.size();
         left = left.checked_sub(size).ok_or_else(|| fault("is longer than the archive"))?;
         match sort {
@@ -107,7 +108,7 @@ fn digest_of(content: &mut impl Read) -> io::Result<(Digest, u64)> {
     }
 }
 
-/// What an entry is, by its name.
+/// The type of an entry, by its name.
 enum Sort {
     File(Digest),
     Other,
@@ -137,7 +138,7 @@ impl Sort {
 }
 
 impl Opened {
-    /// Whether each entry is in the list of digests with its own, and nothing else is.
+    /// Checks that each entry is in the list of digests with its own digest, and nothing else is listed.
     fn check_sums(&self, report: &mut Report) {
         let mut listed = BTreeMap::new();
         let sums = self.entries.get(SUMS).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
@@ -160,7 +161,7 @@ impl Opened {
         }
     }
 
-    /// Where the archive is not what its entries make of it.
+    /// The offset where the archive differs from what its entries produce.
     fn first_other(&self, path: &Path) -> io::Result<Option<u64>> {
         let mut there = ZipArchive::new(File::open(path)?)?;
         let mut archive = Archive::new(Compare::with(File::open(path)?));

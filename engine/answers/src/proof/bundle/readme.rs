@@ -2,8 +2,8 @@
 
 use super::Claim;
 
-/// The text of `README.txt`. Its commands work when they are pasted into a shell in the folder of the unpacked bundle; a test does that.
-/// `code`: the files of the stages' code, a line each.
+/// The text of `README.txt`. Its commands work when pasted into a shell in the folder of the unpacked bundle; a test checks that. `code`:
+/// the files of the stages' code, one a line.
 pub(super) fn text(claim: &Claim, code: &str) -> String {
     let Claim { store, made_by, repo, commit, paths, key, .. } = claim;
     let code = if code.is_empty() {

@@ -1,7 +1,7 @@
-//! Whether a store contains a state of before that somebody signed.
+//! Whether a store contains an earlier state that was signed.
 //!
-//! The roots are reckoned from the journal's own bytes, past the index. Whatever was changed, taken out, put in or cut off among the
-//! records that the checkpoint counts gives another root.
+//! The roots are computed from the journal's own bytes, without the index. Any record that was changed, removed, inserted or truncated
+//! among those covered by the checkpoint gives a different root.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,19 @@ use super::evidence::{Evidence, Key, StoreEvidence, TrustedKey};
 use super::links::{LinkKind, Report, State};
 use engine::Result;
 
-/// What has been added to a journal since a checkpoint.
+/// What was added to a journal since a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Since {
-    /// Records that the journal has now.
+    /// Number of records in the journal now.
     pub records: u64,
-    /// What the records after the checkpoint's say, by the kinds of their entries.
+    /// Entries in the records after the checkpoint, counted by kind.
     pub entries: BTreeMap<String, u64>,
 }
 
-/// Checks a checkpoint against today's journal: whose it is, who signed it, and whether the journal still begins as it did then. Gives
-/// what was added since, if it does.
+/// Checks a checkpoint against the current journal: which store it is from, who signed it, and whether the journal still begins as it did
+/// then. Returns what was added since, if so.
 ///
-/// If `keys` are given, no other signatures count, but for those of keys that took their places.
+/// If `keys` are given, only their signatures count, and those of their replacements.
 pub fn verify_checkpoint(
     store: &Store,
     checkpoint: &Checkpoint,
@@ -63,7 +63,7 @@ pub fn verify_checkpoint(
     Ok(if holds { Some(Since { records: now.size, entries: entries_after(store, size)? }) } else { None })
 }
 
-/// The key whose signature counts; else why none does.
+/// The key whose signature counts; otherwise why none does.
 fn signer(store: &Store, checkpoint: &Checkpoint, keys: &[TrustedKey]) -> Result<Result<Digest, String>> {
     let evidence = StoreEvidence::new(store, keys)?;
     let mut why = match checkpoint.own_signatures().count() {

@@ -1,4 +1,4 @@
-//! Where a claim's documents come from.
+//! The source of a claim's documents.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,15 +13,15 @@ use specs::{CommitId, Digest, FilePath};
 
 use super::journal::Standing;
 
-/// What a claim is checked against. Whatever it gives has the digest that it was asked for.
+/// The evidence for a claim. Everything it returns has the requested digest.
 pub(in crate::proof) trait Evidence {
-    /// The bytes of a document, node or log.
+    /// The content of a document, node or log.
     fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes, RepoError>;
 
-    /// Whether the bytes of a file are there, and are those that its entry says; else why they are not there by right.
+    /// Checks that the content of a file exists and matches its entry; the inner error says why it is legitimately missing.
     fn content(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError>;
 
-    /// Whether a log is there and whole; else why it is not there by right.
+    /// Checks that a log exists and is intact; the inner error says why it is legitimately missing.
     fn log(&self, log: &Digest, commit: &CommitId) -> Result<Result<(), String>, RepoError>;
 
     /// The digests of a commit's signatures.
@@ -30,26 +30,26 @@ pub(in crate::proof) trait Evidence {
     /// What is known of a key.
     fn key(&self, fingerprint: &Digest) -> Result<Key, RepoError>;
 
-    /// Why a commit may be without a signature; `None` when it has to have one.
+    /// Why a commit may be unsigned; `None` if it must have a signature.
     fn may_be_unsigned(&self, commit: &CommitId) -> Result<Option<String>, RepoError>;
 
-    /// Whether somebody whose word counts vouches for all of it together.
+    /// Whether a key that counts vouches for everything together.
     fn is_vouched_for(&self) -> bool {
         false
     }
 
-    /// Whether only certain keys count, so that what none of them vouches for is not proven.
+    /// Whether only certain keys count, so that nothing is proven without one of them.
     fn wants_signer(&self) -> bool;
 
-    /// Why the code of this tree is not there by right; `None` when it has to be there.
+    /// Why the code of this tree is legitimately missing; `None` if it must exist.
     fn code_left_out(&self, tree: &Digest) -> Option<String>;
 
-    /// Whether the bytes of a file of code are there, which has to be; the same as of any other file.
+    /// Checks a file of code, which must exist; like [`Self::content`] by default.
     fn code_file(&self, file: &FileEntry, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
         self.content(file, commit)
     }
 
-    /// The commit that brought a file in, which `at` still has as it came: the oldest of an unbroken row back from there.
+    /// The commit that introduced a file which is unchanged up to `at`: the oldest of an unbroken sequence.
     fn introduced(&self, at: &CommitId, path: &FilePath) -> Result<CommitId, RepoError>;
 }
 
@@ -57,13 +57,13 @@ pub(in crate::proof) trait Evidence {
 pub(in crate::proof) enum Key {
     /// It counts.
     Known(PublicKey),
-    /// Nothing says whose it is.
+    /// Nothing proves whose it is.
     Unchecked(PublicKey),
-    /// It does not count: why.
+    /// It does not count, for this reason.
     Refused(String),
 }
 
-/// A key that somebody trusts.
+/// A trusted key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrustedKey {
     /// The key itself.
@@ -82,20 +82,20 @@ impl TrustedKey {
     }
 }
 
-/// A store, past its caches.
+/// A store, without its caches.
 pub(in crate::proof) struct StoreEvidence {
     store: Store,
     examiner: Examiner,
     keys: HashMap<Digest, KeyRow>,
     signed_after: Option<u64>,
-    /// What there is to say of the journal.
+    /// What is wrong with the journal, if anything.
     pub(in crate::proof) journal: Standing,
-    /// The keys that count: those given, and those that took their places. `None` for all that the store knows.
+    /// The keys that count: the given ones, and their replacements. `None` for all keys that the store knows.
     trusted: Option<HashSet<Digest>>,
 }
 
 impl StoreEvidence {
-    /// All of a store. If any key is given, no other one counts, but for those that took its place, each signed by the one before.
+    /// Everything in a store. If keys are given, only these count, and their replacements, each signed by the previous key.
     pub(in crate::proof) fn new(store: &Store, given: &[TrustedKey]) -> Result<Self, RepoError> {
         let mut evidence = Self {
             journal: Standing::of(store)?,
@@ -111,7 +111,7 @@ impl StoreEvidence {
         Ok(evidence)
     }
 
-    /// Keys with those that took their places, as far as each was signed by the one before.
+    /// The keys with their replacements, as far as each was signed by the previous key.
     fn successors(&self, given: &[TrustedKey]) -> HashSet<Digest> {
         let mut trusted: HashSet<Digest> = given.iter().map(TrustedKey::fingerprint).collect();
         let mut open: Vec<Digest> = trusted.iter().copied().collect();
@@ -130,17 +130,17 @@ impl StoreEvidence {
         &self.store
     }
 
-    /// What is wrong with the packs that something was found in.
+    /// What is wrong with the packs that were read.
     pub(in crate::proof) fn pack_faults(&self) -> Result<Vec<RepoError>, RepoError> {
         self.examiner.pack_faults()
     }
 
-    /// What is missing by right, because its commit gave it up.
+    /// Whether something is legitimately missing because its commit gave it up.
     fn unless_pruned(&self, read: Result<(), RepoError>, commit: &CommitId) -> Result<Result<(), String>, RepoError> {
         match read {
             Err(error @ RepoError::MissingObject { .. }) => match self.store.is_pruned(commit)? {
                 Some(pruned) if self.journal.faults.is_empty() => Ok(Err(format!("no longer stored: {pruned}"))),
-                // Who can write to the journal can say so of what was taken away.
+                // Anyone who can write to the journal could claim that about removed content.
                 Some(_) => Err(error),
                 None => Err(error),
             },
@@ -200,7 +200,7 @@ impl Evidence for StoreEvidence {
 }
 
 impl StoreEvidence {
-    /// What the store's own record of keys says of one.
+    /// The standing of a key in the store's own records.
     fn store_says(&self, fingerprint: &Digest) -> Key {
         match self.keys.get(fingerprint) {
             None => Key::Refused("its key is unknown to the store".to_owned()),

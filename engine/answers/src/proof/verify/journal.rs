@@ -1,23 +1,23 @@
-//! Whether the journal is the store's own: each record signed by a key that counts, and none taken away as far as commits can tell.
+//! Whether the journal is the store's own: each record is signed by a key that counts, and none was removed as far as commits can tell.
 //!
-//! The journal says where branches point, which keys count and what was given up. So a claim is not proven in a store whose journal
-//! somebody without a key has written to, whatever the claim is about.
+//! The journal says where branches point, which keys count and what was given up. So no claim is proven in a store whose journal was
+//! written to without a key, whatever the claim is about.
 
 use repos::store::KeyStanding;
 use repos::{RepoError, Store};
 
 use super::links::{LinkKind, Report, State};
 
-/// Records in doubt that are named one by one.
+/// Maximum number of records in doubt that are named.
 const NAMED: usize = 20;
 
-/// What there is to say of the journal.
+/// The standing of the journal.
 pub(in crate::proof) struct Standing {
-    /// What does not hold: what it is about, and why.
+    /// What does not hold: the subject, and why.
     pub(in crate::proof) faults: Vec<(String, String)>,
     /// What holds only as far as it can be checked.
     notes: Vec<(String, String)>,
-    /// Whether a record that is not in doubt vouches for what came before it.
+    /// Whether a record that is not in doubt vouches for the earlier ones.
     pub(in crate::proof) is_vouched_for: bool,
 }
 
@@ -60,7 +60,7 @@ impl Standing {
         Ok(Self { faults, notes, is_vouched_for })
     }
 
-    /// Puts it into a report.
+    /// Adds it to a report.
     pub(in crate::proof) fn tell(&self, report: &mut Report) {
         for (subject, why) in &self.faults {
             report.add(LinkKind::Journal, subject, State::Fails(why.clone()));
@@ -71,7 +71,7 @@ impl Standing {
     }
 }
 
-/// The key of this place is one that the store vouches for: else this is not the store that it was.
+/// Checks that the store vouches for the key of this place: otherwise this is not the same store any more.
 fn key(store: &Store) -> Result<Option<(String, String)>, RepoError> {
     let (key, why) = match store.key_standing()? {
         KeyStanding::None | KeyStanding::Vouched(_) => return Ok(None),

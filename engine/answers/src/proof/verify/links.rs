@@ -1,4 +1,4 @@
-//! What was checked of a claim, and what it adds up to.
+//! The checked links of a claim, and the verdict.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use specs::ErrorKind;
 
-/// The sorts of links.
+/// The kinds of links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkKind {
-    /// A file's bytes have the digest that its tree says.
+    /// A file's content has the digest given in its tree.
     Bytes,
     /// A path is in a commit's tree.
     Tree,
@@ -20,19 +20,19 @@ pub enum LinkKind {
     Signature,
     /// A commit says which result wrote a file.
     Lineage,
-    /// A result gave these bytes.
+    /// A result has this content.
     Result,
-    /// A result is that of this recipe, and the recipe that of the commit's pipeline.
+    /// A result belongs to this recipe, and the recipe to the commit's pipeline.
     Recipe,
     /// The code that a result was made with.
     Code,
     /// An input of a recipe is a file of a commit that the output commit depends on.
     Input,
-    /// What a try printed.
+    /// The output of a try.
     Log,
-    /// Somebody committed a file.
+    /// A user committed a file.
     Source,
-    /// Packs in which all this is.
+    /// The packs with all this.
     Pack,
     /// A bundle as a whole, and each of its entries.
     Bundle,
@@ -40,14 +40,14 @@ pub enum LinkKind {
     Statement,
     /// The journal, which says where branches point.
     Journal,
-    /// The journal contains a state of before that somebody signed.
+    /// The journal contains an earlier state that was signed.
     Checkpoint,
     /// The journal contains what this machine saw of it before.
     Seen,
 }
 
 impl LinkKind {
-    /// The word for people.
+    /// The word shown to people.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Bytes => "bytes",
@@ -71,67 +71,67 @@ impl LinkKind {
     }
 }
 
-/// What came of checking a link.
+/// The outcome of checking a link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "state", content = "why")]
 pub enum State {
     /// It holds.
     Holds,
-    /// It holds as far as it can be checked: what cannot, and why.
+    /// It holds as far as it can be checked: what cannot be checked, and why.
     Noted(String),
-    /// It does not hold: why.
+    /// It does not hold, for this reason.
     Fails(String),
     /// What it depends on is damaged or missing.
     Damaged(String),
 }
 
-/// One link that was checked.
+/// One checked link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Link {
-    /// What sort it is.
+    /// Its kind.
     pub link: LinkKind,
-    /// What it is about, such as `threat@90c4d5e1a2b3:/cam7/a.json`.
+    /// Its subject, such as `threat@90c4d5e1a2b3:/cam7/a.json`.
     pub subject: String,
-    /// What came of it.
+    /// The outcome.
     #[serde(flatten)]
     pub state: State,
 }
 
-/// Links that are kept one by one; of more only those that do not hold.
+/// Number of links kept one by one; beyond that only those that do not hold.
 const KEPT: usize = 60;
-/// Links that do not hold, or not in full, of which more are only counted.
+/// Number of kept links that do not hold, or not completely; more are only counted.
 const KEPT_BAD: usize = 1000;
 
-/// What was checked.
+/// The result of a check.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// The first links that hold.
     pub links: Vec<Link>,
-    /// Links that do not hold, or not in full.
+    /// Links that do not hold, or not completely.
     pub bad: Vec<Link>,
-    /// How many links of each sort were checked.
+    /// Number of checked links by kind.
     pub counts: BTreeMap<LinkKind, u64>,
-    /// Links of each state but `Holds`: noted, failing, damaged.
+    /// Number of links in each state except `Holds`: noted, failing, damaged.
     noted: u64,
     failing: u64,
     damaged: u64,
-    /// Signatures that fit a key of which nothing says whose it is.
+    /// Number of valid signatures by keys whose owner is unknown.
     pub(in crate::proof) unchecked_signers: u64,
-    /// Commits that nobody signed, nor anything that names them.
+    /// Number of commits that nobody signed, and that no signed commit names.
     pub(in crate::proof) unsigned: u64,
 }
 
-/// What all links add up to.
+/// The verdict over all links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every link holds.
     Proven,
-    /// Every link holds, but nothing says whose the keys are that signed.
+    /// Every link holds, but nothing proves who owns the signing keys.
     Whole,
-    /// Every link holds, but nobody signed: by right, since there was no key yet.
+    /// Every link holds, but nothing is signed: legitimately, since there was no key yet.
     Unsigned,
-    /// Some link does not.
+    /// Some link does not hold.
     NotProven,
     /// Something that a link depends on is damaged or missing.
     Damaged,
@@ -156,22 +156,22 @@ impl Report {
         }
     }
 
-    /// Links that were checked.
+    /// Number of checked links.
     pub fn total(&self) -> u64 {
         self.counts.values().sum()
     }
 
-    /// Whether all links that hold are listed one by one.
+    /// Whether all links are listed one by one.
     pub fn is_listed(&self) -> bool {
         self.links.len() + self.bad.len() == self.total() as usize
     }
 
-    /// Links that hold only as far as they can be checked.
+    /// Number of links that hold only as far as they can be checked.
     pub fn noted(&self) -> u64 {
         self.noted
     }
 
-    /// The first of these of each sort and reason, with how many there are of them among those that are kept.
+    /// For each kind and reason the first link that could not be checked, with the number of such links among the kept ones.
     pub fn not_checked(&self) -> Vec<(&Link, u64)> {
         let mut found: Vec<(&Link, u64)> = Vec::new();
         for link in self.bad.iter().filter(|link| matches!(link.state, State::Noted(_))) {
@@ -183,17 +183,17 @@ impl Report {
         found
     }
 
-    /// Takes in that what was given as a checkpoint is none.
+    /// Records that the given checkpoint is not a checkpoint.
     pub fn add_unread_checkpoint(&mut self, why: &str) {
         self.add(LinkKind::Checkpoint, "file", State::Fails(why.to_owned()));
     }
 
-    /// Takes in what this machine saw of the store before: that it is still there, or what is there instead.
+    /// Records whether what this machine saw of the store before still exists, or what is there instead.
     pub fn add_seen(&mut self, subject: &str, found: Result<(), String>) {
         self.add(LinkKind::Seen, subject, found.map_or_else(State::Fails, |()| State::Holds));
     }
 
-    /// What all links add up to.
+    /// The verdict over all links.
     pub fn verdict(&self) -> Verdict {
         match self {
             Self { damaged: 1.., .. } => Verdict::Damaged,
@@ -204,7 +204,7 @@ impl Report {
         }
     }
 
-    /// The first link that does not hold; damage before all else.
+    /// The first link that does not hold; damage takes precedence.
     pub fn worst(&self) -> Option<&Link> {
         let damaged = self.bad.iter().find(|link| matches!(link.state, State::Damaged(_)));
         damaged.or_else(|| self.bad.iter().find(|link| matches!(link.state, State::Fails(_))))
@@ -212,7 +212,7 @@ impl Report {
 }
 
 impl Verdict {
-    /// The kind of error that it is; `None` when it is none.
+    /// The corresponding kind of error; `None` if it is not an error.
     pub fn error_kind(self) -> Option<ErrorKind> {
         match self {
             Self::Proven => None,

@@ -1,17 +1,17 @@
-//! Whether a claim is true: that a file of a commit came about as its store says.
+//! Whether a claim is true: that a file of a commit was made as its store says.
 //!
-//! A claim is a chain of links, each checked on its own: a file's bytes and its place in the commit's tree, the commit and who signed it,
-//! the result that wrote the file, the recipe of that result, its log; then the same for every file that the recipe names, down to what
-//! people committed. Every document is named by the digest of its bytes, so nothing but the links between them has to be believed, and
-//! the signatures say who does.
+//! A claim is a chain of links, each checked separately: a file's content and its position in the commit's tree, the commit and who signed
+//! it, the result that wrote the file, the recipe of that result, its log; then the same for every file that the recipe names, down to
+//! users' commits. Every document is named by the digest of its bytes, so only the links between documents need to be trusted, and the
+//! signatures say who vouches for them.
 //!
-//! - `checkpoint` whether a store contains a state of before that somebody signed
-//! - `evidence` where documents come from: a store, past its caches, or a bundle
-//! - `journal`  whether the journal, which says where branches point, is the store's own
-//! - `links`    what was checked, and what it adds up to
-//! - `walk`     goes through a claim, link by link
+//! - `checkpoint`: whether a store contains an earlier state that was signed
+//! - `evidence`: the source of documents: a store, without its caches, or a bundle
+//! - `journal`: whether the journal, which says where branches point, is the store's own
+//! - `links`: the checked links, and the verdict
+//! - `walk`: checks a claim, link by link
 //!
-//! Here are the claims that there are: a file, a commit, all heads. Not here: whether all of a store is sound (`repos::fsck`).
+//! This module defines the possible claims: a file, a commit, all heads. Not here: whether a whole store is intact (`repos::fsck`).
 
 use repos::store::Resolved;
 use repos::tree::Tree;
@@ -32,20 +32,20 @@ pub use checkpoint::{Since, verify_checkpoint};
 pub use evidence::TrustedKey;
 pub use links::{Link, LinkKind, Report, State, Verdict};
 
-/// Checks what a store says of a commit, or with a path of one file or of all files of a directory; with nothing, of all heads.
+/// Checks a store's claims about a commit; with a path, about one file or all files of a directory; with nothing, about all heads.
 ///
-/// If `keys` are given, what is signed by other ones does not count, unless these took their places. What does not hold is in the report.
-/// An error only when the store cannot be looked at, or has no such file.
+/// If `keys` are given, only their signatures count, and those of their replacements. What does not hold is in the report. Fails only if
+/// the store cannot be examined, or has no such file.
 ///
-/// What looks damaged is looked at again when others have written meanwhile: it may have been given up between two looks.
+/// If others wrote meanwhile, apparent damage is checked again: content may have been given up in between.
 pub fn verify(store: &Store, at: Option<&Resolved>, keys: &[TrustedKey]) -> Result<Report> {
     while_others_write(store, || verify_once(store, at, keys), |report| report.verdict() == Verdict::Damaged)
 }
 
-/// How often something that looks damaged is looked at again while others write.
+/// How often apparent damage is checked again while others write.
 const LOOKS_AGAIN: u32 = 3;
 
-/// Does `look` again for as long as others write and what it gives `is_damaged`.
+/// Repeats `look` while others write and its result `is_damaged`.
 pub(super) fn while_others_write<T>(
     store: &Store,
     mut look: impl FnMut() -> Result<T>,
@@ -100,11 +100,11 @@ pub(super) fn claim(store: &Store, walk: &mut Walk<'_>, at: &Resolved) -> Result
     Ok(())
 }
 
-/// The file that is meant, or all files of the directory.
+/// The requested file, or all files of the directory.
 pub(super) fn paths(store: &Store, at: &Resolved) -> Result<Vec<specs::FilePath>> {
     let range = repos::tree::directory_range(&at.path);
     let is_file = Tree::at(at.commit.tree).file(store, &at.path).map(|file| file.is_some());
-    // A tree that cannot be read is for the walk to name.
+    // An unreadable tree is reported by the walk.
     if is_file.unwrap_or(true) {
         return Ok(vec![at.path.clone()]);
     }

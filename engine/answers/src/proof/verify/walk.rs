@@ -1,6 +1,6 @@
-//! Goes through a claim, link by link, from what was asked about to what people committed.
+//! Checks a claim, link by link, from the requested file to users' commits.
 //!
-//! What is open is in a list, not on the stack: chains can be long. Each file, result and commit is looked at once.
+//! Open items are in a list, not on the stack, because chains can be long. Each file, result and commit is checked once.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -18,7 +18,7 @@ use specs::{CommitId, Digest, ErrorKind, FilePath, RepoName};
 use super::evidence::{Evidence, Key};
 use super::links::{LinkKind, Report, State};
 
-/// Nodes that are kept: each was read and checked once, and is read by many look-ups.
+/// Number of cached nodes: each is read and verified once, and used by many lookups.
 const NODES: usize = 20_000;
 
 type Result<T, E = RepoError> = std::result::Result<T, E>;
@@ -26,7 +26,7 @@ type Result<T, E = RepoError> = std::result::Result<T, E>;
 /// Keys of a map with their values.
 type Entries<V> = Vec<(Vec<u8>, V)>;
 
-/// A claim that is being checked.
+/// A claim being checked.
 pub(in crate::proof) struct Walk<'a> {
     evidence: &'a dyn Evidence,
     nodes: RefCell<HashMap<Digest, Bytes>>,
@@ -38,15 +38,15 @@ pub(in crate::proof) struct Walk<'a> {
     documents: HashSet<Digest>,
     open: Vec<(CommitId, FilePath)>,
     pub(in crate::proof) report: Report,
-    /// The commits on the way, in the order in which they were met.
+    /// The commits in the claim, in the order in which they were reached.
     pub(in crate::proof) met: Vec<CommitId>,
-    /// Which commit brought a source file in.
+    /// Which commit introduced a source file.
     pub(in crate::proof) introduced: Vec<(CommitId, FilePath, CommitId)>,
     /// Trees of code that were checked.
     code: HashSet<Digest>,
     /// Commits with a signature that counts.
     signed: Vec<CommitId>,
-    /// Commits without a signature that may be so, in words, and why.
+    /// Unsigned commits for which that may be acceptable, as text, and why.
     unsigned: Vec<(CommitId, String, String)>,
 }
 
@@ -67,7 +67,7 @@ impl NodeStore for Walk<'_> {
     }
 }
 
-/// A path in a commit, in words.
+/// A path in a commit, as text.
 fn place(commit: &Commit, id: &CommitId, path: &FilePath) -> String {
     format!("{}@{}:{path}", commit.repo, id.short(12))
 }
@@ -92,8 +92,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Says what commits without a signature are worth, once all are met: one that a signed commit names, or one of those that it names,
-    /// is vouched for by that. Has to be called at the end.
+    /// Decides about unsigned commits once all commits are known: a signed commit vouches for those that it names, directly or indirectly.
+    /// Must be called at the end.
     pub(in crate::proof) fn finish(&mut self) {
         if self.unsigned.is_empty() {
             return;
@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Checks one file of a commit and all that it depends on.
+    /// Checks one file of a commit and everything it depends on.
     pub(in crate::proof) fn file(&mut self, id: CommitId, path: &FilePath) -> Result<()> {
         self.open.push((id, path.clone()));
         while let Some((id, path)) = self.open.pop() {
@@ -135,7 +135,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Checks a commit, all its files and datums, and all that they depend on.
+    /// Checks a commit, all its files and datums, and everything they depend on.
     pub(in crate::proof) fn commit_in_full(&mut self, id: CommitId) -> Result<()> {
         let Some(commit) = self.commit(id)? else { return Ok(()) };
         let subject = format!("{}@{}", commit.repo, id.short(12));
@@ -146,7 +146,7 @@ impl<'a> Walk<'a> {
             self.file(id, &path_of(&key)?)?;
         }
         let Some(datums) = commit.datums else { return Ok(()) };
-        // Also those that wrote nothing.
+        // Including datums that wrote nothing.
         let written = KeyRange::prefix([engine::datums::prefix::DATUM]);
         let Some(datums) = self.all(LinkKind::Lineage, &subject, Map::<Vec<u8>>::at(datums), written)? else {
             return Ok(());
@@ -162,7 +162,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// All entries of a map; `None` when it cannot be read, which is noted.
+    /// All entries of a map; `None` if it cannot be read, which is reported.
     fn all<V: repos::tree::MapValue>(
         &mut self,
         link: LinkKind,
@@ -174,7 +174,7 @@ impl<'a> Walk<'a> {
         self.checked(link, subject, read)
     }
 
-    /// What was read; damage is noted, and is not an error.
+    /// The result of a read; damage is reported, not returned as an error.
     fn checked<T>(&mut self, link: LinkKind, subject: &str, read: Result<T>) -> Result<Option<T>> {
         match read {
             Ok(value) => Ok(Some(value)),
@@ -301,7 +301,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Checks a result within a commit that names it; gives the tree of what it wrote.
+    /// Checks a result within a commit that names it; returns the tree of its outputs.
     fn result(&mut self, id: CommitId, commit: &Rc<Commit>, digest: Digest) -> Result<Option<Tree>> {
         let subject = format!("result {} of {}", digest.short(12), commit.repo);
         let Some(result) = self.document::<ResultDocument>(LinkKind::Result, &subject, &digest)? else {
@@ -342,7 +342,7 @@ impl<'a> Walk<'a> {
         let Some(transform) = transform else { return Ok(()) };
         transform.code.map_or(Ok(()), |code| self.code(id, commit, code))?;
         let Some(spec) = self.document::<SpecDocument>(LinkKind::Recipe, &subject, &stamp.spec)? else { return Ok(()) };
-        // A job that failed kept outputs of before, which may be of another version.
+        // A failed job kept earlier outputs, possibly of another version.
         let is_its_own = recipe.transform == stamp.transform || commit.error.is_some();
         let why = || State::Fails("it does not match the pipeline version in the commit".to_owned());
         self.report.add(LinkKind::Recipe, &subject, if is_its_own { State::Holds } else { why() });
@@ -365,7 +365,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The code that a transform names, file by file.
+    /// Checks the code that a transform names, file by file.
     fn code(&mut self, id: CommitId, commit: &Rc<Commit>, code: Digest) -> Result<()> {
         if !self.code.insert(code) {
             return Ok(());
@@ -388,7 +388,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// An input of a recipe: it has to be in a commit that the output commit names.
+    /// Checks an input of a recipe: it must be in a commit that the output commit names.
     fn input(&mut self, commit: &Rc<Commit>, subject: &str, spec: &SpecDocument, input: &RecipeInput) -> Result<()> {
         let repos = repos_of(&spec.0, &input.name);
         for origin in commit.provenance.iter().filter(|origin| repos.is_empty() || repos.contains(&origin.repo)) {
@@ -409,7 +409,7 @@ impl<'a> Walk<'a> {
         self.open.extend(found.unwrap_or_default());
     }
 
-    /// The files of an input in a commit; `None` when that has other bytes there.
+    /// The files of an input in a commit; `None` if the commit has different content there.
     fn find_input(&mut self, id: CommitId, input: &RecipeInput) -> Result<Option<Vec<(CommitId, FilePath)>>> {
         let Some(commit) = self.commit(id)? else { return Ok(None) };
         let tree = Tree::at(commit.tree);
@@ -436,7 +436,7 @@ impl<'a> Walk<'a> {
         below.collect::<Result<Vec<_>>>().map(Some)
     }
 
-    /// A file that people or a clock committed: the commit that brought it in says who.
+    /// Checks a file committed by a user or a cron input: the commit that introduced it says by whom.
     fn source(&mut self, id: CommitId, path: &FilePath, file: &FileEntry) -> Result<()> {
         let introduced = self.evidence.introduced(&id, path);
         let name = format!("{path} of commit {}", id.short(12));
@@ -452,7 +452,7 @@ impl<'a> Walk<'a> {
         if is_there { self.copied(&commit, path, file) } else { Ok(()) }
     }
 
-    /// Where a file came from that `cp` took over.
+    /// Checks where a file copied by `cp` came from.
     fn copied(&mut self, commit: &Rc<Commit>, path: &FilePath, file: &FileEntry) -> Result<()> {
         for source in &commit.sources {
             let Some(origin) = self.commit(source.commit)? else { continue };
@@ -470,7 +470,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The commits that a commit's document names, and so vouches for.
+/// The commits that a commit's document names and thus vouches for.
 fn named_by(commit: &Commit) -> impl Iterator<Item = CommitId> {
     let (parents, origins) = (commit.parents.iter().copied(), commit.provenance.iter().map(|origin| origin.commit));
     parents.chain(origins).chain(commit.sources.iter().map(|source| source.commit))
@@ -484,7 +484,7 @@ fn parse<D: Document>(digest: &Digest, bytes: &[u8]) -> Result<D> {
     })
 }
 
-/// The repositories that inputs of this name read, as the spec says; none when it names no such input.
+/// The repositories that inputs with this name read, according to the spec; empty if there is no such input.
 fn repos_of(spec: &serde_json::Value, name: &str) -> Vec<RepoName> {
     let mut found = Vec::new();
     let mut open = vec![spec];
@@ -505,7 +505,7 @@ fn repos_of(spec: &serde_json::Value, name: &str) -> Vec<RepoName> {
     found
 }
 
-/// Where a file may have been that now is at `path`: at the source itself, or below it under any end of its path.
+/// Possible original paths of a file now at `path`: the source itself, or any suffix of the path below it.
 fn candidates(source: &FilePath, path: &FilePath) -> Vec<FilePath> {
     let mut found = vec![source.clone()];
     let text = path.as_str();

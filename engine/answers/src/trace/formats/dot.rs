@@ -1,11 +1,11 @@
-//! The graph in the language of Graphviz.
+//! The graph in Graphviz's language.
 
 use std::fmt::Write as _;
 
 use super::graph::{Graph, Sort};
 use crate::trace::nodes::Trace;
 
-/// A trace for Graphviz: `dot -Tsvg`. Files are notes, datums are boxes, sources stand left.
+/// A trace for Graphviz: `dot -Tsvg`. Files are notes, datums are boxes, sources are on the left.
 pub fn dot(trace: &Trace) -> String {
     let graph = Graph::of(trace);
     let mut text = String::from(
@@ -33,7 +33,7 @@ fn style(sort: Sort) -> &'static str {
     }
 }
 
-/// A string as Graphviz reads it. A backslash begins escapes there, so it is doubled.
+/// A Graphviz string. A backslash starts an escape there, so it is doubled.
 fn quoted(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', " ");
     format!("\"{text}\"")

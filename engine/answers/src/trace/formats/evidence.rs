@@ -1,4 +1,4 @@
-//! The parts of a page with what files show, and with who vouches for the commits.
+//! The parts of a page with the content of files, and with who vouches for the commits.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use super::words::{grouped, moment, place, plural, size};
 use crate::trace::exhibits::{Exhibit, Exhibits};
 use crate::trace::nodes::Trace;
 
-/// What the asked file and its sources show.
+/// The content of the requested file and its sources.
 pub(super) fn exhibits(trace: &Trace, exhibits: &Exhibits) -> String {
     if exhibits.shown.is_empty() {
         return String::new();
@@ -70,7 +70,7 @@ fn image(picture: &Picture, name: &str) -> String {
     format!("<img src=\"data:{media_type};base64,{data}\" alt=\"{alt}\" width=\"{width}\" height=\"{height}\">")
 }
 
-/// Who signed the commits, and what came of executing it again.
+/// Who signed the commits, and the outcome of executing them again.
 pub(super) fn vouched(exhibits: &Exhibits, zone: &TimeZone) -> String {
     if exhibits.signed.is_empty() {
         return String::new();

@@ -1,4 +1,4 @@
-//! A trace as nodes and arrows, for programs that draw: files point to the datums that read them, datums to the files that they wrote.
+//! A trace as nodes and arrows, for drawing programs: files point to the datums that read them, datums to the files that they wrote.
 
 use std::collections::HashMap;
 
@@ -9,31 +9,31 @@ use super::story::shown_commit;
 use super::words::{first_line, image, moment, place, plural, size, visible};
 use crate::trace::nodes::{BranchCommit, DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
 
-/// Files of a directory that get a node each.
+/// Maximum number of files of a directory with their own node.
 const OF_A_DIRECTORY: usize = 10;
 
-/// What a node stands for.
+/// The kind of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sort {
-    /// The file that was asked about.
+    /// The requested file.
     Asked,
     /// A file that a datum wrote.
     File,
-    /// A file that somebody committed.
+    /// A file that a user committed.
     Source,
     /// A matched directory.
     Directory,
     /// A datum.
     Datum,
-    /// What was not or could not be followed.
+    /// Something that was not, or could not be, followed.
     End,
 }
 
-/// A node, and what it says.
+/// A node and its text.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) sort: Sort,
-    /// Text as users wrote it: not escaped.
+    /// Unescaped text from users.
     pub(super) lines: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Node {
 pub(super) struct Arrow {
     pub(super) from: usize,
     pub(super) to: usize,
-    /// Text as users wrote it: not escaped.
+    /// Unescaped text from users.
     pub(super) label: String,
 }
 
@@ -53,7 +53,7 @@ enum Key<'t> {
     Datum(DatumId),
 }
 
-/// A trace, each of its nodes and arrows once.
+/// A trace, with each node and arrow once.
 #[derive(Debug, Default)]
 pub(super) struct Graph<'t> {
     pub(super) nodes: Vec<Node>,
@@ -68,7 +68,7 @@ impl<'t> Graph<'t> {
         if let Some(node) = graph.nodes.get_mut(asked) {
             node.sort = Sort::Asked;
         }
-        // A datum that is known only as standing elsewhere, where it was not shown.
+        // A datum known only by a reference to another place, where it was not shown.
         for node in graph.nodes.iter_mut().filter(|node| node.lines.is_empty()) {
             node.lines.push("a datum that is not shown".to_owned());
         }

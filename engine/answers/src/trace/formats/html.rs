@@ -1,4 +1,4 @@
-//! One page for people who have no `pv`: it needs no script, no other file and no network, and prints.
+//! One page for people without `pv`: it needs no script, no other file and no network, and can be printed.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -11,22 +11,22 @@ use super::words::{code, command, grouped, image, moment, place, plural, size, v
 use crate::trace::Exhibits;
 use crate::trace::nodes::{DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
 
-/// Files that a sentence names; a table has them all.
+/// Maximum number of files named in a sentence; a table has them all.
 const NAMED: usize = 8;
 
 const STYLE: &str = include_str!("page.css");
 
-/// A trace as a page of HTML; times are told in UTC.
+/// A trace as an HTML page; times are in UTC.
 pub fn html(trace: &Trace) -> String {
     html_in(trace, &TimeZone::UTC)
 }
 
-/// The same with times as they were in `zone`, with the offset, and in UTC.
+/// Like [`html`], with times in `zone`, with their offset, and in UTC.
 pub fn html_in(trace: &Trace, zone: &TimeZone) -> String {
     page(trace, zone, &Exhibits::default())
 }
 
-/// The same with what the files show, and who vouches for the commits.
+/// Like [`html_in`], with the content of files, and who vouches for the commits.
 pub fn page(trace: &Trace, zone: &TimeZone, exhibits: &Exhibits) -> String {
     let page = Page { trace, zone, story: Story::of(trace) };
     let title = format!("Where {} comes from", file_place(&trace.file));
@@ -87,7 +87,7 @@ impl Page<'_> {
         text + &table_of(&facts) + "</section>\n"
     }
 
-    /// What the page says, and no more than what the executions bear out.
+    /// What the page claims, and no more than the executions support.
     fn sentence(&self) -> &'static str {
         let datums = || {
             self.story
@@ -261,7 +261,7 @@ impl Page<'_> {
         text + &self.others(&others) + "</section>\n"
     }
 
-    /// Executions like others above, a row each.
+    /// Further executions like those above, one row each.
     fn others(&self, others: &[(&DatumNode, &[&FileNode])]) -> String {
         if others.is_empty() {
             return String::new();
@@ -363,15 +363,15 @@ impl Page<'_> {
     }
 }
 
-/// Executions of one stage that are told in full.
+/// Number of executions of one stage that are shown in full.
 const IN_FULL: usize = 3;
 
-/// Which executions were told: of many that do the same to other files the first are told in full.
+/// Which executions were shown: of many that do the same with other files, the first are shown in full.
 #[derive(Default)]
 struct Told(HashMap<(String, u32, specs::Digest), usize>);
 
 impl Told {
-    /// Whether enough like it were shown in full, so that a line is enough.
+    /// Whether enough similar ones were shown in full, so that a line suffices.
     fn is_one_of_many(&mut self, datum: &DatumNode) -> bool {
         let count = self.0.entry((datum.pipeline.to_string(), datum.version, datum.transform)).or_default();
         *count += 1;
@@ -379,7 +379,7 @@ impl Told {
     }
 }
 
-/// An execution like one that was told before.
+/// An execution similar to an earlier one.
 fn repeated(datum: &DatumNode, wrote: &[&FileNode]) -> String {
     let read: Vec<String> = datum.inputs.iter().map(input_words).collect();
     let stage = escaped(datum.pipeline.as_str());
@@ -415,7 +415,7 @@ fn input_words(input: &InputNode) -> String {
     }
 }
 
-/// An input with its digest, and what is special about it.
+/// An input with its digest, and its peculiarities.
 fn input_line(input: &InputNode) -> String {
     let from = input
         .commit
@@ -443,7 +443,7 @@ fn input_line(input: &InputNode) -> String {
     text
 }
 
-/// The first names of several, and how many there are more.
+/// The first of several names, and how many more there are.
 fn names<'n>(names: impl Iterator<Item = &'n str>, count: usize) -> String {
     let mut list: Vec<String> = names.take(NAMED).map(text_code).collect();
     if count > NAMED {
@@ -469,7 +469,7 @@ pub(super) fn text_code(text: &str) -> String {
     format!("<code>{}</code>", escaped(text))
 }
 
-/// Text of users for the page: nothing in it is markup, and nothing turns or hides what stands around it.
+/// Escapes user text for the page: nothing in it is markup, and nothing reverses or hides the text around it.
 pub(super) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in visible(text).chars() {

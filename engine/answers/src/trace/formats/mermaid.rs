@@ -1,11 +1,11 @@
-//! The graph in the language of Mermaid, which many wikis and code hosts draw.
+//! The graph in Mermaid's language, which many wikis and code hosts render.
 
 use std::fmt::Write as _;
 
 use super::graph::{Graph, Sort};
 use crate::trace::nodes::Trace;
 
-/// A trace as a Mermaid flowchart, sources left.
+/// A trace as a Mermaid flowchart, with sources on the left.
 pub fn mermaid(trace: &Trace) -> String {
     let graph = Graph::of(trace);
     let mut text = String::from("flowchart LR\n");
@@ -33,7 +33,7 @@ fn shape(sort: Sort) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-/// Text of a label. Mermaid takes `#name;` for a character; all that means something to it or to HTML is written so.
+/// Escapes the text of a label. Mermaid reads `#name;` as a character; everything with a meaning in Mermaid or HTML is written that way.
 fn escaped(text: &str) -> String {
     let mut label = String::with_capacity(text.len());
     for c in text.chars() {

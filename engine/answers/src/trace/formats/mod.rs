@@ -1,12 +1,12 @@
-//! Ways to hand a trace on: pure functions from what was found to text.
+//! Formats for passing a trace on: pure functions from a trace to text.
 //!
-//! - `html`    one page for people who have no `pv`: what is claimed, what happened, every digest, what is missing, how to check
-//! - `evidence` the parts of that page with pictures, texts, signatures and certificates
-//! - `graph`   a trace as nodes and arrows, each once; `dot` and `mermaid` write it down
-//! - `story`   what happened, one step after another, each before what depends on it
-//! - `words`   times, sizes and names as all of them tell these
+//! - `html`: one page for people without `pv`: what is claimed, what happened, every digest, what is missing, how to check
+//! - `evidence`: the parts of that page with pictures, texts, signatures and certificates
+//! - `graph`: a trace as nodes and arrows, each once; `dot` and `mermaid` write it
+//! - `story`: what happened, step by step, each before what depends on it
+//! - `words`: times, sizes and names, as all formats write them
 //!
-//! Names and messages are whatever somebody typed: each format escapes them, and what is there to deceive the eye is written out.
+//! Names and messages are arbitrary user text: each format escapes them, and writes out characters that could deceive the reader.
 
 mod dot;
 mod evidence;

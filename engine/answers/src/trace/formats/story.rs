@@ -1,4 +1,4 @@
-//! What happened, one step after another: each step stands before those that depend on it.
+//! What happened, step by step: each step comes before those that depend on it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,16 +6,16 @@ use specs::{CommitId, DatumId, FilePath, RepoName};
 
 use crate::trace::nodes::{DatumNode, FileNode, Origin, SourceNode, Trace};
 
-/// Something that somebody or something did.
+/// A step.
 #[derive(Debug)]
 pub(super) enum Step<'t> {
-    /// Somebody committed files.
+    /// A user committed files.
     Commit { repo: &'t RepoName, source: &'t SourceNode, files: Vec<&'t FileNode> },
-    /// A datum was executed, and wrote these of the trace's files.
+    /// A datum was executed, and wrote these files of the trace.
     Datum { datum: &'t DatumNode, wrote: Vec<&'t FileNode> },
 }
 
-/// The steps of a trace, and its files: each once, the asked one last.
+/// The steps of a trace, and its files: each once, the requested one last.
 #[derive(Debug, Default)]
 pub(super) struct Story<'t> {
     pub(super) steps: Vec<Step<'t>>,
@@ -23,7 +23,7 @@ pub(super) struct Story<'t> {
     commits: HashMap<CommitId, usize>,
     datums: HashMap<DatumId, usize>,
     known: HashSet<(&'t RepoName, &'t CommitId, &'t FilePath)>,
-    /// Files of datums that are still being told.
+    /// Files of datums whose steps are not complete yet.
     waiting: Vec<(DatumId, &'t FileNode)>,
 }
 
@@ -81,7 +81,7 @@ impl<'t> Story<'t> {
     }
 }
 
-/// The commit by which a file is told: of a source file the one that brought it in.
+/// The commit to report for a file: for a source file, the one that introduced it.
 pub(super) fn shown_commit(file: &FileNode) -> &CommitId {
     if let Origin::Source(source) = &file.origin { &source.commit } else { &file.commit }
 }

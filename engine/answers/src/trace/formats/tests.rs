@@ -1,4 +1,4 @@
-//! What all formats promise, on a trace made by hand: a model and a picture, read by a stage whose result a second one reads.
+//! The guarantees of all formats, on a hand-made trace: a model and a picture are read by a stage, whose result is read by a second one.
 
 use compare::{Picture, Shown};
 use proptest::prelude::*;
@@ -107,7 +107,7 @@ fn datum(pipeline: &str, number: u8, inputs: Vec<InputNode>) -> Origin {
     }))
 }
 
-/// A trace in which somebody chose these words.
+/// A trace in which a user chose these texts.
 fn trace_with(author: &str, message: &str, path: &str) -> Trace {
     let picture = file("images", path, 1, source(1, author, message));
     let model = file("model", "/svm.npy", 2, source(2, "carl", "hog v2"));
@@ -136,7 +136,7 @@ fn trace_with(author: &str, message: &str, path: &str) -> Trace {
     }
 }
 
-/// What files of that trace may show, in these words.
+/// Possible contents of that trace's files, with this text.
 fn exhibits_with(text: &str, path: &str) -> Exhibits {
     let exhibit = |number: u8, path: &str, shown| Exhibit {
         place: ("images".parse().unwrap(), CommitId::new(digest(number)), path.parse().unwrap()),
@@ -181,7 +181,7 @@ fn plain() -> Trace {
     trace_with("anna", "camera batch", "/cam7.jpg")
 }
 
-/// Whether tags are balanced, all are ours, and none can act or load anything.
+/// Checks that tags are balanced, all are ours, and none can run or load anything.
 fn check_html(page: &str) -> Result<(), String> {
     let mut open: Vec<&str> = Vec::new();
     let body = page.split_once("</style>").ok_or("no style")?.1;
@@ -212,7 +212,7 @@ fn check_html(page: &str) -> Result<(), String> {
     if open.is_empty() { Ok(()) } else { Err(format!("not closed: {open:?}")) }
 }
 
-/// Whether a picture is in the page itself, and its words are one attribute.
+/// Whether a picture is embedded in the page, and its text is a single attribute.
 fn is_embedded(attributes: &str) -> bool {
     let Some((data, rest)) =
         attributes.strip_prefix("src=\"data:image/jpeg;base64,").and_then(|rest| rest.split_once('"'))
@@ -223,7 +223,7 @@ fn is_embedded(attributes: &str) -> bool {
     is_base64 && rest.starts_with(" alt=\"") && rest.matches('"').count() == 6
 }
 
-/// The statements of a graph in dot: strings are whole, and only arrows and nodes stand outside of them.
+/// The statements of a dot graph: strings are complete, and only arrows and nodes are outside of them.
 fn check_dot(text: &str) -> Result<(), String> {
     let mut outside = String::new();
     let mut rest = text.chars();
@@ -257,7 +257,7 @@ fn check_dot(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A flowchart in which every label is one string, and holds nothing that Mermaid or a browser acts on.
+/// Checks a flowchart: every label must be one string, without anything that Mermaid or a browser acts on.
 fn check_mermaid(text: &str) -> Result<(), String> {
     for line in text.lines().skip(1).filter(|line| !line.trim().starts_with("classDef")) {
         let quotes = line.matches('"').count();

@@ -1,13 +1,13 @@
-//! Times, sizes and names, told in words.
+//! Times, sizes and names as text.
 
 use jiff::tz::TimeZone;
 use repos::Timestamp;
 use repos::documents::{CodeStamp, ImageStamp};
 use specs::{CommitId, FilePath, RepoName};
 
-/// Digits of a git commit's id, of which none is cut.
+/// Length of a git commit's id, so that it is never cut.
 const ID: usize = 64;
-/// Files that are named: all that a record has.
+/// Maximum number of files named: all that a record has.
 const ALL: usize = usize::MAX;
 
 /// A moment in local time with its offset, and in UTC: `2026-07-01 11:02:31 +02:00 (2026-07-01 09:02:31 UTC)`.
@@ -56,7 +56,7 @@ pub(super) fn place(repo: &RepoName, commit: &CommitId, path: &FilePath) -> Stri
     format!("{repo}@{}:{}", commit.short(8), visible(path.as_str()))
 }
 
-/// A command as a shell would take it.
+/// A command as a shell would read it.
 pub(crate) fn command(words: &[String]) -> String {
     let quote = |word: &String| {
         let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "_-./=:,@%+".contains(c));
@@ -65,7 +65,7 @@ pub(crate) fn command(words: &[String]) -> String {
     words.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
-/// An image by reference and digest; without one it was the host's own tools.
+/// An image by reference and digest; without one, the host's own tools.
 pub(super) fn image(image: Option<&ImageStamp>) -> String {
     image.map_or_else(
         || "no image: the tools of the host".to_owned(),
@@ -82,7 +82,7 @@ pub(super) fn code(stamp: Option<&CodeStamp>) -> Option<String> {
     (!parts.is_empty()).then(|| visible(&parts.join("; ")))
 }
 
-/// Text in which nothing acts on what stands around it: control characters, and those that turn or hide text, are written out.
+/// Makes text harmless for its surroundings: control characters, and those that reverse or hide text, are written out.
 pub(super) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
