@@ -1,18 +1,13 @@
 //! `pv get`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use answers::named::{Files, find_files};
-use repos::Store;
-use repos::files::{self, GetOptions, Got};
-use repos::store::Resolved;
-use repos::tree::Tree;
-use serde::Serialize;
-use specs::{CommitId, Glob, Reference, RepoName, Revision, Source};
+use answers::file::{Download, download};
+use specs::{Glob, Revision, Source};
 
 use super::matching::literal;
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::Result;
 use crate::output::{count, plural, size};
 
 /// Download files to this machine
@@ -41,34 +36,17 @@ pub(crate) struct Args {
     force: bool,
 }
 
-/// What was brought.
-#[derive(Serialize)]
-struct GetView<'a> {
-    /// `null` for files that no commit was asked for.
-    repo: Option<&'a RepoName>,
-    commit: Option<CommitId>,
-    dest: &'a Path,
-    files: u64,
-    written: u64,
-    size_bytes: u64,
-}
-
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let store = cx.store()?;
-    let from = find_files(store, &args.source)?;
     let dest = cx.path(&args.dest);
     let progress = cx.progress("get");
     let update = |files, bytes| progress.update(files, bytes, 0);
-    let got = get(store, &from, args, &dest, &update)
+    let (changed, since) = (args.changed, args.since.as_ref());
+    let wanted = Download { changed, since, matching: args.matching.as_ref(), force: args.force, progress: &update };
+    let got = download(cx.store()?, &args.source, (&dest, &args.dest), wanted)
         .map_err(|error| literal(error, args.source.path().filter(|_| args.matching.is_none())))?;
     drop(progress);
     if cx.out().is_json() {
-        let (repo, commit) = match &from {
-            Files::Commit(at) => (Some(&at.commit.repo), Some(at.id)),
-            _ => (None, None),
-        };
-        let (files, written, size_bytes) = (got.files, got.written, got.size_bytes);
-        return cx.out().json(&GetView { repo, commit, dest: &dest, files, written, size_bytes });
+        return cx.out().json(&got);
     }
     let files = plural(got.files, "file", "files");
     let there = got.files - got.written;
@@ -79,35 +57,4 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     cx.notes().line(format!("{files} · {} → {}{there}", size(got.size_bytes), args.dest.display()));
     Ok(())
-}
-
-fn get(store: &Store, from: &Files, args: &Args, dest: &Path, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Got> {
-    let mut options = GetOptions { since: None, matching: args.matching.as_ref(), force: args.force, progress };
-    let is_plain = !args.changed && args.matching.is_none();
-    Ok(match from {
-        Files::Commit(at) => {
-            options.since = if args.changed { Some(older(store, at, args.since.as_ref())?) } else { None };
-            files::get(store, at, dest, options)?
-        }
-        _ if !is_plain => {
-            let message = format!("--changed and --match are for commits, and `{}` is not a commit", args.source);
-            return Err(CliError::usage(message, format!("pv get {} {}", args.source, args.dest.display())));
-        }
-        Files::Tree { tree, path, place } => {
-            files::kind_at(store, *tree, place, path)?;
-            files::get_below(store, *tree, path, dest, options)?
-        }
-        Files::One { file, name } => files::get_one(store, name, *file, dest, options)?,
-    })
-}
-
-/// The files that a commit's are compared with: those of `since`, else of the commit before.
-pub(super) fn older(store: &Store, newer: &Resolved, since: Option<&Revision>) -> Result<Tree> {
-    Ok(match since {
-        Some(revision) => {
-            let repo = newer.commit.repo.clone();
-            store.resolve(&Reference { repo, revision: Some(revision.clone()), path: None })?.tree()
-        }
-        None => files::parent_tree(store, &newer.commit)?,
-    })
 }

@@ -3,18 +3,18 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use answers::datum::{find_datum, paths_of, results_of};
-use answers::job::job_id;
+use answers::datum::{ResultState, Try, find_datum, paths_of, results_of};
+use answers::job::{JobRow, job_id};
 use answers::named::find_jobs;
 use engine::feed::{Feed, Printing};
 use engine::live::JobKey;
-use repos::documents::{ResultDocument, ResultState, Try};
-use repos::{JobRow, RepoError, Store};
+use repos::RepoError;
+use repos::documents::ResultDocument;
 use specs::{DatumId, DatumRef, ErrorKind, JobRef, Target, parse_target};
 
 use super::following;
 use super::jobs::live;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::output::LogText;
 

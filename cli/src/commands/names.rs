@@ -3,13 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use answers::words::shell_word;
 use specs::{BranchName, NameError, RepoName, TagName};
-
-/// A word as a shell takes it: as it is, or in quotes.
-pub(crate) fn shell_word(word: &str) -> String {
-    let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "_-./=:,@%+^".contains(c));
-    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
 
 /// `REPO@NAME`.
 #[derive(Debug, Clone)]

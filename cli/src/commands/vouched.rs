@@ -1,48 +1,14 @@
-//! What vouches for a commit, as it is printed: signatures, and certificates that it was made again.
+//! What vouches for a commit, as people read it: signatures, and certificates that it was made again.
 
-use repos::documents::{Certificate, Repetition};
-use repos::store::{Signed, Vouched};
-use serde::Serialize;
-use serde_json::{Value, json};
-use specs::Digest;
+use answers::commit::{Certificate, CertificateView, Repetition, SignatureState, SignatureView};
+use answers::sorted::Sorted;
 
-use super::views::CommitView;
 use crate::output::{Human, short_digest};
-
-/// A commit with what vouches for it.
-#[derive(Serialize)]
-pub(super) struct ShownCommit {
-    #[serde(flatten)]
-    commit: CommitView,
-    signatures: Vec<Value>,
-    certificates: Vec<Value>,
-}
-
-impl ShownCommit {
-    pub(super) fn new(commit: CommitView, signed: &[Signed], certificates: Vec<(Digest, Certificate)>) -> Self {
-        let signatures = signed.iter().map(|signed| {
-            let state = match &signed.vouched {
-                Vouched::Good => "good",
-                Vouched::UnknownKey => "unknown_key",
-                Vouched::UnvouchedKey => "unvouched_key",
-                Vouched::Bad => "bad",
-                Vouched::Damaged(_) => "damaged",
-            };
-            json!({"id": signed.signature, "key": signed.key, "state": state})
-        });
-        let certificates = certificates.into_iter().map(|(id, certificate)| {
-            let mut fields = serde_json::to_value(certificate).expect("certificates have a JSON form");
-            fields["id"] = json!(id);
-            fields
-        });
-        Self { signatures: signatures.collect(), certificates: certificates.collect(), commit }
-    }
-}
 
 /// By whom a commit is signed, and what came of making it again, as lines of a table.
 pub(super) fn vouched_lines(
-    signed: &[Signed],
-    certificates: &[(Digest, Certificate)],
+    signed: &[SignatureView],
+    certificates: &[Sorted<CertificateView>],
     human: &Human,
 ) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
@@ -53,16 +19,26 @@ pub(super) fn vouched_lines(
         let key = signed.key.as_ref().map(short_digest).unwrap_or_default();
         lines.push((
             "signed",
-            match &signed.vouched {
-                Vouched::Good => format!("by key {key}"),
-                Vouched::UnknownKey => format!("by key {key}, which is unknown to this store"),
-                Vouched::UnvouchedKey => format!("by key {key}, which is not trusted"),
-                Vouched::Bad => format!("invalid: not made by key {key}"),
-                Vouched::Damaged(why) => format!("invalid: {why}"),
+            match signed.state {
+                SignatureState::Good => format!("by key {key}"),
+                SignatureState::UnknownKey => format!("by key {key}, which is unknown to this store"),
+                SignatureState::UnvouchedKey => format!("by key {key}, which is not trusted"),
+                SignatureState::Bad => format!("invalid: not made by key {key}"),
+                SignatureState::Damaged => format!("invalid: {}", signed.why.as_deref().unwrap_or_default()),
             },
         ));
     }
-    for (_, certificate) in certificates {
+    lines.extend(certificate_lines(certificates, human));
+    lines
+}
+
+/// What came of making a commit again, as lines of a table.
+pub(super) fn certificate_lines(
+    certificates: &[Sorted<CertificateView>],
+    human: &Human,
+) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    for certificate in certificates.iter().map(|view| &view.certificate) {
         let of = certificate.path.as_ref().map(|path| format!("{path}, ")).unwrap_or_default();
         let what = format!("{of}{}", super::rerun::executed(&certificate.stages));
         let when = human.local(certificate.at);

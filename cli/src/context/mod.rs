@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use engine::Engine;
+use repos::OpenOptions;
 use repos::place::Access;
 use repos::time::Clock;
-use repos::{OpenOptions, Store};
 use specs::ErrorKind;
 
 use crate::args::Flags;
@@ -29,6 +29,9 @@ mod cancel;
 mod client;
 mod clock;
 mod invocation;
+
+/// The store that a command asks: it hands it on to `answers`, and to `engine` for changes.
+pub(crate) use repos::Store;
 
 pub(crate) use cancel::Cancel;
 pub(crate) use client::{BEGUN, Client};

@@ -7,24 +7,6 @@ use specs::Digest;
 
 use crate::context::Environment;
 
-/// A number with a comma after each thousand: `2,113,502`.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A count with its noun: `1 file`, `2 files`.
-pub(crate) fn plural(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", count(number), if number == 1 { one } else { many })
-}
-
 /// Bytes in the unit that suits: `612 B`, `15 kB`, `9.0 GB`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub(crate) fn size(bytes: u64) -> String {
@@ -163,12 +145,6 @@ mod tests {
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
         }
-    }
-
-    #[test]
-    fn counts_are_grouped() {
-        assert_eq!([count(0), count(999), count(1000), count(2_113_502)], ["0", "999", "1,000", "2,113,502"]);
-        assert_eq!([plural(1, "file", "files"), plural(0, "file", "files")], ["1 file", "0 files"]);
     }
 
     #[test]

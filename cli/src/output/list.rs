@@ -80,17 +80,8 @@ impl Window {
         }
     }
 
-    /// Whether something of this time belongs into the list.
-    pub(crate) fn includes(&self, cx: &Context, time: Timestamp) -> bool {
-        self.start(cx).is_none_or(|start| time >= start)
-    }
-
-    /// Whether it leaves nothing out for its time.
-    pub(crate) fn is_open(&self) -> bool {
-        self.since.is_none()
-    }
-
-    fn start(&self, cx: &Context) -> Option<Timestamp> {
+    /// From when on; `None` from the beginning.
+    pub(crate) fn start(&self, cx: &Context) -> Option<Timestamp> {
         self.since.as_ref()?.start(&cx.human())
     }
 }

@@ -31,10 +31,11 @@ mod sink;
 mod table;
 
 pub(crate) use answers::short::ShortIds;
+pub(crate) use answers::words::{grouped as count, plural};
 pub(crate) use escape::{LogText, paint};
 use escape::{escaped_json, shown};
 pub(crate) use fit::{Part, behind, columns, cut, of_parts};
-pub(crate) use human::{Human, count, duration, plural, short_digest, size};
+pub(crate) use human::{Human, duration, short_digest, size};
 pub(crate) use list::{Row, Since, Window};
 pub(crate) use pager::Pager;
 pub(crate) use progress::Progress;

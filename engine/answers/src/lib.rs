@@ -2,6 +2,7 @@
 //! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
+//! words    numbers and words in texts that are part of answers
 //! sorted   objects whose fields stand in the order of the alphabet
 //! short    ids as people type them
 //! named    what words name: ids of every sort, versions of pipelines, jobs; and the files that they stand for
@@ -14,6 +15,8 @@
 //! datum    the datums of a job
 //! job      jobs: one in short, all about one
 //! pipeline pipelines: how far each is, what it is made of, its versions
+//! status   the store at a glance, and what needs a person
+//! object   one thing, whatever its sort: what a word names first, and what there is to say about it
 //! trace    where a file comes from, and what came of it
 //! metrics  what files say in figures, beside the parameters that they came from
 //! explain  why something ran, or did not
@@ -36,6 +39,7 @@ pub mod file;
 pub mod job;
 pub mod metrics;
 pub mod named;
+pub mod object;
 pub mod pipeline;
 pub mod preview;
 pub mod proof;
@@ -43,6 +47,8 @@ pub mod repo;
 pub mod run;
 pub mod short;
 pub mod sorted;
+pub mod status;
 pub mod tag;
 pub mod trace;
 pub mod trial;
+pub mod words;

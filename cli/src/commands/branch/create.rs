@@ -1,12 +1,12 @@
 //! `pv branch create`
 
+use answers::branch::branch_view;
 use engine::changes;
 use repos::Store;
 use specs::{CommitId, Reference};
 
 use crate::author;
 use crate::commands::names::BranchOf;
-use crate::commands::views::NameView;
 use crate::context::Context;
 use crate::error::Result;
 
@@ -40,6 +40,6 @@ fn default_head(store: &Store, branch: &BranchOf) -> Result<Option<CommitId>> {
 /// Says where the branch is now.
 pub(super) fn print(cx: &Context, branch: &BranchOf) -> Result<()> {
     let store = cx.store()?;
-    let view = NameView::branch(store, &branch.repo, &branch.name, &store.branch(&branch.repo, &branch.name)?)?;
+    let view = branch_view(store, &branch.repo, &branch.name)?;
     if cx.out().is_json() { cx.out().json(&view) } else { cx.out().line(branch.to_string()) }
 }

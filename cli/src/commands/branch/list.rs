@@ -1,8 +1,8 @@
 //! `pv branch list`
 
+use answers::branch::newest_branches;
 use specs::RepoName;
 
-use crate::commands::views::NameView;
 use crate::context::Context;
 use crate::error::Result;
 
@@ -14,11 +14,5 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let store = cx.store()?;
-    store.repo(&args.repo)?;
-    let branches = store.branches(&args.repo)?;
-    let views = branches.iter().map(|(name, row)| NameView::branch(store, &args.repo, name, row));
-    let mut views: Vec<NameView> = views.collect::<Result<_>>()?;
-    views.sort_by_key(|view| std::cmp::Reverse(view.created_at()));
-    cx.list(None, views.into_iter().map(Ok))
+    cx.list(None, newest_branches(cx.store()?, &args.repo)?.into_iter().map(Ok))
 }

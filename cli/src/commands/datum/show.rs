@@ -1,15 +1,16 @@
 //! `pv datum show`
 
-use answers::datum::{DatumState, FoundDatum, datum_details, find_datum, find_datums_of_input};
+use answers::datum::{
+    DatumDetails, DatumState, FoundDatum, datum_details, datum_with_files, find_datum, find_datums_of_input,
+};
+use answers::file::FileView;
+use answers::job::short_job;
 use answers::named::find_job;
-use repos::Store;
-use repos::tree::{KeyRange, Tree, path_of};
 use specs::{DatumRef, ErrorKind, FilePath, JobRef};
 
-use super::list::DatumLine;
 use crate::commands::failures;
-use crate::commands::jobs::{live, short_job};
-use crate::context::Context;
+use crate::commands::jobs::live;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, duration, plural, short_digest, size};
 
@@ -40,7 +41,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return found.iter().try_for_each(|found| cx.out().json(&datum_details(store, found)?));
     }
     if found.len() > 1 {
-        return cx.list(None, found.into_iter().map(|found| Ok(DatumLine(found.view))));
+        return cx.list(None, found.into_iter().map(|found| Ok(found.view)));
     }
     let found = found.pop().ok_or_else(|| CliError::new(ErrorKind::NotFound, "datum not found"))?;
     print(cx, store, &found)
@@ -57,59 +58,56 @@ pub(in crate::commands) fn show_one(cx: &Context, datum: &DatumRef) -> Result<()
 }
 
 fn print(cx: &Context, store: &Store, found: &FoundDatum) -> Result<()> {
-    let lines = lines(cx, store, found)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
+    let details = datum_with_files(store, found, SHOWN)?;
+    let job = short_job(store, &found.job)?;
+    let lines = lines(cx, &details, &job)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
     cx.table(&[], lines.collect())?;
-    failures::last_words(store, &found.result)?.iter().try_for_each(|line| cx.out().wrapped(line))?;
+    failures::quoted(&details.last_words).try_for_each(|line| cx.out().wrapped(line))?;
     cx.out().flush()?;
-    if found.view.log.is_some() {
-        cx.notes().line(format!("its output: pv logs {}/{}", short_job(store, &found.job)?, found.view.id.short(8)));
+    if details.view.log.is_some() {
+        cx.notes().line(format!("its output: pv logs {job}/{}", details.view.id.short(8)));
     }
     Ok(())
 }
 
-fn lines(cx: &Context, store: &Store, found: &FoundDatum) -> Result<Vec<(&'static str, String)>> {
-    let FoundDatum { job, view, result } = found;
-    let human = cx.human();
+fn lines(cx: &Context, details: &DatumDetails, job: &str) -> Result<Vec<(&'static str, String)>> {
+    let (view, human) = (&details.view, cx.human());
     let reason = view.reason.as_deref().map_or_else(String::new, |reason| format!("   {reason}"));
-    let mut lines = vec![
-        ("datum", view.id.to_string()),
-        ("state", format!("{}{reason}", view.state)),
-        ("job", short_job(store, job)?),
-    ];
-    if view.state == DatumState::Cached {
-        lines.push(("made by", format!("{}@{}", result.pipeline, store.short_run(&result.run)?)));
+    let mut lines =
+        vec![("datum", view.id.to_string()), ("state", format!("{}{reason}", view.state)), ("job", job.to_owned())];
+    if let Some((pipeline, run)) = &view.made_by {
+        if view.state == DatumState::Cached {
+            lines.push(("made by", format!("{pipeline}@{}", cx.store()?.short_run(run)?)));
+        }
+        lines.push(("pipeline", format!("{pipeline} v{}", view.pipeline_version.unwrap_or_default())));
     }
-    lines.push(("pipeline", format!("{} v{}", result.pipeline, result.version)));
-    let stamp = &result.executor;
-    lines
-        .push(("executor", format!("{} {} on {}   network {}", stamp.kind, stamp.version, stamp.host, result.network)));
+    if let (Some(stamp), Some(network)) = (&view.executed_on, view.network) {
+        let on = format!("{} {} on {}", stamp.kind, stamp.version, stamp.host);
+        lines.push(("executor", format!("{on}   network {network}")));
+    }
     for input in &view.inputs {
-        let bytes =
-            failures::input_bytes(store, job, input)?.map_or_else(String::new, |bytes| format!("   {}", size(bytes)));
+        let bytes = input.size_bytes.map_or_else(String::new, |bytes| format!("   {}", size(bytes)));
         lines.push(("read", format!("{}:{}{bytes}   {}", input.input, input.path, short_digest(&input.digest))));
     }
-    for (number, tried) in result.tries.iter().enumerate() {
+    for (number, tried) in view.try_details.iter().enumerate() {
         let end = failures::end_of(tried);
-        let took = duration(tried.finished_at.seconds_since(tried.started_at));
+        let took = duration(tried.process_seconds);
         let time = human.local_and_utc(tried.started_at);
-        lines.push(("try", format!("{} of {}   {end}   {took}   {time}", number + 1, result.tries.len())));
+        lines.push(("try", format!("{} of {}   {end}   {took}   {time}", number + 1, view.tries)));
     }
-    lines.extend(outputs(store, found)?.into_iter().map(|text| ("made", text)));
+    lines.extend(outputs(details).into_iter().map(|text| ("made", text)));
     Ok(lines)
 }
 
-fn outputs(store: &Store, found: &FoundDatum) -> Result<Vec<String>> {
-    let count = found.result.outputs_count;
-    let Some(outputs) = found.result.outputs.filter(|_| count > 0) else { return Ok(vec!["no files".to_owned()]) };
-    let mut lines = Vec::new();
-    for entry in Tree::at(outputs).range(store, KeyRange::all())?.take(SHOWN) {
-        let (key, file) = entry?;
-        let path = path_of(&key).map_err(repos::RepoError::from)?;
-        lines.push(format!("{path}   {}   {}", size(file.size), short_digest(&file.digest)));
+fn outputs(details: &DatumDetails) -> Vec<String> {
+    if details.view.outputs_count == 0 {
+        return vec!["no files".to_owned()];
     }
-    let more = count.saturating_sub(lines.len() as u64);
+    let line = |file: &FileView| format!("{}   {}   {}", file.path, size(file.size_bytes), short_digest(&file.digest));
+    let mut lines: Vec<String> = details.outputs.iter().map(line).collect();
+    let more = details.outputs_left_out;
     if more > 0 {
         lines.push(format!("…  {} more", plural(more, "file", "files")));
     }
-    Ok(lines)
+    lines
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use answers::diff::{Change, Counts, Entry, Named, compare_files};
+use answers::file::FileView;
 use compare::{Compared, Detail, KeyUse, Options};
 use repos::Store;
 use serde::Serialize;
@@ -14,7 +15,6 @@ use super::detail;
 use super::misspelt::KeySeen;
 use super::page::{Block, Page};
 use super::sides::Sides;
-use crate::commands::views::FileView;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{count, plural, size};

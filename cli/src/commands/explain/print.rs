@@ -1,11 +1,10 @@
 //! Pipelines, jobs and datums in words.
 
 use answers::explain::{DatumExplained, InputExplained, JobExplained, PipelineExplained};
-use repos::Store;
+use answers::run::cause_words;
 
 use super::sides;
-use crate::commands::views::cause_words;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::output::ShortIds;
 
@@ -36,7 +35,7 @@ pub(super) fn job(cx: &Context, store: &Store, explained: &JobExplained) -> Resu
     let view = &explained.job;
     cx.out().wrapped(format!("{}@{}   {}", view.pipeline, store.short_run(&view.run)?, explained.why))?;
     let mut lines = Vec::new();
-    let cause = store.run(&view.run)?.cause;
+    let cause = &view.cause;
     let message = explained.message.as_deref().map_or_else(String::new, |message| format!("   {message}"));
     let author = explained.author.as_deref().unwrap_or_default();
     lines.push(vec!["cause".to_owned(), format!("{}   {author}{message}", cause_words(cause.kind, &cause.refs))]);

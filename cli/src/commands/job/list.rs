@@ -1,12 +1,9 @@
 //! `pv job list`
 
-use std::ops::ControlFlow;
+use answers::job::{job_view, jobs};
+use specs::JobRef;
 
-use answers::named::find_jobs;
-use repos::{JobRow, Store};
-use specs::{JobRef, PipelineName};
-
-use crate::commands::jobs::JobLine;
+use crate::commands::jobs::live_job;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::Window;
@@ -22,52 +19,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let store = cx.store()?;
+    let (store, window) = (cx.store()?, &args.window);
     // One more than is shown: so it is known that there are more.
-    let most = args.window.limit(cx).map_or(usize::MAX, |limit| limit.saturating_add(1));
-    let mut jobs = match &args.of {
-        None => of_all(cx, store, &args.window, most)?,
-        Some(JobRef::Newest(pipeline)) => of_pipeline(cx, store, pipeline, &args.window, most)?,
-        Some(job) => find_jobs(store, job)?,
-    };
-    jobs.retain(|job| args.window.includes(cx, job.created_at));
-    cx.list(args.window.limit(cx), jobs.iter().map(|job| JobLine::new(cx, job)))
-}
-
-fn of_pipeline(
-    cx: &Context,
-    store: &Store,
-    pipeline: &PipelineName,
-    window: &Window,
-    most: usize,
-) -> Result<Vec<JobRow>> {
-    let mut jobs = Vec::new();
-    store.visit_jobs(pipeline, u64::MAX, |job| {
-        if jobs.len() >= most || !window.includes(cx, job.created_at) {
-            return ControlFlow::Break(());
-        }
-        jobs.push(job);
-        ControlFlow::Continue(())
-    })?;
-    if jobs.is_empty() {
-        store.pipeline(pipeline)?;
-    }
-    Ok(jobs)
-}
-
-/// The newest run first; within it the jobs in the order in which data flows, the last one first.
-fn of_all(cx: &Context, store: &Store, window: &Window, most: usize) -> Result<Vec<JobRow>> {
-    let mut seeds = Vec::new();
-    store.visit_runs(|run| {
-        if seeds.len() >= most || !window.includes(cx, run.created_at) {
-            return ControlFlow::Break(());
-        }
-        seeds.extend(run.jobs.into_iter().rev().map(|seed| (run.order, seed.pipeline)));
-        ControlFlow::Continue(())
-    })?;
-    let mut jobs = Vec::new();
-    for (order, pipeline) in seeds.into_iter().take(most) {
-        jobs.extend(store.job(order, &pipeline)?);
-    }
-    Ok(jobs)
+    let most = window.limit(cx).map_or(usize::MAX, |limit| limit.saturating_add(1));
+    let jobs = jobs(store, args.of.as_ref(), window.start(cx), most)?;
+    cx.list(window.limit(cx), jobs.iter().map(|job| Ok(job_view(store, job, live_job(cx, job).as_ref())?)))
 }

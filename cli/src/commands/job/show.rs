@@ -1,16 +1,13 @@
 //! `pv job show`
 
-use answers::datum::running_datums;
-use answers::job::{JobState, JobView, job_details};
+use answers::job::{JobRow, JobState, JobView, LiveJob, job_details, job_view, may_be_retried, output_of, pace};
 use answers::named::{find_job, find_jobs};
-use engine::live::JobKey;
-use repos::documents::JobDocument;
-use repos::{JobRow, Store, Timestamp};
+use answers::run::cause_words;
+use repos::Timestamp;
 use specs::JobRef;
 
 use crate::commands::failures;
-use crate::commands::jobs::{JobLine, live, paint_state};
-use crate::commands::views::cause_words;
+use crate::commands::jobs::{live, live_job, paint_state, took};
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, ShortIds, count, duration, plural};
@@ -33,17 +30,20 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         if cx.out().is_json() {
             return jobs.iter().try_for_each(|job| cx.out().json(&job_details(store, job, live(cx))?));
         }
-        return cx.list(None, jobs.iter().map(|job| JobLine::new(cx, job)));
+        return cx.list(None, jobs.iter().map(|job| Ok(job_view(store, job, live_job(cx, job).as_ref())?)));
     }
     let job = find_job(store, &args.job)?;
     if cx.out().is_json() {
         return cx.out().json(&job_details(store, &job, live(cx))?);
     }
-    let line = JobLine::new(cx, &job)?;
-    let lines = lines(cx, store, &job, &line)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
+    let known = live_job(cx, &job);
+    let view = job_view(store, &job, known.as_ref())?;
+    let lines = lines(cx, &view)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
     cx.table(&[], lines.collect())?;
-    at_work(cx, store, &job)?;
-    failed(cx, store, &job, &line)
+    if let Some(known) = &known {
+        at_work(cx, known)?;
+    }
+    failed(cx, &job, &view)
 }
 
 /// Shows the job that a reference names.
@@ -51,42 +51,37 @@ pub(in crate::commands) fn show_one(cx: &Context, job: &JobRef) -> Result<()> {
     run(cx, &Args { job: job.clone() })
 }
 
-fn lines(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<Vec<(&'static str, String)>> {
-    let (view, human) = (&line.job, cx.human());
-    let run = store.run(&job.run)?;
-    let who = run.cause.author.as_deref().unwrap_or(&run.cause.committer);
-    let message = run.cause.message.as_deref().map_or_else(String::new, |message| format!("   {message}"));
+fn lines(cx: &Context, view: &JobView) -> Result<Vec<(&'static str, String)>> {
+    let (store, human, cause) = (cx.store()?, cx.human(), &view.cause);
+    let said = cause.reason.as_deref().map_or_else(String::new, |reason| format!("   {reason}"));
     let reason = view.reason.as_deref().map_or_else(String::new, |reason| format!("   {reason}"));
     let mut lines = vec![
         ("job", view.id.clone()),
         ("state", format!("{}{reason}", paint_state(cx.out(), view.state))),
-        ("cause", format!("{}   {who}{message}", cause_words(run.cause.kind, &run.cause.refs))),
+        ("cause", format!("{}   {}{said}", cause_words(cause.kind, &cause.refs), cause.who())),
         ("pipeline", format!("{} v{}", view.pipeline, view.pipeline_version)),
-        ("executor", executor(store, job, view)),
+        ("executor", executor(view)),
         ("datums", datums(view)),
         ("created", when(&human, view.created_at)),
         ("started", view.started_at.map_or_else(String::new, |time| when(&human, time))),
         ("ended", view.finished_at.map_or_else(String::new, |time| when(&human, time))),
-        ("took", line.took().unwrap_or_default()),
+        ("took", took(view).unwrap_or_default()),
     ];
-    if let Some(id) = view.output_commit {
-        let commit = store.commit(&id)?;
-        for from in &commit.provenance {
+    if let (Some(id), Some(made)) = (&view.output_commit, output_of(store, view)?) {
+        for from in &made.inputs {
             lines.push(("read", format!("{}@{}   {}", from.repo, from.branch, store.short_commit(&from.commit)?)));
         }
-        let kept = if commit.error.is_some() { "   only what succeeded; not on a branch" } else { "" };
-        lines.push(("made", format!("{}@{}{kept}", commit.repo, store.short_commit(&id)?)));
+        let kept = if made.is_partial { "   only what succeeded; not on a branch" } else { "" };
+        lines.push(("made", format!("{}@{}{kept}", made.repo, store.short_commit(id)?)));
     }
     lines.retain(|(_, text)| !text.is_empty());
     Ok(lines)
 }
 
 /// `docker 28.2 on edge-1`; of a job that has not ended only the kind is known.
-fn executor(store: &Store, job: &JobRow, view: &JobView) -> String {
+fn executor(view: &JobView) -> String {
     let kind = view.executor.map_or_else(String::new, |kind| kind.to_string());
-    // Retention may have dropped the document.
-    let document = job.document.and_then(|digest| store.document::<JobDocument>(&digest).ok());
-    match document.map(|document| document.executor) {
+    match &view.executed_on {
         Some(stamp) if !stamp.host.is_empty() => format!("{kind} {} on {}", stamp.version, stamp.host),
         _ => kind,
     }
@@ -113,53 +108,49 @@ fn when(human: &Human, time: Timestamp) -> String {
 }
 
 /// The speed of a job and its running datums, the oldest first.
-fn at_work(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
-    let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
-    let Some(known) = live(cx).and_then(|live| live.job(&key)).filter(|known| known.started_at.is_some()) else {
-        return Ok(());
-    };
-    let (human, now) = (cx.human(), store.clock().now());
-    let rate = known.rate(now).map(|rate| format!("{rate:.1} a second"));
-    let left = known.seconds_left(now).map(|seconds| format!("about {} left", duration(seconds)));
-    let median = known.median_seconds().map(|seconds| format!("a datum takes {} (median)", duration(seconds)));
+fn at_work(cx: &Context, known: &LiveJob) -> Result<()> {
+    let Some(pace) = pace(cx.store()?, known)? else { return Ok(()) };
+    let human = cx.human();
+    let rate = pace.datums_per_second.map(|rate| format!("{rate:.1} a second"));
+    let left = pace.seconds_left.map(|seconds| format!("about {} left", duration(seconds)));
+    let median = pace.median_seconds.map(|seconds| format!("a datum takes {} (median)", duration(seconds)));
     let speed: Vec<String> = [rate, left, median].into_iter().flatten().collect();
     if !speed.is_empty() {
         cx.out().line(format!("\nspeed: {}", speed.join(", ")))?;
     }
-    if known.running.is_empty() {
+    if pace.running.is_empty() {
         return Ok(());
     }
-    cx.out().line(format!("\nrunning: {}", plural(known.running.len() as u64, "datum", "datums")))?;
-    let mut running = running_datums(store, &known)?;
-    running.sort_by_key(|datum| known.running.get(&datum.id).copied());
-    for datum in running.iter().take(SHOWN) {
-        let since = known.running.get(&datum.id).map_or_else(String::new, |since| human.ago(*since));
+    cx.out().line(format!("\nrunning: {}", plural(pace.running.len() as u64, "datum", "datums")))?;
+    for (datum, since) in pace.running.iter().take(SHOWN) {
+        let since = since.map_or_else(String::new, |since| human.ago(since));
         let inputs: Vec<String> = datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path)).collect();
         cx.out().wrapped(format!("  datum {}  {}  since {since}", datum.id.short(8), inputs.join(" ")))?;
     }
     Ok(())
 }
 
-fn failed(cx: &Context, store: &Store, job: &JobRow, line: &JobLine) -> Result<()> {
+fn failed(cx: &Context, job: &JobRow, view: &JobView) -> Result<()> {
+    let store = cx.store()?;
     // Of a job whose engine is gone nobody has counted.
-    let is_broken_off = job.sealed.is_none() && line.job.started_at.is_none();
-    let failed = line.job.datums_failed;
-    let said = if failed > 0 || is_broken_off { failures::failed_datums(store, live(cx), job)? } else { Vec::new() };
+    let is_broken_off = job.sealed.is_none() && view.started_at.is_none();
+    let failed = view.datums_failed;
+    let said = if failed > 0 || is_broken_off { failures::failed_lines(store, live(cx), job)? } else { Vec::new() };
     if !said.is_empty() {
         let so_far = if job.sealed.is_none() { " so far" } else { "" };
         let number = if failed > 0 { format!(": {}", plural(failed, "datum", "datums")) } else { String::new() };
         cx.out().line(format!("\nfailed{so_far}{number}"))?;
         said.iter().try_for_each(|text| cx.out().wrapped(text))?;
         cx.out().flush()?;
-        cx.notes().line(format!("full output: pv logs {} --failed", line.short));
+        cx.notes().line(format!("full output: pv logs {} --failed", view.short));
     }
-    if !failures::may_be_retried(store, job) {
+    if !may_be_retried(store, job) {
         return Ok(());
     }
     if failed > 0 && job.sealed.is_some() {
         cx.notes().line(format!("skip them: pv job retry {} --skip-failed -m WHY", job.pipeline));
     }
-    if matches!(line.job.state, JobState::Failure | JobState::Killed) {
+    if matches!(view.state, JobState::Failure | JobState::Killed) {
         cx.out().flush()?;
         cx.notes().line(format!("retry: pv job retry {}", job.pipeline));
     }

@@ -2,20 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use answers::job::job_id;
+use answers::job::{JobRow, SealedState, job_id, short_job};
 use answers::named::{find_job, find_jobs};
 use engine::live::{EngineEvent, JobKey};
 use engine::{Engine, Phase, apply};
-use repos::journal::SealedState;
-use repos::{JobRow, Store};
 use serde_json::json;
 use specs::{ErrorKind, JobRef};
 use tokio::sync::broadcast::Receiver;
 
 use crate::author;
-use crate::commands::jobs::short_job;
+use crate::commands::jobs::end_word;
 use crate::commands::run::news;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 
 /// How long a job that runs may take to end.
@@ -106,7 +104,7 @@ fn say(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
             cx.done(&format!("stopped {name}"), &json!({ "stopped": job_id(&job.pipeline, &job.run) }))
         }
         Some(state) => {
-            let state = format!("{state:?}").to_lowercase();
+            let state = end_word(state);
             let error =
                 CliError::new(ErrorKind::Conflict, format!("job `{name}` ended before it was stopped: {state}"));
             Err(error.hint(format!("pv job show {name}")))

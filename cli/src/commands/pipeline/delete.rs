@@ -1,12 +1,12 @@
 //! `pv pipeline delete`
 
+use answers::repo::{RepoSize, repo_size};
 use engine::Graph;
 use engine::apply::{self, Data};
 use serde_json::json;
 use specs::PipelineName;
 
 use crate::author;
-use crate::commands::views::at_heads;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{plural, size};
@@ -37,7 +37,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         // Refused, with the names of the readers: nobody needs to be asked.
         return Ok(apply::delete_pipeline(store, name, data, &author::by(cx, None))?);
     }
-    let (files, bytes) = at_heads(store, &repo)?;
+    let RepoSize { files, size_bytes, .. } = repo_size(store, &repo)?;
     let with_jobs = match open {
         0 => String::new(),
         open => format!(", with {}", plural(open, "job that has not ended", "jobs that have not ended")),
@@ -49,7 +49,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let goes = format!(
         "This deletes pipeline `{name}` v{version}{with_jobs}. Its output repository `{repo}` {becomes}, with {} ({}).",
         plural(files, "file", "files"),
-        size(bytes)
+        size(size_bytes)
     );
     cx.confirm(&goes, &format!("pipeline `{name}` was not deleted"))?;
     apply::delete_pipeline(store, name, data, &author::by(cx, None))?;

@@ -1,6 +1,8 @@
 //! `pv pipeline list`
 
-use crate::commands::jobs::PipelineLine;
+use answers::pipeline::pipelines;
+
+use crate::commands::jobs::live;
 use crate::context::Context;
 use crate::error::Result;
 
@@ -9,7 +11,7 @@ use crate::error::Result;
 pub(crate) struct Args {}
 
 pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
-    let lines = PipelineLine::all(cx)?;
+    let lines = pipelines(cx.store()?, live(cx))?;
     if lines.is_empty() {
         cx.notes().line("no pipelines yet: pv pipeline apply -f FILE");
     }

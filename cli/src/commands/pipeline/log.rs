@@ -1,7 +1,7 @@
 //! `pv pipeline log`
 
 use answers::pipeline::{VersionView, pipeline_versions};
-use serde::Serialize;
+use answers::run::CauseKind;
 use specs::PipelineName;
 
 use crate::commands::views::{first_line, name_of};
@@ -18,31 +18,26 @@ pub(crate) struct Args {
     window: Window,
 }
 
-#[derive(Serialize)]
-#[serde(transparent)]
-struct Line(VersionView);
-
-impl Row for Line {
+impl Row for VersionView {
     const HEADER: &'static [&'static str] = &["VERSION", "WHEN", "WHO", "CHANGED", "CODE", "WHY"];
     fn cells(&self, human: &Human) -> Vec<String> {
-        let view = &self.0;
-        let mark = match (view.is_current, view.is_try) {
+        let mark = match (self.is_current, self.is_try) {
             (true, _) => " *",
             (false, true) => " (tried)",
             (false, false) => "",
         };
-        let changes = match (view.changes.is_empty(), view.version) {
+        let changes = match (self.changes.is_empty(), self.version) {
             (true, 1) => "new".to_owned(),
             (true, _) => "nothing".to_owned(),
-            (false, _) => view.changes.join(", "),
+            (false, _) => self.changes.join(", "),
         };
-        let code = view.code.as_ref().and_then(|code| code.tree).map_or_else(String::new, |tree| short_digest(&tree));
-        let cause = view.cause.map_or("", repos::journal::CauseKind::word);
-        let message = first_line(&view.message);
+        let code = self.code.as_ref().and_then(|code| code.tree).map_or_else(String::new, |tree| short_digest(&tree));
+        let cause = self.cause.map_or("", CauseKind::word);
+        let message = first_line(&self.message);
         vec![
-            format!("v{}{mark}", view.version),
-            human.local(view.created_at),
-            view.author.as_deref().map(name_of).unwrap_or_default(),
+            format!("v{}{mark}", self.version),
+            human.local(self.created_at),
+            self.author.as_deref().map(name_of).unwrap_or_default(),
             changes,
             code,
             format!("{cause} {message}").trim().to_owned(),
@@ -52,6 +47,7 @@ impl Row for Line {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let versions = pipeline_versions(cx.store()?, &args.name)?;
-    let shown = versions.into_iter().filter(|view| args.window.includes(cx, view.created_at));
-    cx.list(args.window.limit(cx), shown.map(|view| Ok(Line(view))))
+    let since = args.window.start(cx);
+    let shown = versions.into_iter().filter(|view| since.is_none_or(|since| view.created_at >= since));
+    cx.list(args.window.limit(cx), shown.map(|view| Ok(view)))
 }

@@ -1,8 +1,9 @@
 //! `pv pipeline show`
 
+use answers::job::short_job;
 use answers::named::find_version;
-use answers::pipeline::{PipelineDetails, pipeline_details};
-use repos::documents::CodeStamp;
+use answers::pipeline::{CodeStamp, PipelineDetails, pipeline_details};
+use repos::Timestamp;
 use specs::{PipelineName, Reference, ReferenceError};
 
 use super::yaml;
@@ -21,8 +22,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    if let Some((of, document)) = find_version(store, &args.name)? {
-        return crate::commands::show::version(cx, store, &of, &document);
+    if let Some((of, _)) = find_version(store, &args.name)? {
+        return crate::commands::show::version(cx, &of);
     }
     if args.name.revision.is_some() || args.name.path.is_some() {
         let message = format!("`{}` is neither a pipeline nor a version of one", args.name);
@@ -51,14 +52,7 @@ fn lines(cx: &Context, details: &PipelineDetails) -> Result<Vec<(&'static str, S
         ("pipeline", format!("{} v{}", view.name, view.version)),
         ("about", details.description.clone()),
         ("state", format!("{}{reason}{behind}", view.state)),
-        (
-            "last job",
-            view.newest
-                .as_ref()
-                .map(|job| crate::commands::jobs::short_job(store, job))
-                .transpose()?
-                .unwrap_or_default(),
-        ),
+        ("last job", view.newest.as_ref().map(|job| short_job(store, job)).transpose()?.unwrap_or_default()),
         ("next tick", view.next_tick.map(|time| next(&human, time)).unwrap_or_default()),
         ("applied", when(&human, details.applied_at)),
         ("executor", details.executor.to_string()),
@@ -77,11 +71,11 @@ fn lines(cx: &Context, details: &PipelineDetails) -> Result<Vec<(&'static str, S
     Ok(lines)
 }
 
-fn next(human: &Human, time: repos::Timestamp) -> String {
+fn next(human: &Human, time: Timestamp) -> String {
     format!("{}   in {}", human.local(time), human.until(time))
 }
 
-fn when(human: &Human, time: repos::Timestamp) -> String {
+fn when(human: &Human, time: Timestamp) -> String {
     format!("{}   {}", human.local(time), human.ago(time))
 }
 

@@ -1,9 +1,9 @@
 //! `pv repo create`
 
+use answers::repo::repo_view;
 use engine::changes;
 use specs::RepoName;
 
-use crate::commands::views::RepoView;
 use crate::context::Context;
 use crate::error::Result;
 
@@ -18,7 +18,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     changes::create_repo(store, &args.name)?;
     if cx.out().is_json() {
-        return cx.out().json(&RepoView::new(store, args.name.clone(), &store.repo(&args.name)?)?);
+        return cx.out().json(&repo_view(store, &args.name)?);
     }
     cx.out().line(args.name.as_str())
 }

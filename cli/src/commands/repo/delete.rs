@@ -1,10 +1,10 @@
 //! `pv repo delete`
 
+use answers::repo::{RepoSize, repo_size};
 use engine::changes;
 use serde_json::json;
 use specs::RepoName;
 
-use crate::commands::views::at_heads;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{plural, size};
@@ -20,14 +20,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let repo = &args.name;
     changes::ensure_can_delete_repo(store, repo)?;
-    let (branches, tags) = (store.branches(repo)?, store.tags(repo)?);
-    let (files, bytes) = at_heads(store, repo)?;
+    let RepoSize { branches, tags, files, size_bytes } = repo_size(store, repo)?;
     let goes = format!(
         "This deletes repository `{repo}` with {}, {}, and {} ({}) at their heads. pv gc frees what nothing else reaches after {}.",
-        plural(branches.len() as u64, "branch", "branches"),
-        plural(tags.len() as u64, "tag", "tags"),
+        plural(branches, "branch", "branches"),
+        plural(tags, "tag", "tags"),
         plural(files, "file", "files"),
-        size(bytes),
+        size(size_bytes),
         store.gc_grace_text()?
     );
     cx.confirm(&goes, &format!("repository `{repo}` was not deleted"))?;

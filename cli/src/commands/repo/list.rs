@@ -1,6 +1,7 @@
 //! `pv repo list`
 
-use crate::commands::views::RepoView;
+use answers::repo::repos;
+
 use crate::context::Context;
 use crate::error::Result;
 
@@ -9,10 +10,9 @@ use crate::error::Result;
 pub(crate) struct Args {}
 
 pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
-    let store = cx.store()?;
-    let repos = store.repos()?;
-    if repos.is_empty() {
+    let mut repos = repos(cx.store()?, |_| true)?.peekable();
+    if repos.peek().is_none() {
         cx.notes().line("no repositories yet: pv repo create NAME");
     }
-    cx.list(None, repos.into_iter().map(|(name, row)| RepoView::new(store, name, &row)))
+    cx.list(None, repos.map(|repo| Ok(repo?)))
 }

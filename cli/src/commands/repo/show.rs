@@ -1,8 +1,10 @@
 //! `pv repo show`
 
+use answers::branch::branches;
+use answers::repo::repo_view;
+use answers::tag::tags;
 use specs::RepoName;
 
-use crate::commands::views::{NameView, RepoView};
 use crate::context::Context;
 use crate::error::Result;
 
@@ -14,22 +16,21 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let store = cx.store()?;
-    let repo = &args.name;
-    let view = RepoView::new(store, repo.clone(), &store.repo(repo)?)?;
+    let (store, repo) = (cx.store()?, &args.name);
+    let view = repo_view(store, repo)?;
     if cx.out().is_json() {
         return cx.out().json(&view);
     }
     cx.list(None, [Ok(view)])?;
-    let branches = store.branches(repo)?;
+    let branches = branches(store, repo)?;
     if !branches.is_empty() {
         cx.out().line("\nbranches")?;
-        cx.list(None, branches.iter().map(|(name, row)| NameView::branch(store, repo, name, row)))?;
+        cx.list(None, branches.into_iter().map(Ok))?;
     }
-    let tags = store.tags(repo)?;
+    let tags = tags(store, repo)?;
     if !tags.is_empty() {
         cx.out().line("\ntags")?;
-        cx.list(None, tags.iter().map(|(name, row)| NameView::tag(store, repo, name.as_str(), row)))?;
+        cx.list(None, tags.into_iter().map(Ok))?;
     }
     Ok(())
 }

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use answers::job::job_view;
+use answers::job::{JobDocument, JobRow, document_of, job_view};
+use answers::run::CauseKind;
 use engine::Engine;
 use engine::live::{EngineEvent, JobKey, LiveJob, LiveState};
-use repos::documents::JobDocument;
-use repos::journal::CauseKind;
-use repos::{JobRow, RunRow, Store};
+use repos::RunRow;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::context::Context;
+use crate::commands::jobs::end_word;
+use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::output::{Block, Part, bar, behind, columns, count, cut, duration, of_parts};
 
@@ -233,7 +233,7 @@ pub(crate) fn print_ended(cx: &Context, store: &Store, job: &JobRow) -> Result<(
     if cx.out().is_json() {
         return cx.out().json(&job_view(store, job, None)?);
     }
-    let document = job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose()?;
+    let document = document_of(store, job)?;
     if !cx.out().is_terminal() {
         return cx.out().line(plain_line(job, document.as_ref()));
     }
@@ -250,8 +250,8 @@ pub(crate) fn print_ended(cx: &Context, store: &Store, job: &JobRow) -> Result<(
     out.branch("    ", "    ", &format!("{state:<11}  {how}"))
 }
 
-fn state_of(job: &JobRow) -> String {
-    job.sealed.map_or_else(|| "open".to_owned(), |state| format!("{state:?}").to_lowercase())
+fn state_of(job: &JobRow) -> &'static str {
+    job.sealed.map_or("open", end_word)
 }
 
 fn seconds(document: &JobDocument) -> f64 {

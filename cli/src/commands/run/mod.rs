@@ -10,11 +10,10 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Instant;
 
+use answers::job::{JobRow, SealedState, short_job};
 use answers::pipeline::newest_of_version;
 use engine::{Engine, Graph, Selection, apply, time};
-use repos::journal::SealedState;
 use repos::settings::EXECUTOR;
-use repos::{JobRow, Store};
 use specs::{ErrorKind, PipelineName, ReferenceError, RunId, Target, parse_target};
 
 pub(crate) use board::{Board, news, print_ended};
@@ -22,7 +21,7 @@ pub(crate) use living::{end_now, introduce, limit, with_engine};
 
 use super::failures;
 use crate::author::by;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, plural};
 use crate::socket;
@@ -232,7 +231,7 @@ fn judge(cx: &Context, store: &Store, jobs: &[JobRow]) -> Result<()> {
 pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
     let bad: Vec<&JobRow> = jobs.iter().filter(|job| job.sealed != Some(SealedState::Success)).collect();
     let Some(job) = bad.iter().min_by_key(|job| (rank(job.sealed), job.order)) else { return Ok(()) };
-    let name = super::jobs::short_job(store, job)?;
+    let name = short_job(store, job)?;
     let state = match job.sealed {
         None => "has not ended",
         Some(SealedState::Killed) => "was killed",
@@ -241,7 +240,7 @@ pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
     };
     let reason = failures::reason(store, job)?;
     let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
-    let datums = failures::failed_datums(store, None, job)?;
+    let datums = failures::failed_lines(store, None, job)?;
     let mut message = format!("job `{name}` {state}{reason}");
     for line in &datums {
         message.push('\n');

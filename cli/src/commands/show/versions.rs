@@ -2,23 +2,17 @@
 
 use answers::named::VersionOf;
 use answers::pipeline::version_details;
-use repos::Store;
-use repos::documents::VersionDocument;
-use repos::object::Kind;
+use answers::run::CauseKind;
 
-use super::{print, print_document};
+use super::print;
 use crate::commands::pipeline::{code_in_words, of_value};
 use crate::commands::views::name_of;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-pub(crate) fn show(cx: &Context, store: &Store, of: &VersionOf, document: &VersionDocument, raw: bool) -> Result<()> {
+pub(in crate::commands) fn show(cx: &Context, of: &VersionOf) -> Result<()> {
     let not_found = || CliError::new(specs::ErrorKind::NotFound, format!("{of} not found"));
-    if raw {
-        let row = store.pipeline_version(&of.pipeline, of.version)?.ok_or_else(not_found)?;
-        return print_document(cx, Kind::Version, &row.document);
-    }
-    let details = version_details(store, &of.pipeline, of.version)?.ok_or_else(not_found)?;
+    let details = version_details(cx.store()?, &of.pipeline, of.version)?.ok_or_else(not_found)?;
     if cx.out().is_json() {
         return cx.out().json(&details);
     }
@@ -32,16 +26,13 @@ pub(crate) fn show(cx: &Context, store: &Store, of: &VersionOf, document: &Versi
         ("version", format!("{of}{state}")),
         ("applied", format!("{}   {}", human.local(view.created_at), human.ago(view.created_at))),
         ("by", view.author.as_deref().map(name_of).unwrap_or_default()),
-        (
-            "why",
-            format!("{} {}", view.cause.map_or("", repos::journal::CauseKind::word), view.message).trim().to_owned(),
-        ),
+        ("why", format!("{} {}", view.cause.map_or("", CauseKind::word), view.message).trim().to_owned()),
         ("run", view.run.map_or_else(String::new, |run| run.to_string())),
         ("changed", view.changes.join(", ")),
         ("executor", details.executor.to_string()),
         ("network", details.transform.network.to_string()),
     ];
-    if let Some(image) = &document.image {
+    if let Some(image) = &view.image {
         lines.push(("image", format!("{}   {}", image.reference, image.digest)));
     }
     lines.extend(view.code.iter().flat_map(code_in_words));

@@ -1,12 +1,11 @@
 //! `pv tag create`
 
+use answers::tag::find_tag;
 use engine::changes;
-use repos::{RepoError, Store};
 use specs::Reference;
 
 use crate::author;
 use crate::commands::names::TagOf;
-use crate::commands::views::NameView;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
@@ -35,16 +34,6 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return Err(CliError::usage(message, format!("pv tag create {}@{}", at.commit.repo, tag.name)));
     }
     changes::create_tag(store, &tag.repo, &tag.name, at.id, &author::by(cx, None), &args.message)?;
-    let view = find(store, tag)?;
+    let view = find_tag(store, &tag.repo, &tag.name)?;
     if cx.out().is_json() { cx.out().json(&view) } else { cx.out().line(tag.to_string()) }
-}
-
-/// The tag; an error if it does not exist.
-pub(super) fn find(store: &Store, tag: &TagOf) -> Result<NameView> {
-    store.repo(&tag.repo)?;
-    let row = store.find_tag(&tag.repo, tag.name.as_str())?.ok_or_else(|| RepoError::NotFound {
-        what: format!("tag `{}` not found in repository `{}`", tag.name, tag.repo),
-        hint: Some(format!("pv tag list {}", tag.repo)),
-    })?;
-    NameView::tag(store, &tag.repo, tag.name.as_str(), &row)
 }

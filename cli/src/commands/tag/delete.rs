@@ -1,9 +1,9 @@
 //! `pv tag delete`
 
+use answers::tag::find_tag;
 use engine::changes;
 use serde_json::json;
 
-use super::create::find;
 use crate::commands::names::TagOf;
 use crate::context::Context;
 use crate::error::Result;
@@ -19,7 +19,7 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let tag = &args.tag;
-    find(store, tag)?;
+    find_tag(store, &tag.repo, &tag.name)?;
     let refused = format!("tag `{tag}` was not deleted");
     let grace = store.gc_grace_text()?;
     let rest = format!("Its commit stays readable by id; files that nothing else reaches are kept for {grace}.");

@@ -1,8 +1,8 @@
 //! `pv tag list`
 
+use answers::tag::newest_tags;
 use specs::RepoName;
 
-use crate::commands::views::NameView;
 use crate::context::Context;
 use crate::error::Result;
 
@@ -14,20 +14,5 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let store = cx.store()?;
-    let repos = match &args.repo {
-        Some(repo) => {
-            store.repo(repo)?;
-            vec![repo.clone()]
-        }
-        None => store.repos()?.into_iter().map(|(name, _)| name).collect(),
-    };
-    let mut views = Vec::new();
-    for repo in &repos {
-        for (name, row) in store.tags(repo)? {
-            views.push(NameView::tag(store, repo, name.as_str(), &row)?);
-        }
-    }
-    views.sort_by_key(|view| std::cmp::Reverse(view.created_at()));
-    cx.list(None, views.into_iter().map(Ok))
+    cx.list(None, newest_tags(cx.store()?, args.repo.as_ref())?.into_iter().map(Ok))
 }

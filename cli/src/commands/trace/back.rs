@@ -3,16 +3,16 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
+use answers::commit::{SignatureState, signatures};
+use answers::datum::ResultState;
+use answers::run::cause_words;
 use answers::trace::{DatumNode, Extent, FileNode, InputNode, Origin, SourceNode, Trace};
-use repos::Store;
-use repos::documents::ResultState;
-use repos::store::Vouched;
 use specs::{DatumId, Digest, Reference};
 
 use super::grid::collapsed;
 use super::words::{code, command_line, environment, file_line, short_job};
-use crate::commands::views::{cause_words, first_line};
-use crate::context::Context;
+use crate::commands::views::first_line;
+use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::output::{Human, ShortIds, count, duration, plural, short_digest, size};
 
@@ -70,9 +70,9 @@ pub(super) enum Branch<'t> {
 impl Tree<'_> {
     /// Whether a key of this store has signed a commit: only that is looked at; `pv verify` checks all that is below.
     fn signature(&self, commit: &specs::CommitId) -> Result<String> {
-        let signed = self.store.signatures(commit)?;
+        let signed = signatures(self.store, commit)?;
         let out = self.cx.out();
-        Ok(match signed.iter().find(|signed| matches!(signed.vouched, Vouched::Good)) {
+        Ok(match signed.iter().find(|signed| signed.state == SignatureState::Good) {
             Some(_) => "signed (pv verify)".to_owned(),
             None if signed.is_empty() => out.paint(33, "unsigned"),
             None => out.paint(31, "signature is invalid (pv verify)"),

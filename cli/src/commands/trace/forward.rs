@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use answers::datum::ResultState;
 use answers::trace::{AtHead, Forward, ForwardPeriod, ForwardPlace, Mention, Reader, Start};
-use repos::Store;
-use repos::documents::ResultState;
 use specs::PipelineName;
 
 use super::words::{file_line, short_job};
-use crate::commands::views::name_of;
-use crate::context::Context;
+use crate::commands::views::{name_of, result_word};
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::{Columns, ShortIds, count, plural, size};
 
@@ -219,11 +218,7 @@ fn note(sum: &Sum) -> String {
 fn by_file(cx: &Context, store: &Store, readers: &[Reader]) -> Result<()> {
     let mut lines = Vec::new();
     for reader in readers {
-        let state = match reader.state {
-            ResultState::Success => "success",
-            ResultState::Recovered => "recovered",
-            ResultState::Failed => "failed",
-        };
+        let state = result_word(reader.state);
         let (repo, path) = &reader.read;
         let job = short_job(store, &reader.job)?;
         let line = |made: String, at_head: &str| {

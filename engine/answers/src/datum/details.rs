@@ -35,8 +35,13 @@ pub struct DatumDetails {
     pub last_words: Vec<String>,
 }
 
-/// All about a datum that was found.
+/// All about a datum that was found, with the first thousand files that it wrote.
 pub fn datum_details(store: &Store, found: &FoundDatum) -> Result<DatumDetails> {
+    datum_with_files(store, found, FILES)
+}
+
+/// The same, with this many files at most.
+pub fn datum_with_files(store: &Store, found: &FoundDatum, most: usize) -> Result<DatumDetails> {
     let FoundDatum { job, view, result } = found;
     let mut view = view.clone();
     let origins = trees_of(store, job)?;
@@ -46,7 +51,7 @@ pub fn datum_details(store: &Store, found: &FoundDatum) -> Result<DatumDetails> 
             input.size_bytes = input.size_bytes.or(file.map(|file| file.size));
         }
     }
-    let outputs = outputs_of(store, result)?;
+    let outputs = outputs_of(store, result, most)?;
     let outputs_left_out = result.outputs_count.saturating_sub(outputs.len() as u64);
     let last_words = last_words(store, result, LINES)?;
     Ok(DatumDetails { view, job: job_id(&job.pipeline, &job.run), outputs, outputs_left_out, last_words })
@@ -58,10 +63,10 @@ fn trees_of(store: &Store, job: &JobRow) -> Result<Vec<Tree>> {
     origins.iter().map(|origin| Ok(Tree::at(store.commit(&origin.commit)?.tree))).collect()
 }
 
-fn outputs_of(store: &Store, result: &ResultDocument) -> Result<Vec<FileView>> {
+fn outputs_of(store: &Store, result: &ResultDocument, most: usize) -> Result<Vec<FileView>> {
     let Some(outputs) = result.outputs else { return Ok(Vec::new()) };
     let mut files = Vec::new();
-    for entry in Tree::at(outputs).range(store, KeyRange::all())?.take(FILES) {
+    for entry in Tree::at(outputs).range(store, KeyRange::all())?.take(most) {
         let (key, file) = entry?;
         let path = path_of(&key).map_err(RepoError::from)?;
         files.push(FileView::new(path, file));

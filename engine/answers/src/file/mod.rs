@@ -10,7 +10,7 @@ mod get;
 mod list;
 mod read;
 
-use repos::tree::{FileEntry, PathKind};
+use repos::tree::PathKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{Digest, FilePath};
@@ -18,6 +18,7 @@ use specs::{Digest, FilePath};
 pub use get::{Download, GetView, download, older};
 pub use list::{Empty, Lines, Listing, listing, without_commits};
 pub use read::{FileAt, file_at, file_of, files_matching};
+pub use repos::tree::FileEntry;
 
 /// A file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

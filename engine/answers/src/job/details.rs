@@ -1,13 +1,13 @@
 //! All about one job, as programs see it: whatever people are shown, with ids in full.
 
 use engine::Result;
-use engine::live::{JobKey, Live};
-use repos::documents::{ExecutorStamp, JobDocument, Provenance};
+use engine::live::Live;
+use repos::documents::{ExecutorStamp, Provenance};
 use repos::{JobRow, Store};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::view::{JobView, job_view};
+use super::view::{JobView, job_view, live_job};
 use crate::datum::{
     DatumDetails, DatumFilter, DatumState, DatumView, FoundDatum, datum_details, datums, datums_at_work, provenance_of,
 };
@@ -37,11 +37,8 @@ pub struct JobDetails {
 
 /// All about a job. `live` is the activity of this process.
 pub fn job_details(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<JobDetails> {
-    let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
-    let known = live.and_then(|live| live.job(&key));
+    let known = live_job(live, job);
     let view = job_view(store, job, known.as_ref())?;
-    // Retention may have dropped the document.
-    let document = job.document.and_then(|digest| store.document::<JobDocument>(&digest).ok());
     // Of a job whose engine is gone nobody has counted.
     let is_broken_off = job.sealed.is_none() && view.started_at.is_none();
     let has_failed = view.datums_failed > 0 || is_broken_off;
@@ -49,8 +46,8 @@ pub fn job_details(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<J
     let running_datums = known.as_ref().map(|known| datums_at_work(store, known)).transpose()?.unwrap_or_default();
     let now = store.clock().now();
     Ok(JobDetails {
+        executed_on: view.executed_on.clone(),
         view,
-        executed_on: document.map(|document| document.executor),
         inputs: provenance_of(store, job)?,
         failed_datums,
         running_datums: running_datums.into_iter().take(DATUMS).collect(),

@@ -1,11 +1,23 @@
-//! Jobs: one in short, live or ended, and all about one.
+//! Jobs: one in short, live or ended, all about one, and those that there are.
 //!
-//! - `view`    a job in short
-//! - `details` all about one job, with the datums that failed and those at work
+//! - `view`     a job in short
+//! - `list`     jobs of the store, of a pipeline or of a run
+//! - `pace`     how fast a job is that runs in this process, what a job made
+//! - `details`  all about one job, with the datums that failed and those at work
+//! - `failures` why one failed, in short
 
 mod details;
+mod failures;
+mod list;
+mod pace;
 mod view;
 
 pub use details::{JobDetails, job_details};
-pub use engine::live::{JobState, job_id};
-pub use view::{JobView, job_view};
+pub use engine::live::{JobState, LiveJob, job_id};
+pub use failures::{Ended, FailedDatum, Most, failed_datums, may_be_retried, why_ended};
+pub use list::jobs;
+pub use pace::{JobOutput, Pace, output_of, pace};
+pub use repos::JobRow;
+pub use repos::documents::JobDocument;
+pub use repos::journal::SealedState;
+pub use view::{JobView, document_of, job_view, live_job, short_job};

@@ -1,6 +1,6 @@
 //! A job, running or ended.
 
-use repos::documents::{ExecutorKind, JobDocument, VersionDocument};
+use repos::documents::{ExecutorKind, ExecutorStamp, JobDocument, VersionDocument};
 use repos::journal::CauseKind;
 use repos::{JobRow, RepoError, Store, Timestamp};
 use schemars::JsonSchema;
@@ -8,10 +8,11 @@ use serde::Serialize;
 use specs::{CommitId, PipelineName, RunId};
 
 use crate::run::CauseView;
+use crate::short::ShortIds;
 use engine::Result;
 use engine::graph::Pipeline;
 use engine::inputs::{Readiness, WaitsFor, inputs_of};
-use engine::live::{Counts, JobState, LiveJob, job_id};
+use engine::live::{Counts, JobKey, JobState, Live, LiveJob, job_id};
 
 /// A job, for programs.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -41,6 +42,12 @@ pub struct JobView {
     /// When it entered its state, if it has not ended.
     #[serde(skip)]
     pub since: Option<Timestamp>,
+    /// Where its datums were executed; absent while it has not ended, and when nothing more is kept of it.
+    #[serde(skip)]
+    pub executed_on: Option<ExecutorStamp>,
+    /// Its id with a run as people type it.
+    #[serde(skip)]
+    pub short: String,
 }
 
 /// Everything about a job. `live` is what an engine in this process knows of it; without one, an open job waits.
@@ -65,6 +72,8 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
         finished_at: job.sealed_at,
         duration_seconds: None,
         since: None,
+        executed_on: None,
+        short: short_job(store, job)?,
     };
     match (job.sealed, live) {
         (Some(state), _) => {
@@ -74,6 +83,7 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
                     view.reason.clone_from(&document.reason);
                     view.executor = Some(document.executor.kind);
                     view.started_at = document.started_at;
+                    view.executed_on = Some(document.executor.clone());
                     view.set_counts(counts_of(&document));
                 }
                 Ok(None) => {}
@@ -103,6 +113,21 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
     }
     view.duration_seconds = view.finished_at.zip(view.started_at).map(|(end, start)| end.seconds_since(start));
     Ok(view)
+}
+
+/// A job as people type it: `detect@6e0b2f17`.
+pub fn short_job(store: &Store, job: &JobRow) -> Result<String> {
+    Ok(format!("{}@{}", job.pipeline, store.short_run(&job.run)?))
+}
+
+/// What an engine of this process knows of a job.
+pub fn live_job(live: Option<&Live>, job: &JobRow) -> Option<LiveJob> {
+    live.and_then(|live| live.job(&JobKey { order: job.order, pipeline: job.pipeline.clone() }))
+}
+
+/// What is recorded of a job's end; `None` of one that has not ended.
+pub fn document_of(store: &Store, job: &JobRow) -> Result<Option<JobDocument>> {
+    Ok(job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose()?)
 }
 
 impl JobView {

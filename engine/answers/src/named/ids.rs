@@ -78,6 +78,11 @@ impl Named {
         }
     }
 
+    /// Whether it is a log: text of user code, not a document.
+    pub fn is_log(&self) -> bool {
+        matches!(self, Self::Document(Kind::Log, _))
+    }
+
     /// The full id.
     pub fn id(&self) -> String {
         match self {

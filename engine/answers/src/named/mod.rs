@@ -9,4 +9,7 @@ mod ids;
 mod jobs;
 
 pub use ids::{Files, Named, VersionOf, files_of, find_files, find_id, find_version};
+pub use repos::object::Kind;
+pub use repos::store::Resolved;
+
 pub use jobs::{find_job, find_jobs};

@@ -10,7 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, PipelineName};
 
-use crate::job::job_view;
+use crate::job::{JobView, job_view, live_job};
+use crate::short::ShortIds;
+use engine::Graph;
 use engine::Result;
 use engine::graph::Pipeline;
 use engine::live::job_id;
@@ -107,6 +109,40 @@ pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) ->
         newest,
         ended,
     })
+}
+
+/// A pipeline with its jobs in short.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct PipelineLine {
+    /// The pipeline.
+    #[serde(flatten)]
+    pub pipeline: PipelineView,
+    /// Its newest job.
+    #[serde(skip)]
+    pub newest: Option<JobView>,
+    /// Its newest job that ended.
+    #[serde(skip)]
+    pub ended: Option<JobView>,
+    /// Its output commit as people type it.
+    #[serde(skip)]
+    pub output: Option<String>,
+}
+
+/// All pipelines, each after those that it reads from.
+pub fn pipelines(store: &Store, live: Option<&Live>) -> Result<Vec<PipelineLine>> {
+    let graph = Graph::load(store)?;
+    graph.in_order().into_iter().map(|pipeline| line(store, pipeline.name(), live)).collect()
+}
+
+fn line(store: &Store, name: &PipelineName, live: Option<&Live>) -> Result<PipelineLine> {
+    let pipeline = pipeline_view(store, name, live)?;
+    let view = |job: &Option<JobRow>| {
+        let job = job.as_ref();
+        job.map(|job| job_view(store, job, live_job(live, job).as_ref())).transpose()
+    };
+    let (newest, ended) = (view(&pipeline.newest)?, view(&pipeline.ended)?);
+    let output = pipeline.output_commit.map(|id| store.short_commit(&id)).transpose()?;
+    Ok(PipelineLine { pipeline, newest, ended, output })
 }
 
 /// The newest job of a pipeline's current version; `None` if it has none because there is no data for it.

@@ -66,6 +66,13 @@ pub enum RunState {
     Killed,
 }
 
+impl RunView {
+    /// Whether nothing of it is on a branch: it was only tried.
+    pub fn is_try(&self) -> bool {
+        self.cause.kind == CauseKind::Try
+    }
+}
+
 impl RunState {
     fn of(jobs: &[JobRow], live: Option<&Live>) -> Self {
         let ended = jobs.iter().filter_map(|job| job.sealed).collect::<Vec<_>>();

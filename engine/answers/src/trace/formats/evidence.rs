@@ -9,9 +9,10 @@ use jiff::tz::TimeZone;
 use repos::documents::{Certificate, Repetition};
 
 use super::html::{escaped, table_of, text_code};
-use super::words::{grouped, moment, place, plural, size};
+use super::words::{moment, place, size};
 use crate::trace::exhibits::{Exhibit, Exhibits};
 use crate::trace::nodes::Trace;
+use crate::words::{grouped, plural};
 
 /// The content of the requested file and its sources.
 pub(super) fn exhibits(trace: &Trace, exhibits: &Exhibits) -> String {

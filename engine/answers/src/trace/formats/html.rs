@@ -7,9 +7,10 @@ use jiff::tz::TimeZone;
 
 use super::evidence;
 use super::story::{Step, Story, shown_commit};
-use super::words::{code, command, grouped, image, moment, place, plural, size, visible};
+use super::words::{code, command, image, moment, place, size, visible};
 use crate::trace::Exhibits;
 use crate::trace::nodes::{DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
+use crate::words::{grouped, plural};
 
 /// Maximum number of files named in a sentence; a table has them all.
 const NAMED: usize = 8;

@@ -5,6 +5,8 @@ use repos::Timestamp;
 use repos::documents::{CodeStamp, ImageStamp};
 use specs::{CommitId, FilePath, RepoName};
 
+use crate::words::grouped;
+
 /// Length of a git commit's id, so that it is never cut.
 const ID: usize = 64;
 /// Maximum number of files named: all that a record has.
@@ -31,24 +33,6 @@ pub(super) fn size(bytes: u64) -> String {
         10_000_000..10_000_000_000 => rounded("MB", 1_000_000),
         _ => rounded("GB", 1_000_000_000),
     }
-}
-
-/// `2,113,502`
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 file`, `3 files`
-pub(super) fn plural(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
 /// `images@77ab01c2:/cam7.jpg`

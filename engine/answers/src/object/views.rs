@@ -1,0 +1,159 @@
+//! Results, code, images, keys, maps and contents as programs see them. All but documents have their fields in the order of the alphabet.
+
+use engine::Result;
+use repos::documents::{Certificate, ImageStamp, ResultDocument};
+use repos::files;
+use repos::history::What;
+use repos::object::Kind;
+use repos::tree::{FileEntry, Map, Tree, TreeError};
+use repos::{RepoError, Store, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use specs::Digest;
+
+use crate::commit::CertificateView;
+use crate::named::{Named, VersionOf, files_of};
+use crate::sorted::Sorted;
+
+/// The result of a datum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ResultView {
+    /// Its digest.
+    pub id: Digest,
+    /// The document.
+    #[serde(flatten)]
+    pub document: ResultDocument,
+}
+
+/// A result.
+pub fn result_view(store: &Store, digest: &Digest) -> Result<Sorted<ResultView>> {
+    Ok(Sorted(ResultView { id: *digest, document: store.document(digest)? }))
+}
+
+/// The code of versions of pipelines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CodeView {
+    /// How many files it has.
+    pub files: u64,
+    /// The root of its tree.
+    pub id: Digest,
+    /// Bytes of its files.
+    pub size_bytes: u64,
+    /// Always `code`.
+    pub sort: &'static str,
+    /// The versions: `detect@v3`.
+    pub versions: Vec<String>,
+}
+
+/// The code of versions of pipelines.
+pub fn code_view(store: &Store, tree: &Digest, versions: &[VersionOf]) -> Result<CodeView> {
+    let totals = Tree::at(*tree).totals(store)?;
+    let (files, size_bytes) = (totals.entries, totals.weight);
+    Ok(CodeView { files, id: *tree, size_bytes, sort: "code", versions: words(versions) })
+}
+
+/// An image, and who uses it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ImageUse {
+    /// Which image it is.
+    #[serde(flatten)]
+    pub image: ImageStamp,
+    /// The versions of pipelines: `detect@v3`.
+    pub versions: Vec<String>,
+}
+
+/// An image with the versions that use it.
+pub fn image_use(image: &ImageStamp, versions: &[VersionOf]) -> Sorted<ImageUse> {
+    Sorted(ImageUse { image: image.clone(), versions: words(versions) })
+}
+
+fn words(versions: &[VersionOf]) -> Vec<String> {
+    versions.iter().map(ToString::to_string).collect()
+}
+
+/// A key that commits are signed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SigningKeyView {
+    /// SHA-256 of the key in DER form.
+    pub fingerprint: Digest,
+    /// The key that it replaced.
+    pub previous: Option<Digest>,
+    /// As PEM.
+    pub public_key: String,
+    /// When another key replaced it.
+    pub replaced_at: Option<Timestamp>,
+    /// Since when the journal has it.
+    pub since: Timestamp,
+    /// Whether it counts: the store's first key, or one that a key that counts vouches for.
+    pub vouched: bool,
+}
+
+/// A key by its fingerprint; `None` when the journal has no such key.
+pub fn signing_key_view(store: &Store, fingerprint: &Digest) -> Result<Option<SigningKeyView>> {
+    Ok(store.signing_key(fingerprint)?.map(|row| SigningKeyView {
+        fingerprint: *fingerprint,
+        previous: row.previous,
+        public_key: row.public_key.to_pem(),
+        replaced_at: row.replaced_at,
+        since: row.at,
+        vouched: row.vouched,
+    }))
+}
+
+/// What executing a commit's datums again has shown.
+pub fn certificate_view(store: &Store, digest: &Digest) -> Result<Sorted<CertificateView>> {
+    let certificate: Certificate = store.document(digest)?;
+    Ok(Sorted(CertificateView { id: *digest, certificate }))
+}
+
+/// A document as it is.
+pub fn document_view(store: &Store, kind: Kind, digest: &Digest) -> Result<Value> {
+    let bytes = store.document_bytes(kind, digest)?;
+    let damaged = |error: serde_json::Error| RepoError::DamagedObject { kind, digest: *digest, why: error.to_string() };
+    Ok(serde_json::from_slice(&bytes).map_err(damaged)?)
+}
+
+/// A map: the files of a commit or a result, or a lineage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MapView {
+    /// How many entries it has; `null` for a map of other values, such as that of a job's datums.
+    pub entries: Option<u64>,
+    /// Whether its entries are files.
+    pub has_files: bool,
+    /// Its root.
+    pub id: Digest,
+    /// Always `tree`.
+    pub sort: &'static str,
+}
+
+/// A map by its root.
+pub fn map_view(store: &Store, root: &Digest) -> Result<MapView> {
+    let as_files = Tree::at(*root).totals(store);
+    let entries = match as_files.or_else(|_| Map::<Digest>::at(*root).totals(store)) {
+        Ok(totals) => Some(totals.entries),
+        // A map with other values, such as that of a job's datums.
+        Err(RepoError::Tree(TreeError::Damaged { .. })) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let has_files = files_of(store, &Named::Map(*root), None).is_ok();
+    Ok(MapView { entries, has_files, id: *root, sort: "tree" })
+}
+
+/// The content of a file, and where it is or was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContentView {
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// Where it is or was: `images:/a.jpg`.
+    pub paths: Vec<String>,
+    /// Its length.
+    pub size_bytes: u64,
+}
+
+/// A content with its paths in commits.
+pub fn content_view(store: &Store, file: &FileEntry) -> Result<ContentView> {
+    let found = files::find(store, &What::Bytes(file.digest))?;
+    let paths = found.iter().map(|found| format!("{}:{}", found.repo, found.path)).collect();
+    Ok(ContentView { digest: file.digest, paths, size_bytes: file.size })
+}

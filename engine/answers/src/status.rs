@@ -1,0 +1,148 @@
+//! The store at a glance, and what needs a person.
+
+use std::path::{Path, PathBuf};
+
+use engine::apply::{Drift, drifts};
+use engine::live::Live;
+use engine::{Graph, Result};
+use repos::settings::EXECUTOR;
+use repos::{RepoError, Store};
+use schemars::JsonSchema;
+use serde::Serialize;
+use specs::PipelineName;
+
+use crate::job::JobState;
+use crate::pipeline::{PipelineLine, PipelineState, pipelines};
+use crate::repo::{RepoKind, RepoView, repos};
+use crate::words::{plural, shell_word};
+
+/// The store at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct StatusView {
+    /// The folder that holds the store.
+    pub store: PathBuf,
+    /// The setting `executor`.
+    pub executor: String,
+    /// Whether a process is at work that runs pipelines.
+    pub running: bool,
+    /// Bytes of all files of the store's folder.
+    pub size_bytes: u64,
+    /// Bytes that its disk has left.
+    pub free_bytes: u64,
+    /// The repositories.
+    pub repos: Vec<RepoView>,
+    /// The pipelines, each after those that it reads from.
+    pub pipelines: Vec<PipelineLine>,
+    /// What needs an action by a person.
+    pub needs_you: Vec<Need>,
+    /// Specs and code on this machine that are not what was applied.
+    pub differs_on_disk: Vec<Drift>,
+}
+
+impl StatusView {
+    /// Whether every pipeline is current.
+    pub fn is_current(&self) -> bool {
+        self.pipelines.iter().all(|line| line.pipeline.state == PipelineState::Current)
+    }
+}
+
+/// Something that needs an action by a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Need {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// What is wrong.
+    pub what: String,
+    /// What to do, in this order.
+    pub commands: Vec<String>,
+}
+
+/// Which part of the status is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Also the outputs of pipelines among the repositories.
+    pub all_repos: bool,
+    /// Files in commands are written as seen from this folder.
+    pub folder: &'a Path,
+}
+
+/// The store at a glance. `live` is the activity of this process, if an engine lives here.
+pub fn status(store: &Store, live: Option<&Live>, wanted: Wanted<'_>) -> Result<StatusView> {
+    let pipelines = pipelines(store, live)?;
+    let repos = repos(store, |kind| wanted.all_repos || kind != RepoKind::Output)?.collect::<Result<_>>()?;
+    let folder = store.folder();
+    let differs_on_disk = drifts(store, &*Graph::load(store)?)?;
+    let to_apply = differs_on_disk.iter().map(|drift| apply_need(wanted.folder, drift));
+    Ok(StatusView {
+        store: store.dir().to_owned(),
+        executor: store.setting_text(&EXECUTOR)?.0,
+        running: live.is_some(),
+        size_bytes: bytes_below(&folder),
+        free_bytes: free_bytes(&folder)?,
+        needs_you: pipelines.iter().filter_map(need).chain(to_apply).collect(),
+        differs_on_disk,
+        repos,
+        pipelines,
+    })
+}
+
+/// The specs on disk are to be applied, or restored.
+fn apply_need(folder: &Path, drift: &Drift) -> Need {
+    let file = drift.file.strip_prefix(folder).unwrap_or(&drift.file).display().to_string();
+    let word = shell_word(&file);
+    let (what, commands) = if drift.what == ["errors"] {
+        (format!("{file} has errors"), vec![format!("pv pipeline check -f {word}")])
+    } else {
+        let differs = if drift.what.len() == 1 { "differs" } else { "differ" };
+        let what = format!("{} on disk {differs} from the applied version: {file}", drift.what.join(" and "));
+        (what, vec![format!("pv plan -f {word}"), format!("pv pipeline apply -f {word}")])
+    };
+    Need { pipeline: drift.pipeline.clone(), what, commands }
+}
+
+/// What a pipeline needs from people; nothing if it is current or progresses without them.
+fn need(line: &PipelineLine) -> Option<Need> {
+    let (view, newest) = (&line.pipeline, line.newest.as_ref());
+    let name = &view.name;
+    let why = view.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let job = newest.map_or(name.as_str(), |job| job.short.as_str());
+    // While it runs.
+    let failed = newest.filter(|job| job.finished_at.is_none()).map_or(0, |job| job.datums_failed);
+    let (what, commands) = match view.state {
+        PipelineState::Running if failed > 0 => {
+            let failed = plural(failed, "datum has", "datums have");
+            (format!("running; {failed} failed so far"), vec![format!("pv logs {job} --failed")])
+        }
+        PipelineState::Current | PipelineState::Running => return None,
+        // Somebody has to look at the pipeline above it.
+        PipelineState::Failed if newest.is_some_and(|job| job.state == JobState::Unrunnable) => return None,
+        // One that waits for another pipeline continues when that one does.
+        PipelineState::Pending if view.reason.as_deref() != Some("for pv run") => return None,
+        PipelineState::Pending => ("pending".to_owned(), vec!["pv run".to_owned()]),
+        PipelineState::Failed => {
+            (format!("failed{why}"), vec![format!("pv job show {job}"), format!("pv job retry {name}")])
+        }
+        PipelineState::Stopped => ("stopped".to_owned(), vec![format!("pv pipeline start {name}")]),
+    };
+    Some(Need { pipeline: name.clone(), what, commands })
+}
+
+/// Bytes of all files below a folder; what cannot be read counts as nothing.
+fn bytes_below(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(data) if data.is_dir() => bytes_below(&entry.path()),
+        Ok(data) => data.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(bytes).sum()
+}
+
+fn free_bytes(folder: &Path) -> Result<u64> {
+    let disk = rustix::fs::statvfs(folder).map_err(|error| RepoError::Io {
+        doing: "read the free space of",
+        path: folder.to_owned(),
+        source: error.into(),
+    })?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
