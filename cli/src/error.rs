@@ -118,14 +118,6 @@ impl CliError {
         self
     }
 
-    /// Its kind, if it is a failure.
-    pub(crate) fn kind(&self) -> Option<ErrorKind> {
-        match self {
-            Self::Failure(failure) | Self::InUse(failure) => Some(failure.kind),
-            _ => None,
-        }
-    }
-
     /// Whether it is a failure whose message begins with these words.
     pub(crate) fn is_about(&self, words: &str) -> bool {
         matches!(self, Self::Failure(failure) if failure.message.starts_with(words))
@@ -152,6 +144,16 @@ impl CliError {
             });
         }
         Self::in_file(kind.unwrap_or(ErrorKind::Usage), file, diagnostics)
+    }
+
+    /// An error about lines of a file; any other error as it is.
+    pub(crate) fn of_lines(file: &str, error: EngineError) -> Self {
+        match error {
+            EngineError::Lines(lines) => {
+                Self::in_lines(file, lines.into_iter().map(|(line, error)| (line, error.into())).collect())
+            }
+            error => error.into(),
+        }
     }
 
     /// All that is wrong with a file, each with its place.
@@ -269,6 +271,7 @@ impl From<EngineError> for CliError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Store(error) => error.into(),
+            EngineError::Hinted { error, hint } => Self::from(*error).hint(hint),
             EngineError::NoBranchToPut { .. } => {
                 Self::from_error(error.kind(), &error, error.hint()).done(Done::NothingCommitted)
             }

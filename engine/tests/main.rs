@@ -19,6 +19,7 @@ mod owned;
 mod plan;
 mod queries;
 mod readers;
+mod requests;
 mod setting;
 mod stop;
 mod time;

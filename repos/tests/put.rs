@@ -153,12 +153,12 @@ fn excludes_and_lists_choose_files() {
     let list = parse_list(b"./a.txt\nsub/\n");
     assert_eq!(parse_list(b"\xef\xbb\xbf./a.txt\r\n\r\nsub/\r\n"), list, "as Windows writes it");
     assert_eq!(parse_list(b"a\nb\0c\0"), [PathBuf::from("a\nb"), PathBuf::from("c")]);
-    let listed = PutOptions { files_from: Some(list), ..options(&test, "/in", &["d"]) };
+    let listed = PutOptions { files_from: Some(list.into()), ..options(&test, "/in", &["d"]) };
     assert_eq!(targets(&listed), ["/in/a.txt", "/in/sub/b.txt", "/in/sub/c.tmp"]);
     // A folder is walked once, however often it is listed: a list cannot cause more work than its length.
-    let again = PutOptions { files_from: Some(vec!["sub".into(); 100_000]), ..options(&test, "/in", &["d"]) };
+    let again = PutOptions { files_from: Some(vec!["sub".into(); 100_000].into()), ..options(&test, "/in", &["d"]) };
     assert!(matches!(gather(&again), Err(RepoError::SameTarget { paths }) if paths == [path("/in/sub")]));
-    let outside = PutOptions { files_from: Some(vec!["../d/a.txt".into()]), ..options(&test, "/", &["d"]) };
+    let outside = PutOptions { files_from: Some(vec!["../d/a.txt".into()].into()), ..options(&test, "/", &["d"]) };
     assert!(matches!(gather(&outside), Err(RepoError::IllegalPaths(_))));
 }
 

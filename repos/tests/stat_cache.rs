@@ -185,7 +185,7 @@ fn what_the_store_does_not_have_is_read() {
 fn parts_of_a_folder_use_its_cache_and_leave_it_alone() {
     let test = three_files();
     put(&test, "d");
-    let some = PutOptions { files_from: Some(parse_list(b"b\na\n")), ..options(&test, "d") };
+    let some = PutOptions { files_from: Some(parse_list(b"b\na\n").into()), ..options(&test, "d") };
     assert_eq!(put_with(&test, &some).0, 0);
     test.write("d/a", "uno");
     let_time_pass();

@@ -1,72 +1,20 @@
-//! What all commands share that commit files: the branch they commit to, and what they say afterwards.
+//! What all commands share that commit files: who commits and why, and what they say afterwards.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use engine::EngineError;
-use engine::changes::{self, Committed, NewCommit};
-use repos::files::{ChangeSummary, Edits};
-use repos::tree::Tree;
-use repos::{RepoError, Store};
+use engine::edit::Edit;
+use engine::target::{CommitOutcome, Target};
+use repos::Store;
+use repos::files::ChangeSummary;
 use serde::Serialize;
-use specs::{BranchName, CommitId, Reference, RepoName, RunId};
+use specs::{BranchName, CommitId, RepoName, RunId};
 
 use super::next;
 use crate::author;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, count, plural, size};
-
-/// A branch that is to get a commit.
-#[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub(super) repo: RepoName,
-    pub(super) branch: BranchName,
-}
-
-impl Target {
-    /// The branch that a reference names, looked at before any work is done: its repository is a user's, and it exists or is the default.
-    pub(super) fn of(store: &Store, reference: &Reference) -> Result<Self> {
-        let repo = reference.repo.clone();
-        let branch = match &reference.revision {
-            None => store.default_branch()?,
-            Some(revision) => revision.as_branch().ok_or_else(|| {
-                let message = format!("`{repo}@{revision}` is not a branch; only a branch can get new commits");
-                CliError::usage(message, format!("pv branch list {repo} lists its branches"))
-            })?,
-        };
-        changes::ensure_not_output(store, &repo)?;
-        ensure_not_tag(store, &repo, &branch)?;
-        match store.branch(&repo, &branch) {
-            Err(RepoError::BranchNotFound { repo, branch, similar }) if branch != store.default_branch()? => {
-                Err(EngineError::NoBranchToPut { repo, branch, similar }.into())
-            }
-            Err(RepoError::BranchNotFound { .. }) | Ok(_) => Ok(Self { repo, branch }),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The files that the branch has now.
-    pub(super) fn files(&self, store: &Store) -> Result<Tree> {
-        let head = store.find_branch(&self.repo, &self.branch)?.and_then(|row| row.commit);
-        Ok(head.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree)))
-    }
-
-    /// The branch in words.
-    pub(super) fn place(&self) -> String {
-        format!("{}@{}", self.repo, self.branch)
-    }
-
-    /// The shortest way to write it.
-    fn shortest(&self, store: &Store) -> Result<String> {
-        Ok(if store.default_branch()? == self.branch { self.repo.to_string() } else { self.place() })
-    }
-}
-
-/// Refuses to move what is a tag and no branch.
-pub(super) fn ensure_not_tag(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
-    Ok(changes::ensure_not_tag(store, repo, branch)?)
-}
 
 /// Who commits and why.
 #[derive(clap::Args, Debug, Clone, Default)]
@@ -79,44 +27,11 @@ pub(super) struct Message {
     pub(super) author: Option<String>,
 }
 
-/// The properties of a new commit, besides its files.
-pub(super) struct Commit<'a> {
-    pub(super) target: &'a Target,
-    pub(super) message: &'a Message,
-    pub(super) expect: Option<CommitId>,
-    pub(super) started: Instant,
-    /// What of the sources could not be read, and why.
-    pub(super) skipped: &'a [(PathBuf, String)],
-}
-
-/// Commits what `change` makes of the branch's files, and says what became of it.
-pub(super) fn commit(
-    cx: &Context,
-    commit: &Commit<'_>,
-    change: impl FnMut(Tree) -> Result<Edits, RepoError>,
-) -> Result<Option<RunId>> {
-    commit_then(cx, commit, false, change)
-}
-
-/// The same; with `runs` the command itself runs the jobs, so it does not suggest to.
-pub(super) fn commit_then(
-    cx: &Context,
-    commit: &Commit<'_>,
-    runs: bool,
-    change: impl FnMut(Tree) -> Result<Edits, RepoError>,
-) -> Result<Option<RunId>> {
-    let Commit { target, message, expect, started, skipped } = commit;
-    let store = cx.store()?;
+/// Does an edit of files that are stored already, and says what became of it.
+pub(super) fn commit(cx: &Context, edit: &Edit, message: &Message, started: Instant) -> Result<()> {
     let by = author::by(cx, message.author.as_deref());
-    let new =
-        NewCommit { repo: &target.repo, branch: &target.branch, expect: *expect, by: &by, message: &message.message };
-    let (committed, summary) = changes::commit(store, &new, change).map_err(nothing_committed)?;
-    let run = match committed {
-        Committed::Made { run, .. } => Some(run),
-        Committed::Unchanged { .. } => None,
-    };
-    report(cx, target, &committed, &summary, (*started, runs), skipped).map_err(|error| after(run, error))?;
-    Ok(run)
+    let outcome = edit.commit(cx.store()?, &by, &message.message).map_err(nothing_committed)?;
+    report(cx, &outcome, started, false).map_err(|error| after(outcome.run(), error))
 }
 
 /// An error after which the store is as it was, as far as it does not say otherwise.
@@ -160,14 +75,14 @@ pub(super) struct SkippedView<'a> {
 
 impl<'a> PutView<'a> {
     pub(super) fn new(
-        target: &'a Target,
+        (repo, branch): (&'a RepoName, &'a BranchName),
         summary: &ChangeSummary,
         commit: Option<CommitId>,
         run: Option<RunId>,
     ) -> Self {
         Self {
-            repo: &target.repo,
-            branch: &target.branch,
+            repo,
+            branch,
             commit,
             run,
             changed: summary.is_change(),
@@ -201,20 +116,12 @@ pub(super) fn summary_line(summary: &ChangeSummary) -> String {
     )
 }
 
-fn report(
-    cx: &Context,
-    target: &Target,
-    committed: &Committed,
-    summary: &ChangeSummary,
-    (started, runs): (Instant, bool),
-    skipped: &[(PathBuf, String)],
-) -> Result<()> {
-    let (id, run) = match committed {
-        Committed::Unchanged { head } => (*head, None),
-        Committed::Made { commit, run, .. } => (Some(*commit), Some(*run)),
-    };
+/// Says what was committed; with `runs` the command itself runs the jobs, so it does not suggest to.
+pub(super) fn report(cx: &Context, outcome: &CommitOutcome, started: Instant, runs: bool) -> Result<()> {
+    let CommitOutcome { target, summary, skipped, .. } = outcome;
+    let (id, run) = (outcome.head(), outcome.run());
     if cx.out().is_json() {
-        return cx.out().json(&PutView::new(target, summary, id, run).skipped(skipped));
+        return cx.out().json(&PutView::new((&target.repo, &target.branch), summary, id, run).skipped(skipped));
     }
     let store = cx.store()?;
     let place = match id {
@@ -234,8 +141,13 @@ fn report(
     cx.notes().line(format!("run {}", store.short_run(&run)?));
     let next = if runs { None } else { next::after(cx, store, &run)? };
     let next = next.map_or_else(String::new, |next| format!("{next}        "));
-    cx.notes().line(format!("{next}undo: pv revert {}", target.shortest(store)?));
+    cx.notes().line(format!("{next}undo: pv revert {}", shortest(target, store)?));
     Ok(())
+}
+
+/// The shortest way to write a branch.
+fn shortest(target: &Target, store: &Store) -> Result<String> {
+    Ok(if store.default_branch()? == target.branch { target.repo.to_string() } else { target.place() })
 }
 
 /// The first few files that were there with other bytes: a surprise, more often than not.
@@ -247,7 +159,7 @@ fn changed_line(target: &Target, summary: &ChangeSummary, store: &Store) -> Resu
     let named: Vec<&str> = summary.modified_paths.iter().take(NAMED).map(specs::FilePath::as_str).collect();
     let more = summary.modified - named.len() as u64;
     let more = if more == 0 { String::new() } else { format!(" and {} more", plural(more, "file", "files")) };
-    Ok(Some(format!("modified: {}{more}          (pv diff {})", named.join(" "), target.shortest(store)?)))
+    Ok(Some(format!("modified: {}{more}          (pv diff {})", named.join(" "), shortest(target, store)?)))
 }
 
 pub(super) fn took(started: Instant) -> String {

@@ -2,12 +2,11 @@
 
 use std::time::Instant;
 
-use repos::files;
-use specs::{FilePath, Glob, Reference};
+use engine::edit::Edit;
+use specs::{Glob, Reference};
 
-use super::change::{Commit, Message, Target, commit};
+use super::change::{Message, commit};
 use super::matching::literal;
-use super::rm::path_of;
 use crate::context::Context;
 use crate::error::Result;
 
@@ -29,19 +28,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let started = Instant::now();
-    let store = cx.store()?;
-    let target = Target::of(store, &args.to)?;
-    let new = Commit { target: &target, message: &args.message, expect: None, started, skipped: &[] };
-    if let Some(glob) = &args.matching {
-        let from = store.resolve(&args.from)?;
-        let to = args.to.path.clone().unwrap_or_else(FilePath::root);
-        commit(cx, &new, |base| files::cp_matching(store, &from, glob, &target.repo, base, &to))?;
-        return Ok(());
-    }
-    path_of(&args.from)?;
-    let to = path_of(&args.to)?;
-    let from = store.resolve(&args.from)?;
-    let copied = commit(cx, &new, |base| files::cp(store, &from, &target.repo, base, &to));
-    copied.map_err(|error| literal(error, args.from.path.as_ref()))?;
-    Ok(())
+    let edit = Edit::copy(cx.store()?, &args.from, &args.to, args.matching.clone())?;
+    let path = args.from.path.as_ref().filter(|_| args.matching.is_none());
+    commit(cx, &edit, &args.message, started).map_err(|error| literal(error, path))
 }

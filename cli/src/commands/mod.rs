@@ -8,7 +8,6 @@
 //! - `names` arguments such as `REPO@BRANCH`
 //! - `next` what a person does next
 //! - `views` commits, files, repositories … as they are printed
-//! - `streams` what `pv put` reads from the web, from archives, from lists
 //! - `rerun` what `pv verify --rerun` does and prints
 //! - `vouched` signatures and certificates of commits as they are printed
 
@@ -59,7 +58,6 @@ mod secret;
 mod serve;
 mod show;
 mod status;
-mod streams;
 mod tag;
 mod trace;
 mod try_out;

@@ -53,8 +53,12 @@ pub fn ensure_not_tag(store: &Store, repo: &RepoName, branch: &BranchName) -> Re
     if store.find_branch(repo, branch)?.is_some() || store.find_tag(repo, branch.as_str())?.is_none() {
         return Ok(());
     }
+    Err(is_a_tag(repo, branch))
+}
+
+fn is_a_tag(repo: &RepoName, branch: &BranchName) -> EngineError {
     let what = format!("`{branch}` is a tag of repository `{repo}`, not a branch; a tag never moves");
-    Err(EngineError::Conflict { what, hint: Some(format!("pv branch list {repo} lists its branches")) })
+    EngineError::Conflict { what, hint: Some(format!("pv branch list {repo} lists its branches")) }
 }
 
 /// A change that is one run: `moves`, and the jobs that follow from them and from `changed` pipelines.
@@ -155,27 +159,30 @@ pub fn user_commit(
     }
 }
 
-/// The head of a branch that is to get a commit: of a user's repository, no tag, and there unless it is the default branch.
+/// The head of a branch that is to get a commit: of a user's repository, no tag, and there unless it is the default branch. A branch that
+/// a trigger moves is refused too.
 pub fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
-    ensure_not_output(store, repo)?;
+    let head = branch_to_commit_to(store, repo, branch)?;
     if branch.as_str().contains("-trigger-") {
         ensure_not_output_branch(&*Graph::load(store)?, repo, branch)?;
     }
-    let head = match store.branch(repo, branch) {
-        Ok(row) => row.commit,
-        Err(RepoError::BranchNotFound { .. }) if store.default_branch()? == *branch => None,
-        Err(RepoError::BranchNotFound { similar, .. }) => {
-            return Err(EngineError::NoBranchToPut { repo: repo.clone(), branch: branch.clone(), similar });
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if store.find_tag(repo, branch.as_str())?.is_some() {
-        return Err(EngineError::Conflict {
-            what: format!("`{branch}` is a tag of repository `{repo}`, not a branch; a tag never moves"),
-            hint: Some(format!("pv branch list {repo} lists its branches")),
-        });
-    }
     Ok(head)
+}
+
+/// The same by names alone, for a look before any work is done.
+pub(crate) fn branch_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
+    ensure_not_output(store, repo)?;
+    if store.find_tag(repo, branch.as_str())?.is_some() {
+        return Err(is_a_tag(repo, branch));
+    }
+    match store.branch(repo, branch) {
+        Ok(row) => Ok(row.commit),
+        Err(RepoError::BranchNotFound { .. }) if store.default_branch()? == *branch => Ok(None),
+        Err(RepoError::BranchNotFound { similar, .. }) => {
+            Err(EngineError::NoBranchToPut { repo: repo.clone(), branch: branch.clone(), similar })
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Refuses a head other than the one that the change is for.

@@ -42,6 +42,11 @@ pub enum EngineError {
     Secret { action: &'static str, name: String, source: std::io::Error },
     #[error("jobs wait for disk space: {} MB are free, {} MB are required", .free / 1_000_000, .least / 1_000_000)]
     NoSpace { free: u64, least: u64 },
+    #[error("cannot read {what}")]
+    Read { what: String, source: std::io::Error },
+    /// An error, with a nearer thing to try than its own.
+    #[error("{error}")]
+    Hinted { error: Box<Self>, hint: String },
     #[error("a part of the engine stopped unexpectedly: {0}")]
     Stopped(String),
 }
@@ -75,8 +80,12 @@ impl EngineError {
             Self::OutputRepo { .. } | Self::NotExpected { .. } | Self::InUse { .. } | Self::Conflict { .. } => {
                 ErrorKind::Conflict
             }
+            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            Self::Hinted { error, .. } => error.kind(),
             Self::Stopped(_) => ErrorKind::Failed,
-            Self::NotReady { .. } | Self::NoSpace { .. } | Self::Secret { .. } => ErrorKind::Unavailable,
+            Self::NotReady { .. } | Self::NoSpace { .. } | Self::Secret { .. } | Self::Read { .. } => {
+                ErrorKind::Unavailable
+            }
         }
     }
 
@@ -101,13 +110,35 @@ impl EngineError {
             Self::NoSpace { .. } => {
                 Some("free some space, or lower the limit: pv config set min_free BYTES".to_owned())
             }
+            Self::Hinted { hint, .. } => Some(hint.clone()),
             Self::JobNotFound { .. } => Some("pv job list lists all".to_owned()),
             Self::Conflict { hint, .. } | Self::Usage { hint, .. } | Self::NotFound { hint, .. } => hint.clone(),
             Self::Specs { .. }
             | Self::InUse { .. }
             | Self::NotReady { .. }
             | Self::Secret { .. }
+            | Self::Read { .. }
             | Self::Stopped(_) => None,
+        }
+    }
+}
+
+impl EngineError {
+    /// The same with another hint.
+    pub(crate) fn hinted(self, hint: String) -> Self {
+        Self::Hinted { error: Box::new(self), hint }
+    }
+
+    /// Wrong usage, with what to do instead.
+    pub(crate) fn usage(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { what: what.into(), hint: Some(hint.into()) }
+    }
+
+    /// What a reader of `what` said: an error of the store that comes back through it, or one of the operating system.
+    pub(crate) fn of_reading(what: impl Into<String>, error: std::io::Error) -> Self {
+        match error.downcast::<RepoError>() {
+            Ok(error) => error.into(),
+            Err(source) => Self::Read { what: what.into(), source },
         }
     }
 }

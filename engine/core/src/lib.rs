@@ -10,6 +10,9 @@
 //! schedule    when a schedule comes due
 //! triggers    branches that follow another one when their conditions hold
 //! changes     what people do to a store; each change that can cause jobs is one run
+//! target      the branch that a request commits to, and what the request did to it
+//! put         files and streams of the outside: read, stored, committed
+//! edit        files that are stored already: removed, moved, copied, reverted
 //! transaction several of these as one
 //! keep        giving up commits: prune, delete
 //! time        ticks of clocks
@@ -37,6 +40,7 @@ mod blocking;
 pub mod cache;
 pub mod changes;
 pub mod datums;
+pub mod edit;
 mod error;
 pub mod execution;
 pub mod executors;
@@ -47,12 +51,14 @@ pub mod keep;
 pub mod live;
 mod phase;
 pub mod plan;
+pub mod put;
 pub mod recipe;
 pub mod run;
 mod schedule;
 pub mod scheduler;
 pub mod secrets;
 mod slots;
+pub mod target;
 pub mod time;
 pub mod transaction;
 pub mod trial;

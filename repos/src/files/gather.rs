@@ -34,7 +34,7 @@ pub struct PutOptions {
     /// Leaves out whatever cannot be read or is not a file, and reports it instead of failing.
     pub skip_unreadable: bool,
     /// Puts only these paths, relative to the one source (`.` if there is none); see [`parse_list`].
-    pub files_from: Option<Vec<PathBuf>>,
+    pub files_from: Option<Arc<[PathBuf]>>,
     /// Whether the sources replace the whole directory; all of them must be directories.
     pub mirror: bool,
 }

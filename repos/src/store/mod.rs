@@ -84,6 +84,7 @@ mod resolve;
 mod results;
 mod settings;
 mod shared;
+mod short_ids;
 mod signing;
 mod sweep;
 mod sweep_plan;

@@ -5,7 +5,6 @@ use specs::Reference;
 
 use super::create::print;
 use crate::author;
-use crate::commands::change::ensure_not_tag;
 use crate::commands::names::BranchOf;
 use crate::context::Context;
 use crate::error::Result;
@@ -27,7 +26,7 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let branch = &args.branch;
-    ensure_not_tag(store, &branch.repo, &branch.name)?;
+    changes::ensure_not_tag(store, &branch.repo, &branch.name)?;
     let from = store.branch(&branch.repo, &branch.name)?.commit;
     let to = store.resolve(&args.to)?.id;
     if from == Some(to) {

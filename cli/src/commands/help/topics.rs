@@ -4,7 +4,6 @@ use repos::settings;
 use specs::spec::guide::{Section, sections};
 use specs::{ErrorKind, glob};
 
-use crate::commands::txn;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::Columns;
@@ -141,7 +140,7 @@ fn settings(cx: &Context) -> Result<()> {
 
 fn transactions(cx: &Context) -> Result<()> {
     cx.out().line("pv txn FILE applies all lines of a file together, or none of them.\n")?;
-    cx.out().line(txn::FORMAT)
+    cx.out().line(engine::transaction::FORMAT)
 }
 
 fn exit_codes(cx: &Context) -> Result<()> {

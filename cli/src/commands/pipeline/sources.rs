@@ -1,14 +1,16 @@
 //! Spec files: those that are named, all of a folder, templates, an address, or standard input.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use engine::apply::SpecSources;
+use repos::RepoError;
+use repos::web::WebUrl;
 use serde::Serialize;
 use specs::spec::MAX_FILE_BYTES;
 use specs::{Diagnostic, SpecSet, parse_specs};
 
 use super::jsonnet::{self, Argument};
-use crate::commands::streams;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::plural;
@@ -60,13 +62,13 @@ impl Files {
         let mut total = 0;
         let mut templates = 0;
         for (path, is_template) in self.paths(cx)? {
-            let is_address = streams::is_address(&path);
+            let is_address = is_address(&path);
             let shown = if path == Path::new("-") { STDIN.to_owned() } else { path.display().to_string() };
             let name = if is_template { format!("{shown}, rendered") } else { shown.clone() };
             if folders.contains_key(&name) {
                 continue; // named twice
             }
-            let mut text = if is_address { streams::read_text(&shown, MAX_FILE_BYTES)? } else { read(cx, &path)? };
+            let mut text = if is_address { fetch(&shown, MAX_FILE_BYTES)? } else { read(cx, &path)? };
             if is_template {
                 text = jsonnet::render(&cx.path(&path), &shown, &text, &self.arguments)?;
                 templates += 1;
@@ -90,7 +92,7 @@ impl Files {
     fn paths(&self, cx: &Context) -> Result<Vec<(PathBuf, bool)>> {
         let mut paths = Vec::new();
         for given in &self.file {
-            if !streams::is_address(given) && cx.path(given).is_dir() {
+            if !is_address(given) && cx.path(given).is_dir() {
                 paths.extend(in_folder(cx, given)?.into_iter().map(|path| (path, false)));
             } else {
                 paths.push((given.clone(), given.extension().is_some_and(|ending| ending == TEMPLATE)));
@@ -130,6 +132,28 @@ fn in_folder(cx: &Context, folder: &Path) -> Result<Vec<PathBuf>> {
 fn read(cx: &Context, path: &Path) -> Result<String> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { format!("`{}`", path.display()) };
     cx.read_text(path, &name, MAX_FILE_BYTES as u64, "pv pipeline new prints an example")
+}
+
+/// Whether a file is named by its address on the web.
+fn is_address(file: &Path) -> bool {
+    file.to_str().is_some_and(WebUrl::is_meant_by)
+}
+
+/// The text at an address, limited to this many bytes.
+fn fetch(address: &str, most: usize) -> Result<String> {
+    let url = WebUrl::parse(address)?;
+    if !url.is_private() {
+        let hint = format!("https{}", url.origin().trim_start_matches("http"));
+        return Err(CliError::usage(format!("`{url}`: content sent over http can be changed on the way"), hint));
+    }
+    let mut bytes = Vec::new();
+    let read = url.open()?.take(most as u64 + 1).read_to_end(&mut bytes);
+    let length = read.map_err(|error| match error.downcast::<RepoError>() {
+        Ok(error) => error.into(),
+        Err(error) => CliError::io(format!("cannot read `{url}`"), &error),
+    })?;
+    let text = String::from_utf8(bytes).ok().filter(|_| length <= most);
+    text.ok_or_else(|| CliError::usage(format!("`{url}` is not UTF-8 text, or is too long"), "name a spec"))
 }
 
 /// A warning as programs read it.

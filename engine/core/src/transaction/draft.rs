@@ -9,12 +9,13 @@ use repos::tree::Tree;
 use repos::{RepoError, Store};
 use specs::{CommitId, FilePath, Reference, Revision, RevisionBase, RunId};
 
-use super::{Action, BranchChange, Drastic, MirrorOf, Outcome, Step, Transaction};
+use super::{Action, BranchChange, Drastic, Outcome, Step, Transaction};
 use crate::changes::{
     ensure_can_be_head, ensure_expected_head, ensure_not_output_branch, head_to_commit_to, user_commit,
 };
 use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph};
+use crate::put::MirrorOf;
 
 /// How many modified paths a summary names.
 const NAMED: usize = 10;

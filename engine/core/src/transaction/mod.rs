@@ -1,5 +1,6 @@
 //! Transactions: several changes of files and branches that all become visible together, as one run, or not at all.
 //!
+//! `lines` reads what people write, `request` finds and stores what the lines name and so makes steps of them, without a lock.
 //! `draft` puts the steps together in order, each on what those before it left; nothing is visible meanwhile. Then one journal record
 //! moves every branch. When somebody was quicker on one of them, all steps are put together again from the new heads.
 //!
@@ -13,16 +14,22 @@ use std::collections::BTreeSet;
 
 use specs::{BranchName, CommitId, FilePath, Reference, RepoName, RunId};
 
-use repos::files::{ChangeSummary, Edits, LeftOut};
+use repos::files::{ChangeSummary, Edits};
 use repos::journal::{CauseKind, Move};
 use repos::{Change, Store};
 
 use crate::changes::run_entries;
 use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph};
+use crate::put::MirrorOf;
 use crate::run::{Actor, cause, new_run, retry_on_conflict};
 
 mod draft;
+mod lines;
+mod request;
+
+pub use lines::{FORMAT, Line, LineAction, lines_in};
+pub use request::{Prepared, TransactionRequest, prepare, preview};
 
 use draft::Draft;
 
@@ -68,15 +75,6 @@ pub enum Action {
     Move { to: Reference },
     /// Makes the branch, at a commit; `None`: where the default branch is.
     Create { at: Option<Reference> },
-}
-
-/// What a put is to stand for.
-#[derive(Debug, Clone)]
-pub struct MirrorOf {
-    /// The directory that holds what was put, and nothing else.
-    pub directory: FilePath,
-    /// What was left out of the put stays.
-    pub left_out: LeftOut,
 }
 
 /// A mirror that removes so much that it may be a mistake.

@@ -8,27 +8,68 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use specs::{Diagnostic, FilePath, Place, Reference, Revision, Severity, nearest};
 
-use crate::commands::change::Message;
-use crate::commands::names::BranchOf;
-use crate::commands::{put, streams};
+use repos::web::WebUrl;
+
+use crate::graph::BranchOf;
+use crate::put::{PutFiles, Source};
+
+/// The lines, as people are told of them.
+pub const FORMAT: &str = r#"One JSON object per line; its first field is the change:
+  {"put": "images:/cam7", "from": ["batch", "x.jpg"]}
+        optional: "as": "/PATH", "mirror": true, "exclude": ["*.tmp"],
+        "files_from": "LIST", "checksum": true, "skip_unreadable": true
+  {"rm": "images:/old.jpg"}
+        or a list of paths; optional: "recursive": true
+  {"mv": "images:/a", "to": "images:/b"}
+  {"cp": "models@v2:/m.bin", "to": "images:/m.bin"}
+        from any commit, to a branch
+  {"branch_move": "images@release", "to": "images@main"}
+  {"branch_create": "images@try", "at": "images@main~1"}
+        default for "at": the head of the default branch
+
+Every line may have "message": "TEXT". Every line except branch_create may
+have "expect": "REV": the revision that its branch must have before the
+transaction. The fields have the names and meanings of the flags of the
+commands. Local paths are relative to the current folder.
+
+Lines are applied in order: "images:/x" and "images@main" include the effects
+of earlier lines. All changes to the files of a branch become one commit. After
+a line that uses this commit ("branch_move" to it, or "cp" from it into another
+repository), later lines cannot change its files.
+
+Example: new images and matching rules, visible to all pipelines together
+  {"put": "images", "from": "batch", "message": "camera 7 is back"}
+  {"put": "rules", "from": "new.json", "as": "/rules.json", "expect": "v3"}
+  {"branch_move": "rules@live", "to": "rules@main"}"#;
 
 /// One line.
-#[derive(Debug)]
-pub(super) struct Line {
-    pub(super) number: u32,
-    pub(super) message: Option<String>,
-    pub(super) expect: Option<Revision>,
-    pub(super) verb: Verb,
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Which one it is in its text, from 1.
+    pub number: u32,
+    /// Why, in the author's words.
+    pub message: Option<String>,
+    /// The revision that its branch must have before the transaction.
+    pub expect: Option<Revision>,
+    /// What it does.
+    pub action: LineAction,
 }
 
-/// What a line does.
-#[derive(Debug)]
-pub(super) enum Verb {
-    Put(Box<put::Args>),
+/// What a line does, as it is written: no name is looked up yet.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are named as those of the lines")]
+pub enum LineAction {
+    /// Puts files; `files_from` is the file of a list of paths.
+    Put { on: Reference, files: Box<PutFiles>, files_from: Option<PathBuf> },
+    /// Removes files, and with `recursive` directories.
     Rm { paths: Vec<FilePath>, on: Reference, recursive: bool },
-    Mv { from: FilePath, to: Reference },
-    Cp { from: Reference, to: Reference },
+    /// Moves a file or directory.
+    Mv { from: FilePath, on: Reference, to: FilePath },
+    /// Copies a file or directory of any commit.
+    Cp { from: Reference, on: Reference, to: FilePath },
+    /// Moves a branch.
     BranchMove { branch: BranchOf, to: Reference },
+    /// Creates a branch.
     BranchCreate { branch: BranchOf, at: Option<Reference> },
 }
 
@@ -47,8 +88,9 @@ const MAX_FIELDS: usize = 20;
 /// Problems reported for one line.
 const MAX_PROBLEMS: usize = 100;
 
-/// Reads all lines; empty ones are passed over.
-pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Line>, Vec<Diagnostic>> {
+/// Reads all lines; empty ones are passed over. `file` is for the places of problems, all of which are reported at once.
+pub fn lines_in(file: &str, text: &str) -> Result<Vec<Line>, Vec<Diagnostic>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = Vec::new();
     let mut problems = Vec::new();
     for (number, text) in (1..).zip(text.lines()) {
@@ -94,7 +136,7 @@ impl Fields<'_> {
         if verb == "branch_create" && expect.is_some() {
             self.problem("expect", "`branch_create` creates a new branch: leave out `expect`".to_owned(), None);
         }
-        let verb = match verb {
+        let action = match verb {
             "put" => self.put(),
             "rm" => self.rm(),
             "mv" => self.mv(),
@@ -102,10 +144,11 @@ impl Fields<'_> {
             "branch_move" => self.branch_move(),
             _ => self.branch_create(),
         };
-        Some(Line { number: self.number, message, expect, verb: verb.filter(|_| self.problems.is_empty())? })
+        let action = action.filter(|_| self.problems.is_empty())?;
+        Some(Line { number: self.number, message, expect, action })
     }
 
-    fn put(&mut self) -> Option<Verb> {
+    fn put(&mut self) -> Option<LineAction> {
         let target = self.required("put");
         let files_from = self.take_text("files_from").map(PathBuf::from);
         let sources: Vec<PathBuf> = self.texts("from").into_iter().map(PathBuf::from).collect();
@@ -116,33 +159,21 @@ impl Fields<'_> {
             self.problem("from", "a transaction cannot read content from standard input: name a file".to_owned(), None);
         }
         let (as_path, mirror, exclude) = (self.parsed("as"), self.flag("mirror"), self.all_parsed("exclude"));
-        let message = Message::default();
-        let (expect, wait, dry_run, checksum) = (None, false, false, self.flag("checksum"));
-        let skip_unreadable = self.flag("skip_unreadable");
-        if let Some(address) = sources.iter().find(|source| streams::is_address(source)) {
+        let (checksum, skip_unreadable) = (self.flag("checksum"), self.flag("skip_unreadable"));
+        let is_address = |source: &&PathBuf| source.to_str().is_some_and(WebUrl::is_meant_by);
+        if let Some(address) = sources.iter().find(is_address) {
             let message = format!("a transaction cannot fetch content from the web: `{}`", address.display());
             self.problem("from", message, Some("put the file into a repository first, then `cp` it".to_owned()));
         }
-        let target = target?;
-        let args = put::Args {
-            target,
-            sources,
-            streams: streams::Args::default(),
-            message,
-            as_path,
-            mirror,
-            exclude,
-            skip_unreadable,
-            files_from,
-            checksum,
-            expect,
-            wait,
-            dry_run,
-        };
-        Some(Verb::Put(Box::new(args)))
+        let on: Reference = target?;
+        let sources = sources.into_iter().map(Source::Path).collect();
+        let directory = on.path.clone();
+        let files =
+            PutFiles { directory, sources, as_path, mirror, exclude, skip_unreadable, checksum, ..PutFiles::default() };
+        Some(LineAction::Put { on, files: Box::new(files), files_from })
     }
 
-    fn rm(&mut self) -> Option<Verb> {
+    fn rm(&mut self) -> Option<LineAction> {
         let recursive = self.flag("recursive");
         let references: Vec<Reference> = self.all_parsed("rm");
         let on = references.first()?.clone();
@@ -154,33 +185,39 @@ impl Fields<'_> {
             }
             paths.extend(self.path_of("rm", &reference));
         }
-        Some(Verb::Rm { paths, on, recursive })
+        Some(LineAction::Rm { paths, on, recursive })
     }
 
-    fn mv(&mut self) -> Option<Verb> {
+    fn mv(&mut self) -> Option<LineAction> {
         let (from, to) = (self.required::<Reference>("mv")?, self.required::<Reference>("to")?);
         if (&from.repo, &from.revision) != (&to.repo, &to.revision) {
             let message = format!("`{from}` and `{to}` are on different branches; a move stays on one branch");
             self.problem("mv", message, Some("cp, then rm".to_owned()));
         }
-        self.path_of("to", &to);
-        Some(Verb::Mv { from: self.path_of("mv", &from)?, to })
+        let new_path = self.path_of("to", &to);
+        Some(LineAction::Mv { from: self.path_of("mv", &from)?, on: to, to: new_path? })
     }
 
-    fn cp(&mut self) -> Option<Verb> {
+    fn cp(&mut self) -> Option<LineAction> {
         let (from, to) = (self.required::<Reference>("cp")?, self.required::<Reference>("to")?);
         self.path_of("cp", &from);
-        self.path_of("to", &to);
-        Some(Verb::Cp { from, to })
+        let path = self.path_of("to", &to)?;
+        Some(LineAction::Cp { from, on: to, to: path })
     }
 
-    fn branch_move(&mut self) -> Option<Verb> {
-        Some(Verb::BranchMove { branch: self.required("branch_move")?, to: self.required("to")? })
+    fn branch_move(&mut self) -> Option<LineAction> {
+        Some(LineAction::BranchMove { branch: self.branch("branch_move")?, to: self.required("to")? })
     }
 
-    fn branch_create(&mut self) -> Option<Verb> {
+    fn branch_create(&mut self) -> Option<LineAction> {
         let at = self.parsed("at");
-        Some(Verb::BranchCreate { branch: self.required("branch_create")?, at })
+        Some(LineAction::BranchCreate { branch: self.branch("branch_create")?, at })
+    }
+
+    /// `REPO@NAME`
+    fn branch(&mut self, field: &str) -> Option<BranchOf> {
+        let OneBranch(branch) = self.required(field)?;
+        Some(branch)
     }
 
     fn problem(&mut self, field: &str, message: String, hint: Option<String>) {
@@ -316,6 +353,18 @@ impl Fields<'_> {
     }
 }
 
+/// A branch as lines name one that is created or moved.
+struct OneBranch(BranchOf);
+
+impl FromStr for OneBranch {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (repo, name) = text.split_once('@').ok_or_else(|| format!("`{text}` has no name: write `{text}@NAME`"))?;
+        let repo = repo.parse().map_err(|error: specs::NameError| error.to_string())?;
+        Ok(Self((repo, name.parse().map_err(|error: specs::NameError| error.to_string())?)))
+    }
+}
+
 /// The fields of a JSON object in their order, also those that are there twice.
 fn parse_object(text: &str) -> serde_json::Result<Vec<(String, Value)>> {
     struct Object;
@@ -340,7 +389,6 @@ fn parse_object(text: &str) -> serde_json::Result<Vec<(String, Value)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::FORMAT;
     use super::*;
 
     #[test]
@@ -350,7 +398,7 @@ mod tests {
             Some(&line[..=line.rfind('}').filter(|_| line.starts_with('{'))?])
         });
         for object in objects {
-            assert!(parse("FORMAT", object).is_ok(), "{object}: {:?}", parse("FORMAT", object).err());
+            assert!(lines_in("FORMAT", object).is_ok(), "{object}: {:?}", lines_in("FORMAT", object).err());
         }
         let fields = VERBS.iter().flat_map(|(verb, fields)| fields.iter().chain([verb])).chain(&COMMON);
         for field in fields {

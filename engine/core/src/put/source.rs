@@ -1,0 +1,85 @@
+//! What a put reads.
+
+use std::path::{Path, PathBuf};
+
+use repos::files::{Excludes, PATTERN_FILE, PutOptions};
+use repos::web::WebUrl;
+use specs::Digest;
+
+use super::PutFiles;
+use crate::error::{EngineError, Result};
+use crate::target::Target;
+
+/// One source of a put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file or folder of the machine on which the request runs.
+    Path(PathBuf),
+    /// A file on the web.
+    Web {
+        /// Its address.
+        url: WebUrl,
+        /// The digest that its content must have.
+        digest: Option<Digest>,
+    },
+    /// What the caller sends along: standard input, the body of a request.
+    Input,
+}
+
+impl Source {
+    /// Reads a word as people write sources: `-` for the input, an address, or else a path.
+    pub fn parse(word: &Path) -> Result<Self> {
+        Ok(match word.to_str() {
+            Some("-") => Self::Input,
+            Some(text) if WebUrl::is_meant_by(text) => Self::Web { url: WebUrl::parse(text)?, digest: None },
+            _ => Self::Path(word.to_owned()),
+        })
+    }
+}
+
+impl PutFiles {
+    /// The one source, if it is a file of this machine; as the caller wrote it.
+    pub(super) fn single_file(&self) -> Option<&Path> {
+        match self.sources.as_slice() {
+            [Source::Path(path)] if self.path(path).is_file() => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Where a path leads that the caller wrote. Left as it is if it can be: it comes back in messages.
+    pub(crate) fn path(&self, given: &Path) -> PathBuf {
+        self.folder.as_ref().map_or_else(|| given.to_owned(), |folder| folder.join(given))
+    }
+
+    /// The part that is files of this machine, or the input as one file.
+    pub(super) fn options(&self, target: &Target) -> PutOptions {
+        let local = self.sources.iter().filter_map(|source| match source {
+            Source::Path(path) => Some(self.path(path)),
+            Source::Input => Some(PathBuf::from("-")),
+            Source::Web { .. } => None,
+        });
+        let mut sources: Vec<PathBuf> = local.collect();
+        if self.files_from.is_some() && sources.is_empty() {
+            sources.push(self.path(".".as_ref()));
+        }
+        PutOptions {
+            reference: target.named().to_string(),
+            directory: self.directory.clone(),
+            sources,
+            as_path: self.as_path.clone(),
+            excludes: Excludes { patterns: self.exclude.clone(), files: &[PATTERN_FILE], built_in: &[] },
+            skip_unreadable: self.skip_unreadable,
+            files_from: self.files_from.clone(),
+            mirror: self.mirror,
+        }
+    }
+
+    /// Refuses sources that cannot be read together.
+    pub(super) fn ensure_one_input(&self) -> Result<()> {
+        let inputs = self.sources.iter().filter(|source| matches!(source, Source::Input)).count();
+        if inputs > 1 {
+            return Err(EngineError::usage("standard input is named twice", "name a file instead"));
+        }
+        Ok(())
+    }
+}
