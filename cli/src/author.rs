@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use engine::run::Actor;
 use git2::{Config, ConfigLevel, Repository};
 
-use crate::context::{Context, Environment};
+use crate::context::Context;
+use crate::invocation::Environment;
 
 /// Who calls: the author is `claim`, else `PV_AUTHOR`, else git's `user.name` and `user.email`, else user and host.
 pub(crate) fn by(cx: &Context, claim: Option<&str>) -> Actor {

@@ -1,13 +1,10 @@
-//! What a command says when it fails: one type for the errors of all layers, and how it is printed.
+//! What a command says when it fails: one type for the errors of all layers.
 
-use std::fmt::Write as _;
-
+use answers::words::plural;
 use engine::EngineError;
 use repos::RepoError;
 use serde::Serialize;
 use specs::{Diagnostic, ErrorKind, GlobError, Place, ReferenceError, Severity};
-
-use crate::output::{paint, plural};
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -58,7 +55,7 @@ pub(crate) enum Done {
 
 impl Done {
     /// In words that follow what failed.
-    fn words(&self) -> &str {
+    pub(crate) fn words(&self) -> &str {
         match self {
             Self::Nothing => "nothing",
             Self::NothingCommitted => "nothing was committed",
@@ -184,26 +181,6 @@ impl CliError {
 }
 
 impl Failure {
-    /// As people read it; with colour when `color`.
-    pub(crate) fn text(&self, color: bool) -> String {
-        let paint = |numbers: &str, word: &str| if color { paint(numbers, word) } else { word.to_owned() };
-        let mut text: String = self.diagnostics.iter().map(|problem| diagnostic_text(problem, color) + "\n").collect();
-        let head = if self.diagnostics.is_empty() { paint("1;31", "error:") + " " } else { String::new() };
-        let _ = write!(text, "{head}{}", self.message.replace('\n', "\n       "));
-        if self.done != Done::Nothing {
-            let between = if self.message.contains('\n') { "\n       " } else { "; " };
-            let _ = write!(text, "{between}{}", self.done.words());
-        }
-        for cause in self.causes.iter().filter(|_| self.diagnostics.is_empty()) {
-            let _ = write!(text, "\n  because: {cause}");
-        }
-        if let Some(hint) = &self.hint {
-            let _ = write!(text, "\n{} {}", paint("36", "hint:"), hint.replace('\n', "\n      "));
-        }
-        text.push('\n');
-        text
-    }
-
     /// As programs read it: one line.
     pub(crate) fn json(&self) -> String {
         #[derive(Serialize)]
@@ -229,21 +206,6 @@ impl Failure {
         };
         serde_json::to_string(&Line { error }).expect("texts and a number have a JSON form") + "\n"
     }
-}
-
-/// One problem of a file as compilers print it: an error as errors are, a warning with its place first; the hint below it.
-pub(crate) fn diagnostic_text(problem: &Diagnostic, color: bool) -> String {
-    let paint = |numbers: &str, word: &str| if color { paint(numbers, word) } else { word.to_owned() };
-    let Diagnostic { file, place, message, .. } = problem;
-    let mut text = if problem.is_error() {
-        format!("{} {problem}", paint("1;31", "error:"))
-    } else {
-        format!("{file}:{place}: {} {message}", paint("33", "warning:"))
-    };
-    if let Some(hint) = &problem.hint {
-        let _ = write!(text, "\n{} {hint}", paint("36", "hint:"));
-    }
-    text
 }
 
 fn in_one_line(problem: &Diagnostic) -> String {
@@ -321,40 +283,5 @@ impl From<clap::Error> for CliError {
         // Our own errors say by themselves which text is wrong.
         let own = error.source().map(ToString::to_string).filter(|own| own.contains('`'));
         Self::new(ErrorKind::Usage, own.unwrap_or(message)).map(|failure| failure.hint = hint)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn failure(error: CliError) -> Failure {
-        let CliError::Failure(failure) = error else { panic!("a failure") };
-        *failure
-    }
-
-    #[test]
-    fn what_may_have_happened_is_never_called_nothing() {
-        let unsure = || RepoError::Unsure { why: "no answer came".to_owned(), source: None };
-        for error in [CliError::from(unsure()), EngineError::Store(unsure()).into()] {
-            let failure = failure(error.nothing_committed().done("nothing was applied"));
-            let text = failure.text(false);
-            assert_eq!((failure.kind.exit_code(), failure.done.clone()), (6, Done::NotKnown), "{text}");
-            assert!(text.contains("may have happened") && text.contains("hint: pv log shows"), "{text}");
-            assert!(!text.contains("nothing"), "{text}");
-        }
-    }
-
-    #[test]
-    fn that_nothing_was_committed_is_said_once() {
-        let branch = EngineError::NoBranchToPut {
-            repo: "images".parse().expect("a name"),
-            branch: "mian".parse().expect("a name"),
-            similar: None,
-        };
-        let text = failure(CliError::from(branch).nothing_committed()).text(false);
-        assert_eq!(text.matches("nothing was committed").count(), 1, "{text}");
-        let told = CliError::from(RepoError::GraphMoved).nothing_committed();
-        assert_eq!(failure(told).done, Done::NothingCommitted);
     }
 }

@@ -15,7 +15,7 @@ use repos::{RepoError, Store, Timestamp};
 use serde::{Deserialize, Serialize};
 use specs::Digest;
 
-use crate::context::Environment;
+use crate::invocation::Environment;
 use crate::output::paint;
 
 /// Stores that are remembered, and places; of more those that were not seen for longest are forgotten.

@@ -1,32 +1,37 @@
 //! `pv`, the command line: arguments, printing, exit codes.
 //!
+//! The modules, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
+//!
 //! ```text
-//! app        parses the arguments; runs the command here or hands it to the process that owns the store
-//! args       the command line as types
-//! context    all that a command may touch of the outside: streams, environment, terminal, store
-//! output     tables, JSON, human sizes and times, progress
+//! words      sizes and times as people read them
+//! invocation streams, folder, environment and user of the process that was called, and whether it still waits
+//! flags      what every command takes
 //! error      what a command says when it fails
-//! executors  the executors of this machine, made of what the environment says
-//! habits     commands of other tools, and the line that does the same here
+//! output     tables, JSON, times, progress: how text gets to a terminal
 //! known      what this user has seen of stores before
 //! socket     the store's socket: how commands reach the process that owns the store
-//! commands   a folder a noun, a file a verb
+//! context    what a command works with: all of the above, and the store
+//! author     who makes a change
+//! executors  the executors of this machine, made of what the environment says
+//! commands   a folder a noun, a file a verb: arguments, a request or a question to the engine, what is printed of the answer
+//! habits     commands of other tools, and the line that does the same here
+//! app        parses the arguments; runs the command here or hands it to the process that owns the store
 //! ```
-//! Not here: anything that is more than arguments in and text out (`engine`, `repos`).
-
-use std::io::Write;
+//! Not here: anything that is more than arguments in and text out (`engine`, `answers`).
 
 mod app;
-mod args;
 mod author;
 mod commands;
 mod context;
 mod error;
 mod executors;
+mod flags;
 mod habits;
+mod invocation;
 mod known;
 mod output;
 mod socket;
+mod words;
 
 fn main() -> std::process::ExitCode {
     let mut args = std::env::args_os().skip(1);
@@ -34,11 +39,5 @@ fn main() -> std::process::ExitCode {
     if args.next().is_some_and(|first| first == "worker") {
         return sandbox::agent::main(args);
     }
-    end(app::main())
-}
-
-/// Ends the process at once. The usual end destroys what `RocksDB`'s threads still use, and they then abort the process.
-fn end(code: u8) -> ! {
-    std::io::stdout().flush().ok();
-    signal_hook::low_level::exit(code.into())
+    app::end(app::main())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use repos::Timestamp;
 use repos::time::{Clock, SystemClock};
 
-use super::Environment;
+use crate::invocation::Environment;
 
 /// The machine's clock. In a debug build `PV_NOW` stops it, so that tests can compare what is printed.
 pub(super) fn of(env: &Environment) -> Arc<dyn Clock> {

@@ -2,10 +2,8 @@
 //!
 //! A command never looks at this process's own environment, folder or streams: it runs in the same way when another process handed it
 //! over (see `socket`), and then all of these are that process's.
-//! - `invocation` streams, folder, environment and user, as the process that was called has them
-//! - `cancel` whether the caller still wants the answer
 //! - `clock` the machine's, but in tests that compare what is printed
-//! - `client` what the process that handed a command over has got of it, and whether it is waited for
+//! - `list` prints lists and tables
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -19,23 +17,18 @@ use repos::place::Access;
 use repos::time::Clock;
 use specs::ErrorKind;
 
-use crate::args::Flags;
 use crate::error::{CliError, Result};
+use crate::flags::Flags;
+use crate::invocation::{Cancel, Environment, Invocation};
 use crate::known::{KnownStores, Standing};
 use crate::output::{Human, Notes, Out, Progress, count, size};
-use crate::socket::Owner;
+use crate::socket::{Owner, RunFor};
 
-mod cancel;
-mod client;
 mod clock;
-mod invocation;
+mod list;
 
 /// The store that a command asks: it hands it on to `answers`, and to `engine` for changes.
 pub(crate) use repos::Store;
-
-pub(crate) use cancel::Cancel;
-pub(crate) use client::{BEGUN, Client};
-pub(crate) use invocation::{Environment, Invocation, Streams};
 
 /// What a command works with.
 pub(crate) struct Context {
@@ -50,11 +43,18 @@ pub(crate) struct Context {
     /// How the store stands to what was seen of it before; `None` when nothing is noted of stores.
     standing: OnceLock<Option<Standing>>,
     engine: Option<Arc<Engine>>,
+    run_for: RunFor,
 }
 
 impl Context {
     /// A context whose streams are those of `invocation`; the store is that of `engine`, else opened when a command first asks for it.
-    pub(crate) fn new(invocation: Invocation, flags: Flags, engine: Option<Arc<Engine>>) -> std::io::Result<Self> {
+    /// `run_for`: how this process runs commands for others once it owns the store.
+    pub(crate) fn new(
+        invocation: Invocation,
+        flags: Flags,
+        engine: Option<Arc<Engine>>,
+        run_for: RunFor,
+    ) -> std::io::Result<Self> {
         let notes = Notes::new(&invocation, &flags)?;
         let out = Out::new(&invocation, &flags, &notes)?;
         let opened = OnceLock::new();
@@ -73,6 +73,7 @@ impl Context {
             opening: Mutex::new(()),
             standing: OnceLock::new(),
             engine,
+            run_for,
         })
     }
 
@@ -222,6 +223,11 @@ impl Context {
     /// The same, to be kept beyond this command.
     pub(crate) fn engine_handle(&self) -> Option<Arc<Engine>> {
         self.engine.clone()
+    }
+
+    /// How this process runs commands for others while it owns the store.
+    pub(crate) fn run_for(&self) -> RunFor {
+        self.run_for
     }
 
     /// Waits for asynchronous work of the engine, on a runtime of its own.

@@ -1,40 +1,11 @@
-//! Sizes, counts, times and ids for people.
+//! Times and ids for people.
 
 use answers::short::DIGITS;
 use jiff::tz::TimeZone;
 use repos::Timestamp;
 use specs::Digest;
 
-use crate::context::Environment;
-
-/// Bytes in the unit that suits: `612 B`, `15 kB`, `9.0 GB`.
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1000.0;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
-}
-
-/// A time that something took: `0.02 s`, `1.1 s`, `41 s`, `7 min 02 s`, `2 h 05 min`.
-#[expect(clippy::cast_sign_loss, reason = "it is not negative")]
-pub(crate) fn duration(seconds: f64) -> String {
-    let whole = seconds.max(0.0) as u64;
-    match whole {
-        0 if seconds < 0.095 => format!("{:.2} s", seconds.max(0.0)),
-        0..10 => format!("{seconds:.1} s"),
-        10..60 => format!("{seconds:.0} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
-    }
-}
+use crate::invocation::Environment;
 
 /// Tells times as seen from now, here.
 #[derive(Debug, Clone)]
@@ -115,37 +86,6 @@ pub(crate) fn short_digest(digest: &Digest) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_two_or_three_digits() {
-        let cases = [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (15_400, "15 kB"),
-            (999_600, "1.0 MB"),
-            (9_050_000_000, "9.1 GB"),
-        ];
-        for (bytes, text) in cases {
-            assert_eq!(size(bytes), text);
-        }
-        assert_eq!(size(u64::MAX), "18 EB");
-    }
-
-    #[test]
-    fn durations_are_told_in_two_units_at_most() {
-        let cases = [
-            (0.021, "0.02 s"),
-            (0.4, "0.4 s"),
-            (9.94, "9.9 s"),
-            (41.2, "41 s"),
-            (422.0, "7 min 02 s"),
-            (7_530.0, "2 h 05 min"),
-        ];
-        for (seconds, text) in cases {
-            assert_eq!(duration(seconds), text);
-        }
-    }
 
     #[test]
     fn times_are_told_from_now() {

@@ -6,10 +6,7 @@ use std::str::FromStr;
 use repos::Timestamp;
 use serde::Serialize;
 
-use super::Human;
-use super::table::{Columns, fitted};
-use crate::context::Context;
-use crate::error::{CliError, Result};
+use super::{Human, Out};
 
 /// Rows shown on a terminal by default.
 const ON_A_TERMINAL: usize = 20;
@@ -25,6 +22,14 @@ pub(crate) trait Row: Serialize {
     const SHORTENS: &'static [&'static str] = &[];
     /// The text of each column.
     fn cells(&self, human: &Human) -> Vec<String>;
+}
+
+/// What prints lists.
+pub(crate) trait Lists {
+    /// Results.
+    fn out(&self) -> &Out;
+    /// Times for people.
+    fn human(&self) -> Human;
 }
 
 /// How much of a list to show, newest first.
@@ -72,7 +77,7 @@ impl fmt::Display for Since {
 
 impl Window {
     /// The most rows to show; `None` for all.
-    pub(crate) fn limit(&self, cx: &Context) -> Option<usize> {
+    pub(crate) fn limit(&self, cx: &impl Lists) -> Option<usize> {
         match self.limit {
             Some(0) => None,
             Some(limit) => Some(limit),
@@ -81,7 +86,7 @@ impl Window {
     }
 
     /// From when on; `None` from the beginning.
-    pub(crate) fn start(&self, cx: &Context) -> Option<Timestamp> {
+    pub(crate) fn start(&self, cx: &impl Lists) -> Option<Timestamp> {
         self.since.as_ref()?.start(&cx.human())
     }
 }
@@ -100,37 +105,5 @@ impl Since {
                 Timestamp::from_micros(midnight.timestamp().as_microsecond())
             }
         })
-    }
-}
-
-impl Context {
-    /// Prints a list. `rows` may be endless: no more are asked for than are shown, and one to know that there are more.
-    pub(crate) fn list<R: Row>(&self, limit: Option<usize>, rows: impl IntoIterator<Item = Result<R>>) -> Result<()> {
-        let mut rows = rows.into_iter();
-        let shown = rows.by_ref().take(limit.unwrap_or(usize::MAX));
-        if self.out().is_json() {
-            return shown.into_iter().try_for_each(|row| self.out().json(&row?));
-        }
-        let human = self.human();
-        let lines: Vec<Vec<String>> = shown.map(|row| Ok(row?.cells(&human))).collect::<Result<_, CliError>>()?;
-        if lines.is_empty() {
-            return Ok(());
-        }
-        let columns = Columns { header: R::HEADER, gives_up: R::GIVES_UP, shortens: R::SHORTENS };
-        self.out().text(fitted(&columns, lines, self.out().columns()))?;
-        if self.out().is_terminal() && rows.next().is_some() {
-            self.out().line("…  more: -n 0")?;
-        }
-        Ok(())
-    }
-
-    /// Prints lines of text in columns, with their heads if there are any. Where they do not fit, the last column takes several lines.
-    pub(crate) fn table(&self, header: &[&str], lines: Vec<Vec<String>>) -> Result<()> {
-        self.columns(&Columns { header, ..Columns::default() }, lines)
-    }
-
-    /// The same, with columns that can be given up or cut short.
-    pub(crate) fn columns(&self, columns: &Columns<'_>, lines: Vec<Vec<String>>) -> Result<()> {
-        self.out().text(fitted(columns, lines, self.out().columns()))
     }
 }

@@ -1,7 +1,8 @@
 //! What commands print: results on stdout, all else on stderr.
 //!
 //! - `list` lists: a table for people, one JSON object a line for programs; how many and how far back
-//! - `human` sizes, counts, times and ids for people; `number` figures and shares
+//! - `human` times and ids for people; `number` figures and shares
+//! - `failure` how a command failed, in words
 //! - `escape` the only exit of text: control characters of others never reach a terminal
 //! - `fit` cuts or breaks text for the width of a terminal; `table` columns that fit
 //! - `screen` redrawn lines at the end of a terminal; `progress` of long operations
@@ -15,11 +16,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::args::{Flags, When};
-use crate::context::{Cancel, Environment, Invocation};
 use crate::error::{CliError, Result};
+use crate::flags::{Flags, When};
+use crate::invocation::{Cancel, Environment, Invocation};
 
 mod escape;
+mod failure;
 mod fit;
 mod human;
 mod list;
@@ -31,17 +33,20 @@ mod sink;
 mod table;
 
 pub(crate) use answers::short::ShortIds;
-pub(crate) use answers::words::{grouped as count, plural};
+pub(crate) use answers::words::{count, plural};
 pub(crate) use escape::{LogText, paint};
 use escape::{escaped_json, shown};
+pub(crate) use failure::{diagnostic_text, failure_text};
 pub(crate) use fit::{Part, behind, columns, cut, of_parts};
-pub(crate) use human::{Human, duration, short_digest, size};
-pub(crate) use list::{Row, Since, Window};
+pub(crate) use human::{Human, short_digest};
+pub(crate) use list::{Lists, Row, Since, Window};
 pub(crate) use pager::Pager;
 pub(crate) use progress::Progress;
 pub(crate) use screen::{Block, Screen, bar};
 pub(crate) use sink::Sink;
 pub(crate) use table::{Columns, fitted};
+
+pub(crate) use crate::words::{duration, size};
 
 /// Whether to colour the output of a stream, which is a terminal or not.
 fn wants_color(flags: &Flags, env: &Environment, is_looked_at: bool) -> bool {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use nix::sys::signal::SigSet;
 
 use super::screen;
-use crate::context::{Environment, Invocation};
+use crate::invocation::{Environment, Invocation};
 
 /// The variable that says how large the terminal behind a pager is: `80x24`.
 const PAGED: &str = "PV_PAGED";

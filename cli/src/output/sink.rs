@@ -18,7 +18,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::net::SendFlags;
 
 use super::Screen;
-use crate::context::{Cancel, Client};
+use crate::invocation::{Cancel, Client};
 
 /// Time between two looks whether anybody still waits for what cannot be written.
 const BETWEEN_LOOKS: u16 = 100;

@@ -11,8 +11,8 @@ use specs::ErrorKind;
 
 use super::protocol::{Answer, Broken, Request, is_taken, receive_answer, receive_with_output, send_request};
 use super::short_path;
-use crate::context::Context;
 use crate::error::{CliError, Done, Result};
+use crate::invocation::Invocation;
 
 /// Connects to the owner of the store in `dir`; `None` when there is none.
 fn connect(dir: &Path) -> Option<UnixStream> {
@@ -31,30 +31,39 @@ pub(crate) enum Repeat {
     Never,
 }
 
-/// Lets the owner of the store run this command line; its exit code, or `None` when nobody owns the store, or the owner came to its
-/// end before the command.
-pub(crate) fn hand_over(cx: &Context, argv: &[OsString], repeat: Repeat) -> Result<Option<u8>> {
-    let Some(stream) = connect(&cx.store_dir()?) else { return Ok(None) };
-    let invocation = cx.invocation();
+/// A command that the owner of the store has run.
+#[derive(Debug)]
+pub(crate) struct HandedOver {
+    /// Its exit code.
+    pub(crate) exit_code: u8,
+    /// What is still to be printed of it on stdout and stderr.
+    pub(crate) output: [Vec<u8>; 2],
+}
+
+/// Lets the owner of the store in `dir` run this command line; `None` when nobody owns the store, or the owner came to its end before the
+/// command.
+pub(crate) fn hand_over(
+    dir: &Path,
+    invocation: &Invocation,
+    argv: &[OsString],
+    repeat: Repeat,
+) -> Result<Option<HandedOver>> {
+    let Some(stream) = connect(dir) else { return Ok(None) };
     let (argv, cwd, env) = (argv.to_vec(), invocation.cwd.clone(), invocation.env.pairs());
     let request = Request::Command { argv, cwd, env, takes_output: true };
     let is_sent = send_request(&stream, &request, Some(&invocation.streams)).is_ok();
     if !is_taken(&stream) {
         return Ok(None); // it went away before it looked at the request
     }
-    let (answer, [stdout, stderr]) = match receive_with_output(&stream) {
+    let (answer, output) = match receive_with_output(&stream) {
         Ok((answer, output)) => (Ok(answer), output),
         Err(broken) => (Err(broken), <[Vec<u8>; 2]>::default()),
     };
     match answer {
         // It was refused before it was read.
         answer if !is_sent && !matches!(answer, Ok(Answer::Error { .. })) => Ok(None),
-        Ok(Answer::Exit(exit_code)) => Ok(Some(exit_code)),
-        Ok(Answer::Printed { exit, .. }) => {
-            cx.out().bytes(&stdout)?;
-            cx.out().flush()?;
-            cx.notes().bytes(&stderr);
-            Ok(Some(exit))
+        Ok(Answer::Exit(exit_code) | Answer::Printed { exit: exit_code, .. }) => {
+            Ok(Some(HandedOver { exit_code, output }))
         }
         Ok(Answer::GoOn) => Ok(None),
         Err(_) if repeat == Repeat::Always => Ok(None),

@@ -15,19 +15,19 @@
 //! The socket has mode 0600, and only the owner's user and root are answered. It is reached through an open directory, so that the path
 //! of a store may be longer than an address can be.
 //! - `protocol` requests and answers, lines with streams attached
-//! - `client` hands over; `server` answers; `presence` sees whether store and socket are still there
+//! - `client` hands over; `server` answers, and is given what runs a command; `presence` sees whether store and socket are still there
+//!
+//! Tests of both sides together run commands, and so lie in `app`.
 
 use std::path::{Path, PathBuf};
 
 mod client;
 mod presence;
-mod protocol;
-mod server;
-#[cfg(test)]
-mod tests;
+pub(crate) mod protocol;
+pub(crate) mod server;
 
-pub(crate) use client::{Owner, Repeat, hand_over};
-pub(crate) use server::serve;
+pub(crate) use client::{HandedOver, Owner, Repeat, hand_over};
+pub(crate) use server::{RunFor, serve};
 
 /// Whether a store has a socket, be it that of an owner or of one that ended suddenly.
 pub(crate) fn is_there(store: &repos::Store) -> bool {
@@ -41,7 +41,7 @@ pub(crate) fn owner_of(store: &repos::Store) -> Option<repos::RepoError> {
 }
 
 /// A path by which the socket in `folder`, open as a directory, can be reached however long its own path is.
-fn short_path(folder: &std::fs::File) -> PathBuf {
+pub(crate) fn short_path(folder: &std::fs::File) -> PathBuf {
     use std::os::fd::AsRawFd;
     Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join("socket")
 }

@@ -18,12 +18,12 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 use specs::ErrorKind;
 
-use crate::context::{BEGUN, Streams};
+use crate::invocation::{BEGUN, Streams};
 
 /// What is asked of the owner.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// Run this command line. Its streams are attached. `takes_output`: what it prints may come with the answer.
     Command {
         argv: Vec<OsString>,
@@ -39,7 +39,7 @@ pub(super) enum Request {
 /// What the owner answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// The command ended with this exit code.
     Exit(u8),
     /// The command ended with this exit code; then follow this many bytes for stdout and for stderr.
@@ -69,7 +69,7 @@ fn line_of(message: &impl Serialize) -> std::io::Result<Vec<u8>> {
 }
 
 /// Sends a request, with streams if it has some.
-pub(super) fn send_request(stream: &UnixStream, request: &Request, streams: Option<&Streams>) -> std::io::Result<()> {
+pub(crate) fn send_request(stream: &UnixStream, request: &Request, streams: Option<&Streams>) -> std::io::Result<()> {
     let line = line_of(request)?;
     let attached: Vec<_> = streams
         .iter()
@@ -87,7 +87,7 @@ pub(super) fn send_request(stream: &UnixStream, request: &Request, streams: Opti
 
 /// Receives a request, and streams if three are attached. All of it has to come `within` this time; what is larger than a small request
 /// needs room in `memory`.
-pub(super) fn receive_request(
+pub(crate) fn receive_request(
     stream: &UnixStream,
     within: Duration,
     memory: &Memory,
@@ -148,19 +148,19 @@ fn read_rest(mut stream: &UnixStream, line: &mut Vec<u8>, deadline: Instant, sha
 
 /// Room for requests that are larger than a small one, of all connections together.
 #[derive(Debug, Clone)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     left: Arc<AtomicUsize>,
 }
 
 /// What a request has of it, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     memory: Memory,
     bytes: usize,
 }
 
 impl Memory {
-    pub(super) fn of(bytes: usize) -> Self {
+    pub(crate) fn of(bytes: usize) -> Self {
         Self { left: Arc::new(bytes.into()) }
     }
 
@@ -187,12 +187,12 @@ impl Drop for Share {
 }
 
 /// Sends an answer.
-pub(super) fn send_answer(mut stream: &UnixStream, answer: &Answer) -> std::io::Result<()> {
+pub(crate) fn send_answer(mut stream: &UnixStream, answer: &Answer) -> std::io::Result<()> {
     stream.write_all(&line_of(answer)?)
 }
 
 /// Sends the exit code of a command with what it printed.
-pub(super) fn send_printed(mut stream: &UnixStream, exit: u8, [stdout, stderr]: &[Vec<u8>; 2]) -> std::io::Result<()> {
+pub(crate) fn send_printed(mut stream: &UnixStream, exit: u8, [stdout, stderr]: &[Vec<u8>; 2]) -> std::io::Result<()> {
     let mut all = line_of(&Answer::Printed { exit, stdout: stdout.len(), stderr: stderr.len() })?;
     all.extend_from_slice(stdout);
     all.extend_from_slice(stderr);
@@ -200,22 +200,22 @@ pub(super) fn send_printed(mut stream: &UnixStream, exit: u8, [stdout, stderr]: 
 }
 
 /// Says that the connection is taken: its request will be answered.
-pub(super) fn send_taken(mut stream: &UnixStream) -> std::io::Result<()> {
+pub(crate) fn send_taken(mut stream: &UnixStream) -> std::io::Result<()> {
     stream.write_all(b"\n")
 }
 
 /// Waits until the connection is taken; false when that will not be, since the owner is shutting down.
-pub(super) fn is_taken(mut stream: &UnixStream) -> bool {
+pub(crate) fn is_taken(mut stream: &UnixStream) -> bool {
     stream.read_exact(&mut [0]).is_ok()
 }
 
 /// Waits for the answer. An error says also whether the command's streams had got something by then.
-pub(super) fn receive_answer(stream: &UnixStream) -> Result<Answer, Broken> {
+pub(crate) fn receive_answer(stream: &UnixStream) -> Result<Answer, Broken> {
     receive_with_output(stream).map(|(answer, _)| answer)
 }
 
 /// The same with what comes with it for stdout and stderr.
-pub(super) fn receive_with_output(stream: &UnixStream) -> Result<(Answer, [Vec<u8>; 2]), Broken> {
+pub(crate) fn receive_with_output(stream: &UnixStream) -> Result<(Answer, [Vec<u8>; 2]), Broken> {
     let mut line = Vec::new();
     let mut from = BufReader::new(stream.take(REQUEST_MAX as u64));
     let read = from.read_until(b'\n', &mut line);
@@ -238,7 +238,7 @@ pub(super) fn receive_with_output(stream: &UnixStream) -> Result<(Answer, [Vec<u
 
 /// A connection that ended without an answer.
 #[derive(Debug)]
-pub(super) struct Broken {
+pub(crate) struct Broken {
     /// Whether the command's streams had got something.
-    pub(super) has_begun: bool,
+    pub(crate) has_begun: bool,
 }

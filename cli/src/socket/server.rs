@@ -6,6 +6,7 @@
 //! command that does not finish is cut off, then left behind.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::Shutdown;
@@ -28,31 +29,39 @@ use tokio::sync::watch;
 use super::presence::{Found, Presence};
 use super::protocol::{Answer, Memory, Request, receive_request, send_answer, send_printed, send_taken};
 use super::short_path;
-use crate::app::{self, Place};
-use crate::context::{Cancel, Client, Environment, Invocation};
+use crate::invocation::{Cancel, Client, Environment, Invocation};
+
+/// How the owner of a store runs command lines of other processes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunFor {
+    /// Runs one on this engine; its exit code, or `None` if this process is shutting down: the caller then continues.
+    pub(crate) run: fn(Invocation, &[OsString], Arc<Engine>) -> Option<u8>,
+    /// Whether one changes nothing.
+    pub(crate) only_reads: fn(&[OsString]) -> bool,
+}
 
 /// How much of this process clients may have, and for how long.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// How long a request may take to come.
-    pub(super) request: Duration,
+    pub(crate) request: Duration,
     /// Bytes of large requests, all together.
-    pub(super) memory: usize,
+    pub(crate) memory: usize,
     /// Connections at a time.
-    pub(super) connections: usize,
+    pub(crate) connections: usize,
     /// How long a command may wait for its caller's streams when this process wants to end, and how long it may take at all then when
     /// this process has to.
-    pub(super) patience: Duration,
+    pub(crate) patience: Duration,
     /// How long a command that was cut off may take to end.
-    pub(super) to_end: Duration,
+    pub(crate) to_end: Duration,
     /// Time between two looks at the store's folder.
-    pub(super) look: Duration,
+    pub(crate) look: Duration,
     /// Starts a thread.
-    pub(super) spawn: fn(Work) -> std::io::Result<()>,
+    pub(crate) spawn: fn(Work) -> std::io::Result<()>,
 }
 
 /// What a thread does.
-pub(super) type Work = Box<dyn FnOnce() + Send>;
+pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -69,7 +78,7 @@ impl Default for Limits {
 }
 
 /// Starts a detached thread.
-pub(super) fn spawn(work: Work) -> std::io::Result<()> {
+pub(crate) fn spawn(work: Work) -> std::io::Result<()> {
     std::thread::Builder::new().name("client".to_owned()).spawn(work).map(drop)
 }
 
@@ -91,6 +100,7 @@ pub(crate) struct Serving {
 #[derive(Debug)]
 struct Shared {
     engine: Arc<Engine>,
+    run_for: RunFor,
     folder: File,
     limits: Limits,
     memory: Memory,
@@ -125,18 +135,19 @@ struct AtWork {
 }
 
 /// Begins to answer for the engine's store, which this process owns.
-pub(crate) fn serve(engine: &Arc<Engine>) -> std::io::Result<Serving> {
-    serve_within(engine, Limits::default())
+pub(crate) fn serve(engine: &Arc<Engine>, run_for: RunFor) -> std::io::Result<Serving> {
+    serve_within(engine, run_for, Limits::default())
 }
 
 /// The same within these limits.
-pub(super) fn serve_within(engine: &Arc<Engine>, limits: Limits) -> std::io::Result<Serving> {
+pub(crate) fn serve_within(engine: &Arc<Engine>, run_for: RunFor, limits: Limits) -> std::io::Result<Serving> {
     let folder = File::open(engine.store().folder())?;
     // Anyone who owned the store before is gone: this process has the lock.
     let listener = bind(&short_path(&folder))?;
     let presence = Presence::of(engine.store(), &folder)?;
     let shared = Arc::new(Shared {
         engine: engine.clone(),
+        run_for,
         folder,
         limits,
         memory: Memory::of(limits.memory),
@@ -196,7 +207,7 @@ impl Serving {
 #[cfg(test)]
 impl Serving {
     /// How many are being answered.
-    pub(super) fn clients(&self) -> usize {
+    pub(crate) fn clients(&self) -> usize {
         self.shared.clients().open.len()
     }
 }
@@ -381,13 +392,7 @@ impl Shared {
         }
     }
 
-    fn command(
-        &self,
-        invocation: Invocation,
-        argv: &[std::ffi::OsString],
-        stream: &Arc<UnixStream>,
-        at: &AtWork,
-    ) -> Answer {
+    fn command(&self, invocation: Invocation, argv: &[OsString], stream: &Arc<UnixStream>, at: &AtWork) -> Answer {
         let watched = (self.limits.spawn)(Box::new({
             let (stream, cancel) = (stream.clone(), at.cancel.clone());
             move || cancel_at_end(&stream, &cancel)
@@ -396,12 +401,12 @@ impl Shared {
             return refused(&format!("cannot start a thread: {error}"));
         }
         let engine = self.engine.clone();
-        let ended = catch_unwind(AssertUnwindSafe(|| app::run(invocation, argv, Place::Owner(engine))));
+        let ended = catch_unwind(AssertUnwindSafe(|| (self.run_for.run)(invocation, argv, engine)));
         let is_cut = at.is_cut.load(std::sync::atomic::Ordering::Relaxed);
         match ended {
             Ok(None) => Answer::GoOn,
             // It was to end because this process does, not because anybody pressed Ctrl-C.
-            Ok(Some(1..)) if is_cut && app::only_reads(argv) && !at.client.has_begun() => Answer::GoOn,
+            Ok(Some(1..)) if is_cut && (self.run_for.only_reads)(argv) && !at.client.has_begun() => Answer::GoOn,
             // What it would have said of itself was not said any more.
             Ok(Some(1..)) if is_cut => error(
                 "the process that owns the store ended before this command did",

@@ -1,7 +1,7 @@
 //! Numbers and words in texts that are part of answers.
 
 /// A number with a comma after each thousand: `2,113,502`.
-pub fn grouped(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -15,7 +15,7 @@ pub fn grouped(number: u64) -> String {
 
 /// A count with its noun: `1 file`, `2 files`.
 pub fn plural(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+    format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 /// A word as a shell takes it: as it is, or in quotes.
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn counts_are_grouped() {
-        assert_eq!([grouped(0), grouped(999), grouped(1000), grouped(2_113_502)], ["0", "999", "1,000", "2,113,502"]);
+        assert_eq!([count(0), count(999), count(1000), count(2_113_502)], ["0", "999", "1,000", "2,113,502"]);
         assert_eq!([plural(1, "file", "files"), plural(0, "file", "files")], ["1 file", "0 files"]);
     }
 }

@@ -5,7 +5,7 @@
 
 use clap::CommandFactory;
 
-use crate::args::Cli;
+use crate::commands::Cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 

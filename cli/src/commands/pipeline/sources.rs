@@ -13,7 +13,7 @@ use specs::{Diagnostic, SpecSet, parse_specs};
 use super::jsonnet::{self, Argument};
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::plural;
+use crate::output::{diagnostic_text, plural};
 
 /// The name of standard input in messages.
 const STDIN: &str = "stdin";
@@ -176,6 +176,6 @@ impl<'a> From<&'a Diagnostic> for WarningView<'a> {
 /// Says what is worth knowing, as compilers do.
 pub(in crate::commands) fn warn(cx: &Context, warnings: &[Diagnostic]) {
     for warning in warnings {
-        cx.notes().line(crate::error::diagnostic_text(warning, cx.notes().color()));
+        cx.notes().line(diagnostic_text(warning, cx.notes().color()));
     }
 }

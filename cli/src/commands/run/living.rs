@@ -56,8 +56,8 @@ async fn live(
     }
     let limit = limit(store, jobs)?;
     let engine = Arc::new(Engine::new(store.clone(), who, settled.executor, limit).await?);
-    let mut serving =
-        socket::serve(&engine).map_err(|error| CliError::io("cannot answer on the store's socket", &error))?;
+    let mut serving = socket::serve(&engine, cx.run_for())
+        .map_err(|error| CliError::io("cannot answer on the store's socket", &error))?;
     let mut board = Board::new(cx, &engine)?;
     let done = tokio::select! {
         done = work(&engine, &mut board) => done,

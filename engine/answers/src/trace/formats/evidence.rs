@@ -12,7 +12,7 @@ use super::html::{escaped, table_of, text_code};
 use super::words::{moment, place, size};
 use crate::trace::exhibits::{Exhibit, Exhibits};
 use crate::trace::nodes::Trace;
-use crate::words::{grouped, plural};
+use crate::words::{count, plural};
 
 /// The content of the requested file and its sources.
 pub(super) fn exhibits(trace: &Trace, exhibits: &Exhibits) -> String {
@@ -51,7 +51,7 @@ fn figure(exhibit: &Exhibit, is_asked: bool) -> String {
             format!("<pre>{}</pre>", escaped(text))
         }
         Shown::Tensors(lines, more) => {
-            let more = if *more > 0 { format!("\n… {} more", grouped(*more as u64)) } else { String::new() };
+            let more = if *more > 0 { format!("\n… {} more", count(*more as u64)) } else { String::new() };
             format!("<pre>{}{more}</pre>", escaped(&lines.join("\n")))
         }
         Shown::Nothing(why) => {

@@ -10,7 +10,7 @@ use super::story::{Step, Story, shown_commit};
 use super::words::{code, command, image, moment, place, size, visible};
 use crate::trace::Exhibits;
 use crate::trace::nodes::{DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
-use crate::words::{grouped, plural};
+use crate::words::{count, plural};
 
 /// Maximum number of files named in a sentence; a table has them all.
 const NAMED: usize = 8;
@@ -196,7 +196,7 @@ impl Page<'_> {
         };
         let read: Vec<String> = datum.inputs.iter().map(input_words).collect();
         let more =
-            if datum.more_inputs > 0 { format!(", and {} more", grouped(datum.more_inputs)) } else { String::new() };
+            if datum.more_inputs > 0 { format!(", and {} more", count(datum.more_inputs)) } else { String::new() };
         if read.is_empty() {
             text += " It read no files.";
         } else {
@@ -239,7 +239,7 @@ impl Page<'_> {
             let _ = writeln!(
                 text,
                 "<tr><td>{name}<br>{digest}</td><td class=\"number\">{}</td><td>{from}</td></tr>",
-                grouped(file.size_bytes)
+                count(file.size_bytes)
             );
         }
         text + "</tbody>\n</table>\n<p class=\"small\">Sizes in bytes. Directories that were read as a whole are listed with the executions.</p>\n</section>\n"
@@ -445,10 +445,10 @@ fn input_line(input: &InputNode) -> String {
 }
 
 /// The first of several names, and how many more there are.
-fn names<'n>(names: impl Iterator<Item = &'n str>, count: usize) -> String {
+fn names<'n>(names: impl Iterator<Item = &'n str>, total: usize) -> String {
     let mut list: Vec<String> = names.take(NAMED).map(text_code).collect();
-    if count > NAMED {
-        list.push(format!("{} more", grouped((count - NAMED) as u64)));
+    if total > NAMED {
+        list.push(format!("{} more", count((total - NAMED) as u64)));
     }
     match list.split_last() {
         Some((end, others)) if !others.is_empty() => format!("{} and {end}", others.join(", ")),

@@ -5,7 +5,7 @@ use repos::Timestamp;
 use repos::documents::{CodeStamp, ImageStamp};
 use specs::{CommitId, FilePath, RepoName};
 
-use crate::words::grouped;
+use crate::words::count;
 
 /// Length of a git commit's id, so that it is never cut.
 const ID: usize = 64;
@@ -25,7 +25,7 @@ pub(super) fn moment(time: Timestamp, zone: &TimeZone) -> String {
 
 /// `412 bytes`, `187 kB (187,012 bytes)`
 pub(super) fn size(bytes: u64) -> String {
-    let exact = format!("{} {}", grouped(bytes), if bytes == 1 { "byte" } else { "bytes" });
+    let exact = format!("{} {}", count(bytes), if bytes == 1 { "byte" } else { "bytes" });
     let rounded = |unit: &str, one: u64| format!("{} {unit} ({exact})", (bytes + one / 2) / one);
     match bytes {
         0..10_000 => exact,

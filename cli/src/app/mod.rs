@@ -9,22 +9,30 @@ use engine::Engine;
 use nix::sys::signal::{SigSet, Signal};
 use specs::ErrorKind;
 
-use crate::args::{Cli, Flags};
-use crate::commands::{self, Command};
-use crate::context::{Cancel, Context, Invocation};
+use crate::commands::{self, Cli, Command};
+use crate::context::Context;
 use crate::error::{CliError, Failure, Result};
+use crate::flags::Flags;
 use crate::habits;
-use crate::output::{Notes, Out, Pager, Sink};
-use crate::socket;
+use crate::invocation::{Cancel, Invocation};
+use crate::output::{Notes, Out, Pager, Sink, failure_text};
+use crate::socket::{self, HandedOver, RunFor};
+
+#[cfg(test)]
+mod tests;
 
 /// Which process does the work.
 #[derive(Debug)]
-pub(crate) enum Place {
+enum Place {
     /// The one that was called; it hands over when another owns the store. What it prints may be read page by page.
     Called(Pager),
     /// The one that owns the store and runs this engine.
     Owner(Arc<Engine>),
 }
+
+/// Commands of other processes, run here while this one owns the store.
+const RUN_FOR: RunFor =
+    RunFor { run: |invocation, argv, engine| run(invocation, argv, Place::Owner(engine)), only_reads };
 
 /// The whole of `pv`, but for the agent inside sandboxes; its exit code.
 pub(crate) fn main() -> u8 {
@@ -64,14 +72,14 @@ fn end_on_signals(cancel: Cancel, pager: Pager) {
                 if signal == Signal::SIGINT {
                     pager.end();
                 }
-                crate::end(128 + signal as u8);
+                end(128 + signal as u8);
             }
         }
     });
 }
 
 /// Runs one command line and returns its exit code; `None` if this process owns the store and is shutting down: the caller then continues.
-pub(crate) fn run(mut invocation: Invocation, argv: &[OsString], place: Place) -> Option<u8> {
+fn run(mut invocation: Invocation, argv: &[OsString], place: Place) -> Option<u8> {
     let cli = match parse(argv) {
         Ok(cli) => cli,
         Err(error) => match habits::answer(argv).filter(|_| error.use_stderr()) {
@@ -101,7 +109,7 @@ pub(crate) fn run(mut invocation: Invocation, argv: &[OsString], place: Place) -
     let _operation = engine.as_ref().filter(|_| writes).map(|engine| engine.store().operation());
     let (cancel, client) = (invocation.cancel.clone(), invocation.client.clone());
     let logged = if is_owner { None } else { logged(&cli) };
-    let Ok(cx) = Context::new(invocation, cli.flags, engine) else { return Some(1) };
+    let Ok(cx) = Context::new(invocation, cli.flags, engine, RUN_FOR) else { return Some(1) };
     if let Some(filter) = logged {
         log(&cx, filter);
     }
@@ -152,14 +160,18 @@ fn log(cx: &Context, filter: &str) {
 }
 
 /// Whether a command line changes nothing.
-pub(crate) fn only_reads(argv: &[OsString]) -> bool {
+fn only_reads(argv: &[OsString]) -> bool {
     parse(argv).is_ok_and(|cli| cli.command.is_none_or(|command| command.only_reads()))
 }
 
 /// Runs a command in the process that owns the store, now or as soon as one does and the command needs it; else here.
 fn run_or_hand_over(cx: &Context, argv: &[OsString], command: &Command) -> Result<()> {
     loop {
-        if let Some(exit_code) = socket::hand_over(cx, argv, command.repeat())? {
+        if let Some(done) = socket::hand_over(&cx.store_dir()?, cx.invocation(), argv, command.repeat())? {
+            let HandedOver { exit_code, output: [stdout, stderr] } = done;
+            cx.out().bytes(&stdout)?;
+            cx.out().flush()?;
+            cx.notes().bytes(&stderr);
             return Err(CliError::Exit(exit_code));
         }
         match command.run(cx) {
@@ -167,6 +179,12 @@ fn run_or_hand_over(cx: &Context, argv: &[OsString], command: &Command) -> Resul
             done => return done,
         }
     }
+}
+
+/// Ends the process at once. The usual end destroys what `RocksDB`'s threads still use, and they then abort the process.
+pub(crate) fn end(code: u8) -> ! {
+    std::io::stdout().flush().ok();
+    signal_hook::low_level::exit(code.into())
 }
 
 fn parse(argv: &[OsString]) -> Result<Cli, clap::Error> {
@@ -220,5 +238,5 @@ fn refuse_with(invocation: &Invocation, flags: &Flags, error: CliError) -> u8 {
 }
 
 fn say(notes: &Notes, failure: &Failure, json: bool) {
-    if json { notes.json(&failure.json()) } else { notes.text(&failure.text(notes.color())) }
+    if json { notes.json(&failure.json()) } else { notes.text(&failure_text(failure, notes.color())) }
 }

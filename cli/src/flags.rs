@@ -1,28 +1,8 @@
-//! The command line as types.
+//! What every command takes.
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-
-use crate::commands::Command;
-
-/// Version data, run pipelines on what changed, and trace where each file came from
-#[derive(clap::Parser, Debug)]
-#[command(name = "pv", version, disable_help_subcommand = true, subcommand_required = false, max_term_width = 80)]
-pub(crate) struct Cli {
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-    #[command(subcommand)]
-    pub(crate) command: Option<Command>,
-}
-
-impl Cli {
-    /// Whether people may read what it prints page by page.
-    pub(crate) fn is_paged(&self) -> bool {
-        // What continues inside is written until the very end, and so would hold the pager up.
-        !self.flags.json && !self.flags.verbose && self.command.as_ref().is_none_or(Command::is_paged)
-    }
-}
 
 /// What every command takes.
 #[derive(clap::Args, Debug, Clone, Default)]

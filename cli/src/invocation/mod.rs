@@ -1,4 +1,7 @@
 //! Streams, folder, environment and user of the process that was called.
+//!
+//! - `cancel` whether the caller still wants the answer
+//! - `client` what the process that handed a command over has got of it, and whether it is waited for
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,7 +12,11 @@ use std::path::PathBuf;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{Cancel, Client};
+mod cancel;
+mod client;
+
+pub(crate) use cancel::Cancel;
+pub(crate) use client::{BEGUN, Client};
 
 /// Standard input, output and error.
 #[derive(Debug)]

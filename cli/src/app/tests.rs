@@ -1,3 +1,6 @@
+//! A command of one process, run by the one that owns the store: both sides of the socket, with real commands.
+
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
@@ -15,13 +18,14 @@ use repos::{Change, Publisher, Store};
 use sandbox::scripted::{Reply, ScriptedExecutor};
 use specs::{BranchName, ErrorKind};
 
-use super::client::{Owner, Repeat, hand_over};
-use super::protocol::{
+use super::RUN_FOR;
+use crate::error::{CliError, Result};
+use crate::invocation::{Cancel, Client, Environment, Invocation, Streams};
+use crate::socket::protocol::{
     Answer, Memory, Request, is_taken, receive_answer, receive_request, receive_with_output, send_request,
 };
-use super::server::{Limits, Serving, Work, serve_within, spawn};
-use crate::args::Flags;
-use crate::context::{Cancel, Client, Context, Environment, Invocation, Streams};
+use crate::socket::server::{Limits, Serving, Work, serve_within, spawn};
+use crate::socket::{HandedOver, Owner, Repeat, hand_over, short_path};
 
 /// A store that this process owns and serves, in a folder whose path is longer than a socket's address may be.
 struct Place {
@@ -44,13 +48,13 @@ fn place_within(limits: Limits) -> Place {
     let executor = Arc::new(ScriptedExecutor::new(|_| Reply::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let engine = runtime.block_on(Engine::new(store, by, executor, 1)).unwrap();
-    let serving = serve_within(&Arc::new(engine), limits).unwrap();
+    let serving = serve_within(&Arc::new(engine), RUN_FOR, limits).unwrap();
     Place { dir, serving, _temporary: temporary }
 }
 
 fn connect(dir: &Path) -> UnixStream {
     let folder = File::open(dir.join(".pv")).unwrap();
-    UnixStream::connect(super::short_path(&folder)).unwrap()
+    UnixStream::connect(short_path(&folder)).unwrap()
 }
 
 /// Waits for the end of a connection; what came of it.
@@ -68,8 +72,8 @@ fn read_to_end(mut pipe: std::io::PipeReader) -> String {
     all
 }
 
-/// A context of a process that does not own the store, with files as its streams.
-fn called_in(dir: &std::path::Path) -> (Context, File, File) {
+/// A process that does not own the store, with files as its streams.
+fn called_in(dir: &Path) -> (Invocation, File, File) {
     let file = || tempfile::tempfile().unwrap();
     let (stdin, stdout, stderr) = (file(), file(), file());
     let read = (stdout.try_clone().unwrap(), stderr.try_clone().unwrap());
@@ -81,7 +85,12 @@ fn called_in(dir: &std::path::Path) -> (Context, File, File) {
         cancel: Cancel::default(),
         client: Client::default(),
     };
-    (Context::new(invocation, Flags::default(), None).unwrap(), read.0, read.1)
+    (invocation, read.0, read.1)
+}
+
+/// Hands a command over for a process that is in the folder of the store or below.
+fn hand(called: &Invocation, argv: &[OsString], repeat: Repeat) -> Result<Option<HandedOver>> {
+    hand_over(&Store::find(&called.cwd).unwrap(), called, argv, repeat)
 }
 
 fn text(mut file: &File) -> String {
@@ -91,11 +100,12 @@ fn text(mut file: &File) -> String {
     text
 }
 
-fn call(dir: &std::path::Path, args: &[&str]) -> (u8, String, String) {
-    let (cx, stdout, stderr) = called_in(dir);
+fn call(dir: &Path, args: &[&str]) -> (u8, String, String) {
+    let (called, stdout, stderr) = called_in(dir);
     let command_line: Vec<_> = ["pv"].iter().chain(args).map(Into::into).collect();
-    let exit_code = hand_over(&cx, &command_line, Repeat::Never).unwrap().expect("somebody owns the store");
-    (exit_code, text(&stdout), text(&stderr))
+    let done = hand(&called, &command_line, Repeat::Never).unwrap().expect("somebody owns the store");
+    let [printed, said] = done.output.map(|bytes| String::from_utf8(bytes).unwrap());
+    (done.exit_code, text(&stdout) + &printed, text(&stderr) + &said)
 }
 
 #[test]
@@ -144,8 +154,8 @@ fn only_the_owners_user_may_connect_and_nobody_answers_afterwards() {
     let Place { dir, serving, _temporary } = place;
     drop(serving);
     assert!(!socket.exists());
-    let (cx, _, _) = called_in(&dir);
-    assert!(hand_over(&cx, &["pv".into(), "ls".into()], Repeat::Never).unwrap().is_none());
+    let (called, _, _) = called_in(&dir);
+    assert!(hand(&called, &["pv".into(), "ls".into()], Repeat::Never).unwrap().is_none());
 }
 
 /// A command in the owner that waits for its standard input, with pipes as its streams.
@@ -190,10 +200,10 @@ fn a_caller_whom_an_ending_owner_does_not_take_goes_on_by_itself() {
     let Place { dir, serving, _temporary } = place();
     drop(serving);
     let folder = File::open(dir.join(".pv")).unwrap();
-    let listener = std::os::unix::net::UnixListener::bind(super::short_path(&folder)).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(short_path(&folder)).unwrap();
     let ending = std::thread::spawn(move || listener.incoming().take(2).for_each(drop));
-    let (cx, _, _) = called_in(&dir);
-    assert!(hand_over(&cx, &["pv".into(), "ls".into()], Repeat::Never).unwrap().is_none());
+    let (called, _, _) = called_in(&dir);
+    assert!(hand(&called, &["pv".into(), "ls".into()], Repeat::Never).unwrap().is_none());
     assert_eq!(Owner::of(&dir).publish(&Change::of(Vec::new()), &[]).unwrap(), None);
     ending.join().unwrap();
 }
@@ -233,9 +243,9 @@ fn large_requests_share_a_bound_of_memory() {
     }
     drop(streams);
     // All room is there again.
-    let (cx, _, _) = called_in(&place.dir);
+    let (called, _, _) = called_in(&place.dir);
     let command_line = ["pv".to_owned(), "cat".to_owned(), "x".repeat(bound / 8)].map(Into::into);
-    while hand_over(&cx, &command_line, Repeat::Never).is_ok_and(|exit_code| exit_code.is_none()) {
+    while hand(&called, &command_line, Repeat::Never).is_ok_and(|done| done.is_none()) {
         std::thread::yield_now();
     }
 }
@@ -250,9 +260,9 @@ fn a_thread_that_cannot_be_made_is_an_error_and_the_listener_lives_on() {
     let place = place_within(Limits { spawn: sometimes, ..Limits::default() });
     for _ in 0..3 {
         NO_THREADS.store(true, Ordering::SeqCst);
-        let (cx, _, _) = called_in(&place.dir);
-        let error = hand_over(&cx, &["pv".into(), "ls".into()], Repeat::Unprinted).unwrap_err();
-        let crate::error::CliError::Failure(failure) = error else { panic!("no failure") };
+        let (called, _, _) = called_in(&place.dir);
+        let error = hand(&called, &["pv".into(), "ls".into()], Repeat::Unprinted).unwrap_err();
+        let CliError::Failure(failure) = error else { panic!("no failure") };
         assert_eq!(failure.kind, ErrorKind::Unavailable);
         assert!(failure.message.contains("cannot start a thread"), "{}", failure.message);
         NO_THREADS.store(false, Ordering::SeqCst);
@@ -270,8 +280,8 @@ fn more_connections_than_there_may_be_are_refused_in_words() {
     let Ok(Answer::Error { message, .. }) = receive_answer(&third) else { panic!("no answer") };
     assert!(message.contains("too many commands"), "{message}");
     drop(idle);
-    let (cx, _, _) = called_in(&place.dir);
-    while hand_over(&cx, &["pv".into(), "ls".into()], Repeat::Never).is_err() {
+    let (called, _, _) = called_in(&place.dir);
+    while hand(&called, &["pv".into(), "ls".into()], Repeat::Never).is_err() {
         std::thread::yield_now();
     }
 }
@@ -320,7 +330,7 @@ fn what_only_reads_is_done_again_after_a_sudden_end_unless_it_has_printed() {
     let Place { dir, serving, _temporary } = place();
     drop(serving);
     let folder = File::open(dir.join(".pv")).unwrap();
-    let listener = std::os::unix::net::UnixListener::bind(super::short_path(&folder)).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(short_path(&folder)).unwrap();
     // An owner that ends in the middle: before anything was printed, after a part of it was, and in the middle of the answer.
     let ends = [&b"\n"[..], b"\n ", b"\n{\"printed\":{\"exit\":0,\"stdout\":9,\"stderr\":0}}\nhalf"];
     let calls = [(0, Repeat::Unprinted, true), (0, Repeat::Never, false), (1, Repeat::Unprinted, false)];
@@ -332,8 +342,8 @@ fn what_only_reads_is_done_again_after_a_sudden_end_unless_it_has_printed() {
                 receive_request(&stream, Duration::from_secs(90), &Memory::of(0)).unwrap();
                 stream.write_all(ends[end]).unwrap();
             });
-            let (cx, stdout, _) = called_in(&dir);
-            let handed_over = hand_over(&cx, &["pv".into(), "ls".into()], repeat);
+            let (called, stdout, _) = called_in(&dir);
+            let handed_over = hand(&called, &["pv".into(), "ls".into()], repeat);
             assert_eq!(matches!(handed_over, Ok(None)), is_done_again, "{end} {repeat:?}");
             assert_eq!(handed_over.is_err(), !is_done_again, "{end} {repeat:?}");
             assert_eq!(text(&stdout), "", "half of an answer is not printed");
