@@ -143,7 +143,7 @@ impl Row for Line {
 
 /// `commit images@main: 3 new, 2 changed: images`
 fn why(preview: &Preview) -> String {
-    let run = preview.reasons.iter().filter(|reason| reason.why != "removed");
+    let run = preview.reasons.iter().filter(|reason| !reason.is_removal);
     let parts: Vec<String> = run.map(|reason| format!("{} {}", count(reason.datums), reason.why)).collect();
     if parts.is_empty() { preview.why.clone() } else { format!("{}   {}", preview.why, parts.join(", ")) }
 }

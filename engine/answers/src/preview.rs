@@ -81,6 +81,9 @@ pub struct PreviewReason {
     pub why: String,
     /// Number of datums.
     pub datums: u64,
+    /// Whether these datums are removed, and not executed.
+    #[serde(skip)]
+    pub is_removal: bool,
 }
 
 /// The matched path of an input.
@@ -384,10 +387,14 @@ impl Reasons<'_> {
     /// The most frequent reasons first, including removed datums.
     fn rolled_up(self) -> Vec<PreviewReason> {
         let mut reasons: Vec<PreviewReason> =
-            self.counts.into_iter().map(|(why, datums)| PreviewReason { why, datums }).collect();
+            self.counts.into_iter().map(|(why, datums)| PreviewReason { why, datums, is_removal: false }).collect();
         reasons.sort_by(|one, other| other.datums.cmp(&one.datums).then_with(|| one.why.cmp(&other.why)));
         let removed = self.plan.removed() as u64;
-        reasons.extend((removed > 0).then(|| PreviewReason { why: "removed".to_owned(), datums: removed }));
+        reasons.extend((removed > 0).then(|| PreviewReason {
+            why: "removed".to_owned(),
+            datums: removed,
+            is_removal: true,
+        }));
         reasons
     }
 }

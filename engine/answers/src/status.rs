@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::apply::{Drift, drifts};
+use engine::apply::{Drift, DriftPart, drifts};
+use engine::inputs::WaitsFor;
 use engine::live::Live;
 use engine::{Graph, Result};
 use repos::settings::EXECUTOR;
@@ -90,11 +91,12 @@ pub fn status(store: &Store, live: Option<&Live>, wanted: Wanted<'_>) -> Result<
 fn apply_need(folder: &Path, drift: &Drift) -> Need {
     let file = drift.file.strip_prefix(folder).unwrap_or(&drift.file).display().to_string();
     let word = shell_word(&file);
-    let (what, commands) = if drift.what == ["errors"] {
+    let (what, commands) = if drift.what == [DriftPart::Errors] {
         (format!("{file} has errors"), vec![format!("pv pipeline check -f {word}")])
     } else {
+        let parts: Vec<String> = drift.what.iter().map(ToString::to_string).collect();
         let differs = if drift.what.len() == 1 { "differs" } else { "differ" };
-        let what = format!("{} on disk {differs} from the applied version: {file}", drift.what.join(" and "));
+        let what = format!("{} on disk {differs} from the applied version: {file}", parts.join(" and "));
         (what, vec![format!("pv plan -f {word}"), format!("pv pipeline apply -f {word}")])
     };
     Need { pipeline: drift.pipeline.clone(), what, commands }
@@ -117,7 +119,7 @@ fn need(line: &PipelineLine) -> Option<Need> {
         // Somebody has to look at the pipeline above it.
         PipelineState::Failed if newest.is_some_and(|job| job.state == JobState::Unrunnable) => return None,
         // One that waits for another pipeline continues when that one does.
-        PipelineState::Pending if view.reason.as_deref() != Some("for pv run") => return None,
+        PipelineState::Pending if view.waits_for != Some(WaitsFor::Engine) => return None,
         PipelineState::Pending => ("pending".to_owned(), vec!["pv run".to_owned()]),
         PipelineState::Failed => {
             (format!("failed{why}"), vec![format!("pv job show {job}"), format!("pv job retry {name}")])

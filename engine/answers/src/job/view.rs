@@ -45,6 +45,9 @@ pub struct JobView {
     /// Where its datums were executed; absent while it has not ended, and when nothing more is kept of it.
     #[serde(skip)]
     pub executed_on: Option<ExecutorStamp>,
+    /// What it waits for, if that is known.
+    #[serde(skip)]
+    pub waits_for: Option<WaitsFor>,
     /// Its id with a run as people type it.
     #[serde(skip)]
     pub short: String,
@@ -72,6 +75,7 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
         finished_at: job.sealed_at,
         duration_seconds: None,
         since: None,
+        waits_for: None,
         executed_on: None,
         short: short_job(store, job)?,
     };
@@ -96,6 +100,7 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
         }
         (None, Some(live)) => {
             view.state = live.state.into();
+            view.waits_for.clone_from(&live.waits_for);
             view.reason = live.waits_for.as_ref().map(ToString::to_string);
             view.since = Some(live.since);
             view.started_at = live.started_at;
@@ -107,7 +112,10 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
             view.reason = Some("its try did not finish".to_owned());
         }
         (None, None) => {
-            view.reason = Some(why_waiting(store, job)?);
+            match waits_for(store, job)? {
+                Ok(what) => (view.reason, view.waits_for) = (Some(what.to_string()), Some(what)),
+                Err(never) => view.reason = Some(never),
+            }
             view.since = Some(job.created_at);
         }
     }
@@ -156,12 +164,12 @@ fn executor_of(store: &Store, job: &JobRow) -> Result<Option<ExecutorKind>> {
     Ok(version.map(|version| version.executor))
 }
 
-/// What a job waits for if no engine handles it.
-fn why_waiting(store: &Store, job: &JobRow) -> Result<String> {
+/// What a job waits for that no engine looks at; `Err` with the reason if it can never run.
+fn waits_for(store: &Store, job: &JobRow) -> Result<Result<WaitsFor, String>> {
     let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
     Ok(match inputs_of(store, &pipeline, job, &store.open_jobs()?)? {
-        Readiness::Waits(what) => what.to_string(),
-        Readiness::Unrunnable { reason } => reason,
-        Readiness::Ready(_) => WaitsFor::Engine.to_string(),
+        Readiness::Waits(what) => Ok(what),
+        Readiness::Unrunnable { reason } => Err(reason),
+        Readiness::Ready(_) => Ok(WaitsFor::Engine),
     })
 }

@@ -15,6 +15,7 @@ use crate::short::ShortIds;
 use engine::Graph;
 use engine::Result;
 use engine::graph::Pipeline;
+use engine::inputs::WaitsFor;
 use engine::live::job_id;
 use engine::live::{JobKey, Live, LiveState};
 
@@ -63,6 +64,9 @@ pub struct PipelineView {
     /// When its cron inputs tick next; absent without one, and while it is stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_tick: Option<Timestamp>,
+    /// What its oldest open job waits for.
+    #[serde(skip)]
+    pub waits_for: Option<WaitsFor>,
     /// Its newest job.
     #[serde(skip)]
     pub newest: Option<JobRow>,
@@ -88,10 +92,10 @@ pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) ->
     })?;
     // An update creates a job, unless there is no data for it: then the jobs of older versions say nothing about this one.
     let has_no_data = since_good.first().is_some_and(|job| job.sealed.is_some() && job.version != row.version);
-    let (state, reason) = if row.is_stopped() {
-        (PipelineState::Stopped, None)
+    let (state, reason, waits_for) = if row.is_stopped() {
+        (PipelineState::Stopped, None, None)
     } else if has_no_data {
-        (PipelineState::Current, Some(format!("no data for version {} yet", row.version)))
+        (PipelineState::Current, Some(format!("no data for version {} yet", row.version)), None)
     } else {
         state_of(store, &since_good, live)?
     };
@@ -106,6 +110,7 @@ pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) ->
         behind_runs: if has_no_data { 0 } else { since_good.len() as u64 },
         output_commit: store.find_branch(&repo, &branch)?.and_then(|row| row.commit),
         next_tick: engine::time::next_tick(store, name, store.clock().now())?,
+        waits_for,
         newest,
         ended,
     })
@@ -151,22 +156,27 @@ pub fn newest_of_version(store: &Store, name: &PipelineName) -> Result<Option<Jo
     Ok(store.newest_job(name)?.filter(|job| job.sealed.is_none() || job.version == version))
 }
 
-/// State and reason, from the jobs since the last successful one, newest first.
-fn state_of(store: &Store, jobs: &[JobRow], live: Option<&Live>) -> Result<(PipelineState, Option<String>)> {
-    let Some(newest) = jobs.first() else { return Ok((PipelineState::Current, None)) };
+/// State, reason, and what it waits for; from the jobs since the last successful one, newest first.
+fn state_of(
+    store: &Store,
+    jobs: &[JobRow],
+    live: Option<&Live>,
+) -> Result<(PipelineState, Option<String>, Option<WaitsFor>)> {
+    let Some(newest) = jobs.first() else { return Ok((PipelineState::Current, None, None)) };
     for job in jobs.iter().filter(|job| job.sealed.is_none()) {
         let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
         if let Some(running) = live.and_then(|live| live.job(&key)).filter(|live| live.state != LiveState::Waiting) {
             let counts = running.counts;
-            return Ok((PipelineState::Running, Some(format!("{} of {}", counts.done(), counts.total))));
+            return Ok((PipelineState::Running, Some(format!("{} of {}", counts.done(), counts.total)), None));
         }
     }
     if newest.sealed.is_some() {
         let document = newest.document.map(|digest| store.document::<JobDocument>(&digest)).transpose()?;
-        return Ok((PipelineState::Failed, document.and_then(|document| document.reason)));
+        return Ok((PipelineState::Failed, document.and_then(|document| document.reason), None));
     }
     let oldest = jobs.iter().rev().find(|job| job.sealed.is_none()).unwrap_or(newest);
-    Ok((PipelineState::Pending, job_view(store, oldest, None)?.reason))
+    let oldest = job_view(store, oldest, None)?;
+    Ok((PipelineState::Pending, oldest.reason, oldest.waits_for))
 }
 
 /// The parts of a pipeline in its newest version.

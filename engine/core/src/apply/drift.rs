@@ -5,6 +5,7 @@
 //! pipeline from elsewhere. A file that is not there any more, or that no longer holds the pipeline, is nothing to compare with.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -36,8 +37,30 @@ pub struct Drift {
     pub pipeline: PipelineName,
     /// The spec's file.
     pub file: PathBuf,
-    /// What differs: `spec`, `code`, or `errors` for a file that holds no legal specs now.
-    pub what: Vec<&'static str>,
+    /// What differs; `errors` stands alone.
+    pub what: Vec<DriftPart>,
+}
+
+/// What differs on disk from the applied version of a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftPart {
+    /// The spec.
+    Spec,
+    /// The code.
+    Code,
+    /// The file holds no valid spec now.
+    Errors,
+}
+
+impl fmt::Display for DriftPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Spec => "spec",
+            Self::Code => "code",
+            Self::Errors => "errors",
+        })
+    }
 }
 
 /// Notes where specs came from; of those from no file an earlier note goes. What cannot be noted is only not compared later.
@@ -73,7 +96,7 @@ pub fn drifts(store: &Store, graph: &Graph) -> Result<Vec<Drift>> {
         let what = match parsed.iter().find(|parsed| parsed.spec.name == *pipeline.name()) {
             Some(parsed) => differences(store, pipeline, parsed, &file)?,
             // All specs of a file with errors are left out of it.
-            None if parsed.is_empty() => vec!["errors"],
+            None if parsed.is_empty() => vec![DriftPart::Errors],
             None => Vec::new(),
         };
         if !what.is_empty() {
@@ -97,18 +120,18 @@ fn read(file: &Path) -> Option<Vec<Parsed>> {
     Some(if set.has_errors() { Vec::new() } else { set.specs })
 }
 
-fn differences(store: &Store, pipeline: &Pipeline, parsed: &Parsed, file: &Path) -> Result<Vec<&'static str>> {
+fn differences(store: &Store, pipeline: &Pipeline, parsed: &Parsed, file: &Path) -> Result<Vec<DriftPart>> {
     let SpecDocument(applied) = store.document(&pipeline.version.spec)?;
     let mut what = Vec::new();
     if value_of(&parsed.spec) != applied {
-        what.push("spec");
+        what.push(DriftPart::Spec);
     }
     let code = parsed.spec.transform.code.as_ref().and_then(|code| Some(file.parent()?.join(code)));
     let applied = pipeline.version.code.as_ref().and_then(|code| code.tree);
     if let (Some(folder), Some(tree)) = (code, applied)
         && code_differs(store, &folder, Tree::at(tree))?
     {
-        what.push("code");
+        what.push(DriftPart::Code);
     }
     Ok(what)
 }

@@ -38,7 +38,7 @@ use serde::Serialize;
 use specs::spec::{Parsed, SpecSet};
 use specs::{Diagnostic, PipelineName, RunId};
 
-pub use drift::{Drift, drifts};
+pub use drift::{Drift, DriftPart, drifts};
 pub use operate::{Data, delete_pipeline, find_retry, rerun, retry, start_pipeline, stop_job, stop_pipeline};
 
 pub use rollback::rollback;
