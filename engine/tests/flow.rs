@@ -175,8 +175,8 @@ async fn a_stopped_engine_goes_on_without_running_a_finished_datum_again() {
     s.run().await;
     let again: Vec<String> = s.seen("upper");
     assert!(again.contains(&"images/10".to_owned()));
-    // The two that were running when the engine ended may run again, no other.
-    assert!(before.iter().filter(|seen| again.contains(seen)).count() <= 2, "{before:?} {again:?}");
+    // Of each of the two workers the datum that ran and the one whose result was being stored may run again, no other.
+    assert!(before.iter().filter(|seen| again.contains(seen)).count() <= 4, "{before:?} {again:?}");
     assert_eq!(s.files("upper").len(), 20);
 }
 
