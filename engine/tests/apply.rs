@@ -13,8 +13,8 @@ use specs::{ErrorKind, PipelineName, parse_specs};
 
 use super::setting::Setting;
 use engine::apply::{
-    Applied, AppliedState, Request, SpecSources, apply, check, delete_pipeline, refresh_versions, rerun, retry,
-    stop_job,
+    Applied, AppliedState, Request, SpecSources, apply, apply_with_own, check, delete_pipeline, refresh_versions,
+    rerun, retry, stop_job,
 };
 use engine::changes;
 use engine::executors::{Executors, choose_executor, keep};
@@ -436,4 +436,30 @@ async fn only_the_newest_ended_job_is_retried() {
     assert_eq!(retry(&s.store, &first, &s.by, None).unwrap_err().kind(), ErrorKind::Conflict, "it is not the newest");
     let again = rerun(&s.store, &name("up"), None, &s.by).unwrap();
     assert_eq!(s.job("up").run, again);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_apply_that_is_not_refused_chooses_the_executor() {
+    let s = Setting::new();
+    s.repo("images");
+    let (docker, process) = (Known::of(ExecutorKind::Docker), Known::of(ExecutorKind::Process));
+    *docker.answer.lock().unwrap() = Answer::NotThere;
+    let both = Executors { docker: docker.clone(), process: process.clone() };
+    let apply = async |text: &str| {
+        let set = parse_specs(&[("p.yml".to_owned(), text.to_owned())]);
+        let sources = SpecSources::from([("p.yml".to_owned(), "/nonexistent".into())]);
+        let request =
+            Request { set: &set, sources: &sources, by: &s.by, dry: false, on_pull: &|_| {}, announce: &|_| {} };
+        apply_with_own(&s.store, &both, request).await
+    };
+    let chosen = || s.store.setting(&settings::EXECUTOR).unwrap();
+    assert!(matches!(apply(&spec("up", "imags", "")).await, Err(EngineError::Specs { .. })));
+    assert_eq!(chosen(), None, "an apply that is refused chooses nothing");
+    let (applied, settled) = apply(&spec("up", "images", "")).await.unwrap();
+    assert_eq!((applied.pipelines.len(), settled.is_new, chosen()), (1, true, Some(ExecutorKind::Process)));
+    assert!(!apply(&spec("up", "images", "")).await.unwrap().1.is_new, "it is chosen once");
+    // No executor answers: what is wrong with the specs in themselves is nearer.
+    *process.answer.lock().unwrap() = Answer::NotThere;
+    assert!(matches!(apply("pipeline: {name: up}\n").await, Err(EngineError::Specs { .. })));
+    assert!(matches!(apply(&spec("up", "images", "")).await, Err(EngineError::Executor(_))));
 }

@@ -20,11 +20,16 @@ pub(super) async fn choose_executor(cx: &Context, store: &Store) -> Result<Settl
 /// Keeps an executor that was chosen just now for good, and says so.
 pub(super) fn keep(cx: &Context, store: &Store, settled: &Settled) -> Result<()> {
     executors::keep(store, settled)?;
+    say_chosen(cx, settled);
+    Ok(())
+}
+
+/// Says which executor was chosen for good, if one was.
+pub(super) fn say_chosen(cx: &Context, settled: &Settled) {
     if settled.is_new {
         let (kind, version) = (settled.info.kind, &settled.info.version);
         cx.notes().line(format!("using executor {kind} ({version}); to change it: pv config set executor"));
     }
-    Ok(())
 }
 
 /// Shows how far the layers of images have come.

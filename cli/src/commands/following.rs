@@ -8,21 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use answers::job::job_id;
+use engine::Engine;
 use engine::feed::{Feed, Heard, Printed};
-use engine::{Engine, Phase};
+use engine::follow::{Following, Look, Whereabouts, not_running, whereabouts};
 use repos::documents::{ResultDocument, ResultState};
 use repos::{JobRow, Store};
-use specs::{Digest, ErrorKind};
+use specs::Digest;
 
-use super::logs::{end_of, headline, key_of, object, print_job, print_result, title_of};
+use super::logs::{end_of, headline, object, print_job, print_result, title_of};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{LogText, count};
 
 /// Time between two looks for more.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
-/// Looks without anything new after which a line is shown that has not ended, and the job is looked at in the store.
-const PATIENCE: u32 = 10;
 /// A line is not kept back any longer than this.
 const LINE_BYTES: usize = 64 << 10;
 
@@ -31,10 +30,16 @@ pub(super) fn follow(cx: &Context, store: &Store, job: &JobRow, (failed_only, ra
     let Some(engine) = cx.engine() else {
         print_job(cx, store, job, (failed_only, raw), true)?;
         cx.out().flush()?;
-        return Err(not_running(job));
+        return Err(not_running(job).into());
     };
-    if let Some(feed) = feed_of(cx, engine, job)? {
-        return Following { failed_only, raw, ..Following::new(cx, store, job) }.all(engine, &feed);
+    loop {
+        match whereabouts(engine, job)? {
+            Whereabouts::NotYet => pause(cx)?,
+            Whereabouts::Running(feed) => {
+                return Shown { failed_only, raw, ..Shown::new(cx, store, job) }.all(engine, feed);
+            }
+            Whereabouts::Ended => break,
+        }
     }
     let ended = store.job(job.order, &job.pipeline)?.unwrap_or_else(|| job.clone());
     print_job(cx, store, &ended, (failed_only, raw), true)
@@ -48,34 +53,8 @@ pub(super) fn follow_datum(
     (feed, number): (&Arc<Feed>, u64),
     raw: bool,
 ) -> Result<()> {
-    let Some(engine) = cx.engine() else { return Err(not_running(job)) };
-    Following { only: Some(number), raw, ..Following::new(cx, store, job) }.all(engine, feed)
-}
-
-fn not_running(job: &JobRow) -> CliError {
-    let message = format!("job {}@{} has not ended, and nothing runs it", job.pipeline, job.run.short(8));
-    CliError::new(ErrorKind::Unavailable, message).hint("pv run runs it; then follow its output")
-}
-
-/// Waits until the engine has looked at the job; `None` when it has ended before.
-fn feed_of(cx: &Context, engine: &Engine, job: &JobRow) -> Result<Option<Arc<Feed>>> {
-    loop {
-        let has_ended = engine.phase() == Phase::Ended;
-        if let Some(feed) = engine.live().feed(&key_of(job)) {
-            return Ok(Some(feed));
-        }
-        if is_sealed(engine.store(), job)? {
-            return Ok(None);
-        }
-        if has_ended {
-            return Err(not_running(job));
-        }
-        pause(cx)?;
-    }
-}
-
-fn is_sealed(store: &Store, job: &JobRow) -> Result<bool> {
-    Ok(store.job(job.order, &job.pipeline)?.is_none_or(|job| job.sealed.is_some()))
+    let Some(engine) = cx.engine() else { return Err(not_running(job).into()) };
+    Shown { only: Some(number), raw, ..Shown::new(cx, store, job) }.all(engine, feed.clone())
 }
 
 fn pause(cx: &Context) -> Result<()> {
@@ -86,9 +65,9 @@ fn pause(cx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// A job that is followed.
+/// What is shown of a job that is followed.
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
-struct Following<'a> {
+struct Shown<'a> {
     cx: &'a Context,
     store: &'a Store,
     job: &'a JobRow,
@@ -116,34 +95,26 @@ struct Open {
     line: Vec<u8>,
 }
 
-impl<'a> Following<'a> {
+impl<'a> Shown<'a> {
     fn new(cx: &'a Context, store: &'a Store, job: &'a JobRow) -> Self {
         let (open, under, text) = (BTreeMap::new(), None, LogText::default());
         let (failed_only, raw, is_mid_line, is_done) = (false, false, false, false);
         Self { cx, store, job, failed_only, raw, text, only: None, open, under, is_mid_line, is_done }
     }
 
-    fn all(mut self, engine: &Engine, feed: &Arc<Feed>) -> Result<()> {
-        let (mut follower, mut idle) = (feed.follow(), 0);
+    fn all(mut self, engine: &Engine, feed: Arc<Feed>) -> Result<()> {
+        let mut following = Following::new(engine, self.job, feed);
         loop {
-            // What was printed before this is seen by the look after it. A job may be ended from outside before it began.
-            let is_over = engine.phase() == Phase::Ended
-                || (idle % PATIENCE == PATIENCE - 1 && feed.at_work().is_empty() && is_sealed(self.store, self.job)?);
-            let mut is_new = false;
-            let goes_on = follower.look(self.store, |heard| {
-                is_new = true;
-                self.hear(heard)
-            })?;
-            idle = if is_new { 0 } else { idle + 1 };
-            if !goes_on || self.is_done || (is_over && !is_new) {
-                return self.end();
+            let look = following.look(|heard| self.hear(heard))?;
+            if look == Look::Over || self.is_done {
+                return self.end(&following);
             }
             // Programs get whole lines.
-            if idle == PATIENCE && !self.cx.out().is_json() {
+            if look == (Look::Nothing { for_long: true }) && !self.cx.out().is_json() {
                 self.show_open_lines()?;
             }
             self.cx.out().flush()?;
-            if !is_new {
+            if look != Look::News {
                 pause(self.cx)?;
             } else if self.cx.cancel().is_asked() {
                 return Err(CliError::Cancelled);
@@ -151,11 +122,11 @@ impl<'a> Following<'a> {
         }
     }
 
-    fn end(mut self) -> Result<()> {
+    fn end(mut self, following: &Following<'_>) -> Result<()> {
         self.show_open_lines()?;
         self.break_line()?;
         self.cx.out().flush()?;
-        if self.is_done || is_sealed(self.store, self.job)? { Ok(()) } else { Err(not_running(self.job)) }
+        if self.is_done { Ok(()) } else { Ok(following.ensure_ended()?) }
     }
 
     fn hear(&mut self, heard: Heard) -> Result<()> {

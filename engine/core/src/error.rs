@@ -27,6 +27,8 @@ pub enum EngineError {
     InUse { what: String, by: String },
     #[error("job `{job}` not found")]
     JobNotFound { job: String },
+    #[error("job {job} has not ended, and nothing runs it")]
+    NotRunning { job: String },
     #[error("{what}")]
     Conflict { what: String, hint: Option<String> },
     #[error("{what}")]
@@ -42,8 +44,8 @@ pub enum EngineError {
     Secret { action: &'static str, name: String, source: std::io::Error },
     #[error("jobs wait for disk space: {} MB are free, {} MB are required", .free / 1_000_000, .least / 1_000_000)]
     NoSpace { free: u64, least: u64 },
-    #[error("cannot read {what}")]
-    Read { what: String, source: std::io::Error },
+    #[error("cannot {doing}")]
+    Io { doing: String, source: std::io::Error },
     /// An error, with a nearer thing to try than its own.
     #[error("{error}")]
     Hinted { error: Box<Self>, hint: String },
@@ -80,12 +82,14 @@ impl EngineError {
             Self::OutputRepo { .. } | Self::NotExpected { .. } | Self::InUse { .. } | Self::Conflict { .. } => {
                 ErrorKind::Conflict
             }
-            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             Self::Hinted { error, .. } => error.kind(),
             Self::Stopped(_) => ErrorKind::Failed,
-            Self::NotReady { .. } | Self::NoSpace { .. } | Self::Secret { .. } | Self::Read { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::NotReady { .. }
+            | Self::NoSpace { .. }
+            | Self::Secret { .. }
+            | Self::Io { .. }
+            | Self::NotRunning { .. } => ErrorKind::Unavailable,
         }
     }
 
@@ -111,13 +115,14 @@ impl EngineError {
                 Some("free some space, or lower the limit: pv config set min_free BYTES".to_owned())
             }
             Self::Hinted { hint, .. } => Some(hint.clone()),
+            Self::NotRunning { .. } => Some("pv run runs it; then follow its output".to_owned()),
             Self::JobNotFound { .. } => Some("pv job list lists all".to_owned()),
             Self::Conflict { hint, .. } | Self::Usage { hint, .. } | Self::NotFound { hint, .. } => hint.clone(),
             Self::Specs { .. }
             | Self::InUse { .. }
             | Self::NotReady { .. }
             | Self::Secret { .. }
-            | Self::Read { .. }
+            | Self::Io { .. }
             | Self::Stopped(_) => None,
         }
     }
@@ -135,10 +140,10 @@ impl EngineError {
     }
 
     /// What a reader of `what` said: an error of the store that comes back through it, or one of the operating system.
-    pub(crate) fn of_reading(what: impl Into<String>, error: std::io::Error) -> Self {
+    pub(crate) fn of_reading(what: &str, error: std::io::Error) -> Self {
         match error.downcast::<RepoError>() {
             Ok(error) => error.into(),
-            Err(source) => Self::Read { what: what.into(), source },
+            Err(source) => Self::Io { doing: format!("read {what}"), source },
         }
     }
 }

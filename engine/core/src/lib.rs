@@ -29,6 +29,7 @@
 //! phase       how far the life of an engine has come
 //! execution   one job, from its plan to its seal
 //! scheduler   which job runs when
+//! follow      what a job prints, until it has ended
 //! apply       from spec files to pipeline versions
 //! trial       other data, specs or code in place of the current, moving nothing
 //! ```
@@ -45,6 +46,7 @@ mod error;
 pub mod execution;
 pub mod executors;
 pub mod feed;
+pub mod follow;
 pub mod graph;
 pub mod inputs;
 pub mod keep;

@@ -6,10 +6,11 @@ use specs::RunId;
 
 use super::sources::{Files, Specs, WarningView, warn};
 use crate::author;
-use crate::commands::choose_executor::{Pulling, choose_executor, keep};
+use crate::commands::choose_executor::{Pulling, say_chosen};
 use crate::commands::next;
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::executors::executors;
 use crate::output::{Human, Row, ShortIds, plural};
 
 /// Create or update pipelines, all together or none
@@ -73,24 +74,15 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 async fn apply(cx: &Context, specs: &Specs, args: &Args) -> Result<Applied> {
     let store = cx.store()?;
-    let settled = match choose_executor(cx, store).await {
-        Ok(settled) => settled,
-        Err(error) => {
-            // What is wrong with the specs in themselves can be said without an executor, and is nearer.
-            apply::check(&specs.set, &specs.folders)?;
-            return Err(error);
-        }
-    };
     let by = author::by(cx, args.author.as_deref());
     let pulling = Pulling::new(cx);
     let on_pull = |step| pulling.step(step);
     let announce = |applied: &Applied| announce(cx, applied);
     let (set, sources) = (&specs.set, &specs.folders);
     let request = Request { set, sources, by: &by, dry: false, on_pull: &on_pull, announce: &announce };
-    let applied = apply::apply(store, settled.executor.as_ref(), request).await?;
-    // Only now: an apply that is refused changes nothing.
+    let (applied, settled) = apply::apply_with_own(store, &executors(cx, store)?, request).await?;
     if !applied.pipelines.is_empty() {
-        keep(cx, store, &settled)?;
+        say_chosen(cx, &settled);
     }
     Ok(applied)
 }

@@ -1,20 +1,16 @@
 //! From the words of a command line to what the engine tries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use engine::Graph;
-use engine::apply;
-use engine::graph::BranchOf;
-use engine::trial::{EphemeralTrial, Request, Sample, branch_read};
+use engine::trial::{EphemeralTrial, Replacement, Request, Sample, TrialRequest};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use repos::Store;
-use sandbox::{Console, Executor, HostFolder};
-use specs::{CommitId, ErrorKind, Reference};
+use sandbox::{Console, Executor};
+use specs::Reference;
 
 use super::Args;
 use crate::author;
@@ -47,48 +43,19 @@ pub(super) fn parse_mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
 impl Args {
     /// What ties the try to this machine.
     pub(super) fn ephemeral(&self, cx: &Context) -> Result<EphemeralTrial> {
-        let own = cx.store()?.folder().canonicalize().map_err(|error| CliError::io("cannot find the store", &error))?;
-        let folder = |(from, at): &(PathBuf, PathBuf)| {
-            let place = cx.invocation().cwd.join(from);
-            let unusable = |error| CliError::io(format!("cannot mount `{}`", from.display()), &error);
-            let place = place.canonicalize().map_err(unusable)?;
-            if !place.is_dir() {
-                return Err(CliError::usage(format!("`{}` is not a folder", from.display()), "--mount DIR:/PATH"));
-            }
-            if own.starts_with(&place) || place.starts_with(&own) {
-                let message = format!("`{}` contains the store, which sandboxes must not see", from.display());
-                return Err(CliError::usage(message, "mount a folder outside the store, such as --mount ./src:/code"));
-            }
-            Ok(HostFolder { from: place, at: at.clone() })
-        };
-        let mounts = self.mount.iter().map(folder).collect::<Result<_>>()?;
-        let console = if self.shell { Some(typed(cx)?) } else { None };
-        Ok(EphemeralTrial { mounts, out: self.out.as_deref().map(|out| cx.path(out)), console })
+        let mut ephemeral = EphemeralTrial { out: self.out.as_deref().map(|out| cx.path(out)), ..Default::default() };
+        for (from, at) in &self.mount {
+            ephemeral.mount(cx.store()?, (&cx.invocation().cwd.join(from), from), at)?;
+        }
+        ephemeral.console = if self.shell { Some(typed(cx)?) } else { None };
+        Ok(ephemeral)
     }
 
     /// What is to be tried.
     pub(super) async fn request(&self, cx: &Context, store: &Store, executor: &dyn Executor) -> Result<Request> {
         let (files, refs): (Vec<&String>, Vec<&String>) = self.with.iter().partition(|word| is_spec(cx, word));
-        let (graph, specs) = if files.is_empty() {
-            (Graph::load(store)?, BTreeSet::new())
-        } else {
-            let specs = Files::named(files.iter().map(PathBuf::from).collect()).read(cx)?;
-            let who = author::by(cx, None);
-            let pulling = Pulling::new(cx);
-            let on_pull = |step| pulling.step(step);
-            let request = apply::Request {
-                set: &specs.set,
-                sources: &specs.folders,
-                by: &who,
-                dry: true,
-                announce: &|_| {},
-                on_pull: &on_pull,
-            };
-            let applied = apply::apply(store, executor, request).await?;
-            warn(cx, &applied.warnings);
-            (Arc::new(applied.graph), applied.pipelines.into_iter().map(|pipeline| pipeline.name).collect())
-        };
-        let commits: BTreeMap<_, _> = refs.iter().map(|word| replaced(store, &graph, word)).collect::<Result<_>>()?;
+        let read = Files::named(files.iter().map(PathBuf::from).collect());
+        let specs = if files.is_empty() { None } else { Some(read.read(cx)?) };
         let sample = match (self.number, &self.input) {
             (Some(number), _) => Sample::Some(number as usize),
             (_, Some(glob)) => Sample::Matching(glob.clone()),
@@ -96,8 +63,17 @@ impl Args {
             _ => Sample::All,
         };
         let names: BTreeSet<_> = self.pipelines.iter().cloned().collect();
-        let refs = names.iter().map(ToString::to_string).chain(self.with.iter().cloned()).collect();
-        Ok(Request { graph, specs, commits, names, sample, refs })
+        let request = TrialRequest {
+            specs: specs.map(|specs| (specs.set, specs.folders)),
+            replacements: refs.iter().map(|word| replacement(word)).collect::<Result<_>>()?,
+            refs: names.iter().map(ToString::to_string).chain(self.with.iter().cloned()).collect(),
+            names,
+            sample,
+            by: author::by(cx, None),
+        };
+        let pulling = Pulling::new(cx);
+        let on_pull = |step| pulling.step(step);
+        Ok(request.prepare(store, executor, &on_pull, &|warnings| warn(cx, warnings)).await?)
     }
 }
 
@@ -132,23 +108,14 @@ fn typed(cx: &Context) -> Result<Console> {
     Ok(Console::new(typed))
 }
 
-/// Which branch gets which commit in place of its head.
-fn replaced(store: &Store, graph: &Graph, word: &str) -> Result<(BranchOf, CommitId)> {
-    let Some((branch, revision)) = word.split_once('=') else {
-        let reference: Reference = word.parse()?;
-        let found = store.resolve(&reference)?;
-        return Ok((branch_read(graph, &found.commit.repo)?, found.id));
-    };
+/// Reads `REF` or `REPO@BRANCH=REV`.
+fn replacement(word: &str) -> Result<Replacement> {
+    let Some((branch, revision)) = word.split_once('=') else { return Ok(Replacement::Commit(word.parse()?)) };
     let reference: Reference = branch.parse()?;
     let name = reference.revision.as_ref().and_then(specs::reference::Revision::as_branch);
     let Some(name) = name else {
         return Err(CliError::usage(format!("`{branch}` does not name a branch"), "--with REPO@BRANCH=REV"));
     };
-    let found = store.resolve(&format!("{}@{revision}", reference.repo).parse::<Reference>()?)?;
-    let branch = (reference.repo, name);
-    if !graph.pipelines.values().any(|pipeline| pipeline.input_branches().contains(&branch)) {
-        let message = format!("no pipeline reads `{}@{}`", branch.0, branch.1);
-        return Err(CliError::new(ErrorKind::Usage, message).hint("pv pipeline list lists all pipelines"));
-    }
-    Ok((branch, found.id))
+    let by = format!("{}@{revision}", reference.repo).parse()?;
+    Ok(Replacement::Branch { branch: (reference.repo, name), by })
 }

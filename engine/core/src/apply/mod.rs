@@ -49,6 +49,7 @@ use self::checks::{Findings, Scope};
 use self::code::CodeFolder;
 use self::versions::{Prepared, Settings};
 use crate::error::{EngineError, Result};
+use crate::executors::{self, Executors, Settled};
 use crate::graph::Graph;
 use crate::run::Actor;
 use sandbox::{Executor, OnPull};
@@ -127,6 +128,25 @@ pub enum AppliedState {
     Updated,
     /// Spec, image, code and settings are those of its present version.
     Unchanged,
+}
+
+/// Applies specs with the executor of the store; the first apply that is not refused chooses it for good. `Settled` says which one it is.
+///
+/// Errors as those of [`apply`]; what is wrong with the specs in themselves is said also when no executor answers.
+pub async fn apply_with_own(store: &Store, executors: &Executors, request: Request<'_>) -> Result<(Applied, Settled)> {
+    let settled = match executors::choose_executor(store, executors).await {
+        Ok(settled) => settled,
+        Err(error) => {
+            // The nearer error.
+            check(request.set, request.sources)?;
+            return Err(error);
+        }
+    };
+    let applied = apply(store, settled.executor.as_ref(), request).await?;
+    if !applied.pipelines.is_empty() {
+        executors::keep(store, &settled)?;
+    }
+    Ok((applied, settled))
 }
 
 /// Applies specs: makes each pipeline what its spec says, and causes one run on the present data.

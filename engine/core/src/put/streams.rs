@@ -228,7 +228,7 @@ impl Reading<'_> {
                 let file = File::open(path);
                 self.keep(
                     stream,
-                    file.map_err(|source| EngineError::Read { what: format!("`{name}`"), source })?,
+                    file.map_err(|source| EngineError::Io { doing: format!("read `{name}`"), source })?,
                     &name,
                 )
             }
@@ -241,7 +241,7 @@ impl Reading<'_> {
         let (edits, digest) = match &stream.becomes {
             Becomes::File(path) => {
                 let stored = self.store.put_content(source);
-                let stored = stored.map_err(|error| EngineError::of_reading(format!("`{name}`"), error))?;
+                let stored = stored.map_err(|error| EngineError::of_reading(&format!("`{name}`"), error))?;
                 let file = FileEntry { digest: stored.digest, size: stored.size_bytes, executable: false };
                 let files = [(path.clone(), Some(file))].into();
                 (Edits { files, new_bytes: stored.new_bytes, ..Edits::default() }, stored.digest)

@@ -186,7 +186,7 @@ fn read_list(path: &Path, named: &Path) -> Result<Vec<PathBuf>> {
     let what = format!("the list `{}`", named.display());
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|source| EngineError::Read { what: what.clone(), source })?;
+    read.map_err(|source| EngineError::Io { doing: format!("read {what}"), source })?;
     if bytes.len() as u64 > MAX_LIST_BYTES {
         return Err(EngineError::Usage { what: format!("{what} is longer than 1.1 GB"), hint: None });
     }

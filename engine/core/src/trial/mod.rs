@@ -2,6 +2,7 @@
 //!
 //! A trial moves no branch, is never a pipeline's newest job, and nothing waits for it; only its results are shared, so what was tried
 //! costs nothing once it is made the present. Its run and its jobs are on record, whole trials make commits (`REPO@RUN`).
+//! - `request` from what is asked for to commits and pipelines
 //! - `select`  which pipelines a trial runs, and with which inputs
 //! - `sample`  which datums, when not all
 //! - `kept`    trials that are on record
@@ -12,6 +13,7 @@
 
 mod ephemeral;
 mod kept;
+mod request;
 mod sample;
 mod select;
 
@@ -24,6 +26,7 @@ use specs::{CommitId, DatumId, Digest, Glob, PipelineName, RepoName, RunId};
 use tokio::sync::watch;
 
 pub use ephemeral::EphemeralTrial;
+pub use request::{Replacement, TrialRequest};
 
 use crate::datums::DatumKey;
 use crate::datums::DatumMap;
